@@ -1,0 +1,51 @@
+"""btcore: reads Brultech energy monitors and delivers to databases and services, losing nothing.
+
+This module is the public interface: what a plugin may import. Everything else is private to the core.
+"""
+
+from btcore.brultech import FORMATS, pack
+from btcore.capture import CaptureError, read_capture
+from btcore.errors import BtcoreError, Problem, Reject, Retry, Stop
+from btcore.formats import Channel, Format, Number
+from btcore.hookspecs import hookimpl
+from btcore.records import Batch, Chunk, Damaged, More, Packet, Reading, Sample
+from btcore.schemas import SCHEMAS, Column, columns, serial_column
+from btcore.settings import ChannelRef, Context, Delivery, Duration, Polarity, Secret, plugin, setting
+from btcore.version import API, __version__
+
+__all__ = [
+    "API",
+    "FORMATS",
+    "SCHEMAS",
+    "Batch",
+    "BtcoreError",
+    "CaptureError",
+    "Channel",
+    "ChannelRef",
+    "Chunk",
+    "Column",
+    "Context",
+    "Damaged",
+    "Delivery",
+    "Duration",
+    "Format",
+    "More",
+    "Number",
+    "Packet",
+    "Polarity",
+    "Problem",
+    "Reading",
+    "Reject",
+    "Retry",
+    "Sample",
+    "Secret",
+    "Stop",
+    "__version__",
+    "columns",
+    "hookimpl",
+    "pack",
+    "plugin",
+    "read_capture",
+    "serial_column",
+    "setting",
+]

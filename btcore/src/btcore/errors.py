@@ -1,0 +1,68 @@
+"""Exceptions, few, and typed by what the one who meets them must do: mend the configuration, wait, or give up.
+
+What does not belong here: an exception that is caught where it is raised.
+"""
+
+from collections.abc import Sequence
+
+import attrs
+
+
+class BtcoreError(Exception):
+    """Anything that btcore raises on purpose."""
+
+
+class Retry(BtcoreError):  # noqa: N818 - named by what is asked of the core, as the other two
+    """Raised by `process_batch`: not delivered now, the same batch may be accepted later.
+
+    `after` is the service's own delay in seconds, where it names one; without it the core backs off by itself.
+    """
+
+    def __init__(self, why: str, *, after: float | None = None) -> None:
+        """Say why, for the log, and how long the service wants to be left alone."""
+        super().__init__(why)
+        self.after = after
+
+
+class Reject(BtcoreError):  # noqa: N818
+    """Raised by `process_batch`: this batch, as it is, will never be accepted.
+
+    The core halves the batch until what is refused stands alone, sets that aside, and delivers the rest.
+    """
+
+
+class Stop(BtcoreError):  # noqa: N818
+    """Raised by `process_batch`: nothing will be accepted until a person acts (a wrong key, an account that expired).
+
+    The core parks this one sink, says so loudly, and keeps its readings for the restart.
+    """
+
+
+@attrs.frozen
+class Problem:
+    """One mistake in a configuration: where it is, and what to do about it."""
+
+    message: str
+    key: str = ""
+    table: str = ""
+    line: int | None = None
+    file: str = ""
+
+    def __str__(self) -> str:
+        """One line: file:line: [table] key: message."""
+        place = f"{self.file}:{self.line}" if self.line is not None else self.file
+        where = " ".join(part for part in (f"[{self.table}]" if self.table else "", self.key) if part)
+        return ": ".join(part for part in (place, where, self.message) if part)
+
+
+class ConfigurationError(BtcoreError):
+    """A configuration that cannot be used. `problems` holds every mistake that was found, not only the first."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        """Collect the problems; the text is one line for each."""
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)
+
+
+class Unavailable(BtcoreError):
+    """Something that the program needs is not to be had now: a state directory in use, a port taken, a full disk."""

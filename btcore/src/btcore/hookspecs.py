@@ -1,0 +1,66 @@
+"""The hooks: everything that a plugin can do.
+
+A plugin class implements those that it wants with `@hookimpl`; arguments that it does not need may be left out. Each
+instance is called by one thread at a time, and never for another instance's work.
+"""
+
+from collections.abc import Iterable, Iterator
+from threading import Event
+
+from pluggy import HookimplMarker, HookspecMarker
+
+from btcore.records import Batch, Chunk, Damaged, More, Packet, Reading
+from btcore.settings import Context
+
+PROJECT = "btcore"
+
+hookspec = HookspecMarker(PROJECT)
+hookimpl = HookimplMarker(PROJECT)
+
+
+class Hooks:
+    """The hook specifications. Signatures are part of the public interface (`version.API`)."""
+
+    @hookspec(firstresult=True)
+    def open(self, context: Context) -> None:
+        """Call before the first work, in the thread that will do it: connect, create tables, claim a port.
+
+        `context` tells the instance its name, its logger and the site's channel names. Raising `Retry`, or any other
+        exception, is answered by waiting and opening again; `Stop` parks the instance.
+        """
+
+    @hookspec(firstresult=True)
+    def close(self) -> None:
+        """Call after the last work, in the same thread, also when `open` or the work failed: give everything back."""
+
+    @hookspec(firstresult=True)
+    def collect(self, stop: Event) -> Iterator[Chunk | Reading]:  # type: ignore[empty-body]
+        """Call in a thread of its own, to yield what a meter sends until `stop` is set.
+
+        Yield `Chunk`s of bytes as they come in, or whole `Reading`s (from a database). Never wait longer than about a
+        second without looking at `stop`. Returning means: the source has ended. Raising means: close, wait (with
+        backoff), open and collect again.
+        """
+
+    @hookspec(firstresult=True)
+    def decode_packet(self, buffer: memoryview) -> Packet | More | Damaged | None:
+        """Call with a stream's buffer to look at its start.
+
+        Answer a whole `Packet`, `More()` if it is yours but incomplete, `Damaged()` if it is yours and broken, or None if
+        it is not yours. Pure: no I/O, no memory of earlier calls. A class attribute `header: bytes` names the bytes that
+        every packet starts with, so that the core can skip to them.
+        """
+
+    @hookspec(firstresult=True)
+    def process_batch(self, batch: Batch) -> None:
+        """Call with the next readings and samples to deliver, oldest first, in the sink's own thread.
+
+        Returning means delivered. Raise `Retry(why, after=seconds)` when it may be accepted later, `Reject(why)` when it
+        never will be, `Stop(why)` when a person has to act. Anything else is a bug: it is tried again a few times, then
+        what cannot be delivered is set aside. The same batch may come again after a crash: be idempotent by
+        `reading.key`, or by `(serial, time)`.
+        """
+
+    @hookspec(firstresult=True)
+    def preview_batch(self, batch: Batch) -> Iterable[str]:  # type: ignore[empty-body]
+        """Call in a dry run in place of `process_batch`: tell, a line each, what would be sent. Send nothing."""

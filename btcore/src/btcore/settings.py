@@ -1,0 +1,189 @@
+"""What a plugin's settings are made of: the decorator of a plugin class, its fields, and the types they may have.
+
+Turning a table of the configuration into an instance is `configuration.py`'s work.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, NewType, TypeVar, dataclass_transform
+
+import attrs
+
+from btcore.errors import Problem
+
+Duration = NewType("Duration", float)
+"""Seconds. Written `"30s"`, `"5m"`, `"1h"`, `"7d"`, `"500ms"` in a configuration, or as a number of seconds."""
+
+Polarity = Literal["brultech", "btmon"]
+"""Which direction is positive: `brultech`, consumption, as the vendor shows it; `btmon`, the polarized counter."""
+
+Kind = Literal["source", "decoder", "sink"]
+
+T = TypeVar("T", bound=type)
+
+
+class Secret:
+    """A text that must never be seen: a key, a token, a password. Only `reveal` shows it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        """Keep a text."""
+        self._text = text
+
+    def reveal(self) -> str:
+        """Return the text itself, for the request that needs it."""
+        return self._text
+
+    def __repr__(self) -> str:
+        """Never the text."""
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+    def __bool__(self) -> bool:
+        """Whether there is any text."""
+        return bool(self._text)
+
+    def __eq__(self, other: object) -> bool:
+        """Equal when the texts are."""
+        return isinstance(other, Secret) and other._text == self._text
+
+    def __hash__(self) -> int:
+        """Agree with equality."""
+        return hash(self._text)
+
+
+@attrs.frozen
+class ChannelRef:
+    """One number of one meter, as a configuration names it: `399999_ch1`, `ch1` (of any meter), or a name of [channels].
+
+    `serial` is empty where any meter is meant. `label` is the channel (`ch1`, `aux2`) or a whole label (`t1`, `volts`).
+    """
+
+    serial: str
+    label: str
+
+    def __str__(self) -> str:
+        """As it is written: SERIAL_LABEL."""
+        return f"{self.serial}_{self.label}" if self.serial else self.label
+
+    def matches(self, serial: str) -> bool:
+        """Whether this is a channel of that meter."""
+        return not self.serial or self.serial == serial
+
+
+@attrs.frozen
+class Context:
+    """What an instance is told when it is opened.
+
+    `name` is its table (`sink.roof`), `log` its own logger. `channels` maps `SERIAL_CHANNEL` to the name that [channels]
+    gives it. `polarity` is the sign that its samples have. `dry_run`: nothing may be sent.
+    """
+
+    name: str
+    log: logging.Logger
+    channels: Mapping[str, str] = attrs.field(factory=dict)
+    polarity: Polarity = "brultech"
+    dry_run: bool = False
+
+    def channel_name(self, serial: str, channel: str) -> str:
+        """Return the name of a meter's channel: the one of [channels], else `SERIAL_CHANNEL`."""
+        key = f"{serial}_{channel}"
+        return self.channels.get(key, key)
+
+
+@attrs.frozen(kw_only=True)
+class Delivery:
+    """How the core delivers to a sink. A plugin class may have its own defaults; a table of the configuration may change them.
+
+    All durations are seconds.
+    """
+
+    every: Duration = attrs.field(
+        default=Duration(0), metadata={"help": "one sample a meter over this interval, exact; 0: one for each reading"}
+    )
+    period: Duration = attrs.field(
+        default=Duration(0), metadata={"help": "gather readings for this long before a call, when there is no backlog"}
+    )
+    batch_size: int = attrs.field(
+        default=500, validator=attrs.validators.ge(1), metadata={"help": "the most readings (or intervals) in one call"}
+    )
+    pause: Duration = attrs.field(default=Duration(0), metadata={"help": "the shortest time between two calls"})
+    calls_per_hour: int = attrs.field(
+        default=0, validator=attrs.validators.ge(0), metadata={"help": "the most calls in any hour; 0: no limit"}
+    )
+    retry: Duration = attrs.field(default=Duration(1), metadata={"help": "first wait after a failure; it doubles"})
+    retry_max: Duration = attrs.field(default=Duration(600), metadata={"help": "longest wait after a failure"})
+    start: Literal["beginning", "now"] = attrs.field(
+        default="beginning", metadata={"help": "where a new sink starts in the journal"}
+    )
+    backlog_age: Duration = attrs.field(
+        default=Duration(0), metadata={"help": "drop undelivered readings older than this (counted and said); 0: never"}
+    )
+    backlog_bytes: int = attrs.field(
+        default=0,
+        validator=attrs.validators.ge(0),
+        metadata={"help": "drop the oldest undelivered readings beyond this (counted and said); 0: never"},
+    )
+    meters: tuple[str, ...] = attrs.field(
+        default=(), metadata={"help": "only these meters, by serial number; empty: all of them"}
+    )
+    polarity: Polarity | None = attrs.field(
+        default=None, metadata={"help": "the sign of directional channels; left out: the site's"}
+    )
+
+
+def setting(  # noqa: PLR0913 - the parts of one setting
+    *,
+    default: Any = attrs.NOTHING,  # noqa: ANN401 - any type that the annotation names
+    factory: Callable[[], Any] | None = None,
+    help: str,  # noqa: A002 - the word that every command line uses
+    choices: Iterable[str] = (),
+    validator: Callable[[Any, Any, Any], None] | None = None,
+    example: str = "",
+) -> Any:  # noqa: ANN401 - the annotation of the class gives the type
+    """Declare one setting of a plugin: a field of its class, whose annotation is its type.
+
+    Types: `str`, `int`, `float`, `bool`, `Duration`, `Secret`, `pathlib.Path`, `ChannelRef`, `Literal[...]`, `list[X]`,
+    `tuple[X, ...]`, `dict[str, X]`, `dict[ChannelRef, X]`, `X | None`. Without a default it must be given. `help` is one
+    line without a full stop; `example` is what `btcore init` writes for a setting that has no default. `validator` raises
+    `ValueError` with what was expected.
+    """
+    metadata = {"help": help, "choices": tuple(choices), "example": example}
+    if factory is not None:
+        return attrs.field(factory=factory, metadata=metadata, validator=validator)
+    return attrs.field(default=default, metadata=metadata, validator=validator)
+
+
+@dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(setting, attrs.field))
+def plugin(*, api: int, delivery: Delivery | None = None) -> Callable[[T], T]:
+    """Make a class a plugin: an attrs class whose fields are its settings and whose hook methods do the work.
+
+    `api` is the version of the plugin interface that it was written for (`btcore.API`). `delivery` is how a sink wants to
+    be delivered to, where it differs from the usual. A method `check(self)` may yield `Problem(message, key=...)` for what
+    is wrong between settings; it is called before anything is opened.
+    """
+
+    def decorate(cls: T) -> T:
+        # kw_only: settings are named; eq=False: two instances with equal settings are still two (pluggy refuses equals)
+        made = attrs.define(cls, kw_only=True, eq=False, slots=False)
+        made.btcore_api = api  # type: ignore[attr-defined]
+        made.delivery = delivery or Delivery()  # type: ignore[attr-defined]
+        return made
+
+    return decorate
+
+
+__all__ = [
+    "ChannelRef",
+    "Context",
+    "Delivery",
+    "Duration",
+    "Kind",
+    "Polarity",
+    "Problem",
+    "Secret",
+    "plugin",
+    "setting",
+]
