@@ -8,6 +8,7 @@ from btcore.capture import CaptureError, read_capture
 from btcore.errors import BtcoreError, Problem, Reject, Retry, Stop
 from btcore.formats import Channel, Format, Number
 from btcore.hookspecs import hookimpl
+from btcore.polling import Poll, valid_devices
 from btcore.records import Batch, Chunk, Damaged, More, Packet, Reading, Sample
 from btcore.schemas import SCHEMAS, Column, columns, serial_column
 from btcore.settings import ChannelRef, Context, Delivery, Duration, Polarity, Secret, plugin, setting
@@ -33,6 +34,7 @@ __all__ = [
     "Number",
     "Packet",
     "Polarity",
+    "Poll",
     "Problem",
     "Reading",
     "Reject",
@@ -48,4 +50,5 @@ __all__ = [
     "read_capture",
     "serial_column",
     "setting",
+    "valid_devices",
 ]

@@ -1,0 +1,215 @@
+"""Asking a meter for a packet: what is sent, what has to come back, and when to give up.
+
+The same over a serial line and over TCP, so there is no I/O here: a plugin hands in `send` and `receive`, and gets back
+the bytes for the decoder. Reading a meter's settings, or changing them, does not belong here.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from logging import Logger
+from typing import Any
+
+import attrs
+
+from btcore.brultech import Brultech
+from btcore.errors import BtcoreError
+from btcore.records import More, Packet
+
+Send = Callable[[bytes], object]
+"""Send all of these bytes. Raises OSError when the line is gone."""
+
+Receive = Callable[[float], bytes]
+"""Wait at most so many seconds for bytes and return what came in, b"" if nothing did. Raises OSError as `Send` does."""
+
+ACKNOWLEDGE = 0xFC
+LOOK = 0.5
+"""Seconds of the longest single wait: how soon a caller can look whether it is to stop."""
+QUIET = 0.3
+"""Seconds of silence after a packet that end an answer: a GEM may answer with up to five ECM-1240 packets."""
+
+
+class NoAnswer(BtcoreError):  # noqa: N818 - named by what happened, as its siblings
+    """A meter that was asked has sent no whole packet in time; the text says how far it came."""
+
+
+@attrs.frozen
+class Request:
+    """What is sent to one meter for one packet: each word only after the one before was acknowledged, if they are."""
+
+    device: str
+    words: tuple[bytes, ...]
+    acknowledged: bool
+
+
+def poll_requests(devices: Sequence[str] = ()) -> tuple[Request, ...]:
+    """Return the request of each device, in order; for no devices, that of the one GEM on the line.
+
+    `fc`, `fd`, `fe` and `ff` are ECMs; five digits are the end of a GEM's serial number, eight the whole of it. Raises
+    ValueError for anything else.
+    """
+    return tuple(_request(device) for device in devices) or (Request("", (b"^^^APISPK",), acknowledged=False),)
+
+
+def _request(device: str) -> Request:
+    if device.lower() in {"fc", "fd", "fe", "ff"}:
+        return Request(device, (bytes.fromhex(device), b"SPK"), acknowledged=True)
+    if re.fullmatch(r"[0-9]{5}|[0-9]{8}", device):
+        return Request(device, (f"^^^NMB{device[-5:]}APISPK".encode(),), acknowledged=False)
+    raise ValueError(
+        f'device {device!r}: expected "fc", "fd", "fe" or "ff" (an ECM), or the serial number of a GEM: '
+        "all eight digits or the last five"
+    )
+
+
+def valid_devices(_instance: object, _attribute: Any, value: Sequence[str]) -> None:  # noqa: ANN401 - attrs' own type
+    """Validate a setting `devices`. Raises ValueError as `poll_requests` does, and for a device that is named twice."""
+    names = [request.words for request in poll_requests(value)]
+    twice = [device for device, words in zip(value, names, strict=False) if names.count(words) > 1]
+    if twice:
+        raise ValueError(f"expected each device once, but {', '.join(map(repr, twice))} are the same")
+
+
+@attrs.define(kw_only=True)
+class Poll:
+    """Asks devices in turn, time after time. One that does not answer is skipped, and logged when that begins and ends.
+
+    `timeout` is how many seconds a meter has for each step of its answer.
+    """
+
+    devices: Sequence[str] = attrs.field(validator=valid_devices)
+    timeout: float
+    log: Logger
+    clock: Callable[[], float] = time.monotonic
+    _silent: set[str] = attrs.field(factory=set, init=False)
+
+    def ask_all(self, send: Send, receive: Receive) -> Iterator[bytes]:
+        """Ask every device once and yield all bytes that come in, but for the acknowledgements.
+
+        Yields b"" where nothing came, at least every half second, so that the caller can look whether it is to stop.
+        An OSError of `send` or `receive` is passed on.
+        """
+        for request in poll_requests(self.devices):
+            try:
+                yield from ask(request, send, receive, timeout=self.timeout, clock=self.clock)
+            except NoAnswer as failure:
+                self._failed(request.device, failure)
+            else:
+                self._answered(request.device)
+
+    def _failed(self, device: str, failure: NoAnswer) -> None:
+        if device not in self._silent:
+            self._silent.add(device)
+            self.log.warning("%s It is asked again each time; that is logged when it answers.", failure)
+
+    def _answered(self, device: str) -> None:
+        if device in self._silent:
+            self._silent.remove(device)
+            self.log.info("%s answers again", _name(device))
+
+
+def ask(
+    request: Request,
+    send: Send,
+    receive: Receive,
+    *,
+    timeout: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[bytes]:
+    """Ask one meter, and yield what comes in until its packet is whole: see `Poll.ask_all`. Raises NoAnswer."""
+    line = _Line(request=request, receive=receive, timeout=timeout, clock=clock)
+    try:
+        for word in request.words:
+            send(word)
+            if request.acknowledged:
+                yield from line.acknowledgement()
+        yield from line.packet()
+    except (NoAnswer, OSError):
+        yield line.unread  # what looked like the start of a packet may hide a whole one
+        raise
+
+
+@attrs.define(kw_only=True)
+class _Line:
+    """What comes in during one request. `unread` has come in but may be the start of a packet that is not complete."""
+
+    request: Request
+    receive: Receive
+    timeout: float
+    clock: Callable[[], float]
+    unread: bytes = b""
+    total: int = 0
+
+    def acknowledgement(self) -> Iterator[bytes]:
+        """Wait for the byte that acknowledges; inside a packet of a meter in real-time mode, it is data."""
+        deadline = self.clock() + self.timeout
+        while True:
+            data, _, found = self._read_on(acknowledge=True)
+            yield data
+            if found:
+                return
+            if not self._wait(LOOK, deadline) and self.unread.endswith(bytes([ACKNOWLEDGE])):
+                # the beginning of a packet that never came to its end, then the answer
+                data, self.unread = self.unread[:-1], b""
+                yield data
+                return
+
+    def packet(self) -> Iterator[bytes]:
+        """Wait for a whole packet, and then until the line is quiet."""
+        deadline = self.clock() + self.timeout
+        whole = False
+        while True:
+            data, packets, _ = self._read_on(acknowledge=False)
+            yield data
+            whole = whole or packets > 0
+            if whole and self.clock() >= deadline:
+                yield self.unread
+                return
+            if not self._wait(QUIET if whole else LOOK, deadline) and whole and not self.unread:
+                return
+
+    def _wait(self, seconds: float, deadline: float) -> bool:
+        """Receive once; answer whether anything came. Raises NoAnswer when the time is over."""
+        left = deadline - self.clock()
+        if left <= 0:
+            raise NoAnswer(self._why())
+        data = self.receive(min(seconds, left))
+        self.unread += data
+        self.total += len(data)
+        return bool(data)
+
+    def _why(self) -> str:
+        name = _name(self.request.device)
+        if self.total:
+            return f"{name} was asked, but sent no whole packet within {self.timeout:g} s ({self.total} bytes came in)."
+        hint = (
+            "its power, its line and its name here"
+            if self.request.device
+            else 'its power; is it an ECM? ["fc"] asks one'
+        )
+        return f"{name} was asked, but sent nothing within {self.timeout:g} s: check {hint}."
+
+    def _read_on(self, *, acknowledge: bool) -> tuple[bytes, int, bool]:
+        """Read `unread` up to a packet that is not complete, or past an acknowledgement.
+
+        Return the bytes for the decoder, how many whole packets are in them, and whether an acknowledgement ended them.
+        """
+        view = memoryview(self.unread)
+        place = packets = 0
+        found = False
+        while place < len(view):
+            seen = _DECODER.decode_packet(view[place:])
+            found = acknowledge and not isinstance(seen, Packet | More) and view[place] == ACKNOWLEDGE
+            if found or isinstance(seen, More):
+                break
+            packets += isinstance(seen, Packet)
+            place += seen.size if isinstance(seen, Packet) else 1
+        data, self.unread = self.unread[:place], self.unread[place + found :]
+        return data, packets, found
+
+
+def _name(device: str) -> str:
+    return f"meter {device}" if device else "the GEM"
+
+
+_DECODER = Brultech()

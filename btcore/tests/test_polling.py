@@ -1,0 +1,245 @@
+"""Asking meters: the requests of both kinds, against meters that answer, chatter, stall and die."""
+
+import logging
+from collections.abc import Callable, Iterator
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from btcore.brultech import pack
+from btcore.polling import NoAnswer, Poll, Request, ask, poll_requests, valid_devices
+
+ACK = b"\xfc"
+ECM = pack("ecm1240bin", "312345", {"volts": 120.1, "secs": 77})
+ECM_OF_ACKS = pack("ecm1240bin", "312345", {"ch1_aws": 0xFCFCFCFCFC, "ch2_pws": 0xFCFCFCFCFC, "secs": 0xFCFCFC})
+GEM = pack("gem48ptbin", "01021234", {"volts": 121.3, "secs": 5000})
+SPK = b"SPK"
+
+Answers = dict[bytes, list[bytes]]
+
+
+@attrs.define
+class Line:
+    """A line to meters that answer each word with pieces, one a receive; time passes only where nothing comes."""
+
+    answers: Answers
+    sent: list[bytes] = attrs.field(factory=list)
+    pieces: list[bytes] = attrs.field(factory=list)
+    time: float = 0.0
+    waits: list[float] = attrs.field(factory=list)
+
+    def send(self, data: bytes) -> None:
+        """Send a word to all meters."""
+        self.sent.append(data)
+        self.pieces += self.answers.get(data, [])
+
+    def receive(self, seconds: float) -> bytes:
+        """Receive the next piece."""
+        self.waits.append(seconds)
+        if self.pieces and (piece := self.pieces.pop(0)):
+            return piece
+        self.time += seconds
+        return b""
+
+    def now(self) -> float:
+        """Tell the time."""
+        return self.time
+
+    def ask(self, device: str = "fc") -> Iterator[bytes]:
+        """Ask one meter; no name means the GEM."""
+        request = poll_requests([device] if device else [])[0]
+        return ask(request, self.send, self.receive, timeout=5, clock=self.now)
+
+
+class Chatter(Line):
+    """A line on which the same bytes come eight times a second, for ever."""
+
+    def receive(self, seconds: float) -> bytes:
+        """Receive the same again."""
+        self.time += min(seconds, 0.125)
+        return self.pieces[0]
+
+
+class Broken(Line):
+    """A line that breaks when its pieces are at an end."""
+
+    def receive(self, seconds: float) -> bytes:
+        """Receive the next piece, or fail."""
+        if self.pieces:
+            return super().receive(seconds)
+        raise ConnectionResetError
+
+
+def read_all(line: Line, device: str = "fc") -> bytes:
+    """All bytes of an answer."""
+    return b"".join(line.ask(device))
+
+
+def failure(asking: Iterator[bytes]) -> tuple[list[bytes], str]:
+    """All that came, and the text of the failure."""
+    pieces: list[bytes] = []
+    with pytest.raises((NoAnswer, OSError)) as raised:
+        pieces.extend(asking)
+    return pieces, str(raised.value)
+
+
+def test_the_request_of_an_ecm() -> None:
+    """An ECM is sent its device byte and then SPK, each of which it acknowledges."""
+    assert [Request("fd", (b"\xfd", b"SPK"), acknowledged=True)] == list(poll_requests(["fd"]))
+
+
+def test_the_request_of_a_gem() -> None:
+    """A GEM is sent one word, with the last five digits of its serial number, which may be given whole."""
+    words = [request.words for request in poll_requests(["21234", "01130567"])]
+    assert words == [(b"^^^NMB21234APISPK",), (b"^^^NMB30567APISPK",)]
+
+
+def test_the_request_without_devices() -> None:
+    """Where no device is named, the one GEM on the line is asked."""
+    assert (Request("", (b"^^^APISPK",), acknowledged=False),) == poll_requests([])
+
+
+@pytest.mark.parametrize("device", ["", "fb", " fd", "312345", "1234", "2123a", "٠١٢٣٤", "21234\n"])
+def test_a_device_that_is_none(device: str) -> None:
+    """A device that is neither an ECM's byte nor a GEM's serial number is refused, with what was expected."""
+    with pytest.raises(ValueError, match='expected "fc", "fd", "fe" or "ff"'):
+        poll_requests([device])
+
+
+@pytest.mark.parametrize("devices", [["fc", "FC"], ["21234", "01021234"]])
+def test_a_device_twice(devices: list[str]) -> None:
+    """A device that is named twice, even in two spellings, is refused."""
+    with pytest.raises(ValueError, match="expected each device once"):
+        valid_devices(None, None, devices)
+
+
+@pytest.mark.parametrize("devices", [[], ["fc", "fd", "fe", "ff"], ["21234", "30567"]])
+def test_good_devices(devices: list[str]) -> None:
+    """No device, four ECMs and several GEMs are all accepted."""
+    valid_devices(None, None, devices)
+
+
+def test_an_ecm_answers() -> None:
+    """The packet of an ECM comes out without the acknowledgements that it sends between the words."""
+    line = Line({ACK: [ACK], SPK: [ACK, ECM]})
+    assert (read_all(line), line.sent) == (ECM, [ACK, SPK])
+
+
+def test_a_gem_answers() -> None:
+    """The packet of a GEM comes out whole."""
+    line = Line({b"^^^NMB21234APISPK": [GEM]})
+    assert read_all(line, "21234") == GEM
+
+
+@given(st.lists(st.integers(1, 70), max_size=20), st.sampled_from([ECM, ECM_OF_ACKS]))
+def test_an_answer_in_pieces(sizes: list[int], packet: bytes) -> None:
+    """However the answer of an ECM is cut, its packet comes out, also when it is full of acknowledge bytes."""
+    answer = ACK + packet
+    pieces: list[bytes] = []
+    for size in sizes:
+        pieces, answer = [*pieces, answer[:size]], answer[size:]
+    line = Line({ACK: [ACK], SPK: [piece for piece in [*pieces, answer] if piece]})
+    assert packet == read_all(line)
+
+
+def test_real_time_packets_before_the_acknowledgement() -> None:
+    """Packets of a meter in real-time mode that come before an acknowledgement go to the decoder, whole."""
+    line = Line({ACK: [ECM_OF_ACKS[:30], ECM_OF_ACKS[30:] + ACK], SPK: [ECM, ACK, ECM_OF_ACKS]})
+    assert read_all(line) == ECM_OF_ACKS + ECM + ECM_OF_ACKS
+
+
+def test_a_cut_packet_before_the_acknowledgement() -> None:
+    """The beginning of a packet that never ends does not hide the acknowledgement after it, once the line is quiet."""
+    line = Line({ACK: [ECM[:30], ACK], SPK: [ACK, ECM]})
+    assert (read_all(line), line.sent) == (ECM[:30] + ECM, [ACK, SPK])
+
+
+def test_several_packets_in_one_answer() -> None:
+    """A GEM that answers with several ECM-1240 packets, with short pauses, is heard to the end."""
+    line = Line({b"^^^APISPK": [ECM, ECM[:10], b"", ECM[10:], ECM]})
+    assert read_all(line, "") == ECM * 3
+
+
+def test_noise_around_the_packet() -> None:
+    """Text and damaged packets around the answer go to the decoder too."""
+    damaged = ECM[:-1] + bytes([ECM[-1] ^ 1])
+    line = Line({b"^^^APISPK": [b"Alive\r\n" + damaged, ECM + b"\xfe"]})
+    assert b"Alive\r\n" + damaged + ECM + b"\xfe" == read_all(line, "")
+
+
+def test_a_dead_meter() -> None:
+    """A meter that sends nothing is given up after the time-out, with what to look at."""
+    line = Line({})
+    text = "meter fc was asked, but sent nothing within 5 s: check its power, its line and its name here."
+    assert (failure(line.ask())[1], line.time) == (text, 5.0)
+
+
+def test_a_dead_gem_that_may_be_an_ecm() -> None:
+    """Where no device was named, the failure says how an ECM is asked."""
+    assert '["fc"]' in failure(Line({}).ask(""))[1]
+
+
+@pytest.mark.parametrize("answers", [{ACK: [ACK]}, {ACK: [ACK], SPK: [ACK]}, {ACK: [b"\xff", b"\xfb"]}])
+def test_a_meter_that_stops_halfway(answers: Answers) -> None:
+    """A meter that acknowledges, or mutters, but sends no packet is given up too, and not called silent."""
+    assert "sent no whole packet within 5 s" in failure(Line(answers).ask())[1]
+
+
+def test_nothing_is_thrown_away_on_failure() -> None:
+    """What came in before giving up goes to the decoder, also when it looks like the start of a packet."""
+    hidden = GEM[:30] + ECM
+    assert b"".join(failure(Line({b"\xfc": [hidden]}).ask())[0]) == hidden
+
+
+def test_packets_that_never_end() -> None:
+    """A line on which packets never stop coming is left after the time-out: it did answer."""
+    line = Chatter({}, pieces=[ECM])
+    assert (read_all(line, ""), line.time) == (ECM * 40, 5.0)
+
+
+def test_junk_that_never_ends() -> None:
+    """Junk that never stops coming does not keep a poll from ending in time."""
+    line = Chatter({}, pieces=[b"\x00\xfe\xff\x05"])
+    text = failure(line.ask())[1]
+    assert ("sent no whole packet" in text, line.time) == (True, 5.0)
+
+
+def test_no_wait_is_long() -> None:
+    """No single wait is longer than half a second, and the caller has a turn after each: a stop is soon seen."""
+    line = Line({})
+    turns = failure(line.ask())[0]
+    assert (max(line.waits), len(turns) >= len(line.waits)) == (0.5, True)
+
+
+def test_a_line_that_breaks() -> None:
+    """When the line breaks, what came in goes to the decoder before the failure is passed on."""
+    line = Broken({b"^^^APISPK": [GEM[:40]]})
+    assert b"".join(failure(line.ask(""))[0]) == GEM[:40]
+
+
+def poll_of(line: Line, devices: list[str]) -> Callable[[], bytes]:
+    """Make what polls the devices once."""
+    poll = Poll(devices=devices, timeout=5, log=logging.getLogger("test"), clock=line.now)
+    return lambda: b"".join(poll.ask_all(line.send, line.receive))
+
+
+def test_all_devices_in_turn() -> None:
+    """Every device is asked in the order given, whether the one before answered or not."""
+    line = Line({b"\xfd": [ACK], SPK: [ACK, ECM], b"^^^NMB21234APISPK": [GEM]})
+    came = poll_of(line, ["fe", "fd", "21234"])()
+    assert (came, line.sent) == (ECM + GEM, [b"\xfe", b"\xfd", SPK, b"^^^NMB21234APISPK"])
+
+
+def test_what_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A device that stops answering is logged once, and once more when it answers again."""
+    caplog.set_level(logging.INFO)
+    line = Line({})
+    poll = poll_of(line, ["21234"])
+    for answers in ({}, {}, {b"^^^NMB21234APISPK": [GEM]}, {b"^^^NMB21234APISPK": [GEM]}, {}):
+        line.answers = answers
+        poll()
+    firsts = [(record.levelname, record.getMessage().split(",")[0]) for record in caplog.records]
+    failed, again = ("WARNING", "meter 21234 was asked"), ("INFO", "meter 21234 answers again")
+    assert [failed, again, failed] == firsts
