@@ -1,20 +1,25 @@
 """Reading a capture: what a meter sent, as it was recorded.
 
 Either lines of JSON, `{"time": 1700000000.0, "stream": "a", "hex": "feff03..."}`, or the plain bytes. Which of the two
-is told by the first byte: a capture of lines starts with `{`.
+is told by how it begins. What is in the bytes is not looked at here, and not waited for.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from io import BufferedReader
+from itertools import count
 from pathlib import Path
-from typing import BinaryIO
 
 from btcore.errors import BtcoreError
 from btcore.records import Chunk
 
 BLOCK = 4096
 LONGEST_LINE = 1 << 20
+LONGEST_STREAM = 200
+"""Characters of a stream's name: it is kept for as long as the stream is open."""
+
+EXPECTED = '{"time": 1700000000.0, "stream": "a", "hex": "feff03..."}'
 
 
 class CaptureError(BtcoreError):
@@ -30,12 +35,12 @@ def read_capture(
 ) -> Iterator[Chunk]:
     """Yield the chunks of a capture, oldest first. `-` reads standard input.
 
-    A plain binary file tells no times: its packets are `interval` apart from `start` on, which is by default when the file
-    was last changed (so that playing it again gives the same times). A line that is not as documented raises CaptureError,
-    or is handed to `damaged` and skipped. Raises OSError when the file cannot be read.
+    A plain binary file tells no times: its packets are `interval` apart from `start` on, which is by default when the
+    file was last changed (so that playing it again gives the same times). A line that is not as documented raises
+    CaptureError, or is handed to `damaged` and skipped. Raises OSError when the file cannot be read.
     """
     if str(path) == "-":
-        with open(0, "rb", closefd=False) as stdin:  # noqa: PTH123 - a descriptor, not a path
+        with open(0, "rb", closefd=False) as stdin:
             yield from _chunks(stdin, "standard input", steady_clock(start or datetime.now(UTC), interval), damaged)
     else:
         with Path(path).open("rb") as file:
@@ -44,17 +49,13 @@ def read_capture(
 
 
 def _chunks(
-    file: BinaryIO, name: str, clock: Iterator[datetime], damaged: Callable[[CaptureError], None] | None
+    file: BufferedReader, name: str, clock: Iterator[datetime], damaged: Callable[[CaptureError], None] | None
 ) -> Iterator[Chunk]:
-    first = file.read(1)
-    if first != b"{":
-        yield Chunk(first, clock=clock)
-        while data := file.read(BLOCK):
+    if not _has_lines(file.peek()):
+        while data := file.read1(BLOCK):  # what is there now: a pipe may be slow
             yield Chunk(data, clock=clock)
         return
-    for number, line in enumerate(_lines(first, file), 1):
-        if not line.strip():
-            continue
+    for number, line in _lines(file):
         try:
             yield _chunk(line, f"{name}:{number}")
         except CaptureError as error:
@@ -63,22 +64,45 @@ def _chunks(
             damaged(error)
 
 
-def _lines(first: bytes, file: BinaryIO) -> Iterable[bytes]:
-    """Lines of a bounded length: a file without a line end must not fill the memory."""
-    line = first + file.readline(LONGEST_LINE)
-    while line:
-        yield line
+def _has_lines(head: bytes) -> bool:
+    """Tell lines from plain bytes, though either may begin with damage: `"hex"` is in every line, and by chance nowhere.
+
+    Without it, text that begins like JSON is meant to be lines (of the wrong kind, and an error will say so), unless a
+    packet's first two bytes are in it, which no text can hold.
+    """
+    return b'"hex"' in head or (head.lstrip().startswith(b"{") and b"\xfe\xff" not in head)
+
+
+def _lines(file: BufferedReader) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines that are not blank, with their numbers. Of one that is too long, only the beginning is kept."""
+    for number in count(1):
         line = file.readline(LONGEST_LINE)
+        if not line:
+            return
+        rest = line
+        while len(rest) == LONGEST_LINE and not rest.endswith(b"\n"):
+            rest = file.readline(LONGEST_LINE)
+        if line.strip():
+            yield number, line
 
 
 def _chunk(line: bytes, place: str) -> Chunk:
+    if len(line) == LONGEST_LINE:
+        raise CaptureError(f"{place}: a line of {LONGEST_LINE} bytes or more; expected {EXPECTED}")
     try:
         record = json.loads(line)
         time = datetime.fromtimestamp(record["time"], UTC) if record.get("time") is not None else None
-        return Chunk(bytes.fromhex(record["hex"]), str(record.get("stream", "")), time)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError) as error:
-        expected = '{"time": 1700000000.0, "stream": "a", "hex": "feff03..."}'
-        raise CaptureError(f"{place}: not a line of a capture ({error!r}); expected {expected}") from error
+        return Chunk(bytes.fromhex(record["hex"]), _stream(record.get("stream", "")), time)
+    # what JSON of the wrong kind, or built to harm, can bring about
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError, RecursionError) as error:
+        raise CaptureError(f"{place}: not a line of a capture ({error!r}); expected {EXPECTED}") from error
+
+
+def _stream(name: object) -> str:
+    text = str(name)
+    if len(text) > LONGEST_STREAM:
+        raise ValueError(f"the stream's name is longer than {LONGEST_STREAM} characters")
+    return text
 
 
 def steady_clock(start: datetime, interval: timedelta) -> Iterator[datetime]:
