@@ -1,8 +1,8 @@
 """The seven binary formats of Brultech's monitors: their tables, and the plugin that decodes them.
 
-A frame is `FE FF`, a code, the payload, `FF FE`, and a checksum: the low byte of the sum of all bytes before it. Header and
-footer also occur inside payloads, so only length, footer and checksum together make a frame. Two formats share code 05;
-the length tells them apart. Sources: GEM-PKT 2.1, and real captures where the two disagree.
+A frame is `FE FF`, a code, the payload, `FF FE`, and a checksum: the low byte of the sum of all bytes before it.
+Header and footer also occur inside payloads, so only length, footer and checksum together make a frame. Two formats
+share code 05; the length tells them apart. Sources: GEM-PKT 2.1, and real captures where the two disagree.
 """
 
 import struct
@@ -66,7 +66,7 @@ LAYOUTS = (
 
 
 def five_byte(raw: bytes, offset: int, count: int) -> tuple[int, ...]:
-    """Read `count` counters of five bytes, low byte first, by one strided copy for each of the five (16 times a loop)."""
+    """Read `count` counters of five bytes, low byte first: a strided copy for each byte place, 16 times a loop."""
     wide = bytearray(8 * count)
     end = offset + 5 * count
     for place in range(5):
@@ -201,12 +201,14 @@ def encode_frame(layout: Layout, payload: bytes) -> bytes:
     return body + bytes([checksum(body)])
 
 
-def pack(name: str, serial: str, values: Mapping[str, Number], *, clock: datetime | None = None, spare: bytes = b"") -> bytes:
+def pack(
+    name: str, serial: str, values: Mapping[str, Number], *, clock: datetime | None = None, spare: bytes = b""
+) -> bytes:
     """Make the packet of a format that decodes to these values: the inverse of decoding.
 
-    `values` are by label as in `Reading.values`; labels left out are 0, a temperature left out or None is a missing sensor.
-    `serial` is text as `Reading.serial`. `clock` is the meter's own, for the formats that carry it. `spare` fills the
-    reserved bytes. Raises KeyError for an unknown format, ValueError for a number that does not fit.
+    `values` are by label as in `Reading.values`; labels left out are 0, a temperature left out or None is a missing
+    sensor. `serial` is text as `Reading.serial`. `clock` is the meter's own, for the formats that carry it. `spare`
+    fills the reserved bytes. Raises KeyError for an unknown format, ValueError for a number that does not fit.
     """
     layout = _BY_NAME[name]
     try:
@@ -249,9 +251,7 @@ def _pack_temperature(degrees: Number) -> bytes:
     return struct.pack("<H", round(abs(degrees) * 2) | (0x8000 if degrees < 0 else 0))
 
 
-def _pack_gem(
-    layout: Layout, serial: str, values: Mapping[str, Number], clock: datetime | None, spare: bytes
-) -> bytes:
+def _pack_gem(layout: Layout, serial: str, values: Mapping[str, Number], clock: datetime | None, spare: bytes) -> bytes:
     parts = [
         struct.pack(">H", _whole(values, "volts", 10)),
         _energies(layout, values),

@@ -12,7 +12,7 @@ class BtcoreError(Exception):
     """Anything that btcore raises on purpose."""
 
 
-class Retry(BtcoreError):  # noqa: N818 - named by what is asked of the core, as the other two
+class Retry(BtcoreError):
     """Raised by `process_batch`: not delivered now, the same batch may be accepted later.
 
     `after` is the service's own delay in seconds, where it names one; without it the core backs off by itself.
@@ -24,14 +24,14 @@ class Retry(BtcoreError):  # noqa: N818 - named by what is asked of the core, as
         self.after = after
 
 
-class Reject(BtcoreError):  # noqa: N818
+class Reject(BtcoreError):
     """Raised by `process_batch`: this batch, as it is, will never be accepted.
 
     The core halves the batch until what is refused stands alone, sets that aside, and delivers the rest.
     """
 
 
-class Stop(BtcoreError):  # noqa: N818
+class Stop(BtcoreError):
     """Raised by `process_batch`: nothing will be accepted until a person acts (a wrong key, an account that expired).
 
     The core parks this one sink, says so loudly, and keeps its readings for the restart.

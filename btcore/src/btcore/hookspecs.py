@@ -46,18 +46,18 @@ class Hooks:
     def decode_packet(self, buffer: memoryview) -> Packet | More | Damaged | None:
         """Call with a stream's buffer to look at its start.
 
-        Answer a whole `Packet`, `More()` if it is yours but incomplete, `Damaged()` if it is yours and broken, or None if
-        it is not yours. Pure: no I/O, no memory of earlier calls. A class attribute `header: bytes` names the bytes that
-        every packet starts with, so that the core can skip to them.
+        Answer a whole `Packet`, `More()` if it is yours but incomplete, `Damaged()` if it is yours and broken, or None
+        if it is not yours. Pure: no I/O, no memory of earlier calls. A class attribute `header: bytes` names the bytes
+        that every packet starts with, so that the core can skip to them.
         """
 
     @hookspec(firstresult=True)
     def process_batch(self, batch: Batch) -> None:
         """Call with the next readings and samples to deliver, oldest first, in the sink's own thread.
 
-        Returning means delivered. Raise `Retry(why, after=seconds)` when it may be accepted later, `Reject(why)` when it
-        never will be, `Stop(why)` when a person has to act. Anything else is a bug: it is tried again a few times, then
-        what cannot be delivered is set aside. The same batch may come again after a crash: be idempotent by
+        Returning means delivered. Raise `Retry(why, after=seconds)` when it may be accepted later, `Reject(why)` when
+        it never will be, `Stop(why)` when a person has to act. Anything else is a bug: it is tried again a few times,
+        then what cannot be delivered is set aside. The same batch may come again after a crash: be idempotent by
         `reading.key`, or by `(serial, time)`.
         """
 

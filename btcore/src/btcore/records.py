@@ -33,8 +33,8 @@ class Chunk:
 class Packet:
     """A whole packet at the start of a stream's buffer: how long it is, and what was read from it.
 
-    `serial` is the meter's serial number as text, as its owner knows it. `raw` is what the journal keeps: `decode_packet`
-    must make the same packet of it again.
+    `serial` is the meter's serial number as text, as its owner knows it. `raw` is what the journal keeps:
+    `decode_packet` must make the same packet of it again.
     """
 
     size: int
@@ -59,9 +59,9 @@ class Damaged:
 class Reading:
     """One meter at one moment.
 
-    `time` is when it was received (aware, UTC, to the microsecond); with `serial` it identifies the reading: the journal
-    gives no two readings the same time. `seconds` is the meter's own seconds counter, the only clock that intervals are
-    measured by. Numbers are unpacked on first use.
+    `time` is when it was received (aware, UTC, to the microsecond); with `serial` it identifies the reading: the
+    journal gives no two readings the same time. `seconds` is the meter's own seconds counter, the only clock that
+    intervals are measured by. Numbers are unpacked on first use.
     """
 
     time: datetime
@@ -109,10 +109,10 @@ class Reading:
 class Sample:
     """What one meter measured between two of its readings.
 
-    `seconds` is the length of the interval by the meter's own counter; None where that is not known (the meter restarted
-    within it). `values` holds what was calculated, by label: for each channel `ch1_w`, `ch1_pw`, `ch1_nw` in W, mean over
-    the interval; `ch1_wh`, `ch1_pwh`, `ch1_nwh` in Wh, the meter's cumulative counters; `ch1_dwh` in Wh, the energy of the
-    interval. A value that is not known is None. Calculated on first use, shared by all sinks.
+    `seconds` is the length of the interval by the meter's own counter; None where that is not known (the meter
+    restarted within it). `values` holds what was calculated, by label: for each channel `ch1_w`, `ch1_pw`, `ch1_nw` in
+    W, mean over the interval; `ch1_wh`, `ch1_pwh`, `ch1_nwh` in Wh, the meter's cumulative counters; `ch1_dwh` in Wh,
+    the energy of the interval. A value that is not known is None. Calculated on first use, shared by all sinks.
     """
 
     older: Reading
@@ -155,7 +155,7 @@ class Sample:
         return self._values
 
     def get(self, label: str) -> Number:
-        """One value by label, calculated (`ch1_w`) or measured at the end of the interval (`volts`); None if unknown."""
+        """One value by label, calculated (`ch1_w`) or measured at the end of the interval (`volts`); None: unknown."""
         value = self.values.get(label)
         return self.newer.get(label) if value is None and label not in self.values else value
 

@@ -1,7 +1,8 @@
 """The columns of btmon's database tables, for each packet format and schema: one table for every SQL sink.
 
-`counters` keeps what the meter counted, from which all else can be calculated; `ecmread` amperes and watts; `ecmreadext`
-those and energies. The names are btmon's, so that its tables, and what people built on them, go on working.
+`counters` keeps what the meter counted, from which all else can be calculated; `ecmread` amperes and watts;
+`ecmreadext` those and energies. The names are btmon's, so that its tables, and what people built on them, go on
+working.
 """
 
 from typing import Literal
@@ -13,7 +14,7 @@ from btcore.formats import Format
 SCHEMAS = ("counters", "ecmread", "ecmreadext")
 
 CHANNELS = 32
-"""Channels of a table: a 48-channel packet has 16 more, which the vendor calls a future expansion; btmon's tables end here."""
+"""Channels of a table, as in btmon: a 48-channel packet has 16 more, which the vendor calls a future expansion."""
 
 
 @attrs.frozen
@@ -25,7 +26,7 @@ class Column:
     kind: Literal["integer", "real"]
 
 
-def columns(format: Format, schema: str) -> tuple[Column, ...]:  # noqa: A002 - the field's own term
+def columns(format: Format, schema: str) -> tuple[Column, ...]:
     """Return the measured and calculated columns of `<format>_<schema>`, in btmon's order.
 
     Time, serial number and key are the sink's own: see `serial_column`. Raises KeyError for an unknown schema.
@@ -38,26 +39,26 @@ def serial_column(schema: str) -> str:
     return "serial" if schema == "counters" else "ecm_serial"
 
 
-def _column(label: str, schema: str, format: Format) -> Column:  # noqa: A002
+def _column(label: str, schema: str, format: Format) -> Column:
     whole = label == "secs" or label.endswith("ws") or (label[0] == "p" and label[1:].isdigit())
     # btmon's tables of an ECM say amps in this one schema
     amps = schema == "ecmread" and format.reset_label is not None and label.endswith("_a")
     return Column(f"{label}mps" if amps else label, label, "integer" if whole else "real")
 
 
-def _circuits(format: Format) -> list[str]:  # noqa: A002
+def _circuits(format: Format) -> list[str]:
     return [c.name for c in format.channels if c.directional][:CHANNELS]
 
 
-def _all(format: Format) -> list[str]:  # noqa: A002
+def _all(format: Format) -> list[str]:
     return _circuits(format) + [c.name for c in format.channels if not c.directional]
 
 
-def _sensors(format: Format) -> list[str]:  # noqa: A002
+def _sensors(format: Format) -> list[str]:
     return [label for label in format.labels if label[0] in "pt" and label[1:].isdigit()]
 
 
-def _counters(format: Format) -> list[str]:  # noqa: A002
+def _counters(format: Format) -> list[str]:
     circuits = _circuits(format)
     if format.reset_label is None:
         pairs = [f"{name}_{kind}" for name in circuits for kind in ("aws", "pws")]
@@ -67,11 +68,11 @@ def _counters(format: Format) -> list[str]:  # noqa: A002
     return ["secs", "volts", *kinds, *aux, *(["aux5_volts"] if aux else [])]
 
 
-def _read(format: Format) -> list[str]:  # noqa: A002
+def _read(format: Format) -> list[str]:
     return ["volts", *(f"{name}_a" for name in _circuits(format)), *(f"{name}_w" for name in _all(format))]
 
 
-def _read_ext(format: Format) -> list[str]:  # noqa: A002
+def _read_ext(format: Format) -> list[str]:
     labels = [*_read(format), *(f"{name}_{kind}" for kind in ("wh", "dwh") for name in _all(format))]
     if format.reset_label is None:
         return labels + _sensors(format)

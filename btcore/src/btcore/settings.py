@@ -56,7 +56,9 @@ class Secret:
 
 @attrs.frozen
 class ChannelRef:
-    """One number of one meter, as a configuration names it: `399999_ch1`, `ch1` (of any meter), or a name of [channels].
+    """One number of one meter, as a configuration names it.
+
+    Written `399999_ch1`, `ch1` (of any meter), or as a name of [channels].
 
     `serial` is empty where any meter is meant. `label` is the channel (`ch1`, `aux2`) or a whole label (`t1`, `volts`).
     """
@@ -77,8 +79,8 @@ class ChannelRef:
 class Context:
     """What an instance is told when it is opened.
 
-    `name` is its table (`sink.roof`), `log` its own logger. `channels` maps `SERIAL_CHANNEL` to the name that [channels]
-    gives it. `polarity` is the sign that its samples have. `dry_run`: nothing may be sent.
+    `name` is its table (`sink.roof`), `log` its own logger. `channels` maps `SERIAL_CHANNEL` to the name that
+    [channels] gives it. `polarity` is the sign that its samples have. `dry_run`: nothing may be sent.
     """
 
     name: str
@@ -95,9 +97,9 @@ class Context:
 
 @attrs.frozen(kw_only=True)
 class Delivery:
-    """How the core delivers to a sink. A plugin class may have its own defaults; a table of the configuration may change them.
+    """How the core delivers to a sink. All durations are seconds.
 
-    All durations are seconds.
+    A plugin class may have its own defaults; a table of the configuration may change them.
     """
 
     every: Duration = attrs.field(
@@ -134,11 +136,11 @@ class Delivery:
     )
 
 
-def setting(  # noqa: PLR0913 - the parts of one setting
+def setting(
     *,
     default: Any = attrs.NOTHING,  # noqa: ANN401 - any type that the annotation names
     factory: Callable[[], Any] | None = None,
-    help: str,  # noqa: A002 - the word that every command line uses
+    help: str,
     choices: Iterable[str] = (),
     validator: Callable[[Any, Any, Any], None] | None = None,
     example: str = "",
@@ -146,9 +148,9 @@ def setting(  # noqa: PLR0913 - the parts of one setting
     """Declare one setting of a plugin: a field of its class, whose annotation is its type.
 
     Types: `str`, `int`, `float`, `bool`, `Duration`, `Secret`, `pathlib.Path`, `ChannelRef`, `Literal[...]`, `list[X]`,
-    `tuple[X, ...]`, `dict[str, X]`, `dict[ChannelRef, X]`, `X | None`. Without a default it must be given. `help` is one
-    line without a full stop; `example` is what `btcore init` writes for a setting that has no default. `validator` raises
-    `ValueError` with what was expected.
+    `tuple[X, ...]`, `dict[str, X]`, `dict[ChannelRef, X]`, `X | None`. Without a default it must be given. `help` is
+    one line without a full stop; `example` is what `btcore init` writes for a setting that has no default. `validator`
+    raises `ValueError` with what was expected.
     """
     metadata = {"help": help, "choices": tuple(choices), "example": example}
     if factory is not None:
@@ -160,9 +162,9 @@ def setting(  # noqa: PLR0913 - the parts of one setting
 def plugin(*, api: int, delivery: Delivery | None = None) -> Callable[[T], T]:
     """Make a class a plugin: an attrs class whose fields are its settings and whose hook methods do the work.
 
-    `api` is the version of the plugin interface that it was written for (`btcore.API`). `delivery` is how a sink wants to
-    be delivered to, where it differs from the usual. A method `check(self)` may yield `Problem(message, key=...)` for what
-    is wrong between settings; it is called before anything is opened.
+    `api` is the version of the plugin interface that it was written for (`btcore.API`). `delivery` is how a sink wants
+    to be delivered to, where it differs from the usual. A method `check(self)` may yield `Problem(message, key=...)`
+    for what is wrong between settings; it is called before anything is opened.
     """
 
     def decorate(cls: T) -> T:

@@ -1,0 +1,41 @@
+"""`btcore run`: the main job."""
+
+import argparse
+import signal
+from pathlib import Path
+from threading import Event
+
+from btcore.cli import OK, UNAVAILABLE
+from btcore.configuration import load_site
+from btcore.logs import set_up
+from btcore.supervisor import Supervisor
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--config", type=Path, default=Path("site.toml"), metavar="FILE", help="default: site.toml")
+    parser.add_argument(
+        "--once", action="store_true", help="exit when all sources have ended and all sinks have had everything"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what would be sent, and send nothing")
+    volume = parser.add_mutually_exclusive_group()
+    volume.add_argument("-v", "--verbose", action="store_true", help="log everything")
+    volume.add_argument("-q", "--quiet", action="store_true", help="log only what is wrong")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the site until a signal, or until it is done."""
+    site = load_site(args.config)
+    redaction = set_up(verbose=args.verbose, quiet=args.quiet, secrets=site.secrets)
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: _asked(stop))
+    supervisor = Supervisor(site, stop, once=args.once, dry_run=args.dry_run, redact=redaction.redact)
+    return OK if supervisor.run() else UNAVAILABLE
+
+
+def _asked(stop: Event) -> None:
+    """Stop after the work under way; a second signal does not wait for it."""
+    if stop.is_set():
+        raise KeyboardInterrupt
+    stop.set()

@@ -1,0 +1,114 @@
+"""The journal: every packet that was decoded, in order, on disk, and how far each sink has come.
+
+The one place where the system remembers. This module is the interface and its records; `sqlite_journal.py` is the one
+implementation. Nothing else may know what it is kept in.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import attrs
+
+
+@attrs.frozen
+class Entry:
+    """One reading as the journal keeps it.
+
+    `key` is its time in microseconds since 1970: no two entries have the same; the journal moves an entry by single
+    microseconds until that holds. `raw` is the packet; where `whole` is set, the values of a reading that came without
+    one. `seq` is its place in the journal, given by it: 0 before that.
+    """
+
+    key: int
+    source: str
+    serial: str
+    format: str
+    raw: bytes = attrs.field(repr=False)
+    whole: bool = False
+    seq: int = 0
+
+
+@attrs.frozen
+class Cursor:
+    """How far a sink has come: everything up to `position` is delivered.
+
+    `bases` has, for each meter, the reading from which its next sample counts. `closed` is the end, in microseconds
+    since 1970, of the last interval delivered to a sink that averages over intervals: the entries after `position`
+    that belong to it are delivered too.
+    """
+
+    position: int = 0
+    closed: int = 0
+    bases: Mapping[str, int] = attrs.field(factory=dict)
+
+    def moved(self, position: int, closed: int, bases: Mapping[str, int]) -> "Cursor":
+        """Return the cursor after delivering some more; `bases` are those that changed."""
+        return Cursor(position, closed, {**self.bases, **bases})
+
+
+@attrs.frozen
+class Aside:
+    """What a sink will never take, set aside: visible, countable, re-sendable.
+
+    `entries` are the readings at the ends of the samples, as places in the journal, which keeps them.
+    """
+
+    sink: str
+    serial: str
+    start: datetime
+    end: datetime
+    why: str
+    entries: tuple[int, ...] = ()
+
+
+class Journal(Protocol):
+    """An append-only log of entries, with one durable cursor a sink. Safe to use from several threads.
+
+    What cannot be done now (a full disk) raises `Unavailable`; nothing is half done.
+    """
+
+    def append(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Keep these entries, all or none; return those that were new, with their `seq` and `key`.
+
+        An entry with the same time, meter and packet as one that is kept is the same reading, and is not kept twice.
+        """
+
+    def read(self, after: int, limit: int) -> Sequence[Entry]:
+        """Return the entries after a place, oldest first, at most `limit`."""
+
+    def get(self, places: Sequence[int]) -> Sequence[Entry]:
+        """Return the entries at these places that are still kept."""
+
+    def last(self) -> int:
+        """Return the place of the newest entry; 0 when there never was one."""
+
+    def wait(self, after: int, timeout: float) -> bool:
+        """Wait until there is an entry after a place, for `timeout` seconds at most; return whether there is."""
+
+    def wake(self) -> None:
+        """Make every `wait` return now."""
+
+    def cursor(self, sink: str) -> Cursor | None:
+        """Return how far a sink has come; None for one that was never here."""
+
+    def commit(self, sink: str, cursor: Cursor, changed: Sequence[str] = (), aside: Sequence[Aside] = ()) -> None:
+        """Move a sink's cursor and set aside what it refused, both or neither; write the bases of `changed` meters."""
+
+    def aside(self, sink: str | None = None) -> Sequence[Aside]:
+        """Return what was set aside, oldest first, of one sink or all."""
+
+    def beyond(self, after: int, *, oldest: int, most_bytes: int) -> tuple[int, int]:
+        """Return the place up to which entries after a place are too old or too many, and how many they are.
+
+        `oldest` is in microseconds since 1970, 0 for any age; `most_bytes` of packets, 0 for any number.
+        """
+
+    def trim(self, sinks: Sequence[str], added_before: int) -> int:
+        """Forget entries that all these sinks have had, and that were added before a time; return how many.
+
+        `added_before` is in seconds since 1970. What a cursor counts from, or what was set aside, stays.
+        """
+
+    def close(self) -> None:
+        """Give everything back. The journal cannot be used afterwards."""

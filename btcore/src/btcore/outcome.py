@@ -1,0 +1,48 @@
+"""Telling a person how work goes without filling the log: the first failure, summaries, and that it works again."""
+
+import logging
+import time
+from collections.abc import Callable
+
+SUMMARY = 3600.0
+"""Seconds between two reports of a failure that goes on."""
+
+
+class Outcome:
+    """Reports the failures of one worker. Times are seconds of a clock that never goes back."""
+
+    def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin with nothing wrong."""
+        self._log = log
+        self._clock = clock
+        self._since = 0.0
+        self._told = 0.0
+        self._count = 0
+
+    def failed(self, what: str, wait: float) -> None:
+        """Report a failure: the first at once, those that follow summed up every hour, all of them at debug level."""
+        now = self._clock()
+        self._count += 1
+        if self._count == 1:
+            self._since = self._told = now
+            self._log.warning("%s; trying again in %.0f s", what, wait)
+        elif now - self._told >= SUMMARY:
+            self._told = now
+            self._log.warning("still failing after %s, %d times: %s", _length(now - self._since), self._count, what)
+        else:
+            self._log.debug("%s; trying again in %.0f s", what, wait)
+
+    def worked(self) -> None:
+        """Report that it works again, if it did not."""
+        if self._count:
+            length = _length(self._clock() - self._since)
+            self._log.info("recovered after %s and %d failures", length, self._count)
+            self._count = 0
+
+
+def _length(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [f"{days} d" if days else "", f"{hours} h" if hours else "", f"{minutes} min" if minutes else ""]
+    return " ".join(part for part in parts if part) or f"{rest} s"

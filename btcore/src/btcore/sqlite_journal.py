@@ -1,0 +1,253 @@
+"""The journal in a SQLite file, in WAL mode: a commit survives a crash of the program without waiting for the disk.
+
+A power cut may cost what the operating system had not written yet (seconds); it never damages what is there.
+"""
+
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import attrs
+
+from btcore.errors import Unavailable
+from btcore.journal import Aside, Cursor, Entry
+
+VERSION = 1
+"""Of the tables below, kept in the file. The format is public: docs/journal.md."""
+
+TABLES = """
+CREATE TABLE entry (
+    seq    INTEGER PRIMARY KEY AUTOINCREMENT,
+    key    INTEGER NOT NULL UNIQUE,
+    added  INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    serial TEXT NOT NULL,
+    format TEXT NOT NULL,
+    whole  INTEGER NOT NULL,
+    raw    BLOB NOT NULL
+);
+CREATE TABLE cursor (
+    sink     TEXT PRIMARY KEY,
+    position INTEGER NOT NULL,
+    closed   INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE base (
+    sink   TEXT NOT NULL,
+    serial TEXT NOT NULL,
+    seq    INTEGER NOT NULL,
+    PRIMARY KEY (sink, serial)
+) WITHOUT ROWID;
+CREATE TABLE aside (
+    sink       TEXT NOT NULL,
+    serial     TEXT NOT NULL,
+    start_time TEXT NOT NULL,
+    end_time   TEXT NOT NULL,
+    why        TEXT NOT NULL,
+    entries    TEXT NOT NULL
+);
+"""
+
+SELECT = "SELECT key, source, serial, format, raw, whole, seq FROM entry"
+
+INSERT = """INSERT INTO entry (key, added, source, serial, format, whole, raw) VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (key) DO NOTHING"""
+NEXT_FREE = """SELECT min(key) + 1 FROM entry
+    WHERE key >= ? AND NOT EXISTS (SELECT 1 FROM entry AS next WHERE next.key = entry.key + 1)"""
+SAME = "SELECT 1 FROM entry WHERE key >= ? AND key < ? AND serial = ? AND raw = ?"
+
+BUSY = 30.0
+"""Seconds to wait for another connection's lock, such as that of a person looking into the file."""
+
+
+class SqliteJournal:
+    """A journal in one SQLite file. One connection writes, another reads, so that reading never delays the meters."""
+
+    def __init__(self, file: Path) -> None:
+        """Open the file, or make it. Raises Unavailable when that cannot be done."""
+        self._file = file
+        self._writing = threading.Lock()
+        self._reading = threading.Lock()
+        self._news = threading.Condition()
+        with self._told("open"):
+            self._writer = self._connect()
+            self._prepare()
+            self._reader = self._connect()
+            self._last = int(self._reader.execute("SELECT coalesce(max(seq), 0) FROM entry").fetchone()[0])
+            row = self._reader.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entry'").fetchone()
+            self._last = max(self._last, int(row[0]) if row else 0)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._file, timeout=BUSY, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        return connection
+
+    def _prepare(self) -> None:
+        version = int(self._writer.execute("PRAGMA user_version").fetchone()[0])
+        if version > VERSION:
+            raise Unavailable(
+                f"the journal {self._file} was written by a newer btcore (version {version}): upgrade btcore"
+            )
+        if version == 0:
+            with self._transaction():
+                for statement in TABLES.split(";\n"):
+                    self._writer.execute(statement)
+                self._writer.execute(f"PRAGMA user_version = {VERSION}")
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """Turn SQLite's errors into one that says which file, and what could not be done with it."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise Unavailable(f"cannot {what} the journal {self._file}: {error}") from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._writing, self._told("write to"):
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    def append(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Keep these entries, all or none; return those that were new."""
+        added = int(time.time())
+        with self._transaction() as connection:
+            kept = [new for entry in entries if (new := _insert(connection, entry, added)) is not None]
+        if kept:
+            with self._news:
+                self._last = kept[-1].seq
+                self._news.notify_all()
+        return kept
+
+    def read(self, after: int, limit: int) -> Sequence[Entry]:
+        """Return the entries after a place, oldest first."""
+        return self._select("seq > ? ORDER BY seq LIMIT ?", (after, limit))
+
+    def get(self, places: Sequence[int]) -> Sequence[Entry]:
+        """Return the entries at these places."""
+        return [entry for place in places for entry in self._select("seq = ?", (place,))]
+
+    def _select(self, where: str, values: tuple[object, ...]) -> list[Entry]:
+        with self._reading, self._told("read"):
+            rows = self._reader.execute(f"{SELECT} WHERE {where}", values).fetchall()
+        return [
+            Entry(key, source, serial, form, raw, bool(whole), seq)
+            for key, source, serial, form, raw, whole, seq in rows
+        ]
+
+    def last(self) -> int:
+        """Return the place of the newest entry."""
+        with self._news:
+            return self._last
+
+    def wait(self, after: int, timeout: float) -> bool:
+        """Wait until there is an entry after a place."""
+        with self._news:
+            if self._last <= after:
+                self._news.wait(timeout)
+            return self._last > after
+
+    def wake(self) -> None:
+        """Make every `wait` return now."""
+        with self._news:
+            self._news.notify_all()
+
+    def cursor(self, sink: str) -> Cursor | None:
+        """Return how far a sink has come."""
+        with self._reading, self._told("read"):
+            row = self._reader.execute("SELECT position, closed FROM cursor WHERE sink = ?", (sink,)).fetchone()
+            bases = self._reader.execute("SELECT serial, seq FROM base WHERE sink = ?", (sink,)).fetchall()
+        return Cursor(row[0], row[1], dict(bases)) if row else None
+
+    def commit(self, sink: str, cursor: Cursor, changed: Sequence[str] = (), aside: Sequence[Aside] = ()) -> None:
+        """Move a sink's cursor and set aside what it refused."""
+        with self._transaction() as connection:
+            connection.execute("REPLACE INTO cursor VALUES (?, ?, ?)", (sink, cursor.position, cursor.closed))
+            connection.executemany(
+                "REPLACE INTO base VALUES (?, ?, ?)", [(sink, serial, cursor.bases[serial]) for serial in changed]
+            )
+            connection.executemany(
+                "INSERT INTO aside VALUES (?, ?, ?, ?, ?, ?)",
+                [
+                    (a.sink, a.serial, a.start.isoformat(), a.end.isoformat(), a.why, json.dumps(a.entries))
+                    for a in aside
+                ],
+            )
+
+    def aside(self, sink: str | None = None) -> Sequence[Aside]:
+        """Return what was set aside."""
+        with self._reading, self._told("read"):
+            rows = self._reader.execute("SELECT * FROM aside WHERE ? IS NULL OR sink = ? ORDER BY rowid", (sink, sink))
+            return [
+                Aside(name, serial, _moment(start), _moment(end), why, tuple(json.loads(entries)))
+                for name, serial, start, end, why, entries in rows.fetchall()
+            ]
+
+    def beyond(self, after: int, *, oldest: int, most_bytes: int) -> tuple[int, int]:
+        """Return the place up to which entries are too old or too many, and how many they are."""
+        heavy = """SELECT coalesce(max(seq), 0) FROM
+            (SELECT seq, sum(length(raw)) OVER (ORDER BY seq DESC) AS size FROM entry WHERE seq > ?) WHERE size > ?"""
+        with self._reading, self._told("read"):
+            place = after
+            if oldest:
+                row = self._reader.execute(
+                    "SELECT coalesce(min(seq), ?) - 1 FROM entry WHERE seq > ? AND key >= ?",
+                    (self._last + 1, after, oldest),
+                ).fetchone()
+                place = max(place, row[0])
+            if most_bytes:
+                place = max(place, self._reader.execute(heavy, (after, most_bytes)).fetchone()[0])
+            count = self._reader.execute("SELECT count(*) FROM entry WHERE seq > ? AND seq <= ?", (after, place))
+            return place, int(count.fetchone()[0])
+
+    def trim(self, sinks: Sequence[str], added_before: int) -> int:
+        """Forget entries that all these sinks have had, and that were added before a time."""
+        marks = ",".join("?" * len(sinks))
+        with self._transaction() as connection:
+            positions = connection.execute(
+                f"SELECT position FROM cursor WHERE sink IN ({marks})",  # noqa: S608 - question marks alone
+                sinks,
+            ).fetchall()
+            if len(positions) < len(sinks):
+                return 0
+            delivered = min((position for (position,) in positions), default=self._last)
+            gone = connection.execute(
+                """DELETE FROM entry WHERE seq <= ? AND added < ? AND seq NOT IN (SELECT seq FROM base)
+                AND seq NOT IN (SELECT value FROM aside, json_each(aside.entries))""",
+                (delivered, added_before),
+            )
+            return gone.rowcount
+
+    def close(self) -> None:
+        """Close both connections."""
+        with self._writing, self._reading:
+            self._reader.close()
+            self._writer.close()
+
+
+def _insert(connection: sqlite3.Connection, entry: Entry, added: int) -> Entry | None:
+    """Insert one entry at its time, or the next free microsecond; None when it is there already."""
+    key = entry.key
+    values = (added, entry.source, entry.serial, entry.format, entry.whole, entry.raw)
+    cursor = connection.execute(INSERT, (key, *values))
+    if not cursor.rowcount:
+        key = int(connection.execute(NEXT_FREE, (entry.key,)).fetchone()[0])
+        if connection.execute(SAME, (entry.key, key, entry.serial, entry.raw)).fetchone():
+            return None
+        cursor = connection.execute(INSERT, (key, *values))
+    return attrs.evolve(entry, key=key, seq=int(cursor.lastrowid or 0))
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)

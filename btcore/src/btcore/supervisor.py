@@ -1,0 +1,174 @@
+"""Running a site: its sources and sinks at once, from the lock on its state to the last commit."""
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import attrs
+
+from btcore.collection import SourceWorker
+from btcore.configuration import Sink, Site, Source
+from btcore.decoders import Decoders
+from btcore.delivery import SinkWorker
+from btcore.errors import Unavailable
+from btcore.journal import Journal
+from btcore.sampling import SampleCache
+from btcore.settings import Context
+from btcore.sqlite_journal import SqliteJournal
+
+log = logging.getLogger("btcore")
+
+JOURNAL = "journal.db"
+UPKEEP = 3600.0
+"""Seconds between two clean-ups of the journal."""
+PATIENCE = 30.0
+"""Seconds that a sink may take to finish its call when the program stops."""
+LOOK = 0.2
+"""Seconds between two looks at how the workers are."""
+
+
+class Supervisor:
+    """Runs a site until `stop` is set, or, with `once`, until its sources have ended and its sinks are level."""
+
+    def __init__(
+        self,
+        site: Site,
+        stop: Event,
+        *,
+        once: bool = False,
+        dry_run: bool = False,
+        redact: Callable[[str], str] = str,
+    ) -> None:
+        """Prepare; nothing is opened yet."""
+        self._site = site
+        self._stop = stop
+        self._drain = Event()
+        self._once = once
+        self._dry_run = dry_run
+        self._redact = redact
+
+    def run(self) -> bool:
+        """Run; return whether all went as it should: nothing parked, nothing given up."""
+        lock = _lock(self._site.state)
+        journal: Journal = SqliteJournal(self._site.state / JOURNAL)
+        sinks = self._sinks(journal)
+        sources = self._sources(journal)
+        log.info("%d sources, %d sinks; the journal is in %s", len(sources), len(sinks), self._site.state)
+        try:
+            for thread in _threads(sources, sinks):
+                thread.start()
+            self._watch(journal, sources, sinks)
+        finally:
+            self._stop.set()
+            journal.wake()
+            finished = _join(_threads(sources, sinks))
+        for worker in sources:
+            log.info("%s: %s; %d kept", worker.name, worker.counts, worker.kept)
+        for sink in sinks:
+            log.info("%s: %d delivered, %d set aside", sink.name, sink.delivered, sink.aside)
+        if finished:
+            journal.close()
+            os.close(lock)
+        return finished and not any(s.failure for s in sources) and not any(s.parked for s in sinks)
+
+    def _watch(self, journal: Journal, sources: list[SourceWorker], sinks: list[SinkWorker]) -> None:
+        cleaned = time.monotonic() - UPKEEP
+        while not self._stop.wait(LOOK):
+            if self._once and not any(worker.thread.is_alive() for worker in sources):
+                self._drain.set()
+                journal.wake()
+            if self._drain.is_set() and not any(worker.thread.is_alive() for worker in sinks):
+                return
+            if time.monotonic() - cleaned >= UPKEEP:
+                cleaned = time.monotonic()
+                self._clean(journal)
+
+    def _clean(self, journal: Journal) -> None:
+        try:
+            gone = journal.trim([sink.table for sink in self._site.sinks], int(time.time() - self._site.keep))
+        except Unavailable as error:
+            log.warning("cannot clean up: %s", error)
+        else:
+            log.debug("%d delivered readings forgotten", gone)
+
+    def _context(self, part: Source | Sink) -> Context:
+        return Context(
+            name=part.table,
+            log=logging.getLogger(part.table),
+            channels=self._site.channels,
+            polarity=part.delivery.polarity or self._site.polarity if isinstance(part, Sink) else self._site.polarity,
+            dry_run=self._dry_run,
+        )
+
+    def _sources(self, journal: Journal) -> list[SourceWorker]:
+        return [
+            SourceWorker(
+                source, journal, self._decoders(source.formats), self._context(source), self._stop, once=self._once
+            )
+            for source in self._site.sources
+        ]
+
+    def _sinks(self, journal: Journal) -> list[SinkWorker]:
+        decoders, cache = self._decoders(()), SampleCache()
+        return [
+            SinkWorker(
+                sink,
+                journal,
+                decoders,
+                cache,
+                self._context(sink),
+                stop=self._stop,
+                drain=self._drain,
+                redact=self._redact,
+            )
+            for sink in self._site.sinks
+        ]
+
+    def _decoders(self, formats: tuple[str, ...]) -> Decoders:
+        return Decoders([_narrowed(decoder.instance, formats) for decoder in self._site.decoders])
+
+
+def _narrowed(instance: object, formats: tuple[str, ...]) -> object:
+    """Return a decoder restricted to these formats, if it can be."""
+    kind: Any = type(instance)
+    narrow = formats and attrs.has(kind) and "formats" in attrs.fields_dict(kind)
+    return attrs.evolve(instance, formats=formats) if narrow else instance  # type: ignore[misc]
+
+
+def _threads(sources: list[SourceWorker], sinks: list[SinkWorker]) -> list[Thread]:
+    return [*(sink.thread for sink in sinks), *(source.thread for source in sources)]
+
+
+def _join(threads: list[Thread]) -> bool:
+    """Wait for the workers to finish what they are at; return whether all did."""
+    deadline = time.monotonic() + PATIENCE
+    for thread in threads:
+        if thread.ident is not None:  # it was started
+            thread.join(max(deadline - time.monotonic(), 0.0))
+        if thread.is_alive():
+            log.warning("%s does not stop; leaving it (what it did not finish will be delivered again)", thread.name)
+    return not any(thread.is_alive() for thread in threads)
+
+
+def _lock(state: Path) -> int:
+    """Take the state directory for this process alone; return what holds it."""
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise Unavailable(
+            f"cannot use the state directory {state}: {error.strerror}; set `state` in site.toml to another"
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise Unavailable(
+            f"another btcore is using {state}: stop it first, or give this one another `state`"
+        ) from error
+    return lock
