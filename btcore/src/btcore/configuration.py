@@ -1,0 +1,265 @@
+"""A site.toml becomes a `Site`: what runs here, every setting converted and checked, or all mistakes told together.
+
+How one table is read is `tables.py`; how one value, `conversion.py`; where keys are, `positions.py`. Nothing is opened.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+import platformdirs
+
+from btcore.brultech import FormatName
+from btcore.channels import read_channels
+from btcore.conversion import Scope, shown
+from btcore.describe import Setting, delivery_settings, settings_of
+from btcore.discovery import DISTRIBUTIONS, WORK, Installed, PluginError, check_kind, find, installed
+from btcore.errors import ConfigurationError, Problem
+from btcore.findings import Findings, closest, nearest
+from btcore.positions import Key, read
+from btcore.settings import Delivery, Duration, Kind, Polarity
+from btcore.tables import Reader, Values, readable_settings
+
+LARGEST = 1 << 20
+"""Bytes; a site.toml is never as large."""
+
+
+@attrs.frozen
+class Source:
+    """One source: a plugin's instance, and how the core takes in what it yields."""
+
+    name: str
+    table: str
+    plugin: str
+    instance: object = attrs.field(repr=False)
+    formats: tuple[FormatName, ...] = attrs.field(
+        default=(), metadata={"help": "take only these packet formats; empty: all of them, found automatically"}
+    )
+    clock: Literal["arrival", "device-utc", "device-local"] = attrs.field(
+        default="arrival", metadata={"help": "the time of a reading: when it came in, or the meter's own clock"}
+    )
+    retry: Duration = attrs.field(
+        default=Duration(1),
+        validator=attrs.validators.gt(Duration(0)),
+        metadata={"help": "first wait after a failure; it doubles"},
+    )
+    retry_max: Duration = attrs.field(default=Duration(60), metadata={"help": "longest wait after a failure"})
+
+
+@attrs.frozen
+class Sink:
+    """One sink: a plugin's instance, and how the core delivers to it."""
+
+    name: str
+    table: str
+    plugin: str
+    instance: object = attrs.field(repr=False)
+    delivery: Delivery
+
+
+@attrs.frozen
+class Decoder:
+    """One decoder: a plugin's instance."""
+
+    name: str
+    table: str
+    plugin: str
+    instance: object = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Site:
+    """All that a configuration says.
+
+    `state` is the directory of the journal. `channels` maps `SERIAL_CHANNEL` to a name. `secrets` are texts that no log
+    may show.
+    """
+
+    file: Path
+    state: Path = attrs.field(metadata={"help": "directory of the journal and of each sink's place in it"})
+    polarity: Polarity = attrs.field(
+        default="brultech",
+        metadata={"help": "the sign of directional channels: consumption positive, or as btmon had it"},
+    )
+    keep: Duration = attrs.field(
+        default=Duration(30 * 86_400),
+        metadata={"help": "how long readings stay in the journal after every sink has them, to be replayed"},
+    )
+    channels: Mapping[str, str] = attrs.field(factory=dict)
+    sources: tuple[Source, ...] = ()
+    sinks: tuple[Sink, ...] = ()
+    decoders: tuple[Decoder, ...] = ()
+    secrets: tuple[str, ...] = attrs.field(default=(), repr=False)
+
+
+def site_settings() -> tuple[Setting, ...]:
+    """Return the settings of the top level."""
+    return tuple(
+        attrs.evolve(entry, default=default_state()) if entry.name == "state" else entry for entry in settings_of(Site)
+    )
+
+
+def core_settings(kind: Kind, cls: type) -> tuple[Setting, ...]:
+    """Return the settings that the core adds to every table of a kind, with the plugin's own defaults."""
+    if kind == "sink":
+        return delivery_settings(getattr(cls, "delivery", Delivery()))
+    return settings_of(Source) if kind == "source" else ()
+
+
+def default_state() -> Path:
+    """Return where the state is kept when a configuration says nothing: the service manager's choice, or the user's."""
+    # a service manager may give several, separated by colons: the first is the service's own
+    given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    return Path(given or platformdirs.user_state_dir("btcore"))
+
+
+def load_site(path: Path) -> Site:
+    """Read a configuration and make every plugin's instance. Raises ConfigurationError with all mistakes in it."""
+    document = read(_text(path))
+    findings = Findings(str(path), document)
+    for mistake in document.mistakes:
+        findings.problems.append(Problem(mistake.message, line=mistake.line, file=str(path)))
+    site = _Loader(path, document.data, findings).load()
+    findings.raise_all()
+    return site
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
+    except FileNotFoundError:
+        raise _unreadable(path, "there is no such file; btcore init writes one") from None
+    except OSError as error:
+        raise _unreadable(path, f"the file cannot be read: {error.strerror}") from None
+    if len(raw) > LARGEST:
+        raise _unreadable(path, f"the file is larger than {LARGEST} bytes; this is no configuration")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise _unreadable(path, "this is not text in UTF-8; save the file as UTF-8", line) from None
+
+
+def _unreadable(path: Path, message: str, line: int | None = None) -> ConfigurationError:
+    return ConfigurationError([Problem(message, line=line, file=str(path))])
+
+
+class _Loader:
+    """Reads one file's data. Every mistake goes to the findings; what comes out may have gaps then."""
+
+    def __init__(self, path: Path, data: Mapping[str, Any], findings: Findings) -> None:
+        """Start with the channels: every table may use their names."""
+        self.path = path
+        self.data = data
+        self.findings = findings
+        self.channels = read_channels(data, findings)
+        scope = Scope(path.absolute().parent, self.channels, findings.secrets)
+        self.reader = Reader(findings, scope)
+        self.top = site_settings()
+        self.plugins = installed()
+
+    def load(self) -> Site:
+        """Read the whole file."""
+        self._unknown()
+        values = {"state": default_state(), **self.reader.settings(self.top, self.data, ())}
+        sources = [Source(**common, **core) for common, core, _ in self._tables("source")]
+        sinks = [Sink(**common, delivery=_delivery(cls, core)) for common, core, cls in self._tables("sink")]
+        decoders = [Decoder(**common) for common, _, _ in self._tables("decoder")]
+        return Site(
+            file=self.path,
+            channels=self.channels,
+            sources=tuple(sources),
+            sinks=tuple(sinks),
+            decoders=tuple(decoders),
+            secrets=tuple(dict.fromkeys(self.findings.secrets)),
+            **values,
+        )
+
+    def _unknown(self) -> None:
+        tables = (*WORK, "channels")
+        known = (*tables, *(entry.name for entry in self.top))
+        for name, value in self.data.items():
+            if name not in known and isinstance(value, dict):
+                self._unknown_table(name, value, closest(name, tables))
+            elif name not in known:
+                self.findings.add((name,), f"unknown setting{nearest(name, known) or _listed(known)}")
+
+    def _unknown_table(self, name: str, value: Mapping[str, object], near: str) -> None:
+        below = [f".{key}" for key, inner in value.items() if isinstance(inner, dict)] or [""]
+        for rest in below:
+            hint = (
+                f"; did you mean [{near}{rest}]?"
+                if near
+                else "; there are [source.NAME], [sink.NAME], [decoder.NAME], [channels]"
+            )
+            self.findings.add((name, rest[1:]) if rest else (name,), f"unknown table{hint}")
+
+    def _tables(self, kind: Kind) -> list[tuple[Values, Values, type]]:
+        tables = self.data.get(kind, _DEFAULT.get(kind, {}))
+        if not isinstance(tables, dict):
+            self.findings.add((kind,), f"expected a table [{kind}.NAME], found something else")
+            return []
+        if not tables and not self.findings.document.mistakes:
+            self.findings.add((), _NOTHING[kind])
+        made = [self._table(kind, name, table) for name, table in tables.items()]
+        return [one for one in made if one]
+
+    def _table(self, kind: Kind, name: str, table: object) -> tuple[Values, Values, type] | None:
+        path: Key = (kind, name)
+        if not isinstance(table, dict):
+            self.findings.add(path, f"expected a table [{kind}.NAME] with this setting in it")
+            return None
+        loaded = self._plugin(kind, name, table)
+        if loaded is None:
+            return None
+        plugin, cls = loaded
+        core = core_settings(kind, cls)
+        reserved = ("use", *(entry.name for entry in core))
+        own, wrong = readable_settings(plugin, cls, reserved)
+        if wrong:
+            self.findings.add_foreign(path, wrong)
+            return None
+        top = [entry.name for entry in self.top]
+        self.reader.unknown(table, [*(entry.name for entry in own), *reserved], path, top)
+        instance = self.reader.instance(plugin, cls, own, table, path)
+        common = {"name": name, "table": f"{kind}.{name}", "plugin": plugin.name, "instance": instance}
+        return common, self.reader.settings(core, table, path), cls
+
+    def _plugin(self, kind: Kind, name: str, table: Mapping[str, object]) -> tuple[Installed, type] | None:
+        use = table.get("use", name)
+        path: Key = (kind, name, "use") if "use" in table else (kind, name)
+        if not isinstance(use, str):
+            self.findings.add(path, f"expected the name of a plugin, as text, found {shown(use)}")
+            return None
+        try:
+            plugin = find(use, self.plugins)
+            cls = plugin.load()
+            check_kind(plugin, cls, kind)
+        except PluginError as error:
+            own_name = use not in self.plugins and use not in DISTRIBUTIONS and "use" not in table
+            hint = f"; if {shown(name)} is your own name for it, say which plugin it is: use = ..." if own_name else ""
+            self.findings.add_foreign(path, f"{error}{hint}")
+            return None
+        return plugin, cls
+
+
+_DEFAULT: Mapping[Kind, Mapping[str, object]] = {"decoder": {"brultech": {}}}
+"""The tables of a kind when the file has none."""
+
+_NOTHING: Mapping[Kind, str] = {
+    "source": "there is no source, so nothing would be read; add a table [source.NAME], such as [source.tcp-server]",
+    "sink": "there is no sink, so nothing would be delivered; add a table [sink.NAME], such as [sink.print]",
+    "decoder": "there is no decoder in [decoder]; leave the table out for Brultech's meters",
+}
+
+
+def _delivery(cls: type, given: Values) -> Delivery:
+    default: Delivery = getattr(cls, "delivery", Delivery())
+    return attrs.evolve(default, **given)
+
+
+def _listed(known: Sequence[str]) -> str:
+    return f"; it may be {', '.join(known)}"

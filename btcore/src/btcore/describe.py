@@ -1,0 +1,134 @@
+"""What settings a class has, told so that a table can be read by it, listed, and written as an example.
+
+Reading a table is `tables.py`; the listings are in `cli/`.
+"""
+
+import json
+import typing
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from btcore.conversion import duration_text, type_name
+from btcore.settings import ChannelRef, Delivery, Duration, Secret
+
+_FACTORY: Any = attrs.Factory  # declared as a function, but a class
+
+
+@attrs.frozen
+class Setting:
+    """One setting: its name in a table, its type (as annotated, and in a person's words), and what is told of it.
+
+    `default` is `attrs.NOTHING` where it must be given.
+    """
+
+    name: str
+    annotation: Any
+    type: str
+    help: str
+    default: Any
+    choices: tuple[str, ...]
+    example: str
+    field: "attrs.Attribute[Any]"
+
+    @property
+    def required(self) -> bool:
+        """Whether it must be given."""
+        return self.default is attrs.NOTHING
+
+    @property
+    def plain_default(self) -> object:
+        """The default as JSON and TOML can say it; None where there is none. A secret is not told."""
+        return None if self.required else plain(self.default, self.annotation)
+
+    def as_json(self) -> dict[str, object]:
+        """Return what `btcore plugins NAME --json` tells of it."""
+        return {
+            "name": self.name,
+            "type": self.type,
+            "default": self.plain_default,
+            "required": self.required,
+            "help": self.help,
+            "choices": list(self.choices),
+        }
+
+
+def settings_of(cls: type) -> tuple[Setting, ...]:
+    """Return the settings of a class: its fields that have a help text, in order.
+
+    Raises TypeError or NameError when an annotation is no type that a setting may have, or cannot be understood.
+    """
+    fields = [field for field in attrs.fields(cls) if field.init and "help" in field.metadata]
+    return tuple(_setting(cls, field) for field in fields)
+
+
+def delivery_settings(delivery: Delivery) -> tuple[Setting, ...]:
+    """Return the settings that the core adds to a sink's table, with the sink's own defaults."""
+    return tuple(attrs.evolve(entry, default=getattr(delivery, entry.name)) for entry in settings_of(Delivery))
+
+
+def plain(value: object, annotation: object = None) -> object:
+    """Return a setting's value as it is written in a configuration. A secret is not told."""
+    match value:
+        case Secret():
+            return "***" if value else None
+        case Path() | ChannelRef():
+            return str(value)
+        case list() | tuple():
+            return [plain(item) for item in value]
+        case dict():
+            return {str(key): plain(item) for key, item in value.items()}
+        case int() | float() if annotation in (Duration, Duration | None):
+            return duration_text(value)
+    return value if value is None or isinstance(value, str | bool | int | float) else repr(value)
+
+
+def toml_text(value: object) -> str:
+    """Write a plain value as TOML."""
+    match value:
+        case dict():
+            inside = ", ".join(f"{json.dumps(key)} = {toml_text(item)}" for key, item in value.items())
+            return f"{{ {inside} }}" if inside else "{}"
+        case list():
+            return f"[{', '.join(toml_text(item) for item in value)}]"
+    # what JSON and TOML have in common: texts, numbers, true and false
+    return json.dumps(value, ensure_ascii=False)
+
+
+def first_line(cls: object) -> str:
+    """Return the first line of a documentation."""
+    text = (getattr(cls, "__doc__", None) or "").strip()
+    return text.splitlines()[0].strip() if text else ""
+
+
+def choices_of(annotation: Any, declared: Iterable[str]) -> tuple[str, ...]:  # noqa: ANN401 - types are values here
+    """Return the choices that a setting has, declared or by its type."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return tuple(str(choice) for choice in typing.get_args(annotation))
+    inner = [choices_of(part, ()) for part in typing.get_args(annotation) if part is not ...]
+    return tuple(declared) or next((choices for choices in inner if choices), ())
+
+
+def _setting(cls: type, field: "attrs.Attribute[Any]") -> Setting:
+    annotation = typing.get_type_hints(cls)[field.name] if isinstance(field.type, str) else field.type
+    declared = tuple(field.metadata.get("choices", ()))
+    return Setting(
+        name=field.alias or field.name,
+        annotation=annotation,
+        type=type_name(annotation),
+        help=field.metadata["help"],
+        default=_default(field),
+        choices=choices_of(annotation, declared),
+        example=field.metadata.get("example", ""),
+        field=field,
+    )
+
+
+def _default(field: "attrs.Attribute[Any]") -> object:
+    factory: Any = field.default
+    if not isinstance(factory, _FACTORY):
+        return field.default
+    # one that depends on other settings is only known when those are
+    return None if factory.takes_self else factory.factory()

@@ -1,0 +1,172 @@
+"""Which plugins are installed, and loading one of them: entry points of the group `btcore.plugins`.
+
+Looking imports nothing. Only `Installed.load` imports a plugin, and answers whatever is wrong with it by one error that
+names the distribution to mend. What a table says to a plugin is `tables.py`.
+"""
+
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+
+import attrs
+import pluggy
+
+from btcore.errors import BtcoreError
+from btcore.findings import nearest
+from btcore.hookspecs import PROJECT, Hooks
+from btcore.settings import Kind
+from btcore.version import API
+
+GROUP = "btcore.plugins"
+
+WORK: Mapping[Kind, str] = {"source": "collect", "sink": "process_batch", "decoder": "decode_packet"}
+"""The hook that makes a plugin one of this kind."""
+
+HOOKS = tuple(name for name in vars(Hooks) if not name.startswith("_"))
+
+_OFFERS: Mapping[str, tuple[str, ...]] = {
+    "btcore": ("brultech",),
+    "btmon-influxdb": ("influxdb",),
+    "btmon-ip": ("tcp-server", "tcp-client"),
+    "btmon-mqtt": ("mqtt",),
+    "btmon-mysql": ("mysql",),
+    "btmon-print": ("print",),
+    "btmon-pvoutput": ("pvoutput",),
+    "btmon-rrd": ("rrd",),
+    "btmon-serial": ("serial",),
+    "btmon-services": (
+        *("wattzon", "plotwatt", "enersave", "bidgely", "peoplepower", "eragy", "smartenergygroups"),
+        *("thingspeak", "xively", "emoncms", "wattvision"),
+    ),
+    "btmon-simulator": ("simulator", "file"),
+    "btmon-sql": ("sql",),
+    "btmon-sqlite": ("sqlite",),
+}
+
+DISTRIBUTIONS: Mapping[str, str] = {name: distribution for distribution, names in _OFFERS.items() for name in names}
+"""The project's own plugins, and what to install for each."""
+
+
+class PluginError(BtcoreError):
+    """A plugin that is not there, or cannot be used as it is."""
+
+
+@attrs.frozen
+class Installed:
+    """One plugin that a distribution offers; nothing of it is imported yet."""
+
+    name: str
+    distribution: str
+    version: str
+    entry: metadata.EntryPoint
+
+    def __str__(self) -> str:
+        """As a message names it."""
+        return f'plugin "{self.name}" of {self.distribution} {self.version}'
+
+    def load(self) -> type:
+        """Import the plugin's class and look whether it fits this core. Raises PluginError."""
+        try:
+            cls = self.entry.load()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's module may do anything, exit included
+            why = f"{type(error).__name__}: {error}"
+            raise PluginError(
+                f"{self} cannot be imported ({why}); pip install --force-reinstall {self.distribution} may help"
+            ) from None
+        self._check_class(cls)
+        self._check_hooks(cls)
+        return cls  # type: ignore[no-any-return]
+
+    def _check_class(self, cls: object) -> None:
+        api = getattr(cls, "btcore_api", None)
+        if not isinstance(cls, type) or api is None or not attrs.has(cls):
+            raise PluginError(f"{self} is not a plugin: {self.entry.value} is no class made with @btcore.plugin")
+        if api != API:
+            behind = self.distribution if not isinstance(api, int) or api < API else "btcore"
+            raise PluginError(
+                f"{self} is written for version {api} of the plugin interface, and this btcore speaks {API}: "
+                f"pip install --upgrade {behind}"
+            )
+
+    def _check_hooks(self, cls: type) -> None:
+        try:
+            callers = _callers(cls)
+        except pluggy.PluginValidationError as error:
+            raise PluginError(f"{self} has a hook that does not fit: {' '.join(str(error).split())}") from None
+        for caller in callers:
+            if not caller.has_spec() and not all(impl.optionalhook for impl in caller.get_hookimpls()):
+                raise PluginError(
+                    f'{self} has a hook that btcore does not know: "{caller.name}"{_hook_like(caller.name)}'
+                )
+
+
+def installed() -> dict[str, tuple[Installed, ...]]:
+    """Return what is installed, by name; more than one under a name are rivals. Imports nothing."""
+    found: dict[str, tuple[Installed, ...]] = {}
+    for entry in _entries():
+        found[entry.name] = (*found.get(entry.name, ()), entry)
+    return dict(sorted(found.items()))
+
+
+def find(name: str, among: Mapping[str, tuple[Installed, ...]]) -> Installed:
+    """Return the plugin of that name. Raises PluginError when there is none, or more than one."""
+    rivals = among.get(name, ())
+    if not rivals:
+        raise PluginError(_advice(name, among))
+    if len(rivals) > 1:
+        claims = " and ".join(f"{rival.distribution} {rival.version}" for rival in rivals)
+        raise PluginError(f'the plugin name "{name}" is claimed by {claims}; pip uninstall one of them')
+    return rivals[0]
+
+
+def hooks_of(cls: type) -> frozenset[str]:
+    """Return the names of the hooks that a loaded plugin class implements."""
+    return frozenset(caller.name for caller in _callers(cls))
+
+
+def kinds_of(cls: type) -> tuple[Kind, ...]:
+    """Return what a loaded plugin class can be."""
+    hooks = hooks_of(cls)
+    return tuple(kind for kind, hook in WORK.items() if hook in hooks)
+
+
+def check_kind(plugin: Installed, cls: type, kind: Kind) -> None:
+    """Raise PluginError when a plugin cannot do what its table wants of it."""
+    kinds = kinds_of(cls)
+    if kind in kinds:
+        return
+    if hasattr(cls, WORK[kind]):
+        raise PluginError(f"{plugin}: its method {WORK[kind]} is not marked with @hookimpl, so it is no hook")
+    rather = f"; it is a {kinds[0]}: [{kinds[0]}.{plugin.name}]" if kinds else ""
+    raise PluginError(f"{plugin} is no {kind}: it has no hook {WORK[kind]}{rather}")
+
+
+def _entries() -> Iterator[Installed]:
+    seen: set[str] = set()
+    for distribution in metadata.distributions():
+        try:
+            entries = [entry for entry in distribution.entry_points if entry.group == GROUP]
+            name = str(distribution.metadata["Name"]) if entries else ""
+        except Exception:  # noqa: BLE001, S112 - a distribution that is half there is not ours to judge
+            continue
+        if entries and name not in seen:  # the first on the path hides its namesakes, as on import
+            seen.add(name)
+            yield from (Installed(entry.name, name, distribution.version, entry) for entry in entries)
+
+
+def _callers(cls: type) -> list[pluggy.HookCaller]:
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(Hooks)
+    manager.register(cls)
+    return manager.get_hookcallers(cls) or []
+
+
+def _hook_like(name: str) -> str:
+    return nearest(name, HOOKS) or f"; it knows {', '.join(HOOKS)}"
+
+
+def _advice(name: str, among: Mapping[str, object]) -> str:
+    if name in DISTRIBUTIONS:
+        return f'no plugin "{name}" is installed; pip install {DISTRIBUTIONS[name]} would help'
+    near = nearest(name, {*among, *DISTRIBUTIONS})
+    known = f"; installed are {', '.join(among)}" if among else ""
+    return f'no plugin "{name}" is installed{near or known}'

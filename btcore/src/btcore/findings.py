@@ -1,0 +1,73 @@
+"""The mistakes of one configuration as they are found: each gets its place, and all are told together."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable
+
+import attrs
+
+from btcore.errors import ConfigurationError, Problem
+from btcore.positions import Document, Key
+
+IN_A_TABLE = 2
+"""Names that make up a table that is one source, sink or decoder: `sink`, `roof`."""
+
+
+@attrs.define
+class Findings:
+    """Collects the problems of one file, and the secrets that no message may repeat."""
+
+    file: str
+    document: Document
+    problems: list[Problem] = attrs.field(factory=list)
+    secrets: list[str] = attrs.field(factory=list, repr=False)
+
+    def add(self, path: Key, message: str) -> None:
+        """Note a mistake at a key."""
+        table, key = self._place(path)
+        self.problems.append(Problem(message, key, table, self.document.line(path), self.file))
+
+    def add_foreign(self, path: Key, message: str) -> None:
+        """Note a mistake in words that are not the core's own: what they may repeat of a secret is covered."""
+        self.add(path, self.covered(message))
+
+    def covered(self, text: str) -> str:
+        """Return a text with every secret in it covered."""
+        for secret in sorted(self.secrets, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return text
+
+    def raise_all(self) -> None:
+        """Raise ConfigurationError with all problems in the order of the file, if there are any."""
+        if self.problems:
+            raise ConfigurationError(sorted(self.problems, key=lambda problem: problem.line or 0))
+
+    def _place(self, path: Key) -> tuple[str, str]:
+        depth = 1 if path[:1] == ("channels",) else IN_A_TABLE
+        if len(path) < depth:
+            return "", _written(path)
+        return _written(path[:depth]), _written(path[depth:])
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that is most like this one, or nothing."""
+    found = difflib.get_close_matches(word, list(known), n=1)
+    return found[0] if found else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean "x"?` for the known word that is most like this one, or nothing."""
+    found = closest(word, known)
+    return f'; did you mean "{found}"?' if found else ""
+
+
+def _written(path: Key) -> str:
+    """Write a key as the file does: in quotes where it has to be. Items of a list are counted from 1."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f" item {part + 1}"
+        else:
+            text += f".{part}" if re.fullmatch(r"[A-Za-z0-9_-]+", part) else "." + json.dumps(part, ensure_ascii=False)
+    return text.removeprefix(".")

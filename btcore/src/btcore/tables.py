@@ -1,0 +1,138 @@
+"""One table of the configuration becomes settings, and settings an instance of a plugin.
+
+Every mistake in the table is noted, none raised. Which tables there are is `configuration.py`'s.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from btcore.conversion import Mismatch, Scope, check_choice, convert
+from btcore.describe import Setting, settings_of
+from btcore.discovery import Installed
+from btcore.errors import Problem
+from btcore.findings import Findings, nearest
+from btcore.positions import Key
+
+Values = dict[str, Any]
+
+
+@attrs.frozen
+class Reader:
+    """Reads the tables of one file."""
+
+    findings: Findings
+    scope: Scope
+
+    def settings(self, wanted: Iterable[Setting], table: Mapping[str, object], path: Key) -> Values:
+        """Return the values of the settings that a table gives; note what is wrong or missing."""
+        values: Values = {}
+        for entry in wanted:
+            place = (*path, entry.name)
+            if entry.name in table:
+                self._setting(entry, table[entry.name], place, values)
+            elif entry.required:
+                about = f"{entry.help} ({entry.type})"
+                if path not in self.findings.document.incomplete:
+                    self.findings.add(place, f"is missing and must be given: {about}")
+            elif isinstance(entry.default, Path):
+                values[entry.name] = self.scope.directory / entry.default
+        return values
+
+    def unknown(self, table: Mapping[str, object], known: Sequence[str], path: Key, elsewhere: Sequence[str]) -> None:
+        """Note the keys of a table that are nothing it may have; `elsewhere` are those of the top level."""
+        for name in table:
+            if name in known:
+                continue
+            hint = nearest(name, known)
+            if name in elsewhere:
+                hint = "; it belongs to the top of the file, before the first [table]"
+            self.findings.add((*path, name), f"unknown setting{hint or _listed(known)}")
+
+    def instance(
+        self, plugin: Installed, cls: type, own: Iterable[Setting], table: Mapping[str, object], path: Key
+    ) -> object | None:
+        """Make the plugin's instance from its table, and let it check itself; None when it cannot be made."""
+        before = len(self.findings.problems)
+        values = self.settings(own, table, path)
+        if len(self.findings.problems) > before or path in self.findings.document.incomplete:
+            return None
+        try:
+            made: object = cls(**values)
+        except ValueError as error:
+            self.findings.add_foreign(path, f"the {plugin} refuses these settings: {_said(error)}")
+            return None
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code: told as its fault, not a traceback
+            self._fault(plugin, "when it was made", error, path)
+            return None
+        self._check(plugin, made, path)
+        return made
+
+    def _setting(self, entry: Setting, given: object, place: Key, values: Values) -> None:
+        try:
+            value = convert(given, entry.annotation, self.scope)
+            check_choice(value, entry.choices)
+        except Mismatch as mismatch:
+            for fault in mismatch.faults:
+                self.findings.add(place + fault.path, fault.message)
+            return
+        complaint = _complaint(entry, value)
+        if complaint:
+            self.findings.add_foreign(place, complaint)
+        else:
+            values[entry.name] = value
+
+    def _check(self, plugin: Installed, made: object, path: Key) -> None:
+        check = getattr(made, "check", None)
+        if not callable(check):
+            return
+        try:
+            for problem in check() or ():
+                self._note(problem, path)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
+            self._fault(plugin, "when it checked its settings", error, path)
+
+    def _note(self, problem: object, path: Key) -> None:
+        if not isinstance(problem, Problem):
+            raise TypeError(f"check() gave a {type(problem).__name__} for a Problem")
+        self.findings.add_foreign((*path, problem.key) if problem.key else path, problem.message)
+
+    def _fault(self, plugin: Installed, when: str, error: BaseException, path: Key) -> None:
+        why = f"{type(error).__name__}: {_said(error)}"
+        self.findings.add_foreign(path, f"the {plugin} failed {when} ({why}); this is a mistake in the plugin")
+
+
+def readable_settings(plugin: Installed, cls: type, core: Sequence[str]) -> tuple[tuple[Setting, ...], str]:
+    """Return the settings of a plugin class, and what is wrong with how it declares them, or nothing."""
+    try:
+        own = settings_of(cls)
+    except Exception as error:  # noqa: BLE001 - a stranger's annotations and default factories
+        return (), f"the {plugin} declares settings that cannot be read ({type(error).__name__}: {error})"
+    taken = [entry.name for entry in own if entry.name in core]
+    if taken:
+        return own, f"the {plugin} declares settings that are the core's own: {', '.join(taken)}; it has to rename them"
+    return own, ""
+
+
+def _complaint(entry: Setting, value: object) -> str:
+    """Run a setting's validator; return what it does not like."""
+    if entry.field.validator is None:
+        return ""
+    try:
+        entry.field.validator(None, entry.field, value)
+    except (ValueError, TypeError) as error:
+        return _said(error)
+    except Exception:  # noqa: BLE001 - one that looks at other settings: it runs again when the instance is made
+        return ""
+    return ""
+
+
+def _said(error: BaseException) -> str:
+    """Return an error's words; those of attrs' validators carry the field and the value behind them."""
+    return str(error.args[0]) if error.args else type(error).__name__
+
+
+def _listed(known: Sequence[str]) -> str:
+    return f"; it may have {', '.join(known)}" if known else "; it has no settings"
