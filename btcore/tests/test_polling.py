@@ -219,6 +219,12 @@ def test_a_line_that_breaks() -> None:
     assert b"".join(failure(line.ask(""))[0]) == GEM[:40]
 
 
+def test_a_line_that_breaks_after_the_answer() -> None:
+    """A gateway that hangs up as soon as it has passed the packet on has answered."""
+    line = Broken({b"^^^APISPK": [GEM, b"\xfe\xff"]})
+    assert read_all(line, "") == GEM + b"\xfe\xff"
+
+
 def poll_of(line: Line, devices: list[str]) -> Callable[[], bytes]:
     """Make what polls the devices once."""
     poll = Poll(devices=devices, timeout=5, log=logging.getLogger("test"), clock=line.now)

@@ -29,7 +29,7 @@ QUIET = 0.3
 """Seconds of silence after a packet that end an answer: a GEM may answer with up to five ECM-1240 packets."""
 
 
-class NoAnswer(BtcoreError):  # noqa: N818 - named by what happened, as its siblings
+class NoAnswer(BtcoreError):
     """A meter that was asked has sent no whole packet in time; the text says how far it came."""
 
 
@@ -126,7 +126,8 @@ def ask(
         yield from line.packet()
     except (NoAnswer, OSError):
         yield line.unread  # what looked like the start of a packet may hide a whole one
-        raise
+        if not line.answered:  # a gateway may hang up as soon as it has passed the answer on
+            raise
 
 
 @attrs.define(kw_only=True)
@@ -139,6 +140,7 @@ class _Line:
     clock: Callable[[], float]
     unread: bytes = b""
     total: int = 0
+    answered: bool = False
 
     def acknowledgement(self) -> Iterator[bytes]:
         """Wait for the byte that acknowledges; inside a packet of a meter in real-time mode, it is data."""
@@ -157,15 +159,12 @@ class _Line:
     def packet(self) -> Iterator[bytes]:
         """Wait for a whole packet, and then until the line is quiet."""
         deadline = self.clock() + self.timeout
-        whole = False
         while True:
             data, packets, _ = self._read_on(acknowledge=False)
             yield data
-            whole = whole or packets > 0
-            if whole and self.clock() >= deadline:
-                yield self.unread
-                return
-            if not self._wait(QUIET if whole else LOOK, deadline) and whole and not self.unread:
+            self.answered = self.answered or packets > 0
+            came = self._wait(QUIET if self.answered else LOOK, deadline)
+            if self.answered and not came and not self.unread:
                 return
 
     def _wait(self, seconds: float, deadline: float) -> bool:
