@@ -1,0 +1,77 @@
+"""The workspace's jobs: `nox` alone checks everything; `nox -s demo` shows the program at work without hardware."""
+
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["lint", "typing", "tests", "wheels"]
+nox.options.error_on_missing_interpreters = False
+
+ROOT = Path(__file__).parent
+PLUGINS = sorted(str(path.parent.relative_to(ROOT)) for path in ROOT.glob("plugins/*/pyproject.toml"))
+PACKAGES = ["btcore", *PLUGINS]
+SOURCES = [f"{package}/src" for package in PACKAGES]
+TESTS = [f"{package}/tests" for package in PACKAGES] + ["tests"]
+DEFAULT_SET = [f"plugins/btmon-{name}" for name in ("ip", "print", "serial", "simulator", "sqlite")]
+TEST_TOOLS = ["pytest>=8", "pytest-timeout", "hypothesis>=6.100", "hatchling", "editables"]
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Run a simulated house into SQLite and onto the screen, until Ctrl-C."""
+    session.install("--quiet", "./btcore", *(f"./{path}" for path in DEFAULT_SET))
+    session.run("btcore", "run", "--config", "demo.toml", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Look at the style of all code."""
+    session.install("--quiet", "ruff>=0.9")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check all types, strictly; test folders one by one, as they are no packages."""
+    session.install("--quiet", "mypy>=1.10", "types-requests", "types-pyserial", "nox", *TEST_TOOLS)
+    session.install("--quiet", *(f"./{package}" for package in PACKAGES))
+    environment = {"MYPYPATH": ":".join(SOURCES)}
+    session.run("mypy", *SOURCES, "noxfile.py", env=environment)
+    for folder in TESTS:
+        if any((ROOT / folder).rglob("*.py")):
+            session.run("mypy", folder, env=environment)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run all tests; `nox -s tests -- -m "not servers"` for those that start nothing."""
+    session.install("--quiet", *TEST_TOOLS, *(f"./{package}" for package in PACKAGES))
+    session.run("pytest", *session.posargs)
+
+
+@nox.session(python=["3.11", "3.12", "3.13", "3.14"])
+def versions(session: nox.Session) -> None:
+    """Run the tests that start nothing on every Python that is supported."""
+    session.install("--quiet", *TEST_TOOLS, *(f"./{package}" for package in PACKAGES))
+    session.run("pytest", "-m", "not servers", *session.posargs)
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """Build every distribution as it would be published, and start the program from the wheels alone."""
+    session.install("--quiet", "build", "hatchling")
+    out = session.create_tmp()
+    for package in PACKAGES:
+        session.run("python", "-m", "build", "--wheel", "--no-isolation", "--outdir", out, package, silent=True)
+    built = [str(path) for path in Path(out).glob("*.whl")]
+    session.install("--quiet", "--force-reinstall", *built)
+    session.run("btcore", "--version")
+    session.run("btcore", "plugins")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure speed and memory against a peer in the same run; prints ratios."""
+    session.install("--quiet", "siobrultech-protocols", "./btcore", *(f"./{path}" for path in DEFAULT_SET))
+    session.run("python", "tests/bench/run.py", *session.posargs)
