@@ -89,7 +89,7 @@ def test_the_ecm_1220_has_measurements_in_every_schema() -> None:
 
 @pytest.mark.parametrize("schema", SCHEMAS)
 def test_every_label_is_measured_or_calculated(schema: str) -> None:
-    """QUIRKS G5: no column needs a switch such as include_current; each is a number that every reading or sample has."""
+    """QUIRKS G5: no column needs a switch such as include_current; each number is in all readings or samples."""
     for format_ in FORMATS.values():
         known = set(format_.index)
         for channel in format_.channels:

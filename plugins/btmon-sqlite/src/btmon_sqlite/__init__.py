@@ -1,0 +1,1 @@
+"""btmon-sqlite: stores readings in an SQLite file, for btcore."""

@@ -1,0 +1,84 @@
+"""The sink: its settings, and what it does with a batch. SQL is in `table.py` and `database.py`."""
+
+import re
+from collections.abc import Iterator
+from logging import Logger, getLogger
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from btcore import Batch, Context, Reading, Sample, hookimpl, plugin, setting
+from btmon_sqlite.database import Database, open_database
+from btmon_sqlite.table import Row, Schema, Table, table_for
+from btmon_sqlite.trouble import answered
+
+
+def valid_table(_instance: object, _attribute: Any, name: str) -> None:  # noqa: ANN401 - attrs' own type
+    """Raise ValueError for what cannot be a table's name."""
+    if name and (not re.fullmatch(r"\w+", name) or name.lower().startswith("sqlite_")):
+        raise ValueError("expected letters, digits and underscores, not starting with sqlite_")
+
+
+@plugin(api=1)
+class Sqlite:
+    """Stores readings in an SQLite file, in tables laid out as btmon's."""
+
+    file: Path = setting(help="the database file, made if there is none", example="energy.db")
+    schema: Schema = setting(
+        default="counters",
+        help="counters: every reading as the meter sent it; ecmread: amperes and watts; ecmreadext: those and energies",
+    )
+    table: str = setting(
+        default="", help="the table; left out: one for each packet format, FORMAT_SCHEMA", validator=valid_table
+    )
+    _log: Logger = attrs.field(init=False, factory=lambda: getLogger(__name__), repr=False)
+    _database: Database | None = attrs.field(init=False, default=None, repr=False)
+
+    @hookimpl
+    def open(self, context: Context) -> None:
+        """Open the file. Raises Retry where it is locked, Stop where a person has to act."""
+        self._log = context.log
+        if not context.dry_run:
+            self._opened()
+
+    @hookimpl
+    def close(self) -> None:
+        """Close the file."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+    @hookimpl
+    def process_batch(self, batch: Batch) -> None:
+        """Store what a batch holds, in one transaction, each row once however often the batch comes."""
+        if rows := self._rows(batch):
+            with answered(self.file):
+                self._opened().store(rows)
+
+    @hookimpl
+    def preview_batch(self, batch: Batch) -> Iterator[str]:
+        """Tell the rows that would be stored."""
+        return (table.describe(row) for table, rows in self._rows(batch).items() for row in rows)
+
+    def _opened(self) -> Database:
+        if self._database is not None and self._database.gone:
+            self._log.warning("%s was moved or deleted: a new one is made", self.file)
+            self.close()
+        if self._database is None:
+            with answered(self.file):
+                self._database = open_database(self.file, self._log)
+        return self._database
+
+    def _rows(self, batch: Batch) -> dict[Table, list[Row]]:
+        rows: dict[Table, list[Row]] = {}
+        for reading, values in self._records(batch):
+            table = table_for(reading.format, self.schema, self.table)
+            rows.setdefault(table, []).append(table.row(reading, values))
+        return rows
+
+    def _records(self, batch: Batch) -> Iterator[tuple[Reading, Reading | Sample]]:
+        """Pair the reading that gives a row its key and time with what gives it its values."""
+        if self.schema == "counters":
+            return ((reading, reading) for reading in batch.readings)
+        return ((sample.newer, sample) for sample in batch.samples)

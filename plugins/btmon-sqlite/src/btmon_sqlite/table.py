@@ -1,0 +1,78 @@
+"""A table: its columns, its statements, and the row that a reading or a sample makes in it.
+
+No connection here: what is done with the statements is `database.py`'s work.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from typing import Literal
+
+import attrs
+
+from btcore import Column, Format, Reading, Sample, columns, serial_column
+
+Schema = Literal["counters", "ecmread", "ecmreadext"]
+
+Row = tuple[int | float | str | None, ...]
+
+KEY = "id"
+TIME = "time_created"
+
+
+@attrs.frozen(eq=False, slots=False)
+class Table:
+    """What readings of one packet format need of a table: btmon's columns, in btmon's order.
+
+    `id` is the reading's key, microseconds since 1970; `time_created` whole seconds since 1970; then the serial number
+    and the columns of the schema.
+    """
+
+    name: str
+    serial: str
+    columns: tuple[Column, ...]
+
+    @cached_property
+    def types(self) -> dict[str, str]:
+        """The SQL type of every column, by its name."""
+        own = {KEY: "INTEGER", TIME: "INTEGER", self.serial: "TEXT"}
+        return own | {column.name: column.kind.upper() for column in self.columns}
+
+    @cached_property
+    def create(self) -> str:
+        """The statement that makes the table, unless there is one."""
+        fields = ", ".join(f"{quoted(name)} {kind}" for name, kind in self.types.items() if name != KEY)
+        return f"CREATE TABLE IF NOT EXISTS {quoted(self.name)} ({KEY} INTEGER PRIMARY KEY, {fields})"
+
+    @cached_property
+    def insert(self) -> str:
+        """The statement that stores a row, unless its key is there already."""
+        names = ", ".join(quoted(name) for name in self.types)
+        places = ", ".join("?" * len(self.types))
+        return f"INSERT INTO {quoted(self.name)} ({names}) VALUES ({places}) ON CONFLICT ({KEY}) DO NOTHING"  # noqa: S608 - names are quoted
+
+    def row(self, reading: Reading, values: Reading | Sample) -> Row:
+        """Return the row of a reading, in the order of `types`; what is not known is None."""
+        own = (reading.key, reading.key // 1_000_000, reading.serial)
+        return own + tuple(values.get(column.label) for column in self.columns)
+
+    def describe(self, row: Row) -> str:
+        """Tell a row in one line, for people."""
+        values = ("NULL" if value is None else str(value) for value in row)
+        return f"{self.name}: " + ", ".join(f"{name}={value}" for name, value in zip(self.types, values, strict=True))
+
+
+@lru_cache(maxsize=64)
+def table_for(format: Format, schema: Schema, name: str) -> Table:
+    """Return the table for readings of a packet format; an empty name means `<format>_<schema>`."""
+    return Table(name or f"{format.name}_{schema}", serial_column(schema), columns(format, schema))
+
+
+def quoted(name: str) -> str:
+    """Quote a name for SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def missing(types: dict[str, str], present: Sequence[str]) -> dict[str, str]:
+    """Return the columns that a table lacks. SQL does not tell capitals from small letters in names."""
+    there = {name.lower() for name in present}
+    return {name: kind for name, kind in types.items() if name.lower() not in there}

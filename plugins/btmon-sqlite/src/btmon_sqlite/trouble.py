@@ -1,0 +1,79 @@
+"""Trouble with the file: what an error of SQLite asks of the core, and what it says to a person.
+
+What passes by itself, or once there is room, is tried again; what needs a person stops the sink, which keeps its
+readings; a row that the table has already is rejected alone.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from btcore import Reject, Retry, Stop
+
+LATER: Mapping[int, str] = {
+    sqlite3.SQLITE_BUSY: "{file} is locked by another program; this one waits until it is done",
+    sqlite3.SQLITE_LOCKED: "{file} is locked by another program; this one waits until it is done",
+    sqlite3.SQLITE_FULL: "no space left for {file}: make room on its disk; until then the readings wait in the journal",
+    sqlite3.SQLITE_IOERR: "{file} cannot be read or written ({error}): look at its disk",
+    sqlite3.SQLITE_NOMEM: "no memory left to write {file}",
+    sqlite3.SQLITE_PROTOCOL: "{file} cannot be locked ({error})",
+}
+"""What passes, by SQLite's primary result code."""
+
+NEVER: Mapping[int, str] = {
+    sqlite3.SQLITE_NOTADB: "{file} is not an SQLite database: name another `file`, or move this one away",
+    sqlite3.SQLITE_CORRUPT: (
+        "{file} is damaged ({error}): save what is in it with `sqlite3 {file} .recover`, and move it away;"
+        " a new one is made at the next start"
+    ),
+    sqlite3.SQLITE_READONLY: "{file} is read-only ({error}): let the user that runs btcore write it and its directory",
+    sqlite3.SQLITE_PERM: "{file} cannot be written ({error}): let the user that runs btcore write it and its directory",
+    sqlite3.SQLITE_CONSTRAINT: "{file} refuses every row ({error}): a rule of its table; name another `table`",
+    sqlite3.SQLITE_ERROR: "{file} refuses a statement ({error}): look at its table, or name another `table`",
+}
+"""What needs a person."""
+
+
+TAKEN = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
+"""Extended result codes for a row that is like another where the table allows no two."""
+
+
+@contextmanager
+def answered(file: Path) -> Iterator[None]:
+    """Turn what SQLite raises into what the core acts on: Retry, Stop or Reject. Mistakes of our own pass unchanged."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        answer = answer_to(error, file)
+        if answer is None:
+            raise
+        raise answer from error
+
+
+def answer_to(error: sqlite3.Error, file: Path) -> Retry | Stop | Reject | None:
+    """Tell what an error asks for; None if it does not come from the database."""
+    extended: int = getattr(error, "sqlite_errorcode", 0)  # errors that Python itself raises have none
+    if extended in TAKEN:
+        return Reject(f"{file} has a row like this already ({error})")
+    code = extended & 0xFF
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return _cannot_open(error, file)
+    if code in LATER:
+        return Retry(LATER[code].format(file=file, error=error))
+    if code in NEVER:
+        return Stop(NEVER[code].format(file=file, error=error))
+    return None
+
+
+def _cannot_open(error: sqlite3.Error, file: Path) -> Retry | Stop:
+    if file.is_dir():
+        return Stop(f"{file} is a directory: `file` must name a file, such as {file / 'energy.db'}")
+    if not file.parent.is_dir():
+        return Stop(
+            f"{file} cannot be made: there is no directory {file.parent}; create it, mount it, or correct `file`"
+        )
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        return Stop(f"{file} cannot be opened: let the user that runs btcore write it and its directory")
+    return Retry(f"{file} cannot be opened now ({error})")
