@@ -1,0 +1,87 @@
+"""Running btcore as a user would: a process, a site.toml, signals. For tests of what crosses packages."""
+
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+PATIENCE = 60.0
+"""Seconds that a test waits for an event before it fails."""
+
+
+def wait_for(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+    """Wait until a condition holds; fail the test, saying what was waited for, when it does not."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {patience:.0f} s in vain for {what}")
+        time.sleep(0.02)
+
+
+class Btcore:
+    """A `btcore` process; its log is kept in a file beside its configuration."""
+
+    def __init__(self, folder: Path, site: str, *options: str) -> None:
+        """Write the configuration and start `btcore run`."""
+        config = folder / "site.toml"
+        config.write_text(site)
+        self._log = folder / "log.txt"
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "btcore", "run", "--config", str(config), *options],
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                cwd=folder,
+            )
+
+    def __enter__(self) -> "Btcore":
+        """Return itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Leave no process behind, whatever happened."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+    @property
+    def log(self) -> str:
+        """The log so far, of all runs in this folder."""
+        return self._log.read_text()
+
+    def port(self) -> int:
+        """Return the TCP port that it listens on, once it does."""
+        found: list[str] = []
+
+        def listening() -> bool:
+            found[:] = re.findall(r"listening on \S*:(\d+)", self.log)
+            return bool(found) or self.process.poll() is not None
+
+        wait_for(listening, "btcore to listen")
+        assert found, self.log
+        return int(found[-1])
+
+    def stop(self) -> int:
+        """Ask it to stop, as a service manager does; return the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+
+def rows(database: Path, table: str, columns: str = "serial, secs") -> list[tuple[object, ...]]:
+    """Return what is in a table; nothing while there is none."""
+    if not database.exists():
+        return []
+    connection = sqlite3.connect(database, timeout=30)
+    try:
+        return connection.execute(f"SELECT {columns} FROM {table}").fetchall()
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return []
+        raise
+    finally:
+        connection.close()
