@@ -13,11 +13,11 @@ import platformdirs
 
 from btcore.brultech import FormatName
 from btcore.channels import read_channels
-from btcore.conversion import Scope, shown
 from btcore.describe import Setting, delivery_settings, settings_of
 from btcore.discovery import DISTRIBUTIONS, WORK, Installed, PluginError, check_kind, find, installed
 from btcore.errors import ConfigurationError, Problem
 from btcore.findings import Findings, closest, nearest
+from btcore.mismatch import Scope, shown
 from btcore.positions import Key, read
 from btcore.settings import Delivery, Duration, Kind, Polarity
 from btcore.tables import Reader, Values, readable_settings
@@ -211,6 +211,9 @@ class _Loader:
         path: Key = (kind, name)
         if not isinstance(table, dict):
             self.findings.add(path, f"expected a table [{kind}.NAME] with this setting in it")
+            return None
+        if not name.strip() or not name.isprintable():
+            self.findings.add(path, "expected a name that can be printed")
             return None
         loaded = self._plugin(kind, name, table)
         if loaded is None:

@@ -4,7 +4,6 @@ Nothing here knows a table or a file's lines (`configuration.py`). Whatever the 
 or `Mismatch`, which never repeats a secret.
 """
 
-import json
 import math
 import os
 import re
@@ -15,9 +14,9 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 
-from btcore.brultech import FORMATS
-from btcore.errors import BtcoreError
+from btcore.channels import channel_of
 from btcore.findings import nearest
+from btcore.mismatch import Fault, Mismatch, Scope, kind_of, mismatch, shown
 from btcore.settings import ChannelRef, Duration, Secret
 
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -26,47 +25,6 @@ LONGEST = 36_500 * 86_400
 
 SECRET_BYTES = 65_536
 """The most that is read of a file that holds a text."""
-
-LABELS = frozenset(
-    {label for format_ in FORMATS.values() for label in format_.labels}
-    | {channel.name for format_ in FORMATS.values() for channel in format_.channels}
-    | {
-        f"{channel.name}_{unit}"
-        for format_ in FORMATS.values()
-        for channel in format_.channels
-        for unit in ("w", "pw", "nw", "wh", "pwh", "nwh", "dwh")
-    }
-)
-"""What a setting can mean by a channel: the channels themselves, and every measured or calculated label."""
-
-
-@attrs.frozen
-class Fault:
-    """One thing that does not fit: the way to it inside the value, and what was expected."""
-
-    message: str
-    path: tuple[str | int, ...] = ()
-
-
-class Mismatch(BtcoreError):
-    """A value that is not what its setting wants. `faults` has everything that is wrong in it."""
-
-    def __init__(self, *faults: Fault) -> None:
-        """Collect the faults."""
-        super().__init__("; ".join(fault.message for fault in faults))
-        self.faults = faults
-
-
-@attrs.frozen
-class Scope:
-    """What a value may refer to: the directory of its file, and the names of [channels] (by `SERIAL_CHANNEL`).
-
-    `secrets` gathers every text that must not be repeated.
-    """
-
-    directory: Path
-    channels: Mapping[str, str] = attrs.field(factory=dict)
-    secrets: list[str] = attrs.field(factory=list, repr=False)
 
 
 def convert(value: object, annotation: Any, scope: Scope) -> Any:  # noqa: ANN401 - types are values here
@@ -81,9 +39,9 @@ def convert(value: object, annotation: Any, scope: Scope) -> Any:  # noqa: ANN40
     if origin in (Union, types.UnionType):
         return convert(value, _but_none(arguments), scope)
     if origin in (list, tuple):
-        return origin(_items(value, arguments[0], scope))
+        return origin(_items(value, annotation, scope))
     if origin is dict:
-        return _mapping(value, arguments, scope)
+        return _mapping(value, annotation, scope)
     raise TypeError(f"{annotation} is no type that a setting may have")
 
 
@@ -93,23 +51,14 @@ def type_name(annotation: Any) -> str:  # noqa: ANN401 - types are values here
         return SCALARS[annotation].name
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
-        return "one of " + ", ".join(shown(choice) for choice in arguments)
+        return "choice"
     if origin in (Union, types.UnionType):
         return type_name(_but_none(arguments))
     if origin is list or (origin is tuple and arguments[1:] == (...,)):
-        return f"list of {type_name(arguments[0])}"
+        return f"list of {type_name(arguments[0])}s"
     if origin is dict and arguments[0] in (str, ChannelRef):
-        return f"table of {type_name(arguments[0])} to {type_name(arguments[1])}"
+        return f"table of {type_name(arguments[0])}s to {type_name(arguments[1])}s"
     raise TypeError(f"{annotation} is no type that a setting may have")
-
-
-def shown(value: object) -> str:
-    """Return a value as a message shows it: short, and only whether it is a list or a table."""
-    if isinstance(value, str):
-        return json.dumps(value[:60] + "…" if len(value) > 60 else value, ensure_ascii=False)  # noqa: PLR2004 - a line's worth
-    if isinstance(value, bool | int | float):
-        return str(value).lower()
-    return _kind_of(value)
 
 
 def check_choice(value: object, choices: tuple[str, ...]) -> None:
@@ -135,17 +84,6 @@ def _but_none(arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401 - types are va
     return kinds[0]
 
 
-def _kind_of(value: object) -> str:
-    """Return what a value is, and nothing of what it says."""
-    kinds: dict[type, str] = {str: "text", bool: "true or false", int: "a number", float: "a number"}
-    kinds |= {list: "a list", dict: "a table"}
-    return kinds.get(type(value), "a date or time")
-
-
-def _mismatch(expected: str, value: object) -> Mismatch:
-    return Mismatch(Fault(f"expected {expected}, found {shown(value)}"))
-
-
 def _one_of(choices: tuple[Any, ...], value: object) -> Mismatch:
     known = ", ".join(shown(choice) for choice in choices)
     return Mismatch(Fault(f"expected one of {known}, found {shown(value)}{nearest(str(value), map(str, choices))}"))
@@ -159,21 +97,22 @@ def _literal(value: object, choices: tuple[Any, ...]) -> object:
 
 def _items(value: object, annotation: Any, scope: Scope) -> list[object]:  # noqa: ANN401 - types are values here
     if not isinstance(value, list):
-        raise _mismatch(f"a list of {type_name(annotation)}, in [ ]", value)
+        raise Mismatch(Fault(f"expected a {type_name(annotation)}, in [ ], found {_found(value, annotation)}"))
     items, faults = [], []
     for place, item in enumerate(value):
         try:
-            items.append(convert(item, annotation, scope))
-        except Mismatch as mismatch:
-            faults += [attrs.evolve(fault, path=(place, *fault.path)) for fault in mismatch.faults]
+            items.append(convert(item, get_args(annotation)[0], scope))
+        except Mismatch as error:
+            faults += [attrs.evolve(fault, path=(place, *fault.path)) for fault in error.faults]
     if faults:
         raise Mismatch(*faults)
     return items
 
 
-def _mapping(value: object, arguments: tuple[Any, ...], scope: Scope) -> dict[object, object]:
+def _mapping(value: object, annotation: Any, scope: Scope) -> dict[object, object]:  # noqa: ANN401 - as above
     if not isinstance(value, dict):
-        raise _mismatch(f"a table of {type_name(arguments[0])} to {type_name(arguments[1])}", value)
+        raise Mismatch(Fault(f"expected a {type_name(annotation)}, found {_found(value, annotation)}"))
+    arguments = get_args(annotation)
     made: dict[object, object] = {}
     faults: list[Fault] = []
     for name, item in value.items():
@@ -182,11 +121,16 @@ def _mapping(value: object, arguments: tuple[Any, ...], scope: Scope) -> dict[ob
             if key in made:
                 faults.append(Fault("the same channel is named twice", (name,)))
             made[key] = convert(item, arguments[1], scope)
-        except Mismatch as mismatch:
-            faults += [attrs.evolve(fault, path=(name, *fault.path)) for fault in mismatch.faults]
+        except Mismatch as error:
+            faults += [attrs.evolve(fault, path=(name, *fault.path)) for fault in error.faults]
     if faults:
         raise Mismatch(*faults)
     return made
+
+
+def _found(value: object, annotation: Any) -> str:  # noqa: ANN401 - types are values here
+    """Return what is shown of a value that should have been a list or a table: nothing where a secret belongs."""
+    return kind_of(value) if "secret" in type_name(annotation) else shown(value)
 
 
 def _text(value: object, scope: Scope) -> str:
@@ -196,7 +140,7 @@ def _text(value: object, scope: Scope) -> str:
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise _mismatch("text", value)
+    raise mismatch("text", value)
 
 
 def _secret(value: object, scope: Scope) -> Secret:
@@ -207,7 +151,7 @@ def _secret(value: object, scope: Scope) -> Secret:
             raise
         # not as elsewhere with what was found: it may be half of the secret
         expected = 'text, { env = "NAME" } or { file = "path" }'
-        raise Mismatch(Fault(f"expected {expected}, found {_kind_of(value)}")) from None
+        raise Mismatch(Fault(f"expected {expected}, found {kind_of(value)}")) from None
     if text:
         scope.secrets.append(text)
     return Secret(text)
@@ -249,7 +193,7 @@ def _file_text(name: str, scope: Scope) -> str:
 
 def _path(value: object, scope: Scope) -> Path:
     if not isinstance(value, str) or not value or "\0" in value:
-        raise _mismatch("a path, as text", value)
+        raise mismatch("a path, as text", value)
     try:
         return scope.directory / Path(value).expanduser()
     except RuntimeError:
@@ -258,26 +202,26 @@ def _path(value: object, scope: Scope) -> Path:
 
 def _whole(value: object, _scope: Scope) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise _mismatch("a whole number, without quotes", value)
+        raise mismatch("a whole number, without quotes", value)
     return value
 
 
 def _number(value: object, _scope: Scope) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _mismatch("a number, without quotes", value)
+        raise mismatch("a number, without quotes", value)
     return float(value)
 
 
 def _flag(value: object, _scope: Scope) -> bool:
     if not isinstance(value, bool):
-        raise _mismatch("true or false, without quotes", value)
+        raise mismatch("true or false, without quotes", value)
     return value
 
 
 def _duration(value: object, _scope: Scope) -> Duration:
     seconds = _seconds(value)
     if seconds is None or not 0 <= seconds <= LONGEST:
-        raise _mismatch('a duration such as "500ms", "30s", "5m", "1h" or "7d"', value)
+        raise mismatch('a duration such as "500ms", "30s", "5m", "1h" or "7d"', value)
     return Duration(seconds)
 
 
@@ -288,21 +232,6 @@ def _seconds(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value)
-
-
-def _channel(value: object, scope: Scope) -> ChannelRef:
-    if not isinstance(value, str):
-        raise _mismatch("a channel, as text", value)
-    named = {name: key for key, name in scope.channels.items()}
-    text = named.get(value, value)
-    serial, _, label = text.partition("_")
-    if text in LABELS:
-        return ChannelRef("", text)
-    if serial and (label in LABELS or text in scope.channels):
-        return ChannelRef(serial, label)
-    expected = "SERIAL_CHANNEL (399999_ch1), a channel of any meter (ch1), or a name of [channels]"
-    near = nearest(value, [*named, *scope.channels, *LABELS]) or nearest(label, LABELS)
-    raise Mismatch(Fault(f"no such channel: {shown(value)}{near or f'; expected {expected}'}"))
 
 
 @attrs.frozen
@@ -321,5 +250,5 @@ SCALARS: Mapping[Any, Scalar] = {
     Duration: Scalar("duration", _duration),
     Secret: Scalar("secret text", _secret),
     Path: Scalar("path", _path),
-    ChannelRef: Scalar("channel", _channel),
+    ChannelRef: Scalar("channel", channel_of),
 }

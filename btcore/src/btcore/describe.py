@@ -39,6 +39,12 @@ class Setting:
         return self.default is attrs.NOTHING
 
     @property
+    def told_type(self) -> str:
+        """The type with its choices, for a line of help."""
+        several = "any of" if self.type.startswith("list") else "one of"
+        return f"{several} {', '.join(self.choices)}" if self.choices else self.type
+
+    @property
     def plain_default(self) -> object:
         """The default as JSON and TOML can say it; None where there is none. A secret is not told."""
         return None if self.required else plain(self.default, self.annotation)
@@ -67,6 +73,11 @@ def settings_of(cls: type) -> tuple[Setting, ...]:
 def delivery_settings(delivery: Delivery) -> tuple[Setting, ...]:
     """Return the settings that the core adds to a sink's table, with the sink's own defaults."""
     return tuple(attrs.evolve(entry, default=getattr(delivery, entry.name)) for entry in settings_of(Delivery))
+
+
+def values_of(holder: object, settings: Iterable[Setting]) -> dict[str, object]:
+    """Return the values that an object has for settings, plain, by name."""
+    return {entry.name: plain(getattr(holder, entry.name), entry.annotation) for entry in settings}
 
 
 def plain(value: object, annotation: object = None) -> object:

@@ -9,11 +9,12 @@ from typing import Any
 
 import attrs
 
-from btcore.conversion import Mismatch, Scope, check_choice, convert
+from btcore.conversion import check_choice, convert
 from btcore.describe import Setting, settings_of
 from btcore.discovery import Installed
 from btcore.errors import Problem
 from btcore.findings import Findings, nearest
+from btcore.mismatch import Mismatch, Scope
 from btcore.positions import Key
 
 Values = dict[str, Any]

@@ -1,0 +1,80 @@
+"""`btcore check`: read a configuration as `run` would, and say what would run. Nothing is opened, nothing sent."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import attrs
+
+from btcore.cli import OK
+from btcore.configuration import Sink, Site, Source, load_site, site_settings
+from btcore.describe import Setting, settings_of, toml_text, values_of
+from btcore.errors import ConfigurationError
+from btcore.settings import Delivery
+
+Record = dict[str, object]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument("--config", type=Path, default=Path("site.toml"), metavar="FILE", help="default: site.toml")
+    parser.add_argument("--json", action="store_true", help="write what would run, or the problems, as JSON")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Check a configuration. Raises ConfigurationError with every mistake in it."""
+    try:
+        site = load_site(args.config)
+    except ConfigurationError as error:
+        if args.json:
+            _write({"ok": False, "problems": [attrs.asdict(problem) for problem in error.problems]})
+        raise
+    if args.json:
+        _write({"ok": True, **_record(site)})
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in _summary(site))
+    return OK
+
+
+def _write(record: Record) -> None:
+    json.dump(record, sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def _record(site: Site) -> Record:
+    return {
+        "file": str(site.file),
+        **values_of(site, site_settings()),
+        "channels": dict(site.channels),
+        "sources": [{"name": one.name, "plugin": one.plugin, **_intake(one)} for one in site.sources],
+        "sinks": [{"name": one.name, "plugin": one.plugin, **_delivery(one)} for one in site.sinks],
+        "decoders": [{"name": one.name, "plugin": one.plugin} for one in site.decoders],
+    }
+
+
+def _intake(source: Source) -> Record:
+    return values_of(source, settings_of(Source))
+
+
+def _delivery(sink: Sink) -> Record:
+    return values_of(sink.delivery, settings_of(Delivery))
+
+
+def _summary(site: Site) -> Iterator[str]:
+    yield f"{site.file}: no mistakes. It would run:"
+    rows = [(one.table, one.plugin, _changed(_intake(one), settings_of(Source))) for one in site.sources]
+    rows += [(one.table, one.plugin, _changed(_delivery(one), settings_of(Delivery))) for one in site.sinks]
+    rows += [(one.table, one.plugin, "") for one in site.decoders]
+    width, middle = (max(len(row[column]) for row in rows) for column in (0, 1))
+    for table, plugin, changed in rows:
+        yield f"  {table:<{width}}  {plugin:<{middle}}  {changed}".rstrip()
+    for name, value in values_of(site, site_settings()).items():
+        yield f"  {name:<{width}}  {value}"
+
+
+def _changed(values: Record, usual: Iterable[Setting]) -> str:
+    """Tell what differs from the usual, as the file would say it."""
+    changed = [entry.name for entry in usual if values[entry.name] != entry.plain_default]
+    return ", ".join(f"{name} = {toml_text(values[name])}" for name in changed)

@@ -1,0 +1,110 @@
+"""`btcore init`: write a commented site.toml from the installed plugins, some of them switched on."""
+
+import argparse
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from btcore import example
+from btcore.cli import OK, USAGE
+from btcore.cli.plugins import Listed, examined
+from btcore.configuration import core_settings, site_settings
+from btcore.discovery import PluginError, find, installed
+from btcore.errors import Unavailable
+from btcore.settings import Kind
+
+ACTIVE: Mapping[Kind, tuple[str, ...]] = {"source": ("tcp-server",), "sink": ("sqlite", "print")}
+"""What is switched on where nothing else is asked for."""
+
+INTRODUCTION = """\
+# The configuration of btcore. After every change: btcore check, then btcore run.
+#
+# A line that begins with # and a space is a comment. One that begins with # alone is a setting, or a whole table,
+# that is switched off; it shows the default. To switch it on, take away the #.
+#
+# [source.NAME] tells where readings come from, [sink.NAME] where they go. NAME is the plugin's name, or one of your
+# own together with the plugin's, so that there may be several of a kind:
+#
+#   [sink.roof]
+#   use = "pvoutput"
+#
+# Durations are "500ms", "30s", "5m", "1h", "7d". A key or a password can be kept elsewhere, as any text can:
+# api_key = { env = "NAME_OF_A_VARIABLE" } or api_key = { file = "/run/secrets/key" }
+"""
+
+HEADINGS: Mapping[Kind, str] = {
+    "source": "Sources: where readings come from",
+    "sink": "Sinks: where readings go",
+    "decoder": "Decoders: what packets are understood; without any such table, those of Brultech's meters",
+}
+
+CHANNELS = """\
+# Names for channels, which every sink may use: SERIAL_CHANNEL = "name".
+
+#[channels]
+#399999_ch1 = "solar"
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument("plugins", nargs="*", metavar="PLUGIN", help="switch these on, in place of the usual ones")
+    parser.add_argument("--output", default="site.toml", metavar="FILE", help="default: site.toml; -: standard output")
+    parser.add_argument("--force", action="store_true", help="write over a file that is there")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Write the file. Raises PluginError for a plugin that is not there, Unavailable when it cannot be written."""
+    text = site_text(args.plugins)
+    if args.output == "-":
+        sys.stdout.write(text)
+        return OK
+    try:
+        with Path(args.output).open("w" if args.force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        sys.stderr.write(f"btcore init: {args.output} is there already; --force writes over it\n")
+        return USAGE
+    except OSError as error:
+        raise Unavailable(f"{args.output} cannot be written: {error.strerror}") from None
+    sys.stderr.write(f"{args.output} is written. Next: btcore check --config {args.output}\n")
+    return OK
+
+
+def site_text(wanted: Collection[str] = ()) -> str:
+    """Return a site.toml with a table for each installed plugin, the wanted ones switched on.
+
+    Where nothing of a kind is wanted, the usual ones of that kind are on. Raises PluginError.
+    """
+    everything = installed()
+    listed = [examined(rivals) for rivals in everything.values()]
+    for one in listed:
+        if one.name in wanted and one.error:
+            raise PluginError(one.error)
+    for name in wanted:
+        find(name, everything)
+    sections = [INTRODUCTION, "\n".join(_top())]
+    for kind, heading in HEADINGS.items():
+        sections += ["\n".join(_heading(kind, heading)), *_tables(kind, listed, wanted)]
+    return "\n".join([*sections, CHANNELS])
+
+
+def _top() -> Iterator[str]:
+    for entry in site_settings():
+        yield from example.setting(entry)
+    yield ""
+
+
+def _heading(kind: Kind, heading: str) -> Iterator[str]:
+    yield f"# ---- {heading}"
+    core = core_settings(kind, object)
+    if core:
+        yield from ("#", f"# Every [{kind}.NAME] may also have:", "#", *example.listed(core))
+    yield ""
+
+
+def _tables(kind: Kind, listed: list[Listed], wanted: Collection[str]) -> Iterator[str]:
+    mine = [one for one in listed if kind in one.kinds]
+    on = [one.name for one in mine if one.name in wanted] or ACTIVE.get(kind, ())
+    for one in sorted(mine, key=lambda one: one.name not in on):
+        yield example.table(f"{kind}.{one.name}", one.settings, about=one.summary, active=one.name in on)

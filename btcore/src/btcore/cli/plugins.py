@@ -1,0 +1,121 @@
+"""`btcore plugins`: what is installed, and what settings one of them has.
+
+A plugin that cannot be loaded is listed with the reason; it disturbs no other. `--json` writes a list of `{"name",
+"kinds", "distribution", "version", "summary", "error"}`, `error` being null for a good one. With a NAME the list has
+that one alone, with `"settings"` and `"core_settings"` (by kind: what the core adds to its tables) besides: lists of
+`{"name", "type", "default", "required", "help", "choices"}`.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator
+
+import attrs
+
+from btcore import example
+from btcore.cli import OK, UNAVAILABLE
+from btcore.configuration import core_settings
+from btcore.describe import Setting, first_line, settings_of, toml_text
+from btcore.discovery import Installed, PluginError, find, installed, kinds_of
+from btcore.settings import Kind
+
+
+@attrs.frozen
+class Listed:
+    """One installed plugin as far as it could be loaded; `error` says why it could not."""
+
+    name: str
+    distribution: str
+    version: str
+    kinds: tuple[Kind, ...] = ()
+    summary: str = ""
+    error: str | None = None
+    settings: tuple[Setting, ...] = ()
+    core: tuple[tuple[Kind, tuple[Setting, ...]], ...] = ()
+
+    def as_json(self) -> dict[str, object]:
+        """Return what a listing tells."""
+        names = ("name", "kinds", "distribution", "version", "summary", "error")
+        return {name: getattr(self, name) for name in names}
+
+    def as_json_whole(self) -> dict[str, object]:
+        """Return what is told of one plugin that was asked for."""
+        return {
+            **self.as_json(),
+            "settings": [entry.as_json() for entry in self.settings],
+            "core_settings": {kind: [entry.as_json() for entry in settings] for kind, settings in self.core},
+        }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument("name", nargs="?", metavar="NAME", help="tell this plugin's settings")
+    parser.add_argument("--json", action="store_true", help="write a list as JSON")
+
+
+def main(args: argparse.Namespace) -> int:
+    """List the plugins, or tell one's settings. Raises PluginError when there is none of that name."""
+    if args.name is None:
+        listed = [examined(rivals) for rivals in installed().values()]
+        lines = [json.dumps([one.as_json() for one in listed], indent=2)] if args.json else _rows(listed)
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+        return OK
+    one = examined([find(args.name, installed())])
+    lines = [json.dumps([one.as_json_whole()], indent=2)] if args.json else _whole(one)
+    sys.stdout.writelines(f"{line}\n" for line in lines)
+    return UNAVAILABLE if one.error else OK
+
+
+def examined(rivals: Iterable[Installed]) -> Listed:
+    """Load the plugin of a name, and tell what it is, or why it is not to be used."""
+    plugin, *others = rivals
+    facts = (plugin.name, plugin.distribution, plugin.version)
+    try:
+        cls = find(plugin.name, {plugin.name: (plugin, *others)}).load()
+        settings = settings_of(cls)
+    except PluginError as error:
+        return Listed(*facts, error=str(error))
+    except Exception as error:  # noqa: BLE001 - a stranger's annotations and default factories
+        return Listed(*facts, error=f"its settings cannot be read ({type(error).__name__}: {error})")
+    kinds = kinds_of(cls)
+    core = tuple((kind, core_settings(kind, cls)) for kind in kinds)
+    return Listed(*facts, kinds, first_line(cls), None, settings, core)
+
+
+def _rows(listed: Iterable[Listed]) -> Iterator[str]:
+    rows = [(one.name, " ".join(one.kinds), f"{one.distribution} {one.version}", _about(one)) for one in listed]
+    return _columns([("NAME", "KIND", "FROM", "WHAT IT DOES"), *rows])
+
+
+def _about(one: Listed) -> str:
+    return f"broken: {one.error}" if one.error else one.summary
+
+
+def _columns(rows: list[tuple[str, ...]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _whole(one: Listed) -> Iterator[str]:
+    yield f"{one.name}: {_about(one)}"
+    yield f"{' and '.join(one.kinds) or 'plugin'} of {one.distribution} {one.version}"
+    if one.settings:
+        yield from ("", *_settings(one.settings))
+    for kind, core in one.core:
+        if core:
+            yield from ("", f"Every {kind} may also have:", "", *_settings(core))
+    for kind in one.kinds:
+        yield from ("", f"An example for site.toml, as a {kind}:", "")
+        yield example.table(f"{kind}.{one.name}", one.settings).rstrip()
+
+
+def _settings(settings: Iterable[Setting]) -> Iterator[str]:
+    return _columns([("SETTING", "TYPE", "DEFAULT", "WHAT IT IS"), *map(_setting_row, settings)])
+
+
+def _setting_row(entry: Setting) -> tuple[str, ...]:
+    default = "(required)" if entry.required else "" if entry.plain_default is None else toml_text(entry.plain_default)
+    choices = f" ({entry.told_type})" if entry.choices else ""
+    return entry.name, entry.type, default, entry.help + choices

@@ -1,0 +1,86 @@
+"""Settings written as the text of a site.toml: what `btcore init` writes and `btcore plugins NAME` shows.
+
+In the text, `# ` with a space begins words, and `#` without a space a line that is a setting at its default.
+"""
+
+import json
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, get_args, get_origin
+
+from btcore.describe import Setting, plain, toml_text
+from btcore.settings import ChannelRef, Duration, Secret
+
+WIDTH = 100
+
+
+def table(header: str, settings: Iterable[Setting], *, about: str = "", active: bool = True) -> str:
+    """Write a table with all settings of a plugin; one that is not active is behind `#`, line by line."""
+    lines = [*words(about), f"[{header}]" if active else f"#[{header}]"]
+    secret = header.partition(".")[2]
+    for entry in settings:
+        lines += _lines(entry, secret, active=active)
+    return "\n".join(lines) + "\n"
+
+
+def setting(entry: Setting) -> Iterator[str]:
+    """Write a setting of the top level, switched off."""
+    return _lines(entry, "", active=False)
+
+
+def words(text: str) -> list[str]:
+    """Write words as comments."""
+    return [f"# {line}" for line in textwrap.wrap(text, WIDTH)]
+
+
+def listed(settings: Iterable[Setting]) -> Iterator[str]:
+    """Write settings as comments, a line for each and its help: for those that every table of a kind may have."""
+    for entry in settings:
+        yield from words(f"{entry.help} ({entry.told_type})")
+        yield f"#   {_assigned(entry, '')}"
+
+
+def example_value(entry: Setting, name: str) -> str:
+    """Write a value that a setting could have, as TOML. `name` is that of the table, for a secret's variable."""
+    if entry.example:
+        # an example is the plain value; what only TOML can say is written as TOML
+        quoted = entry.example[0] not in "\"'{[" and entry.annotation not in (int, float, bool)
+        return json.dumps(entry.example, ensure_ascii=False) if quoted else entry.example
+    if entry.choices and get_origin(entry.annotation) is not Literal:
+        first = toml_text(entry.choices[0])
+        return f"[{first}]" if get_origin(entry.annotation) in (list, tuple) else first
+    return _invented(entry.annotation, f"{name}_{entry.name}".upper().replace("-", "_"))
+
+
+def _lines(entry: Setting, name: str, *, active: bool) -> Iterator[str]:
+    yield from words(f"{entry.help} ({entry.told_type})")
+    if entry.required:
+        yield ("" if active else "#") + _assigned(entry, name)
+    else:
+        yield ("#" if _has_default(entry) else "# ") + _assigned(entry, name)
+
+
+def _assigned(entry: Setting, name: str) -> str:
+    value = toml_text(entry.plain_default) if _has_default(entry) else example_value(entry, name)
+    return f"{entry.name} = {value}"
+
+
+def _has_default(entry: Setting) -> bool:
+    return entry.plain_default is not None and not isinstance(entry.default, Secret)
+
+
+def _invented(annotation: Any, variable: str) -> str:  # noqa: ANN401 - types are values here
+    plain_values = {str: "text", int: 1, float: 1.0, bool: False, Duration: "1m", ChannelRef: "ch1"}
+    if annotation is Secret:
+        return f"{{ env = {json.dumps(variable)} }}"
+    if annotation in plain_values:
+        return toml_text(plain_values[annotation])
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return toml_text(plain(arguments[0]))
+    if origin in (list, tuple):
+        return f"[{_invented(arguments[0], variable)}]"
+    if origin is dict:
+        return f"{{ ch1 = {_invented(arguments[1], variable)} }}"
+    inner = [argument for argument in arguments if argument is not type(None)]
+    return _invented(inner[0], variable) if inner else toml_text("a-file")
