@@ -80,13 +80,15 @@ class Context:
     """What an instance is told when it is opened.
 
     `name` is its table (`sink.roof`), `log` its own logger. `channels` maps `SERIAL_CHANNEL` to the name that
-    [channels] gives it. `polarity` is the sign that its samples have. `dry_run`: nothing may be sent.
+    [channels] gives it. `polarity` is the sign that its samples have, `every` the seconds that each covers (0: from
+    one reading to the next). `dry_run`: nothing may be sent.
     """
 
     name: str
     log: logging.Logger
     channels: Mapping[str, str] = attrs.field(factory=dict)
     polarity: Polarity = "brultech"
+    every: Duration = Duration(0)
     dry_run: bool = False
 
     def channel_name(self, serial: str, channel: str) -> str:
