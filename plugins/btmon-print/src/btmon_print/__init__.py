@@ -1,0 +1,1 @@
+"""btmon-print: prints what the meters measure, for btcore."""
