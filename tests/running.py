@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 PATIENCE = 60.0
 """Seconds that a test waits for an event before it fails."""
@@ -39,7 +40,7 @@ class Btcore:
                 cwd=folder,
             )
 
-    def __enter__(self) -> "Btcore":
+    def __enter__(self) -> Self:
         """Return itself."""
         return self
 

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import btcore
 import pytest
+
+import btcore
 from btcore.hookspecs import Hooks
 
 ROOT = Path(__file__).parents[1]
@@ -93,7 +94,9 @@ def test_every_hook_is_documented_with_its_exact_signature() -> None:
         signature = inspect.signature(hook)
         words = [str(value).replace("'", "") for key, value in signature.parameters.items() if key != "self"]
         returns = inspect.formatannotation(signature.return_annotation)
-        shown = re.sub(r"\b(?:btcore|collections|threading)\.(?:\w+\.)*", "", f"{name}({', '.join(words)}) -> {returns}")
+        shown = re.sub(
+            r"\b(?:btcore|collections|threading)\.(?:\w+\.)*", "", f"{name}({', '.join(words)}) -> {returns}"
+        )
         if f"`{shown}`" not in page:
             missing.append(shown)
     assert missing == []

@@ -36,7 +36,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def btcore(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     """Run the command line."""
     return subprocess.run(
-        [sys.executable, "-m", "btcore", *words], env=environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "btcore", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -72,7 +77,7 @@ def test_it_is_short_enough_to_be_an_example() -> None:
     """The class, imports included, is no longer than 35 lines, blank ones included."""
     found = re.search(r"`btmon_webhook.py`:\n\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert found is not None
-    assert len([line for line in found[1].splitlines() if line]) <= 25  # noqa: PLR2004 - what the page promises
+    assert len([line for line in found[1].splitlines() if line]) <= 25
 
 
 def test_it_is_found_once_installed(environment: dict[str, str]) -> None:
@@ -87,7 +92,7 @@ def test_its_settings_are_validated(environment: dict[str, str], tmp_path: Path)
     site = tmp_path / "site.toml"
     site.write_text('[source.file]\npath = "x"\n[sink.webhook]\ntimout = "5s"\n')
     found = btcore(environment, "check", "--config", str(site))
-    assert found.returncode == 78  # noqa: PLR2004 - the documented exit code
+    assert found.returncode == 78
     assert "site.toml:4: [sink.webhook] timout" in found.stderr
     assert "url" in found.stderr
 

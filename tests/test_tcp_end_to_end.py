@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from btcore import pack
 from running import Btcore, rows, wait_for
+
+from btcore import pack
 
 pytestmark = pytest.mark.servers
 
