@@ -1,4 +1,4 @@
-"""Reading a capture: what a meter sent, as it was recorded.
+"""Captures: what a meter sent, as it was recorded.
 
 Either lines of JSON, `{"time": 1700000000.0, "stream": "a", "hex": "feff03..."}`, or the plain bytes. Which of the two
 is told by how it begins. What is in the bytes is not looked at here, and not waited for.
@@ -48,6 +48,12 @@ def read_capture(
             yield from _chunks(file, str(path), steady_clock(start or changed, interval), damaged)
 
 
+def capture_line(chunk: Chunk) -> str:
+    """Write a chunk as a line of a capture, with its line end: what `read_capture` reads again."""
+    time = chunk.time.timestamp() if chunk.time else None
+    return json.dumps({"time": time, "stream": chunk.stream, "hex": chunk.data.hex()}) + "\n"
+
+
 def _chunks(
     file: BufferedReader, name: str, clock: Iterator[datetime], damaged: Callable[[CaptureError], None] | None
 ) -> Iterator[Chunk]:
@@ -65,7 +71,7 @@ def _chunks(
 
 
 def _has_lines(head: bytes) -> bool:
-    """Tell lines from plain bytes, though either may begin with damage: `"hex"` is in every line, and by chance nowhere.
+    """Tell lines from plain bytes, though either may begin with damage: `"hex"` is in each line, and by chance nowhere.
 
     Without it, text that begins like JSON is meant to be lines (of the wrong kind, and an error will say so), unless a
     packet's first two bytes are in it, which no text can hold.
