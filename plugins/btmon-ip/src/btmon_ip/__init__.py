@@ -1,0 +1,1 @@
+"""Meters over TCP: `tcp-server`, which they connect to, and `tcp-client`, which connects to them."""

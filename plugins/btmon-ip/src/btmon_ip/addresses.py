@@ -1,0 +1,47 @@
+"""What both sources have in common: addresses as people write them, what settings may be, how sockets are set."""
+
+import ipaddress
+import socket
+from typing import Any
+
+LAST_PORT = 65_535
+KEEP_ALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 6))
+"""Ask a silent peer after a minute whether it is there, and give it two more to say so."""
+
+
+def check_port(_instance: object, _attribute: Any, value: int) -> None:  # noqa: ANN401 - attrs' own type
+    """Validate a setting `port`. Raises ValueError."""
+    if not 0 <= value <= LAST_PORT:
+        raise ValueError(f"expected a TCP port, 0 to {LAST_PORT}")
+
+
+def check_host(_instance: object, _attribute: Any, value: str) -> None:  # noqa: ANN401 - attrs' own type
+    """Validate a setting `host`: an address or a name, and no more. Raises ValueError."""
+    try:
+        if ":" in value:
+            ipaddress.IPv6Address(value)
+        value.encode("idna")
+    except ValueError:
+        raise ValueError(f"expected an address or a name, without a port, not {value!r}") from None
+
+
+def over_zero(_instance: object, _attribute: Any, value: float) -> None:  # noqa: ANN401 - attrs' own type
+    """Validate a setting that must be more than 0. Raises ValueError."""
+    if value <= 0:
+        raise ValueError("expected more than 0")
+
+
+def written(host: str, port: int) -> str:
+    """Write an address as `HOST:PORT`: IPv6 in brackets, and IPv4 as itself where it comes as a part of IPv6."""
+    if ":" not in host:
+        return f"{host}:{port}"
+    address = ipaddress.IPv6Address(host)
+    return f"{address.ipv4_mapped}:{port}" if address.ipv4_mapped else f"[{host}]:{port}"
+
+
+def keep_alive(connection: socket.socket) -> None:
+    """Have the system find out when the other side of a silent connection is gone. Raises OSError."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEP_ALIVE:
+        if hasattr(socket, name):  # not every system has all three
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

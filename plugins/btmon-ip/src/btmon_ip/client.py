@@ -1,0 +1,114 @@
+"""The source `tcp-client`: connects to a meter, or to the gateway in front of it, and listens or asks.
+
+What is sent to ask a meter is the core's (`btcore.Poll`).
+"""
+
+import itertools
+import time
+from collections.abc import Iterator
+from threading import Event
+
+import attrs
+
+from btcore import Chunk, Context, Duration, Poll, Problem, Retry, hookimpl, plugin, setting, valid_devices
+from btmon_ip.addresses import check_host, check_port, over_zero, written
+from btmon_ip.line import LOOK, Line, connect
+
+
+@plugin(api=1)
+class TcpClient:
+    """Connects to a meter's TCP port and reads what it sends, or asks it for a packet again and again."""
+
+    host: str = setting(
+        help="address or name of the meter, or of its gateway", example="192.168.1.20", validator=check_host
+    )
+    port: int = setting(default=5000, help="the TCP port that the meter listens on", validator=check_port)
+    poll: Duration = setting(
+        default=Duration(0),
+        help="ask for a packet this often; 0: stay connected and read what the meter sends by itself",
+    )
+    devices: list[str] = setting(
+        factory=list,
+        help="whom to ask, in turn: ECMs (fc, fd, fe, ff) and GEMs (serial number); empty: the one GEM",
+        validator=valid_devices,
+    )
+    timeout: Duration = setting(
+        default=Duration(5),
+        help="the longest wait for the connection, and for each step of an answer",
+        validator=over_zero,
+    )
+    idle: Duration = setting(
+        default=Duration(600), help="connect anew when nothing came for this long (without poll)", validator=over_zero
+    )
+    _poll: Poll | None = attrs.field(default=None, init=False, repr=False)
+    _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False, repr=False)
+
+    def check(self) -> Iterator[Problem]:
+        """Find devices that would never be asked."""
+        if self.devices and not self.poll:
+            yield Problem('devices are asked only with poll: set how often, as in poll = "10s"', key="devices")
+
+    @hookimpl
+    def open(self, context: Context) -> None:
+        """Prepare the requests. The connection is made in `collect`, which can be told to stop."""
+        if self.poll and self._poll is None:  # kept over a restart: it knows who does not answer
+            self._poll = Poll(devices=self.devices, timeout=self.timeout, log=context.log)
+
+    @hookimpl
+    def collect(self, stop: Event) -> Iterator[Chunk]:
+        """Yield what the meter sends. Each connection is a stream of its own. Raises Retry when one fails."""
+        while not stop.is_set():
+            started = time.monotonic()
+            line = self._connect(stop)
+            if line is None:
+                return
+            with line:
+                yield from self._read(line, stop)
+            stop.wait(max(0.0, started + self.poll - time.monotonic()))
+
+    def _connect(self, stop: Event) -> Line | None:
+        try:
+            return connect(self.host, self.port, self.timeout, stop)
+        except OSError as error:
+            raise Retry(
+                f"cannot connect to {self._name}: {error.strerror or error}. "
+                "Check the address and the gateway; many take one connection only, and another program may have it"
+            ) from error
+
+    def _read(self, line: Line, stop: Event) -> Iterator[Chunk]:
+        """Yield all of one connection, and its end."""
+        stream = f"{self._name}#{next(self._numbers)}"
+        failure: OSError | None = None
+        heard = False
+        try:
+            for data in self._poll.ask_all(line.send, line.receive) if self._poll else self._listen(line):
+                if data:
+                    heard = True
+                    yield Chunk(data, stream=stream)
+                if stop.is_set():
+                    break
+        except OSError as error:
+            failure = error
+        if heard:
+            yield Chunk(b"", stream=stream, end=True)
+        if failure is not None:
+            raise Retry(f"connection to {self._name}: {failure.strerror or failure}") from failure
+
+    def _listen(self, line: Line) -> Iterator[bytes]:
+        """Yield what comes in, b"" where nothing does. Raises TimeoutError after too long a silence."""
+        heard = time.monotonic()
+        while True:
+            data = line.receive(LOOK)
+            yield data
+            now = time.monotonic()
+            if data:
+                heard = now
+            elif now - heard >= self.idle:
+                raise TimeoutError(
+                    f"nothing came for {self.idle:g} s. A meter whose real-time mode is off only answers: "
+                    'have it asked, as with poll = "10s"'
+                )
+
+    @property
+    def _name(self) -> str:
+        return written(self.host, self.port)

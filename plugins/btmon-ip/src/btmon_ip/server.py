@@ -1,0 +1,60 @@
+"""The source `tcp-server`: its settings. What happens on the connections is in `connections.py`."""
+
+import itertools
+from collections.abc import Iterator
+from threading import Event
+
+import attrs
+
+from btcore import Chunk, Context, Duration, hookimpl, plugin, setting
+from btmon_ip.addresses import check_host, check_port, over_zero
+from btmon_ip.connections import Connections
+from btmon_ip.listening import listen
+
+
+@plugin(api=1)
+class TcpServer:
+    """Listens on a TCP port for meters that send by themselves, on any number of connections at once."""
+
+    host: str = setting(
+        default="",
+        help="listen on this address of the machine only; empty: on all of them, IPv4 and IPv6",
+        validator=check_host,
+    )
+    port: int = setting(
+        default=8083,
+        help="the TCP port that the meters send to; 0: any free one, which the log tells",
+        validator=check_port,
+    )
+    idle: Duration = setting(
+        default=Duration(600), help="close a connection on which nothing came for this long", validator=over_zero
+    )
+    max_connections: int = setting(
+        default=512, help="when there are more, the one silent for longest is closed", validator=over_zero
+    )
+    _connections: Connections | None = attrs.field(default=None, init=False, repr=False)
+    _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False, repr=False)
+
+    @hookimpl
+    def open(self, context: Context) -> None:
+        """Claim the port. Raises Retry when that cannot be had now."""
+        self._connections = Connections(
+            listen(self.host, self.port, context.log),
+            idle=self.idle,
+            most=self.max_connections,
+            numbers=self._numbers,
+            log=context.log,
+        )
+
+    @hookimpl
+    def collect(self, stop: Event) -> Iterator[Chunk]:
+        """Yield what comes in on all connections, each a stream of its own that ends when the connection does."""
+        while self._connections is not None and not stop.is_set():
+            yield from self._connections.turn()
+
+    @hookimpl
+    def close(self) -> None:
+        """Close all connections and give the port back."""
+        if self._connections is not None:
+            self._connections.close()
+            self._connections = None
