@@ -139,7 +139,7 @@ class _Cutter:
         header = _is_header(self.source[at])
         if not self._torn:
             where = f", in the value that starts at line {at + 1}" if bad > at else ""
-            self.mistakes.append(Mistake(bad + 1, _message(error) + where))
+            self.mistakes.append(Mistake(bad + 1, _message(error, unclosed=unclosed) + where))
             self.incomplete.add(self.table)
             self._lost = self._lost or header
         self._torn = self._torn or unclosed or bad > at
@@ -170,11 +170,11 @@ def _line_of(error: Exception) -> int | None:
     return None if "end of document" in str(error) else 1
 
 
-def _message(error: Exception) -> str:
+def _message(error: Exception, *, unclosed: bool = False) -> str:
+    if unclosed:
+        return "this is not TOML: a text, a list or a table is opened here and never closed"
     text = re.sub(r" \(at [^()]*\)$", "", str(error))
     hint = next((hint for start, hint in HINTS.items() if text.startswith(start)), "")
-    if "end of document" in str(error) and not hint:
-        hint = "it is opened here and never closed"
     return f"this is not TOML: {text}" + (f"; {hint}" if hint else "")
 
 
