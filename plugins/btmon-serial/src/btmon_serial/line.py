@@ -1,0 +1,145 @@
+"""The plugin: a serial line as a source, listened to or polled.
+
+How a meter is asked is the core's `Poll`; how a port is opened and read is `port`; what a person is told is `trouble`.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from threading import Event
+
+import attrs
+
+from btcore import Chunk, Context, Duration, Poll, Problem, Retry, Stop, hookimpl, plugin, setting, valid_devices
+from btmon_serial import trouble
+from btmon_serial.port import Port
+
+LOOK = 0.5
+"""Seconds of the longest wait without a look at whether to stop."""
+
+QUIET = 0.3
+"""Seconds without a byte after which nothing is under way on the line, and a meter may be asked."""
+
+
+@plugin(api=1)
+class SerialLine:
+    """Reads the meters on a serial line: takes what they send by themselves, or asks each of them in turn."""
+
+    port: str = setting(
+        help="the serial device by a name that stays the same, or a pyserial URL (rfc2217://HOST:PORT, socket://HOST:PORT)",
+        example="/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0",
+    )
+    baud: int = setting(
+        default=19200, validator=attrs.validators.gt(0), help="speed of the line (8N1), as it is set in the meter"
+    )
+    poll: Duration = setting(
+        default=Duration(0),
+        validator=attrs.validators.ge(0),
+        help="ask the meters this often; 0: take what they send themselves",
+    )
+    devices: list[str] = setting(
+        factory=list,
+        validator=valid_devices,
+        help='meters to ask: "fc", "fd", "fe", "ff" for ECMs, serial numbers for GEMs; empty: the only GEM on the line',
+    )
+    timeout: Duration = setting(
+        default=Duration(5),
+        validator=attrs.validators.gt(0),
+        help="how long a meter that is asked has for each step of its answer",
+    )
+    idle: Duration = setting(
+        default=Duration(300),
+        validator=attrs.validators.ge(0),
+        help="without poll: say so, and open the port anew, when nothing has come in for this long; 0: never",
+    )
+    _held: ExitStack = attrs.field(factory=ExitStack, init=False, repr=False)
+    _port: Port = attrs.field(init=False, repr=False)
+    _log: logging.Logger = attrs.field(init=False, repr=False)
+
+    def check(self) -> Iterator[Problem]:
+        """Find what is wrong between the settings."""
+        if self.devices and not self.poll:
+            yield Problem(
+                'meters are asked only where poll is set: add poll = "10s", or leave devices out', key="devices"
+            )
+
+    @hookimpl
+    def open(self, context: Context) -> None:
+        """Claim the port. Raises Retry when it cannot be had now, Stop when it never can."""
+        self._log = context.log
+        self._claim()
+
+    @hookimpl
+    def close(self) -> None:
+        """Give the port back."""
+        self._held.close()
+
+    @hookimpl
+    def collect(self, stop: Event) -> Iterator[Chunk]:
+        """Yield what comes in, the acknowledgements of a poll left out. Raises Retry when the port fails."""
+        try:
+            yield from self._polled(stop) if self.poll else self._heard(stop)
+        except OSError as error:
+            raise Retry(trouble.lost(self.port, error)) from error
+
+    def _claim(self) -> None:
+        try:
+            self._port = self._held.enter_context(closing(Port(self.port, self.baud)))
+        except OSError as error:
+            raise Retry(trouble.cannot_open(self.port, error)) from error
+        except ValueError as error:
+            raise Stop(f"port {self.port!r} at {self.baud} baud can never work: {error}") from error
+
+    def _heard(self, stop: Event) -> Iterator[Chunk]:
+        last, silent = time.monotonic(), False
+        while not stop.is_set():
+            if data := self._port.receive(LOOK):
+                yield Chunk(data)
+                if silent:
+                    self._log.info("%s: bytes are coming in again", self.port)
+                last, silent = time.monotonic(), False
+            elif self.idle and time.monotonic() - last >= self.idle and not stop.is_set():
+                if not silent:
+                    self._log.warning("%s", trouble.silent(self.port, self.idle))
+                self._renew()
+                last, silent = time.monotonic(), True
+
+    def _renew(self) -> None:
+        """Open the port anew: an adapter that hangs, or a gateway that restarted, looks like a silent meter."""
+        self._held.close()
+        self._claim()
+
+    def _polled(self, stop: Event) -> Iterator[Chunk]:
+        poll = Poll(devices=self.devices, timeout=self.timeout, log=self._log)
+        due = time.monotonic() + QUIET
+        while not stop.is_set():
+            yield from self._settle(stop)
+            yield from self._ask(poll, stop)
+            due = next_due(due, self.poll, time.monotonic())
+            yield from self._pause(stop, due - QUIET)
+
+    def _settle(self, stop: Event) -> Iterator[Chunk]:
+        """Let a packet that is just coming in end: an acknowledgement must not be looked for in the rest of it."""
+        until = time.monotonic() + self.timeout
+        while time.monotonic() < until and not stop.is_set() and (data := self._port.receive(QUIET)):
+            yield Chunk(data)
+
+    def _ask(self, poll: Poll, stop: Event) -> Iterator[Chunk]:
+        for data in poll.ask_all(self._port.send, self._port.receive):
+            if data:
+                yield Chunk(data)
+            if stop.is_set():
+                return
+
+    def _pause(self, stop: Event, until: float) -> Iterator[Chunk]:
+        """Wait, and take what a meter in real-time mode sends meanwhile."""
+        while not stop.is_set() and (left := until - time.monotonic()) > 0:
+            if data := self._port.receive(min(left, LOOK)):
+                yield Chunk(data)
+
+
+def next_due(due: float, every: float, now: float) -> float:
+    """Return the next time of a steady schedule after `now`: times that have passed are left out, not caught up."""
+    return due + every * (math.floor((now - due) / every) + 1)

@@ -1,0 +1,226 @@
+"""A bench for serial lines: real ptys, meters at the far end, and at the near end what the core does with a source."""
+
+import json
+import logging
+import os
+import re
+import select
+import time
+import tty
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from threading import Condition, Event, Thread
+
+import pytest
+
+from btcore import Context, Packet
+from btcore.brultech import Brultech
+from btmon_serial.line import SerialLine
+
+STREAMS = Path(__file__).parents[3] / "tests" / "golden" / "streams"
+ACKNOWLEDGE = b"\xfc"
+WORD = re.compile(rb"[\xfc-\xff]|SPK|\^\^\^(?:NMB([0-9]{5}))?APISPK")
+LONG = 10.0
+"""Seconds after which what is waited for will not come."""
+
+
+Golden = Callable[[str], list[bytes]]
+Packets = Callable[[bytes], list[bytes]]
+
+
+def recorded(name: str) -> list[bytes]:
+    """Return the packets of a recorded stream."""
+    stream = (STREAMS / f"{name}.bin").read_bytes()
+    packets = json.loads((STREAMS / f"{name}.json").read_text())["packets"]
+    return [stream[packet["offset"] : packet["offset"] + packet["length"]] for packet in packets]
+
+
+def decoded(data: bytes) -> list[bytes]:
+    """Return the packets that the core decodes from a stream."""
+    decoder, place, found = Brultech(), 0, []
+    while place < len(data):
+        answer = decoder.decode_packet(memoryview(data)[place:])
+        if isinstance(answer, Packet):
+            found.append(answer.raw)
+        place += answer.size if isinstance(answer, Packet) else 1
+    return found
+
+
+class Wire:
+    """A serial line: a pty under a name that stays when another takes its place, as udev's names do."""
+
+    def __init__(self, name: Path) -> None:
+        """Plug a new line in under this name."""
+        self.path = str(name)
+        self._name = name
+        self.plug()
+
+    def plug(self) -> None:
+        """Plug in, as a new adapter is."""
+        self._far, self._near = os.openpty()
+        tty.setraw(self._near)
+        self._name.symlink_to(os.ttyname(self._near))
+
+    def unplug(self) -> None:
+        """Take the adapter out."""
+        if self._name.is_symlink():
+            self._name.unlink()
+            os.close(self._far)
+            os.close(self._near)
+
+    def send(self, data: bytes) -> None:
+        """Send from the meter's end."""
+        while data:
+            data = data[os.write(self._far, data) :]
+
+    def hear(self) -> bytes:
+        """Return what was sent to the meter, if anything was just now."""
+        return os.read(self._far, 4096) if select.select([self._far], [], [], 0.02)[0] else b""
+
+
+class Meters:
+    """The meters on a line, by device byte or the end of a serial number: each that is named here answers as it should.
+
+    `noise` comes before every packet that is sent. `asked` tells who was asked for a packet, and when.
+    """
+
+    def __init__(self, wire: Wire, packets: Mapping[str, list[bytes]], noise: bytes = b"") -> None:
+        """Switch them on; each has so many packets to send, and is silent then."""
+        self.asked: list[tuple[str, float]] = []
+        self._wire, self._noise = wire, noise
+        self._packets = {name: iter(each) for name, each in packets.items()}
+        self._chosen = ""
+        self._off = Event()
+        self._thread = Thread(target=self._run)
+        self._thread.start()
+
+    def switch_off(self) -> None:
+        """Switch all of them off."""
+        self._off.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        heard = b""
+        while not self._off.is_set():
+            heard += self._wire.hear()
+            while word := WORD.search(heard):
+                heard = heard[word.end() :]
+                self._wire.send(self._answer(word))
+
+    def _answer(self, word: re.Match[bytes]) -> bytes:
+        if len(word[0]) == 1:
+            self._chosen = word[0].hex()
+            return ACKNOWLEDGE if self._chosen in self._packets else b""
+        if word[0] == b"SPK":
+            return ACKNOWLEDGE + self._packet(self._chosen)
+        return self._packet((word[1] or b"").decode())
+
+    def _packet(self, name: str) -> bytes:
+        self.asked.append((name, time.monotonic()))
+        packet = next(self._packets.get(name, iter(())), b"")
+        return self._noise + packet if packet else b""
+
+
+class Ear:
+    """What the core does with a source: opens it, collects in a thread until it is stopped or fails, closes it."""
+
+    def __init__(self, source: SerialLine) -> None:
+        """Open it and begin to collect."""
+        self.data = b""
+        self.sizes: list[int] = []
+        self.failure = ""
+        self._source, self._stop, self._news = source, Event(), Condition()
+        source.open(Context(name="source.test", log=logging.getLogger("test")))
+        self._thread = Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            for chunk in self._source.collect(self._stop):
+                self._add(chunk.data)
+        except Exception as error:  # noqa: BLE001 - the core takes any
+            self.failure = f"{type(error).__name__}: {error}"
+        finally:
+            self._source.close()
+            self._add(b"")
+
+    def _add(self, data: bytes) -> None:
+        with self._news:
+            self.data += data
+            self.sizes.append(len(data))
+            self._news.notify_all()
+
+    def until(self, done: Callable[[], object]) -> None:
+        """Wait until it is done; fails when it takes too long."""
+        with self._news:
+            assert self._news.wait_for(done, LONG), f"{len(self.data)} bytes came in, then: {self.failure}"
+
+    def pause(self) -> None:
+        """Let a moment pass, less if something comes in."""
+        with self._news:
+            self._news.wait(0.05)
+
+    def fails(self) -> str:
+        """Return the failure that ended it, once it is closed."""
+        self._thread.join(LONG)
+        return self.failure
+
+    def hears(self, data: bytes) -> bytes:
+        """Return all that came in, as soon as it is as long as this."""
+        self.until(lambda: len(self.data) >= len(data))
+        return self.data
+
+    def stop(self) -> float:
+        """Stop it; return how many seconds that took."""
+        begin = time.monotonic()
+        self._stop.set()
+        self._thread.join(LONG)
+        return time.monotonic() - begin
+
+
+@pytest.fixture
+def golden() -> Golden:
+    """Give what reads the packets of a recorded stream."""
+    return recorded
+
+
+@pytest.fixture
+def packets_in() -> Packets:
+    """Give what decodes the packets of a stream."""
+    return decoded
+
+
+@pytest.fixture
+def wire(tmp_path: Path) -> Iterator[Wire]:
+    """Plug a line in."""
+    made = Wire(tmp_path / "pci-0000:00:14.0-usb-0:2:1.0-port0")
+    yield made
+    made.unplug()
+
+
+@pytest.fixture
+def meters(wire: Wire) -> Iterator[Callable[..., Meters]]:
+    """Give the maker of the meters at the far end of the line, which are switched off in the end."""
+    made: list[Meters] = []
+
+    def make(packets: Mapping[str, list[bytes]], noise: bytes = b"") -> Meters:
+        made.append(Meters(wire, packets, noise))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.switch_off()
+
+
+@pytest.fixture
+def listen() -> Iterator[Callable[[SerialLine], Ear]]:
+    """Give the maker of ears, which are stopped in the end."""
+    made: list[Ear] = []
+
+    def make(source: SerialLine) -> Ear:
+        made.append(Ear(source))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()

@@ -1,0 +1,131 @@
+"""Polling: meters with real-time mode off, several on one line, and what else happens on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from btcore import Duration
+from btmon_serial.line import SerialLine, next_due
+
+if TYPE_CHECKING:
+    from conftest import Ear, Golden, Meters, Packets, Wire
+
+    Listen = Callable[[SerialLine], Ear]
+    Switch = Callable[..., Meters]
+
+SOON = Duration(0.05)
+HOUR = Duration(3600)
+
+
+def test_two_ecms(wire: Wire, meters: Switch, listen: Listen, golden: Golden) -> None:
+    """Two ECMs on one line are asked in turn; of what they answer only the packets come in, each once."""
+    packets = golden("ecm1240bin_two_devices")[:4]
+    meters({"fc": packets[::2], "fd": packets[1::2]})
+    ear = listen(SerialLine(port=wire.path, poll=SOON, devices=["fc", "fd"], timeout=HOUR))
+    sent = b"".join(packets)
+    assert ear.hears(sent) == sent
+
+
+def test_a_gem_among_two(wire: Wire, meters: Switch, listen: Listen, golden: Golden) -> None:
+    """Of two GEMs on one line the one that is named by its serial number is asked, and no other."""
+    packets = golden("gem48ptbin_two_devices")[:4]
+    on = meters({"21234": packets[::2], "30567": packets[1::2]})
+    ear = listen(SerialLine(port=wire.path, poll=SOON, devices=["01130567"]))
+    sent = b"".join(packets[1::2])
+    assert (ear.hears(sent), {name for name, _ in on.asked}) == (sent, {"30567"})
+
+
+def test_the_only_gem(wire: Wire, meters: Switch, listen: Listen, golden: Golden) -> None:
+    """Where no meter is named, the one GEM on the line is asked, whatever its serial number."""
+    sent = golden("gem48pbin_steady")[:2]
+    meters({"": sent})
+    ear = listen(SerialLine(port=wire.path, poll=SOON))
+    assert ear.hears(b"".join(sent)) == b"".join(sent)
+
+
+def test_a_silent_meter(
+    wire: Wire, meters: Switch, listen: Listen, golden: Golden, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A meter that does not answer is logged once, by its name, and does not keep the next from being asked."""
+    sent = b"".join(golden("ecm1220bin_steady")[:2])
+    meters({"fe": golden("ecm1220bin_steady")[:2]})
+    ear = listen(SerialLine(port=wire.path, poll=SOON, devices=["fd", "fe"], timeout=Duration(0.2)))
+    heard = ear.hears(sent)
+    ear.stop()
+    named = [record.levelname for record in caplog.records if "meter fd" in record.getMessage()]
+    assert (heard, named) == (sent, ["WARNING"])
+
+
+def test_noise(wire: Wire, meters: Switch, listen: Listen, golden: Golden, packets_in: Packets) -> None:
+    """Noise before the answers goes to the decoder with them, and costs no packet."""
+    packets = golden("gem48ptbin_steady")[:2]
+    noise = b"Alive\r\n\xfe\xff\x05\xfc"
+    meters({"": packets}, noise)
+    ear = listen(SerialLine(port=wire.path, poll=SOON))
+    sent = b"".join(noise + packet for packet in packets)
+    assert (ear.hears(sent), packets_in(ear.data)) == (sent, packets)
+
+
+def test_packets_between_the_answers(wire: Wire, meters: Switch, listen: Listen, golden: Golden) -> None:
+    """What a meter in real-time mode sends between the polls comes in too."""
+    asked, *unasked = golden("ecm1240bin_steady")
+    meters({"fc": [asked]})
+    ear = listen(SerialLine(port=wire.path, poll=HOUR, devices=["fc"]))
+    ear.hears(asked)
+    wire.send(b"".join(unasked))
+    sent = asked + b"".join(unasked)
+    assert ear.hears(sent) == sent
+
+
+def test_a_packet_under_way(wire: Wire, meters: Switch, listen: Listen, golden: Golden) -> None:
+    """A packet that is just coming in when a meter is to be asked is let in whole, also one of acknowledge bytes."""
+    answer, unasked = golden("ecm1240bin_steady")[0], b"\xfe\xff" + b"\xfc" * 600
+    ear = listen(SerialLine(port=wire.path, poll=HOUR, devices=["fc"]))
+    wire.send(unasked[:300])
+    ear.hears(unasked[:300])
+    meters({"fc": [answer]})
+    wire.send(unasked[300:])
+    assert ear.hears(unasked + answer) == unasked + answer
+
+
+def test_an_adapter_that_is_unplugged(wire: Wire, listen: Listen) -> None:
+    """When the port vanishes while a meter is waited for, the source fails and says so."""
+    ear = listen(SerialLine(port=wire.path, poll=SOON, timeout=HOUR))
+    wire.unplug()
+    assert f"Retry: {wire.path} is gone" in ear.fails()
+
+
+@pytest.mark.parametrize("timeout", [HOUR, SOON])
+def test_stop(timeout: Duration, wire: Wire, listen: Listen) -> None:
+    """A source stops within two seconds, in the middle of an answer that does not come as well as between two polls."""
+    ear = listen(SerialLine(port=wire.path, poll=HOUR, timeout=timeout))
+    while not wire.hear():
+        pass
+    assert (ear.stop() < 2, ear.failure) == (True, "")
+
+
+def test_the_schedule(wire: Wire, meters: Switch, listen: Listen, golden: Golden) -> None:
+    """Polls are a fixed time apart, however long the answers take."""
+    sent = golden("ecm1220bin_steady")[:3]
+    on = meters({"fc": sent})
+    ear = listen(SerialLine(port=wire.path, poll=Duration(1), devices=["fc"]))
+    ear.hears(b"".join(sent))
+    late = [(when - on.asked[0][1]) % 1 for _, when in on.asked]
+    assert [offset < 0.2 or offset > 0.9 for offset in late] == [True] * 3
+
+
+@given(st.integers(0, 10**9), st.integers(1, 10**5), st.integers(0, 10**9))
+def test_the_next_time(due: int, every: int, later: int) -> None:
+    """The next time is later than now, at most one interval, and a whole number of intervals after the one before."""
+    after = next_due(due, every, due + later)
+    assert (0 < after - (due + later) <= every, (after - due) % every) == (True, 0)
+
+
+def test_a_missed_time() -> None:
+    """Times that passed while the meters answered are left out."""
+    assert next_due(100.0, 10.0, 134.5) == 140.0
