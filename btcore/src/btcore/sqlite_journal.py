@@ -58,6 +58,8 @@ INSERT = """INSERT INTO entry (key, added, source, serial, format, whole, raw) V
     ON CONFLICT (key) DO NOTHING"""
 NEXT_FREE = """SELECT min(key) + 1 FROM entry
     WHERE key >= ? AND NOT EXISTS (SELECT 1 FROM entry AS next WHERE next.key = entry.key + 1)"""
+# entries may all be trimmed; sqlite_sequence does not do, as duplicates that are not inserted move it too
+LAST = "SELECT max((SELECT coalesce(max(seq), 0) FROM entry), (SELECT coalesce(max(position), 0) FROM cursor))"
 SAME = "SELECT 1 FROM entry WHERE key >= ? AND key < ? AND serial = ? AND raw = ?"
 
 BUSY = 30.0
@@ -77,9 +79,7 @@ class SqliteJournal:
             self._writer = self._connect()
             self._prepare()
             self._reader = self._connect()
-            self._last = int(self._reader.execute("SELECT coalesce(max(seq), 0) FROM entry").fetchone()[0])
-            row = self._reader.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entry'").fetchone()
-            self._last = max(self._last, int(row[0]) if row else 0)
+            self._last = int(self._reader.execute(LAST).fetchone()[0])
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._file, timeout=BUSY, isolation_level=None, check_same_thread=False)
