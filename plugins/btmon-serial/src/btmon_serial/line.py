@@ -57,6 +57,7 @@ class SerialLine:
     _held: ExitStack = attrs.field(factory=ExitStack, init=False, repr=False)
     _port: Port = attrs.field(init=False, repr=False)
     _log: logging.Logger = attrs.field(init=False, repr=False)
+    _poll: Poll | None = attrs.field(default=None, init=False, repr=False)
 
     def check(self) -> Iterator[Problem]:
         """Find what is wrong between the settings."""
@@ -69,6 +70,8 @@ class SerialLine:
     def open(self, context: Context) -> None:
         """Claim the port. Raises Retry when it cannot be had now, Stop when it never can."""
         self._log = context.log
+        if self.poll and self._poll is None:  # kept when the port is opened again: it knows who does not answer
+            self._poll = Poll(devices=self.devices, timeout=self.timeout, log=context.log)
         self._claim()
 
     @hookimpl
@@ -80,7 +83,7 @@ class SerialLine:
     def collect(self, stop: Event) -> Iterator[Chunk]:
         """Yield what comes in, the acknowledgements of a poll left out. Raises Retry when the port fails."""
         try:
-            yield from self._polled(stop) if self.poll else self._heard(stop)
+            yield from self._polled(self._poll, stop) if self._poll else self._heard(stop)
         except OSError as error:
             raise Retry(trouble.lost(self.port, error)) from error
 
@@ -111,8 +114,7 @@ class SerialLine:
         self._held.close()
         self._claim()
 
-    def _polled(self, stop: Event) -> Iterator[Chunk]:
-        poll = Poll(devices=self.devices, timeout=self.timeout, log=self._log)
+    def _polled(self, poll: Poll, stop: Event) -> Iterator[Chunk]:
         due = time.monotonic() + QUIET
         while not stop.is_set():
             yield from self._settle(stop)
