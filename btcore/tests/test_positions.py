@@ -22,9 +22,10 @@ NOISE = st.sampled_from(["", "\n", "# a comment = 1\n", "  \n\t# [no.header]\n"]
 
 
 @st.composite
-def documents(draw: st.DrawFn) -> tuple[str, dict[tuple[str, ...], int]]:
+def documents(draw: st.DrawFn) -> tuple[str, dict[Key, int]]:
     """Draw a document, and the line where each of its keys is."""
-    text, lines = "", {}
+    text = ""
+    lines: dict[Key, int] = {}
     for number in range(draw(st.integers(0, 4))):
         table = (f"t{number}", draw(NAMES))
         text += draw(NOISE)

@@ -74,7 +74,7 @@ def duration_text(seconds: float) -> str:
     for unit in ("d", "h", "m", "s"):
         if seconds and seconds % UNITS[unit] == 0:
             return f"{seconds / UNITS[unit]:.0f}{unit}"
-    return f"{seconds * 1000:g}ms" if seconds else "0s"
+    return f"{seconds * 1000:.15g}ms" if seconds else "0s"
 
 
 def _but_none(arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401 - types are values here
