@@ -1,0 +1,137 @@
+"""`btcore simulate`: plays meters. The house is the plugin `simulator`'s, where its bytes go `destinations.py`'s."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from btcore.brultech import FORMATS
+from btcore.cli import OK, USAGE
+from btcore.describe import settings_of
+from btcore.destinations import Connections, Destination, Recording
+from btcore.discovery import find, installed
+from btcore.errors import Problem, Unavailable
+from btcore.findings import Findings
+from btcore.mismatch import Scope
+from btcore.positions import read
+from btcore.records import Chunk
+from btcore.tables import Reader
+
+PACKETS = 60
+"""Packets of each meter when they are all made at once and nobody says how many."""
+
+SETTINGS = ("format", "serial", "meters", "packets", "interval", "start", "seed", "faults", "fault_rate")
+"""The options that are the plugin's settings."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    house = parser.add_argument_group("the meters", "btcore plugins simulator tells more of each")
+    house.add_argument("--format", metavar="NAME", help=f"packet format: {', '.join(FORMATS)}")
+    house.add_argument("--serial", metavar="SERIAL", help="serial number of the first meter")
+    house.add_argument("--meters", type=int, metavar="N", help="how many (default: 1)")
+    house.add_argument(
+        "--packets", type=int, metavar="N", help=f"of each meter; 0: no end (default: 0 in real time, else {PACKETS})"
+    )
+    house.add_argument("--interval", type=_number, metavar="DURATION", help="between a meter's packets (default: 10s)")
+    house.add_argument("--start", metavar="TIME", help="of the first packet, ISO 8601 (default: now)")
+    house.add_argument("--seed", type=int, metavar="N", help="the same seed makes the same house (default: 1)")
+    house.add_argument("--faults", type=_words, metavar="A,B", help="what shall go wrong (default: nothing)")
+    house.add_argument("--fault-rate", type=float, metavar="SHARE", help="of the packets, 0 to 1 (default: 0.1)")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--output", metavar="FILE", default="-", help="a capture; plain bytes when it ends in .bin (default: -, stdout)"
+    )
+    where.add_argument("--connect", type=_address, metavar="HOST:PORT", help="a TCP connection for each meter")
+    parser.add_argument("--binary", action="store_true", help="plain bytes in place of lines of JSON")
+    parser.add_argument(
+        "--realtime",
+        action=argparse.BooleanOptionalAction,
+        help="each packet at its time, not all at once (default with --connect)",
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Play until the packets are through, or until a signal."""
+    live = args.connect is not None if args.realtime is None else args.realtime
+    plugin, problems = _plugin(args, live=live)
+    if problems:
+        for problem in problems:
+            sys.stderr.write(f"btcore simulate: {_option(problem)}{problem.message}\n")
+        return USAGE
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: _asked(stop))
+    _play(plugin.collect(stop=stop), args, live=live)
+    return OK
+
+
+def _plugin(args: argparse.Namespace, *, live: bool) -> tuple[Any, list[Problem]]:
+    """Make the plugin's instance as from a table of a configuration, so that mistakes are told in the same words."""
+    table = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
+    table.setdefault("packets", 0 if live else PACKETS)
+    table["pace"] = "live" if live else "fast"
+    plugin = find("simulator", installed())
+    cls = plugin.load()
+    findings = Findings("", read(""))
+    reader = Reader(findings, Scope(Path.cwd()))
+    return reader.instance(plugin, cls, settings_of(cls), table, ("source", "simulator")), findings.problems
+
+
+def _play(chunks: Iterator[Chunk], args: argparse.Namespace, *, live: bool) -> None:
+    """Send what the meters send. A last line on stderr tells how much that was, however it ended."""
+    packets, heard = 0, dict[str, object]()
+    said = ""
+    try:
+        destination = _destination(args, live=live)
+        for chunk in chunks:
+            if chunk.data:
+                destination.send(chunk)
+                packets += heard.get(chunk.stream) != chunk.time  # the pieces of a packet have one time
+                heard[chunk.stream] = chunk.time
+        said = destination.close()
+    except BrokenPipeError:
+        raise  # the reader went away, and the top level knows what to do
+    except OSError as error:
+        place = "standard output" if args.output == "-" else args.output
+        raise Unavailable(f"cannot write to {place}: {error.strerror or error}") from error
+    finally:
+        sys.stderr.write(f"{packets} packets of {len(heard)} meters{said and ': '}{said}\n")
+
+
+def _destination(args: argparse.Namespace, *, live: bool) -> Destination:
+    if args.connect:
+        return Connections(*args.connect)
+    plain = args.binary or args.output.endswith(".bin")
+    file = sys.stdout.buffer if args.output == "-" else Path(args.output).open("wb")  # noqa: SIM115 - the destination closes it
+    return Recording(file, plain=plain, at_once=live)
+
+
+def _option(problem: Problem) -> str:
+    """Return a setting's name as an option, with the place of the mistake behind it where that is in a list."""
+    return f"--{problem.key.replace('_', '-')}: " if problem.key else ""
+
+
+def _asked(stop: Event) -> None:
+    """Stop after the packet under way; a second signal does not wait for it."""
+    if stop.is_set():
+        raise KeyboardInterrupt
+    stop.set()
+
+
+def _number(text: str) -> int | str:
+    return int(text) if text.isascii() and text.isdigit() else text
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 1 << 16):
+        raise argparse.ArgumentTypeError(f"expected HOST:PORT, such as localhost:8083, not {text!r}")
+    return host.removeprefix("[").removesuffix("]") or "localhost", int(port)

@@ -1,0 +1,111 @@
+"""A simulated meter: what it has measured in its house, as a packet.
+
+When packets are sent is `schedule.py`'s, what happens to them on the way `faults.py`'s.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from random import Random
+
+import attrs
+
+from btcore import FORMATS, Number, pack
+from btmon_simulator.house import CIRCUITS, DOUBLE, Circuit, House, house
+
+DAY = 86_400
+
+INSTALLED = datetime(2020, 1, 6)  # noqa: DTZ001 - a Monday, midnight of the house's own clock
+"""When the meters began to count: counters are as large as those of a meter that has hung there for years."""
+
+DEFAULT_SERIALS = {6: "300101", 8: "01000101"}
+"""By length: an ECM's serial number has one digit of unit id, a GEM's three, before the five of the number."""
+
+LARGEST_NUMBER = 0xFFFF
+LARGEST_UNIT = 0xFF
+
+
+@attrs.define(eq=False)
+class Meter:
+    """One meter in one house. `shift` is how many seconds its house is ahead of others with the same seed."""
+
+    format: str
+    serial: str
+    house: House = attrs.field(repr=False)
+    zone: timezone
+    shift: int
+    resets: int = 0
+    _zero: int | None = None
+
+    def packet(self, time: datetime, *, sensors: bool = True) -> bytes:
+        """Make the packet of a moment; without sensors, no temperature sensor answers."""
+        values = self.values(time)
+        if not sensors:
+            values.update(t1=None, t2=None)
+        return pack(self.format, self.serial, values, clock=self._local(time))
+
+    def reset(self, time: datetime) -> None:
+        """Restart all counters at a moment, as after a loss of power."""
+        self._zero = self._moment(time)
+        self.resets += 1
+
+    def values(self, time: datetime) -> dict[str, Number]:
+        """Return what the meter shows at a moment, by label; those of every format, for `pack` takes what it needs."""
+        moment = self._moment(time)
+        state = self.house.at(moment)
+        zero = self.house.at(self._zero or 0)
+        channels = enumerate(zip(state.circuits, zero.circuits, CIRCUITS, strict=True), 1)
+        values: dict[str, Number] = {
+            "volts": state.volts,
+            "secs": (moment - (self._zero or 0)) % 2**24,
+            "flag": self.resets % 8,
+            "p1": (state.water - zero.water) % 2**24,
+            "t1": state.outdoors,
+            "t2": state.indoors,
+        }
+        for number, (now, then, name) in channels:
+            values.update(_channel(number, now, then, state.volts * (2 if name in DOUBLE else 1)))
+        return values
+
+    def _local(self, time: datetime) -> datetime:
+        return time.astimezone(self.zone).replace(tzinfo=None)
+
+    def _moment(self, time: datetime) -> int:
+        return (self._local(time) - INSTALLED) // timedelta(seconds=1) + self.shift
+
+
+def _channel(number: int, now: Circuit, then: Circuit, volts: float) -> Iterator[tuple[str, Number]]:
+    """Tell a circuit's numbers since the counters were zero. On an ECM, those behind the first two are auxiliary."""
+    yield f"ch{number}_a", abs(now.watts) / volts
+    yield f"ch{number}_aws", (now.absolute - then.absolute) % 2**40
+    yield f"ch{number}_pws", (now.polarized - then.polarized) % 2**40
+    yield f"aux{number - 2}_ws", (now.absolute - then.absolute) % 2**32
+
+
+def street(format: str, serial: str, count: int, seed: int, zone: timezone) -> list[Meter]:
+    """Make meters with consecutive serial numbers, in equal houses that are in different weeks of their lives.
+
+    Raises ValueError, with what was expected, for serial numbers that the format cannot carry.
+    """
+    chance = Random(f"{seed} meters")  # noqa: S311 - a house that can be had again, no secret
+    # whole days, so that the sun rises in every house; and some minutes, as neighbours do not cook in step
+    shifts = [chance.randrange(1000) * DAY + chance.randrange(1200) for _ in range(count)]
+    numbers = serials(format, serial, count)
+    return [Meter(format, number, house(seed), zone, shift) for number, shift in zip(numbers, shifts, strict=True)]
+
+
+def serials(format: str, first: str, count: int) -> list[str]:
+    """Return consecutive serial numbers, as text; `first` may be empty for the usual one of the format.
+
+    Raises ValueError with what was expected.
+    """
+    digits = 6 if FORMATS[format].reset_label else 8
+    first = first or DEFAULT_SERIALS[digits]
+    if not (first.isascii() and first.isdigit() and len(first) == digits and int(first[:-5]) <= LARGEST_UNIT):
+        units = "one digit of unit id" if digits == 6 else "three digits of unit id (000 to 255)"  # noqa: PLR2004
+        raise ValueError(f"{first!r} is no serial number of a {format} meter; expected {units}, then a number in five")
+    last = int(first[-5:]) + count - 1
+    if last > LARGEST_NUMBER:
+        raise ValueError(
+            f"{count} meters from {first} on end at number {last}, but a meter's number is at most {LARGEST_NUMBER}"
+        )
+    return [f"{first[:-5]}{number:05d}" for number in range(int(first[-5:]), last + 1)]

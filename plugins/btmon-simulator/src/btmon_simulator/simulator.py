@@ -1,0 +1,93 @@
+"""The source `simulator`: its settings, and the waiting. The house is in `house.py`, its packets in `meter.py`."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from threading import Event
+from typing import Literal
+
+import attrs
+
+from btcore import Chunk, Duration, Problem, hookimpl, plugin, setting
+from btmon_simulator.faults import Fault
+from btmon_simulator.meter import serials, street
+from btmon_simulator.schedule import Schedule
+from btmon_simulator.times import instant, validate_start
+
+FormatName = Literal["ecm1220bin", "ecm1240bin", "gem48pbin", "gem48ptbin", "gem48abin", "gem32pbin", "gem32abin"]
+
+MOST_METERS = 10_000
+
+
+@plugin(api=1)
+class Simulator:
+    """Meters in simulated houses: mains, solar, appliances, water and temperatures, for trying things out."""
+
+    format: FormatName = setting(default="gem48ptbin", help="packet format that the meters send")
+    serial: str = setting(default="", help="serial number of the first meter; empty: one that suits the format")
+    meters: int = setting(
+        default=1,
+        help="how many meters, with consecutive serial numbers",
+        validator=attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(MOST_METERS)),
+    )
+    interval: Duration = setting(
+        default=Duration(10),
+        help="time between two packets of a meter; a meter counts whole seconds, so at least 1s",
+        validator=attrs.validators.ge(1),
+    )
+    packets: int = setting(
+        default=0, help="end after this many packets of each meter; 0: never", validator=attrs.validators.ge(0)
+    )
+    start: str = setting(
+        default="",
+        help="time of the first packet, as 2026-06-21T06:00:00; empty: now. What is past comes at once",
+        validator=validate_start,
+    )
+    pace: Literal["live", "fast"] = setting(default="live", help="live: each packet at its time; fast: all at once")
+    seed: int = setting(default=1, help="which house; the same seed makes the same house and faults")
+    faults: tuple[Fault, ...] = setting(default=(), help="what shall go wrong; empty: nothing")
+    fault_rate: float = setting(
+        default=0.1,
+        help="share of the packets that a fault befalls, 0 to 1",
+        validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(1)),
+    )
+
+    def check(self) -> Iterator[Problem]:
+        """Tell a serial number that the format cannot carry."""
+        try:
+            serials(self.format, self.serial, self.meters)
+        except ValueError as error:
+            yield Problem(str(error), key="serial")
+
+    @hookimpl
+    def collect(self, stop: Event) -> Iterator[Chunk]:
+        """Yield the packets of all meters, each not before its time; a stream is one meter."""
+        start = self._start()
+        meters = street(self.format, self.serial, self.meters, self.seed, timezone(start.utcoffset() or timedelta()))
+        last = start
+        for sending in self._schedule(start).sendings(meters, self.seed):
+            if stop.is_set() or not (self.pace == "fast" or _wait_until(sending.time, stop)):
+                return
+            last = sending.time
+            for piece in sending.pieces:
+                yield Chunk(piece, stream=sending.serial, time=last)
+        for meter in meters:
+            yield Chunk(b"", stream=meter.serial, time=last, end=True)
+
+    def _start(self) -> datetime:
+        if self.start:
+            return instant(self.start)
+        # without summer time: the sun knows none, and a house that jumps by an hour would count backwards
+        return datetime.now(timezone(timedelta(seconds=-time.timezone))).replace(microsecond=0)
+
+    def _schedule(self, start: datetime) -> Schedule:
+        interval = timedelta(seconds=self.interval)
+        return Schedule(start.astimezone(UTC), interval, self.packets, self.faults, self.fault_rate)
+
+
+def _wait_until(moment: datetime, stop: Event) -> bool:
+    """Wait for a time, by short waits because the computer's clock may be set; False when told to stop."""
+    while (left := (moment - datetime.now(UTC)).total_seconds()) > 0:
+        if stop.wait(min(left, 1)):
+            return False
+    return True
