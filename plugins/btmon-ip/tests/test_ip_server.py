@@ -1,12 +1,9 @@
 """`tcp-server`: what meters send comes out byte for byte, whoever else is connected."""
 
 import contextlib
-import errno
 import logging
-import os
 import random
 import re
-import resource
 import socket
 import struct
 import threading
@@ -14,17 +11,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import attrs
 import pytest
 
-from btcore import Chunk, Context, Duration, Retry
+from btcore import Chunk, Context, Duration
 from btmon_ip.server import TcpServer
 
-GOLDEN = (
-    next(folder for folder in Path(__file__).parents if (folder / "tests/golden/streams").is_dir()) / "tests/golden"
-)
+GOLDEN = Path(__file__).parents[3] / "tests/golden"
 STREAMS = [path.read_bytes() for path in sorted(GOLDEN.glob("streams/*.bin"))]
 PACKET = STREAMS[-1][:625]
 PATIENCE = 20.0
@@ -110,8 +104,8 @@ def start(caplog: pytest.LogCaptureFixture) -> Iterator[Start]:
     """Start servers, and stop them in the end."""
     started: list[Running] = []
 
-    def begin(host: str = "127.0.0.1", idle: float = 600, most: int = 512) -> Running:
-        server = TcpServer(host=host, port=0, idle=Duration(idle), max_connections=most)
+    def begin(idle: float = 600, most: int = 512) -> Running:
+        server = TcpServer(host="127.0.0.1", port=0, idle=Duration(idle), max_connections=most)
         started.append(Running(server, opened(server, caplog)))
         return started[-1]
 
@@ -308,105 +302,9 @@ def test_a_flood(start: Start) -> None:
         running.wait(lambda: len(running.ended()) == 181)
 
 
-@contextlib.contextmanager
-def few_files(more: int) -> Iterator[None]:
-    """Allow this process to open only so many more files."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = os.dup(0)
-    os.close(free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (free + more, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
-
-
-def test_no_more_files(start: Start) -> None:
-    """When the system gives no more files, the connection silent for longest makes room, and meters are still heard."""
-    running = start()
-    with contextlib.ExitStack() as stack:
-        clients = [stack.enter_context(socket.socket()) for _ in range(8)]
-        stack.enter_context(few_files(2))
-        for number, client in enumerate(clients):
-            client.connect(("127.0.0.1", running.port))
-            client.sendall(b"%d" % number)
-        running.wait(lambda: b"7" in running.received())
-        assert len(running.ended()) >= 4
-
-
-def test_no_file_at_all(server: tuple[TcpServer, int]) -> None:
-    """When not even one connection can be had, the failure goes to the core, which waits before it tries again."""
-    with socket.socket() as client, contextlib.ExitStack() as stack:
-        collecting = server[0].collect(threading.Event())
-        stack.enter_context(few_files(0))
-        client.connect(("127.0.0.1", server[1]))
-        with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
-            next(collecting)
-
-
 def test_stop(start: Start) -> None:
     """A stop is answered within two seconds, with connections open and silent."""
     running = start()
     with running.connect(PACKET), running.connect():
         running.wait(lambda: running.received() == [PACKET])
         assert running.finish() < 2
-
-
-def test_every_address(start: Start) -> None:
-    """Without a host the server is reached over IPv4, written as such, and over IPv6 where the machine has it."""
-    running = start(host="")
-    expected = ["127.0.0.1:"]
-    running.connect(b"4").close()
-    with contextlib.suppress(OSError), socket.create_connection(("::1", running.port), PATIENCE) as client:
-        client.sendall(b"6")
-        expected.append("[::1]:")
-    running.wait(lambda: len(running.ended()) == len(expected))
-    assert expected == sorted(re.sub(r"\d+#\d+$", "", stream) for stream in running.ended())
-
-
-def test_a_name_as_host(start: Start) -> None:
-    """A host name is listened on, on all its addresses that the machine has."""
-    running = start(host="localhost")
-    running.connect(PACKET).close()
-    running.wait(lambda: running.received() == [PACKET])
-
-
-def test_a_port_in_use(caplog: pytest.LogCaptureFixture) -> None:
-    """A port that is taken is told with what to do, and can be had when it is free again."""
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        server = TcpServer(host="127.0.0.1", port=other.getsockname()[1])
-        with pytest.raises(Retry, match=r"cannot listen on 127.0.0.1:\d+: another program uses this port"):
-            server.open(CONTEXT)
-        server.close()
-    assert server.port == opened(server, caplog)
-    server.close()
-
-
-def test_an_address_of_another_machine() -> None:
-    """An address that the machine does not have is told as that."""
-    with pytest.raises(Retry, match="this machine has no such address"):
-        TcpServer(host="192.0.2.1", port=0).open(CONTEXT)
-
-
-def test_starting_again(caplog: pytest.LogCaptureFixture) -> None:
-    """After a close the same port can be had at once, and no stream has the name of one before."""
-    port = opened(free := TcpServer(host="127.0.0.1", port=0), caplog)
-    free.close()
-    server = TcpServer(host="127.0.0.1", port=port)
-    streams = []
-    for _ in range(2):
-        server.open(CONTEXT)
-        with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
-            client.sendall(PACKET)
-            streams.append(next(server.collect(threading.Event())).stream)
-            server.close()
-    assert [stream[-2:] for stream in streams] == ["#1", "#2"]
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"port": -1}, {"port": 65_536}, {"host": "10.0.0.1:8083"}, {"idle": 0}, {"max_connections": 0}]
-)
-def test_settings_that_cannot_be(wrong: dict[str, Any]) -> None:
-    """Settings that make no sense are refused with what was expected."""
-    with pytest.raises(ValueError, match="expected"):
-        TcpServer(**wrong)

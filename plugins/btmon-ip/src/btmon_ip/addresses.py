@@ -1,4 +1,4 @@
-"""What both sources have in common: addresses as people write them, what settings may be, how sockets are set."""
+"""What both sources have in common: addresses as people write them, and how every connection is set."""
 
 import ipaddress
 import socket
@@ -9,12 +9,6 @@ KEEP_ALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 6))
 """Ask a silent peer after a minute whether it is there, and give it two more to say so."""
 
 
-def check_port(_instance: object, _attribute: Any, value: int) -> None:  # noqa: ANN401 - attrs' own type
-    """Validate a setting `port`. Raises ValueError."""
-    if not 0 <= value <= LAST_PORT:
-        raise ValueError(f"expected a TCP port, 0 to {LAST_PORT}")
-
-
 def check_host(_instance: object, _attribute: Any, value: str) -> None:  # noqa: ANN401 - attrs' own type
     """Validate a setting `host`: an address or a name, and no more. Raises ValueError."""
     try:
@@ -23,12 +17,6 @@ def check_host(_instance: object, _attribute: Any, value: str) -> None:  # noqa:
         value.encode("idna")
     except ValueError:
         raise ValueError(f"expected an address or a name, without a port, not {value!r}") from None
-
-
-def over_zero(_instance: object, _attribute: Any, value: float) -> None:  # noqa: ANN401 - attrs' own type
-    """Validate a setting that must be more than 0. Raises ValueError."""
-    if value <= 0:
-        raise ValueError("expected more than 0")
 
 
 def written(host: str, port: int) -> str:

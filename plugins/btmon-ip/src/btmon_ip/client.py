@@ -11,7 +11,7 @@ from threading import Event
 import attrs
 
 from btcore import Chunk, Context, Duration, Poll, Problem, Retry, hookimpl, plugin, setting, valid_devices
-from btmon_ip.addresses import check_host, check_port, over_zero, written
+from btmon_ip.addresses import LAST_PORT, check_host, written
 from btmon_ip.line import LOOK, Line, connect
 
 
@@ -22,10 +22,15 @@ class TcpClient:
     host: str = setting(
         help="address or name of the meter, or of its gateway", example="192.168.1.20", validator=check_host
     )
-    port: int = setting(default=5000, help="the TCP port that the meter listens on", validator=check_port)
+    port: int = setting(
+        default=5000,
+        help="the TCP port that the meter listens on",
+        validator=attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(LAST_PORT)),
+    )
     poll: Duration = setting(
         default=Duration(0),
         help="ask for a packet this often; 0: stay connected and read what the meter sends by itself",
+        validator=attrs.validators.ge(0),
     )
     devices: list[str] = setting(
         factory=list,
@@ -35,10 +40,12 @@ class TcpClient:
     timeout: Duration = setting(
         default=Duration(5),
         help="the longest wait for the connection, and for each step of an answer",
-        validator=over_zero,
+        validator=attrs.validators.gt(0),
     )
     idle: Duration = setting(
-        default=Duration(600), help="connect anew when nothing came for this long (without poll)", validator=over_zero
+        default=Duration(600),
+        help="connect anew when nothing came for this long (without poll)",
+        validator=attrs.validators.gt(0),
     )
     _poll: Poll | None = attrs.field(default=None, init=False, repr=False)
     _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False, repr=False)

@@ -139,9 +139,9 @@ class Connections:
             except OSError as error:
                 yield from self._cannot_accept(error)
                 return
-            if len(self._open) >= self._most:
-                yield from self._make_room(f"more than {self._most} connections")
             self._add(new, written(*address[:2]))
+            if len(self._open) > self._most:
+                yield from self._make_room(f"more than {self._most} connections")
 
     def _add(self, new: socket.socket, peer: str) -> None:
         try:

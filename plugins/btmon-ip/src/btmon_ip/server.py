@@ -7,7 +7,7 @@ from threading import Event
 import attrs
 
 from btcore import Chunk, Context, Duration, hookimpl, plugin, setting
-from btmon_ip.addresses import check_host, check_port, over_zero
+from btmon_ip.addresses import LAST_PORT, check_host
 from btmon_ip.connections import Connections
 from btmon_ip.listening import listen
 
@@ -24,13 +24,15 @@ class TcpServer:
     port: int = setting(
         default=8083,
         help="the TCP port that the meters send to; 0: any free one, which the log tells",
-        validator=check_port,
+        validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(LAST_PORT)),
     )
     idle: Duration = setting(
-        default=Duration(600), help="close a connection on which nothing came for this long", validator=over_zero
+        default=Duration(600),
+        help="close a connection on which nothing came for this long",
+        validator=attrs.validators.gt(0),
     )
     max_connections: int = setting(
-        default=512, help="when there are more, the one silent for longest is closed", validator=over_zero
+        default=512, help="when there are more, the one silent for longest is closed", validator=attrs.validators.gt(0)
     )
     _connections: Connections | None = attrs.field(default=None, init=False, repr=False)
     _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False, repr=False)
