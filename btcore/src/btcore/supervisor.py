@@ -18,7 +18,7 @@ from btcore.delivery import SinkWorker
 from btcore.errors import Unavailable
 from btcore.journal import Journal
 from btcore.sampling import SampleCache
-from btcore.settings import Context
+from btcore.settings import Context, Duration
 from btcore.sqlite_journal import SqliteJournal
 
 log = logging.getLogger("btcore")
@@ -102,6 +102,7 @@ class Supervisor:
             log=logging.getLogger(part.table),
             channels=self._site.channels,
             polarity=part.delivery.polarity or self._site.polarity if isinstance(part, Sink) else self._site.polarity,
+            every=part.delivery.every if isinstance(part, Sink) else Duration(0),
             dry_run=self._dry_run,
         )
 
