@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore import CaptureError, Chunk, pack, read_capture
-from btcore.capture import LONGEST_LINE, LONGEST_STREAM, steady_clock
+from btcore.capture import LONGEST_LINE, LONGEST_STREAM, capture_line, steady_clock
 
 START = datetime(2026, 6, 21, 6, tzinfo=UTC)
 PACKET = pack("ecm1240bin", "312345", {"volts": 120.9, "secs": 5})
@@ -136,6 +136,7 @@ BINARY = {
     "large": PACKET * 1000,
     "a first byte like JSON": b"{" + PACKET,
     "JSON-like junk with a line end": b'{"\n{\n' + PACKET,
+    "words of JSON": b'{"hex"\n' + PACKET,
     "junk": bytes(range(128)),
     "spaces": b"   " + PACKET,
 }
@@ -177,6 +178,13 @@ def test_a_steady_clock_is_exact() -> None:
     """Times that are an interval apart do not drift."""
     clock = steady_clock(START, timedelta(seconds=0.1))
     assert START + timedelta(hours=1) == next(islice(clock, 36_000, None))
+
+
+@pytest.mark.parametrize("data", [PACKET, PACKET * 1000], ids=["a packet", "many at once"])
+def test_what_was_written_is_read_again(capture: Write, data: bytes) -> None:
+    """A chunk written as a line is the same when it is read, its time to the microsecond, however long it is."""
+    chunks = [Chunk(data, "a b", START + timedelta(microseconds=1)), Chunk(data, "", None)]
+    assert chunks == list(read_capture(capture("".join(map(capture_line, chunks)).encode())))
 
 
 @pytest.mark.servers

@@ -71,12 +71,22 @@ def _chunks(
 
 
 def _has_lines(head: bytes) -> bool:
-    """Tell lines from plain bytes, though either may begin with damage: `"hex"` is in each line, and by chance nowhere.
+    """Tell lines from plain bytes, though either may begin with damage: one sound line near the beginning is enough.
 
-    Without it, text that begins like JSON is meant to be lines (of the wrong kind, and an error will say so), unless a
-    packet's first two bytes are in it, which no text can hold.
+    Without one, text that begins like JSON is meant to be lines (too long, or of the wrong kind, and an error will say
+    so), unless a packet's first two bytes are in it, which no text can hold.
     """
-    return b'"hex"' in head or (head.lstrip().startswith(b"{") and b"\xfe\xff" not in head)
+    if any(_is_sound(line) for line in head.split(b"\n")):
+        return True
+    return head.lstrip().startswith(b"{") and b"\xfe\xff" not in head
+
+
+def _is_sound(line: bytes) -> bool:
+    try:
+        _chunk(line, "")
+    except CaptureError:
+        return False
+    return True
 
 
 def _lines(file: BufferedReader) -> Iterator[tuple[int, bytes]]:
