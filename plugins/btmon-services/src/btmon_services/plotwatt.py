@@ -1,0 +1,42 @@
+"""PlotWatt: readings of power, several meters and moments in one request."""
+
+from collections.abc import Iterator
+
+from btcore import Batch, ChannelRef, Delivery, Duration, Sample, Secret, plugin, setting
+from btcore.web import Meaning, Verdict
+from btmon_services.service import Request, Service, State
+from btmon_services.streams import mapped, power
+
+
+@plugin(api=1, delivery=Delivery(period=Duration(60), batch_size=100))
+class PlotWatt(Service):
+    """Sends power to PlotWatt."""
+
+    title = "PlotWatt"
+    state = State.UNKNOWN
+    replies = (Meaning(422, "", Verdict.REJECTED),)
+
+    url: str = setting(default="http://plotwatt.com", help="where the service is")
+    house_id: str = setting(help="the house's number", example="1234")
+    api_key: Secret = setting(help="the account's key")
+    map: dict[ChannelRef, str] = setting(
+        help="channel and PlotWatt's meter number", example='{ "399999_ch1" = "1000" }'
+    )
+
+    def requests(self, batch: Batch) -> Iterator[Request]:
+        """One request: meter, kW, epoch of every mapped channel, oldest first."""
+        fields = [field for sample in batch.samples for field in self._fields(sample)]
+        if fields:
+            yield Request(
+                "POST",
+                f"{self.url.rstrip('/')}/api/v2/push_readings",
+                data=",".join(fields),
+                headers={"Content-Type": "text/csv"},
+                auth=(self.api_key.reveal(), ""),
+            )
+
+    def _fields(self, sample: Sample) -> Iterator[str]:
+        for channel, meter in mapped(sample, self.map):
+            watts = power(sample, channel)
+            if watts is not None:
+                yield f"{meter},{watts / 1000:.5f},{sample.newer.timestamp:.0f}"
