@@ -62,12 +62,12 @@ class Setting:
 
 
 def settings_of(cls: type) -> tuple[Setting, ...]:
-    """Return the settings of a class: its fields that have a help text, in order.
+    """Return the settings of a class: its fields that have a help text, those that must be given first.
 
     Raises TypeError or NameError when an annotation is no type that a setting may have, or cannot be understood.
     """
     fields = [field for field in attrs.fields(cls) if field.init and "help" in field.metadata]
-    return tuple(_setting(cls, field) for field in fields)
+    return tuple(sorted((_setting(cls, field) for field in fields), key=lambda entry: not entry.required))
 
 
 def delivery_settings(delivery: Delivery) -> tuple[Setting, ...]:

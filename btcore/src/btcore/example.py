@@ -1,6 +1,7 @@
 """Settings written as the text of a site.toml: what `btcore init` writes and `btcore plugins NAME` shows.
 
-In the text, `# ` with a space begins words, and `#` without a space a line that is a setting at its default.
+In the text, `# ` with a space begins words, and `#` without a space a line that is a setting at its default, or at the
+example that its plugin gives.
 """
 
 import json
@@ -43,13 +44,19 @@ def listed(settings: Iterable[Setting]) -> Iterator[str]:
 def example_value(entry: Setting, name: str) -> str:
     """Write a value that a setting could have, as TOML. `name` is that of the table, for a secret's variable."""
     if entry.example:
-        # an example is the plain value; what only TOML can say is written as TOML
-        quoted = entry.example[0] not in "\"'{[" and entry.annotation not in (int, float, bool)
-        return json.dumps(entry.example, ensure_ascii=False) if quoted else entry.example
+        return _example(entry)
     if entry.choices and get_origin(entry.annotation) is not Literal:
         first = toml_text(entry.choices[0])
         return f"[{first}]" if get_origin(entry.annotation) in (list, tuple) else first
     return _invented(entry.annotation, f"{name}_{entry.name}".upper().replace("-", "_"))
+
+
+def _example(entry: Setting) -> str:
+    """Write an example as TOML: it is the plain value, or TOML already; for a secret, the name of a variable."""
+    if entry.example[0] in "\"'{[" or entry.annotation in (int, float, bool):
+        return entry.example
+    quoted = json.dumps(entry.example, ensure_ascii=False)
+    return f"{{ env = {quoted} }}" if "secret" in entry.type else quoted
 
 
 def _lines(entry: Setting, name: str, *, active: bool) -> Iterator[str]:
@@ -57,7 +64,7 @@ def _lines(entry: Setting, name: str, *, active: bool) -> Iterator[str]:
     if entry.required:
         yield ("" if active else "#") + _assigned(entry, name)
     else:
-        yield ("#" if _has_default(entry) else "# ") + _assigned(entry, name)
+        yield ("#" if _has_default(entry) or entry.example else "# ") + _assigned(entry, name)
 
 
 def _assigned(entry: Setting, name: str) -> str:

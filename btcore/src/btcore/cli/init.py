@@ -9,7 +9,7 @@ from btcore import example
 from btcore.cli import OK, USAGE
 from btcore.cli.plugins import Listed, examined
 from btcore.configuration import core_settings, site_settings
-from btcore.discovery import PluginError, find, installed
+from btcore.discovery import Installed, PluginError, find, installed
 from btcore.errors import Unavailable
 from btcore.settings import Kind
 
@@ -20,7 +20,7 @@ INTRODUCTION = """\
 # The configuration of btcore. After every change: btcore check, then btcore run.
 #
 # A line that begins with # and a space is a comment. One that begins with # alone is a setting, or a whole table,
-# that is switched off; it shows the default. To switch it on, take away the #.
+# that is switched off; it shows the default, or an example. To switch it on, take away the #.
 #
 # [source.NAME] tells where readings come from, [sink.NAME] where they go. NAME is the plugin's name, or one of your
 # own together with the plugin's, so that there may be several of a kind:
@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Write the file. Raises PluginError for a plugin that is not there, Unavailable when it cannot be written."""
-    text = site_text(args.plugins)
+    text = site_text(args.plugins, installed())
     if args.output == "-":
         sys.stdout.write(text)
         return OK
@@ -71,18 +71,17 @@ def main(args: argparse.Namespace) -> int:
     return OK
 
 
-def site_text(wanted: Collection[str] = ()) -> str:
-    """Return a site.toml with a table for each installed plugin, the wanted ones switched on.
+def site_text(wanted: Collection[str], among: Mapping[str, tuple[Installed, ...]]) -> str:
+    """Return a site.toml with a table for each of some plugins, the wanted ones switched on.
 
     Where nothing of a kind is wanted, the usual ones of that kind are on. Raises PluginError.
     """
-    everything = installed()
-    listed = [examined(rivals) for rivals in everything.values()]
+    for name in wanted:
+        find(name, among)
+    listed = [examined(rivals) for rivals in among.values()]
     for one in listed:
         if one.name in wanted and one.error:
             raise PluginError(one.error)
-    for name in wanted:
-        find(name, everything)
     sections = [INTRODUCTION, "\n".join(_top())]
     for kind, heading in HEADINGS.items():
         sections += ["\n".join(_heading(kind, heading)), *_tables(kind, listed, wanted)]

@@ -1,0 +1,132 @@
+"""`btcore plugins`, as a user and a program call it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import strangers
+import tomli
+from wares import loader
+
+from btcore.cli import OK, UNAVAILABLE, main
+
+ROOMY = """
+    from btcore import Secret, hookimpl, plugin, setting
+
+    @plugin(api=1)
+    class Roomy:
+        '''Does both.
+
+        At length.
+        '''
+
+        where: str = setting(help="the place", example="cellar")
+        key: Secret = setting(default=Secret("hush"), help="the key")
+        colour: str = setting(default="red", help="which one", choices=("red", "blue"))
+
+        @hookimpl
+        def collect(self, stop):
+            return iter(())
+
+        @hookimpl
+        def process_batch(self, batch):
+            pass
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Install the wares, and a plugin that is a source and a sink."""
+    loader(tmp_path, monkeypatch)
+    strangers.distribution(tmp_path, "roomy-plugin", ROOMY, {"roomy": "Roomy"}, version="2.0")
+    strangers.distribution(tmp_path, "bomb", "raise SystemExit(3)", {"bomb": "Bomb"})
+    return tmp_path
+
+
+def listed(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:
+    """Return what is listed as JSON."""
+    main(["plugins", *words, "--json"])
+    made: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
+    return made
+
+
+def test_every_installed_plugin_is_listed(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The listing has each plugin with what it can be, where it is from, and what it says of itself in a line."""
+    assert main(["plugins"]) == OK
+    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in capsys.readouterr().out.splitlines()}
+    assert rows["roomy"] == "source sink roomy-plugin 2.0 Does both."
+    assert rows["NAME"] == "KIND FROM WHAT IT DOES"
+
+
+def test_a_broken_plugin_is_listed_with_the_reason(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A plugin that cannot be loaded, or whose settings cannot be read, is listed as broken, and no other with it."""
+    strangers.distribution(shop, "rival", ROOMY, {"tap": "Roomy"})
+    errors = {str(one["name"]): str(one["error"]) for one in listed(capsys) if one["error"]}
+    assert sorted(errors) == ["bomb", "strange", "tap"]
+    assert "cannot be imported (SystemExit: 3)" in errors["bomb"]
+    assert "settings cannot be read (TypeError" in errors["strange"]
+    assert "is claimed by" in errors["tap"]
+    assert main(["plugins"]) == OK
+    assert 'broken: plugin "bomb" of bomb 1.0 cannot be imported' in capsys.readouterr().out
+
+
+def test_the_list_as_json_has_a_stable_shape(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each plugin is an object of the same six keys."""
+    found = listed(capsys)
+    assert {tuple(one) for one in found} == {("name", "kinds", "distribution", "version", "summary", "error")}
+    assert next(one for one in found if one["name"] == "roomy") == {
+        "name": "roomy",
+        "kinds": ["source", "sink"],
+        "distribution": "roomy-plugin",
+        "version": "2.0",
+        "summary": "Does both.",
+        "error": None,
+    }
+
+
+def test_one_plugin_as_json_has_its_settings(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A named plugin has its settings and those of the core; a secret's default is not told."""
+    (one,) = listed(capsys, "roomy")
+    place, key, colour = one["settings"]
+    assert place == {
+        "name": "where",
+        "type": "text",
+        "default": None,
+        "required": True,
+        "help": "the place",
+        "choices": [],
+    }
+    assert (key["type"], key["default"]) == ("secret text", "***")
+    assert colour["choices"] == ["red", "blue"]
+    core = one["core_settings"]
+    assert ([entry["name"] for entry in core["source"]], core["sink"][0]["name"]) == (
+        ["formats", "clock", "retry", "retry_max"],
+        "every",
+    )
+
+
+def test_one_plugin_is_told_with_its_settings_and_an_example(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A named plugin is told with type, default and help of each setting, the core's apart, and tables to copy."""
+    assert main(["plugins", "roomy"]) == OK
+    told = capsys.readouterr().out
+    assert "hush" not in told
+    rows = [" ".join(line.split()) for line in told.splitlines()]
+    assert "where text (required) the place" in rows
+    assert 'colour text "red" which one (one of red, blue)' in rows
+    assert "Every sink may also have:" in rows
+    example = told.partition("An example for site.toml, as a sink:")[2]
+    assert tomli.loads(example) == {"sink": {"roomy": {"where": "cellar"}}}
+
+
+def test_a_plugin_that_is_not_installed_is_told(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Asking for a plugin that is not there says what may be meant, with the exit code for what is not to be had."""
+    assert main(["plugins", "rommy"]) == UNAVAILABLE
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", 'btcore: no plugin "rommy" is installed; did you mean "roomy"?\n')
+
+
+def test_a_broken_plugin_that_is_asked_for_is_told(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Asking for a plugin that cannot be loaded says why, and that it is not to be had."""
+    assert main(["plugins", "bomb"]) == UNAVAILABLE
+    assert capsys.readouterr().out.startswith("bomb: broken: plugin")

@@ -1,0 +1,187 @@
+"""A whole site.toml: what a good one becomes, and that all mistakes of a bad one are told together, in their places."""
+
+from pathlib import Path
+
+import pytest
+from wares import LEAST, Load, loader, places, problems
+
+from btcore.configuration import Site, Source, load_site
+from btcore.errors import ConfigurationError
+from btcore.settings import ChannelRef, Delivery, Duration, Secret
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Load configurations beside which the wares are installed."""
+    return loader(tmp_path, monkeypatch)
+
+
+def top(site: Site) -> list[object]:
+    """Return what the top level set."""
+    return [site.state, site.polarity, site.keep, site.channels]
+
+
+def intake(source: Source) -> list[object]:
+    """Return what the core's settings of a source are."""
+    return [source.formats, source.clock, source.retry, source.retry_max]
+
+
+def test_the_least_configuration_has_every_default(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One source and one sink are enough: the rest has defaults, the decoder of Brultech's packets among them."""
+    monkeypatch.setenv("STATE_DIRECTORY", f"{tmp_path}/state:/other")
+    site = load(LEAST)
+    (source,), (sink,), (decoder,) = site.sources, site.sinks, site.decoders
+    assert top(site) == [tmp_path / "state", "brultech", 2_592_000, {}]
+    assert (source.name, source.table, source.plugin) == ("tap", "source.tap", "tap")
+    assert intake(source) == [(), "arrival", 1, 60]
+    assert (sink.table, sink.delivery) == ("sink.pail", Delivery(every=Duration(300), batch_size=30))
+    assert (decoder.table, decoder.plugin) == ("decoder.brultech", "brultech")
+
+
+def test_without_a_service_manager_the_state_is_the_user_s(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no STATE_DIRECTORY is given, the state is in the platform's place for the user."""
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", "/var/me")
+    assert load(LEAST).state == Path("/var/me/btcore")
+
+
+def test_every_setting_reaches_what_it_is_for(load: Load, tmp_path: Path) -> None:
+    """Settings of the top level, of the core and of a plugin are converted and set; paths start beside the file."""
+    site = load(
+        """
+        state = "here"
+        polarity = "btmon"
+        keep = "7d"
+        [source.panel]
+        use = "tap"
+        port = 8084
+        host = 12
+        formats = ["ecm1240bin"]
+        clock = "device-utc"
+        retry = "2s"
+        retry_max = 5
+        [sink.roof]
+        use = "pail"
+        api_key = "hush"
+        solar = "sun"
+        names = { sun = "s", ch2 = "t" }
+        every = "1m"
+        meters = [399999]
+        polarity = "brultech"
+        [decoder.ears]
+        [channels]
+        399999_ch1 = "sun"
+        """
+    )
+    (source,), (sink,), (decoder,) = site.sources, site.sinks, site.decoders
+    tap, pail = vars(source.instance), vars(sink.instance)
+    assert top(site) == [tmp_path / "here", "btmon", 604_800, {"399999_ch1": "sun"}]
+    assert intake(source) == [("ecm1240bin",), "device-utc", 2, 5]
+    assert (tap["port"], tap["host"], tap["log"]) == (8084, "12", tmp_path / "tap.log")
+    assert (pail["api_key"], pail["solar"]) == (Secret("hush"), ChannelRef("399999", "ch1"))
+    assert pail["names"] == {ChannelRef("399999", "ch1"): "s", ChannelRef("", "ch2"): "t"}
+    expected = Delivery(every=Duration(60), batch_size=30, meters=("399999",), polarity="brultech")
+    assert (sink.name, sink.plugin, sink.delivery) == ("roof", "pail", expected)
+    assert decoder.plugin == "ears"
+
+
+def test_two_tables_of_one_plugin_are_two_instances(load: Load) -> None:
+    """Each table has an instance of its own, though its settings are the same."""
+    site = load(LEAST + '[sink.other]\nuse = "pail"\n')
+    one, other = (sink.instance for sink in site.sinks)
+    assert one is not other
+
+
+def test_all_mistakes_are_told_in_one_run_in_the_order_of_the_file(load: Load, tmp_path: Path) -> None:
+    """Mistakes of syntax, names, types, secrets and between settings are told together, with line, table and key."""
+    found = problems(
+        load,
+        """\
+        polarty = "btmon"
+        keep = "soon"
+
+        [source.panel]
+        use = "tap"
+        prot = 8083
+
+        [source.door]
+        use = "tcp-servr"
+
+        [sink.pail]
+        mode = "slow"
+        every = "5 minutes"
+
+        [sink.other]
+        use = "pail"
+        host = meter.local
+        names."399999_ch9" = 4.5
+        api_key = { env = "BTCORE_TEST_UNSET" }
+        colour = "green"
+
+        [sinks.third]
+        use = "pail"
+
+        [channels]
+        399999_ch1 = "sun"
+        399999_ch2 = "sun"
+        """,
+    )
+    assert places(found) == [
+        (1, "", "polarty"),
+        (2, "", "keep"),
+        (4, "source.panel", "port"),
+        (6, "source.panel", "prot"),
+        (9, "source.door", "use"),
+        (11, "sink.pail", "api_key"),
+        (13, "sink.pail", "every"),
+        (17, "", ""),
+        (18, "sink.other", "names.399999_ch9"),
+        (19, "sink.other", "api_key"),
+        (20, "sink.other", "colour"),
+        (22, "sinks.third", ""),
+        (27, "channels", "399999_ch2"),
+    ]
+    assert {problem.file for problem in found} == {str(tmp_path / "site.toml")}
+
+
+def test_a_byte_order_mark_is_no_mistake(load: Load, tmp_path: Path) -> None:
+    """A file as an editor of Windows writes it is read."""
+    (tmp_path / "site.toml").write_bytes(b"\xef\xbb\xbf" + LEAST.replace("\n", "\r\n").encode())
+    assert len(load_site(tmp_path / "site.toml").sinks) == 1
+
+
+def test_secrets_are_collected_and_nowhere_shown(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every text of a secret, and every text from elsewhere, is among the site's secrets and not in its repr."""
+    monkeypatch.setenv("BTCORE_TEST_KEY", "hush-env")
+    (tmp_path / "url").write_text("hush-file\n")
+    site = load(
+        LEAST
+        + '[sink.a]\nuse = "pail"\napi_key = { env = "BTCORE_TEST_KEY" }\nurl = { file = "url" }\n'
+        + '[sink.b]\nuse = "pail"\napi_key = "hush-plain"\n'
+    )
+    assert set(site.secrets) == {"hush-env", "hush-file", "hush-plain"}
+    assert "hush" not in repr(site)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        '[sink.loud]\napi_key = "hush"',
+        '[sink.crash]\napi_key = "hush"',
+        '[sink.pail]\napi_key = "hush"\nurl = "leak"',
+        '[sink.pail]\napi_key = ["hush"]',
+        '[sink.pail]\napi_key = { hush = "hush" }',
+        "[sink.pail]\napi_key = hush",
+    ],
+)
+def test_no_message_holds_a_secret(load: Load, table: str) -> None:
+    """Neither the core's words nor those of a careless plugin repeat a secret."""
+    with pytest.raises(ConfigurationError) as caught:
+        load(f"[source.tap]\nport = 2\n{table}\n")
+    assert "hush" not in f"{caught.value} {caught.value!r} {caught.value.problems!r}"
+
+
+def test_another_decoder_s_channels_are_as_it_names_them(load: Load) -> None:
+    """Where a decoder of another kind of meter is used, [channels] may hold labels that are not Brultech's."""
+    site = load(LEAST + '[decoder.ears]\n[channels]\nA17_phase1 = "mains"\n')
+    assert site.channels == {"A17_phase1": "mains"}

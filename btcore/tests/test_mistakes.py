@@ -1,0 +1,158 @@
+"""Each mistake that a site.toml can have, alone: where it is told to be, and what is said of it."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import strangers
+from wares import LEAST, Load, loader, places, problems
+
+from btcore.configuration import load_site
+from btcore.errors import ConfigurationError
+
+
+@pytest.fixture
+def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Load configurations beside which the wares are installed."""
+    return loader(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "said"),
+    [
+        ("[source.tap]\nprt = 3\nport = 2", "prt", 'unknown setting; did you mean "port"?'),
+        ("[source.tap]\nzzz = 3\nport = 2", "zzz", "unknown setting; it may have port, host, log, use, formats,"),
+        ('[source.tap]\nstate = "x"\nport = 2', "state", "it belongs to the top of the file, before the first [table]"),
+        ("[source.tap]", "port", "is missing and must be given: the port (whole number)"),
+        ("[source.tap]\nport = 3", "port", "expected an even number, found 3"),
+        ("[source.tap]\nport = true", "port", "expected a whole number, without quotes, found true"),
+        ("[source.tap]\nport = 2\nretry = 0", "retry", "'retry' must be > 0: 0.0"),
+        ('[source.tap]\nport = 2\nformats = ["ecm1240"]', "formats item 1", 'did you mean "ecm1240bin"?'),
+        ('[source.tap]\nport = 2\nclock = "utc"', "clock", 'expected one of "arrival", "device-utc", "device-local"'),
+        ('[source.tap]\nport = 2\n"a b" = 1', '"a b"', "unknown setting"),
+        ("[source.x]\nuse = 3", "use", "expected the name of a plugin, as text, found 3"),
+        ('[source.x]\nuse = "serial-line"', "use", 'no plugin "serial-line" is installed'),
+        ("[source.my-panel]", "", 'if "my-panel" is your own name for it, say which plugin it is: use = ...'),
+        ("[source.pail]", "", "is no source: it has no hook collect; it is a sink: [sink.pail]"),
+        ("[sink.pail]\nbatch_size = 0", "batch_size", "'batch_size' must be >= 1: 0"),
+        ('[sink.pail]\ncolour = "bleu"', "colour", 'expected one of "red", "blue", found "bleu"; did you mean "blue"?'),
+        ('[sink.pail]\nsolar = "ch99"', "solar", 'no such channel: "ch99"; did you mean'),
+        ('[sink.pail]\nmode = "slow"', "api_key", "slow needs a key"),
+        ("[sink.pail]\nhigh = 1", "", "refuses these settings: expected no more than low"),
+        ("[sink.crash]", "", "failed when it was made (RuntimeError: no  here); this is a mistake in the plugin"),
+        ("[sink.refusing]", "", 'the plugin "refusing" of wares 1.0 refuses these settings: this will not do'),
+        ("[sink.exit]", "", "failed when it checked its settings (SystemExit: SystemExit)"),
+        ("[sink.grabbing]", "", "declares settings that are the core's own: every, use; it has to rename them"),
+        ("[sink.strange]", "", "declares settings that cannot be read (TypeError"),
+        ("[decoder.tap]", "", "is no decoder: it has no hook decode_packet; it is a source: [source.tap]"),
+        ('[channels]\n399999_hc1 = "sun"', "399999_hc1", 'no meter has such a channel; did you mean "ch1"?'),
+        ('[channels]\nch1 = "sun"', "ch1", "expected SERIAL_CHANNEL before the =, such as 399999_ch1"),
+        ('[channels]\n399999_ch1 = ""', "399999_ch1", "expected a name, as text in quotes"),
+        ("[channels]\n399999_ch1 = 3", "399999_ch1", "expected a name, as text in quotes"),
+        ('[channels]\n399999_ch1 = "ch2"', "399999_ch1", '"ch2" is how a channel is written'),
+        ('[channels]\n399999_ch1 = "399999_ch2"', "399999_ch1", '"399999_ch2" is how a channel is written'),
+    ],
+)
+def test_a_mistake_in_a_table_is_told_in_its_place(load: Load, table: str, key: str, said: str) -> None:
+    """Each kind of mistake is told alone, with its table, its key, and words that say what to do."""
+    header = table.splitlines()[0].strip("[]")
+    rest = "".join(
+        f"[{part}\n" for part in LEAST.split("[") if part and not table.startswith(f"[{part.split('.')[0]}.")
+    )
+    (problem,) = problems(load, f"{table}\n{rest}")
+    assert (problem.table, problem.key, said in problem.message) == (header, key, True), problem
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "said"),
+    [
+        ("stat = 1\n", "stat", 'unknown setting; did you mean "state"?'),
+        ("zzz = 1\n", "zzz", "unknown setting; it may be source, sink, decoder, channels, state, polarity, keep"),
+        ("state = 1\n", "state", "expected a path, as text, found 1"),
+        ("channels = 1\n", "channels", "expected a table: [channels]"),
+        ("decoder = 1\n", "decoder", "expected a table [decoder.NAME]"),
+        ("[[decoder]]\nx = 1\n", "decoder", "expected a table [decoder.NAME]"),
+        ("[zzz]\nx = 1\n", "zzz", "unknown table; there are [source.NAME], [sink.NAME], [decoder.NAME], [channels]"),
+        ("[chanels]\n399999_ch1 = 'x'\n", "chanels", "unknown table; did you mean [channels]?"),
+        ("[decoder]\n", "", "there is no decoder in [decoder]"),
+    ],
+)
+def test_a_mistake_at_the_top_is_told(load: Load, text: str, key: str, said: str) -> None:
+    """What is wrong outside the tables of plugins is told with what may stand there."""
+    (problem,) = problems(load, text + LEAST)
+    assert (problem.table or problem.key, said in problem.message) == (key, True), problem
+
+
+def test_a_setting_directly_under_source_is_told(load: Load) -> None:
+    """A setting in [source], where only tables may be, is told with the table that is wanted."""
+    found = problems(load, "[source]\nuse = 'tap'\n[sink.pail]\n")
+    assert places(found) == [(2, "source.use", "")]
+    assert found[0].message == "expected a table [source.NAME] with this setting in it"
+
+
+def test_a_name_that_cannot_be_printed_is_told(load: Load) -> None:
+    """The name of a table goes into logs, so it has to be one that can be read."""
+    (problem,) = problems(load, LEAST + '[sink."a\\nb"]\nuse = "pail"\n')
+    assert (problem.table, problem.message) == ('sink."a\\nb"', "expected a name that can be printed")
+
+
+def test_an_empty_file_has_neither_source_nor_sink(load: Load) -> None:
+    """A file that says nothing would do nothing: both are told."""
+    told = [problem.message.split(",")[0] for problem in problems(load, "# nothing\n")]
+    assert told == ["there is no source", "there is no sink"]
+
+
+def test_what_is_unreadable_is_not_called_missing(load: Load) -> None:
+    """A table that lost a line to a mistake of syntax is not said to lack what may stand in that line."""
+    found = problems(load, "[source.tap]\nport = eight\n[sink.pail]\n")
+    assert places(found) == [(2, "", "")]
+
+
+@pytest.mark.parametrize(
+    ("raw", "said", "line"),
+    [
+        (b"\xef\xbb\xbf" + LEAST.encode() + b"x = \xff\n", "this is not text in UTF-8", 4),
+        (b"#" * (2 << 20), "is larger than", None),
+    ],
+)
+def test_a_file_that_is_no_text_is_told(load: Load, tmp_path: Path, raw: bytes, said: str, line: int | None) -> None:
+    """A file that is no UTF-8, or far too large, is told as such."""
+    (tmp_path / "bad.toml").write_bytes(raw)
+    with pytest.raises(ConfigurationError) as caught:
+        load_site(tmp_path / "bad.toml")
+    (problem,) = caught.value.problems
+    assert (said in problem.message, problem.line) == (True, line)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """A missing file is told with the command that writes one; a directory with the system's words."""
+    for path, said in ((tmp_path / "no.toml", "btcore init writes one"), (tmp_path, "cannot be read: Is a directory")):
+        with pytest.raises(ConfigurationError, match=said):
+            load_site(path)
+
+
+@pytest.mark.parametrize("plugin", ["nocheck", "silent"])
+def test_a_plugin_without_a_check_has_none(load: Load, plugin: str) -> None:
+    """The check is the plugin's choice; one that answers nothing finds nothing."""
+    assert load(f"{LEAST}[sink.{plugin}]\n").sinks[1].plugin == plugin
+
+
+def test_a_check_that_gives_no_problems_is_told_as_the_plugin_s_fault(load: Load) -> None:
+    """What was found before is kept, and what is no Problem is told as a mistake in the plugin."""
+    first, second = problems(load, LEAST + "[sink.badcheck]\n")
+    assert first.message == "first"
+    assert "(TypeError: check() gave a str for a Problem); this is a mistake in the plugin" in second.message
+
+
+def test_a_broken_plugin_that_is_not_named_disturbs_nobody(load: Load, tmp_path: Path) -> None:
+    """A plugin that cannot be imported is not even tried where the file does not name it."""
+    module = strangers.distribution(tmp_path, "bomb", "raise SystemExit(3)", {"bomb": "Bomb"})
+    load(LEAST)
+    assert module not in sys.modules
+
+
+def test_a_broken_plugin_is_one_problem_among_others(load: Load, tmp_path: Path) -> None:
+    """A plugin that cannot be imported is told in its table, and the others are checked all the same."""
+    strangers.distribution(tmp_path, "bomb", "raise SystemExit(3)", {"bomb": "Bomb"})
+    found = problems(load, LEAST + "[sink.bomb]\n[sink.refusing]\n")
+    assert places(found) == [(4, "sink.bomb", ""), (5, "sink.refusing", "")]
