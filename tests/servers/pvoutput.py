@@ -209,13 +209,15 @@ class PVOutputServer:
             raise Refused(400, "Missing required data")
         if len(rows) > self.rows:
             raise Refused(400, f"Could not read data: {len(rows)} statuses, {self.rows} are allowed")
+        slots = dict(self.slots)
         good: list[Checked] = []
         results: list[str] = []
         error: Refused | None = None
         for row in rows:
             status = {name: text for name, text in zip(("d", "t", *FIELDS), row, strict=False) if text}
             try:
-                good.append(self._checked({**status, **flags}, self.slots | {one.slot: one.values for one in good}))
+                good.append(self._checked({**status, **flags}, slots))
+                slots[good[-1].slot] = good[-1].values
                 results.append(f"{status['d']},{status['t']},1")
             except Refused as refused:
                 error = error or refused
@@ -293,10 +295,6 @@ class PVOutputServer:
         while not self._closing.wait(0.02):
             yield b"x"
 
-    def hang(self) -> None:
-        """Wait until the server is closed."""
-        self._closing.wait()
-
 
 class Http(ThreadingHTTPServer):
     """The listening socket, and the connections of clients that keep them."""
@@ -323,7 +321,7 @@ class Handler(BaseHTTPRequestHandler):
 
     server: Http
     protocol_version = "HTTP/1.1"
-    server_version = "PVOutput"
+    disable_nagle_algorithm = True
     timeout = 30
 
     def setup(self) -> None:
@@ -352,7 +350,7 @@ class Handler(BaseHTTPRequestHandler):
             self._write(reply)
         else:
             if reply.wire == "hang":
-                self.server.pvoutput.hang()
+                deque(self.server.pvoutput.drip(), maxlen=0)
             self._reset()
 
     def _write(self, reply: Reply) -> None:

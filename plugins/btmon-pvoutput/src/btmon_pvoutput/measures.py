@@ -1,0 +1,133 @@
+"""Which numbers of a meter PVOutput is sent: from a sample to the fields v1 to v6 of a status.
+
+Energies are counters that never fall: those of one direction, not the net. Pure; when a status is, and how it is
+written, is in `status.py`.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+import attrs
+
+from btcore import Channel, ChannelRef, Number, Polarity, Sample
+
+Direction = Literal["import", "export", "both"]
+"""Which way energy flows: `import`, as to a load; `export`, as from solar panels. The same whatever the polarity is."""
+
+Quantities = Mapping[str, Number]
+"""What is known for one slot, by quantity: `generation_wh`, `generation_w`, `consumption_w`, `grid_w`, `volts`, ..."""
+
+
+@attrs.frozen(kw_only=True)
+class Measures:
+    """What is measured where, and how it is to be read. `polarity` is the sign that the samples have."""
+
+    generation: ChannelRef | None
+    generation_direction: Direction
+    consumption: ChannelRef | None
+    consumption_direction: Direction
+    grid: ChannelRef | None
+    temperature: ChannelRef | None
+    fahrenheit: bool
+    polarity: Polarity
+
+    def quantities(self, sample: Sample) -> dict[str, Number]:
+        """Return what one meter knows of the quantities wanted: Wh, W, volts, degrees as the meter has them."""
+        found: dict[str, Number] = {}
+        for kind, ref, direction in self._energies():
+            if ref is not None and ref.matches(sample.serial):
+                found[f"{kind}_wh"] = self._flow(sample, ref.label, direction, "wh")
+                found[f"{kind}_w"] = self._flow(sample, ref.label, direction, "w")
+        if self.grid is not None and self.grid.matches(sample.serial):
+            found["grid_w"] = self._net(sample, self.grid.label)
+        if self.temperature is not None and self.temperature.matches(sample.serial):
+            found["temperature"] = sample.get(self.temperature.label)
+        main = self.generation or self.consumption
+        if main is not None and main.matches(sample.serial):
+            found["volts"] = sample.get("volts")
+        return found
+
+    def fields(self, known: Quantities) -> dict[str, str]:
+        """Write the quantities of one slot, of all meters, as PVOutput's fields; what is not known is left out."""
+        numbers = {
+            "v1": _whole(known.get("generation_wh")),
+            "v2": _whole(known.get("generation_w")),
+            "v3": _whole(known.get("consumption_wh")),
+            "v4": _whole(known.get("consumption_w") if self.grid is None else _behind_grid(known)),
+            "v5": _decimal(self._celsius(known.get("temperature"))),
+            "v6": _decimal(known.get("volts")),
+        }
+        return {field: text for field, text in numbers.items() if text is not None}
+
+    @property
+    def lifetime(self) -> str:
+        """The flag `c1`, which says what counters v1 and v3 are: 1, of a lifetime; 2, only v1, as there is no v3."""
+        return "1" if self.grid is None else "2"
+
+    def doubts(self, sample: Sample) -> Iterator[str]:
+        """Tell what in the settings does not fit this meter, a sentence each."""
+        for kind, ref in (*((kind, ref) for kind, ref, _ in self._energies()), ("grid", self.grid)):
+            if ref is not None and ref.matches(sample.serial) and _channel(sample, ref.label) is None:
+                names = ", ".join(channel.name for channel in sample.channels)
+                yield f"{kind}: meter {sample.serial} has no {ref.label}; it has {names}"
+        degrees = self.temperature
+        if degrees is not None and degrees.matches(sample.serial) and degrees.label not in sample.format.index:
+            yield f"temperature: packets of meter {sample.serial} ({sample.format.name}) have no {degrees.label}"
+        yield from self._idle_direction(sample)
+
+    def _idle_direction(self, sample: Sample) -> Iterator[str]:
+        for kind, ref, direction in self._energies():
+            if ref is None or direction == "both" or not ref.matches(sample.serial):
+                continue
+            other: Direction = "export" if direction == "import" else "import"
+            ours, theirs = (self._flow(sample, ref.label, way, "wh") for way in (direction, other))
+            if ours == 0 and theirs:
+                yield (
+                    f'{kind}: meter {sample.serial} has never counted anything as "{direction}" on {ref.label}, only as'
+                    f' "{other}"; if that is not what you expect, set {kind}_direction = "{other}"'
+                )
+
+    def _energies(self) -> tuple[tuple[str, ChannelRef | None, Direction], ...]:
+        return (
+            ("generation", self.generation, self.generation_direction),
+            ("consumption", self.consumption, self.consumption_direction),
+        )
+
+    def _flow(self, sample: Sample, name: str, direction: Direction, unit: str) -> Number:
+        """W or Wh of one direction; of whatever there is where the meter does not tell directions apart."""
+        channel = _channel(sample, name)
+        if channel is None or not channel.directional:
+            return sample.get(f"{name}_{unit}") if channel else None
+        positive, negative = sample.get(f"{name}_p{unit}"), sample.get(f"{name}_n{unit}")
+        if direction == "both" or channel.polarized is None:
+            return None if positive is None or negative is None else positive + negative
+        return positive if (direction == "import") == (self.polarity == "brultech") else negative
+
+    def _net(self, sample: Sample, name: str) -> Number:
+        """W, import positive."""
+        channel = _channel(sample, name)
+        watts = sample.get(f"{name}_w") if channel else None
+        turned = channel is not None and channel.directional and self.polarity == "btmon"
+        return -watts if turned and watts is not None else watts
+
+    def _celsius(self, degrees: Number) -> Number:
+        return (degrees - 32) / 1.8 if self.fahrenheit and degrees is not None else degrees
+
+
+def _channel(sample: Sample, name: str) -> Channel | None:
+    return next((channel for channel in sample.channels if channel.name == name), None)
+
+
+def _behind_grid(known: Quantities) -> Number:
+    """W that a house consumes, of which the grid supplies the part that its own generation does not."""
+    generation, grid = known.get("generation_w"), known.get("grid_w")
+    return None if generation is None or grid is None else generation + grid
+
+
+def _whole(number: Number) -> str | None:
+    """PVOutput refuses negative numbers; a difference of two measurements can be one by their inaccuracy."""
+    return None if number is None else str(max(round(number), 0))
+
+
+def _decimal(number: Number) -> str | None:
+    return None if number is None else f"{number:.1f}"

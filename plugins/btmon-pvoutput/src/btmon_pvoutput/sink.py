@@ -1,0 +1,158 @@
+"""The sink: its settings, what is wrong with them, and the hooks.
+
+Statuses are made in `status.py` and sent in `service.py`.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from btcore import Batch, ChannelRef, Context, Delivery, Duration, Problem, Secret, Stop, hookimpl, plugin, setting
+from btmon_pvoutput import address
+from btmon_pvoutput.measures import Direction, Measures
+from btmon_pvoutput.status import MOST_ROWS, Status, chunks, request, statuses
+
+SHORTEST = 300
+"""Seconds of the shortest status interval that a system of PVOutput can have."""
+
+DAY = 86_400
+
+DELIVERY = Delivery(every=Duration(SHORTEST), batch_size=MOST_ROWS, calls_per_hour=60, backlog_age=Duration(14 * DAY))
+"""PVOutput's own limits: a status each 5 minutes, 30 in a request, 60 requests an hour, 14 days back."""
+
+
+def _is_zone(_plugin: object, _setting: object, name: str) -> None:
+    try:
+        ZoneInfo(name or "UTC")
+    except (KeyError, OSError, ValueError):
+        raise ValueError('expected the name of a time zone, such as "America/New_York"') from None
+
+
+def _is_positive(_plugin: object, _setting: object, seconds: float) -> None:
+    if seconds <= 0:
+        raise ValueError("expected more than 0 s")
+
+
+@plugin(api=1, delivery=DELIVERY)
+class PVOutput:
+    """Sends generation, consumption, temperature and voltage to a system of pvoutput.org."""
+
+    api_key: Secret = setting(help="the system's API key, from the Settings page of pvoutput.org", example="PVO_KEY")
+    system_id: str = setting(help="the system's number, from the same page", example="12345")
+    generation: ChannelRef | None = setting(default=None, help="the channel that measures the solar panels")
+    generation_direction: Direction = setting(
+        default="export", help="which flow on it counts: export (generated), import (used), or both added"
+    )
+    consumption: ChannelRef | None = setting(default=None, help="a channel that measures all that the house consumes")
+    consumption_direction: Direction = setting(
+        default="import", help="which flow on it counts: import (used), export (generated), or both added"
+    )
+    grid: ChannelRef | None = setting(
+        default=None,
+        help="in place of consumption: the channel between house and grid; what the house uses is then generation plus"
+        " import minus export",
+    )
+    temperature: ChannelRef | None = setting(default=None, help="a temperature sensor, such as 01000010_t1")
+    temperature_unit: Literal["C", "F"] = setting(default="C", help="the degrees that the meter is set to")
+    zone: str = setting(
+        default="",
+        validator=_is_zone,
+        help="the time zone of the system on pvoutput.org, such as America/New_York; empty: this computer's",
+    )
+    url: str = setting(default=address.DEFAULT, help="where the service is")
+    timeout: Duration = setting(default=Duration(15), validator=_is_positive, help="the longest wait for an answer")
+
+    def check(self) -> Iterator[Problem]:
+        """Tell what is wrong between and within the settings."""
+        yield from self._check_channels()
+        for key, pattern, example in (
+            ("generation", r"(ch|aux)\d+", "399999_ch1"),
+            ("consumption", r"(ch|aux)\d+", "399999_ch1"),
+            ("grid", r"(ch|aux)\d+", "399999_ch1"),
+            ("temperature", r"t\d+", "01000010_t1"),
+        ):
+            ref = getattr(self, key)
+            if ref is not None and not re.fullmatch(pattern, ref.label):
+                yield Problem(f"{ref} is none: expected one such as {example}", key=key)
+        if not re.fullmatch(r"[!-~]+", self.api_key.reveal().strip()):
+            yield Problem(
+                "expected a key as the Settings page of pvoutput.org shows it: no blanks, not empty", key="api_key"
+            )
+        if not re.fullmatch(r"\d+", self.system_id.strip(), re.ASCII):
+            yield Problem(
+                "expected the system's number, as the Settings page of pvoutput.org shows it", key="system_id"
+            )
+        for fault in address.faults(self.url):
+            yield Problem(fault, key="url")
+
+    def _check_channels(self) -> Iterator[Problem]:
+        if self.generation is None and self.consumption is None and self.grid is None:
+            yield Problem('nothing to send: give generation or consumption, such as generation = "399999_ch1"')
+        if self.grid is not None and self.consumption is not None:
+            yield Problem("give consumption or grid, not both: with grid, consumption is calculated", key="grid")
+        if self.grid is not None and self.generation is None:
+            yield Problem("needs generation as well; without solar panels, call this channel consumption", key="grid")
+
+    @hookimpl
+    def open(self, context: Context) -> None:
+        """Prepare; nothing is sent. Stop where the intervals are none that PVOutput has."""
+        from btmon_pvoutput.service import Service  # noqa: PLC0415 - listing the plugins must not import requests
+
+        if context.every < SHORTEST or context.every % 60:
+            raise Stop(
+                f"every = {context.every:g} s does not fit PVOutput, which keeps a status for each 5 to 15 minutes:"
+                f' set every = "5m", or the status interval that the system has on pvoutput.org'
+            )
+        self._log = context.log
+        self._every = int(context.every)
+        self._zone = ZoneInfo(self.zone) if self.zone else None
+        self._measures = self._what_to_measure(context)
+        self._told: set[str] = set()
+        self._service = Service(
+            address.base(self.url), api_key=self.api_key, system_id=self.system_id, timeout=self.timeout
+        )
+
+    @hookimpl
+    def close(self) -> None:
+        """Give the connection back."""
+        if hasattr(self, "_service"):
+            self._service.close()
+
+    @hookimpl
+    def process_batch(self, batch: Batch) -> None:
+        """Send a status for each slot; what is not stored as one of many is sent by itself, which tells why."""
+        made, lifetime = self._statuses(batch), self._measures.lifetime
+        for some in chunks(made):
+            for status in self._service.add(some, lifetime):
+                self._service.add([status], lifetime)
+        if made:
+            left = self._service.requests_left
+            self._log.debug("sent %d statuses, the last of %s %s; requests left: %s", len(made), *made[-1].slot, left)
+
+    @hookimpl
+    def preview_batch(self, batch: Batch) -> Iterator[str]:
+        """Tell the requests, without who sends them."""
+        for some in chunks(self._statuses(batch)):
+            page, form = request(some, self._measures.lifetime)
+            yield f"POST {address.base(self.url)}{page} " + "&".join(f"{name}={text}" for name, text in form.items())
+
+    def _statuses(self, batch: Batch) -> list[Status]:
+        for sample in batch.samples:
+            for doubt in self._measures.doubts(sample):
+                if doubt not in self._told:
+                    self._told.add(doubt)
+                    self._log.warning("%s", doubt)
+        return statuses(batch.samples, self._measures, self._every, self._zone)
+
+    def _what_to_measure(self, context: Context) -> Measures:
+        return Measures(
+            generation=self.generation,
+            generation_direction=self.generation_direction,
+            consumption=self.consumption,
+            consumption_direction=self.consumption_direction,
+            grid=self.grid,
+            temperature=self.temperature,
+            fahrenheit=self.temperature_unit == "F",
+            polarity=context.polarity,
+        )

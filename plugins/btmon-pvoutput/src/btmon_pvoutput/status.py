@@ -1,0 +1,78 @@
+"""A status: what PVOutput is told of one slot of time, and how it is written into a request.
+
+Pure. What the numbers of a slot are is in `measures.py`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
+
+import attrs
+
+from btcore import Number, Sample
+from btmon_pvoutput.measures import Measures
+
+MOST_ROWS = 30
+"""Statuses that one request may carry."""
+
+FIELDS = ("v1", "v2", "v3", "v4", "v5", "v6")
+
+SECOND = 1_000_000
+"""In microseconds, which readings are told apart by."""
+
+
+@attrs.frozen
+class Status:
+    """One slot: its day (yyyymmdd) and time (HH:MM), local to the system, and what is known of the fields v1 to v6."""
+
+    day: str
+    time: str
+    values: Mapping[str, str]
+
+    @property
+    def slot(self) -> tuple[str, str]:
+        """What PVOutput knows a status by: a second one of the same slot takes the place of the first."""
+        return self.day, self.time
+
+    @property
+    def row(self) -> str:
+        """As one of several in a request."""
+        return ",".join([self.day, self.time, *(self.values.get(field, "") for field in FIELDS)]).rstrip(",")
+
+
+def statuses(samples: Iterable[Sample], measures: Measures, every: int, zone: tzinfo | None) -> list[Status]:
+    """Make the statuses of some samples, oldest first, each slot once.
+
+    `every` is in seconds: the length of the slots, which end at its multiples. `zone` is the system's; None is the
+    host's. Samples of several meters in one slot become one status. A slot without any power or energy has none.
+    """
+    slots: dict[int, dict[str, Number]] = {}
+    for sample in samples:
+        slots.setdefault(slot_end(sample.newer.key, every), {}).update(measures.quantities(sample))
+    made = (_status(end, measures.fields(slots[end]), zone) for end in sorted(slots))
+    # when summer time ends an hour comes twice: the later takes the place of the earlier there, so it does here
+    unique = {status.slot: status for status in made if any(field in status.values for field in FIELDS[:4])}
+    return list(unique.values())
+
+
+def slot_end(key: int, every: int) -> int:
+    """Return when the slot of a reading ends, in seconds since 1970; a reading at the end itself is of that slot."""
+    return -(-key // (every * SECOND)) * every
+
+
+def _status(end: int, values: Mapping[str, str], zone: tzinfo | None) -> Status:
+    local = datetime.fromtimestamp(end, UTC).astimezone(zone)
+    return Status(f"{local:%Y%m%d}", f"{local:%H:%M}", values)
+
+
+def chunks(of: Sequence[Status]) -> Iterator[Sequence[Status]]:
+    """Split statuses into what one request may carry."""
+    for start in range(0, len(of), MOST_ROWS):
+        yield of[start : start + MOST_ROWS]
+
+
+def request(of: Sequence[Status], lifetime: str) -> tuple[str, dict[str, str]]:
+    """Return the page and the form that add these statuses. `lifetime` is the flag c1."""
+    if len(of) == 1:
+        (status,) = of
+        return "addstatus.jsp", {"d": status.day, "t": status.time, "c1": lifetime, **status.values}
+    return "addbatchstatus.jsp", {"c1": lifetime, "data": ";".join(status.row for status in of)}
