@@ -155,11 +155,11 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_cleanly(number: signal.Signals) -> None:
     """In real time it goes on until a signal, writes each packet when it is there, and ends with 0 and its count."""
-    process = started("--realtime", "--interval", "1s")
-    assert process.stdout is not None
-    first = process.stdout.readline()
-    process.send_signal(number)
-    rest, said = process.communicate(timeout=PATIENCE)
+    with started("--realtime", "--interval", "1s") as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(number)
+        rest, said = process.communicate(timeout=PATIENCE)
     assert first.endswith(b"}\n")
     assert process.returncode == 0
     assert last_line(said) == f"{1 + len(rest.splitlines())} packets of 1 meters"

@@ -1,7 +1,6 @@
 """`btcore simulate`: plays meters. The house is the plugin `simulator`'s, where its bytes go `destinations.py`'s."""
 
 import argparse
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from btcore.findings import Findings
 from btcore.mismatch import Scope
 from btcore.positions import read
 from btcore.records import Chunk
+from btcore.signals import stop_on_signals
 from btcore.tables import Reader
 
 PACKETS = 60
@@ -63,8 +63,7 @@ def main(args: argparse.Namespace) -> int:
             sys.stderr.write(f"btcore simulate: {_option(problem)}{problem.message}\n")
         return USAGE
     stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: _asked(stop))
+    stop_on_signals(stop)
     _play(plugin.collect(stop=stop), args, live=live)
     return OK
 
@@ -113,13 +112,6 @@ def _destination(args: argparse.Namespace, *, live: bool) -> Destination:
 def _option(problem: Problem) -> str:
     """Return a setting's name as an option, with the place of the mistake behind it where that is in a list."""
     return f"--{problem.key.replace('_', '-')}: " if problem.key else ""
-
-
-def _asked(stop: Event) -> None:
-    """Stop after the packet under way; a second signal does not wait for it."""
-    if stop.is_set():
-        raise KeyboardInterrupt
-    stop.set()
 
 
 def _number(text: str) -> int | str:

@@ -1,0 +1,70 @@
+"""Signals: the first one stops the program in order, the second at once."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+pytestmark = pytest.mark.servers
+
+ROUNDS = 600
+
+IN_THE_MIDST_OF_WAITING = f"""
+import threading
+from btcore.signals import stop_on_signals
+
+for _ in range({ROUNDS}):
+    stop = threading.Event()
+    stop_on_signals(stop)
+    print("waiting", flush=True)
+    while not stop.wait(0.000001):
+        pass
+"""
+
+NEVER_DONE = """
+import threading, time
+from btcore.signals import stop_on_signals
+
+stop = threading.Event()
+stop_on_signals(stop)
+print("ready", flush=True)
+stop.wait()
+print("stopping", flush=True)
+while True:
+    time.sleep(60)
+"""
+
+
+def test_a_signal_stops_whoever_waits_for_it() -> None:
+    """A signal that comes while the main thread waits for `stop`, at any point of the waiting, sets it."""
+    command = [sys.executable, "-c", IN_THE_MIDST_OF_WAITING]
+    rounds = 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        hung = threading.Timer(60, process.kill)
+        hung.start()
+        assert process.stdout is not None
+        for _ in process.stdout:
+            rounds += 1
+            moment = time.perf_counter() + rounds / ROUNDS / 1000  # another point of the waiting in each round
+            while time.perf_counter() < moment:
+                pass
+            process.send_signal(signal.SIGTERM)
+        hung.cancel()
+    assert (rounds, process.returncode) == (ROUNDS, 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_does_not_wait(number: signal.Signals) -> None:
+    """A second signal interrupts a program that does not come to an end."""
+    command = [sys.executable, "-c", NEVER_DONE]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        assert process.stdout.readline() == "stopping\n"
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    assert said.endswith("KeyboardInterrupt\n")
