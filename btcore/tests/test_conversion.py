@@ -268,6 +268,12 @@ def test_a_type_that_no_setting_may_have_has_no_name(annotation: Any) -> None:  
         type_name(annotation)
 
 
+def test_a_value_for_such_a_type_is_refused_as_a_mistake_of_the_program() -> None:
+    """Converting to a type that no setting may have is no mistake of the configuration's writer."""
+    with pytest.raises(TypeError):
+        convert("x", bytes, HERE)
+
+
 @pytest.mark.parametrize(
     ("annotation", "name"),
     [

@@ -148,3 +148,12 @@ def test_mistakes_are_in_the_order_of_the_text() -> None:
     """What only the whole text shows to be wrong stands in line with the rest."""
     document = read("a = 1\na = 2\nb = x\na = 3\n")
     assert [(type(one), one.line) for one in document.mistakes] == [(Mistake, 2), (Mistake, 3), (Mistake, 4)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a = 1\n" * 20_000, "[a]\n" * 20_000, "a = [\n" + "1,\n" * 20_000, 'a = """\n' + "b\n" * 20_000, "[\n" * 20_000],
+)
+def test_a_file_of_nothing_but_mistakes_is_done_with_soon(text: str) -> None:
+    """However many mistakes there are, reading comes to an end in seconds, and tells of some."""
+    assert read(text).mistakes

@@ -190,11 +190,7 @@ class _Loader:
     def _unknown_table(self, name: str, value: Mapping[str, object], near: str) -> None:
         below = [f".{key}" for key, inner in value.items() if isinstance(inner, dict)] or [""]
         for rest in below:
-            hint = (
-                f"; did you mean [{near}{rest}]?"
-                if near
-                else "; there are [source.NAME], [sink.NAME], [decoder.NAME], [channels]"
-            )
+            hint = f"; did you mean [{near}{rest}]?" if near else f"; there are {_TABLES}"
             self.findings.add((name, rest[1:]) if rest else (name,), f"unknown table{hint}")
 
     def _tables(self, kind: Kind) -> list[tuple[Values, Values, type]]:
@@ -216,9 +212,12 @@ class _Loader:
             self.findings.add(path, "expected a name that can be printed")
             return None
         loaded = self._plugin(kind, name, table)
-        if loaded is None:
-            return None
-        plugin, cls = loaded
+        return self._made(kind, name, table, *loaded) if loaded else None
+
+    def _made(
+        self, kind: Kind, name: str, table: Mapping[str, object], plugin: Installed, cls: type
+    ) -> tuple[Values, Values, type] | None:
+        path: Key = (kind, name)
         core = core_settings(kind, cls)
         reserved = ("use", *(entry.name for entry in core))
         own, wrong = readable_settings(plugin, cls, reserved)
@@ -248,6 +247,8 @@ class _Loader:
             return None
         return plugin, cls
 
+
+_TABLES = "[source.NAME], [sink.NAME], [decoder.NAME], [channels]"
 
 _DEFAULT: Mapping[Kind, Mapping[str, object]] = {"decoder": {"brultech": {}}}
 """The tables of a kind when the file has none."""

@@ -27,6 +27,13 @@ HINTS = {
 }
 
 
+LINES = 1000
+"""The most lines of one statement: each is tried, so that a value that is never closed must not cost the whole file."""
+
+REPAIRS = 50
+"""The most statements that are taken out of a text because they contradict others: each means reading it anew."""
+
+
 @attrs.frozen
 class Mistake:
     """What the parser did not take, and the line (from 1) where it was."""
@@ -80,7 +87,8 @@ def read(text: str) -> Document:
     cutter = _Cutter(text.replace("\r\n", "\n").removesuffix("\n").split("\n"))
     statements = cutter.cut()
     mistakes, incomplete = cutter.mistakes, cutter.incomplete
-    while True:
+    data: dict[str, Any] = {}
+    for _ in range(REPAIRS):
         try:
             data = tomli.loads(_joined(statements))
         except (ValueError, RecursionError) as error:
@@ -88,7 +96,8 @@ def read(text: str) -> Document:
             mistakes.append(Mistake(bad.line, _message(error)))
             incomplete.add(bad.table)
         else:
-            return Document(data, _lines(statements), tuple(sorted(mistakes, key=_by_line)), frozenset(incomplete))
+            break
+    return Document(data, _lines(statements), tuple(sorted(mistakes, key=_by_line)), frozenset(incomplete))
 
 
 @attrs.define
@@ -115,7 +124,7 @@ class _Cutter:
 
     def _next(self, at: int) -> tuple[Statement | None, int]:
         text = ""
-        for end in range(at, len(self.source)):
+        for end in range(at, min(at + LINES, len(self.source))):
             text += self.source[end] + "\n"
             try:
                 data = tomli.loads(text)
