@@ -1,13 +1,13 @@
 """`btcore run`: the main job."""
 
 import argparse
-import signal
 from pathlib import Path
 from threading import Event
 
 from btcore.cli import OK, UNAVAILABLE
 from btcore.configuration import load_site
 from btcore.logs import set_up
+from btcore.signals import stop_on_signals
 from btcore.supervisor import Supervisor
 
 
@@ -28,14 +28,6 @@ def main(args: argparse.Namespace) -> int:
     site = load_site(args.config)
     redaction = set_up(verbose=args.verbose, quiet=args.quiet, secrets=site.secrets)
     stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: _asked(stop))
+    stop_on_signals(stop)
     supervisor = Supervisor(site, stop, once=args.once, dry_run=args.dry_run, redact=redaction.redact)
     return OK if supervisor.run() else UNAVAILABLE
-
-
-def _asked(stop: Event) -> None:
-    """Stop after the work under way; a second signal does not wait for it."""
-    if stop.is_set():
-        raise KeyboardInterrupt
-    stop.set()
