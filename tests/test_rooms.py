@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,16 +18,22 @@ CORE = ROOT / "btcore" / "src" / "btcore"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
 ROAD = (
-    ("version", "errors", "formats", "schemas", "limits", "outcome", "logs", "positions"),
-    ("records", "settings", "polling"),
-    ("capture", "hookspecs", "framing", "calculate", "journal"),
-    ("brultech", "sqlite_journal", "sampling", "decoders", "discovery"),
-    ("configuration",),
-    ("collection", "delivery"),
-    ("supervisor",),
-    ("cli",),
+    "version errors formats journal outcome logs signals positions",
+    "schemas records settings",
+    "findings mismatch limits patience web",
+    "capture hookspecs framing calculate channels",
+    "brultech sqlite_journal sampling decoders discovery conversion",
+    "polling destinations describe",
+    "example tables",
+    "configuration",
+    "collection delivery",
+    "supervisor",
+    "cli",
 )
-"""The modules along the road of the data: each may import what is on its own step or before it, never after."""
+"""The rooms along the road of the data: each may import those of its own step and of steps before it, never after."""
+
+PUBLIC = {"btcore", "btcore.web"}
+"""What a plugin may import of the core."""
 
 
 def imports(file: Path) -> Iterator[str]:
@@ -43,35 +50,39 @@ def room(module: str) -> str:
     return module.split(".")[1]
 
 
-STEPS = {name: step for step, names in enumerate(ROAD) for name in names}
+STEPS = {name: step for step, names in enumerate(ROAD) for name in names.split()}
+
+
+def own_room(file: Path) -> str:
+    """Return the room that a file of the core belongs to."""
+    return file.relative_to(CORE).parts[0].removesuffix(".py")
+
+
+ROOMS = [file for file in CORE.rglob("*.py") if not own_room(file).startswith("__")]
+
+
+def test_every_room_of_the_core_has_its_place_on_the_road() -> None:
+    """No module is missing from the road, and none on it is gone."""
+    assert {own_room(file) for file in ROOMS} == set(STEPS)
 
 
 def test_the_core_s_imports_follow_the_data_and_never_go_back() -> None:
     """A module of the core imports only what comes before it on the road of the data."""
     back = [
         f"{file.relative_to(CORE)} imports {module}"
-        for file in CORE.rglob("*.py")
-        if file.name not in ("__init__.py", "__main__.py") or file.parent.name == "cli"
+        for file in ROOMS
         for module in imports(file)
-        if module.startswith("btcore.")
-        and STEPS.get(room(module)) is not None
-        and STEPS.get(_own(file)) is not None
-        and STEPS[room(module)] > STEPS[_own(file)]
+        if module.startswith("btcore.") and STEPS[room(module)] > STEPS[own_room(file)]
     ]
     assert back == []
 
 
-def _own(file: Path) -> str:
-    inside = file.relative_to(CORE)
-    return inside.parts[0].removesuffix(".py")
-
-
 @pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: str(path.name))
 def test_a_plugin_uses_nothing_of_the_core_but_its_public_names(plugin: Path) -> None:
-    """The project's own plugins import from `btcore` alone, and only names that it exports: no private path."""
+    """The project's own plugins import from `btcore` (names that it exports) and `btcore.web`: no private path."""
     wrong = []
     for file in (plugin / "src").rglob("*.py"):
-        wrong += [f"{file.name}: {module}" for module in imports(file) if module.startswith("btcore.")]
+        wrong += [f"{file.name}: {m}" for m in imports(file) if m.startswith("btcore.") and m not in PUBLIC]
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module == "btcore":
                 wrong += [f"{file.name}: {name.name}" for name in node.names if name.name not in btcore.__all__]
@@ -112,7 +123,20 @@ def test_every_hook_s_docstring_says_when_it_is_called() -> None:
 
 
 def test_the_core_imports_no_library_that_only_plugins_need() -> None:
-    """The core's modules import the standard library, attrs, pluggy, tomli and platformdirs, and nothing else."""
+    """The core needs the standard library, attrs, pluggy, tomli and platformdirs; only `btcore.web` needs requests."""
     allowed = {"attrs", "pluggy", "tomli", "platformdirs", "btcore", *sys.stdlib_module_names}
-    found = {module.split(".")[0] for file in CORE.rglob("*.py") for module in imports(file)}
+    found = {module.split(".")[0] for file in ROOMS if file.name != "web.py" for module in imports(file)}
     assert found - allowed == set()
+
+
+def test_running_a_site_imports_only_what_it_uses(tmp_path: Path) -> None:
+    """A site without uploaders imports neither requests nor pyserial nor any plugin that it does not name."""
+    site = tmp_path / "site.toml"
+    site.write_text('state = "state"\n[source.file]\npath = "capture"\n[sink.sqlite]\nfile = "energy.db"\n')
+    (tmp_path / "capture").write_bytes(b"")
+    code = (
+        "import sys; from btcore.cli import main; main(['run', '--once', '--config', sys.argv[1]]);"
+        "print(*[name for name in ('requests', 'serial', 'rich', 'btmon_ip', 'btmon_print') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(site)], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
