@@ -149,8 +149,8 @@ def _told(answer: Answer) -> str:
 
 
 def _elsewhere(answer: Answer) -> str:
-    followed_by_others = "location" in answer.headers
-    return "; not followed, so that api_key goes nowhere else: is `url` right?" if followed_by_others else ""
+    redirects = "location" in answer.headers
+    return "; not followed, so that api_key goes nowhere else: is `url` right?" if redirects else ""
 
 
 def _number(text: str) -> float | None:
