@@ -1,0 +1,175 @@
+"""btmon's recordings of what it sent to each service, and the same readings for a plugin of ours to send.
+
+`scenario("plotwatt", "ecm1240bin_steady.typical")` has what btmon was told and what it sent; `batches()` are the
+readings and samples that it was given, pass by pass, as the core makes them. `run` lets a plugin deliver batches.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import attrs
+from servers.recorder import Reply, Request, request
+
+from btcore import Batch, Context, Delivery, Format, Number, Polarity, Reading, Sample
+from btcore.brultech import Brultech
+from btcore.calculate import between
+from btcore.records import Packet
+
+GOLDEN = Path(__file__).parent / "golden"
+SERVER = "{server}"
+"""What stands for the recording server's host and port in the recordings."""
+
+
+@attrs.frozen(eq=False)
+class Scenario:
+    """One recording, and the stream of packets that was its input."""
+
+    data: Mapping[str, Any] = attrs.field(repr=False)
+    stream: Mapping[str, Any] = attrs.field(repr=False)
+    bytes: bytes = attrs.field(repr=False)
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What btmon was told, by its own names."""
+        return dict(self.data["options"])
+
+    @property
+    def refusal(self) -> str:
+        """What btmon printed when it refused its options."""
+        return str(self.data["setup"]["stdout"])
+
+    @property
+    def requests(self) -> list[Request]:
+        """All that btmon sent, in order, with the answers that it got."""
+        return [one for some in self.passes for one in some]
+
+    @property
+    def passes(self) -> list[list[Request]]:
+        """What btmon sent, pass by pass."""
+        return [
+            [_recorded(sent) for batch in each["batches"] for sent in batch["requests"]] for each in self.data["passes"]
+        ]
+
+    @cached_property
+    def readings(self) -> list[Reading]:
+        """The packets of the stream, as readings."""
+        return list(self._readings())
+
+    def batches(self, polarity: Polarity = "btmon", *, numbers_of_btmon: bool = False) -> list[Batch]:
+        """Return what the passes had to deliver, each with its samples.
+
+        `numbers_of_btmon` puts in btmon's numbers where they are not right, so that all else can be compared with what
+        it sent: watts of a channel that ran both ways (QUIRKS A1), -0.0 W of an idle one (A4), and 0 degrees where
+        there is no sensor (B1).
+        """
+        readings = [_with_btmon_s_temperatures(r) for r in self.readings] if numbers_of_btmon else self.readings
+        samples = {r.seq: sample for r, sample in _samples(readings, polarity)}
+        if numbers_of_btmon:
+            samples = {seq: _with_btmon_s_watts(sample) for seq, sample in samples.items()}
+        return [
+            Batch(
+                tuple(readings[place] for place in each["inserted"]),
+                tuple(samples[place + 1] for place in each["inserted"] if place + 1 in samples),
+            )
+            for each in self.data["passes"]
+        ]
+
+    def _readings(self) -> Iterator[Reading]:
+        for place, packet in enumerate(self.stream["packets"]):
+            raw = self.bytes[packet["offset"] : packet["offset"] + packet["length"]]
+            found = Brultech().decode_packet(memoryview(raw))
+            assert isinstance(found, Packet)
+            time = datetime.fromtimestamp(packet["receive_time"], UTC)
+            yield Reading(time, found.format, found.serial, found.raw, "golden", place + 1)
+
+
+def scenario(service: str, name: str) -> Scenario:
+    """Load a recording by its service (btmon's name) and its own name."""
+    data = json.loads((GOLDEN / "services" / service / f"{name}.json").read_text())
+    stream = GOLDEN / "streams" / data["input"]["stream"]
+    return Scenario(data, json.loads(stream.with_suffix(".json").read_text()), stream.with_suffix(".bin").read_bytes())
+
+
+def names(service: str) -> list[str]:
+    """Return the names of all recordings of a service."""
+    return sorted(path.stem for path in (GOLDEN / "services" / service).glob("*.json"))
+
+
+def run(plugin: object, batches: Iterable[Batch], context: Context | None = None) -> None:
+    """Open a plugin, let it deliver these batches, no more at once than it takes, and close it."""
+    sink: Any = plugin
+    sink.open(context or make_context())
+    try:
+        for batch in batches:
+            for part in parts(batch, sink.delivery):
+                sink.process_batch(part)
+    finally:
+        sink.close()
+
+
+def preview(plugin: object, batches: Iterable[Batch], context: Context | None = None) -> list[str]:
+    """Open a plugin for a dry run; return the lines that it shows of these batches."""
+    sink: Any = plugin
+    sink.open(context or make_context(dry_run=True))
+    try:
+        return [line for batch in batches for part in parts(batch, sink.delivery) for line in sink.preview_batch(part)]
+    finally:
+        sink.close()
+
+
+def parts(batch: Batch, delivery: Delivery) -> Iterator[Batch]:
+    """Cut a batch as the core does for a sink: so many readings at most, each with its sample."""
+    for start in range(0, len(batch.readings), delivery.batch_size):
+        readings = batch.readings[start : start + delivery.batch_size]
+        yield Batch(readings, tuple(sample for sample in batch.samples if sample.newer in readings))
+
+
+def make_context(name: str = "sink.test", *, dry_run: bool = False, **channels: str) -> Context:
+    """Make what a plugin is told when it is opened."""
+    return Context(name, logging.getLogger(name), channels=channels, polarity="btmon", dry_run=dry_run)
+
+
+def _recorded(sent: Mapping[str, Any]) -> Request:
+    came = sent["response"]
+    reply = Reply(came["status"], came["body"], dict(came["headers"]))
+    return request(sent["method"], sent["target"], dict(sent["headers"]), sent["body"], reply)
+
+
+def _samples(readings: Sequence[Reading], polarity: Polarity) -> Iterator[tuple[Reading, Sample]]:
+    last: dict[str, Reading] = {}
+    for reading in readings:
+        older = last.get(reading.serial)
+        sample = between(older, reading, polarity) if older else None
+        last[reading.serial] = reading
+        if isinstance(sample, Sample):
+            yield reading, sample
+
+
+def _with_btmon_s_watts(sample: Sample) -> Sample:
+    def calculate() -> dict[str, Number]:
+        values = dict(sample.values)
+        for channel in (c.name for c in sample.channels if c.directional):
+            pw, nw = values[f"{channel}_pw"], values[f"{channel}_nw"]
+            if pw is not None and nw is not None:
+                values[f"{channel}_w"] = (pw + nw) * (1 if pw else -1)
+        return values
+
+    return Sample(sample.older, sample.newer, sample.seconds, sample.reset, calculate)
+
+
+def _with_btmon_s_temperatures(reading: Reading) -> Reading:
+    numbers = [
+        0 if number is None and _is_sensor(reading.format, place) else number
+        for place, number in enumerate(reading.numbers)
+    ]
+    return attrs.evolve(reading, numbers=tuple(numbers))
+
+
+def _is_sensor(format: Format, place: int) -> bool:
+    label = format.labels[place]
+    return label[0] == "t" and label[1:].isdigit()
