@@ -2,13 +2,13 @@
 
 The formulas are in `docs/numbers.md`. Intervals are measured by the meter's own seconds counter, never by arrival
 times: the network delays packets. Arrival times only help to tell a counter that wrapped from one that restarted.
+Which readings make a sample is decided in `sampling.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from enum import Enum
 from functools import lru_cache, partial
-from itertools import pairwise
 
 import attrs
 
@@ -19,13 +19,18 @@ from btcore.settings import Polarity
 MOST_WATTS = 1_000_000
 """The most that one channel can measure, far above any panel: what would need more was not a wrap but a restart."""
 
-MOST_DELAY = 86_400
-"""Seconds by which a meter's seconds counter may run ahead of the arrival times without being doubted."""
+DELAY = 60
+"""Seconds by which a packet is easily delayed on its way."""
 
-RESTART_SLACK = 60
-"""Seconds by which a restarted meter may claim to be up longer than the time since its last packet."""
+JITTER = 5
+"""Seconds by which packets arrive unevenly, without anything to explain."""
+
+DRIFT = 1 / 1000
+"""By how much a meter's clock and ours may differ, far above any crystal: 86 s a day."""
 
 WH = 3600
+
+Numbers = Sequence[Number]
 
 
 class Skip(Enum):
@@ -48,54 +53,79 @@ def between(older: Reading, newer: Reading, polarity: Polarity = "brultech") -> 
     """Make the sample between two readings of one meter, or say why there is none.
 
     Equal seconds counters are a duplicate, a reading from before the older one is out of order. After a restart the
-    sample has `reset` set, energy counted from zero, and no power.
+    sample has no length and no power; where the counters restarted too, `reset` is set and energy counted from zero.
     """
-    passed = passage(older, newer)
+    lapse = _lapse(older, newer)
+    passed = _judge(older, newer, lapse)
     if isinstance(passed, Skip):
         return passed
-    seconds = _forward(older, newer) if passed is Passed.ON else None
-    reset = passed is Passed.RESET
-    return Sample(older, newer, seconds, reset, partial(_values, older, newer, seconds, reset, polarity))
+    interval = _interval(passed, lapse, newer.seconds)
+    values = partial(_values, older, newer, interval, polarity)
+    return Sample(older, newer, interval.seconds, passed is Passed.RESET, values)
 
 
 def over(readings: Sequence[Reading], polarity: Polarity = "brultech") -> Sample | None:
-    """Make one sample over readings of one meter that follow each other; None for fewer than two.
+    """Make one sample over the readings of one meter, oldest first; None where no two of them make one.
 
     Counters are cumulative, so the two ends give the exact energy and mean power, however many readings lie between;
-    unless the meter restarted on the way: then the samples between are added up.
+    unless a counter wrapped or restarted on the way: then the samples between are added up. Readings that `between`
+    would skip are left out. When the packet format changes, what came before does not count.
     """
-    if len(readings) < 2:  # noqa: PLR2004 - an interval has two ends
-        return None
-    plain = all(passage(*pair) is Passed.ON for pair in pairwise(readings))
-    whole = between(readings[0], readings[-1], polarity)
-    if plain and isinstance(whole, Sample) and not _unknown(whole):
-        return whole
-    parts = [part for pair in pairwise(readings) if isinstance(part := between(*pair, polarity), Sample)]
-    return _sum(parts) if parts else None
+    parts = _consecutive(readings, polarity)
+    if len(parts) <= 1:
+        return parts[0] if parts else None
+    length = _length(parts)
+    if length is not None and not any(_fell(part.older, part.newer) for part in parts):
+        whole = between(parts[0].older, parts[-1].newer, polarity)
+        if isinstance(whole, Sample) and whole.seconds == length:
+            return whole
+    return _sum(parts)
 
 
 def passage(older: Reading, newer: Reading) -> Passed | Skip:
     """Tell how the meter came from one reading to the other, by its seconds, reset count and energy counters."""
+    return _judge(older, newer, _lapse(older, newer))
+
+
+@attrs.frozen
+class _Lapse:
+    """The time between two readings, and by how many seconds a packet must have been late for each explanation of it.
+
+    `seconds` is the time by the meter's counter if it `went_on`; `apart` by the arrivals. Else the meter `restarted`
+    in between and has been up since, or the newer reading is older than the other and arrived `late`.
+    """
+
+    seconds: int
+    apart: float
+    went_on: float
+    restarted: float
+    late: float
+
+
+def _lapse(older: Reading, newer: Reading) -> _Lapse:
+    modulus = 1 << older.format.seconds_bits
+    ahead = (newer.seconds - older.seconds) % modulus
+    apart = max((newer.time - older.time) / timedelta(seconds=1), 0.0)
+    turns = max(round((apart - ahead) / modulus), 0)  # of the seconds counter, in a gap of more than 97 days
+    seconds = ahead + turns * modulus
+    return _Lapse(seconds, apart, abs(seconds - apart), max(newer.seconds - apart, 0.0), modulus - ahead + apart)
+
+
+def _judge(older: Reading, newer: Reading, lapse: _Lapse) -> Passed | Skip:
+    """Choose the explanation that needs the packets to have been delayed least."""
     if newer.format is not older.format:
         return Skip.OTHER_FORMAT
-    ahead = _forward(older, newer)
-    if ahead == 0:
+    if lapse.seconds == 0:
         return Skip.DUPLICATE
-    apart = max((newer.time - older.time) / timedelta(seconds=1), 0.0)
-    doubtful = ahead > 2 * apart + MOST_DELAY
-    fell = newer.seconds < older.seconds
     if _reset_count(newer) != _reset_count(older):
-        # a packet from before the reset that arrives after it: its counter is far above that of the restarted meter
-        return Skip.OUT_OF_ORDER if doubtful and not fell else Passed.RESET
-    half = 1 << (older.format.seconds_bits - 1)
-    if doubtful and (fell or ahead > half):
-        late = newer.seconds > apart + RESTART_SLACK and _came_before(newer, older)
-        return Skip.OUT_OF_ORDER if late else Passed.REBOOT
-    return Passed.ON
-
-
-def _forward(older: Reading, newer: Reading) -> int:
-    return (newer.seconds - older.seconds) % (1 << older.format.seconds_bits)
+        # from before the reset, though it arrived after the first packet since
+        late = older.seconds + lapse.apart < min(lapse.restarted, lapse.went_on)
+        return Skip.OUT_OF_ORDER if late else Passed.RESET
+    if lapse.late <= min(lapse.restarted, lapse.went_on) and _came_before(newer, older):
+        return Skip.OUT_OF_ORDER
+    if lapse.went_on <= lapse.restarted + JITTER + DRIFT * lapse.apart:
+        return Passed.ON
+    return Passed.RESET if lapse.restarted <= DELAY and _fell(older, newer) else Passed.REBOOT
 
 
 def _reset_count(reading: Reading) -> int:
@@ -104,14 +134,22 @@ def _reset_count(reading: Reading) -> int:
 
 
 def _came_before(earlier: Reading, later: Reading) -> bool:
-    """Whether every energy counter can have risen from the one reading to the other."""
-    limit = MOST_WATTS * _forward(earlier, later)
-    for row in _plan(earlier.format):
-        for place in row.counters:
-            before, after = earlier.numbers[place], later.numbers[place]
-            if before is not None and after is not None and (after - before) % row.modulus > limit:
-                return False
-    return True
+    """Whether no energy counter is further on in the earlier reading; a fall by half the range or more is a wrap."""
+    return all(rise % modulus <= modulus // 2 for rise, modulus in _rises(earlier, later))
+
+
+def _fell(older: Reading, newer: Reading) -> bool:
+    """Whether any energy counter is lower than before: it wrapped or restarted."""
+    return any(rise < 0 for rise, _ in _rises(older, newer))
+
+
+def _rises(older: Reading, newer: Reading) -> Iterator[tuple[float, int]]:
+    """Yield by how much each energy counter is higher than before, as far as known, and the range of that counter."""
+    for row in _plan(newer.format):
+        for place in (row.absolute, row.polarized):
+            before, after = (None, None) if place is None else (older.numbers[place], newer.numbers[place])
+            if before is not None and after is not None:
+                yield after - before, row.modulus
 
 
 @attrs.frozen
@@ -123,10 +161,6 @@ class _Row:
     polarized: int | None
     modulus: int
     labels: tuple[str, ...]
-
-    @property
-    def counters(self) -> tuple[int, ...]:
-        return (self.absolute,) if self.polarized is None else (self.absolute, self.polarized)
 
 
 @lru_cache(maxsize=64)
@@ -146,35 +180,44 @@ def _plan(format: Format) -> tuple[_Row, ...]:
 
 @attrs.frozen
 class _Interval:
-    """What the arithmetic of all channels shares: the length if known, and what energy is possible in it."""
+    """What the arithmetic of all channels shares.
+
+    `seconds` is None after a restart: then no power is known, and a counter that fell did not wrap. `most` is what one
+    counter can have counted, in Ws.
+    """
 
     seconds: int | None
     most: float
-    from_zero: bool
+    from_zero: bool = False
 
-    def delta(self, before: Number, after: Number, modulus: int) -> tuple[Number, bool]:
-        """Return by how much a counter rose, None if unknown, and whether it did so without a restart."""
+    def rise(self, before: Number, after: Number, modulus: int, most: Number = None) -> Number:
+        """Return by how much a counter rose; None when that is unknown. `most` limits what a wrap may come to."""
         if before is None or after is None:
-            return None, False
-        rise = after - before
-        if not self.from_zero and 0 <= rise <= self.most:
-            return rise, True
-        if not self.from_zero and rise < 0 and rise + modulus <= self.most:
-            return rise + modulus, True
-        # restarted: what it counted since then, unless that is not possible either (a damaged reading before or after)
-        return (after if (self.from_zero or rise < 0) and after <= self.most else None), False
+            return None
+        rise = after if self.from_zero else after - before
+        if rise >= 0:
+            return rise if rise <= self.most else None
+        wrapped = rise + modulus
+        possible = self.seconds is not None and 0 <= wrapped <= (self.most if most is None else most)
+        return wrapped if possible else None
+
+    def since(self, before: Number, after: Number) -> Number:
+        """Return what a counter that fell has counted since it restarted; None when it did not, or cannot have."""
+        if before is None or after is None or after >= before or after > self.most:
+            return None
+        return after
 
 
-def _values(
-    older: Reading,
-    newer: Reading,
-    seconds: int | None,
-    reset: bool,
-    polarity: Polarity,
-) -> dict[str, Number]:
-    apart = (newer.time - older.time) / timedelta(seconds=1)
-    length = seconds if seconds is not None else max(apart, newer.seconds, 1)
-    interval = _Interval(seconds, MOST_WATTS * length, reset)
+def _interval(passed: Passed, lapse: _Lapse, up: int) -> _Interval:
+    if passed is Passed.ON:
+        return _Interval(lapse.seconds, MOST_WATTS * lapse.seconds)
+    if passed is Passed.RESET and lapse.restarted <= lapse.went_on:
+        return _Interval(None, MOST_WATTS * max(up, 1), from_zero=True)
+    # the counters went on although the seconds did not, or the reset count changed and nothing else
+    return _Interval(None, MOST_WATTS * (lapse.apart + DELAY))
+
+
+def _values(older: Reading, newer: Reading, interval: _Interval, polarity: Polarity) -> dict[str, Number]:
     before, after = older.numbers, newer.numbers
     values: dict[str, Number] = {}
     for row in _plan(newer.format):
@@ -183,68 +226,73 @@ def _values(
     return values
 
 
-Numbers = Sequence[Number]
-
-
 def _plain(row: _Row, before: Numbers, after: Numbers, interval: _Interval, _polarity: Polarity) -> Numbers:
     """W, Wh and change of Wh of a channel with one counter."""
-    counter = after[row.absolute]
-    rise, steady = interval.delta(before[row.absolute], counter, row.modulus)
-    watts = rise / interval.seconds if rise is not None and steady and interval.seconds else None
-    return watts, None if counter is None else counter / WH, None if rise is None else rise / WH
+    old, new = before[row.absolute], after[row.absolute]
+    rise = interval.rise(old, new, row.modulus)
+    energy = interval.since(old, new) if rise is None else rise
+    watts = rise / interval.seconds if rise is not None and interval.seconds else None
+    return watts, None if new is None else new / WH, None if energy is None else energy / WH
 
 
 def _directional(row: _Row, before: Numbers, after: Numbers, interval: _Interval, polarity: Polarity) -> Numbers:
     """W, positive and negative W, the same in Wh, and change of Wh, of a channel whose energy has a direction."""
-    total, steady = interval.delta(before[row.absolute], after[row.absolute], row.modulus)
-    one_way, polarized_steady = (
-        (0, steady)
-        if row.polarized is None
-        else interval.delta(before[row.polarized], after[row.polarized], row.modulus)
-    )
-    wh, pwh, nwh = _cumulative(after[row.absolute], 0 if row.polarized is None else after[row.polarized], polarity)
-    if total is None or one_way is None or (steady and not polarized_steady):
-        return None, None, None, wh, pwh, nwh, None
-    positive, negative = (one_way, total - one_way) if polarity == "btmon" else (total - one_way, one_way)
-    if steady and interval.seconds:
-        pw, nw = positive / interval.seconds, negative / interval.seconds
-        return pw - nw, pw, nw, wh, pwh, nwh, (positive - negative) / WH
-    whole = steady or 0 <= one_way <= total
-    return None, None, None, wh, pwh, nwh, (positive - negative) / WH if whole else None
+    old, new = before[row.absolute], after[row.absolute]
+    old_way, new_way = (0, 0) if row.polarized is None else (before[row.polarized], after[row.polarized])
+    wh = _ways(new, new_way, WH, polarity)
+    total = interval.rise(old, new, row.modulus)
+    one_way = interval.rise(old_way, new_way, row.modulus, most=total)
+    watts = _ways(total, one_way, interval.seconds, polarity)
+    if total is None:  # the channel restarted, and its polarized counter with it
+        total = interval.since(old, new)
+        one_way = None if total is None or new_way is None or new_way > total else new_way
+    return *watts, *wh, _ways(total, one_way, WH, polarity)[0]
 
 
-def _cumulative(absolute: Number, polarized: Number, polarity: Polarity) -> tuple[Number, Number, Number]:
-    """Net, positive and negative Wh of the meter's counters."""
-    if absolute is None or polarized is None:
+def _ways(total: Number, one_way: Number, unit: int | None, polarity: Polarity) -> tuple[Number, Number, Number]:
+    """Net, positive and negative of what was counted in all and one way, in this unit; None where that is not known."""
+    if total is None or one_way is None or unit is None:
         return None, None, None
-    one_way, other_way = polarized / WH, (absolute - polarized) / WH
-    positive, negative = (one_way, other_way) if polarity == "btmon" else (other_way, one_way)
-    return positive - negative, positive, negative
+    one, other = one_way / unit, (total - one_way) / unit
+    return (one - other, one, other) if polarity == "btmon" else (other - one, other, one)
 
 
-def _unknown(sample: Sample) -> bool:
-    return sample.seconds is None or any(value is None for value in sample.values.values())
+def _consecutive(readings: Sequence[Reading], polarity: Polarity) -> list[Sample]:
+    """Make the samples between readings that follow each other, in one format: the last one's."""
+    parts: list[Sample] = []
+    base: Reading | None = None
+    for reading in readings:
+        sample = between(base, reading, polarity) if base else Skip.OTHER_FORMAT
+        if sample is Skip.OTHER_FORMAT:
+            parts.clear()
+            base = reading
+        elif isinstance(sample, Sample):
+            parts.append(sample)
+            base = reading
+    return parts
+
+
+def _length(parts: Sequence[Sample]) -> int | None:
+    lengths = [part.seconds for part in parts if part.seconds is not None]
+    return sum(lengths) if len(lengths) == len(parts) else None
 
 
 def _sum(parts: Sequence[Sample]) -> Sample:
     """Add up consecutive samples of one meter: mean power where all of them know it, the energy that is known."""
-    lengths = [part.seconds for part in parts]
-    seconds = None if None in lengths else sum(length or 0 for length in lengths)
-    calculate: Callable[[], dict[str, Number]] = partial(_sum_values, parts, seconds)
-    return Sample(parts[0].older, parts[-1].newer, seconds, any(part.reset for part in parts), calculate)
+    seconds = _length(parts)
+    reset = any(part.reset for part in parts)
+    return Sample(parts[0].older, parts[-1].newer, seconds, reset, partial(_sum_values, parts, seconds))
 
 
 def _sum_values(parts: Sequence[Sample], seconds: int | None) -> dict[str, Number]:
     values: dict[str, Number] = {}
     for label, last in parts[-1].values.items():
-        known = [(value, part.seconds) for part in parts if (value := part.values[label]) is not None]
+        known = [(value, part.seconds or 0) for part in parts if (value := part.values[label]) is not None]
         if label.endswith("_dwh"):
             values[label] = sum(value for value, _ in known) if known else None
         elif label.endswith("w"):
-            complete = seconds and len(known) == len(parts)
-            values[label] = (
-                sum(value * (length or 0) for value, length in known) / seconds if complete and seconds else None
-            )
+            complete = seconds if len(known) == len(parts) else None
+            values[label] = sum(value * length for value, length in known) / complete if complete else None
         else:
             values[label] = last
     return values

@@ -7,6 +7,7 @@ damaged. As nothing is looked at beyond a packet that is still incomplete, the p
 were split.
 """
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -16,6 +17,8 @@ import attrs
 from btcore.records import Damaged, More, Packet
 
 Decode = Callable[[memoryview], Packet | More | Damaged | None]
+
+Time = datetime | Iterator[datetime]
 
 LONGEST_PACKET = 1 << 16
 """Bytes after which a decoder that still asks for more is not believed."""
@@ -38,7 +41,8 @@ class Stream:
     """The framing buffer of one stream.
 
     `decode` looks at the start of a buffer. `headers` are the bytes that packets start with, when all decoders tell
-    them: then whatever is between is skipped without asking. `counts` may be shared by several streams.
+    them: then whatever is between is skipped without asking. `counts` may be shared by several streams. `quiet_bytes`
+    counts the bytes since the last packet.
     """
 
     def __init__(self, decode: Decode, headers: tuple[bytes, ...] = (), counts: Counts | None = None) -> None:
@@ -46,59 +50,63 @@ class Stream:
         self.counts = counts or Counts()
         self.quiet_bytes = 0
         self._decode = decode
-        self._headers = headers
+        self._header = re.compile(b"|".join(map(re.escape, headers)))
+        self._header_size = max(map(len, headers), default=0)
         self._rest = b""
-        self._arrivals: deque[tuple[int, datetime | Iterator[datetime]]] = deque()
+        self._arrivals: deque[tuple[int, Time]] = deque()
 
-    def feed(self, data: bytes, time: datetime | Iterator[datetime]) -> Iterator[tuple[Packet, datetime]]:
-        """Yield the packets that these bytes complete, each with the time at which its last byte came in.
+    def feed(self, data: bytes, time: Time) -> list[tuple[Packet, datetime]]:
+        """Return the packets that these bytes complete, each with the time at which its last byte came in.
 
         `time` is that of these bytes, or an iterator that is asked once for each packet that ends in them.
-        `quiet_bytes` counts the bytes since the last packet.
         """
-        self._arrivals.append((len(self._rest) + len(data), time))
+        if not data:
+            return []
+        buffer = self._rest + data
+        self._arrivals.append((len(buffer), time))
         self.quiet_bytes += len(data)
-        return self._packets(self._rest + data, final=False)
+        return self._packets(buffer, final=False)
 
-    def close(self) -> Iterator[tuple[Packet, datetime]]:
-        """Yield what is left when no more bytes will come: an incomplete packet is a damaged one now."""
+    def close(self) -> list[tuple[Packet, datetime]]:
+        """Return what is left when no more bytes will come: an incomplete packet is a damaged one now."""
         return self._packets(self._rest, final=True)
 
-    def _packets(self, buffer: bytes, *, final: bool) -> Iterator[tuple[Packet, datetime]]:
+    def _packets(self, buffer: bytes, *, final: bool) -> list[tuple[Packet, datetime]]:
+        found: list[tuple[Packet, datetime]] = []
         view = memoryview(buffer)
         at = 0
         while (at := self._skip(buffer, at)) < len(buffer):
+            left = len(buffer) - at
             answer = self._decode(view[at:])
-            if isinstance(answer, Packet) and 0 < answer.size <= len(buffer) - at:
+            if isinstance(answer, Packet) and 0 < answer.size <= left:
                 at += answer.size
+                found.append((answer, self._arrival(at)))
                 self.counts.packets += 1
                 self.quiet_bytes = len(buffer) - at
-                yield answer, self._arrival(at)
-            elif isinstance(answer, More) and not final and len(buffer) - at < LONGEST_PACKET:
+            elif isinstance(answer, More) and not final and left < LONGEST_PACKET:
                 break
             else:
-                self._give_up(answer, len(buffer) - at)
                 at += 1
-        self._rest = buffer[at:]
-        self._arrivals = deque((end - at, time) for end, time in self._arrivals if end > at)
+                self.counts.junk += 1
+                self.counts.damaged += self._is_damaged(answer, left)
+        self._keep(buffer[at:], at)
+        return found
 
     def _skip(self, buffer: bytes, at: int) -> int:
         """Move to the next place where a packet could start, which may be a header that is not complete yet."""
-        if not self._headers:
-            return at
-        places = [place for place in (buffer.find(header, at) for header in self._headers) if place >= 0]
-        longest = max(map(len, self._headers))
-        place = min(places) if places else max(at, len(buffer) - longest + 1)
+        header = self._header.search(buffer, at)
+        place = header.start() if header else max(at, len(buffer) - self._header_size + 1)
         self.counts.junk += place - at
         return place
 
-    def _give_up(self, answer: Packet | More | Damaged | None, left: int) -> None:
-        self.counts.junk += 1
-        # an incomplete packet at the end counts as damaged once its header is there, not for a lone header byte
-        begun = isinstance(answer, More) and left > max(map(len, self._headers), default=0)
-        if isinstance(answer, Damaged) or begun:
-            self.counts.damaged += 1
+    def _is_damaged(self, answer: Packet | More | Damaged | None, left: int) -> bool:
+        """Whether what was given up is a packet that is not whole, and not a lone header at the end."""
+        return isinstance(answer, Damaged) or (isinstance(answer, More) and left > self._header_size)
 
     def _arrival(self, end: int) -> datetime:
         time = next(time for place, time in self._arrivals if place >= end)
         return time if isinstance(time, datetime) else next(time)
+
+    def _keep(self, rest: bytes, at: int) -> None:
+        self._rest = rest
+        self._arrivals = deque((end - at, time) for end, time in self._arrivals if end > at)
