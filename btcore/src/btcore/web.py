@@ -5,13 +5,16 @@ plugin gets by depending on `btcore[web]`; nothing else of the core imports it. 
 answers mean, is the plugin's own.
 """
 
+import logging
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from email.utils import formatdate, parsedate_to_datetime
 from enum import Enum
 from http import HTTPStatus
-from urllib.parse import quote, urlsplit
+from json import dumps
+from urllib.parse import quote, quote_plus, urlsplit
+from xml.sax.saxutils import escape, quoteattr
 
 import attrs
 import requests
@@ -20,6 +23,9 @@ from requests.auth import AuthBase
 from btcore.errors import Reject, Retry, Stop
 from btcore.settings import Secret
 from btcore.version import __version__
+
+# at debug level it logs whole addresses, with whatever key is in them
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
 MOST_BYTES = 65_536
 """Of an answer's body that is read; the longest that any service is known to send is a few kilobytes."""
@@ -44,9 +50,9 @@ class Verdict(Enum):
 class Meaning:
     """One row of a service's table: an answer by its code and words, and what it says.
 
-    `code` None fits every code, `words` (lower case) any answer that contains them, "" every answer. `advice` is for
-    the person who reads the log. `after` is how many seconds the service wants to be left alone, where its answer does
-    not say.
+    `code` None fits every code. `words` is a regular expression that is looked for in the text, in either case: "" is
+    in every answer, "^$" is an empty one. `advice` is for the person who reads the log. `after` is how many seconds the
+    service wants to be left alone, where its answer does not say.
     """
 
     code: int | None
@@ -57,7 +63,7 @@ class Meaning:
 
     def fits(self, answer: "Answer") -> bool:
         """Whether the answer is this one."""
-        return self.code in (None, answer.code) and self.words in answer.text.lower()
+        return self.code in (None, answer.code) and re.search(self.words, answer.text, re.IGNORECASE) is not None
 
 
 USUAL = (
@@ -65,6 +71,7 @@ USUAL = (
     Meaning(HTTPStatus.FORBIDDEN, "", Verdict.STOP, "check the key, token or password in the sink's table"),
     Meaning(HTTPStatus.BAD_REQUEST, "", Verdict.REJECTED),
     Meaning(HTTPStatus.NOT_FOUND, "", Verdict.STOP, "there is nothing at that address: check `url`"),
+    Meaning(HTTPStatus.GONE, "", Verdict.STOP, "what was at that address is gone: check `url`"),
     Meaning(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "", Verdict.REJECTED),
     Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "", Verdict.REJECTED),
 )
@@ -106,7 +113,7 @@ class Client:
         `secrets` are blanked out of every text that comes back, as an answer may repeat what it was sent.
         """
         self._timeout = timeout
-        self._secrets = [text for secret in secrets if (text := secret.reveal())]
+        self._secrets = sorted({form for secret in secrets for form in _forms(secret.reveal())}, key=len, reverse=True)
         self._session = requests.Session()
         self._session.auth = _unchanged  # else requests sends what ~/.netrc has for the host
         self._session.headers.update(
@@ -143,7 +150,9 @@ class Client:
             ) as response:
                 found = {"date": formatdate(usegmt=True)}  # RFC 9110: an answer without a date is of now
                 found.update((name.lower(), value) for name, value in response.headers.items())
-                return Answer(response.status_code, self._shown(self._body(response)), found)
+                text = self._body(response).decode(errors="replace")
+                sent = response.request.headers.get("Authorization", "").rpartition(" ")[2]
+                return Answer(response.status_code, self.blanked(text.replace(sent, "***") if sent else text), found)
         except requests.Timeout:
             raise Retry(f"{host} did not answer within {self._timeout:g} s") from None
         except requests.RequestException as error:
@@ -163,12 +172,10 @@ class Client:
                 break
         return bytes(body)
 
-    def _shown(self, body: bytes) -> str:
-        """Make an answer fit for a log: one line of plain characters, without any secret."""
-        text = body.decode(errors="replace")
-        for secret in self._secrets:
-            for form in (secret, quote(secret, safe="")):
-                text = text.replace(form, "***")
+    def blanked(self, text: str) -> str:
+        """Make a text fit for a log or a screen: one line of plain characters, without any secret."""
+        for form in self._secrets:
+            text = text.replace(form, "***")
         return re.sub(r"[^\x20-\x7e]+", " ", text).strip()
 
 
@@ -207,8 +214,49 @@ def moment(text: str) -> float | None:
         return None
 
 
+def shown(method: str, url: str, params: Mapping[str, str] | None = None, body: object = None) -> str:
+    """Show a request as a person reads it, one line; secrets are still in it."""
+    if isinstance(body, bytes):
+        body = body.decode(errors="replace")
+    elif isinstance(body, Mapping) and all(isinstance(value, str) for value in body.values()):
+        body = "&".join(f"{name}={value}" for name, value in body.items())
+    elif body is not None and not isinstance(body, str):
+        body = dumps(body)
+    query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
+    return " ".join(part for part in (method, f"{url}?{query}" if query else url, body) if part)
+
+
+def address_fault(url: str) -> str:
+    """Tell what is wrong with the address of a service, "" when nothing is."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or port == 0 or parts.scheme not in ("http", "https") or re.search(r"[^!-~]", url):
+        return "expected an address such as https://example.com/path"
+    return "expected an address without a name and password in it" if "@" in parts.netloc else ""
+
+
+def secret_fault(secret: Secret) -> str:
+    """Tell what is wrong with a key, token or password, "" when nothing is; never what it is."""
+    text = secret.reveal()
+    if not text.strip():
+        return "is empty"
+    return (
+        "" if text.isprintable() and text == text.strip() else "expected no blanks around it, and no line breaks in it"
+    )
+
+
 def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Yield how a secret may look in an address, a form, JSON or XML."""
+    if secret:
+        yield from (secret, quote(secret, safe=""), quote_plus(secret), escape(secret), quoteattr(secret)[1:-1])
+        yield from (dumps(secret)[1:-1], dumps(secret, ensure_ascii=False)[1:-1])
 
 
 def _elsewhere(answer: Answer) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from btcore import Batch, ChannelRef, Delivery, Duration, Sample, Secret, plugin, setting
 from btcore.web import Meaning, Verdict
 from btmon_services.service import Request, Service, State
-from btmon_services.streams import mapped, power
+from btmon_services.streams import epoch, mapped, power
 
 
 @plugin(api=1, delivery=Delivery(period=Duration(60), batch_size=100))
@@ -39,4 +39,4 @@ class PlotWatt(Service):
         for channel, meter in mapped(sample, self.map):
             watts = power(sample, channel)
             if watts is not None:
-                yield f"{meter},{watts / 1000:.5f},{sample.newer.timestamp:.0f}"
+                yield f"{meter},{watts / 1000:.5f},{epoch(sample)}"

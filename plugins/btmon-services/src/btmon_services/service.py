@@ -5,14 +5,16 @@ go under which name is in `streams.py`. What is sent, and what an answer means, 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
+from itertools import islice
 from typing import Any, ClassVar
 
 import attrs
 
-from btcore import Batch, Context, Duration, Problem, Secret, Stop, hookimpl, setting
-from btcore.web import Client, Meaning, judge
+from btcore import Batch, ChannelRef, Context, Duration, Problem, Sample, Secret, Stop, hookimpl, setting
+from btcore.web import Client, Meaning, address_fault, judge, secret_fault, shown
+from btmon_services.streams import has
 
 
 class State(Enum):
@@ -37,8 +39,7 @@ class Request:
 
     def __str__(self) -> str:
         """Show method, address and body, as a dry run does; not the headers, which hold keys."""
-        parts = (self.method, self.url, self.params, self.data if self.json is None else self.json)
-        return " ".join(part.decode() if isinstance(part, bytes) else str(part) for part in parts if part is not None)
+        return shown(self.method, self.url, self.params, self.data if self.json is None else self.json)
 
 
 @attrs.define(kw_only=True, eq=False, slots=False)
@@ -54,8 +55,7 @@ class Service(ABC):
     """What this service's answers mean, where it is not what their HTTP codes usually mean."""
 
     url: str = setting(default="", help="where the service is; one that is gone needs the address of a successor")
-    timeout: Duration = setting(default=15.0, help="the longest wait for an answer")
-    full_serials: bool = setting(default=False, help="send whole serial numbers, not XXX and the last three digits")
+    timeout: Duration = setting(default=Duration(15), help="the longest wait for an answer")  # noqa: RUF009 - a field
 
     def check(self) -> Iterator[Problem]:
         """Tell what is wrong between the settings."""
@@ -63,13 +63,22 @@ class Service(ABC):
             yield Problem(
                 f"{self.title} {self.ended}: it works only with the url of something that speaks its protocol", "url"
             )
+        elif fault := address_fault(self.url):
+            yield Problem(fault, "url")
+        for name, secret in self._secrets():
+            if fault := secret_fault(secret):
+                yield Problem(fault, name)
 
     @hookimpl
     def open(self, context: Context) -> None:
         """Prepare to send."""
         self._context = context
-        self._client = Client(agent="btmon-services", timeout=self.timeout, secrets=self._secrets())
-        if self.state is State.UNKNOWN:
+        self._met: set[str] = set()
+        self._begun: list[tuple[str, int]] = []
+        self._sent = 0
+        secrets = [secret for _, secret in self._secrets()]
+        self._client = Client(agent="btmon-services", timeout=self.timeout, secrets=secrets)
+        if self.state is State.UNKNOWN and self.url == attrs.fields_dict(type(self))["url"].default:
             context.log.warning("%s is %s; readings wait here until it answers", self.title, self.state.value)
 
     @hookimpl
@@ -80,26 +89,61 @@ class Service(ABC):
 
     @hookimpl
     def process_batch(self, batch: Batch) -> None:
-        """Send the requests of this batch, in order."""
-        for request in self.requests(batch):
+        """Send the requests of this batch, in order; when it comes again after a failure, go on where that was."""
+        begun = [(sample.serial, sample.newer.key) for sample in batch.samples]
+        if begun != self._begun:
+            self._begun, self._sent = begun, 0
+        for request in islice(self._made(batch), self._sent, None):
             self.send(request)
+            self._sent += 1
 
     @hookimpl
-    def preview_batch(self, batch: Batch) -> Iterable[str]:
+    def preview_batch(self, batch: Batch) -> Iterator[str]:
         """Tell what would be sent."""
-        return map(str, self.requests(batch))
+        return (self._client.blanked(str(request)) for request in self._made(batch))
 
     @abstractmethod
     def requests(self, batch: Batch) -> Iterator[Request]:
-        """Make the requests of a batch, oldest first. A service that takes one reading a request has `batch_size=1`."""
+        """Make the requests of a batch, oldest first; the same ones each time.
+
+        A service that takes one reading a request has `batch_size=1`, so that each is known to be delivered.
+        """
 
     def send(self, request: Request) -> None:
         """Send one request; return when it is delivered. Raises Retry, Reject or Stop."""
         judge(self._client.send(**attrs.asdict(request, recurse=False)), self.replies, self.title)
 
-    def _secrets(self) -> list[Secret]:
-        values = (getattr(self, field.name) for field in attrs.fields(type(self)))
-        return [value for value in values if isinstance(value, Secret)]
+    def _made(self, batch: Batch) -> Iterator[Request]:
+        for sample in batch.samples:
+            if sample.serial not in self._met:
+                self._met.add(sample.serial)
+                self._meet(sample)
+        return self.requests(batch)
+
+    def _meet(self, sample: Sample) -> None:
+        """Tell once what the settings expect of a meter that it has not."""
+        for channel in self._channels():
+            if channel.serial == sample.serial and not has(sample, channel.label):
+                self._context.log.warning("meter %s has no %s: nothing of it is sent", channel.serial, channel.label)
+
+    def _channels(self) -> Iterator[ChannelRef]:
+        for _, value in self._settings():
+            yield from (one for one in (value if isinstance(value, dict) else [value]) if isinstance(one, ChannelRef))
+
+    def _secrets(self) -> Iterator[tuple[str, Secret]]:
+        for name, value in self._settings():
+            inside = value.values() if isinstance(value, dict) else [value]
+            yield from ((name, one) for one in inside if isinstance(one, Secret))
+
+    def _settings(self) -> Iterator[tuple[str, object]]:
+        return ((field.name, getattr(self, field.name)) for field in attrs.fields(type(self)))
+
+
+@attrs.define(kw_only=True, eq=False, slots=False)
+class ServiceOfMeters(Service):
+    """Base of those whose requests name the meter by its serial number."""
+
+    full_serials: bool = setting(default=False, help="send whole serial numbers, not XXX and the last three digits")
 
     def shown(self, serial: str) -> str:
         """Return a meter's serial number as this service gets it.
