@@ -4,20 +4,22 @@ What a meter sends must end in the journal whatever else is broken: a collector 
 that cannot write now is tried until it can.
 """
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from threading import Event, Thread
-from typing import Any
 
 from btcore.configuration import Source
-from btcore.decoders import Decoders, manager, to_values
-from btcore.errors import Stop, Unavailable
+from btcore.decoders import Decoders, hooks, to_values
+from btcore.errors import Retry, Stop
 from btcore.framing import Counts, Stream
 from btcore.journal import Entry, Journal
 from btcore.limits import Backoff
-from btcore.outcome import Outcome
+from btcore.outcome import Outcome, told
+from btcore.patience import Patience, Stopping
 from btcore.records import Chunk, Packet, Reading, microseconds
 from btcore.settings import Context
 
@@ -31,7 +33,7 @@ QUIET_TOLD = 3600.0
 """Seconds between two such messages of one source."""
 
 FRUITLESS = 3
-"""Attempts in a row that brought nothing, after which a run that waits for its sources to end gives one up."""
+"""Attempts in a row that brought nothing new, after which a run that waits for its sources to end gives one up."""
 
 
 class SourceWorker:
@@ -40,7 +42,7 @@ class SourceWorker:
     def __init__(
         self, source: Source, journal: Journal, decoders: Decoders, context: Context, stop: Event, *, once: bool = False
     ) -> None:
-        """Prepare; `once`: give up a source that never brings anything."""
+        """Prepare; `once`: give up a source that fails and brings nothing new."""
         self.name = source.table
         self.counts = Counts()
         self.kept = 0
@@ -53,51 +55,62 @@ class SourceWorker:
         self._stop = stop
         self._once = once
         self._log = context.log
-        self._hook: Any = manager([source.instance]).hook
+        self._hooks = hooks(source.instance)
         self._outcome = Outcome(self._log)
         self._backoff = Backoff(source.retry, source.retry_max)
+        self._patiently = Patience(stop, self._log)
         self._streams: OrderedDict[str, _Line] = OrderedDict()
-        self._quiet_told = -QUIET_TOLD
+        self._quiet_told = -math.inf
         self._meters: set[str] = set()
 
     def _run(self) -> None:
+        fruitless = 0
         while not self._stop.is_set():
+            before = self.kept
             try:
                 self._attempt()
-            except Stop as error:
-                self.failure = str(error)
-                self._log.error("stopped until a restart: %s", error)
+            except Stopping:
                 return
-            except Exception as error:  # noqa: BLE001 - whatever a collector raises: wait, start it again
-                if self._once and self._backoff.failures + 1 >= FRUITLESS:
-                    self.failure = _told(error)
-                    self._log.error("given up: %s", self.failure)
+            except Stop as error:
+                self._give_up("stopped until a restart", error)
+                return
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a collector raises: wait, start it again
+                fruitless = 0 if self.kept > before else fruitless + 1
+                if self._once and fruitless >= FRUITLESS:
+                    self._give_up("given up", error)
                     return
                 self._failed(error)
             else:
                 return
 
-    def _failed(self, error: Exception) -> None:
+    def _give_up(self, what: str, error: BaseException) -> None:
+        self.failure = told(error)
+        self._log.error("%s: %s", what, self.failure)
+
+    def _failed(self, error: BaseException) -> None:
         self._log.debug("details", exc_info=error)
-        wait = self._backoff.failed()
-        self._outcome.failed(_told(error), wait)
+        wait = self._backoff.failed(error.after if isinstance(error, Retry) else None)
+        self._outcome.failed(told(error), wait)
         self._stop.wait(wait)
 
     def _attempt(self) -> None:
-        try:
-            self._hook.open(context=self._context)
-            items: Iterator[Chunk | Reading] = self._hook.collect(stop=self._stop)
-            try:
-                for item in items:
-                    self._take(item)
-            finally:
-                if hasattr(items, "close"):
-                    items.close()
-        finally:
-            self._end_streams()
-            self._hook.close()
+        with ExitStack() as last:
+            last.callback(self._close)
+            last.callback(self._end_streams)
+            self._hooks.open(context=self._context)
+            items: Iterator[Chunk | Reading] = self._hooks.collect(stop=self._stop)
+            if hasattr(items, "close"):
+                last.callback(items.close)
+            for item in items:
+                self._take(item)
         if not self._stop.is_set():
             self._log.info("ended: %s", self.counts)
+
+    def _close(self) -> None:
+        try:
+            self._hooks.close()
+        except (Exception, SystemExit):  # noqa: BLE001 - a plugin's bug must not end the source
+            self._log.exception("failed to close")
 
     def _take(self, item: Chunk | Reading) -> None:
         self._backoff.worked()
@@ -152,19 +165,14 @@ class SourceWorker:
 
     def _keep(self, entries: list[Entry]) -> None:
         """Journal the entries, and do not give up: the meter's bytes are nowhere else."""
-        outcome, backoff = Outcome(self._log), Backoff(1, 30)
-        while entries:
-            try:
-                self.kept += len(self._journal.append(entries))
-            except Unavailable as error:
-                wait = backoff.failed()
-                outcome.failed(f"{len(entries)} readings wait: {error}", wait)
-                if self._stop.wait(wait):
-                    self._log.error("stopping with %d readings that could not be kept: %s", len(entries), error)
-                    return
-            else:
-                outcome.worked()
-                return
+        if not entries:
+            return
+        try:
+            kept = self._patiently(lambda: self._journal.append(entries), f" ({len(entries)} readings wait for it)")
+        except Stopping as error:
+            self._log.error("%d readings are lost by stopping now: %s", len(entries), error)
+            raise
+        self.kept += len(kept)
 
     def _tell_quiet(self, name: str, stream: Stream) -> None:
         now = time.monotonic()
@@ -190,7 +198,3 @@ class _Line:
         self._same = self._same + 1 if time == self._time else 0
         self._time = time
         return time + self._same
-
-
-def _told(error: Exception) -> str:
-    return str(error) or type(error).__name__ if isinstance(error, OSError) else f"{type(error).__name__}: {error}"

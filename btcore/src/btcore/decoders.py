@@ -6,6 +6,7 @@ mine".
 
 import json
 import logging
+import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -18,34 +19,34 @@ from btcore.formats import Channel, Format
 from btcore.framing import Counts, Stream
 from btcore.hookspecs import PROJECT, Hooks
 from btcore.journal import Entry
+from btcore.outcome import told
 from btcore.records import Damaged, More, Packet, Reading
 
 log = logging.getLogger("btcore.decoders")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-MOST_COMPLAINTS = 100
-"""Different failures of decoders that are told, and remembered."""
+MOST_DESCRIPTIONS = 1024
+"""Formats of whole readings that are remembered; two readings of one that was forgotten give no sample."""
 
 
-def manager(plugins: Sequence[object]) -> pluggy.PluginManager:
-    """Make a hook manager of these instances, in this order."""
-    made = pluggy.PluginManager(PROJECT)
-    made.add_hookspecs(Hooks)
-    for instance in reversed(plugins):  # pluggy calls the last registered first
-        made.register(instance)
-    return made
+def hooks(instance: object) -> Any:  # noqa: ANN401 - pluggy's calls are made by name
+    """Return the hooks of one instance, to be called: what it does not implement returns None."""
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(Hooks)
+    manager.register(instance)
+    return manager.hook
 
 
 class Decoders:
     """The decoder plugins that one source's bytes go through, in order: the first answer counts."""
 
     def __init__(self, instances: Sequence[object]) -> None:
-        """Register the instances."""
-        self._hook = manager(instances).hook
+        """Register the instances, each by itself: one that raises must not keep the others from answering."""
+        self._hooks = [hooks(instance) for instance in instances]
         headers = [getattr(instance, "header", None) for instance in instances]
         self._headers = tuple(h for h in headers if isinstance(h, bytes) and h) if all(headers) else ()
-        self._failed: set[str] = set()
+        self._failed: set[tuple[type, str, int]] = set()
 
     def stream(self, counts: Counts | None = None) -> Stream:
         """Make the framing buffer of a new stream."""
@@ -53,18 +54,23 @@ class Decoders:
 
     def decode(self, buffer: memoryview) -> Packet | More | Damaged | None:
         """Ask the decoders about the start of a buffer."""
-        try:
-            answer: Packet | More | Damaged | None = self._hook.decode_packet(buffer=buffer)
-        except Exception as error:  # noqa: BLE001 - a plugin's bug must not stop the source
-            self._complain(error)
-            return None
-        return answer
+        for calls in self._hooks:
+            try:
+                answer: Packet | More | Damaged | None = calls.decode_packet(buffer=buffer)
+            except Exception as error:  # noqa: BLE001 - a plugin's bug must not stop the source
+                self._complain(error)
+            else:
+                if answer is not None:
+                    return answer
+        return None
 
     def _complain(self, error: Exception) -> None:
-        kind = f"{type(error).__name__}: {error}"
-        if kind not in self._failed and len(self._failed) < MOST_COMPLAINTS:
-            self._failed.add(kind)
-            log.error('a decoder plugin failed and was taken to answer "not mine": %s', kind, exc_info=error)
+        """Tell each fault once: it is known by its type and its place in the plugin."""
+        place = list(traceback.walk_tb(error.__traceback__))[-1]
+        fault = (type(error), place[0].f_code.co_filename, place[1])
+        if fault not in self._failed:
+            self._failed.add(fault)
+            log.error('a decoder plugin failed and was taken to answer "not mine": %s', told(error), exc_info=error)
 
     def recall(self, entry: Entry) -> Reading | None:
         """Make the reading of a journal entry again; None when no decoder of this site knows its packet."""
@@ -97,7 +103,7 @@ def _from_values(entry: Entry, time: datetime) -> Reading:
     return Reading(time, described, entry.serial, entry.raw, entry.source, entry.seq, numbers=numbers)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=MOST_DESCRIPTIONS)
 def _described(name: str, description: str) -> Format:
     """Make one Format for all readings of the same description: formats are compared by identity."""
     record: dict[str, Any] = json.loads(description)

@@ -33,18 +33,16 @@ class Entry:
 class Cursor:
     """How far a sink has come: everything up to `position` is delivered.
 
-    `bases` has, for each meter, the reading from which its next sample counts. `closed` is the end, in microseconds
-    since 1970, of the last interval delivered to a sink that averages over intervals: the entries after `position`
-    that belong to it are delivered too.
+    `bases` has, for each meter, the place of the reading from which its next sample counts. It may lie beyond
+    `position`, where a sink averages over intervals: then what the meter sent up to it is delivered too.
     """
 
     position: int = 0
-    closed: int = 0
     bases: Mapping[str, int] = attrs.field(factory=dict)
 
-    def moved(self, position: int, closed: int, bases: Mapping[str, int]) -> "Cursor":
+    def moved(self, position: int, bases: Mapping[str, int]) -> "Cursor":
         """Return the cursor after delivering some more; `bases` are those that changed."""
-        return Cursor(position, closed, {**self.bases, **bases})
+        return Cursor(position, {**self.bases, **bases})
 
 
 @attrs.frozen

@@ -5,18 +5,19 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from btcore.settings import Delivery
-
 HOUR = 3600.0
+
+LONGEST_WISH = 86_400.0
+"""Seconds: a service that wants to be left alone for longer is asked again after these."""
 
 
 class Limiter:
     """Holds calls back to the sink's own pace. Times are seconds of a clock that never goes back."""
 
-    def __init__(self, delivery: Delivery, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin with no call made."""
-        self._pause = delivery.pause
-        self._per_hour = delivery.calls_per_hour
+    def __init__(self, pause: float, per_hour: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin with no call made. `pause` is in seconds; `per_hour` 0 means any number."""
+        self._pause = pause
+        self._per_hour = per_hour
         self._clock = clock
         self._calls: deque[float] = deque(maxlen=max(self._per_hour, 1))
 
@@ -44,10 +45,12 @@ class Backoff:
         self._longest = longest
         self.failures = 0
 
-    def failed(self) -> float:
-        """Count a failure; return the seconds to wait."""
+    def failed(self, wish: float | None = None) -> float:
+        """Count a failure; return the seconds to wait: as long as the other side wishes, where it says so."""
         wait = min(self._first * 2.0 ** min(self.failures, 32), self._longest)
         self.failures += 1
+        if wish is not None and wish > 0:
+            return min(wish, LONGEST_WISH)
         return wait * (0.5 + random.random() / 2)  # noqa: S311 - spreads load, keeps no secret
 
     def worked(self) -> None:

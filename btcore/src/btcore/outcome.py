@@ -1,8 +1,11 @@
 """Telling a person how work goes without filling the log: the first failure, summaries, and that it works again."""
 
 import logging
+import math
 import time
 from collections.abc import Callable
+
+from btcore.errors import BtcoreError
 
 SUMMARY = 3600.0
 """Seconds between two reports of a failure that goes on."""
@@ -25,22 +28,31 @@ class Outcome:
         self._count += 1
         if self._count == 1:
             self._since = self._told = now
-            self._log.warning("%s; trying again in %.0f s", what, wait)
+            self._log.warning("%s; trying again in %s", what, length(math.ceil(wait)))
         elif now - self._told >= SUMMARY:
             self._told = now
-            self._log.warning("still failing after %s, %d times: %s", _length(now - self._since), self._count, what)
+            self._log.warning("still failing after %s, %d times: %s", length(now - self._since), self._count, what)
         else:
-            self._log.debug("%s; trying again in %.0f s", what, wait)
+            self._log.debug("%s; trying again in %s", what, length(math.ceil(wait)))
 
     def worked(self) -> None:
         """Report that it works again, if it did not."""
         if self._count:
-            length = _length(self._clock() - self._since)
-            self._log.info("recovered after %s and %d failures", length, self._count)
+            failures = "1 failure" if self._count == 1 else f"{self._count} failures"
+            self._log.info("recovered after %s and %s", length(self._clock() - self._since), failures)
             self._count = 0
 
 
-def _length(seconds: float) -> str:
+def told(error: BaseException) -> str:
+    """Tell an exception: those that are meant for people by their text alone, others with their type."""
+    text = str(error)
+    if isinstance(error, BtcoreError | OSError):
+        return text or type(error).__name__
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def length(seconds: float) -> str:
+    """Tell a length of time: `3 s`, `5 min`, `2 d 1 h`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)

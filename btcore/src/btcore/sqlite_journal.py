@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,8 +33,7 @@ CREATE TABLE entry (
 );
 CREATE TABLE cursor (
     sink     TEXT PRIMARY KEY,
-    position INTEGER NOT NULL,
-    closed   INTEGER NOT NULL
+    position INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE base (
     sink   TEXT NOT NULL,
@@ -62,8 +61,14 @@ NEXT_FREE = """SELECT min(key) + 1 FROM entry
 LAST = "SELECT max((SELECT coalesce(max(seq), 0) FROM entry), (SELECT coalesce(max(position), 0) FROM cursor))"
 SAME = "SELECT 1 FROM entry WHERE key >= ? AND key < ? AND serial = ? AND raw = ?"
 
+DAMAGED = "the file is damaged or no journal: move it away and start again (what no sink has had yet is lost)"
+
 BUSY = 30.0
 """Seconds to wait for another connection's lock, such as that of a person looking into the file."""
+
+
+BUGS = (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.IntegrityError, sqlite3.DataError)
+"""Errors that no waiting mends: the journal was given what it cannot hold, such as a plugin's number for a text."""
 
 
 class SqliteJournal:
@@ -75,14 +80,16 @@ class SqliteJournal:
         self._writing = threading.Lock()
         self._reading = threading.Lock()
         self._news = threading.Condition()
-        with self._told("open"):
-            self._writer = self._connect()
+        with ExitStack() as failing, self._told("open"):
+            self._writer = self._connect(failing)
             self._prepare()
-            self._reader = self._connect()
+            self._reader = self._connect(failing)
             self._last = int(self._reader.execute(LAST).fetchone()[0])
+            failing.pop_all()
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, failing: ExitStack) -> sqlite3.Connection:
         connection = sqlite3.connect(self._file, timeout=BUSY, isolation_level=None, check_same_thread=False)
+        failing.callback(connection.close)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         return connection
@@ -104,8 +111,12 @@ class SqliteJournal:
         """Turn SQLite's errors into one that says which file, and what could not be done with it."""
         try:
             yield
-        except sqlite3.Error as error:
+        except BUGS:
+            raise
+        except sqlite3.OperationalError as error:
             raise Unavailable(f"cannot {what} the journal {self._file}: {error}") from error
+        except sqlite3.Error as error:
+            raise Unavailable(f"cannot {what} the journal {self._file}: {error}; {DAMAGED}") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -126,7 +137,7 @@ class SqliteJournal:
             kept = [new for entry in entries if (new := _insert(connection, entry, added)) is not None]
         if kept:
             with self._news:
-                self._last = kept[-1].seq
+                self._last = max(self._last, kept[-1].seq)  # another thread's may be in already
                 self._news.notify_all()
         return kept
 
@@ -166,14 +177,14 @@ class SqliteJournal:
     def cursor(self, sink: str) -> Cursor | None:
         """Return how far a sink has come."""
         with self._reading, self._told("read"):
-            row = self._reader.execute("SELECT position, closed FROM cursor WHERE sink = ?", (sink,)).fetchone()
+            row = self._reader.execute("SELECT position FROM cursor WHERE sink = ?", (sink,)).fetchone()
             bases = self._reader.execute("SELECT serial, seq FROM base WHERE sink = ?", (sink,)).fetchall()
-        return Cursor(row[0], row[1], dict(bases)) if row else None
+        return Cursor(row[0], dict(bases)) if row else None
 
     def commit(self, sink: str, cursor: Cursor, changed: Sequence[str] = (), aside: Sequence[Aside] = ()) -> None:
         """Move a sink's cursor and set aside what it refused."""
         with self._transaction() as connection:
-            connection.execute("REPLACE INTO cursor VALUES (?, ?, ?)", (sink, cursor.position, cursor.closed))
+            connection.execute("REPLACE INTO cursor VALUES (?, ?)", (sink, cursor.position))
             connection.executemany(
                 "REPLACE INTO base VALUES (?, ?, ?)", [(sink, serial, cursor.bases[serial]) for serial in changed]
             )

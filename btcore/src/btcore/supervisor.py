@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -43,21 +44,25 @@ class Supervisor:
         once: bool = False,
         dry_run: bool = False,
         redact: Callable[[str], str] = str,
+        patience: float = PATIENCE,
     ) -> None:
-        """Prepare; nothing is opened yet."""
+        """Prepare; nothing is opened yet. `patience` is in seconds, for what hangs when the program stops."""
         self._site = site
         self._stop = stop
         self._drain = Event()
         self._once = once
         self._dry_run = dry_run
         self._redact = redact
+        self._patience = patience
 
     def run(self) -> bool:
-        """Run; return whether all went as it should: nothing parked, nothing given up."""
-        lock = _lock(self._site.state)
-        journal: Journal = SqliteJournal(self._site.state / JOURNAL)
-        sinks = self._sinks(journal)
-        sources = self._sources(journal)
+        """Run; return whether all went as it should: nothing parked, nothing given up. Raises Unavailable."""
+        with ExitStack() as opened:
+            opened.callback(os.close, _lock(self._site.state))
+            journal = SqliteJournal(self._site.state / JOURNAL)
+            opened.callback(journal.close)
+            sinks, sources = self._sinks(journal), self._sources(journal)
+            held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
         log.info("%d sources, %d sinks; the journal is in %s", len(sources), len(sinks), self._site.state)
         try:
             for thread in _threads(sources, sinks):
@@ -66,23 +71,21 @@ class Supervisor:
         finally:
             self._stop.set()
             journal.wake()
-            finished = _join(_threads(sources, sinks))
+            if finished := _join(_threads(sources, sinks), self._patience):
+                held.close()
         for worker in sources:
             log.info("%s: %s; %d kept", worker.name, worker.counts, worker.kept)
         for sink in sinks:
-            log.info("%s: %d delivered, %d set aside", sink.name, sink.delivered, sink.aside)
-        if finished:
-            journal.close()
-            os.close(lock)
+            log.info("%s: %s", sink.name, sink)
         return finished and not any(s.failure for s in sources) and not any(s.parked for s in sinks)
 
     def _watch(self, journal: Journal, sources: list[SourceWorker], sinks: list[SinkWorker]) -> None:
-        cleaned = time.monotonic() - UPKEEP
+        cleaned = -UPKEEP
         while not self._stop.wait(LOOK):
             if self._once and not any(worker.thread.is_alive() for worker in sources):
                 self._drain.set()
                 journal.wake()
-            if self._drain.is_set() and not any(worker.thread.is_alive() for worker in sinks):
+            if not any(thread.is_alive() for thread in _threads(sources, sinks)):
                 return
             if time.monotonic() - cleaned >= UPKEEP:
                 cleaned = time.monotonic()
@@ -145,9 +148,9 @@ def _threads(sources: list[SourceWorker], sinks: list[SinkWorker]) -> list[Threa
     return [*(sink.thread for sink in sinks), *(source.thread for source in sources)]
 
 
-def _join(threads: list[Thread]) -> bool:
+def _join(threads: list[Thread], patience: float) -> bool:
     """Wait for the workers to finish what they are at; return whether all did."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     for thread in threads:
         if thread.ident is not None:  # it was started
             thread.join(max(deadline - time.monotonic(), 0.0))
@@ -162,14 +165,18 @@ def _lock(state: Path) -> int:
         state.mkdir(parents=True, exist_ok=True)
         lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise Unavailable(
-            f"cannot use the state directory {state}: {error.strerror}; set `state` in site.toml to another"
-        ) from error
+        raise _unusable(state, error) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(lock)
+        if not isinstance(error, BlockingIOError):
+            raise _unusable(state, error) from error
         raise Unavailable(
             f"another btcore is using {state}: stop it first, or give this one another `state`"
         ) from error
     return lock
+
+
+def _unusable(state: Path, error: OSError) -> Unavailable:
+    return Unavailable(f"cannot use the state directory {state}: {error.strerror}; set `state` in site.toml to another")

@@ -1,0 +1,136 @@
+"""What one sink has not had yet: it is read on from the sink's cursor, and the cursor is moved when it is delivered.
+
+Always in portions: however much there is, memory holds one batch. Calling the sink is `delivery.py`'s work.
+"""
+
+from collections.abc import Sequence
+from time import monotonic, time_ns
+
+from btcore.decoders import Decoders
+from btcore.journal import Aside, Cursor, Entry, Journal
+from btcore.patience import Patience
+from btcore.records import Reading
+from btcore.sampling import Consecutive, Intervals, SampleCache, Sampler, Step
+from btcore.settings import Context, Delivery
+
+READ = 500
+"""Journal entries read at once."""
+
+BOUND = 600.0
+"""Seconds between two looks at the bounds of the backlog."""
+
+
+class Backlog:
+    """The part of the journal that one sink has not had."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        decoders: Decoders,
+        cache: SampleCache,
+        context: Context,
+        delivery: Delivery,
+        patiently: Patience,
+    ) -> None:
+        """Prepare; nothing is read before `begin`."""
+        self.dropped = 0
+        self._journal = journal
+        self._decoders = decoders
+        self._cache = cache
+        self._context = context
+        self._delivery = delivery
+        self._patiently = patiently
+        self._cursor = Cursor()
+        self._read_to = 0
+        self._bounded = -BOUND
+        self._unknown: set[str] = set()
+        self._sampler: Sampler = Consecutive(context.polarity, {}, cache)
+
+    def begin(self) -> None:
+        """Find the sink's place in the journal, or give it one."""
+        cursor = self._patiently(lambda: self._journal.cursor(self._context.name))
+        if cursor is None:
+            self._move(Cursor(self._journal.last() if self._delivery.start == "now" else 0))
+        else:
+            self._cursor = cursor
+        self._resume()
+
+    def _resume(self) -> None:
+        """Go on from the cursor."""
+        self._read_to = self._cursor.position
+        kept = self._patiently(lambda: self._journal.get(list(self._cursor.bases.values())))
+        bases = {reading.serial: reading for reading in map(self._decoders.recall, kept) if reading is not None}
+        every = round(self._delivery.every * 1e6)
+        polarity = self._context.polarity
+        self._sampler = Intervals(every, polarity, bases) if every else Consecutive(polarity, bases, self._cache)
+
+    def read(self, most: int) -> tuple[list[Step], bool]:
+        """Return the next steps, of at most so many entries, and whether there were none."""
+        entries = self._patiently(lambda: self._journal.read(self._read_to, min(most, READ)))
+        steps: list[Step] = []
+        for entry in entries:
+            self._read_to = entry.seq
+            reading = self._wanted(entry)
+            if reading is not None:
+                steps += self._sampler.feed(reading)
+        settled = self._sampler.settled(self._read_to)
+        if entries and settled > (steps[-1].position if steps else self._cursor.position):
+            steps.append(Step((), (), settled))  # nothing for this sink, but the cursor goes on
+        return steps, not entries
+
+    def _wanted(self, entry: Entry) -> Reading | None:
+        if self._delivery.meters and entry.serial not in self._delivery.meters:
+            return None
+        reading = self._decoders.recall(entry)
+        if reading is None and entry.format not in self._unknown:
+            self._unknown.add(entry.format)
+            self._context.log.warning(
+                "passing over readings of format %s: the plugin that decoded them is not configured, or cannot now",
+                entry.format,
+            )
+        return reading
+
+    def wait(self, timeout: float) -> None:
+        """Wait for more to read."""
+        self._journal.wait(self._read_to, timeout)
+
+    def flush(self) -> list[Step]:
+        """Return what is incomplete, because nothing more will come."""
+        return list(self._sampler.flush())
+
+    def keep_bounds(self) -> bool:
+        """Drop, now and then, what is beyond the sink's bounds, and say how much; return whether anything was."""
+        age, most = self._delivery.backlog_age, self._delivery.backlog_bytes
+        if monotonic() - self._bounded < BOUND or not (age or most):
+            return False
+        self._bounded = monotonic()
+        oldest = time_ns() // 1000 - round(age * 1e6) if age else 0
+        place, count = self._patiently(
+            lambda: self._journal.beyond(self._cursor.position, oldest=oldest, most_bytes=most)
+        )
+        if not count:
+            return False
+        self.dropped += count
+        self._context.log.warning(
+            "dropped %d readings that were never delivered: more than backlog_age or backlog_bytes allow", count
+        )
+        self._move(self._cursor.moved(place, {}))
+        self._resume()
+        return True
+
+    def delivered(self, steps: Sequence[Step], aside: Sequence[Aside] = ()) -> None:
+        """Move the cursor behind these steps; keep what of them was refused."""
+        bases = {serial: place for step in steps for serial, place in step.bases.items()}
+        self._move(self._cursor.moved(steps[-1].position, bases), list(bases), aside)
+
+    def _move(self, cursor: Cursor, changed: Sequence[str] = (), aside: Sequence[Aside] = ()) -> None:
+        if not self._context.dry_run:
+            self._patiently(lambda: self._journal.commit(self._context.name, cursor, changed, aside))
+        self._cursor = cursor
+
+    def __str__(self) -> str:
+        """Tell what was passed over or dropped, for a line of the log; nothing where all was delivered."""
+        counts = dict(self._sampler.skipped)
+        if self.dropped:
+            counts["dropped"] = self.dropped
+        return ", ".join(f"{count} {what}" for what, count in counts.items())

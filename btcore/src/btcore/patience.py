@@ -1,0 +1,52 @@
+"""Waiting for the journal: what cannot be kept or read now is tried until it can, or until the program stops.
+
+How often a sink or a source is tried again is not decided here, but by its own settings.
+"""
+
+from collections.abc import Callable
+from logging import Logger
+from threading import Event
+from typing import TypeVar
+
+from btcore.errors import Unavailable
+from btcore.limits import Backoff
+from btcore.outcome import Outcome
+
+FIRST = 0.5
+"""Seconds of the first wait for a journal that cannot be used now, such as one on a full disk."""
+
+LONGEST = 30.0
+"""Seconds of the longest."""
+
+Done = TypeVar("Done")
+
+
+class Stopping(Exception):
+    """The program stops while a worker waits."""
+
+
+class Patience:
+    """Does what needs the journal for one worker."""
+
+    def __init__(self, stop: Event, log: Logger) -> None:
+        """Wait until `stop` is set at most."""
+        self._stop = stop
+        self._log = log
+
+    def __call__(self, work: Callable[[], Done], meanwhile: str = "") -> Done:
+        """Do something, at least once, and until it can be done. Raises Stopping.
+
+        `meanwhile` is told with the failure: what it means for the reader.
+        """
+        outcome, backoff = Outcome(self._log), Backoff(FIRST, LONGEST)
+        while True:
+            try:
+                done = work()
+            except Unavailable as error:
+                wait = backoff.failed()
+                outcome.failed(f"{error}{meanwhile}", wait)
+                if self._stop.wait(wait):
+                    raise Stopping(str(error)) from error
+            else:
+                outcome.worked()
+                return done
