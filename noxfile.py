@@ -36,7 +36,7 @@ def typing(session: nox.Session) -> None:
     """Check all types, strictly; test folders one by one, as they are no packages."""
     session.install("--quiet", "mypy>=1.10", "types-requests", "types-pyserial", "nox", *TEST_TOOLS)
     session.install("--quiet", *(f"./{package}" for package in PACKAGES))
-    environment = {"MYPYPATH": ":".join(SOURCES)}
+    environment = {"MYPYPATH": ":".join([*SOURCES, "tests"])}  # tests: what tests of several packages share
     session.run("mypy", *SOURCES, "noxfile.py", env=environment)
     for folder in TESTS:
         if any((ROOT / folder).rglob("*.py")):
