@@ -19,9 +19,9 @@ PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
 ROAD = (
     "version errors formats journal outcome logs signals positions",
-    "schemas records settings",
+    "schemas records settings nested",
     "findings mismatch limits patience web",
-    "capture hookspecs framing calculate channels",
+    "capture hookspecs framing calculate channels durations",
     "brultech sqlite_journal sampling decoders discovery conversion",
     "polling destinations describe",
     "example tables",

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcore.conversion import check_choice, convert, duration_text, type_name
+from btcore.conversion import check_choice, convert, type_name
+from btcore.durations import duration_text
 from btcore.mismatch import SHOWN, Mismatch, Scope, shown
 from btcore.settings import ChannelRef, Duration, Secret
 

@@ -6,7 +6,6 @@ or `Mismatch`, which never repeats a secret.
 
 import math
 import os
-import re
 import types
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,13 +14,11 @@ from typing import Any, Literal, Union, get_args, get_origin
 import attrs
 
 from btcore.channels import channel_of
+from btcore.durations import duration_of
 from btcore.findings import nearest
-from btcore.mismatch import Fault, Mismatch, Scope, kind_of, mismatch, shown
+from btcore.mismatch import Fault, Mismatch, Scope, covered, kind_of, mismatch, shown
+from btcore.nested import Field, fields_of, is_table
 from btcore.settings import ChannelRef, Duration, Secret
-
-UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-LONGEST = 36_500 * 86_400
-"""Seconds; no duration is longer than a hundred years."""
 
 SECRET_BYTES = 65_536
 """The most that is read of a file that holds a text."""
@@ -42,6 +39,8 @@ def convert(value: object, annotation: Any, scope: Scope) -> Any:  # noqa: ANN40
         return origin(_items(value, annotation, scope))
     if origin is dict:
         return _mapping(value, annotation, scope)
+    if is_table(annotation):
+        return _table(value, annotation, scope)
     raise TypeError(f"{annotation} is no type that a setting may have")
 
 
@@ -55,9 +54,12 @@ def type_name(annotation: Any) -> str:  # noqa: ANN401 - types are values here
     if origin in (Union, types.UnionType):
         return type_name(_but_none(arguments))
     if origin is list or (origin is tuple and arguments[1:] == (...,)):
-        return f"list of {type_name(arguments[0])}s"
+        return f"list of {_several(arguments[0])}"
     if origin is dict and arguments[0] in (str, ChannelRef):
-        return f"table of {type_name(arguments[0])}s to {type_name(arguments[1])}s"
+        return f"table of {_several(arguments[0])} to {_several(arguments[1])}"
+    if is_table(annotation):
+        parts = (f"{name}: {type_name(field.annotation)}" for name, field in fields_of(annotation).items())
+        return f"table {{ {', '.join(parts)} }}"
     raise TypeError(f"{annotation} is no type that a setting may have")
 
 
@@ -69,12 +71,9 @@ def check_choice(value: object, choices: tuple[str, ...]) -> None:
         raise _one_of(choices, wrong[0])
 
 
-def duration_text(seconds: float) -> str:
-    """Write a duration as a configuration does: the largest unit that divides it."""
-    for unit in ("d", "h", "m", "s"):
-        if seconds and seconds % UNITS[unit] == 0:
-            return f"{seconds / UNITS[unit]:.0f}{unit}"
-    return f"{seconds * 1000:.15g}ms" if seconds else "0s"
+def _several(annotation: Any) -> str:  # noqa: ANN401 - types are values here
+    noun, brace, rest = type_name(annotation).partition(" {")
+    return f"{noun}s{brace}{rest}"
 
 
 def _but_none(arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401 - types are values here
@@ -103,7 +102,7 @@ def _items(value: object, annotation: Any, scope: Scope) -> list[object]:  # noq
         try:
             items.append(convert(item, get_args(annotation)[0], scope))
         except Mismatch as error:
-            faults += [attrs.evolve(fault, path=(place, *fault.path)) for fault in error.faults]
+            faults += _within(place, error)
     if faults:
         raise Mismatch(*faults)
     return items
@@ -122,10 +121,53 @@ def _mapping(value: object, annotation: Any, scope: Scope) -> dict[object, objec
                 faults.append(Fault("the same channel is named twice", (name,)))
             made[key] = convert(item, arguments[1], scope)
         except Mismatch as error:
-            faults += [attrs.evolve(fault, path=(name, *fault.path)) for fault in error.faults]
+            faults += _within(name, error)
     if faults:
         raise Mismatch(*faults)
     return made
+
+
+def _table(value: object, cls: type, scope: Scope) -> object:
+    """Make an instance of a class with settings; whatever is wrong with them is told at once."""
+    if not isinstance(value, dict):
+        raise Mismatch(Fault(f"expected a {type_name(cls)}, found {_found(value, cls)}"))
+    fields = fields_of(cls)
+    known = f"; it may have {', '.join(fields)}"
+    faults = [
+        Fault(f"unknown setting{nearest(name, fields) or known}", (name,)) for name in value if name not in fields
+    ]
+    made: dict[str, object] = {}
+    for name, field in fields.items():
+        try:
+            made |= _field(name, field, value, scope)
+        except Mismatch as error:
+            faults += _within(name, error)
+    if faults:
+        raise Mismatch(*faults)
+    return _instance(cls, made, scope)
+
+
+def _field(name: str, field: Field, given: Mapping[str, object], scope: Scope) -> dict[str, object]:
+    if name in given:
+        made = {name: convert(given[name], field.annotation, scope)}
+        check_choice(made[name], field.choices)
+        return made
+    if field.required:
+        raise Mismatch(Fault(f"is missing and must be given: {field.help} ({type_name(field.annotation)})"))
+    return {}
+
+
+def _instance(cls: type, made: Mapping[str, object], scope: Scope) -> object:
+    try:
+        return cls(**made)
+    except Exception as error:  # noqa: BLE001 - a stranger's validators
+        why = str(error.args[0]) if error.args else type(error).__name__
+        raise Mismatch(Fault(covered(why, scope.secrets))) from None
+
+
+def _within(place: str | int, error: Mismatch) -> list[Fault]:
+    """Return the faults of something inside a value, with the way to them."""
+    return [attrs.evolve(fault, path=(place, *fault.path)) for fault in error.faults]
 
 
 def _found(value: object, annotation: Any) -> str:  # noqa: ANN401 - types are values here
@@ -218,22 +260,6 @@ def _flag(value: object, _scope: Scope) -> bool:
     return value
 
 
-def _duration(value: object, _scope: Scope) -> Duration:
-    seconds = _seconds(value)
-    if seconds is None or not 0 <= seconds <= LONGEST:
-        raise mismatch('a duration such as "500ms", "30s", "5m", "1h" or "7d"', value)
-    return Duration(seconds)
-
-
-def _seconds(value: object) -> float | None:
-    if isinstance(value, str):
-        found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?(ms|s|m|h|d)", value.strip())
-        return float(found[1]) * UNITS[found[2]] if found else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value)
-
-
 @attrs.frozen
 class Scalar:
     """A type of a single value: its name in a person's words, and the function that makes it."""
@@ -247,7 +273,7 @@ SCALARS: Mapping[Any, Scalar] = {
     int: Scalar("whole number", _whole),
     float: Scalar("number", _number),
     bool: Scalar("true or false", _flag),
-    Duration: Scalar("duration", _duration),
+    Duration: Scalar("duration", duration_of),
     Secret: Scalar("secret text", _secret),
     Path: Scalar("path", _path),
     ChannelRef: Scalar("channel", channel_of),

@@ -11,7 +11,9 @@ from typing import Any
 
 import attrs
 
-from btcore.conversion import duration_text, type_name
+from btcore.conversion import type_name
+from btcore.durations import duration_text
+from btcore.nested import is_table
 from btcore.settings import ChannelRef, Delivery, Duration, Secret
 
 _FACTORY: Any = attrs.Factory  # declared as a function, but a class
@@ -82,17 +84,17 @@ def values_of(holder: object, settings: Iterable[Setting]) -> dict[str, object]:
 
 def plain(value: object, annotation: object = None) -> object:
     """Return a setting's value as it is written in a configuration. A secret is not told."""
-    match value:
+    match _opened(value):
         case Secret():
             return "***" if value else None
         case Path() | ChannelRef():
             return str(value)
-        case list() | tuple():
-            return [plain(item) for item in value]
-        case dict():
-            return {str(key): plain(item) for key, item in value.items()}
-        case int() | float() if annotation in (Duration, Duration | None):
-            return duration_text(value)
+        case list() | tuple() as items:
+            return [plain(item) for item in items]
+        case dict() as table:
+            return {str(key): plain(item) for key, item in table.items()}
+        case int() | float() as seconds if annotation in (Duration, Duration | None):
+            return duration_text(seconds)
     return value if value is None or isinstance(value, str | bool | int | float) else repr(value)
 
 
@@ -135,6 +137,14 @@ def _setting(cls: type, field: "attrs.Attribute[Any]") -> Setting:
         example=field.metadata.get("example", ""),
         field=field,
     )
+
+
+def _opened(value: object) -> object:
+    """Return a table within a setting as a dict, without what it does without; anything else as it is."""
+    if not is_table(type(value)):
+        return value
+    told = {entry.name: getattr(value, entry.field.name) for entry in settings_of(type(value))}
+    return {name: item for name, item in told.items() if item is not None}
 
 
 def _default(field: "attrs.Attribute[Any]") -> object:

@@ -7,9 +7,11 @@ example that its plugin gives.
 import json
 import textwrap
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from btcore.describe import Setting, plain, toml_text
+from btcore.describe import Setting, plain, settings_of, toml_text
+from btcore.nested import is_table
 from btcore.settings import ChannelRef, Duration, Secret
 
 WIDTH = 100
@@ -77,7 +79,7 @@ def _has_default(entry: Setting) -> bool:
 
 
 def _invented(annotation: Any, variable: str) -> str:  # noqa: ANN401 - types are values here
-    plain_values = {str: "text", int: 1, float: 1.0, bool: False, Duration: "1m", ChannelRef: "ch1"}
+    plain_values = {str: "text", int: 1, float: 1.0, bool: False, Duration: "1m", Path: "a-file", ChannelRef: "ch1"}
     if annotation is Secret:
         return f"{{ env = {json.dumps(variable)} }}"
     if annotation in plain_values:
@@ -87,7 +89,12 @@ def _invented(annotation: Any, variable: str) -> str:  # noqa: ANN401 - types ar
         return toml_text(plain(arguments[0]))
     if origin in (list, tuple):
         return f"[{_invented(arguments[0], variable)}]"
-    if origin is dict:
-        return f"{{ ch1 = {_invented(arguments[1], variable)} }}"
+    if origin is dict or is_table(annotation):
+        inside = [f"ch1 = {_invented(arguments[1], variable)}"] if origin is dict else _within(annotation, variable)
+        return f"{{ {', '.join(inside)} }}"
     inner = [argument for argument in arguments if argument is not type(None)]
-    return _invented(inner[0], variable) if inner else toml_text("a-file")
+    return _invented(inner[0], variable)
+
+
+def _within(table: type, variable: str) -> list[str]:
+    return [_assigned(entry, variable) for entry in settings_of(table)]

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import attrs
 
 from btcore.errors import ConfigurationError, Problem
+from btcore.mismatch import covered
 from btcore.positions import Document, Key
 
 IN_A_TABLE = 2
@@ -34,9 +35,7 @@ class Findings:
 
     def covered(self, text: str) -> str:
         """Return a text with every secret in it covered."""
-        for secret in sorted(self.secrets, key=len, reverse=True):
-            text = text.replace(secret, "***")
-        return text
+        return covered(text, self.secrets)
 
     def raise_all(self) -> None:
         """Raise ConfigurationError with all problems in the order of the file, if there are any."""

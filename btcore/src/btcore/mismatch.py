@@ -1,7 +1,7 @@
 """A value that is not what its setting wants: what is told of it, and how little of the value itself."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import attrs
@@ -48,6 +48,13 @@ def shown(value: object) -> str:
     if isinstance(value, bool | int | float):
         return str(value).lower()
     return kind_of(value)
+
+
+def covered(text: str, secrets: Iterable[str]) -> str:
+    """Return a text with every secret in it covered."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
 
 
 def kind_of(value: object) -> str:

@@ -150,9 +150,9 @@ def setting(
     """Declare one setting of a plugin: a field of its class, whose annotation is its type.
 
     Types: `str`, `int`, `float`, `bool`, `Duration`, `Secret`, `pathlib.Path`, `ChannelRef`, `Literal[...]`, `list[X]`,
-    `tuple[X, ...]`, `dict[str, X]`, `dict[ChannelRef, X]`, `X | None`. Without a default it must be given. `help` is
-    one line without a full stop; `example` is what `btcore init` writes for a setting that has no default. `validator`
-    raises `ValueError` with what was expected.
+    `tuple[X, ...]`, `dict[str, X]`, `dict[ChannelRef, X]`, `X | None`, and an attrs class whose fields are settings,
+    for a table within. Without a default it must be given. `help` is one line without a full stop; `example` is what
+    `btcore init` writes for a setting that has no default. `validator` raises `ValueError` with what was expected.
     """
     metadata = {"help": help, "choices": tuple(choices), "example": example}
     if factory is not None:
