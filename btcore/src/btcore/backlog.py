@@ -42,6 +42,7 @@ class Backlog:
         self._patiently = patiently
         self._cursor = Cursor()
         self._read_to = 0
+        self._settled = 0
         self._bounded = -BOUND
         self._unknown: set[str] = set()
         self._sampler: Sampler = Consecutive(context.polarity, {}, cache)
@@ -57,7 +58,7 @@ class Backlog:
 
     def _resume(self) -> None:
         """Go on from the cursor."""
-        self._read_to = self._cursor.position
+        self._read_to = self._settled = self._cursor.position
         kept = self._patiently(lambda: self._journal.get(list(self._cursor.bases.values())))
         bases = {reading.serial: reading for reading in map(self._decoders.recall, kept) if reading is not None}
         every = round(self._delivery.every * 1e6)
@@ -74,8 +75,9 @@ class Backlog:
             if reading is not None:
                 steps += self._sampler.feed(reading)
         settled = self._sampler.settled(self._read_to)
-        if entries and settled > (steps[-1].position if steps else self._cursor.position):
+        if settled > (steps[-1].position if steps else self._settled):
             steps.append(Step((), (), settled))  # nothing for this sink, but the cursor goes on
+        self._settled = settled
         return steps, not entries
 
     def _wanted(self, entry: Entry) -> Reading | None:
