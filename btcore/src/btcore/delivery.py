@@ -82,8 +82,8 @@ class SinkWorker:
         try:
             # before opening, which may take long: with start = "now" too, what comes in meanwhile is delivered
             self.backlog.begin()
-            while why := self._persist(self._open):
-                self._failed(why)
+            while refused := self._persist(self._open):
+                self._failed(told(refused))
             while not self._level:
                 self._go_on()
         except Stopping:
@@ -120,7 +120,7 @@ class SinkWorker:
         except Outdated:
             self._level = False
 
-    def _persist(self, work: Callable[[], None], tries: float = math.inf) -> str | None:
+    def _persist(self, work: Callable[[], None], tries: float = math.inf) -> Reject | None:
         """Do something until it works: return None. Or return why it never will: it was refused, or is a plugin's bug.
 
         `tries` is how many unexpected exceptions it may end in.
@@ -136,7 +136,7 @@ class SinkWorker:
                 self._failed(told(error), error.after)
             except Reject as error:
                 self._worked()
-                return told(error)
+                return error
             except OSError as error:
                 # the world outside failed: a plugin need not translate what its library raises
                 self._failed(told(error))
@@ -144,7 +144,7 @@ class SinkWorker:
                 bugs += 1
                 self._log.debug("details", exc_info=error)
                 if bugs >= tries:
-                    return told(error)
+                    return Reject(told(error))
                 self._failed(told(error))
             else:
                 self._worked()
@@ -193,7 +193,7 @@ class SinkWorker:
     # --- delivering it
 
     def _deliver(self, steps: Sequence[Step]) -> None:
-        """Deliver these steps in order; halve what is refused until it stands alone, and set that aside."""
+        """Deliver these steps in order; halve what is refused until it is so as a whole, and set that aside."""
         parts = [steps] if steps else []
         while parts:
             part = parts.pop()
@@ -203,13 +203,13 @@ class SinkWorker:
             if refused is None:
                 self.delivered += sum(len(step.readings) for step in part)
                 self.backlog.delivered(part)
-            elif len(part) == 1:
-                self.backlog.delivered(part, self._set_aside(part[0], refused))
+            elif refused.whole or len(part) == 1:
+                self.backlog.delivered(part, self._set_aside(part, told(refused)))
             else:
                 middle = len(part) // 2
                 parts += [part[middle:], part[:middle]]
 
-    def _call(self, steps: Sequence[Step], tries: int) -> str | None:
+    def _call(self, steps: Sequence[Step], tries: int) -> Reject | None:
         """Call the plugin until it takes the steps; return why it never will, None when it did."""
         readings = tuple(reading for step in steps for reading in step.readings)
         samples = tuple(sample for step in steps for sample in step.samples)
@@ -237,12 +237,16 @@ class SinkWorker:
         for line in lines:
             self._out(self._redact(f"{self.name}: {line}"))
 
-    def _set_aside(self, step: Step, why: str) -> list[Aside]:
+    def _set_aside(self, steps: Sequence[Step], why: str) -> list[Aside]:
         why = " ".join(self._redact(why).split())[:LONGEST_WHY]
-        refused = list(_refused(self._context.name, step, why))
+        refused = [one for step in steps for one in _refused(self._context.name, step, why)]
         self.aside += len(refused)
-        for one in refused:
-            self._log.warning("set aside, as it is never taken: meter %s until %s: %s", one.serial, one.end, why)
+        if len(steps) > 1:
+            until = max(one.end for one in refused)
+            self._log.warning("set aside %d, as none of them is ever taken: until %s: %s", len(refused), until, why)
+        else:
+            for one in refused:
+                self._log.warning("set aside, as it is never taken: meter %s until %s: %s", one.serial, one.end, why)
         return refused
 
     def __str__(self) -> str:

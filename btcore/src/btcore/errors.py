@@ -27,8 +27,14 @@ class Retry(BtcoreError):
 class Reject(BtcoreError):
     """Raised by `process_batch`: this batch, as it is, will never be accepted.
 
-    The core halves the batch until what is refused stands alone, sets that aside, and delivers the rest.
+    The core halves the batch until what is refused stands alone, sets that aside, and delivers the rest. `whole` says
+    that every part of the batch would be refused for the same reason: then all of it is set aside at once.
     """
+
+    def __init__(self, why: str, *, whole: bool = False) -> None:
+        """Say why, for the log and beside what is set aside, and of how much it is true."""
+        super().__init__(why)
+        self.whole = whole
 
 
 class Stop(BtcoreError):
