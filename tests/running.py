@@ -1,18 +1,24 @@
 """Running btcore as a user would: a process, a site.toml, signals. For tests of what crosses packages."""
 
+import random
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 PATIENCE = 60.0
 """Seconds that a test waits for an event before it fails."""
+
+JOURNAL = Path("state", "journal.db")
+"""Where the journal is, in the folder of a configuration that says `state = "state"`."""
 
 
 def wait_for(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
@@ -22,6 +28,18 @@ def wait_for(condition: Callable[[], bool], what: str, patience: float = PATIENC
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {patience:.0f} s in vain for {what}")
         time.sleep(0.02)
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody uses, and that the system gives to no client's end of a connection.
+
+    From what a system gives, a client that tries to reach it before it is listened on may get that very port itself.
+    """
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("100 ports were tried, and all are in use")
 
 
 class Btcore:
@@ -70,10 +88,14 @@ class Btcore:
     def stop(self) -> int:
         """Ask it to stop, as a service manager does; return the exit code."""
         self.process.send_signal(signal.SIGTERM)
+        return self.finish()
+
+    def finish(self) -> int:
+        """Wait until it ends by itself; return the exit code."""
         return self.process.wait(PATIENCE)
 
 
-def rows(database: Path, table: str, columns: str = "serial, secs") -> list[tuple[object, ...]]:
+def rows(database: Path, table: str, columns: str = "serial, secs") -> list[tuple[Any, ...]]:
     """Return what is in a table; nothing while there is none."""
     if not database.exists():
         return []
