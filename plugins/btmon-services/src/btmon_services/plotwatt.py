@@ -14,10 +14,12 @@ class PlotWatt(Service):
 
     title = "PlotWatt"
     state = State.UNKNOWN
-    replies = (Meaning(422, "", Verdict.REJECTED),)
+    replies = (
+        Meaning(200, "invalid|error", Verdict.LATER),
+        Meaning(422, "", Verdict.STOP, "check the numbers of PlotWatt's meters in map"),
+    )
 
     url: str = setting(default="http://plotwatt.com", help="where the service is")
-    house_id: str = setting(help="the house's number", example="1234")
     api_key: Secret = setting(help="the account's key")
     map: dict[ChannelRef, str] = setting(
         help="channel and PlotWatt's meter number", example='{ "399999_ch1" = "1000" }'
@@ -39,4 +41,4 @@ class PlotWatt(Service):
         for channel, meter in mapped(sample, self.map):
             watts = power(sample, channel)
             if watts is not None:
-                yield f"{meter},{watts / 1000:.5f},{epoch(sample)}"
+                yield f"{meter},{watts / 1000:z.5f},{epoch(sample)}"

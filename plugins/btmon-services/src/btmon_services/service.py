@@ -8,13 +8,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import attrs
 
 from btcore import Batch, ChannelRef, Context, Duration, Problem, Sample, Secret, Stop, hookimpl, setting
-from btcore.web import Client, Meaning, address_fault, judge, secret_fault, shown
+from btcore.web import Answer, Client, Meaning, address_fault, judge, secret_fault, shown
 from btmon_services.streams import has
+
+T = TypeVar("T")
 
 
 class State(Enum):
@@ -25,9 +27,9 @@ class State(Enum):
     GONE = "gone"
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Request:
-    """One request, ready to be sent."""
+    """One request, ready to be sent. It has no repr of its own: any part of it may hold a key."""
 
     method: str
     url: str
@@ -54,20 +56,26 @@ class Service(ABC):
     replies: ClassVar[Sequence[Meaning]] = ()
     """What this service's answers mean, where it is not what their HTTP codes usually mean."""
 
-    url: str = setting(default="", help="where the service is; one that is gone needs the address of a successor")
+    url: str | Secret
+    """Where the service is. One that is gone has no default but "": it needs the address of a successor."""
     timeout: Duration = setting(default=Duration(15), help="the longest wait for an answer")  # noqa: RUF009 - a field
 
     def check(self) -> Iterator[Problem]:
         """Tell what is wrong between the settings."""
-        if not self.url:
+        if self.state is State.GONE and not self.url:
             yield Problem(
                 f"{self.title} {self.ended}: it works only with the url of something that speaks its protocol", "url"
             )
-        elif fault := address_fault(self.url):
+        elif fault := address_fault(self.address):
             yield Problem(fault, "url")
-        for name, secret in self._secrets():
-            if fault := secret_fault(secret):
-                yield Problem(fault, name)
+        for field in attrs.fields(type(self)):
+            faults = (secret_fault(secret) for secret in _within(Secret, getattr(self, field.name)))
+            yield from (Problem(fault, field.name) for fault in faults if fault)
+
+    @property
+    def address(self) -> str:
+        """Where the service is, also where that is a secret."""
+        return self.url.reveal() if isinstance(self.url, Secret) else self.url
 
     @hookimpl
     def open(self, context: Context) -> None:
@@ -76,9 +84,9 @@ class Service(ABC):
         self._met: set[str] = set()
         self._begun: list[tuple[str, int]] = []
         self._sent = 0
-        secrets = [secret for _, secret in self._secrets()]
-        self._client = Client(agent="btmon-services", timeout=self.timeout, secrets=secrets)
-        if self.state is State.UNKNOWN and self.url == attrs.fields_dict(type(self))["url"].default:
+        self._client = Client(agent="btmon-services", timeout=self.timeout, secrets=self.secrets())
+        usual = attrs.fields_dict(type(self))["url"].default
+        if self.state is State.UNKNOWN and usual in (self.url, attrs.NOTHING):
             context.log.warning("%s is %s; readings wait here until it answers", self.title, self.state.value)
 
     @hookimpl
@@ -111,32 +119,43 @@ class Service(ABC):
 
     def send(self, request: Request) -> None:
         """Send one request; return when it is delivered. Raises Retry, Reject or Stop."""
-        judge(self._client.send(**attrs.asdict(request, recurse=False)), self.replies, self.title)
+        self.judge(self.ask(request))
+
+    def ask(self, request: Request) -> Answer:
+        """Send one request; return the answer. Raises Retry when there is none."""
+        return self._client.send(**attrs.asdict(request, recurse=False))
+
+    def judge(self, answer: Answer) -> None:
+        """Return when an answer says delivered. Raises Retry, Reject or Stop."""
+        judge(answer, self.replies, self.title)
+
+    def secrets(self) -> Iterator[Secret]:
+        """Yield what no text may show: all secret settings; a service adds what else is secret."""
+        return _within(Secret, self)
+
+    def meet(self, sample: Sample) -> Iterator[str]:
+        """Tell, of a meter's first sample, what the settings expect of the meter that it has not."""
+        for channel in _within(ChannelRef, self):
+            if channel.serial == sample.serial and not has(sample, channel.label):
+                yield f"meter {channel.serial} has no {channel.label}: nothing of it is sent"
 
     def _made(self, batch: Batch) -> Iterator[Request]:
         for sample in batch.samples:
             if sample.serial not in self._met:
                 self._met.add(sample.serial)
-                self._meet(sample)
+                for doubt in self.meet(sample):
+                    self._context.log.warning("%s", doubt)
         return self.requests(batch)
 
-    def _meet(self, sample: Sample) -> None:
-        """Tell once what the settings expect of a meter that it has not."""
-        for channel in self._channels():
-            if channel.serial == sample.serial and not has(sample, channel.label):
-                self._context.log.warning("meter %s has no %s: nothing of it is sent", channel.serial, channel.label)
 
-    def _channels(self) -> Iterator[ChannelRef]:
-        for _, value in self._settings():
-            yield from (one for one in (value if isinstance(value, dict) else [value]) if isinstance(one, ChannelRef))
-
-    def _secrets(self) -> Iterator[tuple[str, Secret]]:
-        for name, value in self._settings():
-            inside = value.values() if isinstance(value, dict) else [value]
-            yield from ((name, one) for one in inside if isinstance(one, Secret))
-
-    def _settings(self) -> Iterator[tuple[str, object]]:
-        return ((field.name, getattr(self, field.name)) for field in attrs.fields(type(self)))
+def _within(kind: type[T], value: Any) -> Iterator[T]:  # noqa: ANN401 - whatever a setting may be
+    """Yield everything of a kind in settings, also in tables within them."""
+    if isinstance(value, kind):
+        yield value
+    elif attrs.has(type(value)):
+        yield from (found for field in attrs.fields(type(value)) for found in _within(kind, getattr(value, field.name)))
+    elif isinstance(value, dict):
+        yield from (found for item in (*value, *value.values()) for found in _within(kind, item))
 
 
 @attrs.define(kw_only=True, eq=False, slots=False)

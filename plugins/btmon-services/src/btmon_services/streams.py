@@ -1,12 +1,15 @@
 """What of a sample goes to a service: which channels, under which name, with which numbers and time."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC
-from typing import TypeVar
+from typing import Literal, TypeVar
 
-from btcore import ChannelRef, Format, Sample
+from btcore import Batch, ChannelRef, Format, Polarity, Sample
 
 T = TypeVar("T")
+
+Direction = Literal["import", "export"]
+"""Which way energy flows: `import`, as to a load; `export`, as from solar panels. The same whatever the polarity is."""
 
 MOST_CHANNELS = 32
 """Channels of a meter that are sent without a map, as in btmon: the vendor calls the other 16 a future expansion."""
@@ -30,9 +33,33 @@ def mapped(sample: Sample, names: Mapping[ChannelRef, T]) -> Iterator[tuple[str,
             yield channel.label, value
 
 
+def series(
+    batch: Batch, names: Callable[[Sample], Iterable[tuple[str, T]]]
+) -> dict[tuple[str, str], tuple[T, list[Sample]]]:
+    """Return the samples of each channel, oldest first, by serial and label, with what `names` says of the channel."""
+    found: dict[tuple[str, str], tuple[T, list[Sample]]] = {}
+    for sample in batch.samples:
+        for channel, value in names(sample):
+            found.setdefault((sample.serial, channel), (value, []))[1].append(sample)
+    return found
+
+
 def power(sample: Sample, channel: str) -> float | None:
     """Return a channel's mean power in W, None where it is not known; a sensor's or counter's own value as it is."""
     return sample.get(f"{channel}_w" if f"{channel}_w" in sample.values else channel)
+
+
+def counted(sample: Sample, channel: str, direction: Direction, polarity: Polarity) -> float | None:
+    """Return what a channel has counted in one direction, in Wh: unlike the net energy, it never falls.
+
+    `polarity` is the sign that the sample has. A channel that does not tell directions apart has one counter.
+    """
+    kind = next((one for one in sample.channels if one.name == channel), None)
+    if kind is None or not kind.directional:
+        return sample.get(f"{channel}_wh")
+    # without a polarized counter all that was counted is on the import's side
+    positive = (direction == "import" or kind.polarized is None) == (polarity == "brultech")
+    return sample.get(f"{channel}_{'p' if positive else 'n'}wh")
 
 
 def has(sample: Sample, label: str) -> bool:

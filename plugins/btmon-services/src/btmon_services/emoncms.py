@@ -1,0 +1,70 @@
+"""emoncms (OpenEnergyMonitor), at emoncms.org or one's own: power, energy, volts and sensors as inputs of a node.
+
+Facts: https://emoncms.org/site/api, and what a server of our own answered.
+"""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+
+from btcore import Batch, Delivery, Duration, Number, Problem, Sample, Secret, plugin, setting
+from btcore.web import Meaning, Verdict
+from btmon_services.service import Request, ServiceOfMeters, State
+from btmon_services.streams import channels, epoch, sensors
+
+LONGEST_NODE = 16
+"""Characters of a node's name that emoncms.org keeps; of an input's name it keeps 64, which none of ours reaches."""
+
+
+@plugin(api=1, delivery=Delivery(period=Duration(60), batch_size=100))
+class Emoncms(ServiceOfMeters):
+    """Sends all that the meters measure to emoncms."""
+
+    title = "emoncms"
+    state = State.OPERATING
+    replies = (
+        Meaning(200, r'^"?ok"?$|"success": ?true', Verdict.DELIVERED),
+        Meaning(200, "^$", Verdict.STOP, "check token: it must be the write key"),
+        Meaning(200, "api ?key", Verdict.STOP, "check token: it must be the write key"),
+        Meaning(200, '"success": ?false|^"?(format )?error', Verdict.REJECTED),
+        Meaning(200, "", Verdict.LATER, "this is no answer of emoncms; is `url` right?"),
+    )
+
+    url: str = setting(default="https://emoncms.org", help="where emoncms is, such as http://emonpi.local/emoncms")
+    token: Secret = setting(help="the write key, from My Account")
+    node: str = setting(default="1", help="the node that the inputs belong to")
+    include_current: bool = setting(default=False, help="send the amperes of each channel too")
+
+    def check(self) -> Iterator[Problem]:
+        """Tell what is wrong between the settings."""
+        yield from super().check()
+        if not re.fullmatch(rf"[\w .-]{{1,{LONGEST_NODE}}}", self.node):
+            yield Problem(f"expected at most {LONGEST_NODE} letters, digits, blanks or any of _ . -", "node")
+
+    def requests(self, batch: Batch) -> Iterator[Request]:
+        """Make one request of all samples, oldest first: emoncms.org takes nothing behind what it has."""
+        rows = [[epoch(sample), self.node, *self._inputs(sample)] for sample in batch.samples]
+        if rows:
+            yield Request(
+                "POST",
+                re.sub(r"(/input/(post|bulk)(\.json)?)?/?$", "/input/bulk", self.url, count=1),
+                # sentat: emoncms allows for the difference of its clock and ours
+                data={"data": json.dumps(rows, separators=(",", ":")), "sentat": str(int(time.time()))},
+                headers={"Authorization": f"Bearer {self.token.reveal()}"},
+            )
+
+    def _inputs(self, sample: Sample) -> Iterator[dict[str, float]]:
+        """Yield one table for each input: of a larger one emoncms reads only the first."""
+        for label in self._labels(sample):
+            value: Number = sample.get(label)
+            if value is not None:  # emoncms would keep a null as 0
+                yield {f"{self.shown(sample.serial)}_{label}": round(value, 2) + 0.0}  # never -0.0
+
+    def _labels(self, sample: Sample) -> Iterator[str]:
+        names = channels(sample.format)
+        yield "volts"
+        if self.include_current:
+            yield from (f"{name}_a" for name in names)
+        yield from (f"{name}_{kind}" for kind in ("w", "wh") for name in names)
+        yield from (*sensors(sample.format, "p"), *sensors(sample.format, "t"))

@@ -1,0 +1,74 @@
+"""Smart Energy Groups: power, energy, pulses and temperatures, several readings in one request."""
+
+import re
+from collections.abc import Iterator
+
+from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
+from btcore.web import Meaning, Verdict
+from btmon_services.service import Request, ServiceOfMeters, State
+from btmon_services.streams import channels, mapped, sensors, utc
+
+
+@plugin(api=1, delivery=Delivery(period=Duration(60), batch_size=100))
+class SmartEnergyGroups(ServiceOfMeters):
+    """Sends what the meters measure to something that speaks the protocol of Smart Energy Groups."""
+
+    title = "Smart Energy Groups"
+    state = State.GONE
+    ended = "ended in 2020"
+    replies = (
+        Meaning(200, r"\(status ok\)", Verdict.DELIVERED),
+        Meaning(200, "", Verdict.LATER),
+    )
+
+    url: str = setting(
+        default="", help="where something is that speaks its protocol, such as http://archive.example/api_sites/stream"
+    )
+    token: Secret = setting(help="the site's token")
+    map: dict[ChannelRef, str] = setting(
+        factory=dict, help='channel and the name of its stream, "" for its own; empty: all channels'
+    )
+
+    def check(self) -> Iterator[Problem]:
+        """Tell what is wrong between the settings."""
+        yield from super().check()
+        for name in self.map.values():
+            if not re.fullmatch(r"[^()\"\s]+( [^()\"\s]+)*|", name):
+                yield Problem(f"{name!r}: expected a name without brackets, quotes and blanks around it", "map")
+
+    def requests(self, batch: Batch) -> Iterator[Request]:
+        """Make one request: a site, and in it a node for each sample."""
+        nodes = [node for sample in batch.samples if (node := self._node(sample))]
+        if nodes:
+            site = expression(f"site {self.token.reveal()}", *nodes, after=" ")
+            yield Request("PUT", self.url, data={"data_post": site})
+
+    def _node(self, sample: Sample) -> str:
+        streams = [expression(name, value, after=" ") for name, value in self._streams(sample)]
+        return expression(f"node {self.shown(sample.serial)} {utc(sample)}", *streams, after=" ") if streams else ""
+
+    def _streams(self, sample: Sample) -> Iterator[tuple[str, str]]:
+        """Yield each stream's name and value: mean W, Wh of the interval, pulses so far, degrees."""
+        for label, name in mapped(sample, self.map) if self.map else self._all(sample):
+            for kind, source, form in kinds(label):
+                value = sample.get(source)
+                if value is not None:
+                    yield f"{kind}_{name.lower() or label}", f"{value:{form}}"
+
+    def _all(self, sample: Sample) -> Iterator[tuple[str, str]]:
+        names = (*channels(sample.format), *sensors(sample.format, "p"), *sensors(sample.format, "t"))
+        return ((name, "") for name in names)
+
+
+def kinds(label: str) -> list[tuple[str, str, str]]:
+    """Return what is sent of a channel or sensor: the kind of stream, the label of its number, and the form of that."""
+    if re.fullmatch(r"p\d+", label):
+        return [("n", label, ".0f")]
+    if re.fullmatch(r"t\d+", label):
+        return [("temperature", label, "z.2f")]
+    return [("p", f"{label}_w", "z.2f"), ("e", f"{label}_dwh", "z.5f")]
+
+
+def expression(head: str, *parts: str, after: str) -> str:
+    """Make an expression in brackets."""
+    return f"({head}{after}{''.join(parts)})"

@@ -1,0 +1,131 @@
+"""ThingSpeak: up to eight fields of a channel, a channel for each meter; one entry a request, or many.
+
+Facts: https://www.mathworks.com/help/thingspeak/rest-api.html (write data, bulk-write JSON data, error codes).
+"""
+
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+
+from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Reject, Retry, Sample, Secret, plugin, setting
+from btcore.web import Meaning, Verdict, told
+from btmon_services.service import Request, Service, State
+from btmon_services.streams import channels, mapped, power, utc
+
+PAUSE = 15.0
+"""Seconds between two entries of a channel, or two requests with many."""
+
+FIELDS = 8
+"""Fields of a channel."""
+
+MOST_TRIES = 6
+"""Times that an entry is sent, with growing pauses, before it is given up: some 15 minutes."""
+
+UNCLEAR = (Meaning(HTTPStatus.OK, "^0$", Verdict.LATER), Meaning(HTTPStatus.CONFLICT, "", Verdict.LATER))
+"""Answers that may be for coming too soon after the last entry, or for a time that has an entry already."""
+
+
+@plugin(api=1, delivery=Delivery(every=Duration(60), batch_size=1, pause=Duration(PAUSE)))
+class ThingSpeak(Service):
+    """Sends power to channels of ThingSpeak."""
+
+    title = "ThingSpeak"
+    state = State.OPERATING
+    replies = (
+        Meaning(402, "", Verdict.LATER, "the account has used up its messages", after=3600.0),
+        Meaning(405, "", Verdict.STOP, "check `url`"),
+        Meaning(421, "", Verdict.REJECTED),
+        Meaning(429, "", Verdict.LATER, after=PAUSE),
+    )
+
+    url: str = setting(default="https://api.thingspeak.com", help="where the service is")
+    tokens: dict[str, Secret] = setting(
+        help="each meter's serial number and the Write API Key of its channel", example='{ "399999" = "KEY" }'
+    )
+    channels: dict[str, str] = setting(
+        factory=dict,
+        help="each meter's serial number and the Channel ID; with it many entries go in one request (see batch_size)",
+    )
+    fields: dict[ChannelRef, int] = setting(
+        factory=dict, help="channel and the number of its field, 1 to 8; empty: the first eight channels, in order"
+    )
+
+    def check(self) -> Iterator[Problem]:
+        """Tell what is wrong between the settings."""
+        yield from super().check()
+        for channel, field in self.fields.items():
+            if not 1 <= field <= FIELDS:
+                yield Problem(f"{channel}: a channel of ThingSpeak has fields 1 to {FIELDS}", "fields")
+        for serial, number in self.channels.items():
+            if serial not in self.tokens:
+                yield Problem(f"meter {serial} has no key in tokens", "channels")
+            if not number.isdecimal():
+                yield Problem("expected a number, the Channel ID", "channels")
+
+    def __attrs_post_init__(self) -> None:
+        """Begin with nothing refused."""
+        self._unclear: Request | None = None
+        self._tries = 0
+
+    def requests(self, batch: Batch) -> Iterator[Request]:
+        """Make one request for each entry, or for all entries of a meter whose channel is known."""
+        bulks: dict[str, dict[str, dict[str, str]]] = {}
+        for sample in batch.samples:
+            fields = self._fields(sample) if sample.serial in self.tokens else {}
+            if fields and sample.serial in self.channels:
+                # two of the same second would be refused: the later one counts
+                bulks.setdefault(sample.serial, {})[utc(sample)] = fields
+            elif fields:
+                yield self._entry(sample, fields)
+        for serial, updates in bulks.items():
+            yield self._bulk(serial, updates)
+
+    def send(self, request: Request) -> None:
+        """Send one request; what is refused without a clear reason is given up after a while."""
+        answer = self.ask(request)
+        if not any(meaning.fits(answer) for meaning in UNCLEAR):
+            self.judge(answer)
+            self._tries = 0
+            return
+        self._tries = 1 if request != self._unclear else self._tries + 1
+        self._unclear = request
+        why = f"{told(answer, self.title)}: too soon after the last one, or there is an entry of this second already"
+        if self._tries == MOST_TRIES:
+            raise Reject(why)
+        raise Retry(why, after=PAUSE * 2 ** (self._tries - 1))
+
+    def meet(self, sample: Sample) -> Iterator[str]:
+        """Tell once what of a meter is not sent."""
+        yield from super().meet(sample)
+        if sample.serial not in self.tokens:
+            yield f"meter {sample.serial} has no key in tokens: nothing of it is sent"
+        elif not self.fields and len(channels(sample.format)) > FIELDS:
+            yield f"a channel of ThingSpeak has {FIELDS} fields: name those of meter {sample.serial} in fields"
+
+    def _fields(self, sample: Sample) -> dict[str, str]:
+        numbers = {ChannelRef("", name): place for place, name in enumerate(channels(sample.format)[:FIELDS], 1)}
+        found = {field: power(sample, name) for name, field in mapped(sample, self.fields or numbers)}
+        return {f"field{field}": f"{watts:z.2f}" for field, watts in sorted(found.items()) if watts is not None}
+
+    def _entry(self, sample: Sample, fields: dict[str, str]) -> Request:
+        return Request(
+            "POST",
+            f"{self._base}/update",
+            data={"created_at": utc(sample), **fields},
+            headers={"THINGSPEAKAPIKEY": self.tokens[sample.serial].reveal()},
+        )
+
+    def _bulk(self, serial: str, updates: dict[str, dict[str, str]]) -> Request:
+        return Request(
+            "POST",
+            f"{self._base}/channels/{self.channels[serial]}/bulk_update.json",
+            json={
+                "write_api_key": self.tokens[serial].reveal(),
+                "updates": [{"created_at": time, **fields} for time, fields in updates.items()],
+            },
+        )
+
+    @property
+    def _base(self) -> str:
+        # btmon's address was that of one page
+        return re.sub(r"(/update(\.json)?)?/?$", "", self.url)

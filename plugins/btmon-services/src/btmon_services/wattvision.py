@@ -1,0 +1,46 @@
+"""Wattvision: power and energy of one channel, one reading a request.
+
+Facts: https://wattvision.readme.io/reference/upload-data-to-wattvision.
+"""
+
+from collections.abc import Iterator
+
+from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
+from btmon_services.service import Request, Service, State
+from btmon_services.streams import utc
+
+
+@plugin(api=1, delivery=Delivery(every=Duration(120), batch_size=1, pause=Duration(15)))
+class Wattvision(Service):
+    """Sends one channel to Wattvision."""
+
+    title = "Wattvision"
+    state = State.UNKNOWN
+
+    url: str = setting(default="https://www.wattvision.com/api/v0.2/elec", help="where the service is")
+    api_id: str = setting(help="the API ID, from the API Settings page")
+    api_key: Secret = setting(help="the API key, from the same page")
+    sensor_id: str = setting(help="the sensor's number, from the same page", example="4321")
+    channel: ChannelRef = setting(help="what measures the whole house", example="399999_ch1")
+
+    def check(self) -> Iterator[Problem]:
+        """Tell what is wrong between the settings."""
+        yield from super().check()
+        if not self.channel.serial:
+            yield Problem(f"say of which meter: expected SERIAL_{self.channel.label}", "channel")
+
+    def requests(self, batch: Batch) -> Iterator[Request]:
+        """Make one request for each sample."""
+        for sample in batch.samples:
+            numbers = self._numbers(sample) if self.channel.matches(sample.serial) else {}
+            if numbers:
+                key = {"sensor_id": self.sensor_id, "api_id": self.api_id, "api_key": self.api_key.reveal()}
+                # the service takes a time without a zone, and holds it to be UTC
+                yield Request("POST", self.url, json={**key, "time": utc(sample).rstrip("Z"), **numbers})
+
+    def _numbers(self, sample: Sample) -> dict[str, float]:
+        """Return mean power, and the counter of all energy so far, as far as they are known."""
+        kinds = {"watts": "w", "watthours": "wh"}
+        found = {name: sample.get(f"{self.channel.label}_{kind}") for name, kind in kinds.items()}
+        # + 0.0: never -0.0
+        return {name: value + 0.0 for name, value in found.items() if value is not None}

@@ -1,0 +1,58 @@
+"""WattzOn: power of one channel a request."""
+
+from collections.abc import Iterator
+from http import HTTPStatus
+from urllib.parse import quote
+
+import attrs
+
+from btcore import Batch, ChannelRef, Delivery, Duration, Sample, Secret, plugin, setting
+from btcore.web import Answer, Meaning, Verdict
+from btmon_services.service import Request, Service, State
+from btmon_services.streams import mapped, power, utc
+
+
+@plugin(api=1, delivery=Delivery(every=Duration(300), batch_size=1))
+class WattzOn(Service):
+    """Sends power to something that speaks the protocol of WattzOn."""
+
+    title = "WattzOn"
+    state = State.GONE
+    ended = "ended in 2011"
+    replies = (
+        Meaning(200, '"status": ?"ok"', Verdict.DELIVERED),
+        Meaning(200, "", Verdict.LATER),
+    )
+
+    url: str = setting(
+        default="", help="where something is that speaks its protocol, such as http://archive.example/api/2009-01-27/3"
+    )
+    api_key: Secret = setting(help="the key of the API")
+    user: str = setting(help="the account's name", example="someone")
+    password: Secret = setting(help="the account's password")
+    map: dict[ChannelRef, str] = setting(help="channel and the meter's name", example='{ "399999_ch1" = "kitchen" }')
+
+    def requests(self, batch: Batch) -> Iterator[Request]:
+        """Make one request for each sample and channel."""
+        for sample in batch.samples:
+            for channel, meter in mapped(sample, self.map):
+                watts = power(sample, channel)
+                if watts is not None:
+                    yield self._update(sample, meter, round(watts))
+
+    def ask(self, request: Request) -> Answer:
+        """Send one request, and again with name and password when the service asks for them."""
+        answer = super().ask(request)
+        challenge = answer.headers.get("www-authenticate", "")
+        if answer.code == HTTPStatus.UNAUTHORIZED and challenge.lower() == 'basic realm="wattzon"':
+            return super().ask(attrs.evolve(request, auth=(self.user, self.password.reveal())))
+        return answer
+
+    def _update(self, sample: Sample, meter: str, watts: int) -> Request:
+        path = f"user/{quote(self.user, safe='')}/powermeter/{quote(meter, safe='')}/upload.json"
+        return Request(
+            "POST",
+            f"{self.url.rstrip('/')}/{path}",
+            params={"key": self.api_key.reveal()},
+            json={"updates": [{"timestamp": utc(sample), "power": {"magnitude": watts, "unit": "W"}}]},
+        )
