@@ -1,0 +1,112 @@
+"""`Reject(whole=True)`: what a sink says of a whole batch is believed at once."""
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from threading import Event
+
+import attrs
+import pytest
+
+from btcore import Batch, Context, Delivery, Duration, Reject, hookimpl, pack, plugin
+from btcore.brultech import Brultech
+from btcore.configuration import Sink
+from btcore.decoders import Decoders
+from btcore.delivery import SinkWorker
+from btcore.journal import Entry
+from btcore.sampling import SampleCache
+from btcore.sqlite_journal import SqliteJournal
+
+COUNT, SIZE = 30, 10
+
+
+@plugin(api=1)
+class Choosy:
+    """Refuses a batch that holds any of the first so many readings; as a whole, if it can tell, where that is so."""
+
+    refused: int
+    tells: bool
+    calls: list[list[int]] = attrs.field(factory=list)
+    taken: list[int] = attrs.field(factory=list)
+
+    @hookimpl
+    def process_batch(self, batch: Batch) -> None:
+        """Take it, or not."""
+        places = [reading.seq for reading in batch.readings]
+        self.calls.append(places)
+        if min(places) <= self.refused:
+            raise Reject("too old", whole=self.tells and max(places) <= self.refused)
+        self.taken += places
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
+    """Keep some readings of one meter."""
+    made = SqliteJournal(tmp_path / "journal.db")
+    packets = (pack("ecm1220bin", "312345", {"secs": second}) for second in range(1, COUNT + 1))
+    made.append([Entry(second * 1_000_000, "", "312345", "ecm1220bin", raw) for second, raw in enumerate(packets)])
+    yield made
+    made.close()
+
+
+Deliver = Callable[..., Choosy]
+
+
+@pytest.fixture
+def deliver(journal: SqliteJournal) -> Deliver:
+    """Let a sink that refuses so many have all there is."""
+
+    def run(refused: int, *, tells: bool = True) -> Choosy:
+        sink = Choosy(refused=refused, tells=tells)
+        delivery = Delivery(batch_size=SIZE, retry=Duration(0.001))
+        context = Context("sink.choosy", logging.getLogger("sink.choosy"))
+        drain = Event()
+        drain.set()
+        worker = SinkWorker(
+            Sink("choosy", "sink.choosy", "choosy", sink, delivery),
+            journal,
+            Decoders([Brultech()]),
+            SampleCache(),
+            context,
+            stop=Event(),
+            drain=drain,
+        )
+        worker.thread.start()
+        worker.thread.join(30)
+        assert (worker.thread.is_alive(), worker.parked) == (False, "")
+        return sink
+
+    return run
+
+
+def test_a_batch_of_which_no_part_is_taken_costs_one_call(deliver: Deliver, journal: SqliteJournal) -> None:
+    """All of it is set aside with its reason, the cursor moves on, and what follows is delivered."""
+    sink = deliver(2 * SIZE)
+    assert [len(places) for places in sink.calls] == [SIZE] * 3
+    assert sink.taken == list(range(2 * SIZE + 1, COUNT + 1))
+    assert [(one.why, one.entries[-1]) for one in journal.aside()] == [("too old", n + 1) for n in range(2 * SIZE)]
+    cursor = journal.cursor("sink.choosy")
+    assert cursor is not None
+    assert cursor.position == COUNT
+
+
+def test_it_is_told_in_one_line_that_says_how_many(deliver: Deliver, caplog: pytest.LogCaptureFixture) -> None:
+    """A backlog of months does not fill the log with a line for each row."""
+    deliver(SIZE)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "set aside 10, as none of them is ever taken: until 1970-01-01 00:00:09+00:00: too old"
+    ]
+
+
+def test_a_part_of_a_halved_batch_may_be_refused_as_a_whole_too(deliver: Deliver) -> None:
+    """Where the boundary lies within a batch, it is halved, and only as far as parts of it are in doubt."""
+    sink = deliver(SIZE + 5)
+    assert [(places[0], places[-1]) for places in sink.calls] == [(1, 10), (11, 20), (11, 15), (16, 20), (21, 30)]
+    assert sink.taken == list(range(SIZE + 6, COUNT + 1))
+
+
+def test_a_sink_that_cannot_tell_is_asked_for_each_row(deliver: Deliver) -> None:
+    """Without `whole` a batch is halved until what is refused stands alone: ten rows cost nineteen calls."""
+    sink = deliver(SIZE, tells=False)
+    assert len(sink.calls) == 19 + 2
+    assert sink.taken == list(range(SIZE + 1, COUNT + 1))
