@@ -16,7 +16,8 @@ from btcore import Duration
 from btmon_serial.line import SerialLine
 
 if TYPE_CHECKING:
-    from conftest import Ear, Golden, Packets, Wire
+    from conftest import Ear, Golden, Packets
+    from servers.serial_line import Wire
 
     Listen = Callable[[SerialLine], Ear]
 

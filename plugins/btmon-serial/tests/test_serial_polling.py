@@ -13,7 +13,8 @@ from btcore import Duration
 from btmon_serial.line import SerialLine, next_due
 
 if TYPE_CHECKING:
-    from conftest import Ear, Golden, Meters, Packets, Wire
+    from conftest import Ear, Golden, Packets
+    from servers.serial_line import Meters, Wire
 
     Listen = Callable[[SerialLine], Ear]
     Switch = Callable[..., Meters]

@@ -19,7 +19,8 @@ from btmon_serial import trouble
 from btmon_serial.line import SerialLine
 
 if TYPE_CHECKING:
-    from conftest import Ear, Wire
+    from conftest import Ear
+    from servers.serial_line import Wire
 
 PACKAGE = Path(__file__).parents[1]
 CONTEXT = Context(name="source.test", log=logging.getLogger("test"))
