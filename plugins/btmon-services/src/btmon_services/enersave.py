@@ -1,0 +1,61 @@
+"""MyEnerSave: cumulative energy of each channel."""
+
+from collections.abc import Iterator
+
+import attrs
+
+from btcore import Batch, ChannelRef, Delivery, Duration, Sample, Secret, plugin, setting
+from btcore.web import Meaning, Verdict
+from btmon_services.markup import document, element
+from btmon_services.service import Request, ServiceOfMeters, State
+from btmon_services.streams import Direction, channels, counted, epoch, mapped, series
+
+
+@attrs.frozen(kw_only=True)
+class Sensor:
+    """What MyEnerSave is told of a channel."""
+
+    description: str = setting(default="", help="its name there; empty: the channel")
+    type: int = setting(default=2, help="MyEnerSave's number for what it measures")
+    direction: Direction = setting(  # noqa: RUF009 - a field
+        default="import", help="which flow on it counts: import (used), export (generated)"
+    )
+
+
+@plugin(api=1, delivery=Delivery(period=Duration(300), batch_size=100))
+class EnerSave(ServiceOfMeters):
+    """Sends cumulative energy to something that speaks MyEnerSave's protocol."""
+
+    title = "MyEnerSave"
+    state = State.GONE
+    ended = "became Bidgely in 2014"
+    replies = (Meaning(200, "<error", Verdict.LATER),)
+
+    url: str = setting(
+        default="", help="where something is that speaks its protocol, such as http://archive.example/fetcher/data"
+    )
+    token: Secret = setting(help="the account's token")
+    timeout: Duration = setting(default=Duration(60), help="the longest wait for an answer")
+    map: dict[ChannelRef, Sensor] = setting(
+        factory=dict,
+        help="channel and what it is there: description, type (MyEnerSave's number: 1 solar, 2 a circuit) and, where it"
+        ' generates, direction = "export"; empty: all channels',
+        example='{ "399999_ch1" = { description = "kitchen" } }',
+    )
+
+    def requests(self, batch: Batch) -> Iterator[Request]:
+        """Make one request: of each channel its counter in Wh, oldest first."""
+        upload = element(None, "upload")
+        for (serial, channel), (told, samples) in series(batch, self._sensors).items():
+            counts = [(epoch(one), counted(one, channel, told.direction, self._context.polarity)) for one in samples]
+            known = [(time, energy) for time, energy in counts if energy is not None]
+            about = {"id": f"{self.shown(serial)}_{channel}", "description": told.description or channel}
+            sensor = element(upload, "sensor", type=told.type, **about) if known else None
+            for time, energy in known:
+                element(sensor, "energy", time=time, wh=f"{energy:z.6f}")
+        if len(upload):
+            headers = {"Content-Type": "application/xml", "Token": self.token.reveal()}
+            yield Request("POST", self.address, data=document(upload), headers=headers)
+
+    def _sensors(self, sample: Sample) -> Iterator[tuple[str, Sensor]]:
+        return mapped(sample, self.map) if self.map else ((channel, Sensor()) for channel in channels(sample.format))

@@ -1,0 +1,44 @@
+"""Eragy, and whatever else takes what a TED 5000 posts: cumulative energy of every channel.
+
+Facts: TED 5000 Third Party Posting API, gateway firmware R452 (an MTU is what measures a circuit there).
+"""
+
+from collections.abc import Iterator
+
+from btcore import Batch, Delivery, Duration, Sample, Secret, plugin, setting
+from btcore.web import Meaning, Verdict
+from btmon_services.markup import document, element
+from btmon_services.service import Request, ServiceOfMeters, State
+from btmon_services.streams import channels, epoch, series
+
+
+@plugin(api=1, delivery=Delivery(period=Duration(60), batch_size=100))
+class Eragy(ServiceOfMeters):
+    """Sends cumulative energy to Eragy, or to anything else that a TED 5000 can post to."""
+
+    title = "Eragy"
+    state = State.UNKNOWN
+    replies = (
+        Meaning(200, r"<xml>\s*0\s*</xml>", Verdict.DELIVERED),
+        Meaning(200, "", Verdict.LATER),
+    )
+
+    url: str = setting(default="http://d.myeragy.com/energyremote.aspx", help="where the service is")
+    gateway_id: str = setting(help="the gateway's number, as it was registered", example="399999")
+    token: Secret = setting(help="the token that activation gave")
+
+    def requests(self, batch: Batch) -> Iterator[Request]:
+        """Make one request: of each channel its net energy in Wh, oldest first; the format calls them watts."""
+        root = element(None, "ted5000", GWID=self.gateway_id, auth=self.token.reveal())
+        for (serial, channel), (_, samples) in series(batch, _all).items():
+            unit = element(root, "MTU", ID=f"{self.shown(serial)}_{channel}", type=0)
+            for sample in samples:
+                energy = sample.get(f"{channel}_wh")
+                if energy is not None:
+                    element(unit, "cumulative", timestamp=epoch(sample), watts=f"{energy:z.4f}")
+        if len(root):
+            yield Request("POST", self.address, data=document(root), headers={"Content-Type": "text/xml"})
+
+
+def _all(sample: Sample) -> Iterator[tuple[str, None]]:
+    return ((channel, None) for channel in channels(sample.format))

@@ -1,0 +1,107 @@
+"""People Power: power and energy of each channel, as devices of a hub.
+
+Facts: http://developer.peoplepowerco.com/docs/, Device API: measurements, adding devices, result codes.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from xml.etree.ElementTree import Element
+
+from btcore import Batch, ChannelRef, Context, Delivery, Duration, Sample, Secret, hookimpl, plugin, setting
+from btcore.web import Meaning, Verdict, judge, told
+from btmon_services.markup import document, element
+from btmon_services.service import Request, Service, State
+from btmon_services.streams import mapped, power, utc
+
+ENERGY_METER = 1005
+"""Their number for a device that measures power and energy."""
+
+
+def _status(codes: str, verdict: Verdict, advice: str = "") -> Meaning:
+    return Meaning(200, rf"""\bstatus\s*=\s*["']({codes})["']""", verdict, advice)
+
+
+TAKEN = _status("ACK|CONT", Verdict.DELIVERED)
+REFUSED = (
+    _status("UNAUTHORIZED", Verdict.STOP, "check `token`"),
+    _status("UNKNOWN", Verdict.STOP, "check `hub_id`: the hub is not registered"),
+)
+"""A NACK is no ACK: like all other answers it means that it is to be sent again."""
+
+
+@plugin(api=1, delivery=Delivery(period=Duration(900), batch_size=100))
+class PeoplePower(Service):
+    """Sends power and energy to People Power."""
+
+    title = "People Power"
+    state = State.UNKNOWN
+    replies = (TAKEN, *REFUSED, _status("ERR_FORMAT", Verdict.REJECTED), Meaning(200, "", Verdict.LATER))
+
+    url: str = setting(default="https://esp.peoplepowerco.com:8443/deviceio/ml", help="where the service is")
+    token: Secret = setting(help="the hub's authentication token")
+    hub_id: str = setting(default="1", help="the hub's number, as it was registered")
+    map: dict[ChannelRef, str] = setting(help="channel and the id of its device", example='{ "399999_ch1" = "9990c1" }')
+    add_devices: bool = setting(default=True, help="register the devices of the map at the start")
+
+    @hookimpl
+    def open(self, context: Context) -> None:
+        """Prepare to send."""
+        super().open(context)
+        self._to_add = self.add_devices
+        self._seq = 0
+
+    @hookimpl
+    def process_batch(self, batch: Batch) -> None:
+        """Send a batch. The devices go first, until they are taken, or measurements of them are."""
+        if self._to_add:
+            self._add()
+        super().process_batch(batch)
+        self._to_add = self._to_add and not self._sent
+
+    @hookimpl
+    def preview_batch(self, batch: Batch) -> Iterator[str]:
+        """Tell what would be sent, the devices first."""
+        if self._to_add:
+            self._to_add = False
+            yield self._client.blanked(str(self._devices()))
+        yield from super().preview_batch(batch)
+
+    def requests(self, batch: Batch) -> Iterator[Request]:
+        """Make one request: mean power and net energy of every mapped channel, oldest first."""
+        measures = [one for sample in batch.samples for one in self._measures(sample)]
+        if measures:
+            yield self._message(measures)
+
+    def _measures(self, sample: Sample) -> Iterator[Element]:
+        for channel, device in mapped(sample, self.map):
+            measure = element(None, "measure", deviceId=device, deviceType=ENERGY_METER, timestamp=utc(sample))
+            watts, energy = power(sample, channel), sample.get(f"{channel}_wh")
+            if watts is not None:
+                element(measure, "param", name="power", units="W").text = f"{watts:z.2f}"
+            if energy is not None:
+                element(measure, "param", name="energy", units="Wh").text = f"{energy:z.5f}"
+            if len(measure):
+                yield measure
+
+    def _add(self) -> None:
+        """Register the devices. They may be known already, so the log alone tells of a refusal."""
+        answer = self.ask(self._devices())
+        judge(answer, (*REFUSED, Meaning(200, "", Verdict.DELIVERED)), self.title)
+        self._to_add = not TAKEN.fits(answer)
+        if self._to_add:
+            self._context.log.info("the devices were not added: %s", told(answer, self.title))
+
+    def _devices(self) -> Request:
+        devices = dict.fromkeys(self.map.values())
+        return self._message(element(None, "add", deviceId=device, deviceType=ENERGY_METER) for device in devices)
+
+    def _message(self, parts: Iterable[Element]) -> Request:
+        root = element(None, "h2s", ver=2, hubId=self.hub_id, seq=self._next())
+        root.extend(parts)
+        headers = {"Content-Type": "text/xml", "PPCAuthorization": f"esp token={self.token.reveal()}"}
+        return Request("POST", self.address, data=document(root), headers=headers)
+
+    def _next(self) -> int:
+        """Return the next sequence number. It rises for ever, also over a restart: it is the time, in milliseconds."""
+        self._seq = max(self._seq + 1, time.time_ns() // 1_000_000)
+        return self._seq

@@ -1,0 +1,54 @@
+"""Xively, earlier Pachube and COSM: power, pulses and temperatures of every channel, into one feed.
+
+Facts: https://xively.com/dev/docs/api/communicating/http/http_status_codes/, as it was.
+"""
+
+from collections.abc import Iterator
+from urllib.parse import quote
+
+from btcore import Batch, Delivery, Duration, Sample, Secret, plugin, setting
+from btcore.web import Meaning, Verdict
+from btmon_services.service import Request, ServiceOfMeters, State
+from btmon_services.streams import channels, power, sensors, series, utc
+
+
+@plugin(api=1, delivery=Delivery(period=Duration(60), batch_size=100))
+class Xively(ServiceOfMeters):
+    """Sends power, pulse counts and temperatures to something that speaks Xively's protocol (Pachube, COSM)."""
+
+    title = "Xively"
+    state = State.GONE
+    ended = "was shut down in 2018"
+    replies = (
+        Meaning(200, '"(title|errors)"', Verdict.LATER),
+        Meaning(403, "limit|too many", Verdict.LATER),
+        Meaning(404, "", Verdict.STOP, "check `feed` and `url`"),
+        Meaning(406, "", Verdict.STOP, "it takes no JSON there: check `url`"),
+    )
+
+    url: str = setting(
+        default="", help="where something is that speaks its protocol, such as http://archive.example/v2/feeds"
+    )
+    feed: str = setting(help="the feed's number", example="3000")
+    token: Secret = setting(help="the feed's API key")
+
+    def requests(self, batch: Batch) -> Iterator[Request]:
+        """Make one request: a stream for each channel, pulse counter and temperature, oldest first."""
+        streams = []
+        for (serial, label), (_, samples) in series(batch, _all).items():
+            # + 0.0: never -0.0
+            known = [(utc(sample), value + 0.0) for sample in samples if (value := power(sample, label)) is not None]
+            points = [{"at": time, "value": value} for time, value in known]
+            streams += [{"id": f"{self.shown(serial)}_{label}", "datapoints": points}] if points else []
+        if streams:
+            yield Request(
+                "PUT",
+                f"{self.address.rstrip('/')}/{quote(self.feed, safe='')}",
+                json={"version": "1.0.0", "datastreams": streams},
+                headers={"X-PachubeApiKey": self.token.reveal()},
+            )
+
+
+def _all(sample: Sample) -> Iterator[tuple[str, None]]:
+    form = sample.format
+    return ((label, None) for label in (*channels(form), *sensors(form, "p"), *sensors(form, "t")))
