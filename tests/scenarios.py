@@ -101,6 +101,12 @@ def names(service: str) -> list[str]:
     return sorted(path.stem for path in (GOLDEN / "services" / service).glob("*.json"))
 
 
+def inline(pairs: str) -> str:
+    """Write a map of btmon, `a,1,b,2`, as a table of TOML."""
+    items = pairs.split(",")
+    return "{ " + ", ".join(f'"{key}" = "{value}"' for key, value in zip(items[::2], items[1::2], strict=True)) + " }"
+
+
 def run(plugin: object, batches: Iterable[Batch], context: Context | None = None) -> None:
     """Open a plugin, let it deliver these batches, no more at once than it takes, and close it."""
     sink: Any = plugin
