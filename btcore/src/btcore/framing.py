@@ -53,6 +53,7 @@ class Stream:
         self._header = re.compile(b"|".join(map(re.escape, headers)))
         self._header_size = max(map(len, headers), default=0)
         self._rest = b""
+        self._end = 0  # place of the last byte that came in, counted from the first of all
         self._arrivals: deque[tuple[int, Time]] = deque()
 
     def feed(self, data: bytes, time: Time) -> list[tuple[Packet, datetime]]:
@@ -62,10 +63,10 @@ class Stream:
         """
         if not data:
             return []
-        buffer = self._rest + data
-        self._arrivals.append((len(buffer), time))
+        self._end += len(data)
+        self._arrivals.append((self._end, time))
         self.quiet_bytes += len(data)
-        return self._packets(buffer, final=False)
+        return self._packets(self._rest + data, final=False)
 
     def close(self) -> list[tuple[Packet, datetime]]:
         """Return what is left when no more bytes will come: an incomplete packet is a damaged one now."""
@@ -74,13 +75,14 @@ class Stream:
     def _packets(self, buffer: bytes, *, final: bool) -> list[tuple[Packet, datetime]]:
         found: list[tuple[Packet, datetime]] = []
         view = memoryview(buffer)
+        begin = self._end - len(buffer)
         at = 0
         while (at := self._skip(buffer, at)) < len(buffer):
             left = len(buffer) - at
             answer = self._decode(view[at:])
             if isinstance(answer, Packet) and 0 < answer.size <= left:
                 at += answer.size
-                found.append((answer, self._arrival(at)))
+                found.append((answer, self._arrival(begin + at)))
                 self.counts.packets += 1
                 self.quiet_bytes = len(buffer) - at
             elif isinstance(answer, More) and not final and left < LONGEST_PACKET:
@@ -89,7 +91,8 @@ class Stream:
                 at += 1
                 self.counts.junk += 1
                 self.counts.damaged += self._is_damaged(answer, left)
-        self._keep(buffer[at:], at)
+        self._rest = buffer[at:]
+        self._forget(begin + at + 1)
         return found
 
     def _skip(self, buffer: bytes, at: int) -> int:
@@ -104,9 +107,11 @@ class Stream:
         return isinstance(answer, Damaged) or (isinstance(answer, More) and left > self._header_size)
 
     def _arrival(self, end: int) -> datetime:
-        time = next(time for place, time in self._arrivals if place >= end)
+        self._forget(end)
+        time = self._arrivals[0][1]
         return time if isinstance(time, datetime) else next(time)
 
-    def _keep(self, rest: bytes, at: int) -> None:
-        self._rest = rest
-        self._arrivals = deque((end - at, time) for end, time in self._arrivals if end > at)
+    def _forget(self, place: int) -> None:
+        """Drop the arrivals of bytes before a place."""
+        while self._arrivals and self._arrivals[0][0] < place:
+            self._arrivals.popleft()
