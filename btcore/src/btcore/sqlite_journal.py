@@ -53,19 +53,19 @@ CREATE TABLE aside (
 
 SELECT = "SELECT key, source, serial, format, raw, whole, seq FROM entry"
 
-INSERT = """INSERT INTO entry (key, added, source, serial, format, whole, raw) VALUES (?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (key) DO NOTHING"""
+INSERT = "INSERT INTO entry (key, added, source, serial, format, whole, raw) VALUES (?, ?, ?, ?, ?, ?, ?)"
+TAKEN = "SELECT 1 FROM entry WHERE key = ?"
 NEXT_FREE = """SELECT min(key) + 1 FROM entry
     WHERE key >= ? AND NOT EXISTS (SELECT 1 FROM entry AS next WHERE next.key = entry.key + 1)"""
-# entries may all be trimmed; sqlite_sequence does not do, as duplicates that are not inserted move it too
-LAST = "SELECT max((SELECT coalesce(max(seq), 0) FROM entry), (SELECT coalesce(max(position), 0) FROM cursor))"
 SAME = "SELECT 1 FROM entry WHERE key >= ? AND key < ? AND serial = ? AND raw = ?"
+
+LAST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entry'"
+"""The newest place that was ever given: its entry may be trimmed."""
 
 DAMAGED = "the file is damaged or no journal: move it away and start again (what no sink has had yet is lost)"
 
 BUSY = 30.0
 """Seconds to wait for another connection's lock, such as that of a person looking into the file."""
-
 
 BUGS = (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.IntegrityError, sqlite3.DataError)
 """Errors that no waiting mends: the journal was given what it cannot hold, such as a plugin's number for a text."""
@@ -250,14 +250,12 @@ class SqliteJournal:
 def _insert(connection: sqlite3.Connection, entry: Entry, added: int) -> Entry | None:
     """Insert one entry at its time, or the next free microsecond; None when it is there already."""
     key = entry.key
-    values = (added, entry.source, entry.serial, entry.format, entry.whole, entry.raw)
-    cursor = connection.execute(INSERT, (key, *values))
-    if not cursor.rowcount:
-        key = int(connection.execute(NEXT_FREE, (entry.key,)).fetchone()[0])
+    if connection.execute(TAKEN, (key,)).fetchone():
+        key = int(connection.execute(NEXT_FREE, (key,)).fetchone()[0])
         if connection.execute(SAME, (entry.key, key, entry.serial, entry.raw)).fetchone():
             return None
-        cursor = connection.execute(INSERT, (key, *values))
-    return attrs.evolve(entry, key=key, seq=int(cursor.lastrowid or 0))
+    values = (key, added, entry.source, entry.serial, entry.format, entry.whole, entry.raw)
+    return attrs.evolve(entry, key=key, seq=int(connection.execute(INSERT, values).lastrowid or 0))
 
 
 def _moment(text: str) -> datetime:

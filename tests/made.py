@@ -1,0 +1,150 @@
+"""Packets, journal entries and sinks made to measure, for tests of what is kept and delivered."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Event
+from typing import Any, Self
+
+import attrs
+
+from btcore import Batch, Context, Delivery, Reading, hookimpl, pack, plugin
+from btcore.brultech import Brultech
+from btcore.configuration import Sink
+from btcore.decoders import Decoders
+from btcore.delivery import SinkWorker
+from btcore.journal import Entry, Journal
+from btcore.sampling import SampleCache
+
+START = 1_700_000_000_000_000
+"""Microseconds since 1970, at the beginning of an hour's fourteenth minute."""
+
+SECOND = 1_000_000
+METER = "312345"
+DECODERS = Decoders([Brultech()])
+
+
+def packet(serial: str = METER, secs: int = 0, energy: int = 0, *, flag: int = 0, used: int = 0) -> bytes:
+    """Make the packet of an ECM-1220 whose first channel has counted so many Ws, and its second so many."""
+    return pack("ecm1220bin", serial, {"secs": secs, "ch1_aws": energy, "ch2_aws": used, "flag": flag})
+
+
+def entry(at: float, serial: str = METER, *, secs: int | None = None, energy: int = 0, flag: int = 0) -> Entry:
+    """Make the entry of a packet that came in so many seconds after `START`; by its own count, 1000 s more."""
+    raw = packet(serial, round(at) + 1000 if secs is None else secs, energy, flag=flag)
+    return Entry(START + round(at * SECOND), "panel", serial, "ecm1220bin", raw)
+
+
+def reading(of: Entry) -> Reading:
+    """Make the reading of an entry."""
+    found = DECODERS.recall(of)
+    assert found is not None
+    return found
+
+
+def numbered(entries: Sequence[Entry]) -> list[Reading]:
+    """Make the readings of entries, in places from 1 on as in a journal."""
+    return [reading(attrs.evolve(one, seq=place)) for place, one in enumerate(entries, 1)]
+
+
+def wait_for(condition: Callable[[], object], what: str = "it", patience: float = 20.0) -> None:
+    """Wait until a condition holds; fail the test when it does not."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain for {what}"
+        time.sleep(0.002)
+
+
+@plugin(api=1)
+class Recorder:
+    """A sink that keeps what it took; `answer` may raise for a batch."""
+
+    answer: Callable[[Batch], object] = attrs.field(default=lambda _batch: None)
+    calls: list[Batch] = attrs.field(factory=list)
+    taken: list[Batch] = attrs.field(factory=list)
+    opened: list[Context] = attrs.field(factory=list)
+    closed: list[bool] = attrs.field(factory=list)
+
+    @hookimpl
+    def open(self, context: Context) -> None:
+        """Take note."""
+        self.opened.append(context)
+
+    @hookimpl
+    def close(self) -> None:
+        """Take note."""
+        self.closed.append(True)
+
+    @hookimpl
+    def process_batch(self, batch: Batch) -> None:
+        """Take it, if the answer does not raise."""
+        self.calls.append(batch)
+        self.answer(batch)
+        self.taken.append(batch)
+
+    @property
+    def places(self) -> list[int]:
+        """The places in the journal of the readings that were taken."""
+        return [reading.seq for batch in self.taken for reading in batch.readings]
+
+
+QUICK: dict[str, Any] = {"retry": 0.001, "retry_max": 0.01}
+
+
+@attrs.define
+class Delivering:
+    """A sink worker at work on a journal; it stops, and is waited for, at the end of the block."""
+
+    journal: Journal
+    instance: Any
+    name: str = "roof"
+    dry_run: bool = False
+    decoders: Decoders = DECODERS
+    settings: dict[str, Any] = attrs.field(factory=dict)
+    shown: list[str] = attrs.field(factory=list)
+    redact: Callable[[str], str] = str
+    stop: Event = attrs.field(factory=Event)
+    drain: Event = attrs.field(factory=Event)
+    worker: SinkWorker = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Make the worker."""
+        delivery = Delivery(**{**QUICK, **self.settings})
+        table = f"sink.{self.name}"
+        log = logging.getLogger(table)
+        self.worker = SinkWorker(
+            Sink(self.name, table, "recorder", self.instance, delivery),
+            self.journal,
+            self.decoders,
+            SampleCache(),
+            Context(table, log, polarity=delivery.polarity or "brultech", every=delivery.every, dry_run=self.dry_run),
+            stop=self.stop,
+            drain=self.drain,
+            redact=self.redact,
+            out=self.shown.append,
+        )
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        self.worker.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop, and wait for the end."""
+        self.stop.set()
+        self.journal.wake()
+        self.worker.thread.join(20)
+        assert not self.worker.thread.is_alive()
+
+    def finish(self) -> None:
+        """Let it deliver everything, and wait for its end."""
+        self.drain.set()
+        self.journal.wake()
+        self.worker.thread.join(20)
+        assert not self.worker.thread.is_alive()
+
+
+def golden(name: str) -> Path:
+    """Return the file of a recorded stream."""
+    return Path(__file__).parent / "golden" / "streams" / f"{name}.bin"
