@@ -1,0 +1,152 @@
+"""Logs: one line an event, and never a secret, however it is written."""
+
+import base64
+import html
+import io
+import json
+import logging
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from urllib.parse import quote, quote_plus, urlencode
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from btcore.logs import SHORTEST_SECRET, Redaction, set_up
+
+SECRET = 'p&ss "wörd/+=\\1'
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """Set up the program's log, with one secret; return where it goes."""
+    root = logging.getLogger()
+    before = (root.handlers[:], root.level, sys.excepthook, threading.excepthook)
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", out)
+    set_up(verbose=True, secrets=[SECRET, "abc"])
+    yield out
+    logging.captureWarnings(capture=False)
+    root.handlers[:], root.level, sys.excepthook, threading.excepthook = before
+
+
+def hidden(text: str) -> bool:
+    """Whether nothing of the secret is in a text: not even a part that says much."""
+    return not any(part in text for part in ("p&ss", "wörd", "rd/+=", "w%C3", "d%2F"))
+
+
+WAYS = {
+    "plain": SECRET,
+    "quoted": quote(SECRET),
+    "quoted whole": quote(SECRET, safe=""),
+    "a form": quote_plus(SECRET),
+    "an address": "https://service/?" + urlencode({"key": SECRET, "v": "1"}),
+    "repr": repr({"key": SECRET}),
+    "JSON": json.dumps({"key": SECRET}),
+    "XML": html.escape(SECRET),
+}
+
+
+@pytest.mark.parametrize("text", WAYS.values(), ids=WAYS)
+def test_no_way_of_writing_a_secret_shows_it(text: str) -> None:
+    """A secret is blanked out as it is, as in an address, in a form, in JSON, in XML, and as Python shows it."""
+    shown = Redaction("%(message)s", [SECRET]).redact(f"before {text} after")
+    assert ("***" in shown, hidden(shown)) == (True, True)
+    assert shown.startswith("before ")
+    assert shown.endswith(" after")
+
+
+@given(secret=st.text(min_size=SHORTEST_SECRET, max_size=40), before=st.text(max_size=20), after=st.text(max_size=5))
+def test_no_basic_authorization_shows_a_secret(secret: str, before: str, after: str) -> None:
+    """A password within base64, after any user's name, cannot be read from what is left."""
+    assume("*" not in secret)
+    token = base64.b64encode(f"{before}:{secret}{after}".encode()).decode()
+    shown = Redaction("%(message)s", [secret]).redact(f"Authorization: Basic {token}")
+    left = shown.removeprefix("Authorization: Basic ").split("***")
+    assert len(left) >= 2
+    # what is left tells no more than the two bytes that the secret's first and last share with others
+    assert sum(len(part) for part in left) * 6 // 8 <= len(f"{before}:{after}".encode()) + 4
+
+
+@given(st.lists(st.text(min_size=SHORTEST_SECRET, max_size=12), max_size=5), st.text(max_size=40))
+def test_texts_without_secrets_stay(secrets: list[str], text: str) -> None:
+    """Only what holds a secret is changed."""
+    form = Redaction("%(message)s", secrets)
+    assume(not any(way in text for way in form._secrets))
+    assert form.redact(text) == text
+
+
+def test_the_longest_secret_goes_first() -> None:
+    """A secret that is the beginning of another does not leave the other's end."""
+    assert Redaction("", ["secret", "secret-and-more"]).redact("secret-and-more, secret") == "***, ***"
+
+
+def test_very_short_secrets_are_left() -> None:
+    """A text of a few letters would blank out half of the log."""
+    assert Redaction("", ["abc"]).redact("abcd abc") == "abcd abc"
+
+
+def test_messages_arguments_and_tracebacks_show_none(log: io.StringIO) -> None:
+    """A secret is blanked out of the message, its arguments, an exception's text and its traceback."""
+
+    def fail() -> None:
+        raise ValueError(f"login with {SECRET} refused")
+
+    try:
+        fail()
+    except ValueError:
+        logging.getLogger("sink.roof").exception("key %s and %r", SECRET, SECRET)
+    assert (log.getvalue().count("***") >= 3, hidden(log.getvalue())) == (True, True)
+    assert "Traceback" in log.getvalue()
+
+
+def test_what_no_one_caught_shows_none(log: io.StringIO) -> None:
+    """An exception that ends a thread or the program, and a library's warning, go through the log too."""
+
+    def fail() -> None:
+        raise ValueError(f"key {SECRET}")
+
+    thread = threading.Thread(target=fail)
+    thread.start()
+    thread.join()
+    try:
+        fail()
+    except ValueError as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning(f"insecure {SECRET}", UserWarning, "file.py", 1)
+    assert (log.getvalue().count("***") >= 3, hidden(log.getvalue())) == (True, True)
+    assert log.getvalue().count("CRITICAL btcore: unexpected failure") == 2
+
+
+def test_a_message_that_does_not_fit_its_arguments_shows_none(log: io.StringIO) -> None:
+    """A plugin's wrong call is a line of the log as well, and not a dump of its arguments."""
+    logging.getLogger("sink.roof").info("%d watts", SECRET)
+    assert hidden(log.getvalue())
+    assert "sink.roof: %d watts (not formatted: TypeError)\n" in log.getvalue()
+
+
+def test_a_message_is_one_line(log: io.StringIO) -> None:
+    """What comes from outside can neither begin a line of its own nor steer a terminal."""
+    logging.getLogger("sink.roof").info("answered %s", "busy\r\n2026-01-01 INFO forged\x1b[2J\x9b1m\x00")
+    assert log.getvalue().count("\n") == 1
+    assert "sink.roof: answered busy 2026-01-01 INFO forged [2J 1m \n" in log.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("verbose", "quiet", "expected"), [(False, False, "iwe"), (False, True, "we"), (True, False, "diwe")]
+)
+def test_how_much_is_told(
+    *, monkeypatch: pytest.MonkeyPatch, log: io.StringIO, verbose: bool, quiet: bool, expected: str
+) -> None:
+    """By default the log has what matters; quiet only what is wrong, verbose everything."""
+    monkeypatch.setattr(sys, "stderr", log)
+    set_up(verbose=verbose, quiet=quiet)
+    tell = logging.getLogger("btcore.test")
+    for say, what in ((tell.debug, "d"), (tell.info, "i"), (tell.warning, "w"), (tell.error, "e")):
+        say(what)
+    assert "".join(line[-1] for line in log.getvalue().splitlines()) == expected
