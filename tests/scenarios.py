@@ -101,10 +101,22 @@ def names(service: str) -> list[str]:
     return sorted(path.stem for path in (GOLDEN / "services" / service).glob("*.json"))
 
 
-def inline(pairs: str) -> str:
-    """Write a map of btmon, `a,1,b,2`, as a table of TOML."""
+def inline(pairs: str, quote: str = '"') -> str:
+    """Write a map of btmon, `a,1,b,2`, as a table of TOML; its values are texts, or numbers with `quote` empty."""
     items = pairs.split(",")
-    return "{ " + ", ".join(f'"{key}" = "{value}"' for key, value in zip(items[::2], items[1::2], strict=True)) + " }"
+    inside = (f'"{key}" = {quote}{value}{quote}' for key, value in zip(items[::2], items[1::2], strict=True))
+    return "{ " + ", ".join(inside) + " }"
+
+
+def described(triples: str) -> str:
+    """Write a map of btmon with descriptions and types, `a,kitchen,2,b,,`, as a table of tables of TOML."""
+    items = triples.split(",")
+    entries = []
+    for key, description, number in zip(items[::3], items[1::3], items[2::3], strict=False):
+        told = [f"description = {json.dumps(description)}"] if description else []
+        told += [f"type = {number}"] if number else []
+        entries.append(f'"{key}" = {{ {", ".join(told)} }}')
+    return f"{{ {', '.join(entries)} }}"
 
 
 def run(plugin: object, batches: Iterable[Batch], context: Context | None = None) -> None:

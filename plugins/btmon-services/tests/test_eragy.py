@@ -1,0 +1,135 @@
+"""Eragy: what is sent has the form of what btmon sent, with the energy that the format is made for."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from scenarios import names, run, scenario
+from servers.recorder import Recorder, Reply, Request
+from uploads import configured, deliver, made
+
+from btcore import Reading, Reject, Retry, Stop
+from btcore.errors import ConfigurationError
+
+pytestmark = pytest.mark.servers
+
+SENT = tuple(f"{stream}_steady.typical" for stream in ("ecm1220bin", "ecm1240bin", "gem48ptbin"))
+TAKEN = Reply(200, "<xml>0</xml>")
+
+
+def table(url: str, options: Mapping[str, str]) -> str:
+    """Return the table of a sink with btmon's options."""
+    address = options["eg_url"].replace("http://{server}", url)
+    return (
+        f'[sink.eragy]\nurl = "{address}"\ntoken = "{options["eg_token"]}"\ngateway_id = "{options["eg_gateway_id"]}"\n'
+    )
+
+
+def values(request: Request) -> dict[tuple[str, int], float]:
+    """Return each number by the id of its MTU and its time."""
+    return {
+        (unit.get("ID", ""), int(one.get("timestamp", ""))): float(one.get("watts", ""))
+        for unit in request.xml.iter("MTU")
+        for one in unit.iter("cumulative")
+    }
+
+
+def net(readings: list[Reading], label: str) -> dict[int, float]:
+    """Return a channel's net energy in Wh by time, in btmon's sign, from the packets."""
+    both = [(int(one.timestamp), one.get(f"{label}_aws") or 0, one.get(f"{label}_pws") or 0) for one in readings]
+    return {time: round((2 * pws - aws) / 3600, 4) for time, aws, pws in both}
+
+
+@pytest.mark.parametrize("name", SENT)
+def test_eragy_gets_the_channels_and_times_that_btmon_sent(server: Recorder, tmp_path: Path, name: str) -> None:
+    """Method, path, content type, gateway, token, ids and times are the same, request for request."""
+    server.answer = TAKEN
+    golden = scenario("eragy", name)
+    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    ours, btmon = (
+        [(r.method, r.path, r.headers["content-type"], r.xml.tag, r.xml.attrib, sorted(values(r))) for r in requests]
+        for requests in (server.requests, golden.requests)
+    )
+    assert ours == btmon
+
+
+@pytest.mark.parametrize("name", SENT)
+def test_watts_are_cumulative_watt_hours(server: Recorder, tmp_path: Path, name: str) -> None:
+    """QUIRKS E11: btmon sent power in an element called cumulative; the format means the counter, in Wh."""
+    server.answer = TAKEN
+    golden = scenario("eragy", name)
+    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    unit = f"XXX{golden.readings[0].serial[-3:]}_ch2"
+    sent = {
+        time: value for request in server.requests for (name, time), value in values(request).items() if name == unit
+    }
+    assert sent == net(golden.readings[1:], "ch2")
+
+
+def test_a_channel_is_one_mtu_with_all_its_times(server: Recorder, tmp_path: Path) -> None:
+    """Deviation: btmon wrote an MTU for each number; the format has one with a type, and its times in order."""
+    server.answer = TAKEN
+    golden = scenario("eragy", SENT[1])
+    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    units = list(server.requests[0].xml.iter("MTU"))
+    assert [unit.get("ID") for unit in units] == [
+        f"XXX345_{name}" for name in ("ch1", "ch2", *map("aux{}".format, range(1, 6)))
+    ]
+    assert {unit.get("type") for unit in units} == {"0"}
+    assert [int(one.get("timestamp", "")) for one in units[0]] == [1_700_000_010 + 10 * place for place in range(4)]
+
+
+def test_what_is_missing_is_named_all_at_once(tmp_path: Path) -> None:
+    """Golden `missing_options`: as btmon did, gateway and token are both named."""
+    assert "No gateway ID" in scenario("eragy", "ecm1240bin_steady.missing_options").refusal
+    with pytest.raises(ConfigurationError) as error:
+        configured(tmp_path, "[sink.eragy]\n")
+    assert [problem.key for problem in error.value.problems] == ["gateway_id", "token"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (Reply(200, "<xml>1</xml>"), Retry),
+        (Reply(200, ""), Retry),
+        (Reply(200, "<html>maintenance</html>"), Retry),
+        (Reply(500), Retry),
+        (Reply(301, headers={"Location": "https://example.com/"}), Retry),
+        (Reply(400), Reject),
+        (Reply(401), Stop),
+        (Reply(404), Stop),
+    ],
+)
+def test_an_answer_that_is_no_success_is_understood(
+    server: Recorder, tmp_path: Path, reply: Reply, error: type[Exception]
+) -> None:
+    """Success is `<xml>0</xml>`, and nothing else."""
+    server.answer = reply
+    golden = scenario("eragy", SENT[0])
+    with pytest.raises(error):
+        run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+
+
+@pytest.mark.parametrize("reply", [TAKEN, Reply(200, "<xml> 0 </xml>\n"), Reply(204)])
+def test_success_is_understood(server: Recorder, tmp_path: Path, reply: Reply) -> None:
+    """Neither blanks nor an answer without a body by its code make a failure of it."""
+    server.answer = reply
+    golden = scenario("eragy", SENT[0])
+    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    assert len(server.requests) == len(golden.requests)
+
+
+def test_a_week_s_readings_go_in_requests_of_a_hundred(server: Recorder, tmp_path: Path) -> None:
+    """After an outage a request never has more than a hundred readings, and every reading comes once, in order."""
+    server.answer = TAKEN
+    golden = scenario("eragy", SENT[1])
+    deliver(configured(tmp_path, table(server.url, golden.options)), made(7 * 86_400, every=60), tmp_path)
+    sent = [[time for unit, time in values(request) if unit == "XXX345_ch1"] for request in server.requests]
+    times = [time for some in sent for time in some]
+    assert (len(times), times, max(map(len, sent))) == (10_080, sorted(set(times)), 100)
+
+
+def test_every_recording_is_looked_at() -> None:
+    """No scenario is forgotten: those of failures are in `test_services_fail.py`, `skip_upload` is a dry run."""
+    elsewhere = ("error_body", "http_500", "refused", "skip_upload", "missing_options")
+    assert {name for name in names("eragy") if not name.endswith(elsewhere)} == set(SENT)
