@@ -123,6 +123,8 @@ def site(server: PVOutputServer, port: int = 0) -> str:
 
 def startup(folder: Path, site: str) -> float:
     """Return how many seconds the program takes until it listens."""
+    folder.mkdir()
+    (folder / "capture.json").touch()
     begin = time.monotonic()
     with Btcore(folder, site) as btcore:
         btcore.port()
@@ -143,10 +145,9 @@ def test_kill_at_any_moment(tmp_path: Path, server: PVOutputServer, chance: rand
     length = KILLS * NEW // len(HOUSE)
     start = int(time.time()) // SLOT * SLOT - length * EVERY
     capture = [capture_line(counted) for counted in live(start, EVERY, length)]
-    (tmp_path / "capture.json").touch()
     port = free_port()
     with playing(port):
-        longest = startup(tmp_path, site(server, port)) + WORK
+        longest = startup(tmp_path / "another", site(server, port)) + WORK
         for run in range(KILLS):
             (tmp_path / "capture.json").write_text("".join(capture[max(run - AGAIN, 0) * NEW : (run + 1) * NEW]))
             killed(tmp_path, site(server, port), chance.uniform(0, longest))
