@@ -74,10 +74,10 @@ class Scenario:
             samples = {seq: _with_btmon_s_watts(sample) for seq, sample in samples.items()}
         return [
             Batch(
-                tuple(readings[place] for place in each["inserted"]),
-                tuple(samples[place + 1] for place in each["inserted"] if place + 1 in samples),
+                tuple(readings[place] for place in places),
+                tuple(samples[place + 1] for place in places if place + 1 in samples),
             )
-            for each in self.data["passes"]
+            for places in map(_inserted, self.data["passes"])
         ]
 
     def _readings(self) -> Iterator[Reading]:
@@ -151,6 +151,11 @@ def parts(batch: Batch, delivery: Delivery) -> Iterator[Batch]:
 def make_context(name: str = "sink.test", *, dry_run: bool = False, **channels: str) -> Context:
     """Make what a plugin is told when it is opened."""
     return Context(name, logging.getLogger(name), channels=channels, polarity="btmon", dry_run=dry_run)
+
+
+def _inserted(each: Mapping[str, Any]) -> list[int]:
+    """Return the places of a pass's packets; where btmon was called for each reading, of those."""
+    return each.get("inserted") or [place for batch in each["batches"] for place in batch["readings"]]
 
 
 def _recorded(sent: Mapping[str, Any]) -> Request:

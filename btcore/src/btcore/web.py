@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import attrs
 import requests
-from requests.auth import AuthBase
+from requests.auth import AuthBase, HTTPBasicAuth
 
 from btcore.errors import Reject, Retry, Stop
 from btcore.settings import Secret
@@ -134,6 +134,8 @@ class Client:
         """Send one request; return the answer, whatever its code. Raises Retry when none came in time."""
         host = urlsplit(url).netloc.rpartition("@")[2]
         body = data.encode() if isinstance(data, str) else data
+        # left to itself, requests takes Latin-1, which lacks many letters
+        credentials = HTTPBasicAuth(*(text.encode() for text in auth)) if isinstance(auth, tuple) else auth
         # "from None": what requests raises holds the request, with the key in it
         try:
             with self._session.request(
@@ -143,7 +145,7 @@ class Client:
                 json=json,
                 params=params,
                 headers=headers,
-                auth=auth,
+                auth=credentials,
                 timeout=self._timeout,
                 allow_redirects=False,
                 stream=True,

@@ -5,7 +5,6 @@ Facts: https://www.mathworks.com/help/thingspeak/rest-api.html (write data, bulk
 
 import re
 from collections.abc import Iterator
-from http import HTTPStatus
 
 from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Reject, Retry, Sample, Secret, plugin, setting
 from btcore.web import Meaning, Verdict, told
@@ -21,8 +20,8 @@ FIELDS = 8
 MOST_TRIES = 6
 """Times that an entry is sent, with growing pauses, before it is given up: some 15 minutes."""
 
-UNCLEAR = (Meaning(HTTPStatus.OK, "^0$", Verdict.LATER), Meaning(HTTPStatus.CONFLICT, "", Verdict.LATER))
-"""Answers that may be for coming too soon after the last entry, or for a time that has an entry already."""
+UNCLEAR = Meaning(200, "^0$", Verdict.LATER)
+"""The answer to an entry that comes too soon after the last one, or for a second that has an entry already."""
 
 
 @plugin(api=1, delivery=Delivery(every=Duration(60), batch_size=1, pause=Duration(PAUSE)))
@@ -34,6 +33,7 @@ class ThingSpeak(Service):
     replies = (
         Meaning(402, "", Verdict.LATER, "the account has used up its messages", after=3600.0),
         Meaning(405, "", Verdict.STOP, "check `url`"),
+        Meaning(409, "", Verdict.REJECTED),
         Meaning(421, "", Verdict.REJECTED),
         Meaning(429, "", Verdict.LATER, after=PAUSE),
     )
@@ -83,13 +83,13 @@ class ThingSpeak(Service):
     def send(self, request: Request) -> None:
         """Send one request; what is refused without a clear reason is given up after a while."""
         answer = self.ask(request)
-        if not any(meaning.fits(answer) for meaning in UNCLEAR):
+        if not UNCLEAR.fits(answer):
             self.judge(answer)
             self._tries = 0
             return
         self._tries = 1 if request != self._unclear else self._tries + 1
         self._unclear = request
-        why = f"{told(answer, self.title)}: too soon after the last one, or there is an entry of this second already"
+        why = f"{told(answer, self.title)}: too soon after the last entry, or there is one of this second already"
         if self._tries == MOST_TRIES:
             raise Reject(why)
         raise Retry(why, after=PAUSE * 2 ** (self._tries - 1))

@@ -1,0 +1,217 @@
+"""emoncms: what it has to store is what btmon sent, in bulk; its answers, HTTP 200 or not, are understood.
+
+`Emoncms` answers as a real emoncms was seen to. It is no emoncms: that runs on PHP, and is in no package repository.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import attrs
+import pytest
+from scenarios import preview, run, scenario
+from servers.recorder import Recorder, Reply, Request
+from uploads import configured, deliver, made
+
+from btcore import Reject, Retry, Stop
+from btcore.errors import ConfigurationError
+
+pytestmark = pytest.mark.servers
+
+TYPICAL = "ecm1240bin_steady.typical"
+KEY = "abcdef0123456789"
+Input = tuple[int, str, str, float]
+"""Time, node, name and value."""
+
+
+@attrs.define
+class Emoncms:
+    """An account of emoncms: what its inputs were set to, in order."""
+
+    key: str = KEY
+    read_key: str = "9876543210fedcba"
+    inputs: list[Input] = attrs.field(factory=list)
+
+    def __call__(self, request: Request) -> Reply:
+        """Answer a request."""
+        key = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if key in ("", self.read_key):
+            return Reply(200, "")
+        if key != self.key:
+            return Reply(401, "Invalid API key")
+        if request.path != "/emoncms/input/bulk":
+            return Reply(404, "Not found")
+        try:
+            rows = json.loads(request.form["data"])
+        except ValueError:
+            return Reply(200, '{"success": false, "message": "Format error, json string supplied is not valid"}')
+        self.inputs += [one for row in rows for one in _stored(row, int(time.time()) - int(request.form["sentat"]))]
+        return Reply(200, "ok")
+
+
+def _stored(row: list[object], ahead: int) -> Iterator[Input]:
+    at, node, *tables = row
+    for found in tables:
+        assert isinstance(at, int)
+        assert isinstance(found, dict)
+        name, value = next(iter(found.items()))  # whatever else is in it is not looked at
+        yield at + ahead, str(node), name, float(value or 0)
+
+
+@pytest.fixture
+def server() -> Iterator[Recorder]:
+    """Run an emoncms that says ok."""
+    with Recorder(Reply(200, "ok")) as running:
+        yield running
+
+
+def table(url: str, options: Mapping[str, str], more: str = "") -> str:
+    """Return the table of a sink with btmon's options."""
+    node = f'node = "{options["oem_node"]}"\n' if "oem_node" in options else ""
+    return f'[sink.emoncms]\nurl = "{url}/emoncms"\ntoken = "{options["oem_token"]}"\n{node}{more}'
+
+
+def posted(request: Request) -> Iterator[Input]:
+    """Yield what btmon's request, whose "JSON" has no quotes, tells emoncms."""
+    query = dict(request.query)
+    for pair in query["json"].strip("{}").split(","):
+        name, value = pair.split(":")
+        yield int(query["time"]), query["node"], name, float(value)
+
+
+@pytest.mark.parametrize(
+    "name", [TYPICAL, "ecm1240bin_steady.node", "gem48ptbin_steady.typical", "gem48ptbin_steady.include_current"]
+)
+def test_emoncms_stores_what_btmon_sent(server: Recorder, tmp_path: Path, name: str) -> None:
+    """Times, node, names, values and their order are the same; here in one request a pass, not one a reading."""
+    golden = scenario("oem", name)
+    server.answer = account = Emoncms()
+    more = f"include_current = {str(golden.data['include_current']).lower()}\n"
+    run(configured(tmp_path, table(server.url, golden.options, more)).instance, golden.batches(numbers_of_btmon=True))
+    assert account.inputs == [one for request in golden.requests for one in posted(request)]
+    assert len(server.requests) == len(golden.passes)
+
+
+def test_amperes_of_an_ecm_are_sent_when_asked_for(server: Recorder, tmp_path: Path) -> None:
+    """QUIRKS E12: with btmon the switch did nothing for an ECM; all else is the same."""
+    golden = scenario("oem", "ecm1240bin_steady.include_current")
+    server.answer = account = Emoncms()
+    sink = configured(tmp_path, table(server.url, golden.options, "include_current = true\n"))
+    run(sink.instance, golden.batches(numbers_of_btmon=True))
+    expected = [one for request in golden.requests for one in posted(request)]
+    more = [one for one in account.inputs if one not in expected]
+    assert {name for _, _, name, _ in more} == {"XXX345_ch1_a", "XXX345_ch2_a"}
+    assert [one for one in account.inputs if one not in more] == expected
+
+
+def test_what_is_not_known_is_left_out(server: Recorder, tmp_path: Path) -> None:
+    """QUIRKS B1: emoncms stores a null as 0, and btmon sent 0 degrees for a sensor that is not there."""
+    golden = scenario("oem", "gem48ptbin_steady.typical")
+    server.answer = account = Emoncms()
+    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    missing = {name for _, _, name, _ in map(tuple, (one for r in golden.requests for one in posted(r)))} - {
+        name for _, _, name, _ in account.inputs
+    }
+    assert missing == {"XXX234_t3"}
+
+
+def test_the_key_is_a_header_and_the_rest_a_form(server: Recorder, tmp_path: Path) -> None:
+    """QUIRKS E7, E8: btmon had the key, and braces as they are, in the address, and posted nothing."""
+    golden = scenario("oem", TYPICAL)
+    server.answer = Emoncms()
+    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    first = server.requests[0]
+    assert (first.method, first.query, first.headers["authorization"]) == ("POST", (), f"Bearer {KEY}")
+    assert first.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert sorted(first.form) == ["data", "sentat"]
+    assert KEY not in first.text
+
+
+@pytest.mark.parametrize("page", ["", "/", "/input/post.json", "/input/post", "/input/bulk.json"])
+def test_the_address_of_btmon_s_page_is_understood(server: Recorder, tmp_path: Path, page: str) -> None:
+    """`oem_url` named one page: a configuration that was taken over reaches the bulk page beside it."""
+    golden = scenario("oem", TYPICAL)
+    configuration = table(server.url, golden.options).replace("/emoncms", f"/emoncms{page}")
+    run(configured(tmp_path, configuration).instance, golden.batches())
+    assert {request.path for request in server.requests} == {"/emoncms/input/bulk"}
+
+
+@pytest.mark.parametrize("reply", [Reply(200, "ok"), Reply(200, '"ok"\n'), Reply(200, '{"success": true}')])
+def test_every_success_is_understood(server: Recorder, tmp_path: Path, reply: Reply) -> None:
+    """Text or JSON, as different versions of emoncms answer."""
+    golden = scenario("oem", TYPICAL)
+    server.answer = reply
+    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    assert len(server.requests) == len(golden.passes)
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "words"),
+    [
+        (Reply(200, ""), Stop, "write key"),
+        (Reply(200, "Invalid API key"), Stop, "write key"),
+        (Reply(401, "Invalid API key"), Stop, "check the key"),
+        (Reply(200, '{"success": false, "message": "Format error, json value is not numeric"}'), Reject, "not numeric"),
+        (Reply(200, "Format error, json string supplied is not valid"), Reject, "not valid"),
+        (Reply(200, "<br />\n<b>Fatal error</b>: Uncaught mysqli_sql_exception"), Retry, "is `url` right?"),
+        (Reply(500, "Database error"), Retry, "Database error"),
+        (Reply(503, ""), Retry, "503"),
+    ],
+)
+def test_every_failure_is_understood(
+    server: Recorder, tmp_path: Path, reply: Reply, error: type[Exception], words: str
+) -> None:
+    """HTTP 200 may be an error: bad data, a missing or read-only key (nothing at all), a page of PHP's."""
+    golden = scenario("oem", TYPICAL)
+    server.answer = reply
+    with pytest.raises(error, match=words):
+        run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+
+
+@pytest.mark.parametrize("node", ["", "a node with too long a name", "a[b]"])
+def test_a_node_that_emoncms_would_change_is_refused(tmp_path: Path, node: str) -> None:
+    """emoncms.org keeps 16 characters, and no others than letters, digits, blanks and _ . -."""
+    with pytest.raises(ConfigurationError) as error:
+        configured(tmp_path, f'[sink.emoncms]\ntoken = "{KEY}"\nnode = "{node}"\n')
+    assert [problem.key for problem in error.value.problems] == ["node"]
+
+
+def test_two_meters_whose_numbers_end_alike_stop_the_sink(server: Recorder, tmp_path: Path) -> None:
+    """QUIRKS E5: 312345 and 413345 were both XXX345; with full_serials each has its own inputs."""
+    server.answer = account = Emoncms()
+    both = [*made(60, serial="312345"), *made(60, serial="413345")]
+    options = {"oem_token": KEY}
+    worker = deliver(configured(tmp_path, table(server.url, options)), both, tmp_path)
+    assert worker.parked == ("meters 312345 and 413345 would both be XXX345 there: set full_serials = true")
+    deliver(configured(tmp_path, table(server.url, options, "full_serials = true\n")), [], tmp_path)
+    assert {name for _, _, name, _ in account.inputs if "volts" in name} == {"312345_volts", "413345_volts"}
+
+
+@pytest.mark.parametrize("failure", [Reply(500), Reply(200, "<b>Fatal error</b>"), Reply(wire="reset")])
+def test_after_an_outage_every_reading_arrives_once_and_oldest_first(
+    server: Recorder, tmp_path: Path, failure: Reply
+) -> None:
+    """emoncms.org takes nothing behind what it has."""
+    server.answer = account = Emoncms()
+    server.fail(*[failure] * 5)
+    sink = configured(tmp_path, table(server.url, {"oem_token": KEY}))
+    worker = deliver(sink, made(7 * 86_400, every=1800), tmp_path)
+    times = [at for at, _, name, _ in account.inputs if name == "XXX345_ch1_w"]
+    assert (worker.parked, worker.aside, len(times)) == ("", 0, 336)
+    assert times == sorted(set(times))
+
+
+def test_a_clock_that_is_wrong_is_allowed_for(server: Recorder, tmp_path: Path) -> None:
+    """Each request says when it was sent, by the clock that the readings have."""
+    run(configured(tmp_path, table(server.url, {"oem_token": KEY})).instance, scenario("oem", TYPICAL).batches())
+    assert abs(int(server.requests[0].form["sentat"]) - time.time()) < 60
+
+
+def test_a_dry_run_shows_the_readings_and_no_key(server: Recorder, tmp_path: Path) -> None:
+    """One line for each request."""
+    golden = scenario("oem", TYPICAL)
+    lines = preview(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    start = f'POST {server.url}/emoncms/input/bulk data=[[1700000010,"1",{{"XXX345_volts":120.9}},{{"XXX345_ch1_w":'
+    assert [line.startswith(start) for line in lines] == [True, False]
+    assert [line for line in lines if KEY in line] == []

@@ -1,0 +1,125 @@
+"""Wattvision: power and energy of one channel, one reading a request."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scenarios import preview, run, scenario
+from servers.recorder import Recorder, Reply, Request
+from uploads import START, Clock, configured, deliver, entries, made
+
+from btcore import Reject, Retry, Stop
+from btcore.errors import ConfigurationError
+
+pytestmark = pytest.mark.servers
+
+TYPICAL = "ecm1240bin_steady.typical"
+KEY = "APIKEY"
+
+
+def table(url: str, options: Mapping[str, str], more: str = "") -> str:
+    """Return the table of a sink with btmon's options."""
+    names = {"api_id": "wv_api_id", "api_key": "wv_api_key", "sensor_id": "wv_sensor_id", "channel": "wv_channel"}
+    lines = "".join(f'{ours} = "{options[name]}"\n' for ours, name in names.items())
+    return f'[sink.wattvision]\nurl = "{url}/api/v0.2/elec"\n{lines}{more}'
+
+
+def as_documented(request: Request) -> dict[str, Any]:
+    """Return a reading of btmon's with a time as Wattvision documents it: without Z."""
+    reading: dict[str, Any] = request.json
+    return {**reading, "time": reading["time"].rstrip("Z")}
+
+
+@pytest.mark.parametrize("name", [TYPICAL, "gem48ptbin_steady.typical"])
+def test_wattvision_gets_btmon_s_readings_and_energy_as_documented(server: Recorder, tmp_path: Path, name: str) -> None:
+    """The same requests, and in each the cumulative watt-hours that the service asks for; times have no Z."""
+    golden = scenario("wattvision", name)
+    batches = golden.batches(numbers_of_btmon=True)
+    run(configured(tmp_path, table(server.url, golden.options)).instance, batches)
+    energies = [
+        sample.get(golden.options["wv_channel"].split("_")[1] + "_wh") for batch in batches for sample in batch.samples
+    ]
+    assert [r.json for r in server.requests] == [
+        {**as_documented(request), "watthours": energy}
+        for request, energy in zip(golden.requests, energies, strict=True)
+    ]
+    assert {(r.method, r.path) for r in server.requests} == {(r.method, r.path) for r in golden.requests}
+    # QUIRKS E8: btmon declared its JSON a form
+    assert {r.headers["content-type"] for r in server.requests} == {"application/json"}
+
+
+def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_path: Path) -> None:
+    """QUIRKS A1, seen on the second channel of the ECM."""
+    golden = scenario("wattvision", TYPICAL)
+    options = {**golden.options, "wv_channel": "312345_ch2"}
+    run(configured(tmp_path, table(server.url, options)).instance, golden.batches())
+    assert [round(request.json["watts"], 2) for request in server.requests[2:4]] == [970.22, -1746.55]
+
+
+def test_a_channel_of_no_certain_meter_is_refused(tmp_path: Path) -> None:
+    """Golden `bad_channel`: two meters would take turns in one sensor."""
+    golden = scenario("wattvision", "ecm1240bin_steady.bad_channel")
+    with pytest.raises(ConfigurationError) as error:
+        configured(tmp_path, table("http://127.0.0.1", golden.options))
+    assert [(p.key, p.message) for p in error.value.problems] == [
+        ("channel", "say of which meter: expected SERIAL_ch1")
+    ]
+
+
+def test_a_channel_that_the_meter_has_not_is_told_once(
+    server: Recorder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Golden `unknown_channel`: btmon raised KeyError in every pass."""
+    golden = scenario("wattvision", "ecm1240bin_steady.unknown_channel")
+    worker = deliver(configured(tmp_path, table(server.url, golden.options)), entries(golden), tmp_path)
+    told = [text for text in caplog.messages if "ch9" in text]
+    assert (server.requests, worker.parked, told) == ([], "", ["meter 312345 has no ch9: nothing of it is sent"])
+
+
+def test_after_a_restart_of_the_meter_energy_goes_without_power(server: Recorder, tmp_path: Path) -> None:
+    """Power over that interval is not known, the counter is."""
+    before, since = made(3600, every=1800), list(made(30, every=30, start=START + 3660))[1:]
+    options = scenario("wattvision", TYPICAL).options
+    sink = configured(tmp_path, table(server.url, options, "every = 0\n"))
+    deliver(sink, [*before, *since], tmp_path)
+    assert ["watts" in request.json for request in server.requests] == [True, True, False]
+    assert all("watthours" in request.json for request in server.requests)
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [(Reply(400, "bad request"), Reject), (Reply(401), Stop), (Reply(500), Retry), (Reply(429), Retry)],
+)
+def test_its_answers_are_understood(server: Recorder, tmp_path: Path, reply: Reply, error: type[Exception]) -> None:
+    """200 is success, whatever the body; 400 is a reading that it does not take."""
+    golden = scenario("wattvision", TYPICAL)
+    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    server.answer = reply
+    with pytest.raises(error):
+        run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+
+
+def test_a_week_s_outage_is_made_up_for_at_the_service_s_pace(server: Recorder, tmp_path: Path) -> None:
+    """One reading a request, 15 s apart, each once, in order; a failure in between sends nothing twice."""
+    golden = scenario("wattvision", TYPICAL)
+    server.fail(Reply(500), Reply(200), Reply(wire="reset"), Reply(200), Reply(503, "", {"Retry-After": "600"}))
+    clock = Clock()
+    sink = configured(tmp_path, table(server.url, golden.options))
+    worker = deliver(sink, made(7 * 86_400, every=600), tmp_path, clock)
+    times = [request.json["time"] for request in server.taken]
+    energies = [request.json["watthours"] for request in server.taken]
+    assert (worker.parked, len(times), times) == ("", 1008, sorted(set(times)))
+    assert energies == sorted(energies, reverse=True)  # btmon's sign: QUIRKS A2
+    assert clock.now >= 15 * 1007 + 600
+
+
+def test_a_dry_run_shows_the_readings_and_no_key(server: Recorder, tmp_path: Path) -> None:
+    """One line for each reading."""
+    golden = scenario("wattvision", TYPICAL)
+    lines = preview(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    assert lines[0] == (
+        f'POST {server.url}/api/v0.2/elec {{"sensor_id": "4321", "api_id": "APIID", "api_key": "***",'
+        ' "time": "2023-11-14T22:13:30", "watts": -1536.4, "watthours": -420727.23861111107}'
+    )
+    assert (len(lines), [line for line in lines if KEY in line]) == (7, [])
