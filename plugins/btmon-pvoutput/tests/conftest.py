@@ -70,7 +70,7 @@ def make_sink(clock: Clock) -> Iterator[MakeSink]:
 MakeSample = Callable[..., Sample]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_sample() -> MakeSample:
     """Make a sample of a meter that ends at `end` (seconds since 1970), with these calculated and measured numbers."""
 

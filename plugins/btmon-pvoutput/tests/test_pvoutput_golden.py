@@ -40,7 +40,7 @@ class Golden:
         return (GOLDEN / "values" / f"{stream}.default.json").read_text()
 
     def settings(self, server: PVOutputServer) -> dict[str, Any]:
-        """Return btmon's options as settings of the sink; its polarity was btmon's."""
+        """Return btmon's options as settings of the sink; its polarity and directions were btmon's."""
         refs = {name: _ref(self.options.get(f"pvo_{name}_channel", "")) for name in ("generation", "consumption")}
         return refs | {
             "temperature": _ref(self.options.get("pvo_temperature_channel", "")),
@@ -49,6 +49,8 @@ class Golden:
             "url": self.options["pvo_url"].replace("http://{server}", server.url),
             "zone": self.scenario["tz"],
             "polarity": "btmon",
+            "generation_direction": "export",
+            "consumption_direction": "import",
         }
 
     def batch(self, which: int) -> Batch:

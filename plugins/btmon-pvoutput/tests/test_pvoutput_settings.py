@@ -1,5 +1,6 @@
 """The settings: what is refused, what addresses may look like, what the sample shows, and what fits no meter."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,9 @@ import pytest
 import tomli
 
 from btcore import API, Batch, ChannelRef, Duration, Sample, Secret, Stop
+from btcore.cli.init import site_text
+from btcore.configuration import load_site
+from btcore.discovery import installed
 from btmon_pvoutput import address
 from btmon_pvoutput.sink import PVOutput
 
@@ -51,12 +55,13 @@ def test_good_settings_have_no_problem() -> None:
         ({"api_key": Secret("schlüssel")}, "api_key: expected a key"),
         ({"system_id": "roof"}, "system_id: expected the system's number"),
         ({"system_id": "१२"}, "system_id: expected the system's number"),
-        ({"url": "pvoutput.org"}, "url: expected an address such as https://pvoutput.org/service/r2/"),
+        ({"url": "pvoutput.org"}, "url: expected an address such as https://"),
         ({"url": "ftp://pvoutput.org"}, "url: expected an address"),
         ({"url": "http://[::1"}, "url: expected an address"),
         ({"url": "http://host:99999"}, "url: expected an address"),
         ({"url": "https://me:secret@host/"}, "url: expected an address without a name and password"),
         ({"url": "http://pvoutput.org/service/r2/addstatus.jsp"}, "url: write https"),
+        ({"url": "http://api.pvoutput.org"}, "url: write https"),
     ],
 )
 def test_a_mistake_is_told_with_its_key_and_what_was_expected(settings: dict[str, Any], expected: str) -> None:
@@ -113,11 +118,11 @@ def test_closing_what_was_never_opened_is_no_error() -> None:
 
 
 def test_the_plugin_states_its_interface_and_the_service_s_limits() -> None:
-    """The defaults keep within what PVOutput allows everybody."""
+    """The defaults keep within what PVOutput allows everybody; how old a status may be is left to it to say."""
     delivery = PVOutput.delivery  # type: ignore[attr-defined]
     assert PVOutput.btcore_api == API  # type: ignore[attr-defined]
     assert (delivery.every, delivery.batch_size, delivery.calls_per_hour) == (300, 30, 60)
-    assert delivery.backlog_age == 14 * 86_400
+    assert delivery.backlog_age == 0
 
 
 def test_the_service_is_spoken_to_over_https_unless_told_otherwise() -> None:
@@ -125,15 +130,43 @@ def test_the_service_is_spoken_to_over_https_unless_told_otherwise() -> None:
     assert PVOutput(api_key=Secret("k"), system_id="1").url.startswith("https://")
 
 
-def test_the_sample_is_valid_and_the_readme_shows_it() -> None:
-    """Every key of the sample is a setting of the sink or of its delivery."""
+SOURCE = '[source.panel]\nuse = "file"\npath = "capture"\n'
+
+
+def loaded(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> PVOutput:
+    """Load a configuration that has this sink alone, with its key where it looks for it."""
+    monkeypatch.setenv("PVO_KEY", "k3y")
+    (folder / "site.toml").write_text(text)
+    (sink,) = load_site(folder / "site.toml").sinks
+    assert isinstance(sink.instance, PVOutput)
+    return sink.instance
+
+
+def test_the_sample_loads_and_the_readme_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the README tells to write has no mistake."""
     sample = (HERE / "sample.toml").read_text()
     assert sample in (HERE / "README.md").read_text()
-    (table,) = tomli.loads(sample.replace("\n# ", "\n"))["sink"].values()
+    sink = loaded(tmp_path, SOURCE + sample, monkeypatch)
+    assert (str(sink.generation), str(sink.consumption)) == ("399999_ch1", "399999_ch2")
+
+
+def test_what_the_sample_has_switched_off_are_settings_too() -> None:
+    """Every key of the sample is a setting of the sink or of its delivery."""
+    (table,) = tomli.loads((HERE / "sample.toml").read_text().replace("\n# ", "\n"))["sink"].values()
     delivery = PVOutput.delivery  # type: ignore[attr-defined]
     settings: Any = PVOutput
     known = {"use", *attrs.fields_dict(settings), *attrs.fields_dict(type(delivery))}
     assert set(table) - known == set()
+
+
+def test_what_init_writes_has_no_mistake_with_everything_switched_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever takes away the # of every setting has a sink that works: with a channel to send."""
+    among = {name: found for name, found in installed().items() if name in ("pvoutput", "file", "brultech")}
+    text = re.sub(r"(?m)^#(?=\S)", "", site_text(["pvoutput", "file"], among))
+    sink = loaded(tmp_path, text, monkeypatch)
+    assert (str(sink.generation), sink.generation_direction) == ("399999_ch1", "auto")
 
 
 def test_listing_the_plugin_imports_no_http_library() -> None:
@@ -159,14 +192,14 @@ def test_a_channel_that_the_meter_has_not_is_told_once(
     ]
 
 
-def test_a_direction_in_which_nothing_ever_flowed_is_told_once(
+def test_a_fixed_direction_in_which_nothing_ever_flowed_is_told_once(
     make_sink: MakeSink, make_sample: MakeSample, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The commonest trouble: generation stays 0, as the clamp is turned or the meter does not tell directions apart."""
+    """Generation would stay 0, as the clamp is turned or the meter does not tell directions apart."""
     sample = make_sample(ch2_pwh=4_000_000.0, ch2_nwh=0.0, ch2_pw=1500.0, ch2_nw=0.0)
-    (doubt,) = doubts(make_sink(), caplog, sample)
+    (doubt,) = doubts(make_sink(generation_direction="export"), caplog, sample)
     assert doubt.startswith('generation: meter 01000010 has never counted anything as "export" on ch2')
-    assert doubt.endswith('set generation_direction = "import"')
+    assert doubt.endswith("leave out generation_direction")
 
 
 def test_a_meter_that_fits_is_no_reason_to_warn(

@@ -131,27 +131,16 @@ def test_numbers_are_whole_and_halves_go_to_the_even_neighbour(make_sink: MakeSi
         ("export", "btmon", ("1000", "4")),
         ("import", "btmon", ("5000", "1500")),
         ("both", "btmon", ("6001", "1504")),
+        ("auto", "brultech", ("5000", "1500")),
+        ("auto", "btmon", ("5000", "1500")),
     ],
 )
 def test_a_direction_is_the_same_counter_whatever_the_polarity(
     make_sink: MakeSink, make_sample: MakeSample, direction: str, polarity: str, expected: tuple[str, str]
 ) -> None:
-    """Positive is import in Brultech's polarity and export in btmon's; the counter that never falls is sent."""
+    """Positive is import in Brultech's polarity, export in btmon's; auto is what was counted most, in either."""
     sent = form(make_sink(polarity=polarity, generation_direction=direction), make_sample(**FLOWS))
     assert (sent["v1"], sent["v2"]) == expected
-
-
-def test_by_default_generation_is_what_is_exported_and_consumption_what_is_imported(
-    make_sink: MakeSink, make_sample: MakeSample
-) -> None:
-    """The design's example, `generation = "399999_ch1"`, needs no direction; nor does consumption."""
-    sent = form(make_sink(consumption=ChannelRef("01000010", "ch2")), make_sample(**FLOWS))
-    assert {name: sent[name] for name in ("v1", "v2", "v3", "v4")} == {
-        "v1": "5000",
-        "v2": "1500",
-        "v3": "1000",
-        "v4": "4",
-    }
 
 
 def test_a_channel_without_directions_is_taken_as_it_is(make_sink: MakeSink, make_sample: MakeSample) -> None:
@@ -159,7 +148,8 @@ def test_a_channel_without_directions_is_taken_as_it_is(make_sink: MakeSink, mak
     aux = make_sample(serial="399999", format="ecm1240bin", aux2_wh=77.0, aux2_w=5.0)
     assert form(make_sink(generation=ChannelRef("399999", "aux2")), aux)["v1"] == "77"
     absolute = make_sample(format="gem48abin", ch2_pwh=12.0, ch2_nwh=0.0, ch2_pw=3.0, ch2_nw=0.0)
-    assert form(make_sink(), absolute)["v2"] == "3"
+    for direction in ("auto", "import", "export"):
+        assert form(make_sink(generation_direction=direction), absolute)["v2"] == "3"
 
 
 @pytest.mark.parametrize(("polarity", "sign"), [("brultech", 1), ("btmon", -1)])

@@ -3,7 +3,6 @@
 Nothing is sent from here.
 """
 
-from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
 DEFAULT = "https://pvoutput.org/service/r2/"
@@ -23,16 +22,13 @@ def base(url: str) -> str:
     return urlunsplit((scheme, place, f"{path.rstrip('/')}/" if path.strip("/") else _PAGES, "", ""))
 
 
-def faults(url: str) -> Iterator[str]:
-    """Tell what is wrong with an address, one sentence each."""
-    try:
-        parts = urlsplit(url.strip())
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        host, port = None, None
-    if not host or port == 0 or parts.scheme not in ("http", "https"):
-        yield f"expected an address such as {DEFAULT}"
-    elif "@" in parts.netloc:
-        yield "expected an address without a name and password: PVOutput knows you by api_key"
-    elif parts.scheme == "http" and (host == "pvoutput.org" or host.endswith(".pvoutput.org")):
-        yield "write https: over http anybody on the way can read api_key"
+def fault(url: str) -> str:
+    """Tell what is wrong with an address, "" when nothing is."""
+    from btcore.web import address_fault  # noqa: PLC0415 - listing the plugins must not import requests
+
+    if wrong := address_fault(url.strip()):
+        return wrong
+    parts = urlsplit(url.strip())
+    if parts.scheme == "http" and f".{parts.hostname}".endswith(".pvoutput.org"):
+        return "write https: over http anybody on the way can read api_key"
+    return ""

@@ -11,8 +11,14 @@ import attrs
 
 from btcore import Channel, ChannelRef, Number, Polarity, Sample
 
-Direction = Literal["import", "export", "both"]
-"""Which way energy flows: `import`, as to a load; `export`, as from solar panels. The same whatever the polarity is."""
+Direction = Literal["auto", "import", "export", "both"]
+"""Which flow counts: `import`, as to a load; `export`, as from solar panels. The same whatever the polarity is.
+
+`auto` is the one of which the meter has counted more. The greater of two counters that never fall does not fall either.
+"""
+
+USUAL: Mapping[str, Direction] = {"generation": "export", "consumption": "import"}
+"""What `auto` is where a meter has counted as much of either: nothing, as yet."""
 
 Quantities = Mapping[str, Number]
 """What is known for one slot, by quantity: `generation_wh`, `generation_w`, `consumption_w`, `grid_w`, `volts`, ..."""
@@ -36,8 +42,9 @@ class Measures:
         found: dict[str, Number] = {}
         for kind, ref, direction in self._energies():
             if ref is not None and ref.matches(sample.serial):
-                found[f"{kind}_wh"] = self._flow(sample, ref.label, direction, "wh")
-                found[f"{kind}_w"] = self._flow(sample, ref.label, direction, "w")
+                way = self._more_of(sample, ref.label, USUAL[kind]) if direction == "auto" else direction
+                found[f"{kind}_wh"] = self._flow(sample, ref.label, way, "wh")
+                found[f"{kind}_w"] = self._flow(sample, ref.label, way, "w")
         if self.grid is not None and self.grid.matches(sample.serial):
             found["grid_w"] = self._net(sample, self.grid.label)
         if self.temperature is not None and self.temperature.matches(sample.serial):
@@ -77,14 +84,14 @@ class Measures:
 
     def _idle_direction(self, sample: Sample) -> Iterator[str]:
         for kind, ref, direction in self._energies():
-            if ref is None or direction == "both" or not ref.matches(sample.serial):
+            if ref is None or direction in ("auto", "both") or not ref.matches(sample.serial):
                 continue
             other: Direction = "export" if direction == "import" else "import"
             ours, theirs = (self._flow(sample, ref.label, way, "wh") for way in (direction, other))
             if ours == 0 and theirs:
                 yield (
                     f'{kind}: meter {sample.serial} has never counted anything as "{direction}" on {ref.label}, only as'
-                    f' "{other}"; if that is not what you expect, set {kind}_direction = "{other}"'
+                    f' "{other}"; if that is not what you expect, leave out {kind}_direction'
                 )
 
     def _energies(self) -> tuple[tuple[str, ChannelRef | None, Direction], ...]:
@@ -92,6 +99,13 @@ class Measures:
             ("generation", self.generation, self.generation_direction),
             ("consumption", self.consumption, self.consumption_direction),
         )
+
+    def _more_of(self, sample: Sample, name: str, usual: Direction) -> Direction:
+        """Return the direction that the meter has counted more of, in all its life."""
+        imported, exported = (self._flow(sample, name, way, "wh") or 0 for way in ("import", "export"))
+        if imported == exported:
+            return usual
+        return "import" if imported > exported else "export"
 
     def _flow(self, sample: Sample, name: str, direction: Direction, unit: str) -> Number:
         """W or Wh of one direction; of whatever there is where the meter does not tell directions apart."""

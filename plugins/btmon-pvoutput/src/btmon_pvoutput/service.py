@@ -1,22 +1,15 @@
-"""The service over HTTP: a request goes out, its answer comes in, within bounds of time and size.
+"""The service: statuses go out in as few requests as may be, within the hour's limit.
 
-What an answer means is in `replies.py`. This module imports requests, so it is imported only when a sink is opened.
+What an answer means is in `replies.py`. This module needs requests, so it is imported only when a sink is opened.
 """
 
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from email.utils import formatdate
-from urllib.parse import urlsplit
+from collections.abc import Callable, Sequence
 
-import requests
-
-from btcore import Retry, Secret, __version__
-from btmon_pvoutput.replies import Answer, not_stored
-from btmon_pvoutput.status import Status, request
-
-MOST_BYTES = 16_384
-"""Of an answer's body: a hundred statuses are answered with 1,800."""
+from btcore import Reject, Retry, Secret
+from btcore.web import Answer, Client
+from btmon_pvoutput.replies import TooOld, closed_for, not_stored, requests_left
+from btmon_pvoutput.status import Status, chunks, request
 
 
 class Service:
@@ -34,37 +27,52 @@ class Service:
         """Prepare; nothing is sent. `base` is the address that the pages are below, `timeout` is seconds."""
         self.requests_left: int | None = None
         self._base = base
-        self._host = urlsplit(base).netloc
-        self._key = api_key.reveal().strip()
-        self._timeout = timeout
         self._clock = clock
         self._opens_at = float("-inf")
-        self._session = requests.Session()
-        self._session.headers.update(
-            {
-                "User-Agent": f"btcore/{__version__} btmon-pvoutput",
-                "Accept-Encoding": "identity",
-                "X-Pvoutput-Apikey": self._key,
-                "X-Pvoutput-SystemId": system_id.strip(),
-                "X-Rate-Limit": "1",
-            }
+        key = api_key.reveal().strip()
+        self._client = Client(
+            agent="btmon-pvoutput",
+            timeout=timeout,
+            secrets=[Secret(key)],
+            headers={"X-Pvoutput-Apikey": key, "X-Pvoutput-SystemId": system_id.strip(), "X-Rate-Limit": "1"},
         )
 
-    def add(self, statuses: Sequence[Status], lifetime: str) -> list[Status]:
+    def deliver(self, statuses: Sequence[Status], lifetime: str) -> None:
+        """Send statuses, oldest first; what is not stored as one of many is sent by itself, which tells why.
+
+        Raises Retry, Reject or Stop; Reject of the whole where the newest is too old as well.
+        """
+        try:
+            for some in chunks(statuses):
+                for status in self._add(some, lifetime):
+                    self._add([status], lifetime)
+        except TooOld as error:
+            whole = len(statuses) == 1 or self._too_old(statuses[-1], lifetime)
+            raise Reject(str(error), whole=whole) from None
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._client.close()
+
+    def _too_old(self, status: Status, lifetime: str) -> bool:
+        """Ask with a status alone. The service knows what it takes, and what day it is; this host may not."""
+        try:
+            self._add([status], lifetime)
+        except Reject as error:
+            return isinstance(error, TooOld)
+        return False
+
+    def _add(self, statuses: Sequence[Status], lifetime: str) -> list[Status]:
         """Send statuses, as many as one request may carry; return those that were not stored.
 
         Raises Retry, Reject or Stop. Without asking, as long as the service has said that it takes no more requests.
         """
         self._respect_limit()
         page, form = request(statuses, lifetime)
-        answer = self._post(f"{self._base}{page}", form)
+        answer = self._client.send("POST", f"{self._base}{page}", data=form)
         self._note_limit(answer)
         refused = not_stored(answer)
         return [status for status in statuses if status.slot in refused]
-
-    def close(self) -> None:
-        """Give the connection back."""
-        self._session.close()
 
     def _respect_limit(self) -> None:
         wait = self._opens_at - self._clock()
@@ -72,52 +80,5 @@ class Service:
             raise Retry("PVOutput takes no more requests with this api_key until the hour is over", after=wait)
 
     def _note_limit(self, answer: Answer) -> None:
-        self.requests_left = answer.requests_left
-        if answer.requests_left == 0 and answer.until_reset is not None:
-            self._opens_at = self._clock() + answer.until_reset
-
-    def _post(self, url: str, form: Mapping[str, str]) -> Answer:
-        # "from None": what requests raises holds the request, with the key in it
-        try:
-            with self._session.post(
-                url, data=form, timeout=self._timeout, allow_redirects=False, stream=True
-            ) as response:
-                headers = {"date": formatdate(usegmt=True)}  # RFC 9110: an answer without a date is of now
-                headers.update((name.lower(), value) for name, value in response.headers.items())
-                return Answer(response.status_code, self._shown(self._body(response)), headers)
-        except requests.Timeout:
-            raise Retry(f"{self._host} did not answer within {self._timeout:g} s") from None
-        except requests.RequestException as error:
-            raise Retry(f"no answer from {self._host}: {_reason(error)}") from None
-
-    def _body(self, response: requests.Response) -> bytes:
-        """Read what one may expect. By the byte: a larger read would wait for as long as single bytes keep coming."""
-        deadline = time.monotonic() + self._timeout
-        body = bytearray()
-        for byte in response.iter_content(1):
-            body += byte
-            if len(body) >= MOST_BYTES or time.monotonic() > deadline:
-                break
-        return bytes(body)
-
-    def _shown(self, body: bytes) -> str:
-        """Make an answer fit for a log: one line of plain characters, and never the key, which an answer may repeat."""
-        text = body.decode(errors="replace").replace(self._key, "***")
-        return re.sub(r"[^\x20-\x7e]+", " ", text).strip()
-
-
-def _reason(error: BaseException) -> str:
-    """Say in the system's own words why there was no connection: they are deep within the exception."""
-    causes = list(_causes(error))
-    told = (cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror)
-    return next(told, type(causes[-1]).__name__)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    cause: BaseException | None = error
-    for _ in range(10):
-        if cause is None:
-            return
-        yield cause
-        inner = [getattr(cause, "reason", None), *cause.args, cause.__cause__, cause.__context__]
-        cause = next((found for found in inner if isinstance(found, BaseException)), None)
+        self.requests_left = requests_left(answer)
+        self._opens_at = self._clock() + (closed_for(answer) or 0)

@@ -16,17 +16,10 @@ from btmon_pvoutput.status import MOST_ROWS, Status, chunks, request, statuses
 SHORTEST = 300
 """Seconds of the shortest status interval that a system of PVOutput can have."""
 
-DAY = 86_400
+DELIVERY = Delivery(every=Duration(SHORTEST), period=Duration(10), batch_size=MOST_ROWS, calls_per_hour=60)
+"""PVOutput's own limits: a status each 5 minutes, 30 in a request, 60 requests an hour.
 
-DELIVERY = Delivery(
-    every=Duration(SHORTEST),
-    period=Duration(10),
-    batch_size=MOST_ROWS,
-    calls_per_hour=60,
-    backlog_age=Duration(14 * DAY),
-)
-"""PVOutput's own limits: a status each 5 minutes, 30 in a request, 60 requests an hour, 14 days back.
-
+How old a status may be is for the service to say: it knows what day it is, and whether the system is in donation mode.
 The period is for readings that come faster than they were made, as from a capture: single statuses would use up the
 requests of an hour. A meter's own slots are further apart than that, and are not held up.
 """
@@ -50,13 +43,18 @@ class PVOutput:
 
     api_key: Secret = setting(help="the system's API key, from the Settings page of pvoutput.org", example="PVO_KEY")
     system_id: str = setting(help="the system's number, from the same page", example="12345")
-    generation: ChannelRef | None = setting(default=None, help="the channel that measures the solar panels")
+    generation: ChannelRef | None = setting(
+        default=None, help="the channel that measures the solar panels", example="399999_ch1"
+    )
     generation_direction: Direction = setting(
-        default="export", help="which flow on it counts: export (generated), import (used), or both added"
+        default="auto",
+        help="which flow on it counts: auto, the one that it has counted more of; export or import fix it, as for an"
+        " inverter that uses some at night or a reversed clamp; both, added",
     )
     consumption: ChannelRef | None = setting(default=None, help="a channel that measures all that the house consumes")
     consumption_direction: Direction = setting(
-        default="import", help="which flow on it counts: import (used), export (generated), or both added"
+        default="auto",
+        help="the same for consumption: auto; import or, for a reversed clamp, export fix it; both, added",
     )
     grid: ChannelRef | None = setting(
         default=None,
@@ -93,7 +91,7 @@ class PVOutput:
             yield Problem(
                 "expected the system's number, as the Settings page of pvoutput.org shows it", key="system_id"
             )
-        for fault in address.faults(self.url):
+        if fault := address.fault(self.url):
             yield Problem(fault, key="url")
 
     def _check_channels(self) -> Iterator[Problem]:
@@ -131,12 +129,9 @@ class PVOutput:
 
     @hookimpl
     def process_batch(self, batch: Batch) -> None:
-        """Send a status for each slot; what is not stored as one of many is sent by itself, which tells why."""
-        made, lifetime = self._statuses(batch), self._measures.lifetime
-        for some in chunks(made):
-            for status in self._service.add(some, lifetime):
-                self._service.add([status], lifetime)
-        if made:
+        """Send a status for each slot."""
+        if made := self._statuses(batch):
+            self._service.deliver(made, self._measures.lifetime)
             left = self._service.requests_left
             self._log.debug("sent %d statuses, the last of %s %s; requests left: %s", len(made), *made[-1].slot, left)
 
