@@ -6,11 +6,11 @@ from xml.etree.ElementTree import Element
 
 import attrs
 
-from btcore import Batch, ChannelRef, Delivery, Duration, Number, Sample, Secret, plugin, setting
+from btcore import Batch, ChannelRef, Delivery, Duration, Number, Problem, Sample, Secret, plugin, setting
 from btcore.web import Meaning, Verdict
 from btmon_services.markup import document, element
 from btmon_services.service import Request, ServiceOfMeters, State
-from btmon_services.streams import Direction, counted, epoch, mapped, power, series
+from btmon_services.streams import Direction, circuit_faults, counted, epoch, mapped, power, series
 
 SHORTEST = 3
 """Characters of a part of the address that is no secret yet."""
@@ -42,6 +42,11 @@ class Bidgely(ServiceOfMeters):
         ' and, where it generates, direction = "export"',
         example='{ "399999_ch1" = { description = "mains", type = 0 } }',
     )
+
+    def check(self) -> Iterator[Problem]:
+        """Tell what is wrong between the settings."""
+        yield from super().check()
+        yield from (Problem(fault, "map") for fault in circuit_faults(self.map))
 
     def requests(self, batch: Batch) -> Iterator[Request]:
         """Make one request: of each mapped channel its counter in Wh and its mean power in W, oldest first."""

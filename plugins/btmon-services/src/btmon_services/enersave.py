@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import attrs
 
-from btcore import Batch, ChannelRef, Delivery, Duration, Sample, Secret, plugin, setting
+from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
 from btcore.web import Meaning, Verdict
 from btmon_services.markup import document, element
 from btmon_services.service import Request, ServiceOfMeters, State
-from btmon_services.streams import Direction, channels, counted, epoch, mapped, series
+from btmon_services.streams import Direction, channels, circuit_faults, counted, epoch, mapped, series
 
 
 @attrs.frozen(kw_only=True)
@@ -42,6 +42,11 @@ class EnerSave(ServiceOfMeters):
         ' generates, direction = "export"; empty: all channels',
         example='{ "399999_ch1" = { description = "kitchen" } }',
     )
+
+    def check(self) -> Iterator[Problem]:
+        """Tell what is wrong between the settings."""
+        yield from super().check()
+        yield from (Problem(fault, "map") for fault in circuit_faults(self.map))
 
     def requests(self, batch: Batch) -> Iterator[Request]:
         """Make one request: of each channel its counter in Wh, oldest first."""

@@ -1,6 +1,6 @@
-"""Eragy, and whatever else takes what a TED 5000 posts: cumulative energy of every channel.
+"""Eragy: cumulative energy of every channel, in the form in which a TED 5000 posts to third parties.
 
-Facts: TED 5000 Third Party Posting API, gateway firmware R452 (an MTU is what measures a circuit there).
+Facts: TED 5000 Third Party Posting API, gateway firmware R452. An MTU is what measures a circuit there.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from btmon_services.streams import channels, epoch, series
 
 @plugin(api=1, delivery=Delivery(period=Duration(60), batch_size=100))
 class Eragy(ServiceOfMeters):
-    """Sends cumulative energy to Eragy, or to anything else that a TED 5000 can post to."""
+    """Sends cumulative energy to Eragy, as a TED 5000 does."""
 
     title = "Eragy"
     state = State.UNKNOWN
@@ -23,7 +23,10 @@ class Eragy(ServiceOfMeters):
         Meaning(200, "", Verdict.LATER),
     )
 
-    url: str = setting(default="http://d.myeragy.com/energyremote.aspx", help="where the service is")
+    url: str = setting(
+        default="http://d.myeragy.com/energyremote.aspx",
+        help="where the service is, or something that answers as it does",
+    )
     gateway_id: str = setting(help="the gateway's number, as it was registered", example="399999")
     token: Secret = setting(help="the token that activation gave")
 

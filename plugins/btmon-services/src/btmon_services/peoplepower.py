@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterable, Iterator
 from xml.etree.ElementTree import Element
 
-from btcore import Batch, ChannelRef, Context, Delivery, Duration, Sample, Secret, hookimpl, plugin, setting
+from btcore import Batch, ChannelRef, Context, Delivery, Duration, Problem, Sample, Secret, hookimpl, plugin, setting
 from btcore.web import Meaning, Verdict, judge, told
 from btmon_services.markup import document, element
 from btmon_services.service import Request, Service, State
-from btmon_services.streams import mapped, power, utc
+from btmon_services.streams import circuit_faults, mapped, power, utc
 
 ENERGY_METER = 1005
 """Their number for a device that measures power and energy."""
@@ -42,6 +42,11 @@ class PeoplePower(Service):
     hub_id: str = setting(default="1", help="the hub's number, as it was registered")
     map: dict[ChannelRef, str] = setting(help="channel and the id of its device", example='{ "399999_ch1" = "9990c1" }')
     add_devices: bool = setting(default=True, help="register the devices of the map at the start")
+
+    def check(self) -> Iterator[Problem]:
+        """Tell what is wrong between the settings."""
+        yield from super().check()
+        yield from (Problem(fault, "map") for fault in circuit_faults(self.map))
 
     @hookimpl
     def open(self, context: Context) -> None:

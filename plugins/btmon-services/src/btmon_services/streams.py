@@ -1,5 +1,6 @@
 """What of a sample goes to a service: which channels, under which name, with which numbers and time."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC
 from typing import Literal, TypeVar
@@ -24,6 +25,13 @@ def channels(format: Format) -> list[str]:
 def sensors(format: Format, kind: str) -> list[str]:
     """Return the labels of a meter's sensors of a kind: `p` for pulse counters, `t` for temperatures."""
     return [label for label in format.labels if label[0] == kind and label[1:].isdigit()]
+
+
+def circuit_faults(names: Iterable[ChannelRef]) -> Iterator[str]:
+    """Tell of each that is not a channel with power and energy, but a sensor or a single number."""
+    for channel in names:
+        if not re.fullmatch(r"(ch|aux)\d+", channel.label):
+            yield f"{channel} does not measure power: expected a channel such as 399999_ch1"
 
 
 def mapped(sample: Sample, names: Mapping[ChannelRef, T]) -> Iterator[tuple[str, T]]:

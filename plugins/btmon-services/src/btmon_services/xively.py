@@ -36,8 +36,8 @@ class Xively(ServiceOfMeters):
         """Make one request: a stream for each channel, pulse counter and temperature, oldest first."""
         streams = []
         for (serial, label), (_, samples) in series(batch, _all).items():
-            # + 0.0: never -0.0
-            known = [(utc(sample), value + 0.0) for sample in samples if (value := power(sample, label)) is not None]
+            # or 0: never -0.0
+            known = [(utc(sample), value or 0) for sample in samples if (value := power(sample, label)) is not None]
             points = [{"at": time, "value": value} for time, value in known]
             streams += [{"id": f"{self.shown(serial)}_{label}", "datapoints": points}] if points else []
         if streams:
