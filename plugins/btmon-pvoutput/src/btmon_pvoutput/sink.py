@@ -53,8 +53,9 @@ class PVOutput:
     )
     consumption: ChannelRef | None = setting(default=None, help="a channel that measures all that the house consumes")
     consumption_direction: Direction = setting(
-        default="auto",
-        help="the same for consumption: auto; import or, for a reversed clamp, export fix it; both, added",
+        # not auto: on a clamp at the mains of a house with panels the export may one day be the greater
+        default="import",
+        help="the same for consumption: import; for a reversed clamp export, or auto; both, added",
     )
     grid: ChannelRef | None = setting(
         default=None,
