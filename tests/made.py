@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Event
 from typing import Any, Self
@@ -11,14 +11,15 @@ import attrs
 
 from btcore import Batch, Context, Delivery, Reading, hookimpl, pack, plugin
 from btcore.brultech import Brultech
-from btcore.configuration import Sink
+from btcore.collection import SourceWorker
+from btcore.configuration import Sink, Source
 from btcore.decoders import Decoders
 from btcore.delivery import SinkWorker
 from btcore.journal import Entry, Journal
 from btcore.sampling import SampleCache
 
-START = 1_700_000_000_000_000
-"""Microseconds since 1970, at the beginning of an hour's fourteenth minute."""
+START = 1_699_999_200_000_000
+"""Microseconds since 1970, at a full hour."""
 
 SECOND = 1_000_000
 METER = "312345"
@@ -141,6 +142,64 @@ class Delivering:
         """Let it deliver everything, and wait for its end."""
         self.drain.set()
         self.journal.wake()
+        self.worker.thread.join(20)
+        assert not self.worker.thread.is_alive()
+
+
+@plugin(api=1)
+class Yielding:
+    """A source that yields what `items` makes, anew each time that it is started."""
+
+    items: Callable[[Event], Iterable[Any]]
+    opened: list[Context] = attrs.field(factory=list)
+    closed: list[bool] = attrs.field(factory=list)
+
+    @hookimpl
+    def open(self, context: Context) -> None:
+        """Take note."""
+        self.opened.append(context)
+
+    @hookimpl
+    def close(self) -> None:
+        """Take note."""
+        self.closed.append(True)
+
+    @hookimpl
+    def collect(self, stop: Event) -> Iterator[Any]:
+        """Yield the items."""
+        yield from self.items(stop)
+
+
+@attrs.define
+class Collecting:
+    """A source worker at work on a journal; it stops, and is waited for, at the end of the block."""
+
+    journal: Journal
+    instance: Any
+    once: bool = False
+    decoders: Decoders = DECODERS
+    settings: dict[str, Any] = attrs.field(factory=dict)
+    stop: Event = attrs.field(factory=Event)
+    worker: SourceWorker = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Make the worker."""
+        source = Source("panel", "source.panel", "yielding", self.instance, **{**QUICK, **self.settings})
+        context = Context("source.panel", logging.getLogger("source.panel"))
+        self.worker = SourceWorker(source, self.journal, self.decoders, context, self.stop, once=self.once)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        self.worker.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop, and wait for the end."""
+        self.stop.set()
+        self.finish()
+
+    def finish(self) -> None:
+        """Wait for its end."""
         self.worker.thread.join(20)
         assert not self.worker.thread.is_alive()
 

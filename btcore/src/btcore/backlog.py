@@ -67,7 +67,10 @@ class Backlog:
 
     def read(self, most: int) -> tuple[list[Step], bool]:
         """Return the next steps, of at most so many entries, and whether there were none."""
+        newest = self._journal.last()  # asked before reading: nothing comes in before it any more
         entries = self._patiently(lambda: self._journal.read(self._read_to, min(most, READ)))
+        if not entries:
+            self._read_to = max(self._read_to, newest)  # what was there is trimmed
         steps: list[Step] = []
         for entry in entries:
             self._read_to = entry.seq

@@ -1,0 +1,467 @@
+"""Collection: what a meter sent is in the journal before anything else happens, whatever is broken around it."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made import METER, SECOND, START, Collecting, Delivering, Recorder, Yielding, packet, wait_for
+
+from btcore import FORMATS, Channel, Chunk, Format, Reading, Retry, Stop, hookimpl, pack, plugin
+from btcore.brultech import Brultech
+from btcore.collection import FRUITLESS, QUIET
+from btcore.decoders import Decoders
+from btcore.errors import Unavailable
+from btcore.sqlite_journal import SqliteJournal
+
+NOON = datetime(2026, 6, 21, 12, tzinfo=UTC)
+NOON_KEY = round(NOON.timestamp()) * SECOND
+OTHER = "420467"
+
+Items = Callable[[threading.Event], Iterable[Any]]
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
+    """Return an empty journal."""
+    with closing(SqliteJournal(tmp_path / "journal.db")) as made:
+        yield made
+
+
+def collected(journal: SqliteJournal, *items: object, **options: Any) -> Collecting:  # noqa: ANN401 - of any kind
+    """Collect these items once; return how it was done."""
+    work = Collecting(journal, Yielding(items=lambda _stop: items), **options)
+    with work:
+        work.finish()
+    return work
+
+
+def kept(journal: SqliteJournal) -> list[tuple[int, bytes]]:
+    """Return the times, as microseconds after noon, and the packets that are kept."""
+    return [(entry.key - NOON_KEY, entry.raw) for entry in journal.read(0, 10_000)]
+
+
+def texts(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
+    """Return what was told at a level and above."""
+    return [record.getMessage() for record in caplog.records if record.levelno >= level]
+
+
+# --- packets
+
+
+def test_a_packet_is_kept_before_more_is_asked_for(journal: SqliteJournal) -> None:
+    """When a source is asked for its next chunk, everything of the one before is in the journal."""
+    seen: list[int] = []
+
+    def items(_stop: threading.Event) -> Iterator[Chunk]:
+        for n in range(5):
+            yield Chunk(packet(secs=2 * n) + packet(secs=2 * n + 1))
+            seen.append(journal.last())
+
+    work = Collecting(journal, Yielding(items=items))
+    with work:
+        work.finish()
+    assert (seen, work.worker.kept) == ([2, 4, 6, 8, 10], 10)
+
+
+def test_an_entry_tells_where_it_came_from(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """An entry has the source's name, the meter, the format and the packet; a meter that is new is told once."""
+    caplog.set_level(logging.INFO)
+    collected(journal, Chunk(packet(), time=NOON), Chunk(packet(secs=9), time=NOON + timedelta(seconds=9)))
+    entry = journal.read(0, 1)[0]
+    assert (entry.source, entry.serial, entry.format, entry.raw) == ("panel", METER, "ecm1220bin", packet())
+    assert texts(caplog, logging.INFO) == [
+        f"heard meter {METER} (ecm1220bin)",
+        "ended: 2 packets, 0 junk bytes, 0 damaged packets",
+    ]
+
+
+def test_a_chunk_without_a_time_came_now(journal: SqliteJournal) -> None:
+    """Without a time of its own, a chunk's is that of its arrival."""
+    before = time.time_ns() // 1000
+    collected(journal, Chunk(packet()))
+    assert before <= journal.read(0, 1)[0].key <= time.time_ns() // 1000
+
+
+def test_packets_that_come_at_once_have_times_of_their_own(journal: SqliteJournal) -> None:
+    """Packets of one moment are a microsecond apart, in order; played again, they add nothing."""
+    data = b"".join(packet(secs=n) for n in range(4))
+    chunks = [Chunk(data, time=NOON), Chunk(packet(secs=0), time=NOON), Chunk(packet(secs=9), time=NOON)]
+    work = collected(journal, *chunks)
+    assert [key for key, _ in kept(journal)] == [0, 1, 2, 3, 4, 5]
+    assert (work.worker.kept, collected(journal, *chunks).worker.kept) == (6, 0)
+
+
+def test_packets_of_two_streams_at_one_time(journal: SqliteJournal) -> None:
+    """Two connections that bring different packets at one moment lose none, also when they are played again."""
+    chunks = [Chunk(packet(serial) + packet(serial, 5), serial, NOON) for serial in (METER, OTHER)]
+    assert [collected(journal, *chunks).worker.kept for _ in range(2)] == [4, 0]
+
+
+def test_a_clock_is_asked_for_each_packet(journal: SqliteJournal) -> None:
+    """A chunk with a clock instead of a time asks it once for each packet."""
+    clock = (NOON + timedelta(seconds=10 * n) for n in range(9))
+    data = b"".join(packet(secs=n) for n in range(3))
+    collected(journal, Chunk(data[:50], clock=clock), Chunk(data[50:], clock=clock))
+    assert [key // SECOND for key, _ in kept(journal)] == [0, 10, 20]
+
+
+def test_streams_do_not_mix(journal: SqliteJournal) -> None:
+    """Two connections that send pieces in turns each get their packets."""
+    one, other = packet(METER, 1), packet(OTHER, 2)
+    chunks = [Chunk(data[at : at + 7], data.hex()) for at in range(0, 49, 7) for data in (one, other)]
+    collected(journal, *chunks)
+    assert {entry.raw for entry in journal.read(0, 9)} == {one, other}
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["told", "untold"])
+def test_the_end_of_a_stream_gives_what_it_held_back(journal: SqliteJournal, ends: bool) -> None:
+    """A packet that stands behind the beginning of a longer one is found when nothing more comes, told so or not."""
+    chunk = Chunk(pack("gem48pbin", "00100001", {})[:50] + packet(), "a", NOON, end=ends)
+    assert collected(journal, chunk).worker.counts.damaged == 1
+    assert kept(journal) == [(0, packet())]
+
+
+def test_a_stream_that_ended_can_begin_anew(journal: SqliteJournal) -> None:
+    """After the end of a stream, one of the same name has a buffer of its own."""
+    half = packet()[:20]
+    collected(journal, Chunk(half, "a", end=True), Chunk(packet(secs=1), "a", end=True), Chunk(b"", "b", end=True))
+    assert [raw for _, raw in kept(journal)] == [packet(secs=1)]
+
+
+def test_streams_are_bounded(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the most streams the one unused for longest is closed; memory is bounded, and what it held is not lost."""
+    monkeypatch.setattr("btcore.collection.MOST_STREAMS", 2)
+    hiding = Chunk(pack("gem48pbin", "00100001", {})[:60] + packet(secs=1), "1")
+    first, second = (packet(secs=2)[:20], packet(secs=2)[20:])
+    collected(journal, Chunk(first, "2"), hiding, Chunk(b"", "2"), Chunk(first, "3"), Chunk(second, "2"))
+    assert [raw for _, raw in kept(journal)] == [packet(secs=1), packet(secs=2)]
+
+
+def test_bytes_without_a_packet_are_told(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """A line that brings much and no packet is told once an hour, with what may be wrong."""
+    junk = [Chunk(b"n=01000010&m=4" * 100, "10.0.0.7") for _ in range(3 * QUIET // 1400)]
+    collected(journal, *junk)
+    assert len(texts(caplog)) == 1
+    assert "bytes without a packet on 10.0.0.7: no meter, or one set to a format that is not binary" in caplog.text
+
+
+def test_a_decoder_that_raises_is_told_once(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """A decoder's bug costs neither packets nor the source, and is one line of the log."""
+
+    @plugin(api=1)
+    class Faulty:
+        @hookimpl
+        def decode_packet(self, buffer: memoryview) -> None:
+            raise ValueError(f"{len(buffer)} bytes")
+
+    chunks = [Chunk(b"junk" + packet(secs=n)) for n in range(20)]
+    work = collected(journal, *chunks, decoders=Decoders([Faulty(), Brultech()]))
+    assert (work.worker.kept, work.worker.failure, len(caplog.records)) == (20, "", 1)
+
+
+# --- whole readings
+
+METER_FORMAT = Format(
+    name="meter",
+    labels=("secs", "in_ws", "out_ws"),
+    channels=(Channel("grid", "in_ws", "out_ws"),),
+    unpack=lambda _raw: (),
+)
+
+
+def test_whole_readings_are_kept_and_sampled(journal: SqliteJournal) -> None:
+    """A source of readings without packets, such as a database: they are kept, once, and sinks get their samples."""
+    readings = [
+        Reading(NOON + timedelta(seconds=10 * n), METER_FORMAT, "house", b"", numbers=(10 * n, 5000 * n, 1000 * n))
+        for n in range(4)
+    ]
+    assert [collected(journal, *readings).worker.kept for _ in range(2)] == [4, 0]
+    sink = Recorder()
+    with Delivering(journal, sink, decoders=Decoders([])) as work:
+        work.finish()
+    (batch,) = sink.taken
+    assert [reading.values for reading in batch.readings] == [reading.values for reading in readings]
+    assert [reading.time for reading in batch.readings] == [reading.time for reading in readings]
+    assert [(sample.seconds, sample.values["grid_w"]) for sample in batch.samples] == [(10, 300.0)] * 3
+
+
+# --- the meter's own clock
+
+ARRIVED = NOON + timedelta(seconds=7)
+
+
+def timed(clock: datetime | None) -> Chunk:
+    """Make the packet of a GEM with its clock, that came in at seven seconds past noon."""
+    return Chunk(pack("gem48ptbin", "00100001", {"secs": 5}, clock=clock), time=ARRIVED)
+
+
+@pytest.mark.parametrize(
+    ("setting", "clock", "expected"),
+    [
+        ("arrival", NOON, 7 * SECOND),
+        ("device-utc", NOON, 0),
+        ("device-utc", None, 7 * SECOND),
+        ("device-local", NOON, 4 * 3600 * SECOND),
+        ("device-local", None, 7 * SECOND),
+    ],
+)
+def test_the_time_of_a_reading(
+    journal: SqliteJournal,
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str,
+    clock: datetime | None,
+    expected: int,
+) -> None:
+    """By default a reading's time is its arrival; else the meter's clock, in UTC or local, unless it is not set."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        collected(journal, timed(clock), settings={"clock": setting})
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert [key for key, _ in kept(journal)] == [expected]
+
+
+def test_a_meter_without_a_clock_has_the_time_of_arrival(journal: SqliteJournal) -> None:
+    """Where packets carry no clock, trusting it changes nothing."""
+    collected(journal, Chunk(packet(), time=ARRIVED), settings={"clock": "device-utc"})
+    assert [key for key, _ in kept(journal)] == [7 * SECOND]
+
+
+def test_a_clock_that_stands_still_loses_nothing(journal: SqliteJournal) -> None:
+    """Readings of a meter whose clock does not move are kept all the same, in order."""
+    chunks = [Chunk(pack("gem48ptbin", "00100001", {"secs": n}, clock=NOON)) for n in range(5)]
+    assert [collected(journal, *chunks, settings={"clock": "device-utc"}).worker.kept for _ in range(2)] == [5, 0]
+    assert [key for key, _ in kept(journal)] == [0, 1, 2, 3, 4]
+    assert [FORMATS["gem48ptbin"].unpack(raw)[1] for _, raw in kept(journal)] == [0, 1, 2, 3, 4]
+
+
+# --- a source in trouble
+
+
+def failing(errors: list[BaseException], *then: Chunk) -> Items:
+    """Make items that raise one error after the other, a packet before each, and then are these."""
+
+    def items(_stop: threading.Event) -> Iterator[Chunk]:
+        if errors:
+            yield Chunk(packet(secs=len(errors)))
+            raise errors.pop(0)
+        yield from then
+
+    return items
+
+
+def test_a_source_that_fails_is_started_again(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever a source raises: it is closed, and after a wait opened and started again; told, and when it works."""
+    caplog.set_level(logging.INFO)
+    errors = [ConnectionResetError("hung up"), Retry("busy"), ValueError("bug"), SystemExit(3)]
+    source = Yielding(items=failing(errors, Chunk(packet(secs=99))))
+    work = Collecting(journal, source)
+    with work:
+        work.finish()
+    assert [FORMATS["ecm1220bin"].unpack(raw)[1] for _, raw in kept(journal)] == [4, 3, 2, 1, 99]
+    assert (len(source.opened), len(source.closed), work.worker.failure) == (5, 5, "")
+    assert texts(caplog) == [
+        "hung up; trying again in 1 s",
+        "busy; trying again in 1 s",
+        "ValueError: bug; trying again in 1 s",
+        "SystemExit: 3; trying again in 1 s",
+    ]
+    assert len([text for text in texts(caplog, logging.INFO) if text.startswith("recovered after")]) == 4
+
+
+def test_waits_grow_while_nothing_comes(journal: SqliteJournal) -> None:
+    """A source that brings nothing is tried after longer and longer waits."""
+    times: list[float] = []
+
+    def items(stop: threading.Event) -> Iterator[Chunk]:
+        times.append(time.monotonic())
+        if len(times) < 7:
+            raise ConnectionRefusedError("refused")
+        stop.wait(20)
+        yield Chunk(b"")
+
+    with Collecting(journal, Yielding(items=items), settings={"retry": 0.002, "retry_max": 1}):
+        wait_for(lambda: len(times) == 7)
+    assert times[6] - times[5] >= 0.002 * 2**5 / 2
+
+
+def test_a_source_that_cannot_be_opened_is_closed(journal: SqliteJournal) -> None:
+    """Also an attempt that failed at opening is closed, and the next one may work."""
+
+    @plugin(api=1)
+    class Late(Yielding):
+        @hookimpl
+        def open(self, context: Any) -> None:  # noqa: ANN401 - as the parent's
+            self.opened.append(context)
+            if len(self.opened) < 3:
+                raise OSError("no such port")
+
+    source = Late(items=lambda _stop: [Chunk(packet())])
+    work = Collecting(journal, source)
+    with work:
+        work.finish()
+    assert (work.worker.kept, len(source.closed)) == (1, 3)
+
+
+def test_a_close_that_fails_does_not_start_it_again(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """A source that ended well and cannot close has ended, and its fault is told."""
+
+    @plugin(api=1)
+    class Stuck(Yielding):
+        @hookimpl
+        def close(self) -> None:
+            raise ValueError("stuck")
+
+    source = Stuck(items=lambda _stop: [Chunk(packet())])
+    work = Collecting(journal, source)
+    with work:
+        work.finish()
+    assert (len(source.opened), texts(caplog), work.worker.failure) == (1, ["failed to close"], "")
+
+
+def test_stop_ends_a_source_until_a_person_acts(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """A source that raises Stop is not started again, and says why."""
+    source = Yielding(items=failing([Stop("no such file: mend `path`")]))
+    work = Collecting(journal, source)
+    with work:
+        work.finish()
+    assert (work.worker.failure, len(source.opened), len(source.closed)) == ("no such file: mend `path`", 1, 1)
+    assert texts(caplog) == ["stopped until a restart: no such file: mend `path`"]
+
+
+def test_once_gives_up_a_source_that_brings_nothing(journal: SqliteJournal) -> None:
+    """With `once`, attempts in a row that fail and bring nothing end a source; without it, it is tried for ever."""
+
+    def items(_stop: threading.Event) -> Iterator[Chunk]:
+        yield Chunk(b"")
+        raise ConnectionRefusedError("refused")
+
+    source = Yielding(items=items)
+    work = Collecting(journal, source, once=True)
+    with work:
+        work.finish()
+    assert (work.worker.failure, len(source.opened)) == ("refused", FRUITLESS)
+    patient = Yielding(items=items)
+    with Collecting(journal, patient):
+        wait_for(lambda: len(patient.opened) > 2 * FRUITLESS)
+
+
+def test_once_gives_up_a_source_that_brings_the_same_again(journal: SqliteJournal) -> None:
+    """A capture that is damaged in its middle is not played for ever: what it brings is not new."""
+
+    def items(_stop: threading.Event) -> Iterator[Chunk]:
+        yield Chunk(packet(), time=NOON)
+        raise OSError("input/output error")
+
+    source = Yielding(items=items)
+    work = Collecting(journal, source, once=True)
+    with work:
+        work.finish()
+    assert (work.worker.failure, len(source.opened), work.worker.kept) == ("input/output error", FRUITLESS + 1, 1)
+
+
+def test_what_is_neither_bytes_nor_a_reading_is_a_failure(journal: SqliteJournal) -> None:
+    """A source that yields anything else is at fault, and ends like any that fails."""
+    work = collected(journal, "text", once=True)
+    assert "AttributeError" in work.worker.failure
+
+
+def test_stopping_ends_a_source(journal: SqliteJournal) -> None:
+    """A source that looks at `stop` ends when it is set, is closed, and nothing of what came in is lost."""
+    ended: list[str] = []
+
+    def items(stop: threading.Event) -> Iterator[Chunk]:
+        try:
+            yield Chunk(packet() + pack("gem48pbin", "00100001", {})[:50] + packet(secs=2))
+            while not stop.wait(0.01):
+                yield Chunk(b"")
+        finally:
+            ended.append("generator")
+
+    source = Yielding(items=items)
+    with Collecting(journal, source):
+        wait_for(lambda: journal.last() == 1)
+    assert (ended, source.closed, journal.last()) == (["generator"], [True], 2)
+
+
+# --- a journal in trouble
+
+
+def test_a_journal_that_cannot_now_is_waited_for(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the disk is full, a chunk waits and no other is asked for; then all is kept, and it is told."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("btcore.patience.FIRST", 0.001)
+    full = threading.Event()
+    append = journal.append
+
+    def try_to(entries: Any) -> Any:  # noqa: ANN401 - as the journal's
+        if full.is_set():
+            raise Unavailable("cannot write to the journal: disk full")
+        return append(entries)
+
+    asked: list[int] = []
+
+    def items(_stop: threading.Event) -> Iterator[Chunk]:
+        for n in range(4):
+            asked.append(n)
+            if n == 1:
+                full.set()
+            yield Chunk(packet(secs=n))
+
+    monkeypatch.setattr(journal, "append", try_to)
+    work = Collecting(journal, Yielding(items=items))
+    with work:
+        wait_for(lambda: texts(caplog))
+        assert (asked, journal.last()) == ([0, 1], 1)
+        full.clear()
+        work.finish()
+    assert (asked, work.worker.kept) == ([0, 1, 2, 3], 4)
+    assert texts(caplog)[0] == "cannot write to the journal: disk full (1 readings wait for it); trying again in 1 s"
+    assert any(text.startswith("recovered") for text in texts(caplog, logging.INFO))
+
+
+def test_a_really_full_journal(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a file that cannot grow, and can later, every packet is kept once."""
+    monkeypatch.setattr("btcore.patience.FIRST", 0.001)
+    pages = journal._writer.execute("PRAGMA page_count").fetchone()[0]
+    journal._writer.execute(f"PRAGMA max_page_count = {pages + 4}")
+    work = Collecting(journal, Yielding(items=lambda _stop: [Chunk(packet(secs=n) * 20) for n in range(30)]))
+    with work:
+        wait_for(lambda: journal.last() and not journal.wait(journal.last(), 0.3))
+        with journal._writing:
+            journal._writer.execute("PRAGMA max_page_count = 100000")
+        work.finish()
+    assert work.worker.kept == journal.last() == 600
+
+
+def test_stopping_with_a_journal_that_cannot_is_told(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What cannot be kept when the program stops is lost, and said so."""
+
+    def fail(_entries: object) -> None:
+        raise Unavailable("disk full")
+
+    monkeypatch.setattr(journal, "append", fail)
+    source = Yielding(items=lambda _stop: [Chunk(packet() + packet(secs=2))])
+    with Collecting(journal, source):
+        wait_for(lambda: texts(caplog))
+    assert texts(caplog)[-1] == "2 readings are lost by stopping now: disk full"
+    assert source.closed == [True]
+
+
+def test_times_before_the_epoch_are_kept(journal: SqliteJournal) -> None:
+    """A clock that was never set, or a database of old, breaks nothing."""
+    collected(journal, Chunk(packet(), time=datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)))
+    assert journal.read(0, 1)[0].key == -SECOND
+    assert START > 0
