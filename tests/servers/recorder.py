@@ -27,7 +27,8 @@ import attrs
 class Reply:
     """An answer: the code, the body, headers that come with it; or what happens on the wire instead of an answer.
 
-    `wire`: "reset" breaks the connection, "lost" too, but the request counts as taken; "hang" never answers.
+    `wire`: "reset" breaks the connection, "lost" too, but the request counts as taken; "hang" never answers; "drip"
+    answers byte by byte, for ever, and "flood" without end.
     """
 
     code: int = 200
@@ -193,10 +194,10 @@ class _Handler(BaseHTTPRequestHandler):
         reply = self.server.reply(request(self.command, self.path, dict(self.headers.items()), body))
         if reply.wire == "hang":
             self.server.closing.wait()
-        if reply.wire:
-            self._reset()
-        else:
+        if reply.wire in ("", "drip", "flood"):
             self._answer(reply)
+        else:
+            self._reset()
 
     do_GET = do_POST = do_PUT = _handle  # noqa: N815 - the names that http.server looks for
 
@@ -205,9 +206,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(reply.code)
         for name, text in reply.headers.items():
             self.send_header(name, text)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(1 << 40 if reply.wire else len(body)))
         self.end_headers()
         self.wfile.write(body)
+        while reply.wire == "flood":
+            self.wfile.write(b"x" * 65_536)
+        while reply.wire == "drip" and not self.server.closing.wait(0.02):
+            self.wfile.write(b"x")
 
     def _reset(self) -> None:
         self.close_connection = True

@@ -19,6 +19,8 @@ from xml.sax.saxutils import escape, quoteattr
 import attrs
 import requests
 from requests.auth import AuthBase, HTTPBasicAuth
+from requests.exceptions import InvalidSchema, InvalidURL, MissingSchema
+from urllib3.exceptions import HTTPError
 
 from btcore.errors import Reject, Retry, Stop
 from btcore.settings import Secret
@@ -116,9 +118,8 @@ class Client:
         self._secrets = sorted({form for secret in secrets for form in _forms(secret.reveal())}, key=len, reverse=True)
         self._session = requests.Session()
         self._session.auth = _unchanged  # else requests sends what ~/.netrc has for the host
-        self._session.headers.update(
-            {"User-Agent": f"btcore/{__version__} {agent}", "Accept-Encoding": "identity", **(headers or {})}
-        )
+        usual = {"User-Agent": f"btcore/{__version__} {agent}", "Accept-Encoding": "identity"}
+        self._session.headers.update(_written({**usual, **(headers or {})}))
 
     def send(
         self,
@@ -133,19 +134,16 @@ class Client:
     ) -> Answer:
         """Send one request; return the answer, whatever its code. Raises Retry when none came in time."""
         host = urlsplit(url).netloc.rpartition("@")[2]
-        body = data.encode() if isinstance(data, str) else data
-        # left to itself, requests takes Latin-1, which lacks many letters
-        credentials = HTTPBasicAuth(*(text.encode() for text in auth)) if isinstance(auth, tuple) else auth
         # "from None": what requests raises holds the request, with the key in it
         try:
             with self._session.request(
                 method,
                 url,
-                data=body,
+                data=data.encode() if isinstance(data, str) else data,
                 json=json,
                 params=params,
-                headers=headers,
-                auth=credentials,
+                headers=_written(headers),
+                auth=HTTPBasicAuth(*(text.encode() for text in auth)) if isinstance(auth, tuple) else auth,
                 timeout=self._timeout,
                 allow_redirects=False,
                 stream=True,
@@ -153,11 +151,12 @@ class Client:
                 found = {"date": formatdate(usegmt=True)}  # RFC 9110: an answer without a date is of now
                 found.update((name.lower(), value) for name, value in response.headers.items())
                 text = self._body(response).decode(errors="replace")
-                sent = response.request.headers.get("Authorization", "").rpartition(" ")[2]
-                return Answer(response.status_code, self.blanked(text.replace(sent, "***") if sent else text), found)
+                return Answer(response.status_code, self.blanked(text, _credentials(response.request)), found)
         except requests.Timeout:
             raise Retry(f"{host} did not answer within {self._timeout:g} s") from None
-        except requests.RequestException as error:
+        except (InvalidURL, InvalidSchema, MissingSchema):
+            raise Stop(f"nothing can be sent to {host or 'an address without a host'}: check `url`") from None
+        except (requests.RequestException, HTTPError) as error:
             raise Retry(f"no answer from {host}: {_reason(error)}") from None
 
     def close(self) -> None:
@@ -174,9 +173,9 @@ class Client:
                 break
         return bytes(body)
 
-    def blanked(self, text: str) -> str:
+    def blanked(self, text: str, credentials: str = "") -> str:
         """Make a text fit for a log or a screen: one line of plain characters, without any secret."""
-        for form in self._secrets:
+        for form in (*([credentials] if credentials else []), *self._secrets):
             text = text.replace(form, "***")
         return re.sub(r"[^\x20-\x7e]+", " ", text).strip()
 
@@ -248,6 +247,17 @@ def secret_fault(secret: Secret) -> str:
     return (
         "" if text.isprintable() and text == text.strip() else "expected no blanks around it, and no line breaks in it"
     )
+
+
+def _written(headers: Mapping[str, str] | None) -> dict[str, bytes]:
+    """Write headers in UTF-8: left to itself, requests takes Latin-1, and fails at letters that it lacks."""
+    return {name: text.encode() for name, text in (headers or {}).items()}
+
+
+def _credentials(sent: requests.PreparedRequest) -> str:
+    """Return name and password as they were sent: in a form that anybody can read."""
+    header = sent.headers.get("Authorization")
+    return header.rpartition(" ")[2] if isinstance(header, str) else ""
 
 
 def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:

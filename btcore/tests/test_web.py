@@ -1,0 +1,409 @@
+"""What uploaders share: one request at a time, bounded and timed, its answer judged, and no secret in any text."""
+
+import base64
+import json
+import logging
+import socket
+import time
+import traceback
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+from xml.sax.saxutils import escape
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from servers.recorder import Recorder, Reply
+
+from btcore import Reject, Retry, Secret, Stop
+from btcore.web import (
+    LONGEST_WAIT,
+    MOST_BYTES,
+    Answer,
+    Client,
+    Meaning,
+    Verdict,
+    address_fault,
+    judge,
+    secret_fault,
+    shown,
+    told,
+)
+
+KEY = "k&y <0123>/é"
+
+
+@pytest.fixture
+def server() -> Iterator[Recorder]:
+    """Run a service that takes everything."""
+    with Recorder() as running:
+        yield running
+
+
+def make_client(*secrets: str, timeout: float = 5.0) -> Client:
+    """Make a client of a plugin."""
+    return Client(agent="btmon-test", timeout=timeout, secrets=map(Secret, secrets))
+
+
+# --- sending
+
+
+@pytest.mark.servers
+def test_a_request_is_sent_as_it_is_given(server: Recorder) -> None:
+    """Method, address, query, body and headers arrive, and who sends them."""
+    client = Client(agent="btmon-test", timeout=5, headers={"X-Key": "1"})
+    client.send("PUT", f"{server.url}/a", data="b=é", params={"c": "d e"}, headers={"X-More": "2"})
+    sent = server.requests[0]
+    assert (sent.method, sent.path, sent.query, sent.text) == ("PUT", "/a", (("c", "d e"),), "b=é")
+    assert (sent.headers["x-key"], sent.headers["x-more"]) == ("1", "2")
+    assert sent.headers["user-agent"].startswith("btcore/")
+    assert sent.headers["user-agent"].endswith(" btmon-test")
+
+
+@pytest.mark.servers
+def test_forms_and_json_are_written_by_the_library(server: Recorder) -> None:
+    """A mapping is a form, JSON is JSON, each declared as what it is."""
+    client = make_client()
+    client.send("POST", server.url, data={"a": "1&2=3"})
+    client.send("POST", server.url, json={"a": [1, None]})
+    assert [request.headers["content-type"] for request in server.requests] == [
+        "application/x-www-form-urlencoded",
+        "application/json",
+    ]
+    assert (server.requests[0].form, server.requests[1].json) == ({"a": "1&2=3"}, {"a": [1, None]})
+
+
+@pytest.mark.servers
+def test_keys_and_passwords_of_any_letters_can_be_sent(server: Recorder) -> None:
+    """A header or a password with letters that Latin-1 lacks goes out in UTF-8."""
+    client = make_client()
+    client.send("GET", server.url, headers={"X-Key": "naïve €"}, auth=("me", "€"))
+    sent = server.requests[0].headers
+    assert sent["x-key"].encode("latin-1").decode() == "naïve €"
+    assert base64.b64decode(sent["authorization"].removeprefix("Basic ")).decode() == "me:€"
+
+
+@pytest.mark.servers
+def test_one_connection_serves_many_requests() -> None:
+    """A service is not connected to anew for each reading."""
+    connections = []
+    with Recorder() as server:
+        client = make_client()
+        for _ in range(3):
+            client.send("GET", server.url)
+            assert server._http is not None
+            connections.append({connection.getpeername() for connection in server._http.connections})
+        client.close()
+    assert connections[0] == connections[1] == connections[2]
+
+
+@pytest.mark.servers
+def test_nobody_else_s_credentials_are_sent(server: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the user's .netrc has for the host is not this program's business, nor a name in the address."""
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password mine\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    make_client().send("GET", server.url.replace("//", "//me:mine@"))
+    assert "authorization" not in server.requests[0].headers
+
+
+@pytest.mark.servers
+def test_a_redirect_is_not_followed(server: Recorder) -> None:
+    """A key goes to no other address than the one in the settings."""
+    with Recorder() as other:
+        server.answer = Reply(307, "", {"Location": f"{other.url}/b"})
+        answer = make_client().send("POST", server.url, data="key")
+        assert (answer.code, other.requests) == (307, [])
+    with pytest.raises(Retry, match="it points to another address, which is not followed: check `url`"):
+        judge(answer, (), "It")
+
+
+# --- what comes back
+
+
+@pytest.mark.servers
+def test_an_answer_has_its_code_text_and_headers(server: Recorder) -> None:
+    """The text is one line of plain characters, header names are lower case."""
+    server.answer = Reply(201, " a\r\n\tb\0\x1b[31m ü ", {"X-Left": "3"})
+    answer = make_client().send("GET", server.url)
+    assert (answer.code, answer.text, answer.headers["x-left"], answer.ok) == (201, "a b [31m", "3", True)
+
+
+@pytest.mark.servers
+def test_no_more_is_read_than_any_service_sends(server: Recorder) -> None:
+    """An answer without end is cut."""
+    server.answer = Reply(200, "begin ", wire="flood")
+    answer = make_client().send("GET", server.url)
+    assert (len(answer.text), answer.text[:8]) == (MOST_BYTES, "begin xx")
+
+
+@pytest.mark.servers
+def test_an_answer_that_comes_byte_by_byte_is_cut_in_time(server: Recorder) -> None:
+    """Each byte may come in time, but not for ever."""
+    server.answer = Reply(200, "ok", wire="drip")
+    began = time.monotonic()
+    answer = make_client(timeout=0.3).send("GET", server.url)
+    assert answer.text.startswith("okx")
+    assert 0.3 <= time.monotonic() - began < 2
+
+
+@pytest.mark.servers
+def test_no_answer_in_time_is_told_with_host_and_seconds(server: Recorder) -> None:
+    """A service that hangs is tried again later."""
+    server.answer = Reply(wire="hang")
+    with pytest.raises(Retry, match=rf"^127\.0\.0\.1:{server.port} did not answer within 0\.2 s$"):
+        make_client(timeout=0.2).send("GET", server.url)
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(("wire", "words"), [("reset", "Connection reset by peer"), ("lost", "Connection reset")])
+def test_a_broken_connection_is_told_in_the_system_s_words(server: Recorder, wire: str, words: str) -> None:
+    """Not in those of three libraries on top of each other."""
+    server.answer = Reply(wire=wire)
+    with pytest.raises(Retry, match=rf"^no answer from 127\.0\.0\.1:{server.port}: {words}"):
+        make_client().send("GET", server.url)
+
+
+def test_a_service_that_is_not_there_is_told_in_the_system_s_words() -> None:
+    """Nothing listens: connection refused."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        with pytest.raises(Retry, match=f"^no answer from {address}: Connection refused$"):
+            make_client().send("GET", f"http://{address}/")
+
+
+@pytest.mark.parametrize("url", ["http://", "htp://h/", "/a", "http://*.a/"])
+def test_an_address_that_is_none_stops_the_sink(url: str) -> None:
+    """Trying again would never help."""
+    with pytest.raises(Stop, match="check `url`"):
+        make_client().send("GET", url)
+
+
+def test_a_host_that_cannot_be_is_no_bug() -> None:
+    """A name that no system can look up fails like one that is not found."""
+    with pytest.raises(Retry, match="no answer from a"):
+        make_client().send("GET", f"http://{'a' * 70}.example/")
+
+
+# --- secrets
+
+
+FORMS = {
+    "plain": KEY,
+    "address": quote(KEY, safe=""),
+    "form": quote_plus(KEY),
+    "JSON": json.dumps(KEY),
+    "JSON of any letters": json.dumps(KEY, ensure_ascii=False),
+    "XML": escape(KEY),
+    "XML attribute": escape(KEY, {'"': "&quot;"}),
+}
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_a_secret_that_an_answer_repeats_is_blanked(server: Recorder, form: str) -> None:
+    """In whatever way it is written."""
+    server.answer = Reply(400, f"bad key: {form}!")
+    answer = make_client(KEY).send("GET", server.url)
+    assert answer.text.replace('"', "") == "bad key: ***!"
+
+
+@pytest.mark.servers
+def test_credentials_that_an_answer_repeats_are_blanked(server: Recorder) -> None:
+    """Their form in a header hides nothing: anybody can read it."""
+    server.answer = lambda request: Reply(401, request.headers["authorization"])
+    answer = make_client("secret").send("GET", server.url, auth=("someone", "secret"))
+    assert answer.text == "Basic ***"
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("wire", ["reset", "hang"])
+def test_no_failure_shows_what_was_sent(server: Recorder, wire: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the exception with all that led to it, nor the libraries' logs at debug level."""
+    caplog.set_level(logging.DEBUG)
+    client = make_client(KEY, timeout=0.2)
+    client.send("GET", server.url, params={"key": KEY})
+    server.answer = Reply(wire=wire)
+    with pytest.raises(Retry) as error:
+        client.send("GET", f"{server.url}/{FORMS['address']}", headers={"X-Key": KEY}, auth=("me", KEY))
+    seen = "".join(traceback.format_exception(error.value)) + caplog.text + repr(client)
+    assert [form for form in FORMS.values() if form in seen] == []
+
+
+@given(
+    secret=st.text("abcé &<\"'%/+", min_size=1, max_size=6),
+    before=st.text("abcé &<\"'%/+", max_size=8),
+    after=st.text("abcé &<\"'%/+", max_size=8),
+)
+def test_whatever_stands_around_a_secret_it_is_not_seen(secret: str, before: str, after: str) -> None:
+    """Blanking leaves no whole secret, wherever it stands."""
+    assert secret not in make_client(secret).blanked(before + secret + after).replace("***", "*")
+
+
+def test_the_longer_of_two_secrets_is_blanked_as_a_whole() -> None:
+    """A key that begins with another leaves no end of it behind."""
+    assert make_client("key", "key-and-more").blanked("a key-and-more b key") == "a *** b ***"
+
+
+def test_a_request_is_shown_on_one_line() -> None:
+    """As a person reads it: method, address, query and body, of whatever kind."""
+    assert shown("GET", "http://h/a", {"b": "c d"}) == "GET http://h/a?b=c d"
+    assert shown("POST", "http://h", None, {"b": "c d", "e": ""}) == "POST http://h b=c d&e="
+    assert shown("POST", "http://h", None, b"<a/>") == "POST http://h <a/>"
+    assert shown("POST", "http://h", None, {"b": [1, None]}) == 'POST http://h {"b": [1, null]}'
+
+
+# --- what an answer means
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (200, None),
+        (202, None),
+        (204, None),
+        (301, Retry),
+        (400, Reject),
+        (401, Stop),
+        (403, Stop),
+        (404, Stop),
+        (408, Retry),
+        (410, Stop),
+        (413, Reject),
+        (418, Retry),
+        (422, Reject),
+        (429, Retry),
+        (500, Retry),
+        (503, Retry),
+    ],
+)
+def test_codes_mean_what_they_usually_mean(code: int, error: type[Exception] | None) -> None:
+    """Delivered, never as it is, not until a person acts; all else is tried again."""
+    if error is None:
+        judge(Answer(code, "text"), (), "It")
+        return
+    with pytest.raises(error, match=f"^It answered {code}: text"):
+        judge(Answer(code, "text"), (), "It")
+
+
+def test_a_service_s_own_table_goes_first_and_its_first_row_counts() -> None:
+    """HTTP 200 may be an error, and 404 a success."""
+    table = (
+        Meaning(200, "^ok$", Verdict.DELIVERED),
+        Meaning(200, "^$", Verdict.STOP, "check token"),
+        Meaning(200, "bad|wrong", Verdict.REJECTED),
+        Meaning(None, "quota", Verdict.LATER, "the account is full", after=3600.0),
+        Meaning(200, "", Verdict.LATER),
+        Meaning(404, "", Verdict.DELIVERED),
+    )
+    judge(Answer(200, "OK"), table, "It")
+    judge(Answer(404, "no"), table, "It")
+    with pytest.raises(Stop, match=r"^It answered 200: nothing; check token$"):
+        judge(Answer(200, ""), table, "It")
+    with pytest.raises(Reject, match=r"^It answered 200: a BAD row$"):
+        judge(Answer(200, "a BAD row"), table, "It")
+    with pytest.raises(Retry, match=r"^It answered 403: quota; the account is full$") as error:
+        judge(Answer(403, "quota"), table, "It")
+    assert error.value.after == 3600.0
+    with pytest.raises(Retry):
+        judge(Answer(200, "not ok"), table, "It")
+
+
+def _later(seconds: float) -> str:
+    return format_datetime(datetime(2024, 6, 1, 12, tzinfo=UTC) + timedelta(seconds=seconds), usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("120", 120.0),
+        ("0", 1.0),
+        (_later(90), 90.0),
+        (_later(-90), 1.0),
+        ("9" * 15, LONGEST_WAIT),
+        ("9" * 400, None),
+        (_later(10**8), LONGEST_WAIT),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_the_service_s_own_delay_is_kept_within_reason(said: str, seconds: float | None) -> None:
+    """A number of seconds or a date, by the service's own clock; nonsense is no delay, and none is for ever."""
+    answer = Answer(503, "", {"retry-after": said, "date": _later(0)})
+    with pytest.raises(Retry) as error:
+        judge(answer, (), "It")
+    assert error.value.after == seconds
+
+
+def test_the_service_s_own_delay_goes_before_the_table_s() -> None:
+    """The table's is for answers that name none."""
+    table = (Meaning(429, "", Verdict.LATER, after=15.0),)
+    for headers, after in (({"retry-after": "40"}, 40.0), ({}, 15.0)):
+        with pytest.raises(Retry) as error:
+            judge(Answer(429, "", headers), table, "It")
+        assert error.value.after == after
+
+
+def test_a_long_answer_is_told_in_part() -> None:
+    """A page of HTML does not fill the log."""
+    assert told(Answer(500, "x" * 1000), "It") == f"It answered 500: {'x' * 200}"
+
+
+# --- settings
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://h", "https://h:8443/a/b?c=d", "http://[::1]:80/", "http://127.0.0.1:1/", "https://xn--bcher-kva.example"],
+)
+def test_an_address_is_an_address(url: str) -> None:
+    """Nothing is wrong with these."""
+    assert address_fault(url) == ""
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "h",
+        "h/a",
+        "ftp://h",
+        "http://",
+        "http:///a",
+        "http://h:0",
+        "http://h:99999",
+        "http://[::1",
+        "http://h /a",
+        "http://é",
+    ],
+)
+def test_what_is_no_address_is_told_with_one_that_is(url: str) -> None:
+    """The person sees what was expected."""
+    assert address_fault(url) == "expected an address such as https://example.com/path"
+
+
+def test_name_and_password_do_not_belong_in_an_address() -> None:
+    """It is shown in logs."""
+    assert address_fault("https://me:mine@h") == "expected an address without a name and password in it"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a key of two words", ""),
+        ("€", ""),
+        ("", "is empty"),
+        ("  ", "is empty"),
+        ("key\n", "expected no blanks around it, and no line breaks in it"),
+        (" key", "expected no blanks around it, and no line breaks in it"),
+        ("k\0ey", "expected no blanks around it, and no line breaks in it"),
+    ],
+)
+def test_what_is_wrong_with_a_secret_is_told_without_it(text: str, fault: str) -> None:
+    """A line break from copying would break the header that the key is sent in."""
+    assert secret_fault(Secret(text)) == fault
