@@ -28,8 +28,10 @@ JITTER = 5
 DRIFT = 1 / 1000
 """By how much a meter's clock and ours may differ, far above any crystal: 86 s a day."""
 
-WH = 3600
+SKEW = 100
+"""Ws by which two counters of one channel may disagree, as a packet does not show them at the same instant."""
 
+WH = 3600
 Numbers = Sequence[Number]
 
 
@@ -79,7 +81,8 @@ def over(readings: Sequence[Reading], polarity: Polarity = "brultech") -> Sample
         whole = between(parts[0].older, parts[-1].newer, polarity)
         if isinstance(whole, Sample) and whole.seconds == length:
             return whole
-    return _sum(parts)
+    reset = any(part.reset for part in parts)
+    return Sample(parts[0].older, parts[-1].newer, length, reset, partial(_sum, parts, length))
 
 
 def passage(older: Reading, newer: Reading) -> Passed | Skip:
@@ -106,8 +109,7 @@ def _lapse(older: Reading, newer: Reading) -> _Lapse:
     modulus = 1 << older.format.seconds_bits
     ahead = (newer.seconds - older.seconds) % modulus
     apart = max((newer.time - older.time) / timedelta(seconds=1), 0.0)
-    turns = max(round((apart - ahead) / modulus), 0)  # of the seconds counter, in a gap of more than 97 days
-    seconds = ahead + turns * modulus
+    seconds = ahead + modulus * max(round((apart - ahead) / modulus), 0)  # it may turn over in a gap of months
     return _Lapse(seconds, apart, abs(seconds - apart), max(newer.seconds - apart, 0.0), modulus - ahead + apart)
 
 
@@ -115,13 +117,13 @@ def _judge(older: Reading, newer: Reading, lapse: _Lapse) -> Passed | Skip:
     """Choose the explanation that needs the packets to have been delayed least."""
     if newer.format is not older.format:
         return Skip.OTHER_FORMAT
-    if lapse.seconds == 0:
-        return Skip.DUPLICATE
     if _reset_count(newer) != _reset_count(older):
         # from before the reset, though it arrived after the first packet since
         late = older.seconds + lapse.apart < min(lapse.restarted, lapse.went_on)
         return Skip.OUT_OF_ORDER if late else Passed.RESET
-    if lapse.late <= min(lapse.restarted, lapse.went_on) and _came_before(newer, older):
+    if lapse.seconds == 0:
+        return Skip.DUPLICATE
+    if lapse.late <= min(lapse.restarted + JITTER, lapse.went_on) and _came_before(newer, older):
         return Skip.OUT_OF_ORDER
     if lapse.went_on <= lapse.restarted + JITTER + DRIFT * lapse.apart:
         return Passed.ON
@@ -183,23 +185,22 @@ class _Interval:
     """What the arithmetic of all channels shares.
 
     `seconds` is None after a restart: then no power is known, and a counter that fell did not wrap. `most` is what one
-    counter can have counted, in Ws.
+    counter can have counted, in Ws; `skew` what a polarized one may have counted more than its absolute one.
     """
 
     seconds: int | None
     most: float
+    skew: int = 0
     from_zero: bool = False
 
-    def rise(self, before: Number, after: Number, modulus: int, most: Number = None) -> Number:
-        """Return by how much a counter rose; None when that is unknown. `most` limits what a wrap may come to."""
+    def rise(self, before: Number, after: Number, modulus: int, most: float) -> Number:
+        """Return by how much a counter rose; None when that is unknown or more than possible."""
         if before is None or after is None:
             return None
         rise = after if self.from_zero else after - before
-        if rise >= 0:
-            return rise if rise <= self.most else None
-        wrapped = rise + modulus
-        possible = self.seconds is not None and 0 <= wrapped <= (self.most if most is None else most)
-        return wrapped if possible else None
+        if rise < 0 and self.seconds is not None:
+            rise += modulus
+        return rise if 0 <= rise <= most else None
 
     def since(self, before: Number, after: Number) -> Number:
         """Return what a counter that fell has counted since it restarted; None when it did not, or cannot have."""
@@ -210,7 +211,7 @@ class _Interval:
 
 def _interval(passed: Passed, lapse: _Lapse, up: int) -> _Interval:
     if passed is Passed.ON:
-        return _Interval(lapse.seconds, MOST_WATTS * lapse.seconds)
+        return _Interval(lapse.seconds, MOST_WATTS * lapse.seconds, SKEW)
     if passed is Passed.RESET and lapse.restarted <= lapse.went_on:
         return _Interval(None, MOST_WATTS * max(up, 1), from_zero=True)
     # the counters went on although the seconds did not, or the reset count changed and nothing else
@@ -229,7 +230,7 @@ def _values(older: Reading, newer: Reading, interval: _Interval, polarity: Polar
 def _plain(row: _Row, before: Numbers, after: Numbers, interval: _Interval, _polarity: Polarity) -> Numbers:
     """W, Wh and change of Wh of a channel with one counter."""
     old, new = before[row.absolute], after[row.absolute]
-    rise = interval.rise(old, new, row.modulus)
+    rise = interval.rise(old, new, row.modulus, interval.most)
     energy = interval.since(old, new) if rise is None else rise
     watts = rise / interval.seconds if rise is not None and interval.seconds else None
     return watts, None if new is None else new / WH, None if energy is None else energy / WH
@@ -240,13 +241,19 @@ def _directional(row: _Row, before: Numbers, after: Numbers, interval: _Interval
     old, new = before[row.absolute], after[row.absolute]
     old_way, new_way = (0, 0) if row.polarized is None else (before[row.polarized], after[row.polarized])
     wh = _ways(new, new_way, WH, polarity)
-    total = interval.rise(old, new, row.modulus)
-    one_way = interval.rise(old_way, new_way, row.modulus, most=total)
+    total = interval.rise(old, new, row.modulus, interval.most)
+    one_way = None if total is None else interval.rise(old_way, new_way, row.modulus, total + interval.skew)
     watts = _ways(total, one_way, interval.seconds, polarity)
     if total is None:  # the channel restarted, and its polarized counter with it
         total = interval.since(old, new)
         one_way = None if total is None or new_way is None or new_way > total else new_way
-    return *watts, *wh, _ways(total, one_way, WH, polarity)[0]
+    return *watts, *wh, _net(total, one_way, polarity)
+
+
+def _net(total: Number, one_way: Number, polarity: Polarity) -> Number:
+    if total is None or one_way is None:
+        return None
+    return (2 * one_way - total if polarity == "btmon" else total - 2 * one_way) / WH
 
 
 def _ways(total: Number, one_way: Number, unit: int | None, polarity: Polarity) -> tuple[Number, Number, Number]:
@@ -258,7 +265,7 @@ def _ways(total: Number, one_way: Number, unit: int | None, polarity: Polarity) 
 
 
 def _consecutive(readings: Sequence[Reading], polarity: Polarity) -> list[Sample]:
-    """Make the samples between readings that follow each other, in one format: the last one's."""
+    """Make the samples between readings that follow each other, in the last one's format."""
     parts: list[Sample] = []
     base: Reading | None = None
     for reading in readings:
@@ -277,14 +284,8 @@ def _length(parts: Sequence[Sample]) -> int | None:
     return sum(lengths) if len(lengths) == len(parts) else None
 
 
-def _sum(parts: Sequence[Sample]) -> Sample:
-    """Add up consecutive samples of one meter: mean power where all of them know it, the energy that is known."""
-    seconds = _length(parts)
-    reset = any(part.reset for part in parts)
-    return Sample(parts[0].older, parts[-1].newer, seconds, reset, partial(_sum_values, parts, seconds))
-
-
-def _sum_values(parts: Sequence[Sample], seconds: int | None) -> dict[str, Number]:
+def _sum(parts: Sequence[Sample], seconds: int | None) -> dict[str, Number]:
+    """Add up consecutive samples: mean power where all of them know it, the energy that is known."""
     values: dict[str, Number] = {}
     for label, last in parts[-1].values.items():
         known = [(value, part.seconds or 0) for part in parts if (value := part.values[label]) is not None]
