@@ -12,7 +12,7 @@ import attrs
 import pytest
 from scenarios import preview, run, scenario
 from servers.recorder import Recorder, Reply, Request
-from uploads import configured, deliver, made
+from uploads import configured, deliver, entries, made
 
 from btcore import Reject, Retry, Stop
 from btcore.errors import ConfigurationError
@@ -200,6 +200,18 @@ def test_after_an_outage_every_reading_arrives_once_and_oldest_first(
     times = [at for at, _, name, _ in account.inputs if name == "XXX345_ch1_w"]
     assert (worker.parked, worker.aside, len(times)) == ("", 0, 336)
     assert times == sorted(set(times))
+
+
+def test_after_a_wrong_key_was_mended_nothing_is_missing(server: Recorder, tmp_path: Path) -> None:
+    """Golden `error_body`: the sink stops; with the right key and a restart all that waited is delivered."""
+    golden = scenario("oem", "ecm1240bin_steady.error_body")
+    server.answer = golden.requests[0].reply
+    worker = deliver(configured(tmp_path, table(server.url, golden.options)), entries(golden), tmp_path)
+    assert (worker.delivered, "it must be the write key" in worker.parked, len(server.requests)) == (0, True, 1)
+    server.answer = account = Emoncms()
+    deliver(configured(tmp_path, table(server.url, golden.options)), [], tmp_path)
+    times = [at for at, _, name, _ in account.inputs if name == "XXX345_volts"]
+    assert times == [int(reading.timestamp) for reading in golden.readings[1:]]
 
 
 def test_a_clock_that_is_wrong_is_allowed_for(server: Recorder, tmp_path: Path) -> None:

@@ -99,6 +99,15 @@ def test_a_name_that_would_break_the_brackets_is_refused(tmp_path: Path, name: s
     assert [problem.key for problem in error.value.problems] == ["map"]
 
 
+def test_what_is_no_stream_is_refused(tmp_path: Path) -> None:
+    """Channels, pulse counters and temperatures are streams; volts were never one."""
+    with pytest.raises(ConfigurationError) as error:
+        configured(tmp_path, table("http://127.0.0.1", {"seg_token": TOKEN}, 'map = { volts = "v", p1 = "water" }\n'))
+    assert [(p.key, p.message) for p in error.value.problems] == [
+        ("map", "volts: expected a channel, a pulse counter (p1) or a temperature (t1)")
+    ]
+
+
 @pytest.mark.parametrize(
     ("reply", "error"),
     [

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from btcore import Batch, ChannelRef, Delivery, Duration, Sample, Secret, plugin, setting
+from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
 from btcore.web import Meaning, Verdict
 from btmon_services.service import Request, Service, State
-from btmon_services.streams import epoch, mapped, power
+from btmon_services.streams import circuit_faults, epoch, mapped, power
 
 
 @plugin(api=1, delivery=Delivery(period=Duration(60), batch_size=100))
@@ -24,6 +24,11 @@ class PlotWatt(Service):
     map: dict[ChannelRef, str] = setting(
         help="channel and PlotWatt's meter number", example='{ "399999_ch1" = "1000" }'
     )
+
+    def check(self) -> Iterator[Problem]:
+        """Tell what is wrong between the settings."""
+        yield from super().check()
+        yield from (Problem(fault, "map") for fault in circuit_faults(self.map))
 
     def requests(self, batch: Batch) -> Iterator[Request]:
         """One request: meter, kW, epoch of every mapped channel, oldest first."""

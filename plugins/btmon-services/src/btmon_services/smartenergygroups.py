@@ -32,7 +32,9 @@ class SmartEnergyGroups(ServiceOfMeters):
     def check(self) -> Iterator[Problem]:
         """Tell what is wrong between the settings."""
         yield from super().check()
-        for name in self.map.values():
+        for channel, name in self.map.items():
+            if not re.fullmatch(r"(ch|aux|p|t)\d+", channel.label):
+                yield Problem(f"{channel}: expected a channel, a pulse counter (p1) or a temperature (t1)", "map")
             if not re.fullmatch(r"[^()\"\s]+( [^()\"\s]+)*|", name):
                 yield Problem(f"{name!r}: expected a name without brackets, quotes and blanks around it", "map")
 

@@ -6,8 +6,9 @@ Facts: https://wattvision.readme.io/reference/upload-data-to-wattvision.
 from collections.abc import Iterator
 
 from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
+from btcore.web import Meaning, Verdict
 from btmon_services.service import Request, Service, State
-from btmon_services.streams import utc
+from btmon_services.streams import circuit_faults, utc
 
 
 @plugin(api=1, delivery=Delivery(every=Duration(120), batch_size=1, pause=Duration(15)))
@@ -16,6 +17,7 @@ class Wattvision(Service):
 
     title = "Wattvision"
     state = State.UNKNOWN
+    replies = (Meaning(200, '"success": ?false', Verdict.LATER),)
 
     url: str = setting(default="https://www.wattvision.com/api/v0.2/elec", help="where the service is")
     api_id: str = setting(help="the API ID, from the API Settings page")
@@ -28,6 +30,7 @@ class Wattvision(Service):
         yield from super().check()
         if not self.channel.serial:
             yield Problem(f"say of which meter: expected SERIAL_{self.channel.label}", "channel")
+        yield from (Problem(fault, "channel") for fault in circuit_faults([self.channel]))
 
     def requests(self, batch: Batch) -> Iterator[Request]:
         """Make one request for each sample."""

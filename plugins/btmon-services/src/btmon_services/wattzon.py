@@ -6,10 +6,10 @@ from urllib.parse import quote
 
 import attrs
 
-from btcore import Batch, ChannelRef, Delivery, Duration, Sample, Secret, plugin, setting
+from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
 from btcore.web import Answer, Meaning, Verdict
 from btmon_services.service import Request, Service, State
-from btmon_services.streams import mapped, power, utc
+from btmon_services.streams import circuit_faults, mapped, power, utc
 
 
 @plugin(api=1, delivery=Delivery(every=Duration(300), batch_size=1))
@@ -31,6 +31,11 @@ class WattzOn(Service):
     user: str = setting(help="the account's name", example="someone")
     password: Secret = setting(help="the account's password")
     map: dict[ChannelRef, str] = setting(help="channel and the meter's name", example='{ "399999_ch1" = "kitchen" }')
+
+    def check(self) -> Iterator[Problem]:
+        """Tell what is wrong between the settings."""
+        yield from super().check()
+        yield from (Problem(fault, "map") for fault in circuit_faults(self.map))
 
     def requests(self, batch: Batch) -> Iterator[Request]:
         """Make one request for each sample and channel."""
