@@ -64,8 +64,8 @@ def refused(capsys: Capture, *words: object) -> str:
 def test_a_reading_is_an_object(capture: Write, capsys: Capture) -> None:
     """One object a reading, with exactly the documented keys, and every number of the packet under btmon's labels."""
     found, said = decode(capsys, capture((1_700_000_000.25, "a", ECM[0])))
-    values = dict.fromkeys(FORMATS["ecm1240bin"].labels, 0)
-    values.update({"volts": 121.1, "secs": 1000, "ch1_aws": 7200, "ch1_pws": 3600, "ch1_a": 0.25})
+    sent = {"volts": 121.1, "secs": 1000, "ch1_aws": 7200, "ch1_pws": 3600, "ch1_a": 0.25}
+    values = {label: sent.get(label, 0) for label in FORMATS["ecm1240bin"].labels}
     expected = {"serial": "312345", "format": "ecm1240bin", "time": 1_700_000_000.25, "seconds": 1000, "values": values}
     assert [expected] == found
     assert said == "1 packets, 0 junk bytes, 0 damaged packets"
