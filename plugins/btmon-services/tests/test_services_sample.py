@@ -1,0 +1,68 @@
+"""The sample is a configuration that works, for every service of the package, and the README shows it."""
+
+import re
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import attrs
+import pytest
+import tomli
+
+from btcore.configuration import load_site
+from btcore.errors import ConfigurationError
+
+HERE = Path(__file__).parents[1]
+SAMPLE = (HERE / "sample.toml").read_text("utf-8")
+README = (HERE / "README.md").read_text("utf-8")
+SERVICES = sorted(tomli.loads((HERE / "pyproject.toml").read_text())["project"]["entry-points"]["btcore.plugins"])
+BTMON = {
+    "bidgely": "by",
+    "emoncms": "oem",
+    "enersave": "es",
+    "eragy": "eg",
+    "peoplepower": "pp",
+    "plotwatt": "pw",
+    "smartenergygroups": "seg",
+    "thingspeak": "ts",
+    "wattvision": "wv",
+    "wattzon": "wo",
+    "xively": "pbe",
+}
+"""What btmon's names of a service's options begin with."""
+
+
+def test_the_sample_has_a_table_for_every_service_and_each_is_valid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the keys in the environment it needs nothing else."""
+    for name in re.findall(r'env = "(\w+)"', SAMPLE):
+        monkeypatch.setenv(name, "https://example.com/key" if name.endswith("URL") else "key")
+    (tmp_path / "site.toml").write_text(f'state = "."\n[source.tcp-server]\n\n{SAMPLE}')
+    site = load_site(tmp_path / "site.toml")
+    assert sorted(sink.plugin for sink in site.sinks) == SERVICES
+
+
+def test_the_readme_shows_the_sample() -> None:
+    """Word for word."""
+    assert f"```toml\n{SAMPLE}```" in README
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_all_that_is_missing_is_told_at_once(tmp_path: Path, name: str) -> None:
+    """Golden `missing_options`: every setting that must be given, in one go, each with what it is."""
+    (tmp_path / "site.toml").write_text(f'state = "."\n[source.tcp-server]\n[sink.x]\nuse = "{name}"\n')
+    with pytest.raises(ConfigurationError) as error:
+        load_site(tmp_path / "site.toml")
+    (point,) = entry_points(group="btcore.plugins", name=name)
+    needed = [field.name for field in attrs.fields(point.load()) if field.default is attrs.NOTHING]
+    assert [problem.key for problem in error.value.problems] == needed
+    assert all(problem.message.startswith("is missing and must be given: ") for problem in error.value.problems)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_readme_tells_who_comes_from_btmon_each_option_s_new_name(name: str) -> None:
+    """In the table of names, under what btmon's options begin with."""
+    (point,) = entry_points(group="btcore.plugins", name=name)
+    (row,) = re.findall(rf"^\| `{BTMON[name]}_` \| `{name}` \| (.*) \|$", README, re.MULTILINE)
+    settings = {field.name for field in attrs.fields(point.load())}
+    assert set(re.findall(r"→ `(\w+)`", row)) <= settings | {"every", "period"}
