@@ -1,7 +1,6 @@
 """Packets, journal entries and sinks made to measure, for tests of what is kept and delivered."""
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Event
@@ -47,14 +46,6 @@ def reading(of: Entry) -> Reading:
 def numbered(entries: Sequence[Entry]) -> list[Reading]:
     """Make the readings of entries, in places from 1 on as in a journal."""
     return [reading(attrs.evolve(one, seq=place)) for place, one in enumerate(entries, 1)]
-
-
-def wait_for(condition: Callable[[], object], what: str = "it", patience: float = 20.0) -> None:
-    """Wait until a condition holds; fail the test when it does not."""
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain for {what}"
-        time.sleep(0.002)
 
 
 @plugin(api=1)

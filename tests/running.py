@@ -21,7 +21,7 @@ JOURNAL = Path("state", "journal.db")
 """Where the journal is, in the folder of a configuration that says `state = "state"`."""
 
 
-def wait_for(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+def wait_for(condition: Callable[[], object], what: str = "what was to happen", patience: float = PATIENCE) -> None:
     """Wait until a condition holds; fail the test, saying what was waited for, when it does not."""
     deadline = time.monotonic() + patience
     while not condition():

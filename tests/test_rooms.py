@@ -26,7 +26,7 @@ ROAD = (
     "polling destinations describe",
     "example tables",
     "configuration",
-    "collection delivery",
+    "backlog collection delivery",
     "supervisor",
     "cli",
 )

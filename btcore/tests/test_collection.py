@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made import METER, SECOND, START, Collecting, Delivering, Recorder, Yielding, packet, wait_for
+from made import METER, SECOND, START, Collecting, Delivering, Recorder, Yielding, packet
+from running import wait_for
 
 from btcore import FORMATS, Channel, Chunk, Format, Reading, Retry, Stop, hookimpl, pack, plugin
 from btcore.brultech import Brultech

@@ -13,7 +13,8 @@ import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import METER, SECOND, START, Delivering, Recorder, entry, wait_for
+from made import METER, SECOND, START, Delivering, Recorder, entry
+from running import wait_for
 
 from btcore import Batch, Reject, Retry, Stop, hookimpl, plugin
 from btcore.backlog import READ

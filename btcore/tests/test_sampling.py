@@ -252,22 +252,16 @@ def test_a_sample_is_calculated_once_for_all_sinks() -> None:
 # --- intervals
 
 
-def from_the_hour(*readings: Entry) -> list[Reading]:
-    """Make readings whose times count from a full hour."""
-    shift = -START % (60 * MINUTE)
-    return numbered([attrs.evolve(one, key=one.key + shift) for one in readings])
-
-
 def test_a_reading_at_the_end_belongs_to_the_interval() -> None:
     """An interval ends with the reading exactly at its end, and needs to wait for nothing more."""
-    readings = from_the_hour(entry(0), entry(30), entry(60), entry(90))
+    readings = numbered([entry(0), entry(30), entry(60), entry(90)])
     assert spans(feed(intervals(), readings)) == [[], [(METER, 1, 3)]]
     assert spans(whole(intervals(), readings)) == [[], [(METER, 1, 3)], [(METER, 3, 4)]]
 
 
 def test_a_reading_after_the_end_belongs_to_the_next() -> None:
     """An interval is sampled up to its last reading; one a microsecond after the end is of the next."""
-    readings = from_the_hour(entry(0), entry(59), entry(60.000001), entry(120))
+    readings = numbered([entry(0), entry(59), entry(60.000001), entry(120)])
     steps = whole(intervals(), readings)
     assert spans(steps) == [[], [(METER, 1, 2)], [(METER, 2, 4)]]
     assert [reading.seq for step in steps for reading in step.readings] == [1, 2, 4]
@@ -275,7 +269,7 @@ def test_a_reading_after_the_end_belongs_to_the_next() -> None:
 
 def test_a_gap_gives_one_sample_over_the_whole_gap() -> None:
     """Intervals without a reading give nothing; the next sample goes over all of them."""
-    readings = from_the_hour(entry(0), entry(600, energy=1000), entry(660, energy=1060))
+    readings = numbered([entry(0), entry(600, energy=1000), entry(660, energy=1060)])
     steps = whole(intervals(), readings)
     assert spans(steps) == [[], [(METER, 1, 2)], [(METER, 2, 3)]]
     assert [sample.seconds for sample in samples(steps)] == [600, 60]
@@ -285,7 +279,7 @@ def test_meters_of_different_pace_come_in_one_step() -> None:
     """What several meters measured in one interval is delivered together, when the slowest of them is through."""
     fast = [entry(at, energy=at) for at in range(0, 125, 5)]
     slow = [entry(at, OTHER, energy=at) for at in (2, 32, 62, 92, 122)]
-    readings = from_the_hour(*sorted([*fast, *slow], key=lambda one: one.key))
+    readings = numbered(sorted([*fast, *slow], key=lambda one: one.key))
     seqs = {(reading.serial, (reading.key - readings[0].key) // SECOND): reading.seq for reading in readings}
     steps = feed(intervals(), readings)
     assert [
@@ -300,7 +294,7 @@ def test_a_dead_meter_is_waited_for_no_longer_than_the_grace() -> None:
     dead = [entry(at, OTHER) for at in (3, 13)]
     delays: list[int] = []
     sampler = intervals(FIVE)
-    for reading in from_the_hour(*sorted([*alive, *dead], key=lambda one: one.key)):
+    for reading in numbered(sorted([*alive, *dead], key=lambda one: one.key)):
         for step in sampler.feed(reading):
             delays.append(reading.key - -(-step.readings[0].key // FIVE) * FIVE)  # noqa: PERF401 - reads better
     assert delays == [0, GRACE, GRACE, 0]
@@ -313,7 +307,7 @@ def test_a_meter_with_a_slower_clock_gets_its_samples() -> None:
         for n in range(120):
             entries.append(entry(10 * n, energy=n * 10))
             entries.append(entry(10 * n + 1 - behind, OTHER, secs=1000 + 10 * n, energy=n * 20))
-        found = samples(whole(intervals(), from_the_hour(*entries)))
+        found = samples(whole(intervals(), numbered(entries)))
         assert sum(sample.serial == METER for sample in found) == pytest.approx(20, abs=1)
         assert sum(sample.serial == OTHER for sample in found) == pytest.approx(20, abs=1)
         assert energies(found) == {METER: 119 * 10, OTHER: 119 * 20}
@@ -321,15 +315,17 @@ def test_a_meter_with_a_slower_clock_gets_its_samples() -> None:
 
 def test_the_energy_of_late_readings_is_in_the_next_sample() -> None:
     """A meter that was given up within an interval, and comes back with a time in it, misses no energy."""
-    readings = from_the_hour(
-        entry(0),
-        entry(5, OTHER),
-        *(entry(at) for at in range(10, 190, 10)),
-        entry(50, OTHER, secs=1050, energy=4500),  # held back somewhere: the interval to 60 was delivered
-        entry(190),
-        entry(191, OTHER, secs=1191, energy=20_000),
-        entry(250),
-        entry(250.5, OTHER, secs=1250, energy=21_000),
+    readings = numbered(
+        [
+            entry(0),
+            entry(5, OTHER),
+            *(entry(at) for at in range(10, 190, 10)),
+            entry(50, OTHER, secs=1050, energy=4500),  # held back somewhere: the interval to 60 was delivered
+            entry(190),
+            entry(191, OTHER, secs=1191, energy=20_000),
+            entry(250),
+            entry(250.5, OTHER, secs=1250, energy=21_000),
+        ]
     )
     steps = whole(intervals(), readings)
     assert energies(samples(steps))[OTHER] == 21_000
@@ -340,7 +336,7 @@ def test_the_energy_of_late_readings_is_in_the_next_sample() -> None:
 def test_a_clock_that_is_set_back_goes_on(back: int) -> None:
     """After the clock was set back, samples come as before, with all energy, within two intervals."""
     entries = [entry(10 * n if n < 60 else 10 * n - back, secs=1000 + 10 * n, energy=n * 50) for n in range(120)]
-    steps = whole(intervals(), from_the_hour(*entries))
+    steps = whole(intervals(), numbered(entries))
     found = samples(steps)
     assert energies(found) == {METER: 119 * 50}
     assert max(sample.seconds or 0 for sample in found) <= 130
@@ -350,7 +346,7 @@ def test_a_clock_that_is_set_back_goes_on(back: int) -> None:
 def test_a_clock_that_is_set_forward_goes_on() -> None:
     """After the clock was set forward by weeks, samples come as before, with all energy."""
     entries = [entry(10 * n + (2_000_000 if n > 60 else 0), secs=1000 + 10 * n, energy=n * 50) for n in range(120)]
-    found = samples(whole(intervals(), from_the_hour(*entries)))
+    found = samples(whole(intervals(), numbered(entries)))
     assert energies(found) == {METER: 119 * 50}
     assert len(found) == pytest.approx(20, abs=2)
 
@@ -374,7 +370,7 @@ def test_what_a_sample_can_do_without_is_not_kept() -> None:
 def test_flush_closes_what_is_open() -> None:
     """When nothing more comes, intervals are delivered as far as they came, and after that there is nothing."""
     sampler = intervals(FIVE)
-    assert feed(sampler, from_the_hour(entry(0.5), entry(10), entry(20))) == []
+    assert feed(sampler, numbered([entry(0.5), entry(10), entry(20)])) == []
     assert spans(sampler.flush()) == [[(METER, 1, 3)]]
     assert list(sampler.flush()) == []
 
@@ -382,7 +378,7 @@ def test_flush_closes_what_is_open() -> None:
 def test_open_intervals_are_read_again() -> None:
     """The place up to which nothing needs reading again lies before the first reading of the open intervals."""
     sampler = intervals(FIVE)
-    readings = from_the_hour(*(entry(at) for at in range(1, 400, 10)))
+    readings = numbered([*(entry(at) for at in range(1, 400, 10))])
     feed(sampler, readings[:10])
     assert (sampler.settled(0), sampler.settled(10)) == (0, 0)
     steps = feed(sampler, readings[10:])

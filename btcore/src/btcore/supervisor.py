@@ -29,8 +29,10 @@ UPKEEP = 3600.0
 """Seconds between two clean-ups of the journal."""
 PATIENCE = 30.0
 """Seconds that a sink may take to finish its call when the program stops."""
-LOOK = 0.2
-"""Seconds between two looks at how the workers are."""
+LOOK = 0.05
+"""Seconds between two looks whether everything is done, in a run that ends then."""
+IDLE = 1.0
+"""The same in a run that is to go on."""
 
 
 class Supervisor:
@@ -81,15 +83,16 @@ class Supervisor:
 
     def _watch(self, journal: Journal, sources: list[SourceWorker], sinks: list[SinkWorker]) -> None:
         cleaned = -UPKEEP
-        while not self._stop.wait(LOOK):
-            if self._once and not any(worker.thread.is_alive() for worker in sources):
-                self._drain.set()
-                journal.wake()
-            if not any(thread.is_alive() for thread in _threads(sources, sinks)):
-                return
+        while any(thread.is_alive() for thread in _threads(sources, sinks)):
             if time.monotonic() - cleaned >= UPKEEP:
                 cleaned = time.monotonic()
                 self._clean(journal)
+            if self._once and not any(worker.thread.is_alive() for worker in sources):
+                self._drain.set()
+                journal.wake()
+            if self._stop.wait(LOOK if self._once else IDLE):
+                log.info("stopping: the work under way is finished first, for %.0f s at most", self._patience)
+                return
 
     def _clean(self, journal: Journal) -> None:
         try:

@@ -1,0 +1,504 @@
+"""Running a site: from the lock on its state to the last commit, whatever stops it."""
+
+import fcntl
+import logging
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+import strangers
+from made import METER, QUICK, Recorder, Yielding, golden, packet
+from running import Btcore, wait_for
+
+from btcore import Chunk, Delivery, Duration, Retry, Stop, hookimpl, pack, plugin
+from btcore.brultech import Brultech
+from btcore.configuration import Decoder, Sink, Site, Source
+from btcore.errors import Unavailable
+from btcore.journal import Cursor
+from btcore.sqlite_journal import VERSION, SqliteJournal
+from btcore.supervisor import JOURNAL, Supervisor
+
+BRULTECH = Decoder("brultech", "decoder.brultech", "brultech", Brultech())
+
+
+def source(instance: object, name: str = "panel", **settings: Any) -> Source:  # noqa: ANN401 - of any kind
+    """Make a source of a site."""
+    return Source(name, f"source.{name}", "yielding", instance, **{**QUICK, **settings})
+
+
+def sink(instance: object, name: str = "roof", **settings: Any) -> Sink:  # noqa: ANN401 - of any kind
+    """Make a sink of a site."""
+    return Sink(name, f"sink.{name}", "recorder", instance, Delivery(**{**QUICK, **settings}))
+
+
+def meter(count: int = 5) -> Yielding:
+    """Make a source that brings so many packets and ends."""
+    return Yielding(items=lambda _stop: [Chunk(packet(secs=10 * n, energy=1000 * n)) for n in range(count)])
+
+
+def endless() -> Yielding:
+    """Make a source that brings packets until it is stopped."""
+
+    def items(stop: threading.Event) -> Iterator[Chunk]:
+        count = 0
+        while not stop.wait(0.01):
+            yield Chunk(packet(secs=count))
+            count += 1
+
+    return Yielding(items=items)
+
+
+def site(state: Path, *parts: Source | Sink, **settings: Any) -> Site:  # noqa: ANN401 - of any kind
+    """Make a site of sources and sinks."""
+    return Site(
+        file=state / "site.toml",
+        state=state,
+        sources=tuple(part for part in parts if isinstance(part, Source)),
+        sinks=tuple(part for part in parts if isinstance(part, Sink)),
+        decoders=(BRULTECH,),
+        **settings,
+    )
+
+
+def position(state: Path, table: str = "sink.roof") -> int:
+    """Return how far a sink has come."""
+    with closing(SqliteJournal(state / JOURNAL)) as journal:
+        return (journal.cursor(table) or Cursor()).position
+
+
+def texts(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
+    """Return what was told at a level and above, with who told it."""
+    return [f"{record.name}: {record.getMessage()}" for record in caplog.records if record.levelno >= level]
+
+
+class Running:
+    """A supervisor in a thread of its own."""
+
+    def __init__(self, site: Site, **options: Any) -> None:  # noqa: ANN401 - of any kind
+        self.stop = threading.Event()
+        self.well: bool | None = None
+        self._supervisor = Supervisor(site, self.stop, **options)
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        self.well = self._supervisor.run()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+
+
+# --- once
+
+
+def test_once_ends_when_everything_is_delivered(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With `once` it ends when all sources have ended and all sinks have had everything, and tells what was done."""
+    caplog.set_level(logging.INFO)
+    first, second = Recorder(), Recorder()
+    parts = (source(meter(7)), source(meter(0), "other"), sink(first), sink(second, "second", every=60))
+    assert Supervisor(site(tmp_path, *parts), threading.Event(), once=True).run()
+    assert (len(first.places), position(tmp_path), position(tmp_path, "sink.second")) == (7, 7, 7)
+    assert [sample.seconds for batch in second.taken for sample in batch.samples] == [60]
+    told = texts(caplog, logging.INFO)
+    assert told[0] == f"btcore: 2 sources, 2 sinks; the journal is in {tmp_path}"
+    assert told[-4:] == [
+        "btcore: source.panel: 7 packets, 0 junk bytes, 0 damaged packets; 7 kept",
+        "btcore: source.other: 0 packets, 0 junk bytes, 0 damaged packets; 0 kept",
+        "btcore: sink.roof: 7 readings delivered, 0 set aside",
+        f"btcore: sink.second: {len(second.places)} readings delivered, 0 set aside",
+    ]
+
+
+def test_once_waits_for_a_sink_that_is_down_for_a_while(tmp_path: Path) -> None:
+    """A sink that fails and recovers gets everything before the end."""
+    failures = [Retry("down")] * 5
+
+    def answer(_batch: object) -> None:
+        if failures:
+            raise failures.pop()
+
+    roof = Recorder(answer=answer)
+    assert Supervisor(site(tmp_path, source(meter()), sink(roof)), threading.Event(), once=True).run()
+    assert len(roof.places) == 5
+
+
+@pytest.mark.parametrize("trouble", ["source", "sink"])
+def test_what_was_given_up_is_told_by_the_outcome(tmp_path: Path, trouble: str) -> None:
+    """When a source was given up or a sink parked, the others are served, and the run does not count as good."""
+
+    def fail(*_: object) -> Any:  # noqa: ANN401 - never returns
+        raise Stop("a person must act")
+
+    other = Recorder()
+    bad = source(Yielding(items=fail), "bad") if trouble == "source" else sink(Recorder(answer=fail), "bad")
+    parts = (source(meter()), sink(other, "other"), bad)
+    assert not Supervisor(site(tmp_path, *parts), threading.Event(), once=True).run()
+    assert len(other.places) == 5
+
+
+def test_a_run_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
+    """What was delivered once is not delivered again by the next run."""
+    roof = Recorder()
+    for _ in range(3):
+        assert Supervisor(site(tmp_path, source(meter(3)), sink(roof)), threading.Event(), once=True).run()
+    assert roof.places == list(range(1, 10))
+
+
+def test_it_ends_when_nothing_is_left_to_do(tmp_path: Path) -> None:
+    """Without `once` too: where every source has ended and every sink is parked, it does not idle for ever."""
+
+    def fail(*_: object) -> None:
+        raise Stop("a person must act")
+
+    parts = (source(meter()), sink(Recorder(answer=fail)))
+    assert not Supervisor(site(tmp_path, *parts), threading.Event()).run()
+
+
+def test_a_dry_run_delivers_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A dry run keeps the readings, shows what it would send without secrets, and moves no cursor."""
+
+    @plugin(api=1)
+    class Previewing(Recorder):
+        @hookimpl
+        def preview_batch(self) -> list[str]:
+            return ["POST s3cret"]
+
+    roof = Previewing()
+    run = Supervisor(
+        site(tmp_path, source(meter()), sink(roof)),
+        threading.Event(),
+        once=True,
+        dry_run=True,
+        redact=lambda text: text.replace("s3cret", "***"),
+    )
+    assert run.run()
+    assert (roof.calls, set(capsys.readouterr().out.splitlines())) == ([], {"sink.roof: POST ***"})
+    assert position(tmp_path) == 0
+    assert Supervisor(site(tmp_path, sink(roof)), threading.Event(), once=True).run()
+    assert len(roof.places) == 5
+
+
+# --- what the parts are told
+
+
+def test_sinks_are_told_the_names_the_sign_and_the_interval(tmp_path: Path) -> None:
+    """A sink's context has its table, the site's channel names, its own sign or the site's, and its interval."""
+    one, two = Recorder(), Recorder()
+    names: Mapping[str, str] = {f"{METER}_ch1": "solar"}
+    parts = (sink(one, every=60), sink(two, "second", polarity="brultech"))
+    Supervisor(site(tmp_path, *parts, channels=names, polarity="btmon"), threading.Event(), once=True).run()
+    told = [
+        (context.name, context.channels, context.polarity, context.every, context.log.name)
+        for context in (*one.opened, *two.opened)
+    ]
+    assert told == [
+        ("sink.roof", names, "btmon", Duration(60), "sink.roof"),
+        ("sink.second", names, "brultech", Duration(0), "sink.second"),
+    ]
+
+
+def test_a_source_may_be_restricted_to_formats(tmp_path: Path) -> None:
+    """A source that names formats takes no others, and another source is not restricted by that."""
+    data = packet(secs=1) + pack("ecm1240bin", METER, {"secs": 2})
+    chunks = Yielding(items=lambda _stop: [Chunk(data)]), Yielding(items=lambda _stop: [Chunk(data)])
+    roof = Recorder()
+    parts = (source(chunks[0], formats=("ecm1240bin",)), source(chunks[1], "all"), sink(roof))
+    Supervisor(site(tmp_path, *parts), threading.Event(), once=True).run()
+    found = [(reading.source, reading.format.name) for batch in roof.taken for reading in batch.readings]
+    assert sorted(found) == [("all", "ecm1220bin"), ("all", "ecm1240bin"), ("panel", "ecm1240bin")]
+
+
+# --- stopping
+
+
+def test_stopping_finishes_and_commits(tmp_path: Path) -> None:
+    """When told to stop, the batch under way is finished and committed, everything is closed, and the lock is free."""
+    calling, release = threading.Event(), threading.Event()
+
+    def answer(_batch: object) -> None:
+        calling.set()
+        release.wait(20)
+
+    roof, panel = Recorder(answer=answer), endless()
+    with Running(site(tmp_path, source(panel), sink(roof))) as running:
+        calling.wait(20)
+        running.stop.set()
+        release.set()
+    assert (running.well, len(roof.closed), len(panel.closed)) == (True, 1, 1)
+    assert position(tmp_path) == roof.places[-1]
+    _is_free(tmp_path)
+
+
+def _is_free(state: Path) -> None:
+    with (state / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_hung_sink_is_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A sink whose call does not return is left after the patience; the others were finished, and it is told."""
+    calling, release = threading.Event(), threading.Event()
+
+    def answer(_batch: object) -> None:
+        calling.set()
+        release.wait(20)
+
+    other = Recorder()
+    parts = (source(meter()), sink(Recorder(answer=answer)), sink(other, "other"))
+    with Running(site(tmp_path, *parts), patience=0.1) as running:
+        wait_for(lambda: calling.is_set() and len(other.places) == 5)
+    assert running.well is False
+    assert texts(caplog) == [
+        "btcore: sink.roof does not stop; leaving it (what it did not finish will be delivered again)"
+    ]
+    assert position(tmp_path, "sink.other") == 5
+    release.set()
+    for thread in threading.enumerate():
+        if thread.name == "sink.roof":
+            thread.join(20)
+
+
+# --- the state
+
+
+def test_one_state_has_one_run(tmp_path: Path) -> None:
+    """A second run on the same state is refused, with what to do, and does not disturb the first."""
+    roof = Recorder()
+    with Running(site(tmp_path, source(endless()), sink(roof))) as running:
+        wait_for(lambda: roof.places)
+        with pytest.raises(Unavailable, match=f"another btcore is using {tmp_path}: stop it first, or give this one"):
+            Supervisor(site(tmp_path), threading.Event()).run()
+        before = len(roof.places)
+        wait_for(lambda: len(roof.places) > before)
+    assert running.well
+
+
+def test_a_state_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    """A state directory that cannot be made is named, with the reason and what to do."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unavailable, match=r"cannot use the state directory .*file/state: .*; set `state` in site.toml"):
+        Supervisor(site(tmp_path / "file" / "state"), threading.Event()).run()
+
+
+def test_a_journal_that_cannot_be_used_leaves_the_lock_free(tmp_path: Path) -> None:
+    """When the journal cannot be opened, the error tells why, and nothing is held."""
+    with closing(SqliteJournal(tmp_path / JOURNAL)) as journal:
+        journal._writer.execute(f"PRAGMA user_version = {VERSION + 1}")
+    with pytest.raises(Unavailable, match="newer btcore"):
+        Supervisor(site(tmp_path), threading.Event()).run()
+    _is_free(tmp_path)
+
+
+def test_what_was_delivered_is_forgotten_in_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Readings that every sink had, and that were kept for long enough, are cleaned up while it runs."""
+    caplog.set_level(logging.DEBUG)
+    roof = Recorder()
+    Supervisor(site(tmp_path, source(meter(9)), sink(roof)), threading.Event(), once=True).run()
+    for keep, left in ((3600, 9), (-3600, 1)):
+        caplog.clear()
+        with Running(site(tmp_path, source(meter(0)), sink(roof), keep=Duration(keep))):
+            wait_for(lambda: any("delivered readings forgotten" in text for text in texts(caplog, logging.DEBUG)))
+        with closing(SqliteJournal(tmp_path / JOURNAL)) as journal:
+            assert len(journal.read(0, 99)) == left
+
+
+def test_cleaning_up_that_fails_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A journal that cannot be cleaned up now is told, and nothing stops for it."""
+
+    def fail(*_: object) -> None:
+        raise Unavailable("disk full")
+
+    monkeypatch.setattr(SqliteJournal, "trim", fail)
+    roof = Recorder()
+    with Running(site(tmp_path, source(endless()), sink(roof))) as running:
+        wait_for(lambda: texts(caplog) == ["btcore: cannot clean up: disk full"])
+        before = len(roof.places)
+        wait_for(lambda: len(roof.places) > before)
+    assert running.well
+
+
+# --- as a process
+
+PLUGINS = """
+    import time
+    from datetime import UTC, datetime
+    from pathlib import Path
+    from urllib.parse import quote, quote_plus
+    import base64
+
+    from btcore import Chunk, Retry, Secret, hookimpl, pack, plugin, setting
+
+    @plugin(api=1)
+    class Hold:
+        # a sink that writes down what it is given, and lets go of it when it may
+        file: Path = setting(help="where to write")
+
+        @hookimpl
+        def process_batch(self, batch):
+            with self.file.open("a") as out:
+                out.write(f"given {len(batch.readings)}\\n")
+                out.flush()
+                while not self.file.with_name("release").exists():
+                    time.sleep(0.01)
+                out.write("taken\\n")
+
+    @plugin(api=1)
+    class Leaky:
+        # a source and a sink that tell their key in every way
+        api_key: Secret = setting(help="the key")
+
+        @hookimpl
+        def open(self, context):
+            self.log = context.log
+            key = self.api_key.reveal()
+            self.log.debug("GET /?key=%s&k2=%s", quote(key, safe=""), quote_plus(key))
+            self.log.info("Basic %s", base64.b64encode(f"user:{key}".encode()).decode())
+            self.log.warning("settings %r and %r", {"key": key}, self)
+
+        @hookimpl
+        def collect(self, stop):
+            yield Chunk(pack("ecm1220bin", "312345", {"secs": 1}), time=datetime(2026, 6, 21, tzinfo=UTC))
+            raise ValueError(f"the meter refused {self.api_key.reveal()}")
+
+        @hookimpl
+        def process_batch(self, batch):
+            raise Retry(f"401 for {self.api_key.reveal()}")
+
+        @hookimpl
+        def preview_batch(self, batch):
+            yield f"POST key={self.api_key.reveal()}"
+"""
+
+KEY = 'k3y/with "odd" & signs='
+
+HOLDING = f"""
+state = "state"
+[source.panel]
+use = "file"
+path = "{golden("ecm1220bin_steady")}"
+[sink.hold]
+file = "given.txt"
+batch_size = 4
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder, with the plugins of this test installed."""
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    strangers.distribution(packages, "btmon-odd", PLUGINS, {"hold": "Hold", "leaky": "Leaky"})
+    monkeypatch.setenv("PYTHONPATH", str(packages))
+    return tmp_path
+
+
+def given(folder: Path) -> list[str]:
+    """Return what the sink wrote down."""
+    file = folder / "given.txt"
+    return file.read_text().splitlines() if file.exists() else []
+
+
+@pytest.mark.servers
+def test_once_as_a_process(folder: Path) -> None:
+    """`btcore run --once` plays a capture into a sink, and exits with 0."""
+    (folder / "release").touch()
+    with Btcore(folder, HOLDING, "--once") as process:
+        assert process.finish() == 0
+    assert given(folder) == ["given 4", "taken", "given 4", "taken"]
+    assert position(folder / "state", "sink.hold") == 8
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=str)
+def test_a_signal_finishes_the_batch_under_way(folder: Path, number: signal.Signals) -> None:
+    """The first signal lets the call under way end, commits it, and exits with 0; nothing else is begun."""
+    with Btcore(folder, HOLDING) as process:
+        wait_for(lambda: given(folder))
+        process.process.send_signal(number)
+        wait_for(lambda: "stopping: the work under way is finished first" in process.log)
+        (folder / "release").touch()
+        assert process.finish() == 0
+    assert given(folder) == ["given 4", "taken"]
+    assert position(folder / "state", "sink.hold") == 4
+
+
+@pytest.mark.servers
+def test_a_second_signal_does_not_wait(folder: Path) -> None:
+    """A second signal ends the program while a call is still under way; what it had is delivered by the next run."""
+    with Btcore(folder, HOLDING) as process:
+        wait_for(lambda: given(folder))
+        process.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: "stopping" in process.log)
+        process.process.send_signal(signal.SIGINT)
+        assert process.finish() == 130
+    assert position(folder / "state", "sink.hold") == 0
+    (folder / "release").touch()
+    with Btcore(folder, HOLDING, "--once") as process:
+        assert process.finish() == 0
+    assert given(folder)[-4:] == ["given 4", "taken", "given 4", "taken"]
+
+
+@pytest.mark.servers
+def test_a_second_run_is_refused(folder: Path) -> None:
+    """Another run on the same state exits with 69 and says what to do, in one line."""
+    with Btcore(folder, HOLDING) as process:
+        wait_for(lambda: given(folder))
+        again = subprocess.run(
+            [sys.executable, "-m", "btcore", "run", "--config", str(folder / "site.toml")],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        (folder / "release").touch()
+        assert process.stop() == 0
+    expected = f"btcore: another btcore is using {folder}/state: stop it first, or give this one another `state`\n"
+    assert (again.returncode, again.stderr) == (69, expected)
+
+
+@pytest.mark.servers
+def test_a_state_that_cannot_be_written_exits(folder: Path) -> None:
+    """A state directory that cannot be used exits with 69 and names it."""
+    with Btcore(folder, HOLDING.replace('"state"', '"site.toml/state"')) as process:
+        assert process.finish() == 69
+    assert process.log == (
+        f"btcore: cannot use the state directory {folder}/site.toml/state: Not a directory; "
+        "set `state` in site.toml to another\n"
+    )
+
+
+@pytest.mark.servers
+def test_secrets_are_never_told(folder: Path) -> None:
+    """At the most talkative level, no log line and no line of a dry run shows a secret, in any way of writing it."""
+    quoted = KEY.replace('"', '\\"')
+    text = f'state = "state"\n[source.leaky]\napi_key = "{quoted}"\n[sink.leaky]\napi_key = "{quoted}"\n'
+    with Btcore(folder, text, "-v") as process:
+        wait_for(lambda: "401 for" in process.log and "the meter refused" in process.log)
+        assert process.stop() == 0
+    dry = subprocess.run(
+        [sys.executable, "-m", "btcore", "run", "--config", str(folder / "site.toml"), "--once", "--dry-run"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    told = process.log + dry.stdout + dry.stderr
+    assert "sink.leaky: POST key=***" in dry.stdout
+    assert "ValueError: the meter refused ***" in process.log
+    assert "Traceback" in process.log
+    shown = [
+        part for part in ("k3y", "odd", "signs", "azN5", "D9kZC", "aWducz") if part in told.replace("btmon-odd", "")
+    ]
+    assert shown == []
