@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from scenarios import preview, run, scenario
+from scenarios import names, preview, run, scenario
 from servers.recorder import Recorder, Reply, Request
 from uploads import configured, deliver, entries, made
 
@@ -103,6 +103,15 @@ def test_amperes_of_an_ecm_are_sent_when_asked_for(server: Recorder, tmp_path: P
     more = [one for one in account.inputs if one not in expected]
     assert {name for _, _, name, _ in more} == {"XXX345_ch1_a", "XXX345_ch2_a"}
     assert [one for one in account.inputs if one not in more] == expected
+
+
+def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_path: Path) -> None:
+    """QUIRKS A1: a channel that ran both ways has 970 W net, not 1706 W."""
+    golden = scenario("oem", TYPICAL)
+    server.answer = account = Emoncms()
+    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    watts = [value for _, _, name, value in account.inputs if name == "XXX345_ch2_w"]
+    assert watts == [2187.7, 2301.1, 970.22, -1746.55, -812.7, 0.0, 0.0]
 
 
 def test_what_is_not_known_is_left_out(server: Recorder, tmp_path: Path) -> None:
@@ -227,3 +236,15 @@ def test_a_dry_run_shows_the_readings_and_no_key(server: Recorder, tmp_path: Pat
     start = f'POST {server.url}/emoncms/input/bulk data=[[1700000010,"1",{{"XXX345_volts":120.9}},{{"XXX345_ch1_w":'
     assert [line.startswith(start) for line in lines] == [True, False]
     assert [line for line in lines if KEY in line] == []
+
+
+def test_every_recording_is_looked_at() -> None:
+    """No scenario is forgotten: those of failures are in `test_services_fail.py`, `skip_upload` is a dry run."""
+    elsewhere = ("error_body", "http_500", "refused", "skip_upload", "missing_options")
+    assert {name for name in names("oem") if not name.endswith(elsewhere)} == {
+        TYPICAL,
+        "ecm1240bin_steady.node",
+        "ecm1240bin_steady.include_current",
+        "gem48ptbin_steady.include_current",
+        "gem48ptbin_steady.typical",
+    }

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from scenarios import inline, run, scenario
+from scenarios import inline, names, run, scenario
 from servers.recorder import Recorder, Reply, Request
 from uploads import configured, deliver, entries, made
 
@@ -88,3 +88,14 @@ def test_a_week_s_readings_go_in_requests_of_a_hundred(server: Recorder, tmp_pat
     flat = [time for some in times for time in some]
     assert (worker.parked, len(flat), flat) == ("", 10_080, sorted(set(flat)))
     assert max(map(len, times)) <= 100
+
+
+def test_every_recording_is_looked_at() -> None:
+    """No scenario is forgotten: those of failures are in `test_services_fail.py`, `skip_upload` is a dry run."""
+    elsewhere = ("error_body", "http_500", "refused", "skip_upload", "missing_options")
+    assert {name for name in names("plotwatt") if not name.endswith(elsewhere)} == {
+        TYPICAL,
+        "ecm1240bin_steady.nomap",
+        "gem48ptbin_steady.nomap",
+        "gem48ptbin_steady.typical",
+    }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from scenarios import inline, preview, run, scenario
+from scenarios import inline, names, preview, run, scenario
 from servers.recorder import Recorder, Reply, Request
 from uploads import configured, deliver, entries, made
 
@@ -154,3 +154,15 @@ def test_a_dry_run_shows_the_expression_and_no_token(server: Recorder, tmp_path:
     start = f"PUT {server.url}/api_sites/stream data_post=(site *** (node XXX345 2023-11-14T22:13:30Z (p_ch1 -1536.40)"
     assert [line.startswith(start) for line in lines] == [True, False]
     assert [line for line in lines if TOKEN in line] == []
+
+
+def test_every_recording_is_looked_at() -> None:
+    """No scenario is forgotten: those of failures are in `test_services_fail.py`, `skip_upload` is a dry run."""
+    elsewhere = ("error_body", "http_500", "refused", "skip_upload", "missing_options")
+    assert {name for name in names("smartenergygroups") if not name.endswith(elsewhere)} == {
+        TYPICAL,
+        "ecm1240bin_steady.nomap",
+        "ecm1240bin_steady.uppercase_map",
+        "gem48ptbin_steady.nomap",
+        "gem48ptbin_steady.typical",
+    }

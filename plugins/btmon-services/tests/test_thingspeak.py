@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
-from scenarios import inline, make_context, preview, run, scenario
+from scenarios import inline, make_context, names, preview, run, scenario
 from servers.recorder import Recorder, Reply, Request
 from uploads import Clock, configured, deliver, entries, made
 
@@ -72,6 +72,14 @@ def test_with_the_channel_s_number_the_same_entries_go_in_one_request(
     assert [r.json["updates"] for r in server.requests] == [
         [as_documented(request) for request in some] for some in golden.passes
     ]
+
+
+def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_path: Path) -> None:
+    """QUIRKS A1: a channel that ran both ways has 970 W net, not 1706 W."""
+    golden = scenario("thingspeak", "ecm1240bin_steady.nomap")
+    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    watts = [request.form["field2"] for request in server.requests]
+    assert watts == ["2187.70", "2301.10", "970.22", "-1746.55", "-812.70", "0.00", "0.00"]
 
 
 def test_a_meter_without_a_key_is_told_once_and_not_sent(
@@ -215,6 +223,18 @@ def test_a_dry_run_shows_the_entries_and_no_key(server: Recorder, tmp_path: Path
     lines = [*preview(single.instance, golden.batches()), *preview(bulk.instance, golden.batches())]
     assert lines[0] == f"POST {server.url}/update created_at=2023-11-14T22:13:30Z&field3=-1536.40&field8=137.00"
     assert (len(lines), [line for line in lines if "KEY12345" in line], server.requests) == (14, [], [])
+
+
+def test_every_recording_is_looked_at() -> None:
+    """No scenario is forgotten: those of failures are in `test_services_fail.py`, `skip_upload` is a dry run."""
+    elsewhere = ("error_body", "http_500", "refused", "skip_upload", "missing_options")
+    assert {name for name in names("thingspeak") if not name.endswith(elsewhere)} == {
+        TYPICAL,
+        "ecm1240bin_steady.nomap",
+        "ecm1240bin_steady.no_token_for_device",
+        "gem48ptbin_steady.nomap",
+        "gem48ptbin_steady.typical",
+    }
 
 
 def _entries(request: Request) -> list[Entry]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scenarios import preview, run, scenario
+from scenarios import names, preview, run, scenario
 from servers.recorder import Recorder, Reply, Request
 from uploads import START, Clock, configured, deliver, entries, made
 
@@ -123,3 +123,14 @@ def test_a_dry_run_shows_the_readings_and_no_key(server: Recorder, tmp_path: Pat
         ' "time": "2023-11-14T22:13:30", "watts": -1536.4, "watthours": -420727.23861111107}'
     )
     assert (len(lines), [line for line in lines if KEY in line]) == (7, [])
+
+
+def test_every_recording_is_looked_at() -> None:
+    """No scenario is forgotten: those of failures are in `test_services_fail.py`, `skip_upload` is a dry run."""
+    elsewhere = ("error_body", "http_500", "refused", "skip_upload", "missing_options")
+    assert {name for name in names("wattvision") if not name.endswith(elsewhere)} == {
+        TYPICAL,
+        "ecm1240bin_steady.bad_channel",
+        "ecm1240bin_steady.unknown_channel",
+        "gem48ptbin_steady.typical",
+    }

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from scenarios import inline, preview, run, scenario
+from scenarios import inline, names, preview, run, scenario
 from servers.recorder import Recorder, Reply, Request
 from uploads import configured, deliver, made
 
@@ -55,9 +55,10 @@ def test_each_reading_of_each_channel_is_sent(server: Recorder, tmp_path: Path, 
     assert powers == [(round(watts), int(watts)) for watts in exact]
 
 
-def test_credentials_are_sent_when_they_are_asked_for(server: Recorder, tmp_path: Path) -> None:
-    """Golden `typical`: first without, and after 401 with realm WattzOn again with name and password."""
-    golden = scenario("wattzon", TYPICAL)
+@pytest.mark.parametrize("name", [TYPICAL, "gem48ptbin_steady.typical"])
+def test_credentials_are_sent_when_they_are_asked_for(server: Recorder, tmp_path: Path, name: str) -> None:
+    """First without, and after 401 with realm WattzOn again with name and password."""
+    golden = scenario("wattzon", name)
     replies = [request.reply for request in golden.requests[:2]]
     server.answer = lambda request: replies["authorization" in request.headers]
     run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
@@ -75,6 +76,16 @@ def test_credentials_of_any_letters_are_sent_as_utf_8(server: Recorder, tmp_path
     options = {**golden.options, "wo_pass": "pässword €"}
     run(configured(tmp_path, table(server.url, options)).instance, golden.batches()[:1])
     assert server.requests[1].headers["authorization"] == f"Basic {_basic('someone:pässword €')}"
+
+
+def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_path: Path) -> None:
+    """QUIRKS A1: a channel that ran both ways has 970 W net, not 1706 W."""
+    server.answer = OK
+    golden = scenario("wattzon", EACH)
+    options = {**golden.options, "wo_map": "312345_ch2,living room"}
+    run(configured(tmp_path, table(server.url, options)).instance, golden.batches())
+    watts = [request.json["updates"][0]["power"]["magnitude"] for request in server.requests]
+    assert watts == [2188, 2301, 970, -1747, -813, 0, 0]
 
 
 @pytest.mark.parametrize("name", ["ecm1240bin_steady.wrong_realm", "ecm1240bin_steady.no_challenge"])
@@ -141,6 +152,21 @@ def test_a_dry_run_shows_the_updates_and_no_secret(server: Recorder, tmp_path: P
     update = '{"updates": [{"timestamp": "2023-11-14T22:13:30Z", "power": {"magnitude": 2188, "unit": "W"}}]}'
     assert lines[1] == f"POST {page} {update}"
     assert (len(lines), [line for line in lines for secret in SECRETS if secret in line]) == (21, [])
+
+
+def test_every_recording_is_looked_at() -> None:
+    """No scenario is forgotten: those of failures are in `test_services_fail.py`, `skip_upload` is a dry run."""
+    elsewhere = ("error_body", "http_500", "refused", "skip_upload", "missing_options")
+    assert {name for name in names("wattzon") if not name.endswith(elsewhere)} == {
+        TYPICAL,
+        EACH,
+        "ecm1240bin_steady.no_challenge",
+        "ecm1240bin_steady.wrong_realm",
+        "ecm1240bin_steady.nomap",
+        "gem48ptbin_steady.each_reading",
+        "gem48ptbin_steady.nomap",
+        "gem48ptbin_steady.typical",
+    }
 
 
 def _basic(credentials: str) -> str:
