@@ -91,7 +91,6 @@ def test_what_is_missing_is_named_all_at_once(tmp_path: Path) -> None:
     ("reply", "error"),
     [
         (Reply(200, "<xml>1</xml>"), Retry),
-        (Reply(200, ""), Retry),
         (Reply(200, "<html>maintenance</html>"), Retry),
         (Reply(500), Retry),
         (Reply(301, headers={"Location": "https://example.com/"}), Retry),
@@ -103,16 +102,16 @@ def test_what_is_missing_is_named_all_at_once(tmp_path: Path) -> None:
 def test_an_answer_that_is_no_success_is_understood(
     server: Recorder, tmp_path: Path, reply: Reply, error: type[Exception]
 ) -> None:
-    """Success is `<xml>0</xml>`, and nothing else."""
+    """Words other than `<xml>0</xml>` are no success."""
     server.answer = reply
     golden = scenario("eragy", SENT[0])
     with pytest.raises(error):
         run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
 
 
-@pytest.mark.parametrize("reply", [TAKEN, Reply(200, "<xml> 0 </xml>\n"), Reply(204)])
+@pytest.mark.parametrize("reply", [TAKEN, Reply(200, "<xml> 0 </xml>\n"), Reply(200, ""), Reply(204)])
 def test_success_is_understood(server: Recorder, tmp_path: Path, reply: Reply) -> None:
-    """Neither blanks nor an answer without a body by its code make a failure of it."""
+    """Neither blanks nor an answer without a body, as other receivers of these posts give, make a failure of it."""
     server.answer = reply
     golden = scenario("eragy", SENT[0])
     run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())

@@ -19,7 +19,7 @@ class Eragy(ServiceOfMeters):
     title = "Eragy"
     state = State.UNKNOWN
     replies = (
-        Meaning(200, r"<xml>\s*0\s*</xml>", Verdict.DELIVERED),
+        Meaning(200, r"<xml>\s*0\s*</xml>|^$", Verdict.DELIVERED),  # other receivers of these posts answer nothing
         Meaning(200, "", Verdict.LATER),
     )
 
