@@ -284,10 +284,10 @@ def test_waits_grow_while_nothing_comes(journal: SqliteJournal) -> None:
 
     def items(stop: threading.Event) -> Iterator[Chunk]:
         times.append(time.monotonic())
+        yield Chunk(b"")
         if len(times) < 7:
             raise ConnectionRefusedError("refused")
         stop.wait(20)
-        yield Chunk(b"")
 
     with Collecting(journal, Yielding(items=items), settings={"retry": 0.002, "retry_max": 1}):
         wait_for(lambda: len(times) == 7)
@@ -427,7 +427,9 @@ def test_a_journal_that_cannot_now_is_waited_for(
         full.clear()
         work.finish()
     assert (asked, work.worker.kept) == ([0, 1, 2, 3], 4)
-    assert texts(caplog)[0] == "cannot write to the journal: disk full (1 readings wait for it); trying again in 1 s"
+    assert (
+        texts(caplog)[0] == "cannot write to the journal: disk full (readings that wait for it: 1); trying again in 1 s"
+    )
     assert any(text.startswith("recovered") for text in texts(caplog, logging.INFO))
 
 

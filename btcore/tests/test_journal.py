@@ -1,6 +1,7 @@
 """The journal: what was acknowledged is there, in order, once, whatever happens to the program or the disk."""
 
 import random
+import re
 import sqlite3
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from made import METER, START, entry, packet
 
 from btcore.errors import Unavailable
 from btcore.journal import Aside, Cursor, Entry
-from btcore.sqlite_journal import VERSION, SqliteJournal
+from btcore.sqlite_journal import TABLES, VERSION, SqliteJournal
 
 NOON = datetime(2026, 6, 21, 12, tzinfo=UTC)
 SOON = int(time.time()) + 1_000_000
@@ -517,3 +518,28 @@ def test_packets_are_kept_bit_by_bit(journal: SqliteJournal) -> None:
     raw = packet(energy=0xFF_FE_FD_FC_FB) + bytes(range(256))
     journal.append([small(1, raw)])
     assert [raw] == [one.raw for one in journal.read(0, 1)]
+
+
+# --- docs/journal.md
+
+PAGE = Path(__file__).parents[2] / "docs" / "journal.md"
+STATEMENTS = re.findall(r"```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)
+
+
+def test_the_tables_are_as_documented() -> None:
+    """The page about the journal shows its tables exactly, and the version."""
+    assert STATEMENTS[0] == TABLES.lstrip()
+    assert f"`PRAGMA user_version` is {VERSION}." in PAGE.read_text()
+
+
+def test_what_is_documented_works(file: Path, journal: SqliteJournal) -> None:
+    """The page's statements tell what they say, beside a journal in use, and make a sink begin again."""
+    journal.append([entry(at) for at in range(5)])
+    journal.commit("sink.roof", Cursor(3, {METER: 3}), [METER], [aside("sink.roof", 2)])
+    with closing(sqlite3.connect(file)) as person:
+        waiting, asides, heard = (person.execute(statement).fetchall() for statement in STATEMENTS[1:4])
+        person.executescript(STATEMENTS[4])
+    assert waiting == [("sink.roof", 2)]
+    assert asides == [("sink.roof", METER, "2026-06-21T12:00:10+00:00", "too sunny")]
+    assert heard == [(METER, "2023-11-14 22:00:04")]
+    assert journal.cursor("sink.roof") is None

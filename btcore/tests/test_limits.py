@@ -84,7 +84,7 @@ def test_waits_double_up_to_the_longest(first: float, longest: float, failures: 
     """Each failure in a row is waited for twice as long as the one before, half of it by chance, up to the longest."""
     backoff = Backoff(first, longest)
     for n in range(failures):
-        full = min(first * 2.0**n, longest)
+        full = min(first * 2.0**n, max(first, longest))
         assert full / 2 <= backoff.failed() <= full
     assert backoff.failures == failures
 

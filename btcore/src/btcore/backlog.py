@@ -90,8 +90,7 @@ class Backlog:
         if reading is None and entry.format not in self._unknown:
             self._unknown.add(entry.format)
             self._context.log.warning(
-                "passing over readings of format %s: the plugin that decoded them is not configured, or cannot now",
-                entry.format,
+                "passing over readings of format %s: no decoder of this configuration knows them", entry.format
             )
         return reading
 

@@ -113,18 +113,22 @@ class SourceWorker:
             self._log.exception("failed to close")
 
     def _take(self, item: Chunk | Reading) -> None:
-        self._backoff.worked()
-        self._outcome.worked()
         if isinstance(item, Reading):
+            self._alive()
             self._keep([self._whole(item)])
             return
         line = self._line(item.stream)
         if item.data:
+            self._alive()
             when = item.clock or item.time or datetime.now(UTC)
             self._keep([self._entry(line, *found) for found in line.stream.feed(item.data, when)])
             self._tell_quiet(item.stream, line.stream)
         if item.end:
             self._end(item.stream)
+
+    def _alive(self) -> None:
+        self._backoff.worked()
+        self._outcome.worked()
 
     def _line(self, name: str) -> "_Line":
         line = self._streams.get(name)
@@ -168,7 +172,9 @@ class SourceWorker:
         if not entries:
             return
         try:
-            kept = self._patiently(lambda: self._journal.append(entries), f" ({len(entries)} readings wait for it)")
+            kept = self._patiently(
+                lambda: self._journal.append(entries), f" (readings that wait for it: {len(entries)})"
+            )
         except Stopping as error:
             self._log.error("%d readings are lost by stopping now: %s", len(entries), error)
             raise

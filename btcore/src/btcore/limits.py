@@ -42,7 +42,7 @@ class Backoff:
     def __init__(self, first: float, longest: float) -> None:
         """Begin with no failure."""
         self._first = first
-        self._longest = longest
+        self._longest = max(first, longest)
         self.failures = 0
 
     def failed(self, wish: float | None = None) -> float:

@@ -71,5 +71,7 @@ def set_up(*, verbose: bool = False, quiet: bool = False, secrets: Iterable[str]
 
 
 def _uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
-    exc_info = (kind, error, trace) if error is not None else None
+    if error is None or issubclass(kind, KeyboardInterrupt):
+        return
+    exc_info = (kind, error, trace)
     logging.getLogger("btcore").critical("unexpected failure: this is a fault of the program", exc_info=exc_info)

@@ -117,7 +117,11 @@ class Delivery:
     calls_per_hour: int = attrs.field(
         default=0, validator=attrs.validators.ge(0), metadata={"help": "the most calls in any hour; 0: no limit"}
     )
-    retry: Duration = attrs.field(default=Duration(1), metadata={"help": "first wait after a failure; it doubles"})
+    retry: Duration = attrs.field(
+        default=Duration(1),
+        validator=attrs.validators.gt(Duration(0)),
+        metadata={"help": "first wait after a failure; it doubles"},
+    )
     retry_max: Duration = attrs.field(default=Duration(600), metadata={"help": "longest wait after a failure"})
     start: Literal["beginning", "now"] = attrs.field(
         default="beginning", metadata={"help": "where a new sink starts in the journal"}
