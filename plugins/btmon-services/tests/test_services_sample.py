@@ -59,6 +59,29 @@ def test_all_that_is_missing_is_told_at_once(tmp_path: Path, name: str) -> None:
     assert all(problem.message.startswith("is missing and must be given: ") for problem in error.value.problems)
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ('url = "emoncms.org"\ntoken = "a key"', [("url", "expected an address such as https://example.com/path")]),
+        (
+            'url = "https://me:mine@emoncms.org"\ntoken = "a key"',
+            [("url", "expected an address without a name and password in it")],
+        ),
+        ('token = ""', [("token", "is empty")]),
+        ('token = "a key"\ntimeout = 0', [("timeout", "expected more than 0 s")]),
+        ('token = "a key\\n"', [("token", "expected no blanks around it, and no line breaks in it")]),
+    ],
+)
+def test_what_can_never_work_is_told_before_anything_is_sent(
+    tmp_path: Path, settings: str, expected: list[tuple[str, str]]
+) -> None:
+    """With its setting, and never with the key."""
+    (tmp_path / "site.toml").write_text(f'state = "."\n[source.tcp-server]\n[sink.emoncms]\n{settings}\n')
+    with pytest.raises(ConfigurationError) as error:
+        load_site(tmp_path / "site.toml")
+    assert [(problem.key, problem.message) for problem in error.value.problems] == expected
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_the_readme_tells_who_comes_from_btmon_each_option_s_new_name(name: str) -> None:
     """In the table of names, under what btmon's options begin with."""

@@ -108,17 +108,18 @@ def test_that_not_all_channels_of_a_meter_have_a_field_is_told_once(
 
 
 def test_what_is_wrong_between_settings_is_told_at_once(tmp_path: Path) -> None:
-    """A field beyond 8, a channel without key, and a number that is none: three problems."""
+    """A field beyond 8, one given twice, a channel without key, and a number that is none."""
     with pytest.raises(ConfigurationError) as error:
         configured(
             tmp_path,
-            '[sink.ts]\nuse = "thingspeak"\ntokens = { "1" = "KEY" }\nfields = { "1_ch1" = 9 }\n'
-            'channels = { "2" = "7", "1" = "x" }\n',
+            '[sink.ts]\nuse = "thingspeak"\ntokens = { "1" = "KEY" }\n'
+            'fields = { "1_ch1" = 9, "1_ch2" = 2, "1_ch3" = 2 }\nchannels = { "2" = "7", "1" = "x" }\n',
         )
     assert [(problem.key, problem.message) for problem in error.value.problems] == [
         ("fields", "1_ch1: a channel of ThingSpeak has fields 1 to 8"),
+        ("fields", "meter 1 has 2 channels for field 2"),
         ("channels", "meter 2 has no key in tokens"),
-        ("channels", "expected a number, the Channel ID"),
+        ("channels", "meter 1: expected a number, the Channel ID"),
     ]
 
 

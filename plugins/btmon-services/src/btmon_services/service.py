@@ -68,6 +68,8 @@ class Service(ABC):
             )
         elif fault := address_fault(self.address):
             yield Problem(fault, "url")
+        if self.timeout <= 0:
+            yield Problem("expected more than 0 s", "timeout")
         for field in attrs.fields(type(self)):
             faults = (secret_fault(secret) for secret in _within(Secret, getattr(self, field.name)))
             yield from (Problem(fault, field.name) for fault in faults if fault)

@@ -4,6 +4,7 @@ Facts: https://www.mathworks.com/help/thingspeak/rest-api.html (write data, bulk
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Reject, Retry, Sample, Secret, plugin, setting
@@ -56,11 +57,14 @@ class ThingSpeak(Service):
         for channel, field in self.fields.items():
             if not 1 <= field <= FIELDS:
                 yield Problem(f"{channel}: a channel of ThingSpeak has fields 1 to {FIELDS}", "fields")
+        for (serial, field), count in Counter((ref.serial, field) for ref, field in self.fields.items()).items():
+            if count > 1:
+                yield Problem(f"meter {serial or 'any'} has {count} channels for field {field}", "fields")
         for serial, number in self.channels.items():
             if serial not in self.tokens:
                 yield Problem(f"meter {serial} has no key in tokens", "channels")
             if not number.isdecimal():
-                yield Problem("expected a number, the Channel ID", "channels")
+                yield Problem(f"meter {serial}: expected a number, the Channel ID", "channels")
 
     def __attrs_post_init__(self) -> None:
         """Begin with nothing refused."""
