@@ -197,6 +197,19 @@ def test_packets_may_be_late_by_more_and_more_while_the_seconds_wrap() -> None:
     assert (sample(series[0], series[-1]).seconds, (made.seconds, made.values["ch1_w"])) == (None, (190, 100.0))
 
 
+@pytest.mark.parametrize("days", [30, 100, 400])
+def test_a_meter_s_clock_may_drift_in_a_long_gap(days: int) -> None:
+    """A young meter that loses a minute a week, not heard for a long time, did not restart."""
+    length = days * (DAY - 9)
+    assert length == sample(reading(10), reading(10 + length, days * DAY)).seconds
+
+
+def test_a_clock_may_be_set_back_by_a_year() -> None:
+    """Though arrivals tell that the next packet of an idle house came a year before, it is the next."""
+    older, newer = reading(9_000_000, ch1_aws=50), reading(9_000_010, -365 * DAY, ch1_aws=50)
+    assert (sample(older, newer).seconds, sample(older, newer).values["ch1_w"]) == (10, 0.0)
+
+
 # --- signs ------------------------------------------------------------------------------------------------------------
 
 
@@ -305,6 +318,8 @@ def test_a_rise_that_is_not_possible_is_unknown() -> None:
     made = sample(reading(DAY), reading(DAY + 1, 1, ch1_aws=MOST_WATTS + 1, aux1_ws=MOST_WATTS))
     assert [made.values[f"ch1_{kind}"] for kind in ("w", "dwh", "wh")] == [None, None, (MOST_WATTS + 1) / 3600]
     assert made.values["aux1_w"] == MOST_WATTS
+    late = sample(reading(DAY), reading(DAY + 1, 1000, ch1_aws=MOST_WATTS + 1))
+    assert late.values["ch1_w"] is None
 
 
 def test_a_channel_that_restarted_alone_counts_from_zero() -> None:
@@ -416,6 +431,20 @@ def test_a_reset_count_that_changes_alone_counts_nothing_twice() -> None:
     assert (made.values["ch1_dwh"], made.values["ch2_dwh"]) == (1.0, 0.01)
 
 
+def test_a_counter_that_fell_in_a_reset_did_not_wrap() -> None:
+    """Where the reset count changed after hours, a lower auxiliary counter restarted, though a wrap were possible."""
+    older = reading(500_000, ch1_aws=9_000_000, aux1_ws=90_000, flag=0)
+    made = sample(older, reading(510_000, 10_000, ch1_aws=9_003_600, aux1_ws=3600, flag=1))
+    assert (made.values["ch1_dwh"], made.values["aux1_dwh"]) == (1.0, 1.0)
+
+
+def test_two_meters_with_one_serial_number_do_not_add_up_their_lives() -> None:
+    """Where the seconds went back further than any restart explains, lower counters are not counted from zero."""
+    older, newer = reading(1_000_000, ch1_aws=5 * 10**8), reading(990_000, 10, ch1_aws=4 * 10**8, ch2_aws=2000)
+    made = sample(older, newer)
+    assert (passage(older, newer), made.values["ch1_dwh"]) == (Passed.REBOOT, None)
+
+
 # --- readings that make no sample -------------------------------------------------------------------------------------
 
 
@@ -467,12 +496,12 @@ def test_equal_seconds_are_a_duplicate_and_their_energy_is_kept() -> None:
 
 def test_readings_of_two_formats_make_no_sample() -> None:
     """A meter that was set to another packet format begins anew: what came before does not count."""
-    series = [reading(1000), reading(1010, 10, GEM), reading(1020, 20, GEM, ch1_aws=3600)]
-    assert Skip.OTHER_FORMAT is between(series[0], series[1])
+    series = [reading(990), reading(1000, 10), reading(1010, 20, GEM), reading(1020, 30, GEM, ch1_aws=3600)]
+    assert Skip.OTHER_FORMAT is between(series[1], series[2])
     made = over(series)
     assert made is not None
-    assert (series[1], 10, 1.0) == (made.older, made.seconds, made.values["ch1_dwh"])
-    assert over(series[:2]) is None
+    assert (series[2], 10, 1.0) == (made.older, made.seconds, made.values["ch1_dwh"])
+    assert over(series[1:3]) is None
 
 
 def test_fewer_than_two_readings_make_no_sample() -> None:

@@ -119,7 +119,7 @@ def _judge(older: Reading, newer: Reading, lapse: _Lapse) -> Passed | Skip:
         return Skip.OTHER_FORMAT
     if _reset_count(newer) != _reset_count(older):
         # from before the reset, though it arrived after the first packet since
-        late = older.seconds + lapse.apart < min(lapse.restarted, lapse.went_on)
+        late = older.seconds + lapse.apart < lapse.restarted
         return Skip.OUT_OF_ORDER if late else Passed.RESET
     if lapse.seconds == 0:
         return Skip.DUPLICATE
@@ -203,10 +203,8 @@ class _Interval:
         return rise if 0 <= rise <= most else None
 
     def since(self, before: Number, after: Number) -> Number:
-        """Return what a counter that fell has counted since it restarted; None when it did not, or cannot have."""
-        if before is None or after is None or after >= before or after > self.most:
-            return None
-        return after
+        """Return what a counter that did not rise has counted since it restarted; None when it cannot have."""
+        return None if before is None or after is None or after > self.most else after
 
 
 def _interval(passed: Passed, lapse: _Lapse, up: int) -> _Interval:
