@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+import re
 import socket
 import time
 import traceback
@@ -10,15 +11,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scenarios import scenario
 from servers.recorder import Recorder, Reply
 
-from btcore import Reject, Retry, Secret, Stop
+from btcore import Batch, Reject, Retry, Secret, Stop
 from btcore.web import (
     LONGEST_WAIT,
     MOST_BYTES,
@@ -352,6 +355,31 @@ def test_the_service_s_own_delay_goes_before_the_table_s() -> None:
 def test_a_long_answer_is_told_in_part() -> None:
     """A page of HTML does not fill the log."""
     assert told(Answer(500, "x" * 1000), "It") == f"It answered 500: {'x' * 200}"
+
+
+# --- the page for authors of plugins
+
+
+@pytest.mark.servers
+def test_the_uploader_of_the_page_for_plugin_authors_works(server: Recorder) -> None:
+    """Copied as it stands: it sends a row for each reading, and understands the answers of its table."""
+    page = (Path(__file__).parents[2] / "docs" / "writing-a-plugin.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(from btcore import .*?class Uploader.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    uploader = names["Uploader"](url=server.url, key=Secret("KEY"))
+    uploader.open()
+    server.answer = Reply(200, "ok")
+    readings = tuple(scenario("plotwatt", "ecm1240bin_steady.typical").readings)
+    uploader.process_batch(Batch(readings))
+    assert [request.json for request in server.requests] == [
+        {"time": reading.key, "volts": reading.get("volts")} for reading in readings
+    ]
+    for text, error in (("quota exceeded", Retry), ("<html>", Stop)):
+        server.answer = Reply(200, text)
+        with pytest.raises(error):
+            uploader.process_batch(Batch(readings))
+    uploader.close()
 
 
 # --- settings
