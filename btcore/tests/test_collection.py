@@ -427,9 +427,8 @@ def test_a_journal_that_cannot_now_is_waited_for(
         full.clear()
         work.finish()
     assert (asked, work.worker.kept) == ([0, 1, 2, 3], 4)
-    assert (
-        texts(caplog)[0] == "cannot write to the journal: disk full (readings that wait for it: 1); trying again in 1 s"
-    )
+    expected = "cannot write to the journal: disk full (readings that wait for it: 1); trying again in 1 s"
+    assert texts(caplog)[0] == expected
     assert any(text.startswith("recovered") for text in texts(caplog, logging.INFO))
 
 

@@ -245,14 +245,20 @@ def _is_free(state: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_a_hung_sink_is_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A sink whose call does not return is left after the patience; the others were finished, and it is told."""
+def test_a_hung_sink_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A sink whose call does not return is left after the patience, with what it uses; the others were finished."""
     calling, release = threading.Event(), threading.Event()
+    journals: list[SqliteJournal] = []
 
     def answer(_batch: object) -> None:
         calling.set()
         release.wait(20)
 
+    def opened(file: Path) -> SqliteJournal:
+        journals.append(SqliteJournal(file))
+        return journals[-1]
+
+    monkeypatch.setattr("btcore.supervisor.SqliteJournal", opened)
     other = Recorder()
     parts = (source(meter()), sink(Recorder(answer=answer)), sink(other, "other"))
     with Running(site(tmp_path, *parts), patience=0.1) as running:
@@ -261,11 +267,12 @@ def test_a_hung_sink_is_left(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
     assert texts(caplog) == [
         "btcore: sink.roof does not stop; leaving it (what it did not finish will be delivered again)"
     ]
-    assert position(tmp_path, "sink.other") == 5
     release.set()
     for thread in threading.enumerate():
         if thread.name == "sink.roof":
             thread.join(20)
+    with closing(journals[0]) as journal:
+        assert [journal.cursor(f"sink.{name}") for name in ("roof", "other")] == [Cursor(5, {METER: 5})] * 2
 
 
 # --- the state
