@@ -18,8 +18,8 @@ CORE = ROOT / "btcore" / "src" / "btcore"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
 ROAD = (
-    "version errors formats journal outcome logs signals positions",
-    "schemas records settings nested",
+    "version errors formats journal wording logs signals positions",
+    "outcome schemas records settings nested",
     "findings mismatch limits patience web",
     "capture hookspecs framing calculate durations",
     "brultech channels sqlite_journal sampling decoders discovery conversion",

@@ -109,7 +109,7 @@ def test_five_packets_are_a_valid_capture(tmp_path: Path) -> None:
     assert [serial for chunk in chunks for serial in serials(chunk.data)] == ["01000101"] * 5
     assert {"01000101"} == {chunk.stream for chunk in chunks}
     assert all(chunk.time for chunk in chunks)
-    assert last_line(done.stderr) == "5 packets of 1 meters"
+    assert last_line(done.stderr) == "5 packets of 1 meter"
 
 
 def test_options_are_the_settings_of_the_simulator(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_reader_that_goes_away_ends_it_quietly() -> None:
         process.stdout.close()
         said = process.stderr.read()
     assert process.returncode == 0
-    assert last_line(said).endswith("packets of 1 meters")
+    assert last_line(said).endswith(" of 1 meter")
     assert len(said.splitlines()) == 1
 
 
@@ -162,7 +162,8 @@ def test_a_signal_ends_it_cleanly(number: signal.Signals) -> None:
         rest, said = process.communicate(timeout=PATIENCE)
     assert first.endswith(b"}\n")
     assert process.returncode == 0
-    assert last_line(said) == f"{1 + len(rest.splitlines())} packets of 1 meters"
+    packets = 1 + len(rest.splitlines())
+    assert last_line(said) == f"{packets} packet{'s' if packets > 1 else ''} of 1 meter"
 
 
 def test_each_meter_has_a_connection(reader: Reader) -> None:
@@ -185,7 +186,7 @@ def test_nobody_who_listens_is_told() -> None:
     assert done.returncode == 69
     said = done.stderr.decode().splitlines()
     assert said[0] == f"btcore: 127.0.0.1:{port}: Connection refused; trying again with each packet"
-    assert said[1] == "5 packets of 1 meters"
+    assert said[1] == "5 packets of 1 meter"
     assert "5 sendings lost: nothing arrived" in said[2]
     assert len(said) == 3
 

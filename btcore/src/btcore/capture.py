@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 
 from btcore.errors import BtcoreError
+from btcore.outcome import told
 from btcore.records import Chunk
 
 BLOCK = 4096
@@ -111,7 +112,7 @@ def _chunk(line: bytes, place: str) -> Chunk:
         return Chunk(bytes.fromhex(record["hex"]), _stream(record.get("stream", "")), time)
     # what JSON of the wrong kind, or built to harm, can bring about
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError, RecursionError) as error:
-        raise CaptureError(f"{place}: not a line of a capture ({error!r}); expected {EXPECTED}") from error
+        raise CaptureError(f"{place}: not a line of a capture ({told(error)}); expected {EXPECTED}") from error
 
 
 def _stream(name: object) -> str:

@@ -21,6 +21,7 @@ from btcore.patience import Patience, Stopping
 from btcore.records import Batch
 from btcore.sampling import SampleCache, Step
 from btcore.settings import Context
+from btcore.wording import counted
 
 MOST_BUGS = 5
 """Calls that end in an unexpected exception before what they were given is held to be undeliverable."""
@@ -251,7 +252,7 @@ class SinkWorker:
 
     def __str__(self) -> str:
         """Tell what was done, for a line of the log."""
-        done = f"{self.delivered} readings delivered, {self.aside} set aside"
+        done = f"{counted(self.delivered, 'reading')} delivered, {self.aside} set aside"
         return ", ".join(part for part in (done, str(self.backlog)) if part)
 
 

@@ -11,6 +11,7 @@ from typing import BinaryIO, Protocol
 from btcore.capture import capture_line
 from btcore.errors import Unavailable
 from btcore.records import Chunk
+from btcore.wording import counted
 
 TIMEOUT = 5.0
 """Seconds that a meter's connection may take to open, or to take a packet."""
@@ -78,7 +79,7 @@ class Connections:
                 _silent(self._sockets[stream])
                 self._sockets[stream].shutdown(socket.SHUT_WR)
             self._drop(stream)
-        counts = f"{self.opened} connections to {self._place}, {self.lost} sendings lost"
+        counts = f"{counted(self.opened, 'connection')} to {self._place}, {counted(self.lost, 'sending')} lost"
         if self.lost and not self.sent:
             raise Unavailable(f"{counts}: nothing arrived; is a source that listens there running?")
         return counts

@@ -15,6 +15,7 @@ from datetime import datetime
 import attrs
 
 from btcore.records import Damaged, More, Packet
+from btcore.wording import counted
 
 Decode = Callable[[memoryview], Packet | More | Damaged | None]
 
@@ -34,7 +35,8 @@ class Counts:
 
     def __str__(self) -> str:
         """One line for people."""
-        return f"{self.packets} packets, {self.junk} junk bytes, {self.damaged} damaged packets"
+        damaged = counted(self.damaged, "damaged packet")
+        return f"{counted(self.packets, 'packet')}, {counted(self.junk, 'junk byte')}, {damaged}"
 
 
 class Stream:

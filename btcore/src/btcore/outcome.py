@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from btcore.errors import BtcoreError
+from btcore.wording import counted
 
 SUMMARY = 3600.0
 """Seconds between two reports of a failure that goes on."""
@@ -38,8 +39,8 @@ class Outcome:
     def worked(self) -> None:
         """Report that it works again, if it did not."""
         if self._count:
-            failures = "1 failure" if self._count == 1 else f"{self._count} failures"
-            self._log.info("recovered after %s and %s", length(self._clock() - self._since), failures)
+            lasted = length(math.ceil(self._clock() - self._since))
+            self._log.info("recovered after %s and %s", lasted, counted(self._count, "failure"))
             self._count = 0
 
 

@@ -21,6 +21,7 @@ from btcore.journal import Journal
 from btcore.sampling import SampleCache
 from btcore.settings import Context, Duration
 from btcore.sqlite_journal import SqliteJournal
+from btcore.wording import counted
 
 log = logging.getLogger("btcore")
 
@@ -65,7 +66,8 @@ class Supervisor:
             opened.callback(journal.close)
             sinks, sources = self._sinks(journal), self._sources(journal)
             held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
-        log.info("%d sources, %d sinks; the journal is in %s", len(sources), len(sinks), self._site.state)
+        what = f"{counted(len(sources), 'source')}, {counted(len(sinks), 'sink')}"
+        log.info("%s; the journal is in %s", what, self._site.state)
         try:
             for thread in _threads(sources, sinks):
                 thread.start()

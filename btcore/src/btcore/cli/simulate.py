@@ -19,6 +19,7 @@ from btcore.positions import read
 from btcore.records import Chunk
 from btcore.signals import stop_on_signals
 from btcore.tables import Reader
+from btcore.wording import counted
 
 PACKETS = 60
 """Packets of each meter when they are all made at once and nobody says how many."""
@@ -98,7 +99,8 @@ def _play(chunks: Iterator[Chunk], args: argparse.Namespace, *, live: bool) -> N
         place = "standard output" if args.output == "-" else args.output
         raise Unavailable(f"cannot write to {place}: {error.strerror or error}") from error
     finally:
-        sys.stderr.write(f"{packets} packets of {len(heard)} meters{said and ': '}{said}\n")
+        what = f"{counted(packets, 'packet')} of {counted(len(heard), 'meter')}"
+        sys.stderr.write(f"{what}{said and ': '}{said}\n")
 
 
 def _destination(args: argparse.Namespace, *, live: bool) -> Destination:
