@@ -227,6 +227,23 @@ def test_exactly_what_is_refused_is_set_aside(
     assert len(sink.calls) <= -(-40 // size) + 2 * len(places) * max(size - 1, 1).bit_length()
 
 
+def test_a_batch_that_is_refused_as_a_whole_is_set_aside_at_once(
+    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where a plugin says that no part of a batch is ever taken, it is not halved; one line tells how many that are."""
+    fill(journal, 10)
+
+    def answer(batch: Batch) -> None:
+        if batch.readings[0].seq == 1:
+            raise Reject("older than the service takes", whole=True)
+
+    sink = Recorder(answer=answer)
+    work = delivered(journal, sink, batch_size=6)
+    assert (sizes(sink.calls), sink.places, work.worker.aside) == ([6, 4], [7, 8, 9, 10], 6)
+    assert [aside.entries[-1] for aside in journal.aside(SINK)] == [1, 2, 3, 4, 5, 6]
+    assert len(texts(caplog)) == 1
+
+
 def test_a_reading_without_a_sample_is_set_aside_too(journal: SqliteJournal) -> None:
     """What is set aside of a reading that began no sample is the reading."""
     fill(journal, 1)

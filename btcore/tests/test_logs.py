@@ -123,6 +123,12 @@ def test_what_no_one_caught_shows_none(log: io.StringIO) -> None:
     assert log.getvalue().count("CRITICAL btcore: unexpected failure") == 2
 
 
+def test_breaking_off_is_no_fault(log: io.StringIO) -> None:
+    """A person who does not want to wait is not told of a fault of the program."""
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert log.getvalue() == ""
+
+
 def test_a_message_that_does_not_fit_its_arguments_shows_none(log: io.StringIO) -> None:
     """A plugin's wrong call is a line of the log as well, and not a dump of its arguments."""
     logging.getLogger("sink.roof").info("%d watts", SECRET)

@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import attrs
 import pytest
@@ -159,6 +159,30 @@ def test_positions_never_go_back(readings: list[Reading], every: int) -> None:
     for serial in {reading.serial for reading in readings}:
         moved = [step.bases[serial] for step in steps if serial in step.bases]
         assert moved == sorted(set(moved))
+
+
+OFFSETS = st.sampled_from([0, 0, -0.3, 7, -90, 400, 3600, -86_400, -31_536_000])
+
+
+CUTS = st.lists(st.integers(0, 20), max_size=4)
+
+
+@given(readings=streams(), offsets=st.tuples(OFFSETS, OFFSETS, OFFSETS), every=SAMPLERS, cuts=CUTS)
+@settings(max_examples=150, deadline=None)
+def test_no_restart_loses_energy_whatever_the_clocks(
+    readings: list[Reading], offsets: tuple[float, float, float], every: int, cuts: list[int]
+) -> None:
+    """Also where each meter's clock is another, any number of restarts neither loses energy nor counts it twice."""
+    for reading in readings:
+        reading.time += timedelta(seconds=offsets[int(reading.serial) - 312345])
+    found: list[Sample] = []
+    cursor = Cursor()
+    for cut in (*cuts, None):
+        bases = {serial: readings[place - 1] for serial, place in cursor.bases.items()}
+        for step in whole(make(every, bases), readings[cursor.position :])[:cut]:
+            cursor = cursor.moved(step.position, step.bases)
+            found += step.samples
+    assert energies(found) == energies(samples(whole(consecutive(), readings)))
 
 
 @given(powers=st.lists(st.integers(0, 5000), min_size=3, max_size=40), pace=st.sampled_from([1, 7, 10, 60]))
