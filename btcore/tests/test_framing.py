@@ -381,4 +381,4 @@ def test_streams_may_share_their_counts() -> None:
 
 def test_counts_are_told_in_one_line() -> None:
     """Counts read as one line for people."""
-    assert str(Counts(8, 13, 1)) == "8 packets, 13 junk bytes, 1 damaged packet"
+    assert str(Counts(8, 13, 1)) == "8 packets, 13 junk bytes, 1 damaged packets"

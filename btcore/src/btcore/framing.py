@@ -15,7 +15,6 @@ from datetime import datetime
 import attrs
 
 from btcore.records import Damaged, More, Packet
-from btcore.wording import counted
 
 Decode = Callable[[memoryview], Packet | More | Damaged | None]
 
@@ -34,9 +33,8 @@ class Counts:
     damaged: int = 0
 
     def __str__(self) -> str:
-        """One line for people."""
-        damaged = counted(self.damaged, "damaged packet")
-        return f"{counted(self.packets, 'packet')}, {counted(self.junk, 'junk byte')}, {damaged}"
+        """One line, always of this form: other programs read it."""
+        return f"{self.packets} packets, {self.junk} junk bytes, {self.damaged} damaged packets"
 
 
 class Stream:
