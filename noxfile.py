@@ -13,6 +13,7 @@ PACKAGES = ["btcore", *PLUGINS]
 SOURCES = [f"{package}/src" for package in PACKAGES]
 TESTS = [f"{package}/tests" for package in PACKAGES] + ["tests"]
 DEFAULT_SET = [f"plugins/btmon-{name}" for name in ("ip", "print", "serial", "simulator", "sqlite")]
+PEER = "siobrultech-protocols"
 TEST_TOOLS = ["pytest>=8", "pytest-timeout", "hypothesis>=6.100", "hatchling", "editables"]
 
 
@@ -34,7 +35,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check all types, strictly; test folders one by one, as they are no packages."""
-    session.install("--quiet", "mypy>=1.10", "types-requests", "types-pyserial", "nox", *TEST_TOOLS)
+    session.install("--quiet", "mypy>=1.10", "types-requests", "types-pyserial", "nox", PEER, *TEST_TOOLS)
     session.install("--quiet", *(f"./{package}" for package in PACKAGES))
     environment = {"MYPYPATH": ":".join([*SOURCES, "tests"])}  # tests: what tests of several packages share
     session.run("mypy", *SOURCES, "noxfile.py", env=environment)
@@ -73,5 +74,5 @@ def wheels(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure speed and memory against a peer in the same run; prints ratios."""
-    session.install("--quiet", "siobrultech-protocols", "./btcore", *(f"./{path}" for path in DEFAULT_SET))
+    session.install("--quiet", PEER, "./btcore", *(f"./{path}" for path in DEFAULT_SET))
     session.run("python", "tests/bench/run.py", *session.posargs)
