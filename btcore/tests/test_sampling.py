@@ -338,22 +338,53 @@ def test_a_meter_with_a_slower_clock_gets_its_samples() -> None:
 
 
 def test_the_energy_of_late_readings_is_in_the_next_sample() -> None:
-    """A meter that was given up within an interval, and comes back with a time in it, misses no energy."""
-    readings = numbered(
-        [
-            entry(0),
-            entry(5, OTHER),
-            *(entry(at) for at in range(10, 190, 10)),
-            entry(50, OTHER, secs=1050, energy=4500),  # held back somewhere: the interval to 60 was delivered
-            entry(190),
-            entry(191, OTHER, secs=1191, energy=20_000),
-            entry(250),
-            entry(250.5, OTHER, secs=1250, energy=21_000),
-        ]
-    )
-    steps = whole(intervals(), readings)
-    assert energies(samples(steps))[OTHER] == 21_000
-    assert [step.bases[OTHER] for step in steps if OTHER in step.bases] == [2, 21, 23, 25]
+    """A reading that comes after its interval was delivered belongs to the next: no interval is delivered twice."""
+    alive = [entry(at) for at in range(0, 310, 10)]
+    late = [
+        (5, entry(5, OTHER, energy=500)),
+        (131, entry(50, OTHER, secs=1050, energy=4500)),  # held back somewhere: the interval to 60 was delivered
+        (141, entry(115, OTHER, secs=1115, energy=9000)),
+        (185, entry(185, OTHER, energy=20_000)),
+    ]
+    arrived = sorted([*((at * 10, one) for at, one in enumerate(alive)), *late], key=lambda pair: pair[0])
+    steps = whole(intervals(), numbered([one for _, one in arrived]))
+    of_other = [sample for sample in samples(steps) if sample.serial == OTHER]
+    assert [round((sample.newer.key - START) / SECOND) for sample in of_other] == [115, 185]
+    assert energies(of_other) == {OTHER: 19_500}
+
+
+def test_intervals_are_delivered_in_order_however_short() -> None:
+    """A meter that is waited for does not let an interval pass the one before it."""
+    steps = whole(intervals(7 * SECOND), numbered([entry(1, OTHER), entry(20), entry(27), entry(90)]))
+    assert [[reading.seq for reading in step.readings] for step in steps] == [[1], [2], [3], [4]]
+
+
+def test_a_meter_s_intervals_are_delivered_in_order() -> None:
+    """Also where an interval waits for a meter whose clock is behind and which then dies, those after it wait too."""
+    alive = [(at, entry(at, energy=at)) for at in range(0, 1500, 10)]
+    behind = [(at + 1, entry(at - 290, OTHER, secs=1000 + at)) for at in range(0, 500, 10)]
+    arrived = sorted([*alive, *behind], key=lambda pair: pair[0])
+    steps = whole(intervals(FIVE), numbered([one for _, one in arrived]))
+    bases = [step.bases[METER] for step in steps if METER in step.bases]
+    assert bases == sorted(bases)
+    assert energies(samples(steps))[METER] == 1490
+
+
+def test_what_was_delivered_is_not_counted_again_after_a_restart() -> None:
+    """Where a meter's open interval has many delivered readings of another behind it, these are not taken for late."""
+    entries = []
+    for at in range(0, 1200, 10):
+        entries += [entry(at, energy=at), entry(at - 150.5, OTHER, secs=1000 + at, energy=at)]
+    readings = numbered(entries)
+    steps = feed(intervals(FIVE), readings)
+    for cut in range(1, len(steps)):
+        cursor = Cursor()
+        for step in steps[:cut]:
+            cursor = cursor.moved(step.position, step.bases)
+        bases = {serial: readings[place - 1] for serial, place in cursor.bases.items()}
+        rest = whole(intervals(FIVE, bases), readings[cursor.position :])
+        assert energies([*samples(steps[:cut]), *samples(rest)]) == {METER: 1190, OTHER: 1190}
+    assert any(step.position + 2 * MOST_LATE < max(step.bases.values()) for step in steps)
 
 
 @pytest.mark.parametrize("back", [30, 600, 3600, 31_536_000], ids=["seconds", "minutes", "an hour", "a year"])
