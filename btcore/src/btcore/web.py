@@ -175,9 +175,15 @@ class Client:
 
     def blanked(self, text: str, credentials: str = "") -> str:
         """Make a text fit for a log or a screen: one line of plain characters, without any secret."""
-        for form in (*([credentials] if credentials else []), *self._secrets):
-            text = text.replace(form, "***")
-        return re.sub(r"[^\x20-\x7e]+", " ", text).strip()
+        forms = (*([credentials] if credentials else []), *self._secrets)
+        # the second time for what looks like a secret only once other characters are gone
+        return _blank(re.sub(r"[^\x20-\x7e]+", " ", _blank(text, forms)).strip(), forms)
+
+
+def _blank(text: str, forms: Iterable[str]) -> str:
+    for form in forms:
+        text = text.replace(form, "***")
+    return text
 
 
 def judge(answer: Answer, table: Sequence[Meaning], service: str) -> None:
