@@ -15,6 +15,8 @@ import serial.rfc2217
 from btcore import Duration
 from btmon_serial.line import SerialLine
 
+pytestmark = pytest.mark.servers
+
 if TYPE_CHECKING:
     from conftest import Ear, Golden, Packets
     from servers.serial_line import Wire

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from btcore import Duration
 from btmon_serial.line import SerialLine, next_due
 
+pytestmark = pytest.mark.servers
+
 if TYPE_CHECKING:
     from conftest import Ear, Golden, Packets
     from servers.serial_line import Meters, Wire
