@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from wares import LEAST, Load, loader
 
-from btcore.cli import CONFIGURATION, OK, main
+from btcore.cli import CONFIGURATION, OK, USAGE, main
 
 
 @pytest.fixture
@@ -67,3 +67,15 @@ def test_mistakes_are_told_as_json(load: Load, capsys: pytest.CaptureFixture[str
     (problem,) = json.loads(capsys.readouterr().out)["problems"]
     place = {key: problem[key] for key in ("file", "line", "table", "key")}
     assert place == {"file": "site.toml", "line": 4, "table": "sink.pail", "key": "x"}
+
+
+def test_a_file_without_its_option_is_told_with_the_usage_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a command does not know is told with what that command takes, not with the list of commands."""
+    with pytest.raises(SystemExit) as caught:
+        main(["check", "site.toml"])
+    assert caught.value.code == USAGE
+    told = capsys.readouterr().err.splitlines()
+    assert (told[0], told[-1]) == (
+        "usage: btcore check [-h] [--config FILE] [--json]",
+        "btcore check: error: unrecognized arguments: site.toml",
+    )

@@ -87,7 +87,14 @@ def test_a_setting_directly_under_source_is_told(load: Load) -> None:
     """A setting in [source], where only tables may be, is told with the table that is wanted."""
     found = problems(load, "[source]\nuse = 'tap'\n[sink.pail]\n")
     assert places(found) == [(2, "source.use", "")]
-    assert found[0].message == "expected a table [source.NAME] with this setting in it"
+    assert found[0].message == "expected a table [source.NAME], with this setting in it"
+
+
+def test_a_table_in_double_brackets_is_told(load: Load) -> None:
+    """In TOML, double brackets begin an item of a list, which a source is not."""
+    found = problems(load, "[[source.tap]]\n[sink.pail]\n")
+    assert places(found) == [(1, "source.tap", "")]
+    assert found[0].message == "expected a table [source.tap], in single brackets"
 
 
 def test_a_name_that_cannot_be_printed_is_told(load: Load) -> None:

@@ -206,7 +206,12 @@ class _Loader:
     def _table(self, kind: Kind, name: str, table: object) -> tuple[Values, Values, type] | None:
         path: Key = (kind, name)
         if not isinstance(table, dict):
-            self.findings.add(path, f"expected a table [{kind}.NAME] with this setting in it")
+            wanted = (
+                f"[{kind}.{name}], in single brackets"
+                if isinstance(table, list)
+                else f"[{kind}.NAME], with this setting in it"
+            )
+            self.findings.add(path, f"expected a table {wanted}")
             return None
         if not name.strip() or not name.isprintable():
             self.findings.add(path, "expected a name that can be printed")

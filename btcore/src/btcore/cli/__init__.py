@@ -31,7 +31,9 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code: 0 ok, 2 usage, 69 unavailable, 78 configuration."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    args = _parser(words).parse_args(words)
+    args, beyond = _parser(words).parse_known_args(words)
+    if beyond:  # told with the usage of the command, where argparse would show that of the whole program
+        args.usage(f"unrecognized arguments: {' '.join(beyond)}")
     try:
         return int(args.main(args))
     except ConfigurationError as error:
@@ -59,5 +61,5 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
         if name in words:  # a command's module is imported only when it is asked for
             module = importlib.import_module(f"btcore.cli.{name}")
             module.add_arguments(command)
-            command.set_defaults(main=module.main)
+            command.set_defaults(main=module.main, usage=command.error)
     return parser
