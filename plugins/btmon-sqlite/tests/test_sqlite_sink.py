@@ -306,22 +306,6 @@ def test_a_read_only_file_stops(opened: Opened, tmp_path: Path) -> None:
         opened(file=file).process_batch(Batch((reading(1),)))
 
 
-def test_a_directory_in_place_of_the_file_stops(opened: Opened, tmp_path: Path) -> None:
-    """A directory is said to be one, with a file in it to name instead."""
-    with pytest.raises(
-        Stop, match=re.escape(f"{tmp_path} is a directory: `file` must name a file, such as {tmp_path}/")
-    ):
-        opened(file=tmp_path)
-
-
-def test_a_missing_directory_stops(opened: Opened, tmp_path: Path) -> None:
-    """A directory that is not there is not made, for it may be a disk that is not mounted."""
-    file = tmp_path / "disk" / "energy.db"
-    with pytest.raises(Stop, match=re.escape(f"there is no directory {tmp_path / 'disk'}; create it, mount it, or")):
-        opened(file=file)
-    assert not (tmp_path / "disk").exists()
-
-
 def test_a_file_that_was_moved_away_is_made_anew(
     opened: Opened, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -35,6 +35,7 @@ NEVER: Mapping[int, str] = {
 }
 """What needs a person."""
 
+FORBIDDEN = "{file} cannot be opened: let the user that runs btcore write it and its directory"
 
 TAKEN = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 """Extended result codes for a row that is like another where the table allows no two."""
@@ -68,6 +69,8 @@ def answer_to(error: sqlite3.Error, file: Path) -> Retry | Stop | Reject | None:
 
 
 def _cannot_open(error: sqlite3.Error, file: Path) -> Retry | Stop:
+    if _is_out_of_sight(file):
+        return Stop(FORBIDDEN.format(file=file))
     if file.is_dir():
         return Stop(f"{file} is a directory: `file` must name a file, such as {file / 'energy.db'}")
     if not file.parent.is_dir():
@@ -75,5 +78,16 @@ def _cannot_open(error: sqlite3.Error, file: Path) -> Retry | Stop:
             f"{file} cannot be made: there is no directory {file.parent}; create it, mount it, or correct `file`"
         )
     if not os.access(file if file.exists() else file.parent, os.W_OK):
-        return Stop(f"{file} cannot be opened: let the user that runs btcore write it and its directory")
+        return Stop(FORBIDDEN.format(file=file))
     return Retry(f"{file} cannot be opened now ({error})")
+
+
+def _is_out_of_sight(file: Path) -> bool:
+    """Whether a directory on the way to it may not be entered: then not even what is there can be told."""
+    try:
+        file.stat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
