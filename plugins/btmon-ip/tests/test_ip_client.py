@@ -349,6 +349,11 @@ def test_devices_without_poll() -> None:
     assert [problem.key for problem in problems] == ["devices"]
 
 
+def test_no_host() -> None:
+    """An address that is empty is a mistake, not this computer."""
+    assert [problem.key for problem in TcpClient(host="").check()] == ["host"]
+
+
 def test_the_sample() -> None:
     """The sample holds only settings that there are, and the README shows all of it."""
     sample = (HERE.parent / "sample.toml").read_text()

@@ -98,6 +98,14 @@ def test_devices_without_poll() -> None:
     assert [[problem.key for problem in each] for each in problems] == [["devices"], []]
 
 
+def test_no_port() -> None:
+    """A port that is empty is a mistake that is told with where the ports are listed."""
+    problems = list(SerialLine(port="").check())
+    assert [str(problem) for problem in problems] == [
+        "port: expected a serial device: `ls /dev/serial/by-path/` shows them"
+    ]
+
+
 def test_the_sample() -> None:
     """The sample uses settings that exist, and the README shows it as it is."""
     text = (PACKAGE / "sample.toml").read_text()

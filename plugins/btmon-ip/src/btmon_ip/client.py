@@ -51,7 +51,9 @@ class TcpClient:
     _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False, repr=False)
 
     def check(self) -> Iterator[Problem]:
-        """Find devices that would never be asked."""
+        """Find an address that is missing, and devices that would never be asked."""
+        if not self.host:
+            yield Problem('expected the address or name of the meter, such as "192.168.1.20"', key="host")
         if self.devices and not self.poll:
             yield Problem('devices are asked only with poll: set how often, as in poll = "10s"', key="devices")
 

@@ -60,7 +60,9 @@ class SerialLine:
     _poll: Poll | None = attrs.field(default=None, init=False, repr=False)
 
     def check(self) -> Iterator[Problem]:
-        """Find what is wrong between the settings."""
+        """Find a port that is missing, and devices that would never be asked."""
+        if not self.port:
+            yield Problem("expected a serial device: `ls /dev/serial/by-path/` shows them", key="port")
         if self.devices and not self.poll:
             yield Problem(
                 'meters are asked only where poll is set: add poll = "10s", or leave devices out', key="devices"
