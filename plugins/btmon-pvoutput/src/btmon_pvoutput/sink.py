@@ -51,7 +51,9 @@ class PVOutput:
         help="which flow on it counts: auto, the one that it has counted more of; export or import fix it, as for an"
         " inverter that uses some at night or a reversed clamp; both, added",
     )
-    consumption: ChannelRef | None = setting(default=None, help="a channel that measures all that the house consumes")
+    consumption: ChannelRef | None = setting(
+        default=None, help="a channel that measures all that the house consumes", example="399999_ch2"
+    )
     consumption_direction: Direction = setting(
         # not auto: on a clamp at the mains of a house with panels the export may one day be the greater
         default="import",
@@ -62,7 +64,7 @@ class PVOutput:
         help="in place of consumption: the channel between house and grid; what the house uses is then generation plus"
         " import minus export",
     )
-    temperature: ChannelRef | None = setting(default=None, help="a temperature sensor, such as 01000010_t1")
+    temperature: ChannelRef | None = setting(default=None, help="a temperature sensor", example="01000010_t1")
     temperature_unit: Literal["C", "F"] = setting(default="C", help="the degrees that the meter is set to")
     zone: str = setting(
         default="",
