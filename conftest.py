@@ -4,4 +4,10 @@ pytest names test modules by their folders from here, so `btcore.tests` needs a 
 before pytest would take the folder of the same name for it.
 """
 
+from hypothesis import settings
+
 import btcore  # noqa: F401 - see above
+
+# how long an example takes says nothing: a small or a busy computer is no failure
+settings.register_profile("workspace", settings.get_profile(settings.get_current_profile_name()), deadline=None)
+settings.load_profile("workspace")
