@@ -484,6 +484,15 @@ def test_only_the_meters_that_are_wanted(journal: SqliteJournal) -> None:
     assert (len(sink.places), position(journal)) == (5, 10)
 
 
+def test_batches_are_full_of_what_is_wanted(journal: SqliteJournal) -> None:
+    """Readings that a sink does not want take no room in its batches, however many lie between those that it does."""
+    for n in range(12):
+        journal.append([entry(60 * n, OTHER), *(entry(60 * n + at) for at in range(1, 60, 5))])
+    sink = Recorder()
+    delivered(journal, sink, meters=(OTHER,), batch_size=4)
+    assert (sizes(sink.taken), position(journal)) == ([4, 4, 4], journal.last())
+
+
 @pytest.mark.parametrize("every", [0, 60])
 def test_a_cursor_goes_over_what_a_sink_does_not_want(journal: SqliteJournal, every: int) -> None:
     """Where a sink wants nothing of what is there, nothing is called, and its cursor does not hold the journal."""

@@ -42,7 +42,6 @@ class Backlog:
         self._patiently = patiently
         self._cursor = Cursor()
         self._read_to = 0
-        self._settled = 0
         self._bounded = -BOUND
         self._unknown: set[str] = set()
         self._sampler: Sampler = Consecutive(context.polarity, {}, cache)
@@ -58,7 +57,7 @@ class Backlog:
 
     def _resume(self) -> None:
         """Go on from the cursor."""
-        self._read_to = self._settled = self._cursor.position
+        self._read_to = self._cursor.position
         kept = self._patiently(lambda: self._journal.get(list(self._cursor.bases.values())))
         bases = {reading.serial: reading for reading in map(self._decoders.recall, kept) if reading is not None}
         every = round(self._delivery.every * 1e6)
@@ -77,10 +76,6 @@ class Backlog:
             reading = self._wanted(entry)
             if reading is not None:
                 steps += self._sampler.feed(reading)
-        settled = self._sampler.settled(self._read_to)
-        if settled > (steps[-1].position if steps else self._settled):
-            steps.append(Step((), (), settled))  # nothing for this sink, but the cursor goes on
-        self._settled = settled
         return steps, not entries
 
     def _wanted(self, entry: Entry) -> Reading | None:
@@ -126,6 +121,12 @@ class Backlog:
         """Move the cursor behind these steps; keep what of them was refused."""
         bases = {serial: place for step in steps for serial, place in step.bases.items()}
         self._move(self._cursor.moved(steps[-1].position, bases), list(bases), aside)
+
+    def settle(self) -> None:
+        """Move the cursor over what was read and is not for this sink, when all that is has been delivered."""
+        place = self._sampler.settled(self._read_to)
+        if place > self._cursor.position:
+            self._move(self._cursor.moved(place, {}))
 
     def _move(self, cursor: Cursor, changed: Sequence[str] = (), aside: Sequence[Aside] = ()) -> None:
         if not self._context.dry_run:

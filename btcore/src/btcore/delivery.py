@@ -118,6 +118,7 @@ class SinkWorker:
     def _go_on(self) -> None:
         try:
             self._deliver(self._gather())
+            self.backlog.settle()
         except Outdated:
             self._level = False
 
@@ -185,6 +186,8 @@ class SinkWorker:
             if drained:
                 self._level = True
                 return steps + self.backlog.flush()
+            if not steps:
+                self.backlog.settle()
             due = self._last_call + self._delivery.period - monotonic()
             if steps and due <= 0:
                 break
@@ -214,8 +217,6 @@ class SinkWorker:
         """Call the plugin until it takes the steps; return why it never will, None when it did."""
         readings = tuple(reading for step in steps for reading in step.readings)
         samples = tuple(sample for step in steps for sample in step.samples)
-        if not readings and not samples:
-            return None
         try:
             return self._persist(lambda: self._attempt(Batch(readings, samples)), tries)
         finally:
