@@ -498,8 +498,11 @@ def test_a_cursor_goes_over_what_a_sink_does_not_want(journal: SqliteJournal, ev
     """Where a sink wants nothing of what is there, nothing is called, and its cursor does not hold the journal."""
     fill(journal, 30)
     sink = Recorder()
-    delivered(journal, sink, meters=("999999",), every=every)
-    assert (sink.calls, position(journal)) == ([], 30)
+    with Delivering(journal, sink, settings={"meters": ("999999",), "every": every}):
+        wait_for(lambda: position(journal) == 30)
+        fill(journal, 1, first=30)
+        wait_for(lambda: position(journal) == 31)
+    assert sink.calls == []
 
 
 def test_a_new_sink_begins_at_the_beginning_or_now(journal: SqliteJournal) -> None:
