@@ -1,0 +1,215 @@
+"""What goes wrong around a delivery: nothing is lost, nobody waits for anybody, and stopping is quick."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+from deliveries import SINK, delivered, fill, position, sizes
+from logged import texts
+from made import Delivering, Recorder
+from running import wait_for
+
+from btcore import Batch, Reject, Retry, Stop, hookimpl, plugin
+from btcore.delivery import MOST_BUGS
+from btcore.errors import Unavailable
+from btcore.journal import Cursor
+from btcore.sqlite_journal import SqliteJournal
+
+# --- failures that pass
+
+
+def test_a_batch_that_is_to_come_later_comes_later(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """Retry and errors of the system: the same batch comes again until it is taken; told once, and when it works."""
+    caplog.set_level(logging.INFO)
+    fill(journal, 3)
+    failures: list[Exception] = [Retry("busy"), TimeoutError("no answer"), ConnectionRefusedError("refused")]
+
+    def answer(_batch: Batch) -> None:
+        if failures:
+            raise failures.pop(0)
+
+    sink = Recorder(answer=answer)
+    delivered(journal, sink)
+    assert (sizes(sink.calls), sink.places) == ([3, 3, 3, 3], [1, 2, 3])
+    assert [text.split(" after")[0] for text in texts(caplog, logging.INFO)] == [
+        "busy; trying again in 1 s",
+        "recovered",
+    ]
+
+
+def test_a_service_is_left_alone_as_it_asks(journal: SqliteJournal) -> None:
+    """The wait that Retry names is kept."""
+    fill(journal, 1)
+    times: list[float] = []
+
+    def answer(_batch: Batch) -> None:
+        times.append(time.monotonic())
+        if len(times) == 1:
+            raise Retry("busy", after=0.3)
+
+    delivered(journal, Recorder(answer=answer))
+    assert times[1] - times[0] >= 0.3
+
+
+@pytest.mark.parametrize("option", ["retry", "calls_per_hour", "pause", "period"])
+def test_waits_are_cut_short_by_stopping(journal: SqliteJournal, option: str) -> None:
+    """A worker that waits for an hour, for whatever reason, stops at once."""
+
+    def answer(_batch: Batch) -> None:
+        if option == "retry":
+            raise Retry("busy", after=3600)
+
+    sink = Recorder(answer=answer)
+    fill(journal, 1)
+    settings = {"calls_per_hour": 1, "pause": 3600, "period": 3600}
+    with Delivering(journal, sink, settings={option: settings[option]} if option in settings else {}):
+        wait_for(lambda: sink.calls)
+        fill(journal, 1, first=1)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    assert (len(sink.calls), position(journal)) == (1, 0 if option == "retry" else 1)
+
+
+# --- opening
+
+
+def test_a_failing_open_is_tried_again(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """Opening is tried until it works, whatever it raises, and each failed attempt is closed."""
+    caplog.set_level(logging.INFO)
+    failures: list[Exception] = [Retry("down"), Reject("no"), OSError("gone"), *[ValueError("bug")] * (MOST_BUGS + 2)]
+
+    @plugin(api=1)
+    class Slow(Recorder):
+        @hookimpl
+        def open(self, context: object) -> None:
+            self.opened.append(context)  # type: ignore[arg-type]
+            if failures:
+                raise failures.pop(0)
+
+    fill(journal, 1)
+    sink = Slow()
+    delivered(journal, sink)
+    assert (sink.places, len(sink.opened), len(sink.closed)) == ([1], 5 + MOST_BUGS + 1, 5 + MOST_BUGS + 1)
+    assert texts(caplog)[0] == "down; trying again in 1 s"
+
+
+# --- stop
+
+
+def test_stop_parks_this_sink_alone(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """A sink that needs a person is parked, loudly, with its readings kept; another goes on."""
+    fill(journal, 6)
+
+    def answer(batch: Batch) -> None:
+        if any(reading.seq > 2 for reading in batch.readings):
+            raise Stop("401: check the key s3cret")
+
+    parked, other = Recorder(answer=answer), Recorder()
+    with (
+        Delivering(
+            journal, parked, settings={"batch_size": 2}, redact=lambda text: text.replace("s3cret", "***")
+        ) as one,
+        Delivering(journal, other, name="other"),
+    ):
+        wait_for(lambda: not one.worker.thread.is_alive() and other.places)
+    assert (one.worker.parked, parked.places, position(journal)) == ("401: check the key ***", [1, 2], 2)
+    assert (other.places, len(parked.closed)) == ([1, 2, 3, 4, 5, 6], 1)
+    assert texts(caplog, logging.ERROR)[0].startswith("stopped until a restart, its readings are kept: 401")
+
+
+def test_a_hung_sink_delays_nobody(journal: SqliteJournal) -> None:
+    """While one sink's call does not return, another is given everything."""
+    fill(journal, 5)
+    release = threading.Event()
+    hung, other = Recorder(answer=lambda _batch: release.wait(20)), Recorder()
+    with Delivering(journal, hung), Delivering(journal, other, name="other"):
+        wait_for(lambda: hung.calls and len(other.places) == 5)
+        fill(journal, 5, first=5)
+        wait_for(lambda: len(other.places) == 10)
+        assert (position(journal), hung.places) == (0, [])
+        release.set()
+
+
+def test_stopping_finishes_the_call_under_way(journal: SqliteJournal) -> None:
+    """A worker that is told to stop in the midst of a call lets it end, and counts what was delivered."""
+    fill(journal, 4)
+    release = threading.Event()
+    sink = Recorder(answer=lambda _batch: release.wait(20))
+    work = Delivering(journal, sink, settings={"batch_size": 2})
+    with work:
+        wait_for(lambda: sink.calls)
+        work.stop.set()
+        release.set()
+    assert (sink.places, position(journal), len(sink.closed)) == ([1, 2], 2, 1)
+
+
+def test_a_close_that_fails_is_told(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """A plugin that cannot close has its fault told, and what it delivered counts."""
+
+    @plugin(api=1)
+    class Stuck(Recorder):
+        @hookimpl
+        def close(self) -> None:
+            raise ValueError("stuck")
+
+    fill(journal, 1)
+    work = delivered(journal, Stuck())
+    assert (texts(caplog), work.worker.parked, position(journal)) == (["failed to close"], "", 1)
+
+
+# --- a journal in trouble
+
+
+@pytest.mark.parametrize("operation", ["cursor", "get", "read", "commit"])
+def test_a_journal_that_cannot_now_is_waited_for(
+    journal: SqliteJournal,
+    operation: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A full or failing disk parks no sink: everything is delivered when it can, and nothing twice for it."""
+    monkeypatch.setattr("btcore.patience.FIRST", 0.001)
+    fill(journal, 4)
+    work_on: Callable[..., object] = getattr(journal, operation)
+    failures = [Unavailable("cannot use the journal: disk full")] * 3
+
+    def fail(*args: object) -> object:
+        if failures:
+            raise failures.pop()
+        return work_on(*args)
+
+    setattr(journal, operation, fail)
+    sink = Recorder()
+    work = delivered(journal, sink)
+    assert (sink.places, work.worker.parked) == ([1, 2, 3, 4], "")
+    assert texts(caplog) == ["cannot use the journal: disk full; trying again in 1 s"]
+
+
+def test_stopping_with_a_journal_that_cannot(journal: SqliteJournal) -> None:
+    """A worker that cannot keep its cursor stops when told to; what it delivered will be delivered again."""
+
+    def fail(*_args: object) -> None:
+        raise Unavailable("disk full")
+
+    fill(journal, 2)
+    journal.commit(SINK, Cursor(0))
+    sink = Recorder()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal, "commit", fail)
+        with Delivering(journal, sink) as work:
+            wait_for(lambda: sink.taken)
+    assert (work.worker.parked, position(journal)) == ("", 0)
+    delivered(journal, sink)
+    assert sink.places == [1, 2, 1, 2]
+
+
+def test_a_fault_of_the_core_parks_the_sink(
+    journal: SqliteJournal, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What nobody foresaw parks one sink, loudly, with a traceback."""
+    monkeypatch.setattr(journal, "read", lambda *_: 1 // 0)
+    work = delivered(journal, Recorder())
+    assert work.worker.parked.startswith("ZeroDivisionError")
+    assert [record.levelname for record in caplog.records] == ["CRITICAL"]

@@ -1,0 +1,174 @@
+"""What is refused: it is found, stands alone, is told and set aside, and all else is delivered."""
+
+import time
+from contextlib import closing
+from itertools import pairwise
+
+import attrs
+import pytest
+from deliveries import OTHER, SINK, delivered, fill, position, refusing, sizes
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from logged import texts
+from made import METER, SECOND, START, Delivering, Recorder, entry
+
+from btcore import Batch, Reject
+from btcore.delivery import LONGEST_WHY, MOST_BUGS
+from btcore.sqlite_journal import SqliteJournal
+
+# --- what is refused for good
+
+
+def test_one_bad_row_of_thirty_is_set_aside_alone(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """What is refused is found by halving, set aside and told; all others are delivered, in order, with few calls."""
+    fill(journal, 30)
+    sink = Recorder(answer=refusing(17))
+    work = delivered(journal, sink)
+    assert sink.places == [n for n in range(1, 31) if n != 17]
+    assert len(sink.calls) <= 1 + 2 * 5
+    assert (position(journal), work.worker.delivered, work.worker.aside) == (30, 29, 1)
+    (aside,) = journal.aside(SINK)
+    assert (aside.serial, aside.why, aside.entries) == (METER, "400: a bad row", (16, 17))
+    assert (aside.end - aside.start).total_seconds() == 10
+    assert [text[:60] for text in texts(caplog)] == [f"set aside, as it is never taken: meter {METER} until 2023-11-"]
+
+
+@given(places=st.sets(st.integers(1, 40), max_size=6), size=st.integers(1, 40))
+@settings(max_examples=15, deadline=None)
+def test_exactly_what_is_refused_is_set_aside(
+    tmp_path_factory: pytest.TempPathFactory, places: set[int], size: int
+) -> None:
+    """Whichever rows are bad, these and no others are set aside, and the calls are few where they are few."""
+    sink = Recorder(answer=refusing(*places))
+    with closing(SqliteJournal(tmp_path_factory.mktemp("journal") / "journal.db")) as journal:
+        fill(journal, 40)
+        delivered(journal, sink, batch_size=size)
+        assert sink.places == [n for n in range(1, 41) if n not in places]
+        assert [aside.entries[-1] for aside in journal.aside()] == sorted(places)
+    assert len(sink.calls) <= -(-40 // size) + 2 * len(places) * max(size - 1, 1).bit_length()
+
+
+def test_a_batch_that_is_refused_as_a_whole_is_set_aside_at_once(
+    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where a plugin says that no part of a batch is ever taken, it is not halved; one line tells how many that are."""
+    fill(journal, 10)
+
+    def answer(batch: Batch) -> None:
+        if batch.readings[0].seq == 1:
+            raise Reject("older than the service takes", whole=True)
+
+    sink = Recorder(answer=answer)
+    work = delivered(journal, sink, batch_size=6)
+    assert (sizes(sink.calls), sink.places, work.worker.aside) == ([6, 4], [7, 8, 9, 10], 6)
+    assert [aside.entries[-1] for aside in journal.aside(SINK)] == [1, 2, 3, 4, 5, 6]
+    assert len(texts(caplog)) == 1
+
+
+def test_a_reading_without_a_sample_is_set_aside_too(journal: SqliteJournal) -> None:
+    """What is set aside of a reading that began no sample is the reading."""
+    fill(journal, 1)
+    delivered(journal, Recorder(answer=refusing(1)))
+    (aside,) = journal.aside(SINK)
+    assert (aside.start, aside.entries) == (aside.end, (1,))
+
+
+def test_the_sample_after_what_was_set_aside_goes_on_from_it(journal: SqliteJournal) -> None:
+    """The energy of what was refused is not added to the sample after it."""
+    fill(journal, 4)
+    sink = Recorder(answer=refusing(3))
+    delivered(journal, sink)
+    samples = [(sample.older.seq, sample.newer.seq) for batch in sink.taken for sample in batch.samples]
+    assert samples == [(1, 2), (3, 4)]
+
+
+def test_a_refused_interval_is_set_aside_with_all_its_meters(journal: SqliteJournal) -> None:
+    """Intervals stand alone as a whole: what several meters measured in one is refused together."""
+    journal.append([entry(at, serial, energy=at) for at in range(0, 190, 10) for serial in (METER, OTHER)])
+
+    def answer(batch: Batch) -> None:
+        if any(sample.older.time.timestamp() < START / SECOND + 45 for sample in batch.samples):
+            raise Reject("too old")
+
+    work = delivered(journal, Recorder(answer=answer), every=60)
+    asides = journal.aside(SINK)
+    assert sorted(aside.serial for aside in asides) == [METER, OTHER]
+    assert work.worker.aside == 2
+
+
+def test_reasons_hold_no_secrets_and_are_short(journal: SqliteJournal) -> None:
+    """What is kept of a refusal is one short line without any secret."""
+    fill(journal, 1)
+
+    def answer(_batch: Batch) -> None:
+        raise Reject("key s3cret\nis wrong " + "x" * 10_000)
+
+    with Delivering(journal, Recorder(answer=answer), redact=lambda text: text.replace("s3cret", "***")) as work:
+        work.finish()
+    (aside,) = journal.aside(SINK)
+    assert aside.why == ("key *** is wrong " + "x" * 10_000)[:LONGEST_WHY]
+
+
+# --- a plugin's bugs
+
+
+class Poison:
+    """A plugin's bug: it fails at certain readings, or a number of times."""
+
+    def __init__(self, *places: int, times: int = 1 << 30) -> None:
+        self.places, self.times = places, times
+
+    def __call__(self, batch: Batch) -> None:
+        """Raise what no plugin should."""
+        if self.times and any(reading.seq in self.places for reading in batch.readings):
+            self.times -= 1
+            raise KeyError("a bug")
+
+
+def test_a_bug_that_passes_costs_nothing(journal: SqliteJournal) -> None:
+    """An unexpected exception is tried again a few times before it counts."""
+    fill(journal, 3)
+    sink = Recorder(answer=Poison(2, times=MOST_BUGS - 1))
+    delivered(journal, sink)
+    assert (sink.places, journal.aside()) == ([1, 2, 3], [])
+
+
+@pytest.mark.parametrize("error", [KeyError("a bug"), SystemExit(1), RecursionError()], ids=repr)
+def test_a_bug_that_stays_is_set_aside(journal: SqliteJournal, error: BaseException) -> None:
+    """What ends in unexpected exceptions time and again is found and set aside, and the others are delivered."""
+    fill(journal, 20)
+
+    def answer(batch: Batch) -> None:
+        if any(reading.seq == 7 for reading in batch.readings):
+            raise error
+
+    sink = Recorder(answer=answer)
+    delivered(journal, sink)
+    assert sink.places == [n for n in range(1, 21) if n != 7]
+    assert [aside.entries for aside in journal.aside(SINK)] == [(6, 7)]
+    assert len(sink.calls) <= 2 * MOST_BUGS + 2 * 5
+
+
+def test_a_bug_in_everything_waits_longer_and_longer(journal: SqliteJournal) -> None:
+    """Where nothing works at all, the waits grow, so that an outage that a plugin does not know sets little aside."""
+    fill(journal, 8)
+    times: list[float] = []
+
+    def answer(_batch: Batch) -> None:
+        times.append(time.monotonic())
+        raise KeyError("a bug")
+
+    with Delivering(journal, Recorder(answer=answer), settings={"retry": 0.0001, "retry_max": 0.04}) as work:
+        work.finish()
+    assert len(journal.aside(SINK)) == 8
+    assert min(sorted(later - earlier for earlier, later in pairwise(times))[-20:]) >= 0.02
+
+
+# --- what is told at the end
+
+
+def test_a_worker_tells_what_it_did(journal: SqliteJournal) -> None:
+    """The last line of a worker counts what was delivered, set aside, and gave no sample."""
+    journal.append([entry(0), entry(10), attrs.evolve(entry(10), key=START + 11 * SECOND)])
+    work = delivered(journal, Recorder(answer=refusing(2)))
+    assert str(work.worker) == "2 readings delivered, 1 set aside, 1 duplicate"

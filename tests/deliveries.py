@@ -1,0 +1,45 @@
+"""A journal filled, and delivered to a sink; for tests of what is delivered, when, and what is refused."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from made import METER, Delivering, entry
+
+from btcore import Batch, Reject
+from btcore.journal import Cursor
+from btcore.sqlite_journal import SqliteJournal
+
+OTHER = "420467"
+SINK = "sink.roof"
+
+
+def fill(journal: SqliteJournal, count: int, serial: str = METER, first: int = 0) -> None:
+    """Append the readings of a meter that uses 100 W, ten seconds apart."""
+    journal.append([entry(10 * n, serial, energy=1000 * n) for n in range(first, first + count)])
+
+
+def delivered(journal: SqliteJournal, instance: object, **settings: Any) -> Delivering:  # noqa: ANN401 - of any kind
+    """Deliver everything to an instance; return how it was done."""
+    with Delivering(journal, instance, settings=settings) as work:
+        work.finish()
+    return work
+
+
+def position(journal: SqliteJournal, sink: str = SINK) -> int:
+    """Return how far a sink has come."""
+    return (journal.cursor(sink) or Cursor()).position
+
+
+def sizes(batches: Sequence[Batch]) -> list[int]:
+    """Return how many readings each batch had."""
+    return [len(batch.readings) for batch in batches]
+
+
+def refusing(*places: int) -> Callable[[Batch], None]:
+    """Make a service that refuses a batch with one of these readings in it."""
+
+    def answer(batch: Batch) -> None:
+        if any(reading.seq in places for reading in batch.readings):
+            raise Reject("400: a bad row")
+
+    return answer
