@@ -1,0 +1,164 @@
+"""The file of the journal: documented tables, a newer or a damaged file, a full disk, a program that is killed."""
+
+import random
+import re
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from entries import aside, small
+from made import METER, entry
+
+from btcore.errors import Unavailable
+from btcore.journal import Cursor, Entry
+from btcore.sqlite_journal import TABLES, VERSION, SqliteJournal
+
+# --- files that cannot be used
+
+
+def test_a_newer_file_is_refused(file: Path) -> None:
+    """A journal of a later version is not touched; the message says what to do."""
+    with closing(sqlite3.connect(file)) as later:
+        later.execute(f"PRAGMA user_version = {VERSION + 1}")
+    with pytest.raises(Unavailable, match=r"journal\.db was written by a newer btcore .*: upgrade btcore"):
+        SqliteJournal(file)
+
+
+def test_a_file_that_is_no_database_is_refused(file: Path) -> None:
+    """A file that is something else is named, and what to do."""
+    file.write_bytes(b"something else " * 1000)
+    with pytest.raises(Unavailable, match=r"cannot open the journal .*journal\.db: .*not a database; .*move it away"):
+        SqliteJournal(file)
+
+
+def test_a_place_that_cannot_hold_a_file_is_told(tmp_path: Path) -> None:
+    """A journal that cannot be made is named."""
+    with pytest.raises(Unavailable, match=r"cannot open the journal .*nowhere/journal\.db"):
+        SqliteJournal(tmp_path / "nowhere" / "journal.db")
+
+
+def test_damage_within_the_file_is_told(file: Path) -> None:
+    """A file that a disk has damaged raises Unavailable with its name, and what to do; never wrong entries."""
+    with closing(SqliteJournal(file)) as whole:
+        whole.append([small(key, bytes(500) + bytes([key])) for key in range(200)])
+    content = bytearray(file.read_bytes())
+    content[3 * 4096 : -4096] = random.Random(1).randbytes(len(content) - 4 * 4096)
+    file.write_bytes(content)
+
+    def read_all() -> None:
+        with closing(SqliteJournal(file)) as damaged:
+            damaged.read(0, 1000)
+
+    with pytest.raises(Unavailable, match=r"journal\.db: database disk image is malformed; .*move it away"):
+        read_all()
+
+
+def test_a_full_disk_loses_nothing(file: Path) -> None:
+    """When the disk is full, appending fails clearly; what was acknowledged stays, and it goes on later."""
+    with closing(SqliteJournal(file)) as journal:
+        pages = journal._writer.execute("PRAGMA page_count").fetchone()[0]
+        journal._writer.execute(f"PRAGMA max_page_count = {pages + 10}")
+        kept: list[Entry] = []
+
+        def fill() -> None:
+            for key in range(10_000):
+                kept.extend(journal.append([small(key, bytes(700) + bytes([key % 256]))]))
+
+        with pytest.raises(Unavailable, match=r"cannot write to the journal .*journal\.db: database or disk is full"):
+            fill()
+        with pytest.raises(Unavailable):
+            journal.append([small(key, bytes(900)) for key in range(20_000, 20_100)])
+        assert kept == journal.read(0, 10_000)
+        journal._writer.execute("PRAGMA max_page_count = 1000000")
+        kept += journal.append([small(99_999, b"and again")])
+        journal.commit("a", Cursor(kept[-1].seq))
+    with closing(SqliteJournal(file)) as again:
+        assert (kept, Cursor(kept[-1].seq)) == (again.read(0, 10_000), again.cursor("a"))
+
+
+def test_a_person_who_looks_into_the_file_does_not_disturb(file: Path, journal: SqliteJournal) -> None:
+    """While another connection reads, appending goes on."""
+    journal.append([small(1)])
+    with closing(sqlite3.connect(file)) as person:
+        person.execute("BEGIN")
+        assert person.execute("SELECT count(*) FROM entry").fetchall() == [(1,)]
+        assert len(journal.append([small(2)])) == 1
+        assert person.execute("SELECT count(*) FROM entry").fetchall() == [(1,)]
+
+
+# --- kill -9
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from btcore.journal import Cursor, Entry
+from btcore.sqlite_journal import SqliteJournal
+
+journal = SqliteJournal(Path(sys.argv[1]))
+n = int(sys.argv[2])
+while True:
+    size = n % 3 + 1
+    journal.append([Entry(k, "panel", "1", "f", b"%d" % k * 40) for k in range(n, n + size)])
+    n += size
+    print("kept", n, flush=True)
+    journal.commit("a", Cursor(journal.last(), {"1": journal.last()}), ["1"])
+    print("moved", journal.last(), flush=True)
+"""
+
+
+@pytest.mark.servers
+def test_what_was_acknowledged_survives_kill(file: Path) -> None:
+    """After kill -9 at any moment, everything acknowledged is there, in order, the cursor too, and the file opens."""
+    chance = random.Random(7)
+    next_key = 0
+    for _ in range(8):
+        child = subprocess.Popen(
+            [sys.executable, "-c", CHILD, str(file), str(next_key)], stdout=subprocess.PIPE, text=True
+        )
+        with child:
+            assert child.stdout is not None
+            told = [child.stdout.readline().split() for _ in range(chance.randrange(1, 120))]
+            child.kill()
+            told += [line.split() for line in child.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
+        kept = max((int(number) for what, number in told if what == "kept"), default=0)
+        moved = max((int(number) for what, number in told if what == "moved"), default=0)
+        with closing(SqliteJournal(file)) as journal:
+            entries = journal.read(0, 100_000)
+            assert list(range(len(entries))) == [one.key for one in entries]
+            assert [b"%d" % one.key * 40 for one in entries] == [one.raw for one in entries]
+            assert len(entries) >= kept
+            cursor = journal.cursor("a") or Cursor()
+            assert moved <= cursor.position <= journal.last()
+            assert cursor.bases.get("1", 0) == cursor.position
+            next_key = len(entries)
+    assert next_key > 50
+
+
+# --- docs/journal.md
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "journal.md"
+STATEMENTS = re.findall(r"```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)
+
+
+def test_the_tables_are_as_documented() -> None:
+    """The page about the journal shows its tables exactly, and the version."""
+    assert STATEMENTS[0] == TABLES.lstrip()
+    assert f"`PRAGMA user_version` is {VERSION}." in PAGE.read_text()
+
+
+def test_what_is_documented_works(file: Path, journal: SqliteJournal) -> None:
+    """The page's statements tell what they say, beside a journal in use, and make a sink begin again."""
+    journal.append([entry(at) for at in range(5)])
+    journal.commit("sink.roof", Cursor(3, {METER: 3}), [METER], [aside("sink.roof", 2)])
+    with closing(sqlite3.connect(file)) as person:
+        waiting, asides, heard = (person.execute(statement).fetchall() for statement in STATEMENTS[1:4])
+        person.executescript(STATEMENTS[4])
+    assert waiting == [("sink.roof", 2)]
+    assert asides == [("sink.roof", METER, "2026-06-21T12:00:10+00:00", "too sunny")]
+    assert heard == [(METER, "2023-11-14 22:00:04")]
+    assert journal.cursor("sink.roof") is None

@@ -1,0 +1,106 @@
+"""The journal against a model of it: a list and some dicts, through any operations and reopenings."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import attrs
+from entries import SOON, aside, small
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from btcore.journal import Aside, Cursor, Entry
+from btcore.sqlite_journal import SqliteJournal
+
+
+class Model(RuleBasedStateMachine):
+    """A list and some dicts, against the journal through any operations and reopenings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = TemporaryDirectory()
+        self.file = Path(self.folder.name) / "journal.db"
+        self.journal = SqliteJournal(self.file)
+        self.entries: list[Entry] = []
+        self.taken: dict[int, Entry] = {}
+        self.cursors: dict[str, Cursor] = {}
+        self.aside: list[Aside] = []
+        self.newest = 0
+
+    keys = st.integers(0, 6)
+    sinks = st.sampled_from(["a", "b"])
+    serials = st.sampled_from(["1", "2"])
+    made = st.builds(small, keys, st.sampled_from([b"x", b"y", b"z"]), serials)
+
+    @rule(batch=st.lists(made, max_size=5))
+    def append(self, batch: list[Entry]) -> None:
+        """Append some; the journal tells which were new."""
+        expected = [(new.key, new.serial, new.raw) for one in batch if (new := self._keep(one))]
+        kept = self.journal.append(batch)
+        assert expected == [(one.key, one.serial, one.raw) for one in kept]
+        self.entries += kept
+        self.newest += len(kept)
+        self.taken |= {one.key: one for one in kept}
+
+    def _keep(self, one: Entry) -> Entry | None:
+        key = one.key
+        while (there := self.taken.get(key)) is not None:
+            if (there.serial, there.raw) == (one.serial, one.raw):
+                return None
+            key += 1
+        self.taken[key] = attrs.evolve(one, key=key)
+        return self.taken[key]
+
+    @rule(sink=sinks, ahead=st.integers(0, 4), serial=serials)
+    def commit(self, sink: str, ahead: int, serial: str) -> None:
+        """Move a cursor on, with the newest entry delivered as a base."""
+        before = self.cursors.get(sink, Cursor())
+        upcoming = [one for one in self.entries if one.seq > before.position][:ahead]
+        place = upcoming[-1].seq if upcoming else before.position
+        bases = {serial: place} if upcoming else {}
+        self.cursors[sink] = before.moved(place, bases)
+        self.journal.commit(sink, self.cursors[sink], list(bases))
+
+    @rule(sink=sinks)
+    def refuse(self, sink: str) -> None:
+        """Set the newest entry aside."""
+        refused = aside(sink, *(one.seq for one in self.entries[-1:]))
+        self.aside.append(refused)
+        self.cursors.setdefault(sink, Cursor())
+        self.journal.commit(sink, self.cursors[sink], (), [refused])
+
+    @rule()
+    def trim(self) -> None:
+        """Forget what both sinks had."""
+        if len(self.cursors) < 2:
+            assert self.journal.trim(["a", "b"], SOON) == 0
+            return
+        had = min(cursor.position for cursor in self.cursors.values())
+        held = {place for cursor in self.cursors.values() for place in cursor.bases.values()}
+        held |= {place for one in self.aside for place in one.entries}
+        left = [one for one in self.entries if one.seq > had or one.seq in held]
+        assert len(self.entries) - len(left) == self.journal.trim(["a", "b"], SOON)
+        self.entries, self.taken = left, {one.key: one for one in left}
+
+    @rule()
+    def reopen(self) -> None:
+        """Close the file and open it again."""
+        self.journal.close()
+        self.journal = SqliteJournal(self.file)
+
+    @invariant()
+    def same(self) -> None:
+        """Compare what is read with what the model holds."""
+        assert self.entries == self.journal.read(0, 1000)
+        assert [self.cursors.get(sink) for sink in "ab"] == [self.journal.cursor(sink) for sink in "ab"]
+        assert self.aside == self.journal.aside()
+        assert self.journal.last() == self.newest
+
+    def teardown(self) -> None:
+        """Close and remove it."""
+        self.journal.close()
+        self.folder.cleanup()
+
+
+TestModel = Model.TestCase
+TestModel.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
