@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from panels import (
     statuses,
     unpacked,
 )
-from running import JOURNAL, Btcore, free_port, rows
+from running import JOURNAL, Btcore, beside, free_port, rows
 from servers.pvoutput import PVOutputServer
 
 pytestmark = pytest.mark.servers
@@ -104,15 +105,8 @@ def playing(port: int) -> Iterator[None]:
                     told = Counted(METERS[serial], serial, 0, second, 900 * second, 100 * second, 120)
                     connection.sendall(packet(told))
 
-    threads = [threading.Thread(target=play, args=(serial,)) for serial in METERS]
-    for thread in threads:
-        thread.start()
-    try:
+    with beside(over, *(partial(play, serial) for serial in METERS)):
         yield
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
 
 
 def site(server: PVOutputServer, port: int = 0) -> str:

@@ -8,6 +8,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+from clocks import Clock
 from panels import SECOND, SETTINGS, SLOT, Counted, capture_line, live, statuses, sunshine
 from running import JOURNAL, Btcore, free_port, rows, wait_for
 from servers.pvoutput import EMPTY, ERROR, HANG, HOUR, LOST, RESET, PVOutputServer
@@ -31,18 +32,6 @@ file = "energy.db"
 BAD_SLOT = 20
 BRIGHT = 20_000
 """Watts that a system of 5 kW cannot generate."""
-
-
-class Clock:
-    """Seconds since 1970 that pass only when told to."""
-
-    def __init__(self, now: float) -> None:
-        """Begin."""
-        self.now = now
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now
 
 
 @pytest.fixture

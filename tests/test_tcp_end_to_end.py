@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from running import Btcore, rows, wait_for
+from running import Btcore, beside, rows, wait_for
 
 from btcore import pack
 
@@ -71,15 +71,10 @@ def hostile(port: int) -> Iterator[None]:
 
     silent = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(20)]
     silent[0].sendall(packets("00160000")[0][:300])
-    threads = [threading.Thread(target=scan), threading.Thread(target=junk)]
-    for thread in threads:
-        thread.start()
     try:
-        yield
+        with beside(over, scan, junk):
+            yield
     finally:
-        over.set()
-        for thread in threads:
-            thread.join()
         for client in silent:
             client.close()
 

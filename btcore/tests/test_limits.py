@@ -4,26 +4,17 @@ import math
 from itertools import pairwise
 
 import pytest
+from clocks import Clock
 from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore.limits import HOUR, LONGEST_WISH, Backoff, Limiter
 
 
-class Clock:
-    """A clock that is set by hand."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
     """Return a clock that stands."""
-    return Clock()
+    return Clock(1000)
 
 
 def test_without_limits_nothing_waits(clock: Clock) -> None:

@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+from clocks import Clock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,16 +11,6 @@ from btcore import Retry
 from btcore.outcome import SUMMARY, Outcome, length, told
 
 LOG = logging.getLogger("sink.roof")
-
-
-class Clock:
-    """A clock that is set by hand."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:

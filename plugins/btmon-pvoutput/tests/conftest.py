@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from clocks import Clock
 from servers.pvoutput import PVOutputServer
 
 from btcore import FORMATS, ChannelRef, Context, Duration, Number, Polarity, Reading, Sample, Secret
@@ -13,18 +14,6 @@ from btmon_pvoutput.sink import PVOutput
 
 NOON = datetime(2024, 6, 1, 12, 0, tzinfo=UTC).timestamp()
 """A moment at the end of a slot, in seconds since 1970."""
-
-
-class Clock:
-    """Seconds since 1970 that pass only when told to."""
-
-    def __init__(self, now: float) -> None:
-        """Begin."""
-        self.now = now
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now
 
 
 @pytest.fixture

@@ -5,19 +5,13 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 import pytest
 import requests
+from clocks import Clock
 from servers.pvoutput import PVOutputServer
 
 pytestmark = pytest.mark.servers
-
-
-class Clock(Protocol):
-    """What the fixture of that name is."""
-
-    now: float
 
 
 SCRIPT = Path(__file__).parents[3] / "tests" / "servers" / "pvoutput.py"
