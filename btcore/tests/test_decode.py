@@ -149,6 +149,15 @@ def test_an_empty_capture_is_a_capture(capture: Write, capsys: Capture) -> None:
     assert decode(capsys, capture(b"")) == ([], "0 packets, 0 junk bytes, 0 damaged packets")
 
 
+def test_a_file_without_packets_is_told(capture: Write, capsys: Capture) -> None:
+    """Where there is no packet at all, it says what was expected, and is no failure."""
+    path = capture(b"[source.panel]\n")
+    assert main(["decode", str(path)]) == OK
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith(f"no packet in {path}: expected a capture")
+    assert said[1:] == ["0 packets, 15 junk bytes, 0 damaged packets"]
+
+
 def test_a_damaged_line_is_told_and_passed_over(capture: Write, capsys: Capture) -> None:
     """A line that is no JSON is told with its number, and the others are read."""
     path = capture((1.0, "a", ECM[0][:20]), b"{oops\n", (2.0, "a", ECM[0][20:]))

@@ -24,6 +24,8 @@ FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 DAY = 86_400
 
+NOTHING = "expected a capture of one of the binary formats; a meter that sends text has to be set to one of them"
+
 MOST_STREAMS = 4096
 """Framing buffers; beyond this the one unused for longest is closed."""
 
@@ -56,6 +58,8 @@ def main(args: argparse.Namespace) -> int:
     for record in _samples(readings, args.polarity) if args.samples else readings:
         print(json.dumps(_object(record), allow_nan=False) if args.json else _text(record))
     sys.stdout.flush()
+    if not counts.packets:
+        sys.stderr.write(f"no packet in {args.file}: {NOTHING}\n")
     sys.stderr.write(f"{counts}\n")
     return OK
 
