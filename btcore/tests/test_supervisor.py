@@ -3,74 +3,23 @@
 import errno
 import fcntl
 import logging
-import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
-import strangers
-from made import METER, QUICK, Recorder, Yielding, golden, packet
-from running import Btcore, wait_for
+from made import METER, Recorder, Yielding, packet
+from running import wait_for
+from sites import endless, meter, position, sink, site, source
 
-from btcore import Chunk, Delivery, Duration, Retry, Stop, hookimpl, pack, plugin
-from btcore.brultech import Brultech
-from btcore.configuration import Decoder, Sink, Site, Source
+from btcore import Chunk, Duration, Retry, Stop, hookimpl, pack, plugin
+from btcore.configuration import Site
 from btcore.errors import Unavailable
 from btcore.journal import Cursor
 from btcore.sqlite_journal import VERSION, SqliteJournal
 from btcore.supervisor import JOURNAL, Supervisor
-
-BRULTECH = Decoder("brultech", "decoder.brultech", "brultech", Brultech())
-
-
-def source(instance: object, name: str = "panel", **settings: Any) -> Source:  # noqa: ANN401 - of any kind
-    """Make a source of a site."""
-    return Source(name, f"source.{name}", "yielding", instance, **{**QUICK, **settings})
-
-
-def sink(instance: object, name: str = "roof", **settings: Any) -> Sink:  # noqa: ANN401 - of any kind
-    """Make a sink of a site."""
-    return Sink(name, f"sink.{name}", "recorder", instance, Delivery(**{**QUICK, **settings}))
-
-
-def meter(count: int = 5) -> Yielding:
-    """Make a source that brings so many packets and ends."""
-    return Yielding(items=lambda _stop: [Chunk(packet(secs=10 * n, energy=1000 * n)) for n in range(count)])
-
-
-def endless() -> Yielding:
-    """Make a source that brings packets until it is stopped."""
-
-    def items(stop: threading.Event) -> Iterator[Chunk]:
-        count = 0
-        while not stop.wait(0.01):
-            yield Chunk(packet(secs=count))
-            count += 1
-
-    return Yielding(items=items)
-
-
-def site(state: Path, *parts: Source | Sink, **settings: Any) -> Site:  # noqa: ANN401 - of any kind
-    """Make a site of sources and sinks."""
-    return Site(
-        file=state / "site.toml",
-        state=state,
-        sources=tuple(part for part in parts if isinstance(part, Source)),
-        sinks=tuple(part for part in parts if isinstance(part, Sink)),
-        decoders=(BRULTECH,),
-        **settings,
-    )
-
-
-def position(state: Path, table: str = "sink.roof") -> int:
-    """Return how far a sink has come."""
-    with closing(SqliteJournal(state / JOURNAL)) as journal:
-        return (journal.cursor(table) or Cursor()).position
 
 
 def texts(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
@@ -348,178 +297,3 @@ def test_cleaning_up_that_fails_is_told(
         before = len(roof.places)
         wait_for(lambda: len(roof.places) > before)
     assert running.well
-
-
-# --- as a process
-
-PLUGINS = """
-    import time
-    from datetime import UTC, datetime
-    from pathlib import Path
-    from urllib.parse import quote, quote_plus
-    import base64
-
-    from btcore import Chunk, Retry, Secret, hookimpl, pack, plugin, setting
-
-    @plugin(api=1)
-    class Hold:
-        # a sink that writes down what it is given, and lets go of it when it may
-        file: Path = setting(help="where to write")
-
-        @hookimpl
-        def process_batch(self, batch):
-            with self.file.open("a") as out:
-                out.write(f"given {len(batch.readings)}\\n")
-                out.flush()
-                while not self.file.with_name("release").exists():
-                    time.sleep(0.01)
-                out.write("taken\\n")
-
-    @plugin(api=1)
-    class Leaky:
-        # a source and a sink that tell their key in every way
-        api_key: Secret = setting(help="the key")
-
-        @hookimpl
-        def open(self, context):
-            self.log = context.log
-            key = self.api_key.reveal()
-            self.log.debug("GET /?key=%s&k2=%s", quote(key, safe=""), quote_plus(key))
-            self.log.info("Basic %s", base64.b64encode(f"user:{key}".encode()).decode())
-            self.log.warning("settings %r and %r", {"key": key}, self)
-
-        @hookimpl
-        def collect(self, stop):
-            yield Chunk(pack("ecm1220bin", "312345", {"secs": 1}), time=datetime(2026, 6, 21, tzinfo=UTC))
-            raise ValueError(f"the meter refused {self.api_key.reveal()}")
-
-        @hookimpl
-        def process_batch(self, batch):
-            raise Retry(f"401 for {self.api_key.reveal()}")
-
-        @hookimpl
-        def preview_batch(self, batch):
-            yield f"POST key={self.api_key.reveal()}"
-"""
-
-KEY = 'k3y/with "odd" & signs='
-
-HOLDING = f"""
-state = "state"
-[source.panel]
-use = "file"
-path = "{golden("ecm1220bin_steady")}"
-[sink.hold]
-file = "given.txt"
-batch_size = 4
-"""
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder, with the plugins of this test installed."""
-    packages = tmp_path / "packages"
-    packages.mkdir()
-    strangers.distribution(packages, "btmon-odd", PLUGINS, {"hold": "Hold", "leaky": "Leaky"})
-    monkeypatch.setenv("PYTHONPATH", str(packages))
-    return tmp_path
-
-
-def given(folder: Path) -> list[str]:
-    """Return what the sink wrote down."""
-    file = folder / "given.txt"
-    return file.read_text().splitlines() if file.exists() else []
-
-
-@pytest.mark.servers
-def test_once_as_a_process(folder: Path) -> None:
-    """`btcore run --once` plays a capture into a sink, and exits with 0."""
-    (folder / "release").touch()
-    with Btcore(folder, HOLDING, "--once") as process:
-        assert process.finish() == 0
-    assert given(folder) == ["given 4", "taken", "given 4", "taken"]
-    assert position(folder / "state", "sink.hold") == 8
-
-
-@pytest.mark.servers
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=str)
-def test_a_signal_finishes_the_batch_under_way(folder: Path, number: signal.Signals) -> None:
-    """The first signal lets the call under way end, commits it, and exits with 0; nothing else is begun."""
-    with Btcore(folder, HOLDING) as process:
-        wait_for(lambda: given(folder))
-        process.process.send_signal(number)
-        wait_for(lambda: "stopping: the work under way is finished first" in process.log)
-        (folder / "release").touch()
-        assert process.finish() == 0
-    assert given(folder) == ["given 4", "taken"]
-    assert position(folder / "state", "sink.hold") == 4
-
-
-@pytest.mark.servers
-def test_a_second_signal_does_not_wait(folder: Path) -> None:
-    """A second signal ends the program while a call is still under way; what it had is delivered by the next run."""
-    with Btcore(folder, HOLDING) as process:
-        wait_for(lambda: given(folder))
-        process.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: "stopping" in process.log)
-        process.process.send_signal(signal.SIGINT)
-        assert process.finish() == 130
-    assert position(folder / "state", "sink.hold") == 0
-    (folder / "release").touch()
-    with Btcore(folder, HOLDING, "--once") as process:
-        assert process.finish() == 0
-    assert given(folder)[-4:] == ["given 4", "taken", "given 4", "taken"]
-
-
-@pytest.mark.servers
-def test_a_second_run_is_refused(folder: Path) -> None:
-    """Another run on the same state exits with 69 and says what to do, in one line."""
-    with Btcore(folder, HOLDING) as process:
-        wait_for(lambda: given(folder))
-        again = subprocess.run(
-            [sys.executable, "-m", "btcore", "run", "--config", str(folder / "site.toml")],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        (folder / "release").touch()
-        assert process.stop() == 0
-    expected = f"btcore: another btcore is using {folder}/state: stop it first, or give this one another `state`\n"
-    assert (again.returncode, again.stderr) == (69, expected)
-
-
-@pytest.mark.servers
-def test_a_state_that_cannot_be_written_exits(folder: Path) -> None:
-    """A state directory that cannot be used exits with 69 and names it."""
-    with Btcore(folder, HOLDING.replace('"state"', '"site.toml/state"')) as process:
-        assert process.finish() == 69
-    assert process.log == (
-        f"btcore: cannot use the state directory {folder}/site.toml/state: Not a directory; "
-        "set `state` in site.toml to another\n"
-    )
-
-
-@pytest.mark.servers
-def test_secrets_are_never_told(folder: Path) -> None:
-    """At the most talkative level, no log line and no line of a dry run shows a secret, in any way of writing it."""
-    quoted = KEY.replace('"', '\\"')
-    text = f'state = "state"\n[source.leaky]\napi_key = "{quoted}"\n[sink.leaky]\napi_key = "{quoted}"\n'
-    with Btcore(folder, text, "-v") as process:
-        wait_for(lambda: "401 for" in process.log and "the meter refused" in process.log)
-        assert process.stop() == 0
-    dry = subprocess.run(
-        [sys.executable, "-m", "btcore", "run", "--config", str(folder / "site.toml"), "--once", "--dry-run"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    told = process.log + dry.stdout + dry.stderr
-    assert "sink.leaky: POST key=***" in dry.stdout
-    assert "ValueError: the meter refused ***" in process.log
-    assert "Traceback" in process.log
-    shown = [
-        part for part in ("k3y", "odd", "signs", "azN5", "D9kZC", "aWducz") if part in told.replace("btmon-odd", "")
-    ]
-    assert shown == []

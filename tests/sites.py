@@ -1,0 +1,63 @@
+"""Sites of sources and sinks made to measure, and how far their sinks came; for tests of a whole run."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from made import QUICK, Yielding, packet
+
+from btcore import Chunk, Delivery
+from btcore.brultech import Brultech
+from btcore.configuration import Decoder, Sink, Site, Source
+from btcore.journal import Cursor
+from btcore.sqlite_journal import SqliteJournal
+from btcore.supervisor import JOURNAL
+
+BRULTECH = Decoder("brultech", "decoder.brultech", "brultech", Brultech())
+
+
+def source(instance: object, name: str = "panel", **settings: Any) -> Source:  # noqa: ANN401 - of any kind
+    """Make a source of a site."""
+    return Source(name, f"source.{name}", "yielding", instance, **{**QUICK, **settings})
+
+
+def sink(instance: object, name: str = "roof", **settings: Any) -> Sink:  # noqa: ANN401 - of any kind
+    """Make a sink of a site."""
+    return Sink(name, f"sink.{name}", "recorder", instance, Delivery(**{**QUICK, **settings}))
+
+
+def meter(count: int = 5) -> Yielding:
+    """Make a source that brings so many packets and ends."""
+    return Yielding(items=lambda _stop: [Chunk(packet(secs=10 * n, energy=1000 * n)) for n in range(count)])
+
+
+def endless() -> Yielding:
+    """Make a source that brings packets until it is stopped."""
+
+    def items(stop: threading.Event) -> Iterator[Chunk]:
+        count = 0
+        while not stop.wait(0.01):
+            yield Chunk(packet(secs=count))
+            count += 1
+
+    return Yielding(items=items)
+
+
+def site(state: Path, *parts: Source | Sink, **settings: Any) -> Site:  # noqa: ANN401 - of any kind
+    """Make a site of sources and sinks."""
+    return Site(
+        file=state / "site.toml",
+        state=state,
+        sources=tuple(part for part in parts if isinstance(part, Source)),
+        sinks=tuple(part for part in parts if isinstance(part, Sink)),
+        decoders=(BRULTECH,),
+        **settings,
+    )
+
+
+def position(state: Path, table: str = "sink.roof") -> int:
+    """Return how far a sink has come."""
+    with closing(SqliteJournal(state / JOURNAL)) as journal:
+        return (journal.cursor(table) or Cursor()).position
