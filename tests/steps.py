@@ -1,0 +1,59 @@
+"""Samplers, and what their steps hold; for tests of sampling."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from made import SECOND, entry, numbered
+
+from btcore import Reading, Sample
+from btcore.sampling import Consecutive, Intervals, SampleCache, Sampler, Step
+
+MINUTE = 60 * SECOND
+FIVE = 5 * MINUTE
+OTHER = "420467"
+
+
+def consecutive(bases: Mapping[str, Reading] | None = None) -> Consecutive:
+    """Make a sampler of each reading."""
+    return Consecutive("brultech", bases or {}, SampleCache())
+
+
+def intervals(every: int = MINUTE, bases: Mapping[str, Reading] | None = None) -> Intervals:
+    """Make a sampler of intervals."""
+    return Intervals(every, "brultech", bases or {})
+
+
+def feed(sampler: Sampler, readings: Iterable[Reading]) -> list[Step]:
+    """Feed readings; return the steps."""
+    return [step for reading in readings for step in sampler.feed(reading)]
+
+
+def whole(sampler: Sampler, readings: Iterable[Reading]) -> list[Step]:
+    """Feed readings, and say that there are no more; return the steps."""
+    return [*feed(sampler, readings), *sampler.flush()]
+
+
+def samples(steps: Iterable[Step]) -> list[Sample]:
+    """Return the samples of steps."""
+    return [sample for step in steps for sample in step.samples]
+
+
+def spans(steps: Iterable[Step]) -> list[list[tuple[str, int, int]]]:
+    """Return, step by step, of which meter and between which places its samples are."""
+    return [[(sample.serial, sample.older.seq, sample.newer.seq) for sample in step.samples] for step in steps]
+
+
+def energies(found: Iterable[Sample]) -> dict[str, int]:
+    """Add up, by meter, the Ws of the first channel."""
+    sums: dict[str, int] = defaultdict(int)
+    for sample in found:
+        sums[sample.serial] += round((sample.values["ch1_dwh"] or 0) * 3600)
+    return dict(sums)
+
+
+def misread(count: int, pace: int = 10) -> list[Reading]:
+    """Return readings of which the second was damaged on its way, unseen: its seconds are far ahead."""
+    up = 8_000_000
+    entries = [entry(n * pace, secs=up + n * pace, energy=n * pace * 100) for n in range(count)]
+    entries[1] = entry(pace, secs=up + (1 << 22), energy=1 << 36)
+    return numbered(entries)
