@@ -1,0 +1,238 @@
+"""Sources in trouble, and a journal in trouble under them: tried again, waited for, told, and ended when asked."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+from collecting import NOON, collected, kept
+from logged import texts
+from made import Collecting, Yielding, packet
+from running import wait_for
+
+from btcore import FORMATS, Chunk, Retry, Stop, hookimpl, pack, plugin
+from btcore.collection import FRUITLESS
+from btcore.errors import Unavailable
+from btcore.sqlite_journal import SqliteJournal
+
+Items = Callable[[threading.Event], Iterable[Any]]
+
+
+# --- a source in trouble
+
+
+def failing(errors: list[BaseException], *then: Chunk) -> Items:
+    """Make items that raise one error after the other, a packet before each, and then are these."""
+
+    def items(_stop: threading.Event) -> Iterator[Chunk]:
+        if errors:
+            yield Chunk(packet(secs=len(errors)))
+            raise errors.pop(0)
+        yield from then
+
+    return items
+
+
+def test_a_source_that_fails_is_started_again(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever a source raises: it is closed, and after a wait opened and started again; told, and when it works."""
+    caplog.set_level(logging.INFO)
+    errors = [ConnectionResetError("hung up"), Retry("busy"), ValueError("bug"), SystemExit(3)]
+    source = Yielding(items=failing(errors, Chunk(packet(secs=99))))
+    work = Collecting(journal, source)
+    with work:
+        work.finish()
+    assert [FORMATS["ecm1220bin"].unpack(raw)[1] for _, raw in kept(journal)] == [4, 3, 2, 1, 99]
+    assert (len(source.opened), len(source.closed), work.worker.failure) == (5, 5, "")
+    assert texts(caplog) == [
+        "hung up; trying again in 1 s",
+        "busy; trying again in 1 s",
+        "ValueError: bug; trying again in 1 s",
+        "SystemExit: 3; trying again in 1 s",
+    ]
+    assert len([text for text in texts(caplog, logging.INFO) if text.startswith("recovered after")]) == 4
+
+
+def test_waits_grow_while_nothing_comes(journal: SqliteJournal) -> None:
+    """A source that brings nothing is tried after longer and longer waits."""
+    times: list[float] = []
+
+    def items(stop: threading.Event) -> Iterator[Chunk]:
+        times.append(time.monotonic())
+        yield Chunk(b"")
+        if len(times) < 7:
+            raise ConnectionRefusedError("refused")
+        stop.wait(20)
+
+    with Collecting(journal, Yielding(items=items), settings={"retry": 0.002, "retry_max": 1}):
+        wait_for(lambda: len(times) == 7)
+    assert times[6] - times[5] >= 0.002 * 2**5 / 2
+
+
+def test_a_source_that_cannot_be_opened_is_closed(journal: SqliteJournal) -> None:
+    """Also an attempt that failed at opening is closed, and the next one may work."""
+
+    @plugin(api=1)
+    class Late(Yielding):
+        @hookimpl
+        def open(self, context: Any) -> None:  # noqa: ANN401 - as the parent's
+            self.opened.append(context)
+            if len(self.opened) < 3:
+                raise OSError("no such port")
+
+    source = Late(items=lambda _stop: [Chunk(packet())])
+    work = Collecting(journal, source)
+    with work:
+        work.finish()
+    assert (work.worker.kept, len(source.closed)) == (1, 3)
+
+
+def test_a_close_that_fails_does_not_start_it_again(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """A source that ended well and cannot close has ended, and its fault is told."""
+
+    @plugin(api=1)
+    class Stuck(Yielding):
+        @hookimpl
+        def close(self) -> None:
+            raise ValueError("stuck")
+
+    source = Stuck(items=lambda _stop: [Chunk(packet())])
+    work = Collecting(journal, source)
+    with work:
+        work.finish()
+    assert (len(source.opened), texts(caplog), work.worker.failure) == (1, ["failed to close"], "")
+
+
+def test_stop_ends_a_source_until_a_person_acts(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """A source that raises Stop is not started again, and says why."""
+    source = Yielding(items=failing([Stop("no such file: mend `path`")]))
+    work = Collecting(journal, source)
+    with work:
+        work.finish()
+    assert (work.worker.failure, len(source.opened), len(source.closed)) == ("no such file: mend `path`", 1, 1)
+    assert texts(caplog) == ["stopped until a restart: no such file: mend `path`"]
+
+
+def test_once_gives_up_a_source_that_brings_nothing(journal: SqliteJournal) -> None:
+    """With `once`, attempts in a row that fail and bring nothing end a source; without it, it is tried for ever."""
+
+    def items(_stop: threading.Event) -> Iterator[Chunk]:
+        yield Chunk(b"")
+        raise ConnectionRefusedError("refused")
+
+    source = Yielding(items=items)
+    work = Collecting(journal, source, once=True)
+    with work:
+        work.finish()
+    assert (work.worker.failure, len(source.opened)) == ("refused", FRUITLESS)
+    patient = Yielding(items=items)
+    with Collecting(journal, patient):
+        wait_for(lambda: len(patient.opened) > 2 * FRUITLESS)
+
+
+def test_once_gives_up_a_source_that_brings_the_same_again(journal: SqliteJournal) -> None:
+    """A capture that is damaged in its middle is not played for ever: what it brings is not new."""
+
+    def items(_stop: threading.Event) -> Iterator[Chunk]:
+        yield Chunk(packet(), time=NOON)
+        raise OSError("input/output error")
+
+    source = Yielding(items=items)
+    work = Collecting(journal, source, once=True)
+    with work:
+        work.finish()
+    assert (work.worker.failure, len(source.opened), work.worker.kept) == ("input/output error", FRUITLESS + 1, 1)
+
+
+def test_what_is_neither_bytes_nor_a_reading_is_a_failure(journal: SqliteJournal) -> None:
+    """A source that yields anything else is at fault, and ends like any that fails."""
+    work = collected(journal, "text", once=True)
+    assert "AttributeError" in work.worker.failure
+
+
+def test_stopping_ends_a_source(journal: SqliteJournal) -> None:
+    """A source that looks at `stop` ends when it is set, is closed, and nothing of what came in is lost."""
+    ended: list[str] = []
+
+    def items(stop: threading.Event) -> Iterator[Chunk]:
+        try:
+            yield Chunk(packet() + pack("gem48pbin", "00100001", {})[:50] + packet(secs=2))
+            while not stop.wait(0.01):
+                yield Chunk(b"")
+        finally:
+            ended.append("generator")
+
+    source = Yielding(items=items)
+    with Collecting(journal, source):
+        wait_for(lambda: journal.last() == 1)
+    assert (ended, source.closed, journal.last()) == (["generator"], [True], 2)
+
+
+# --- a journal in trouble
+
+
+def test_a_journal_that_cannot_now_is_waited_for(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the disk is full, a chunk waits and no other is asked for; then all is kept, and it is told."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("btcore.patience.FIRST", 0.001)
+    full = threading.Event()
+    append = journal.append
+
+    def try_to(entries: Any) -> Any:  # noqa: ANN401 - as the journal's
+        if full.is_set():
+            raise Unavailable("cannot write to the journal: disk full")
+        return append(entries)
+
+    asked: list[int] = []
+
+    def items(_stop: threading.Event) -> Iterator[Chunk]:
+        for n in range(4):
+            asked.append(n)
+            if n == 1:
+                full.set()
+            yield Chunk(packet(secs=n))
+
+    monkeypatch.setattr(journal, "append", try_to)
+    work = Collecting(journal, Yielding(items=items))
+    with work:
+        wait_for(lambda: texts(caplog))
+        assert (asked, journal.last()) == ([0, 1], 1)
+        full.clear()
+        work.finish()
+    assert (asked, work.worker.kept) == ([0, 1, 2, 3], 4)
+    expected = "cannot write to the journal: disk full (readings that wait for it: 1); trying again in 1 s"
+    assert texts(caplog)[0] == expected
+    assert any(text.startswith("recovered") for text in texts(caplog, logging.INFO))
+
+
+def test_a_really_full_journal(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a file that cannot grow, and can later, every packet is kept once."""
+    monkeypatch.setattr("btcore.patience.FIRST", 0.001)
+    pages = journal._writer.execute("PRAGMA page_count").fetchone()[0]
+    journal._writer.execute(f"PRAGMA max_page_count = {pages + 4}")
+    work = Collecting(journal, Yielding(items=lambda _stop: [Chunk(packet(secs=n) * 20) for n in range(30)]))
+    with work:
+        wait_for(lambda: journal.last() and not journal.wait(journal.last(), 0.3))
+        with journal._writing:
+            journal._writer.execute("PRAGMA max_page_count = 100000")
+        work.finish()
+    assert work.worker.kept == journal.last() == 600
+
+
+def test_stopping_with_a_journal_that_cannot_is_told(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What cannot be kept when the program stops is lost, and said so."""
+
+    def fail(_entries: object) -> None:
+        raise Unavailable("disk full")
+
+    monkeypatch.setattr(journal, "append", fail)
+    source = Yielding(items=lambda _stop: [Chunk(packet() + packet(secs=2))])
+    with Collecting(journal, source):
+        wait_for(lambda: texts(caplog))
+    assert texts(caplog)[-1] == "2 readings are lost by stopping now: disk full"
+    assert source.closed == [True]
