@@ -1,4 +1,4 @@
-"""What uploaders share: one request at a time, bounded and timed, its answer judged, and no secret in any text."""
+"""What uploaders share: one request at a time, bounded and timed, and no secret in any text."""
 
 import base64
 import json
@@ -8,8 +8,6 @@ import socket
 import time
 import traceback
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -21,20 +19,8 @@ from hypothesis import strategies as st
 from scenarios import scenario
 from servers.recorder import Recorder, Reply
 
-from btcore import Batch, Reject, Retry, Secret, Stop
-from btcore.web import (
-    LONGEST_WAIT,
-    MOST_BYTES,
-    Answer,
-    Client,
-    Meaning,
-    Verdict,
-    address_fault,
-    judge,
-    secret_fault,
-    shown,
-    told,
-)
+from btcore import Batch, Retry, Secret, Stop
+from btcore.web import MOST_BYTES, Client, judge, shown
 
 KEY = "k&y <0123>/é"
 
@@ -259,104 +245,6 @@ def test_a_request_is_shown_on_one_line() -> None:
     assert shown("POST", "http://h", None, {"b": [1, None]}) == 'POST http://h {"b": [1, null]}'
 
 
-# --- what an answer means
-
-
-@pytest.mark.parametrize(
-    ("code", "error"),
-    [
-        (200, None),
-        (202, None),
-        (204, None),
-        (301, Retry),
-        (400, Reject),
-        (401, Stop),
-        (403, Stop),
-        (404, Stop),
-        (408, Retry),
-        (410, Stop),
-        (413, Reject),
-        (418, Retry),
-        (422, Reject),
-        (429, Retry),
-        (500, Retry),
-        (503, Retry),
-    ],
-)
-def test_codes_mean_what_they_usually_mean(code: int, error: type[Exception] | None) -> None:
-    """Delivered, never as it is, not until a person acts; all else is tried again."""
-    if error is None:
-        judge(Answer(code, "text"), (), "It")
-        return
-    with pytest.raises(error, match=f"^It answered {code}: text"):
-        judge(Answer(code, "text"), (), "It")
-
-
-def test_a_service_s_own_table_goes_first_and_its_first_row_counts() -> None:
-    """HTTP 200 may be an error, and 404 a success."""
-    table = (
-        Meaning(200, "^ok$", Verdict.DELIVERED),
-        Meaning(200, "^$", Verdict.STOP, "check token"),
-        Meaning(200, "bad|wrong", Verdict.REJECTED),
-        Meaning(None, "quota", Verdict.LATER, "the account is full", after=3600.0),
-        Meaning(200, "", Verdict.LATER),
-        Meaning(404, "", Verdict.DELIVERED),
-    )
-    judge(Answer(200, "OK"), table, "It")
-    judge(Answer(404, "no"), table, "It")
-    with pytest.raises(Stop, match=r"^It answered 200: nothing; check token$"):
-        judge(Answer(200, ""), table, "It")
-    with pytest.raises(Reject, match=r"^It answered 200: a BAD row$"):
-        judge(Answer(200, "a BAD row"), table, "It")
-    with pytest.raises(Retry, match=r"^It answered 403: quota; the account is full$") as error:
-        judge(Answer(403, "quota"), table, "It")
-    assert error.value.after == 3600.0
-    with pytest.raises(Retry):
-        judge(Answer(200, "not ok"), table, "It")
-
-
-def _later(seconds: float) -> str:
-    return format_datetime(datetime(2024, 6, 1, 12, tzinfo=UTC) + timedelta(seconds=seconds), usegmt=True)
-
-
-@pytest.mark.parametrize(
-    ("said", "seconds"),
-    [
-        ("120", 120.0),
-        ("0", 1.0),
-        (_later(90), 90.0),
-        (_later(-90), 1.0),
-        ("9" * 15, LONGEST_WAIT),
-        ("9" * 400, None),
-        (_later(10**8), LONGEST_WAIT),
-        ("-5", None),
-        ("1.5", None),
-        ("soon", None),
-        ("", None),
-    ],
-)
-def test_the_service_s_own_delay_is_kept_within_reason(said: str, seconds: float | None) -> None:
-    """A number of seconds or a date, by the service's own clock; nonsense is no delay, and none is for ever."""
-    answer = Answer(503, "", {"retry-after": said, "date": _later(0)})
-    with pytest.raises(Retry) as error:
-        judge(answer, (), "It")
-    assert error.value.after == seconds
-
-
-def test_the_service_s_own_delay_goes_before_the_table_s() -> None:
-    """The table's is for answers that name none."""
-    table = (Meaning(429, "", Verdict.LATER, after=15.0),)
-    for headers, after in (({"retry-after": "40"}, 40.0), ({}, 15.0)):
-        with pytest.raises(Retry) as error:
-            judge(Answer(429, "", headers), table, "It")
-        assert error.value.after == after
-
-
-def test_a_long_answer_is_told_in_part() -> None:
-    """A page of HTML does not fill the log."""
-    assert told(Answer(500, "x" * 1000), "It") == f"It answered 500: {'x' * 200}"
-
-
 # --- the page for authors of plugins
 
 
@@ -380,58 +268,3 @@ def test_the_uploader_of_the_page_for_plugin_authors_works(server: Recorder) -> 
         with pytest.raises(error):
             uploader.process_batch(Batch(readings))
     uploader.close()
-
-
-# --- settings
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["http://h", "https://h:8443/a/b?c=d", "http://[::1]:80/", "http://127.0.0.1:1/", "https://xn--bcher-kva.example"],
-)
-def test_an_address_is_an_address(url: str) -> None:
-    """Nothing is wrong with these."""
-    assert address_fault(url) == ""
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "h",
-        "h/a",
-        "ftp://h",
-        "http://",
-        "http:///a",
-        "http://h:0",
-        "http://h:99999",
-        "http://[::1",
-        "http://h /a",
-        "http://é",
-    ],
-)
-def test_what_is_no_address_is_told_with_one_that_is(url: str) -> None:
-    """The person sees what was expected."""
-    assert address_fault(url) == "expected an address such as https://example.com/path"
-
-
-def test_name_and_password_do_not_belong_in_an_address() -> None:
-    """It is shown in logs."""
-    assert address_fault("https://me:mine@h") == "expected an address without a name and password in it"
-
-
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        ("a key of two words", ""),
-        ("€", ""),
-        ("", "is empty"),
-        ("  ", "is empty"),
-        ("key\n", "expected no blanks around it, and no line breaks in it"),
-        (" key", "expected no blanks around it, and no line breaks in it"),
-        ("k\0ey", "expected no blanks around it, and no line breaks in it"),
-    ],
-)
-def test_what_is_wrong_with_a_secret_is_told_without_it(text: str, fault: str) -> None:
-    """A line break from copying would break the header that the key is sent in."""
-    assert secret_fault(Secret(text)) == fault

@@ -1,0 +1,104 @@
+"""What an answer of a service means: delivered, refused, to be tried again, or a matter for a person."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from btcore import Reject, Retry, Stop
+from btcore.web import LONGEST_WAIT, Answer, Meaning, Verdict, judge, told
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (200, None),
+        (202, None),
+        (204, None),
+        (301, Retry),
+        (400, Reject),
+        (401, Stop),
+        (403, Stop),
+        (404, Stop),
+        (408, Retry),
+        (410, Stop),
+        (413, Reject),
+        (418, Retry),
+        (422, Reject),
+        (429, Retry),
+        (500, Retry),
+        (503, Retry),
+    ],
+)
+def test_codes_mean_what_they_usually_mean(code: int, error: type[Exception] | None) -> None:
+    """Delivered, never as it is, not until a person acts; all else is tried again."""
+    if error is None:
+        judge(Answer(code, "text"), (), "It")
+        return
+    with pytest.raises(error, match=f"^It answered {code}: text"):
+        judge(Answer(code, "text"), (), "It")
+
+
+def test_a_service_s_own_table_goes_first_and_its_first_row_counts() -> None:
+    """HTTP 200 may be an error, and 404 a success."""
+    table = (
+        Meaning(200, "^ok$", Verdict.DELIVERED),
+        Meaning(200, "^$", Verdict.STOP, "check token"),
+        Meaning(200, "bad|wrong", Verdict.REJECTED),
+        Meaning(None, "quota", Verdict.LATER, "the account is full", after=3600.0),
+        Meaning(200, "", Verdict.LATER),
+        Meaning(404, "", Verdict.DELIVERED),
+    )
+    judge(Answer(200, "OK"), table, "It")
+    judge(Answer(404, "no"), table, "It")
+    with pytest.raises(Stop, match=r"^It answered 200: nothing; check token$"):
+        judge(Answer(200, ""), table, "It")
+    with pytest.raises(Reject, match=r"^It answered 200: a BAD row$"):
+        judge(Answer(200, "a BAD row"), table, "It")
+    with pytest.raises(Retry, match=r"^It answered 403: quota; the account is full$") as error:
+        judge(Answer(403, "quota"), table, "It")
+    assert error.value.after == 3600.0
+    with pytest.raises(Retry):
+        judge(Answer(200, "not ok"), table, "It")
+
+
+def _later(seconds: float) -> str:
+    return format_datetime(datetime(2024, 6, 1, 12, tzinfo=UTC) + timedelta(seconds=seconds), usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("120", 120.0),
+        ("0", 1.0),
+        (_later(90), 90.0),
+        (_later(-90), 1.0),
+        ("9" * 15, LONGEST_WAIT),
+        ("9" * 400, None),
+        (_later(10**8), LONGEST_WAIT),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_the_service_s_own_delay_is_kept_within_reason(said: str, seconds: float | None) -> None:
+    """A number of seconds or a date, by the service's own clock; nonsense is no delay, and none is for ever."""
+    answer = Answer(503, "", {"retry-after": said, "date": _later(0)})
+    with pytest.raises(Retry) as error:
+        judge(answer, (), "It")
+    assert error.value.after == seconds
+
+
+def test_the_service_s_own_delay_goes_before_the_table_s() -> None:
+    """The table's is for answers that name none."""
+    table = (Meaning(429, "", Verdict.LATER, after=15.0),)
+    for headers, after in (({"retry-after": "40"}, 40.0), ({}, 15.0)):
+        with pytest.raises(Retry) as error:
+            judge(Answer(429, "", headers), table, "It")
+        assert error.value.after == after
+
+
+def test_a_long_answer_is_told_in_part() -> None:
+    """A page of HTML does not fill the log."""
+    assert told(Answer(500, "x" * 1000), "It") == f"It answered 500: {'x' * 200}"
