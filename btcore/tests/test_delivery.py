@@ -224,6 +224,7 @@ def test_a_dry_run_sends_nothing(journal: SqliteJournal) -> None:
     with Delivering(journal, sink, dry_run=True, redact=lambda text: text.replace("s3cret", "***")) as work:
         work.finish()
     assert (sink.calls, position(journal), sink.opened[0].dry_run) == ([], 1, True)
+    assert str(work.worker).endswith("shown, none sent")
     assert work.shown == ["sink.roof: POST 2 key=***", "sink.roof: POST 3 key=***"]
 
 

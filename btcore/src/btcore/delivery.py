@@ -253,7 +253,8 @@ class SinkWorker:
 
     def __str__(self) -> str:
         """Tell what was done, for a line of the log."""
-        done = f"{counted(self.delivered, 'reading')} delivered, {self.aside} set aside"
+        what = "shown, none sent" if self._context.dry_run else f"delivered, {self.aside} set aside"
+        done = f"{counted(self.delivered, 'reading')} {what}"
         return ", ".join(part for part in (done, str(self.backlog)) if part)
 
 
