@@ -48,13 +48,10 @@ def numbered(entries: Sequence[Entry]) -> list[Reading]:
     return [reading(attrs.evolve(one, seq=place)) for place, one in enumerate(entries, 1)]
 
 
-@plugin(api=1)
-class Recorder:
-    """A sink that keeps what it took; `answer` may raise for a batch."""
+@attrs.define(kw_only=True, eq=False, slots=False)
+class Noting:
+    """Base of plugins that take note of being opened and closed."""
 
-    answer: Callable[[Batch], object] = attrs.field(default=lambda _batch: None)
-    calls: list[Batch] = attrs.field(factory=list)
-    taken: list[Batch] = attrs.field(factory=list)
     opened: list[Context] = attrs.field(factory=list)
     closed: list[bool] = attrs.field(factory=list)
 
@@ -67,6 +64,15 @@ class Recorder:
     def close(self) -> None:
         """Take note."""
         self.closed.append(True)
+
+
+@plugin(api=1)
+class Recorder(Noting):
+    """A sink that keeps what it took; `answer` may raise for a batch."""
+
+    answer: Callable[[Batch], object] = attrs.field(default=lambda _batch: None)
+    calls: list[Batch] = attrs.field(factory=list)
+    taken: list[Batch] = attrs.field(factory=list)
 
     @hookimpl
     def process_batch(self, batch: Batch) -> None:
@@ -138,22 +144,10 @@ class Delivering:
 
 
 @plugin(api=1)
-class Yielding:
+class Yielding(Noting):
     """A source that yields what `items` makes, anew each time that it is started."""
 
     items: Callable[[Event], Iterable[Any]]
-    opened: list[Context] = attrs.field(factory=list)
-    closed: list[bool] = attrs.field(factory=list)
-
-    @hookimpl
-    def open(self, context: Context) -> None:
-        """Take note."""
-        self.opened.append(context)
-
-    @hookimpl
-    def close(self) -> None:
-        """Take note."""
-        self.closed.append(True)
 
     @hookimpl
     def collect(self, stop: Event) -> Iterator[Any]:

@@ -1,8 +1,7 @@
 """`Reject(whole=True)`: what a sink says of a whole batch is believed at once."""
 
 import logging
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from threading import Event
 
 import attrs
@@ -40,13 +39,11 @@ class Choosy:
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
+def journal(journal: SqliteJournal) -> SqliteJournal:
     """Keep some readings of one meter."""
-    made = SqliteJournal(tmp_path / "journal.db")
     packets = (pack("ecm1220bin", "312345", {"secs": second}) for second in range(1, COUNT + 1))
-    made.append([Entry(second * 1_000_000, "", "312345", "ecm1220bin", raw) for second, raw in enumerate(packets)])
-    yield made
-    made.close()
+    journal.append([Entry(second * 1_000_000, "", "312345", "ecm1220bin", raw) for second, raw in enumerate(packets)])
+    return journal
 
 
 Deliver = Callable[..., Choosy]
