@@ -162,3 +162,18 @@ def test_what_is_documented_works(file: Path, journal: SqliteJournal) -> None:
     assert asides == [("sink.roof", METER, "2026-06-21T12:00:10+00:00", "too sunny")]
     assert heard == [(METER, "2023-11-14 22:00:04")]
     assert journal.cursor("sink.roof") is None
+
+
+def test_a_file_of_the_first_version_is_brought_up_and_keeps_what_is_in_it(tmp_path: Path) -> None:
+    """What an older btcore has kept is there after an upgrade, and new readings go beside it."""
+    file = tmp_path / "journal.db"
+    old = [line for line in TABLES.splitlines() if "steady" not in line and "boot" not in line]
+    with closing(sqlite3.connect(file)) as first:
+        first.executescript("\n".join(old).replace("raw    BLOB NOT NULL,", "raw    BLOB NOT NULL"))
+        first.execute("INSERT INTO entry VALUES (1, 5, 0, 'panel', '312345', 'ecm1220bin', 0, x'01')")
+        first.execute("PRAGMA user_version = 1")
+        first.commit()
+    with closing(SqliteJournal(file)) as journal:
+        journal.append([Entry(6, "panel", "312345", "ecm1220bin", b"\x02", steady=7, boot=8)])
+        kept = [(one.key, one.raw, one.steady, one.boot) for one in journal.read(0, 10)]
+    assert kept == [(5, b"\x01", 0, 0), (6, b"\x02", 7, 8)]

@@ -11,7 +11,7 @@ from btcore.hookspecs import hookimpl
 from btcore.polling import Poll, valid_devices
 from btcore.records import Batch, Chunk, Damaged, More, Packet, Reading, Sample
 from btcore.schemas import SCHEMAS, Column, columns, serial_column
-from btcore.settings import ChannelRef, Context, Delivery, Duration, Polarity, Secret, plugin, setting
+from btcore.settings import ChannelRef, Context, Delivery, Duration, Heard, Polarity, Secret, plugin, setting
 from btcore.version import API, __version__
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "Delivery",
     "Duration",
     "Format",
+    "Heard",
     "More",
     "Number",
     "Packet",

@@ -162,6 +162,7 @@ def _format(layout: Layout) -> Format:
         clock=_clock(layout) if layout.clock else None,
         reset_label=None if layout.gem else "flag",
         reset_mask=0 if layout.gem else 0b111,  # the upper bits are polarity
+        family="gem" if layout.gem else "ecm",
     )
 
 

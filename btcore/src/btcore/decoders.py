@@ -80,7 +80,7 @@ class Decoders:
         packet = self.decode(memoryview(entry.raw))
         if not isinstance(packet, Packet):
             return None
-        return Reading(time, packet.format, entry.serial, entry.raw, entry.source, entry.seq)
+        return Reading(time, packet.format, entry.serial, entry.raw, entry.source, entry.seq, entry.steady, entry.boot)
 
 
 def to_values(reading: Reading) -> bytes:
@@ -100,7 +100,9 @@ def _from_values(entry: Entry, time: datetime) -> Reading:
     record: dict[str, Any] = json.loads(entry.raw)
     numbers = tuple(record.pop("numbers"))
     described = _described(entry.format, json.dumps(record))
-    return Reading(time, described, entry.serial, entry.raw, entry.source, entry.seq, numbers=numbers)
+    return Reading(
+        time, described, entry.serial, entry.raw, entry.source, entry.seq, entry.steady, entry.boot, numbers=numbers
+    )
 
 
 @lru_cache(maxsize=MOST_DESCRIPTIONS)

@@ -6,6 +6,7 @@ plugin that decodes another meter makes its own. No arithmetic here (`calculate.
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Literal
 
 import attrs
 
@@ -37,7 +38,8 @@ class Format:
     meter shows it (no zone), or None when it is not set; `clock` itself is None where the format carries none.
     `labels` must hold `secs`, the meter's seconds counter, which wraps at 2 to the power `seconds_bits`.
     `reset_label` names a number that changes whenever the meter's counters restarted (ECM: the flag byte; only
-    the bits of `reset_mask` count).
+    the bits of `reset_mask` count). `family` says whose tables and printed lines readings of it have where those of
+    btmon differ: `ecm`, `gem`, or "" for a meter that btmon did not know.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Format:
     seconds_bits: int = 24
     reset_label: str | None = None
     reset_mask: int = 0
+    family: Literal["", "ecm", "gem"] = ""
     index: dict[str, int] = attrs.field(init=False, repr=False)
 
     @index.default

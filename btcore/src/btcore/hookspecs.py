@@ -4,7 +4,7 @@ A plugin class implements those that it wants with `@hookimpl`; arguments that i
 instance is called by one thread at a time, and never for another instance's work.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from threading import Event
 
 from pluggy import HookimplMarker, HookspecMarker
@@ -59,6 +59,15 @@ class Hooks:
         it never will be, `Stop(why)` when a person has to act. Anything else is a bug: it is tried again a few times,
         then what cannot be delivered is set aside. The same batch may come again after a crash: be idempotent by
         `reading.key`, or by `(serial, time)`.
+        """
+
+    @hookspec(firstresult=True)
+    def split(self) -> Mapping[str, object]:  # type: ignore[empty-body]
+        """Call when the configuration is loaded, before `open`: return the parts that are delivered each by itself.
+
+        For a sink that sends to several accounts or streams, each with an answer of its own: an instance of the same
+        class for each, by a name that stays the same (a serial number). What one of them is refused, is asked to wait
+        for, or is stopped by, concerns that one alone; each has its own cursor. Without this hook the instance is one.
         """
 
     @hookspec(firstresult=True)

@@ -17,7 +17,7 @@ class Entry:
 
     `key` is its time in microseconds since 1970: no two entries have the same; the journal moves an entry by single
     microseconds until that holds. `raw` is the packet; where `whole` is set, the values of a reading that came without
-    one. `seq` is its place in the journal, given by it: 0 before that.
+    one. `seq` is its place in the journal, given by it: 0 before that. `steady` and `boot` are as in `Reading`.
     """
 
     key: int
@@ -27,6 +27,8 @@ class Entry:
     raw: bytes = attrs.field(repr=False)
     whole: bool = False
     seq: int = 0
+    steady: int = 0
+    boot: int = 0
 
 
 @attrs.frozen

@@ -62,6 +62,10 @@ class Reading:
     `time` is when it was received (aware, UTC, to the microsecond); with `serial` it identifies the reading: the
     journal gives no two readings the same time. `seconds` is the meter's own seconds counter, the only clock that
     intervals are measured by. Numbers are unpacked on first use.
+
+    `steady` is when it was received by a clock that nobody sets, in microseconds, and `boot` names that clock: two
+    readings of the same `boot` tell how much time really passed between them, whatever was done to `time`. Both are 0
+    for what was not received live.
     """
 
     time: datetime
@@ -70,6 +74,8 @@ class Reading:
     raw: bytes = attrs.field(repr=False)
     source: str = ""
     seq: int = 0
+    steady: int = 0
+    boot: int = 0
     _numbers: tuple[Number, ...] | None = attrs.field(default=None, repr=False, alias="numbers")
 
     @property

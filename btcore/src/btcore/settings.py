@@ -76,12 +76,21 @@ class ChannelRef:
 
 
 @attrs.frozen
+class Heard:
+    """What the core found so far in one stream of a source: whole packets, and the bytes since the last of them."""
+
+    packets: int = 0
+    quiet_bytes: int = 0
+
+
+@attrs.frozen
 class Context:
     """What an instance is told when it is opened.
 
     `name` is its table (`sink.roof`), `log` its own logger. `channels` maps `SERIAL_CHANNEL` to the name that
     [channels] gives it. `polarity` is the sign that its samples have, `every` the seconds that each covers (0: from
-    one reading to the next). `dry_run`: nothing may be sent.
+    one reading to the next). `dry_run`: nothing may be sent. `heard` tells a source what the core found in what it
+    has yielded of a stream so far.
     """
 
     name: str
@@ -90,6 +99,7 @@ class Context:
     polarity: Polarity = "brultech"
     every: Duration = Duration(0)
     dry_run: bool = False
+    heard: Callable[[str], Heard] = attrs.field(default=lambda _stream: Heard(), repr=False)
 
     def channel_name(self, serial: str, channel: str) -> str:
         """Return the name of a meter's channel: the one of [channels], else `SERIAL_CHANNEL`."""
@@ -188,6 +198,7 @@ __all__ = [
     "Context",
     "Delivery",
     "Duration",
+    "Heard",
     "Kind",
     "Polarity",
     "Problem",

@@ -17,7 +17,7 @@ import attrs
 from btcore.errors import Unavailable
 from btcore.journal import Aside, Cursor, Entry
 
-VERSION = 1
+VERSION = 2
 """Of the tables below, kept in the file. The format is public: docs/journal.md."""
 
 TABLES = """
@@ -29,7 +29,9 @@ CREATE TABLE entry (
     serial TEXT NOT NULL,
     format TEXT NOT NULL,
     whole  INTEGER NOT NULL,
-    raw    BLOB NOT NULL
+    raw    BLOB NOT NULL,
+    steady INTEGER NOT NULL DEFAULT 0,
+    boot   INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE cursor (
     sink     TEXT PRIMARY KEY,
@@ -51,9 +53,16 @@ CREATE TABLE aside (
 );
 """
 
-SELECT = "SELECT key, source, serial, format, raw, whole, seq FROM entry"
+UPGRADES = {
+    1: """ALTER TABLE entry ADD COLUMN steady INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE entry ADD COLUMN boot INTEGER NOT NULL DEFAULT 0""",
+}
+"""What makes a file of a version one of the next."""
 
-INSERT = "INSERT INTO entry (key, added, source, serial, format, whole, raw) VALUES (?, ?, ?, ?, ?, ?, ?)"
+SELECT = "SELECT key, source, serial, format, raw, whole, seq, steady, boot FROM entry"
+
+INSERT = """INSERT INTO entry (key, added, source, serial, format, whole, raw, steady, boot)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 TAKEN = "SELECT 1 FROM entry WHERE key = ?"
 NEXT_FREE = """SELECT min(key) + 1 FROM entry
     WHERE key >= ? AND NOT EXISTS (SELECT 1 FROM entry AS next WHERE next.key = entry.key + 1)"""
@@ -100,11 +109,12 @@ class SqliteJournal:
             raise Unavailable(
                 f"the journal {self._file} was written by a newer btcore (version {version}): upgrade btcore"
             )
-        if version == 0:
+        while version < VERSION:
             with self._transaction():
-                for statement in TABLES.split(";\n"):
+                for statement in (UPGRADES[version] if version else TABLES).split(";\n"):
                     self._writer.execute(statement)
-                self._writer.execute(f"PRAGMA user_version = {VERSION}")
+                version = version + 1 if version else VERSION
+                self._writer.execute(f"PRAGMA user_version = {version}")
 
     @contextmanager
     def _told(self, what: str) -> Iterator[None]:
@@ -153,8 +163,8 @@ class SqliteJournal:
         with self._reading, self._told("read"):
             rows = self._reader.execute(f"{SELECT} WHERE {where}", values).fetchall()
         return [
-            Entry(key, source, serial, form, raw, bool(whole), seq)
-            for key, source, serial, form, raw, whole, seq in rows
+            Entry(key, source, serial, form, raw, bool(whole), seq, steady, boot)
+            for key, source, serial, form, raw, whole, seq, steady, boot in rows
         ]
 
     def last(self) -> int:
@@ -254,7 +264,8 @@ def _insert(connection: sqlite3.Connection, entry: Entry, added: int) -> Entry |
         key = int(connection.execute(NEXT_FREE, (key,)).fetchone()[0])
         if connection.execute(SAME, (entry.key, key, entry.serial, entry.raw)).fetchone():
             return None
-    values = (key, added, entry.source, entry.serial, entry.format, entry.whole, entry.raw)
+    of_packet = (entry.source, entry.serial, entry.format, entry.whole, entry.raw)
+    values = (key, added, *of_packet, entry.steady, entry.boot)
     return attrs.evolve(entry, key=key, seq=int(connection.execute(INSERT, values).lastrowid or 0))
 
 
