@@ -7,6 +7,7 @@ from datetime import timedelta
 from itertools import pairwise
 from math import isfinite
 
+import attrs
 import pytest
 from counting import (
     DAY,
@@ -95,7 +96,7 @@ def test_the_seconds_counter_may_wrap_within_a_gap(start: dict[str, int], gap: i
 def test_arrival_times_do_not_measure(secs: int, step: Step, delay: float, drift: float) -> None:
     """Delays, a clock that was set and clocks that drift change nothing: the meter's seconds count."""
     first, last = run({"secs": secs}, [step])
-    last.time = first.time + timedelta(seconds=step.seconds * drift + delay)
+    last = attrs.evolve(last, time=first.time + timedelta(seconds=step.seconds * drift + delay))
     made = sample(first, last)
     assert step.seconds == made.seconds
     assert pytest.approx(put_in([step])) == energies(made)

@@ -130,8 +130,8 @@ def test_no_restart_loses_energy_whatever_the_clocks(
     readings: list[Reading], offsets: tuple[float, float, float], every: int, cuts: list[int]
 ) -> None:
     """Also where each meter's clock is another, any number of restarts neither loses energy nor counts it twice."""
-    for reading in readings:
-        reading.time += timedelta(seconds=offsets[int(reading.serial) - 312345])
+    ahead = {str(312345 + place): timedelta(seconds=offset) for place, offset in enumerate(offsets)}
+    readings = [attrs.evolve(reading, time=reading.time + ahead[reading.serial]) for reading in readings]
     found: list[Sample] = []
     cursor = Cursor()
     for cut in (*cuts, None):
@@ -200,9 +200,10 @@ def test_a_change_of_format_begins_anew() -> None:
     raw = packet(secs=1020, energy=3000)
     ecm1240 = attrs.evolve(entry(30), raw=raw)
     readings = numbered([entry(0), entry(10, energy=1000), ecm1240, entry(40, energy=5000)])
-    for reading in readings[2:]:
-        reading.format = FORMATS["ecm1240bin"]
-        reading._numbers = tuple(int(label == "secs") * (reading.seq * 10) for label in reading.format.labels)
+    other = FORMATS["ecm1240bin"]
+    for place, reading in enumerate(readings[2:], 2):
+        numbers = tuple(int(label == "secs") * (reading.seq * 10) for label in other.labels)
+        readings[place] = attrs.evolve(reading, format=other, numbers=numbers)
     for sampler in (consecutive(), intervals(60 * MINUTE)):
         assert [span for step in whole(sampler, readings) for span in spans([step])[0]] == [
             (METER, 1, 2),

@@ -3,6 +3,7 @@
 What does not belong here: an exception that is caught where it is raised.
 """
 
+import math
 from collections.abc import Sequence
 
 import attrs
@@ -15,12 +16,18 @@ class BtcoreError(Exception):
 class Retry(BtcoreError):
     """Raised by `process_batch`: not delivered now, the same batch may be accepted later.
 
-    `after` is the service's own delay in seconds, where it names one; without it the core backs off by itself.
+    `after` is the service's own delay in seconds, where it names one; without it the core backs off by itself. Raises
+    TypeError or ValueError for an `after` that is no number of seconds from 0 on.
     """
 
     def __init__(self, why: str, *, after: float | None = None) -> None:
         """Say why, for the log, and how long the service wants to be left alone."""
-        super().__init__(why)
+        super().__init__(_reason(self, why))
+        if after is not None:
+            if isinstance(after, bool) or not isinstance(after, int | float):
+                raise TypeError(f"Retry: after: expected a number of seconds or None, found {after!r:.80}")
+            if not 0 <= after < math.inf:  # nor NaN
+                raise ValueError(f"Retry: after: expected a number of seconds from 0 on, found {after}")
         self.after = after
 
 
@@ -33,7 +40,9 @@ class Reject(BtcoreError):
 
     def __init__(self, why: str, *, whole: bool = False) -> None:
         """Say why, for the log and beside what is set aside, and of how much it is true."""
-        super().__init__(why)
+        super().__init__(_reason(self, why))
+        if not isinstance(whole, bool):
+            raise TypeError(f"Reject: whole: expected True or False, found {whole!r:.80}")
         self.whole = whole
 
 
@@ -42,6 +51,21 @@ class Stop(BtcoreError):
 
     The core parks this one sink, says so loudly, and keeps its readings for the restart.
     """
+
+    def __init__(self, why: str) -> None:
+        """Say why, and what the person has to do."""
+        super().__init__(_reason(self, why))
+
+
+class PluginMistake(BtcoreError):
+    """A plugin handed over what it must not; the text names the plugin, what it did, and what was expected."""
+
+
+def _reason(error: BtcoreError, why: object) -> str:
+    """Return the text of an error that a plugin makes. Raises TypeError for anything else."""
+    if not isinstance(why, str):
+        raise TypeError(f"{type(error).__name__}: expected the reason, as text, found {why!r:.80}")
+    return why
 
 
 @attrs.frozen

@@ -1,17 +1,37 @@
 """What a reading of one packet format contains: the names of its numbers and how its counters are to be read.
 
 A `Format` is a description, shared by every reading of it. The seven formats of Brultech are in `brultech.py`; a
-plugin that decodes another meter makes its own. No arithmetic here (`calculate.py`), no bytes.
+plugin that decodes another meter makes its own, so everything in it is checked when it is made. No arithmetic here
+(`calculate.py`), no bytes.
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from math import isfinite
+from types import MappingProxyType
+from typing import Literal, TypeVar
 
 import attrs
 
+T = TypeVar("T")
+
 Number = int | float | None
 """A measured number; None where the meter says that there is none (a temperature sensor that is not connected)."""
+
+
+LONGEST_NAME = 64
+"""Characters of a serial number, a format's name, a channel's name or a label: a line of a table has room for it."""
+
+MOST_BITS = 64
+"""The widest counter that any meter has."""
+
+SECONDS = "secs"
+"""The label of the meter's seconds counter, by which intervals are measured."""
+
+_NUMBERS = frozenset({int, float, type(None)})
+_LARGEST = 1 << 63
+"""Whole numbers below this, and not below its negative, are what a database can keep."""
 
 
 @attrs.frozen
@@ -21,6 +41,8 @@ class Channel:
     `absolute` counts watt-seconds whichever way the current flows, `polarized` those of one direction only; None
     where the meter has no such counter. Both wrap at 2 to the power `bits`. A `directional` channel has a sign, which
     the site's polarity decides; an auxiliary channel has none.
+
+    Raises TypeError or ValueError for a name that cannot be shown, or `bits` that are not from 1 to 64.
     """
 
     name: str
@@ -28,6 +50,37 @@ class Channel:
     polarized: str | None = None
     bits: int = 40
     directional: bool = True
+
+    def __attrs_post_init__(self) -> None:
+        """Check it."""
+        check_name(self.name, "a channel's name")
+        check_name(self.absolute, f'the label "absolute" of channel {self.name}')
+        if self.polarized is not None:
+            check_name(self.polarized, f'the label "polarized" of channel {self.name}')
+        _check_bits(self.bits, f"bits of channel {self.name}")
+        if not isinstance(self.directional, bool):
+            what = f"directional of channel {self.name}"
+            raise TypeError(f"{what}: expected True or False, found {kind(self.directional)}")
+
+
+def kind(value: object) -> str:
+    """Return what a value is, for a message, and nothing of what it says."""
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def _labels(given: Iterable[str]) -> tuple[str, ...]:
+    return _tuple(given, "labels")
+
+
+def _channels(given: Iterable[Channel]) -> tuple[Channel, ...]:
+    return _tuple(given, "channels")
+
+
+def _tuple(given: Iterable[T], what: str) -> tuple[T, ...]:
+    """Make a tuple of a list, and of nothing that is only by accident a sequence."""
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise TypeError(f"{what}: expected a tuple, found {kind(given)}")
+    return tuple(given)
 
 
 @attrs.frozen(eq=False)
@@ -40,23 +93,156 @@ class Format:
     `reset_label` names a number that changes whenever the meter's counters restarted (ECM: the flag byte; only
     the bits of `reset_mask` count). `family` says whose tables and printed lines readings of it have where those of
     btmon differ: `ecm`, `gem`, or "" for a meter that btmon did not know.
+
+    Raises TypeError or ValueError when it contradicts itself: without `secs`, with a label or channel twice, with a
+    channel that counts by a label that it has not. Labels that differ only in case are the same to a database, so here
+    too.
     """
 
     name: str
-    labels: tuple[str, ...]
-    channels: tuple[Channel, ...]
+    labels: tuple[str, ...] = attrs.field(converter=_labels)
+    channels: tuple[Channel, ...] = attrs.field(converter=_channels)
     unpack: Callable[[bytes], Sequence[Number]]
     clock: Callable[[bytes], datetime | None] | None = None
     seconds_bits: int = 24
     reset_label: str | None = None
     reset_mask: int = 0
     family: Literal["", "ecm", "gem"] = ""
-    index: dict[str, int] = attrs.field(init=False, repr=False)
+    index: Mapping[str, int] = attrs.field(init=False, repr=False)
+    _seconds: int = attrs.field(init=False, repr=False)
 
     @index.default
-    def _index(self) -> dict[str, int]:
-        return {label: place for place, label in enumerate(self.labels)}
+    def _index(self) -> Mapping[str, int]:
+        return MappingProxyType({label: place for place, label in enumerate(self.labels)})
+
+    @_seconds.default
+    def _place_of_seconds(self) -> int:
+        return self.labels.index(SECONDS) if SECONDS in self.labels else -1
+
+    def __attrs_post_init__(self) -> None:
+        """Check it, as a whole."""
+        _check_format_name(self.name)
+        try:
+            _check_labels(self.labels)
+            _check_channels(self.channels, self.labels)
+            _check_bits(self.seconds_bits, "seconds_bits")
+            _check_reset(self.reset_label, self.reset_mask, self.labels)
+            _check_functions(self.unpack, self.clock)
+            _check_family(self.family)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f'format "{self.name}": {error}') from None
+
+    def numbers(self, raw: bytes) -> tuple[Number, ...]:
+        """Unpack a raw packet and check what comes out; whatever `unpack` raises is passed on, see `checked`."""
+        return self.checked(self.unpack(raw))
+
+    def checked(self, numbers: Iterable[Number]) -> tuple[Number, ...]:
+        """Return these numbers, one for each label. Raises ValueError for too few or many, and for what is no number.
+
+        A number is an int, a finite float, or None; `secs` is whole and less than 2 to the power `seconds_bits`.
+        """
+        made = tuple(numbers)
+        if len(made) != len(self.labels):
+            raise ValueError(f"{len(made)} numbers for the {len(self.labels)} labels of format {self.name}")
+        # a few microseconds for the 158 numbers of a GEM: no loop of our own
+        if not _NUMBERS.issuperset(map(type, made)) or not _bounded(made):
+            raise ValueError(self._no_number(made))
+        seconds = made[self._seconds]
+        if seconds is None or not 0 <= seconds < 1 << self.seconds_bits or seconds != int(seconds):
+            expected = f"a whole number from 0 to {(1 << self.seconds_bits) - 1}"
+            raise ValueError(f"{SECONDS} of format {self.name}: expected {expected}, found {seconds}")
+        return made
+
+    def _no_number(self, numbers: Sequence[Number]) -> str:
+        places = (place for place, n in enumerate(numbers) if type(n) not in _NUMBERS or not _bounded((n,)))
+        label, number = next((self.labels[place], numbers[place]) for place in places)
+        if type(number) not in _NUMBERS:
+            return f"{label} of format {self.name}: expected an int, a float or None, found {kind(number)}"
+        found = number if isinstance(number, float) else "one of more than 64 bits"
+        return f"{label} of format {self.name}: expected a finite number, or None for no value, found {found}"
 
     def __repr__(self) -> str:
         """Short: a format has hundreds of labels."""
         return f"Format({self.name!r})"
+
+
+def check_name(text: object, what: str) -> None:
+    """Raise TypeError or ValueError unless this is a short text that can be shown, and that steers no terminal."""
+    if not isinstance(text, str):
+        raise TypeError(f"{what}: expected text, found {kind(text)}")
+    if not text.strip() or not text.isprintable():
+        raise ValueError(f"{what}: expected text that can be printed, found {text[:LONGEST_NAME]!r}")
+    if len(text) > LONGEST_NAME:
+        raise ValueError(f"{what}: expected at most {LONGEST_NAME} characters, found {len(text)}")
+
+
+def _bounded(numbers: Sequence[Number]) -> bool:
+    """Whether all are finite and none is a whole number that no database can keep."""
+    try:
+        if sum(map(abs, filter(None, numbers))) < _LARGEST:  # not so where one is NaN or infinite
+            return True
+    except OverflowError:  # a whole number beyond all floats, and a float
+        return False
+    return all(isfinite(n) if isinstance(n, float) else -_LARGEST <= n < _LARGEST for n in numbers if n is not None)
+
+
+def _check_format_name(name: object) -> None:
+    check_name(name, "a format's name")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", str(name)):
+        raise ValueError(f'a format\'s name: expected letters, digits and "_", "-" or ".", found {name!r}')
+
+
+def _check_labels(labels: tuple[str, ...]) -> None:
+    for label in labels:
+        check_name(label, "a label")
+    if SECONDS not in labels:
+        raise ValueError(f'labels: "{SECONDS}" is missing, the seconds counter by which intervals are measured')
+    if twice := _twice(labels):
+        raise ValueError(f'labels: "{twice}" is there twice')
+
+
+def _check_channels(channels: tuple[Channel, ...], labels: tuple[str, ...]) -> None:
+    for channel in channels:
+        if not isinstance(channel, Channel):
+            raise TypeError(f"channels: expected Channels, found {kind(channel)}")
+        for label in (channel.absolute, channel.polarized):
+            if label is not None and label not in labels:
+                raise ValueError(f'channel "{channel.name}" counts by the label "{label}", which the format has not')
+    if twice := _twice(channel.name for channel in channels):
+        raise ValueError(f'channels: "{twice}" is there twice')
+
+
+def _check_reset(label: str | None, mask: int, labels: tuple[str, ...]) -> None:
+    if type(mask) is not int or mask < 0:
+        raise ValueError(f"reset_mask: expected the bits that count, as a whole number, found {mask!r:.80}")
+    if label is None:
+        return
+    if label not in labels:
+        raise ValueError(f"reset_label: the format has no label {label!r:.80}")
+    if not mask:
+        raise ValueError(f'reset_mask: say which bits of "{label}" count')
+
+
+def _check_functions(unpack: object, clock: object) -> None:
+    if not callable(unpack) or not (clock is None or callable(clock)):
+        raise TypeError("unpack and clock: expected functions of the raw packet")
+
+
+def _check_family(family: object) -> None:
+    if family not in ("", "ecm", "gem"):
+        raise ValueError(f'family: expected "", "ecm" or "gem", found {family!r:.80}')
+
+
+def _check_bits(bits: object, what: str) -> None:
+    if type(bits) is not int or not 1 <= bits <= MOST_BITS:
+        raise ValueError(f"{what}: expected a whole number from 1 to {MOST_BITS}, found {bits!r:.80}")
+
+
+def _twice(names: Iterable[str]) -> str:
+    """Return the first name that was there before, or nothing."""
+    seen: set[str] = set()
+    for name in names:
+        if name.casefold() in seen:
+            return name
+        seen.add(name.casefold())
+    return ""

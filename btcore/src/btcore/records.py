@@ -6,12 +6,37 @@ Each is a value: made once, never changed. What decides or computes is elsewhere
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
 
 import attrs
 
-from btcore.formats import Channel, Format, Number
+from btcore.formats import LONGEST_NAME, Channel, Format, Number, check_name, kind
+
+LONGEST_STREAM = 200
+"""Characters of a stream's name: it is kept for as long as the stream is open."""
+
+
+def aware(time: datetime, what: str) -> datetime:
+    """Return a time in UTC. Raises ValueError for one that names no zone: it would be a guess which is meant."""
+    if not isinstance(time, datetime):
+        raise TypeError(f"{what}: expected a datetime, found {kind(time)}")
+    if time.tzinfo is UTC:
+        return time
+    if time.utcoffset() is None:
+        raise ValueError(f"{what}: expected a time with its zone, such as datetime.now(UTC); {time} has none")
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{what}: {time} is beyond all dates in UTC") from None
+
+
+def _bytes(data: bytes | bytearray | memoryview) -> bytes:
+    if type(data) is bytes:
+        return data
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise TypeError(f"a chunk's data: expected bytes, found {kind(data)}")
+    return bytes(data)
 
 
 @attrs.frozen
@@ -20,13 +45,27 @@ class Chunk:
 
     Streams never mix: each has a framing buffer of its own, which `end=True` closes. `time` is when the bytes came in
     (aware); None means now. A recording that tells no times has a `clock` instead, which is asked once for each packet.
+
+    Raises TypeError or ValueError for data that is not bytes, a time without a zone, a stream's name that is no text or
+    too long.
     """
 
-    data: bytes
+    data: bytes = attrs.field(converter=_bytes)
     stream: str = ""
     time: datetime | None = None
     end: bool = False
     clock: Iterator[datetime] | None = attrs.field(default=None, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Check it."""
+        if not isinstance(self.stream, str):
+            raise TypeError(f"a chunk's stream: expected text, found {kind(self.stream)}")
+        if len(self.stream) > LONGEST_STREAM:
+            raise ValueError(f"a chunk's stream: more than {LONGEST_STREAM} characters, {len(self.stream)}")
+        if self.time is not None:
+            object.__setattr__(self, "time", aware(self.time, "a chunk's time"))
+        if self.clock is not None and not isinstance(self.clock, Iterator):
+            raise TypeError(f"a chunk's clock: expected an iterator of times, found {kind(self.clock)}")
 
 
 @attrs.frozen
@@ -35,6 +74,8 @@ class Packet:
 
     `serial` is the meter's serial number as text, as its owner knows it. `raw` is what the journal keeps:
     `decode_packet` must make the same packet of it again.
+
+    It is checked where the core takes it: what is not sound is skipped as a damaged packet, `size` bytes of it.
     """
 
     size: int
@@ -50,22 +91,30 @@ class More:
 
 @attrs.frozen
 class Damaged:
-    """`decode_packet` answers: this looks like one of mine, but it is not whole. Skipped and counted."""
+    """`decode_packet` answers: this looks like one of mine, but it is not whole. Skipped and counted.
+
+    `size` is how many bytes are known to belong to it (a line of text, for instance): all of them are skipped. Without
+    it only one is, as a whole packet may begin within a damaged one.
+    """
 
     why: str = ""
+    size: int = 1
 
 
-@attrs.define(eq=False)
+@attrs.frozen(eq=False)
 class Reading:
-    """One meter at one moment.
+    """One meter at one moment. It never changes.
 
     `time` is when it was received (aware, UTC, to the microsecond); with `serial` it identifies the reading: the
     journal gives no two readings the same time. `seconds` is the meter's own seconds counter, the only clock that
-    intervals are measured by. Numbers are unpacked on first use.
+    intervals are measured by. `numbers` that are not given are unpacked from `raw` on first use.
 
     `steady` is when it was received by a clock that nobody sets, in microseconds, and `boot` names that clock: two
     readings of the same `boot` tell how much time really passed between them, whatever was done to `time`. Both are 0
     for what was not received live.
+
+    Raises TypeError or ValueError for a time without a zone, a serial number that cannot be shown, and numbers that do
+    not fit the format (see `Format.checked`).
     """
 
     time: datetime
@@ -78,12 +127,28 @@ class Reading:
     boot: int = 0
     _numbers: tuple[Number, ...] | None = attrs.field(default=None, repr=False, alias="numbers")
 
+    def __attrs_post_init__(self) -> None:
+        """Check it."""
+        if type(self.time) is not datetime or self.time.tzinfo is not UTC:
+            object.__setattr__(self, "time", aware(self.time, "a reading's time"))
+        if not isinstance(self.format, Format):
+            raise TypeError(f"a reading's format: expected a Format, found {kind(self.format)}")
+        # short and plain is what nearly all are
+        if type(self.serial) is not str or not self.serial.isalnum() or len(self.serial) > LONGEST_NAME:
+            check_name(self.serial, "a serial number")
+        if type(self.raw) is not bytes:
+            raise TypeError(f"a reading's raw: expected bytes, found {kind(self.raw)}")
+        if self._numbers is not None:
+            object.__setattr__(self, "_numbers", self.format.checked(self._numbers))
+
     @property
     def numbers(self) -> tuple[Number, ...]:
         """The measured numbers, in the order of `format.labels`."""
-        if self._numbers is None:
-            self._numbers = tuple(self.format.unpack(self.raw))
-        return self._numbers
+        if self._numbers is not None:
+            return self._numbers
+        numbers = self.format.numbers(self.raw)
+        object.__setattr__(self, "_numbers", numbers)
+        return numbers
 
     @property
     def values(self) -> dict[str, Number]:
@@ -111,9 +176,9 @@ class Reading:
         return None if place is None else self.numbers[place]
 
 
-@attrs.define(eq=False)
+@attrs.frozen(eq=False)
 class Sample:
-    """What one meter measured between two of its readings.
+    """What one meter measured between two of its readings. It never changes.
 
     `seconds` is the length of the interval by the meter's own counter; None where that is not known (the meter
     restarted within it). `values` holds what was calculated, by label: for each channel `ch1_w`, `ch1_pw`, `ch1_nw` in
@@ -156,9 +221,11 @@ class Sample:
     @property
     def values(self) -> Mapping[str, Number]:
         """The calculated values, by label."""
-        if self._values is None:
-            self._values = MappingProxyType(self._calculate())
-        return self._values
+        if self._values is not None:
+            return self._values
+        values = MappingProxyType(self._calculate())
+        object.__setattr__(self, "_values", values)
+        return values
 
     def get(self, label: str) -> Number:
         """One value by label, calculated (`ch1_w`) or measured at the end of the interval (`volts`); None: unknown."""

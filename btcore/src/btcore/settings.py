@@ -5,6 +5,7 @@ Turning a table of the configuration into an instance is `configuration.py`'s wo
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Literal, NewType, TypeVar, dataclass_transform
 
 import attrs
@@ -83,6 +84,10 @@ class Heard:
     quiet_bytes: int = 0
 
 
+def _fixed(names: Mapping[str, str]) -> Mapping[str, str]:
+    return MappingProxyType(dict(names))
+
+
 @attrs.frozen
 class Context:
     """What an instance is told when it is opened.
@@ -95,7 +100,7 @@ class Context:
 
     name: str
     log: logging.Logger
-    channels: Mapping[str, str] = attrs.field(factory=dict)
+    channels: Mapping[str, str] = attrs.field(factory=dict, converter=_fixed)
     polarity: Polarity = "brultech"
     every: Duration = Duration(0)
     dry_run: bool = False

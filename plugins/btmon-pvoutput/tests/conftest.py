@@ -71,7 +71,7 @@ def make_sample() -> MakeSample:
         **calculated: Number,
     ) -> Sample:
         kind = FORMATS[format]
-        numbers = tuple((measured or {}).get(label) for label in kind.labels)
+        numbers = tuple({"secs": 0, **(measured or {})}.get(label) for label in kind.labels)
         older, newer = (
             Reading(datetime.fromtimestamp(moment, UTC), kind, serial, b"", numbers=numbers)
             for moment in (end - 300, end)

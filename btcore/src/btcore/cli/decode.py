@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
+import attrs
+
 from btcore.brultech import FORMATS
 from btcore.capture import CaptureError, read_capture
 from btcore.cli import OK
@@ -96,8 +98,7 @@ def _reading(found: tuple[Packet, datetime]) -> Reading:
 def _samples(readings: Iterator[Reading], polarity: Polarity) -> Iterator[Sample]:
     sampler = Consecutive(polarity, {}, SampleCache(1))
     for place, reading in enumerate(readings, 1):
-        reading.seq = place
-        for step in sampler.feed(reading):
+        for step in sampler.feed(attrs.evolve(reading, seq=place)):
             yield from step.samples
 
 
