@@ -5,7 +5,6 @@ import json
 import logging
 import re
 import socket
-import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from scenarios import scenario
 from servers.recorder import Recorder, Reply
 
 from btcore import Batch, Retry, Secret, Stop
-from btcore.web import MOST_BYTES, Client, judge, shown
+from btcore.web import Client, judge, shown
 
 KEY = "k&y <0123>/é"
 
@@ -118,24 +117,6 @@ def test_an_answer_has_its_code_text_and_headers(server: Recorder) -> None:
     server.answer = Reply(201, " a\r\n\tb\0\x1b[31m ü ", {"X-Left": "3"})
     answer = make_client().send("GET", server.url)
     assert (answer.code, answer.text, answer.headers["x-left"], answer.ok) == (201, "a b [31m", "3", True)
-
-
-@pytest.mark.servers
-def test_no_more_is_read_than_any_service_sends(server: Recorder) -> None:
-    """An answer without end is cut."""
-    server.answer = Reply(200, "begin ", wire="flood")
-    answer = make_client().send("GET", server.url)
-    assert (len(answer.text), answer.text[:8]) == (MOST_BYTES, "begin xx")
-
-
-@pytest.mark.servers
-def test_an_answer_that_comes_byte_by_byte_is_cut_in_time(server: Recorder) -> None:
-    """Each byte may come in time, but not for ever."""
-    server.answer = Reply(200, "ok", wire="drip")
-    began = time.monotonic()
-    answer = make_client(timeout=0.3).send("GET", server.url)
-    assert answer.text.startswith("okx")
-    assert 0.3 <= time.monotonic() - began < 2
 
 
 @pytest.mark.servers

@@ -1,0 +1,132 @@
+"""What an answer of a service means: a table of codes and words, and the exception that each verdict is.
+
+Pure: no request is made here.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from http import HTTPStatus
+
+import attrs
+
+from btcore.errors import Reject, Retry, Stop
+
+MOST_WORDS = 200
+"""Characters of an answer that are repeated to a person."""
+
+LONGEST_WAIT = 86_400.0
+"""Seconds: a service that asks for more is asked again after these."""
+
+
+class Verdict(Enum):
+    """What an answer says of what was sent."""
+
+    DELIVERED = "delivered"
+    LATER = "not now"
+    REJECTED = "never, as it is"
+    STOP = "not until a person acts"
+
+
+@attrs.frozen
+class Meaning:
+    """One row of a service's table: an answer by its code and words, and what it says.
+
+    `code` None fits every code. `words` is a regular expression that is looked for in the text, in either case: "" is
+    in every answer, "^$" is an empty one. `advice` is for the person who reads the log. `after` is how many seconds the
+    service wants to be left alone, where its answer does not say.
+    """
+
+    code: int | None
+    words: str
+    verdict: Verdict
+    advice: str = ""
+    after: float | None = None
+
+    def fits(self, answer: "Answer") -> bool:
+        """Whether the answer is this one."""
+        return self.code in (None, answer.code) and re.search(self.words, answer.text, re.IGNORECASE) is not None
+
+
+USUAL = (
+    Meaning(HTTPStatus.UNAUTHORIZED, "", Verdict.STOP, "check the key, token or password in the sink's table"),
+    Meaning(HTTPStatus.FORBIDDEN, "", Verdict.STOP, "check the key, token or password in the sink's table"),
+    Meaning(HTTPStatus.BAD_REQUEST, "", Verdict.REJECTED),
+    Meaning(HTTPStatus.NOT_FOUND, "", Verdict.STOP, "there is nothing at that address: check `url`"),
+    Meaning(HTTPStatus.GONE, "", Verdict.STOP, "what was at that address is gone: check `url`"),
+    Meaning(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "", Verdict.REJECTED),
+    Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "", Verdict.REJECTED),
+)
+"""What HTTP's codes mean where a service's own table does not say. Whatever is in neither is tried again later."""
+
+
+@attrs.frozen
+class Answer:
+    """What came back: the code, the text fit to be shown, and the headers by lower-case name."""
+
+    code: int
+    text: str
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the code says that it went well."""
+        return HTTPStatus.OK <= self.code < HTTPStatus.MULTIPLE_CHOICES
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which the service wants to be asked again (RFC 9110: a number, or a date); None: not said."""
+        text = self.headers.get("retry-after", "")
+        seconds = number(text)
+        if seconds is None:
+            then, now = moment(text), moment(self.headers.get("date", ""))
+            seconds = None if then is None or now is None else then - now
+        return None if seconds is None else _bounded(seconds)
+
+
+def judge(answer: Answer, table: Sequence[Meaning], service: str) -> None:
+    """Return when the answer says delivered, by the service's table, then by the usual meaning of its code.
+
+    Otherwise raises Retry, with the service's own delay where it names one, Reject or Stop.
+    """
+    meaning = next((row for row in (*table, *USUAL) if row.fits(answer)), None)
+    verdict = meaning.verdict if meaning else Verdict.DELIVERED if answer.ok else Verdict.LATER
+    if verdict is Verdict.DELIVERED:
+        return
+    why = "; ".join(part for part in (told(answer, service), meaning.advice if meaning else _elsewhere(answer)) if part)
+    if verdict is Verdict.REJECTED:
+        raise Reject(why)
+    if verdict is Verdict.STOP:
+        raise Stop(why)
+    usual = meaning.after if meaning else None
+    raise Retry(why, after=answer.retry_after or (None if usual is None else _bounded(usual)))
+
+
+def told(answer: Answer, service: str) -> str:
+    """Tell a person what a service answered."""
+    return f"{service} answered {answer.code}: {answer.text[:MOST_WORDS] or 'nothing'}"
+
+
+def number(text: str) -> float | None:
+    """Read a whole number of a header; None if it is none."""
+    return float(text) if re.fullmatch(r"[0-9]{1,15}", text) else None
+
+
+def moment(text: str) -> float | None:
+    """Read an HTTP date as seconds since 1970; None if it is none."""
+    try:
+        found = parsedate_to_datetime(text)
+        # an HTTP date is in GMT; "-0000" says that no zone is known
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, TypeError, IndexError):  # whatever that parser stumbles over is no date
+        return None
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, 1.0), LONGEST_WAIT)
+
+
+def _elsewhere(answer: Answer) -> str:
+    return "it points to another address, which is not followed: check `url`" if "location" in answer.headers else ""

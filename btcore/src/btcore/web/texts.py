@@ -1,0 +1,89 @@
+"""Texts that are shown to people: without secrets, on one line, in the system's own words.
+
+What a service answers, and what a library raises, may repeat what was sent, and hold characters that a terminal obeys.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from json import dumps
+from urllib.parse import quote, quote_plus, urlsplit
+
+from btcore.settings import Secret
+
+MOST_OF_A_HOST = 100
+"""Characters of a host's name that are shown."""
+
+
+class Blanks:
+    """Blanks secrets out of texts, in whatever form they are written."""
+
+    def __init__(self, secrets: Iterable[Secret]) -> None:
+        """Know the secrets."""
+        # the longest first: a key that begins with another leaves no end of it behind
+        self._forms = sorted({form for secret in secrets for form in _forms(secret.reveal())}, key=len, reverse=True)
+
+    def __call__(self, text: str, credentials: str = "") -> str:
+        """Make a text fit for a log or a screen: one line of plain characters, without any secret."""
+        forms = (*([credentials] if credentials else []), *self._forms)
+        # the second time for what looks like a secret only once other characters are gone
+        return _blank(re.sub(r"[^\x20-\x7e]+", " ", _blank(text, forms)).strip(), forms)
+
+
+def shown(method: str, url: str, params: Mapping[str, str] | None = None, body: object = None) -> str:
+    """Show a request as a person reads it, one line; secrets are still in it."""
+    if isinstance(body, bytes):
+        body = body.decode(errors="replace")
+    elif isinstance(body, Mapping) and all(isinstance(value, str) for value in body.values()):
+        body = "&".join(f"{name}={value}" for name, value in body.items())
+    elif body is not None and not isinstance(body, str):
+        body = dumps(body)
+    query = "&".join(f"{name}={value}" for name, value in (params or {}).items())
+    return " ".join(part for part in (method, f"{url}?{query}" if query else url, body) if part)
+
+
+def host_of(url: str) -> str:
+    """Return host and port of an address as they may be shown: not the name and password before them."""
+    try:
+        place = urlsplit(url).netloc.rpartition("@")[2]
+    except ValueError:
+        place = ""
+    return re.sub(r"[^!-~]", "?", place)[:MOST_OF_A_HOST]
+
+
+def reason(error: BaseException, blanked: Blanks) -> str:
+    """Say in the system's own words why there was no connection: they are deep within the exception."""
+    causes = list(_causes(error))
+    words = (cause.strerror or _own_words(cause) for cause in causes if isinstance(cause, OSError))
+    return blanked(next((text for text in words if text), type(causes[-1]).__name__))[:MOST_OF_A_HOST]
+
+
+def _own_words(error: OSError) -> str:
+    """Return the text of an error that has no number, such as `Tunnel connection failed: 407 ...` of a proxy."""
+    # of the plain kind only: those that libraries derive from it may hold the request, with the key in it
+    text = error.args[0] if type(error) is OSError and len(error.args) == 1 else ""
+    return text if isinstance(text, str) else ""
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    for _ in range(10):
+        if cause is None:
+            return
+        yield cause
+        inner = [getattr(cause, "reason", None), *cause.args, cause.__cause__, cause.__context__]
+        cause = next((found for found in inner if isinstance(found, BaseException)), None)
+
+
+def _blank(text: str, forms: Iterable[str]) -> str:
+    for form in forms:
+        text = text.replace(form, "***")
+    return text
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Yield how a secret may look in an address, a form, JSON or XML."""
+    if secret:
+        yield from (secret, quote(secret, safe="", errors="replace"), quote_plus(secret, errors="replace"))
+        text = secret.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        yield from (text, text.replace('"', "&quot;"), text.replace('"', "&quot;").replace("'", "&#x27;"))
+        yield from (dumps(secret)[1:-1], dumps(secret, ensure_ascii=False)[1:-1])
