@@ -21,7 +21,7 @@ ROAD = (
     "version errors formats journal wording logs signals positions",
     "outcome schemas records settings nested",
     "findings mismatch limits patience web",
-    "capture hookspecs framing calculate durations",
+    "capture hookspecs framing calculate durations validation whole_readings",
     "brultech channels sqlite_journal sampling decoders discovery conversion",
     "polling destinations describe",
     "example tables",

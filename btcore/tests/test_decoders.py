@@ -11,8 +11,9 @@ from made import DECODERS, METER, START, entry, packet, reading
 
 from btcore import FORMATS, Channel, Damaged, Format, More, Packet, Reading, hookimpl, plugin
 from btcore.brultech import Brultech
-from btcore.decoders import Decoders, hooks, to_values
+from btcore.decoders import Decoders, hooks
 from btcore.journal import Entry
+from btcore.whole_readings import to_values
 
 NOON = datetime(2026, 6, 21, 12, tzinfo=UTC)
 Answer = Packet | More | Damaged | None
@@ -31,6 +32,9 @@ class Faulty:
         raise ValueError(f"cannot read these {len(self.asked)} bytes")
 
 
+STAR = Format("star", ("secs",), (), unpack=lambda _raw: (0,))
+
+
 @plugin(api=1)
 class Stars:
     """Decodes `*` as a whole packet, `+` as the beginning of one, `!` as a damaged one."""
@@ -43,7 +47,7 @@ class Stars:
         """Look at the first byte."""
         first = bytes(buffer[:1])
         if first == self.mark:
-            return Packet(1, FORMATS["ecm1220bin"], first.decode(), first)
+            return Packet(1, STAR, first.decode(), first)
         return More() if first == b"+" else Damaged("broken") if first == b"!" else None
 
 

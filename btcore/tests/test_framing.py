@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from btcore import FORMATS, Damaged, More, Packet, pack
 from btcore.brultech import FOOTER, HEADER, LAYOUTS, Brultech, FormatName, Layout, encode_frame
-from btcore.framing import LONGEST_PACKET, Counts, Decode, Stream
+from btcore.framing import LONGEST_PACKET, Answer, Counts, Decode, Stream
 
 START = datetime(2026, 6, 21, 6, tzinfo=UTC)
 BY_NAME = {layout.name: layout for layout in LAYOUTS}
@@ -251,7 +251,7 @@ class Counting:
         self.asked = 0
         self._decode = decode
 
-    def __call__(self, buffer: memoryview) -> Packet | More | Damaged | None:
+    def __call__(self, buffer: memoryview) -> Answer:
         """Pass the question on."""
         self.asked += 1
         return self._decode(buffer)
@@ -292,7 +292,7 @@ def test_empty_pieces_are_nothing() -> None:
     assert len(stream._arrivals) == 1
 
 
-def letters(buffer: memoryview) -> Packet | More | Damaged | None:
+def letters(buffer: memoryview) -> Answer:
     """Decode toy packets: P is one, M never ends, 0 and 9 are answers that cannot be, D is damaged."""
     first = bytes(buffer[:1])
     answers: dict[bytes, Packet | More | Damaged] = {b"M": More(), b"D": Damaged("just so")}

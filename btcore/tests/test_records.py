@@ -43,7 +43,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "a label twice": (lambda: clamp(labels=(*CLAMP.labels, "WATTS")), '"WATTS" is there twice'),
     "a label that is a number": (
         lambda: clamp(labels=("secs", 5)),
-        "a label: expected text, found a int",
+        "a label: expected text, found an int",
     ),
     "labels in one text": (lambda: clamp(labels="secs"), "labels: expected a tuple, found a str"),
     "a channel that counts by a label that is not there": (
@@ -77,7 +77,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
         "beyond all dates",
     ),
     "a reading of no format": (lambda: made(format="clamp"), "a reading's format: expected a Format, found a str"),
-    "a serial number that is a number": (lambda: made(serial=4242), "a serial number: expected text, found a int"),
+    "a serial number that is a number": (lambda: made(serial=4242), "a serial number: expected text, found an int"),
     "a serial number that is empty": (lambda: made(serial=""), "a serial number: expected text that can be printed"),
     "a serial number of two lines": (
         lambda: made(serial="42\n42"),

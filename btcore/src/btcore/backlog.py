@@ -34,6 +34,7 @@ class Backlog:
     ) -> None:
         """Prepare; nothing is read before `begin`."""
         self.dropped = 0
+        self.passed_over = 0
         self._journal = journal
         self._decoders = decoders
         self._cache = cache
@@ -43,19 +44,17 @@ class Backlog:
         self._cursor = Cursor()
         self._read_to = 0
         self._bounded = -BOUND
-        self._unknown: set[str] = set()
         self._sampler: Sampler = Consecutive(context.polarity, {}, cache)
 
     def begin(self) -> None:
-        """Find the sink's place in the journal, or give it one."""
+        """Find the sink's place in the journal, or give it one; `resume` goes on from there."""
         cursor = self._patiently(lambda: self._journal.cursor(self._context.name))
         if cursor is None:
             self._move(Cursor(self._journal.last() if self._delivery.start == "now" else 0))
         else:
             self._cursor = cursor
-        self._resume()
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
         """Go on from the cursor."""
         self._read_to = self._cursor.position
         kept = self._patiently(lambda: self._journal.get(list(self._cursor.bases.values())))
@@ -82,11 +81,7 @@ class Backlog:
         if self._delivery.meters and entry.serial not in self._delivery.meters:
             return None
         reading = self._decoders.recall(entry)
-        if reading is None and entry.format not in self._unknown:
-            self._unknown.add(entry.format)
-            self._context.log.warning(
-                "passing over readings of format %s: no decoder of this configuration knows them", entry.format
-            )
+        self.passed_over += reading is None
         return reading
 
     def wait(self, timeout: float) -> None:
@@ -114,7 +109,7 @@ class Backlog:
             "dropped %d readings that were never delivered: more than backlog_age or backlog_bytes allow", count
         )
         self._move(self._cursor.moved(place, {}))
-        self._resume()
+        self.resume()
         return True
 
     def delivered(self, steps: Sequence[Step], aside: Sequence[Aside] = ()) -> None:
@@ -136,6 +131,8 @@ class Backlog:
     def __str__(self) -> str:
         """Tell what was passed over or dropped, for a line of the log; nothing where all was delivered."""
         counts = dict(self._sampler.skipped)
+        if self.passed_over:
+            counts["passed over, as no decoder reads them"] = self.passed_over
         if self.dropped:
             counts["dropped"] = self.dropped
         return ", ".join(f"{count} {what}" for what, count in counts.items())

@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
 import attrs
 
@@ -278,6 +278,7 @@ class Brultech:
     """Decodes the binary packets of the ECM-1220, the ECM-1240 and the GreenEye Monitor, in any mix."""
 
     header = HEADER
+    packet_formats: ClassVar[tuple[Format, ...]] = tuple(FORMATS.values())
     formats: tuple[FormatName, ...] = setting(
         default=(), help="decode only these packet formats; empty: all of them, found automatically"
     )

@@ -7,13 +7,12 @@ that cannot write now is tried until it can.
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from threading import Event, Thread
 
 from btcore.configuration import Source
-from btcore.decoders import Decoders, hooks, to_values
+from btcore.decoders import Decoders, hooks
 from btcore.errors import Retry, Stop
 from btcore.framing import Counts, Stream
 from btcore.journal import Entry, Journal
@@ -22,6 +21,8 @@ from btcore.outcome import Outcome, told
 from btcore.patience import Patience, Stopping
 from btcore.records import Chunk, Packet, Reading, microseconds
 from btcore.settings import Context
+from btcore.validation import checked_items
+from btcore.whole_readings import to_values
 
 MOST_STREAMS = 4096
 """Framing buffers of one source; beyond this the one unused for longest is closed."""
@@ -50,7 +51,7 @@ class SourceWorker:
         self.thread = Thread(target=self._run, name=source.table, daemon=True)
         self._source = source
         self._journal = journal
-        self._decoders = decoders
+        self._decoders = decoders.anew(context.log)
         self._context = context
         self._stop = stop
         self._once = once
@@ -95,12 +96,14 @@ class SourceWorker:
 
     def _attempt(self) -> None:
         with ExitStack() as last:
+            last.callback(self._decoders.close)
+            self._decoders.open()
             last.callback(self._close)
             last.callback(self._end_streams)
             self._hooks.open(context=self._context)
-            items: Iterator[Chunk | Reading] = self._hooks.collect(stop=self._stop)
-            if hasattr(items, "close"):
-                last.callback(items.close)
+            collected = self._hooks.collect(stop=self._stop)
+            items = checked_items(collected, self._source.plugin, self._source.formats)
+            last.callback(items.close)
             for item in items:
                 self._take(item)
         if not self._stop.is_set():
@@ -156,12 +159,9 @@ class SourceWorker:
 
     def _device_time(self, packet: Packet) -> datetime | None:
         """Return the time by the meter's own clock, where the source trusts it and it is set."""
-        if self._source.clock == "arrival" or packet.format.clock is None:
+        if self._source.clock == "arrival":
             return None
-        shown = packet.format.clock(packet.raw)
-        if shown is None:
-            return None
-        return shown.replace(tzinfo=UTC) if self._source.clock == "device-utc" else shown.astimezone(UTC)
+        return self._decoders.device_time(packet, _from_utc if self._source.clock == "device-utc" else _from_local)
 
     def _whole(self, reading: Reading) -> Entry:
         key = microseconds(reading.time)
@@ -204,3 +204,11 @@ class _Line:
         self._same = self._same + 1 if time == self._time else 0
         self._time = time
         return time + self._same
+
+
+def _from_utc(shown: datetime) -> datetime:
+    return shown.replace(tzinfo=UTC)
+
+
+def _from_local(shown: datetime) -> datetime:
+    return shown.astimezone(UTC)

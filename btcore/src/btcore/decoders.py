@@ -1,33 +1,40 @@
-"""The decoders of a site: what finds packets in bytes, and what makes readings of journal entries again.
+"""The decoders of one worker: what finds packets in bytes, and what makes readings of journal entries again.
 
-The one place where `decode_packet` is called. A decoder that raises is that plugin's fault: its answer counts as "not
-mine".
+The one place where `decode_packet` is called, and where what a decoder hands over is checked: after it, nothing of a
+packet is lazy or doubtful. A decoder that raises is that plugin's fault: its answer counts as "not mine". A packet that
+is not sound, or cannot be unpacked, is a damaged one.
 """
 
-import json
 import logging
+import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any
 
 import attrs
 import pluggy
 
-from btcore.formats import Channel, Format
+from btcore.errors import PluginMistake
+from btcore.formats import LONGEST_NAME, Format, check_name, kind
 from btcore.framing import Counts, Stream
 from btcore.hookspecs import PROJECT, Hooks
 from btcore.journal import Entry
 from btcore.outcome import told
-from btcore.records import Damaged, More, Packet, Reading
+from btcore.records import Damaged, More, Packet, Reading, Unwanted
+from btcore.settings import Context
+from btcore.whole_readings import from_values
 
 log = logging.getLogger("btcore.decoders")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-MOST_DESCRIPTIONS = 1024
-"""Formats of whole readings that are remembered; two readings of one that was forgotten give no sample."""
+MOST_FAULTS = 100
+"""Different faults that are told and remembered; a plugin that has more has been told of enough."""
+
+MOST_FORMATS = 1000
+"""Formats that are remembered as proved; beyond this they are proved again."""
 
 
 def hooks(instance: object) -> Any:  # noqa: ANN401 - pluggy's calls are made by name
@@ -38,88 +45,258 @@ def hooks(instance: object) -> Any:  # noqa: ANN401 - pluggy's calls are made by
     return manager.hook
 
 
-class Decoders:
-    """The decoder plugins that one source's bytes go through, in order: the first answer counts."""
+def packet_formats(decoder: object) -> tuple[Format, ...] | None:
+    """Return the formats that a plugin, or its class, says it has; None where it does not say."""
+    formats: tuple[Format, ...] | None = getattr(decoder, "packet_formats", None)
+    return formats
 
-    def __init__(self, instances: Sequence[object]) -> None:
-        """Register the instances, each by itself: one that raises must not keep the others from answering."""
-        self._hooks = [hooks(instance) for instance in instances]
-        headers = [getattr(instance, "header", None) for instance in instances]
-        self._headers = tuple(h for h in headers if isinstance(h, bytes) and h) if all(headers) else ()
-        self._failed: set[tuple[type, str, int]] = set()
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether this is a person's Ctrl-C, which only the main thread gets: anything else is the fault of who raised."""
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+
+
+class Decoders:
+    """The decoder plugins that one worker's bytes go through, in order: the first answer counts.
+
+    `formats`: take only packets of these. A worker calls `anew` for decoders of its own, and `open` and `close` in its
+    thread.
+    """
+
+    def __init__(
+        self,
+        instances: Sequence[object],
+        formats: Sequence[str] = (),
+        contexts: Sequence[Context] = (),
+        log: logging.Logger = log,
+    ) -> None:
+        """Take these instances, each with what it is told when it is opened; without that, a name is made up."""
+        named = contexts or [_context(instance) for instance in instances]
+        self._given = list(zip(instances, named, strict=True))
+        self._formats = frozenset(formats)
+        self._log = log
+        self._told: set[object] = set()
+        self._working = [_Working(instance, context) for instance, context in self._given if self._has(instance)]
+
+    def anew(self, log: logging.Logger) -> "Decoders":
+        """Return the same decoders for another worker, which tells their faults to its own log."""
+        instances, contexts = [one for one, _ in self._given], [context for _, context in self._given]
+        return Decoders(instances, tuple(self._formats), contexts, log)
+
+    def open(self) -> None:
+        """Make instances for this thread alone, with the same settings, and open them. What they raise is passed on."""
+        self.close()
+        for instance, context in self._given:
+            if self._has(instance):
+                working = _Working(_fresh(instance, self._formats), context, of_its_own=True)
+                self._working.append(working)
+                working.calls.open(context=context)
+
+    def close(self) -> None:
+        """Close those that were opened; what they raise is told."""
+        for working in self._working:
+            if working.of_its_own:
+                try:
+                    working.calls.close()
+                except BaseException as error:  # noqa: BLE001 - a plugin's bug must not end the worker
+                    self._complain(error, f'the decoder "{working.name}" failed to close', working.name)
+        self._working = []
 
     def stream(self, counts: Counts | None = None) -> Stream:
         """Make the framing buffer of a new stream."""
-        return Stream(self.decode, self._headers, counts)
+        headers = [getattr(working.instance, "header", None) for working in self._working]
+        known = tuple(h for h in headers if isinstance(h, bytes) and h) if all(headers) else ()
+        return Stream(self.decode, known, counts)
 
-    def decode(self, buffer: memoryview) -> Packet | More | Damaged | None:
-        """Ask the decoders about the start of a buffer."""
-        for calls in self._hooks:
-            try:
-                answer: Packet | More | Damaged | None = calls.decode_packet(buffer=buffer)
-            except Exception as error:  # noqa: BLE001 - a plugin's bug must not stop the source
-                self._complain(error)
-            else:
-                if answer is not None:
-                    return answer
+    def decode(self, buffer: memoryview) -> Packet | More | Damaged | Unwanted | None:
+        """Ask the decoders about the start of a buffer. What comes back is sound."""
+        for working in self._working:
+            answer = self._ask(working, buffer)
+            if isinstance(answer, Packet):
+                return self._packet(working, answer, len(buffer))
+            if answer is not None:
+                return answer
         return None
 
-    def _complain(self, error: Exception) -> None:
-        """Tell each fault once: it is known by its type and its place in the plugin."""
-        place = list(traceback.walk_tb(error.__traceback__))[-1]
-        fault = (type(error), place[0].f_code.co_filename, place[1])
-        if fault not in self._failed:
-            self._failed.add(fault)
-            log.error('a decoder plugin failed and was taken to answer "not mine": %s', told(error), exc_info=error)
+    def _ask(self, working: "_Working", buffer: memoryview) -> Packet | More | Damaged | None:
+        """Ask one of them: one that raises must not keep the others from answering."""
+        try:
+            answer: Packet | More | Damaged | None = working.calls.decode_packet(buffer=buffer)
+            if answer is not None and not isinstance(answer, Packet | More):
+                _check_damaged(answer, len(buffer))
+        except BaseException as error:  # noqa: BLE001 - a plugin's bug must not stop the worker
+            what = f'the decoder "{working.name}" failed and was taken to answer "not mine"'
+            self._complain(error, what, working.name)
+            return None
+        return answer
+
+    def _packet(self, working: "_Working", packet: Packet, left: int) -> Packet | Damaged | Unwanted:
+        """Return a packet that is sound, of a format that is wanted; else, how much to skip."""
+        size = 1
+        try:
+            size = _size(packet, left)
+            if self._formats and packet.format.name not in self._formats:
+                return Unwanted(size)
+            _check(packet)
+            packet.format.numbers(packet.raw)
+            working.prove(packet)
+        except BaseException as error:  # noqa: BLE001 - as above
+            form = str(getattr(packet.format, "name", "?"))[:LONGEST_NAME]
+            what = f'the decoder "{working.name}" made a packet of format {form} that is no use, and is skipped'
+            self._complain(error, what, (working.name, form))
+            return Damaged("not sound", size)
+        return packet
+
+    def device_time(self, packet: Packet, zone: Callable[[datetime], datetime]) -> datetime | None:
+        """Return the time by the meter's own clock, in UTC; None where it has none, it is not set, or cannot be read.
+
+        `zone` makes the time that the meter shows one in UTC.
+        """
+        clock = packet.format.clock
+        if clock is None:
+            return None
+        try:
+            shown = clock(packet.raw)
+            if shown is None:
+                return None
+            if not isinstance(shown, datetime) or shown.tzinfo is not None:
+                raise TypeError(f"expected a datetime without a zone, or None, found {shown!r:.80}")  # noqa: TRY301
+            return zone(shown)
+        except BaseException as error:  # noqa: BLE001 - as above
+            what = f"the clock of format {packet.format.name} cannot be read, and the time of arrival is taken"
+            self._complain(error, what, packet.format.name)
+            return None
 
     def recall(self, entry: Entry) -> Reading | None:
-        """Make the reading of a journal entry again; None when no decoder of this site knows its packet."""
+        """Make the reading of a journal entry again, unpacked; None when that cannot be done, which is told."""
         time = EPOCH + timedelta(microseconds=entry.key)
-        if entry.whole:
-            return _from_values(entry, time)
-        packet = self.decode(memoryview(entry.raw))
-        if not isinstance(packet, Packet):
+        try:
+            if entry.whole:
+                return from_values(entry, time)
+            found = self._recalled(entry)
+            if found is not None:
+                stamps = (entry.seq, entry.steady, entry.boot)
+                numbers = tuple(found.unpack(entry.raw))
+                return Reading(time, found, entry.serial, entry.raw, entry.source, *stamps, numbers=numbers)
+        except BaseException as error:  # noqa: BLE001 - as above; another version of a plugin may have written it
+            what = f"passing over readings of format {entry.format} that cannot be unpacked"
+            self._complain(error, what, entry.format)
             return None
-        return Reading(time, packet.format, entry.serial, entry.raw, entry.source, entry.seq, entry.steady, entry.boot)
+        if self._is_news(("unknown", entry.format)):
+            self._log.warning(
+                "passing over readings of format %s: no decoder of this configuration knows them", entry.format
+            )
+        return None
+
+    def _recalled(self, entry: Entry) -> Format | None:
+        """Return the format of an entry: the one that it was kept with, if any decoder still has that."""
+        other: Format | None = None
+        for working in self._working:
+            packet = self._ask(working, memoryview(entry.raw))
+            if isinstance(packet, Packet):
+                if packet.format.name == entry.format:
+                    return packet.format
+                other = other or packet.format
+        return other
+
+    def _has(self, instance: object) -> bool:
+        """Whether a decoder can have any of the formats that are wanted."""
+        own = _names(instance)
+        return not self._formats or own is None or not self._formats.isdisjoint(own)
+
+    def _complain(self, error: BaseException, what: str, key: object) -> None:
+        """Tell each fault once: it is known by its type and its place in the plugin."""
+        if is_interrupt(error):
+            raise error
+        frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
+        if self._is_news((key, type(error), frame.f_code.co_filename, line)):
+            self._log.error("%s: %s", what, told(error), exc_info=error)
+
+    def _is_news(self, key: object) -> bool:
+        if key in self._told or len(self._told) >= MOST_FAULTS:
+            return False
+        self._told.add(key)
+        return True
 
 
-def to_values(reading: Reading) -> bytes:
-    """Make bytes for the journal of a whole reading, which came without a packet: it describes itself."""
-    form = reading.format
-    record = {
-        "labels": form.labels,
-        "numbers": reading.numbers,
-        "channels": [attrs.astuple(channel) for channel in form.channels],
-        "seconds_bits": form.seconds_bits,
-        "reset": [form.reset_label, form.reset_mask],
+@attrs.define
+class _Working:
+    """One decoder at work; `of_its_own`: an instance that only this worker has."""
+
+    instance: object
+    context: Context
+    of_its_own: bool = False
+    calls: Any = attrs.field(init=False)
+    _proved: set[Format] = attrs.field(factory=set, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Register it, by itself: one that raises must not keep the others from answering."""
+        self.calls = hooks(self.instance)
+
+    @property
+    def name(self) -> str:
+        """What it is called in a message: acme, of [decoder.acme]."""
+        return self.context.name.removeprefix("decoder.")
+
+    def prove(self, packet: Packet) -> None:
+        """Look, once a format, whether its packets can come out of the journal again. Raises PluginMistake."""
+        if packet.format in self._proved:
+            return
+        again = self.calls.decode_packet(buffer=memoryview(packet.raw))
+        if not isinstance(again, Packet) or (again.serial, again.raw) != (packet.serial, packet.raw):
+            raise PluginMistake("decode_packet does not make the same packet of its `raw` again")
+        if again.format is not packet.format:
+            raise PluginMistake("it makes another Format for each packet; make it once, beside the class")
+        if len(self._proved) >= MOST_FORMATS:
+            self._proved.clear()
+        self._proved.add(packet.format)
+
+
+def _context(instance: object) -> Context:
+    name = f"decoder.{type(instance).__name__.lower()}"
+    return Context(name, logging.getLogger(name))
+
+
+def _names(instance: object) -> Sequence[str] | None:
+    """Return the names of the formats that a decoder takes: all that it has, or those that it is set to."""
+    own = packet_formats(instance)
+    if own is None:
+        return None
+    return getattr(instance, "formats", ()) or [form.name for form in own]
+
+
+def _fresh(instance: object, formats: frozenset[str]) -> object:
+    """Make another instance with the same settings; one that can choose its formats is told which are wanted."""
+    cls: Any = type(instance)
+    settings = {
+        field.alias: deepcopy(getattr(instance, field.name))
+        for field in attrs.fields(cls)
+        if field.init and "help" in field.metadata
     }
-    return json.dumps(record, separators=(",", ":")).encode()
+    names = _names(instance)
+    if formats and names is not None and "formats" in settings:
+        settings["formats"] = tuple(name for name in names if name in formats)
+    return cls(**settings)
 
 
-def _from_values(entry: Entry, time: datetime) -> Reading:
-    record: dict[str, Any] = json.loads(entry.raw)
-    numbers = tuple(record.pop("numbers"))
-    described = _described(entry.format, json.dumps(record))
-    return Reading(
-        time, described, entry.serial, entry.raw, entry.source, entry.seq, entry.steady, entry.boot, numbers=numbers
-    )
+def _check_damaged(answer: object, left: int) -> None:
+    if not isinstance(answer, Damaged):
+        raise PluginMistake(f"decode_packet answered {kind(answer)}; expected a Packet, More(), Damaged() or None")
+    if type(answer.size) is not int or not 1 <= answer.size <= left:
+        found = f"found {answer.size!r:.80}"
+        raise PluginMistake(f"the size of Damaged: expected from 1 to the {left} bytes of the buffer, {found}")
 
 
-@lru_cache(maxsize=MOST_DESCRIPTIONS)
-def _described(name: str, description: str) -> Format:
-    """Make one Format for all readings of the same description: formats are compared by identity."""
-    record: dict[str, Any] = json.loads(description)
-    return Format(
-        name=name,
-        labels=tuple(record["labels"]),
-        channels=tuple(Channel(*channel) for channel in record["channels"]),
-        unpack=_packed_elsewhere,
-        seconds_bits=record["seconds_bits"],
-        reset_label=record["reset"][0],
-        reset_mask=record["reset"][1],
-    )
+def _size(packet: Packet, left: int) -> int:
+    if type(packet.size) is not int or not 1 <= packet.size <= left:
+        found = f"found {packet.size!r:.80}"
+        raise PluginMistake(f"the size of a packet: expected from 1 to the {left} bytes of the buffer, {found}")
+    if not isinstance(packet.format, Format):
+        raise PluginMistake(f"the format of a packet: expected a Format, found {kind(packet.format)}")
+    return packet.size
 
 
-def _packed_elsewhere(_raw: bytes) -> tuple[()]:
-    """Stand where a packet's format would unpack it: a whole reading has its numbers from the start."""
-    return ()
+def _check(packet: Packet) -> None:
+    check_name(packet.serial, "its serial number")
+    if type(packet.raw) is not bytes or not packet.raw:
+        raise PluginMistake(f"its raw: expected the bytes of the packet, found {kind(packet.raw)}")

@@ -62,7 +62,8 @@ class SinkWorker:
         self.parked = ""
         self.delivered = 0
         self.aside = 0
-        self.backlog = Backlog(journal, decoders, cache, context, sink.delivery, Patience(stop, context.log))
+        self._decoders = decoders.anew(context.log)
+        self.backlog = Backlog(journal, self._decoders, cache, context, sink.delivery, Patience(stop, context.log))
         self.thread = Thread(target=self._run, name=sink.table, daemon=True)
         self._delivery = sink.delivery
         self._context = context
@@ -83,8 +84,9 @@ class SinkWorker:
         try:
             # before opening, which may take long: with start = "now" too, what comes in meanwhile is delivered
             self.backlog.begin()
-            while refused := self._persist(self._open):
-                self._failed(told(refused))
+            for opened in (self._decoders.open, self.backlog.resume, self._open):
+                while refused := self._persist(opened):
+                    self._failed(told(refused))
             while not self._level:
                 self._go_on()
         except Stopping:
@@ -97,6 +99,7 @@ class SinkWorker:
             self._log.critical("stopped until a restart by a fault of btcore, its readings are kept", exc_info=error)
         finally:
             self._close()
+            self._decoders.close()
 
     def _open(self) -> None:
         self.backlog.keep_bounds()

@@ -65,7 +65,8 @@ class Channel:
 
 def kind(value: object) -> str:
     """Return what a value is, for a message, and nothing of what it says."""
-    return "None" if value is None else f"a {type(value).__name__}"
+    name = type(value).__name__
+    return "None" if value is None else f"an {name}" if name[:1] in "aeiouAEIOU" else f"a {name}"
 
 
 def _labels(given: Iterable[str]) -> tuple[str, ...]:

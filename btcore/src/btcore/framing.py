@@ -1,10 +1,10 @@
 """Finding packets in a stream of bytes: any mix of formats, any splitting of the bytes, any junk between.
 
 Pure: no socket, clock, thread or log. The strategy: ask the decoders at the first place where a packet could start. A
-whole packet is taken; an incomplete one is waited for; anything else costs one byte, and the next place is tried. So a
-damaged packet costs only itself: an intact one that began within it is found as soon as the damaged one is known to be
-damaged. As nothing is looked at beyond a packet that is still incomplete, the packets do not depend on how the bytes
-were split.
+whole packet is taken; an incomplete one is waited for; anything else costs one byte (or as many as are known to belong
+to it), and the next place is tried. So a damaged packet costs only itself: an intact one that began within it is found
+as soon as the damaged one is known to be damaged. As nothing is looked at beyond a packet that is still incomplete, the
+packets do not depend on how the bytes were split.
 """
 
 import re
@@ -14,9 +14,10 @@ from datetime import datetime
 
 import attrs
 
-from btcore.records import Damaged, More, Packet
+from btcore.records import Damaged, More, Packet, Unwanted
 
-Decode = Callable[[memoryview], Packet | More | Damaged | None]
+Answer = Packet | More | Damaged | Unwanted | None
+Decode = Callable[[memoryview], Answer]
 
 Time = datetime | Iterator[datetime]
 
@@ -88,8 +89,9 @@ class Stream:
             elif isinstance(answer, More) and not final and left < LONGEST_PACKET:
                 break
             else:
-                at += 1
-                self.counts.junk += 1
+                size = min(answer.size, left) if isinstance(answer, Damaged | Unwanted) else 1
+                at += size
+                self.counts.junk += size
                 self.counts.damaged += self._is_damaged(answer, left)
         self._rest = buffer[at:]
         self._forget(begin + at + 1)
@@ -102,7 +104,7 @@ class Stream:
         self.counts.junk += place - at
         return place
 
-    def _is_damaged(self, answer: Packet | More | Damaged | None, left: int) -> bool:
+    def _is_damaged(self, answer: Answer, left: int) -> bool:
         """Whether what was given up is a packet that is not whole, and not a lone header at the end."""
         return isinstance(answer, Damaged) or (isinstance(answer, More) and left > self._header_size)
 

@@ -46,7 +46,10 @@ class Outcome:
 
 def told(error: BaseException) -> str:
     """Tell an exception: those that are meant for people by their text alone, others with their type."""
-    text = str(error)
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - the exception of a plugin, which may fail to tell itself
+        text = ""
     if isinstance(error, BtcoreError | OSError):
         return text or type(error).__name__
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -101,6 +101,13 @@ class Damaged:
     size: int = 1
 
 
+@attrs.frozen
+class Unwanted:
+    """What the core makes of a packet whose format a source does not take: junk, all of it."""
+
+    size: int
+
+
 @attrs.frozen(eq=False)
 class Reading:
     """One meter at one moment. It never changes.

@@ -8,12 +8,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
-
-import attrs
 
 from btcore.collection import SourceWorker
-from btcore.configuration import Sink, Site, Source
+from btcore.configuration import Decoder, Sink, Site, Source
 from btcore.decoders import Decoders
 from btcore.delivery import SinkWorker
 from btcore.errors import Unavailable
@@ -104,7 +101,7 @@ class Supervisor:
         else:
             log.debug("%d delivered readings forgotten", gone)
 
-    def _context(self, part: Source | Sink) -> Context:
+    def _context(self, part: Source | Sink | Decoder) -> Context:
         return Context(
             name=part.table,
             log=logging.getLogger(part.table),
@@ -139,14 +136,8 @@ class Supervisor:
         ]
 
     def _decoders(self, formats: tuple[str, ...]) -> Decoders:
-        return Decoders([_narrowed(decoder.instance, formats) for decoder in self._site.decoders])
-
-
-def _narrowed(instance: object, formats: tuple[str, ...]) -> object:
-    """Return a decoder restricted to these formats, if it can be."""
-    kind: Any = type(instance)
-    narrow = formats and attrs.has(kind) and "formats" in attrs.fields_dict(kind)
-    return attrs.evolve(instance, formats=formats) if narrow else instance  # type: ignore[misc]
+        decoders = self._site.decoders
+        return Decoders([one.instance for one in decoders], formats, [self._context(one) for one in decoders])
 
 
 def _threads(sources: list[SourceWorker], sinks: list[SinkWorker]) -> list[Thread]:
