@@ -192,15 +192,26 @@ def test_a_node_that_emoncms_would_change_is_refused(tmp_path: Path, node: str) 
     assert [problem.key for problem in error.value.problems] == ["node"]
 
 
-def test_two_meters_whose_numbers_end_alike_stop_the_sink(server: Recorder, tmp_path: Path) -> None:
-    """QUIRKS E5: 312345 and 413345 were both XXX345; with full_serials each has its own inputs."""
+def test_two_meters_whose_numbers_end_alike_are_told_apart(
+    server: Recorder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """QUIRKS E5: 312345 and 413345 were both XXX345; each has its own inputs, by more digits or by all of them."""
     server.answer = account = Emoncms()
     both = [*made(60, serial="312345"), *made(60, serial="413345")]
-    options = {"oem_token": KEY}
-    worker = deliver(configured(tmp_path, table(server.url, options)), both, tmp_path)
-    assert worker.parked == ("meters 312345 and 413345 would both be XXX345 there: set full_serials = true")
-    deliver(configured(tmp_path, table(server.url, options, "full_serials = true\n")), [], tmp_path)
-    assert {name for _, _, name, _ in account.inputs if "volts" in name} == {"312345_volts", "413345_volts"}
+    for more, expected in (
+        ("", {"XXX2345_volts", "XXX3345_volts"}),
+        ("full_serials = true\n", {"312345_volts", "413345_volts"}),
+    ):
+        account.inputs.clear()
+        (folder := tmp_path / str(len(more))).mkdir()
+        worker = deliver(configured(folder, table(server.url, {"oem_token": KEY}, more)), both, folder)
+        assert (worker.parked, worker.aside) == ("", 0)
+        assert {name for _, _, name, _ in account.inputs if "volts" in name} == expected
+    (told,) = [text for text in caplog.messages if "would both be" in text]
+    assert told == (
+        "meters 312345 and 413345 would both be XXX345 there: they are XXX2345 and XXX3345 now; full_serials = true"
+        " sends whole numbers"
+    )
 
 
 @pytest.mark.parametrize("failure", [Reply(500), Reply(200, "<b>Fatal error</b>"), Reply(wire="reset")])

@@ -136,7 +136,29 @@ def test_devices_are_added_again_until_something_is_taken(server: Recorder, tmp_
     server.fail(reply("ERROR"), reply("ERROR"), Reply(500), ACK, ACK)
     golden = scenario("peoplepower", TYPICAL)
     deliver(configured(tmp_path, table(server.url, golden.options)), made(60), tmp_path)
-    assert kinds(server.requests) == ["add", "measure", "add", "add", "measure"]
+    assert kinds(server.requests) == ["add", "measure", "add", "measure"]
+
+
+@pytest.mark.parametrize("refusal", [Reply(400, "no"), Reply(413, ""), Reply(422, "known"), Reply(500, "known")])
+def test_a_refusal_of_the_devices_takes_no_readings_along(
+    server: Recorder, tmp_path: Path, refusal: Reply, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody asked for the readings yet: they are sent, and not set aside; the refusal is told once."""
+    server.answer = lambda request: refusal if request.xml.find("add") is not None else ACK
+    server.fail(refusal, reply("NACK"), refusal, reply("NACK"))
+    golden = scenario("peoplepower", TYPICAL)
+    worker = deliver(configured(tmp_path, table(server.url, golden.options)), made(60), tmp_path)
+    assert kinds(server.requests) == ["add", "measure"] * 3
+    assert (worker.aside, worker.parked, caplog.text.count("the devices were not added")) == (0, "", 1)
+
+
+def test_a_wait_that_is_asked_for_with_the_devices_is_kept(server: Recorder, tmp_path: Path) -> None:
+    """A service that wants to be left alone is not asked for the readings either."""
+    server.answer = Reply(503, "", {"Retry-After": "40"})
+    golden = scenario("peoplepower", TYPICAL)
+    with pytest.raises(Retry) as error:
+        run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    assert (error.value.after, kinds(server.requests)) == (40.0, ["add"])
 
 
 def test_a_batch_without_samples_adds_the_devices_alone(server: Recorder, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_all_that_is_missing_is_told_at_once(tmp_path: Path, name: str) -> None:
             [("url", "expected an address without a name and password in it")],
         ),
         ('token = ""', [("token", "is empty")]),
-        ('token = "a key"\ntimeout = 0', [("timeout", "expected more than 0 s")]),
+        ('token = "a key"\ntimeout = 0', [("timeout", "expected more than 0 s, and at most 10 min")]),
         ('token = "a key\\n"', [("token", "expected no blanks around it, and no line breaks in it")]),
     ],
 )

@@ -9,7 +9,8 @@ import attrs
 from btcore import Batch, ChannelRef, Delivery, Duration, Number, Problem, Sample, Secret, plugin, setting
 from btcore.web import Meaning, Verdict
 from btmon_services.markup import document, element
-from btmon_services.service import Request, ServiceOfMeters, State
+from btmon_services.meters import ServiceOfMeters
+from btmon_services.service import Request, State
 from btmon_services.streams import Direction, circuit_faults, counted, epoch, mapped, power, series
 
 SHORTEST = 3
@@ -36,7 +37,8 @@ class Bidgely(ServiceOfMeters):
     replies = (Meaning(200, "<error", Verdict.LATER),)
 
     url: Secret = setting(help="the upload address that Bidgely gave you; your token is in it")
-    timeout: Duration = setting(default=Duration(60), help="the longest wait for an answer")
+    # a stop of the program waits no longer than 30 s
+    timeout: Duration = setting(default=Duration(25), help="the longest wait for an answer")
     map: dict[ChannelRef, Meter] = setting(
         help="channel and what it is there: description, type (Bidgely's number: 0 the house, 1 solar, 10 a circuit)"
         ' and, where it generates, direction = "export"',

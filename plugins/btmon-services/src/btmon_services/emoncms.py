@@ -8,10 +8,11 @@ import re
 import time
 from collections.abc import Iterator
 
-from btcore import Batch, Delivery, Duration, Number, Problem, Sample, Secret, plugin, setting
+from btcore import Batch, Delivery, Duration, Problem, Sample, Secret, plugin, setting
 from btcore.web import Meaning, Verdict
-from btmon_services.service import Request, ServiceOfMeters, State
-from btmon_services.streams import channels, epoch, sensors
+from btmon_services.meters import ServiceOfMeters
+from btmon_services.service import Request, State
+from btmon_services.streams import channels, epoch, number, sensors
 
 LONGEST_NODE = 16
 """Characters of a node's name that emoncms.org keeps; of an input's name it keeps 64, which none of ours reaches."""
@@ -57,7 +58,7 @@ class Emoncms(ServiceOfMeters):
     def _inputs(self, sample: Sample) -> Iterator[dict[str, float]]:
         """Yield one table for each input: of a larger one emoncms reads only the first."""
         for label in self._labels(sample):
-            value: Number = sample.get(label)
+            value = number(sample, label)
             if value is not None:  # emoncms would keep a null as 0
                 yield {f"{self.shown(sample.serial)}_{label}": round(value, 2) + 0.0}  # never -0.0
 

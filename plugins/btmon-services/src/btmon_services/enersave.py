@@ -7,7 +7,8 @@ import attrs
 from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
 from btcore.web import Meaning, Verdict
 from btmon_services.markup import document, element
-from btmon_services.service import Request, ServiceOfMeters, State
+from btmon_services.meters import ServiceOfMeters
+from btmon_services.service import Request, State
 from btmon_services.streams import Direction, channels, circuit_faults, counted, epoch, mapped, series
 
 
@@ -35,7 +36,8 @@ class EnerSave(ServiceOfMeters):
         default="", help="where something is that speaks its protocol, such as http://archive.example/fetcher/data"
     )
     token: Secret = setting(help="the account's token")
-    timeout: Duration = setting(default=Duration(60), help="the longest wait for an answer")
+    # a stop of the program waits no longer than 30 s
+    timeout: Duration = setting(default=Duration(25), help="the longest wait for an answer")
     map: dict[ChannelRef, Sensor] = setting(
         factory=dict,
         help="channel and what it is there: description, type (MyEnerSave's number: 1 solar, 2 a circuit) and, where it"

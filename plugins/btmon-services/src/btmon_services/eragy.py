@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from btcore import Batch, Delivery, Duration, Sample, Secret, plugin, setting
 from btcore.web import Meaning, Verdict
 from btmon_services.markup import document, element
-from btmon_services.service import Request, ServiceOfMeters, State
-from btmon_services.streams import channels, epoch, series
+from btmon_services.meters import ServiceOfMeters
+from btmon_services.service import Request, State
+from btmon_services.streams import channels, epoch, number, series
 
 
 @plugin(api=1, delivery=Delivery(period=Duration(60), batch_size=100))
@@ -36,7 +37,7 @@ class Eragy(ServiceOfMeters):
         for (serial, channel), (_, samples) in series(batch, _all).items():
             unit = element(root, "MTU", ID=f"{self.shown(serial)}_{channel}", type=0)
             for sample in samples:
-                energy = sample.get(f"{channel}_wh")
+                energy = number(sample, f"{channel}_wh")
                 if energy is not None:
                     element(unit, "cumulative", timestamp=epoch(sample), watts=f"{energy:z.4f}")
         if len(root):

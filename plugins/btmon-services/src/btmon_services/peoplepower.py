@@ -7,11 +7,25 @@ import time
 from collections.abc import Iterable, Iterator
 from xml.etree.ElementTree import Element
 
-from btcore import Batch, ChannelRef, Context, Delivery, Duration, Problem, Sample, Secret, hookimpl, plugin, setting
+from btcore import (
+    Batch,
+    ChannelRef,
+    Context,
+    Delivery,
+    Duration,
+    Problem,
+    Reject,
+    Retry,
+    Sample,
+    Secret,
+    hookimpl,
+    plugin,
+    setting,
+)
 from btcore.web import Meaning, Verdict, judge, told
 from btmon_services.markup import document, element
 from btmon_services.service import Request, Service, State
-from btmon_services.streams import circuit_faults, mapped, power, utc
+from btmon_services.streams import circuit_faults, mapped, number, power, utc
 
 ENERGY_METER = 1005
 """Their number for a device that measures power and energy."""
@@ -53,6 +67,7 @@ class PeoplePower(Service):
         """Prepare to send."""
         super().open(context)
         self._to_add = self.add_devices
+        self._told = False
         self._seq = 0
 
     @hookimpl
@@ -61,7 +76,11 @@ class PeoplePower(Service):
         if self._to_add:
             self._add()
         super().process_batch(batch)
-        self._to_add = self._to_add and not self._sent
+
+    def send(self, request: Request) -> None:
+        """Send measurements. When they are taken, the devices are known."""
+        super().send(request)
+        self._to_add = False
 
     @hookimpl
     def preview_batch(self, batch: Batch) -> Iterator[str]:
@@ -80,7 +99,7 @@ class PeoplePower(Service):
     def _measures(self, sample: Sample) -> Iterator[Element]:
         for channel, device in mapped(sample, self.map):
             measure = element(None, "measure", deviceId=device, deviceType=ENERGY_METER, timestamp=utc(sample))
-            watts, energy = power(sample, channel), sample.get(f"{channel}_wh")
+            watts, energy = power(sample, channel), number(sample, f"{channel}_wh")
             if watts is not None:
                 element(measure, "param", name="power", units="W").text = f"{watts:z.2f}"
             if energy is not None:
@@ -89,12 +108,23 @@ class PeoplePower(Service):
                 yield measure
 
     def _add(self) -> None:
-        """Register the devices. They may be known already, so the log alone tells of a refusal."""
+        """Register the devices.
+
+        They may be known already: so whether measurements are taken does not depend on it. Raises Stop, and Retry where
+        the service does not answer or wants to be left alone for a while.
+        """
         answer = self.ask(self._devices())
-        judge(answer, (*REFUSED, Meaning(200, "", Verdict.DELIVERED)), self.title)
         self._to_add = not TAKEN.fits(answer)
-        if self._to_add:
-            self._context.log.info("the devices were not added: %s", told(answer, self.title))
+        try:
+            judge(answer, (*REFUSED, Meaning(200, "", Verdict.DELIVERED)), self.title)
+        except Retry as error:
+            if error.after is not None:
+                raise
+        except Reject:
+            pass  # told below, as any other answer
+        if self._to_add and not self._told:
+            self._told = True
+            self._context.log.warning("the devices were not added: %s", told(answer, self.title))
 
     def _devices(self) -> Request:
         devices = dict.fromkeys(self.map.values())

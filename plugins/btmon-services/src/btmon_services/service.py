@@ -1,4 +1,4 @@
-"""What the uploaders of this package share: requests go out one after another, each answer is judged by a table.
+"""What the uploaders of this package share: a request goes out, its answer is judged by a table.
 
 A service's module has its settings, its `replies`, and `requests`, which makes the requests of a batch. Which channels
 go under which name is in `streams.py`. What is sent, and what an answer means, does not belong here.
@@ -7,16 +7,29 @@ go under which name is in `streams.py`. What is sent, and what an answer means, 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
-from itertools import islice
 from typing import Any, ClassVar, TypeVar
 
 import attrs
 
-from btcore import Batch, ChannelRef, Context, Duration, Problem, Sample, Secret, Stop, hookimpl, setting
-from btcore.web import Answer, Client, Meaning, address_fault, judge, secret_fault, shown
+from btcore import Batch, ChannelRef, Context, Duration, Problem, Reject, Retry, Sample, Secret, hookimpl, setting
+from btcore.web import Answer, Client, Meaning, Verdict, address_fault, judge, secret_fault, shown
 from btmon_services.streams import has
 
 T = TypeVar("T")
+
+LONGEST = 600.0
+"""Seconds that a request may be given."""
+
+MOST_DOUBTS = 10
+"""What a sink tells of meters that do not fit its settings; a source may hear any number of them."""
+
+MOST_METERS = 1000
+"""Meters that are remembered as met."""
+
+SERVER_ERROR = 500
+
+FUTURE = Meaning(None, r"in the future|future (date|time)|time\w* .{0,20}future", Verdict.REJECTED)
+"""What a date says that is wrong: to send it again until it is past would hold up all that is right."""
 
 
 class State(Enum):
@@ -68,10 +81,10 @@ class Service(ABC):
             )
         elif fault := address_fault(self.address):
             yield Problem(fault, "url")
-        if self.timeout <= 0:
-            yield Problem("expected more than 0 s", "timeout")
+        if not 0 < self.timeout <= LONGEST:
+            yield Problem("expected more than 0 s, and at most 10 min", "timeout")
         for field in attrs.fields(type(self)):
-            faults = (secret_fault(secret) for secret in _within(Secret, getattr(self, field.name)))
+            faults = (secret_fault(secret) for secret in within(Secret, getattr(self, field.name)))
             yield from (Problem(fault, field.name) for fault in faults if fault)
 
     @property
@@ -84,8 +97,7 @@ class Service(ABC):
         """Prepare to send."""
         self._context = context
         self._met: set[str] = set()
-        self._begun: list[tuple[str, int]] = []
-        self._sent = 0
+        self._doubts = 0
         self._client = Client(agent="btmon-services", timeout=self.timeout, secrets=self.secrets())
         usual = attrs.fields_dict(type(self))["url"].default
         if self.state is State.UNKNOWN and usual in (self.url, attrs.NOTHING):
@@ -99,13 +111,9 @@ class Service(ABC):
 
     @hookimpl
     def process_batch(self, batch: Batch) -> None:
-        """Send the requests of this batch, in order; when it comes again after a failure, go on where that was."""
-        begun = [(sample.serial, sample.newer.key) for sample in batch.samples]
-        if begun != self._begun:
-            self._begun, self._sent = begun, 0
-        for request in islice(self._made(batch), self._sent, None):
+        """Send the request of this batch."""
+        for request in self._made(batch):
             self.send(request)
-            self._sent += 1
 
     @hookimpl
     def preview_batch(self, batch: Batch) -> Iterator[str]:
@@ -114,9 +122,10 @@ class Service(ABC):
 
     @abstractmethod
     def requests(self, batch: Batch) -> Iterator[Request]:
-        """Make the requests of a batch, oldest first; the same ones each time.
+        """Make the request of a batch, oldest reading first; none where it has nothing of what is sent.
 
-        A service that takes one reading a request has `batch_size=1`, so that each is known to be delivered.
+        One, as a batch has one outcome: a service that takes one reading a request is a `ServiceOfEntries`, one with
+        several accounts or streams is split.
         """
 
     def send(self, request: Request) -> None:
@@ -129,52 +138,91 @@ class Service(ABC):
 
     def judge(self, answer: Answer) -> None:
         """Return when an answer says delivered. Raises Retry, Reject or Stop."""
-        judge(answer, self.replies, self.title)
+        try:
+            judge(answer, self.replies, self.title)
+        except Retry as error:
+            if answer.code < SERVER_ERROR and FUTURE.fits(answer):
+                raise Reject(f"{error}; are the clocks of the meter and of this computer right?") from None
+            raise
 
     def secrets(self) -> Iterator[Secret]:
         """Yield what no text may show: all secret settings; a service adds what else is secret."""
-        return _within(Secret, self)
+        return within(Secret, self)
+
+    def met(self, serial: str) -> bool:
+        """Whether samples of this meter came."""
+        return serial in self._met
 
     def meet(self, sample: Sample) -> Iterator[str]:
         """Tell, of a meter's first sample, what the settings expect of the meter that it has not."""
-        for channel in _within(ChannelRef, self):
+        for channel in within(ChannelRef, self):
             if channel.serial == sample.serial and not has(sample, channel.label):
                 yield f"meter {channel.serial} has no {channel.label}: nothing of it is sent"
 
     def _made(self, batch: Batch) -> Iterator[Request]:
-        for sample in batch.samples:
-            if sample.serial not in self._met:
-                self._met.add(sample.serial)
-                for doubt in self.meet(sample):
-                    self._context.log.warning("%s", doubt)
+        self._meet_all(batch)
         return self.requests(batch)
 
+    def _meet_all(self, batch: Batch) -> None:
+        for sample in batch.samples:
+            if sample.serial not in self._met:
+                if len(self._met) >= MOST_METERS:
+                    self._met.clear()
+                self._met.add(sample.serial)
+                for doubt in self.meet(sample):
+                    self._tell(doubt)
 
-def _within(kind: type[T], value: Any) -> Iterator[T]:  # noqa: ANN401 - whatever a setting may be
+    def _tell(self, doubt: str) -> None:
+        self._doubts += 1
+        if self._doubts <= MOST_DOUBTS:
+            self._context.log.warning("%s", doubt)
+        if self._doubts == MOST_DOUBTS:
+            self._context.log.warning("what else does not fit is not told until a restart")
+
+
+@attrs.define(kw_only=True, eq=False, slots=False)
+class ServiceOfEntries(Service):
+    """Base of those that take one reading a request: they have `batch_size=1`, so that each has its own outcome.
+
+    Where somebody sets more, what was taken of a batch is not sent again when the rest of it comes again.
+    """
+
+    @hookimpl
+    def open(self, context: Context) -> None:
+        """Prepare to send."""
+        super().open(context)
+        self._taken: set[tuple[str, int, int]] = set()
+
+    @hookimpl
+    def process_batch(self, batch: Batch) -> None:
+        """Send what was not taken yet, oldest first."""
+        self._meet_all(batch)
+        if self._taken.isdisjoint(of for of, _ in self._numbered(batch)):
+            self._taken.clear()  # another batch, and no half of the last one
+        for of, request in self._numbered(batch):
+            if of not in self._taken:
+                self.send(request)
+                self._taken.add(of)
+
+    def requests(self, batch: Batch) -> Iterator[Request]:
+        """Make the requests of a batch, oldest first."""
+        return (request for _, request in self._numbered(batch))
+
+    @abstractmethod
+    def entries(self, sample: Sample) -> Iterator[Request]:
+        """Make the requests of a sample, the same ones each time."""
+
+    def _numbered(self, batch: Batch) -> Iterator[tuple[tuple[str, int, int], Request]]:
+        for sample in batch.samples:
+            for place, request in enumerate(self.entries(sample)):
+                yield (sample.serial, sample.newer.key, place), request
+
+
+def within(kind: type[T], value: Any) -> Iterator[T]:  # noqa: ANN401 - whatever a setting may be
     """Yield everything of a kind in settings, also in tables within them."""
     if isinstance(value, kind):
         yield value
     elif attrs.has(type(value)):
-        yield from (found for field in attrs.fields(type(value)) for found in _within(kind, getattr(value, field.name)))
+        yield from (found for field in attrs.fields(type(value)) for found in within(kind, getattr(value, field.name)))
     elif isinstance(value, dict):
-        yield from (found for item in (*value, *value.values()) for found in _within(kind, item))
-
-
-@attrs.define(kw_only=True, eq=False, slots=False)
-class ServiceOfMeters(Service):
-    """Base of those whose requests name the meter by its serial number."""
-
-    full_serials: bool = setting(default=False, help="send whole serial numbers, not XXX and the last three digits")
-
-    def shown(self, serial: str) -> str:
-        """Return a meter's serial number as this service gets it.
-
-        btmon shortened it to XXX and three digits. Raises Stop when two meters would become one.
-        """
-        if self.full_serials:
-            return serial
-        short = f"XXX{serial[-3:]}"
-        meters = self.__dict__.setdefault("_shortened", {})
-        if meters.setdefault(short, serial) != serial:
-            raise Stop(f"meters {meters[short]} and {serial} would both be {short} there: set full_serials = true")
-        return short
+        yield from (found for item in (*value, *value.values()) for found in within(kind, item))

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
 from btcore.web import Meaning, Verdict
-from btmon_services.service import Request, ServiceOfMeters, State
-from btmon_services.streams import channels, mapped, sensors, utc
+from btmon_services.meters import ServiceOfMeters
+from btmon_services.service import Request, State
+from btmon_services.streams import channels, mapped, number, sensors, utc
 
 
 @plugin(api=1, delivery=Delivery(period=Duration(60), batch_size=100))
@@ -53,7 +54,7 @@ class SmartEnergyGroups(ServiceOfMeters):
         """Yield each stream's name and value: mean W, Wh of the interval, pulses so far, degrees."""
         for label, name in mapped(sample, self.map) if self.map else self._all(sample):
             for kind, source, form in kinds(label):
-                value = sample.get(source)
+                value = number(sample, source)
                 if value is not None:
                     yield f"{kind}_{name.lower() or label}", f"{value:{form}}"
 

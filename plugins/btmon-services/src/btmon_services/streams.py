@@ -1,11 +1,12 @@
 """What of a sample goes to a service: which channels, under which name, with which numbers and time."""
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC
 from typing import Literal, TypeVar
 
-from btcore import Batch, ChannelRef, Format, Polarity, Sample
+from btcore import Batch, ChannelRef, Format, Number, Polarity, Reject, Sample
 
 T = TypeVar("T")
 
@@ -52,22 +53,30 @@ def series(
     return found
 
 
-def power(sample: Sample, channel: str) -> float | None:
+def number(sample: Sample, label: str) -> Number:
+    """Return a number of a sample, None where it is not known. Raises Reject where it is none that can be written."""
+    found = sample.get(label)
+    if found is not None and not math.isfinite(found):
+        raise Reject(f"meter {sample.serial}: {label} is {found}, which no service takes")
+    return found
+
+
+def power(sample: Sample, channel: str) -> Number:
     """Return a channel's mean power in W, None where it is not known; a sensor's or counter's own value as it is."""
-    return sample.get(f"{channel}_w" if f"{channel}_w" in sample.values else channel)
+    return number(sample, f"{channel}_w" if f"{channel}_w" in sample.values else channel)
 
 
-def counted(sample: Sample, channel: str, direction: Direction, polarity: Polarity) -> float | None:
+def counted(sample: Sample, channel: str, direction: Direction, polarity: Polarity) -> Number:
     """Return what a channel has counted in one direction, in Wh: unlike the net energy, it never falls.
 
     `polarity` is the sign that the sample has. A channel that does not tell directions apart has one counter.
     """
     kind = next((one for one in sample.channels if one.name == channel), None)
     if kind is None or not kind.directional:
-        return sample.get(f"{channel}_wh")
+        return number(sample, f"{channel}_wh")
     # without a polarized counter all that was counted is on the import's side
     positive = (direction == "import" or kind.polarized is None) == (polarity == "brultech")
-    return sample.get(f"{channel}_{'p' if positive else 'n'}wh")
+    return number(sample, f"{channel}_{'p' if positive else 'n'}wh")
 
 
 def has(sample: Sample, label: str) -> bool:

@@ -1,15 +1,33 @@
-"""ThingSpeak: up to eight fields of a channel, a channel for each meter; one entry a request, or many.
+"""ThingSpeak: up to eight fields of a channel; one entry a request, or many.
+
+A meter has a channel of its own with a key of its own, and is delivered by itself.
 
 Facts: https://www.mathworks.com/help/thingspeak/rest-api.html (write data, bulk-write JSON data, error codes).
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Self
 
-from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Reject, Retry, Sample, Secret, plugin, setting
+import attrs
+
+from btcore import (
+    Batch,
+    ChannelRef,
+    Delivery,
+    Duration,
+    Problem,
+    Reject,
+    Retry,
+    Sample,
+    Secret,
+    hookimpl,
+    plugin,
+    setting,
+)
 from btcore.web import Meaning, Verdict, told
-from btmon_services.service import Request, Service, State
+from btmon_services.service import Request, ServiceOfEntries, State
 from btmon_services.streams import channels, mapped, power, utc
 
 PAUSE = 15.0
@@ -26,7 +44,7 @@ UNCLEAR = Meaning(200, "^0$", Verdict.LATER)
 
 
 @plugin(api=1, delivery=Delivery(every=Duration(60), batch_size=1, pause=Duration(PAUSE)))
-class ThingSpeak(Service):
+class ThingSpeak(ServiceOfEntries):
     """Sends power to channels of ThingSpeak."""
 
     title = "ThingSpeak"
@@ -70,19 +88,33 @@ class ThingSpeak(Service):
         """Begin with nothing refused."""
         self._unclear: Request | None = None
         self._tries = 0
+        self.speaks = True
+        self.keyed = frozenset(self.tokens)
+
+    @hookimpl
+    def split(self) -> Mapping[str, object]:
+        """Deliver each meter by itself: what one key is refused, or has to wait for, does not concern the others."""
+        parts = {serial: self._part(serial) for serial in self.tokens}
+        for part in list(parts.values())[1:]:
+            part.speaks = False  # of meters without a key, which the first one tells of
+        return parts
+
+    @hookimpl
+    def process_batch(self, batch: Batch) -> None:
+        """Send the entries, all those of a meter whose channel is known in one request."""
+        super().process_batch(batch)
+        for request in self._bulks(batch):
+            self.send(request)
 
     def requests(self, batch: Batch) -> Iterator[Request]:
         """Make one request for each entry, or for all entries of a meter whose channel is known."""
-        bulks: dict[str, dict[str, dict[str, str]]] = {}
-        for sample in batch.samples:
-            fields = self._fields(sample) if sample.serial in self.tokens else {}
-            if fields and sample.serial in self.channels:
-                # two of the same second would be refused: the later one counts
-                bulks.setdefault(sample.serial, {})[utc(sample)] = fields
-            elif fields:
-                yield self._entry(sample, fields)
-        for serial, updates in bulks.items():
-            yield self._bulk(serial, updates)
+        yield from super().requests(batch)
+        yield from self._bulks(batch)
+
+    def entries(self, sample: Sample) -> Iterator[Request]:
+        """Make the request of one entry, where the meter's channel is not known."""
+        if sample.serial in self.tokens and sample.serial not in self.channels and (fields := self._fields(sample)):
+            yield self._entry(sample, fields)
 
     def send(self, request: Request) -> None:
         """Send one request; what is refused without a clear reason is given up after a while."""
@@ -100,16 +132,32 @@ class ThingSpeak(Service):
 
     def meet(self, sample: Sample) -> Iterator[str]:
         """Tell once what of a meter is not sent."""
-        yield from super().meet(sample)
         if sample.serial not in self.tokens:
-            yield f"meter {sample.serial} has no key in tokens: nothing of it is sent"
-        elif not self.fields and len(channels(sample.format)) > FIELDS:
+            if self.speaks and sample.serial not in self.keyed:
+                yield f"meter {sample.serial} has no key in tokens: nothing of it is sent"
+            return
+        yield from super().meet(sample)
+        if not self.fields and len(channels(sample.format)) > FIELDS:
             yield f"a channel of ThingSpeak has {FIELDS} fields: name those of meter {sample.serial} in fields"
 
     def _fields(self, sample: Sample) -> dict[str, str]:
         numbers = {ChannelRef("", name): place for place, name in enumerate(channels(sample.format)[:FIELDS], 1)}
         found = {field: power(sample, name) for name, field in mapped(sample, self.fields or numbers)}
         return {f"field{field}": f"{watts:z.2f}" for field, watts in sorted(found.items()) if watts is not None}
+
+    def _part(self, serial: str) -> Self:
+        channels = {serial: self.channels[serial]} if serial in self.channels else {}
+        part = attrs.evolve(self, tokens={serial: self.tokens[serial]}, channels=channels)
+        part.keyed = self.keyed
+        return part
+
+    def _bulks(self, batch: Batch) -> Iterator[Request]:
+        bulks: dict[str, dict[str, dict[str, str]]] = {}
+        for sample in batch.samples:
+            if sample.serial in self.tokens and sample.serial in self.channels and (fields := self._fields(sample)):
+                # two of the same second would be refused: the later one counts
+                bulks.setdefault(sample.serial, {})[utc(sample)] = fields
+        return (self._bulk(serial, updates) for serial, updates in bulks.items())
 
     def _entry(self, sample: Sample, fields: dict[str, str]) -> Request:
         return Request(

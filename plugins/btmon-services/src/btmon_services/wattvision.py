@@ -5,14 +5,14 @@ Facts: https://wattvision.readme.io/reference/upload-data-to-wattvision.
 
 from collections.abc import Iterator
 
-from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
+from btcore import ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
 from btcore.web import Meaning, Verdict
-from btmon_services.service import Request, Service, State
-from btmon_services.streams import circuit_faults, utc
+from btmon_services.service import Request, ServiceOfEntries, State
+from btmon_services.streams import circuit_faults, number, utc
 
 
 @plugin(api=1, delivery=Delivery(every=Duration(120), batch_size=1, pause=Duration(15)))
-class Wattvision(Service):
+class Wattvision(ServiceOfEntries):
     """Sends one channel to Wattvision."""
 
     title = "Wattvision"
@@ -32,18 +32,17 @@ class Wattvision(Service):
             yield Problem(f"say of which meter: expected SERIAL_{self.channel.label}", "channel")
         yield from (Problem(fault, "channel") for fault in circuit_faults([self.channel]))
 
-    def requests(self, batch: Batch) -> Iterator[Request]:
-        """Make one request for each sample."""
-        for sample in batch.samples:
-            numbers = self._numbers(sample) if self.channel.matches(sample.serial) else {}
-            if numbers:
-                key = {"sensor_id": self.sensor_id, "api_id": self.api_id, "api_key": self.api_key.reveal()}
-                # the service takes a time without a zone, and holds it to be UTC
-                yield Request("POST", self.url, json={**key, "time": utc(sample).rstrip("Z"), **numbers})
+    def entries(self, sample: Sample) -> Iterator[Request]:
+        """Make the request of a sample."""
+        numbers = self._numbers(sample) if self.channel.matches(sample.serial) else {}
+        if numbers:
+            key = {"sensor_id": self.sensor_id, "api_id": self.api_id, "api_key": self.api_key.reveal()}
+            # the service takes a time without a zone, and holds it to be UTC
+            yield Request("POST", self.url, json={**key, "time": utc(sample).rstrip("Z"), **numbers})
 
     def _numbers(self, sample: Sample) -> dict[str, float]:
         """Return mean power, and the counter of all energy so far, as far as they are known."""
         kinds = {"watts": "w", "watthours": "wh"}
-        found = {name: sample.get(f"{self.channel.label}_{kind}") for name, kind in kinds.items()}
+        found = {name: number(sample, f"{self.channel.label}_{kind}") for name, kind in kinds.items()}
         # + 0.0: never -0.0
         return {name: value + 0.0 for name, value in found.items() if value is not None}

@@ -1,19 +1,19 @@
-"""WattzOn: power of one channel a request."""
+"""WattzOn: power of one channel a request; each channel is delivered by itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from urllib.parse import quote
 
 import attrs
 
-from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
+from btcore import ChannelRef, Delivery, Duration, Problem, Sample, Secret, hookimpl, plugin, setting
 from btcore.web import Answer, Meaning, Verdict
-from btmon_services.service import Request, Service, State
+from btmon_services.service import Request, ServiceOfEntries, State
 from btmon_services.streams import circuit_faults, mapped, power, utc
 
 
 @plugin(api=1, delivery=Delivery(every=Duration(300), batch_size=1))
-class WattzOn(Service):
+class WattzOn(ServiceOfEntries):
     """Sends power to something that speaks the protocol of WattzOn."""
 
     title = "WattzOn"
@@ -37,13 +37,17 @@ class WattzOn(Service):
         yield from super().check()
         yield from (Problem(fault, "map") for fault in circuit_faults(self.map))
 
-    def requests(self, batch: Batch) -> Iterator[Request]:
-        """Make one request for each sample and channel."""
-        for sample in batch.samples:
-            for channel, meter in mapped(sample, self.map):
-                watts = power(sample, channel)
-                if watts is not None:
-                    yield self._update(sample, meter, round(watts))
+    @hookimpl
+    def split(self) -> Mapping[str, object]:
+        """Deliver each channel by itself: what one is refused, or has to wait for, does not concern the others."""
+        return {str(channel): attrs.evolve(self, map={channel: meter}) for channel, meter in self.map.items()}
+
+    def entries(self, sample: Sample) -> Iterator[Request]:
+        """Make one request for each channel."""
+        for channel, meter in mapped(sample, self.map):
+            watts = power(sample, channel)
+            if watts is not None:
+                yield self._update(sample, meter, round(watts))
 
     def ask(self, request: Request) -> Answer:
         """Send one request, and again with name and password when the service asks for them."""

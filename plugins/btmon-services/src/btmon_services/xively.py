@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 from btcore import Batch, Delivery, Duration, Sample, Secret, plugin, setting
 from btcore.web import Meaning, Verdict
-from btmon_services.service import Request, ServiceOfMeters, State
+from btmon_services.meters import ServiceOfMeters
+from btmon_services.service import Request, State
 from btmon_services.streams import channels, power, sensors, series, utc
 
 

@@ -1,0 +1,74 @@
+"""Services that are told which meter it is: by its serial number, which is not shown to everybody as a whole."""
+
+from collections.abc import Iterator
+
+import attrs
+
+from btcore import ChannelRef, Context, Sample, hookimpl, setting
+from btmon_services.service import Service, within
+
+DIGITS = 3
+"""Digits of a serial number that btmon sent, behind XXX."""
+
+
+class ShortNames:
+    """The short names of meters: `XXX` and the last three digits, more where that would be the name of two.
+
+    A name depends on nothing but the serial numbers that end alike: not on which of them was heard first.
+    """
+
+    def __init__(self) -> None:
+        """Know no meter."""
+        self._names: dict[str, str] = {}
+        self._alike: dict[str, list[str]] = {}
+
+    def __getitem__(self, serial: str) -> str:
+        """Return a meter's name."""
+        self.add(serial)
+        return self._names[serial]
+
+    def add(self, serial: str) -> None:
+        """Know a meter: from now on those that end alike have more digits."""
+        if serial in self._names:
+            return
+        group = self._alike.setdefault(serial[-DIGITS:], [])
+        group.append(serial)
+        digits = DIGITS
+        while len({one[-digits:] for one in group}) < len(group):
+            digits += 1
+        self._names.update({one: f"XXX{one[-digits:]}" for one in group})
+
+    def alike(self, serial: str) -> list[str]:
+        """Return the other meters whose serial numbers end like this one."""
+        return [other for other in self._alike.get(serial[-DIGITS:], []) if other != serial]
+
+
+@attrs.define(kw_only=True, eq=False, slots=False)
+class ServiceOfMeters(Service):
+    """Base of those whose requests name the meter by its serial number."""
+
+    full_serials: bool = setting(default=False, help="send whole serial numbers, not XXX and the last three digits")
+
+    @hookimpl
+    def open(self, context: Context) -> None:
+        """Prepare to send. The meters that the configuration names are known from the start, so over a restart too."""
+        super().open(context)
+        self._short = ShortNames()
+        named = {ref.serial for ref in within(ChannelRef, self)} | {key.rpartition("_")[0] for key in context.channels}
+        for serial in sorted(named - {""}):
+            self._short.add(serial)
+
+    def shown(self, serial: str) -> str:
+        """Return a meter's serial number as this service gets it."""
+        return serial if self.full_serials else self._short[serial]
+
+    def meet(self, sample: Sample) -> Iterator[str]:
+        """Tell, of a meter's first sample, also that its name is like that of another."""
+        yield from super().meet(sample)
+        name = self.shown(sample.serial)
+        heard = [] if self.full_serials else [other for other in self._short.alike(sample.serial) if self.met(other)]
+        for other in heard:
+            yield (
+                f"meters {other} and {sample.serial} would both be XXX{other[-DIGITS:]} there: they are"
+                f" {self.shown(other)} and {name} now; full_serials = true sends whole numbers"
+            )

@@ -1,0 +1,37 @@
+"""Short names of meters: different for each, and the same for the same meters in whatever order they are heard."""
+
+from itertools import permutations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from btmon_services.meters import ShortNames
+
+SERIALS = st.lists(st.text("0123456789", min_size=1, max_size=8), min_size=1, max_size=5, unique=True)
+
+
+def named(serials: list[str] | tuple[str, ...]) -> dict[str, str]:
+    """Return the names of meters that are heard in this order."""
+    names = ShortNames()
+    for serial in serials:
+        names.add(serial)
+    return {serial: names[serial] for serial in serials}
+
+
+def test_a_meter_alone_has_btmon_s_name() -> None:
+    """XXX and three digits."""
+    assert named(["312345", "312346"]) == {"312345": "XXX345", "312346": "XXX346"}
+
+
+def test_meters_that_end_alike_have_as_many_digits_as_it_takes() -> None:
+    """Both of them: who was heard first does not matter."""
+    assert named(["312345", "412345", "7"]) == {"312345": "XXX312345", "412345": "XXX412345", "7": "XXX7"}
+    assert named(["312345", "419345"]) == {"312345": "XXX2345", "419345": "XXX9345"}
+
+
+@given(SERIALS)
+def test_every_meter_has_a_name_of_its_own_in_any_order(serials: list[str]) -> None:
+    """It depends on the serial numbers alone, so a restart does not change it."""
+    expected = named(serials)
+    assert len(set(expected.values())) == len(serials)
+    assert all(named(order) == expected for order in permutations(serials))
