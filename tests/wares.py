@@ -13,9 +13,10 @@ from btcore.errors import ConfigurationError, Problem
 SOURCE = """
     from pathlib import Path
     from typing import Any, Literal
+    from asyncio import CancelledError
 
     import attrs
-    from btcore import ChannelRef, Delivery, Duration, Problem, Secret, hookimpl, plugin, setting
+    from btcore import Channel, ChannelRef, Delivery, Duration, Format, Problem, Secret, hookimpl, plugin, setting
 
     def even(instance, attribute, value):
         if value % 2:
@@ -100,6 +101,30 @@ SOURCE = """
     class Strange(Pail):
         size: bytes = setting(default=b"", help="mine")
 
+    SUN = Format("sun", ("secs", "pv1_ws"), (Channel("pv1", "pv1_ws"),), unpack=tuple)
+    TIDE = Format("tide", ("secs", "turbine_ws"), (Channel("turbine", "turbine_ws"),), unpack=tuple)
+
+    @plugin(api=1)
+    class Sun:
+        packet_formats = (SUN,)
+
+        @hookimpl
+        def decode_packet(self, buffer):
+            return None
+
+    @plugin(api=1)
+    class Tide(Tap):
+        packet_formats = (TIDE,)
+
+    @plugin(api=1)
+    class Canceled(Pail):
+        def __attrs_post_init__(self):
+            raise CancelledError("no time")
+
+    class Interrupting(Pail):
+        def check(self):
+            raise GeneratorExit
+
     @plugin(api=1)
     class Ears:
         @hookimpl
@@ -110,7 +135,7 @@ PLUGINS = {
     name.lower(): name
     for name in (
         *("Tap", "Pail", "Loud", "Crash", "Refusing", "BadCheck", "NoCheck", "Silent"),
-        *("Exit", "Grabbing", "Strange", "Ears"),
+        *("Exit", "Grabbing", "Strange", "Ears", "Sun", "Tide", "Canceled", "Interrupting"),
     )
 }
 LEAST = "[source.tap]\nport = 8\n[sink.pail]\n"

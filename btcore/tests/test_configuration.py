@@ -1,6 +1,7 @@
 """A whole site.toml: what a good one becomes, and that all mistakes of a bad one are told together, in their places."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from wares import LEAST, Load, loader, places, problems
@@ -30,7 +31,7 @@ def test_the_least_configuration_has_every_default(load: Load, tmp_path: Path, m
     """One source and one sink are enough: the rest has defaults, the decoder of Brultech's packets among them."""
     monkeypatch.setenv("STATE_DIRECTORY", f"{tmp_path}/state:/other")
     site = load(LEAST)
-    (source,), (sink,), (decoder,) = site.sources, site.sinks, site.decoders
+    (source,), (sink,), (*_, decoder) = site.sources, site.sinks, site.decoders
     assert top(site) == [tmp_path / "state", "brultech", 2_592_000, {}]
     assert (source.name, source.table, source.plugin) == ("tap", "source.tap", "tap")
     assert intake(source) == [(), "arrival", 1, 60]
@@ -73,7 +74,7 @@ def test_every_setting_reaches_what_it_is_for(load: Load, tmp_path: Path) -> Non
         399999_ch1 = "sun"
         """
     )
-    (source,), (sink,), (decoder,) = site.sources, site.sinks, site.decoders
+    (source,), (sink,), (*_, decoder) = site.sources, site.sinks, site.decoders
     tap, pail = vars(source.instance), vars(sink.instance)
     assert top(site) == [tmp_path / "here", "btmon", 604_800, {"399999_ch1": "sun"}]
     assert intake(source) == [("ecm1240bin",), "device-utc", 2, 5]
@@ -181,7 +182,79 @@ def test_no_message_holds_a_secret(load: Load, table: str) -> None:
     assert "hush" not in f"{caught.value} {caught.value!r} {caught.value.problems!r}"
 
 
-def test_another_decoder_s_channels_are_as_it_names_them(load: Load) -> None:
-    """Where a decoder of another kind of meter is used, [channels] may hold labels that are not Brultech's."""
-    site = load(LEAST + '[decoder.ears]\n[channels]\nA17_phase1 = "mains"\n')
+# --- decoders of other meters
+
+
+def test_a_decoder_that_does_not_say_its_labels_is_not_checked_against(load: Load) -> None:
+    """Where a decoder of another kind of meter has no `packet_formats`, any channel and format may be meant."""
+    site = load(
+        '[source.tap]\nport = 8\nformats = ["phases", "gem48pbin"]\n'
+        '[sink.pail]\nsolar = "mains"\nnames = { A17_phase2 = "b", phase3 = "c" }\n'
+        '[decoder.ears]\n[channels]\nA17_phase1 = "mains"\n'
+    )
     assert site.channels == {"A17_phase1": "mains"}
+    assert site.sources[0].formats == ("phases", "gem48pbin")
+    pail: Any = site.sinks[0].instance
+    assert (pail.solar, list(pail.names)) == (
+        ChannelRef("A17", "phase1"),
+        [ChannelRef("A17", "phase2"), ChannelRef("", "phase3")],
+    )
+
+
+def test_a_decoder_that_says_its_formats_is_checked_against(load: Load) -> None:
+    """Its labels and formats are known beside Brultech's, and what is none of either is told with the nearest."""
+    good = load(
+        '[source.tap]\nport = 8\nformats = ["sun", "gem48pbin"]\n'
+        '[sink.pail]\nnames = { 4242_pv1 = "a", pv1_ws = "b" }\n'
+        '[decoder.sun]\n[channels]\n4242_pv1 = "roof"\n399999_ch1 = "mains"\n'
+    )
+    assert good.channels == {"4242_pv1": "roof", "399999_ch1": "mains"}
+    assert [decoder.plugin for decoder in good.decoders] == ["brultech", "sun"]
+    found = problems(
+        load,
+        '[source.tap]\nport = 8\nformats = ["sun", "snu"]\n[sink.pail]\nsolar = "4242_pvv1"\n'
+        '[decoder.sun]\n[channels]\n4242_pv11 = "roof"\n',
+    )
+    assert [(problem.key, problem.message.rpartition("; ")[2]) for problem in found] == [
+        ("formats item 2", 'did you mean "sun"?'),
+        ("solar", 'did you mean "pv1"?'),
+        ("4242_pv11", 'did you mean "pv1"?'),
+    ]
+
+
+def test_a_source_of_whole_readings_may_say_its_formats_too(load: Load) -> None:
+    """What a source that needs no decoder says of its formats is known like a decoder's."""
+    site = load('[source.tide]\nport = 8\nformats = ["tide"]\n[sink.pail]\n[channels]\n7_turbine = "sea"\n')
+    assert site.channels == {"7_turbine": "sea"}
+
+
+def test_a_serial_number_may_have_a_line_in_it(load: Load) -> None:
+    """SERIAL_LABEL is parted where a label follows."""
+    site = load(LEAST + 'solar = "a_1_pv1"\n[decoder.sun]\n[channels]\n"my_meter_pv1" = "roof"\n')
+    pail: Any = site.sinks[0].instance
+    assert (pail.solar, site.channels) == (ChannelRef("a_1", "pv1"), {"my_meter_pv1": "roof"})
+
+
+def test_the_decoder_of_brultech_is_always_there(load: Load) -> None:
+    """A table of another decoder adds to it; a table of its own, under whatever name, is that decoder."""
+    tables = {
+        "": ["brultech"],
+        "[decoder.ears]": ["brultech", "ears"],
+        "[decoder.ears]\n[decoder.brultech]": ["ears", "brultech"],
+        '[decoder.mine]\nuse = "brultech"\nformats = ["gem48pbin"]': ["brultech"],
+        "[decoder]": ["brultech"],
+    }
+    found = {text: [decoder.plugin for decoder in load(f"{LEAST}{text}\n").decoders] for text in tables}
+    assert found == tables
+
+
+def test_another_decoder_cannot_be_called_brultech(load: Load) -> None:
+    """Its name would be that of the decoder that is there in any case."""
+    (problem,) = problems(load, LEAST + '[decoder.brultech]\nuse = "ears"\n')
+    assert (problem.table, "choose another" in problem.message) == ("decoder.brultech", True)
+
+
+def test_a_decoder_that_is_missing_is_the_only_mistake_told(load: Load) -> None:
+    """What it would have known is not told to be unknown."""
+    (problem,) = problems(load, LEAST + '[decoder.sum]\n[channels]\n4242_pv1 = "roof"\n')
+    assert (problem.table, 'did you mean "sun"?' in problem.message) == ("decoder.sum", True)

@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from btcore.brultech import Brultech
+from btcore.channels import known
 from btcore.conversion import check_choice, convert, type_name
 from btcore.durations import duration_text
 from btcore.mismatch import SHOWN, Mismatch, Scope, shown
 from btcore.settings import ChannelRef, Duration, Secret
 
-HERE = Scope(Path("/site"), {"399999_ch1": "solar", "399999_x9": "odd"})
+LABELS = known([Brultech]).labels
+HERE = Scope(Path("/site"), {"399999_ch1": "solar", "399999_x9": "odd"}, LABELS)
 KNOWN_TYPES = (
     *(str, int, float, bool, Duration, Secret, Path, ChannelRef, Literal["a", "b"], Literal[1, 2]),
     *(list[str], list[Secret], tuple[Duration, ...], dict[str, int], dict[ChannelRef, str], dict[str, Secret]),
@@ -183,7 +186,7 @@ def test_an_unknown_channel_is_told_with_the_nearest_known_one(text: str, near: 
 @pytest.mark.parametrize("text", ["", "_ch1", "?", "the roof"])
 def test_a_channel_like_no_other_is_told_with_how_one_is_written(text: str) -> None:
     """Where nothing is like it, the three ways of writing a channel are told."""
-    (said,) = problems(text, ChannelRef, Scope(Path("/site")))
+    (said,) = problems(text, ChannelRef, Scope(Path("/site"), labels=LABELS))
     assert said.endswith(("or a name of [channels]", "?"))
 
 
@@ -197,7 +200,7 @@ def test_a_text_comes_from_the_environment_or_a_file(tmp_path: Path, monkeypatch
     """A text or secret may be in a variable or a file, without its last line end; no log may show either."""
     monkeypatch.setenv("BTCORE_TEST_KEY", "from the air")
     (tmp_path / "key").write_text("from the file\n")
-    scope = Scope(tmp_path)
+    scope = Scope(tmp_path, labels=LABELS)
     assert convert({"env": "BTCORE_TEST_KEY"}, Secret, scope) == Secret("from the air")
     assert convert({"file": "key"}, str, scope) == "from the file"
     assert scope.secrets[0::2] == ["from the air", "from the file"]
@@ -232,7 +235,7 @@ def test_a_text_that_is_not_where_it_should_be_is_told(
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "large").write_bytes(b"x" * 70_000)
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    (told,) = problems(value, annotation, Scope(tmp_path))
+    (told,) = problems(value, annotation, Scope(tmp_path, labels=LABELS))
     assert said in told
 
 
@@ -240,7 +243,7 @@ def test_a_text_that_is_not_where_it_should_be_is_told(
 def test_no_message_repeats_a_value_where_a_secret_belongs(value: object, annotation: Any) -> None:  # noqa: ANN401
     """Whatever is written in a secret's place, no text of it is in what is said of it, nor in the scope's repr."""
     marked = _marked(value)
-    scope = Scope(Path("/site"))
+    scope = Scope(Path("/site"), labels=LABELS)
     try:
         made = repr(convert(marked, annotation, scope))
     except Mismatch as mismatch:

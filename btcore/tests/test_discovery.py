@@ -82,6 +82,8 @@ def test_only_a_plugin_that_is_named_is_imported(tmp_path: Path) -> None:
     [
         ("import no_such_module_here", "ModuleNotFoundError: No module named 'no_such_module_here'"),
         ("raise SystemExit('bye')", "SystemExit: bye"),
+        ("import asyncio\nraise asyncio.CancelledError('bye')", "CancelledError: bye"),
+        ("raise GeneratorExit", "GeneratorExit"),
         ("def broken(:", "SyntaxError"),
         ("", "AttributeError"),
     ],
@@ -124,6 +126,28 @@ def test_a_hook_like_none_is_told_with_all_there_are(install: Install) -> None:
     """A hook that is like no other is refused, with the list of those there are."""
     install("stranger-pail", SINK.replace("process_batch", "xyz"), {"pail": "Pail"})
     assert "; it knows open, close, collect" in why_not("pail")
+
+
+@pytest.mark.parametrize(
+    ("formats", "said"),
+    [
+        ("3", "TypeError: packet_formats: expected a tuple, found an int"),
+        ("('acme',)", "TypeError: packet_formats: expected Formats, found a str"),
+        ("(ACME, ACME)", 'ValueError: packet_formats: "acme" is there twice'),
+        ("property(lambda self: ())", "TypeError: packet_formats: expected a tuple, found a property"),
+    ],
+)
+def test_formats_that_are_none_are_told(install: Install, formats: str, said: str) -> None:
+    """What a plugin class says of its formats is looked at when it is loaded."""
+    acme = "from btcore import Format\n    ACME = Format('acme', ('secs',), (), unpack=tuple)\n    "
+    source = SINK.replace("@plugin", f"{acme}@plugin", 1).replace(
+        "@hookimpl", f"packet_formats = {formats}\n\n        @hookimpl", 1
+    )
+    install("stranger-pail", source, {"pail": "Pail"})
+    assert (
+        why_not("pail")
+        == f'plugin "pail" of stranger-pail 1.0 does not say rightly which packet formats it has ({said})'
+    )
 
 
 def test_an_argument_that_a_hook_has_not_is_told(install: Install) -> None:

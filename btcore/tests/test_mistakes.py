@@ -42,6 +42,8 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
         ("[sink.crash]", "", "failed when it was made (RuntimeError: no  here); this is a mistake in the plugin"),
         ("[sink.refusing]", "", 'the plugin "refusing" of wares 1.0 refuses these settings: this will not do'),
         ("[sink.exit]", "", "failed when it checked its settings (SystemExit: SystemExit)"),
+        ("[sink.canceled]", "", "failed when it was made (CancelledError: no time)"),
+        ("[sink.interrupting]", "", "failed when it checked its settings (GeneratorExit: GeneratorExit)"),
         ("[sink.grabbing]", "", "declares settings that are the core's own: every, use; it has to rename them"),
         ("[sink.strange]", "", "declares settings that cannot be read (TypeError"),
         ("[decoder.tap]", "", "is no decoder: it has no hook decode_packet; it is a source: [source.tap]"),
@@ -74,7 +76,6 @@ def test_a_mistake_in_a_table_is_told_in_its_place(load: Load, table: str, key: 
         ("[[decoder]]\nx = 1\n", "decoder", "expected a table [decoder.NAME]"),
         ("[zzz]\nx = 1\n", "zzz", "unknown table; there are [source.NAME], [sink.NAME], [decoder.NAME], [channels]"),
         ("[chanels]\n399999_ch1 = 'x'\n", "chanels", "unknown table; did you mean [channels]?"),
-        ("[decoder]\n", "", "there is no decoder in [decoder]"),
     ],
 )
 def test_a_mistake_at_the_top_is_told(load: Load, text: str, key: str, said: str) -> None:

@@ -7,12 +7,15 @@ import attrs
 import pytest
 
 from btcore import example
+from btcore.brultech import Brultech
+from btcore.channels import known
 from btcore.conversion import convert, type_name
 from btcore.describe import plain, settings_of
 from btcore.mismatch import Fault, Mismatch, Scope
 from btcore.settings import ChannelRef, Context, Duration, Secret, plugin, setting
 
-HERE = Scope(Path("/site"), {"399999_ch1": "solar"})
+LABELS = known([Brultech]).labels
+HERE = Scope(Path("/site"), {"399999_ch1": "solar"}, LABELS)
 
 
 def _even(_instance: object, _attribute: object, value: int) -> None:
@@ -103,7 +106,7 @@ def test_an_unknown_setting_like_no_other_is_told_with_those_that_there_are() ->
 )
 def test_no_message_repeats_a_secret_of_a_table_within(value: object, annotation: Any) -> None:  # noqa: ANN401
     """Where a table within has a secret, neither it nor what is written in its place is ever repeated."""
-    told = faults(value, annotation, Scope(Path("/site")))
+    told = faults(value, annotation, Scope(Path("/site"), labels=LABELS))
     assert "hush" not in repr(told)
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -125,16 +125,51 @@ def test_only_amperes_of_an_ecm_in_ecmread_are_named_otherwise() -> None:
     assert renamed == {("ecmread", "ch1_amps", "ch1_a"), ("ecmread", "ch2_amps", "ch2_a")}
 
 
-def test_a_meter_of_another_make_gets_tables_too() -> None:
-    """A format that a plugin brings has columns by its channels and labels."""
-    format_ = Format(
-        name="clamp", labels=("volts", "secs", "ch1_aws"), channels=(Channel("ch1", "ch1_aws"),), unpack=lambda _: ()
+INVERTER = Format(
+    name="inverter",
+    labels=("volts", "secs", "flag", "pv1_ws", "grid_aws", "grid_pws", "grid_a", "serial", "Id", "hertz"),
+    channels=(Channel("pv1", "pv1_ws", directional=False), Channel("grid", "grid_aws", "grid_pws")),
+    unpack=lambda _: (),
+    reset_label="flag",
+    reset_mask=1,
+)
+"""A meter of another make: with a reset flag, as an ECM has, and labels that are the names of a sink's own columns."""
+
+
+def test_a_meter_of_another_make_has_all_its_labels_as_counters() -> None:
+    """`counters` has every label of a format that a plugin brings, in its order; counters are whole, the rest real."""
+    whole = ("secs", "pv1_ws", "grid_aws", "grid_pws")
+    renamed = {"serial": "serial_", "Id": "Id_"}
+    assert columns(INVERTER, "counters") == tuple(
+        Column(renamed.get(label, label), label, "integer" if label in whole else "real") for label in INVERTER.labels
     )
-    assert columns(format_, "counters") == (
-        Column("secs", "secs", "integer"),
-        Column("volts", "volts", "real"),
-        Column("ch1_aws", "ch1_aws", "integer"),
-    )
+
+
+def test_a_meter_of_another_make_has_all_its_channels_calculated() -> None:
+    """`ecmread` and `ecmreadext` have what it measures beside its counters, and all channels, auxiliary ones too."""
+    measured = ["volts", "flag", "grid_a", "serial", "Id", "hertz"]
+    assert [column.label for column in columns(INVERTER, "ecmread")] == [*measured, "grid_w", "pv1_w"]
+    assert [column.label for column in columns(INVERTER, "ecmreadext")] == [
+        *measured,
+        *("grid_w", "pv1_w", "grid_wh", "pv1_wh", "grid_dwh", "pv1_dwh"),
+        *("grid_pw", "grid_nw", "grid_pwh", "grid_nwh"),
+    ]
+
+
+def test_a_meter_of_many_channels_has_them_all() -> None:
+    """The 32 channels of btmon's tables are no bound for others."""
+    names = [f"c{n}" for n in range(50)]
+    form = Format("many", ("secs", *(f"{n}_ws" for n in names)), [Channel(n, f"{n}_ws") for n in names], lambda _: ())
+    assert len(columns(form, "counters")) == 51
+    assert len(columns(form, "ecmread")) == 50
+
+
+@pytest.mark.parametrize("family", ["ecm", "gem"])
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_a_table_has_no_column_that_is_nowhere_measured(schema: str, family: Literal["ecm", "gem"]) -> None:
+    """A format that takes the tables of a family, and lacks some of its numbers, has no columns for those."""
+    form = Format("less", ("secs", "ch1_aws"), (Channel("ch1", "ch1_aws"),), unpack=lambda _: (), family=family)
+    assert not {column.label for column in columns(form, schema)} & {"volts", "ch1_a", "ch1_pws"}
 
 
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)

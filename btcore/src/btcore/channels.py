@@ -1,42 +1,61 @@
-"""How a channel is written in a configuration: as a label, as SERIAL_LABEL, or by its name in [channels]."""
+"""How a channel is written in a configuration: as a label, as SERIAL_LABEL, or by its name in [channels].
 
-import re
-from collections.abc import Mapping
+What labels there are is said by the decoders of the configuration. One that does not say is not checked against.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from btcore.brultech import FORMATS
+import attrs
+
 from btcore.findings import Findings, nearest
+from btcore.formats import CALCULATED, Format, packet_formats
 from btcore.mismatch import Fault, Mismatch, Scope, mismatch, shown
 from btcore.settings import ChannelRef
 
-LABELS = frozenset(
-    {label for format_ in FORMATS.values() for label in format_.labels}
-    | {channel.name for format_ in FORMATS.values() for channel in format_.channels}
-    | {
-        f"{channel.name}_{unit}"
-        for format_ in FORMATS.values()
-        for channel in format_.channels
-        for unit in ("w", "pw", "nw", "wh", "pwh", "nwh", "dwh")
-    }
-)
-"""What a setting can mean by a channel: the channels themselves, and every measured or calculated label."""
 
-KEY = re.compile(r"([0-9A-Za-z-]+)_([a-z][a-z0-9_]*)")
-"""SERIAL_CHANNEL, as in `399999_ch1`."""
+@attrs.frozen
+class Known:
+    """What the plugins of a configuration know: names of formats, and what a setting can mean by a channel.
+
+    `labels` are the channels themselves, and every measured or calculated label. `complete`: there are no others.
+    """
+
+    formats: tuple[str, ...] = ()
+    labels: frozenset[str] = frozenset()
+    complete: bool = True
 
 
-def read_channels(data: Mapping[str, Any], findings: Findings) -> dict[str, str]:
+def known(decoders: Iterable[object], sources: Iterable[object] = (), *, complete: bool = True) -> Known:
+    """Gather what plugin classes say of their formats: decoders, and sources of whole readings.
+
+    A source that says nothing has nothing of its own; a decoder that says nothing may have anything.
+    """
+    said = [packet_formats(cls) for cls in decoders]
+    formats = [form for each in (*said, *map(packet_formats, sources)) for form in each or ()]
+    names = tuple(dict.fromkeys(form.name for form in formats))
+    return Known(
+        names, frozenset(label for form in formats for label in labels_of(form)), complete and None not in said
+    )
+
+
+def labels_of(form: Format) -> Iterator[str]:
+    """Yield what may be meant by a channel of a format."""
+    yield from form.labels
+    for channel in form.channels:
+        yield channel.name
+        yield from (f"{channel.name}_{unit}" for unit in CALCULATED)
+
+
+def read_channels(data: Mapping[str, Any], findings: Findings, known: Known) -> dict[str, str]:
     """Return the name of each `SERIAL_CHANNEL`; note what is wrong with them."""
     table = data.get("channels", {})
     if not isinstance(table, dict):
         findings.add(("channels",), 'expected a table: [channels], and in it "399999_ch1" = "solar"')
         return {}
     names: dict[str, str] = {}
-    # a decoder of another kind of meter has labels of its own, which only it knows
-    decoders = data.get("decoder")
-    strict = not isinstance(decoders, dict) or set(decoders) <= {"brultech"}
     for key, name in table.items():
-        wrong = _wrong_key(key, strict=strict) or _wrong_name(name, names)
+        wrong = _wrong_key(key, known) or _wrong_name(name, names, known)
         if wrong:
             findings.add(("channels", key), wrong)
         else:
@@ -50,28 +69,39 @@ def channel_of(value: object, scope: Scope) -> ChannelRef:
         raise mismatch("a channel, as text", value)
     named = {name: key for key, name in scope.channels.items()}
     text = named.get(value, value)
-    serial, _, label = text.partition("_")
-    if text in LABELS:
+    if text in scope.labels:
         return ChannelRef("", text)
-    if serial and (label in LABELS or text in scope.channels):
+    serial, label = _parts(text, scope.labels)
+    if serial and (label in scope.labels or text in scope.channels):
         return ChannelRef(serial, label)
+    if not scope.complete and text.strip() and text.isprintable():
+        return ChannelRef(serial, label or text)
     expected = "SERIAL_CHANNEL (399999_ch1), a channel of any meter (ch1), or a name of [channels]"
-    near = nearest(value, [*named, *scope.channels, *LABELS]) or nearest(label, LABELS)
+    near = nearest(value, [*named, *scope.channels, *scope.labels]) or nearest(label, scope.labels)
     raise Mismatch(Fault(f"no such channel: {shown(value)}{near or f'; expected {expected}'}"))
 
 
-def _wrong_key(key: str, *, strict: bool) -> str:
-    parts = KEY.fullmatch(key)
-    if not parts:
+def _parts(text: str, labels: Collection[str]) -> tuple[str, str]:
+    """Part SERIAL_LABEL: where a label follows, else at the first line below; nothing where there are no two parts."""
+    places = [place for place, letter in enumerate(text) if letter == "_" and 0 < place < len(text) - 1]
+    place = next((place for place in places if text[place + 1 :] in labels), places[0] if places else 0)
+    return (text[:place], text[place + 1 :]) if place else ("", "")
+
+
+def _wrong_key(key: str, known: Known) -> str:
+    serial, label = _parts(key, known.labels)
+    if not serial or not key.isprintable() or any(letter.isspace() for letter in serial):
         return "expected SERIAL_CHANNEL before the =, such as 399999_ch1"
-    return f"no meter has such a channel{nearest(parts[2], LABELS)}" if strict and parts[2] not in LABELS else ""
+    if label in known.labels or not known.complete:
+        return ""
+    return f"no meter has such a channel{nearest(label, known.labels)}"
 
 
-def _wrong_name(name: object, names: Mapping[str, str]) -> str:
+def _wrong_name(name: object, names: Mapping[str, str], known: Known) -> str:
     if not isinstance(name, str) or not name.strip():
         return "expected a name, as text in quotes"
-    serial, _, label = name.partition("_")
-    if name in LABELS or (serial.isdigit() and label in LABELS):
+    serial, label = _parts(name, known.labels)
+    if name in known.labels or (serial.isdigit() and label in known.labels):
         return f'"{name}" is how a channel is written; give it a name of its own'
     same = [key for key, other in names.items() if other == name]
     return f'the name "{name}" is already that of {same[0]}' if same else ""

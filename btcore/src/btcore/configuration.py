@@ -11,8 +11,8 @@ from typing import Any, Literal
 import attrs
 import platformdirs
 
-from btcore.brultech import FormatName
-from btcore.channels import read_channels
+from btcore.brultech import FORMATS
+from btcore.channels import Known, known, read_channels
 from btcore.describe import Setting, delivery_settings, settings_of
 from btcore.discovery import DISTRIBUTIONS, WORK, Installed, PluginError, check_kind, find, installed
 from btcore.errors import ConfigurationError, Problem
@@ -34,7 +34,7 @@ class Source:
     table: str
     plugin: str
     instance: object = attrs.field(repr=False)
-    formats: tuple[FormatName, ...] = attrs.field(
+    formats: tuple[str, ...] = attrs.field(
         default=(), metadata={"help": "take only these packet formats; empty: all of them, found automatically"}
     )
     clock: Literal["arrival", "device-utc", "device-local"] = attrs.field(
@@ -101,11 +101,19 @@ def site_settings() -> tuple[Setting, ...]:
     )
 
 
-def core_settings(kind: Kind, cls: type) -> tuple[Setting, ...]:
-    """Return the settings that the core adds to every table of a kind, with the plugin's own defaults."""
+def core_settings(kind: Kind, cls: type, formats: tuple[str, ...] = tuple(FORMATS)) -> tuple[Setting, ...]:
+    """Return the settings that the core adds to every table of a kind, with the plugin's own defaults.
+
+    `formats` are the names that a source's `formats` may have.
+    """
     if kind == "sink":
         return delivery_settings(getattr(cls, "delivery", Delivery()))
-    return settings_of(Source) if kind == "source" else ()
+    choices = {"formats": formats}
+    return tuple(_chosen(entry, choices) for entry in settings_of(Source)) if kind == "source" else ()
+
+
+def _chosen(entry: Setting, choices: Mapping[str, tuple[str, ...]]) -> Setting:
+    return attrs.evolve(entry, choices=choices.get(entry.name, entry.choices))
 
 
 def default_state() -> Path:
@@ -151,15 +159,19 @@ class _Loader:
     """Reads one file's data. Every mistake goes to the findings; what comes out may have gaps then."""
 
     def __init__(self, path: Path, data: Mapping[str, Any], findings: Findings) -> None:
-        """Start with the channels: every table may use their names."""
+        """Start with what the decoders know, and the channels: every table may use their names."""
         self.path = path
         self.data = data
         self.findings = findings
-        self.channels = read_channels(data, findings)
-        scope = Scope(path.absolute().parent, self.channels, findings.secrets)
+        self.plugins = installed()
+        self._loaded: dict[str, tuple[Installed, type] | PluginError] = {}
+        self.decoders = self._decoder_tables()
+        self.known = self._known()
+        self.channels = read_channels(data, findings, self.known)
+        directory = path.absolute().parent
+        scope = Scope(directory, self.channels, self.known.labels, self.known.complete, findings.secrets)
         self.reader = Reader(findings, scope)
         self.top = site_settings()
-        self.plugins = installed()
 
     def load(self) -> Site:
         """Read the whole file."""
@@ -178,6 +190,46 @@ class _Loader:
             **values,
         )
 
+    def _decoder_tables(self) -> object:
+        """Return the tables of decoders: that of Brultech's meters is there in any case."""
+        tables = self.data.get("decoder", {})
+        if not isinstance(tables, dict) or any(_use(name, table) == BRULTECH for name, table in tables.items()):
+            return tables
+        if BRULTECH in tables:
+            message = "this is the name of the decoder of Brultech's meters, which is always there; choose another"
+            self.findings.add(("decoder", BRULTECH), message)
+        return {BRULTECH: {}, **tables}
+
+    def _known(self) -> Known:
+        """Gather what the decoders and sources say of their formats, before anything is made of their tables."""
+        decoders, broken = self._classes(self.decoders)
+        sources, _ = self._classes(self.data.get("source"))
+        return known(decoders, sources, complete=not broken)
+
+    def _classes(self, tables: object) -> tuple[list[type], bool]:
+        """Return the plugin classes of tables, and whether any cannot be had; that is told when its table is read."""
+        uses = [_use(name, table) for name, table in tables.items()] if isinstance(tables, dict) else []
+        classes: list[type] = []
+        for use in uses:
+            try:
+                classes.append(self._load(str(use))[1])
+            except PluginError:
+                continue
+        return classes, len(classes) < len(uses)
+
+    def _load(self, use: str) -> tuple[Installed, type]:
+        """Load a plugin, once. Raises PluginError."""
+        if use not in self._loaded:
+            try:
+                plugin = find(use, self.plugins)
+                self._loaded[use] = (plugin, plugin.load())
+            except PluginError as error:
+                self._loaded[use] = error
+        found = self._loaded[use]
+        if isinstance(found, PluginError):
+            raise found
+        return found
+
     def _unknown(self) -> None:
         tables = (*WORK, "channels")
         known = (*tables, *(entry.name for entry in self.top))
@@ -194,11 +246,11 @@ class _Loader:
             self.findings.add((name, rest[1:]) if rest else (name,), f"unknown table{hint}")
 
     def _tables(self, kind: Kind) -> list[tuple[Values, Values, type]]:
-        tables = self.data.get(kind, _DEFAULT.get(kind, {}))
+        tables = self.decoders if kind == "decoder" else self.data.get(kind, {})
         if not isinstance(tables, dict):
             self.findings.add((kind,), f"expected a table [{kind}.NAME], found something else")
             return []
-        if not tables and not self.findings.document.mistakes:
+        if not tables and kind in _NOTHING and not self.findings.document.mistakes:
             self.findings.add((), _NOTHING[kind])
         made = [self._table(kind, name, table) for name, table in tables.items()]
         return [one for one in made if one]
@@ -223,7 +275,7 @@ class _Loader:
         self, kind: Kind, name: str, table: Mapping[str, object], plugin: Installed, cls: type
     ) -> tuple[Values, Values, type] | None:
         path: Key = (kind, name)
-        core = core_settings(kind, cls)
+        core = core_settings(kind, cls, self.known.formats if self.known.complete else ())
         reserved = ("use", *(entry.name for entry in core))
         own, wrong = readable_settings(plugin, cls, reserved)
         if wrong:
@@ -242,8 +294,7 @@ class _Loader:
             self.findings.add(path, f"expected the name of a plugin, as text, found {shown(use)}")
             return None
         try:
-            plugin = find(use, self.plugins)
-            cls = plugin.load()
+            plugin, cls = self._load(use)
             check_kind(plugin, cls, kind)
         except PluginError as error:
             own_name = use not in self.plugins and use not in DISTRIBUTIONS and "use" not in table
@@ -255,14 +306,18 @@ class _Loader:
 
 _TABLES = "[source.NAME], [sink.NAME], [decoder.NAME], [channels]"
 
-_DEFAULT: Mapping[Kind, Mapping[str, object]] = {"decoder": {"brultech": {}}}
-"""The tables of a kind when the file has none."""
+BRULTECH = "brultech"
+"""The decoder that is there in any case."""
 
 _NOTHING: Mapping[Kind, str] = {
     "source": "there is no source, so nothing would be read; add a table [source.NAME], such as [source.tcp-server]",
     "sink": "there is no sink, so nothing would be delivered; add a table [sink.NAME], such as [sink.print]",
-    "decoder": "there is no decoder in [decoder]; leave the table out for Brultech's meters",
 }
+
+
+def _use(name: str, table: object) -> object:
+    """Return the name of the plugin that a table wants."""
+    return table.get("use", name) if isinstance(table, dict) else None
 
 
 def _delivery(cls: type, given: Values) -> Delivery:

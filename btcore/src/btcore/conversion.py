@@ -65,10 +65,15 @@ def type_name(annotation: Any) -> str:  # noqa: ANN401 - types are values here
 
 def check_choice(value: object, choices: tuple[str, ...]) -> None:
     """Raise Mismatch when a value, or an item of a list, is none of the choices."""
-    items = value if isinstance(value, list | tuple) else [value]
-    wrong = [item for item in items if item not in choices]
-    if choices and wrong:
-        raise _one_of(choices, wrong[0])
+    if not choices:
+        return
+    if not isinstance(value, list | tuple):
+        if value not in choices:
+            raise _one_of(choices, value)
+        return
+    wrong = [(place, item) for place, item in enumerate(value) if item not in choices]
+    if wrong:
+        raise Mismatch(*(fault for place, item in wrong for fault in _within(place, _one_of(choices, item))))
 
 
 def _several(annotation: Any) -> str:  # noqa: ANN401 - types are values here

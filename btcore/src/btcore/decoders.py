@@ -6,7 +6,6 @@ is not sound, or cannot be unpacked, is a damaged one.
 """
 
 import logging
-import threading
 import traceback
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -16,8 +15,8 @@ from typing import Any
 import attrs
 import pluggy
 
-from btcore.errors import PluginMistake
-from btcore.formats import LONGEST_NAME, Format, check_name, kind
+from btcore.errors import PluginMistake, is_interrupt
+from btcore.formats import LONGEST_NAME, Format, check_name, kind, packet_formats
 from btcore.framing import Counts, Stream
 from btcore.hookspecs import PROJECT, Hooks
 from btcore.journal import Entry
@@ -43,17 +42,6 @@ def hooks(instance: object) -> Any:  # noqa: ANN401 - pluggy's calls are made by
     manager.add_hookspecs(Hooks)
     manager.register(instance)
     return manager.hook
-
-
-def packet_formats(decoder: object) -> tuple[Format, ...] | None:
-    """Return the formats that a plugin, or its class, says it has; None where it does not say."""
-    formats: tuple[Format, ...] | None = getattr(decoder, "packet_formats", None)
-    return formats
-
-
-def is_interrupt(error: BaseException) -> bool:
-    """Whether this is a person's Ctrl-C, which only the main thread gets: anything else is the fault of who raised."""
-    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
 class Decoders:

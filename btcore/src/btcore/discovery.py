@@ -4,15 +4,18 @@ Looking imports nothing. Only `Installed.load` imports a plugin, and answers wha
 names the distribution to mend. What a table says to a plugin is `tables.py`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
+from typing import Any
 
 import attrs
 import pluggy
 
-from btcore.errors import BtcoreError
+from btcore.errors import BtcoreError, is_interrupt
 from btcore.findings import nearest
+from btcore.formats import packet_formats
 from btcore.hookspecs import PROJECT, Hooks
+from btcore.outcome import told
 from btcore.settings import Kind
 from btcore.version import API
 
@@ -65,16 +68,24 @@ class Installed:
 
     def load(self) -> type:
         """Import the plugin's class and look whether it fits this core. Raises PluginError."""
+        advice = f"; pip install --force-reinstall {self.distribution} may help"
+        cls: type = self._guarded(self.entry.load, "cannot be imported", advice)
+        self._guarded(lambda: self._check_class(cls), "is no class that can be looked at")
+        self._guarded(lambda: packet_formats(cls), "does not say rightly which packet formats it has")
+        for caller in self._guarded(lambda: _callers(cls), "has a hook that does not fit"):
+            self._check_hook(caller)
+        return cls
+
+    def _guarded(self, look: Callable[[], Any], wrong: str, advice: str = "") -> Any:  # noqa: ANN401 - anything
+        """Do what runs a stranger's code, which may do anything, exit included. Raises PluginError for all of it."""
         try:
-            cls = self.entry.load()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's module may do anything, exit included
-            why = f"{type(error).__name__}: {error}"
-            raise PluginError(
-                f"{self} cannot be imported ({why}); pip install --force-reinstall {self.distribution} may help"
-            ) from None
-        self._check_class(cls)
-        self._check_hooks(cls)
-        return cls  # type: ignore[no-any-return]
+            return look()
+        except PluginError:
+            raise
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            raise PluginError(f"{self} {wrong} ({' '.join(told(error).split())}){advice}") from None
 
     def _check_class(self, cls: object) -> None:
         api = getattr(cls, "btcore_api", None)
@@ -87,16 +98,9 @@ class Installed:
                 f"pip install --upgrade {behind}"
             )
 
-    def _check_hooks(self, cls: type) -> None:
-        try:
-            callers = _callers(cls)
-        except Exception as error:  # noqa: BLE001 - looking at a stranger's class runs its code
-            raise PluginError(f"{self} has a hook that does not fit: {' '.join(str(error).split())}") from None
-        for caller in callers:
-            if not caller.has_spec() and not all(impl.optionalhook for impl in caller.get_hookimpls()):
-                raise PluginError(
-                    f'{self} has a hook that btcore does not know: "{caller.name}"{_hook_like(caller.name)}'
-                )
+    def _check_hook(self, caller: pluggy.HookCaller) -> None:
+        if not caller.has_spec() and not all(impl.optionalhook for impl in caller.get_hookimpls()):
+            raise PluginError(f'{self} has a hook that btcore does not know: "{caller.name}"{_hook_like(caller.name)}')
 
 
 def installed() -> dict[str, tuple[Installed, ...]]:

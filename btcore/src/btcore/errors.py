@@ -4,6 +4,7 @@ What does not belong here: an exception that is caught where it is raised.
 """
 
 import math
+import threading
 from collections.abc import Sequence
 
 import attrs
@@ -96,3 +97,8 @@ class ConfigurationError(BtcoreError):
 
 class Unavailable(BtcoreError):
     """Something that the program needs is not to be had now: a state directory in use, a port taken, a full disk."""
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether this is a person's Ctrl-C, which only the main thread gets: anything else is the fault of who raised."""
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()

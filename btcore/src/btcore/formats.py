@@ -29,6 +29,9 @@ MOST_BITS = 64
 SECONDS = "secs"
 """The label of the meter's seconds counter, by which intervals are measured."""
 
+CALCULATED = ("w", "pw", "nw", "wh", "pwh", "nwh", "dwh")
+"""What is calculated of a channel: `ch1_w` and so on. No measured number may have such a label."""
+
 _NUMBERS = frozenset({int, float, type(None)})
 _LARGEST = 1 << 63
 """Whole numbers below this, and not below its negative, are what a database can keep."""
@@ -96,8 +99,8 @@ class Format:
     btmon differ: `ecm`, `gem`, or "" for a meter that btmon did not know.
 
     Raises TypeError or ValueError when it contradicts itself: without `secs`, with a label or channel twice, with a
-    channel that counts by a label that it has not. Labels that differ only in case are the same to a database, so here
-    too.
+    channel that counts by a label that it has not, with a label of what is calculated (`ch1_w`). Labels that differ
+    only in case are the same to a database, so here too.
     """
 
     name: str
@@ -177,6 +180,23 @@ def check_name(text: object, what: str) -> None:
         raise ValueError(f"{what}: expected at most {LONGEST_NAME} characters, found {len(text)}")
 
 
+def packet_formats(plugin: object) -> tuple[Format, ...] | None:
+    """Return the formats that a plugin, or its class, says it has, as `packet_formats`; None where it does not say.
+
+    Raises TypeError or ValueError for what are no formats, or two of one name.
+    """
+    said = getattr(plugin, "packet_formats", None)
+    if said is None:
+        return None
+    formats: tuple[Format, ...] = _tuple(said, "packet_formats")
+    for form in formats:
+        if not isinstance(form, Format):
+            raise TypeError(f"packet_formats: expected Formats, found {kind(form)}")
+    if twice := _twice(form.name for form in formats):
+        raise ValueError(f'packet_formats: "{twice}" is there twice')
+    return formats
+
+
 def _bounded(numbers: Sequence[Number]) -> bool:
     """Whether all are finite and none is a whole number that no database can keep."""
     try:
@@ -209,6 +229,10 @@ def _check_channels(channels: tuple[Channel, ...], labels: tuple[str, ...]) -> N
         for label in (channel.absolute, channel.polarized):
             if label is not None and label not in labels:
                 raise ValueError(f'channel "{channel.name}" counts by the label "{label}", which the format has not')
+        for label in (f"{channel.name}_{unit}" for unit in CALCULATED):
+            if label in labels:
+                what = f'the label "{label}" is that of what is calculated of channel "{channel.name}"'
+                raise ValueError(f"{what}; give what the meter measures another one")
     if twice := _twice(channel.name for channel in channels):
         raise ValueError(f'channels: "{twice}" is there twice')
 

@@ -33,11 +33,14 @@ class Mismatch(BtcoreError):
 class Scope:
     """What a value may refer to: the directory of its file, and the names of [channels] (by `SERIAL_CHANNEL`).
 
-    `secrets` gathers every text that must not be repeated.
+    `labels` are the channels and labels that any meter has; all of them where `complete`. `secrets` gathers every text
+    that must not be repeated.
     """
 
     directory: Path
     channels: Mapping[str, str] = attrs.field(factory=dict)
+    labels: frozenset[str] = frozenset()
+    complete: bool = True
     secrets: list[str] = attrs.field(factory=list, repr=False)
 
 

@@ -12,7 +12,7 @@ import attrs
 from btcore.conversion import check_choice, convert
 from btcore.describe import Setting, settings_of
 from btcore.discovery import Installed
-from btcore.errors import Problem
+from btcore.errors import Problem, is_interrupt
 from btcore.findings import Findings, nearest
 from btcore.mismatch import Mismatch, Scope
 from btcore.positions import Key
@@ -65,7 +65,7 @@ class Reader:
         except ValueError as error:
             self.findings.add_foreign(path, f"the {plugin} refuses these settings: {_said(error)}")
             return None
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a stranger's code: told as its fault, not a traceback
+        except BaseException as error:  # noqa: BLE001 - a stranger's code: told as its fault, not a traceback
             self._fault(plugin, "when it was made", error, path)
             return None
         self._check(plugin, made, path)
@@ -92,7 +92,7 @@ class Reader:
         try:
             for problem in check() or ():
                 self._note(problem, path)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
+        except BaseException as error:  # noqa: BLE001 - as above
             self._fault(plugin, "when it checked its settings", error, path)
 
     def _note(self, problem: object, path: Key) -> None:
@@ -101,6 +101,8 @@ class Reader:
         self.findings.add_foreign((*path, problem.key) if problem.key else path, problem.message)
 
     def _fault(self, plugin: Installed, when: str, error: BaseException, path: Key) -> None:
+        if is_interrupt(error):
+            raise error
         why = f"{type(error).__name__}: {_said(error)}"
         self.findings.add_foreign(path, f"the {plugin} failed {when} ({why}); this is a mistake in the plugin")
 
@@ -109,7 +111,9 @@ def readable_settings(plugin: Installed, cls: type, core: Sequence[str]) -> tupl
     """Return the settings of a plugin class, and what is wrong with how it declares them, or nothing."""
     try:
         own = settings_of(cls)
-    except Exception as error:  # noqa: BLE001 - a stranger's annotations and default factories
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
         return (), f"the {plugin} declares settings that cannot be read ({type(error).__name__}: {error})"
     taken = [entry.name for entry in own if entry.name in core]
     if taken:
@@ -125,8 +129,9 @@ def _complaint(entry: Setting, value: object) -> str:
         entry.field.validator(None, entry.field, value)
     except (ValueError, TypeError) as error:
         return _said(error)
-    except Exception:  # noqa: BLE001 - one that looks at other settings: it runs again when the instance is made
-        return ""
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
     return ""
 
 

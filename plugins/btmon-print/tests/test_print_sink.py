@@ -204,12 +204,22 @@ def test_formats_that_btmon_had_not_look_like_a_gem(name: str) -> None:
 
 
 def test_a_meter_of_another_make_is_printed_by_its_own_names() -> None:
-    """A format that a plugin brings has a line for each of its channels."""
+    """A format that a plugin brings has a line for each of its channels, auxiliary or not, and for all else."""
+    count = 40
+    names = [f"loop{n}" for n in range(count)]
     form = Format(
-        "clamp", ("secs", "main_aws"), (Channel("main", "main_aws"),), unpack=lambda raw: (raw[0], 360 * raw[0])
+        "clamp",
+        ("secs", "hertz", "main_aws", *(f"{name}_ws" for name in names)),
+        (Channel("main", "main_aws"), *(Channel(name, f"{name}_ws", directional=False) for name in names)),
+        unpack=lambda raw: (raw[0], 50.5, 360 * raw[0], *range(count)),
+        reset_label="hertz",
+        reset_mask=1,
     )
     (of,) = samples_of([Reading(START + timedelta(seconds=n), form, "c1", bytes([n])) for n in (10, 20)])
-    assert printed([of]) == ["", "Serial: c1", "Voltage:       ?V", "main:      0.002000KWh (  360W)"]
+    lines = printed([of])
+    assert lines[:3] == ["", "Serial: c1", "main:        0.002000KWh (  360W)"]
+    assert lines[3:43] == [f"{name + ':':<7}{n / 3600 / 1000:14.6f}KWh (    0W)" for n, name in enumerate(names)]
+    assert lines[43:] == ["hertz:      50.500000"]
 
 
 def test_an_empty_batch_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,7 @@
 """The layout: what btmon printed of one interval, line by line. Nothing is printed here.
 
 Every width is btmon's. It had two layouts: the ECM's, with lines of its own for either direction of a channel, and the
-GEM's, with a line a channel. Meters of other makes get the GEM's.
+GEM's, with a line a channel. Meters of other makes get lines like the GEM's for all that they have, by their own names.
 """
 
 import re
@@ -27,10 +27,12 @@ def describe(sample: Sample, names: Names, *, current: bool = False) -> Iterator
     `names` gives channels names of their own, by `SERIAL_CHANNEL`. `current`: with amperes in the GEM's layout.
     """
     yield f"Serial: {sample.serial}"
-    if sample.format.reset_label is None:
+    if sample.format.family == "ecm":
+        yield from _ecm(sample, names)
+    elif sample.format.family == "gem":
         yield from _gem(sample, names, current=current)
     else:
-        yield from _ecm(sample, names)
+        yield from _other(sample, names)
 
 
 def _ecm(sample: Sample, names: Names) -> Iterator[str]:
@@ -69,6 +71,19 @@ def _gem(sample: Sample, names: Names, *, current: bool) -> Iterator[str]:
     for label in sensors:
         digits = 0 if label[0] == "p" else 6
         yield f"{titles[label] + ':':<{width}}{_number(sample.get(label), 14, digits, NO_SENSOR)}"
+
+
+def _other(sample: Sample, names: Names) -> Iterator[str]:
+    """Yield a line for each channel and each measured number of a meter that btmon did not know."""
+    counters = {label for channel in sample.channels for label in (channel.absolute, channel.polarized)}
+    channels = [channel.name for channel in sample.channels]
+    measured = [label for label in sample.format.labels if label != "secs" and label not in counters]
+    titles = {name: _title(sample, names, name, name) for name in (*channels, *measured)}
+    width = _width(5, titles.values())
+    for name in channels:
+        yield f"{titles[name] + ':':<{width}}{_power(sample, name, '', 14)}"
+    for label in measured:
+        yield f"{titles[label] + ':':<{width}}{_number(sample.get(label), 14, 6, NO_SENSOR)}"
 
 
 def _title(sample: Sample, names: Names, channel: str, usual: str) -> str:
