@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from servers.recorder import Recorder, Reply
 
 pytestmark = pytest.mark.servers
 
@@ -74,7 +75,7 @@ def receiver() -> Iterator[tuple[str, list[dict[str, object]]]]:
 
 
 def test_it_is_short_enough_to_be_an_example() -> None:
-    """The class, imports included, is no longer than 35 lines, blank ones included."""
+    """The module has no more than 25 lines that are not blank."""
     found = re.search(r"`btmon_webhook.py`:\n\n```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     assert found is not None
     assert len([line for line in found[1].splitlines() if line]) <= 25
@@ -111,3 +112,21 @@ def test_it_delivers(
     assert found.returncode == 0, found.stderr
     assert [row["meter"] for row in rows] == ["312345"] * 7
     assert "a-secret-token" not in found.stderr
+
+
+@pytest.mark.parametrize(("code", "kept"), [(401, True), (403, True), (404, True), (400, False), (422, False)])
+def test_a_wrong_token_throws_no_reading_away(
+    environment: dict[str, str], tmp_path: Path, code: int, kept: bool
+) -> None:
+    """What a person can mend stops it, and its readings wait; what is wrong with a sample sets that aside."""
+    with Recorder(Reply(code)) as service:
+        site = tmp_path / "site.toml"
+        site.write_text(
+            f'state = "state"\n[source.file]\npath = "{CAPTURE}"\n'
+            f'[sink.home]\nuse = "webhook"\nurl = "{service.url}"\ntoken = {{ env = "HOOK_TOKEN" }}\n'
+        )
+        found = btcore(environment, "run", "--once", "--config", str(site))
+    assert ("stopped until a restart, its readings are kept" in found.stderr) is kept
+    assert (" 0 set aside" in found.stderr) is kept
+    assert (found.returncode == 69) is kept
+    assert (len(service.requests) == 1) is kept

@@ -244,7 +244,7 @@ def test_the_uploader_of_the_page_for_plugin_authors_works(server: Recorder) -> 
     assert [request.json for request in server.requests] == [
         {"time": reading.key, "volts": reading.get("volts")} for reading in readings
     ]
-    for text, error in (("quota exceeded", Retry), ("<html>", Stop)):
+    for text, error in (("quota exceeded", Retry), ("<html>", Retry)):
         server.answer = Reply(200, text)
         with pytest.raises(error):
             uploader.process_batch(Batch(readings))

@@ -10,6 +10,7 @@ from clocks import Clock
 from servers.pvoutput import PVOutputServer
 
 from btcore import FORMATS, ChannelRef, Context, Duration, Number, Polarity, Reading, Sample, Secret
+from btmon_pvoutput.future import Future
 from btmon_pvoutput.sink import PVOutput
 
 NOON = datetime(2024, 6, 1, 12, 0, tzinfo=UTC).timestamp()
@@ -48,6 +49,7 @@ def make_sink(clock: Clock) -> Iterator[MakeSink]:
         context = Context("sink.roof", logging.getLogger("sink.roof"), polarity=polarity, every=Duration(every))
         sink.open(context)
         sink._service._clock = clock
+        sink._service._future = Future(every, clock, clock)
         made.append(sink)
         return sink
 

@@ -88,7 +88,8 @@ def test_every_answer_has_its_meaning(
     server.fail(Reply(code, text))
     with pytest.raises(BtcoreError) as error:
         make_sink(server).process_batch(batch(make_sample, count))
-    assert error.type is expected
+    # which of several is in the future is not known: they are to be halved
+    assert error.type is (Reject if "future" in text and count > 1 else expected)
     assert words in str(error.value)
 
 

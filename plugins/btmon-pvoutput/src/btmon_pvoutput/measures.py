@@ -4,12 +4,13 @@ Energies are counters that never fall: those of one direction, not the net. Pure
 written, is in `status.py`.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import attrs
 
-from btcore import Channel, ChannelRef, Number, Polarity, Sample
+from btcore import Channel, ChannelRef, Number, Polarity, Reject, Sample
 
 Direction = Literal["auto", "import", "export", "both"]
 """Which flow counts: `import`, as to a load; `export`, as from solar panels. The same whatever the polarity is.
@@ -52,6 +53,9 @@ class Measures:
         main = self.generation or self.consumption
         if main is not None and main.matches(sample.serial):
             found["volts"] = sample.get("volts")
+        for name, number in found.items():
+            if number is not None and not math.isfinite(number):
+                raise Reject(f"meter {sample.serial}: {name} is {number}, which PVOutput does not take")
         return found
 
     def fields(self, known: Quantities) -> dict[str, str]:

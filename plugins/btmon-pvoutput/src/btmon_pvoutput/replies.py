@@ -30,8 +30,10 @@ OLD = Meaning(
     "PVOutput takes statuses of the last 14 days, of 90 in donation mode",
 )
 
+AHEAD = Meaning(400, "in the future|future date|too new", Verdict.LATER, _AHEAD, after=SLOT)
+
 MEANINGS = (
-    Meaning(400, "in the future|future date|too new", Verdict.LATER, _AHEAD, after=SLOT),
+    AHEAD,
     OLD,
     Meaning(
         400, "moon powered", Verdict.REJECTED, "no panel generates at night: fix generation_direction to the other flow"
@@ -52,16 +54,22 @@ class TooOld(Reject):
     """A status is from before what PVOutput takes, as then is every older one."""
 
 
+class TooNew(Retry):
+    """A status is in the future, as PVOutput says."""
+
+
 def not_stored(answer: Answer) -> set[tuple[str, str]]:
     """Return the slots that PVOutput says it did not store: none of one status, perhaps some of several.
 
-    Raises Retry, Reject, of which TooOld is one, or Stop where the request was not accepted.
+    Raises Retry, of which TooNew is one, Reject, of which TooOld is one, or Stop where the request was not accepted.
     """
     answer = as_http(answer)
     try:
         judge(answer, MEANINGS, SERVICE)
     except Reject as error:
         raise TooOld(str(error)) if OLD.fits(answer) else error from None
+    except Retry as error:
+        raise TooNew(str(error), after=error.after) if AHEAD.fits(answer) else error from None
     if answer.text.upper().startswith("OK 200"):
         return set()
     results = re.findall(r"(?:^|;)(\d{8}),(\d{1,2}:\d{2}),(\d)", answer.text)

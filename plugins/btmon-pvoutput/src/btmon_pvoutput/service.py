@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 
 from btcore import Reject, Retry, Secret
 from btcore.web import Answer, Client
-from btmon_pvoutput.replies import TooOld, closed_for, not_stored, requests_left
+from btmon_pvoutput.future import Future
+from btmon_pvoutput.replies import TooNew, TooOld, closed_for, not_stored, requests_left
 from btmon_pvoutput.status import Status, chunks, request
 
 
@@ -22,13 +23,18 @@ class Service:
         api_key: Secret,
         system_id: str,
         timeout: float,
+        interval: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare; nothing is sent. `base` is the address that the pages are below, `timeout` is seconds."""
+        """Prepare; nothing is sent. `base` is the address that the pages are below.
+
+        `timeout` of a request and `interval` of the statuses are seconds.
+        """
         self.requests_left: int | None = None
         self._base = base
         self._clock = clock
         self._opens_at = float("-inf")
+        self._future = Future(interval)
         key = api_key.reveal().strip()
         self._client = Client(
             agent="btmon-pvoutput",
@@ -49,6 +55,8 @@ class Service:
         except TooOld as error:
             whole = len(statuses) == 1 or self._too_old(statuses[-1], lifetime)
             raise Reject(str(error), whole=whole) from None
+        except TooNew as error:
+            raise self._future.refusal(statuses, error) from None
 
     def close(self) -> None:
         """Give the connection back."""
@@ -72,7 +80,10 @@ class Service:
         answer = self._client.send("POST", f"{self._base}{page}", data=form)
         self._note_limit(answer)
         refused = not_stored(answer)
-        return [status for status in statuses if status.slot in refused]
+        left = [status for status in statuses if status.slot in refused]
+        if len(left) < len(statuses):
+            self._future.delivered()
+        return left
 
     def _respect_limit(self) -> None:
         wait = self._opens_at - self._clock()

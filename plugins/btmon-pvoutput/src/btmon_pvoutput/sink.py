@@ -16,6 +16,9 @@ from btmon_pvoutput.status import MOST_ROWS, Status, chunks, request, statuses
 SHORTEST = 300
 """Seconds of the shortest status interval that a system of PVOutput can have."""
 
+MOST_DOUBTS = 10
+"""What is told of meters that do not fit the settings."""
+
 DELIVERY = Delivery(every=Duration(SHORTEST), period=Duration(10), batch_size=MOST_ROWS, calls_per_hour=60)
 """PVOutput's own limits: a status each 5 minutes, 30 in a request, 60 requests an hour.
 
@@ -121,7 +124,11 @@ class PVOutput:
         self._measures = self._what_to_measure(context)
         self._told: set[str] = set()
         self._service = Service(
-            address.base(self.url), api_key=self.api_key, system_id=self.system_id, timeout=self.timeout
+            address.base(self.url),
+            api_key=self.api_key,
+            system_id=self.system_id,
+            timeout=self.timeout,
+            interval=self._every,
         )
 
     @hookimpl
@@ -148,7 +155,8 @@ class PVOutput:
     def _statuses(self, batch: Batch) -> list[Status]:
         for sample in batch.samples:
             for doubt in self._measures.doubts(sample):
-                if doubt not in self._told:
+                # a source may hear any number of meters
+                if doubt not in self._told and len(self._told) < MOST_DOUBTS:
                     self._told.add(doubt)
                     self._log.warning("%s", doubt)
         return statuses(batch.samples, self._measures, self._every, self._zone)

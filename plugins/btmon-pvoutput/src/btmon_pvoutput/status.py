@@ -22,11 +22,15 @@ SECOND = 1_000_000
 
 @attrs.frozen
 class Status:
-    """One slot: its day (yyyymmdd) and time (HH:MM), local to the system, and what is known of the fields v1 to v6."""
+    """One slot: its day (yyyymmdd) and time (HH:MM), local to the system, and what is known of the fields v1 to v6.
+
+    `end` is the same moment in seconds since 1970.
+    """
 
     day: str
     time: str
     values: Mapping[str, str]
+    end: int = 0
 
     @property
     def slot(self) -> tuple[str, str]:
@@ -61,7 +65,7 @@ def slot_end(key: int, every: int) -> int:
 
 def _status(end: int, values: Mapping[str, str], zone: tzinfo | None) -> Status:
     local = datetime.fromtimestamp(end, UTC).astimezone(zone)
-    return Status(f"{local:%Y%m%d}", f"{local:%H:%M}", values)
+    return Status(f"{local:%Y%m%d}", f"{local:%H:%M}", values, end)
 
 
 def chunks(of: Sequence[Status]) -> Iterator[Sequence[Status]]:
