@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from btcore import Reject, Retry, Stop
 from btcore.web import LONGEST_WAIT, Answer, Meaning, Verdict, judge, told
@@ -102,3 +104,23 @@ def test_the_service_s_own_delay_goes_before_the_table_s() -> None:
 def test_a_long_answer_is_told_in_part() -> None:
     """A page of HTML does not fill the log."""
     assert told(Answer(500, "x" * 1000), "It") == f"It answered 500: {'x' * 200}"
+
+
+HEADERS = st.one_of(
+    st.text(max_size=40), st.from_regex(r"[A-Z][a-z]{2}, ?[-+0-9]{1,6} ?[A-Z][a-z]{2} [-0-9: +A-Z]{0,30}")
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(said=HEADERS, date=HEADERS)
+def test_whatever_a_service_says_of_a_delay_it_is_one_within_reason_or_none(said: str, date: str) -> None:
+    """No text of a header raises, and none asks for longer than a day."""
+    after = Answer(503, "", {"retry-after": said, "date": date}).retry_after
+    assert after is None or 1.0 <= after <= LONGEST_WAIT
+
+
+def test_a_table_s_own_delay_has_the_same_bound() -> None:
+    """Whoever wrote it."""
+    with pytest.raises(Retry) as error:
+        judge(Answer(429, ""), (Meaning(429, "", Verdict.LATER, after=10**9),), "It")
+    assert error.value.after == LONGEST_WAIT

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from btcore import FORMATS, Polarity, Reading, Sample, pack
 from btcore.calculate import between
-from btmon_services.streams import Direction, counted
+from btmon_services.streams import Direction, counted, is_circuit
 
 DIRECTIONS: tuple[Direction, ...] = ("import", "export")
 
@@ -55,3 +55,12 @@ def test_a_channel_that_is_not_there_has_no_counter() -> None:
     """What the meter has not is not known."""
     (sample,) = samples("ecm1240bin", [(1, 1)], "btmon")
     assert counted(sample, "ch9", "import", "btmon") is None
+
+
+@pytest.mark.parametrize(
+    ("label", "circuit"),
+    [("ch1", True), ("aux5", True), ("pv1", True), ("t1", False), ("p1", False), ("volts", False), ("ch1_w", False)],
+)
+def test_what_brultech_s_meters_do_not_have_may_be_a_channel(label: str, circuit: bool) -> None:
+    """A meter of another make has names of its own; a sensor of Brultech's is none, nor a single number."""
+    assert is_circuit(label) is circuit

@@ -5,12 +5,13 @@ written, is in `status.py`.
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import attrs
 
-from btcore import Channel, ChannelRef, Number, Polarity, Reject, Sample
+from btcore import FORMATS, Channel, ChannelRef, Number, Polarity, Reject, Sample
 
 Direction = Literal["auto", "import", "export", "both"]
 """Which flow counts: `import`, as to a load; `export`, as from solar panels. The same whatever the polarity is.
@@ -130,6 +131,22 @@ class Measures:
 
     def _celsius(self, degrees: Number) -> Number:
         return (degrees - 32) / 1.8 if self.fahrenheit and degrees is not None else degrees
+
+
+def is_circuit(label: str) -> bool:
+    """Whether a label may be a channel with power and energy: what other meters than Brultech's have is not known."""
+    ours = FORMATS.values()
+    names = {channel.name for form in ours for channel in form.channels}
+    sensors = {label for form in ours for label in form.labels}
+    return label in names or not (label in sensors or label.rpartition("_")[0] in names)
+
+
+def is_sensor(label: str) -> bool:
+    """Whether a label may be a temperature: it is not a channel of Brultech's meters, nor a number of another kind."""
+    ours = FORMATS.values()
+    others = {label for form in ours for label in form.labels if not re.fullmatch(r"t\d+", label)}
+    names = {channel.name for form in ours for channel in form.channels}
+    return label not in others | names and label.rpartition("_")[0] not in names
 
 
 def _channel(sample: Sample, name: str) -> Channel | None:

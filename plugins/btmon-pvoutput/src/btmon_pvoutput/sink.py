@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from btcore import Batch, ChannelRef, Context, Delivery, Duration, Problem, Secret, Stop, hookimpl, plugin, setting
 from btmon_pvoutput import address
-from btmon_pvoutput.measures import Direction, Measures
+from btmon_pvoutput.measures import Direction, Measures, is_circuit, is_sensor
 from btmon_pvoutput.status import MOST_ROWS, Status, chunks, request, statuses
 
 SHORTEST = 300
@@ -80,14 +80,14 @@ class PVOutput:
     def check(self) -> Iterator[Problem]:
         """Tell what is wrong between and within the settings."""
         yield from self._check_channels()
-        for key, pattern, example in (
-            ("generation", r"(ch|aux)\d+", "399999_ch1"),
-            ("consumption", r"(ch|aux)\d+", "399999_ch1"),
-            ("grid", r"(ch|aux)\d+", "399999_ch1"),
-            ("temperature", r"t\d+", "01000010_t1"),
+        for key, fits, example in (
+            ("generation", is_circuit, "399999_ch1"),
+            ("consumption", is_circuit, "399999_ch1"),
+            ("grid", is_circuit, "399999_ch1"),
+            ("temperature", is_sensor, "01000010_t1"),
         ):
             ref = getattr(self, key)
-            if ref is not None and not re.fullmatch(pattern, ref.label):
+            if ref is not None and not fits(ref.label):
                 yield Problem(f"{ref} is none: expected one such as {example}", key=key)
         if not re.fullmatch(r"[!-~]+", self.api_key.reveal().strip()):
             yield Problem(

@@ -54,7 +54,7 @@ class ServiceOfMeters(Service):
         """Prepare to send. The meters that the configuration names are known from the start, so over a restart too."""
         super().open(context)
         self._short = ShortNames()
-        named = {ref.serial for ref in within(ChannelRef, self)} | {key.rpartition("_")[0] for key in context.channels}
+        named = {ref.serial for ref in within(ChannelRef, self)} | {key.partition("_")[0] for key in context.channels}
         for serial in sorted(named - {""}):
             self._short.add(serial)
 

@@ -7,7 +7,7 @@ from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Sample, Secre
 from btcore.web import Meaning, Verdict
 from btmon_services.meters import ServiceOfMeters
 from btmon_services.service import Request, State
-from btmon_services.streams import channels, mapped, number, sensors, utc
+from btmon_services.streams import channels, is_circuit, mapped, number, sensors, utc
 
 
 @plugin(api=1, delivery=Delivery(period=Duration(60), batch_size=100))
@@ -34,7 +34,7 @@ class SmartEnergyGroups(ServiceOfMeters):
         """Tell what is wrong between the settings."""
         yield from super().check()
         for channel, name in self.map.items():
-            if not re.fullmatch(r"(ch|aux|p|t)\d+", channel.label):
+            if not (is_circuit(channel.label) or re.fullmatch(r"[pt]\d+", channel.label)):
                 yield Problem(f"{channel}: expected a channel, a pulse counter (p1) or a temperature (t1)", "map")
             if not re.fullmatch(r"[^()\"\s]+( [^()\"\s]+)*|", name):
                 yield Problem(f"{name!r}: expected a name without brackets, quotes and blanks around it", "map")

@@ -1,12 +1,11 @@
 """What of a sample goes to a service: which channels, under which name, with which numbers and time."""
 
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC
 from typing import Literal, TypeVar
 
-from btcore import Batch, ChannelRef, Format, Number, Polarity, Reject, Sample
+from btcore import FORMATS, Batch, ChannelRef, Format, Number, Polarity, Reject, Sample
 
 T = TypeVar("T")
 
@@ -28,10 +27,18 @@ def sensors(format: Format, kind: str) -> list[str]:
     return [label for label in format.labels if label[0] == kind and label[1:].isdigit()]
 
 
+def is_circuit(label: str) -> bool:
+    """Whether a label may be a channel with power and energy: what other meters than Brultech's have is not known."""
+    ours = FORMATS.values()
+    names = {channel.name for form in ours for channel in form.channels}
+    sensors = {label for form in ours for label in form.labels}
+    return label in names or not (label in sensors or label.rpartition("_")[0] in names)
+
+
 def circuit_faults(names: Iterable[ChannelRef]) -> Iterator[str]:
     """Tell of each that is not a channel with power and energy, but a sensor or a single number."""
     for channel in names:
-        if not re.fullmatch(r"(ch|aux)\d+", channel.label):
+        if not is_circuit(channel.label):
             yield f"{channel} does not measure power: expected a channel such as 399999_ch1"
 
 
