@@ -1,11 +1,12 @@
 """Samplers, and what their steps hold; for tests of sampling."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from made import SECOND, entry, numbered
 
 from btcore import Reading, Sample
+from btcore.chains import HEARD, Chains
 from btcore.sampling import Consecutive, Intervals, SampleCache, Sampler, Step
 
 MINUTE = 60 * SECOND
@@ -13,14 +14,21 @@ FIVE = 5 * MINUTE
 OTHER = "420467"
 
 
-def consecutive(bases: Mapping[str, Reading] | None = None) -> Consecutive:
-    """Make a sampler of each reading."""
-    return Consecutive("brultech", bases or {}, SampleCache())
+def chains(bases: Mapping[str, Reading] | None, before: Sequence[Reading]) -> Chains:
+    """Make the chains of meters that were heard before."""
+    return Chains(bases or {}, heard=[(reading.serial, reading.raw) for reading in before[-HEARD:]])
 
 
-def intervals(every: int = MINUTE, bases: Mapping[str, Reading] | None = None) -> Intervals:
-    """Make a sampler of intervals."""
-    return Intervals(every, "brultech", bases or {})
+def consecutive(bases: Mapping[str, Reading] | None = None, before: Sequence[Reading] = ()) -> Consecutive:
+    """Make a sampler of each reading, that goes on after others."""
+    return Consecutive("brultech", chains(bases, before), SampleCache())
+
+
+def intervals(
+    every: int = MINUTE, bases: Mapping[str, Reading] | None = None, before: Sequence[Reading] = ()
+) -> Intervals:
+    """Make a sampler of intervals, that goes on after others."""
+    return Intervals(every, "brultech", chains(bases, before))
 
 
 def feed(sampler: Sampler, readings: Iterable[Reading]) -> list[Step]:

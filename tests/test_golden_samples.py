@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from recordings import START, STREAMS, TOLERANCE, VALUES, fed, readings, recorded, values
 
-from btcore.calculate import Passed, Skip, between, over, passage
+from btcore.calculate import between, over
 from btcore.formats import Number
+from btcore.passage import Passed, Skip, passage
 from btcore.records import Reading, Sample
 from btcore.settings import Polarity
 

@@ -8,8 +8,9 @@ import pytest
 from recordings import START, VALUES, readings, values
 
 from btcore.brultech import FORMATS, pack
-from btcore.calculate import Passed, Skip, between, over, passage
+from btcore.calculate import between, over
 from btcore.formats import Number
+from btcore.passage import Passed, Skip, passage
 from btcore.records import Reading, Sample
 from btcore.settings import Polarity
 

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from made import METER, SECOND, START, entry, golden, numbered, packet
 from steps import FIVE, MINUTE, OTHER, consecutive, energies, intervals, misread, samples, spans, whole
 
-from btcore import FORMATS, Packet, Reading, Sample
+from btcore import FORMATS, Packet, Polarity, Reading, Sample
 from btcore.brultech import Brultech
-from btcore.calculate import Skip
+from btcore.chains import MOST_LATE
 from btcore.journal import Cursor, Entry
-from btcore.sampling import MOST_LATE, SampleCache, Sampler, Step
+from btcore.passage import Passed
+from btcore.sampling import SampleCache, Sampler, Step
 
 # --- any readings of several meters
 
@@ -71,9 +72,9 @@ def streams(draw: st.DrawFn) -> list[Reading]:
 SAMPLERS = st.sampled_from([0, 7 * SECOND, 30 * SECOND, MINUTE, FIVE, 60 * MINUTE])
 
 
-def make(every: int, bases: Mapping[str, Reading] | None = None) -> Sampler:
-    """Make the sampler of an interval, or of each reading."""
-    return intervals(every, bases) if every else consecutive(bases)
+def make(every: int, bases: Mapping[str, Reading] | None = None, before: Sequence[Reading] = ()) -> Sampler:
+    """Make the sampler of an interval, or of each reading, that goes on after others."""
+    return intervals(every, bases, before) if every else consecutive(bases, before)
 
 
 def told(step: Step) -> object:
@@ -96,7 +97,7 @@ def test_a_restart_after_any_step_changes_nothing(readings: list[Reading], every
     for step in steps[:cut]:
         cursor = cursor.moved(step.position, step.bases)
     bases = {serial: readings[place - 1] for serial, place in cursor.bases.items()}
-    rest = whole(make(every, bases), readings[cursor.position :])
+    rest = whole(make(every, bases, readings[: cursor.position]), readings[cursor.position :])
     assert [told(step) for step in rest] == [told(step) for step in steps[cut:]]
 
 
@@ -136,7 +137,7 @@ def test_no_restart_loses_energy_whatever_the_clocks(
     cursor = Cursor()
     for cut in (*cuts, None):
         bases = {serial: readings[place - 1] for serial, place in cursor.bases.items()}
-        for step in whole(make(every, bases), readings[cursor.position :])[:cut]:
+        for step in whole(make(every, bases, readings[: cursor.position]), readings[cursor.position :])[:cut]:
             cursor = cursor.moved(step.position, step.bases)
             found += step.samples
     assert energies(found) == energies(samples(whole(consecutive(), readings)))
@@ -178,7 +179,7 @@ def test_each_reading_is_a_step() -> None:
 def test_what_gives_no_sample_is_delivered_and_counted() -> None:
     """Duplicates and stragglers are readings without a sample; the next sample counts from the last good reading."""
     readings = numbered(
-        [entry(0), entry(10, energy=9), entry(11, secs=1010, energy=9), entry(12, secs=1000), entry(20)]
+        [entry(0), entry(10, energy=9), entry(11, secs=1010, energy=9), entry(12, secs=1001), entry(20, energy=20)]
     )
     sampler = consecutive()
     steps = whole(sampler, readings)
@@ -187,12 +188,12 @@ def test_what_gives_no_sample_is_delivered_and_counted() -> None:
     assert dict(sampler.skipped) == {"duplicate": 1, "out of order": 1}
 
 
-def test_a_reading_that_all_others_contradict_is_not_believed() -> None:
-    """After more readings in a row that seem late than ever are, samples count from the newest again."""
-    steps = whole(consecutive(), misread(MOST_LATE + 6))
-    newest = MOST_LATE + 3
-    expected = [(METER, newest, newest + 1), (METER, newest + 1, newest + 2), (METER, newest + 2, newest + 3)]
-    assert [span for step in spans(steps[2:]) for span in step] == expected
+def test_a_reading_that_all_others_contradict_costs_no_energy() -> None:
+    """One misread reading among good ones is in no sample, and all energy of the good ones is told."""
+    readings = misread(MOST_LATE + 6)
+    found = samples(whole(consecutive(), readings))
+    assert [(sample.older.seq, sample.newer.seq) for sample in found][:2] == [(1, 3), (3, 4)]
+    assert energies(found) == {METER: 1000 * (len(readings) - 1)}
 
 
 def test_a_change_of_format_begins_anew() -> None:
@@ -215,12 +216,15 @@ def test_a_sample_is_calculated_once_for_all_sinks() -> None:
     """Sinks at the same place get the same sample; another sign is another sample; old ones are forgotten."""
     cache = SampleCache(2)
     readings = numbered([entry(at) for at in range(0, 50, 10)])
-    first = cache.between(readings[0], readings[1], "brultech")
-    assert first is cache.between(readings[0], readings[1], "brultech")
-    assert first is not cache.between(readings[0], readings[1], "btmon")
-    cache.between(readings[1], readings[2], "brultech")
-    assert first is not cache.between(readings[0], readings[1], "brultech")
-    assert cache.between(readings[1], readings[0], "brultech") is Skip.OUT_OF_ORDER
+
+    def across(older: int, newer: int, polarity: Polarity = "brultech") -> Sample:
+        return cache.across(readings[older], readings[newer], Passed.ON, polarity)
+
+    first = across(0, 1)
+    assert first is across(0, 1)
+    assert first is not across(0, 1, "btmon")
+    across(1, 2)
+    assert first is not across(0, 1)
 
 
 # --- recorded streams

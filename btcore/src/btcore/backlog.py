@@ -6,6 +6,7 @@ Always in portions: however much there is, memory holds one batch. Calling the s
 from collections.abc import Sequence
 from time import monotonic, time_ns
 
+from btcore.chains import HEARD, MOST_METERS, Chains, Notice
 from btcore.decoders import Decoders
 from btcore.journal import Aside, Cursor, Entry, Journal
 from btcore.patience import Patience
@@ -44,7 +45,7 @@ class Backlog:
         self._cursor = Cursor()
         self._read_to = 0
         self._bounded = -BOUND
-        self._sampler: Sampler = Consecutive(context.polarity, {}, cache)
+        self._sampler: Sampler = Consecutive(context.polarity, Chains({}), cache)
 
     def begin(self) -> None:
         """Find the sink's place in the journal, or give it one; `resume` goes on from there."""
@@ -58,10 +59,23 @@ class Backlog:
         """Go on from the cursor."""
         self._read_to = self._cursor.position
         kept = self._patiently(lambda: self._journal.get(list(self._cursor.bases.values())))
-        bases = {reading.serial: reading for reading in map(self._decoders.recall, kept) if reading is not None}
+        keys = {place: key for key, place in self._cursor.bases.items()}
+        bases = {keys[entry.seq]: reading for entry in kept if (reading := self._decoders.recall(entry)) is not None}
+        most = max(MOST_METERS, 2 * self._delivery.batch_size)  # none is forgotten before its readings are delivered
+        chains = Chains(bases, heard=self._heard(), tell=self._tell, most=most)
         every = round(self._delivery.every * 1e6)
         polarity = self._context.polarity
-        self._sampler = Intervals(every, polarity, bases) if every else Consecutive(polarity, bases, self._cache)
+        self._sampler = Intervals(every, polarity, chains) if every else Consecutive(polarity, chains, self._cache)
+
+    def _heard(self) -> list[tuple[str, bytes]]:
+        """Return what was read last before the cursor."""
+        place = self._cursor.position
+        before = self._patiently(lambda: self._journal.read(max(place - HEARD, 0), HEARD))
+        return [(entry.serial, entry.raw) for entry in before if entry.seq <= place]
+
+    def _tell(self, notice: Notice) -> None:
+        if self._cache.is_news(notice):
+            self._context.log.warning("%s", notice)
 
     def read(self, most: int) -> tuple[list[Step], bool]:
         """Return the next steps, of at most so many entries, and whether there were none."""

@@ -1,32 +1,19 @@
 """Power and energy from two readings of one meter: pure functions, nothing mutated.
 
 The formulas are in `docs/numbers.md`. Intervals are measured by the meter's own seconds counter, never by arrival
-times: the network delays packets. Arrival times only help to tell a counter that wrapped from one that restarted.
-Which readings make a sample is decided in `sampling.py`.
+times: the network delays packets. How a meter came from one reading to the next is told by `passage.py`, and which
+readings make a sample is decided in `sampling.py`.
 """
 
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
-from enum import Enum
+from collections.abc import Sequence
 from functools import lru_cache, partial
 
 import attrs
 
 from btcore.formats import Channel, Format, Number
+from btcore.passage import DELAY, MOST_WATTS, Lapse, Passed, Skip, lapse, passage, rises
 from btcore.records import Reading, Sample
 from btcore.settings import Polarity
-
-MOST_WATTS = 1_000_000
-"""The most that one channel can measure, far above any panel: what would need more was not a wrap but a restart."""
-
-DELAY = 60
-"""Seconds by which a packet is easily delayed on its way."""
-
-JITTER = 5
-"""Seconds by which packets arrive unevenly, without anything to explain."""
-
-DRIFT = 1 / 1000
-"""By how much a meter's clock and ours may differ, far above any crystal: 86 s a day."""
 
 SKEW = 100
 """Ws by which two counters of one channel may disagree, as a packet does not show them at the same instant."""
@@ -35,33 +22,20 @@ WH = 3600
 Numbers = Sequence[Number]
 
 
-class Skip(Enum):
-    """Why two readings give no sample."""
-
-    DUPLICATE = "duplicate"
-    OUT_OF_ORDER = "out of order"
-    OTHER_FORMAT = "packet format changed"
-
-
-class Passed(Enum):
-    """How a meter came from one reading to the next."""
-
-    ON = "went on"
-    RESET = "restarted with its counters at zero"
-    REBOOT = "restarted its seconds counter"
-
-
 def between(older: Reading, newer: Reading, polarity: Polarity = "brultech") -> Sample | Skip:
     """Make the sample between two readings of one meter, or say why there is none.
 
-    Equal seconds counters are a duplicate, a reading from before the older one is out of order. After a restart the
-    sample has no length and no power; where the counters restarted too, `reset` is set and energy counted from zero.
+    Equal seconds counters are a duplicate, a reading from before the older one is out of order, and one that no meter
+    can have come to in the time begins anew. After a restart the sample has no length and no power; where the counters
+    restarted too, `reset` is set and energy counted from zero.
     """
-    lapse = _lapse(older, newer)
-    passed = _judge(older, newer, lapse)
-    if isinstance(passed, Skip):
-        return passed
-    interval = _interval(passed, lapse, newer.seconds)
+    passed = passage(older, newer)
+    return passed if isinstance(passed, Skip) else across(older, newer, passed, polarity)
+
+
+def across(older: Reading, newer: Reading, passed: Passed, polarity: Polarity = "brultech") -> Sample:
+    """Make the sample between two readings of one meter, of which is known how it came from one to the other."""
+    interval = _interval(passed, lapse(older, newer), newer.seconds)
     values = partial(_values, older, newer, interval, polarity)
     return Sample(older, newer, interval.seconds, passed is Passed.RESET, values)
 
@@ -77,81 +51,12 @@ def over(readings: Sequence[Reading], polarity: Polarity = "brultech") -> Sample
     if len(parts) <= 1:
         return parts[0] if parts else None
     length = _length(parts)
-    if length is not None and not any(_fell(part.older, part.newer) for part in parts):
+    if length is not None and not any(rise < 0 for part in parts for rise, _ in rises(part.older, part.newer)):
         whole = between(parts[0].older, parts[-1].newer, polarity)
         if isinstance(whole, Sample) and whole.seconds == length:
             return whole
     reset = any(part.reset for part in parts)
     return Sample(parts[0].older, parts[-1].newer, length, reset, partial(_sum, parts, length))
-
-
-def passage(older: Reading, newer: Reading) -> Passed | Skip:
-    """Tell how the meter came from one reading to the other, by its seconds, reset count and energy counters."""
-    return _judge(older, newer, _lapse(older, newer))
-
-
-@attrs.frozen
-class _Lapse:
-    """The time between two readings, and by how many seconds a packet must have been late for each explanation of it.
-
-    `seconds` is the time by the meter's counter if it `went_on`; `apart` by the arrivals. Else the meter `restarted`
-    in between and has been up since, or the newer reading is older than the other and arrived `late`.
-    """
-
-    seconds: int
-    apart: float
-    went_on: float
-    restarted: float
-    late: float
-
-
-def _lapse(older: Reading, newer: Reading) -> _Lapse:
-    modulus = 1 << older.format.seconds_bits
-    ahead = (newer.seconds - older.seconds) % modulus
-    apart = max((newer.time - older.time) / timedelta(seconds=1), 0.0)
-    seconds = ahead + modulus * max(round((apart - ahead) / modulus), 0)  # it may turn over in a gap of months
-    return _Lapse(seconds, apart, abs(seconds - apart), max(newer.seconds - apart, 0.0), modulus - ahead + apart)
-
-
-def _judge(older: Reading, newer: Reading, lapse: _Lapse) -> Passed | Skip:
-    """Choose the explanation that needs the packets to have been delayed least."""
-    if newer.format is not older.format:
-        return Skip.OTHER_FORMAT
-    if _reset_count(newer) != _reset_count(older):
-        # from before the reset, though it arrived after the first packet since
-        late = older.seconds + lapse.apart < lapse.restarted
-        return Skip.OUT_OF_ORDER if late else Passed.RESET
-    if lapse.seconds == 0:
-        return Skip.DUPLICATE
-    if lapse.late <= min(lapse.restarted + JITTER, lapse.went_on) and _came_before(newer, older):
-        return Skip.OUT_OF_ORDER
-    if lapse.went_on <= lapse.restarted + JITTER + DRIFT * lapse.apart:
-        return Passed.ON
-    return Passed.RESET if lapse.restarted <= DELAY and _fell(older, newer) else Passed.REBOOT
-
-
-def _reset_count(reading: Reading) -> int:
-    label = reading.format.reset_label
-    return int(reading.get(label) or 0) & reading.format.reset_mask if label else 0
-
-
-def _came_before(earlier: Reading, later: Reading) -> bool:
-    """Whether no energy counter is further on in the earlier reading; a fall by half the range or more is a wrap."""
-    return all(rise % modulus <= modulus // 2 for rise, modulus in _rises(earlier, later))
-
-
-def _fell(older: Reading, newer: Reading) -> bool:
-    """Whether any energy counter is lower than before: it wrapped or restarted."""
-    return any(rise < 0 for rise, _ in _rises(older, newer))
-
-
-def _rises(older: Reading, newer: Reading) -> Iterator[tuple[float, int]]:
-    """Yield by how much each energy counter is higher than before, as far as known, and the range of that counter."""
-    for row in _plan(newer.format):
-        for place in (row.absolute, row.polarized):
-            before, after = (None, None) if place is None else (older.numbers[place], newer.numbers[place])
-            if before is not None and after is not None:
-                yield after - before, row.modulus
 
 
 @attrs.frozen
@@ -207,13 +112,13 @@ class _Interval:
         return None if before is None or after is None or after > self.most else after
 
 
-def _interval(passed: Passed, lapse: _Lapse, up: int) -> _Interval:
+def _interval(passed: Passed, apart: Lapse, up: int) -> _Interval:
     if passed is Passed.ON:
-        return _Interval(lapse.seconds, MOST_WATTS * lapse.seconds, SKEW)
-    if passed is Passed.RESET and lapse.restarted <= lapse.went_on:
+        return _Interval(apart.seconds, MOST_WATTS * apart.seconds, SKEW)
+    if passed is Passed.RESET and apart.restarted <= apart.went_on:
         return _Interval(None, MOST_WATTS * max(up, 1), from_zero=True)
     # the counters went on although the seconds did not, or the reset count changed and nothing else
-    return _Interval(None, MOST_WATTS * (lapse.apart + DELAY))
+    return _Interval(None, MOST_WATTS * (apart.apart + DELAY))
 
 
 def _values(older: Reading, newer: Reading, interval: _Interval, polarity: Polarity) -> dict[str, Number]:

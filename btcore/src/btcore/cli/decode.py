@@ -11,6 +11,7 @@ import attrs
 
 from btcore.brultech import FORMATS
 from btcore.capture import CaptureError, read_capture
+from btcore.chains import Chains
 from btcore.cli import OK
 from btcore.decoders import Decoders
 from btcore.discovery import find, installed
@@ -96,7 +97,7 @@ def _reading(found: tuple[Packet, datetime]) -> Reading:
 
 
 def _samples(readings: Iterator[Reading], polarity: Polarity) -> Iterator[Sample]:
-    sampler = Consecutive(polarity, {}, SampleCache(1))
+    sampler = Consecutive(polarity, Chains({}), SampleCache(1))
     for place, reading in enumerate(readings, 1):
         for step in sampler.feed(attrs.evolve(reading, seq=place)):
             yield from step.samples

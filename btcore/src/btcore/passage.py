@@ -1,0 +1,223 @@
+"""How a meter came from one reading to the next: it went on, it restarted, or these two do not belong together.
+
+Pure: two readings go in, an explanation comes out. The meter's seconds counter measures; the time that passed between
+the arrivals, and what the energy counters can have counted in it, only tell the explanations apart. What follows for
+power and energy is `calculate.py`'s work.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from enum import Enum
+from functools import lru_cache
+from operator import itemgetter
+
+import attrs
+
+from btcore.formats import Format, Number
+from btcore.records import Reading
+
+MOST_WATTS = 1_000_000
+"""The most that one channel can measure, far above any panel: what would need more was not counted by this meter."""
+
+DELAY = 60
+"""Seconds by which a packet is easily delayed on its way."""
+
+HELD = 300
+"""Seconds by which a packet may be held back until the next one comes: a meter sends at least every 255 s."""
+
+JITTER = 5
+"""Seconds by which packets arrive unevenly, without anything to explain."""
+
+DRIFT = 1 / 1000
+"""By how much a meter's clock and ours may differ, far above any crystal: 86 s a day."""
+
+
+class Skip(Enum):
+    """Why two readings give no sample."""
+
+    DUPLICATE = "duplicate"
+    OUT_OF_ORDER = "out of order"
+    OTHER_FORMAT = "packet format changed"
+    ANEW = "counted anew"
+
+
+class Passed(Enum):
+    """How a meter came from one reading to the next."""
+
+    ON = "went on"
+    RESET = "restarted with its counters at zero"
+    REBOOT = "restarted its seconds counter"
+
+
+@attrs.frozen
+class Lapse:
+    """The time between two readings, and by how many seconds a packet must have been late for each explanation of it.
+
+    `seconds` is the time by the meter's counter if it `went_on`; `apart` the time between the arrivals, by a clock that
+    nobody set where both have one. Else the meter `restarted` in between and has been up since, or the newer reading is
+    older than the other and arrived `late`. `ahead` is by how much more the meter's counter rose than time has passed.
+    """
+
+    seconds: int
+    apart: float
+    went_on: float
+    restarted: float
+    late: float
+
+    @property
+    def ahead(self) -> float:
+        """Seconds that the meter would have lived through beyond those that passed, its drift allowed for."""
+        return self.seconds - self.apart * (1 + DRIFT)
+
+
+def lapse(older: Reading, newer: Reading) -> Lapse:
+    """Tell the time between two readings."""
+    modulus = 1 << older.format.seconds_bits
+    ahead = (newer.seconds - older.seconds) % modulus
+    apart = max(_apart(older, newer), 0.0)
+    seconds = ahead + modulus * max(round((apart - ahead) / modulus), 0)  # it may turn over in a gap of months
+    return Lapse(seconds, apart, abs(seconds - apart), max(newer.seconds - apart, 0.0), modulus - ahead + apart)
+
+
+def passage(older: Reading, newer: Reading) -> Passed | Skip:
+    """Tell how the meter came from one reading to the other, by its seconds, reset count and energy counters."""
+    return explain(older, newer, lapse(older, newer))
+
+
+def explain(older: Reading, newer: Reading, between: Lapse) -> Passed | Skip:
+    """Choose the explanation that needs the packets to have been delayed least; `ANEW` where there is none."""
+    if newer.format is not older.format:
+        return Skip.OTHER_FORMAT
+    if _reset_count(newer) != _reset_count(older):
+        return _after_reset(older, newer, between)
+    if between.seconds == 0:
+        same = _continues(older, newer, 1) or _continues(newer, older, 1)
+        return Skip.DUPLICATE if same else Skip.ANEW
+    if between.late <= min(between.restarted + JITTER, between.went_on) and _continues(newer, older, between.late):
+        return Skip.OUT_OF_ORDER
+    if between.went_on <= between.restarted + JITTER + DRIFT * between.apart:
+        return Passed.ON if _went_on(older, newer, between) else Skip.ANEW
+    return _after_restart(older, newer, between)
+
+
+def _apart(older: Reading, newer: Reading) -> float:
+    """Seconds between the arrivals; by the computer's own time where no better clock was there at both."""
+    if older.boot and older.boot == newer.boot:
+        return (newer.steady - older.steady) / 1e6
+    return (newer.time - older.time) / timedelta(seconds=1)
+
+
+def _after_reset(older: Reading, newer: Reading, between: Lapse) -> Passed | Skip:
+    """Explain a reset count that changed: a reset, a packet from before it, or another meter's."""
+    if older.seconds + between.apart < between.restarted:
+        return Skip.OUT_OF_ORDER  # from before the reset, though it arrived after the first packet since
+    if between.restarted <= between.went_on:
+        possible = between.restarted <= DELAY and _counts_from_zero(newer)
+    else:
+        possible = _went_on(older, newer, between, fallen=True)
+    if possible:
+        return Passed.RESET
+    back = (_reset_count(older) - _reset_count(newer)) & older.format.reset_mask
+    return Skip.OUT_OF_ORDER if back == 1 else Skip.ANEW
+
+
+def _after_restart(older: Reading, newer: Reading, between: Lapse) -> Passed | Skip:
+    """Explain seconds that do not go on from the older reading's."""
+    if between.restarted > DELAY:
+        return Skip.ANEW  # it is up for longer than since the older reading, and yet did not go on from it
+    if any(rise < 0 for rise, _ in rises(older, newer)):
+        return Passed.RESET if _counts_from_zero(newer) else Skip.ANEW
+    return Passed.REBOOT if _continues(older, newer, between.apart + DELAY) else Skip.ANEW
+
+
+def _went_on(older: Reading, newer: Reading, between: Lapse, *, fallen: bool = False) -> bool:
+    """Whether a meter can have counted on so far in the time: seconds and energy."""
+    if between.ahead <= DELAY:
+        return _continues(older, newer, between.seconds, fallen=fallen)
+    return between.ahead <= HELD and not _tally(older, newer, between.seconds)[1]
+
+
+def _continues(older: Reading, newer: Reading, seconds: float, *, fallen: bool = False) -> bool:
+    """Whether the energy counters are those of one meter, `seconds` later: most of those that changed went on.
+
+    A single channel may have restarted. `fallen`: lower counters say nothing, as they have been reset.
+    """
+    rose, not_possible = _tally(older, newer, seconds, fallen=fallen)
+    return not_possible < max(rose, 1)
+
+
+def _tally(older: Reading, newer: Reading, seconds: float, *, fallen: bool = False) -> tuple[int, int]:
+    """Count the counters that rose as they can within so many seconds, and those that cannot have."""
+    most = MOST_WATTS * seconds
+    went_on = not_possible = 0
+    for before, after, modulus in zip(_counted(older), _counted(newer), _counters(newer.format)[1], strict=True):
+        if before == after or before is None or after is None:
+            continue
+        if (after - before) % modulus <= most:
+            went_on += 1
+        elif after > before or not fallen:
+            not_possible += 1
+    return went_on, not_possible
+
+
+def _counts_from_zero(newer: Reading) -> bool:
+    """Whether most energy counters can have begun at zero when the seconds did."""
+    most = MOST_WATTS * max(newer.seconds, 1)
+    shown = [value for value in _counted(newer) if value]
+    return 2 * sum(value <= most for value in shown) >= len(shown)
+
+
+def came_before(older: Reading, newer: Reading) -> bool:
+    """Whether the newer reading can be one from before the older, by its seconds and every energy counter."""
+    modulus = 1 << older.format.seconds_bits
+    behind = (older.seconds - newer.seconds) % modulus
+    return 0 < behind < modulus // 2 and not _tally(newer, older, behind)[1]
+
+
+def at_pace(older: Reading, newer: Reading) -> bool:
+    """Whether a meter went on from one to the other in just the time that passed: nothing was held back."""
+    apart = lapse(older, newer)
+    return apart.went_on <= JITTER + DRIFT * apart.apart and explain(older, newer, apart) is Passed.ON
+
+
+def counted_since(older: Reading, newer: Reading) -> float:
+    """Return what all energy counters of a format counted from one reading to the other, in Ws."""
+    return sum(rise % modulus for rise, modulus in rises(older, newer))
+
+
+def _reset_count(reading: Reading) -> int:
+    label = reading.format.reset_label
+    return int(reading.get(label) or 0) & reading.format.reset_mask if label else 0
+
+
+def rises(older: Reading, newer: Reading) -> Iterator[tuple[float, int]]:
+    """Yield by how much each energy counter is higher than before, as far as known, and the range of that counter."""
+    ranges = _counters(newer.format)[1]
+    for before, after, modulus in zip(_counted(older), _counted(newer), ranges, strict=True):
+        if before is not None and after is not None:
+            yield after - before, modulus
+
+
+def rose(older: Reading, newer: Reading) -> bool:
+    """Whether no energy counter fell; one that the meter has not got does not matter."""
+    pairs = zip(_counted(older), _counted(newer), strict=True)
+    return not any(before != after and (before is None or after is None or after < before) for before, after in pairs)
+
+
+def _counted(reading: Reading) -> tuple[Number, ...]:
+    """Return the energy counters of a reading."""
+    return _counters(reading.format)[0](reading.numbers)
+
+
+@lru_cache(maxsize=64)
+def _counters(format: Format) -> tuple[Callable[[tuple[Number, ...]], tuple[Number, ...]], tuple[int, ...]]:
+    """Return what takes the energy counters out of a format's numbers, and their ranges."""
+    found = [
+        (format.index[label], 1 << channel.bits)
+        for channel in format.channels
+        for label in (channel.absolute, channel.polarized)
+        if label is not None
+    ]
+    places = [place for place, _ in found]
+    take = itemgetter(*places) if len(places) > 1 else lambda numbers: tuple(numbers[place] for place in places)
+    return take, tuple(modulus for _, modulus in found)
