@@ -13,7 +13,7 @@ from typing import Literal
 
 import attrs
 
-from btcore.passage import Passed, Skip, at_pace, came_before, counted_since, passage
+from btcore.passage import Passed, Skip, at_pace, came_before, passage, told_energy
 from btcore.records import Reading
 
 MOST_CHAINS = 4
@@ -35,7 +35,7 @@ SWITCHES = 3
 RECENT = 64
 """Packets of each serial number that are known again when they come once more."""
 
-HEARD = 512
+HEARD = 256
 """Packets of all meters that are looked at before a restart goes on, so that those that come again are known."""
 
 
@@ -52,16 +52,16 @@ class Notice:
         return f"meter {self.serial}: {self.text}"
 
 
-_LIKELY = (
-    Passed.ON,
-    Skip.DUPLICATE,
-    Skip.OUT_OF_ORDER,
-    Passed.RESET,
-    Passed.REBOOT,
-    Skip.ANEW,
-    Skip.OTHER_FORMAT,
-)
-"""How a reading may be related to a chain, the likeliest first."""
+_LIKELY = {
+    Passed.ON: 0,
+    Skip.DUPLICATE: 1,
+    Skip.OUT_OF_ORDER: 2,
+    Passed.RESET: 3,
+    Passed.REBOOT: 3,
+    Skip.ANEW: 4,
+    Skip.OTHER_FORMAT: 5,
+}
+"""In which order it is looked for how a reading is related to a chain."""
 
 
 @attrs.frozen
@@ -83,12 +83,21 @@ PASSED_OVER = Link()
 
 @attrs.define
 class _Chain:
-    """One chain: its last reading, the place in the journal where it began, and how often it went on since."""
+    """One chain: its last reading, the place in the journal where it began, and how often it went on since.
+
+    One of a single packet proves nothing, unless it is the baseline that was left from before.
+    """
 
     key: str
     last: Reading
     began: int
     links: int = 0
+    is_baseline: bool = False
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether it is certain that a meter sends what is in it."""
+        return self.links > 0 or self.is_baseline
 
 
 @attrs.define
@@ -143,7 +152,9 @@ class Chains:
         self._most = most
         self._meters: OrderedDict[str, _Meter] = OrderedDict()
         for key, last in sorted(baselines.items(), key=lambda pair: pair[1].seq):
-            self._meters.setdefault(last.serial, _Meter([])).chains.append(_Chain(key, last, last.seq))
+            self._meters.setdefault(last.serial, _Meter([])).chains.append(
+                _Chain(key, last, last.seq, is_baseline=True)
+            )
 
         for serial, raw in heard:
             if serial in self._meters:
@@ -186,7 +197,7 @@ class Chains:
             last = self._recall(key)
             if last is None:
                 return
-            yield _Chain(key, last, last.seq)
+            yield _Chain(key, last, last.seq, is_baseline=True)
 
     def _pass_over(self, why: Skip) -> Link:
         self.skipped[why.value] += 1
@@ -195,7 +206,7 @@ class Chains:
     def _go_on(self, meter: _Meter, reading: Reading) -> Link:
         still_open = [chain for chain in reversed(meter.chains) if chain.last.seq < reading.seq]
         found = [(chain, passage(chain.last, reading)) for chain in still_open]
-        best = min(found, key=lambda pair: _rank(*pair, reading), default=None)
+        best = min(found, key=lambda pair: _rank(pair[0], pair[1], reading), default=None)
         if best is None or (len(found) < len(meter.chains) and best[1] is not Passed.ON):
             return self._pass_over(Skip.DUPLICATE)  # read again after a restart: it is delivered
         chain, passed = best
@@ -247,7 +258,7 @@ class Chains:
             doubt = meter.doubt = _Doubt(reading)
         if doubt.links >= PROOF or meter.late > MOST_LATE:
             return self._begin(meter, reading)
-        return self._pass_over(why)
+        return self._pass_over(Skip.OUT_OF_ORDER)
 
     def _begin(self, meter: _Meter, reading: Reading) -> Link:
         if meter.chains:
@@ -276,9 +287,13 @@ def _keys(serial: str) -> Iterator[str]:
     yield from (f"{serial}#{number}" for number in range(2, MOST_CHAINS + 1))
 
 
-def _rank(chain: _Chain, passed: Passed | Skip, reading: Reading) -> tuple[int, float]:
-    """Order explanations: the likelier first, and of several chains that it may go on from the nearest."""
-    return _LIKELY.index(passed), counted_since(chain.last, reading) if passed is Passed.ON else 0.0
+def _rank(chain: _Chain, passed: Passed | Skip, reading: Reading) -> tuple[int, bool, float, int]:
+    """Order the chains that a reading may belong to: the likelier first, and of several the one that tells less energy.
+
+    Where a meter of several restarted, it is the one that was not heard for longest.
+    """
+    energy = told_energy(chain.last, reading, passed) if isinstance(passed, Passed) else 0.0
+    return _LIKELY[passed], not chain.is_proven, energy, chain.last.seq if passed is Passed.RESET else -chain.last.seq
 
 
 def _came_before(last: Reading, reading: Reading) -> bool:

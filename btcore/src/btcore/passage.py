@@ -5,7 +5,7 @@ the arrivals, and what the energy counters can have counted in it, only tell the
 power and energy is `calculate.py`'s work.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from enum import Enum
 from functools import lru_cache
@@ -93,7 +93,7 @@ def explain(older: Reading, newer: Reading, between: Lapse) -> Passed | Skip:
     if between.seconds == 0:
         same = _continues(older, newer, 1) or _continues(newer, older, 1)
         return Skip.DUPLICATE if same else Skip.ANEW
-    if between.late <= min(between.restarted + JITTER, between.went_on) and _continues(newer, older, between.late):
+    if between.late <= min(between.restarted + JITTER, between.went_on) and not _tally(newer, older, between.late)[1]:
         return Skip.OUT_OF_ORDER
     if between.went_on <= between.restarted + JITTER + DRIFT * between.apart:
         return Passed.ON if _went_on(older, newer, between) else Skip.ANEW
@@ -138,19 +138,20 @@ def _went_on(older: Reading, newer: Reading, between: Lapse, *, fallen: bool = F
 
 
 def _continues(older: Reading, newer: Reading, seconds: float, *, fallen: bool = False) -> bool:
-    """Whether the energy counters are those of one meter, `seconds` later: most of those that changed went on.
+    """Whether the energy counters are those of one meter, `seconds` later: no fewer of them went on than did not.
 
     A single channel may have restarted. `fallen`: lower counters say nothing, as they have been reset.
     """
     rose, not_possible = _tally(older, newer, seconds, fallen=fallen)
-    return not_possible < max(rose, 1)
+    return not_possible <= rose
 
 
 def _tally(older: Reading, newer: Reading, seconds: float, *, fallen: bool = False) -> tuple[int, int]:
-    """Count the counters that rose as they can within so many seconds, and those that cannot have."""
+    """Count the channels that went on as they can have within so many seconds, and those that cannot have."""
     most = MOST_WATTS * seconds
     went_on = not_possible = 0
-    for before, after, modulus in zip(_counted(older), _counted(newer), _counters(newer.format)[1], strict=True):
+    take, ranges = _energies(newer.format)
+    for before, after, modulus in zip(take(older.numbers), take(newer.numbers), ranges, strict=True):
         if before == after or before is None or after is None:
             continue
         if (after - before) % modulus <= most:
@@ -161,10 +162,9 @@ def _tally(older: Reading, newer: Reading, seconds: float, *, fallen: bool = Fal
 
 
 def _counts_from_zero(newer: Reading) -> bool:
-    """Whether most energy counters can have begun at zero when the seconds did."""
+    """Whether all energy counters can have begun at zero when the seconds did."""
     most = MOST_WATTS * max(newer.seconds, 1)
-    shown = [value for value in _counted(newer) if value]
-    return 2 * sum(value <= most for value in shown) >= len(shown)
+    return all(value is None or value <= most for value in _energies(newer.format)[0](newer.numbers))
 
 
 def came_before(older: Reading, newer: Reading) -> bool:
@@ -180,9 +180,14 @@ def at_pace(older: Reading, newer: Reading) -> bool:
     return apart.went_on <= JITTER + DRIFT * apart.apart and explain(older, newer, apart) is Passed.ON
 
 
-def counted_since(older: Reading, newer: Reading) -> float:
-    """Return what all energy counters of a format counted from one reading to the other, in Ws."""
-    return sum(rise % modulus for rise, modulus in rises(older, newer))
+def told_energy(older: Reading, newer: Reading, passed: Passed) -> float:
+    """Return about how much energy an explanation tells, of all channels together, in Ws: to compare it with others."""
+    take, ranges = _energies(newer.format)
+    after = [value or 0 for value in take(newer.numbers)]
+    if passed is Passed.RESET:
+        return sum(after)
+    before = [value or 0 for value in take(older.numbers)]
+    return sum((new - old) % modulus for old, new, modulus in zip(before, after, ranges, strict=True))
 
 
 def _reset_count(reading: Reading) -> int:
@@ -191,33 +196,44 @@ def _reset_count(reading: Reading) -> int:
 
 
 def rises(older: Reading, newer: Reading) -> Iterator[tuple[float, int]]:
-    """Yield by how much each energy counter is higher than before, as far as known, and the range of that counter."""
-    ranges = _counters(newer.format)[1]
-    for before, after, modulus in zip(_counted(older), _counted(newer), ranges, strict=True):
+    """Yield by how much each counter is higher than before, as far as known, and the range of that counter."""
+    take, ranges = _counters(newer.format)
+    for before, after, modulus in zip(take(older.numbers), take(newer.numbers), ranges, strict=True):
         if before is not None and after is not None:
             yield after - before, modulus
 
 
 def rose(older: Reading, newer: Reading) -> bool:
-    """Whether no energy counter fell; one that the meter has not got does not matter."""
-    pairs = zip(_counted(older), _counted(newer), strict=True)
-    return not any(before != after and (before is None or after is None or after < before) for before, after in pairs)
+    """Whether no counter fell; one that the meter has not got does not matter."""
+    take, _ = _counters(newer.format)
+    return not any(
+        before != after and (before is None or after is None or after < before)
+        for before, after in zip(take(older.numbers), take(newer.numbers), strict=True)
+    )
 
 
-def _counted(reading: Reading) -> tuple[Number, ...]:
-    """Return the energy counters of a reading."""
-    return _counters(reading.format)[0](reading.numbers)
+Take = Callable[[tuple[Number, ...]], tuple[Number, ...]]
+"""Takes some counters out of the numbers of a reading."""
 
 
 @lru_cache(maxsize=64)
-def _counters(format: Format) -> tuple[Callable[[tuple[Number, ...]], tuple[Number, ...]], tuple[int, ...]]:
-    """Return what takes the energy counters out of a format's numbers, and their ranges."""
-    found = [
-        (format.index[label], 1 << channel.bits)
-        for channel in format.channels
-        for label in (channel.absolute, channel.polarized)
-        if label is not None
-    ]
-    places = [place for place, _ in found]
-    take = itemgetter(*places) if len(places) > 1 else lambda numbers: tuple(numbers[place] for place in places)
-    return take, tuple(modulus for _, modulus in found)
+def _counters(format: Format) -> tuple[Take, tuple[int, ...]]:
+    """Return what takes all counters of a format's channels, and their ranges."""
+    labels = [(label, c.bits) for c in format.channels for label in (c.absolute, c.polarized) if label is not None]
+    return _taking(format, labels)
+
+
+@lru_cache(maxsize=64)
+def _energies(format: Format) -> tuple[Take, tuple[int, ...]]:
+    """Return what takes the counters of all energy, one a channel, and their ranges.
+
+    The polarized ones say no more of who counted: one may restart alone.
+    """
+    return _taking(format, [(channel.absolute, channel.bits) for channel in format.channels])
+
+
+def _taking(format: Format, labels: Sequence[tuple[str, int]]) -> tuple[Take, tuple[int, ...]]:
+    places = [format.index[label] for label, _ in labels]
+    several = len(places) > 1  # of a single place, itemgetter makes no tuple
+    take = itemgetter(*places) if several else lambda numbers: tuple(numbers[place] for place in places)
+    return take, tuple(1 << bits for _, bits in labels)

@@ -1,0 +1,126 @@
+"""Lives of meters and what goes wrong in them, each from a seed: what they really counted, and what was received.
+
+One serial number, behind which there are one or two meters; among their packets absurd ones that no meter sent; meters
+whose seconds are set, or that restart; a computer whose clock is set at the same moment.
+"""
+
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import attrs
+from made import METER, SECOND, START
+
+from btcore import FORMATS, Number, Reading, pack
+from btcore.sampling import Sampler, Step
+
+FORM = FORMATS["ecm1240bin"]
+COUNTERS = ("ch1_aws", "ch2_aws", "aux1_ws")
+
+
+@attrs.define
+class Meter:
+    """A meter: what its counters show, and of each packet that it sent how much it had counted in all by then."""
+
+    counters: dict[str, int]
+    watts: tuple[int, ...]
+    counted: dict[str, int] = attrs.field(factory=lambda: dict.fromkeys(COUNTERS, 0))
+    at: dict[int, dict[str, int]] = attrs.field(factory=dict)
+
+    def live(self, seconds: int) -> None:
+        """Let time pass."""
+        self.counters["secs"] = (self.counters["secs"] + seconds) % (1 << 24)
+        for label, watts in zip(COUNTERS, self.watts, strict=True):
+            bits = 32 if label.startswith("aux") else 40
+            self.counters[label] = (self.counters[label] + watts * seconds) % (1 << bits)
+            self.counted[label] += watts * seconds
+
+
+@attrs.frozen
+class Life:
+    """What was received, in order, and which meter sent it: None of an absurd packet."""
+
+    readings: list[Reading]
+    senders: list[Meter | None]
+    is_plain: bool
+
+    def sender(self, reading: Reading) -> Meter | None:
+        """Return who sent a reading."""
+        return self.senders[reading.seq - 1]
+
+    def energy(self, step_before: Reading, step_after: Reading) -> dict[str, int]:
+        """Return the Ws that the sender of both counted between them."""
+        meter = self.sender(step_after)
+        assert meter is not None
+        before, after = meter.at[step_before.seq], meter.at[step_after.seq]
+        return {label: after[label] - before[label] for label in COUNTERS}
+
+
+def life(seed: int, *, meters: int, steady: bool, faults: tuple[str, ...]) -> Life:
+    """Live a life. `faults` are those that may happen: absurd, set seconds, restart, clock, gap."""
+    random = Random(seed)
+    all_meters = [_meter(random) for _ in range(meters)]
+    found = Life([], [], is_plain=meters == 1 and not {"set seconds", "restart"} & set(faults))
+    now, clock = random.randrange(10**6, 10**8), 0
+    for _ in range(random.randrange(3, 40)):
+        passed = random.choice((1, 5, 5, 10, 10, 10, 30))
+        fault = random.choice(faults) if faults and random.random() < 0.15 else ""
+        passed = random.randrange(60, 86_400) if fault == "gap" else passed
+        clock += random.choice((-1, 1)) * random.randrange(1, 10**6) if fault == "clock" else 0
+        now += passed
+        for meter in all_meters:
+            meter.live(passed)
+        meter = random.choice(all_meters)
+        if fault == "absurd":
+            _receive(found, None, _anything(random), now, clock, steady=steady)
+            continue
+        if fault == "set seconds":
+            meter.counters["secs"] = random.randrange(1 << 24)
+        if fault == "restart":
+            meter.counters = {**dict.fromkeys(COUNTERS, 0), "secs": 0}
+        _receive(found, meter, meter.counters, now, clock, steady=steady)
+    return found
+
+
+def whole(sampler: Sampler, readings: list[Reading]) -> list[Step]:
+    """Feed all readings, and say that there are no more."""
+    return [*(step for reading in readings for step in sampler.feed(reading)), *sampler.flush()]
+
+
+def _meter(random: Random) -> Meter:
+    watts = tuple(random.choice((0, 5, 300, 1000, 25_000)) for _ in COUNTERS)
+    return Meter(_anything(random), (max(watts[0], 1), *watts[1:]))
+
+
+def _anything(random: Random) -> dict[str, int]:
+    def any_of(bits: int) -> int:
+        near_the_end = (1 << bits) - 1 - random.randrange(10**6)
+        return random.choice((near_the_end, random.randrange(1 << bits), random.randrange(1 << bits)))
+
+    energies = {label: any_of(32 if label.startswith("aux") else 40) for label in COUNTERS}
+    return {"secs": random.randrange(1 << 24), **energies}
+
+
+def _receive(found: Life, sender: Meter | None, shown: dict[str, int], now: int, clock: int, *, steady: bool) -> None:
+    seq = len(found.readings) + 1
+    numbers: dict[str, Number] = dict(shown)
+    arrived = START + (now + clock) * SECOND
+    found.readings.append(
+        Reading(
+            moment(arrived),
+            FORM,
+            METER,
+            pack(FORM.name, METER, numbers),
+            "panel",
+            seq,
+            now * SECOND if steady else 0,
+            7 if steady else 0,
+        )
+    )
+    found.senders.append(sender)
+    if sender is not None:
+        sender.at[seq] = dict(sender.counted)
+
+
+def moment(microseconds: int) -> datetime:
+    """Return a time by its microseconds since 1970."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)
