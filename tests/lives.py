@@ -34,32 +34,40 @@ class Meter:
             self.counters[label] = (self.counters[label] + watts * seconds) % (1 << bits)
             self.counted[label] += watts * seconds
 
+    def restart(self, ago: int) -> None:
+        """Let it have restarted so many seconds ago; what it counted before that is nowhere but in `counted`."""
+        self.counters = {label: watts * ago for label, watts in zip(COUNTERS, self.watts, strict=True)} | {"secs": ago}
+
 
 @attrs.frozen
 class Life:
-    """What was received, in order, and which meter sent it: None of an absurd packet."""
+    """What was received, in order, and which meter sent it: None of an absurd packet; and after which it restarted."""
 
-    readings: list[Reading]
-    senders: list[Meter | None]
-    is_plain: bool
+    readings: list[Reading] = attrs.field(factory=list)
+    senders: list[Meter | None] = attrs.field(factory=list)
+    restarted: set[int] = attrs.field(factory=set)
 
     def sender(self, reading: Reading) -> Meter | None:
         """Return who sent a reading."""
         return self.senders[reading.seq - 1]
 
-    def energy(self, step_before: Reading, step_after: Reading) -> dict[str, int]:
+    def restarts(self, before: Reading, after: Reading) -> bool:
+        """Whether a meter restarted between two readings."""
+        return any(before.seq < seq <= after.seq for seq in self.restarted)
+
+    def energy(self, before: Reading, after: Reading) -> dict[str, int]:
         """Return the Ws that the sender of both counted between them."""
-        meter = self.sender(step_after)
+        meter = self.sender(after)
         assert meter is not None
-        before, after = meter.at[step_before.seq], meter.at[step_after.seq]
-        return {label: after[label] - before[label] for label in COUNTERS}
+        first, last = meter.at[before.seq], meter.at[after.seq]
+        return {label: last[label] - first[label] for label in COUNTERS}
 
 
 def life(seed: int, *, meters: int, steady: bool, faults: tuple[str, ...]) -> Life:
     """Live a life. `faults` are those that may happen: absurd, set seconds, restart, clock, gap."""
     random = Random(seed)
     all_meters = [_meter(random) for _ in range(meters)]
-    found = Life([], [], is_plain=meters == 1 and not {"set seconds", "restart"} & set(faults))
+    found = Life()
     now, clock = random.randrange(10**6, 10**8), 0
     for _ in range(random.randrange(3, 40)):
         passed = random.choice((1, 5, 5, 10, 10, 10, 30))
@@ -76,7 +84,8 @@ def life(seed: int, *, meters: int, steady: bool, faults: tuple[str, ...]) -> Li
         if fault == "set seconds":
             meter.counters["secs"] = random.randrange(1 << 24)
         if fault == "restart":
-            meter.counters = {**dict.fromkeys(COUNTERS, 0), "secs": 0}
+            meter.restart(random.randrange(1, passed + 1))
+            found.restarted.add(len(found.readings) + 1)
         _receive(found, meter, meter.counters, now, clock, steady=steady)
     return found
 

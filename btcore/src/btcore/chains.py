@@ -13,11 +13,11 @@ from typing import Literal
 
 import attrs
 
-from btcore.passage import Passed, Skip, at_pace, came_before, passage, told_energy
+from btcore.passage import Passed, Skip, apart, at_pace, came_before, passage, told_energy
 from btcore.records import Reading
 
 MOST_CHAINS = 4
-"""Chains of one serial number; beyond it the one that went on longest ago is dropped."""
+"""Proven chains of one serial number; beyond it the one that went on longest ago is dropped."""
 
 MOST_METERS = 1024
 """Serial numbers that are remembered; beyond it the one heard longest ago is, until it is heard again, forgotten."""
@@ -28,6 +28,12 @@ be another meter's."""
 
 MOST_LATE = 10
 """Readings in a row that seem to come from before the last one, after which the last one is the one not believed."""
+
+UNPROVEN = "#?"
+"""Behind the serial number, the key of a chain of a single packet beside others. There is one at a time."""
+
+PROVABLE = 3600
+"""Seconds within which such a chain has to go on: over longer times an absurd packet would seem to, by chance."""
 
 SWITCHES = 3
 """Times that a serial number's readings went from one chain to another, after which it is that of two meters."""
@@ -68,7 +74,7 @@ _LIKELY = {
 class Link:
     """A reading and what it goes on from.
 
-    `key` names its chain: the serial number, with a number behind it for a further chain of the same serial number; ""
+    `key` names its chain: the serial number, with something behind it for a further chain of the same serial number; ""
     is none: the reading is passed over. `before` is the reading that it goes on from, and `passed` how; both are None
     where a chain begins, and nothing is known of the time before.
     """
@@ -85,19 +91,18 @@ PASSED_OVER = Link()
 class _Chain:
     """One chain: its last reading, the place in the journal where it began, and how often it went on since.
 
-    One of a single packet proves nothing, unless it is the baseline that was left from before.
+    Beside others, one of a single packet proves nothing yet, and its key says so.
     """
 
     key: str
     last: Reading
     began: int
     links: int = 0
-    is_baseline: bool = False
 
     @property
     def is_proven(self) -> bool:
         """Whether it is certain that a meter sends what is in it."""
-        return self.links > 0 or self.is_baseline
+        return not self.key.endswith(UNPROVEN)
 
 
 @attrs.define
@@ -128,6 +133,31 @@ class _Meter:
         self.at = (self.at + 1) % RECENT
         return False
 
+    def drop_unproven(self, reading: Reading) -> None:
+        """Drop the chain of a single packet when that is too old to tell anything of a reading."""
+        self.chains = [c for c in self.chains if c.is_proven or abs(apart(c.last, reading)) <= PROVABLE]
+
+    def free_key(self, serial: str) -> str:
+        """Return a key for one more proven chain; where there is none left, that of the chain unheard for longest."""
+        taken = {chain.key for chain in self.chains}
+        keys = [serial, *(f"{serial}#{number}" for number in range(2, MOST_CHAINS + 1))]
+        free = [key for key in keys if key not in taken]
+        if free:
+            return free[0]
+        oldest = min((chain for chain in self.chains if chain.is_proven), key=lambda chain: chain.last.seq)
+        self.chains.remove(oldest)
+        return oldest.key
+
+    def rank(self, chain: _Chain, passed: Passed | Skip, reading: Reading) -> tuple[int, bool, float, int]:
+        """Order the chains that a reading may belong to.
+
+        The likelier first, the proven ones, that which tells less energy, the last one heard; but where it is known
+        that there are two meters, it is the one not heard for longest that restarted.
+        """
+        energy = told_energy(chain.last, reading, passed) if isinstance(passed, Passed) else 0.0
+        longest_ago = passed is Passed.RESET and self.switches >= SWITCHES
+        return _LIKELY[passed], not chain.is_proven, energy, chain.last.seq if longest_ago else -chain.last.seq
+
 
 class Chains:
     """The chains of all meters, by serial number."""
@@ -152,9 +182,7 @@ class Chains:
         self._most = most
         self._meters: OrderedDict[str, _Meter] = OrderedDict()
         for key, last in sorted(baselines.items(), key=lambda pair: pair[1].seq):
-            self._meters.setdefault(last.serial, _Meter([])).chains.append(
-                _Chain(key, last, last.seq, is_baseline=True)
-            )
+            self._meters.setdefault(last.serial, _Meter([])).chains.append(_Chain(key, last, last.seq))
 
         for serial, raw in heard:
             if serial in self._meters:
@@ -193,20 +221,22 @@ class Chains:
         return meter
 
     def _recalled(self, serial: str) -> Iterator[_Chain]:
-        for key in _keys(serial):
+        for key in (serial, *(f"{serial}#{number}" for number in range(2, MOST_CHAINS + 1)), f"{serial}{UNPROVEN}"):
             last = self._recall(key)
-            if last is None:
+            if last is not None:
+                yield _Chain(key, last, last.seq)
+            elif key == serial:
                 return
-            yield _Chain(key, last, last.seq, is_baseline=True)
 
     def _pass_over(self, why: Skip) -> Link:
         self.skipped[why.value] += 1
         return PASSED_OVER
 
     def _go_on(self, meter: _Meter, reading: Reading) -> Link:
-        still_open = [chain for chain in reversed(meter.chains) if chain.last.seq < reading.seq]
+        meter.drop_unproven(reading)
+        still_open = [chain for chain in meter.chains if chain.last.seq < reading.seq]
         found = [(chain, passage(chain.last, reading)) for chain in still_open]
-        best = min(found, key=lambda pair: _rank(pair[0], pair[1], reading), default=None)
+        best = min(found, key=lambda pair: meter.rank(*pair, reading), default=None)
         if best is None or (len(found) < len(meter.chains) and best[1] is not Passed.ON):
             return self._pass_over(Skip.DUPLICATE)  # read again after a restart: it is delivered
         chain, passed = best
@@ -227,6 +257,8 @@ class Chains:
         told = any(one.began > before.seq and one.links for one in meter.chains if one is not chain)
         chain.links += 1
         meter.late = 0
+        if not chain.is_proven:
+            chain.key = meter.free_key(reading.serial)
         if chain is not meter.chains[-1]:
             meter.chains.remove(chain)
             meter.chains.append(chain)
@@ -261,13 +293,12 @@ class Chains:
         return self._pass_over(Skip.OUT_OF_ORDER)
 
     def _begin(self, meter: _Meter, reading: Reading) -> Link:
+        key = reading.serial
         if meter.chains:
+            key += UNPROVEN
             self.skipped[Skip.ANEW.value] += 1
             self._tell_anew(meter.chains[-1].last, reading)
-        if len(meter.chains) >= MOST_CHAINS:
-            del meter.chains[0]
-        taken = {chain.key for chain in meter.chains}
-        key = next(key for key in _keys(reading.serial) if key not in taken)
+            meter.chains = [chain for chain in meter.chains if chain.is_proven]
         meter.chains.append(_Chain(key, reading, reading.seq))
         meter.doubt, meter.late = None, 0
         return Link(key)
@@ -279,21 +310,6 @@ class Chains:
             " anew from here, and the energy in between is not known. Does another meter have this serial number?"
         )
         self._tell(Notice(reading.serial, "counted anew", text))
-
-
-def _keys(serial: str) -> Iterator[str]:
-    """Yield the keys of a serial number's chains."""
-    yield serial
-    yield from (f"{serial}#{number}" for number in range(2, MOST_CHAINS + 1))
-
-
-def _rank(chain: _Chain, passed: Passed | Skip, reading: Reading) -> tuple[int, bool, float, int]:
-    """Order the chains that a reading may belong to: the likelier first, and of several the one that tells less energy.
-
-    Where a meter of several restarted, it is the one that was not heard for longest.
-    """
-    energy = told_energy(chain.last, reading, passed) if isinstance(passed, Passed) else 0.0
-    return _LIKELY[passed], not chain.is_proven, energy, chain.last.seq if passed is Passed.RESET else -chain.last.seq
 
 
 def _came_before(last: Reading, reading: Reading) -> bool:

@@ -74,9 +74,9 @@ def lapse(older: Reading, newer: Reading) -> Lapse:
     """Tell the time between two readings."""
     modulus = 1 << older.format.seconds_bits
     ahead = (newer.seconds - older.seconds) % modulus
-    apart = max(_apart(older, newer), 0.0)
-    seconds = ahead + modulus * max(round((apart - ahead) / modulus), 0)  # it may turn over in a gap of months
-    return Lapse(seconds, apart, abs(seconds - apart), max(newer.seconds - apart, 0.0), modulus - ahead + apart)
+    passed = max(apart(older, newer), 0.0)
+    seconds = ahead + modulus * max(round((passed - ahead) / modulus), 0)  # it may turn over in a gap of months
+    return Lapse(seconds, passed, abs(seconds - passed), max(newer.seconds - passed, 0.0), modulus - ahead + passed)
 
 
 def passage(older: Reading, newer: Reading) -> Passed | Skip:
@@ -92,7 +92,7 @@ def explain(older: Reading, newer: Reading, between: Lapse) -> Passed | Skip:
         return _after_reset(older, newer, between)
     if between.seconds == 0:
         same = _continues(older, newer, 1) or _continues(newer, older, 1)
-        return Skip.DUPLICATE if same else Skip.ANEW
+        return Skip.DUPLICATE if same else _after_restart(older, newer, between)
     if between.late <= min(between.restarted + JITTER, between.went_on) and not _tally(newer, older, between.late)[1]:
         return Skip.OUT_OF_ORDER
     if between.went_on <= between.restarted + JITTER + DRIFT * between.apart:
@@ -100,7 +100,7 @@ def explain(older: Reading, newer: Reading, between: Lapse) -> Passed | Skip:
     return _after_restart(older, newer, between)
 
 
-def _apart(older: Reading, newer: Reading) -> float:
+def apart(older: Reading, newer: Reading) -> float:
     """Seconds between the arrivals; by the computer's own time where no better clock was there at both."""
     if older.boot and older.boot == newer.boot:
         return (newer.steady - older.steady) / 1e6
@@ -176,8 +176,8 @@ def came_before(older: Reading, newer: Reading) -> bool:
 
 def at_pace(older: Reading, newer: Reading) -> bool:
     """Whether a meter went on from one to the other in just the time that passed: nothing was held back."""
-    apart = lapse(older, newer)
-    return apart.went_on <= JITTER + DRIFT * apart.apart and explain(older, newer, apart) is Passed.ON
+    between = lapse(older, newer)
+    return between.went_on <= JITTER + DRIFT * between.apart and explain(older, newer, between) is Passed.ON
 
 
 def told_energy(older: Reading, newer: Reading, passed: Passed) -> float:
@@ -203,11 +203,12 @@ def rises(older: Reading, newer: Reading) -> Iterator[tuple[float, int]]:
             yield after - before, modulus
 
 
-def rose(older: Reading, newer: Reading) -> bool:
-    """Whether no counter fell; one that the meter has not got does not matter."""
+def rose(older: Reading, newer: Reading, seconds: float) -> bool:
+    """Whether no counter fell, or rose by more than it can in so many seconds; one that is missing does not matter."""
+    most = MOST_WATTS * seconds
     take, _ = _counters(newer.format)
     return not any(
-        before != after and (before is None or after is None or after < before)
+        before != after and (before is None or after is None or not 0 < after - before <= most)
         for before, after in zip(take(older.numbers), take(newer.numbers), strict=True)
     )
 

@@ -116,7 +116,8 @@ class _Run:
 
     def add(self, reading: Reading, passed: Passed) -> None:
         """Add the next one. Where all counters only rose, the ends alone give the exact energy."""
-        even = passed is Passed.ON and rose(self.readings[-1], reading)
+        last = self.readings[-1]
+        even = passed is Passed.ON and rose(last, reading, reading.seconds - last.seconds)
         if even and self._even:
             self.readings[-1] = reading
         else:
