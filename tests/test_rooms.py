@@ -21,12 +21,8 @@ ROAD = (
     "version errors formats journal wording logs signals positions",
     "outcome schemas records settings nested",
     "findings mismatch limits patience web",
-<<<<<<< HEAD
-    "capture hookspecs framing calculate durations validation whole_readings",
-=======
-    "capture hookspecs framing passage durations",
+    "capture hookspecs framing passage durations validation whole_readings",
     "calculate chains",
->>>>>>> 5d1b293 (Numbers: a reading that its meter cannot have come to begins a chain of its own)
     "brultech channels sqlite_journal sampling decoders discovery conversion",
     "polling destinations describe",
     "example tables",

@@ -115,9 +115,13 @@ class _Doubt:
 
 @attrs.define
 class _Meter:
-    """All that is known of a serial number. The chain that went on last is the last one."""
+    """All that is known of a serial number. The chain that went on last is the last one.
+
+    `delivered` is the place in the journal up to which its readings were delivered before a restart.
+    """
 
     chains: list[_Chain]
+    delivered: int = 0
     doubt: _Doubt | None = None
     late: int = 0
     switches: int = 0
@@ -182,8 +186,9 @@ class Chains:
         self._most = most
         self._meters: OrderedDict[str, _Meter] = OrderedDict()
         for key, last in sorted(baselines.items(), key=lambda pair: pair[1].seq):
-            self._meters.setdefault(last.serial, _Meter([])).chains.append(_Chain(key, last, last.seq))
-
+            meter = self._meters.setdefault(last.serial, _Meter([]))
+            meter.chains.append(_Chain(key, last, last.seq))
+            meter.delivered = last.seq
         for serial, raw in heard:
             if serial in self._meters:
                 self._meters[serial].is_repeated(raw)
@@ -192,6 +197,8 @@ class Chains:
         """Add a reading to the chain that it goes on from, to one of its own, or to none."""
         meter = self._meter(reading.serial)
         repeated = meter.is_repeated(reading.raw)
+        if reading.seq <= meter.delivered:
+            return PASSED_OVER  # read again after a restart
         if not meter.chains:
             return self._begin(meter, reading)
         return self._pass_over(Skip.DUPLICATE) if repeated else self._go_on(meter, reading)
@@ -216,7 +223,9 @@ class Chains:
     def _meter(self, serial: str) -> _Meter:
         meter = self._meters.get(serial)
         if meter is None:
-            meter = self._meters[serial] = _Meter(list(self._recalled(serial)))
+            chains = sorted(self._recalled(serial), key=lambda chain: chain.last.seq)
+            delivered = chains[-1].last.seq if chains else 0
+            meter = self._meters[serial] = _Meter(chains, delivered)
         self._meters.move_to_end(serial)
         return meter
 
@@ -234,12 +243,8 @@ class Chains:
 
     def _go_on(self, meter: _Meter, reading: Reading) -> Link:
         meter.drop_unproven(reading)
-        still_open = [chain for chain in meter.chains if chain.last.seq < reading.seq]
-        found = [(chain, passage(chain.last, reading)) for chain in still_open]
-        best = min(found, key=lambda pair: meter.rank(*pair, reading), default=None)
-        if best is None or (len(found) < len(meter.chains) and best[1] is not Passed.ON):
-            return self._pass_over(Skip.DUPLICATE)  # read again after a restart: it is delivered
-        chain, passed = best
+        found = [(chain, passage(chain.last, reading)) for chain in meter.chains]
+        chain, passed = min(found, key=lambda pair: meter.rank(*pair, reading))
         if isinstance(passed, Passed):
             return self._append(meter, chain, reading, passed)
         if passed is Skip.OTHER_FORMAT:
