@@ -62,8 +62,9 @@ def streams(draw: st.DrawFn) -> list[Reading]:
     clock, entries = 0, []
     for _ in range(draw(st.integers(1, 40))):
         which = draw(st.integers(0, 2))
-        clock += draw(PASSED)
-        raw = meters[which].send(draw(EVENTS), clock - heard[which], draw(st.integers(0, 3000)))
+        event = draw(EVENTS)
+        clock += 0 if event == "same second" else draw(PASSED)
+        raw = meters[which].send(event, clock - heard[which], draw(st.integers(0, 3000)))
         heard[which] = clock
         entries.append(Entry(START + clock * SECOND, "panel", meters[which].serial, "ecm1220bin", raw))
     return numbered(entries)

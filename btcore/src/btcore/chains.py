@@ -38,6 +38,9 @@ PROVABLE = 3600
 SWITCHES = 3
 """Times that a serial number's readings went from one chain to another, after which it is that of two meters."""
 
+RESUMED = 1
+"""Links of a chain that goes on after a restart: it told energy, and since when is not known."""
+
 RECENT = 64
 """Packets of each serial number that are known again when they come once more."""
 
@@ -187,7 +190,7 @@ class Chains:
         self._meters: OrderedDict[str, _Meter] = OrderedDict()
         for key, last in sorted(baselines.items(), key=lambda pair: pair[1].seq):
             meter = self._meters.setdefault(last.serial, _Meter([]))
-            meter.chains.append(_Chain(key, last, last.seq))
+            meter.chains.append(_Chain(key, last, last.seq, RESUMED))
             meter.delivered = last.seq
         for serial, raw in heard:
             if serial in self._meters:
@@ -233,7 +236,7 @@ class Chains:
         for key in (serial, *(f"{serial}#{number}" for number in range(2, MOST_CHAINS + 1)), f"{serial}{UNPROVEN}"):
             last = self._recall(key)
             if last is not None:
-                yield _Chain(key, last, last.seq)
+                yield _Chain(key, last, last.seq, RESUMED)
             elif key == serial:
                 return
 
