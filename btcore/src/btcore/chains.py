@@ -247,7 +247,7 @@ class Chains:
     def _go_on(self, meter: _Meter, reading: Reading) -> Link:
         meter.drop_unproven(reading)
         found = [(chain, passage(chain.last, reading)) for chain in meter.chains]
-        chain, passed = min(found, key=lambda pair: meter.rank(*pair, reading))
+        chain, passed = min(found, key=lambda pair: meter.rank(pair[0], pair[1], reading))
         if isinstance(passed, Passed):
             return self._append(meter, chain, reading, passed)
         if passed is Skip.OTHER_FORMAT:
