@@ -209,7 +209,7 @@ def test_a_fault_of_the_core_parks_the_sink(
     journal: SqliteJournal, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What nobody foresaw parks one sink, loudly, with a traceback."""
-    monkeypatch.setattr(journal, "read", lambda *_: 1 // 0)
+    monkeypatch.setattr(journal, "last", lambda: 1 // 0)
     work = delivered(journal, Recorder())
     assert work.worker.parked.startswith("ZeroDivisionError")
     assert [record.levelname for record in caplog.records] == ["CRITICAL"]
