@@ -31,7 +31,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         (source / name).write_text(found[1])
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "--target", str(site), str(source)], check=True)
-    return {**os.environ, "PYTHONPATH": str(site), "HOOK_TOKEN": "a-secret-token"}
+    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+    return {**os.environ, "PYTHONPATH": path, "HOOK_TOKEN": "a-secret-token"}
 
 
 def btcore(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:

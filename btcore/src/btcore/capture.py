@@ -13,13 +13,10 @@ from pathlib import Path
 
 from btcore.errors import BtcoreError
 from btcore.outcome import told
-from btcore.records import Chunk
+from btcore.records import LONGEST_STREAM, Chunk
 
 BLOCK = 4096
 LONGEST_LINE = 1 << 20
-LONGEST_STREAM = 200
-"""Characters of a stream's name: it is kept for as long as the stream is open."""
-
 EXPECTED = '{"time": 1700000000.0, "stream": "a", "hex": "feff03..."}'
 
 
@@ -75,11 +72,13 @@ def _has_lines(head: bytes) -> bool:
     """Tell lines from plain bytes, though either may begin with damage: one sound line near the beginning is enough.
 
     Without one, text that begins like JSON is meant to be lines (too long, or of the wrong kind, and an error will say
-    so), unless a packet's first two bytes are in it, which no text can hold.
+    so), unless a packet's first two bytes are in it, which no text can hold. A meter may send JSON itself: of that, a
+    line has none of the names of a capture.
     """
-    if any(_is_sound(line) for line in head.split(b"\n")):
+    lines = head.split(b"\n")
+    if any(map(_is_sound, lines)):
         return True
-    return head.lstrip().startswith(b"{") and b"\xfe\xff" not in head
+    return not any(map(_is_a_meters, lines)) and head.lstrip().startswith(b"{") and b"\xfe\xff" not in head
 
 
 def _is_sound(line: bytes) -> bool:
@@ -88,6 +87,14 @@ def _is_sound(line: bytes) -> bool:
     except CaptureError:
         return False
     return True
+
+
+def _is_a_meters(line: bytes) -> bool:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(record, dict) and record.keys().isdisjoint(("time", "stream", "hex"))
 
 
 def _lines(file: BufferedReader) -> Iterator[tuple[int, bytes]]:

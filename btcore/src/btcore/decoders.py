@@ -71,14 +71,27 @@ class Decoders:
         instances, contexts = [one for one, _ in self._given], [context for _, context in self._given]
         return Decoders(instances, tuple(self._formats), contexts, log)
 
-    def open(self) -> None:
-        """Make instances for this thread alone, with the same settings, and open them. What they raise is passed on."""
+    def open(self, *, leave_out: bool = False) -> None:
+        """Make instances for this thread alone, with the same settings, and open them.
+
+        What they raise is passed on; with `leave_out` it is told, and the decoder left out.
+        """
         self.close()
         for instance, context in self._given:
-            if self._has(instance):
-                working = _Working(_fresh(instance, self._formats), context, of_its_own=True)
-                self._working.append(working)
-                working.calls.open(context=context)
+            if not self._has(instance):
+                continue
+            try:
+                self._open(instance, context)
+            except BaseException as error:
+                if not leave_out:
+                    raise
+                self._complain(error, f'the decoder "{_name(context)}" cannot be opened, and is left out', context.name)
+                self._working = [working for working in self._working if working.context is not context]
+
+    def _open(self, instance: object, context: Context) -> None:
+        working = _Working(_fresh(instance, self._formats), context, of_its_own=True)
+        self._working.append(working)
+        working.calls.open(context=context)
 
     def close(self) -> None:
         """Close those that were opened; what they raise is told."""
@@ -224,7 +237,7 @@ class _Working:
     @property
     def name(self) -> str:
         """What it is called in a message: acme, of [decoder.acme]."""
-        return self.context.name.removeprefix("decoder.")
+        return _name(self.context)
 
     def prove(self, packet: Packet) -> None:
         """Look, once a format, whether its packets can come out of the journal again. Raises PluginMistake."""
@@ -238,6 +251,10 @@ class _Working:
         if len(self._proved) >= MOST_FORMATS:
             self._proved.clear()
         self._proved.add(packet.format)
+
+
+def _name(context: Context) -> str:
+    return context.name.removeprefix("decoder.")
 
 
 def _context(instance: object) -> Context:

@@ -23,8 +23,8 @@ Number = int | float | None
 LONGEST_NAME = 64
 """Characters of a serial number, a format's name, a channel's name or a label: a line of a table has room for it."""
 
-MOST_BITS = 64
-"""The widest counter that any meter has."""
+MOST_BITS = 63
+"""The widest counter: no meter lives to fill it, and a database keeps it."""
 
 SECONDS = "secs"
 """The label of the meter's seconds counter, by which intervals are measured."""
@@ -45,7 +45,7 @@ class Channel:
     where the meter has no such counter. Both wrap at 2 to the power `bits`. A `directional` channel has a sign, which
     the site's polarity decides; an auxiliary channel has none.
 
-    Raises TypeError or ValueError for a name that cannot be shown, or `bits` that are not from 1 to 64.
+    Raises TypeError or ValueError for a name that cannot be shown, or `bits` that are not from 1 to 63.
     """
 
     name: str

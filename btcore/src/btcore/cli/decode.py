@@ -1,33 +1,42 @@
 """`btcore decode`: what is in a capture, for people and for other programs."""
 
 import argparse
+import itertools
 import json
+import logging
 import math
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
-import attrs
-
-from btcore.brultech import FORMATS
 from btcore.capture import CaptureError, read_capture
 from btcore.chains import Chains
+from btcore.channels import known
 from btcore.cli import OK
 from btcore.decoders import Decoders
-from btcore.discovery import find, installed
-from btcore.errors import Unavailable
+from btcore.describe import settings_of
+from btcore.discovery import DISTRIBUTIONS, Installed, PluginError, find, installed, kinds_of
+from btcore.errors import Unavailable, is_interrupt
 from btcore.formats import Number
 from btcore.framing import Counts, Stream
+from btcore.outcome import told
 from btcore.records import Chunk, Packet, Reading, Sample
 from btcore.sampling import Consecutive, SampleCache
-from btcore.settings import Polarity
+from btcore.settings import Context, Polarity
 
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 """Between these, a time that somebody gives is meant."""
 
 DAY = 86_400
 
-NOTHING = "expected a capture of one of the binary formats; a meter that sends text has to be set to one of them"
+NOTHING = (
+    "expected a capture of one of the formats of the installed decoders (`btcore plugins` lists them); a meter of "
+    "Brultech's that sends text has to be set to a binary format"
+)
+
+BRULTECH = "brultech"
+"""The decoder that is asked first."""
 
 MOST_STREAMS = 4096
 """Framing buffers; beyond this the one unused for longest is closed."""
@@ -40,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", action="store_true", help="power and energy between readings, not the readings")
     parser.add_argument("--polarity", choices=("brultech", "btmon"), default="brultech", help="which sign is positive")
     parser.add_argument(
-        "--formats", type=_formats, default=(), metavar="A,B", help=f"only these of {', '.join(FORMATS)}"
+        "--formats", type=_listed, default=(), metavar="A,B", help="only these packet formats, such as gem48ptbin"
     )
     parser.add_argument(
         "--start", type=_time, metavar="TIME", help="of the first packet of plain bytes: ISO 8601 or epoch"
@@ -57,27 +66,95 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Decode a file; damaged input is counted, and no failure."""
     counts = Counts()
-    readings = _readings(args, counts)
+    decoders = _decoders(args)
+    decoders.open(leave_out=True)
+    readings = _readings(args, decoders, counts)
     for record in _samples(readings, args.polarity) if args.samples else readings:
         print(json.dumps(_object(record), allow_nan=False) if args.json else _text(record))
+    decoders.close()
     sys.stdout.flush()
     if not counts.packets:
-        sys.stderr.write(f"no packet in {args.file}: {NOTHING}\n")
+        _say(f"no packet in {args.file}: {NOTHING}")
     sys.stderr.write(f"{counts}\n")
     return OK
 
 
-def _readings(args: argparse.Namespace, counts: Counts) -> Iterator[Reading]:
-    decoders = Decoders([find("brultech", installed()).load()(formats=args.formats)])
+def _decoders(args: argparse.Namespace) -> Decoders:
+    """Make the decoders that are installed; those that are broken are told and left out."""
+    names = sorted(installed().items(), key=lambda one: one[0] != BRULTECH)
+    classes = {name: cls for name, rivals in names if (cls := _decoder(name, rivals)) is not None}
+    sure = known(classes.values())
+    if sure.complete and (unknown := [name for name in args.formats if name not in sure.formats]):
+        there_are = f"there are {', '.join(sure.formats)}"
+        args.usage(f"argument --formats: no packet format {', '.join(unknown)}; {there_are}")
+    made = {name: instance for name, cls in classes.items() if (instance := _instance(name, cls)) is not None}
+    log = _log()
+    return Decoders(list(made.values()), args.formats, [Context(f"decoder.{name}", log) for name in made], log)
+
+
+def _decoder(name: str, rivals: tuple[Installed, ...]) -> type | None:
+    """Load the plugin of a name, if it may be a decoder: what is ours is known, and not imported for nothing."""
+    ours = all(plugin.distribution == DISTRIBUTIONS.get(name) for plugin in rivals)
+    if ours and name != BRULTECH:
+        return None
+    try:
+        cls = find(name, {name: rivals}).load()
+    except PluginError as error:
+        _say(f"left out: {error}")
+        return None
+    return cls if "decoder" in kinds_of(cls) else None
+
+
+def _instance(name: str, cls: type) -> object | None:
+    try:
+        needed = [entry.name for entry in settings_of(cls) if entry.required]
+        if not needed:
+            return cls()  # type: ignore[no-any-return]
+        why = f"it cannot do without settings ({', '.join(needed)}), which only a site.toml gives"
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        why = told(error)
+    _say(f'left out: the decoder "{name}": {why}')
+    return None
+
+
+def _log() -> logging.Logger:
+    """Make a log that tells on stderr what is wrong with a decoder, a line each."""
+    log = logging.Logger("btcore.decode", logging.WARNING)  # noqa: LOG001 - of this run alone
+    log.addHandler(_Saying())
+    return log
+
+
+class _Saying(logging.Handler):
+    """Says the message of a record."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it."""
+        _say(record.getMessage())
+
+
+def _say(text: str) -> None:
+    """Write a line to stderr, in which nothing can steer a terminal."""
+    sys.stderr.write(re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text) + "\n")
+
+
+def _readings(args: argparse.Namespace, decoders: Decoders, counts: Counts) -> Iterator[Reading]:
+    place = itertools.count(1)
+    for packet, time in _packets(args, decoders, counts):
+        yield Reading(time, packet.format, packet.serial, packet.raw, seq=next(place))
+
+
+def _packets(args: argparse.Namespace, decoders: Decoders, counts: Counts) -> Iterator[tuple[Packet, datetime]]:
     streams: dict[str, Stream] = {}
     for chunk in _chunks(args):
         stream = streams.pop(chunk.stream) if chunk.stream in streams else decoders.stream(counts)
         streams[chunk.stream] = stream  # the last used is the last closed
-        yield from map(_reading, stream.feed(chunk.data, chunk.clock or chunk.time or datetime.now(UTC)))
+        yield from stream.feed(chunk.data, chunk.clock or chunk.time or datetime.now(UTC))
         if len(streams) > MOST_STREAMS:
-            yield from map(_reading, streams.pop(next(iter(streams))).close())
+            yield from streams.pop(next(iter(streams))).close()
     for stream in streams.values():
-        yield from map(_reading, stream.close())
+        yield from stream.close()
 
 
 def _chunks(args: argparse.Namespace) -> Iterator[Chunk]:
@@ -88,18 +165,13 @@ def _chunks(args: argparse.Namespace) -> Iterator[Chunk]:
 
 
 def _damaged(error: CaptureError) -> None:
-    sys.stderr.write(f"{error}\n")
-
-
-def _reading(found: tuple[Packet, datetime]) -> Reading:
-    packet, time = found
-    return Reading(time, packet.format, packet.serial, packet.raw)
+    _say(str(error))
 
 
 def _samples(readings: Iterator[Reading], polarity: Polarity) -> Iterator[Sample]:
     sampler = Consecutive(polarity, Chains({}), SampleCache(1))
-    for place, reading in enumerate(readings, 1):
-        for step in sampler.feed(attrs.evolve(reading, seq=place)):
+    for reading in readings:
+        for step in sampler.feed(reading):
             yield from step.samples
 
 
@@ -147,12 +219,9 @@ def _shown(value: Number) -> str:
     return f"{value:z.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def _formats(text: str) -> tuple[str, ...]:
-    """Read the names of packet formats."""
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    if unknown := [name for name in names if name not in FORMATS]:
-        raise argparse.ArgumentTypeError(f"no packet format {', '.join(unknown)}; there are {', '.join(FORMATS)}")
-    return names
+def _listed(text: str) -> tuple[str, ...]:
+    """Read names."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _time(text: str) -> datetime:
