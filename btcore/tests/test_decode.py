@@ -419,3 +419,18 @@ def test_the_times_are_utc(capture: Write, capsys: Capture) -> None:
     """Seconds since 1970 of an object are those of the time that the text shows."""
     found, _ = decode(capsys, capture(ECM[0]), "--start", "2026-06-21T10:00")
     assert datetime(2026, 6, 21, 10, tzinfo=UTC).timestamp() == found[0]["time"]
+
+
+# --- what gives no sample ---------------------------------------------------------------------------------------------
+
+
+def test_what_is_without_a_sample_is_told(capture: Write, capsys: Capture) -> None:
+    """A packet that its meter cannot have come to is told on stderr, with what its serial number may have."""
+    absurd = pack("ecm1240bin", "312345", {"secs": 400_000, "ch1_aws": 5 * 10**10})
+    path = capture((1_700_000_000, "a", ECM[0]), (1_700_000_060, "a", absurd), (1_700_000_061, "a", absurd))
+    assert main(["decode", "--json", "--samples", str(path)]) == OK
+    out, err = capsys.readouterr()
+    assert out == ""
+    told, without, _ = err.splitlines()
+    assert told.startswith("meter 312345: after seconds 1000 of 2023-11-14 22:13:20 came seconds 400000 of")
+    assert without == "without a sample: 1 counted anew, 1 duplicate"

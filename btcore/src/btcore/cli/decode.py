@@ -169,10 +169,15 @@ def _damaged(error: CaptureError) -> None:
 
 
 def _samples(readings: Iterator[Reading], polarity: Polarity) -> Iterator[Sample]:
-    sampler = Consecutive(polarity, Chains({}), SampleCache(1))
+    """Yield what was measured between readings; say at the end which of them gave nothing, and why."""
+    cache = SampleCache(1)
+    chains = Chains({}, tell=lambda notice: _say(str(notice)) if cache.is_news(notice) else None)
+    sampler = Consecutive(polarity, chains, cache)
     for reading in readings:
         for step in sampler.feed(reading):
             yield from step.samples
+    if sampler.skipped:
+        _say(f"without a sample: {', '.join(f'{count} {why}' for why, count in sampler.skipped.items())}")
 
 
 def _object(record: Reading | Sample) -> dict[str, object]:
