@@ -1,6 +1,8 @@
 """`btcore check`, as a user calls it."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +81,33 @@ def test_a_file_without_its_option_is_told_with_the_usage_of_the_command(capsys:
         "usage: btcore check [-h] [--config FILE] [--json]",
         "btcore check: error: unrecognized arguments: site.toml",
     )
+
+
+def test_a_warning_is_told_and_no_mistake(load: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What should be otherwise goes to stderr, and into the JSON; the exit code is that of a good configuration."""
+    (tmp_path / "key").write_text("hush")
+    (tmp_path / "key").chmod(0o644)
+    Path("site.toml").write_text(LEAST + 'api_key = { file = "key" }\n')
+    said = f"the file {tmp_path / 'key'} can be read by every user of this computer: chmod 600 {tmp_path / 'key'}"
+    assert main(["check"]) == OK
+    told = capsys.readouterr()
+    assert told.err == f"site.toml:4: [sink.pail] api_key: {said}\n"
+    assert told.out.startswith("site.toml: no mistakes")
+    assert main(["check", "--json"]) == OK
+    (warning,) = json.loads(capsys.readouterr().out)["warnings"]
+    assert (warning["line"], warning["key"], warning["message"]) == (4, "api_key", said)
+
+
+@pytest.mark.servers
+def test_a_warning_is_told_when_it_runs_too(tmp_path: Path) -> None:
+    """`btcore run` logs it when it begins."""
+    (tmp_path / "key").write_text("a-secret-key")
+    (tmp_path / "key").chmod(0o646)
+    (tmp_path / "capture").write_bytes(b"")
+    sink = '[sink.emoncms]\nurl = "http://127.0.0.1:9"\ntoken = { file = "key" }\n'
+    (tmp_path / "site.toml").write_text(f'state = "state"\n[source.file]\npath = "capture"\n{sink}')
+    command = [sys.executable, "-m", "btcore", "run", "--once", "--quiet", "--config", str(tmp_path / "site.toml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "[sink.emoncms] token: the file" in done.stderr
+    assert "can be read and changed by every user of this computer: chmod 600" in done.stderr
+    assert "a-secret-key" not in done.stderr

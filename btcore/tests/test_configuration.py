@@ -258,3 +258,46 @@ def test_a_decoder_that_is_missing_is_the_only_mistake_told(load: Load) -> None:
     """What it would have known is not told to be unknown."""
     (problem,) = problems(load, LEAST + '[decoder.sum]\n[channels]\n4242_pv1 = "roof"\n')
     assert (problem.table, 'did you mean "sun"?' in problem.message) == ("decoder.sum", True)
+
+
+# --- secrets in files
+
+
+@pytest.mark.parametrize(
+    ("mode", "said"),
+    [
+        (0o600, []),
+        (0o640, []),
+        (0o604, ["read"]),
+        (0o602, ["changed"]),
+        (0o666, ["read and changed"]),
+    ],
+)
+def test_a_secret_file_that_is_open_to_everybody_is_remarked(
+    load: Load, tmp_path: Path, mode: int, said: list[str]
+) -> None:
+    """A warning names file, line, key, and what to do; it is no mistake, and no word of the secret is in it."""
+    tmp_path.chmod(0o755)
+    secret = tmp_path / "the key"
+    secret.write_text("hush")
+    secret.chmod(mode)
+    site = load(LEAST + 'api_key = { file = "the key" }\n')
+    place = f"{tmp_path / 'site.toml'}:4: [sink.pail] api_key"
+    assert [str(warning) for warning in site.warnings] == [
+        f"{place}: the file {secret} can be {what} by every user of this computer: chmod 600 '{secret}'"
+        for what in said
+    ]
+
+
+def test_a_secret_file_that_everybody_may_replace_is_remarked(load: Load, tmp_path: Path) -> None:
+    """So is one whose folder everybody may write to, unless only the owner of a file may remove it there."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "key").write_text("hush")
+    (folder / "key").chmod(0o600)
+    told = []
+    for mode in (0o755, 0o1777, 0o777):
+        folder.chmod(mode)
+        told.append([warning.message for warning in load(LEAST + 'api_key = { file = "run/key" }\n').warnings])
+    replaced = f"the file {folder / 'key'} can be replaced by every user of this computer: chmod o-w {folder}"
+    assert told == [[], [], [replaced]]

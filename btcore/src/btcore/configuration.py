@@ -74,7 +74,7 @@ class Site:
     """All that a configuration says.
 
     `state` is the directory of the journal. `channels` maps `SERIAL_CHANNEL` to a name. `secrets` are texts that no log
-    may show.
+    may show; `warnings` what is no mistake, but should be otherwise.
     """
 
     file: Path
@@ -92,6 +92,7 @@ class Site:
     sinks: tuple[Sink, ...] = ()
     decoders: tuple[Decoder, ...] = ()
     secrets: tuple[str, ...] = attrs.field(default=(), repr=False)
+    warnings: tuple[Problem, ...] = ()
 
 
 def site_settings() -> tuple[Setting, ...]:
@@ -187,6 +188,7 @@ class _Loader:
             sinks=tuple(sinks),
             decoders=tuple(decoders),
             secrets=tuple(dict.fromkeys(self.findings.secrets)),
+            warnings=tuple(self.findings.warnings),
             **values,
         )
 

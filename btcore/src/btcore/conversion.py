@@ -6,8 +6,10 @@ or `Mismatch`, which never repeats a secret.
 
 import math
 import os
+import shlex
+import stat
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -228,6 +230,8 @@ def _file_text(name: str, scope: Scope) -> str:
             raise Mismatch(Fault(f"there is no file {path}" if not path.exists() else f"{path} is no regular file"))
         with path.open("rb") as file:
             raw = file.read(SECRET_BYTES + 1)
+            warnings = _open_to_others(path, os.fstat(file.fileno()).st_mode, path.parent.stat().st_mode)
+            scope.warnings.extend(warnings)
     except OSError as error:
         raise Mismatch(Fault(f"the file {path} cannot be read: {error.strerror}")) from None
     if len(raw) > SECRET_BYTES:
@@ -236,6 +240,16 @@ def _file_text(name: str, scope: Scope) -> str:
         return raw.decode().rstrip("\r\n")
     except UnicodeDecodeError:
         raise Mismatch(Fault(f"the file {path} is not text in UTF-8")) from None
+
+
+def _open_to_others(path: Path, mode: int, folder: int) -> Iterator[str]:
+    """Tell what every user of this computer may do to a file that may hold a secret, and what to do about it."""
+    ways = {stat.S_IROTH: "read", stat.S_IWOTH: "changed", stat.S_IROTH | stat.S_IWOTH: "read and changed"}
+    if what := ways.get(mode & (stat.S_IROTH | stat.S_IWOTH)):
+        yield f"the file {path} can be {what} by every user of this computer: chmod 600 {shlex.quote(str(path))}"
+    if folder & stat.S_IWOTH and not folder & stat.S_ISVTX:
+        where = shlex.quote(str(path.parent))
+        yield f"the file {path} can be replaced by every user of this computer: chmod o-w {where}"
 
 
 def _path(value: object, scope: Scope) -> Path:

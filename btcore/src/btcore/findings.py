@@ -17,17 +17,25 @@ IN_A_TABLE = 2
 
 @attrs.define
 class Findings:
-    """Collects the problems of one file, and the secrets that no message may repeat."""
+    """Collects the problems of one file, warnings of what is no mistake, and the secrets that no message may repeat."""
 
     file: str
     document: Document
     problems: list[Problem] = attrs.field(factory=list)
     secrets: list[str] = attrs.field(factory=list, repr=False)
+    warnings: list[Problem] = attrs.field(factory=list)
 
     def add(self, path: Key, message: str) -> None:
         """Note a mistake at a key."""
+        self.problems.append(self._problem(path, message))
+
+    def warn(self, path: Key, message: str) -> None:
+        """Note what is no mistake, but should be otherwise."""
+        self.warnings.append(self._problem(path, message))
+
+    def _problem(self, path: Key, message: str) -> Problem:
         table, key = self._place(path)
-        self.problems.append(Problem(message, key, table, self.document.line(path), self.file))
+        return Problem(message, key, table, self.document.line(path), self.file)
 
     def add_foreign(self, path: Key, message: str) -> None:
         """Note a mistake in words that are not the core's own: what they may repeat of a secret is covered."""

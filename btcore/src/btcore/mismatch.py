@@ -34,7 +34,7 @@ class Scope:
     """What a value may refer to: the directory of its file, and the names of [channels] (by `SERIAL_CHANNEL`).
 
     `labels` are the channels and labels that any meter has; all of them where `complete`. `secrets` gathers every text
-    that must not be repeated.
+    that must not be repeated, `warnings` what is no mistake and yet to be told.
     """
 
     directory: Path
@@ -42,6 +42,7 @@ class Scope:
     labels: frozenset[str] = frozenset()
     complete: bool = True
     secrets: list[str] = attrs.field(factory=list, repr=False)
+    warnings: list[str] = attrs.field(factory=list)
 
 
 def shown(value: object) -> str:

@@ -74,6 +74,8 @@ class Reader:
     def _setting(self, entry: Setting, given: object, place: Key, values: Values) -> None:
         try:
             value = convert(given, entry.annotation, self.scope)
+            while self.scope.warnings:
+                self.findings.warn(place, self.scope.warnings.pop(0))
             check_choice(value, entry.choices)
         except Mismatch as mismatch:
             for fault in mismatch.faults:
@@ -86,10 +88,10 @@ class Reader:
             values[entry.name] = value
 
     def _check(self, plugin: Installed, made: object, path: Key) -> None:
-        check = getattr(made, "check", None)
-        if not callable(check):
-            return
         try:
+            check = getattr(made, "check", None)
+            if not callable(check):
+                return
             for problem in check() or ():
                 self._note(problem, path)
         except BaseException as error:  # noqa: BLE001 - as above

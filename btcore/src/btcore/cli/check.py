@@ -32,8 +32,9 @@ def main(args: argparse.Namespace) -> int:
             _write({"ok": False, "problems": [attrs.asdict(problem) for problem in error.problems]})
         raise
     if args.json:
-        _write({"ok": True, **_record(site)})
+        _write({"ok": True, **_record(site), "warnings": [attrs.asdict(warning) for warning in site.warnings]})
     else:
+        sys.stderr.writelines(f"{warning}\n" for warning in site.warnings)
         sys.stdout.writelines(f"{line}\n" for line in _summary(site))
     return OK
 

@@ -1,6 +1,7 @@
 """`btcore run`: the main job."""
 
 import argparse
+import logging
 from pathlib import Path
 from threading import Event
 
@@ -9,6 +10,8 @@ from btcore.configuration import load_site
 from btcore.logs import set_up
 from btcore.signals import stop_on_signals
 from btcore.supervisor import Supervisor
+
+log = logging.getLogger("btcore")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +30,8 @@ def main(args: argparse.Namespace) -> int:
     """Run the site until a signal, or until it is done."""
     site = load_site(args.config)
     redaction = set_up(verbose=args.verbose, quiet=args.quiet, secrets=site.secrets)
+    for warning in site.warnings:
+        log.warning("%s", warning)
     stop = Event()
     stop_on_signals(stop)
     supervisor = Supervisor(site, stop, once=args.once, dry_run=args.dry_run, redact=redaction.redact)
