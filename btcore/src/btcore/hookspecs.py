@@ -48,7 +48,9 @@ class Hooks:
 
         Answer a whole `Packet`, `More()` if it is yours but incomplete, `Damaged()` if it is yours and broken, or None
         if it is not yours. Pure: no I/O, no memory of earlier calls. A class attribute `header: bytes` names the bytes
-        that every packet starts with, so that the core can skip to them.
+        that every packet starts with, so that the core can skip to them; `packet_formats` all formats that it answers
+        with. Each source and each sink has an instance of its own, opened in its thread. What is not sound is skipped
+        as damaged, and told.
         """
 
     @hookspec(firstresult=True)
