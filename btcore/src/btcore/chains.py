@@ -245,9 +245,10 @@ class Chains:
         return PASSED_OVER
 
     def _go_on(self, meter: _Meter, reading: Reading) -> Link:
-        meter.drop_unproven(reading)
+        if len(meter.chains) > 1:
+            meter.drop_unproven(reading)
         found = [(chain, passage(chain.last, reading)) for chain in meter.chains]
-        chain, passed = min(found, key=lambda pair: meter.rank(pair[0], pair[1], reading))
+        chain, passed = min(found, key=lambda pair: meter.rank(pair[0], pair[1], reading)) if found[1:] else found[0]
         if isinstance(passed, Passed):
             return self._append(meter, chain, reading, passed)
         if passed is Skip.OTHER_FORMAT:
@@ -262,7 +263,9 @@ class Chains:
         then that one has told the energy, which must not be told twice.
         """
         before, chain.last = chain.last, reading
-        told = any(one.began > before.seq and one.links for one in meter.chains if one is not chain)
+        told = len(meter.chains) > 1 and any(
+            one.began > before.seq and one.links for one in meter.chains if one is not chain
+        )
         chain.links += 1
         meter.late = 0
         if not chain.is_proven:

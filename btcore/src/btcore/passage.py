@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from enum import Enum
 from functools import lru_cache
-from operator import itemgetter
+from operator import itemgetter, sub
 
 import attrs
 
@@ -73,10 +73,13 @@ class Lapse:
 def lapse(older: Reading, newer: Reading) -> Lapse:
     """Tell the time between two readings."""
     modulus = 1 << older.format.seconds_bits
-    ahead = (newer.seconds - older.seconds) % modulus
+    up = newer.seconds
+    ahead = (up - older.seconds) % modulus
     passed = max(apart(older, newer), 0.0)
-    seconds = ahead + modulus * max(round((passed - ahead) / modulus), 0)  # it may turn over in a gap of months
-    return Lapse(seconds, passed, abs(seconds - passed), max(newer.seconds - passed, 0.0), modulus - ahead + passed)
+    seconds = ahead
+    if passed > ahead:
+        seconds += modulus * round((passed - ahead) / modulus)  # it may turn over in a gap of months
+    return Lapse(seconds, passed, abs(seconds - passed), max(up - passed, 0.0), modulus - ahead + passed)
 
 
 def passage(older: Reading, newer: Reading) -> Passed | Skip:
@@ -151,7 +154,10 @@ def _tally(older: Reading, newer: Reading, seconds: float, *, fallen: bool = Fal
     most = MOST_WATTS * seconds
     went_on = not_possible = 0
     take, ranges = _energies(newer.format)
-    for before, after, modulus in zip(take(older.numbers), take(newer.numbers), ranges, strict=True):
+    earlier, later = take(older.numbers), take(newer.numbers)
+    if _only_rose(earlier, later, most):
+        return len(later), 0
+    for before, after, modulus in zip(earlier, later, ranges, strict=True):
         if before == after or before is None or after is None:
             continue
         if (after - before) % modulus <= most:
@@ -159,6 +165,14 @@ def _tally(older: Reading, newer: Reading, seconds: float, *, fallen: bool = Fal
         elif after > before or not fallen:
             not_possible += 1
     return went_on, not_possible
+
+
+def _only_rose(earlier: Sequence[Number], later: Sequence[Number], most: float) -> bool:
+    """Whether all counters are known and went on or stood still: as nearly always, so it must be quick."""
+    if None in earlier or None in later:
+        return False
+    steps = tuple(map(sub, later, earlier))
+    return min(steps, default=0) >= 0 and max(steps, default=0) <= most
 
 
 def _counts_from_zero(newer: Reading) -> bool:
