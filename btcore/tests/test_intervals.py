@@ -151,7 +151,7 @@ def test_what_a_sample_can_do_without_is_not_kept() -> None:
     """An interval of a day with a reading each second needs no more memory than a short one."""
     sampler = intervals(24 * 60 * MINUTE)
     feed(sampler, numbered([entry(at, energy=at * 7) for at in range(2000)]))
-    kept = [len(run.readings) for parts in sampler._open.values() for part in parts.values() for run in part.runs]
+    kept = [len(run.links) for parts in sampler._open.values() for part in parts.values() for run in part.runs]
     assert kept == [2]
 
 

@@ -59,13 +59,13 @@ def energy_of(sample: Sample, lived: Life) -> dict[str, int]:
 
 
 def counted(lived: Life) -> dict[str, int]:
-    """Return what all meters counted between their first and their last packet."""
-    meters = {id(meter): meter for meter in lived.senders if meter is not None}.values()
+    """Return what all meters counted from their first to their last packet; that of a restart tells what was since."""
     sums = dict.fromkeys(COUNTERS, 0)
-    for meter in meters:
-        first, *_, last = [*meter.at.values(), *meter.at.values()]
+    for meter in {id(meter): meter for meter in lived.senders if meter is not None}.values():
+        first, last = min(meter.at), max(meter.at)
+        shown = lived.readings[first - 1] if first in lived.restarted else None
         for label in COUNTERS:
-            sums[label] += last[label] - first[label]
+            sums[label] += meter.at[last][label] - meter.at[first][label] + int((shown and shown.get(label)) or 0)
     return sums
 
 

@@ -7,11 +7,12 @@ readings make a sample is decided in `sampling.py`.
 
 from collections.abc import Sequence
 from functools import lru_cache, partial
+from itertools import pairwise
 
 import attrs
 
 from btcore.formats import Channel, Format, Number
-from btcore.passage import DELAY, MOST_WATTS, Lapse, Passed, Skip, lapse, passage, rises
+from btcore.passage import DELAY, MOST_WATTS, Lapse, Passed, Skip, lapse, passage, rose
 from btcore.records import Reading, Sample
 from btcore.settings import Polarity
 
@@ -43,15 +44,22 @@ def across(older: Reading, newer: Reading, passed: Passed, polarity: Polarity = 
 def over(readings: Sequence[Reading], polarity: Polarity = "brultech") -> Sample | None:
     """Make one sample over the readings of one meter, oldest first; None where no two of them make one.
 
-    Counters are cumulative, so the two ends give the exact energy and mean power, however many readings lie between;
-    unless a counter wrapped or restarted on the way: then the samples between are added up. Readings that `between`
-    would skip are left out. When the packet format changes, what came before does not count.
+    Readings that `between` would skip are left out. When the packet format changes, what came before does not count.
     """
-    parts = _consecutive(readings, polarity)
+    return along(_consecutive(readings), polarity)
+
+
+def along(links: Sequence[tuple[Reading, Passed]], polarity: Polarity = "brultech") -> Sample | None:
+    """Make one sample over readings of one meter, each with how the meter came to it; None where it is only one.
+
+    Counters are cumulative, so the two ends give the exact energy and mean power, however many readings lie between;
+    unless a counter wrapped, restarted or did what it cannot on the way: then the samples between are added up.
+    """
+    parts = [across(older, newer, passed, polarity) for (older, _), (newer, passed) in pairwise(links)]
     if len(parts) <= 1:
         return parts[0] if parts else None
     length = _length(parts)
-    if length is not None and not any(rise < 0 for part in parts for rise, _ in rises(part.older, part.newer)):
+    if length is not None and all(rose(part.older, part.newer, part.seconds or 0) for part in parts):
         whole = between(parts[0].older, parts[-1].newer, polarity)
         if isinstance(whole, Sample) and whole.seconds == length:
             return whole
@@ -167,19 +175,16 @@ def _ways(total: Number, one_way: Number, unit: int | None, polarity: Polarity) 
     return (one - other, one, other) if polarity == "btmon" else (other - one, other, one)
 
 
-def _consecutive(readings: Sequence[Reading], polarity: Polarity) -> list[Sample]:
-    """Make the samples between readings that follow each other, in the last one's format."""
-    parts: list[Sample] = []
-    base: Reading | None = None
+def _consecutive(readings: Sequence[Reading]) -> list[tuple[Reading, Passed]]:
+    """Return the readings that go on from each other, in the last one's format, and how; the first one from nothing."""
+    links: list[tuple[Reading, Passed]] = []
     for reading in readings:
-        sample = between(base, reading, polarity) if base else Skip.OTHER_FORMAT
-        if sample is Skip.OTHER_FORMAT:
-            parts.clear()
-            base = reading
-        elif isinstance(sample, Sample):
-            parts.append(sample)
-            base = reading
-    return parts
+        passed = passage(links[-1][0], reading) if links else Skip.OTHER_FORMAT
+        if passed is Skip.OTHER_FORMAT:
+            links = [(reading, Passed.ON)]
+        elif isinstance(passed, Passed):
+            links.append((reading, passed))
+    return links
 
 
 def _length(parts: Sequence[Sample]) -> int | None:

@@ -19,6 +19,9 @@ from btcore.records import Reading
 MOST_WATTS = 1_000_000
 """The most that one channel can measure, far above any panel: what would need more was not counted by this meter."""
 
+USUAL_WATTS = 25_000
+"""More than a channel of a house measures for long."""
+
 DELAY = 60
 """Seconds by which a packet is easily delayed on its way."""
 
@@ -129,7 +132,7 @@ def _after_restart(older: Reading, newer: Reading, between: Lapse) -> Passed | S
     if between.restarted > DELAY:
         return Skip.ANEW  # it is up for longer than since the older reading, and yet did not go on from it
     if any(rise < 0 for rise, _ in rises(older, newer)):
-        return Passed.RESET if _counts_from_zero(newer) else Skip.ANEW
+        return Passed.RESET if _counts_from_zero(newer) and not _stands(older, newer) else Skip.ANEW
     return Passed.REBOOT if _continues(older, newer, between.apart + DELAY) else Skip.ANEW
 
 
@@ -173,6 +176,14 @@ def _only_rose(earlier: Sequence[Number], later: Sequence[Number], most: float) 
         return False
     steps = tuple(map(sub, later, earlier))
     return min(steps, default=0) >= 0 and max(steps, default=0) <= most
+
+
+def _stands(older: Reading, newer: Reading) -> bool:
+    """Whether any channel stands about where it stood, further than it comes from zero in the time."""
+    usual = USUAL_WATTS * newer.seconds
+    take, _ = _energies(newer.format)
+    pairs = zip(take(older.numbers), take(newer.numbers), strict=True)
+    return any(before and after is not None and max(before, usual) <= after < 2 * before for before, after in pairs)
 
 
 def _counts_from_zero(newer: Reading) -> bool:

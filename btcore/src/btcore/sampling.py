@@ -12,7 +12,7 @@ from typing import Protocol
 
 import attrs
 
-from btcore.calculate import across, over
+from btcore.calculate import across, along
 from btcore.chains import MOST_METERS, Chains, Link, Notice
 from btcore.passage import Passed, rose
 from btcore.records import Reading, Sample
@@ -109,19 +109,27 @@ class Consecutive:
 
 @attrs.define
 class _Run:
-    """Readings of one meter that follow each other, without those that the sample over them can do without."""
+    """Readings of one meter that go on from each other, and how; without those that the sample over them does not need.
 
-    readings: list[Reading]
+    The first one goes on from nothing here.
+    """
+
+    links: list[tuple[Reading, Passed]]
     _even: bool = False
+
+    @property
+    def last(self) -> Reading:
+        """The newest reading."""
+        return self.links[-1][0]
 
     def add(self, reading: Reading, passed: Passed) -> None:
         """Add the next one. Where all counters only rose, the ends alone give the exact energy."""
-        last = self.readings[-1]
+        last = self.last
         even = passed is Passed.ON and rose(last, reading, reading.seconds - last.seconds)
         if even and self._even:
-            self.readings[-1] = reading
+            self.links[-1] = (reading, passed)
         else:
-            self.readings.append(reading)
+            self.links.append((reading, passed))
         self._even = even
 
 
@@ -202,10 +210,12 @@ class Intervals:
         self._ends[link.key] = end
         part = self._open.setdefault(end, {}).setdefault(link.key, _Part(reading.seq))
         if link.before is None or link.passed is None:
-            part.runs.append(_Run([reading]))
+            part.runs.append(_Run([(reading, Passed.ON)]))
             return
-        if not part.runs:
-            part.runs.append(_Run([link.before]))
+        if (
+            not part.runs or part.runs[-1].last is not link.before
+        ):  # the chain had another key, or the key another chain
+            part.runs.append(_Run([(link.before, Passed.ON)]))
         part.runs[-1].add(reading, link.passed)
 
     def _tick(self, reading: Reading, key: str) -> None:
@@ -249,13 +259,13 @@ class Intervals:
     def _close(self, end: int) -> Step:
         parts = self._open.pop(end)
         self._blockers.pop(end, None)
-        samples = (over(run.readings, self._polarity) for part in parts.values() for run in part.runs)
-        last = tuple(part.runs[-1].readings[-1] for part in parts.values())
+        samples = (along(run.links, self._polarity) for part in parts.values() for run in part.runs)
+        last = tuple(part.runs[-1].last for part in parts.values())
         return Step(
             last,
             tuple(sample for sample in samples if sample is not None),
             self.settled(self._read),
-            {key: part.runs[-1].readings[-1].seq for key, part in parts.items()},
+            {key: part.runs[-1].last.seq for key, part in parts.items()},
         )
 
     def flush(self) -> Iterator[Step]:
