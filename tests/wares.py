@@ -125,6 +125,18 @@ SOURCE = """
         def check(self):
             raise GeneratorExit
 
+    class Wordless(BaseException):
+        def __str__(self):
+            raise Wordless
+
+    class Mute(Pail):
+        def check(self):
+            raise Wordless(Wordless())
+
+    @plugin(api=1, delivery=3)
+    class Undelivered(Pail):
+        pass
+
     @plugin(api=1)
     class Ears:
         @hookimpl
@@ -136,6 +148,7 @@ PLUGINS = {
     for name in (
         *("Tap", "Pail", "Loud", "Crash", "Refusing", "BadCheck", "NoCheck", "Silent"),
         *("Exit", "Grabbing", "Strange", "Ears", "Sun", "Tide", "Canceled", "Interrupting"),
+        *("Mute", "Undelivered"),
     )
 }
 LEAST = "[source.tap]\nport = 8\n[sink.pail]\n"

@@ -44,6 +44,8 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
         ("[sink.exit]", "", "failed when it checked its settings (SystemExit: SystemExit)"),
         ("[sink.canceled]", "", "failed when it was made (CancelledError: no time)"),
         ("[sink.interrupting]", "", "failed when it checked its settings (GeneratorExit: GeneratorExit)"),
+        ("[sink.mute]", "", "failed when it checked its settings (Wordless: Wordless)"),
+        ("[sink.undelivered]", "", "has 3 for its delivery; expected a Delivery of btcore"),
         ("[sink.grabbing]", "", "declares settings that are the core's own: every, use; it has to rename them"),
         ("[sink.strange]", "", "declares settings that cannot be read (TypeError"),
         ("[decoder.tap]", "", "is no decoder: it has no hook decode_packet; it is a source: [source.tap]"),

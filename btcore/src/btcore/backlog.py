@@ -4,6 +4,7 @@ Always in portions: however much there is, memory holds one batch. Calling the s
 """
 
 from collections.abc import Sequence
+from logging import DEBUG, ERROR
 from time import monotonic, time_ns
 
 from btcore.chains import HEARD, MOST_METERS, Chains, Notice
@@ -36,6 +37,7 @@ class Backlog:
         """Prepare; nothing is read before `begin`."""
         self.dropped = 0
         self.passed_over = 0
+        self.broken = 0
         self._journal = journal
         self._decoders = decoders
         self._cache = cache
@@ -88,8 +90,19 @@ class Backlog:
             self._read_to = entry.seq
             reading = self._wanted(entry)
             if reading is not None:
-                steps += self._sampler.feed(reading)
+                self._feed(reading, steps)
         return steps, not entries
+
+    def _feed(self, reading: Reading, steps: list[Step]) -> None:
+        """Add the steps that a reading completes; one that no step can be made of costs itself alone."""
+        try:
+            for step in self._sampler.feed(reading):
+                steps.append(step)  # noqa: PERF402 - those that were made before it raises count
+        except BaseException as error:
+            self.broken += 1
+            level = ERROR if self.broken == 1 else DEBUG
+            when = f"of meter {reading.serial} at {reading.time}"
+            self._context.log.log(level, "passing over a reading %s: a fault of btcore", when, exc_info=error)
 
     def _wanted(self, entry: Entry) -> Reading | None:
         if self._delivery.meters and entry.serial not in self._delivery.meters:
@@ -147,6 +160,8 @@ class Backlog:
         counts = dict(self._sampler.skipped)
         if self.passed_over:
             counts["passed over, as no decoder reads them"] = self.passed_over
+        if self.broken:
+            counts["passed over by a fault of btcore"] = self.broken
         if self.dropped:
             counts["dropped"] = self.dropped
         return ", ".join(f"{count} {what}" for what, count in counts.items())

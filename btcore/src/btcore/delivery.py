@@ -5,10 +5,12 @@ only after a call returned, so everything is delivered at least once, in order.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import partial
 from threading import Event, Thread
 from time import monotonic
+
+import attrs
 
 from btcore.backlog import Backlog
 from btcore.configuration import Sink
@@ -93,8 +95,8 @@ class SinkWorker:
             self._log.debug("stopping")
         except Stop as error:
             self.parked = self._redact(told(error))
-            self._log.error("stopped until a restart, its readings are kept: %s", error)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - our own bug: this sink is parked, the others go on
+            self._log.error("stopped until a restart, its readings are kept: %s", told(error))
+        except BaseException as error:  # noqa: BLE001 - our own bug: this sink is parked, the others go on
             self.parked = self._redact(told(error))
             self._log.critical("stopped until a restart by a fault of btcore, its readings are kept", exc_info=error)
         finally:
@@ -115,7 +117,7 @@ class SinkWorker:
             self._opened = False
             try:
                 self._hooks.close()
-            except (Exception, SystemExit):  # noqa: BLE001 - a plugin's bug must not end the worker
+            except BaseException:  # noqa: BLE001 - a plugin's bug must not end the worker
                 self._log.exception("failed to close")
 
     def _go_on(self) -> None:
@@ -145,7 +147,7 @@ class SinkWorker:
             except OSError as error:
                 # the world outside failed: a plugin need not translate what its library raises
                 self._failed(told(error))
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's bug: tried again, then set aside
+            except BaseException as error:  # noqa: BLE001 - a plugin's bug: tried again, then set aside
                 bugs += 1
                 self._log.debug("details", exc_info=error)
                 if bugs >= tries:
@@ -202,6 +204,7 @@ class SinkWorker:
     def _deliver(self, steps: Sequence[Step]) -> None:
         """Deliver these steps in order; halve what is refused until it is so as a whole, and set that aside."""
         parts = [steps] if steps else []
+        broken: list[Aside] = []
         while parts:
             part = parts.pop()
             # a bug that is being looked for is not waited for: where everything fails, the single steps are
@@ -209,12 +212,23 @@ class SinkWorker:
             refused = self._call(part, tries)
             if refused is None:
                 self.delivered += sum(len(step.readings) for step in part)
-                self.backlog.delivered(part)
+                self.backlog.delivered(part, broken)
+                broken = []
+            elif len(part) == 1 and (faults := _faults(part[0])):
+                broken = self._set_aside_broken(part[0], faults)
+                parts.append([_without(part[0], faults)])
             elif refused.whole or len(part) == 1:
-                self.backlog.delivered(part, self._set_aside(part, told(refused)))
+                self.backlog.delivered(part, [*broken, *self._set_aside(part, told(refused))])
+                broken = []
             else:
                 middle = len(part) // 2
                 parts += [part[middle:], part[:middle]]
+
+    def _set_aside_broken(self, step: Step, faults: Mapping[int, str]) -> list[Aside]:
+        """Set aside the samples of a step that cannot be calculated; what else is in it goes its way."""
+        one = attrs.evolve(step, readings=(), samples=tuple(step.samples[place] for place in faults))
+        why = f"cannot be calculated, which is a fault of btcore: {next(iter(faults.values()))}"
+        return self._set_aside([one], why)
 
     def _call(self, steps: Sequence[Step], tries: int) -> Reject | None:
         """Call the plugin until it takes the steps; return why it never will, None when it did."""
@@ -259,6 +273,22 @@ class SinkWorker:
         what = "shown, none sent" if self._context.dry_run else f"delivered, {self.aside} set aside"
         done = f"{counted(self.delivered, 'reading')} {what}"
         return ", ".join(part for part in (done, str(self.backlog)) if part)
+
+
+def _faults(step: Step) -> dict[int, str]:
+    """Return which samples of a step cannot be calculated, by their place in it, and why."""
+    faults: dict[int, str] = {}
+    for place, sample in enumerate(step.samples):
+        try:
+            _ = sample.values
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is this sample's alone
+            faults[place] = told(error)
+    return faults
+
+
+def _without(step: Step, places: Container[int]) -> Step:
+    """Return a step without some of its samples."""
+    return attrs.evolve(step, samples=tuple(one for place, one in enumerate(step.samples) if place not in places))
 
 
 def _refused(sink: str, step: Step, why: str) -> Iterator[Aside]:

@@ -16,7 +16,7 @@ from btcore.findings import nearest
 from btcore.formats import packet_formats
 from btcore.hookspecs import PROJECT, Hooks
 from btcore.outcome import told
-from btcore.settings import Kind
+from btcore.settings import Delivery, Kind
 from btcore.version import API
 
 GROUP = "btcore.plugins"
@@ -97,6 +97,10 @@ class Installed:
                 f"{self} is written for version {api} of the plugin interface, and this btcore speaks {API}: "
                 f"pip install --upgrade {behind}"
             )
+
+        delivery = getattr(cls, "delivery", None)
+        if delivery is not None and not isinstance(delivery, Delivery):
+            raise PluginError(f"{self} has {delivery!r:.40} for its delivery; expected a Delivery of btcore")
 
     def _check_hook(self, caller: pluggy.HookCaller) -> None:
         if not caller.has_spec() and not all(impl.optionalhook for impl in caller.get_hookimpls()):

@@ -48,7 +48,7 @@ def told(error: BaseException) -> str:
     """Tell an exception: those that are meant for people by their text alone, others with their type."""
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - the exception of a plugin, which may fail to tell itself
+    except BaseException:  # noqa: BLE001 - the exception of a plugin, which may fail to tell itself
         text = ""
     if isinstance(error, BtcoreError | OSError):
         return text or type(error).__name__

@@ -6,14 +6,16 @@ same.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from threading import Lock
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import attrs
 
 from btcore.calculate import across, along
 from btcore.chains import MOST_METERS, Chains, Link, Notice
+from btcore.formats import Number
 from btcore.passage import Passed, rose
 from btcore.records import Reading, Sample
 from btcore.settings import Polarity
@@ -21,6 +23,9 @@ from btcore.settings import Polarity
 GRACE = 60_000_000
 """Microseconds after the end of an interval for which a meter that is due in it is waited for; never a whole interval,
 so that no interval is closed before the one before it."""
+
+
+Made = TypeVar("Made", Sample, Sample | None)
 
 
 @attrs.frozen
@@ -59,12 +64,12 @@ class SampleCache:
         self._kept: OrderedDict[tuple[int, int, str], Sample] = OrderedDict()
 
     def across(self, older: Reading, newer: Reading, passed: Passed, polarity: Polarity) -> Sample:
-        """Do what `calculate.across` does, once."""
+        """Do what `calculate.across` does, once. What cannot be calculated fails where its values are asked for."""
         key = (older.seq, newer.seq, polarity)
         with self._lock:
             found = self._kept.get(key)
             if found is None:
-                found = self._kept[key] = across(older, newer, passed, polarity)
+                found = self._kept[key] = _made(older, newer, lambda: across(older, newer, passed, polarity))
                 if len(self._kept) > self._size:
                     self._kept.popitem(last=False)
         return found
@@ -259,7 +264,7 @@ class Intervals:
     def _close(self, end: int) -> Step:
         parts = self._open.pop(end)
         self._blockers.pop(end, None)
-        samples = (along(run.links, self._polarity) for part in parts.values() for run in part.runs)
+        samples = (self._along(run) for part in parts.values() for run in part.runs)
         last = tuple(part.runs[-1].last for part in parts.values())
         return Step(
             last,
@@ -267,6 +272,9 @@ class Intervals:
             self.settled(self._read),
             {key: part.runs[-1].last.seq for key, part in parts.items()},
         )
+
+    def _along(self, run: _Run) -> Sample | None:
+        return _made(run.links[0][0], run.last, lambda: along(run.links, self._polarity))
 
     def flush(self) -> Iterator[Step]:
         """Close the intervals as they are."""
@@ -277,3 +285,15 @@ class Intervals:
         """Keep to before the first reading of the intervals that are open: those must be read again after a restart."""
         waiting = (part.first for parts in self._open.values() for part in parts.values())
         return min(waiting, default=place + 1) - 1
+
+
+def _made(older: Reading, newer: Reading, make: Callable[[], Made]) -> Made | Sample:
+    """Make a sample; where that fails, one that fails when it is asked for its values: it is set aside by itself."""
+    try:
+        return make()
+    except Exception as error:  # noqa: BLE001 - a fault in one sample must not cost those of other meters
+        return Sample(older, newer, None, reset=False, calculate=partial(_fail, error))
+
+
+def _fail(error: Exception) -> dict[str, Number]:
+    raise error

@@ -15,6 +15,7 @@ from btcore.discovery import Installed
 from btcore.errors import Problem, is_interrupt
 from btcore.findings import Findings, nearest
 from btcore.mismatch import Mismatch, Scope
+from btcore.outcome import told
 from btcore.positions import Key
 
 Values = dict[str, Any]
@@ -116,7 +117,7 @@ def readable_settings(plugin: Installed, cls: type, core: Sequence[str]) -> tupl
     except BaseException as error:
         if is_interrupt(error):
             raise
-        return (), f"the {plugin} declares settings that cannot be read ({type(error).__name__}: {error})"
+        return (), f"the {plugin} declares settings that cannot be read ({told(error)})"
     taken = [entry.name for entry in own if entry.name in core]
     if taken:
         return own, f"the {plugin} declares settings that are the core's own: {', '.join(taken)}; it has to rename them"
@@ -139,7 +140,10 @@ def _complaint(entry: Setting, value: object) -> str:
 
 def _said(error: BaseException) -> str:
     """Return an error's words; those of attrs' validators carry the field and the value behind them."""
-    return str(error.args[0]) if error.args else type(error).__name__
+    try:
+        return str(error.args[0]) if error.args else type(error).__name__
+    except BaseException:  # noqa: BLE001 - what a stranger's error carries may fail to tell itself
+        return type(error).__name__
 
 
 def _listed(known: Sequence[str]) -> str:

@@ -1,0 +1,196 @@
+"""Whatever a sink's plugin raises, wherever, its worker goes on; what cannot be calculated costs itself alone."""
+
+import logging
+from asyncio import CancelledError
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from deliveries import OTHER, SINK, delivered, fill, position
+from logged import texts
+from made import METER, Delivering, Recorder, entry
+
+from btcore import Batch, Context, Reading, Sample, hookimpl, plugin, sampling
+from btcore.chains import Chains
+from btcore.delivery import MOST_BUGS
+from btcore.sqlite_journal import SqliteJournal
+
+
+class Own(BaseException):
+    """A library's own, which is no Exception."""
+
+
+class Mute(BaseException):
+    """One that cannot tell itself."""
+
+    def __str__(self) -> str:
+        """Fail."""
+        raise Own("no words")
+
+
+FAULTS = [CancelledError("gone"), Own("odd"), Mute(), GeneratorExit(), KeyboardInterrupt(), SystemExit(3)]
+
+
+@plugin(api=1)
+class Failing(Recorder):
+    """A sink that raises `error` so many times where it is told to."""
+
+    where: str
+    error: BaseException
+    times: int = 3
+
+    def fail(self, where: str) -> None:
+        """Raise, if it is to be there."""
+        if where == self.where and self.times:
+            self.times -= 1
+            raise self.error
+
+    @hookimpl
+    def open(self, context: Context) -> None:
+        """Fail, perhaps."""
+        self.opened.append(context)
+        self.fail("open")
+
+    @hookimpl
+    def close(self) -> None:
+        """Fail, perhaps."""
+        self.fail("close")
+
+    @hookimpl
+    def process_batch(self, batch: Batch) -> None:
+        """Fail, perhaps."""
+        self.fail("process_batch")
+        self.taken.append(batch)
+
+    @hookimpl
+    def preview_batch(self, batch: Batch) -> Iterator[str]:
+        """Fail midway, perhaps."""
+        yield "first"
+        self.fail("preview_batch")
+        self.taken.append(batch)
+        yield "second"
+
+
+@pytest.mark.parametrize("where", ["open", "process_batch", "preview_batch", "close"])
+@pytest.mark.parametrize("error", FAULTS, ids=lambda error: type(error).__name__)
+def test_a_worker_survives_whatever_a_plugin_raises(journal: SqliteJournal, error: BaseException, where: str) -> None:
+    """Whatever is raised, in whichever hook, the worker tries again, delivers everything, and ends as it should."""
+    fill(journal, 4)
+    sink = Failing(where=where, error=error)
+    with Delivering(journal, sink, dry_run=where == "preview_batch") as work:
+        work.finish()
+    assert (sink.places, work.worker.parked, work.worker.aside) == ([1, 2, 3, 4], "", 0)
+
+
+@pytest.mark.parametrize("error", FAULTS, ids=lambda error: type(error).__name__)
+def test_what_always_raises_is_set_aside(journal: SqliteJournal, error: BaseException) -> None:
+    """A reading for which the plugin raises every time is found and set aside, and all others are delivered."""
+
+    def answer(batch: Batch) -> None:
+        if any(reading.seq == 3 for reading in batch.readings):
+            raise error
+
+    fill(journal, 5)
+    sink = Recorder(answer=answer)
+    work = delivered(journal, sink)
+    assert (sink.places, position(journal), work.worker.parked) == ([1, 2, 4, 5], 5, "")
+    assert [aside.entries for aside in journal.aside(SINK)] == [(2, 3)]
+
+
+# --- what cannot be calculated
+
+
+def poison(monkeypatch: pytest.MonkeyPatch, name: str, is_bad: Callable[[Reading], bool], error: BaseException) -> None:
+    """Make a calculation fail for some readings."""
+    true: Callable[..., Any] = getattr(sampling, name)
+
+    def made(*given: Any) -> Any:  # noqa: ANN401 - whatever it is given
+        readings = [one for one, _ in given[0]] if name == "along" else given[:2]
+        if any(is_bad(reading) for reading in readings[1:]):
+            raise error
+        return true(*given)
+
+    monkeypatch.setattr(sampling, name, made)
+
+
+def lazily(sample: Sample, error: BaseException) -> Sample:
+    """Return a sample that fails when its values are asked for."""
+
+    def fail() -> Any:  # noqa: ANN401 - never returns
+        raise error
+
+    return Sample(sample.older, sample.newer, sample.seconds, sample.reset, fail)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("zero"), Own("odd")], ids=repr)
+@pytest.mark.parametrize("every", [0, 60])
+def test_a_sample_that_fails_lazily_costs_itself_alone(
+    journal: SqliteJournal, every: int, error: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sample whose values raise within the plugin's call is set aside; the other meter's of its interval is not."""
+    name, bad_places = ("along", {12}) if every else ("across", {8, 14})
+    true: Callable[..., Sample | None] = getattr(sampling, name)
+
+    def made(*given: Any) -> Sample | None:  # noqa: ANN401 - whatever it is given
+        sample = true(*given)
+        bad = sample is not None and sample.serial == OTHER and sample.newer.seq in bad_places
+        return lazily(sample, error) if sample is not None and bad else sample
+
+    monkeypatch.setattr(sampling, name, made)
+    for n in range(10):
+        journal.append([entry(20 * n, METER, energy=2000 * n), entry(20 * n + 1, OTHER, energy=2000 * n)])
+    sink = Recorder(answer=lambda batch: [sample.values for sample in batch.samples])
+    work = delivered(journal, sink, every=every)
+    assert (work.worker.parked, position(journal)) == ("", 20)
+    aside = journal.aside(SINK)
+    assert {(one.serial, one.entries[-1]) for one in aside} == {(OTHER, place) for place in bad_places}
+    assert all("cannot be calculated" in one.why for one in aside)
+    mine = [sample for batch in sink.taken for sample in batch.samples if sample.serial == METER]
+    assert sum(sample.values["ch1_dwh"] or 0 for sample in mine) * 3600 == pytest.approx(2000 * 9)
+    if not every:
+        assert sink.places == list(range(1, 21))
+
+
+@pytest.mark.parametrize("every", [0, 60])
+def test_a_sample_that_cannot_be_made_costs_itself_alone(
+    journal: SqliteJournal, every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where making a sample raises, the sink is not parked: it is set aside, and told, and all else is delivered."""
+    poison(monkeypatch, "along" if every else "across", lambda one: one.seq == 5, ZeroDivisionError("zero"))
+    journal.append([entry(60 * n, energy=6000 * n) for n in range(10)])
+    sink = Recorder(answer=lambda batch: [sample.values for sample in batch.samples])
+    work = delivered(journal, sink, every=every)
+    assert (work.worker.parked, position(journal), len(journal.aside(SINK))) == ("", 10, 1)
+    assert sink.places == list(range(1, 11))
+    assert sum(len(batch.samples) for batch in sink.taken) == 8
+
+
+@pytest.mark.parametrize("every", [0, 60])
+def test_a_reading_that_cannot_be_followed_costs_itself_alone(
+    journal: SqliteJournal, every: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A reading for which finding its predecessor raises is passed over, counted, told, and the rest is delivered."""
+    true = Chains.follow
+
+    def follow(self: Chains, reading: Reading) -> Any:  # noqa: ANN401 - a link
+        if reading.seq in (4, 6):
+            raise Own("odd")
+        return true(self, reading)
+
+    monkeypatch.setattr(Chains, "follow", follow)
+    fill(journal, 8)
+    sink = Recorder()
+    work = delivered(journal, sink, every=every)
+    assert (work.worker.parked, position(journal)) == ("", 8)
+    assert "2 passed over by a fault of btcore" in str(work.worker)
+    assert len(texts(caplog, logging.ERROR)) == 1
+    assert f"passing over a reading of meter {METER}" in texts(caplog, logging.ERROR)[0]
+    assert sum(s.values["ch1_dwh"] or 0 for b in sink.taken for s in b.samples) * 3600 == pytest.approx(7000)
+
+
+def test_a_bug_is_given_its_tries(journal: SqliteJournal) -> None:
+    """One reading for which the plugin always raises costs no more than the tries of a bug."""
+    fill(journal, 1)
+    sink = Failing(where="process_batch", error=CancelledError(), times=MOST_BUGS - 1)
+    delivered(journal, sink)
+    assert sink.places == [1]
