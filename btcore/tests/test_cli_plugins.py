@@ -63,7 +63,7 @@ def test_a_broken_plugin_is_listed_with_the_reason(shop: Path, capsys: pytest.Ca
     """A plugin that cannot be loaded, or whose settings cannot be read, is listed as broken, and no other with it."""
     strangers.distribution(shop, "rival", ROOMY, {"tap": "Roomy"})
     errors = {str(one["name"]): str(one["error"]) for one in listed(capsys) if one["error"]}
-    assert sorted(errors) == ["bomb", "strange", "tap"]
+    assert sorted(errors) == ["bomb", "strange", "tap", "undelivered"]
     assert "cannot be imported (SystemExit: 3)" in errors["bomb"]
     assert "settings cannot be read (TypeError" in errors["strange"]
     assert "is claimed by" in errors["tap"]
