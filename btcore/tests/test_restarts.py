@@ -17,7 +17,7 @@ from counting import (
     run,
     sample,
 )
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from btcore import FORMATS, Channel, Format
@@ -98,6 +98,7 @@ resets = st.tuples(st.integers(60, SECONDS - DAY), st.integers(0, 3600), st.inte
 
 @quick
 @given(resets, passing(), passing(600), st.sampled_from([ECM.name, GEM.name]), st.booleans())
+@example((60, 0, 1), Step(1, ch1=(30_000, 0), ch2=(0, 10)), Step(1, ch1=(40_000, 0)), ECM.name, flagged=False)
 def test_a_restart_never_invents_power(
     times: tuple[int, int, int], before: Step, since: Step, name: str, flagged: bool
 ) -> None:

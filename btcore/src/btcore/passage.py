@@ -19,8 +19,8 @@ from btcore.records import Reading
 MOST_WATTS = 1_000_000
 """The most that one channel can measure, far above any panel: what would need more was not counted by this meter."""
 
-USUAL_WATTS = 25_000
-"""More than a channel of a house measures for long."""
+USUAL_WATTS = 100_000
+"""More than a channel measures for long."""
 
 DELAY = 60
 """Seconds by which a packet is easily delayed on its way."""
