@@ -18,7 +18,7 @@ CORE = ROOT / "btcore" / "src" / "btcore"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
 ROAD = (
-    "version errors formats journal wording logs signals positions",
+    "version errors formats journal clocks wording logs signals positions",
     "outcome schemas records settings nested",
     "findings mismatch limits patience web",
     "capture hookspecs framing passage durations validation whole_readings",

@@ -5,15 +5,16 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from collecting import NOON, collected, kept
 from logged import texts
 from made import METER, SECOND, START, Collecting, Delivering, Recorder, Yielding, packet
 
-from btcore import FORMATS, Channel, Chunk, Format, Reading, hookimpl, pack, plugin
+from btcore import FORMATS, Channel, Chunk, Format, Reading, clocks, hookimpl, pack, plugin
 from btcore.brultech import Brultech
-from btcore.collection import QUIET
+from btcore.collection import BOOT, QUIET
 from btcore.decoders import Decoders
 from btcore.sqlite_journal import SqliteJournal
 
@@ -55,6 +56,39 @@ def test_a_chunk_without_a_time_came_now(journal: SqliteJournal) -> None:
     before = time.time_ns() // 1000
     collected(journal, Chunk(packet()))
     assert before <= journal.read(0, 1)[0].key <= time.time_ns() // 1000
+
+
+def test_what_comes_in_live_has_the_time_of_a_clock_that_nobody_sets(journal: SqliteJournal) -> None:
+    """A packet that came in now has a steady time, of this start of the system; a recorded one has none."""
+    before = clocks.steady()
+    collected(journal, Chunk(packet()))
+    collected(journal, Chunk(packet(secs=9), time=NOON))
+    live, recorded = journal.read(0, 2)
+    assert before <= live.steady <= clocks.steady()
+    assert (live.boot, recorded.steady, recorded.boot) == (BOOT, 0, 0)
+
+
+@pytest.mark.parametrize("step", [timedelta(hours=-1), timedelta(hours=1), timedelta(days=400)])
+def test_a_clock_that_is_set_costs_a_young_meter_nothing(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, step: timedelta
+) -> None:
+    """Where the computer's clock is set between two packets, their interval has its power, and all its energy."""
+    times, passed = iter([NOON, NOON + timedelta(seconds=10) + step]), iter([5 * SECOND, 15 * SECOND])
+    monkeypatch.setattr(clocks, "now", lambda: next(times))
+    monkeypatch.setattr(clocks, "steady", lambda: next(passed))
+    collected(journal, Chunk(packet(secs=500)), Chunk(packet(secs=510, energy=36_000)))
+    recorder = Recorder()
+    with Delivering(journal, recorder) as work:
+        work.finish()
+    (sample,) = (sample for batch in recorder.taken for sample in batch.samples)
+    assert (sample.seconds, sample.values["ch1_w"], sample.values["ch1_dwh"]) == (10, 3600.0, 10.0)
+
+
+def test_a_clock_is_named_by_the_start_of_the_system(tmp_path: Path) -> None:
+    """Two processes of one start of the system name the clock alike; where it has no name, each names its own."""
+    (tmp_path / "boot_id").write_text("0b5f3ad2-6ac5-4b0f-8a1c-7d2f0e5f6a77\n")
+    assert clocks.boot(tmp_path / "boot_id") == clocks.boot(tmp_path / "boot_id") > 0
+    assert clocks.boot(tmp_path / "none") != clocks.boot(tmp_path / "none")
 
 
 def test_packets_that_come_at_once_have_times_of_their_own(journal: SqliteJournal) -> None:

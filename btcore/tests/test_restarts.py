@@ -98,7 +98,13 @@ resets = st.tuples(st.integers(60, SECONDS - DAY), st.integers(0, 3600), st.inte
 
 @quick
 @given(resets, passing(), passing(600), st.sampled_from([ECM.name, GEM.name]), st.booleans())
-@example((60, 0, 1), Step(1, ch1=(30_000, 0), ch2=(0, 10)), Step(1, ch1=(40_000, 0)), ECM.name, flagged=False)
+@example(
+    times=(60, 0, 1),
+    before=Step(1, ch1=(30_000, 0), ch2=(0, 10)),
+    since=Step(1, ch1=(40_000, 0)),
+    name=ECM.name,
+    flagged=False,
+)
 def test_a_restart_never_invents_power(
     times: tuple[int, int, int], before: Step, since: Step, name: str, flagged: bool
 ) -> None:

@@ -1,11 +1,13 @@
 """Sources in trouble, and a journal in trouble under them: tried again, waited for, told, and ended when asked."""
 
+import asyncio
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import attrs
 import pytest
 from collecting import NOON, collected, kept
 from logged import texts
@@ -52,6 +54,43 @@ def test_a_source_that_fails_is_started_again(journal: SqliteJournal, caplog: py
         "SystemExit: 3; trying again in 1 s",
     ]
     assert len([text for text in texts(caplog, logging.INFO) if text.startswith("recovered after")]) == 4
+
+
+class Exotic(BaseException):
+    """What a library may raise that is no `Exception`, and cannot even be told."""
+
+    def __str__(self) -> str:
+        """Fail."""
+        raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize("error", [asyncio.CancelledError(), GeneratorExit(), KeyboardInterrupt(), Exotic()], ids=repr)
+@pytest.mark.parametrize("where", ["open", "collect", "close"])
+def test_nothing_that_a_source_raises_ends_it(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, error: BaseException, where: str
+) -> None:
+    """Only a signal ends a program: what a plugin raises, of whatever kind and wherever, is a failure like others."""
+    errors = [error]
+    source = Yielding(items=failing(errors if where == "collect" else [], Chunk(packet(secs=99))))
+
+    def fail(*_: object) -> None:
+        if errors:
+            raise errors.pop()
+
+    if where != "collect":
+        monkeypatch.setattr(source, f"{where}ed" if where == "open" else "closed", Failing(fail))
+    work = Collecting(journal, source)
+    with work:
+        work.finish()
+    assert kept(journal)[-1][1] == packet(secs=99)
+    assert (work.worker.failure, errors) == ("", [])
+
+
+@attrs.define
+class Failing:
+    """Takes notes by a function that may raise."""
+
+    append: Callable[..., None]
 
 
 def test_waits_grow_while_nothing_comes(journal: SqliteJournal) -> None:

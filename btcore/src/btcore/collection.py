@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from threading import Event, Thread
 
+from btcore import clocks
 from btcore.configuration import Source
 from btcore.decoders import Decoders, hooks
 from btcore.errors import Retry, Stop
@@ -32,6 +33,9 @@ QUIET = 1 << 14
 
 QUIET_TOLD = 3600.0
 """Seconds between two such messages of one source."""
+
+BOOT = clocks.boot()
+"""The clock of this process, by its number."""
 
 FRUITLESS = 3
 """Attempts in a row that brought nothing new, after which a run that waits for its sources to end gives one up."""
@@ -75,7 +79,7 @@ class SourceWorker:
             except Stop as error:
                 self._give_up("stopped until a restart", error)
                 return
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a collector raises: wait, start it again
+            except BaseException as error:  # noqa: BLE001 - whatever a collector raises: wait, start it again
                 fruitless = 0 if self.kept > before else fruitless + 1
                 if self._once and fruitless >= FRUITLESS:
                     self._give_up("given up", error)
@@ -112,7 +116,7 @@ class SourceWorker:
     def _close(self) -> None:
         try:
             self._hooks.close()
-        except (Exception, SystemExit):  # noqa: BLE001 - a plugin's bug must not end the source
+        except BaseException:  # noqa: BLE001 - a plugin's bug must not end the source
             self._log.exception("failed to close")
 
     def _take(self, item: Chunk | Reading) -> None:
@@ -123,7 +127,7 @@ class SourceWorker:
         line = self._line(item.stream)
         if item.data:
             self._alive()
-            when = item.clock or item.time or datetime.now(UTC)
+            when = item.clock or item.time or line.arrived()
             self._keep([self._entry(line, *found) for found in line.stream.feed(item.data, when)])
             self._tell_quiet(item.stream, line.stream)
         if item.end:
@@ -155,7 +159,8 @@ class SourceWorker:
             self._meters.add(packet.serial)
             self._log.info("heard meter %s (%s)", packet.serial, packet.format.name)
         key = line.distinct(microseconds(self._device_time(packet) or arrived))
-        return Entry(key, self._source.name, packet.serial, packet.format.name, packet.raw)
+        steady, boot = line.steady(arrived)
+        return Entry(key, self._source.name, packet.serial, packet.format.name, packet.raw, steady=steady, boot=boot)
 
     def _device_time(self, packet: Packet) -> datetime | None:
         """Return the time by the meter's own clock, where the source trusts it and it is set."""
@@ -198,6 +203,17 @@ class _Line:
         self.stream = stream
         self._time = 0
         self._same = 0
+        self._ahead: int | None = None  # microseconds of the steady clock before the time of day, when it was live last
+
+    def arrived(self) -> datetime:
+        """Return the time of what comes in now."""
+        now = clocks.now()
+        self._ahead = clocks.steady() - microseconds(now)
+        return now
+
+    def steady(self, arrived: datetime) -> tuple[int, int]:
+        """Return when that was by the clock that nobody sets, and which clock that is; 0 and 0 of a recording."""
+        return (0, 0) if self._ahead is None else (microseconds(arrived) + self._ahead, BOOT)
 
     def distinct(self, time: int) -> int:
         """Return a time of its own for each of several packets that came in at once; the same on every replay."""

@@ -1,0 +1,32 @@
+"""The two clocks of the computer: the time of day, which is set now and then, and one that nobody sets."""
+
+import random
+import time
+import zlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+"""Where Linux names the current start of the system."""
+
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Where there is one, a clock that counts on while the system sleeps."""
+
+
+def now() -> datetime:
+    """Return the time of day."""
+    return datetime.now(UTC)
+
+
+def steady() -> int:
+    """Return microseconds since the system was started, by a clock that nobody sets."""
+    return time.clock_gettime_ns(_CLOCK) // 1000
+
+
+def boot(boot_id: Path = BOOT_ID) -> int:
+    """Return a number that names the steady clock: of one start of the system, else of this process alone. Never 0."""
+    try:
+        text = boot_id.read_bytes()
+    except OSError:
+        return random.getrandbits(62) + 1
+    return zlib.crc32(text) << 31 | zlib.adler32(text) & 0x7FFF_FFFF or 1
