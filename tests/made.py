@@ -97,6 +97,7 @@ class Delivering:
     journal: Journal
     instance: Any
     name: str = "roof"
+    whole: str = ""
     dry_run: bool = False
     decoders: Decoders = DECODERS
     settings: dict[str, Any] = attrs.field(factory=dict)
@@ -112,7 +113,7 @@ class Delivering:
         table = f"sink.{self.name}"
         log = logging.getLogger(table)
         self.worker = SinkWorker(
-            Sink(self.name, table, "recorder", self.instance, delivery),
+            Sink(self.name, table, "recorder", self.instance, delivery, self.whole),
             self.journal,
             self.decoders,
             SampleCache(),

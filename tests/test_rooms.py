@@ -24,7 +24,7 @@ ROAD = (
     "capture hookspecs framing passage durations validation whole_readings",
     "calculate chains",
     "brultech channels sqlite_journal sampling decoders discovery conversion",
-    "polling destinations describe",
+    "polling destinations describe parts",
     "example tables",
     "configuration",
     "backlog collection delivery",

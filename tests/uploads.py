@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Event
+from unittest.mock import patch
 
 import attrs
 from scenarios import Scenario
@@ -44,11 +45,15 @@ class Clock(Event):
 
 
 def configured(folder: Path, table: str, *, polarity: str = "btmon") -> Sink:
-    """Make a sink of its table, given as in site.toml: the first line `[sink.NAME]`. Raises ConfigurationError."""
+    """Make a sink of its table, given as in site.toml: the first line `[sink.NAME]`. Raises ConfigurationError.
+
+    One that is split is made as a whole: for tests of what the plugin itself does.
+    """
     site = folder / "site.toml"
     source = '[source.file]\nuse = "simulator"\n'
     site.write_text(f'state = "{folder}"\npolarity = "{polarity}"\n{source}{table}')
-    return load_site(site).sinks[0]
+    with patch("btcore.configuration.split", lambda _plugin, instance: {"": instance}):
+        return load_site(site).sinks[0]
 
 
 def deliver(sink: Sink, entries: Iterable[Entry], folder: Path, clock: Clock | None = None) -> SinkWorker:

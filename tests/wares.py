@@ -138,6 +138,29 @@ SOURCE = """
         pass
 
     @plugin(api=1)
+    class Split:
+        keys: dict[str, str] = setting(factory=dict, help="what each part has")
+        wrong: str = setting(default="", help="what to answer in place of parts")
+
+        @hookimpl
+        def split(self):
+            if self.wrong == "raise":
+                raise CancelledError("no time")
+            if self.wrong == "twice":
+                return {"a": self, "b": self}
+            if self.wrong == "stranger":
+                return {"a": 3}
+            if self.wrong == "number":
+                return {7: self}
+            if self.wrong == "none":
+                return None
+            return {name: Split(keys={name: key}) for name, key in self.keys.items()}
+
+        @hookimpl
+        def process_batch(self, batch):
+            pass
+
+    @plugin(api=1)
     class Ears:
         @hookimpl
         def decode_packet(self, buffer):
@@ -148,7 +171,7 @@ PLUGINS = {
     for name in (
         *("Tap", "Pail", "Loud", "Crash", "Refusing", "BadCheck", "NoCheck", "Silent"),
         *("Exit", "Grabbing", "Strange", "Ears", "Sun", "Tide", "Canceled", "Interrupting"),
-        *("Mute", "Undelivered"),
+        *("Mute", "Undelivered", "Split"),
     )
 }
 LEAST = "[source.tap]\nport = 8\n[sink.pail]\n"

@@ -33,6 +33,16 @@ def test_a_good_configuration_is_told_as_what_would_run(load: Load, capsys: pyte
     ]
 
 
+def test_the_parts_of_a_sink_are_told_each(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
+    """A sink that is split is told as what it becomes, a line for each part."""
+    Path("site.toml").write_text(LEAST + '[sink.split]\nkeys = { one = "K1", two = "K2" }\n')
+    assert main(["check"]) == OK
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert (["sink.split/one", "split"] in told, ["sink.split/two", "split"] in told) == (True, True)
+    assert main(["check", "--json"]) == OK
+    assert [sink["name"] for sink in json.loads(capsys.readouterr().out)["sinks"]] == ["pail", "split/one", "split/two"]
+
+
 def test_two_mistakes_are_both_told_with_line_and_key(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
     """Mistakes go to stderr, a line each, and the exit code says that the configuration is wrong."""
     Path("other.toml").write_text("[source.tap]\nprot = 8\nport = 2\n[sink.pail]\nmode = 3\n")

@@ -234,3 +234,30 @@ def test_a_dry_run_of_a_new_sink_leaves_no_trace(journal: SqliteJournal) -> None
     with Delivering(journal, Recorder(), dry_run=True) as work:
         work.finish()
     assert (work.shown, journal.cursor(SINK)) == (["sink.roof: 3 readings, 2 samples"], None)
+
+
+# --- parts
+
+
+def test_a_part_goes_on_from_where_the_whole_was(journal: SqliteJournal) -> None:
+    """A part without a cursor begins at the cursor and the baselines of the undivided sink, and then has its own."""
+    fill(journal, 4)
+    delivered(journal, Recorder())
+    fill(journal, 2, first=4)
+    first, second = Recorder(), Recorder()
+    for part in (first, second):
+        with Delivering(journal, part, name="roof/one", whole=SINK) as work:
+            work.finish()
+    assert (first.places, second.places) == ([5, 6], [])
+    assert [(sample.older.seq, sample.newer.seq) for sample in first.taken[0].samples] == [(4, 5), (5, 6)]
+    assert (position(journal), position(journal, "sink.roof/one")) == (4, 6)
+
+
+def test_a_part_of_nothing_begins_as_a_sink_does(journal: SqliteJournal) -> None:
+    """Where there is no cursor of the undivided sink, `start` decides."""
+    fill(journal, 3)
+    for name, start, places in (("a", "beginning", [1, 2, 3]), ("b", "now", [])):
+        part = Recorder()
+        with Delivering(journal, part, name=f"roof/{name}", whole=SINK, settings={"start": start}) as work:
+            work.finish()
+        assert part.places == places

@@ -49,13 +49,18 @@ class Backlog:
         self._bounded = -BOUND
         self._sampler: Sampler = Consecutive(context.polarity, Chains({}), cache)
 
-    def begin(self) -> None:
-        """Find the sink's place in the journal, or give it one; `resume` goes on from there."""
+    def begin(self, whole: str = "") -> None:
+        """Find the sink's place in the journal, or give it one; `resume` goes on from there.
+
+        `whole` is the table that the sink was a part of before it was split: it goes on from there.
+        """
         cursor = self._patiently(lambda: self._journal.cursor(self._context.name))
-        if cursor is None:
-            self._move(Cursor(self._journal.last() if self._delivery.start == "now" else 0))
-        else:
+        if cursor is not None:
             self._cursor = cursor
+            return
+        before = self._patiently(lambda: self._journal.cursor(whole)) if whole else None
+        first = before or Cursor(self._journal.last() if self._delivery.start == "now" else 0)
+        self._move(first, list(first.bases))
 
     def resume(self) -> None:
         """Go on from the cursor."""

@@ -18,6 +18,7 @@ from btcore.discovery import DISTRIBUTIONS, WORK, Installed, PluginError, check_
 from btcore.errors import ConfigurationError, Problem
 from btcore.findings import Findings, closest, nearest
 from btcore.mismatch import Scope, shown
+from btcore.parts import split
 from btcore.positions import Key, read
 from btcore.settings import Delivery, Duration, Kind, Polarity
 from btcore.tables import Reader, Values, readable_settings
@@ -50,13 +51,17 @@ class Source:
 
 @attrs.frozen
 class Sink:
-    """One sink: a plugin's instance, and how the core delivers to it."""
+    """One sink: a plugin's instance, and how the core delivers to it.
+
+    `whole` is the table that this is a part of, where a plugin has split it: from its cursor, one that has none begins.
+    """
 
     name: str
     table: str
     plugin: str
     instance: object = attrs.field(repr=False)
     delivery: Delivery
+    whole: str = ""
 
 
 @attrs.frozen
@@ -181,6 +186,7 @@ class _Loader:
         sources = [Source(**common, **core) for common, core, _ in self._tables("source")]
         sinks = [Sink(**common, delivery=_delivery(cls, core)) for common, core, cls in self._tables("sink")]
         decoders = [Decoder(**common) for common, _, _ in self._tables("decoder")]
+        self._namesakes(sinks)
         return Site(
             file=self.path,
             channels=self.channels,
@@ -254,10 +260,17 @@ class _Loader:
             return []
         if not tables and kind in _NOTHING and not self.findings.document.mistakes:
             self.findings.add((), _NOTHING[kind])
-        made = [self._table(kind, name, table) for name, table in tables.items()]
-        return [one for one in made if one]
+        return [one for name, table in tables.items() for one in self._table(kind, name, table)]
 
-    def _table(self, kind: Kind, name: str, table: object) -> tuple[Values, Values, type] | None:
+    def _namesakes(self, sinks: Sequence[Sink]) -> None:
+        """Note a sink that has the name of another one's part: they would share a cursor."""
+        wholes = {sink.table: sink.whole for sink in sinks if sink.whole}
+        for sink in sinks:
+            if not sink.whole and sink.table in wholes:
+                message = f"this is the name of a part of [{wholes[sink.table]}]; choose another"
+                self.findings.add(("sink", sink.name), message)
+
+    def _table(self, kind: Kind, name: str, table: object) -> list[tuple[Values, Values, type]]:
         path: Key = (kind, name)
         if not isinstance(table, dict):
             wanted = (
@@ -266,28 +279,47 @@ class _Loader:
                 else f"[{kind}.NAME], with this setting in it"
             )
             self.findings.add(path, f"expected a table {wanted}")
-            return None
+            return []
         if not name.strip() or not name.isprintable():
             self.findings.add(path, "expected a name that can be printed")
-            return None
+            return []
         loaded = self._plugin(kind, name, table)
-        return self._made(kind, name, table, *loaded) if loaded else None
+        return self._made(kind, name, table, *loaded) if loaded else []
 
     def _made(
         self, kind: Kind, name: str, table: Mapping[str, object], plugin: Installed, cls: type
-    ) -> tuple[Values, Values, type] | None:
+    ) -> list[tuple[Values, Values, type]]:
         path: Key = (kind, name)
         core = core_settings(kind, cls, self.known.formats if self.known.complete else ())
         reserved = ("use", *(entry.name for entry in core))
         own, wrong = readable_settings(plugin, cls, reserved)
         if wrong:
             self.findings.add_foreign(path, wrong)
-            return None
+            return []
         top = [entry.name for entry in self.top]
         self.reader.unknown(table, [*(entry.name for entry in own), *reserved], path, top)
+        before = len(self.findings.problems)
         instance = self.reader.instance(plugin, cls, own, table, path)
+        values = self.reader.settings(core, table, path)
         common = {"name": name, "table": f"{kind}.{name}", "plugin": plugin.name, "instance": instance}
-        return common, self.reader.settings(core, table, path), cls
+        if kind != "sink" or len(self.findings.problems) > before:
+            return [(common, values, cls)]
+        return [(part, values, cls) for part in self._parts(plugin, common, path)]
+
+    def _parts(self, plugin: Installed, whole: Values, path: Key) -> list[Values]:
+        """Return what a sink becomes: itself, or each of its parts."""
+        try:
+            parts = split(plugin, whole["instance"])
+        except PluginError as error:
+            self.findings.add_foreign(path, str(error))
+            return []
+        name, table = whole["name"], whole["table"]
+        return [
+            {**whole, "name": f"{name}/{part}", "table": f"{table}/{part}", "instance": instance, "whole": table}
+            if part
+            else whole
+            for part, instance in parts.items()
+        ]
 
     def _plugin(self, kind: Kind, name: str, table: Mapping[str, object]) -> tuple[Installed, type] | None:
         use = table.get("use", name)

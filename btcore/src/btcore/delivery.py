@@ -61,6 +61,7 @@ class SinkWorker:
     ) -> None:
         """Prepare. `redact` takes secrets out of texts that are kept; `out` shows the lines of a dry run."""
         self.name = sink.table
+        self._whole = sink.whole
         self.parked = ""
         self.delivered = 0
         self.aside = 0
@@ -85,7 +86,7 @@ class SinkWorker:
     def _run(self) -> None:
         try:
             # before opening, which may take long: with start = "now" too, what comes in meanwhile is delivered
-            self.backlog.begin()
+            self.backlog.begin(self._whole)
             for opened in (self._decoders.open, self.backlog.resume, self._open):
                 while refused := self._persist(opened):
                     self._failed(told(refused))
