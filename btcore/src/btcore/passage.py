@@ -137,18 +137,20 @@ def _after_restart(older: Reading, newer: Reading, between: Lapse) -> Passed | S
 
 
 def _went_on(older: Reading, newer: Reading, between: Lapse, *, fallen: bool = False) -> bool:
-    """Whether a meter can have counted on so far in the time: seconds and energy."""
-    if between.ahead <= DELAY:
-        return _continues(older, newer, between.seconds, fallen=fallen)
-    return between.ahead <= HELD and not _tally(older, newer, between.seconds)[1]
+    """Whether a meter can have counted on so far in the time: seconds and energy.
 
-
-def _continues(older: Reading, newer: Reading, seconds: float, *, fallen: bool = False) -> bool:
-    """Whether the energy counters are those of one meter, `seconds` later: no fewer of them went on than did not.
-
-    A single channel may have restarted. `fallen`: lower counters say nothing, as they have been reset.
+    `fallen`: lower counters say nothing, as they have been reset.
     """
-    rose, not_possible = _tally(older, newer, seconds, fallen=fallen)
+    rose, not_possible = _tally(older, newer, between.seconds, fallen=fallen)
+    if not not_possible:
+        return between.ahead <= HELD
+    # a channel that restarted by itself is believed only where the time is beyond doubt
+    return not_possible <= rose and between.went_on <= DELAY + DRIFT * between.apart
+
+
+def _continues(older: Reading, newer: Reading, seconds: float) -> bool:
+    """Whether the energy counters are those of one meter, `seconds` later: no fewer of them went on than did not."""
+    rose, not_possible = _tally(older, newer, seconds)
     return not_possible <= rose
 
 
