@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from btcore import FORMATS, Damaged, More, Packet, pack
 from btcore.brultech import FOOTER, HEADER, LAYOUTS, Brultech, FormatName, Layout, encode_frame
+from btcore.decoders import Decoders
 from btcore.framing import LONGEST_PACKET, Answer, Counts, Decode, Stream
 
 START = datetime(2026, 6, 21, 6, tzinfo=UTC)
@@ -25,7 +26,7 @@ def brultech(*formats: str) -> Stream:
     """Return a stream of Brultech's meters, restricted to these formats."""
     decoder = Brultech()
     decoder.formats = cast("tuple[FormatName, ...]", formats)
-    return Stream(decoder.decode_packet, (HEADER,))
+    return Decoders([decoder]).stream()
 
 
 def moment(seconds: int) -> datetime:
@@ -382,3 +383,48 @@ def test_streams_may_share_their_counts() -> None:
 def test_counts_are_told_in_one_line() -> None:
     """Counts read as one line for people."""
     assert str(Counts(8, 13, 1)) == "8 packets, 13 junk bytes, 1 damaged packets"
+
+
+# --- what hostile bytes cost ------------------------------------------------------------------------------------------
+
+
+def asked(data: bytes, size: int = 4096) -> tuple[int, Counts]:
+    """Return how often a decoder is asked about these bytes, fed in pieces, and what was counted."""
+    decoder = Brultech()
+    times = 0
+
+    def decode(buffer: memoryview) -> Answer:
+        nonlocal times
+        times += 1
+        return decoder.decode_packet(buffer)
+
+    stream = Stream(decode, decoder.header, candidates=(decoder.candidate,))
+    run(stream, split(data, [size]))
+    return times, stream.counts
+
+
+@pytest.mark.parametrize("unit", [b"", b"\x05", b"\x05abc", b"\x03" + HEADER, b"\x05" + HEADER[:1]])
+def test_junk_that_is_made_of_headers_is_skipped_like_any_other(unit: bytes) -> None:
+    """However many headers junk holds, a decoder is asked only where a packet may end as it has to, or may come yet."""
+    pieces = 16
+    data = ((HEADER + unit) * 4096 * pieces)[: 4096 * pieces]
+    times, counts = asked(data)
+    assert counts.junk == len(data)
+    assert times <= 2 * pieces + LONGEST
+
+
+@quick
+@given(
+    st.lists(st.sampled_from([HEADER, *(HEADER + bytes([code]) for code in CODES), FOOTER, b"ab", b"x" * 56])),
+    st.data(),
+)
+def test_what_is_skipped_is_what_would_have_been_refused(parts: list[bytes], data: st.DataObject) -> None:
+    """A decoder that says where asking is worth it finds the same, and the same is counted, as when it is asked."""
+    packets = [synthetic(layout.name, seed) for seed, layout in enumerate(LAYOUTS)]
+    mixed = b"".join(data.draw(st.permutations([*parts, *packets])))
+    decoder = Brultech()
+    plain = Stream(decoder.decode_packet, decoder.header)
+    quickly = Decoders([decoder]).stream()
+    sizes = data.draw(st.lists(st.integers(1, 400), min_size=1, max_size=5))
+    assert raws(run(plain, split(mixed, sizes))) == raws(run(quickly, split(mixed, sizes)))
+    assert plain.counts == quickly.counts

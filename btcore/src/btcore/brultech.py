@@ -5,6 +5,7 @@ Header and footer also occur inside payloads, so only length, footer and checksu
 share code 05; the length tells them apart. Sources: GEM-PKT 2.1, and real captures where the two disagree.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -277,11 +278,29 @@ def _pack_gem(layout: Layout, serial: str, values: Mapping[str, Number], clock: 
 class Brultech:
     """Decodes the binary packets of the ECM-1220, the ECM-1240 and the GreenEye Monitor, in any mix."""
 
-    header = HEADER
     packet_formats: ClassVar[tuple[Format, ...]] = tuple(FORMATS.values())
     formats: tuple[FormatName, ...] = setting(
         default=(), help="decode only these packet formats; empty: all of them, found automatically"
     )
+
+    @property
+    def header(self) -> tuple[bytes, ...]:
+        """What packets start with: the header and the code of a format."""
+        return tuple(HEADER + bytes([code]) for code in self._sizes)
+
+    @property
+    def candidate(self) -> bytes:
+        """Where a packet may start: its footer is where one of its formats has it, or that is still to come."""
+        return HEADER + b"(?:%b)" % b"|".join(map(_candidate, self._sizes, self._sizes.values()))
+
+    @property
+    def _sizes(self) -> dict[int, list[int]]:
+        """How long packets are, by their code."""
+        sizes: dict[int, list[int]] = {}
+        for layout in LAYOUTS:
+            if not self.formats or layout.name in self.formats:
+                sizes.setdefault(layout.code, []).append(layout.size)
+        return sizes
 
     @hookimpl
     def decode_packet(self, buffer: memoryview) -> Packet | More | Damaged | None:
@@ -298,3 +317,10 @@ class Brultech:
                 raw = bytes(buffer[: layout.size])
                 return Packet(layout.size, FORMATS[layout.name], serial_number(layout, raw), raw)
         return Damaged("no footer and checksum where its format has them") if layouts else None
+
+
+def _candidate(code: int, sizes: list[int]) -> bytes:
+    """Return a regular expression for the code of a packet that may be whole, or is not complete yet."""
+    before = len(HEADER) + 1
+    footers = [b"(?=.{%d}%b)" % (size - before - len(FOOTER) - 1, FOOTER) for size in sizes]
+    return b"%b(?:%b|(?!.{%d}))" % (re.escape(bytes([code])), b"|".join(footers), max(sizes) - before)

@@ -105,9 +105,12 @@ class Decoders:
 
     def stream(self, counts: Counts | None = None) -> Stream:
         """Make the framing buffer of a new stream."""
-        headers = [getattr(working.instance, "header", None) for working in self._working]
-        known = tuple(h for h in headers if isinstance(h, bytes) and h) if all(headers) else ()
-        return Stream(self.decode, known, counts)
+        headers = [_headers(working.instance) for working in self._working]
+        candidates = [_candidate(working.instance) for working in self._working]
+        if not all(headers):
+            return Stream(self.decode, (), counts)
+        known = tuple(header for some in headers for header in some)
+        return Stream(self.decode, known, counts, tuple(candidates) if all(candidates) else ())
 
     def decode(self, buffer: memoryview) -> Packet | More | Damaged | Unwanted | None:
         """Ask the decoders about the start of a buffer. What comes back is sound."""
@@ -282,6 +285,20 @@ def _fresh(instance: object, formats: frozenset[str]) -> object:
     if formats and names is not None and "formats" in settings:
         settings["formats"] = tuple(name for name in names if name in formats)
     return cls(**settings)
+
+
+def _headers(instance: object) -> tuple[bytes, ...]:
+    """Return what a decoder says that its packets start with; nothing where it does not say."""
+    header = getattr(instance, "header", ())
+    some = (header,) if isinstance(header, bytes) else header
+    sound = isinstance(some, tuple) and all(isinstance(one, bytes) and one for one in some)
+    return some if sound else ()
+
+
+def _candidate(instance: object) -> bytes:
+    """Return the regular expression by which a decoder says where asking it is worth it."""
+    found = getattr(instance, "candidate", b"")
+    return found if isinstance(found, bytes) else b""
 
 
 def _check_damaged(answer: object, left: int) -> None:

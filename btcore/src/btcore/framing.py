@@ -42,17 +42,25 @@ class Stream:
     """The framing buffer of one stream.
 
     `decode` looks at the start of a buffer. `headers` are the bytes that packets start with, when all decoders tell
-    them: then whatever is between is skipped without asking. `counts` may be shared by several streams. `quiet_bytes`
-    counts the bytes since the last packet.
+    them: then whatever is between is skipped without asking. `candidates` are regular expressions that are true where
+    asking is worth it, when all decoders tell those too: a header where none of them is true begins a damaged packet.
+    `counts` may be shared by several streams. `quiet_bytes` counts the bytes since the last packet.
     """
 
-    def __init__(self, decode: Decode, headers: tuple[bytes, ...] = (), counts: Counts | None = None) -> None:
+    def __init__(
+        self,
+        decode: Decode,
+        headers: tuple[bytes, ...] = (),
+        counts: Counts | None = None,
+        candidates: tuple[bytes, ...] = (),
+    ) -> None:
         """Begin with an empty buffer."""
         self.counts = counts or Counts()
         self.quiet_bytes = 0
         self._decode = decode
         self._header = re.compile(b"|".join(map(re.escape, headers)))
         self._header_size = max(map(len, headers), default=0)
+        self._candidate = re.compile(b"|".join(b"(?s:%b)" % one for one in candidates)) if candidates else None
         self._rest = b""
         self._end = 0  # place of the last byte that came in, counted from the first of all
         self._arrivals: deque[tuple[int, Time]] = deque()
@@ -99,8 +107,10 @@ class Stream:
 
     def _skip(self, buffer: bytes, at: int) -> int:
         """Move to the next place where a packet could start, which may be a header that is not complete yet."""
-        header = self._header.search(buffer, at)
-        place = header.start() if header else max(at, len(buffer) - self._header_size + 1)
+        found = (self._candidate or self._header).search(buffer, at)
+        place = found.start() if found else max(at, len(buffer) - self._header_size + 1)
+        if self._candidate is not None:
+            self.counts.damaged += len(self._header.findall(buffer, at, place))
         self.counts.junk += place - at
         return place
 
