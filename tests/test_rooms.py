@@ -21,7 +21,7 @@ ROAD = (
     "version errors formats journal clocks wording logs signals positions",
     "outcome schemas records settings nested",
     "findings mismatch limits patience web",
-    "capture hookspecs framing passage durations validation whole_readings",
+    "bounds capture hookspecs framing passage durations validation whole_readings",
     "calculate chains",
     "brultech channels sqlite_journal sampling decoders discovery conversion",
     "polling destinations describe parts",

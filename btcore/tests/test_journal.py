@@ -163,40 +163,15 @@ def test_a_commit_is_all_or_nothing(journal: SqliteJournal) -> None:
     assert (Cursor(1), []) == (journal.cursor("a"), journal.aside())
 
 
-# --- the bounds of a backlog
+# --- what a backlog weighs
 
 
-def test_the_backlog_beyond_an_age(journal: SqliteJournal) -> None:
-    """What is older than a time lies beyond, up to the first entry that is not."""
-    journal.append([small(key) for key in (10, 20, 30, 5)])
-    assert [
-        journal.beyond(0, oldest=30, most_bytes=0),
-        journal.beyond(1, oldest=30, most_bytes=0),
-        journal.beyond(0, oldest=31, most_bytes=0),
-        journal.beyond(0, oldest=0, most_bytes=0),
-        journal.beyond(3, oldest=5, most_bytes=0),
-    ] == [(2, 2), (2, 1), (4, 4), (0, 0), (3, 0)]
-
-
-def test_the_backlog_beyond_a_size(journal: SqliteJournal) -> None:
-    """The newest entries whose packets fit into the size stay, the others lie beyond."""
-    journal.append([small(key, bytes([key]) * 10) for key in range(1, 6)])
-    assert [
-        journal.beyond(0, oldest=0, most_bytes=29),
-        journal.beyond(1, oldest=0, most_bytes=29),
-        journal.beyond(0, oldest=0, most_bytes=30),
-        journal.beyond(0, oldest=0, most_bytes=9),
-        journal.beyond(0, oldest=0, most_bytes=50),
-    ] == [(3, 3), (3, 2), (2, 2), (5, 5), (0, 0)]
-
-
-def test_the_stricter_bound_counts(journal: SqliteJournal) -> None:
-    """Of two bounds the one that leaves less counts."""
-    journal.append([small(key, b"1234567890") for key in (10, 20, 30, 40)])
-    assert [
-        journal.beyond(0, oldest=20, most_bytes=10),
-        journal.beyond(0, oldest=40, most_bytes=30),
-    ] == [(3, 3), (3, 3)]
+def test_what_entries_weigh(journal: SqliteJournal) -> None:
+    """Of entries after a place, their places, keys and sizes are told, oldest first, at most so many."""
+    journal.append([small(key, b"x" * key) for key in (10, 30, 20)])
+    assert journal.outline(0, 2) == [(1, 10, 10), (2, 30, 30)]
+    assert journal.outline(2, 9) == [(3, 20, 20)]
+    assert journal.outline(3, 9) == []
 
 
 # --- trimming

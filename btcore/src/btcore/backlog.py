@@ -3,12 +3,15 @@
 Always in portions: however much there is, memory holds one batch. Calling the sink is `delivery.py`'s work.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from logging import DEBUG, ERROR
+from threading import Lock
 from time import monotonic, time_ns
 
+from btcore.bounds import Bounds
 from btcore.chains import HEARD, MOST_METERS, Chains, Notice
 from btcore.decoders import Decoders
+from btcore.errors import Unavailable
 from btcore.journal import Aside, Cursor, Entry, Journal
 from btcore.patience import Patience
 from btcore.records import Reading
@@ -18,7 +21,7 @@ from btcore.settings import Context, Delivery
 READ = 500
 """Journal entries read at once."""
 
-BOUND = 600.0
+BOUND = 60.0
 """Seconds between two looks at the bounds of the backlog."""
 
 
@@ -46,7 +49,11 @@ class Backlog:
         self._patiently = patiently
         self._cursor = Cursor()
         self._read_to = 0
-        self._bounded = -BOUND
+        self._bounds = Bounds(journal, delivery.backlog_bytes)
+        self._lock = Lock()
+        self._has_begun = False
+        self._looked = -BOUND
+        self._outdated = False
         self._sampler: Sampler = Consecutive(context.polarity, Chains({}), cache)
 
     def begin(self, whole: str = "") -> None:
@@ -55,12 +62,13 @@ class Backlog:
         `whole` is the table that the sink was a part of before it was split: it goes on from there.
         """
         cursor = self._patiently(lambda: self._journal.cursor(self._context.name))
-        if cursor is not None:
+        if cursor is None:
+            before = self._patiently(lambda: self._journal.cursor(whole)) if whole else None
+            first = before or Cursor(self._journal.last() if self._delivery.start == "now" else 0)
+            self._move(first.position, first.bases)
+        else:
             self._cursor = cursor
-            return
-        before = self._patiently(lambda: self._journal.cursor(whole)) if whole else None
-        first = before or Cursor(self._journal.last() if self._delivery.start == "now" else 0)
-        self._move(first, list(first.bases))
+        self._has_begun = True
 
     def resume(self) -> None:
         """Go on from the cursor."""
@@ -124,41 +132,64 @@ class Backlog:
         """Return what is incomplete, because nothing more will come."""
         return list(self._sampler.flush())
 
-    def keep_bounds(self) -> bool:
-        """Drop, now and then, what is beyond the sink's bounds, and say how much; return whether anything was."""
+    def look(self) -> None:
+        """Drop, now and then, what is beyond the sink's bounds, and tell how much. Safe from any thread.
+
+        It waits for nothing: where the journal cannot now, or the worker is about to move the cursor, the next look
+        will do. The worker notices by `is_outdated`.
+        """
         age, most = self._delivery.backlog_age, self._delivery.backlog_bytes
-        if monotonic() - self._bounded < BOUND or not (age or most):
-            return False
-        self._bounded = monotonic()
-        oldest = time_ns() // 1000 - round(age * 1e6) if age else 0
-        place, count = self._patiently(
-            lambda: self._journal.beyond(self._cursor.position, oldest=oldest, most_bytes=most)
-        )
+        if not (age or most) or monotonic() - self._looked < BOUND or not self._lock.acquire(blocking=False):
+            return
+        try:
+            if self._has_begun:
+                self._looked = monotonic()
+                self._drop(*self._bounds.beyond(self._cursor.position, _long_ago(age)))
+        except Unavailable as error:  # whoever needs the journal tells that it cannot
+            self._context.log.debug("the bounds of the backlog cannot be kept now: %s", error)
+        finally:
+            self._lock.release()
+
+    def _drop(self, place: int, count: int) -> None:
         if not count:
-            return False
+            return
+        cursor = self._cursor.moved(place, {})
+        if not self._context.dry_run:
+            self._journal.commit(self._context.name, cursor)
+        self._cursor = cursor
+        self._outdated = True
         self.dropped += count
         self._context.log.warning(
             "dropped %d readings that were never delivered: more than backlog_age or backlog_bytes allow", count
         )
-        self._move(self._cursor.moved(place, {}))
+
+    def is_outdated(self) -> bool:
+        """Whether anything was dropped that may have been read already; if so, go on from the cursor."""
+        self.look()
+        if not self._outdated:
+            return False
+        self._outdated = False
         self.resume()
         return True
 
     def delivered(self, steps: Sequence[Step], aside: Sequence[Aside] = ()) -> None:
         """Move the cursor behind these steps; keep what of them was refused."""
         bases = {serial: place for step in steps for serial, place in step.bases.items()}
-        self._move(self._cursor.moved(steps[-1].position, bases), list(bases), aside)
+        self._move(steps[-1].position, bases, aside)
 
     def settle(self) -> None:
         """Move the cursor over what was read and is not for this sink, when all that is has been delivered."""
         place = self._sampler.settled(self._read_to)
         if place > self._cursor.position:
-            self._move(self._cursor.moved(place, {}))
+            self._move(place, {})
 
-    def _move(self, cursor: Cursor, changed: Sequence[str] = (), aside: Sequence[Aside] = ()) -> None:
-        if not self._context.dry_run:
-            self._patiently(lambda: self._journal.commit(self._context.name, cursor, changed, aside))
-        self._cursor = cursor
+    def _move(self, place: int, bases: Mapping[str, int], aside: Sequence[Aside] = ()) -> None:
+        """Move the cursor, never back: what was dropped meanwhile stays dropped, also where it was delivered late."""
+        with self._lock:
+            cursor = self._cursor.moved(max(place, self._cursor.position), bases)
+            if not self._context.dry_run:
+                self._patiently(lambda: self._journal.commit(self._context.name, cursor, list(bases), aside))
+            self._cursor = cursor
 
     def __str__(self) -> str:
         """Tell what was passed over or dropped, for a line of the log; nothing where all was delivered."""
@@ -170,3 +201,8 @@ class Backlog:
         if self.dropped:
             counts["dropped"] = self.dropped
         return ", ".join(f"{count} {what}" for what, count in counts.items())
+
+
+def _long_ago(age: float) -> int:
+    """Return the time, in microseconds since 1970, that is so many seconds ago; 0 where no age is too old."""
+    return time_ns() // 1000 - round(age * 1e6) if age else 0

@@ -12,7 +12,7 @@ from time import monotonic
 
 import attrs
 
-from btcore.backlog import Backlog
+from btcore.backlog import BOUND, Backlog
 from btcore.configuration import Sink
 from btcore.decoders import Decoders, hooks
 from btcore.errors import Reject, Retry, Stop
@@ -105,7 +105,7 @@ class SinkWorker:
             self._decoders.close()
 
     def _open(self) -> None:
-        self.backlog.keep_bounds()
+        self.backlog.is_outdated()
         self._opened = True
         try:
             self._hooks.open(context=self._context)
@@ -168,8 +168,12 @@ class SinkWorker:
         self._wait(wait)
 
     def _wait(self, seconds: float) -> None:
-        self._stop.wait(seconds)
-        self._look_for_stop()
+        """Wait, however long, within the bounds of the backlog."""
+        while seconds > 0:
+            self._stop.wait(min(seconds, BOUND))
+            self._look_for_stop()
+            self.backlog.look()
+            seconds -= BOUND
 
     def _look_for_stop(self) -> None:
         if self._stop.is_set():
@@ -183,7 +187,7 @@ class SinkWorker:
         while len(steps) < self._delivery.batch_size:
             self._look_for_stop()
             if not steps:
-                self.backlog.keep_bounds()
+                self.backlog.is_outdated()
             drained = self._drain.is_set()  # asked before reading: nothing is added after it is set
             found, level = self.backlog.read(self._delivery.batch_size - len(steps))
             steps += found
@@ -241,12 +245,13 @@ class SinkWorker:
             self._last_call = monotonic()
 
     def _attempt(self, batch: Batch) -> None:
-        if self.backlog.keep_bounds():
+        if not self._context.dry_run:
+            self._wait(self._limiter.wait())
+        if self.backlog.is_outdated():
             raise Outdated
         if self._context.dry_run:
             self._preview(batch)
             return
-        self._wait(self._limiter.wait())
         self._limiter.called()
         self._hooks.process_batch(batch=batch)
 

@@ -6,7 +6,7 @@ implementation. Nothing else may know what it is kept in.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import attrs
 
@@ -29,6 +29,14 @@ class Entry:
     seq: int = 0
     steady: int = 0
     boot: int = 0
+
+
+class Outline(NamedTuple):
+    """Of an entry: its place, its key, and the bytes of its packet."""
+
+    seq: int
+    key: int
+    size: int
 
 
 @attrs.frozen
@@ -98,11 +106,8 @@ class Journal(Protocol):
     def aside(self, sink: str | None = None) -> Sequence[Aside]:
         """Return what was set aside, oldest first, of one sink or all."""
 
-    def beyond(self, after: int, *, oldest: int, most_bytes: int) -> tuple[int, int]:
-        """Return the place up to which entries after a place are too old or too many, and how many they are.
-
-        `oldest` is in microseconds since 1970, 0 for any age; `most_bytes` of packets, 0 for any number.
-        """
+    def outline(self, after: int, limit: int) -> Sequence[Outline]:
+        """Return what the entries after a place weigh, oldest first, at most `limit`, without reading them."""
 
     def trim(self, sinks: Sequence[str], added_before: int) -> int:
         """Forget entries that all these sinks have had, and that were added before a time; return how many.

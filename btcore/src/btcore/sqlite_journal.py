@@ -15,7 +15,7 @@ from pathlib import Path
 import attrs
 
 from btcore.errors import Unavailable
-from btcore.journal import Aside, Cursor, Entry
+from btcore.journal import Aside, Cursor, Entry, Outline
 
 VERSION = 2
 """Of the tables below, kept in the file. The format is public: docs/journal.md."""
@@ -60,6 +60,8 @@ ALTER TABLE entry ADD COLUMN boot INTEGER NOT NULL DEFAULT 0""",
 """What makes a file of a version one of the next."""
 
 SELECT = "SELECT key, source, serial, format, raw, whole, seq, steady, boot FROM entry"
+
+OUTLINE = "SELECT seq, key, length(raw) FROM entry WHERE seq > ? ORDER BY seq LIMIT ?"
 
 INSERT = """INSERT INTO entry (key, added, source, serial, format, whole, raw, steady, boot)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
@@ -215,22 +217,10 @@ class SqliteJournal:
                 for name, serial, start, end, why, entries in rows.fetchall()
             ]
 
-    def beyond(self, after: int, *, oldest: int, most_bytes: int) -> tuple[int, int]:
-        """Return the place up to which entries are too old or too many, and how many they are."""
-        heavy = """SELECT coalesce(max(seq), 0) FROM
-            (SELECT seq, sum(length(raw)) OVER (ORDER BY seq DESC) AS size FROM entry WHERE seq > ?) WHERE size > ?"""
+    def outline(self, after: int, limit: int) -> Sequence[Outline]:
+        """Return what the entries after a place weigh."""
         with self._reading, self._told("read"):
-            place = after
-            if oldest:
-                row = self._reader.execute(
-                    "SELECT coalesce(min(seq), ?) - 1 FROM entry WHERE seq > ? AND key >= ?",
-                    (self._last + 1, after, oldest),
-                ).fetchone()
-                place = max(place, row[0])
-            if most_bytes:
-                place = max(place, self._reader.execute(heavy, (after, most_bytes)).fetchone()[0])
-            count = self._reader.execute("SELECT count(*) FROM entry WHERE seq > ? AND seq <= ?", (after, place))
-            return place, int(count.fetchone()[0])
+            return [Outline(*row) for row in self._reader.execute(OUTLINE, (after, limit))]
 
     def trim(self, sinks: Sequence[str], added_before: int) -> int:
         """Forget entries that all these sinks have had, and that were added before a time."""

@@ -1,0 +1,183 @@
+"""The bounds of a backlog hold whatever its sink is at, and looking at them costs what came in since the last look."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from deliveries import delivered, fill, position
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from logged import texts
+from made import Delivering, Recorder, Yielding, packet
+from running import beside, wait_for
+from sites import sink, site, source
+
+from btcore import Chunk, Retry, Stop
+from btcore.bounds import BLOCK, Bounds
+from btcore.errors import Unavailable
+from btcore.journal import Outline
+from btcore.sqlite_journal import SqliteJournal
+from btcore.supervisor import JOURNAL, Supervisor
+
+PACKET = 43
+"""Bytes of one packet of `fill`."""
+
+
+class Shelf:
+    """The part of a journal that is asked here: what entries weigh."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self.entries: list[Outline] = []
+        self.asked = 0
+
+    def add(self, key: int, size: int) -> None:
+        """Add an entry."""
+        self.entries.append(Outline(len(self.entries) + 1, key, size))
+
+    def outline(self, after: int, limit: int) -> Sequence[Outline]:
+        """Tell what entries weigh."""
+        found = self.entries[after : after + limit]
+        self.asked += len(found)
+        return found
+
+
+def slowly(entries: Sequence[Outline], after: int, oldest: int, most: int) -> tuple[int, int]:
+    """Find what is beyond bounds, entry by entry: the stricter one counts."""
+    rest = entries[after:]
+    old = next((n for n, entry in enumerate(rest) if entry.key >= oldest), len(rest))
+    heavy = next(n for n in range(len(rest) + 1) if not most or sum(entry.size for entry in rest[n:]) <= most)
+    return after + max(old, heavy), max(old, heavy)
+
+
+@given(data=st.data(), most=st.integers(0, 60), block=st.integers(1, 7))
+@settings(max_examples=60, deadline=None)
+def test_exactly_what_is_beyond_is_found(data: st.DataObject, most: int, block: int) -> None:
+    """However entries come in and are delivered between two looks, the place is that of adding all up again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("btcore.bounds.BLOCK", block)
+        shelf, after = Shelf(), 0
+        bounds = Bounds(shelf, most)  # type: ignore[arg-type]
+        for _ in range(data.draw(st.integers(1, 6))):
+            for key, size in data.draw(st.lists(st.tuples(st.integers(1, 50), st.integers(1, 9)), max_size=12)):
+                shelf.add(key, size)
+            after = data.draw(st.integers(after, len(shelf.entries)))
+            oldest = data.draw(st.sampled_from([0, 10, 25, 40]))
+            found = bounds.beyond(after, oldest)
+            assert found == slowly(shelf.entries, after, oldest, most)
+            if data.draw(st.booleans()):
+                after = found[0]
+
+
+def test_a_look_costs_what_came_in_since_the_last() -> None:
+    """Of a large backlog, a second look reads a block at its beginning, and what is new."""
+    shelf = Shelf()
+    for key in range(50 * BLOCK):
+        shelf.add(key, 1)
+    bounds = Bounds(shelf, 60 * BLOCK)  # type: ignore[arg-type]
+    bounds.beyond(0, 0)
+    before = shelf.asked
+    for key in range(10):
+        shelf.add(key, 1)
+    assert bounds.beyond(0, 0) == (0, 0)
+    assert shelf.asked - before <= 2 * BLOCK + 10
+
+
+# --- whatever the sink is at
+
+
+def stopped(_batch: object) -> None:
+    """Need a person."""
+    raise Stop("401: check the key")
+
+
+def waiting(_batch: object) -> None:
+    """Want to be left alone for a day."""
+    raise Retry("429", after=86_400)
+
+
+def twenty(half: threading.Event) -> Yielding:
+    """Make a source that brings ten packets, and ten more when `half` is set."""
+
+    def items(stop: threading.Event) -> Iterator[Chunk]:
+        for n in range(20):
+            if n == 10:
+                half.wait(20)
+            yield Chunk(packet(secs=10 * n, energy=1000 * n))
+        stop.wait(20)
+
+    return Yielding(items=items)
+
+
+@pytest.mark.parametrize("trouble", ["stopped", "waiting", "hanging"])
+def test_the_bounds_hold_whatever_a_sink_is_at(
+    tmp_path: Path, trouble: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A sink that stopped, waits for a day, or hangs keeps no more than it may: the rest is dropped and told."""
+    monkeypatch.setattr("btcore.backlog.BOUND", 0.0)
+    monkeypatch.setattr("btcore.supervisor.IDLE", 0.01)
+    release, half, stop = threading.Event(), threading.Event(), threading.Event()
+    answers = {"stopped": stopped, "waiting": waiting, "hanging": lambda _batch: release.wait(20)}
+    roof = Recorder(answer=answers[trouble])
+    parts = (source(twenty(half)), sink(roof, backlog_bytes=6 * PACKET))
+    run = Supervisor(site(tmp_path, *parts), stop).run
+    with beside(stop, run):
+        wait_for(lambda: roof.calls, patience=20)
+        half.set()
+        with closing(SqliteJournal(tmp_path / JOURNAL)) as journal:
+            wait_for(lambda: position(journal) == 14, "the oldest to be dropped", patience=20)
+        release.set()
+    assert any("that were never delivered" in text for text in texts(caplog))
+
+
+def test_a_late_delivery_does_not_undo_a_drop(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is dropped while it is being delivered stays dropped: the cursor never goes back, and the rest comes."""
+    monkeypatch.setattr("btcore.backlog.BOUND", 0.0)
+    release = threading.Event()
+    roof = Recorder(answer=lambda _batch: release.wait(20))
+    fill(journal, 4)
+    with Delivering(journal, roof, settings={"backlog_bytes": 6 * PACKET, "batch_size": 2}) as work:
+        wait_for(lambda: roof.calls)
+        fill(journal, 10, first=4)
+        work.worker.backlog.look()
+        assert (position(journal), work.worker.backlog.dropped) == (8, 8)
+        release.set()
+        work.finish()
+    assert (roof.places, position(journal)) == ([1, 2, 9, 10, 11, 12, 13, 14], 14)
+    pairs = [(sample.older.seq, sample.newer.seq) for batch in roof.taken for sample in batch.samples]
+    assert pairs == [(1, 2), (2, 9), *((n, n + 1) for n in range(9, 14))]
+
+
+def test_a_look_waits_for_nothing(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the journal cannot now, or a worker holds on to it, a look returns, and the next one does it."""
+    monkeypatch.setattr("btcore.backlog.BOUND", 0.0)
+    work = Delivering(journal, Recorder(), settings={"backlog_bytes": 6 * PACKET})
+    backlog = work.worker.backlog
+    fill(journal, 10)
+    backlog.look()  # before the worker has found its place
+    backlog.begin()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal, "commit", raising)
+        backlog.look()
+    with backlog._lock:
+        backlog.look()
+    assert (backlog.dropped, position(journal)) == (0, 0)
+    backlog.look()
+    assert (backlog.dropped, position(journal)) == (4, 4)
+
+
+def raising(*_: object) -> None:
+    """Be a journal on a full disk."""
+    raise Unavailable("disk full")
+
+
+def test_a_dry_run_drops_nothing_for_good(journal: SqliteJournal) -> None:
+    """It shows what would be sent, and leaves the cursor where it was."""
+    fill(journal, 10)
+    with Delivering(journal, Recorder(), dry_run=True, settings={"backlog_bytes": 6 * PACKET}) as work:
+        work.finish()
+    assert (work.worker.backlog.dropped, position(journal)) == (4, 0)
+    assert delivered(journal, roof := Recorder()).worker.parked == ""
+    assert len(roof.places) == 10
