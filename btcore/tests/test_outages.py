@@ -11,7 +11,7 @@ from logged import texts
 from made import Delivering, Recorder
 from running import wait_for
 
-from btcore import Batch, Reject, Retry, Stop, hookimpl, plugin
+from btcore import Batch, Context, Reject, Retry, Stop, hookimpl, plugin
 from btcore.delivery import MOST_BUGS
 from btcore.errors import Unavailable
 from btcore.journal import Cursor
@@ -93,6 +93,82 @@ def test_a_failing_open_is_tried_again(journal: SqliteJournal, caplog: pytest.Lo
     delivered(journal, sink)
     assert (sink.places, len(sink.opened), len(sink.closed)) == ([1], 5 + MOST_BUGS + 1, 5 + MOST_BUGS + 1)
     assert texts(caplog)[0] == "down; trying again in 1 s"
+
+
+@pytest.mark.parametrize("refusing_first", [1, 20])
+def test_an_open_that_is_refused_waits_longer_each_time(
+    journal: SqliteJournal, refusing_first: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """To be refused while opening is to have failed: the waits grow, and the log has one line."""
+    waits: list[float] = []
+
+    @plugin(api=1)
+    class Refused(Recorder):
+        @hookimpl
+        def open(self, context: Context) -> None:
+            self.opened.append(context)
+            if len(waits) < refusing_first:
+                waits.append(work.worker._backoff.failures)
+                raise Reject("no such account")
+
+    fill(journal, 1)
+    sink = Refused()
+    work = Delivering(journal, sink)
+    with work:
+        work.finish()
+    assert (waits, sink.places) == (list(range(refusing_first)), [1])
+    assert texts(caplog) == ["no such account; trying again in 1 s"]
+
+
+class Sloppy(Retry):
+    """A plugin's own, that skips what `Retry` looks at, and has nonsense for its wait."""
+
+    def __init__(self, why: str) -> None:
+        """Leave all out."""
+        Exception.__init__(self, why)
+        self.after = "soon"  # type: ignore[assignment]
+
+
+def test_nonsense_in_a_plugin_s_own_error_is_no_fault_of_the_core(journal: SqliteJournal) -> None:
+    """A subclass of `Retry` without a usable wait is waited for as one that names none."""
+    failures = [Sloppy("busy")] * 2
+
+    def answer(_batch: Batch) -> None:
+        if failures:
+            raise failures.pop()
+
+    fill(journal, 2)
+    sink = Recorder(answer=answer)
+    work = delivered(journal, sink)
+    assert (sink.places, work.worker.parked) == ([1, 2], "")
+
+
+def test_a_service_that_refuses_everything_fills_no_log(
+    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of hundreds of readings that are set aside, three are told, with their reason; all are kept."""
+
+    def answer(_batch: Batch) -> None:
+        raise Reject("400: no")
+
+    fill(journal, 200)
+    work = delivered(journal, Recorder(answer=answer))
+    assert (work.worker.aside, len(journal.aside(SINK))) == (200, 200)
+    assert [text[:17] for text in texts(caplog)] == ["set aside, as it "] * 3
+
+
+def test_a_dry_run_that_nobody_reads_ends(journal: SqliteJournal) -> None:
+    """Where what would be sent cannot be shown, it is not tried for ever."""
+
+    def closed(_line: str) -> None:
+        raise BrokenPipeError("Broken pipe")
+
+    fill(journal, 1)
+    work = Delivering(journal, Recorder(), dry_run=True)
+    work.worker._out = closed
+    with work:
+        work.finish()
+    assert work.worker.parked == "nobody reads what would be sent: Broken pipe"
 
 
 # --- stop

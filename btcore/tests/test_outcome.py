@@ -1,14 +1,15 @@
 """Outcomes: a failure that lasts for a week is a few lines of the log, and its end is told."""
 
 import logging
+import re
 
 import pytest
 from clocks import Clock
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btcore import Retry
-from btcore.outcome import SUMMARY, Outcome, length, told
+from btcore.outcome import FIRST, HOURLY, SUMMARY, Outcome, length, told
 
 LOG = logging.getLogger("sink.roof")
 
@@ -50,16 +51,153 @@ def test_every_hour_is_summed_up(caplog: pytest.LogCaptureFixture) -> None:
     ]
 
 
-def test_each_failure_after_success_is_told(caplog: pytest.LogCaptureFixture) -> None:
-    """A failure after it worked again is a first one."""
-    outcome = Outcome(LOG, Clock())
-    for _ in range(2):
+def test_flapping_is_summed_up(caplog: pytest.LogCaptureFixture) -> None:
+    """Of what fails and works again and again, the first failure and recovery are told, and then a summary."""
+    caplog.set_level(logging.INFO)
+    clock = Clock()
+    outcome = Outcome(LOG, clock)
+    for n in range(2 * 60 + 1):
+        outcome.failed(f"reason {n}", 1)
+        clock.now += 30
+        outcome.worked()
+        clock.now += 30
+    assert lines(caplog) == [
+        ("WARNING", "reason 0; trying again in 1 s"),
+        ("INFO", "recovered after 30 s and 1 failure"),
+        ("WARNING", "failed 60 times within the last hour; last: reason 60"),
+        ("INFO", "recovered after 30 s and 1 failure"),
+        ("WARNING", "failed 60 times within the last hour; last: reason 120"),
+        ("INFO", "recovered after 30 s and 1 failure"),
+    ]
+
+
+def test_flapping_that_ended_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Failures that were not told are summed up an hour later, also where it has worked since."""
+    caplog.set_level(logging.INFO)
+    clock = Clock()
+    outcome = Outcome(LOG, clock)
+    for what in ("first", "second", "third"):
+        outcome.failed(what, 1)
+        outcome.worked()
+    for _ in range(9):
+        clock.now += SUMMARY / 3
+        outcome.worked()
+    assert lines(caplog)[2:] == [("WARNING", "failed 2 times and recovered within the last hour; last: third")]
+
+
+def test_a_failure_that_was_silent_at_first_is_told_within_an_hour(caplog: pytest.LogCaptureFixture) -> None:
+    """One that begins soon after another, and lasts, is told an hour after that one, and so is its end."""
+    caplog.set_level(logging.INFO)
+    clock = Clock()
+    outcome = Outcome(LOG, clock)
+    outcome.failed("first", 1)
+    outcome.worked()
+    for _ in range(8):
+        clock.now += 600
+        outcome.failed("second", 600)
+    outcome.worked()
+    assert lines(caplog)[2:] == [
+        ("WARNING", "still failing after 50 min, 6 times: second"),
+        ("INFO", "recovered after 1 h 10 min and 8 failures"),
+    ]
+
+
+def test_a_failure_after_a_quiet_day_is_told_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    """It is a first one again."""
+    clock = Clock()
+    outcome = Outcome(LOG, clock)
+    for _ in range(3):
         outcome.failed("no answer", 1)
         outcome.worked()
-    assert [line for line in lines(caplog) if line[0] == "WARNING"] == [
-        ("WARNING", "no answer; trying again in 1 s"),
-        ("WARNING", "no answer; trying again in 1 s"),
+        clock.now += 86_400
+        outcome.worked()
+    assert lines(caplog) == [("WARNING", "no answer; trying again in 1 s")] * 3
+
+
+def test_a_wait_that_is_asked_for_is_shown(caplog: pytest.LogCaptureFixture) -> None:
+    """It is told until when, in local time, and as the other side's wish; a long one also soon after other failures."""
+    outcome = Outcome(LOG, Clock())
+    outcome.failed("no answer", 1)
+    outcome.failed("429", 20, asked=True)
+    outcome.failed("429", 7200, asked=True)
+    outcome.failed("429", 86_400, asked=True)
+    first, second, third = (text for _, text in lines(caplog))
+    assert first == "no answer; trying again in 1 s"
+    assert re.fullmatch(r"429; waits until (\d{4}-\d\d-\d\d )?\d\d:\d\d, as the service asks", second)
+    assert re.fullmatch(r"429; waits until \d{4}-\d\d-\d\d \d\d:\d\d, as the service asks", third)
+
+
+def test_the_first_readings_set_aside_are_told_and_then_counted(caplog: pytest.LogCaptureFixture) -> None:
+    """Three are told with their reason; then the number each hour, with the last one and its reason."""
+    clock = Clock()
+    outcome = Outcome(LOG, clock)
+    for n in range(240):
+        outcome.set_aside(f"set aside {n}", f"reading {n}: why {n}")
+        clock.now += 30
+    assert [text for _, text in lines(caplog)] == [
+        "set aside 0",
+        "set aside 1",
+        "set aside 2",
+        "set aside 120 more, as they are never taken; last: reading 122: why 122",
     ]
+
+
+def test_what_is_dropped_is_told_and_then_counted(caplog: pytest.LogCaptureFixture) -> None:
+    """The first at once, the others once an hour; together with what was set aside."""
+    clock = Clock()
+    outcome = Outcome(LOG, clock)
+    for n in range(121):
+        outcome.dropped(7)
+        for at in range(2):
+            outcome.set_aside("aside", f"reading {n}.{at}")
+        clock.now += 60
+    told_of_them = [text for _, text in lines(caplog) if text != "aside"]
+    assert [text.split(" readings")[0] for text in told_of_them] == ["dropped 7", "dropped 427"]
+    assert told_of_them[1].endswith("set aside 119 more, as they are never taken; last: reading 60.1")
+
+
+EVENTS = st.sampled_from(["failed", "asked", "worked", "aside", "many aside", "dropped"])
+
+
+@given(st.lists(st.tuples(EVENTS, st.integers(1, 9), st.sampled_from([0.0, 1.0, 600.0, 3600.0, 90_000.0]))))
+@settings(max_examples=50, deadline=None)
+def test_the_lines_are_few_whatever_happens(events: list[tuple[str, int, float]]) -> None:
+    """Over any sequence of events, in h hours at most six lines and three for each hour are told."""
+    told_lines: list[str] = []
+    log = logging.Logger("quiet", logging.INFO)  # noqa: LOG001 - one of its own, with nothing of other examples
+    log.addFilter(lambda record: told_lines.append(record.getMessage()) is not None)
+    clock = Clock()
+    outcome = Outcome(log, clock)
+    for kind, times, passing in events:
+        for _ in range(times):
+            happen(outcome, kind, passing)
+        assert len(told_lines) <= FIRST + HOURLY * clock.now / SUMMARY
+        clock.now += passing
+
+
+def happen(outcome: Outcome, kind: str, wait: float) -> None:
+    """Let something happen."""
+    if kind in ("failed", "asked"):
+        outcome.failed("why", wait, asked=kind == "asked")
+    elif kind == "worked":
+        outcome.worked()
+    elif kind == "dropped":
+        outcome.dropped(3)
+    else:
+        outcome.set_aside("aside", "a reading", 1 if kind == "aside" else 500)
+
+
+@pytest.mark.parametrize("gap", [0.1, 7.0, 61.0, 599.0])
+def test_a_week_of_a_service_that_does_everything_wrong(gap: float, caplog: pytest.LogCaptureFixture) -> None:
+    """Over a week of flapping, refusing and dropping, something is told every hour, and never much."""
+    clock = Clock()
+    outcome = Outcome(LOG, clock)
+    caplog.set_level(logging.INFO)
+    while clock.now < 86_400:
+        for kind in ("failed", "worked", "aside", "asked", "dropped"):
+            happen(outcome, kind, gap)
+            clock.now += max(gap, 20.0)
+    assert 24 <= len(caplog.records) <= FIRST + HOURLY * 24
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from btcore.chains import HEARD, MOST_METERS, Chains, Notice
 from btcore.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.journal import Aside, Cursor, Entry, Journal
+from btcore.outcome import Outcome
 from btcore.patience import Patience
 from btcore.records import Reading
 from btcore.sampling import Consecutive, Intervals, SampleCache, Sampler, Step
@@ -36,6 +37,7 @@ class Backlog:
         context: Context,
         delivery: Delivery,
         patiently: Patience,
+        outcome: Outcome,
     ) -> None:
         """Prepare; nothing is read before `begin`."""
         self.dropped = 0
@@ -47,6 +49,7 @@ class Backlog:
         self._context = context
         self._delivery = delivery
         self._patiently = patiently
+        self._outcome = outcome
         self._cursor = Cursor()
         self._read_to = 0
         self._bounds = Bounds(journal, delivery.backlog_bytes)
@@ -159,9 +162,7 @@ class Backlog:
         self._cursor = cursor
         self._outdated = True
         self.dropped += count
-        self._context.log.warning(
-            "dropped %d readings that were never delivered: more than backlog_age or backlog_bytes allow", count
-        )
+        self._outcome.dropped(count)
 
     def is_outdated(self) -> bool:
         """Whether anything was dropped that may have been read already; if so, go on from the cursor."""

@@ -66,7 +66,9 @@ class SinkWorker:
         self.delivered = 0
         self.aside = 0
         self._decoders = decoders.anew(context.log)
-        self.backlog = Backlog(journal, self._decoders, cache, context, sink.delivery, Patience(stop, context.log))
+        self._outcome = Outcome(context.log)
+        patiently = Patience(stop, context.log)
+        self.backlog = Backlog(journal, self._decoders, cache, context, sink.delivery, patiently, self._outcome)
         self.thread = Thread(target=self._run, name=sink.table, daemon=True)
         self._delivery = sink.delivery
         self._context = context
@@ -77,7 +79,6 @@ class SinkWorker:
         self._log = context.log
         self._hooks = hooks(sink.instance)
         self._limiter = Limiter(sink.delivery.pause, sink.delivery.calls_per_hour)
-        self._outcome = Outcome(self._log)
         self._backoff = Backoff(sink.delivery.retry, sink.delivery.retry_max)
         self._opened = False
         self._level = False
@@ -88,8 +89,7 @@ class SinkWorker:
             # before opening, which may take long: with start = "now" too, what comes in meanwhile is delivered
             self.backlog.begin(self._whole)
             for opened in (self._decoders.open, self.backlog.resume, self._open):
-                while refused := self._persist(opened):
-                    self._failed(told(refused))
+                self._persist(partial(_prepared, opened))
             while not self._level:
                 self._go_on()
         except Stopping:
@@ -141,7 +141,7 @@ class SinkWorker:
             except (Stop, Stopping, Outdated):
                 raise
             except Retry as error:
-                self._failed(told(error), error.after)
+                self._failed(told(error), _after(error))
             except Reject as error:
                 self._worked()
                 return error
@@ -164,7 +164,7 @@ class SinkWorker:
 
     def _failed(self, what: str, after: float | None = None) -> None:
         wait = self._backoff.failed(after)
-        self._outcome.failed(what, wait)
+        self._outcome.failed(what, wait, asked=bool(after))
         self._wait(wait)
 
     def _wait(self, seconds: float) -> None:
@@ -222,7 +222,7 @@ class SinkWorker:
             elif len(part) == 1 and (faults := _faults(part[0])):
                 broken = self._set_aside_broken(part[0], faults)
                 parts.append([_without(part[0], faults)])
-            elif refused.whole or len(part) == 1:
+            elif _is_whole(refused) or len(part) == 1:
                 self.backlog.delivered(part, [*broken, *self._set_aside(part, told(refused))])
                 broken = []
             else:
@@ -259,8 +259,15 @@ class SinkWorker:
         lines = self._hooks.preview_batch(batch=batch)
         if lines is None:
             lines = [f"{len(batch.readings)} readings, {len(batch.samples)} samples"]
-        for line in lines:
-            self._out(self._redact(f"{self.name}: {line}"))
+        self._show([self._redact(f"{self.name}: {line}") for line in lines])
+
+    def _show(self, lines: Sequence[str]) -> None:
+        """Show lines, none of them before all are made: those of a call that fails would be shown again."""
+        try:
+            for line in lines:
+                self._out(line)
+        except OSError as error:
+            raise Stop(f"nobody reads what would be sent: {error}") from error
 
     def _set_aside(self, steps: Sequence[Step], why: str) -> list[Aside]:
         why = " ".join(self._redact(why).split())[:LONGEST_WHY]
@@ -268,10 +275,12 @@ class SinkWorker:
         self.aside += len(refused)
         if len(steps) > 1:
             until = max(one.end for one in refused)
-            self._log.warning("set aside %d, as none of them is ever taken: until %s: %s", len(refused), until, why)
+            line = f"set aside {len(refused)}, as none of them is ever taken: until {until}: {why}"
+            self._outcome.set_aside(line, f"until {until}: {why}", len(refused))
         else:
             for one in refused:
-                self._log.warning("set aside, as it is never taken: meter %s until %s: %s", one.serial, one.end, why)
+                detail = f"meter {one.serial} until {one.end}: {why}"
+                self._outcome.set_aside(f"set aside, as it is never taken: {detail}", detail)
         return refused
 
     def __str__(self) -> str:
@@ -279,6 +288,24 @@ class SinkWorker:
         what = "shown, none sent" if self._context.dry_run else f"delivered, {self.aside} set aside"
         done = f"{counted(self.delivered, 'reading')} {what}"
         return ", ".join(part for part in (done, str(self.backlog)) if part)
+
+
+def _prepared(work: Callable[[], None]) -> None:
+    """Prepare something; to be refused there means no more than to have failed."""
+    try:
+        work()
+    except Reject as error:
+        raise Retry(told(error)) from error
+
+
+def _after(error: Retry) -> float | None:
+    """Return how long the other side wants to be left alone; None where a plugin's own class has nonsense there."""
+    after = getattr(error, "after", None)
+    return after if isinstance(after, int | float) and 0 < after < math.inf else None
+
+
+def _is_whole(error: Reject) -> bool:
+    return getattr(error, "whole", False) is True
 
 
 def _faults(step: Step) -> dict[int, str]:

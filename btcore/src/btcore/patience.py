@@ -31,22 +31,22 @@ class Patience:
     def __init__(self, stop: Event, log: Logger) -> None:
         """Wait until `stop` is set at most."""
         self._stop = stop
-        self._log = log
+        self._outcome = Outcome(log)
 
     def __call__(self, work: Callable[[], Done], meanwhile: str = "") -> Done:
         """Do something, at least once, and until it can be done. Raises Stopping.
 
         `meanwhile` is told with the failure: what it means for the reader.
         """
-        outcome, backoff = Outcome(self._log), Backoff(FIRST, LONGEST)
+        backoff = Backoff(FIRST, LONGEST)
         while True:
             try:
                 done = work()
             except Unavailable as error:
                 wait = backoff.failed()
-                outcome.failed(f"{error}{meanwhile}", wait)
+                self._outcome.failed(f"{error}{meanwhile}", wait)
                 if self._stop.wait(wait):
                     raise Stopping(str(error)) from error
             else:
-                outcome.worked()
+                self._outcome.worked()
                 return done
