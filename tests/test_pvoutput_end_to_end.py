@@ -136,7 +136,7 @@ def test_the_hour_is_used_up(tmp_path: Path, server: PVOutputServer, readings: l
         assert server.accepted == []
         clock.now += HOUR
         assert (btcore.finish(), server.accepted) == (0, statuses(readings)), btcore.log
-    assert "trying again in 1 s" in told(btcore)
+    assert "waits 1 s, as the service asks" in told(btcore)
 
 
 def use_up_a_request(server: PVOutputServer) -> None:

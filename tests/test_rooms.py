@@ -27,7 +27,8 @@ ROAD = (
     "polling destinations describe parts",
     "example tables",
     "configuration",
-    "backlog collection delivery",
+    "backlog collection refused",
+    "delivery",
     "supervisor",
     "cli",
 )

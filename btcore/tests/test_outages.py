@@ -208,6 +208,49 @@ def test_a_hung_sink_delays_nobody(journal: SqliteJournal) -> None:
         release.set()
 
 
+@pytest.mark.parametrize("where", ["open", "process_batch", "close"])
+def test_a_call_that_hangs_is_told_once(
+    journal: SqliteJournal, where: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A call that does not return is told, once, by whoever looks after the sink; in the end its readings come."""
+    monkeypatch.setattr("btcore.delivery.HANG", 0.0)
+    entered, release = threading.Event(), threading.Event()
+
+    @plugin(api=1)
+    class Hanging(Recorder):
+        def hang(self, at: str) -> None:
+            if at == where:
+                entered.set()
+                release.wait(20)
+
+        @hookimpl
+        def open(self, context: Context) -> None:
+            self.opened.append(context)
+            self.hang("open")
+
+        @hookimpl
+        def process_batch(self, batch: Batch) -> None:
+            self.hang("process_batch")
+            self.taken.append(batch)
+
+        @hookimpl
+        def close(self) -> None:
+            self.hang("close")
+
+    fill(journal, 1)
+    sink = Hanging()
+    with Delivering(journal, sink) as work:
+        work.drain.set()
+        journal.wake()
+        assert entered.wait(20)
+        for _ in range(3):
+            work.worker.look()
+        release.set()
+        work.finish()
+    assert sink.places == [1]
+    assert [text.split(" for ")[0] for text in texts(caplog)] == [f"{where} has not returned"]
+
+
 def test_stopping_finishes_the_call_under_way(journal: SqliteJournal) -> None:
     """A worker that is told to stop in the midst of a call lets it end, and counts what was delivered."""
     fill(journal, 4)

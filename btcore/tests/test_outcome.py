@@ -156,6 +156,19 @@ def test_what_is_dropped_is_told_and_then_counted(caplog: pytest.LogCaptureFixtu
     assert told_of_them[1].endswith("set aside 119 more, as they are never taken; last: reading 60.1")
 
 
+class Keeping(logging.Handler):
+    """Keeps what is told."""
+
+    def __init__(self, told_lines: list[str]) -> None:
+        """Keep it in this list."""
+        super().__init__()
+        self._lines = told_lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep one."""
+        self._lines.append(record.getMessage())
+
+
 EVENTS = st.sampled_from(["failed", "asked", "worked", "aside", "many aside", "dropped"])
 
 
@@ -165,7 +178,7 @@ def test_the_lines_are_few_whatever_happens(events: list[tuple[str, int, float]]
     """Over any sequence of events, in h hours at most six lines and three for each hour are told."""
     told_lines: list[str] = []
     log = logging.Logger("quiet", logging.INFO)  # noqa: LOG001 - one of its own, with nothing of other examples
-    log.addFilter(lambda record: told_lines.append(record.getMessage()) is not None)
+    log.addHandler(Keeping(told_lines))
     clock = Clock()
     outcome = Outcome(log, clock)
     for kind, times, passing in events:

@@ -13,7 +13,7 @@ from btcore.chains import HEARD, MOST_METERS, Chains, Notice
 from btcore.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.journal import Aside, Cursor, Entry, Journal
-from btcore.outcome import Outcome
+from btcore.outcome import Outcome, told
 from btcore.patience import Patience
 from btcore.records import Reading
 from btcore.sampling import Consecutive, Intervals, SampleCache, Sampler, Step
@@ -150,6 +150,8 @@ class Backlog:
                 self._drop(*self._bounds.beyond(self._cursor.position, _long_ago(age)))
         except Unavailable as error:  # whoever needs the journal tells that it cannot
             self._context.log.debug("the bounds of the backlog cannot be kept now: %s", error)
+        except Exception as error:  # noqa: BLE001 - our own bug must not end the thread of another
+            self._outcome.note(f"the bounds of the backlog cannot be kept, by a fault of btcore: {told(error)}")
         finally:
             self._lock.release()
 

@@ -4,8 +4,9 @@ A sink that is slow, down, hung or broken delays nobody: what it has not had yet
 only after a call returned, so everything is delivered at least once, in order.
 """
 
+import logging
 import math
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from threading import Event, Thread
 from time import monotonic
@@ -18,9 +19,10 @@ from btcore.decoders import Decoders, hooks
 from btcore.errors import Reject, Retry, Stop
 from btcore.journal import Aside, Journal
 from btcore.limits import Backoff, Limiter
-from btcore.outcome import Outcome, told
+from btcore.outcome import Outcome, length, told
 from btcore.patience import Patience, Stopping
 from btcore.records import Batch
+from btcore.refused import faults, refused, without
 from btcore.sampling import SampleCache, Step
 from btcore.settings import Context
 from btcore.wording import counted
@@ -30,6 +32,9 @@ MOST_BUGS = 5
 
 POLL = 1.0
 """Seconds after which a worker that waits for news looks around."""
+
+HANG = 600.0
+"""Seconds after which a call that has not returned is told."""
 
 LONGEST_WHY = 500
 """Characters of the reason that is kept with what was set aside."""
@@ -81,6 +86,9 @@ class SinkWorker:
         self._limiter = Limiter(sink.delivery.pause, sink.delivery.calls_per_hour)
         self._backoff = Backoff(sink.delivery.retry, sink.delivery.retry_max)
         self._opened = False
+        self._calling: tuple[str, float] | None = None
+        self._hang_told: tuple[str, float] | None = None
+        self._close_fails = 0
         self._level = False
         self._last_call = -math.inf
 
@@ -108,7 +116,7 @@ class SinkWorker:
         self.backlog.is_outdated()
         self._opened = True
         try:
-            self._hooks.open(context=self._context)
+            self._called("open", context=self._context)
         except BaseException:
             self._close()
             raise
@@ -117,9 +125,26 @@ class SinkWorker:
         if self._opened:
             self._opened = False
             try:
-                self._hooks.close()
-            except BaseException:  # noqa: BLE001 - a plugin's bug must not end the worker
-                self._log.exception("failed to close")
+                self._called("close")
+            except BaseException as error:  # noqa: BLE001 - a plugin's bug must not end the worker
+                self._close_fails += 1
+                level = logging.ERROR if self._close_fails == 1 else logging.DEBUG
+                self._log.log(level, "failed to close", exc_info=error)
+
+    def _called(self, hook: str, **given: object) -> None:
+        self._calling = (hook, monotonic())
+        try:
+            getattr(self._hooks, hook)(**given)
+        finally:
+            self._calling = None
+
+    def look(self) -> None:
+        """Look after the sink, from another thread, whatever its own is at: keep its bounds, tell of what hangs."""
+        self.backlog.look()
+        call = self._calling
+        if call is not None and call is not self._hang_told and monotonic() - call[1] >= HANG:
+            self._hang_told = call
+            self._outcome.note(f"{call[0]} has not returned for {length(HANG)}: this sink hangs, and its readings wait")
 
     def _go_on(self) -> None:
         try:
@@ -214,25 +239,25 @@ class SinkWorker:
             part = parts.pop()
             # a bug that is being looked for is not waited for: where everything fails, the single steps are
             tries = 1 if 1 < len(part) < len(steps) else MOST_BUGS
-            refused = self._call(part, tries)
-            if refused is None:
+            refusal = self._call(part, tries)
+            if refusal is None:
                 self.delivered += sum(len(step.readings) for step in part)
                 self.backlog.delivered(part, broken)
                 broken = []
-            elif len(part) == 1 and (faults := _faults(part[0])):
-                broken = self._set_aside_broken(part[0], faults)
-                parts.append([_without(part[0], faults)])
-            elif _is_whole(refused) or len(part) == 1:
-                self.backlog.delivered(part, [*broken, *self._set_aside(part, told(refused))])
+            elif len(part) == 1 and (broken_ones := faults(part[0])):
+                broken = self._set_aside_broken(part[0], broken_ones)
+                parts.append([without(part[0], broken_ones)])
+            elif _is_whole(refusal) or len(part) == 1:
+                self.backlog.delivered(part, [*broken, *self._set_aside(part, told(refusal))])
                 broken = []
             else:
                 middle = len(part) // 2
                 parts += [part[middle:], part[:middle]]
 
-    def _set_aside_broken(self, step: Step, faults: Mapping[int, str]) -> list[Aside]:
+    def _set_aside_broken(self, step: Step, whys: Mapping[int, str]) -> list[Aside]:
         """Set aside the samples of a step that cannot be calculated; what else is in it goes its way."""
-        one = attrs.evolve(step, readings=(), samples=tuple(step.samples[place] for place in faults))
-        why = f"cannot be calculated, which is a fault of btcore: {next(iter(faults.values()))}"
+        one = attrs.evolve(step, readings=(), samples=tuple(step.samples[place] for place in whys))
+        why = f"cannot be calculated, which is a fault of btcore: {next(iter(whys.values()))}"
         return self._set_aside([one], why)
 
     def _call(self, steps: Sequence[Step], tries: int) -> Reject | None:
@@ -253,7 +278,7 @@ class SinkWorker:
             self._preview(batch)
             return
         self._limiter.called()
-        self._hooks.process_batch(batch=batch)
+        self._called("process_batch", batch=batch)
 
     def _preview(self, batch: Batch) -> None:
         lines = self._hooks.preview_batch(batch=batch)
@@ -271,17 +296,17 @@ class SinkWorker:
 
     def _set_aside(self, steps: Sequence[Step], why: str) -> list[Aside]:
         why = " ".join(self._redact(why).split())[:LONGEST_WHY]
-        refused = [one for step in steps for one in _refused(self._context.name, step, why)]
-        self.aside += len(refused)
+        kept = [one for step in steps for one in refused(self._context.name, step, why)]
+        self.aside += len(kept)
         if len(steps) > 1:
-            until = max(one.end for one in refused)
-            line = f"set aside {len(refused)}, as none of them is ever taken: until {until}: {why}"
-            self._outcome.set_aside(line, f"until {until}: {why}", len(refused))
+            until = max(one.end for one in kept)
+            line = f"set aside {len(kept)}, as none of them is ever taken: until {until}: {why}"
+            self._outcome.set_aside(line, f"until {until}: {why}", len(kept))
         else:
-            for one in refused:
+            for one in kept:
                 detail = f"meter {one.serial} until {one.end}: {why}"
                 self._outcome.set_aside(f"set aside, as it is never taken: {detail}", detail)
-        return refused
+        return kept
 
     def __str__(self) -> str:
         """Tell what was done, for a line of the log."""
@@ -306,28 +331,3 @@ def _after(error: Retry) -> float | None:
 
 def _is_whole(error: Reject) -> bool:
     return getattr(error, "whole", False) is True
-
-
-def _faults(step: Step) -> dict[int, str]:
-    """Return which samples of a step cannot be calculated, by their place in it, and why."""
-    faults: dict[int, str] = {}
-    for place, sample in enumerate(step.samples):
-        try:
-            _ = sample.values
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is this sample's alone
-            faults[place] = told(error)
-    return faults
-
-
-def _without(step: Step, places: Container[int]) -> Step:
-    """Return a step without some of its samples."""
-    return attrs.evolve(step, samples=tuple(one for place, one in enumerate(step.samples) if place not in places))
-
-
-def _refused(sink: str, step: Step, why: str) -> Iterator[Aside]:
-    for sample in step.samples:
-        yield Aside(sink, sample.serial, sample.start, sample.end, why, (sample.older.seq, sample.newer.seq))
-    sampled = {sample.newer.seq for sample in step.samples}
-    for reading in step.readings:
-        if reading.seq not in sampled:
-            yield Aside(sink, reading.serial, reading.time, reading.time, why, (reading.seq,))

@@ -134,6 +134,12 @@ class Outcome:
         if self._tell(logging.WARNING, what, self._untold, _span(now - self._told), self._last):
             self._told, self._untold, self._is_known = now, 0, False
 
+    def note(self, text: str) -> None:
+        """Report what a person should know, at once where there is a line left."""
+        with self._lock:
+            if not self._tell(logging.WARNING, "%s", text):
+                self._log.debug("%s", text)
+
     # --- losses
 
     def set_aside(self, line: str, detail: str, count: int = 1) -> None:

@@ -87,7 +87,7 @@ class Supervisor:
                 cleaned = time.monotonic()
                 self._clean(journal)
             for sink in sinks:
-                sink.backlog.look()  # whatever its worker is at: parked, waiting, or in a call that hangs
+                sink.look()  # whatever its worker is at: parked, waiting, or in a call that hangs
             if self._once and not any(worker.thread.is_alive() for worker in sources):
                 self._drain.set()
                 journal.wake()
