@@ -1,5 +1,6 @@
 """What is refused: it is found, stands alone, is told and set aside, and all else is delivered."""
 
+import threading
 import time
 from contextlib import closing
 from itertools import pairwise
@@ -14,6 +15,8 @@ from made import METER, SECOND, START, Delivering, Recorder, entry
 
 from btcore import Batch, Reject
 from btcore.delivery import LONGEST_WHY, MOST_BUGS
+from btcore.errors import Unavailable
+from btcore.journal import Cursor
 from btcore.sqlite_journal import SqliteJournal
 
 # --- what is refused for good
@@ -172,3 +175,23 @@ def test_a_worker_tells_what_it_did(journal: SqliteJournal) -> None:
     journal.append([entry(0), entry(10), attrs.evolve(entry(10), key=START + 11 * SECOND)])
     work = delivered(journal, Recorder(answer=refusing(2)))
     assert str(work.worker) == "2 readings delivered, 1 set aside, 1 duplicate"
+
+
+def test_what_is_set_aside_counts_once_it_is_kept(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is stopped before the journal could keep what was refused has set nothing aside."""
+    fill(journal, 1)
+    journal.commit(SINK, Cursor(0))
+    work = Delivering(journal, Recorder(answer=refusing(1)))
+    tried = threading.Event()
+
+    def fail(*_: object) -> None:
+        tried.set()
+        raise Unavailable("disk full")
+
+    monkeypatch.setattr(journal, "commit", fail)
+    with work:
+        assert tried.wait(20)
+    assert (work.worker.aside, work.worker.delivered, journal.aside(SINK)) == (0, 0, [])
+    monkeypatch.undo()
+    assert delivered(journal, Recorder(answer=refusing(1))).worker.aside == 1
+    assert len(journal.aside(SINK)) == 1

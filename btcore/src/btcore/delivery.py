@@ -242,17 +242,21 @@ class SinkWorker:
             refusal = self._call(part, tries)
             if refusal is None:
                 self.delivered += sum(len(step.readings) for step in part)
-                self.backlog.delivered(part, broken)
+                self._move_on(part, broken)
                 broken = []
             elif len(part) == 1 and (broken_ones := faults(part[0])):
                 broken = self._set_aside_broken(part[0], broken_ones)
                 parts.append([without(part[0], broken_ones)])
             elif _is_whole(refusal) or len(part) == 1:
-                self.backlog.delivered(part, [*broken, *self._set_aside(part, told(refusal))])
+                self._move_on(part, [*broken, *self._set_aside(part, told(refusal))])
                 broken = []
             else:
                 middle = len(part) // 2
                 parts += [part[middle:], part[:middle]]
+
+    def _move_on(self, steps: Sequence[Step], aside: Sequence[Aside]) -> None:
+        self.backlog.delivered(steps, aside)
+        self.aside += len(aside)  # not before they are kept
 
     def _set_aside_broken(self, step: Step, whys: Mapping[int, str]) -> list[Aside]:
         """Set aside the samples of a step that cannot be calculated; what else is in it goes its way."""
@@ -297,7 +301,6 @@ class SinkWorker:
     def _set_aside(self, steps: Sequence[Step], why: str) -> list[Aside]:
         why = " ".join(self._redact(why).split())[:LONGEST_WHY]
         kept = [one for step in steps for one in refused(self._context.name, step, why)]
-        self.aside += len(kept)
         if len(steps) > 1:
             until = max(one.end for one in kept)
             line = f"set aside {len(kept)}, as none of them is ever taken: until {until}: {why}"
