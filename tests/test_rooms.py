@@ -19,7 +19,7 @@ PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
 ROAD = (
     "version errors formats journal clocks wording logs signals positions",
-    "outcome schemas records settings nested",
+    "sqlite_keys outcome schemas records settings nested",
     "findings mismatch limits patience web",
     "bounds capture hookspecs framing passage durations validation whole_readings",
     "calculate chains",

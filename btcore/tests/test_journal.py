@@ -73,6 +73,19 @@ def test_many_readings_of_one_time_do_not_get_slow(journal: SqliteJournal) -> No
     assert journal.last() == 2000
 
 
+def test_readings_of_one_time_cost_little_more_than_others_and_are_known_again(journal: SqliteJournal) -> None:
+    """However many readings have one time, each looks in few places, keeps near its time, and is not kept twice."""
+    readings = [small(START, str(n).encode()) for n in range(5000)]
+    statements: list[str] = []
+    journal._writer.set_trace_callback(statements.append)
+    kept = journal.append(readings)
+    journal._writer.set_trace_callback(None)
+    assert len({one.key for one in kept}) == len(readings)
+    assert max(one.key for one in kept) < START + 500_000
+    assert len(statements) < 6 * len(readings)
+    assert journal.append(readings) == []
+
+
 def test_all_or_none_is_kept(journal: SqliteJournal) -> None:
     """Where one entry cannot be kept, none of its call is, and the error is not one to wait for."""
     with pytest.raises(sqlite3.Error):

@@ -16,6 +16,7 @@ import attrs
 
 from btcore.errors import Unavailable
 from btcore.journal import Aside, Cursor, Entry, Outline
+from btcore.sqlite_keys import free_key
 
 VERSION = 2
 """Of the tables below, kept in the file. The format is public: docs/journal.md."""
@@ -65,11 +66,6 @@ OUTLINE = "SELECT seq, key, length(raw) FROM entry WHERE seq > ? ORDER BY seq LI
 
 INSERT = """INSERT INTO entry (key, added, source, serial, format, whole, raw, steady, boot)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-TAKEN = "SELECT 1 FROM entry WHERE key = ?"
-NEXT_FREE = """SELECT min(key) + 1 FROM entry
-    WHERE key >= ? AND NOT EXISTS (SELECT 1 FROM entry AS next WHERE next.key = entry.key + 1)"""
-SAME = "SELECT 1 FROM entry WHERE key >= ? AND key < ? AND serial = ? AND raw = ?"
-
 LAST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entry'"
 """The newest place that was ever given: its entry may be trimmed."""
 
@@ -248,12 +244,10 @@ class SqliteJournal:
 
 
 def _insert(connection: sqlite3.Connection, entry: Entry, added: int) -> Entry | None:
-    """Insert one entry at its time, or the next free microsecond; None when it is there already."""
-    key = entry.key
-    if connection.execute(TAKEN, (key,)).fetchone():
-        key = int(connection.execute(NEXT_FREE, (key,)).fetchone()[0])
-        if connection.execute(SAME, (entry.key, key, entry.serial, entry.raw)).fetchone():
-            return None
+    """Insert one entry at its time, or near it where that is taken; None when it is there already."""
+    key = free_key(connection, entry)
+    if key is None:
+        return None
     of_packet = (entry.source, entry.serial, entry.format, entry.whole, entry.raw)
     values = (key, added, *of_packet, entry.steady, entry.boot)
     return attrs.evolve(entry, key=key, seq=int(connection.execute(INSERT, values).lastrowid or 0))
