@@ -19,7 +19,7 @@ PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
 ROAD = (
     "version errors formats journal clocks wording logs signals positions",
-    "sqlite_keys outcome schemas records settings nested",
+    "sqlite_keys sqlite_retention sqlite_room outcome schemas records settings nested",
     "findings mismatch limits patience web",
     "bounds capture hookspecs framing passage durations validation whole_readings",
     "calculate chains",
@@ -27,7 +27,7 @@ ROAD = (
     "polling destinations describe parts",
     "example tables",
     "configuration",
-    "backlog collection refused",
+    "backlog collection refused upkeep",
     "delivery",
     "supervisor",
     "cli",

@@ -151,7 +151,7 @@ def test_now_is_before_opening(journal: SqliteJournal) -> None:
 def test_a_new_sink_on_a_trimmed_journal_rests(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where everything older was forgotten, a new sink waits for what is newer, and does not look all the time."""
     fill(journal, 5)
-    journal.trim([], int(time.time()) + 10)
+    sum(journal.trim([], int(time.time()) + 10))
     waited: list[int] = []
     wait = journal.wait
 

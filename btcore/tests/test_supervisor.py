@@ -204,8 +204,8 @@ def test_a_hung_sink_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         calling.set()
         release.wait(20)
 
-    def opened(file: Path) -> SqliteJournal:
-        journals.append(SqliteJournal(file))
+    def opened(file: Path, most_bytes: int) -> SqliteJournal:
+        journals.append(SqliteJournal(file, most_bytes))
         return journals[-1]
 
     monkeypatch.setattr("btcore.supervisor.SqliteJournal", opened)

@@ -80,7 +80,7 @@ class Backlog:
         keys = {place: key for key, place in self._cursor.bases.items()}
         bases = {keys[entry.seq]: reading for entry in kept if (reading := self._decoders.recall(entry)) is not None}
         most = max(MOST_METERS, 2 * self._delivery.batch_size)  # none is forgotten before its readings are delivered
-        chains = Chains(bases, heard=self._heard(), tell=self._tell, most=most)
+        chains = Chains(bases, heard=self._heard(), recall=self._recall, tell=self._tell, most=most)
         every = round(self._delivery.every * 1e6)
         polarity = self._context.polarity
         self._sampler = Intervals(every, polarity, chains) if every else Consecutive(polarity, chains, self._cache)
@@ -90,6 +90,12 @@ class Backlog:
         place = self._cursor.position
         before = self._patiently(lambda: self._journal.read(max(place - HEARD, 0), HEARD))
         return [(entry.serial, entry.raw) for entry in before if entry.seq <= place]
+
+    def _recall(self, key: str) -> Reading | None:
+        """Return the baseline of a meter that was not heard for so long that it is not in memory."""
+        place = self._patiently(lambda: self._journal.base(self._context.name, key))
+        kept = self._patiently(lambda: self._journal.get([place])) if place else ()
+        return self._decoders.recall(kept[0]) if kept else None
 
     def _tell(self, notice: Notice) -> None:
         if self._cache.is_news(notice):

@@ -14,7 +14,7 @@ from threading import Event, Thread
 from btcore import clocks
 from btcore.configuration import Source
 from btcore.decoders import Decoders, hooks
-from btcore.errors import Retry, Stop
+from btcore.errors import Full, Retry, Stop
 from btcore.framing import Counts, Stream
 from btcore.journal import Entry, Journal
 from btcore.limits import Backoff
@@ -66,6 +66,8 @@ class SourceWorker:
         self._patiently = Patience(stop, self._log)
         self._streams: OrderedDict[str, _Line] = OrderedDict()
         self._quiet_told = -math.inf
+        self._refused_told = -math.inf
+        self.refused = 0
         self._meters: set[str] = set()
 
     def _run(self) -> None:
@@ -183,7 +185,18 @@ class SourceWorker:
         except Stopping as error:
             self._log.error("%d readings are lost by stopping now: %s", len(entries), error)
             raise
-        self.kept += len(kept)
+        except Full as error:
+            self._refuse(len(entries), error)
+        else:
+            self.kept += len(kept)
+
+    def _refuse(self, count: int, why: Full) -> None:
+        """Count what the journal does not take, and tell it now and then."""
+        self.refused += count
+        now = time.monotonic()
+        if now - self._refused_told > QUIET_TOLD:
+            self._refused_told = now
+            self._log.error("%s: no new readings are kept, %d so far", why, self.refused)
 
     def _tell_quiet(self, name: str, stream: Stream) -> None:
         now = time.monotonic()

@@ -102,3 +102,7 @@ class Unavailable(BtcoreError):
 def is_interrupt(error: BaseException) -> bool:
     """Whether this is a person's Ctrl-C, which only the main thread gets: anything else is the fault of who raised."""
     return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
+
+
+class Full(Unavailable):
+    """The journal has come to its bound in bytes, and holds nothing that may be forgotten: it takes no new readings."""

@@ -4,7 +4,7 @@ The one place where the system remembers. This module is the interface and its r
 implementation. Nothing else may know what it is kept in.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -109,10 +109,31 @@ class Journal(Protocol):
     def outline(self, after: int, limit: int) -> Sequence[Outline]:
         """Return what the entries after a place weigh, oldest first, at most `limit`, without reading them."""
 
-    def trim(self, sinks: Sequence[str], added_before: int) -> int:
-        """Forget entries that all these sinks have had, and that were added before a time; return how many.
+    def base(self, sink: str, key: str) -> int:
+        """Return the place of one baseline of a sink, by its key; 0 when there is none.
 
-        `added_before` is in seconds since 1970. What a cursor counts from, or what was set aside, stays.
+        A cursor holds those of the meters that were heard last; this finds the others.
+        """
+
+    def serials(self) -> Sequence[str]:
+        """Return the meters that any sink has a baseline of, the last heard first, as many as are kept."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there was no room for the last thing that was to be kept, or there soon will be none."""
+
+    def trim(self, sinks: Sequence[str], added_before: int) -> Iterator[int]:
+        """Forget entries that all these sinks have had, and that were added before a time.
+
+        It does so in small portions, so that nobody waits for it, and yields after each how many are gone; not all need
+        be asked for. `added_before` is in seconds since 1970. What a baseline or a reading that was set aside needs
+        stays.
+        """
+
+    def forget_aside(self, added_before: int) -> Mapping[str, int]:
+        """Forget what was set aside before a time, and beyond a number for each sink; return how many, by sink.
+
+        The oldest baselines of each sink, beyond a number, are forgotten too.
         """
 
     def close(self) -> None:

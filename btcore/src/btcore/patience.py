@@ -8,7 +8,7 @@ from logging import Logger
 from threading import Event
 from typing import TypeVar
 
-from btcore.errors import Unavailable
+from btcore.errors import Full, Unavailable
 from btcore.limits import Backoff
 from btcore.outcome import Outcome
 
@@ -42,6 +42,8 @@ class Patience:
         while True:
             try:
                 done = work()
+            except Full:
+                raise  # no waiting helps: what is to be kept is refused
             except Unavailable as error:
                 wait = backoff.failed()
                 self._outcome.failed(f"{error}{meanwhile}", wait)

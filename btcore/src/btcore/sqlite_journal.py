@@ -4,21 +4,25 @@ A power cut may cost what the operating system had not written yet (seconds); it
 """
 
 import json
+import math
+import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
 
-from btcore.errors import Unavailable
+from btcore.errors import Full, Unavailable
 from btcore.journal import Aside, Cursor, Entry, Outline
 from btcore.sqlite_keys import free_key
+from btcore.sqlite_retention import MOST_BASES, forget_aside, trim_slice, trimmable
+from btcore.sqlite_room import Room
 
-VERSION = 2
+VERSION = 3
 """Of the tables below, kept in the file. The format is public: docs/journal.md."""
 
 TABLES = """
@@ -50,13 +54,16 @@ CREATE TABLE aside (
     start_time TEXT NOT NULL,
     end_time   TEXT NOT NULL,
     why        TEXT NOT NULL,
-    entries    TEXT NOT NULL
+    entries    TEXT NOT NULL,
+    added      INTEGER NOT NULL DEFAULT 0
 );
 """
 
 UPGRADES = {
     1: """ALTER TABLE entry ADD COLUMN steady INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE entry ADD COLUMN boot INTEGER NOT NULL DEFAULT 0""",
+    2: """ALTER TABLE aside ADD COLUMN added INTEGER NOT NULL DEFAULT 0;
+UPDATE aside SET added = strftime('%s', 'now')""",
 }
 """What makes a file of a version one of the next."""
 
@@ -66,10 +73,23 @@ OUTLINE = "SELECT seq, key, length(raw) FROM entry WHERE seq > ? ORDER BY seq LI
 
 INSERT = """INSERT INTO entry (key, added, source, serial, format, whole, raw, steady, boot)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+MOVE = """INSERT INTO cursor VALUES (?, ?)
+    ON CONFLICT (sink) DO UPDATE SET position = max(position, excluded.position)"""
+"""A cursor never goes back, whoever is late."""
+
 LAST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entry'"
 """The newest place that was ever given: its entry may be trimmed."""
 
 DAMAGED = "the file is damaged or no journal: move it away and start again (what no sink has had yet is lost)"
+
+NEARLY = 0.95
+"""Share of the bound in bytes from which on what every sink has had is forgotten at once."""
+
+MEASURED = 500
+"""Entries after which it is looked how large the file is."""
+
+MOST_IN_CURSOR = 1024
+"""Baselines that a cursor holds in memory, of the meters heard last."""
 
 BUSY = 30.0
 """Seconds to wait for another connection's lock, such as that of a person looking into the file."""
@@ -81,20 +101,29 @@ BUGS = (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.IntegrityError
 class SqliteJournal:
     """A journal in one SQLite file. One connection writes, another reads, so that reading never delays the meters."""
 
-    def __init__(self, file: Path) -> None:
-        """Open the file, or make it. Raises Unavailable when that cannot be done."""
+    def __init__(self, file: Path, most_bytes: int = 0) -> None:
+        """Open the file, or make it. Raises Unavailable when that cannot be done.
+
+        `most_bytes` is how large it may become, without the room in it that is free; 0: as large as the disk allows.
+        """
         self._file = file
+        self._most = most_bytes or math.inf
+        self._used = 0
+        self._unmeasured = 0
         self._writing = threading.Lock()
         self._reading = threading.Lock()
         self._news = threading.Condition()
         with ExitStack() as failing, self._told("open"):
             self._writer = self._connect(failing)
             self._prepare()
+            self._room = Room(self._file, self._writer)
+            self._measure()
             self._reader = self._connect(failing)
             self._last = int(self._reader.execute(LAST).fetchone()[0])
             failing.pop_all()
 
     def _connect(self, failing: ExitStack) -> sqlite3.Connection:
+        private(self._file)
         connection = sqlite3.connect(self._file, timeout=BUSY, isolation_level=None, check_same_thread=False)
         failing.callback(connection.close)
         connection.execute("PRAGMA journal_mode = WAL")
@@ -133,21 +162,37 @@ class SqliteJournal:
             try:
                 yield self._writer
                 self._writer.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
+                if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
+                    self._room.give_up()
                 raise
 
     def append(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """Keep these entries, all or none; return those that were new."""
         added = int(time.time())
+        if self._used > self._most:
+            raise Full(f"the journal {self._file} has come to its bound of {self._most} bytes, all of it undelivered")
         with self._transaction() as connection:
             kept = [new for entry in entries if (new := _insert(connection, entry, added)) is not None]
         if kept:
             with self._news:
                 self._last = max(self._last, kept[-1].seq)  # another thread's may be in already
                 self._news.notify_all()
+            self._unmeasured += len(kept)
+            if self._unmeasured > MEASURED:
+                with self._writing:
+                    self._measure()
+        self._room.is_full = False
         return kept
+
+    def _measure(self) -> None:
+        """See how much of the file is in use."""
+        self._unmeasured = 0
+        pragmas = ("page_count", "freelist_count", "page_size")
+        count, free, size = (self._writer.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas)
+        self._used = (count - free) * size
 
     def read(self, after: int, limit: int) -> Sequence[Entry]:
         """Return the entries after a place, oldest first."""
@@ -186,18 +231,20 @@ class SqliteJournal:
         """Return how far a sink has come."""
         with self._reading, self._told("read"):
             row = self._reader.execute("SELECT position FROM cursor WHERE sink = ?", (sink,)).fetchone()
-            bases = self._reader.execute("SELECT serial, seq FROM base WHERE sink = ?", (sink,)).fetchall()
+            bases = self._reader.execute(
+                "SELECT serial, seq FROM base WHERE sink = ? ORDER BY seq DESC LIMIT ?", (sink, MOST_IN_CURSOR)
+            ).fetchall()
         return Cursor(row[0], dict(bases)) if row else None
 
     def commit(self, sink: str, cursor: Cursor, changed: Sequence[str] = (), aside: Sequence[Aside] = ()) -> None:
         """Move a sink's cursor and set aside what it refused."""
         with self._transaction() as connection:
-            connection.execute("REPLACE INTO cursor VALUES (?, ?)", (sink, cursor.position))
+            connection.execute(MOVE, (sink, cursor.position))
             connection.executemany(
                 "REPLACE INTO base VALUES (?, ?, ?)", [(sink, serial, cursor.bases[serial]) for serial in changed]
             )
             connection.executemany(
-                "INSERT INTO aside VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO aside VALUES (?, ?, ?, ?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER))",
                 [
                     (a.sink, a.serial, a.start.isoformat(), a.end.isoformat(), a.why, json.dumps(a.entries))
                     for a in aside
@@ -210,7 +257,7 @@ class SqliteJournal:
             rows = self._reader.execute("SELECT * FROM aside WHERE ? IS NULL OR sink = ? ORDER BY rowid", (sink, sink))
             return [
                 Aside(name, serial, _moment(start), _moment(end), why, tuple(json.loads(entries)))
-                for name, serial, start, end, why, entries in rows.fetchall()
+                for name, serial, start, end, why, entries, _ in rows.fetchall()
             ]
 
     def outline(self, after: int, limit: int) -> Sequence[Outline]:
@@ -218,23 +265,44 @@ class SqliteJournal:
         with self._reading, self._told("read"):
             return [Outline(*row) for row in self._reader.execute(OUTLINE, (after, limit))]
 
-    def trim(self, sinks: Sequence[str], added_before: int) -> int:
-        """Forget entries that all these sinks have had, and that were added before a time."""
-        marks = ",".join("?" * len(sinks))
-        with self._transaction() as connection:
-            positions = connection.execute(
-                f"SELECT position FROM cursor WHERE sink IN ({marks})",  # noqa: S608 - question marks alone
-                sinks,
-            ).fetchall()
-            if len(positions) < len(sinks):
-                return 0
-            delivered = min((position for (position,) in positions), default=self._last)
-            gone = connection.execute(
-                """DELETE FROM entry WHERE seq <= ? AND added < ? AND seq NOT IN (SELECT seq FROM base)
-                AND seq NOT IN (SELECT value FROM aside, json_each(aside.entries))""",
-                (delivered, added_before),
+    def base(self, sink: str, key: str) -> int:
+        """Return the place of one baseline of a sink."""
+        with self._reading, self._told("read"):
+            row = self._reader.execute("SELECT seq FROM base WHERE sink = ? AND serial = ?", (sink, key)).fetchone()
+        return int(row[0]) if row else 0
+
+    def serials(self) -> Sequence[str]:
+        """Return the meters that any sink has a baseline of, the last heard first."""
+        with self._reading, self._told("read"):
+            rows = self._reader.execute(
+                """SELECT entry.serial FROM base JOIN entry ON entry.seq = base.seq
+                GROUP BY entry.serial ORDER BY max(base.seq) DESC LIMIT ?""",
+                (MOST_BASES,),
             )
-            return gone.rowcount
+            return [serial for (serial,) in rows]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the disk is full, or the file about to come to its bound."""
+        return self._room.is_full or self._used > self._most * NEARLY
+
+    def trim(self, sinks: Sequence[str], added_before: int) -> Iterator[int]:
+        """Forget entries that all these sinks have had, and that were added before a time."""
+        with self._reading, self._told("read"):
+            limit, held = trimmable(self._reader, sinks, self._last)
+        place, goes_on = 0, True
+        while goes_on:
+            with self._transaction() as connection:
+                place, gone, goes_on = trim_slice(connection, place, limit, added_before, held)
+            yield gone
+        with self._writing:
+            self._room.look()
+            self._measure()
+
+    def forget_aside(self, added_before: int) -> Mapping[str, int]:
+        """Forget what was set aside long ago or is too much, and the oldest baselines."""
+        with self._transaction() as connection:
+            return forget_aside(connection, added_before)
 
     def close(self) -> None:
         """Close both connections."""
@@ -251,6 +319,12 @@ def _insert(connection: sqlite3.Connection, entry: Entry, added: int) -> Entry |
     of_packet = (entry.source, entry.serial, entry.format, entry.whole, entry.raw)
     values = (key, added, *of_packet, entry.steady, entry.boot)
     return attrs.evolve(entry, key=key, seq=int(connection.execute(INSERT, values).lastrowid or 0))
+
+
+def private(file: Path) -> None:
+    """Make a file that only its owner may read, unless there is one."""
+    with suppress(OSError):  # it is there, or cannot be made: SQLite will tell
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def _moment(text: str) -> datetime:

@@ -18,13 +18,12 @@ from btcore.journal import Journal
 from btcore.sampling import SampleCache
 from btcore.settings import Context, Duration
 from btcore.sqlite_journal import SqliteJournal
+from btcore.upkeep import Upkeep
 from btcore.wording import counted
 
 log = logging.getLogger("btcore")
 
 JOURNAL = "journal.db"
-UPKEEP = 3600.0
-"""Seconds between two clean-ups of the journal."""
 PATIENCE = 30.0
 """Seconds that a sink may take to finish its call when the program stops."""
 LOOK = 0.05
@@ -59,10 +58,11 @@ class Supervisor:
         """Run; return whether all went as it should: nothing parked, nothing given up. Raises Unavailable."""
         with ExitStack() as opened:
             opened.callback(os.close, _lock(self._site.state))
-            journal = SqliteJournal(self._site.state / JOURNAL)
+            journal = SqliteJournal(self._site.state / JOURNAL, self._site.journal_max_bytes)
             opened.callback(journal.close)
             sinks, sources = self._sinks(journal), self._sources(journal)
             held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
+        _remark_open(self._site.state)
         what = f"{counted(len(sources), 'source')}, {counted(len(sinks), 'sink')}"
         log.info("%s; the journal is in %s", what, self._site.state)
         try:
@@ -81,27 +81,18 @@ class Supervisor:
         return finished and not any(s.failure for s in sources) and not any(s.parked for s in sinks)
 
     def _watch(self, journal: Journal, sources: list[SourceWorker], sinks: list[SinkWorker]) -> None:
-        cleaned = -UPKEEP
+        upkeep = Upkeep(journal, [sink.table for sink in self._site.sinks], self._site.keep)
         while any(thread.is_alive() for thread in _threads(sources, sinks)):
-            if time.monotonic() - cleaned >= UPKEEP:
-                cleaned = time.monotonic()
-                self._clean(journal)
+            if not self._dry_run:
+                upkeep.turn()
             for sink in sinks:
                 sink.look()  # whatever its worker is at: parked, waiting, or in a call that hangs
             if self._once and not any(worker.thread.is_alive() for worker in sources):
                 self._drain.set()
                 journal.wake()
-            if self._stop.wait(LOOK if self._once else IDLE):
+            if self._stop.wait(LOOK if self._once or upkeep.is_busy else IDLE):
                 log.info("stopping: the work under way is finished first, for %.0f s at most", self._patience)
                 return
-
-    def _clean(self, journal: Journal) -> None:
-        try:
-            gone = journal.trim([sink.table for sink in self._site.sinks], int(time.time() - self._site.keep))
-        except Unavailable as error:
-            log.warning("cannot clean up: %s", error)
-        else:
-            log.debug("%d delivered readings forgotten", gone)
 
     def _context(self, part: Source | Sink | Decoder) -> Context:
         return Context(
@@ -160,8 +151,8 @@ def _join(threads: list[Thread], patience: float) -> bool:
 def _lock(state: Path) -> int:
     """Take the state directory for this process alone; return what holds it."""
     try:
-        state.mkdir(parents=True, exist_ok=True)
-        lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _unusable(state, error) from error
     try:
@@ -174,6 +165,13 @@ def _lock(state: Path) -> int:
             f"another btcore is using {state}: stop it first, or give this one another `state`"
         ) from error
     return lock
+
+
+def _remark_open(state: Path) -> None:
+    """Say so where everybody may read the journal: when and how much a household uses is its own affair."""
+    file = state / JOURNAL
+    if file.stat().st_mode & state.stat().st_mode & 0o005:
+        log.warning("everybody on this computer may read %s: chmod 700 %s", file, state)
 
 
 def _unusable(state: Path, error: OSError) -> Unavailable:

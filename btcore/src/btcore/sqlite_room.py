@@ -1,0 +1,68 @@
+"""Room for the SQLite journal on its disk: a reserve for when that is full, and how large the file may grow then.
+
+Deleting needs room of its own: what changes is written to the file's log first, and comes into the file only later. On
+a full disk neither is possible, so a full disk would never heal. So a file of real bytes is kept beside the journal and
+given up then; and the file grows but little until there is room again, so that what is in its log fits into it.
+"""
+
+import os
+import shutil
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+RESERVE = 5 << 20
+"""Bytes: more than SQLite's log of the file ever takes."""
+
+ENOUGH = 4
+"""The reserve is made where so many of it are free."""
+
+SHARE = 4
+"""Into one of so many parts of what is free the file may still grow on a full disk: the rest is for its log."""
+
+ENDLESS = 0xFFFF_FFFE
+"""Pages: SQLite's own bound."""
+
+
+class Room:
+    """The reserve of one journal. The connection is the one that writes; whoever calls holds its lock."""
+
+    def __init__(self, file: Path, connection: sqlite3.Connection) -> None:
+        """Make the reserve, where there is room for it."""
+        self.is_full = False
+        self._reserve = file.with_name("reserve")
+        self._connection = connection
+        self._fill()
+
+    def give_up(self) -> None:
+        """Take note that the disk is full: give the reserve to the journal, and let the file grow but little."""
+        self.is_full = True
+        with suppress(OSError):
+            self._reserve.unlink()
+        with suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            pages, size = (self._connection.execute(f"PRAGMA {n}").fetchone()[0] for n in ("page_count", "page_size"))
+            room = shutil.disk_usage(self._reserve.parent).free // SHARE // size
+            self._connection.execute(f"PRAGMA max_page_count = {pages + room}")
+
+    def look(self) -> None:
+        """Let the file grow again, and make the reserve anew, once the disk has room."""
+        if self._fill():
+            with suppress(sqlite3.Error):
+                self._connection.execute(f"PRAGMA max_page_count = {ENDLESS}")
+
+    def _fill(self) -> bool:
+        """Make the reserve, of bytes that are really written; return whether there is one."""
+        try:
+            if self._reserve.exists() and self._reserve.stat().st_size == RESERVE:
+                return True
+            if shutil.disk_usage(self._reserve.parent).free < ENOUGH * RESERVE:
+                return False
+            with os.fdopen(os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as reserve:
+                for _ in range(RESERVE >> 20):
+                    reserve.write(os.urandom(1 << 20))  # a file system may keep zeros nowhere
+        except OSError:
+            with suppress(OSError):
+                self._reserve.unlink()
+            return False
+        return True

@@ -1,0 +1,178 @@
+"""What the journal forgets, how much it holds, and a full disk: it heals once the sinks have had what is in it."""
+
+import os
+import stat
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import attrs
+import pytest
+from entries import SOON, aside, small
+from made import METER
+
+from btcore import sqlite_retention
+from btcore.errors import Full
+from btcore.journal import Cursor
+from btcore.sqlite_journal import MOST_IN_CURSOR, SqliteJournal
+from btcore.upkeep import Upkeep
+
+FULL_DISK = """
+import os, subprocess, sys
+from pathlib import Path
+from btcore.errors import Unavailable
+from btcore.journal import Cursor, Entry
+from btcore.sqlite_journal import SqliteJournal
+from btcore.upkeep import Upkeep
+
+folder = Path(sys.argv[1])
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder)], check=True)
+journal = SqliteJournal(folder / "journal.db")
+filler = folder / "filler"
+with filler.open("wb") as other:  # something else has filled most of the disk
+    other.write(bytes(22 << 20))
+
+kept = 0
+def append(count):
+    global kept
+    for _ in range(count):
+        journal.append([Entry(kept, "panel", "312345", "ecm1220bin", os.urandom(625))])
+        kept += 1
+
+for _ in range(2):
+    try:
+        append(100_000)
+    except Unavailable as error:
+        print("full", "disk is full" in str(error), journal.is_full)
+    else:
+        sys.exit("the disk did not fill")
+    journal.commit("sink.a", Cursor(journal.last()))
+    now = [0.0]
+    upkeep = Upkeep(journal, ["sink.a"], 10**9, clock=lambda: now[0])
+    upkeep.turn()
+    while upkeep.is_busy:
+        upkeep.turn()
+    before = kept
+    append(1000)  # it takes readings again
+    print("healed", kept - before, len(journal.read(0, 100_000)) < 1100)
+filler.unlink()
+sum(journal.trim(["sink.a"], 0))
+append(30_000)  # the file may grow again, and has its reserve
+print("room again", (folder / "reserve").exists())
+journal.close()
+"""
+
+
+@pytest.mark.servers
+def test_a_full_disk_heals_by_itself(tmp_path: Path) -> None:
+    """A journal that has filled the disk forgets what the sinks had, and goes on; again, and when there is room."""
+    script = tmp_path / "script.py"
+    script.write_text(FULL_DISK)
+    (tmp_path / "disk").mkdir()
+    alone = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
+    command = [*alone, sys.executable, str(script), str(tmp_path / "disk")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.stdout.splitlines() == [*["full True True", "healed 1000 True"] * 2, "room again True"], done.stderr
+
+
+def test_trimming_holds_nobody_up(journal: SqliteJournal) -> None:
+    """What is forgotten goes in portions, between which others have their turn; a portion that is left is no harm."""
+    journal.append([small(n) for n in range(2 * sqlite_retention.SLICE + 5)])
+    journal.commit("a", Cursor(journal.last()))
+    portions = journal.trim(["a"], SOON)
+    assert next(portions) == sqlite_retention.SLICE
+    assert len(journal.append([small(10**6)])) == 1
+    journal.commit("a", Cursor(journal.last(), {METER: journal.last()}), [METER])
+    assert list(portions) == [sqlite_retention.SLICE, 5, 0]
+    assert [one.key for one in journal.read(0, 9)] == [10**6]
+
+
+def test_what_is_committed_beside_trimming_stays(journal: SqliteJournal) -> None:
+    """A baseline that moves while the journal is trimmed keeps its entry, and the one before it may go later."""
+    journal.append([small(n) for n in range(3 * sqlite_retention.SLICE)])
+    journal.commit("a", Cursor(10, {METER: 10}), [METER])
+    portions = journal.trim(["a"], SOON)
+    assert next(portions) == 9
+    journal.commit("a", Cursor(journal.last(), {METER: 2500}), [METER])
+    assert sum(portions) == 0
+    sum(journal.trim(["a"], SOON))
+    assert [one.seq for one in journal.read(0, 10_000)] == [2500]
+
+
+def test_a_cursor_never_goes_back(journal: SqliteJournal) -> None:
+    """A worker that is late does not undo what was moved meanwhile."""
+    journal.append([small(n) for n in range(5)])
+    journal.commit("a", Cursor(4))
+    journal.commit("a", Cursor(2))
+    assert journal.cursor("a") == Cursor(4)
+
+
+def test_what_was_set_aside_is_kept_within_bounds(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The oldest beyond a number, and those of long ago, are forgotten by sink, told, and hold no entries any more."""
+    monkeypatch.setattr(sqlite_retention, "MOST_ASIDE", 3)
+    journal.append([small(n) for n in range(8)])
+    journal.commit("a", Cursor(8), (), [aside("a", n) for n in range(1, 6)])
+    journal.commit("b", Cursor(8), (), [aside("b", 8)])
+    Upkeep(journal, ["a", "b"], 0).turn()
+    assert [(one.sink, one.entries) for one in journal.aside()] == [("a", (n,)) for n in (3, 4, 5)] + [("b", (8,))]
+    assert caplog.messages == ["a: forgot 2 readings that were set aside, as they are too old or too many"]
+    sum(journal.trim(["a", "b"], SOON))
+    assert [one.seq for one in journal.read(0, 9)] == [3, 4, 5, 8]
+    assert journal.forget_aside(int(time.time()) + 10) == {"a": 3, "b": 1}
+
+
+def test_baselines_are_bounded_and_those_that_are_not_in_memory_are_found(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of invented meters the oldest go; a cursor holds those heard last, and each of the others can be asked for."""
+    count = MOST_IN_CURSOR + 500
+    journal.append([attrs.evolve(small(n), serial=str(n)) for n in range(count)])
+    bases = {str(n): n + 1 for n in range(count)}
+    journal.commit("a", Cursor(count, bases), list(bases))
+    cursor = journal.cursor("a")
+    assert cursor is not None
+    assert len(cursor.bases) == MOST_IN_CURSOR
+    assert (journal.base("a", "0"), journal.base("a", "none"), journal.serials()[0]) == (1, 0, str(count - 1))
+    monkeypatch.setattr(sqlite_retention, "MOST_BASES", 100)
+    journal.forget_aside(0)
+    assert (journal.base("a", "0"), journal.base("a", str(count - 100))) == (0, count - 99)
+
+
+def test_a_journal_at_its_bound_forgets_before_it_refuses(file: Path) -> None:
+    """Near its bound, what all sinks had is forgotten at once; where that is not enough, new readings are refused."""
+    with closing(SqliteJournal(file, 2_000_000)) as journal:
+        for n in range(1500):
+            journal.append([small(n, bytes(1000))])
+        with pytest.raises(Full, match=r"journal\.db has come to its bound of 2000000 bytes, all of it undelivered"):
+            fill(journal)
+        assert journal.is_full
+        journal.commit("a", Cursor(journal.last() - 10))
+        upkeep = Upkeep(journal, ["a"], 10**9)
+        upkeep.turn()
+        while upkeep.is_busy:
+            upkeep.turn()
+        assert not journal.is_full
+        assert len(journal.append([small(10**6)])) == 1
+
+
+def fill(journal: SqliteJournal) -> None:
+    """Append more than the journal may hold."""
+    for n in range(1500, 3000):
+        journal.append([small(n, bytes(1000))])
+
+
+def test_only_its_owner_may_read_the_journal(file: Path) -> None:
+    """When and how much a household uses is its own affair: the file and SQLite's own beside it are private."""
+    umask = os.umask(0)
+    try:
+        with closing(SqliteJournal(file)) as journal:
+            journal.append([small(1)])
+            modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in file.parent.iterdir()}
+    finally:
+        os.umask(umask)
+    assert set(modes) >= {"journal.db", "journal.db-wal", "journal.db-shm"}
+    assert set(modes.values()) == {0o600}
