@@ -18,7 +18,9 @@ CORE = ROOT / "btcore" / "src" / "btcore"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
 ROAD = (
-    "version errors formats journal clocks wording logs signals positions",
+    "version errors formats journal clocks wording text signals positions",
+    "redaction log_queue moderation process",
+    "logs",
     "sqlite_keys sqlite_retention sqlite_room outcome schemas records settings nested",
     "findings mismatch limits patience web",
     "bounds capture hookspecs framing passage durations validation whole_readings",

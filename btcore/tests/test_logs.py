@@ -15,9 +15,21 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from btcore.logs import SHORTEST_SECRET, Redaction, set_up
+from btcore.logs import LogHandler, set_up
+from btcore.redaction import SHORTEST_SECRET, Redaction
 
 SECRET = 'p&ss "wörd/+=\\1'
+
+
+class Written(io.StringIO):
+    """Takes what is logged; asked for it, waits until everything is written."""
+
+    def getvalue(self) -> str:
+        """Return all that was logged so far."""
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, LogHandler):
+                assert handler.queue.flush(20)
+        return super().getvalue()
 
 
 @pytest.fixture
@@ -25,11 +37,14 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     """Set up the program's log, with one secret; return where it goes."""
     root = logging.getLogger()
     before = (root.handlers[:], root.level, sys.excepthook, threading.excepthook)
-    out = io.StringIO()
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    out = Written()
     monkeypatch.setattr(sys, "stderr", out)
     set_up(verbose=True, secrets=[SECRET, "abc"])
     yield out
     logging.captureWarnings(capture=False)
+    for handler in root.handlers:
+        handler.close()
     root.handlers[:], root.level, sys.excepthook, threading.excepthook = before
 
 
@@ -129,8 +144,12 @@ def test_breaking_off_is_no_fault(log: io.StringIO) -> None:
     assert log.getvalue() == ""
 
 
-def test_a_message_that_does_not_fit_its_arguments_shows_none(log: io.StringIO) -> None:
+def test_a_message_that_does_not_fit_its_arguments_shows_none(
+    log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A plugin's wrong call is a line of the log as well, and not a dump of its arguments."""
+    ours = [one for one in logging.getLogger().handlers if isinstance(one, LogHandler)]
+    monkeypatch.setattr(logging.getLogger(), "handlers", ours)  # without that of the test tool, which raises
     logging.getLogger("sink.roof").info("%d watts", SECRET)
     assert hidden(log.getvalue())
     assert "sink.roof: %d watts (not formatted: TypeError)\n" in log.getvalue()

@@ -25,6 +25,7 @@ from btcore.records import Batch
 from btcore.refused import faults, refused, without
 from btcore.sampling import SampleCache, Step
 from btcore.settings import Context
+from btcore.text import plain
 from btcore.wording import counted
 
 MOST_BUGS = 5
@@ -44,8 +45,9 @@ class Outdated(Exception):
     """What is being delivered was dropped meanwhile, by the bounds of the backlog."""
 
 
-show = partial(print, flush=True)
-"""Shows a line at once, also where standard output is a pipe."""
+def show(line: str) -> None:
+    """Show a line at once, also where standard output is a pipe; it cannot steer a terminal."""
+    print(plain(line), flush=True)  # noqa: T201 - what a dry run is for
 
 
 class SinkWorker:

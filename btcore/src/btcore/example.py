@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+from btcore import text as texts
 from btcore.describe import Setting, plain, settings_of, toml_text
 from btcore.nested import is_table
 from btcore.settings import ChannelRef, Duration, Secret
@@ -33,7 +34,7 @@ def setting(entry: Setting) -> Iterator[str]:
 
 def words(text: str) -> list[str]:
     """Write words as comments."""
-    return [f"# {line}" for line in textwrap.wrap(text, WIDTH)]
+    return [f"# {line}" for line in textwrap.wrap(texts.plain(text), WIDTH)]
 
 
 def listed(settings: Iterable[Setting]) -> Iterator[str]:

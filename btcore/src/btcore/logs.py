@@ -1,73 +1,158 @@
-"""The program's log: to stderr, one line an event, with every secret of the configuration blanked out."""
+"""The program's log: to stderr, one line an event. Whoever logs never waits for whoever reads.
 
-import base64
-import html
-import json
+A line is made in the thread that logs, with the values of that moment; `log_queue.py` writes it.
+"""
+
+import io
 import logging
-import re
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from types import TracebackType
-from urllib.parse import quote, quote_plus
+from typing import TextIO
 
-SHORTEST_SECRET = 4
-"""A shorter text would blank out half of the log, and protects nothing."""
+from btcore.log_queue import LogQueue
+from btcore.moderation import Moderation
+from btcore.redaction import Redaction, message_of
+from btcore.text import plain
 
+FLUSH = 1.0
+"""Seconds that what is still queued may take when the program ends."""
 
-class Redaction(logging.Formatter):
-    """Formats records, and replaces secrets in whatever comes out: message, arguments and traceback."""
-
-    def __init__(self, form: str, secrets: Iterable[str]) -> None:
-        """Blank out these texts, and what they look like in an address, in JSON or in a header; the longest first."""
-        super().__init__(form)
-        known = {way for text in secrets if len(text) >= SHORTEST_SECRET for way in _ways(text)}
-        self._secrets = sorted(known, key=len, reverse=True)
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line without secrets; also where a message does not fit its arguments."""
-        try:
-            return self.redact(super().format(record))
-        except Exception as error:  # noqa: BLE001 - a plugin's call; what logging itself would print shows secrets
-            record.msg, record.args = f"{record.msg} (not formatted: {type(error).__name__})", ()
-            return self.redact(super().format(record))
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
-        """Return one line: what comes from outside can neither begin another nor steer a terminal."""
-        return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", self.redact(super().formatMessage(record)))
-
-    def redact(self, text: str) -> str:
-        """Return a text without secrets."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
+FORM = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 
-def _ways(secret: str) -> Iterator[str]:
-    """Yield how a secret may be written in a log."""
-    yield secret
-    yield from (quote(secret), quote(secret, safe=""), quote_plus(secret), html.escape(secret))
-    yield from (repr(secret)[1:-1], json.dumps(secret)[1:-1])
-    data = secret.encode()
-    for before in range(3):  # as in a header that has the user's name before it: three ways to fall on base64's groups
-        first, last = -(-before * 8 // 6), (before + len(data)) * 8 // 6
-        for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            yield encode(bytes(before) + data).decode()[first:last]
+class LogHandler(logging.Handler):
+    """Makes the lines, and queues them. `moderation` may leave some out."""
+
+    def __init__(self, stream: TextIO | None, form: Redaction, moderation: Moderation | None = None) -> None:
+        """Send lines to a stream."""
+        super().__init__()
+        self.setFormatter(form)
+        self.form = form
+        self.queue = LogQueue(stream, self._dropped, self._summarize)
+        self._moderation = moderation
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Take a record. Without logging's lock: an argument that takes long to be told holds up its own thread."""
+        if not self.filter(record):
+            return False
+        self._summarize()
+        if (
+            self._moderation is not None
+            and record.levelno >= logging.INFO
+            and not self._moderation.admits(record, message_of(record))
+        ):
+            return False
+        self.emit(record)
+        return True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue a record, or count it as dropped; what is dropped costs nothing."""
+        if self.queue.accepts(urgent=record.levelno >= logging.WARNING):
+            self.queue.put(self.form.format(record) + "\n")
+
+    def flush(self) -> None:
+        """Wait until everything is written, for a second at most."""
+        self.queue.flush(FLUSH)
+
+    def close(self) -> None:
+        """Tell what was left out, and end."""
+        self._summarize(all_=True)
+        self.queue.close()
+        super().close()
+
+    def _summarize(self, *, all_: bool = False) -> None:
+        for record in self._moderation.summaries(all_=all_) if self._moderation else ():
+            self.emit(record)
+
+    def _dropped(self, count: int, why: str) -> str:
+        message = f"{count} line{'s' if count > 1 else ''} of the log {'were' if count > 1 else 'was'} dropped: {why}"
+        return self.form.format(logging.LogRecord("btcore", logging.WARNING, __file__, 0, message, None, None)) + "\n"
+
+
+class Stderr(io.TextIOBase):
+    """Stands in for `sys.stderr`: what plugins and libraries write there by themselves goes the way of the log."""
+
+    def __init__(self, stream: TextIO | None, handler: LogHandler) -> None:
+        """Take the lines of whoever writes."""
+        self.stream = stream
+        self._handler = handler
+        self._rest = threading.local()
+
+    @property
+    def queue(self) -> LogQueue:
+        """Where the lines go."""
+        return self._handler.queue
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """Every character may be written."""
+        return "utf-8"
+
+    def writable(self) -> bool:
+        """Say that it can be written to."""
+        return True
+
+    def isatty(self) -> bool:
+        """Whether a person may be looking."""
+        return self.stream is not None and self.stream.isatty()
+
+    def fileno(self) -> int:
+        """Return the descriptor of what is stood in for."""
+        if self.stream is None:
+            raise io.UnsupportedOperation("there is no stderr")
+        return self.stream.fileno()
+
+    def write(self, text: str) -> int:
+        """Queue the lines that are whole; what is not waits for its end, each thread's by itself."""
+        *lines, rest = (getattr(self._rest, "text", "") + text).split("\n")
+        self._rest.text = rest
+        for line in lines:
+            self._queue(line)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nobody waits."""
+
+    def _queue(self, line: str) -> None:
+        if self._handler.queue.accepts():
+            self._handler.queue.put(plain(self._handler.form.redact(line)) + "\n")
 
 
 def set_up(*, verbose: bool = False, quiet: bool = False, secrets: Iterable[str] = ()) -> Redaction:
     """Send the log of the program and its plugins to stderr; return what blanks out secrets, for other texts."""
-    form = Redaction("%(asctime)s %(levelname)-7s %(name)s: %(message)s", secrets)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(form)
+    form = Redaction(FORM, secrets)
+    stream = sys.stderr.stream if isinstance(sys.stderr, Stderr) else sys.stderr
+    handler = LogHandler(stream, form, None if verbose else Moderation())
     root = logging.getLogger()
+    for old in root.handlers:
+        if isinstance(old, LogHandler):
+            old.close()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
-    # what would go to stderr by itself goes through the log, so that it shows no secret either
+    # what would go to stderr by itself goes through the log, so that it shows no secret either, and holds up nobody
+    sys.stderr = Stderr(stream, handler)
     logging.captureWarnings(capture=True)
     sys.excepthook = _uncaught
     threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
+    sys.unraisablehook = _unraisable
     return form
+
+
+def say(text: str) -> None:
+    """Write a line for a person to stderr, behind what is still to be logged; wait a second at most."""
+    queue = sys.stderr.queue if isinstance(sys.stderr, Stderr) else None
+    own = queue or LogQueue(sys.stderr, _nothing)
+    if own.accepts(urgent=True):
+        own.put(f"{plain(text)}\n")
+    own.flush(FLUSH)
+    if queue is None:
+        own.close()
+
+
+def _nothing(_count: int, _why: str) -> str:
+    return ""
 
 
 def _uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
@@ -75,3 +160,9 @@ def _uncaught(kind: type[BaseException], error: BaseException | None, trace: Tra
         return
     exc_info = (kind, error, trace)
     logging.getLogger("btcore").critical("unexpected failure: this is a fault of the program", exc_info=exc_info)
+
+
+def _unraisable(caught: "sys.UnraisableHookArgs") -> None:
+    """Log what a finalizer raised: nobody can catch it, and nothing ends by it."""
+    error = caught.exc_value or caught.exc_type()
+    logging.getLogger("python").warning("%s", caught.err_msg or "ignored in a finalizer", exc_info=error)

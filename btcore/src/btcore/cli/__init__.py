@@ -7,9 +7,13 @@ import argparse
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NoReturn, TextIO
 
 from btcore.errors import BtcoreError, ConfigurationError, Unavailable
+from btcore.logs import say
+from btcore.process import leave, open_standard_files
+from btcore.text import plain_lines
 from btcore.version import __version__
 
 OK = 0
@@ -28,19 +32,37 @@ COMMANDS = {
 }
 
 
+def program() -> NoReturn:
+    """Be the process: run one command, and end with its exit code whatever hangs."""
+    code = INTERRUPTED
+    try:
+        open_standard_files()
+        code = main()
+    except SystemExit as error:  # argparse's way to end
+        code = error.code if isinstance(error.code, int) else OK if error.code is None else USAGE
+    except KeyboardInterrupt:
+        pass
+    except BaseException:  # noqa: BLE001 - a fault of ours
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    finally:
+        leave(code)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code: 0 ok, 2 usage, 69 unavailable, 78 configuration."""
     words = sys.argv[1:] if arguments is None else list(arguments)
-    args, beyond = _parser(words).parse_known_args(words)
-    if beyond:  # told with the usage of the command, where argparse would show that of the whole program
-        args.usage(f"unrecognized arguments: {' '.join(beyond)}")
     try:
+        args, beyond = _parser(words).parse_known_args(words)
+        if beyond:  # told with the usage of the command, where argparse would show that of the whole program
+            args.usage(f"unrecognized arguments: {' '.join(beyond)}")
         return int(args.main(args))
     except ConfigurationError as error:
-        sys.stderr.write(f"{error}\n")
+        for problem in error.problems:
+            say(str(problem))
         return CONFIGURATION
-    except (Unavailable, BtcoreError) as error:
-        sys.stderr.write(f"btcore: {error}\n")
+    except BtcoreError as error:
+        say(f"btcore: {error}")
         return UNAVAILABLE
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -50,10 +72,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return OK
 
 
+def write(lines: Iterable[str]) -> None:
+    """Write lines of data to standard output, each of them plain. Raises Unavailable where that cannot be."""
+    out = standard_output()
+    try:
+        out.writelines(f"{plain_lines(line)}\n" for line in lines)
+        out.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise Unavailable(f"cannot write to standard output: {error.strerror or error}") from None
+
+
+def standard_output() -> TextIO:
+    """Return standard output. Raises Unavailable when there is none."""
+    if sys.stdout is None or sys.stdout.closed:
+        raise Unavailable("there is no standard output to write to: it was closed when btcore began")
+    return sys.stdout
+
+
+class Parser(argparse.ArgumentParser):
+    """Reads arguments, and repeats none of them in an error in a way that could steer a terminal."""
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """End, with a message on stderr."""
+        if message:
+            say(message.rstrip("\n"))
+        sys.exit(status)
+
+
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="btcore", description="Reads Brultech energy monitors and delivers to databases and services."
-    )
+    parser = Parser(prog="btcore", description="Reads Brultech energy monitors and delivers to databases and services.")
     parser.add_argument("--version", action="version", version=f"btcore {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, text in COMMANDS.items():

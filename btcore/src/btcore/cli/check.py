@@ -2,16 +2,16 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import attrs
 
-from btcore.cli import OK
+from btcore.cli import OK, write
 from btcore.configuration import Sink, Site, Source, load_site, site_settings
 from btcore.describe import Setting, settings_of, toml_text, values_of
 from btcore.errors import ConfigurationError
+from btcore.logs import say
 from btcore.settings import Delivery
 
 Record = dict[str, object]
@@ -34,14 +34,14 @@ def main(args: argparse.Namespace) -> int:
     if args.json:
         _write({"ok": True, **_record(site), "warnings": [attrs.asdict(warning) for warning in site.warnings]})
     else:
-        sys.stderr.writelines(f"{warning}\n" for warning in site.warnings)
-        sys.stdout.writelines(f"{line}\n" for line in _summary(site))
+        for warning in site.warnings:
+            say(str(warning))
+        write(_summary(site))
     return OK
 
 
 def _write(record: Record) -> None:
-    json.dump(record, sys.stdout, indent=2, ensure_ascii=False)
-    sys.stdout.write("\n")
+    write([json.dumps(record, indent=2, ensure_ascii=False)])
 
 
 def _record(site: Site) -> Record:

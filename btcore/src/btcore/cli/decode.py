@@ -5,7 +5,6 @@ import itertools
 import json
 import logging
 import math
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -24,6 +23,7 @@ from btcore.outcome import told
 from btcore.records import Chunk, Packet, Reading, Sample
 from btcore.sampling import Consecutive, SampleCache
 from btcore.settings import Context, Polarity
+from btcore.text import plain, plain_lines
 
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 """Between these, a time that somebody gives is meant."""
@@ -70,7 +70,7 @@ def main(args: argparse.Namespace) -> int:
     decoders.open(leave_out=True)
     readings = _readings(args, decoders, counts)
     for record in _samples(readings, args.polarity) if args.samples else readings:
-        print(json.dumps(_object(record), allow_nan=False) if args.json else _text(record))
+        print(json.dumps(_object(record), allow_nan=False) if args.json else plain_lines(_text(record)))
     decoders.close()
     sys.stdout.flush()
     if not counts.packets:
@@ -136,7 +136,7 @@ class _Saying(logging.Handler):
 
 def _say(text: str) -> None:
     """Write a line to stderr, in which nothing can steer a terminal."""
-    sys.stderr.write(re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", text) + "\n")
+    sys.stderr.write(f"{plain(text)}\n")
 
 
 def _readings(args: argparse.Namespace, decoders: Decoders, counts: Counts) -> Iterator[Reading]:

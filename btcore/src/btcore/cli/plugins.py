@@ -8,13 +8,12 @@ that one alone, with `"settings"` and `"core_settings"` (by kind: what the core 
 
 import argparse
 import json
-import sys
 from collections.abc import Iterable, Iterator
 
 import attrs
 
 from btcore import example
-from btcore.cli import OK, UNAVAILABLE
+from btcore.cli import OK, UNAVAILABLE, write
 from btcore.configuration import core_settings
 from btcore.describe import Setting, first_line, settings_of, toml_text
 from btcore.discovery import Installed, PluginError, find, installed, kinds_of
@@ -59,11 +58,11 @@ def main(args: argparse.Namespace) -> int:
     if args.name is None:
         listed = [examined(rivals) for rivals in installed().values()]
         lines = [json.dumps([one.as_json() for one in listed], indent=2)] if args.json else _rows(listed)
-        sys.stdout.writelines(f"{line}\n" for line in lines)
+        write(lines)
         return OK
     one = examined([find(args.name, installed())])
     lines = [json.dumps([one.as_json_whole()], indent=2)] if args.json else _whole(one)
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+    write(lines)
     return UNAVAILABLE if one.error else OK
 
 

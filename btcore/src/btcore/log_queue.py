@@ -1,0 +1,172 @@
+"""Lines on their way to stderr, which may be slow, stand still or fail: only a thread of its own waits for it.
+
+Nothing is formatted here.
+"""
+
+import os
+import select
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Condition, Thread
+from typing import TextIO
+
+MOST_LINES = 4000
+"""Lines that wait; what comes beyond is dropped and counted. The last quarter is kept for what is urgent."""
+
+MOST_BYTES = 1 << 20
+"""The same in bytes."""
+
+LINES_AT_ONCE = 100
+"""Lines that are written together."""
+
+IDLE = 30.0
+"""Seconds after which the thread looks around when nothing is logged."""
+
+UNREAD = "nobody read stderr"
+
+
+class LogQueue:
+    """Writes lines to a stream in the order in which they were put in. No method but `flush` ever waits."""
+
+    def __init__(
+        self, stream: TextIO | None, dropped: Callable[[int, str], str], idle: Callable[[], None] = lambda: None
+    ) -> None:
+        """Prepare. `dropped` makes the line that tells how many lines were dropped and why; `idle` is called at times.
+
+        Without a stream all lines go nowhere.
+        """
+        self._stream = stream
+        self._descriptor = _descriptor(stream)
+        self._encoding = getattr(stream, "encoding", None) or "utf-8"
+        self._tell_dropped = dropped
+        self._idle = idle
+        # its lock can be taken twice: a finalizer that logs may run in the midst of `put`
+        self._changed = Condition()
+        self._lines: deque[tuple[bytes, int]] = deque()
+        self._bytes = 0
+        self._dropped = 0
+        self._why = UNREAD
+        self._failing = False
+        self._writing = False
+        self._closed = False
+        self._thread: Thread | None = None
+
+    def accepts(self, *, urgent: bool = False) -> bool:
+        """Return whether there is room for a line; where there is none, count it as dropped."""
+        with self._changed:
+            # once something was dropped, half of the room has to be free again: told once, not at every other line
+            share = (0.5 if self._dropped else 0.75) + 0.25 * urgent
+            if len(self._lines) < MOST_LINES * share and self._bytes < MOST_BYTES * share:
+                return True
+            self._dropped += 1
+            if not self._failing:
+                self._why = UNREAD
+            return False
+
+    def put(self, text: str) -> None:
+        """Add a line (or several, with their line ends) that was accepted."""
+        with self._changed:
+            self._add_dropped()
+            self._add(text, 1)
+            self._start()
+            self._changed.notify_all()
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until everything is written, for so long at most; return whether it is."""
+        with self._changed:
+            if self._lines:
+                self._start()
+            return self._changed.wait_for(self._written, seconds)
+
+    def close(self) -> None:
+        """Let the thread end once everything is written."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    # --- all below with the lock held
+
+    def _add_dropped(self) -> None:
+        if self._dropped:
+            count, self._dropped = self._dropped, 0
+            self._add(self._tell_dropped(count, self._why), count)
+
+    def _add(self, text: str, count: int) -> None:
+        data = text.encode(self._encoding, "backslashreplace")
+        self._lines.append((data, count))
+        self._bytes += len(data)
+
+    def _start(self) -> None:
+        if self._thread is None or not self._thread.is_alive():  # a process that was forked has no thread
+            self._thread = Thread(target=self._run, name="log", daemon=True)
+            with suppress(RuntimeError):  # too many threads now: the next line tries again
+                self._thread.start()
+
+    def _written(self) -> bool:
+        return not self._lines and not self._writing and (self._failing or not self._dropped)
+
+    def _due(self) -> bool:
+        return bool(self._lines) or self._closed or (self._dropped > 0 and not self._failing)
+
+    # --- the thread
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                news = self._changed.wait_for(self._due, IDLE)
+                lines = self._take()
+                if not lines and self._closed:
+                    return
+            if lines:
+                self._deliver(lines)
+            if not news:
+                self._idle()
+
+    def _take(self) -> list[tuple[bytes, int]]:
+        if not self._lines:
+            self._add_dropped()
+        lines = [self._lines.popleft() for _ in range(min(LINES_AT_ONCE, len(self._lines)))]
+        self._bytes -= sum(len(data) for data, _ in lines)
+        self._writing = bool(lines)
+        return lines
+
+    def _deliver(self, lines: list[tuple[bytes, int]]) -> None:
+        why = ""
+        try:
+            self._write(b"".join(data for data, _ in lines))
+        except Exception as error:  # noqa: BLE001 - a full disk, a reader that ended, a closed stream: the program goes on
+            why = f"stderr cannot be written: {getattr(error, 'strerror', None) or error}"
+        with self._changed:
+            self._writing = False
+            self._failing = bool(why)
+            if why:
+                self._why = why
+                self._dropped += sum(count for _, count in lines)
+            self._changed.notify_all()
+
+    def _write(self, data: bytes) -> None:
+        if self._descriptor is not None:
+            write_all(self._descriptor, data)
+        elif self._stream is not None:
+            self._stream.write(data.decode(self._encoding))
+            self._stream.flush()
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write to a file that may take a part only, or, being shared with others, not want to be waited for."""
+    while data:
+        try:
+            data = data[os.write(descriptor, data) :]
+        except BlockingIOError:
+            ready = select.poll()
+            ready.register(descriptor, select.POLLOUT)
+            ready.poll()
+
+
+def _descriptor(stream: TextIO | None) -> int | None:
+    # past Python's own buffer: who waits with its lock held makes the interpreter abort at its end
+    try:
+        return stream.fileno() if stream is not None else None
+    except (OSError, ValueError, AttributeError):
+        return None

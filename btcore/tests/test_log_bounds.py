@@ -1,0 +1,132 @@
+"""The log's bounds: texts that cannot steer a terminal, lines that wait, messages that repeat."""
+
+import logging
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from btcore.log_queue import MOST_LINES, LogQueue
+from btcore.moderation import FIRST, HOUR, MOST_KINDS, Moderation
+from btcore.text import plain, plain_lines, quoted
+
+
+@given(st.text())
+def test_no_text_can_steer_a_terminal_or_begin_a_line(text: str) -> None:
+    """Whatever a plugin or a service says is one line of characters that are shown; letters of all languages stay."""
+    shown = plain(text)
+    assert not any(ord(one) < 32 or 127 <= ord(one) < 160 or one in "\u2028\u2029\u202e\u2066" for one in shown)
+    shown.encode()
+    assert plain(shown) == shown
+    assert plain_lines(f"{shown}\n{shown}").split("\n") == [shown, shown]
+
+
+def test_letters_stay() -> None:
+    """What is not made to deceive is shown as it is."""
+    assert plain("Küche \N{GREEK SMALL LETTER ALPHA} 厨房 €") == "Küche \N{GREEK SMALL LETTER ALPHA} 厨房 €"
+    assert plain("a\x1b[2Jb\r\nc\x9b1md\u202ee\udce9") == "a [2Jb c 1md e\N{REPLACEMENT CHARACTER}"
+    assert quoted('x"\x1b') == '"x\\"\\u001b"'
+
+
+# --- lines that wait
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """Return a pipe: what is read from, and what is written to."""
+    read, write = os.pipe()
+    yield read, write
+    os.close(read)
+    os.close(write)
+
+
+def test_what_nobody_reads_is_dropped_counted_and_told(pipe: tuple[int, int]) -> None:
+    """Lines beyond the bound are dropped without a wait; once somebody reads, it says how many, and goes on."""
+    read, write = pipe
+    with os.fdopen(os.dup(write), "w") as stream:
+        queue = LogQueue(stream, lambda count, why: f"{count} dropped: {why}\n")
+        refused = sum(not _put(queue) for _ in range(3 * MOST_LINES))
+        assert refused > 0
+        found = b""
+        while b"dropped: nobody read stderr" not in found:
+            found += os.read(read, 1 << 16)
+        lines = found.decode().splitlines()
+        dropped = [int(line.split()[0]) for line in lines if "dropped" in line]
+        assert (lines.count("x" * 100) + refused, dropped) == (3 * MOST_LINES, [refused])
+        queue.close()
+
+
+def _put(queue: LogQueue) -> bool:
+    if not queue.accepts():
+        return False
+    queue.put("x" * 100 + "\n")
+    return True
+
+
+# --- messages that repeat
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+def record(message: str, *args: object, level: int = logging.WARNING, name: str = "sink.roof") -> logging.LogRecord:
+    """Make a record of a plugin."""
+    return logging.LogRecord(name, level, "/plugin.py", 1, message, args, None)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return a clock."""
+    return Clock()
+
+
+@pytest.fixture
+def moderation(clock: Clock) -> Moderation:
+    """Return what decides which messages are written."""
+    return Moderation(clock)
+
+
+def admits(moderation: Moderation, one: logging.LogRecord) -> bool:
+    """Ask about a record."""
+    return moderation.admits(one, one.getMessage())
+
+
+def test_messages_of_a_kind_are_summed_up(moderation: Moderation, clock: Clock) -> None:
+    """Of one template, whatever its arguments, the first few within an hour are written, then how many more."""
+    written = [admits(moderation, record("status %d of %s refused", n, "x")) for n in range(100)]
+    assert written == [True] * FIRST + [False] * (100 - FIRST)
+    assert moderation.summaries() == []
+    clock.now = HOUR + 1
+    (told,) = moderation.summaries()
+    assert told.getMessage() == f"{100 - FIRST} more like this within the hour, the last: status 99 of x refused"
+    assert admits(moderation, record("status %d of %s refused", 100, "x"))
+
+
+def test_errors_of_different_texts_all_come(moderation: Moderation) -> None:
+    """What a person must know is not taken for a repetition because it is logged by the same line."""
+    assert all(admits(moderation, record("%s", f"error number {n}", level=logging.ERROR)) for n in range(50))
+    same = [admits(moderation, record("%s", "the same", level=logging.ERROR)) for _ in range(5)]
+    assert same == [True] * FIRST + [False] * (5 - FIRST)
+
+
+def test_what_the_program_says_itself_is_always_written(moderation: Moderation) -> None:
+    """The core's own reports are few by themselves."""
+    assert all(admits(moderation, record("stopping", name="btcore")) for _ in range(100))
+
+
+def test_kinds_are_bounded(moderation: Moderation) -> None:
+    """Messages that all differ take no memory without end."""
+    for n in range(2 * MOST_KINDS):
+        admits(moderation, record("x" * (n % 50) + f" unlike {chr(0x4E00 + n)}", name=f"source.s{n}"))
+        moderation.summaries()
+    assert len(moderation._kinds) <= 2 * MOST_KINDS

@@ -1,0 +1,108 @@
+"""Output that nobody reads: it holds up neither what comes in, nor what goes out, nor a stop."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from running import free_port, rows, wait_for
+
+from btcore import pack
+from btcore.cli import OK
+
+pytestmark = pytest.mark.servers
+
+PACKETS = 3000
+
+
+@pytest.fixture
+def pipe() -> Iterator[int]:
+    """Return the end to write to of a pipe that nobody reads, and that is full after some kilobytes."""
+    read, write = os.pipe()
+    yield write
+    os.close(read)
+
+
+def start(
+    folder: Path,
+    port: int,
+    sink: str,
+    *options: str,
+    stdout: int = subprocess.DEVNULL,
+    stderr: int = subprocess.DEVNULL,
+) -> subprocess.Popen[bytes]:
+    """Start btcore with a TCP server and a database."""
+    config = folder / "site.toml"
+    config.write_text(
+        f'state = "state"\n[source.panel]\nuse = "tcp-server"\nhost = "127.0.0.1"\nport = {port}\n'
+        f'[sink.kept]\nuse = "sqlite"\nfile = "energy.db"\n{sink}'
+    )
+    command = [sys.executable, "-m", "btcore", "run", "--config", str(config), *options]
+    return subprocess.Popen(command, cwd=folder, stdout=stdout, stderr=stderr)
+
+
+def send(port: int) -> None:
+    """Send packets, each over a connection of its own now and then, so that there is much to log."""
+    sent = 0
+    while sent < PACKETS:
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as meter:
+            for _ in range(30):
+                meter.sendall(pack("ecm1240bin", "312345", {"secs": sent, "ch1_aws": 1000 * sent}))
+                sent += 1
+
+
+def listening(port: int) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize(
+    ("output", "sink", "options", "code"),
+    [
+        ("stderr", "", ("--verbose",), OK),
+        ("stdout", '[sink.screen]\nuse = "print"\n', (), None),
+    ],
+)
+def test_what_nobody_reads_holds_nothing_up(
+    tmp_path: Path, pipe: int, output: str, sink: str, options: tuple[str, ...], code: int | None
+) -> None:
+    """With stderr or standard output into a pipe that stands still, all is stored, and a stop ends the program."""
+    port = free_port()
+    unread = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, output: pipe}
+    process = start(tmp_path, port, sink, *options, stdout=unread["stdout"], stderr=unread["stderr"])
+    try:
+        wait_for(lambda: listening(port), "btcore to listen")
+        send(port)
+        wait_for(lambda: len(rows(tmp_path / "energy.db", "ecm1240bin_counters")) == PACKETS, "all to be stored")
+        process.send_signal(signal.SIGTERM)
+        ended = process.wait(45)
+        assert code is None or ended == code
+        assert ended >= 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
+def test_closed_files_are_no_harm(tmp_path: Path, closed: str) -> None:
+    """Started without stderr, or without any standard file, it runs, and nothing of its log goes into its own files."""
+    port = free_port()
+    process = start(tmp_path, port, "")
+    process.kill()
+    process.wait()
+    command = f'exec "{sys.executable}" -m btcore run --config site.toml {closed}'
+    process = subprocess.Popen(["/bin/sh", "-c", command], cwd=tmp_path)
+    try:
+        wait_for(lambda: listening(port), "btcore to listen")
+        send(port)
+        wait_for(lambda: len(rows(tmp_path / "energy.db", "ecm1240bin_counters")) == PACKETS, "all to be stored")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(45) == OK
+    finally:
+        process.kill()
+        process.wait()
