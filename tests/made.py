@@ -163,6 +163,7 @@ class Collecting:
     journal: Journal
     instance: Any
     once: bool = False
+    grace: float = 0.0
     decoders: Decoders = DECODERS
     settings: dict[str, Any] = attrs.field(factory=dict)
     stop: Event = attrs.field(factory=Event)
@@ -172,7 +173,8 @@ class Collecting:
         """Make the worker."""
         source = Source("panel", "source.panel", "yielding", self.instance, **{**QUICK, **self.settings})
         context = Context("source.panel", logging.getLogger("source.panel"))
-        self.worker = SourceWorker(source, self.journal, self.decoders, context, self.stop, once=self.once)
+        options = {"once": self.once, "grace": self.grace}
+        self.worker = SourceWorker(source, self.journal, self.decoders, context, self.stop, **options)
 
     def __enter__(self) -> Self:
         """Begin."""

@@ -18,13 +18,13 @@ CORE = ROOT / "btcore" / "src" / "btcore"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
 ROAD = (
-    "version errors formats journal clocks wording text signals positions",
+    "version errors formats journal clocks wording tally text signals positions",
     "redaction log_queue moderation process",
     "logs",
     "sqlite_keys sqlite_retention sqlite_room outcome schemas records settings nested",
     "findings mismatch limits patience web",
     "bounds capture hookspecs framing passage durations validation whole_readings",
-    "calculate chains",
+    "calculate chains intake",
     "brultech channels sqlite_journal sampling decoders discovery conversion",
     "polling destinations describe parts",
     "example tables",

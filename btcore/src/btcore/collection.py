@@ -1,7 +1,7 @@
-"""Source workers: each runs one collector in a thread of its own, and journals every packet at once.
+"""Source workers: each runs one collector in a thread of its own, and hands every packet to the journal at once.
 
-What a meter sends must end in the journal whatever else is broken: a collector that fails is started again, a journal
-that cannot write now is tried until it can.
+What a meter sends must end in the journal whatever else is broken: a collector that fails is started again, and what
+waits for a journal that cannot write now waits in `intake.py`.
 """
 
 import math
@@ -14,12 +14,13 @@ from threading import Event, Thread
 from btcore import clocks
 from btcore.configuration import Source
 from btcore.decoders import Decoders, hooks
-from btcore.errors import Full, Retry, Stop
+from btcore.errors import Retry, Stop
 from btcore.framing import Counts, Stream
+from btcore.intake import Intake
 from btcore.journal import Entry, Journal
 from btcore.limits import Backoff
 from btcore.outcome import Outcome, told
-from btcore.patience import Patience, Stopping
+from btcore.patience import Stopping
 from btcore.records import Chunk, Packet, Reading, microseconds
 from btcore.settings import Context
 from btcore.validation import checked_items
@@ -45,16 +46,22 @@ class SourceWorker:
     """Runs one source until it ends or is told to stop."""
 
     def __init__(
-        self, source: Source, journal: Journal, decoders: Decoders, context: Context, stop: Event, *, once: bool = False
+        self,
+        source: Source,
+        journal: Journal,
+        decoders: Decoders,
+        context: Context,
+        stop: Event,
+        *,
+        once: bool = False,
+        grace: float = 0.0,
     ) -> None:
-        """Prepare; `once`: give up a source that fails and brings nothing new."""
+        """Prepare; `once`: give up a source that fails and brings nothing new. `grace` is as in `Intake`."""
         self.name = source.table
         self.counts = Counts()
-        self.kept = 0
         self.failure = ""
         self.thread = Thread(target=self._run, name=source.table, daemon=True)
         self._source = source
-        self._journal = journal
         self._decoders = decoders.anew(context.log)
         self._context = context
         self._stop = stop
@@ -63,14 +70,34 @@ class SourceWorker:
         self._hooks = hooks(source.instance)
         self._outcome = Outcome(self._log)
         self._backoff = Backoff(source.retry, source.retry_max)
-        self._patiently = Patience(stop, self._log)
+        self._intake = Intake(source.table, journal, self._log, stop, grace)
         self._streams: OrderedDict[str, _Line] = OrderedDict()
         self._quiet_told = -math.inf
-        self._refused_told = -math.inf
-        self.refused = 0
         self._meters: set[str] = set()
 
+    @property
+    def kept(self) -> int:
+        """How many readings were new to the journal."""
+        return self._intake.kept
+
+    @property
+    def refused(self) -> int:
+        """How many readings were not taken in."""
+        return self._intake.refused.total
+
+    @property
+    def waiting(self) -> int:
+        """How many readings are not in the journal yet."""
+        return self._intake.waiting
+
     def _run(self) -> None:
+        self._intake.start()
+        try:
+            self._collect()
+        finally:
+            self._intake.close()
+
+    def _collect(self) -> None:
         fruitless = 0
         while not self._stop.is_set():
             before = self.kept
@@ -82,6 +109,8 @@ class SourceWorker:
                 self._give_up("stopped until a restart", error)
                 return
             except BaseException as error:  # noqa: BLE001 - whatever a collector raises: wait, start it again
+                if self._once:
+                    self._intake.flush()  # what was new is known after that
                 fruitless = 0 if self.kept > before else fruitless + 1
                 if self._once and fruitless >= FRUITLESS:
                     self._give_up("given up", error)
@@ -123,21 +152,15 @@ class SourceWorker:
 
     def _take(self, item: Chunk | Reading) -> None:
         if isinstance(item, Reading):
-            self._alive()
             self._keep([self._whole(item)])
             return
         line = self._line(item.stream)
         if item.data:
-            self._alive()
             when = item.clock or item.time or line.arrived()
             self._keep([self._entry(line, *found) for found in line.stream.feed(item.data, when)])
             self._tell_quiet(item.stream, line.stream)
         if item.end:
             self._end(item.stream)
-
-    def _alive(self) -> None:
-        self._backoff.worked()
-        self._outcome.worked()
 
     def _line(self, name: str) -> "_Line":
         line = self._streams.get(name)
@@ -175,28 +198,10 @@ class SourceWorker:
         return Entry(key, self._source.name, reading.serial, reading.format.name, to_values(reading), whole=True)
 
     def _keep(self, entries: list[Entry]) -> None:
-        """Journal the entries, and do not give up: the meter's bytes are nowhere else."""
-        if not entries:
-            return
-        try:
-            kept = self._patiently(
-                lambda: self._journal.append(entries), f" (readings that wait for it: {len(entries)})"
-            )
-        except Stopping as error:
-            self._log.error("%d readings are lost by stopping now: %s", len(entries), error)
-            raise
-        except Full as error:
-            self._refuse(len(entries), error)
-        else:
-            self.kept += len(kept)
-
-    def _refuse(self, count: int, why: Full) -> None:
-        """Count what the journal does not take, and tell it now and then."""
-        self.refused += count
-        now = time.monotonic()
-        if now - self._refused_told > QUIET_TOLD:
-            self._refused_told = now
-            self._log.error("%s: no new readings are kept, %d so far", why, self.refused)
+        if entries:
+            self._backoff.worked()
+            self._outcome.worked()
+            self._intake.put(entries)
 
     def _tell_quiet(self, name: str, stream: Stream) -> None:
         now = time.monotonic()

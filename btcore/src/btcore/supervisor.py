@@ -26,6 +26,8 @@ log = logging.getLogger("btcore")
 JOURNAL = "journal.db"
 PATIENCE = 30.0
 """Seconds that a sink may take to finish its call when the program stops."""
+GRACE = 0.5
+"""The part of it for which readings that wait for a journal in trouble are tried; the rest is for the end of a try."""
 LOOK = 0.05
 """Seconds between two looks whether everything is done, in a run that ends then."""
 IDLE = 1.0
@@ -74,6 +76,8 @@ class Supervisor:
             journal.wake()
             if finished := _join(_threads(sources, sinks), self._patience):
                 held.close()
+            else:
+                _tell_lost(sources)
         for worker in sources:
             log.info("%s: %s; %d kept", worker.name, worker.counts, worker.kept)
         for sink in sinks:
@@ -107,7 +111,13 @@ class Supervisor:
     def _sources(self, journal: Journal) -> list[SourceWorker]:
         return [
             SourceWorker(
-                source, journal, self._decoders(source.formats), self._context(source), self._stop, once=self._once
+                source,
+                journal,
+                self._decoders(source.formats),
+                self._context(source),
+                self._stop,
+                once=self._once,
+                grace=self._patience * GRACE,
             )
             for source in self._site.sources
         ]
@@ -146,6 +156,12 @@ def _join(threads: list[Thread], patience: float) -> bool:
         if thread.is_alive():
             log.warning("%s does not stop; leaving it (what it did not finish will be delivered again)", thread.name)
     return not any(thread.is_alive() for thread in threads)
+
+
+def _tell_lost(sources: list[SourceWorker]) -> None:
+    for worker in sources:
+        if worker.thread.is_alive() and worker.waiting:
+            log.error("%s: %d readings that the journal has not taken yet are lost", worker.name, worker.waiting)
 
 
 def _lock(state: Path) -> int:

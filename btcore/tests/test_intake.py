@@ -1,0 +1,273 @@
+"""The readings that wait for the journal: at their own times, in order, bounded, and none lost without a word."""
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from collecting import NOON, collected, kept
+from logged import texts
+from made import SECOND, Collecting, Recorder, Yielding, packet
+from running import beside, wait_for
+from sites import sink, site, source
+
+from btcore import Chunk, clocks
+from btcore.errors import Full, Unavailable
+from btcore.intake import BRISK, LOT
+from btcore.journal import Entry
+from btcore.sqlite_journal import SqliteJournal
+from btcore.supervisor import Supervisor
+
+
+@attrs.define
+class Trouble:
+    """A journal's `append` that fails, or hangs, until it is mended. `sizes` are the lots that it was given."""
+
+    journal: SqliteJournal
+    hangs: bool = False
+    mended: threading.Event = attrs.field(factory=threading.Event)
+    sizes: list[int] = attrs.field(factory=list)
+    _append: Any = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Stand between."""
+        self._append = self.journal.append
+        self.journal.append = self.append  # type: ignore[method-assign]
+
+    def append(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Fail, or hang; later work."""
+        self.sizes.append(len(entries))
+        if self.hangs:
+            self.mended.wait(20)
+        if not self.mended.is_set():
+            raise Unavailable("cannot write to the journal: disk full")
+        kept: Sequence[Entry] = self._append(entries)
+        return kept
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the waits for the journal short."""
+    monkeypatch.setattr("btcore.patience.FIRST", 0.001)
+    monkeypatch.setattr("btcore.patience.LONGEST", 0.01)
+
+
+def numbered(count: int) -> list[Chunk]:
+    """Make chunks of a packet each."""
+    return [Chunk(packet(secs=n), time=NOON + timedelta(seconds=n)) for n in range(count)]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("hangs", [False, True], ids=["fails", "hangs"])
+def test_what_waits_has_the_time_at_which_it_came(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, hangs: bool
+) -> None:
+    """Bytes that come in while the journal is in trouble have the time of their arrival, not of its recovery."""
+    trouble = Trouble(journal, hangs)
+    seconds = iter(range(4))
+    monkeypatch.setattr(clocks, "now", lambda: NOON + timedelta(seconds=next(seconds)))
+
+    def items(_stop: threading.Event) -> Iterator[Chunk]:
+        for n in range(4):
+            yield Chunk(packet(secs=n))
+        trouble.mended.set()
+
+    work = Collecting(journal, Yielding(items=items))
+    with work:
+        work.finish()
+    assert [key for key, _ in kept(journal)] == [0, SECOND, 2 * SECOND, 3 * SECOND]
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_waits_is_written_in_lots(journal: SqliteJournal) -> None:
+    """When the journal works again, what waited is written in few transactions, in order."""
+    trouble = Trouble(journal, hangs=True)
+    count = 2 * LOT + 10
+
+    def items(_stop: threading.Event) -> Iterator[Chunk]:
+        yield from numbered(count)
+        trouble.mended.set()
+
+    work = Collecting(journal, Yielding(items=items))
+    with work:
+        work.finish()
+    assert [raw for _, raw in kept(journal)] == [packet(secs=n) for n in range(count)]
+    assert (trouble.sizes, work.worker.kept) == ([1, LOT, LOT, 9], count)
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_room_is_bounded(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What waits takes a bounded room: then the source waits too, which is told once, and nothing is lost."""
+    monkeypatch.setattr("btcore.intake.ROOM", 5000)
+    trouble, asked = Trouble(journal, hangs=True), []
+
+    def items(_stop: threading.Event) -> Iterator[Chunk]:
+        for n, chunk in enumerate(numbered(200)):
+            asked.append(n)
+            yield chunk
+
+    work = Collecting(journal, Yielding(items=items))
+    with work:
+        wait_for(lambda: texts(caplog))
+        waiting = len(asked)
+        assert texts(caplog) == [f"{waiting} readings wait for the journal: no more are taken till then"]
+        assert (waiting, work.worker.waiting) == (len(asked), waiting)
+        trouble.mended.set()
+        work.finish()
+    assert 5 < waiting < 20
+    assert [raw for _, raw in kept(journal)] == [packet(secs=n) for n in range(200)]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_lot_that_is_larger_than_the_room_is_taken(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A single chunk may bring more than there is room for: nothing stands still."""
+    monkeypatch.setattr("btcore.intake.ROOM", 1000)
+    data = b"".join(packet(secs=n) for n in range(50))
+    assert collected(journal, Chunk(data), Chunk(packet(secs=50))).worker.kept == 51
+
+
+@pytest.mark.usefixtures("quick")
+def test_stopping_gives_what_waits_a_last_chance(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """A journal that works again soon after the program was told to stop still gets what waited."""
+    trouble = Trouble(journal)
+    work = Collecting(journal, Yielding(items=lambda _stop: numbered(3)), grace=20)
+    with work:
+        wait_for(lambda: texts(caplog))
+        work.stop.set()
+        tries = len(trouble.sizes)
+        wait_for(lambda: len(trouble.sizes) > tries + 2)
+        trouble.mended.set()
+    assert (work.worker.kept, [text for text in texts(caplog) if "lost" in text]) == (3, [])
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_is_lost_at_a_stop_is_told_with_its_number(
+    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What no patience saves is told once: what waited, and what came after it was given up."""
+    Trouble(journal)
+
+    def items(stop: threading.Event) -> Iterator[Chunk]:
+        yield from numbered(30)
+        stop.wait(20)
+        yield Chunk(packet(secs=30), time=NOON)
+
+    work = Collecting(journal, Yielding(items=items), grace=0.01)
+    with work:
+        wait_for(lambda: work.worker.waiting == 30)
+    assert texts(caplog)[-1] == "31 readings are lost by stopping now: cannot write to the journal: disk full"
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("error", [OverflowError("too large"), UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates")])
+def test_what_no_journal_can_hold_holds_up_nothing(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    """A reading that the journal refuses for good is told and left out; the others of its lot are kept, in order."""
+    append = journal.append
+
+    def picky(entries: Sequence[Entry]) -> Any:  # noqa: ANN401 - as the journal's
+        if any(entry.raw in (packet(secs=3), packet(secs=4)) for entry in entries):
+            raise error
+        return append(entries)
+
+    monkeypatch.setattr(journal, "append", picky)
+    work = collected(journal, Chunk(b"".join(packet(secs=n) for n in range(10))), Chunk(packet(secs=10)))
+    assert [raw for _, raw in kept(journal)] == [packet(secs=n) for n in range(11) if n not in (3, 4)]
+    assert (work.worker.kept, work.worker.failure) == (9, "")
+    assert [text.partition(":")[0] for text in texts(caplog)] == [
+        "a reading that the journal cannot hold is left out"
+    ] * 2
+
+
+def test_a_source_that_brings_much_is_not_held_up_every_time(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In a burst the source goes on while the journal writes what came before, by a lot at most."""
+    monkeypatch.setattr("btcore.intake.PROMPT", 60)
+    trouble = Trouble(journal, hangs=True)
+    trouble.mended.set()
+
+    def items(_stop: threading.Event) -> Iterator[Chunk]:
+        for n, chunk in enumerate(numbered(2 * BRISK)):
+            if n == BRISK + 1:
+                trouble.mended.clear()
+            yield chunk
+        trouble.mended.set()
+
+    work = Collecting(journal, Yielding(items=items))
+    with work:
+        work.finish()
+    assert (work.worker.kept, texts(caplog)) == (2 * BRISK, [])
+
+
+def test_what_a_journal_that_hangs_costs_at_a_stop_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stop does not wait for ever for a journal that hangs; how many readings that costs is told."""
+    hanging, release, stop = threading.Event(), threading.Event(), threading.Event()
+
+    def hang(_journal: SqliteJournal, _entries: Sequence[Entry]) -> Sequence[Entry]:
+        hanging.set()
+        release.wait(20)
+        return ()
+
+    monkeypatch.setattr(SqliteJournal, "append", hang)
+    parts = (source(Yielding(items=lambda _stop: numbered(3))), sink(Recorder()))
+
+    def end() -> None:
+        hanging.wait(20)
+        stop.set()
+
+    with beside(stop, end):
+        assert not Supervisor(site(tmp_path, *parts), stop, patience=0.1).run()
+    release.set()
+    assert texts(caplog)[-1].startswith("source.panel: ")
+    assert texts(caplog)[-1].endswith("that the journal has not taken yet are lost")
+
+
+@pytest.mark.usefixtures("quick")
+def test_once_ends_when_what_waited_is_delivered(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With `once`, sinks are told that all is there only when nothing waits for the journal any more."""
+    caplog.set_level(logging.INFO)
+    failures = [Unavailable("disk full")] * 20
+    append = SqliteJournal.append
+
+    def later(self: SqliteJournal, entries: Sequence[Entry]) -> Sequence[Entry]:
+        if failures:
+            raise failures.pop()
+        return append(self, entries)
+
+    monkeypatch.setattr(SqliteJournal, "append", later)
+    roof = Recorder()
+    parts = (source(Yielding(items=lambda _stop: numbered(7))), sink(roof))
+    assert Supervisor(site(tmp_path, *parts), threading.Event(), once=True).run()
+    assert len(roof.places) == 7
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_a_full_journal_refuses_is_counted(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A journal at its bound takes nothing: the source goes on, what is refused is counted and told once an hour."""
+
+    def refuse(_entries: object) -> None:
+        raise Full("the journal is full")
+
+    monkeypatch.setattr(journal, "append", refuse)
+    work = collected(journal, *numbered(5))
+    assert (work.worker.kept, work.worker.refused, work.worker.failure) == (0, 5, "")
+    assert texts(caplog) == [
+        "the journal is full: no new readings are kept",
+        "the journal did not take 4 readings more; last: the journal is full",
+    ]

@@ -1,0 +1,36 @@
+"""What happens very often is told seldom, and its number is right."""
+
+import logging
+
+import pytest
+from logged import texts
+
+from btcore.tally import HOUR, Tally
+
+
+def test_the_first_are_told_and_the_others_counted(caplog: pytest.LogCaptureFixture) -> None:
+    """The first few of an hour are told one by one; the others once the hour has passed, and at the end."""
+    now = 0.0
+    log = logging.getLogger("tally")
+    tally = Tally(log=log, first=2, summary="{count} more, last {last}", clock=lambda: now)
+    for hour in range(3):
+        for n in range(10):
+            now = hour * HOUR + n
+            tally.add(f"one: {n}", n)
+    tally.finish()
+    tally.finish()
+    assert texts(caplog) == ["one: 0", "one: 1", "8 more, last 9"] * 3
+    assert tally.total == 30
+
+
+def test_an_hour_that_passed_is_told_without_another(caplog: pytest.LogCaptureFixture) -> None:
+    """What was counted is told when its hour is over, also when nothing more comes."""
+    now = 0.0
+    tally = Tally(log=logging.getLogger("tally"), summary="{count} more, last {last}", clock=lambda: now)
+    tally.add("one", "one", 5)
+    tally.add("two", "{two}", 5)
+    tally.look()
+    assert texts(caplog) == ["one"]
+    now = HOUR
+    tally.look()
+    assert texts(caplog) == ["one", "5 more, last {two}"]
