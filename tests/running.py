@@ -60,14 +60,14 @@ def beside(over: Event, *works: Callable[[], object]) -> Iterator[None]:
 class Btcore:
     """A `btcore` process; its log is kept in a file beside its configuration."""
 
-    def __init__(self, folder: Path, site: str, *options: str) -> None:
-        """Write the configuration and start `btcore run`."""
+    def __init__(self, folder: Path, site: str, *options: str, descriptors: int = 0) -> None:
+        """Write the configuration and start `btcore run`, with so many file descriptors, if that is to be bounded."""
         config = folder / "site.toml"
         config.write_text(site)
         self._log = folder / "log.txt"
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "btcore", "run", "--config", str(config), *options],
+                [*_bounded(descriptors), sys.executable, "-m", "btcore", "run", "--config", str(config), *options],
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 cwd=folder,
@@ -108,6 +108,11 @@ class Btcore:
     def finish(self) -> int:
         """Wait until it ends by itself; return the exit code."""
         return self.process.wait(PATIENCE)
+
+
+def _bounded(descriptors: int) -> list[str]:
+    """Return what goes before a command that may have so many file descriptors."""
+    return ["prlimit", f"--nofile={descriptors}"] if descriptors else []
 
 
 def rows(database: Path, table: str, columns: str = "serial, secs") -> list[tuple[Any, ...]]:

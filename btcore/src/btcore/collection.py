@@ -11,6 +11,8 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from threading import Event, Thread
 
+import attrs
+
 from btcore import clocks
 from btcore.configuration import Source
 from btcore.decoders import Decoders, hooks
@@ -22,7 +24,7 @@ from btcore.limits import Backoff
 from btcore.outcome import Outcome, told
 from btcore.patience import Stopping
 from btcore.records import Chunk, Packet, Reading, microseconds
-from btcore.settings import Context
+from btcore.settings import Context, Heard
 from btcore.validation import checked_items
 from btcore.whole_readings import to_values
 
@@ -63,7 +65,7 @@ class SourceWorker:
         self.thread = Thread(target=self._run, name=source.table, daemon=True)
         self._source = source
         self._decoders = decoders.anew(context.log)
-        self._context = context
+        self._context = attrs.evolve(context, heard=self._heard)
         self._stop = stop
         self._once = once
         self._log = context.log
@@ -162,6 +164,11 @@ class SourceWorker:
         if item.end:
             self._end(item.stream)
 
+    def _heard(self, name: str) -> Heard:
+        """Tell a source what was found in a stream so far."""
+        line = self._streams.get(name)
+        return Heard(line.packets, line.stream.quiet_bytes) if line is not None else Heard()
+
     def _line(self, name: str) -> "_Line":
         line = self._streams.get(name)
         if line is None:
@@ -183,6 +190,7 @@ class SourceWorker:
         if packet.serial not in self._meters and len(self._meters) < MOST_STREAMS:
             self._meters.add(packet.serial)
             self._log.info("heard meter %s (%s)", packet.serial, packet.format.name)
+        line.packets += 1
         key = line.distinct(microseconds(self._device_time(packet) or arrived))
         steady, boot = line.steady(arrived)
         return Entry(key, self._source.name, packet.serial, packet.format.name, packet.raw, steady=steady, boot=boot)
@@ -219,6 +227,7 @@ class _Line:
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
+        self.packets = 0
         self._time = 0
         self._same = 0
         self._ahead: int | None = None  # microseconds of the steady clock before the time of day, when it was live last

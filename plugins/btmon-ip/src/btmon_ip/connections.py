@@ -4,23 +4,26 @@ One bounded read for each that is ready, so that nobody waits for anybody. What 
 """
 
 import errno
+import os
+import resource
 import selectors
 import socket
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
-from logging import Logger
+from typing import Any
 
 import attrs
 
-from btcore import Chunk
+from btcore import Chunk, Context
 from btmon_ip.addresses import keep_alive, written
+from btmon_ip.guests import FRUITLESS, Guest, Guests, Network
 
 TURN = 0.5
 """Seconds of the longest wait: how soon a stop is seen."""
 READ = 4096
-LAST_READS = 64
-"""Reads of `READ` bytes at most from a connection that is being closed."""
+LAST_READS = 8
+"""Reads of `READ` bytes at most from a connection that is being closed: some packets, and not what a flood has."""
 ACCEPTS = 64
 """New connections taken in before the open ones have their turn again."""
 
@@ -46,6 +49,10 @@ PASSING = {
 """A new connection was gone before it was taken in: accept(2) hands on whatever became of it."""
 
 
+RESERVE = 16
+"""Descriptors that are left to the rest of the program."""
+
+
 @attrs.define(eq=False)
 class Connection:
     """One connection: the name of its stream, and when it was last heard of (seconds of the monotonic clock)."""
@@ -53,20 +60,31 @@ class Connection:
     socket: socket.socket
     stream: str
     heard: float
+    guest: Guest
 
 
 class Connections:
-    """The listening sockets and all that has connected to them."""
+    """The listening sockets and all that has connected to them. Who may stay is decided by `guests.py`."""
 
     def __init__(
-        self, listeners: Sequence[socket.socket], *, idle: float, most: int, numbers: Iterator[int], log: Logger
+        self,
+        listeners: Sequence[socket.socket],
+        *,
+        idle: float,
+        most: int,
+        numbers: Iterator[int],
+        context: Context,
+        allow: Sequence[Network] = (),
     ) -> None:
         """Take over the listeners. `idle` is in seconds, `most` the connections that may be open at once."""
         self._selector = selectors.DefaultSelector()
         self._open: OrderedDict[Connection, None] = OrderedDict()  # the one silent for longest is the first
-        self._idle, self._most, self._numbers, self._log = idle, most, numbers, log
-        self._made_room = 0
-        self._said_at = -SAY_EVERY
+        self._by_guest: dict[Guest, Connection] = {}
+        self._idle, self._numbers, self._log, self._heard = idle, numbers, context.log, context.heard
+        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._guests = Guests(min(most, _room()), allow)
+        self._counts: Counter[str] = Counter()
+        self._said: dict[str, float] = {}
         for listener in listeners:
             listener.settimeout(0)
             self._selector.register(listener, selectors.EVENT_READ)
@@ -76,7 +94,7 @@ class Connections:
         ready = [key for key, _ in self._selector.select(TURN)]
         now = time.monotonic()
         for key in ready:
-            if isinstance(key.data, Connection):
+            if isinstance(key.data, Connection) and key.data in self._open:
                 yield from self._read(key.data)
         yield from self._close_idle(now)
         for key in ready:
@@ -90,6 +108,7 @@ class Connections:
                 key.fileobj.close()
         self._selector.close()
         self._open.clear()
+        os.close(self._spare)
 
     def _read(self, connection: Connection) -> Iterator[Chunk]:
         try:
@@ -104,12 +123,26 @@ class Connections:
             return
         connection.heard = time.monotonic()
         self._open.move_to_end(connection)
+        self._guests.heard(connection.guest)
         yield Chunk(data, stream=connection.stream)
+        yield from self._look_at(connection)
+
+    def _look_at(self, connection: Connection) -> Iterator[Chunk]:
+        """See what the core found in what was read: a packet proves a connection, much without one ends it."""
+        found, now = self._heard(connection.stream), time.monotonic()
+        if found.packets and found.quiet_bytes < READ:
+            self._guests.prove(connection.guest, now)
+        if found.quiet_bytes >= FRUITLESS:
+            self._guests.penalize(connection.guest, now)
+            self._say(f"closed a connection on which {FRUITLESS} bytes without a packet came", connection.stream)
+            yield self._end(connection, "no packets")
 
     def _end(self, connection: Connection, why: str) -> Chunk:
         self._selector.unregister(connection.socket)
         connection.socket.close()
         del self._open[connection]
+        del self._by_guest[connection.guest]
+        self._guests.leave(connection.guest)
         self._log.debug("%s: %s; %d still connected", connection.stream, why, len(self._open))
         return Chunk(b"", stream=connection.stream, end=True)
 
@@ -137,37 +170,73 @@ class Connections:
             except BlockingIOError:
                 return
             except OSError as error:
-                yield from self._cannot_accept(error)
+                yield from self._cannot_accept(listener, error)
                 return
-            self._add(new, written(*address[:2]))
-            if len(self._open) > self._most:
-                yield from self._make_room(f"more than {self._most} connections")
+            if refusal := self._guests.refusal(address[0], time.monotonic()):
+                new.close()
+                self._say(f"refused a connection: {refusal}", written(*address[:2]))
+                continue
+            yield from self._add(new, address)
 
-    def _add(self, new: socket.socket, peer: str) -> None:
+    def _add(self, new: socket.socket, address: tuple[Any, ...]) -> Iterator[Chunk]:
         try:
             new.settimeout(0)
             keep_alive(new)
         except OSError:  # gone already
             new.close()
             return
-        connection = Connection(new, f"{peer}#{next(self._numbers)}", time.monotonic())
+        guest = self._guests.enter(address[0])
+        connection = Connection(new, f"{written(*address[:2])}#{next(self._numbers)}", time.monotonic(), guest)
         self._open[connection] = None
+        self._by_guest[guest] = connection
         self._selector.register(new, selectors.EVENT_READ, connection)
         self._log.debug("%s: connected, %d now", connection.stream, len(self._open))
+        if surplus := self._guests.surplus(guest):
+            yield from self._make_room(self._by_guest[surplus], "more connections than may be open")
 
-    def _cannot_accept(self, error: OSError) -> Iterator[Chunk]:
-        """One connection less makes room for the new one; without any, the core has to start anew, after a while."""
+    def _cannot_accept(self, listener: socket.socket, error: OSError) -> Iterator[Chunk]:
+        """One connection less makes room for a new one; where all bring packets, the new one is refused."""
         if error.errno in EXHAUSTED and self._open:
-            yield from self._make_room(error.strerror or str(error))
+            unproven = self._guests.first_to_go()
+            if unproven is not None:
+                yield from self._make_room(self._by_guest[unproven], error.strerror or str(error))
+            else:
+                self._refuse(listener)
         elif error.errno in PASSING:
             self._log.debug("a connection was gone before it was taken in: %s", error)
         else:
             raise error
 
-    def _make_room(self, why: str) -> Iterator[Chunk]:
-        self._made_room += 1
+    def _refuse(self, listener: socket.socket) -> None:
+        """Take in a connection with the spare descriptor, to close it: left alone, it would be ready for ever."""
+        os.close(self._spare)
+        try:
+            new, _ = listener.accept()
+            new.close()
+        except OSError as error:
+            self._log.debug("cannot refuse a connection: %s", error)
+        finally:
+            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._say("refused a connection: no room for one more, and all that are open bring packets", "")
+
+    def _make_room(self, connection: Connection, why: str) -> Iterator[Chunk]:
+        self._say(f"{why}: closed the one silent for longest that has brought no packet", connection.stream)
+        yield from self._hang_up(connection, why)
+
+    def _say(self, what: str, whose: str) -> None:
+        """Tell the first of a kind, then now and then how many there were."""
+        self._counts[what] += 1
         now = time.monotonic()
-        if now - self._said_at >= SAY_EVERY:
-            self._log.warning("%s: closed the one silent for longest (%d so far)", why, self._made_room)
-            self._said_at = now
-        yield from self._hang_up(next(iter(self._open)), why)
+        if now - self._said.get(what, -SAY_EVERY) >= SAY_EVERY:
+            self._said[what] = now
+            self._log.warning("%s (%d so far%s)", what, self._counts[what], f", the last: {whose}" if whose else "")
+
+
+def _room() -> int:
+    """Return how many connections this process can have, by the descriptors that it may have and those in use."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    try:
+        used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names only, and many of them
+    except OSError:
+        used = RESERVE
+    return max(limit - used - RESERVE, 1)

@@ -3,13 +3,19 @@
 import itertools
 from collections.abc import Iterator
 from threading import Event
+from typing import Any
 
 import attrs
 
 from btcore import Chunk, Context, Duration, hookimpl, plugin, setting
 from btmon_ip.addresses import LAST_PORT, check_host
 from btmon_ip.connections import Connections
+from btmon_ip.guests import networks
 from btmon_ip.listening import listen
+
+
+def _check_networks(_instance: object, _attribute: Any, texts: list[str]) -> None:  # noqa: ANN401 - attrs' own type
+    networks(texts)
 
 
 @plugin(api=1)
@@ -32,7 +38,14 @@ class TcpServer:
         validator=attrs.validators.gt(0),
     )
     max_connections: int = setting(
-        default=512, help="when there are more, the one silent for longest is closed", validator=attrs.validators.gt(0)
+        default=512,
+        help="when there are more, the one silent for longest that has brought no packet is closed",
+        validator=attrs.validators.gt(0),
+    )
+    allow: list[str] = setting(
+        factory=list,
+        help="take connections from these networks and addresses only; empty: from all",
+        validator=_check_networks,
     )
     _connections: Connections | None = attrs.field(default=None, init=False, repr=False)
     _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False, repr=False)
@@ -45,7 +58,8 @@ class TcpServer:
             idle=self.idle,
             most=self.max_connections,
             numbers=self._numbers,
-            log=context.log,
+            context=context,
+            allow=networks(self.allow),
         )
 
     @hookimpl
