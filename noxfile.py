@@ -14,7 +14,7 @@ SOURCES = [f"{package}/src" for package in PACKAGES]
 TESTS = [f"{package}/tests" for package in PACKAGES] + ["tests"]
 DEFAULT_SET = [f"plugins/btmon-{name}" for name in ("ip", "print", "serial", "simulator", "sqlite")]
 PEER = "siobrultech-protocols"
-TEST_TOOLS = ["pytest>=8", "pytest-timeout", "hypothesis>=6.100", "hatchling", "editables"]
+TEST_TOOLS = ["pytest>=8", "pytest-timeout", "pytest-xdist>=3.5", "hypothesis>=6.100", "hatchling", "editables"]
 
 
 @nox.session
@@ -48,14 +48,14 @@ def typing(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests; `nox -s tests -- -m "not servers"` for those that start nothing."""
     session.install("--quiet", *TEST_TOOLS, *(f"./{package}" for package in PACKAGES))
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "--numprocesses", "auto", *session.posargs)
 
 
 @nox.session(python=["3.11", "3.12", "3.13", "3.14"])
 def versions(session: nox.Session) -> None:
     """Run the tests that start nothing on every Python that is supported."""
     session.install("--quiet", *TEST_TOOLS, *(f"./{package}" for package in PACKAGES))
-    session.run("pytest", "-m", "not servers", *session.posargs)
+    session.run("pytest", "--numprocesses", "auto", "-m", "not servers", *session.posargs)
 
 
 @nox.session
