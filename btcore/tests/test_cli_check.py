@@ -30,7 +30,7 @@ def test_a_good_configuration_is_told_as_what_would_run(load: Load, capsys: pyte
         "  state             /var/x",
         "  polarity          brultech",
         "  keep              30d",
-        "  journal_max_bytes  8000000000",
+        "  journal_bytes     8000000000",
     ]
 
 

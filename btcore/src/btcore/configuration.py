@@ -92,7 +92,7 @@ class Site:
         default=Duration(30 * 86_400),
         metadata={"help": "how long readings stay in the journal after every sink has them, to be replayed"},
     )
-    journal_max_bytes: int = attrs.field(
+    journal_bytes: int = attrs.field(
         default=8_000_000_000,
         validator=attrs.validators.ge(0),
         metadata={"help": "how large the journal may become; then it takes no new readings; 0: as the disk allows"},

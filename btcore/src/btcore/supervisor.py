@@ -60,7 +60,7 @@ class Supervisor:
         """Run; return whether all went as it should: nothing parked, nothing given up. Raises Unavailable."""
         with ExitStack() as opened:
             opened.callback(os.close, _lock(self._site.state))
-            journal = SqliteJournal(self._site.state / JOURNAL, self._site.journal_max_bytes)
+            journal = SqliteJournal(self._site.state / JOURNAL, self._site.journal_bytes)
             opened.callback(journal.close)
             sinks, sources = self._sinks(journal), self._sources(journal)
             held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open

@@ -1,8 +1,10 @@
 """Storing: once each, whatever comes how often in what order, and what is said where it cannot be done."""
 
 import logging
+import os
 import re
 import sqlite3
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -373,3 +375,16 @@ def test_the_queries_of_the_readme_work(sql: str, opened: Opened, tmp_path: Path
 def test_the_readme_shows_the_sample() -> None:
     """The README's sample is the file of that name."""
     assert (Path(__file__).parents[1] / "sample.toml").read_text("utf-8") in README
+
+
+def test_not_everybody_may_read_the_database(opened: Opened, tmp_path: Path) -> None:
+    """A new file is for its owner and its group, whatever the umask; one that is there stays as it is."""
+    umask = os.umask(0)
+    try:
+        sink = opened(file=tmp_path / "energy.db")
+        sink.process_batch(Batch(readings=(reading(),)))
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    finally:
+        os.umask(umask)
+    assert modes["energy.db"] == 0o640
+    assert not any(mode & 0o007 for mode in modes.values())

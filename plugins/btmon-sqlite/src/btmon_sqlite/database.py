@@ -3,6 +3,7 @@
 What a row is stands in `table.py`, what an error means in `trouble.py`.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -90,6 +91,7 @@ class Database:
 
 def open_database(file: Path, log: Logger) -> Database:
     """Open a file, which is made if need be. Raises sqlite3.Error."""
+    _make_for_few(file)
     connection = sqlite3.connect(file, timeout=PATIENCE, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -99,6 +101,15 @@ def open_database(file: Path, log: Logger) -> Database:
         connection.close()
         raise
     return Database(file, log, connection, identity(file))
+
+
+def _make_for_few(file: Path) -> None:
+    """Make a file that its owner and its group may read, not everybody, unless there is one.
+
+    SQLite gives its own files beside it the same rights.
+    """
+    with suppress(OSError):  # it is there, or cannot be made: SQLite will tell
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o640))
 
 
 def identity(file: Path) -> tuple[int, int] | None:
