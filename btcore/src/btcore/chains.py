@@ -317,8 +317,8 @@ class Chains:
     def _tell_anew(self, last: Reading, reading: Reading) -> None:
         text = (
             f"after seconds {last.seconds} of {last.time:%Y-%m-%d %H:%M:%S} came seconds {reading.seconds} of"
-            f" {reading.time:%Y-%m-%d %H:%M:%S}, with counters that it cannot have come to in that time: no energy is told"
-            " from the one to the other. Where this goes on, another meter has this serial number, or its clock was set"
+            f" {reading.time:%Y-%m-%d %H:%M:%S}, with counters that it cannot have come to in that time: no energy is"
+            " told between the two. Where this goes on, another meter has this serial number, or its clock was set"
         )
         self._tell(Notice(reading.serial, "counted anew", text))
 
