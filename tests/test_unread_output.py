@@ -12,7 +12,7 @@ import pytest
 from running import free_port, rows, wait_for
 
 from btcore import pack
-from btcore.cli import OK
+from btcore.cli import CONFIGURATION, OK, UNAVAILABLE, USAGE
 
 pytestmark = pytest.mark.servers
 
@@ -106,3 +106,53 @@ def test_closed_files_are_no_harm(tmp_path: Path, closed: str) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def shell(folder: Path, command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run btcore from a shell."""
+    return subprocess.run(
+        ["/bin/sh", "-c", command.replace("btcore", f'"{sys.executable}" -m btcore', 1)],
+        cwd=folder,
+        env={**os.environ, **variables},
+        capture_output=True,
+        timeout=60,
+        text=True,
+        check=False,
+    )
+
+
+COMMANDS = ["plugins", "check --config site.toml", "decode capture", "init --output -", "simulate"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with what the commands read."""
+    (tmp_path / "site.toml").write_text('[source.file]\npath = "capture"\n[sink.print]\n')
+    (tmp_path / "capture").write_bytes(pack("ecm1240bin", "312345", {"secs": 1}))
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(("to", "why"), [(">&-", "closed"), (">/dev/full", "No space left on device")])
+def test_a_command_that_cannot_write_says_so(folder: Path, command: str, to: str, why: str) -> None:
+    """Where standard output is closed or full, a command says so, with the exit code for that."""
+    done = shell(folder, f"btcore {command} {to}")
+    assert (done.returncode, why in done.stderr, "Traceback" in done.stderr) == (UNAVAILABLE, True, False)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_writes_in_the_characters_that_there_are(folder: Path, command: str) -> None:
+    """On a terminal that knows ASCII alone, no command fails."""
+    done = shell(folder, f"btcore {command}", LC_ALL="C", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert (done.returncode, "Traceback" in done.stderr) == (OK, False)
+
+
+def test_errors_of_use_steer_no_terminal(folder: Path) -> None:
+    """What a person mistyped is repeated as plain text, in one line."""
+    done = shell(folder, "btcore check \"$(printf 'a\\033[2J\\nb')\"")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        USAGE,
+        "btcore check: error: unrecognized arguments: a [2J b",
+    )
+    done = shell(folder, "btcore check --config \"$(printf 'a\\033[2J\\nb')\"")
+    assert (done.returncode, "\x1b" in done.stderr, len(done.stderr.splitlines())) == (CONFIGURATION, False, 1)

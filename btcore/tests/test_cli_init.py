@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import strangers
+import tomli
 from wares import loader
 
 from btcore.cli import OK, UNAVAILABLE, USAGE, main
@@ -162,3 +163,52 @@ def test_broken_plugins_are_left_out(folder: Path, monkeypatch: pytest.MonkeyPat
     """A broken plugin that nobody asked for does not disturb the rest."""
     loader(folder, monkeypatch)
     assert "[sink.strange]" not in site_text([], installed())
+
+
+HOSTILE = """
+    import math
+    from btcore import hookimpl, plugin, setting
+
+    @plugin(api=1)
+    class Hostile:
+        "Steers\\x1b[2J\\u202e\\u2028a terminal."
+
+        text: str = setting(default="a\\x7f\\x9bb\\ud800", help="broken\\n[sink.print]\\r\\x00x = 1")
+        given: str = setting(help="given", example="'a'\\n[sink.other]\\nuse = 'print'")
+        number: int = setting(help="a number", example="1\\ny = 2")
+        share: float = setting(default=math.inf, help="a share")
+        größe: str = setting(default="x", help="a name that TOML has to quote")
+        choice: str = setting(help="chosen", choices=("one\\ntwo", "three"))
+
+        @hookimpl
+        def process_batch(self, batch):
+            pass
+"""
+
+
+@pytest.fixture
+def hostile(folder: Path) -> str:
+    """Install a plugin whose name and texts would break a file; return its name."""
+    strangers.distribution(folder, "hostile", HOSTILE, {"odd name.x": "Hostile"})
+    return "odd name.x"
+
+
+def test_no_text_of_a_plugin_writes_a_line_of_its_own(hostile: str) -> None:
+    """Whatever a plugin is called and says, the file is valid TOML, also all switched on, with its table alone."""
+    among = {hostile: installed()[hostile]}
+    for text in (site_text([hostile], among), switched_on(site_text([hostile], among))):
+        tables = tomli.loads(text)
+        assert list(tables["sink"]) == [hostile]
+        assert {"given", "number", "choice"} <= set(tables["sink"][hostile])
+        assert "y" not in tables["sink"][hostile]
+        assert not set(text) & set("\x00\x1b\x7f\x9b\u202e\u2028\ud800\r")
+    assert tables["sink"][hostile]["größe"] == "x"
+
+
+def test_no_text_of_a_plugin_steers_a_terminal(hostile: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is listed of a plugin is plain, each row one line."""
+    assert main(["plugins"]) == OK
+    assert main(["plugins", hostile]) == OK
+    shown = capsys.readouterr().out
+    assert not set(shown) & set("\x00\x1b\x7f\x9b\u202e\u2028\ud800\r")
+    assert not any(line.startswith("[sink.print]") for line in shown.splitlines())

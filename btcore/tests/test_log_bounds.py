@@ -2,12 +2,15 @@
 
 import logging
 import os
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import btcore
 from btcore.log_queue import MOST_LINES, LogQueue
 from btcore.moderation import FIRST, HOUR, MOST_KINDS, Moderation
 from btcore.text import plain, plain_lines, quoted
@@ -56,6 +59,68 @@ def test_what_nobody_reads_is_dropped_counted_and_told(pipe: tuple[int, int]) ->
         dropped = [int(line.split()[0]) for line in lines if "dropped" in line]
         assert (lines.count("x" * 100) + refused, dropped) == (3 * MOST_LINES, [refused])
         queue.close()
+
+
+def test_many_waits_in_vain_are_one(pipe: tuple[int, int]) -> None:
+    """Where nobody reads, a program that waits after each of many lines waits once."""
+    read, write = pipe
+    with os.fdopen(os.dup(write), "w") as stream:
+        queue = LogQueue(stream, lambda count, why: f"{count} dropped: {why}\n")
+        for _ in range(1000):
+            _put(queue)
+        assert not queue.flush(0.1)
+        before = time.monotonic()
+        assert not queue.flush(60)
+        assert time.monotonic() - before < 30
+        while os.read(read, 1 << 16).count(b"\n") < 1:
+            pass
+        queue.close()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+def test_a_full_disk_below_stderr_harms_nobody() -> None:
+    """Where stderr goes to a full disk, lines are dropped, and the thread that writes lives on."""
+    with Path("/dev/full").open("w") as stream:
+        told: list[str] = []
+
+        def dropped(count: int, why: str) -> str:
+            told.append(why)
+            return f"{count}\n"
+
+        queue = LogQueue(stream, dropped)
+        for _ in range(3):
+            assert _put(queue)
+            assert queue.flush(20)
+        assert told
+        assert set(told) == {"stderr cannot be written: No space left on device"}
+        queue.close()
+
+
+def test_what_is_opened_after_the_stream_was_closed_gets_no_line(tmp_path: Path) -> None:
+    """A plugin that closes stderr does not make the log go into the next file that is opened."""
+    with (tmp_path / "log").open("w") as stream:
+        number = stream.fileno()
+        queue = LogQueue(stream, lambda count, why: f"{count} {why}\n")
+    with (tmp_path / "energy.db").open("w") as other:
+        assert other.fileno() == number
+        assert _put(queue)
+        assert queue.flush(20)
+    queue.close()
+    assert ((tmp_path / "log").stat().st_size, (tmp_path / "energy.db").stat().st_size) == (101, 0)
+
+
+def test_a_queue_that_is_closed_ends_its_thread_also_where_nothing_can_be_written() -> None:
+    """What cannot be written is not tried for ever by a queue that is closed, and its file is closed."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as stream:
+        queue = LogQueue(stream, lambda count, why: f"{count} {why}\n")
+        assert _put(queue)
+        assert queue.flush(20)
+        queue.close()
+    assert queue._thread is not None
+    queue._thread.join(20)
+    assert (queue._thread.is_alive(), queue._descriptor) == (False, None)
 
 
 def _put(queue: LogQueue) -> bool:
@@ -122,6 +187,13 @@ def test_errors_of_different_texts_all_come(moderation: Moderation) -> None:
 def test_what_the_program_says_itself_is_always_written(moderation: Moderation) -> None:
     """The core's own reports are few by themselves."""
     assert all(admits(moderation, record("stopping", name="btcore")) for _ in range(100))
+
+
+def test_a_package_is_not_the_core_for_its_name(moderation: Moderation) -> None:
+    """A plugin whose package begins like the core's is a plugin: what it repeats is left out as soon as any other's."""
+    one = record("the same")
+    one.pathname = str(Path(btcore.__file__).parent) + "_webhook/sink.py"
+    assert [admits(moderation, one) for _ in range(5)] == [True] * FIRST + [False] * (5 - FIRST)
 
 
 def test_kinds_are_bounded(moderation: Moderation) -> None:

@@ -1,5 +1,6 @@
 """Logs: one line an event, and never a secret, however it is written."""
 
+import asyncio
 import base64
 import html
 import io
@@ -175,3 +176,77 @@ def test_how_much_is_told(
     for say, what in ((tell.debug, "d"), (tell.info, "i"), (tell.warning, "w"), (tell.error, "e")):
         say(what)
     assert "".join(line[-1] for line in log.getvalue().splitlines()) == expected
+
+
+class Untold:
+    """A plugin's object that raises what is no ordinary exception when it is to be told."""
+
+    def __str__(self) -> str:
+        """Raise."""
+        raise asyncio.CancelledError
+
+
+def test_an_argument_that_cannot_be_told_harms_nobody(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a plugin's object raises while a line is made, whoever logs goes on, and the line says so."""
+    monkeypatch.setattr(sys, "stderr", log)
+    set_up()
+    logging.getLogger("sink.roof").warning("status %s", Untold())
+    logging.getLogger("sink.roof").warning(Untold())
+    assert "status %s (not formatted: CancelledError)\n" in log.getvalue()
+    assert "(cannot be told: CancelledError)" in log.getvalue()
+
+
+LINES = "-----BEGIN KEY-----\nq1w2e3r4t5\n-----END KEY-----"
+
+
+def test_all_that_a_traceback_consists_of_shows_none(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups, notes, causes and contexts are part of a traceback: none shows a secret, of several lines neither."""
+    monkeypatch.setattr(sys, "stderr", log)
+    set_up(verbose=True, secrets=[SECRET, LINES])
+    first, second = ValueError(f"first {SECRET}"), OSError(f"second {LINES}")
+    first.__cause__ = KeyError(f"cause {SECRET}")
+    second.__context__ = KeyError(f"context {LINES}")
+    group = BaseExceptionGroup(f"all {LINES}", [first, ExceptionGroup("inner", [second])])
+    group.add_note(f"note {LINES}")
+    logging.getLogger("sink.roof").error("failed", exc_info=group)
+    shown = log.getvalue()
+    assert all(word in shown for word in ("first", "second", "cause", "context", "note", "inner"))
+    assert (hidden(shown), "q1w2" in shown) == (True, False)
+
+
+def test_a_traceback_cannot_begin_a_line_of_the_log(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines of a traceback are kept and indented: no text of an exception looks like a line of the log."""
+    error = ValueError("busy\n2026-01-01 00:00:00,000 INFO    btcore: forged\x1b[2J\u202e\u2028x")
+    logging.getLogger("sink.roof").error("failed", exc_info=error)
+    first, *others = log.getvalue().splitlines()
+    assert first.endswith("ERROR   sink.roof: failed")
+    assert (len(others), all(line.startswith("  ") for line in others)) == (2, True)
+    assert others[-1] == "  2026-01-01 00:00:00,000 INFO    btcore: forged [2J x"
+
+
+def test_what_is_left_out_is_told_at_the_end_without_secrets(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the end of the program it is told what was left out within the hour; no part of a secret is cut out of it."""
+    monkeypatch.setattr(sys, "stderr", log)
+    set_up(secrets=[SECRET])
+    for number in range(10):
+        logging.getLogger("sink.roof").warning("%s %d %s", "x" * 176, number, SECRET)
+    for handler in logging.getLogger().handlers:
+        handler.close()
+    shown = log.getvalue()
+    assert "7 more like this within the hour" in shown
+    assert hidden(shown)
+    assert "p&" not in shown
+
+
+def test_what_others_write_to_stderr_is_bounded(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a library writes to stderr by itself is made plain, without secrets, and neither long nor without end."""
+    monkeypatch.setattr(sys, "stderr", log)
+    set_up(secrets=[SECRET])
+    sys.stderr.write(f"library\x1b[2J {SECRET}\n")
+    sys.stderr.write("y" * 100_000 + "\n")
+    for _ in range(10):
+        sys.stderr.write("z" * 1000)
+    lines = log.getvalue().splitlines()
+    assert lines[0].startswith("library [2J ***")
+    assert lines[1].endswith(" more characters)")
+    assert (max(map(len, lines)) < 6000, lines[2].startswith("z" * 4000)) == (True, True)

@@ -47,7 +47,8 @@ class Outdated(Exception):
 
 def show(line: str) -> None:
     """Show a line at once, also where standard output is a pipe; it cannot steer a terminal."""
-    print(plain(line), flush=True)  # noqa: T201 - what a dry run is for
+    # in one piece: the line of another sink does not come in between
+    print(f"{plain(line)}\n", end="", flush=True)  # noqa: T201 - what a dry run is for
 
 
 class SinkWorker:

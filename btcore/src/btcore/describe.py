@@ -4,6 +4,8 @@ Reading a table is `tables.py`; the listings are in `cli/`.
 """
 
 import json
+import math
+import re
 import typing
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,6 +17,7 @@ from btcore.conversion import type_name
 from btcore.durations import duration_text
 from btcore.nested import is_table
 from btcore.settings import ChannelRef, Delivery, Duration, Secret
+from btcore.text import quoted
 
 _FACTORY: Any = attrs.Factory  # declared as a function, but a class
 
@@ -102,12 +105,21 @@ def toml_text(value: object) -> str:
     """Write a plain value as TOML."""
     match value:
         case dict():
-            inside = ", ".join(f"{json.dumps(key)} = {toml_text(item)}" for key, item in value.items())
+            inside = ", ".join(f"{quoted(key)} = {toml_text(item)}" for key, item in value.items())
             return f"{{ {inside} }}" if inside else "{}"
         case list():
             return f"[{', '.join(toml_text(item) for item in value)}]"
-    # what JSON and TOML have in common: texts, numbers, true and false
-    return json.dumps(value, ensure_ascii=False)
+        case str():
+            return quoted(value)
+        case float() if not math.isfinite(value):
+            return str(value)  # nan, inf and -inf, which JSON has not
+    # what JSON and TOML have in common: numbers, true and false
+    return json.dumps(value)
+
+
+def toml_key(name: str) -> str:
+    """Write a key as TOML: in quotes where it has to be."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else quoted(name)
 
 
 def first_line(cls: object) -> str:

@@ -10,6 +10,7 @@ from typing import BinaryIO, Protocol
 
 from btcore.capture import capture_line
 from btcore.errors import Unavailable
+from btcore.logs import say
 from btcore.records import Chunk
 from btcore.wording import counted
 
@@ -104,7 +105,7 @@ class Connections:
     def _tell(self, error: OSError) -> None:
         if not self._failing:
             self._failing = True
-            sys.stderr.write(f"btcore: {self._place}: {error.strerror or error}; trying again with each packet\n")
+            say(f"btcore: {self._place}: {error.strerror or error}; trying again with each packet")
 
 
 def _silent(connection: socket.socket) -> bool:

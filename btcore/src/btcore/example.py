@@ -4,26 +4,28 @@ In the text, `# ` with a space begins words, and `#` without a space a line that
 example that its plugin gives.
 """
 
-import json
 import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from btcore import text as texts
-from btcore.describe import Setting, plain, settings_of, toml_text
+import tomli
+
+from btcore.describe import Setting, plain, settings_of, toml_key, toml_text
 from btcore.nested import is_table
 from btcore.settings import ChannelRef, Duration, Secret
+from btcore.text import plain as plain_text
+from btcore.text import quoted
 
 WIDTH = 100
 
 
-def table(header: str, settings: Iterable[Setting], *, about: str = "", active: bool = True) -> str:
+def table(kind: str, name: str, settings: Iterable[Setting], *, about: str = "", active: bool = True) -> str:
     """Write a table with all settings of a plugin; one that is not active is behind `#`, line by line."""
-    lines = [*words(about), f"[{header}]" if active else f"#[{header}]"]
-    secret = header.partition(".")[2]
+    header = f"[{kind}.{toml_key(name)}]"
+    lines = [*words(about), header if active else f"#{header}"]
     for entry in settings:
-        lines += _lines(entry, secret, active=active)
+        lines += _lines(entry, name, active=active)
     return "\n".join(lines) + "\n"
 
 
@@ -34,7 +36,7 @@ def setting(entry: Setting) -> Iterator[str]:
 
 def words(text: str) -> list[str]:
     """Write words as comments."""
-    return [f"# {line}" for line in textwrap.wrap(texts.plain(text), WIDTH)]
+    return [f"# {line}" for line in textwrap.wrap(plain_text(text), WIDTH)]
 
 
 def listed(settings: Iterable[Setting]) -> Iterator[str]:
@@ -56,10 +58,18 @@ def example_value(entry: Setting, name: str) -> str:
 
 def _example(entry: Setting) -> str:
     """Write an example as TOML: it is the plain value, or TOML already; for a secret, the name of a variable."""
-    if entry.example[0] in "\"'{[" or entry.annotation in (int, float, bool):
+    if (entry.example[0] in "\"'{[" or entry.annotation in (int, float, bool)) and _is_toml(entry.example):
         return entry.example
-    quoted = json.dumps(entry.example, ensure_ascii=False)
-    return f"{{ env = {quoted} }}" if "secret" in entry.type else quoted
+    text = quoted(entry.example)
+    return f"{{ env = {text} }}" if "secret" in entry.type else text
+
+
+def _is_toml(text: str) -> bool:
+    """Whether a text is one value, on one line; else it would write settings of its own."""
+    try:
+        return text == plain_text(text) and list(tomli.loads(f"x = {text}")) == ["x"]
+    except tomli.TOMLDecodeError:
+        return False
 
 
 def _lines(entry: Setting, name: str, *, active: bool) -> Iterator[str]:
@@ -72,7 +82,7 @@ def _lines(entry: Setting, name: str, *, active: bool) -> Iterator[str]:
 
 def _assigned(entry: Setting, name: str) -> str:
     value = toml_text(entry.plain_default) if _has_default(entry) else example_value(entry, name)
-    return f"{entry.name} = {value}"
+    return f"{toml_key(entry.name)} = {value}"
 
 
 def _has_default(entry: Setting) -> bool:
@@ -82,7 +92,7 @@ def _has_default(entry: Setting) -> bool:
 def _invented(annotation: Any, variable: str) -> str:  # noqa: ANN401 - types are values here
     plain_values = {str: "text", int: 1, float: 1.0, bool: False, Duration: "1m", Path: "a-file", ChannelRef: "ch1"}
     if annotation is Secret:
-        return f"{{ env = {json.dumps(variable)} }}"
+        return f"{{ env = {quoted(variable)} }}"
     if annotation in plain_values:
         return toml_text(plain_values[annotation])
     origin, arguments = get_origin(annotation), get_args(annotation)

@@ -49,6 +49,7 @@ class LogQueue:
         self._why = UNREAD
         self._failing = False
         self._writing = False
+        self._in_vain = False
         self._closed = False
         self._thread: Thread | None = None
 
@@ -73,16 +74,23 @@ class LogQueue:
             self._changed.notify_all()
 
     def flush(self, seconds: float) -> bool:
-        """Wait until everything is written, for so long at most; return whether it is."""
+        """Wait until everything is written, for so long at most; return whether it is.
+
+        After a wait in vain there is none until something was written: many lines in a row wait once.
+        """
         with self._changed:
             if self._lines:
                 self._start()
-            return self._changed.wait_for(self._written, seconds)
+            done = self._changed.wait_for(self._written, 0 if self._in_vain else seconds)
+            self._in_vain = not done
+            return done
 
     def close(self) -> None:
         """Let the thread end once everything is written."""
         with self._changed:
             self._closed = True
+            if self._thread is None or not self._thread.is_alive():
+                self._let_go()
             self._changed.notify_all()
 
     # --- all below with the lock held
@@ -103,6 +111,12 @@ class LogQueue:
             with suppress(RuntimeError):  # too many threads now: the next line tries again
                 self._thread.start()
 
+    def _let_go(self) -> None:
+        """Close what is written to; what comes yet goes nowhere."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        self._descriptor = self._stream = None
+
     def _written(self) -> bool:
         return not self._lines and not self._writing and (self._failing or not self._dropped)
 
@@ -117,6 +131,7 @@ class LogQueue:
                 news = self._changed.wait_for(self._due, IDLE)
                 lines = self._take()
                 if not lines and self._closed:
+                    self._let_go()
                     return
             if lines:
                 self._deliver(lines)
@@ -124,7 +139,7 @@ class LogQueue:
                 self._idle()
 
     def _take(self) -> list[tuple[bytes, int]]:
-        if not self._lines:
+        if not self._lines and not (self._closed and self._failing):
             self._add_dropped()
         lines = [self._lines.popleft() for _ in range(min(LINES_AT_ONCE, len(self._lines)))]
         self._bytes -= sum(len(data) for data, _ in lines)
@@ -140,6 +155,7 @@ class LogQueue:
         with self._changed:
             self._writing = False
             self._failing = bool(why)
+            self._in_vain = False
             if why:
                 self._why = why
                 self._dropped += sum(count for _, count in lines)
@@ -165,8 +181,9 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 def _descriptor(stream: TextIO | None) -> int | None:
-    # past Python's own buffer: who waits with its lock held makes the interpreter abort at its end
+    # past Python's own buffer: who waits with its lock held makes the interpreter abort at its end. And a number of its
+    # own: when a plugin closes the stream, the next file that is opened gets the stream's
     try:
-        return stream.fileno() if stream is not None else None
+        return os.dup(stream.fileno()) if stream is not None else None
     except (OSError, ValueError, AttributeError):
         return None

@@ -13,8 +13,8 @@ from typing import TextIO
 
 from btcore.log_queue import LogQueue
 from btcore.moderation import Moderation
-from btcore.redaction import Redaction, message_of
-from btcore.text import plain
+from btcore.redaction import MOST_MESSAGE, Redaction, message_of
+from btcore.text import plain, shortened
 
 FLUSH = 1.0
 """Seconds that what is still queued may take when the program ends."""
@@ -41,7 +41,7 @@ class LogHandler(logging.Handler):
         if (
             self._moderation is not None
             and record.levelno >= logging.INFO
-            and not self._moderation.admits(record, message_of(record))
+            and not self._moderation.admits(record, self.form.redact(message_of(record)))
         ):
             return False
         self.emit(record)
@@ -59,6 +59,7 @@ class LogHandler(logging.Handler):
     def close(self) -> None:
         """Tell what was left out, and end."""
         self._summarize(all_=True)
+        self.flush()
         self.queue.close()
         super().close()
 
@@ -107,6 +108,8 @@ class Stderr(io.TextIOBase):
     def write(self, text: str) -> int:
         """Queue the lines that are whole; what is not waits for its end, each thread's by itself."""
         *lines, rest = (getattr(self._rest, "text", "") + text).split("\n")
+        if len(rest) > MOST_MESSAGE:  # a line without end is several
+            lines, rest = [*lines, rest], ""
         self._rest.text = rest
         for line in lines:
             self._queue(line)
@@ -117,7 +120,7 @@ class Stderr(io.TextIOBase):
 
     def _queue(self, line: str) -> None:
         if self._handler.queue.accepts():
-            self._handler.queue.put(plain(self._handler.form.redact(line)) + "\n")
+            self._handler.queue.put(plain(shortened(self._handler.form.redact(line), MOST_MESSAGE)) + "\n")
 
 
 def set_up(*, verbose: bool = False, quiet: bool = False, secrets: Iterable[str] = ()) -> Redaction:
@@ -142,13 +145,26 @@ def set_up(*, verbose: bool = False, quiet: bool = False, secrets: Iterable[str]
 
 def say(text: str) -> None:
     """Write a line for a person to stderr, behind what is still to be logged; wait a second at most."""
-    queue = sys.stderr.queue if isinstance(sys.stderr, Stderr) else None
-    own = queue or LogQueue(sys.stderr, _nothing)
-    if own.accepts(urgent=True):
-        own.put(f"{plain(text)}\n")
-    own.flush(FLUSH)
-    if queue is None:
-        own.close()
+    queue = _queue()
+    if queue.accepts(urgent=True):
+        queue.put(f"{plain(text)}\n")
+    queue.flush(FLUSH)
+
+
+def _queue() -> LogQueue:
+    """Return what writes to stderr now: where no log is set up, a queue is made, and kept for as long as it fits."""
+    if isinstance(sys.stderr, Stderr):
+        return sys.stderr.queue
+    stream, queue = _said[0] if _said else (None, None)
+    if queue is None or stream is not sys.stderr:
+        if queue is not None:
+            queue.close()
+        queue = LogQueue(sys.stderr, _nothing)
+        _said[:] = [(sys.stderr, queue)]
+    return queue
+
+
+_said: list[tuple[TextIO | None, LogQueue]] = []
 
 
 def _nothing(_count: int, _why: str) -> str:

@@ -5,6 +5,7 @@ log stays small. Nothing is left out without being counted and told.
 """
 
 import logging
+import os
 import re
 import time
 from collections import OrderedDict
@@ -38,7 +39,7 @@ MOST_TEXT = 500
 BEGINNING = 60
 """Characters of a message that tell its kind, where its template does not."""
 
-CORE = str(Path(__file__).parent)
+CORE = f"{Path(__file__).parent}{os.sep}"
 
 _PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[-#0 +]*[\d*]*(?:\.[\d*]+)?[a-zA-Z%]")
 
@@ -66,7 +67,10 @@ class Moderation:
         self._kinds: OrderedDict[tuple[str, ...], _Kind] = OrderedDict()
 
     def admits(self, record: logging.LogRecord, text: str) -> bool:
-        """Return whether a message is to be written; `text` is how it reads. What the program says itself always is."""
+        """Return whether a message is to be written; what the program says itself always is.
+
+        `text` is how it reads, without secrets: of what is left out, a part may be told.
+        """
         table = _table(record.name)
         if table == "btcore":
             return True

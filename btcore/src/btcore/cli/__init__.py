@@ -5,6 +5,7 @@ Here are only the top level, the exit codes and how a failure is told. Data goes
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -74,9 +75,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def write(lines: Iterable[str]) -> None:
     """Write lines of data to standard output, each of them plain. Raises Unavailable where that cannot be."""
+    write_text(f"{plain_lines(line)}\n" for line in lines)
+
+
+def write_text(parts: Iterable[str], *, encoding: str | None = None) -> None:
+    """Write texts as they are, in an encoding that is not the terminal's where one is given. Raises Unavailable."""
     out = standard_output()
     try:
-        out.writelines(f"{plain_lines(line)}\n" for line in lines)
+        if encoding and isinstance(out, io.TextIOWrapper):
+            out.reconfigure(encoding=encoding)
+        out.writelines(parts)
         out.flush()
     except BrokenPipeError:
         raise

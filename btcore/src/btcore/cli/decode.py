@@ -5,25 +5,24 @@ import itertools
 import json
 import logging
 import math
-import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 from btcore.capture import CaptureError, read_capture
 from btcore.chains import Chains
 from btcore.channels import known
-from btcore.cli import OK
+from btcore.cli import OK, write
 from btcore.decoders import Decoders
 from btcore.describe import settings_of
 from btcore.discovery import DISTRIBUTIONS, Installed, PluginError, find, installed, kinds_of
 from btcore.errors import Unavailable, is_interrupt
 from btcore.formats import Number
 from btcore.framing import Counts, Stream
+from btcore.logs import say
 from btcore.outcome import told
 from btcore.records import Chunk, Packet, Reading, Sample
 from btcore.sampling import Consecutive, SampleCache
 from btcore.settings import Context, Polarity
-from btcore.text import plain, plain_lines
 
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 """Between these, a time that somebody gives is meant."""
@@ -69,13 +68,12 @@ def main(args: argparse.Namespace) -> int:
     decoders = _decoders(args)
     decoders.open(leave_out=True)
     readings = _readings(args, decoders, counts)
-    for record in _samples(readings, args.polarity) if args.samples else readings:
-        print(json.dumps(_object(record), allow_nan=False) if args.json else plain_lines(_text(record)))
+    records = _samples(readings, args.polarity) if args.samples else readings
+    write(json.dumps(_object(record), allow_nan=False) if args.json else _text(record) for record in records)
     decoders.close()
-    sys.stdout.flush()
     if not counts.packets:
-        _say(f"no packet in {args.file}: {NOTHING}")
-    sys.stderr.write(f"{counts}\n")
+        say(f"no packet in {args.file}: {NOTHING}")
+    say(str(counts))
     return OK
 
 
@@ -100,7 +98,7 @@ def _decoder(name: str, rivals: tuple[Installed, ...]) -> type | None:
     try:
         cls = find(name, {name: rivals}).load()
     except PluginError as error:
-        _say(f"left out: {error}")
+        say(f"left out: {error}")
         return None
     return cls if "decoder" in kinds_of(cls) else None
 
@@ -115,7 +113,7 @@ def _instance(name: str, cls: type) -> object | None:
         if is_interrupt(error):
             raise
         why = told(error)
-    _say(f'left out: the decoder "{name}": {why}')
+    say(f'left out: the decoder "{name}": {why}')
     return None
 
 
@@ -131,12 +129,7 @@ class _Saying(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Say it."""
-        _say(record.getMessage())
-
-
-def _say(text: str) -> None:
-    """Write a line to stderr, in which nothing can steer a terminal."""
-    sys.stderr.write(f"{plain(text)}\n")
+        say(record.getMessage())
 
 
 def _readings(args: argparse.Namespace, decoders: Decoders, counts: Counts) -> Iterator[Reading]:
@@ -165,19 +158,19 @@ def _chunks(args: argparse.Namespace) -> Iterator[Chunk]:
 
 
 def _damaged(error: CaptureError) -> None:
-    _say(str(error))
+    say(str(error))
 
 
 def _samples(readings: Iterator[Reading], polarity: Polarity) -> Iterator[Sample]:
     """Yield what was measured between readings; say at the end which of them gave nothing, and why."""
     cache = SampleCache(1)
-    chains = Chains({}, tell=lambda notice: _say(str(notice)) if cache.is_news(notice) else None)
+    chains = Chains({}, tell=lambda notice: say(str(notice)) if cache.is_news(notice) else None)
     sampler = Consecutive(polarity, chains, cache)
     for reading in readings:
         for step in sampler.feed(reading):
             yield from step.samples
     if sampler.skipped:
-        _say(f"without a sample: {', '.join(f'{count} {why}' for why, count in sampler.skipped.items())}")
+        say(f"without a sample: {', '.join(f'{count} {why}' for why, count in sampler.skipped.items())}")
 
 
 def _object(record: Reading | Sample) -> dict[str, object]:

@@ -1,16 +1,16 @@
 """`btcore init`: write a commented site.toml from the installed plugins, some of them switched on."""
 
 import argparse
-import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from btcore import example
-from btcore.cli import OK, USAGE
+from btcore.cli import OK, USAGE, write_text
 from btcore.cli.plugins import Listed, examined
 from btcore.configuration import core_settings, site_settings
 from btcore.discovery import Installed, PluginError, find, installed
 from btcore.errors import Unavailable
+from btcore.logs import say
 from btcore.settings import Kind
 
 ACTIVE: Mapping[Kind, tuple[str, ...]] = {"source": ("tcp-server",), "sink": ("sqlite", "print")}
@@ -57,17 +57,17 @@ def main(args: argparse.Namespace) -> int:
     """Write the file. Raises PluginError for a plugin that is not there, Unavailable when it cannot be written."""
     text = site_text(args.plugins, installed())
     if args.output == "-":
-        sys.stdout.write(text)
+        write_text([text], encoding="utf-8")  # TOML's, whatever the terminal's is
         return OK
     try:
         with Path(args.output).open("w" if args.force else "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        sys.stderr.write(f"btcore init: {args.output} is there already; --force writes over it\n")
+        say(f"btcore init: {args.output} is there already; --force writes over it")
         return USAGE
     except OSError as error:
         raise Unavailable(f"{args.output} cannot be written: {error.strerror}") from None
-    sys.stderr.write(f"{args.output} is written. Next: btcore check --config {args.output}\n")
+    say(f"{args.output} is written. Next: btcore check --config {args.output}")
     return OK
 
 
@@ -106,4 +106,4 @@ def _tables(kind: Kind, listed: list[Listed], wanted: Collection[str]) -> Iterat
     mine = [one for one in listed if kind in one.kinds]
     on = [one.name for one in mine if one.name in wanted] or ACTIVE.get(kind, ())
     for one in sorted(mine, key=lambda one: one.name not in on):
-        yield example.table(f"{kind}.{one.name}", one.settings, about=one.summary, active=one.name in on)
+        yield example.table(kind, one.name, one.settings, about=one.summary, active=one.name in on)

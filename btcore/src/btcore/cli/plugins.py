@@ -18,6 +18,7 @@ from btcore.configuration import core_settings
 from btcore.describe import Setting, first_line, settings_of, toml_text
 from btcore.discovery import Installed, PluginError, find, installed, kinds_of
 from btcore.settings import Kind
+from btcore.text import plain
 
 
 @attrs.frozen
@@ -92,6 +93,7 @@ def _about(one: Listed) -> str:
 
 
 def _columns(rows: list[tuple[str, ...]]) -> Iterator[str]:
+    rows = [tuple(map(plain, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -107,7 +109,7 @@ def _whole(one: Listed) -> Iterator[str]:
             yield from ("", f"Every {kind} may also have:", "", *_settings(core))
     for kind in one.kinds:
         yield from ("", f"An example for site.toml, as a {kind}:", "")
-        yield example.table(f"{kind}.{one.name}", one.settings).rstrip()
+        yield example.table(kind, one.name, one.settings).rstrip()
 
 
 def _settings(settings: Iterable[Setting]) -> Iterator[str]:

@@ -1,19 +1,19 @@
 """`btcore simulate`: plays meters. The house is the plugin `simulator`'s, where its bytes go `destinations.py`'s."""
 
 import argparse
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 from btcore.brultech import FORMATS
-from btcore.cli import OK, USAGE
+from btcore.cli import OK, USAGE, standard_output
 from btcore.describe import settings_of
 from btcore.destinations import Connections, Destination, Recording
 from btcore.discovery import find, installed
 from btcore.errors import Problem, Unavailable
 from btcore.findings import Findings
+from btcore.logs import say
 from btcore.mismatch import Scope
 from btcore.positions import read
 from btcore.records import Chunk
@@ -61,7 +61,7 @@ def main(args: argparse.Namespace) -> int:
     plugin, problems = _plugin(args, live=live)
     if problems:
         for problem in problems:
-            sys.stderr.write(f"btcore simulate: {_option(problem)}{problem.message}\n")
+            say(f"btcore simulate: {_option(problem)}{problem.message}")
         return USAGE
     stop = Event()
     stop_on_signals(stop)
@@ -100,14 +100,14 @@ def _play(chunks: Iterator[Chunk], args: argparse.Namespace, *, live: bool) -> N
         raise Unavailable(f"cannot write to {place}: {error.strerror or error}") from error
     finally:
         what = f"{counted(packets, 'packet')} of {counted(len(heard), 'meter')}"
-        sys.stderr.write(f"{what}{said and ': '}{said}\n")
+        say(f"{what}{said and ': '}{said}")
 
 
 def _destination(args: argparse.Namespace, *, live: bool) -> Destination:
     if args.connect:
         return Connections(*args.connect)
     plain = args.binary or args.output.endswith(".bin")
-    file = sys.stdout.buffer if args.output == "-" else Path(args.output).open("wb")  # noqa: SIM115 - the destination closes it
+    file = standard_output().buffer if args.output == "-" else Path(args.output).open("wb")  # noqa: SIM115 - the destination closes it
     return Recording(file, plain=plain, at_once=live)
 
 
