@@ -5,10 +5,19 @@ from typing import Any
 
 from made import SECOND, Collecting, Yielding
 
+from btcore import Channel, Format
 from btcore.sqlite_journal import SqliteJournal
 
 NOON = datetime(2026, 6, 21, 12, tzinfo=UTC)
 NOON_KEY = round(NOON.timestamp()) * SECOND
+
+METER_FORMAT = Format(
+    name="meter",
+    labels=("secs", "in_ws", "out_ws"),
+    channels=(Channel("grid", "in_ws", "out_ws"),),
+    unpack=lambda _raw: (),
+)
+"""The format of readings that come without packets."""
 
 
 def collected(journal: SqliteJournal, *items: object, **options: Any) -> Collecting:  # noqa: ANN401 - of any kind

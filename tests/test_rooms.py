@@ -24,7 +24,7 @@ ROAD = (
     "sqlite_keys sqlite_retention sqlite_room outcome schemas records settings nested",
     "findings mismatch limits patience web",
     "bounds capture hookspecs framing passage durations validation whole_readings",
-    "calculate chains intake",
+    "admission calculate chains intake",
     "brultech channels sqlite_journal sampling decoders discovery conversion",
     "polling destinations describe parts",
     "example tables",

@@ -67,6 +67,9 @@ def test_what_would_run_is_told_as_json(load: Load, capsys: pytest.CaptureFixtur
         "plugin": "tap",
         "formats": [],
         "clock": "arrival",
+        "meters": [],
+        "max_meters": 256,
+        "max_rate": 2.0,
         "retry": "1s",
         "retry_max": "1m",
     }

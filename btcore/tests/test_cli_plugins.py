@@ -101,7 +101,7 @@ def test_one_plugin_as_json_has_its_settings(shop: Path, capsys: pytest.CaptureF
     assert colour["choices"] == ["red", "blue"]
     core = one["core_settings"]
     assert ([entry["name"] for entry in core["source"]], core["sink"][0]["name"]) == (
-        ["formats", "clock", "retry", "retry_max"],
+        ["formats", "clock", "meters", "max_meters", "max_rate", "retry", "retry_max"],
         "every",
     )
 

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from collecting import NOON, collected, kept
+from collecting import METER_FORMAT, NOON, collected, kept
 from logged import texts
 from made import METER, SECOND, START, Collecting, Delivering, Recorder, Yielding, packet
 
-from btcore import FORMATS, Channel, Chunk, Format, Reading, clocks, hookimpl, pack, plugin
+from btcore import FORMATS, Chunk, Reading, clocks, hookimpl, pack, plugin
 from btcore.brultech import Brultech
 from btcore.collection import BOOT, QUIET
 from btcore.decoders import Decoders
@@ -154,6 +154,17 @@ def test_bytes_without_a_packet_are_told(journal: SqliteJournal, caplog: pytest.
     assert "bytes without a packet on 10.0.0.7: no meter, or one set to a format that is not binary" in caplog.text
 
 
+def test_bytes_without_a_packet_are_told_of_short_connections(
+    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A meter that connects anew each time, and sends what is no packet, is told too, beside one that is understood."""
+    junk = [Chunk(b"n=01000010&m=4" * 100, f"10.0.0.7:{n}", end=True) for n in range(3 * QUIET // 1400)]
+    good = [Chunk(packet(secs=n), "10.0.0.8") for n in range(len(junk))]
+    collected(journal, *(chunk for pair in zip(junk, good, strict=True) for chunk in pair))
+    assert len(texts(caplog)) == 1
+    assert "bytes without a packet on 10.0.0.7:11 and on connections before it: no meter, or one set" in caplog.text
+
+
 def test_a_decoder_that_raises_is_told_once(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """A decoder's bug costs neither packets nor the source, and is one line of the log."""
 
@@ -169,14 +180,6 @@ def test_a_decoder_that_raises_is_told_once(journal: SqliteJournal, caplog: pyte
 
 
 # --- whole readings
-
-
-METER_FORMAT = Format(
-    name="meter",
-    labels=("secs", "in_ws", "out_ws"),
-    channels=(Channel("grid", "in_ws", "out_ws"),),
-    unpack=lambda _raw: (),
-)
 
 
 def test_whole_readings_are_kept_and_sampled(journal: SqliteJournal) -> None:

@@ -14,9 +14,10 @@ from threading import Event, Thread
 import attrs
 
 from btcore import clocks
+from btcore.admission import Admission
 from btcore.configuration import Source
 from btcore.decoders import Decoders, hooks
-from btcore.errors import Retry, Stop
+from btcore.errors import Retry, Stop, Unavailable
 from btcore.framing import Counts, Stream
 from btcore.intake import Intake
 from btcore.journal import Entry, Journal
@@ -33,6 +34,9 @@ MOST_STREAMS = 4096
 
 QUIET = 1 << 14
 """Bytes of one stream without a packet after which somebody is told: the longest packet 26 times over."""
+
+RECENT = 1000
+"""Readings at the end of the journal whose meters are known, also where no sink has had them yet."""
 
 QUIET_TOLD = 3600.0
 """Seconds between two such messages of one source."""
@@ -73,9 +77,12 @@ class SourceWorker:
         self._outcome = Outcome(self._log)
         self._backoff = Backoff(source.retry, source.retry_max)
         self._intake = Intake(source.table, journal, self._log, stop, grace)
+        self._journal = journal
+        self._admission = Admission(source.meters, source.max_meters, source.max_rate, self._log)
+        self._knows_meters = False
         self._streams: OrderedDict[str, _Line] = OrderedDict()
         self._quiet_told = -math.inf
-        self._meters: set[str] = set()
+        self._fruitless = 0  # bytes of connections that ended without a packet
 
     @property
     def kept(self) -> int:
@@ -85,7 +92,7 @@ class SourceWorker:
     @property
     def refused(self) -> int:
         """How many readings were not taken in."""
-        return self._intake.refused.total
+        return self._admission.refused + self._intake.refused.total
 
     @property
     def waiting(self) -> int:
@@ -98,6 +105,7 @@ class SourceWorker:
             self._collect()
         finally:
             self._intake.close()
+            self._admission.finish()
 
     def _collect(self) -> None:
         fruitless = 0
@@ -133,6 +141,7 @@ class SourceWorker:
 
     def _attempt(self) -> None:
         with ExitStack() as last:
+            self._know_meters()
             last.callback(self._decoders.close)
             self._decoders.open()
             last.callback(self._close)
@@ -146,6 +155,17 @@ class SourceWorker:
         if not self._stop.is_set():
             self._log.info("ended: %s", self.counts)
 
+    def _know_meters(self) -> None:
+        """Learn which meters were accepted before: they are not new."""
+        if self._knows_meters:
+            return
+        try:
+            recent = self._journal.read(max(self._journal.last() - RECENT, 0), RECENT)
+            self._admission.know([*reversed(self._journal.serials()), *(entry.serial for entry in recent)])
+            self._knows_meters = True
+        except Unavailable as error:
+            self._log.warning("the meters of earlier runs are not known, and count as new: %s", error)
+
     def _close(self) -> None:
         try:
             self._hooks.close()
@@ -155,12 +175,14 @@ class SourceWorker:
     def _take(self, item: Chunk | Reading) -> None:
         if isinstance(item, Reading):
             self._keep([self._whole(item)])
+            self._admission.look()
             return
         line = self._line(item.stream)
         if item.data:
             when = item.clock or item.time or line.arrived()
             self._keep([self._entry(line, *found) for found in line.stream.feed(item.data, when)])
-            self._tell_quiet(item.stream, line.stream)
+            self._tell_quiet(item.stream, line)
+            self._admission.look()
         if item.end:
             self._end(item.stream)
 
@@ -181,18 +203,21 @@ class SourceWorker:
     def _end(self, name: str) -> None:
         line = self._streams.pop(name)
         self._keep([self._entry(line, *found) for found in line.stream.close()])
+        if not line.packets:
+            self._fruitless += line.stream.quiet_bytes
 
     def _end_streams(self) -> None:
         for name in list(self._streams):
             self._end(name)
 
-    def _entry(self, line: "_Line", packet: Packet, arrived: datetime) -> Entry:
-        if packet.serial not in self._meters and len(self._meters) < MOST_STREAMS:
-            self._meters.add(packet.serial)
-            self._log.info("heard meter %s (%s)", packet.serial, packet.format.name)
-        line.packets += 1
+    def _entry(self, line: "_Line", packet: Packet, arrived: datetime) -> Entry | None:
+        """Make the entry of a packet; None where it is not taken in."""
         key = line.distinct(microseconds(self._device_time(packet) or arrived))
         steady, boot = line.steady(arrived)
+        time = steady if boot else microseconds(arrived)
+        if not self._admission.takes(packet.serial, packet.format.name, time, is_live=bool(boot)):
+            return None
+        line.packets += 1
         return Entry(key, self._source.name, packet.serial, packet.format.name, packet.raw, steady=steady, boot=boot)
 
     def _device_time(self, packet: Packet) -> datetime | None:
@@ -201,24 +226,30 @@ class SourceWorker:
             return None
         return self._decoders.device_time(packet, _from_utc if self._source.clock == "device-utc" else _from_local)
 
-    def _whole(self, reading: Reading) -> Entry:
+    def _whole(self, reading: Reading) -> Entry | None:
         key = microseconds(reading.time)
+        if not self._admission.takes(reading.serial, reading.format.name, key, is_live=False):
+            return None
         return Entry(key, self._source.name, reading.serial, reading.format.name, to_values(reading), whole=True)
 
-    def _keep(self, entries: list[Entry]) -> None:
-        if entries:
+    def _keep(self, found: list[Entry | None]) -> None:
+        if entries := [entry for entry in found if entry is not None]:
             self._backoff.worked()
             self._outcome.worked()
             self._intake.put(entries)
 
-    def _tell_quiet(self, name: str, stream: Stream) -> None:
-        now = time.monotonic()
-        if stream.quiet_bytes > QUIET and now - self._quiet_told > QUIET_TOLD:
+    def _tell_quiet(self, name: str, line: "_Line") -> None:
+        """Tell of bytes without a packet: of this stream, and of those before it that never had one."""
+        others = 0 if line.packets else self._fruitless
+        quiet, now = line.stream.quiet_bytes, time.monotonic()
+        if quiet and quiet + others > QUIET and now - self._quiet_told > QUIET_TOLD:
             self._quiet_told = now
+            self._fruitless -= others
+            where = f"{name or 'this line'}{' and on connections before it' if others else ''}"
             self._log.warning(
                 "%d bytes without a packet on %s: no meter, or one set to a format that is not binary (docs/meters.md)",
-                stream.quiet_bytes,
-                name or "this line",
+                quiet + others,
+                where,
             )
 
 

@@ -41,6 +41,19 @@ class Source:
     clock: Literal["arrival", "device-utc", "device-local"] = attrs.field(
         default="arrival", metadata={"help": "the time of a reading: when it came in, or the meter's own clock"}
     )
+    meters: tuple[str, ...] = attrs.field(
+        default=(), metadata={"help": "take in only these meters, by serial number; empty: see `max_meters`"}
+    )
+    max_meters: int = attrs.field(
+        default=256,
+        validator=attrs.validators.ge(0),
+        metadata={"help": "without `meters`: the most that may be new within a day; 0: any number"},
+    )
+    max_rate: float = attrs.field(
+        default=2.0,
+        validator=attrs.validators.ge(0),
+        metadata={"help": "the most packets a second of each meter, after 20,000 at once; 0: any number"},
+    )
     retry: Duration = attrs.field(
         default=Duration(1),
         validator=attrs.validators.gt(Duration(0)),

@@ -79,7 +79,8 @@ class Supervisor:
             else:
                 _tell_lost(sources)
         for worker in sources:
-            log.info("%s: %s; %d kept", worker.name, worker.counts, worker.kept)
+            refused = f", {worker.refused} refused" if worker.refused else ""
+            log.info("%s: %s; %d kept%s", worker.name, worker.counts, worker.kept, refused)
         for sink in sinks:
             log.info("%s: %s", sink.name, sink)
         return finished and not any(s.failure for s in sources) and not any(s.parked for s in sinks)

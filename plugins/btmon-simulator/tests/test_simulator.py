@@ -70,7 +70,7 @@ def test_everything_decodes_to_counters_that_never_fall(
 ) -> None:
     """Any house in any format decodes whole: nothing lost, and counters that grow by what a house can use."""
     counts = Counts()
-    chunks = play(format=name, seed=seed, meters=meters, interval=interval, start=start.isoformat(), packets=4)
+    chunks = play(format=name, seed=seed, count=meters, interval=interval, start=start.isoformat(), packets=4)
     readings = defaultdict(list)
     for packet, _time in found(chunks, counts):
         assert name == packet.format.name
@@ -135,7 +135,7 @@ def test_the_clock_is_the_houses_own() -> None:
 
 def test_meters_have_consecutive_serial_numbers_and_streams() -> None:
     """Each meter has its own serial number, stream and counters, and sends once an interval, not with the others."""
-    chunks = play(meters=3, serial="00100013", packets=2)
+    chunks = play(count=3, serial="00100013", packets=2)
     packets = list(found(chunks))
     serials = ["00100013", "00100014", "00100015"]
     assert serials * 2 == [packet.serial for packet, _ in packets]
@@ -162,7 +162,7 @@ def test_a_later_run_goes_on_where_an_earlier_one_stopped() -> None:
 def test_each_stream_is_ended() -> None:
     """When its packets are through, a simulator ends every meter's stream and returns."""
     last = NOON + timedelta(seconds=25)
-    assert [Chunk(b"", f"0100010{n}", last, end=True) for n in (1, 2)] == play(meters=2, packets=3)[-2:]
+    assert [Chunk(b"", f"0100010{n}", last, end=True) for n in (1, 2)] == play(count=2, packets=3)[-2:]
 
 
 def sent(name: Fault, rate: float = 0.3, **given: Any) -> dict[datetime, tuple[bytes, list[bytes]]]:  # noqa: ANN401
@@ -225,7 +225,7 @@ def test_a_gap_is_several_packets_long() -> None:
     """In a gap a meter is silent for at least three packets, and what follows is whole; the other meter goes on."""
     counts = Counts()
     times = defaultdict(list)
-    for packet, time in found(play(packets=100, meters=2, faults=("gap",), fault_rate=0.05), counts):
+    for packet, time in found(play(packets=100, count=2, faults=("gap",), fault_rate=0.05), counts):
         times[packet.serial].append(time)
     assert (counts.junk, counts.damaged) == (0, 0)
     for series in times.values():
@@ -294,7 +294,7 @@ def test_a_fast_simulator_without_end_can_be_stopped() -> None:
         ({"serial": "25600001"}, "three digits of unit id"),
         ({"serial": "0010001٣"}, "three digits of unit id"),
         ({"serial": "00100013", "format": "ecm1240bin"}, "one digit of unit id"),
-        ({"serial": "00165535", "meters": 2}, "at most 65535"),
+        ({"serial": "00165535", "count": 2}, "at most 65535"),
     ],
 )
 def test_a_serial_number_that_does_not_fit_is_told(given: dict[str, Any], text: str) -> None:
@@ -313,8 +313,8 @@ def test_the_usual_settings_fit(name: FormatName) -> None:
 @pytest.mark.parametrize(
     "given",
     [
-        {"meters": 0},
-        {"meters": 10_001},
+        {"count": 0},
+        {"count": 10_001},
         {"interval": 0.5},
         {"packets": -1},
         {"fault_rate": 1.1},

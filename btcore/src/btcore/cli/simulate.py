@@ -24,7 +24,7 @@ from btcore.wording import counted
 PACKETS = 60
 """Packets of each meter when they are all made at once and nobody says how many."""
 
-SETTINGS = ("format", "serial", "meters", "packets", "interval", "start", "seed", "faults", "fault_rate")
+SETTINGS = ("format", "serial", "count", "packets", "interval", "start", "seed", "faults", "fault_rate")
 """The options that are the plugin's settings."""
 
 
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     house = parser.add_argument_group("the meters", "btcore plugins simulator tells more of each")
     house.add_argument("--format", metavar="NAME", help=f"packet format: {', '.join(FORMATS)}")
     house.add_argument("--serial", metavar="SERIAL", help="serial number of the first meter")
-    house.add_argument("--meters", type=int, metavar="N", help="how many (default: 1)")
+    house.add_argument("--count", type=int, metavar="N", help="how many meters (default: 1)")
     house.add_argument(
         "--packets", type=int, metavar="N", help=f"of each meter; 0: no end (default: 0 in real time, else {PACKETS})"
     )

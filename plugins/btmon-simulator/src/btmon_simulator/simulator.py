@@ -25,7 +25,7 @@ class Simulator:
 
     format: FormatName = setting(default="gem48ptbin", help="packet format that the meters send")
     serial: str = setting(default="", help="serial number of the first meter; empty: one that suits the format")
-    meters: int = setting(
+    count: int = setting(
         default=1,
         help="how many meters, with consecutive serial numbers",
         validator=attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(MOST_METERS)),
@@ -55,7 +55,7 @@ class Simulator:
     def check(self) -> Iterator[Problem]:
         """Tell a serial number that the format cannot carry."""
         try:
-            serials(self.format, self.serial, self.meters)
+            serials(self.format, self.serial, self.count)
         except ValueError as error:
             yield Problem(str(error), key="serial")
 
@@ -63,7 +63,7 @@ class Simulator:
     def collect(self, stop: Event) -> Iterator[Chunk]:
         """Yield the packets of all meters, each not before its time; a stream is one meter."""
         start = self._start()
-        meters = street(self.format, self.serial, self.meters, self.seed, timezone(start.utcoffset() or timedelta()))
+        meters = street(self.format, self.serial, self.count, self.seed, timezone(start.utcoffset() or timedelta()))
         last = start
         for sending in self._schedule(start).sendings(meters, self.seed):
             if stop.is_set() or not (self.pace == "fast" or _wait_until(sending.time, stop)):
