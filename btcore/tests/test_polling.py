@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcore.brultech import pack
+from btcore import polling
+from btcore.brultech import Brultech, pack
 from btcore.polling import NoAnswer, Poll, Request, ask, poll_requests, valid_devices
 
 ACK = b"\xfc"
@@ -249,3 +250,20 @@ def test_what_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     firsts = [(record.levelname, record.getMessage().split(",")[0]) for record in caplog.records]
     failed, again = ("WARNING", "meter 21234 was asked"), ("INFO", "meter 21234 answers again")
     assert [failed, again, failed] == firsts
+
+
+def test_junk_between_packets_is_skipped_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However much junk a line brings, be it nothing but headers, the decoder is asked only where a packet may be."""
+    asked = 0
+
+    class Counting:
+        def decode_packet(self, buffer: memoryview) -> object:
+            nonlocal asked
+            asked += 1
+            return Brultech().decode_packet(buffer)
+
+    monkeypatch.setattr(polling, "_DECODER", Counting())
+    junk = [bytes(4000), b"\xfe\xff\x05abc" * 600, bytes(4000)]
+    line = Line({ACK: [ACK], SPK: [ACK, *junk, ECM]})
+    assert read_all(line) == b"".join([*junk, ECM])
+    assert asked < 1000

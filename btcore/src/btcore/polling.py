@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from btcore.brultech import Brultech
+from btcore.brultech import HEADER, Brultech
 from btcore.errors import BtcoreError
 from btcore.records import More, Packet
 
@@ -196,7 +196,7 @@ class _Line:
         view = memoryview(self.unread)
         place = packets = 0
         found = False
-        while place < len(view):
+        while (place := self._next(place)) < len(view):
             seen = _DECODER.decode_packet(view[place:])
             found = acknowledge and not isinstance(seen, Packet | More) and view[place] == ACKNOWLEDGE
             if found or isinstance(seen, More):
@@ -206,9 +206,16 @@ class _Line:
         data, self.unread = self.unread[:place], self.unread[place + found :]
         return data, packets, found
 
+    def _next(self, place: int) -> int:
+        """Return the next place where a packet may start, or an acknowledgement is, or may when more has come."""
+        found = _OF_INTEREST.search(self.unread, place)
+        return found.start() if found else max(place, len(self.unread) - len(HEADER))
+
 
 def _name(device: str) -> str:
     return f"meter {device}" if device else "the GEM"
 
 
 _DECODER = Brultech()
+
+_OF_INTEREST = re.compile(b"(?s:%b)|%b" % (_DECODER.candidate, re.escape(bytes([ACKNOWLEDGE]))))
