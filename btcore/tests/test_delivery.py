@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 
+import attrs
 import pytest
 from deliveries import OTHER, SINK, delivered, fill, position, sizes
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from logged import texts
 from made import METER, Delivering, Recorder, entry
 from running import wait_for
 
-from btcore import Batch, Retry, Stop, hookimpl, plugin
+from btcore import Batch, Retry, Stop, backlog, hookimpl, plugin
 from btcore.decoders import Decoders
 from btcore.journal import Cursor, Entry
 from btcore.sqlite_journal import SqliteJournal
@@ -261,3 +262,17 @@ def test_a_part_of_nothing_begins_as_a_sink_does(journal: SqliteJournal) -> None
         with Delivering(journal, part, name=f"roof/{name}", whole=SINK, settings={"start": start}) as work:
             work.finish()
         assert part.places == places
+
+
+def test_a_meter_that_was_forgotten_goes_on_from_the_journal(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many meters are heard between, the next sample of one counts from its last reading."""
+    monkeypatch.setattr(backlog, "MOST_METERS", 2)
+    names = [METER, "400001", "400002", "400003", METER]
+    journal.append([attrs.evolve(entry(n, name, energy=n), seq=0) for n, name in enumerate(names)])
+    recorder = Recorder()
+    with Delivering(journal, recorder, settings={"batch_size": 1}) as work:
+        work.finish()
+    spans = [(one.older.seq, one.newer.seq) for batch in recorder.taken for one in batch.samples]
+    assert spans == [(1, 5)]

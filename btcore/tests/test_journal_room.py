@@ -57,6 +57,9 @@ for _ in range(2):
     before = kept
     append(1000)  # it takes readings again
     print("healed", kept - before, len(journal.read(0, 100_000)) < 1100)
+journal.close()
+journal = SqliteJournal(folder / "journal.db")  # it can be opened although the disk is full
+print("opened", len(journal.append([Entry(10**9, "panel", "312345", "ecm1220bin", b"x")])))
 filler.unlink()
 sum(journal.trim(["sink.a"], 0))
 append(30_000)  # the file may grow again, and has its reserve
@@ -74,7 +77,9 @@ def test_a_full_disk_heals_by_itself(tmp_path: Path) -> None:
     alone = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
     command = [*alone, sys.executable, str(script), str(tmp_path / "disk")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.stdout.splitlines() == [*["full True True", "healed 1000 True"] * 2, "room again True"], done.stderr
+    assert done.stdout.splitlines() == [*["full True True", "healed 1000 True"] * 2, "opened 1", "room again True"], (
+        done.stderr
+    )
 
 
 def test_trimming_holds_nobody_up(journal: SqliteJournal) -> None:
@@ -117,7 +122,7 @@ def test_what_was_set_aside_is_kept_within_bounds(
     journal.append([small(n) for n in range(8)])
     journal.commit("a", Cursor(8), (), [aside("a", n) for n in range(1, 6)])
     journal.commit("b", Cursor(8), (), [aside("b", 8)])
-    Upkeep(journal, ["a", "b"], 0).turn()
+    clean(Upkeep(journal, ["a", "b"], 10**6))
     assert [(one.sink, one.entries) for one in journal.aside()] == [("a", (n,)) for n in (3, 4, 5)] + [("b", (8,))]
     assert caplog.messages == ["a: forgot 2 readings that were set aside, as they are too old or too many"]
     sum(journal.trim(["a", "b"], SOON))
@@ -151,12 +156,16 @@ def test_a_journal_at_its_bound_forgets_before_it_refuses(file: Path) -> None:
             fill(journal)
         assert journal.is_full
         journal.commit("a", Cursor(journal.last() - 10))
-        upkeep = Upkeep(journal, ["a"], 10**9)
-        upkeep.turn()
-        while upkeep.is_busy:
-            upkeep.turn()
+        clean(Upkeep(journal, ["a"], 10**9))
         assert not journal.is_full
         assert len(journal.append([small(10**6)])) == 1
+
+
+def clean(upkeep: Upkeep) -> None:
+    """Let a clean-up begin, and end."""
+    upkeep.turn()
+    while upkeep.is_busy:
+        upkeep.turn()
 
 
 def fill(journal: SqliteJournal) -> None:
@@ -176,3 +185,26 @@ def test_only_its_owner_may_read_the_journal(file: Path) -> None:
         os.umask(umask)
     assert set(modes) >= {"journal.db", "journal.db-wal", "journal.db-shm"}
     assert set(modes.values()) == {0o600}
+
+
+def test_a_clock_that_was_ahead_or_is_behind_does_not_stop_the_clean_up(journal: SqliteJournal) -> None:
+    """Rows that were added at a time that is still to come are passed over; where there is no room, no time counts."""
+    journal.append([small(n) for n in range(3 * sqlite_retention.SLICE)])
+    journal._writer.execute("UPDATE entry SET added = ? WHERE seq <= ?", (SOON + 10**6, 2 * sqlite_retention.SLICE))
+    journal.commit("a", Cursor(journal.last()))
+    assert sum(journal.trim(["a"], SOON)) == sqlite_retention.SLICE
+    journal._used = 1
+    journal._most = 1
+    clean(Upkeep(journal, ["a"], 10**9))
+    assert journal.read(0, 1) == []
+
+
+def test_the_lack_of_room_is_told_now_and_then(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """A disk that is full again and again is told once an hour."""
+    now = 0.0
+    upkeep = Upkeep(journal, ["a"], 10**9, clock=lambda: now)
+    for minute in range(100):
+        now = minute * 60.0
+        journal._room.is_full = minute % 2 == 0
+        clean(upkeep)
+    assert len(caplog.messages) == 2

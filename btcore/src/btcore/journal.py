@@ -131,9 +131,9 @@ class Journal(Protocol):
         """
 
     def forget_aside(self, added_before: int) -> Mapping[str, int]:
-        """Forget what was set aside before a time, and beyond a number for each sink; return how many, by sink.
+        """Forget some of what was set aside before a time, or is too much of one sink; return how many, by sink.
 
-        The oldest baselines of each sink, beyond a number, are forgotten too.
+        Of the baselines beyond a number of each sink, the oldest are forgotten too. Nothing is returned once all are.
         """
 
     def close(self) -> None:

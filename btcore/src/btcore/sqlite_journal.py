@@ -20,7 +20,7 @@ from btcore.errors import Full, Unavailable
 from btcore.journal import Aside, Cursor, Entry, Outline
 from btcore.sqlite_keys import free_key
 from btcore.sqlite_retention import MOST_BASES, forget_aside, trim_slice, trimmable
-from btcore.sqlite_room import Room
+from btcore.sqlite_room import Room, give_up_reserve
 
 VERSION = 3
 """Of the tables below, kept in the file. The format is public: docs/journal.md."""
@@ -91,7 +91,7 @@ MEASURED = 500
 MOST_IN_CURSOR = 1024
 """Baselines that a cursor holds in memory, of the meters heard last."""
 
-BUSY = 30.0
+BUSY = 2.0
 """Seconds to wait for another connection's lock, such as that of a person looking into the file."""
 
 BUGS = (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.IntegrityError, sqlite3.DataError)
@@ -113,6 +113,15 @@ class SqliteJournal:
         self._writing = threading.Lock()
         self._reading = threading.Lock()
         self._news = threading.Condition()
+        try:
+            self._open()
+        except Unavailable:
+            # on a full disk even opening may need room
+            if not give_up_reserve(file):
+                raise
+            self._open()
+
+    def _open(self) -> None:
         with ExitStack() as failing, self._told("open"):
             self._writer = self._connect(failing)
             self._prepare()
@@ -294,10 +303,10 @@ class SqliteJournal:
         while goes_on:
             with self._transaction() as connection:
                 place, gone, goes_on = trim_slice(connection, place, limit, added_before, held)
+                self._measure()
             yield gone
         with self._writing:
             self._room.look()
-            self._measure()
 
     def forget_aside(self, added_before: int) -> Mapping[str, int]:
         """Forget what was set aside long ago or is too much, and the oldest baselines."""

@@ -1,6 +1,8 @@
 """What the SQLite journal forgets, a little at a time: what all sinks have had, and what was set aside long ago."""
 
 import sqlite3
+import time
+from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 
 SLICE = 1000
@@ -14,8 +16,8 @@ MOST_BASES = 4096
 
 HELD = "SELECT seq FROM base UNION SELECT value FROM aside, json_each(aside.entries)"
 
-OLD_ASIDE = """rowid IN (SELECT rowid FROM (SELECT rowid, added, row_number()
-    OVER (PARTITION BY sink ORDER BY rowid DESC) AS place FROM aside) WHERE added < ? OR place > ?)"""
+OLD_ASIDE = """SELECT rowid, sink FROM (SELECT rowid, sink, added, row_number()
+    OVER (PARTITION BY sink ORDER BY rowid DESC) AS place FROM aside) WHERE added < ? OR place > ? LIMIT ?"""
 
 OLD_BASES = """DELETE FROM base WHERE (sink, serial) IN (SELECT sink, serial FROM (SELECT sink, serial, row_number()
     OVER (PARTITION BY sink ORDER BY seq DESC) AS place FROM base) WHERE place > ?)"""
@@ -48,15 +50,14 @@ def trim_slice(
     ).fetchall()
     gone = [(place,) for place, added in rows if added < added_before and place not in held]
     connection.executemany("DELETE FROM entry WHERE seq = ?", gone)
-    # entries are added in the order of time: where none was old enough, none behind it is
-    return rows[-1][0] if rows else after, len(gone), any(added < added_before for _, added in rows)
+    # entries are added in the order of time: where none was old, none behind it is, but where a clock was ahead
+    now = time.time()
+    return rows[-1][0] if rows else after, len(gone), any(added < added_before or added > now for _, added in rows)
 
 
 def forget_aside(connection: sqlite3.Connection, added_before: int) -> Mapping[str, int]:
-    """Forget what was set aside before a time or is beyond the bound, and baselines beyond theirs."""
+    """Forget some of what was set aside before a time or is beyond the bound, and of all baselines beyond theirs."""
     connection.execute(OLD_BASES, (MOST_BASES,))
-    bounds = (added_before, MOST_ASIDE)
-    counts = connection.execute(f"SELECT sink, count(*) FROM aside WHERE {OLD_ASIDE} GROUP BY sink", bounds).fetchall()  # noqa: S608 - a constant
-    if counts:
-        connection.execute(f"DELETE FROM aside WHERE {OLD_ASIDE}", bounds)  # noqa: S608 - a constant
-    return dict(counts)
+    old = connection.execute(OLD_ASIDE, (added_before, MOST_ASIDE, SLICE)).fetchall()
+    connection.executemany("DELETE FROM aside WHERE rowid = ?", [(row,) for row, _ in old])
+    return Counter(sink for _, sink in old)

@@ -11,6 +11,8 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
+RESERVE_NAME = "reserve"
+
 RESERVE = 5 << 20
 """Bytes: more than SQLite's log of the file ever takes."""
 
@@ -30,7 +32,7 @@ class Room:
     def __init__(self, file: Path, connection: sqlite3.Connection) -> None:
         """Make the reserve, where there is room for it."""
         self.is_full = False
-        self._reserve = file.with_name("reserve")
+        self._reserve = file.with_name(RESERVE_NAME)
         self._connection = connection
         self._fill()
 
@@ -48,6 +50,7 @@ class Room:
     def look(self) -> None:
         """Let the file grow again, and make the reserve anew, once the disk has room."""
         if self._fill():
+            self.is_full = False
             with suppress(sqlite3.Error):
                 self._connection.execute(f"PRAGMA max_page_count = {ENDLESS}")
 
@@ -66,3 +69,12 @@ class Room:
                 self._reserve.unlink()
             return False
         return True
+
+
+def give_up_reserve(file: Path) -> bool:
+    """Give up the reserve of a journal that cannot even be opened; return whether there was one."""
+    try:
+        file.with_name(RESERVE_NAME).unlink()
+    except OSError:
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from btcore.errors import Unavailable
@@ -15,6 +16,9 @@ EVERY = 3600.0
 
 URGENT = 10.0
 """The same where the journal has no room."""
+
+ANY_AGE = 1 << 60
+"""Seconds since 1970: everything was added before."""
 
 ASIDE_KEPT = 90 * 86_400
 """Seconds for which readings that a sink refused are kept."""
@@ -31,7 +35,7 @@ class Upkeep:
         self._sinks = sinks
         self._keep = keep
         self._clock = clock
-        self._began = -EVERY
+        self._began = self._told = -EVERY
         self._portions: Iterator[int] | None = None
         self._gone = 0
         self._is_full = False
@@ -54,19 +58,27 @@ class Upkeep:
 
     def _is_due(self) -> bool:
         full = self._journal.is_full
-        if full and not self._is_full:
+        if full and self._clock() - self._told >= EVERY:
+            self._told = self._clock()
             log.warning("the journal has no room: what every sink has had is forgotten now, before `keep` is over")
         self._is_full = full
         return self._clock() - self._began >= (URGENT if full else EVERY)
 
     def _begin(self) -> None:
         self._began, self._gone = self._clock(), 0
+        self._portions = self._all_portions()
+
+    def _all_portions(self) -> Iterator[int]:
+        """Forget what was set aside, then what was delivered: whatever its age, where there is no room."""
         now = int(time.time())
-        if not self._is_full:
-            for sink, count in self._journal.forget_aside(now - ASIDE_KEPT).items():
-                what = counted(count, "reading")
-                log.warning("%s: forgot %s that were set aside, as they are too old or too many", sink, what)
-        self._portions = iter(self._journal.trim(self._sinks, now + 1 if self._is_full else int(now - self._keep)))
+        forgotten: Counter[str] = Counter()
+        while found := self._journal.forget_aside(now - ASIDE_KEPT):
+            forgotten.update(found)
+            yield 0
+        for sink, count in forgotten.items():
+            what = counted(count, "reading")
+            log.warning("%s: forgot %s that were set aside, as they are too old or too many", sink, what)
+        yield from self._journal.trim(self._sinks, ANY_AGE if self._is_full else int(now - self._keep))
 
     def _go_on(self, portions: Iterator[int]) -> None:
         gone = next(portions, None)
