@@ -229,10 +229,10 @@ def test_what_is_left_out_is_told_at_the_end_without_secrets(log: io.StringIO, m
     monkeypatch.setattr(sys, "stderr", log)
     set_up(secrets=[SECRET])
     for number in range(10):
-        logging.getLogger("sink.roof").warning("%s %d %s", "x" * 176, number, SECRET)
+        logging.getLogger("sink.roof").warning("%s %d %s", "x" * 170, number, SECRET)
     for handler in logging.getLogger().handlers:
         handler.close()
-    shown = log.getvalue()
+    shown = io.StringIO.getvalue(log)  # without a wait: the program ends now
     assert "7 more like this within the hour" in shown
     assert hidden(shown)
     assert "p&" not in shown
