@@ -114,7 +114,7 @@ def test_five_packets_are_a_valid_capture(tmp_path: Path) -> None:
 
 def test_options_are_the_settings_of_the_simulator(tmp_path: Path) -> None:
     """Format, serial number, meters, interval, seed, start and faults are obeyed."""
-    options = "--format ecm1240bin --serial 312345 --count 2 --interval 1m --seed 3 --packets 50"
+    options = "--format ecm1240bin --serial 312345 --meters 2 --interval 1m --seed 3 --packets 50"
     path = tmp_path / "capture.json"
     done = simulate(
         *options.split(), *FIXED, "--faults", "truncated, gap", "--fault-rate", "0.3", "--output", str(path)
@@ -171,7 +171,7 @@ def test_a_signal_ends_it_cleanly(number: signal.Signals) -> None:
 def test_each_meter_has_a_connection(reader: Reader) -> None:
     """Over TCP, each meter sends all its packets over one connection of its own, and all arrive."""
     place = "127.0.0.1:{1}".format(*reader.address)
-    options = ["--connect", place, "--no-realtime", "--count", "3", "--packets", "20", "--faults", "pieces,duplicate"]
+    options = ["--connect", place, "--no-realtime", "--meters", "3", "--packets", "20", "--faults", "pieces,duplicate"]
     done = simulate(*options)
     until(lambda: len(reader.heard) == 3)
     assert done.returncode == 0
@@ -238,7 +238,7 @@ def test_an_ipv6_address_may_be_given() -> None:
         (["--faults", "junk,jnk"], '--faults item 2: expected one of "junk"'),
         (["--interval", "soon"], "--interval: expected a duration"),
         (["--interval", "0"], "--interval: "),
-        (["--count", "0"], "--count: "),
+        (["--meters", "0"], "--meters: "),
         (["--fault-rate", "2"], "--fault-rate: "),
         (["--start", "tomorrow"], "--start: expected a time like 2026-06-21T06:00:00"),
         (["--serial", "1"], "--serial: '1' is no serial number of a gem48ptbin meter"),

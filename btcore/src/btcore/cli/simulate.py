@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     house = parser.add_argument_group("the meters", "btcore plugins simulator tells more of each")
     house.add_argument("--format", metavar="NAME", help=f"packet format: {', '.join(FORMATS)}")
     house.add_argument("--serial", metavar="SERIAL", help="serial number of the first meter")
-    house.add_argument("--count", type=int, metavar="N", help="how many meters (default: 1)")
+    house.add_argument("--meters", dest="count", type=int, metavar="N", help="how many (default: 1)")
     house.add_argument(
         "--packets", type=int, metavar="N", help=f"of each meter; 0: no end (default: 0 in real time, else {PACKETS})"
     )
@@ -113,7 +113,8 @@ def _destination(args: argparse.Namespace, *, live: bool) -> Destination:
 
 def _option(problem: Problem) -> str:
     """Return a setting's name as an option, with the place of the mistake behind it where that is in a list."""
-    return f"--{problem.key.replace('_', '-')}: " if problem.key else ""
+    name = "meters" if problem.key == "count" else problem.key  # in a site.toml, `meters` is what every source may have
+    return f"--{name.replace('_', '-')}: " if name else ""
 
 
 def _number(text: str) -> int | str:
