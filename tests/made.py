@@ -173,8 +173,9 @@ class Collecting:
         """Make the worker."""
         source = Source("panel", "source.panel", "yielding", self.instance, **{**QUICK, **self.settings})
         context = Context("source.panel", logging.getLogger("source.panel"))
-        options = {"once": self.once, "grace": self.grace}
-        self.worker = SourceWorker(source, self.journal, self.decoders, context, self.stop, **options)
+        self.worker = SourceWorker(
+            source, self.journal, self.decoders, context, self.stop, once=self.once, grace=self.grace
+        )
 
     def __enter__(self) -> Self:
         """Begin."""
