@@ -10,11 +10,14 @@ from btmon_ip.guests import (
     MOST_ADDRESSES,
     MOST_UNPROVEN,
     REMEMBERED,
+    TRY,
     Guest,
     Guests,
     networks,
     place_of,
 )
+
+REFUSED = "its address sent what is no packet"
 
 ADDRESSES = ("192.168.1.5", "10.0.0.9", "2001:db8::1")
 
@@ -58,7 +61,8 @@ def test_an_address_that_brings_no_packets_waits_longer_and_longer() -> None:
         guest = guests.enter("192.168.1.5")
         guests.penalize(guest, now)
         guests.leave(guest)
-        assert guests.refusal("192.168.1.5", now + wait - 1) == "it sent what is no packet"
+        assert guests.refusal("192.168.1.5", now + 1) == REFUSED
+        assert [guests.refusal("192.168.1.5", now + wait - 1) for _ in range(3)][1:] == [REFUSED] * 2
         assert guests.refusal("192.168.1.6", now) == ""
         now += wait
         assert guests.refusal("192.168.1.5", now) == ""
@@ -74,7 +78,16 @@ def test_an_address_that_meters_use_does_not_wait_for_others() -> None:
     guests.penalize(guests.enter("192.168.1.5"), 200.0)
     assert guests.refusal("192.168.1.5", 201.0) == ""
     guests.penalize(guests.enter("192.168.1.5"), 101.0 + REMEMBERED)
-    assert guests.refusal("192.168.1.5", 102.0 + REMEMBERED) != ""
+    assert guests.refusal("192.168.1.5", 102.0 + REMEMBERED) == REFUSED
+
+
+def test_a_meter_behind_an_address_that_waits_has_its_chance() -> None:
+    """Now and then one connection of such an address may try: a packet on it ends the wait."""
+    guests = Guests(10)
+    guests.penalize(guests.enter("192.168.1.5"), 0.0)
+    assert [guests.refusal("192.168.1.5", at) for at in (1.0, TRY, TRY + 1)] == [REFUSED, "", REFUSED]
+    guests.prove(guests.enter("192.168.1.5"), TRY + 2)
+    assert guests.refusal("192.168.1.5", TRY + 3) == ""
 
 
 def test_what_is_known_of_addresses_is_bounded() -> None:
@@ -100,7 +113,7 @@ def test_what_is_known_of_addresses_is_bounded() -> None:
 )
 def test_only_some_networks_may_connect(host: str, wanted: bool) -> None:
     """Networks and single addresses, of both kinds; IPv4 also where it comes as a part of IPv6."""
-    guests = Guests(10, networks(["192.168.1.0/24", "10.0.0.9", "2001:db8:1::/48"]))
+    guests = Guests(10, networks(["192.168.1.0/24", "::ffff:10.0.0.9/128", "2001:db8:1::/48"]))
     assert (guests.refusal(host, 0.0) == "") is wanted
 
 

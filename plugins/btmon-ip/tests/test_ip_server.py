@@ -1,7 +1,10 @@
 """`tcp-server`: what meters send comes out byte for byte, whoever else is connected."""
 
 import contextlib
+import errno
+import itertools
 import logging
+import os
 import random
 import re
 import socket
@@ -11,11 +14,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 
 from btcore import Chunk, Context, Duration
+from btmon_ip.connections import Connections
 from btmon_ip.server import TcpServer
 
 GOLDEN = Path(__file__).parents[3] / "tests/golden"
@@ -308,3 +313,22 @@ def test_stop(start: Start) -> None:
     with running.connect(PACKET), running.connect():
         running.wait(lambda: running.received() == [PACKET])
         assert running.finish() < 2
+
+
+def test_a_refusal_closes_nothing_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where another thread takes the descriptor that a refusal freed, nothing fails, and its file stays open."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0)
+        connections = Connections([], idle=1.0, most=1, numbers=itertools.count(), context=CONTEXT)
+        taken: list[int] = []
+        opening = os.open
+
+        def open_after_another(*args: Any) -> int:  # noqa: ANN401 - as os.open's
+            taken.append(opening(os.devnull, os.O_RDONLY))
+            raise OSError(errno.EMFILE, "too many open files", *args[:1])
+
+        monkeypatch.setattr(os, "open", open_after_another)
+        connections._refuse(listener)
+        monkeypatch.undo()
+        connections.close()
+        os.close(taken[0])  # would fail, had the server closed it

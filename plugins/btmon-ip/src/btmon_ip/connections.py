@@ -81,7 +81,7 @@ class Connections:
         self._open: OrderedDict[Connection, None] = OrderedDict()  # the one silent for longest is the first
         self._by_guest: dict[Guest, Connection] = {}
         self._idle, self._numbers, self._log, self._heard = idle, numbers, context.log, context.heard
-        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._spare = _spare()
         self._guests = Guests(min(most, _room()), allow)
         self._counts: Counter[str] = Counter()
         self._said: dict[str, float] = {}
@@ -108,7 +108,13 @@ class Connections:
                 key.fileobj.close()
         self._selector.close()
         self._open.clear()
-        os.close(self._spare)
+        self._let_go_of_spare()
+
+    def _let_go_of_spare(self) -> None:
+        """Close the spare descriptor, once: its number may be another thread's file a moment later."""
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            os.close(spare)
 
     def _read(self, connection: Connection) -> Iterator[Chunk]:
         try:
@@ -209,14 +215,13 @@ class Connections:
 
     def _refuse(self, listener: socket.socket) -> None:
         """Take in a connection with the spare descriptor, to close it: left alone, it would be ready for ever."""
-        os.close(self._spare)
+        self._let_go_of_spare()
         try:
             new, _ = listener.accept()
             new.close()
         except OSError as error:
             self._log.debug("cannot refuse a connection: %s", error)
-        finally:
-            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        self._spare = _spare()  # another thread may have been faster: then the next refusal has to do without
         self._say("refused a connection: no room for one more, and all that are open bring packets", "")
 
     def _make_room(self, connection: Connection, why: str) -> Iterator[Chunk]:
@@ -232,6 +237,14 @@ class Connections:
             self._log.warning("%s (%d so far%s)", what, self._counts[what], f", the last: {whose}" if whose else "")
 
 
+def _spare() -> int | None:
+    """Return a descriptor that is held to be given up; None where there is none to be had."""
+    try:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+
+
 def _room() -> int:
     """Return how many connections this process can have, by the descriptors that it may have and those in use."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
@@ -239,4 +252,4 @@ def _room() -> int:
         used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names only, and many of them
     except OSError:
         used = RESERVE
-    return max(limit - used - RESERVE, 1)
+    return max(limit - used - min(RESERVE, limit // 4), 1)  # of few, few are left

@@ -22,6 +22,9 @@ FIRST_WAIT = 60.0
 
 LONGEST_WAIT = 3600.0
 
+TRY = 10.0
+"""Seconds after which such an address may try with one connection: a meter may be behind it that was not heard yet."""
+
 REMEMBERED = 3600.0
 """Seconds for which an address that brought packets is known by it."""
 
@@ -30,6 +33,9 @@ MOST_ADDRESSES = 1024
 
 PREFIX = 64
 """Bits by which addresses of IPv6 are told apart: who has one has all behind it."""
+
+MAPPED = 96
+"""Bits before an IPv4 address that is a part of IPv6."""
 
 Network = IPv4Network | IPv6Network
 
@@ -44,10 +50,11 @@ class Guest:
 
 @attrs.define
 class _Penalty:
-    """For how long an address is refused, and until when."""
+    """For how long an address is refused, until when, and when it may try."""
 
     wait: float
     until: float
+    next_try: float
 
 
 class Guests:
@@ -70,8 +77,11 @@ class Guests:
         if self._allow and not any(address in network for network in self._allow if network.version == address.version):
             return "its address is in none of the networks of `allow`"
         penalty = self._penalties.get(place_of(host))
-        if penalty is not None and now < penalty.until and not self._is_known(place_of(host), now):
-            return "it sent what is no packet"
+        if penalty is None or now >= penalty.until or self._is_known(place_of(host), now):
+            return ""
+        if now < penalty.next_try:
+            return "its address sent what is no packet"
+        penalty.next_try = now + TRY
         return ""
 
     def enter(self, host: str) -> Guest:
@@ -122,7 +132,7 @@ class Guests:
             return
         before = self._penalties.pop(guest.address, None)
         wait = FIRST_WAIT if before is None else min(2 * before.wait, LONGEST_WAIT)
-        self._penalties[guest.address] = _Penalty(wait, now + wait)
+        self._penalties[guest.address] = _Penalty(wait, now + wait, now + TRY)
         _bound(self._penalties)
 
     def _is_known(self, address: str, now: float) -> bool:
@@ -152,7 +162,7 @@ def networks(texts: Sequence[str]) -> tuple[Network, ...]:
     found: list[Network] = []
     for text in texts:
         try:
-            found.append(ipaddress.ip_network(text.strip(), strict=False))
+            found.append(_plain(ipaddress.ip_network(text.strip(), strict=False)))
         except ValueError:
             raise ValueError(f'expected networks such as "192.168.1.0/24" or addresses, not {text!r}') from None
     return tuple(found)
@@ -161,3 +171,9 @@ def networks(texts: Sequence[str]) -> tuple[Network, ...]:
 def _bound(table: "OrderedDict[str, float] | OrderedDict[str, _Penalty]") -> None:
     while len(table) > MOST_ADDRESSES:
         table.popitem(last=False)
+
+
+def _plain(network: Network) -> Network:
+    """Return a network of IPv4 as itself where it is written as a part of IPv6."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    return ipaddress.IPv4Network((mapped, network.prefixlen - MAPPED)) if mapped else network
