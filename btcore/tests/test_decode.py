@@ -85,13 +85,14 @@ def test_a_sample_is_an_object(capture: Write, capsys: Capture) -> None:
     assert list(found[0]) == ["serial", "start", "end", "seconds", "values"]
     assert [(s["serial"], s["start"], s["end"], s["seconds"]) for s in found] == [("312345", 100.0, 110.5, 10)]
     ways = {"w": 3600.0, "pw": 3600.0, "nw": 0.0, "wh": 10.0, "pwh": 11.0, "nwh": 1.0, "dwh": 10.0}
+    ways |= {"wh_total": 10.0, "pwh_total": 11.0, "nwh_total": 1.0}
     assert {f"ch1_{kind}": value for kind, value in ways.items()} == {
         label: value for label, value in found[0]["values"].items() if label.startswith("ch1")
     }
     assert tuple(found[0]["values"][f"aux1_{kind}"] for kind in ("w", "wh", "dwh")) == (360.0, 1.0, 1.0)
     assert set(found[0]["values"]) == {
         *(f"{name}_{kind}" for name in ("ch1", "ch2") for kind in ways),
-        *(f"aux{i}_{kind}" for i in range(1, 6) for kind in ("w", "wh", "dwh")),
+        *(f"aux{i}_{kind}" for i in range(1, 6) for kind in ("w", "wh", "dwh", "wh_total")),
     }
     assert said == "2 packets, 0 junk bytes, 0 damaged packets"
 

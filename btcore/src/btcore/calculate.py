@@ -80,7 +80,10 @@ class _Row:
 
 @lru_cache(maxsize=64)
 def _plan(format: Format) -> tuple[_Row, ...]:
-    kinds = {True: ("w", "pw", "nw", "wh", "pwh", "nwh", "dwh"), False: ("w", "wh", "dwh")}
+    kinds = {
+        True: ("w", "pw", "nw", "wh", "pwh", "nwh", "dwh", "wh_total", "pwh_total", "nwh_total"),
+        False: ("w", "wh", "dwh", "wh_total"),
+    }
     return tuple(
         _Row(
             channel,
@@ -144,7 +147,8 @@ def _plain(row: _Row, before: Numbers, after: Numbers, interval: _Interval, _pol
     rise = interval.rise(old, new, row.modulus, interval.most)
     energy = interval.since(old, new) if rise is None else rise
     watts = rise / interval.seconds if rise is not None and interval.seconds else None
-    return watts, None if new is None else new / WH, None if energy is None else energy / WH
+    wh = None if new is None else new / WH
+    return watts, wh, None if energy is None else energy / WH, wh
 
 
 def _directional(row: _Row, before: Numbers, after: Numbers, interval: _Interval, polarity: Polarity) -> Numbers:
@@ -158,7 +162,7 @@ def _directional(row: _Row, before: Numbers, after: Numbers, interval: _Interval
     if total is None:  # the channel restarted, and its polarized counter with it
         total = interval.since(old, new)
         one_way = None if total is None or new_way is None or new_way > total else new_way
-    return *watts, *wh, _net(total, one_way, polarity)
+    return *watts, *wh, _net(total, one_way, polarity), *wh
 
 
 def _net(total: Number, one_way: Number, polarity: Polarity) -> Number:

@@ -29,7 +29,7 @@ MOST_BITS = 63
 SECONDS = "secs"
 """The label of the meter's seconds counter, by which intervals are measured."""
 
-CALCULATED = ("w", "pw", "nw", "wh", "pwh", "nwh", "dwh")
+CALCULATED = ("w", "pw", "nw", "wh", "pwh", "nwh", "dwh", "wh_total", "pwh_total", "nwh_total")
 """What is calculated of a channel: `ch1_w` and so on. No measured number may have such a label."""
 
 _NUMBERS = frozenset({int, float, type(None)})

@@ -54,10 +54,12 @@ class Hooks:
         """
 
     @hookspec(firstresult=True)
-    def process_batch(self, batch: Batch) -> None:
+    def process_batch(self, batch: Batch) -> int | None:
         """Call with the next readings and samples to deliver, oldest first, in the sink's own thread.
 
-        Returning means delivered. Raise `Retry(why, after=seconds)` when it may be accepted later, `Reject(why)` when
+        Returning means delivered: None, all of it; a number, so many of its readings, where the settings want nothing
+        of the others. What was not wanted is not counted as delivered, and can be had later, by other settings. Raise
+        `Retry(why, after=seconds)` when it may be accepted later, `Reject(why)` when
         it never will be, `Stop(why)` when a person has to act. Anything else is a bug: it is tried again a few times,
         then what cannot be delivered is set aside. The same batch may come again after a crash: be idempotent by
         `reading.key`, or by `(serial, time)`.
