@@ -17,7 +17,7 @@ from sites import endless, meter, position, sink, site, source
 from btcore import Chunk, Duration, Retry, Stop, hookimpl, pack, plugin
 from btcore.configuration import Site
 from btcore.errors import Unavailable
-from btcore.journal import Cursor
+from btcore.journal import Baseline, Cursor
 from btcore.sqlite_journal import VERSION, SqliteJournal
 from btcore.supervisor import JOURNAL, Supervisor
 
@@ -223,8 +223,8 @@ def test_a_hung_sink_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
             thread.join(20)
     with closing(journals[0]) as journal:
         given = len(roof.places)
-        assert journal.cursor("sink.roof") == Cursor(given, {METER: given})
-        assert journal.cursor("sink.other") == Cursor(5, {METER: 5})
+        assert journal.cursor("sink.roof") == Cursor(given, {METER: Baseline(given)})
+        assert journal.cursor("sink.other") == Cursor(5, {METER: Baseline(5)})
 
 
 # --- the state

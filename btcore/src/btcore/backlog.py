@@ -9,10 +9,10 @@ from threading import Lock
 from time import monotonic, time_ns
 
 from btcore.bounds import Bounds
-from btcore.chains import HEARD, MOST_METERS, Chains, Notice
+from btcore.chains import HEARD, MOST_METERS, Base, Chains
 from btcore.decoders import Decoders
 from btcore.errors import Unavailable
-from btcore.journal import Aside, Cursor, Entry, Journal
+from btcore.journal import Aside, Baseline, Cursor, Entry, Journal
 from btcore.outcome import Outcome, told
 from btcore.patience import Patience
 from btcore.records import Reading
@@ -76,11 +76,13 @@ class Backlog:
     def resume(self) -> None:
         """Go on from the cursor."""
         self._read_to = self._cursor.position
-        kept = self._patiently(lambda: self._journal.get(list(self._cursor.bases.values())))
-        keys = {place: key for key, place in self._cursor.bases.items()}
-        bases = {keys[entry.seq]: reading for entry in kept if (reading := self._decoders.recall(entry)) is not None}
+        places = {base.seq for base in self._cursor.bases.values()}
+        kept = self._patiently(lambda: self._journal.get(sorted(places)))
+        readings = {entry.seq: reading for entry in kept if (reading := self._decoders.recall(entry)) is not None}
+        found = self._cursor.bases.items()
+        bases = {key: Base(readings[base.seq], base.lifetime) for key, base in found if base.seq in readings}
         most = max(MOST_METERS, 2 * self._delivery.batch_size)  # none is forgotten before its readings are delivered
-        chains = Chains(bases, heard=self._heard(), recall=self._recall, tell=self._tell, most=most)
+        chains = Chains(bases, heard=self._heard(), recall=self._recall, most=most)
         every = round(self._delivery.every * 1e6)
         polarity = self._context.polarity
         self._sampler = Intervals(every, polarity, chains) if every else Consecutive(polarity, chains, self._cache)
@@ -91,15 +93,12 @@ class Backlog:
         before = self._patiently(lambda: self._journal.read(max(place - HEARD, 0), HEARD))
         return [(entry.serial, entry.raw) for entry in before if entry.seq <= place]
 
-    def _recall(self, key: str) -> Reading | None:
+    def _recall(self, key: str) -> Base | None:
         """Return the baseline of a meter that was not heard for so long that it is not in memory."""
-        place = self._patiently(lambda: self._journal.base(self._context.name, key))
-        kept = self._patiently(lambda: self._journal.get([place])) if place else ()
-        return self._decoders.recall(kept[0]) if kept else None
-
-    def _tell(self, notice: Notice) -> None:
-        if self._cache.is_news(notice):
-            self._context.log.warning("%s", notice)
+        base = self._patiently(lambda: self._journal.base(self._context.name, key))
+        kept = self._patiently(lambda: self._journal.get([base.seq])) if base else ()
+        reading = self._decoders.recall(kept[0]) if kept else None
+        return Base(reading, base.lifetime) if base and reading else None
 
     def read(self, most: int) -> tuple[list[Step], bool]:
         """Return the next steps, of at most so many entries, and whether there were none."""
@@ -192,7 +191,7 @@ class Backlog:
         if place > self._cursor.position:
             self._move(place, {})
 
-    def _move(self, place: int, bases: Mapping[str, int], aside: Sequence[Aside] = ()) -> None:
+    def _move(self, place: int, bases: Mapping[str, Baseline], aside: Sequence[Aside] = ()) -> None:
         """Move the cursor, never back: what was dropped meanwhile stays dropped, also where it was delivered late."""
         with self._lock:
             cursor = self._cursor.moved(max(place, self._cursor.position), bases)

@@ -47,8 +47,13 @@ def labels_of(form: Format) -> Iterator[str]:
         yield from (f"{channel.name}_{unit}" for unit in CALCULATED)
 
 
-def read_channels(data: Mapping[str, Any], findings: Findings, known: Known) -> dict[str, str]:
-    """Return the name of each `SERIAL_CHANNEL`; note what is wrong with them."""
+def read_channels(
+    data: Mapping[str, Any], findings: Findings, known: Known, meters: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the name of each `SERIAL_CHANNEL`; note what is wrong with them.
+
+    `meters` has the serial numbers of meters by their names.
+    """
     table = data.get("channels", {})
     if not isinstance(table, dict):
         findings.add(("channels",), 'expected a table: [channels], and in it "399999_ch1" = "solar"')
@@ -59,7 +64,8 @@ def read_channels(data: Mapping[str, Any], findings: Findings, known: Known) -> 
         if wrong:
             findings.add(("channels", key), wrong)
         else:
-            names[key] = name
+            serial, label = _parts(key, known.labels)
+            names[f"{meters.get(serial, serial)}_{label}"] = name
     return names
 
 
@@ -72,6 +78,7 @@ def channel_of(value: object, scope: Scope) -> ChannelRef:
     if text in scope.labels:
         return ChannelRef("", text)
     serial, label = _parts(text, scope.labels)
+    serial = scope.serial(serial)
     if serial and (label in scope.labels or text in scope.channels):
         return ChannelRef(serial, label)
     if not scope.complete and text.strip() and text.isprintable():
