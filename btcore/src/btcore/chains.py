@@ -277,8 +277,7 @@ class Chains:
         if found is None:
             return self._begin(meter, reading)
         old, chain = found
-        text = f"goes on where meter {chain.last.serial} stopped: its serial number has changed"
-        self._tell(Notice(reading.serial, "new number", text, chain.last.serial))
+        self._tell(Notice(reading.serial, "new number", _new_number(chain.last, reading), chain.last.serial))
         meter.chains.append(_Chain(reading.serial, chain.last, chain.began, chain.links, chain.elder, chain.fresh))
         if reading.serial.startswith(f"{chain.last.serial}-"):  # two meters had that number until this was known
             old.chains.remove(chain)
@@ -437,6 +436,15 @@ class Chains:
 def origin_of(reading: Reading) -> Origin:
     """Return where a reading came from."""
     return reading.source, reading.address
+
+
+def _new_number(last: Reading, reading: Reading) -> str:
+    """Say that a meter goes by another number now, and what to write for it to keep the old one."""
+    entry = f'NAME = {{ serial = "{last.serial}", sends = ["{reading.serial}"] }}'
+    return (
+        f"it goes on counting where meter {last.serial} stopped, so the serial number of that meter has changed. To"
+        f" have it go by the old one, write in site.toml, under [meters]: {entry}"
+    )
 
 
 def _two_meters(one: _Chain, other: _Chain) -> str:

@@ -160,7 +160,9 @@ def _both_ways(row: Row, link: Link, absolute: Number, usual: Interval, longer: 
     way = _number(link.elder, row.elder[1])
     if way and link.fresh:
         return _energy(row, _number(link.elder, row.elder[0]), way, link.reading.numbers, longer)
-    return _energy(row, absolute, None if way else way, link.reading.numbers, usual)
+    # a counter that is 0 has never counted anything
+    never = way == 0 or _number(link.reading, row.polarized) == 0
+    return _energy(row, absolute, 0 if never else None, link.reading.numbers, usual)
 
 
 def _number(reading: Reading | None, place: int | None) -> Number:

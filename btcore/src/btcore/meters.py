@@ -116,7 +116,7 @@ def read_meters(data: Mapping[str, Any], findings: Findings, scope: Scope, sourc
     meters: list[Meter] = []
     for name, value in table.items():
         try:
-            entry: Entry = convert(value, Entry, scope)
+            entry: Entry = convert(_listed(value), Entry, scope)
         except Mismatch as mismatch:
             for fault in mismatch.faults:
                 findings.add(("meters", name, *fault.path), fault.message)
@@ -127,6 +127,14 @@ def read_meters(data: Mapping[str, Any], findings: Findings, scope: Scope, sourc
         if not wrong:
             meters.append(_meter(name, entry))
     return Meters(meters)
+
+
+def _listed(value: object) -> object:
+    """Take a single serial number for a list of one."""
+    if not isinstance(value, dict):
+        return value
+    several = ("sends", "replaces")
+    return {key: [item] if key in several and isinstance(item, str) else item for key, item in value.items()}
 
 
 def _meter(name: str, entry: Entry) -> Meter:
