@@ -449,7 +449,9 @@ def _new_number(last: Reading, reading: Reading) -> str:
 
 def _two_meters(one: _Chain, other: _Chain) -> str:
     """Say how two meters of one serial number are told apart, and what to write."""
-    what = "two meters send this serial number: their counters run apart. They are kept apart"
+    names = [chain.key.replace("#", "-") for chain in (one, other)]
+    called = f"the second is called {max(names)}"
+    what = f"two meters send this serial number: their counters run apart, and {called}. They are told apart"
     ways = [_way(chain.last) for chain in (one, other)]
     if not all(ways) or ways[0] == ways[1]:
         return (
@@ -457,7 +459,7 @@ def _two_meters(one: _Chain, other: _Chain) -> str:
             " of its own, or a way of its own to come in, such as a source for each"
         )
     entries = "; ".join(f"NAME{number} = {{ {way} }}" for number, way in enumerate(ways, 1))
-    return f"{what}, by where they come from. Give each its name in site.toml, under [meters]: {entries}"
+    return f"{what} by where they come from. Give each its name in site.toml, under [meters]: {entries}"
 
 
 def _way(reading: Reading) -> str:

@@ -223,9 +223,9 @@ def at_pace(older: Reading, newer: Reading) -> bool:
 def is_continued(older: Reading, newer: Reading) -> bool:
     """Whether it is certain that one meter sent both, whatever it calls itself: its counters are those of nobody else.
 
-    They went on in just the time that passed, by no more than is usual, and at least one is a hundred times that.
+    They went on in the time that passed, by no more than is usual, and at least one is a hundred times that.
     """
-    if not comparable(older.format, newer.format) or not at_pace(older, newer):
+    if not comparable(older.format, newer.format) or passage(older, newer) is not Passed.ON:
         return False
     most = USUAL_WATTS * max(apart(older, newer), JITTER)
     earlier, later = _energies(older.format, newer.format).of(older, newer)
