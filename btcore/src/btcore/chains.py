@@ -21,7 +21,7 @@ from btcore.links import NEW, Lifetime, Link
 from btcore.passage import Passed, Skip, apart, at_pace, came_before, comparable, is_continued, passage, told_energy
 from btcore.records import Reading
 
-MOST_CHAINS = 4
+MOST_CHAINS = 16
 """Proven chains of one serial number; beyond it the one that went on longest ago is dropped."""
 
 MOST_METERS = 1024
@@ -35,7 +35,8 @@ MOST_LATE = 10
 """Readings in a row that seem to come from before the last one, after which the last one is the one not believed."""
 
 UNPROVEN = "#?"
-"""Behind the serial number, the key of a chain of a single packet beside others. There is one at a time."""
+"""Behind the serial number, the key of a chain of a single packet beside others. There is one of each origin at a time,
+with a number behind it where there are several."""
 
 PROVABLE = 3600
 """Seconds within which such a chain has to go on: over longer times an absurd packet would seem to, by chance."""
@@ -125,7 +126,7 @@ class _Chain:
     @property
     def is_proven(self) -> bool:
         """Whether it is certain that a meter sends what is in it."""
-        return not self.key.endswith(UNPROVEN)
+        return UNPROVEN not in self.key
 
     def go_on(self, reading: Reading, passed: Passed) -> Link:
         """Add the next reading. What was before a restart is no elder any more."""
@@ -201,13 +202,20 @@ class _Meter:
     def free_key(self, serial: str) -> str:
         """Return a key for one more proven chain; where there is none left, that of the chain unheard for longest."""
         taken = {chain.key for chain in self.chains}
-        keys = [serial, *(f"{serial}#{number}" for number in range(2, MOST_CHAINS + 1))]
-        free = [key for key in keys if key not in taken]
+        free = [key for key in _keys(serial, "#") if key not in taken]
         if free:
             return free[0]
         oldest = min((chain for chain in self.chains if chain.is_proven), key=lambda chain: chain.last.seq)
         self.chains.remove(oldest)
         return oldest.key
+
+    def unproven_key(self, reading: Reading) -> str:
+        """Return a key for a chain of a single packet; the one that came from there is dropped."""
+        unproven = [chain for chain in self.chains if not chain.is_proven]
+        gone = [chain for chain in unproven if origin_of(reading) in chain.origins] or unproven[MOST_CHAINS - 1 :]
+        self.chains = [chain for chain in self.chains if chain not in gone]
+        taken = {chain.key for chain in self.chains}
+        return next(key for key in _keys(f"{reading.serial}{UNPROVEN}", "") if key not in taken)
 
     def explained(self, chain: _Chain, reading: Reading) -> Passed | Skip:
         """Tell how a chain came to a reading. One that goes on elsewhere did not restart here."""
@@ -267,7 +275,8 @@ class Chains:
         if reading.seq <= meter.delivered:
             return Link(reading)  # read again after a restart
         if repeated and meter.chains:
-            return self._pass_over(reading, Skip.DUPLICATE)
+            link = self._pass_over(reading, Skip.DUPLICATE)
+            return attrs.evolve(link, is_again=origin_of(meter.chains[-1].last) != origin_of(reading))
         link = self._go_on(meter, reading) if meter.chains else self._first(meter, reading)
         return meter.count(link) if link.key else link
 
@@ -338,7 +347,7 @@ class Chains:
         return None
 
     def _recalled(self, serial: str) -> Iterator[tuple[str, Base]]:
-        for key in (serial, *(f"{serial}#{number}" for number in range(2, MOST_CHAINS + 1)), f"{serial}{UNPROVEN}"):
+        for key in (*_keys(serial, "#"), *_keys(f"{serial}{UNPROVEN}", "")):
             base = self._recall(key)
             if base is None and key == serial:
                 return
@@ -353,13 +362,23 @@ class Chains:
     def _go_on(self, meter: _Meter, reading: Reading) -> Link:
         if len(meter.chains) > 1:
             meter.drop_unproven(reading)
-        found = [(chain, meter.explained(chain, reading)) for chain in meter.chains]
-        chain, passed = min(found, key=lambda pair: meter.rank(pair[0], pair[1], reading)) if found[1:] else found[0]
+        chain, passed = self._explanation(meter, reading)
         if isinstance(passed, Passed):
             return self._append(meter, chain, reading, passed)
         if passed is Skip.DUPLICATE:
             return self._pass_over(reading, passed)
         return self._doubt(meter, reading, passed)
+
+    def _explanation(self, meter: _Meter, reading: Reading) -> tuple[_Chain, Passed | Skip]:
+        """Return the chain that a reading is likeliest to belong to, and how it came to it."""
+        found: list[tuple[_Chain, Passed | Skip]] = []
+        # nearly always it goes on from the chain that came from there
+        for chain in sorted(meter.chains, key=lambda one: origin_of(reading) not in one.origins):
+            passed = meter.explained(chain, reading)
+            if passed is Passed.ON and chain.is_proven and not found and origin_of(reading) in chain.origins:
+                return chain, passed
+            found.append((chain, passed))
+        return min(found, key=lambda pair: meter.rank(pair[0], pair[1], reading)) if found[1:] else found[0]
 
     def _append(self, meter: _Meter, chain: _Chain, reading: Reading, passed: Passed) -> Link:
         """Let a chain go on.
@@ -415,11 +434,10 @@ class Chains:
     def _begin(self, meter: _Meter, reading: Reading) -> Link:
         key = reading.serial
         if meter.chains:
-            key += UNPROVEN
+            key = meter.unproven_key(reading)
             self.skipped[Skip.ANEW.value] += 1
             if origin_of(reading) in meter.chains[-1].origins:
                 self._tell_anew(meter.chains[-1].last, reading)
-            meter.chains = [chain for chain in meter.chains if chain.is_proven]
         meter.chains.append(_Chain(key, reading, reading.seq))
         meter.doubt, meter.late = None, 0
         return Link(reading, key)
@@ -431,6 +449,12 @@ class Chains:
             " told between the two. Where this goes on, another meter has this serial number, or its clock was set"
         )
         self._tell(Notice(reading.serial, "counted anew", text))
+
+
+def _keys(first: str, between: str) -> Iterator[str]:
+    """Yield the keys that chains of one kind may have."""
+    yield first
+    yield from (f"{first}{between}{number}" for number in range(2, MOST_CHAINS + 1))
 
 
 def origin_of(reading: Reading) -> Origin:

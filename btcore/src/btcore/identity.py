@@ -6,6 +6,7 @@ What the configuration says comes first (`meters.py`). Two meters that send one 
 on at which that is certain: the second one has `-2` behind it. One of these for all sources of a site.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from threading import Lock
 
@@ -16,6 +17,8 @@ from btcore.decoders import Decoders
 from btcore.journal import Journal
 from btcore.meters import Meters
 from btcore.records import Reading
+
+log = logging.getLogger("btcore")
 
 MOST_METERS = 4096
 """Serial numbers that are remembered, over all sources."""
@@ -57,13 +60,24 @@ class Identities:
 
     def name(self, reading: Reading) -> str:
         """Return what a reading's meter is called; its serial number is the one of `serial_of`."""
-        with self._lock:
-            self._place += 1
-            link = self._chains.follow(attrs.evolve(reading, seq=self._place))
-            self._chains.forget()
-            serial, _, number = (link.key or self._chains.key_of(reading)).rpartition("#")
-            several = serial and number.isdigit() and self._chains.is_several(reading.serial)
-            return f"{serial}-{number}" if several else reading.serial
+        try:
+            with self._lock:
+                return self._name(reading)
+        except Exception as error:
+            # whatever is wrong with its numbers, the reading must be kept
+            if is_news := (reading.format.name, "fault") not in self._told:
+                self._told.add((reading.format.name, "fault"))
+            level = logging.ERROR if is_news else logging.DEBUG
+            log.log(level, "meter %s is known by its serial number alone: a fault", reading.serial, exc_info=error)
+            return reading.serial
+
+    def _name(self, reading: Reading) -> str:
+        self._place += 1
+        link = self._chains.follow(attrs.evolve(reading, seq=self._place))
+        self._chains.forget()
+        serial, _, number = (link.key or self._chains.key_of(reading)).rpartition("#")
+        several = serial and number.isdigit() and self._chains.is_several(reading.serial)
+        return f"{serial}-{number}" if several else reading.serial
 
     def _notice(self, notice: Notice) -> None:
         if (notice.serial, notice.kind) not in self._told and len(self._told) < MOST_METERS:

@@ -29,7 +29,7 @@ class Link:
     is none: the reading is passed over. `before` is the reading that it goes on from, and `passed` how; both are None
     where a chain begins, and nothing is known of the time before. `elder` is a reading from before that one, of another
     format with counters that `before` lacks; `fresh` tells that `before` came next after it. `beside` is what the next
-    link has as its elder. `lifetime` is as of this reading.
+    link has as its elder. `lifetime` is as of this reading. `is_again`: the packet came before, by another way.
     """
 
     reading: Reading
@@ -40,3 +40,4 @@ class Link:
     fresh: bool = False
     beside: Reading | None = None
     lifetime: Lifetime = NEW
+    is_again: bool = False

@@ -91,6 +91,8 @@ class Consecutive:
         """Make the step of this reading."""
         link = self._chains.follow(reading)
         self._chains.forget()
+        if link.is_again:
+            return
         samples = () if link.before is None else (self._cache.across(link, self._polarity),)
         yield Step((reading,), samples, reading.seq, _bases(link))
 
