@@ -1,6 +1,7 @@
 """Who is who: meters are told apart by where they come from and what they count, and a move makes no second one."""
 
 from collections.abc import Sequence
+from itertools import count
 
 import attrs
 import pytest
@@ -16,6 +17,8 @@ from btcore.identity import Identities
 from btcore.meters import Meter, Meters
 
 SECOND = 1_000_000
+PLACES = count(1)
+"""Of all readings, in the order in which they are made."""
 
 
 @attrs.define
@@ -33,7 +36,7 @@ class Panel:
         """Make the reading of a moment, in seconds since START; counters are those of that moment."""
         values = {"volts": 120, "secs": (self.secs + at) % (1 << 24), "ch1_aws": self.energy + self.watts * at}
         raw = pack(self.form, self.serial, {**values, "flag": self.flag, "aux1_ws": self.energy % 10**8})
-        stamps = (source, 0, (at + 1) * SECOND, 7, address)
+        stamps = (source, next(PLACES), (at + 1) * SECOND, 7, address)
         return Reading(moment(START + at * SECOND), FORMATS[self.form], self.serial, raw, *stamps)
 
 
@@ -138,7 +141,8 @@ def test_no_fault_of_one_meter_makes_two(events: list[str], data: st.DataObject)
         if event == "absurd":
             reading = Panel(secs=data.draw(st.integers(0, 1 << 24)), energy=data.draw(st.integers(0, 1 << 39))).send(at)
         if event in ("late", "again"):
-            reading = attrs.evolve(sent[-1 if event == "again" else max(-3, -len(sent))], time=reading.time)
+            again = sent[-1 if event == "again" else max(-3, -len(sent))]
+            reading = attrs.evolve(again, time=reading.time, seq=reading.seq)
         sent.append(meter.send(at))
         found.append(identities.name(reading))
     assert set(found) == {"000000"}
@@ -176,7 +180,17 @@ def test_a_packet_that_comes_by_two_ways_counts_once() -> None:
     """Each reading by two sources is delivered once; what a meter sends twice itself stays as it is."""
     both = [Panel().send(at, way) for at in range(0, 100, 10) for way in ("a", "b")]
     twice = [Panel().send(at, "a") for at in range(0, 100, 10) for _ in range(2)]
-    for readings, count in ((both, 10), (twice, 20)):
+    for readings, delivered in ((both, 10), (twice, 20)):
         steps = whole(consecutive(), [attrs.evolve(one, seq=place) for place, one in enumerate(readings, 1)])
-        assert len([one for step in steps for one in step.readings]) == count
+        assert len([one for step in steps for one in step.readings]) == delivered
         assert len([one for step in steps for one in step.samples]) == 9
+
+
+def test_two_meters_of_different_kinds_with_one_number_are_two(identities: Identities, notices: list[Notice]) -> None:
+    """An ECM-1220 and an ECM-1240 of one number, on one line or on two, are told, and have two names."""
+    for way in ("a", "b"):
+        found = Identities(Meters(), notices.append)
+        other = attrs.evolve(OTHER, form="ecm1220bin")
+        sent = [meter.send(at, where) for at in range(0, 200, 10) for meter, where in ((Panel(), "a"), (other, way))]
+        assert set(names(found, sent)[-2:]) == {"000000", "000000-2"}
+    assert [notice.kind for notice in notices if notice.kind == "two meters"] == ["two meters"] * 2

@@ -26,7 +26,7 @@ from btcore.limits import Backoff
 from btcore.meters import Meters
 from btcore.outcome import Outcome, told
 from btcore.patience import Stopping
-from btcore.records import Chunk, Packet, Reading, microseconds, moment
+from btcore.records import Chunk, Packet, Reading, microseconds, moment, received
 from btcore.settings import Context, Heard
 from btcore.validation import checked_items
 from btcore.whole_readings import to_values
@@ -227,10 +227,9 @@ class SourceWorker:
         if not self._admission.takes(serial, packet.format.name, time, is_live=bool(boot)):
             return None
         line.packets += 1
-        origin = (self._source.name, 0, steady, boot, line.address)
-        name = self._identities.name(
-            Reading(moment(key), packet.format, serial, packet.raw, *origin, numbers=packet.numbers)
-        )
+        place = self._identities.next_place()
+        origin = (self._source.name, place, steady, boot, line.address)
+        name = self._identities.name(received(packet, moment(key), serial, *origin))
         stamps = (0, steady, boot, line.address)
         return Entry(key, self._source.name, name, packet.format.name, packet.raw, False, *stamps)  # noqa: FBT003 - no whole reading
 
@@ -246,7 +245,9 @@ class SourceWorker:
         serial = self._identities.serial_of(source, address, reading.serial)
         if not self._admission.takes(serial, reading.format.name, key, is_live=False):
             return None
-        name = self._identities.name(attrs.evolve(reading, serial=serial, source=source, numbers=reading.numbers))
+        place = self._identities.next_place()
+        named = attrs.evolve(reading, serial=serial, source=source, seq=place, numbers=reading.numbers)
+        name = self._identities.name(named)
         return Entry(key, source, name, reading.format.name, to_values(reading), whole=True, address=address)
 
     def _keep(self, found: list[Entry | None]) -> None:

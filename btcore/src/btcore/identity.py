@@ -8,6 +8,7 @@ on at which that is certain: the second one has `-2` behind it. One of these for
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from threading import Lock
 
 import attrs
@@ -36,7 +37,7 @@ class Identities:
         self._tell = tell
         self._told: set[tuple[str, str]] = set()
         self._lock = Lock()
-        self._place = 0
+        self._places = count(1)
         self._chains = Chains({}, tell=self._notice, most=MOST_METERS)
 
     def know(self, readings: Iterable[tuple[str, Reading]]) -> None:
@@ -44,10 +45,9 @@ class Identities:
         bases: dict[str, Base] = {}
         for sent, reading in readings:
             serial = self.serial_of(reading.source, reading.address, sent)
-            self._place += 1
             rest = reading.serial.removeprefix(f"{serial}-")
             key = f"{serial}#{rest}" if rest != reading.serial and rest.isdigit() else serial
-            bases[key] = Base(attrs.evolve(reading, serial=serial, seq=self._place))
+            bases[key] = Base(attrs.evolve(reading, serial=serial, seq=self.next_place()))
         with self._lock:
             self._chains = Chains(bases, tell=self._notice, most=MOST_METERS)
             for key, base in bases.items():
@@ -58,8 +58,12 @@ class Identities:
         """Return the serial number by which the configuration knows a meter, else the one that it sends."""
         return self._meters.serial_of(source, address, sent)
 
+    def next_place(self) -> int:
+        """Return the place of the next reading: they are told apart by it."""
+        return next(self._places)
+
     def name(self, reading: Reading) -> str:
-        """Return what a reading's meter is called; its serial number is the one of `serial_of`."""
+        """Return what a reading's meter is called. Its serial number is that of `serial_of`, its `seq` `next_place`."""
         try:
             with self._lock:
                 return self._name(reading)
@@ -72,8 +76,7 @@ class Identities:
             return reading.serial
 
     def _name(self, reading: Reading) -> str:
-        self._place += 1
-        link = self._chains.follow(attrs.evolve(reading, seq=self._place))
+        link = self._chains.follow(reading)
         self._chains.forget()
         serial, _, number = (link.key or self._chains.key_of(reading)).rpartition("#")
         several = serial and number.isdigit() and self._chains.is_several(reading.serial)

@@ -6,14 +6,14 @@ same from reading to reading as long as all goes well.
 """
 
 from functools import lru_cache
-from operator import le, sub
+from operator import gt, sub
 
 import attrs
 
 from btcore.energy import Energy, energies
 from btcore.formats import Channel, Format
 from btcore.links import NEW, Lifetime, Link
-from btcore.passage import MOST_WATTS, Passed, Take, only_rose, taking
+from btcore.passage import MOST_WATTS, Passed, Take, taking
 from btcore.records import Reading
 
 
@@ -86,21 +86,16 @@ class _Counted:
         return found
 
 
-@attrs.frozen
-class _Takes:
-    """What takes the counters of a format's channels out of a reading: those with a polarized one in pairs."""
-
-    absolute: Take
-    polarized: Take
-    others: Take
-
-
 @lru_cache(maxsize=64)
-def _takes(format: Format) -> _Takes:
+def _takes(format: Format) -> tuple[Take, int]:
+    """Return what takes all counters of a format out of a reading, and how many channels have two.
+
+    The absolute counters of these come first, then the other absolute ones, at the end the polarized ones.
+    """
     pairs = [(one.absolute, one.polarized) for one in format.channels if one.polarized is not None]
     others = [one.absolute for one in format.channels if one.polarized is None]
-    kinds = ([label for label, _ in pairs], [label for _, label in pairs], others)
-    return _Takes(*(taking(format, labels) for labels in kinds))
+    labels = [*(absolute for absolute, _ in pairs), *others, *(polarized for _, polarized in pairs)]
+    return taking(format, labels), len(pairs)
 
 
 def _goes_on(link: Link) -> bool:
@@ -111,13 +106,15 @@ def _goes_on(link: Link) -> bool:
     older, newer = link.before, link.reading
     if older is None or link.passed is not Passed.ON or older.format is not newer.format or link.elder is not None:
         return False
-    takes, most = _takes(newer.format), MOST_WATTS * max(newer.seconds - older.seconds, 0)
-    kinds = (takes.absolute, takes.polarized, takes.others)
-    counters = [(take(older.numbers), take(newer.numbers)) for take in kinds]
-    if not all(only_rose(earlier, later, most) for earlier, later in counters):
+    take, pairs = _takes(newer.format)
+    earlier, later = take(older.numbers), take(newer.numbers)
+    if None in earlier or None in later:
         return False
-    rises, one_way = (map(sub, later, earlier) for earlier, later in counters[:2])
-    return all(map(le, one_way, rises))
+    rises = tuple(map(sub, later, earlier))
+    most = MOST_WATTS * max(newer.seconds - older.seconds, 0)
+    if min(rises, default=0) < 0 or max(rises, default=0) > most:
+        return False
+    return not any(map(gt, rises[len(rises) - pairs :], rises))
 
 
 def _has_early(lifetime: Lifetime, format: Format) -> bool:

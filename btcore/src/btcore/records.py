@@ -8,6 +8,7 @@ Each is a value: made once, never changed. What decides or computes is elsewhere
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
+from typing import Any
 
 import attrs
 
@@ -191,6 +192,13 @@ class Reading:
         """One number by label; None where this format has no such label, or the meter no such value."""
         place = self.format.index.get(label)
         return None if place is None else self.numbers[place]
+
+
+def received(packet: Packet, time: datetime, serial: str, *stamps: Any) -> Reading:  # noqa: ANN401 - as a reading has them
+    """Make the reading of a packet that the core has checked; `stamps` are source, seq, steady, boot and address."""
+    reading = Reading(time, packet.format, serial, packet.raw, *stamps)
+    object.__setattr__(reading, "_numbers", packet.numbers)
+    return reading
 
 
 @attrs.frozen(eq=False)

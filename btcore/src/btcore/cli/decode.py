@@ -1,14 +1,11 @@
 """`btcore decode`: what is in a capture, for people and for other programs."""
 
 import argparse
-import itertools
 import json
 import logging
 import math
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-
-import attrs
 
 from btcore.capture import CaptureError, read_capture
 from btcore.chains import Chains
@@ -24,7 +21,7 @@ from btcore.identity import Identities
 from btcore.logs import say
 from btcore.meters import Meters
 from btcore.outcome import told
-from btcore.records import Chunk, Packet, Reading, Sample
+from btcore.records import Chunk, Packet, Reading, Sample, received
 from btcore.sampling import Consecutive, SampleCache
 from btcore.settings import Context, Polarity
 
@@ -137,13 +134,11 @@ class _Saying(logging.Handler):
 
 
 def _readings(args: argparse.Namespace, decoders: Decoders, counts: Counts) -> Iterator[Reading]:
-    place = itertools.count(1)
     identities = Identities(Meters(), lambda notice: say(str(notice)))
     for packet, time, stream in _packets(args, decoders, counts):
-        reading = Reading(
-            time, packet.format, packet.serial, packet.raw, seq=next(place), address=stream, numbers=packet.numbers
-        )
-        yield attrs.evolve(reading, serial=identities.name(reading), numbers=packet.numbers)
+        stamps = ("", identities.next_place(), 0, 0, stream)
+        name = identities.name(received(packet, time, packet.serial, *stamps))
+        yield received(packet, time, name, *stamps)
 
 
 def _packets(args: argparse.Namespace, decoders: Decoders, counts: Counts) -> Iterator[tuple[Packet, datetime, str]]:
