@@ -16,7 +16,7 @@ from btcore import FORMATS, Reading, Sample, pack
 from btcore.chains import Notice
 from btcore.identity import Identities
 from btcore.meters import Meters
-from btcore.sampling import Sampler
+from btcore.sampling import MOST_LINKS, Sampler
 
 SECOND = 1_000_000
 FULL = ("gem48pbin", "gem48ptbin", "gem32pbin")
@@ -215,6 +215,26 @@ def test_a_circuit_that_never_feeds_is_told_by_every_format(seed: int, forms: li
     samples = told(consecutive(), house.sent)
     assert energy(samples, "ch1") == 12_340 * (len(forms) - 1)
     assert [sample.values["ch1_w"] for sample in samples] == [1234.0] * (len(forms) - 1)
+
+
+def test_formats_that_alternate_through_a_day_cost_a_bounded_memory() -> None:
+    """An interval of a day in which two formats alternate keeps few readings, and has exact energy and mean power."""
+    house = House(Random(5))
+    for count in range(600):
+        house.form = FULL[count % 2 * 2]
+        house.live(10)
+        house.send()
+    sampler = intervals(86_400 * SECOND)
+    for reading in house.sent:
+        assert list(sampler.feed(reading)) == []
+    (run,) = [run for parts in sampler._open.values() for part in parts.values() for run in part.runs]
+    assert len(run.links) <= MOST_LINKS
+    ((sample,),) = [step.samples for step in sampler.flush()]
+    assert (sample.older.seq, sample.newer.seq, sample.seconds) == (1, 600, 5_990)
+    assert energy([sample], "ch1") == since_first(house, "ch1")
+    assert sample.values["ch1_w"] == pytest.approx(since_first(house, "ch1") / 5_990)
+    shown = [reading for reading in house.sent if reading.get("ch40_aws") is not None]
+    assert energy([sample], "ch40") == sum(_net(pair, "ch40") for pair in pairwise(shown))
 
 
 def test_a_serial_number_that_changes_is_told_with_the_one_before() -> None:

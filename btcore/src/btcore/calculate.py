@@ -55,24 +55,39 @@ def over(readings: Sequence[Reading], polarity: Polarity = "brultech") -> Sample
     return along(_consecutive(readings), polarity)
 
 
-def along(links: Sequence[Link], polarity: Polarity = "brultech") -> Sample | None:
+def along(links: Sequence[Link], polarity: Polarity = "brultech", before: Sample | None = None) -> Sample | None:
     """Make one sample over readings of one meter that go on from each other; None where it is only one.
 
-    The first of them is where the sample begins. Counters are cumulative, so the two ends give the exact energy and
-    mean power, however many readings lie between; unless a counter wrapped, restarted or did what it cannot on the way,
-    or the format changed: then the samples between are added up.
+    The first of them is where the sample begins, or, with `before`, where that sample ended, which is added. Counters
+    are cumulative, so the two ends give the exact energy and mean power, however many readings lie between; unless a
+    counter wrapped, restarted or did what it cannot on the way, or the format changed: then the samples between are
+    added up.
     """
     parts = [across(link, polarity) for link in links[1:]]
+    whole = None if before is not None else _whole(links, parts, polarity)
+    if whole is not None:
+        return whole
+    return joined(parts if before is None else [before, *parts])
+
+
+def joined(parts: Sequence[Sample]) -> Sample | None:
+    """Make one sample of consecutive ones; None of nothing."""
     if len(parts) <= 1:
         return parts[0] if parts else None
     length = _length(parts)
-    if length is not None and all(rose(part.older, part.newer, part.seconds or 0) for part in parts):
-        ends = attrs.evolve(links[-1], before=links[0].reading, passed=Passed.ON, elder=None)
-        whole = across(ends, polarity)
-        if whole.seconds == length and passage(links[0].reading, links[-1].reading) is Passed.ON:
-            return whole
     reset = any(part.reset for part in parts)
     return Sample(parts[0].older, parts[-1].newer, length, reset, partial(_sum, parts, length))
+
+
+def _whole(links: Sequence[Link], parts: Sequence[Sample], polarity: Polarity) -> Sample | None:
+    """Return the sample between the two ends, where nothing happened between them; else None."""
+    length = _length(parts)
+    if len(parts) <= 1 or length is None or not all(rose(one.older, one.newer, one.seconds or 0) for one in parts):
+        return None
+    ends = attrs.evolve(links[-1], before=links[0].reading, passed=Passed.ON, elder=None)
+    whole = across(ends, polarity)
+    is_so = whole.seconds == length and passage(links[0].reading, links[-1].reading) is Passed.ON
+    return whole if is_so else None
 
 
 @lru_cache(maxsize=64)

@@ -27,6 +27,10 @@ GRACE = 60_000_000
 so that no interval is closed before the one before it."""
 
 
+MOST_LINKS = 256
+"""Readings of a run that are kept at once, where the sample over them needs each."""
+
+
 Made = TypeVar("Made", Sample, Sample | None)
 
 
@@ -109,10 +113,13 @@ class Consecutive:
 class _Run:
     """Readings of one meter that go on from each other; without those that the sample over them does not need.
 
-    The first one goes on from nothing here.
+    The first one goes on from nothing here. Where none can be left out, as two formats alternate, the sample over most
+    of them is made early: `before`.
     """
 
     links: list[Link]
+    polarity: Polarity
+    before: Sample | None = None
     _even: bool = False
 
     @property
@@ -130,6 +137,13 @@ class _Run:
         else:
             self.links.append(link)
         self._even = even
+        if len(self.links) > MOST_LINKS:
+            self.before = _computed(along(self.links[:-1], self.polarity, self.before))
+            self.links = [Link(link.before or link.reading, link.key), link]
+
+    def sample(self) -> Sample | None:
+        """Return the sample over all of them."""
+        return along(self.links, self.polarity, self.before)
 
 
 @attrs.define
@@ -209,12 +223,12 @@ class Intervals:
         self._ends[link.key] = end
         part = self._open.setdefault(end, {}).setdefault(link.key, _Part(reading.seq))
         if link.before is None:
-            part.runs.append(_Run([link]))
+            part.runs.append(_Run([link], self._polarity))
             return
         if (
             not part.runs or part.runs[-1].last is not link.before
         ):  # the chain had another key, or the key another chain
-            part.runs.append(_Run([Link(link.before, link.key)]))
+            part.runs.append(_Run([Link(link.before, link.key)], self._polarity))
         part.runs[-1].add(link)
 
     def _tick(self, reading: Reading, key: str) -> None:
@@ -268,7 +282,7 @@ class Intervals:
         )
 
     def _along(self, run: _Run) -> Sample | None:
-        return _made(run.links[0].reading, run.last, lambda: along(run.links, self._polarity))
+        return _made(run.links[0].reading, run.last, run.sample)
 
     def flush(self) -> Iterator[Step]:
         """Close the intervals as they are."""
@@ -279,6 +293,13 @@ class Intervals:
         """Keep to before the first reading of the intervals that are open: those must be read again after a restart."""
         waiting = (part.first for parts in self._open.values() for part in parts.values())
         return min(waiting, default=place + 1) - 1
+
+
+def _computed(made: Sample | None) -> Sample | None:
+    """Return a sample with its values calculated, so that it holds only the readings at its ends."""
+    if made is None:
+        return None
+    return Sample(made.older, made.newer, made.seconds, made.reset, calculate=partial(dict, made.values))
 
 
 def _bases(link: Link) -> dict[str, Baseline]:
