@@ -302,6 +302,11 @@ class Chains:
         keys = [chain.key for chain in meter.chains if origin_of(reading) in chain.origins] if meter else []
         return keys[0] if len(keys) == 1 else reading.serial
 
+    def is_past(self, reading: Reading) -> bool:
+        """Whether a reading is from before the last one of its serial number."""
+        meter = self._meters.get(reading.serial)
+        return meter is not None and any(reading.time <= chain.last.time for chain in meter.chains)
+
     def part(self, serial: str) -> None:
         """Take note that several meters send a serial number."""
         if serial in self._meters:

@@ -92,7 +92,8 @@ class Journal(Protocol):
     def append(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """Keep these entries, all or none; return those that were new, with their `seq` and `key`.
 
-        An entry with the same time, meter and packet as one that is kept is the same reading, and is not kept twice.
+        An entry with the same time and packet as one that is kept is the same reading, and is not kept twice: the
+        packet says which meter it is of. Of a whole reading, that is said by its serial number.
         """
 
     def read(self, after: int, limit: int) -> Sequence[Entry]:
