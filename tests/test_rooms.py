@@ -21,7 +21,7 @@ ROAD = (
     "version errors formats journal clocks wording tally text signals positions",
     "redaction log_queue moderation process",
     "logs",
-    "sqlite_keys sqlite_retention sqlite_room outcome schemas records settings nested",
+    "sqlite_keys sqlite_retention sqlite_room outcome further_channels schemas records settings nested",
     "findings mismatch limits patience web",
     "bounds capture hookspecs framing passage durations validation whole_readings",
     "admission calculate chains intake",
