@@ -18,7 +18,7 @@ CORE = ROOT / "btcore" / "src" / "btcore"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
 ROAD = (
-    "version errors formats journal clocks wording tally text signals positions",
+    "version errors formats origin journal clocks wording tally text signals positions",
     "redaction log_queue moderation process",
     "logs",
     "sqlite_keys sqlite_retention sqlite_room outcome further_channels schemas records settings nested",
@@ -26,7 +26,7 @@ ROAD = (
     "bounds capture hookspecs framing passage durations validation whole_readings",
     "admission calculate chains intake",
     "brultech channels sqlite_journal sampling decoders discovery conversion",
-    "polling destinations describe parts",
+    "polling destinations describe parts hosting",
     "example tables",
     "configuration",
     "backlog collection refused upkeep",

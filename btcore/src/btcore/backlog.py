@@ -3,6 +3,7 @@
 Always in portions: however much there is, memory holds one batch. Calling the sink is `delivery.py`'s work.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from logging import DEBUG, ERROR
 from threading import Lock
@@ -43,6 +44,7 @@ class Backlog:
         self.dropped = 0
         self.passed_over = 0
         self.broken = 0
+        self.not_live: Counter[str] = Counter()  # by their origin
         self._journal = journal
         self._decoders = decoders
         self._cache = cache
@@ -78,7 +80,7 @@ class Backlog:
         self._read_to = self._cursor.position
         kept = self._patiently(lambda: self._journal.get(list(self._cursor.bases.values())))
         keys = {place: key for key, place in self._cursor.bases.items()}
-        bases = {keys[entry.seq]: reading for entry in kept if (reading := self._decoders.recall(entry)) is not None}
+        bases = {keys[entry.seq]: reading for entry in kept if (reading := self._base(entry)) is not None}
         most = max(MOST_METERS, 2 * self._delivery.batch_size)  # none is forgotten before its readings are delivered
         chains = Chains(bases, heard=self._heard(), recall=self._recall, tell=self._tell, most=most)
         every = round(self._delivery.every * 1e6)
@@ -89,13 +91,17 @@ class Backlog:
         """Return what was read last before the cursor."""
         place = self._cursor.position
         before = self._patiently(lambda: self._journal.read(max(place - HEARD, 0), HEARD))
-        return [(entry.serial, entry.raw) for entry in before if entry.seq <= place]
+        return [(entry.serial, entry.raw) for entry in before if entry.seq <= place and self._takes(entry)]
 
     def _recall(self, key: str) -> Reading | None:
         """Return the baseline of a meter that was not heard for so long that it is not in memory."""
         place = self._patiently(lambda: self._journal.base(self._context.name, key))
         kept = self._patiently(lambda: self._journal.get([place])) if place else ()
-        return self._decoders.recall(kept[0]) if kept else None
+        return self._base(kept[0]) if kept else None
+
+    def _base(self, entry: Entry) -> Reading | None:
+        """Return the reading of a baseline; None where it is none that this sink takes any more."""
+        return self._decoders.recall(entry) if self._takes(entry) else None
 
     def _tell(self, notice: Notice) -> None:
         if self._cache.is_news(notice):
@@ -129,9 +135,24 @@ class Backlog:
     def _wanted(self, entry: Entry) -> Reading | None:
         if self._delivery.meters and entry.serial not in self._delivery.meters:
             return None
+        if not self._takes(entry):
+            self._count_not_live(entry)
+            return None
         reading = self._decoders.recall(entry)
         self.passed_over += reading is None
         return reading
+
+    def _takes(self, entry: Entry) -> bool:
+        """Whether readings from there are for this sink: a hosted service takes none that is not live."""
+        return not (entry.origin and self._delivery.only_live)
+
+    def _count_not_live(self, entry: Entry) -> None:
+        if not self.not_live:
+            self._outcome.note(
+                f"readings that are {entry.origin}, as those of source {entry.source}, are not sent, and not counted as"
+                " delivered: only_live = false in this sink's table sends them"
+            )
+        self.not_live[entry.origin] += 1
 
     def wait(self, timeout: float) -> None:
         """Wait for more to read."""
@@ -209,6 +230,8 @@ class Backlog:
             counts["passed over by a fault of btcore"] = self.broken
         if self.dropped:
             counts["dropped"] = self.dropped
+        for origin, count in self.not_live.items():
+            counts[f"{origin} and not sent (only_live = false sends them)"] = count
         return ", ".join(f"{count} {what}" for what, count in counts.items())
 
 

@@ -68,6 +68,7 @@ class SourceWorker:
         self.failure = ""
         self.thread = Thread(target=self._run, name=source.table, daemon=True)
         self._source = source
+        self._origin = source.origin
         self._decoders = decoders.anew(context.log)
         self._context = attrs.evolve(context, heard=self._heard)
         self._stop = stop
@@ -218,7 +219,8 @@ class SourceWorker:
         if not self._admission.takes(packet.serial, packet.format.name, time, is_live=bool(boot)):
             return None
         line.packets += 1
-        return Entry(key, self._source.name, packet.serial, packet.format.name, packet.raw, steady=steady, boot=boot)
+        of_packet = (packet.serial, packet.format.name, packet.raw)
+        return Entry(key, self._source.name, *of_packet, steady=steady, boot=boot, origin=self._origin)
 
     def _device_time(self, packet: Packet) -> datetime | None:
         """Return the time by the meter's own clock, where the source trusts it and it is set."""
@@ -230,7 +232,9 @@ class SourceWorker:
         key = microseconds(reading.time)
         if not self._admission.takes(reading.serial, reading.format.name, key, is_live=False):
             return None
-        return Entry(key, self._source.name, reading.serial, reading.format.name, to_values(reading), whole=True)
+        of_reading = (reading.serial, reading.format.name, to_values(reading))
+        origin = reading.origin or self._origin
+        return Entry(key, self._source.name, *of_reading, whole=True, origin=origin)
 
     def _keep(self, found: list[Entry | None]) -> None:
         if entries := [entry for entry in found if entry is not None]:

@@ -179,7 +179,7 @@ class Decoders:
                 return from_values(entry, time)
             found = self._recalled(entry)
             if found is not None:
-                stamps = (entry.seq, entry.steady, entry.boot)
+                stamps = (entry.seq, entry.steady, entry.boot, entry.origin)
                 numbers = tuple(found.unpack(entry.raw))
                 return Reading(time, found, entry.serial, entry.raw, entry.source, *stamps, numbers=numbers)
         except BaseException as error:  # noqa: BLE001 - as above; another version of a plugin may have written it

@@ -17,7 +17,8 @@ class Entry:
 
     `key` is its time in microseconds since 1970: no two entries have the same; the journal moves an entry by single
     microseconds until that holds. `raw` is the packet; where `whole` is set, the values of a reading that came without
-    one. `seq` is its place in the journal, given by it: 0 before that. `steady` and `boot` are as in `Reading`.
+    one. `seq` is its place in the journal, given by it: 0 before that. `steady`, `boot` and `origin` are as in
+    `Reading`.
     """
 
     key: int
@@ -29,6 +30,7 @@ class Entry:
     seq: int = 0
     steady: int = 0
     boot: int = 0
+    origin: str = ""
 
 
 class Outline(NamedTuple):

@@ -155,6 +155,12 @@ class Delivery:
     polarity: Polarity | None = attrs.field(
         default=None, metadata={"help": "the sign of directional channels; left out: the site's"}
     )
+    only_live: bool | None = attrs.field(
+        default=None,
+        metadata={
+            "help": "take nothing that was recorded (file) or made up (simulator); left out: so for a hosted service"
+        },
+    )
 
 
 def setting(

@@ -22,7 +22,7 @@ from btcore.sqlite_keys import free_key
 from btcore.sqlite_retention import MOST_BASES, forget_aside, trim_slice, trimmable
 from btcore.sqlite_room import Room, give_up_reserve
 
-VERSION = 3
+VERSION = 4
 """Of the tables below, kept in the file. The format is public: docs/journal.md."""
 
 TABLES = """
@@ -36,7 +36,8 @@ CREATE TABLE entry (
     whole  INTEGER NOT NULL,
     raw    BLOB NOT NULL,
     steady INTEGER NOT NULL DEFAULT 0,
-    boot   INTEGER NOT NULL DEFAULT 0
+    boot   INTEGER NOT NULL DEFAULT 0,
+    origin TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE cursor (
     sink     TEXT PRIMARY KEY,
@@ -64,15 +65,16 @@ UPGRADES = {
 ALTER TABLE entry ADD COLUMN boot INTEGER NOT NULL DEFAULT 0""",
     2: """ALTER TABLE aside ADD COLUMN added INTEGER NOT NULL DEFAULT 0;
 UPDATE aside SET added = strftime('%s', 'now')""",
+    3: """ALTER TABLE entry ADD COLUMN origin TEXT NOT NULL DEFAULT ''""",
 }
 """What makes a file of a version one of the next."""
 
-SELECT = "SELECT key, source, serial, format, raw, whole, seq, steady, boot FROM entry"
+SELECT = "SELECT key, source, serial, format, raw, whole, seq, steady, boot, origin FROM entry"
 
 OUTLINE = "SELECT seq, key, length(raw) FROM entry WHERE seq > ? ORDER BY seq LIMIT ?"
 
-INSERT = """INSERT INTO entry (key, added, source, serial, format, whole, raw, steady, boot)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT = """INSERT INTO entry (key, added, source, serial, format, whole, raw, steady, boot, origin)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 MOVE = """INSERT INTO cursor VALUES (?, ?)
     ON CONFLICT (sink) DO UPDATE SET position = max(position, excluded.position)"""
 """A cursor never goes back, whoever is late."""
@@ -215,8 +217,8 @@ class SqliteJournal:
         with self._reading, self._told("read"):
             rows = self._reader.execute(f"{SELECT} WHERE {where}", values).fetchall()
         return [
-            Entry(key, source, serial, form, raw, bool(whole), seq, steady, boot)
-            for key, source, serial, form, raw, whole, seq, steady, boot in rows
+            Entry(key, source, serial, form, raw, bool(whole), *placed)
+            for key, source, serial, form, raw, whole, *placed in rows
         ]
 
     def last(self) -> int:
@@ -326,7 +328,7 @@ def _insert(connection: sqlite3.Connection, entry: Entry, added: int) -> Entry |
     if key is None:
         return None
     of_packet = (entry.source, entry.serial, entry.format, entry.whole, entry.raw)
-    values = (key, added, *of_packet, entry.steady, entry.boot)
+    values = (key, added, *of_packet, entry.steady, entry.boot, entry.origin)
     return attrs.evolve(entry, key=key, seq=int(connection.execute(INSERT, values).lastrowid or 0))
 
 

@@ -38,9 +38,8 @@ def from_values(entry: Entry, time: datetime) -> Reading:
     record: dict[str, Any] = json.loads(entry.raw)
     numbers = tuple(record.pop("numbers"))
     described = _described(entry.format, json.dumps(record))
-    return Reading(
-        time, described, entry.serial, entry.raw, entry.source, entry.seq, entry.steady, entry.boot, numbers=numbers
-    )
+    stamps = (entry.seq, entry.steady, entry.boot, entry.origin)
+    return Reading(time, described, entry.serial, entry.raw, entry.source, *stamps, numbers=numbers)
 
 
 @lru_cache(maxsize=MOST_DESCRIPTIONS)

@@ -1,0 +1,55 @@
+"""Which sinks are hosted services: somebody's on the Internet, who takes what comes for the truth about a house.
+
+What their plugins say of themselves is checked here, and what that means for a site is told in one line. Which readings
+they get is `backlog.py`'s.
+"""
+
+from collections.abc import Mapping
+
+from btcore.discovery import Installed, PluginError
+from btcore.errors import is_interrupt
+from btcore.formats import kind
+from btcore.outcome import told
+
+
+def is_hosted(plugin: Installed, instance: object) -> bool:
+    """Return whether a sink's instance says, by its attribute `hosted`, that it is a hosted service.
+
+    Raises PluginError for a plugin that fails when it is asked, or says what is neither True nor False.
+    """
+    if not hasattr(type(instance), "hosted") and "hosted" not in vars(instance):
+        return False
+    mistake = "which is a mistake in the plugin"
+    try:
+        # without a default: an AttributeError within a property would pass for "it does not say"
+        said: object = instance.hosted  # type: ignore[attr-defined]
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        raise PluginError(f"the {plugin} cannot say whether it is `hosted` ({told(error)}), {mistake}") from None
+    if not isinstance(said, bool):
+        raise PluginError(f"the {plugin} has for `hosted` {kind(said)}, where True or False is expected, {mistake}")
+    return said
+
+
+def remark(origins: Mapping[str, str], only_live: Mapping[str, bool]) -> str:
+    """Tell which readings of a site are not live, and which of its hosted services get them; "" where all is plain.
+
+    `origins` has the origin of each source by its table, `only_live` whether a hosted service takes nothing else.
+    """
+    unreal = [f"[{table}] are {origin}" for table, origin in origins.items() if origin]
+    if not unreal or not only_live:
+        return ""
+    spared = [f"[{table}]" for table, only in only_live.items() if only]
+    others = [f"[{table}]" for table, only in only_live.items() if not only]
+    parts = []
+    if spared:
+        one = "a hosted service" if len(spared) == 1 else "hosted services"
+        parts.append(f"they do not go to {_listed(spared)}, {one} (only_live = false in its table sends them)")
+    if others:
+        parts.append(f"they go to {_listed(others)}, as only_live = false says")
+    return f"the readings of {_listed(unreal)}: {'; '.join(parts)}"
+
+
+def _listed(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
