@@ -19,6 +19,7 @@ from btcore.patience import Patience
 from btcore.records import Reading
 from btcore.sampling import Consecutive, Intervals, SampleCache, Sampler, Step
 from btcore.settings import Context, Delivery
+from btcore.wording import counted
 
 READ = 500
 """Journal entries read at once."""
@@ -149,8 +150,8 @@ class Backlog:
     def _count_not_live(self, entry: Entry) -> None:
         if not self.not_live:
             self._outcome.note(
-                f"readings that are {entry.origin}, as those of source {entry.source}, are not sent, and not counted as"
-                " delivered: only_live = false in this sink's table sends them"
+                f"passing over readings that are {entry.origin}, such as those of source {entry.source}:"
+                " only_live = false in this sink's table sends them"
             )
         self.not_live[entry.origin] += 1
 
@@ -230,9 +231,12 @@ class Backlog:
             counts["passed over by a fault of btcore"] = self.broken
         if self.dropped:
             counts["dropped"] = self.dropped
-        for origin, count in self.not_live.items():
-            counts[f"{origin} and not sent (only_live = false sends them)"] = count
-        return ", ".join(f"{count} {what}" for what, count in counts.items())
+        told = [f"{count} {what}" for what, count in counts.items()]
+        if self.not_live:
+            kinds = [(count, f"{origin.replace(' ', '-')} reading") for origin, count in self.not_live.items()]
+            unsent = " and ".join(counted(count, kind) for count, kind in kinds)
+            told.append(f"{unsent} not sent (only_live = false sends them)")
+        return ", ".join(told)
 
 
 def _long_ago(age: float) -> int:

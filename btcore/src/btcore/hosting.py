@@ -37,19 +37,24 @@ def remark(origins: Mapping[str, str], only_live: Mapping[str, bool]) -> str:
 
     `origins` has the origin of each source by its table, `only_live` whether a hosted service takes nothing else.
     """
-    unreal = [f"[{table}] are {origin}" for table, origin in origins.items() if origin]
+    unreal: dict[str, list[str]] = {}
+    for table, origin in origins.items():
+        if origin:
+            unreal.setdefault(origin, []).append(table)
     if not unreal or not only_live:
         return ""
-    spared = [f"[{table}]" for table, only in only_live.items() if only]
-    others = [f"[{table}]" for table, only in only_live.items() if not only]
+    what = ", ".join(f"the readings of {_listed(tables)} are {origin}" for origin, tables in unreal.items())
+    spared = [table for table, only in only_live.items() if only]
+    others = [table for table, only in only_live.items() if not only]
     parts = []
     if spared:
-        one = "a hosted service" if len(spared) == 1 else "hosted services"
-        parts.append(f"they do not go to {_listed(spared)}, {one} (only_live = false in its table sends them)")
+        services, a_table = ("a hosted service", "its table") if len(spared) == 1 else ("hosted services", "a table")
+        parts.append(f"they do not go to {_listed(spared)}, {services} (only_live = false in {a_table} sends them)")
     if others:
         parts.append(f"they go to {_listed(others)}, as only_live = false says")
-    return f"the readings of {_listed(unreal)}: {'; '.join(parts)}"
+    return f"{what}: {'; '.join(parts)}"
 
 
-def _listed(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+def _listed(tables: list[str]) -> str:
+    named = [f"[{table}]" for table in tables]
+    return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
