@@ -349,17 +349,17 @@ class _Loader:
     def _parts(self, plugin: Installed, whole: Values, path: Key) -> list[Values]:
         """Return what a sink becomes: itself, or each of its parts."""
         try:
-            whole = {**whole, "hosted": is_hosted(plugin, whole["instance"])}
-            parts = split(plugin, whole["instance"])
+            parts = {
+                part: {**whole, "instance": instance, "hosted": is_hosted(plugin, instance)}
+                for part, instance in split(plugin, whole["instance"]).items()
+            }
         except PluginError as error:
             self.findings.add_foreign(path, str(error))
             return []
         name, table = whole["name"], whole["table"]
         return [
-            {**whole, "name": f"{name}/{part}", "table": f"{table}/{part}", "instance": instance, "whole": table}
-            if part
-            else whole
-            for part, instance in parts.items()
+            {**one, "name": f"{name}/{part}", "table": f"{table}/{part}", "whole": table} if part else one
+            for part, one in parts.items()
         ]
 
     def _plugin(self, kind: Kind, name: str, table: Mapping[str, object]) -> tuple[Installed, type] | None:

@@ -17,7 +17,7 @@ def is_hosted(plugin: Installed, instance: object) -> bool:
 
     Raises PluginError for a plugin that fails when it is asked, or says what is neither True nor False.
     """
-    if not hasattr(type(instance), "hosted") and "hosted" not in vars(instance):
+    if not hasattr(type(instance), "hosted") and "hosted" not in getattr(instance, "__dict__", ()):
         return False
     mistake = "which is a mistake in the plugin"
     try:

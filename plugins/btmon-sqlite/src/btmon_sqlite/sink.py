@@ -27,7 +27,7 @@ class Sqlite:
     file: Path = setting(help="the database file, made if there is none", example="energy.db")
     schema: Schema = setting(
         default="counters",
-        help="counters: every reading as the meter sent it; ecmread: amperes and watts; ecmreadext: those and energies",
+        help="counters: every reading, with all it counted; ecmread: amperes and watts; ecmreadext: those and energies",
     )
     table: str = setting(
         default="", help="the table; left out: one for each packet format, FORMAT_SCHEMA", validator=valid_table
