@@ -74,7 +74,7 @@ class Database:
             self.log.warning("added to table %s of %s what it lacked: %s", table.name, self.file, ", ".join(usual))
         if channels := dict.fromkeys(table.behind[name] for name in lacking if name in table.behind):
             self.log.info(
-                "table %s of %s has columns for %s from now on: they moved for the first time",
+                "table %s of %s has columns for %s from now on: they have moved",
                 *(table.name, self.file, ", ".join(channels)),
             )
 
