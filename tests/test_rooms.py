@@ -18,10 +18,10 @@ CORE = ROOT / "btcore" / "src" / "btcore"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
 ROAD = (
-    "version errors formats journal clocks wording tally text signals positions",
+    "version errors formats origin journal clocks wording tally text signals positions",
     "redaction log_queue moderation process",
     "logs",
-    "sqlite_keys sqlite_retention sqlite_room outcome schemas records settings nested",
+    "sqlite_keys sqlite_retention sqlite_room outcome further_channels schemas records settings nested",
     "findings mismatch limits patience web",
     "bounds capture hookspecs framing passage durations validation whole_readings",
     "links",
@@ -29,7 +29,7 @@ ROAD = (
     "admission calculate lifetime",
     "chains intake",
     "brultech channels sqlite_journal sampling decoders discovery conversion",
-    "meters polling destinations describe parts",
+    "meters polling destinations describe parts hosting",
     "identity",
     "example tables",
     "configuration",

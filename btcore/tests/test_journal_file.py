@@ -168,7 +168,7 @@ def test_what_is_documented_works(file: Path, journal: SqliteJournal) -> None:
 def test_a_file_of_the_first_version_is_brought_up_and_keeps_what_is_in_it(tmp_path: Path) -> None:
     """What an older btcore has kept is there after an upgrade, and new readings go beside it."""
     file = tmp_path / "journal.db"
-    later = ("steady", "boot", "added      INTEGER NOT NULL DEFAULT 0", "address", "lifetime")
+    later = ("steady", "boot", "added      INTEGER NOT NULL DEFAULT 0", "address", "origin", "lifetime")
     old = [line for line in TABLES.splitlines() if not any(name in line for name in later)]
     with closing(sqlite3.connect(file)) as first:
         first.executescript("\n".join(old).replace(",\n);", "\n);"))
@@ -177,5 +177,5 @@ def test_a_file_of_the_first_version_is_brought_up_and_keeps_what_is_in_it(tmp_p
         first.commit()
     with closing(SqliteJournal(file)) as journal:
         journal.append([Entry(6, "panel", "312345", "ecm1220bin", b"\x02", steady=7, boot=8)])
-        kept = [(one.key, one.raw, one.steady, one.boot) for one in journal.read(0, 10)]
-    assert kept == [(5, b"\x01", 0, 0), (6, b"\x02", 7, 8)]
+        kept = [(one.key, one.raw, one.steady, one.boot, one.origin) for one in journal.read(0, 10)]
+    assert kept == [(5, b"\x01", 0, 0, ""), (6, b"\x02", 7, 8, "")]

@@ -161,7 +161,8 @@ def test_sinks_are_told_the_names_the_sign_and_the_interval(tmp_path: Path) -> N
 def test_a_source_may_be_restricted_to_formats(tmp_path: Path) -> None:
     """A source that names formats takes no others, and another source is not restricted by that."""
     data = packet(secs=1) + pack("ecm1240bin", METER, {"secs": 2})
-    chunks = Yielding(items=lambda _stop: [Chunk(data)]), Yielding(items=lambda _stop: [Chunk(data)])
+    other = packet(secs=3) + pack("ecm1240bin", METER, {"secs": 4})
+    chunks = Yielding(items=lambda _stop: [Chunk(data)]), Yielding(items=lambda _stop: [Chunk(other)])
     roof = Recorder()
     parts = (source(chunks[0], formats=("ecm1240bin",)), source(chunks[1], "all"), sink(roof))
     Supervisor(site(tmp_path, *parts), threading.Event(), once=True).run()

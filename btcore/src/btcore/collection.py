@@ -74,6 +74,7 @@ class SourceWorker:
         self.failure = ""
         self.thread = Thread(target=self._run, name=source.table, daemon=True)
         self._source = source
+        self._origin = source.origin
         self._decoders = decoders.anew(context.log)
         self._context = attrs.evolve(context, heard=self._heard)
         self._stop = stop
@@ -228,9 +229,9 @@ class SourceWorker:
             return None
         line.packets += 1
         place = self._identities.next_place()
-        origin = (self._source.name, place, steady, boot, line.address)
-        name = self._identities.name(received(packet, moment(key), serial, *origin))
-        stamps = (0, steady, boot, line.address)
+        way = (self._source.name, place, steady, boot, line.address)
+        name = self._identities.name(received(packet, moment(key), serial, *way))
+        stamps = (0, steady, boot, line.address, self._origin)
         return Entry(key, self._source.name, name, packet.format.name, packet.raw, False, *stamps)  # noqa: FBT003 - no whole reading
 
     def _device_time(self, packet: Packet) -> datetime | None:
@@ -247,8 +248,9 @@ class SourceWorker:
             return None
         place = self._identities.next_place()
         named = attrs.evolve(reading, serial=serial, source=source, seq=place, numbers=reading.numbers)
-        name = self._identities.name(named)
-        return Entry(key, source, name, reading.format.name, to_values(reading), whole=True, address=address)
+        of_reading = (self._identities.name(named), reading.format.name, to_values(reading))
+        origin = reading.origin or self._origin
+        return Entry(key, source, *of_reading, whole=True, address=address, origin=origin)
 
     def _keep(self, found: list[Entry | None]) -> None:
         if entries := [entry for entry in found if entry is not None]:

@@ -192,7 +192,7 @@ class Decoders:
                 return entry.serial, from_values(entry, time, serial)
             found = self._recalled(entry)
             if found is not None:
-                stamps = (entry.seq, entry.steady, entry.boot, entry.address)
+                stamps = (entry.seq, entry.steady, entry.boot, entry.address, entry.origin)
                 numbers = tuple(found.format.unpack(entry.raw))
                 serial = self._shown(entry.source, entry.address, found.serial, entry.serial)
                 reading = Reading(time, found.format, serial, entry.raw, entry.source, *stamps, numbers=numbers)

@@ -76,7 +76,8 @@ class SinkWorker:
         self._decoders = decoders.anew(context.log)
         self._outcome = Outcome(context.log)
         patiently = Patience(stop, context.log)
-        self.backlog = Backlog(journal, self._decoders, cache, context, sink.delivery, patiently, self._outcome)
+        delivery = attrs.evolve(sink.delivery, only_live=sink.only_live)
+        self.backlog = Backlog(journal, self._decoders, cache, context, delivery, patiently, self._outcome)
         self.thread = Thread(target=self._run, name=sink.table, daemon=True)
         self._delivery = sink.delivery
         self._context = context

@@ -17,8 +17,8 @@ class Entry:
 
     `key` is its time in microseconds since 1970: no two entries have the same; the journal moves an entry by single
     microseconds until that holds. `raw` is the packet; where `whole` is set, the values of a reading that came without
-    one. `seq` is its place in the journal, given by it: 0 before that. `steady`, `boot` and `address` are as in
-    `Reading`.
+    one. `seq` is its place in the journal, given by it: 0 before that. `steady`, `boot`, `address` and `origin` are as
+    in `Reading`.
     """
 
     key: int
@@ -31,6 +31,7 @@ class Entry:
     steady: int = 0
     boot: int = 0
     address: str = ""
+    origin: str = ""
 
 
 class Outline(NamedTuple):

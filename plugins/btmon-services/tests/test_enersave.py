@@ -45,7 +45,7 @@ def energies(requests: list[Request], sensor: str) -> list[float]:
 def test_enersave_gets_what_btmon_sent(server: Recorder, tmp_path: Path, name: str) -> None:
     """Method, path, token, sensors, types, descriptions and times are the same, request for request."""
     golden = scenario("enersave", name)
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches(numbers_of_btmon=True))
     ours, btmon = (
         [
             (

@@ -45,7 +45,7 @@ def test_eragy_gets_the_channels_and_times_that_btmon_sent(server: Recorder, tmp
     """Method, path, content type, gateway, token, ids and times are the same, request for request."""
     server.answer = TAKEN
     golden = scenario("eragy", name)
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches(numbers_of_btmon=True))
     ours, btmon = (
         [(r.method, r.path, r.headers["content-type"], r.xml.tag, r.xml.attrib, sorted(values(r))) for r in requests]
         for requests in (server.requests, golden.requests)

@@ -99,7 +99,7 @@ def test_a_meter_without_a_key_is_told_once_and_not_sent(
 def test_that_not_all_channels_of_a_meter_have_a_field_is_told_once(
     server: Recorder, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A GEM has 32 channels, a channel of ThingSpeak eight fields (QUIRKS E10)."""
+    """A GEM has 32 channels and more, a channel of ThingSpeak eight fields (QUIRKS E10)."""
     golden = scenario("thingspeak", "gem48ptbin_steady.nomap")
     deliver(configured(tmp_path, table(server.url, golden.options)), entries(golden), tmp_path)
     assert [text for text in caplog.messages if "fields" in text] == [

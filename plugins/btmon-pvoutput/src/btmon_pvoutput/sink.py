@@ -108,6 +108,11 @@ class PVOutput:
         if self.grid is not None and self.generation is None:
             yield Problem("needs generation as well; without solar panels, call this channel consumption", key="grid")
 
+    @property
+    def hosted(self) -> bool:
+        """Whether it is the service on the Internet, and no server of one's own."""
+        return address.is_hosted(self.url)
+
     @hookimpl
     def open(self, context: Context) -> None:
         """Prepare; nothing is sent. Stop where the intervals are none that PVOutput has."""

@@ -63,7 +63,7 @@ class Emoncms(ServiceOfMeters):
                 yield {f"{self.shown(sample.serial)}_{label}": round(value, 2) + 0.0}  # never -0.0
 
     def _labels(self, sample: Sample) -> Iterator[str]:
-        names = channels(sample.format)
+        names = channels(sample)
         yield "volts"
         if self.include_current:
             yield from (f"{name}_a" for name in names)

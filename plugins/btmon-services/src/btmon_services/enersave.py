@@ -65,4 +65,4 @@ class EnerSave(ServiceOfMeters):
             yield Request("POST", self.address, data=document(upload), headers=headers)
 
     def _sensors(self, sample: Sample) -> Iterator[tuple[str, Sensor]]:
-        return mapped(sample, self.map) if self.map else ((channel, Sensor()) for channel in channels(sample.format))
+        return mapped(sample, self.map) if self.map else ((channel, Sensor()) for channel in channels(sample))

@@ -45,4 +45,4 @@ class Eragy(ServiceOfMeters):
 
 
 def _all(sample: Sample) -> Iterator[tuple[str, None]]:
-    return ((channel, None) for channel in channels(sample.format))
+    return ((channel, None) for channel in channels(sample))

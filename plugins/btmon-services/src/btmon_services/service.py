@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 import attrs
 
 from btcore import Batch, ChannelRef, Context, Duration, Problem, Reject, Retry, Sample, Secret, hookimpl, setting
-from btcore.web import Answer, Client, Meaning, Verdict, address_fault, judge, secret_fault, shown
+from btcore.web import Answer, Client, Meaning, Verdict, address_fault, is_public, judge, secret_fault, shown
 from btmon_services.streams import has
 
 T = TypeVar("T")
@@ -91,6 +91,11 @@ class Service(ABC):
     def address(self) -> str:
         """Where the service is, also where that is a secret."""
         return self.url.reveal() if isinstance(self.url, Secret) else self.url
+
+    @property
+    def hosted(self) -> bool:
+        """Whether it is somebody's service on the Internet, and no server of one's own."""
+        return is_public(self.address)
 
     @hookimpl
     def open(self, context: Context) -> None:

@@ -59,7 +59,7 @@ class SmartEnergyGroups(ServiceOfMeters):
                     yield f"{kind}_{name.lower() or label}", f"{value:{form}}"
 
     def _all(self, sample: Sample) -> Iterator[tuple[str, str]]:
-        names = (*channels(sample.format), *sensors(sample.format, "p"), *sensors(sample.format, "t"))
+        names = (*channels(sample), *sensors(sample.format, "p"), *sensors(sample.format, "t"))
         return ((name, "") for name in names)
 
 

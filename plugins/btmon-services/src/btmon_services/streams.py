@@ -5,21 +5,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC
 from typing import Literal, TypeVar
 
-from btcore import FORMATS, Batch, ChannelRef, Format, Number, Polarity, Reject, Sample
+from btcore import FORMATS, Batch, ChannelRef, Format, Number, Polarity, Reject, Sample, shown_channels
 
 T = TypeVar("T")
 
 Direction = Literal["import", "export"]
 """Which way energy flows: `import`, as to a load; `export`, as from solar panels. The same whatever the polarity is."""
 
-MOST_CHANNELS = 32
-"""Channels of a meter that are sent without a map, as in btmon: the vendor calls the other 16 a future expansion."""
 
+def channels(sample: Sample) -> list[str]:
+    """Return the channels that a service gets where there is no map: `ch1`..., then `aux1`...
 
-def channels(format: Format) -> list[str]:
-    """Return the channels of a meter that a service gets where there is no map: `ch1`..., then `aux1`..."""
-    circuits = [channel.name for channel in format.channels if channel.directional]
-    return circuits[:MOST_CHANNELS] + [channel.name for channel in format.channels if not channel.directional]
+    Channels 33 to 48 of a GEM, which btmon did not send, are among them once they have moved.
+    """
+    shown = sorted(shown_channels(sample), key=lambda channel: not channel.directional)
+    return [channel.name for channel in shown]
 
 
 def sensors(format: Format, kind: str) -> list[str]:

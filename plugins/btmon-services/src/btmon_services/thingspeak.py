@@ -137,11 +137,11 @@ class ThingSpeak(ServiceOfEntries):
                 yield f"meter {sample.serial} has no key in tokens: nothing of it is sent"
             return
         yield from super().meet(sample)
-        if not self.fields and len(channels(sample.format)) > FIELDS:
+        if not self.fields and len(channels(sample)) > FIELDS:
             yield f"a channel of ThingSpeak has {FIELDS} fields: name those of meter {sample.serial} in fields"
 
     def _fields(self, sample: Sample) -> dict[str, str]:
-        numbers = {ChannelRef("", name): place for place, name in enumerate(channels(sample.format)[:FIELDS], 1)}
+        numbers = {ChannelRef("", name): place for place, name in enumerate(channels(sample)[:FIELDS], 1)}
         found = {field: power(sample, name) for name, field in mapped(sample, self.fields or numbers)}
         return {f"field{field}": f"{watts:z.2f}" for field, watts in sorted(found.items()) if watts is not None}
 

@@ -52,4 +52,4 @@ class Xively(ServiceOfMeters):
 
 def _all(sample: Sample) -> Iterator[tuple[str, None]]:
     form = sample.format
-    return ((label, None) for label in (*channels(form), *sensors(form, "p"), *sensors(form, "t")))
+    return ((label, None) for label in (*channels(sample), *sensors(form, "p"), *sensors(form, "t")))
