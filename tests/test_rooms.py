@@ -26,7 +26,7 @@ ROAD = (
     "bounds capture hookspecs framing passage durations validation whole_readings",
     "links",
     "energy",
-    "admission calculate lifetime",
+    "admission calculate lifetime silence",
     "chains intake",
     "brultech channels sqlite_journal sampling decoders discovery conversion",
     "meters polling destinations describe parts hosting",

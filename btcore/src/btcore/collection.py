@@ -28,6 +28,7 @@ from btcore.outcome import Outcome, told
 from btcore.patience import Stopping
 from btcore.records import Chunk, Packet, Reading, microseconds, moment, received
 from btcore.settings import Context, Heard
+from btcore.silence import Silence
 from btcore.validation import checked_items
 from btcore.whole_readings import to_values
 
@@ -45,6 +46,9 @@ QUIET_TOLD = 3600.0
 
 BOOT = clocks.boot()
 """The clock of this process, by its number."""
+
+LIVE = 600.0
+"""Seconds within which a whole reading was made, where its source is one that goes on."""
 
 FRUITLESS = 3
 """Attempts in a row that brought nothing new, after which a run that waits for its sources to end gives one up."""
@@ -87,6 +91,7 @@ class SourceWorker:
         self._journal = journal
         self._identities = identities or Identities(Meters(), lambda notice: self._log.warning("%s", notice))
         self._admission = Admission(source.meters, source.max_meters, source.max_rate, self._log)
+        self._silence = Silence(self._log)
         self._knows_meters = False
         self._streams: OrderedDict[str, _Line] = OrderedDict()
         self._quiet_told = -math.inf
@@ -107,6 +112,10 @@ class SourceWorker:
         """How many readings are not in the journal yet."""
         return self._intake.waiting
 
+    def look(self) -> None:
+        """Look after the source, from another thread, whatever its own is at: tell of meters that are silent."""
+        self._silence.look()
+
     def _run(self) -> None:
         self._intake.start()
         try:
@@ -114,6 +123,7 @@ class SourceWorker:
         finally:
             self._intake.close()
             self._admission.finish()
+            self._silence.end()
 
     def _collect(self) -> None:
         fruitless = 0
@@ -170,6 +180,8 @@ class SourceWorker:
         try:
             recent = self._journal.read(max(self._journal.last() - RECENT, 0), RECENT)
             self._admission.know([*reversed(self._journal.serials()), *(entry.serial for entry in recent)])
+            mine = (entry for entry in self._journal.heard(RECENT) if entry.source == self._source.name)
+            self._silence.expect({entry.serial: entry.key / 1e6 for entry in mine if entry.boot})
             self._knows_meters = True
         except Unavailable as error:
             self._log.warning("the meters of earlier runs are not known, and count as new: %s", error)
@@ -231,6 +243,8 @@ class SourceWorker:
         place = self._identities.next_place()
         way = (self._source.name, place, steady, boot, line.address)
         name = self._identities.name(received(packet, moment(key), serial, *way))
+        if boot:
+            self._silence.heard(name)
         stamps = (0, steady, boot, line.address, self._origin)
         return Entry(key, self._source.name, name, packet.format.name, packet.raw, False, *stamps)  # noqa: FBT003 - no whole reading
 
@@ -249,6 +263,8 @@ class SourceWorker:
         place = self._identities.next_place()
         named = attrs.evolve(reading, serial=serial, source=source, seq=place, numbers=reading.numbers)
         of_reading = (self._identities.name(named), reading.format.name, to_values(reading))
+        if abs(time.time() - reading.timestamp) < LIVE:
+            self._silence.heard(of_reading[0], reading.timestamp)
         origin = reading.origin or self._origin
         return Entry(key, source, *of_reading, whole=True, address=address, origin=origin)
 
