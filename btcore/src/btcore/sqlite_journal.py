@@ -17,12 +17,13 @@ from pathlib import Path
 import attrs
 
 from btcore.errors import Full, Unavailable
-from btcore.journal import Aside, Cursor, Entry, Outline
+from btcore.journal import Aside, Cursor, Entry, Hearing, Outline
 from btcore.sqlite_keys import free_key
-from btcore.sqlite_retention import MOST_BASES, forget_aside, trim_slice, trimmable
+from btcore.sqlite_meters import Meters
+from btcore.sqlite_retention import Trimming, forget_aside
 from btcore.sqlite_room import Room, give_up_reserve
 
-VERSION = 3
+VERSION = 4
 """Of the tables below, kept in the file. The format is public: docs/journal.md."""
 
 TABLES = """
@@ -40,7 +41,11 @@ CREATE TABLE entry (
 );
 CREATE TABLE cursor (
     sink     TEXT PRIMARY KEY,
-    position INTEGER NOT NULL
+    position INTEGER NOT NULL,
+    seen     INTEGER NOT NULL DEFAULT 0,
+    missed   INTEGER NOT NULL DEFAULT 0,
+    settings TEXT NOT NULL DEFAULT '',
+    accepted TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE TABLE base (
     sink   TEXT NOT NULL,
@@ -57,6 +62,12 @@ CREATE TABLE aside (
     entries    TEXT NOT NULL,
     added      INTEGER NOT NULL DEFAULT 0
 );
+CREATE TABLE meter (
+    serial TEXT NOT NULL,
+    format TEXT NOT NULL,
+    seq    INTEGER NOT NULL,
+    PRIMARY KEY (serial, format)
+) WITHOUT ROWID;
 """
 
 UPGRADES = {
@@ -64,6 +75,14 @@ UPGRADES = {
 ALTER TABLE entry ADD COLUMN boot INTEGER NOT NULL DEFAULT 0""",
     2: """ALTER TABLE aside ADD COLUMN added INTEGER NOT NULL DEFAULT 0;
 UPDATE aside SET added = strftime('%s', 'now')""",
+    3: """ALTER TABLE cursor ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE cursor ADD COLUMN missed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE cursor ADD COLUMN settings TEXT NOT NULL DEFAULT '';
+ALTER TABLE cursor ADD COLUMN accepted TEXT NOT NULL DEFAULT '';
+UPDATE cursor SET seen = position;
+CREATE TABLE meter (serial TEXT NOT NULL, format TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (serial, format))
+    WITHOUT ROWID;
+INSERT INTO meter SELECT serial, format, min(seq) FROM entry GROUP BY serial, format""",
 }
 """What makes a file of a version one of the next."""
 
@@ -73,9 +92,13 @@ OUTLINE = "SELECT seq, key, length(raw) FROM entry WHERE seq > ? ORDER BY seq LI
 
 INSERT = """INSERT INTO entry (key, added, source, serial, format, whole, raw, steady, boot)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-MOVE = """INSERT INTO cursor VALUES (?, ?)
-    ON CONFLICT (sink) DO UPDATE SET position = max(position, excluded.position)"""
+MOVE = """INSERT INTO cursor (sink, position, seen, missed, settings, accepted) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (sink) DO UPDATE SET position = max(position, excluded.position),
+    seen = max(position, excluded.seen), missed = excluded.missed, settings = excluded.settings,
+    accepted = excluded.accepted"""
 """A cursor never goes back, whoever is late."""
+
+CURSOR = "SELECT position, seen, missed, settings, accepted FROM cursor WHERE sink = ?"
 
 LAST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entry'"
 """The newest place that was ever given: its entry may be trimmed."""
@@ -127,6 +150,7 @@ class SqliteJournal:
             self._prepare()
             self._room = Room(self._file, self._writer)
             self._measure()
+            self._meters = Meters(self._writer)
             self._reader = self._connect(failing)
             self._last = int(self._reader.execute(LAST).fetchone()[0])
             failing.pop_all()
@@ -185,9 +209,12 @@ class SqliteJournal:
             raise Full(f"the journal {self._file} has come to its bound of {self._most} bytes, all of it undelivered")
         with self._transaction() as connection:
             kept = [new for entry in entries if (new := _insert(connection, entry, added)) is not None]
+            with self._news:
+                self._meters.write(connection, kept)
         if kept:
             with self._news:
                 self._last = max(self._last, kept[-1].seq)  # another thread's may be in already
+                self._meters.take(kept)
                 self._news.notify_all()
             self._unmeasured += len(kept)
             if self._unmeasured > MEASURED:
@@ -239,16 +266,17 @@ class SqliteJournal:
     def cursor(self, sink: str) -> Cursor | None:
         """Return how far a sink has come."""
         with self._reading, self._told("read"):
-            row = self._reader.execute("SELECT position FROM cursor WHERE sink = ?", (sink,)).fetchone()
+            row = self._reader.execute(CURSOR, (sink,)).fetchone()
             bases = self._reader.execute(
                 "SELECT serial, seq FROM base WHERE sink = ? ORDER BY seq DESC LIMIT ?", (sink, MOST_IN_CURSOR)
             ).fetchall()
-        return Cursor(row[0], dict(bases)) if row else None
+        return Cursor(row[0], dict(bases), *row[1:]) if row else None
 
     def commit(self, sink: str, cursor: Cursor, changed: Sequence[str] = (), aside: Sequence[Aside] = ()) -> None:
         """Move a sink's cursor and set aside what it refused."""
         with self._transaction() as connection:
-            connection.execute(MOVE, (sink, cursor.position))
+            marks = cursor.seen, cursor.missed, cursor.settings, cursor.accepted
+            connection.execute(MOVE, (sink, cursor.position, *marks))
             connection.executemany(
                 "REPLACE INTO base VALUES (?, ?, ?)", [(sink, serial, cursor.bases[serial]) for serial in changed]
             )
@@ -280,15 +308,14 @@ class SqliteJournal:
             row = self._reader.execute("SELECT seq FROM base WHERE sink = ? AND serial = ?", (sink, key)).fetchone()
         return int(row[0]) if row else 0
 
+    def heard(self) -> Sequence[Hearing]:
+        """Return which meters were ever heard."""
+        with self._news:
+            return self._meters.heard()
+
     def serials(self) -> Sequence[str]:
-        """Return the meters that any sink has a baseline of, the last heard first."""
-        with self._reading, self._told("read"):
-            rows = self._reader.execute(
-                """SELECT entry.serial FROM base JOIN entry ON entry.seq = base.seq
-                GROUP BY entry.serial ORDER BY max(base.seq) DESC LIMIT ?""",
-                (MOST_BASES,),
-            )
-            return [serial for (serial,) in rows]
+        """Return the meters that were ever heard, the last heard first."""
+        return list(dict.fromkeys(hearing.serial for hearing in reversed(self.heard())))
 
     @property
     def is_full(self) -> bool:
@@ -296,13 +323,13 @@ class SqliteJournal:
         return self._room.is_full or self._used > self._most * NEARLY
 
     def trim(self, sinks: Sequence[str], added_before: int) -> Iterator[int]:
-        """Forget entries that all these sinks have had, and that were added before a time."""
+        """Forget entries that no sink needs any more, and that were added before a time."""
         with self._reading, self._told("read"):
-            limit, held = trimmable(self._reader, sinks, self._last)
-        place, goes_on = 0, True
+            trimming = Trimming(self._reader, sinks, added_before, self._last)
+        goes_on = True
         while goes_on:
             with self._transaction() as connection:
-                place, gone, goes_on = trim_slice(connection, place, limit, added_before, held)
+                gone, goes_on = trimming.forget_some(connection)
                 self._measure()
             yield gone
         with self._writing:
