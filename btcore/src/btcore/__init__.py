@@ -11,7 +11,7 @@ from btcore.hookspecs import hookimpl
 from btcore.polling import Poll, valid_devices
 from btcore.records import Batch, Chunk, Damaged, More, Packet, Reading, Sample
 from btcore.schemas import SCHEMAS, Column, columns, serial_column
-from btcore.settings import ChannelRef, Context, Delivery, Duration, Heard, Polarity, Secret, plugin, setting
+from btcore.settings import ChannelRef, Context, Delivery, Duration, Heard, Polarity, Secret, Serial, plugin, setting
 from btcore.version import API, __version__
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "Retry",
     "Sample",
     "Secret",
+    "Serial",
     "Stop",
     "__version__",
     "columns",

@@ -15,6 +15,7 @@ from btcore.decoders import Decoders
 from btcore.delivery import SinkWorker
 from btcore.errors import Unavailable
 from btcore.journal import Journal
+from btcore.roll import Roll
 from btcore.sampling import SampleCache
 from btcore.settings import Context, Duration
 from btcore.sqlite_journal import SqliteJournal
@@ -63,6 +64,7 @@ class Supervisor:
             journal = SqliteJournal(self._site.state / JOURNAL, self._site.journal_bytes)
             opened.callback(journal.close)
             sinks, sources = self._sinks(journal), self._sources(journal)
+            roll = Roll.of(self._site, journal.heard)
             held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
         _remark_open(self._site.state)
         what = f"{counted(len(sources), 'source')}, {counted(len(sinks), 'sink')}"
@@ -70,7 +72,7 @@ class Supervisor:
         try:
             for thread in _threads(sources, sinks):
                 thread.start()
-            self._watch(journal, sources, sinks)
+            self._watch(journal, sources, sinks, roll)
         finally:
             self._stop.set()
             journal.wake()
@@ -78,6 +80,7 @@ class Supervisor:
                 held.close()
             else:
                 _tell_lost(sources)
+        roll.finish()
         for worker in sources:
             refused = f", {worker.refused} refused" if worker.refused else ""
             log.info("%s: %s; %d kept%s", worker.name, worker.counts, worker.kept, refused)
@@ -85,11 +88,12 @@ class Supervisor:
             log.info("%s: %s", sink.name, sink)
         return finished and not any(s.failure for s in sources) and not any(s.parked for s in sinks)
 
-    def _watch(self, journal: Journal, sources: list[SourceWorker], sinks: list[SinkWorker]) -> None:
+    def _watch(self, journal: Journal, sources: list[SourceWorker], sinks: list[SinkWorker], roll: Roll) -> None:
         upkeep = Upkeep(journal, [sink.table for sink in self._site.sinks], self._site.keep)
         while any(thread.is_alive() for thread in _threads(sources, sinks)):
             if not self._dry_run:
                 upkeep.turn()
+            roll.look()
             for sink in sinks:
                 sink.look()  # whatever its worker is at: parked, waiting, or in a call that hangs
             if self._once and not any(worker.thread.is_alive() for worker in sources):
