@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from made import SECOND, entry, numbered
 
 from btcore import Reading, Sample
-from btcore.chains import HEARD, Chains
+from btcore.chains import HEARD, Base, Chains
+from btcore.journal import Cursor
 from btcore.sampling import Consecutive, Intervals, SampleCache, Sampler, Step
 
 MINUTE = 60 * SECOND
@@ -14,18 +15,23 @@ FIVE = 5 * MINUTE
 OTHER = "420467"
 
 
-def chains(bases: Mapping[str, Reading] | None, before: Sequence[Reading]) -> Chains:
+def recalled(readings: Sequence[Reading], cursor: Cursor) -> dict[str, Base]:
+    """Return the baselines of a cursor, with their readings."""
+    return {key: Base(readings[base.seq - 1], base.lifetime) for key, base in cursor.bases.items() if base.seq}
+
+
+def chains(bases: Mapping[str, Base] | None, before: Sequence[Reading]) -> Chains:
     """Make the chains of meters that were heard before."""
     return Chains(bases or {}, heard=[(reading.serial, reading.raw) for reading in before[-HEARD:]])
 
 
-def consecutive(bases: Mapping[str, Reading] | None = None, before: Sequence[Reading] = ()) -> Consecutive:
+def consecutive(bases: Mapping[str, Base] | None = None, before: Sequence[Reading] = ()) -> Consecutive:
     """Make a sampler of each reading, that goes on after others."""
     return Consecutive("brultech", chains(bases, before), SampleCache())
 
 
 def intervals(
-    every: int = MINUTE, bases: Mapping[str, Reading] | None = None, before: Sequence[Reading] = ()
+    every: int = MINUTE, bases: Mapping[str, Base] | None = None, before: Sequence[Reading] = ()
 ) -> Intervals:
     """Make a sampler of intervals, that goes on after others."""
     return Intervals(every, "brultech", chains(bases, before))

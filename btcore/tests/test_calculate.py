@@ -11,7 +11,6 @@ import attrs
 import pytest
 from counting import (
     DAY,
-    GEM,
     POLARITIES,
     SECONDS,
     Step,
@@ -30,7 +29,7 @@ from counting import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from btcore import Polarity, Reading, Sample
+from btcore import Channel, Format, Polarity, Reading, Sample
 from btcore.calculate import between, over
 from btcore.passage import Skip, passage
 
@@ -172,13 +171,16 @@ def test_equal_seconds_are_a_duplicate_and_their_energy_is_kept() -> None:
     assert over(series).values["ch1_dwh"] == 1.0  # type: ignore[union-attr]
 
 
-def test_readings_of_two_formats_make_no_sample() -> None:
-    """A meter that was set to another packet format begins anew: what came before does not count."""
-    series = [reading(990), reading(1000, 10), reading(1010, 20, GEM), reading(1020, 30, GEM, ch1_aws=3600)]
+STRANGE = Format("strange", ("secs", "pv_ws"), (Channel("pv", "pv_ws"),), lambda _raw: ())
+
+
+def test_readings_without_a_counter_in_common_make_no_sample() -> None:
+    """Where two packet formats show none of the same counters, what came before does not count."""
+    series = [reading(990), reading(1000, 10), reading(1010, 20, STRANGE), reading(1020, 30, STRANGE, pv_ws=3600)]
     assert Skip.OTHER_FORMAT is between(series[1], series[2])
     made = over(series)
     assert made is not None
-    assert (series[2], 10, 1.0) == (made.older, made.seconds, made.values["ch1_dwh"])
+    assert (series[2], 10, 1.0) == (made.older, made.seconds, made.values["pv_dwh"])
     assert over(series[1:3]) is None
 
 

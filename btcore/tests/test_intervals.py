@@ -2,7 +2,7 @@
 
 import pytest
 from made import METER, SECOND, START, entry, numbered
-from steps import FIVE, MINUTE, OTHER, energies, feed, intervals, misread, samples, spans, whole
+from steps import FIVE, MINUTE, OTHER, energies, feed, intervals, misread, recalled, samples, spans, whole
 
 from btcore.chains import MOST_LATE
 from btcore.journal import Cursor
@@ -98,7 +98,7 @@ def test_a_meter_s_intervals_are_delivered_in_order() -> None:
     behind = [(at + 1, entry(at - 290, OTHER, secs=1000 + at)) for at in range(0, 500, 10)]
     arrived = sorted([*alive, *behind], key=lambda pair: pair[0])
     steps = whole(intervals(FIVE), numbered([one for _, one in arrived]))
-    bases = [step.bases[METER] for step in steps if METER in step.bases]
+    bases = [step.bases[METER].seq for step in steps if METER in step.bases]
     assert bases == sorted(bases)
     assert energies(samples(steps))[METER] == 1490
 
@@ -114,10 +114,9 @@ def test_what_was_delivered_is_not_counted_again_after_a_restart() -> None:
         cursor = Cursor()
         for step in steps[:cut]:
             cursor = cursor.moved(step.position, step.bases)
-        bases = {serial: readings[place - 1] for serial, place in cursor.bases.items()}
-        rest = whole(intervals(FIVE, bases), readings[cursor.position :])
+        rest = whole(intervals(FIVE, recalled(readings, cursor)), readings[cursor.position :])
         assert energies([*samples(steps[:cut]), *samples(rest)]) == {METER: 1190, OTHER: 1190}
-    assert any(step.position + 2 * MOST_LATE < max(step.bases.values()) for step in steps)
+    assert any(step.position + 2 * MOST_LATE < max(base.seq for base in step.bases.values()) for step in steps)
 
 
 @pytest.mark.parametrize("back", [30, 600, 3600, 31_536_000], ids=["seconds", "minutes", "an hour", "a year"])
@@ -170,6 +169,6 @@ def test_open_intervals_are_read_again() -> None:
     feed(sampler, readings[:10])
     assert (sampler.settled(0), sampler.settled(10)) == (0, 0)
     steps = feed(sampler, readings[10:])
-    assert sampler.settled(99) == steps[-1].position == max(steps[-1].bases.values())
+    assert sampler.settled(99) == steps[-1].position == max(base.seq for base in steps[-1].bases.values())
     list(sampler.flush())
     assert sampler.settled(99) == 99

@@ -11,7 +11,7 @@ import pytest
 from entries import SOON, aside, small
 from made import METER, START, entry, packet
 
-from btcore.journal import Cursor, Entry
+from btcore.journal import Baseline, Cursor, Entry
 from btcore.sqlite_journal import SqliteJournal
 
 # --- appending and reading
@@ -153,10 +153,11 @@ def test_a_sink_that_was_never_here_has_no_cursor(journal: SqliteJournal) -> Non
 
 def test_a_cursor_is_kept_with_its_bases(journal: SqliteJournal) -> None:
     """A commit writes the position, and the bases of the meters that changed; each sink has its own."""
-    journal.commit("a", Cursor(3, {"1": 1, "2": 2}), ["1", "2"])
+    journal.commit("a", Cursor(3, {"1": Baseline(1), "2": Baseline(2)}), ["1", "2"])
     journal.commit("b", Cursor(9))
-    journal.commit("a", Cursor(5, {"1": 4, "2": 77}), ["1"])
-    assert (Cursor(5, {"1": 4, "2": 2}), Cursor(9)) == (journal.cursor("a"), journal.cursor("b"))
+    journal.commit("a", Cursor(5, {"1": Baseline(4, {"ch1_aws": 9}), "2": Baseline(77)}), ["1"])
+    expected = Cursor(5, {"1": Baseline(4, {"ch1_aws": 9}), "2": Baseline(2)})
+    assert (expected, Cursor(9)) == (journal.cursor("a"), journal.cursor("b"))
 
 
 def test_what_is_set_aside_is_kept_with_the_cursor(journal: SqliteJournal) -> None:
@@ -224,8 +225,8 @@ def test_what_was_added_lately_stays(ten: SqliteJournal) -> None:
 
 def test_bases_and_what_is_set_aside_stay(ten: SqliteJournal) -> None:
     """Readings that a sample will count from, or that belong to what was set aside, are not forgotten."""
-    ten.commit("a", Cursor(9, {METER: 3}), [METER], [aside("a", 5, 6)])
-    ten.commit("gone", Cursor(9, {METER: 2}), [METER])
+    ten.commit("a", Cursor(9, {METER: Baseline(3)}), [METER], [aside("a", 5, 6)])
+    ten.commit("gone", Cursor(9, {METER: Baseline(2)}), [METER])
     assert (sum(ten.trim(["a"], SOON)), places(ten)) == (5, [2, 3, 5, 6, 10])
 
 

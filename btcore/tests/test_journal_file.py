@@ -13,7 +13,7 @@ from entries import aside, small
 from made import METER, entry
 
 from btcore.errors import Unavailable
-from btcore.journal import Cursor, Entry
+from btcore.journal import Baseline, Cursor, Entry
 from btcore.sqlite_journal import TABLES, VERSION, SqliteJournal
 
 # --- files that cannot be used
@@ -96,7 +96,7 @@ def test_a_person_who_looks_into_the_file_does_not_disturb(file: Path, journal: 
 CHILD = """
 import sys
 from pathlib import Path
-from btcore.journal import Cursor, Entry
+from btcore.journal import Baseline, Cursor, Entry
 from btcore.sqlite_journal import SqliteJournal
 
 journal = SqliteJournal(Path(sys.argv[1]))
@@ -106,7 +106,7 @@ while True:
     journal.append([Entry(k, "panel", "1", "f", b"%d" % k * 40) for k in range(n, n + size)])
     n += size
     print("kept", n, flush=True)
-    journal.commit("a", Cursor(journal.last(), {"1": journal.last()}), ["1"])
+    journal.commit("a", Cursor(journal.last(), {"1": Baseline(journal.last())}), ["1"])
     print("moved", journal.last(), flush=True)
 """
 
@@ -134,7 +134,7 @@ def test_what_was_acknowledged_survives_kill(file: Path) -> None:
             assert len(entries) >= kept
             cursor = journal.cursor("a") or Cursor()
             assert moved <= cursor.position <= journal.last()
-            assert cursor.bases.get("1", 0) == cursor.position
+            assert cursor.bases.get("1", Baseline(0)).seq == cursor.position
             next_key = len(entries)
     assert next_key > 50
 
@@ -155,7 +155,7 @@ def test_the_tables_are_as_documented() -> None:
 def test_what_is_documented_works(file: Path, journal: SqliteJournal) -> None:
     """The page's statements tell what they say, beside a journal in use, and make a sink begin again."""
     journal.append([entry(at) for at in range(5)])
-    journal.commit("sink.roof", Cursor(3, {METER: 3}), [METER], [aside("sink.roof", 2)])
+    journal.commit("sink.roof", Cursor(3, {METER: Baseline(3)}), [METER], [aside("sink.roof", 2)])
     with closing(sqlite3.connect(file)) as person:
         waiting, asides, heard = (person.execute(statement).fetchall() for statement in STATEMENTS[1:4])
         person.executescript(STATEMENTS[4])
@@ -193,6 +193,6 @@ def test_a_file_of_the_first_version_is_brought_up_and_keeps_what_is_in_it(tmp_p
     with closing(SqliteJournal(file)) as journal:
         journal.append([Entry(6, "panel", "312345", "ecm1220bin", b"\x02", steady=7, boot=8)])
         kept = [(one.key, one.raw, one.steady, one.boot) for one in journal.read(0, 10)]
-        assert [(one.serial, one.format) for one in journal.heard()] == [("312345", "ecm1220bin")]
+        assert [(one.serial, one.format) for one in journal.hearings()] == [("312345", "ecm1220bin")]
         assert journal.cursor("sink.roof") == Cursor(1, seen=1)
     assert kept == [(5, b"\x01", 0, 0), (6, b"\x02", 7, 8)]

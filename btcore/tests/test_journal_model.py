@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from btcore.journal import Aside, Cursor, Entry
+from btcore.journal import Aside, Baseline, Cursor, Entry
 from btcore.sqlite_journal import SqliteJournal
 
 
@@ -57,7 +57,7 @@ class Model(RuleBasedStateMachine):
         before = self.cursors.get(sink, Cursor())
         upcoming = [one for one in self.entries if one.seq > before.position][:ahead]
         place = upcoming[-1].seq if upcoming else before.position
-        bases = {serial: place} if upcoming else {}
+        bases = {serial: Baseline(place)} if upcoming else {}
         self.cursors[sink] = before.moved(place, bases)
         self.journal.commit(sink, self.cursors[sink], list(bases))
 
@@ -76,7 +76,7 @@ class Model(RuleBasedStateMachine):
             assert sum(self.journal.trim(["a", "b"], SOON)) == 0
             return
         had = min(cursor.position for cursor in self.cursors.values())
-        held = {place for cursor in self.cursors.values() for place in cursor.bases.values()}
+        held = {base.seq for cursor in self.cursors.values() for base in cursor.bases.values()}
         held |= {place for one in self.aside for place in one.entries}
         left = [one for one in self.entries if one.seq > had or one.seq in held]
         assert len(self.entries) - len(left) == sum(self.journal.trim(["a", "b"], SOON))

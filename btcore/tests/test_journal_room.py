@@ -15,7 +15,7 @@ from made import METER
 
 from btcore import sqlite_retention
 from btcore.errors import Full
-from btcore.journal import Cursor
+from btcore.journal import Baseline, Cursor
 from btcore.sqlite_journal import MOST_IN_CURSOR, SqliteJournal
 from btcore.upkeep import Upkeep
 
@@ -23,7 +23,7 @@ FULL_DISK = """
 import os, subprocess, sys
 from pathlib import Path
 from btcore.errors import Unavailable
-from btcore.journal import Cursor, Entry
+from btcore.journal import Baseline, Cursor, Entry
 from btcore.sqlite_journal import SqliteJournal
 from btcore.upkeep import Upkeep
 
@@ -89,7 +89,7 @@ def test_trimming_holds_nobody_up(journal: SqliteJournal) -> None:
     portions = journal.trim(["a"], SOON)
     assert next(portions) == sqlite_retention.SLICE
     assert len(journal.append([small(10**6)])) == 1
-    journal.commit("a", Cursor(journal.last(), {METER: journal.last()}), [METER])
+    journal.commit("a", Cursor(journal.last(), {METER: Baseline(journal.last())}), [METER])
     assert list(portions) == [sqlite_retention.SLICE, 5, 0]
     assert [one.key for one in journal.read(0, 9)] == [10**6]
 
@@ -97,10 +97,10 @@ def test_trimming_holds_nobody_up(journal: SqliteJournal) -> None:
 def test_what_is_committed_beside_trimming_stays(journal: SqliteJournal) -> None:
     """A baseline that moves while the journal is trimmed keeps its entry, and the one before it may go later."""
     journal.append([small(n) for n in range(3 * sqlite_retention.SLICE)])
-    journal.commit("a", Cursor(10, {METER: 10}), [METER])
+    journal.commit("a", Cursor(10, {METER: Baseline(10)}), [METER])
     portions = journal.trim(["a"], SOON)
     assert next(portions) == 9
-    journal.commit("a", Cursor(journal.last(), {METER: 2500}), [METER])
+    journal.commit("a", Cursor(journal.last(), {METER: Baseline(2500)}), [METER])
     assert sum(portions) == 0
     sum(journal.trim(["a"], SOON))
     assert [one.seq for one in journal.read(0, 10_000)] == [2500]
@@ -136,15 +136,16 @@ def test_baselines_are_bounded_and_those_that_are_not_in_memory_are_found(
     """Of invented meters the oldest go; a cursor holds those heard last, and each of the others can be asked for."""
     count = MOST_IN_CURSOR + 500
     journal.append([attrs.evolve(small(n), serial=str(n)) for n in range(count)])
-    bases = {str(n): n + 1 for n in range(count)}
+    bases = {str(n): Baseline(n + 1) for n in range(count)}
     journal.commit("a", Cursor(count, bases), list(bases))
     cursor = journal.cursor("a")
     assert cursor is not None
     assert len(cursor.bases) == MOST_IN_CURSOR
-    assert (journal.base("a", "0"), journal.base("a", "none"), journal.serials()[0]) == (1, 0, str(count - 1))
+    assert (journal.base("a", "0"), journal.base("a", "none")) == (Baseline(1), None)
+    assert journal.serials()[0] == str(count - 1)
     monkeypatch.setattr(sqlite_retention, "MOST_BASES", 100)
     journal.forget_aside(0)
-    assert (journal.base("a", "0"), journal.base("a", str(count - 100))) == (0, count - 99)
+    assert (journal.base("a", "0"), journal.base("a", str(count - 100))) == (None, Baseline(count - 99))
 
 
 def test_a_journal_at_its_bound_forgets_before_it_refuses(file: Path) -> None:

@@ -87,7 +87,11 @@ def test_a_mistake_in_a_table_is_told_in_its_place(load: Load, table: str, key: 
     ("text", "key", "said"),
     [
         ("stat = 1\n", "stat", 'unknown setting; did you mean "state"?'),
-        ("zzz = 1\n", "zzz", "unknown setting; it may be source, sink, decoder, channels, state, polarity, keep"),
+        (
+            "zzz = 1\n",
+            "zzz",
+            "unknown setting; it may be source, sink, decoder, channels, meters, state, polarity, keep",
+        ),
         ("state = 1\n", "state", "expected a path, as text, found 1"),
         ("channels = 1\n", "channels", "expected a table: [channels]"),
         ("decoder = 1\n", "decoder", "expected a table [decoder.NAME]"),

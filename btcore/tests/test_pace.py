@@ -13,7 +13,7 @@ from running import wait_for
 
 from btcore import Batch, Retry
 from btcore.backlog import READ
-from btcore.journal import Cursor, Entry
+from btcore.journal import Baseline, Cursor, Entry
 from btcore.sqlite_journal import SqliteJournal
 
 # --- pace
@@ -69,7 +69,7 @@ def test_what_is_too_old_is_dropped(journal: SqliteJournal, caplog: pytest.LogCa
     recent = round((time.time() * SECOND - START) / SECOND)
     journal.append([entry(recent + n, secs=2000 + n) for n in range(3)])
     sink = Recorder()
-    journal.commit(SINK, Cursor(2, {METER: 2}), [METER])
+    journal.commit(SINK, Cursor(2, {METER: Baseline(2)}), [METER])
     work = delivered(journal, sink, backlog_age=3600)
     assert (sink.places, work.worker.backlog.dropped, position(journal)) == ([6, 7, 8], 3, 8)
     assert [(sample.older.seq, sample.newer.seq) for sample in sink.taken[0].samples] == [(2, 6), (6, 7), (7, 8)]

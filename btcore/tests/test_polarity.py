@@ -21,7 +21,7 @@ def test_the_two_polarities_exchange_directions(start: dict[str, int], step: Ste
             btmon[f"{name}_{kind}"] for kind in ("nw", "pw", "nwh", "pwh")
         ]
         assert [vendor[f"{name}_{kind}"] for kind in ("w", "wh", "dwh")] == [
-            -(btmon[f"{name}_{kind}"] or 0) for kind in ("w", "wh", "dwh")
+            None if value is None else -value for value in (btmon[f"{name}_{kind}"] for kind in ("w", "wh", "dwh"))
         ]
     assert [vendor[f"aux1_{kind}"] for kind in ("w", "wh", "dwh")] == [
         btmon[f"aux1_{kind}"] for kind in ("w", "wh", "dwh")
@@ -37,7 +37,8 @@ def test_net_is_positive_less_negative(start: dict[str, int], step: Step, polari
     for name, (one, other) in {"ch1": step.ch1, "ch2": step.ch2}.items():
         w, pw, nw, wh, pwh, nwh = (made.values[f"{name}_{kind}"] for kind in ("w", "pw", "nw", "wh", "pwh", "nwh"))
         assert [pw, nw] == [way / step.seconds for way in ((one, other) if polarity == "btmon" else (other, one))]
-        assert (w, wh) == ((pw or 0) - (nw or 0), (pwh or 0) - (nwh or 0))
+        assert w == (pw or 0) - (nw or 0)
+        assert wh == (None if pwh is None or nwh is None else pwh - nwh)
     assert made.values["aux1_wh"] == (last.get("aux1_ws") or 0) / 3600
 
 

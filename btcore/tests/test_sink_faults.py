@@ -105,8 +105,8 @@ def poison(monkeypatch: pytest.MonkeyPatch, name: str, is_bad: Callable[[Reading
     true: Callable[..., Any] = getattr(sampling, name)
 
     def made(*given: Any) -> Any:  # noqa: ANN401 - whatever it is given
-        readings = [one for one, _ in given[0]] if name == "along" else given[:2]
-        if any(is_bad(reading) for reading in readings[1:]):
+        links = given[0][1:] if name == "along" else given[:1]
+        if any(is_bad(link.reading) for link in links):
             raise error
         return true(*given)
 

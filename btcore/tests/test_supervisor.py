@@ -17,7 +17,7 @@ from sites import endless, meter, position, sink, site, source
 from btcore import Chunk, Duration, Retry, Stop, hookimpl, pack, plugin
 from btcore.configuration import Site
 from btcore.errors import Unavailable
-from btcore.journal import Cursor
+from btcore.journal import Baseline, Cursor
 from btcore.sqlite_journal import VERSION, SqliteJournal
 from btcore.supervisor import JOURNAL, Supervisor
 
@@ -224,7 +224,8 @@ def test_a_hung_sink_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     with closing(journals[0]) as journal:
         given = len(roof.places)
         cursors = [journal.cursor(name) or Cursor() for name in ("sink.roof", "sink.other")]
-    assert [(one.position, one.bases) for one in cursors] == [(given, {METER: given}), (5, {METER: 5})]
+    expected = [(given, {METER: Baseline(given)}), (5, {METER: Baseline(5)})]
+    assert [(one.position, one.bases) for one in cursors] == expected
 
 
 # --- the state

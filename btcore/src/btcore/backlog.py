@@ -15,11 +15,11 @@ import attrs
 
 from btcore.again import again
 from btcore.bounds import Bounds
-from btcore.chains import HEARD, MOST_METERS, Chains, Notice
+from btcore.chains import HEARD, MOST_METERS, Base, Chains
 from btcore.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.fingerprint import Fingerprint
-from btcore.journal import Aside, Cursor, Entry, Journal
+from btcore.journal import Aside, Baseline, Cursor, Entry, Journal
 from btcore.outcome import Outcome, told
 from btcore.patience import Patience
 from btcore.records import Reading
@@ -68,7 +68,7 @@ class Backlog:
         self._outcome = outcome
         self._fingerprint = fingerprint
         self._cursor = Cursor()
-        self._passed: dict[str, int] = {}  # baselines that changed since the cursor moved
+        self._passed: dict[str, Baseline] = {}  # baselines that changed since the cursor moved
         self._unwanted_from = 0  # the first place behind the cursor that is not wanted
         self._read_to = 0
         self._bounds = Bounds(journal, delivery.backlog_bytes)
@@ -111,11 +111,13 @@ class Backlog:
     def resume(self) -> None:
         """Go on from the cursor."""
         self._read_to = self._cursor.position
-        kept = self._patiently(lambda: self._journal.get(list(self._cursor.bases.values())))
-        keys = {place: key for key, place in self._cursor.bases.items()}
-        bases = {keys[entry.seq]: reading for entry in kept if (reading := self._decoders.recall(entry)) is not None}
+        places = {base.seq for base in self._cursor.bases.values()}
+        kept = self._patiently(lambda: self._journal.get(sorted(places)))
+        readings = {entry.seq: reading for entry in kept if (reading := self._decoders.recall(entry)) is not None}
+        found = self._cursor.bases.items()
+        bases = {key: Base(readings[base.seq], base.lifetime) for key, base in found if base.seq in readings}
         most = max(MOST_METERS, 2 * self._delivery.batch_size)  # none is forgotten before its readings are delivered
-        chains = Chains(bases, heard=self._heard(), recall=self._recall, tell=self._tell, most=most)
+        chains = Chains(bases, heard=self._heard(), recall=self._recall, most=most)
         every = round(self._delivery.every * 1e6)
         polarity = self._context.polarity
         self._sampler = Intervals(every, polarity, chains) if every else Consecutive(polarity, chains, self._cache)
@@ -126,15 +128,12 @@ class Backlog:
         before = self._read_patiently(max(place - HEARD, 0), HEARD)
         return [(entry.serial, entry.raw) for entry in before if entry.seq <= place]
 
-    def _recall(self, key: str) -> Reading | None:
+    def _recall(self, key: str) -> Base | None:
         """Return the baseline of a meter that was not heard for so long that it is not in memory."""
-        place = self._passed.get(key) or self._patiently(lambda: self._journal.base(self._context.name, key))
-        kept = self._patiently(lambda: self._journal.get([place])) if place else ()
-        return self._decoders.recall(kept[0]) if kept else None
-
-    def _tell(self, notice: Notice) -> None:
-        if self._cache.is_news(notice):
-            self._context.log.warning("%s", notice)
+        base = self._passed.get(key) or self._patiently(lambda: self._journal.base(self._context.name, key))
+        kept = self._patiently(lambda: self._journal.get([base.seq])) if base else ()
+        reading = self._decoders.recall(kept[0]) if kept else None
+        return Base(reading, base.lifetime) if base and reading else None
 
     def read(self, most: int) -> tuple[list[Step], bool]:
         """Return the next steps, of at most so many entries, and whether there were none."""
@@ -165,12 +164,13 @@ class Backlog:
             self._context.log.log(level, "passing over a reading %s: a fault of btcore", when, exc_info=error)
 
     def _wanted(self, entry: Entry) -> Reading | None:
-        if self._delivery.meters and entry.serial not in self._delivery.meters:
+        reading = self._decoders.recall(entry)
+        self.passed_over += reading is None
+        # not by the entry: [meters] may call its meter otherwise now
+        if reading is not None and self._delivery.meters and reading.serial not in self._delivery.meters:
             self.unwanted += 1
             self._unwanted_from = self._unwanted_from or entry.seq
             return None
-        reading = self._decoders.recall(entry)
-        self.passed_over += reading is None
         return reading
 
     def wait(self, timeout: float) -> None:
@@ -258,14 +258,14 @@ class Backlog:
                 if place > self._cursor.seen:
                     self._keep(attrs.evolve(self._cursor, seen=place))
 
-    def _move(self, place: int, bases: Mapping[str, int], aside: Sequence[Aside], accepted: str) -> None:
+    def _move(self, place: int, bases: Mapping[str, Baseline], aside: Sequence[Aside], accepted: str) -> None:
         """Move the cursor, never back: what was dropped meanwhile stays dropped, also where it was delivered late."""
         with self._lock:
             cursor = self._advanced(max(place, self._cursor.position), bases)
             self._keep(attrs.evolve(cursor, accepted=accepted), [*self._passed, *bases], aside)
             self._has_advanced(self._cursor)
 
-    def _advanced(self, place: int, bases: Mapping[str, int]) -> Cursor:
+    def _advanced(self, place: int, bases: Mapping[str, Baseline]) -> Cursor:
         """Return the cursor at a place, and over all that was passed over before it."""
         cursor = self._cursor.moved(place, {**self._passed, **bases})
         missed = self._unwanted_from if self._unwanted_from <= place else 0
@@ -295,7 +295,7 @@ class Backlog:
         return ", ".join(f"{count} {what}" for what, count in counts.items())
 
 
-def _bases(steps: Sequence[Step]) -> dict[str, int]:
+def _bases(steps: Sequence[Step]) -> dict[str, Baseline]:
     return {key: base for step in steps for key, base in step.bases.items()}
 
 

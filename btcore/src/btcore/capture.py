@@ -116,7 +116,8 @@ def _chunk(line: bytes, place: str) -> Chunk:
     try:
         record = json.loads(line)
         time = datetime.fromtimestamp(record["time"], UTC) if record.get("time") is not None else None
-        return Chunk(bytes.fromhex(record["hex"]), _stream(record.get("stream", "")), time)
+        stream = _stream(record.get("stream", ""))
+        return Chunk(bytes.fromhex(record["hex"]), stream, time, address=stream)
     # what JSON of the wrong kind, or built to harm, can bring about
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError, RecursionError) as error:
         raise CaptureError(f"{place}: not a line of a capture ({told(error)}); expected {EXPECTED}") from error

@@ -2,9 +2,11 @@
 
 Of each meter the last reading is kept: it is what the next one goes on from. A reading that goes on from nothing begins
 a chain of its own, so that one absurd packet costs no energy, and two meters behind one serial number are kept apart.
-Pure but for this memory, which is bounded: a meter that was forgotten is recalled by its baseline.
+What a serial number has counted in all its life is kept with it. Pure but for this memory, which is bounded: a meter
+that was forgotten is recalled by its baselines.
 """
 
+import json
 from array import array
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,10 +15,13 @@ from typing import Literal
 
 import attrs
 
-from btcore.passage import Passed, Skip, apart, at_pace, came_before, passage, told_energy
+from btcore.formats import Format
+from btcore.lifetime import begun, carried, grown
+from btcore.links import NEW, Lifetime, Link
+from btcore.passage import Passed, Skip, apart, at_pace, came_before, comparable, is_continued, passage, told_energy
 from btcore.records import Reading
 
-MOST_CHAINS = 4
+MOST_CHAINS = 16
 """Proven chains of one serial number; beyond it the one that went on longest ago is dropped."""
 
 MOST_METERS = 1024
@@ -30,7 +35,8 @@ MOST_LATE = 10
 """Readings in a row that seem to come from before the last one, after which the last one is the one not believed."""
 
 UNPROVEN = "#?"
-"""Behind the serial number, the key of a chain of a single packet beside others. There is one at a time."""
+"""Behind the serial number, the key of a chain of a single packet beside others. There is one of each origin at a time,
+with a number behind it where there are several."""
 
 PROVABLE = 3600
 """Seconds within which such a chain has to go on: over longer times an absurd packet would seem to, by chance."""
@@ -47,14 +53,30 @@ RECENT = 64
 HEARD = 256
 """Packets of all meters that are looked at before a restart goes on, so that those that come again are known."""
 
+ELDER = "^"
+"""Behind the key of a chain, that of the reading before its last one which shows counters that the last one lacks."""
+
+ALIVE = 600
+"""Seconds after its last reading for which a meter is held to go on sending where it did."""
+
+CANDIDATES = 8
+"""Meters heard last that are looked at when a serial number is new: whether one of them has changed its own."""
+
+Origin = tuple[str, str]
+"""Where a reading came from: the source, and what stays the same of the way it came within that."""
+
 
 @attrs.frozen
 class Notice:
-    """What a person should know of a serial number; each kind needs to be told once for each."""
+    """What a person should know of a serial number; each kind needs to be told once for each.
+
+    `before` is the serial number that the meter had, where it is a new one.
+    """
 
     serial: str
-    kind: Literal["counted anew", "two meters"]
+    kind: Literal["counted anew", "two meters", "new number"]
     text: str
+    before: str = ""
 
     def __str__(self) -> str:
         """As a line of the log."""
@@ -74,38 +96,49 @@ _LIKELY = {
 
 
 @attrs.frozen
-class Link:
-    """A reading and what it goes on from.
+class Base:
+    """What a chain goes on from after a restart: its last reading, and the lifetime of its serial number as of that."""
 
-    `key` names its chain: the serial number, with something behind it for a further chain of the same serial number; ""
-    is none: the reading is passed over. `before` is the reading that it goes on from, and `passed` how; both are None
-    where a chain begins, and nothing is known of the time before.
-    """
-
-    key: str = ""
-    before: Reading | None = None
-    passed: Passed | None = None
-
-
-PASSED_OVER = Link()
+    reading: Reading
+    lifetime: Lifetime = NEW
 
 
 @attrs.define
 class _Chain:
     """One chain: its last reading, the place in the journal where it began, and how often it went on since.
 
-    Beside others, one of a single packet proves nothing yet, and its key says so.
+    Beside others, one of a single packet proves nothing yet, and its key says so. `elder` is the reading before the
+    last one that shows counters which the last one lacks; `fresh`: the last one came next after it.
     """
 
     key: str
     last: Reading
     began: int
     links: int = 0
+    elder: Reading | None = None
+    fresh: bool = False
+    origins: set[Origin] = attrs.field(factory=set)
+
+    def __attrs_post_init__(self) -> None:
+        """Begin where the reading came from."""
+        self.origins.add(origin_of(self.last))
 
     @property
     def is_proven(self) -> bool:
         """Whether it is certain that a meter sends what is in it."""
-        return not self.key.endswith(UNPROVEN)
+        return UNPROVEN not in self.key
+
+    def go_on(self, reading: Reading, passed: Passed) -> Link:
+        """Add the next reading. What was before a restart is no elder any more."""
+        elder, fresh, before = self.elder, self.fresh, self.last
+        self.last, self.links, self.fresh = reading, self.links + 1, False
+        if passed is not Passed.ON:
+            self.elder = None
+        elif not _shows(reading.format, before.format):
+            self.elder, self.fresh = before, True
+        elif elder is not None and _shows(reading.format, elder.format):
+            self.elder = None
+        return Link(reading, self.key, before, passed, elder if passed is Passed.ON else None, fresh, self.elder)
 
 
 @attrs.define
@@ -120,14 +153,18 @@ class _Doubt:
 class _Meter:
     """All that is known of a serial number. The chain that went on last is the last one.
 
-    `delivered` is the place in the journal up to which its readings were delivered before a restart.
+    `delivered` is the place in the journal up to which its readings were delivered before a restart. `lifetime` is as
+    of the reading `counted`, the last one that is in a chain.
     """
 
     chains: list[_Chain]
     delivered: int = 0
+    counted: Reading | None = None
+    lifetime: Lifetime = NEW
     doubt: _Doubt | None = None
     late: int = 0
     switches: int = 0
+    is_several: bool = False
     recent: "array[int]" = attrs.field(factory=lambda: array("q", bytes(8 * RECENT)))
     at: int = 0
 
@@ -140,6 +177,24 @@ class _Meter:
         self.at = (self.at + 1) % RECENT
         return False
 
+    def count(self, link: Link) -> Link:
+        """Let the lifetime grow by what a link tells; return the link with it."""
+        if self.counted is None:
+            self.lifetime = begun(link.reading)
+        elif link.before is None:
+            self.lifetime = carried(self.counted, self.lifetime, link.reading)
+        else:
+            self.lifetime = grown(self.counted, self.lifetime, link)
+        self.counted = link.reading
+        return attrs.evolve(link, lifetime=self.lifetime) if self.lifetime else link
+
+    def moved(self, chain: _Chain, origin: Origin) -> None:
+        """Take note that a chain went on from somewhere: what comes from there is its own."""
+        if origin not in chain.origins:
+            for other in self.chains:
+                other.origins.discard(origin)
+            chain.origins.add(origin)
+
     def drop_unproven(self, reading: Reading) -> None:
         """Drop the chain of a single packet when that is too old to tell anything of a reading."""
         self.chains = [c for c in self.chains if c.is_proven or abs(apart(c.last, reading)) <= PROVABLE]
@@ -147,23 +202,39 @@ class _Meter:
     def free_key(self, serial: str) -> str:
         """Return a key for one more proven chain; where there is none left, that of the chain unheard for longest."""
         taken = {chain.key for chain in self.chains}
-        keys = [serial, *(f"{serial}#{number}" for number in range(2, MOST_CHAINS + 1))]
-        free = [key for key in keys if key not in taken]
+        free = [key for key in _keys(serial, "#") if key not in taken]
         if free:
             return free[0]
         oldest = min((chain for chain in self.chains if chain.is_proven), key=lambda chain: chain.last.seq)
         self.chains.remove(oldest)
         return oldest.key
 
-    def rank(self, chain: _Chain, passed: Passed | Skip, reading: Reading) -> tuple[int, bool, float, int]:
+    def unproven_key(self, reading: Reading) -> str:
+        """Return a key for a chain of a single packet; the one that came from there is dropped."""
+        unproven = [chain for chain in self.chains if not chain.is_proven]
+        gone = [chain for chain in unproven if origin_of(reading) in chain.origins] or unproven[MOST_CHAINS - 1 :]
+        self.chains = [chain for chain in self.chains if chain not in gone]
+        taken = {chain.key for chain in self.chains}
+        return next(key for key in _keys(f"{reading.serial}{UNPROVEN}", "") if key not in taken)
+
+    def explained(self, chain: _Chain, reading: Reading) -> Passed | Skip:
+        """Tell how a chain came to a reading. One that goes on elsewhere did not restart here."""
+        passed = passage(chain.last, reading)
+        if passed is Passed.RESET and origin_of(reading) not in chain.origins and apart(chain.last, reading) <= ALIVE:
+            return Skip.ANEW
+        return passed
+
+    def rank(self, chain: _Chain, passed: Passed | Skip, reading: Reading) -> tuple[int, bool, bool, float, int]:
         """Order the chains that a reading may belong to.
 
-        The likelier first, the proven ones, that which tells less energy, the last one heard; but where it is known
-        that there are two meters, it is the one not heard for longest that restarted.
+        The likelier first, those that came from there, the proven ones, that which tells less energy, the last one
+        heard; but where it is known that there are two meters, it is the one not heard for longest that restarted.
         """
         energy = told_energy(chain.last, reading, passed) if isinstance(passed, Passed) else 0.0
-        longest_ago = passed is Passed.RESET and self.switches >= SWITCHES
-        return _LIKELY[passed], not chain.is_proven, energy, chain.last.seq if longest_ago else -chain.last.seq
+        longest_ago = passed is Passed.RESET and self.is_several
+        elsewhere = origin_of(reading) not in chain.origins
+        last = chain.last.seq if longest_ago else -chain.last.seq
+        return _LIKELY[passed], elsewhere, not chain.is_proven, energy, last
 
 
 class Chains:
@@ -171,27 +242,28 @@ class Chains:
 
     def __init__(
         self,
-        baselines: Mapping[str, Reading],
+        baselines: Mapping[str, Base],
         *,
         heard: Iterable[tuple[str, bytes]] = (),
-        recall: Callable[[str], Reading | None] = lambda _key: None,
+        recall: Callable[[str], Base | None] = lambda _key: None,
         tell: Callable[[Notice], None] = lambda _notice: None,
         most: int = MOST_METERS,
     ) -> None:
-        """Go on from these readings, by the key of their chain.
+        """Go on from these baselines, by the key of their chain.
 
-        `heard` are serial number and packet of what came before, as far as it may come again. `recall` finds the last
-        reading of a chain that was forgotten.
+        `heard` are serial number and packet of what came before, as far as it may come again. `recall` finds the
+        baseline of a chain that was forgotten.
         """
         self.skipped: Counter[str] = Counter()
         self._recall = recall
         self._tell = tell
         self._most = most
         self._meters: OrderedDict[str, _Meter] = OrderedDict()
-        for key, last in sorted(baselines.items(), key=lambda pair: pair[1].seq):
-            meter = self._meters.setdefault(last.serial, _Meter([]))
-            meter.chains.append(_Chain(key, last, last.seq, RESUMED))
-            meter.delivered = last.seq
+        of_serial: dict[str, dict[str, Base]] = {}
+        for key, base in sorted(baselines.items(), key=lambda pair: pair[1].reading.seq):
+            of_serial.setdefault(base.reading.serial, {})[key] = base
+        for serial, bases in of_serial.items():
+            self._meters[serial] = _resumed(bases)
         for serial, raw in heard:
             if serial in self._meters:
                 self._meters[serial].is_repeated(raw)
@@ -201,10 +273,44 @@ class Chains:
         meter = self._meter(reading.serial)
         repeated = meter.is_repeated(reading.raw)
         if reading.seq <= meter.delivered:
-            return PASSED_OVER  # read again after a restart
-        if not meter.chains:
+            return Link(reading)  # read again after a restart
+        if repeated and meter.chains:
+            link = self._pass_over(reading, Skip.DUPLICATE)
+            return attrs.evolve(link, is_again=origin_of(meter.chains[-1].last) != origin_of(reading))
+        link = self._go_on(meter, reading) if meter.chains else self._first(meter, reading)
+        return meter.count(link) if link.key else link
+
+    def _first(self, meter: _Meter, reading: Reading) -> Link:
+        """Begin with a serial number; where a meter has changed its own to that, go on from its last reading."""
+        found = self._predecessor(reading)
+        if found is None:
             return self._begin(meter, reading)
-        return self._pass_over(Skip.DUPLICATE) if repeated else self._go_on(meter, reading)
+        old, chain = found
+        self._tell(Notice(reading.serial, "new number", _new_number(chain.last, reading), chain.last.serial))
+        meter.chains.append(_Chain(reading.serial, chain.last, chain.began, chain.links, chain.elder, chain.fresh))
+        if reading.serial.startswith(f"{chain.last.serial}-"):  # two meters had that number until this was known
+            old.chains.remove(chain)
+        elif old.counted is not None:
+            meter.counted, meter.lifetime = chain.last, old.lifetime
+            if old.counted is not chain.last:
+                meter.lifetime = carried(old.counted, old.lifetime, chain.last)
+        return self._go_on(meter, reading)
+
+    def key_of(self, reading: Reading) -> str:
+        """Return the key of the chain that a reading is likely to belong to: the one that came from there."""
+        meter = self._meters.get(reading.serial)
+        keys = [chain.key for chain in meter.chains if origin_of(reading) in chain.origins] if meter else []
+        return keys[0] if len(keys) == 1 else reading.serial
+
+    def part(self, serial: str) -> None:
+        """Take note that several meters send a serial number."""
+        if serial in self._meters:
+            self._meters[serial].is_several = True
+
+    def is_several(self, serial: str) -> bool:
+        """Whether it is known that several meters send this serial number."""
+        meter = self._meters.get(serial)
+        return meter is not None and meter.is_several
 
     def last(self) -> dict[str, Reading]:
         """Return the last reading of each chain, by its key."""
@@ -226,35 +332,53 @@ class Chains:
     def _meter(self, serial: str) -> _Meter:
         meter = self._meters.get(serial)
         if meter is None:
-            chains = sorted(self._recalled(serial), key=lambda chain: chain.last.seq)
-            delivered = chains[-1].last.seq if chains else 0
-            meter = self._meters[serial] = _Meter(chains, delivered)
+            meter = self._meters[serial] = _resumed(dict(self._recalled(serial)))
         self._meters.move_to_end(serial)
         return meter
 
-    def _recalled(self, serial: str) -> Iterator[_Chain]:
-        for key in (serial, *(f"{serial}#{number}" for number in range(2, MOST_CHAINS + 1)), f"{serial}{UNPROVEN}"):
-            last = self._recall(key)
-            if last is not None:
-                yield _Chain(key, last, last.seq, RESUMED)
-            elif key == serial:
-                return
+    def _predecessor(self, reading: Reading) -> tuple[_Meter, _Chain] | None:
+        """Return whose readings those of a new serial number go on from: a meter's whose number changed, if any."""
+        heard = (meter for serial, meter in reversed(self._meters.items()) if serial != reading.serial)
+        for meter in islice(heard, CANDIDATES):
+            for chain in meter.chains:
+                of_two = reading.serial.startswith(f"{chain.last.serial}-")
+                if (chain.is_proven or of_two) and is_continued(chain.last, reading):
+                    return meter, chain
+        return None
 
-    def _pass_over(self, why: Skip) -> Link:
+    def _recalled(self, serial: str) -> Iterator[tuple[str, Base]]:
+        for key in (*_keys(serial, "#"), *_keys(f"{serial}{UNPROVEN}", "")):
+            base = self._recall(key)
+            if base is None and key == serial:
+                return
+            for name, found in ((key, base), (key + ELDER, self._recall(key + ELDER) if base else None)):
+                if found is not None:
+                    yield name, found
+
+    def _pass_over(self, reading: Reading, why: Skip) -> Link:
         self.skipped[why.value] += 1
-        return PASSED_OVER
+        return Link(reading)
 
     def _go_on(self, meter: _Meter, reading: Reading) -> Link:
         if len(meter.chains) > 1:
             meter.drop_unproven(reading)
-        found = [(chain, passage(chain.last, reading)) for chain in meter.chains]
-        chain, passed = min(found, key=lambda pair: meter.rank(pair[0], pair[1], reading)) if found[1:] else found[0]
+        chain, passed = self._explanation(meter, reading)
         if isinstance(passed, Passed):
             return self._append(meter, chain, reading, passed)
-        if passed is Skip.OTHER_FORMAT:
-            chain.last, chain.began, chain.links = reading, reading.seq, 0
-            return Link(chain.key)
-        return self._pass_over(passed) if passed is Skip.DUPLICATE else self._doubt(meter, reading, passed)
+        if passed is Skip.DUPLICATE:
+            return self._pass_over(reading, passed)
+        return self._doubt(meter, reading, passed)
+
+    def _explanation(self, meter: _Meter, reading: Reading) -> tuple[_Chain, Passed | Skip]:
+        """Return the chain that a reading is likeliest to belong to, and how it came to it."""
+        found: list[tuple[_Chain, Passed | Skip]] = []
+        # nearly always it goes on from the chain that came from there
+        for chain in sorted(meter.chains, key=lambda one: origin_of(reading) not in one.origins):
+            passed = meter.explained(chain, reading)
+            if passed is Passed.ON and chain.is_proven and not found and origin_of(reading) in chain.origins:
+                return chain, passed
+            found.append((chain, passed))
+        return min(found, key=lambda pair: meter.rank(pair[0], pair[1], reading)) if found[1:] else found[0]
 
     def _append(self, meter: _Meter, chain: _Chain, reading: Reading, passed: Passed) -> Link:
         """Let a chain go on.
@@ -262,36 +386,40 @@ class Chains:
         A chain that began after its last reading, and went on, may be of the same meter, with its clock set to and fro:
         then that one has told the energy, which must not be told twice.
         """
-        before, chain.last = chain.last, reading
+        before = chain.last
         told = len(meter.chains) > 1 and any(
             one.began > before.seq and one.links for one in meter.chains if one is not chain
         )
-        chain.links += 1
         meter.late = 0
         if not chain.is_proven:
             chain.key = meter.free_key(reading.serial)
+        link = chain.go_on(reading, passed)
         if chain is not meter.chains[-1]:
             meter.chains.remove(chain)
             meter.chains.append(chain)
-            self._switched(meter, reading)
+            self._switched(meter, before, reading)
+        meter.moved(chain, origin_of(reading))
         if told:
-            chain.began, chain.links = reading.seq, 0
+            chain.began, chain.links, chain.elder = reading.seq, 0, None
             self.skipped[Skip.ANEW.value] += 1
-            return Link(chain.key)
-        return Link(chain.key, before, passed)
+            return Link(reading, chain.key, elder=link.elder)
+        return link
 
-    def _switched(self, meter: _Meter, reading: Reading) -> None:
-        meter.switches += all(chain.links for chain in meter.chains[-2:])
-        if meter.switches == SWITCHES:
-            text = (
-                "two meters answer with this serial number: their counters run apart, and are kept apart as far as that"
-                " is certain. Give each meter a serial number (an ECM: a unit id) of its own"
-            )
-            self._tell(Notice(reading.serial, "two meters", text))
+    def _switched(self, meter: _Meter, before: Reading, reading: Reading) -> None:
+        """Take note that readings went from one chain to another: often, or from elsewhere, they are of two meters."""
+        chain, other = meter.chains[-1], meter.chains[-2]
+        if meter.is_several or not (chain.links and other.links):
+            return
+        meter.switches += 1
+        elsewhere = origin_of(reading) not in other.origins and origin_of(other.last) not in chain.origins
+        meter.is_several = meter.switches >= SWITCHES or (elsewhere and other.last.seq > before.seq)
+        if meter.is_several:
+            self._tell(Notice(reading.serial, "two meters", _two_meters(other, chain)))
 
     def _doubt(self, meter: _Meter, reading: Reading, why: Skip) -> Link:
         """Begin a chain, unless the reading may be one from before: that is believed only of several in their pace."""
-        if why is Skip.ANEW and not any(_came_before(chain.last, reading) for chain in meter.chains):
+        anew = why in (Skip.ANEW, Skip.OTHER_FORMAT)
+        if anew and not any(_came_before(chain.last, reading) for chain in meter.chains):
             return self._begin(meter, reading)
         meter.late += 1
         doubt = meter.doubt
@@ -301,18 +429,18 @@ class Chains:
             doubt = meter.doubt = _Doubt(reading)
         if doubt.links >= PROOF or meter.late > MOST_LATE:
             return self._begin(meter, reading)
-        return self._pass_over(Skip.OUT_OF_ORDER)
+        return self._pass_over(reading, Skip.OUT_OF_ORDER)
 
     def _begin(self, meter: _Meter, reading: Reading) -> Link:
         key = reading.serial
         if meter.chains:
-            key += UNPROVEN
+            key = meter.unproven_key(reading)
             self.skipped[Skip.ANEW.value] += 1
-            self._tell_anew(meter.chains[-1].last, reading)
-            meter.chains = [chain for chain in meter.chains if chain.is_proven]
+            if origin_of(reading) in meter.chains[-1].origins:
+                self._tell_anew(meter.chains[-1].last, reading)
         meter.chains.append(_Chain(key, reading, reading.seq))
         meter.doubt, meter.late = None, 0
-        return Link(key)
+        return Link(reading, key)
 
     def _tell_anew(self, last: Reading, reading: Reading) -> None:
         text = (
@@ -323,5 +451,68 @@ class Chains:
         self._tell(Notice(reading.serial, "counted anew", text))
 
 
+def _keys(first: str, between: str) -> Iterator[str]:
+    """Yield the keys that chains of one kind may have."""
+    yield first
+    yield from (f"{first}{between}{number}" for number in range(2, MOST_CHAINS + 1))
+
+
+def origin_of(reading: Reading) -> Origin:
+    """Return where a reading came from."""
+    return reading.source, reading.address
+
+
+def _new_number(last: Reading, reading: Reading) -> str:
+    """Say that a meter goes by another number now, and what to write for it to keep the old one."""
+    entry = f'NAME = {{ serial = "{last.serial}", sends = ["{reading.serial}"] }}'
+    return (
+        f"it goes on counting where meter {last.serial} stopped, so the serial number of that meter has changed. To"
+        f" have it go by the old one, write in site.toml, under [meters]: {entry}"
+    )
+
+
+def _two_meters(one: _Chain, other: _Chain) -> str:
+    """Say how two meters of one serial number are told apart, and what to write."""
+    names = [chain.key.replace("#", "-") for chain in (one, other)]
+    called = f"the second is called {max(names)}"
+    what = f"two meters send this serial number: their counters run apart, and {called}. They are told apart"
+    ways = [_way(chain.last) for chain in (one, other)]
+    if not all(ways) or ways[0] == ways[1]:
+        return (
+            f"{what} by their counters, as far as that is certain. Give each meter a serial number (an ECM: a unit id)"
+            " of its own, or a way of its own to come in, such as a source for each"
+        )
+    entries = "; ".join(f"NAME{number} = {{ {way} }}" for number, way in enumerate(ways, 1))
+    return f"{what} by where they come from. Give each its name in site.toml, under [meters]: {entries}"
+
+
+def _way(reading: Reading) -> str:
+    """Write where a reading came from as an entry of [meters] does."""
+    parts = {"source": reading.source, "address": reading.address}
+    return ", ".join(f"{key} = {json.dumps(text, ensure_ascii=False)}" for key, text in parts.items() if text)
+
+
 def _came_before(last: Reading, reading: Reading) -> bool:
-    return last.format is reading.format and came_before(last, reading)
+    return comparable(last.format, reading.format) and came_before(last, reading)
+
+
+def _shows(format: Format, other: Format) -> bool:
+    """Whether a format shows all counters that another one shows."""
+    return format is other or other.counters.items() <= format.counters.items()
+
+
+def _resumed(bases: Mapping[str, Base]) -> _Meter:
+    """Make a meter of the baselines of its chains, by their keys."""
+    keys = sorted((key for key in bases if not key.endswith(ELDER)), key=lambda key: bases[key].reading.seq)
+    meter = _Meter([_resumed_chain(key, bases[key].reading, bases.get(key + ELDER)) for key in keys])
+    if keys:
+        last = bases[keys[-1]]
+        meter.delivered, meter.counted, meter.lifetime = last.reading.seq, last.reading, last.lifetime
+    return meter
+
+
+def _resumed_chain(key: str, last: Reading, elder: Base | None) -> _Chain:
+    chain = _Chain(key, last, last.seq, RESUMED)
+    if elder is not None and elder.reading.seq < last.seq and not _shows(last.format, elder.reading.format):
+        chain.elder = elder.reading
+    return chain

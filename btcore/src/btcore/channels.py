@@ -48,8 +48,13 @@ def labels_of(form: Format) -> Iterator[str]:
         yield from (f"{channel.name}_{unit}" for unit in CALCULATED)
 
 
-def read_channels(data: Mapping[str, Any], findings: Findings, known: Known) -> dict[str, str]:
-    """Return the name of each `SERIAL_CHANNEL`; note what is wrong with them."""
+def read_channels(
+    data: Mapping[str, Any], findings: Findings, known: Known, meters: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the name of each `SERIAL_CHANNEL`; note what is wrong with them.
+
+    `meters` has the serial numbers of meters by their names.
+    """
     table = data.get("channels", {})
     if not isinstance(table, dict):
         findings.add(("channels",), 'expected a table: [channels], and in it "399999_ch1" = "solar"')
@@ -60,15 +65,16 @@ def read_channels(data: Mapping[str, Any], findings: Findings, known: Known) -> 
         if wrong:
             findings.add(("channels", key), wrong)
         else:
-            names[key] = name
+            serial, label = _parts(key, known.labels)
+            names[f"{meters.get(serial, serial)}_{label}"] = name
     return names
 
 
-def serial_of(text: str, _scope: Scope) -> str:
-    """Read what a setting means by a meter, alone or in a channel: its serial number. Raises Mismatch."""
+def serial_of(text: str, scope: Scope) -> str:
+    """Return the serial number of what a setting calls a meter, alone or in a channel. Raises Mismatch."""
     if not text or not text.isprintable() or any(letter.isspace() for letter in text):
         raise mismatch("a meter's serial number, as text", text)
-    return text
+    return scope.serial(text)
 
 
 def channel_of(value: object, scope: Scope) -> ChannelRef:

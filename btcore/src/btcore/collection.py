@@ -19,12 +19,14 @@ from btcore.configuration import Source
 from btcore.decoders import Decoders, hooks
 from btcore.errors import Retry, Stop, Unavailable
 from btcore.framing import Counts, Stream
+from btcore.identity import Identities
 from btcore.intake import Intake
 from btcore.journal import Entry, Journal
 from btcore.limits import Backoff
+from btcore.meters import Meters
 from btcore.outcome import Outcome, told
 from btcore.patience import Stopping
-from btcore.records import Chunk, Packet, Reading, microseconds
+from btcore.records import Chunk, Packet, Reading, microseconds, moment, received
 from btcore.settings import Context, Heard
 from btcore.validation import checked_items
 from btcore.whole_readings import to_values
@@ -59,10 +61,14 @@ class SourceWorker:
         context: Context,
         stop: Event,
         *,
+        identities: Identities | None = None,
         once: bool = False,
         grace: float = 0.0,
     ) -> None:
-        """Prepare; `once`: give up a source that fails and brings nothing new. `grace` is as in `Intake`."""
+        """Prepare; `once`: give up a source that fails and brings nothing new. `grace` is as in `Intake`.
+
+        `identities` are those of the whole site.
+        """
         self.name = source.table
         self.counts = Counts()
         self.failure = ""
@@ -78,6 +84,7 @@ class SourceWorker:
         self._backoff = Backoff(source.retry, source.retry_max)
         self._intake = Intake(source.table, journal, self._log, stop, grace)
         self._journal = journal
+        self._identities = identities or Identities(Meters(), lambda notice: self._log.warning("%s", notice))
         self._admission = Admission(source.meters, source.max_meters, source.max_rate, self._log)
         self._knows_meters = False
         self._streams: OrderedDict[str, _Line] = OrderedDict()
@@ -180,6 +187,7 @@ class SourceWorker:
         line = self._line(item.stream)
         if item.data:
             when = item.clock or item.time or line.arrived()
+            line.address = item.address
             self._keep([self._entry(line, *found) for found in line.stream.feed(item.data, when)])
             self._tell_quiet(item.stream, line)
             self._admission.look()
@@ -215,10 +223,15 @@ class SourceWorker:
         key = line.distinct(microseconds(self._device_time(packet) or arrived))
         steady, boot = line.steady(arrived)
         time = steady if boot else microseconds(arrived)
-        if not self._admission.takes(packet.serial, packet.format.name, time, is_live=bool(boot)):
+        serial = self._identities.serial_of(self._source.name, line.address, packet.serial)
+        if not self._admission.takes(serial, packet.format.name, time, is_live=bool(boot)):
             return None
         line.packets += 1
-        return Entry(key, self._source.name, packet.serial, packet.format.name, packet.raw, steady=steady, boot=boot)
+        place = self._identities.next_place()
+        origin = (self._source.name, place, steady, boot, line.address)
+        name = self._identities.name(received(packet, moment(key), serial, *origin))
+        stamps = (0, steady, boot, line.address)
+        return Entry(key, self._source.name, name, packet.format.name, packet.raw, False, *stamps)  # noqa: FBT003 - no whole reading
 
     def _device_time(self, packet: Packet) -> datetime | None:
         """Return the time by the meter's own clock, where the source trusts it and it is set."""
@@ -228,9 +241,14 @@ class SourceWorker:
 
     def _whole(self, reading: Reading) -> Entry | None:
         key = microseconds(reading.time)
-        if not self._admission.takes(reading.serial, reading.format.name, key, is_live=False):
+        source, address = self._source.name, reading.address
+        serial = self._identities.serial_of(source, address, reading.serial)
+        if not self._admission.takes(serial, reading.format.name, key, is_live=False):
             return None
-        return Entry(key, self._source.name, reading.serial, reading.format.name, to_values(reading), whole=True)
+        place = self._identities.next_place()
+        named = attrs.evolve(reading, serial=serial, source=source, seq=place, numbers=reading.numbers)
+        name = self._identities.name(named)
+        return Entry(key, source, name, reading.format.name, to_values(reading), whole=True, address=address)
 
     def _keep(self, found: list[Entry | None]) -> None:
         if entries := [entry for entry in found if entry is not None]:
@@ -259,6 +277,7 @@ class _Line:
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
         self.packets = 0
+        self.address = ""
         self._time = 0
         self._same = 0
         self._ahead: int | None = None  # microseconds of the steady clock before the time of day, when it was live last

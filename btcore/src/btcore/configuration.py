@@ -17,6 +17,7 @@ from btcore.describe import Setting, delivery_settings, settings_of
 from btcore.discovery import DISTRIBUTIONS, WORK, Installed, PluginError, check_kind, find, installed
 from btcore.errors import ConfigurationError, Problem
 from btcore.findings import Findings, closest, nearest
+from btcore.meters import Meters, read_meters
 from btcore.mismatch import Scope, shown
 from btcore.parts import split
 from btcore.positions import Key, read
@@ -91,8 +92,8 @@ class Decoder:
 class Site:
     """All that a configuration says.
 
-    `state` is the directory of the journal. `channels` maps `SERIAL_CHANNEL` to a name. `secrets` are texts that no log
-    may show; `warnings` what is no mistake, but should be otherwise.
+    `state` is the directory of the journal. `meters` tells what meters are called, `channels` maps `SERIAL_CHANNEL` to
+    a name. `secrets` are texts that no log may show; `warnings` what is no mistake, but should be otherwise.
     """
 
     file: Path
@@ -110,6 +111,7 @@ class Site:
         validator=attrs.validators.ge(0),
         metadata={"help": "how large the journal may become; then it takes no new readings; 0: as the disk allows"},
     )
+    meters: Meters = attrs.field(factory=Meters)
     channels: Mapping[str, str] = attrs.field(factory=dict)
     sources: tuple[Source, ...] = ()
     sinks: tuple[Sink, ...] = ()
@@ -191,9 +193,12 @@ class _Loader:
         self._loaded: dict[str, tuple[Installed, type] | PluginError] = {}
         self.decoders = self._decoder_tables()
         self.known = self._known()
-        self.channels = read_channels(data, findings, self.known)
-        directory = path.absolute().parent
-        scope = Scope(directory, self.channels, self.known.labels, self.known.complete, findings.secrets)
+        scope = Scope(path.absolute().parent, {}, self.known.labels, self.known.complete, findings.secrets)
+        sources = data.get("source")
+        self.meters = read_meters(data, findings, scope, sources if isinstance(sources, dict) else ())
+        names = self.meters.names
+        self.channels = read_channels(data, findings, self.known, names)
+        scope = attrs.evolve(scope, channels=self.channels, meters=names)
         self.reader = Reader(findings, scope)
         self.top = site_settings()
 
@@ -207,6 +212,7 @@ class _Loader:
         self._namesakes(sinks)
         return Site(
             file=self.path,
+            meters=self.meters,
             channels=self.channels,
             sources=tuple(sources),
             sinks=tuple(sinks),
@@ -257,7 +263,7 @@ class _Loader:
         return found
 
     def _unknown(self) -> None:
-        tables = (*WORK, "channels")
+        tables = (*WORK, "channels", "meters")
         known = (*tables, *(entry.name for entry in self.top))
         for name, value in self.data.items():
             if name not in known and isinstance(value, dict):
@@ -356,7 +362,7 @@ class _Loader:
         return plugin, cls
 
 
-_TABLES = "[source.NAME], [sink.NAME], [decoder.NAME], [channels]"
+_TABLES = "[source.NAME], [sink.NAME], [decoder.NAME], [channels], [meters]"
 
 BRULTECH = "brultech"
 """The decoder that is there in any case."""

@@ -9,7 +9,7 @@ import logging
 import traceback
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import attrs
@@ -21,13 +21,11 @@ from btcore.framing import Counts, Stream
 from btcore.hookspecs import PROJECT, Hooks
 from btcore.journal import Entry
 from btcore.outcome import told
-from btcore.records import Damaged, More, Packet, Reading, Unwanted
+from btcore.records import Damaged, More, Packet, Reading, Unwanted, moment
 from btcore.settings import Context
 from btcore.whole_readings import from_values
 
 log = logging.getLogger("btcore.decoders")
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 MOST_FAULTS = 100
 """Different faults that are told and remembered; a plugin that has more has been told of enough."""
@@ -44,6 +42,10 @@ def hooks(instance: object) -> Any:  # noqa: ANN401 - pluggy's calls are made by
     return manager.hook
 
 
+Shown = Callable[[str, str, str, str], str]
+"""Tells what a meter is called, by source, address, the serial number in its packet, and the one that was kept."""
+
+
 class Decoders:
     """The decoder plugins that one worker's bytes go through, in order: the first answer counts.
 
@@ -57,19 +59,24 @@ class Decoders:
         formats: Sequence[str] = (),
         contexts: Sequence[Context] = (),
         log: logging.Logger = log,
+        shown: Shown = lambda _source, _address, _sent, kept: kept,
     ) -> None:
-        """Take these instances, each with what it is told when it is opened; without that, a name is made up."""
+        """Take these instances, each with what it is told when it is opened; without that, a name is made up.
+
+        `shown` tells what a meter is called whose reading comes out of the journal.
+        """
         named = contexts or [_context(instance) for instance in instances]
         self._given = list(zip(instances, named, strict=True))
         self._formats = frozenset(formats)
         self._log = log
+        self._shown = shown
         self._told: set[object] = set()
         self._working = [_Working(instance, context) for instance, context in self._given if self._has(instance)]
 
     def anew(self, log: logging.Logger) -> "Decoders":
         """Return the same decoders for another worker, which tells their faults to its own log."""
         instances, contexts = [one for one, _ in self._given], [context for _, context in self._given]
-        return Decoders(instances, tuple(self._formats), contexts, log)
+        return Decoders(instances, tuple(self._formats), contexts, log, self._shown)
 
     def open(self, *, leave_out: bool = False) -> None:
         """Make instances for this thread alone, with the same settings, and open them.
@@ -142,14 +149,14 @@ class Decoders:
             if self._formats and packet.format.name not in self._formats:
                 return Unwanted(size)
             _check(packet)
-            packet.format.numbers(packet.raw)
+            numbers = packet.format.numbers(packet.raw)
             working.prove(packet)
         except BaseException as error:  # noqa: BLE001 - as above
             form = str(getattr(packet.format, "name", "?"))[:LONGEST_NAME]
             what = f'the decoder "{working.name}" made a packet of format {form} that is no use, and is skipped'
             self._complain(error, what, (working.name, form))
             return Damaged("not sound", size)
-        return packet
+        return attrs.evolve(packet, numbers=numbers)
 
     def device_time(self, packet: Packet, zone: Callable[[datetime], datetime]) -> datetime | None:
         """Return the time by the meter's own clock, in UTC; None where it has none, it is not set, or cannot be read.
@@ -173,15 +180,23 @@ class Decoders:
 
     def recall(self, entry: Entry) -> Reading | None:
         """Make the reading of a journal entry again, unpacked; None when that cannot be done, which is told."""
-        time = EPOCH + timedelta(microseconds=entry.key)
+        found = self.recall_sent(entry)
+        return None if found is None else found[1]
+
+    def recall_sent(self, entry: Entry) -> tuple[str, Reading] | None:
+        """Do what `recall` does; return also the serial number that the packet shows."""
+        time = moment(entry.key)
         try:
             if entry.whole:
-                return from_values(entry, time)
+                serial = self._shown(entry.source, entry.address, entry.serial, entry.serial)
+                return entry.serial, from_values(entry, time, serial)
             found = self._recalled(entry)
             if found is not None:
-                stamps = (entry.seq, entry.steady, entry.boot)
-                numbers = tuple(found.unpack(entry.raw))
-                return Reading(time, found, entry.serial, entry.raw, entry.source, *stamps, numbers=numbers)
+                stamps = (entry.seq, entry.steady, entry.boot, entry.address)
+                numbers = tuple(found.format.unpack(entry.raw))
+                serial = self._shown(entry.source, entry.address, found.serial, entry.serial)
+                reading = Reading(time, found.format, serial, entry.raw, entry.source, *stamps, numbers=numbers)
+                return found.serial, reading
         except BaseException as error:  # noqa: BLE001 - as above; another version of a plugin may have written it
             what = f"passing over readings of format {entry.format} that cannot be unpacked"
             self._complain(error, what, entry.format)
@@ -192,15 +207,15 @@ class Decoders:
             )
         return None
 
-    def _recalled(self, entry: Entry) -> Format | None:
-        """Return the format of an entry: the one that it was kept with, if any decoder still has that."""
-        other: Format | None = None
+    def _recalled(self, entry: Entry) -> Packet | None:
+        """Return the packet of an entry: in the format that it was kept with, if any decoder still has that."""
+        other: Packet | None = None
         for working in self._working:
             packet = self._ask(working, memoryview(entry.raw))
             if isinstance(packet, Packet):
                 if packet.format.name == entry.format:
-                    return packet.format
-                other = other or packet.format
+                    return packet
+                other = other or packet
         return other
 
     def _has(self, instance: object) -> bool:

@@ -51,7 +51,7 @@ class Findings:
             raise ConfigurationError(sorted(self.problems, key=lambda problem: problem.line or 0))
 
     def _place(self, path: Key) -> tuple[str, str]:
-        depth = 1 if path[:1] == ("channels",) else IN_A_TABLE
+        depth = 1 if path[:1] in (("channels",), ("meters",)) else IN_A_TABLE
         if len(path) < depth:
             return "", _written(path)
         return _written(path[:depth]), _written(path[depth:])

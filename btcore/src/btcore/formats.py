@@ -113,11 +113,18 @@ class Format:
     reset_mask: int = 0
     family: Literal["", "ecm", "gem"] = ""
     index: Mapping[str, int] = attrs.field(init=False, repr=False)
+    counters: Mapping[str, int] = attrs.field(init=False, repr=False)
+    """The label of each counter of the channels, and how many bits it has."""
     _seconds: int = attrs.field(init=False, repr=False)
 
     @index.default
     def _index(self) -> Mapping[str, int]:
         return MappingProxyType({label: place for place, label in enumerate(self.labels)})
+
+    @counters.default
+    def _bits(self) -> Mapping[str, int]:
+        labels = [(c.absolute, c.polarized, c.bits) for c in self.channels if isinstance(c, Channel)]
+        return MappingProxyType({label: bits for *names, bits in labels for label in names if label is not None})
 
     @_seconds.default
     def _place_of_seconds(self) -> int:

@@ -17,7 +17,8 @@ class Entry:
 
     `key` is its time in microseconds since 1970: no two entries have the same; the journal moves an entry by single
     microseconds until that holds. `raw` is the packet; where `whole` is set, the values of a reading that came without
-    one. `seq` is its place in the journal, given by it: 0 before that. `steady` and `boot` are as in `Reading`.
+    one. `seq` is its place in the journal, given by it: 0 before that. `steady`, `boot` and `address` are as in
+    `Reading`.
     """
 
     key: int
@@ -29,6 +30,7 @@ class Entry:
     seq: int = 0
     steady: int = 0
     boot: int = 0
+    address: str = ""
 
 
 class Outline(NamedTuple):
@@ -48,11 +50,22 @@ class Hearing(NamedTuple):
 
 
 @attrs.frozen
+class Baseline:
+    """From where the next sample of a meter counts: the place of that reading in the journal.
+
+    `lifetime` tells by how much the counters of the meter's life are ahead of what that reading shows, in Ws, by label.
+    """
+
+    seq: int
+    lifetime: Mapping[str, int] = attrs.field(factory=dict)
+
+
+@attrs.frozen
 class Cursor:
     """How far a sink has come: everything up to `position` is delivered.
 
-    `bases` has, for each meter, the place of the reading from which its next sample counts. It may lie beyond
-    `position`, where a sink averages over intervals: then what the meter sent up to it is delivered too.
+    `bases` has the baseline of each meter. It may lie beyond `position`, where a sink averages over intervals: then
+    what the meter sent up to it is delivered too.
 
     `seen` is up to where the sink has looked: of what is between `position` and it, its settings wanted nothing. It is
     never before `position`. `settings` is a mark of those settings, `missed` the place of the first reading before
@@ -61,7 +74,7 @@ class Cursor:
     """
 
     position: int = 0
-    bases: Mapping[str, int] = attrs.field(factory=dict)
+    bases: Mapping[str, Baseline] = attrs.field(factory=dict)
     seen: int = 0
     missed: int = 0
     settings: str = ""
@@ -71,7 +84,7 @@ class Cursor:
         """Know that what was delivered was seen."""
         object.__setattr__(self, "seen", max(self.seen, self.position))
 
-    def moved(self, position: int, bases: Mapping[str, int]) -> "Cursor":
+    def moved(self, position: int, bases: Mapping[str, Baseline]) -> "Cursor":
         """Return the cursor after delivering some more; `bases` are those that changed."""
         return attrs.evolve(self, position=position, bases={**self.bases, **bases})
 
@@ -130,13 +143,13 @@ class Journal(Protocol):
     def outline(self, after: int, limit: int) -> Sequence[Outline]:
         """Return what the entries after a place weigh, oldest first, at most `limit`, without reading them."""
 
-    def base(self, sink: str, key: str) -> int:
-        """Return the place of one baseline of a sink, by its key; 0 when there is none.
+    def base(self, sink: str, key: str) -> Baseline | None:
+        """Return one baseline of a sink, by its key; None when there is none.
 
         A cursor holds those of the meters that were heard last; this finds the others.
         """
 
-    def heard(self) -> Sequence[Hearing]:
+    def hearings(self) -> Sequence[Hearing]:
         """Return which meters were ever heard, and in which formats, the last heard last, as many as are remembered.
 
         It does not ask the disk.
@@ -144,6 +157,12 @@ class Journal(Protocol):
 
     def serials(self) -> Sequence[str]:
         """Return the meters that were ever heard, the last heard first, as many as are remembered."""
+
+    def heard(self, recent: int) -> Sequence[Entry]:
+        """Return the last entry of each meter that any sink has a baseline of, and so many of the newest, oldest first.
+
+        As many as are kept.
+        """
 
     @property
     def is_full(self) -> bool:

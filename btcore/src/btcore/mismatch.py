@@ -33,16 +33,23 @@ class Mismatch(BtcoreError):
 class Scope:
     """What a value may refer to: the directory of its file, and the names of [channels] (by `SERIAL_CHANNEL`).
 
+    `meters` has the serial number of each meter by what else a setting may call it: its name in [meters].
+
     `labels` are the channels and labels that any meter has; all of them where `complete`. `secrets` gathers every text
     that must not be repeated, `warnings` what is no mistake and yet to be told.
     """
 
     directory: Path
     channels: Mapping[str, str] = attrs.field(factory=dict)
+    meters: Mapping[str, str] = attrs.field(factory=dict, kw_only=True)
     labels: frozenset[str] = frozenset()
     complete: bool = True
     secrets: list[str] = attrs.field(factory=list, repr=False)
     warnings: list[str] = attrs.field(factory=list)
+
+    def serial(self, text: str) -> str:
+        """Return the serial number of a meter, whatever a setting calls it."""
+        return self.meters.get(text, text)
 
 
 def shown(value: object) -> str:

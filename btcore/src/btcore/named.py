@@ -30,8 +30,9 @@ class Name:
 def names_of(site: Site) -> list[Name]:
     """Return what a configuration names, each place once."""
     tables = [*_of_instances(site.sources), *_of_instances(site.sinks), *_of_meters(site)]
+    meters = [Name(meter.serial, "", "meters", meter.name) for meter in site.meters]
     channels = [Name(*_parted(key), "channels", key) for key in site.channels]
-    return list(dict.fromkeys([*tables, *channels]))
+    return list(dict.fromkeys([*tables, *meters, *channels]))
 
 
 def labels_by_format(site: Site) -> dict[str, frozenset[str]]:

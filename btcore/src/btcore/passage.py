@@ -31,8 +31,16 @@ HELD = 300
 JITTER = 5
 """Seconds by which packets arrive unevenly, without anything to explain."""
 
+SURELY = 100
+"""By how many times more a counter must show than it can have risen since, for no other meter to show the same."""
+
 DRIFT = 1 / 1000
 """By how much a meter's clock and ours may differ, far above any crystal: 86 s a day."""
+
+
+Numbers = tuple[Number, ...]
+Take = Callable[[Numbers], Numbers]
+"""Takes some counters out of the numbers of a reading."""
 
 
 class Skip(Enum):
@@ -92,9 +100,9 @@ def passage(older: Reading, newer: Reading) -> Passed | Skip:
 
 def explain(older: Reading, newer: Reading, between: Lapse) -> Passed | Skip:
     """Choose the explanation that needs the packets to have been delayed least; `ANEW` where there is none."""
-    if newer.format is not older.format:
+    if newer.format is not older.format and not comparable(older.format, newer.format):
         return Skip.OTHER_FORMAT
-    if _reset_count(newer) != _reset_count(older):
+    if _was_reset(older, newer):
         return _after_reset(older, newer, between)
     if between.seconds == 0:
         same = _continues(older, newer, 1) or _continues(newer, older, 1)
@@ -104,6 +112,11 @@ def explain(older: Reading, newer: Reading, between: Lapse) -> Passed | Skip:
     if between.went_on <= between.restarted + JITTER + DRIFT * between.apart:
         return Passed.ON if _went_on(older, newer, between) else Skip.ANEW
     return _after_restart(older, newer, between)
+
+
+def comparable(older: Format, newer: Format) -> bool:
+    """Whether two formats can show the same counters: a GEM sends BIN32 on one port, and BIN48 on the other."""
+    return older is newer or (older.seconds_bits == newer.seconds_bits and bool(_energies(older, newer).ranges))
 
 
 def apart(older: Reading, newer: Reading) -> float:
@@ -158,11 +171,11 @@ def _tally(older: Reading, newer: Reading, seconds: float, *, fallen: bool = Fal
     """Count the channels that went on as they can have within so many seconds, and those that cannot have."""
     most = MOST_WATTS * seconds
     went_on = not_possible = 0
-    take, ranges = _energies(newer.format)
-    earlier, later = take(older.numbers), take(newer.numbers)
-    if _only_rose(earlier, later, most):
+    shared = _energies(older.format, newer.format)
+    earlier, later = shared.of(older, newer)
+    if only_rose(earlier, later, most):
         return len(later), 0
-    for before, after, modulus in zip(earlier, later, ranges, strict=True):
+    for before, after, modulus in zip(earlier, later, shared.ranges, strict=True):
         if before == after or before is None or after is None:
             continue
         if (after - before) % modulus <= most:
@@ -172,7 +185,7 @@ def _tally(older: Reading, newer: Reading, seconds: float, *, fallen: bool = Fal
     return went_on, not_possible
 
 
-def _only_rose(earlier: Sequence[Number], later: Sequence[Number], most: float) -> bool:
+def only_rose(earlier: Numbers, later: Numbers, most: float) -> bool:
     """Whether all counters are known and went on or stood still: as nearly always, so it must be quick."""
     if None in earlier or None in later:
         return False
@@ -183,15 +196,15 @@ def _only_rose(earlier: Sequence[Number], later: Sequence[Number], most: float) 
 def _stands(older: Reading, newer: Reading) -> bool:
     """Whether any channel stands about where it stood, further than it comes from zero in the time."""
     usual = USUAL_WATTS * newer.seconds
-    take, _ = _energies(newer.format)
-    pairs = zip(take(older.numbers), take(newer.numbers), strict=True)
+    pairs = zip(*_energies(older.format, newer.format).of(older, newer), strict=True)
     return any(before and after is not None and max(before, usual) <= after < 2 * before for before, after in pairs)
 
 
 def _counts_from_zero(newer: Reading) -> bool:
     """Whether all energy counters can have begun at zero when the seconds did."""
     most = MOST_WATTS * max(newer.seconds, 1)
-    return all(value is None or value <= most for value in _energies(newer.format)[0](newer.numbers))
+    energies = _energies(newer.format, newer.format).newer(newer.numbers)
+    return all(value is None or value <= most for value in energies)
 
 
 def came_before(older: Reading, newer: Reading) -> bool:
@@ -207,14 +220,32 @@ def at_pace(older: Reading, newer: Reading) -> bool:
     return between.went_on <= JITTER + DRIFT * between.apart and explain(older, newer, between) is Passed.ON
 
 
+def is_continued(older: Reading, newer: Reading) -> bool:
+    """Whether it is certain that one meter sent both, whatever it calls itself: its counters are those of nobody else.
+
+    They went on in the time that passed, by no more than is usual, and at least one is a hundred times that.
+    """
+    if not comparable(older.format, newer.format) or passage(older, newer) is not Passed.ON:
+        return False
+    most = USUAL_WATTS * max(apart(older, newer), JITTER)
+    earlier, later = _energies(older.format, newer.format).of(older, newer)
+    return only_rose(earlier, later, most) and max((value or 0 for value in earlier), default=0) > SURELY * most
+
+
 def told_energy(older: Reading, newer: Reading, passed: Passed) -> float:
     """Return about how much energy an explanation tells, of all channels together, in Ws: to compare it with others."""
-    take, ranges = _energies(newer.format)
-    after = [value or 0 for value in take(newer.numbers)]
+    shared = _energies(older.format, newer.format)
+    before, after = ([value or 0 for value in numbers] for numbers in shared.of(older, newer))
     if passed is Passed.RESET:
         return sum(after)
-    before = [value or 0 for value in take(older.numbers)]
-    return sum((new - old) % modulus for old, new, modulus in zip(before, after, ranges, strict=True))
+    return sum((new - old) % modulus for old, new, modulus in zip(before, after, shared.ranges, strict=True))
+
+
+def _was_reset(older: Reading, newer: Reading) -> bool:
+    """Whether the reset count differs, where both readings have one."""
+    if older.format.reset_label is None or older.format.reset_label != newer.format.reset_label:
+        return False
+    return _reset_count(older) != _reset_count(newer)
 
 
 def _reset_count(reading: Reading) -> int:
@@ -224,44 +255,63 @@ def _reset_count(reading: Reading) -> int:
 
 def rises(older: Reading, newer: Reading) -> Iterator[tuple[float, int]]:
     """Yield by how much each counter is higher than before, as far as known, and the range of that counter."""
-    take, ranges = _counters(newer.format)
-    for before, after, modulus in zip(take(older.numbers), take(newer.numbers), ranges, strict=True):
+    shared = _counters(older.format, newer.format)
+    for before, after, modulus in zip(*shared.of(older, newer), shared.ranges, strict=True):
         if before is not None and after is not None:
             yield after - before, modulus
 
 
 def rose(older: Reading, newer: Reading, seconds: float) -> bool:
-    """Whether no counter fell, or rose by more than it can in so many seconds; one that is missing does not matter."""
+    """Whether no counter fell, or rose by more than it can in so many seconds; one that is missing does not matter.
+
+    Of two formats, which do not show the same counters, that is not so.
+    """
+    if older.format is not newer.format:
+        return False
     most = MOST_WATTS * seconds
-    take, _ = _counters(newer.format)
-    return not any(
+    earlier, later = _counters(older.format, newer.format).of(older, newer)
+    return only_rose(earlier, later, most) or not any(
         before != after and (before is None or after is None or not 0 < after - before <= most)
-        for before, after in zip(take(older.numbers), take(newer.numbers), strict=True)
+        for before, after in zip(earlier, later, strict=True)
     )
 
 
-Take = Callable[[tuple[Number, ...]], tuple[Number, ...]]
-"""Takes some counters out of the numbers of a reading."""
+@attrs.frozen
+class _Shared:
+    """The counters that two formats have in common: what takes them out of a reading of each, and their ranges."""
+
+    older: Take
+    newer: Take
+    ranges: tuple[int, ...]
+
+    def of(self, older: Reading, newer: Reading) -> tuple[Numbers, Numbers]:
+        """Take them out of two readings."""
+        return self.older(older.numbers), self.newer(newer.numbers)
 
 
-@lru_cache(maxsize=64)
-def _counters(format: Format) -> tuple[Take, tuple[int, ...]]:
-    """Return what takes all counters of a format's channels, and their ranges."""
-    labels = [(label, c.bits) for c in format.channels for label in (c.absolute, c.polarized) if label is not None]
-    return _taking(format, labels)
+@lru_cache(maxsize=256)
+def _counters(older: Format, newer: Format) -> _Shared:
+    """Return what takes all counters of the channels that both formats have, and their ranges."""
+    return _taking(older, newer, [label for c in newer.channels for label in (c.absolute, c.polarized)])
 
 
-@lru_cache(maxsize=64)
-def _energies(format: Format) -> tuple[Take, tuple[int, ...]]:
+@lru_cache(maxsize=256)
+def _energies(older: Format, newer: Format) -> _Shared:
     """Return what takes the counters of all energy, one a channel, and their ranges.
 
     The polarized ones say no more of who counted: one may restart alone.
     """
-    return _taking(format, [(channel.absolute, channel.bits) for channel in format.channels])
+    return _taking(older, newer, [channel.absolute for channel in newer.channels])
 
 
-def _taking(format: Format, labels: Sequence[tuple[str, int]]) -> tuple[Take, tuple[int, ...]]:
-    places = [format.index[label] for label, _ in labels]
-    several = len(places) > 1  # of a single place, itemgetter makes no tuple
-    take = itemgetter(*places) if several else lambda numbers: tuple(numbers[place] for place in places)
-    return take, tuple(1 << bits for _, bits in labels)
+def _taking(older: Format, newer: Format, labels: Sequence[str | None]) -> _Shared:
+    theirs = older.counters
+    shared = [label for label in labels if label is not None and theirs.get(label) == newer.counters[label]]
+    return _Shared(taking(older, shared), taking(newer, shared), tuple(1 << theirs[label] for label in shared))
+
+
+def taking(format: Format, labels: Sequence[str]) -> Take:
+    """Return what takes the numbers of these labels out of those of a reading."""
+    places = [format.index[label] for label in labels]
+    # of a single place, itemgetter makes no tuple
+    return itemgetter(*places) if len(places) > 1 else lambda numbers: tuple(numbers[place] for place in places)

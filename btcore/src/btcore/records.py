@@ -6,8 +6,9 @@ Each is a value: made once, never changed. What decides or computes is elsewhere
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
+from typing import Any
 
 import attrs
 
@@ -43,11 +44,13 @@ def _bytes(data: bytes | bytearray | memoryview) -> bytes:
 class Chunk:
     """Bytes as they came in, of one stream: a serial line, a TCP connection, a file.
 
-    Streams never mix: each has a framing buffer of its own, which `end=True` closes. `time` is when the bytes came in
-    (aware); None means now. A recording that tells no times has a `clock` instead, which is asked once for each packet.
+    Streams never mix: each has a framing buffer of its own, which `end=True` closes. `address` is what stays the same
+    of the stream's name when it is opened again: the address without the port, the name in a recording; "" where
+    nothing does. `time` is when the bytes came in (aware); None means now. A recording that tells no times has a
+    `clock` instead, which is asked once for each packet.
 
-    Raises TypeError or ValueError for data that is not bytes, a time without a zone, a stream's name that is no text or
-    too long.
+    Raises TypeError or ValueError for data that is not bytes, a time without a zone, a stream's name or address that is
+    no text or too long.
     """
 
     data: bytes = attrs.field(converter=_bytes)
@@ -55,13 +58,15 @@ class Chunk:
     time: datetime | None = None
     end: bool = False
     clock: Iterator[datetime] | None = attrs.field(default=None, repr=False, eq=False)
+    address: str = ""
 
     def __attrs_post_init__(self) -> None:
         """Check it."""
-        if not isinstance(self.stream, str):
-            raise TypeError(f"a chunk's stream: expected text, found {kind(self.stream)}")
-        if len(self.stream) > LONGEST_STREAM:
-            raise ValueError(f"a chunk's stream: more than {LONGEST_STREAM} characters, {len(self.stream)}")
+        for name, text in (("stream", self.stream), ("address", self.address)):
+            if not isinstance(text, str):
+                raise TypeError(f"a chunk's {name}: expected text, found {kind(text)}")
+            if len(text) > LONGEST_STREAM:
+                raise ValueError(f"a chunk's {name}: more than {LONGEST_STREAM} characters, {len(text)}")
         if self.time is not None:
             object.__setattr__(self, "time", aware(self.time, "a chunk's time"))
         if self.clock is not None and not isinstance(self.clock, Iterator):
@@ -82,6 +87,8 @@ class Packet:
     format: Format
     serial: str
     raw: bytes
+    numbers: tuple[Number, ...] | None = attrs.field(default=None, eq=False, repr=False)
+    """What was unpacked, once the core has checked it; a decoder leaves it out."""
 
 
 @attrs.frozen
@@ -116,6 +123,9 @@ class Reading:
     journal gives no two readings the same time. `seconds` is the meter's own seconds counter, the only clock that
     intervals are measured by. `numbers` that are not given are unpacked from `raw` on first use.
 
+    `source` is the name of the source that it came by, `address` what stays the same of the way it came within that,
+    such as the meter's network address: "" where nothing does.
+
     `steady` is when it was received by a clock that nobody sets, in microseconds, and `boot` names that clock: two
     readings of the same `boot` tell how much time really passed between them, whatever was done to `time`. Both are 0
     for what was not received live.
@@ -132,6 +142,7 @@ class Reading:
     seq: int = 0
     steady: int = 0
     boot: int = 0
+    address: str = ""
     _numbers: tuple[Number, ...] | None = attrs.field(default=None, repr=False, alias="numbers")
 
     def __attrs_post_init__(self) -> None:
@@ -181,6 +192,13 @@ class Reading:
         """One number by label; None where this format has no such label, or the meter no such value."""
         place = self.format.index.get(label)
         return None if place is None else self.numbers[place]
+
+
+def received(packet: Packet, time: datetime, serial: str, *stamps: Any) -> Reading:  # noqa: ANN401 - as a reading has them
+    """Make the reading of a packet that the core has checked; `stamps` are source, seq, steady, boot and address."""
+    reading = Reading(time, packet.format, serial, packet.raw, *stamps)
+    object.__setattr__(reading, "_numbers", packet.numbers)
+    return reading
 
 
 @attrs.frozen(eq=False)
@@ -262,5 +280,12 @@ def microseconds(time: datetime) -> int:
         seconds -= offset.days * 86_400 + offset.seconds
     return seconds * 1_000_000 + time.microsecond
 
+
+def moment(microseconds: int) -> datetime:
+    """Return the time that is so many microseconds after the beginning of 1970, in UTC."""
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _EPOCH_DAY = datetime(1970, 1, 1).toordinal()  # noqa: DTZ001 - a day's number has no zone

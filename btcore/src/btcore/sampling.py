@@ -14,8 +14,10 @@ from typing import Protocol, TypeVar
 import attrs
 
 from btcore.calculate import across, along
-from btcore.chains import MOST_METERS, Chains, Link, Notice
+from btcore.chains import ELDER, Chains
 from btcore.formats import Number
+from btcore.journal import Baseline
+from btcore.links import Link
 from btcore.passage import Passed, rose
 from btcore.records import Reading, Sample
 from btcore.settings import Polarity
@@ -23,6 +25,10 @@ from btcore.settings import Polarity
 GRACE = 60_000_000
 """Microseconds after the end of an interval for which a meter that is due in it is waited for; never a whole interval,
 so that no interval is closed before the one before it."""
+
+
+MOST_LINKS = 256
+"""Readings of a run that are kept at once, where the sample over them needs each."""
 
 
 Made = TypeVar("Made", Sample, Sample | None)
@@ -35,7 +41,7 @@ class Step:
     readings: tuple[Reading, ...]
     samples: tuple[Sample, ...]
     position: int
-    bases: Mapping[str, int] = attrs.field(factory=dict)
+    bases: Mapping[str, Baseline] = attrs.field(factory=dict)
 
 
 class Sampler(Protocol):
@@ -59,29 +65,20 @@ class SampleCache:
     def __init__(self, size: int = 256) -> None:
         """Keep at most `size` samples; one of a GEM takes some 40 kB."""
         self._size = size
-        self._notices: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._lock = Lock()
-        self._kept: OrderedDict[tuple[int, int, str], Sample] = OrderedDict()
+        self._kept: OrderedDict[tuple[object, ...], Sample] = OrderedDict()
 
-    def across(self, older: Reading, newer: Reading, passed: Passed, polarity: Polarity) -> Sample:
+    def across(self, link: Link, polarity: Polarity) -> Sample:
         """Do what `calculate.across` does, once. What cannot be calculated fails where its values are asked for."""
-        key = (older.seq, newer.seq, polarity)
+        older = link.before or link.reading
+        key = (older.seq, link.reading.seq, polarity, link.elder and link.elder.seq, tuple(link.lifetime.items()))
         with self._lock:
             found = self._kept.get(key)
             if found is None:
-                found = self._kept[key] = _made(older, newer, lambda: across(older, newer, passed, polarity))
+                found = self._kept[key] = _made(older, link.reading, lambda: across(link, polarity))
                 if len(self._kept) > self._size:
                     self._kept.popitem(last=False)
         return found
-
-    def is_news(self, notice: Notice) -> bool:
-        """Whether this was not told yet, by any sink."""
-        with self._lock:
-            news = (notice.serial, notice.kind) not in self._notices
-            self._notices[notice.serial, notice.kind] = None
-            if len(self._notices) > MOST_METERS:
-                self._notices.popitem(last=False)
-        return news
 
 
 class Consecutive:
@@ -98,10 +95,10 @@ class Consecutive:
         """Make the step of this reading."""
         link = self._chains.follow(reading)
         self._chains.forget()
-        samples: tuple[Sample, ...] = ()
-        if link.before is not None and link.passed is not None:
-            samples = (self._cache.across(link.before, reading, link.passed, self._polarity),)
-        yield Step((reading,), samples, reading.seq, {link.key: reading.seq} if link.key else {})
+        if link.is_again:
+            return
+        samples = () if link.before is None else (self._cache.across(link, self._polarity),)
+        yield Step((reading,), samples, reading.seq, _bases(link))
 
     def flush(self) -> Iterator[Step]:
         """Nothing is ever incomplete."""
@@ -114,28 +111,39 @@ class Consecutive:
 
 @attrs.define
 class _Run:
-    """Readings of one meter that go on from each other, and how; without those that the sample over them does not need.
+    """Readings of one meter that go on from each other; without those that the sample over them does not need.
 
-    The first one goes on from nothing here.
+    The first one goes on from nothing here. Where none can be left out, as two formats alternate, the sample over most
+    of them is made early: `before`.
     """
 
-    links: list[tuple[Reading, Passed]]
+    links: list[Link]
+    polarity: Polarity
+    before: Sample | None = None
     _even: bool = False
 
     @property
     def last(self) -> Reading:
         """The newest reading."""
-        return self.links[-1][0]
+        return self.links[-1].reading
 
-    def add(self, reading: Reading, passed: Passed) -> None:
+    def add(self, link: Link) -> None:
         """Add the next one. Where all counters only rose, the ends alone give the exact energy."""
         last = self.last
-        even = passed is Passed.ON and rose(last, reading, reading.seconds - last.seconds)
+        on = link.passed is Passed.ON and link.elder is None and link.beside is None
+        even = on and rose(last, link.reading, link.reading.seconds - last.seconds)
         if even and self._even:
-            self.links[-1] = (reading, passed)
+            self.links[-1] = attrs.evolve(link, before=self.links[-2].reading)
         else:
-            self.links.append((reading, passed))
+            self.links.append(link)
         self._even = even
+        if len(self.links) > MOST_LINKS:
+            self.before = _computed(along(self.links[:-1], self.polarity, self.before))
+            self.links = [Link(link.before or link.reading, link.key), link]
+
+    def sample(self) -> Sample | None:
+        """Return the sample over all of them."""
+        return along(self.links, self.polarity, self.before)
 
 
 @attrs.define
@@ -214,14 +222,14 @@ class Intervals:
             end += self._every
         self._ends[link.key] = end
         part = self._open.setdefault(end, {}).setdefault(link.key, _Part(reading.seq))
-        if link.before is None or link.passed is None:
-            part.runs.append(_Run([(reading, Passed.ON)]))
+        if link.before is None:
+            part.runs.append(_Run([link], self._polarity))
             return
         if (
             not part.runs or part.runs[-1].last is not link.before
         ):  # the chain had another key, or the key another chain
-            part.runs.append(_Run([(link.before, Passed.ON)]))
-        part.runs[-1].add(reading, link.passed)
+            part.runs.append(_Run([Link(link.before, link.key)], self._polarity))
+        part.runs[-1].add(link)
 
     def _tick(self, reading: Reading, key: str) -> None:
         """Let the shared clock go on by what went by between two readings of one meter, whatever that meter's clock."""
@@ -270,11 +278,11 @@ class Intervals:
             last,
             tuple(sample for sample in samples if sample is not None),
             self.settled(self._read),
-            {key: part.runs[-1].last.seq for key, part in parts.items()},
+            {key: base for part in parts.values() for key, base in _bases(part.runs[-1].links[-1]).items()},
         )
 
     def _along(self, run: _Run) -> Sample | None:
-        return _made(run.links[0][0], run.last, lambda: along(run.links, self._polarity))
+        return _made(run.links[0].reading, run.last, run.sample)
 
     def flush(self) -> Iterator[Step]:
         """Close the intervals as they are."""
@@ -285,6 +293,23 @@ class Intervals:
         """Keep to before the first reading of the intervals that are open: those must be read again after a restart."""
         waiting = (part.first for parts in self._open.values() for part in parts.values())
         return min(waiting, default=place + 1) - 1
+
+
+def _computed(made: Sample | None) -> Sample | None:
+    """Return a sample with its values calculated, so that it holds only the readings at its ends."""
+    if made is None:
+        return None
+    return Sample(made.older, made.newer, made.seconds, made.reset, calculate=partial(dict, made.values))
+
+
+def _bases(link: Link) -> dict[str, Baseline]:
+    """Return the baselines that a link changes: that of its chain, and that of what has to be read beside it."""
+    if not link.key:
+        return {}
+    bases = {link.key: Baseline(link.reading.seq, link.lifetime)}
+    if link.beside is not None or link.elder is not None:
+        bases[link.key + ELDER] = Baseline(link.beside.seq if link.beside is not None else 0)
+    return bases
 
 
 def _made(older: Reading, newer: Reading, make: Callable[[], Made]) -> Made | Sample:

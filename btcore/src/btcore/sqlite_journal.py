@@ -17,10 +17,10 @@ from pathlib import Path
 import attrs
 
 from btcore.errors import Full, Unavailable
-from btcore.journal import Aside, Cursor, Entry, Hearing, Outline
+from btcore.journal import Aside, Baseline, Cursor, Entry, Hearing, Outline
 from btcore.sqlite_keys import free_key
 from btcore.sqlite_meters import Meters
-from btcore.sqlite_retention import Trimming, forget_aside
+from btcore.sqlite_retention import MOST_BASES, Trimming, forget_aside
 from btcore.sqlite_room import Room, give_up_reserve
 
 VERSION = 4
@@ -37,7 +37,8 @@ CREATE TABLE entry (
     whole  INTEGER NOT NULL,
     raw    BLOB NOT NULL,
     steady INTEGER NOT NULL DEFAULT 0,
-    boot   INTEGER NOT NULL DEFAULT 0
+    boot   INTEGER NOT NULL DEFAULT 0,
+    address TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE cursor (
     sink     TEXT PRIMARY KEY,
@@ -51,6 +52,7 @@ CREATE TABLE base (
     sink   TEXT NOT NULL,
     serial TEXT NOT NULL,
     seq    INTEGER NOT NULL,
+    lifetime TEXT NOT NULL DEFAULT '{}',
     PRIMARY KEY (sink, serial)
 ) WITHOUT ROWID;
 CREATE TABLE aside (
@@ -75,7 +77,9 @@ UPGRADES = {
 ALTER TABLE entry ADD COLUMN boot INTEGER NOT NULL DEFAULT 0""",
     2: """ALTER TABLE aside ADD COLUMN added INTEGER NOT NULL DEFAULT 0;
 UPDATE aside SET added = strftime('%s', 'now')""",
-    3: """ALTER TABLE cursor ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
+    3: """ALTER TABLE entry ADD COLUMN address TEXT NOT NULL DEFAULT '';
+ALTER TABLE base ADD COLUMN lifetime TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE cursor ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE cursor ADD COLUMN missed INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE cursor ADD COLUMN settings TEXT NOT NULL DEFAULT '';
 ALTER TABLE cursor ADD COLUMN accepted TEXT NOT NULL DEFAULT '';
@@ -86,12 +90,12 @@ INSERT INTO meter SELECT serial, format, min(seq) FROM entry GROUP BY serial, fo
 }
 """What makes a file of a version one of the next."""
 
-SELECT = "SELECT key, source, serial, format, raw, whole, seq, steady, boot FROM entry"
+SELECT = "SELECT key, source, serial, format, raw, whole, seq, steady, boot, address FROM entry"
 
 OUTLINE = "SELECT seq, key, length(raw) FROM entry WHERE seq > ? ORDER BY seq LIMIT ?"
 
-INSERT = """INSERT INTO entry (key, added, source, serial, format, whole, raw, steady, boot)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT = """INSERT INTO entry (key, added, source, serial, format, whole, raw, steady, boot, address)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 MOVE = """INSERT INTO cursor (sink, position, seen, missed, settings, accepted) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (sink) DO UPDATE SET position = max(position, excluded.position),
     seen = max(position, excluded.seen), missed = excluded.missed, settings = excluded.settings,
@@ -242,8 +246,8 @@ class SqliteJournal:
         with self._reading, self._told("read"):
             rows = self._reader.execute(f"{SELECT} WHERE {where}", values).fetchall()
         return [
-            Entry(key, source, serial, form, raw, bool(whole), seq, steady, boot)
-            for key, source, serial, form, raw, whole, seq, steady, boot in rows
+            Entry(key, source, serial, form, raw, bool(whole), seq, steady, boot, address)
+            for key, source, serial, form, raw, whole, seq, steady, boot, address in rows
         ]
 
     def last(self) -> int:
@@ -268,9 +272,11 @@ class SqliteJournal:
         with self._reading, self._told("read"):
             row = self._reader.execute(CURSOR, (sink,)).fetchone()
             bases = self._reader.execute(
-                "SELECT serial, seq FROM base WHERE sink = ? ORDER BY seq DESC LIMIT ?", (sink, MOST_IN_CURSOR)
+                "SELECT serial, seq, lifetime FROM base WHERE sink = ? ORDER BY seq DESC LIMIT ?",
+                (sink, MOST_IN_CURSOR),
             ).fetchall()
-        return Cursor(row[0], dict(bases), *row[1:]) if row else None
+        bases_of = {key: _baseline(seq, lifetime) for key, seq, lifetime in bases}
+        return Cursor(row[0], bases_of, *row[1:]) if row else None
 
     def commit(self, sink: str, cursor: Cursor, changed: Sequence[str] = (), aside: Sequence[Aside] = ()) -> None:
         """Move a sink's cursor and set aside what it refused."""
@@ -278,7 +284,8 @@ class SqliteJournal:
             marks = cursor.seen, cursor.missed, cursor.settings, cursor.accepted
             connection.execute(MOVE, (sink, cursor.position, *marks))
             connection.executemany(
-                "REPLACE INTO base VALUES (?, ?, ?)", [(sink, serial, cursor.bases[serial]) for serial in changed]
+                "REPLACE INTO base VALUES (?, ?, ?, ?)",
+                [(sink, key, cursor.bases[key].seq, json.dumps(dict(cursor.bases[key].lifetime))) for key in changed],
             )
             connection.executemany(
                 "INSERT INTO aside VALUES (?, ?, ?, ?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER))",
@@ -302,20 +309,26 @@ class SqliteJournal:
         with self._reading, self._told("read"):
             return [Outline(*row) for row in self._reader.execute(OUTLINE, (after, limit))]
 
-    def base(self, sink: str, key: str) -> int:
-        """Return the place of one baseline of a sink."""
+    def base(self, sink: str, key: str) -> Baseline | None:
+        """Return one baseline of a sink."""
+        query = "SELECT seq, lifetime FROM base WHERE sink = ? AND serial = ?"
         with self._reading, self._told("read"):
-            row = self._reader.execute("SELECT seq FROM base WHERE sink = ? AND serial = ?", (sink, key)).fetchone()
-        return int(row[0]) if row else 0
+            row = self._reader.execute(query, (sink, key)).fetchone()
+        return _baseline(*row) if row else None
 
-    def heard(self) -> Sequence[Hearing]:
+    def hearings(self) -> Sequence[Hearing]:
         """Return which meters were ever heard."""
         with self._news:
             return self._meters.heard()
 
     def serials(self) -> Sequence[str]:
         """Return the meters that were ever heard, the last heard first."""
-        return list(dict.fromkeys(hearing.serial for hearing in reversed(self.heard())))
+        return list(dict.fromkeys(hearing.serial for hearing in reversed(self.hearings())))
+
+    def heard(self, recent: int) -> Sequence[Entry]:
+        """Return the last entries of the meters that any sink has a baseline of, and so many of the newest."""
+        where = """seq IN (SELECT seq FROM base ORDER BY seq DESC LIMIT ?) OR seq > ? ORDER BY seq"""
+        return self._select(where, (MOST_BASES, self.last() - recent))
 
     @property
     def is_full(self) -> bool:
@@ -353,8 +366,12 @@ def _insert(connection: sqlite3.Connection, entry: Entry, added: int) -> Entry |
     if key is None:
         return None
     of_packet = (entry.source, entry.serial, entry.format, entry.whole, entry.raw)
-    values = (key, added, *of_packet, entry.steady, entry.boot)
+    values = (key, added, *of_packet, entry.steady, entry.boot, entry.address)
     return attrs.evolve(entry, key=key, seq=int(connection.execute(INSERT, values).lastrowid or 0))
+
+
+def _baseline(seq: int, lifetime: str) -> Baseline:
+    return Baseline(seq, json.loads(lifetime))
 
 
 def private(file: Path) -> None:

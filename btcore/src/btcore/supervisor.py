@@ -14,6 +14,7 @@ from btcore.configuration import Decoder, Sink, Site, Source
 from btcore.decoders import Decoders
 from btcore.delivery import SinkWorker
 from btcore.errors import Unavailable
+from btcore.identity import Identities, known
 from btcore.journal import Journal
 from btcore.roll import Roll
 from btcore.sampling import SampleCache
@@ -63,8 +64,10 @@ class Supervisor:
             opened.callback(os.close, _lock(self._site.state))
             journal = SqliteJournal(self._site.state / JOURNAL, self._site.journal_bytes)
             opened.callback(journal.close)
-            sinks, sources = self._sinks(journal), self._sources(journal)
-            roll = Roll.of(self._site, journal.heard)
+            identities = Identities(self._site.meters, lambda notice: log.warning("%s", notice))
+            sinks, sources = self._sinks(journal), self._sources(journal, identities)
+            self._know(identities, journal)
+            roll = Roll.of(self._site, journal.hearings)
             held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
         _remark_open(self._site.state)
         what = f"{counted(len(sources), 'source')}, {counted(len(sinks), 'sink')}"
@@ -113,7 +116,18 @@ class Supervisor:
             dry_run=self._dry_run,
         )
 
-    def _sources(self, journal: Journal) -> list[SourceWorker]:
+    def _know(self, identities: Identities, journal: Journal) -> None:
+        """Let it be known which meters were heard before, and what they are called."""
+        if not journal.last():
+            return
+        decoders = self._decoders(()).anew(log)
+        decoders.open(leave_out=True)
+        try:
+            identities.know(known(journal, decoders))
+        finally:
+            decoders.close()
+
+    def _sources(self, journal: Journal, identities: Identities) -> list[SourceWorker]:
         return [
             SourceWorker(
                 source,
@@ -121,6 +135,7 @@ class Supervisor:
                 self._decoders(source.formats),
                 self._context(source),
                 self._stop,
+                identities=identities,
                 once=self._once,
                 grace=self._patience * GRACE,
             )
@@ -145,7 +160,8 @@ class Supervisor:
 
     def _decoders(self, formats: tuple[str, ...]) -> Decoders:
         decoders = self._site.decoders
-        return Decoders([one.instance for one in decoders], formats, [self._context(one) for one in decoders])
+        contexts = [self._context(one) for one in decoders]
+        return Decoders([one.instance for one in decoders], formats, contexts, shown=self._site.meters.shown)
 
 
 def _threads(sources: list[SourceWorker], sinks: list[SinkWorker]) -> list[Thread]:

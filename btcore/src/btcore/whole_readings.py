@@ -33,14 +33,16 @@ def to_values(reading: Reading) -> bytes:
     return json.dumps(record, separators=(",", ":")).encode()
 
 
-def from_values(entry: Entry, time: datetime) -> Reading:
-    """Make the reading of such an entry again. Raises ValueError, KeyError or TypeError for what is no such entry."""
+def from_values(entry: Entry, time: datetime, serial: str) -> Reading:
+    """Make the reading of such an entry again, of the meter that is called so.
+
+    Raises ValueError, KeyError or TypeError for what is no such entry.
+    """
     record: dict[str, Any] = json.loads(entry.raw)
     numbers = tuple(record.pop("numbers"))
     described = _described(entry.format, json.dumps(record))
-    return Reading(
-        time, described, entry.serial, entry.raw, entry.source, entry.seq, entry.steady, entry.boot, numbers=numbers
-    )
+    stamps = (entry.seq, entry.steady, entry.boot, entry.address)
+    return Reading(time, described, serial, entry.raw, entry.source, *stamps, numbers=numbers)
 
 
 @lru_cache(maxsize=MOST_DESCRIPTIONS)

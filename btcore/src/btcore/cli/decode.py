@@ -1,7 +1,6 @@
 """`btcore decode`: what is in a capture, for people and for other programs."""
 
 import argparse
-import itertools
 import json
 import logging
 import math
@@ -18,9 +17,11 @@ from btcore.discovery import DISTRIBUTIONS, Installed, PluginError, find, instal
 from btcore.errors import Unavailable, is_interrupt
 from btcore.formats import Number
 from btcore.framing import Counts, Stream
+from btcore.identity import Identities
 from btcore.logs import say
+from btcore.meters import Meters
 from btcore.outcome import told
-from btcore.records import Chunk, Packet, Reading, Sample
+from btcore.records import Chunk, Packet, Reading, Sample, received
 from btcore.sampling import Consecutive, SampleCache
 from btcore.settings import Context, Polarity
 
@@ -133,21 +134,27 @@ class _Saying(logging.Handler):
 
 
 def _readings(args: argparse.Namespace, decoders: Decoders, counts: Counts) -> Iterator[Reading]:
-    place = itertools.count(1)
-    for packet, time in _packets(args, decoders, counts):
-        yield Reading(time, packet.format, packet.serial, packet.raw, seq=next(place))
+    identities = Identities(Meters(), lambda notice: say(str(notice)))
+    for packet, time, stream in _packets(args, decoders, counts):
+        stamps = ("", identities.next_place(), 0, 0, stream)
+        name = identities.name(received(packet, time, packet.serial, *stamps))
+        yield received(packet, time, name, *stamps)
 
 
-def _packets(args: argparse.Namespace, decoders: Decoders, counts: Counts) -> Iterator[tuple[Packet, datetime]]:
+def _packets(args: argparse.Namespace, decoders: Decoders, counts: Counts) -> Iterator[tuple[Packet, datetime, str]]:
     streams: dict[str, Stream] = {}
     for chunk in _chunks(args):
         stream = streams.pop(chunk.stream) if chunk.stream in streams else decoders.stream(counts)
         streams[chunk.stream] = stream  # the last used is the last closed
-        yield from stream.feed(chunk.data, chunk.clock or chunk.time or datetime.now(UTC))
+        for found in stream.feed(chunk.data, chunk.clock or chunk.time or datetime.now(UTC)):
+            yield *found, chunk.stream
         if len(streams) > MOST_STREAMS:
-            yield from streams.pop(next(iter(streams))).close()
-    for stream in streams.values():
-        yield from stream.close()
+            name = next(iter(streams))
+            for found in streams.pop(name).close():
+                yield *found, name
+    for name, stream in streams.items():
+        for found in stream.close():
+            yield *found, name
 
 
 def _chunks(args: argparse.Namespace) -> Iterator[Chunk]:
@@ -163,9 +170,7 @@ def _damaged(error: CaptureError) -> None:
 
 def _samples(readings: Iterator[Reading], polarity: Polarity) -> Iterator[Sample]:
     """Yield what was measured between readings; say at the end which of them gave nothing, and why."""
-    cache = SampleCache(1)
-    chains = Chains({}, tell=lambda notice: say(str(notice)) if cache.is_news(notice) else None)
-    sampler = Consecutive(polarity, chains, cache)
+    sampler = Consecutive(polarity, Chains({}), SampleCache(1))
     for reading in readings:
         for step in sampler.feed(reading):
             yield from step.samples

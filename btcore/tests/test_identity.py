@@ -1,0 +1,196 @@
+"""Who is who: meters are told apart by where they come from and what they count, and a move makes no second one."""
+
+from collections.abc import Sequence
+from itertools import count
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lives import moment
+from made import START
+from steps import consecutive, whole
+
+from btcore import FORMATS, Reading, pack
+from btcore.chains import Notice
+from btcore.identity import Identities
+from btcore.meters import Meter, Meters
+
+SECOND = 1_000_000
+PLACES = count(1)
+"""Of all readings, in the order in which they are made."""
+
+
+@attrs.define
+class Panel:
+    """A meter that sends each ten seconds by some way."""
+
+    serial: str = "000000"
+    form: str = "ecm1240bin"
+    secs: int = 1000
+    energy: int = 10**9
+    watts: int = 1000
+    flag: int = 0
+
+    def send(self, at: int, source: str = "a", address: str = "") -> Reading:
+        """Make the reading of a moment, in seconds since START; counters are those of that moment."""
+        values = {"volts": 120, "secs": (self.secs + at) % (1 << 24), "ch1_aws": self.energy + self.watts * at}
+        raw = pack(self.form, self.serial, {**values, "flag": self.flag, "aux1_ws": self.energy % 10**8})
+        stamps = (source, next(PLACES), (at + 1) * SECOND, 7, address)
+        return Reading(moment(START + at * SECOND), FORMATS[self.form], self.serial, raw, *stamps)
+
+
+OTHER = Panel(secs=70_000, energy=5 * 10**8, watts=300)
+
+
+@pytest.fixture
+def notices() -> list[Notice]:
+    """Return what is told."""
+    return []
+
+
+@pytest.fixture
+def identities(notices: list[Notice]) -> Identities:
+    """Return identities without a configuration."""
+    return Identities(Meters(), notices.append)
+
+
+def names(identities: Identities, readings: Sequence[Reading]) -> list[str]:
+    """Return what they are called."""
+    return [identities.name(reading) for reading in readings]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(("a", ""), ("b", "")), (("a", "10.0.0.1"), ("a", "10.0.0.2")), (("a", ""), ("a", ""))]
+)
+def test_two_meters_with_one_number_have_two_names(
+    identities: Identities, notices: list[Notice], one: tuple[str, str], other: tuple[str, str]
+) -> None:
+    """By two sources, two addresses, or on one line: after a few packets each has its own name, for good."""
+    readings = [meter.send(at, *way) for at in range(0, 300, 10) for meter, way in ((Panel(), one), (OTHER, other))]
+    found = names(identities, readings)
+    assert set(found[12::2]) == {"000000"}
+    assert set(found[13::2]) == {"000000-2"}
+    assert [notice.kind for notice in notices if notice.kind == "two meters"] == ["two meters"]
+
+
+def test_three_meters_behind_one_number(identities: Identities) -> None:
+    """A third one has a third name."""
+    third = Panel(secs=900_000, energy=3 * 10**9, watts=50)
+    ways = ((Panel(), "a"), (OTHER, "b"), (third, "c"))
+    found = names(identities, [meter.send(at, source) for at in range(0, 200, 10) for meter, source in ways])
+    last = [set(found[30 + place :: 3]) for place in range(3)]
+    assert [{"000000"}, {"000000-2"}, {"000000-3"}] == sorted(last, key=min)
+
+
+def test_a_dozen_meters_behind_one_number(identities: Identities) -> None:
+    """However many there are, each by a way of its own, each has a name of its own."""
+    meters = [Panel(secs=1000 * place**2, energy=10**8 * (place + 1), watts=100 * place) for place in range(12)]
+    sent = [meter.send(at, f"way{place}") for at in range(0, 200, 10) for place, meter in enumerate(meters)]
+    found = names(identities, sent)
+    assert len(set(found[-12:])) == 12
+    assert found[-24:-12] == found[-12:]
+
+
+def test_names_outlast_a_restart_of_the_program(identities: Identities) -> None:
+    """Whoever is heard first after a restart, each goes on under the name that it had."""
+    readings = [meter.send(at, way) for at in range(0, 100, 10) for meter, way in ((Panel(), "a"), (OTHER, "b"))]
+    kept = [attrs.evolve(reading, serial=identities.name(reading)) for reading in readings]
+    again = Identities(Meters(), lambda _notice: None)
+    again.know([("000000", reading) for reading in kept])
+    assert names(again, [OTHER.send(110, "b"), Panel().send(115, "a"), OTHER.send(120, "b")]) == [
+        "000000-2",
+        "000000",
+        "000000-2",
+    ]
+
+
+def test_a_source_that_is_renamed_makes_no_second_meter(identities: Identities, notices: list[Notice]) -> None:
+    """A meter that goes on by another way is the same: its counters go on."""
+    readings = [Panel().send(at, "a" if at < 50 else "b") for at in range(0, 100, 10)]
+    assert set(names(identities, readings)) == {"000000"}
+    assert notices == []
+
+
+def test_a_meter_that_moved_and_lost_its_power_keeps_its_name(identities: Identities) -> None:
+    """One that begins at zero by another way, while nothing comes by the old one, is not taken for a second meter."""
+    moved = [Panel(secs=5 - 60, energy=-60_000 + 5000, flag=1).send(at, "b") for at in range(60, 160, 10)]
+    readings = [*(Panel().send(at, "a") for at in range(0, 60, 10)), *moved]
+    assert set(names(identities, readings)) == {"000000"}
+
+
+def test_one_meter_by_two_ways_is_one(identities: Identities, notices: list[Notice]) -> None:
+    """Each packet by two ways, as with a DashBox beside the meter: one name."""
+    readings = [Panel().send(at, way) for at in range(0, 200, 10) for way in ("a", "b")]
+    assert set(names(identities, readings)) == {"000000"}
+    assert notices == []
+
+
+@given(st.lists(st.sampled_from(["absurd", "late", "again", "reset", "on", "on", "on", "on"]), max_size=40), st.data())
+@settings(max_examples=100, deadline=None)
+def test_no_fault_of_one_meter_makes_two(events: list[str], data: st.DataObject) -> None:
+    """Absurd packets, late ones, repeated ones and restarts of one meter by one way: it has one name throughout."""
+    identities = Identities(Meters(), lambda _notice: None)
+    meter, sent, at = Panel(), [Panel().send(0)], 0
+    found = [identities.name(sent[0])]
+    for event in events:
+        at += 10
+        if event == "reset":
+            meter = Panel(secs=5 - at, energy=5 * meter.watts - meter.watts * at, flag=(meter.flag + 1) % 8)
+        reading = meter.send(at)
+        if event == "absurd":
+            reading = Panel(secs=data.draw(st.integers(0, 1 << 24)), energy=data.draw(st.integers(0, 1 << 39))).send(at)
+        if event in ("late", "again"):
+            again = sent[-1 if event == "again" else max(-3, -len(sent))]
+            reading = attrs.evolve(again, time=reading.time, seq=reading.seq)
+        sent.append(meter.send(at))
+        found.append(identities.name(reading))
+    assert set(found) == {"000000"}
+
+
+def test_a_configured_meter_has_its_name_at_once() -> None:
+    """What is known by its source is so from the first packet; two in one place are told apart behind that name."""
+    house = Meter("house", "300001", frozenset(), "a", "")
+    identities = Identities(Meters([house]), lambda _notice: None)
+
+    def named(reading: Reading) -> str:
+        serial = identities.serial_of(reading.source, reading.address, reading.serial)
+        return identities.name(attrs.evolve(reading, serial=serial))
+
+    assert named(Panel().send(0, "a")) == "300001"
+    assert named(OTHER.send(5, "b")) == "000000"
+    last = [named(meter.send(at, "a")) for at in range(10, 200, 10) for meter in (Panel(), OTHER)][-2:]
+    assert last == ["300001", "300001-2"]
+
+
+def test_what_cannot_be_compared_is_known_by_its_number(caplog: pytest.LogCaptureFixture) -> None:
+    """A fault in comparing numbers costs no reading, and is told once."""
+    identities = Identities(Meters(), lambda _notice: None)
+    form = attrs.evolve(FORMATS["ecm1240bin"], name="odd")
+    names_ = []
+    for at in (0, 10, 20):
+        reading = attrs.evolve(Panel().send(at), format=form, numbers=None)
+        object.__setattr__(reading, "_numbers", ("x",) * len(form.labels))
+        names_.append(identities.name(reading))
+    assert names_ == ["000000"] * 3
+    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
+
+
+def test_a_packet_that_comes_by_two_ways_counts_once() -> None:
+    """Each reading by two sources is delivered once; what a meter sends twice itself stays as it is."""
+    both = [Panel().send(at, way) for at in range(0, 100, 10) for way in ("a", "b")]
+    twice = [Panel().send(at, "a") for at in range(0, 100, 10) for _ in range(2)]
+    for readings, delivered in ((both, 10), (twice, 20)):
+        steps = whole(consecutive(), [attrs.evolve(one, seq=place) for place, one in enumerate(readings, 1)])
+        assert len([one for step in steps for one in step.readings]) == delivered
+        assert len([one for step in steps for one in step.samples]) == 9
+
+
+def test_two_meters_of_different_kinds_with_one_number_are_two(identities: Identities, notices: list[Notice]) -> None:
+    """An ECM-1220 and an ECM-1240 of one number, on one line or on two, are told, and have two names."""
+    for way in ("a", "b"):
+        found = Identities(Meters(), notices.append)
+        other = attrs.evolve(OTHER, form="ecm1220bin")
+        sent = [meter.send(at, where) for at in range(0, 200, 10) for meter, where in ((Panel(), "a"), (other, way))]
+        assert set(names(found, sent)[-2:]) == {"000000", "000000-2"}
+    assert [notice.kind for notice in notices if notice.kind == "two meters"] == ["two meters"] * 2
