@@ -41,6 +41,5 @@ def answered(said: object, batch: Batch) -> Answer:
         raise PluginMistake(
             f"process_batch returned {found}; expected None, or how many of its {count} readings it took"
         )
-    sampled = {sample.newer.seq for sample in batch.samples}
-    unsampled = min(sum(reading.seq not in sampled for reading in batch.readings), count - said)
+    unsampled = min(count - batch.sampled, count - said)
     return Answer(said, unsampled, count - said - unsampled, is_wanted=said > 0, is_proof=said > 0)

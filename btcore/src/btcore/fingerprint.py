@@ -27,7 +27,8 @@ class Fingerprint:
 
 def fingerprint(instance: object, meters: Sequence[str]) -> Fingerprint:
     """Return the marks of a plugin's instance, with the `meters` of its table."""
-    told = {entry.name: plain(value, entry.annotation) for entry, value in given(instance)}
+    shown = [(entry, value) for entry, value in given(instance) if not isinstance(value, Secret)]
+    told = {entry.name: plain(value, entry.annotation) for entry, value in shown}
     choosing = json.dumps([told, list(meters)], sort_keys=True, default=repr)
     secrets = b"".join(_hash(secret) for _, value in given(instance) for secret in _secrets(value))
     return Fingerprint(_mark(choosing.encode()), _mark(choosing.encode() + b"\0" + secrets))
