@@ -15,7 +15,7 @@ from btcore.fingerprint import fingerprint
 class Stream:
     """A table within a setting."""
 
-    name: str = setting(default="", help="its name")  # noqa: RUF009 - a field
+    name: str = setting(default="", help="its name")
     key: Secret = setting(factory=lambda: Secret(""), help="its key")  # noqa: RUF009 - a field
 
 

@@ -13,7 +13,6 @@ from btcore.configuration import Site
 from btcore.findings import closest, nearest
 from btcore.journal import Hearing
 from btcore.named import Name, labels_by_format, names_of
-from btcore.wording import counted
 
 log = logging.getLogger("btcore")
 
@@ -123,7 +122,7 @@ class Roll:
 
     def _tell_strangers(self, heard: Sequence[Hearing]) -> None:
         """Tell, once, of meters that were heard in this run, and that nothing names, while others are named."""
-        known = {name.serial: name for name in self.names if name.serial}
+        known = {name.serial: name for name in reversed(self.names) if name.serial}
         new = {one.serial for one in heard if one.seq} - known.keys() - self._strangers
         if known and new:
             self._strangers |= new
@@ -164,4 +163,4 @@ def _tell(level: int, lines: Sequence[str]) -> None:
     for line in lines[:SINGLY]:
         log.log(level, "%s", line)
     if len(lines) > SINGLY:
-        log.log(level, "and so with %s more", counted(len(lines) - SINGLY, "name"))
+        log.log(level, "and so with %d more", len(lines) - SINGLY)
