@@ -24,7 +24,7 @@ def test_a_few_readings_are_tried_and_then_it_stops(journal: SqliteJournal, capl
     assert sizes(sink.calls) == [60, 1, 59, 1, 1, 1]
     assert work.worker.parked == (
         "400: no such node: shed; 3 readings tried, one by one, and nothing was ever accepted with these settings:"
-        " look at [sink.roof] in site.toml (meter, node, key)"
+        " look at [sink.roof] in site.toml (node, meter, key)"
     )
     assert (journal.aside(), position(journal), seen(journal), work.worker.aside) == ([], 0, 0, 0)
     assert [text[:27] for text in texts(caplog)] == ["refused, and as nothing was", "stopped until a restart, it"]

@@ -19,7 +19,7 @@ from btcore.configuration import Sink
 from btcore.decoders import Decoders
 from btcore.describe import settings_of
 from btcore.errors import PluginMistake, Stop
-from btcore.fingerprint import fingerprint
+from btcore.fingerprint import fingerprint, given
 from btcore.journal import Aside, Journal
 from btcore.limits import Backoff, Limiter
 from btcore.outcome import Outcome, told
@@ -300,7 +300,8 @@ class SinkWorker:
 
 
 def _where(sink: Sink) -> str:
-    """Tell where the settings of a sink are."""
+    """Tell where the settings of a sink are: those first that are not as by default."""
     cls = type(sink.instance)
-    names = [entry.name for entry in settings_of(cls)] if attrs.has(cls) else []
-    return where(sink.whole or sink.table, names)
+    names = [entry.name for entry, _ in given(sink.instance)]
+    names += [entry.name for entry in settings_of(cls)] if attrs.has(cls) else []
+    return where(sink.whole or sink.table, list(dict.fromkeys(names)))
