@@ -6,6 +6,7 @@ from typing import Any
 from made import METER, Delivering, entry
 
 from btcore import Batch, Reject
+from btcore.fingerprint import fingerprint
 from btcore.journal import Cursor
 from btcore.sqlite_journal import SqliteJournal
 
@@ -23,6 +24,17 @@ def delivered(journal: SqliteJournal, instance: object, **settings: Any) -> Deli
     with Delivering(journal, instance, settings=settings) as work:
         work.finish()
     return work
+
+
+def proven(journal: SqliteJournal, instance: object, sink: str = SINK) -> None:
+    """Let something have been accepted from a sink with these settings before."""
+    marks = fingerprint(instance, ())
+    journal.commit(sink, Cursor(settings=marks.choosing, accepted=marks.all))
+
+
+def seen(journal: SqliteJournal, sink: str = SINK) -> int:
+    """Return up to where a sink has looked."""
+    return (journal.cursor(sink) or Cursor()).seen
 
 
 def position(journal: SqliteJournal, sink: str = SINK) -> int:

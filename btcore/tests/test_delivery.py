@@ -6,7 +6,7 @@ from contextlib import closing
 
 import attrs
 import pytest
-from deliveries import OTHER, SINK, delivered, fill, position, sizes
+from deliveries import OTHER, SINK, delivered, fill, position, seen, sizes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from logged import texts
@@ -90,7 +90,7 @@ def test_at_least_once_whatever_happens(
 
 
 def test_only_the_meters_that_are_wanted(journal: SqliteJournal) -> None:
-    """A sink that names meters gets theirs alone; its cursor goes over the others."""
+    """A sink that names meters gets theirs alone; its cursor goes over the others with them."""
     for n in range(5):
         journal.append([entry(10 * n, METER), entry(10 * n + 1, OTHER)])
     sink = Recorder()
@@ -105,19 +105,19 @@ def test_batches_are_full_of_what_is_wanted(journal: SqliteJournal) -> None:
         journal.append([entry(60 * n, OTHER), *(entry(60 * n + at) for at in range(1, 60, 5))])
     sink = Recorder()
     delivered(journal, sink, meters=(OTHER,), batch_size=4)
-    assert (sizes(sink.taken), position(journal)) == ([4, 4, 4], journal.last())
+    assert (sizes(sink.taken), position(journal), seen(journal)) == ([4, 4, 4], 144, journal.last())
 
 
 @pytest.mark.parametrize("every", [0, 60])
-def test_a_cursor_goes_over_what_a_sink_does_not_want(journal: SqliteJournal, every: int) -> None:
-    """Where a sink wants nothing of what is there, nothing is called, and its cursor does not hold the journal."""
+def test_what_a_sink_does_not_want_is_seen(journal: SqliteJournal, every: int) -> None:
+    """Where a sink wants nothing of what is there, nothing is called; it is known as seen, not as delivered."""
     fill(journal, 30)
     sink = Recorder()
     with Delivering(journal, sink, settings={"meters": ("999999",), "every": every}):
-        wait_for(lambda: position(journal) == 30)
+        wait_for(lambda: seen(journal) == 30)
         fill(journal, 1, first=30)
-        wait_for(lambda: position(journal) == 31)
-    assert sink.calls == []
+        wait_for(lambda: seen(journal) == 31)
+    assert (sink.calls, position(journal)) == ([], 0)
 
 
 def test_a_new_sink_begins_at_the_beginning_or_now(journal: SqliteJournal) -> None:
@@ -204,7 +204,7 @@ def test_what_nothing_decodes_any_more_is_passed_over(journal: SqliteJournal, ca
     nothing = Recorder()
     with Delivering(journal, nothing, name="none", decoders=Decoders([])) as work:
         work.finish()
-    assert (nothing.calls, position(journal, "sink.none")) == ([], 7)
+    assert (nothing.calls, position(journal, "sink.none"), seen(journal, "sink.none")) == ([], 0, 7)
 
 
 # --- dry run

@@ -162,20 +162,37 @@ def test_what_is_documented_works(file: Path, journal: SqliteJournal) -> None:
     assert waiting == [("sink.roof", 2)]
     assert asides == [("sink.roof", METER, "2026-06-21T12:00:10+00:00", "too sunny")]
     assert heard == [(METER, "2023-11-14 22:00:04")]
-    assert journal.cursor("sink.roof") is None
+    assert journal.cursor("sink.roof") == Cursor(0)
+
+
+FIRST = """
+CREATE TABLE entry (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, key INTEGER NOT NULL UNIQUE, added INTEGER NOT NULL, source TEXT NOT NULL,
+    serial TEXT NOT NULL, format TEXT NOT NULL, whole INTEGER NOT NULL, raw BLOB NOT NULL
+);
+CREATE TABLE cursor (sink TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE base (
+    sink TEXT NOT NULL, serial TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (sink, serial)
+) WITHOUT ROWID;
+CREATE TABLE aside (
+    sink TEXT NOT NULL, serial TEXT NOT NULL, start_time TEXT NOT NULL, end_time TEXT NOT NULL, why TEXT NOT NULL,
+    entries TEXT NOT NULL
+);
+PRAGMA user_version = 1;
+"""
 
 
 def test_a_file_of_the_first_version_is_brought_up_and_keeps_what_is_in_it(tmp_path: Path) -> None:
     """What an older btcore has kept is there after an upgrade, and new readings go beside it."""
     file = tmp_path / "journal.db"
-    later = ("steady", "boot", "added      INTEGER NOT NULL DEFAULT 0", "address", "origin", "lifetime")
-    old = [line for line in TABLES.splitlines() if not any(name in line for name in later)]
     with closing(sqlite3.connect(file)) as first:
-        first.executescript("\n".join(old).replace(",\n);", "\n);"))
+        first.executescript(FIRST)
         first.execute("INSERT INTO entry VALUES (1, 5, 0, 'panel', '312345', 'ecm1220bin', 0, x'01')")
-        first.execute("PRAGMA user_version = 1")
+        first.execute("INSERT INTO cursor VALUES ('sink.roof', 1)")
         first.commit()
     with closing(SqliteJournal(file)) as journal:
         journal.append([Entry(6, "panel", "312345", "ecm1220bin", b"\x02", steady=7, boot=8)])
         kept = [(one.key, one.raw, one.steady, one.boot, one.origin) for one in journal.read(0, 10)]
+        assert [(one.serial, one.format) for one in journal.hearings()] == [("312345", "ecm1220bin")]
+        assert journal.cursor("sink.roof") == Cursor(1, seen=1)
     assert kept == [(5, b"\x01", 0, 0, ""), (6, b"\x02", 7, 8, "")]

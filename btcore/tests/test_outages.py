@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from deliveries import SINK, delivered, fill, position, sizes
+from deliveries import SINK, delivered, fill, position, proven, sizes
 from logged import texts
 from made import Delivering, Recorder
 from running import wait_for
@@ -152,7 +152,9 @@ def test_a_service_that_refuses_everything_fills_no_log(
         raise Reject("400: no")
 
     fill(journal, 200)
-    work = delivered(journal, Recorder(answer=answer))
+    sink = Recorder(answer=answer)
+    proven(journal, sink)
+    work = delivered(journal, sink)
     assert (work.worker.aside, len(journal.aside(SINK))) == (200, 200)
     assert [text[:17] for text in texts(caplog)] == ["set aside, as it "] * 3
 
@@ -213,7 +215,7 @@ def test_a_call_that_hangs_is_told_once(
     journal: SqliteJournal, where: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A call that does not return is told, once, by whoever looks after the sink; in the end its readings come."""
-    monkeypatch.setattr("btcore.delivery.HANG", 0.0)
+    monkeypatch.setattr("btcore.calls.HANG", 0.0)
     entered, release = threading.Event(), threading.Event()
 
     @plugin(api=1)

@@ -7,16 +7,16 @@ from itertools import pairwise
 
 import attrs
 import pytest
-from deliveries import OTHER, SINK, delivered, fill, position, refusing, sizes
+from deliveries import OTHER, SINK, delivered, fill, position, proven, refusing, sizes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from logged import texts
 from made import METER, SECOND, START, Delivering, Recorder, entry
 
 from btcore import Batch, Reject
-from btcore.delivery import LONGEST_WHY, MOST_BUGS
+from btcore.delivery import MOST_BUGS
 from btcore.errors import Unavailable
-from btcore.journal import Cursor
+from btcore.refused import LONGEST_WHY
 from btcore.sqlite_journal import SqliteJournal
 
 # --- what is refused for good
@@ -26,6 +26,7 @@ def test_one_bad_row_of_thirty_is_set_aside_alone(journal: SqliteJournal, caplog
     """What is refused is found by halving, set aside and told; all others are delivered, in order, with few calls."""
     fill(journal, 30)
     sink = Recorder(answer=refusing(17))
+    proven(journal, sink)
     work = delivered(journal, sink)
     assert sink.places == [n for n in range(1, 31) if n != 17]
     assert len(sink.calls) <= 1 + 2 * 5
@@ -45,6 +46,7 @@ def test_exactly_what_is_refused_is_set_aside(
     sink = Recorder(answer=refusing(*places))
     with closing(SqliteJournal(tmp_path_factory.mktemp("journal") / "journal.db")) as journal:
         fill(journal, 40)
+        proven(journal, sink)
         delivered(journal, sink, batch_size=size)
         assert sink.places == [n for n in range(1, 41) if n not in places]
         assert [aside.entries[-1] for aside in journal.aside()] == sorted(places)
@@ -71,7 +73,9 @@ def test_a_batch_that_is_refused_as_a_whole_is_set_aside_at_once(
 def test_a_reading_without_a_sample_is_set_aside_too(journal: SqliteJournal) -> None:
     """What is set aside of a reading that began no sample is the reading."""
     fill(journal, 1)
-    delivered(journal, Recorder(answer=refusing(1)))
+    sink = Recorder(answer=refusing(1))
+    proven(journal, sink)
+    delivered(journal, sink)
     (aside,) = journal.aside(SINK)
     assert (aside.start, aside.entries) == (aside.end, (1,))
 
@@ -106,7 +110,9 @@ def test_reasons_hold_no_secrets_and_are_short(journal: SqliteJournal) -> None:
     def answer(_batch: Batch) -> None:
         raise Reject("key s3cret\nis wrong " + "x" * 10_000)
 
-    with Delivering(journal, Recorder(answer=answer), redact=lambda text: text.replace("s3cret", "***")) as work:
+    sink = Recorder(answer=answer)
+    proven(journal, sink)
+    with Delivering(journal, sink, redact=lambda text: text.replace("s3cret", "***")) as work:
         work.finish()
     (aside,) = journal.aside(SINK)
     assert aside.why == ("key *** is wrong " + "x" * 10_000)[:LONGEST_WHY]
@@ -173,15 +179,18 @@ def test_a_bug_in_everything_waits_longer_and_longer(journal: SqliteJournal) -> 
 def test_a_worker_tells_what_it_did(journal: SqliteJournal) -> None:
     """The last line of a worker counts what was delivered, set aside, and gave no sample."""
     journal.append([entry(0), entry(10), attrs.evolve(entry(10), key=START + 11 * SECOND)])
-    work = delivered(journal, Recorder(answer=refusing(2)))
+    sink = Recorder(answer=refusing(2))
+    proven(journal, sink)
+    work = delivered(journal, sink)
     assert str(work.worker) == "2 readings delivered, 1 set aside, 1 duplicate"
 
 
 def test_what_is_set_aside_counts_once_it_is_kept(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that is stopped before the journal could keep what was refused has set nothing aside."""
     fill(journal, 1)
-    journal.commit(SINK, Cursor(0))
-    work = Delivering(journal, Recorder(answer=refusing(1)))
+    sink = Recorder(answer=refusing(1))
+    proven(journal, sink)
+    work = Delivering(journal, sink)
     tried = threading.Event()
 
     def fail(*_: object) -> None:

@@ -12,7 +12,7 @@ from btcore.hookspecs import hookimpl
 from btcore.polling import Poll, valid_devices
 from btcore.records import Batch, Chunk, Damaged, More, Packet, Reading, Sample
 from btcore.schemas import SCHEMAS, Column, channels_in, columns, serial_column
-from btcore.settings import ChannelRef, Context, Delivery, Duration, Heard, Polarity, Secret, plugin, setting
+from btcore.settings import ChannelRef, Context, Delivery, Duration, Heard, Polarity, Secret, Serial, plugin, setting
 from btcore.version import API, __version__
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "Retry",
     "Sample",
     "Secret",
+    "Serial",
     "Stop",
     "__version__",
     "channels_in",

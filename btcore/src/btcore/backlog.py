@@ -1,18 +1,25 @@
 """What one sink has not had yet: it is read on from the sink's cursor, and the cursor is moved when it is delivered.
 
-Always in portions: however much there is, memory holds one batch. Calling the sink is `delivery.py`'s work.
+What the sink's settings want nothing of moves the cursor only together with what they do want, behind it: where they
+are mended, it is read again. Always in portions: however much there is, memory holds one batch. Calling the sink is
+`delivery.py`'s work.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from logging import DEBUG, ERROR
 from threading import Lock
 from time import monotonic, time_ns
 
+import attrs
+
+from btcore.again import again
 from btcore.bounds import Bounds
 from btcore.chains import HEARD, MOST_METERS, Base, Chains
 from btcore.decoders import Decoders
 from btcore.errors import Unavailable
+from btcore.fingerprint import Fingerprint
 from btcore.journal import Aside, Baseline, Cursor, Entry, Journal
 from btcore.outcome import Outcome, told
 from btcore.patience import Patience
@@ -27,6 +34,13 @@ READ = 500
 BOUND = 60.0
 """Seconds between two looks at the bounds of the backlog."""
 
+MOST_PASSED = 4096
+"""Baselines of meters of which nothing is wanted that are remembered; beyond it, those heard last."""
+
+
+class Outdated(Exception):
+    """What is being delivered was dropped meanwhile, by the bounds of the backlog."""
+
 
 class Backlog:
     """The part of the journal that one sink has not had."""
@@ -40,8 +54,10 @@ class Backlog:
         delivery: Delivery,
         patiently: Patience,
         outcome: Outcome,
+        fingerprint: Fingerprint,
     ) -> None:
-        """Prepare; nothing is read before `begin`."""
+        """Prepare; nothing is read before `begin`. The fingerprint is that of the sink's settings."""
+        self.unwanted = 0
         self.dropped = 0
         self.passed_over = 0
         self.broken = 0
@@ -53,7 +69,10 @@ class Backlog:
         self._delivery = delivery
         self._patiently = patiently
         self._outcome = outcome
+        self._fingerprint = fingerprint
         self._cursor = Cursor()
+        self._passed: dict[str, Baseline] = {}  # baselines that changed since the cursor moved
+        self._unwanted_from = 0  # the first place behind the cursor that is not wanted
         self._read_to = 0
         self._bounds = Bounds(journal, delivery.backlog_bytes)
         self._lock = Lock()
@@ -68,13 +87,29 @@ class Backlog:
         `whole` is the table that the sink was a part of before it was split: it goes on from there.
         """
         cursor = self._patiently(lambda: self._journal.cursor(self._context.name))
+        settings = self._fingerprint.choosing
         if cursor is None:
             before = self._patiently(lambda: self._journal.cursor(whole)) if whole else None
             first = before or Cursor(self._journal.last() if self._delivery.start == "now" else 0)
-            self._move(first.position, first.bases)
+            self._keep(Cursor(first.position, first.bases, settings=settings), list(first.bases))
         else:
-            self._cursor = cursor
+            for line in again(cursor, settings, self._read_patiently):
+                self._context.log.info("%s", line)
+            self._cursor = cursor if cursor.settings == settings else self._unseen(cursor)
         self._has_begun = True
+
+    def _unseen(self, cursor: Cursor) -> Cursor:
+        """Return the cursor of a sink whose settings changed: what it wanted nothing of before, it may want now."""
+        anew = attrs.evolve(cursor, seen=cursor.position, settings=self._fingerprint.choosing)
+        with suppress(Unavailable):  # a full disk keeps no sink from beginning: the next commit says it as well
+            if not self._context.dry_run:
+                self._journal.commit(self._context.name, anew)
+        return anew
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether anything was ever accepted with these settings."""
+        return self._cursor.accepted == self._fingerprint.all
 
     def resume(self) -> None:
         """Go on from the cursor."""
@@ -93,7 +128,7 @@ class Backlog:
     def _heard(self) -> list[tuple[str, bytes]]:
         """Return what was read last before the cursor."""
         place = self._cursor.position
-        before = self._patiently(lambda: self._journal.read(max(place - HEARD, 0), HEARD))
+        before = self._read_patiently(max(place - HEARD, 0), HEARD)
         taken = (entry for entry in before if entry.seq <= place and self._takes(entry))
         return [
             (reading.serial, reading.raw) for entry in taken if (reading := self._decoders.recall(entry)) is not None
@@ -101,7 +136,7 @@ class Backlog:
 
     def _recall(self, key: str) -> Base | None:
         """Return the baseline of a meter that was not heard for so long that it is not in memory."""
-        base = self._patiently(lambda: self._journal.base(self._context.name, key))
+        base = self._passed.get(key) or self._patiently(lambda: self._journal.base(self._context.name, key))
         kept = self._patiently(lambda: self._journal.get([base.seq])) if base else ()
         reading = self._base(kept[0]) if kept else None
         return Base(reading, base.lifetime) if base and reading else None
@@ -113,7 +148,7 @@ class Backlog:
     def read(self, most: int) -> tuple[list[Step], bool]:
         """Return the next steps, of at most so many entries, and whether there were none."""
         newest = self._journal.last()  # asked before reading: nothing comes in before it any more
-        entries = self._patiently(lambda: self._journal.read(self._read_to, min(most, READ)))
+        entries = self._read_patiently(self._read_to, min(most, READ))
         if not entries:
             self._read_to = max(self._read_to, newest)  # what was there is trimmed
         steps: list[Step] = []
@@ -123,6 +158,9 @@ class Backlog:
             if reading is not None:
                 self._feed(reading, steps)
         return steps, not entries
+
+    def _read_patiently(self, after: int, most: int) -> Sequence[Entry]:
+        return self._patiently(lambda: self._journal.read(after, most))
 
     def _feed(self, reading: Reading, steps: list[Step]) -> None:
         """Add the steps that a reading completes; one that no step can be made of costs itself alone."""
@@ -136,13 +174,17 @@ class Backlog:
             self._context.log.log(level, "passing over a reading %s: a fault of btcore", when, exc_info=error)
 
     def _wanted(self, entry: Entry) -> Reading | None:
-        if self._delivery.meters and entry.serial not in self._delivery.meters:
-            return None
-        if not self._takes(entry):
-            self._count_not_live(entry)
-            return None
         reading = self._decoders.recall(entry)
         self.passed_over += reading is None
+        # not by the entry: [meters] may call its meter otherwise now
+        if reading is not None and self._delivery.meters and reading.serial not in self._delivery.meters:
+            self.unwanted += 1
+            self._unwanted_from = self._unwanted_from or entry.seq
+            return None
+        if reading is not None and not self._takes(entry):
+            self._count_not_live(entry)
+            self._unwanted_from = self._unwanted_from or entry.seq
+            return None
         return reading
 
     def _takes(self, entry: Entry) -> bool:
@@ -177,7 +219,7 @@ class Backlog:
         try:
             if self._has_begun:
                 self._looked = monotonic()
-                self._drop(*self._bounds.beyond(self._cursor.position, _long_ago(age)))
+                self._drop(*self._bounds.beyond(self._cursor.seen, _long_ago(age)))
         except Unavailable as error:  # whoever needs the journal tells that it cannot
             self._context.log.debug("the bounds of the backlog cannot be kept now: %s", error)
         except Exception as error:  # noqa: BLE001 - our own bug must not end the thread of another
@@ -188,10 +230,10 @@ class Backlog:
     def _drop(self, place: int, count: int) -> None:
         if not count:
             return
-        cursor = self._cursor.moved(place, {})
+        cursor = self._advanced(place, {})
         if not self._context.dry_run:
-            self._journal.commit(self._context.name, cursor)
-        self._cursor = cursor
+            self._journal.commit(self._context.name, cursor, list(self._passed))
+        self._has_advanced(cursor)
         self._outdated = True
         self.dropped += count
         self._outcome.dropped(count)
@@ -205,24 +247,67 @@ class Backlog:
         self.resume()
         return True
 
-    def delivered(self, steps: Sequence[Step], aside: Sequence[Aside] = ()) -> None:
-        """Move the cursor behind these steps; keep what of them was refused."""
-        bases = {serial: place for step in steps for serial, place in step.bases.items()}
-        self._move(steps[-1].position, bases, aside)
+    def delivered(
+        self, steps: Sequence[Step], aside: Sequence[Aside] = (), *, is_missed: bool = False, is_proof: bool = False
+    ) -> None:
+        """Move the cursor behind these steps; keep what of them was refused.
+
+        `is_missed`: the settings did not want all of them. `is_proof`: they were accepted, so the settings work.
+        """
+        if is_missed:
+            self._note_unwanted()
+        accepted = self._fingerprint.all if is_proof else self._cursor.accepted
+        self._move(steps[-1].position, _bases(steps), aside, accepted)
+
+    def passed(self, steps: Sequence[Step], *, is_missed: bool) -> None:
+        """Take note of steps of which nothing was wanted: the cursor moves behind them with what is wanted after them.
+
+        `is_missed`: because of the settings, not because there was nothing to want.
+        """
+        if is_missed:
+            self._note_unwanted()
+        with self._lock:
+            for key, base in _bases(steps).items():
+                self._passed.pop(key, None)  # the last heard is the last one
+                self._passed[key] = base
+            for key in list(self._passed)[:-MOST_PASSED]:
+                del self._passed[key]
+
+    def _note_unwanted(self) -> None:
+        self._unwanted_from = self._unwanted_from or self._cursor.position + 1
 
     def settle(self) -> None:
-        """Move the cursor over what was read and is not for this sink, when all that is has been delivered."""
+        """Take note of how far the sink has looked, when all that is wanted of it has been delivered."""
         place = self._sampler.settled(self._read_to)
-        if place > self._cursor.position:
-            self._move(place, {})
+        if place > self._cursor.seen:
+            with self._lock:
+                if place > self._cursor.seen:
+                    self._keep(attrs.evolve(self._cursor, seen=place))
 
-    def _move(self, place: int, bases: Mapping[str, Baseline], aside: Sequence[Aside] = ()) -> None:
+    def _move(self, place: int, bases: Mapping[str, Baseline], aside: Sequence[Aside], accepted: str) -> None:
         """Move the cursor, never back: what was dropped meanwhile stays dropped, also where it was delivered late."""
         with self._lock:
-            cursor = self._cursor.moved(max(place, self._cursor.position), bases)
-            if not self._context.dry_run:
-                self._patiently(lambda: self._journal.commit(self._context.name, cursor, list(bases), aside))
-            self._cursor = cursor
+            cursor = self._advanced(max(place, self._cursor.position), bases)
+            self._keep(attrs.evolve(cursor, accepted=accepted), [*self._passed, *bases], aside)
+            self._has_advanced(self._cursor)
+
+    def _advanced(self, place: int, bases: Mapping[str, Baseline]) -> Cursor:
+        """Return the cursor at a place, and over all that was passed over before it."""
+        cursor = self._cursor.moved(place, {**self._passed, **bases})
+        missed = self._unwanted_from if self._unwanted_from <= place else 0
+        return attrs.evolve(cursor, missed=cursor.missed or missed)
+
+    def _has_advanced(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+        self._passed.clear()
+        if self._unwanted_from <= cursor.position:
+            self._unwanted_from = 0
+
+    def _keep(self, cursor: Cursor, changed: Sequence[str] = (), aside: Sequence[Aside] = ()) -> None:
+        """Keep a cursor in the journal; not in a dry run."""
+        if not self._context.dry_run:
+            self._patiently(lambda: self._journal.commit(self._context.name, cursor, changed, aside))
+        self._cursor = cursor
 
     def __str__(self) -> str:
         """Tell what was passed over or dropped, for a line of the log; nothing where all was delivered."""
@@ -239,6 +324,10 @@ class Backlog:
             unsent = " and ".join(counted(count, kind) for count, kind in kinds)
             told.append(f"{unsent} not sent (only_live = false sends them)")
         return ", ".join(told)
+
+
+def _bases(steps: Sequence[Step]) -> dict[str, Baseline]:
+    return {key: base for step in steps for key, base in step.bases.items()}
 
 
 def _long_ago(age: float) -> int:

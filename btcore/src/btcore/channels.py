@@ -1,5 +1,6 @@
-"""How a channel is written in a configuration: as a label, as SERIAL_LABEL, or by its name in [channels].
+"""How a meter and a channel are written in a configuration.
 
+A meter by its serial number; a channel as a label, as SERIAL_LABEL, or by its name in [channels].
 What labels there are is said by the decoders of the configuration. One that does not say is not checked against.
 """
 
@@ -69,6 +70,13 @@ def read_channels(
     return names
 
 
+def serial_of(text: str, scope: Scope) -> str:
+    """Return the serial number of what a setting calls a meter, alone or in a channel. Raises Mismatch."""
+    if not text or not text.isprintable() or any(letter.isspace() for letter in text):
+        raise mismatch("a meter's serial number, as text", text)
+    return scope.serial(text)
+
+
 def channel_of(value: object, scope: Scope) -> ChannelRef:
     """Read what a setting means by a channel. Raises Mismatch."""
     if not isinstance(value, str):
@@ -78,11 +86,10 @@ def channel_of(value: object, scope: Scope) -> ChannelRef:
     if text in scope.labels:
         return ChannelRef("", text)
     serial, label = _parts(text, scope.labels)
-    serial = scope.serial(serial)
     if serial and (label in scope.labels or text in scope.channels):
-        return ChannelRef(serial, label)
+        return ChannelRef(serial_of(serial, scope), label)
     if not scope.complete and text.strip() and text.isprintable():
-        return ChannelRef(serial, label or text)
+        return ChannelRef(serial and serial_of(serial, scope), label or text)
     expected = "SERIAL_CHANNEL (399999_ch1), a channel of any meter (ch1), or a name of [channels]"
     near = nearest(value, [*named, *scope.channels, *scope.labels]) or nearest(label, scope.labels)
     raise Mismatch(Fault(f"no such channel: {shown(value)}{near or f'; expected {expected}'}"))

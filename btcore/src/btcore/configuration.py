@@ -23,7 +23,7 @@ from btcore.mismatch import Scope, shown
 from btcore.origin import origin_of
 from btcore.parts import split
 from btcore.positions import Key, read
-from btcore.settings import Delivery, Duration, Kind, Polarity
+from btcore.settings import Delivery, Duration, Kind, Polarity, Serial
 from btcore.tables import Reader, Values, readable_settings
 
 LARGEST = 1 << 20
@@ -44,7 +44,7 @@ class Source:
     clock: Literal["arrival", "device-utc", "device-local"] = attrs.field(
         default="arrival", metadata={"help": "the time of a reading: when it came in, or the meter's own clock"}
     )
-    meters: tuple[str, ...] = attrs.field(
+    meters: tuple[Serial, ...] = attrs.field(
         default=(), metadata={"help": "take in only these meters, by serial number; empty: see `max_meters`"}
     )
     max_meters: int = attrs.field(

@@ -15,12 +15,12 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 
-from btcore.channels import channel_of
+from btcore.channels import channel_of, serial_of
 from btcore.durations import duration_of
 from btcore.findings import nearest
 from btcore.mismatch import Fault, Mismatch, Scope, covered, kind_of, mismatch, shown
 from btcore.nested import Field, fields_of, is_table
-from btcore.settings import ChannelRef, Duration, Secret
+from btcore.settings import ChannelRef, Duration, Secret, Serial
 
 SECRET_BYTES = 65_536
 """The most that is read of a file that holds a text."""
@@ -57,7 +57,7 @@ def type_name(annotation: Any) -> str:  # noqa: ANN401 - types are values here
         return type_name(_but_none(arguments))
     if origin is list or (origin is tuple and arguments[1:] == (...,)):
         return f"list of {_several(arguments[0])}"
-    if origin is dict and arguments[0] in (str, ChannelRef):
+    if origin is dict and arguments[0] in (str, ChannelRef, Serial):
         return f"table of {_several(arguments[0])} to {_several(arguments[1])}"
     if is_table(annotation):
         parts = (f"{name}: {type_name(field.annotation)}" for name, field in fields_of(annotation).items())
@@ -125,7 +125,7 @@ def _mapping(value: object, annotation: Any, scope: Scope) -> dict[object, objec
         try:
             key = convert(name, arguments[0], scope)
             if key in made:
-                faults.append(Fault("the same channel is named twice", (name,)))
+                faults.append(Fault(f"the same {type_name(arguments[0])} is named twice", (name,)))
             made[key] = convert(item, arguments[1], scope)
         except Mismatch as error:
             faults += _within(name, error)
@@ -292,6 +292,7 @@ SCALARS: Mapping[Any, Scalar] = {
     int: Scalar("whole number", _whole),
     float: Scalar("number", _number),
     bool: Scalar("true or false", _flag),
+    Serial: Scalar("serial number", lambda value, scope: serial_of(_text(value, scope), scope)),
     Duration: Scalar("duration", duration_of),
     Secret: Scalar("secret text", _secret),
     Path: Scalar("path", _path),

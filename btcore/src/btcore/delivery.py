@@ -1,31 +1,36 @@
 """Sink workers: each delivers the journal to one sink, in a thread of its own, at that sink's pace.
 
 A sink that is slow, down, hung or broken delays nobody: what it has not had yet is in the journal. Its cursor moves
-only after a call returned, so everything is delivered at least once, in order.
+only after a call returned, so everything is delivered at least once, in order. How a call is made is in `calls.py`.
 """
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 from threading import Event, Thread
 from time import monotonic
 
 import attrs
 
-from btcore.backlog import BOUND, Backlog
+from btcore.answers import Answer, answered
+from btcore.backlog import Backlog, Outdated
+from btcore.calls import Calls, Refusal
 from btcore.configuration import Sink
-from btcore.decoders import Decoders, hooks
-from btcore.errors import Reject, Retry, Stop
+from btcore.decoders import Decoders
+from btcore.describe import settings_of
+from btcore.errors import PluginMistake, Stop
+from btcore.fingerprint import fingerprint, given
 from btcore.journal import Aside, Journal
 from btcore.limits import Backoff, Limiter
-from btcore.outcome import Outcome, length, told
+from btcore.outcome import Outcome, told
 from btcore.patience import Patience, Stopping
+from btcore.preview import lines_of, show, show_all
 from btcore.records import Batch
-from btcore.refused import faults, refused, without
+from btcore.refused import Refused, faults, without
 from btcore.sampling import SampleCache, Step
 from btcore.settings import Context
-from btcore.text import plain
+from btcore.trial import Doubt, Trial, where
+from btcore.unwanted import Unwanted
 from btcore.wording import counted
 
 MOST_BUGS = 5
@@ -33,22 +38,6 @@ MOST_BUGS = 5
 
 POLL = 1.0
 """Seconds after which a worker that waits for news looks around."""
-
-HANG = 600.0
-"""Seconds after which a call that has not returned is told."""
-
-LONGEST_WHY = 500
-"""Characters of the reason that is kept with what was set aside."""
-
-
-class Outdated(Exception):
-    """What is being delivered was dropped meanwhile, by the bounds of the backlog."""
-
-
-def show(line: str) -> None:
-    """Show a line at once, also where standard output is a pipe; it cannot steer a terminal."""
-    # in one piece: the line of another sink does not come in between
-    print(f"{plain(line)}\n", end="", flush=True)  # noqa: T201 - what a dry run is for
 
 
 class SinkWorker:
@@ -72,38 +61,56 @@ class SinkWorker:
         self._whole = sink.whole
         self.parked = ""
         self.delivered = 0
+        self.unsampled = 0
         self.aside = 0
-        self._decoders = decoders.anew(context.log)
-        self._outcome = Outcome(context.log)
-        patiently = Patience(stop, context.log)
-        delivery = attrs.evolve(sink.delivery, only_live=sink.only_live)
-        self.backlog = Backlog(journal, self._decoders, cache, context, delivery, patiently, self._outcome)
         self.thread = Thread(target=self._run, name=sink.table, daemon=True)
+        self._decoders = decoders.anew(context.log)
         self._delivery = sink.delivery
         self._context = context
-        self._stop = stop
         self._drain = drain
         self._redact = redact
         self._out = out
         self._log = context.log
-        self._hooks = hooks(sink.instance)
+        self._outcome = Outcome(context.log)
         self._limiter = Limiter(sink.delivery.pause, sink.delivery.calls_per_hour)
         self._backoff = Backoff(sink.delivery.retry, sink.delivery.retry_max)
+        self._refused = Refused(context.name, self._outcome, redact)
+        self._trial = Trial(_where(sink))
+        self._unwanted = Unwanted(self._outcome.note)
+        chosen = [*sink.delivery.meters, *(["only live"] if sink.only_live else [])]
+        self.backlog = Backlog(
+            journal,
+            self._decoders,
+            cache,
+            context,
+            attrs.evolve(sink.delivery, only_live=sink.only_live),
+            Patience(stop, context.log),
+            self._outcome,
+            fingerprint(sink.instance, chosen),
+        )
+        self._calls = Calls(sink.instance, self._backoff, self._outcome, context.log, stop, self.backlog.look)
+        self._passed = 0  # readings of which the plugin wanted nothing
         self._opened = False
-        self._calling: tuple[str, float] | None = None
-        self._hang_told: tuple[str, float] | None = None
         self._close_fails = 0
+        self._is_misunderstood = False
         self._level = False
         self._last_call = -math.inf
+
+    @property
+    def unwanted(self) -> int:
+        """Of how many readings the sink's settings wanted nothing."""
+        return self.backlog.unwanted + self._passed
 
     def _run(self) -> None:
         try:
             # before opening, which may take long: with start = "now" too, what comes in meanwhile is delivered
             self.backlog.begin(self._whole)
             for opened in (self._decoders.open, self.backlog.resume, self._open):
-                self._persist(partial(_prepared, opened))
+                self._calls.prepare(opened)
             while not self._level:
                 self._go_on()
+            self._trial.end()
+            self._unwanted.finish(self.unwanted, is_proven=self.backlog.is_proven)
         except Stopping:
             self._log.debug("stopping")
         except Stop as error:
@@ -120,7 +127,7 @@ class SinkWorker:
         self.backlog.is_outdated()
         self._opened = True
         try:
-            self._called("open", context=self._context)
+            self._calls.call("open", context=self._context)
         except BaseException:
             self._close()
             raise
@@ -129,84 +136,30 @@ class SinkWorker:
         if self._opened:
             self._opened = False
             try:
-                self._called("close")
+                self._calls.call("close")
             except BaseException as error:  # noqa: BLE001 - a plugin's bug must not end the worker
                 self._close_fails += 1
                 level = logging.ERROR if self._close_fails == 1 else logging.DEBUG
                 self._log.log(level, "failed to close", exc_info=error)
 
-    def _called(self, hook: str, **given: object) -> None:
-        self._calling = (hook, monotonic())
-        try:
-            getattr(self._hooks, hook)(**given)
-        finally:
-            self._calling = None
-
     def look(self) -> None:
-        """Look after the sink, from another thread, whatever its own is at: keep its bounds, tell of what hangs."""
+        """Look after the sink, from another thread, whatever its own is at: keep its bounds, tell what is not well."""
         self.backlog.look()
-        call = self._calling
-        if call is not None and call is not self._hang_told and monotonic() - call[1] >= HANG:
-            self._hang_told = call
-            self._outcome.note(f"{call[0]} has not returned for {length(HANG)}: this sink hangs, and its readings wait")
+        self._calls.look()
+        if not self.parked:
+            self._unwanted.look(self.unwanted, is_proven=self.backlog.is_proven)
 
     def _go_on(self) -> None:
         try:
             self._deliver(self._gather())
-            self.backlog.settle()
+            self._settle()
         except Outdated:
+            self._trial.settled()  # what was refused was dropped
             self._level = False
 
-    def _persist(self, work: Callable[[], None], tries: float = math.inf) -> Reject | None:
-        """Do something until it works: return None. Or return why it never will: it was refused, or is a plugin's bug.
-
-        `tries` is how many unexpected exceptions it may end in.
-        """
-        bugs = 0
-        while True:
-            self._look_for_stop()
-            try:
-                work()
-            except (Stop, Stopping, Outdated):
-                raise
-            except Retry as error:
-                self._failed(told(error), _after(error))
-            except Reject as error:
-                self._worked()
-                return error
-            except OSError as error:
-                # the world outside failed: a plugin need not translate what its library raises
-                self._failed(told(error))
-            except BaseException as error:  # noqa: BLE001 - a plugin's bug: tried again, then set aside
-                bugs += 1
-                self._log.debug("details", exc_info=error)
-                if bugs >= tries:
-                    return Reject(told(error))
-                self._failed(told(error))
-            else:
-                self._worked()
-                return None
-
-    def _worked(self) -> None:
-        self._backoff.worked()
-        self._outcome.worked()
-
-    def _failed(self, what: str, after: float | None = None) -> None:
-        wait = self._backoff.failed(after)
-        self._outcome.failed(what, wait, asked=bool(after))
-        self._wait(wait)
-
-    def _wait(self, seconds: float) -> None:
-        """Wait, however long, within the bounds of the backlog."""
-        while seconds > 0:
-            self._stop.wait(min(seconds, BOUND))
-            self._look_for_stop()
-            self.backlog.look()
-            seconds -= BOUND
-
-    def _look_for_stop(self) -> None:
-        if self._stop.is_set():
-            raise Stopping
+    def _settle(self) -> None:
+        if not self._trial.doubts:  # what waits for others to be tried was not looked past
+            self.backlog.settle()
 
     # --- what to deliver next
 
@@ -214,9 +167,9 @@ class SinkWorker:
         """Return the next steps: a full batch, or what there is once the period is over."""
         steps: list[Step] = []
         while len(steps) < self._delivery.batch_size:
-            self._look_for_stop()
+            self._calls.look_for_stop()
             if not steps:
-                self.backlog.is_outdated()
+                self._look_for_drops()
             drained = self._drain.is_set()  # asked before reading: nothing is added after it is set
             found, level = self.backlog.read(self._delivery.batch_size - len(steps))
             steps += found
@@ -226,12 +179,16 @@ class SinkWorker:
                 self._level = True
                 return steps + self.backlog.flush()
             if not steps:
-                self.backlog.settle()
+                self._settle()
             due = self._last_call + self._delivery.period - monotonic()
             if steps and due <= 0:
                 break
             self.backlog.wait(min(due, POLL) if steps else POLL)
         return steps
+
+    def _look_for_drops(self) -> None:
+        if self.backlog.is_outdated():
+            self._trial.settled()  # what was refused was dropped
 
     # --- delivering it
 
@@ -241,100 +198,111 @@ class SinkWorker:
         broken: list[Aside] = []
         while parts:
             part = parts.pop()
+            if self._trial.doubts and len(part) > 1:
+                parts.append(part[1:])
+                part = part[:1]
             # a bug that is being looked for is not waited for: where everything fails, the single steps are
             tries = 1 if 1 < len(part) < len(steps) else MOST_BUGS
-            refusal = self._call(part, tries)
-            if refusal is None:
-                self.delivered += sum(len(step.readings) for step in part)
-                self._move_on(part, broken)
+            answer = self._call(part, tries)
+            if isinstance(answer, Answer):
+                self._take(part, answer, broken)
                 broken = []
             elif len(part) == 1 and (broken_ones := faults(part[0])):
-                broken = self._set_aside_broken(part[0], broken_ones)
+                broken = self._refused.broken(part[0], broken_ones)
                 parts.append([without(part[0], broken_ones)])
-            elif _is_whole(refusal) or len(part) == 1:
-                self._move_on(part, [*broken, *self._set_aside(part, told(refusal))])
+            elif answer.is_whole or (len(part) == 1 and not self._is_in_doubt(answer)):
+                self._trial.has_judge = self._trial.has_judge or answer.is_whole
+                self._move_on(part, [*broken, *self._refused.set_aside(part, answer.why)])
+                broken = []
+            elif len(part) == 1:
+                self._doubt(Doubt(part[0], answer.why, broken))
                 broken = []
             else:
-                middle = len(part) // 2
-                parts += [part[middle:], part[:middle]]
+                first = 1 if self._is_in_doubt(answer) and not self._trial.has_judge else len(part) // 2
+                parts += [part[first:], part[:first]]
 
-    def _move_on(self, steps: Sequence[Step], aside: Sequence[Aside]) -> None:
-        self.backlog.delivered(steps, aside)
-        self.aside += len(aside)  # not before they are kept
+    def _take(self, steps: Sequence[Step], answer: Answer, broken: Sequence[Aside]) -> None:
+        """Count what the plugin took, and move the cursor where it was anything."""
+        self.delivered += answer.delivered
+        self.unsampled += answer.unsampled
+        self._passed += answer.unwanted
+        is_held = self._trial.doubts and not answer.is_proof
+        if (answer.is_wanted or broken) and not is_held:
+            self._move_on(steps, broken, answer)
+        else:
+            self.backlog.passed(steps, is_missed=answer.unwanted > 0)
 
-    def _set_aside_broken(self, step: Step, whys: Mapping[int, str]) -> list[Aside]:
-        """Set aside the samples of a step that cannot be calculated; what else is in it goes its way."""
-        one = attrs.evolve(step, readings=(), samples=tuple(step.samples[place] for place in whys))
-        why = f"cannot be calculated, which is a fault of btcore: {next(iter(whys.values()))}"
-        return self._set_aside([one], why)
+    def _is_in_doubt(self, refusal: Refusal) -> bool:
+        """Whether what was refused may be so because of the settings: nothing was accepted with them yet."""
+        return not (self.backlog.is_proven or refusal.is_whole or refusal.is_bug)
 
-    def _call(self, steps: Sequence[Step], tries: int) -> Reject | None:
-        """Call the plugin until it takes the steps; return why it never will, None when it did."""
+    def _doubt(self, doubt: Doubt) -> None:
+        """Keep what was refused while nothing was accepted yet. Raises Stop where it is enough."""
+        if not self._trial.doubts:
+            what = "refused, and as nothing was accepted with these settings yet, the next readings are tried"
+            self._outcome.note(f"{what}: {doubt.why}")
+        self._trial.doubt(doubt)
+
+    def _move_on(self, steps: Sequence[Step], aside: Sequence[Aside], answer: Answer | None = None) -> None:
+        """Move the cursor behind steps, and behind what was refused before them while that was in doubt."""
+        doubts = self._trial.settled()
+        settled = [
+            one for doubt in doubts for one in (*doubt.broken, *self._refused.set_aside([doubt.step], doubt.why))
+        ]
+        self.backlog.delivered(
+            [*(doubt.step for doubt in doubts), *steps],
+            [*settled, *aside],
+            is_missed=answer is not None and answer.unwanted > 0,
+            is_proof=answer is not None and answer.is_proof,
+        )
+        self._unwanted.wanted(self.unwanted)
+        self.aside += len(settled) + len(aside)  # not before they are kept
+
+    def _call(self, steps: Sequence[Step], tries: int) -> Answer | Refusal:
+        """Call the plugin until it takes the steps; return what it says, or why it never will."""
         readings = tuple(reading for step in steps for reading in step.readings)
         samples = tuple(sample for step in steps for sample in step.samples)
         try:
-            return self._persist(lambda: self._attempt(Batch(readings, samples)), tries)
+            return self._calls.persist(lambda: self._attempt(Batch(readings, samples)), tries)
         finally:
             self._last_call = monotonic()
 
-    def _attempt(self, batch: Batch) -> None:
+    def _attempt(self, batch: Batch) -> Answer:
         if not self._context.dry_run:
-            self._wait(self._limiter.wait())
+            self._calls.wait(self._limiter.wait())
         if self.backlog.is_outdated():
             raise Outdated
         if self._context.dry_run:
-            self._preview(batch)
-            return
+            return self._preview(batch)
         self._limiter.called()
-        self._called("process_batch", batch=batch)
-
-    def _preview(self, batch: Batch) -> None:
-        lines = self._hooks.preview_batch(batch=batch)
-        if lines is None:
-            lines = [f"{len(batch.readings)} readings, {len(batch.samples)} samples"]
-        self._show([self._redact(f"{self.name}: {line}") for line in lines])
-
-    def _show(self, lines: Sequence[str]) -> None:
-        """Show lines, none of them before all are made: those of a call that fails would be shown again."""
+        said = self._calls.call("process_batch", batch=batch)
         try:
-            for line in lines:
-                self._out(line)
-        except OSError as error:
-            raise Stop(f"nobody reads what would be sent: {error}") from error
+            return answered(said, batch)
+        except PluginMistake as error:
+            if not self._is_misunderstood:
+                self._is_misunderstood = True
+                self._log.error("%s; all of the batch counts as delivered", error)
+            return Answer.all(batch)
 
-    def _set_aside(self, steps: Sequence[Step], why: str) -> list[Aside]:
-        why = " ".join(self._redact(why).split())[:LONGEST_WHY]
-        kept = [one for step in steps for one in refused(self._context.name, step, why)]
-        if len(steps) > 1:
-            until = max(one.end for one in kept)
-            line = f"set aside {len(kept)}, as none of them is ever taken: until {until}: {why}"
-            self._outcome.set_aside(line, f"until {until}: {why}", len(kept))
-        else:
-            for one in kept:
-                detail = f"meter {one.serial} until {one.end}: {why}"
-                self._outcome.set_aside(f"set aside, as it is never taken: {detail}", detail)
-        return kept
+    def _preview(self, batch: Batch) -> Answer:
+        """Show what would be sent; where that is nothing, nothing of the batch is wanted."""
+        lines = lines_of(batch, self._calls.call("preview_batch", batch=batch))
+        # none of them is shown before all are made: those of a call that fails would be shown again
+        show_all([self._redact(f"{self.name}: {line}") for line in lines], self._out)
+        return Answer.all(batch) if lines else answered(0, batch)
 
     def __str__(self) -> str:
         """Tell what was done, for a line of the log."""
         what = "shown, none sent" if self._context.dry_run else f"delivered, {self.aside} set aside"
         done = f"{counted(self.delivered, 'reading')} {what}"
-        return ", ".join(part for part in (done, str(self.backlog)) if part)
+        unwanted = f"{self.unwanted} not wanted by its settings" if self.unwanted else ""
+        unsampled = f"{self.unsampled} without a sample" if self.unsampled else ""
+        return ", ".join(part for part in (done, unwanted, unsampled, str(self.backlog)) if part)
 
 
-def _prepared(work: Callable[[], None]) -> None:
-    """Prepare something; to be refused there means no more than to have failed."""
-    try:
-        work()
-    except Reject as error:
-        raise Retry(told(error)) from error
-
-
-def _after(error: Retry) -> float | None:
-    """Return how long the other side wants to be left alone; None where a plugin's own class has nonsense there."""
-    after = getattr(error, "after", None)
-    return after if isinstance(after, int | float) and 0 < after < math.inf else None
-
-
-def _is_whole(error: Reject) -> bool:
-    return getattr(error, "whole", False) is True
+def _where(sink: Sink) -> str:
+    """Tell where the settings of a sink are: those first that are not as by default."""
+    cls = type(sink.instance)
+    names = [entry.name for entry, _ in given(sink.instance)]
+    names += [entry.name for entry in settings_of(cls)] if attrs.has(cls) else []
+    return where(sink.whole or sink.table, list(dict.fromkeys(names)))

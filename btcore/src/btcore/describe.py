@@ -137,7 +137,8 @@ def choices_of(annotation: Any, declared: Iterable[str]) -> tuple[str, ...]:  # 
 
 
 def _setting(cls: type, field: "attrs.Attribute[Any]") -> Setting:
-    annotation = typing.get_type_hints(cls)[field.name] if isinstance(field.type, str) else field.type
+    written = isinstance(field.type, str)
+    annotation = typing.get_type_hints(cls, include_extras=True)[field.name] if written else field.type
     declared = tuple(field.metadata.get("choices", ()))
     return Setting(
         name=field.alias or field.name,

@@ -13,7 +13,7 @@ import tomli
 
 from btcore.describe import Setting, plain, settings_of, toml_key, toml_text
 from btcore.nested import is_table
-from btcore.settings import ChannelRef, Duration, Secret
+from btcore.settings import ChannelRef, Duration, Secret, Serial
 from btcore.text import plain as plain_text
 from btcore.text import quoted
 
@@ -90,7 +90,8 @@ def _has_default(entry: Setting) -> bool:
 
 
 def _invented(annotation: Any, variable: str) -> str:  # noqa: ANN401 - types are values here
-    plain_values = {str: "text", int: 1, float: 1.0, bool: False, Duration: "1m", Path: "a-file", ChannelRef: "ch1"}
+    plain_values = {str: "text", int: 1, float: 1.0, bool: False, Duration: "1m", Path: "a-file"}
+    plain_values |= {ChannelRef: "ch1", Serial: "399999"}
     if annotation is Secret:
         return f"{{ env = {quoted(variable)} }}"
     if annotation in plain_values:
@@ -101,7 +102,8 @@ def _invented(annotation: Any, variable: str) -> str:  # noqa: ANN401 - types ar
     if origin in (list, tuple):
         return f"[{_invented(arguments[0], variable)}]"
     if origin is dict or is_table(annotation):
-        inside = [f"ch1 = {_invented(arguments[1], variable)}"] if origin is dict else _within(annotation, variable)
+        key = "399999" if origin is dict and arguments[0] == Serial else "ch1"
+        inside = [f"{key} = {_invented(arguments[1], variable)}"] if origin is dict else _within(annotation, variable)
         return f"{{ {', '.join(inside)} }}"
     inner = [argument for argument in arguments if argument is not type(None)]
     return _invented(inner[0], variable)

@@ -42,6 +42,14 @@ class Outline(NamedTuple):
     size: int
 
 
+class Hearing(NamedTuple):
+    """That a meter was heard, in a packet format: `seq` is the place of its last reading in this run, 0 before that."""
+
+    serial: str
+    format: str
+    seq: int
+
+
 @attrs.frozen
 class Baseline:
     """From where the next sample of a meter counts: the place of that reading in the journal.
@@ -59,14 +67,27 @@ class Cursor:
 
     `bases` has the baseline of each meter. It may lie beyond `position`, where a sink averages over intervals: then
     what the meter sent up to it is delivered too.
+
+    `seen` is up to where the sink has looked: of what is between `position` and it, its settings wanted nothing. It is
+    never before `position`. `settings` is a mark of those settings, `missed` the place of the first reading before
+    `position` that they did not want (0: none), `accepted` a mark of the settings with which anything was ever
+    accepted.
     """
 
     position: int = 0
     bases: Mapping[str, Baseline] = attrs.field(factory=dict)
+    seen: int = 0
+    missed: int = 0
+    settings: str = ""
+    accepted: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        """Know that what was delivered was seen."""
+        object.__setattr__(self, "seen", max(self.seen, self.position))
 
     def moved(self, position: int, bases: Mapping[str, Baseline]) -> "Cursor":
         """Return the cursor after delivering some more; `bases` are those that changed."""
-        return Cursor(position, {**self.bases, **bases})
+        return attrs.evolve(self, position=position, bases={**self.bases, **bases})
 
 
 @attrs.frozen
@@ -130,8 +151,14 @@ class Journal(Protocol):
         A cursor holds those of the meters that were heard last; this finds the others.
         """
 
+    def hearings(self) -> Sequence[Hearing]:
+        """Return which meters were ever heard, and in which formats, the last heard last, as many as are remembered.
+
+        It does not ask the disk.
+        """
+
     def serials(self) -> Sequence[str]:
-        """Return the meters that any sink has a baseline of, the last heard first, as many as are kept."""
+        """Return the meters that were ever heard, the last heard first, as many as are remembered."""
 
     def heard(self, recent: int) -> Sequence[Entry]:
         """Return the last entry of each meter that any sink has a baseline of, and so many of the newest, oldest first.
@@ -144,7 +171,7 @@ class Journal(Protocol):
         """Whether there was no room for the last thing that was to be kept, or there soon will be none."""
 
     def trim(self, sinks: Sequence[str], added_before: int) -> Iterator[int]:
-        """Forget entries that all these sinks have had, and that were added before a time.
+        """Forget entries that all these sinks have had or wanted nothing of, and that were added before a time.
 
         It does so in small portions, so that nobody waits for it, and yields after each how many are gone; not all need
         be asked for. `added_before` is in seconds since 1970. What a baseline or a reading that was set aside needs

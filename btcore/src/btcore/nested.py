@@ -26,7 +26,7 @@ def is_table(annotation: Any) -> bool:  # noqa: ANN401 - types are values here
 
 def fields_of(cls: type) -> dict[str, Field]:
     """Return the settings of a class, by name. Raises NameError when an annotation cannot be understood."""
-    hints = typing.get_type_hints(cls)
+    hints = typing.get_type_hints(cls, include_extras=True)
     return {
         field.alias or field.name: Field(
             annotation=hints[field.name],

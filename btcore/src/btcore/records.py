@@ -276,6 +276,12 @@ class Batch:
     readings: tuple[Reading, ...] = ()
     samples: tuple[Sample, ...] = ()
 
+    @property
+    def sampled(self) -> int:
+        """How many of the readings have a sample: what `process_batch` returns where it sends samples, all of them."""
+        newer = {sample.newer.seq for sample in self.samples}
+        return sum(reading.seq in newer for reading in self.readings)
+
 
 def microseconds(time: datetime) -> int:
     """Whole microseconds since 1970 of an aware time, exactly."""

@@ -1,12 +1,15 @@
-"""What of a step cannot be delivered: which of its samples cannot be calculated, and how a refusal is kept."""
+"""What of a step cannot be delivered: which of its samples cannot be calculated, and how a refusal is kept and told."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
 import attrs
 
 from btcore.journal import Aside
-from btcore.outcome import told
+from btcore.outcome import Outcome, told
 from btcore.sampling import Step
+
+LONGEST_WHY = 500
+"""Characters of the reason that is kept with what was set aside."""
 
 
 def faults(step: Step) -> dict[int, str]:
@@ -25,7 +28,35 @@ def without(step: Step, places: Container[int]) -> Step:
     return attrs.evolve(step, samples=tuple(one for place, one in enumerate(step.samples) if place not in places))
 
 
-def refused(sink: str, step: Step, why: str) -> Iterator[Aside]:
+@attrs.frozen
+class Refused:
+    """Makes what is kept of the refusals of one sink, and tells them. `redact` takes secrets out of a text."""
+
+    sink: str
+    outcome: Outcome
+    redact: Callable[[str], str]
+
+    def set_aside(self, steps: Sequence[Step], why: str) -> list[Aside]:
+        """Return what is set aside of steps."""
+        why = " ".join(self.redact(why).split())[:LONGEST_WHY]
+        kept = [one for step in steps for one in _refused(self.sink, step, why)]
+        if len(steps) > 1:
+            until = max(one.end for one in kept)
+            line = f"set aside {len(kept)}, as none of them is ever taken: until {until}: {why}"
+            self.outcome.set_aside(line, f"until {until}: {why}", len(kept))
+        else:
+            for one in kept:
+                detail = f"meter {one.serial} until {one.end}: {why}"
+                self.outcome.set_aside(f"set aside, as it is never taken: {detail}", detail)
+        return kept
+
+    def broken(self, step: Step, whys: Mapping[int, str]) -> list[Aside]:
+        """Return what is set aside of a step because it cannot be calculated; what else is in it goes its way."""
+        one = attrs.evolve(step, readings=(), samples=tuple(step.samples[place] for place in whys))
+        return self.set_aside([one], f"cannot be calculated, which is a fault of btcore: {next(iter(whys.values()))}")
+
+
+def _refused(sink: str, step: Step, why: str) -> Iterator[Aside]:
     """Yield what is kept of a step that a sink refused: its samples, and the readings that have none."""
     for sample in step.samples:
         yield Aside(sink, sample.serial, sample.start, sample.end, why, (sample.older.seq, sample.newer.seq))

@@ -6,7 +6,7 @@ Turning a table of the configuration into an instance is `configuration.py`'s wo
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Literal, NewType, TypeVar, dataclass_transform
+from typing import Annotated, Any, Literal, NewType, TypeVar, dataclass_transform
 
 import attrs
 
@@ -14,6 +14,9 @@ from btcore.errors import Problem
 
 Duration = NewType("Duration", float)
 """Seconds. Written `"30s"`, `"5m"`, `"1h"`, `"7d"`, `"500ms"` in a configuration, or as a number of seconds."""
+
+Serial = Annotated[str, "serial number"]
+"""The serial number of a meter, a text. The core compares those that a configuration names with the meters it hears."""
 
 Polarity = Literal["brultech", "btmon"]
 """Which direction is positive: `brultech`, consumption, as the vendor shows it; `btmon`, the polarized counter."""
@@ -149,7 +152,7 @@ class Delivery:
         validator=attrs.validators.ge(0),
         metadata={"help": "drop the oldest undelivered readings beyond this (counted and said); 0: never"},
     )
-    meters: tuple[str, ...] = attrs.field(
+    meters: tuple[Serial, ...] = attrs.field(
         default=(), metadata={"help": "only these meters, by serial number; empty: all of them"}
     )
     polarity: Polarity | None = attrs.field(
@@ -174,10 +177,11 @@ def setting(
 ) -> Any:  # noqa: ANN401 - the annotation of the class gives the type
     """Declare one setting of a plugin: a field of its class, whose annotation is its type.
 
-    Types: `str`, `int`, `float`, `bool`, `Duration`, `Secret`, `pathlib.Path`, `ChannelRef`, `Literal[...]`, `list[X]`,
-    `tuple[X, ...]`, `dict[str, X]`, `dict[ChannelRef, X]`, `X | None`, and an attrs class whose fields are settings,
-    for a table within. Without a default it must be given. `help` is one line without a full stop; `example` is what
-    `btcore init` writes for a setting that has no default. `validator` raises `ValueError` with what was expected.
+    Types: `str`, `int`, `float`, `bool`, `Duration`, `Secret`, `pathlib.Path`, `ChannelRef`, `Serial`, `Literal[...]`,
+    `list[X]`, `tuple[X, ...]`, `dict[str, X]`, `dict[ChannelRef, X]`, `dict[Serial, X]`, `X | None`, and an attrs class
+    whose fields are settings, for a table within. Without a default it must be given. `help` is one line without a full
+    stop; `example` is what `btcore init` writes for a setting that has no default. `validator` raises `ValueError` with
+    what was expected.
     """
     metadata = {"help": help, "choices": tuple(choices), "example": example}
     if factory is not None:
@@ -216,6 +220,7 @@ __all__ = [
     "Polarity",
     "Problem",
     "Secret",
+    "Serial",
     "plugin",
     "setting",
 ]

@@ -17,9 +17,10 @@ from pathlib import Path
 import attrs
 
 from btcore.errors import Full, Unavailable
-from btcore.journal import Aside, Baseline, Cursor, Entry, Outline
+from btcore.journal import Aside, Baseline, Cursor, Entry, Hearing, Outline
 from btcore.sqlite_keys import free_key
-from btcore.sqlite_retention import MOST_BASES, forget_aside, trim_slice, trimmable
+from btcore.sqlite_meters import Meters
+from btcore.sqlite_retention import MOST_BASES, Trimming, forget_aside
 from btcore.sqlite_room import Room, give_up_reserve
 
 VERSION = 4
@@ -42,7 +43,11 @@ CREATE TABLE entry (
 );
 CREATE TABLE cursor (
     sink     TEXT PRIMARY KEY,
-    position INTEGER NOT NULL
+    position INTEGER NOT NULL,
+    seen     INTEGER NOT NULL DEFAULT 0,
+    missed   INTEGER NOT NULL DEFAULT 0,
+    settings TEXT NOT NULL DEFAULT '',
+    accepted TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE TABLE base (
     sink   TEXT NOT NULL,
@@ -60,6 +65,12 @@ CREATE TABLE aside (
     entries    TEXT NOT NULL,
     added      INTEGER NOT NULL DEFAULT 0
 );
+CREATE TABLE meter (
+    serial TEXT NOT NULL,
+    format TEXT NOT NULL,
+    seq    INTEGER NOT NULL,
+    PRIMARY KEY (serial, format)
+) WITHOUT ROWID;
 """
 
 UPGRADES = {
@@ -69,7 +80,15 @@ ALTER TABLE entry ADD COLUMN boot INTEGER NOT NULL DEFAULT 0""",
 UPDATE aside SET added = strftime('%s', 'now')""",
     3: """ALTER TABLE entry ADD COLUMN address TEXT NOT NULL DEFAULT '';
 ALTER TABLE entry ADD COLUMN origin TEXT NOT NULL DEFAULT '';
-ALTER TABLE base ADD COLUMN lifetime TEXT NOT NULL DEFAULT '{}'""",
+ALTER TABLE base ADD COLUMN lifetime TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE cursor ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE cursor ADD COLUMN missed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE cursor ADD COLUMN settings TEXT NOT NULL DEFAULT '';
+ALTER TABLE cursor ADD COLUMN accepted TEXT NOT NULL DEFAULT '';
+UPDATE cursor SET seen = position;
+CREATE TABLE meter (serial TEXT NOT NULL, format TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (serial, format))
+    WITHOUT ROWID;
+INSERT INTO meter SELECT serial, format, min(seq) FROM entry GROUP BY serial, format""",
 }
 """What makes a file of a version one of the next."""
 
@@ -79,9 +98,13 @@ OUTLINE = "SELECT seq, key, length(raw) FROM entry WHERE seq > ? ORDER BY seq LI
 
 INSERT = """INSERT INTO entry (key, added, source, serial, format, whole, raw, steady, boot, address, origin)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-MOVE = """INSERT INTO cursor VALUES (?, ?)
-    ON CONFLICT (sink) DO UPDATE SET position = max(position, excluded.position)"""
+MOVE = """INSERT INTO cursor (sink, position, seen, missed, settings, accepted) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (sink) DO UPDATE SET position = max(position, excluded.position),
+    seen = max(position, excluded.seen), missed = excluded.missed, settings = excluded.settings,
+    accepted = excluded.accepted"""
 """A cursor never goes back, whoever is late."""
+
+CURSOR = "SELECT position, seen, missed, settings, accepted FROM cursor WHERE sink = ?"
 
 LAST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entry'"
 """The newest place that was ever given: its entry may be trimmed."""
@@ -133,6 +156,7 @@ class SqliteJournal:
             self._prepare()
             self._room = Room(self._file, self._writer)
             self._measure()
+            self._meters = Meters(self._writer)
             self._reader = self._connect(failing)
             self._last = int(self._reader.execute(LAST).fetchone()[0])
             failing.pop_all()
@@ -191,9 +215,12 @@ class SqliteJournal:
             raise Full(f"the journal {self._file} has come to its bound of {self._most} bytes, all of it undelivered")
         with self._transaction() as connection:
             kept = [new for entry in entries if (new := _insert(connection, entry, added)) is not None]
+            with self._news:
+                self._meters.write(connection, kept)
         if kept:
             with self._news:
                 self._last = max(self._last, kept[-1].seq)  # another thread's may be in already
+                self._meters.take(kept)
                 self._news.notify_all()
             self._unmeasured += len(kept)
             if self._unmeasured > MEASURED:
@@ -245,17 +272,19 @@ class SqliteJournal:
     def cursor(self, sink: str) -> Cursor | None:
         """Return how far a sink has come."""
         with self._reading, self._told("read"):
-            row = self._reader.execute("SELECT position FROM cursor WHERE sink = ?", (sink,)).fetchone()
+            row = self._reader.execute(CURSOR, (sink,)).fetchone()
             bases = self._reader.execute(
                 "SELECT serial, seq, lifetime FROM base WHERE sink = ? ORDER BY seq DESC LIMIT ?",
                 (sink, MOST_IN_CURSOR),
             ).fetchall()
-        return Cursor(row[0], {key: _baseline(seq, lifetime) for key, seq, lifetime in bases}) if row else None
+        bases_of = {key: _baseline(seq, lifetime) for key, seq, lifetime in bases}
+        return Cursor(row[0], bases_of, *row[1:]) if row else None
 
     def commit(self, sink: str, cursor: Cursor, changed: Sequence[str] = (), aside: Sequence[Aside] = ()) -> None:
         """Move a sink's cursor and set aside what it refused."""
         with self._transaction() as connection:
-            connection.execute(MOVE, (sink, cursor.position))
+            marks = cursor.seen, cursor.missed, cursor.settings, cursor.accepted
+            connection.execute(MOVE, (sink, cursor.position, *marks))
             connection.executemany(
                 "REPLACE INTO base VALUES (?, ?, ?, ?)",
                 [(sink, key, cursor.bases[key].seq, json.dumps(dict(cursor.bases[key].lifetime))) for key in changed],
@@ -289,15 +318,14 @@ class SqliteJournal:
             row = self._reader.execute(query, (sink, key)).fetchone()
         return _baseline(*row) if row else None
 
+    def hearings(self) -> Sequence[Hearing]:
+        """Return which meters were ever heard."""
+        with self._news:
+            return self._meters.heard()
+
     def serials(self) -> Sequence[str]:
-        """Return the meters that any sink has a baseline of, the last heard first."""
-        with self._reading, self._told("read"):
-            rows = self._reader.execute(
-                """SELECT entry.serial FROM base JOIN entry ON entry.seq = base.seq
-                GROUP BY entry.serial ORDER BY max(base.seq) DESC LIMIT ?""",
-                (MOST_BASES,),
-            )
-            return [serial for (serial,) in rows]
+        """Return the meters that were ever heard, the last heard first."""
+        return list(dict.fromkeys(hearing.serial for hearing in reversed(self.hearings())))
 
     def heard(self, recent: int) -> Sequence[Entry]:
         """Return the last entries of the meters that any sink has a baseline of, and so many of the newest."""
@@ -310,13 +338,13 @@ class SqliteJournal:
         return self._room.is_full or self._used > self._most * NEARLY
 
     def trim(self, sinks: Sequence[str], added_before: int) -> Iterator[int]:
-        """Forget entries that all these sinks have had, and that were added before a time."""
+        """Forget entries that no sink needs any more, and that were added before a time."""
         with self._reading, self._told("read"):
-            limit, held = trimmable(self._reader, sinks, self._last)
-        place, goes_on = 0, True
+            trimming = Trimming(self._reader, sinks, added_before, self._last)
+        goes_on = True
         while goes_on:
             with self._transaction() as connection:
-                place, gone, goes_on = trim_slice(connection, place, limit, added_before, held)
+                gone, goes_on = trimming.forget_some(connection)
                 self._measure()
             yield gone
         with self._writing:

@@ -1,9 +1,9 @@
-"""What the SQLite journal forgets, a little at a time: what all sinks have had, and what was set aside long ago."""
+"""What the SQLite journal forgets, a little at a time: what no sink needs any more, and what was set aside long ago."""
 
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 SLICE = 1000
 """Entries that are looked at in one transaction: an append waits no longer than that takes."""
@@ -16,6 +16,11 @@ MOST_BASES = 4096
 
 HELD = "SELECT seq FROM base UNION SELECT value FROM aside, json_each(aside.entries)"
 
+HELD_SINCE = """SELECT seq FROM base WHERE seq > ? AND seq <= ?
+    UNION SELECT value FROM aside, json_each(aside.entries) WHERE aside.rowid > ?"""
+
+LAST_ASIDE = "SELECT coalesce(max(rowid), 0) FROM aside"
+
 OLD_ASIDE = """SELECT rowid, sink FROM (SELECT rowid, sink, added, row_number()
     OVER (PARTITION BY sink ORDER BY rowid DESC) AS place FROM aside) WHERE added < ? OR place > ? LIMIT ?"""
 
@@ -23,36 +28,54 @@ OLD_BASES = """DELETE FROM base WHERE (sink, serial) IN (SELECT sink, serial FRO
     OVER (PARTITION BY sink ORDER BY seq DESC) AS place FROM base) WHERE place > ?)"""
 
 
-def trimmable(connection: sqlite3.Connection, sinks: Sequence[str], last: int) -> tuple[int, Container[int]]:
-    """Return the place up to which all sinks have had everything, and the places before it that must stay.
+class Trimming:
+    """Forgets, a slice at a time, what all sinks have had or wanted nothing of."""
 
-    Both are true for later too: a baseline, or what is set aside, is only ever made of those and of what comes after.
-    """
-    connection.execute("BEGIN")
-    try:
-        marks = ",".join("?" * len(sinks))
-        positions = connection.execute(
-            f"SELECT position FROM cursor WHERE sink IN ({marks})",  # noqa: S608 - question marks alone
-            tuple(sinks),
+    def __init__(self, connection: sqlite3.Connection, sinks: Sequence[str], added_before: int, last: int) -> None:
+        """Find which places must stay, whatever their age: what a baseline or a reading that was set aside needs.
+
+        Where there is no sink, all up to `last` may go.
+        """
+        self._sinks = tuple(sinks)
+        self._added_before = added_before
+        self._until = last
+        self._after = 0
+        connection.execute("BEGIN")
+        try:
+            self._until = self._limit(connection)
+            self._held = frozenset(place for (place,) in connection.execute(HELD))
+            self._asides = int(connection.execute(LAST_ASIDE).fetchone()[0])
+        finally:
+            connection.execute("COMMIT")
+
+    def forget_some(self, connection: sqlite3.Connection) -> tuple[int, bool]:
+        """Forget some entries; return how many are gone, and whether to go on."""
+        rows = connection.execute(
+            "SELECT seq, added FROM entry WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+            (self._after, self._limit(connection), SLICE),
         ).fetchall()
-        limit = min((position for (position,) in positions), default=last) if len(positions) == len(sinks) else 0
-        return limit, frozenset(place for (place,) in connection.execute(HELD))
-    finally:
-        connection.execute("COMMIT")
+        if not rows:
+            return 0, False
+        held = self._held | self._held_since(connection, self._after, rows[-1][0])
+        self._after = rows[-1][0]
+        gone = [(place,) for place, added in rows if added < self._added_before and place not in held]
+        connection.executemany("DELETE FROM entry WHERE seq = ?", gone)
+        # entries are added in the order of time: where none was old, none behind it is, but where a clock was ahead
+        now = time.time()
+        return len(gone), any(added < self._added_before or added > now for _, added in rows)
 
+    def _limit(self, connection: sqlite3.Connection) -> int:
+        """Return the place up to which all sinks had looked at first, or less: mended settings look once more."""
+        marks = ",".join("?" * len(self._sinks))
+        seen = connection.execute(
+            f"SELECT seen FROM cursor WHERE sink IN ({marks})",  # noqa: S608 - question marks alone
+            self._sinks,
+        ).fetchall()
+        return min([self._until, *(place for (place,) in seen)]) if len(seen) == len(self._sinks) else 0
 
-def trim_slice(
-    connection: sqlite3.Connection, after: int, limit: int, added_before: int, held: Container[int]
-) -> tuple[int, int, bool]:
-    """Forget some entries after a place; return up to which it was looked, how many are gone, and whether to go on."""
-    rows = connection.execute(
-        "SELECT seq, added FROM entry WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?", (after, limit, SLICE)
-    ).fetchall()
-    gone = [(place,) for place, added in rows if added < added_before and place not in held]
-    connection.executemany("DELETE FROM entry WHERE seq = ?", gone)
-    # entries are added in the order of time: where none was old, none behind it is, but where a clock was ahead
-    now = time.time()
-    return rows[-1][0] if rows else after, len(gone), any(added < added_before or added > now for _, added in rows)
+    def _held_since(self, connection: sqlite3.Connection, after: int, until: int) -> set[int]:
+        """Return the places that must stay as well: a sink that looks again may have made a baseline of any by now."""
+        return {place for (place,) in connection.execute(HELD_SINCE, (after, until, self._asides))}
 
 
 def forget_aside(connection: sqlite3.Connection, added_before: int) -> Mapping[str, int]:

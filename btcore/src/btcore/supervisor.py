@@ -16,6 +16,7 @@ from btcore.delivery import SinkWorker
 from btcore.errors import Unavailable
 from btcore.identity import Identities, known
 from btcore.journal import Journal
+from btcore.roll import Roll
 from btcore.sampling import SampleCache
 from btcore.settings import Context, Duration
 from btcore.sqlite_journal import SqliteJournal
@@ -66,6 +67,7 @@ class Supervisor:
             identities = Identities(self._site.meters, lambda notice: log.warning("%s", notice))
             sinks, sources = self._sinks(journal), self._sources(journal, identities)
             self._know(identities, journal)
+            roll = Roll.of(self._site, journal.hearings)
             held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
         _remark_open(self._site.state)
         what = f"{counted(len(sources), 'source')}, {counted(len(sinks), 'sink')}"
@@ -73,7 +75,7 @@ class Supervisor:
         try:
             for thread in _threads(sources, sinks):
                 thread.start()
-            self._watch(journal, sources, sinks)
+            self._watch(journal, sources, sinks, roll)
         finally:
             self._stop.set()
             journal.wake()
@@ -81,6 +83,7 @@ class Supervisor:
                 held.close()
             else:
                 _tell_lost(sources)
+        roll.finish()
         for worker in sources:
             refused = f", {worker.refused} refused" if worker.refused else ""
             log.info("%s: %s; %d kept%s", worker.name, worker.counts, worker.kept, refused)
@@ -88,11 +91,12 @@ class Supervisor:
             log.info("%s: %s", sink.name, sink)
         return finished and not any(s.failure for s in sources) and not any(s.parked for s in sinks)
 
-    def _watch(self, journal: Journal, sources: list[SourceWorker], sinks: list[SinkWorker]) -> None:
+    def _watch(self, journal: Journal, sources: list[SourceWorker], sinks: list[SinkWorker], roll: Roll) -> None:
         upkeep = Upkeep(journal, [sink.table for sink in self._site.sinks], self._site.keep)
         while any(thread.is_alive() for thread in _threads(sources, sinks)):
             if not self._dry_run:
                 upkeep.turn()
+            roll.look()
             for worker in sources:
                 worker.look()
             for sink in sinks:

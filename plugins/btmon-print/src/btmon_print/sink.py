@@ -23,10 +23,11 @@ class Print:
         self._names = context.channels
 
     @hookimpl
-    def process_batch(self, batch: Batch) -> None:
-        """Print a batch. Raises Stop where nobody reads any more."""
+    def process_batch(self, batch: Batch) -> int:
+        """Print a batch; return of how many readings. Raises Stop where nobody reads any more."""
         if batch.samples:
             write("".join(f"{line}\n" for line in self.preview_batch(batch)))
+        return batch.sampled
 
     @hookimpl
     def preview_batch(self, batch: Batch) -> Iterator[str]:

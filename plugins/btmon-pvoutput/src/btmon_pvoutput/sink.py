@@ -143,12 +143,15 @@ class PVOutput:
             self._service.close()
 
     @hookimpl
-    def process_batch(self, batch: Batch) -> None:
+    def process_batch(self, batch: Batch) -> int | None:
         """Send a status for each slot."""
-        if made := self._statuses(batch):
-            self._service.deliver(made, self._measures.lifetime)
-            left = self._service.requests_left
-            self._log.debug("sent %d statuses, the last of %s %s; requests left: %s", len(made), *made[-1].slot, left)
+        made = self._statuses(batch)
+        if not made:
+            return 0
+        self._service.deliver(made, self._measures.lifetime)
+        left = self._service.requests_left
+        self._log.debug("sent %d statuses, the last of %s %s; requests left: %s", len(made), *made[-1].slot, left)
+        return None
 
     @hookimpl
     def preview_batch(self, batch: Batch) -> Iterator[str]:

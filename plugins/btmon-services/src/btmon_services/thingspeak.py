@@ -22,6 +22,7 @@ from btcore import (
     Retry,
     Sample,
     Secret,
+    Serial,
     hookimpl,
     plugin,
     setting,
@@ -58,10 +59,10 @@ class ThingSpeak(ServiceOfEntries):
     )
 
     url: str = setting(default="https://api.thingspeak.com", help="where the service is")
-    tokens: dict[str, Secret] = setting(
+    tokens: dict[Serial, Secret] = setting(
         help="each meter's serial number and the Write API Key of its channel", example='{ "399999" = "KEY" }'
     )
-    channels: dict[str, str] = setting(
+    channels: dict[Serial, str] = setting(
         factory=dict,
         help="each meter's serial number and the Channel ID; with it many entries go in one request (see batch_size)",
     )

@@ -1,0 +1,56 @@
+"""Which meters the SQLite journal ever heard, and in which formats: remembered also when their readings are forgotten.
+
+Kept in memory; the file has a row for each, written when it is heard for the first time. Whoever calls holds a lock.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+
+from btcore.journal import Entry, Hearing
+
+MOST = 4096
+"""Meters, each with one format, that are remembered: beyond it, those not heard for longest are forgotten."""
+
+PORTION = 8
+"""Into one of so many parts of them are forgotten at once."""
+
+ADD = "INSERT OR IGNORE INTO meter VALUES (?, ?, ?)"
+FORGET = "DELETE FROM meter WHERE serial = ? AND format = ?"
+
+Pair = tuple[str, str]
+"""A serial number and the name of a format."""
+
+
+class Meters:
+    """The meters of one journal."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Read what the file has."""
+        rows = connection.execute("SELECT serial, format FROM meter ORDER BY seq").fetchall()
+        self._last: dict[Pair, int] = dict.fromkeys(rows, 0)
+        self._leaving: list[Pair] = []
+
+    def write(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+        """Write those that are new among these entries; `take` is called once they are committed."""
+        heard = {(entry.serial, entry.format): entry.seq for entry in entries}
+        new = [(*pair, seq) for pair, seq in heard.items() if pair not in self._last]
+        if new:
+            surplus = len(self._last) + len(new) - MOST
+            most = max(surplus, MOST // PORTION) if surplus > 0 else 0
+            self._leaving = [pair for pair in self._last if pair not in heard][:most]
+            connection.executemany(FORGET, self._leaving)
+            connection.executemany(ADD, new)
+
+    def take(self, entries: Sequence[Entry]) -> None:
+        """Know that these entries are in."""
+        for pair in self._leaving:
+            self._last.pop(pair, None)
+        self._leaving = []
+        for entry in entries:
+            pair = entry.serial, entry.format
+            self._last.pop(pair, None)  # the last heard is the last one
+            self._last[pair] = entry.seq
+
+    def heard(self) -> list[Hearing]:
+        """Return all of them, the last heard last."""
+        return [Hearing(*pair, seq) for pair, seq in self._last.items()]

@@ -1,0 +1,258 @@
+"""Names of meters in a configuration: wherever they stand they are found, and compared with what is heard."""
+
+import logging
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from clocks import Clock
+from logged import texts
+
+from btcore.configuration import Site, load_site
+from btcore.errors import ConfigurationError
+from btcore.journal import Hearing
+from btcore.named import Name, labels_by_format, names_of
+from btcore.roll import AGAIN, BETWEEN, FIRST, SINGLY, Roll, places
+
+SITE = """
+state = "state"
+[source.panel]
+use = "tcp-server"
+meters = ["01000777", "399999"]
+[sink.roof]
+use = "pvoutput"
+api_key = "0123456789"
+system_id = "12345"
+generation = "399999_ch1"
+temperature = "t1"
+grid = "solar"
+meters = ["01000777"]
+[sink.things]
+use = "thingspeak"
+tokens = { "01000777" = "KEY", 399999 = "KEY" }
+channels = { "01000777" = "12" }
+fields = { "420467_ch1" = 1, ch2 = 2, aux2 = 3 }
+[sink.stream]
+use = "enersave"
+url = "https://example.com/"
+token = "0123456789"
+map = { "01000888_ch3" = { description = "kitchen", type = 2 } }
+[channels]
+"420467_aux1" = "solar"
+[meters]
+shed = { serial = "000007" }
+"""
+
+
+def load(folder: Path, text: str) -> Site:
+    """Load a configuration."""
+    (folder / "site.toml").write_text(textwrap.dedent(text))
+    return load_site(folder / "site.toml")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Return a configuration that names meters in all ways that there are."""
+    return load(tmp_path, SITE)
+
+
+def test_all_names_are_found(site: Site) -> None:
+    """In lists, tables, keys of tables, tables within, of sinks, parts of sinks, sources, [channels] and [meters]."""
+    assert set(names_of(site)) == {
+        Name("01000777", "", "source.panel", "meters"),
+        Name("399999", "", "source.panel", "meters"),
+        Name("399999", "ch1", "sink.roof", "generation"),
+        Name("", "t1", "sink.roof", "temperature"),
+        Name("420467", "aux1", "sink.roof", "grid"),
+        Name("01000777", "", "sink.roof", "meters"),
+        Name("01000777", "", "sink.things", "tokens"),
+        Name("399999", "", "sink.things", "tokens"),
+        Name("01000777", "", "sink.things", "channels"),
+        Name("420467", "ch1", "sink.things", "fields"),
+        Name("", "ch2", "sink.things", "fields"),
+        Name("", "aux2", "sink.things", "fields"),
+        Name("01000888", "ch3", "sink.stream", "map"),
+        Name("420467", "aux1", "channels", "420467_aux1"),
+        Name("000007", "", "meters", "shed"),
+    }
+    assert len(names_of(site)) == 15
+
+
+def test_what_a_table_of_meters_calls_them_stands_in_every_setting(tmp_path: Path) -> None:
+    """A name of [meters] is its serial number in lists, in keys and in channels."""
+    text = """
+        state = "state"
+        [source.panel]
+        use = "tcp-server"
+        meters = ["house"]
+        [sink.things]
+        use = "thingspeak"
+        tokens = { house = "KEY" }
+        fields = { house_ch1 = 1 }
+        meters = ["house", "garage"]
+        [meters]
+        house = { serial = "01000777" }
+        garage = { source = "panel" }
+        """
+    named = {(name.serial, name.table) for name in names_of(load(tmp_path, text))}
+    assert named == {
+        ("01000777", "source.panel"),
+        ("01000777", "sink.things"),
+        ("garage", "sink.things"),
+        ("01000777", "meters"),
+        ("garage", "meters"),
+    }
+
+
+@pytest.mark.parametrize("wrong", ['meters = [""]', 'meters = ["01000777 "]', 'tokens = { "a b" = "KEY" }'])
+def test_what_is_no_serial_number_is_a_mistake(tmp_path: Path, wrong: str) -> None:
+    """A serial number is a text without blanks."""
+    tokens = "" if "tokens" in wrong else 'tokens = { 1 = "KEY" }'
+    text = f'state = "s"\n[source.tcp-server]\n[sink.thingspeak]\n{tokens}\n{wrong}\n'
+    with pytest.raises(ConfigurationError, match="expected a meter's serial number, as text, found "):
+        load(tmp_path, text)
+
+
+def test_places_are_told_by_table_and_key() -> None:
+    """Several keys of a table stand behind it; of many some are shown."""
+    names = [Name("1", "", "sink.roof", key) for key in ("a", "a", "b", "c", "d")]
+    assert places(names) == "[sink.roof] a, b, c, ..."
+    assert places([Name("1", "", f"sink.{n}", "a") for n in range(5)]) == "[sink.0] a; [sink.1] a; [sink.2] a; ..."
+
+
+# --- compared with what is heard
+
+
+class Listening:
+    """A roll of a few names, and what was heard."""
+
+    def __init__(self, site: Site, *heard: Hearing) -> None:
+        self.clock = Clock()
+        self.heard: list[Hearing] = list(heard)
+        self.roll = Roll(names_of(site), labels_by_format(site), self._heard, self.clock)
+
+    def _heard(self) -> Sequence[Hearing]:
+        return self.heard
+
+    def look(self, seconds: float) -> None:
+        """Let time pass, second by second as a supervisor does."""
+        end = self.clock.now + seconds
+        while self.clock.now < end:
+            self.clock.now = min(self.clock.now + 60, end)
+            self.roll.look()
+
+
+@pytest.fixture
+def roof(tmp_path: Path) -> Site:
+    """Return a configuration with a serial number that no meter has, twice."""
+    return load(
+        tmp_path,
+        """
+        state = "state"
+        [source.tcp-server]
+        [sink.roof]
+        use = "pvoutput"
+        api_key = "0123456789"
+        system_id = "12345"
+        generation = "399999_ch1"
+        [channels]
+        "399999_ch2" = "kitchen"
+        """,
+    )
+
+
+GEM = Hearing("01000777", "gem48pbin", 1)
+ECM = Hearing("420467", "ecm1240bin", 2)
+
+
+def test_a_name_that_was_never_heard_is_told(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """After a minute, with its places and what was heard instead; then each hour; and that it is heard."""
+    listening = Listening(roof, ECM, GEM)
+    listening.look(FIRST - 1)
+    assert texts(caplog) == []
+    listening.look(1)
+    never = "[sink.roof] generation; [channels] 399999_ch2: meter 399999 was never heard; heard: 01000777 (1 more)"
+    assert texts(caplog) == [never]
+    listening.look(AGAIN - 1)
+    assert texts(caplog) == [never]
+    listening.look(2 * AGAIN)
+    assert texts(caplog) == [never] + [f"{never} (still so)"] * 2
+    caplog.clear()
+    caplog.set_level(logging.INFO)
+    listening.heard.append(Hearing("399999", "ecm1240bin", 9))
+    listening.look(BETWEEN)
+    assert texts(caplog, logging.INFO) == ["[sink.roof] generation; [channels] 399999_ch2: meter 399999 is heard now"]
+    listening.look(3 * AGAIN)
+    listening.roll.finish()
+    assert len(texts(caplog, logging.INFO)) == 1
+
+
+def test_a_short_run_tells_it_at_its_end(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """What was not told yet is told when the run ends, once."""
+    listening = Listening(roof)
+    listening.roll.finish()
+    listening.roll.finish()
+    (told,) = texts(caplog)
+    assert told.endswith("meter 399999 was never heard; no meter was heard so far")
+
+
+def test_the_nearest_is_told(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """Of the meters that were heard, the one is shown whose serial number is most like the name."""
+    Listening(roof, Hearing("39999", "ecm1240bin", 0), GEM).roll.finish()
+    assert texts(caplog)[0].endswith('was never heard; heard: 39999 (1 more); did you mean "39999"?')
+
+
+def test_a_meter_of_an_earlier_run_was_heard(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """A meter that is silent in this run is not one that was never heard."""
+    caplog.set_level(logging.INFO)
+    Listening(roof, Hearing("399999", "ecm1240bin", 0)).roll.finish()
+    assert texts(caplog, logging.INFO) == []
+
+
+def test_a_label_that_a_meter_has_not_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """aux1 of a GEM is nowhere in what it sends; of a format that nobody tells of, nothing is known."""
+    names = load(tmp_path, SITE)
+    heard = [Hearing(name.serial, "gem48pbin", 1) for name in names_of(names) if name.serial]
+    Listening(names, *heard).roll.finish()
+    assert texts(caplog) == [
+        "[sink.roof] grid; [channels] 420467_aux1: meter 420467 has no aux1: it sends gem48pbin",
+        "[sink.things] fields: no meter has aux2: they send gem48pbin",
+    ]
+    caplog.clear()
+    Listening(names, *(one._replace(format="sunline") for one in heard)).roll.finish()
+    Listening(names, *(one._replace(format="gem48ptbin") for one in heard), *heard[:1]).roll.finish()
+    assert [text.split(": ")[1] for text in texts(caplog)] == [
+        "meter 420467 has no aux1",
+        "no meter has aux2",
+    ]
+
+
+def test_a_meter_that_nothing_names_is_told_once(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """Where others are named, a meter that is heard in this run and is not is told, with the name most like it."""
+    caplog.set_level(logging.INFO)
+    listening = Listening(roof, Hearing("399999", "ecm1240bin", 1), Hearing("399998", "ecm1240bin", 2), ECM, GEM)
+    listening.heard.append(Hearing("500000", "ecm1240bin", 0))
+    listening.look(3 * AGAIN)
+    like = "most like it is 399999 ([sink.roof] generation)"
+    assert texts(caplog, logging.INFO) == [
+        "meter 01000777 is heard, and named nowhere in the configuration",
+        f"meter 399998 is heard, and named nowhere in the configuration; {like}",
+        "meter 420467 is heard, and named nowhere in the configuration",
+    ]
+
+
+def test_invented_meters_fill_no_log(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """Of many meters some are told, and how many more there are."""
+    caplog.set_level(logging.INFO)
+    Listening(roof, *(Hearing(str(n), "ecm1240bin", 1) for n in range(1000))).roll.finish()
+    assert len(texts(caplog, logging.INFO)) == 1 + SINGLY + 1
+    assert texts(caplog, logging.INFO)[-1] == f"and so with {1000 - SINGLY} more"
+
+
+def test_without_names_nothing_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A configuration that names no meter takes them all."""
+    caplog.set_level(logging.INFO)
+    plain = load(tmp_path, 'state = "s"\n[source.tcp-server]\n[sink.print]\n')
+    Listening(plain, GEM).look(2 * AGAIN)
+    assert texts(caplog, logging.INFO) == []

@@ -1,0 +1,207 @@
+"""A sink whose first readings are refused one and all is set up wrong: it stops, and its readings wait."""
+
+import pytest
+from deliveries import OTHER, SINK, delivered, fill, position, refusing, seen, sizes
+from logged import texts
+from made import METER, Delivering, Recorder, entry
+from running import wait_for
+from wanting import Wanting
+
+from btcore import Batch, Reject, Retry, Secret
+from btcore.sqlite_journal import SqliteJournal
+
+
+def refuse(_batch: Batch) -> None:
+    """Refuse everything."""
+    raise Reject("400: no such node")
+
+
+def test_a_few_readings_are_tried_and_then_it_stops(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """The batch is tried, then three readings of it, each by itself; nothing is set aside, and the setting is named."""
+    fill(journal, 60)
+    sink = Wanting(node="shed")
+    work = delivered(journal, sink)
+    assert sizes(sink.calls) == [60, 1, 59, 1, 1, 1]
+    assert work.worker.parked == (
+        "400: no such node: shed; 3 readings tried, one by one, and nothing was ever accepted with these settings:"
+        " look at [sink.roof] in site.toml (node, meter, key)"
+    )
+    assert (journal.aside(), position(journal), seen(journal), work.worker.aside) == ([], 0, 0, 0)
+    assert [text[:27] for text in texts(caplog)] == ["refused, and as nothing was", "stopped until a restart, it"]
+
+
+def test_mending_the_setting_delivers_everything(journal: SqliteJournal) -> None:
+    """With another node all that was refused is delivered."""
+    fill(journal, 60)
+    delivered(journal, Wanting(node="shed"))
+    sink = Wanting()
+    delivered(journal, sink)
+    assert (len(sink.taken), position(journal), journal.aside()) == (59, 60, [])
+
+
+def test_it_starts_again_as_new_without_a_change(journal: SqliteJournal) -> None:
+    """Where it is the service that was mended, a restart is enough; where it was not, that costs few requests."""
+    fill(journal, 60)
+    for _ in range(3):
+        sink = Wanting(node="shed")
+        delivered(journal, sink)
+        assert len(sink.calls) == 6
+    mended = Wanting(node="shed", known="shed")
+    delivered(journal, mended)
+    assert (len(mended.taken), position(journal)) == (59, 60)
+
+
+def test_one_by_one_as_they_come_in(journal: SqliteJournal) -> None:
+    """A sink that is given each reading as it comes waits for three of them before it stops."""
+    sink = Recorder(answer=refuse)
+    with Delivering(journal, sink) as work:
+        for n in range(3):
+            assert work.worker.parked == ""
+            fill(journal, 1, first=n)
+            wait_for(lambda count=n + 1: len(sink.calls) == count)  # type: ignore[misc]
+        wait_for(lambda: work.worker.parked)
+    assert (sizes(sink.calls), journal.aside(), seen(journal)) == ([1, 1, 1], [], 0)
+
+
+def test_less_than_that_stops_a_run_that_ends(journal: SqliteJournal) -> None:
+    """Where all that there is was refused, the run ends with the sink stopped, and the reading waits."""
+    fill(journal, 1)
+    work = delivered(journal, Recorder(answer=refuse))
+    assert work.worker.parked.startswith("400: no such node; 1 reading tried, one by one, and nothing was ever")
+    assert (journal.aside(), position(journal)) == ([], 0)
+
+
+def test_a_run_that_is_stopped_before_sets_nothing_aside(journal: SqliteJournal) -> None:
+    """What was refused is tried again at the next start."""
+    fill(journal, 2)
+    sink = Recorder(answer=refuse)
+    with Delivering(journal, sink) as work:
+        wait_for(lambda: len(sink.calls) == 3)
+    assert (work.worker.parked, journal.aside(), position(journal)) == ("", [], 0)
+    again = Recorder()
+    delivered(journal, again)
+    assert again.places == [1, 2]
+
+
+@pytest.mark.parametrize("bad", [(1,), (1, 2), (2,), (2, 3), (30,), (1, 17)])
+def test_where_others_are_accepted_it_is_the_readings(journal: SqliteJournal, bad: tuple[int, ...]) -> None:
+    """As soon as a reading is accepted, what was refused before is set aside, and the settings are known to work."""
+    fill(journal, 30)
+    sink = Recorder(answer=refusing(*bad))
+    work = delivered(journal, sink)
+    assert sink.places == [n for n in range(1, 31) if n not in bad]
+    assert [one.entries[-1] for one in journal.aside(SINK)] == list(bad)
+    assert (work.worker.parked, work.worker.aside, position(journal)) == ("", len(bad), 30)
+    assert len(sink.calls) <= 5 + 2 * 5 * len(bad)
+
+
+def test_what_was_accepted_once_is_remembered(journal: SqliteJournal) -> None:
+    """After a restart with the same settings, refusals are set aside at once; with other settings, the sink is new."""
+    fill(journal, 5)
+    delivered(journal, Wanting())
+    fill(journal, 5, first=5)
+    work = delivered(journal, Wanting(known="another"))
+    assert (work.worker.parked, work.worker.aside) == ("", 5)
+    fill(journal, 5, first=10)
+    for changed in (Wanting(node="shed"), Wanting(key=Secret("another"), known="another")):
+        work = delivered(journal, changed)
+        assert (work.worker.parked[:21], work.worker.aside) == ("400: no such node: " + changed.node[:2], 0)
+    delivered(journal, mended := Wanting())
+    assert mended.spans == [(n, n + 1) for n in range(10, 15)]
+
+
+def test_nothing_that_was_sent_proves_nothing(journal: SqliteJournal) -> None:
+    """A batch without a sample, of which a plugin says nothing, may not have been sent: it is no acceptance."""
+
+    def answer(batch: Batch) -> None:
+        if batch.samples:
+            refuse(batch)
+
+    journal.append([entry(n, str(400_000 + n)) for n in range(5)])
+    delivered(journal, Recorder(answer=answer))
+    fill(journal, 5)
+    work = delivered(journal, Recorder(answer=answer))
+    assert (work.worker.parked[:3], journal.aside()) == ("400", [])
+
+
+def test_what_a_plugin_knows_to_be_never_taken_is_set_aside_by_a_new_sink_too(journal: SqliteJournal) -> None:
+    """A backlog of which the service takes nothing that old stops no new sink, and is found in few requests."""
+
+    def answer(batch: Batch) -> None:
+        if batch.readings[0].seq <= 45:
+            raise Reject("older than 14 days", whole=batch.readings[-1].seq <= 45)
+
+    fill(journal, 100)
+    sink = Recorder(answer=answer)
+    work = delivered(journal, sink, batch_size=10)
+    assert (work.worker.parked, work.worker.aside, sink.places) == ("", 45, list(range(46, 101)))
+    assert len(sink.calls) <= 10 + 2 * 4
+
+
+def test_what_is_refused_beside_what_is_too_old_stops_it_still(journal: SqliteJournal) -> None:
+    """A plugin that knows what is too old may still be set up wrong: what it refuses for another reason waits."""
+
+    def answer(batch: Batch) -> None:
+        if batch.readings[-1].seq <= 20:
+            raise Reject("older than 14 days", whole=True)
+        raise Reject("400: no such node")
+
+    fill(journal, 100)
+    work = delivered(journal, Recorder(answer=answer), batch_size=20)
+    assert (work.worker.parked[:17], work.worker.aside, position(journal)) == ("400: no such node", 20, 20)
+
+
+def test_a_retry_is_no_refusal(journal: SqliteJournal) -> None:
+    """What may be accepted later is tried again as ever, and counts neither way."""
+    answers = iter([Retry("later"), Reject("no"), Retry("later"), Reject("no"), Retry("later"), None])
+
+    def answer(_batch: Batch) -> None:
+        error = next(answers, None)
+        if error is not None:
+            raise error
+
+    fill(journal, 3)
+    sink = Recorder(answer=answer)
+    work = delivered(journal, sink)
+    assert (work.worker.parked, work.worker.aside, sink.places) == ("", 1, [2, 3])
+
+
+def test_a_bug_is_set_aside_by_a_new_sink_too(journal: SqliteJournal) -> None:
+    """What ends in unexpected exceptions is no refusal: it is found and set aside, and the others are delivered."""
+
+    def answer(batch: Batch) -> None:
+        if any(reading.seq in (1, 2, 3, 4) for reading in batch.readings):
+            raise KeyError("a bug")
+
+    fill(journal, 8)
+    sink = Recorder(answer=answer)
+    work = delivered(journal, sink)
+    assert (work.worker.parked, work.worker.aside, sink.places) == ("", 4, [5, 6, 7, 8])
+
+
+def test_what_is_dropped_meanwhile_is_in_doubt_no_more(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was refused and then fell to the bounds of the backlog is neither set aside nor counted on."""
+    monkeypatch.setattr("btcore.backlog.BOUND", 0.0)
+    sink = Recorder(answer=refusing(1, 2))
+    with Delivering(journal, sink, settings={"backlog_bytes": 43}) as work:
+        for n in range(2):
+            fill(journal, 1, first=n)
+            wait_for(lambda count=n + 1: len(sink.calls) == count)  # type: ignore[misc]
+        fill(journal, 1, first=2)
+        wait_for(lambda: position(journal) == 3)
+    assert (work.worker.parked, sink.places) == ("", [3])
+    assert work.worker.aside + work.worker.backlog.dropped == 2
+
+
+def test_meters_and_readings_of_which_nothing_is_wanted_do_not_move_what_is_in_doubt(journal: SqliteJournal) -> None:
+    """Between readings that were refused, others may be passed over: all of it waits."""
+    fill(journal, 2, OTHER)
+    fill(journal, 2, first=10)
+    fill(journal, 2, OTHER, first=20)
+    sink = Wanting(meter=METER, node="shed")
+    with Delivering(journal, sink, settings={"batch_size": 1}):
+        wait_for(lambda: len(sink.calls) == 6)
+    assert (position(journal), seen(journal)) == (0, 3)
+    mended = Wanting(meter=METER)
+    delivered(journal, mended)
+    assert mended.spans == [(3, 4)]

@@ -1,0 +1,353 @@
+"""What a sink's settings want nothing of is not delivered: it waits, and comes once the settings are mended."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from clocks import Clock
+from deliveries import OTHER, SINK, delivered, fill, position, seen
+from entries import aside
+from logged import texts
+from made import METER, Delivering, Noting, Recorder, entry
+from running import wait_for
+from wanting import Wanting
+
+from btcore import Batch, Secret, Stop, hookimpl, plugin
+from btcore.answers import Answer, answered
+from btcore.errors import PluginMistake, Unavailable
+from btcore.journal import Baseline, Cursor
+from btcore.sqlite_journal import SqliteJournal
+from btcore.unwanted import LATER, SOON, Unwanted
+
+WRONG = "399999"
+"""A serial number that no meter has."""
+
+
+def fill_both(journal: SqliteJournal, count: int, first: int = 0) -> None:
+    """Append readings of two meters, in turns."""
+    for n in range(first, first + count):
+        fill(journal, 1, METER, n)
+        journal.append([entry(10 * n + 1, OTHER, energy=500 * n)])
+
+
+def by(mistake: str, wanted: str) -> tuple[Wanting, dict[str, Any]]:
+    """Make a sink that wants one meter, by its own setting or by `meters` of its table."""
+    return (Wanting(meter=wanted), {}) if mistake == "setting" else (Wanting(), {"meters": (wanted,)})
+
+
+ways = pytest.mark.parametrize("mistake", ["setting", "meters"])
+
+
+# --- what a plugin answers
+
+
+def test_of_how_many_readings_something_was_sent_is_what_is_counted(journal: SqliteJournal) -> None:
+    """Readings without a sample, and those that the settings do not want, are told apart from the delivered ones."""
+    fill_both(journal, 5)
+    work = delivered(journal, Wanting(meter=METER))
+    assert (work.worker.delivered, work.worker.unwanted, work.worker.unsampled) == (4, 4, 2)
+    assert str(work.worker) == "4 readings delivered, 0 set aside, 4 not wanted by its settings, 2 without a sample"
+
+
+def test_readings_of_other_meters_than_the_table_s_are_not_wanted(journal: SqliteJournal) -> None:
+    """What `meters` leaves out is counted as what it is."""
+    fill_both(journal, 5)
+    assert str(delivered(journal, Recorder(), meters=(METER,)).worker) == (
+        "5 readings delivered, 0 set aside, 5 not wanted by its settings"
+    )
+
+
+@pytest.mark.parametrize("said", [-1, 6, True, 2.0, "2", [2]], ids=repr)
+def test_nonsense_is_told_once_and_taken_as_all(
+    journal: SqliteJournal, said: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A plugin that answers what it must not has its mistake told, and what it was given counts as delivered."""
+
+    @plugin(api=1)
+    class Odd(Noting):
+        @hookimpl
+        def process_batch(self) -> object:
+            return said
+
+    fill(journal, 10)
+    work = delivered(journal, Odd(), batch_size=5)
+    assert (work.worker.delivered, position(journal)) == (10, 10)
+    (told,) = texts(caplog)
+    assert told.startswith("process_batch returned ")
+    assert "expected None, or how many of its 5 readings it took" in told
+
+
+def test_an_answer_is_checked() -> None:
+    """All of a batch, none of it, and what is neither."""
+    batch = Batch()
+    assert answered(None, batch) == Answer(0, is_proof=False)
+    assert answered(0, batch) == Answer(0, is_wanted=False, is_proof=False)
+    with pytest.raises(PluginMistake, match="returned 1; expected None, or how many of its 0 readings"):
+        answered(1, batch)
+
+
+# --- a mistake, and its mending
+
+
+@ways
+@pytest.mark.parametrize("every", [0, 60])
+def test_mending_a_mistake_delivers_what_waited(journal: SqliteJournal, mistake: str, every: int) -> None:
+    """After a wrong serial number is mended, everything comes, with the samples that there would have been."""
+    fill_both(journal, 40)
+    wrong, settings = by(mistake, WRONG)
+    work = delivered(journal, wrong, every=every, **settings)
+    assert (wrong.taken, work.worker.delivered, position(journal), seen(journal)) == ([], 0, 0, 80)
+    fill_both(journal, 5, first=40)
+    right, settings = by(mistake, METER)
+    delivered(journal, right, every=every, **settings)
+    expected = Wanting(meter=METER)
+    with Delivering(journal, expected, name="other", settings={"every": every}) as other:
+        other.finish()
+    assert right.spans == expected.spans
+    assert len(right.spans) == (8 if every else 44)
+
+
+@ways
+def test_within_a_run_nothing_is_looked_at_twice(journal: SqliteJournal, mistake: str) -> None:
+    """A sink that goes on running is not given again what it did not want."""
+    fill_both(journal, 5)
+    sink, settings = by(mistake, WRONG)
+    with Delivering(journal, sink, settings=settings):
+        wait_for(lambda: seen(journal) == 10)
+        fill_both(journal, 1, first=5)
+        wait_for(lambda: seen(journal) == 12)
+    places = [reading.seq for batch in sink.calls for reading in batch.readings]
+    assert places == (list(range(1, 13)) if mistake == "setting" else [])
+
+
+def test_what_is_wanted_moves_the_place_over_what_is_not(journal: SqliteJournal) -> None:
+    """Behind something that was wanted, the place goes on from there, with the baselines of all meters before it."""
+    fill(journal, 3, OTHER)
+    journal.append([entry(100 + 10 * n, METER, energy=1000 * n) for n in range(3)])
+    fill(journal, 2, OTHER, first=20)
+    sink = Wanting(meter=METER)
+    delivered(journal, sink, batch_size=1)
+    cursor = journal.cursor(SINK)
+    assert cursor is not None
+    assert (cursor.position, cursor.seen, cursor.missed) == (6, 8, 1)
+    assert {key: base.seq for key, base in cursor.bases.items()} == {OTHER: 3, METER: 6}
+    mended = Wanting(meter=OTHER)
+    delivered(journal, mended)
+    assert mended.spans == [(3, 7), (7, 8)]
+
+
+def test_a_meter_that_was_exchanged_costs_no_reading(journal: SqliteJournal) -> None:
+    """Where the serial number of a meter changes in the midst of a run, the name mended, nothing is missing."""
+    fill(journal, 4)
+    journal.append([entry(100 + 10 * n, OTHER, energy=1000 * n) for n in range(4)])
+    sink = Wanting(meter=METER)
+    delivered(journal, sink, batch_size=1)
+    mended = Wanting(meter=OTHER)
+    delivered(journal, mended, batch_size=1)
+    assert (sink.spans, mended.spans) == ([(1, 2), (2, 3), (3, 4)], [(5, 6), (6, 7), (7, 8)])
+
+
+def test_a_restart_without_a_change_sends_nothing_again(journal: SqliteJournal) -> None:
+    """What is looked at again with the same settings is not wanted again, however often."""
+    fill_both(journal, 4)
+    fill(journal, 4, OTHER, first=10)
+    for _ in range(3):
+        sink = Wanting(meter=METER)
+        delivered(journal, sink, batch_size=1)
+    assert (sink.taken, position(journal), seen(journal)) == ([], 7, 12)
+
+
+def test_a_dry_run_tells_what_is_not_wanted_and_moves_nothing(journal: SqliteJournal) -> None:
+    """Where nothing would be sent, that is said, and no trace is left."""
+
+    @plugin(api=1)
+    class Previewing(Wanting):
+        @hookimpl
+        def preview_batch(self, batch: Batch) -> list[str]:
+            return [f"POST {sample.newer.seq}" for sample in batch.samples if sample.serial == self.meter]
+
+    fill(journal, 3)
+    with Delivering(journal, Previewing(meter=WRONG), dry_run=True) as work:
+        work.finish()
+    assert (work.shown, journal.cursor(SINK)) == ([], None)
+    assert str(work.worker) == "0 readings shown, none sent, 2 not wanted by its settings, 1 without a sample"
+    with Delivering(journal, Previewing(meter=METER), dry_run=True) as work:
+        work.finish()
+    assert work.shown == ["sink.roof: POST 2", "sink.roof: POST 3"]
+
+
+# --- what is told of it
+
+
+def wants(journal: SqliteJournal, **settings: Any) -> None:  # noqa: ANN401 - of any kind
+    """Let a sink with these settings have everything."""
+    delivered(journal, Wanting(**settings))
+
+
+def test_what_is_looked_at_again_is_told(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """A sink whose settings changed says since when it looks again; one whose settings did not, nothing."""
+    caplog.set_level("INFO")
+    fill(journal, 4)
+    wants(journal, meter=WRONG)
+    wants(journal, meter=WRONG)
+    wants(journal, meter=METER)
+    again = "its settings changed: looking again at the readings since 2023-11-14 22:00 UTC, of which it wanted nothing"
+    assert texts(caplog, logging.INFO)[2:] == [again]
+
+
+def test_what_can_be_had_later_is_told(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """What was passed over beside what was wanted is offered once the settings change, for as long as it is kept."""
+    caplog.set_level("INFO")
+    fill_both(journal, 4)
+    fill(journal, 1, first=5)
+    wants(journal, meter=METER)
+    wants(journal, meter=METER)
+    assert texts(caplog, logging.INFO) == []
+    wants(journal, meter=METER, node="house", key=Secret("other"))
+    assert texts(caplog, logging.INFO) == []
+    wants(journal)
+    (told,) = texts(caplog, logging.INFO)
+    assert told.startswith("its settings changed, and among the readings since 2023-11-14 22:00 UTC are some that")
+    assert told.endswith('docs/journal.md, "To have a sink delivered everything again"')
+    page = (Path(__file__).parents[2] / "docs" / "journal.md").read_text()
+    assert "### To have a sink delivered everything again\n" in page
+    caplog.clear()
+    sum(journal.trim([SINK], int(time.time()) + 10))
+    fill(journal, 1, first=20)
+    wants(journal, meter=METER)
+    assert texts(caplog, logging.INFO) == []
+
+
+def test_a_long_stretch_is_told_at_each_start(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where much is looked at again although nothing changed, that is said, as it takes a while."""
+    monkeypatch.setattr("btcore.again.LONG", 3)
+    caplog.set_level("INFO")
+    fill(journal, 5)
+    wants(journal, meter=WRONG)
+    caplog.clear()
+    wants(journal, meter=WRONG)
+    assert texts(caplog, logging.INFO)[0] == (
+        "looking again at the readings since 2023-11-14 22:00 UTC, of which it wanted nothing"
+    )
+
+
+def test_a_sink_that_wants_nothing_is_told_of_at_the_end(
+    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A run in which a new sink had nothing that it wanted says so, and that the readings wait."""
+    fill(journal, 5)
+    wants(journal, meter=WRONG)
+    (told,) = texts(caplog)
+    assert told.startswith("its settings want nothing of 4 readings, so nothing of them was sent: ")
+
+
+def test_it_is_told_while_it_lasts() -> None:
+    """Of a new sink after a minute, then each hour; of one that works once, after an hour; never of one with work."""
+    told: list[str] = []
+    clock = Clock()
+    unwanted = Unwanted(told.append, clock)
+
+    def after(seconds: float, total: int, *, is_proven: bool = False) -> int:
+        clock.now += seconds
+        unwanted.look(total, is_proven=is_proven)
+        return len(told)
+
+    assert [after(SOON - 1, 5), after(1, 6), after(SOON, 7), after(LATER, 8)] == [0, 1, 1, 2]
+    unwanted.finish(9, is_proven=False)
+    assert "6 readings" in told[0]
+    assert len(told) == 2
+    unwanted.wanted(9)
+    assert [after(LATER, 9, is_proven=True), after(0, 10, is_proven=True), after(LATER, 11, is_proven=True)] == [
+        2,
+        3,
+        3,
+    ]
+    assert "1 reading" in told[2]
+    unwanted.finish(12, is_proven=True)
+    assert len(told) == 3
+
+
+# --- how long it is kept
+
+
+def test_what_is_not_wanted_holds_the_journal_for_keep_alone(journal: SqliteJournal) -> None:
+    """Of what a sink has looked at, the old is forgotten, as if it had been delivered; what it has not seen stays."""
+    fill(journal, 5)
+    wants(journal, meter=WRONG)
+    fill(journal, 5, first=5)
+    assert sum(journal.trim([SINK], int(time.time()) - 60)) == 0
+    assert sum(journal.trim([SINK], int(time.time()) + 10)) == 5
+    right = Wanting(meter=METER)
+    delivered(journal, right)
+    assert right.spans == [(n, n + 1) for n in range(6, 10)]
+
+
+def test_mended_settings_hold_what_was_not_wanted_before(journal: SqliteJournal) -> None:
+    """From the moment at which a sink begins with other settings, what it has not looked at with them stays."""
+    fill(journal, 5)
+    wants(journal, meter=WRONG)
+    portions = journal.trim([SINK], int(time.time()) + 10)
+    stuck = Recorder(answer=lambda _batch: (_ for _ in ()).throw(Stop("401")))
+    stopped = delivered(journal, stuck, meters=(METER,))
+    assert (stopped.worker.parked, position(journal), seen(journal)) == ("401", 0, 0)
+    assert sum(portions) == 0
+    assert sum(journal.trim([SINK], int(time.time()) + 10)) == 0
+
+
+def test_a_baseline_made_of_what_was_let_go_stays(journal: SqliteJournal) -> None:
+    """A sink that looks again while the journal is trimmed loses no reading from which its next sample counts."""
+    fill(journal, 5)
+    wants(journal, meter=WRONG)
+    portions = journal.trim([SINK], int(time.time()) + 10)
+    cursor = attrs.evolve(journal.cursor(SINK) or Cursor(), position=2, bases={METER: Baseline(2)})
+    journal.commit(SINK, cursor, [METER], [aside(SINK, 4)])
+    assert sum(portions) == 3
+    assert [one.seq for one in journal.read(0, 9)] == [2, 4]
+
+
+def test_the_bounds_of_a_backlog_do_not_count_what_is_not_wanted(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is dropped, and told as a loss, of what a sink's settings do not want; of what they want, as ever."""
+    monkeypatch.setattr("btcore.backlog.BOUND", 0.0)
+    fill(journal, 10)
+    wants(journal, meter=WRONG)
+    work = delivered(journal, Wanting(meter=WRONG), backlog_bytes=1)
+    assert (work.worker.backlog.dropped, position(journal), seen(journal)) == (0, 0, 10)
+    right = Wanting(meter=METER)
+    work = delivered(journal, right, backlog_bytes=3 * 43)
+    assert (work.worker.backlog.dropped, right.spans) == (7, [(8, 9), (9, 10)])
+
+
+def test_a_full_disk_keeps_no_sink_with_mended_settings_from_beginning(journal: SqliteJournal) -> None:
+    """Where the journal cannot be written now, a sink begins with its new settings all the same."""
+    fill(journal, 3)
+    wants(journal, meter=WRONG)
+
+    def fail(*_: object) -> None:
+        raise Unavailable("disk full")
+
+    sink = Wanting(meter=METER)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journal, "commit", fail)
+        with Delivering(journal, sink):
+            wait_for(lambda: sink.taken)
+    assert sink.spans == [(1, 2), (2, 3)]
+
+
+def test_many_meters_of_which_nothing_is_wanted_cost_bounded_memory(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the meters that are passed over, the baselines of those heard last are kept, once something is wanted."""
+    monkeypatch.setattr("btcore.backlog.MOST_PASSED", 3)
+    journal.append([entry(n, str(400_000 + n)) for n in range(10)])
+    fill(journal, 2, first=10)
+    delivered(journal, Wanting(meter=METER), batch_size=1)
+    cursor = journal.cursor(SINK)
+    assert cursor is not None
+    assert sorted(cursor.bases) == [METER, "400008", "400009"]

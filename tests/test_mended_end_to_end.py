@@ -1,0 +1,150 @@
+"""A mistake in site.toml, and its mending, through the whole program: it is told, and costs no reading."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from panels import CONSUMPTION, GENERATION, SECOND, SETTINGS, SLOT, Counted, capture_line, live, statuses
+from running import JOURNAL, Btcore, rows
+from servers.pvoutput import PVOutputServer
+from servers.recorder import Recorder, Reply, Request
+
+pytestmark = pytest.mark.servers
+
+SLOTS = 288
+"""A day of them."""
+
+EVERY = 60
+SITE = """
+state = "state"
+
+[source.file]
+path = "capture.json"
+"""
+NEVER = "was never heard; heard: "
+
+
+@pytest.fixture
+def readings(tmp_path: Path) -> list[Counted]:
+    """Write a capture of a day of both meters; return what is in it."""
+    start = (int(time.time()) // SLOT - SLOTS - 1) * SLOT
+    made = list(live(start, EVERY, SLOTS * SLOT // EVERY))
+    (tmp_path / "capture.json").write_text("".join(map(capture_line, made)))
+    return made
+
+
+@pytest.fixture
+def pvoutput(monkeypatch: pytest.MonkeyPatch) -> Iterator[PVOutputServer]:
+    """Run a PVOutput, with its key where the configuration looks for it."""
+    monkeypatch.setenv("PVO_KEY", PVOutputServer.key)
+    with PVOutputServer() as running:
+        yield running
+
+
+def run(folder: Path, table: str) -> tuple[int, str]:
+    """Run a site with this sink until all is delivered; return the exit code, and the log of this run."""
+    with suppress(FileNotFoundError):
+        (folder / "log.txt").unlink()
+    with Btcore(folder, SITE + table, "--once") as btcore:
+        return btcore.finish(), btcore.log
+
+
+# --- a name that no meter has
+
+
+def roof(server: PVOutputServer, **changed: str) -> str:
+    """Return the table of a sink for PVOutput, with some of its settings changed."""
+    lines = [line for line in SETTINGS.splitlines() if line.partition(" ")[0] not in changed]
+    more = [f"{name} = {value}" for name, value in changed.items()]
+    return "\n".join(["[sink.roof]", *lines, *more, f'url = "http://127.0.0.1:{server.port}"'])
+
+
+@pytest.mark.parametrize(
+    ("mistake", "told"),
+    [
+        (
+            {"generation": '"399999_ch1"', "consumption": '"399999_ch2"'},
+            f"[sink.roof] generation, consumption: meter 399999 {NEVER}",
+        ),
+        ({"meters": '["0100001"]'}, f"[sink.roof] meters: meter 0100001 {NEVER}"),
+    ],
+    ids=["channel", "meters"],
+)
+def test_pvoutput_gets_the_whole_day_after_mending(
+    tmp_path: Path, pvoutput: PVOutputServer, readings: list[Counted], mistake: dict[str, str], told: str
+) -> None:
+    """Nothing is sent, and not said to be delivered; what is wrong is told; mended, all 288 statuses arrive, once."""
+    for _ in range(2):
+        code, log = run(tmp_path, roof(pvoutput, **mistake))
+        assert (code, pvoutput.requests) == (0, []), log
+        assert told in log
+        assert "sink.roof: 0 readings delivered, 0 set aside" in log
+        assert "not wanted by its settings" in log
+        assert "sink.roof: its settings want nothing of " in log
+    code, log = run(tmp_path, roof(pvoutput))
+    assert (code, pvoutput.accepted) == (0, statuses(readings)), log
+    assert len(pvoutput.accepted) == SLOTS
+    assert "sink.roof: its settings changed: looking again at the readings since " in log
+    assert NEVER not in log
+    code, log = run(tmp_path, roof(pvoutput))
+    assert (code, len(pvoutput.accepted)) == (0, SLOTS), log
+
+
+def test_a_database_gets_all_after_mending(tmp_path: Path, readings: list[Counted]) -> None:
+    """A table for meters that do not exist stays empty, which is told; mended, it has every reading."""
+    database = tmp_path / "energy.db"
+    table = '[sink.sqlite]\nfile = "energy.db"\nmeters = ["{}"]\n'
+    code, log = run(tmp_path, table.format("1001"))
+    assert (code, rows(database, "gem48pbin_counters")) == (0, []), log
+    assert f"[sink.sqlite] meters: meter 1001 {NEVER}" in log
+    code, log = run(tmp_path, table.format(GENERATION))
+    expected = [(one.serial, one.seconds) for one in readings if one.serial == GENERATION]
+    assert (code, rows(database, "gem48pbin_counters")) == (0, expected), log
+    assert rows(database, "ecm1240bin_counters") == []
+
+
+def test_a_service_gets_all_after_mending(tmp_path: Path, readings: list[Counted]) -> None:
+    """A map of one channel gets each reading of it, whichever way it was mistaken before."""
+    expected = [one.time // SECOND for one in readings if one.serial == CONSUMPTION][1:]
+    with Recorder(Reply(200, "ok")) as server:
+        table = f'[sink.emoncms]\nurl = "{server.url}"\ntoken = "0123456789abcdef"\nmeters = ["{{}}"]\n'
+        code, log = run(tmp_path, table.format("312354"))
+        assert (code, server.requests) == (0, []), log
+        assert f'{NEVER}{CONSUMPTION} (1 more); did you mean "{CONSUMPTION}"?' in log
+        code, log = run(tmp_path, table.format(CONSUMPTION))
+        assert (code, [row[0] for row in sent(server)]) == (0, expected), log
+
+
+# --- a setting that a service refuses
+
+
+def sent(server: Recorder) -> list[list[Any]]:
+    """Return the rows that emoncms was sent, each a time, a node, and its inputs."""
+    return [row for request in server.requests for row in json.loads(request.form["data"])]
+
+
+def numbered(request: Request) -> Reply:
+    """Refuse a node that is no number, as an emoncms may."""
+    wrong = '{"success": false, "message": "Invalid node name"}'
+    return Reply(200, wrong if '"shed"' in request.form["data"] else "ok")
+
+
+def test_a_node_that_is_refused_stops_the_sink_and_loses_nothing(tmp_path: Path, readings: list[Counted]) -> None:
+    """After a handful of requests it stops, and names the settings; with another node everything is delivered."""
+    with Recorder(numbered) as server:
+        table = f'[sink.emoncms]\nurl = "{server.url}"\ntoken = "0123456789abcdef"\nnode = "{{}}"\n'
+        code, log = run(tmp_path, table.format("shed"))
+        assert (code, len(server.requests) <= 6) == (69, True), log
+        assert "Invalid node name" in log
+        assert (
+            "nothing was ever accepted with these settings: look at [sink.emoncms] in site.toml (token, url, node, "
+            in log
+        )
+        assert rows(tmp_path / JOURNAL, "aside", "count(*)") == [(0,)]
+        server.requests.clear()
+        code, log = run(tmp_path, table.format("7"))
+        assert (code, len(sent(server))) == (0, len(readings) - 2), log
