@@ -70,9 +70,9 @@ def not_stored(answer: Answer) -> set[tuple[str, str]]:
         raise TooOld(str(error)) if OLD.fits(answer) else error from None
     except Retry as error:
         raise TooNew(str(error), after=error.after) if AHEAD.fits(answer) else error from None
-    if answer.text.upper().startswith("OK 200"):
+    if answer.line.upper().startswith("OK 200"):
         return set()
-    results = re.findall(r"(?:^|;)(\d{8}),(\d{1,2}:\d{2}),(\d)", answer.text)
+    results = re.findall(r"(?:^|;)(\d{8}),(\d{1,2}:\d{2}),(\d)", answer.line)
     if not results:
         raise Retry(f"{told(answer, SERVICE)}; that is not how PVOutput answers: is `url` right?")
     return {(day, time.zfill(5)) for day, time, result in results if result == "0"}
@@ -83,7 +83,7 @@ def as_http(answer: Answer) -> Answer:
 
     A text that names a code (`Bad request 400: ...`) may come with the code of success.
     """
-    named = re.match(r"[A-Za-z ]+ (\d{3}):", answer.text)
+    named = re.match(r"[A-Za-z ]+ (\d{3}):", answer.line)
     wait = closed_for(answer)
     return attrs.evolve(
         answer,
