@@ -16,7 +16,7 @@ MOST_OF_A_HOST = 100
 
 
 class Blanks:
-    """Blanks secrets out of texts that are shown, in whatever form they are written. What is judged is never blanked."""
+    """Blanks secrets out of texts that are shown, in whatever form they are written; what is judged stays."""
 
     def __init__(self, secrets: Iterable[Secret]) -> None:
         """Know the secrets, but for those that are too short to be any."""
