@@ -11,7 +11,7 @@ import pytest
 from servers.pvoutput import PVOutputServer, Reply
 from uploads import configured, deliver
 
-from btcore import Batch, BtcoreError, ChannelRef, Reject, Sample, Stop, pack
+from btcore import Batch, BtcoreError, ChannelRef, Reject, Retry, Sample, Stop, pack
 from btcore.journal import Entry
 from btmon_pvoutput.sink import PVOutput, zone_told
 
@@ -241,14 +241,30 @@ def test_a_house_without_panels_is_told_by_what_it_consumes(
         sink.process_batch(samples(make_sample, 0.0, consumed=9e6))
 
 
-def test_what_keeps_a_status_from_being_asked_for_is_what_it_is(
-    server: PVOutputServer, make_sink: MakeSink, make_sample: MakeSample
+@pytest.mark.parametrize(
+    ("answer", "expected", "words"),
+    [
+        (MOON, Stop, "check `zone` first: 20 W"),
+        (Reply(200, "OK 200"), Reject, "20 W may be"),
+        (Reply(500), Retry, "500"),
+    ],
+)
+def test_few_watts_are_judged_by_what_was_refused_with_them(
+    server: PVOutputServer,
+    make_sink: MakeSink,
+    make_sample: MakeSample,
+    answer: Reply,
+    expected: type[BtcoreError],
+    words: str,
 ) -> None:
-    """Of several that were refused one is sent by itself; where that one meets a failure, it is tried again."""
-    server.fail(MOON, Reply(500))
-    with pytest.raises(BtcoreError, match="500"):
-        make_sink(server).process_batch(samples(make_sample, 20, 200))
-    assert [request.form.get("t") for request in server.requests] == [None, "12:00"]
+    """The next status with real power is sent by itself: at night too, or not; where that fails, it is tried again."""
+    both, sink = samples(make_sample, 20, 200), make_sink(server)
+    server.fail(MOON, MOON, answer)
+    with pytest.raises(Reject):
+        sink.process_batch(both)
+    with pytest.raises(expected, match=words):
+        sink.process_batch(Batch(samples=both.samples[:1]))
+    assert [request.form.get("t") for request in server.requests] == [None, "11:55", "12:00"]
 
 
 # --- what is counted

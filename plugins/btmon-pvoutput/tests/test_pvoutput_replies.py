@@ -1,5 +1,6 @@
 """What each answer of the service comes to: delivered, tried again, set aside, or stopped."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -86,12 +87,14 @@ def test_every_answer_has_its_meaning(
     words: str,
 ) -> None:
     """An answer is tried again, sets aside or stops, and says why and what to do, also for one of several statuses."""
-    server.fail(*[Reply(code, text)] * count)
+    server.fail(Reply(code, text))
     with pytest.raises(BtcoreError) as error:
         make_sink(server).process_batch(batch(make_sample, count))
-    # which of several is in the future is not known: they are to be halved
-    assert error.type is (Reject if "future" in text and count > 1 else expected)
-    assert words in str(error.value)
+    if count > 1 and re.search("future|Moon|too high|exceed", text):
+        # which of several it is is not known: they are to be halved
+        assert (error.type, text in str(error.value)) == (Reject, True)
+    else:
+        assert (error.type, words in str(error.value)) == (expected, True)
 
 
 def test_every_row_of_the_table_is_met() -> None:
@@ -133,14 +136,14 @@ def test_nothing_to_say_is_no_request(server: PVOutputServer, make_sink: MakeSin
 def test_one_bad_status_refuses_all_of_its_request(
     server: PVOutputServer, make_sink: MakeSink, make_sample: MakeSample
 ) -> None:
-    """The core then halves the batch until the bad one stands alone; one that tells was sent by itself before."""
+    """The core then halves the batch until the bad one stands alone: nothing was stored yet."""
     server.size = 5000
     good = batch(make_sample, 3).samples
     bad = make_sample(NOON - 3000, ch2_nw=99_000.0, ch2_pw=0.0)
     sink = make_sink(server)
     with pytest.raises(Reject, match=r"99000.*too high"):
         sink.process_batch(Batch(samples=(bad, *good)))
-    assert [slot for _, slot in server.slots] == ["11:50"]
+    assert server.slots == {}
     sink.process_batch(Batch(samples=good))
     assert len(server.slots) == 3
     with pytest.raises(Reject, match=r"99000.*too high"):

@@ -79,7 +79,7 @@ class Directions:
                 self._tell_turned(kind, channel, way, found)
             else:
                 self._tell_contradiction(kind, channel, way, found)
-        else:
+        elif way == more:
             self._tell_choice(kind, channel, way, found)
         choice.flowed = choice.flowed or (found[way].watts or 0) >= REAL
         return found[way] if way == more else Flow(found[way].watts, None)

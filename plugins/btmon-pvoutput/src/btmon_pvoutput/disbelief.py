@@ -1,12 +1,11 @@
 """What is done where PVOutput does not believe a status: that it was generated at night, or that it was so much.
 
 The zone, the channel or the system's size may be to blame, and then every status is refused that has something to say:
-the sink stops before that costs any. Or the status is to blame: an inverter's few watts, a number that cannot be. Of
-several that were refused together, which of them was is not known: one that tells is sent by itself.
+the sink stops before that costs any. Or the status is to blame: an inverter's few watts, a number that cannot be. Where
+what was taken before does not tell, another status does, which was refused together with it: it is sent by itself.
 """
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Literal
 
 from btcore import Reject, Stop
@@ -33,6 +32,7 @@ class Disbelief:
         self._send = send
         self._has_generated = False
         self._has_measured = False
+        self._together: Sequence[Status] = ()
 
     def taken(self, statuses: Sequence[Status]) -> None:
         """Note that statuses were stored: what has real power shows that the set-up is right, at that hour at least."""
@@ -44,51 +44,48 @@ class Disbelief:
 
         Of several statuses Reject means that they are to be halved.
         """
-        if len(statuses) == 1:
-            settle = self._settle_night if isinstance(error, AtNight) else self._settle_size
-            settle(statuses[0], error)
-            return
-        telling = self._telling(statuses, error)
-        if telling is not None:
-            self._ask(telling, type(error))
-        raise Reject(str(error))
-
-    def _ask(self, status: Status, kind: type[Disbelieved]) -> None:
-        try:
-            self._send(status)
-        except Disbelieved as error:
-            if type(error) is kind:
-                raise self._stop(status, error) from None
-
-    def _telling(self, statuses: Sequence[Status], error: Disbelieved) -> Status | None:
-        """Return the status that tells whether the set-up is to blame; None where none does, or it is known."""
-        real = [status for status in statuses if status.power >= REAL]
-        if not isinstance(error, AtNight):
-            return None if self._has_measured else min(real, key=lambda status: status.power, default=None)
-        if self._night != "stop":
-            return None
-        generating = [status for status in statuses if status.generated]
-        # at the wrong hour of a dawn the first few watts are refused before anything that tells
-        dawn = (later for few, later in pairwise(generating) if few.generated < REAL <= later.generated)
-        return next(dawn, next((status for status in generating if status.generated >= REAL), None))
+        if len(statuses) > 1:
+            if statuses[0] not in self._together:
+                self._together = statuses
+            raise Reject(str(error))
+        settle = self._settle_night if isinstance(error, AtNight) else self._settle_size
+        settle(statuses[0], error)
 
     def _settle_night(self, status: Status, error: Disbelieved) -> None:
         if self._night == "leave-out":
             if status.without_generation is None:
-                raise Reject(f"{error}; there is nothing in it but generation") from None
+                raise Reject(f"{error}; there is nothing in it but generation")
             self._send(status.without_generation)
-        elif status.generated >= REAL or not self._has_generated:
-            raise self._stop(status, error) from None
-        else:
-            raise Reject(
-                f'{error}; {status.generated} W may be what the inverter itself uses or feeds in: night = "leave-out"'
-                " sends such a status without generation"
-            ) from None
+            return
+        # at the wrong hour of a dawn the first few watts are refused before anything that tells
+        telling = next((other for other in self._after(status) if other.generated >= REAL), None)
+        if status.generated >= REAL or not self._is_right(telling, AtNight, known=self._has_generated):
+            raise self._stop(status, error)
+        raise Reject(
+            f'{error}; {status.generated} W may be what the inverter itself uses or feeds in: night = "leave-out" sends'
+            " such a status without generation"
+        )
 
     def _settle_size(self, status: Status, error: Disbelieved) -> None:
-        if not self._has_measured:
-            raise self._stop(status, error) from None
-        raise Reject(f"{error}; {_SIZE}, if more of them are refused") from None
+        others = [other for other in self._together if other != status and other.power >= REAL]
+        telling = min(others, key=lambda other: other.power, default=None) if status in self._together else None
+        if not self._has_measured and not self._is_right(telling, Disbelieved, known=False):
+            raise self._stop(status, error)
+        raise Reject(f"{error}; {_SIZE}, if more of them are refused")
+
+    def _after(self, status: Status) -> Sequence[Status]:
+        """Return the statuses after this one that were refused together with it."""
+        return [] if status not in self._together else self._together[self._together.index(status) + 1 :]
+
+    def _is_right(self, telling: Status | None, kind: type[Disbelieved], *, known: bool) -> bool:
+        """Whether the set-up is right, by sending a status that tells; where there is none, what is known."""
+        if telling is None:
+            return known
+        try:
+            self._send(telling)
+        except Disbelieved as error:
+            return known and type(error) is not kind
+        return True
 
     def _stop(self, status: Status, error: Disbelieved) -> Stop:
         if not isinstance(error, AtNight):

@@ -82,8 +82,9 @@ class Service:
         try:
             return self._add(statuses, self._lifetime)
         except Disbelieved as error:
-            self._disbelief.settle(statuses, error)
-            return []
+            refusal = error
+        self._disbelief.settle(statuses, refusal)
+        return []
 
     def _add(self, statuses: Sequence[Status], lifetime: str) -> list[Status]:
         """Send statuses, as many as one request may carry; return those that were not stored.
