@@ -214,3 +214,34 @@ def test_a_key_of_a_meter_that_is_not_heard_is_told(
         "tokens: meter 312345 has no key there, so nothing of it is sent; there are keys of 399999",
         "tokens: meter 399999 was not heard, so nothing of it is sent; heard: 312345",
     ]
+
+
+# --- directions
+
+
+@pytest.mark.parametrize(
+    ("service", "hint"),
+    [
+        ("bidgely", 'if that is what it measures there, write direction = "export" for it in map'),
+        ("enersave", 'if that is what it measures there, write direction = "export" for it in map'),
+        ("eragy", "if it generates, name it in generation, else leave it out there"),
+        ("peoplepower", "if it generates, name it in generation, else leave it out there"),
+        ("wattvision", 'if that is what it measures, write direction = "export"'),
+    ],
+)
+def test_a_stream_that_stands_still_while_power_flows_the_other_way_is_told(
+    server: Recorder, tmp_path: Path, service: str, hint: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Panels that nobody said are panels: once, with what to write."""
+    caplog.set_level(logging.WARNING)
+    deliver(quick(sink(service, server, tmp_path)), list(map(turned, made(60))), tmp_path)
+    told = [text for text in caplog.messages if "flow as" in text]
+    assert told == [f"on 312345_ch1 1,500 W flow as export now and 0 W as import, and import is sent; {hint}"]
+
+
+def turned(entry: Entry) -> Entry:
+    """Return a packet of the same meter with its clamp the other way round."""
+    form = FORMATS[entry.format]
+    values = dict(zip(form.labels, form.numbers(entry.raw), strict=True))
+    numbers = {label: value for label, value in values.items() if value and label != "flag"}
+    return attrs.evolve(entry, raw=pack(entry.format, entry.serial, {**numbers, "ch1_pws": values["ch1_aws"] or 0}))

@@ -13,6 +13,8 @@ from btmon_services.meters import ServiceOfMeters
 from btmon_services.service import Request, State
 from btmon_services.streams import Direction, circuit_faults, direction_by_type, epoch, flow, mapped, series
 
+OTHER_WAY = 'if that is what it measures there, write direction = "{other}" for it in map'
+
 SHORTEST = 3
 """Characters of a part of the address that is no secret yet."""
 
@@ -65,6 +67,7 @@ class Bidgely(ServiceOfMeters):
         for (serial, channel), (told, samples) in series(batch, lambda sample: mapped(sample, self.map)).items():
             name = f"{self.shown(serial)}_{channel}"
             about = told.description or name
+            self.compare(samples[-1], channel, told.way, OTHER_WAY)
             flows = [(one, flow(one, channel, told.way, self._context.polarity)) for one in samples]
             energy = [(one, of.energy) for one, of in flows if of.energy is not None]
             demand = [(one, of.watts) for one, of in flows if of.watts is not None]

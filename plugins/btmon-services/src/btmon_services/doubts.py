@@ -49,6 +49,7 @@ class Doubts:
         self._forms: set[str] = set()
         self._sought = [(key, ref) for key, ref in self._named if not ref.serial]
         self._since: datetime | None = None
+        self._told: set[tuple[str, str]] = set()
         self._lines = 0
 
     def met(self, serial: str) -> bool:
@@ -67,6 +68,13 @@ class Doubts:
             self._look_at(sample)
             if self._since is not None and (sample.end - self._since).total_seconds() >= AWAITED:
                 self.conclude()
+
+    def compare(self, sample: Sample, channel: str, against: str, hint: str) -> None:
+        """Tell once of a channel what speaks against the direction that is sent of it, and what to write."""
+        key = (sample.serial, channel)
+        if against and key not in self._told and len(self._told) < MOST_METERS:
+            self._told.add(key)
+            self._tell(f"on {sample.serial}_{channel} {against}; {hint}")
 
     def conclude(self) -> None:
         """Tell what was named and did not come, once. Where nothing came at all there is nothing to compare with."""

@@ -11,6 +11,8 @@ from btmon_services.meters import ServiceOfMeters
 from btmon_services.service import Request, State
 from btmon_services.streams import Direction, channels, circuit_faults, direction_by_type, epoch, flow, mapped, series
 
+OTHER_WAY = 'if that is what it measures there, write direction = "{other}" for it in map'
+
 
 @attrs.frozen(kw_only=True)
 class Sensor:
@@ -62,6 +64,7 @@ class EnerSave(ServiceOfMeters):
         upload = element(None, "upload")
         sent: set[Sample] = set()
         for (serial, channel), (told, samples) in series(batch, self._sensors).items():
+            self.compare(samples[-1], channel, told.way, OTHER_WAY)
             counts = [(one, flow(one, channel, told.way, self._context.polarity).energy) for one in samples]
             known = [(one, energy) for one, energy in counts if energy is not None]
             about = {"id": f"{self.shown(serial)}_{channel}", "description": told.description or channel}

@@ -13,6 +13,8 @@ from btmon_services.meters import ServiceOfMeters
 from btmon_services.service import Request, State
 from btmon_services.streams import Direction, channels, circuit_faults, direction_among, epoch, flow, series
 
+GENERATION = "if it generates, name it in generation, else leave it out there"
+
 TYPES: Mapping[Direction, int] = {"import": 0, "export": 1}
 """Types of an MTU."""
 
@@ -52,6 +54,7 @@ class Eragy(ServiceOfMeters):
         sent: set[Sample] = set()
         for (serial, channel), (_, samples) in series(batch, _all).items():
             way = direction_among(self.generation, serial, channel)
+            self.compare(samples[-1], channel, way, GENERATION)
             unit = element(root, "MTU", ID=f"{self.shown(serial)}_{channel}", type=TYPES[way])
             for sample in samples:
                 energy = flow(sample, channel, way, self._context.polarity).energy

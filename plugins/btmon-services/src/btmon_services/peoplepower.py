@@ -29,6 +29,8 @@ from btmon_services.markup import document, element
 from btmon_services.service import Request, Service, State
 from btmon_services.streams import circuit_faults, direction_among, flow, mapped, utc
 
+GENERATION = "if it generates, name it in generation, else leave it out there"
+
 ENERGY_METER = 1005
 """Their number for a device that measures power and energy."""
 
@@ -113,6 +115,7 @@ class PeoplePower(Service):
         for channel, device in mapped(sample, self.map):
             measure = element(None, "measure", deviceId=device, deviceType=ENERGY_METER, timestamp=utc(sample))
             way = direction_among(self.generation, sample.serial, channel)
+            self.compare(sample, channel, way, GENERATION)
             found = flow(sample, channel, way, self._context.polarity)
             if found.watts is not None:
                 element(measure, "param", name="power", units="W").text = f"{found.watts:z.2f}"

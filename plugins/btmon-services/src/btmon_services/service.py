@@ -15,6 +15,7 @@ import attrs
 from btcore import Batch, ChannelRef, Context, Duration, Problem, Reject, Retry, Sample, Secret, Stop, hookimpl, setting
 from btcore.web import Answer, Client, Meaning, Verdict, address_fault, judge, secret_fault, shown
 from btmon_services.doubts import Doubts, Named
+from btmon_services.streams import OTHER, Direction, against
 
 T = TypeVar("T")
 
@@ -179,6 +180,11 @@ class Service(ABC):
     def secrets(self) -> Iterator[Secret]:
         """Yield what no text may show: all secret settings; a service adds what else is secret."""
         return within(Secret, self)
+
+    def compare(self, sample: Sample, channel: str, direction: Direction, how: str) -> None:
+        """Tell once where what is sent of a channel stands still while power flows the other way; `how` to mend it."""
+        text = against(sample, channel, direction, self._context.polarity)
+        self.doubts.compare(sample, channel, text, how.format(other=OTHER[direction]))
 
     def meet(self, sample: Sample) -> Iterable[str]:  # noqa: ARG002 - what each service makes of it
         """Tell, of a meter's first sample, what of it does not fit the settings, beside channels that it has not."""

@@ -15,6 +15,14 @@ T = TypeVar("T")
 Direction = Literal["import", "export"]
 """Which way energy flows: `import`, as to a load; `export`, as from solar panels. The same whatever the polarity is."""
 
+OTHER: Mapping[Direction, Direction] = {"import": "export", "export": "import"}
+
+REAL = 100.0
+"""W that neither an inverter at night nor a clamp shows by itself."""
+
+STANDS_STILL = 0.1
+"""A flow stands still where it is less than this part of the other one."""
+
 GENERATES = (1, 11)
 """What Bidgely and MyEnerSave call generation: all of a site's, and that of one circuit."""
 
@@ -104,6 +112,15 @@ def flow(sample: Sample, channel: str, direction: Direction, polarity: Polarity)
     watts = number(sample, f"{channel}_{sign}w")
     # two counters of one channel may disagree a little, as a packet does not show them at the same instant
     return Flow(None if watts is None else max(0.0, watts), number(sample, f"{channel}_{sign}wh_total"))
+
+
+def against(sample: Sample, channel: str, direction: Direction, polarity: Polarity) -> str:
+    """Tell that real power flows through a channel the other way, and none to speak of this way; else ""."""
+    other = OTHER[direction]
+    ours, theirs = (flow(sample, channel, way, polarity).watts for way in (direction, other))
+    if ours is None or theirs is None or theirs < REAL or ours >= STANDS_STILL * theirs:
+        return ""
+    return f"{theirs:,.0f} W flow as {other} now and {ours:,.0f} W as {direction}, and {direction} is sent"
 
 
 def direction_by_type(number: int) -> Direction:

@@ -10,6 +10,8 @@ from btcore.web import Meaning, Verdict
 from btmon_services.service import Request, ServiceOfEntries, State
 from btmon_services.streams import Direction, circuit_faults, flow, utc
 
+OTHER_WAY = 'if that is what it measures, write direction = "{other}"'
+
 
 @plugin(api=1, delivery=Delivery(every=Duration(120), batch_size=1, pause=Duration(15)))
 class Wattvision(ServiceOfEntries):
@@ -46,6 +48,9 @@ class Wattvision(ServiceOfEntries):
 
     def _numbers(self, sample: Sample) -> dict[str, float]:
         """Return mean power, and the counter of energy so far, both of one direction, as far as they are known."""
+        self.compare(
+            sample, self.channel.label, self.direction, 'if that is what it measures, write direction = "{other}"'
+        )
         found = flow(sample, self.channel.label, self.direction, self._context.polarity)
         numbers = {"watts": found.watts, "watthours": found.energy}
         # + 0.0: never -0.0
