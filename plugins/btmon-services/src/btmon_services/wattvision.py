@@ -48,9 +48,7 @@ class Wattvision(ServiceOfEntries):
 
     def _numbers(self, sample: Sample) -> dict[str, float]:
         """Return mean power, and the counter of energy so far, both of one direction, as far as they are known."""
-        self.compare(
-            sample, self.channel.label, self.direction, 'if that is what it measures, write direction = "{other}"'
-        )
+        self.compare(sample, self.channel.label, self.direction, OTHER_WAY)
         found = flow(sample, self.channel.label, self.direction, self._context.polarity)
         numbers = {"watts": found.watts, "watthours": found.energy}
         # + 0.0: never -0.0
