@@ -221,7 +221,7 @@ def test_readings_of_other_meters_are_not_counted(journal: SqliteJournal) -> Non
     """What a sink's `meters` leave out is no affair of its origin."""
     fill(journal, "made up")
     _, work = deliver(journal, hosted=True, meters=("999",))
-    assert str(work.worker) == "0 readings delivered, 0 set aside"
+    assert str(work.worker) == "0 readings delivered, 0 set aside, 1 not wanted by its settings"
 
 
 # --- a whole site
