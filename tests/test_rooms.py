@@ -24,7 +24,7 @@ ROAD = (
     "sqlite_keys sqlite_meters sqlite_retention sqlite_room outcome further_channels schemas records settings nested",
     "findings mismatch limits patience preview web",
     "again answers bounds capture hookspecs framing passage durations validation whole_readings",
-    "links",
+    "links reporting",
     "energy",
     "admission calculate lifetime silence",
     "chains intake",

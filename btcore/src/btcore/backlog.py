@@ -107,6 +107,16 @@ class Backlog:
         return anew
 
     @property
+    def behind(self) -> int:
+        """How many readings came in that the sink has not had, and that it has not found to be none of its own."""
+        return max(self._journal.last() - self._cursor.seen, 0) if self._has_begun else 0
+
+    @property
+    def is_level(self) -> bool:
+        """Whether everything that came in was read: what is not delivered is gathered for an interval or a call."""
+        return self._has_begun and self._read_to >= self._journal.last()
+
+    @property
     def is_proven(self) -> bool:
         """Whether anything was ever accepted with these settings."""
         return self._cursor.accepted == self._fingerprint.all

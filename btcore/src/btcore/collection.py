@@ -112,6 +112,16 @@ class SourceWorker:
         """How many readings are not in the journal yet."""
         return self._intake.waiting
 
+    @property
+    def meters(self) -> int:
+        """How many meters were heard in this run."""
+        return self._admission.heard
+
+    @property
+    def silent(self) -> list[str]:
+        """The meters that are silent now."""
+        return self._silence.silent
+
     def look(self) -> None:
         """Look after the source, from another thread, whatever its own is at: tell of meters that are silent."""
         self._silence.look()

@@ -27,6 +27,7 @@ from btcore.patience import Patience, Stopping
 from btcore.preview import lines_of, show, show_all
 from btcore.records import Batch
 from btcore.refused import Refused, faults, without
+from btcore.reporting import standing
 from btcore.sampling import SampleCache, Step
 from btcore.settings import Context
 from btcore.trial import Doubt, Trial, where
@@ -100,6 +101,18 @@ class SinkWorker:
     def unwanted(self) -> int:
         """Of how many readings the sink's settings wanted nothing."""
         return self.backlog.unwanted + self._passed
+
+    @property
+    def behind(self) -> int:
+        """How many readings it has not had."""
+        return self.backlog.behind
+
+    @property
+    def state(self) -> str:
+        """How it stands, in a few words."""
+        backlog = self.backlog
+        failing = self._outcome.failing
+        return standing(parked=self.parked, failing=failing, behind=backlog.behind, is_level=backlog.is_level)
 
     def _run(self) -> None:
         try:
