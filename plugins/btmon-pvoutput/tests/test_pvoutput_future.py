@@ -142,14 +142,15 @@ def test_a_device_in_2099_holds_up_nothing(tmp_path: Path, service: PVOutputServ
     assert waiting.now - NOON < 2 * HOUR
 
 
-def test_a_zone_that_is_wrong_holds_up_one_status_for_six_hours(
+def test_a_zone_that_is_wrong_stops_the_sink_after_six_hours(
     tmp_path: Path, service: PVOutputServer, waiting: WaitingClock
 ) -> None:
-    """Hours ahead of PVOutput: told, waited for, then what is refused so goes aside; nothing waits for ever."""
+    """Hours ahead of PVOutput: told, waited for, then it stops and names the setting; nothing is set aside."""
     table = TABLE.replace("URL", service.url).replace('"UTC"', '"Asia/Tokyo"')
     worker = deliver(configured(tmp_path, table), made(2 * HOUR, start=NOON - 2 * HOUR), tmp_path, waiting)
-    assert worker.parked == ""
-    assert worker.delivered + worker.aside >= 24
+    assert "`zone` the time zone of the system" in worker.parked
+    assert "nothing was ever accepted with these settings" in worker.parked
+    assert (worker.delivered, worker.aside) == (0, 0)
     assert LONGEST <= waiting.now - NOON < LONGEST + 4 * HOUR
 
 

@@ -197,8 +197,9 @@ class ServiceOfEntries(Service):
     def process_batch(self, batch: Batch) -> None:
         """Send what was not taken yet, oldest first."""
         self._meet_all(batch)
-        if self._taken.isdisjoint(of for of, _ in self._numbered(batch)):
-            self._taken.clear()  # another batch, and no half of the last one
+        numbers = {of for of, _ in self._numbered(batch)}
+        if numbers and self._taken.isdisjoint(numbers):
+            self._taken.clear()  # another batch, and no part of the last one
         for of, request in self._numbered(batch):
             if of not in self._taken:
                 self.send(request)
