@@ -26,6 +26,7 @@ class Model(RuleBasedStateMachine):
         self.cursors: dict[str, Cursor] = {}
         self.aside: list[Aside] = []
         self.newest = 0
+        self.heard: set[str] = set()
 
     keys = st.integers(0, 6)
     sinks = st.sampled_from(["a", "b"])
@@ -42,6 +43,7 @@ class Model(RuleBasedStateMachine):
         self.entries += kept
         self.newest += len(kept)
         self.taken |= {one.key: one for one in kept}
+        self.heard |= {one.serial for one in kept}
 
     def _keep(self, one: Entry) -> Entry | None:
         key = one.key
@@ -62,6 +64,22 @@ class Model(RuleBasedStateMachine):
         self.cursors[sink] = before.moved(place, bases)
         self.journal.commit(sink, self.cursors[sink], list(bases))
 
+    @rule(sink=sinks, ahead=st.integers(0, 4))
+    def look(self, sink: str, ahead: int) -> None:
+        """Look at some entries behind a cursor, and want nothing of them."""
+        before = self.cursors.get(sink, Cursor())
+        upcoming = [one for one in self.entries if one.seq > before.seen][:ahead]
+        place = upcoming[-1].seq if upcoming else before.seen
+        self.cursors[sink] = attrs.evolve(before, seen=place, missed=before.missed or place, settings="some")
+        self.journal.commit(sink, self.cursors[sink])
+
+    @rule(sink=sinks)
+    def mend(self, sink: str) -> None:
+        """Change the settings of a sink: it has looked at nothing behind its position with these."""
+        before = self.cursors.get(sink, Cursor())
+        self.cursors[sink] = attrs.evolve(before, seen=before.position, settings="others", accepted="others")
+        self.journal.commit(sink, self.cursors[sink])
+
     @rule(sink=sinks)
     def refuse(self, sink: str) -> None:
         """Set the newest entry aside."""
@@ -72,11 +90,11 @@ class Model(RuleBasedStateMachine):
 
     @rule()
     def trim(self) -> None:
-        """Forget what both sinks had."""
+        """Forget what both sinks had, or wanted nothing of."""
         if len(self.cursors) < 2:
             assert sum(self.journal.trim(["a", "b"], SOON)) == 0
             return
-        had = min(cursor.position for cursor in self.cursors.values())
+        had = min(cursor.seen for cursor in self.cursors.values())
         held = {base.seq for cursor in self.cursors.values() for base in cursor.bases.values()}
         held |= {place for one in self.aside for place in one.entries}
         left = [one for one in self.entries if one.seq > had or one.seq in held]
@@ -96,6 +114,8 @@ class Model(RuleBasedStateMachine):
         assert [self.cursors.get(sink) for sink in "ab"] == [self.journal.cursor(sink) for sink in "ab"]
         assert self.aside == self.journal.aside()
         assert self.journal.last() == self.newest
+        assert {one.serial for one in self.journal.hearings()} == self.heard
+        assert set(self.journal.serials()) == self.heard
 
     def teardown(self) -> None:
         """Close and remove it."""

@@ -219,8 +219,9 @@ class ServiceOfEntries(Service):
 
     def deliver(self, batch: Batch) -> Iterator[Sample]:
         """Send what was not taken yet, oldest first; what was taken before counts as well."""
-        if self._taken.isdisjoint(number for number, _ in self._numbered(batch)):
-            self._taken.clear()  # another batch, and no half of the last one
+        numbers = {number for number, _ in self._numbered(batch)}
+        if numbers and self._taken.isdisjoint(numbers):
+            self._taken.clear()  # another batch, and no part of the last one
         for number, request in self._numbered(batch):
             if number not in self._taken:
                 self.send(request)

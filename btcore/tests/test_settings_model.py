@@ -1,0 +1,159 @@
+"""Mistakes in a sink's settings, and their mending, against what the right settings would have delivered all along.
+
+Whatever comes in, however often the settings are wrong, and the worker is started, stopped or killed: in the end, all
+that the right settings want has arrived, at least once and in order, but what was let go for its age.
+"""
+
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event
+from typing import Any
+from unittest.mock import patch
+
+import attrs
+from deliveries import SINK, delivered
+from entries import SOON
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from made import METER, Delivering, entry
+from running import wait_for
+from wanting import Wanting
+
+from btcore import Batch, Retry, hookimpl, plugin
+from btcore.errors import Unavailable
+from btcore.sqlite_journal import SqliteJournal
+
+METERS = (METER, "420467", "401234")
+
+Span = tuple[int, int]
+
+
+@plugin(api=1)
+class Failing(Wanting):
+    """A sink whose next calls end as `fate` says: before anything was sent, or after all of it was."""
+
+    fate: list[str] = attrs.field(factory=list)
+
+    @hookimpl
+    def process_batch(self, batch: Batch) -> int:
+        """Send what is wanted, if nothing is in the way."""
+        end = self.fate.pop() if self.fate else ""
+        if end == "down":
+            raise Retry("later")
+        wanted: int = Wanting.process_batch(self, batch)
+        if end == "lost":
+            raise Retry("no answer")
+        return wanted
+
+
+MISTAKES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "serial": ({"meter": "399999"}, {}),
+    "meters": ({"meter": METER}, {"meters": ("0312345",)}),
+    "node": ({"meter": METER, "node": "shed"}, {}),
+}
+"""Settings of the plugin and of the core."""
+
+
+class Mistaken(RuleBasedStateMachine):
+    """A journal, and one sink that is to be sent all of one meter."""
+
+    every: int
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = TemporaryDirectory()
+        self.journal = SqliteJournal(Path(self.folder.name) / "journal.db")
+        self.now = 0
+        self.counted = 0
+        self.readings: list[int] = []
+        self.spans: list[Span] = []
+        self.gone: set[int] = set()
+
+    @initialize(every=st.sampled_from([0, 60]))
+    def begin(self, every: int) -> None:
+        """Choose what the sink is given."""
+        self.every = every
+
+    @rule(serial=st.sampled_from(METERS), count=st.integers(1, 9), pause=st.sampled_from([0, 0, 0, 300]))
+    def measure(self, serial: str, count: int, pause: int) -> None:
+        """Let a meter send some packets, one after another."""
+        self.now += pause
+        for _ in range(count):
+            self.now += 10
+            (kept,) = self.journal.append([entry(self.now, serial, energy=100 * self.now)])
+            if serial == METER:
+                self.readings.append(kept.seq)
+
+    fates = st.lists(st.sampled_from(["", "down", "lost"]), max_size=4)
+    sizes = st.integers(1, 12)
+
+    @rule(fate=fates, size=sizes)
+    def run(self, fate: list[str], size: int) -> None:
+        """Run with the right settings until all is delivered."""
+        sink = Failing(meter=METER, fate=fate)
+        work = delivered(self.journal, sink, every=self.every, batch_size=size)
+        assert work.worker.parked == ""
+        self.spans += sink.spans
+
+    @rule(mistake=st.sampled_from(sorted(MISTAKES)), size=sizes)
+    def err(self, mistake: str, size: int) -> None:
+        """Run with wrong settings."""
+        own, core = MISTAKES[mistake]
+        sink = Wanting(**own)
+        delivered(self.journal, sink, every=self.every, batch_size=size, **core)
+        assert sink.taken == []
+
+    @rule(mistake=st.sampled_from(["", *sorted(MISTAKES)]), fate=fates, size=sizes, commits=st.integers(0, 4))
+    def crash(self, mistake: str, fate: list[str], size: int, commits: int) -> None:
+        """Run, and be killed after some commits."""
+        own, core = MISTAKES[mistake] if mistake else ({"meter": METER}, {})
+        sink, killed, left = Failing(**own, fate=fate), Event(), [commits]
+        commit = self.journal.commit
+
+        def die(*given: Any, **named: Any) -> None:  # noqa: ANN401 - whatever the journal is given
+            if not left[0]:
+                killed.set()
+                raise Unavailable("killed")
+            left[0] -= 1
+            commit(*given, **named)
+
+        with (
+            patch.object(self.journal, "commit", die),
+            Delivering(self.journal, sink, settings={"every": self.every, "batch_size": size, **core}) as work,
+        ):
+            work.drain.set()
+            self.journal.wake()
+            wait_for(lambda: killed.is_set() or not work.worker.thread.is_alive())
+        self.spans += sink.spans
+
+    @rule()
+    def trim(self) -> None:
+        """Let go of all that the sink has looked at, as if it were old."""
+        before = {one.seq for one in self.journal.read(0, 10_000)}
+        sum(self.journal.trim([SINK], SOON))
+        self.gone |= before - {one.seq for one in self.journal.read(0, 10_000)}
+
+    @rule()
+    def check(self) -> None:
+        """With the right settings, all that is wanted arrives, and nothing was set aside."""
+        self.run([], 5)
+        assert self.journal.aside() == []
+        pairs = list(zip(self.readings, self.readings[1:], strict=False))
+        arrived = [pair for pair in pairs if any(older <= pair[0] and pair[1] <= newer for older, newer in self.spans)]
+        assert {pair for pair in pairs if self.gone.isdisjoint(pair)} <= set(arrived)
+        if not self.every and not self.gone:
+            first = list(dict.fromkeys(self.spans))
+            assert first == pairs
+
+    def teardown(self) -> None:
+        """See that all arrived in the end, and remove the journal."""
+        with closing(self.journal):
+            if hasattr(self, "every"):
+                self.check()
+        self.folder.cleanup()
+
+
+TestMistaken = Mistaken.TestCase
+TestMistaken.settings = settings(max_examples=40, stateful_step_count=15, deadline=None)
