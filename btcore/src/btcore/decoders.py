@@ -17,12 +17,13 @@ import pluggy
 
 from btcore.errors import PluginMistake, is_interrupt
 from btcore.formats import LONGEST_NAME, Format, check_name, kind, packet_formats
-from btcore.framing import Counts, Stream
+from btcore.framing import Again, Counts, Stream
 from btcore.hookspecs import PROJECT, Hooks
 from btcore.journal import Entry
 from btcore.outcome import told
 from btcore.records import Damaged, More, Packet, Reading, Unwanted
 from btcore.settings import Context
+from btcore.telnet import Doubled, Stuffed, Transformer
 from btcore.whole_readings import from_values
 
 log = logging.getLogger("btcore.decoders")
@@ -31,6 +32,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 MOST_FAULTS = 100
 """Different faults that are told and remembered; a plugin that has more has been told of enough."""
+
+UNDO = (Doubled, Stuffed)
+"""What is undone where bytes are junk without it: a telnet port's changes, the common one first."""
 
 MOST_FORMATS = 1000
 """Formats that are remembered as proved; beyond this they are proved again."""
@@ -107,10 +111,30 @@ class Decoders:
         """Make the framing buffer of a new stream."""
         headers = [_headers(working.instance) for working in self._working]
         candidates = [_candidate(working.instance) for working in self._working]
-        if not all(headers):
-            return Stream(self.decode, (), counts)
         known = tuple(header for some in headers for header in some)
-        return Stream(self.decode, known, counts, tuple(candidates) if all(candidates) else ())
+        worthy = tuple(one for one, some in zip(candidates, headers, strict=True) if some)
+        again = self._again(known, worthy if all(worthy) else ()) if known else None
+        if not all(headers):
+            return Stream(self.decode, (), counts, again=again)
+        return Stream(self.decode, known, counts, worthy if all(worthy) else (), again)
+
+    def _again(
+        self,
+        headers: tuple[bytes, ...],
+        candidates: tuple[bytes, ...],
+        transformers: Sequence[Callable[[], Transformer]] = UNDO,
+    ) -> Callable[[], Again] | None:
+        """Return what makes a second look at junk: at the headers that are known, after each change is undone."""
+        if not transformers:
+            return None
+        first, *others = transformers
+
+        def make() -> Again:
+            return Again(
+                first, Stream(self.decode, headers, None, candidates, self._again(headers, candidates, others))
+            )
+
+        return make
 
     def decode(self, buffer: memoryview) -> Packet | More | Damaged | Unwanted | None:
         """Ask the decoders about the start of a buffer. What comes back is sound."""
