@@ -18,11 +18,11 @@ CORE = ROOT / "btcore" / "src" / "btcore"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
 ROAD = (
-    "version errors formats journal clocks wording tally text signals positions telnet",
+    "version errors formats journal clocks wording tally text signals positions telnet hextext pcap",
     "redaction log_queue moderation process",
     "logs",
     "sqlite_keys sqlite_retention sqlite_room outcome schemas records settings nested",
-    "findings mismatch limits patience web",
+    "segments findings mismatch limits patience web",
     "bounds capture hookspecs framing passage durations validation whole_readings",
     "admission calculate chains intake",
     "brultech channels sqlite_journal sampling decoders discovery conversion",
