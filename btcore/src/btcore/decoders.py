@@ -164,7 +164,7 @@ class Decoders:
         try:
             size = _size(packet, left)
             if self._formats and packet.format.name not in self._formats:
-                return Unwanted(size)
+                return Unwanted(size, packet.format.name)
             _check(packet)
             packet.format.numbers(packet.raw)
             working.prove(packet)

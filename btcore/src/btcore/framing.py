@@ -50,7 +50,8 @@ class Stream:
     them: then whatever is between is skipped without asking. `candidates` are regular expressions that are true where
     asking is worth it, when all decoders tell those too: a header where none of them is true begins a damaged packet.
     `counts` may be shared by several streams. `quiet_bytes` counts the bytes since the last packet. `again` makes what
-    looks at junk once more, and `undone` counts the packets that were found so.
+    looks at junk once more, and `undone` counts the packets that were found so. `unwanted` is the format of the last
+    packet that was found and not taken.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Stream:
         self.counts = counts or Counts()
         self.quiet_bytes = 0
         self.undone = 0
+        self.unwanted = ""
         self._make_again = again
         self._again: Again | None = None
         self._decode = decode
@@ -110,6 +112,7 @@ class Stream:
                 break
             else:
                 size = min(answer.size, left) if isinstance(answer, Damaged | Unwanted) else 1
+                self.unwanted = answer.format if isinstance(answer, Unwanted) else self.unwanted
                 at += size
                 self.counts.junk += size
                 self.counts.damaged += self._is_damaged(answer, left)

@@ -90,6 +90,8 @@ class Supervisor:
         while any(thread.is_alive() for thread in _threads(sources, sinks)):
             if not self._dry_run:
                 upkeep.turn()
+            for source in sources:
+                source.look()
             for sink in sinks:
                 sink.look()  # whatever its worker is at: parked, waiting, or in a call that hangs
             if self._once and not any(worker.thread.is_alive() for worker in sources):

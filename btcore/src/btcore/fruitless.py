@@ -1,0 +1,270 @@
+"""Bytes that a source brings in which there is no packet: told soon, once, then hourly, as what they are.
+
+A source lives by its packets and not by its bytes: a keep-alive now and then, or text on connections that are closed
+each time, is as dead as silence. What the bytes are is `recognition.py`'s. What a meter that was heard owes by its
+habit is not looked at here.
+"""
+
+import logging
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from threading import Lock
+
+import attrs
+
+from btcore.outcome import length
+from btcore.recognition import SAMPLE, Kind, recognize
+from btcore.wording import counted
+
+SOON = 60.0
+"""Seconds for which there may be bytes without a packet before it is told."""
+
+ENOUGH = 1 << 14
+"""Bytes without a packet after which it is told at once: the longest packet 26 times over."""
+
+LAPSED = 600.0
+"""The least seconds of nothing but other bytes after which it is told of a stream that had packets."""
+
+SILENT = 120.0
+"""Seconds without a single byte or reading, from the beginning on, after which it is told."""
+
+HOUR = 3600.0
+
+AGAIN = {"keep-alive": 10}
+"""How often a meter's bytes come on connections of their own before it is told where other packets come; else:"""
+OFTEN = 3
+
+MOST_LINES = 8
+"""Lines an hour, at most, whatever comes."""
+
+MOST_LOOKS = 64
+"""Open streams that are looked at in one turn."""
+
+PAGE = "docs/meters.md"
+
+
+@attrs.define(eq=False)
+class Trace:
+    """What came in on one stream since its last packet. `sample` and `size` begin anew when they were looked at."""
+
+    has_packets: bool = False
+    since: float | None = None
+    last: float = 0.0
+    total: int = 0
+    size: int = 0
+    sample: bytes = b""
+    damaged: int = 0
+    unwanted: str = ""
+    looked: float = -math.inf
+
+    def add(self, data: bytes, now: float, damaged: int, unwanted: str) -> None:
+        """Take note of bytes without a packet."""
+        self.since = now if self.since is None else self.since
+        self.last = now
+        self.total += len(data)
+        self.size += len(data)
+        self.damaged += damaged
+        self.unwanted = unwanted
+        if len(self.sample) < SAMPLE:
+            self.sample += data[: SAMPLE - len(self.sample)]
+
+    def empty(self, now: float) -> None:
+        """Begin anew with what is looked at next."""
+        self.size, self.sample, self.damaged, self.looked = 0, b"", 0, now
+
+
+@attrs.define(eq=False)
+class _Sighting:
+    """What was seen of one kind and not told yet."""
+
+    kind: Kind
+    first: float
+    size: int = 0
+    ended: int = 0
+    last: str = ""
+    is_due: bool = False
+
+
+class Fruitless:
+    """Watches the bytes of one source. Times are seconds of a clock that never goes back.
+
+    `patience` is for how long the source itself would wait for a packet. Every method may be called by any thread.
+    """
+
+    def __init__(
+        self,
+        log: logging.Logger,
+        formats: tuple[str, ...] = (),
+        patience: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begin with nothing heard."""
+        self._log = log
+        self._formats = formats
+        self._patience = patience
+        self._soon = min(patience, SOON) if patience > 0 else SOON
+        self._clock = clock
+        self._lock = Lock()
+        self._traces: OrderedDict[str, Trace] = OrderedDict()  # the one that brought something last is the last
+        self._sightings: dict[str, _Sighting] = {}
+        self._told: dict[str, float] = {}
+        self._lines: list[float] = []
+        self._has_packets = False
+        self._last_packet: float | None = None
+        self._longest_gap = 0.0
+        self._began: float | None = None
+        self._opened: float | None = None
+        self._silence_told = -math.inf
+
+    def open(self) -> None:
+        """Take note that the source is open now, and may bring something."""
+        with self._lock:
+            self._opened = self._clock()
+
+    def close(self) -> None:
+        """Take note that it is closed: for a while, or for good."""
+        with self._lock:
+            self._opened = None
+
+    def packet(self, stream: str = "") -> None:
+        """Take note that packets, or whole readings, came in on a stream."""
+        now = self._clock()
+        with self._lock:
+            if self._last_packet is not None:
+                self._longest_gap = max(self._longest_gap, now - self._last_packet)
+            self._last_packet = now
+            self._has_packets = True
+            trace = self._traces.get(stream)
+            if trace is None:
+                self._traces[stream] = Trace(has_packets=True)
+            elif trace.since is not None or not trace.has_packets:
+                self._traces[stream] = Trace(has_packets=True, looked=trace.looked)
+
+    def brought(self, stream: str, data: bytes, damaged: int = 0, unwanted: str = "") -> None:
+        """Take note of bytes of a stream that have brought no packet; as `recognize` says for the others."""
+        now = self._clock()
+        with self._lock:
+            if self._began is None:
+                self._began = now
+            trace = self._traces.get(stream)
+            if trace is None:
+                trace = self._traces[stream] = Trace()
+            self._traces.move_to_end(stream)
+            trace.add(data, now, damaged, unwanted)
+            if trace.size >= ENOUGH:
+                self._look(now)
+
+    def end(self, stream: str) -> None:
+        """Take note that a stream is at its end."""
+        now = self._clock()
+        with self._lock:
+            trace = self._traces.pop(stream, None)
+            if trace is not None and trace.size and not trace.has_packets:
+                self._see(stream, trace, now).ended += 1
+                if sum(one.size for one in self._sightings.values()) >= ENOUGH:
+                    self._look(now)
+
+    def look(self) -> None:
+        """Tell what is to be told by now; to be called about every second."""
+        with self._lock:
+            self._look(self._clock())
+
+    def finish(self) -> None:
+        """Tell what was seen, if nothing was ever decoded: there will be no more."""
+        with self._lock:
+            if not self._has_packets:
+                now = self._clock()
+                for stream, trace in self._traces.items():
+                    if trace.size:
+                        self._see(stream, trace, now)
+                self._tell([one for one in self._sightings.values() if one.kind.name not in self._told], now)
+
+    # --- what is due
+
+    def _look(self, now: float) -> None:
+        if self._has_packets:
+            self._look_beside_packets(now)
+        elif self._began is None:
+            self._look_at_silence(now)
+        elif now - self._began >= self._soon or self._total >= ENOUGH:
+            for stream, trace in self._recent():
+                if trace.size and self._is_time(trace, now):
+                    self._see(stream, trace, now)
+            self._tell(list(self._sightings.values()), now)
+
+    @property
+    def _total(self) -> int:
+        return sum(one.size for one in self._traces.values()) + sum(one.size for one in self._sightings.values())
+
+    def _recent(self) -> list[tuple[str, Trace]]:
+        return list(self._traces.items())[-MOST_LOOKS:]
+
+    def _is_time(self, trace: Trace, now: float) -> bool:
+        """Whether a stream has brought enough, or for long enough, since it was looked at."""
+        return trace.size >= ENOUGH or now - trace.looked >= self._soon
+
+    def _look_beside_packets(self, now: float) -> None:
+        for stream, trace in self._recent():
+            if trace.size and self._is_time(trace, now) and self._is_lasting(trace, now):
+                self._see(stream, trace, now).is_due = True
+        for one in list(self._sightings.values()):
+            often = one.kind.is_meter and one.ended >= AGAIN.get(one.kind.name, OFTEN)
+            if one.is_due or one.size >= ENOUGH or (often and now - one.first >= SOON):
+                self._tell([one], now)
+            elif now - one.first >= HOUR:
+                del self._sightings[one.kind.name]
+
+    def _is_lasting(self, trace: Trace, now: float) -> bool:
+        """Whether an open stream brings nothing else; one that had packets may do so between two of them."""
+        if trace.total >= ENOUGH:
+            return True
+        limit = SOON
+        if trace.has_packets:
+            limit = max(LAPSED, 3 * self._longest_gap, self._patience + SOON)
+        since = now if trace.since is None else trace.since
+        return now - since >= limit and trace.last - since >= limit / 2
+
+    def _look_at_silence(self, now: float) -> None:
+        """Tell that nothing has come in at all; a source that has patience tells that by itself, and better."""
+        is_silent = self._opened is not None and now - self._opened >= SILENT
+        if self._patience or not is_silent or now - self._silence_told < HOUR:
+            return
+        self._silence_told = now
+        self._log.warning(
+            "nothing has come in for %s: is what it reads from switched on, and is this the right place to look? (%s)",
+            length(now - (self._opened or now)),
+            PAGE,
+        )
+
+    # --- telling
+
+    def _see(self, stream: str, trace: Trace, now: float) -> _Sighting:
+        kind = recognize(trace.sample, self._formats, unwanted=trace.unwanted, damaged=trace.damaged > 0)
+        one = self._sightings.get(kind.name)
+        if one is None:
+            one = self._sightings[kind.name] = _Sighting(kind, now)
+        one.size += trace.size
+        one.last = stream
+        trace.empty(now)
+        return one
+
+    def _tell(self, sightings: list[_Sighting], now: float) -> None:
+        """Tell of each kind once an hour; those of a meter first."""
+        self._lines = [then for then in self._lines if now - then < HOUR]
+        for one in sorted(sightings, key=lambda one: (not one.kind.is_meter, -one.size)):
+            name = one.kind.name
+            if now - self._told.get(name, -math.inf) < HOUR or len(self._lines) >= MOST_LINES or not one.size:
+                continue
+            self._told[name] = now
+            self._lines.append(now)
+            self._log.warning("%s: %s. %s (%s)", _what(one), one.kind.seen, one.kind.advice, PAGE)
+            del self._sightings[name]
+
+
+def _what(one: _Sighting) -> str:
+    where = one.last or "this line"
+    if one.ended > 1:
+        where = f"{one.ended} connections, the last of them {where}"
+    return f"{counted(one.size, 'byte')} without a packet on {where}"
