@@ -26,7 +26,7 @@ ROAD = (
     "bounds capture hookspecs framing passage durations validation whole_readings",
     "admission calculate chains intake",
     "brultech channels sqlite_journal sampling decoders discovery conversion",
-    "recognition",
+    "recognition roll_call",
     "polling destinations describe parts fruitless",
     "example tables",
     "configuration",

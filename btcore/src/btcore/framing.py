@@ -77,6 +77,11 @@ class Stream:
         self._end = 0  # place of the last byte that came in, counted from the first of all
         self._arrivals: deque[tuple[int, Time]] = deque()
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether what came last may be the beginning of a packet."""
+        return bool(self._rest) or (self._again is not None and self._again.is_waiting)
+
     def feed(self, data: bytes, time: Time) -> Found:
         """Return the packets that these bytes complete, each with the time at which its last byte came in.
 
@@ -180,6 +185,11 @@ class Again:
     def quiet_bytes(self) -> int:
         """The bytes since the last packet."""
         return self._stream.quiet_bytes
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether what came last may be the beginning of a packet."""
+        return self._stream.is_waiting
 
     def feed(self, data: bytes, time: Time) -> Found:
         """Return the packets that these bytes complete."""

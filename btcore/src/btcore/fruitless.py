@@ -58,6 +58,7 @@ class Trace:
     damaged: int = 0
     unwanted: str = ""
     looked: float = -math.inf
+    is_counted: bool = False
 
     def add(self, data: bytes, now: float, damaged: int, unwanted: str) -> None:
         """Take note of bytes without a packet."""
@@ -82,6 +83,7 @@ class _Sighting:
     kind: Kind
     first: float
     size: int = 0
+    streams: int = 0
     ended: int = 0
     last: str = ""
     is_due: bool = False
@@ -246,7 +248,9 @@ class Fruitless:
         if one is None:
             one = self._sightings[kind.name] = _Sighting(kind, now)
         one.size += trace.size
+        one.streams += not trace.is_counted
         one.last = stream
+        trace.is_counted = True
         trace.empty(now)
         return one
 
@@ -265,6 +269,6 @@ class Fruitless:
 
 def _what(one: _Sighting) -> str:
     where = one.last or "this line"
-    if one.ended > 1:
-        where = f"{one.ended} connections, the last of them {where}"
+    if one.streams > 1:
+        where = f"{one.streams} connections, the last of them {where}"
     return f"{counted(one.size, 'byte')} without a packet on {where}"

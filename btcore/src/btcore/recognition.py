@@ -20,13 +20,15 @@ SAMPLE = 2048
 class Kind:
     """One kind of bytes. `name` is by what it is counted, `seen` what it is, `advice` what to do.
 
-    `is_meter`: that a meter is behind them is sure; else it may be somebody who passes by.
+    `is_meter`: that a meter is behind them is sure; else it may be somebody who passes by. `is_silence`: it is all that
+    comes from a meter that is well, but is to be asked.
     """
 
     name: str
     seen: str
     advice: str
     is_meter: bool = False
+    is_silence: bool = False
 
 
 BINARY = "Set the GEM's packet format to BIN48-NET-TIME (4) or BIN48-NET (5)"
@@ -58,7 +60,7 @@ def _gem_text(name: str, option: str) -> Kind:
 
 _ROWS: tuple[tuple[Kind, bytes], ...] = (
     (
-        Kind("keep-alive", "only the keep-alive of a GEM ($ or Alive)", REAL_TIME, is_meter=True),
+        Kind("keep-alive", "only the keep-alive of a GEM ($ or Alive)", REAL_TIME, is_meter=True, is_silence=True),
         rb"\A[\s\0]*(?:(?:\$|Alive)[\s\0]*)+\Z",
     ),
     (
@@ -67,6 +69,7 @@ _ROWS: tuple[tuple[Kind, bytes], ...] = (
             "only answers of a GEM to commands",
             f"Another program sets it up. {REAL_TIME}",
             is_meter=True,
+            is_silence=True,
         ),
         rb"\A\s*(?:(?:_ON|OFF|ON|OK|PK[TF]|IVL|DTM|KAI|VAL)[\s$]+)+\Z",
     ),
@@ -182,6 +185,7 @@ _ROWS: tuple[tuple[Kind, bytes], ...] = (
             "It is asked, by this or another program, but sends no packet: let one program alone ask it"
             ' (poll = "10s", devices = ["fc"]), or switch its real-time mode on',
             is_meter=True,
+            is_silence=True,
         ),
         rb"\A\xfc+\Z",
     ),
