@@ -27,7 +27,7 @@ ROAD = (
     "admission calculate chains intake",
     "brultech channels sqlite_journal sampling decoders discovery conversion",
     "recognition roll_call",
-    "polling destinations describe parts fruitless",
+    "polling destinations describe parts fruitless inspection",
     "example tables",
     "configuration",
     "backlog collection refused upkeep",

@@ -227,6 +227,7 @@ NOT_HEX = {
     "a text meter": b"SUN,4242,100,230.1,5000\nSUN,4242,110,230.1,5100\n",
     "numbers": b"12345678\n",
     "keep-alive": b"$$$$$$$$$$$$$$$$$$$$$$$$$$$$$$$$",
+    "a list of decimal numbers": b"[\n 10,\n 20,\n 30, 40, 50, 60, 70, 80, 90\n]\n",
     "an address": b"00:11:22:33:44:55\n",
     "a packet": GEM,
     "hex and a packet": GEM.hex().encode() + GEM,

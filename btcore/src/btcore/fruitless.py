@@ -21,6 +21,9 @@ from btcore.wording import counted
 SOON = 60.0
 """Seconds for which there may be bytes without a packet before it is told."""
 
+SETTLED = 5.0
+"""Seconds from the first byte on a stream, after which what came is judged."""
+
 ENOUGH = 1 << 14
 """Bytes without a packet after which it is told at once: the longest packet 26 times over."""
 
@@ -110,8 +113,8 @@ class Fruitless:
         self._clock = clock
         self._lock = Lock()
         self._traces: OrderedDict[str, Trace] = OrderedDict()  # the one that brought something last is the last
-        self._sightings: dict[str, _Sighting] = {}
-        self._told: dict[str, float] = {}
+        self._sightings: dict[Kind, _Sighting] = {}
+        self._told: dict[Kind, float] = {}
         self._lines: list[float] = []
         self._has_packets = False
         self._last_packet: float | None = None
@@ -181,7 +184,7 @@ class Fruitless:
                 for stream, trace in self._traces.items():
                     if trace.size:
                         self._see(stream, trace, now)
-                self._tell([one for one in self._sightings.values() if one.kind.name not in self._told], now)
+                self._tell([one for one in self._sightings.values() if one.kind not in self._told], now)
 
     # --- what is due
 
@@ -192,7 +195,7 @@ class Fruitless:
             self._look_at_silence(now)
         elif now - self._began >= self._soon or self._total >= ENOUGH:
             for stream, trace in self._recent():
-                if trace.size and self._is_time(trace, now):
+                if trace.size and self._is_time(trace, now) and self._is_settled(trace, now):
                     self._see(stream, trace, now)
             self._tell(list(self._sightings.values()), now)
 
@@ -207,6 +210,10 @@ class Fruitless:
         """Whether a stream has brought enough, or for long enough, since it was looked at."""
         return trace.size >= ENOUGH or now - trace.looked >= self._soon
 
+    def _is_settled(self, trace: Trace, now: float) -> bool:
+        """Whether what came is more than the beginning of something."""
+        return trace.size >= ENOUGH or now - (trace.since or now) >= min(self._soon, SETTLED)
+
     def _look_beside_packets(self, now: float) -> None:
         for stream, trace in self._recent():
             if trace.size and self._is_time(trace, now) and self._is_lasting(trace, now):
@@ -216,7 +223,7 @@ class Fruitless:
             if one.is_due or one.size >= ENOUGH or (often and now - one.first >= SOON):
                 self._tell([one], now)
             elif now - one.first >= HOUR:
-                del self._sightings[one.kind.name]
+                del self._sightings[one.kind]
 
     def _is_lasting(self, trace: Trace, now: float) -> bool:
         """Whether an open stream brings nothing else; one that had packets may do so between two of them."""
@@ -244,9 +251,9 @@ class Fruitless:
 
     def _see(self, stream: str, trace: Trace, now: float) -> _Sighting:
         kind = recognize(trace.sample, self._formats, unwanted=trace.unwanted, damaged=trace.damaged > 0)
-        one = self._sightings.get(kind.name)
+        one = self._sightings.get(kind)
         if one is None:
-            one = self._sightings[kind.name] = _Sighting(kind, now)
+            one = self._sightings[kind] = _Sighting(kind, now)
         one.size += trace.size
         one.streams += not trace.is_counted
         one.last = stream
@@ -257,14 +264,17 @@ class Fruitless:
     def _tell(self, sightings: list[_Sighting], now: float) -> None:
         """Tell of each kind once an hour; those of a meter first."""
         self._lines = [then for then in self._lines if now - then < HOUR]
-        for one in sorted(sightings, key=lambda one: (not one.kind.is_meter, -one.size)):
-            name = one.kind.name
-            if now - self._told.get(name, -math.inf) < HOUR or len(self._lines) >= MOST_LINES or not one.size:
-                continue
-            self._told[name] = now
-            self._lines.append(now)
-            self._log.warning("%s: %s. %s (%s)", _what(one), one.kind.seen, one.kind.advice, PAGE)
-            del self._sightings[name]
+        for one in sorted(sightings, key=lambda one: (not one.kind.is_meter, one.kind.is_silence, -one.size)):
+            if one.size and len(self._lines) < MOST_LINES and not self._is_known(one.kind, now):
+                self._told[one.kind] = now
+                self._lines.append(now)
+                self._log.warning("%s: %s. %s (%s)", _what(one), one.kind.seen, one.kind.advice, PAGE)
+                del self._sightings[one.kind]
+
+    def _is_known(self, kind: Kind, now: float) -> bool:
+        """Whether it was told within the hour; of a meter's silence there is nothing to tell where it speaks, too."""
+        recent = {other for other, then in self._told.items() if now - then < HOUR}
+        return kind in recent or (kind.is_silence and any(one.is_meter and not one.is_silence for one in recent))
 
 
 def _what(one: _Sighting) -> str:

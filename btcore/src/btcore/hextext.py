@@ -34,13 +34,16 @@ _STAMP = re.compile(r"\W*(?:\d{4}-\d\d-\d\d[T ]?)?\d\d?:\d\d:\d\d(?:[.,]\d+)?Z?(
 _PUNCTUATION = re.compile(r"0x|\\x|[\s,;:{}()\[\]<>|=\"'-]+", re.IGNORECASE)
 _AT_THE_END = re.compile(r"(?:^|[\s:=>\"'(\[])((?:(?:0x|\\x)?[0-9a-f]{2}[ ,:-]{0,2}){8,})\W*$", re.IGNORECASE)
 _DIGITS = re.compile(r"[0-9a-f]+", re.IGNORECASE)
+_ARRAY = re.compile(r"\s*\[[\s\d,.-]+(?:\]|\Z)")
+"""A list of numbers, which are decimal."""
+
 _COMMENT = re.compile(r"\s*(?:#|//|$)")
 
 
 def is_hex(head: bytes) -> bool:
     """Whether a file that begins so is hex text: most of its beginning is."""
     text = _text(head)
-    if text is None:
+    if text is None or _ARRAY.match(text):
         return False
     lines = [line for line in text.splitlines()[:100] if not _COMMENT.match(line)]
     if not text.endswith("\n") and len(lines) > 1:
@@ -192,7 +195,7 @@ class _Reader:
         tokens = _PUNCTUATION.sub(" ", rest).split()
         if len(tokens) == 1 and _DIGITS.fullmatch(tokens[0]):
             return self._run(tokens[0])
-        if tokens and all(map(_is_byte, tokens)):
+        if tokens and all(map(_is_byte, tokens)) and max(map(len, tokens)) > 1:
             return bytes.fromhex("".join(token.rjust(2, "0") for token in tokens))
         found = _AT_THE_END.search(rest)
         return bytes.fromhex("".join(_PUNCTUATION.sub(" ", found[1]).split())) if found else None

@@ -65,8 +65,8 @@ class RollCall:
         return self._ill(
             device,
             f'device "{device}" was asked, and meter {serial} answered, as it does when "{names}" is asked: one of them'
-            " has sent no packet of its own. What came is kept; check which device byte is set in each meter, and that no"
-            " two have the same one, or one serial number",
+            " has sent no packet of its own. What came is kept; check which device byte is set in each meter, and that"
+            " no two have the same one, or one serial number",
         )
 
     def _own(self, device: str) -> frozenset[str]:
