@@ -76,7 +76,9 @@ class SourceWorker:
         self._admission = Admission(source.meters, source.max_meters, source.max_rate, self._log)
         self._knows_meters = False
         self._streams: OrderedDict[str, _Line] = OrderedDict()
-        self._fruitless = Fruitless(self._log, source.formats, _patience(source.instance))
+        self._fruitless = Fruitless(
+            self._log, source.formats, _patience(source.instance), examine=self._decoders.left_out
+        )
         self._has_undone = False
 
     @property

@@ -6,6 +6,7 @@ is not sound, or cannot be unpacked, is a damaged one.
 """
 
 import logging
+import re
 import traceback
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -17,7 +18,7 @@ import pluggy
 
 from btcore.errors import PluginMistake, is_interrupt
 from btcore.formats import LONGEST_NAME, Format, check_name, kind, packet_formats
-from btcore.framing import Again, Counts, Stream
+from btcore.framing import LONGEST_PACKET, Again, Counts, Stream
 from btcore.hookspecs import PROJECT, Hooks
 from btcore.journal import Entry
 from btcore.outcome import told
@@ -28,6 +29,8 @@ from btcore.whole_readings import from_values
 
 log = logging.getLogger("btcore.decoders")
 
+_MUTE = logging.Logger("btcore.decoders.mute", logging.CRITICAL + 1)  # noqa: LOG001 - it says nothing to anybody
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 MOST_FAULTS = 100
@@ -35,6 +38,9 @@ MOST_FAULTS = 100
 
 UNDO = (Doubled, Stuffed)
 """What is undone where bytes are junk without it: a telnet port's changes, the common one first."""
+
+ONLY_DAMAGE = 20
+"""Damaged packets without a whole one, after which a decoder is remarked if others find theirs."""
 
 MOST_FORMATS = 1000
 """Formats that are remembered as proved; beyond this they are proved again."""
@@ -109,8 +115,8 @@ class Decoders:
 
     def stream(self, counts: Counts | None = None) -> Stream:
         """Make the framing buffer of a new stream."""
-        headers = [_headers(working.instance) for working in self._working]
-        candidates = [_candidate(working.instance) for working in self._working]
+        headers = [self._headers(working) for working in self._working]
+        candidates = [self._candidate(working) for working in self._working]
         known = tuple(header for some in headers for header in some)
         worthy = tuple(one for one, some in zip(candidates, headers, strict=True) if some)
         again = self._again(known, worthy if all(worthy) else ()) if known else None
@@ -143,8 +149,45 @@ class Decoders:
             if isinstance(answer, Packet):
                 return self._packet(working, answer, len(buffer))
             if answer is not None:
+                self._look_at(working, answer, len(buffer))
                 return answer
         return None
+
+    def _look_at(self, working: "_Working", answer: More | Damaged, left: int) -> None:
+        """Tell once of a decoder that never comes to an end, or finds only damage where others find packets."""
+        if isinstance(answer, Damaged):
+            working.damaged += 1
+            if working.damaged >= ONLY_DAMAGE and not working.packets and any(one.packets for one in self._working):
+                why = f" ({answer.why:.100})" if answer.why else ""
+                found = f"has found {working.damaged} packets, and all of them damaged{why}"
+                self._remark(working, "damage", f"{found}, while those of others are whole: is it the right one?")
+        elif left >= LONGEST_PACKET:
+            self._remark(working, "more", f"asks for more after {left} bytes, and is not waited for")
+
+    def _remark(self, working: "_Working", what: str, text: str) -> None:
+        if self._is_news((working.name, what)):
+            self._log.warning('the decoder "%s" %s', working.name, text)
+
+    def _headers(self, working: "_Working") -> tuple[bytes, ...]:
+        """Return what a decoder says that its packets start with; nothing where it does not say."""
+        header = getattr(working.instance, "header", ())
+        some = (header,) if isinstance(header, bytes) else header
+        if isinstance(some, tuple) and all(isinstance(one, bytes) and one for one in some):
+            return some
+        found = f"found {header!r:.80}, and is asked about every byte"
+        self._remark(working, "header", f"has a `header` that is no use: expected bytes or a tuple of them, {found}")
+        return ()
+
+    def _candidate(self, working: "_Working") -> bytes:
+        """Return the regular expression by which a decoder says where asking it is worth it."""
+        found = getattr(working.instance, "candidate", b"")
+        try:
+            re.compile(found if isinstance(found, bytes) else b"(")
+        except re.error:
+            expected = f"expected a regular expression in bytes, found {found!r:.80}"
+            self._remark(working, "candidate", f"has a `candidate` that is no use: {expected}")
+            return b""
+        return bytes(found)
 
     def _ask(self, working: "_Working", buffer: memoryview) -> Packet | More | Damaged | None:
         """Ask one of them: one that raises must not keep the others from answering."""
@@ -168,12 +211,25 @@ class Decoders:
             _check(packet)
             packet.format.numbers(packet.raw)
             working.prove(packet)
+            working.packets += 1
         except BaseException as error:  # noqa: BLE001 - as above
             form = str(getattr(packet.format, "name", "?"))[:LONGEST_NAME]
             what = f'the decoder "{working.name}" made a packet of format {form} that is no use, and is skipped'
             self._complain(error, what, (working.name, form))
             return Damaged("not sound", size)
         return packet
+
+    def left_out(self, data: bytes) -> str:
+        """Return the name of a format that is in these bytes and is not wanted; "" where there is none.
+
+        All decoders are asked, in the caller's thread; what they raise is not told.
+        """
+        every = Decoders([one for one, _ in self._given], (), [context for _, context in self._given], _MUTE)
+        every.open(leave_out=True)
+        stream = every.stream()
+        found = [*stream.feed(data, EPOCH), *stream.close()]
+        every.close()
+        return next((packet.format.name for packet, _ in found if packet.format.name not in self._formats), "")
 
     def device_time(self, packet: Packet, zone: Callable[[datetime], datetime]) -> datetime | None:
         """Return the time by the meter's own clock, in UTC; None where it has none, it is not set, or cannot be read.
@@ -249,11 +305,13 @@ class Decoders:
 
 @attrs.define
 class _Working:
-    """One decoder at work; `of_its_own`: an instance that only this worker has."""
+    """One decoder at work; `of_its_own`: an instance that only this worker has. Its answers are counted."""
 
     instance: object
     context: Context
     of_its_own: bool = False
+    packets: int = 0
+    damaged: int = 0
     calls: Any = attrs.field(init=False)
     _proved: set[Format] = attrs.field(factory=set, init=False)
 
@@ -309,20 +367,6 @@ def _fresh(instance: object, formats: frozenset[str]) -> object:
     if formats and names is not None and "formats" in settings:
         settings["formats"] = tuple(name for name in names if name in formats)
     return cls(**settings)
-
-
-def _headers(instance: object) -> tuple[bytes, ...]:
-    """Return what a decoder says that its packets start with; nothing where it does not say."""
-    header = getattr(instance, "header", ())
-    some = (header,) if isinstance(header, bytes) else header
-    sound = isinstance(some, tuple) and all(isinstance(one, bytes) and one for one in some)
-    return some if sound else ()
-
-
-def _candidate(instance: object) -> bytes:
-    """Return the regular expression by which a decoder says where asking it is worth it."""
-    found = getattr(instance, "candidate", b"")
-    return found if isinstance(found, bytes) else b""
 
 
 def _check_damaged(answer: object, left: int) -> None:

@@ -8,7 +8,7 @@ habit is not looked at here.
 import logging
 import math
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from threading import Lock
 
@@ -30,6 +30,9 @@ ENOUGH = 1 << 14
 LAPSED = 600.0
 """The least seconds of nothing but other bytes after which it is told of a stream that had packets."""
 
+GAPS = 10
+"""Times between packets by which it is known how long a source may be without one."""
+
 SILENT = 120.0
 """Seconds without a single byte or reading, from the beginning on, after which it is told."""
 
@@ -44,6 +47,12 @@ MOST_LINES = 8
 
 MOST_LOOKS = 64
 """Open streams that are looked at in one turn."""
+
+PER_SECOND = 50.0
+"""Times a second that something is recognized, on the average."""
+
+MOST_EXAMINED = 1000
+"""Streams that are looked into for packets which are not taken: every decoder is opened for each."""
 
 PAGE = "docs/meters.md"
 
@@ -62,6 +71,7 @@ class Trace:
     unwanted: str = ""
     looked: float = -math.inf
     is_counted: bool = False
+    is_examined: bool = False
 
     def add(self, data: bytes, now: float, damaged: int, unwanted: str) -> None:
         """Take note of bytes without a packet."""
@@ -70,13 +80,14 @@ class Trace:
         self.total += len(data)
         self.size += len(data)
         self.damaged += damaged
-        self.unwanted = unwanted
+        self.unwanted = unwanted or self.unwanted
         if len(self.sample) < SAMPLE:
             self.sample += data[: SAMPLE - len(self.sample)]
 
     def empty(self, now: float) -> None:
         """Begin anew with what is looked at next."""
         self.size, self.sample, self.damaged, self.looked = 0, b"", 0, now
+        self.unwanted, self.is_examined = "", False
 
 
 @attrs.define(eq=False)
@@ -95,7 +106,8 @@ class _Sighting:
 class Fruitless:
     """Watches the bytes of one source. Times are seconds of a clock that never goes back.
 
-    `patience` is for how long the source itself would wait for a packet. Every method may be called by any thread.
+    `patience` is for how long the source itself would wait for a packet. `examine` returns a format that is in bytes
+    and is not taken; it is called by `brought` and `end`, in the source's thread. The others may be called by any.
     """
 
     def __init__(
@@ -104,6 +116,7 @@ class Fruitless:
         formats: tuple[str, ...] = (),
         patience: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
+        examine: Callable[[bytes], str] | None = None,
     ) -> None:
         """Begin with nothing heard."""
         self._log = log
@@ -111,6 +124,8 @@ class Fruitless:
         self._patience = patience
         self._soon = min(patience, SOON) if patience > 0 else SOON
         self._clock = clock
+        self._examine = examine if formats else None
+        self._examined = 0
         self._lock = Lock()
         self._traces: OrderedDict[str, Trace] = OrderedDict()  # the one that brought something last is the last
         self._sightings: dict[Kind, _Sighting] = {}
@@ -118,10 +133,12 @@ class Fruitless:
         self._lines: list[float] = []
         self._has_packets = False
         self._last_packet: float | None = None
-        self._longest_gap = 0.0
+        self._gaps: deque[float] = deque([0.0], GAPS)
         self._began: float | None = None
         self._opened: float | None = None
         self._silence_told = -math.inf
+        self._kind_before: Kind | None = None
+        self._credit, self._credited = PER_SECOND, clock()
 
     def open(self) -> None:
         """Take note that the source is open now, and may bring something."""
@@ -138,7 +155,7 @@ class Fruitless:
         now = self._clock()
         with self._lock:
             if self._last_packet is not None:
-                self._longest_gap = max(self._longest_gap, now - self._last_packet)
+                self._gaps.append(now - self._last_packet)
             self._last_packet = now
             self._has_packets = True
             trace = self._traces.get(stream)
@@ -158,14 +175,27 @@ class Fruitless:
                 trace = self._traces[stream] = Trace()
             self._traces.move_to_end(stream)
             trace.add(data, now, damaged, unwanted)
+        if len(trace.sample) == SAMPLE:
+            self._look_into(trace)
+        with self._lock:
             if trace.size >= ENOUGH:
                 self._look(now)
+
+    def _look_into(self, trace: Trace) -> None:
+        """Find out whether there are packets in it which are not taken; once a stream, and not of all too many."""
+        if self._examine and trace.sample and not trace.is_examined and self._examined < MOST_EXAMINED:
+            trace.is_examined = True
+            self._examined += 1
+            trace.unwanted = self._examine(trace.sample) or trace.unwanted
 
     def end(self, stream: str) -> None:
         """Take note that a stream is at its end."""
         now = self._clock()
         with self._lock:
             trace = self._traces.pop(stream, None)
+        if trace is not None and not trace.has_packets:
+            self._look_into(trace)
+        with self._lock:
             if trace is not None and trace.size and not trace.has_packets:
                 self._see(stream, trace, now).ended += 1
                 if sum(one.size for one in self._sightings.values()) >= ENOUGH:
@@ -231,7 +261,7 @@ class Fruitless:
             return True
         limit = SOON
         if trace.has_packets:
-            limit = max(LAPSED, 3 * self._longest_gap, self._patience + SOON)
+            limit = max(LAPSED, 3 * max(self._gaps), self._patience + SOON)
         since = now if trace.since is None else trace.since
         return now - since >= limit and trace.last - since >= limit / 2
 
@@ -250,7 +280,7 @@ class Fruitless:
     # --- telling
 
     def _see(self, stream: str, trace: Trace, now: float) -> _Sighting:
-        kind = recognize(trace.sample, self._formats, unwanted=trace.unwanted, damaged=trace.damaged > 0)
+        kind = self._kind(trace, now)
         one = self._sightings.get(kind)
         if one is None:
             one = self._sightings[kind] = _Sighting(kind, now)
@@ -260,6 +290,17 @@ class Fruitless:
         trace.is_counted = True
         trace.empty(now)
         return one
+
+    def _kind(self, trace: Trace, now: float) -> Kind:
+        """Recognize what came. In a flood of connections, what is not looked at is taken for what was seen last."""
+        self._credit = min(self._credit + (now - self._credited) * PER_SECOND, PER_SECOND)
+        self._credited = now
+        if self._credit >= 1 or self._kind_before is None:
+            self._credit -= 1
+            self._kind_before = recognize(
+                trace.sample, self._formats, unwanted=trace.unwanted, damaged=trace.damaged > 0
+            )
+        return self._kind_before
 
     def _tell(self, sightings: list[_Sighting], now: float) -> None:
         """Tell of each kind once an hour; those of a meter first."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import attrs
 
-from btcore.brultech import HEADER, LAYOUTS, Brultech
+from btcore.brultech import FOOTER, HEADER, LAYOUTS, Brultech
 from btcore.decoders import Decoders
 
 SAMPLE = 2048
@@ -74,11 +74,14 @@ _ROWS: tuple[tuple[Kind, bytes], ...] = (
         rb"\A\s*(?:(?:_ON|OFF|ON|OK|PK[TF]|IVL|DTM|KAI|VAL)[\s$]+)+\Z",
     ),
     # --- the formats of a GEM that are text
-    (_gem_text("ascii", "ASCII with Wh (2)"), rb"\bn=\d{8}&m=\d|[?&]?\bwh_\d+=[\d.]+&p_\d+="),
+    (_gem_text("ascii", "ASCII with Wh (2)"), rb"\bn=\d{8}&m=\d|[?&](?:wh|p|a|t|c)_\d+=[\d.]*&(?:wh|p|a|t|c|v)[_=]"),
     (_gem_text("http-get", "HTTP GET (3)"), rb"\bSN=\d{1,8}&SC=\d+&"),
-    (_gem_text("seg", "SEG (6 or 14)"), rb"\(site \S{1,200} \(node\b|\A\s*PUT /?sites/"),
+    (
+        _gem_text("seg", "SEG (6 or 14)"),
+        rb"\(site \S{1,200} \(node\b|\A\s*PUT /?sites/|\([epa]_\d+ [\d.]+\)\([epa]_\d+ ",
+    ),
     (_gem_text("emon", "Emon (10)"), rb"\bjson=(?:\{|%7B)(?:\"|%22)?SN(?:\"|%22)?(?::|%3A)|\{SN:\d+,SC:"),
-    (_gem_text("cosm", "COSM (13)"), rb"(?i:X-PachubeApiKey)|/v2/feeds/\d+|\A(?:[EP]\d+,-?[\d.]+\s+){4}"),
+    (_gem_text("cosm", "COSM (13)"), rb"(?i:X-PachubeApiKey)|/v2/feeds/\d+|(?:\b[EP]\d+,-?[\d.]+\s+){2}"),
     # --- gateways
     (
         Kind(
@@ -176,7 +179,7 @@ _ROWS: tuple[tuple[Kind, bytes], ...] = (
             "only telnet's negotiation",
             RAW,
         ),
-        rb"\A(?:\xff(?:[\xfb-\xfe].|[\xec-\xf9]|\xfa[^\xff]{0,64}\xff\xf0)|[\s\0])+\Z",
+        rb"\A[\s\0]*(?:\xff(?:[\xfb-\xfe].|[\xec-\xf9]|\xfa[^\xff]{0,64}\xff\xf0)[\s\0]*)+\Z",
     ),
     (
         Kind(
@@ -270,7 +273,7 @@ def _left_out(sample: bytes, formats: tuple[str, ...]) -> str:
 
 
 def _is_begun(sample: bytes) -> bool:
-    """Whether there is one header alone, with fewer bytes behind it than its shortest packet has."""
+    """Whether there is one header alone, with fewer bytes behind it than its shortest packet has, and no end."""
     (first, *others) = re.finditer(rb"\xfe\xff(%b)" % _CODE, sample)
     shortest = min(layout.size for layout in LAYOUTS if layout.code == first[1][0])
-    return not others and len(sample) - first.start() < shortest
+    return not others and len(sample) - first.start() < shortest and FOOTER not in sample[-8:]

@@ -58,8 +58,12 @@ class RollCall:
         if own:
             return self._well(device, sorted(own))
         self._without[device] = self._without.get(device, 0) + 1
-        others = [other for other, serials in self._last.items() if other != device and serials & shared]
-        if self._without[device] < ROUNDS or not self._told.isdisjoint(others):
+        others = [
+            other
+            for other, serials in self._last.items()
+            if other != device and serials & shared and not self._own(other)  # else it only spoke up meanwhile
+        ]
+        if self._without[device] < ROUNDS or not others or not self._told.isdisjoint(others):
             return None
         names, serial = '" or "'.join(others), min(shared)
         return self._ill(
