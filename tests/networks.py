@@ -82,7 +82,8 @@ def pcapng(frames: Frames, link: int = 1, order: str = "<", resolution: int | No
 
 def segments(data: bytes, sizes: Sequence[int], start: int = 1000) -> list[bytes]:
     """Cut a stream into TCP segments of these sizes, over and over; the first byte has the number `start`."""
-    made, at = [], 0
+    made: list[bytes] = []
+    at = 0
     while at < len(data):
         size = sizes[len(made) % len(sizes)]
         made.append(tcp(start + at, data[at : at + size]))

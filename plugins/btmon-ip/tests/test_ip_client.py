@@ -178,9 +178,7 @@ def test_a_meter_that_sends_no_packets(device: Device) -> None:
             got += chunk.data
     except Retry as error:
         failure = str(error)
-    said = (
-        f"no packet came for 0.3 s, only {len(got) - len(GEM)} bytes. A meter whose real-time mode is off only answers"
-    )
+    said = f"no packet came for 0.3 s, only {len(got) - len(GEM)} bytes. A meter whose real-time mode is off"
     assert (said in failure, got[: len(GEM)], got[len(GEM) :].strip(b"$")) == (True, GEM, b"")
 
 
