@@ -1,6 +1,8 @@
 """Recognition: bytes without a packet are called what they are, and nothing is promised that was not seen."""
 
+import re
 from itertools import chain
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -91,6 +93,19 @@ def test_every_kind_says_what_to_do(kind: Kind) -> None:
     assert kind.seen[:1] != kind.seen[:1].upper() or kind.seen.startswith(("JSON", "SQLite"))
     assert kind.advice[:1] == kind.advice[:1].upper()
     assert not (kind.seen + kind.advice).endswith(".")
+
+
+FILES = ("json", "packed", "database", "picture", "nothing")
+"""What a meter's line never brings."""
+
+PAGE = Path(__file__).parents[2] / "docs" / "meters.md"
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.name not in FILES], ids=lambda kind: kind.name)
+def test_what_is_seen_is_on_the_page_that_messages_name(kind: Kind) -> None:
+    """Who reads a message finds its words in docs/meters.md, with what to do."""
+    quoted = [text.partition("…")[0] for text in re.findall("`([^`]+)`", PAGE.read_text())]
+    assert any(kind.seen.startswith(text) for text in quoted if len(text) >= len("a web page"))
 
 
 @pytest.mark.parametrize("name", ["ascii", "http-get", "seg", "emon", "cosm"])

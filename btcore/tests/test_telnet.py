@@ -121,6 +121,13 @@ def test_every_packet_of_a_telnet_port_is_found(change, line: list[tuple[bytes, 
     assert expected == raws(split(data, sizes))
 
 
+def test_six_nuls_do_not_make_another_format() -> None:
+    """A NET packet to which a telnet port has added six NULs has the length and the checksum of a NET-TIME one."""
+    net = pack("gem48pbin", "01000777", {"secs": 5, "ch1_aws": 0x0DFF0D, "ch2_aws": 0x0DFF0D, "ch3_pws": 0x0D010D})
+    assert len(stuffed(net)) - stuffed(net).count(b"\xff\xff") == 625
+    assert raws([stuffed(net) * 2]) == [net, net]
+
+
 @quick
 @given(st.lists(st.tuples(packets, st.booleans()), min_size=1, max_size=5), sizes)
 def test_a_stream_may_change(line: list[tuple[bytes, bool]], sizes: list[int]) -> None:

@@ -18,7 +18,7 @@ import pluggy
 
 from btcore.errors import PluginMistake, is_interrupt
 from btcore.formats import LONGEST_NAME, Format, check_name, kind, packet_formats
-from btcore.framing import LONGEST_PACKET, Again, Counts, Stream
+from btcore.framing import LONGEST_PACKET, Again, Answer, Counts, Stream
 from btcore.hookspecs import PROJECT, Hooks
 from btcore.journal import Entry
 from btcore.outcome import told
@@ -36,7 +36,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_FAULTS = 100
 """Different faults that are told and remembered; a plugin that has more has been told of enough."""
 
-UNDO = (Doubled, Stuffed)
+UNDO: tuple[type[Transformer], ...] = (Doubled, Stuffed)
 """What is undone where bytes are junk without it: a telnet port's changes, the common one first."""
 
 ONLY_DAMAGE = 20
@@ -128,17 +128,22 @@ class Decoders:
         self,
         headers: tuple[bytes, ...],
         candidates: tuple[bytes, ...],
-        transformers: Sequence[Callable[[], Transformer]] = UNDO,
+        transformers: Sequence[type[Transformer]] = UNDO,
     ) -> Callable[[], Again] | None:
-        """Return what makes a second look at junk: at the headers that are known, after each change is undone."""
+        """Return what makes a second look at junk: at the headers that are known, after each change is undone.
+
+        A packet counts only if it proves that there was something to undo.
+        """
         if not transformers:
             return None
         first, *others = transformers
 
+        def decode(buffer: memoryview) -> Answer:
+            answer = self.decode(buffer)
+            return None if isinstance(answer, Packet) and not first.proves(answer.raw) else answer
+
         def make() -> Again:
-            return Again(
-                first, Stream(self.decode, headers, None, candidates, self._again(headers, candidates, others))
-            )
+            return Again(first, Stream(decode, headers, None, candidates, self._again(headers, candidates, others)))
 
         return make
 

@@ -69,6 +69,7 @@ class Stream:
         self.unwanted = ""
         self._make_again = again
         self._again: Again | None = None
+        self._is_undoing = False  # junk came since the last packet
         self._decode = decode
         self._header = re.compile(b"|".join(map(re.escape, headers)))
         self._header_size = max(map(len, headers), default=0)
@@ -128,12 +129,13 @@ class Stream:
 
     def _undo(self, junk: bytes, begin: int, *, final: bool) -> Found:
         """Return the packets in junk once it is undone; `final`: a packet comes after it, or nothing."""
-        if self._make_again is None or not (junk or (final and self._again)):
+        if self._make_again is None or not (junk or (final and self._is_undoing)):
             return []
         self._again = self._again or self._make_again()
         found = [each for piece, time in self._pieces(junk, begin) for each in self._again.feed(piece, time)]
         if final:
             found += self._again.close()
+        self._is_undoing = not final
         if found:
             self.undone += len(found)
             self.counts.packets += len(found)
@@ -173,7 +175,7 @@ class Stream:
 
 
 class Again:
-    """A stream of what a transformer makes of junk. Only what proves that there was something to undo is found."""
+    """A stream of what a transformer makes of junk."""
 
     def __init__(self, make: Callable[[], Transformer], stream: Stream) -> None:
         """Take a stream of its own, and what makes the transformer anew where junk begins."""
@@ -196,12 +198,9 @@ class Again:
         found: Found = []
         for piece in self._transformer.undo(data):
             found += self._stream.close() if piece is None else self._stream.feed(piece, time)
-        return self._proved(found)
+        return found
 
     def close(self) -> Found:
         """Return what is left when what comes next does not belong to it."""
         self._transformer = self._make()
-        return self._proved(self._stream.close())
-
-    def _proved(self, found: Found) -> Found:
-        return [each for each in found if self._transformer.proves(each[0].raw)]
+        return self._stream.close()

@@ -14,6 +14,9 @@ IAC = b"\xff"
 SHORTEST = 24
 """Bytes that may be a packet: fewer prove nothing."""
 
+MANY = 4
+"""CRs of one packet that do not all have a NUL behind them by chance."""
+
 _LONGEST_OPTION = 32
 """Bytes of a subnegotiation (`FF FA ... FF F0`) that are believed to be one."""
 
@@ -33,8 +36,9 @@ class Transformer(Protocol):
     def undo(self, data: bytes) -> Iterator[bytes | None]:
         """Yield what the bytes were; None where they were not changed in this way, which ends what was before."""
 
-    def proves(self, found: bytes) -> bool:
-        """Whether bytes of the result can only have come about by a change that was undone."""
+    @staticmethod
+    def proves(found: bytes) -> bool:
+        """Whether a packet in the result can only have come about by a change that was undone."""
 
 
 class Doubled:
@@ -72,9 +76,14 @@ class Doubled:
             self._text.clear()
         self._is_long = self._is_long and not at_end
 
-    def proves(self, found: bytes) -> bool:
-        """Whether there is an FF in them: it was doubled."""
-        return IAC in found
+    @staticmethod
+    def proves(found: bytes) -> bool:
+        """Whether there is an FF in it: it was doubled. Not where each of its many CRs has a NUL: see `Stuffed`.
+
+        For a NUL changes no checksum: six of them make of a BIN48-NET packet what passes for a BIN48-NET-TIME one.
+        """
+        returns = found.count(b"\r")
+        return IAC in found and not (returns >= MANY and returns == found.count(b"\r\0"))
 
 
 class Stuffed:
@@ -90,6 +99,7 @@ class Stuffed:
         self._after_return = data.endswith(b"\r")
         yield data[start:].replace(b"\r\0", b"\r")
 
-    def proves(self, found: bytes) -> bool:
-        """Whether there is a CR in them: a NUL came after it."""
-        return b"\r" in found
+    @staticmethod
+    def proves(found: bytes) -> bool:
+        """Whether there is a CR in it, after which a NUL came, and an FF, which was doubled."""
+        return b"\r" in found and IAC in found

@@ -50,7 +50,7 @@ class TcpClient:
         help="connect anew when no packet came for this long (without poll)",
         validator=attrs.validators.gt(0),
     )
-    _has_heard: bool = attrs.field(default=False, init=False, repr=False)
+    _is_known: bool = attrs.field(default=False, init=False, repr=False)  # that it sends, or was told not to
     _context: Context = attrs.field(init=False, repr=False)
     _poll: Poll | None = attrs.field(default=None, init=False, repr=False)
     _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False, repr=False)
@@ -126,9 +126,9 @@ class TcpClient:
                 heard = now
             elif now - heard >= self.idle:
                 raise TimeoutError(_without(f"{self.idle:g} s", quiet))
-            self._has_heard = self._has_heard or bool(data)
-            if not self._has_heard and now - began >= SILENT:
-                self._has_heard = True  # told
+            self._is_known = self._is_known or bool(data)
+            if not self._is_known and now - began >= SILENT:
+                self._is_known = True
                 self._context.log.warning("%s: %s", self._name, _without(f"{SILENT:g} s", 0))
 
     @property
