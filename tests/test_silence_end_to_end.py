@@ -162,9 +162,10 @@ def test_a_text_format_is_told_by_its_name(tmp_path: Path, name: str, each: bool
 
 def test_a_short_run_tells_what_it_saw(tmp_path: Path) -> None:
     """A run that is stopped after one text packet tells what that was."""
-    with Btcore(tmp_path, SERVER + SINK) as program:
+    with Btcore(tmp_path, SERVER + SINK, "--verbose") as program:
         send(program.port(), ASCII)
-        wait_for(lambda: program.stop() == 0)
+        wait_for(lambda: "closed by the other side" in program.log)
+        assert program.stop() == 0
     assert "text in the GEM's format ASCII with Wh (2)" in told(program.log)
 
 

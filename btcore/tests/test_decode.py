@@ -155,6 +155,14 @@ NO_PACKET = {
     ),
     "keep-alive": (b"$$$", "only the keep-alive of a GEM ($ or Alive). Its real-time mode is off"),
     "an array": (b"[\n  1,\n  2\n]\n" * 50, "JSON, but not the lines of a capture. Expected lines such as"),
+    "an array of records": (
+        b'[\n {"time": 1, "hex": "feff05"},\n {"time": 2, "hex": "' + GEM.hex().encode() + b'"}\n]\n',
+        "JSON, but not the lines of a capture. Expected lines such as",
+    ),
+    "an object with many numbers": (
+        json.dumps({"a": [1] * 900, "b": 12}, indent=2).encode(),
+        "JSON, but not the lines of a capture. Expected lines such as",
+    ),
     "an object over several lines": (b'{\n  "a": 1,\n  "b": 2\n}\n', "JSON, but not the lines of a capture. Expected"),
     "an object that begins a line": (b'{"a": 1,\n "b": 2}\n', "JSON, but not the lines of a capture. Expected"),
     "objects of another kind": (b'{"a": 1}\n{"a": 2}\n', "JSON, but not the lines of a capture. Expected"),

@@ -291,6 +291,14 @@ def test_a_source_that_speaks_for_itself_or_brings_readings_is_not_called_silent
     assert texts(caplog) == []
 
 
+def test_a_source_that_ends_without_a_byte_is_told(make: Make, caplog: Caplog) -> None:
+    """A recording with nothing in it is told at its end; one that is only stopped early is not."""
+    make().finish()
+    assert texts(caplog) == []
+    make().finish(has_ended=True)
+    assert texts(caplog) == ["it ended, and nothing came in: is what it reads empty?"]
+
+
 # --- formats that are left out, and floods ----------------------------------------------------------------------------
 
 

@@ -103,10 +103,11 @@ def _has_lines(head: bytes) -> bool:
 
     Without one, text that begins like JSON is meant to be lines (too long, or of the wrong kind, and an error will say
     so). Not where a packet's first two bytes are in it, which no text can hold; nor JSON that a meter may have sent
-    itself, which has none of the names of a capture; nor an object over several lines, which is something else.
+    itself, which has none of the names of a capture; nor an array, or an object over several lines: they are something
+    else as a whole.
     """
     lines = head.lstrip().split(b"\n")
-    if any(map(_is_sound, lines)):
+    if not lines[0].startswith(b"[") and any(map(_is_sound, lines)):
         return True
     if not _OBJECT.match(lines[0]) or b"\xfe\xff" in head or any(map(_is_a_meters, lines)):
         return False

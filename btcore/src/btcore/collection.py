@@ -107,7 +107,7 @@ class SourceWorker:
         finally:
             self._intake.close()
             self._admission.finish()
-            self._fruitless.finish()
+            self._fruitless.finish(has_ended=not self._stop.is_set() and not self.failure)
 
     def _collect(self) -> None:
         fruitless = 0

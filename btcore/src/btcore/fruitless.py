@@ -206,9 +206,11 @@ class Fruitless:
         with self._lock:
             self._look(self._clock())
 
-    def finish(self) -> None:
-        """Tell what was seen, if nothing was ever decoded: there will be no more."""
+    def finish(self, *, has_ended: bool = False) -> None:
+        """Tell what was seen, if nothing was ever decoded: there will be no more, or the source itself `has_ended`."""
         with self._lock:
+            if has_ended and self._began is None and not self._has_packets:
+                self._log.warning("it ended, and nothing came in: is what it reads empty?")
             if not self._has_packets:
                 now = self._clock()
                 for stream, trace in self._traces.items():

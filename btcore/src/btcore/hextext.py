@@ -34,8 +34,8 @@ _STAMP = re.compile(r"\W*(?:\d{4}-\d\d-\d\d[T ]?)?\d\d?:\d\d:\d\d(?:[.,]\d+)?Z?(
 _PUNCTUATION = re.compile(r"0x|\\x|[\s,;:{}()\[\]<>|=\"'-]+", re.IGNORECASE)
 _AT_THE_END = re.compile(r"(?:^|[\s:=>\"'(\[])((?:(?:0x|\\x)?[0-9a-f]{2}[ ,:-]{0,2}){8,})\W*$", re.IGNORECASE)
 _DIGITS = re.compile(r"[0-9a-f]+", re.IGNORECASE)
-_ARRAY = re.compile(r"\s*\[[\s\d,.-]+(?:\]|\Z)")
-"""A list of numbers, which are decimal."""
+_JSON = re.compile(r'\s*(?:\[[\s\d,.-]+(?:\]|\Z)|\[?\s*\{\s*")')
+"""A list of numbers, which are decimal, or objects."""
 
 _COMMENT = re.compile(r"\s*(?:#|//|$)")
 
@@ -43,7 +43,7 @@ _COMMENT = re.compile(r"\s*(?:#|//|$)")
 def is_hex(head: bytes) -> bool:
     """Whether a file that begins so is hex text: most of its beginning is."""
     text = _text(head)
-    if text is None or _ARRAY.match(text):
+    if text is None or _JSON.match(text):
         return False
     lines = [line for line in text.splitlines()[:100] if not _COMMENT.match(line)]
     if not text.endswith("\n") and len(lines) > 1:

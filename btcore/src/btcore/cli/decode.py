@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Decode a file; damage is counted, and no failure. Return 69 where there is no packet at all."""
-    capture = Inspection(args.file, args.formats, say)
+    capture = Inspection("standard input" if args.file == "-" else args.file, args.formats, say)
     decoders = _decoders(args)
     decoders.open(leave_out=True)
     readings = _readings(args, decoders, capture)
