@@ -18,18 +18,19 @@ CORE = ROOT / "btcore" / "src" / "btcore"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
 ROAD = (
-    "version errors formats origin journal clocks wording tally text signals positions",
+    "version errors formats origin journal clocks wording tally text signals positions telnet hextext pcap",
     "redaction log_queue moderation process",
     "logs",
     "sqlite_keys sqlite_meters sqlite_retention sqlite_room outcome further_channels schemas records settings nested",
-    "findings mismatch limits patience preview web",
+    "segments findings mismatch limits patience preview web",
     "again answers bounds capture hookspecs framing passage durations validation whole_readings",
     "links reporting",
     "energy",
     "admission calculate lifetime silence",
     "chains intake",
     "brultech channels sqlite_journal sampling decoders discovery conversion",
-    "meters polling destinations describe parts hosting",
+    "recognition roll_call",
+    "meters polling destinations describe parts hosting fruitless inspection",
     "identity",
     "example fingerprint tables",
     "configuration",

@@ -11,11 +11,13 @@ import pytest
 from collecting import METER_FORMAT, NOON, collected, kept
 from logged import texts
 from made import METER, SECOND, START, Collecting, Delivering, Recorder, Yielding, packet
+from running import wait_for
 
-from btcore import FORMATS, Chunk, Reading, clocks, hookimpl, pack, plugin
+from btcore import FORMATS, Channel, Chunk, Format, More, Packet, Reading, clocks, hookimpl, pack, plugin
 from btcore.brultech import Brultech
-from btcore.collection import BOOT, QUIET
+from btcore.collection import BOOT
 from btcore.decoders import Decoders
+from btcore.fruitless import ENOUGH
 from btcore.sqlite_journal import SqliteJournal
 
 OTHER = "420467"
@@ -147,22 +149,95 @@ def test_streams_are_bounded(journal: SqliteJournal, monkeypatch: pytest.MonkeyP
 
 
 def test_bytes_without_a_packet_are_told(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
-    """A line that brings much and no packet is told once an hour, with what may be wrong."""
-    junk = [Chunk(b"n=01000010&m=4" * 100, "10.0.0.7") for _ in range(3 * QUIET // 1400)]
+    """A line that brings much and no packet is told once an hour, as what it brings, with what to do."""
+    junk = [Chunk(b"n=01000010&m=4" * 100, "10.0.0.7") for _ in range(3 * ENOUGH // 1400)]
     collected(journal, *junk)
     assert len(texts(caplog)) == 1
-    assert "bytes without a packet on 10.0.0.7: no meter, or one set to a format that is not binary" in caplog.text
+    assert (
+        "bytes without a packet on 10.0.0.7: text in the GEM's format ASCII with Wh (2). Set the GEM's" in caplog.text
+    )
 
 
 def test_bytes_without_a_packet_are_told_of_short_connections(
     journal: SqliteJournal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A meter that connects anew each time, and sends what is no packet, is told too, beside one that is understood."""
-    junk = [Chunk(b"n=01000010&m=4" * 100, f"10.0.0.7:{n}", end=True) for n in range(3 * QUIET // 1400)]
+    junk = [Chunk(b"n=01000010&m=4" * 100, f"10.0.0.7:{n}", end=True) for n in range(3 * ENOUGH // 1400)]
     good = [Chunk(packet(secs=n), "10.0.0.8") for n in range(len(junk))]
     collected(journal, *(chunk for pair in zip(junk, good, strict=True) for chunk in pair))
     assert len(texts(caplog)) == 1
-    assert "bytes without a packet on 10.0.0.7:11 and on connections before it: no meter, or one set" in caplog.text
+    assert "bytes without a packet on 12 connections, the last of them 10.0.0.7:11: text in the GEM's" in caplog.text
+
+
+def test_a_run_that_decodes_nothing_says_what_came(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """However little came, a source that ends or is stopped without a packet says what it was."""
+    collected(journal, Chunk(b"$", "10.0.0.7", NOON))
+    assert texts(caplog)[0].startswith(
+        "1 byte without a packet on 10.0.0.7: only the keep-alive of a GEM ($ or Alive)."
+    )
+
+
+def test_a_source_that_waits_is_looked_at(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """What a source brought before it began to wait is told while it waits, for the core looks at it from outside."""
+
+    @plugin(api=1)
+    class Waiting(Yielding):
+        patience = 0.01
+
+    def items(stop: threading.Event) -> Iterator[Chunk]:
+        yield Chunk(b"$")
+        stop.wait(20)
+
+    with Collecting(journal, Waiting(items=items)) as work:
+
+        def is_told() -> bool:
+            work.worker.look()
+            return bool(texts(caplog))
+
+        wait_for(is_told)
+        assert len(texts(caplog)) == 1
+
+
+SUN = Format("sun", ("secs", "pv1_ws"), (Channel("pv1", "pv1_ws"),), unpack=lambda raw: [int(raw[4:-1]), 0])
+
+
+@plugin(api=1)
+class Sun:
+    """A meter of another make."""
+
+    header = b"SUN,"
+    packet_formats = (SUN,)
+
+    @hookimpl
+    def decode_packet(self, buffer: memoryview) -> Packet | More | None:
+        """Look for a line of it."""
+        line, end, _ = bytes(buffer[:20]).partition(b"\n")
+        if not line.startswith(b"SUN,"):
+            return None
+        return Packet(len(line + end), SUN, "77", line + end) if end else More()
+
+
+@pytest.mark.parametrize("name", ["gem48pbin", "gem32pbin"])
+def test_packets_of_a_format_that_is_left_out_are_named(
+    journal: SqliteJournal, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """Where `formats` leaves out what the meter sends, both are named: that of a meter of another make, too."""
+    sent, found = (packet(), "ecm1220bin") if name == "gem48pbin" else (b"SUN,4242\n", "sun")
+    decoders = Decoders([Brultech(), Sun()], (name,))
+    collected(journal, Chunk(sent * 4), settings={"formats": (name,)}, decoders=decoders)
+    assert f'packets of {found}, which formats = ["{name}"] leaves out. Add "{found}" to formats' in caplog.text
+
+
+def test_what_a_telnet_port_did_is_undone_and_told_once(
+    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Through a telnet port every packet is kept, from the first on, and what to set is told once."""
+    sent = [packet(secs=n).replace(b"\xff", b"\xff\xff") for n in range(4)]
+    collected(journal, Chunk(b"\xff\xfb\x01", "a"), *(Chunk(one, "a") for one in sent), Chunk(sent[0], "b"))
+    assert len(kept(journal)) == 5
+    assert [text.partition(":")[0] for text in texts(caplog)] == [
+        "on a every FF comes twice, as a telnet port sends it"
+    ]
 
 
 def test_a_decoder_that_raises_is_told_once(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:

@@ -19,6 +19,7 @@ from btcore.configuration import Source
 from btcore.decoders import Decoders, hooks
 from btcore.errors import Retry, Stop, Unavailable
 from btcore.framing import Counts, Stream
+from btcore.fruitless import Fruitless
 from btcore.identity import Identities
 from btcore.intake import Intake
 from btcore.journal import Entry, Journal
@@ -26,6 +27,7 @@ from btcore.limits import Backoff
 from btcore.meters import Meters
 from btcore.outcome import Outcome, told
 from btcore.patience import Stopping
+from btcore.recognition import UNDONE
 from btcore.records import Chunk, Packet, Reading, microseconds, moment, received
 from btcore.settings import Context, Heard
 from btcore.silence import Silence
@@ -35,14 +37,8 @@ from btcore.whole_readings import to_values
 MOST_STREAMS = 4096
 """Framing buffers of one source; beyond this the one unused for longest is closed."""
 
-QUIET = 1 << 14
-"""Bytes of one stream without a packet after which somebody is told: the longest packet 26 times over."""
-
 RECENT = 1000
 """Readings at the end of the journal whose meters are known, also where no sink has had them yet."""
-
-QUIET_TOLD = 3600.0
-"""Seconds between two such messages of one source."""
 
 BOOT = clocks.boot()
 """The clock of this process, by its number."""
@@ -94,8 +90,10 @@ class SourceWorker:
         self._silence = Silence(self._log)
         self._knows_meters = False
         self._streams: OrderedDict[str, _Line] = OrderedDict()
-        self._quiet_told = -math.inf
-        self._fruitless = 0  # bytes of connections that ended without a packet
+        self._fruitless = Fruitless(
+            self._log, source.formats, _patience(source.instance), examine=self._decoders.left_out
+        )
+        self._has_undone = False
 
     @property
     def kept(self) -> int:
@@ -123,7 +121,8 @@ class SourceWorker:
         return self._silence.silent
 
     def look(self) -> None:
-        """Look after the source, from another thread, whatever its own is at: tell of meters that are silent."""
+        """Tell what time alone brings about; called about every second, whatever the source's thread is at."""
+        self._fruitless.look()
         self._silence.look()
 
     def _run(self) -> None:
@@ -134,6 +133,7 @@ class SourceWorker:
             self._intake.close()
             self._admission.finish()
             self._silence.end()
+            self._fruitless.finish(has_ended=not self._stop.is_set() and not self.failure)
 
     def _collect(self) -> None:
         fruitless = 0
@@ -175,6 +175,8 @@ class SourceWorker:
             last.callback(self._close)
             last.callback(self._end_streams)
             self._hooks.open(context=self._context)
+            last.callback(self._fruitless.close)
+            self._fruitless.open()
             collected = self._hooks.collect(stop=self._stop)
             items = checked_items(collected, self._source.plugin, self._source.formats)
             last.callback(items.close)
@@ -204,6 +206,7 @@ class SourceWorker:
 
     def _take(self, item: Chunk | Reading) -> None:
         if isinstance(item, Reading):
+            self._fruitless.packet()
             self._keep([self._whole(item)])
             self._admission.look()
             return
@@ -211,8 +214,14 @@ class SourceWorker:
         if item.data:
             when = item.clock or item.time or line.arrived()
             line.address = item.address
-            self._keep([self._entry(line, *found) for found in line.stream.feed(item.data, when)])
-            self._tell_quiet(item.stream, line)
+            damaged = self.counts.damaged
+            found = line.stream.feed(item.data, when)
+            self._keep([self._entry(line, *one) for one in found])
+            if found:
+                self._found(item.stream, line)
+            else:
+                self._fruitless.brought(item.stream, item.data, self.counts.damaged - damaged, line.stream.unwanted)
+                line.stream.unwanted = ""
             self._admission.look()
         if item.end:
             self._end(item.stream)
@@ -233,9 +242,10 @@ class SourceWorker:
 
     def _end(self, name: str) -> None:
         line = self._streams.pop(name)
-        self._keep([self._entry(line, *found) for found in line.stream.close()])
-        if not line.packets:
-            self._fruitless += line.stream.quiet_bytes
+        if found := line.stream.close():
+            self._keep([self._entry(line, *one) for one in found])
+            self._found(name, line)
+        self._fruitless.end(name)
 
     def _end_streams(self) -> None:
         for name in list(self._streams):
@@ -284,19 +294,12 @@ class SourceWorker:
             self._outcome.worked()
             self._intake.put(entries)
 
-    def _tell_quiet(self, name: str, line: "_Line") -> None:
-        """Tell of bytes without a packet: of this stream, and of those before it that never had one."""
-        others = 0 if line.packets else self._fruitless
-        quiet, now = line.stream.quiet_bytes, time.monotonic()
-        if quiet and quiet + others > QUIET and now - self._quiet_told > QUIET_TOLD:
-            self._quiet_told = now
-            self._fruitless -= others
-            where = f"{name or 'this line'}{' and on connections before it' if others else ''}"
-            self._log.warning(
-                "%d bytes without a packet on %s: no meter, or one set to a format that is not binary (docs/meters.md)",
-                quiet + others,
-                where,
-            )
+    def _found(self, name: str, line: "_Line") -> None:
+        """Take note that packets were found in a stream; tell once where that took undoing what a telnet port did."""
+        self._fruitless.packet(name)
+        if line.stream.undone and not self._has_undone:
+            self._has_undone = True
+            self._log.warning("on %s %s", name or "this line", UNDONE)
 
 
 class _Line:
@@ -325,6 +328,15 @@ class _Line:
         self._same = self._same + 1 if time == self._time else 0
         self._time = time
         return time + self._same
+
+
+def _patience(instance: object) -> float:
+    """Return for how many seconds a source would wait for a packet; 0 where it does not say."""
+    try:
+        patience = getattr(instance, "patience", 0)
+    except Exception:  # noqa: BLE001 - a plugin's property
+        patience = 0
+    return float(patience) if isinstance(patience, int | float) and 0 < patience < math.inf else 0.0
 
 
 def _from_utc(shown: datetime) -> datetime:

@@ -111,9 +111,10 @@ class Damaged:
 
 @attrs.frozen
 class Unwanted:
-    """What the core makes of a packet whose format a source does not take: junk, all of it."""
+    """What the core makes of a packet whose format a source does not take: junk, all of it. `format` is its name."""
 
     size: int
+    format: str = ""
 
 
 @attrs.frozen(eq=False)

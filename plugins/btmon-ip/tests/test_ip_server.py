@@ -18,6 +18,7 @@ from typing import Any
 
 import attrs
 import pytest
+from running import wait_for
 
 from btcore import Chunk, Context, Duration
 from btmon_ip.connections import Connections
@@ -261,6 +262,27 @@ def test_idle_connections_are_closed(start: Start, caplog: pytest.LogCaptureFixt
     running.finish()
     told = [record.levelname for record in caplog.records if "nothing came for" in record.getMessage()]
     assert (told, running.received(), running.cpu < 0.2) == (["INFO"], [PACKET], True)
+
+
+@pytest.mark.parametrize("connects", [False, True])
+def test_nobody_is_told(start: Start, caplog: pytest.LogCaptureFixture, connects: bool) -> None:
+    """Where nobody connects, or nobody sends anything, it is told once, with what to set; after that it is not."""
+    running = start(idle=0.6)
+    assert running.server.patience == 0.6
+    expected = "nothing was sent on any connection for " if connects else "nobody has connected for "
+
+    def told() -> list[str]:
+        return [text for text in caplog.messages if text.startswith(expected)]
+
+    with contextlib.ExitStack() as stack:
+        if connects:
+            stack.enter_context(running.connect())
+        wait_for(told)
+    with running.connect(b"$"):
+        running.wait(lambda: bool(running.received()))
+    running.finish()
+    assert len(told()) == 1
+    assert "has to be set to send to an address of this computer and to this port" in told()[0]
 
 
 def test_active_connections_are_not_idle(start: Start) -> None:
