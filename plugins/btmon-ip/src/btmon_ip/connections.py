@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 
 from btcore import Chunk, Context
-from btmon_ip.addresses import keep_alive, written
+from btmon_ip.addresses import keep_alive, plain, written
 from btmon_ip.guests import FRUITLESS, Guest, Guests, Network
 
 TURN = 0.5
@@ -64,10 +64,11 @@ RESERVE = 16
 
 @attrs.define(eq=False)
 class Connection:
-    """One connection: the name of its stream, and when it was last heard of (seconds of the monotonic clock)."""
+    """One connection: its stream, the address it comes from, and when it was last heard of (of the monotonic clock)."""
 
     socket: socket.socket
     stream: str
+    address: str
     heard: float
     guest: Guest
 
@@ -143,7 +144,7 @@ class Connections:
         connection.heard = time.monotonic()
         self._open.move_to_end(connection)
         self._guests.heard(connection.guest)
-        yield Chunk(data, stream=connection.stream)
+        yield Chunk(data, stream=connection.stream, address=connection.address)
         yield from self._look_at(connection)
 
     def _look_at(self, connection: Connection) -> Iterator[Chunk]:
@@ -174,7 +175,7 @@ class Connections:
                 break
             if not data:
                 break
-            yield Chunk(data, stream=connection.stream)
+            yield Chunk(data, stream=connection.stream, address=connection.address)
         yield self._end(connection, why)
 
     def _close_idle(self, now: float) -> Iterator[Chunk]:
@@ -214,7 +215,8 @@ class Connections:
             new.close()
             return
         guest = self._guests.enter(address[0])
-        connection = Connection(new, f"{written(*address[:2])}#{next(self._numbers)}", time.monotonic(), guest)
+        stream = f"{written(*address[:2])}#{next(self._numbers)}"
+        connection = Connection(new, stream, plain(address[0]), time.monotonic(), guest)
         self._taken_in += 1
         self._open[connection] = None
         self._by_guest[guest] = connection
