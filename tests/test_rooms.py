@@ -23,7 +23,7 @@ ROAD = (
     "logs",
     "sqlite_keys sqlite_retention sqlite_room outcome further_channels schemas records settings nested",
     "findings mismatch limits patience web",
-    "bounds capture hookspecs framing passage durations validation whole_readings",
+    "bounds capture device_clock hookspecs framing passage durations validation whole_readings",
     "links",
     "energy",
     "admission calculate lifetime",

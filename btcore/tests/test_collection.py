@@ -47,7 +47,7 @@ def test_an_entry_tells_where_it_came_from(journal: SqliteJournal, caplog: pytes
     assert (entry.source, entry.serial, entry.format, entry.raw) == ("panel", METER, "ecm1220bin", packet())
     assert texts(caplog, logging.INFO) == [
         f"heard meter {METER} (ecm1220bin)",
-        "ended: 2 packets, 0 junk bytes, 0 damaged packets",
+        "ended: 2 packets, 0 junk bytes, 0 damaged packets; 2 kept",
     ]
 
 
