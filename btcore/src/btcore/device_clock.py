@@ -44,7 +44,7 @@ SHORTEST = 24 * HOUR
 class _Last:
     """The last reading of a meter, in microseconds.
 
-    `is_guess`: it was one of two moments, and nothing told which.
+    `is_guess`: its meter's first was one of two moments, and nothing told which.
     """
 
     utc: int
@@ -115,7 +115,7 @@ class DeviceClock:
         utc = microseconds(shown) - offset
         if utc - error(offset) >= last.utc:  # its seconds went on, so time did too, however its clock was put right
             utc = max(utc, last.utc)
-        return _Last(utc, offset, seconds, last.is_guess and offset == last.offset)
+        return _Last(utc, offset, seconds, last.is_guess)
 
 
 def _by_zone(last: _Last | None, shown: int, zone: tuple[int, ...], seconds: int, arrival: datetime | None) -> _Last:
