@@ -23,7 +23,7 @@ ROAD = (
     "logs",
     "sqlite_keys sqlite_meters sqlite_retention sqlite_room outcome further_channels schemas records settings nested",
     "segments findings mismatch limits patience preview web",
-    "again answers bounds capture hookspecs framing passage durations validation whole_readings",
+    "again answers bounds capture device_clock hookspecs framing passage durations validation whole_readings",
     "links reporting",
     "energy",
     "admission calculate lifetime silence",

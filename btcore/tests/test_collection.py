@@ -4,8 +4,10 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from collecting import METER_FORMAT, NOON, collected, kept
@@ -13,7 +15,7 @@ from logged import texts
 from made import METER, SECOND, START, Collecting, Delivering, Recorder, Yielding, packet
 from running import wait_for
 
-from btcore import FORMATS, Channel, Chunk, Format, More, Packet, Reading, clocks, hookimpl, pack, plugin
+from btcore import FORMATS, Channel, Chunk, Format, More, Packet, Reading, Retry, clocks, hookimpl, pack, plugin
 from btcore.brultech import Brultech
 from btcore.collection import BOOT
 from btcore.decoders import Decoders
@@ -49,7 +51,7 @@ def test_an_entry_tells_where_it_came_from(journal: SqliteJournal, caplog: pytes
     assert (entry.source, entry.serial, entry.format, entry.raw) == ("panel", METER, "ecm1220bin", packet())
     assert texts(caplog, logging.INFO) == [
         f"heard meter {METER} (ecm1220bin)",
-        "ended: 2 packets, 0 junk bytes, 0 damaged packets",
+        "ended: 2 packets, 0 junk bytes, 0 damaged packets; 2 kept",
     ]
 
 
@@ -100,6 +102,18 @@ def test_packets_that_come_at_once_have_times_of_their_own(journal: SqliteJourna
     work = collected(journal, *chunks)
     assert [key for key, _ in kept(journal)] == [0, 1, 2, 3, 4, 5]
     assert (work.worker.kept, collected(journal, *chunks).worker.kept) == (6, 0)
+
+
+def test_what_is_played_again_is_told_as_such(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """A source that ends tells how many readings were new, how many were kept before, and how many were refused."""
+    caplog.set_level(logging.INFO)
+    chunks = [Chunk(packet(secs=n), time=NOON + timedelta(seconds=n)) for n in range(4)]
+    collected(journal, *chunks[:3])
+    collected(journal, *chunks, Chunk(packet(OTHER), time=NOON), settings={"meters": (METER,)})
+    assert [text for text in texts(caplog, logging.INFO) if text.startswith("ended")] == [
+        "ended: 3 packets, 0 junk bytes, 0 damaged packets; 3 kept",
+        "ended: 5 packets, 0 junk bytes, 0 damaged packets; 1 kept, 3 already there, 1 refused",
+    ]
 
 
 def test_packets_of_two_streams_at_one_time(journal: SqliteJournal) -> None:
@@ -284,6 +298,18 @@ def timed(clock: datetime | None) -> Chunk:
     return Chunk(pack("gem48ptbin", "00100001", {"secs": 5}, clock=clock), time=ARRIVED)
 
 
+@contextmanager
+def in_zone(monkeypatch: pytest.MonkeyPatch, zone: str) -> Iterator[None]:
+    """Have the computer in another time zone while the block runs."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        yield
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 @pytest.mark.parametrize(
     ("setting", "clock", "expected"),
     [
@@ -302,14 +328,72 @@ def test_the_time_of_a_reading(
     expected: int,
 ) -> None:
     """By default a reading's time is its arrival; else the meter's clock, in UTC or local, unless it is not set."""
-    monkeypatch.setenv("TZ", "America/New_York")
-    time.tzset()
-    try:
+    with in_zone(monkeypatch, "America/New_York"):
         collected(journal, timed(clock), settings={"clock": setting})
-    finally:
-        monkeypatch.undo()
-        time.tzset()
     assert [key for key, _ in kept(journal)] == [expected]
+
+
+CHANGES = {
+    "America/New_York": (2026, 11, 1, 6),
+    "Europe/Berlin": (2026, 10, 25, 1),
+    "Australia/Lord_Howe": (2026, 4, 4, 15),
+    "Europe/London": (2026, 3, 29, 1),  # on, not back
+}
+"""When clocks are set, in UTC."""
+
+
+def through(zone: str, *, late: int = 0) -> tuple[list[datetime], list[bytes]]:
+    """Return moments around a change, and what a meter sends at them that is set so many minutes late."""
+    change = datetime(*CHANGES[zone], tzinfo=UTC)
+    times = [change + n * timedelta(minutes=10) for n in range(-13, 20)]
+    return times, [
+        pack(
+            "gem48ptbin",
+            "00100001",
+            {"secs": 600 * n},
+            clock=(time - timedelta(minutes=late)).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+            + timedelta(minutes=late),
+        )
+        for n, time in enumerate(times)
+    ]
+
+
+@pytest.mark.parametrize("late", [0, 25])
+@pytest.mark.parametrize("zone", CHANGES)
+def test_the_night_when_clocks_are_set(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, zone: str, late: int
+) -> None:
+    """A meter in local time of which a recording tells no times has the right ones, also if it is set a bit late."""
+    times, data = through(zone, late=late)
+    with in_zone(monkeypatch, zone):
+        collected(journal, Chunk(b"".join(data), clock=iter([NOON] * 99)), settings={"clock": "device-local"})
+    assert [entry.key // SECOND for entry in journal.read(0, 99)] == [round(time.timestamp()) for time in times]
+
+
+def test_a_recording_that_is_started_again_has_the_same_times(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a meter showed at the end of a recording does not change what it showed at its beginning."""
+
+    @plugin(api=1)
+    class Recording(Yielding):
+        origin = "recorded"
+
+    tries = iter([True, False])
+
+    def items(_stop: threading.Event) -> Iterator[Chunk]:
+        times, data = through("America/New_York")
+        begun = times.index(datetime(2026, 11, 1, 6, 30, tzinfo=UTC))  # within the second pass, which is a guess
+        for raw in data[begun:]:
+            yield Chunk(raw, clock=iter([NOON]))
+        if next(tries):
+            raise Retry("gone")
+
+    with in_zone(monkeypatch, "America/New_York"):
+        work = Collecting(journal, Recording(items=items), settings={"clock": "device-local"})
+        with work:
+            work.finish()
+    assert (work.worker.counts.packets, work.worker.stored) == (34, "17 kept, 17 already there")
 
 
 def test_a_meter_without_a_clock_has_the_time_of_arrival(journal: SqliteJournal) -> None:

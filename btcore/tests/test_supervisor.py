@@ -18,6 +18,7 @@ from btcore import Chunk, Duration, Retry, Stop, hookimpl, pack, plugin
 from btcore.configuration import Site
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Cursor
+from btcore.records import moment
 from btcore.sqlite_journal import VERSION, SqliteJournal
 from btcore.supervisor import JOURNAL, Supervisor
 
@@ -67,6 +68,18 @@ def test_once_ends_when_everything_is_delivered(tmp_path: Path, caplog: pytest.L
         "btcore: source.other: 0 packets, 0 junk bytes, 0 damaged packets; 0 kept",
         "btcore: sink.roof: 7 readings delivered, 0 set aside",
         "btcore: sink.second: 1 reading delivered, 0 set aside",
+    ]
+
+
+def test_the_last_line_of_a_source_tells_what_was_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A recording that is played again: nothing is kept, and all of it was there."""
+    caplog.set_level(logging.INFO)
+    recording = Yielding(items=lambda _stop: [Chunk(packet(secs=n), time=moment(n * 10**7)) for n in range(3)])
+    for _ in range(2):
+        Supervisor(site(tmp_path, source(recording), sink(Recorder())), threading.Event(), once=True).run()
+    assert [text.rpartition("; ")[2] for text in texts(caplog, logging.INFO) if "btcore: source.panel: " in text] == [
+        "3 kept",
+        "0 kept, 3 already there",
     ]
 
 

@@ -8,7 +8,7 @@ import math
 import time
 from collections import OrderedDict
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
 import attrs
@@ -17,7 +17,9 @@ from btcore import clocks
 from btcore.admission import Admission
 from btcore.configuration import Source
 from btcore.decoders import Decoders, hooks
+from btcore.device_clock import DeviceClock
 from btcore.errors import Retry, Stop, Unavailable
+from btcore.formats import SECONDS
 from btcore.framing import Counts, Stream
 from btcore.fruitless import Fruitless
 from btcore.identity import Identities
@@ -81,6 +83,7 @@ class SourceWorker:
         self._once = once
         self._log = context.log
         self._hooks = hooks(source.instance)
+        self._clock = DeviceClock(_local_offset)
         self._outcome = Outcome(self._log)
         self._backoff = Backoff(source.retry, source.retry_max)
         self._intake = Intake(source.table, journal, self._log, stop, grace)
@@ -99,6 +102,12 @@ class SourceWorker:
     def kept(self) -> int:
         """How many readings were new to the journal."""
         return self._intake.kept
+
+    @property
+    def stored(self) -> str:
+        """How many readings the journal has of it, as it is told: `0 kept, 30 already there`."""
+        already = f", {self._intake.already} already there" if self._intake.already else ""
+        return f"{self.kept} kept{already}"
 
     @property
     def refused(self) -> int:
@@ -170,6 +179,8 @@ class SourceWorker:
     def _attempt(self) -> None:
         with ExitStack() as last:
             self._know_meters()
+            if self._origin:
+                self._clock = DeviceClock(_local_offset)  # a recording begins anew, and has the same times again
             last.callback(self._decoders.close)
             self._decoders.open()
             last.callback(self._close)
@@ -183,7 +194,9 @@ class SourceWorker:
             for item in items:
                 self._take(item)
         if not self._stop.is_set():
-            self._log.info("ended: %s", self.counts)
+            self._intake.flush()  # what was new is known after that
+            refused = f", {self.refused} refused" if self.refused else ""
+            self._log.info("ended: %s; %s%s", self.counts, self.stored, refused)
 
     def _know_meters(self) -> None:
         """Learn which meters were accepted before: they are not new."""
@@ -214,6 +227,7 @@ class SourceWorker:
         if item.data:
             when = item.clock or item.time or line.arrived()
             line.address = item.address
+            line.is_timed = item.clock is None
             damaged = self.counts.damaged
             found = line.stream.feed(item.data, when)
             self._keep([self._entry(line, *one) for one in found])
@@ -253,7 +267,7 @@ class SourceWorker:
 
     def _entry(self, line: "_Line", packet: Packet, arrived: datetime) -> Entry | None:
         """Make the entry of a packet; None where it is not taken in."""
-        key = line.distinct(microseconds(self._device_time(packet) or arrived))
+        key = line.distinct(microseconds(self._device_time(line, packet, arrived) or arrived))
         steady, boot = line.steady(arrived)
         time = steady if boot else microseconds(arrived)
         serial = self._identities.serial_of(self._source.name, line.address, packet.serial)
@@ -268,11 +282,18 @@ class SourceWorker:
         stamps = (0, steady, boot, line.address, self._origin)
         return Entry(key, self._source.name, name, packet.format.name, packet.raw, False, *stamps)  # noqa: FBT003 - no whole reading
 
-    def _device_time(self, packet: Packet) -> datetime | None:
+    def _device_time(self, line: "_Line", packet: Packet, arrived: datetime) -> datetime | None:
         """Return the time by the meter's own clock, where the source trusts it and it is set."""
+
+        def from_local(shown: datetime) -> datetime:
+            form = packet.format
+            numbers = form.numbers(packet.raw) if packet.numbers is None else packet.numbers
+            seconds = int(numbers[form.index[SECONDS]] or 0)
+            return self._clock.utc(packet.serial, shown, seconds, form.seconds_bits, arrived if line.is_timed else None)
+
         if self._source.clock == "arrival":
             return None
-        return self._decoders.device_time(packet, _from_utc if self._source.clock == "device-utc" else _from_local)
+        return self._decoders.device_time(packet, _from_utc if self._source.clock == "device-utc" else from_local)
 
     def _whole(self, reading: Reading) -> Entry | None:
         key = microseconds(reading.time)
@@ -309,6 +330,7 @@ class _Line:
         self.stream = stream
         self.packets = 0
         self.address = ""
+        self.is_timed = False  # whether it is known when its bytes came in
         self._time = 0
         self._same = 0
         self._ahead: int | None = None  # microseconds of the steady clock before the time of day, when it was live last
@@ -343,5 +365,5 @@ def _from_utc(shown: datetime) -> datetime:
     return shown.replace(tzinfo=UTC)
 
 
-def _from_local(shown: datetime) -> datetime:
-    return shown.astimezone(UTC)
+def _local_offset(shown: datetime) -> timedelta:
+    return shown.astimezone().utcoffset() or timedelta(0)

@@ -87,7 +87,7 @@ class Supervisor:
         roll.finish()
         for worker in sources:
             refused = f", {worker.refused} refused" if worker.refused else ""
-            log.info("%s: %s; %d kept%s", worker.name, worker.counts, worker.kept, refused)
+            log.info("%s: %s; %s%s", worker.name, worker.counts, worker.stored, refused)
         for sink in sinks:
             log.info("%s: %s", sink.name, sink)
         return finished and not any(s.failure for s in sources) and not any(s.parked for s in sinks)
