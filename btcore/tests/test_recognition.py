@@ -132,6 +132,7 @@ def test_damage_that_a_decoder_of_others_found_is_told_as_damage() -> None:
     """What looks like nothing, and yet a decoder found to be damaged packets of its own, is that."""
     assert recognize(bytes(range(99)), damaged=True).name == recognize(b"SUN,1,2,", damaged=True).name == "damaged"
     assert recognize(ASCII, damaged=True).name == "ascii"
+    assert recognize(b"GET / HTTP/1.1\r\n\r\n", damaged=True).name == "http"
 
 
 def test_no_text_from_outside_is_repeated() -> None:

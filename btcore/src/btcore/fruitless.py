@@ -130,7 +130,6 @@ class Fruitless:
         self._traces: OrderedDict[str, Trace] = OrderedDict()  # the one that brought something last is the last
         self._sightings: dict[Kind, _Sighting] = {}
         self._told: dict[Kind, float] = {}
-        self._lines: list[float] = []
         self._has_packets = False
         self._last_packet: float | None = None
         self._gaps: deque[float] = deque([0.0], GAPS)
@@ -244,7 +243,8 @@ class Fruitless:
 
     def _is_settled(self, trace: Trace, now: float) -> bool:
         """Whether what came is more than the beginning of something."""
-        return trace.size >= ENOUGH or now - (trace.since or now) >= min(self._soon, SETTLED)
+        since = now if trace.since is None else trace.since
+        return trace.size >= ENOUGH or now - since >= min(self._soon, SETTLED)
 
     def _look_beside_packets(self, now: float) -> None:
         for stream, trace in self._recent():
@@ -306,18 +306,18 @@ class Fruitless:
 
     def _tell(self, sightings: list[_Sighting], now: float) -> None:
         """Tell of each kind once an hour; those of a meter first."""
-        self._lines = [then for then in self._lines if now - then < HOUR]
+        self._told = {kind: then for kind, then in self._told.items() if now - then < HOUR}
         for one in sorted(sightings, key=lambda one: (not one.kind.is_meter, one.kind.is_silence, -one.size)):
-            if one.size and len(self._lines) < MOST_LINES and not self._is_known(one.kind, now):
+            most = MOST_LINES if one.kind.is_meter else MOST_LINES // 2  # who passes by leaves room for a meter
+            if one.size and len(self._told) < most and not self._is_known(one.kind):
                 self._told[one.kind] = now
-                self._lines.append(now)
                 self._log.warning("%s: %s. %s (%s)", _what(one), one.kind.seen, one.kind.advice, PAGE)
                 del self._sightings[one.kind]
 
-    def _is_known(self, kind: Kind, now: float) -> bool:
+    def _is_known(self, kind: Kind) -> bool:
         """Whether it was told within the hour; of a meter's silence there is nothing to tell where it speaks, too."""
-        recent = {other for other, then in self._told.items() if now - then < HOUR}
-        return kind in recent or (kind.is_silence and any(one.is_meter and not one.is_silence for one in recent))
+        speaks = any(one.is_meter and not one.is_silence for one in self._told)
+        return kind in self._told or (kind.is_silence and speaks)
 
 
 def _what(one: _Sighting) -> str:

@@ -241,7 +241,7 @@ def recognize(data: bytes, formats: tuple[str, ...] = (), *, unwanted: str = "",
     if name := unwanted or _left_out(sample, formats):
         return left_out(name, formats)
     kind = next((kind for kind, pattern in _TABLE if pattern.search(sample)), None)
-    if damaged and (kind is None or not kind.is_meter):
+    if damaged and (kind is None or kind.name == "text"):
         return DAMAGED
     if kind is None:
         return SENSELESS if sample else NOTHING
