@@ -29,7 +29,7 @@ ROAD = (
     "admission calculate lifetime silence",
     "chains intake",
     "brultech channels sqlite_journal sampling decoders discovery conversion",
-    "recognition roll_call",
+    "recognition respondents",
     "meters polling destinations describe parts hosting fruitless inspection",
     "identity",
     "example fingerprint tables",

@@ -19,7 +19,7 @@ from btcore.decoders import Decoders
 from btcore.errors import BtcoreError
 from btcore.recognition import SAMPLE, recognize
 from btcore.records import More, Packet
-from btcore.roll_call import RollCall
+from btcore.respondents import Respondents
 
 Send = Callable[[bytes], object]
 """Send all of these bytes. Raises OSError when the line is gone."""
@@ -89,7 +89,7 @@ class Poll:
     log: Logger
     clock: Callable[[], float] = time.monotonic
     _silent: set[str] = attrs.field(factory=set, init=False)
-    _roll_call: RollCall = attrs.field(factory=RollCall, init=False)
+    _respondents: Respondents = attrs.field(factory=Respondents, init=False)
 
     def ask_all(self, send: Send, receive: Receive) -> Iterator[bytes]:
         """Ask every device once and yield all bytes that come in, but for the acknowledgements.
@@ -114,7 +114,7 @@ class Poll:
         if device in self._silent:
             self._silent.remove(device)
             self.log.info("%s answers again", _name(device))
-        if remark := self._roll_call.answered(device, packets):
+        if remark := self._respondents.answered(device, packets):
             self.log.log(logging.INFO if remark.is_good else logging.WARNING, "%s", remark.text)
 
 

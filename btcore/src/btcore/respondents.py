@@ -25,7 +25,7 @@ class Remark:
 
 
 @attrs.define
-class RollCall:
+class Respondents:
     """The answers of the devices of one line, the last of each."""
 
     _last: dict[str, frozenset[str]] = attrs.field(factory=dict, init=False)
