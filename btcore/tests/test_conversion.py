@@ -176,10 +176,10 @@ def test_a_channel_is_written_in_three_ways(text: str, serial: str, label: str) 
 
 
 @pytest.mark.parametrize(
-    ("text", "near"), [("solr", "solar"), ("399999_ch49", "399999_ch1"), ("355555_hc2", "ch2"), ("chn1", "ch1")]
+    ("text", "near"), [("solr", "solar"), ("399999_chan1", "399999_ch1"), ("355555_hc2", "355555_ch2"), ("chn1", "ch1")]
 )
 def test_an_unknown_channel_is_told_with_the_nearest_known_one(text: str, near: str) -> None:
-    """A channel that no meter and no name has is refused, with what is most like it."""
+    """A channel that no meter and no name has is refused, with what is most like it, of the same meter."""
     assert problems(text, ChannelRef) == [f'no such channel: "{text}"; did you mean "{near}"?']
 
 
