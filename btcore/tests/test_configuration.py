@@ -60,7 +60,7 @@ def test_every_setting_reaches_what_it_is_for(load: Load, tmp_path: Path) -> Non
         formats = ["ecm1240bin"]
         clock = "device-utc"
         retry = "2s"
-        retry_max = 5
+        retry_max = "5s"
         [sink.roof]
         use = "pail"
         api_key = "hush"

@@ -13,7 +13,7 @@ import attrs
 from btcore.errors import Problem
 
 Duration = NewType("Duration", float)
-"""Seconds. Written `"30s"`, `"5m"`, `"1h"`, `"7d"`, `"500ms"` in a configuration, or as a number of seconds."""
+"""Seconds. Written `"30s"`, `"5m"`, `"1h"`, `"7d"`, `"500ms"` in a configuration; `0` alone needs no unit."""
 
 Polarity = Literal["brultech", "btmon"]
 """Which direction is positive: `brultech`, consumption, as the vendor shows it; `btmon`, the polarized counter."""
