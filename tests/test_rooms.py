@@ -18,8 +18,8 @@ CORE = ROOT / "btcore" / "src" / "btcore"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
 ROAD = (
-    "version errors formats journal clocks wording tally text signals positions",
-    "redaction log_queue moderation process",
+    "version errors formats journal clocks wording tally text signals slips",
+    "redaction log_queue moderation process positions",
     "logs",
     "sqlite_keys sqlite_retention sqlite_room outcome schemas records settings nested",
     "findings mismatch limits patience web",

@@ -15,6 +15,7 @@ from btcore.conversion import check_choice, convert, type_name
 from btcore.durations import duration_text
 from btcore.mismatch import SHOWN, Mismatch, Scope, shown
 from btcore.settings import ChannelRef, Duration, Secret
+from btcore.slips import ESCAPE
 
 LABELS = known([Brultech]).labels
 HERE = Scope(Path("/site"), {"399999_ch1": "solar", "399999_x9": "odd"}, LABELS)
@@ -99,6 +100,11 @@ def test_a_value_that_fits_becomes_its_type(value: object, annotation: Any, expe
         (dt.date(2026, 6, 21), str, "expected text, found a date or time"),
         (1, Path, "expected a path, as text, found 1"),
         ("", Path, 'expected a path, as text, found ""'),
+        (
+            "C:\new\temp",  # as TOML reads "C:\\new\\temp" where the backslashes are not doubled
+            Path,
+            f"no path: there is a tab or a line break in it; {ESCAPE}",
+        ),
         ("~no-such-user-here/x", Path, 'no such user: "~no-such-user-here/x"'),
         ("bete", Literal["beta", "gamma"], 'expected one of "beta", "gamma", found "bete"; did you mean "beta"?'),
         (True, Literal[1, 2], "expected one of 1, 2, found true"),

@@ -139,6 +139,10 @@ def test_what_is_unreadable_is_not_called_missing(load: Load) -> None:
     [
         (b"\xef\xbb\xbf" + LEAST.encode() + b"x = \xff\n", "this is not text in UTF-8", 4),
         (b"#" * (2 << 20), "is larger than", None),
+        (LEAST.encode("utf-16"), 'the file is in UTF-16, which Windows calls "Unicode"; save it as UTF-8', None),
+        (LEAST.encode("utf-16-le"), "the file is in UTF-16", None),
+        (LEAST.encode("utf-16-be"), "the file is in UTF-16", None),
+        (LEAST.encode() + "# größe\n".encode("latin-1"), "this is not text in UTF-8", 4),
     ],
 )
 def test_a_file_that_is_no_text_is_told(load: Load, tmp_path: Path, raw: bytes, said: str, line: int | None) -> None:

@@ -168,6 +168,12 @@ def _text(path: Path) -> str:
         raise _unreadable(path, f"the file cannot be read: {error.strerror}") from None
     if len(raw) > LARGEST:
         raise _unreadable(path, f"the file is larger than {LARGEST} bytes; this is no configuration")
+    return _decoded(path, raw)
+
+
+def _decoded(path: Path, raw: bytes) -> str:
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or 0 in raw[:2]:
+        raise _unreadable(path, 'the file is in UTF-16, which Windows calls "Unicode"; save it as UTF-8')
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

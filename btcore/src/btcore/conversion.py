@@ -21,6 +21,7 @@ from btcore.findings import nearest
 from btcore.mismatch import Fault, Mismatch, Scope, covered, kind_of, mismatch, shown
 from btcore.nested import Field, fields_of, is_table
 from btcore.settings import ChannelRef, Duration, Secret
+from btcore.slips import ESCAPE
 
 SECRET_BYTES = 65_536
 """The most that is read of a file that holds a text."""
@@ -255,6 +256,8 @@ def _open_to_others(path: Path, mode: int, folder: int) -> Iterator[str]:
 def _path(value: object, scope: Scope) -> Path:
     if not isinstance(value, str) or not value or "\0" in value:
         raise mismatch("a path, as text", value)
+    if any(letter < " " for letter in value):
+        raise Mismatch(Fault(f"no path: there is a tab or a line break in it; {ESCAPE}"))
     try:
         return scope.directory / Path(value).expanduser()
     except RuntimeError:
