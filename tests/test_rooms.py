@@ -23,7 +23,7 @@ ROAD = (
     "logs",
     "sqlite_keys sqlite_retention sqlite_room outcome schemas records settings nested",
     "findings mismatch limits patience web",
-    "bounds capture channel_hints hookspecs framing passage durations validation whole_readings",
+    "bounds capture channel_hints hookspecs framing passage durations complaints validation whole_readings",
     "admission calculate chains intake",
     "brultech channels sqlite_journal sampling decoders discovery conversion",
     "polling destinations describe parts",

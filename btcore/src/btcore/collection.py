@@ -153,7 +153,7 @@ class SourceWorker:
             for item in items:
                 self._take(item)
         if not self._stop.is_set():
-            self._log.info("ended: %s", self.counts)
+            self._log.info("ended: %s", self.counts.told())
 
     def _know_meters(self) -> None:
         """Learn which meters were accepted before: they are not new."""

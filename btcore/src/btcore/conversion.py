@@ -16,6 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import attrs
 
 from btcore.channels import channel_of
+from btcore.complaints import complaint, said
 from btcore.durations import duration_of
 from btcore.findings import nearest
 from btcore.mismatch import Fault, Mismatch, Scope, covered, kind_of, mismatch, shown
@@ -159,6 +160,8 @@ def _field(name: str, field: Field, given: Mapping[str, object], scope: Scope) -
     if name in given:
         made = {name: convert(given[name], field.annotation, scope)}
         check_choice(made[name], field.choices)
+        if wrong := complaint(field.field, field.annotation, made[name]):
+            raise Mismatch(Fault(covered(wrong, scope.secrets)))
         return made
     if field.required:
         raise Mismatch(Fault(f"is missing and must be given: {field.help} ({type_name(field.annotation)})"))
@@ -169,8 +172,7 @@ def _instance(cls: type, made: Mapping[str, object], scope: Scope) -> object:
     try:
         return cls(**made)
     except Exception as error:  # noqa: BLE001 - a stranger's validators
-        why = str(error.args[0]) if error.args else type(error).__name__
-        raise Mismatch(Fault(covered(why, scope.secrets))) from None
+        raise Mismatch(Fault(covered(said(error), scope.secrets))) from None
 
 
 def _within(place: str | int, error: Mismatch) -> list[Fault]:

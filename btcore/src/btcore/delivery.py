@@ -290,7 +290,7 @@ class SinkWorker:
     def _preview(self, batch: Batch) -> None:
         lines = self._hooks.preview_batch(batch=batch)
         if lines is None:
-            lines = [f"{len(batch.readings)} readings, {len(batch.samples)} samples"]
+            lines = [f"{counted(len(batch.readings), 'reading')}, {counted(len(batch.samples), 'sample')}"]
         self._show([self._redact(f"{self.name}: {line}") for line in lines])
 
     def _show(self, lines: Sequence[str]) -> None:

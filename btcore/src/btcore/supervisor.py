@@ -19,7 +19,7 @@ from btcore.sampling import SampleCache
 from btcore.settings import Context, Duration
 from btcore.sqlite_journal import SqliteJournal
 from btcore.upkeep import Upkeep
-from btcore.wording import counted
+from btcore.wording import counted, either
 
 log = logging.getLogger("btcore")
 
@@ -80,7 +80,7 @@ class Supervisor:
                 _tell_lost(sources)
         for worker in sources:
             refused = f", {worker.refused} refused" if worker.refused else ""
-            log.info("%s: %s; %d kept%s", worker.name, worker.counts, worker.kept, refused)
+            log.info("%s: %s; %d kept%s", worker.name, worker.counts.told(), worker.kept, refused)
         for sink in sinks:
             log.info("%s: %s", sink.name, sink)
         return finished and not any(s.failure for s in sources) and not any(s.parked for s in sinks)
@@ -162,7 +162,9 @@ def _join(threads: list[Thread], patience: float) -> bool:
 def _tell_lost(sources: list[SourceWorker]) -> None:
     for worker in sources:
         if worker.thread.is_alive() and worker.waiting:
-            log.error("%s: %d readings that the journal has not taken yet are lost", worker.name, worker.waiting)
+            told = "that the journal has not taken yet"
+            what = either(worker.waiting, f"reading {told} is", f"readings {told} are")
+            log.error("%s: %s lost", worker.name, what)
 
 
 def _lock(state: Path) -> int:
