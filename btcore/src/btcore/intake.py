@@ -99,9 +99,8 @@ class Intake:
         return not self._waiting or bool(self._failure)
 
     def _wait_for_room(self) -> None:
-        self._outcome.note(
-            f"{either(len(self._waiting), 'reading waits', 'readings wait')} for the journal: no more are taken till then"
-        )
+        what = either(len(self._waiting), "reading waits", "readings wait")
+        self._outcome.note(f"{what} for the journal: no more are taken till then")
         self._change.wait_for(lambda: self._size <= ROOM // 2 or self._failure)
 
     def flush(self) -> None:
