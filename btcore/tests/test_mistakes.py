@@ -154,6 +154,25 @@ def test_a_file_that_is_no_text_is_told(load: Load, tmp_path: Path, raw: bytes, 
     assert (said in problem.message, problem.line) == (True, line)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[source]\ndevice_type = gem\nip_read = true\nip_port = 8083\n[pvo]\npvo_out = true\n",
+        "# btmon\nserial_read=true\nserial_port=/dev/ttyUSB0\nmqtt_out = true\n",
+    ],
+)
+def test_a_configuration_of_btmon_is_told_as_such(load: Load, text: str) -> None:
+    """In one line, in place of a mistake for each of its lines."""
+    (problem,) = problems(load, text)
+    assert problem.message.startswith("this is a configuration of btmon, which btcore cannot read or import yet")
+
+
+def test_an_option_of_btmon_s_in_a_site_is_a_mistake_of_its_own(load: Load) -> None:
+    """A site.toml with options of btmon in it is read as one, and each is told with what it may be."""
+    found = problems(load, '[source.tap]\nport = 2\nip_port = 3\nip_host = "x"\n[sink.pail]\npvo_api_key = "x"\n')
+    assert [problem.key for problem in found] == ["ip_port", "ip_host", "pvo_api_key"]
+
+
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     """A missing file is told with the command that writes one; a directory with the system's words."""
     for path, said in ((tmp_path / "no.toml", "btcore init writes one"), (tmp_path, "cannot be read: Is a directory")):
