@@ -1,5 +1,6 @@
 """btcore as a process: signals, exit codes, and no secret in anything that it tells."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -80,7 +81,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     packages = tmp_path / "packages"
     packages.mkdir()
     strangers.distribution(packages, "btmon-odd", PLUGINS, {"hold": "Hold", "leaky": "Leaky"})
-    monkeypatch.setenv("PYTHONPATH", str(packages))
+    monkeypatch.setenv("PYTHONPATH", str(packages), prepend=os.pathsep)
     return tmp_path
 
 
@@ -101,9 +102,11 @@ def test_once_as_a_process(folder: Path) -> None:
 
 
 @pytest.mark.servers
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=str)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=str)
 def test_a_signal_finishes_the_batch_under_way(folder: Path, number: signal.Signals) -> None:
     """The first signal lets the call under way end, commits it, and exits with 0; nothing else is begun."""
+    if signal.getsignal(number) == signal.SIG_IGN:
+        pytest.skip("the tests run under nohup")
     with Btcore(folder, HOLDING) as process:
         wait_for(lambda: given(folder))
         process.process.send_signal(number)
