@@ -18,7 +18,7 @@ CORE = ROOT / "btcore" / "src" / "btcore"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
 ROAD = (
-    "version errors formats journal clocks wording tally text signals slips predecessor",
+    "version errors formats journal clocks wording tally text signals slips predecessor owner",
     "redaction log_queue moderation process positions",
     "logs",
     "sqlite_keys sqlite_retention sqlite_room outcome schemas records settings nested",

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Thread
 
+from btcore import owner
 from btcore.collection import SourceWorker
 from btcore.configuration import Decoder, Sink, Site, Source
 from btcore.decoders import Decoders
@@ -60,6 +61,7 @@ class Supervisor:
         """Run; return whether all went as it should: nothing parked, nothing given up. Raises Unavailable."""
         with ExitStack() as opened:
             opened.callback(os.close, _lock(self._site.state))
+            _claim(self._site)
             journal = SqliteJournal(self._site.state / JOURNAL, self._site.journal_bytes)
             opened.callback(journal.close)
             sinks, sources = self._sinks(journal), self._sources(journal)
@@ -184,6 +186,15 @@ def _lock(state: Path) -> int:
             f"another btcore is using {state}: stop it first, or give this one another `state`"
         ) from error
     return lock
+
+
+def _claim(site: Site) -> None:
+    """Take the state directory for this configuration. Raises ConfigurationError where it is another's."""
+    try:
+        if told := owner.claim(site.state, site.file):
+            log.warning("%s", told)
+    except OSError as error:  # on a full disk too, readings are kept
+        log.warning("whose state is in %s cannot be noted: %s", site.state, error.strerror)
 
 
 def _remark_open(state: Path) -> None:

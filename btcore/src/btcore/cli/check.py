@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
+from btcore import owner
 from btcore.cli import OK, add_config, config_of, write
 from btcore.configuration import Sink, Site, Source, load_site, site_settings
 from btcore.describe import Setting, settings_of, toml_text, values_of
@@ -26,6 +27,7 @@ def main(args: argparse.Namespace) -> int:
     """Check a configuration. Raises ConfigurationError with every mistake in it."""
     try:
         site = load_site(config_of(args))
+        owner.check(site.state, site.file)
     except ConfigurationError as error:
         if args.json:
             _write({"ok": False, "problems": [attrs.asdict(problem) for problem in error.problems]})
