@@ -31,6 +31,7 @@ ROAD = (
     "configuration",
     "backlog collection refused upkeep",
     "delivery",
+    "purpose",
     "supervisor",
     "cli",
 )

@@ -152,6 +152,17 @@ def test_a_second_run_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.servers
+def test_a_run_whose_only_sink_has_stopped_exits(folder: Path) -> None:
+    """It exits with 69, for whoever started it to act, and the last line of the log says why."""
+    site = 'state = "state"\n[source.simulator]\n[sink.sqlite]\nfile = "missing/energy.db"\n'
+    with Btcore(folder, site) as process:
+        assert process.finish() == 69
+    last = process.log.splitlines()[-1]
+    assert "ERROR   btcore: ended with an error: no sink works any more: sink.sqlite: " in last
+    assert f"there is no directory {folder}/missing" in last
+
+
+@pytest.mark.servers
 def test_a_state_that_cannot_be_written_exits(folder: Path) -> None:
     """A state directory that cannot be used exits with 69 and names it."""
     with Btcore(folder, HOLDING.replace('"state"', '"site.toml/state"')) as process:

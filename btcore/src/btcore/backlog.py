@@ -133,6 +133,11 @@ class Backlog:
         self.passed_over += reading is None
         return reading
 
+    @property
+    def is_read(self) -> bool:
+        """Whether all that the journal has was read. Safe from any thread."""
+        return self._read_to >= self._journal.last()
+
     def wait(self, timeout: float) -> None:
         """Wait for more to read."""
         self._journal.wait(self._read_to, timeout)

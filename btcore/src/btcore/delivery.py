@@ -93,6 +93,7 @@ class SinkWorker:
         self._hang_told: tuple[str, float] | None = None
         self._close_fails = 0
         self._level = False
+        self._idle = False
         self._last_call = -math.inf
 
     def _run(self) -> None:
@@ -148,6 +149,11 @@ class SinkWorker:
         if call is not None and call is not self._hang_told and monotonic() - call[1] >= HANG:
             self._hang_told = call
             self._outcome.note(f"{call[0]} has not returned for {length(HANG)}: this sink hangs, and its readings wait")
+
+    @property
+    def has_had_all(self) -> bool:
+        """Whether all that there is was delivered, but for an interval that is still open. Safe from any thread."""
+        return self._idle and self.backlog.is_read
 
     def _go_on(self) -> None:
         try:
@@ -219,6 +225,7 @@ class SinkWorker:
             drained = self._drain.is_set()  # asked before reading: nothing is added after it is set
             found, level = self.backlog.read(self._delivery.batch_size - len(steps))
             steps += found
+            self._idle = level and not steps
             if not level:
                 continue
             if drained:

@@ -16,6 +16,7 @@ from btcore.decoders import Decoders
 from btcore.delivery import SinkWorker
 from btcore.errors import Unavailable
 from btcore.journal import Journal
+from btcore.purpose import Purpose
 from btcore.sampling import SampleCache
 from btcore.settings import Context, Duration
 from btcore.sqlite_journal import SqliteJournal
@@ -36,7 +37,10 @@ IDLE = 1.0
 
 
 class Supervisor:
-    """Runs a site until `stop` is set, or, with `once`, until its sources have ended and its sinks are level."""
+    """Runs a site until `stop` is set, or, with `once`, until its sources have ended and its sinks are level.
+
+    It ends as well where no source or no sink works any more until a restart.
+    """
 
     def __init__(
         self,
@@ -65,6 +69,7 @@ class Supervisor:
             journal = SqliteJournal(self._site.state / JOURNAL, self._site.journal_bytes)
             opened.callback(journal.close)
             sinks, sources = self._sinks(journal), self._sources(journal)
+            purpose = Purpose(sources, sinks)
             held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
         _remark_open(self._site.state)
         what = f"{counted(len(sources), 'source')}, {counted(len(sinks), 'sink')}"
@@ -72,7 +77,7 @@ class Supervisor:
         try:
             for thread in _threads(sources, sinks):
                 thread.start()
-            self._watch(journal, sources, sinks)
+            self._watch(journal, sources, sinks, purpose)
         finally:
             self._stop.set()
             journal.wake()
@@ -85,9 +90,11 @@ class Supervisor:
             log.info("%s: %s; %d kept%s", worker.name, worker.counts.told(), worker.kept, refused)
         for sink in sinks:
             log.info("%s: %s", sink.name, sink)
-        return finished and not any(s.failure for s in sources) and not any(s.parked for s in sinks)
+        if why := purpose.why():
+            log.error("ended with an error: %s", why)
+        return finished and not why
 
-    def _watch(self, journal: Journal, sources: list[SourceWorker], sinks: list[SinkWorker]) -> None:
+    def _watch(self, journal: Journal, sources: list[SourceWorker], sinks: list[SinkWorker], purpose: Purpose) -> None:
         upkeep = Upkeep(journal, [sink.table for sink in self._site.sinks], self._site.keep)
         while any(thread.is_alive() for thread in _threads(sources, sinks)):
             if not self._dry_run:
@@ -97,6 +104,8 @@ class Supervisor:
             if self._once and not any(worker.thread.is_alive() for worker in sources):
                 self._drain.set()
                 journal.wake()
+            if not self._once and purpose.is_lost():
+                return
             if self._stop.wait(LOOK if self._once or upkeep.is_busy else IDLE):
                 log.info("stopping: the work under way is finished first, for %.0f s at most", self._patience)
                 return
