@@ -18,12 +18,14 @@ CORE = ROOT / "btcore" / "src" / "btcore"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
 ROAD = (
-    "version errors formats origin journal clocks wording tally text signals positions telnet hextext pcap",
-    "redaction log_queue moderation process",
+    "version errors formats origin journal clocks wording tally text signals",
+    "telnet hextext pcap slips predecessor owner",
+    "redaction log_queue moderation process positions",
     "logs",
     "sqlite_keys sqlite_meters sqlite_retention sqlite_room outcome further_channels schemas records settings nested",
     "segments findings mismatch limits patience preview web",
-    "again answers bounds capture device_clock hookspecs framing passage durations validation whole_readings",
+    "again answers bounds capture channel_hints device_clock hookspecs framing passage durations",
+    "complaints validation whole_readings",
     "links reporting",
     "energy",
     "admission calculate lifetime silence",
@@ -38,6 +40,7 @@ ROAD = (
     "backlog collection refused roll trial unwanted upkeep",
     "calls",
     "delivery",
+    "purpose",
     "supervisor",
     "cli",
 )

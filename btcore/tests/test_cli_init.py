@@ -95,7 +95,7 @@ def test_the_usual_plugins_are_on_and_the_file_loads(
     assert [source.plugin for source in site.sources] == ["tcp-server"]
     assert sorted(sink.plugin for sink in site.sinks) == ["print", "sqlite"]
     told = capsys.readouterr()
-    assert (told.out, told.err) == ("", "site.toml is written. Next: btcore check --config site.toml\n")
+    assert (told.out, told.err) == ("", "site.toml is written. Next: btcore check site.toml\n")
 
 
 def test_everything_switched_on_loads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

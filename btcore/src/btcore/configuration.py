@@ -11,6 +11,7 @@ from typing import Any, Literal
 import attrs
 import platformdirs
 
+from btcore import predecessor
 from btcore.brultech import FORMATS
 from btcore.channels import Known, known, read_channels
 from btcore.describe import Setting, delivery_settings, settings_of
@@ -165,13 +166,22 @@ def default_state() -> Path:
 
 def load_site(path: Path) -> Site:
     """Read a configuration and make every plugin's instance. Raises ConfigurationError with all mistakes in it."""
-    document = read(_text(path))
+    text = _text(path)
+    if predecessor.is_configuration(text):
+        raise _unreadable(path, BTMON)
+    document = read(text)
     findings = Findings(str(path), document)
     for mistake in document.mistakes:
         findings.problems.append(Problem(mistake.message, line=mistake.line, file=str(path)))
     site = _Loader(path, document.data, findings).load()
     findings.raise_all()
     return site
+
+
+BTMON = (
+    "this is a configuration of btmon, which btcore cannot read or import yet: btcore init writes a site.toml, and "
+    "docs/using.md tells which plugin does what"
+)
 
 
 def _text(path: Path) -> str:
@@ -184,6 +194,12 @@ def _text(path: Path) -> str:
         raise _unreadable(path, f"the file cannot be read: {error.strerror}") from None
     if len(raw) > LARGEST:
         raise _unreadable(path, f"the file is larger than {LARGEST} bytes; this is no configuration")
+    return _decoded(path, raw)
+
+
+def _decoded(path: Path, raw: bytes) -> str:
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or 0 in raw[:2]:
+        raise _unreadable(path, 'the file is in UTF-16, which Windows calls "Unicode"; save it as UTF-8')
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -282,7 +298,7 @@ class _Loader:
         known = (*tables, *(entry.name for entry in self.top))
         for name, value in self.data.items():
             if name not in known and isinstance(value, dict):
-                self._unknown_table(name, value, closest(name, tables))
+                self._unknown_table(name, value, next(iter(closest(name, tables)), ""))
             elif name not in known:
                 self.findings.add((name,), f"unknown setting{nearest(name, known) or _listed(known)}")
 
@@ -378,7 +394,8 @@ class _Loader:
             plugin, cls = self._load(use)
             check_kind(plugin, cls, kind)
         except PluginError as error:
-            own_name = use not in self.plugins and use not in DISTRIBUTIONS and "use" not in table
+            known = use in self.plugins or use in DISTRIBUTIONS or predecessor.knows(use)
+            own_name = not known and "use" not in table
             hint = f"; if {shown(name)} is your own name for it, say which plugin it is: use = ..." if own_name else ""
             self.findings.add_foreign(path, f"{error}{hint}")
             return None

@@ -16,11 +16,13 @@ from typing import Any, Literal, Union, get_args, get_origin
 import attrs
 
 from btcore.channels import channel_of, serial_of
+from btcore.complaints import complaint, said
 from btcore.durations import duration_of
 from btcore.findings import nearest
 from btcore.mismatch import Fault, Mismatch, Scope, covered, kind_of, mismatch, shown
 from btcore.nested import Field, fields_of, is_table
 from btcore.settings import ChannelRef, Duration, Secret, Serial
+from btcore.slips import ESCAPE
 
 SECRET_BYTES = 65_536
 """The most that is read of a file that holds a text."""
@@ -158,6 +160,8 @@ def _field(name: str, field: Field, given: Mapping[str, object], scope: Scope) -
     if name in given:
         made = {name: convert(given[name], field.annotation, scope)}
         check_choice(made[name], field.choices)
+        if wrong := complaint(field.field, field.annotation, made[name]):
+            raise Mismatch(Fault(covered(wrong, scope.secrets)))
         return made
     if field.required:
         raise Mismatch(Fault(f"is missing and must be given: {field.help} ({type_name(field.annotation)})"))
@@ -168,8 +172,7 @@ def _instance(cls: type, made: Mapping[str, object], scope: Scope) -> object:
     try:
         return cls(**made)
     except Exception as error:  # noqa: BLE001 - a stranger's validators
-        why = str(error.args[0]) if error.args else type(error).__name__
-        raise Mismatch(Fault(covered(why, scope.secrets))) from None
+        raise Mismatch(Fault(covered(said(error), scope.secrets))) from None
 
 
 def _within(place: str | int, error: Mismatch) -> list[Fault]:
@@ -255,6 +258,8 @@ def _open_to_others(path: Path, mode: int, folder: int) -> Iterator[str]:
 def _path(value: object, scope: Scope) -> Path:
     if not isinstance(value, str) or not value or "\0" in value:
         raise mismatch("a path, as text", value)
+    if any(letter < " " for letter in value):
+        raise Mismatch(Fault(f"no path: there is a tab or a line break in it; {ESCAPE}"))
     try:
         return scope.directory / Path(value).expanduser()
     except RuntimeError:

@@ -13,7 +13,7 @@ import attrs
 from btcore.errors import Problem
 
 Duration = NewType("Duration", float)
-"""Seconds. Written `"30s"`, `"5m"`, `"1h"`, `"7d"`, `"500ms"` in a configuration, or as a number of seconds."""
+"""Seconds. Written `"30s"`, `"5m"`, `"1h"`, `"7d"`, `"500ms"` in a configuration; `0` alone needs no unit."""
 
 Serial = Annotated[str, "serial number"]
 """The serial number of a meter, a text. The core compares those that a configuration names with the meters it hears."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 
+from btcore.complaints import complaint, said
 from btcore.conversion import check_choice, convert
 from btcore.describe import Setting, settings_of
 from btcore.discovery import Installed
@@ -64,7 +65,7 @@ class Reader:
         try:
             made: object = cls(**values)
         except ValueError as error:
-            self.findings.add_foreign(path, f"the {plugin} refuses these settings: {_said(error)}")
+            self.findings.add_foreign(path, f"the {plugin} refuses these settings: {said(error)}")
             return None
         except BaseException as error:  # noqa: BLE001 - a stranger's code: told as its fault, not a traceback
             self._fault(plugin, "when it was made", error, path)
@@ -82,9 +83,8 @@ class Reader:
             for fault in mismatch.faults:
                 self.findings.add(place + fault.path, fault.message)
             return
-        complaint = _complaint(entry, value)
-        if complaint:
-            self.findings.add_foreign(place, complaint)
+        if wrong := complaint(entry.field, entry.annotation, value):
+            self.findings.add_foreign(place, wrong)
         else:
             values[entry.name] = value
 
@@ -106,7 +106,7 @@ class Reader:
     def _fault(self, plugin: Installed, when: str, error: BaseException, path: Key) -> None:
         if is_interrupt(error):
             raise error
-        why = f"{type(error).__name__}: {_said(error)}"
+        why = f"{type(error).__name__}: {said(error)}"
         self.findings.add_foreign(path, f"the {plugin} failed {when} ({why}); this is a mistake in the plugin")
 
 
@@ -122,28 +122,6 @@ def readable_settings(plugin: Installed, cls: type, core: Sequence[str]) -> tupl
     if taken:
         return own, f"the {plugin} declares settings that are the core's own: {', '.join(taken)}; it has to rename them"
     return own, ""
-
-
-def _complaint(entry: Setting, value: object) -> str:
-    """Run a setting's validator; return what it does not like."""
-    if entry.field.validator is None:
-        return ""
-    try:
-        entry.field.validator(None, entry.field, value)
-    except (ValueError, TypeError) as error:
-        return _said(error)
-    except BaseException as error:
-        if is_interrupt(error):
-            raise
-    return ""
-
-
-def _said(error: BaseException) -> str:
-    """Return an error's words; those of attrs' validators carry the field and the value behind them."""
-    try:
-        return str(error.args[0]) if error.args else type(error).__name__
-    except BaseException:  # noqa: BLE001 - what a stranger's error carries may fail to tell itself
-        return type(error).__name__
 
 
 def _listed(known: Sequence[str]) -> str:

@@ -3,11 +3,11 @@
 import argparse
 import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import attrs
 
-from btcore.cli import OK, write
+from btcore import owner
+from btcore.cli import OK, add_config, config_of, write
 from btcore.configuration import Sink, Site, Source, load_site, site_settings
 from btcore.describe import Setting, settings_of, toml_text, values_of
 from btcore.errors import ConfigurationError
@@ -19,14 +19,15 @@ Record = dict[str, object]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("--config", type=Path, default=Path("site.toml"), metavar="FILE", help="default: site.toml")
+    add_config(parser)
     parser.add_argument("--json", action="store_true", help="write what would run, or the problems, as JSON")
 
 
 def main(args: argparse.Namespace) -> int:
     """Check a configuration. Raises ConfigurationError with every mistake in it."""
     try:
-        site = load_site(args.config)
+        site = load_site(config_of(args))
+        owner.check(site.state, site.file)
     except ConfigurationError as error:
         if args.json:
             _write({"ok": False, "problems": [attrs.asdict(problem) for problem in error.problems]})

@@ -67,7 +67,7 @@ def main(args: argparse.Namespace) -> int:
         return USAGE
     except OSError as error:
         raise Unavailable(f"{args.output} cannot be written: {error.strerror}") from None
-    say(f"{args.output} is written. Next: btcore check --config {args.output}")
+    say(f"{args.output} is written. Next: btcore check {args.output}")
     return OK
 
 

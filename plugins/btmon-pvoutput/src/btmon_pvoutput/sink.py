@@ -158,7 +158,8 @@ class PVOutput:
         if made:
             self._service.deliver(made, self._measures.lifetime)
             left = self._service.requests_left
-            self._log.debug("sent %d statuses, the last of %s %s; requests left: %s", len(made), *made[-1].slot, left)
+            what = "1 status" if len(made) == 1 else f"{len(made)} statuses"
+            self._log.debug("sent %s, the last of %s %s; requests left: %s", what, *made[-1].slot, left)
         return _readings_in(made, batch)
 
     @hookimpl
