@@ -18,14 +18,18 @@ CORE = ROOT / "btcore" / "src" / "btcore"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
 ROAD = (
-    "version errors formats journal clocks wording tally text signals slips predecessor owner",
-    "redaction log_queue moderation process positions",
+    "slips predecessor variables",
+    "version errors formats journal clocks wording tally text signals positions",
+    "owner",
+    "redaction log_queue moderation process",
     "logs",
     "sqlite_keys sqlite_retention sqlite_room outcome schemas records settings nested",
     "findings mismatch limits patience web",
-    "bounds capture channel_hints hookspecs framing passage durations complaints validation whole_readings",
+    "bounds capture hookspecs framing passage durations validation whole_readings",
+    "channel_hints complaints references",
     "admission calculate chains intake",
     "brultech channels sqlite_journal sampling decoders discovery conversion",
+    "claims",
     "polling destinations describe parts",
     "example tables",
     "configuration",

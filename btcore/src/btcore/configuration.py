@@ -14,6 +14,7 @@ import platformdirs
 from btcore import predecessor
 from btcore.brultech import FORMATS
 from btcore.channels import Known, known, read_channels
+from btcore.claims import Claims
 from btcore.describe import Setting, delivery_settings, settings_of
 from btcore.discovery import DISTRIBUTIONS, WORK, Installed, PluginError, check_kind, find, installed
 from btcore.errors import ConfigurationError, Problem
@@ -204,6 +205,7 @@ class _Loader:
         self.data = data
         self.findings = findings
         self.plugins = installed()
+        self.claims = Claims(findings)
         self._loaded: dict[str, tuple[Installed, type] | PluginError] = {}
         self.decoders = self._decoder_tables()
         self.known = self._known()
@@ -221,6 +223,7 @@ class _Loader:
         sinks = [Sink(**common, delivery=_delivery(cls, core)) for common, core, cls in self._tables("sink")]
         decoders = [Decoder(**common) for common, _, _ in self._tables("decoder")]
         self._namesakes(sinks)
+        self.claims.tell()
         return Site(
             file=self.path,
             channels=self.channels,
@@ -333,8 +336,11 @@ class _Loader:
         top = [entry.name for entry in self.top]
         self.reader.unknown(table, [*(entry.name for entry in own), *reserved], path, top)
         before = len(self.findings.problems)
-        instance = self.reader.instance(plugin, cls, own, table, path)
         values = self.reader.settings(core, table, path)
+        known = {"delivery": _delivery(cls, values)} if kind == "sink" else {}
+        meters = known["delivery"].meters if known else ()
+        instance = self.reader.instance(plugin, cls, own, table, path, **known)
+        self.claims.add(plugin, instance, path, meters)
         common = {"name": name, "table": f"{kind}.{name}", "plugin": plugin.name, "instance": instance}
         if kind != "sink" or len(self.findings.problems) > before:
             return [(common, values, cls)]

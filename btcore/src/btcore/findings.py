@@ -40,15 +40,19 @@ class Findings:
 
     def warn(self, path: Key, message: str) -> None:
         """Note what is no mistake, but should be otherwise."""
-        self.warnings.append(self._problem(path, message))
+        self.warnings.append(self._problem(path, message, warning=True))
 
-    def _problem(self, path: Key, message: str) -> Problem:
+    def _problem(self, path: Key, message: str, *, warning: bool = False) -> Problem:
         table, key = self._place(path)
-        return Problem(message, key, table, self.document.line(path), self.file)
+        return Problem(message, key, table, self.document.line(path), self.file, warning)
 
     def add_foreign(self, path: Key, message: str) -> None:
         """Note a mistake in words that are not the core's own: what they may repeat of a secret is covered."""
         self.add(path, self.covered(message))
+
+    def warn_foreign(self, path: Key, message: str) -> None:
+        """Note what is no mistake in words that are not the core's own."""
+        self.warn(path, self.covered(message))
 
     def covered(self, text: str) -> str:
         """Return a text with every secret in it covered."""
@@ -57,7 +61,7 @@ class Findings:
     def raise_all(self) -> None:
         """Raise ConfigurationError with all problems in the order of the file, if there are any."""
         if self.problems:
-            raise ConfigurationError(sorted(self.problems, key=lambda problem: problem.line or 0))
+            raise ConfigurationError(sorted(self.problems, key=lambda problem: problem.line or 0), self.warnings)
 
     def _place(self, path: Key) -> tuple[str, str]:
         depth = 1 if path[:1] == ("channels",) else IN_A_TABLE

@@ -10,7 +10,7 @@ from btcore import owner
 from btcore.cli import OK, add_config, config_of, write
 from btcore.configuration import Sink, Site, Source, load_site, site_settings
 from btcore.describe import Setting, settings_of, toml_text, values_of
-from btcore.errors import ConfigurationError
+from btcore.errors import ConfigurationError, Problem
 from btcore.logs import say
 from btcore.settings import Delivery
 
@@ -30,15 +30,25 @@ def main(args: argparse.Namespace) -> int:
         owner.check(site.state, site.file)
     except ConfigurationError as error:
         if args.json:
-            _write({"ok": False, "problems": [attrs.asdict(problem) for problem in error.problems]})
+            _write({"ok": False, "problems": list(map(attrs.asdict, error.problems)), **_warned(error.warnings)})
+        else:
+            _say(error.warnings)
         raise
     if args.json:
-        _write({"ok": True, **_record(site), "warnings": [attrs.asdict(warning) for warning in site.warnings]})
+        _write({"ok": True, **_record(site), **_warned(site.warnings)})
     else:
-        for warning in site.warnings:
-            say(str(warning))
+        _say(site.warnings)
         write(_summary(site))
     return OK
+
+
+def _say(warnings: Iterable[Problem]) -> None:
+    for warning in warnings:
+        say(f"{warning}")
+
+
+def _warned(warnings: Iterable[Problem]) -> Record:
+    return {"warnings": list(map(attrs.asdict, warnings))}
 
 
 def _write(record: Record) -> None:
