@@ -165,7 +165,7 @@ def load_site(path: Path) -> Site:
 
 BTMON = (
     "this is a configuration of btmon, which btcore cannot read or import yet: btcore init writes a site.toml, and "
-    "docs/using.md tells which plugin does what"
+    "btcore plugins tells what each plugin does"
 )
 
 

@@ -50,7 +50,8 @@ HEADINGS: Mapping[Kind, str] = {
 }
 
 CHANNELS = """\
-# Names for channels, which every sink may use: SERIAL_CHANNEL = "name".
+# Names for channels, which every sink may use: SERIAL_CHANNEL = "name". A GEM's serial number has eight digits, zeros
+# in front included (01000777_ch1), an ECM's six (399999_ch1); the log of btcore run tells those that it hears.
 
 #[channels]
 #399999_ch1 = "solar"
