@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import attrs
 
@@ -26,8 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Check a configuration. Raises ConfigurationError with every mistake in it."""
     try:
-        site = load_site(config_of(args))
-        owner.check(site.state, site.file)
+        site = _checked(config_of(args))
     except ConfigurationError as error:
         if args.json:
             _write({"ok": False, "problems": list(map(attrs.asdict, error.problems)), **_warned(error.warnings)})
@@ -42,9 +42,19 @@ def main(args: argparse.Namespace) -> int:
     return OK
 
 
+def _checked(file: Path) -> Site:
+    """Read a configuration, and whether its state is its own. Raises ConfigurationError."""
+    site = load_site(file)
+    try:
+        owner.check(site.state, site.file)
+    except ConfigurationError as error:
+        raise ConfigurationError(error.problems, site.warnings) from None
+    return site
+
+
 def _say(warnings: Iterable[Problem]) -> None:
     for warning in warnings:
-        say(f"{warning}")
+        say(str(warning))
 
 
 def _warned(warnings: Iterable[Problem]) -> Record:
