@@ -40,6 +40,7 @@ SERIALS = st.sampled_from(["399999", "01000777", "000000"])
         ("01000777_ch49", "there are ch1 to ch48"),
         ("399999_aux6", "there are aux1 to aux5"),
         ("399999_ch1_kw", "there are ch1_a, ch1_aws,"),
+        ("chan1_kw", "there are ch1_a, ch1_aws,"),
         ("solr", 'did you mean "solar"?'),
         ("Heat Pump", 'did you mean "heat pump"?'),
     ],
@@ -49,7 +50,11 @@ def test_a_hint_names_what_is_most_like_it(written: str, said: str) -> None:
     assert hint(written, NAMES, LABELS).startswith(f"; {said}")
 
 
-@pytest.mark.parametrize("written", ["", "_ch1", "?", "the roof", "399999_", "399999_mains", "1", "12345"])
+@pytest.mark.parametrize(
+    "written",
+    ["", "_ch1", "?", "the roof", "399999_", "399999_mains", "1", "12345", "_" * 1_000_000, "ch1_" * 250_000],
+    ids=lambda text: text[:12],
+)
 def test_what_is_like_nothing_has_no_hint(written: str) -> None:
     """Where nothing is like it, nothing is guessed."""
     assert hint(written, NAMES, LABELS) == ""

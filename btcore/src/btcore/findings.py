@@ -20,6 +20,9 @@ LIKE = 0.6
 SAME_PART = 0.4
 """How like each part of it has to be, between lines below or hyphens."""
 
+LONGEST = 100
+"""Characters of a word that is compared with others."""
+
 MOST_HINTS = 3
 """Words that are told as what may have been meant; where more are equally like, none is."""
 
@@ -75,6 +78,8 @@ def closest(word: str, known: Iterable[str]) -> list[str]:
 
     One that says something else is none, however like it is: `retry_min` is not `retry_max`, `gem36` is not `gem32`.
     """
+    if len(word) > LONGEST:
+        return []
     near = {other: _likeness(word, other) for other in known if not _says_another_thing(word, other)}
     best = max(near.values(), default=0.0)
     return [other for other, likeness in near.items() if likeness == best] if best >= LIKE else []
