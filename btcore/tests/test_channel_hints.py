@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from btcore.brultech import Brultech
 from btcore.channel_hints import hint
 from btcore.channels import known
-from btcore.findings import closest, nearest
+from btcore.findings import closest, likely, nearest
 
 LABELS = known([Brultech]).labels
 NAMES = ("solar", "heat pump")
@@ -104,7 +104,12 @@ def test_a_channel_of_another_make_is_told_by_its_decoder_s_labels() -> None:
 )
 def test_a_word_that_says_something_else_is_no_slip(word: str, known_words: tuple[str, ...], found: list[str]) -> None:
     """A slip of the fingers has a hint; a word that differs in a number or in a whole part of it has none."""
-    assert closest(word, known_words) == found
+    assert likely(word, known_words) == found
+
+
+def test_a_number_may_be_compared_with_numbers() -> None:
+    """Of serial numbers, the one that is most like another is found by its digits."""
+    assert (closest("399998", ["399999", "01000777"]), closest("7", ["399999"])) == ("399999", "")
 
 
 def test_of_several_that_are_equally_like_all_are_told_or_none() -> None:

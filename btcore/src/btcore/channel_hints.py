@@ -6,7 +6,7 @@ How a channel is read is `channels.py`'s. Pure.
 import re
 from collections.abc import Collection, Iterator
 
-from btcore.findings import LONGEST, closest, nearest
+from btcore.findings import LONGEST, likely, nearest
 
 CALLED: dict[str, str] = {
     **dict.fromkeys(("c", "chan", "channel", "circuit", "ct"), "ch"),
@@ -79,7 +79,7 @@ def _family(stem: str, labels: Collection[str]) -> str:
     families: dict[str, list[int]] = {}
     for other, number in _single(labels):
         families.setdefault(other, []).append(number)
-    for name in (stem, CALLED.get(stem, ""), *closest(stem, families)[:1]):
+    for name in (stem, CALLED.get(stem, ""), *likely(stem, families)[:1]):
         if numbers := families.get(name):
             first, last = f"{name}{min(numbers)}", f"{name}{max(numbers)}"
             return f"; there is {first}" if first == last else f"; there are {first} to {last}"

@@ -280,7 +280,7 @@ class _Loader:
         known = (*tables, *(entry.name for entry in self.top))
         for name, value in self.data.items():
             if name not in known and isinstance(value, dict):
-                self._unknown_table(name, value, next(iter(closest(name, tables)), ""))
+                self._unknown_table(name, value, closest(name, tables))
             elif name not in known:
                 self.findings.add((name,), f"unknown setting{nearest(name, known) or _listed(known)}")
 

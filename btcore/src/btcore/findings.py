@@ -73,7 +73,13 @@ class Findings:
         return _written(path[:depth]), _written(path[depth:])
 
 
-def closest(word: str, known: Iterable[str]) -> list[str]:
+def closest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that is most like this one, whatever they say, or nothing: for a number among numbers."""
+    found = difflib.get_close_matches(word[:LONGEST], list(known), n=1)
+    return found[0] if found else ""
+
+
+def likely(word: str, known: Iterable[str]) -> list[str]:
     """Return the known words of which this one may be a slip of the fingers: all that are most like it.
 
     One that says something else is none, however like it is: `retry_min` is not `retry_max`, `gem36` is not `gem32`.
@@ -90,7 +96,7 @@ def nearest(word: str, known: Iterable[str], before: str = "") -> str:
 
     `before` is what stands before the word, and is kept.
     """
-    found = closest(word, known)
+    found = likely(word, known)
     several = " or ".join(f'"{before}{other}"' for other in found)
     return f"; did you mean {several}?" if 0 < len(found) <= MOST_HINTS else ""
 
