@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from btcore.brultech import Brultech
 from btcore.channel_hints import hint
 from btcore.channels import known
-from btcore.findings import closest, nearest
+from btcore.findings import closest, likely, nearest
 
 LABELS = known([Brultech]).labels
 NAMES = ("solar", "heat pump")
@@ -40,6 +40,7 @@ SERIALS = st.sampled_from(["399999", "01000777", "000000"])
         ("01000777_ch49", "there are ch1 to ch48"),
         ("399999_aux6", "there are aux1 to aux5"),
         ("399999_ch1_kw", "there are ch1_a, ch1_aws,"),
+        ("chan1_kw", "there are ch1_a, ch1_aws,"),
         ("solr", 'did you mean "solar"?'),
         ("Heat Pump", 'did you mean "heat pump"?'),
     ],
@@ -49,7 +50,11 @@ def test_a_hint_names_what_is_most_like_it(written: str, said: str) -> None:
     assert hint(written, NAMES, LABELS).startswith(f"; {said}")
 
 
-@pytest.mark.parametrize("written", ["", "_ch1", "?", "the roof", "399999_", "399999_mains", "1", "12345"])
+@pytest.mark.parametrize(
+    "written",
+    ["", "_ch1", "?", "the roof", "399999_", "399999_mains", "1", "12345", "_" * 1_000_000, "ch1_" * 250_000],
+    ids=lambda text: text[:12],
+)
 def test_what_is_like_nothing_has_no_hint(written: str) -> None:
     """Where nothing is like it, nothing is guessed."""
     assert hint(written, NAMES, LABELS) == ""
@@ -99,7 +104,12 @@ def test_a_channel_of_another_make_is_told_by_its_decoder_s_labels() -> None:
 )
 def test_a_word_that_says_something_else_is_no_slip(word: str, known_words: tuple[str, ...], found: list[str]) -> None:
     """A slip of the fingers has a hint; a word that differs in a number or in a whole part of it has none."""
-    assert closest(word, known_words) == found
+    assert likely(word, known_words) == found
+
+
+def test_a_number_may_be_compared_with_numbers() -> None:
+    """Of serial numbers, the one that is most like another is found by its digits."""
+    assert (closest("399998", ["399999", "01000777"]), closest("7", ["399999"])) == ("399999", "")
 
 
 def test_of_several_that_are_equally_like_all_are_told_or_none() -> None:

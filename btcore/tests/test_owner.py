@@ -160,11 +160,13 @@ def test_check_tells_it_and_writes_nothing(
 ) -> None:
     """`btcore check` finds what `run` would refuse, with the exit code of a wrong configuration, also as JSON."""
     file = tmp_path / "ours.toml"
-    file.write_text('state = "state"\n[source.simulator]\n[sink.print]\n')
+    file.write_text('state = "state"\n[source.simulator]\n[sink.sqlite]\nfile = "no/energy.db"\n')
     assert main(["check", str(file)]) == OK
     assert list(state.iterdir()) == []
     owner.claim(state, other)
     assert main(["check", str(file)]) == CONFIGURATION
-    assert f"{file}: state: the state directory {state} belongs to {other}" in capsys.readouterr().err
+    warned, told = capsys.readouterr().err.splitlines()[-2:]
+    assert f"there is no directory {tmp_path}/no yet" in warned
+    assert told.startswith(f"{file}: state: the state directory {state} belongs to {other}")
     assert main(["check", "--json", str(file)]) == CONFIGURATION
     assert '"ok": false' in capsys.readouterr().out

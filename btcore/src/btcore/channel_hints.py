@@ -6,7 +6,7 @@ How a channel is read is `channels.py`'s. Pure.
 import re
 from collections.abc import Collection, Iterator
 
-from btcore.findings import closest, nearest
+from btcore.findings import LONGEST, likely, nearest
 
 CALLED: dict[str, str] = {
     **dict.fromkeys(("c", "chan", "channel", "circuit", "ct"), "ch"),
@@ -25,6 +25,8 @@ def hint(value: str, names: Collection[str], labels: Collection[str]) -> str:
     `names` are those of [channels], `labels` what any meter has. A serial number is kept: a channel without it is any
     meter's.
     """
+    if len(value) > LONGEST:
+        return ""
     serial, label = _parted(value, labels)
     if serial:
         return _of_labels(label, labels, f"{serial}_")
@@ -55,8 +57,9 @@ def _of_labels(label: str, labels: Collection[str], before: str = "") -> str:
     meant = _name(stem, number, unit)
     if meant in same:
         return f'; did you mean "{before}{meant}"?'
-    if unit and _name(stem, number, "") in same:
-        return f"; there are {', '.join(sorted(other for other in same if other.startswith(f'{stem}{number}_')))}"
+    channel = _name(stem, number, "")
+    if unit and channel in same:
+        return f"; there are {', '.join(sorted(other for other in same if other.startswith(f'{channel}_')))}"
     return nearest(label, [other for other in same if bool(unit) == ("_" in other)], before) or _family(stem, labels)
 
 
@@ -76,7 +79,7 @@ def _family(stem: str, labels: Collection[str]) -> str:
     families: dict[str, list[int]] = {}
     for other, number in _single(labels):
         families.setdefault(other, []).append(number)
-    for name in (stem, CALLED.get(stem, ""), *closest(stem, families)[:1]):
+    for name in (stem, CALLED.get(stem, ""), *likely(stem, families)[:1]):
         if numbers := families.get(name):
             first, last = f"{name}{min(numbers)}", f"{name}{max(numbers)}"
             return f"; there is {first}" if first == last else f"; there are {first} to {last}"

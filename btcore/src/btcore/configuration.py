@@ -14,6 +14,7 @@ import platformdirs
 from btcore import predecessor
 from btcore.brultech import FORMATS
 from btcore.channels import Known, known, read_channels
+from btcore.claims import Claims
 from btcore.describe import Setting, delivery_settings, settings_of
 from btcore.discovery import DISTRIBUTIONS, WORK, Installed, PluginError, check_kind, find, installed
 from btcore.errors import ConfigurationError, Problem
@@ -180,7 +181,7 @@ def load_site(path: Path) -> Site:
 
 BTMON = (
     "this is a configuration of btmon, which btcore cannot read or import yet: btcore init writes a site.toml, and "
-    "docs/using.md tells which plugin does what"
+    "btcore plugins tells what each plugin does"
 )
 
 
@@ -220,6 +221,7 @@ class _Loader:
         self.data = data
         self.findings = findings
         self.plugins = installed()
+        self.claims = Claims(findings)
         self._loaded: dict[str, tuple[Installed, type] | PluginError] = {}
         self.decoders = self._decoder_tables()
         self.known = self._known()
@@ -240,6 +242,7 @@ class _Loader:
         sinks = [Sink(**common, delivery=_delivery(cls, core)) for common, core, cls in self._tables("sink")]
         decoders = [Decoder(**common) for common, _, _ in self._tables("decoder")]
         self._namesakes(sinks)
+        self.claims.tell()
         self._remark_origins(sources, sinks)
         return Site(
             file=self.path,
@@ -298,7 +301,7 @@ class _Loader:
         known = (*tables, *(entry.name for entry in self.top))
         for name, value in self.data.items():
             if name not in known and isinstance(value, dict):
-                self._unknown_table(name, value, next(iter(closest(name, tables)), ""))
+                self._unknown_table(name, value, closest(name, tables))
             elif name not in known:
                 self.findings.add((name,), f"unknown setting{nearest(name, known) or _listed(known)}")
 
@@ -361,8 +364,11 @@ class _Loader:
         top = [entry.name for entry in self.top]
         self.reader.unknown(table, [*(entry.name for entry in own), *reserved], path, top)
         before = len(self.findings.problems)
-        instance = self.reader.instance(plugin, cls, own, table, path)
         values = self.reader.settings(core, table, path)
+        known = {"delivery": _delivery(cls, values)} if kind == "sink" else {}
+        meters = known["delivery"].meters if known else ()
+        instance = self.reader.instance(plugin, cls, own, table, path, **known)
+        self.claims.add(plugin, instance, path, meters)
         common = {"name": name, "table": f"{kind}.{name}", "plugin": plugin.name, "instance": instance}
         if kind != "sink" or len(self.findings.problems) > before:
             return [(common, values, cls)]

@@ -20,6 +20,9 @@ LIKE = 0.6
 SAME_PART = 0.4
 """How like each part of it has to be, between lines below or hyphens."""
 
+LONGEST = 100
+"""Characters of a word that is compared with others."""
+
 MOST_HINTS = 3
 """Words that are told as what may have been meant; where more are equally like, none is."""
 
@@ -40,15 +43,19 @@ class Findings:
 
     def warn(self, path: Key, message: str) -> None:
         """Note what is no mistake, but should be otherwise."""
-        self.warnings.append(self._problem(path, message))
+        self.warnings.append(self._problem(path, message, warning=True))
 
-    def _problem(self, path: Key, message: str) -> Problem:
+    def _problem(self, path: Key, message: str, *, warning: bool = False) -> Problem:
         table, key = self._place(path)
-        return Problem(message, key, table, self.document.line(path), self.file)
+        return Problem(message, key, table, self.document.line(path), self.file, warning)
 
     def add_foreign(self, path: Key, message: str) -> None:
         """Note a mistake in words that are not the core's own: what they may repeat of a secret is covered."""
         self.add(path, self.covered(message))
+
+    def warn_foreign(self, path: Key, message: str) -> None:
+        """Note what is no mistake in words that are not the core's own."""
+        self.warn(path, self.covered(message))
 
     def covered(self, text: str) -> str:
         """Return a text with every secret in it covered."""
@@ -57,7 +64,7 @@ class Findings:
     def raise_all(self) -> None:
         """Raise ConfigurationError with all problems in the order of the file, if there are any."""
         if self.problems:
-            raise ConfigurationError(sorted(self.problems, key=lambda problem: problem.line or 0))
+            raise ConfigurationError(sorted(self.problems, key=lambda problem: problem.line or 0), self.warnings)
 
     def _place(self, path: Key) -> tuple[str, str]:
         depth = 1 if path[:1] in (("channels",), ("meters",)) else IN_A_TABLE
@@ -66,11 +73,19 @@ class Findings:
         return _written(path[:depth]), _written(path[depth:])
 
 
-def closest(word: str, known: Iterable[str]) -> list[str]:
+def closest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that is most like this one, whatever they say, or nothing: for a number among numbers."""
+    found = difflib.get_close_matches(word[:LONGEST], list(known), n=1)
+    return found[0] if found else ""
+
+
+def likely(word: str, known: Iterable[str]) -> list[str]:
     """Return the known words of which this one may be a slip of the fingers: all that are most like it.
 
     One that says something else is none, however like it is: `retry_min` is not `retry_max`, `gem36` is not `gem32`.
     """
+    if len(word) > LONGEST:
+        return []
     near = {other: _likeness(word, other) for other in known if not _says_another_thing(word, other)}
     best = max(near.values(), default=0.0)
     return [other for other, likeness in near.items() if likeness == best] if best >= LIKE else []
@@ -81,7 +96,7 @@ def nearest(word: str, known: Iterable[str], before: str = "") -> str:
 
     `before` is what stands before the word, and is kept.
     """
-    found = closest(word, known)
+    found = likely(word, known)
     several = " or ".join(f'"{before}{other}"' for other in found)
     return f"; did you mean {several}?" if 0 < len(found) <= MOST_HINTS else ""
 

@@ -147,14 +147,14 @@ def _others(serial: str, heard: Mapping[str, object]) -> str:
     """Tell which meters were heard in place of one that was not: the one most like it, and how many more."""
     if not heard:
         return "no meter was heard so far"
-    near = next(iter(closest(serial, heard)), "")
+    near = closest(serial, heard)
     more = f" ({len(heard) - 1} more)" if len(heard) > 1 else ""
     asked = f'; did you mean "{near}"?' if near else ""
     return f"heard: {near or list(heard)[-1]}{more}{asked}"
 
 
 def _stranger(serial: str, known: Mapping[str, Name]) -> str:
-    near = known.get(next(iter(closest(serial, known)), ""))
+    near = known.get(closest(serial, known))
     like = f"; most like it is {near.serial} ({places([near])})" if near else ""
     return f"meter {serial} is heard, and named nowhere in the configuration{like}"
 

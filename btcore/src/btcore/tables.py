@@ -3,6 +3,7 @@
 Every mistake in the table is noted, none raised. Which tables there are is `configuration.py`'s.
 """
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,18 @@ class Reader:
             self.findings.add((*path, name), f"unknown setting{hint or _listed(known)}")
 
     def instance(
-        self, plugin: Installed, cls: type, own: Iterable[Setting], table: Mapping[str, object], path: Key
+        self,
+        plugin: Installed,
+        cls: type,
+        own: Iterable[Setting],
+        table: Mapping[str, object],
+        path: Key,
+        **known: object,
     ) -> object | None:
-        """Make the plugin's instance from its table, and let it check itself; None when it cannot be made."""
+        """Make the plugin's instance from its table, and let it check itself; None when it cannot be made.
+
+        `known` is what its check may ask for.
+        """
         before = len(self.findings.problems)
         values = self.settings(own, table, path)
         if len(self.findings.problems) > before or path in self.findings.document.incomplete:
@@ -70,7 +80,7 @@ class Reader:
         except BaseException as error:  # noqa: BLE001 - a stranger's code: told as its fault, not a traceback
             self._fault(plugin, "when it was made", error, path)
             return None
-        self._check(plugin, made, path)
+        self._check(plugin, made, path, known)
         return made
 
     def _setting(self, entry: Setting, given: object, place: Key, values: Values) -> None:
@@ -88,12 +98,13 @@ class Reader:
         else:
             values[entry.name] = value
 
-    def _check(self, plugin: Installed, made: object, path: Key) -> None:
+    def _check(self, plugin: Installed, made: object, path: Key, known: Mapping[str, object]) -> None:
         try:
             check = getattr(made, "check", None)
             if not callable(check):
                 return
-            for problem in check() or ():
+            wanted = inspect.signature(check).parameters
+            for problem in check(**{name: value for name, value in known.items() if name in wanted}) or ():
                 self._note(problem, path)
         except BaseException as error:  # noqa: BLE001 - as above
             self._fault(plugin, "when it checked its settings", error, path)
@@ -101,7 +112,8 @@ class Reader:
     def _note(self, problem: object, path: Key) -> None:
         if not isinstance(problem, Problem):
             raise TypeError(f"check() gave a {type(problem).__name__} for a Problem")
-        self.findings.add_foreign((*path, problem.key) if problem.key else path, problem.message)
+        note = self.findings.warn_foreign if problem.warning else self.findings.add_foreign
+        note((*path, problem.key) if problem.key else path, problem.message)
 
     def _fault(self, plugin: Installed, when: str, error: BaseException, path: Key) -> None:
         if is_interrupt(error):
