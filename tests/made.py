@@ -98,6 +98,7 @@ class Delivering:
     instance: Any
     name: str = "roof"
     whole: str = ""
+    hosted: bool = False
     dry_run: bool = False
     decoders: Decoders = DECODERS
     settings: dict[str, Any] = attrs.field(factory=dict)
@@ -113,7 +114,7 @@ class Delivering:
         table = f"sink.{self.name}"
         log = logging.getLogger(table)
         self.worker = SinkWorker(
-            Sink(self.name, table, "recorder", self.instance, delivery, self.whole),
+            Sink(self.name, table, "recorder", self.instance, delivery, self.whole, self.hosted),
             self.journal,
             self.decoders,
             SampleCache(),

@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 from servers.recorder import Reply, Request, request
 
-from btcore import Batch, Context, Delivery, Format, Number, Polarity, Reading, Sample
+from btcore import Batch, Context, Delivery, Number, Polarity, Reading, Sample
 from btcore.brultech import Brultech
 from btcore.calculate import between
 from btcore.records import Packet
@@ -24,6 +24,9 @@ from btcore.records import Packet
 GOLDEN = Path(__file__).parent / "golden"
 MINUS_ZERO = re.compile(r"(?<![\w.])-(0(?:\.0+)?)(?![\d.])")
 """A zero with a sign, in whatever is sent."""
+
+BTMON_S_CHANNELS = 32
+"""QUIRKS B4: of a GEM it knew no more."""
 
 
 @attrs.frozen(eq=False)
@@ -65,10 +68,10 @@ class Scenario:
         """Return what the passes had to deliver, each with its samples.
 
         `numbers_of_btmon` puts in btmon's numbers where they are not right, so that all else can be compared with what
-        it sent: watts of a channel that ran both ways (QUIRKS A1), -0.0 W of an idle one (A4), and 0 degrees where
-        there is no sensor (B1).
+        it sent: watts of a channel that ran both ways (QUIRKS A1), -0.0 W of an idle one (A4), 0 degrees where there
+        is no sensor (B1), and nothing counted by channels 33 to 48 (B4).
         """
-        readings = [_with_btmon_s_temperatures(r) for r in self.readings] if numbers_of_btmon else self.readings
+        readings = [_with_btmon_s_numbers(r) for r in self.readings] if numbers_of_btmon else self.readings
         samples = {r.seq: sample for r, sample in _samples(readings, polarity)}
         if numbers_of_btmon:
             samples = {seq: _with_btmon_s_watts(sample) for seq, sample in samples.items()}
@@ -187,14 +190,19 @@ def _with_btmon_s_watts(sample: Sample) -> Sample:
     return Sample(sample.older, sample.newer, sample.seconds, sample.reset, calculate)
 
 
-def _with_btmon_s_temperatures(reading: Reading) -> Reading:
+def _with_btmon_s_numbers(reading: Reading) -> Reading:
     numbers = [
-        0 if number is None and _is_sensor(reading.format, place) else number
-        for place, number in enumerate(reading.numbers)
+        0 if _is_unknown_to_btmon(label) or (number is None and _is_sensor(label)) else number
+        for label, number in zip(reading.format.labels, reading.numbers, strict=True)
     ]
     return attrs.evolve(reading, numbers=tuple(numbers))
 
 
-def _is_sensor(format: Format, place: int) -> bool:
-    label = format.labels[place]
+def _is_sensor(label: str) -> bool:
     return label[0] == "t" and label[1:].isdigit()
+
+
+def _is_unknown_to_btmon(label: str) -> bool:
+    """Whether this is a counter of a GEM's channel that btmon left out."""
+    counter = re.fullmatch(r"ch(\d+)_[ap]ws", label)
+    return counter is not None and int(counter[1]) > BTMON_S_CHANNELS

@@ -183,7 +183,7 @@ def test_a_wrong_key(
     code, log = run(tmp_path, site(server.port))
     assert (code, len(server.requests), server.accepted) == (69, 1, [])
     assert "sink.roof: stopped until a restart, its readings are kept: PVOutput answered 401: Unauthorized" in log
-    assert "check api_key and system_id" in log
+    assert "check `api_key` and `system_id`" in log
     assert "wrong-key" not in log
     assert rows(tmp_path / JOURNAL, "entry", "count(*)") == [(len(readings),)]
     monkeypatch.setenv("PVO_KEY", server.key)

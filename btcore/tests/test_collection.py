@@ -4,18 +4,22 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from collecting import METER_FORMAT, NOON, collected, kept
 from logged import texts
 from made import METER, SECOND, START, Collecting, Delivering, Recorder, Yielding, packet
+from running import wait_for
 
-from btcore import FORMATS, Chunk, Reading, clocks, hookimpl, pack, plugin
+from btcore import FORMATS, Channel, Chunk, Format, More, Packet, Reading, Retry, clocks, hookimpl, pack, plugin
 from btcore.brultech import Brultech
-from btcore.collection import BOOT, QUIET
+from btcore.collection import BOOT
 from btcore.decoders import Decoders
+from btcore.fruitless import ENOUGH
 from btcore.sqlite_journal import SqliteJournal
 
 OTHER = "420467"
@@ -47,7 +51,7 @@ def test_an_entry_tells_where_it_came_from(journal: SqliteJournal, caplog: pytes
     assert (entry.source, entry.serial, entry.format, entry.raw) == ("panel", METER, "ecm1220bin", packet())
     assert texts(caplog, logging.INFO) == [
         f"heard meter {METER} (ecm1220bin)",
-        "ended: 2 packets, 0 junk bytes, 0 damaged packets",
+        "ended: 2 packets, 0 junk bytes, 0 damaged packets; 2 kept",
     ]
 
 
@@ -100,6 +104,18 @@ def test_packets_that_come_at_once_have_times_of_their_own(journal: SqliteJourna
     assert (work.worker.kept, collected(journal, *chunks).worker.kept) == (6, 0)
 
 
+def test_what_is_played_again_is_told_as_such(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """A source that ends tells how many readings were new, how many were kept before, and how many were refused."""
+    caplog.set_level(logging.INFO)
+    chunks = [Chunk(packet(secs=n), time=NOON + timedelta(seconds=n)) for n in range(4)]
+    collected(journal, *chunks[:3])
+    collected(journal, *chunks, Chunk(packet(OTHER), time=NOON), settings={"meters": (METER,)})
+    assert [text for text in texts(caplog, logging.INFO) if text.startswith("ended")] == [
+        "ended: 3 packets, 0 junk bytes, 0 damaged packets; 3 kept",
+        "ended: 5 packets, 0 junk bytes, 0 damaged packets; 1 kept, 3 already there, 1 refused",
+    ]
+
+
 def test_packets_of_two_streams_at_one_time(journal: SqliteJournal) -> None:
     """Two connections that bring different packets at one moment lose none, also when they are played again."""
     chunks = [Chunk(packet(serial) + packet(serial, 5), serial, NOON) for serial in (METER, OTHER)]
@@ -147,22 +163,95 @@ def test_streams_are_bounded(journal: SqliteJournal, monkeypatch: pytest.MonkeyP
 
 
 def test_bytes_without_a_packet_are_told(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
-    """A line that brings much and no packet is told once an hour, with what may be wrong."""
-    junk = [Chunk(b"n=01000010&m=4" * 100, "10.0.0.7") for _ in range(3 * QUIET // 1400)]
+    """A line that brings much and no packet is told once an hour, as what it brings, with what to do."""
+    junk = [Chunk(b"n=01000010&m=4" * 100, "10.0.0.7") for _ in range(3 * ENOUGH // 1400)]
     collected(journal, *junk)
     assert len(texts(caplog)) == 1
-    assert "bytes without a packet on 10.0.0.7: no meter, or one set to a format that is not binary" in caplog.text
+    assert (
+        "bytes without a packet on 10.0.0.7: text in the GEM's format ASCII with Wh (2). Set the GEM's" in caplog.text
+    )
 
 
 def test_bytes_without_a_packet_are_told_of_short_connections(
     journal: SqliteJournal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A meter that connects anew each time, and sends what is no packet, is told too, beside one that is understood."""
-    junk = [Chunk(b"n=01000010&m=4" * 100, f"10.0.0.7:{n}", end=True) for n in range(3 * QUIET // 1400)]
+    junk = [Chunk(b"n=01000010&m=4" * 100, f"10.0.0.7:{n}", end=True) for n in range(3 * ENOUGH // 1400)]
     good = [Chunk(packet(secs=n), "10.0.0.8") for n in range(len(junk))]
     collected(journal, *(chunk for pair in zip(junk, good, strict=True) for chunk in pair))
     assert len(texts(caplog)) == 1
-    assert "bytes without a packet on 10.0.0.7:11 and on connections before it: no meter, or one set" in caplog.text
+    assert "bytes without a packet on 12 connections, the last of them 10.0.0.7:11: text in the GEM's" in caplog.text
+
+
+def test_a_run_that_decodes_nothing_says_what_came(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """However little came, a source that ends or is stopped without a packet says what it was."""
+    collected(journal, Chunk(b"$", "10.0.0.7", NOON))
+    assert texts(caplog)[0].startswith(
+        "1 byte without a packet on 10.0.0.7: only the keep-alive of a GEM ($ or Alive)."
+    )
+
+
+def test_a_source_that_waits_is_looked_at(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """What a source brought before it began to wait is told while it waits, for the core looks at it from outside."""
+
+    @plugin(api=1)
+    class Waiting(Yielding):
+        patience = 0.01
+
+    def items(stop: threading.Event) -> Iterator[Chunk]:
+        yield Chunk(b"$")
+        stop.wait(20)
+
+    with Collecting(journal, Waiting(items=items)) as work:
+
+        def is_told() -> bool:
+            work.worker.look()
+            return bool(texts(caplog))
+
+        wait_for(is_told)
+        assert len(texts(caplog)) == 1
+
+
+SUN = Format("sun", ("secs", "pv1_ws"), (Channel("pv1", "pv1_ws"),), unpack=lambda raw: [int(raw[4:-1]), 0])
+
+
+@plugin(api=1)
+class Sun:
+    """A meter of another make."""
+
+    header = b"SUN,"
+    packet_formats = (SUN,)
+
+    @hookimpl
+    def decode_packet(self, buffer: memoryview) -> Packet | More | None:
+        """Look for a line of it."""
+        line, end, _ = bytes(buffer[:20]).partition(b"\n")
+        if not line.startswith(b"SUN,"):
+            return None
+        return Packet(len(line + end), SUN, "77", line + end) if end else More()
+
+
+@pytest.mark.parametrize("name", ["gem48pbin", "gem32pbin"])
+def test_packets_of_a_format_that_is_left_out_are_named(
+    journal: SqliteJournal, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """Where `formats` leaves out what the meter sends, both are named: that of a meter of another make, too."""
+    sent, found = (packet(), "ecm1220bin") if name == "gem48pbin" else (b"SUN,4242\n", "sun")
+    decoders = Decoders([Brultech(), Sun()], (name,))
+    collected(journal, Chunk(sent * 4), settings={"formats": (name,)}, decoders=decoders)
+    assert f'packets of {found}, which formats = ["{name}"] leaves out. Add "{found}" to formats' in caplog.text
+
+
+def test_what_a_telnet_port_did_is_undone_and_told_once(
+    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Through a telnet port every packet is kept, from the first on, and what to set is told once."""
+    sent = [packet(secs=n).replace(b"\xff", b"\xff\xff") for n in range(4)]
+    collected(journal, Chunk(b"\xff\xfb\x01", "a"), *(Chunk(one, "a") for one in sent), Chunk(sent[0], "b"))
+    assert len(kept(journal)) == 5
+    assert [text.partition(":")[0] for text in texts(caplog)] == [
+        "on a every FF comes twice, as a telnet port sends it"
+    ]
 
 
 def test_a_decoder_that_raises_is_told_once(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
@@ -209,6 +298,18 @@ def timed(clock: datetime | None) -> Chunk:
     return Chunk(pack("gem48ptbin", "00100001", {"secs": 5}, clock=clock), time=ARRIVED)
 
 
+@contextmanager
+def in_zone(monkeypatch: pytest.MonkeyPatch, zone: str) -> Iterator[None]:
+    """Have the computer in another time zone while the block runs."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        yield
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 @pytest.mark.parametrize(
     ("setting", "clock", "expected"),
     [
@@ -227,14 +328,72 @@ def test_the_time_of_a_reading(
     expected: int,
 ) -> None:
     """By default a reading's time is its arrival; else the meter's clock, in UTC or local, unless it is not set."""
-    monkeypatch.setenv("TZ", "America/New_York")
-    time.tzset()
-    try:
+    with in_zone(monkeypatch, "America/New_York"):
         collected(journal, timed(clock), settings={"clock": setting})
-    finally:
-        monkeypatch.undo()
-        time.tzset()
     assert [key for key, _ in kept(journal)] == [expected]
+
+
+CHANGES = {
+    "America/New_York": (2026, 11, 1, 6),
+    "Europe/Berlin": (2026, 10, 25, 1),
+    "Australia/Lord_Howe": (2026, 4, 4, 15),
+    "Europe/London": (2026, 3, 29, 1),  # on, not back
+}
+"""When clocks are set, in UTC."""
+
+
+def through(zone: str, *, late: int = 0) -> tuple[list[datetime], list[bytes]]:
+    """Return moments around a change, and what a meter sends at them that is set so many minutes late."""
+    change = datetime(*CHANGES[zone], tzinfo=UTC)
+    times = [change + n * timedelta(minutes=10) for n in range(-13, 20)]
+    return times, [
+        pack(
+            "gem48ptbin",
+            "00100001",
+            {"secs": 600 * n},
+            clock=(time - timedelta(minutes=late)).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+            + timedelta(minutes=late),
+        )
+        for n, time in enumerate(times)
+    ]
+
+
+@pytest.mark.parametrize("late", [0, 25])
+@pytest.mark.parametrize("zone", CHANGES)
+def test_the_night_when_clocks_are_set(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, zone: str, late: int
+) -> None:
+    """A meter in local time of which a recording tells no times has the right ones, also if it is set a bit late."""
+    times, data = through(zone, late=late)
+    with in_zone(monkeypatch, zone):
+        collected(journal, Chunk(b"".join(data), clock=iter([NOON] * 99)), settings={"clock": "device-local"})
+    assert [entry.key // SECOND for entry in journal.read(0, 99)] == [round(time.timestamp()) for time in times]
+
+
+def test_a_recording_that_is_started_again_has_the_same_times(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a meter showed at the end of a recording does not change what it showed at its beginning."""
+
+    @plugin(api=1)
+    class Recording(Yielding):
+        origin = "recorded"
+
+    tries = iter([True, False])
+
+    def items(_stop: threading.Event) -> Iterator[Chunk]:
+        times, data = through("America/New_York")
+        begun = times.index(datetime(2026, 11, 1, 6, 30, tzinfo=UTC))  # within the second pass, which is a guess
+        for raw in data[begun:]:
+            yield Chunk(raw, clock=iter([NOON]))
+        if next(tries):
+            raise Retry("gone")
+
+    with in_zone(monkeypatch, "America/New_York"):
+        work = Collecting(journal, Recording(items=items), settings={"clock": "device-local"})
+        with work:
+            work.finish()
+    assert (work.worker.counts.packets, work.worker.stored) == (34, "17 kept, 17 already there")
 
 
 def test_a_meter_without_a_clock_has_the_time_of_arrival(journal: SqliteJournal) -> None:

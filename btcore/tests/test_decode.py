@@ -146,18 +146,92 @@ def test_damage_is_counted_and_no_failure(capture: Write, capsys: Capture) -> No
     assert said == f"1 packets, {5 + len(GEM) + 40} junk bytes, 2 damaged packets"
 
 
-def test_an_empty_capture_is_a_capture(capture: Write, capsys: Capture) -> None:
-    """A file without a byte has no readings, and that is all."""
-    assert decode(capsys, capture(b"")) == ([], "0 packets, 0 junk bytes, 0 damaged packets")
+NO_PACKET = {
+    "nothing": (b"", "it is empty"),
+    "a configuration": (b"[source.panel]\n", "text in no format that is known here. Expected a capture"),
+    "a GEM's text": (b"n=01000010&m=4&wh_1=223.19&p_1=3065\n", "text in the GEM's format ASCII with Wh (2). Set"),
+    "a GEM's request": (
+        json.dumps({"time": 1, "stream": "a", "hex": b"GET /?SN=01000010&SC=1&V=1149 HTTP/1.1".hex()}).encode(),
+        "text in the GEM's format HTTP GET (3). Set the GEM's packet format to BIN48-NET-TIME (4)",
+    ),
+    "keep-alive": (b"$$$", "only the keep-alive of a GEM ($ or Alive). Its real-time mode is off"),
+    "an array": (b"[\n  1,\n  2\n]\n" * 50, "JSON, but not the lines of a capture. Expected lines such as"),
+    "an array of records": (
+        b'[\n {"time": 1, "hex": "feff05"},\n {"time": 2, "hex": "' + GEM.hex().encode() + b'"}\n]\n',
+        "JSON, but not the lines of a capture. Expected lines such as",
+    ),
+    "an object with many numbers": (
+        json.dumps({"a": [1] * 900, "b": 12}, indent=2).encode(),
+        "JSON, but not the lines of a capture. Expected lines such as",
+    ),
+    "an object over several lines": (b'{\n  "a": 1,\n  "b": 2\n}\n', "JSON, but not the lines of a capture. Expected"),
+    "an object that begins a line": (b'{"a": 1,\n "b": 2}\n', "JSON, but not the lines of a capture. Expected"),
+    "objects of another kind": (b'{"a": 1}\n{"a": 2}\n', "JSON, but not the lines of a capture. Expected"),
+    "packed": (b"\x1f\x8b\x08\0\0\0\0\0", "a packed file (gzip, zip, 7z, xz or bzip2). Unpack it first"),
+    "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0", "a picture or a document. Expected what the meter sent"),
+    "a web page": (b"HTTP/1.1 200 OK\r\n\r\n<html>", "a web page, or a web server's answer. This is the gateway's own"),
+    "hex of something else": (b"00 01 02 03 04 05 06 07 08 09", "bytes that make no sense. Expected a capture"),
+    "damaged packets": (GEM[:-1] + b"?", "packets, but all of them damaged. Bytes are lost or changed on the way"),
+    "the beginning of a packet": (GEM[:99], "the beginning of a packet, whose rest never came. The connection is cut"),
+}
 
 
-def test_a_file_without_packets_is_told(capture: Write, capsys: Capture) -> None:
-    """Where there is no packet at all, it says what was expected, and is no failure."""
-    path = capture(b"[source.panel]\n")
-    assert main(["decode", str(path)]) == OK
+@pytest.mark.parametrize(("content", "expected"), NO_PACKET.values(), ids=NO_PACKET)
+def test_a_file_without_packets_is_told_as_what_it_is(
+    capture: Write, capsys: Capture, content: bytes, expected: str
+) -> None:
+    """Where there is no packet at all, one line says what the file is and what to do, and the exit code is 69."""
+    path = capture(content)
+    assert main(["decode", "--json", str(path)]) == UNAVAILABLE
+    out, err = capsys.readouterr()
+    told, counted = err.splitlines()
+    assert (out, told[: len(expected) + len(f"no packet in {path}: ")]) == ("", f"no packet in {path}: {expected}")
+    assert counted.startswith("0 packets, ")
+
+
+def test_packets_of_a_format_that_is_left_out_are_named(capture: Write, capsys: Capture) -> None:
+    """Where --formats leaves out what the capture holds, it is told which format that is."""
+    for path in (capture(GEM), capture((1.0, "a", GEM))):
+        assert main(["decode", "--formats", "gem48pbin,ecm1240bin", str(path)]) == UNAVAILABLE
+        expected = 'packets of gem48ptbin, which formats = ["gem48pbin", "ecm1240bin"] leaves out. Add it to --formats'
+        assert capsys.readouterr().err.splitlines()[0] == f"no packet in {path}: {expected}"
+
+
+def test_much_damage_is_counted(capture: Write, capsys: Capture) -> None:
+    """Of many lines that cannot be read, the first few are told, and the others counted."""
+    assert main(["decode", str(capture((1.0, "a", ECM[0]), *[b"{oops\n"] * 20))]) == OK
     said = capsys.readouterr().err.splitlines()
-    assert said[0].startswith(f"no packet in {path}: expected a capture")
-    assert said[1:] == ["0 packets, 15 junk bytes, 0 damaged packets"]
+    assert [line.split(": ")[1].split(" (")[0] for line in said[:5]] == ["not a line of a capture"] * 5
+    assert said[5].endswith(": 15 more of these")
+    assert len(said) == 7
+
+
+REPORTED = Path(__file__).parents[2] / "tests" / "golden" / "reported"
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("hex.txt", 3), ("hexsp.txt", 3), ("xxd.txt", 1), ("split.pcap", 3), ("telnet_doubled.bin", 40)]
+)
+def test_what_owners_attach_to_reports_is_decoded(capsys: Capture, name: str, count: int) -> None:
+    """Hex as text, a dump, a recording of a network, and what came through a telnet port: every packet is found."""
+    found, said = decode(capsys, REPORTED / name)
+    assert [each["serial"] for each in found] == ["01000777"] * count
+    assert said.startswith(f"{count} packets, ")
+
+
+def test_a_recording_of_a_network_keeps_its_times(capsys: Capture) -> None:
+    """Each packet has the time at which its last segment was recorded."""
+    found, _ = decode(capsys, REPORTED / "split.pcap")
+    start = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+    assert [each["time"] for each in found] == [start, start + 10, start + 20]
+
+
+def test_what_a_telnet_port_did_is_told_once(capsys: Capture) -> None:
+    """That every FF came twice is told in one line, with what to do."""
+    assert main(["decode", "--json", str(REPORTED / "telnet_doubled.bin")]) == OK
+    (told, _) = capsys.readouterr().err.splitlines()
+    assert "every FF comes twice" in told
+    assert "Set the gateway's port to raw TCP, not telnet" in told
 
 
 def test_a_damaged_line_is_told_and_passed_over(capture: Write, capsys: Capture) -> None:
@@ -196,6 +270,15 @@ def test_plain_bytes_are_an_interval_apart(capture: Write, capsys: Capture) -> N
     assert [each["time"] for each in found] == [0.0, 2.5]
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("10s", 10), ("5m", 300), ("250ms", 0.25), ("1.5h", 5400), ("1d", 86400)]
+)
+def test_an_interval_may_have_its_unit(capture: Write, capsys: Capture, text: str, seconds: float) -> None:
+    """`--interval` takes what a configuration takes."""
+    found, _ = decode(capsys, capture(*ECM[:2]), "--start", "0", "--interval", text)
+    assert [each["time"] for each in found] == [0.0, seconds]
+
+
 def test_plain_bytes_begin_when_the_file_was_changed(capture: Write, capsys: Capture) -> None:
     """Without `--start`, the first packet has the time of the file, so that the same comes out again."""
     path = capture(ECM[0])
@@ -222,7 +305,7 @@ WRONG = {
         "noon",
         "",
     ],
-    "--interval": ["nan", "inf", "-1", "86401", "1e300", "5m", ""],
+    "--interval": ["nan", "inf", "-1", "86401", "1e300", "2d", "5 minutes", "m", ""],
 }
 
 

@@ -502,3 +502,71 @@ def test_a_source_of_whole_readings_may_take_some_formats_only(journal: SqliteJo
 def test_every_format_of_brultech_is_said() -> None:
     """The built-in decoder says which formats it has in the way that any decoder does."""
     assert Brultech.packet_formats == tuple(FORMATS.values())
+
+
+# --- answers that are no fault, and no use ----------------------------------------------------------------------------
+
+
+def test_a_decoder_that_finds_only_damage_beside_others_is_told_once(
+    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where one decoder calls all its packets damaged, and another's are whole, that is told once, with its reason."""
+    wrong = Acme(make=lambda _raw: Damaged("its checksum does not fit", size=3))
+    chunks = [Chunk(b"*ab" * 5 + packet(secs=n)) for n in range(50)]
+    work = collected(journal, *chunks, decoders=Decoders([wrong, Brultech()]))
+    assert work.worker.kept == 50
+    (text,) = [record.getMessage() for record in caplog.records]
+    assert text == (
+        'the decoder "acme" has found 20 packets, and all of them damaged (its checksum does not fit), while those of'
+        " others are whole: is it the right one?"
+    )
+
+
+def test_damage_beside_whole_packets_of_the_same_decoder_is_nothing(
+    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A decoder some of whose packets are damaged is the right one."""
+    form = acme()
+    sometimes = Acme(
+        make=lambda raw: Packet(3, form, "7", raw) if raw[2] == 5 else Damaged(),
+    )
+    collected(journal, Chunk((b"*\1\5" + b"*\1\6" * 20 + packet()) * 5), decoders=Decoders([sometimes, Brultech()]))
+    assert caplog.messages == []
+
+
+def test_a_decoder_that_never_has_enough_is_told(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """A decoder that asks for more for ever holds packets up, and is told once; they are kept all the same."""
+
+    @plugin(api=1)
+    class Greedy:
+        @hookimpl
+        def decode_packet(self, buffer: memoryview) -> More | None:
+            return More() if buffer[0] == 0 else None
+
+    data = bytes(10) + packet() * 2000
+    work = collected(journal, Chunk(data), decoders=Decoders([Greedy(), Brultech()]))
+    assert work.worker.kept == 2000
+    assert caplog.messages == ['the decoder "greedy" asks for more after 86010 bytes, and is not waited for']
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "expected"),
+    [
+        ("header", "*", "has a `header` that is no use: expected bytes or a tuple of them, found '*', and is asked"),
+        ("header", (b"*", 5), "has a `header` that is no use: expected bytes or a tuple of them, found (b'*', 5), and"),
+        ("candidate", "*", "has a `candidate` that is no use: expected a regular expression in bytes, found '*'"),
+        ("candidate", b"(", "has a `candidate` that is no use: expected a regular expression in bytes, found b'('"),
+    ],
+)
+def test_a_header_or_candidate_that_is_no_use_is_told(
+    journal: SqliteJournal, caplog: pytest.LogCaptureFixture, attribute: str, value: object, expected: str
+) -> None:
+    """What a decoder says of its packets and cannot be used is told once, and it is asked without it."""
+    decoder = making(acme())
+    type_ = type("Saying", (type(decoder),), {attribute: value})
+    sound = {"header": b"*"} if attribute == "candidate" else {}
+    decoder = plugin(api=1)(type("Acme", (type_,), {**sound, "__annotations__": {}}))(make=decoder.make)
+    work = collected(journal, Chunk(b"*\1\5", "a"), Chunk(b"*\2\5", "b"), decoders=Decoders([decoder, Brultech()]))
+    assert work.worker.kept == 2
+    (text,) = caplog.messages
+    assert text.startswith(f'the decoder "acme" {expected}')

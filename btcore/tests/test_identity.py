@@ -194,3 +194,11 @@ def test_two_meters_of_different_kinds_with_one_number_are_two(identities: Ident
         sent = [meter.send(at, where) for at in range(0, 200, 10) for meter, where in ((Panel(), "a"), (other, way))]
         assert set(names(found, sent)[-2:]) == {"000000", "000000-2"}
     assert [notice.kind for notice in notices if notice.kind == "two meters"] == ["two meters"] * 2
+
+
+def test_a_recording_that_is_played_again_makes_no_second_meter(identities: Identities, notices: list[Notice]) -> None:
+    """However often parts of a recording come again, there is one meter; two within it keep their names."""
+    sent = [attrs.evolve(Panel().send(at), steady=0, boot=0) for at in range(0, 300, 10)]
+    again = [attrs.evolve(one, seq=next(PLACES)) for start in (0, 5, 12) for one in sent[start : start + 15]]
+    assert set(names(identities, [*sent, *again])) == {"000000"}
+    assert notices == []

@@ -53,7 +53,7 @@ def test_the_same_reading_is_kept_once(journal: SqliteJournal) -> None:
 def test_no_two_readings_have_the_same_time(journal: SqliteJournal) -> None:
     """Different readings of one time are one microsecond apart, in order, also where those times are taken."""
     journal.append([small(START + 1, b"in the way")])
-    kept = journal.append([small(START, b"a"), small(START, b"b"), small(START, b"a", "420467")])
+    kept = journal.append([small(START, b"a"), small(START, b"b"), small(START, b"c", "420467")])
     assert [one.key for one in kept] == [START, START + 2, START + 3]
 
 
@@ -63,6 +63,13 @@ def test_a_sequence_that_is_played_again_adds_nothing(journal: SqliteJournal) ->
     assert len(journal.append(played)) == 4
     assert journal.append(played) == []
     assert [*journal.append(played[2:]), *journal.append(played[:1])] == []
+
+
+def test_a_reading_that_comes_again_under_another_name_adds_nothing(journal: SqliteJournal) -> None:
+    """A packet is known by what is in it, whatever its meter is called by then; a whole reading by its meter too."""
+    assert len(journal.append([small(START, b"a"), small(START, b"a", "000000-2")])) == 1
+    whole = [attrs.evolve(small(START + 9, b"{}", serial), whole=True) for serial in ("1", "2", "1")]
+    assert len(journal.append(whole)) == 2
 
 
 def test_many_readings_of_one_time_do_not_get_slow(journal: SqliteJournal) -> None:

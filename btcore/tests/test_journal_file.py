@@ -192,7 +192,7 @@ def test_a_file_of_the_first_version_is_brought_up_and_keeps_what_is_in_it(tmp_p
         first.commit()
     with closing(SqliteJournal(file)) as journal:
         journal.append([Entry(6, "panel", "312345", "ecm1220bin", b"\x02", steady=7, boot=8)])
-        kept = [(one.key, one.raw, one.steady, one.boot) for one in journal.read(0, 10)]
+        kept = [(one.key, one.raw, one.steady, one.boot, one.origin) for one in journal.read(0, 10)]
         assert [(one.serial, one.format) for one in journal.hearings()] == [("312345", "ecm1220bin")]
         assert journal.cursor("sink.roof") == Cursor(1, seen=1)
-    assert kept == [(5, b"\x01", 0, 0), (6, b"\x02", 7, 8)]
+    assert kept == [(5, b"\x01", 0, 0, ""), (6, b"\x02", 7, 8, "")]

@@ -2,14 +2,16 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcore import polling
+from btcore import hookimpl, plugin, polling
 from btcore.brultech import Brultech, pack
+from btcore.decoders import Decoders
 from btcore.polling import NoAnswer, Poll, Request, ask, poll_requests, valid_devices
 
 ACK = b"\xfc"
@@ -256,14 +258,156 @@ def test_junk_between_packets_is_skipped_quickly(monkeypatch: pytest.MonkeyPatch
     """However much junk a line brings, be it nothing but headers, the decoder is asked only where a packet may be."""
     asked = 0
 
-    class Counting:
-        def decode_packet(self, buffer: memoryview) -> object:
+    @plugin(api=1)
+    class Counting(Brultech):
+        @hookimpl
+        def decode_packet(self, buffer: memoryview) -> Any:  # noqa: ANN401 - as the parent's
             nonlocal asked
             asked += 1
-            return Brultech().decode_packet(buffer)
+            return super().decode_packet(buffer)
 
     monkeypatch.setattr(polling, "_DECODER", Counting())
+    monkeypatch.setattr(polling, "_DECODERS", Decoders([Counting()]))
     junk = [bytes(4000), b"\xfe\xff\x05abc" * 600, bytes(4000)]
-    line = Line({ACK: [ACK], SPK: [ACK, *junk, ECM]})
-    assert read_all(line) == b"".join([*junk, ECM])
+    line = Line({ACK: [ACK, *junk], SPK: [ACK, *junk, ECM]})
+    assert read_all(line) == b"".join([*junk, *junk, ECM])
     assert asked < 1000
+
+
+# --- what comes in place of an answer ---------------------------------------------------------------------------------
+
+
+TEXT = b"n=01012345&m=16&v=121.1&wh_1=123.4&p_1=50\r\n"
+
+
+@pytest.mark.parametrize(
+    ("came", "seen"),
+    [
+        (
+            TEXT,
+            f"{len(TEXT)} bytes came in: text in the GEM's format ASCII with Wh (2). Set the GEM's packet format to",
+        ),
+        (b"$", "1 byte came in: only the keep-alive of a GEM ($ or Alive))."),
+        (GEM[:300], "300 bytes came in: the beginning of a packet, whose rest never came. The connection is cut"),
+        (b"Port already in use\r\n", "21 bytes came in: the gateway says that its port is in use. Stop the other"),
+    ],
+)
+def test_what_comes_in_place_of_a_packet_is_told_as_what_it_is(came: bytes, seen: str) -> None:
+    """A failure says what came in, and what to do about it where being asked is not the answer."""
+    text = failure(Line({b"^^^APISPK": [came]}).ask(""))[1]
+    assert text.startswith(f"the GEM was asked, but sent no whole packet within 5 s ({seen}")
+
+
+def test_keep_alives_and_answers_between_polls_are_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """A keep-alive, an OK or text around the packets of a meter that answers is nothing to complain of."""
+    line = Line({b"^^^APISPK": [b"$", b"OK\r\n" + GEM[:300], b"", GEM[300:] + b"Alive"]})
+    poll = poll_of(line, [])
+    assert [poll() for _ in range(3)] == [b"$OK\r\n" + GEM + b"Alive"] * 3
+    assert caplog.messages == []
+
+
+def test_an_answer_through_a_telnet_port_is_an_answer(caplog: pytest.LogCaptureFixture) -> None:
+    """Where a telnet port doubles each FF, the meter has answered, at once; the decoder undoes it."""
+    sent = GEM.replace(b"\xff", b"\xff\xff")
+    line = Line({b"^^^APISPK": [b"\xff\xfb\x01" + sent[:200], sent[200:]]})
+    assert poll_of(line, [])() == b"\xff\xfb\x01" + sent
+    assert (line.time < 1, caplog.messages) == (True, [])
+
+
+# --- who answers ------------------------------------------------------------------------------------------------------
+
+
+def ecm(serial: str, secs: int = 5) -> bytes:
+    """Make an ECM's packet."""
+    return pack("ecm1240bin", serial, {"secs": secs})
+
+
+class Drop(Line):
+    """A line with several ECMs: what answers depends on who was asked last."""
+
+    def __init__(self, packets: dict[bytes, list[bytes]]) -> None:
+        """Take what comes when each device byte is asked."""
+        super().__init__({})
+        self.packets = packets
+
+    def send(self, data: bytes) -> None:
+        """Answer a device byte, or send the packets of the one that was asked."""
+        self.sent.append(data)
+        asked = [word for word in self.sent if len(word) == 1][-1]
+        self.pieces += [ACK] if data != SPK else [ACK, *self.packets[asked]]
+
+
+ONE, OTHER = ecm("412345"), ecm("312345")
+FC, FD, FE = b"\xfc", b"\xfd", b"\xfe"
+
+
+def remarks(caplog: pytest.LogCaptureFixture, rounds: list[dict[bytes, list[bytes]]]) -> list[tuple[str, str]]:
+    """Poll once for each of these answers; return what was told: how, and until the first full stop."""
+    caplog.set_level(logging.INFO)
+    line = Drop({})
+    poll = poll_of(line, ["fc", "fd"])
+    for packets in rounds:
+        line.packets = packets
+        poll()
+    return [(record.levelname, record.getMessage().split(". ")[0]) for record in caplog.records]
+
+
+def test_another_meter_that_answers_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """One meter that answers for two devices is told once, by its serial number; its packets are kept all the same."""
+    line = Drop({FC: [ONE], FD: [ONE]})
+    poll = poll_of(line, ["fc", "fd"])
+    assert [poll() for _ in range(9)] == [ONE * 2] * 9
+    (told,) = caplog.messages
+    expected = (
+        'device "fd" was asked, and meter 412345 answered, as it does when "fc" is asked: one of them has sent no'
+    )
+    assert told.startswith(expected)
+
+
+def test_a_device_that_answers_for_itself_again_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Once the device has sent a packet of its own, that is told, and a second time is news again."""
+    wrong, right = {FC: [ONE], FD: [ONE]}, {FC: [OTHER], FD: [ONE]}
+    told = remarks(caplog, [wrong, wrong, wrong, right, right, wrong, wrong, wrong])
+    assert [level for level, _ in told] == ["WARNING", "INFO", "WARNING"]
+    assert told[1][1] == 'device "fd" answers with a packet of its own: meter 412345'
+
+
+@pytest.mark.parametrize(
+    "rounds",
+    [
+        [{FC: [OTHER], FD: [ONE]}] * 4,
+        [{FC: [OTHER, ONE], FD: [ONE]}] * 4,  # fc's neighbour is in real-time mode ...
+        [{FC: [OTHER, ecm("500001")], FD: [ONE, ecm("500001")]}] * 4,  # ... or a third one is, which nobody asks
+        [{FC: [OTHER], FD: [ONE]}, {FC: [ONE], FD: [ONE]}, {FC: [OTHER], FD: [ONE]}] * 3,  # one stray answer
+    ],
+)
+def test_real_time_packets_in_an_answer_are_no_mistake(
+    caplog: pytest.LogCaptureFixture, rounds: list[dict[bytes, list[bytes]]]
+) -> None:
+    """A packet of a meter that was not asked, beside the own one or once in its place, is nothing to tell."""
+    assert remarks(caplog, rounds) in ([], [("INFO", "")])
+
+
+def test_a_gem_of_another_serial_number_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """A GEM that answers in place of the one that was asked is told once, and when the right one does."""
+    caplog.set_level(logging.INFO)
+    line = Line({b"^^^NMB30567APISPK": [GEM]})
+    poll = poll_of(line, ["01130567"])
+    for answers in ([GEM], [GEM], [pack("gem48ptbin", "01130567", {})], [pack("gem48ptbin", "01130567", {})]):
+        line.answers = {b"^^^NMB30567APISPK": answers}
+        poll()
+    assert [(record.levelname, record.getMessage().split(". ")[0]) for record in caplog.records] == [
+        ("WARNING", 'device "01130567" was asked, and meter 01021234 answered'),
+        ("INFO", 'device "01130567" answers with a packet of its own: meter 01130567'),
+    ]
+
+
+@pytest.mark.parametrize("devices", [["21234"], ["01021234"], []])
+def test_a_gem_that_poses_as_ecms_or_is_the_only_one_is_no_mistake(
+    caplog: pytest.LogCaptureFixture, devices: list[str]
+) -> None:
+    """A GEM's last five digits are what it is asked by; as ECM-1240s it has other serial numbers."""
+    word = b"^^^NMB21234APISPK" if devices else b"^^^APISPK"
+    for packets in ([GEM], [ecm("312345"), ecm("412346")]):
+        poll_of(Line({word: packets}), devices)()
+    assert caplog.messages == []

@@ -1,5 +1,6 @@
 """btcore as a process: signals, exit codes, and no secret in anything that it tells."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -80,7 +81,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     packages = tmp_path / "packages"
     packages.mkdir()
     strangers.distribution(packages, "btmon-odd", PLUGINS, {"hold": "Hold", "leaky": "Leaky"})
-    monkeypatch.setenv("PYTHONPATH", str(packages))
+    monkeypatch.setenv("PYTHONPATH", str(packages), prepend=os.pathsep)
     return tmp_path
 
 

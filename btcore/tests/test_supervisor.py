@@ -18,6 +18,7 @@ from btcore import Chunk, Duration, Retry, Stop, hookimpl, pack, plugin
 from btcore.configuration import Site
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Cursor
+from btcore.records import moment
 from btcore.sqlite_journal import VERSION, SqliteJournal
 from btcore.supervisor import JOURNAL, Supervisor
 
@@ -67,6 +68,18 @@ def test_once_ends_when_everything_is_delivered(tmp_path: Path, caplog: pytest.L
         "btcore: source.other: 0 packets, 0 junk bytes, 0 damaged packets; 0 kept",
         "btcore: sink.roof: 7 readings delivered, 0 set aside",
         "btcore: sink.second: 1 reading delivered, 0 set aside",
+    ]
+
+
+def test_the_last_line_of_a_source_tells_what_was_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A recording that is played again: nothing is kept, and all of it was there."""
+    caplog.set_level(logging.INFO)
+    recording = Yielding(items=lambda _stop: [Chunk(packet(secs=n), time=moment(n * 10**7)) for n in range(3)])
+    for _ in range(2):
+        Supervisor(site(tmp_path, source(recording), sink(Recorder())), threading.Event(), once=True).run()
+    assert [text.rpartition("; ")[2] for text in texts(caplog, logging.INFO) if "btcore: source.panel: " in text] == [
+        "3 kept",
+        "0 kept, 3 already there",
     ]
 
 
@@ -161,7 +174,8 @@ def test_sinks_are_told_the_names_the_sign_and_the_interval(tmp_path: Path) -> N
 def test_a_source_may_be_restricted_to_formats(tmp_path: Path) -> None:
     """A source that names formats takes no others, and another source is not restricted by that."""
     data = packet(secs=1) + pack("ecm1240bin", METER, {"secs": 2})
-    chunks = Yielding(items=lambda _stop: [Chunk(data)]), Yielding(items=lambda _stop: [Chunk(data)])
+    other = packet(secs=3) + pack("ecm1240bin", METER, {"secs": 4})
+    chunks = Yielding(items=lambda _stop: [Chunk(data)]), Yielding(items=lambda _stop: [Chunk(other)])
     roof = Recorder()
     parts = (source(chunks[0], formats=("ecm1240bin",)), source(chunks[1], "all"), sink(roof))
     Supervisor(site(tmp_path, *parts), threading.Event(), once=True).run()

@@ -7,6 +7,7 @@ import re
 import socket
 import traceback
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -19,7 +20,7 @@ from scenarios import scenario
 from servers.recorder import Recorder, Reply
 
 from btcore import Batch, Retry, Secret, Stop
-from btcore.web import Client, judge, shown
+from btcore.web import Client, Meaning, Verdict, judge, shown
 
 KEY = "k&y <0123>/é"
 
@@ -204,7 +205,7 @@ def test_no_failure_shows_what_was_sent(server: Recorder, wire: str, caplog: pyt
 
 
 @given(
-    secret=st.text("abcé &<\"'%/+", min_size=1, max_size=6),
+    secret=st.text("abcé &<\"'%/+", min_size=4, max_size=8),
     before=st.text("abcé &<\"'%/+", max_size=8),
     after=st.text("abcé &<\"'%/+", max_size=8),
 )
@@ -215,7 +216,48 @@ def test_whatever_stands_around_a_secret_it_is_not_seen(secret: str, before: str
 
 def test_the_longer_of_two_secrets_is_blanked_as_a_whole() -> None:
     """A key that begins with another leaves no end of it behind."""
-    assert make_client("key", "key-and-more").blanked("a key-and-more b key") == "a *** b ***"
+    assert make_client("the-key", "the-key-and-more").blanked("a the-key-and-more b the-key") == "a *** b ***"
+
+
+@pytest.mark.parametrize("secret", ["1", "ok", "key"])
+def test_a_secret_of_three_letters_or_less_eats_no_message(secret: str) -> None:
+    """It protects nothing, and would be gone from words that tell what is wrong."""
+    text = "401: the token is no key of 1 account"
+    assert make_client(secret).blanked(text) == text
+
+
+# --- what is judged
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("key", ["success", "true", '{"success": true}', "ok 200: Added Status", "quota"])
+def test_a_secret_changes_no_verdict(server: Recorder, key: str) -> None:
+    """What is judged is the body as it came; what is shown has no secret in it."""
+    table = (Meaning(200, "quota", Verdict.LATER, after=60), Meaning(200, '^{"success": true}$|^ok', Verdict.DELIVERED))
+    for body, error in ((' {"success":\r\n true}\n', None), ("OK 200: Added Status", None), ("quota: success", Retry)):
+        server.answer = Reply(200, body)
+        answer = make_client(key).send("GET", server.url)
+        assert (answer.body, key in answer.text, key in repr(answer)) == (body, False, False)
+        with pytest.raises(error) if error else nullcontext():
+            judge(answer, (*table, Meaning(200, "", Verdict.REJECTED)), "It")
+
+
+@pytest.mark.servers
+def test_an_answer_shows_neither_its_body_nor_its_headers(server: Recorder) -> None:
+    """A service may repeat a key in either."""
+    server.answer = Reply(403, f"bad key {KEY}", {"X-Seen": "k3y-0123"})
+    answer = make_client(KEY, "k3y-0123").send("GET", server.url)
+    assert repr(answer) == "Answer(code=403, text='bad key ***')"
+    assert (answer.body, answer.headers["x-seen"]) == (f"bad key {KEY}", "k3y-0123")
+
+
+@pytest.mark.servers
+def test_letters_of_all_languages_are_judged(server: Recorder) -> None:
+    """A log has plain characters; what a service says is read as it says it, blanks and a mark before it aside."""
+    server.answer = Reply(200, "\ufeff \tschlüssel\r\n  ungültig\0 ")
+    answer = make_client().send("GET", server.url)
+    with pytest.raises(Stop, match="check the key"):
+        judge(answer, (Meaning(200, "^Schlüssel ungültig$", Verdict.STOP, "check the key"),), "It")
 
 
 def test_a_request_is_shown_on_one_line() -> None:

@@ -7,10 +7,11 @@ from btcore.brultech import FORMATS, pack
 from btcore.capture import CaptureError, read_capture
 from btcore.errors import BtcoreError, Problem, Reject, Retry, Stop
 from btcore.formats import Channel, Format, Number
+from btcore.further_channels import moved, shown_channels
 from btcore.hookspecs import hookimpl
 from btcore.polling import Poll, valid_devices
 from btcore.records import Batch, Chunk, Damaged, More, Packet, Reading, Sample
-from btcore.schemas import SCHEMAS, Column, columns, serial_column
+from btcore.schemas import SCHEMAS, Column, channels_in, columns, serial_column
 from btcore.settings import ChannelRef, Context, Delivery, Duration, Heard, Polarity, Secret, Serial, plugin, setting
 from btcore.version import API, __version__
 
@@ -45,12 +46,15 @@ __all__ = [
     "Serial",
     "Stop",
     "__version__",
+    "channels_in",
     "columns",
     "hookimpl",
+    "moved",
     "pack",
     "plugin",
     "read_capture",
     "serial_column",
     "setting",
+    "shown_channels",
     "valid_devices",
 ]

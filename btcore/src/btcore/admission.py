@@ -57,6 +57,7 @@ class Admission:
     ) -> None:
         """Take these meters, or, where there are none, up to `max_meters` new ones a day; 0 is no bound."""
         self.refused = 0
+        self.heard = 0
         self._listed = frozenset(meters)
         self._most = max_meters
         self._rate = max_rate
@@ -91,6 +92,7 @@ class Admission:
             return False
         if not meter.is_heard:
             meter.is_heard = True
+            self.heard += 1
             self._heard.add(f"heard meter {serial} ({form})", serial)
         if self._rate and not meter.take(time, self._rate):
             self.refused += 1

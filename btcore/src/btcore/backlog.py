@@ -5,6 +5,7 @@ are mended, it is read again. Always in portions: however much there is, memory 
 `delivery.py`'s work.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from logging import DEBUG, ERROR
@@ -25,6 +26,7 @@ from btcore.patience import Patience
 from btcore.records import Reading
 from btcore.sampling import Consecutive, Intervals, SampleCache, Sampler, Step
 from btcore.settings import Context, Delivery
+from btcore.wording import counted
 
 READ = 500
 """Journal entries read at once."""
@@ -59,6 +61,7 @@ class Backlog:
         self.dropped = 0
         self.passed_over = 0
         self.broken = 0
+        self.not_live: Counter[str] = Counter()  # by their origin
         self._journal = journal
         self._decoders = decoders
         self._cache = cache
@@ -104,6 +107,16 @@ class Backlog:
         return anew
 
     @property
+    def behind(self) -> int:
+        """How many readings came in that the sink has not had, and that it has not found to be none of its own."""
+        return max(self._journal.last() - self._cursor.seen, 0) if self._has_begun else 0
+
+    @property
+    def is_level(self) -> bool:
+        """Whether everything that came in was read: what is not delivered is gathered for an interval or a call."""
+        return self._has_begun and self._read_to >= self._journal.last()
+
+    @property
     def is_proven(self) -> bool:
         """Whether anything was ever accepted with these settings."""
         return self._cursor.accepted == self._fingerprint.all
@@ -113,7 +126,7 @@ class Backlog:
         self._read_to = self._cursor.position
         places = {base.seq for base in self._cursor.bases.values()}
         kept = self._patiently(lambda: self._journal.get(sorted(places)))
-        readings = {entry.seq: reading for entry in kept if (reading := self._decoders.recall(entry)) is not None}
+        readings = {entry.seq: reading for entry in kept if (reading := self._base(entry)) is not None}
         found = self._cursor.bases.items()
         bases = {key: Base(readings[base.seq], base.lifetime) for key, base in found if base.seq in readings}
         most = max(MOST_METERS, 2 * self._delivery.batch_size)  # none is forgotten before its readings are delivered
@@ -126,14 +139,21 @@ class Backlog:
         """Return what was read last before the cursor."""
         place = self._cursor.position
         before = self._read_patiently(max(place - HEARD, 0), HEARD)
-        return [(entry.serial, entry.raw) for entry in before if entry.seq <= place]
+        taken = (entry for entry in before if entry.seq <= place and self._takes(entry))
+        return [
+            (reading.serial, reading.raw) for entry in taken if (reading := self._decoders.recall(entry)) is not None
+        ]
 
     def _recall(self, key: str) -> Base | None:
         """Return the baseline of a meter that was not heard for so long that it is not in memory."""
         base = self._passed.get(key) or self._patiently(lambda: self._journal.base(self._context.name, key))
         kept = self._patiently(lambda: self._journal.get([base.seq])) if base else ()
-        reading = self._decoders.recall(kept[0]) if kept else None
+        reading = self._base(kept[0]) if kept else None
         return Base(reading, base.lifetime) if base and reading else None
+
+    def _base(self, entry: Entry) -> Reading | None:
+        """Return the reading of a baseline; None where it is none that this sink takes any more."""
+        return self._decoders.recall(entry) if self._takes(entry) else None
 
     def read(self, most: int) -> tuple[list[Step], bool]:
         """Return the next steps, of at most so many entries, and whether there were none."""
@@ -171,7 +191,23 @@ class Backlog:
             self.unwanted += 1
             self._unwanted_from = self._unwanted_from or entry.seq
             return None
+        if reading is not None and not self._takes(entry):
+            self._count_not_live(entry)
+            self._unwanted_from = self._unwanted_from or entry.seq
+            return None
         return reading
+
+    def _takes(self, entry: Entry) -> bool:
+        """Whether readings from there are for this sink: a hosted service takes none that is not live."""
+        return not (entry.origin and self._delivery.only_live)
+
+    def _count_not_live(self, entry: Entry) -> None:
+        if not self.not_live:
+            self._outcome.note(
+                f"passing over readings that are {entry.origin}, such as those of source {entry.source}:"
+                " only_live = false in this sink's table sends them"
+            )
+        self.not_live[entry.origin] += 1
 
     def wait(self, timeout: float) -> None:
         """Wait for more to read."""
@@ -292,7 +328,12 @@ class Backlog:
             counts["passed over by a fault of btcore"] = self.broken
         if self.dropped:
             counts["dropped"] = self.dropped
-        return ", ".join(f"{count} {what}" for what, count in counts.items())
+        told = [f"{count} {what}" for what, count in counts.items()]
+        if self.not_live:
+            kinds = [(count, f"{origin.replace(' ', '-')} reading") for origin, count in self.not_live.items()]
+            unsent = " and ".join(counted(count, kind) for count, kind in kinds)
+            told.append(f"{unsent} not sent (only_live = false sends them)")
+        return ", ".join(told)
 
 
 def _bases(steps: Sequence[Step]) -> dict[str, Baseline]:

@@ -1,10 +1,12 @@
 """Captures: what a meter sent, as it was recorded.
 
-Either lines of JSON, `{"time": 1700000000.0, "stream": "a", "hex": "feff03..."}`, or the plain bytes. Which of the two
-is told by how it begins. What is in the bytes is not looked at here, and not waited for.
+Lines of JSON, `{"time": 1700000000.0, "stream": "a", "hex": "feff03..."}`, or the plain bytes, or what other tools
+make: hex as text (`hextext.py`), and recordings of a network (`pcap.py`, `segments.py`). Which of them is told by how
+it begins. What is in the bytes is not looked at here, and not waited for.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from io import BufferedReader
@@ -12,16 +14,24 @@ from itertools import count
 from pathlib import Path
 
 from btcore.errors import BtcoreError
+from btcore.hextext import is_hex, read_hex
 from btcore.outcome import told
+from btcore.pcap import is_pcap, read_pcap
 from btcore.records import LONGEST_STREAM, Chunk
+from btcore.segments import Streams
+from btcore.wording import counted
 
 BLOCK = 4096
 LONGEST_LINE = 1 << 20
+_OBJECT = re.compile(rb'\{\s*"')
 EXPECTED = '{"time": 1700000000.0, "stream": "a", "hex": "feff03..."}'
 
 
 class CaptureError(BtcoreError):
-    """A line of a capture that cannot be read; the text says which, and what was expected."""
+    """A part of a capture that cannot be read; the text says which, and what was expected."""
+
+
+Damaged = Callable[[CaptureError], None]
 
 
 def read_capture(
@@ -29,12 +39,12 @@ def read_capture(
     *,
     start: datetime | None = None,
     interval: timedelta = timedelta(seconds=10),
-    damaged: Callable[[CaptureError], None] | None = None,
+    damaged: Damaged | None = None,
 ) -> Iterator[Chunk]:
     """Yield the chunks of a capture, oldest first. `-` reads standard input.
 
-    A plain binary file tells no times: its packets are `interval` apart from `start` on, which is by default when the
-    file was last changed (so that playing it again gives the same times). A line that is not as documented raises
+    Plain bytes and hex text tell no times: their packets are `interval` apart from `start` on, which is by default when
+    the file was last changed (so that playing it again gives the same times). What is not as it should be raises
     CaptureError, or is handed to `damaged` and skipped. Raises OSError when the file cannot be read.
     """
     if str(path) == "-":
@@ -52,19 +62,39 @@ def capture_line(chunk: Chunk) -> str:
     return json.dumps({"time": time, "stream": chunk.stream, "hex": chunk.data.hex()}) + "\n"
 
 
-def _chunks(
-    file: BufferedReader, name: str, clock: Iterator[datetime], damaged: Callable[[CaptureError], None] | None
-) -> Iterator[Chunk]:
-    if not _has_lines(file.peek()):
+def _chunks(file: BufferedReader, name: str, clock: Iterator[datetime], damaged: Damaged | None) -> Iterator[Chunk]:
+    tell = damaged or _raise
+    head = file.peek()
+    if is_pcap(head):
+        yield from _recorded(file, name, clock, tell)
+    elif _has_lines(head):
+        yield from _written(file, name, tell)
+    elif is_hex(head):
+        for data in read_hex(file, lambda line, why: tell(CaptureError(f"{name}:{line}: {why}"))):
+            yield Chunk(data, clock=clock)
+    else:
         while data := file.read1(BLOCK):  # what is there now: a pipe may be slow
             yield Chunk(data, clock=clock)
-        return
+
+
+def _raise(error: CaptureError) -> None:
+    raise error
+
+
+def _recorded(file: BufferedReader, name: str, clock: Iterator[datetime], damaged: Damaged) -> Iterator[Chunk]:
+    """Yield what a recording of a network carried, a stream for each direction of a connection."""
+    streams = Streams()
+    for piece in streams.pieces(read_pcap(file, lambda why: damaged(CaptureError(f"{name}: {why}")))):
+        yield Chunk(piece.data, piece.stream, piece.time, piece.end, clock=None if piece.time else clock)
+    for (thing, why), number in streams.notes.items():
+        damaged(CaptureError(f"{name}: {counted(number, thing)} {why}"))
+
+
+def _written(file: BufferedReader, name: str, damaged: Damaged) -> Iterator[Chunk]:
     for number, line in _lines(file):
         try:
             yield _chunk(line, f"{name}:{number}")
         except CaptureError as error:
-            if damaged is None:
-                raise
             damaged(error)
 
 
@@ -72,13 +102,16 @@ def _has_lines(head: bytes) -> bool:
     """Tell lines from plain bytes, though either may begin with damage: one sound line near the beginning is enough.
 
     Without one, text that begins like JSON is meant to be lines (too long, or of the wrong kind, and an error will say
-    so), unless a packet's first two bytes are in it, which no text can hold. A meter may send JSON itself: of that, a
-    line has none of the names of a capture.
+    so). Not where a packet's first two bytes are in it, which no text can hold; nor JSON that a meter may have sent
+    itself, which has none of the names of a capture; nor an array, or an object over several lines: they are something
+    else as a whole.
     """
-    lines = head.split(b"\n")
-    if any(map(_is_sound, lines)):
+    lines = head.lstrip().split(b"\n")
+    if not lines[0].startswith(b"[") and any(map(_is_sound, lines)):
         return True
-    return not any(map(_is_a_meters, lines)) and head.lstrip().startswith(b"{") and b"\xfe\xff" not in head
+    if not _OBJECT.match(lines[0]) or b"\xfe\xff" in head or any(map(_is_a_meters, lines)):
+        return False
+    return len(lines) == 1 or not lines[0].rstrip().endswith(b",")
 
 
 def _is_sound(line: bytes) -> bool:

@@ -35,7 +35,7 @@ MOST_LATE = 10
 """Readings in a row that seem to come from before the last one, after which the last one is the one not believed."""
 
 UNPROVEN = "#?"
-"""Behind the serial number, the key of a chain of a single packet beside others. There is one of each origin at a time,
+"""Behind the serial number, the key of a chain of a single packet beside others. There is one of each way at a time,
 with a number behind it where there are several."""
 
 PROVABLE = 3600
@@ -62,7 +62,7 @@ ALIVE = 600
 CANDIDATES = 8
 """Meters heard last that are looked at when a serial number is new: whether one of them has changed its own."""
 
-Origin = tuple[str, str]
+Way = tuple[str, str]
 """Where a reading came from: the source, and what stays the same of the way it came within that."""
 
 
@@ -117,11 +117,11 @@ class _Chain:
     links: int = 0
     elder: Reading | None = None
     fresh: bool = False
-    origins: set[Origin] = attrs.field(factory=set)
+    ways: set[Way] = attrs.field(factory=set)
 
     def __attrs_post_init__(self) -> None:
         """Begin where the reading came from."""
-        self.origins.add(origin_of(self.last))
+        self.ways.add(way_of(self.last))
 
     @property
     def is_proven(self) -> bool:
@@ -188,12 +188,12 @@ class _Meter:
         self.counted = link.reading
         return attrs.evolve(link, lifetime=self.lifetime) if self.lifetime else link
 
-    def moved(self, chain: _Chain, origin: Origin) -> None:
+    def moved(self, chain: _Chain, way: Way) -> None:
         """Take note that a chain went on from somewhere: what comes from there is its own."""
-        if origin not in chain.origins:
+        if way not in chain.ways:
             for other in self.chains:
-                other.origins.discard(origin)
-            chain.origins.add(origin)
+                other.ways.discard(way)
+            chain.ways.add(way)
 
     def drop_unproven(self, reading: Reading) -> None:
         """Drop the chain of a single packet when that is too old to tell anything of a reading."""
@@ -212,7 +212,7 @@ class _Meter:
     def unproven_key(self, reading: Reading) -> str:
         """Return a key for a chain of a single packet; the one that came from there is dropped."""
         unproven = [chain for chain in self.chains if not chain.is_proven]
-        gone = [chain for chain in unproven if origin_of(reading) in chain.origins] or unproven[MOST_CHAINS - 1 :]
+        gone = [chain for chain in unproven if way_of(reading) in chain.ways] or unproven[MOST_CHAINS - 1 :]
         self.chains = [chain for chain in self.chains if chain not in gone]
         taken = {chain.key for chain in self.chains}
         return next(key for key in _keys(f"{reading.serial}{UNPROVEN}", "") if key not in taken)
@@ -220,7 +220,7 @@ class _Meter:
     def explained(self, chain: _Chain, reading: Reading) -> Passed | Skip:
         """Tell how a chain came to a reading. One that goes on elsewhere did not restart here."""
         passed = passage(chain.last, reading)
-        if passed is Passed.RESET and origin_of(reading) not in chain.origins and apart(chain.last, reading) <= ALIVE:
+        if passed is Passed.RESET and way_of(reading) not in chain.ways and apart(chain.last, reading) <= ALIVE:
             return Skip.ANEW
         return passed
 
@@ -232,7 +232,7 @@ class _Meter:
         """
         energy = told_energy(chain.last, reading, passed) if isinstance(passed, Passed) else 0.0
         longest_ago = passed is Passed.RESET and self.is_several
-        elsewhere = origin_of(reading) not in chain.origins
+        elsewhere = way_of(reading) not in chain.ways
         last = chain.last.seq if longest_ago else -chain.last.seq
         return _LIKELY[passed], elsewhere, not chain.is_proven, energy, last
 
@@ -276,7 +276,7 @@ class Chains:
             return Link(reading)  # read again after a restart
         if repeated and meter.chains:
             link = self._pass_over(reading, Skip.DUPLICATE)
-            return attrs.evolve(link, is_again=origin_of(meter.chains[-1].last) != origin_of(reading))
+            return attrs.evolve(link, is_again=way_of(meter.chains[-1].last) != way_of(reading))
         link = self._go_on(meter, reading) if meter.chains else self._first(meter, reading)
         return meter.count(link) if link.key else link
 
@@ -299,8 +299,13 @@ class Chains:
     def key_of(self, reading: Reading) -> str:
         """Return the key of the chain that a reading is likely to belong to: the one that came from there."""
         meter = self._meters.get(reading.serial)
-        keys = [chain.key for chain in meter.chains if origin_of(reading) in chain.origins] if meter else []
+        keys = [chain.key for chain in meter.chains if way_of(reading) in chain.ways] if meter else []
         return keys[0] if len(keys) == 1 else reading.serial
+
+    def is_past(self, reading: Reading) -> bool:
+        """Whether a reading is from before the last one of its serial number."""
+        meter = self._meters.get(reading.serial)
+        return meter is not None and any(reading.time <= chain.last.time for chain in meter.chains)
 
     def part(self, serial: str) -> None:
         """Take note that several meters send a serial number."""
@@ -373,9 +378,9 @@ class Chains:
         """Return the chain that a reading is likeliest to belong to, and how it came to it."""
         found: list[tuple[_Chain, Passed | Skip]] = []
         # nearly always it goes on from the chain that came from there
-        for chain in sorted(meter.chains, key=lambda one: origin_of(reading) not in one.origins):
+        for chain in sorted(meter.chains, key=lambda one: way_of(reading) not in one.ways):
             passed = meter.explained(chain, reading)
-            if passed is Passed.ON and chain.is_proven and not found and origin_of(reading) in chain.origins:
+            if passed is Passed.ON and chain.is_proven and not found and way_of(reading) in chain.ways:
                 return chain, passed
             found.append((chain, passed))
         return min(found, key=lambda pair: meter.rank(pair[0], pair[1], reading)) if found[1:] else found[0]
@@ -398,7 +403,7 @@ class Chains:
             meter.chains.remove(chain)
             meter.chains.append(chain)
             self._switched(meter, before, reading)
-        meter.moved(chain, origin_of(reading))
+        meter.moved(chain, way_of(reading))
         if told:
             chain.began, chain.links, chain.elder = reading.seq, 0, None
             self.skipped[Skip.ANEW.value] += 1
@@ -411,7 +416,7 @@ class Chains:
         if meter.is_several or not (chain.links and other.links):
             return
         meter.switches += 1
-        elsewhere = origin_of(reading) not in other.origins and origin_of(other.last) not in chain.origins
+        elsewhere = way_of(reading) not in other.ways and way_of(other.last) not in chain.ways
         meter.is_several = meter.switches >= SWITCHES or (elsewhere and other.last.seq > before.seq)
         if meter.is_several:
             self._tell(Notice(reading.serial, "two meters", _two_meters(other, chain)))
@@ -436,7 +441,7 @@ class Chains:
         if meter.chains:
             key = meter.unproven_key(reading)
             self.skipped[Skip.ANEW.value] += 1
-            if origin_of(reading) in meter.chains[-1].origins:
+            if way_of(reading) in meter.chains[-1].ways:
                 self._tell_anew(meter.chains[-1].last, reading)
         meter.chains.append(_Chain(key, reading, reading.seq))
         meter.doubt, meter.late = None, 0
@@ -457,7 +462,7 @@ def _keys(first: str, between: str) -> Iterator[str]:
     yield from (f"{first}{between}{number}" for number in range(2, MOST_CHAINS + 1))
 
 
-def origin_of(reading: Reading) -> Origin:
+def way_of(reading: Reading) -> Way:
     """Return where a reading came from."""
     return reading.source, reading.address
 
@@ -476,7 +481,7 @@ def _two_meters(one: _Chain, other: _Chain) -> str:
     names = [chain.key.replace("#", "-") for chain in (one, other)]
     called = f"the second is called {max(names)}"
     what = f"two meters send this serial number: their counters run apart, and {called}. They are told apart"
-    ways = [_way(chain.last) for chain in (one, other)]
+    ways = [_written_way(chain.last) for chain in (one, other)]
     if not all(ways) or ways[0] == ways[1]:
         return (
             f"{what} by their counters, as far as that is certain. Give each meter a serial number (an ECM: a unit id)"
@@ -486,7 +491,7 @@ def _two_meters(one: _Chain, other: _Chain) -> str:
     return f"{what} by where they come from. Give each its name in site.toml, under [meters]: {entries}"
 
 
-def _way(reading: Reading) -> str:
+def _written_way(reading: Reading) -> str:
     """Write where a reading came from as an entry of [meters] does."""
     parts = {"source": reading.source, "address": reading.address}
     return ", ".join(f"{key} = {json.dumps(text, ensure_ascii=False)}" for key, text in parts.items() if text)

@@ -65,7 +65,7 @@ def read_channels(
         if wrong:
             findings.add(("channels", key), wrong)
         else:
-            serial, label = _parts(key, known.labels)
+            serial, label = parted(key, known.labels)
             names[f"{meters.get(serial, serial)}_{label}"] = name
     return names
 
@@ -85,7 +85,7 @@ def channel_of(value: object, scope: Scope) -> ChannelRef:
     text = named.get(value, value)
     if text in scope.labels:
         return ChannelRef("", text)
-    serial, label = _parts(text, scope.labels)
+    serial, label = parted(text, scope.labels)
     if serial and (label in scope.labels or text in scope.channels):
         return ChannelRef(serial_of(serial, scope), label)
     if not scope.complete and text.strip() and text.isprintable():
@@ -95,7 +95,7 @@ def channel_of(value: object, scope: Scope) -> ChannelRef:
     raise Mismatch(Fault(f"no such channel: {shown(value)}{near or f'; expected {expected}'}"))
 
 
-def _parts(text: str, labels: Collection[str]) -> tuple[str, str]:
+def parted(text: str, labels: Collection[str]) -> tuple[str, str]:
     """Part SERIAL_LABEL: where a label follows, else at the first line below; nothing where there are no two parts."""
     places = [place for place, letter in enumerate(text) if letter == "_" and 0 < place < len(text) - 1]
     place = next((place for place in places if text[place + 1 :] in labels), places[0] if places else 0)
@@ -103,7 +103,7 @@ def _parts(text: str, labels: Collection[str]) -> tuple[str, str]:
 
 
 def _wrong_key(key: str, known: Known) -> str:
-    serial, label = _parts(key, known.labels)
+    serial, label = parted(key, known.labels)
     if not serial or not key.isprintable() or any(letter.isspace() for letter in serial):
         return "expected SERIAL_CHANNEL before the =, such as 399999_ch1"
     if label in known.labels or not known.complete:
@@ -114,7 +114,7 @@ def _wrong_key(key: str, known: Known) -> str:
 def _wrong_name(name: object, names: Mapping[str, str], known: Known) -> str:
     if not isinstance(name, str) or not name.strip():
         return "expected a name, as text in quotes"
-    serial, label = _parts(name, known.labels)
+    serial, label = parted(name, known.labels)
     if name in known.labels or (serial.isdigit() and label in known.labels):
         return f'"{name}" is how a channel is written; give it a name of its own'
     same = [key for key, other in names.items() if other == name]

@@ -8,7 +8,7 @@ import math
 import time
 from collections import OrderedDict
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
 import attrs
@@ -17,8 +17,11 @@ from btcore import clocks
 from btcore.admission import Admission
 from btcore.configuration import Source
 from btcore.decoders import Decoders, hooks
+from btcore.device_clock import DeviceClock
 from btcore.errors import Retry, Stop, Unavailable
+from btcore.formats import SECONDS
 from btcore.framing import Counts, Stream
+from btcore.fruitless import Fruitless
 from btcore.identity import Identities
 from btcore.intake import Intake
 from btcore.journal import Entry, Journal
@@ -26,25 +29,24 @@ from btcore.limits import Backoff
 from btcore.meters import Meters
 from btcore.outcome import Outcome, told
 from btcore.patience import Stopping
+from btcore.recognition import UNDONE
 from btcore.records import Chunk, Packet, Reading, microseconds, moment, received
 from btcore.settings import Context, Heard
+from btcore.silence import Silence
 from btcore.validation import checked_items
 from btcore.whole_readings import to_values
 
 MOST_STREAMS = 4096
 """Framing buffers of one source; beyond this the one unused for longest is closed."""
 
-QUIET = 1 << 14
-"""Bytes of one stream without a packet after which somebody is told: the longest packet 26 times over."""
-
 RECENT = 1000
 """Readings at the end of the journal whose meters are known, also where no sink has had them yet."""
 
-QUIET_TOLD = 3600.0
-"""Seconds between two such messages of one source."""
-
 BOOT = clocks.boot()
 """The clock of this process, by its number."""
+
+LIVE = 600.0
+"""Seconds within which a whole reading was made, where its source is one that goes on."""
 
 FRUITLESS = 3
 """Attempts in a row that brought nothing new, after which a run that waits for its sources to end gives one up."""
@@ -74,27 +76,38 @@ class SourceWorker:
         self.failure = ""
         self.thread = Thread(target=self._run, name=source.table, daemon=True)
         self._source = source
+        self._origin = source.origin
         self._decoders = decoders.anew(context.log)
         self._context = attrs.evolve(context, heard=self._heard)
         self._stop = stop
         self._once = once
         self._log = context.log
         self._hooks = hooks(source.instance)
+        self._clock = DeviceClock(_local_offset)
         self._outcome = Outcome(self._log)
         self._backoff = Backoff(source.retry, source.retry_max)
         self._intake = Intake(source.table, journal, self._log, stop, grace)
         self._journal = journal
         self._identities = identities or Identities(Meters(), lambda notice: self._log.warning("%s", notice))
         self._admission = Admission(source.meters, source.max_meters, source.max_rate, self._log)
+        self._silence = Silence(self._log)
         self._knows_meters = False
         self._streams: OrderedDict[str, _Line] = OrderedDict()
-        self._quiet_told = -math.inf
-        self._fruitless = 0  # bytes of connections that ended without a packet
+        self._fruitless = Fruitless(
+            self._log, source.formats, _patience(source.instance), examine=self._decoders.left_out
+        )
+        self._has_undone = False
 
     @property
     def kept(self) -> int:
         """How many readings were new to the journal."""
         return self._intake.kept
+
+    @property
+    def stored(self) -> str:
+        """How many readings the journal has of it, as it is told: `0 kept, 30 already there`."""
+        already = f", {self._intake.already} already there" if self._intake.already else ""
+        return f"{self.kept} kept{already}"
 
     @property
     def refused(self) -> int:
@@ -106,6 +119,21 @@ class SourceWorker:
         """How many readings are not in the journal yet."""
         return self._intake.waiting
 
+    @property
+    def meters(self) -> int:
+        """How many meters were heard in this run."""
+        return self._admission.heard
+
+    @property
+    def silent(self) -> list[str]:
+        """The meters that are silent now."""
+        return self._silence.silent
+
+    def look(self) -> None:
+        """Tell what time alone brings about; called about every second, whatever the source's thread is at."""
+        self._fruitless.look()
+        self._silence.look()
+
     def _run(self) -> None:
         self._intake.start()
         try:
@@ -113,6 +141,8 @@ class SourceWorker:
         finally:
             self._intake.close()
             self._admission.finish()
+            self._silence.end()
+            self._fruitless.finish(has_ended=not self._stop.is_set() and not self.failure)
 
     def _collect(self) -> None:
         fruitless = 0
@@ -149,18 +179,24 @@ class SourceWorker:
     def _attempt(self) -> None:
         with ExitStack() as last:
             self._know_meters()
+            if self._origin:
+                self._clock = DeviceClock(_local_offset)  # a recording begins anew, and has the same times again
             last.callback(self._decoders.close)
             self._decoders.open()
             last.callback(self._close)
             last.callback(self._end_streams)
             self._hooks.open(context=self._context)
+            last.callback(self._fruitless.close)
+            self._fruitless.open()
             collected = self._hooks.collect(stop=self._stop)
             items = checked_items(collected, self._source.plugin, self._source.formats)
             last.callback(items.close)
             for item in items:
                 self._take(item)
         if not self._stop.is_set():
-            self._log.info("ended: %s", self.counts)
+            self._intake.flush()  # what was new is known after that
+            refused = f", {self.refused} refused" if self.refused else ""
+            self._log.info("ended: %s; %s%s", self.counts, self.stored, refused)
 
     def _know_meters(self) -> None:
         """Learn which meters were accepted before: they are not new."""
@@ -169,6 +205,8 @@ class SourceWorker:
         try:
             recent = self._journal.read(max(self._journal.last() - RECENT, 0), RECENT)
             self._admission.know([*reversed(self._journal.serials()), *(entry.serial for entry in recent)])
+            mine = (entry for entry in self._journal.heard(RECENT) if entry.source == self._source.name)
+            self._silence.expect({entry.serial: entry.key / 1e6 for entry in mine if entry.boot})
             self._knows_meters = True
         except Unavailable as error:
             self._log.warning("the meters of earlier runs are not known, and count as new: %s", error)
@@ -181,6 +219,7 @@ class SourceWorker:
 
     def _take(self, item: Chunk | Reading) -> None:
         if isinstance(item, Reading):
+            self._fruitless.packet()
             self._keep([self._whole(item)])
             self._admission.look()
             return
@@ -188,8 +227,15 @@ class SourceWorker:
         if item.data:
             when = item.clock or item.time or line.arrived()
             line.address = item.address
-            self._keep([self._entry(line, *found) for found in line.stream.feed(item.data, when)])
-            self._tell_quiet(item.stream, line)
+            line.is_timed = item.clock is None
+            damaged = self.counts.damaged
+            found = line.stream.feed(item.data, when)
+            self._keep([self._entry(line, *one) for one in found])
+            if found:
+                self._found(item.stream, line)
+            else:
+                self._fruitless.brought(item.stream, item.data, self.counts.damaged - damaged, line.stream.unwanted)
+                line.stream.unwanted = ""
             self._admission.look()
         if item.end:
             self._end(item.stream)
@@ -210,9 +256,10 @@ class SourceWorker:
 
     def _end(self, name: str) -> None:
         line = self._streams.pop(name)
-        self._keep([self._entry(line, *found) for found in line.stream.close()])
-        if not line.packets:
-            self._fruitless += line.stream.quiet_bytes
+        if found := line.stream.close():
+            self._keep([self._entry(line, *one) for one in found])
+            self._found(name, line)
+        self._fruitless.end(name)
 
     def _end_streams(self) -> None:
         for name in list(self._streams):
@@ -220,7 +267,7 @@ class SourceWorker:
 
     def _entry(self, line: "_Line", packet: Packet, arrived: datetime) -> Entry | None:
         """Make the entry of a packet; None where it is not taken in."""
-        key = line.distinct(microseconds(self._device_time(packet) or arrived))
+        key = line.distinct(microseconds(self._device_time(line, packet, arrived) or arrived))
         steady, boot = line.steady(arrived)
         time = steady if boot else microseconds(arrived)
         serial = self._identities.serial_of(self._source.name, line.address, packet.serial)
@@ -228,16 +275,25 @@ class SourceWorker:
             return None
         line.packets += 1
         place = self._identities.next_place()
-        origin = (self._source.name, place, steady, boot, line.address)
-        name = self._identities.name(received(packet, moment(key), serial, *origin))
-        stamps = (0, steady, boot, line.address)
+        way = (self._source.name, place, steady, boot, line.address)
+        name = self._identities.name(received(packet, moment(key), serial, *way))
+        if boot:
+            self._silence.heard(name)
+        stamps = (0, steady, boot, line.address, self._origin)
         return Entry(key, self._source.name, name, packet.format.name, packet.raw, False, *stamps)  # noqa: FBT003 - no whole reading
 
-    def _device_time(self, packet: Packet) -> datetime | None:
+    def _device_time(self, line: "_Line", packet: Packet, arrived: datetime) -> datetime | None:
         """Return the time by the meter's own clock, where the source trusts it and it is set."""
+
+        def from_local(shown: datetime) -> datetime:
+            form = packet.format
+            numbers = form.numbers(packet.raw) if packet.numbers is None else packet.numbers
+            seconds = int(numbers[form.index[SECONDS]] or 0)
+            return self._clock.utc(packet.serial, shown, seconds, form.seconds_bits, arrived if line.is_timed else None)
+
         if self._source.clock == "arrival":
             return None
-        return self._decoders.device_time(packet, _from_utc if self._source.clock == "device-utc" else _from_local)
+        return self._decoders.device_time(packet, _from_utc if self._source.clock == "device-utc" else from_local)
 
     def _whole(self, reading: Reading) -> Entry | None:
         key = microseconds(reading.time)
@@ -247,8 +303,11 @@ class SourceWorker:
             return None
         place = self._identities.next_place()
         named = attrs.evolve(reading, serial=serial, source=source, seq=place, numbers=reading.numbers)
-        name = self._identities.name(named)
-        return Entry(key, source, name, reading.format.name, to_values(reading), whole=True, address=address)
+        of_reading = (self._identities.name(named), reading.format.name, to_values(reading))
+        if abs(time.time() - reading.timestamp) < LIVE:
+            self._silence.heard(of_reading[0], reading.timestamp)
+        origin = reading.origin or self._origin
+        return Entry(key, source, *of_reading, whole=True, address=address, origin=origin)
 
     def _keep(self, found: list[Entry | None]) -> None:
         if entries := [entry for entry in found if entry is not None]:
@@ -256,19 +315,12 @@ class SourceWorker:
             self._outcome.worked()
             self._intake.put(entries)
 
-    def _tell_quiet(self, name: str, line: "_Line") -> None:
-        """Tell of bytes without a packet: of this stream, and of those before it that never had one."""
-        others = 0 if line.packets else self._fruitless
-        quiet, now = line.stream.quiet_bytes, time.monotonic()
-        if quiet and quiet + others > QUIET and now - self._quiet_told > QUIET_TOLD:
-            self._quiet_told = now
-            self._fruitless -= others
-            where = f"{name or 'this line'}{' and on connections before it' if others else ''}"
-            self._log.warning(
-                "%d bytes without a packet on %s: no meter, or one set to a format that is not binary (docs/meters.md)",
-                quiet + others,
-                where,
-            )
+    def _found(self, name: str, line: "_Line") -> None:
+        """Take note that packets were found in a stream; tell once where that took undoing what a telnet port did."""
+        self._fruitless.packet(name)
+        if line.stream.undone and not self._has_undone:
+            self._has_undone = True
+            self._log.warning("on %s %s", name or "this line", UNDONE)
 
 
 class _Line:
@@ -278,6 +330,7 @@ class _Line:
         self.stream = stream
         self.packets = 0
         self.address = ""
+        self.is_timed = False  # whether it is known when its bytes came in
         self._time = 0
         self._same = 0
         self._ahead: int | None = None  # microseconds of the steady clock before the time of day, when it was live last
@@ -299,9 +352,18 @@ class _Line:
         return time + self._same
 
 
+def _patience(instance: object) -> float:
+    """Return for how many seconds a source would wait for a packet; 0 where it does not say."""
+    try:
+        patience = getattr(instance, "patience", 0)
+    except Exception:  # noqa: BLE001 - a plugin's property
+        patience = 0
+    return float(patience) if isinstance(patience, int | float) and 0 < patience < math.inf else 0.0
+
+
 def _from_utc(shown: datetime) -> datetime:
     return shown.replace(tzinfo=UTC)
 
 
-def _from_local(shown: datetime) -> datetime:
-    return shown.astimezone(UTC)
+def _local_offset(shown: datetime) -> timedelta:
+    return shown.astimezone().utcoffset() or timedelta(0)

@@ -17,8 +17,10 @@ from btcore.describe import Setting, delivery_settings, settings_of
 from btcore.discovery import DISTRIBUTIONS, WORK, Installed, PluginError, check_kind, find, installed
 from btcore.errors import ConfigurationError, Problem
 from btcore.findings import Findings, closest, nearest
+from btcore.hosting import is_hosted, remark
 from btcore.meters import Meters, read_meters
 from btcore.mismatch import Scope, shown
+from btcore.origin import origin_of
 from btcore.parts import split
 from btcore.positions import Key, read
 from btcore.settings import Delivery, Duration, Kind, Polarity, Serial
@@ -62,12 +64,18 @@ class Source:
     )
     retry_max: Duration = attrs.field(default=Duration(60), metadata={"help": "longest wait after a failure"})
 
+    @property
+    def origin(self) -> str:
+        """Where its readings come from, as they have it."""
+        return origin_of(type(self.instance))
+
 
 @attrs.frozen
 class Sink:
     """One sink: a plugin's instance, and how the core delivers to it.
 
     `whole` is the table that this is a part of, where a plugin has split it: from its cursor, one that has none begins.
+    `hosted`: it is somebody's service on the Internet.
     """
 
     name: str
@@ -76,6 +84,12 @@ class Sink:
     instance: object = attrs.field(repr=False)
     delivery: Delivery
     whole: str = ""
+    hosted: bool = False
+
+    @property
+    def only_live(self) -> bool:
+        """Whether it gets nothing that was recorded or made up: so it is with a hosted service, if it is not told."""
+        return self.hosted if self.delivery.only_live is None else self.delivery.only_live
 
 
 @attrs.frozen
@@ -210,6 +224,7 @@ class _Loader:
         sinks = [Sink(**common, delivery=_delivery(cls, core)) for common, core, cls in self._tables("sink")]
         decoders = [Decoder(**common) for common, _, _ in self._tables("decoder")]
         self._namesakes(sinks)
+        self._remark_origins(sources, sinks)
         return Site(
             file=self.path,
             meters=self.meters,
@@ -294,6 +309,13 @@ class _Loader:
                 message = f"this is the name of a part of [{wholes[sink.table]}]; choose another"
                 self.findings.add(("sink", sink.name), message)
 
+    def _remark_origins(self, sources: Sequence[Source], sinks: Sequence[Sink]) -> None:
+        """Remark what is made up or recorded beside a hosted service: people take that for the truth."""
+        origins = {source.table: source.origin for source in sources}
+        only_live = {sink.whole or sink.table: sink.only_live for sink in sinks if sink.hosted}
+        if text := remark(origins, only_live):
+            self.findings.warn((), text)
+
     def _table(self, kind: Kind, name: str, table: object) -> list[tuple[Values, Values, type]]:
         path: Key = (kind, name)
         if not isinstance(table, dict):
@@ -333,16 +355,17 @@ class _Loader:
     def _parts(self, plugin: Installed, whole: Values, path: Key) -> list[Values]:
         """Return what a sink becomes: itself, or each of its parts."""
         try:
-            parts = split(plugin, whole["instance"])
+            parts = {
+                part: {**whole, "instance": instance, "hosted": is_hosted(plugin, instance)}
+                for part, instance in split(plugin, whole["instance"]).items()
+            }
         except PluginError as error:
             self.findings.add_foreign(path, str(error))
             return []
         name, table = whole["name"], whole["table"]
         return [
-            {**whole, "name": f"{name}/{part}", "table": f"{table}/{part}", "instance": instance, "whole": table}
-            if part
-            else whole
-            for part, instance in parts.items()
+            {**one, "name": f"{name}/{part}", "table": f"{table}/{part}", "whole": table} if part else one
+            for part, one in parts.items()
         ]
 
     def _plugin(self, kind: Kind, name: str, table: Mapping[str, object]) -> tuple[Installed, type] | None:

@@ -6,6 +6,7 @@ is not sound, or cannot be unpacked, is a damaged one.
 """
 
 import logging
+import re
 import traceback
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -17,18 +18,27 @@ import pluggy
 
 from btcore.errors import PluginMistake, is_interrupt
 from btcore.formats import LONGEST_NAME, Format, check_name, kind, packet_formats
-from btcore.framing import Counts, Stream
+from btcore.framing import LONGEST_PACKET, Again, Answer, Counts, Stream
 from btcore.hookspecs import PROJECT, Hooks
 from btcore.journal import Entry
 from btcore.outcome import told
 from btcore.records import Damaged, More, Packet, Reading, Unwanted, moment
 from btcore.settings import Context
+from btcore.telnet import Doubled, Stuffed, Transformer
 from btcore.whole_readings import from_values
 
 log = logging.getLogger("btcore.decoders")
 
+_MUTE = logging.Logger("btcore.decoders.mute", logging.CRITICAL + 1)  # noqa: LOG001 - it says nothing to anybody
+
 MOST_FAULTS = 100
 """Different faults that are told and remembered; a plugin that has more has been told of enough."""
+
+UNDO: tuple[type[Transformer], ...] = (Doubled, Stuffed)
+"""What is undone where bytes are junk without it: a telnet port's changes, the common one first."""
+
+ONLY_DAMAGE = 20
+"""Damaged packets without a whole one, after which a decoder is remarked if others find theirs."""
 
 MOST_FORMATS = 1000
 """Formats that are remembered as proved; beyond this they are proved again."""
@@ -112,12 +122,37 @@ class Decoders:
 
     def stream(self, counts: Counts | None = None) -> Stream:
         """Make the framing buffer of a new stream."""
-        headers = [_headers(working.instance) for working in self._working]
-        candidates = [_candidate(working.instance) for working in self._working]
-        if not all(headers):
-            return Stream(self.decode, (), counts)
+        headers = [self._headers(working) for working in self._working]
+        candidates = [self._candidate(working) for working in self._working]
         known = tuple(header for some in headers for header in some)
-        return Stream(self.decode, known, counts, tuple(candidates) if all(candidates) else ())
+        worthy = tuple(one for one, some in zip(candidates, headers, strict=True) if some)
+        again = self._again(known, worthy if all(worthy) else ()) if known else None
+        if not all(headers):
+            return Stream(self.decode, (), counts, again=again)
+        return Stream(self.decode, known, counts, worthy if all(worthy) else (), again)
+
+    def _again(
+        self,
+        headers: tuple[bytes, ...],
+        candidates: tuple[bytes, ...],
+        transformers: Sequence[type[Transformer]] = UNDO,
+    ) -> Callable[[], Again] | None:
+        """Return what makes a second look at junk: at the headers that are known, after each change is undone.
+
+        A packet counts only if it proves that there was something to undo.
+        """
+        if not transformers:
+            return None
+        first, *others = transformers
+
+        def decode(buffer: memoryview) -> Answer:
+            answer = self.decode(buffer)
+            return None if isinstance(answer, Packet) and not first.proves(answer.raw) else answer
+
+        def make() -> Again:
+            return Again(first, Stream(decode, headers, None, candidates, self._again(headers, candidates, others)))
+
+        return make
 
     def decode(self, buffer: memoryview) -> Packet | More | Damaged | Unwanted | None:
         """Ask the decoders about the start of a buffer. What comes back is sound."""
@@ -126,8 +161,45 @@ class Decoders:
             if isinstance(answer, Packet):
                 return self._packet(working, answer, len(buffer))
             if answer is not None:
+                self._look_at(working, answer, len(buffer))
                 return answer
         return None
+
+    def _look_at(self, working: "_Working", answer: More | Damaged, left: int) -> None:
+        """Tell once of a decoder that never comes to an end, or finds only damage where others find packets."""
+        if isinstance(answer, Damaged):
+            working.damaged += 1
+            if working.damaged >= ONLY_DAMAGE and not working.packets and any(one.packets for one in self._working):
+                why = f" ({answer.why:.100})" if answer.why else ""
+                found = f"has found {working.damaged} packets, and all of them damaged{why}"
+                self._remark(working, "damage", f"{found}, while those of others are whole: is it the right one?")
+        elif left >= LONGEST_PACKET:
+            self._remark(working, "more", f"asks for more after {left} bytes, and is not waited for")
+
+    def _remark(self, working: "_Working", what: str, text: str) -> None:
+        if self._is_news((working.name, what)):
+            self._log.warning('the decoder "%s" %s', working.name, text)
+
+    def _headers(self, working: "_Working") -> tuple[bytes, ...]:
+        """Return what a decoder says that its packets start with; nothing where it does not say."""
+        header = getattr(working.instance, "header", ())
+        some = (header,) if isinstance(header, bytes) else header
+        if isinstance(some, tuple) and all(isinstance(one, bytes) and one for one in some):
+            return some
+        found = f"found {header!r:.80}, and is asked about every byte"
+        self._remark(working, "header", f"has a `header` that is no use: expected bytes or a tuple of them, {found}")
+        return ()
+
+    def _candidate(self, working: "_Working") -> bytes:
+        """Return the regular expression by which a decoder says where asking it is worth it."""
+        found = getattr(working.instance, "candidate", b"")
+        try:
+            re.compile(found if isinstance(found, bytes) else b"(")
+        except re.error:
+            expected = f"expected a regular expression in bytes, found {found!r:.80}"
+            self._remark(working, "candidate", f"has a `candidate` that is no use: {expected}")
+            return b""
+        return bytes(found)
 
     def _ask(self, working: "_Working", buffer: memoryview) -> Packet | More | Damaged | None:
         """Ask one of them: one that raises must not keep the others from answering."""
@@ -147,16 +219,29 @@ class Decoders:
         try:
             size = _size(packet, left)
             if self._formats and packet.format.name not in self._formats:
-                return Unwanted(size)
+                return Unwanted(size, packet.format.name)
             _check(packet)
             numbers = packet.format.numbers(packet.raw)
             working.prove(packet)
+            working.packets += 1
         except BaseException as error:  # noqa: BLE001 - as above
             form = str(getattr(packet.format, "name", "?"))[:LONGEST_NAME]
             what = f'the decoder "{working.name}" made a packet of format {form} that is no use, and is skipped'
             self._complain(error, what, (working.name, form))
             return Damaged("not sound", size)
         return attrs.evolve(packet, numbers=numbers)
+
+    def left_out(self, data: bytes) -> str:
+        """Return the name of a format that is in these bytes and is not wanted; "" where there is none.
+
+        All decoders are asked, in the caller's thread; what they raise is not told.
+        """
+        every = Decoders([one for one, _ in self._given], (), [context for _, context in self._given], _MUTE)
+        every.open(leave_out=True)
+        stream = every.stream()
+        found = [*stream.feed(data, moment(0)), *stream.close()]
+        every.close()
+        return next((packet.format.name for packet, _ in found if packet.format.name not in self._formats), "")
 
     def device_time(self, packet: Packet, zone: Callable[[datetime], datetime]) -> datetime | None:
         """Return the time by the meter's own clock, in UTC; None where it has none, it is not set, or cannot be read.
@@ -192,7 +277,7 @@ class Decoders:
                 return entry.serial, from_values(entry, time, serial)
             found = self._recalled(entry)
             if found is not None:
-                stamps = (entry.seq, entry.steady, entry.boot, entry.address)
+                stamps = (entry.seq, entry.steady, entry.boot, entry.address, entry.origin)
                 numbers = tuple(found.format.unpack(entry.raw))
                 serial = self._shown(entry.source, entry.address, found.serial, entry.serial)
                 reading = Reading(time, found.format, serial, entry.raw, entry.source, *stamps, numbers=numbers)
@@ -240,11 +325,13 @@ class Decoders:
 
 @attrs.define
 class _Working:
-    """One decoder at work; `of_its_own`: an instance that only this worker has."""
+    """One decoder at work; `of_its_own`: an instance that only this worker has. Its answers are counted."""
 
     instance: object
     context: Context
     of_its_own: bool = False
+    packets: int = 0
+    damaged: int = 0
     calls: Any = attrs.field(init=False)
     _proved: set[Format] = attrs.field(factory=set, init=False)
 
@@ -300,20 +387,6 @@ def _fresh(instance: object, formats: frozenset[str]) -> object:
     if formats and names is not None and "formats" in settings:
         settings["formats"] = tuple(name for name in names if name in formats)
     return cls(**settings)
-
-
-def _headers(instance: object) -> tuple[bytes, ...]:
-    """Return what a decoder says that its packets start with; nothing where it does not say."""
-    header = getattr(instance, "header", ())
-    some = (header,) if isinstance(header, bytes) else header
-    sound = isinstance(some, tuple) and all(isinstance(one, bytes) and one for one in some)
-    return some if sound else ()
-
-
-def _candidate(instance: object) -> bytes:
-    """Return the regular expression by which a decoder says where asking it is worth it."""
-    found = getattr(instance, "candidate", b"")
-    return found if isinstance(found, bytes) else b""
 
 
 def _check_damaged(answer: object, left: int) -> None:

@@ -27,6 +27,7 @@ from btcore.patience import Patience, Stopping
 from btcore.preview import lines_of, show, show_all
 from btcore.records import Batch
 from btcore.refused import Refused, faults, without
+from btcore.reporting import standing
 from btcore.sampling import SampleCache, Step
 from btcore.settings import Context
 from btcore.trial import Doubt, Trial, where
@@ -77,15 +78,16 @@ class SinkWorker:
         self._refused = Refused(context.name, self._outcome, redact)
         self._trial = Trial(_where(sink))
         self._unwanted = Unwanted(self._outcome.note)
+        chosen = [*sink.delivery.meters, *(["only live"] if sink.only_live else [])]
         self.backlog = Backlog(
             journal,
             self._decoders,
             cache,
             context,
-            sink.delivery,
+            attrs.evolve(sink.delivery, only_live=sink.only_live),
             Patience(stop, context.log),
             self._outcome,
-            fingerprint(sink.instance, sink.delivery.meters),
+            fingerprint(sink.instance, chosen),
         )
         self._calls = Calls(sink.instance, self._backoff, self._outcome, context.log, stop, self.backlog.look)
         self._passed = 0  # readings of which the plugin wanted nothing
@@ -99,6 +101,18 @@ class SinkWorker:
     def unwanted(self) -> int:
         """Of how many readings the sink's settings wanted nothing."""
         return self.backlog.unwanted + self._passed
+
+    @property
+    def behind(self) -> int:
+        """How many readings it has not had."""
+        return self.backlog.behind
+
+    @property
+    def state(self) -> str:
+        """How it stands, in a few words."""
+        backlog = self.backlog
+        failing = self._outcome.failing
+        return standing(parked=self.parked, failing=failing, behind=backlog.behind, is_level=backlog.is_level)
 
     def _run(self) -> None:
         try:

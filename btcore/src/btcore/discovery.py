@@ -15,6 +15,7 @@ from btcore.errors import BtcoreError, is_interrupt
 from btcore.findings import nearest
 from btcore.formats import packet_formats
 from btcore.hookspecs import PROJECT, Hooks
+from btcore.origin import origin_of
 from btcore.outcome import told
 from btcore.settings import Delivery, Kind
 from btcore.version import API
@@ -72,8 +73,11 @@ class Installed:
         cls: type = self._guarded(self.entry.load, "cannot be imported", advice)
         self._guarded(lambda: self._check_class(cls), "is no class that can be looked at")
         self._guarded(lambda: packet_formats(cls), "does not say rightly which packet formats it has")
-        for caller in self._guarded(lambda: _callers(cls), "has a hook that does not fit"):
+        callers = self._guarded(lambda: _callers(cls), "has a hook that does not fit")
+        for caller in callers:
             self._check_hook(caller)
+        if any(caller.name == WORK["source"] for caller in callers):
+            self._guarded(lambda: origin_of(cls), "does not say rightly where its readings come from")
         return cls
 
     def _guarded(self, look: Callable[[], Any], wrong: str, advice: str = "") -> Any:  # noqa: ANN401 - anything

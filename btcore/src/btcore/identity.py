@@ -21,7 +21,7 @@ from btcore.records import Reading
 
 log = logging.getLogger("btcore")
 
-MOST_METERS = 4096
+MOST_METERS = 1024
 """Serial numbers that are remembered, over all sources."""
 
 RECENT = 1000
@@ -76,9 +76,11 @@ class Identities:
             return reading.serial
 
     def _name(self, reading: Reading) -> str:
-        link = self._chains.follow(reading)
-        self._chains.forget()
-        serial, _, number = (link.key or self._chains.key_of(reading)).rpartition("#")
+        key = ""
+        if reading.boot or not self._chains.is_past(reading):  # a recording that is played again tells nothing new
+            key = self._chains.follow(reading).key
+            self._chains.forget()
+        serial, _, number = (key or self._chains.key_of(reading)).rpartition("#")
         several = serial and number.isdigit() and self._chains.is_several(reading.serial)
         return f"{serial}-{number}" if several else reading.serial
 

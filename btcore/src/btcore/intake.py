@@ -38,13 +38,14 @@ BRISK = 64
 class Intake:
     """Takes the readings of one source, and writes them to the journal in order, by a thread of its own.
 
-    `kept` counts what was new to the journal, `waiting` what is not written yet, `lost` what a stop leaves unwritten,
-    `refused` what the journal had no room for.
+    `kept` counts what was new to the journal, `already` what it had before, `waiting` what is not written yet, `lost`
+    what a stop leaves unwritten, `refused` what the journal had no room for.
     """
 
     def __init__(self, name: str, journal: Journal, log: logging.Logger, stop: Event, grace: float = 0.0) -> None:
         """Prepare. `grace`: seconds after `stop` for which a journal that cannot be written is still tried."""
         self.kept = 0
+        self.already = 0
         self.lost = 0
         self._journal = journal
         self._log = log
@@ -169,7 +170,9 @@ class Intake:
     def _refusal(self, part: Sequence[Entry]) -> BaseException | None:
         """Write some, whenever that can be done; return the error that no waiting mends."""
         try:
-            self.kept += len(self._patiently(partial(self._journal.append, part), self._meanwhile))
+            new = len(self._patiently(partial(self._journal.append, part), self._meanwhile))
+            self.kept += new
+            self.already += len(part) - new
         except Stopping:
             raise
         except Full as error:

@@ -17,8 +17,8 @@ class Entry:
 
     `key` is its time in microseconds since 1970: no two entries have the same; the journal moves an entry by single
     microseconds until that holds. `raw` is the packet; where `whole` is set, the values of a reading that came without
-    one. `seq` is its place in the journal, given by it: 0 before that. `steady`, `boot` and `address` are as in
-    `Reading`.
+    one. `seq` is its place in the journal, given by it: 0 before that. `steady`, `boot`, `address` and `origin` are as
+    in `Reading`.
     """
 
     key: int
@@ -31,6 +31,7 @@ class Entry:
     steady: int = 0
     boot: int = 0
     address: str = ""
+    origin: str = ""
 
 
 class Outline(NamedTuple):
@@ -113,7 +114,8 @@ class Journal(Protocol):
     def append(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """Keep these entries, all or none; return those that were new, with their `seq` and `key`.
 
-        An entry with the same time, meter and packet as one that is kept is the same reading, and is not kept twice.
+        An entry with the same time and packet as one that is kept is the same reading, and is not kept twice: the
+        packet says which meter it is of. Of a whole reading, that is said by its serial number.
         """
 
     def read(self, after: int, limit: int) -> Sequence[Entry]:

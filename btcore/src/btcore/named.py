@@ -6,7 +6,7 @@ from typing import Any, Union, get_args, get_origin
 
 import attrs
 
-from btcore.channels import labels_of
+from btcore.channels import labels_of, parted
 from btcore.configuration import Sink, Site, Source
 from btcore.describe import settings_of
 from btcore.formats import packet_formats
@@ -31,7 +31,8 @@ def names_of(site: Site) -> list[Name]:
     """Return what a configuration names, each place once."""
     tables = [*_of_instances(site.sources), *_of_instances(site.sinks), *_of_meters(site)]
     meters = [Name(meter.serial, "", "meters", meter.name) for meter in site.meters]
-    channels = [Name(*_parted(key), "channels", key) for key in site.channels]
+    labels = frozenset().union(*labels_by_format(site).values())
+    channels = [Name(*parted(key, labels), "channels", key) for key in site.channels]
     return list(dict.fromkeys([*tables, *meters, *channels]))
 
 
@@ -75,8 +76,3 @@ def _within(value: object, annotation: Any) -> Iterator[Found]:  # noqa: ANN401 
     elif is_table(annotation) and isinstance(value, annotation):
         for entry in settings_of(annotation):
             yield from _within(getattr(value, entry.field.name), entry.annotation)
-
-
-def _parted(key: str) -> Found:
-    serial, _, label = key.partition("_")
-    return serial, label

@@ -77,6 +77,11 @@ class Outcome:
         self._losses = _Losses()
         self._lock = Lock()  # a backlog is looked at from other threads than its worker's
 
+    @property
+    def failing(self) -> float | None:
+        """For how many seconds nothing has worked; None where all does."""
+        return self._clock() - self._since if self._count else None
+
     # --- failures
 
     def failed(self, what: str, wait: float, *, asked: bool = False) -> None:

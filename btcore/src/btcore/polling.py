@@ -4,17 +4,22 @@ The same over a serial line and over TCP, so there is no I/O here: a plugin hand
 the bytes for the decoder. Reading a meter's settings, or changing them, does not belong here.
 """
 
+import logging
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from datetime import UTC, datetime
 from logging import Logger
 from typing import Any
 
 import attrs
 
 from btcore.brultech import HEADER, Brultech
+from btcore.decoders import Decoders
 from btcore.errors import BtcoreError
+from btcore.recognition import SAMPLE, recognize
 from btcore.records import More, Packet
+from btcore.respondents import Respondents
 
 Send = Callable[[bytes], object]
 """Send all of these bytes. Raises OSError when the line is gone."""
@@ -74,6 +79,8 @@ def valid_devices(_instance: object, _attribute: Any, value: Sequence[str]) -> N
 class Poll:
     """Asks devices in turn, time after time. One that does not answer is skipped, and logged when that begins and ends.
 
+    So is one for which another meter answers; what that sends is as good as any.
+
     `timeout` is how many seconds a meter has for each step of its answer.
     """
 
@@ -82,6 +89,7 @@ class Poll:
     log: Logger
     clock: Callable[[], float] = time.monotonic
     _silent: set[str] = attrs.field(factory=set, init=False)
+    _respondents: Respondents = attrs.field(factory=Respondents, init=False)
 
     def ask_all(self, send: Send, receive: Receive) -> Iterator[bytes]:
         """Ask every device once and yield all bytes that come in, but for the acknowledgements.
@@ -91,21 +99,23 @@ class Poll:
         """
         for request in poll_requests(self.devices):
             try:
-                yield from ask(request, send, receive, timeout=self.timeout, clock=self.clock)
+                packets = yield from ask(request, send, receive, timeout=self.timeout, clock=self.clock)
             except NoAnswer as failure:
                 self._failed(request.device, failure)
             else:
-                self._answered(request.device)
+                self._answered(request.device, packets)
 
     def _failed(self, device: str, failure: NoAnswer) -> None:
         if device not in self._silent:
             self._silent.add(device)
             self.log.warning("%s It is asked again each time; that is logged when it answers.", failure)
 
-    def _answered(self, device: str) -> None:
+    def _answered(self, device: str, packets: Sequence[Packet]) -> None:
         if device in self._silent:
             self._silent.remove(device)
             self.log.info("%s answers again", _name(device))
+        if remark := self._respondents.answered(device, packets):
+            self.log.log(logging.INFO if remark.is_good else logging.WARNING, "%s", remark.text)
 
 
 def ask(
@@ -115,8 +125,11 @@ def ask(
     *,
     timeout: float,
     clock: Callable[[], float] = time.monotonic,
-) -> Iterator[bytes]:
-    """Ask one meter, and yield what comes in until its packet is whole: see `Poll.ask_all`. Raises NoAnswer."""
+) -> Generator[bytes, None, list[Packet]]:
+    """Ask one meter, and yield what comes in until its packet is whole: see `Poll.ask_all`. Raises NoAnswer.
+
+    Returns the packets that came once it had been asked.
+    """
     line = _Line(request=request, receive=receive, timeout=timeout, clock=clock)
     try:
         for word in request.words:
@@ -126,13 +139,17 @@ def ask(
         yield from line.packet()
     except (NoAnswer, OSError):
         yield line.unread  # what looked like the start of a packet may hide a whole one
-        if not line.answered:  # a gateway may hang up as soon as it has passed the answer on
+        if not line.packets:  # a gateway may hang up as soon as it has passed the answer on
             raise
+    return line.packets
 
 
 @attrs.define(kw_only=True)
 class _Line:
-    """What comes in during one request. `unread` has come in but may be the start of a packet that is not complete."""
+    """What comes in during one request. `unread` has come in but may be the start of a packet that is not complete.
+
+    `packets` are those of the answer, `sample` is the beginning of what came in.
+    """
 
     request: Request
     receive: Receive
@@ -140,13 +157,14 @@ class _Line:
     clock: Callable[[], float]
     unread: bytes = b""
     total: int = 0
-    answered: bool = False
+    sample: bytes = b""
+    packets: list[Packet] = attrs.field(factory=list)
 
     def acknowledgement(self) -> Iterator[bytes]:
         """Wait for the byte that acknowledges; inside a packet of a meter in real-time mode, it is data."""
         deadline = self.clock() + self.timeout
         while True:
-            data, _, found = self._read_on(acknowledge=True)
+            data, found = self._read_on()
             yield data
             if found:
                 return
@@ -159,12 +177,13 @@ class _Line:
     def packet(self) -> Iterator[bytes]:
         """Wait for a whole packet, and then until the line is quiet."""
         deadline = self.clock() + self.timeout
+        stream = _DECODERS.stream()  # as the core's own: it undoes what a telnet port does
         while True:
-            data, packets, _ = self._read_on(acknowledge=False)
+            data, self.unread = self.unread, b""
+            self.packets += [packet for packet, _ in stream.feed(data, _ANY_TIME)]
             yield data
-            self.answered = self.answered or packets > 0
-            came = self._wait(QUIET if self.answered else LOOK, deadline)
-            if self.answered and not came and not self.unread:
+            came = self._wait(QUIET if self.packets else LOOK, deadline)
+            if self.packets and not came and not stream.is_waiting:
                 return
 
     def _wait(self, seconds: float, deadline: float) -> bool:
@@ -175,12 +194,14 @@ class _Line:
         data = self.receive(min(seconds, left))
         self.unread += data
         self.total += len(data)
+        self.sample += data[: SAMPLE - len(self.sample)]
         return bool(data)
 
     def _why(self) -> str:
         name = _name(self.request.device)
         if self.total:
-            return f"{name} was asked, but sent no whole packet within {self.timeout:g} s ({self.total} bytes came in)."
+            came = f"{self.total} byte{'s' * (self.total > 1)} came in{self._seen()}"
+            return f"{name} was asked, but sent no whole packet within {self.timeout:g} s ({came})."
         hint = (
             "its power, its line and its name here"
             if self.request.device
@@ -188,23 +209,27 @@ class _Line:
         )
         return f"{name} was asked, but sent nothing within {self.timeout:g} s: check {hint}."
 
-    def _read_on(self, *, acknowledge: bool) -> tuple[bytes, int, bool]:
+    def _seen(self) -> str:
+        """Say what came in; what to do about it, where being asked is not what its advice would be."""
+        kind = recognize(self.sample)
+        return f": {kind.seen}" if kind.is_silence else f": {kind.seen}. {kind.advice}"
+
+    def _read_on(self) -> tuple[bytes, bool]:
         """Read `unread` up to a packet that is not complete, or past an acknowledgement.
 
-        Return the bytes for the decoder, how many whole packets are in them, and whether an acknowledgement ended them.
+        Return the bytes for the decoder, and whether an acknowledgement ended them.
         """
         view = memoryview(self.unread)
-        place = packets = 0
+        place = 0
         found = False
         while (place := self._next(place)) < len(view):
             seen = _DECODER.decode_packet(view[place:])
-            found = acknowledge and not isinstance(seen, Packet | More) and view[place] == ACKNOWLEDGE
+            found = not isinstance(seen, Packet | More) and view[place] == ACKNOWLEDGE
             if found or isinstance(seen, More):
                 break
-            packets += isinstance(seen, Packet)
             place += seen.size if isinstance(seen, Packet) else 1
         data, self.unread = self.unread[:place], self.unread[place + found :]
-        return data, packets, found
+        return data, found
 
     def _next(self, place: int) -> int:
         """Return the next place where a packet may start, or an acknowledgement is, or may when more has come."""
@@ -217,5 +242,8 @@ def _name(device: str) -> str:
 
 
 _DECODER = Brultech()
+_DECODERS = Decoders([_DECODER])
+
+_ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 _OF_INTEREST = re.compile(b"(?s:%b)|%b" % (_DECODER.candidate, re.escape(bytes([ACKNOWLEDGE]))))

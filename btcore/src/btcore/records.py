@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from btcore.formats import LONGEST_NAME, Channel, Format, Number, check_name, kind
+from btcore.origin import LIVE, check_origin
 
 LONGEST_STREAM = 200
 """Characters of a stream's name: it is kept for as long as the stream is open."""
@@ -58,7 +59,7 @@ class Chunk:
     time: datetime | None = None
     end: bool = False
     clock: Iterator[datetime] | None = attrs.field(default=None, repr=False, eq=False)
-    address: str = ""
+    address: str = attrs.field(default="", eq=False)
 
     def __attrs_post_init__(self) -> None:
         """Check it."""
@@ -110,9 +111,10 @@ class Damaged:
 
 @attrs.frozen
 class Unwanted:
-    """What the core makes of a packet whose format a source does not take: junk, all of it."""
+    """What the core makes of a packet whose format a source does not take: junk, all of it. `format` is its name."""
 
     size: int
+    format: str = ""
 
 
 @attrs.frozen(eq=False)
@@ -130,8 +132,10 @@ class Reading:
     readings of the same `boot` tell how much time really passed between them, whatever was done to `time`. Both are 0
     for what was not received live.
 
-    Raises TypeError or ValueError for a time without a zone, a serial number that cannot be shown, and numbers that do
-    not fit the format (see `Format.checked`).
+    `origin` is "" where a meter sent it, "recorded" where a recording was played, "made up" where there is no meter.
+
+    Raises TypeError or ValueError for a time without a zone, a serial number that cannot be shown, an origin that is
+    none of these, and numbers that do not fit the format (see `Format.checked`).
     """
 
     time: datetime
@@ -143,6 +147,7 @@ class Reading:
     steady: int = 0
     boot: int = 0
     address: str = ""
+    origin: str = ""
     _numbers: tuple[Number, ...] | None = attrs.field(default=None, repr=False, alias="numbers")
 
     def __attrs_post_init__(self) -> None:
@@ -156,6 +161,8 @@ class Reading:
             check_name(self.serial, "a serial number")
         if type(self.raw) is not bytes:
             raise TypeError(f"a reading's raw: expected bytes, found {kind(self.raw)}")
+        if self.origin != LIVE:
+            check_origin(self.origin)
         if self._numbers is not None:
             object.__setattr__(self, "_numbers", self.format.checked(self._numbers))
 

@@ -4,19 +4,21 @@
 `ecmreadext` those and energies. The names are btmon's, so that its tables, and what people built on them, go on
 working. A meter that btmon did not know (`Format.family` is "") has every label in `counters`, in its own order; in the
 others all that it measures beside its counters, and what is calculated of every channel.
+
+btmon's tables have 32 channels. Those of a GEM's further ones that have moved get their columns behind btmon's: a sink
+adds them to a table when such a channel first moves, and finds by a table's columns which it has already.
 """
 
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Literal
 
 import attrs
 
-from btcore.formats import CALCULATED, SECONDS, Format
+from btcore.formats import CALCULATED, SECONDS, Channel, Format
+from btcore.further_channels import further_channels
 
 SCHEMAS = ("counters", "ecmread", "ecmreadext")
-
-CHANNELS = 32
-"""Channels of a table, as in btmon: a 48-channel packet has 16 more, which the vendor calls a future expansion."""
-
 
 SINKS_OWN = frozenset({"id", "time_created", "serial", "ecm_serial"})
 """Columns that a sink has beside those of a schema."""
@@ -31,21 +33,54 @@ class Column:
     kind: Literal["integer", "real"]
 
 
-def columns(format: Format, schema: str) -> tuple[Column, ...]:
+def columns(format: Format, schema: str, further: Iterable[Channel] = ()) -> tuple[Column, ...]:
     """Return the measured and calculated columns of `<format>_<schema>`, in btmon's order.
+
+    Behind them are those of `further` channels: give those that have moved (`moved`), and those that the table has
+    columns of already (`channels_in`). Without any, they are btmon's.
 
     Time, serial number and key are the sink's own: see `serial_column`. Raises KeyError for an unknown schema.
     """
-    labels = _LABELS[schema](format)
-    if not format.family:
-        return tuple(_own_column(label, format) for label in dict.fromkeys(labels))
-    calculated = {f"{channel.name}_{unit}" for channel in format.channels for unit in CALCULATED}
-    return tuple(_column(label, schema, format) for label in labels if label in format.index or label in calculated)
+    usual, behind = _parted(format, schema)
+    wanted = {channel.name for channel in further}
+    return usual + tuple(column for name, some in behind.items() if name in wanted for column in some)
+
+
+def channels_in(format: Format, schema: str, names: Iterable[str]) -> tuple[Channel, ...]:
+    """Return the further channels of a format that a table has columns of, by the names of all its columns.
+
+    SQL does not tell capitals from small letters in names.
+    """
+    there = {name.lower() for name in names}
+    _, behind = _parted(format, schema)
+    return tuple(
+        channel
+        for channel in further_channels(format)
+        if any(column.name.lower() in there for column in behind[channel.name])
+    )
 
 
 def serial_column(schema: str) -> str:
     """Return the name of the column that holds the serial number."""
     return "serial" if schema == "counters" else "ecm_serial"
+
+
+@lru_cache(maxsize=64)
+def _parted(format: Format, schema: str) -> tuple[tuple[Column, ...], Mapping[str, tuple[Column, ...]]]:
+    """Return the columns that every table of a format has, and those of each further channel, by its name."""
+    behind: dict[str, list[Column]] = {channel.name: [] for channel in further_channels(format)}
+    usual: list[Column] = []
+    for column in _all_columns(format, schema):
+        behind.get(column.label.rpartition("_")[0], usual).append(column)
+    return tuple(usual), {name: tuple(some) for name, some in behind.items()}
+
+
+def _all_columns(format: Format, schema: str) -> tuple[Column, ...]:
+    labels = _LABELS[schema](format)
+    if not format.family:
+        return tuple(_own_column(label, format) for label in dict.fromkeys(labels))
+    calculated = {f"{channel.name}_{unit}" for channel in format.channels for unit in CALCULATED}
+    return tuple(_column(label, schema, format) for label in labels if label in format.index or label in calculated)
 
 
 def _column(label: str, schema: str, format: Format) -> Column:
@@ -65,8 +100,7 @@ def _own_column(label: str, format: Format) -> Column:
 
 
 def _circuits(format: Format) -> list[str]:
-    circuits = [channel.name for channel in format.channels if channel.directional]
-    return circuits[:CHANNELS] if format.family else circuits
+    return [channel.name for channel in format.channels if channel.directional]
 
 
 def _all(format: Format) -> list[str]:

@@ -158,6 +158,12 @@ class Delivery:
     polarity: Polarity | None = attrs.field(
         default=None, metadata={"help": "the sign of directional channels; left out: the site's"}
     )
+    only_live: bool | None = attrs.field(
+        default=None,
+        metadata={
+            "help": "take nothing that was recorded (file) or made up (simulator); left out: so for a hosted service"
+        },
+    )
 
 
 def setting(
@@ -189,7 +195,9 @@ def plugin(*, api: int, delivery: Delivery | None = None) -> Callable[[T], T]:
 
     `api` is the version of the plugin interface that it was written for (`btcore.API`). `delivery` is how a sink wants
     to be delivered to, where it differs from the usual. A method `check(self)` may yield `Problem(message, key=...)`
-    for what is wrong between settings; it is called before anything is opened.
+    for what is wrong between settings; it is called before anything is opened. The class of a source says by an
+    attribute `origin` where its readings come from ("live", "recorded", "made up"), the instance of a sink by `hosted`
+    whether what it is given goes to an account on the Internet.
     """
 
     def decorate(cls: T) -> T:

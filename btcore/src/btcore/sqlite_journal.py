@@ -38,7 +38,8 @@ CREATE TABLE entry (
     raw    BLOB NOT NULL,
     steady INTEGER NOT NULL DEFAULT 0,
     boot   INTEGER NOT NULL DEFAULT 0,
-    address TEXT NOT NULL DEFAULT ''
+    address TEXT NOT NULL DEFAULT '',
+    origin TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE cursor (
     sink     TEXT PRIMARY KEY,
@@ -78,6 +79,7 @@ ALTER TABLE entry ADD COLUMN boot INTEGER NOT NULL DEFAULT 0""",
     2: """ALTER TABLE aside ADD COLUMN added INTEGER NOT NULL DEFAULT 0;
 UPDATE aside SET added = strftime('%s', 'now')""",
     3: """ALTER TABLE entry ADD COLUMN address TEXT NOT NULL DEFAULT '';
+ALTER TABLE entry ADD COLUMN origin TEXT NOT NULL DEFAULT '';
 ALTER TABLE base ADD COLUMN lifetime TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE cursor ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE cursor ADD COLUMN missed INTEGER NOT NULL DEFAULT 0;
@@ -90,12 +92,12 @@ INSERT INTO meter SELECT serial, format, min(seq) FROM entry GROUP BY serial, fo
 }
 """What makes a file of a version one of the next."""
 
-SELECT = "SELECT key, source, serial, format, raw, whole, seq, steady, boot, address FROM entry"
+SELECT = "SELECT key, source, serial, format, raw, whole, seq, steady, boot, address, origin FROM entry"
 
 OUTLINE = "SELECT seq, key, length(raw) FROM entry WHERE seq > ? ORDER BY seq LIMIT ?"
 
-INSERT = """INSERT INTO entry (key, added, source, serial, format, whole, raw, steady, boot, address)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT = """INSERT INTO entry (key, added, source, serial, format, whole, raw, steady, boot, address, origin)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 MOVE = """INSERT INTO cursor (sink, position, seen, missed, settings, accepted) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (sink) DO UPDATE SET position = max(position, excluded.position),
     seen = max(position, excluded.seen), missed = excluded.missed, settings = excluded.settings,
@@ -246,8 +248,8 @@ class SqliteJournal:
         with self._reading, self._told("read"):
             rows = self._reader.execute(f"{SELECT} WHERE {where}", values).fetchall()
         return [
-            Entry(key, source, serial, form, raw, bool(whole), seq, steady, boot, address)
-            for key, source, serial, form, raw, whole, seq, steady, boot, address in rows
+            Entry(key, source, serial, form, raw, bool(whole), *placed)
+            for key, source, serial, form, raw, whole, *placed in rows
         ]
 
     def last(self) -> int:
@@ -366,7 +368,7 @@ def _insert(connection: sqlite3.Connection, entry: Entry, added: int) -> Entry |
     if key is None:
         return None
     of_packet = (entry.source, entry.serial, entry.format, entry.whole, entry.raw)
-    values = (key, added, *of_packet, entry.steady, entry.boot, entry.address)
+    values = (key, added, *of_packet, entry.steady, entry.boot, entry.address, entry.origin)
     return attrs.evolve(entry, key=key, seq=int(connection.execute(INSERT, values).lastrowid or 0))
 
 

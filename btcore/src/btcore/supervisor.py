@@ -16,6 +16,7 @@ from btcore.delivery import SinkWorker
 from btcore.errors import Unavailable
 from btcore.identity import Identities, known
 from btcore.journal import Journal
+from btcore.reporting import Reporting
 from btcore.roll import Roll
 from btcore.sampling import SampleCache
 from btcore.settings import Context, Duration
@@ -86,17 +87,21 @@ class Supervisor:
         roll.finish()
         for worker in sources:
             refused = f", {worker.refused} refused" if worker.refused else ""
-            log.info("%s: %s; %d kept%s", worker.name, worker.counts, worker.kept, refused)
+            log.info("%s: %s; %s%s", worker.name, worker.counts, worker.stored, refused)
         for sink in sinks:
             log.info("%s: %s", sink.name, sink)
         return finished and not any(s.failure for s in sources) and not any(s.parked for s in sinks)
 
     def _watch(self, journal: Journal, sources: list[SourceWorker], sinks: list[SinkWorker], roll: Roll) -> None:
+        reporting = Reporting(sources, sinks, log)
         upkeep = Upkeep(journal, [sink.table for sink in self._site.sinks], self._site.keep)
         while any(thread.is_alive() for thread in _threads(sources, sinks)):
             if not self._dry_run:
                 upkeep.turn()
             roll.look()
+            reporting.look()
+            for worker in sources:
+                worker.look()
             for sink in sinks:
                 sink.look()  # whatever its worker is at: parked, waiting, or in a call that hangs
             if self._once and not any(worker.thread.is_alive() for worker in sources):

@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 import pytest
 
-from btcore import Chunk, Context, Duration, Retry, pack
+from btcore import Chunk, Context, Duration, Heard, Retry, pack
 from btmon_ip.client import TcpClient
 from btmon_ip.server import TcpServer
 
@@ -154,6 +154,47 @@ def test_a_silent_meter(device: Device) -> None:
         collected.data,
         collected.chunks[-1].end,
     )
+
+
+def test_a_meter_that_sends_no_packets(device: Device) -> None:
+    """Bytes without a packet keep no connection: the wait is for packets, as the core finds them, and both are told."""
+
+    def play(connection: socket.socket) -> None:
+        connection.sendall(GEM)
+        with contextlib.suppress(OSError):  # given up by the client
+            while True:
+                connection.sendall(b"$")
+                time.sleep(0.02)
+
+    client, got = listening(device(play), idle=0.3), b""
+
+    def heard(_stream: str) -> Heard:
+        return Heard(1, max(0, len(got) - len(GEM)))
+
+    client.open(attrs.evolve(CONTEXT, heard=heard))
+    failure = ""
+    try:
+        for chunk in client.collect(threading.Event()):
+            got += chunk.data
+    except Retry as error:
+        failure = str(error)
+    said = f"no packet came for 0.3 s, only {len(got) - len(GEM)} bytes. A meter whose real-time mode is off"
+    assert (said in failure, got[: len(GEM)], got[len(GEM) :].strip(b"$")) == (True, GEM, b"")
+
+
+def test_a_meter_that_never_sent_anything_is_told_early(
+    device: Device, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where nothing ever came, it is told long before the connection is made anew; once."""
+    monkeypatch.setattr("btmon_ip.client.SILENT", 0.1)
+
+    def play(connection: socket.socket) -> None:
+        connection.recv(1)
+
+    client = listening(device(play), idle=1.7)
+    assert "nothing came for 1.7 s" in collect(client).failure
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert "nothing came for 0.1 s. A meter whose real-time mode is off only answers" in told
 
 
 def test_nobody_there() -> None:
@@ -341,6 +382,13 @@ def test_settings_that_cannot_be(wrong: dict[str, Any]) -> None:
     """Settings that make no sense are refused with what was expected."""
     with pytest.raises(ValueError, match=r"expected|must be"):
         TcpClient(**{"host": "10.0.0.1", **wrong})
+
+
+def test_how_long_it_may_be_without_a_packet() -> None:
+    """Its patience is its `idle`; where it asks, that of two polls and every answer."""
+    assert TcpClient(host="10.0.0.1", idle=Duration(30)).patience == 30
+    asking = TcpClient(host="10.0.0.1", poll=Duration(60), devices=["fc", "fd"], timeout=Duration(2))
+    assert asking.patience == 124
 
 
 def test_devices_without_poll() -> None:

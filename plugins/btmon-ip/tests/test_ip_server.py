@@ -18,8 +18,10 @@ from typing import Any
 
 import attrs
 import pytest
+from running import wait_for
 
 from btcore import Chunk, Context, Duration
+from btmon_ip.addresses import plain
 from btmon_ip.connections import Connections
 from btmon_ip.server import TcpServer
 
@@ -263,6 +265,27 @@ def test_idle_connections_are_closed(start: Start, caplog: pytest.LogCaptureFixt
     assert (told, running.received(), running.cpu < 0.2) == (["INFO"], [PACKET], True)
 
 
+@pytest.mark.parametrize("connects", [False, True])
+def test_nobody_is_told(start: Start, caplog: pytest.LogCaptureFixture, connects: bool) -> None:
+    """Where nobody connects, or nobody sends anything, it is told once, with what to set; after that it is not."""
+    running = start(idle=0.6)
+    assert running.server.patience == 0.6
+    expected = "nothing was sent on any connection for " if connects else "nobody has connected for "
+
+    def told() -> list[str]:
+        return [text for text in caplog.messages if text.startswith(expected)]
+
+    with contextlib.ExitStack() as stack:
+        if connects:
+            stack.enter_context(running.connect())
+        wait_for(told)
+    with running.connect(b"$"):
+        running.wait(lambda: bool(running.received()))
+    running.finish()
+    assert len(told()) == 1
+    assert "has to be set to send to an address of this computer and to this port" in told()[0]
+
+
 def test_active_connections_are_not_idle(start: Start) -> None:
     """A meter that goes on sending is kept while one beside it that fell silent is closed."""
     running = start(idle=0.6)
@@ -332,3 +355,23 @@ def test_a_refusal_closes_nothing_of_others(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.undo()
         connections.close()
         os.close(taken[0])  # would fail, had the server closed it
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"), [("192.168.1.20", "192.168.1.20"), ("::ffff:192.168.1.20", "192.168.1.20"), ("::1", "::1")]
+)
+def test_an_address_is_written_as_a_person_knows_it(host: str, shown: str) -> None:
+    """An address of IPv4 that comes as a part of IPv6 is that of IPv4."""
+    assert plain(host) == shown
+
+
+def test_chunks_say_from_which_address_they_come(start: Start) -> None:
+    """Whatever its port, a meter that connects again has the same address: it is known by that."""
+    running = start()
+    for _ in range(2):
+        with running.connect(PACKET):
+            running.wait(lambda: bool(running.chunks) and not running.chunks[-1].end)
+        running.wait(lambda: running.chunks[-1].end)
+    brought = [chunk for chunk in running.chunks if chunk.data]
+    assert {chunk.address for chunk in brought} == {"127.0.0.1"}
+    assert len({chunk.stream for chunk in brought}) == 2

@@ -11,7 +11,7 @@ from servers.pvoutput import PVOutputServer
 
 from btcore import FORMATS, ChannelRef, Context, Duration, Number, Polarity, Reading, Sample, Secret
 from btmon_pvoutput.future import Future
-from btmon_pvoutput.sink import PVOutput
+from btmon_pvoutput.sink import PVOutput, zone_told
 
 NOON = datetime(2024, 6, 1, 12, 0, tzinfo=UTC).timestamp()
 """A moment at the end of a slot, in seconds since 1970."""
@@ -49,7 +49,7 @@ def make_sink(clock: Clock) -> Iterator[MakeSink]:
         context = Context("sink.roof", logging.getLogger("sink.roof"), polarity=polarity, every=Duration(every))
         sink.open(context)
         sink._service._clock = clock
-        sink._service._future = Future(every, clock, clock)
+        sink._service._future = Future(every, zone_told(sink.zone), clock, clock)
         made.append(sink)
         return sink
 
@@ -78,6 +78,8 @@ def make_sample() -> MakeSample:
             Reading(datetime.fromtimestamp(moment, UTC), kind, serial, b"", numbers=numbers)
             for moment in (end - 300, end)
         )
-        return Sample(older, newer, 300, reset=False, calculate=lambda: calculated)
+        # a meter that never began anew: the counters that go on are its own
+        totals = {f"{label}_total": number for label, number in calculated.items() if label.endswith("wh")}
+        return Sample(older, newer, 300, reset=False, calculate=lambda: {**totals, **calculated})
 
     return make

@@ -77,7 +77,7 @@ def test_what_is_bad_for_another_reason_is_never_refused_as_a_whole(
     server: PVOutputServer, make_sink: MakeSink, make_sample: MakeSample
 ) -> None:
     """One bad status of thirty says nothing of the others, and no request is spent on asking."""
-    server.fail(Reply(400, "Bad request 400: Moon Powered"))
+    server.fail(Reply(400, "Bad request 400: Could not read v1"))
     assert refusal(make_sink(server), slots(make_sample, 0, 30)).whole is False
     assert len(server.requests) == 1
 

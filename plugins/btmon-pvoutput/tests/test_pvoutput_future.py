@@ -1,4 +1,4 @@
-"""What PVOutput holds to be in the future is not waited for without end: it is set aside, and the rest goes on."""
+"""What PVOutput holds to be in the future: a wrong date of a meter holds up nothing, a wrong zone costs nothing."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,7 +10,7 @@ from servers.pvoutput import PVOutputServer, Reply
 from uploads import Clock as WaitingClock
 from uploads import configured, deliver, made
 
-from btcore import Batch, Reject, Retry, Sample
+from btcore import Batch, Reject, Retry, Sample, Stop
 from btcore.journal import Entry
 from btmon_pvoutput.future import LONGEST, Future
 from btmon_pvoutput.sink import PVOutput
@@ -33,7 +33,7 @@ def ask(sink: PVOutput, batch: Batch) -> Exception | None:
     """Return how a batch is refused."""
     try:
         sink.process_batch(batch)
-    except (Reject, Retry) as error:
+    except (Reject, Retry, Stop) as error:
         return error
     return None
 
@@ -74,31 +74,30 @@ def test_one_of_them_among_good_ones_is_to_be_halved(
 def test_where_pvoutput_alone_says_so_it_is_waited_for_six_hours(
     server: PVOutputServer, make_sink: MakeSink, make_sample: MakeSample, clock: Clock
 ) -> None:
-    """This computer's clock, or the zone, is wrong: a person has time to mend it. Then the status is given up."""
+    """This computer's clock may be set right by itself; then the zone is wrong, and a person has to mend it."""
     sink, one = make_sink(server), batch(make_sample, NOON)
     server.outage = Reply(400, "Bad request 400: Date is in the future [20240601]")
     began = clock.now
     while isinstance(error := ask(sink, one), Retry):
-        assert "`zone`" in str(error)
+        assert "`zone` the time zone of the system on pvoutput.org" in str(error)
+        assert '`zone` is "UTC"' in str(error)
         clock.now += error.after or 0
-    assert "20240601 12:00 is given up after 6 h" in str(error)
+    assert isinstance(error, Stop)
+    assert "20240601 12:00 has been in the future there for 6 h" in str(error)
     assert LONGEST <= clock.now - began < LONGEST + 600
 
 
-def test_the_next_ones_are_not_waited_for_as_well_until_one_is_delivered(
+def test_one_that_was_taken_meanwhile_begins_a_new_wait(
     server: PVOutputServer, make_sink: MakeSink, make_sample: MakeSample, clock: Clock
 ) -> None:
-    """Two waits in succession would be one without end."""
+    """The clocks agreed for a while."""
     sink = make_sink(server)
-    server.outage = Reply(400, "Bad request 400: Date is in the future [20240601]")
-    assert isinstance(ask(sink, batch(make_sample, NOON - 600)), Retry)
-    clock.now += LONGEST
-    assert isinstance(ask(sink, batch(make_sample, NOON - 600)), Reject)
-    assert isinstance(ask(sink, batch(make_sample, NOON - 300)), Reject)
-    server.outage = None
-    assert ask(sink, batch(make_sample, NOON)) is None
-    server.outage = Reply(400, "Bad request 400: Date is in the future [20240601]")
-    assert isinstance(ask(sink, batch(make_sample, NOON + 300)), Retry)
+    for slot in (NOON - 600, NOON - 300):
+        server.outage = Reply(400, "Bad request 400: Date is in the future [20240601]")
+        assert isinstance(ask(sink, batch(make_sample, slot)), Retry)
+        clock.now += LONGEST - 1
+        server.outage = None
+        assert ask(sink, batch(make_sample, slot)) is None
 
 
 # --- the whole way
@@ -142,16 +141,17 @@ def test_a_device_in_2099_holds_up_nothing(tmp_path: Path, service: PVOutputServ
     assert waiting.now - NOON < 2 * HOUR
 
 
-def test_a_zone_that_is_wrong_stops_the_sink_after_six_hours(
-    tmp_path: Path, service: PVOutputServer, waiting: WaitingClock
-) -> None:
-    """Hours ahead of PVOutput: told, waited for, then it stops and names the setting; nothing is set aside."""
-    table = TABLE.replace("URL", service.url).replace('"UTC"', '"Asia/Tokyo"')
-    worker = deliver(configured(tmp_path, table), made(2 * HOUR, start=NOON - 2 * HOUR), tmp_path, waiting)
-    assert "`zone` the time zone of the system" in worker.parked
-    assert "nothing was ever accepted with these settings" in worker.parked
-    assert (worker.delivered, worker.aside) == (0, 0)
+def test_a_zone_that_is_wrong_costs_no_status(tmp_path: Path, service: PVOutputServer, waiting: WaitingClock) -> None:
+    """Hours ahead of PVOutput: told, waited for, then the sink stops; once it is mended, all that waited is sent."""
+    table = TABLE.replace("URL", service.url)
+    wrong = configured(tmp_path, table.replace('"UTC"', '"Asia/Tokyo"'))
+    worker = deliver(wrong, made(2 * HOUR, start=NOON - 2 * HOUR), tmp_path, waiting)
+    assert (worker.aside, '`zone` is "Asia/Tokyo"' in worker.parked) == (0, True)
     assert LONGEST <= waiting.now - NOON < LONGEST + 4 * HOUR
+    assert service.slots == {}
+    waiting.clear()
+    worker = deliver(configured(tmp_path, table), [], tmp_path, waiting)
+    assert (worker.parked, worker.aside, len(service.slots)) == ("", 0, 24)
 
 
 def mixed(some: list[Entry], others: list[Entry]) -> Iterator[Entry]:

@@ -87,7 +87,7 @@ def _calculated(older: Reading, newer: Reading) -> dict[str, Number]:
         )
         for sign, first, last in zip("pn", before, after, strict=True):
             values[f"{channel.name}_{sign}w"] = (last - first) / seconds
-            values[f"{channel.name}_{sign}wh"] = last / 3600
+            values[f"{channel.name}_{sign}wh_total"] = last / 3600
     return values
 
 

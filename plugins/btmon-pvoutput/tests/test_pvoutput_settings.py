@@ -105,6 +105,14 @@ def test_an_address_may_be_the_service_s_a_page_s_or_a_bare_host(url: str, expec
     assert address.base(url) == expected
 
 
+@pytest.mark.parametrize(
+    ("url", "hosted"), [(address.DEFAULT, True), ("http://127.0.0.1:8080", False), ("http://pv.lan/service/r2/", False)]
+)
+def test_it_is_hosted_where_its_address_is_public(url: str, hosted: bool) -> None:
+    """The service itself gets only what is live; a server of one's own gets everything."""
+    assert PVOutput(api_key=Secret("k"), system_id="1", url=url).hosted is hosted
+
+
 @pytest.mark.parametrize("every", [0, 60, 299, 330])
 def test_an_interval_that_pvoutput_has_not_stops_the_sink(make_sink: MakeSink, every: float) -> None:
     """Statuses are of whole minutes, 5 at least; the message tells what to set."""

@@ -118,6 +118,34 @@ def test_a_gateway_that_says_nothing(
     assert (levels, advice) == (["WARNING", "INFO"], [True, True])
 
 
+def test_a_line_that_never_said_anything_is_told_early(
+    wire: Wire,
+    listen: Listen,
+    golden: Golden,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Where nothing ever came in, it is told before `idle`, without opening the port anew; and that it speaks then."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("btmon_serial.line.SILENT", 0.1)
+    ear = listen(SerialLine(port=wire.path))
+    while not caplog.messages:
+        ear.pause()
+    packet = golden("ecm1240bin_steady")[0]
+    wire.send(packet)
+    ear.hears(packet)
+    ear.stop()
+    told, again = caplog.messages
+    assert f"{wire.path}: nothing has come in for 0.1 s" in told
+    assert again == f"{wire.path}: bytes are coming in again"
+
+
+def test_how_long_it_may_be_without_a_packet() -> None:
+    """Its patience is its `idle`; where it asks, that of two polls and every answer."""
+    assert SerialLine(port="/dev/null", idle=Duration(30)).patience == 30
+    assert SerialLine(port="/dev/null", poll=Duration(60), devices=["fc", "fd"], timeout=Duration(2)).patience == 124
+
+
 def echo(gateway: socket.socket) -> None:
     """Serve one connection as a gateway for a whole serial port, with what is sent to it coming back."""
     port: Any = serial.serial_for_url("loop://", timeout=0)

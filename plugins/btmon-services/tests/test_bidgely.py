@@ -1,4 +1,4 @@
-"""Bidgely: what is sent is what btmon sent, with a counter that never falls, and the address stays a secret."""
+"""Bidgely: what is sent is what btmon sent, with watts and a counter of one direction; the address stays a secret."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,18 +7,19 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import pytest
+from flows import flows
 from scenarios import described, names, run, scenario
 from servers.recorder import Recorder, Reply, Request
 from trees import tree
 from uploads import Clock, configured, deliver, entries, made
 
-from btcore import Reading, Reject, Retry, Stop
+from btcore import Reject, Retry, Stop
 from btcore.errors import ConfigurationError
 
 pytestmark = pytest.mark.servers
 
 TYPICAL = ("ecm1240bin_steady.typical", "gem48ptbin_steady.typical")
-ENERGY = "CurrentSummationDelivered"
+ENERGY, POWER = "CurrentSummationDelivered", "InstantaneousDemand"
 
 
 def table(url: str, options: Mapping[str, str]) -> str:
@@ -27,76 +28,84 @@ def table(url: str, options: Mapping[str, str]) -> str:
     return f'[sink.bidgely]\nurl = "{address}"\nmap = {described(options["by_map"])}\n'
 
 
-def without_energy(request: Request) -> Element:
-    """Return what was sent without the numbers of the energy, which differ on purpose."""
+def without_numbers(request: Request) -> Element:
+    """Return what was sent without its numbers, which differ on purpose."""
     root = request.xml
-    for datum in root.iterfind(f".//stream[@id='{ENERGY}']/data"):
+    for datum in root.iter("data"):
         datum.set("value", "")
     return root
 
 
-def energies(request: Request, channel: str) -> Iterator[tuple[int, float]]:
-    """Yield time and Wh of a channel."""
-    for datum in request.xml.iterfind(f".//meter[@id='{channel}']//stream[@id='{ENERGY}']/data"):
+def numbers(request: Request, channel: str, stream: str = ENERGY) -> Iterator[tuple[int, float]]:
+    """Yield time and Wh, or W, of a channel."""
+    for datum in request.xml.iterfind(f".//meter[@id='{channel}']//stream[@id='{stream}']/data"):
         yield int(datum.get("time", "")), float(datum.get("value", ""))
 
 
-def counters(readings: list[Reading], channel: str, *, exported: bool = False) -> list[tuple[int, float]]:
-    """Return time and Wh of one direction, from the packets."""
-    both = [(int(one.timestamp), one.get(f"{channel}_aws") or 0, one.get(f"{channel}_pws") or 0) for one in readings]
-    return [(time, round((pws if exported else aws - pws) / 3600, 6)) for time, aws, pws in both]
+def sent(server: Recorder, channel: str) -> list[tuple[int, float, float]]:
+    """Return time, W and Wh of a channel, of all requests."""
+    energies, watts = (
+        [one for request in server.requests for one in numbers(request, channel, stream)] for stream in (ENERGY, POWER)
+    )
+    assert [time for time, _ in energies] == [time for time, _ in watts]
+    return [(time, power, energy) for (time, energy), (_, power) in zip(energies, watts, strict=True)]
 
 
 @pytest.mark.parametrize("name", TYPICAL)
 def test_bidgely_gets_what_btmon_sent(server: Recorder, tmp_path: Path, name: str) -> None:
-    """Method, path, content type, meters, descriptions, times and watts are the same, request for request."""
+    """Method, path, content type, meters, descriptions and times are the same, request for request."""
     golden = scenario("bidgely", name)
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches(numbers_of_btmon=True))
+    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     ours, btmon = (
-        [(r.method, r.path, r.headers["content-type"], tree(without_energy(r), unordered=["meters"])) for r in requests]
+        [
+            (r.method, r.path, r.headers["content-type"], tree(without_numbers(r), unordered=["meters"]))
+            for r in requests
+        ]
         for requests in (server.requests, golden.requests)
     )
     assert ours == btmon
 
 
 @pytest.mark.parametrize("name", TYPICAL)
-def test_energy_is_a_counter_that_never_falls(server: Recorder, tmp_path: Path, name: str) -> None:
-    """QUIRKS E11: btmon sent the net energy, which falls for a load; here it is the counter of what was used."""
+def test_watts_and_watt_hours_of_a_meter_are_of_one_direction(server: Recorder, tmp_path: Path, name: str) -> None:
+    """QUIRKS E11, A1: btmon sent net energy, which falls for a load, and watts both ways added, with a sign.
+
+    btmon's map is taken over as it is: of type 0 and 10 what was used counts, of type 1 what was generated.
+    """
     golden = scenario("bidgely", name)
     short = f"XXX{golden.readings[0].serial[-3:]}"
     run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
-    for channel in ("ch1", "ch2"):
-        sent = [one for request in server.requests for one in energies(request, f"{short}_{channel}")]
-        assert sent == counters(golden.readings[1:], channel)
-        assert sent == sorted(sent, key=lambda one: one[1])
-    btmon = [energy for request in golden.requests for _, energy in energies(request, f"{short}_ch1")]
+    for channel, exported in (("ch1", False), ("ch2", True)):
+        found = sent(server, f"{short}_{channel}")
+        assert found == [pytest.approx(one, abs=1e-6) for one in flows(golden.readings, channel, exported=exported)]
+        assert [energy for _, _, energy in found] == sorted(energy for _, _, energy in found)
+        assert min(watts for _, watts, _ in found) >= 0
+    btmon = [energy for request in golden.requests for _, energy in numbers(request, f"{short}_ch1")]
     assert btmon != sorted(btmon)
 
 
 @pytest.mark.parametrize("polarity", ["btmon", "brultech"])
-def test_what_generates_is_counted_the_other_way(server: Recorder, tmp_path: Path, polarity: str) -> None:
-    """`direction = "export"` takes the counter of what was generated, whatever sign the site has."""
+@pytest.mark.parametrize(
+    ("told", "exported"),
+    [
+        ("type = 1", True),
+        ("type = 11", True),
+        ("type = 10", False),
+        ("type = 0", False),
+        ("type = 2", False),
+        ('type = 1, direction = "import"', False),
+        ('type = 10, direction = "export"', True),
+    ],
+)
+def test_what_generates_is_counted_the_other_way(
+    server: Recorder, tmp_path: Path, polarity: str, told: str, exported: bool
+) -> None:
+    """By its type, or as `direction` says; the same whatever sign the site has."""
     golden = scenario("bidgely", TYPICAL[0])
-    text = f'[sink.bidgely]\nurl = "{server.url}/up"\nmap = {{ ch2 = {{ type = 1, direction = "export" }} }}\n'
+    text = f'[sink.bidgely]\nurl = "{server.url}/up"\nmap = {{ ch2 = {{ {told} }} }}\n'
     deliver(configured(tmp_path, f'{text}polarity = "{polarity}"\n'), entries(golden), tmp_path)
-    sent = [one for request in server.requests for one in energies(request, "XXX345_ch2")]
-    assert sent == counters(golden.readings[1:], "ch2", exported=True)
-
-
-def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_path: Path) -> None:
-    """QUIRKS A1: a channel that ran both ways has 970 W net, not 1706 W."""
-    golden = scenario("bidgely", TYPICAL[0])
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
-    path = ".//meter[@id='XXX345_ch2']//stream[@id='InstantaneousDemand']/data"
-    ours, btmon = (
-        [datum.get("value") for request in requests for datum in request.xml.iterfind(path)]
-        for requests in (server.requests, golden.requests)
-    )
-    assert [(one, other) for one, other in zip(ours, btmon, strict=True) if one != other] == [
-        ("970.222222", "1706.000000"),
-        ("-1746.545455", "1911.090909"),
-        ("0.000000", "1400.200000"),
-    ]
+    expected = [pytest.approx(one, abs=1e-6) for one in flows(golden.readings, "ch2", exported=exported)]
+    assert sent(server, "XXX345_ch2") == expected
 
 
 def test_a_description_may_hold_anything(server: Recorder, tmp_path: Path) -> None:
@@ -105,8 +114,8 @@ def test_a_description_may_hold_anything(server: Recorder, tmp_path: Path) -> No
     meters = f"map = {{ ch1 = {{ description = {json.dumps(told)} }}, ch2 = {{}} }}"
     text = f'[sink.bidgely]\nurl = "{server.url}/up"\n{meters}\n'
     run(configured(tmp_path, text).instance, scenario("bidgely", TYPICAL[0]).batches())
-    sent = server.requests[0].xml.iter("meter")
-    assert [(meter.get("id"), meter.get("description"), meter.get("type")) for meter in sent] == [
+    meters_sent = server.requests[0].xml.iter("meter")
+    assert [(meter.get("id"), meter.get("description"), meter.get("type")) for meter in meters_sent] == [
         ("XXX345_ch1", 'Mum & "Dad" <é>', "10"),
         ("XXX345_ch2", "XXX345_ch2", "10"),
     ]
@@ -161,10 +170,10 @@ def test_requests_are_a_minute_apart_also_after_an_outage(server: Recorder, tmp_
     server.answer = answer
     sink = configured(tmp_path, f'[sink.bidgely]\nurl = "{server.url}/up"\nmap = {{ ch1 = {{}} }}\n')
     deliver(sink, made(7 * 86_400, every=60), tmp_path, clock)
-    sent = [[time for time, _ in energies(request, "XXX345_ch1")] for request in server.requests]
-    times = [time for some in sent for time in some]
+    each = [[time for time, _ in numbers(request, "XXX345_ch1")] for request in server.requests]
+    times = [time for some in each for time in some]
     assert (len(times), times) == (10_080, sorted(set(times)))
-    assert max(map(len, sent)) <= 200
+    assert max(map(len, each)) <= 200
     assert min(later - earlier for earlier, later in pairwise(at)) >= 60
 
 

@@ -25,6 +25,16 @@ Input = tuple[int, str, str, float]
 """Time, node, name and value."""
 
 
+NODES = [
+    (200, "Error: Nodeid must be an integer between 0 and 30, nodeid given was not numeric\n"),
+    (200, "Nodeid must be an integer between 0 and 32, nodeid given was shed"),
+    (200, "nodeid must be an integer between 0 and 30, nodeid given was out of range"),
+    (200, '{"success": false, "message": "Invalid node name"}'),
+    (200, '{"success": false, "message": "Node name is not allowed: shed"}'),
+    (400, "Invalid node"),
+]
+"""How emoncms, old and made up, refuses a node."""
+
 ON_THE_WAY = 30
 """Seconds that a request of these tests is on its way at most."""
 
@@ -166,7 +176,9 @@ def test_every_success_is_understood(server: Recorder, tmp_path: Path, reply: Re
     [
         (Reply(200, ""), Stop, "write key"),
         (Reply(200, "Invalid API key"), Stop, "write key"),
-        (Reply(401, "Invalid API key"), Stop, "check the key"),
+        (Reply(401, "Invalid API key"), Stop, "check `token`, which must be the write key"),
+        (Reply(406, "<html>Not acceptable</html>"), Stop, "check `url`"),
+        *((Reply(code, text), Stop, "check `node`: an older emoncms takes only numbers") for code, text in NODES),
         (Reply(200, '{"success": false, "message": "Format error, json value is not numeric"}'), Reject, "not numeric"),
         (Reply(200, "Format error, json string supplied is not valid"), Reject, "not valid"),
         (Reply(200, "<br />\n<b>Fatal error</b>: Uncaught mysqli_sql_exception"), Retry, "is `url` right?"),

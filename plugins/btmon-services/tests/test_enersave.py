@@ -5,6 +5,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import pytest
+from flows import flows
 from scenarios import described, names, run, scenario
 from servers.recorder import Recorder, Reply, Request
 from trees import tree
@@ -45,7 +46,7 @@ def energies(requests: list[Request], sensor: str) -> list[float]:
 def test_enersave_gets_what_btmon_sent(server: Recorder, tmp_path: Path, name: str) -> None:
     """Method, path, token, sensors, types, descriptions and times are the same, request for request."""
     golden = scenario("enersave", name)
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches(numbers_of_btmon=True))
     ours, btmon = (
         [
             (
@@ -81,13 +82,24 @@ def test_auxiliary_channels_have_one_counter(server: Recorder, tmp_path: Path) -
     assert energies(server.requests, "XXX345_aux1") == energies(golden.requests, "XXX345_aux1")
 
 
-def test_what_generates_is_counted_the_other_way(server: Recorder, tmp_path: Path) -> None:
-    """`direction = "export"` takes the counter of what was generated."""
+@pytest.mark.parametrize(
+    ("told", "exported"),
+    [
+        ("type = 1", True),
+        ("type = 11", True),
+        ("type = 2", False),
+        ("", False),
+        ('direction = "export"', True),
+        ('type = 1, direction = "import"', False),
+    ],
+)
+def test_what_generates_is_counted_the_other_way(server: Recorder, tmp_path: Path, told: str, exported: bool) -> None:
+    """Type 1 is what generates, also in a map that was taken over from btmon; `direction` says otherwise."""
     golden = scenario("enersave", SENT[0])
-    text = f'[sink.enersave]\nurl = "{server.url}"\ntoken = "TOKEN1234"\nmap = {{ ch2 = {{ direction = "export" }} }}\n'
+    text = f'[sink.enersave]\nurl = "{server.url}"\ntoken = "TOKEN1234"\nmap = {{ ch2 = {{ {told} }} }}\n'
     run(configured(tmp_path, text).instance, golden.batches())
-    counters = [(reading.get("ch2_pws") or 0) / 3600 for reading in golden.readings[1:]]
-    assert energies(server.requests, "XXX345_ch2") == [round(energy, 6) for energy in counters]
+    expected = [round(one.energy, 6) for one in flows(golden.readings, "ch2", exported=exported)]
+    assert energies(server.requests, "XXX345_ch2") == expected == sorted(expected)
 
 
 def test_a_service_that_is_gone_needs_an_address(tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from flows import flows
 from scenarios import names, run, scenario
 from servers.recorder import Recorder, Reply, Request
-from uploads import configured, deliver, made
+from uploads import configured, deliver, entries, made
 
-from btcore import Reading, Reject, Retry, Stop
+from btcore import Reject, Retry, Stop
 from btcore.errors import ConfigurationError
 
 pytestmark = pytest.mark.servers
@@ -34,10 +35,10 @@ def values(request: Request) -> dict[tuple[str, int], float]:
     }
 
 
-def net(readings: list[Reading], label: str) -> dict[int, float]:
-    """Return a channel's net energy in Wh by time, in btmon's sign, from the packets."""
-    both = [(int(one.timestamp), one.get(f"{label}_aws") or 0, one.get(f"{label}_pws") or 0) for one in readings]
-    return {time: round((2 * pws - aws) / 3600, 4) for time, aws, pws in both}
+def of(server: Recorder, unit: str) -> list[tuple[int, float]]:
+    """Return times and Wh of an MTU, of all requests."""
+    found = [one for request in server.requests for one in values(request).items()]
+    return [(time, energy) for (name, time), energy in found if name == unit]
 
 
 @pytest.mark.parametrize("name", SENT)
@@ -45,7 +46,7 @@ def test_eragy_gets_the_channels_and_times_that_btmon_sent(server: Recorder, tmp
     """Method, path, content type, gateway, token, ids and times are the same, request for request."""
     server.answer = TAKEN
     golden = scenario("eragy", name)
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches(numbers_of_btmon=True))
     ours, btmon = (
         [(r.method, r.path, r.headers["content-type"], r.xml.tag, r.xml.attrib, sorted(values(r))) for r in requests]
         for requests in (server.requests, golden.requests)
@@ -55,15 +56,37 @@ def test_eragy_gets_the_channels_and_times_that_btmon_sent(server: Recorder, tmp
 
 @pytest.mark.parametrize("name", SENT)
 def test_watts_are_cumulative_watt_hours(server: Recorder, tmp_path: Path, name: str) -> None:
-    """QUIRKS E11: btmon sent power in an element called cumulative; the format means the counter, in Wh."""
+    """QUIRKS E11: btmon sent power in an element called cumulative; the format means a counter in Wh: what was used."""
     server.answer = TAKEN
     golden = scenario("eragy", name)
     run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
-    unit = f"XXX{golden.readings[0].serial[-3:]}_ch2"
-    sent = {
-        time: value for request in server.requests for (name, time), value in values(request).items() if name == unit
-    }
-    assert sent == net(golden.readings[1:], "ch2")
+    for channel in ("ch1", "ch2"):
+        expected = [(one.time, round(one.energy, 4)) for one in flows(golden.readings, channel)]
+        assert of(server, f"XXX{golden.readings[0].serial[-3:]}_{channel}") == expected == sorted(expected)
+
+
+@pytest.mark.parametrize("polarity", ["btmon", "brultech"])
+@pytest.mark.parametrize("named", ["312345_ch2", "ch2"])
+def test_what_generates_is_an_mtu_of_its_own_type(server: Recorder, tmp_path: Path, polarity: str, named: str) -> None:
+    """A channel in `generation` has what was exported, and type 1; all others what was used, and type 0."""
+    server.answer = TAKEN
+    golden = scenario("eragy", SENT[1])
+    more = f'polarity = "{polarity}"\ngeneration = ["{named}"]\n'
+    deliver(configured(tmp_path, table(server.url, golden.options) + more), entries(golden), tmp_path)
+    types = {unit.get("ID"): unit.get("type") for unit in server.requests[0].xml.iter("MTU")}
+    assert (types.pop("XXX345_ch2"), set(types.values())) == ("1", {"0"})
+    for channel, exported in (("ch2", True), ("ch1", False), ("aux1", False)):
+        counters = [(one.time, round(one.energy, 4)) for one in flows(golden.readings, channel, exported=exported)]
+        assert of(server, f"XXX345_{channel}") == counters
+
+
+def test_what_generates_must_measure_energy(tmp_path: Path) -> None:
+    """A temperature generates nothing."""
+    with pytest.raises(ConfigurationError) as error:
+        configured(tmp_path, '[sink.eragy]\ngateway_id = "1"\ntoken = "TOKEN1234"\ngeneration = ["t1"]\n')
+    assert [(problem.key, problem.message) for problem in error.value.problems] == [
+        ("generation", "t1 does not measure power: expected a channel such as 399999_ch1")
+    ]
 
 
 def test_a_channel_is_one_mtu_with_all_its_times(server: Recorder, tmp_path: Path) -> None:

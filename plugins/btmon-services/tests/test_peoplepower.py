@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flows import flows
 from scenarios import Scenario, inline, names, preview, run, scenario
 from servers.recorder import Recorder, Reply, Request, request
 from trees import tree
-from uploads import configured, deliver, made
+from uploads import configured, deliver, entries, made
 
 from btcore import Batch, Reject, Retry, Stop
 from btcore.errors import ConfigurationError
@@ -44,9 +45,11 @@ def all_of(golden: Scenario) -> list[Request]:
 
 
 def seen(sent: Request) -> tuple[Any, ...]:
-    """Return what of a request the service sees, without the message's number; the order of `add` means nothing."""
+    """Return what of a request the service sees, without its numbers; the order of `add` means nothing."""
     root = sent.xml
     root.set("seq", "")
+    for one in root.iter("param"):
+        one.text = ""
     unordered = ["h2s"] if root.find("add") is not None else []
     return (
         sent.method,
@@ -69,10 +72,10 @@ def kinds(requests: list[Request]) -> list[str]:
 
 @pytest.mark.parametrize("name", SENT)
 def test_people_power_gets_what_btmon_sent(server: Recorder, tmp_path: Path, name: str) -> None:
-    """Method, path, token, devices, times and numbers are the same, request for request, the devices first."""
+    """Method, path, token, devices and times are the same, request for request, the devices first."""
     server.answer = ACK
     golden = scenario("peoplepower", name)
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches(numbers_of_btmon=True))
+    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     assert [seen(sent) for sent in server.requests] == [seen(sent) for sent in all_of(golden)]
 
 
@@ -98,14 +101,35 @@ def test_what_is_sent_again_has_a_number_of_its_own(server: Recorder, tmp_path: 
     assert numbers(server.requests) == sorted(set(numbers(server.requests)))
 
 
-def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_path: Path) -> None:
-    """QUIRKS A1: where a channel ran both ways its power is the difference, as that of its energy is."""
+@pytest.mark.parametrize("polarity", ["btmon", "brultech"])
+@pytest.mark.parametrize("generation", ["", 'generation = ["ch2"]\n'])
+def test_watts_and_watt_hours_of_a_device_are_of_one_direction(
+    server: Recorder, tmp_path: Path, polarity: str, generation: str
+) -> None:
+    """QUIRKS A1, A2: btmon added both directions and sent net energy, which falls; here what was used, or generated."""
     server.answer = ACK
     golden = scenario("peoplepower", TYPICAL)
-    text = f'[sink.peoplepower]\nurl = "{server.url}"\ntoken = "TOKEN1234"\nmap = {{ ch2 = "d" }}\n'
-    run(configured(tmp_path, text).instance, golden.batches())
-    watts = [one.text for sent in server.requests for one in sent.xml.iterfind(".//param[@name='power']")]
-    assert watts == ["2187.70", "2301.10", "970.22", "-1746.55", "-812.70", "0.00", "0.00"]
+    text = f'[sink.peoplepower]\nurl = "{server.url}"\ntoken = "TOKEN1234"\nmap = {{ ch2 = "d" }}\n{generation}'
+    deliver(configured(tmp_path, f'{text}polarity = "{polarity}"\n'), entries(golden), tmp_path)
+    found: list[Any] = [
+        tuple(float(one.text or "") for one in measure.iter("param"))
+        for sent in server.requests
+        for measure in sent.xml.iter("measure")
+    ]
+    expected = flows(golden.readings, "ch2", exported=bool(generation))
+    assert found == [(pytest.approx(one.watts, abs=0.005), pytest.approx(one.energy, abs=1e-5)) for one in expected]
+    assert [energy for _, energy in found] == sorted(energy for _, energy in found)
+
+
+def test_what_generates_must_be_in_the_map(tmp_path: Path) -> None:
+    """Else nothing of it would be sent, without a word."""
+    with pytest.raises(ConfigurationError) as error:
+        configured(
+            tmp_path, '[sink.peoplepower]\ntoken = "TOKEN1234"\nmap = { ch1 = "d" }\ngeneration = ["399999_ch2"]\n'
+        )
+    assert [(problem.key, problem.message) for problem in error.value.problems] == [
+        ("generation", "399999_ch2 is not in map: only what is there is sent")
+    ]
 
 
 def test_a_device_s_id_may_hold_anything(server: Recorder, tmp_path: Path) -> None:

@@ -66,7 +66,8 @@ def test_a_map_is_needed(tmp_path: Path) -> None:
     ("reply", "parked"),
     [
         (Reply(422, '{"errors":["no such meter"]}'), "check the numbers of PlotWatt's meters"),
-        (Reply(401, "no"), "check the key"),
+        (Reply(401, "no"), "check `api_key`"),
+        (Reply(400, "Unknown meter 1002"), "check `api_key` and the numbers in `map`"),
         (Reply(404, "no"), "check `url`"),
     ],
 )

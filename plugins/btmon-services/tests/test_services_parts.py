@@ -13,7 +13,7 @@ from servers.recorder import Recorder, Reply, Request
 from uploads import configured, deliver, made, quick
 
 from btcore import Batch, Reject, Retry, Sample, Stop
-from btmon_services.service import MOST_DOUBTS
+from btmon_services.doubts import MOST_DOUBTS
 
 pytestmark = pytest.mark.servers
 
@@ -103,7 +103,7 @@ def test_a_meter_without_a_key_is_told_by_one_part_alone(
         for serial in (*found, "500000"):
             part.process_batch(of(serial, [sample]))
     assert [text for text in caplog.messages if "has no key" in text] == [
-        "meter 500000 has no key in tokens: nothing of it is sent"
+        "tokens: meter 500000 has no key there, so nothing of it is sent; there are keys of 312345, 399999, 400000"
     ]
 
 

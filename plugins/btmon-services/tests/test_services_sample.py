@@ -8,6 +8,7 @@ import attrs
 import pytest
 import tomli
 
+from btcore import Secret
 from btcore.configuration import load_site
 from btcore.errors import ConfigurationError
 
@@ -89,3 +90,18 @@ def test_the_readme_tells_who_comes_from_btmon_each_option_s_new_name(name: str)
     (row,) = re.findall(rf"^\| `{BTMON[name]}_` \| `{name}` \| (.*) \|$", README, re.MULTILINE)
     settings = {field.name for field in attrs.fields(point.load())}
     assert set(re.findall(r"→ `(\w+)`", row)) <= settings | {"every", "period"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_hosted_where_its_address_is_public(name: str) -> None:
+    """At its own address, and at any on the Internet, it is; one at home is a server of one's own."""
+    (point,) = entry_points(group="btcore.plugins", name=name)
+    cls = point.load()
+    fields = attrs.fields_dict(cls)
+    # none of them is read before the sink is opened, but for the meters that ThingSpeak has keys of
+    needed = {key: {"399999": Secret("key")} for key, field in fields.items() if field.default is attrs.NOTHING}
+    secret = fields["url"].default is attrs.NOTHING  # bidgely's, which has the token in it
+    if not secret and fields["url"].default:
+        assert cls(**needed).hosted is True
+    for url, hosted in (("https://x.example.com/a", True), ("http://192.168.1.7:8080/a", False)):
+        assert cls(**{**needed, "url": Secret(url) if secret else url}).hosted is hosted

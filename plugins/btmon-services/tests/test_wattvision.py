@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flows import flows
 from scenarios import names, preview, run, scenario
 from servers.recorder import Recorder, Reply, Request
 from uploads import START, Clock, configured, deliver, entries, made
@@ -33,28 +34,35 @@ def as_documented(request: Request) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", [TYPICAL, "gem48ptbin_steady.typical"])
 def test_wattvision_gets_btmon_s_readings_and_energy_as_documented(server: Recorder, tmp_path: Path, name: str) -> None:
-    """The same requests, and in each the cumulative watt-hours that the service asks for; times have no Z."""
+    """The same requests, and in each the cumulative watt-hours that the service asks for; times have no Z.
+
+    QUIRKS A2: btmon's watts of a load are negative; here watts and watt-hours are what was used.
+    """
     golden = scenario("wattvision", name)
-    batches = golden.batches(numbers_of_btmon=True)
-    run(configured(tmp_path, table(server.url, golden.options)).instance, batches)
-    energies = [
-        sample.get(golden.options["wv_channel"].split("_")[1] + "_wh") for batch in batches for sample in batch.samples
-    ]
+    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    used = flows(golden.readings, golden.options["wv_channel"].split("_")[1])
     assert [r.json for r in server.requests] == [
-        {**as_documented(request), "watthours": energy}
-        for request, energy in zip(golden.requests, energies, strict=True)
+        {**as_documented(request), "watts": pytest.approx(one.watts), "watthours": pytest.approx(one.energy)}
+        for request, one in zip(golden.requests, used, strict=True)
     ]
     assert {(r.method, r.path) for r in server.requests} == {(r.method, r.path) for r in golden.requests}
     # QUIRKS E8: btmon declared its JSON a form
     assert {r.headers["content-type"] for r in server.requests} == {"application/json"}
 
 
-def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_path: Path) -> None:
-    """QUIRKS A1, seen on the second channel of the ECM."""
+@pytest.mark.parametrize("polarity", ["btmon", "brultech"])
+@pytest.mark.parametrize("direction", ["import", "export"])
+def test_watts_and_watt_hours_are_of_one_direction(
+    server: Recorder, tmp_path: Path, polarity: str, direction: str
+) -> None:
+    """QUIRKS A1, seen on the second channel of the ECM, which ran both ways; `direction` says which one counts."""
     golden = scenario("wattvision", TYPICAL)
     options = {**golden.options, "wv_channel": "312345_ch2"}
-    run(configured(tmp_path, table(server.url, options)).instance, golden.batches())
-    assert [round(request.json["watts"], 2) for request in server.requests[2:4]] == [970.22, -1746.55]
+    more = f'every = 0\npolarity = "{polarity}"\ndirection = "{direction}"\n'
+    deliver(configured(tmp_path, table(server.url, options, more)), entries(golden), tmp_path)
+    found = [(request.json["watts"], request.json["watthours"]) for request in server.requests]
+    expected = flows(golden.readings, "ch2", exported=direction == "export")
+    assert found == [(pytest.approx(one.watts), pytest.approx(one.energy)) for one in expected]
 
 
 def test_a_channel_of_no_certain_meter_is_refused(tmp_path: Path) -> None:
@@ -74,7 +82,11 @@ def test_a_channel_that_the_meter_has_not_is_told_once(
     golden = scenario("wattvision", "ecm1240bin_steady.unknown_channel")
     worker = deliver(configured(tmp_path, table(server.url, golden.options)), entries(golden), tmp_path)
     told = [text for text in caplog.messages if "ch9" in text]
-    assert (server.requests, worker.parked, told) == ([], "", ["meter 312345 has no ch9: nothing of it is sent"])
+    assert (server.requests, worker.parked, told) == (
+        [],
+        "",
+        ["channel: meter 312345 has no ch9, so nothing of it is sent; it has ch1, ch2, aux1 to aux5"],
+    )
 
 
 def test_after_a_restart_of_the_meter_energy_goes_without_power(server: Recorder, tmp_path: Path) -> None:
@@ -110,7 +122,7 @@ def test_a_week_s_outage_is_made_up_for_at_the_service_s_pace(server: Recorder, 
     times = [request.json["time"] for request in server.taken]
     energies = [request.json["watthours"] for request in server.taken]
     assert (worker.parked, len(times), times) == ("", 1008, sorted(set(times)))
-    assert energies == sorted(energies, reverse=True)  # btmon's sign: QUIRKS A2
+    assert energies == sorted(energies)
     assert clock.now >= 15 * 1007 + 600
 
 
@@ -120,7 +132,7 @@ def test_a_dry_run_shows_the_readings_and_no_key(server: Recorder, tmp_path: Pat
     lines = preview(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     assert lines[0] == (
         f'POST {server.url}/api/v0.2/elec {{"sensor_id": "4321", "api_id": "APIID", "api_key": "***",'
-        ' "time": "2023-11-14T22:13:30", "watts": -1536.4, "watthours": -420727.23861111107}'
+        ' "time": "2023-11-14T22:13:30", "watts": 1536.4, "watthours": 421894.10277777776}'
     )
     assert (len(lines), [line for line in lines if KEY in line]) == (7, [])
 

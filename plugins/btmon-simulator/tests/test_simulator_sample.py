@@ -47,3 +47,9 @@ def test_the_sample_shows_every_setting(name: str, plugin: str) -> None:
 def test_the_readme_shows_the_sample() -> None:
     """README.md contains the sample word by word."""
     assert SAMPLE in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize(("plugin", "origin"), [("simulator", "made up"), ("file", "recorded")])
+def test_what_is_not_live_says_so(plugin: str, origin: str) -> None:
+    """The core is told that there is no meter, or none any more, so that no hosted service gets the readings."""
+    assert find(plugin, installed()).load().origin == origin  # type: ignore[attr-defined]

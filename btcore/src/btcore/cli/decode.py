@@ -4,22 +4,27 @@ import argparse
 import json
 import logging
 import math
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from btcore.capture import CaptureError, read_capture
+from btcore.capture import read_capture
 from btcore.chains import Chains
 from btcore.channels import known
-from btcore.cli import OK, write
+from btcore.cli import OK, UNAVAILABLE, write
 from btcore.decoders import Decoders
 from btcore.describe import settings_of
 from btcore.discovery import DISTRIBUTIONS, Installed, PluginError, find, installed, kinds_of
+from btcore.durations import duration_of
 from btcore.errors import Unavailable, is_interrupt
 from btcore.formats import Number
-from btcore.framing import Counts, Stream
+from btcore.framing import Stream
 from btcore.identity import Identities
+from btcore.inspection import Inspection
 from btcore.logs import say
 from btcore.meters import Meters
+from btcore.mismatch import Mismatch, Scope
 from btcore.outcome import told
 from btcore.records import Chunk, Packet, Reading, Sample, received
 from btcore.sampling import Consecutive, SampleCache
@@ -30,11 +35,6 @@ FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 DAY = 86_400
 
-NOTHING = (
-    "expected a capture of one of the formats of the installed decoders (`btcore plugins` lists them); a meter of "
-    "Brultech's that sends text has to be set to a binary format"
-)
-
 BRULTECH = "brultech"
 """The decoder that is asked first."""
 
@@ -44,7 +44,11 @@ MOST_STREAMS = 4096
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("file", help="a capture: lines of JSON, or plain bytes; - for standard input")
+    parser.add_argument(
+        "file",
+        help="a capture: plain bytes, lines of JSON, hex as text (also of xxd, hexdump, od), or a pcap file (tcpdump,"
+        " Wireshark); - for standard input",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--samples", action="store_true", help="power and energy between readings, not the readings")
     parser.add_argument("--polarity", choices=("brultech", "btmon"), default="brultech", help="which sign is positive")
@@ -52,30 +56,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--formats", type=_listed, default=(), metavar="A,B", help="only these packet formats, such as gem48ptbin"
     )
     parser.add_argument(
-        "--start", type=_time, metavar="TIME", help="of the first packet of plain bytes: ISO 8601 or epoch"
+        "--start",
+        type=_time,
+        metavar="TIME",
+        help="of the first packet, where the capture tells no times: ISO 8601 or epoch",
     )
     parser.add_argument(
         "--interval",
         type=_interval,
         default=timedelta(seconds=10),
-        metavar="S",
-        help="seconds between packets of plain bytes (10)",
+        metavar="TIME",
+        help="between two packets, where the capture tells no times, such as 5m (10s)",
     )
 
 
 def main(args: argparse.Namespace) -> int:
-    """Decode a file; damaged input is counted, and no failure."""
-    counts = Counts()
+    """Decode a file; damage is counted, and no failure. Return 69 where there is no packet at all."""
+    capture = Inspection("standard input" if args.file == "-" else args.file, args.formats, say)
     decoders = _decoders(args)
     decoders.open(leave_out=True)
-    readings = _readings(args, decoders, counts)
+    readings = _readings(args, decoders, capture)
     records = _samples(readings, args.polarity) if args.samples else readings
     write(json.dumps(_object(record), allow_nan=False) if args.json else _text(record) for record in records)
     decoders.close()
-    if not counts.packets:
-        say(f"no packet in {args.file}: {NOTHING}")
-    say(str(counts))
-    return OK
+    capture.finish()
+    say(str(capture.counts))
+    return OK if capture.counts.packets else UNAVAILABLE
 
 
 def _decoders(args: argparse.Namespace) -> Decoders:
@@ -133,39 +139,41 @@ class _Saying(logging.Handler):
         say(record.getMessage())
 
 
-def _readings(args: argparse.Namespace, decoders: Decoders, counts: Counts) -> Iterator[Reading]:
+def _readings(args: argparse.Namespace, decoders: Decoders, capture: Inspection) -> Iterator[Reading]:
     identities = Identities(Meters(), lambda notice: say(str(notice)))
-    for packet, time, stream in _packets(args, decoders, counts):
+    for packet, time, stream in _packets(args, decoders, capture):
         stamps = ("", identities.next_place(), 0, 0, stream)
         name = identities.name(received(packet, time, packet.serial, *stamps))
         yield received(packet, time, name, *stamps)
 
 
-def _packets(args: argparse.Namespace, decoders: Decoders, counts: Counts) -> Iterator[tuple[Packet, datetime, str]]:
-    streams: dict[str, Stream] = {}
-    for chunk in _chunks(args):
-        stream = streams.pop(chunk.stream) if chunk.stream in streams else decoders.stream(counts)
-        streams[chunk.stream] = stream  # the last used is the last closed
+def _packets(
+    args: argparse.Namespace, decoders: Decoders, capture: Inspection
+) -> Iterator[tuple[Packet, datetime, str]]:
+    """Yield what is found, each with the name of its stream."""
+    streams: OrderedDict[str, Stream] = OrderedDict()  # the last used is the last closed
+    for chunk in _chunks(args, capture):
+        name, stream = chunk.stream, streams.get(chunk.stream)
+        if stream is None:
+            stream = streams[name] = decoders.stream(capture.counts)
+        streams.move_to_end(name)
         for found in stream.feed(chunk.data, chunk.clock or chunk.time or datetime.now(UTC)):
-            yield *found, chunk.stream
-        if len(streams) > MOST_STREAMS:
-            name = next(iter(streams))
-            for found in streams.pop(name).close():
-                yield *found, name
+            yield *found, name
+        capture.saw(name, chunk.data, stream)
+        if chunk.end or len(streams) > MOST_STREAMS:
+            over = name if chunk.end else next(iter(streams))
+            for found in streams.pop(over).close():
+                yield *found, over
     for name, stream in streams.items():
         for found in stream.close():
             yield *found, name
 
 
-def _chunks(args: argparse.Namespace) -> Iterator[Chunk]:
+def _chunks(args: argparse.Namespace, capture: Inspection) -> Iterator[Chunk]:
     try:
-        yield from read_capture(args.file, start=args.start, interval=args.interval, damaged=_damaged)
+        yield from read_capture(args.file, start=args.start, interval=args.interval, damaged=capture.damaged)
     except OSError as error:
         raise Unavailable(f"cannot read {args.file}: {error.strerror or error}") from error
-
-
-def _damaged(error: CaptureError) -> None:
-    say(str(error))
 
 
 def _samples(readings: Iterator[Reading], polarity: Polarity) -> Iterator[Sample]:
@@ -250,11 +258,19 @@ def _written(text: str) -> datetime:
 
 
 def _interval(text: str) -> timedelta:
-    """Read a number of seconds."""
+    """Read a length of time: a number of seconds, or a number with its unit."""
     try:
         seconds = float(text)
     except ValueError:
-        seconds = math.nan
+        seconds = _with_unit(text)
     if not 0 <= seconds <= DAY:
-        raise argparse.ArgumentTypeError(f"{text!r} is no interval; expected seconds, from 0 to {DAY}")
+        expected = f'expected seconds, or a time such as "10s" or "5m", up to a day ({DAY} s)'
+        raise argparse.ArgumentTypeError(f"{text!r} is no interval; {expected}")
     return timedelta(seconds=seconds)
+
+
+def _with_unit(text: str) -> float:
+    try:
+        return duration_of(text, Scope(Path()))
+    except Mismatch:
+        return math.nan

@@ -5,6 +5,7 @@ which a plugin gets by depending on `btcore[web]`; nothing else of the core impo
 service's answers mean, is the plugin's own.
 """
 
+from btcore.web.addresses import is_public
 from btcore.web.answers import (
     LONGEST_WAIT,
     USUAL,
@@ -30,6 +31,7 @@ __all__ = [
     "Meaning",
     "Verdict",
     "address_fault",
+    "is_public",
     "judge",
     "moment",
     "number",

@@ -30,13 +30,18 @@ class Verdict(Enum):
     STOP = "not until a person acts"
 
 
+_UNSEEN = re.compile(r"[\s\x00-\x1f\x7f\ufeff]+")
+"""Blanks and line breaks of every kind, control characters, and the mark that some servers put before UTF-8."""
+
+
 @attrs.frozen
 class Meaning:
     """One row of a service's table: an answer by its code and words, and what it says.
 
-    `code` None fits every code. `words` is a regular expression that is looked for in the text, in either case: "" is
-    in every answer, "^$" is an empty one. `advice` is for the person who reads the log. `after` is how many seconds the
-    service wants to be left alone, where its answer does not say.
+    `code` None fits every code. `words` is a regular expression that is looked for in the answer's body, in either
+    case, where all blanks and line breaks between two words are one blank: "" is in every answer, "^$" is an empty one.
+    `advice` is for the person who reads the log. `after` is how many seconds the service wants to be left alone, where
+    its answer does not say.
     """
 
     code: int | None
@@ -47,7 +52,7 @@ class Meaning:
 
     def fits(self, answer: "Answer") -> bool:
         """Whether the answer is this one."""
-        return self.code in (None, answer.code) and re.search(self.words, answer.text, re.IGNORECASE) is not None
+        return self.code in (None, answer.code) and re.search(self.words, answer.line, re.IGNORECASE) is not None
 
 
 USUAL = (
@@ -64,11 +69,21 @@ USUAL = (
 
 @attrs.frozen
 class Answer:
-    """What came back: the code, the text fit to be shown, and the headers by lower-case name."""
+    """What came back: the code, the text fit to be shown, the headers by lower-case name, and the body as it came.
+
+    `text` is shown, `body` is judged: a secret that is blanked out of a text would change what it says. Body and
+    headers may repeat what was sent, keys too: neither is shown, in no repr either.
+    """
 
     code: int
     text: str
-    headers: Mapping[str, str] = attrs.field(factory=dict)
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    body: str = attrs.field(default=attrs.Factory(lambda self: self.text, takes_self=True), repr=False, kw_only=True)
+
+    @property
+    def line(self) -> str:
+        """The body as one line, for judging: what is between two words, and is not seen, is one blank."""
+        return _UNSEEN.sub(" ", self.body).strip()
 
     @property
     def ok(self) -> bool:

@@ -39,8 +39,8 @@ class Client:
         """Prepare; nothing is sent. `agent` names the plugin, `headers` go with every request.
 
         `timeout` is seconds: all that a request may take, from looking the name up to the last byte of the answer.
-        `secrets` are blanked out of every text that comes back, as an answer may repeat what it was sent. Raises Stop
-        when a header can never be sent.
+        `secrets` are blanked out of every text that is shown, as an answer may repeat what it was sent; those of fewer
+        than four characters are not, as every other word would be gone. Raises Stop when a header can never be sent.
         """
         self._timeout = timeout
         self._secrets = [secret.reveal() for secret in secrets]
@@ -146,7 +146,7 @@ class Client:
             found = {"date": formatdate(usegmt=True)}  # RFC 9110: an answer without a date is of now
             found.update((name.lower(), value) for name, value in response.headers.items())
             text = body(response).decode(errors="replace")
-            return Answer(response.status_code, self.blanked(text, _credentials(request)), found)
+            return Answer(response.status_code, self.blanked(text, _credentials(request)), found, body=text)
 
     def _late(self, host: str) -> Retry:
         hangs = ": the look-up of its name hangs" if self._names.hang else ""

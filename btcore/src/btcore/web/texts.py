@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from json import dumps
 from urllib.parse import quote, quote_plus, urlsplit
 
+from btcore.redaction import SHORTEST_SECRET
 from btcore.settings import Secret
 
 MOST_OF_A_HOST = 100
@@ -15,16 +16,17 @@ MOST_OF_A_HOST = 100
 
 
 class Blanks:
-    """Blanks secrets out of texts, in whatever form they are written."""
+    """Blanks secrets out of texts that are shown, in whatever form they are written; what is judged stays."""
 
     def __init__(self, secrets: Iterable[Secret]) -> None:
-        """Know the secrets."""
+        """Know the secrets, but for those that are too short to be any."""
+        known = (text for text in (secret.reveal() for secret in secrets) if len(text) >= SHORTEST_SECRET)
         # the longest first: a key that begins with another leaves no end of it behind
-        self._forms = sorted({form for secret in secrets for form in _forms(secret.reveal())}, key=len, reverse=True)
+        self._forms = sorted({form for text in known for form in _forms(text)}, key=len, reverse=True)
 
     def __call__(self, text: str, credentials: str = "") -> str:
         """Make a text fit for a log or a screen: one line of plain characters, without any secret."""
-        forms = (*([credentials] if credentials else []), *self._forms)
+        forms = (*([credentials] if len(credentials) >= SHORTEST_SECRET else []), *self._forms)
         # the second time for what looks like a secret only once other characters are gone
         return _blank(re.sub(r"[^\x20-\x7e]+", " ", _blank(text, forms)).strip(), forms)
 
@@ -82,8 +84,7 @@ def _blank(text: str, forms: Iterable[str]) -> str:
 
 def _forms(secret: str) -> Iterator[str]:
     """Yield how a secret may look in an address, a form, JSON or XML."""
-    if secret:
-        yield from (secret, quote(secret, safe="", errors="replace"), quote_plus(secret, errors="replace"))
-        text = secret.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        yield from (text, text.replace('"', "&quot;"), text.replace('"', "&quot;").replace("'", "&#x27;"))
-        yield from (dumps(secret)[1:-1], dumps(secret, ensure_ascii=False)[1:-1])
+    yield from (secret, quote(secret, safe="", errors="replace"), quote_plus(secret, errors="replace"))
+    text = secret.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    yield from (text, text.replace('"', "&quot;"), text.replace('"', "&quot;").replace("'", "&#x27;"))
+    yield from (dumps(secret)[1:-1], dumps(secret, ensure_ascii=False)[1:-1])

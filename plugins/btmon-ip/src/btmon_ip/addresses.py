@@ -27,6 +27,14 @@ def written(host: str, port: int) -> str:
     return f"{address.ipv4_mapped}:{port}" if address.ipv4_mapped else f"[{host}]:{port}"
 
 
+def plain(host: str) -> str:
+    """Write the address of a host as [meters] of a configuration has it: IPv4 as itself, also as a part of IPv6."""
+    if ":" not in host:
+        return host
+    address = ipaddress.IPv6Address(host)
+    return str(address.ipv4_mapped or address)
+
+
 def keep_alive(connection: socket.socket) -> None:
     """Have the system find out when the other side of a silent connection is gone. Raises OSError."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

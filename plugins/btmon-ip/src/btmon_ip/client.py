@@ -14,6 +14,9 @@ from btcore import Chunk, Context, Duration, Poll, Problem, Retry, hookimpl, plu
 from btmon_ip.addresses import LAST_PORT, check_host, written
 from btmon_ip.line import LOOK, Line, connect
 
+SILENT = 120.0
+"""Seconds from the beginning of the first connection on in which nothing came, after which that is told."""
+
 
 @plugin(api=1)
 class TcpClient:
@@ -44,11 +47,18 @@ class TcpClient:
     )
     idle: Duration = setting(
         default=Duration(600),
-        help="connect anew when nothing came for this long (without poll)",
+        help="connect anew when no packet came for this long (without poll)",
         validator=attrs.validators.gt(0),
     )
+    _is_known: bool = attrs.field(default=False, init=False, repr=False)  # that it sends, or was told not to
+    _context: Context = attrs.field(init=False, repr=False)
     _poll: Poll | None = attrs.field(default=None, init=False, repr=False)
     _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False, repr=False)
+
+    @property
+    def patience(self) -> float:
+        """Seconds that it may be without a packet: then the core tells what came instead."""
+        return 2 * self.poll + self.timeout * max(len(self.devices), 1) if self.poll else self.idle
 
     def check(self) -> Iterator[Problem]:
         """Find an address that is missing, and devices that would never be asked."""
@@ -60,6 +70,7 @@ class TcpClient:
     @hookimpl
     def open(self, context: Context) -> None:
         """Prepare the requests. The connection is made in `collect`, which can be told to stop."""
+        self._context = context
         if self.poll and self._poll is None:  # kept over a restart: it knows who does not answer
             self._poll = Poll(devices=self.devices, timeout=self.timeout, log=context.log)
 
@@ -90,7 +101,7 @@ class TcpClient:
         failure: OSError | None = None
         heard = False
         try:
-            for data in self._poll.ask_all(line.send, line.receive) if self._poll else self._listen(line):
+            for data in self._poll.ask_all(line.send, line.receive) if self._poll else self._listen(line, stream):
                 if data:
                     heard = True
                     yield Chunk(data, stream=stream)
@@ -103,21 +114,31 @@ class TcpClient:
         if failure is not None:
             raise Retry(f"connection to {self._name}: {failure.strerror or failure}") from failure
 
-    def _listen(self, line: Line) -> Iterator[bytes]:
-        """Yield what comes in, b"" where nothing does. Raises TimeoutError after too long a silence."""
-        heard = time.monotonic()
+    def _listen(self, line: Line, stream: str) -> Iterator[bytes]:
+        """Yield what comes in, b"" where nothing does. Raises TimeoutError after too long without a packet."""
+        began = heard = time.monotonic()
+        quiet = 0
         while True:
             data = line.receive(LOOK)
             yield data
-            now = time.monotonic()
-            if data:
+            now, before, quiet = time.monotonic(), quiet, self._context.heard(stream).quiet_bytes
+            if data and quiet < before + len(data):  # there was a packet in it
                 heard = now
             elif now - heard >= self.idle:
-                raise TimeoutError(
-                    f"nothing came for {self.idle:g} s. A meter whose real-time mode is off only answers: "
-                    'have it asked, as with poll = "10s"'
-                )
+                raise TimeoutError(_without(f"{self.idle:g} s", quiet))
+            self._is_known = self._is_known or bool(data)
+            if not self._is_known and now - began >= SILENT:
+                self._is_known = True
+                self._context.log.warning("%s: %s", self._name, _without(f"{SILENT:g} s", 0))
 
     @property
     def _name(self) -> str:
         return written(self.host, self.port)
+
+
+def _without(time: str, size: int) -> str:
+    """Say for how long there was no packet, and the commonest reason."""
+    what = f"no packet came for {time}, only {size} bytes." if size else f"nothing came for {time}."
+    return (
+        f'{what} A meter whose real-time mode is off only answers: have it asked, as with poll = "10s" (docs/meters.md)'
+    )

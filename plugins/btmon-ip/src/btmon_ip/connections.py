@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 
 from btcore import Chunk, Context
-from btmon_ip.addresses import keep_alive, written
+from btmon_ip.addresses import keep_alive, plain, written
 from btmon_ip.guests import FRUITLESS, Guest, Guests, Network
 
 TURN = 0.5
@@ -29,6 +29,15 @@ ACCEPTS = 64
 
 SAY_EVERY = 600.0
 """Seconds between two lines of the log about too many connections: a port scan must not fill it."""
+
+SILENT = 120.0
+"""Seconds from the beginning on in which nothing was sent, after which that is told, and again every so often."""
+SAY_AGAIN = 3600.0
+
+ADVICE = (
+    "The meter, or its gateway, has to be set to send to an address of this computer and to this port, in real-time"
+    " mode, and a firewall has to let it in; a gateway that waits for us (a WIZ110SR) needs tcp-client (docs/meters.md)"
+)
 
 EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 """The system has no room for one more connection."""
@@ -55,10 +64,11 @@ RESERVE = 16
 
 @attrs.define(eq=False)
 class Connection:
-    """One connection: the name of its stream, and when it was last heard of (seconds of the monotonic clock)."""
+    """One connection: its stream, the address it comes from, and when it was last heard of (of the monotonic clock)."""
 
     socket: socket.socket
     stream: str
+    address: str
     heard: float
     guest: Guest
 
@@ -81,6 +91,8 @@ class Connections:
         self._open: OrderedDict[Connection, None] = OrderedDict()  # the one silent for longest is the first
         self._by_guest: dict[Guest, Connection] = {}
         self._idle, self._numbers, self._log, self._heard = idle, numbers, context.log, context.heard
+        self._began = time.monotonic()
+        self._taken_in, self._has_read, self._silence_told = 0, False, -SAY_AGAIN
         self._spare = _spare()
         self._guests = Guests(min(most, _room()), allow)
         self._counts: Counter[str] = Counter()
@@ -97,6 +109,7 @@ class Connections:
             if isinstance(key.data, Connection) and key.data in self._open:
                 yield from self._read(key.data)
         yield from self._close_idle(now)
+        self._tell_silence(now)
         for key in ready:
             if isinstance(key.fileobj, socket.socket) and key.data is None:
                 yield from self._take_in(key.fileobj)
@@ -127,10 +140,11 @@ class Connections:
         if not data:
             yield self._end(connection, "closed by the other side")
             return
+        self._has_read = True
         connection.heard = time.monotonic()
         self._open.move_to_end(connection)
         self._guests.heard(connection.guest)
-        yield Chunk(data, stream=connection.stream)
+        yield Chunk(data, stream=connection.stream, address=connection.address)
         yield from self._look_at(connection)
 
     def _look_at(self, connection: Connection) -> Iterator[Chunk]:
@@ -161,13 +175,22 @@ class Connections:
                 break
             if not data:
                 break
-            yield Chunk(data, stream=connection.stream)
+            yield Chunk(data, stream=connection.stream, address=connection.address)
         yield self._end(connection, why)
 
     def _close_idle(self, now: float) -> Iterator[Chunk]:
         while self._open and now - (silent := next(iter(self._open))).heard >= self._idle:
             self._log.info("%s: nothing came for %g s, closed", silent.stream, now - silent.heard)
             yield from self._hang_up(silent, "idle")
+
+    def _tell_silence(self, now: float) -> None:
+        """Tell that nothing was ever sent here: it is where a new installation fails most."""
+        wait = min(self._idle, SILENT)
+        if self._has_read or now - self._began < wait or now - self._silence_told < SAY_AGAIN:
+            return
+        self._silence_told = now
+        who = "nothing was sent on any connection" if self._taken_in else "nobody has connected"
+        self._log.warning("%s for %.0f s. %s", who, now - self._began, ADVICE)
 
     def _take_in(self, listener: socket.socket) -> Iterator[Chunk]:
         for _ in range(ACCEPTS):
@@ -192,7 +215,9 @@ class Connections:
             new.close()
             return
         guest = self._guests.enter(address[0])
-        connection = Connection(new, f"{written(*address[:2])}#{next(self._numbers)}", time.monotonic(), guest)
+        stream = f"{written(*address[:2])}#{next(self._numbers)}"
+        connection = Connection(new, stream, plain(address[0]), time.monotonic(), guest)
+        self._taken_in += 1
         self._open[connection] = None
         self._by_guest[guest] = connection
         self._selector.register(new, selectors.EVENT_READ, connection)

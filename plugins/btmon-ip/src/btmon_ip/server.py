@@ -50,6 +50,11 @@ class TcpServer:
     _connections: Connections | None = attrs.field(default=None, init=False, repr=False)
     _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False, repr=False)
 
+    @property
+    def patience(self) -> float:
+        """Seconds that it may be without a packet: then the core tells what came instead."""
+        return self.idle
+
     @hookimpl
     def open(self, context: Context) -> None:
         """Claim the port. Raises Retry when that cannot be had now."""

@@ -1,16 +1,14 @@
 """The layout: what btmon printed of one interval, line by line. Nothing is printed here.
 
 Every width is btmon's. It had two layouts: the ECM's, with lines of its own for either direction of a channel, and the
-GEM's, with a line a channel. Meters of other makes get lines like the GEM's for all that they have, by their own names.
+GEM's, with a line a channel. Channels 33 to 48 of a GEM, which it did not print, have such a line too once they have
+moved. Meters of other makes get lines like the GEM's for all that they have, by their own names.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from btcore import Channel, Number, Sample
-
-CHANNELS = 32
-"""The most channels that are printed: a 48-channel packet has 16 more, which the vendor calls a future expansion."""
+from btcore import Channel, Number, Sample, shown_channels
 
 UNKNOWN = "?"
 """Printed for what the meter could not tell, such as the power of an interval in which it restarted."""
@@ -59,7 +57,7 @@ def _directions(channel: Channel) -> Sequence[tuple[str, str]]:
 
 
 def _gem(sample: Sample, names: Names, *, current: bool) -> Iterator[str]:
-    channels = [channel.name for channel in sample.channels][:CHANNELS]
+    channels = [channel.name for channel in shown_channels(sample)]
     sensors = [label for label in sample.format.labels if re.fullmatch(r"[pt]\d+", label)]
     titles = {name: _title(sample, names, name, _numbered(name)) for name in channels}
     titles |= {label: _title(sample, names, label, label) for label in sensors}

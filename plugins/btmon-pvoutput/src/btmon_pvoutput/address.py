@@ -22,6 +22,13 @@ def base(url: str) -> str:
     return urlunsplit((scheme, place, f"{path.rstrip('/')}/" if path.strip("/") else _PAGES, "", ""))
 
 
+def is_hosted(url: str) -> bool:
+    """Whether an address leads to the Internet."""
+    from btcore.web import is_public  # noqa: PLC0415 - listing the plugins must not import requests
+
+    return is_public(url)
+
+
 def fault(url: str) -> str:
     """Tell what is wrong with an address, "" when nothing is."""
     from btcore.web import address_fault  # noqa: PLC0415 - listing the plugins must not import requests

@@ -1,26 +1,18 @@
 """Which numbers of a meter PVOutput is sent: from a sample to the fields v1 to v6 of a status.
 
-Energies are counters that never fall: those of one direction, not the net. Pure; when a status is, and how it is
-written, is in `status.py`.
+Power and energy of a field are of one direction, and its energy a counter that never falls, not the net: see
+`flows.py` and `direction.py`. When a status is, and how it is written, is in `status.py`.
 """
 
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Literal
 
 import attrs
 
-from btcore import FORMATS, Channel, ChannelRef, Number, Polarity, Reject, Sample
-
-Direction = Literal["auto", "import", "export", "both"]
-"""Which flow counts: `import`, as to a load; `export`, as from solar panels. The same whatever the polarity is.
-
-`auto` is the one of which the meter has counted more. The greater of two counters that never fall does not fall either.
-"""
-
-USUAL: Mapping[str, Direction] = {"generation": "export", "consumption": "import"}
-"""What `auto` is where a meter has counted as much of either: nothing, as yet."""
+from btcore import FORMATS, ChannelRef, Number, Polarity, Reject, Sample
+from btmon_pvoutput.direction import Directions
+from btmon_pvoutput.flows import Direction, channel_of, flows
 
 Quantities = Mapping[str, Number]
 """What is known for one slot, by quantity: `generation_wh`, `generation_w`, `consumption_w`, `grid_w`, `volts`, ..."""
@@ -28,7 +20,10 @@ Quantities = Mapping[str, Number]
 
 @attrs.frozen(kw_only=True)
 class Measures:
-    """What is measured where, and how it is to be read. `polarity` is the sign that the samples have."""
+    """What is measured where, and how it is to be read. `polarity` is the sign that the samples have.
+
+    `directions` remembers what was seen of the channels.
+    """
 
     generation: ChannelRef | None
     generation_direction: Direction
@@ -38,15 +33,16 @@ class Measures:
     temperature: ChannelRef | None
     fahrenheit: bool
     polarity: Polarity
+    directions: Directions = attrs.field(factory=Directions)
 
     def quantities(self, sample: Sample) -> dict[str, Number]:
         """Return what one meter knows of the quantities wanted: Wh, W, volts, degrees as the meter has them."""
         found: dict[str, Number] = {}
         for kind, ref, direction in self._energies():
-            if ref is not None and ref.matches(sample.serial):
-                way = self._more_of(sample, ref.label, USUAL[kind]) if direction == "auto" else direction
-                found[f"{kind}_wh"] = self._flow(sample, ref.label, way, "wh")
-                found[f"{kind}_w"] = self._flow(sample, ref.label, way, "w")
+            both = flows(sample, ref.label, self.polarity) if ref and ref.matches(sample.serial) else None
+            if ref and both:
+                flow = self.directions.counts(kind, ChannelRef(sample.serial, ref.label), direction, both)
+                found[f"{kind}_wh"], found[f"{kind}_w"] = flow.energy, flow.watts
         if self.grid is not None and self.grid.matches(sample.serial):
             found["grid_w"] = self._net(sample, self.grid.label)
         if self.temperature is not None and self.temperature.matches(sample.serial):
@@ -79,25 +75,12 @@ class Measures:
     def doubts(self, sample: Sample) -> Iterator[str]:
         """Tell what in the settings does not fit this meter, a sentence each."""
         for kind, ref in (*((kind, ref) for kind, ref, _ in self._energies()), ("grid", self.grid)):
-            if ref is not None and ref.matches(sample.serial) and _channel(sample, ref.label) is None:
+            if ref is not None and ref.matches(sample.serial) and channel_of(sample, ref.label) is None:
                 names = ", ".join(channel.name for channel in sample.channels)
                 yield f"{kind}: meter {sample.serial} has no {ref.label}; it has {names}"
         degrees = self.temperature
         if degrees is not None and degrees.matches(sample.serial) and degrees.label not in sample.format.index:
             yield f"temperature: packets of meter {sample.serial} ({sample.format.name}) have no {degrees.label}"
-        yield from self._idle_direction(sample)
-
-    def _idle_direction(self, sample: Sample) -> Iterator[str]:
-        for kind, ref, direction in self._energies():
-            if ref is None or direction in ("auto", "both") or not ref.matches(sample.serial):
-                continue
-            other: Direction = "export" if direction == "import" else "import"
-            ours, theirs = (self._flow(sample, ref.label, way, "wh") for way in (direction, other))
-            if ours == 0 and theirs:
-                yield (
-                    f'{kind}: meter {sample.serial} has never counted anything as "{direction}" on {ref.label}, only as'
-                    f' "{other}"; if that is not what you expect, leave out {kind}_direction'
-                )
 
     def _energies(self) -> tuple[tuple[str, ChannelRef | None, Direction], ...]:
         return (
@@ -105,26 +88,9 @@ class Measures:
             ("consumption", self.consumption, self.consumption_direction),
         )
 
-    def _more_of(self, sample: Sample, name: str, usual: Direction) -> Direction:
-        """Return the direction that the meter has counted more of, in all its life."""
-        imported, exported = (self._flow(sample, name, way, "wh") or 0 for way in ("import", "export"))
-        if imported == exported:
-            return usual
-        return "import" if imported > exported else "export"
-
-    def _flow(self, sample: Sample, name: str, direction: Direction, unit: str) -> Number:
-        """W or Wh of one direction; of whatever there is where the meter does not tell directions apart."""
-        channel = _channel(sample, name)
-        if channel is None or not channel.directional:
-            return sample.get(f"{name}_{unit}") if channel else None
-        positive, negative = sample.get(f"{name}_p{unit}"), sample.get(f"{name}_n{unit}")
-        if direction == "both" or channel.polarized is None:
-            return None if positive is None or negative is None else positive + negative
-        return positive if (direction == "import") == (self.polarity == "brultech") else negative
-
     def _net(self, sample: Sample, name: str) -> Number:
         """W, import positive."""
-        channel = _channel(sample, name)
+        channel = channel_of(sample, name)
         watts = sample.get(f"{name}_w") if channel else None
         turned = channel is not None and channel.directional and self.polarity == "btmon"
         return -watts if turned and watts is not None else watts
@@ -147,10 +113,6 @@ def is_sensor(label: str) -> bool:
     others = {label for form in ours for label in form.labels if not re.fullmatch(r"t\d+", label)}
     names = {channel.name for form in ours for channel in form.channels}
     return label not in others | names and label.rpartition("_")[0] not in names
-
-
-def _channel(sample: Sample, name: str) -> Channel | None:
-    return next((channel for channel in sample.channels if channel.name == name), None)
 
 
 def _behind_grid(known: Quantities) -> Number:

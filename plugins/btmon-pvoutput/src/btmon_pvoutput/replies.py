@@ -19,9 +19,9 @@ HOUR = 3600.0
 SLOT = 300.0
 """Seconds of PVOutput's shortest status interval."""
 
-_AHEAD = "is this computer's clock right, and `zone` the time zone of the system on pvoutput.org?"
-_KEY = "check api_key and system_id against the Settings page of pvoutput.org, and that API Access is enabled there"
-_SIZE = "is the system's size on pvoutput.org right?"
+_AHEAD = "is `zone` the time zone of the system on pvoutput.org, and this computer's clock right?"
+_SYSTEM = "check `system_id`, and that `api_key` is of the same account: see the Settings page of pvoutput.org"
+_KEY = "check `api_key` and `system_id` against the Settings page of pvoutput.org, and that API Access is enabled there"
 
 OLD = Meaning(
     400,
@@ -32,14 +32,23 @@ OLD = Meaning(
 
 AHEAD = Meaning(400, "in the future|future date|too new", Verdict.LATER, _AHEAD, after=SLOT)
 
+NIGHT = Meaning(400, "moon powered", Verdict.REJECTED)
+
+HIGH = Meaning(400, "too high|cannot exceed", Verdict.REJECTED)
+
 MEANINGS = (
     AHEAD,
     OLD,
+    NIGHT,
     Meaning(
-        400, "moon powered", Verdict.REJECTED, "no panel generates at night: fix generation_direction to the other flow"
+        400,
+        "lower than previously recorded",
+        Verdict.REJECTED,
+        "a counter fell: was a channel or its direction changed in site.toml that day? The next day begins anew",
     ),
-    Meaning(400, "lower than previously recorded", Verdict.REJECTED, "a counter fell: did the meter restart that day?"),
-    Meaning(400, "too high|cannot exceed", Verdict.REJECTED, _SIZE),
+    HIGH,
+    Meaning(400, "system ?id|api ?key", Verdict.STOP, _KEY),
+    Meaning(401, "system", Verdict.STOP, _SYSTEM),
     Meaning(401, "", Verdict.STOP, _KEY),
     Meaning(403, "read only", Verdict.STOP, "this key may only read: take the other one from the Settings page"),
     Meaning(403, "donation", Verdict.STOP, "that needs donation mode"),
@@ -58,21 +67,32 @@ class TooNew(Retry):
     """A status is in the future, as PVOutput says."""
 
 
+class Disbelieved(Reject):
+    """PVOutput does not believe what a status says: it is too much, or at night."""
+
+
+class AtNight(Disbelieved):
+    """Generation at what is night by the system's zone."""
+
+
 def not_stored(answer: Answer) -> set[tuple[str, str]]:
     """Return the slots that PVOutput says it did not store: none of one status, perhaps some of several.
 
-    Raises Retry, of which TooNew is one, Reject, of which TooOld is one, or Stop where the request was not accepted.
+    Raises Retry, of which TooNew is one, Reject, of which TooOld and Disbelieved are some, or Stop where it was not
+    accepted.
     """
     answer = as_http(answer)
     try:
         judge(answer, MEANINGS, SERVICE)
     except Reject as error:
-        raise TooOld(str(error)) if OLD.fits(answer) else error from None
+        kinds = ((OLD, TooOld), (NIGHT, AtNight), (HIGH, Disbelieved))
+        kind = next((kind for meaning, kind in kinds if meaning.fits(answer)), None)
+        raise kind(str(error)) if kind else error from None
     except Retry as error:
         raise TooNew(str(error), after=error.after) if AHEAD.fits(answer) else error from None
-    if answer.text.upper().startswith("OK 200"):
+    if answer.line.upper().startswith("OK 200"):
         return set()
-    results = re.findall(r"(?:^|;)(\d{8}),(\d{1,2}:\d{2}),(\d)", answer.text)
+    results = re.findall(r"(?:^|;)(\d{8}),(\d{1,2}:\d{2}),(\d)", answer.line)
     if not results:
         raise Retry(f"{told(answer, SERVICE)}; that is not how PVOutput answers: is `url` right?")
     return {(day, time.zfill(5)) for day, time, result in results if result == "0"}
@@ -83,7 +103,7 @@ def as_http(answer: Answer) -> Answer:
 
     A text that names a code (`Bad request 400: ...`) may come with the code of success.
     """
-    named = re.match(r"[A-Za-z ]+ (\d{3}):", answer.text)
+    named = re.match(r"[A-Za-z ]+ (\d{3}):", answer.line)
     wait = closed_for(answer)
     return attrs.evolve(
         answer,

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 
 from btcore import Reject, Retry, Secret
 from btcore.web import Answer, Client
+from btmon_pvoutput.disbelief import Disbelief, Night
 from btmon_pvoutput.future import Future
-from btmon_pvoutput.replies import TooNew, TooOld, closed_for, not_stored, requests_left
+from btmon_pvoutput.replies import Disbelieved, TooNew, TooOld, closed_for, not_stored, requests_left
 from btmon_pvoutput.status import Status, chunks, request
 
 
@@ -24,17 +25,22 @@ class Service:
         system_id: str,
         timeout: float,
         interval: float,
+        zone: str = "",
+        night: Night = "stop",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare; nothing is sent. `base` is the address that the pages are below.
 
-        `timeout` of a request and `interval` of the statuses are seconds.
+        `timeout` of a request and `interval` of the statuses are seconds. `zone` tells what time zone they are in,
+        `night` what is done with generation that PVOutput takes for impossible then.
         """
         self.requests_left: int | None = None
         self._base = base
         self._clock = clock
         self._opens_at = float("-inf")
-        self._future = Future(interval)
+        self._future = Future(interval, zone)
+        self._disbelief = Disbelief(zone, night, lambda status: self._add([status], self._lifetime))
+        self._lifetime = ""
         key = api_key.reveal().strip()
         self._client = Client(
             agent="btmon-pvoutput",
@@ -48,10 +54,11 @@ class Service:
 
         Raises Retry, Reject or Stop; Reject of the whole where the newest is too old as well.
         """
+        self._lifetime = lifetime
         try:
             for some in chunks(statuses):
-                for status in self._add(some, lifetime):
-                    self._add([status], lifetime)
+                for status in self._send(some):
+                    self._send([status])
         except TooOld as error:
             whole = len(statuses) == 1 or self._too_old(statuses[-1], lifetime)
             raise Reject(str(error), whole=whole) from None
@@ -70,6 +77,15 @@ class Service:
             return isinstance(error, TooOld)
         return False
 
+    def _send(self, statuses: Sequence[Status]) -> list[Status]:
+        """Send statuses, and settle it where PVOutput does not believe one; return those that were not stored."""
+        try:
+            return self._add(statuses, self._lifetime)
+        except Disbelieved as error:
+            refusal = error
+        self._disbelief.settle(statuses, refusal)
+        return []
+
     def _add(self, statuses: Sequence[Status], lifetime: str) -> list[Status]:
         """Send statuses, as many as one request may carry; return those that were not stored.
 
@@ -80,10 +96,11 @@ class Service:
         answer = self._client.send("POST", f"{self._base}{page}", data=form)
         self._note_limit(answer)
         refused = not_stored(answer)
-        left = [status for status in statuses if status.slot in refused]
-        if len(left) < len(statuses):
+        stored = [status for status in statuses if status.slot not in refused]
+        if stored:
             self._future.delivered()
-        return left
+            self._disbelief.taken(stored)
+        return [status for status in statuses if status.slot in refused]
 
     def _respect_limit(self) -> None:
         wait = self._opens_at - self._clock()

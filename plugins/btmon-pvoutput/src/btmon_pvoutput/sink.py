@@ -4,13 +4,15 @@ Statuses are made in `status.py` and sent in `service.py`.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from btcore import Batch, ChannelRef, Context, Delivery, Duration, Problem, Secret, Stop, hookimpl, plugin, setting
 from btmon_pvoutput import address
-from btmon_pvoutput.measures import Direction, Measures, is_circuit, is_sensor
+from btmon_pvoutput.flows import Direction
+from btmon_pvoutput.measures import Measures, is_circuit, is_sensor
 from btmon_pvoutput.status import MOST_ROWS, Status, chunks, request, statuses
 
 SHORTEST = 300
@@ -74,6 +76,11 @@ class PVOutput:
         validator=_is_zone,
         help="the time zone of the system on pvoutput.org, such as America/New_York; empty: this computer's",
     )
+    night: Literal["stop", "leave-out"] = setting(
+        default="stop",
+        help="what PVOutput refuses as generated at night: stop, as zone or generation is wrong; leave-out, where a"
+        " battery or the inverter itself feeds in then: the status is sent without it",
+    )
     url: str = setting(default=address.DEFAULT, help="where the service is")
     timeout: Duration = setting(default=Duration(15), validator=_is_positive, help="the longest wait for an answer")
 
@@ -108,6 +115,11 @@ class PVOutput:
         if self.grid is not None and self.generation is None:
             yield Problem("needs generation as well; without solar panels, call this channel consumption", key="grid")
 
+    @property
+    def hosted(self) -> bool:
+        """Whether it is the service on the Internet, and no server of one's own."""
+        return address.is_hosted(self.url)
+
     @hookimpl
     def open(self, context: Context) -> None:
         """Prepare; nothing is sent. Stop where the intervals are none that PVOutput has."""
@@ -129,6 +141,8 @@ class PVOutput:
             system_id=self.system_id,
             timeout=self.timeout,
             interval=self._every,
+            zone=zone_told(self.zone),
+            night=self.night,
         )
 
     @hookimpl
@@ -138,15 +152,14 @@ class PVOutput:
             self._service.close()
 
     @hookimpl
-    def process_batch(self, batch: Batch) -> int | None:
-        """Send a status for each slot."""
+    def process_batch(self, batch: Batch) -> int:
+        """Send a status for each slot; return of how many readings something is in one."""
         made = self._statuses(batch)
-        if not made:
-            return 0
-        self._service.deliver(made, self._measures.lifetime)
-        left = self._service.requests_left
-        self._log.debug("sent %d statuses, the last of %s %s; requests left: %s", len(made), *made[-1].slot, left)
-        return None
+        if made:
+            self._service.deliver(made, self._measures.lifetime)
+            left = self._service.requests_left
+            self._log.debug("sent %d statuses, the last of %s %s; requests left: %s", len(made), *made[-1].slot, left)
+        return _readings_in(made, batch)
 
     @hookimpl
     def preview_batch(self, batch: Batch) -> Iterator[str]:
@@ -162,7 +175,10 @@ class PVOutput:
                 if doubt not in self._told and len(self._told) < MOST_DOUBTS:
                     self._told.add(doubt)
                     self._log.warning("%s", doubt)
-        return statuses(batch.samples, self._measures, self._every, self._zone)
+        made = statuses(batch.samples, self._measures, self._every, self._zone)
+        for level, text in self._measures.directions.notices():
+            self._log.log(level, "%s", text)
+        return made
 
     def _what_to_measure(self, context: Context) -> Measures:
         return Measures(
@@ -175,3 +191,21 @@ class PVOutput:
             fahrenheit=self.temperature_unit == "F",
             polarity=context.polarity,
         )
+
+
+def zone_told(zone: str) -> str:
+    """Tell in which time zone the statuses are, and why."""
+    if zone:
+        return f'`zone` is "{zone}"'
+    now = datetime.now().astimezone()
+    minutes = round((now.utcoffset() or now - now).total_seconds() / 60)
+    offset = f"UTC{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+    name = now.tzname() or ""
+    shown = name if name in ("UTC", offset) else f"{name}, {offset}"
+    return f"`zone` is left out, so the times are those that this computer is set to: {shown}"
+
+
+def _readings_in(made: Sequence[Status], batch: Batch) -> int:
+    """Return how many readings of a batch end a sample that a status has something of."""
+    ends = {(sample.serial, sample.newer.key) for status in made for sample in status.of}
+    return min(len(ends), len(batch.readings))

@@ -15,6 +15,9 @@ MOST_ROWS = 30
 """Statuses that one request may carry."""
 
 FIELDS = ("v1", "v2", "v3", "v4", "v5", "v6")
+GENERATION = ("v1", "v2")
+MAKE_A_STATUS = frozenset(FIELDS[:4])
+"""Fields of which PVOutput wants one at least."""
 
 SECOND = 1_000_000
 """In microseconds, which readings are told apart by."""
@@ -24,18 +27,35 @@ SECOND = 1_000_000
 class Status:
     """One slot: its day (yyyymmdd) and time (HH:MM), local to the system, and what is known of the fields v1 to v6.
 
-    `end` is the same moment in seconds since 1970.
+    `end` is the same moment in seconds since 1970, `of` the samples that something in it is of.
     """
 
     day: str
     time: str
     values: Mapping[str, str]
     end: int = 0
+    of: tuple[Sample, ...] = attrs.field(default=(), eq=False, repr=False)
 
     @property
     def slot(self) -> tuple[str, str]:
         """What PVOutput knows a status by: a second one of the same slot takes the place of the first."""
         return self.day, self.time
+
+    @property
+    def generated(self) -> int:
+        """W that were generated."""
+        return int(self.values.get("v2", 0))
+
+    @property
+    def power(self) -> int:
+        """W that were generated or consumed, whichever is more."""
+        return max(self.generated, int(self.values.get("v4", 0)))
+
+    @property
+    def without_generation(self) -> "Status | None":
+        """The same without what was generated; None where there is nothing else that makes a status."""
+        values = {field: text for field, text in self.values.items() if field not in GENERATION}
+        return attrs.evolve(self, values=values) if MAKE_A_STATUS & values.keys() else None
 
     @property
     def row(self) -> str:
@@ -50,11 +70,20 @@ def statuses(samples: Iterable[Sample], measures: Measures, every: int, zone: tz
     host's. Samples of several meters in one slot become one status. A slot without any power or energy has none.
     """
     slots: dict[int, dict[str, Number]] = {}
+    of: dict[int, list[Sample]] = {}
     for sample in samples:
-        slots.setdefault(slot_end(sample.newer.key, every), {}).update(measures.quantities(sample))
-    made = (_status(end, measures.fields(slots[end]), zone) for end in sorted(slots))
-    # when summer time ends an hour comes twice: the later takes the place of the earlier there, so it does here
-    unique = {status.slot: status for status in made if any(field in status.values for field in FIELDS[:4])}
+        end = slot_end(sample.newer.key, every)
+        found = measures.quantities(sample)
+        slots.setdefault(end, {}).update(found)
+        if any(number is not None for number in found.values()):
+            of.setdefault(end, []).append(sample)
+    made = (_status(end, measures.fields(slots[end]), zone, of.get(end, ())) for end in sorted(slots))
+    unique: dict[tuple[str, str], Status] = {}
+    for status in made:
+        if MAKE_A_STATUS & status.values.keys():
+            # when summer time ends an hour comes twice: the later takes the place of the earlier there, so it does here
+            earlier = unique.pop(status.slot, None)
+            unique[status.slot] = attrs.evolve(status, of=(*earlier.of, *status.of)) if earlier else status
     return list(unique.values())
 
 
@@ -63,9 +92,9 @@ def slot_end(key: int, every: int) -> int:
     return -(-key // (every * SECOND)) * every
 
 
-def _status(end: int, values: Mapping[str, str], zone: tzinfo | None) -> Status:
+def _status(end: int, values: Mapping[str, str], zone: tzinfo | None, of: Iterable[Sample]) -> Status:
     local = datetime.fromtimestamp(end, UTC).astimezone(zone)
-    return Status(f"{local:%Y%m%d}", f"{local:%H:%M}", values, end)
+    return Status(f"{local:%Y%m%d}", f"{local:%H:%M}", values, end, tuple(of))
 
 
 def chunks(of: Sequence[Status]) -> Iterator[Sequence[Status]]:

@@ -22,6 +22,9 @@ LOOK = 0.5
 QUIET = 0.3
 """Seconds without a byte after which nothing is under way on the line, and a meter may be asked."""
 
+SILENT = 120.0
+"""Seconds from the beginning on without a byte after which that is told, if it is not by `idle` before."""
+
 
 @plugin(api=1)
 class SerialLine:
@@ -58,6 +61,11 @@ class SerialLine:
     _port: Port = attrs.field(init=False, repr=False)
     _log: logging.Logger = attrs.field(init=False, repr=False)
     _poll: Poll | None = attrs.field(default=None, init=False, repr=False)
+
+    @property
+    def patience(self) -> float:
+        """Seconds that it may be without a packet: then the core tells what came instead."""
+        return 2 * self.poll + self.timeout * max(len(self.devices), 1) if self.poll else self.idle
 
     def check(self) -> Iterator[Problem]:
         """Find a port that is missing, and devices that would never be asked."""
@@ -98,18 +106,21 @@ class SerialLine:
             raise Stop(f"port {self.port!r} at {self.baud} baud can never work: {error}") from error
 
     def _heard(self, stop: Event) -> Iterator[Chunk]:
-        last, silent = time.monotonic(), False
+        last, is_told = time.monotonic(), False
+        patience = min(self.idle, SILENT)  # until something has come in: then what is told, and done, is by `idle`
         while not stop.is_set():
+            silence = time.monotonic() - last
             if data := self._port.receive(LOOK):
                 yield Chunk(data)
-                if silent:
+                if is_told:
                     self._log.info("%s: bytes are coming in again", self.port)
-                last, silent = time.monotonic(), False
-            elif self.idle and time.monotonic() - last >= self.idle and not stop.is_set():
-                if not silent:
-                    self._log.warning("%s", trouble.silent(self.port, self.idle))
+                last, is_told, patience = time.monotonic(), False, self.idle
+            elif self.idle and silence >= patience and not is_told and not stop.is_set():
+                self._log.warning("%s", trouble.silent(self.port, patience))
+                is_told = True
+            elif self.idle and silence >= self.idle and not stop.is_set():
                 self._renew()
-                last, silent = time.monotonic(), True
+                last = time.monotonic()
 
     def _renew(self) -> None:
         """Open the port anew: an adapter that hangs, or a gateway that restarted, looks like a silent meter."""

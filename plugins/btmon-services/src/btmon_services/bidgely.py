@@ -6,12 +6,14 @@ from xml.etree.ElementTree import Element
 
 import attrs
 
-from btcore import Batch, ChannelRef, Delivery, Duration, Number, Problem, Sample, Secret, plugin, setting
+from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
 from btcore.web import Meaning, Verdict
 from btmon_services.markup import document, element
 from btmon_services.meters import ServiceOfMeters
 from btmon_services.service import Request, State
-from btmon_services.streams import Direction, circuit_faults, counted, epoch, mapped, power, series
+from btmon_services.streams import Direction, circuit_faults, direction_by_type, epoch, flow, mapped, series
+
+OTHER_WAY = 'if that is what it measures there, write direction = "{other}" for it in map'
 
 SHORTEST = 3
 """Characters of a part of the address that is no secret yet."""
@@ -23,9 +25,15 @@ class Meter:
 
     description: str = setting(default="", help="its name there; empty: serial number and channel")
     type: int = setting(default=10, help="Bidgely's number for what it measures")
-    direction: Direction = setting(  # noqa: RUF009 - a field
-        default="import", help="which flow on it counts: import (used), export (generated)"
+    direction: Direction | None = setting(  # noqa: RUF009 - a field
+        default=None,
+        help="which flow counts: import (used), export (generated); left out: by type, export for 1 and 11",
     )
+
+    @property
+    def way(self) -> Direction:
+        """Which flow counts."""
+        return self.direction or direction_by_type(self.type)
 
 
 @plugin(api=1, delivery=Delivery(period=Duration(60), pause=Duration(60), batch_size=200))
@@ -34,14 +42,15 @@ class Bidgely(ServiceOfMeters):
 
     title = "Bidgely"
     state = State.UNKNOWN
-    replies = (Meaning(200, "<error", Verdict.LATER),)
+    account = "`url`, which is your account's address, and `map`"
+    replies = (Meaning(200, "<error", Verdict.LATER, "are `url` and `map` right?"),)
 
     url: Secret = setting(help="the upload address that Bidgely gave you; your token is in it")
     # a stop of the program waits no longer than 30 s
     timeout: Duration = setting(default=Duration(25), help="the longest wait for an answer")
     map: dict[ChannelRef, Meter] = setting(
-        help="channel and what it is there: description, type (Bidgely's number: 0 the house, 1 solar, 10 a circuit)"
-        ' and, where it generates, direction = "export"',
+        help="channel and what it is there: description, type (Bidgely's number: 0 the house, 1 solar, 10 a circuit, 11"
+        " one that generates), direction (import or export, where it is not that of its type)",
         example='{ "399999_ch1" = { description = "mains", type = 0 } }',
     )
 
@@ -51,21 +60,26 @@ class Bidgely(ServiceOfMeters):
         yield from (Problem(fault, "map") for fault in circuit_faults(self.map))
 
     def requests(self, batch: Batch) -> Iterator[Request]:
-        """Make one request: of each mapped channel its counter in Wh and its mean power in W, oldest first."""
+        """Make one request: of each mapped channel counter in Wh and mean power in W, both one way, oldest first."""
         upload = element(None, "upload", version="1.0")
         meters = element(upload, "meters")
+        sent: set[Sample] = set()
         for (serial, channel), (told, samples) in series(batch, lambda sample: mapped(sample, self.map)).items():
             name = f"{self.shown(serial)}_{channel}"
             about = told.description or name
-            energy = [counted(sample, channel, told.direction, self._context.polarity) for sample in samples]
-            demand = [power(sample, channel) for sample in samples]
+            self.compare(samples[-1], channel, told.way, OTHER_WAY)
+            flows = [(one, flow(one, channel, told.way, self._context.polarity)) for one in samples]
+            energy = [(one, of.energy) for one, of in flows if of.energy is not None]
+            demand = [(one, of.watts) for one, of in flows if of.watts is not None]
             streams = element(None, "streams")
-            _stream(streams, samples, energy, id="CurrentSummationDelivered", unit="Wh", description=about)
-            _stream(streams, samples, demand, id="InstantaneousDemand", unit="W", description=about)
+            _stream(streams, energy, id="CurrentSummationDelivered", unit="Wh", description=about)
+            _stream(streams, demand, id="InstantaneousDemand", unit="W", description=about)
+            sent.update(one for one, _ in (*energy, *demand))
             if len(streams):
                 element(meters, "meter", id=name, model="Brultech", type=told.type, description=about).append(streams)
         if len(meters):
-            yield Request("POST", self.address, data=document(upload), headers={"Content-Type": "application/xml"})
+            headers = {"Content-Type": "application/xml"}
+            yield Request("POST", self.address, data=document(upload), headers=headers, of=sent)
 
     def secrets(self) -> Iterator[Secret]:
         """Add what an answer may repeat of the address: its path, and the token in it."""
@@ -75,8 +89,7 @@ class Bidgely(ServiceOfMeters):
         yield from (Secret(text) for text in (path, token[1] if token else "") if len(text) > SHORTEST)
 
 
-def _stream(parent: Element, samples: Sequence[Sample], values: Sequence[Number], **about: str) -> None:
-    known = [(sample, value) for sample, value in zip(samples, values, strict=True) if value is not None]
-    stream = element(parent, "stream", **about) if known else None
-    for sample, value in known:
+def _stream(parent: Element, values: Sequence[tuple[Sample, float]], **about: str) -> None:
+    stream = element(parent, "stream", **about) if values else None
+    for sample, value in values:
         element(stream, "data", time=epoch(sample), value=f"{value:z.6f}")

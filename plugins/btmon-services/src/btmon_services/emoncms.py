@@ -17,6 +17,11 @@ from btmon_services.streams import channels, epoch, number, sensors
 LONGEST_NODE = 16
 """Characters of a node's name that emoncms.org keeps; of an input's name it keeps 64, which none of ours reaches."""
 
+NODE = r"\bnode ?(id|name)?\b.{0,80}\b(must|numeric|range|invalid|not (valid|allowed|found))\b|\binvalid node"
+"""What an older emoncms says of a node that is no number, and others of a name that they do not take."""
+
+NUMBERS = "check `node`: an older emoncms takes only numbers, from 0 to 30"
+
 
 @plugin(api=1, delivery=Delivery(period=Duration(60), batch_size=100))
 class Emoncms(ServiceOfMeters):
@@ -24,10 +29,14 @@ class Emoncms(ServiceOfMeters):
 
     title = "emoncms"
     state = State.OPERATING
+    account = "`token`, which must be the write key, and `node`"
     replies = (
         Meaning(200, r'^"?ok"?$|"success": ?true', Verdict.DELIVERED),
-        Meaning(200, "^$", Verdict.STOP, "check token: it must be the write key"),
-        Meaning(200, "api ?key", Verdict.STOP, "check token: it must be the write key"),
+        Meaning(200, "^$", Verdict.STOP, "check `token`: it must be the write key"),
+        Meaning(200, "api ?key", Verdict.STOP, "check `token`: it must be the write key"),
+        Meaning(200, NODE, Verdict.STOP, NUMBERS),
+        Meaning(400, NODE, Verdict.STOP, NUMBERS),
+        Meaning(406, "", Verdict.STOP, "check `url`: emoncms has no such page"),
         Meaning(200, '"success": ?false|^"?(format )?error', Verdict.REJECTED),
         Meaning(200, "", Verdict.LATER, "this is no answer of emoncms; is `url` right?"),
     )
@@ -36,6 +45,9 @@ class Emoncms(ServiceOfMeters):
     token: Secret = setting(help="the write key, from My Account")
     node: str = setting(default="1", help="the node that the inputs belong to")
     include_current: bool = setting(default=False, help="send the amperes of each channel too")
+    include_directions: bool = setting(
+        default=False, help="send the energy of each channel one way and the other too, which never fall (pwh, nwh)"
+    )
 
     def check(self) -> Iterator[Problem]:
         """Tell what is wrong between the settings."""
@@ -45,27 +57,31 @@ class Emoncms(ServiceOfMeters):
 
     def requests(self, batch: Batch) -> Iterator[Request]:
         """Make one request of all samples, oldest first: emoncms.org takes nothing behind what it has."""
-        rows = [[epoch(sample), self.node, *self._inputs(sample)] for sample in batch.samples]
+        inputs = {sample: list(self._inputs(sample)) for sample in batch.samples}
+        rows = {sample: [epoch(sample), self.node, *found] for sample, found in inputs.items() if found}
         if rows:
             yield Request(
                 "POST",
                 re.sub(r"(/input/(post|bulk)(\.json)?)?/?$", "/input/bulk", self.url, count=1),
                 # sentat: emoncms allows for the difference of its clock and ours
-                data={"data": json.dumps(rows, separators=(",", ":")), "sentat": str(int(time.time()))},
+                data={"data": json.dumps([*rows.values()], separators=(",", ":")), "sentat": str(int(time.time()))},
                 headers={"Authorization": f"Bearer {self.token.reveal()}"},
+                of=rows,
             )
 
     def _inputs(self, sample: Sample) -> Iterator[dict[str, float]]:
         """Yield one table for each input: of a larger one emoncms reads only the first."""
         for label in self._labels(sample):
-            value = number(sample, label)
+            # the net energy goes on where the meter's own begins anew, under the name that feeds know it by
+            value = number(sample, f"{label}_total" if label.endswith("wh") else label)
             if value is not None:  # emoncms would keep a null as 0
                 yield {f"{self.shown(sample.serial)}_{label}": round(value, 2) + 0.0}  # never -0.0
 
     def _labels(self, sample: Sample) -> Iterator[str]:
-        names = channels(sample.format)
+        names = channels(sample)
         yield "volts"
         if self.include_current:
             yield from (f"{name}_a" for name in names)
-        yield from (f"{name}_{kind}" for kind in ("w", "wh") for name in names)
+        kinds = ("w", "wh", "pwh", "nwh") if self.include_directions else ("w", "wh")
+        yield from (f"{name}_{kind}" for kind in kinds for name in names)
         yield from (*sensors(sample.format, "p"), *sensors(sample.format, "t"))

@@ -9,7 +9,9 @@ from btcore.web import Meaning, Verdict
 from btmon_services.markup import document, element
 from btmon_services.meters import ServiceOfMeters
 from btmon_services.service import Request, State
-from btmon_services.streams import Direction, channels, circuit_faults, counted, epoch, mapped, series
+from btmon_services.streams import Direction, channels, circuit_faults, direction_by_type, epoch, flow, mapped, series
+
+OTHER_WAY = 'if that is what it measures there, write direction = "{other}" for it in map'
 
 
 @attrs.frozen(kw_only=True)
@@ -18,9 +20,15 @@ class Sensor:
 
     description: str = setting(default="", help="its name there; empty: the channel")
     type: int = setting(default=2, help="MyEnerSave's number for what it measures")
-    direction: Direction = setting(  # noqa: RUF009 - a field
-        default="import", help="which flow on it counts: import (used), export (generated)"
+    direction: Direction | None = setting(  # noqa: RUF009 - a field
+        default=None,
+        help="which flow counts: import (used), export (generated); left out: by type, export for 1 and 11",
     )
+
+    @property
+    def way(self) -> Direction:
+        """Which flow counts."""
+        return self.direction or direction_by_type(self.type)
 
 
 @plugin(api=1, delivery=Delivery(period=Duration(300), batch_size=100))
@@ -30,7 +38,8 @@ class EnerSave(ServiceOfMeters):
     title = "MyEnerSave"
     state = State.GONE
     ended = "became Bidgely in 2014"
-    replies = (Meaning(200, "<error", Verdict.LATER),)
+    account = "`token` and `map`"
+    replies = (Meaning(200, "<error", Verdict.LATER, "are `token` and `map` right?"),)
 
     url: str = setting(
         default="", help="where something is that speaks its protocol, such as http://archive.example/fetcher/data"
@@ -40,8 +49,8 @@ class EnerSave(ServiceOfMeters):
     timeout: Duration = setting(default=Duration(25), help="the longest wait for an answer")
     map: dict[ChannelRef, Sensor] = setting(
         factory=dict,
-        help="channel and what it is there: description, type (MyEnerSave's number: 1 solar, 2 a circuit) and, where it"
-        ' generates, direction = "export"; empty: all channels',
+        help="channel and what it is there: description, type (MyEnerSave's number: 1 solar, 2 a circuit), direction"
+        " (import or export, where it is not that of its type); empty: all channels",
         example='{ "399999_ch1" = { description = "kitchen" } }',
     )
 
@@ -53,16 +62,19 @@ class EnerSave(ServiceOfMeters):
     def requests(self, batch: Batch) -> Iterator[Request]:
         """Make one request: of each channel its counter in Wh, oldest first."""
         upload = element(None, "upload")
+        sent: set[Sample] = set()
         for (serial, channel), (told, samples) in series(batch, self._sensors).items():
-            counts = [(epoch(one), counted(one, channel, told.direction, self._context.polarity)) for one in samples]
-            known = [(time, energy) for time, energy in counts if energy is not None]
+            self.compare(samples[-1], channel, told.way, OTHER_WAY)
+            counts = [(one, flow(one, channel, told.way, self._context.polarity).energy) for one in samples]
+            known = [(one, energy) for one, energy in counts if energy is not None]
             about = {"id": f"{self.shown(serial)}_{channel}", "description": told.description or channel}
             sensor = element(upload, "sensor", type=told.type, **about) if known else None
-            for time, energy in known:
-                element(sensor, "energy", time=time, wh=f"{energy:z.6f}")
+            for one, energy in known:
+                element(sensor, "energy", time=epoch(one), wh=f"{energy:z.6f}")
+            sent.update(one for one, _ in known)
         if len(upload):
             headers = {"Content-Type": "application/xml", "Token": self.token.reveal()}
-            yield Request("POST", self.address, data=document(upload), headers=headers)
+            yield Request("POST", self.address, data=document(upload), headers=headers, of=sent)
 
     def _sensors(self, sample: Sample) -> Iterator[tuple[str, Sensor]]:
-        return mapped(sample, self.map) if self.map else ((channel, Sensor()) for channel in channels(sample.format))
+        return mapped(sample, self.map) if self.map else ((channel, Sensor()) for channel in channels(sample))

@@ -1,16 +1,22 @@
 """Eragy: cumulative energy of every channel, in the form in which a TED 5000 posts to third parties.
 
-Facts: TED 5000 Third Party Posting API, gateway firmware R452. An MTU is what measures a circuit there.
+Facts: TED 5000 Third Party Posting API, gateway firmware R452. An MTU is what measures a circuit there. Its types are 0
+for a load, 1 for generation, 2 for net; only the first two count one direction.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from btcore import Batch, Delivery, Duration, Sample, Secret, plugin, setting
+from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
 from btcore.web import Meaning, Verdict
 from btmon_services.markup import document, element
 from btmon_services.meters import ServiceOfMeters
 from btmon_services.service import Request, State
-from btmon_services.streams import channels, epoch, number, series
+from btmon_services.streams import Direction, channels, circuit_faults, direction_among, epoch, flow, series
+
+GENERATION = "if it generates, name it in generation, else leave it out there"
+
+TYPES: Mapping[Direction, int] = {"import": 0, "export": 1}
+"""Types of an MTU."""
 
 
 @plugin(api=1, delivery=Delivery(period=Duration(60), batch_size=100))
@@ -19,9 +25,10 @@ class Eragy(ServiceOfMeters):
 
     title = "Eragy"
     state = State.UNKNOWN
+    account = "`gateway_id` and `token`"
     replies = (
         Meaning(200, r"<xml>\s*0\s*</xml>|^$", Verdict.DELIVERED),  # other receivers of these posts answer nothing
-        Meaning(200, "", Verdict.LATER),
+        Meaning(200, "", Verdict.LATER, "are `gateway_id`, `token` and `url` right?"),
     )
 
     url: str = setting(
@@ -30,19 +37,33 @@ class Eragy(ServiceOfMeters):
     )
     gateway_id: str = setting(help="the gateway's number, as it was registered", example="399999")
     token: Secret = setting(help="the token that activation gave")
+    generation: list[ChannelRef] = setting(
+        factory=list,
+        help="channels that generate, whose export counts; of all others the import does",
+        example='["399999_ch2"]',
+    )
+
+    def check(self) -> Iterator[Problem]:
+        """Tell what is wrong between the settings."""
+        yield from super().check()
+        yield from (Problem(fault, "generation") for fault in circuit_faults(self.generation))
 
     def requests(self, batch: Batch) -> Iterator[Request]:
-        """Make one request: of each channel its net energy in Wh, oldest first; the format calls them watts."""
+        """Make one request: of each channel its counter of one direction in Wh, oldest first; it calls them watts."""
         root = element(None, "ted5000", GWID=self.gateway_id, auth=self.token.reveal())
+        sent: set[Sample] = set()
         for (serial, channel), (_, samples) in series(batch, _all).items():
-            unit = element(root, "MTU", ID=f"{self.shown(serial)}_{channel}", type=0)
+            way = direction_among(self.generation, serial, channel)
+            self.compare(samples[-1], channel, way, GENERATION)
+            unit = element(root, "MTU", ID=f"{self.shown(serial)}_{channel}", type=TYPES[way])
             for sample in samples:
-                energy = number(sample, f"{channel}_wh")
+                energy = flow(sample, channel, way, self._context.polarity).energy
                 if energy is not None:
                     element(unit, "cumulative", timestamp=epoch(sample), watts=f"{energy:z.4f}")
+                    sent.add(sample)
         if len(root):
-            yield Request("POST", self.address, data=document(root), headers={"Content-Type": "text/xml"})
+            yield Request("POST", self.address, data=document(root), headers={"Content-Type": "text/xml"}, of=sent)
 
 
 def _all(sample: Sample) -> Iterator[tuple[str, None]]:
-    return ((channel, None) for channel in channels(sample.format))
+    return ((channel, None) for channel in channels(sample))

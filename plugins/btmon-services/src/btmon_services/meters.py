@@ -66,8 +66,8 @@ class ServiceOfMeters(Service):
         """Tell, of a meter's first sample, also that its name is like that of another."""
         yield from super().meet(sample)
         name = self.shown(sample.serial)
-        heard = [] if self.full_serials else [other for other in self._short.alike(sample.serial) if self.met(other)]
-        for other in heard:
+        alike = [] if self.full_serials else self._short.alike(sample.serial)
+        for other in filter(self.doubts.met, alike):
             yield (
                 f"meters {other} and {sample.serial} would both be XXX{other[-DIGITS:]} there: they are"
                 f" {self.shown(other)} and {name} now; full_serials = true sends whole numbers"

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable, Iterator
 from xml.etree.ElementTree import Element
 
+import attrs
+
 from btcore import (
     Batch,
     ChannelRef,
@@ -25,7 +27,9 @@ from btcore import (
 from btcore.web import Meaning, Verdict, judge, told
 from btmon_services.markup import document, element
 from btmon_services.service import Request, Service, State
-from btmon_services.streams import circuit_faults, mapped, number, power, utc
+from btmon_services.streams import circuit_faults, direction_among, flow, mapped, utc
+
+GENERATION = "if it generates, name it in generation, else leave it out there"
 
 ENERGY_METER = 1005
 """Their number for a device that measures power and energy."""
@@ -49,18 +53,28 @@ class PeoplePower(Service):
 
     title = "People Power"
     state = State.UNKNOWN
+    account = "`hub_id`, `token` and the ids in `map`"
     replies = (TAKEN, *REFUSED, _status("ERR_FORMAT", Verdict.REJECTED), Meaning(200, "", Verdict.LATER))
 
     url: str = setting(default="https://esp.peoplepowerco.com:8443/deviceio/ml", help="where the service is")
     token: Secret = setting(help="the hub's authentication token")
     hub_id: str = setting(default="1", help="the hub's number, as it was registered")
     map: dict[ChannelRef, str] = setting(help="channel and the id of its device", example='{ "399999_ch1" = "9990c1" }')
+    generation: list[ChannelRef] = setting(
+        factory=list,
+        help="channels of the map that generate, whose export counts; of all others the import does",
+        example='["399999_ch2"]',
+    )
     add_devices: bool = setting(default=True, help="register the devices of the map at the start")
 
     def check(self) -> Iterator[Problem]:
         """Tell what is wrong between the settings."""
         yield from super().check()
         yield from (Problem(fault, "map") for fault in circuit_faults(self.map))
+        labels = {channel.label for channel in self.map}
+        for channel in self.generation:
+            if channel.label not in labels:
+                yield Problem(f"{channel} is not in map: only what is there is sent", "generation")
 
     @hookimpl
     def open(self, context: Context) -> None:
@@ -71,11 +85,11 @@ class PeoplePower(Service):
         self._seq = 0
 
     @hookimpl
-    def process_batch(self, batch: Batch) -> None:
+    def process_batch(self, batch: Batch) -> int:
         """Send a batch. The devices go first, until they are taken, or measurements of them are."""
         if self._to_add:
             self._add()
-        super().process_batch(batch)
+        return super().process_batch(batch)
 
     def send(self, request: Request) -> None:
         """Send measurements. When they are taken, the devices are known."""
@@ -91,19 +105,22 @@ class PeoplePower(Service):
         yield from super().preview_batch(batch)
 
     def requests(self, batch: Batch) -> Iterator[Request]:
-        """Make one request: mean power and net energy of every mapped channel, oldest first."""
-        measures = [one for sample in batch.samples for one in self._measures(sample)]
+        """Make one request: mean power and energy, of one direction, of every mapped channel, oldest first."""
+        measures = {sample: found for sample in batch.samples if (found := list(self._measures(sample)))}
         if measures:
-            yield self._message(measures)
+            message = self._message(one for found in measures.values() for one in found)
+            yield attrs.evolve(message, of=measures)
 
     def _measures(self, sample: Sample) -> Iterator[Element]:
         for channel, device in mapped(sample, self.map):
             measure = element(None, "measure", deviceId=device, deviceType=ENERGY_METER, timestamp=utc(sample))
-            watts, energy = power(sample, channel), number(sample, f"{channel}_wh")
-            if watts is not None:
-                element(measure, "param", name="power", units="W").text = f"{watts:z.2f}"
-            if energy is not None:
-                element(measure, "param", name="energy", units="Wh").text = f"{energy:z.5f}"
+            way = direction_among(self.generation, sample.serial, channel)
+            self.compare(sample, channel, way, GENERATION)
+            found = flow(sample, channel, way, self._context.polarity)
+            if found.watts is not None:
+                element(measure, "param", name="power", units="W").text = f"{found.watts:z.2f}"
+            if found.energy is not None:
+                element(measure, "param", name="energy", units="Wh").text = f"{found.energy:z.5f}"
             if len(measure):
                 yield measure
 
@@ -116,7 +133,7 @@ class PeoplePower(Service):
         answer = self.ask(self._devices())
         self._to_add = not TAKEN.fits(answer)
         try:
-            judge(answer, (*REFUSED, Meaning(200, "", Verdict.DELIVERED)), self.title)
+            judge(answer, (*REFUSED, *self.usual, Meaning(200, "", Verdict.DELIVERED)), self.title)
         except Retry as error:
             if error.after is not None:
                 raise

@@ -14,8 +14,9 @@ class PlotWatt(Service):
 
     title = "PlotWatt"
     state = State.UNKNOWN
+    account = "`api_key` and the numbers in `map`"
     replies = (
-        Meaning(200, "invalid|error", Verdict.LATER),
+        Meaning(200, "invalid|error", Verdict.LATER, "are `api_key` and the numbers in `map` right?"),
         Meaning(422, "", Verdict.STOP, "check the numbers of PlotWatt's meters in map"),
     )
 
@@ -32,14 +33,15 @@ class PlotWatt(Service):
 
     def requests(self, batch: Batch) -> Iterator[Request]:
         """One request: meter, kW, epoch of every mapped channel, oldest first."""
-        fields = [field for sample in batch.samples for field in self._fields(sample)]
+        fields = {sample: found for sample in batch.samples if (found := ",".join(self._fields(sample)))}
         if fields:
             yield Request(
                 "POST",
                 f"{self.url.rstrip('/')}/api/v2/push_readings",
-                data=",".join(fields),
+                data=",".join(fields.values()),
                 headers={"Content-Type": "text/csv"},
                 auth=(self.api_key.reveal(), ""),
+                of=fields,
             )
 
     def _fields(self, sample: Sample) -> Iterator[str]:

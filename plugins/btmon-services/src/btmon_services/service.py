@@ -1,32 +1,40 @@
 """What the uploaders of this package share: a request goes out, its answer is judged by a table.
 
 A service's module has its settings, its `replies`, and `requests`, which makes the requests of a batch. Which channels
-go under which name is in `streams.py`. What is sent, and what an answer means, does not belong here.
+go under which name is in `streams.py`, what of the settings fits no meter in `doubts.py`. What is sent, and what an
+answer means, does not belong here.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any, ClassVar, TypeVar
 
 import attrs
 
-from btcore import Batch, ChannelRef, Context, Duration, Problem, Reject, Retry, Sample, Secret, hookimpl, setting
-from btcore.web import Answer, Client, Meaning, Verdict, address_fault, judge, secret_fault, shown
-from btmon_services.streams import has
+from btcore import Batch, ChannelRef, Context, Duration, Problem, Reject, Retry, Sample, Secret, Stop, hookimpl, setting
+from btcore.web import Answer, Client, Meaning, Verdict, address_fault, is_public, judge, secret_fault, shown
+from btmon_services.doubts import Doubts, Named
+from btmon_services.streams import OTHER, Direction, against
 
 T = TypeVar("T")
 
 LONGEST = 600.0
 """Seconds that a request may be given."""
 
-MOST_DOUBTS = 10
-"""What a sink tells of meters that do not fit its settings; a source may hear any number of them."""
-
-MOST_METERS = 1000
-"""Meters that are remembered as met."""
-
+TOO_LARGE = 413
 SERVER_ERROR = 500
+
+WHOSE = r"(api|write|auth\w*|access)?.?(key|token)|user|account|node|feed|sensor|meter|device|hub|gateway|channel|home"
+WRONG = r"invalid|unknown|unrecogni.ed|unauthori.ed|no such|not (found|registered|authori.ed|valid|recogni.ed)"
+NO_READING = "(?! (reading|value|data|time|date))"
+SETTING = Meaning(
+    None,
+    rf"\b({WRONG})\W+(\w+\W+)?({WHOSE})(_id)?\b{NO_READING}"
+    rf"|\b({WHOSE})(_id)?\b{NO_READING}.{{0,40}}\b({WRONG}|does(n't| not) exist)\b",
+    Verdict.STOP,
+)
+"""What refuses all that is sent, as it is about whose readings they are: the settings say that, not the readings."""
 
 FUTURE = Meaning(None, r"in the future|future (date|time)|time\w* .{0,20}future", Verdict.REJECTED)
 """What a date says that is wrong: to send it again until it is past would hold up all that is right."""
@@ -51,6 +59,8 @@ class Request:
     params: Mapping[str, str] | None = None
     headers: Mapping[str, str] = attrs.field(factory=dict)
     auth: Any = None
+    of: Collection[Sample] = attrs.field(default=(), eq=False)
+    """The samples that it has something of."""
 
     def __str__(self) -> str:
         """Show method, address and body, as a dry run does; not the headers, which hold keys."""
@@ -68,6 +78,8 @@ class Service(ABC):
     """When a service that is gone ended, and what became of it."""
     replies: ClassVar[Sequence[Meaning]] = ()
     """What this service's answers mean, where it is not what their HTTP codes usually mean."""
+    account: ClassVar[str]
+    """The settings that say whose readings they are: what a person checks when the service refuses them all."""
 
     url: str | Secret
     """Where the service is. One that is gone has no default but "": it needs the address of a successor."""
@@ -92,12 +104,16 @@ class Service(ABC):
         """Where the service is, also where that is a secret."""
         return self.url.reveal() if isinstance(self.url, Secret) else self.url
 
+    @property
+    def hosted(self) -> bool:
+        """Whether it is somebody's service on the Internet, and no server of one's own."""
+        return is_public(self.address)
+
     @hookimpl
     def open(self, context: Context) -> None:
         """Prepare to send."""
         self._context = context
-        self._met: set[str] = set()
-        self._doubts = 0
+        self.doubts = Doubts(context.log, self._named(), self.meet, self.missing)
         self._client = Client(agent="btmon-services", timeout=self.timeout, secrets=self.secrets())
         usual = attrs.fields_dict(type(self))["url"].default
         if self.state is State.UNKNOWN and usual in (self.url, attrs.NOTHING):
@@ -107,18 +123,20 @@ class Service(ABC):
     def close(self) -> None:
         """Give the connection back."""
         if hasattr(self, "_client"):
+            self.doubts.conclude()
             self._client.close()
 
     @hookimpl
-    def process_batch(self, batch: Batch) -> None:
-        """Send the request of this batch."""
-        for request in self._made(batch):
-            self.send(request)
+    def process_batch(self, batch: Batch) -> int:
+        """Send what the settings want of this batch; return of how many of its readings that is something."""
+        self.doubts.look(batch.samples)
+        return readings_of(batch, self.deliver(batch))
 
     @hookimpl
     def preview_batch(self, batch: Batch) -> Iterator[str]:
         """Tell what would be sent."""
-        return (self._client.blanked(str(request)) for request in self._made(batch))
+        self.doubts.look(batch.samples)
+        return (self._client.blanked(str(request)) for request in self.requests(batch))
 
     @abstractmethod
     def requests(self, batch: Batch) -> Iterator[Request]:
@@ -128,56 +146,62 @@ class Service(ABC):
         several accounts or streams is split.
         """
 
+    def deliver(self, batch: Batch) -> Iterator[Sample]:
+        """Send what the settings want of a batch; yield the samples of which something was sent, perhaps repeatedly.
+
+        Raises Retry, Reject or Stop.
+        """
+        for request in self.requests(batch):
+            self.send(request)
+            yield from request.of
+
     def send(self, request: Request) -> None:
         """Send one request; return when it is delivered. Raises Retry, Reject or Stop."""
         self.judge(self.ask(request))
 
     def ask(self, request: Request) -> Answer:
         """Send one request; return the answer. Raises Retry when there is none."""
-        return self._client.send(**attrs.asdict(request, recurse=False))
+        return self._client.send(**attrs.asdict(request, recurse=False, filter=attrs.filters.exclude("of")))
 
     def judge(self, answer: Answer) -> None:
         """Return when an answer says delivered. Raises Retry, Reject or Stop."""
         try:
-            judge(answer, self.replies, self.title)
+            judge(answer, (*self.replies, *self.usual), self.title)
+        except Reject as error:
+            if answer.code != TOO_LARGE and SETTING.fits(answer):
+                raise Stop(f"{error}; check {self.account}") from None
+            raise
         except Retry as error:
             if answer.code < SERVER_ERROR and FUTURE.fits(answer):
                 raise Reject(f"{error}; are the clocks of the meter and of this computer right?") from None
             raise
 
+    @property
+    def usual(self) -> tuple[Meaning, ...]:
+        """What refuses all that is sent, with the settings that it is about."""
+        stops = {401: self.account, 403: self.account, 404: f"`url`, and then {self.account}", 405: "`url`"}
+        return tuple(Meaning(code, "", Verdict.STOP, f"check {settings}") for code, settings in stops.items())
+
     def secrets(self) -> Iterator[Secret]:
         """Yield what no text may show: all secret settings; a service adds what else is secret."""
         return within(Secret, self)
 
-    def met(self, serial: str) -> bool:
-        """Whether samples of this meter came."""
-        return serial in self._met
+    def compare(self, sample: Sample, channel: str, direction: Direction, how: str) -> None:
+        """Tell once where what is sent of a channel stands still while power flows the other way; `how` to mend it."""
+        text = against(sample, channel, direction, self._context.polarity)
+        self.doubts.compare(sample, channel, text, how.format(other=OTHER[direction]))
 
-    def meet(self, sample: Sample) -> Iterator[str]:
-        """Tell, of a meter's first sample, what the settings expect of the meter that it has not."""
-        for channel in within(ChannelRef, self):
-            if channel.serial == sample.serial and not has(sample, channel.label):
-                yield f"meter {channel.serial} has no {channel.label}: nothing of it is sent"
+    def meet(self, sample: Sample) -> Iterable[str]:  # noqa: ARG002 - what each service makes of it
+        """Tell, of a meter's first sample, what of it does not fit the settings, beside channels that it has not."""
+        return ()
 
-    def _made(self, batch: Batch) -> Iterator[Request]:
-        self._meet_all(batch)
-        return self.requests(batch)
+    def missing(self) -> Iterable[str]:
+        """Tell what was not heard in a while although the settings name it, beside channels."""
+        return ()
 
-    def _meet_all(self, batch: Batch) -> None:
-        for sample in batch.samples:
-            if sample.serial not in self._met:
-                if len(self._met) >= MOST_METERS:
-                    self._met.clear()
-                self._met.add(sample.serial)
-                for doubt in self.meet(sample):
-                    self._tell(doubt)
-
-    def _tell(self, doubt: str) -> None:
-        self._doubts += 1
-        if self._doubts <= MOST_DOUBTS:
-            self._context.log.warning("%s", doubt)
-        if self._doubts == MOST_DOUBTS:
-            self._context.log.warning("what else does not fit is not told until a restart")
+    def _named(self) -> Iterator[Named]:
+        for field in attrs.fields(type(self)):
+            yield from ((field.name, channel) for channel in within(ChannelRef, getattr(self, field.name)))
 
 
 @attrs.define(kw_only=True, eq=False, slots=False)
@@ -193,17 +217,16 @@ class ServiceOfEntries(Service):
         super().open(context)
         self._taken: set[tuple[str, int, int]] = set()
 
-    @hookimpl
-    def process_batch(self, batch: Batch) -> None:
-        """Send what was not taken yet, oldest first."""
-        self._meet_all(batch)
-        numbers = {of for of, _ in self._numbered(batch)}
+    def deliver(self, batch: Batch) -> Iterator[Sample]:
+        """Send what was not taken yet, oldest first; what was taken before counts as well."""
+        numbers = {number for number, _ in self._numbered(batch)}
         if numbers and self._taken.isdisjoint(numbers):
             self._taken.clear()  # another batch, and no part of the last one
-        for of, request in self._numbered(batch):
-            if of not in self._taken:
+        for number, request in self._numbered(batch):
+            if number not in self._taken:
                 self.send(request)
-                self._taken.add(of)
+                self._taken.add(number)
+            yield from request.of
 
     def requests(self, batch: Batch) -> Iterator[Request]:
         """Make the requests of a batch, oldest first."""
@@ -216,7 +239,13 @@ class ServiceOfEntries(Service):
     def _numbered(self, batch: Batch) -> Iterator[tuple[tuple[str, int, int], Request]]:
         for sample in batch.samples:
             for place, request in enumerate(self.entries(sample)):
-                yield (sample.serial, sample.newer.key, place), request
+                yield (sample.serial, sample.newer.key, place), attrs.evolve(request, of=(sample,))
+
+
+def readings_of(batch: Batch, sent: Iterable[Sample]) -> int:
+    """Return how many readings of a batch end a sample that something of was sent."""
+    ends = {(sample.serial, sample.newer.key) for sample in sent}
+    return min(len(ends), len(batch.readings))
 
 
 def within(kind: type[T], value: Any) -> Iterator[T]:  # noqa: ANN401 - whatever a setting may be
@@ -227,3 +256,5 @@ def within(kind: type[T], value: Any) -> Iterator[T]:  # noqa: ANN401 - whatever
         yield from (found for field in attrs.fields(type(value)) for found in within(kind, getattr(value, field.name)))
     elif isinstance(value, dict):
         yield from (found for item in (*value, *value.values()) for found in within(kind, item))
+    elif isinstance(value, list | tuple):
+        yield from (found for item in value for found in within(kind, item))

@@ -17,9 +17,10 @@ class SmartEnergyGroups(ServiceOfMeters):
     title = "Smart Energy Groups"
     state = State.GONE
     ended = "ended in 2020"
+    account = "`token`"
     replies = (
         Meaning(200, r"\(status ok\)", Verdict.DELIVERED),
-        Meaning(200, "", Verdict.LATER),
+        Meaning(200, "", Verdict.LATER, "are `token` and `url` right?"),
     )
 
     url: str = setting(
@@ -41,10 +42,10 @@ class SmartEnergyGroups(ServiceOfMeters):
 
     def requests(self, batch: Batch) -> Iterator[Request]:
         """Make one request: a site, and in it a node for each sample."""
-        nodes = [node for sample in batch.samples if (node := self._node(sample))]
+        nodes = {sample: node for sample in batch.samples if (node := self._node(sample))}
         if nodes:
-            site = expression(f"site {self.token.reveal()}", *nodes, after=" ")
-            yield Request("PUT", self.url, data={"data_post": site})
+            site = expression(f"site {self.token.reveal()}", *nodes.values(), after=" ")
+            yield Request("PUT", self.url, data={"data_post": site}, of=nodes)
 
     def _node(self, sample: Sample) -> str:
         streams = [expression(name, value, after=" ") for name, value in self._streams(sample)]
@@ -59,7 +60,7 @@ class SmartEnergyGroups(ServiceOfMeters):
                     yield f"{kind}_{name.lower() or label}", f"{value:{form}}"
 
     def _all(self, sample: Sample) -> Iterator[tuple[str, str]]:
-        names = (*channels(sample.format), *sensors(sample.format, "p"), *sensors(sample.format, "t"))
+        names = (*channels(sample), *sensors(sample.format, "p"), *sensors(sample.format, "t"))
         return ((name, "") for name in names)
 
 

@@ -1,25 +1,42 @@
 """What of a sample goes to a service: which channels, under which name, with which numbers and time."""
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC
 from typing import Literal, TypeVar
 
-from btcore import FORMATS, Batch, ChannelRef, Format, Number, Polarity, Reject, Sample
+import attrs
+
+from btcore import FORMATS, Batch, ChannelRef, Format, Number, Polarity, Reject, Sample, shown_channels
 
 T = TypeVar("T")
 
 Direction = Literal["import", "export"]
 """Which way energy flows: `import`, as to a load; `export`, as from solar panels. The same whatever the polarity is."""
 
-MOST_CHANNELS = 32
-"""Channels of a meter that are sent without a map, as in btmon: the vendor calls the other 16 a future expansion."""
+OTHER: Mapping[Direction, Direction] = {"import": "export", "export": "import"}
+
+REAL = 100.0
+"""W that neither an inverter at night nor a clamp shows by itself."""
+
+STANDS_STILL = 0.1
+"""A flow stands still where it is less than this part of the other one."""
+
+GENERATES = (1, 11)
+"""What Bidgely and MyEnerSave call generation: all of a site's, and that of one circuit."""
+
+SHORT_RUN = 2
+"""Names in succession that are told one by one."""
 
 
-def channels(format: Format) -> list[str]:
-    """Return the channels of a meter that a service gets where there is no map: `ch1`..., then `aux1`..."""
-    circuits = [channel.name for channel in format.channels if channel.directional]
-    return circuits[:MOST_CHANNELS] + [channel.name for channel in format.channels if not channel.directional]
+def channels(sample: Sample) -> list[str]:
+    """Return the channels that a service gets where there is no map: `ch1`..., then `aux1`...
+
+    Channels 33 to 48 of a GEM, which btmon did not send, are among them once they have moved.
+    """
+    shown = sorted(shown_channels(sample), key=lambda channel: not channel.directional)
+    return [channel.name for channel in shown]
 
 
 def sensors(format: Format, kind: str) -> list[str]:
@@ -73,22 +90,71 @@ def power(sample: Sample, channel: str) -> Number:
     return number(sample, f"{channel}_w" if f"{channel}_w" in sample.values else channel)
 
 
-def counted(sample: Sample, channel: str, direction: Direction, polarity: Polarity) -> Number:
-    """Return what a channel has counted in one direction, in Wh: unlike the net energy, it never falls.
+@attrs.frozen
+class Flow:
+    """What flows through a channel one way: mean W of the interval, never negative, and Wh so far, which never fall."""
+
+    watts: Number
+    energy: Number
+
+
+def flow(sample: Sample, channel: str, direction: Direction, polarity: Polarity) -> Flow:
+    """Return what flows through a channel in one direction; watts and watt-hours are those of the same direction.
 
     `polarity` is the sign that the sample has. A channel that does not tell directions apart has one counter.
     """
     kind = next((one for one in sample.channels if one.name == channel), None)
-    if kind is None or not kind.directional:
-        return number(sample, f"{channel}_wh")
-    # without a polarized counter all that was counted is on the import's side
-    positive = (direction == "import" or kind.polarized is None) == (polarity == "brultech")
-    return number(sample, f"{channel}_{'p' if positive else 'n'}wh")
+    sign = ""
+    if kind is not None and kind.directional:
+        # without a polarized counter all that was counted is on the import's side
+        positive = (direction == "import" or kind.polarized is None) == (polarity == "brultech")
+        sign = "p" if positive else "n"
+    watts = number(sample, f"{channel}_{sign}w")
+    # two counters of one channel may disagree a little, as a packet does not show them at the same instant
+    return Flow(None if watts is None else max(0.0, watts), number(sample, f"{channel}_{sign}wh_total"))
+
+
+def against(sample: Sample, channel: str, direction: Direction, polarity: Polarity) -> str:
+    """Tell that real power flows through a channel the other way, and none to speak of this way; else ""."""
+    other = OTHER[direction]
+    ours, theirs = (flow(sample, channel, way, polarity).watts for way in (direction, other))
+    if ours is None or theirs is None or theirs < REAL or ours >= STANDS_STILL * theirs:
+        return ""
+    return f"{theirs:,.0f} W flow as {other} now and {ours:,.0f} W as {direction}, and {direction} is sent"
+
+
+def direction_by_type(number: int) -> Direction:
+    """Return which way energy flows through what Bidgely and MyEnerSave call by this number."""
+    return "export" if number in GENERATES else "import"
+
+
+def direction_among(generation: Iterable[ChannelRef], serial: str, channel: str) -> Direction:
+    """Return which way energy flows through a channel: export, if it is one of those that generate."""
+    return "export" if any(ref.label == channel and ref.matches(serial) for ref in generation) else "import"
 
 
 def has(sample: Sample, label: str) -> bool:
     """Whether the sample's meter has such a channel, sensor or counter."""
     return any(name in sample.values or name in sample.format.index for name in (label, f"{label}_w"))
+
+
+def listed(sample: Sample) -> str:
+    """Tell what a meter has, shortly: ch1, ch2, aux1 to aux5."""
+    names = [channel.name for channel in sample.channels]
+    runs: list[list[str]] = []
+    for name in (*names, *sensors(sample.format, "p"), *sensors(sample.format, "t")):
+        if runs and name == _next(runs[-1][-1]):
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    short = (", ".join(run) if len(run) <= SHORT_RUN else f"{run[0]} to {run[-1]}" for run in runs)
+    return ", ".join(short)
+
+
+def _next(name: str) -> str:
+    """Return the name with the next number: ch2 after ch1; nothing after a name without one."""
+    parts = re.fullmatch(r"(.*?)(\d+)", name)
+    return f"{parts[1]}{int(parts[2]) + 1}" if parts else ""
 
 
 def epoch(sample: Sample) -> int:

@@ -50,9 +50,10 @@ class ThingSpeak(ServiceOfEntries):
 
     title = "ThingSpeak"
     state = State.OPERATING
+    account = "`tokens` and `channels`"
     replies = (
         Meaning(402, "", Verdict.LATER, "the account has used up its messages", after=3600.0),
-        Meaning(405, "", Verdict.STOP, "check `url`"),
+        Meaning(404, "", Verdict.STOP, "check the Channel ID in `channels`, and then `url`"),
         Meaning(409, "", Verdict.REJECTED),
         Meaning(421, "", Verdict.REJECTED),
         Meaning(429, "", Verdict.LATER, after=PAUSE),
@@ -100,12 +101,12 @@ class ThingSpeak(ServiceOfEntries):
             part.speaks = False  # of meters without a key, which the first one tells of
         return parts
 
-    @hookimpl
-    def process_batch(self, batch: Batch) -> None:
+    def deliver(self, batch: Batch) -> Iterator[Sample]:
         """Send the entries, all those of a meter whose channel is known in one request."""
-        super().process_batch(batch)
+        yield from super().deliver(batch)
         for request in self._bulks(batch):
             self.send(request)
+            yield from request.of
 
     def requests(self, batch: Batch) -> Iterator[Request]:
         """Make one request for each entry, or for all entries of a meter whose channel is known."""
@@ -135,14 +136,24 @@ class ThingSpeak(ServiceOfEntries):
         """Tell once what of a meter is not sent."""
         if sample.serial not in self.tokens:
             if self.speaks and sample.serial not in self.keyed:
-                yield f"meter {sample.serial} has no key in tokens: nothing of it is sent"
+                yield (
+                    f"tokens: meter {sample.serial} has no key there, so nothing of it is sent; there are keys of"
+                    f" {', '.join(sorted(self.keyed))}"
+                )
             return
         yield from super().meet(sample)
-        if not self.fields and len(channels(sample.format)) > FIELDS:
+        if not self.fields and len(channels(sample)) > FIELDS:
             yield f"a channel of ThingSpeak has {FIELDS} fields: name those of meter {sample.serial} in fields"
 
+    def missing(self) -> Iterator[str]:
+        """Tell whose key is there although the meter is not."""
+        yield from super().missing()
+        for serial in self.tokens:
+            if not self.doubts.met(serial):
+                yield f"tokens: meter {serial} was not heard, so nothing of it is sent; heard: {self.doubts.heard}"
+
     def _fields(self, sample: Sample) -> dict[str, str]:
-        numbers = {ChannelRef("", name): place for place, name in enumerate(channels(sample.format)[:FIELDS], 1)}
+        numbers = {ChannelRef("", name): place for place, name in enumerate(channels(sample)[:FIELDS], 1)}
         found = {field: power(sample, name) for name, field in mapped(sample, self.fields or numbers)}
         return {f"field{field}": f"{watts:z.2f}" for field, watts in sorted(found.items()) if watts is not None}
 
@@ -153,12 +164,11 @@ class ThingSpeak(ServiceOfEntries):
         return part
 
     def _bulks(self, batch: Batch) -> Iterator[Request]:
-        bulks: dict[str, dict[str, dict[str, str]]] = {}
+        bulks: dict[str, dict[Sample, dict[str, str]]] = {}
         for sample in batch.samples:
             if sample.serial in self.tokens and sample.serial in self.channels and (fields := self._fields(sample)):
-                # two of the same second would be refused: the later one counts
-                bulks.setdefault(sample.serial, {})[utc(sample)] = fields
-        return (self._bulk(serial, updates) for serial, updates in bulks.items())
+                bulks.setdefault(sample.serial, {})[sample] = fields
+        return (self._bulk(serial, entries) for serial, entries in bulks.items())
 
     def _entry(self, sample: Sample, fields: dict[str, str]) -> Request:
         return Request(
@@ -168,7 +178,9 @@ class ThingSpeak(ServiceOfEntries):
             headers={"THINGSPEAKAPIKEY": self.tokens[sample.serial].reveal()},
         )
 
-    def _bulk(self, serial: str, updates: dict[str, dict[str, str]]) -> Request:
+    def _bulk(self, serial: str, entries: dict[Sample, dict[str, str]]) -> Request:
+        # two of the same second would be refused: the later one counts
+        updates = {utc(sample): fields for sample, fields in entries.items()}
         return Request(
             "POST",
             f"{self._base}/channels/{self.channels[serial]}/bulk_update.json",
@@ -176,6 +188,7 @@ class ThingSpeak(ServiceOfEntries):
                 "write_api_key": self.tokens[serial].reveal(),
                 "updates": [{"created_at": time, **fields} for time, fields in updates.items()],
             },
+            of=entries,
         )
 
     @property

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from btcore import ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
 from btcore.web import Meaning, Verdict
 from btmon_services.service import Request, ServiceOfEntries, State
-from btmon_services.streams import circuit_faults, number, utc
+from btmon_services.streams import Direction, circuit_faults, flow, utc
+
+OTHER_WAY = 'if that is what it measures, write direction = "{other}"'
 
 
 @plugin(api=1, delivery=Delivery(every=Duration(120), batch_size=1, pause=Duration(15)))
@@ -17,13 +19,17 @@ class Wattvision(ServiceOfEntries):
 
     title = "Wattvision"
     state = State.UNKNOWN
-    replies = (Meaning(200, '"success": ?false', Verdict.LATER),)
+    account = "`sensor_id`, `api_id` and `api_key`"
+    replies = (Meaning(200, '"success": ?false', Verdict.LATER, "are `sensor_id`, `api_id` and `api_key` right?"),)
 
     url: str = setting(default="https://www.wattvision.com/api/v0.2/elec", help="where the service is")
     api_id: str = setting(help="the API ID, from the API Settings page")
     api_key: Secret = setting(help="the API key, from the same page")
     sensor_id: str = setting(help="the sensor's number, from the same page", example="4321")
     channel: ChannelRef = setting(help="what measures the whole house", example="399999_ch1")
+    direction: Direction = setting(
+        default="import", help="which flow on it counts: import, as of a house; export, as of solar panels"
+    )
 
     def check(self) -> Iterator[Problem]:
         """Tell what is wrong between the settings."""
@@ -41,8 +47,9 @@ class Wattvision(ServiceOfEntries):
             yield Request("POST", self.url, json={**key, "time": utc(sample).rstrip("Z"), **numbers})
 
     def _numbers(self, sample: Sample) -> dict[str, float]:
-        """Return mean power, and the counter of all energy so far, as far as they are known."""
-        kinds = {"watts": "w", "watthours": "wh"}
-        found = {name: number(sample, f"{self.channel.label}_{kind}") for name, kind in kinds.items()}
+        """Return mean power, and the counter of energy so far, both of one direction, as far as they are known."""
+        self.compare(sample, self.channel.label, self.direction, OTHER_WAY)
+        found = flow(sample, self.channel.label, self.direction, self._context.polarity)
+        numbers = {"watts": found.watts, "watthours": found.energy}
         # + 0.0: never -0.0
-        return {name: value + 0.0 for name, value in found.items() if value is not None}
+        return {name: value + 0.0 for name, value in numbers.items() if value is not None}

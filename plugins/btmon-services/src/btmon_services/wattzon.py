@@ -19,6 +19,7 @@ class WattzOn(ServiceOfEntries):
     title = "WattzOn"
     state = State.GONE
     ended = "ended in 2011"
+    account = "`api_key`, `user` and the names in `map`"
     replies = (
         Meaning(200, '"status": ?"ok"', Verdict.DELIVERED),
         Meaning(200, "", Verdict.LATER),

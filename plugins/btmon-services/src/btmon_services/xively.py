@@ -20,10 +20,11 @@ class Xively(ServiceOfMeters):
     title = "Xively"
     state = State.GONE
     ended = "was shut down in 2018"
+    account = "`feed` and `token`"
     replies = (
         Meaning(200, '"(title|errors)"', Verdict.LATER),
         Meaning(403, "limit|too many", Verdict.LATER),
-        Meaning(404, "", Verdict.STOP, "check `feed` and `url`"),
+        Meaning(404, "", Verdict.STOP, "check `feed`, and then `url`"),
         Meaning(406, "", Verdict.STOP, "it takes no JSON there: check `url`"),
     )
 
@@ -36,10 +37,12 @@ class Xively(ServiceOfMeters):
     def requests(self, batch: Batch) -> Iterator[Request]:
         """Make one request: a stream for each channel, pulse counter and temperature, oldest first."""
         streams = []
+        sent: set[Sample] = set()
         for (serial, label), (_, samples) in series(batch, _all).items():
             # or 0: never -0.0
-            known = [(utc(sample), value or 0) for sample in samples if (value := power(sample, label)) is not None]
-            points = [{"at": time, "value": value} for time, value in known]
+            known = [(sample, value or 0) for sample in samples if (value := power(sample, label)) is not None]
+            points = [{"at": utc(sample), "value": value} for sample, value in known]
+            sent.update(sample for sample, _ in known)
             streams += [{"id": f"{self.shown(serial)}_{label}", "datapoints": points}] if points else []
         if streams:
             yield Request(
@@ -47,9 +50,10 @@ class Xively(ServiceOfMeters):
                 f"{self.address.rstrip('/')}/{quote(self.feed, safe='')}",
                 json={"version": "1.0.0", "datastreams": streams},
                 headers={"X-PachubeApiKey": self.token.reveal()},
+                of=sent,
             )
 
 
 def _all(sample: Sample) -> Iterator[tuple[str, None]]:
     form = sample.format
-    return ((label, None) for label in (*channels(form), *sensors(form, "p"), *sensors(form, "t")))
+    return ((label, None) for label in (*channels(sample), *sensors(form, "p"), *sensors(form, "t")))

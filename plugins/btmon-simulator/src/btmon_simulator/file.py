@@ -23,6 +23,8 @@ MOST_STREAMS = 1000
 class File:
     """A capture, played again: lines of JSON, or the plain bytes that a meter sent."""
 
+    origin = "recorded"
+
     path: Path = setting(
         help="the capture; a relative path starts at the directory of the configuration", example="capture.json"
     )

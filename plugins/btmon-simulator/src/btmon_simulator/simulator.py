@@ -23,6 +23,8 @@ MOST_METERS = 10_000
 class Simulator:
     """Meters in simulated houses: mains, solar, appliances, water and temperatures, for trying things out."""
 
+    origin = "made up"
+
     format: FormatName = setting(default="gem48ptbin", help="packet format that the meters send")
     serial: str = setting(default="", help="serial number of the first meter; empty: one that suits the format")
     count: int = setting(

@@ -13,7 +13,7 @@ from pathlib import Path
 import attrs
 
 from btcore import Reject, Stop
-from btmon_sqlite.table import KEY, Row, Table, missing, quoted
+from btmon_sqlite.table import KEY, Record, Row, Table, missing, quoted
 
 PATIENCE = 2.0
 """Seconds to wait for another program's lock. The core tries again later anyway, and must be able to stop soon."""
@@ -33,12 +33,16 @@ class Database:
         """Whether the file has been moved or deleted: rows would go where nobody looks for them."""
         return identity(self.file) != self.identity
 
-    def store(self, rows: Mapping[Table, Sequence[Row]]) -> None:
+    def store(self, records: Mapping[Table, Sequence[Record]]) -> None:
         """Store all rows or none, each once. Raises Reject where another meter's row has the key of one of them."""
+        added: list[tuple[Table, list[str]]] = []
         with transaction(self.connection):
-            for table, of_table in rows.items():
-                self._prepare(table)
-                self._insert(table, of_table)
+            for needed, of_table in records.items():
+                table, lacking = self._prepare(needed)
+                added.append((table, lacking))
+                self._insert(table, [table.row(*record) for record in of_table])
+        for table, lacking in added:
+            self._tell(table, lacking)
 
     def close(self) -> None:
         """Give the file back, with all rows in it."""
@@ -47,17 +51,32 @@ class Database:
             self.connection.execute("PRAGMA wal_checkpoint")
         self.connection.close()
 
-    def _prepare(self, table: Table) -> None:
-        """Make the table, or what it lacks. Asked each time: other programs may change it."""
+    def _prepare(self, table: Table) -> tuple[Table, list[str]]:
+        """Make the table, or what it lacks; return it with all its columns, and the names of those that it lacked.
+
+        Asked each time: other programs may change it.
+        """
         self.connection.execute(table.create)
         present = self.connection.execute("SELECT name, pk FROM pragma_table_info(?)", (table.name,)).fetchall()
-        lacking = missing(table.types, [name for name, _ in present])
+        names = [name for name, _ in present]
+        table = table.as_found(names)
+        lacking = missing(table.types, names)
         for name, kind in lacking.items():
             self.connection.execute(f"ALTER TABLE {quoted(table.name)} ADD COLUMN {quoted(name)} {kind}")
-        if lacking:
-            self.log.warning("added to table %s of %s what it lacked: %s", table.name, self.file, ", ".join(lacking))
         if [name.lower() for name, place in present if place] != [KEY]:
             self._make_unique(table)
+        return table, list(lacking)
+
+    def _tell(self, table: Table, lacking: Sequence[str]) -> None:
+        """Tell what was added to a table, once it is there."""
+        usual = [name for name in lacking if name not in table.behind]
+        if usual:
+            self.log.warning("added to table %s of %s what it lacked: %s", table.name, self.file, ", ".join(usual))
+        if channels := dict.fromkeys(table.behind[name] for name in lacking if name in table.behind):
+            self.log.info(
+                "table %s of %s has columns for %s from now on: they have moved",
+                *(table.name, self.file, ", ".join(channels)),
+            )
 
     def _make_unique(self, table: Table) -> None:
         """Let no key be twice in a table of someone else's making, where it is not the primary key."""

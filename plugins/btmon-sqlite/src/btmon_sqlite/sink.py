@@ -8,9 +8,9 @@ from typing import Any
 
 import attrs
 
-from btcore import Batch, Context, Reading, Sample, hookimpl, plugin, setting
+from btcore import Batch, Context, hookimpl, plugin, setting
 from btmon_sqlite.database import Database, open_database
-from btmon_sqlite.table import Row, Schema, Table, table_for
+from btmon_sqlite.table import Record, Schema, tables_for
 from btmon_sqlite.trouble import answered
 
 
@@ -27,7 +27,7 @@ class Sqlite:
     file: Path = setting(help="the database file, made if there is none", example="energy.db")
     schema: Schema = setting(
         default="counters",
-        help="counters: every reading as the meter sent it; ecmread: amperes and watts; ecmreadext: those and energies",
+        help="counters: every reading, with all it counted; ecmread: amperes and watts; ecmreadext: those and energies",
     )
     table: str = setting(
         default="", help="the table; left out: one for each packet format, FORMAT_SCHEMA", validator=valid_table
@@ -52,15 +52,16 @@ class Sqlite:
     @hookimpl
     def process_batch(self, batch: Batch) -> int | None:
         """Store what a batch holds, in one transaction, each row once however often the batch comes."""
-        if rows := self._rows(batch):
+        if records := tables_for(self._records(batch), self.schema, self.table):
             with answered(self.file):
-                self._opened().store(rows)
+                self._opened().store(records)
         return None if self.schema == "counters" else batch.sampled
 
     @hookimpl
     def preview_batch(self, batch: Batch) -> Iterator[str]:
         """Tell the rows that would be stored."""
-        return (table.describe(row) for table, rows in self._rows(batch).items() for row in rows)
+        found = tables_for(self._records(batch), self.schema, self.table)
+        return (table.describe(table.row(*record)) for table, records in found.items() for record in records)
 
     def _opened(self) -> Database:
         if self._database is not None and self._database.gone:
@@ -71,15 +72,8 @@ class Sqlite:
                 self._database = open_database(self.file, self._log)
         return self._database
 
-    def _rows(self, batch: Batch) -> dict[Table, list[Row]]:
-        rows: dict[Table, list[Row]] = {}
-        for reading, values in self._records(batch):
-            table = table_for(reading.format, self.schema, self.table)
-            rows.setdefault(table, []).append(table.row(reading, values))
-        return rows
-
-    def _records(self, batch: Batch) -> Iterator[tuple[Reading, Reading | Sample]]:
-        """Pair the reading that gives a row its key and time with what gives it its values."""
+    def _records(self, batch: Batch) -> Iterator[Record]:
+        """Yield the records that the rows of a batch are made of."""
         if self.schema == "counters":
             return ((reading, reading) for reading in batch.readings)
         return ((sample.newer, sample) for sample in batch.samples)

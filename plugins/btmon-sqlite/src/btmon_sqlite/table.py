@@ -3,17 +3,20 @@
 No connection here: what is done with the statements is `database.py`'s work.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from typing import Literal
 
 import attrs
 
-from btcore import Column, Format, Reading, Sample, columns, serial_column
+from btcore import Channel, Column, Format, Reading, Sample, channels_in, columns, moved, serial_column
 
 Schema = Literal["counters", "ecmread", "ecmreadext"]
 
 Row = tuple[int | float | str | None, ...]
+
+Record = tuple[Reading, Reading | Sample]
+"""The reading that gives a row its key and time, and what gives it its values."""
 
 KEY = "id"
 TIME = "time_created"
@@ -24,12 +27,38 @@ class Table:
     """What readings of one packet format need of a table: btmon's columns, in btmon's order.
 
     `id` is the reading's key, microseconds since 1970; `time_created` whole seconds since 1970; then the serial number
-    and the columns of the schema.
+    and the columns of the schema; then those of `further` channels, which btmon did not have.
     """
 
     name: str
-    serial: str
-    columns: tuple[Column, ...]
+    format: Format
+    schema: Schema
+    further: frozenset[Channel] = frozenset()
+
+    @property
+    def serial(self) -> str:
+        """The column of the serial number."""
+        return serial_column(self.schema)
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of the schema."""
+        return columns(self.format, self.schema, self.further)
+
+    def widened(self, channels: Iterable[Channel]) -> "Table":
+        """Return the table with the columns of these further channels too."""
+        further = self.further.union(channels)
+        return self if further == self.further else table_for(self.format, self.schema, self.name, further)
+
+    def as_found(self, names: Sequence[str]) -> "Table":
+        """Return the table with all columns of its own that are there already, by the names of those."""
+        return self.widened(channels_in(self.format, self.schema, names))
+
+    @cached_property
+    def behind(self) -> dict[str, str]:
+        """The columns of further channels, each with the name of its channel."""
+        usual = len(columns(self.format, self.schema))
+        return {column.name: column.label.rpartition("_")[0] for column in self.columns[usual:]}
 
     @cached_property
     def types(self) -> dict[str, str]:
@@ -62,9 +91,20 @@ class Table:
 
 
 @lru_cache(maxsize=64)
-def table_for(format: Format, schema: Schema, name: str) -> Table:
+def table_for(format: Format, schema: Schema, name: str, further: frozenset[Channel] = frozenset()) -> Table:
     """Return the table for readings of a packet format; an empty name means `<format>_<schema>`."""
-    return Table(name or f"{format.name}_{schema}", serial_column(schema), columns(format, schema))
+    return Table(name or f"{format.name}_{schema}", format, schema, further)
+
+
+def tables_for(records: Iterable[Record], schema: Schema, name: str) -> dict[Table, list[Record]]:
+    """Put records to their tables, which have the columns of every further channel that has moved in any of them."""
+    by_format: dict[Format, list[Record]] = {}
+    for record in records:
+        by_format.setdefault(record[0].format, []).append(record)
+    return {
+        table_for(form, schema, name).widened({channel for _, values in some for channel in moved(values)}): some
+        for form, some in by_format.items()
+    }
 
 
 def quoted(name: str) -> str:

@@ -1,0 +1,119 @@
+"""Reporting: a line after the first minute and each hour, in which a healthy run and a useless one look different."""
+
+import logging
+
+import attrs
+import pytest
+from clocks import Clock
+from logged import texts
+
+from btcore.framing import Counts
+from btcore.reporting import BEHIND, EVERY, FIRST, Reporting, standing
+
+LOG = logging.getLogger("btcore")
+
+
+@attrs.define
+class From:
+    """A source, as far as it is told of."""
+
+    name: str = "source.panel"
+    counts: Counts = attrs.field(factory=Counts)
+    meters: int = 0
+    silent: list[str] = attrs.field(factory=list)
+
+
+@attrs.define
+class To:
+    """A sink, as far as it is told of."""
+
+    name: str = "sink.sqlite"
+    delivered: int = 0
+    behind: int = 0
+    state: str = "level"
+
+
+@pytest.fixture(autouse=True)
+def _all_levels(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return a clock that stands still until it is moved."""
+    return Clock()
+
+
+def passes(clock: Clock, reporting: Reporting, seconds: float) -> None:
+    """Let time pass, and look each second."""
+    for _ in range(round(seconds)):
+        clock.now += 1
+        reporting.look()
+
+
+def test_a_healthy_run_is_told_after_a_minute_and_each_hour(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """What came in and went out since the line before, and how each sink stands."""
+    panel, sqlite, roof = From(), To(), To("sink.roof")
+    reporting = Reporting([panel], [sqlite, roof], LOG, clock)
+    panel.counts.packets, panel.meters, sqlite.delivered, roof.delivered = 12, 2, 12, 1
+    passes(clock, reporting, FIRST)
+    panel.counts.packets, sqlite.delivered, roof.delivered = 732, 732, 13
+    passes(clock, reporting, EVERY)
+    assert texts(caplog, logging.INFO) == [
+        "in the first minute: panel: 2 meters, 12 packets; sqlite: 12 readings, level; roof: 1 reading, level",
+        "in the last hour: panel: 2 meters, 720 packets; sqlite: 720 readings, level; roof: 12 readings, level",
+    ]
+
+
+def test_a_useless_run_looks_useless(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """Where nothing came in, the line is a warning that says so, and each sink's trouble is in it."""
+    reporting = Reporting([From()], [To(), To("sink.roof", state="stopped")], LOG, clock)
+    passes(clock, reporting, FIRST)
+    assert texts(caplog) == [
+        "in the first minute: panel: no packet; sqlite: no reading, level; roof: no reading, stopped"
+    ]
+
+
+def test_silent_meters_are_counted(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """How many of the meters are silent stands beside how many there are."""
+    panel = From(counts=Counts(5), meters=3, silent=["1"])
+    passes(clock, Reporting([panel], [To()], LOG, clock), FIRST)
+    assert "panel: 3 meters (1 meter silent), 5 packets" in texts(caplog, logging.INFO)[0]
+
+
+def test_a_sink_that_was_far_behind_is_told_when_it_is_level(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """After an outage it is said that a sink has had everything, a few times an hour at most."""
+    sink = To()
+    reporting = Reporting([From(counts=Counts(1))], [sink], LOG, clock)
+    for _ in range(10):
+        sink.behind, sink.state = BEHIND, f"{BEHIND} readings behind"
+        passes(clock, reporting, 2)
+        sink.behind, sink.state = 0, "level"
+        passes(clock, reporting, 2)
+    assert texts(caplog, logging.INFO) == ["sink.sqlite was behind, and has had everything now"] * 2
+    passes(clock, reporting, EVERY)
+    assert "8 times more sink.sqlite had everything again" in texts(caplog, logging.INFO)
+
+
+def test_a_line_of_many_is_bounded(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """Of dozens of sinks, some are named and the others counted."""
+    sinks = [To(f"sink.s{number}") for number in range(30)]
+    passes(clock, Reporting([From()], sinks, LOG, clock), FIRST)
+    (line,) = texts(caplog)
+    assert "s7: no reading, level; 22 sinks more" in line
+    assert "s8" not in line
+
+
+@pytest.mark.parametrize(
+    ("parked", "failing", "behind", "is_level", "state"),
+    [
+        ("", None, 0, True, "level"),
+        ("", None, 1, False, "1 reading behind"),
+        ("", 300, 360, False, "failing for 5 min, 360 readings behind"),
+        ("", 300, 0, True, "failing for 5 min"),
+        ("a wrong key", 300, 360, False, "stopped"),
+    ],
+)
+def test_how_a_sink_stands(parked: str, failing: float | None, behind: int, is_level: bool, state: str) -> None:
+    """In one word where that will do, with how long and how many where it will not."""
+    assert standing(parked=parked, failing=failing, behind=behind, is_level=is_level) == state

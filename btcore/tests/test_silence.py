@@ -1,0 +1,130 @@
+"""Silence: a meter that is quiet for longer than its habit is told once, and that it is back; nothing else is."""
+
+import logging
+
+import pytest
+from clocks import Clock
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from logged import texts
+
+from btcore.silence import FLOOR, TIMES, UNKNOWN, Silence
+
+LOG = logging.getLogger("source.panel")
+
+
+def watch(clock: Clock) -> Silence:
+    """Make a watch on that clock."""
+    return Silence(LOG, clock)
+
+
+def play(silence: Silence, clock: Clock, *meters: str, pause: float = 10, times: int = 10) -> None:
+    """Let meters send at an even pace, and look each second."""
+    for _ in range(times):
+        for serial in meters:
+            silence.heard(serial, clock() + 1_000_000)
+        quiet(silence, clock, pause)
+
+
+def quiet(silence: Silence, clock: Clock, seconds: float) -> None:
+    """Let time pass, and look each second."""
+    for _ in range(round(seconds)):
+        clock.now += 1
+        silence.look()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """Return a clock that stands still until it is moved."""
+    return Clock()
+
+
+def test_a_night_of_a_silent_meter_and_its_return(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """A meter that is off for a night, while another goes on, is told in two lines that say all that is known."""
+    caplog.set_level(logging.INFO)
+    silence = watch(clock)
+    play(silence, clock, "01000777", "01000778")
+    play(silence, clock, "01000778", times=7 * 360)
+    assert silence.silent == ["01000777"]
+    play(silence, clock, "01000777", "01000778")
+    first, second = texts(caplog, logging.INFO)
+    assert first.startswith("meter 01000777 is silent for 1 min, usually heard every 10 s; last heard at ")
+    assert first.endswith("1 other meter of this source can be heard, so look at its power and its cable")
+    assert second == "meter 01000777 is heard again, after 7 h"
+    assert silence.silent == []
+
+
+def test_a_source_that_falls_silent_as_a_whole_is_one_line(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """Where every meter of a source is silent at once, that is told once, with where to look."""
+    caplog.set_level(logging.INFO)
+    silence = watch(clock)
+    play(silence, clock, *(str(number) for number in range(5)))
+    quiet(silence, clock, 3600)
+    (line,) = texts(caplog)
+    assert "all 5 meters have fallen silent: 0, 1, 2 and 2 more; nothing else is heard by this source" in line
+
+
+@pytest.mark.parametrize(("pause", "told"), [(1, FLOOR), (10, FLOOR), (60, TIMES * 60), (255, TIMES * 255)])
+def test_each_meter_is_judged_by_its_own_habit(
+    clock: Clock, caplog: pytest.LogCaptureFixture, pause: float, told: float
+) -> None:
+    """One that sends each ten seconds is silent after a minute, one that sends each four minutes much later."""
+    silence = watch(clock)
+    play(silence, clock, "1", pause=pause)
+    quiet(silence, clock, told - pause - 1)
+    assert texts(caplog) == []
+    quiet(silence, clock, 2)
+    assert len(texts(caplog)) == 1
+
+
+def test_one_pause_makes_no_habit(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """A single long pause does not change what is usual, and a meter heard only once is not told before long."""
+    silence = watch(clock)
+    silence.heard("once")
+    play(silence, clock, "1")
+    play(silence, clock, "1", pause=50, times=1)
+    play(silence, clock, "1")
+    quiet(silence, clock, 105)
+    assert [line.split()[1] for line in texts(caplog)] == ["1"]
+    quiet(silence, clock, UNKNOWN)
+    assert [line.split()[1] for line in texts(caplog)] == ["1", "once"]
+
+
+def test_a_source_that_has_ended_is_not_silent(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """After a recording is through, nothing is expected."""
+    silence = watch(clock)
+    play(silence, clock, "1")
+    silence.end()
+    quiet(silence, clock, 5000)
+    assert texts(caplog) == []
+
+
+def test_meters_of_the_last_day_are_expected_after_a_start(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """What was heard within a day before the start and not within five minutes after it is told in one line."""
+    silence = watch(clock)
+    silence.expect({"old": 0, "here": 1e6 - 60, "gone": 1e6 - 90, "lost": 1e6 - 3600}, 1e6)
+    play(silence, clock, "here", times=40)
+    (line,) = texts(caplog)
+    assert "2 meters were heard before this start (gone, lost), last at 1970-01-1" in line
+    assert line.endswith("1 other meter of this source can be heard, so look at its power and its cable")
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.floats(0, 4000)), max_size=300))
+@settings(max_examples=100, deadline=None)
+def test_whatever_meters_do_the_lines_stay_few(steps: list[tuple[str, float]]) -> None:
+    """However irregularly meters send, within an hour few lines are told, and each that is back was silent before."""
+    clock, lines = Clock(), []
+    log = logging.Logger("source.odd")  # noqa: LOG001 - of this example alone
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append((clock(), record.getMessage()))  # type: ignore[method-assign]
+    log.addHandler(handler)
+    silence = Silence(log, clock)
+    for serial, pause in steps:
+        silence.heard(serial)
+        clock.now += pause
+        silence.look()
+    for begin, _ in lines:
+        assert len([at for at, _ in lines if begin <= at < begin + 3600]) <= 20
+    for place, (_, line) in enumerate(lines):
+        if "heard again" in line and "more" not in line:
+            assert any("silent" in before for _, before in lines[:place])

@@ -1,0 +1,247 @@
+"""What the settings are to blame for: a refusal stops the sink, names the setting and costs nothing; a name is told."""
+
+import logging
+from pathlib import Path
+
+import attrs
+import pytest
+from hosted import CASES, sink
+from scenarios import scenario
+from servers.recorder import Recorder, Reply
+from uploads import configured, deliver, entries, made, quick
+
+from btcore import FORMATS, pack
+from btcore.journal import Entry
+from btcore.web import Answer
+from btmon_services.service import SETTING
+
+pytestmark = pytest.mark.servers
+
+ACCOUNTS = {
+    "bidgely": "`url`, which is your account's address, and `map`",
+    "emoncms": "`token`, which must be the write key, and `node`",
+    "enersave": "`token` and `map`",
+    "eragy": "`gateway_id` and `token`",
+    "peoplepower": "`hub_id`, `token` and the ids in `map`",
+    "plotwatt": "`api_key` and the numbers in `map`",
+    "smartenergygroups": "`token`",
+    "thingspeak": "`tokens` and `channels`",
+    "wattvision": "`sensor_id`, `api_id` and `api_key`",
+    "wattzon": "`api_key`, `user` and the names in `map`",
+    "xively": "`feed` and `token`",
+}
+
+
+@pytest.fixture(params=CASES)
+def name(request: pytest.FixtureRequest) -> str:
+    """Go through the services."""
+    return str(request.param)
+
+
+def packets(name: str) -> list[Entry]:
+    """Return the packets of a service's recording."""
+    return list(entries(scenario(CASES[name].btmon, "ecm1240bin_steady.typical")))
+
+
+# --- refusals
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Reply(400, "Unknown sensor"),
+        Reply(400, '{"error": "channel 7 does not exist"}'),
+        Reply(401, "no"),
+        Reply(403, "forbidden"),
+    ],
+)
+def test_a_refusal_that_the_settings_cause_costs_nothing(
+    server: Recorder, tmp_path: Path, name: str, refusal: Reply
+) -> None:
+    """After one request the sink stops, with its settings named; once they are mended, all that waited is sent."""
+    to = quick(sink(name, server, tmp_path))
+    server.answer = refusal
+    worker = deliver(to, packets(name), tmp_path)
+    # the devices of People Power go first: whether those are taken does not matter
+    assert (worker.aside, len(server.requests)) == (0, 2 if (name, refusal.code) == ("peoplepower", 400) else 1)
+    assert worker.parked.endswith(f"; check {ACCOUNTS[name]}")
+    server.answer = CASES[name].taken
+    server.requests.clear()
+    assert deliver(quick(sink(name, server, tmp_path)), [], tmp_path).aside == 0
+    times = {time for request in server.requests for time in CASES[name].times(request)}
+    assert len(times) == len(packets(name)) - 1
+
+
+@pytest.mark.parametrize("code", [404, 405])
+def test_a_wrong_address_names_it_first(server: Recorder, tmp_path: Path, name: str, code: int) -> None:
+    """There may be no such page, or none of that account."""
+    to = quick(sink(name, server, tmp_path))
+    server.answer = Reply(code, "<html>no such page</html>")
+    worker = deliver(to, packets(name), tmp_path)
+    assert worker.aside == 0
+    named = {"xively": "`feed`", "thingspeak": "the Channel ID in `channels`"} if code == 404 else {}
+    assert f"; check {named.get(name, '`url`')}" in worker.parked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Invalid API key",
+        "invalid write key given",
+        "Unknown meter 1002",
+        "no such power meter",
+        "unrecognised hub",
+        "unauthorized token",
+        "sensor_id: not found",
+        "Node name is invalid",
+        "device 9990c1 is not registered",
+        "the account doesn't exist",
+        "User unknown",
+        "Gateway 399999 not authorized",
+    ],
+)
+def test_words_about_whose_readings_they_are(text: str) -> None:
+    """They are about the account and its parts."""
+    assert SETTING.fits(Answer(400, text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Format error, json value is not numeric",
+        "Bad Request",
+        "invalid timestamp",
+        "Invalid meter reading",
+        "the sensor value is not a number",
+        "the time of the feed is in the future",
+        "unknown error",
+        "field3 is not valid UTF-8",
+        "no XML",
+    ],
+)
+def test_words_about_a_reading(text: str) -> None:
+    """What is wrong with one says nothing of the others."""
+    assert not SETTING.fits(Answer(400, text))
+
+
+def test_a_bad_reading_is_still_set_aside_by_itself(server: Recorder, tmp_path: Path) -> None:
+    """One refusal of a reading among good ones stops nothing."""
+    to = sink("emoncms", server, tmp_path)
+    taken, refused = CASES["emoncms"].taken, Reply(200, '{"success": false, "message": "Format error, bad value"}')
+    bad = f"[{int(packets('emoncms')[3].key / 1e6)},"
+    server.answer = lambda request: refused if bad in request.form["data"] else taken
+    worker = deliver(to, packets("emoncms"), tmp_path)
+    assert (worker.parked, worker.aside) == ("", 1)
+
+
+# --- names
+
+
+@pytest.mark.parametrize(
+    ("service", "setting"),
+    [
+        ("bidgely", "map"),
+        ("enersave", "map"),
+        ("peoplepower", "map"),
+        ("plotwatt", "map"),
+        ("smartenergygroups", "map"),
+        ("wattzon", "map"),
+        ("wattvision", "channel"),
+    ],
+)
+def test_a_channel_that_a_meter_has_not_is_told_with_what_it_has(
+    server: Recorder, tmp_path: Path, service: str, setting: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, by the setting that names it."""
+    caplog.set_level(logging.WARNING)
+    mistyped = CASES[service].table.replace("{ ch1 =", '{ "312345_ch9" =').replace("312345_ch1", "312345_ch9")
+    deliver(configured(tmp_path, f"[sink.{service}]\n{mistyped.replace('URL', server.url)}"), made(60), tmp_path)
+    told = [text for text in caplog.messages if "ch9" in text]
+    assert told == [f"{setting}: meter 312345 has no ch9, so nothing of it is sent; it has ch1, ch2, aux1 to aux5"]
+
+
+@pytest.mark.parametrize("service", ["eragy", "peoplepower", "thingspeak"])
+def test_so_is_one_in_a_list_or_a_table_of_fields(
+    server: Recorder, tmp_path: Path, service: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Wherever a setting names channels."""
+    caplog.set_level(logging.WARNING)
+    table = CASES[service].table
+    more = 'fields = { "312345_ch9" = 1 }\n' if service == "thingspeak" else 'generation = ["312345_ch9"]\n'
+    if service == "peoplepower":
+        table = table.replace("{ ch1 =", '{ ch9 = "e", ch1 =')
+    text = f"[sink.{service}]\n{table.replace('URL', server.url)}{more}"
+    server.answer = CASES[service].taken
+    deliver(configured(tmp_path, text), made(60), tmp_path)
+    key = more.partition(" ")[0]
+    assert f"{key}: meter 312345 has no ch9, so nothing of it is sent; it has ch1, ch2, aux1 to aux5" in caplog.messages
+
+
+def test_a_channel_of_any_meter_is_told_when_none_has_it(
+    server: Recorder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After ten minutes, or at the end: another meter that has it may be late. Here the ECM has no ch9, the GEM has."""
+    caplog.set_level(logging.WARNING)
+    lines = CASES["plotwatt"].table.replace("URL", server.url).replace('ch1 = "1000"', 'ch9 = "1000", ch48 = "1001"')
+    gem = [attrs.evolve(one, format="gem48pbin", serial="01000777", raw=gem_packet(one)) for one in made(60)]
+    deliver(configured(tmp_path, f"[sink.plotwatt]\n{lines}"), [*made(900), *gem], tmp_path)
+    assert caplog.messages == [
+        "map: no meter heard so far has ch9, so nothing of it is sent; heard: 312345",
+        "map: no meter heard so far has ch48, so nothing of it is sent; heard: 312345",
+    ]
+    caplog.clear()
+    (tmp_path / "other").mkdir()
+    deliver(configured(tmp_path / "other", f"[sink.plotwatt]\n{lines}"), [*made(300), *gem], tmp_path / "other")
+    assert caplog.messages == []
+
+
+def gem_packet(like: Entry) -> bytes:
+    """Make the packet of a GEM that has counted as much."""
+    old = FORMATS[like.format]
+    values = dict(zip(old.labels, old.numbers(like.raw), strict=True))
+    return pack("gem48pbin", "01000777", {"secs": values["secs"] or 0, "ch9_aws": values["ch1_aws"] or 0})
+
+
+def test_a_key_of_a_meter_that_is_not_heard_is_told(
+    server: Recorder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After ten minutes of another one, by the part that has the key."""
+    caplog.set_level(logging.WARNING)
+    lines = CASES["thingspeak"].table.replace("URL", server.url).replace("312345", "399999")
+    deliver(configured(tmp_path, f"[sink.thingspeak]\n{lines}"), made(1200), tmp_path)
+    assert caplog.messages == [
+        "tokens: meter 312345 has no key there, so nothing of it is sent; there are keys of 399999",
+        "tokens: meter 399999 was not heard, so nothing of it is sent; heard: 312345",
+    ]
+
+
+# --- directions
+
+
+@pytest.mark.parametrize(
+    ("service", "hint"),
+    [
+        ("bidgely", 'if that is what it measures there, write direction = "export" for it in map'),
+        ("enersave", 'if that is what it measures there, write direction = "export" for it in map'),
+        ("eragy", "if it generates, name it in generation, else leave it out there"),
+        ("peoplepower", "if it generates, name it in generation, else leave it out there"),
+        ("wattvision", 'if that is what it measures, write direction = "export"'),
+    ],
+)
+def test_a_stream_that_stands_still_while_power_flows_the_other_way_is_told(
+    server: Recorder, tmp_path: Path, service: str, hint: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Panels that nobody said are panels: once, with what to write."""
+    caplog.set_level(logging.WARNING)
+    deliver(quick(sink(service, server, tmp_path)), list(map(turned, made(60))), tmp_path)
+    told = [text for text in caplog.messages if "flow as" in text]
+    assert told == [f"on 312345_ch1 1,500 W flow as export now and 0 W as import, and import is sent; {hint}"]
+
+
+def turned(entry: Entry) -> Entry:
+    """Return a packet of the same meter with its clamp the other way round."""
+    form = FORMATS[entry.format]
+    values = dict(zip(form.labels, form.numbers(entry.raw), strict=True))
+    numbers = {label: value for label, value in values.items() if value and label != "flag"}
+    return attrs.evolve(entry, raw=pack(entry.format, entry.serial, {**numbers, "ch1_pws": values["ch1_aws"] or 0}))

@@ -1,0 +1,108 @@
+"""The hosted services of btmon-services, each with a table that works against a server of ours, and what it answers."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import attrs
+from servers.recorder import Recorder, Reply, Request
+from uploads import configured
+
+from btcore.configuration import Sink
+
+SECRET = "s3cr3t&T0KEN/0123456789"
+IN_ADDRESS = "s3cr3t-T0KEN-0123456789"
+ACK = '<s2h ver="2" hubId="77" status="ACK"/>'
+
+
+@attrs.frozen
+class Case:
+    """One service: btmon's name for it, its table, what it answers when all is well, and the times of a request."""
+
+    btmon: str
+    table: str
+    taken: Reply
+    times: Callable[[Request], list[str | None]]
+    secret: str = SECRET
+
+
+def _stamps(request: Request, path: str, name: str) -> list[str | None]:
+    return [found.get(name) for found in request.xml.iterfind(path)]
+
+
+CASES: Mapping[str, Case] = {
+    "bidgely": Case(
+        "bidgely",
+        f'url = "URL/v1/users/{IN_ADDRESS}/homes/1/gateways/1/upload"\nmap = {{ ch1 = {{}} }}\n',
+        Reply(),
+        lambda request: _stamps(request, ".//stream[@unit='Wh']/data", "time"),
+        IN_ADDRESS,
+    ),
+    "emoncms": Case(
+        "oem",
+        f'url = "URL/emoncms"\ntoken = "{SECRET}"\n',
+        Reply(200, "ok"),
+        lambda request: [str(row[0]) for row in json.loads(request.form["data"])],
+    ),
+    "enersave": Case(
+        "enersave",
+        f'url = "URL/fetcher/data"\ntoken = "{SECRET}"\nmap = {{ ch1 = {{}} }}\n',
+        Reply(),
+        lambda request: _stamps(request, ".//energy", "time"),
+    ),
+    "eragy": Case(
+        "eragy",
+        f'url = "URL/energyremote.aspx"\ntoken = "{SECRET}"\ngateway_id = "1"\n',
+        Reply(200, "<xml>0</xml>"),
+        lambda request: _stamps(request, ".//MTU[@ID='XXX345_ch1']/cumulative", "timestamp"),
+    ),
+    "peoplepower": Case(
+        "peoplepower",
+        f'url = "URL/deviceio/ml"\ntoken = "{SECRET}"\nmap = {{ ch1 = "d" }}\n',
+        Reply(200, ACK),
+        lambda request: _stamps(request, ".//measure", "timestamp"),
+    ),
+    "plotwatt": Case(
+        "plotwatt",
+        f'url = "URL"\napi_key = "{SECRET}"\nmap = {{ ch1 = "1000" }}\n',
+        Reply(),
+        lambda request: list(request.text.split(",")[2::3]),
+    ),
+    "smartenergygroups": Case(
+        "smartenergygroups",
+        f'url = "URL/api_sites/stream"\ntoken = "{SECRET}"\nmap = {{ ch1 = "" }}\n',
+        Reply(200, "(status ok)"),
+        lambda request: list(re.findall(r"\(node \S+ (\S+) ", request.form["data_post"])),
+    ),
+    "thingspeak": Case(
+        "thingspeak",
+        f'url = "URL"\ntokens = {{ "312345" = "{SECRET}" }}\nevery = 0\n',
+        Reply(200, "17"),
+        lambda request: [request.form["created_at"]],
+    ),
+    "wattvision": Case(
+        "wattvision",
+        f'url = "URL"\napi_id = "1"\napi_key = "{SECRET}"\nsensor_id = "2"\nchannel = "312345_ch1"\nevery = 0\n',
+        Reply(),
+        lambda request: [f"{request.json['time']}Z"],
+    ),
+    "wattzon": Case(
+        "wattzon",
+        f'url = "URL"\napi_key = "{SECRET}"\nuser = "me"\npassword = "{SECRET}"\nmap = {{ ch1 = "a" }}\nevery = 0\n',
+        Reply(200, '{"status":"ok"}'),
+        lambda request: [update["timestamp"] for update in request.json["updates"]],
+    ),
+    "xively": Case(
+        "pachube",
+        f'url = "URL/v2/feeds"\ntoken = "{SECRET}"\nfeed = "3000"\n',
+        Reply(),
+        lambda request: [point["at"] for point in request.json["datastreams"][0]["datapoints"]],
+    ),
+}
+
+
+def sink(name: str, server: Recorder, folder: Path, more: str = "") -> Sink:
+    """Make a sink of a service that delivers to a server."""
+    server.answer = CASES[name].taken
+    return configured(folder, f"[sink.{name}]\n{CASES[name].table.replace('URL', server.url)}{more}")
