@@ -128,18 +128,17 @@ def sent(server: Recorder) -> list[list[Any]]:
 
 
 def numbered(request: Request) -> Reply:
-    """Refuse a node that is no number, as an emoncms may."""
-    wrong = '{"success": false, "message": "Invalid node name"}'
-    return Reply(200, wrong if '"shed"' in request.form["data"] else "ok")
+    """Refuse a node that is no number, in words that nobody has seen before."""
+    return Reply(422, "nope") if '"shed"' in request.form["data"] else Reply(200, "ok")
 
 
-def test_a_node_that_is_refused_stops_the_sink_and_loses_nothing(tmp_path: Path, readings: list[Counted]) -> None:
+def test_a_setting_that_is_refused_stops_the_sink_and_loses_nothing(tmp_path: Path, readings: list[Counted]) -> None:
     """After a handful of requests it stops, and names the settings; with another node everything is delivered."""
     with Recorder(numbered) as server:
         table = f'[sink.emoncms]\nurl = "{server.url}"\ntoken = "0123456789abcdef"\nnode = "{{}}"\n'
         code, log = run(tmp_path, table.format("shed"))
         assert (code, len(server.requests) <= 6) == (69, True), log
-        assert "Invalid node name" in log
+        assert "emoncms answered 422: nope; 3 readings tried, one by one" in log
         assert "with these settings: look at [sink.emoncms] in site.toml (token, url, node, " in log
         assert rows(tmp_path / JOURNAL, "aside", "count(*)") == [(0,)]
         server.requests.clear()

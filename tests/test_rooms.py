@@ -36,6 +36,7 @@ ROAD = (
     "meters polling destinations describe parts hosting fruitless inspection",
     "identity",
     "example fingerprint tables",
+    "place",
     "configuration",
     "named",
     "backlog collection refused roll trial unwanted upkeep",

@@ -161,7 +161,7 @@ def test_a_look_waits_for_nothing(journal: SqliteJournal, monkeypatch: pytest.Mo
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(journal, "commit", raising)
         backlog.look()
-    with backlog._lock:
+    with backlog._place.lock:
         backlog.look()
     assert (backlog.dropped, position(journal)) == (0, 0)
     backlog.look()

@@ -1,6 +1,7 @@
 """What the journal forgets, how much it holds, and a full disk: it heals once the sinks have had what is in it."""
 
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from entries import SOON, aside, small
 from made import METER
 
-from btcore import sqlite_retention
+from btcore import sqlite_meters, sqlite_retention
 from btcore.errors import Full
 from btcore.journal import Baseline, Cursor
 from btcore.sqlite_journal import MOST_IN_CURSOR, SqliteJournal
@@ -209,3 +210,42 @@ def test_the_lack_of_room_is_told_now_and_then(journal: SqliteJournal, caplog: p
         journal._room.is_full = minute % 2 == 0
         clean(upkeep)
     assert len(caplog.messages) == 2
+
+
+# --- which meters were heard
+
+
+def test_meters_are_remembered_when_their_readings_are_forgotten(file: Path) -> None:
+    """Each meter with each format is known, also after its entries were let go and the file was opened again."""
+    with closing(SqliteJournal(file)) as journal:
+        journal.append([small(1), attrs.evolve(small(2), format="gem48pbin"), attrs.evolve(small(3), serial="420467")])
+        sum(journal.trim([], SOON))
+    with closing(SqliteJournal(file)) as journal:
+        earlier = {(METER, "ecm1220bin", 0), (METER, "gem48pbin", 0), ("420467", "ecm1220bin", 0)}
+        assert {tuple(one) for one in journal.hearings()} == earlier
+        journal.append([small(4)])
+        assert journal.hearings()[-1] == (METER, "ecm1220bin", 4)
+        assert journal.serials() == [METER, "420467"]
+
+
+def test_invented_meters_are_forgotten_before_those_that_are_heard(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more meters than are remembered, those go that were not heard for longest, in memory and in the file."""
+    monkeypatch.setattr(sqlite_meters, "MOST", 16)
+    with closing(SqliteJournal(file)) as journal:
+        for n in range(100):
+            journal.append([attrs.evolve(small(2 * n), serial=f"4{n:05}"), small(2 * n + 1)])
+        known = {one.serial for one in journal.hearings()}
+    assert METER in known
+    assert known - {METER} == {f"4{n:05}" for n in range(101 - len(known), 100)}
+    assert 8 < len(known) <= 16
+    with closing(SqliteJournal(file)) as again:
+        assert {one.serial for one in again.hearings()} == known
+
+
+def test_a_meter_whose_reading_could_not_be_kept_was_not_heard(journal: SqliteJournal) -> None:
+    """What is not in the file is not remembered, and is once it is."""
+    with pytest.raises(sqlite3.Error):
+        journal.append([small(1), attrs.evolve(small(2), serial=[])])  # type: ignore[arg-type]
+    assert journal.hearings() == []
+    journal.append([small(1)])
+    assert [one.serial for one in journal.hearings()] == [METER]

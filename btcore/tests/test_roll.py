@@ -4,16 +4,22 @@ import logging
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Event
 
 import pytest
 from clocks import Clock
 from logged import texts
+from made import Recorder
+from running import beside, wait_for
+from sites import endless, sink, source
+from sites import site as site_of
 
 from btcore.configuration import Site, load_site
 from btcore.errors import ConfigurationError
 from btcore.journal import Hearing
 from btcore.named import Name, labels_by_format, names_of
 from btcore.roll import AGAIN, BETWEEN, FIRST, SINGLY, Roll, places
+from btcore.supervisor import Supervisor
 
 SITE = """
 state = "state"
@@ -197,6 +203,17 @@ def test_a_short_run_tells_it_at_its_end(roof: Site, caplog: pytest.LogCaptureFi
     assert told.endswith("meter 399999 was never heard; no meter was heard so far")
 
 
+def test_where_nothing_is_heard_no_name_is_at_fault(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """As long as there is no meter at all, names are not compared; then, a minute later."""
+    listening = Listening(roof)
+    listening.look(2 * AGAIN)
+    assert texts(caplog) == []
+    listening.heard.append(GEM)
+    listening.look(2 * FIRST)
+    (told,) = texts(caplog)
+    assert told.endswith("meter 399999 was never heard; heard: 01000777")
+
+
 def test_the_nearest_is_told(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
     """Of the meters that were heard, the one is shown whose serial number is most like the name."""
     Listening(roof, Hearing("39999", "ecm1240bin", 0), GEM).roll.finish()
@@ -256,3 +273,15 @@ def test_without_names_nothing_is_told(tmp_path: Path, caplog: pytest.LogCapture
     plain = load(tmp_path, 'state = "s"\n[source.tcp-server]\n[sink.print]\n')
     Listening(plain, GEM).look(2 * AGAIN)
     assert texts(caplog, logging.INFO) == []
+
+
+def test_a_run_compares_while_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever runs a site has its names compared, without waiting for its end."""
+    monkeypatch.setattr("btcore.roll.FIRST", 0.0)
+    monkeypatch.setattr("btcore.supervisor.IDLE", 0.01)
+    stop = Event()
+    parts = (source(endless()), sink(Recorder(), meters=("312354",)))
+    with beside(stop, Supervisor(site_of(tmp_path, *parts), stop).run):
+        wait_for(lambda: any('did you mean "312345"?' in text for text in texts(caplog)))

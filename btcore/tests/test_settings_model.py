@@ -73,10 +73,12 @@ class Mistaken(RuleBasedStateMachine):
 
     @initialize(every=st.sampled_from([0, 60]))
     def begin(self, every: int) -> None:
-        """Choose what the sink is given."""
+        """Choose what the sink is given; let both kinds of meters send something."""
         self.every = every
+        for serial in METERS:
+            self.measure(serial, 4, 0)
 
-    @rule(serial=st.sampled_from(METERS), count=st.integers(1, 9), pause=st.sampled_from([0, 0, 0, 300]))
+    @rule(serial=st.sampled_from((METER, *METERS)), count=st.integers(3, 9), pause=st.sampled_from([0, 0, 300]))
     def measure(self, serial: str, count: int, pause: int) -> None:
         """Let a meter send some packets, one after another."""
         self.now += pause

@@ -344,7 +344,7 @@ def test_many_meters_of_which_nothing_is_wanted_cost_bounded_memory(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the meters that are passed over, the baselines of those heard last are kept, once something is wanted."""
-    monkeypatch.setattr("btcore.backlog.MOST_PASSED", 3)
+    monkeypatch.setattr("btcore.place.MOST_PASSED", 3)
     journal.append([entry(n, str(400_000 + n)) for n in range(10)])
     fill(journal, 2, first=10)
     delivered(journal, Wanting(meter=METER), batch_size=1)

@@ -1,28 +1,23 @@
 """What one sink has not had yet: it is read on from the sink's cursor, and the cursor is moved when it is delivered.
 
-What the sink's settings want nothing of moves the cursor only together with what they do want, behind it: where they
-are mended, it is read again. Always in portions: however much there is, memory holds one batch. Calling the sink is
-`delivery.py`'s work.
+Always in portions: however much there is, memory holds one batch. How the cursor moves is in `place.py`; calling the
+sink is `delivery.py`'s work.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from logging import DEBUG, ERROR
-from threading import Lock
 from time import monotonic, time_ns
 
-import attrs
-
-from btcore.again import again
 from btcore.bounds import Bounds
 from btcore.chains import HEARD, MOST_METERS, Base, Chains
 from btcore.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.fingerprint import Fingerprint
-from btcore.journal import Aside, Baseline, Cursor, Entry, Journal
+from btcore.journal import Aside, Baseline, Entry, Journal
 from btcore.outcome import Outcome, told
 from btcore.patience import Patience
+from btcore.place import Place
 from btcore.records import Reading
 from btcore.sampling import Consecutive, Intervals, SampleCache, Sampler, Step
 from btcore.settings import Context, Delivery
@@ -33,9 +28,6 @@ READ = 500
 
 BOUND = 60.0
 """Seconds between two looks at the bounds of the backlog."""
-
-MOST_PASSED = 4096
-"""Baselines of meters of which nothing is wanted that are remembered; beyond it, those heard last."""
 
 
 class Outdated(Exception):
@@ -69,14 +61,9 @@ class Backlog:
         self._delivery = delivery
         self._patiently = patiently
         self._outcome = outcome
-        self._fingerprint = fingerprint
-        self._cursor = Cursor()
-        self._passed: dict[str, Baseline] = {}  # baselines that changed since the cursor moved
-        self._unwanted_from = 0  # the first place behind the cursor that is not wanted
+        self._place = Place(journal, context, patiently, fingerprint)
         self._read_to = 0
         self._bounds = Bounds(journal, delivery.backlog_bytes)
-        self._lock = Lock()
-        self._has_begun = False
         self._looked = -BOUND
         self._outdated = False
         self._sampler: Sampler = Consecutive(context.polarity, Chains({}), cache)
@@ -86,48 +73,30 @@ class Backlog:
 
         `whole` is the table that the sink was a part of before it was split: it goes on from there.
         """
-        cursor = self._patiently(lambda: self._journal.cursor(self._context.name))
-        settings = self._fingerprint.choosing
-        if cursor is None:
-            before = self._patiently(lambda: self._journal.cursor(whole)) if whole else None
-            first = before or Cursor(self._journal.last() if self._delivery.start == "now" else 0)
-            self._keep(Cursor(first.position, first.bases, settings=settings), list(first.bases))
-        else:
-            for line in again(cursor, settings, self._read_patiently):
-                self._context.log.info("%s", line)
-            self._cursor = cursor if cursor.settings == settings else self._unseen(cursor)
-        self._has_begun = True
-
-    def _unseen(self, cursor: Cursor) -> Cursor:
-        """Return the cursor of a sink whose settings changed: what it wanted nothing of before, it may want now."""
-        anew = attrs.evolve(cursor, seen=cursor.position, settings=self._fingerprint.choosing)
-        with suppress(Unavailable):  # a full disk keeps no sink from beginning: the next commit says it as well
-            if not self._context.dry_run:
-                self._journal.commit(self._context.name, anew)
-        return anew
+        self._place.begin(self._delivery.start, whole)
 
     @property
     def behind(self) -> int:
         """How many readings came in that the sink has not had, and that it has not found to be none of its own."""
-        return max(self._journal.last() - self._cursor.seen, 0) if self._has_begun else 0
+        return max(self._journal.last() - self._place.cursor.seen, 0) if self._place.has_begun else 0
 
     @property
     def is_level(self) -> bool:
         """Whether everything that came in was read: what is not delivered is gathered for an interval or a call."""
-        return self._has_begun and self._read_to >= self._journal.last()
+        return self._place.has_begun and self._read_to >= self._journal.last()
 
     @property
     def is_proven(self) -> bool:
         """Whether anything was ever accepted with these settings."""
-        return self._cursor.accepted == self._fingerprint.all
+        return self._place.is_proven
 
     def resume(self) -> None:
         """Go on from the cursor."""
-        self._read_to = self._cursor.position
-        places = {base.seq for base in self._cursor.bases.values()}
+        self._read_to = self._place.cursor.position
+        places = {base.seq for base in self._place.cursor.bases.values()}
         kept = self._patiently(lambda: self._journal.get(sorted(places)))
         readings = {entry.seq: reading for entry in kept if (reading := self._base(entry)) is not None}
-        found = self._cursor.bases.items()
+        found = self._place.cursor.bases.items()
         bases = {key: Base(readings[base.seq], base.lifetime) for key, base in found if base.seq in readings}
         most = max(MOST_METERS, 2 * self._delivery.batch_size)  # none is forgotten before its readings are delivered
         chains = Chains(bases, heard=self._heard(), recall=self._recall, most=most)
@@ -137,7 +106,7 @@ class Backlog:
 
     def _heard(self) -> list[tuple[str, bytes]]:
         """Return what was read last before the cursor."""
-        place = self._cursor.position
+        place = self._place.cursor.position
         before = self._read_patiently(max(place - HEARD, 0), HEARD)
         taken = (entry for entry in before if entry.seq <= place and self._takes(entry))
         return [
@@ -146,7 +115,7 @@ class Backlog:
 
     def _recall(self, key: str) -> Base | None:
         """Return the baseline of a meter that was not heard for so long that it is not in memory."""
-        base = self._passed.get(key) or self._patiently(lambda: self._journal.base(self._context.name, key))
+        base = self._place.base(key)
         kept = self._patiently(lambda: self._journal.get([base.seq])) if base else ()
         reading = self._base(kept[0]) if kept else None
         return Base(reading, base.lifetime) if base and reading else None
@@ -189,11 +158,11 @@ class Backlog:
         # not by the entry: [meters] may call its meter otherwise now
         if reading is not None and self._delivery.meters and reading.serial not in self._delivery.meters:
             self.unwanted += 1
-            self._unwanted_from = self._unwanted_from or entry.seq
+            self._place.unwanted(entry.seq)
             return None
         if reading is not None and not self._takes(entry):
             self._count_not_live(entry)
-            self._unwanted_from = self._unwanted_from or entry.seq
+            self._place.unwanted(entry.seq)
             return None
         return reading
 
@@ -224,26 +193,23 @@ class Backlog:
         will do. The worker notices by `is_outdated`.
         """
         age, most = self._delivery.backlog_age, self._delivery.backlog_bytes
-        if not (age or most) or monotonic() - self._looked < BOUND or not self._lock.acquire(blocking=False):
+        if not (age or most) or monotonic() - self._looked < BOUND or not self._place.lock.acquire(blocking=False):
             return
         try:
-            if self._has_begun:
+            if self._place.has_begun:
                 self._looked = monotonic()
-                self._drop(*self._bounds.beyond(self._cursor.seen, _long_ago(age)))
+                self._drop(*self._bounds.beyond(self._place.cursor.seen, _long_ago(age)))
         except Unavailable as error:  # whoever needs the journal tells that it cannot
             self._context.log.debug("the bounds of the backlog cannot be kept now: %s", error)
         except Exception as error:  # noqa: BLE001 - our own bug must not end the thread of another
             self._outcome.note(f"the bounds of the backlog cannot be kept, by a fault of btcore: {told(error)}")
         finally:
-            self._lock.release()
+            self._place.lock.release()
 
     def _drop(self, place: int, count: int) -> None:
         if not count:
             return
-        cursor = self._advanced(place, {})
-        if not self._context.dry_run:
-            self._journal.commit(self._context.name, cursor, list(self._passed))
-        self._has_advanced(cursor)
+        self._place.drop(place)
         self._outdated = True
         self.dropped += count
         self._outcome.dropped(count)
@@ -264,60 +230,18 @@ class Backlog:
 
         `is_missed`: the settings did not want all of them. `is_proof`: they were accepted, so the settings work.
         """
-        if is_missed:
-            self._note_unwanted()
-        accepted = self._fingerprint.all if is_proof else self._cursor.accepted
-        self._move(steps[-1].position, _bases(steps), aside, accepted)
+        self._place.delivered(steps[-1].position, _bases(steps), aside, is_missed=is_missed, is_proof=is_proof)
 
     def passed(self, steps: Sequence[Step], *, is_missed: bool) -> None:
         """Take note of steps of which nothing was wanted: the cursor moves behind them with what is wanted after them.
 
         `is_missed`: because of the settings, not because there was nothing to want.
         """
-        if is_missed:
-            self._note_unwanted()
-        with self._lock:
-            for key, base in _bases(steps).items():
-                self._passed.pop(key, None)  # the last heard is the last one
-                self._passed[key] = base
-            for key in list(self._passed)[:-MOST_PASSED]:
-                del self._passed[key]
-
-    def _note_unwanted(self) -> None:
-        self._unwanted_from = self._unwanted_from or self._cursor.position + 1
+        self._place.passed(_bases(steps), is_missed=is_missed)
 
     def settle(self) -> None:
         """Take note of how far the sink has looked, when all that is wanted of it has been delivered."""
-        place = self._sampler.settled(self._read_to)
-        if place > self._cursor.seen:
-            with self._lock:
-                if place > self._cursor.seen:
-                    self._keep(attrs.evolve(self._cursor, seen=place))
-
-    def _move(self, place: int, bases: Mapping[str, Baseline], aside: Sequence[Aside], accepted: str) -> None:
-        """Move the cursor, never back: what was dropped meanwhile stays dropped, also where it was delivered late."""
-        with self._lock:
-            cursor = self._advanced(max(place, self._cursor.position), bases)
-            self._keep(attrs.evolve(cursor, accepted=accepted), [*self._passed, *bases], aside)
-            self._has_advanced(self._cursor)
-
-    def _advanced(self, place: int, bases: Mapping[str, Baseline]) -> Cursor:
-        """Return the cursor at a place, and over all that was passed over before it."""
-        cursor = self._cursor.moved(place, {**self._passed, **bases})
-        missed = self._unwanted_from if self._unwanted_from <= place else 0
-        return attrs.evolve(cursor, missed=cursor.missed or missed)
-
-    def _has_advanced(self, cursor: Cursor) -> None:
-        self._cursor = cursor
-        self._passed.clear()
-        if self._unwanted_from <= cursor.position:
-            self._unwanted_from = 0
-
-    def _keep(self, cursor: Cursor, changed: Sequence[str] = (), aside: Sequence[Aside] = ()) -> None:
-        """Keep a cursor in the journal; not in a dry run."""
-        if not self._context.dry_run:
-            self._patiently(lambda: self._journal.commit(self._context.name, cursor, changed, aside))
-        self._cursor = cursor
+        self._place.seen(self._sampler.settled(self._read_to))
 
     def __str__(self) -> str:
         """Tell what was passed over or dropped, for a line of the log; nothing where all was delivered."""

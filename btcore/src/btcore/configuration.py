@@ -120,7 +120,7 @@ class Site:
     )
     keep: Duration = attrs.field(
         default=Duration(30 * 86_400),
-        metadata={"help": "how long readings stay in the journal after every sink has them, to be replayed"},
+        metadata={"help": "how long readings stay in the journal after every sink has had them, or wants none"},
     )
     journal_bytes: int = attrs.field(
         default=8_000_000_000,

@@ -17,9 +17,8 @@ from btcore.backlog import Backlog, Outdated
 from btcore.calls import Calls, Refusal
 from btcore.configuration import Sink
 from btcore.decoders import Decoders
-from btcore.describe import settings_of
 from btcore.errors import PluginMistake, Stop
-from btcore.fingerprint import fingerprint, given
+from btcore.fingerprint import fingerprint
 from btcore.journal import Aside, Journal
 from btcore.limits import Backoff, Limiter
 from btcore.outcome import Outcome, told
@@ -76,7 +75,7 @@ class SinkWorker:
         self._limiter = Limiter(sink.delivery.pause, sink.delivery.calls_per_hour)
         self._backoff = Backoff(sink.delivery.retry, sink.delivery.retry_max)
         self._refused = Refused(context.name, self._outcome, redact)
-        self._trial = Trial(_where(sink))
+        self._trial = Trial(where(sink))
         self._unwanted = Unwanted(self._outcome.note)
         chosen = [*sink.delivery.meters, *(["only live"] if sink.only_live else [])]
         self.backlog = Backlog(
@@ -318,11 +317,3 @@ class SinkWorker:
         unwanted = f"{self.unwanted} not wanted by its settings" if self.unwanted else ""
         unsampled = f"{self.unsampled} without a sample" if self.unsampled else ""
         return ", ".join(part for part in (done, unwanted, unsampled, str(self.backlog)) if part)
-
-
-def _where(sink: Sink) -> str:
-    """Tell where the settings of a sink are: those first that are not as by default."""
-    cls = type(sink.instance)
-    names = [entry.name for entry, _ in given(sink.instance)]
-    names += [entry.name for entry in settings_of(cls)] if attrs.has(cls) else []
-    return where(sink.whole or sink.table, list(dict.fromkeys(names)))

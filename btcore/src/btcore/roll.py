@@ -71,8 +71,11 @@ class Roll:
         """Compare, if it is time to; tell what is new, and once an hour what is not."""
         now = self.clock()
         if self.names and now >= self._due:
-            self._due = now + BETWEEN
-            self._compare(now)
+            heard = self.heard()
+            # where there is nothing at all, no name is at fault
+            self._due = now + (BETWEEN if heard else FIRST)
+            if heard:
+                self._compare(heard, now)
             if self._told and now - self._told_at >= AGAIN:
                 self._told_at = now
                 _tell(logging.WARNING, [f"{misfit} (still so)" for misfit in self._told.values()])
@@ -80,18 +83,17 @@ class Roll:
     def finish(self) -> None:
         """Tell what was not told yet, at the end of a run."""
         if self.names:
-            self._compare(self.clock())
+            self._compare(self.heard(), self.clock())
 
-    def _compare(self, now: float) -> None:
-        heard = self.heard()
+    def _compare(self, heard: Sequence[Hearing], now: float) -> None:
         wrong = self._wrong(heard)
-        mended = [self._told.pop(key) for key in list(self._told) if key not in wrong]
+        mended = [misfit for key, misfit in self._told.items() if key not in wrong]
         _tell(logging.INFO, [f"{misfit.where}: {misfit.mended}" for misfit in mended])
         new = {key: misfit for key, misfit in wrong.items() if key not in self._told}
         if new:
             self._told_at = self._told_at if self._told else now
-            self._told |= new
             _tell(logging.WARNING, [str(misfit) for misfit in new.values()])
+        self._told = wrong  # as it is now: others may have been heard since it was told
         self._tell_strangers(heard)
 
     def _wrong(self, heard: Sequence[Hearing]) -> dict[tuple[str, str], Misfit]:

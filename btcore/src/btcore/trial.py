@@ -7,7 +7,10 @@ from collections.abc import Sequence
 
 import attrs
 
+from btcore.configuration import Sink
+from btcore.describe import settings_of
 from btcore.errors import Stop
+from btcore.fingerprint import given
 from btcore.journal import Aside
 from btcore.sampling import Step
 from btcore.wording import counted
@@ -60,7 +63,10 @@ class Trial:
         return doubts
 
 
-def where(table: str, settings: Sequence[str]) -> str:
-    """Name a table of the configuration, and some of its settings."""
-    names = ", ".join(settings[:SHOWN]) + (", ..." if len(settings) > SHOWN else "")
-    return f"[{table}] in site.toml" + (f" ({names})" if names else "")
+def where(sink: Sink) -> str:
+    """Tell where the settings of a sink are, and which there are: those first that are not as by default."""
+    cls = type(sink.instance)
+    names = [entry.name for entry, _ in given(sink.instance)]
+    names += [entry.name for entry in settings_of(cls) if entry.name not in names] if attrs.has(cls) else []
+    shown = ", ".join([*names[:SHOWN], *(["..."] if len(names) > SHOWN else [])])
+    return f"[{sink.whole or sink.table}] in site.toml" + (f" ({shown})" if shown else "")
