@@ -73,6 +73,7 @@ class SourceWorker:
         """
         self.name = source.table
         self.counts = Counts()
+        self.whole = 0  # readings that came without packets
         self.failure = ""
         self.thread = Thread(target=self._run, name=source.table, daemon=True)
         self._source = source
@@ -220,6 +221,7 @@ class SourceWorker:
     def _take(self, item: Chunk | Reading) -> None:
         if isinstance(item, Reading):
             self._fruitless.packet()
+            self.whole += 1
             self._keep([self._whole(item)])
             self._admission.look()
             return
