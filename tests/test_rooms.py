@@ -18,18 +18,21 @@ CORE = ROOT / "btcore" / "src" / "btcore"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 
 ROAD = (
-    "version errors formats origin journal clocks wording tally text signals positions telnet hextext pcap",
-    "redaction log_queue moderation process",
+    "version errors formats origin journal clocks wording tally text signals",
+    "telnet hextext pcap slips predecessor variables",
+    "owner",
+    "redaction log_queue moderation process positions",
     "logs",
     "sqlite_keys sqlite_meters sqlite_retention sqlite_room outcome further_channels schemas records settings nested",
     "segments findings mismatch limits patience preview web",
-    "again answers bounds capture device_clock hookspecs framing passage durations validation whole_readings",
+    "again answers bounds capture channel_hints device_clock hookspecs framing passage durations",
+    "complaints references validation whole_readings",
     "links reporting",
     "energy",
     "admission calculate lifetime silence",
     "chains intake",
     "brultech channels sqlite_journal sampling decoders discovery conversion",
-    "recognition respondents",
+    "recognition respondents claims",
     "meters polling destinations describe parts hosting fruitless inspection",
     "identity",
     "example fingerprint tables",
@@ -39,6 +42,7 @@ ROAD = (
     "backlog collection refused roll trial unwanted upkeep",
     "calls",
     "delivery",
+    "purpose",
     "supervisor",
     "cli",
 )

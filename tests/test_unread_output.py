@@ -149,7 +149,7 @@ def test_every_command_writes_in_the_characters_that_there_are(folder: Path, com
 
 def test_errors_of_use_steer_no_terminal(folder: Path) -> None:
     """What a person mistyped is repeated as plain text, in one line."""
-    done = shell(folder, "btcore check \"$(printf 'a\\033[2J\\nb')\"")
+    done = shell(folder, "btcore check site.toml \"$(printf 'a\\033[2J\\nb')\"")
     assert (done.returncode, done.stderr.splitlines()[-1]) == (
         USAGE,
         "btcore check: error: unrecognized arguments: a [2J b",

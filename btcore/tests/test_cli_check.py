@@ -85,15 +85,36 @@ def test_mistakes_are_told_as_json(load: Load, capsys: pytest.CaptureFixture[str
     assert place == {"file": "site.toml", "line": 4, "table": "sink.pail", "key": "x"}
 
 
-def test_a_file_without_its_option_is_told_with_the_usage_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [["site.toml"], ["--config", "site.toml"], ["./site.toml", "--config", "site.toml"], ["--json", "site.toml"]],
+)
+def test_a_file_may_be_named_with_or_without_its_option(load: Load, words: list[str]) -> None:
+    """`check FILE` is what everybody types; the same file named twice is one."""
+    Path("site.toml").write_text(LEAST)
+    assert main(["check", *words]) == OK
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_two_different_files_are_wrong_use(load: Load, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Which of two files is meant is not guessed."""
+    Path("site.toml").write_text(LEAST)
+    with pytest.raises(SystemExit) as caught:
+        main([command, "other.toml", "--config", "site.toml"])
+    assert caught.value.code == USAGE
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == f"btcore {command}: error: two configurations are given: other.toml and site.toml"
+
+
+def test_what_a_command_does_not_take_is_told_with_its_usage(capsys: pytest.CaptureFixture[str]) -> None:
     """What a command does not know is told with what that command takes, not with the list of commands."""
     with pytest.raises(SystemExit) as caught:
-        main(["check", "site.toml"])
+        main(["check", "site.toml", "other.toml"])
     assert caught.value.code == USAGE
-    told = capsys.readouterr().err.splitlines()
-    assert (told[0], told[-1]) == (
-        "usage: btcore check [-h] [--config FILE] [--json]",
-        "btcore check: error: unrecognized arguments: site.toml",
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert (first, last) == (
+        "usage: btcore check [-h] [--config FILE] [--json] [FILE]",
+        "btcore check: error: unrecognized arguments: other.toml",
     )
 
 
@@ -120,7 +141,7 @@ def test_a_warning_is_told_when_it_runs_too(tmp_path: Path) -> None:
     (tmp_path / "capture").write_bytes(b"")
     sink = '[sink.emoncms]\nurl = "http://127.0.0.1:9"\ntoken = { file = "key" }\n'
     (tmp_path / "site.toml").write_text(f'state = "state"\n[source.file]\npath = "capture"\n{sink}')
-    command = [sys.executable, "-m", "btcore", "run", "--once", "--quiet", "--config", str(tmp_path / "site.toml")]
+    command = [sys.executable, "-m", "btcore", "run", "--once", "--quiet", str(tmp_path / "site.toml")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert "[sink.emoncms] token: the file" in done.stderr
     assert "can be read and changed by every user of this computer: chmod 600" in done.stderr

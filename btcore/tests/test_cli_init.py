@@ -1,6 +1,10 @@
 """`btcore init`: what it writes loads, as it is and with everything switched on."""
 
+import os
+import pty
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +12,7 @@ import strangers
 import tomli
 from wares import loader
 
-from btcore.cli import OK, UNAVAILABLE, USAGE, main
+from btcore.cli import OK, UNAVAILABLE, USAGE, init, main
 from btcore.cli.init import site_text
 from btcore.configuration import Site, load_site
 from btcore.discovery import installed
@@ -89,13 +93,36 @@ def loaded(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Site:
 def test_the_usual_plugins_are_on_and_the_file_loads(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A TCP server, the SQLite file and printing are switched on; the file loads, and the next command is told."""
+    """A TCP server and the SQLite file are switched on; the file loads, and the next command is told."""
     assert main(["init"]) == OK
     site = load_site(Path("site.toml"))
     assert [source.plugin for source in site.sources] == ["tcp-server"]
-    assert sorted(sink.plugin for sink in site.sinks) == ["print", "sqlite"]
+    assert [sink.plugin for sink in site.sinks] == ["sqlite"]
     told = capsys.readouterr()
-    assert (told.out, told.err) == ("", "site.toml is written. Next: btcore check --config site.toml\n")
+    assert (told.out, told.err) == ("", "site.toml is written. Next: btcore check site.toml\n")
+
+
+@pytest.mark.parametrize(("options", "sinks"), [([], ["print", "sqlite"]), (["sqlite"], ["sqlite"])])
+def test_printing_is_on_where_there_is_a_terminal(folder: Path, options: list[str], sinks: list[str]) -> None:
+    """Who sits at a terminal sees the readings; a service has none, and would fill its log."""
+    ours, theirs = pty.openpty()
+    try:
+        subprocess.run([sys.executable, "-m", "btcore", "init", *options], stdout=theirs, timeout=60, check=True)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert sorted(sink.plugin for sink in load_site(Path("site.toml")).sinks) == sinks
+
+
+def test_a_service_s_files_are_where_it_may_write(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A configuration below /etc has its database below /var/lib, and prints nothing, whoever sits at a terminal."""
+    monkeypatch.setattr(init, "SYSTEM", folder)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(["init", "--output", str(folder / "site.toml")]) == OK
+    text = Path("site.toml").read_text()
+    assert '\nfile = "/var/lib/btcore/energy.db"\n' in text
+    assert "\n#[sink.print]\n" in text
+    assert '\nfile = "energy.db"\n' in text_of()
 
 
 def test_everything_switched_on_loads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from clocks import Clock
 from collecting import METER_FORMAT, NOON, collected, kept
 from logged import texts
 from made import METER, SECOND, START, Collecting, Delivering, Recorder, Yielding, packet
@@ -20,6 +21,7 @@ from btcore.brultech import Brultech
 from btcore.collection import BOOT
 from btcore.decoders import Decoders
 from btcore.fruitless import ENOUGH
+from btcore.silence import Silence
 from btcore.sqlite_journal import SqliteJournal
 
 OTHER = "420467"
@@ -268,6 +270,35 @@ def test_a_decoder_that_raises_is_told_once(journal: SqliteJournal, caplog: pyte
     assert (work.worker.kept, work.worker.failure, len(caplog.records)) == (20, "", 1)
 
 
+def test_a_night_of_a_silent_meter_and_its_return(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each night of an inverter's meter beside one of the house is a line when it begins and one when it ends."""
+    caplog.set_level(logging.INFO)
+    clock = Clock()
+    monkeypatch.setattr("btcore.collection.Silence", lambda log: Silence(log, clock))
+    monkeypatch.setattr(clocks, "now", lambda: NOON + timedelta(seconds=clock.now))
+    monkeypatch.setattr(clocks, "steady", lambda: round(clock.now * SECOND))
+
+    def items(_stop: threading.Event) -> Iterator[Chunk]:
+        for secs in range(0, 3 * 3600, 10):  # a day has an hour here
+            clock.now += 10
+            yield Chunk(packet(OTHER, secs), "house")
+            if secs % 3600 < 1800:
+                yield Chunk(packet(METER, secs), "roof")
+            work.worker.look()
+
+    with (work := Collecting(journal, Yielding(items=items))):
+        work.finish()
+    told = [text for text in texts(caplog, logging.INFO) if text.startswith("meter ")]
+    silent, back = told[0], told[1]
+    assert silent.startswith(f"meter {METER} is silent for 1 min, usually heard every 10 s; last heard at ")
+    assert silent.endswith("1 other meter of this source can be heard, so look at its power and its cable")
+    assert back == f"meter {METER} is heard again, after 30 min"
+    assert [" is silent for " in text for text in told] == [True, False, True, False, True]
+    assert (work.worker.meters, work.worker.silent) == (2, [METER])
+
+
 # --- whole readings
 
 
@@ -277,7 +308,8 @@ def test_whole_readings_are_kept_and_sampled(journal: SqliteJournal) -> None:
         Reading(NOON + timedelta(seconds=10 * n), METER_FORMAT, "house", b"", numbers=(10 * n, 5000 * n, 1000 * n))
         for n in range(4)
     ]
-    assert [collected(journal, *readings).worker.kept for _ in range(2)] == [4, 0]
+    works = [collected(journal, *readings).worker for _ in range(2)]
+    assert [(work.whole, work.kept) for work in works] == [(4, 4), (4, 0)]
     sink = Recorder()
     with Delivering(journal, sink, decoders=Decoders([])) as work:
         work.finish()

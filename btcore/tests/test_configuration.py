@@ -60,7 +60,7 @@ def test_every_setting_reaches_what_it_is_for(load: Load, tmp_path: Path) -> Non
         formats = ["ecm1240bin"]
         clock = "device-utc"
         retry = "2s"
-        retry_max = 5
+        retry_max = "5s"
         [sink.roof]
         use = "pail"
         api_key = "hush"
@@ -217,8 +217,8 @@ def test_a_decoder_that_says_its_formats_is_checked_against(load: Load) -> None:
     )
     assert [(problem.key, problem.message.rpartition("; ")[2]) for problem in found] == [
         ("formats item 2", 'did you mean "sun"?'),
-        ("solar", 'did you mean "pv1"?'),
-        ("4242_pv11", 'did you mean "pv1"?'),
+        ("solar", 'did you mean "4242_pv1"?'),
+        ("4242_pv11", "there is pv1"),
     ]
 
 

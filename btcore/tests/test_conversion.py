@@ -15,6 +15,7 @@ from btcore.conversion import check_choice, convert, type_name
 from btcore.durations import duration_text
 from btcore.mismatch import SHOWN, Mismatch, Scope, shown
 from btcore.settings import ChannelRef, Duration, Secret
+from btcore.slips import ESCAPE
 
 LABELS = known([Brultech]).labels
 HERE = Scope(Path("/site"), {"399999_ch1": "solar", "399999_x9": "odd"}, LABELS)
@@ -99,6 +100,11 @@ def test_a_value_that_fits_becomes_its_type(value: object, annotation: Any, expe
         (dt.date(2026, 6, 21), str, "expected text, found a date or time"),
         (1, Path, "expected a path, as text, found 1"),
         ("", Path, 'expected a path, as text, found ""'),
+        (
+            "C:\new\temp",  # as TOML reads "C:\\new\\temp" where the backslashes are not doubled
+            Path,
+            f"no path: there is a tab or a line break in it; {ESCAPE}",
+        ),
         ("~no-such-user-here/x", Path, 'no such user: "~no-such-user-here/x"'),
         ("bete", Literal["beta", "gamma"], 'expected one of "beta", "gamma", found "bete"; did you mean "beta"?'),
         (True, Literal[1, 2], "expected one of 1, 2, found true"),
@@ -132,22 +138,53 @@ def test_all_that_is_wrong_in_a_list_or_table_is_told_with_its_place() -> None:
         ("500ms", 0.5),
         ("1.5h", 5400),
         (" 2 s ", 2),
-        (4, 4),
         (0, 0),
+        (0.0, 0),
+        ("0", 0),
     ],
 )
 def test_durations_are_seconds(text: str | int, seconds: float) -> None:
-    """A duration is a number with a unit, or a number of seconds."""
+    """A duration is a number with a unit; 0 needs none."""
     assert convert(text, Duration, HERE) == seconds
 
 
 @pytest.mark.parametrize(
-    "text", ["30", "5 min", "", "-1s", "1h30m", "s", "1e3s", "9999999999d", -1, math.nan, True, []]
+    "text", ["5 min", "", "-1s", "1h30m", "s", "1e3s", "9999999999d", -1, math.nan, math.inf, True, [], 10**17, "1:30"]
 )
 def test_what_is_no_duration_is_told_with_an_example(text: object) -> None:
-    """A missing or unknown unit, a negative or an absurd length is refused with examples."""
+    """An unknown unit, a negative or an absurd length is refused with examples."""
     (said,) = problems(text, Duration)
     assert said.startswith('expected a duration such as "500ms", "30s", "5m", "1h" or "7d", found')
+
+
+@pytest.mark.parametrize(("value", "bare"), [(30, "30"), (300, "300"), ("30", "30"), (0.5, "0.5"), (" 1.5 ", "1.5")])
+def test_a_number_alone_is_no_duration(value: object, bare: str) -> None:
+    """Whether `keep = 30` is seconds or days is for the one who wrote it to say."""
+    assert problems(value, Duration) == [f'a duration needs its unit: "{bare}s", "{bare}m" or "{bare}d"?']
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("7 days", "7d"),
+        ("5 min", "5m"),
+        ("1 hour", "1h"),
+        ("90 seconds", "90s"),
+        ("250 msec", "250ms"),
+        ("2 weeks", "14d"),
+        ("1h30m", "90m"),
+        ("1 h, 30 min", "90m"),
+        ("5M", "5m"),
+        ("1 month", ""),
+        ("5 min ago", ""),
+        ("every 5m", ""),
+        ("99999 weeks", ""),
+    ],
+)
+def test_a_duration_in_other_words_has_a_hint(text: str, meant: str) -> None:
+    """What people write for a length of time elsewhere is told as it is written here, of the same length."""
+    (said,) = problems(text, Duration)
+    assert said.partition("; ")[2] == (f'did you mean "{meant}"?' if meant else "")
 
 
 @given(st.integers(0, 10**9))
@@ -176,10 +213,10 @@ def test_a_channel_is_written_in_three_ways(text: str, serial: str, label: str) 
 
 
 @pytest.mark.parametrize(
-    ("text", "near"), [("solr", "solar"), ("399999_ch49", "399999_ch1"), ("355555_hc2", "ch2"), ("chn1", "ch1")]
+    ("text", "near"), [("solr", "solar"), ("399999_chan1", "399999_ch1"), ("355555_hc2", "355555_ch2"), ("chn1", "ch1")]
 )
 def test_an_unknown_channel_is_told_with_the_nearest_known_one(text: str, near: str) -> None:
-    """A channel that no meter and no name has is refused, with what is most like it."""
+    """A channel that no meter and no name has is refused, with what is most like it, of the same meter."""
     assert problems(text, ChannelRef) == [f'no such channel: "{text}"; did you mean "{near}"?']
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import strangers
+import tomli
 
-from btcore import API
+from btcore import API, predecessor
 from btcore.discovery import DISTRIBUTIONS, Installed, PluginError, check_kind, find, installed, kinds_of
 
 Install = Callable[..., str]
@@ -202,6 +203,48 @@ def test_a_missing_plugin_of_the_project_names_what_to_install(name: str, distri
     with pytest.raises(PluginError) as caught:
         find(name, {})
     assert str(caught.value) == f'no plugin "{name}" is installed; pip install {distribution} would help'
+
+
+def test_what_is_said_to_be_installable_is_what_there_is() -> None:
+    """Each plugin of the tree is offered by the distribution whose folder it is in, and no other name is."""
+    root = Path(__file__).parents[2]
+    there_are: dict[str, str] = {}
+    for file in (root / "btcore" / "pyproject.toml", *root.glob("plugins/*/pyproject.toml")):
+        project = tomli.loads(file.read_text())["project"]
+        there_are |= dict.fromkeys(project["entry-points"]["btcore.plugins"], project["name"])
+    assert there_are == DISTRIBUTIONS
+
+
+@pytest.mark.parametrize("name", ["influxdb", "InfluxDB", "influx", "mqtt", "mysql", "mariadb", "rrd", "rrdtool"])
+def test_what_btmon_had_and_btcore_has_not_is_said_without_advice_to_install(name: str) -> None:
+    """In one line: btmon could, btcore cannot yet, and that no package of that name is of this project."""
+    told = why_not(name)
+    assert told.startswith(f'no plugin "{name}" is installed: btmon could ')
+    assert "btcore has no such plugin yet. Do not install a package of such a name from elsewhere" in told
+    assert ("pip" in told, "\n" in told) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "does"),
+    [
+        *(("pachube", "xively"), ("cosm", "xively"), ("oem", "emoncms"), ("oem_out", "emoncms")),
+        *(("OpenEnergyMonitor", "emoncms"), ("seg", "smartenergygroups"), ("pps", "peoplepower"), ("ted", "eragy")),
+        *(("pvo", "pvoutput"), ("myenersave", "enersave"), ("wv", "wattvision")),
+    ],
+)
+def test_a_name_of_btmon_s_is_told_with_the_plugin_that_does_it(name: str, does: str) -> None:
+    """What btmon called otherwise is told with its name here, and with what to install where that is missing."""
+    told = f'no plugin "{name}" is installed; what btmon called so is "{does}" here'
+    assert why_not(name) == told
+    with pytest.raises(PluginError) as caught:
+        find(name, {})
+    assert str(caught.value) == f"{told}; pip install {DISTRIBUTIONS[does]} would help"
+
+
+def test_every_plugin_that_btmon_s_names_lead_to_is_there() -> None:
+    """What is told to do what btmon did is a plugin of the project."""
+    assert {plugin for does in predecessor.PLUGINS.values() for plugin in does} <= set(DISTRIBUTIONS)
+    assert set(predecessor.MISSING).isdisjoint(DISTRIBUTIONS)
 
 
 def test_a_misspelt_plugin_is_told_with_the_nearest(install: Install) -> None:

@@ -428,3 +428,10 @@ def test_what_is_skipped_is_what_would_have_been_refused(parts: list[bytes], dat
     sizes = data.draw(st.lists(st.integers(1, 400), min_size=1, max_size=5))
     assert raws(run(plain, split(mixed, sizes))) == raws(run(quickly, split(mixed, sizes)))
     assert plain.counts == quickly.counts
+
+
+def test_counts_are_told_to_people_as_they_say_them() -> None:
+    """What other programs read has one form; what a person reads tells one thing by the name of one."""
+    counts = Counts(packets=1, junk=1, damaged=2)
+    assert str(counts) == "1 packets, 1 junk bytes, 2 damaged packets"
+    assert counts.told() == "1 packet, 1 junk byte, 2 damaged packets"

@@ -26,7 +26,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
         ("[source.tap]", "port", "is missing and must be given: the port (whole number)"),
         ("[source.tap]\nport = 3", "port", "expected an even number, found 3"),
         ("[source.tap]\nport = true", "port", "expected a whole number, without quotes, found true"),
-        ("[source.tap]\nport = 2\nretry = 0", "retry", "'retry' must be > 0: 0.0"),
+        ("[source.tap]\nport = 2\nretry = 0", "retry", "expected a duration above 0s, found 0s"),
         ('[source.tap]\nport = 2\nformats = ["ecm1240"]', "formats item 1", 'did you mean "ecm1240bin"?'),
         ('[source.tap]\nport = 2\nclock = "utc"', "clock", 'expected one of "arrival", "device-utc", "device-local"'),
         ('[source.tap]\nport = 2\n"a b" = 1', '"a b"', "unknown setting"),
@@ -34,9 +34,9 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
         ('[source.x]\nuse = "serial-line"', "use", 'no plugin "serial-line" is installed'),
         ("[source.my-panel]", "", 'if "my-panel" is your own name for it, say which plugin it is: use = ...'),
         ("[source.pail]", "", "is no source: it has no hook collect; it is a sink: [sink.pail]"),
-        ("[sink.pail]\nbatch_size = 0", "batch_size", "'batch_size' must be >= 1: 0"),
+        ("[sink.pail]\nbatch_size = 0", "batch_size", "expected a whole number of at least 1, found 0"),
         ('[sink.pail]\ncolour = "bleu"', "colour", 'expected one of "red", "blue", found "bleu"; did you mean "blue"?'),
-        ('[sink.pail]\nsolar = "ch99"', "solar", 'no such channel: "ch99"; did you mean'),
+        ('[sink.pail]\nsolar = "ch99"', "solar", 'no such channel: "ch99"; there are ch1 to ch48'),
         ('[sink.pail]\nmode = "slow"', "api_key", "slow needs a key"),
         ("[sink.pail]\nhigh = 1", "", "refuses these settings: expected no more than low"),
         ("[sink.crash]", "", "failed when it was made (RuntimeError: no  here); this is a mistake in the plugin"),
@@ -65,7 +65,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
         ("[sink.grabbing]", "", "declares settings that are the core's own: every, use; it has to rename them"),
         ("[sink.strange]", "", "declares settings that cannot be read (TypeError"),
         ("[decoder.tap]", "", "is no decoder: it has no hook decode_packet; it is a source: [source.tap]"),
-        ('[channels]\n399999_hc1 = "sun"', "399999_hc1", 'no meter has such a channel; did you mean "ch1"?'),
+        ('[channels]\n399999_hc1 = "sun"', "399999_hc1", 'no meter has such a channel; did you mean "399999_ch1"?'),
         ('[channels]\nch1 = "sun"', "ch1", "expected SERIAL_CHANNEL before the =, such as 399999_ch1"),
         ('[channels]\n399999_ch1 = ""', "399999_ch1", "expected a name, as text in quotes"),
         ("[channels]\n399999_ch1 = 3", "399999_ch1", "expected a name, as text in quotes"),
@@ -143,6 +143,10 @@ def test_what_is_unreadable_is_not_called_missing(load: Load) -> None:
     [
         (b"\xef\xbb\xbf" + LEAST.encode() + b"x = \xff\n", "this is not text in UTF-8", 4),
         (b"#" * (2 << 20), "is larger than", None),
+        (LEAST.encode("utf-16"), 'the file is in UTF-16, which Windows calls "Unicode"; save it as UTF-8', None),
+        (LEAST.encode("utf-16-le"), "the file is in UTF-16", None),
+        (LEAST.encode("utf-16-be"), "the file is in UTF-16", None),
+        (LEAST.encode() + "# größe\n".encode("latin-1"), "this is not text in UTF-8", 4),
     ],
 )
 def test_a_file_that_is_no_text_is_told(load: Load, tmp_path: Path, raw: bytes, said: str, line: int | None) -> None:
@@ -152,6 +156,25 @@ def test_a_file_that_is_no_text_is_told(load: Load, tmp_path: Path, raw: bytes, 
         load_site(tmp_path / "bad.toml")
     (problem,) = caught.value.problems
     assert (said in problem.message, problem.line) == (True, line)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[source]\ndevice_type = gem\nip_read = true\nip_port = 8083\n[pvo]\npvo_out = true\n",
+        "# btmon\nserial_read=true\nserial_port=/dev/ttyUSB0\nmqtt_out = true\n",
+    ],
+)
+def test_a_configuration_of_btmon_is_told_as_such(load: Load, text: str) -> None:
+    """In one line, in place of a mistake for each of its lines."""
+    (problem,) = problems(load, text)
+    assert problem.message.startswith("this is a configuration of btmon, which btcore cannot read or import yet")
+
+
+def test_an_option_of_btmon_s_in_a_site_is_a_mistake_of_its_own(load: Load) -> None:
+    """A site.toml with options of btmon in it is read as one, and each is told with what it may be."""
+    found = problems(load, '[source.tap]\nport = 2\nip_port = 3\nip_host = "x"\n[sink.pail]\npvo_api_key = "x"\n')
+    assert [problem.key for problem in found] == ["ip_port", "ip_host", "pvo_api_key"]
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_all_that_is_wrong_within_is_told_with_the_way_to_it() -> None:
         (("ch1", "name"), "is missing and must be given: what it is called (text)"),
         (("ch1", "size"), 'expected a whole number, without quotes, found "4"'),
         (("ch1", "colour"), 'expected one of "red", "blue", found "bleu"; did you mean "blue"?'),
-        (("ch2",), "expected an even number, found 3"),
+        (("ch2", "size"), "expected an even number, found 3"),
         (
             ("ch3",),
             'expected a table { name: text, size: whole number, colour: text, mode: choice }, found "x"',

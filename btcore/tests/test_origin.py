@@ -212,7 +212,7 @@ def test_a_dry_run_shows_the_same(journal: SqliteJournal, caplog: pytest.LogCapt
     fill(journal, "made up", "")
     with Delivering(journal, Recorder(), hosted=True, dry_run=True) as work:
         work.finish()
-    assert work.shown == ["sink.roof: 1 readings, 0 samples"]
+    assert work.shown == ["sink.roof: 1 reading, 0 samples"]
     assert len(texts(caplog)) == 1
     assert str(work.worker) == "1 reading shown, none sent, 1 made-up reading not sent (only_live = false sends them)"
 

@@ -95,7 +95,7 @@ def test_several_mistakes_are_told_together_and_the_rest_is_read() -> None:
     ("text", "line", "words"),
     [
         ("host = meter.local\n", 1, "text goes in quotes"),
-        ("\nport: 80\n", 2, "name = value"),
+        ("\nport: 80\n", 2, "port = ..."),
         ('path = "C:\\meter"\n', 1, "single quotes"),
         ("serial = 01234567\n", 1, "in quotes"),
         ("a = 1\n\na = 2\n", 3, "set twice"),

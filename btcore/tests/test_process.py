@@ -102,9 +102,11 @@ def test_once_as_a_process(folder: Path) -> None:
 
 
 @pytest.mark.servers
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=str)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=str)
 def test_a_signal_finishes_the_batch_under_way(folder: Path, number: signal.Signals) -> None:
     """The first signal lets the call under way end, commits it, and exits with 0; nothing else is begun."""
+    if signal.getsignal(number) == signal.SIG_IGN:
+        pytest.skip("the tests run under nohup")
     with Btcore(folder, HOLDING) as process:
         wait_for(lambda: given(folder))
         process.process.send_signal(number)
@@ -147,6 +149,17 @@ def test_a_second_run_is_refused(folder: Path) -> None:
         assert process.stop() == 0
     expected = f"btcore: another btcore is using {folder}/state: stop it first, or give this one another `state`\n"
     assert (again.returncode, again.stderr) == (69, expected)
+
+
+@pytest.mark.servers
+def test_a_run_whose_only_sink_has_stopped_exits(folder: Path) -> None:
+    """It exits with 69, for whoever started it to act, and the last line of the log says why."""
+    site = 'state = "state"\n[source.simulator]\n[sink.sqlite]\nfile = "missing/energy.db"\n'
+    with Btcore(folder, site) as process:
+        assert process.finish() == 69
+    last = process.log.splitlines()[-1]
+    assert "ERROR   btcore: ended with an error: no sink works any more: sink.sqlite: " in last
+    assert f"there is no directory {folder}/missing" in last
 
 
 @pytest.mark.servers

@@ -19,6 +19,9 @@ class From:
 
     name: str = "source.panel"
     counts: Counts = attrs.field(factory=Counts)
+    whole: int = 0
+    kept: int = 1
+    failure: str = ""
     meters: int = 0
     silent: list[str] = attrs.field(factory=list)
 
@@ -31,6 +34,7 @@ class To:
     delivered: int = 0
     behind: int = 0
     state: str = "level"
+    unwanted: int = 0
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +61,7 @@ def test_a_healthy_run_is_told_after_a_minute_and_each_hour(clock: Clock, caplog
     reporting = Reporting([panel], [sqlite, roof], LOG, clock)
     panel.counts.packets, panel.meters, sqlite.delivered, roof.delivered = 12, 2, 12, 1
     passes(clock, reporting, FIRST)
-    panel.counts.packets, sqlite.delivered, roof.delivered = 732, 732, 13
+    panel.counts.packets, panel.kept, sqlite.delivered, roof.delivered = 732, 732, 732, 13
     passes(clock, reporting, EVERY)
     assert texts(caplog, logging.INFO) == [
         "in the first minute: panel: 2 meters, 12 packets; sqlite: 12 readings, level; roof: 1 reading, level",
@@ -72,6 +76,25 @@ def test_a_useless_run_looks_useless(clock: Clock, caplog: pytest.LogCaptureFixt
     assert texts(caplog) == [
         "in the first minute: panel: no packet; sqlite: no reading, level; roof: no reading, stopped"
     ]
+
+
+def test_readings_that_come_without_packets_came_in(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """A source of whole readings, such as a database, is no source of nothing."""
+    passes(clock, Reporting([From(whole=4, meters=1)], [To(delivered=4)], LOG, clock), FIRST)
+    assert texts(caplog) == []
+    assert texts(caplog, logging.INFO) == ["in the first minute: panel: 1 meter, 4 readings; sqlite: 4 readings, level"]
+
+
+def test_what_is_not_kept_and_not_wanted_is_told(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """Packets of which the journal took none, a source that has stopped, and a sink that wants nothing, look so."""
+    panel = From(counts=Counts(30), meters=1, kept=0)
+    reporting = Reporting([panel, From("source.usb", failure="gone")], [To(unwanted=30)], LOG, clock)
+    passes(clock, reporting, FIRST)
+    (line,) = texts(caplog, logging.INFO)
+    source, stopped, sink = line.removeprefix("in the first minute: ").split("; ")
+    assert source == "panel: 1 meter, 30 packets, none of them kept"
+    assert stopped == "usb: no packet, stopped"
+    assert sink == "sqlite: no reading, 30 not wanted by its settings, level"
 
 
 def test_silent_meters_are_counted(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:

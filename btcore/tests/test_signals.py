@@ -5,6 +5,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -36,6 +38,64 @@ print("stopping", flush=True)
 while True:
     time.sleep(60)
 """
+
+
+HANGING_UP = """
+import signal, sys, threading
+from btcore.signals import stop_on_signals
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
+stop = threading.Event()
+stop_on_signals(stop)
+print("ready", flush=True)
+stop.wait()
+print("stopping", flush=True)
+sys.stdin.read()
+print("done", flush=True)
+"""
+
+
+@contextmanager
+def hanging_up() -> Iterator[subprocess.Popen[str]]:
+    """Start a program that ends in order when it is told to, once its standard input is closed."""
+    command = [sys.executable, "-c", HANGING_UP]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_closed_terminal_ends_it_in_order() -> None:
+    """SIGHUP stops it as SIGTERM does; that it comes again, as from a shell that ends too, hurries nothing."""
+    with hanging_up() as process:
+        process.send_signal(signal.SIGHUP)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "stopping\n"
+        process.send_signal(signal.SIGHUP)
+        assert process.communicate(timeout=60)[0] == "done\n"
+        assert process.returncode == 0
+
+
+NOHUP = """
+import os, signal, threading
+from btcore.signals import stop_on_signals
+
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+stop = threading.Event()
+stop_on_signals(stop)
+os.kill(os.getpid(), signal.SIGHUP)
+assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+os.kill(os.getpid(), signal.SIGTERM)
+stop.wait()
+"""
+
+
+def test_nohup_is_respected() -> None:
+    """Where SIGHUP is ignored, a closed terminal ends nothing; SIGTERM does."""
+    subprocess.run([sys.executable, "-c", NOHUP], timeout=60, check=True)
 
 
 def test_a_signal_stops_whoever_waits_for_it() -> None:

@@ -237,6 +237,7 @@ def test_an_ipv6_address_may_be_given() -> None:
         (["--format", "gem48"], '--format: expected one of "ecm1220bin"'),
         (["--faults", "junk,jnk"], '--faults item 2: expected one of "junk"'),
         (["--interval", "soon"], "--interval: expected a duration"),
+        (["--interval", "10"], '--interval: a duration needs its unit: "10s", "10m" or "10d"?'),
         (["--interval", "0"], "--interval: "),
         (["--meters", "0"], "--meters: "),
         (["--fault-rate", "2"], "--fault-rate: "),

@@ -23,6 +23,15 @@ def test_the_first_are_told_and_the_others_counted(caplog: pytest.LogCaptureFixt
     assert tally.total == 30
 
 
+def test_one_is_told_as_one(caplog: pytest.LogCaptureFixture) -> None:
+    """A summary tells a single thing by the name of one."""
+    tally = Tally(log=logging.getLogger("tally"), first=0, summary="{count:packet} of {last}")
+    for count in (1, 2):
+        tally.add("", "meter 7", count)
+        tally.finish()
+    assert texts(caplog) == ["1 packet of meter 7", "2 packets of meter 7"]
+
+
 def test_an_hour_that_passed_is_told_without_another(caplog: pytest.LogCaptureFixture) -> None:
     """What was counted is told when its hour is over, also when nothing more comes."""
     now = 0.0

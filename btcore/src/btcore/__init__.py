@@ -12,7 +12,19 @@ from btcore.hookspecs import hookimpl
 from btcore.polling import Poll, valid_devices
 from btcore.records import Batch, Chunk, Damaged, More, Packet, Reading, Sample
 from btcore.schemas import SCHEMAS, Column, channels_in, columns, serial_column
-from btcore.settings import ChannelRef, Context, Delivery, Duration, Heard, Polarity, Secret, Serial, plugin, setting
+from btcore.settings import (
+    ChannelRef,
+    Claim,
+    Context,
+    Delivery,
+    Duration,
+    Heard,
+    Polarity,
+    Secret,
+    Serial,
+    plugin,
+    setting,
+)
 from btcore.version import API, __version__
 
 __all__ = [
@@ -25,6 +37,7 @@ __all__ = [
     "Channel",
     "ChannelRef",
     "Chunk",
+    "Claim",
     "Column",
     "Context",
     "Damaged",

@@ -66,15 +66,15 @@ class Admission:
         self._foreign: OrderedDict[str, None] = OrderedDict()
         self._begun: deque[int] = deque(maxlen=max_meters)
         self._heard = Tally(
-            log=log, level=logging.INFO, first=SINGLY, summary="heard {count} meters more; the last: {last}"
+            log=log, level=logging.INFO, first=SINGLY, summary="heard {count:meter} more; the last: {last}"
         )
         self._unlisted = Tally(
-            log=log, first=SINGLY, summary="refused {count} meters more, not in `meters`; the last: {last}"
+            log=log, first=SINGLY, summary="refused {count:meter} more, not in `meters`; the last: {last}"
         )
         self._beyond = Tally(
-            log=log, summary="refused {count} packets more of meters beyond `max_meters`; the last: {last}"
+            log=log, summary="refused {count:packet} more of meters beyond `max_meters`; the last: {last}"
         )
-        self._fast = Tally(log=log, summary="refused {count} packets more beyond `max_rate`; the last: meter {last}")
+        self._fast = Tally(log=log, summary="refused {count:packet} more beyond `max_rate`; the last: meter {last}")
 
     def know(self, serials: Iterable[str]) -> None:
         """Remember meters that were accepted before, the last heard last: they are not new."""

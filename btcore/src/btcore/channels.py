@@ -9,7 +9,8 @@ from typing import Any
 
 import attrs
 
-from btcore.findings import Findings, nearest
+from btcore.channel_hints import hint
+from btcore.findings import Findings
 from btcore.formats import CALCULATED, Format, packet_formats
 from btcore.mismatch import Fault, Mismatch, Scope, mismatch, shown
 from btcore.settings import ChannelRef
@@ -90,9 +91,9 @@ def channel_of(value: object, scope: Scope) -> ChannelRef:
         return ChannelRef(serial_of(serial, scope), label)
     if not scope.complete and text.strip() and text.isprintable():
         return ChannelRef(serial and serial_of(serial, scope), label or text)
-    expected = "SERIAL_CHANNEL (399999_ch1), a channel of any meter (ch1), or a name of [channels]"
-    near = nearest(value, [*named, *scope.channels, *scope.labels]) or nearest(label, scope.labels)
-    raise Mismatch(Fault(f"no such channel: {shown(value)}{near or f'; expected {expected}'}"))
+    expected = "SERIAL_CHANNEL (399999_ch1, 01000777_ch1), a channel of any meter (ch1), or a name of [channels]"
+    near = hint(value, named, scope.labels) or f"; expected {expected}"
+    raise Mismatch(Fault(f"no such channel: {shown(value)}{near}"))
 
 
 def parted(text: str, labels: Collection[str]) -> tuple[str, str]:
@@ -105,10 +106,10 @@ def parted(text: str, labels: Collection[str]) -> tuple[str, str]:
 def _wrong_key(key: str, known: Known) -> str:
     serial, label = parted(key, known.labels)
     if not serial or not key.isprintable() or any(letter.isspace() for letter in serial):
-        return "expected SERIAL_CHANNEL before the =, such as 399999_ch1"
+        return "expected SERIAL_CHANNEL before the =, such as 399999_ch1 (an ECM) or 01000777_ch1 (a GEM)"
     if label in known.labels or not known.complete:
         return ""
-    return f"no meter has such a channel{nearest(label, known.labels)}"
+    return f"no meter has such a channel{hint(key, (), known.labels)}"
 
 
 def _wrong_name(name: object, names: Mapping[str, str], known: Known) -> str:

@@ -73,6 +73,7 @@ class SourceWorker:
         """
         self.name = source.table
         self.counts = Counts()
+        self.whole = 0  # readings that came without packets
         self.failure = ""
         self.thread = Thread(target=self._run, name=source.table, daemon=True)
         self._source = source
@@ -196,7 +197,7 @@ class SourceWorker:
         if not self._stop.is_set():
             self._intake.flush()  # what was new is known after that
             refused = f", {self.refused} refused" if self.refused else ""
-            self._log.info("ended: %s; %s%s", self.counts, self.stored, refused)
+            self._log.info("ended: %s; %s%s", self.counts.told(), self.stored, refused)
 
     def _know_meters(self) -> None:
         """Learn which meters were accepted before: they are not new."""
@@ -220,6 +221,7 @@ class SourceWorker:
     def _take(self, item: Chunk | Reading) -> None:
         if isinstance(item, Reading):
             self._fruitless.packet()
+            self.whole += 1
             self._keep([self._whole(item)])
             self._admission.look()
             return

@@ -11,8 +11,10 @@ from typing import Any, Literal
 import attrs
 import platformdirs
 
+from btcore import predecessor
 from btcore.brultech import FORMATS
 from btcore.channels import Known, known, read_channels
+from btcore.claims import Claims
 from btcore.describe import Setting, delivery_settings, settings_of
 from btcore.discovery import DISTRIBUTIONS, WORK, Installed, PluginError, check_kind, find, installed
 from btcore.errors import ConfigurationError, Problem
@@ -165,13 +167,22 @@ def default_state() -> Path:
 
 def load_site(path: Path) -> Site:
     """Read a configuration and make every plugin's instance. Raises ConfigurationError with all mistakes in it."""
-    document = read(_text(path))
+    text = _text(path)
+    if predecessor.is_configuration(text):
+        raise _unreadable(path, BTMON)
+    document = read(text)
     findings = Findings(str(path), document)
     for mistake in document.mistakes:
         findings.problems.append(Problem(mistake.message, line=mistake.line, file=str(path)))
     site = _Loader(path, document.data, findings).load()
     findings.raise_all()
     return site
+
+
+BTMON = (
+    "this is a configuration of btmon, which btcore cannot read or import yet: btcore init writes a site.toml, and "
+    "btcore plugins tells what each plugin does"
+)
 
 
 def _text(path: Path) -> str:
@@ -184,6 +195,12 @@ def _text(path: Path) -> str:
         raise _unreadable(path, f"the file cannot be read: {error.strerror}") from None
     if len(raw) > LARGEST:
         raise _unreadable(path, f"the file is larger than {LARGEST} bytes; this is no configuration")
+    return _decoded(path, raw)
+
+
+def _decoded(path: Path, raw: bytes) -> str:
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or 0 in raw[:2]:
+        raise _unreadable(path, 'the file is in UTF-16, which Windows calls "Unicode"; save it as UTF-8')
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -204,6 +221,7 @@ class _Loader:
         self.data = data
         self.findings = findings
         self.plugins = installed()
+        self.claims = Claims(findings)
         self._loaded: dict[str, tuple[Installed, type] | PluginError] = {}
         self.decoders = self._decoder_tables()
         self.known = self._known()
@@ -224,6 +242,7 @@ class _Loader:
         sinks = [Sink(**common, delivery=_delivery(cls, core)) for common, core, cls in self._tables("sink")]
         decoders = [Decoder(**common) for common, _, _ in self._tables("decoder")]
         self._namesakes(sinks)
+        self.claims.tell()
         self._remark_origins(sources, sinks)
         return Site(
             file=self.path,
@@ -345,8 +364,11 @@ class _Loader:
         top = [entry.name for entry in self.top]
         self.reader.unknown(table, [*(entry.name for entry in own), *reserved], path, top)
         before = len(self.findings.problems)
-        instance = self.reader.instance(plugin, cls, own, table, path)
         values = self.reader.settings(core, table, path)
+        known = {"delivery": _delivery(cls, values)} if kind == "sink" else {}
+        meters = known["delivery"].meters if known else ()
+        instance = self.reader.instance(plugin, cls, own, table, path, **known)
+        self.claims.add(plugin, instance, path, meters)
         common = {"name": name, "table": f"{kind}.{name}", "plugin": plugin.name, "instance": instance}
         if kind != "sink" or len(self.findings.problems) > before:
             return [(common, values, cls)]
@@ -378,7 +400,8 @@ class _Loader:
             plugin, cls = self._load(use)
             check_kind(plugin, cls, kind)
         except PluginError as error:
-            own_name = use not in self.plugins and use not in DISTRIBUTIONS and "use" not in table
+            known = use in self.plugins or use in DISTRIBUTIONS or predecessor.knows(use)
+            own_name = not known and "use" not in table
             hint = f"; if {shown(name)} is your own name for it, say which plugin it is: use = ..." if own_name else ""
             self.findings.add_foreign(path, f"{error}{hint}")
             return None

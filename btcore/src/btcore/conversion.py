@@ -5,25 +5,22 @@ or `Mismatch`, which never repeats a secret.
 """
 
 import math
-import os
-import shlex
-import stat
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 
 from btcore.channels import channel_of, serial_of
+from btcore.complaints import complaint, said
 from btcore.durations import duration_of
 from btcore.findings import nearest
 from btcore.mismatch import Fault, Mismatch, Scope, covered, kind_of, mismatch, shown
 from btcore.nested import Field, fields_of, is_table
+from btcore.references import path_of, referred
 from btcore.settings import ChannelRef, Duration, Secret, Serial
-
-SECRET_BYTES = 65_536
-"""The most that is read of a file that holds a text."""
+from btcore.variables import literal, literal_within
 
 
 def convert(value: object, annotation: Any, scope: Scope) -> Any:  # noqa: ANN401 - types are values here
@@ -158,6 +155,8 @@ def _field(name: str, field: Field, given: Mapping[str, object], scope: Scope) -
     if name in given:
         made = {name: convert(given[name], field.annotation, scope)}
         check_choice(made[name], field.choices)
+        if wrong := complaint(field.field, field.annotation, made[name]):
+            raise Mismatch(Fault(covered(wrong, scope.secrets)))
         return made
     if field.required:
         raise Mismatch(Fault(f"is missing and must be given: {field.help} ({type_name(field.annotation)})"))
@@ -168,8 +167,7 @@ def _instance(cls: type, made: Mapping[str, object], scope: Scope) -> object:
     try:
         return cls(**made)
     except Exception as error:  # noqa: BLE001 - a stranger's validators
-        why = str(error.args[0]) if error.args else type(error).__name__
-        raise Mismatch(Fault(covered(why, scope.secrets))) from None
+        raise Mismatch(Fault(covered(said(error), scope.secrets))) from None
 
 
 def _within(place: str | int, error: Mismatch) -> list[Fault]:
@@ -183,9 +181,19 @@ def _found(value: object, annotation: Any) -> str:  # noqa: ANN401 - types are v
 
 
 def _text(value: object, scope: Scope) -> str:
+    text = _plain(value, scope)
+    if isinstance(value, str) and (variable := literal_within(value)):
+        scope.warnings.append(f"{variable} in it is taken literally: no variable is put in here")
+    return text
+
+
+def _plain(value: object, scope: Scope) -> str:
+    """Read a text that may be a secret."""
     if isinstance(value, dict):
-        return _referred(value, scope)
+        return referred(value, scope)
     if isinstance(value, str):
+        if wrong := literal(value):
+            raise Mismatch(Fault(wrong))
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -194,9 +202,9 @@ def _text(value: object, scope: Scope) -> str:
 
 def _secret(value: object, scope: Scope) -> Secret:
     try:
-        text = _text(value, scope)
+        text = _plain(value, scope)
     except Mismatch:
-        if isinstance(value, dict):
+        if isinstance(value, dict | str):
             raise
         # not as elsewhere with what was found: it may be half of the secret
         expected = 'text, { env = "NAME" } or { file = "path" }'
@@ -204,61 +212,6 @@ def _secret(value: object, scope: Scope) -> Secret:
     if text:
         scope.secrets.append(text)
     return Secret(text)
-
-
-def _referred(value: Mapping[str, object], scope: Scope) -> str:
-    """Read a text that is kept elsewhere. It may be secret, so no message shows it."""
-    match dict(value):
-        case {"env": str(name), **rest} if not rest:
-            text, place = os.environ.get(name), f"the environment variable {name}"
-            if text is None:
-                raise Mismatch(Fault(f"{place} is not set; set it for btcore, or write the text here"))
-        case {"file": str(name), **rest} if not rest:
-            text, place = _file_text(name, scope), f"the file {name}"
-        case _:
-            raise Mismatch(Fault('expected text, { env = "NAME" } or { file = "path" }, found another table'))
-    if not text:
-        raise Mismatch(Fault(f"{place} is empty"))
-    scope.secrets.append(text)
-    return text
-
-
-def _file_text(name: str, scope: Scope) -> str:
-    path = _path(name, scope)
-    try:
-        if not path.is_file():
-            raise Mismatch(Fault(f"there is no file {path}" if not path.exists() else f"{path} is no regular file"))
-        with path.open("rb") as file:
-            raw = file.read(SECRET_BYTES + 1)
-            warnings = _open_to_others(path, os.fstat(file.fileno()).st_mode, path.parent.stat().st_mode)
-            scope.warnings.extend(warnings)
-    except OSError as error:
-        raise Mismatch(Fault(f"the file {path} cannot be read: {error.strerror}")) from None
-    if len(raw) > SECRET_BYTES:
-        raise Mismatch(Fault(f"the file {path} is larger than {SECRET_BYTES} bytes; it should hold the text alone"))
-    try:
-        return raw.decode().rstrip("\r\n")
-    except UnicodeDecodeError:
-        raise Mismatch(Fault(f"the file {path} is not text in UTF-8")) from None
-
-
-def _open_to_others(path: Path, mode: int, folder: int) -> Iterator[str]:
-    """Tell what every user of this computer may do to a file that may hold a secret, and what to do about it."""
-    ways = {stat.S_IROTH: "read", stat.S_IWOTH: "changed", stat.S_IROTH | stat.S_IWOTH: "read and changed"}
-    if what := ways.get(mode & (stat.S_IROTH | stat.S_IWOTH)):
-        yield f"the file {path} can be {what} by every user of this computer: chmod 600 {shlex.quote(str(path))}"
-    if folder & stat.S_IWOTH and not folder & stat.S_ISVTX:
-        where = shlex.quote(str(path.parent))
-        yield f"the file {path} can be replaced by every user of this computer: chmod o-w {where}"
-
-
-def _path(value: object, scope: Scope) -> Path:
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise mismatch("a path, as text", value)
-    try:
-        return scope.directory / Path(value).expanduser()
-    except RuntimeError:
-        raise Mismatch(Fault(f"no such user: {shown(value)}")) from None
 
 
 def _whole(value: object, _scope: Scope) -> int:
@@ -295,6 +248,6 @@ SCALARS: Mapping[Any, Scalar] = {
     Serial: Scalar("serial number", lambda value, scope: serial_of(_text(value, scope), scope)),
     Duration: Scalar("duration", duration_of),
     Secret: Scalar("secret text", _secret),
-    Path: Scalar("path", _path),
+    Path: Scalar("path", path_of),
     ChannelRef: Scalar("channel", channel_of),
 }

@@ -94,6 +94,7 @@ class SinkWorker:
         self._close_fails = 0
         self._is_misunderstood = False
         self._level = False
+        self._idle = False
         self._last_call = -math.inf
 
     @property
@@ -161,6 +162,11 @@ class SinkWorker:
         if not self.parked:
             self._unwanted.look(self.unwanted, is_proven=self.backlog.is_proven)
 
+    @property
+    def has_had_all(self) -> bool:
+        """Whether all that there is was delivered, but for an interval that is still open. Safe from any thread."""
+        return self._idle and self.backlog.is_level
+
     def _go_on(self) -> None:
         try:
             self._deliver(self._gather())
@@ -185,6 +191,7 @@ class SinkWorker:
             drained = self._drain.is_set()  # asked before reading: nothing is added after it is set
             found, level = self.backlog.read(self._delivery.batch_size - len(steps))
             steps += found
+            self._idle = level and not steps
             if not level:
                 continue
             if drained:

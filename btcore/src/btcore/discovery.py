@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 import pluggy
 
+from btcore import predecessor
 from btcore.errors import BtcoreError, is_interrupt
 from btcore.findings import nearest
 from btcore.formats import packet_formats
@@ -29,25 +30,20 @@ HOOKS = tuple(name for name in vars(Hooks) if not name.startswith("_"))
 
 _OFFERS: Mapping[str, tuple[str, ...]] = {
     "btcore": ("brultech",),
-    "btmon-influxdb": ("influxdb",),
     "btmon-ip": ("tcp-server", "tcp-client"),
-    "btmon-mqtt": ("mqtt",),
-    "btmon-mysql": ("mysql",),
     "btmon-print": ("print",),
     "btmon-pvoutput": ("pvoutput",),
-    "btmon-rrd": ("rrd",),
     "btmon-serial": ("serial",),
     "btmon-services": (
         *("wattzon", "plotwatt", "enersave", "bidgely", "peoplepower", "eragy", "smartenergygroups"),
         *("thingspeak", "xively", "emoncms", "wattvision"),
     ),
     "btmon-simulator": ("simulator", "file"),
-    "btmon-sql": ("sql",),
     "btmon-sqlite": ("sqlite",),
 }
 
 DISTRIBUTIONS: Mapping[str, str] = {name: distribution for distribution, names in _OFFERS.items() for name in names}
-"""The project's own plugins, and what to install for each."""
+"""The project's own plugins, and what to install for each: those that there are, for it is told to people."""
 
 
 class PluginError(BtcoreError):
@@ -178,7 +174,16 @@ def _hook_like(name: str) -> str:
 
 def _advice(name: str, among: Mapping[str, object]) -> str:
     if name in DISTRIBUTIONS:
-        return f'no plugin "{name}" is installed; pip install {DISTRIBUTIONS[name]} would help'
+        return f'no plugin "{name}" is installed{_install(name, among)}'
+    if why := predecessor.missing(name):
+        return f'no plugin "{name}" is installed: {why}'
+    if does := predecessor.plugins(name):
+        told = " or ".join(f'"{plugin}"' for plugin in does)
+        return f'no plugin "{name}" is installed; what btmon called so is {told} here{_install(does[0], among)}'
     near = nearest(name, {*among, *DISTRIBUTIONS})
     known = f"; installed are {', '.join(among)}" if among else ""
     return f'no plugin "{name}" is installed{near or known}'
+
+
+def _install(name: str, among: Mapping[str, object]) -> str:
+    return "" if name in among else f"; pip install {DISTRIBUTIONS[name]} would help"

@@ -71,13 +71,14 @@ def _reason(error: BtcoreError, why: object) -> str:
 
 @attrs.frozen
 class Problem:
-    """One mistake in a configuration: where it is, and what to do about it."""
+    """One mistake in a configuration: where it is, and what to do about it. A `warning` is no mistake, but told."""
 
     message: str
     key: str = ""
     table: str = ""
     line: int | None = None
     file: str = ""
+    warning: bool = False
 
     def __str__(self) -> str:
         """One line: file:line: [table] key: message."""
@@ -87,12 +88,16 @@ class Problem:
 
 
 class ConfigurationError(BtcoreError):
-    """A configuration that cannot be used. `problems` holds every mistake that was found, not only the first."""
+    """A configuration that cannot be used. `problems` holds every mistake that was found, not only the first.
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    `warnings` is what is no mistake, and is told as well.
+    """
+
+    def __init__(self, problems: Sequence[Problem], warnings: Sequence[Problem] = ()) -> None:
         """Collect the problems; the text is one line for each."""
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = tuple(problems)
+        self.warnings = tuple(warnings)
 
 
 class Unavailable(BtcoreError):

@@ -19,6 +19,7 @@ import attrs
 
 from btcore.records import Damaged, More, Packet, Unwanted
 from btcore.telnet import Transformer
+from btcore.wording import counted
 
 Answer = Packet | More | Damaged | Unwanted | None
 Decode = Callable[[memoryview], Answer]
@@ -41,6 +42,11 @@ class Counts:
     def __str__(self) -> str:
         """One line, always of this form: other programs read it."""
         return f"{self.packets} packets, {self.junk} junk bytes, {self.damaged} damaged packets"
+
+    def told(self) -> str:
+        """Tell them as a person says it."""
+        found = ((self.packets, "packet"), (self.junk, "junk byte"), (self.damaged, "damaged packet"))
+        return ", ".join(counted(number, thing) for number, thing in found)
 
 
 class Stream:

@@ -17,7 +17,7 @@ from btcore.journal import Entry, Journal
 from btcore.outcome import Outcome, told
 from btcore.patience import Patience, Stopping
 from btcore.tally import Tally
-from btcore.wording import counted
+from btcore.wording import either
 
 ROOM = 16 << 20
 """Bytes of memory for the readings of one source that wait; beyond this the source waits too."""
@@ -52,7 +52,7 @@ class Intake:
         self._patiently = Patience(stop, log, grace)
         self._outcome = Outcome(log)
         self.refused = Tally(
-            log=log, level=logging.ERROR, summary="the journal did not take {count} readings more; last: {last}"
+            log=log, level=logging.ERROR, summary="the journal did not take {count:reading} more; last: {last}"
         )
         self._thread = Thread(target=self._run, name=f"{name} (journal)", daemon=True)
         self._waiting: deque[Entry] = deque()
@@ -100,9 +100,8 @@ class Intake:
         return not self._waiting or bool(self._failure)
 
     def _wait_for_room(self) -> None:
-        self._outcome.note(
-            f"{counted(len(self._waiting), 'reading')} wait for the journal: no more are taken till then"
-        )
+        what = either(len(self._waiting), "reading waits", "readings wait")
+        self._outcome.note(f"{what} for the journal: no more are taken till then")
         self._change.wait_for(lambda: self._size <= ROOM // 2 or self._failure)
 
     def flush(self) -> None:
@@ -118,7 +117,9 @@ class Intake:
         self._thread.join()
         self.refused.finish()
         if self.lost:
-            self._log.error("%d readings are lost by stopping now: %s", self.lost, self._failure)
+            self._log.error(
+                "%s lost by stopping now: %s", either(self.lost, "reading is", "readings are"), self._failure
+            )
 
     # --- of the writer's thread
 

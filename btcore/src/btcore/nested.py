@@ -17,6 +17,7 @@ class Field:
     help: str
     choices: tuple[str, ...]
     required: bool
+    field: "attrs.Attribute[Any]"
 
 
 def is_table(annotation: Any) -> bool:  # noqa: ANN401 - types are values here
@@ -33,6 +34,7 @@ def fields_of(cls: type) -> dict[str, Field]:
             help=field.metadata["help"],
             choices=tuple(field.metadata.get("choices", ())),
             required=field.default is attrs.NOTHING,
+            field=field,
         )
         for field in _declared(cls)
     }

@@ -135,8 +135,8 @@ class Outcome:
             self._log.debug("recovered after %s and %s", lasted, count)
 
     def _tell_flapping(self, now: float) -> None:
-        what = "failed %d times and recovered within %s; last: %s"
-        if self._tell(logging.WARNING, what, self._untold, _span(now - self._told), self._last):
+        what = "failed %s and recovered within %s; last: %s"
+        if self._tell(logging.WARNING, what, counted(self._untold, "time"), _span(now - self._told), self._last):
             self._told, self._untold, self._is_known = now, 0, False
 
     def note(self, text: str) -> None:
@@ -163,7 +163,7 @@ class Outcome:
     def dropped(self, count: int) -> None:
         """Report readings that were dropped: the first at once, later ones once an hour."""
         with self._lock:
-            self._log.debug("dropped %d readings", count)
+            self._log.debug("dropped %s", counted(count, "reading"))
             losses = self._losses
             losses.dropped += count
             if not losses.has_dropped:

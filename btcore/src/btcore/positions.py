@@ -13,15 +13,15 @@ from typing import Any
 import attrs
 import tomli
 
+from btcore.slips import Line, foreign, slip
+
 Key = tuple[str | int, ...]
 """The way to a value: names of tables and keys, and a number where an array of tables is passed."""
 
 HINTS = {
     "Invalid value": 'text goes in quotes: name = "text"',
-    "Expected '=' after a key": "a setting is written: name = value",
-    "Expected newline or end of document": "one setting a line; text, dates and numbers that start with 0 go in quotes",
-    "Unescaped '\\'": "write \\\\ for one backslash, or use single quotes",
-    "Invalid hex value": "write \\\\ for one backslash, or use single quotes",
+    "Invalid statement": "a setting is written: name = value",
+    "Expected newline or end of document": "one setting a line; text goes in quotes",
     "Cannot overwrite": "it is set twice: keep one of them",
     "Cannot declare": "the table is there twice: join the two, or give one another name",
 }
@@ -148,7 +148,8 @@ class _Cutter:
         header = _is_header(self.source[at])
         if not self._torn:
             where = f", in the value that starts at line {at + 1}" if bad > at else ""
-            self.mistakes.append(Mistake(bad + 1, _message(error, unclosed=unclosed) + where))
+            message = _unclosed(self.source[at]) if unclosed else _message(error, self.source[bad], begins=bad == at)
+            self.mistakes.append(Mistake(bad + 1, message + where))
             self.incomplete.add(self.table)
             self._lost = self._lost or header
         self._torn = self._torn or unclosed or bad > at
@@ -179,10 +180,17 @@ def _line_of(error: Exception) -> int | None:
     return None if "end of document" in str(error) else 1
 
 
-def _message(error: Exception, *, unclosed: bool = False) -> str:
-    if unclosed:
-        return "this is not TOML: a text, a list or a table is opened here and never closed"
+def _unclosed(line: str) -> str:
+    return foreign(line) or "this is not TOML: a text, a list or a table is opened here and never closed"
+
+
+def _message(error: Exception, line: str = "", *, begins: bool = True) -> str:
+    """Tell a mistake, by the line that the parser stopped in; `begins` as in `Line`."""
     text = re.sub(r" \(at [^()]*\)$", "", str(error))
+    column = re.search(r"column (\d+)\)$", str(error))
+    place = int(column[1]) - 1 if column else 0
+    if line and (words := slip(Line(line[:place], line[place:], text, begins))):
+        return words
     hint = next((hint for start, hint in HINTS.items() if text.startswith(start)), "")
     return f"this is not TOML: {text}" + (f"; {hint}" if hint else "")
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from btcore.errors import Stop
 from btcore.records import Batch
 from btcore.text import plain
+from btcore.wording import counted
 
 
 def show(line: str) -> None:
@@ -16,7 +17,7 @@ def show(line: str) -> None:
 def lines_of(batch: Batch, preview: Iterable[str] | None) -> list[str]:
     """Return the lines that tell of a batch: a plugin's own, or, where it has none, how much it holds."""
     if preview is None:
-        return [f"{len(batch.readings)} readings, {len(batch.samples)} samples"]
+        return [f"{counted(len(batch.readings), 'reading')}, {counted(len(batch.samples), 'sample')}"]
     return list(preview)
 
 

@@ -34,6 +34,12 @@ class Source(Protocol):
 
     name: str
     counts: Counts
+    whole: int
+    failure: str
+
+    @property
+    def kept(self) -> int:
+        """How many readings were new to the journal."""
 
     @property
     def meters(self) -> int:
@@ -58,12 +64,17 @@ class Sink(Protocol):
     def behind(self) -> int:
         """How many readings it has not had."""
 
+    @property
+    def unwanted(self) -> int:
+        """Of how many readings its settings wanted nothing."""
+
 
 @attrs.define
 class _Was:
     """What a source or a sink had counted when it was told last; whether it was far behind since."""
 
     count: int = 0
+    others: int = 0
     is_behind: bool = False
 
 
@@ -124,21 +135,25 @@ class Reporting:
         self._log.log(logging.INFO if packets else logging.WARNING, "%s: %s", when, line)
 
     def _came(self, source: Source) -> tuple[int, str]:
-        count = self._since(source.name, source.counts.packets)
-        silent = f" ({counted(len(source.silent), 'meter')} silent)" if source.silent else ""
-        what = (
-            f"{counted(source.meters, 'meter')}{silent}, {counted(count, 'packet')}" if count else f"no packet{silent}"
-        )
-        return count, f"{_short(source.name)}: {what}"
+        count, kept = self._since(source.name, source.counts.packets + source.whole, source.kept)
+        what = "packet" if source.counts.packets or not source.whole else "reading"
+        silent = f" ({counted(len(names), 'meter')} silent)" if (names := source.silent) else ""
+        came = f"{counted(source.meters, 'meter')}{silent}, {counted(count, what)}" if count else f"no {what}{silent}"
+        none = ", none of them kept" if count and not kept else ""
+        stopped = ", stopped" if source.failure else ""
+        return count, f"{_short(source.name)}: {came}{none}{stopped}"
 
     def _went(self, sink: Sink) -> str:
-        count = self._since(sink.name, sink.delivered)
-        return f"{_short(sink.name)}: {counted(count, 'reading') if count else 'no reading'}, {sink.state}"
+        count, unwanted = self._since(sink.name, sink.delivered, sink.unwanted)
+        passed = f", {unwanted} not wanted by its settings" if unwanted > 0 else ""
+        done = counted(count, "reading") if count else "no reading"
+        return f"{_short(sink.name)}: {done}{passed}, {sink.state}"
 
-    def _since(self, name: str, total: int) -> int:
+    def _since(self, name: str, total: int, other: int) -> tuple[int, int]:
         was = self._was[name]
-        count, was.count = total - was.count, total
-        return count
+        more = total - was.count, other - was.others
+        was.count, was.others = total, other
+        return more
 
 
 def standing(*, parked: str, failing: float | None, behind: int, is_level: bool) -> str:

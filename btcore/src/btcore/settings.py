@@ -13,7 +13,7 @@ import attrs
 from btcore.errors import Problem
 
 Duration = NewType("Duration", float)
-"""Seconds. Written `"30s"`, `"5m"`, `"1h"`, `"7d"`, `"500ms"` in a configuration, or as a number of seconds."""
+"""Seconds. Written `"30s"`, `"5m"`, `"1h"`, `"7d"`, `"500ms"` in a configuration; `0` alone needs no unit."""
 
 Serial = Annotated[str, "serial number"]
 """The serial number of a meter, a text. The core compares those that a configuration names with the meters it hears."""
@@ -77,6 +77,19 @@ class ChannelRef:
     def matches(self, serial: str) -> bool:
         """Whether this is a channel of that meter."""
         return not self.serial or self.serial == serial
+
+
+@attrs.frozen
+class Claim:
+    """What no other table of a configuration can have beside the one that claims it: `tcp port 8083`.
+
+    Two are the same where `what` is, and where one is a part of the other: `tcp port 8083/127.0.0.1` is a part of `tcp
+    port 8083`. `key` is the setting that says so. `per_meter`: sinks may share it whose `meters` have none in common.
+    """
+
+    what: str
+    key: str = ""
+    per_meter: bool = False
 
 
 @attrs.frozen
@@ -195,9 +208,11 @@ def plugin(*, api: int, delivery: Delivery | None = None) -> Callable[[T], T]:
 
     `api` is the version of the plugin interface that it was written for (`btcore.API`). `delivery` is how a sink wants
     to be delivered to, where it differs from the usual. A method `check(self)` may yield `Problem(message, key=...)`
-    for what is wrong between settings; it is called before anything is opened. The class of a source says by an
-    attribute `origin` where its readings come from ("live", "recorded", "made up"), the instance of a sink by `hosted`
-    whether what it is given goes to an account on the Internet.
+    for what is wrong between settings, `warning=True` where it is none that must be mended; one of a sink that takes
+    `delivery` is given how the core will deliver to it. A method `claims(self)` may yield what no other table may use
+    beside it, as text or `Claim`. Both are called before anything is opened, and open nothing. The class of a source
+    says by an attribute `origin` where its readings come from ("live", "recorded", "made up"), the instance of a sink
+    by `hosted` whether what it is given goes to an account on the Internet.
     """
 
     def decorate(cls: T) -> T:
@@ -212,6 +227,7 @@ def plugin(*, api: int, delivery: Delivery | None = None) -> Callable[[T], T]:
 
 __all__ = [
     "ChannelRef",
+    "Claim",
     "Context",
     "Delivery",
     "Duration",

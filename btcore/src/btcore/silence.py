@@ -41,6 +41,12 @@ EXPECTED = 300.0
 LATELY = 86_400
 """Seconds before the start: what was heard within them is expected to be heard again."""
 
+GATHER = 60.0
+"""Seconds for which a silence is held back at most, until it shows whether other meters are silent with it."""
+
+HELD_UP = 10.0
+"""Seconds without a look after which this program, or its computer, was held up: nobody could be heard meanwhile."""
+
 SINGLY = 8
 """Lines an hour, of meters that fall silent and of those that come back, each."""
 
@@ -55,6 +61,8 @@ class _Meter:
     moment: float
     pauses: deque[float] = attrs.field(factory=lambda: deque(maxlen=INTERVALS))
     is_silent: bool = False
+    silences: tuple[float, ...] = ()
+    """How long it was silent, time after time, with one packet between: several are a new habit."""
 
     @property
     def usual(self) -> float:
@@ -66,6 +74,23 @@ class _Meter:
         """For how long it may be silent."""
         return max(FLOOR, TIMES * self.usual, 2 * max(self.pauses)) if self.usual else UNKNOWN
 
+    @property
+    def due(self) -> float:
+        """When it should have been heard again, for certain."""
+        return self.heard + 2 * self.usual
+
+    def went_on(self, pause: float) -> None:
+        """Take a pause into its habit."""
+        self.pauses.append(pause)
+        self.silences = ()
+
+    def came_back(self, pause: float) -> None:
+        """End its silence, which is no habit, unless it is silent again and again after a single packet."""
+        self.is_silent = False
+        self.silences = (*self.silences, pause)[-INTERVALS:]
+        if len(self.silences) > 1:
+            self.pauses = deque(self.silences, INTERVALS)
+
 
 class Silence:
     """Watches the meters of one source. Safe between threads."""
@@ -75,14 +100,16 @@ class Silence:
         self._log = log
         self._clock = clock
         self._lock = Lock()
-        self._began = clock()
+        self._began = self._looked = self._free = clock()  # `_free` is when the program was held up last
         self._meters: OrderedDict[str, _Meter] = OrderedDict()  # the one unheard for longest is the first
         self._expected: dict[str, float] = {}
+        self._missed: dict[str, float] = {}  # those that were expected, and told
         self._is_over = False
-        self._silent = Tally(log=log, first=SINGLY, summary="{count} meters more fell silent; the last: {last}")
-        self._back = Tally(
-            log=log, level=logging.INFO, first=SINGLY, summary="{count} meters more are heard again; the last: {last}"
+        self._silent = Tally(
+            log=log, first=SINGLY, summary="{count} meters more fell silent; the last: {last}", clock=clock
         )
+        again = "{count} meters more are heard again; the last: {last}"
+        self._back = Tally(log=log, level=logging.INFO, first=SINGLY, summary=again, clock=clock)
 
     @property
     def meters(self) -> int:
@@ -98,23 +125,25 @@ class Silence:
     def expect(self, heard: Mapping[str, float], moment: float | None = None) -> None:
         """Expect meters that were heard before the start, by when, in seconds since 1970."""
         now = time.time() if moment is None else moment
-        self._expected = {serial: at for serial, at in heard.items() if 0 <= now - at < LATELY}
+        with self._lock:  # a meter's own clock may be ahead
+            self._expected = {serial: at for serial, at in heard.items() if abs(now - at) < LATELY}
 
     def heard(self, serial: str, moment: float | None = None) -> None:
         """Take note of a packet that came just now; `moment` is in seconds since 1970."""
         with self._lock:
             now, meter = self._clock(), self._meters.get(serial)
-            self._expected.pop(serial, None)
             at = time.time() if moment is None else moment
+            self._expected.pop(serial, None)
+            if serial in self._missed:
+                before = _day(self._missed.pop(serial))
+                self._back.add(f"meter {serial} is heard again; before this start it was last at {before}", serial)
             if meter is None:
                 meter = self._meters[serial] = _Meter(now, at)
             elif meter.is_silent:
-                # this pause is no habit
-                meter.is_silent = False
-                pause = length(now - meter.heard)
-                self._back.add(f"meter {serial} is heard again, after {pause}", serial)
+                self._back.add(f"meter {serial} is heard again, after {length(now - meter.heard)}", serial)
+                meter.came_back(now - meter.heard)
             else:
-                meter.pauses.append(now - meter.heard)
+                meter.went_on(now - meter.heard)
             meter.heard, meter.moment = now, at
             self._meters.move_to_end(serial)
             if len(self._meters) > MOST_METERS:
@@ -132,44 +161,62 @@ class Silence:
         if self._is_over:
             return
         with self._lock:
-            self._look_at_expected()
-            overdue = list(self._overdue())
-            for _, meter in overdue:
-                meter.is_silent = True
-            if overdue:
-                self._tell(overdue)
+            now = self._clock()
+            if now - self._looked > HELD_UP:
+                self._free = now
+            self._looked = now
+            self._look_at_expected(now)
+            overdue = dict(self._overdue(now))
+            if overdue and not self._is_in_doubt(overdue, now):
+                self._tell(overdue, now)
             self._silent.look()
             self._back.look()
 
-    def _overdue(self) -> Iterable[tuple[str, _Meter]]:
-        now = self._clock()
+    def _overdue(self, now: float) -> Iterable[tuple[str, _Meter]]:
         for serial, meter in self._meters.items():
             if now - meter.heard < FLOOR:
                 return  # those behind it were heard later
-            if not meter.is_silent and now - meter.heard >= meter.patience:
+            if not meter.is_silent and self._over(meter, now) >= 0:
                 yield serial, meter
 
-    def _tell(self, overdue: list[tuple[str, _Meter]]) -> None:
-        others = sum(not meter.is_silent for meter in self._meters.values())
+    def _over(self, meter: _Meter, now: float) -> float:
+        """Return for how long a meter has been silent beyond what is its own to be; below 0 where it is not."""
+        return now - max(meter.heard, self._free) - meter.patience
+
+    def _others(self, overdue: Mapping[str, _Meter]) -> list[_Meter]:
+        return [meter for serial, meter in self._meters.items() if not meter.is_silent and serial not in overdue]
+
+    def _is_in_doubt(self, overdue: Mapping[str, _Meter], now: float) -> bool:
+        """Whether others may be silent since then too: they are late, and have not been heard since it began."""
+        if any(self._over(meter, now) >= GATHER for meter in overdue.values()):
+            return False
+        due = max(meter.due for meter in overdue.values())
+        return any(meter.usual and meter.heard <= due and now > meter.due for meter in self._others(overdue))
+
+    def _tell(self, overdue: Mapping[str, _Meter], now: float) -> None:
+        due = max(meter.due for meter in overdue.values())
+        others = sum(meter.heard > due for meter in self._others(overdue))  # the way that they come by is sound
+        for meter in overdue.values():
+            meter.is_silent = True
+        last = list(overdue)[-1]
         if len(overdue) > 1:
-            names = _named([serial for serial, _ in overdue])
-            whole = "" if others else "all "
-            line = f"{whole}{len(overdue)} meters have fallen silent: {names}; {_where_to_look(others)}"
-            self._silent.add(line, overdue[-1][0], len(overdue))
+            whole = "all " if len(overdue) == len(self._meters) else ""
+            line = f"{whole}{len(overdue)} meters have fallen silent: {_named(list(overdue))}; {_where_to_look(others)}"
+            self._silent.add(line, last, len(overdue))
             return
-        ((serial, meter),) = overdue
-        since = length(self._clock() - meter.heard)
+        meter = overdue[last]
         usual = f", usually heard every {_pause(meter.usual)}" if meter.usual else ""
         at = time.strftime("%H:%M:%S", time.localtime(meter.moment))
-        line = f"meter {serial} is silent for {since}{usual}; last heard at {at}; {_where_to_look(others)}"
-        self._silent.add(line, serial)
+        since = length(now - meter.heard)
+        line = f"meter {last} is silent for {since}{usual}; last heard at {at}; {_where_to_look(others)}"
+        self._silent.add(line, last)
 
-    def _look_at_expected(self) -> None:
-        if not self._expected or self._clock() - self._began < EXPECTED:
+    def _look_at_expected(self, now: float) -> None:
+        if not self._expected or now - max(self._began, self._free) < EXPECTED:
             return
         missing = sorted(self._expected.items(), key=lambda pair: -pair[1])
-        self._expected = {}
-        last = time.strftime("%Y-%m-%d %H:%M", time.localtime(missing[0][1]))
+        self._missed, self._expected = self._expected, {}
+        last = _day(missing[0][1])
         who = f"meter {missing[0][0]} was" if len(missing) == 1 else f"{len(missing)} meters were"
         names = "" if len(missing) == 1 else f" ({_named([serial for serial, _ in missing])})"
         line = f"{who} heard before this start{names}, last at {last}, and not since {length(EXPECTED)}"
@@ -180,6 +227,10 @@ def _where_to_look(others: int) -> str:
     if others:
         return f"{counted(others, 'other meter')} of this source can be heard, so look at its power and its cable"
     return "nothing else is heard by this source, so look at the network or the line as well as at the meter's power"
+
+
+def _day(moment: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
 
 
 def _named(serials: list[str]) -> str:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Thread
 
+from btcore import owner
 from btcore.collection import SourceWorker
 from btcore.configuration import Decoder, Sink, Site, Source
 from btcore.decoders import Decoders
@@ -16,13 +17,14 @@ from btcore.delivery import SinkWorker
 from btcore.errors import Unavailable
 from btcore.identity import Identities, known
 from btcore.journal import Journal
+from btcore.purpose import Purpose
 from btcore.reporting import Reporting
 from btcore.roll import Roll
 from btcore.sampling import SampleCache
 from btcore.settings import Context, Duration
 from btcore.sqlite_journal import SqliteJournal
 from btcore.upkeep import Upkeep
-from btcore.wording import counted
+from btcore.wording import counted, either
 
 log = logging.getLogger("btcore")
 
@@ -38,7 +40,10 @@ IDLE = 1.0
 
 
 class Supervisor:
-    """Runs a site until `stop` is set, or, with `once`, until its sources have ended and its sinks are level."""
+    """Runs a site until `stop` is set, or, with `once`, until its sources have ended and its sinks are level.
+
+    It ends as well where no source or no sink works any more until a restart.
+    """
 
     def __init__(
         self,
@@ -63,12 +68,14 @@ class Supervisor:
         """Run; return whether all went as it should: nothing parked, nothing given up. Raises Unavailable."""
         with ExitStack() as opened:
             opened.callback(os.close, _lock(self._site.state))
+            _claim(self._site)
             journal = SqliteJournal(self._site.state / JOURNAL, self._site.journal_bytes)
             opened.callback(journal.close)
             identities = Identities(self._site.meters, lambda notice: log.warning("%s", notice))
             sinks, sources = self._sinks(journal), self._sources(journal, identities)
             self._know(identities, journal)
             roll = Roll.of(self._site, journal.hearings)
+            purpose = Purpose(sources, sinks)
             held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
         _remark_open(self._site.state)
         what = f"{counted(len(sources), 'source')}, {counted(len(sinks), 'sink')}"
@@ -76,7 +83,7 @@ class Supervisor:
         try:
             for thread in _threads(sources, sinks):
                 thread.start()
-            self._watch(journal, sources, sinks, roll)
+            self._watch(journal, sources, sinks, roll, purpose)
         finally:
             self._stop.set()
             journal.wake()
@@ -87,12 +94,16 @@ class Supervisor:
         roll.finish()
         for worker in sources:
             refused = f", {worker.refused} refused" if worker.refused else ""
-            log.info("%s: %s; %s%s", worker.name, worker.counts, worker.stored, refused)
+            log.info("%s: %s; %s%s", worker.name, worker.counts.told(), worker.stored, refused)
         for sink in sinks:
             log.info("%s: %s", sink.name, sink)
-        return finished and not any(s.failure for s in sources) and not any(s.parked for s in sinks)
+        if why := purpose.why():
+            log.error("ended with an error: %s", why)
+        return finished and not why
 
-    def _watch(self, journal: Journal, sources: list[SourceWorker], sinks: list[SinkWorker], roll: Roll) -> None:
+    def _watch(
+        self, journal: Journal, sources: list[SourceWorker], sinks: list[SinkWorker], roll: Roll, purpose: Purpose
+    ) -> None:
         reporting = Reporting(sources, sinks, log)
         upkeep = Upkeep(journal, [sink.table for sink in self._site.sinks], self._site.keep)
         while any(thread.is_alive() for thread in _threads(sources, sinks)):
@@ -107,6 +118,8 @@ class Supervisor:
             if self._once and not any(worker.thread.is_alive() for worker in sources):
                 self._drain.set()
                 journal.wake()
+            if not self._once and purpose.is_lost():
+                return
             if self._stop.wait(LOOK if self._once or upkeep.is_busy else IDLE):
                 log.info("stopping: the work under way is finished first, for %.0f s at most", self._patience)
                 return
@@ -187,7 +200,9 @@ def _join(threads: list[Thread], patience: float) -> bool:
 def _tell_lost(sources: list[SourceWorker]) -> None:
     for worker in sources:
         if worker.thread.is_alive() and worker.waiting:
-            log.error("%s: %d readings that the journal has not taken yet are lost", worker.name, worker.waiting)
+            told = "that the journal has not taken yet"
+            what = either(worker.waiting, f"reading {told} is", f"readings {told} are")
+            log.error("%s: %s lost", worker.name, what)
 
 
 def _lock(state: Path) -> int:
@@ -207,6 +222,15 @@ def _lock(state: Path) -> int:
             f"another btcore is using {state}: stop it first, or give this one another `state`"
         ) from error
     return lock
+
+
+def _claim(site: Site) -> None:
+    """Take the state directory for this configuration. Raises ConfigurationError where it is another's."""
+    try:
+        if told := owner.claim(site.state, site.file):
+            log.warning("%s", told)
+    except OSError as error:  # on a full disk too, readings are kept
+        log.warning("whose state is in %s cannot be noted: %s", site.state, error.strerror)
 
 
 def _remark_open(state: Path) -> None:

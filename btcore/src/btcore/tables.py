@@ -3,12 +3,14 @@
 Every mistake in the table is noted, none raised. Which tables there are is `configuration.py`'s.
 """
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from btcore.complaints import complaint, said
 from btcore.conversion import check_choice, convert
 from btcore.describe import Setting, settings_of
 from btcore.discovery import Installed
@@ -54,9 +56,18 @@ class Reader:
             self.findings.add((*path, name), f"unknown setting{hint or _listed(known)}")
 
     def instance(
-        self, plugin: Installed, cls: type, own: Iterable[Setting], table: Mapping[str, object], path: Key
+        self,
+        plugin: Installed,
+        cls: type,
+        own: Iterable[Setting],
+        table: Mapping[str, object],
+        path: Key,
+        **known: object,
     ) -> object | None:
-        """Make the plugin's instance from its table, and let it check itself; None when it cannot be made."""
+        """Make the plugin's instance from its table, and let it check itself; None when it cannot be made.
+
+        `known` is what its check may ask for.
+        """
         before = len(self.findings.problems)
         values = self.settings(own, table, path)
         if len(self.findings.problems) > before or path in self.findings.document.incomplete:
@@ -64,12 +75,12 @@ class Reader:
         try:
             made: object = cls(**values)
         except ValueError as error:
-            self.findings.add_foreign(path, f"the {plugin} refuses these settings: {_said(error)}")
+            self.findings.add_foreign(path, f"the {plugin} refuses these settings: {said(error)}")
             return None
         except BaseException as error:  # noqa: BLE001 - a stranger's code: told as its fault, not a traceback
             self._fault(plugin, "when it was made", error, path)
             return None
-        self._check(plugin, made, path)
+        self._check(plugin, made, path, known)
         return made
 
     def _setting(self, entry: Setting, given: object, place: Key, values: Values) -> None:
@@ -82,18 +93,18 @@ class Reader:
             for fault in mismatch.faults:
                 self.findings.add(place + fault.path, fault.message)
             return
-        complaint = _complaint(entry, value)
-        if complaint:
-            self.findings.add_foreign(place, complaint)
+        if wrong := complaint(entry.field, entry.annotation, value):
+            self.findings.add_foreign(place, wrong)
         else:
             values[entry.name] = value
 
-    def _check(self, plugin: Installed, made: object, path: Key) -> None:
+    def _check(self, plugin: Installed, made: object, path: Key, known: Mapping[str, object]) -> None:
         try:
             check = getattr(made, "check", None)
             if not callable(check):
                 return
-            for problem in check() or ():
+            wanted = inspect.signature(check).parameters
+            for problem in check(**{name: value for name, value in known.items() if name in wanted}) or ():
                 self._note(problem, path)
         except BaseException as error:  # noqa: BLE001 - as above
             self._fault(plugin, "when it checked its settings", error, path)
@@ -101,12 +112,13 @@ class Reader:
     def _note(self, problem: object, path: Key) -> None:
         if not isinstance(problem, Problem):
             raise TypeError(f"check() gave a {type(problem).__name__} for a Problem")
-        self.findings.add_foreign((*path, problem.key) if problem.key else path, problem.message)
+        note = self.findings.warn_foreign if problem.warning else self.findings.add_foreign
+        note((*path, problem.key) if problem.key else path, problem.message)
 
     def _fault(self, plugin: Installed, when: str, error: BaseException, path: Key) -> None:
         if is_interrupt(error):
             raise error
-        why = f"{type(error).__name__}: {_said(error)}"
+        why = f"{type(error).__name__}: {said(error)}"
         self.findings.add_foreign(path, f"the {plugin} failed {when} ({why}); this is a mistake in the plugin")
 
 
@@ -122,28 +134,6 @@ def readable_settings(plugin: Installed, cls: type, core: Sequence[str]) -> tupl
     if taken:
         return own, f"the {plugin} declares settings that are the core's own: {', '.join(taken)}; it has to rename them"
     return own, ""
-
-
-def _complaint(entry: Setting, value: object) -> str:
-    """Run a setting's validator; return what it does not like."""
-    if entry.field.validator is None:
-        return ""
-    try:
-        entry.field.validator(None, entry.field, value)
-    except (ValueError, TypeError) as error:
-        return _said(error)
-    except BaseException as error:
-        if is_interrupt(error):
-            raise
-    return ""
-
-
-def _said(error: BaseException) -> str:
-    """Return an error's words; those of attrs' validators carry the field and the value behind them."""
-    try:
-        return str(error.args[0]) if error.args else type(error).__name__
-    except BaseException:  # noqa: BLE001 - what a stranger's error carries may fail to tell itself
-        return type(error).__name__
 
 
 def _listed(known: Sequence[str]) -> str:

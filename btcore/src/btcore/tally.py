@@ -8,6 +8,8 @@ from typing import Any
 
 import attrs
 
+from btcore.wording import Count
+
 HOUR = 3600.0
 
 
@@ -15,8 +17,8 @@ HOUR = 3600.0
 class Tally:
     """Counts one kind of thing.
 
-    Within an hour the `first` few are told one by one, the others by `summary`, in which `{count}` and `{last}` stand
-    for how many there were and what the last one was. `total` is how many there were in all.
+    Within an hour the `first` few are told one by one, the others by `summary`, in which `{count:packet}` and `{last}`
+    stand for how many packets there were and what the last one was. `total` is how many there were in all.
     """
 
     log: logging.Logger
@@ -53,5 +55,5 @@ class Tally:
     def finish(self) -> None:
         """Tell what was not told yet."""
         if self._untold:
-            self.log.log(self.level, "%s", self.summary.format(count=self._untold, last=self._last))
+            self.log.log(self.level, "%s", self.summary.format(count=Count(self._untold), last=self._last))
             self._untold = 0

@@ -84,6 +84,6 @@ class Upkeep:
         gone = next(portions, None)
         if gone is None:
             self._portions = None
-            log.debug("%d delivered readings forgotten", self._gone)
+            log.debug("%s forgotten", counted(self._gone, "delivered reading"))
         else:
             self._gone += gone

@@ -9,6 +9,7 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import NoReturn, TextIO
 
 from btcore.errors import BtcoreError, ConfigurationError, Unavailable
@@ -22,6 +23,9 @@ USAGE = 2
 UNAVAILABLE = 69
 CONFIGURATION = 78
 INTERRUPTED = 130
+
+SITE = Path("site.toml")
+"""The configuration where none is named."""
 
 COMMANDS = {
     "run": "read the meters and deliver to the sinks, until told to stop",
@@ -71,6 +75,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # the reader of our output went away (`| head`): quiet, and nothing left for the interpreter to flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add what names the configuration of a command, which `config_of` reads: `FILE`, or `--config FILE`."""
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help=f"the configuration (default: {SITE})")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the same, as an option")
+
+
+def config_of(args: argparse.Namespace) -> Path:
+    """Return which configuration a command was given. Ends with the usage where it was given two."""
+    given: list[Path] = [path for path in (args.file, args.config) if path is not None]
+    if len({path.absolute() for path in given}) > 1:
+        args.usage(f"two configurations are given: {args.file} and {args.config}")
+    return given[0] if given else SITE
 
 
 def write(lines: Iterable[str]) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import attrs
 
-from btcore.cli import OK, write
+from btcore import owner
+from btcore.cli import OK, add_config, config_of, write
 from btcore.configuration import Sink, Site, Source, load_site, site_settings
 from btcore.describe import Setting, settings_of, toml_text, values_of
-from btcore.errors import ConfigurationError
+from btcore.errors import ConfigurationError, Problem
 from btcore.logs import say
 from btcore.settings import Delivery
 
@@ -19,25 +20,45 @@ Record = dict[str, object]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("--config", type=Path, default=Path("site.toml"), metavar="FILE", help="default: site.toml")
+    add_config(parser)
     parser.add_argument("--json", action="store_true", help="write what would run, or the problems, as JSON")
 
 
 def main(args: argparse.Namespace) -> int:
     """Check a configuration. Raises ConfigurationError with every mistake in it."""
     try:
-        site = load_site(args.config)
+        site = _checked(config_of(args))
     except ConfigurationError as error:
         if args.json:
-            _write({"ok": False, "problems": [attrs.asdict(problem) for problem in error.problems]})
+            _write({"ok": False, "problems": list(map(attrs.asdict, error.problems)), **_warned(error.warnings)})
+        else:
+            _say(error.warnings)
         raise
     if args.json:
-        _write({"ok": True, **_record(site), "warnings": [attrs.asdict(warning) for warning in site.warnings]})
+        _write({"ok": True, **_record(site), **_warned(site.warnings)})
     else:
-        for warning in site.warnings:
-            say(str(warning))
+        _say(site.warnings)
         write(_summary(site))
     return OK
+
+
+def _checked(file: Path) -> Site:
+    """Read a configuration, and whether its state is its own. Raises ConfigurationError."""
+    site = load_site(file)
+    try:
+        owner.check(site.state, site.file)
+    except ConfigurationError as error:
+        raise ConfigurationError(error.problems, site.warnings) from None
+    return site
+
+
+def _say(warnings: Iterable[Problem]) -> None:
+    for warning in warnings:
+        say(str(warning))
+
+
+def _warned(warnings: Iterable[Problem]) -> Record:
+    return {"warnings": list(map(attrs.asdict, warnings))}
 
 
 def _write(record: Record) -> None:

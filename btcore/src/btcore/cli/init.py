@@ -1,20 +1,30 @@
 """`btcore init`: write a commented site.toml from the installed plugins, some of them switched on."""
 
 import argparse
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+
+import attrs
 
 from btcore import example
 from btcore.cli import OK, USAGE, write_text
 from btcore.cli.plugins import Listed, examined
 from btcore.configuration import core_settings, site_settings
+from btcore.describe import Setting
 from btcore.discovery import Installed, PluginError, find, installed
 from btcore.errors import Unavailable
 from btcore.logs import say
 from btcore.settings import Kind
 
-ACTIVE: Mapping[Kind, tuple[str, ...]] = {"source": ("tcp-server",), "sink": ("sqlite", "print")}
+ACTIVE: Mapping[Kind, tuple[str, ...]] = {"source": ("tcp-server",), "sink": ("sqlite",)}
 """What is switched on where nothing else is asked for."""
+
+ON_A_TERMINAL = ("print",)
+"""The sinks that are switched on as well where a person sits at a terminal; a service has none."""
+
+SYSTEM, STATE = Path("/etc"), "/var/lib/btcore"
+"""Where the configuration of a service is, and the directory that the service may write."""
 
 INTRODUCTION = """\
 # The configuration of btcore. After every change: btcore check, then btcore run.
@@ -28,7 +38,8 @@ INTRODUCTION = """\
 #   [sink.roof]
 #   use = "pvoutput"
 #
-# Durations are "500ms", "30s", "5m", "1h", "7d". A key or a password can be kept elsewhere, as any text can:
+# Durations are "500ms", "30s", "5m", "1h", "7d". A path that does not begin with / or ~ is beside this file.
+# A key or a password can be kept elsewhere, as any text can:
 # api_key = { env = "NAME_OF_A_VARIABLE" } or api_key = { file = "/run/secrets/key" }
 """
 
@@ -39,7 +50,8 @@ HEADINGS: Mapping[Kind, str] = {
 }
 
 CHANNELS = """\
-# Names for channels, which every sink may use: SERIAL_CHANNEL = "name".
+# Names for channels, which every sink may use: SERIAL_CHANNEL = "name". A GEM's serial number has eight digits, zeros
+# in front included (01000777_ch1), an ECM's six (399999_ch1); the log of btcore run tells those that it hears.
 
 #[channels]
 #399999_ch1 = "solar"
@@ -55,7 +67,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Write the file. Raises PluginError for a plugin that is not there, Unavailable when it cannot be written."""
-    text = site_text(args.plugins, installed())
+    is_service = args.output != "-" and SYSTEM in Path(args.output).absolute().parents
+    is_terminal = sys.stdout is not None and sys.stdout.isatty() and not is_service
+    text = site_text(args.plugins, installed(), terminal=is_terminal, service=is_service)
     if args.output == "-":
         write_text([text], encoding="utf-8")  # TOML's, whatever the terminal's is
         return OK
@@ -67,14 +81,21 @@ def main(args: argparse.Namespace) -> int:
         return USAGE
     except OSError as error:
         raise Unavailable(f"{args.output} cannot be written: {error.strerror}") from None
-    say(f"{args.output} is written. Next: btcore check --config {args.output}")
+    say(f"{args.output} is written. Next: btcore check {args.output}")
     return OK
 
 
-def site_text(wanted: Collection[str], among: Mapping[str, tuple[Installed, ...]]) -> str:
+def site_text(
+    wanted: Collection[str],
+    among: Mapping[str, tuple[Installed, ...]],
+    *,
+    terminal: bool = False,
+    service: bool = False,
+) -> str:
     """Return a site.toml with a table for each of some plugins, the wanted ones switched on.
 
-    Where nothing of a kind is wanted, the usual ones of that kind are on. Raises PluginError.
+    Where nothing of a kind is wanted, the usual ones of that kind are on, at a `terminal` with those that show
+    something there. For a `service`, files are where it may write. Raises PluginError.
     """
     for name in wanted:
         find(name, among)
@@ -84,7 +105,8 @@ def site_text(wanted: Collection[str], among: Mapping[str, tuple[Installed, ...]
             raise PluginError(one.error)
     sections = [INTRODUCTION, "\n".join(_top())]
     for kind, heading in HEADINGS.items():
-        sections += ["\n".join(_heading(kind, heading)), *_tables(kind, listed, wanted)]
+        usual = (*ACTIVE.get(kind, ()), *(ON_A_TERMINAL if kind == "sink" and terminal else ()))
+        sections += ["\n".join(_heading(kind, heading)), *_tables(kind, listed, wanted, usual, service=service)]
     return "\n".join([*sections, CHANNELS])
 
 
@@ -102,8 +124,17 @@ def _heading(kind: Kind, heading: str) -> Iterator[str]:
     yield ""
 
 
-def _tables(kind: Kind, listed: list[Listed], wanted: Collection[str]) -> Iterator[str]:
+def _tables(
+    kind: Kind, listed: list[Listed], wanted: Collection[str], usual: Collection[str], *, service: bool
+) -> Iterator[str]:
     mine = [one for one in listed if kind in one.kinds]
-    on = [one.name for one in mine if one.name in wanted] or ACTIVE.get(kind, ())
+    on = [one.name for one in mine if one.name in wanted] or usual
     for one in sorted(mine, key=lambda one: one.name not in on):
-        yield example.table(kind, one.name, one.settings, about=one.summary, active=one.name in on)
+        settings = map(_for_a_service, one.settings) if service else one.settings
+        yield example.table(kind, one.name, settings, about=one.summary, active=one.name in on)
+
+
+def _for_a_service(entry: Setting) -> Setting:
+    """Put the file of an example where a service may write: beside its configuration it may not."""
+    is_relative = entry.annotation is Path and entry.example and not entry.example.startswith(("/", "~", '"', "'"))
+    return attrs.evolve(entry, example=f"{STATE}/{entry.example}") if is_relative else entry

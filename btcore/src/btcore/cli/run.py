@@ -2,10 +2,9 @@
 
 import argparse
 import logging
-from pathlib import Path
 from threading import Event
 
-from btcore.cli import OK, UNAVAILABLE
+from btcore.cli import OK, UNAVAILABLE, add_config, config_of
 from btcore.configuration import load_site
 from btcore.logs import set_up
 from btcore.signals import stop_on_signals
@@ -16,7 +15,7 @@ log = logging.getLogger("btcore")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--config", type=Path, default=Path("site.toml"), metavar="FILE", help="default: site.toml")
+    add_config(parser)
     parser.add_argument(
         "--once", action="store_true", help="exit when all sources have ended and all sinks have had everything"
     )
@@ -28,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the site until a signal, or until it is done."""
-    site = load_site(args.config)
+    site = load_site(config_of(args))
     redaction = set_up(verbose=args.verbose, quiet=args.quiet, secrets=site.secrets)
     for warning in site.warnings:
         log.warning("%s", warning)

@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     house.add_argument(
         "--packets", type=int, metavar="N", help=f"of each meter; 0: no end (default: 0 in real time, else {PACKETS})"
     )
-    house.add_argument("--interval", type=_number, metavar="DURATION", help="between a meter's packets (default: 10s)")
+    house.add_argument("--interval", metavar="DURATION", help="between a meter's packets (default: 10s)")
     house.add_argument("--start", metavar="TIME", help="of the first packet, ISO 8601 (default: now)")
     house.add_argument("--seed", type=int, metavar="N", help="the same seed makes the same house (default: 1)")
     house.add_argument("--faults", type=_words, metavar="A,B", help="what shall go wrong (default: nothing)")
@@ -115,10 +115,6 @@ def _option(problem: Problem) -> str:
     """Return a setting's name as an option, with the place of the mistake behind it where that is in a list."""
     name = "meters" if problem.key == "count" else problem.key  # in a site.toml, `meters` is what every source may have
     return f"--{name.replace('_', '-')}: " if name else ""
-
-
-def _number(text: str) -> int | str:
-    return int(text) if text.isascii() and text.isdigit() else text
 
 
 def _words(text: str) -> list[str]:

@@ -5,6 +5,7 @@ import socket
 from typing import Any
 
 LAST_PORT = 65_535
+EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - what a configuration may say
 KEEP_ALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 6))
 """Ask a silent peer after a minute whether it is there, and give it two more to say so."""
 
@@ -17,6 +18,13 @@ def check_host(_instance: object, _attribute: Any, value: str) -> None:  # noqa:
         value.encode("idna")
     except ValueError:
         raise ValueError(f"expected an address or a name, without a port, not {value!r}") from None
+
+
+def own_addresses(host: str) -> list[str]:
+    """Return what stands behind `tcp port N` in a claim to listen there: nothing for all addresses of the machine."""
+    if host.lower() == "localhost":
+        return ["/127.0.0.1", "/::1"]
+    return [f"/{host.lower()}" if host not in EVERYWHERE else ""]
 
 
 def written(host: str, port: int) -> str:

@@ -10,7 +10,7 @@ from threading import Event
 
 import attrs
 
-from btcore import Chunk, Context, Duration, Poll, Problem, Retry, hookimpl, plugin, setting, valid_devices
+from btcore import Chunk, Claim, Context, Duration, Poll, Problem, Retry, hookimpl, plugin, setting, valid_devices
 from btmon_ip.addresses import LAST_PORT, check_host, written
 from btmon_ip.line import LOOK, Line, connect
 
@@ -66,6 +66,10 @@ class TcpClient:
             yield Problem('expected the address or name of the meter, such as "192.168.1.20"', key="host")
         if self.devices and not self.poll:
             yield Problem('devices are asked only with poll: set how often, as in poll = "10s"', key="devices")
+
+    def claims(self) -> Iterator[Claim]:
+        """Claim the connection: most gateways take one, and two that ask on one line disturb each other."""
+        yield Claim(f"tcp connection to {written(self.host.lower(), self.port)}", key="host")
 
     @hookimpl
     def open(self, context: Context) -> None:

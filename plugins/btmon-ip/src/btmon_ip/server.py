@@ -7,8 +7,8 @@ from typing import Any
 
 import attrs
 
-from btcore import Chunk, Context, Duration, hookimpl, plugin, setting
-from btmon_ip.addresses import LAST_PORT, check_host
+from btcore import Chunk, Claim, Context, Duration, hookimpl, plugin, setting
+from btmon_ip.addresses import LAST_PORT, check_host, own_addresses
 from btmon_ip.connections import Connections
 from btmon_ip.guests import networks
 from btmon_ip.listening import listen
@@ -54,6 +54,11 @@ class TcpServer:
     def patience(self) -> float:
         """Seconds that it may be without a packet: then the core tells what came instead."""
         return self.idle
+
+    def claims(self) -> Iterator[Claim]:
+        """Claim the port, on the addresses that are listened on."""
+        if self.port:
+            yield from (Claim(f"tcp port {self.port}{address}", key="port") for address in own_addresses(self.host))
 
     @hookimpl
     def open(self, context: Context) -> None:

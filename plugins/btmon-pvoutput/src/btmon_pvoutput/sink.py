@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+import attrs
+
 from btcore import Batch, ChannelRef, Context, Delivery, Duration, Problem, Secret, Stop, hookimpl, plugin, setting
 from btmon_pvoutput import address
 from btmon_pvoutput.flows import Direction
@@ -16,7 +18,10 @@ from btmon_pvoutput.measures import Measures, is_circuit, is_sensor
 from btmon_pvoutput.status import MOST_ROWS, Status, chunks, request, statuses
 
 SHORTEST = 300
-"""Seconds of the shortest status interval that a system of PVOutput can have."""
+INTERVALS: tuple[float, ...] = (SHORTEST, 600, 900)
+"""Seconds of the status intervals that a system of PVOutput can have."""
+
+INTERVAL = 'PVOutput keeps a status for each 5, 10 or 15 minutes: set every = "5m", "10m" or "15m", as the system has'
 
 MOST_DOUBTS = 10
 """What is told of meters that do not fit the settings."""
@@ -84,18 +89,21 @@ class PVOutput:
     url: str = setting(default=address.DEFAULT, help="where the service is")
     timeout: Duration = setting(default=Duration(15), validator=_is_positive, help="the longest wait for an answer")
 
-    def check(self) -> Iterator[Problem]:
+    def check(self, delivery: Delivery = DELIVERY) -> Iterator[Problem]:
         """Tell what is wrong between and within the settings."""
         yield from self._check_channels()
+        if delivery.every not in INTERVALS:
+            yield Problem(f"{delivery.every / 60:g} min do not fit: {INTERVAL}", key="every")
         for key, fits, example in (
-            ("generation", is_circuit, "399999_ch1"),
-            ("consumption", is_circuit, "399999_ch1"),
-            ("grid", is_circuit, "399999_ch1"),
-            ("temperature", is_sensor, "01000010_t1"),
+            ("generation", is_circuit, ChannelRef("399999", "ch1")),
+            ("consumption", is_circuit, ChannelRef("399999", "ch1")),
+            ("grid", is_circuit, ChannelRef("399999", "ch1")),
+            ("temperature", is_sensor, ChannelRef("01000010", "t1")),
         ):
             ref = getattr(self, key)
             if ref is not None and not fits(ref.label):
-                yield Problem(f"{ref} is none: expected one such as {example}", key=key)
+                such = attrs.evolve(example, serial=ref.serial or example.serial)
+                yield Problem(f"{ref} is none: expected one such as {such}", key=key)
         if not re.fullmatch(r"[!-~]+", self.api_key.reveal().strip()):
             yield Problem(
                 "expected a key as the Settings page of pvoutput.org shows it: no blanks, not empty", key="api_key"
@@ -125,11 +133,8 @@ class PVOutput:
         """Prepare; nothing is sent. Stop where the intervals are none that PVOutput has."""
         from btmon_pvoutput.service import Service  # noqa: PLC0415 - listing the plugins must not import requests
 
-        if context.every < SHORTEST or context.every % 60:
-            raise Stop(
-                f"every = {context.every:g} s does not fit PVOutput, which keeps a status for each 5 to 15 minutes:"
-                f' set every = "5m", or the status interval that the system has on pvoutput.org'
-            )
+        if context.every not in INTERVALS:
+            raise Stop(f"every: {context.every / 60:g} min do not fit: {INTERVAL}")
         self._log = context.log
         self._every = int(context.every)
         self._zone = ZoneInfo(self.zone) if self.zone else None
@@ -158,7 +163,8 @@ class PVOutput:
         if made:
             self._service.deliver(made, self._measures.lifetime)
             left = self._service.requests_left
-            self._log.debug("sent %d statuses, the last of %s %s; requests left: %s", len(made), *made[-1].slot, left)
+            what = "1 status" if len(made) == 1 else f"{len(made)} statuses"
+            self._log.debug("sent %s, the last of %s %s; requests left: %s", what, *made[-1].slot, left)
         return _readings_in(made, batch)
 
     @hookimpl

@@ -5,6 +5,8 @@ How a meter is asked is the core's `Poll`; how a port is opened and read is `por
 
 import logging
 import math
+import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -12,7 +14,7 @@ from threading import Event
 
 import attrs
 
-from btcore import Chunk, Context, Duration, Poll, Problem, Retry, Stop, hookimpl, plugin, setting, valid_devices
+from btcore import Chunk, Claim, Context, Duration, Poll, Problem, Retry, Stop, hookimpl, plugin, setting, valid_devices
 from btmon_serial import trouble
 from btmon_serial.port import Port
 
@@ -75,6 +77,17 @@ class SerialLine:
             yield Problem(
                 'meters are asked only where poll is set: add poll = "10s", or leave devices out', key="devices"
             )
+        if not self.port.lower().startswith("socket:") and (fault := trouble.baud_fault(self.baud)):
+            yield Problem(fault, key="baud", warning=self.baud in trouble.BAUDS)
+
+    def claims(self) -> Iterator[Claim]:
+        """Claim the device, under whichever of its names: two on one line take each other's bytes."""
+        kind, is_url, rest = self.port.lower().partition("://")
+        if not is_url:
+            device = os.path.realpath(self.port) if "/" in self.port else self.port
+            yield Claim(f"serial line {device}", key="port")
+        elif kind in {"socket", "rfc2217"}:  # in the words of `tcp-client`, which may be on the same gateway
+            yield Claim(f"tcp connection to {re.split('[/?]', rest)[0]}", key="port")
 
     @hookimpl
     def open(self, context: Context) -> None:

@@ -14,6 +14,23 @@ FORBIDDEN = (errno.EACCES, errno.EPERM)
 TAKEN = (errno.EBUSY, errno.EAGAIN)
 
 
+BAUDS = (
+    *(300, 600, 1200, 1800, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 500_000, 576_000),
+    *(921_600, 1_000_000, 1_152_000, 1_500_000, 2_000_000, 2_500_000, 3_000_000, 3_500_000, 4_000_000),
+)
+"""Speeds that serial ports have."""
+
+OF_METERS = (19_200, 115_200)
+
+
+def baud_fault(baud: int) -> str:
+    """Say that no port, or no meter, has a speed; "" where one has."""
+    if baud in OF_METERS:
+        return ""
+    who = "meter sends" if baud in BAUDS else "serial port has"
+    return f"no {who} {baud} baud: an ECM sends at 19200, a GEM at 19200 or 115200, as it is set"
+
+
 def cannot_open(port: str, error: OSError, folder: Path = BY_PATH) -> str:
     """Say why a port could not be opened and what to do; `folder` holds the names of the adapters that are present."""
     if "://" in port:

@@ -5,6 +5,7 @@ go under which name is in `streams.py`, what of the settings fits no meter in `d
 answer means, does not belong here.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
@@ -95,9 +96,17 @@ class Service(ABC):
             yield Problem(fault, "url")
         if not 0 < self.timeout <= LONGEST:
             yield Problem("expected more than 0 s, and at most 10 min", "timeout")
+        yield from self._check_query()
         for field in attrs.fields(type(self)):
             faults = (secret_fault(secret) for secret in within(Secret, getattr(self, field.name)))
             yield from (Problem(fault, field.name) for fault in faults if fault)
+
+    def _check_query(self) -> Iterator[Problem]:
+        """Find a key in the address, where everybody sees it: it has a setting of its own."""
+        names = (field.name for field in attrs.fields(type(self)))
+        own = next((name for name in names if list(within(Secret, getattr(self, name)))), "")
+        if own != "url" and re.search(r"[?&]\w*(key|token|auth)\w*=", self.address, re.IGNORECASE):
+            yield Problem(f"there is a key in it, which belongs in `{own}`, where no log shows it", "url")
 
     @property
     def address(self) -> str:

@@ -56,7 +56,8 @@ def circuit_faults(names: Iterable[ChannelRef]) -> Iterator[str]:
     """Tell of each that is not a channel with power and energy, but a sensor or a single number."""
     for channel in names:
         if not is_circuit(channel.label):
-            yield f"{channel} does not measure power: expected a channel such as 399999_ch1"
+            such = ChannelRef(channel.serial or "399999", "ch1")
+            yield f"{channel} does not measure power: expected a channel such as {such}"
 
 
 def mapped(sample: Sample, names: Mapping[ChannelRef, T]) -> Iterator[tuple[str, T]]:

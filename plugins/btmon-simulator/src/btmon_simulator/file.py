@@ -11,7 +11,7 @@ from typing import Literal
 
 import attrs
 
-from btcore import CaptureError, Chunk, Context, Duration, Stop, hookimpl, plugin, read_capture, setting
+from btcore import CaptureError, Chunk, Context, Duration, Problem, Stop, hookimpl, plugin, read_capture, setting
 from btmon_simulator.pace import recorded
 from btmon_simulator.times import instant, validate_start
 
@@ -41,6 +41,11 @@ class File:
     pace: Literal["fast", "recorded"] = setting(
         default="fast", help="fast: as quickly as it can be read; recorded: with the pauses of the recording"
     )
+
+    def check(self) -> Iterator[Problem]:
+        """Warn of a capture that is not there, or cannot be read: it may be there when it is to be played."""
+        if trouble := _trouble(self.path):
+            yield Problem(f"{self.path}: {trouble}", key="path", warning=True)
 
     @hookimpl
     def open(self, context: Context) -> None:

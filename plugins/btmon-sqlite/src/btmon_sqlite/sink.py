@@ -1,5 +1,6 @@
 """The sink: its settings, and what it does with a batch. SQL is in `table.py` and `database.py`."""
 
+import os
 import re
 from collections.abc import Iterator
 from logging import Logger, getLogger
@@ -8,10 +9,10 @@ from typing import Any
 
 import attrs
 
-from btcore import Batch, Context, hookimpl, plugin, setting
+from btcore import FORMATS, Batch, Claim, Context, Problem, hookimpl, plugin, setting
 from btmon_sqlite.database import Database, open_database
 from btmon_sqlite.table import Record, Schema, tables_for
-from btmon_sqlite.trouble import answered
+from btmon_sqlite.trouble import answered, place_fault
 
 
 def valid_table(_instance: object, _attribute: Any, name: str) -> None:  # noqa: ANN401 - attrs' own type
@@ -34,6 +35,20 @@ class Sqlite:
     )
     _log: Logger = attrs.field(init=False, factory=lambda: getLogger(__name__), repr=False)
     _database: Database | None = attrs.field(init=False, default=None, repr=False)
+
+    def check(self) -> Iterator[Problem]:
+        """Find a file that cannot be one, and a directory where a service would not find or make it."""
+        if self.file.is_dir():
+            yield Problem(f"{self.file} is a directory: name a file, such as {self.file / 'energy.db'}", key="file")
+        elif fault := place_fault(self.file):
+            yield Problem(fault, key="file", warning=True)
+
+    def claims(self) -> Iterator[Claim]:
+        """Claim the tables: of two sinks with other settings the rows of the second would be left out, as known."""
+        usual = [f"FORMAT_{self.schema}", *(f"{one}_{self.schema}" for one in FORMATS)]
+        file = os.path.realpath(self.file)
+        for name in [self.table.lower()] if self.table else usual:  # SQL does not tell capitals from small letters
+            yield Claim(f"table {name} of {file}", key="file", per_meter=True)
 
     @hookimpl
     def open(self, context: Context) -> None:

@@ -37,8 +37,26 @@ NEVER: Mapping[int, str] = {
 
 FORBIDDEN = "{file} cannot be opened: let the user that runs btcore write it and its directory"
 
+SERVICE = '{forbidden}; a service may write below {state}: file = "{state}/{name}"'
+"""What a service manager lets a service write is in the environment."""
+
 TAKEN = (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY)
 """Extended result codes for a row that is like another where the table allows no two."""
+
+
+SYSTEM = Path("/etc")
+"""Where a configuration is, and a service that has a user of its own may not write."""
+
+
+def place_fault(file: Path) -> str:
+    """Say what is wrong with where a file is to be, "" where nothing is known to be; looks, and opens nothing."""
+    if SYSTEM in file.parents:
+        return f"{file} is below {SYSTEM}, where a service may not write; /var/lib/btcore/{file.name} would do"
+    try:
+        is_there = file.parent.is_dir()
+    except OSError:  # it may not be seen by this user
+        is_there = True
+    return "" if is_there else f"there is no directory {file.parent} yet, and none is made"
 
 
 @contextmanager
@@ -70,7 +88,7 @@ def answer_to(error: sqlite3.Error, file: Path) -> Retry | Stop | Reject | None:
 
 def _cannot_open(error: sqlite3.Error, file: Path) -> Retry | Stop:
     if _is_out_of_sight(file):
-        return Stop(FORBIDDEN.format(file=file))
+        return Stop(_forbidden(file))
     if file.is_dir():
         return Stop(f"{file} is a directory: `file` must name a file, such as {file / 'energy.db'}")
     if not file.parent.is_dir():
@@ -78,8 +96,14 @@ def _cannot_open(error: sqlite3.Error, file: Path) -> Retry | Stop:
             f"{file} cannot be made: there is no directory {file.parent}; create it, mount it, or correct `file`"
         )
     if not os.access(file if file.exists() else file.parent, os.W_OK):
-        return Stop(FORBIDDEN.format(file=file))
+        return Stop(_forbidden(file))
     return Retry(f"{file} cannot be opened now ({error})")
+
+
+def _forbidden(file: Path) -> str:
+    told = FORBIDDEN.format(file=file)
+    state = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    return SERVICE.format(forbidden=told, state=state, name=file.name) if state else told
 
 
 def _is_out_of_sight(file: Path) -> bool:

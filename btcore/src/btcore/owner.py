@@ -1,0 +1,91 @@
+"""Which configuration a state directory belongs to: a note in it, written by the first run.
+
+The readings of two sites must not meet: the sinks of one would be given the meters of the other. What else is in the
+directory is not this room's.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from btcore.errors import ConfigurationError, Problem
+
+NOTE = "site"
+"""The file in the state directory that holds the path of its configuration."""
+
+LONGEST = 4096
+"""Bytes of a path."""
+
+
+def claim(state: Path, file: Path) -> str:
+    """Take a state directory for a configuration; return what is to be told, "" where nothing is.
+
+    Raises ConfigurationError where it is another's, OSError where the note cannot be read or written.
+    """
+    before = _noted(state)
+    if before is not None and _is_same(before, file):
+        return ""
+    _refuse_if_there(state, file, before)
+    if file.is_file():  # not what comes over a pipe: the next one would have the same name
+        _write(state, file)
+    if before is None:
+        return ""
+    return f"the state in {state} was that of {before}, which is no longer there; now it is that of {file.absolute()}"
+
+
+def check(state: Path, file: Path) -> None:
+    """Raise ConfigurationError where `claim` would. What cannot be read is not told: `run` may be another user's."""
+    try:
+        before = _noted(state)
+    except OSError:
+        return
+    if before is None or not _is_same(before, file):
+        _refuse_if_there(state, file, before)
+
+
+def _refuse_if_there(state: Path, file: Path, other: Path | None) -> None:
+    if other is None or _is_gone(other):
+        return
+    given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    line = f"state = {json.dumps(f'{given}/{file.stem}' if given else f'{file.stem}-state', ensure_ascii=False)}"
+    message = (
+        f"the state directory {state} belongs to {other}, and the readings of two sites must not meet: write {line} at"
+        f" the top of this file (or delete {state / NOTE}, if the other has its state elsewhere now)"
+    )
+    raise ConfigurationError([Problem(message, key="state", file=str(file))])
+
+
+def _noted(state: Path) -> Path | None:
+    """Return the configuration that a state directory is noted to belong to. Raises OSError."""
+    try:
+        with (state / NOTE).open("rb") as note:
+            path = os.fsdecode(note.read(LONGEST).removesuffix(b"\n"))
+    except FileNotFoundError:
+        return None
+    return Path(path) if path.startswith("/") and "\0" not in path else None
+
+
+def _write(state: Path, file: Path) -> None:
+    new = state / f"{NOTE}.new"
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
+        out.write(os.fsencode(file.absolute()) + b"\n")
+    new.replace(state / NOTE)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two paths are one file, by whatever way."""
+    try:
+        return one == other.absolute() or one.samefile(other)
+    except OSError:
+        return False
+
+
+def _is_gone(path: Path) -> bool:
+    """Whether there is surely no such file any more."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False

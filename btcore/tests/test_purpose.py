@@ -1,0 +1,161 @@
+"""A run whose only source or only sink has stopped ends with an error; one that has others left goes on."""
+
+import logging
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from made import Recorder, Yielding
+from running import wait_for
+from sites import endless, meter, position, sink, site, source
+
+from btcore import Retry, Stop
+from btcore.configuration import Sink, Source
+from btcore.purpose import LAST_READINGS, LONGEST, MOST_TOLD, Purpose
+from btcore.supervisor import Supervisor
+
+
+def stopping(*_: object) -> Any:  # noqa: ANN401 - never returns
+    """Stop until a restart."""
+    raise Stop("the key is wrong")
+
+
+def down(*_: object) -> Any:  # noqa: ANN401 - never returns
+    """Fail for a while."""
+    raise Retry("the service is down")
+
+
+def run(state: Path, *parts: Source | Sink) -> bool:
+    """Run until it ends by itself; return whether all went well."""
+    return Supervisor(site(state, *parts), threading.Event()).run()
+
+
+def last(caplog: pytest.LogCaptureFixture) -> str:
+    """Return the last line of the log, which is an error."""
+    record = caplog.records[-1]
+    assert record.levelno == logging.ERROR
+    return record.getMessage()
+
+
+def test_it_ends_when_the_only_sink_has_stopped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Though the source works, it ends with an error, and its last line says why; what came in is kept."""
+    caplog.set_level(logging.INFO)
+    assert not run(tmp_path, source(endless()), sink(Recorder(answer=stopping)))
+    assert last(caplog) == "ended with an error: no sink works any more: sink.roof: the key is wrong"
+    roof = Recorder()
+    assert Supervisor(site(tmp_path, sink(roof)), threading.Event(), once=True).run()
+    assert roof.places[:1] == [1]
+
+
+def test_it_ends_when_all_sinks_have_stopped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of several sinks the last one counts, and each is told."""
+    sinks = [sink(Recorder(answer=stopping), name) for name in ("roof", "cellar")]
+    assert not run(tmp_path, source(endless()), *sinks)
+    assert last(caplog).endswith("any more: sink.roof: the key is wrong; sink.cellar: the key is wrong")
+
+
+def test_it_ends_when_the_only_source_has_stopped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The sinks are given what there is first: with each restart they come further, however long they were down."""
+    before = Supervisor(site(tmp_path, source(meter(5)), sink(Recorder(), "other")), threading.Event(), once=True)
+    assert before.run()
+    caplog.clear()
+    roof = Recorder()
+    assert not run(tmp_path, source(Yielding(items=stopping)), sink(roof))
+    assert (len(roof.places), position(tmp_path)) == (5, 5)
+    assert last(caplog) == "ended with an error: no source works any more: source.panel: the key is wrong"
+
+
+def test_a_source_that_ended_well_is_not_missed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A capture that was played to its end beside a source that has stopped: nothing more will come."""
+    roof = Recorder()
+    assert not run(tmp_path, source(meter(3)), source(Yielding(items=stopping), "bad"), sink(roof))
+    assert len(roof.places) == 3
+    assert last(caplog) == "ended with an error: source.bad: the key is wrong"
+
+
+@pytest.mark.parametrize("trouble", ["source", "sink"])
+def test_it_goes_on_with_what_is_left(tmp_path: Path, caplog: pytest.LogCaptureFixture, trouble: str) -> None:
+    """With one source and one sink that work it goes on until it is told to stop, and then does not count as good."""
+    bad = source(Yielding(items=stopping), "bad") if trouble == "source" else sink(Recorder(answer=stopping), "bad")
+    roof, stop, well = Recorder(), threading.Event(), []
+    supervisor = Supervisor(site(tmp_path, source(endless()), sink(roof), bad), stop)
+    thread = threading.Thread(target=lambda: well.append(supervisor.run()))
+    thread.start()
+    wait_for(lambda: "stopped until a restart" in caplog.text)
+    before = len(roof.places)
+    wait_for(lambda: len(roof.places) > before + 150)  # through more than one look of the supervisor
+    stop.set()
+    thread.join(30)
+    assert well == [False]
+    assert last(caplog) == f"ended with an error: {trouble}.bad: the key is wrong"
+
+
+def test_a_source_that_fails_for_a_while_is_no_end(tmp_path: Path) -> None:
+    """What will be tried again works still, sources and sinks alike; so does what has ended well."""
+    roof, stop = Recorder(answer=down), threading.Event()
+    supervisor = Supervisor(site(tmp_path, source(Yielding(items=down)), source(meter(), "other"), sink(roof)), stop)
+    thread = threading.Thread(target=supervisor.run)
+    thread.start()
+    wait_for(lambda: roof.calls and len(roof.calls) > 1)
+    assert thread.is_alive()
+    stop.set()
+    thread.join(30)
+
+
+# --- judged by itself
+
+
+def worker(failure: str = "", *, alive: bool = False) -> Any:  # noqa: ANN401 - what is asked of a worker, and no more
+    """Stand in for a source."""
+    return SimpleNamespace(name="source.x", failure=failure, thread=SimpleNamespace(is_alive=lambda: alive))
+
+
+def sinks(states: Iterable[str]) -> list[Any]:
+    """Stand in for sinks: `level`, `behind`, or else why it is parked."""
+    return [
+        SimpleNamespace(
+            name=f"sink.{place}", parked="" if state in {"level", "behind"} else state, has_had_all=state == "level"
+        )
+        for place, state in enumerate(states)
+    ]
+
+
+def test_a_sink_that_is_behind_is_waited_for_but_not_for_ever() -> None:
+    """After the last source has stopped, a sink that is down holds the end up for half a minute at most."""
+    now = 100.0
+    purpose = Purpose([worker("no port")], sinks(["level", "behind", "the key is wrong"]), clock=lambda: now)
+    assert not purpose.is_lost()
+    now += LAST_READINGS - 1
+    assert not purpose.is_lost()
+    now += 1
+    assert purpose.is_lost()
+
+
+@pytest.mark.parametrize(
+    ("source_workers", "states", "lost"),
+    [
+        ([worker(alive=True)], ["level"], False),
+        ([worker(alive=True)], ["wrong", "level"], False),
+        ([worker(alive=True)], ["wrong", "wrong"], True),
+        ([worker(alive=True), worker("bad")], ["level"], False),
+        ([worker("bad"), worker("bad")], ["level"], True),
+        ([worker("bad"), worker()], ["level"], True),
+        ([worker(), worker()], ["level"], False),
+        ([worker()], ["wrong"], True),
+        ([], ["level"], False),
+    ],
+)
+def test_it_takes_a_source_and_a_sink(source_workers: list[Any], states: list[str], lost: bool) -> None:
+    """Lost is a run whose sinks have all stopped, or whose sources are all at an end and one of them by a fault."""
+    assert Purpose(source_workers, sinks(states)).is_lost() is lost
+
+
+def test_what_is_told_is_bounded() -> None:
+    """However many parts a sink has, and however much one says, the last line is one that can be read."""
+    why = Purpose([], sinks(["x" * 10_000] * 100)).why()
+    assert why.startswith("no sink works any more: sink.0: xxx")
+    assert why.endswith(f"; and {100 - MOST_TOLD} more")
+    assert len(why) < MOST_TOLD * (LONGEST + 100)

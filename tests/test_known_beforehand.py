@@ -1,0 +1,166 @@
+"""What `btcore check` knows of the project's own plugins before anything runs: each with its place and words."""
+
+from pathlib import Path
+
+import pytest
+
+from btcore.configuration import load_site
+from btcore.errors import ConfigurationError, Problem
+
+SOURCE = '[source.panel]\nuse = "tcp-server"\n'
+SINK = "[sink.print]\n"
+PVO = '[sink.roof]\nuse = "pvoutput"\napi_key = "k3y"\nsystem_id = "1"\ngeneration = "01000777_ch1"\n'
+EMON = '[sink.emoncms]\ntoken = "k3y"\n'
+
+
+def twice(kind: str, plugin: str, one: str, other: str) -> str:
+    """Return two tables of a plugin."""
+    return "".join(f'[{kind}.{name}]\nuse = "{plugin}"\n{text}' for name, text in (("one", one), ("two", other)))
+
+
+def found(folder: Path, text: str) -> tuple[list[Problem], list[Problem]]:
+    """Return the mistakes and the warnings of a configuration."""
+    (folder / "site.toml").write_text(text)
+    try:
+        return [], list(load_site(folder / "site.toml").warnings)
+    except ConfigurationError as error:
+        return list(error.problems), list(error.warnings)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "said"),
+    [
+        (
+            twice("source", "tcp-server", "", "") + SINK,
+            "port",
+            "tcp port 8083 is taken by [source.one] (line 1): two cannot share it",
+        ),
+        (twice("source", "tcp-server", "", 'host = "127.0.0.1"\n') + SINK, "port", "tcp port 8083/127.0.0.1 is taken"),
+        (twice("source", "tcp-server", 'host = "0.0.0.0"\n', 'host = "::1"\n') + SINK, "port", "tcp port 8083/::1 is"),
+        (
+            twice("source", "tcp-server", 'host = "localhost"\n', 'host = "127.0.0.1"\n') + SINK,
+            "port",
+            "tcp port 8083/127.0.0.1 is taken",
+        ),
+        (
+            twice("source", "tcp-client", 'host = "meter.local"\n', 'host = "Meter.local"\n') + SINK,
+            "host",
+            "tcp connection to meter.local:5000 is taken by [source.one]",
+        ),
+        (
+            twice("source", "serial", 'port = "/dev/ttyS9"\n', 'port = "/dev/../dev/ttyS9"\n') + SINK,
+            "port",
+            "serial line /dev/ttyS9 is taken by [source.one]",
+        ),
+        (
+            f'[source.tcp-client]\nhost = "m.local"\n[source.serial]\nport = "socket://M.local:5000"\n{SINK}',
+            "port",
+            "tcp connection to m.local:5000 is taken by [source.tcp-client]",
+        ),
+        (
+            SOURCE + twice("sink", "sqlite", 'file = "energy.db"\n', 'file = "./energy.db"\n'),
+            "file",
+            "two cannot share it, unless each has `meters` of its own",
+        ),
+        (
+            SOURCE
+            + twice(
+                "sink",
+                "sqlite",
+                'file = "e.db"\ntable = "House"\n',
+                'file = "e.db"\ntable = "house"\nschema = "ecmread"\n',
+            ),
+            "file",
+            "table house of ",
+        ),
+        (
+            SOURCE + twice("sink", "sqlite", 'file = "e.db"\n', 'file = "e.db"\ntable = "gem48ptbin_counters"\n'),
+            "file",
+            "table gem48ptbin_counters of ",
+        ),
+        (SOURCE + '[sink.sqlite]\nfile = "."\n', "file", "is a directory: name a file, such as "),
+        (SOURCE + PVO + 'every = "7m"\n', "every", "7 min do not fit: PVOutput keeps a status for each 5, 10 or 15"),
+        (SOURCE + PVO + "every = 0\n", "every", "0 min do not fit: PVOutput keeps a status for each 5, 10 or 15 min"),
+        (SOURCE + PVO.replace("_ch1", "_t1"), "generation", "01000777_t1 is none: expected one such as 01000777_ch1"),
+        (
+            f'[source.serial]\nport = "/dev/ttyS9"\nbaud = 19201\n{SINK}',
+            "baud",
+            "no serial port has 19201 baud: an ECM sends at 19200, a GEM at 19200 or 115200",
+        ),
+        (
+            SOURCE + EMON + 'url = "https://emoncms.org/input/post?apikey=k3y"\n',
+            "url",
+            "there is a key in it, which belongs in `token`, where no log shows it",
+        ),
+        (
+            SOURCE + '[sink.thingspeak]\ntokens = { "399999" = "k3y" }\nurl = "https://t.example/?api_key=k3y"\n',
+            "url",
+            "there is a key in it, which belongs in `tokens`",
+        ),
+        (
+            SOURCE + '[sink.plotwatt]\napi_key = "k3y"\nmap = { "01000777_t1" = "1" }\n',
+            "map",
+            "01000777_t1 does not measure power: expected a channel such as 01000777_ch1",
+        ),
+        (f"[source.tcp-server]\nport = 70000\n{SINK}", "port", "expected a whole number from 0 to 65535, found 70000"),
+        (
+            f'[source.tcp-client]\nhost = "x"\nport = 0\n{SINK}',
+            "port",
+            "expected a whole number from 1 to 65535, found 0",
+        ),
+        (f"[source.tcp-server]\nidle = 0\n{SINK}", "idle", "expected a duration above 0s, found 0s"),
+        (f"[source.simulator]\nfault_rate = 2\n{SINK}", "fault_rate", "expected a number from 0 to 1, found 2"),
+    ],
+)
+def test_a_mistake_that_can_be_known_is_told(tmp_path: Path, text: str, key: str, said: str) -> None:
+    """One mistake, at its setting; no key in any of it."""
+    (problem,), _ = found(tmp_path, text)
+    assert (problem.key, said in problem.message) == (key, True), problem
+    assert "k3y" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "said"),
+    [
+        (f'[source.file]\npath = "capture.json"\n{SINK}', "path", "capture.json: there is no such file"),
+        (f'[source.file]\npath = "."\n{SINK}', "path", "this is a directory, not a capture"),
+        (
+            f'[source.serial]\nport = "/dev/ttyS9"\nbaud = 9600\n{SINK}',
+            "baud",
+            "no meter sends 9600 baud: an ECM sends at 19200, a GEM at 19200 or 115200, as it is set",
+        ),
+        (SOURCE + '[sink.sqlite]\nfile = "data/e.db"\n', "file", "/data yet, and none is made"),
+        (
+            SOURCE + '[sink.sqlite]\nfile = "/etc/btcore/e.db"\n',
+            "file",
+            "/etc/btcore/e.db is below /etc, where a service may not write; /var/lib/btcore/e.db would do",
+        ),
+    ],
+)
+def test_what_may_be_right_later_is_a_warning(tmp_path: Path, text: str, key: str, said: str) -> None:
+    """It is told at its setting, and the configuration may run."""
+    problems, (warning,) = found(tmp_path, text)
+    assert problems == []
+    assert (warning.key, said in warning.message) == (key, True), warning
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        twice("source", "tcp-server", "", "port = 8084\n") + SINK,
+        twice("source", "tcp-server", "port = 0\n", "port = 0\n") + SINK,
+        twice("source", "tcp-server", 'host = "192.168.1.1"\n', 'host = "192.168.1.2"\n') + SINK,
+        twice("source", "tcp-client", 'host = "a"\n', 'host = "b"\n') + SINK,
+        twice("source", "tcp-client", 'host = "a"\n', 'host = "a"\nport = 5001\n') + SINK,
+        twice("source", "serial", 'port = "/dev/ttyS8"\n', 'port = "/dev/ttyS9"\nbaud = 115200\n') + SINK,
+        SOURCE + twice("sink", "sqlite", 'file = "a.db"\n', 'file = "b.db"\n'),
+        SOURCE + twice("sink", "sqlite", 'file = "a.db"\n', 'file = "a.db"\nschema = "ecmread"\n'),
+        SOURCE + twice("sink", "sqlite", 'file = "a.db"\nmeters = ["1"]\n', 'file = "a.db"\nmeters = ["2"]\n'),
+        SOURCE + twice("sink", "print", "", 'every = "1m"\n'),
+        SOURCE + PVO + 'every = "10m"\n',
+        SOURCE + EMON + 'url = "https://emon.example/emoncms?v=1"\n',
+    ],
+)
+def test_what_can_be_has_neither(tmp_path: Path, text: str) -> None:
+    """Two tables of a kind that use different things, and settings that fit, are not remarked."""
+    assert found(tmp_path, text) == ([], [])
