@@ -196,17 +196,18 @@ def test_a_name_that_was_never_heard_is_told(roof: Site, caplog: pytest.LogCaptu
 
 def test_a_short_run_tells_it_at_its_end(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
     """What was not told yet is told when the run ends, once."""
-    listening = Listening(roof)
+    listening = Listening(roof, GEM)
     listening.roll.finish()
     listening.roll.finish()
     (told,) = texts(caplog)
-    assert told.endswith("meter 399999 was never heard; no meter was heard so far")
+    assert told.endswith("meter 399999 was never heard; heard: 01000777")
 
 
 def test_where_nothing_is_heard_no_name_is_at_fault(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
     """As long as there is no meter at all, names are not compared; then, a minute later."""
     listening = Listening(roof)
     listening.look(2 * AGAIN)
+    listening.roll.finish()
     assert texts(caplog) == []
     listening.heard.append(GEM)
     listening.look(2 * FIRST)

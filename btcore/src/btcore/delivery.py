@@ -245,8 +245,9 @@ class SinkWorker:
         self.delivered += answer.delivered
         self.unsampled += answer.unsampled
         self._passed += answer.unwanted
+        # what proves nothing does not move the cursor over what is in doubt
         is_held = self._trial.doubts and not answer.is_proof
-        if (answer.is_wanted or broken) and not is_held:
+        if broken or (answer.is_wanted and not is_held):
             self._move_on(steps, broken, answer)
         else:
             self.backlog.passed(steps, is_missed=answer.unwanted > 0)

@@ -12,7 +12,7 @@ import attrs
 from btcore.configuration import Site
 from btcore.findings import closest, nearest
 from btcore.journal import Hearing
-from btcore.named import Name, labels_by_format, names_of
+from btcore.named import Found, Name, labels_by_format, names_of
 
 log = logging.getLogger("btcore")
 
@@ -32,17 +32,8 @@ SHOWN = 3
 """Places that a line shows."""
 
 
-@attrs.frozen
-class Misfit:
-    """A name that fits nothing that was heard: where it is, what is wrong with it, and what is told once it fits."""
-
-    where: str
-    wrong: str
-    mended: str
-
-    def __str__(self) -> str:
-        """As a line of the log."""
-        return f"{self.where}: {self.wrong}"
+Formats = Mapping[str, set[str]]
+"""The packet formats that each meter was heard in."""
 
 
 @attrs.define
@@ -55,7 +46,7 @@ class Roll:
     clock: Callable[[], float] = time.monotonic
     _due: float = attrs.field(init=False)
     _told_at: float = attrs.field(init=False, default=0.0)
-    _told: dict[tuple[str, str], Misfit] = attrs.field(init=False, factory=dict)
+    _told: list[Found] = attrs.field(init=False, factory=list)
     _strangers: set[str] = attrs.field(init=False, factory=set)
 
     def __attrs_post_init__(self) -> None:
@@ -72,13 +63,8 @@ class Roll:
         now = self.clock()
         if self.names and now >= self._due:
             heard = self.heard()
-            # where there is nothing at all, no name is at fault
             self._due = now + (BETWEEN if heard else FIRST)
-            if heard:
-                self._compare(heard, now)
-            if self._told and now - self._told_at >= AGAIN:
-                self._told_at = now
-                _tell(logging.WARNING, [f"{misfit} (still so)" for misfit in self._told.values()])
+            self._compare(heard, now)
 
     def finish(self) -> None:
         """Tell what was not told yet, at the end of a run."""
@@ -86,41 +72,56 @@ class Roll:
             self._compare(self.heard(), self.clock())
 
     def _compare(self, heard: Sequence[Hearing], now: float) -> None:
-        wrong = self._wrong(heard)
-        mended = [misfit for key, misfit in self._told.items() if key not in wrong]
-        _tell(logging.INFO, [f"{misfit.where}: {misfit.mended}" for misfit in mended])
-        new = {key: misfit for key, misfit in wrong.items() if key not in self._told}
-        if new:
-            self._told_at = self._told_at if self._told else now
-            _tell(logging.WARNING, [str(misfit) for misfit in new.values()])
-        self._told = wrong  # as it is now: others may have been heard since it was told
-        self._tell_strangers(heard)
-
-    def _wrong(self, heard: Sequence[Hearing]) -> dict[tuple[str, str], Misfit]:
-        """Return the meters that were never heard, and the labels that a meter has not."""
+        if not heard:
+            return  # where there is nothing at all, no name is at fault
         formats: dict[str, set[str]] = {}
         for hearing in heard:
             formats.setdefault(hearing.serial, set()).add(hearing.format)
-        wrong: dict[tuple[str, str], Misfit] = {}
+        wrong = self._wrong(formats)
+        _tell(logging.INFO, [self._mended(*found) for found in self._told if found not in wrong])
+        self._tell_wrong(wrong, formats, now)
+        self._tell_strangers(heard)
+
+    def _wrong(self, formats: Formats) -> list[Found]:
+        """Return the meters that were never heard, and the channels of meters that have no such channel."""
+        wrong: dict[Found, None] = {}
         for name in self.names:
             if name.serial and name.serial not in formats:
-                where = places(one for one in self.names if one.serial == name.serial)
-                who = f"meter {name.serial}"
-                unheard = f"{who} was never heard; {_others(name.serial, formats)}"
-                wrong[name.serial, ""] = Misfit(where, unheard, f"{who} is heard now")
-            elif name.label and (lacking := self._lacking(name, formats)):
-                where = places(one for one in self.names if (one.serial, one.label) == (name.serial, name.label))
-                wrong[name.serial, name.label] = Misfit(where, lacking, f"a meter has {name.label} now")
-        return wrong
+                wrong[name.serial, ""] = None
+            elif name.label and not self._has(name, formats):
+                wrong[name.serial, name.label] = None
+        return list(wrong)
 
-    def _lacking(self, name: Name, formats: Mapping[str, set[str]]) -> str:
-        """Tell that a meter has no such label; nothing where it has, or that is not known."""
-        sent = formats.get(name.serial, set()) if name.serial else {form for some in formats.values() for form in some}
-        if not sent or any(name.label in self.labels.get(form, (name.label,)) for form in sent):
-            return ""
-        who, they = (f"meter {name.serial} has no", "it sends") if name.serial else ("no meter has", "they send")
-        known = [label for form in sorted(sent) for label in self.labels[form]]
-        return f"{who} {name.label}: {they} {', '.join(sorted(sent))}{nearest(name.label, known)}"
+    def _has(self, name: Name, formats: Formats) -> bool:
+        """Whether the meter that is meant has such a label, or any has where any is meant; so where it is not known."""
+        return any(name.label in self.labels.get(form, (name.label,)) for form in _sent(name.serial, formats))
+
+    def _tell_wrong(self, wrong: list[Found], formats: Formats, now: float) -> None:
+        again = [found for found in wrong if found in self._told]
+        if again and now - self._told_at >= AGAIN:
+            self._told_at = now
+            _tell(logging.WARNING, [f"{self._misfit(*found, formats)} (still so)" for found in again])
+        new = [found for found in wrong if found not in self._told]
+        if new and not again:
+            self._told_at = now
+        _tell(logging.WARNING, [self._misfit(*found, formats) for found in new])
+        self._told = wrong
+
+    def _misfit(self, serial: str, label: str, formats: Formats) -> str:
+        """Tell what is wrong with a name, and where it is."""
+        if not label:
+            return f"{self._places(serial, label)}: meter {serial} was never heard; {_others(serial, formats)}"
+        sent = sorted(_sent(serial, formats))
+        near = nearest(label, [known for form in sent for known in self.labels[form]])
+        who, they = (f"meter {serial} has no", "it sends") if serial else ("no meter has", "they send")
+        return f"{self._places(serial, label)}: {who} {label}: {they} {', '.join(sent)}{near}"
+
+    def _mended(self, serial: str, label: str) -> str:
+        what = f"a meter has {label} now" if label else f"meter {serial} is heard now"
+        return f"{self._places(serial, label)}: {what}"
+
+    def _places(self, serial: str, label: str) -> str:
+        return places(name for name in self.names if name.serial == serial and label in ("", name.label))
 
     def _tell_strangers(self, heard: Sequence[Hearing]) -> None:
         """Tell, once, of meters that were heard in this run, and that nothing names, while others are named."""
@@ -129,6 +130,11 @@ class Roll:
         if known and new:
             self._strangers |= new
             _tell(logging.INFO, [_stranger(serial, known) for serial in sorted(new)])
+
+
+def _sent(serial: str, formats: Formats) -> set[str]:
+    """Return the formats that a meter sends, or all of them where any meter is meant."""
+    return formats[serial] if serial else {form for some in formats.values() for form in some}
 
 
 def places(names: Iterable[Name]) -> str:
@@ -147,8 +153,6 @@ def _some(texts: Sequence[str], between: str) -> str:
 
 def _others(serial: str, heard: Mapping[str, object]) -> str:
     """Tell which meters were heard in place of one that was not: the one most like it, and how many more."""
-    if not heard:
-        return "no meter was heard so far"
     near = closest(serial, heard)
     more = f" ({len(heard) - 1} more)" if len(heard) > 1 else ""
     asked = f'; did you mean "{near}"?' if near else ""

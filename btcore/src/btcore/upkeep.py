@@ -60,7 +60,7 @@ class Upkeep:
         full = self._journal.is_full
         if full and self._clock() - self._told >= EVERY:
             self._told = self._clock()
-            log.warning("the journal has no room: what every sink has had is forgotten now, before `keep` is over")
+            log.warning("the journal has no room: what no sink waits for is forgotten now, before `keep` is over")
         self._is_full = full
         return self._clock() - self._began >= (URGENT if full else EVERY)
 
