@@ -13,6 +13,7 @@ from btcore.configuration import Sink, Site, Source, load_site, site_settings
 from btcore.describe import Setting, settings_of, toml_text, values_of
 from btcore.errors import ConfigurationError, Problem
 from btcore.logs import say
+from btcore.meters import Meter
 from btcore.settings import Delivery
 
 Record = dict[str, object]
@@ -69,10 +70,22 @@ def _record(site: Site) -> Record:
     return {
         "file": str(site.file),
         **values_of(site, site_settings()),
+        "meters": list(map(_meter, site.meters)),
         "channels": dict(site.channels),
         "sources": [{"name": one.name, "plugin": one.plugin, **_intake(one)} for one in site.sources],
         "sinks": [{"name": one.name, "plugin": one.plugin, **_delivery(one)} for one in site.sinks],
         "decoders": [{"name": one.name, "plugin": one.plugin} for one in site.decoders],
+    }
+
+
+def _meter(meter: Meter) -> Record:
+    return {
+        "name": meter.name,
+        "serial": meter.serial,
+        "sends": sorted(meter.sends),
+        "source": meter.source,
+        "address": meter.address,
+        "replaces": sorted(meter.replaces),
     }
 
 
@@ -89,11 +102,18 @@ def _summary(site: Site) -> Iterator[str]:
     rows = [(one.table, one.plugin, _changed(_intake(one), settings_of(Source))) for one in site.sources]
     rows += [(one.table, one.plugin, _changed(_delivery(one), settings_of(Delivery))) for one in site.sinks]
     rows += [(one.table, one.plugin, "") for one in site.decoders]
+    rows += [(f"meters.{one.name}", one.serial, _known_by(one)) for one in site.meters]
     width, middle = (max(len(row[column]) for row in rows) for column in (0, 1))
     for table, plugin, changed in rows:
         yield f"  {table:<{width}}  {plugin:<{middle}}  {changed}".rstrip()
     for name, value in values_of(site, site_settings()).items():
         yield f"  {name:<{width}}  {value}"
+
+
+def _known_by(meter: Meter) -> str:
+    """Tell what a meter is known by, as the file would say it."""
+    said = {key: value for key, value in _meter(meter).items() if key not in ("name", "serial") and value}
+    return ", ".join(f"{key} = {toml_text(value)}" for key, value in said.items())
 
 
 def _changed(values: Record, usual: Iterable[Setting]) -> str:

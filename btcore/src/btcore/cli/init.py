@@ -49,6 +49,19 @@ HEADINGS: Mapping[Kind, str] = {
     "decoder": "Decoders: what packets are understood; without any such table, those of Brultech's meters",
 }
 
+METERS = """\
+# ---- Meters: only where a serial number does not tell whose readings they are. Two meters may send the same one, or
+# one may change its own, or be replaced; the log of btcore run then tells what to write here:
+#   serial     the serial number that it goes by, everywhere; without it, its name here
+#   sends      the serial numbers that its packets show
+#   source     the source that it comes by, [source.NAME], and address, the network address within it
+#   replaces   the serial numbers of the meters in whose place it is
+
+#[meters]
+#house = { serial = "399999", source = "panel" }
+#garage = { serial = "399998", source = "garage" }
+"""
+
 CHANNELS = """\
 # Names for channels, which every sink may use: SERIAL_CHANNEL = "name". A GEM's serial number has eight digits, zeros
 # in front included (01000777_ch1), an ECM's six (399999_ch1); the log of btcore run tells those that it hears.
@@ -107,7 +120,7 @@ def site_text(
     for kind, heading in HEADINGS.items():
         usual = (*ACTIVE.get(kind, ()), *(ON_A_TERMINAL if kind == "sink" and terminal else ()))
         sections += ["\n".join(_heading(kind, heading)), *_tables(kind, listed, wanted, usual, service=service)]
-    return "\n".join([*sections, CHANNELS])
+    return "\n".join([*sections, METERS, CHANNELS])
 
 
 def _top() -> Iterator[str]:
