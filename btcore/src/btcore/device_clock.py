@@ -113,7 +113,7 @@ class DeviceClock:
             if abs(error(offset)) > TIGHT:
                 return None
         utc = microseconds(shown) - offset
-        if utc - error(offset) >= last.utc:  # its seconds went on, so time did too, however its clock was put right
+        if utc - error(offset) >= last.utc:  # its seconds went on, so time did not go back: its clock was put right
             utc = max(utc, last.utc)
         return _Last(utc, offset, seconds, last.is_guess)
 
