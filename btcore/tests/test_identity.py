@@ -126,6 +126,27 @@ def test_one_meter_by_two_ways_is_one(identities: Identities, notices: list[Noti
     assert notices == []
 
 
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 59)), min_size=10, max_size=40), st.integers(0, 40))
+@settings(max_examples=200, deadline=None)
+def test_a_slow_second_way_makes_no_second_meter(packets: list[tuple[bool, int]], restart: int) -> None:
+    """What a DashBox brings up to a minute late, also alone, and after a restart of the program, is of one meter."""
+    sent: list[tuple[int, int, str]] = []
+    for place, (is_lost, late) in enumerate(packets):
+        at = 10 * place
+        sent += [(at + late, at, "dashbox"), *([] if is_lost else [(at, at, "a")])]
+    identities, kept = Identities(Meters(), lambda _notice: None), []
+    for place, (arrived, at, source) in enumerate(sorted(sent)):
+        if place == restart:
+            identities = Identities(Meters(), lambda _notice: None)
+            identities.know([("000000", reading) for reading in kept])
+        time = moment(START + arrived * SECOND + place)
+        reading = attrs.evolve(
+            Panel().send(at, source), time=time, steady=(arrived + 1) * SECOND, seq=identities.next_place()
+        )
+        kept.append(attrs.evolve(reading, serial=identities.name(reading)))
+    assert {reading.serial for reading in kept} == {"000000"}
+
+
 @given(st.lists(st.sampled_from(["absurd", "late", "again", "reset", "on", "on", "on", "on"]), max_size=40), st.data())
 @settings(max_examples=100, deadline=None)
 def test_no_fault_of_one_meter_makes_two(events: list[str], data: st.DataObject) -> None:

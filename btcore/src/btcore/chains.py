@@ -18,7 +18,18 @@ import attrs
 from btcore.formats import Format
 from btcore.lifetime import begun, carried, grown
 from btcore.links import NEW, Lifetime, Link
-from btcore.passage import Passed, Skip, apart, at_pace, came_before, comparable, is_continued, passage, told_energy
+from btcore.passage import (
+    Passed,
+    Skip,
+    apart,
+    at_pace,
+    came_before,
+    comparable,
+    is_continued,
+    is_overdue,
+    passage,
+    told_energy,
+)
 from btcore.records import Reading
 
 MOST_CHAINS = 16
@@ -423,6 +434,8 @@ class Chains:
 
     def _doubt(self, meter: _Meter, reading: Reading, why: Skip) -> Link:
         """Begin a chain, unless the reading may be one from before: that is believed only of several in their pace."""
+        if any(is_overdue(chain.last, reading) for chain in meter.chains):
+            return self._pass_over(reading, Skip.OUT_OF_ORDER)
         anew = why in (Skip.ANEW, Skip.OTHER_FORMAT)
         if anew and not any(_came_before(chain.last, reading) for chain in meter.chains):
             return self._begin(meter, reading)

@@ -28,6 +28,9 @@ DELAY = 60
 HELD = 300
 """Seconds by which a packet may be held back until the next one comes: a meter sends at least every 255 s."""
 
+OVERDUE = 120
+"""Seconds by which another way, such as a DashBox, may be behind: what it brings alone is no sign of a second meter."""
+
 JITTER = 5
 """Seconds by which packets arrive unevenly, without anything to explain."""
 
@@ -167,9 +170,11 @@ def _continues(older: Reading, newer: Reading, seconds: float) -> bool:
     return not_possible <= rose
 
 
-def _tally(older: Reading, newer: Reading, seconds: float, *, fallen: bool = False) -> tuple[int, int]:
+def _tally(
+    older: Reading, newer: Reading, seconds: float, *, fallen: bool = False, watts: int = MOST_WATTS
+) -> tuple[int, int]:
     """Count the channels that went on as they can have within so many seconds, and those that cannot have."""
-    most = MOST_WATTS * seconds
+    most = watts * seconds
     went_on = not_possible = 0
     shared = _energies(older.format, newer.format)
     earlier, later = shared.of(older, newer)
@@ -212,6 +217,15 @@ def came_before(older: Reading, newer: Reading) -> bool:
     modulus = 1 << older.format.seconds_bits
     behind = (older.seconds - newer.seconds) % modulus
     return 0 < behind < modulus // 2 and not _tally(newer, older, behind)[1]
+
+
+def is_overdue(older: Reading, newer: Reading) -> bool:
+    """Whether the newer reading can be one from shortly before the older, that a slower way brought."""
+    if not comparable(older.format, newer.format):
+        return False
+    late = lapse(older, newer).late
+    behind = (older.seconds - newer.seconds) % (1 << older.format.seconds_bits)
+    return 0 < late <= OVERDUE and behind > 0 and not _tally(newer, older, behind, watts=USUAL_WATTS)[1]
 
 
 def at_pace(older: Reading, newer: Reading) -> bool:
