@@ -134,7 +134,7 @@ def test_a_slow_second_way_makes_no_second_meter(packets: list[tuple[bool, int]]
     for place, (is_lost, late) in enumerate(packets):
         at = 10 * place
         sent += [(at + late, at, "dashbox"), *([] if is_lost else [(at, at, "a")])]
-    identities, kept = Identities(Meters(), lambda _notice: None), []
+    identities, kept = Identities(Meters(), lambda _notice: None), list[Reading]()
     for place, (arrived, at, source) in enumerate(sorted(sent)):
         if place == restart:
             identities = Identities(Meters(), lambda _notice: None)
@@ -223,3 +223,23 @@ def test_a_recording_that_is_played_again_makes_no_second_meter(identities: Iden
     again = [attrs.evolve(one, seq=next(PLACES)) for start in (0, 5, 12) for one in sent[start : start + 15]]
     assert set(names(identities, [*sent, *again])) == {"000000"}
     assert notices == []
+
+
+def test_three_meters_that_seem_to_come_from_before_are_told_apart(identities: Identities) -> None:
+    """Meters of one number whose seconds and counters are all lower, interleaved: none is taken for late packets."""
+    meters = [Panel(secs=900_000 // place, energy=10**9 // place, watts=100 * place) for place in (1, 2, 3)]
+    sent = [meter.send(at, f"way{place}") for at in range(0, 200, 10) for place, meter in enumerate(meters)]
+    # the first is heard more often than the others
+    often = [meters[0].send(at + 5, "way0") for at in range(0, 200, 10)]
+    found = names(identities, sorted([*sent, *often], key=lambda one: one.steady))
+    assert len(set(found[-8:])) == 3
+
+
+def test_of_two_meters_that_lose_their_power_together_each_goes_on_as_itself(identities: Identities) -> None:
+    """What begins at zero where one came from is that one, though it would fit the other, which began before it."""
+    old = Panel(form="ecm1220bin"), attrs.evolve(OTHER, form="ecm1220bin")
+    fresh = [Panel("000000", "ecm1220bin", secs - 120, -watts * 115, watts, 1) for secs, watts in ((5, 100), (8, 200))]
+    ways = list(zip(old, fresh, "ab", strict=True))
+    names(identities, [meter.send(at, way) for at in range(0, 100, 10) for meter, _, way in ways])
+    sent = [meter.send(at, way) for at in range(120, 200, 10) for _, meter, way in ways]
+    assert names(identities, sent) == ["000000", "000000-2"] * 8

@@ -220,12 +220,17 @@ def came_before(older: Reading, newer: Reading) -> bool:
 
 
 def is_overdue(older: Reading, newer: Reading) -> bool:
-    """Whether the newer reading can be one from shortly before the older, that a slower way brought."""
-    if not comparable(older.format, newer.format):
+    """Whether the newer reading can be one that a slower way brought: from shortly before the older, or soon after."""
+    if not comparable(older.format, newer.format) or _was_reset(older, newer):
         return False
-    late = lapse(older, newer).late
-    behind = (older.seconds - newer.seconds) % (1 << older.format.seconds_bits)
-    return 0 < late <= OVERDUE and behind > 0 and not _tally(newer, older, behind, watts=USUAL_WATTS)[1]
+    between = lapse(older, newer)
+    modulus = 1 << older.format.seconds_bits
+    after = (newer.seconds - older.seconds) % modulus
+    if after <= OVERDUE:
+        late, first, second = between.apart - after, older, newer
+    else:
+        late, first, second, after = between.late, newer, older, modulus - after
+    return -JITTER <= late <= OVERDUE and not _tally(first, second, after, watts=USUAL_WATTS)[1]
 
 
 def at_pace(older: Reading, newer: Reading) -> bool:

@@ -272,7 +272,9 @@ class Intervals:
     def _close(self, end: int) -> Step:
         parts = self._open.pop(end)
         self._blockers.pop(end, None)
-        samples = (self._along(run) for part in parts.values() for run in part.runs)
+        # in the order of their ends: two meters of one number share a lifetime until that is known
+        runs = sorted((run for part in parts.values() for run in part.runs), key=lambda run: run.last.seq)
+        samples = map(self._along, runs)
         last = tuple(part.runs[-1].last for part in parts.values())
         return Step(
             last,
