@@ -69,14 +69,14 @@ class _Counted:
 
     def not_shown(self) -> dict[str, int]:
         """Return the counters that the new reading does not show, as they were."""
-        kept = {label: total for label in self.last.format.counters if (total := self.total(label))}
+        kept = {label: self.total(label) or 0 for label in self.last.format.counters}
         for channel in self.last.format.channels:
             if channel.polarized in kept:
                 kept[hidden(channel.name)] = kept[channel.polarized]
         channels = self.reading.format.channels
         both = (hidden(channel.name) for channel in channels if channel.polarized is not None)
         shown = {*self.reading.format.counters, *(channel.name for channel in channels), *both}
-        return {label: ahead for label, ahead in {**self.lifetime, **kept}.items() if label not in shown}
+        return {label: ahead for label, ahead in {**self.lifetime, **kept}.items() if ahead and label not in shown}
 
     def after(self, channel: Channel, rise: int, one_way: int) -> dict[str, int]:
         """Return by how much a channel's counters are ahead of what the new reading shows, after they rose."""
