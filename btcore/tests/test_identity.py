@@ -243,3 +243,16 @@ def test_of_two_meters_that_lose_their_power_together_each_goes_on_as_itself(ide
     names(identities, [meter.send(at, way) for at in range(0, 100, 10) for meter, _, way in ways])
     sent = [meter.send(at, way) for at in range(120, 200, 10) for _, meter, way in ways]
     assert names(identities, sent) == ["000000", "000000-2"] * 8
+
+
+def test_a_packet_of_one_meter_by_the_way_of_another_is_the_first_ones(identities: Identities) -> None:
+    """A copy that comes by the other meter's source makes it neither its own, nor a third one after a restart."""
+    kept = []
+    for at in range(0, 200, 10):
+        for meter, way in ((Panel(), "a"), (OTHER, "b"), (Panel(), "b")):
+            reading = meter.send(at, way)
+            kept.append(attrs.evolve(reading, serial=identities.name(reading)))
+    assert [one.serial for one in kept[-3:]] == ["000000", "000000-2", "000000"]
+    again = Identities(Meters(), lambda _notice: None)
+    again.know([("000000", reading) for reading in kept])
+    assert names(again, [OTHER.send(210, "b"), Panel().send(210, "a")]) == ["000000-2", "000000"]

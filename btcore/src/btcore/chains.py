@@ -331,9 +331,15 @@ class Chains:
         return self._go_on(meter, reading)
 
     def key_of(self, reading: Reading) -> str:
-        """Return the key of the chain that a reading is likely to belong to: the one that came from there."""
+        """Return the key of the chain that a reading which goes on from none is likely to belong to.
+
+        It may have come by the way of another meter: it is of the only one that can have sent it, else by where it
+        came from.
+        """
         meter = self._meters.get(reading.serial)
-        keys = [chain.key for chain in meter.chains if way_of(reading) in chain.ways] if meter else []
+        chains = meter.chains if meter else []
+        sent = [chain.key for chain in chains if chain.is_of_past(reading)]
+        keys = sent if len(sent) == 1 else [chain.key for chain in chains if way_of(reading) in chain.ways]
         return keys[0] if len(keys) == 1 else reading.serial
 
     def is_past(self, reading: Reading) -> bool:
