@@ -256,3 +256,14 @@ def test_a_packet_of_one_meter_by_the_way_of_another_is_the_first_ones(identitie
     again = Identities(Meters(), lambda _notice: None)
     again.know([("000000", reading) for reading in kept])
     assert names(again, [OTHER.send(210, "b"), Panel().send(210, "a")]) == ["000000-2", "000000"]
+
+
+def test_a_computer_that_starts_with_a_wrong_clock_makes_no_second_meter(identities: Identities) -> None:
+    """After a power cut its clock is behind, as it has no battery, and is set right later: the meter is the same."""
+    names(identities, [Panel(energy=10**6).send(0)])
+    late = [Panel(energy=10**6).send(at) for at in range(3000, 3400, 10)]
+    behind = [
+        attrs.evolve(one, boot=8, time=moment(one.key - (3000 * SECOND if place < 15 else 0)))
+        for place, one in enumerate(late)
+    ]
+    assert set(names(identities, behind)) == {"000000"}

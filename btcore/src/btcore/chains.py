@@ -417,10 +417,12 @@ class Chains:
     def _explanation(self, meter: _Meter, reading: Reading) -> tuple[_Chain, Passed | Skip]:
         """Return the chain that a reading is likeliest to belong to, and how it came to it."""
         found: list[tuple[_Chain, Passed | Skip]] = []
-        # nearly always it goes on from the chain that came from there
-        for chain in sorted(meter.chains, key=lambda one: way_of(reading) not in one.ways):
+        way = way_of(reading)
+        from_there = sum(way in chain.ways for chain in meter.chains)
+        # nearly always it goes on from the only chain that came from there
+        for chain in sorted(meter.chains, key=lambda one: way not in one.ways):
             passed = meter.explained(chain, reading)
-            if passed is Passed.ON and chain.is_proven and not found and way_of(reading) in chain.ways:
+            if passed is Passed.ON and chain.is_proven and not found and from_there == 1 and way in chain.ways:
                 return chain, passed
             found.append((chain, passed))
         return min(found, key=lambda pair: meter.rank(pair[0], pair[1], reading)) if found[1:] else found[0]
