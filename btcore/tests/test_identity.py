@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lives import moment
 from made import START
-from steps import consecutive, whole
+from steps import consecutive, intervals, samples, whole
 
 from btcore import FORMATS, Reading, pack
 from btcore.chains import Notice
@@ -267,3 +267,19 @@ def test_a_computer_that_starts_with_a_wrong_clock_makes_no_second_meter(identit
         for place, one in enumerate(late)
     ]
     assert set(names(identities, behind)) == {"000000"}
+
+
+@pytest.mark.parametrize("pace", [5, 10, 20])
+def test_a_lifetime_never_falls_while_two_meters_are_told_apart(identities: Identities, pace: int) -> None:
+    """Over intervals too, samples of two meters under one number come in the order in which these were counted."""
+    times = sorted([*((at, 0) for at in range(0, 300, 10)), *((at + 1, 1) for at in range(0, 300, pace))])
+    sent = [(Panel(), OTHER)[which].send(at, "ab"[which]) for at, which in times]
+    named = [
+        attrs.evolve(one, serial=identities.name(one), seq=place, numbers=one.numbers)
+        for place, one in enumerate(sent, 1)
+    ]
+    last: dict[str, float] = {}
+    for sample in samples(whole(intervals(), named)):
+        total = sample.values["ch1_pwh_total"] or 0
+        assert total >= last.get(sample.serial, 0)
+        last[sample.serial] = total

@@ -189,7 +189,8 @@ class Intervals:
         """Put the reading into its interval; close those that are complete."""
         link = self._chains.follow(reading)
         if link.key:
-            if link.before is not None:
+            # a chain that has a key of its own only now may have begun in an interval that is open
+            if link.before is not None and self._end(link.before) not in self._open:
                 self._ends.setdefault(link.key, self._end(link.before))
             if self._was_set_back(reading, link.key):
                 yield from self.flush()
