@@ -246,3 +246,27 @@ def test_a_serial_number_that_changes_is_told_with_the_one_before() -> None:
     assert list(dict.fromkeys(names)) == ["01000777", house.serial]
     assert [(one.kind, one.serial, one.before) for one in notices] == [("new number", house.serial, "01000777")]
     assert 'serial = "01000777"' in str(notices[0])
+
+
+@given(seed=st.integers(0, 10**9), changes=st.lists(st.sampled_from(["format", "counters"]), max_size=8), every=EVERY)
+@settings(max_examples=150, deadline=None)
+def test_no_lifetime_falls_whatever_formats_come(seed: int, changes: list[str], every: int) -> None:
+    """Also between formats that tell no direction and such that do, each total rises by just what is told."""
+    house = House(Random(seed))
+    if seed % 2:  # a meter that never fed in before
+        house.counters |= {label: 0 for label in house.counters if label.endswith("pws")}
+    for change in ["format", *changes]:
+        house.form = house.random.choice([*FULL, "gem48abin", "gem32abin"])
+        house.change(change if change == "counters" else "")
+        for _ in range(house.random.randrange(1, 4)):
+            house.live(10)
+            house.send()
+    last: dict[str, float] = {}
+    for sample in told(make(every), house.sent):
+        for name in ("ch1", "ch2"):
+            totals = {kind: sample.values[f"{name}_{kind}_total"] or 0 for kind in ("pwh", "nwh", "wh")}
+            assert min(totals[kind] - last.get(name + kind, 0) for kind in ("pwh", "nwh")) > -1e-6
+            if name + "wh" in last:
+                rise = totals["wh"] - last[name + "wh"]
+                assert rise == pytest.approx(sample.values[f"{name}_dwh"] or 0, abs=1e-3)
+            last |= {name + kind: total for kind, total in totals.items()}

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lives import moment
 from made import START
-from steps import consecutive, whole
+from steps import consecutive, intervals, samples, whole
 
 from btcore import FORMATS, Reading, pack
 from btcore.chains import Notice
@@ -126,6 +126,27 @@ def test_one_meter_by_two_ways_is_one(identities: Identities, notices: list[Noti
     assert notices == []
 
 
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 59)), min_size=10, max_size=40), st.integers(0, 40))
+@settings(max_examples=200, deadline=None)
+def test_a_slow_second_way_makes_no_second_meter(packets: list[tuple[bool, int]], restart: int) -> None:
+    """What a DashBox brings up to a minute late, also alone, and after a restart of the program, is of one meter."""
+    sent: list[tuple[int, int, str]] = []
+    for place, (is_lost, late) in enumerate(packets):
+        at = 10 * place
+        sent += [(at + late, at, "dashbox"), *([] if is_lost else [(at, at, "a")])]
+    identities, kept = Identities(Meters(), lambda _notice: None), list[Reading]()
+    for place, (arrived, at, source) in enumerate(sorted(sent)):
+        if place == restart:
+            identities = Identities(Meters(), lambda _notice: None)
+            identities.know([("000000", reading) for reading in kept])
+        time = moment(START + arrived * SECOND + place)
+        reading = attrs.evolve(
+            Panel().send(at, source), time=time, steady=(arrived + 1) * SECOND, seq=identities.next_place()
+        )
+        kept.append(attrs.evolve(reading, serial=identities.name(reading)))
+    assert {reading.serial for reading in kept} == {"000000"}
+
+
 @given(st.lists(st.sampled_from(["absurd", "late", "again", "reset", "on", "on", "on", "on"]), max_size=40), st.data())
 @settings(max_examples=100, deadline=None)
 def test_no_fault_of_one_meter_makes_two(events: list[str], data: st.DataObject) -> None:
@@ -202,3 +223,63 @@ def test_a_recording_that_is_played_again_makes_no_second_meter(identities: Iden
     again = [attrs.evolve(one, seq=next(PLACES)) for start in (0, 5, 12) for one in sent[start : start + 15]]
     assert set(names(identities, [*sent, *again])) == {"000000"}
     assert notices == []
+
+
+def test_three_meters_that_seem_to_come_from_before_are_told_apart(identities: Identities) -> None:
+    """Meters of one number whose seconds and counters are all lower, interleaved: none is taken for late packets."""
+    meters = [Panel(secs=900_000 // place, energy=10**9 // place, watts=100 * place) for place in (1, 2, 3)]
+    sent = [meter.send(at, f"way{place}") for at in range(0, 200, 10) for place, meter in enumerate(meters)]
+    # the first is heard more often than the others
+    often = [meters[0].send(at + 5, "way0") for at in range(0, 200, 10)]
+    found = names(identities, sorted([*sent, *often], key=lambda one: one.steady))
+    assert len(set(found[-8:])) == 3
+
+
+def test_of_two_meters_that_lose_their_power_together_each_goes_on_as_itself(identities: Identities) -> None:
+    """What begins at zero where one came from is that one, though it would fit the other, which began before it."""
+    old = Panel(form="ecm1220bin"), attrs.evolve(OTHER, form="ecm1220bin")
+    fresh = [Panel("000000", "ecm1220bin", secs - 120, -watts * 115, watts, 1) for secs, watts in ((5, 100), (8, 200))]
+    ways = list(zip(old, fresh, "ab", strict=True))
+    names(identities, [meter.send(at, way) for at in range(0, 100, 10) for meter, _, way in ways])
+    sent = [meter.send(at, way) for at in range(120, 200, 10) for _, meter, way in ways]
+    assert names(identities, sent) == ["000000", "000000-2"] * 8
+
+
+def test_a_packet_of_one_meter_by_the_way_of_another_is_the_first_ones(identities: Identities) -> None:
+    """A copy that comes by the other meter's source makes it neither its own, nor a third one after a restart."""
+    kept = []
+    for at in range(0, 200, 10):
+        for meter, way in ((Panel(), "a"), (OTHER, "b"), (Panel(), "b")):
+            reading = meter.send(at, way)
+            kept.append(attrs.evolve(reading, serial=identities.name(reading)))
+    assert [one.serial for one in kept[-3:]] == ["000000", "000000-2", "000000"]
+    again = Identities(Meters(), lambda _notice: None)
+    again.know([("000000", reading) for reading in kept])
+    assert names(again, [OTHER.send(210, "b"), Panel().send(210, "a")]) == ["000000-2", "000000"]
+
+
+def test_a_computer_that_starts_with_a_wrong_clock_makes_no_second_meter(identities: Identities) -> None:
+    """After a power cut its clock is behind, as it has no battery, and is set right later: the meter is the same."""
+    names(identities, [Panel(energy=10**6).send(0)])
+    late = [Panel(energy=10**6).send(at) for at in range(3000, 3400, 10)]
+    behind = [
+        attrs.evolve(one, boot=8, time=moment(one.key - (3000 * SECOND if place < 15 else 0)))
+        for place, one in enumerate(late)
+    ]
+    assert set(names(identities, behind)) == {"000000"}
+
+
+@pytest.mark.parametrize("pace", [5, 10, 20])
+def test_a_lifetime_never_falls_while_two_meters_are_told_apart(identities: Identities, pace: int) -> None:
+    """Over intervals too, samples of two meters under one number come in the order in which these were counted."""
+    times = sorted([*((at, 0) for at in range(0, 300, 10)), *((at + 1, 1) for at in range(0, 300, pace))])
+    sent = [(Panel(), OTHER)[which].send(at, "ab"[which]) for at, which in times]
+    named = [
+        attrs.evolve(one, serial=identities.name(one), seq=place, numbers=one.numbers)
+        for place, one in enumerate(sent, 1)
+    ]
+    last: dict[str, float] = {}
+    for sample in samples(whole(intervals(), named)):
+        total = sample.values["ch1_pwh_total"] or 0
+        assert total >= last.get(sample.serial, 0)
+        last[sample.serial] = total

@@ -12,7 +12,7 @@ import attrs
 
 from btcore.energy import SKEW, Energy, Row, energies, interval
 from btcore.formats import Channel, Format, Number
-from btcore.links import Lifetime, Link
+from btcore.links import Lifetime, Link, hidden
 from btcore.passage import Passed, Skip, passage, rose
 from btcore.records import Reading, Sample
 from btcore.settings import Polarity
@@ -130,7 +130,7 @@ def _lifetime(
     if shown is None or shown_one_way is None:
         return None, None, None
     total = shown + lifetime.get(channel.absolute, 0)
-    one_way = shown_one_way + lifetime.get(channel.polarized or "", 0)
+    one_way = shown_one_way + lifetime.get(channel.polarized or hidden(channel.name), 0)
     return _counted(total + lifetime.get(channel.name, 0), one_way, polarity)
 
 

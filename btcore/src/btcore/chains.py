@@ -18,7 +18,18 @@ import attrs
 from btcore.formats import Format
 from btcore.lifetime import begun, carried, grown
 from btcore.links import NEW, Lifetime, Link
-from btcore.passage import Passed, Skip, apart, at_pace, came_before, comparable, is_continued, passage, told_energy
+from btcore.passage import (
+    Passed,
+    Skip,
+    apart,
+    at_pace,
+    came_before,
+    comparable,
+    is_continued,
+    is_overdue,
+    passage,
+    told_energy,
+)
 from btcore.records import Reading
 
 MOST_CHAINS = 16
@@ -30,6 +41,9 @@ MOST_METERS = 1024
 PROOF = 2
 """Times that readings which seem to come from before go on from each other at their own pace, until they are held to
 be another meter's."""
+
+MOST_DOUBTS = 4
+"""Meters whose readings seem to come from before, at a time."""
 
 MOST_LATE = 10
 """Readings in a row that seem to come from before the last one, after which the last one is the one not believed."""
@@ -108,7 +122,8 @@ class _Chain:
     """One chain: its last reading, the place in the journal where it began, and how often it went on since.
 
     Beside others, one of a single packet proves nothing yet, and its key says so. `elder` is the reading before the
-    last one that shows counters which the last one lacks; `fresh`: the last one came next after it.
+    last one that shows counters which the last one lacks; `fresh`: the last one came next after it. `former` is the
+    last one before a restart.
     """
 
     key: str
@@ -117,6 +132,7 @@ class _Chain:
     links: int = 0
     elder: Reading | None = None
     fresh: bool = False
+    former: Reading | None = None
     ways: set[Way] = attrs.field(factory=set)
 
     def __attrs_post_init__(self) -> None:
@@ -128,12 +144,17 @@ class _Chain:
         """Whether it is certain that a meter sends what is in it."""
         return UNPROVEN not in self.key
 
+    def is_of_past(self, reading: Reading) -> bool:
+        """Whether a reading may be one from shortly before the last one, or before the restart, by a slower way."""
+        former = self.former
+        return is_overdue(self.last, reading) or (former is not None and is_overdue(former, reading))
+
     def go_on(self, reading: Reading, passed: Passed) -> Link:
         """Add the next reading. What was before a restart is no elder any more."""
         elder, fresh, before = self.elder, self.fresh, self.last
         self.last, self.links, self.fresh = reading, self.links + 1, False
         if passed is not Passed.ON:
-            self.elder = None
+            self.elder, self.former = None, before
         elif not _shows(reading.format, before.format):
             self.elder, self.fresh = before, True
         elif elder is not None and _shows(reading.format, elder.format):
@@ -161,7 +182,7 @@ class _Meter:
     delivered: int = 0
     counted: Reading | None = None
     lifetime: Lifetime = NEW
-    doubt: _Doubt | None = None
+    doubts: list[_Doubt] = attrs.field(factory=list)
     late: int = 0
     switches: int = 0
     is_several: bool = False
@@ -187,6 +208,16 @@ class _Meter:
             self.lifetime = grown(self.counted, self.lifetime, link)
         self.counted = link.reading
         return attrs.evolve(link, lifetime=self.lifetime) if self.lifetime else link
+
+    def doubted(self, reading: Reading) -> _Doubt:
+        """Add a reading to the doubted ones that it goes on from; of several meters on one line, each to its own."""
+        found = next((one for one in self.doubts if at_pace(one.last, reading)), None)
+        if found is None:
+            found = _Doubt(reading)
+            self.doubts = [*self.doubts[1 - MOST_DOUBTS :], found]
+        else:
+            found.last, found.links = reading, found.links + 1
+        return found
 
     def moved(self, chain: _Chain, way: Way) -> None:
         """Take note that a chain went on from somewhere: what comes from there is its own."""
@@ -224,17 +255,20 @@ class _Meter:
             return Skip.ANEW
         return passed
 
-    def rank(self, chain: _Chain, passed: Passed | Skip, reading: Reading) -> tuple[int, bool, bool, float, int]:
+    def rank(self, chain: _Chain, passed: Passed | Skip, reading: Reading) -> tuple[float, ...]:
         """Order the chains that a reading may belong to.
 
         The likelier first, those that came from there, the proven ones, that which tells less energy, the last one
-        heard; but where it is known that there are two meters, it is the one not heard for longest that restarted.
+        heard. But where it is known that there are two meters, it is one of the same kind and from there that restarted
+        rather than the other that went on, and of several the one not heard for longest.
         """
         energy = told_energy(chain.last, reading, passed) if isinstance(passed, Passed) else 0.0
         longest_ago = passed is Passed.RESET and self.is_several
         elsewhere = way_of(reading) not in chain.ways
+        other = elsewhere or chain.last.format.reset_label != reading.format.reset_label
         last = chain.last.seq if longest_ago else -chain.last.seq
-        return _LIKELY[passed], elsewhere, not chain.is_proven, energy, last
+        first = self.is_several and not isinstance(passed, Passed), self.is_several and other
+        return *first, _LIKELY[passed], elsewhere, not chain.is_proven, energy, last
 
 
 class Chains:
@@ -297,9 +331,15 @@ class Chains:
         return self._go_on(meter, reading)
 
     def key_of(self, reading: Reading) -> str:
-        """Return the key of the chain that a reading is likely to belong to: the one that came from there."""
+        """Return the key of the chain that a reading which goes on from none is likely to belong to.
+
+        It may have come by the way of another meter: it is of the only one that can have sent it, else by where it
+        came from.
+        """
         meter = self._meters.get(reading.serial)
-        keys = [chain.key for chain in meter.chains if way_of(reading) in chain.ways] if meter else []
+        chains = meter.chains if meter else []
+        sent = [chain.key for chain in chains if chain.is_of_past(reading)]
+        keys = sent if len(sent) == 1 else [chain.key for chain in chains if way_of(reading) in chain.ways]
         return keys[0] if len(keys) == 1 else reading.serial
 
     def is_past(self, reading: Reading) -> bool:
@@ -377,10 +417,12 @@ class Chains:
     def _explanation(self, meter: _Meter, reading: Reading) -> tuple[_Chain, Passed | Skip]:
         """Return the chain that a reading is likeliest to belong to, and how it came to it."""
         found: list[tuple[_Chain, Passed | Skip]] = []
-        # nearly always it goes on from the chain that came from there
-        for chain in sorted(meter.chains, key=lambda one: way_of(reading) not in one.ways):
+        way = way_of(reading)
+        from_there = sum(way in chain.ways for chain in meter.chains)
+        # nearly always it goes on from the only chain that came from there
+        for chain in sorted(meter.chains, key=lambda one: way not in one.ways):
             passed = meter.explained(chain, reading)
-            if passed is Passed.ON and chain.is_proven and not found and way_of(reading) in chain.ways:
+            if passed is Passed.ON and chain.is_proven and not found and from_there == 1 and way in chain.ways:
                 return chain, passed
             found.append((chain, passed))
         return min(found, key=lambda pair: meter.rank(pair[0], pair[1], reading)) if found[1:] else found[0]
@@ -423,15 +465,13 @@ class Chains:
 
     def _doubt(self, meter: _Meter, reading: Reading, why: Skip) -> Link:
         """Begin a chain, unless the reading may be one from before: that is believed only of several in their pace."""
+        if any(chain.is_of_past(reading) for chain in meter.chains):
+            return self._pass_over(reading, Skip.OUT_OF_ORDER)
         anew = why in (Skip.ANEW, Skip.OTHER_FORMAT)
         if anew and not any(_came_before(chain.last, reading) for chain in meter.chains):
             return self._begin(meter, reading)
         meter.late += 1
-        doubt = meter.doubt
-        if doubt is not None and at_pace(doubt.last, reading):
-            doubt.last, doubt.links = reading, doubt.links + 1
-        else:
-            doubt = meter.doubt = _Doubt(reading)
+        doubt = meter.doubted(reading)
         if doubt.links >= PROOF or meter.late > MOST_LATE:
             return self._begin(meter, reading)
         return self._pass_over(reading, Skip.OUT_OF_ORDER)
@@ -444,7 +484,7 @@ class Chains:
             if way_of(reading) in meter.chains[-1].ways:
                 self._tell_anew(meter.chains[-1].last, reading)
         meter.chains.append(_Chain(key, reading, reading.seq))
-        meter.doubt, meter.late = None, 0
+        meter.doubts, meter.late = [], 0
         return Link(reading, key)
 
     def _tell_anew(self, last: Reading, reading: Reading) -> None:

@@ -43,13 +43,15 @@ class Identities:
     def know(self, readings: Iterable[tuple[str, Reading]]) -> None:
         """Go on from earlier readings, oldest first, each with the serial number in its packet."""
         bases: dict[str, Base] = {}
+        heard: list[tuple[str, bytes]] = []
         for sent, reading in readings:
             serial = self.serial_of(reading.source, reading.address, sent)
             rest = reading.serial.removeprefix(f"{serial}-")
             key = f"{serial}#{rest}" if rest != reading.serial and rest.isdigit() else serial
             bases[key] = Base(attrs.evolve(reading, serial=serial, seq=self.next_place()))
+            heard.append((serial, reading.raw))  # a slow second way may bring it once more
         with self._lock:
-            self._chains = Chains(bases, tell=self._notice, most=MOST_METERS)
+            self._chains = Chains(bases, heard=heard, tell=self._notice, most=MOST_METERS)
             for key, base in bases.items():
                 if "#" in key.removeprefix(base.reading.serial):
                     self._chains.part(base.reading.serial)

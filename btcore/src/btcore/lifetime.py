@@ -12,7 +12,7 @@ import attrs
 
 from btcore.energy import Energy, energies
 from btcore.formats import Channel, Format
-from btcore.links import NEW, Lifetime, Link
+from btcore.links import NEW, Lifetime, Link, hidden
 from btcore.passage import MOST_WATTS, Passed, Take, taking
 from btcore.records import Reading
 
@@ -69,15 +69,22 @@ class _Counted:
 
     def not_shown(self) -> dict[str, int]:
         """Return the counters that the new reading does not show, as they were."""
-        kept = {label: total for label in self.last.format.counters if (total := self.total(label))}
-        shown = {*self.reading.format.counters, *(channel.name for channel in self.reading.format.channels)}
-        return {label: ahead for label, ahead in {**self.lifetime, **kept}.items() if label not in shown}
+        kept = {label: self.total(label) or 0 for label in self.last.format.counters}
+        for channel in self.last.format.channels:
+            if channel.polarized in kept:
+                kept[hidden(channel.name)] = kept[channel.polarized]
+        channels = self.reading.format.channels
+        both = (hidden(channel.name) for channel in channels if channel.polarized is not None)
+        shown = {*self.reading.format.counters, *(channel.name for channel in channels), *both}
+        return {label: ahead for label, ahead in {**self.lifetime, **kept}.items() if ahead and label not in shown}
 
     def after(self, channel: Channel, rise: int, one_way: int) -> dict[str, int]:
         """Return by how much a channel's counters are ahead of what the new reading shows, after they rose."""
         found = {}
-        for label, risen in ((channel.absolute, rise), (channel.polarized or "", one_way)):
-            before = self.total(label)
+        total = self.total(channel.absolute)
+        # what was told before a direction was ever shown was all of the other one
+        way = None if total is None else self.total(channel.polarized or "") or 0
+        for label, before, risen in ((channel.absolute, total, rise), (channel.polarized or "", way, one_way)):
             if before is not None and (ahead := before + risen - int(self.reading.get(label) or 0)):
                 found[label] = ahead
         # the absolute counter is behind the polarized one: what is told of the other direction must not fall

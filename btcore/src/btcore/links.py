@@ -14,11 +14,17 @@ Lifetime = Mapping[str, int]
 """By how much the counters of a meter's lifetime are ahead of what it shows, in Ws, by label; what is missing is 0.
 
 Of a counter that a reading does not show, it is all of it. Under a channel's name is how much energy, of the direction
-that its polarized counter does not count, was told too early: so much is counted before more of it is told.
+that its polarized counter does not count, was told too early: so much is counted before more of it is told. Under
+`hidden` of a channel is what was counted one way, while readings do not show that counter.
 """
 
 NEW: Lifetime = {}
 """The lifetime of a meter that is heard for the first time: its counters are what it shows."""
+
+
+def hidden(name: str) -> str:
+    """Return under what a lifetime has a channel's polarized counter while the format in use has none."""
+    return f"{name} one way"
 
 
 @attrs.frozen

@@ -28,6 +28,9 @@ DELAY = 60
 HELD = 300
 """Seconds by which a packet may be held back until the next one comes: a meter sends at least every 255 s."""
 
+OVERDUE = 120
+"""Seconds by which another way, such as a DashBox, may be behind: what it brings alone is no sign of a second meter."""
+
 JITTER = 5
 """Seconds by which packets arrive unevenly, without anything to explain."""
 
@@ -167,9 +170,11 @@ def _continues(older: Reading, newer: Reading, seconds: float) -> bool:
     return not_possible <= rose
 
 
-def _tally(older: Reading, newer: Reading, seconds: float, *, fallen: bool = False) -> tuple[int, int]:
+def _tally(
+    older: Reading, newer: Reading, seconds: float, *, fallen: bool = False, watts: int = MOST_WATTS
+) -> tuple[int, int]:
     """Count the channels that went on as they can have within so many seconds, and those that cannot have."""
-    most = MOST_WATTS * seconds
+    most = watts * seconds
     went_on = not_possible = 0
     shared = _energies(older.format, newer.format)
     earlier, later = shared.of(older, newer)
@@ -212,6 +217,20 @@ def came_before(older: Reading, newer: Reading) -> bool:
     modulus = 1 << older.format.seconds_bits
     behind = (older.seconds - newer.seconds) % modulus
     return 0 < behind < modulus // 2 and not _tally(newer, older, behind)[1]
+
+
+def is_overdue(older: Reading, newer: Reading) -> bool:
+    """Whether the newer reading can be one that a slower way brought: from shortly before the older, or soon after."""
+    if not comparable(older.format, newer.format) or _was_reset(older, newer):
+        return False
+    between = lapse(older, newer)
+    modulus = 1 << older.format.seconds_bits
+    after = (newer.seconds - older.seconds) % modulus
+    if after <= OVERDUE:
+        late, first, second = between.apart - after, older, newer
+    else:
+        late, first, second, after = between.late, newer, older, modulus - after
+    return -JITTER <= late <= OVERDUE and not _tally(first, second, after, watts=USUAL_WATTS)[1]
 
 
 def at_pace(older: Reading, newer: Reading) -> bool:

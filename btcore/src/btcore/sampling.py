@@ -189,7 +189,8 @@ class Intervals:
         """Put the reading into its interval; close those that are complete."""
         link = self._chains.follow(reading)
         if link.key:
-            if link.before is not None:
+            # a chain that has a key of its own only now may have begun in an interval that is open
+            if link.before is not None and self._end(link.before) not in self._open:
                 self._ends.setdefault(link.key, self._end(link.before))
             if self._was_set_back(reading, link.key):
                 yield from self.flush()
@@ -272,7 +273,9 @@ class Intervals:
     def _close(self, end: int) -> Step:
         parts = self._open.pop(end)
         self._blockers.pop(end, None)
-        samples = (self._along(run) for part in parts.values() for run in part.runs)
+        # in the order of their ends: two meters of one number share a lifetime until that is known
+        runs = sorted((run for part in parts.values() for run in part.runs), key=lambda run: run.last.seq)
+        samples = map(self._along, runs)
         last = tuple(part.runs[-1].last for part in parts.values())
         return Step(
             last,
