@@ -217,6 +217,27 @@ def test_two_meters_of_different_kinds_with_one_number_are_two(identities: Ident
     assert [notice.kind for notice in notices if notice.kind == "two meters"] == ["two meters"] * 2
 
 
+@settings(max_examples=100)
+@given(
+    bursts=st.lists(st.integers(1, 4), min_size=20, max_size=20),
+    recorded=st.booleans(),
+)
+def test_two_sources_lose_no_energy_however_their_packets_interleave(bursts: list[int], recorded: bool) -> None:
+    """Of each meter any number of packets may come before the next of the other: both tell all that they counted."""
+    identities = Identities(Meters(), lambda _notice: None)
+    moments, sent = {"a": count(), "b": count()}, []
+    for place, burst in enumerate(bursts):
+        meter, way = (Panel(), "a") if place % 2 else (OTHER, "b")
+        sent += [meter.send(10 * next(moments[way]), way) for _ in range(burst)]
+    if recorded:
+        sent = [attrs.evolve(one, boot=0, steady=0) for one in sent]
+    named = [attrs.evolve(one, serial=identities.name(one)) for one in sent]
+    samples = [sample for step in whole(consecutive(), named) for sample in step.samples]
+    told = sum(sample.values["ch1_dwh"] or 0 for sample in samples) * 3600
+    each = {"a": Panel().watts, "b": OTHER.watts}
+    assert told == pytest.approx(sum(10 * (next(moments[way]) - 1) * watts for way, watts in each.items()))
+
+
 def test_a_recording_that_is_played_again_makes_no_second_meter(identities: Identities, notices: list[Notice]) -> None:
     """However often parts of a recording come again, there is one meter; two within it keep their names."""
     sent = [attrs.evolve(Panel().send(at), steady=0, boot=0) for at in range(0, 300, 10)]

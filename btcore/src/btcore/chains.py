@@ -343,9 +343,11 @@ class Chains:
         return keys[0] if len(keys) == 1 else reading.serial
 
     def is_past(self, reading: Reading) -> bool:
-        """Whether a reading is from before the last one of its serial number."""
+        """Whether a reading is from before the last one that came from there, else before any of its serial number."""
         meter = self._meters.get(reading.serial)
-        return meter is not None and any(reading.time <= chain.last.time for chain in meter.chains)
+        chains = meter.chains if meter else []
+        from_there = [chain for chain in chains if way_of(reading) in chain.ways]
+        return any(reading.time <= chain.last.time for chain in from_there or chains)
 
     def part(self, serial: str) -> None:
         """Take note that several meters send a serial number."""
@@ -431,12 +433,11 @@ class Chains:
         """Let a chain go on.
 
         A chain that began after its last reading, and went on, may be of the same meter, with its clock set to and fro:
-        then that one has told the energy, which must not be told twice.
+        then that one has told the energy, which must not be told twice. Two that are known to come from elsewhere each
+        are of two meters, and tell both.
         """
         before = chain.last
-        told = len(meter.chains) > 1 and any(
-            one.began > before.seq and one.links for one in meter.chains if one is not chain
-        )
+        rivals = [one for one in meter.chains if one is not chain and one.began > before.seq and one.links]
         meter.late = 0
         if not chain.is_proven:
             chain.key = meter.free_key(reading.serial)
@@ -446,7 +447,7 @@ class Chains:
             meter.chains.append(chain)
             self._switched(meter, before, reading)
         meter.moved(chain, way_of(reading))
-        if told:
+        if any(not (meter.is_several and one.ways.isdisjoint(chain.ways)) for one in rivals):
             chain.began, chain.links, chain.elder = reading.seq, 0, None
             self.skipped[Skip.ANEW.value] += 1
             return Link(reading, chain.key, elder=link.elder)
