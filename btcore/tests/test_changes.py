@@ -6,7 +6,7 @@ from random import Random
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lives import moment
 from made import START
@@ -21,6 +21,9 @@ from btcore.sampling import MOST_LINKS, Sampler
 SECOND = 1_000_000
 FULL = ("gem48pbin", "gem48ptbin", "gem32pbin")
 """Formats that show both counters of a channel."""
+
+MOST_WATTS = 7000
+"""What flows at most on a channel of the house."""
 
 CHANGES = ("serial", "format", "clock", "counters", "seconds")
 
@@ -249,9 +252,13 @@ def test_a_serial_number_that_changes_is_told_with_the_one_before() -> None:
 
 
 @given(seed=st.integers(0, 10**9), changes=st.lists(st.sampled_from(["format", "counters"]), max_size=8), every=EVERY)
+@example(seed=440, changes=["format", "format", "counters", "format", "format"], every=0)
 @settings(max_examples=150, deadline=None)
 def test_no_lifetime_falls_whatever_formats_come(seed: int, changes: list[str], every: int) -> None:
-    """Also between formats that tell no direction and such that do, each total rises by just what is told."""
+    """Also between formats that tell no direction and such that do, each total rises by just what is told.
+
+    But where energy was told as import that was found to be export: import stands still until it has come to that.
+    """
     house = House(Random(seed))
     if seed % 2:  # a meter that never fed in before
         house.counters |= {label: 0 for label in house.counters if label.endswith("pws")}
@@ -261,12 +268,14 @@ def test_no_lifetime_falls_whatever_formats_come(seed: int, changes: list[str], 
         for _ in range(house.random.randrange(1, 4)):
             house.live(10)
             house.send()
+    undirected = sum(MOST_WATTS * 10 / 3600 for one in house.sent if one.get("ch1_pws") is None)
     last: dict[str, float] = {}
+    early = dict.fromkeys(("ch1", "ch2"), 0.0)
     for sample in told(make(every), house.sent):
-        for name in ("ch1", "ch2"):
+        for name in early:
             totals = {kind: sample.values[f"{name}_{kind}_total"] or 0 for kind in ("pwh", "nwh", "wh")}
             assert min(totals[kind] - last.get(name + kind, 0) for kind in ("pwh", "nwh")) > -1e-6
             if name + "wh" in last:
-                rise = totals["wh"] - last[name + "wh"]
-                assert rise == pytest.approx(sample.values[f"{name}_dwh"] or 0, abs=1e-3)
+                early[name] += totals["wh"] - last[name + "wh"] - (sample.values[f"{name}_dwh"] or 0)
+                assert abs(early[name]) < undirected + 1e-3
             last |= {name + kind: total for kind, total in totals.items()}
