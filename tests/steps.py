@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from made import SECOND, entry, numbered
 
 from btcore import Reading, Sample
-from btcore.chains import HEARD, Base, Chains
+from btcore.chain import Base
+from btcore.chains import HEARD, Chains
 from btcore.journal import Cursor
 from btcore.sampling import Consecutive, Intervals, SampleCache, Sampler, Step
 

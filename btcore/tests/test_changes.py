@@ -13,9 +13,9 @@ from made import START
 from steps import consecutive, intervals, whole
 
 from btcore import FORMATS, Reading, Sample, pack
-from btcore.chains import Notice
 from btcore.identity import Identities
 from btcore.meters import Meters
+from btcore.notices import Notice
 from btcore.sampling import MOST_LINKS, Sampler
 
 SECOND = 1_000_000

@@ -12,9 +12,9 @@ from made import START
 from steps import consecutive, intervals, samples, whole
 
 from btcore import FORMATS, Reading, pack
-from btcore.chains import Notice
 from btcore.identity import Identities
 from btcore.meters import Meter, Meters
+from btcore.notices import Notice
 
 SECOND = 1_000_000
 PLACES = count(1)

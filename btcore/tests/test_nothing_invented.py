@@ -10,8 +10,10 @@ from made import METER, SECOND, START, entry, numbered, packet
 from steps import FIVE, MINUTE, consecutive, energies, intervals, samples, spans, whole
 
 from btcore import Reading, Sample
-from btcore.chains import Base, Chains, Notice
+from btcore.chain import Base
+from btcore.chains import Chains
 from btcore.journal import Entry
+from btcore.notices import Notice
 from btcore.passage import MOST_WATTS, Passed, Skip, passage
 from btcore.sampling import Consecutive, SampleCache, Sampler
 

@@ -14,7 +14,8 @@ from steps import FIVE, MINUTE, OTHER, consecutive, energies, intervals, misread
 
 from btcore import Channel, Format, Packet, Polarity, Reading, Sample
 from btcore.brultech import Brultech
-from btcore.chains import MOST_LATE, Base
+from btcore.chain import Base
+from btcore.chains import MOST_LATE
 from btcore.journal import Baseline, Cursor, Entry
 from btcore.links import Link
 from btcore.passage import Passed

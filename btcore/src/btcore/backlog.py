@@ -10,7 +10,8 @@ from logging import DEBUG, ERROR
 from time import monotonic, time_ns
 
 from btcore.bounds import Bounds
-from btcore.chains import HEARD, MOST_METERS, Base, Chains
+from btcore.chain import Base
+from btcore.chains import HEARD, MOST_METERS, Chains
 from btcore.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.fingerprint import Fingerprint

@@ -13,10 +13,12 @@ from threading import Lock
 
 import attrs
 
-from btcore.chains import Base, Chains, Notice
+from btcore.chain import Base
+from btcore.chains import Chains
 from btcore.decoders import Decoders
 from btcore.journal import Journal
 from btcore.meters import Meters
+from btcore.notices import Notice
 from btcore.records import Reading
 
 log = logging.getLogger("btcore")

@@ -14,7 +14,8 @@ from typing import Protocol, TypeVar
 import attrs
 
 from btcore.calculate import across, along
-from btcore.chains import ELDER, Chains
+from btcore.chain import ELDER
+from btcore.chains import Chains
 from btcore.formats import Number
 from btcore.journal import Baseline
 from btcore.links import Link

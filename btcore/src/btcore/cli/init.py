@@ -58,8 +58,7 @@ METERS = """\
 #   replaces   the serial numbers of the meters in whose place it is
 
 #[meters]
-#house = { serial = "399999", source = "panel" }
-#garage = { serial = "399998", source = "garage" }
+#garage = { serial = "399998", sends = "000000" }
 """
 
 CHANNELS = """\
