@@ -120,8 +120,8 @@ class Doubt:
 class Senders:
     """All that is known of the meters that send a serial number, nearly always one.
 
-    The chain that went on last is the last one. `delivered` is the place in the journal up to which its readings were delivered before a restart. `lifetime` is as
-    of the reading `counted`, the last one that is in a chain.
+    The chain that went on last is the last one. `delivered` is the place in the journal up to which its readings were
+    delivered before a restart. `lifetime` is as of the reading `counted`, the last one that is in a chain.
     """
 
     chains: list[Chain]
