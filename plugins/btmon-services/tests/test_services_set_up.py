@@ -203,19 +203,6 @@ def gem_packet(like: Entry) -> bytes:
     return pack("gem48pbin", "01000777", {"secs": values["secs"] or 0, "ch9_aws": values["ch1_aws"] or 0})
 
 
-def test_a_key_of_a_meter_that_is_not_heard_is_told(
-    server: Recorder, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """After ten minutes of another one, by the part that has the key."""
-    caplog.set_level(logging.WARNING)
-    lines = CASES["thingspeak"].table.replace("URL", server.url).replace("312345", "399999")
-    deliver(configured(tmp_path, f"[sink.thingspeak]\n{lines}"), made(1200), tmp_path)
-    assert [text for text in caplog.messages if text.startswith("tokens: ")] == [
-        "tokens: meter 312345 has no key there, so nothing of it is sent; there are keys of 399999",
-        "tokens: meter 399999 was not heard, so nothing of it is sent; heard: 312345",
-    ]
-
-
 # --- directions
 
 

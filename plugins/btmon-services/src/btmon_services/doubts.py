@@ -30,7 +30,7 @@ Named = tuple[str, ChannelRef]
 class Doubts:
     """Compares the channels that settings name with the meters that come, and tells what does not fit.
 
-    `meet` adds what else there is to tell of a meter's first sample, `missing` what else was not heard in a while.
+    `meet` adds what else there is to tell of a meter's first sample.
     """
 
     def __init__(
@@ -38,13 +38,11 @@ class Doubts:
         log: logging.Logger,
         named: Iterable[Named],
         meet: Callable[[Sample], Iterable[str]],
-        missing: Callable[[], Iterable[str]],
     ) -> None:
         """Know what is named, and no meter."""
         self._log = log
         self._named = list(named)
         self._meet = meet
-        self._missing = missing
         self._met: set[str] = set()
         self._forms: set[str] = set()
         self._sought = [(key, ref) for key, ref in self._named if not ref.serial]
@@ -57,7 +55,7 @@ class Doubts:
         return serial in self._met
 
     @property
-    def heard(self) -> str:
+    def _heard(self) -> str:
         """The meters that came, for a line of the log."""
         more = len(self._met) - MOST_SHOWN
         return ", ".join(sorted(self._met)[:MOST_SHOWN]) + (f" and {more} more" if more > 0 else "")
@@ -81,10 +79,8 @@ class Doubts:
         if self._since is None:
             return
         for key, ref in self._sought:
-            self._tell(f"{key}: no meter heard so far has {ref.label}, so nothing of it is sent; heard: {self.heard}")
-        for text in self._missing():
-            self._tell(text)
-        self._sought, self._missing = [], tuple
+            self._tell(f"{key}: no meter heard so far has {ref.label}, so nothing of it is sent; heard: {self._heard}")
+        self._sought = []
 
     def _look_at(self, sample: Sample) -> None:
         if sample.format.name not in self._forms:

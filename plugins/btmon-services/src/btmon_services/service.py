@@ -122,7 +122,7 @@ class Service(ABC):
     def open(self, context: Context) -> None:
         """Prepare to send."""
         self._context = context
-        self.doubts = Doubts(context.log, self._named(), self.meet, self.missing)
+        self.doubts = Doubts(context.log, self._named(), self.meet)
         self._client = Client(agent="btmon-services", timeout=self.timeout, secrets=self.secrets())
         usual = attrs.fields_dict(type(self))["url"].default
         if self.state is State.UNKNOWN and usual in (self.url, attrs.NOTHING):
@@ -202,10 +202,6 @@ class Service(ABC):
 
     def meet(self, sample: Sample) -> Iterable[str]:  # noqa: ARG002 - what each service makes of it
         """Tell, of a meter's first sample, what of it does not fit the settings, beside channels that it has not."""
-        return ()
-
-    def missing(self) -> Iterable[str]:
-        """Tell what was not heard in a while although the settings name it, beside channels."""
         return ()
 
     def _named(self) -> Iterator[Named]:

@@ -145,13 +145,6 @@ class ThingSpeak(ServiceOfEntries):
         if not self.fields and len(channels(sample)) > FIELDS:
             yield f"a channel of ThingSpeak has {FIELDS} fields: name those of meter {sample.serial} in fields"
 
-    def missing(self) -> Iterator[str]:
-        """Tell whose key is there although the meter is not."""
-        yield from super().missing()
-        for serial in self.tokens:
-            if not self.doubts.met(serial):
-                yield f"tokens: meter {serial} was not heard, so nothing of it is sent; heard: {self.doubts.heard}"
-
     def _fields(self, sample: Sample) -> dict[str, str]:
         numbers = {ChannelRef("", name): place for place, name in enumerate(channels(sample)[:FIELDS], 1)}
         found = {field: power(sample, name) for name, field in mapped(sample, self.fields or numbers)}
