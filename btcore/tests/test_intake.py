@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 import pytest
+from clocks import Clock
 from collecting import NOON, collected, kept
 from logged import texts
 from made import SECOND, Collecting, Recorder, Yielding, packet
@@ -19,6 +20,7 @@ from btcore import Chunk, clocks
 from btcore.errors import Full, Unavailable
 from btcore.intake import BRISK, LOT
 from btcore.journal import Entry
+from btcore.silence import Silence
 from btcore.sqlite_journal import SqliteJournal
 from btcore.supervisor import Supervisor
 
@@ -122,6 +124,34 @@ def test_the_room_is_bounded(
         work.finish()
     assert 5 < waiting < 20
     assert [raw for _, raw in kept(journal)] == [packet(secs=n) for n in range(200)]
+
+
+@pytest.mark.usefixtures("quick")
+def test_no_meter_is_called_silent_while_the_journal_takes_nothing(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What keeps the source waiting is the disk: its meters are not told, neither then nor after."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("btcore.intake.ROOM", 5000)
+    clock = Clock()
+    monkeypatch.setattr("btcore.collection.Silence", lambda log: Silence(log, clock))
+    trouble = Trouble(journal, hangs=True)
+
+    def items(_stop: threading.Event) -> Iterator[Chunk]:
+        for n in range(50):
+            clock.now += 10
+            work.worker.look()
+            yield Chunk(packet(secs=10 * n))
+
+    work = Collecting(journal, Yielding(items=items))
+    with work:
+        wait_for(lambda: any("readings wait" in text for text in texts(caplog)))
+        for _ in range(600):
+            clock.now += 1
+            work.worker.look()
+        trouble.mended.set()
+        work.finish()
+    assert not [text for text in texts(caplog, logging.INFO) if "silent" in text or "again" in text]
 
 
 @pytest.mark.usefixtures("quick")

@@ -133,7 +133,8 @@ class SourceWorker:
     def look(self) -> None:
         """Tell what time alone brings about; called about every second, whatever the source's thread is at."""
         self._fruitless.look()
-        self._silence.look()
+        if not self._intake.is_full:  # its meters may well be sending
+            self._silence.look()
 
     def _run(self) -> None:
         self._intake.start()

@@ -39,7 +39,7 @@ class Intake:
     """Takes the readings of one source, and writes them to the journal in order, by a thread of its own.
 
     `kept` counts what was new to the journal, `already` what it had before, `waiting` what is not written yet, `lost`
-    what a stop leaves unwritten, `refused` what the journal had no room for.
+    what a stop leaves unwritten, `refused` what the journal had no room for. `is_full`: the source is kept waiting.
     """
 
     def __init__(self, name: str, journal: Journal, log: logging.Logger, stop: Event, grace: float = 0.0) -> None:
@@ -47,6 +47,7 @@ class Intake:
         self.kept = 0
         self.already = 0
         self.lost = 0
+        self.is_full = False
         self._journal = journal
         self._log = log
         self._patiently = Patience(stop, log, grace)
@@ -102,7 +103,9 @@ class Intake:
     def _wait_for_room(self) -> None:
         what = either(len(self._waiting), "reading waits", "readings wait")
         self._outcome.note(f"{what} for the journal: no more are taken till then")
+        self.is_full = True
         self._change.wait_for(lambda: self._size <= ROOM // 2 or self._failure)
+        self.is_full = False
 
     def flush(self) -> None:
         """Wait until everything is written, or never will be."""
