@@ -194,7 +194,7 @@ def test_what_is_looked_at_again_is_told(journal: SqliteJournal, caplog: pytest.
     wants(journal, meter=WRONG)
     wants(journal, meter=WRONG)
     wants(journal, meter=METER)
-    again = "its settings changed: looking again at the readings since 2023-11-14 22:00 UTC, of which it wanted nothing"
+    again = "its settings changed: looking again at the readings since 2023-11-14 22:00 UTC, of which nothing was delivered"
     assert texts(caplog, logging.INFO)[2:] == [again]
 
 
@@ -232,7 +232,7 @@ def test_a_long_stretch_is_told_at_each_start(
     caplog.clear()
     wants(journal, meter=WRONG)
     assert texts(caplog, logging.INFO)[0] == (
-        "looking again at the readings since 2023-11-14 22:00 UTC, of which it wanted nothing"
+        "looking again at the readings since 2023-11-14 22:00 UTC, of which nothing was delivered"
     )
 
 

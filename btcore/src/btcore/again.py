@@ -24,7 +24,7 @@ def again(cursor: Cursor, settings: str, read: Read) -> Iterator[str]:
     unwanted = _since(cursor.position, cursor.seen, read)
     if unwanted and (is_changed or cursor.seen - cursor.position > LONG):
         why = "its settings changed: " if is_changed else ""
-        yield f"{why}looking again at the readings since {unwanted}, of which it wanted nothing"
+        yield f"{why}looking again at the readings since {unwanted}, of which nothing was delivered"
     missed = _since(cursor.missed - 1, cursor.position, read, bases) if is_changed and cursor.missed else ""
     if missed:
         yield (
