@@ -194,8 +194,8 @@ def test_what_is_looked_at_again_is_told(journal: SqliteJournal, caplog: pytest.
     wants(journal, meter=WRONG)
     wants(journal, meter=WRONG)
     wants(journal, meter=METER)
-    again = "its settings changed: looking again at the readings since 2023-11-14 22:00 UTC, of which nothing was delivered"
-    assert texts(caplog, logging.INFO)[2:] == [again]
+    again = "looking again at the readings since 2023-11-14 22:00 UTC, of which nothing was delivered"
+    assert texts(caplog, logging.INFO)[2:] == [f"its settings changed: {again}"]
 
 
 def test_what_can_be_had_later_is_told(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
