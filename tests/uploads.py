@@ -86,10 +86,12 @@ def entries(recording: Scenario) -> Iterator[Entry]:
         yield Entry(reading.key, "golden", reading.serial, reading.format.name, reading.raw)
 
 
-def made(seconds: int, every: int = 10, serial: str = "312345", start: int = START, up: int = 0) -> Iterator[Entry]:
-    """Yield the packets of an ECM-1240 over so many seconds: 1500 W on ch1, 200 W on aux1; it is `up` since then."""
+def made(
+    seconds: int, every: int = 10, serial: str = "312345", start: int = START, up: int = 0, watts: int = 1500
+) -> Iterator[Entry]:
+    """Yield the packets of an ECM-1240 over so many seconds: `watts` on ch1, 200 W on aux1; it is `up` since then."""
     for at in range(0, seconds + 1, every):
-        values = {"secs": up + at, "volts": 120.0, "ch1_aws": 1500 * at, "aux1_ws": 200 * at}
+        values = {"secs": up + at, "volts": 120.0, "ch1_aws": watts * at, "aux1_ws": 200 * at}
         yield Entry((start + at) * 1_000_000, "made", serial, "ecm1240bin", pack("ecm1240bin", serial, values))
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from btmon_services.meters import ShortNames
 
-SERIALS = st.lists(st.text("0123456789", min_size=1, max_size=8), min_size=1, max_size=5, unique=True)
+SERIALS = st.lists(st.from_regex(r"[0-9]{1,8}(-[2-9])?", fullmatch=True), min_size=1, max_size=5, unique=True)
 
 
 def named(serials: list[str] | tuple[str, ...]) -> dict[str, str]:
@@ -27,6 +27,12 @@ def test_meters_that_end_alike_have_as_many_digits_as_it_takes() -> None:
     """Both of them: who was heard first does not matter."""
     assert named(["312345", "412345", "7"]) == {"312345": "XXX312345", "412345": "XXX412345", "7": "XXX7"}
     assert named(["312345", "419345"]) == {"312345": "XXX2345", "419345": "XXX9345"}
+
+
+def test_what_tells_twins_apart_stays_and_a_name_is_shown_as_it_is() -> None:
+    """The second meter of one number keeps its `-2`; what `[meters]` calls a meter is no serial number."""
+    twins = {"031909": "XXX909", "031909-2": "XXX909-2", "house": "house", "ab-cd": "ab-cd", "SN1234567": "XXX567"}
+    assert named(list(twins)) == twins
 
 
 @given(SERIALS)

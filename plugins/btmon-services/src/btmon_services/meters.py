@@ -1,5 +1,6 @@
 """Services that are told which meter it is: by its serial number, which is not shown to everybody as a whole."""
 
+import re
 from collections.abc import Iterator
 
 import attrs
@@ -10,11 +11,16 @@ from btmon_services.service import Service, within
 DIGITS = 3
 """Digits of a serial number that btmon sent, behind XXX."""
 
+SEVERAL = re.compile(r"(\d+)(-\d+)")
+"""The second and further meters that send one serial number, as the core calls them."""
+
 
 class ShortNames:
     """The short names of meters: `XXX` and the last three digits, more where that would be the name of two.
 
-    A name depends on nothing but the serial numbers that end alike: not on which of them was heard first.
+    What several meters of one number have behind it stays (`XXX000-2`); a name without a digit is no serial number, and
+    is shown as it is. A name depends on nothing but the serial numbers that end alike: not on which of them was heard
+    first.
     """
 
     def __init__(self) -> None:
@@ -31,16 +37,23 @@ class ShortNames:
         """Know a meter: from now on those that end alike have more digits."""
         if serial in self._names:
             return
-        group = self._alike.setdefault(serial[-DIGITS:], [])
+        group = self._alike.setdefault(shortened(serial), [])
         group.append(serial)
         digits = DIGITS
-        while len({one[-digits:] for one in group}) < len(group):
+        while len({shortened(one, digits) for one in group}) < len(group):
             digits += 1
-        self._names.update({one: f"XXX{one[-digits:]}" for one in group})
+        self._names.update({one: shortened(one, digits) for one in group})
 
     def alike(self, serial: str) -> list[str]:
         """Return the other meters whose serial numbers end like this one."""
-        return [other for other in self._alike.get(serial[-DIGITS:], []) if other != serial]
+        return [other for other in self._alike.get(shortened(serial), []) if other != serial]
+
+
+def shortened(serial: str, digits: int = DIGITS) -> str:
+    """Return a serial number without all but its last digits."""
+    found = SEVERAL.fullmatch(serial)
+    number, place = found.groups() if found else (serial, "")
+    return f"XXX{number[-digits:]}{place}" if any(map(str.isdecimal, number)) else serial
 
 
 @attrs.define(kw_only=True, eq=False, slots=False)
@@ -69,6 +82,6 @@ class ServiceOfMeters(Service):
         alike = [] if self.full_serials else self._short.alike(sample.serial)
         for other in filter(self.doubts.met, alike):
             yield (
-                f"meters {other} and {sample.serial} would both be XXX{other[-DIGITS:]} there: they are"
+                f"meters {other} and {sample.serial} would both be {shortened(other)} there: they are"
                 f" {self.shown(other)} and {name} now; full_serials = true sends whole numbers"
             )
