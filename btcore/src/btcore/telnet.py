@@ -14,6 +14,9 @@ IAC = b"\xff"
 SHORTEST = 24
 """Bytes that may be a packet: fewer prove nothing."""
 
+HELD = 65_536
+"""Bytes that are held back until an FF comes twice: no packet is longer."""
+
 MANY = 4
 """CRs of one packet that do not all have a NUL behind them by chance."""
 
@@ -44,30 +47,45 @@ class Transformer(Protocol):
 class Doubled:
     """Every FF twice, and telnet's negotiation between the bytes.
 
-    What is between two FFs that are neither is passed on only where it is long enough to prove anything: it costs
-    little to find that bytes were not changed in this way.
+    What is between two FFs that are neither is passed on only where it is long enough to prove anything, and an FF
+    came twice in it: it costs little to find that bytes were not changed in this way.
     """
 
     def __init__(self) -> None:
         """Begin with nothing held back."""
-        self._begun = b""  # what an FF begins, which is not complete
+        self._begun = b""  # what was not looked at yet, or an FF begins that is not complete
         self._text = bytearray()
+        self._is_doubled = False
         self._is_long = False
 
     def undo(self, data: bytes) -> Iterator[bytes | None]:
         """Yield the bytes with each FF once and without negotiation; None at an FF that is neither."""
         buffer, self._begun = self._begun + data, b""
+        if not self._is_doubled and IAC * 2 not in buffer:  # nothing to undo so far
+            if len(buffer) > HELD:
+                self._text.clear()
+            self._begun = buffer[-HELD:]
+            return
         for token in _TOKEN.finditer(buffer):
             if token.lastgroup == "text":
-                self._text += token[0].replace(IAC * 2, IAC)
+                self._add(token[0])
             elif token.lastgroup == "begun":
                 self._begun = token[0]
             elif token.lastgroup == "alone":
                 yield from self._take(at_end=True)
         yield from self._take(at_end=False)
 
+    def _add(self, text: bytes) -> None:
+        if not self._is_doubled:
+            self._is_doubled = IAC in text
+            first = text.find(IAC) if self._is_doubled else len(text)
+            self._text += text[:first]
+            del self._text[:-HELD]
+            text = text[first:]
+        self._text += text.replace(IAC * 2, IAC)
+
     def _take(self, *, at_end: bool) -> Iterator[bytes | None]:
-        self._is_long = self._is_long or len(self._text) >= SHORTEST
+        self._is_long = self._is_long or (self._is_doubled and len(self._text) >= SHORTEST)
         if self._is_long and self._text:
             yield bytes(self._text)
         if self._is_long and at_end:
@@ -75,6 +93,7 @@ class Doubled:
         if self._is_long or at_end:
             self._text.clear()
         self._is_long = self._is_long and not at_end
+        self._is_doubled = self._is_doubled and not at_end
 
     @staticmethod
     def proves(found: bytes) -> bool:
