@@ -194,7 +194,9 @@ def test_what_is_looked_at_again_is_told(journal: SqliteJournal, caplog: pytest.
     wants(journal, meter=WRONG)
     wants(journal, meter=WRONG)
     wants(journal, meter=METER)
-    again = "its settings changed: looking again at the readings since 2023-11-14 22:00 UTC, of which nothing was delivered"
+    again = (
+        "its settings changed: looking again at the readings since 2023-11-14 22:00 UTC, of which nothing was delivered"
+    )
     assert texts(caplog, logging.INFO)[2:] == [again]
 
 
