@@ -447,3 +447,16 @@ def test_times_before_the_epoch_are_kept(journal: SqliteJournal) -> None:
     collected(journal, Chunk(packet(), time=datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)))
     assert journal.read(0, 1)[0].key == -SECOND
     assert START > 0
+
+
+def test_after_a_start_meters_are_expected_by_the_names_that_they_have_now(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A meter that was named since is not missed under the serial number that it had in the journal."""
+    expected: list[str] = []
+    monkeypatch.setattr(Silence, "expect", lambda _silence, heard: expected.extend(heard))
+    collected(journal, Chunk(packet()))
+    renaming = Decoders([Brultech()], shown=lambda _source, _address, _sent, _kept: "barn")
+    with Collecting(journal, Yielding(items=lambda _stop: iter(())), decoders=renaming) as work:
+        work.finish()
+    assert expected == ["barn"]

@@ -83,6 +83,30 @@ def test_three_meters_behind_one_number(identities: Identities) -> None:
     assert [{"000000"}, {"000000-2"}, {"000000-3"}] == sorted(last, key=min)
 
 
+def test_each_further_meter_behind_one_number_is_told(identities: Identities, notices: list[Notice]) -> None:
+    """A third one is told as well, with what to write for all of them, in the order of their names."""
+    third = Panel(secs=900_000, energy=3 * 10**9, watts=50)
+    names(
+        identities, [meter.send(at, way) for at in range(0, 200, 10) for meter, way in ((Panel(), "a"), (OTHER, "b"))]
+    )
+    ways = ((Panel(), "a"), (OTHER, "b"), (third, "c"))
+    names(identities, [meter.send(at, way) for at in range(200, 400, 10) for meter, way in ways])
+    first, second = [notice.text for notice in notices if notice.kind == "two meters"]
+    assert first.startswith("two meters send this serial number: their counters run apart, and the second is called 00")
+    assert second.startswith("3 meters send this serial number: their counters run apart, and they are called 000000, ")
+    assert second.endswith('NAME1 = { source = "a" }; NAME2 = { source = "b" }; NAME3 = { source = "c" }')
+
+
+def test_no_entry_is_advised_that_would_be_true_of_two_meters(identities: Identities, notices: list[Notice]) -> None:
+    """Of three of which two come by one line, an entry of [meters] can name the other alone."""
+    third = Panel(secs=900_000, energy=3 * 10**9, watts=50)
+    ways = ((Panel(), "line"), (OTHER, "line"), (third, "c"))
+    names(identities, [meter.send(at, way) for at in range(0, 400, 10) for meter, way in ways])
+    last = [notice.text for notice in notices if notice.kind == "two meters"][-1]
+    assert last.startswith("3 meters send this serial number")
+    assert 'under [meters]: NAME1 = { source = "c" }. Those that come by the same way are told apart by their' in last
+
+
 def test_a_dozen_meters_behind_one_number(identities: Identities) -> None:
     """However many there are, each by a way of its own, each has a name of its own."""
     meters = [Panel(secs=1000 * place**2, energy=10**8 * (place + 1), watts=100 * place) for place in range(12)]

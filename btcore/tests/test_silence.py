@@ -199,3 +199,35 @@ def test_whatever_meters_do_the_lines_stay_few(steps: list[tuple[str, float]]) -
     for place, (_, line) in enumerate(lines):
         if "heard again" in line and "more" not in line:
             assert any("silent" in before for _, before in lines[:place])
+
+
+def test_a_meter_that_is_told_apart_from_another_is_not_silent_under_its_first_name(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The second of two meters that send 000000 has another name once it is known: the first name is not missed."""
+    silence = watch(clock)
+    play(silence, clock, "000000")
+    play(silence, clock, "000000-2", times=100)
+    assert (texts(caplog), silence.silent, silence.meters) == ([], [], 1)
+    quiet(silence, clock, 2 * FLOOR)
+    assert [line.split(" for ")[0] for line in texts(caplog)] == ["meter 000000-2 is silent"]
+
+
+def test_two_meters_of_one_number_on_one_line_are_both_watched(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    """Where both names go on, the one that falls silent is told."""
+    silence = watch(clock)
+    play(silence, clock, "000000")
+    play(silence, clock, "000000", "000000-2")
+    play(silence, clock, "000000-2", times=20)
+    assert silence.silent == ["000000"]
+    assert len(texts(caplog)) == 1
+
+
+def test_after_a_start_the_first_name_of_a_meter_is_not_expected(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The journal has its first packets under the number of both."""
+    silence = watch(clock)
+    silence.expect({"000000": 1_000_000.0, "000000-2": 1_003_600.0}, 1_003_700.0)
+    play(silence, clock, "000000-2", times=40)
+    assert texts(caplog) == []

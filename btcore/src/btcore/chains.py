@@ -209,6 +209,7 @@ class Chains:
         before = chain.last
         rivals = [one for one in senders.chains if one is not chain and one.began > before.seq and one.links]
         senders.late = 0
+        is_further = senders.is_several and not chain.is_proven
         if not chain.is_proven:
             chain.key = senders.free_key(reading.serial)
         link = chain.go_on(reading, passed)
@@ -217,6 +218,8 @@ class Chains:
             senders.chains.append(chain)
             self._switched(senders, before, reading)
         senders.moved(chain, way_of(reading))
+        if is_further:
+            self._tell_several(senders)
         if any(not (senders.is_several and one.ways.isdisjoint(chain.ways)) for one in rivals):
             chain.began, chain.links, chain.elder = reading.seq, 0, None
             self.skipped[Skip.ANEW.value] += 1
@@ -232,7 +235,10 @@ class Chains:
         elsewhere = way_of(reading) not in other.ways and way_of(other.last) not in chain.ways
         senders.is_several = senders.switches >= SWITCHES or (elsewhere and other.last.seq > before.seq)
         if senders.is_several:
-            self._tell(two_meters({one.key: one.last for one in (other, chain)}))
+            self._tell_several(senders)
+
+    def _tell_several(self, senders: Senders) -> None:
+        self._tell(two_meters({one.key: one.last for one in senders.chains if one.is_proven}))
 
     def _doubt(self, senders: Senders, reading: Reading, why: Skip) -> Link:
         """Begin a chain, unless the reading may be one from before: that is believed only of several in their pace."""

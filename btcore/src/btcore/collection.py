@@ -123,7 +123,7 @@ class SourceWorker:
     @property
     def meters(self) -> int:
         """How many meters were heard in this run."""
-        return self._admission.heard
+        return max(self._admission.heard, self._silence.meters)  # of one serial number there may be several
 
     @property
     def silent(self) -> list[str]:
@@ -180,11 +180,11 @@ class SourceWorker:
 
     def _attempt(self) -> None:
         with ExitStack() as last:
-            self._know_meters()
             if self._origin:
                 self._clock = DeviceClock(_local_offset)  # a recording begins anew, and has the same times again
             last.callback(self._decoders.close)
             self._decoders.open()
+            self._know_meters()
             last.callback(self._close)
             last.callback(self._end_streams)
             self._hooks.open(context=self._context)
@@ -207,8 +207,9 @@ class SourceWorker:
         try:
             recent = self._journal.read(max(self._journal.last() - RECENT, 0), RECENT)
             self._admission.know([*reversed(self._journal.serials()), *(entry.serial for entry in recent)])
-            mine = (entry for entry in self._journal.heard(RECENT) if entry.source == self._source.name)
-            self._silence.expect({entry.serial: entry.key / 1e6 for entry in mine if entry.boot})
+            mine = [one for one in self._journal.heard(RECENT) if one.boot and one.source == self._source.name]
+            found = filter(None, map(self._decoders.recall_sent, mine))  # by what [meters] calls them now
+            self._silence.expect({reading.serial: reading.timestamp for _, reading in found})
             self._knows_meters = True
         except Unavailable as error:
             self._log.warning("the meters of earlier runs are not known, and count as new: %s", error)

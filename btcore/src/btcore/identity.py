@@ -89,8 +89,9 @@ class Identities:
         return f"{serial}-{number}" if several else reading.serial
 
     def _notice(self, notice: Notice) -> None:
-        if (notice.serial, notice.kind) not in self._told and len(self._told) < MOST_METERS:
-            self._told.add((notice.serial, notice.kind))
+        news = notice.called or notice.serial, notice.kind
+        if news not in self._told and len(self._told) < MOST_METERS:
+            self._told.add(news)
             self._tell(notice)
 
 

@@ -8,18 +8,22 @@ import attrs
 
 from btcore.records import Reading
 
+PAIR = 2
+
 
 @attrs.frozen
 class Notice:
     """What a person should know of a serial number; each kind needs to be told once for each.
 
-    `before` is the serial number that the meter had, where it is a new one.
+    `before` is the serial number that the meter had, where it is a new one. `called` is the last of the names of those
+    that are told apart: it is news again where there is one more.
     """
 
     serial: str
     kind: Literal["counted anew", "two meters", "new number"]
     text: str
     before: str = ""
+    called: str = ""
 
     def __str__(self) -> str:
         """As a line of the log."""
@@ -37,19 +41,25 @@ def new_number(last: Reading, reading: Reading) -> Notice:
 
 
 def two_meters(last: Mapping[str, Reading]) -> Notice:
-    """Say how two meters of one serial number are told apart, and what to write; `last` has their chains' last."""
+    """Say how meters of one serial number are told apart, and what to write; `last` has their chains' last."""
+    names = {key.replace("#", "-"): last[key] for key in sorted(last, key=lambda key: (len(key), key))}
     serial = next(iter(last.values())).serial
-    called = f"the second is called {max(key.replace('#', '-') for key in last)}"
-    what = f"two meters send this serial number: their counters run apart, and {called}. They are told apart"
-    ways = list(map(_written_way, last.values()))
-    entries = "; ".join(f"NAME{number} = {{ {way} }}" for number, way in enumerate(ways, 1))
-    text = f"{what} by where they come from. Give each its name in site.toml, under [meters]: {entries}"
-    if not all(ways) or len(set(ways)) == 1:
-        text = (
-            f"{what} by their counters, as far as that is certain. Give each meter a serial number (an ECM: a unit id)"
-            " of its own, or a way of its own to come in, such as a source for each"
-        )
-    return Notice(serial, "two meters", text)
+    further = [name for name in names if name != serial]
+    number = "two" if len(names) == PAIR else str(len(names))
+    called = f"the second is called {further[0]}" if len(names) == PAIR else f"they are called {', '.join(names)}"
+    what = f"{number} meters send this serial number: their counters run apart, and {called}. They are told apart"
+    ways = list(map(_written_way, names.values()))
+    own = [way for way in ways if way and ways.count(way) == 1]
+    entries = "; ".join(f"NAME{number} = {{ {way} }}" for number, way in enumerate(own, 1))
+    where = f"by where they come from. Give each its name in site.toml, under [meters]: {entries}"
+    counters = (
+        "by their counters, as far as that is certain. Give each meter a serial number (an ECM: a unit id)"
+        " of its own, or a way of its own to come in, such as a source for each"
+    )
+    if not own or len(set(ways)) == 1:
+        return Notice(serial, "two meters", f"{what} {counters}", called=further[-1])
+    shared = f". Those that come by the same way are told apart {counters}" if len(own) < len(ways) else ""
+    return Notice(serial, "two meters", f"{what} {where}{shared}", called=further[-1])
 
 
 def counted_anew(last: Reading, reading: Reading) -> Notice:

@@ -126,7 +126,11 @@ class Silence:
         """Expect meters that were heard before the start, by when, in seconds since 1970."""
         now = time.time() if moment is None else moment
         with self._lock:  # a meter's own clock may be ahead
-            self._expected = {serial: at for serial, at in heard.items() if abs(now - at) < LATELY}
+            lately = {serial: at for serial, at in heard.items() if abs(now - at) < LATELY}
+            for serial, at in list(lately.items()):
+                if lately.get(before := _before_parted(serial), at) < at - FLOOR:  # the name that it had at first
+                    del lately[before]
+            self._expected = lately
 
     def heard(self, serial: str, moment: float | None = None) -> None:
         """Take note of a packet that came just now; `moment` is in seconds since 1970."""
@@ -138,6 +142,8 @@ class Silence:
                 before = _day(self._missed.pop(serial))
                 self._back.add(f"meter {serial} is heard again; before this start it was last at {before}", serial)
             if meter is None:
+                # two meters of one number are told apart from now on: which this name was until now shows itself
+                self._meters.pop(_before_parted(serial), None)
                 meter = self._meters[serial] = _Meter(now, at)
             elif meter.is_silent:
                 self._back.add(f"meter {serial} is heard again, after {length(now - meter.heard)}", serial)
@@ -221,6 +227,12 @@ class Silence:
         names = "" if len(missing) == 1 else f" ({_named([serial for serial, _ in missing])})"
         line = f"{who} heard before this start{names}, last at {last}, and not since {length(EXPECTED)}"
         self._silent.add(f"{line}; {_where_to_look(self.meters)}", missing[0][0], len(missing))
+
+
+def _before_parted(serial: str) -> str:
+    """Return the name that a meter had until it was told apart from another of its number; "" where it was not."""
+    first, _, number = serial.rpartition("-")
+    return first if number.isdigit() else ""
 
 
 def _where_to_look(others: int) -> str:
