@@ -114,7 +114,9 @@ def test_two_meters_of_one_number_are_two_in_every_sink(
     log, inputs = run(tmp_path, site + SINKS)
     assert sum(energies(tmp_path).values()) == pytest.approx((COUNT - 1) * 10 * sum(WATTS.values()))
     assert {watts for _, watts in powers(tmp_path)} == set(map(float, WATTS.values()))
-    late = dict(rows(tmp_path / "energy.db", "ecm1240bin_ecmreadext ORDER BY id", "ecm_serial, ch1_w"))  # the last of each
+    late = dict(
+        rows(tmp_path / "energy.db", "ecm1240bin_ecmreadext ORDER BY id", "ecm_serial, ch1_w")
+    )  # the last of each
     assert late in ({"000000": 1000.0, "000000-2": 300.0}, {"000000-2": 1000.0, "000000": 300.0})
     named = {name: value for row in inputs for part in row[2:] for name, value in part.items()}
     assert {named["000000_ch1_w"], named["000000-2_ch1_w"]} == {1000.0, 300.0}

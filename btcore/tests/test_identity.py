@@ -262,6 +262,24 @@ def test_two_sources_lose_no_energy_however_their_packets_interleave(bursts: lis
     assert told == pytest.approx(sum(10 * (next(moments[way]) - 1) * watts for way, watts in each.items()))
 
 
+def test_of_two_recordings_that_are_played_together_one_may_always_be_behind(identities: Identities) -> None:
+    """Each in a file of its own, at its own pace: both have a name of their own, whichever comes first."""
+    sent = [(meter, at, way) for at in range(0, 300, 10) for meter, way in ((Panel(), "a"), (OTHER, "b"))]
+    behind = sorted(sent, key=lambda one: one[1] + (25 if one[2] == "b" else 0))
+    found = names(identities, [attrs.evolve(one.send(at, way), boot=0, steady=0) for one, at, way in behind])
+    assert set(found[-20:]) == {"000000", "000000-2"}
+
+
+def test_a_recording_that_is_played_again_by_another_source_makes_no_second_meter(
+    identities: Identities, notices: list[Notice]
+) -> None:
+    """The source that plays it may have another name by then."""
+    sent = [attrs.evolve(Panel().send(at), steady=0, boot=0) for at in range(0, 3000, 10)]
+    again = [attrs.evolve(one, seq=next(PLACES), source="again") for one in sent]
+    assert set(names(identities, [*sent, *again])) == {"000000"}
+    assert notices == []
+
+
 def test_a_recording_that_is_played_again_makes_no_second_meter(identities: Identities, notices: list[Notice]) -> None:
     """However often parts of a recording come again, there is one meter; two within it keep their names."""
     sent = [attrs.evolve(Panel().send(at), steady=0, boot=0) for at in range(0, 300, 10)]

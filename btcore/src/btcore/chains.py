@@ -8,6 +8,7 @@ that was forgotten is recalled by its baselines.
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
 from itertools import islice
 
 import attrs
@@ -16,7 +17,7 @@ from btcore.chain import ELDER, UNPROVEN, Base, Chain, Senders, keys, resumed, w
 from btcore.lifetime import carried
 from btcore.links import Link
 from btcore.notices import Notice, counted_anew, new_number, two_meters
-from btcore.passage import Passed, Skip, came_before, comparable, is_continued
+from btcore.passage import OVERDUE, Passed, Skip, came_before, comparable, is_continued
 from btcore.records import Reading
 
 MOST_METERS = 1024
@@ -111,11 +112,15 @@ class Chains:
         return keys[0] if len(keys) == 1 else reading.serial
 
     def is_past(self, reading: Reading) -> bool:
-        """Whether a reading is from before the last one that came from there, else before any of its serial number."""
+        """Whether a reading is from before the last one that came from there; where none did, long before any other.
+
+        Of two recordings that are played beside each other one is always a little behind.
+        """
         senders = self._known.get(reading.serial)
         chains = senders.chains if senders else []
         from_there = [chain for chain in chains if way_of(reading) in chain.ways]
-        return any(reading.time <= chain.last.time for chain in from_there or chains)
+        late = timedelta(0) if from_there else timedelta(seconds=OVERDUE)
+        return any(reading.time <= chain.last.time - late for chain in from_there or chains)
 
     def part(self, serial: str) -> None:
         """Take note that several meters send a serial number."""
