@@ -4,7 +4,7 @@
 meters send the same number is not decided here (`identity.py`).
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -145,7 +145,7 @@ def _meter(name: str, entry: Entry) -> Meter:
 
 
 def _wrong(
-    name: str, entry: Entry, others: Iterable[Meter], sources: list[str]
+    name: str, entry: Entry, others: Sequence[Meter], sources: list[str]
 ) -> Iterator[tuple[tuple[str, ...], str]]:
     serial = entry.serial or name
     if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME or any(map(str.isspace, name)):
@@ -156,9 +156,21 @@ def _wrong(
         yield (), 'say how it is known: { serial = "01000777" }, or where it comes from: { source = "garage" }'
     if entry.source and entry.source not in sources:
         yield ("source",), f"there is no [source.{entry.source}]{nearest(entry.source, sources)}"
+    yield from _gone_wrong(name, entry, others)
     for other in others:
         if serial == other.serial:
             yield ("serial",) if entry.serial else (), f'"{other.name}" has the serial number {serial} already'
         known = (entry.source, entry.address, _meter(name, entry).sends)
         if known == (other.source, other.address, other.sends):
             yield (), f'this is what "{other.name}" is known by already: say more, such as `sends` or `address`'
+
+
+def _gone_wrong(name: str, entry: Entry, others: Iterable[Meter]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Find meters that are replaced, and are here all the same."""
+    serial, replaced = entry.serial or name, {*entry.replaces}
+    if own := {serial, *entry.sends} & replaced:
+        yield ("replaces",), f"{min(own)} is its own serial number: expected that of a meter that is gone"
+    for other in others:
+        for one, gone in ((name, {serial, name} & other.replaces), (other.name, {other.serial, other.name} & replaced)):
+            if gone:
+                yield (), f'{min(gone)} is replaced, and "{one}" goes by it: `replaces` has those that are gone'
