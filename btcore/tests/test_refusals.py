@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from logged import texts
 from made import METER, SECOND, START, Delivering, Recorder, entry
 
-from btcore import Batch, Reject
+from btcore import Batch, Reject, Stop
 from btcore.delivery import MOST_BUGS
 from btcore.errors import Unavailable
 from btcore.refused import LONGEST_WHY
@@ -183,6 +183,17 @@ def test_a_worker_tells_what_it_did(journal: SqliteJournal) -> None:
     proven(journal, sink)
     work = delivered(journal, sink)
     assert str(work.worker) == "2 readings delivered, 1 set aside, 1 duplicate"
+
+
+def test_what_waits_for_the_next_run_is_told(journal: SqliteJournal) -> None:
+    """A sink that a person has to look at says how much waits for it."""
+    fill(journal, 5)
+
+    def answer(_batch: Batch) -> None:
+        raise Stop("a wrong key")
+
+    work = delivered(journal, Recorder(answer=answer))
+    assert str(work.worker) == "0 readings delivered, 0 set aside, 5 waiting for the next run"
 
 
 def test_what_is_set_aside_counts_once_it_is_kept(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -317,4 +317,5 @@ class SinkWorker:
         done = f"{counted(self.delivered, 'reading')} {what}"
         unwanted = f"{self.unwanted} not wanted by its settings" if self.unwanted else ""
         unsampled = f"{self.unsampled} without a sample" if self.unsampled else ""
-        return ", ".join(part for part in (done, unwanted, unsampled, str(self.backlog)) if part)
+        waiting = f"{self.behind} waiting for the next run" if self.behind and not self._context.dry_run else ""
+        return ", ".join(part for part in (done, unwanted, unsampled, str(self.backlog), waiting) if part)
