@@ -9,5 +9,7 @@ from hypothesis import settings
 import btcore  # noqa: F401 - see above
 
 # how long an example takes says nothing: a small or a busy computer is no failure
-settings.register_profile("workspace", settings.get_profile(settings.get_current_profile_name()), deadline=None)
+given = settings.get_profile(settings.get_current_profile_name())
+settings.register_profile("thorough", given, deadline=None, max_examples=100)
+settings.register_profile("workspace", given, deadline=None, max_examples=30)
 settings.load_profile("workspace")

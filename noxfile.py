@@ -51,6 +51,16 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", "--numprocesses", "auto", *session.posargs)
 
 
+@nox.session
+def thorough(session: nox.Session) -> None:
+    """Run the tests that start nothing with all the examples that property tests are meant to try."""
+    session.install("--quiet", *TEST_TOOLS, *(f"./{package}" for package in PACKAGES))
+    session.run(
+        *("pytest", "--numprocesses", "auto", "-m", "not servers", "--hypothesis-profile", "thorough"),
+        *session.posargs,
+    )
+
+
 @nox.session(python=["3.11", "3.12", "3.13", "3.14"])
 def versions(session: nox.Session) -> None:
     """Run the tests that start nothing on every Python that is supported."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import attrs
+from examples import examples
 from hypothesis import settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ START = datetime(2026, 6, 21, 6, tzinfo=UTC)
 ECM, GEM, ABS = FORMATS["ecm1240bin"], FORMATS["gem48pbin"], FORMATS["gem32abin"]
 SECONDS = 1 << 24
 DAY = 86_400
-quick = settings(max_examples=100, deadline=None)
+quick = settings(max_examples=examples(100), deadline=None)
 POLARITIES: tuple[Polarity, ...] = ("brultech", "btmon")
 
 

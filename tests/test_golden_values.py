@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recordings import START, STREAMS, TOLERANCE, VALUES, fed, readings, recorded, values
@@ -82,7 +83,7 @@ def scaled(raw: dict[str, Any]) -> dict[str, Number]:
     return values
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(stream=st.sampled_from(STREAMS), sizes=st.lists(st.integers(1, 900), min_size=1, max_size=30))
 def test_any_pieces_of_a_recorded_stream_give_the_same_packets(stream: str, sizes: list[int]) -> None:
     """However a recorded stream is cut, the same packets and the same counts come out."""

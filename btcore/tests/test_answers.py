@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -111,7 +112,7 @@ HEADERS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(said=HEADERS, date=HEADERS)
 def test_whatever_a_service_says_of_a_delay_it_is_one_within_reason_or_none(said: str, date: str) -> None:
     """No text of a header raises, and none asks for longer than a day."""

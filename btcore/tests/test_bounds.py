@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from deliveries import delivered, fill, position
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from logged import texts
@@ -53,7 +54,7 @@ def slowly(entries: Sequence[Outline], after: int, oldest: int, most: int) -> tu
 
 
 @given(data=st.data(), most=st.integers(0, 60), block=st.integers(1, 7))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_exactly_what_is_beyond_is_found(data: st.DataObject, most: int, block: int) -> None:
     """However entries come in and are delivered between two looks, the place is that of adding all up again."""
     with pytest.MonkeyPatch.context() as patch:
@@ -121,7 +122,8 @@ def test_the_bounds_hold_whatever_a_sink_is_at(
     release, half, stop = threading.Event(), threading.Event(), threading.Event()
     answers = {"stopped": stopped, "waiting": waiting, "hanging": lambda _batch: release.wait(20)}
     roof = Recorder(answer=answers[trouble])
-    parts = (source(twenty(half)), sink(roof, backlog_bytes=6 * PACKET))
+    other = sink(Recorder(), "other")  # a run of which all sinks have stopped ends
+    parts = (source(twenty(half)), sink(roof, backlog_bytes=6 * PACKET), other)
     run = Supervisor(site(tmp_path, *parts), stop).run
     with beside(stop, run):
         wait_for(lambda: roof.calls, patience=20)

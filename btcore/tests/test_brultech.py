@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -99,7 +100,7 @@ def test_packets_are_as_long_as_the_vendor_says() -> None:
 
 
 @pytest.mark.parametrize("name", SIZES)
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(data=st.data())
 def test_what_was_packed_decodes_to_itself(name: str, data: st.DataObject) -> None:
     """Any serial number, values and clock in range come back unchanged, whatever the reserved bytes are."""

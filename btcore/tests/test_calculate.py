@@ -26,6 +26,7 @@ from counting import (
     run,
     sample,
 )
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -248,7 +249,7 @@ whatever = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(whatever, min_size=2, max_size=4), st.sampled_from(POLARITIES))
 def test_nothing_that_a_meter_may_send_does_harm(series: list[Reading], polarity: Polarity) -> None:
     """Whatever two readings hold, there is a sample or a reason; seconds are never negative, numbers never infinite."""

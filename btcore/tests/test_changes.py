@@ -6,6 +6,7 @@ from random import Random
 
 import attrs
 import pytest
+from examples import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lives import moment
@@ -130,7 +131,7 @@ def make(every: int) -> Sampler:
 
 
 @given(seed=st.integers(0, 10**9), changes=st.lists(HARMLESS, max_size=4), every=EVERY)
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 def test_no_change_of_serial_format_or_clock_loses_energy(
     seed: int, changes: list[tuple[str, ...]], every: int
 ) -> None:
@@ -142,7 +143,7 @@ def test_no_change_of_serial_format_or_clock_loses_energy(
 
 
 @given(seed=st.integers(0, 10**9), changes=st.lists(HARMLESS, max_size=3))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_channels_that_one_format_lacks_are_told_by_the_other(seed: int, changes: list[tuple[str, ...]]) -> None:
     """Energy of channel 40 is told whole once a packet shows it again, however many without it came between."""
     house = life(seed, changes)
@@ -156,7 +157,7 @@ def test_channels_that_one_format_lacks_are_told_by_the_other(seed: int, changes
 
 
 @given(seed=st.integers(0, 10**9), changes=st.lists(st.lists(ONE, min_size=1, max_size=5).map(tuple), max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_any_changes_together_invent_nothing(seed: int, changes: list[tuple[str, ...]]) -> None:
     """Restarts of counters too: what is told is never more than what flowed, and no power is above the house's."""
     house = life(seed, changes)
@@ -168,7 +169,7 @@ def test_any_changes_together_invent_nothing(seed: int, changes: list[tuple[str,
 
 
 @given(seed=st.integers(0, 10**9), changes=st.lists(st.lists(ONE, min_size=1, max_size=5).map(tuple), max_size=4))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_what_a_meter_counted_in_its_life_never_falls(seed: int, changes: list[tuple[str, ...]]) -> None:
     """Both directions of a lifetime only rise, under each serial number, and by what the samples tell."""
     house = life(seed, changes)
@@ -190,7 +191,7 @@ def test_what_a_meter_counted_in_its_life_never_falls(seed: int, changes: list[t
 @given(
     seed=st.integers(0, 10**9), forms=st.lists(st.sampled_from(("gem48pbin", "gem48abin", "gem32abin")), max_size=12)
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_packets_that_tell_no_direction_between_those_that_do_lose_no_energy(seed: int, forms: list[str]) -> None:
     """Where both kinds alternate, the one that tells the direction tells all since the one before."""
     house = House(Random(seed))
@@ -204,7 +205,7 @@ def test_packets_that_tell_no_direction_between_those_that_do_lose_no_energy(see
 
 
 @given(seed=st.integers(0, 10**9), forms=st.lists(st.sampled_from(tuple(FORMATS)[2:]), min_size=2, max_size=20))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 def test_a_circuit_that_never_feeds_is_told_by_every_format(seed: int, forms: list[str]) -> None:
     """Any formats of a GEM in any order: a load's energy is told whole, and its power at each packet."""
     house = House(Random(seed))
@@ -253,7 +254,7 @@ def test_a_serial_number_that_changes_is_told_with_the_one_before() -> None:
 
 @given(seed=st.integers(0, 10**9), changes=st.lists(st.sampled_from(["format", "counters"]), max_size=8), every=EVERY)
 @example(seed=440, changes=["format", "format", "counters", "format", "format"], every=0)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_no_lifetime_falls_whatever_formats_come(seed: int, changes: list[str], every: int) -> None:
     """Also between formats that tell no direction and such that do, each total rises by just what is told.
 

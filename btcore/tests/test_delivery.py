@@ -7,6 +7,7 @@ from contextlib import closing
 import attrs
 import pytest
 from deliveries import OTHER, SINK, delivered, fill, position, seen, sizes
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from logged import texts
@@ -63,7 +64,7 @@ def test_the_cursor_moves_only_after_the_call(journal: SqliteJournal) -> None:
 
 
 @given(data=st.data(), every=st.sampled_from([0, 60, 300]))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_at_least_once_whatever_happens(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, every: int
 ) -> None:

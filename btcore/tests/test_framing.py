@@ -7,6 +7,7 @@ from random import Random
 from typing import cast
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ START = datetime(2026, 6, 21, 6, tzinfo=UTC)
 BY_NAME = {layout.name: layout for layout in LAYOUTS}
 CODES = bytes(sorted({layout.code for layout in LAYOUTS}))
 LONGEST = max(layout.size for layout in LAYOUTS)
-quick = settings(max_examples=60, deadline=None)
+quick = settings(max_examples=examples(60), deadline=None)
 
 
 def brultech(*formats: str) -> Stream:

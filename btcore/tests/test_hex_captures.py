@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ from btcore.hextext import MOST_REPEATED, PART
 
 GEM = pack("gem48pbin", "01000777", {"secs": 5, "volts": 120, "ch1_aws": 0xABCDEFABCD, "ch2_pws": 0xFEFFFEFF})
 DATA = GEM * 3
-quick = settings(max_examples=100, deadline=None)
+quick = settings(max_examples=examples(100), deadline=None)
 
 
 def shown(data: bytes) -> str:

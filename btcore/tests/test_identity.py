@@ -5,6 +5,7 @@ from itertools import count
 
 import attrs
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lives import moment
@@ -151,7 +152,7 @@ def test_one_meter_by_two_ways_is_one(identities: Identities, notices: list[Noti
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 59)), min_size=10, max_size=40), st.integers(0, 40))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_a_slow_second_way_makes_no_second_meter(packets: list[tuple[bool, int]], restart: int) -> None:
     """What a DashBox brings up to a minute late, also alone, and after a restart of the program, is of one meter."""
     sent: list[tuple[int, int, str]] = []
@@ -172,7 +173,7 @@ def test_a_slow_second_way_makes_no_second_meter(packets: list[tuple[bool, int]]
 
 
 @given(st.lists(st.sampled_from(["absurd", "late", "again", "reset", "on", "on", "on", "on"]), max_size=40), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_no_fault_of_one_meter_makes_two(events: list[str], data: st.DataObject) -> None:
     """Absurd packets, late ones, repeated ones and restarts of one meter by one way: it has one name throughout."""
     identities = Identities(Meters(), lambda _notice: None)
@@ -241,7 +242,7 @@ def test_two_meters_of_different_kinds_with_one_number_are_two(identities: Ident
     assert [notice.kind for notice in notices if notice.kind == "two meters"] == ["two meters"] * 2
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(
     bursts=st.lists(st.integers(1, 4), min_size=20, max_size=20),
     recorded=st.booleans(),

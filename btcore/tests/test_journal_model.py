@@ -5,6 +5,7 @@ from tempfile import TemporaryDirectory
 
 import attrs
 from entries import SOON, aside, small
+from examples import examples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -124,4 +125,4 @@ class Model(RuleBasedStateMachine):
 
 
 TestModel = Model.TestCase
-TestModel.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+TestModel.settings = settings(max_examples=examples(30), stateful_step_count=25, deadline=None)

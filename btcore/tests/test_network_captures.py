@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import (
@@ -34,7 +35,7 @@ from btcore.segments import MOST_FLOWS, MOST_HELD, MOST_WAITING, Streams
 START = 1_700_000_000.25
 GEM = pack("gem48pbin", "01000777", {"secs": 5})
 DATA = GEM * 3
-quick = settings(max_examples=100, deadline=None)
+quick = settings(max_examples=examples(100), deadline=None)
 
 
 def read(path: Path) -> tuple[list[Chunk], list[str]]:

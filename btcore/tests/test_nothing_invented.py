@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lives import COUNTERS, Life, life
@@ -18,7 +19,7 @@ from btcore.passage import MOST_WATTS, Passed, Skip, passage
 from btcore.sampling import Consecutive, SampleCache, Sampler
 
 SEEDS = st.integers(0, (1 << 63) - 1)
-EXAMPLES = settings(max_examples=150, deadline=None)
+EXAMPLES = settings(max_examples=examples(150), deadline=None)
 ALL = ("absurd", "set seconds", "restart", "clock", "gap")
 EVERY = st.sampled_from([0, 7 * SECOND, MINUTE, FIVE])
 

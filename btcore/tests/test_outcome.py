@@ -5,6 +5,7 @@ import re
 
 import pytest
 from clocks import Clock
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -173,7 +174,7 @@ EVENTS = st.sampled_from(["failed", "asked", "worked", "aside", "many aside", "d
 
 
 @given(st.lists(st.tuples(EVENTS, st.integers(1, 9), st.sampled_from([0.0, 1.0, 600.0, 3600.0, 90_000.0]))))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_the_lines_are_few_whatever_happens(events: list[tuple[str, int, float]]) -> None:
     """Over any sequence of events, in h hours at most six lines and three for each hour are told."""
     told_lines: list[str] = []

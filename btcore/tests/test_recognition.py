@@ -5,6 +5,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -145,7 +146,7 @@ def test_no_text_from_outside_is_repeated() -> None:
 SEVERAL = [*chain.from_iterable(SEEN.values()), b"\x7e\x7f\x05", b"\xfe\xff", b"\xff\xff", b"("]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.lists(st.sampled_from(SEVERAL), max_size=9).map(b"".join) | st.binary())
 def test_any_bytes_are_something(data: bytes) -> None:
     """Whatever the bytes are, they are of one kind; and what is beyond the sample changes nothing."""

@@ -8,6 +8,7 @@ from itertools import pairwise
 import attrs
 import pytest
 from deliveries import OTHER, SINK, delivered, fill, position, proven, refusing, sizes
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from logged import texts
@@ -38,7 +39,7 @@ def test_one_bad_row_of_thirty_is_set_aside_alone(journal: SqliteJournal, caplog
 
 
 @given(places=st.sets(st.integers(1, 40), max_size=6), size=st.integers(1, 40))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_exactly_what_is_refused_is_set_aside(
     tmp_path_factory: pytest.TempPathFactory, places: set[int], size: int
 ) -> None:

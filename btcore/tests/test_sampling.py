@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import METER, SECOND, START, entry, golden, numbered, packet
@@ -91,7 +92,7 @@ def told(step: Step) -> object:
 
 
 @given(readings=streams(), every=SAMPLERS, data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_a_restart_after_any_step_changes_nothing(readings: list[Reading], every: int, data: st.DataObject) -> None:
     """Going on from the cursor of any step, with its bases recalled, gives exactly the steps that were to come."""
     steps = whole(make(every), readings)
@@ -104,14 +105,14 @@ def test_a_restart_after_any_step_changes_nothing(readings: list[Reading], every
 
 
 @given(readings=streams(), every=SAMPLERS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_intervals_have_the_energy_of_all_readings(readings: list[Reading], every: int) -> None:
     """The energy of all intervals is that of all samples between consecutive readings."""
     assert energies(samples(whole(make(every), readings))) == energies(samples(whole(consecutive(), readings)))
 
 
 @given(readings=streams(), every=SAMPLERS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_positions_never_go_back(readings: list[Reading], every: int) -> None:
     """Positions rise from step to step, and so do the bases of each meter."""
     steps = whole(make(every), readings)
@@ -128,7 +129,7 @@ CUTS = st.lists(st.integers(0, 20), max_size=4)
 
 
 @given(readings=streams(), offsets=st.tuples(OFFSETS, OFFSETS, OFFSETS), every=SAMPLERS, cuts=CUTS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_no_restart_loses_energy_whatever_the_clocks(
     readings: list[Reading], offsets: tuple[float, float, float], every: int, cuts: list[int]
 ) -> None:
@@ -147,7 +148,7 @@ def test_no_restart_loses_energy_whatever_the_clocks(
 
 
 @given(powers=st.lists(st.integers(0, 5000), min_size=3, max_size=40), pace=st.sampled_from([1, 7, 10, 60]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_every_mean_is_exact(powers: list[int], pace: int) -> None:
     """The power of an interval is the mean over the meter's own seconds, whatever the readings between."""
     counted, entries = 0, []

@@ -14,6 +14,7 @@ from unittest.mock import patch
 import attrs
 from deliveries import SINK, delivered
 from entries import SOON
+from examples import examples
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -158,4 +159,4 @@ class Mistaken(RuleBasedStateMachine):
 
 
 TestMistaken = Mistaken.TestCase
-TestMistaken.settings = settings(max_examples=40, stateful_step_count=15, deadline=None)
+TestMistaken.settings = settings(max_examples=examples(40), stateful_step_count=15, deadline=None)

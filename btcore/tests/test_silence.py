@@ -4,6 +4,7 @@ import logging
 
 import pytest
 from clocks import Clock
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from logged import texts
@@ -179,7 +180,7 @@ def test_meters_of_the_last_day_are_expected_after_a_start(clock: Clock, caplog:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.floats(0, 4000)), max_size=60))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_whatever_meters_do_the_lines_stay_few(steps: list[tuple[str, float]]) -> None:
     """However irregularly meters send, within an hour few lines are told, and each that is back was silent before."""
     clock, lines = Clock(), []

@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made import golden
@@ -19,7 +20,7 @@ from btcore.telnet import SHORTEST, Doubled, Stuffed, Transformer
 
 START = datetime(2026, 6, 21, 6, tzinfo=UTC)
 REPORTED = Path(__file__).parents[2] / "tests" / "golden" / "reported" / "telnet_doubled.bin"
-quick = settings(max_examples=100, deadline=None)
+quick = settings(max_examples=examples(100), deadline=None)
 
 
 def doubled(data: bytes) -> bytes:

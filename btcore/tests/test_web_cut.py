@@ -9,6 +9,7 @@ import zlib
 from pathlib import Path
 
 import pytest
+from examples import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from servers.recorder import Recorder, Reply
@@ -119,7 +120,7 @@ def test_an_answer_without_end_is_given_up() -> None:
         Client(agent="btmon-test", timeout=5).send("GET", service.url)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.data())
 def test_wherever_a_compressed_body_is_cut_it_is_told(cut: st.DataObject) -> None:
     """Only all of it is an answer."""

@@ -1,6 +1,7 @@
 """Who may stay connected: meters before all others, whatever the others do."""
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +23,7 @@ REFUSED = "its address sent what is no packet"
 ADDRESSES = ("192.168.1.5", "10.0.0.9", "2001:db8::1")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["enter", "prove", "heard", "leave"]), st.integers(0, 50)), max_size=120))
 def test_a_connection_that_brings_packets_is_never_closed_for_one_that_does_not(steps: list[tuple[str, int]]) -> None:
     """However connections come and go, there are never more than allowed, and no proven one goes for an unproven."""

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any, get_args
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,7 +58,7 @@ def growth(form: Format, before: dict[str, Number], after: dict[str, Number]) ->
     return grown
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     name=st.sampled_from(FORMAT_NAMES),
     seed=st.integers(),
