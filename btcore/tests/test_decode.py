@@ -14,6 +14,7 @@ import strangers
 
 from btcore import FORMATS, pack
 from btcore.cli import OK, UNAVAILABLE, USAGE, main
+from btcore.wording import counted
 
 Write = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
@@ -69,7 +70,7 @@ def test_a_reading_is_an_object(capture: Write, capsys: Capture) -> None:
     values = {label: sent.get(label, 0) for label in FORMATS["ecm1240bin"].labels}
     expected = {"serial": "312345", "format": "ecm1240bin", "time": 1_700_000_000.25, "seconds": 1000, "values": values}
     assert [expected] == found
-    assert said == "1 packets, 0 junk bytes, 0 damaged packets"
+    assert said == "1 packet, 0 junk bytes, 0 damaged packets"
 
 
 def test_a_gem_has_all_its_channels(capture: Write, capsys: Capture) -> None:
@@ -143,7 +144,7 @@ def test_damage_is_counted_and_no_failure(capture: Write, capsys: Capture) -> No
     spoilt = GEM[:-1] + bytes([GEM[-1] ^ 1])
     found, said = decode(capsys, capture(b"junk!", spoilt, ECM[0], ECM[1][:40]))
     assert [each["serial"] for each in found] == ["312345"]
-    assert said == f"1 packets, {5 + len(GEM) + 40} junk bytes, 2 damaged packets"
+    assert said == f"1 packet, {5 + len(GEM) + 40} junk bytes, 2 damaged packets"
 
 
 NO_PACKET = {
@@ -216,7 +217,7 @@ def test_what_owners_attach_to_reports_is_decoded(capsys: Capture, name: str, co
     """Hex as text, a dump, a recording of a network, and what came through a telnet port: every packet is found."""
     found, said = decode(capsys, REPORTED / name)
     assert [each["serial"] for each in found] == ["01000777"] * count
-    assert said.startswith(f"{count} packets, ")
+    assert said.startswith(f"{counted(count, 'packet')}, ")
 
 
 def test_a_recording_of_a_network_keeps_its_times(capsys: Capture) -> None:
@@ -241,7 +242,7 @@ def test_a_damaged_line_is_told_and_passed_over(capture: Write, capsys: Capture)
     out, err = capsys.readouterr()
     assert json.loads(out)["time"] == 2.0
     assert err.startswith(f"{path}:2: not a line of a capture")
-    assert err.endswith("\n1 packets, 0 junk bytes, 0 damaged packets\n")
+    assert err.endswith("\n1 packet, 0 junk bytes, 0 damaged packets\n")
 
 
 def test_streams_without_end_are_bounded(capture: Write, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,7 +252,7 @@ def test_streams_without_end_are_bounded(capture: Write, capsys: Capture, monkey
     lines[2] = (1.0, "a", ECM[0][30:] + ECM[0][:30])
     found, said = decode(capsys, capture(*lines))
     assert [each["time"] for each in found] == [1.0, 2.0, 2.0]
-    assert said == f"3 packets, {len(ECM[0])} junk bytes, 1 damaged packets"
+    assert said == f"3 packets, {len(ECM[0])} junk bytes, 1 damaged packet"
 
 
 # --- times of plain bytes ---------------------------------------------------------------------------------------------
@@ -325,7 +326,7 @@ def test_formats_may_be_restricted(capture: Write, capsys: Capture, formats: str
     """`--formats` finds only those; the others' packets are junk."""
     found, said = decode(capsys, capture(ECM[0], GEM), "--formats", formats)
     assert [each["format"] for each in found] == ["gem48ptbin"]
-    assert said == f"1 packets, {len(ECM[0])} junk bytes, 0 damaged packets"
+    assert said == f"1 packet, {len(ECM[0])} junk bytes, 0 damaged packets"
 
 
 def test_an_unknown_format_is_a_mistake(capture: Write, capsys: Capture) -> None:
@@ -421,7 +422,7 @@ def test_a_broken_decoder_is_told_and_left_out(
     for line, beginning in zip(sorted(told), beginnings, strict=True):
         assert line.startswith(beginning)
     assert "\x1b" not in err
-    assert last == "1 packets, 1 junk bytes, 0 damaged packets"
+    assert last == "1 packet, 1 junk byte, 0 damaged packets"
 
 
 # --- for people -------------------------------------------------------------------------------------------------------

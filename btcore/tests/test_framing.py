@@ -383,7 +383,7 @@ def test_streams_may_share_their_counts() -> None:
 
 def test_counts_are_told_in_one_line() -> None:
     """Counts read as one line for people."""
-    assert str(Counts(8, 13, 1)) == "8 packets, 13 junk bytes, 1 damaged packets"
+    assert str(Counts(8, 13, 1)) == "8 packets, 13 junk bytes, 1 damaged packet"
 
 
 # --- what hostile bytes cost ------------------------------------------------------------------------------------------
@@ -432,7 +432,6 @@ def test_what_is_skipped_is_what_would_have_been_refused(parts: list[bytes], dat
 
 
 def test_counts_are_told_to_people_as_they_say_them() -> None:
-    """What other programs read has one form; what a person reads tells one thing by the name of one."""
+    """One thing is told by the name of one."""
     counts = Counts(packets=1, junk=1, damaged=2)
-    assert str(counts) == "1 packets, 1 junk bytes, 2 damaged packets"
-    assert counts.told() == "1 packet, 1 junk byte, 2 damaged packets"
+    assert str(counts) == "1 packet, 1 junk byte, 2 damaged packets"

@@ -198,7 +198,7 @@ class SourceWorker:
         if not self._stop.is_set():
             self._intake.flush()  # what was new is known after that
             refused = f", {self.refused} refused" if self.refused else ""
-            self._log.info("ended: %s; %s%s", self.counts.told(), self.stored, refused)
+            self._log.info("ended: %s; %s%s", self.counts, self.stored, refused)
 
     def _know_meters(self) -> None:
         """Learn which meters were accepted before: they are not new."""

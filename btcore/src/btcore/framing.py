@@ -40,10 +40,6 @@ class Counts:
     damaged: int = 0
 
     def __str__(self) -> str:
-        """One line, always of this form: other programs read it."""
-        return f"{self.packets} packets, {self.junk} junk bytes, {self.damaged} damaged packets"
-
-    def told(self) -> str:
         """Tell them as a person says it."""
         found = ((self.packets, "packet"), (self.junk, "junk byte"), (self.damaged, "damaged packet"))
         return ", ".join(counted(number, thing) for number, thing in found)

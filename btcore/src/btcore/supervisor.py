@@ -94,7 +94,7 @@ class Supervisor:
         roll.finish()
         for worker in sources:
             refused = f", {worker.refused} refused" if worker.refused else ""
-            log.info("%s: %s; %s%s", worker.name, worker.counts.told(), worker.stored, refused)
+            log.info("%s: %s; %s%s", worker.name, worker.counts, worker.stored, refused)
         for sink in sinks:
             log.info("%s: %s", sink.name, sink)
         if why := purpose.why():
