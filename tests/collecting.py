@@ -6,7 +6,7 @@ from typing import Any
 from made import SECOND, Collecting, Yielding
 
 from btcore import Channel, Format
-from btcore.sqlite_journal import SqliteJournal
+from btcore.journal.sqlite import SqliteJournal
 
 NOON = datetime(2026, 6, 21, 12, tzinfo=UTC)
 NOON_KEY = round(NOON.timestamp()) * SECOND

@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from btcore import FORMATS, Format, Number, Polarity, Reading, Sample
-from btcore.calculate import between
+from btcore.calculate.samples import between
 
 START = datetime(2026, 6, 21, 6, tzinfo=UTC)
 ECM, GEM, ABS = FORMATS["ecm1240bin"], FORMATS["gem48pbin"], FORMATS["gem32abin"]

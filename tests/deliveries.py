@@ -6,9 +6,9 @@ from typing import Any
 from made import METER, Delivering, entry
 
 from btcore import Batch, Reject
-from btcore.fingerprint import fingerprint
 from btcore.journal import Cursor
-from btcore.sqlite_journal import SqliteJournal
+from btcore.journal.sqlite import SqliteJournal
+from btcore.values.fingerprint import fingerprint
 
 OTHER = "420467"
 SINK = "sink.roof"

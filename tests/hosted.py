@@ -9,7 +9,7 @@ import attrs
 from servers.recorder import Recorder, Reply, Request
 from uploads import configured
 
-from btcore.configuration import Sink
+from btcore.config.load import Sink
 
 SECRET = "s3cr3t&T0KEN/0123456789"
 IN_ADDRESS = "s3cr3t-T0KEN-0123456789"

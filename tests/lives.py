@@ -11,7 +11,7 @@ import attrs
 from made import METER, SECOND, START
 
 from btcore import FORMATS, Number, Reading, pack
-from btcore.sampling import Sampler, Step
+from btcore.calculate.sampling import Sampler, Step
 
 FORM = FORMATS["ecm1240bin"]
 COUNTERS = ("ch1_aws", "ch2_aws", "aux1_ws")

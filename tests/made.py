@@ -9,13 +9,13 @@ from typing import Any, Self
 import attrs
 
 from btcore import Batch, Context, Delivery, Reading, hookimpl, pack, plugin
-from btcore.brultech import Brultech
-from btcore.collection import SourceWorker
-from btcore.configuration import Sink, Source
-from btcore.decoders import Decoders
-from btcore.delivery import SinkWorker
+from btcore.calculate.sampling import SampleCache
+from btcore.config.load import Sink, Source
+from btcore.decode.brultech import Brultech
+from btcore.decode.decoders import Decoders
 from btcore.journal import Entry, Journal
-from btcore.sampling import SampleCache
+from btcore.sinks.worker import SinkWorker
+from btcore.sources.worker import SourceWorker
 
 START = 1_699_999_200_000_000
 """Microseconds since 1970, at a full hour."""

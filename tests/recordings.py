@@ -6,9 +6,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from btcore.brultech import Brultech
-from btcore.decoders import Decoders
-from btcore.framing import Counts
+from btcore.decode.brultech import Brultech
+from btcore.decode.decoders import Decoders
+from btcore.decode.framing import Counts
 from btcore.records import Packet, Reading
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -17,8 +17,8 @@ import attrs
 from servers.recorder import Reply, Request, request
 
 from btcore import Batch, Context, Delivery, Number, Polarity, Reading, Sample
-from btcore.brultech import Brultech
-from btcore.calculate import between
+from btcore.calculate.samples import between
+from btcore.decode.brultech import Brultech
 from btcore.records import Packet
 
 GOLDEN = Path(__file__).parent / "golden"

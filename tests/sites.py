@@ -9,11 +9,11 @@ from typing import Any
 from made import QUICK, Yielding, packet
 
 from btcore import Chunk, Delivery
-from btcore.brultech import Brultech
-from btcore.configuration import Decoder, Sink, Site, Source
+from btcore.config.load import Decoder, Sink, Site, Source
+from btcore.decode.brultech import Brultech
 from btcore.journal import Cursor
-from btcore.sqlite_journal import SqliteJournal
-from btcore.supervisor import JOURNAL
+from btcore.journal.sqlite import SqliteJournal
+from btcore.runtime.supervisor import JOURNAL
 
 BRULTECH = Decoder("brultech", "decoder.brultech", "brultech", Brultech())
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from made import SECOND, entry, numbered
 
 from btcore import Reading, Sample
-from btcore.chain import Base
-from btcore.chains import HEARD, Chains
+from btcore.calculate.chain import Base
+from btcore.calculate.chains import HEARD, Chains
+from btcore.calculate.sampling import Consecutive, Intervals, SampleCache, Sampler, Step
 from btcore.journal import Cursor
-from btcore.sampling import Consecutive, Intervals, SampleCache, Sampler, Step
 
 MINUTE = 60 * SECOND
 FIVE = 5 * MINUTE

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from other_meters import FOLDER, acme, sent, sunline
 
 from btcore import Channel, Format
-from btcore.brultech import Brultech
-from btcore.decoders import Decoders
-from btcore.framing import Stream
+from btcore.decode.brultech import Brultech
+from btcore.decode.decoders import Decoders
+from btcore.decode.framing import Stream
 
 PAGE = (Path(__file__).parents[1] / "docs" / "writing-a-plugin.md").read_text()
 NOON = datetime(2026, 6, 21, 12, tzinfo=UTC)

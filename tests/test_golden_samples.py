@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from recordings import START, STREAMS, TOLERANCE, VALUES, fed, readings, recorded, values
 
-from btcore.calculate import between, over
+from btcore.calculate.samples import between, over
+from btcore.calculate.transition import Passed, Skip, passage
 from btcore.formats import Number
-from btcore.passage import Passed, Skip, passage
 from btcore.records import Reading, Sample
 from btcore.settings import Polarity
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recordings import START, STREAMS, TOLERANCE, VALUES, fed, readings, recorded, values
 
-from btcore.brultech import FORMATS, Brultech, encode_frame, pack
-from btcore.brultech import LAYOUTS as ROWS
-from btcore.decoders import Decoders
+from btcore.decode.brultech import FORMATS, Brultech, encode_frame, pack
+from btcore.decode.brultech import LAYOUTS as ROWS
+from btcore.decode.decoders import Decoders
 from btcore.formats import Number
 from btcore.records import Reading
 

@@ -7,10 +7,10 @@ from itertools import pairwise
 import pytest
 from recordings import START, VALUES, readings, values
 
-from btcore.brultech import FORMATS, pack
-from btcore.calculate import between, over
+from btcore.calculate.samples import between, over
+from btcore.calculate.transition import Passed, Skip, passage
+from btcore.decode.brultech import FORMATS, pack
 from btcore.formats import Number
-from btcore.passage import Passed, Skip, passage
 from btcore.records import Reading, Sample
 from btcore.settings import Polarity
 

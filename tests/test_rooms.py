@@ -1,97 +1,65 @@
-"""The rooms of the house: what may import what."""
+"""The wings and rooms of the house: what may import what."""
 
 import ast
 import inspect
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from house import CORE, WINGS, arrows, backward, circles, imports, rooms, wing
 
 import btcore
 from btcore.hookspecs import Hooks
 
 ROOT = Path(__file__).parents[1]
-CORE = ROOT / "btcore" / "src" / "btcore"
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
-
-ROAD = (
-    "version errors formats origin journal clocks wording tally text signals",
-    "telnet hextext pcap slips predecessor variables",
-    "owner",
-    "redaction log_queue moderation process positions",
-    "logs",
-    "sqlite_keys sqlite_meters sqlite_retention sqlite_room outcome further_channels schemas records settings nested",
-    "segments findings mismatch limits patience preview web",
-    "again answers bounds capture channel_hints device_clock hookspecs framing passage durations",
-    "complaints references validation whole_readings",
-    "links reporting",
-    "energy",
-    "admission calculate lifetime notices silence",
-    "chain",
-    "chains intake",
-    "brultech channels sqlite_journal sampling decoders discovery conversion",
-    "recognition respondents claims",
-    "meters polling destinations describe parts hosting fruitless inspection",
-    "identity",
-    "example fingerprint tables",
-    "place",
-    "configuration",
-    "named",
-    "backlog collection refused roll trial unwanted upkeep",
-    "calls",
-    "delivery",
-    "purpose",
-    "supervisor",
-    "cli",
-)
-"""The rooms along the road of the data: each may import those of its own step and of steps before it, never after."""
 
 PUBLIC = {"btcore", "btcore.web"}
 """What a plugin may import of the core."""
 
 
-def imports(file: Path) -> Iterator[str]:
-    """Yield the modules that a file imports, wherever in it."""
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+def is_private(module: str) -> bool:
+    """Whether a module is a room of the core that is not public; a name in a public one is none."""
+    return module.startswith("btcore.") and module.removeprefix("btcore.") in rooms() and module not in PUBLIC
 
 
-def room(module: str) -> str:
-    """Return the room of the core that a module belongs to: `btcore.cli.run` is in `cli`."""
-    return module.split(".")[1]
+MOST_ROOMS = 14
+"""About as many as a person keeps in mind."""
 
 
-STEPS = {name: step for step, names in enumerate(ROAD) for name in names.split()}
-
-
-def own_room(file: Path) -> str:
-    """Return the room that a file of the core belongs to."""
-    return file.relative_to(CORE).parts[0].removesuffix(".py")
-
-
-ROOMS = [file for file in CORE.rglob("*.py") if not own_room(file).startswith("__")]
-
-
-def test_every_room_of_the_core_has_its_place_on_the_road() -> None:
-    """No module is missing from the road, and none on it is gone."""
-    assert {own_room(file) for file in ROOMS} == set(STEPS)
+def test_every_folder_of_the_core_is_a_wing_on_the_road() -> None:
+    """No wing is missing from the road, and none on it is gone."""
+    assert {wing(room) for room in rooms()} == set(WINGS)
 
 
 def test_the_core_s_imports_follow_the_data_and_never_go_back() -> None:
-    """A module of the core imports only what comes before it on the road of the data."""
-    back = [
-        f"{file.relative_to(CORE)} imports {module}"
-        for file in ROOMS
-        for module in imports(file)
-        if module.startswith("btcore.") and STEPS[room(module)] > STEPS[own_room(file)]
-    ]
-    assert back == []
+    """A wing of the core imports only itself and wings before it on the road of the data."""
+    assert backward() == []
+
+
+def test_no_rooms_import_each_other() -> None:
+    """There is an order in which all rooms can be read: none needs one that needs it."""
+    assert circles(arrows()) == []
+
+
+def test_circles_are_found() -> None:
+    """Rooms that import each other are found, however far round; those that only use them are not free either."""
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": set(), "e": {"d"}}) == ["a", "b", "c"]
+
+
+def test_what_runs_against_the_road_is_found() -> None:
+    """With the wings in the wrong order, imports are told."""
+    assert "runtime.supervisor imports sources.worker" in backward(reversed(WINGS))
+
+
+@pytest.mark.parametrize("name", WINGS[1:])
+def test_a_wing_says_what_belongs_in_it(name: str) -> None:
+    """A wing's docstring says in more than a line what belongs there, and its rooms are few enough to keep in mind."""
+    docstring = ast.get_docstring(ast.parse((CORE / name / "__init__.py").read_text())) or ""
+    assert len(docstring.splitlines()) > 1
+    assert len([room for room in rooms() if wing(room) == name and room != name]) <= MOST_ROOMS
 
 
 @pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: str(path.name))
@@ -99,7 +67,7 @@ def test_a_plugin_uses_nothing_of_the_core_but_its_public_names(plugin: Path) ->
     """The project's own plugins import from `btcore` (names that it exports) and `btcore.web`: no private path."""
     wrong = []
     for file in (plugin / "src").rglob("*.py"):
-        wrong += [f"{file.name}: {m}" for m in imports(file) if m.startswith("btcore.") and m not in PUBLIC]
+        wrong += [f"{file.name}: {m}" for m in imports(file) if is_private(m)]
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module == "btcore":
                 wrong += [f"{file.name}: {name.name}" for name in node.names if name.name not in btcore.__all__]
@@ -142,7 +110,7 @@ def test_every_hook_s_docstring_says_when_it_is_called() -> None:
 def test_the_core_imports_no_library_that_only_plugins_need() -> None:
     """The core needs the standard library, attrs, pluggy, tomli and platformdirs; only `btcore.web` needs requests."""
     allowed = {"attrs", "pluggy", "tomli", "platformdirs", "btcore", *sys.stdlib_module_names}
-    found = {module.split(".")[0] for file in ROOMS if own_room(file) != "web" for module in imports(file)}
+    found = {module.split(".")[0] for room, file in rooms().items() if wing(room) != "web" for module in imports(file)}
     assert found - allowed == set()
 
 

@@ -13,14 +13,14 @@ import attrs
 from scenarios import Scenario
 
 from btcore import Context, Duration, pack
-from btcore.brultech import Brultech
-from btcore.configuration import Sink, load_site
-from btcore.decoders import Decoders
-from btcore.delivery import SinkWorker
+from btcore.calculate.sampling import SampleCache
+from btcore.config.load import Sink, load_site
+from btcore.decode.brultech import Brultech
+from btcore.decode.decoders import Decoders
 from btcore.journal import Entry
-from btcore.limits import Limiter
-from btcore.sampling import SampleCache
-from btcore.sqlite_journal import SqliteJournal
+from btcore.journal.sqlite import SqliteJournal
+from btcore.sinks.rate_limit import RateLimit
+from btcore.sinks.worker import SinkWorker
 
 START = 1_700_000_000
 """Seconds since 1970 of the first packet of a made stream."""
@@ -52,7 +52,7 @@ def configured(folder: Path, table: str, *, polarity: str = "btmon") -> Sink:
     site = folder / "site.toml"
     source = '[source.file]\nuse = "simulator"\n'
     site.write_text(f'state = "{folder}"\npolarity = "{polarity}"\n{source}{table}')
-    with patch("btcore.configuration.split", lambda _plugin, instance: {"": instance}):
+    with patch("btcore.config.load.split", lambda _plugin, instance: {"": instance}):
         return load_site(site).sinks[0]
 
 
@@ -67,7 +67,7 @@ def deliver(sink: Sink, entries: Iterable[Entry], folder: Path, clock: Clock | N
     worker = SinkWorker(
         sink, journal, Decoders([Brultech()]), SampleCache(), context, stop=clock, drain=drain, out=str.strip
     )
-    worker._limiter = Limiter(sink.delivery.pause, sink.delivery.calls_per_hour, clock)
+    worker._limiter = RateLimit(sink.delivery.pause, sink.delivery.calls_per_hour, clock)
     try:
         journal.append(list(entries))
         worker.thread.start()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import strangers
 
-from btcore.configuration import Site, load_site
+from btcore.config.load import Site, load_site
 from btcore.errors import ConfigurationError, Problem
 
 SOURCE = """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from btcore.sqlite_journal import SqliteJournal
+from btcore.journal.sqlite import SqliteJournal
 
 
 @pytest.fixture

@@ -14,10 +14,10 @@ from made import Recorder, Yielding, packet
 from sites import sink, site, source
 
 from btcore import Chunk, Reading
-from btcore.admission import BURST, DAY, MOST_METERS, SECOND, SINGLY, Admission
 from btcore.errors import Unavailable
-from btcore.sqlite_journal import SqliteJournal
-from btcore.supervisor import Supervisor
+from btcore.journal.sqlite import SqliteJournal
+from btcore.runtime.supervisor import Supervisor
+from btcore.sources.admission import BURST, DAY, MOST_METERS, SECOND, SINGLY, Admission
 
 Make = Callable[..., Admission]
 
@@ -177,7 +177,7 @@ def test_a_source_takes_its_meters(journal: SqliteJournal, kind: str) -> None:
 @pytest.mark.parametrize(("times", "taken"), [("its own", 30), ("arrival", 20)])
 def test_the_rate_of_a_source(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, times: str, taken: int) -> None:
     """The rate is by the recording's own times where it has them, else by arrival."""
-    monkeypatch.setattr("btcore.admission.BURST", 20)
+    monkeypatch.setattr("btcore.sources.admission.BURST", 20)
     monkeypatch.setattr("btcore.clocks.steady", lambda: 5 * SECOND)
     chunks = [
         Chunk(packet(secs=n), time=NOON + timedelta(seconds=n) if times == "its own" else None) for n in range(30)

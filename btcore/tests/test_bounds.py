@@ -16,11 +16,11 @@ from running import beside, wait_for
 from sites import sink, site, source
 
 from btcore import Chunk, Retry, Stop
-from btcore.bounds import BLOCK, Bounds
 from btcore.errors import Unavailable
 from btcore.journal import Outline
-from btcore.sqlite_journal import SqliteJournal
-from btcore.supervisor import JOURNAL, Supervisor
+from btcore.journal.sqlite import SqliteJournal
+from btcore.runtime.supervisor import JOURNAL, Supervisor
+from btcore.sinks.backlog_limits import BLOCK, Bounds
 
 PACKET = 43
 """Bytes of one packet of `fill`."""
@@ -58,7 +58,7 @@ def slowly(entries: Sequence[Outline], after: int, oldest: int, most: int) -> tu
 def test_exactly_what_is_beyond_is_found(data: st.DataObject, most: int, block: int) -> None:
     """However entries come in and are delivered between two looks, the place is that of adding all up again."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("btcore.bounds.BLOCK", block)
+        patch.setattr("btcore.sinks.backlog_limits.BLOCK", block)
         shelf, after = Shelf(), 0
         bounds = Bounds(shelf, most)  # type: ignore[arg-type]
         for _ in range(data.draw(st.integers(1, 6))):
@@ -117,8 +117,8 @@ def test_the_bounds_hold_whatever_a_sink_is_at(
     tmp_path: Path, trouble: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A sink that stopped, waits for a day, or hangs keeps no more than it may: the rest is dropped and told."""
-    monkeypatch.setattr("btcore.backlog.BOUND", 0.0)
-    monkeypatch.setattr("btcore.supervisor.IDLE", 0.01)
+    monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
+    monkeypatch.setattr("btcore.runtime.supervisor.IDLE", 0.01)
     release, half, stop = threading.Event(), threading.Event(), threading.Event()
     answers = {"stopped": stopped, "waiting": waiting, "hanging": lambda _batch: release.wait(20)}
     roof = Recorder(answer=answers[trouble])
@@ -136,7 +136,7 @@ def test_the_bounds_hold_whatever_a_sink_is_at(
 
 def test_a_late_delivery_does_not_undo_a_drop(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is dropped while it is being delivered stays dropped: the cursor never goes back, and the rest comes."""
-    monkeypatch.setattr("btcore.backlog.BOUND", 0.0)
+    monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
     release = threading.Event()
     roof = Recorder(answer=lambda _batch: release.wait(20))
     fill(journal, 4)
@@ -154,7 +154,7 @@ def test_a_late_delivery_does_not_undo_a_drop(journal: SqliteJournal, monkeypatc
 
 def test_a_look_waits_for_nothing(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the journal cannot now, or a worker holds on to it, a look returns, and the next one does it."""
-    monkeypatch.setattr("btcore.backlog.BOUND", 0.0)
+    monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
     work = Delivering(journal, Recorder(), settings={"backlog_bytes": 6 * PACKET})
     backlog = work.worker.backlog
     fill(journal, 10)

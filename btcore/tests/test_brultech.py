@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btcore import FORMATS, Damaged, More, Number, Packet, pack
-from btcore.brultech import LAYOUTS, Brultech, FormatName, Layout, serial_number, temperature
+from btcore.decode.brultech import LAYOUTS, Brultech, FormatName, Layout, serial_number, temperature
 
 GOLDEN = Path(__file__).parents[2] / "tests" / "golden"
 LAYOUT = {layout.name: layout for layout in LAYOUTS}

@@ -31,8 +31,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btcore import Channel, Format, Polarity, Reading, Sample
-from btcore.calculate import between, over
-from btcore.passage import Skip, passage
+from btcore.calculate.samples import between, over
+from btcore.calculate.transition import Skip, passage
 
 # --- however a span is cut --------------------------------------------------------------------------------------------
 

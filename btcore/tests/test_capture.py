@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore import CaptureError, Chunk, pack, read_capture
-from btcore.capture import LONGEST_LINE, capture_line, steady_clock
+from btcore.capture.files import LONGEST_LINE, capture_line, steady_clock
 from btcore.records import LONGEST_STREAM
 
 START = datetime(2026, 6, 21, 6, tzinfo=UTC)

@@ -14,10 +14,10 @@ from made import START
 from steps import consecutive, intervals, whole
 
 from btcore import FORMATS, Reading, Sample, pack
-from btcore.identity import Identities
-from btcore.meters import Meters
-from btcore.notices import Notice
-from btcore.sampling import MOST_LINKS, Sampler
+from btcore.calculate.notices import Notice
+from btcore.calculate.sampling import MOST_LINKS, Sampler
+from btcore.config.meters import Meters
+from btcore.sources.identity import Identities
 
 SECOND = 1_000_000
 FULL = ("gem48pbin", "gem48ptbin", "gem32pbin")

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcore.brultech import Brultech
-from btcore.channel_hints import hint
-from btcore.channels import known
-from btcore.findings import closest, likely, nearest
+from btcore.decode.brultech import Brultech
+from btcore.text import closest, likely, nearest
+from btcore.values.channel_hints import hint
+from btcore.values.channels import known
 
 LABELS = known([Brultech]).labels
 NAMES = ("solar", "heat pump")

@@ -115,7 +115,7 @@ def test_the_parts_of_a_sink_share_what_it_claims(load: Load) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ("raise", "failed when it said what it claims (RuntimeError: ***); this is a mistake in the plugin"),
+        ("raise", "failed when asked what it claims (RuntimeError: ***); this is a mistake in the plugin"),
         ("number", "claims an int; expected text or a Claim; this is a mistake in the plugin"),
     ],
 )

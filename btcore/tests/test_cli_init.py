@@ -14,7 +14,7 @@ from wares import loader
 
 from btcore.cli import OK, UNAVAILABLE, USAGE, init, main
 from btcore.cli.init import site_text
-from btcore.configuration import Site, load_site
+from btcore.config.load import Site, load_site
 from btcore.discovery import installed
 
 OFFERED = ("btcore", "btmon-ip", "btmon-print", "btmon-serial", "btmon-simulator", "btmon-sqlite", "many")

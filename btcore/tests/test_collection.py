@@ -17,12 +17,12 @@ from made import METER, SECOND, START, Collecting, Delivering, Recorder, Yieldin
 from running import wait_for
 
 from btcore import FORMATS, Channel, Chunk, Format, More, Packet, Reading, Retry, clocks, hookimpl, pack, plugin
-from btcore.brultech import Brultech
-from btcore.collection import BOOT
-from btcore.decoders import Decoders
-from btcore.fruitless import ENOUGH
-from btcore.silence import Silence
-from btcore.sqlite_journal import SqliteJournal
+from btcore.decode.brultech import Brultech
+from btcore.decode.decoders import Decoders
+from btcore.journal.sqlite import SqliteJournal
+from btcore.sources.fruitless import ENOUGH
+from btcore.sources.silence import Silence
+from btcore.sources.worker import BOOT
 
 OTHER = "420467"
 
@@ -157,7 +157,7 @@ def test_a_stream_that_ended_can_begin_anew(journal: SqliteJournal) -> None:
 
 def test_streams_are_bounded(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the most streams the one unused for longest is closed; memory is bounded, and what it held is not lost."""
-    monkeypatch.setattr("btcore.collection.MOST_STREAMS", 2)
+    monkeypatch.setattr("btcore.sources.worker.MOST_STREAMS", 2)
     hiding = Chunk(pack("gem48pbin", "00100001", {})[:60] + packet(secs=1), "1")
     first, second = (packet(secs=2)[:20], packet(secs=2)[20:])
     collected(journal, Chunk(first, "2"), hiding, Chunk(b"", "2"), Chunk(first, "3"), Chunk(second, "2"))
@@ -276,7 +276,7 @@ def test_a_night_of_a_silent_meter_and_its_return(
     """Each night of an inverter's meter beside one of the house is a line when it begins and one when it ends."""
     caplog.set_level(logging.INFO)
     clock = Clock()
-    monkeypatch.setattr("btcore.collection.Silence", lambda log: Silence(log, clock))
+    monkeypatch.setattr("btcore.sources.worker.Silence", lambda log: Silence(log, clock))
     monkeypatch.setattr(clocks, "now", lambda: NOON + timedelta(seconds=clock.now))
     monkeypatch.setattr(clocks, "steady", lambda: round(clock.now * SECOND))
 

@@ -9,8 +9,8 @@ from attrs import validators
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcore.complaints import complaint
 from btcore.settings import Delivery, Duration
+from btcore.values.constraints import complaint
 
 PORT = validators.and_(validators.ge(1), validators.le(65_535))
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from wares import LEAST, Load, loader, places, problems
 
-from btcore.configuration import Site, Source, load_site
+from btcore.config.load import Site, Source, load_site
 from btcore.errors import ConfigurationError
 from btcore.settings import ChannelRef, Delivery, Duration, Secret
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcore.brultech import Brultech
-from btcore.channels import known
-from btcore.conversion import check_choice, convert, type_name
-from btcore.durations import duration_text
-from btcore.mismatch import SHOWN, Mismatch, Scope, shown
+from btcore.decode.brultech import Brultech
 from btcore.settings import ChannelRef, Duration, Secret
-from btcore.slips import ESCAPE
+from btcore.values.channels import known
+from btcore.values.convert import check_choice, convert, type_name
+from btcore.values.durations import duration_text
+from btcore.values.mismatch import SHOWN, Mismatch, Scope, shown
+from btcore.values.references import ESCAPE
 
 LABELS = known([Brultech]).labels
 HERE = Scope(Path("/site"), {"399999_ch1": "solar", "399999_x9": "odd"}, LABELS)

@@ -14,7 +14,7 @@ import strangers
 
 from btcore import FORMATS, pack
 from btcore.cli import OK, UNAVAILABLE, USAGE, main
-from btcore.wording import counted
+from btcore.text import plural
 
 Write = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
@@ -217,7 +217,7 @@ def test_what_owners_attach_to_reports_is_decoded(capsys: Capture, name: str, co
     """Hex as text, a dump, a recording of a network, and what came through a telnet port: every packet is found."""
     found, said = decode(capsys, REPORTED / name)
     assert [each["serial"] for each in found] == ["01000777"] * count
-    assert said.startswith(f"{counted(count, 'packet')}, ")
+    assert said.startswith(f"{plural(count, 'packet')}, ")
 
 
 def test_a_recording_of_a_network_keeps_its_times(capsys: Capture) -> None:

@@ -29,13 +29,13 @@ from btcore import (
     plugin,
     setting,
 )
-from btcore.brultech import Brultech
-from btcore.configuration import Decoder
-from btcore.decoders import Decoders
+from btcore.config.load import Decoder
+from btcore.decode.brultech import Brultech
+from btcore.decode.decoders import Decoders
 from btcore.journal import Entry
-from btcore.outcome import told
-from btcore.sqlite_journal import SqliteJournal
-from btcore.supervisor import Supervisor
+from btcore.journal.sqlite import SqliteJournal
+from btcore.runtime.supervisor import Supervisor
+from btcore.text import describe_error
 
 NAN = float("nan")
 FIRST = datetime(1, 1, 1)  # noqa: DTZ001 - a meter's clock has no zone
@@ -211,7 +211,7 @@ def test_an_exception_that_cannot_be_told_is_told_by_its_type() -> None:
         def __str__(self) -> str:
             raise ValueError
 
-    assert told(Mute()) == "Mute"
+    assert describe_error(Mute()) == "Mute"
 
 
 # --- the meter's own clock

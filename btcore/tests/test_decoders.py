@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from made import DECODERS, METER, START, entry, packet, reading
 
 from btcore import FORMATS, Channel, Damaged, Format, More, Packet, Reading, hookimpl, plugin
-from btcore.brultech import Brultech
-from btcore.decoders import Decoders, hooks
+from btcore.decode.brultech import Brultech
+from btcore.decode.decoders import Decoders, hooks
+from btcore.decode.packetless import to_values
 from btcore.journal import Entry
-from btcore.whole_readings import to_values
 
 NOON = datetime(2026, 6, 21, 12, tzinfo=UTC)
 Answer = Packet | More | Damaged | None

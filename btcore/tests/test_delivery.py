@@ -14,10 +14,11 @@ from logged import texts
 from made import METER, Delivering, Recorder, entry
 from running import wait_for
 
-from btcore import Batch, Retry, Stop, backlog, hookimpl, plugin
-from btcore.decoders import Decoders
+from btcore import Batch, Retry, Stop, hookimpl, plugin
+from btcore.decode.decoders import Decoders
 from btcore.journal import Cursor, Entry
-from btcore.sqlite_journal import SqliteJournal
+from btcore.journal.sqlite import SqliteJournal
+from btcore.sinks import backlog
 
 # --- in order, at least once
 

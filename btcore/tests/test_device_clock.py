@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from btcore.device_clock import EARLY, MOST_METERS, DeviceClock
+from btcore.decode.device_clock import EARLY, MOST_METERS, DeviceClock
 
 BITS = 24
 ZONES = (

@@ -8,7 +8,7 @@ import pytest
 from wanting import Wanting
 
 from btcore import ChannelRef, Secret, Serial, plugin, setting
-from btcore.fingerprint import fingerprint
+from btcore.values.fingerprint import fingerprint
 
 
 @attrs.frozen

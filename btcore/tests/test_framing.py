@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btcore import FORMATS, Damaged, More, Packet, pack
-from btcore.brultech import FOOTER, HEADER, LAYOUTS, Brultech, FormatName, Layout, encode_frame
-from btcore.decoders import Decoders
-from btcore.framing import LONGEST_PACKET, Answer, Counts, Decode, Stream
+from btcore.decode.brultech import FOOTER, HEADER, LAYOUTS, Brultech, FormatName, Layout, encode_frame
+from btcore.decode.decoders import Decoders
+from btcore.decode.framing import LONGEST_PACKET, Answer, Counts, Decode, Stream
 
 START = datetime(2026, 6, 21, 6, tzinfo=UTC)
 BY_NAME = {layout.name: layout for layout in LAYOUTS}

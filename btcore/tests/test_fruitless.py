@@ -7,8 +7,8 @@ import pytest
 from clocks import Clock
 from logged import texts
 
-from btcore.fruitless import ENOUGH, HOUR, LAPSED, MOST_LINES, OFTEN, PER_SECOND, SILENT, SOON, Fruitless
-from btcore.recognition import recognize
+from btcore.decode.recognition import recognize
+from btcore.sources.fruitless import ENOUGH, HOUR, LAPSED, MOST_LINES, OFTEN, PER_SECOND, SILENT, SOON, Fruitless
 
 TEXT = b"n=01000010&m=4&wh_1=223.19&p_1=3065&a_1=28.28\r\n"
 REQUEST = b"GET / HTTP/1.1\r\nHost: 10.0.0.5\r\n\r\n"
@@ -334,7 +334,7 @@ def test_a_flood_of_connections_costs_little(
         calls += 1
         return recognize(REQUEST)
 
-    monkeypatch.setattr("btcore.fruitless.recognize", count)
+    monkeypatch.setattr("btcore.sources.fruitless.recognize", count)
     watch = make()
     for number in range(5000):
         watch.brought(f"a#{number}", REQUEST)

@@ -7,21 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcore import (
-    FORMATS,
-    SCHEMAS,
-    Channel,
-    Format,
-    Reading,
-    Sample,
-    channels_in,
-    columns,
-    moved,
-    pack,
-    shown_channels,
-)
-from btcore.calculate import between, over
-from btcore.further_channels import further_channels
+from btcore import FORMATS, SCHEMAS, Channel, Format, Reading, Sample, channels_in, columns, moved, pack, shown_channels
+from btcore.calculate.samples import between, over
+from btcore.decode.further_channels import further_channels
 
 GEM = "01021234"
 WIDE = ("gem48ptbin", "gem48pbin", "gem48abin")

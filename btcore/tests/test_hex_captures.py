@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btcore import CaptureError, pack, read_capture
-from btcore.hextext import MOST_REPEATED, PART
+from btcore.capture.hex_text import MOST_REPEATED, PART
 
 GEM = pack("gem48pbin", "01000777", {"secs": 5, "volts": 120, "ch1_aws": 0xABCDEFABCD, "ch2_pws": 0xFEFFFEFF})
 DATA = GEM * 3

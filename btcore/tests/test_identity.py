@@ -13,9 +13,9 @@ from made import START
 from steps import consecutive, intervals, samples, whole
 
 from btcore import FORMATS, Reading, pack
-from btcore.identity import Identities
-from btcore.meters import Meter, Meters
-from btcore.notices import Notice
+from btcore.calculate.notices import Notice
+from btcore.config.meters import Meter, Meters
+from btcore.sources.identity import Identities
 
 SECOND = 1_000_000
 PLACES = count(1)

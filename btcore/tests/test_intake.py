@@ -18,11 +18,11 @@ from sites import sink, site, source
 
 from btcore import Chunk, clocks
 from btcore.errors import Full, Unavailable
-from btcore.intake import BRISK, LOT
 from btcore.journal import Entry
-from btcore.silence import Silence
-from btcore.sqlite_journal import SqliteJournal
-from btcore.supervisor import Supervisor
+from btcore.journal.sqlite import SqliteJournal
+from btcore.runtime.supervisor import Supervisor
+from btcore.sources.intake import BRISK, LOT
+from btcore.sources.silence import Silence
 
 
 @attrs.define
@@ -54,8 +54,8 @@ class Trouble:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the waits for the journal short."""
-    monkeypatch.setattr("btcore.patience.FIRST", 0.001)
-    monkeypatch.setattr("btcore.patience.LONGEST", 0.01)
+    monkeypatch.setattr("btcore.journal.retry.FIRST", 0.001)
+    monkeypatch.setattr("btcore.journal.retry.LONGEST", 0.01)
 
 
 def numbered(count: int) -> list[Chunk]:
@@ -106,7 +106,7 @@ def test_the_room_is_bounded(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What waits takes a bounded room: then the source waits too, which is told once, and nothing is lost."""
-    monkeypatch.setattr("btcore.intake.ROOM", 5000)
+    monkeypatch.setattr("btcore.sources.intake.ROOM", 5000)
     trouble, asked = Trouble(journal, hangs=True), []
 
     def items(_stop: threading.Event) -> Iterator[Chunk]:
@@ -132,9 +132,9 @@ def test_no_meter_is_called_silent_while_the_journal_takes_nothing(
 ) -> None:
     """What keeps the source waiting is the disk: its meters are not told, neither then nor after."""
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("btcore.intake.ROOM", 5000)
+    monkeypatch.setattr("btcore.sources.intake.ROOM", 5000)
     clock = Clock()
-    monkeypatch.setattr("btcore.collection.Silence", lambda log: Silence(log, clock))
+    monkeypatch.setattr("btcore.sources.worker.Silence", lambda log: Silence(log, clock))
     trouble = Trouble(journal, hangs=True)
 
     def items(_stop: threading.Event) -> Iterator[Chunk]:
@@ -157,7 +157,7 @@ def test_no_meter_is_called_silent_while_the_journal_takes_nothing(
 @pytest.mark.usefixtures("quick")
 def test_a_lot_that_is_larger_than_the_room_is_taken(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A single chunk may bring more than there is room for: nothing stands still."""
-    monkeypatch.setattr("btcore.intake.ROOM", 1000)
+    monkeypatch.setattr("btcore.sources.intake.ROOM", 1000)
     data = b"".join(packet(secs=n) for n in range(50))
     assert collected(journal, Chunk(data), Chunk(packet(secs=50))).worker.kept == 51
 
@@ -220,7 +220,7 @@ def test_a_source_that_brings_much_is_not_held_up_every_time(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """In a burst the source goes on while the journal writes what came before, by a lot at most."""
-    monkeypatch.setattr("btcore.intake.PROMPT", 60)
+    monkeypatch.setattr("btcore.sources.intake.PROMPT", 60)
     trouble = Trouble(journal, hangs=True)
     trouble.mended.set()
 

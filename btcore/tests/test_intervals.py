@@ -4,9 +4,9 @@ import pytest
 from made import METER, SECOND, START, entry, numbered
 from steps import FIVE, MINUTE, OTHER, energies, feed, intervals, misread, recalled, samples, spans, whole
 
-from btcore.chains import MOST_LATE
+from btcore.calculate.chains import MOST_LATE
+from btcore.calculate.sampling import GRACE
 from btcore.journal import Cursor
-from btcore.sampling import GRACE
 
 
 def test_a_reading_at_the_end_belongs_to_the_interval() -> None:

@@ -12,7 +12,7 @@ from entries import SOON, aside, small
 from made import METER, START, entry, packet
 
 from btcore.journal import Baseline, Cursor, Entry
-from btcore.sqlite_journal import SqliteJournal
+from btcore.journal.sqlite import SqliteJournal
 
 # --- appending and reading
 

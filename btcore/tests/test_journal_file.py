@@ -14,7 +14,7 @@ from made import METER, entry
 
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Cursor, Entry
-from btcore.sqlite_journal import TABLES, VERSION, SqliteJournal
+from btcore.journal.sqlite import TABLES, VERSION, SqliteJournal
 
 # --- files that cannot be used
 
@@ -97,7 +97,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from btcore.journal import Baseline, Cursor, Entry
-from btcore.sqlite_journal import SqliteJournal
+from btcore.journal.sqlite import SqliteJournal
 
 journal = SqliteJournal(Path(sys.argv[1]))
 n = int(sys.argv[2])

@@ -14,19 +14,18 @@ import pytest
 from entries import SOON, aside, small
 from made import METER
 
-from btcore import sqlite_meters, sqlite_retention
 from btcore.errors import Full
-from btcore.journal import Baseline, Cursor
-from btcore.sqlite_journal import MOST_IN_CURSOR, SqliteJournal
-from btcore.upkeep import Upkeep
+from btcore.journal import Baseline, Cursor, sqlite_meters, sqlite_retention
+from btcore.journal.sqlite import MOST_IN_CURSOR, SqliteJournal
+from btcore.runtime.retention import Upkeep
 
 FULL_DISK = """
 import os, subprocess, sys
 from pathlib import Path
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Cursor, Entry
-from btcore.sqlite_journal import SqliteJournal
-from btcore.upkeep import Upkeep
+from btcore.journal.sqlite import SqliteJournal
+from btcore.runtime.retention import Upkeep
 
 folder = Path(sys.argv[1])
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder)], check=True)

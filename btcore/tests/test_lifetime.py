@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from steps import consecutive, whole
 
 from btcore import Number, Polarity, Reading, Sample
-from btcore.chains import Chains
-from btcore.sampling import Consecutive, SampleCache
+from btcore.calculate.chains import Chains
+from btcore.calculate.sampling import Consecutive, SampleCache
 
 WRAP = 1 << 40
 

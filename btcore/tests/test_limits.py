@@ -8,7 +8,8 @@ from clocks import Clock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcore.limits import HOUR, LONGEST_WISH, Backoff, Limiter
+from btcore.backoff import LONGEST_WISH, Backoff
+from btcore.sinks.rate_limit import HOUR, RateLimit
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def clock() -> Clock:
 
 def test_without_limits_nothing_waits(clock: Clock) -> None:
     """A sink without limits is called at any time."""
-    limiter = Limiter(0, 0, clock)
+    limiter = RateLimit(0, 0, clock)
     waits = []
     for _ in range(3):
         waits.append(limiter.wait())
@@ -29,7 +30,7 @@ def test_without_limits_nothing_waits(clock: Clock) -> None:
 
 def test_between_two_calls_is_the_pause(clock: Clock) -> None:
     """The first call is free; the next waits for what is left of the pause."""
-    limiter = Limiter(10, 0, clock)
+    limiter = RateLimit(10, 0, clock)
     waits = [limiter.wait()]
     limiter.called()
     for passed in (0, 4, 20):
@@ -40,7 +41,7 @@ def test_between_two_calls_is_the_pause(clock: Clock) -> None:
 
 def test_an_hour_has_so_many_calls(clock: Clock) -> None:
     """After as many calls as an hour may have, the next waits until the first of them is an hour ago."""
-    limiter = Limiter(0, 3, clock)
+    limiter = RateLimit(0, 3, clock)
     for _ in range(3):
         assert limiter.wait() == 0
         limiter.called()
@@ -58,7 +59,7 @@ def test_an_hour_has_so_many_calls(clock: Clock) -> None:
 def test_the_limits_hold_whatever_the_calls_take(pause: float, per_hour: int, work: list[float]) -> None:
     """No two calls are closer than the pause, and no hour has more than its calls."""
     clock = Clock()
-    limiter = Limiter(pause, per_hour, clock)
+    limiter = RateLimit(pause, per_hour, clock)
     calls = []
     for length in work:
         clock.now += limiter.wait()

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import btcore
-from btcore.log_queue import MOST_LINES, LogQueue
-from btcore.moderation import FIRST, HOUR, MOST_KINDS, Moderation
+from btcore.logs.moderation import FIRST, HOUR, MOST_KINDS, Moderation
+from btcore.logs.queue import MOST_LINES, LogQueue
 from btcore.text import plain, plain_lines, quoted
 
 

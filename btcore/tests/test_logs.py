@@ -16,8 +16,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from btcore.logs import LogHandler, set_up
-from btcore.redaction import SHORTEST_SECRET, Redaction
+from btcore.logs.formatter import Formatter
+from btcore.logs.handler import LogHandler, set_up
+from btcore.redaction import SHORTEST_SECRET
 
 SECRET = 'p&ss "wörd/+=\\1'
 
@@ -68,8 +69,8 @@ WAYS = {
 
 @pytest.mark.parametrize("text", WAYS.values(), ids=WAYS)
 def test_no_way_of_writing_a_secret_shows_it(text: str) -> None:
-    """A secret is blanked out as it is, as in an address, in a form, in JSON, in XML, and as Python shows it."""
-    shown = Redaction("%(message)s", [SECRET]).redact(f"before {text} after")
+    """A secret is redacted out as it is, as in an address, in a form, in JSON, in XML, and as Python shows it."""
+    shown = Formatter("%(message)s", [SECRET]).redact(f"before {text} after")
     assert ("***" in shown, hidden(shown)) == (True, True)
     assert shown.startswith("before ")
     assert shown.endswith(" after")
@@ -80,7 +81,7 @@ def test_no_basic_authorization_shows_a_secret(secret: str, before: str, after: 
     """A password within base64, after any user's name, cannot be read from what is left."""
     assume("*" not in secret)
     token = base64.b64encode(f"{before}:{secret}{after}".encode()).decode()
-    shown = Redaction("%(message)s", [secret]).redact(f"Authorization: Basic {token}")
+    shown = Formatter("%(message)s", [secret]).redact(f"Authorization: Basic {token}")
     left = shown.removeprefix("Authorization: Basic ").split("***")
     assert len(left) >= 2
     # what is left tells no more than the two bytes that the secret's first and last share with others
@@ -90,23 +91,23 @@ def test_no_basic_authorization_shows_a_secret(secret: str, before: str, after: 
 @given(st.lists(st.text(min_size=SHORTEST_SECRET, max_size=12), max_size=5), st.text(max_size=40))
 def test_texts_without_secrets_stay(secrets: list[str], text: str) -> None:
     """Only what holds a secret is changed."""
-    form = Redaction("%(message)s", secrets)
-    assume(not any(way in text for way in form._secrets))
+    form = Formatter("%(message)s", secrets)
+    assume(not any(way in text for way in form.redact._forms))
     assert form.redact(text) == text
 
 
 def test_the_longest_secret_goes_first() -> None:
     """A secret that is the beginning of another does not leave the other's end."""
-    assert Redaction("", ["secret", "secret-and-more"]).redact("secret-and-more, secret") == "***, ***"
+    assert Formatter("", ["secret", "secret-and-more"]).redact("secret-and-more, secret") == "***, ***"
 
 
 def test_very_short_secrets_are_left() -> None:
     """A text of a few letters would blank out half of the log."""
-    assert Redaction("", ["abc"]).redact("abcd abc") == "abcd abc"
+    assert Formatter("", ["abc"]).redact("abcd abc") == "abcd abc"
 
 
 def test_messages_arguments_and_tracebacks_show_none(log: io.StringIO) -> None:
-    """A secret is blanked out of the message, its arguments, an exception's text and its traceback."""
+    """A secret is redacted out of the message, its arguments, an exception's text and its traceback."""
 
     def fail() -> None:
         raise ValueError(f"login with {SECRET} refused")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from btcore.configuration import load_site
+from btcore.config.load import load_site
 from btcore.errors import ConfigurationError
 
 SITE = """

@@ -7,7 +7,7 @@ import pytest
 import strangers
 from wares import LEAST, Load, loader, places, problems
 
-from btcore.configuration import load_site
+from btcore.config.load import load_site
 from btcore.errors import ConfigurationError
 
 

@@ -6,13 +6,13 @@ from typing import Any, Literal
 import attrs
 import pytest
 
-from btcore import example
-from btcore.brultech import Brultech
-from btcore.channels import known
-from btcore.conversion import convert, type_name
-from btcore.describe import plain, settings_of
-from btcore.mismatch import Fault, Mismatch, Scope
+from btcore.decode.brultech import Brultech
 from btcore.settings import ChannelRef, Context, Duration, Secret, plugin, setting
+from btcore.values import template
+from btcore.values.channels import known
+from btcore.values.convert import convert, type_name
+from btcore.values.describe import plain, settings_of
+from btcore.values.mismatch import Fault, Mismatch, Scope
 
 LABELS = known([Brultech]).labels
 HERE = Scope(Path("/site"), {"399999_ch1": "solar"}, LABELS)
@@ -151,5 +151,5 @@ def test_an_example_of_it_is_one_that_can_be_read() -> None:
         wait: dict[str, Duration] = setting(factory=dict, help="waits")
 
     (entry, _) = settings_of(Sink)
-    written = example.example_value(entry, "sink")
+    written = template.example_value(entry, "sink")
     assert written == '{ ch1 = { name = "text", size = 2, colour = "red", mode = "a" } }'

@@ -29,8 +29,8 @@ from networks import (
 )
 
 from btcore import CaptureError, Chunk, pack, read_capture
-from btcore.pcap import LONGEST_FRAME, Frame
-from btcore.segments import MOST_FLOWS, MOST_HELD, MOST_WAITING, Streams
+from btcore.capture.pcap import LONGEST_FRAME, Frame
+from btcore.capture.tcp_streams import MOST_FLOWS, MOST_HELD, MOST_WAITING, Streams
 
 START = 1_700_000_000.25
 GEM = pack("gem48pbin", "01000777", {"secs": 5})

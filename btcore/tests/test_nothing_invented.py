@@ -11,12 +11,12 @@ from made import METER, SECOND, START, entry, numbered, packet
 from steps import FIVE, MINUTE, consecutive, energies, intervals, samples, spans, whole
 
 from btcore import Reading, Sample
-from btcore.chain import Base
-from btcore.chains import Chains
+from btcore.calculate.chain import Base
+from btcore.calculate.chains import Chains
+from btcore.calculate.notices import Notice
+from btcore.calculate.sampling import Consecutive, SampleCache, Sampler
+from btcore.calculate.transition import MOST_WATTS, Passed, Skip, passage
 from btcore.journal import Entry
-from btcore.notices import Notice
-from btcore.passage import MOST_WATTS, Passed, Skip, passage
-from btcore.sampling import Consecutive, SampleCache, Sampler
 
 SEEDS = st.integers(0, (1 << 63) - 1)
 EXAMPLES = settings(max_examples=examples(150), deadline=None)

@@ -16,11 +16,11 @@ from logged import texts
 from made import DECODERS, Collecting, Delivering, Recorder, Yielding, entry, packet, reading
 
 from btcore import Chunk, Reading, plugin, setting
-from btcore.configuration import Site, load_site
+from btcore.config.load import Site, load_site
 from btcore.errors import ConfigurationError
 from btcore.journal import Entry
+from btcore.journal.sqlite import SqliteJournal
 from btcore.origin import origin_of
-from btcore.sqlite_journal import SqliteJournal
 
 # --- what a plugin says
 

@@ -12,10 +12,10 @@ from made import Delivering, Recorder
 from running import wait_for
 
 from btcore import Batch, Context, Reject, Retry, Stop, hookimpl, plugin
-from btcore.delivery import MOST_BUGS
 from btcore.errors import Unavailable
 from btcore.journal import Cursor
-from btcore.sqlite_journal import SqliteJournal
+from btcore.journal.sqlite import SqliteJournal
+from btcore.sinks.worker import MOST_BUGS
 
 # --- failures that pass
 
@@ -215,7 +215,7 @@ def test_a_call_that_hangs_is_told_once(
     journal: SqliteJournal, where: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A call that does not return is told, once, by whoever looks after the sink; in the end its readings come."""
-    monkeypatch.setattr("btcore.calls.HANG", 0.0)
+    monkeypatch.setattr("btcore.sinks.calls.HANG", 0.0)
     entered, release = threading.Event(), threading.Event()
 
     @plugin(api=1)
@@ -291,7 +291,7 @@ def test_a_journal_that_cannot_now_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A full or failing disk parks no sink: everything is delivered when it can, and nothing twice for it."""
-    monkeypatch.setattr("btcore.patience.FIRST", 0.001)
+    monkeypatch.setattr("btcore.journal.retry.FIRST", 0.001)
     fill(journal, 4)
     work_on: Callable[..., object] = getattr(journal, operation)
     failures = [Unavailable("cannot use the journal: disk full")] * 3

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btcore import Retry
-from btcore.outcome import FIRST, HOURLY, SUMMARY, Outcome, length, told
+from btcore.logs.failures import FIRST, HOURLY, SUMMARY, Outcome
+from btcore.text import describe_error, format_duration
 
 LOG = logging.getLogger("sink.roof")
 
@@ -220,13 +221,13 @@ def test_a_week_of_a_service_that_does_everything_wrong(gap: float, caplog: pyte
 )
 def test_lengths_are_told_as_people_do(seconds: float, expected: str) -> None:
     """A length is told in days, hours and minutes, a short one in seconds."""
-    assert length(seconds) == expected
+    assert format_duration(seconds) == expected
 
 
 @given(st.floats(0, 1e9))
 def test_every_length_can_be_told(seconds: float) -> None:
     """No length is told as nothing."""
-    assert length(seconds)
+    assert format_duration(seconds)
 
 
 @pytest.mark.parametrize(
@@ -244,4 +245,4 @@ def test_every_length_can_be_told(seconds: float) -> None:
 )
 def test_exceptions_are_told(error: BaseException, expected: str) -> None:
     """What is meant for people is told by its words alone, a bug with its type; and none is told as nothing."""
-    assert told(error) == expected
+    assert describe_error(error) == expected

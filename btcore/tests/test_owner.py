@@ -9,11 +9,11 @@ import pytest
 from made import Recorder
 from sites import meter, sink, site, source
 
-from btcore import owner
 from btcore.cli import CONFIGURATION, OK, main
-from btcore.configuration import Site
+from btcore.config.load import Site
 from btcore.errors import ConfigurationError
-from btcore.supervisor import Supervisor
+from btcore.runtime import state_directory
+from btcore.runtime.supervisor import Supervisor
 
 
 @pytest.fixture
@@ -44,87 +44,87 @@ def written(file: Path) -> Path:
 
 def test_the_first_to_come_has_it_for_good(state: Path, ours: Path) -> None:
     """The first configuration is noted, by its whole path, for its owner alone to read; nothing is told."""
-    assert [owner.claim(state, ours) for _ in range(3)] == ["", "", ""]
-    assert (state / owner.NOTE).read_text() == f"{ours}\n"
-    assert (state / owner.NOTE).stat().st_mode & 0o777 == 0o600
+    assert [state_directory.claim(state, ours) for _ in range(3)] == ["", "", ""]
+    assert (state / state_directory.NOTE).read_text() == f"{ours}\n"
+    assert (state / state_directory.NOTE).stat().st_mode & 0o777 == 0o600
 
 
 def test_another_configuration_is_refused_with_what_to_write(state: Path, ours: Path, other: Path) -> None:
     """It is told the directory, the other file, and the line to write; the note stays."""
-    owner.claim(state, other)
-    for take in (owner.claim, owner.check):
+    state_directory.claim(state, other)
+    for take in (state_directory.claim, state_directory.check):
         with pytest.raises(ConfigurationError) as caught:
             take(state, ours)
         (problem,) = caught.value.problems
         assert (problem.key, problem.file) == ("state", str(ours))
         assert problem.message.startswith(f"the state directory {state} belongs to {other}, ")
         assert 'write state = "ours-state" at the top of this file' in problem.message
-    assert (state / owner.NOTE).read_text() == f"{other}\n"
+    assert (state / state_directory.NOTE).read_text() == f"{other}\n"
 
 
 def test_under_a_service_manager_the_line_is_within_its_directory(
     state: Path, ours: Path, other: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where a service may write nowhere else, the state that is proposed is below its own directory."""
-    owner.claim(state, other)
+    state_directory.claim(state, other)
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/btcore:/var/lib/more")
     with pytest.raises(ConfigurationError, match='write state = "/var/lib/btcore/ours" at the top'):
-        owner.claim(state, ours)
+        state_directory.claim(state, ours)
 
 
 def test_it_is_taken_over_where_the_other_is_gone(state: Path, ours: Path, other: Path) -> None:
     """A configuration that was renamed or moved away keeps its state, which is said in one line, once."""
-    owner.claim(state, other)
+    state_directory.claim(state, other)
     other.rename(ours)
-    owner.check(state, ours)
-    told = owner.claim(state, ours)
+    state_directory.check(state, ours)
+    told = state_directory.claim(state, ours)
     assert told == f"the state in {state} was that of {other}, which is no longer there; now it is that of {ours}"
-    assert owner.claim(state, ours) == ""
+    assert state_directory.claim(state, ours) == ""
 
 
 def test_a_new_file_at_the_same_path_is_the_same_configuration(state: Path, ours: Path) -> None:
     """A copy in its place, as an editor makes it, is no other configuration; nor is it by another way to the file."""
-    owner.claim(state, ours)
+    state_directory.claim(state, ours)
     written(ours.with_name("copy")).replace(ours)
     link = ours.with_name("link.toml")
     link.symlink_to(ours)
-    assert (owner.claim(state, ours), owner.claim(state, link)) == ("", "")
-    assert (state / owner.NOTE).read_text() == f"{ours}\n"
+    assert (state_directory.claim(state, ours), state_directory.claim(state, link)) == ("", "")
+    assert (state / state_directory.NOTE).read_text() == f"{ours}\n"
 
 
 def test_a_relative_path_is_noted_as_a_whole_one(state: Path, ours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever it was started from, the same file is the same."""
     monkeypatch.chdir(ours.parent)
-    owner.claim(state, Path("ours.toml"))
+    state_directory.claim(state, Path("ours.toml"))
     monkeypatch.chdir(state)
-    assert owner.claim(state, Path("../ours.toml")) == ""
+    assert state_directory.claim(state, Path("../ours.toml")) == ""
 
 
 @pytest.mark.parametrize("note", [b"", b"\n", b"ours.toml\n", b"/a\0b\n", b"\xff\xfe", b"x" * 9999])
 def test_a_note_that_is_none_is_written_anew(state: Path, ours: Path, note: bytes) -> None:
     """What is no whole path names no configuration."""
-    (state / owner.NOTE).write_bytes(note)
-    assert owner.claim(state, ours) == ""
-    assert (state / owner.NOTE).read_text() == f"{ours}\n"
+    (state / state_directory.NOTE).write_bytes(note)
+    assert state_directory.claim(state, ours) == ""
+    assert (state / state_directory.NOTE).read_text() == f"{ours}\n"
 
 
 def test_a_path_that_is_not_utf_8_is_noted(state: Path, tmp_path: Path) -> None:
     """Any name that a file may have can be noted."""
     odd = written(tmp_path / os.fsdecode(b"gr\xf6\xdfe.toml"))
-    owner.claim(state, odd)
-    assert owner.claim(state, odd) == ""
-    assert os.fsencode(odd) in (state / owner.NOTE).read_bytes()
+    state_directory.claim(state, odd)
+    assert state_directory.claim(state, odd) == ""
+    assert os.fsencode(odd) in (state / state_directory.NOTE).read_bytes()
 
 
 def test_what_comes_over_a_pipe_is_not_noted(state: Path, other: Path, tmp_path: Path) -> None:
     """A configuration that is no file has no path to be known by, but may not use another's state either."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    assert owner.claim(state, pipe) == ""
-    assert not (state / owner.NOTE).exists()
-    owner.claim(state, other)
+    assert state_directory.claim(state, pipe) == ""
+    assert not (state / state_directory.NOTE).exists()
+    state_directory.claim(state, other)
     with pytest.raises(ConfigurationError):
-        owner.claim(state, pipe)
+        state_directory.claim(state, pipe)
 
 
 def sited(state: Path, file: Path) -> Site:
@@ -150,7 +150,7 @@ def test_a_note_that_cannot_be_written_costs_no_reading(
     state: Path, ours: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where the note cannot be written, that is told, and the run goes on."""
-    (state / f"{owner.NOTE}.new").mkdir()
+    (state / f"{state_directory.NOTE}.new").mkdir()
     assert Supervisor(sited(state, ours), Event(), once=True).run()
     assert caplog.messages == [f"whose state is in {state} cannot be noted: Is a directory"]
 
@@ -163,7 +163,7 @@ def test_check_tells_it_and_writes_nothing(
     file.write_text('state = "state"\n[source.simulator]\n[sink.sqlite]\nfile = "no/energy.db"\n')
     assert main(["check", str(file)]) == OK
     assert list(state.iterdir()) == []
-    owner.claim(state, other)
+    state_directory.claim(state, other)
     assert main(["check", str(file)]) == CONFIGURATION
     warned, told = capsys.readouterr().err.splitlines()[-2:]
     assert f"there is no directory {tmp_path}/no yet" in warned

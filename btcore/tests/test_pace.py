@@ -12,9 +12,9 @@ from made import METER, SECOND, START, Delivering, Recorder, entry
 from running import wait_for
 
 from btcore import Batch, Retry
-from btcore.backlog import READ
 from btcore.journal import Baseline, Cursor, Entry
-from btcore.sqlite_journal import SqliteJournal
+from btcore.journal.sqlite import SqliteJournal
+from btcore.sinks.backlog import READ
 
 # --- pace
 
@@ -91,7 +91,7 @@ def test_a_service_that_is_down_does_not_hold_what_is_beyond(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bounds hold while a batch is tried again and again: what became too much meanwhile is dropped from it."""
-    monkeypatch.setattr("btcore.backlog.BOUND", 0.0)
+    monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
     fill(journal, 10)
     down = threading.Event()
     down.set()

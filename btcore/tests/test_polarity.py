@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore import Polarity
-from btcore.calculate import over
+from btcore.calculate.samples import over
 
 
 @quick

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcore import hookimpl, plugin, polling
-from btcore.brultech import Brultech, pack
-from btcore.decoders import Decoders
-from btcore.polling import NoAnswer, Poll, Request, ask, poll_requests, valid_devices
+from btcore import hookimpl, plugin
+from btcore.decode import polling
+from btcore.decode.brultech import Brultech, pack
+from btcore.decode.decoders import Decoders
+from btcore.decode.polling import NoAnswer, Poll, Request, ask, poll_requests, valid_devices
 
 ACK = b"\xfc"
 ECM = pack("ecm1240bin", "312345", {"volts": 120.1, "secs": 77})

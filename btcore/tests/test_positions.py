@@ -7,7 +7,7 @@ import tomli
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcore.positions import Key, Mistake, read
+from btcore.config.toml import Key, Mistake, read
 
 NAMES = st.text("abcxyz-_0189", min_size=1, max_size=6)
 QUOTED = st.sampled_from(['"a.b"', "'c d'", '"#"', '"[x]"', "'='"])

@@ -13,9 +13,9 @@ from running import wait_for
 from sites import endless, meter, position, sink, site, source
 
 from btcore import Retry, Stop
-from btcore.configuration import Sink, Source
-from btcore.purpose import LAST_READINGS, LONGEST, MOST_TOLD, Purpose
-from btcore.supervisor import Supervisor
+from btcore.config.load import Sink, Source
+from btcore.runtime.purpose import LAST_READINGS, LONGEST, MOST_TOLD, Purpose
+from btcore.runtime.supervisor import Supervisor
 
 
 def stopping(*_: object) -> Any:  # noqa: ANN401 - never returns

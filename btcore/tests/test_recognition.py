@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btcore import pack
-from btcore.recognition import KINDS, SAMPLE, Kind, recognize
+from btcore.decode.recognition import KINDS, SAMPLE, Kind, recognize
 
 GEM = pack("gem48ptbin", "01021234", {"volts": 121.3, "secs": 5000})
 ECM = pack("ecm1240bin", "312345", {"volts": 120.1, "secs": 77})

@@ -11,7 +11,7 @@ import pytest
 from made import START, entry, numbered, reading
 
 from btcore import FORMATS, Channel, Chunk, Context, Format, Reading, Reject, Retry, Sample, Stop
-from btcore.calculate import between
+from btcore.calculate.samples import between
 
 NOON = datetime(2026, 6, 21, 12, tzinfo=UTC)
 CLAMP = Format("clamp", ("secs", "main_ws", "watts"), (Channel("main", "main_ws"),), unpack=lambda raw: (*raw, None))

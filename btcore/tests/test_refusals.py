@@ -15,10 +15,10 @@ from logged import texts
 from made import METER, SECOND, START, Delivering, Recorder, entry
 
 from btcore import Batch, Reject, Stop
-from btcore.delivery import MOST_BUGS
 from btcore.errors import Unavailable
-from btcore.refused import LONGEST_WHY
-from btcore.sqlite_journal import SqliteJournal
+from btcore.journal.sqlite import SqliteJournal
+from btcore.sinks.dead_letters import LONGEST_WHY
+from btcore.sinks.worker import MOST_BUGS
 
 # --- what is refused for good
 

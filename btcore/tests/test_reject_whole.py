@@ -9,13 +9,13 @@ import pytest
 from deliveries import proven
 
 from btcore import Batch, Context, Delivery, Duration, Reject, hookimpl, pack, plugin
-from btcore.brultech import Brultech
-from btcore.configuration import Sink
-from btcore.decoders import Decoders
-from btcore.delivery import SinkWorker
+from btcore.calculate.sampling import SampleCache
+from btcore.config.load import Sink
+from btcore.decode.brultech import Brultech
+from btcore.decode.decoders import Decoders
 from btcore.journal import Entry
-from btcore.sampling import SampleCache
-from btcore.sqlite_journal import SqliteJournal
+from btcore.journal.sqlite import SqliteJournal
+from btcore.sinks.worker import SinkWorker
 
 COUNT, SIZE = 30, 10
 

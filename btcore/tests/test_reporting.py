@@ -7,8 +7,9 @@ import pytest
 from clocks import Clock
 from logged import texts
 
-from btcore.framing import Counts
-from btcore.reporting import BEHIND, EVERY, FIRST, Reporting, standing
+from btcore.decode.framing import Counts
+from btcore.runtime.reporting import BEHIND, EVERY, FIRST, Reporting
+from btcore.sinks.state import sink_state
 
 LOG = logging.getLogger("btcore")
 
@@ -139,4 +140,4 @@ def test_a_line_of_many_is_bounded(clock: Clock, caplog: pytest.LogCaptureFixtur
 )
 def test_how_a_sink_stands(parked: str, failing: float | None, behind: int, is_level: bool, state: str) -> None:
     """In one word where that will do, with how long and how many where it will not."""
-    assert standing(parked=parked, failing=failing, behind=behind, is_level=is_level) == state
+    assert sink_state(parked=parked, failing=failing, behind=behind, is_level=is_level) == state

@@ -21,8 +21,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from btcore import FORMATS, Channel, Format
-from btcore.calculate import between, over
-from btcore.passage import JITTER, MOST_WATTS, Passed, Skip, passage
+from btcore.calculate.samples import between, over
+from btcore.calculate.transition import JITTER, MOST_WATTS, Passed, Skip, passage
 
 NARROW = Format(
     name="narrow",

@@ -14,12 +14,12 @@ from running import beside, wait_for
 from sites import endless, sink, source
 from sites import site as site_of
 
-from btcore.configuration import Site, load_site
+from btcore.config.load import Site, load_site
+from btcore.config.named import Name, labels_by_format, names_of
 from btcore.errors import ConfigurationError
 from btcore.journal import Hearing
-from btcore.named import Name, labels_by_format, names_of
-from btcore.roll import AGAIN, BETWEEN, FIRST, SINGLY, Roll, places
-from btcore.supervisor import Supervisor
+from btcore.runtime.names import AGAIN, BETWEEN, FIRST, SINGLY, Roll, places
+from btcore.runtime.supervisor import Supervisor
 
 SITE = """
 state = "state"
@@ -280,8 +280,8 @@ def test_a_run_compares_while_it_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whoever runs a site has its names compared, without waiting for its end."""
-    monkeypatch.setattr("btcore.roll.FIRST", 0.0)
-    monkeypatch.setattr("btcore.supervisor.IDLE", 0.01)
+    monkeypatch.setattr("btcore.runtime.names.FIRST", 0.0)
+    monkeypatch.setattr("btcore.runtime.supervisor.IDLE", 0.01)
     stop = Event()
     parts = (source(endless()), sink(Recorder(), meters=("312354",)))
     with beside(stop, Supervisor(site_of(tmp_path, *parts), stop).run):

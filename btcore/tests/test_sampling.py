@@ -14,13 +14,13 @@ from made import METER, SECOND, START, entry, golden, numbered, packet
 from steps import FIVE, MINUTE, OTHER, consecutive, energies, intervals, misread, recalled, samples, spans, whole
 
 from btcore import Channel, Format, Packet, Polarity, Reading, Sample
-from btcore.brultech import Brultech
-from btcore.chain import Base
-from btcore.chains import MOST_LATE
+from btcore.calculate.chain import Base
+from btcore.calculate.chains import MOST_LATE
+from btcore.calculate.links import Link
+from btcore.calculate.sampling import SampleCache, Sampler, Step
+from btcore.calculate.transition import Passed
+from btcore.decode.brultech import Brultech
 from btcore.journal import Baseline, Cursor, Entry
-from btcore.links import Link
-from btcore.passage import Passed
-from btcore.sampling import SampleCache, Sampler, Step
 
 # --- any readings of several meters
 

@@ -24,7 +24,7 @@ from wanting import Wanting
 
 from btcore import Batch, Retry, hookimpl, plugin
 from btcore.errors import Unavailable
-from btcore.sqlite_journal import SqliteJournal
+from btcore.journal.sqlite import SqliteJournal
 
 METERS = (METER, "420467", "401234")
 

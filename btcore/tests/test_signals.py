@@ -16,7 +16,7 @@ ROUNDS = 600
 
 IN_THE_MIDST_OF_WAITING = f"""
 import threading
-from btcore.signals import stop_on_signals
+from btcore.runtime.signals import stop_on_signals
 
 for _ in range({ROUNDS}):
     stop = threading.Event()
@@ -28,7 +28,7 @@ for _ in range({ROUNDS}):
 
 NEVER_DONE = """
 import threading, time
-from btcore.signals import stop_on_signals
+from btcore.runtime.signals import stop_on_signals
 
 stop = threading.Event()
 stop_on_signals(stop)
@@ -42,7 +42,7 @@ while True:
 
 HANGING_UP = """
 import signal, sys, threading
-from btcore.signals import stop_on_signals
+from btcore.runtime.signals import stop_on_signals
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
 stop = threading.Event()
@@ -81,7 +81,7 @@ def test_a_closed_terminal_ends_it_in_order() -> None:
 
 NOHUP = """
 import os, signal, threading
-from btcore.signals import stop_on_signals
+from btcore.runtime.signals import stop_on_signals
 
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 stop = threading.Event()

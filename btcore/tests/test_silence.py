@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from logged import texts
 
-from btcore.silence import EXPECTED, FLOOR, HELD_UP, TIMES, UNKNOWN, Silence
+from btcore.sources.silence import EXPECTED, FLOOR, HELD_UP, TIMES, UNKNOWN, Silence
 
 LOG = logging.getLogger("source.panel")
 

@@ -11,8 +11,10 @@ from made import METER, Recorder, Yielding, packet
 from running import wait_for
 from sites import sink, site, source
 
-from btcore import Chunk, silence, supervisor
-from btcore.supervisor import Supervisor
+from btcore import Chunk
+from btcore.runtime import supervisor
+from btcore.runtime.supervisor import Supervisor
+from btcore.sources import silence
 
 OTHER = "412345"
 

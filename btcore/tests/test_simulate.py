@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from btcore import Chunk, read_capture
-from btcore.brultech import Brultech
-from btcore.destinations import Connections
+from btcore.cli.destinations import Connections
+from btcore.decode.brultech import Brultech
+from btcore.decode.framing import Stream
 from btcore.errors import Unavailable
-from btcore.framing import Stream
 
 FIXED = ["--start", "2026-06-21T12:00:00Z"]
 PATIENCE = 30.0

@@ -10,10 +10,11 @@ from deliveries import OTHER, SINK, delivered, fill, position
 from logged import texts
 from made import METER, Delivering, Recorder, entry
 
-from btcore import Batch, Context, Reading, Sample, hookimpl, plugin, sampling
-from btcore.chains import Chains
-from btcore.delivery import MOST_BUGS
-from btcore.sqlite_journal import SqliteJournal
+from btcore import Batch, Context, Reading, Sample, hookimpl, plugin
+from btcore.calculate import sampling
+from btcore.calculate.chains import Chains
+from btcore.journal.sqlite import SqliteJournal
+from btcore.sinks.worker import MOST_BUGS
 
 
 class Own(BaseException):

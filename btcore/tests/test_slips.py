@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcore.positions import read
-from btcore.slips import LONGEST
+from btcore.config.toml import read
+from btcore.config.toml_mistakes import LONGEST
 
 QUOTES = "typographic quotes stand here"
 BACKSLASH = "a \\ within double quotes begins an escape"

@@ -15,9 +15,9 @@ from made import Collecting, Yielding, packet
 from running import wait_for
 
 from btcore import FORMATS, Chunk, Retry, Stop, hookimpl, pack, plugin
-from btcore.collection import FRUITLESS
 from btcore.errors import Unavailable
-from btcore.sqlite_journal import SqliteJournal
+from btcore.journal.sqlite import SqliteJournal
+from btcore.sources.worker import FRUITLESS
 
 Items = Callable[[threading.Event], Iterable[Any]]
 
@@ -217,7 +217,7 @@ def test_a_journal_that_cannot_now_is_waited_for(
 ) -> None:
     """While the disk is full, what comes in waits, and the source is not held up; then all is kept, and it is told."""
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("btcore.patience.FIRST", 0.001)
+    monkeypatch.setattr("btcore.journal.retry.FIRST", 0.001)
     full, asked = threading.Event(), threading.Event()
     append = journal.append
 
@@ -247,7 +247,7 @@ def test_a_journal_that_cannot_now_is_waited_for(
 
 def test_a_really_full_journal(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a file that cannot grow, and can later, every packet is kept once."""
-    monkeypatch.setattr("btcore.patience.FIRST", 0.001)
+    monkeypatch.setattr("btcore.journal.retry.FIRST", 0.001)
     pages = journal._writer.execute("PRAGMA page_count").fetchone()[0]
     journal._writer.execute(f"PRAGMA max_page_count = {pages + 4}")
     work = Collecting(journal, Yielding(items=lambda _stop: [Chunk(packet(secs=n) * 20) for n in range(30)]))

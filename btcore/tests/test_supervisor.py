@@ -15,12 +15,12 @@ from running import wait_for
 from sites import endless, meter, position, sink, site, source
 
 from btcore import Chunk, Duration, Retry, Stop, hookimpl, pack, plugin
-from btcore.configuration import Site
+from btcore.config.load import Site
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Cursor
+from btcore.journal.sqlite import VERSION, SqliteJournal
 from btcore.records import moment
-from btcore.sqlite_journal import VERSION, SqliteJournal
-from btcore.supervisor import JOURNAL, Supervisor
+from btcore.runtime.supervisor import JOURNAL, Supervisor
 
 
 def texts(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
@@ -222,7 +222,7 @@ def test_a_hung_sink_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         journals.append(SqliteJournal(file, most_bytes))
         return journals[-1]
 
-    monkeypatch.setattr("btcore.supervisor.SqliteJournal", opened)
+    monkeypatch.setattr("btcore.runtime.supervisor.SqliteJournal", opened)
     roof, other = Recorder(answer=answer), Recorder()
     parts = (source(meter()), sink(roof), sink(other, "other"))
     with Running(site(tmp_path, *parts), patience=0.1) as running:

@@ -5,7 +5,7 @@ import logging
 import pytest
 from logged import texts
 
-from btcore.tally import HOUR, Tally
+from btcore.logs.tally import HOUR, Tally
 
 
 def test_the_first_are_told_and_the_others_counted(caplog: pytest.LogCaptureFixture) -> None:

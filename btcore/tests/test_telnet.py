@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from made import golden
 
 from btcore import FORMATS, Packet, pack
-from btcore.brultech import HEADER, Brultech
-from btcore.decoders import Decoders
-from btcore.framing import Counts, Stream
-from btcore.telnet import SHORTEST, Doubled, Stuffed, Transformer
+from btcore.decode.brultech import HEADER, Brultech
+from btcore.decode.decoders import Decoders
+from btcore.decode.framing import Counts, Stream
+from btcore.decode.telnet import SHORTEST, Doubled, Stuffed, Transformer
 
 START = datetime(2026, 6, 21, 6, tzinfo=UTC)
 REPORTED = Path(__file__).parents[2] / "tests" / "golden" / "reported" / "telnet_doubled.bin"

@@ -8,7 +8,7 @@ from running import wait_for
 from wanting import Wanting
 
 from btcore import Batch, Reject, Retry, Secret
-from btcore.sqlite_journal import SqliteJournal
+from btcore.journal.sqlite import SqliteJournal
 
 
 def refuse(_batch: Batch) -> None:
@@ -181,7 +181,7 @@ def test_a_bug_is_set_aside_by_a_new_sink_too(journal: SqliteJournal) -> None:
 
 def test_what_is_dropped_meanwhile_is_in_doubt_no_more(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was refused and then fell to the bounds of the backlog is neither set aside nor counted on."""
-    monkeypatch.setattr("btcore.backlog.BOUND", 0.0)
+    monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
     sink = Recorder(answer=refusing(1, 2))
     with Delivering(journal, sink, settings={"backlog_bytes": 43}) as work:
         for n in range(2):

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from wares import LEAST, Load, loader, problems
 
-from btcore.conversion import convert
-from btcore.mismatch import Mismatch, Scope
 from btcore.settings import Secret
+from btcore.values.convert import convert
+from btcore.values.mismatch import Mismatch, Scope
 
 
 @pytest.fixture

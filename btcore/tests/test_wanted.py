@@ -16,11 +16,11 @@ from running import wait_for
 from wanting import Wanting
 
 from btcore import Batch, Secret, Stop, hookimpl, plugin
-from btcore.answers import Answer, answered
 from btcore.errors import PluginMistake, Unavailable
 from btcore.journal import Baseline, Cursor
-from btcore.sqlite_journal import SqliteJournal
-from btcore.unwanted import LATER, SOON, Unwanted
+from btcore.journal.sqlite import SqliteJournal
+from btcore.sinks.results import Answer, answered
+from btcore.sinks.unwanted import LATER, SOON, Unwanted
 
 WRONG = "399999"
 """A serial number that no meter has."""
@@ -225,7 +225,7 @@ def test_a_long_stretch_is_told_at_each_start(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where much is looked at again although nothing changed, that is said, as it takes a while."""
-    monkeypatch.setattr("btcore.again.LONG", 3)
+    monkeypatch.setattr("btcore.sinks.resumption.LONG", 3)
     caplog.set_level("INFO")
     fill(journal, 5)
     wants(journal, meter=WRONG)
@@ -314,7 +314,7 @@ def test_the_bounds_of_a_backlog_do_not_count_what_is_not_wanted(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is dropped, and told as a loss, of what a sink's settings do not want; of what they want, as ever."""
-    monkeypatch.setattr("btcore.backlog.BOUND", 0.0)
+    monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
     fill(journal, 10)
     wants(journal, meter=WRONG)
     work = delivered(journal, Wanting(meter=WRONG), backlog_bytes=1)
@@ -344,7 +344,7 @@ def test_many_meters_of_which_nothing_is_wanted_cost_bounded_memory(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the meters that are passed over, the baselines of those heard last are kept, once something is wanted."""
-    monkeypatch.setattr("btcore.place.MOST_PASSED", 3)
+    monkeypatch.setattr("btcore.sinks.offset.MOST_PASSED", 3)
     journal.append([entry(n, str(400_000 + n)) for n in range(10)])
     fill(journal, 2, first=10)
     delivered(journal, Wanting(meter=METER), batch_size=1)

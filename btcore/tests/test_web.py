@@ -211,19 +211,19 @@ def test_no_failure_shows_what_was_sent(server: Recorder, wire: str, caplog: pyt
 )
 def test_whatever_stands_around_a_secret_it_is_not_seen(secret: str, before: str, after: str) -> None:
     """Blanking leaves no whole secret, wherever it stands."""
-    assert secret not in make_client(secret).blanked(before + secret + after).replace("***", "*")
+    assert secret not in make_client(secret).redacted(before + secret + after).replace("***", "*")
 
 
 def test_the_longer_of_two_secrets_is_blanked_as_a_whole() -> None:
     """A key that begins with another leaves no end of it behind."""
-    assert make_client("the-key", "the-key-and-more").blanked("a the-key-and-more b the-key") == "a *** b ***"
+    assert make_client("the-key", "the-key-and-more").redacted("a the-key-and-more b the-key") == "a *** b ***"
 
 
 @pytest.mark.parametrize("secret", ["1", "ok", "key"])
 def test_a_secret_of_three_letters_or_less_eats_no_message(secret: str) -> None:
     """It protects nothing, and would be gone from words that tell what is wrong."""
     text = "401: the token is no key of 1 account"
-    assert make_client(secret).blanked(text) == text
+    assert make_client(secret).redacted(text) == text
 
 
 # --- what is judged

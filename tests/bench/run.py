@@ -15,13 +15,13 @@ from pathlib import Path
 from siobrultech_protocols.gem.packets import BIN48_NET_TIME
 
 from btcore import FORMATS, Reading, pack
-from btcore.brultech import Brultech
-from btcore.calculate import between
-from btcore.decoders import Decoders
-from btcore.framing import Counts
+from btcore.calculate.samples import between
+from btcore.decode.brultech import Brultech
+from btcore.decode.decoders import Decoders
+from btcore.decode.framing import Counts
 from btcore.journal import Entry
+from btcore.journal.sqlite import SqliteJournal
 from btcore.records import Sample
-from btcore.sqlite_journal import SqliteJournal
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PACKET = (GOLDEN / "captures" / "BIN48-NET-TIME.bin").read_bytes()

@@ -3,15 +3,15 @@
 This module is the public interface: what a plugin may import. Everything else is private to the core.
 """
 
-from btcore.brultech import FORMATS, pack
-from btcore.capture import CaptureError, read_capture
+from btcore.capture.files import CaptureError, read_capture
+from btcore.decode.brultech import FORMATS, pack
+from btcore.decode.further_channels import moved, shown_channels
+from btcore.decode.polling import Poll, valid_devices
+from btcore.decode.schemas import SCHEMAS, Column, channels_in, columns, serial_column
 from btcore.errors import BtcoreError, Problem, Reject, Retry, Stop
 from btcore.formats import Channel, Format, Number
-from btcore.further_channels import moved, shown_channels
 from btcore.hookspecs import hookimpl
-from btcore.polling import Poll, valid_devices
 from btcore.records import Batch, Chunk, Damaged, More, Packet, Reading, Sample
-from btcore.schemas import SCHEMAS, Column, channels_in, columns, serial_column
 from btcore.settings import (
     ChannelRef,
     Claim,

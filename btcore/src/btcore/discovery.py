@@ -1,7 +1,7 @@
 """Which plugins are installed, and loading one of them: entry points of the group `btcore.plugins`.
 
 Looking imports nothing. Only `Installed.load` imports a plugin, and answers whatever is wrong with it by one error that
-names the distribution to mend. What a table says to a plugin is `tables.py`.
+names the distribution to mend. What a table says to a plugin is `config/tables.py`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,12 +13,11 @@ import pluggy
 
 from btcore import predecessor
 from btcore.errors import BtcoreError, is_interrupt
-from btcore.findings import nearest
 from btcore.formats import packet_formats
 from btcore.hookspecs import PROJECT, Hooks
 from btcore.origin import origin_of
-from btcore.outcome import told
 from btcore.settings import Delivery, Kind
+from btcore.text import describe_error, nearest
 from btcore.version import API
 
 GROUP = "btcore.plugins"
@@ -85,7 +84,7 @@ class Installed:
         except BaseException as error:
             if is_interrupt(error):
                 raise
-            raise PluginError(f"{self} {wrong} ({' '.join(told(error).split())}){advice}") from None
+            raise PluginError(f"{self} {wrong} ({' '.join(describe_error(error).split())}){advice}") from None
 
     def _check_class(self, cls: object) -> None:
         api = getattr(cls, "btcore_api", None)

@@ -1,8 +1,8 @@
 """What a reading of one packet format contains: the names of its numbers and how its counters are to be read.
 
-A `Format` is a description, shared by every reading of it. The seven formats of Brultech are in `brultech.py`; a
+A `Format` is a description, shared by every reading of it. The seven formats of Brultech are in `decode/brultech.py`; a
 plugin that decodes another meter makes its own, so everything in it is checked when it is made. No arithmetic here
-(`calculate.py`), no bytes.
+(`calculate/samples.py`), no bytes.
 """
 
 import re

@@ -1,6 +1,6 @@
 """What a plugin's settings are made of: the decorator of a plugin class, its fields, and the types they may have.
 
-Turning a table of the configuration into an instance is `configuration.py`'s work.
+Turning a table of the configuration into an instance is `config/load.py`'s work.
 """
 
 import logging

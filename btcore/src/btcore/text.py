@@ -1,7 +1,27 @@
-"""Text from outside, made fit for one line of a terminal, a log or a file. What to say is not decided here."""
+"""What is done to texts before a person reads them: made safe for one line, shortened, counted, compared, described.
 
+Text from outside is made fit for a terminal, a log or a file; errors, numbers of things and lengths of time are written
+as a person says them; and of a word that nobody knows, the nearest known one is found. Secrets are `redaction.py`'s.
+"""
+
+import difflib
 import json
 import re
+from collections.abc import Iterable
+
+from btcore.errors import BtcoreError
+
+LIKE = 0.6
+"""How like a word has to be to another, of 1, to be told as what may have been meant."""
+
+SAME_PART = 0.4
+"""How like each part of it has to be, between lines below or hyphens."""
+
+LONGEST = 100
+"""Characters of a word that is compared with others."""
+
+MOST_HINTS = 3
+"""Words that are told as what may have been meant; where more are equally like, none is."""
 
 _UNFIT = re.compile(
     "["
@@ -36,3 +56,84 @@ def quoted(text: str) -> str:
 
 def _escaped(found: re.Match[str]) -> str:
     return "".join(f"\\u{ord(letter):04x}" for letter in found[0])
+
+
+def describe_error(error: BaseException) -> str:
+    """Tell an exception: those that are meant for people by their text alone, others with their type."""
+    try:
+        text = str(error)
+    except BaseException:  # noqa: BLE001 - the exception of a plugin, which may fail to tell itself
+        text = ""
+    if isinstance(error, BtcoreError | OSError):
+        return text or type(error).__name__
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def format_duration(seconds: float) -> str:
+    """Tell a length of time: `3 s`, `5 min`, `2 d 1 h`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    parts = [f"{days} d" if days else "", f"{hours} h" if hours else "", f"{minutes} min" if minutes else ""]
+    return " ".join(part for part in parts if part) or f"{rest} s"
+
+
+def plural(number: int, thing: str) -> str:
+    """Tell a number of things by the name of one: `1 sink`, `2 sinks`."""
+    return either(number, thing, f"{thing}s")
+
+
+def either(number: int, one: str, several: str) -> str:
+    """Tell a number with the words that follow it: `1 sink is`, `2 sinks are`."""
+    return f"{number} {one if number == 1 else several}"
+
+
+class Count(int):
+    """A number that a template may tell with what it counts: `{count:packet}` is `1 packet`, `2 packets`."""
+
+    def __format__(self, thing: str) -> str:
+        """Tell it, by the name of one thing where there is any."""
+        return plural(self, thing) if thing else str(int(self))
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that is most like this one, whatever they say, or nothing: for a number among numbers."""
+    found = difflib.get_close_matches(word[:LONGEST], list(known), n=1)
+    return found[0] if found else ""
+
+
+def likely(word: str, known: Iterable[str]) -> list[str]:
+    """Return the known words of which this one may be a slip of the fingers: all that are most like it.
+
+    One that says something else is none, however like it is: `retry_min` is not `retry_max`, `gem36` is not `gem32`.
+    """
+    if len(word) > LONGEST:
+        return []
+    near = {other: _likeness(word, other) for other in known if not _says_another_thing(word, other)}
+    best = max(near.values(), default=0.0)
+    return [other for other, likeness in near.items() if likeness == best] if best >= LIKE else []
+
+
+def nearest(word: str, known: Iterable[str], before: str = "") -> str:
+    """Return `; did you mean "x"?` for the known words that are most like this one, or nothing.
+
+    `before` is what stands before the word, and is kept.
+    """
+    found = likely(word, known)
+    several = " or ".join(f'"{before}{other}"' for other in found)
+    return f"; did you mean {several}?" if 0 < len(found) <= MOST_HINTS else ""
+
+
+def _likeness(word: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, word.lower(), other.lower()).ratio()
+
+
+def _says_another_thing(word: str, other: str) -> bool:
+    """Whether two words differ in a number, or in a whole part: that is no slip."""
+    numbers = re.findall(r"\d+", word), re.findall(r"\d+", other)
+    if all(numbers) and sorted("".join(numbers[0])) != sorted("".join(numbers[1])):
+        return True
+    parts = re.split(r"[_-]", word), re.split(r"[_-]", other)
+    return len(parts[0]) == len(parts[1]) and any(
+        _likeness(one, two) < SAME_PART for one, two in zip(*parts, strict=True)
+    )

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from btcore import FORMATS, Batch, Channel, Context, Format, Packet, Polarity, Reading, Retry, Sample, Stop, pack
-from btcore.brultech import Brultech
-from btcore.calculate import between
+from btcore.calculate.samples import between
+from btcore.decode.brultech import Brultech
 from btmon_print.sink import Print
 
 GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
@@ -280,7 +280,7 @@ PIPED = """
 import sys
 from datetime import UTC, datetime, timedelta
 from btcore import FORMATS, Batch, Reading, Stop, pack
-from btcore.calculate import between
+from btcore.calculate.samples import between
 from btmon_print.sink import Print
 sys.stdin.read()
 raw = [pack("gem48ptbin", "01021234", {"secs": secs}) for secs in (1, 11)]

@@ -13,7 +13,7 @@ import tomli
 
 from btcore import API, Batch, ChannelRef, Duration, Sample, Secret, Stop
 from btcore.cli.init import site_text
-from btcore.configuration import load_site
+from btcore.config.load import load_site
 from btcore.discovery import installed
 from btmon_pvoutput import address
 from btmon_pvoutput.sink import PVOutput

@@ -11,7 +11,7 @@ import pytest
 from servers.serial_line import Meters, Wire
 
 from btcore import Context, Packet
-from btcore.brultech import Brultech
+from btcore.decode.brultech import Brultech
 from btmon_serial.line import SerialLine
 
 STREAMS = Path(__file__).parents[3] / "tests" / "golden" / "streams"

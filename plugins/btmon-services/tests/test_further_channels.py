@@ -9,7 +9,7 @@ from scenarios import preview
 from uploads import configured
 
 from btcore import FORMATS, Batch, Channel, Format, Reading, Sample, pack
-from btcore.calculate import between
+from btcore.calculate.samples import between
 from btmon_services.streams import channels
 
 TABLES = {

@@ -11,7 +11,7 @@ from servers.recorder import Recorder, Reply
 from uploads import configured
 
 from btcore import Batch, Number, Sample
-from btcore.configuration import Sink
+from btcore.config.load import Sink
 
 pytestmark = pytest.mark.servers
 

@@ -15,7 +15,7 @@ from uploads import Clock, configured, deliver, entries
 
 from btcore import Retry
 from btcore.errors import ConfigurationError
-from btcore.sqlite_journal import SqliteJournal
+from btcore.journal.sqlite import SqliteJournal
 
 pytestmark = pytest.mark.servers
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore import FORMATS, ChannelRef, Number, Polarity, Reading, Sample, pack
-from btcore.calculate import between
+from btcore.calculate.samples import between
 from btmon_services.streams import Direction, Flow, direction_among, direction_by_type, flow, is_circuit, listed
 
 DIRECTIONS: tuple[Direction, ...] = ("import", "export")

@@ -7,7 +7,7 @@ from hosted import CASES, sink
 from servers.recorder import Recorder
 from uploads import configured, deliver, made, quick
 
-from btcore.configuration import Sink
+from btcore.config.load import Sink
 
 pytestmark = pytest.mark.servers
 

@@ -9,7 +9,7 @@ import pytest
 import tomli
 
 from btcore import Secret
-from btcore.configuration import load_site
+from btcore.config.load import load_site
 from btcore.errors import ConfigurationError
 
 HERE = Path(__file__).parents[1]

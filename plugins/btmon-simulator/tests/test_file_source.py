@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from btcore import Chunk, Context, Duration, Stop, pack
-from btcore.brultech import Brultech
-from btcore.framing import Stream
+from btcore.decode.brultech import Brultech
+from btcore.decode.framing import Stream
 from btmon_simulator.file import MOST_STREAMS, File
 from btmon_simulator.pace import LONGEST_PAUSE, recorded
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btcore import FORMATS, Chunk, Duration, Format, Number, Packet
-from btcore.brultech import Brultech
-from btcore.framing import Counts, Stream
+from btcore.decode.brultech import Brultech
+from btcore.decode.framing import Counts, Stream
 from btmon_simulator.faults import ON_THE_WAY, Fault
 from btmon_simulator.simulator import FormatName, Simulator
 

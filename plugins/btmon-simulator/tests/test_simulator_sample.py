@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import tomli
 
-from btcore.describe import settings_of
+from btcore.config.problems import Findings
+from btcore.config.tables import Reader
+from btcore.config.toml import read
 from btcore.discovery import find, installed
-from btcore.findings import Findings
-from btcore.mismatch import Scope
-from btcore.positions import read
-from btcore.tables import Reader
+from btcore.values.describe import settings_of
+from btcore.values.mismatch import Scope
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = (ROOT / "sample.toml").read_text()

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from btcore import Context, Packet, Reading, Sample
-from btcore.brultech import Brultech
-from btcore.calculate import between
+from btcore.calculate.samples import between
+from btcore.decode.brultech import Brultech
 from btmon_sqlite.sink import Sqlite
 
 STREAMS = Path(__file__).parents[3] / "tests" / "golden" / "streams"

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import NoReturn, TextIO
 
 from btcore.errors import BtcoreError, ConfigurationError, Unavailable
-from btcore.logs import say
-from btcore.process import leave, open_standard_files
+from btcore.logs.handler import say
+from btcore.runtime.process import leave, open_standard_files
 from btcore.text import plain_lines
 from btcore.version import __version__
 

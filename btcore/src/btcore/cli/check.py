@@ -7,14 +7,14 @@ from pathlib import Path
 
 import attrs
 
-from btcore import owner
 from btcore.cli import OK, add_config, config_of, write
-from btcore.configuration import Sink, Site, Source, load_site, site_settings
-from btcore.describe import Setting, settings_of, toml_text, values_of
+from btcore.config.load import Sink, Site, Source, load_site, site_settings
+from btcore.config.meters import Meter
 from btcore.errors import ConfigurationError, Problem
-from btcore.logs import say
-from btcore.meters import Meter
+from btcore.logs.handler import say
+from btcore.runtime import state_directory
 from btcore.settings import Delivery
+from btcore.values.describe import Setting, settings_of, toml_text, values_of
 
 Record = dict[str, object]
 
@@ -47,7 +47,7 @@ def _checked(file: Path) -> Site:
     """Read a configuration, and whether its state is its own. Raises ConfigurationError."""
     site = load_site(file)
     try:
-        owner.check(site.state, site.file)
+        state_directory.check(site.state, site.file)
     except ConfigurationError as error:
         raise ConfigurationError(error.problems, site.warnings) from None
     return site

@@ -9,26 +9,26 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from btcore.capture import read_capture
-from btcore.chains import Chains
-from btcore.channels import known
+from btcore.calculate.chains import Chains
+from btcore.calculate.sampling import Consecutive, SampleCache
+from btcore.capture.files import read_capture
+from btcore.capture.inspection import Inspection
 from btcore.cli import OK, UNAVAILABLE, write
-from btcore.decoders import Decoders
-from btcore.describe import settings_of
+from btcore.config.meters import Meters
+from btcore.decode.decoders import Decoders
+from btcore.decode.framing import Stream
 from btcore.discovery import DISTRIBUTIONS, Installed, PluginError, find, installed, kinds_of
-from btcore.durations import duration_of
 from btcore.errors import Unavailable, is_interrupt
 from btcore.formats import Number
-from btcore.framing import Stream
-from btcore.identity import Identities
-from btcore.inspection import Inspection
-from btcore.logs import say
-from btcore.meters import Meters
-from btcore.mismatch import Mismatch, Scope
-from btcore.outcome import told
+from btcore.logs.handler import say
 from btcore.records import Chunk, Packet, Reading, Sample, received
-from btcore.sampling import Consecutive, SampleCache
 from btcore.settings import Context, Polarity
+from btcore.sources.identity import Identities
+from btcore.text import describe_error
+from btcore.values.channels import known
+from btcore.values.describe import settings_of
+from btcore.values.durations import duration_of
+from btcore.values.mismatch import Mismatch, Scope
 
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 """Between these, a time that somebody gives is meant."""
@@ -119,7 +119,7 @@ def _instance(name: str, cls: type) -> object | None:
     except BaseException as error:
         if is_interrupt(error):
             raise
-        why = told(error)
+        why = describe_error(error)
     say(f'left out: the decoder "{name}": {why}')
     return None
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import attrs
 
-from btcore import example
 from btcore.cli import OK, USAGE, write_text
 from btcore.cli.plugins import Listed, examined
-from btcore.configuration import core_settings, site_settings
-from btcore.describe import Setting
+from btcore.config.load import core_settings, site_settings
 from btcore.discovery import Installed, PluginError, find, installed
 from btcore.errors import Unavailable
-from btcore.logs import say
+from btcore.logs.handler import say
 from btcore.settings import Kind
+from btcore.values import template
+from btcore.values.describe import Setting
 
 ACTIVE: Mapping[Kind, tuple[str, ...]] = {"source": ("tcp-server",), "sink": ("sqlite",)}
 """What is switched on where nothing else is asked for."""
@@ -124,7 +124,7 @@ def site_text(
 
 def _top() -> Iterator[str]:
     for entry in site_settings():
-        yield from example.setting(entry)
+        yield from template.setting(entry)
     yield ""
 
 
@@ -132,7 +132,7 @@ def _heading(kind: Kind, heading: str) -> Iterator[str]:
     yield f"# ---- {heading}"
     core = core_settings(kind, object)
     if core:
-        yield from ("#", f"# Every [{kind}.NAME] may also have:", "#", *example.listed(core))
+        yield from ("#", f"# Every [{kind}.NAME] may also have:", "#", *template.listed(core))
     yield ""
 
 
@@ -143,7 +143,7 @@ def _tables(
     on = [one.name for one in mine if one.name in wanted] or usual
     for one in sorted(mine, key=lambda one: one.name not in on):
         settings = map(_for_a_service, one.settings) if service else one.settings
-        yield example.table(kind, one.name, settings, about=one.summary, active=one.name in on)
+        yield template.table(kind, one.name, settings, about=one.summary, active=one.name in on)
 
 
 def _for_a_service(entry: Setting) -> Setting:

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
-from btcore import example
 from btcore.cli import OK, UNAVAILABLE, write
-from btcore.configuration import core_settings
-from btcore.describe import Setting, first_line, settings_of, toml_text
+from btcore.config.load import core_settings
 from btcore.discovery import Installed, PluginError, find, installed, kinds_of
 from btcore.settings import Kind
 from btcore.text import plain
+from btcore.values import template
+from btcore.values.describe import Setting, first_line, settings_of, toml_text
 
 
 @attrs.frozen
@@ -109,7 +109,7 @@ def _whole(one: Listed) -> Iterator[str]:
             yield from ("", f"Every {kind} may also have:", "", *_settings(core))
     for kind in one.kinds:
         yield from ("", f"An example for site.toml, as a {kind}:", "")
-        yield example.table(kind, one.name, one.settings).rstrip()
+        yield template.table(kind, one.name, one.settings).rstrip()
 
 
 def _settings(settings: Iterable[Setting]) -> Iterator[str]:

@@ -5,10 +5,10 @@ import logging
 from threading import Event
 
 from btcore.cli import OK, UNAVAILABLE, add_config, config_of
-from btcore.configuration import load_site
-from btcore.logs import set_up
-from btcore.signals import stop_on_signals
-from btcore.supervisor import Supervisor
+from btcore.config.load import load_site
+from btcore.logs.handler import set_up
+from btcore.runtime.signals import stop_on_signals
+from btcore.runtime.supervisor import Supervisor
 
 log = logging.getLogger("btcore")
 

@@ -6,20 +6,20 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from btcore.brultech import FORMATS
 from btcore.cli import OK, USAGE, standard_output
-from btcore.describe import settings_of
-from btcore.destinations import Connections, Destination, Recording
+from btcore.cli.destinations import Connections, Destination, Recording
+from btcore.config.problems import Findings
+from btcore.config.tables import Reader
+from btcore.config.toml import read
+from btcore.decode.brultech import FORMATS
 from btcore.discovery import find, installed
 from btcore.errors import Problem, Unavailable
-from btcore.findings import Findings
-from btcore.logs import say
-from btcore.mismatch import Scope
-from btcore.positions import read
+from btcore.logs.handler import say
 from btcore.records import Chunk
-from btcore.signals import stop_on_signals
-from btcore.tables import Reader
-from btcore.wording import counted
+from btcore.runtime.signals import stop_on_signals
+from btcore.text import plural
+from btcore.values.describe import settings_of
+from btcore.values.mismatch import Scope
 
 PACKETS = 60
 """Packets of each meter when they are all made at once and nobody says how many."""
@@ -99,7 +99,7 @@ def _play(chunks: Iterator[Chunk], args: argparse.Namespace, *, live: bool) -> N
         place = "standard output" if args.output == "-" else args.output
         raise Unavailable(f"cannot write to {place}: {error.strerror or error}") from error
     finally:
-        what = f"{counted(packets, 'packet')} of {counted(len(heard), 'meter')}"
+        what = f"{plural(packets, 'packet')} of {plural(len(heard), 'meter')}"
         say(f"{what}{said and ': '}{said}")
 
 

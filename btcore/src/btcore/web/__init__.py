@@ -6,17 +6,7 @@ service's answers mean, is the plugin's own.
 """
 
 from btcore.web.addresses import is_public
-from btcore.web.answers import (
-    LONGEST_WAIT,
-    USUAL,
-    Answer,
-    Meaning,
-    Verdict,
-    judge,
-    moment,
-    number,
-    told,
-)
+from btcore.web.answers import LONGEST_WAIT, USUAL, Answer, Meaning, Verdict, judge, moment, number, told
 from btcore.web.bodies import MOST_BYTES
 from btcore.web.client import Client
 from btcore.web.faults import address_fault, secret_fault

@@ -31,7 +31,7 @@ class Verdict(Enum):
 
 
 _UNSEEN = re.compile(r"[\s\x00-\x1f\x7f\ufeff]+")
-"""Blanks and line breaks of every kind, control characters, and the mark that some servers put before UTF-8."""
+"""Shown and line breaks of every kind, control characters, and the mark that some servers put before UTF-8."""
 
 
 @attrs.frozen
@@ -71,7 +71,7 @@ USUAL = (
 class Answer:
     """What came back: the code, the text fit to be shown, the headers by lower-case name, and the body as it came.
 
-    `text` is shown, `body` is judged: a secret that is blanked out of a text would change what it says. Body and
+    `text` is shown, `body` is judged: a secret that is redacted out of a text would change what it says. Body and
     headers may repeat what was sent, keys too: neither is shown, in no repr either.
     """
 

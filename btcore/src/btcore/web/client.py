@@ -1,6 +1,6 @@
 """The client: one request at a time to one service, within its time, answered by a whole answer or none.
 
-What an answer means is in `answers.py`.
+What an answer means is in `sinks/results.py`.
 """
 
 import logging
@@ -22,7 +22,7 @@ from btcore.web.bodies import Cut, body
 from btcore.web.connections import Adapter
 from btcore.web.deadline import Deadline, Names
 from btcore.web.faults import header_fault, lone_surrogate
-from btcore.web.texts import Blanks, host_of, reason
+from btcore.web.texts import Shown, host_of, reason
 
 # at debug level it logs whole addresses, with whatever key is in them
 logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
@@ -39,12 +39,12 @@ class Client:
         """Prepare; nothing is sent. `agent` names the plugin, `headers` go with every request.
 
         `timeout` is seconds: all that a request may take, from looking the name up to the last byte of the answer.
-        `secrets` are blanked out of every text that is shown, as an answer may repeat what it was sent; those of fewer
+        `secrets` are redacted out of every text that is shown, as an answer may repeat what it was sent; those of fewer
         than four characters are not, as every other word would be gone. Raises Stop when a header can never be sent.
         """
         self._timeout = timeout
         self._secrets = [secret.reveal() for secret in secrets]
-        self._blanks = Blanks(map(Secret, self._secrets))
+        self._shown = Shown(self._secrets)
         self._names = Names()
         self._session = requests.Session()
         self._session.auth = _unchanged  # else requests sends what ~/.netrc has for the host
@@ -101,9 +101,9 @@ class Client:
         """Give the connection back."""
         self._session.close()
 
-    def blanked(self, text: str, credentials: str = "") -> str:
+    def redacted(self, text: str, credentials: str = "") -> str:
         """Make a text fit for a log or a screen: one line of plain characters, without any secret."""
-        return self._blanks(text, credentials)
+        return self._shown(text, credentials)
 
     def _look_at(self, host: str, headers: Mapping[str, str]) -> None:
         """Raise Reject where a header can never be sent, or Stop where that is a secret's fault: no other has one."""
@@ -146,14 +146,14 @@ class Client:
             found = {"date": formatdate(usegmt=True)}  # RFC 9110: an answer without a date is of now
             found.update((name.lower(), value) for name, value in response.headers.items())
             text = body(response).decode(errors="replace")
-            return Answer(response.status_code, self.blanked(text, _credentials(request)), found, body=text)
+            return Answer(response.status_code, self.redacted(text, _credentials(request)), found, body=text)
 
     def _late(self, host: str) -> Retry:
         hangs = ": the look-up of its name hangs" if self._names.hang else ""
         return Retry(f"{host} did not answer within {self._timeout:g} s{hangs}")
 
     def _why(self, error: Exception) -> str:
-        return str(error) if isinstance(error, Cut) and error.args else reason(error, self._blanks)
+        return str(error) if isinstance(error, Cut) and error.args else reason(error, self._shown)
 
 
 def _written(headers: Mapping[str, str] | None) -> dict[str, bytes]:

@@ -6,29 +6,26 @@ What a service answers, and what a library raises, may repeat what was sent, and
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from json import dumps
-from urllib.parse import quote, quote_plus, urlsplit
+from urllib.parse import urlsplit
 
-from btcore.redaction import SHORTEST_SECRET
-from btcore.settings import Secret
+from btcore.redaction import Redactor
 
 MOST_OF_A_HOST = 100
 """Characters of a host's name that are shown."""
 
 
-class Blanks:
-    """Blanks secrets out of texts that are shown, in whatever form they are written; what is judged stays."""
+class Shown:
+    """Makes texts fit for a log or a screen: one line of plain characters, without any secret."""
 
-    def __init__(self, secrets: Iterable[Secret]) -> None:
-        """Know the secrets, but for those that are too short to be any."""
-        known = (text for text in (secret.reveal() for secret in secrets) if len(text) >= SHORTEST_SECRET)
-        # the longest first: a key that begins with another leaves no end of it behind
-        self._forms = sorted({form for text in known for form in _forms(text)}, key=len, reverse=True)
+    def __init__(self, secrets: Iterable[str]) -> None:
+        """Know the secrets."""
+        self._redact = Redactor(secrets)
 
     def __call__(self, text: str, credentials: str = "") -> str:
-        """Make a text fit for a log or a screen: one line of plain characters, without any secret."""
-        forms = (*([credentials] if len(credentials) >= SHORTEST_SECRET else []), *self._forms)
+        """Return a text as it may be shown; `credentials` are those of this request alone."""
+        redact = Redactor([credentials]) if credentials else str
         # the second time for what looks like a secret only once other characters are gone
-        return _blank(re.sub(r"[^\x20-\x7e]+", " ", _blank(text, forms)).strip(), forms)
+        return self._redact(redact(re.sub(r"[^\x20-\x7e]+", " ", self._redact(redact(text))).strip()))
 
 
 def shown(method: str, url: str, params: Mapping[str, str] | None = None, body: object = None) -> str:
@@ -52,11 +49,11 @@ def host_of(url: str) -> str:
     return re.sub(r"[^!-~]", "?", place)[:MOST_OF_A_HOST]
 
 
-def reason(error: BaseException, blanked: Blanks) -> str:
+def reason(error: BaseException, redacted: Shown) -> str:
     """Say in the system's own words why there was no connection: they are deep within the exception."""
     causes = list(_causes(error))
     words = (cause.strerror or _own_words(cause) for cause in causes if isinstance(cause, OSError))
-    return blanked(next((text for text in words if text), type(causes[-1]).__name__))[:MOST_OF_A_HOST]
+    return redacted(next((text for text in words if text), type(causes[-1]).__name__))[:MOST_OF_A_HOST]
 
 
 def _own_words(error: OSError) -> str:
@@ -74,17 +71,3 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield cause
         inner = [getattr(cause, "reason", None), *cause.args, cause.__cause__, cause.__context__]
         cause = next((found for found in inner if isinstance(found, BaseException)), None)
-
-
-def _blank(text: str, forms: Iterable[str]) -> str:
-    for form in forms:
-        text = text.replace(form, "***")
-    return text
-
-
-def _forms(secret: str) -> Iterator[str]:
-    """Yield how a secret may look in an address, a form, JSON or XML."""
-    yield from (secret, quote(secret, safe="", errors="replace"), quote_plus(secret, errors="replace"))
-    text = secret.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    yield from (text, text.replace('"', "&quot;"), text.replace('"', "&quot;").replace("'", "&#x27;"))
-    yield from (dumps(secret)[1:-1], dumps(secret, ensure_ascii=False)[1:-1])

@@ -101,7 +101,7 @@ class PeoplePower(Service):
         """Tell what would be sent, the devices first."""
         if self._to_add:
             self._to_add = False
-            yield self._client.blanked(str(self._devices()))
+            yield self._client.redacted(str(self._devices()))
         yield from super().preview_batch(batch)
 
     def requests(self, batch: Batch) -> Iterator[Request]:

@@ -145,7 +145,7 @@ class Service(ABC):
     def preview_batch(self, batch: Batch) -> Iterator[str]:
         """Tell what would be sent."""
         self.doubts.look(batch.samples)
-        return (self._client.blanked(str(request)) for request in self.requests(batch))
+        return (self._client.redacted(str(request)) for request in self.requests(batch))
 
     @abstractmethod
     def requests(self, batch: Batch) -> Iterator[Request]:

@@ -1,0 +1,187 @@
+"""Recordings of a network, as files: classic pcap and pcapng become frames, each with its time.
+
+What is in a frame is `tcp_streams.py`'s. A file that is cut off, or damaged, gives the frames before the damage: there
+is nothing in these formats by which to find the next one. One frame is in memory at a time.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from io import BufferedReader
+
+import attrs
+
+LONGEST_FRAME = 1 << 18
+"""Bytes; what claims to be longer is damaged. No tool records more of one."""
+
+LONGEST_BLOCK = 1 << 24
+"""Bytes of a block of pcapng that is passed over."""
+
+MOST_INTERFACES = 1024
+
+CLASSIC = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">", b"\x4d\x3c\xb2\xa1": "<", b"\xa1\xb2\x3c\x4d": ">"}
+"""How a classic file begins, and the order of its bytes; the last two count in nanoseconds."""
+NANOSECONDS = (b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d")
+
+SECTION = b"\x0a\x0d\x0d\x0a"
+"""How each section of pcapng begins, and so the file."""
+
+_INTERFACE, _OLD_PACKET, _SIMPLE, _PACKET = 1, 2, 3, 6
+_RESOLUTION = 9
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+Damaged = Callable[[str], None]
+
+
+@attrs.frozen
+class Frame:
+    """What was recorded at one moment on one interface. `link` is the type of the link, as tcpdump.org numbers them.
+
+    `time` is None where the file tells none. `size` is how long it was on the line: more than was kept, if it was cut.
+    """
+
+    time: datetime | None
+    link: int
+    data: bytes
+    size: int
+
+
+class _Broken(Exception):
+    """The file makes no sense from here on; the text says why."""
+
+
+def is_pcap(head: bytes) -> bool:
+    """Whether a file that begins so is a recording of either kind."""
+    return head[:4] in CLASSIC or head[:4] == SECTION
+
+
+def read_pcap(file: BufferedReader, damaged: Damaged) -> Iterator[Frame]:
+    """Yield the frames of a recording, in the order of the file; `damaged` is told why it ends before its end."""
+    try:
+        magic = _exactly(file, 4)
+        yield from _sections(file) if magic == SECTION else _classic(file, magic)
+    except _Broken as error:
+        damaged(str(error))
+
+
+def _exactly(file: BufferedReader, size: int) -> bytes:
+    data = file.read(size)
+    if len(data) < size:
+        raise _Broken("it ends in the middle of a packet")
+    return data
+
+
+def _classic(file: BufferedReader, magic: bytes) -> Iterator[Frame]:
+    order, unit = CLASSIC[magic], 1_000 if magic in NANOSECONDS else 1
+    (link,) = struct.unpack(f"{order}16xI", _exactly(file, 20))
+    record = struct.Struct(f"{order}4I")
+    while head := file.read(record.size):
+        if len(head) < record.size:
+            raise _Broken("it ends in the middle of a packet")
+        seconds, fraction, kept, size = record.unpack(head)
+        _check(kept)
+        time = _time(seconds * 1_000_000 + fraction // unit)
+        yield Frame(time, link & 0xFFFF, _exactly(file, kept), size)
+
+
+def _check(kept: int) -> None:
+    if kept > LONGEST_FRAME:
+        raise _Broken(f"a packet of {kept} bytes cannot be: it is damaged from here on")
+
+
+def _time(microseconds: int) -> datetime | None:
+    try:
+        return _EPOCH + timedelta(microseconds=microseconds)
+    except OverflowError:
+        return None
+
+
+@attrs.frozen
+class _Interface:
+    """What is recorded of one interface: the type of its link, and how many ticks a second has."""
+
+    link: int
+    ticks: int
+
+
+@attrs.define
+class _Section:
+    """What holds for the blocks of one section: the order of bytes, and the interfaces so far."""
+
+    order: str
+    interfaces: list[_Interface] = attrs.field(factory=list)
+
+    def block(self, kind: int, body: bytes) -> Frame | None:
+        """Return the frame of a block; None where it holds none."""
+        try:
+            if kind == _INTERFACE and len(self.interfaces) < MOST_INTERFACES:
+                self.interfaces.append(self._interface(body))
+            elif kind == _PACKET:
+                number, high, low, kept, size = struct.unpack_from(f"{self.order}5I", body)
+                return self._frame(number, high << 32 | low, body[20:], kept, size)
+            elif kind == _OLD_PACKET:
+                number, high, low, kept, size = struct.unpack_from(f"{self.order}H2x4I", body)
+                return self._frame(number, high << 32 | low, body[20:], kept, size)
+            elif kind == _SIMPLE:
+                (size,) = struct.unpack_from(f"{self.order}I", body)
+                return self._frame(0, None, body[4:], min(size, len(body) - 4), size)
+        except struct.error:
+            raise _Broken("a block of it is shorter than it can be: it is damaged from here on") from None
+        return None
+
+    def _frame(self, number: int, ticks: int | None, data: bytes, kept: int, size: int) -> Frame:
+        _check(kept)
+        if number >= len(self.interfaces) or kept > len(data):
+            raise _Broken("a packet of it makes no sense: it is damaged from here on")
+        interface = self.interfaces[number]
+        time = None if ticks is None else _time(ticks * 1_000_000 // interface.ticks)
+        return Frame(time, interface.link, data[:kept], size)
+
+    def _interface(self, body: bytes) -> _Interface:
+        (link,) = struct.unpack_from(f"{self.order}H6x", body)
+        at, ticks = 8, 1_000_000
+        while len(body) - at >= 4:  # noqa: PLR2004 - an option's head
+            code, size = struct.unpack_from(f"{self.order}2H", body, at)
+            if code == _RESOLUTION and size == 1 and at + 4 < len(body):
+                ticks = _ticks(body[at + 4])
+            at += 4 + -(-size // 4) * 4
+            if code == 0:
+                break
+        return _Interface(link, ticks)
+
+
+def _ticks(resolution: int) -> int:
+    """Read how many ticks a second has: a power of two where the highest bit is set, else of ten."""
+    return int(2 ** (resolution & 0x7F)) if resolution & 0x80 else int(10**resolution)
+
+
+def _sections(file: BufferedReader) -> Iterator[Frame]:
+    section = _begin(file)
+    while head := file.read(4):
+        if head == SECTION:
+            section = _begin(file)
+            continue
+        if len(head) < 4:  # noqa: PLR2004 - the type of a block
+            raise _Broken("it ends in the middle of a packet")
+        (kind,) = struct.unpack(f"{section.order}I", head)
+        frame = section.block(kind, _body(file, section.order, _exactly(file, 4), 8))
+        if frame is not None:
+            yield frame
+
+
+def _begin(file: BufferedReader) -> _Section:
+    """Read the rest of a section's first block."""
+    size, magic = _exactly(file, 4), _exactly(file, 4)
+    order = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}.get(magic)
+    if order is None:
+        raise _Broken("a section of it does not begin as one: it is damaged from here on")
+    _body(file, order, size, 12)
+    return _Section(order)
+
+
+def _body(file: BufferedReader, order: str, size: bytes, before: int) -> bytes:
+    """Read what a block holds between what was read of it and its length, which stands at its end again."""
+    (length,) = struct.unpack(f"{order}I", size)
+    if length % 4 or not before + 4 <= length <= LONGEST_BLOCK:
+        raise _Broken(f"a block of {length} bytes cannot be: it is damaged from here on")
+    return _exactly(file, length - before)[:-4]

@@ -1,0 +1,284 @@
+"""Recordings of a network, as streams: the payloads of TCP, each connection's in order, without what was sent twice.
+
+Frames are `pcap.py`'s. Each direction of a connection is a stream of its own. Everything is bounded: what waits for a
+segment that was never recorded is let go after a while, and what is missing is counted. Fragments of IP, and all that
+is not TCP, are passed over.
+"""
+
+import ipaddress
+import struct
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+import attrs
+
+from btcore.capture.pcap import Frame
+
+MOST_FLOWS = 4096
+"""Directions of connections that are followed at once; beyond it the one silent for longest is at its end."""
+
+MOST_WAITING = 1 << 18
+"""Bytes of one direction that wait for a segment before them."""
+
+MOST_WAITING_IN_ALL = 1 << 24
+
+MOST_HELD = 256
+"""Segments of one direction that wait so."""
+
+WINDOW = 1 << 28
+"""What is farther off by its number belongs to another connection of the same two ports."""
+
+LINKS = {1: "Ethernet", 113: "Linux cooked", 276: "Linux cooked", 101: "IP", 12: "IP", 14: "IP", 228: "IP", 229: "IP"}
+LOOPBACK = (0, 108)
+
+_ETHERNET, _COOKED, _COOKED_2 = 1, 113, 276
+_IPV4, _IPV6 = 0x0800, 0x86DD
+_VLAN = {0x8100, 0x88A8, 0x9100}
+_TCP = 6
+_EXTENSIONS = {0, 43, 60, 135}
+_FRAGMENT = 44
+_FIN, _SYN, _RST = 1, 2, 4
+
+Address = tuple[bytes, int]
+
+
+@attrs.frozen
+class Piece:
+    """Bytes of one direction of a connection, in order; `end`: nothing comes after them."""
+
+    data: bytes
+    stream: str
+    time: datetime | None
+    end: bool = False
+
+
+@attrs.frozen
+class _Segment:
+    """What one TCP segment says. `missing` is how many of its bytes were not recorded."""
+
+    source: Address
+    target: Address
+    number: int
+    flags: int
+    data: bytes
+    missing: int
+
+
+class Streams:
+    """Puts the payloads of frames in order. `notes` counts what could not be used: of what, and why."""
+
+    def __init__(self) -> None:
+        """Begin with no connection."""
+        self.notes: Counter[tuple[str, str]] = Counter()
+        self._flows: OrderedDict[tuple[Address, Address], _Flow] = OrderedDict()
+        self._waiting = 0
+        self._count = 0
+
+    def pieces(self, frames: Iterable[Frame]) -> Iterator[Piece]:
+        """Yield what the connections carried; at the end, what was still waiting."""
+        for frame in frames:
+            segment = self._segment(frame)
+            if segment is not None:
+                yield from self._take(segment, frame.time)
+        for flow in list(self._flows.values()):
+            yield from self._end(flow)
+
+    def _take(self, segment: _Segment, time: datetime | None) -> Iterator[Piece]:
+        key = (segment.source, segment.target)
+        flow = self._flows.get(key)
+        if flow is not None and flow.is_repeated(segment):
+            return
+        if flow is not None and (flow.has_ended or segment.flags & _SYN or not flow.is_near(segment.number)):
+            yield from self._end(flow)
+            flow = None
+        if flow is None:
+            if not (segment.data or segment.flags & _SYN):
+                return
+            flow = self._flows[key] = self._begin(segment)
+        self._flows.move_to_end(key)
+        yield from self._feed(flow, segment, time)
+        if len(self._flows) > MOST_FLOWS:
+            oldest = next(iter(self._flows))
+            yield from self._end(self._flows[oldest])
+            del self._flows[oldest]
+
+    def _begin(self, segment: _Segment) -> "_Flow":
+        self._count += 1
+        name = f"{_written(segment.source)}>{_written(segment.target)}#{self._count}"
+        return _Flow(name, segment.number + bool(segment.flags & _SYN))
+
+    def _feed(self, flow: "_Flow", segment: _Segment, time: datetime | None) -> Iterator[Piece]:
+        before = flow.waiting
+        flow.add(segment.number + bool(segment.flags & _SYN), segment.data, time)
+        if segment.missing:
+            self.notes["byte", "not recorded (tcpdump -s 0 records all)"] += segment.missing
+        if segment.flags & (_FIN | _RST):
+            flow.last = segment.number + len(segment.data) + segment.missing
+        self._waiting += flow.waiting - before
+        yield from self._ready(flow)
+        while flow.holds_too_much or (flow.waiting and self._waiting > MOST_WAITING_IN_ALL):
+            yield from self._skip(flow)
+        if flow.is_over or segment.flags & _RST:
+            yield from self._end(flow)
+
+    def _ready(self, flow: "_Flow") -> Iterator[Piece]:
+        before = flow.waiting
+        for data, time in flow.ready():
+            yield Piece(data, flow.name, time)
+        self._waiting += flow.waiting - before
+
+    def _skip(self, flow: "_Flow") -> Iterator[Piece]:
+        self.notes["byte", "of TCP missing between others"] += flow.skip()
+        yield from self._ready(flow)
+
+    def _end(self, flow: "_Flow") -> Iterator[Piece]:
+        while flow.waiting:
+            yield from self._skip(flow)
+        if flow.has_sent and not flow.has_ended:
+            yield Piece(b"", flow.name, flow.time, end=True)
+        flow.has_ended = True  # it is still known, for what is sent again
+
+    # --- from a frame to a segment
+
+    def _segment(self, frame: Frame) -> _Segment | None:
+        try:
+            kind, data = _network(frame.link, frame.data)
+            return self._ip(kind, data, frame.size - len(frame.data))
+        except (struct.error, IndexError):
+            self.notes["packet", "too short to be read"] += 1
+        except LookupError as error:
+            self.notes["packet", f"of a link of type {error.args[0]}, which is not known"] += 1
+        return None
+
+    def _ip(self, kind: int, data: bytes, cut: int) -> _Segment | None:
+        if kind == _IPV4:
+            source, target, protocol, data = self._ipv4(data)
+        elif kind == _IPV6:
+            source, target, protocol, data = self._ipv6(data)
+        else:
+            return None
+        return _tcp(source, target, data, max(cut, 0)) if protocol == _TCP else None
+
+    def _ipv4(self, data: bytes) -> tuple[bytes, bytes, int, bytes]:
+        length, fragment, protocol = struct.unpack_from(">2xH2xHxB", data)
+        head = (data[0] & 0xF) * 4
+        if fragment & 0x3FFF:
+            self.notes["packet", "passed over: fragments of IP"] += 1
+            protocol = -1
+        # a length of 0 is that of a segment which the network card is yet to cut
+        return data[12:16], data[16:20], protocol, data[head : length or len(data)]
+
+    def _ipv6(self, data: bytes) -> tuple[bytes, bytes, int, bytes]:
+        length, protocol = struct.unpack_from(">4xHB", data)
+        source, target = data[8:24], data[24:40]
+        rest = data[40 : 40 + length] if length else data[40:]
+        while protocol in _EXTENSIONS:
+            protocol, rest = rest[0], rest[(rest[1] + 1) * 8 :]
+        if protocol == _FRAGMENT:
+            self.notes["packet", "passed over: fragments of IP"] += 1
+        return source, target, protocol, rest
+
+
+def _network(link: int, data: bytes) -> tuple[int, bytes]:
+    """Return what kind of packet a frame holds, and the packet. Raises LookupError for a link that is not known."""
+    if link == _ETHERNET:
+        at = 12
+        while (kind := struct.unpack_from(">H", data, at)[0]) in _VLAN:
+            at += 4
+        return kind, data[at + 2 :]
+    if link == _COOKED:
+        return struct.unpack_from(">H", data, 14)[0], data[16:]
+    if link == _COOKED_2:
+        return struct.unpack_from(">H", data)[0], data[20:]
+    if link in LOOPBACK:
+        return _by_version(data[4:]), data[4:]
+    if link in LINKS:
+        return _by_version(data), data
+    raise _Unknown(link)
+
+
+class _Unknown(LookupError):
+    """A type of link that is not read."""
+
+
+def _by_version(data: bytes) -> int:
+    return {4: _IPV4, 6: _IPV6}.get(data[0] >> 4, 0)
+
+
+def _tcp(source: bytes, target: bytes, data: bytes, cut: int) -> _Segment:
+    from_port, to_port, number, offset, flags = struct.unpack_from(">HHI4xBB", data)
+    payload = data[(offset >> 4) * 4 :]
+    return _Segment((source, from_port), (target, to_port), number, flags, payload, cut)
+
+
+def _written(address: Address) -> str:
+    host, port = ipaddress.ip_address(address[0]), address[1]
+    return f"[{host}]:{port}" if host.version == 6 else f"{host}:{port}"  # noqa: PLR2004 - IPv6
+
+
+@attrs.define(eq=False)
+class _Flow:
+    """One direction of one connection. Places are counted from its first byte on."""
+
+    name: str
+    first: int
+    time: datetime | None = None
+    last: int | None = None
+    has_sent: bool = False
+    has_ended: bool = False
+    waiting: int = 0
+    _next: int = 0
+    _held: dict[int, tuple[bytes, datetime | None]] = attrs.field(factory=dict)
+
+    def _place(self, number: int) -> int:
+        """Return the place of a number, which goes around at 32 bits: the one that is nearest to what is next."""
+        ahead = (number - self.first - self._next) & 0xFFFFFFFF
+        return self._next + (ahead - (1 << 32) if ahead >= 1 << 31 else ahead)
+
+    def is_near(self, number: int) -> bool:
+        """Whether a number can be of this connection."""
+        return abs(self._place(number) - self._next) < WINDOW
+
+    def is_repeated(self, segment: _Segment) -> bool:
+        """Whether a segment says nothing new: it opens what is open, or was sent before the end."""
+        if segment.flags & _SYN:
+            return segment.number + 1 == self.first and not segment.data
+        return self.has_ended and self.is_near(segment.number) and self._place(segment.number) < self._next
+
+    @property
+    def holds_too_much(self) -> bool:
+        """Whether more waits than is worth waiting for."""
+        return self.waiting > MOST_WAITING or len(self._held) > MOST_HELD
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all that the other side had to send is here."""
+        return self.last is not None and self._place(self.last) <= self._next
+
+    def add(self, number: int, data: bytes, time: datetime | None) -> None:
+        """Take a segment; what was there before is left out."""
+        place = self._place(number)
+        data, place = data[max(self._next - place, 0) :], max(place, self._next)
+        held = self._held.get(place)
+        if data and (held is None or len(held[0]) < len(data)):
+            self.waiting += len(data) - (len(held[0]) if held else 0)
+            self._held[place] = (data, time)
+
+    def ready(self) -> Iterator[tuple[bytes, datetime | None]]:
+        """Yield what can be had in order now."""
+        while self._held and (place := min(self._held)) <= self._next:
+            data, time = self._held.pop(place)
+            self.waiting -= len(data)
+            data = data[self._next - place :]
+            if data:
+                self._next += len(data)
+                self.time = time if self.time is None or (time is not None and time > self.time) else self.time
+                self.has_sent = True
+                yield data, self.time
+
+    def skip(self) -> int:
+        """Go on behind what is missing; return how many bytes that are."""
+        missing = min(self._held) - self._next
+        self._next += missing
+        return missing

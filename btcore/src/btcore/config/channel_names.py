@@ -1,0 +1,49 @@
+"""The names that [channels] gives to channels: read, and whatever is wrong with them told."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from btcore.config.problems import Findings
+from btcore.values.channel_hints import hint
+from btcore.values.channels import Known, parted
+
+
+def read_channels(
+    data: Mapping[str, Any], findings: Findings, known: Known, meters: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the name of each `SERIAL_CHANNEL`; note what is wrong with them.
+
+    `meters` has the serial numbers of meters by their names.
+    """
+    table = data.get("channels", {})
+    if not isinstance(table, dict):
+        findings.add(("channels",), 'expected a table: [channels], and in it "399999_ch1" = "solar"')
+        return {}
+    names: dict[str, str] = {}
+    for key, name in table.items():
+        wrong = _wrong_key(key, known) or _wrong_name(name, names, known)
+        if wrong:
+            findings.add(("channels", key), wrong)
+        else:
+            serial, label = parted(key, known.labels)
+            names[f"{meters.get(serial, serial)}_{label}"] = name
+    return names
+
+
+def _wrong_key(key: str, known: Known) -> str:
+    serial, label = parted(key, known.labels)
+    if not serial or not key.isprintable() or any(letter.isspace() for letter in serial):
+        return "expected SERIAL_CHANNEL before the =, such as 399999_ch1 (an ECM) or 01000777_ch1 (a GEM)"
+    if label in known.labels or not known.complete:
+        return ""
+    return f"no meter has such a channel{hint(key, (), known.labels)}"
+
+
+def _wrong_name(name: object, names: Mapping[str, str], known: Known) -> str:
+    if not isinstance(name, str) or not name.strip():
+        return "expected a name, as text in quotes"
+    serial, label = parted(name, known.labels)
+    if name in known.labels or (serial.isdigit() and label in known.labels):
+        return f'"{name}" is how a channel is written; give it a name of its own'
+    same = [key for key, other in names.items() if other == name]
+    return f'the name "{name}" is already that of {same[0]}' if same else ""

@@ -1,0 +1,89 @@
+"""What the tables of a configuration claim for themselves alone: a port, a device, a table of a database.
+
+A plugin says so by its `claims`; who else claims the same is found here, before anything is opened.
+"""
+
+import attrs
+
+from btcore.config.problems import Findings
+from btcore.config.toml import Key
+from btcore.discovery import Installed, PluginError
+from btcore.errors import is_interrupt
+from btcore.formats import kind
+from btcore.settings import Claim
+from btcore.text import describe_error
+
+MOST_CLAIMS = 1000
+"""Of one table."""
+
+WITHIN = "/"
+"""Behind a claim begins a part of it: `tcp port 8083/127.0.0.1`."""
+
+
+@attrs.frozen
+class Claimed:
+    """What one table claims: its place in the file, and the meters that it is for (empty: all)."""
+
+    path: Key
+    claim: Claim
+    meters: tuple[str, ...] = ()
+
+
+def _claims_of(plugin: Installed, instance: object) -> list[Claim]:
+    """Return what a plugin's instance claims. Raises PluginError where it fails, or answers what it must not."""
+    try:
+        asked = getattr(instance, "claims", None)
+        answered = list(asked() or ()) if callable(asked) else []
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        raise PluginError(
+            f"the {plugin} failed when asked what it claims ({describe_error(error)}); this is a mistake in the plugin"
+        ) from None
+    for one in answered:
+        if not isinstance(one, Claim | str):
+            raise PluginError(
+                f"the {plugin} claims {kind(one)}; expected text or a Claim; this is a mistake in the plugin"
+            )
+    return [Claim(one) if isinstance(one, str) else one for one in answered[:MOST_CLAIMS]]
+
+
+class Claims:
+    """Gathers the claims of one file's tables, and notes what two of them claim."""
+
+    def __init__(self, findings: Findings) -> None:
+        """Begin with none."""
+        self._findings = findings
+        self._claimed: list[Claimed] = []
+
+    def add(self, plugin: Installed, instance: object, path: Key, meters: tuple[str, ...] = ()) -> None:
+        """Ask the instance of a table; `meters` as in `Claimed`."""
+        try:
+            self._claimed += [Claimed(path, claim, meters) for claim in _claims_of(plugin, instance)]
+        except PluginError as error:
+            self._findings.add_foreign(path, str(error))
+
+    def tell(self) -> None:
+        """Note each table that claims what an earlier one has, with that one, once."""
+        pairs: set[tuple[Key, Key]] = set()
+        for place, later in enumerate(self._claimed):
+            others = (one for one in self._claimed[:place] if one.path != later.path and _collide(one, later))
+            earlier = next(others, None)
+            if earlier is not None and (earlier.path, later.path) not in pairs:
+                pairs.add((earlier.path, later.path))
+                self._tell(later, earlier)
+
+    def _tell(self, later: Claimed, earlier: Claimed) -> None:
+        place = (*later.path, later.claim.key) if later.claim.key else later.path
+        line = self._findings.document.line(earlier.path)
+        other = f"[{'.'.join(map(str, earlier.path))}] (line {line})"
+        unless = ", unless each has `meters` of its own" if later.claim.per_meter else ""
+        self._findings.add_foreign(place, f"{later.claim.what} is taken by {other}: two cannot share it{unless}")
+
+
+def _collide(one: Claimed, other: Claimed) -> bool:
+    is_parted = one.claim.per_meter and other.claim.per_meter and one.meters and other.meters
+    if is_parted and not set(one.meters) & set(other.meters):
+        return False
+    first, second = one.claim.what, other.claim.what
+    return first == second or first.startswith(second + WITHIN) or second.startswith(first + WITHIN)

@@ -1,0 +1,62 @@
+"""Which sinks are hosted services: somebody's on the Internet, who takes what comes for the truth about a house.
+
+What their plugins say of themselves is checked here, and what that means for a site is told in one line. Which readings
+they get is `sinks/backlog.py`'s.
+"""
+
+from collections.abc import Mapping
+
+from btcore.discovery import Installed, PluginError
+from btcore.errors import is_interrupt
+from btcore.formats import kind
+from btcore.text import describe_error
+
+
+def is_hosted(plugin: Installed, instance: object) -> bool:
+    """Return whether a sink's instance says, by its attribute `hosted`, that it is a hosted service.
+
+    Raises PluginError for a plugin that fails when it is asked, or says what is neither True nor False.
+    """
+    if not hasattr(type(instance), "hosted") and "hosted" not in getattr(instance, "__dict__", ()):
+        return False
+    mistake = "which is a mistake in the plugin"
+    try:
+        # without a default: an AttributeError within a property would pass for "it does not say"
+        said: object = instance.hosted  # type: ignore[attr-defined]
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        raise PluginError(
+            f"the {plugin} cannot say whether it is `hosted` ({describe_error(error)}), {mistake}"
+        ) from None
+    if not isinstance(said, bool):
+        raise PluginError(f"the {plugin} has for `hosted` {kind(said)}, where True or False is expected, {mistake}")
+    return said
+
+
+def remark(origins: Mapping[str, str], only_live: Mapping[str, bool]) -> str:
+    """Tell which readings of a site are not live, and which of its hosted services get them; "" where all is plain.
+
+    `origins` has the origin of each source by its table, `only_live` whether a hosted service takes nothing else.
+    """
+    unreal: dict[str, list[str]] = {}
+    for table, origin in origins.items():
+        if origin:
+            unreal.setdefault(origin, []).append(table)
+    if not unreal or not only_live:
+        return ""
+    what = ", ".join(f"the readings of {_listed(tables)} are {origin}" for origin, tables in unreal.items())
+    spared = [table for table, only in only_live.items() if only]
+    others = [table for table, only in only_live.items() if not only]
+    parts = []
+    if spared:
+        services, a_table = ("a hosted service", "its table") if len(spared) == 1 else ("hosted services", "a table")
+        parts.append(f"they do not go to {_listed(spared)}, {services} (only_live = false in {a_table} sends them)")
+    if others:
+        parts.append(f"they go to {_listed(others)}, as only_live = false says")
+    return f"{what}: {'; '.join(parts)}"
+
+
+def _listed(tables: list[str]) -> str:
+    named = [f"[{table}]" for table in tables]
+    return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"

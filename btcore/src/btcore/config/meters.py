@@ -1,0 +1,177 @@
+"""What a configuration says of its meters: what each is called, and how it is known among what comes in.
+
+[meters] is read here, and a serial number that a packet shows becomes the one that the meter goes by. Whether two
+meters send the same number is not decided here (`sources/identity.py`).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from btcore.config.problems import Findings
+from btcore.formats import LONGEST_NAME
+from btcore.settings import setting
+from btcore.text import nearest
+from btcore.values.convert import convert
+from btcore.values.mismatch import Mismatch, Scope
+
+EXPECTED = 'expected a table: [meters], and in it house = { serial = "01000777" }'
+
+
+@attrs.frozen(kw_only=True)
+class Entry:
+    """One meter of the configuration, as it is written."""
+
+    serial: str = setting(default="", help="its serial number as all sinks have it; empty: its name here")
+    sends: tuple[str, ...] = setting(
+        default=(), help="the serial numbers that its packets show; empty: any that come from there, or `serial`"
+    )
+    source: str = setting(default="", help="the source that it comes by, such as panel of [source.panel]")
+    address: str = setting(default="", help="the network address that it connects from, of several in that source")
+    replaces: tuple[str, ...] = setting(
+        default=(), help="serial numbers in whose place it is, with all that they counted"
+    )
+
+
+@attrs.frozen
+class Meter:
+    """One meter: its name, the serial number that it goes by, and what it is known by."""
+
+    name: str
+    serial: str
+    sends: frozenset[str]
+    source: str
+    address: str
+    replaces: frozenset[str] = frozenset()
+
+    def is_of(self, source: str, address: str, serial: str) -> bool:
+        """Whether a packet is this meter's, by where it came from, and the serial number in it."""
+        if serial in self.replaces:
+            return True
+        return (
+            (not self.source or self.source == source)
+            and (not self.address or self.address == address)
+            and (not self.sends or serial in self.sends)
+        )
+
+    @property
+    def detail(self) -> int:
+        """How much it is known by: what is known by more comes first."""
+        return sum(map(bool, (self.sends, self.address, self.source)))
+
+
+class Meters:
+    """All meters of a configuration."""
+
+    def __init__(self, meters: Iterable[Meter] = ()) -> None:
+        """Take them, in the order of the file."""
+        self._meters = sorted(meters, key=lambda meter: -meter.detail)
+        self._known: dict[tuple[str, str, str], str] = {}
+
+    def __iter__(self) -> Iterator[Meter]:
+        """Yield them, those that are known by most first."""
+        return iter(self._meters)
+
+    @property
+    def names(self) -> dict[str, str]:
+        """By what a setting may call a meter, beside its serial number: its name, and whom it replaces."""
+        return {name: meter.serial for meter in self._meters for name in (*meter.replaces, meter.name)}
+
+    def serial_of(self, source: str, address: str, serial: str) -> str:
+        """Return the serial number that a packet's meter goes by: the one that the packet shows, if nothing is said."""
+        if not self._meters:
+            return serial
+        key = (source, address, serial)
+        found = self._known.get(key)
+        if found is None:
+            found = next((meter.serial for meter in self._meters if meter.is_of(*key)), serial)
+            if len(self._known) < MOST_KNOWN:
+                self._known[key] = found
+        return found
+
+    def shown(self, source: str, address: str, sent: str, kept: str) -> str:
+        """Return what a reading of the journal goes by now. `kept` is what it was kept under.
+
+        What was kept as one of several meters with one number (`000000-2`) stays that one.
+        """
+        if not self._meters:
+            return kept
+        serial = self.serial_of(source, address, sent)
+        if serial == sent:
+            serial = self.serial_of(source, address, kept)
+            return kept if serial in (sent, kept) else serial
+        return kept if kept == serial or kept.startswith(f"{serial}-") else serial
+
+
+MOST_KNOWN = 10_000
+"""Answers that are remembered: anybody may invent serial numbers."""
+
+
+def read_meters(data: Mapping[str, Any], findings: Findings, scope: Scope, sources: Iterable[str]) -> Meters:
+    """Read [meters]; note what is wrong with it."""
+    table = data.get("meters", {})
+    if not isinstance(table, dict):
+        findings.add(("meters",), EXPECTED)
+        return Meters()
+    meters: list[Meter] = []
+    for name, value in table.items():
+        try:
+            entry: Entry = convert(_listed(value), Entry, scope)
+        except Mismatch as mismatch:
+            for fault in mismatch.faults:
+                findings.add(("meters", name, *fault.path), fault.message)
+            continue
+        wrong = list(_wrong(name, entry, meters, list(sources)))
+        for key, message in wrong:
+            findings.add(("meters", name, *key), message)
+        if not wrong:
+            meters.append(_meter(name, entry))
+    return Meters(meters)
+
+
+def _listed(value: object) -> object:
+    """Take a single serial number for a list of one."""
+    if not isinstance(value, dict):
+        return value
+    several = ("sends", "replaces")
+    return {key: [item] if key in several and isinstance(item, str) else item for key, item in value.items()}
+
+
+def _meter(name: str, entry: Entry) -> Meter:
+    serial = entry.serial or name
+    somewhere = entry.source or entry.address
+    sends = entry.sends or (() if somewhere else (serial,))
+    return Meter(name, serial, frozenset(sends), entry.source, entry.address, frozenset(entry.replaces))
+
+
+def _wrong(
+    name: str, entry: Entry, others: Sequence[Meter], sources: list[str]
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    serial = entry.serial or name
+    if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME or any(map(str.isspace, name)):
+        yield (), f"expected a name of at most {LONGEST_NAME} characters, without blanks"
+    if not serial.isprintable() or len(serial) > LONGEST_NAME:
+        yield ("serial",), f"expected a serial number of at most {LONGEST_NAME} characters"
+    if not (entry.serial or entry.sends or entry.source or entry.address):
+        yield (), 'say how it is known: { serial = "01000777" }, or where it comes from: { source = "garage" }'
+    if entry.source and entry.source not in sources:
+        yield ("source",), f"there is no [source.{entry.source}]{nearest(entry.source, sources)}"
+    yield from _gone_wrong(name, entry, others)
+    for other in others:
+        if serial == other.serial:
+            yield ("serial",) if entry.serial else (), f'"{other.name}" has the serial number {serial} already'
+        known = (entry.source, entry.address, _meter(name, entry).sends)
+        if known == (other.source, other.address, other.sends):
+            yield (), f'this is what "{other.name}" is known by already: say more, such as `sends` or `address`'
+
+
+def _gone_wrong(name: str, entry: Entry, others: Iterable[Meter]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Find meters that are replaced, and are here all the same."""
+    serial, replaced = entry.serial or name, {*entry.replaces}
+    if own := {serial, *entry.sends} & replaced:
+        yield ("replaces",), f"{min(own)} is its own serial number: expected that of a meter that is gone"
+    for other in others:
+        for one, gone in ((name, {serial, name} & other.replaces), (other.name, {other.serial, other.name} & replaced)):
+            if gone:
+                yield (), f'{min(gone)} is replaced, and "{one}" goes by it: `replaces` has those that are gone'

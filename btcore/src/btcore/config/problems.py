@@ -1,0 +1,70 @@
+"""The mistakes of one configuration as they are found: each gets its place, and all are told together."""
+
+import json
+import re
+
+import attrs
+
+from btcore.config.toml import Document, Key
+from btcore.errors import ConfigurationError, Problem
+from btcore.redaction import redact
+
+IN_A_TABLE = 2
+"""Names that make up a table that is one source, sink or decoder: `sink`, `roof`."""
+
+
+@attrs.define
+class Findings:
+    """Collects the problems of one file, warnings of what is no mistake, and the secrets that no message may repeat."""
+
+    file: str
+    document: Document
+    problems: list[Problem] = attrs.field(factory=list)
+    secrets: list[str] = attrs.field(factory=list, repr=False)
+    warnings: list[Problem] = attrs.field(factory=list)
+
+    def add(self, path: Key, message: str) -> None:
+        """Note a mistake at a key."""
+        self.problems.append(self._problem(path, message))
+
+    def warn(self, path: Key, message: str) -> None:
+        """Note what is no mistake, but should be otherwise."""
+        self.warnings.append(self._problem(path, message, warning=True))
+
+    def _problem(self, path: Key, message: str, *, warning: bool = False) -> Problem:
+        table, key = self._place(path)
+        return Problem(message, key, table, self.document.line(path), self.file, warning)
+
+    def add_foreign(self, path: Key, message: str) -> None:
+        """Note a mistake in words that are not the core's own: secrets that they may repeat are redacted."""
+        self.add(path, self.redact(message))
+
+    def warn_foreign(self, path: Key, message: str) -> None:
+        """Note what is no mistake in words that are not the core's own."""
+        self.warn(path, self.redact(message))
+
+    def redact(self, text: str) -> str:
+        """Return a text with every secret redacted."""
+        return redact(text, self.secrets)
+
+    def raise_all(self) -> None:
+        """Raise ConfigurationError with all problems in the order of the file, if there are any."""
+        if self.problems:
+            raise ConfigurationError(sorted(self.problems, key=lambda problem: problem.line or 0), self.warnings)
+
+    def _place(self, path: Key) -> tuple[str, str]:
+        depth = 1 if path[:1] in (("channels",), ("meters",)) else IN_A_TABLE
+        if len(path) < depth:
+            return "", _written(path)
+        return _written(path[:depth]), _written(path[depth:])
+
+
+def _written(path: Key) -> str:
+    """Write a key as the file does: in quotes where it has to be. Items of a list are counted from 1."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f" item {part + 1}"
+        else:
+            text += f".{part}" if re.fullmatch(r"[A-Za-z0-9_-]+", part) else "." + json.dumps(part, ensure_ascii=False)
+    return text.removeprefix(".")

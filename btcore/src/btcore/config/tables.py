@@ -1,0 +1,140 @@
+"""One table of the configuration becomes settings, and settings an instance of a plugin.
+
+Every mistake in the table is noted, none raised. Which tables there are is `load.py`'s.
+"""
+
+import inspect
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from btcore.config.problems import Findings
+from btcore.config.toml import Key
+from btcore.discovery import Installed
+from btcore.errors import Problem, is_interrupt
+from btcore.text import describe_error, nearest
+from btcore.values.constraints import complaint, said
+from btcore.values.convert import check_choice, convert
+from btcore.values.describe import Setting, settings_of
+from btcore.values.mismatch import Mismatch, Scope
+
+Values = dict[str, Any]
+
+
+@attrs.frozen
+class Reader:
+    """Reads the tables of one file."""
+
+    findings: Findings
+    scope: Scope
+
+    def settings(self, wanted: Iterable[Setting], table: Mapping[str, object], path: Key) -> Values:
+        """Return the values of the settings that a table gives; note what is wrong or missing."""
+        values: Values = {}
+        for entry in wanted:
+            place = (*path, entry.name)
+            if entry.name in table:
+                self._setting(entry, table[entry.name], place, values)
+            elif entry.required:
+                about = f"{entry.help} ({entry.type})"
+                if path not in self.findings.document.incomplete:
+                    self.findings.add(place, f"is missing and must be given: {about}")
+            elif isinstance(entry.default, Path):
+                values[entry.name] = self.scope.directory / entry.default
+        return values
+
+    def unknown(self, table: Mapping[str, object], known: Sequence[str], path: Key, elsewhere: Sequence[str]) -> None:
+        """Note the keys of a table that are nothing it may have; `elsewhere` are those of the top level."""
+        for name in table:
+            if name in known:
+                continue
+            hint = nearest(name, known)
+            if name in elsewhere:
+                hint = "; it belongs to the top of the file, before the first [table]"
+            self.findings.add((*path, name), f"unknown setting{hint or _listed(known)}")
+
+    def instance(
+        self,
+        plugin: Installed,
+        cls: type,
+        own: Iterable[Setting],
+        table: Mapping[str, object],
+        path: Key,
+        **known: object,
+    ) -> object | None:
+        """Make the plugin's instance from its table, and let it check itself; None when it cannot be made.
+
+        `known` is what its check may ask for.
+        """
+        before = len(self.findings.problems)
+        values = self.settings(own, table, path)
+        if len(self.findings.problems) > before or path in self.findings.document.incomplete:
+            return None
+        try:
+            made: object = cls(**values)
+        except ValueError as error:
+            self.findings.add_foreign(path, f"the {plugin} refuses these settings: {said(error)}")
+            return None
+        except BaseException as error:  # noqa: BLE001 - a stranger's code: told as its fault, not a traceback
+            self._fault(plugin, "when it was made", error, path)
+            return None
+        self._check(plugin, made, path, known)
+        return made
+
+    def _setting(self, entry: Setting, given: object, place: Key, values: Values) -> None:
+        try:
+            value = convert(given, entry.annotation, self.scope)
+            while self.scope.warnings:
+                self.findings.warn(place, self.scope.warnings.pop(0))
+            check_choice(value, entry.choices)
+        except Mismatch as mismatch:
+            for fault in mismatch.faults:
+                self.findings.add(place + fault.path, fault.message)
+            return
+        if wrong := complaint(entry.field, entry.annotation, value):
+            self.findings.add_foreign(place, wrong)
+        else:
+            values[entry.name] = value
+
+    def _check(self, plugin: Installed, made: object, path: Key, known: Mapping[str, object]) -> None:
+        try:
+            check = getattr(made, "check", None)
+            if not callable(check):
+                return
+            wanted = inspect.signature(check).parameters
+            for problem in check(**{name: value for name, value in known.items() if name in wanted}) or ():
+                self._note(problem, path)
+        except BaseException as error:  # noqa: BLE001 - as above
+            self._fault(plugin, "when it checked its settings", error, path)
+
+    def _note(self, problem: object, path: Key) -> None:
+        if not isinstance(problem, Problem):
+            raise TypeError(f"check() gave a {type(problem).__name__} for a Problem")
+        note = self.findings.warn_foreign if problem.warning else self.findings.add_foreign
+        note((*path, problem.key) if problem.key else path, problem.message)
+
+    def _fault(self, plugin: Installed, when: str, error: BaseException, path: Key) -> None:
+        if is_interrupt(error):
+            raise error
+        why = f"{type(error).__name__}: {said(error)}"
+        self.findings.add_foreign(path, f"the {plugin} failed {when} ({why}); this is a mistake in the plugin")
+
+
+def readable_settings(plugin: Installed, cls: type, core: Sequence[str]) -> tuple[tuple[Setting, ...], str]:
+    """Return the settings of a plugin class, and what is wrong with how it declares them, or nothing."""
+    try:
+        own = settings_of(cls)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        return (), f"the {plugin} declares settings that cannot be read ({describe_error(error)})"
+    taken = [entry.name for entry in own if entry.name in core]
+    if taken:
+        return own, f"the {plugin} declares settings that are the core's own: {', '.join(taken)}; it has to rename them"
+    return own, ""
+
+
+def _listed(known: Sequence[str]) -> str:
+    return f"; it may have {', '.join(known)}" if known else "; it has no settings"

@@ -1,0 +1,253 @@
+"""Where each key of a TOML text is, and every mistake of its syntax.
+
+The parser gives no positions and stops at the first mistake. So the text is cut into statements: lines are added to a
+statement until the parser takes it alone. What a statement says is then known, and where; one that no lines can mend is
+told and left out. There is no grammar here but the parser's. What the keys mean is `load.py`'s.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+import tomli
+
+from btcore.config.toml_mistakes import Line, foreign, slip
+
+Key = tuple[str | int, ...]
+"""The way to a value: names of tables and keys, and a number where an array of tables is passed."""
+
+HINTS = {
+    "Invalid value": 'text goes in quotes: name = "text"',
+    "Invalid statement": "a setting is written: name = value",
+    "Expected newline or end of document": "one setting a line; text goes in quotes",
+    "Cannot overwrite": "it is set twice: keep one of them",
+    "Cannot declare": "the table is there twice: join the two, or give one another name",
+}
+
+
+LINES = 1000
+"""The most lines of one statement: each is tried, so that a value that is never closed must not cost the whole file."""
+
+REPAIRS = 50
+"""The most statements that are taken out of a text because they contradict others: each means reading it anew."""
+
+
+@attrs.frozen
+class Mistake:
+    """What the parser did not take, and the line (from 1) where it was."""
+
+    line: int
+    message: str
+
+
+@attrs.frozen
+class Statement:
+    """One statement: its first line (from 1), its text, what it says alone, and the table that it stands in."""
+
+    line: int
+    text: str
+    data: dict[str, Any]
+    table: Key
+
+    @property
+    def header(self) -> bool:
+        """Whether it opens a table."""
+        return _is_header(self.text)
+
+    @property
+    def last(self) -> int:
+        """Its last line."""
+        return self.line + self.text.count("\n") - 1
+
+
+@attrs.frozen
+class Document:
+    """What a text says, as far as it can be read.
+
+    `lines` has the line of every key and table. `mistakes` are those of the syntax. `incomplete` are the tables that
+    lost a statement to a mistake: what is missing there may only be unreadable.
+    """
+
+    data: dict[str, Any]
+    lines: Mapping[Key, int]
+    mistakes: tuple[Mistake, ...] = ()
+    incomplete: frozenset[Key] = frozenset()
+
+    def line(self, key: Key) -> int | None:
+        """Return the line of a key, or of the nearest thing around it that has one."""
+        while key and key not in self.lines:
+            key = key[:-1]
+        return self.lines.get(key)
+
+
+def read(text: str) -> Document:
+    """Read a TOML text, never failing: what cannot be read is among the mistakes."""
+    cutter = _Cutter(text.replace("\r\n", "\n").removesuffix("\n").split("\n"))
+    statements = cutter.cut()
+    mistakes, incomplete = cutter.mistakes, cutter.incomplete
+    data: dict[str, Any] = {}
+    for _ in range(REPAIRS):
+        try:
+            data = tomli.loads(_joined(statements))
+        except (ValueError, RecursionError) as error:
+            statements, bad = _without_culprit(statements, error)
+            mistakes.append(Mistake(bad.line, _message(error)))
+            incomplete.add(bad.table)
+        else:
+            break
+    return Document(data, _lines(statements), tuple(sorted(mistakes, key=_by_line)), frozenset(incomplete))
+
+
+@attrs.define
+class _Cutter:
+    """Cuts lines into statements."""
+
+    source: list[str]
+    table: Key = ()
+    mistakes: list[Mistake] = attrs.field(factory=list)
+    incomplete: set[Key] = attrs.field(factory=set)
+    _lost: bool = False  # under a header that could not be read: whose keys these are is not known
+    _torn: bool = False  # behind a value that was given up: the rest of it is no mistake of its own
+
+    def cut(self) -> list[Statement]:
+        """Return the statements that the parser takes alone."""
+        found: list[Statement] = []
+        at = 0
+        while at < len(self.source):
+            statement, after = self._next(at)
+            at = after
+            if statement and not self._lost:
+                found.append(statement)
+        return found
+
+    def _next(self, at: int) -> tuple[Statement | None, int]:
+        text = ""
+        for end in range(at, min(at + LINES, len(self.source))):
+            text += self.source[end] + "\n"
+            try:
+                data = tomli.loads(text)
+            except (ValueError, RecursionError) as error:
+                line = _line_of(error)
+                if line is not None:
+                    return None, self._give_up(at, at + line - 1, error)
+                last = error
+            else:
+                return self._statement(at, text, data), end + 1
+        return None, self._give_up(at, at, last, unclosed=True)
+
+    def _statement(self, at: int, text: str, data: dict[str, Any]) -> Statement:
+        if data:
+            self._torn = False
+        if _is_header(text):
+            self.table, self._lost = _only_path(data), False
+        return Statement(at + 1, text, data, self.table)
+
+    def _give_up(self, at: int, bad: int, error: Exception, *, unclosed: bool = False) -> int:
+        header = _is_header(self.source[at])
+        if not self._torn:
+            where = f", in the value that starts at line {at + 1}" if bad > at else ""
+            message = _unclosed(self.source[at]) if unclosed else _message(error, self.source[bad], begins=bad == at)
+            self.mistakes.append(Mistake(bad + 1, message + where))
+            self.incomplete.add(self.table)
+            self._lost = self._lost or header
+        self._torn = self._torn or unclosed or bad > at
+        return max(bad, at + 1)
+
+
+def _is_header(text: str) -> bool:
+    return text.lstrip().startswith("[")
+
+
+def _only_path(data: Mapping[str, Any]) -> Key:
+    """Return the path that a header alone opens."""
+    path: Key = ()
+    here: Any = data
+    while here:
+        name, here = next(iter(here.items()))
+        path += (name,)
+        here = here[-1] if isinstance(here, list) else here
+    return path
+
+
+def _line_of(error: Exception) -> int | None:
+    """Return the line that the parser stopped at; None: at the end, so that more lines may help."""
+    found = re.search(r"\(at line (\d+), column \d+\)$", str(error))
+    if found:
+        return int(found[1])
+    # what is no error of the syntax (nested too deeply, a number too long) is not mended by more lines either
+    return None if "end of document" in str(error) else 1
+
+
+def _unclosed(line: str) -> str:
+    return foreign(line) or "this is not TOML: a text, a list or a table is opened here and never closed"
+
+
+def _message(error: Exception, line: str = "", *, begins: bool = True) -> str:
+    """Tell a mistake, by the line that the parser stopped in; `begins` as in `Line`."""
+    text = re.sub(r" \(at [^()]*\)$", "", str(error))
+    column = re.search(r"column (\d+)\)$", str(error))
+    place = int(column[1]) - 1 if column else 0
+    if line and (words := slip(Line(line[:place], line[place:], text, begins))):
+        return words
+    hint = next((hint for start, hint in HINTS.items() if text.startswith(start)), "")
+    return f"this is not TOML: {text}" + (f"; {hint}" if hint else "")
+
+
+def _joined(statements: list[Statement]) -> str:
+    """Put the statements together, each at its own line."""
+    text = ""
+    at = 1
+    for statement in statements:
+        text += "\n" * (statement.line - at) + statement.text
+        at = statement.last + 1
+    return text
+
+
+def _without_culprit(statements: list[Statement], error: Exception) -> tuple[list[Statement], Statement]:
+    """Drop the statement that cannot stand beside those before it; with a header goes all that is under it."""
+    line = _line_of(error) or statements[-1].last
+    at = next(i for i, statement in enumerate(statements) if statement.last >= line)
+    end = at + 1
+    if statements[at].header:
+        end = next((i for i in range(end, len(statements)) if statements[i].header), len(statements))
+    return statements[:at] + statements[end:], statements[at]
+
+
+def _lines(statements: list[Statement]) -> dict[Key, int]:
+    lines: dict[Key, int] = {}
+    elements: Counter[Key] = Counter()
+    for statement in statements:
+        table = statement.table
+        if statement.header:
+            if statement.text.lstrip().startswith("[["):
+                elements[table] += 1
+            lines[_numbered(table, elements)] = statement.line
+        paths = [()] if statement.header else list(_paths(statement.data))
+        for path in paths:
+            whole = _numbered(table, elements) + path
+            for length in range(1, len(whole) + 1):
+                lines.setdefault(whole[:length], statement.line)
+    return lines
+
+
+def _numbered(table: Key, elements: Mapping[Key, int]) -> Key:
+    """Put in the number of the element that a header inside an array of tables speaks of."""
+    path: Key = ()
+    for length in range(1, len(table) + 1):
+        path += (table[length - 1],)
+        count = elements.get(table[:length], 0)
+        path += (count - 1,) if count else ()
+    return path
+
+
+def _paths(data: Mapping[str, Any], before: Key = ()) -> Iterator[Key]:
+    for name, value in data.items():
+        yield (*before, name)
+        if isinstance(value, dict):
+            yield from _paths(value, (*before, name))
+
+
+def _by_line(mistake: Mistake) -> int:
+    return mistake.line

@@ -1,0 +1,188 @@
+"""The journal: every packet that was decoded, in order, on disk, and how far each sink has come.
+
+The one place where the system remembers. This module is the interface and its records; `sqlite.py` is the one
+implementation. Nothing else may know what it is kept in.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+import attrs
+
+
+@attrs.frozen
+class Entry:
+    """One reading as the journal keeps it.
+
+    `key` is its time in microseconds since 1970: no two entries have the same; the journal moves an entry by single
+    microseconds until that holds. `raw` is the packet; where `whole` is set, the values of a reading that came without
+    one. `seq` is its place in the journal, given by it: 0 before that. `steady`, `boot`, `address` and `origin` are as
+    in `Reading`.
+    """
+
+    key: int
+    source: str
+    serial: str
+    format: str
+    raw: bytes = attrs.field(repr=False)
+    whole: bool = False
+    seq: int = 0
+    steady: int = 0
+    boot: int = 0
+    address: str = ""
+    origin: str = ""
+
+
+class Outline(NamedTuple):
+    """Of an entry: its place, its key, and the bytes of its packet."""
+
+    seq: int
+    key: int
+    size: int
+
+
+class Hearing(NamedTuple):
+    """That a meter was heard, in a packet format: `seq` is the place of its last reading in this run, 0 before that."""
+
+    serial: str
+    format: str
+    seq: int
+
+
+@attrs.frozen
+class Baseline:
+    """From where the next sample of a meter counts: the place of that reading in the journal.
+
+    `lifetime` tells by how much the counters of the meter's life are ahead of what that reading shows, in Ws, by label.
+    """
+
+    seq: int
+    lifetime: Mapping[str, int] = attrs.field(factory=dict)
+
+
+@attrs.frozen
+class Cursor:
+    """How far a sink has come: everything up to `position` is delivered.
+
+    `bases` has the baseline of each meter. It may lie beyond `position`, where a sink averages over intervals: then
+    what the meter sent up to it is delivered too.
+
+    `seen` is up to where the sink has looked: of what is between `position` and it, its settings wanted nothing. It is
+    never before `position`. `settings` is a mark of those settings, `missed` the place of the first reading before
+    `position` that they did not want (0: none), `accepted` a mark of the settings with which anything was ever
+    accepted.
+    """
+
+    position: int = 0
+    bases: Mapping[str, Baseline] = attrs.field(factory=dict)
+    seen: int = 0
+    missed: int = 0
+    settings: str = ""
+    accepted: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        """Know that what was delivered was seen."""
+        object.__setattr__(self, "seen", max(self.seen, self.position))
+
+    def moved(self, position: int, bases: Mapping[str, Baseline]) -> "Cursor":
+        """Return the cursor after delivering some more; `bases` are those that changed."""
+        return attrs.evolve(self, position=position, bases={**self.bases, **bases})
+
+
+@attrs.frozen
+class Aside:
+    """What a sink will never take, set aside: visible, countable, re-sendable.
+
+    `entries` are the readings at the ends of the samples, as places in the journal, which keeps them.
+    """
+
+    sink: str
+    serial: str
+    start: datetime
+    end: datetime
+    why: str
+    entries: tuple[int, ...] = ()
+
+
+class Journal(Protocol):
+    """An append-only log of entries, with one durable cursor a sink. Safe to use from several threads.
+
+    What cannot be done now (a full disk) raises `Unavailable`; nothing is half done.
+    """
+
+    def append(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Keep these entries, all or none; return those that were new, with their `seq` and `key`.
+
+        An entry with the same time and packet as one that is kept is the same reading, and is not kept twice: the
+        packet says which meter it is of. Of a whole reading, that is said by its serial number.
+        """
+
+    def read(self, after: int, limit: int) -> Sequence[Entry]:
+        """Return the entries after a place, oldest first, at most `limit`."""
+
+    def get(self, places: Sequence[int]) -> Sequence[Entry]:
+        """Return the entries at these places that are still kept."""
+
+    def last(self) -> int:
+        """Return the place of the newest entry; 0 when there never was one."""
+
+    def wait(self, after: int, timeout: float) -> bool:
+        """Wait until there is an entry after a place, for `timeout` seconds at most; return whether there is."""
+
+    def wake(self) -> None:
+        """Make every `wait` return now."""
+
+    def cursor(self, sink: str) -> Cursor | None:
+        """Return how far a sink has come; None for one that was never here."""
+
+    def commit(self, sink: str, cursor: Cursor, changed: Sequence[str] = (), aside: Sequence[Aside] = ()) -> None:
+        """Move a sink's cursor and set aside what it refused, both or neither; write the bases of `changed` meters."""
+
+    def aside(self, sink: str | None = None) -> Sequence[Aside]:
+        """Return what was set aside, oldest first, of one sink or all."""
+
+    def outline(self, after: int, limit: int) -> Sequence[Outline]:
+        """Return what the entries after a place weigh, oldest first, at most `limit`, without reading them."""
+
+    def base(self, sink: str, key: str) -> Baseline | None:
+        """Return one baseline of a sink, by its key; None when there is none.
+
+        A cursor holds those of the meters that were heard last; this finds the others.
+        """
+
+    def hearings(self) -> Sequence[Hearing]:
+        """Return which meters were ever heard, and in which formats, the last heard last, as many as are remembered.
+
+        It does not ask the disk.
+        """
+
+    def serials(self) -> Sequence[str]:
+        """Return the meters that were ever heard, the last heard first, as many as are remembered."""
+
+    def heard(self, recent: int) -> Sequence[Entry]:
+        """Return the last entry of each meter that any sink has a baseline of, and so many of the newest, oldest first.
+
+        As many as are kept.
+        """
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there was no room for the last thing that was to be kept, or there soon will be none."""
+
+    def trim(self, sinks: Sequence[str], added_before: int) -> Iterator[int]:
+        """Forget entries that all these sinks have had or wanted nothing of, and that were added before a time.
+
+        It does so in small portions, so that nobody waits for it, and yields after each how many are gone; not all need
+        be asked for. `added_before` is in seconds since 1970. What a baseline or a reading that was set aside needs
+        stays.
+        """
+
+    def forget_aside(self, added_before: int) -> Mapping[str, int]:
+        """Forget some of what was set aside before a time, or is too much of one sink; return how many, by sink.
+
+        Of the baselines beyond a number of each sink, the oldest are forgotten too. Nothing is returned once all are.
+        """
+
+    def close(self) -> None:
+        """Give everything back. The journal cannot be used afterwards."""

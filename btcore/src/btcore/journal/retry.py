@@ -1,0 +1,67 @@
+"""Waiting for the journal: what cannot be kept or read now is tried until it can, or until the program stops.
+
+How often a sink or a source is tried again is not decided here, but by its own settings.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from logging import Logger
+from threading import Event
+from typing import TypeVar
+
+from btcore.backoff import Backoff
+from btcore.errors import Full, Unavailable
+from btcore.logs.failures import Outcome
+
+FIRST = 0.5
+"""Seconds of the first wait for a journal that cannot be used now, such as one on a full disk."""
+
+LONGEST = 30.0
+"""Seconds of the longest."""
+
+Done = TypeVar("Done")
+
+
+class Stopping(Exception):
+    """The program stops while a worker waits."""
+
+
+class Patience:
+    """Does what needs the journal for one worker."""
+
+    def __init__(self, stop: Event, log: Logger, grace: float = 0.0) -> None:
+        """Wait until `stop` is set at most, and `grace` seconds more."""
+        self._stop = stop
+        self._grace = grace
+        self._end = math.inf
+        self._outcome = Outcome(log)
+
+    def __call__(self, work: Callable[[], Done], meanwhile: Callable[[], str] = str) -> Done:
+        """Do something, at least once, and until it can be done. Raises Stopping.
+
+        `meanwhile` is told with the failure: what it means for the reader.
+        """
+        backoff = Backoff(FIRST, LONGEST)
+        while True:
+            try:
+                done = work()
+            except Full:
+                raise  # no waiting helps: what is to be kept is refused
+            except Unavailable as error:
+                wait = backoff.failed()
+                self._outcome.failed(f"{error}{meanwhile()}", wait)
+                if self._stop.wait(wait) and not self._has_grace(wait):
+                    raise Stopping(str(error)) from error
+            else:
+                self._outcome.worked()
+                return done
+
+    def _has_grace(self, wait: float) -> bool:
+        """Wait on after the program was told to stop; return whether there was time for another try."""
+        now = time.monotonic()
+        self._end = min(self._end, now + self._grace)
+        if now >= self._end:
+            return False
+        time.sleep(min(wait, self._end - now))
+        return True

@@ -1,0 +1,74 @@
+"""Lines of the log as they leave: every secret redacted, nothing that steers a terminal, and no line without end."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+
+from btcore.redaction import Redactor
+from btcore.text import plain, shortened
+
+MOST_MESSAGE = 4000
+"""Characters of a message that are written."""
+
+MOST_TRACE = 100
+"""Lines of a traceback that are written: the first of them tell where it began, the last what it is."""
+
+MOST_LINE = 1000
+"""Characters of a line of a traceback."""
+
+
+class Formatter(logging.Formatter):
+    """Formats records, and redacts secrets in whatever comes out: message, arguments and traceback."""
+
+    def __init__(self, form: str, secrets: Iterable[str]) -> None:
+        """Redact these secrets."""
+        super().__init__(form)
+        self.redact = Redactor(secrets)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line without secrets, and below it those of a traceback, indented. Never raises."""
+        line = self._line(record, message_of(record))
+        details = self._details(record)
+        return "\n".join([line, *(f"  {plain(shortened(detail, MOST_LINE))}" for detail in details)])
+
+    def _line(self, record: logging.LogRecord, message: str) -> str:
+        # a copy: what other handlers get stays as it is
+        shown = logging.makeLogRecord(record.__dict__)
+        shown.message = shortened(self.redact(message), MOST_MESSAGE)
+        shown.asctime = self.formatTime(record, self.datefmt)
+        return plain(self.redact(self.formatMessage(shown)))
+
+    def _details(self, record: logging.LogRecord) -> list[str]:
+        exc_info = record.exc_info if isinstance(record.exc_info, tuple) and record.exc_info[0] else None
+        trace = guarded(lambda: self.formatException(exc_info)) if exc_info else ""
+        texts = (text for text in (trace, record.stack_info) if text)
+        lines = [line for text in texts for line in self.redact(text).split("\n")]
+        if len(lines) > MOST_TRACE:
+            left_out = len(lines) - MOST_TRACE
+            lines[MOST_TRACE // 4 : -3 * MOST_TRACE // 4] = [f"... {left_out} lines left out ..."]
+        return lines
+
+
+def message_of(record: logging.LogRecord) -> str:
+    """Return how a message reads; also where it does not fit its arguments, or one of them cannot be told."""
+    try:
+        return record.getMessage()
+    except BaseException as error:  # noqa: BLE001 - a plugin's call, and its objects: no worker dies of a line of the log
+        _raise_break(error)
+        message = guarded(lambda: str(record.msg))
+        return f"{message} (not formatted: {type(error).__name__})"
+
+
+def guarded(work: Callable[[], str]) -> str:
+    """Return a text that a stranger's code makes, or the kind of exception that it raised."""
+    try:
+        return work()
+    except BaseException as error:  # noqa: BLE001 - see above
+        _raise_break(error)
+        return f"(cannot be told: {type(error).__name__})"
+
+
+def _raise_break(error: BaseException) -> None:
+    """Pass on what a signal raises, which it does in the main thread alone."""
+    if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+        raise error

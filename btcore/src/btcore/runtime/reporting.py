@@ -1,0 +1,166 @@
+"""How a run goes, told now and then: what came in by each source, what went out by each sink, and how each stands.
+
+So the log of a healthy run looks different from that of one that stores nothing. What fails, and what is lost, is told
+by `logs/failures.py` when it happens.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import attrs
+
+from btcore.decode.framing import Counts
+from btcore.logs.tally import Tally
+from btcore.text import plural
+
+FIRST = 60.0
+"""Seconds after the start at which the first line is told."""
+
+EVERY = 3600.0
+"""Seconds between the lines after that."""
+
+BEHIND = 1000
+"""Readings that a sink has not had after which it is told when it has had them."""
+
+MOST_PARTS = 8
+"""Sources, and sinks, that a line tells of; those beyond are counted."""
+
+
+class Source(Protocol):
+    """What is told of a source."""
+
+    name: str
+    counts: Counts
+    whole: int
+    failure: str
+
+    @property
+    def kept(self) -> int:
+        """How many readings were new to the journal."""
+
+    @property
+    def meters(self) -> int:
+        """How many meters were heard."""
+
+    @property
+    def silent(self) -> Sequence[str]:
+        """The meters that are silent now."""
+
+
+class Sink(Protocol):
+    """What is told of a sink."""
+
+    name: str
+    delivered: int
+
+    @property
+    def state(self) -> str:
+        """How it stands: `level`, `12 readings behind`, `failing for 5 min`, `stopped`."""
+
+    @property
+    def behind(self) -> int:
+        """How many readings it has not had."""
+
+    @property
+    def unwanted(self) -> int:
+        """Of how many readings its settings wanted nothing."""
+
+
+@attrs.define
+class _Was:
+    """What a source or a sink had counted when it was told last; whether it was far behind since."""
+
+    count: int = 0
+    others: int = 0
+    is_behind: bool = False
+
+
+class Reporting:
+    """Tells of the sources and sinks of a run. Seconds are of a clock that never goes back."""
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        sinks: Sequence[Sink],
+        log: logging.Logger,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begin; nothing is told before the first minute is over."""
+        self._sources = sources
+        self._sinks = sinks
+        self._log = log
+        self._clock = clock
+        self._began = self._told = clock()
+        self._was = {name: _Was() for name in (*(one.name for one in sources), *(one.name for one in sinks))}
+        self._again = {
+            one.name: Tally(
+                log=log,
+                level=logging.INFO,
+                first=2,
+                summary="{count} times more {last} had everything again",
+                clock=clock,
+            )
+            for one in sinks
+        }
+
+    def look(self) -> None:
+        """Tell what is due; called about each second."""
+        for sink in self._sinks:
+            self._look_at(sink)
+        now = self._clock()
+        is_first = self._told == self._began
+        if now - self._told >= (FIRST if is_first else EVERY):
+            span = "minute" if is_first else "hour"
+            self._told = now
+            self._tell("in the first minute" if is_first else f"in the last {span}")
+
+    def _look_at(self, sink: Sink) -> None:
+        """Tell that a sink that was far behind has had everything."""
+        was = self._was[sink.name]
+        if sink.behind >= BEHIND:
+            was.is_behind = True
+        elif was.is_behind and sink.state == "level":
+            was.is_behind = False
+            self._again[sink.name].add(f"{sink.name} was behind, and has had everything now", sink.name)
+        self._again[sink.name].look()
+
+    def _tell(self, when: str) -> None:
+        came = [self._came(source) for source in self._sources]
+        went = [self._went(sink) for sink in self._sinks]
+        packets = sum(count for count, _ in came)
+        line = "; ".join([_listed([text for _, text in came], "source"), _listed(went, "sink")])
+        self._log.log(logging.INFO if packets else logging.WARNING, "%s: %s", when, line)
+
+    def _came(self, source: Source) -> tuple[int, str]:
+        count, kept = self._since(source.name, source.counts.packets + source.whole, source.kept)
+        what = "packet" if source.counts.packets or not source.whole else "reading"
+        silent = f" ({plural(len(names), 'meter')} silent)" if (names := source.silent) else ""
+        came = f"{plural(source.meters, 'meter')}{silent}, {plural(count, what)}" if count else f"no {what}{silent}"
+        none = ", none of them kept" if count and not kept else ""
+        stopped = ", stopped" if source.failure else ""
+        return count, f"{_short(source.name)}: {came}{none}{stopped}"
+
+    def _went(self, sink: Sink) -> str:
+        count, unwanted = self._since(sink.name, sink.delivered, sink.unwanted)
+        passed = f", {unwanted} not wanted by its settings" if unwanted > 0 else ""
+        done = plural(count, "reading") if count else "no reading"
+        return f"{_short(sink.name)}: {done}{passed}, {sink.state}"
+
+    def _since(self, name: str, total: int, other: int) -> tuple[int, int]:
+        was = self._was[name]
+        more = total - was.count, other - was.others
+        was.count, was.others = total, other
+        return more
+
+
+def _short(table: str) -> str:
+    """Return the name of a table without its kind."""
+    return table.partition(".")[2] or table
+
+
+def _listed(parts: Iterable[str], what: str) -> str:
+    texts = list(parts)
+    more = len(texts) - MOST_PARTS
+    return "; ".join(texts[:MOST_PARTS]) + (f"; {plural(more, f'{what}')} more" if more > 0 else "")

@@ -1,0 +1,244 @@
+"""Running a site: its sources and sinks at once, from the lock on its state to the last commit."""
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event, Thread
+
+from btcore.calculate.sampling import SampleCache
+from btcore.config.load import Decoder, Sink, Site, Source
+from btcore.decode.decoders import Decoders
+from btcore.errors import Unavailable
+from btcore.journal import Journal
+from btcore.journal.sqlite import SqliteJournal
+from btcore.runtime import state_directory
+from btcore.runtime.names import Roll
+from btcore.runtime.purpose import Purpose
+from btcore.runtime.reporting import Reporting
+from btcore.runtime.retention import Upkeep
+from btcore.settings import Context, Duration
+from btcore.sinks.worker import SinkWorker
+from btcore.sources.identity import Identities, known
+from btcore.sources.worker import SourceWorker
+from btcore.text import either, plural
+
+log = logging.getLogger("btcore")
+
+JOURNAL = "journal.db"
+PATIENCE = 30.0
+"""Seconds that a sink may take to finish its call when the program stops."""
+GRACE = 0.5
+"""The part of it for which readings that wait for a journal in trouble are tried; the rest is for the end of a try."""
+LOOK = 0.05
+"""Seconds between two looks whether everything is done, in a run that ends then."""
+IDLE = 1.0
+"""The same in a run that is to go on."""
+
+
+class Supervisor:
+    """Runs a site until `stop` is set, or, with `once`, until its sources have ended and its sinks are level.
+
+    It ends as well where no source or no sink works any more until a restart.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        stop: Event,
+        *,
+        once: bool = False,
+        dry_run: bool = False,
+        redact: Callable[[str], str] = str,
+        patience: float = PATIENCE,
+    ) -> None:
+        """Prepare; nothing is opened yet. `patience` is in seconds, for what hangs when the program stops."""
+        self._site = site
+        self._stop = stop
+        self._drain = Event()
+        self._once = once
+        self._dry_run = dry_run
+        self._redact = redact
+        self._patience = patience
+
+    def run(self) -> bool:
+        """Run; return whether all went as it should: nothing parked, nothing given up. Raises Unavailable."""
+        with ExitStack() as opened:
+            opened.callback(os.close, _lock(self._site.state))
+            _claim(self._site)
+            journal = SqliteJournal(self._site.state / JOURNAL, self._site.journal_bytes)
+            opened.callback(journal.close)
+            identities = Identities(self._site.meters, lambda notice: log.warning("%s", notice))
+            sinks, sources = self._sinks(journal), self._sources(journal, identities)
+            self._know(identities, journal)
+            roll = Roll.of(self._site, journal.hearings)
+            purpose = Purpose(sources, sinks)
+            held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
+        _remark_open(self._site.state)
+        what = f"{plural(len(sources), 'source')}, {plural(len(sinks), 'sink')}"
+        log.info("%s; the journal is in %s", what, self._site.state)
+        try:
+            for thread in _threads(sources, sinks):
+                thread.start()
+            self._watch(journal, sources, sinks, roll, purpose)
+        finally:
+            self._stop.set()
+            journal.wake()
+            if finished := _join(_threads(sources, sinks), self._patience):
+                held.close()
+            else:
+                _tell_lost(sources)
+        roll.finish()
+        for worker in sources:
+            refused = f", {worker.refused} refused" if worker.refused else ""
+            log.info("%s: %s; %s%s", worker.name, worker.counts, worker.stored, refused)
+        for sink in sinks:
+            log.info("%s: %s", sink.name, sink)
+        if why := purpose.why():
+            log.error("ended with an error: %s", why)
+        return finished and not why
+
+    def _watch(
+        self, journal: Journal, sources: list[SourceWorker], sinks: list[SinkWorker], roll: Roll, purpose: Purpose
+    ) -> None:
+        reporting = Reporting(sources, sinks, log)
+        upkeep = Upkeep(journal, [sink.table for sink in self._site.sinks], self._site.keep)
+        while any(thread.is_alive() for thread in _threads(sources, sinks)):
+            if not self._dry_run:
+                upkeep.turn()
+            roll.look()
+            reporting.look()
+            for worker in sources:
+                worker.look()
+            for sink in sinks:
+                sink.look()  # whatever its worker is at: parked, waiting, or in a call that hangs
+            if self._once and not any(worker.thread.is_alive() for worker in sources):
+                self._drain.set()
+                journal.wake()
+            if not self._once and purpose.is_lost():
+                return
+            if self._stop.wait(LOOK if self._once or upkeep.is_busy else IDLE):
+                log.info("stopping: the work under way is finished first, for %.0f s at most", self._patience)
+                return
+
+    def _context(self, part: Source | Sink | Decoder) -> Context:
+        return Context(
+            name=part.table,
+            log=logging.getLogger(part.table),
+            channels=self._site.channels,
+            polarity=part.delivery.polarity or self._site.polarity if isinstance(part, Sink) else self._site.polarity,
+            every=part.delivery.every if isinstance(part, Sink) else Duration(0),
+            dry_run=self._dry_run,
+        )
+
+    def _know(self, identities: Identities, journal: Journal) -> None:
+        """Let it be known which meters were heard before, and what they are called."""
+        if not journal.last():
+            return
+        decoders = self._decoders(()).anew(log)
+        decoders.open(leave_out=True)
+        try:
+            identities.know(known(journal, decoders))
+        finally:
+            decoders.close()
+
+    def _sources(self, journal: Journal, identities: Identities) -> list[SourceWorker]:
+        return [
+            SourceWorker(
+                source,
+                journal,
+                self._decoders(source.formats),
+                self._context(source),
+                self._stop,
+                identities=identities,
+                once=self._once,
+                grace=self._patience * GRACE,
+            )
+            for source in self._site.sources
+        ]
+
+    def _sinks(self, journal: Journal) -> list[SinkWorker]:
+        decoders, cache = self._decoders(()), SampleCache()
+        return [
+            SinkWorker(
+                sink,
+                journal,
+                decoders,
+                cache,
+                self._context(sink),
+                stop=self._stop,
+                drain=self._drain,
+                redact=self._redact,
+            )
+            for sink in self._site.sinks
+        ]
+
+    def _decoders(self, formats: tuple[str, ...]) -> Decoders:
+        decoders = self._site.decoders
+        contexts = [self._context(one) for one in decoders]
+        return Decoders([one.instance for one in decoders], formats, contexts, shown=self._site.meters.shown)
+
+
+def _threads(sources: list[SourceWorker], sinks: list[SinkWorker]) -> list[Thread]:
+    return [*(sink.thread for sink in sinks), *(source.thread for source in sources)]
+
+
+def _join(threads: list[Thread], patience: float) -> bool:
+    """Wait for the workers to finish what they are at; return whether all did."""
+    deadline = time.monotonic() + patience
+    for thread in threads:
+        if thread.ident is not None:  # it was started
+            thread.join(max(deadline - time.monotonic(), 0.0))
+        if thread.is_alive():
+            log.warning("%s does not stop; leaving it (what it did not finish will be delivered again)", thread.name)
+    return not any(thread.is_alive() for thread in threads)
+
+
+def _tell_lost(sources: list[SourceWorker]) -> None:
+    for worker in sources:
+        if worker.thread.is_alive() and worker.waiting:
+            told = "that the journal has not taken yet"
+            what = either(worker.waiting, f"reading {told} is", f"readings {told} are")
+            log.error("%s: %s lost", worker.name, what)
+
+
+def _lock(state: Path) -> int:
+    """Take the state directory for this process alone; return what holds it."""
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unusable(state, error) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        if not isinstance(error, BlockingIOError):
+            raise _unusable(state, error) from error
+        raise Unavailable(
+            f"another btcore is using {state}: stop it first, or give this one another `state`"
+        ) from error
+    return lock
+
+
+def _claim(site: Site) -> None:
+    """Take the state directory for this configuration. Raises ConfigurationError where it is another's."""
+    try:
+        if told := state_directory.claim(site.state, site.file):
+            log.warning("%s", told)
+    except OSError as error:  # on a full disk too, readings are kept
+        log.warning("whose state is in %s cannot be noted: %s", site.state, error.strerror)
+
+
+def _remark_open(state: Path) -> None:
+    """Say so where everybody may read the journal: when and how much a household uses is its own affair."""
+    file = state / JOURNAL
+    if file.stat().st_mode & state.stat().st_mode & 0o005:
+        log.warning("everybody on this computer may read %s: chmod 700 %s", file, state)
+
+
+def _unusable(state: Path, error: OSError) -> Unavailable:
+    return Unavailable(f"cannot use the state directory {state}: {error.strerror}; set `state` in site.toml to another")

@@ -1,0 +1,67 @@
+"""What of a step cannot be delivered: which of its samples cannot be calculated, and how a refusal is kept and told."""
+
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+
+import attrs
+
+from btcore.calculate.sampling import Step
+from btcore.journal import Aside
+from btcore.logs.failures import Outcome
+from btcore.text import describe_error
+
+LONGEST_WHY = 500
+"""Characters of the reason that is kept with what was set aside."""
+
+
+def faults(step: Step) -> dict[int, str]:
+    """Return which samples of a step cannot be calculated, by their place in it, and why."""
+    faults: dict[int, str] = {}
+    for place, sample in enumerate(step.samples):
+        try:
+            _ = sample.values
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is this sample's alone
+            faults[place] = describe_error(error)
+    return faults
+
+
+def without(step: Step, places: Container[int]) -> Step:
+    """Return a step without some of its samples."""
+    return attrs.evolve(step, samples=tuple(one for place, one in enumerate(step.samples) if place not in places))
+
+
+@attrs.frozen
+class Refused:
+    """Makes what is kept of the refusals of one sink, and tells them. `redact` takes secrets out of a text."""
+
+    sink: str
+    outcome: Outcome
+    redact: Callable[[str], str]
+
+    def set_aside(self, steps: Sequence[Step], why: str) -> list[Aside]:
+        """Return what is set aside of steps."""
+        why = " ".join(self.redact(why).split())[:LONGEST_WHY]
+        kept = [one for step in steps for one in _refused(self.sink, step, why)]
+        if len(steps) > 1:
+            until = max(one.end for one in kept)
+            line = f"set aside {len(kept)}, as none of them is ever taken: until {until}: {why}"
+            self.outcome.set_aside(line, f"until {until}: {why}", len(kept))
+        else:
+            for one in kept:
+                detail = f"meter {one.serial} until {one.end}: {why}"
+                self.outcome.set_aside(f"set aside, as it is never taken: {detail}", detail)
+        return kept
+
+    def broken(self, step: Step, whys: Mapping[int, str]) -> list[Aside]:
+        """Return what is set aside of a step because it cannot be calculated; what else is in it goes its way."""
+        one = attrs.evolve(step, readings=(), samples=tuple(step.samples[place] for place in whys))
+        return self.set_aside([one], f"cannot be calculated, which is a fault of btcore: {next(iter(whys.values()))}")
+
+
+def _refused(sink: str, step: Step, why: str) -> Iterator[Aside]:
+    """Yield what is kept of a step that a sink refused: its samples, and the readings that have none."""
+    for sample in step.samples:
+        yield Aside(sink, sample.serial, sample.start, sample.end, why, (sample.older.seq, sample.newer.seq))
+    sampled = {sample.newer.seq for sample in step.samples}
+    for reading in step.readings:
+        if reading.seq not in sampled:
+            yield Aside(sink, reading.serial, reading.time, reading.time, why, (reading.seq,))

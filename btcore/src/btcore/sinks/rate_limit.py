@@ -1,0 +1,32 @@
+"""When a sink may be called: the pause between calls, and the calls an hour."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+HOUR = 3600.0
+
+
+class RateLimit:
+    """Holds calls back to the sink's own pace. Times are seconds of a clock that never goes back."""
+
+    def __init__(self, pause: float, per_hour: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin with no call made. `pause` is in seconds; `per_hour` 0 means any number."""
+        self._pause = pause
+        self._per_hour = per_hour
+        self._clock = clock
+        self._calls: deque[float] = deque(maxlen=max(self._per_hour, 1))
+
+    def wait(self) -> float:
+        """Return the seconds to wait before the next call may be made."""
+        if not self._calls:
+            return 0.0
+        now = self._clock()
+        wait = self._calls[-1] + self._pause - now
+        if self._per_hour and len(self._calls) == self._per_hour:
+            wait = max(wait, self._calls[0] + HOUR - now)
+        return max(wait, 0.0)
+
+    def called(self) -> None:
+        """Count a call."""
+        self._calls.append(self._clock())

@@ -1,0 +1,45 @@
+"""What `process_batch` answered: of how many of a batch's readings something was sent or stored.
+
+Checked here, once, where it comes in. What it raises is `worker.py`'s.
+"""
+
+from typing import Self
+
+import attrs
+
+from btcore.errors import PluginMistake
+from btcore.formats import kind
+from btcore.records import Batch
+
+
+@attrs.frozen
+class Answer:
+    """How many readings of a batch were delivered, had no sample to be sent, and were not wanted by the settings.
+
+    `is_wanted`: something of the batch was wanted. `is_proof`: it was taken, so the settings work.
+    """
+
+    delivered: int
+    unsampled: int = 0
+    unwanted: int = 0
+    is_wanted: bool = True
+    is_proof: bool = True
+
+    @classmethod
+    def all(cls, batch: Batch) -> Self:
+        """Answer that everything was wanted. Where there was no sample, perhaps nothing was sent: it proves nothing."""
+        return cls(len(batch.readings), is_proof=bool(batch.samples))
+
+
+def answered(said: object, batch: Batch) -> Answer:
+    """Return what a plugin said of a batch: None, all of it. Raises PluginMistake for nonsense."""
+    if said is None:
+        return Answer.all(batch)
+    count = len(batch.readings)
+    if type(said) is not int or not 0 <= said <= count:
+        found = str(said) if type(said) is int else kind(said)
+        raise PluginMistake(
+            f"process_batch returned {found}; expected None, or how many of its {count} readings it took"
+        )
+    unsampled = min(count - batch.sampled, count - said)
+    return Answer(said, unsampled, count - said - unsampled, is_wanted=said > 0, is_proof=said > 0)

@@ -1,0 +1,155 @@
+"""Which meters, and how much of each, a source takes in: nobody may fill the disk or the databases with inventions.
+
+What is kept of each meter is bounded: the one unheard for longest goes. Readings are counted here, and not changed.
+"""
+
+import logging
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
+
+import attrs
+
+from btcore import clocks
+from btcore.logs.tally import Tally
+
+MOST_METERS = 4096
+"""Meters that a source knows at once."""
+
+BURST = 20_000
+"""Packets of one meter that may come at once: a gateway may have held back hours."""
+
+SINGLY = 8
+"""Meters an hour that are told one by one."""
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+
+
+@attrs.define
+class _Meter:
+    """What a meter may still send at once, as of a time in microseconds; whether it was heard in this run."""
+
+    left: float = BURST
+    time: int = 0
+    is_heard: bool = False
+
+    def take(self, time: int, rate: float) -> bool:
+        """Take a packet that came at a time, if there is one left. A time that went back gives nothing more."""
+        passed = max(time - self.time, 0)
+        self.left = min(self.left + passed * rate / SECOND, BURST)
+        self.time = time
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
+
+class Admission:
+    """Decides for one source. Times are microseconds."""
+
+    def __init__(
+        self,
+        meters: Iterable[str],
+        max_meters: int,
+        max_rate: float,
+        log: logging.Logger,
+        clock: Callable[[], int] = clocks.steady,
+    ) -> None:
+        """Take these meters, or, where there are none, up to `max_meters` new ones a day; 0 is no bound."""
+        self.refused = 0
+        self.heard = 0
+        self._listed = frozenset(meters)
+        self._most = max_meters
+        self._rate = max_rate
+        self._clock = clock
+        self._known: OrderedDict[str, _Meter] = OrderedDict()
+        self._foreign: OrderedDict[str, None] = OrderedDict()
+        self._begun: deque[int] = deque(maxlen=max_meters)
+        self._heard = Tally(
+            log=log, level=logging.INFO, first=SINGLY, summary="heard {count:meter} more; the last: {last}"
+        )
+        self._unlisted = Tally(
+            log=log, first=SINGLY, summary="refused {count:meter} more, not in `meters`; the last: {last}"
+        )
+        self._beyond = Tally(
+            log=log, summary="refused {count:packet} more of meters beyond `max_meters`; the last: {last}"
+        )
+        self._fast = Tally(log=log, summary="refused {count:packet} more beyond `max_rate`; the last: meter {last}")
+
+    def know(self, serials: Iterable[str]) -> None:
+        """Remember meters that were accepted before, the last heard last: they are not new."""
+        for serial in serials:
+            self._remember(serial, self._known.get(serial) or _Meter())
+
+    def takes(self, serial: str, form: str, time: int, *, is_live: bool) -> bool:
+        """Whether a packet is taken in, of this meter and format, that came at this time, or was recorded at it.
+
+        How many meters a recording has is not bounded: it was chosen by a person.
+        """
+        meter = self._meter(serial, is_live=is_live)
+        if meter is None:
+            self.refused += 1
+            return False
+        if not meter.is_heard:
+            meter.is_heard = True
+            self.heard += 1
+            self._heard.add(f"heard meter {serial} ({form})", serial)
+        if self._rate and not meter.take(time, self._rate):
+            self.refused += 1
+            what = f"refused what meter {serial} sends beyond {self._rate:g} packets a second (`max_rate`)"
+            self._fast.add(what, serial)
+            return False
+        return True
+
+    def look(self) -> None:
+        """Tell what was refused, where an hour has passed."""
+        for tally in self._tallies():
+            tally.look()
+
+    def finish(self) -> None:
+        """Tell what was not told yet."""
+        for tally in self._tallies():
+            tally.finish()
+
+    def _tallies(self) -> tuple[Tally, ...]:
+        return (self._heard, self._unlisted, self._beyond, self._fast)
+
+    def _meter(self, serial: str, *, is_live: bool) -> _Meter | None:
+        """Return what is known of a meter; None where it is not taken in."""
+        meter = self._known.get(serial)
+        if self._listed and serial not in self._listed:
+            self._tell_unlisted(serial)
+            return None
+        if meter is None:
+            if not self._listed and is_live and not self._has_begun():
+                self._tell_beyond(serial)
+                return None
+            meter = _Meter()
+        self._remember(serial, meter)
+        return meter
+
+    def _remember(self, serial: str, meter: _Meter) -> None:
+        self._known[serial] = meter
+        self._known.move_to_end(serial)
+        if len(self._known) > MOST_METERS:
+            self._known.popitem(last=False)
+
+    def _has_begun(self) -> bool:
+        """Begin another meter, if one more may be new within a day."""
+        now = self._clock()
+        if self._most and len(self._begun) == self._most and now - self._begun[0] < DAY:
+            return False
+        self._begun.append(now)
+        return True
+
+    def _tell_unlisted(self, serial: str) -> None:
+        """Tell each once, as long as they are few."""
+        if serial not in self._foreign:
+            self._unlisted.add(f"refused meter {serial}: it is not in `meters`", serial)
+            self._foreign[serial] = None
+            if len(self._foreign) > MOST_METERS:
+                self._foreign.popitem(last=False)
+
+    def _tell_beyond(self, serial: str) -> None:
+        what = f"refused meter {serial}: {self._most} others were new within a day, more than `max_meters` lets in"
+        self._beyond.add(f"{what}; list yours in `meters`", f"meter {serial}")

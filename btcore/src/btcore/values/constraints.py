@@ -1,0 +1,97 @@
+"""What a setting's validator does not like, in a person's words: `expected a whole number from 1 to 9, found 10`.
+
+The validators of attrs say it in a programmer's; those of plugins in their own. What a type takes is `convert.py`'s.
+"""
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import attrs
+from attrs import validators
+
+from btcore.errors import is_interrupt
+from btcore.settings import Duration
+from btcore.text import plural
+from btcore.values.durations import duration_text
+from btcore.values.mismatch import shown
+
+# of attrs' own, which has no public names for their types
+AND: Any = type(validators.and_())
+OPTIONAL: Any = type(validators.optional(validators.gt(0)))
+NUMBER: Any = type(validators.gt(0))
+CHOICE: Any = type(validators.in_(()))
+SHORTEST: Any = type(validators.min_len(0))
+LONGEST: Any = type(validators.max_len(0))
+
+BOUNDS = {">": "above {}", ">=": "of at least {}", "<": "below {}", "<=": "of at most {}"}
+
+NAMES: dict[object, str] = {int: "a whole number", float: "a number", Duration: "a duration"}
+
+
+def complaint(field: "attrs.Attribute[Any]", annotation: object, value: object) -> str:
+    """Run a setting's validator; return what it does not like, "" where there is nothing."""
+    annotation = next((kind for kind in get_args(annotation) if kind in NAMES), annotation)  # of `int | None`
+    for validator in _single(field.validator):
+        try:
+            validator(None, field, value)
+        except (ValueError, TypeError) as error:
+            return _words(validator, list(_single(field.validator)), annotation, value) or said(error)
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+    return ""
+
+
+def said(error: BaseException) -> str:
+    """Return an error's words; those of attrs' validators carry the field and the value behind them."""
+    try:
+        return str(error.args[0]) if error.args else type(error).__name__
+    except BaseException:  # noqa: BLE001 - what a stranger's error carries may fail to tell itself
+        return type(error).__name__
+
+
+def _single(validator: Any) -> Iterator[Any]:  # noqa: ANN401 - attrs has no type for its own validators
+    """Yield the validators that one is made of."""
+    if type(validator) is AND:
+        for part in validator._validators:  # noqa: SLF001 - as above
+            yield from _single(part)
+    elif type(validator) is OPTIONAL:
+        yield from _single(validator.validator)
+    elif validator is not None:
+        yield validator
+
+
+def _words(failed: Any, others: list[Any], annotation: object, value: Any) -> str:  # noqa: ANN401 - as above
+    """Tell a validator of attrs that failed, with the other bounds beside it; nothing for one of another kind."""
+    if type(failed) is NUMBER:
+        bounds = {one.compare_op: one.bound for one in others if type(one) is NUMBER}
+        return f"expected {_range(bounds, annotation)}, found {_told(value, annotation)}"
+    if type(failed) is CHOICE:
+        return f"expected one of {', '.join(map(shown, failed.options))}, found {shown(value)}"
+    thing = "character" if isinstance(value, str) else "item"
+    if type(failed) is SHORTEST:
+        return f"expected at least {plural(failed.min_length, thing)}, found {len(value)}"
+    if type(failed) is LONGEST:
+        return f"expected at most {plural(failed.max_length, thing)}, found {len(value)}"
+    return ""
+
+
+def _range(bounds: dict[str, Any], annotation: object) -> str:
+    """Tell bounds, by the signs of attrs: `a number above 0`, `a whole number from 1 to 65535`."""
+    if annotation is int:  # what is above 0 is from 1 on
+        bounds = {{">": ">=", "<": "<="}.get(sign, sign): bound + _step(sign) for sign, bound in bounds.items()}
+    told = {sign: _told(bound, annotation) for sign, bound in bounds.items()}
+    name = NAMES.get(annotation, "a number")
+    if ">=" in told and "<=" in told:
+        return f"{name} from {told['>=']} to {told['<=']}"
+    return f"{name} {' and '.join(words.format(told[sign]) for sign, words in BOUNDS.items() if sign in told)}"
+
+
+def _step(sign: str) -> int:
+    return {">": 1, "<": -1}.get(sign, 0)
+
+
+def _told(value: Any, annotation: object) -> str:  # noqa: ANN401 - a number of some kind, or what should be one
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return shown(value)
+    return duration_text(value) if annotation is Duration else f"{value:.15g}" if annotation is float else str(value)

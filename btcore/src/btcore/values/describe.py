@@ -1,0 +1,168 @@
+"""What settings a class has, told so that a table can be read by it, listed, and written as an example.
+
+Reading a table is `config/tables.py`; the listings are in `cli/`.
+"""
+
+import json
+import math
+import re
+import typing
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from btcore.settings import ChannelRef, Delivery, Duration, Secret
+from btcore.text import quoted
+from btcore.values.convert import type_name
+from btcore.values.durations import duration_text
+from btcore.values.nested import is_table
+
+_FACTORY: Any = attrs.Factory  # declared as a function, but a class
+
+
+@attrs.frozen
+class Setting:
+    """One setting: its name in a table, its type (as annotated, and in a person's words), and what is told of it.
+
+    `default` is `attrs.NOTHING` where it must be given.
+    """
+
+    name: str
+    annotation: Any
+    type: str
+    help: str
+    default: Any
+    choices: tuple[str, ...]
+    example: str
+    field: "attrs.Attribute[Any]"
+
+    @property
+    def required(self) -> bool:
+        """Whether it must be given."""
+        return self.default is attrs.NOTHING
+
+    @property
+    def told_type(self) -> str:
+        """The type with its choices, for a line of help."""
+        several = "any of" if self.type.startswith("list") else "one of"
+        return f"{several} {', '.join(self.choices)}" if self.choices else self.type
+
+    @property
+    def plain_default(self) -> object:
+        """The default as JSON and TOML can say it; None where there is none. A secret is not told."""
+        return None if self.required else plain(self.default, self.annotation)
+
+    def as_json(self) -> dict[str, object]:
+        """Return what `btcore plugins NAME --json` tells of it."""
+        return {
+            "name": self.name,
+            "type": self.type,
+            "default": self.plain_default,
+            "required": self.required,
+            "help": self.help,
+            "choices": list(self.choices),
+        }
+
+
+def settings_of(cls: type) -> tuple[Setting, ...]:
+    """Return the settings of a class: its fields that have a help text, those that must be given first.
+
+    Raises TypeError or NameError when an annotation is no type that a setting may have, or cannot be understood.
+    """
+    fields = [field for field in attrs.fields(cls) if field.init and "help" in field.metadata]
+    return tuple(sorted((_setting(cls, field) for field in fields), key=lambda entry: not entry.required))
+
+
+def delivery_settings(delivery: Delivery) -> tuple[Setting, ...]:
+    """Return the settings that the core adds to a sink's table, with the sink's own defaults."""
+    return tuple(attrs.evolve(entry, default=getattr(delivery, entry.name)) for entry in settings_of(Delivery))
+
+
+def values_of(holder: object, settings: Iterable[Setting]) -> dict[str, object]:
+    """Return the values that an object has for settings, plain, by name."""
+    return {entry.name: plain(getattr(holder, entry.name), entry.annotation) for entry in settings}
+
+
+def plain(value: object, annotation: object = None) -> object:
+    """Return a setting's value as it is written in a configuration. A secret is not told."""
+    match _opened(value):
+        case Secret():
+            return "***" if value else None
+        case Path() | ChannelRef():
+            return str(value)
+        case list() | tuple() as items:
+            return [plain(item) for item in items]
+        case dict() as table:
+            return {str(key): plain(item) for key, item in table.items()}
+        case int() | float() as seconds if annotation in (Duration, Duration | None):
+            return duration_text(seconds)
+    return value if value is None or isinstance(value, str | bool | int | float) else repr(value)
+
+
+def toml_text(value: object) -> str:
+    """Write a plain value as TOML."""
+    match value:
+        case dict():
+            inside = ", ".join(f"{quoted(key)} = {toml_text(item)}" for key, item in value.items())
+            return f"{{ {inside} }}" if inside else "{}"
+        case list():
+            return f"[{', '.join(toml_text(item) for item in value)}]"
+        case str():
+            return quoted(value)
+        case float() if not math.isfinite(value):
+            return str(value)  # nan, inf and -inf, which JSON has not
+    # what JSON and TOML have in common: numbers, true and false
+    return json.dumps(value)
+
+
+def toml_key(name: str) -> str:
+    """Write a key as TOML: in quotes where it has to be."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else quoted(name)
+
+
+def first_line(cls: object) -> str:
+    """Return the first line of a documentation."""
+    text = (getattr(cls, "__doc__", None) or "").strip()
+    return text.splitlines()[0].strip() if text else ""
+
+
+def choices_of(annotation: Any, declared: Iterable[str]) -> tuple[str, ...]:  # noqa: ANN401 - types are values here
+    """Return the choices that a setting has, declared or by its type."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return tuple(str(choice) for choice in typing.get_args(annotation))
+    inner = [choices_of(part, ()) for part in typing.get_args(annotation) if part is not ...]
+    return tuple(declared) or next((choices for choices in inner if choices), ())
+
+
+def _setting(cls: type, field: "attrs.Attribute[Any]") -> Setting:
+    written = isinstance(field.type, str)
+    annotation = typing.get_type_hints(cls, include_extras=True)[field.name] if written else field.type
+    declared = tuple(field.metadata.get("choices", ()))
+    return Setting(
+        name=field.alias or field.name,
+        annotation=annotation,
+        type=type_name(annotation),
+        help=field.metadata["help"],
+        default=_default(field),
+        choices=choices_of(annotation, declared),
+        example=field.metadata.get("example", ""),
+        field=field,
+    )
+
+
+def _opened(value: object) -> object:
+    """Return a table within a setting as a dict, without what it does without; anything else as it is."""
+    if not is_table(type(value)):
+        return value
+    told = {entry.name: getattr(value, entry.field.name) for entry in settings_of(type(value))}
+    return {name: item for name, item in told.items() if item is not None}
+
+
+def _default(field: "attrs.Attribute[Any]") -> object:
+    factory: Any = field.default
+    if not isinstance(factory, _FACTORY):
+        return field.default
+    # one that depends on other settings is only known when those are
+    return None if factory.takes_self else factory.factory()

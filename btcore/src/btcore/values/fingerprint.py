@@ -1,0 +1,61 @@
+"""Marks of a sink's settings: whether they are those of the last run can be told from them, and nothing else.
+
+A setting that has its default does not count, so that a new version of a plugin, with more settings, changes nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+
+import attrs
+
+from btcore.settings import Secret
+from btcore.values.describe import Setting, plain, settings_of
+from btcore.values.nested import is_table
+
+SECRET_BYTES = 2
+"""So much of a secret's hash goes into a mark: enough to see that it changed, far too little to find it by trying."""
+
+
+@attrs.frozen
+class Fingerprint:
+    """Two marks: of the settings that choose what a sink wants, and of all, its secrets too."""
+
+    choosing: str
+    all: str
+
+
+def fingerprint(instance: object, meters: Sequence[str]) -> Fingerprint:
+    """Return the marks of a plugin's instance, with the `meters` of its table."""
+    shown = [(entry, value) for entry, value in given(instance) if not isinstance(value, Secret)]
+    told = {entry.name: plain(value, entry.annotation) for entry, value in shown}
+    choosing = json.dumps([told, list(meters)], sort_keys=True, default=repr)
+    secrets = b"".join(_hash(secret) for _, value in given(instance) for secret in _secrets(value))
+    return Fingerprint(_mark(choosing.encode()), _mark(choosing.encode() + b"\0" + secrets))
+
+
+def given(instance: object) -> Iterator[tuple[Setting, object]]:
+    """Yield the settings of an instance that are not as by default, with their values."""
+    for entry in settings_of(type(instance)) if attrs.has(type(instance)) else ():
+        value = getattr(instance, entry.field.name)
+        if entry.required or value != entry.default:
+            yield entry, value
+
+
+def _secrets(value: object) -> Iterator[Secret]:
+    if isinstance(value, Secret):
+        yield value
+    elif is_table(type(value)):
+        yield from (found for _, inner in given(value) for found in _secrets(inner))
+    elif isinstance(value, dict):
+        yield from (found for key in sorted(value, key=str) for found in _secrets(value[key]))
+    elif isinstance(value, list | tuple):
+        yield from (found for item in value for found in _secrets(item))
+
+
+def _hash(secret: Secret) -> bytes:
+    return hashlib.sha256(secret.reveal().encode(errors="surrogatepass")).digest()[:SECRET_BYTES]
+
+
+def _mark(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]

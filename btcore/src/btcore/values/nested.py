@@ -1,0 +1,44 @@
+"""Settings within a setting: an attrs class whose fields are settings, written as a table of its own.
+
+Here is what such a class has; making one from a table is `convert.py`'s.
+"""
+
+import typing
+from typing import Any
+
+import attrs
+
+
+@attrs.frozen
+class Field:
+    """One setting of such a class, with its type as it is meant (`attrs` may have it as text)."""
+
+    annotation: Any
+    help: str
+    choices: tuple[str, ...]
+    required: bool
+    field: "attrs.Attribute[Any]"
+
+
+def is_table(annotation: Any) -> bool:  # noqa: ANN401 - types are values here
+    """Whether a type is an attrs class with settings."""
+    return isinstance(annotation, type) and attrs.has(annotation) and bool(_declared(annotation))
+
+
+def fields_of(cls: type) -> dict[str, Field]:
+    """Return the settings of a class, by name. Raises NameError when an annotation cannot be understood."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {
+        field.alias or field.name: Field(
+            annotation=hints[field.name],
+            help=field.metadata["help"],
+            choices=tuple(field.metadata.get("choices", ())),
+            required=field.default is attrs.NOTHING,
+            field=field,
+        )
+        for field in _declared(cls)
+    }
+
+
+def _declared(cls: type) -> list["attrs.Attribute[Any]"]:
+    return [field for field in attrs.fields(cls) if field.init and "help" in field.metadata]

@@ -1,0 +1,80 @@
+"""What a setting refers to: a path, a text in an environment variable, a text in a file of its own.
+
+A text that is kept elsewhere may be a secret: no message shows it. What it is taken for is `convert.py`'s.
+"""
+
+import os
+import shlex
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from btcore.values.mismatch import Fault, Mismatch, Scope, mismatch, shown
+from btcore.values.variables import literal_path
+
+ESCAPE = "a \\ within double quotes begins an escape: write a Windows path in single quotes ('C:\\...'), or with /"
+
+SECRET_BYTES = 65_536
+"""The most that is read of a file that holds a text."""
+
+
+def path_of(value: object, scope: Scope) -> Path:
+    """Read a path: a relative one is beside the configuration. Raises Mismatch."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise mismatch("a path, as text", value)
+    if any(letter < " " for letter in value):
+        raise Mismatch(Fault(f"no path: there is a tab or a line break in it; {ESCAPE}"))
+    if wrong := literal_path(value):
+        raise Mismatch(Fault(wrong))
+    try:
+        return scope.directory / Path(value).expanduser()
+    except RuntimeError:
+        raise Mismatch(Fault(f"no such user: {shown(value)}")) from None
+
+
+def referred(value: Mapping[str, object], scope: Scope) -> str:
+    """Read a text that is kept elsewhere. Raises Mismatch."""
+    match dict(value):
+        case {"env": str(name), **rest} if not rest:
+            if (alone := name.strip("${}%")) != name:
+                raise Mismatch(Fault(f'write the name of the variable alone: {{ env = "{alone}" }}'))
+            text, place = os.environ.get(name), f"the environment variable {name}"
+            if text is None:
+                raise Mismatch(Fault(f"{place} is not set; set it for btcore, or write the text here"))
+        case {"file": str(name), **rest} if not rest:
+            text, place = _file_text(name, scope), f"the file {name}"
+        case _:
+            raise Mismatch(Fault('expected text, { env = "NAME" } or { file = "path" }, found another table'))
+    if not text:
+        raise Mismatch(Fault(f"{place} is empty"))
+    scope.secrets.append(text)
+    return text
+
+
+def _file_text(name: str, scope: Scope) -> str:
+    path = path_of(name, scope)
+    try:
+        if not path.is_file():
+            raise Mismatch(Fault(f"there is no file {path}" if not path.exists() else f"{path} is no regular file"))
+        with path.open("rb") as file:
+            raw = file.read(SECRET_BYTES + 1)
+            warnings = _open_to_others(path, os.fstat(file.fileno()).st_mode, path.parent.stat().st_mode)
+            scope.warnings.extend(warnings)
+    except OSError as error:
+        raise Mismatch(Fault(f"the file {path} cannot be read: {error.strerror}")) from None
+    if len(raw) > SECRET_BYTES:
+        raise Mismatch(Fault(f"the file {path} is larger than {SECRET_BYTES} bytes; it should hold the text alone"))
+    try:
+        return raw.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise Mismatch(Fault(f"the file {path} is not text in UTF-8")) from None
+
+
+def _open_to_others(path: Path, mode: int, folder: int) -> Iterator[str]:
+    """Tell what every user of this computer may do to a file that may hold a secret, and what to do about it."""
+    ways = {stat.S_IROTH: "read", stat.S_IWOTH: "changed", stat.S_IROTH | stat.S_IWOTH: "read and changed"}
+    if what := ways.get(mode & (stat.S_IROTH | stat.S_IWOTH)):
+        yield f"the file {path} can be {what} by every user of this computer: chmod 600 {shlex.quote(str(path))}"
+    if folder & stat.S_IWOTH and not folder & stat.S_ISVTX:
+        where = shlex.quote(str(path.parent))
+        yield f"the file {path} can be replaced by every user of this computer: chmod o-w {where}"

@@ -1,0 +1,107 @@
+"""The house: the wings of the core, their rooms, and which imports which. `python tests/house.py` prints it."""
+
+import ast
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+CORE = Path(__file__).parents[1] / "btcore" / "src" / "btcore"
+
+WINGS = (
+    "",  # what all others use, and what a plugin may import: records, formats, settings, hooks
+    "logs",
+    "web",
+    "journal",
+    "decode",
+    "capture",
+    "calculate",
+    "values",
+    "config",
+    "sources",
+    "sinks",
+    "runtime",
+    "cli",
+)
+"""The wings, along the road of the data: each may import itself and those before it."""
+
+PUBLIC = {"__init__", "__main__"}
+"""Modules of the first wing that only pass on names: they stand at no place on the road."""
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Yield the modules that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            # `from btcore.runtime import state_directory` imports a room
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def rooms() -> dict[str, Path]:
+    """Return the rooms of the core by the names of their modules, `sinks.worker`; a wing's own module by its name."""
+    found = {}
+    for file in CORE.rglob("*.py"):
+        parts = file.relative_to(CORE).with_suffix("").parts
+        if not (len(parts) == 1 and parts[0] in PUBLIC):
+            found[".".join(part for part in parts if part != "__init__")] = file
+    return found
+
+
+def wing(room: str) -> str:
+    """Return the wing that a room is in; "" is the first."""
+    return room.partition(".")[0] if (CORE / room.partition(".")[0]).is_dir() else ""
+
+
+def arrows() -> dict[str, set[str]]:
+    """Return for each room the other rooms that it imports."""
+    all_rooms = rooms()
+    return {
+        room: {
+            name
+            for module in imports(file)
+            if (name := module.removeprefix("btcore.")) in all_rooms and name not in (module, room)
+        }
+        for room, file in all_rooms.items()
+    }
+
+
+def backward(wings: Iterable[str] = WINGS) -> list[str]:
+    """Return the imports that run against the road."""
+    place = {name: at for at, name in enumerate(wings)}
+    return [
+        f"{room} imports {other}"
+        for room, others in sorted(arrows().items())
+        for other in sorted(others)
+        if place[wing(other)] > place[wing(room)]
+    ]
+
+
+def circles(arrows: Mapping[str, set[str]]) -> list[str]:
+    """Return the rooms that import each other, however far round."""
+    left = {room: set(others) for room, others in arrows.items()}
+    while free := [room for room, others in left.items() if not others & left.keys()]:
+        for room in free:
+            del left[room]
+    return sorted(left)
+
+
+def main() -> None:
+    """Print each wing with its rooms, and the wings that it imports."""
+    between: defaultdict[str, set[str]] = defaultdict(set)
+    members: defaultdict[str, list[str]] = defaultdict(list)
+    for room, others in arrows().items():
+        members[wing(room)].append(room.rpartition(".")[2])
+        between[wing(room)] |= {wing(other) for other in others} - {wing(room)}
+    for name in WINGS:
+        sys.stdout.write(f"{name or 'btcore'}: {' '.join(sorted(members[name]))}\n")
+        used = ", ".join(other or "btcore" for other in WINGS if other in between[name])
+        sys.stdout.write(f"    imports {used or 'nothing'}\n")
+    sys.stdout.write("\n".join(["", "against the road:", *(backward() or ["nothing"])]) + "\n")
+    sys.stdout.write("\n".join(["in circles:", *(circles(arrows()) or ["nothing"])]) + "\n")
+
+
+if __name__ == "__main__":
+    main()
