@@ -6,7 +6,7 @@ from typing import Any
 from made import METER, Delivering, entry
 
 from btcore import Batch, Reject
-from btcore.journal import Cursor
+from btcore.journal import Checkpoint
 from btcore.journal.sqlite import SqliteJournal
 from btcore.values.fingerprint import fingerprint
 
@@ -29,17 +29,17 @@ def delivered(journal: SqliteJournal, instance: object, **settings: Any) -> Deli
 def proven(journal: SqliteJournal, instance: object, sink: str = SINK) -> None:
     """Let something have been accepted from a sink with these settings before."""
     marks = fingerprint(instance, ())
-    journal.commit(sink, Cursor(settings=marks.choosing, accepted=marks.all))
+    journal.commit(sink, Checkpoint(settings=marks.choosing, accepted=marks.all))
 
 
 def seen(journal: SqliteJournal, sink: str = SINK) -> int:
     """Return up to where a sink has looked."""
-    return (journal.cursor(sink) or Cursor()).seen
+    return (journal.checkpoint(sink) or Checkpoint()).examined
 
 
 def position(journal: SqliteJournal, sink: str = SINK) -> int:
     """Return how far a sink has come."""
-    return (journal.cursor(sink) or Cursor()).position
+    return (journal.checkpoint(sink) or Checkpoint()).offset
 
 
 def sizes(batches: Sequence[Batch]) -> list[int]:
@@ -51,7 +51,7 @@ def refusing(*places: int) -> Callable[[Batch], None]:
     """Make a service that refuses a batch with one of these readings in it."""
 
     def answer(batch: Batch) -> None:
-        if any(reading.seq in places for reading in batch.readings):
+        if any(reading.offset in places for reading in batch.readings):
             raise Reject("400: a bad row")
 
     return answer

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from made import METER
 
-from btcore.journal import Aside, Entry
+from btcore.journal import DeadLetter, Entry
 
 NOON = datetime(2026, 6, 21, 12, tzinfo=UTC)
 SOON = int(time.time()) + 1_000_000
@@ -17,6 +17,6 @@ def small(key: int, raw: bytes = b"", serial: str = METER) -> Entry:
     return Entry(key, "panel", serial, "ecm1220bin", raw or str(key).encode())
 
 
-def aside(sink: str, *places: int) -> Aside:
+def aside(sink: str, *places: int) -> DeadLetter:
     """Make something set aside."""
-    return Aside(sink, METER, NOON, NOON + timedelta(seconds=10), "too sunny", places)
+    return DeadLetter(sink, METER, NOON, NOON + timedelta(seconds=10), "too sunny", places)

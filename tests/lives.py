@@ -49,17 +49,17 @@ class Life:
 
     def sender(self, reading: Reading) -> Meter | None:
         """Return who sent a reading."""
-        return self.senders[reading.seq - 1]
+        return self.senders[reading.offset - 1]
 
     def restarts(self, before: Reading, after: Reading) -> bool:
         """Whether a meter restarted between two readings."""
-        return any(before.seq < seq <= after.seq for seq in self.restarted)
+        return any(before.offset < seq <= after.offset for seq in self.restarted)
 
     def energy(self, before: Reading, after: Reading) -> dict[str, int]:
         """Return the Ws that the sender of both counted between them."""
         meter = self.sender(after)
         assert meter is not None
-        first, last = meter.at[before.seq], meter.at[after.seq]
+        first, last = meter.at[before.offset], meter.at[after.offset]
         return {label: last[label] - first[label] for label in COUNTERS}
 
 
@@ -109,7 +109,9 @@ def _anything(random: Random) -> dict[str, int]:
     return {"secs": random.randrange(1 << 24), **energies}
 
 
-def _receive(found: Life, sender: Meter | None, shown: dict[str, int], now: int, clock: int, *, steady: bool) -> None:
+def _receive(
+    found: Life, sender: Meter | None, shown: dict[str, int], now: int, clock: int, *, steady: bool
+) -> None:
     seq = len(found.readings) + 1
     numbers: dict[str, Number] = dict(shown)
     arrived = START + (now + clock) * SECOND

@@ -45,7 +45,7 @@ def reading(of: Entry) -> Reading:
 
 def numbered(entries: Sequence[Entry]) -> list[Reading]:
     """Make the readings of entries, in places from 1 on as in a journal."""
-    return [reading(attrs.evolve(one, seq=place)) for place, one in enumerate(entries, 1)]
+    return [reading(attrs.evolve(one, offset=place)) for place, one in enumerate(entries, 1)]
 
 
 @attrs.define(kw_only=True, eq=False, slots=False)
@@ -84,7 +84,7 @@ class Recorder(Noting):
     @property
     def places(self) -> list[int]:
         """The places in the journal of the readings that were taken."""
-        return [reading.seq for batch in self.taken for reading in batch.readings]
+        return [reading.offset for batch in self.taken for reading in batch.readings]
 
 
 QUICK: dict[str, Any] = {"retry": 0.001, "retry_max": 0.01}

@@ -72,7 +72,7 @@ class Scenario:
         is no sensor (B1), and nothing counted by channels 33 to 48 (B4).
         """
         readings = [_with_btmon_s_numbers(r) for r in self.readings] if numbers_of_btmon else self.readings
-        samples = {r.seq: sample for r, sample in _samples(readings, polarity)}
+        samples = {r.offset: sample for r, sample in _samples(readings, polarity)}
         if numbers_of_btmon:
             samples = {seq: _with_btmon_s_watts(sample) for seq, sample in samples.items()}
         return [

@@ -11,7 +11,7 @@ from made import QUICK, Yielding, packet
 from btcore import Chunk, Delivery
 from btcore.config.load import Decoder, Sink, Site, Source
 from btcore.decode.brultech import Brultech
-from btcore.journal import Cursor
+from btcore.journal import Checkpoint
 from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime.supervisor import JOURNAL
 
@@ -60,4 +60,4 @@ def site(state: Path, *parts: Source | Sink, **settings: Any) -> Site:  # noqa: 
 def position(state: Path, table: str = "sink.roof") -> int:
     """Return how far a sink has come."""
     with closing(SqliteJournal(state / JOURNAL)) as journal:
-        return (journal.cursor(table) or Cursor()).position
+        return (journal.checkpoint(table) or Checkpoint()).offset

@@ -9,16 +9,18 @@ from btcore import Reading, Sample
 from btcore.calculate.chain import Base
 from btcore.calculate.chains import HEARD, Chains
 from btcore.calculate.sampling import Consecutive, Intervals, SampleCache, Sampler, Step
-from btcore.journal import Cursor
+from btcore.journal import Checkpoint
 
 MINUTE = 60 * SECOND
 FIVE = 5 * MINUTE
 OTHER = "420467"
 
 
-def recalled(readings: Sequence[Reading], cursor: Cursor) -> dict[str, Base]:
+def recalled(readings: Sequence[Reading], cursor: Checkpoint) -> dict[str, Base]:
     """Return the baselines of a cursor, with their readings."""
-    return {key: Base(readings[base.seq - 1], base.lifetime) for key, base in cursor.bases.items() if base.seq}
+    return {
+        key: Base(readings[base.offset - 1], base.lifetime) for key, base in cursor.baselines.items() if base.offset
+    }
 
 
 def chains(bases: Mapping[str, Base] | None, before: Sequence[Reading]) -> Chains:
@@ -55,7 +57,7 @@ def samples(steps: Iterable[Step]) -> list[Sample]:
 
 def spans(steps: Iterable[Step]) -> list[list[tuple[str, int, int]]]:
     """Return, step by step, of which meter and between which places its samples are."""
-    return [[(sample.serial, sample.older.seq, sample.newer.seq) for sample in step.samples] for step in steps]
+    return [[(sample.serial, sample.older.offset, sample.newer.offset) for sample in step.samples] for step in steps]
 
 
 def energies(found: Iterable[Sample]) -> dict[str, int]:

@@ -33,4 +33,4 @@ class Wanting(Noting):
     @property
     def spans(self) -> list[tuple[int, int]]:
         """Between which places the samples were that were sent."""
-        return [(sample.older.seq, sample.newer.seq) for sample in self.taken]
+        return [(sample.older.offset, sample.newer.offset) for sample in self.taken]

@@ -178,7 +178,7 @@ def test_a_source_takes_its_meters(journal: SqliteJournal, kind: str) -> None:
 def test_the_rate_of_a_source(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, times: str, taken: int) -> None:
     """The rate is by the recording's own times where it has them, else by arrival."""
     monkeypatch.setattr("btcore.sources.admission.BURST", 20)
-    monkeypatch.setattr("btcore.clocks.steady", lambda: 5 * SECOND)
+    monkeypatch.setattr("btcore.clocks.monotonic", lambda: 5 * SECOND)
     chunks = [
         Chunk(packet(secs=n), time=NOON + timedelta(seconds=n) if times == "its own" else None) for n in range(30)
     ]

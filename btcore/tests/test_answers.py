@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btcore import Reject, Retry, Stop
-from btcore.web import LONGEST_WAIT, Answer, Meaning, Verdict, judge, told
+from btcore.web import LONGEST_WAIT, Answer, AnswerRule, Verdict, describe_answer, raise_for_answer
 
 
 @pytest.mark.parametrize(
@@ -36,33 +36,33 @@ from btcore.web import LONGEST_WAIT, Answer, Meaning, Verdict, judge, told
 def test_codes_mean_what_they_usually_mean(code: int, error: type[Exception] | None) -> None:
     """Delivered, never as it is, not until a person acts; all else is tried again."""
     if error is None:
-        judge(Answer(code, "text"), (), "It")
+        raise_for_answer(Answer(code, "text"), (), "It")
         return
     with pytest.raises(error, match=f"^It answered {code}: text"):
-        judge(Answer(code, "text"), (), "It")
+        raise_for_answer(Answer(code, "text"), (), "It")
 
 
 def test_a_service_s_own_table_goes_first_and_its_first_row_counts() -> None:
     """HTTP 200 may be an error, and 404 a success."""
     table = (
-        Meaning(200, "^ok$", Verdict.DELIVERED),
-        Meaning(200, "^$", Verdict.STOP, "check token"),
-        Meaning(200, "bad|wrong", Verdict.REJECTED),
-        Meaning(None, "quota", Verdict.LATER, "the account is full", after=3600.0),
-        Meaning(200, "", Verdict.LATER),
-        Meaning(404, "", Verdict.DELIVERED),
+        AnswerRule(200, "^ok$", Verdict.DELIVERED),
+        AnswerRule(200, "^$", Verdict.STOP, "check token"),
+        AnswerRule(200, "bad|wrong", Verdict.REJECT),
+        AnswerRule(None, "quota", Verdict.RETRY, "the account is full", after=3600.0),
+        AnswerRule(200, "", Verdict.RETRY),
+        AnswerRule(404, "", Verdict.DELIVERED),
     )
-    judge(Answer(200, "OK"), table, "It")
-    judge(Answer(404, "no"), table, "It")
+    raise_for_answer(Answer(200, "OK"), table, "It")
+    raise_for_answer(Answer(404, "no"), table, "It")
     with pytest.raises(Stop, match=r"^It answered 200: nothing; check token$"):
-        judge(Answer(200, ""), table, "It")
+        raise_for_answer(Answer(200, ""), table, "It")
     with pytest.raises(Reject, match=r"^It answered 200: a BAD row$"):
-        judge(Answer(200, "a BAD row"), table, "It")
+        raise_for_answer(Answer(200, "a BAD row"), table, "It")
     with pytest.raises(Retry, match=r"^It answered 403: quota; the account is full$") as error:
-        judge(Answer(403, "quota"), table, "It")
+        raise_for_answer(Answer(403, "quota"), table, "It")
     assert error.value.after == 3600.0
     with pytest.raises(Retry):
-        judge(Answer(200, "not ok"), table, "It")
+        raise_for_answer(Answer(200, "not ok"), table, "It")
 
 
 def _later(seconds: float) -> str:
@@ -89,22 +89,22 @@ def test_the_service_s_own_delay_is_kept_within_reason(said: str, seconds: float
     """A number of seconds or a date, by the service's own clock; nonsense is no delay, and none is for ever."""
     answer = Answer(503, "", {"retry-after": said, "date": _later(0)})
     with pytest.raises(Retry) as error:
-        judge(answer, (), "It")
+        raise_for_answer(answer, (), "It")
     assert error.value.after == seconds
 
 
 def test_the_service_s_own_delay_goes_before_the_table_s() -> None:
     """The table's is for answers that name none."""
-    table = (Meaning(429, "", Verdict.LATER, after=15.0),)
+    table = (AnswerRule(429, "", Verdict.RETRY, after=15.0),)
     for headers, after in (({"retry-after": "40"}, 40.0), ({}, 15.0)):
         with pytest.raises(Retry) as error:
-            judge(Answer(429, "", headers), table, "It")
+            raise_for_answer(Answer(429, "", headers), table, "It")
         assert error.value.after == after
 
 
 def test_a_long_answer_is_told_in_part() -> None:
     """A page of HTML does not fill the log."""
-    assert told(Answer(500, "x" * 1000), "It") == f"It answered 500: {'x' * 200}"
+    assert describe_answer(Answer(500, "x" * 1000), "It") == f"It answered 500: {'x' * 200}"
 
 
 HEADERS = st.one_of(
@@ -123,5 +123,5 @@ def test_whatever_a_service_says_of_a_delay_it_is_one_within_reason_or_none(said
 def test_a_table_s_own_delay_has_the_same_bound() -> None:
     """Whoever wrote it."""
     with pytest.raises(Retry) as error:
-        judge(Answer(429, ""), (Meaning(429, "", Verdict.LATER, after=10**9),), "It")
+        raise_for_answer(Answer(429, ""), (AnswerRule(429, "", Verdict.RETRY, after=10**9),), "It")
     assert error.value.after == LONGEST_WAIT

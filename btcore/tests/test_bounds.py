@@ -17,7 +17,7 @@ from sites import sink, site, source
 
 from btcore import Chunk, Retry, Stop
 from btcore.errors import Unavailable
-from btcore.journal import Outline
+from btcore.journal import EntrySize
 from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime.supervisor import JOURNAL, Supervisor
 from btcore.sinks.backlog_limits import BLOCK, Bounds
@@ -31,21 +31,21 @@ class Shelf:
 
     def __init__(self) -> None:
         """Begin empty."""
-        self.entries: list[Outline] = []
+        self.entries: list[EntrySize] = []
         self.asked = 0
 
     def add(self, key: int, size: int) -> None:
         """Add an entry."""
-        self.entries.append(Outline(len(self.entries) + 1, key, size))
+        self.entries.append(EntrySize(len(self.entries) + 1, key, size))
 
-    def outline(self, after: int, limit: int) -> Sequence[Outline]:
+    def sizes(self, after: int, limit: int) -> Sequence[EntrySize]:
         """Tell what entries weigh."""
         found = self.entries[after : after + limit]
         self.asked += len(found)
         return found
 
 
-def slowly(entries: Sequence[Outline], after: int, oldest: int, most: int) -> tuple[int, int]:
+def slowly(entries: Sequence[EntrySize], after: int, oldest: int, most: int) -> tuple[int, int]:
     """Find what is beyond bounds, entry by entry: the stricter one counts."""
     rest = entries[after:]
     old = next((n for n, entry in enumerate(rest) if entry.key >= oldest), len(rest))
@@ -148,7 +148,7 @@ def test_a_late_delivery_does_not_undo_a_drop(journal: SqliteJournal, monkeypatc
         release.set()
         work.finish()
     assert (roof.places, position(journal)) == ([1, 2, 9, 10, 11, 12, 13, 14], 14)
-    pairs = [(sample.older.seq, sample.newer.seq) for batch in roof.taken for sample in batch.samples]
+    pairs = [(sample.older.offset, sample.newer.offset) for batch in roof.taken for sample in batch.samples]
     assert pairs == [(1, 2), (2, 9), *((n, n + 1) for n in range(9, 14))]
 
 

@@ -12,7 +12,7 @@ from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from btcore import FORMATS, Damaged, More, Number, Packet, pack
+from btcore import FORMATS, Damaged, Incomplete, Number, Packet, pack
 from btcore.decode.brultech import LAYOUTS, Brultech, FormatName, Layout, serial_number, temperature
 
 GOLDEN = Path(__file__).parents[2] / "tests" / "golden"
@@ -188,7 +188,7 @@ def test_the_beginning_of_a_packet_asks_for_more(name: str, data: st.DataObject)
     """Every proper beginning of a packet is waited for."""
     raw = pack(name, "1", {"volts": 120, "secs": data.draw(st.integers(0, 2**24 - 1))})
     length = data.draw(st.integers(0, len(raw) - 1))
-    assert More() == Brultech().decode_packet(memoryview(raw[:length]))
+    assert Incomplete() == Brultech().decode_packet(memoryview(raw[:length]))
 
 
 @given(name=formats, data=st.data())

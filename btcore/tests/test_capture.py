@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from btcore import CaptureError, Chunk, pack, read_capture
 from btcore.capture.files import LONGEST_LINE, capture_line, steady_clock
-from btcore.records import LONGEST_STREAM
+from btcore.records import MAX_STREAM_NAME
 
 START = datetime(2026, 6, 21, 6, tzinfo=UTC)
 PACKET = pack("ecm1240bin", "312345", {"volts": 120.9, "secs": 5})
@@ -90,7 +90,7 @@ DAMAGED_LINES = {
     "nested too deep": b'{"hex": ' + b"[" * 200_000 + b"\n",
     "not UTF-8": b'{"hex": "fe", "stream": "\xff\xfe"}\n',
     "noise": b"\xfe\xff\x05 noise\n",
-    "a long name": line(stream="s" * (LONGEST_STREAM + 1)),
+    "a long name": line(stream="s" * (MAX_STREAM_NAME + 1)),
 }
 
 

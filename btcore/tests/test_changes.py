@@ -234,7 +234,7 @@ def test_formats_that_alternate_through_a_day_cost_a_bounded_memory() -> None:
     (run,) = [run for parts in sampler._open.values() for part in parts.values() for run in part.runs]
     assert len(run.links) <= MOST_LINKS
     ((sample,),) = [step.samples for step in sampler.flush()]
-    assert (sample.older.seq, sample.newer.seq, sample.seconds) == (1, 600, 5_990)
+    assert (sample.older.offset, sample.newer.offset, sample.seconds) == (1, 600, 5_990)
     assert energy([sample], "ch1") == since_first(house, "ch1")
     assert sample.values["ch1_w"] == pytest.approx(since_first(house, "ch1") / 5_990)
     shown = [reading for reading in house.sent if reading.get("ch40_aws") is not None]

@@ -16,7 +16,7 @@ from logged import texts
 from made import METER, SECOND, START, Collecting, Delivering, Recorder, Yielding, packet
 from running import wait_for
 
-from btcore import FORMATS, Channel, Chunk, Format, More, Packet, Reading, Retry, clocks, hookimpl, pack, plugin
+from btcore import FORMATS, Channel, Chunk, Format, Incomplete, Packet, Reading, Retry, clocks, hookimpl, pack, plugin
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
 from btcore.journal.sqlite import SqliteJournal
@@ -37,7 +37,7 @@ def test_a_packet_is_kept_before_more_is_asked_for(journal: SqliteJournal) -> No
     def items(_stop: threading.Event) -> Iterator[Chunk]:
         for n in range(5):
             yield Chunk(packet(secs=2 * n) + packet(secs=2 * n + 1))
-            seen.append(journal.last())
+            seen.append(journal.newest())
 
     work = Collecting(journal, Yielding(items=items))
     with work:
@@ -70,8 +70,8 @@ def test_what_comes_in_live_has_the_time_of_a_clock_that_nobody_sets(journal: Sq
     collected(journal, Chunk(packet()))
     collected(journal, Chunk(packet(secs=9), time=NOON))
     live, recorded = journal.read(0, 2)
-    assert before <= live.steady <= clocks.steady()
-    assert (live.boot, recorded.steady, recorded.boot) == (BOOT, 0, 0)
+    assert before <= live.monotonic <= clocks.steady()
+    assert (live.boot, recorded.monotonic, recorded.boot) == (BOOT, 0, 0)
 
 
 @pytest.mark.parametrize("step", [timedelta(hours=-1), timedelta(hours=1), timedelta(days=400)])
@@ -225,12 +225,12 @@ class Sun:
     packet_formats = (SUN,)
 
     @hookimpl
-    def decode_packet(self, buffer: memoryview) -> Packet | More | None:
+    def decode_packet(self, buffer: memoryview) -> Packet | Incomplete | None:
         """Look for a line of it."""
         line, end, _ = bytes(buffer[:20]).partition(b"\n")
         if not line.startswith(b"SUN,"):
             return None
-        return Packet(len(line + end), SUN, "77", line + end) if end else More()
+        return Packet(len(line + end), SUN, "77", line + end) if end else Incomplete()
 
 
 @pytest.mark.parametrize("name", ["gem48pbin", "gem32pbin"])

@@ -20,7 +20,7 @@ from btcore import (
     Context,
     Damaged,
     Format,
-    More,
+    Incomplete,
     Packet,
     Reading,
     Retry,
@@ -65,7 +65,7 @@ class Acme:
         """Look at the first byte."""
         if bytes(buffer[:1]) != b"*":
             return None
-        return self.make(bytes(buffer[:3])) if len(buffer) >= 3 else More()
+        return self.make(bytes(buffer[:3])) if len(buffer) >= 3 else Incomplete()
 
 
 def making(form: Format, **changed: Any) -> Acme:  # noqa: ANN401 - of any kind
@@ -540,8 +540,8 @@ def test_a_decoder_that_never_has_enough_is_told(journal: SqliteJournal, caplog:
     @plugin(api=1)
     class Greedy:
         @hookimpl
-        def decode_packet(self, buffer: memoryview) -> More | None:
-            return More() if buffer[0] == 0 else None
+        def decode_packet(self, buffer: memoryview) -> Incomplete | None:
+            return Incomplete() if buffer[0] == 0 else None
 
     data = bytes(10) + packet() * 2000
     work = collected(journal, Chunk(data), decoders=Decoders([Greedy(), Brultech()]))

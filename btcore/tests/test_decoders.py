@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made import DECODERS, METER, START, entry, packet, reading
 
-from btcore import FORMATS, Channel, Damaged, Format, More, Packet, Reading, hookimpl, plugin
+from btcore import FORMATS, Channel, Damaged, Format, Incomplete, Packet, Reading, hookimpl, plugin
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders, hooks
 from btcore.decode.packetless import to_values
 from btcore.journal import Entry
 
 NOON = datetime(2026, 6, 21, 12, tzinfo=UTC)
-Answer = Packet | More | Damaged | None
+Answer = Packet | Incomplete | Damaged | None
 
 
 @plugin(api=1)
@@ -48,14 +48,14 @@ class Stars:
         first = bytes(buffer[:1])
         if first == self.mark:
             return Packet(1, STAR, first.decode(), first)
-        return More() if first == b"+" else Damaged("broken") if first == b"!" else None
+        return Incomplete() if first == b"+" else Damaged("broken") if first == b"!" else None
 
 
 def test_the_first_answer_counts() -> None:
     """Decoders are asked in order, and the first that knows the bytes decides: whole, incomplete or damaged."""
     decoders = Decoders([Stars(mark=b"#"), Stars()])
     answers = [decoders.decode(memoryview(text)) for text in (b"#", b"*", b"+", b"!", b"?")]
-    assert [type(answer) for answer in answers] == [Packet, Packet, More, Damaged, type(None)]
+    assert [type(answer) for answer in answers] == [Packet, Packet, Incomplete, Damaged, type(None)]
 
 
 def test_without_decoders_nothing_is_known() -> None:
@@ -95,8 +95,8 @@ def test_a_hook_that_a_plugin_has_not_got_returns_nothing() -> None:
 
 def test_a_packet_is_recalled() -> None:
     """A journal entry becomes the reading that it was, with the time and place that the journal gave it."""
-    found = reading(attrs.evolve(entry(1.000001, secs=7, energy=99), seq=5))
-    assert (found.key, found.serial, found.source, found.seq) == (START + 1_000_001, METER, "panel", 5)
+    found = reading(attrs.evolve(entry(1.000001, secs=7, energy=99), offset=5))
+    assert (found.key, found.serial, found.source, found.offset) == (START + 1_000_001, METER, "panel", 5)
     assert (found.format, found.seconds, found.get("ch1_aws")) == (FORMATS["ecm1220bin"], 7, 99)
 
 
@@ -122,7 +122,7 @@ NUMBERS = st.none() | st.integers(-(1 << 60), 1 << 60) | st.floats(allow_nan=Fal
 def recalled(whole: Reading) -> Reading:
     """Put a whole reading into an entry, and recall it without any decoder."""
     found = Decoders([]).recall(
-        Entry(whole.key, "old", whole.serial, whole.format.name, to_values(whole), whole=True, seq=9)
+        Entry(whole.key, "old", whole.serial, whole.format.name, to_values(whole), whole=True, offset=9)
     )
     assert found is not None
     return found
@@ -132,7 +132,7 @@ def recalled(whole: Reading) -> Reading:
 def test_a_whole_reading_is_recalled(numbers: tuple[int, float, float, float]) -> None:
     """A reading that came without a packet comes back with all its numbers, and describes itself."""
     found = recalled(Reading(NOON, METERS, METER, b"", numbers=numbers))
-    assert (found.time, found.serial, found.source, found.seq, found.numbers) == (NOON, METER, "old", 9, numbers)
+    assert (found.time, found.serial, found.source, found.offset, found.numbers) == (NOON, METER, "old", 9, numbers)
     same = ("name", "labels", "channels", "seconds_bits", "reset_label", "reset_mask")
     assert [getattr(found.format, name) for name in same] == [getattr(METERS, name) for name in same]
 

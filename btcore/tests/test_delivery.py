@@ -16,7 +16,7 @@ from running import wait_for
 
 from btcore import Batch, Retry, Stop, hookimpl, plugin
 from btcore.decode.decoders import Decoders
-from btcore.journal import Cursor, Entry
+from btcore.journal import Checkpoint, Entry
 from btcore.journal.sqlite import SqliteJournal
 from btcore.sinks import backlog
 
@@ -30,7 +30,7 @@ def test_everything_is_delivered_in_order(journal: SqliteJournal) -> None:
     work = delivered(journal, sink, batch_size=10)
     assert (sink.places, sizes(sink.taken)) == (list(range(1, 26)), [10, 10, 5])
     samples = [sample for batch in sink.taken for sample in batch.samples]
-    assert [(sample.older.seq, sample.newer.seq) for sample in samples] == [(n, n + 1) for n in range(1, 25)]
+    assert [(sample.older.offset, sample.newer.offset) for sample in samples] == [(n, n + 1) for n in range(1, 25)]
     assert {sample.values["ch1_w"] for sample in samples} == {100.0}
     assert (position(journal), work.worker.delivered, work.worker.parked) == (25, 25, "")
 
@@ -53,7 +53,7 @@ def test_a_restart_goes_on_where_it_was(journal: SqliteJournal) -> None:
     fill(journal, 2, first=3)
     delivered(journal, sink)
     assert sink.places == [1, 2, 3, 4, 5]
-    assert [(sample.older.seq, sample.newer.seq) for sample in sink.taken[1].samples] == [(3, 4), (4, 5)]
+    assert [(sample.older.offset, sample.newer.offset) for sample in sink.taken[1].samples] == [(3, 4), (4, 5)]
 
 
 def test_the_cursor_moves_only_after_the_call(journal: SqliteJournal) -> None:
@@ -85,7 +85,7 @@ def test_at_least_once_whatever_happens(
             delivered(journal, sink, every=every, batch_size=data.draw(st.integers(1, 7)))
     samples = [sample for batch in sink.taken for sample in batch.samples]
     assert round(sum((sample.values["ch1_dwh"] or 0) * 3600 for sample in samples)) == 1000 * (count - 1)
-    assert [sample.newer.seq for sample in samples[:-1]] == [sample.older.seq for sample in samples[1:]]
+    assert [sample.newer.offset for sample in samples[:-1]] == [sample.older.offset for sample in samples[1:]]
 
 
 # --- what is delivered
@@ -107,7 +107,7 @@ def test_batches_are_full_of_what_is_wanted(journal: SqliteJournal) -> None:
         journal.append([entry(60 * n, OTHER), *(entry(60 * n + at) for at in range(1, 60, 5))])
     sink = Recorder()
     delivered(journal, sink, meters=(OTHER,), batch_size=4)
-    assert (sizes(sink.taken), position(journal), seen(journal)) == ([4, 4, 4], 144, journal.last())
+    assert (sizes(sink.taken), position(journal), seen(journal)) == ([4, 4, 4], 144, journal.newest())
 
 
 @pytest.mark.parametrize("every", [0, 60])
@@ -219,10 +219,10 @@ def test_a_dry_run_sends_nothing(journal: SqliteJournal) -> None:
     class Previewing(Recorder):
         @hookimpl
         def preview_batch(self, batch: Batch) -> Iterator[str]:
-            yield from (f"POST {reading.seq} key=s3cret" for reading in batch.readings)
+            yield from (f"POST {reading.offset} key=s3cret" for reading in batch.readings)
 
     fill(journal, 3)
-    journal.commit(SINK, Cursor(1))
+    journal.commit(SINK, Checkpoint(1))
     sink = Previewing()
     with Delivering(journal, sink, dry_run=True, redact=lambda text: text.replace("s3cret", "***")) as work:
         work.finish()
@@ -236,7 +236,7 @@ def test_a_dry_run_of_a_new_sink_leaves_no_trace(journal: SqliteJournal) -> None
     fill(journal, 3)
     with Delivering(journal, Recorder(), dry_run=True) as work:
         work.finish()
-    assert (work.shown, journal.cursor(SINK)) == (["sink.roof: 3 readings, 2 samples"], None)
+    assert (work.shown, journal.checkpoint(SINK)) == (["sink.roof: 3 readings, 2 samples"], None)
 
 
 # --- parts
@@ -252,7 +252,7 @@ def test_a_part_goes_on_from_where_the_whole_was(journal: SqliteJournal) -> None
         with Delivering(journal, part, name="roof/one", whole=SINK) as work:
             work.finish()
     assert (first.places, second.places) == ([5, 6], [])
-    assert [(sample.older.seq, sample.newer.seq) for sample in first.taken[0].samples] == [(4, 5), (5, 6)]
+    assert [(sample.older.offset, sample.newer.offset) for sample in first.taken[0].samples] == [(4, 5), (5, 6)]
     assert (position(journal), position(journal, "sink.roof/one")) == (4, 6)
 
 
@@ -272,9 +272,9 @@ def test_a_meter_that_was_forgotten_goes_on_from_the_journal(
     """However many meters are heard between, the next sample of one counts from its last reading."""
     monkeypatch.setattr(backlog, "MOST_METERS", 2)
     names = [METER, "400001", "400002", "400003", METER]
-    journal.append([attrs.evolve(entry(n, name, energy=n), seq=0) for n, name in enumerate(names)])
+    journal.append([attrs.evolve(entry(n, name, energy=n), offset=0) for n, name in enumerate(names)])
     recorder = Recorder()
     with Delivering(journal, recorder, settings={"batch_size": 1}) as work:
         work.finish()
-    spans = [(one.older.seq, one.newer.seq) for batch in recorder.taken for one in batch.samples]
+    spans = [(one.older.offset, one.newer.offset) for batch in recorder.taken for one in batch.samples]
     assert spans == [(1, 5)]

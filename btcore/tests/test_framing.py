@@ -11,7 +11,7 @@ from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from btcore import FORMATS, Damaged, More, Packet, pack
+from btcore import FORMATS, Damaged, Incomplete, Packet, pack
 from btcore.decode.brultech import FOOTER, HEADER, LAYOUTS, Brultech, FormatName, Layout, encode_frame
 from btcore.decode.decoders import Decoders
 from btcore.decode.framing import LONGEST_PACKET, Answer, Counts, Decode, Stream
@@ -144,7 +144,7 @@ def test_all_formats_mix_on_one_stream(line: list[bytes]) -> None:
     assert line == raws(found)
     assert [raw[2] for raw in line] == [BY_NAME[packet.format.name].code for packet, _ in found]
     assert [len(raw) for raw in line] == [packet.size for packet, _ in found]
-    assert (Counts(packets=len(line)), 0) == (stream.counts, stream.quiet_bytes)
+    assert (Counts(packets=len(line)), 0) == (stream.counts, stream.bytes_since_packet)
 
 
 @quick
@@ -280,7 +280,7 @@ def test_endless_junk_is_skipped_and_not_kept(piece: bytes, most: int) -> None:
         assert len(stream._rest) < LONGEST
         assert len(stream._arrivals) <= len(stream._rest)
     assert decode.asked <= 200 * most
-    assert len(piece) * 200 == stream.quiet_bytes
+    assert len(piece) * 200 == stream.bytes_since_packet
     packet = synthetic("ecm1220bin", 1)
     assert [packet] == raws(run(stream, [packet]))
 
@@ -297,7 +297,7 @@ def test_empty_pieces_are_nothing() -> None:
 def letters(buffer: memoryview) -> Answer:
     """Decode toy packets: P is one, M never ends, 0 and 9 are answers that cannot be, D is damaged."""
     first = bytes(buffer[:1])
-    answers: dict[bytes, Packet | More | Damaged] = {b"M": More(), b"D": Damaged("just so")}
+    answers: dict[bytes, Packet | Incomplete | Damaged] = {b"M": Incomplete(), b"D": Damaged("just so")}
     answers |= {key: Packet(size, FORMATS["ecm1220bin"], key.decode(), key) for key, size in SIZES.items()}
     return answers.get(first)
 
@@ -365,9 +365,9 @@ def test_quiet_bytes_are_those_since_the_last_packet() -> None:
     stream = brultech()
     packet = synthetic("ecm1240bin", 1)
     stream.feed(bytes(100) + packet[:10], START)
-    assert stream.quiet_bytes == 110
+    assert stream.bytes_since_packet == 110
     stream.feed(packet[10:] + bytes(5), START)
-    assert stream.quiet_bytes == 5
+    assert stream.bytes_since_packet == 5
 
 
 def test_streams_may_share_their_counts() -> None:

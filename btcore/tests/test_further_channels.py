@@ -1,4 +1,4 @@
-"""The channels of a GEM that btmon did not have: which they are, which have moved, and their columns."""
+"""The channels of a GEM that btmon did not have: which they are, which have active_further_channels, and their columns."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcore import FORMATS, SCHEMAS, Channel, Format, Reading, Sample, channels_in, columns, moved, pack, shown_channels
+from btcore import (
+    FORMATS,
+    SCHEMAS,
+    Channel,
+    Format,
+    Reading,
+    Sample,
+    active_further_channels,
+    channels_in,
+    columns,
+    pack,
+    visible_channels,
+)
 from btcore.calculate.samples import between, over
 from btcore.decode.further_channels import further_channels
 
@@ -51,21 +63,21 @@ def test_a_channel_has_moved_when_a_counter_of_it_is_not_0(name: str) -> None:
     """Either counter says so, the absolute or the polarized one; the channels that btmon had are never told."""
     polarized = FORMATS[name].channels[0].polarized is not None
     counters = {"ch1_aws": 5, "ch33_aws": 1, **({"ch48_pws": 1} if polarized else {})}
-    assert names(moved(reading(name, **counters))) == (["ch33", "ch48"] if polarized else ["ch33"])
-    assert moved(reading(name, ch32_aws=7)) == ()
+    assert names(active_further_channels(reading(name, **counters))) == (["ch33", "ch48"] if polarized else ["ch33"])
+    assert active_further_channels(reading(name, ch32_aws=7)) == ()
 
 
 def test_a_counter_without_a_number_has_not_moved() -> None:
     """A format may have counters that are not there."""
     made = Reading(datetime.now(UTC), stranger(33, family="gem"), "1", b"", numbers=(0, *[None] * 33))
-    assert moved(made) == ()
+    assert active_further_channels(made) == ()
 
 
 def test_of_a_sample_the_newer_reading_counts() -> None:
-    """What moved within an interval has moved."""
+    """What active_further_channels within an interval has active_further_channels."""
     sample = between(reading(), reading(secs=10, ch40_aws=36_000))
     assert isinstance(sample, Sample)
-    assert names(moved(sample)) == ["ch40"]
+    assert names(active_further_channels(sample)) == ["ch40"]
 
 
 def test_energy_before_a_restart_within_the_interval_has_moved() -> None:
@@ -73,7 +85,7 @@ def test_energy_before_a_restart_within_the_interval_has_moved() -> None:
     sample = over([reading(secs=1000), reading(secs=1010, ch40_aws=36_000), reading(secs=2)])
     assert sample is not None
     assert sample.values["ch40_dwh"] == 10
-    assert names(moved(sample)) == ["ch40"]
+    assert names(active_further_channels(sample)) == ["ch40"]
 
 
 COUNTERS = st.dictionaries(
@@ -86,11 +98,11 @@ COUNTERS = st.dictionaries(
 def test_what_is_shown_is_all_but_the_further_channels_at_0(counters: dict[str, int]) -> None:
     """Whatever a meter has counted, no energy of it is in a channel that is not shown, and btmon's always are."""
     one = reading("gem48ptbin", 0, **counters)
-    shown = shown_channels(one)
+    shown = visible_channels(one)
     idle = [channel for channel in one.format.channels if channel not in shown]
     assert all(not one.get(channel.absolute) and not one.get(channel.polarized or "secs") for channel in idle)
     assert one.format.channels[:32] == shown[:32]
-    assert shown[32:] == moved(one)
+    assert shown[32:] == active_further_channels(one)
     assert all(one.get(channel.absolute) or one.get(channel.polarized or "") for channel in shown[32:])
 
 
@@ -99,7 +111,7 @@ def test_other_meters_show_all_their_channels(name: str) -> None:
     """Where there are no further channels, all are shown, auxiliary ones too."""
     serial = "312345" if name.startswith("ecm") else GEM
     one = Reading(datetime.now(UTC), FORMATS[name], serial, pack(name, serial, {}))
-    assert shown_channels(one) == FORMATS[name].channels
+    assert visible_channels(one) == FORMATS[name].channels
 
 
 # --- their columns

@@ -166,7 +166,7 @@ def test_a_slow_second_way_makes_no_second_meter(packets: list[tuple[bool, int]]
             identities.know([("000000", reading) for reading in kept])
         time = moment(START + arrived * SECOND + place)
         reading = attrs.evolve(
-            Panel().send(at, source), time=time, steady=(arrived + 1) * SECOND, seq=identities.next_place()
+            Panel().send(at, source), time=time, monotonic=(arrived + 1) * SECOND, offset=identities.next_place()
         )
         kept.append(attrs.evolve(reading, serial=identities.name(reading)))
     assert {reading.serial for reading in kept} == {"000000"}
@@ -188,7 +188,7 @@ def test_no_fault_of_one_meter_makes_two(events: list[str], data: st.DataObject)
             reading = Panel(secs=data.draw(st.integers(0, 1 << 24)), energy=data.draw(st.integers(0, 1 << 39))).send(at)
         if event in ("late", "again"):
             again = sent[-1 if event == "again" else max(-3, -len(sent))]
-            reading = attrs.evolve(again, time=reading.time, seq=reading.seq)
+            reading = attrs.evolve(again, time=reading.time, offset=reading.offset)
         sent.append(meter.send(at))
         found.append(identities.name(reading))
     assert set(found) == {"000000"}
@@ -227,7 +227,7 @@ def test_a_packet_that_comes_by_two_ways_counts_once() -> None:
     both = [Panel().send(at, way) for at in range(0, 100, 10) for way in ("a", "b")]
     twice = [Panel().send(at, "a") for at in range(0, 100, 10) for _ in range(2)]
     for readings, delivered in ((both, 10), (twice, 20)):
-        steps = whole(consecutive(), [attrs.evolve(one, seq=place) for place, one in enumerate(readings, 1)])
+        steps = whole(consecutive(), [attrs.evolve(one, offset=place) for place, one in enumerate(readings, 1)])
         assert len([one for step in steps for one in step.readings]) == delivered
         assert len([one for step in steps for one in step.samples]) == 9
 
@@ -255,7 +255,7 @@ def test_two_sources_lose_no_energy_however_their_packets_interleave(bursts: lis
         meter, way = (Panel(), "a") if place % 2 else (OTHER, "b")
         sent += [meter.send(10 * next(moments[way]), way) for _ in range(burst)]
     if recorded:
-        sent = [attrs.evolve(one, boot=0, steady=0) for one in sent]
+        sent = [attrs.evolve(one, boot=0, monotonic=0) for one in sent]
     named = [attrs.evolve(one, serial=identities.name(one)) for one in sent]
     samples = [sample for step in whole(consecutive(), named) for sample in step.samples]
     told = sum(sample.values["ch1_dwh"] or 0 for sample in samples) * 3600
@@ -267,7 +267,7 @@ def test_of_two_recordings_that_are_played_together_one_may_always_be_behind(ide
     """Each in a file of its own, at its own pace: both have a name of their own, whichever comes first."""
     sent = [(meter, at, way) for at in range(0, 300, 10) for meter, way in ((Panel(), "a"), (OTHER, "b"))]
     behind = sorted(sent, key=lambda one: one[1] + (25 if one[2] == "b" else 0))
-    found = names(identities, [attrs.evolve(one.send(at, way), boot=0, steady=0) for one, at, way in behind])
+    found = names(identities, [attrs.evolve(one.send(at, way), boot=0, monotonic=0) for one, at, way in behind])
     assert set(found[-20:]) == {"000000", "000000-2"}
 
 
@@ -275,16 +275,16 @@ def test_a_recording_that_is_played_again_by_another_source_makes_no_second_mete
     identities: Identities, notices: list[Notice]
 ) -> None:
     """The source that plays it may have another name by then."""
-    sent = [attrs.evolve(Panel().send(at), steady=0, boot=0) for at in range(0, 3000, 10)]
-    again = [attrs.evolve(one, seq=next(PLACES), source="again") for one in sent]
+    sent = [attrs.evolve(Panel().send(at), monotonic=0, boot=0) for at in range(0, 3000, 10)]
+    again = [attrs.evolve(one, offset=next(PLACES), source="again") for one in sent]
     assert set(names(identities, [*sent, *again])) == {"000000"}
     assert notices == []
 
 
 def test_a_recording_that_is_played_again_makes_no_second_meter(identities: Identities, notices: list[Notice]) -> None:
     """However often parts of a recording come again, there is one meter; two within it keep their names."""
-    sent = [attrs.evolve(Panel().send(at), steady=0, boot=0) for at in range(0, 300, 10)]
-    again = [attrs.evolve(one, seq=next(PLACES)) for start in (0, 5, 12) for one in sent[start : start + 15]]
+    sent = [attrs.evolve(Panel().send(at), monotonic=0, boot=0) for at in range(0, 300, 10)]
+    again = [attrs.evolve(one, offset=next(PLACES)) for start in (0, 5, 12) for one in sent[start : start + 15]]
     assert set(names(identities, [*sent, *again])) == {"000000"}
     assert notices == []
 
@@ -295,7 +295,7 @@ def test_three_meters_that_seem_to_come_from_before_are_told_apart(identities: I
     sent = [meter.send(at, f"way{place}") for at in range(0, 200, 10) for place, meter in enumerate(meters)]
     # the first is heard more often than the others
     often = [meters[0].send(at + 5, "way0") for at in range(0, 200, 10)]
-    found = names(identities, sorted([*sent, *often], key=lambda one: one.steady))
+    found = names(identities, sorted([*sent, *often], key=lambda one: one.monotonic))
     assert len(set(found[-8:])) == 3
 
 
@@ -339,7 +339,7 @@ def test_a_lifetime_never_falls_while_two_meters_are_told_apart(identities: Iden
     times = sorted([*((at, 0) for at in range(0, 300, 10)), *((at + 1, 1) for at in range(0, 300, pace))])
     sent = [(Panel(), OTHER)[which].send(at, "ab"[which]) for at, which in times]
     named = [
-        attrs.evolve(one, serial=identities.name(one), seq=place, numbers=one.numbers)
+        attrs.evolve(one, serial=identities.name(one), offset=place, numbers=one.numbers)
         for place, one in enumerate(sent, 1)
     ]
     last: dict[str, float] = {}

@@ -17,7 +17,7 @@ from running import beside, wait_for
 from sites import sink, site, source
 
 from btcore import Chunk, clocks
-from btcore.errors import Full, Unavailable
+from btcore.errors import JournalFull, Unavailable
 from btcore.journal import Entry
 from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime.supervisor import Supervisor
@@ -292,7 +292,7 @@ def test_what_a_full_journal_refuses_is_counted(
     """A journal at its bound takes nothing: the source goes on, what is refused is counted and told once an hour."""
 
     def refuse(_entries: object) -> None:
-        raise Full("the journal is full")
+        raise JournalFull("the journal is full")
 
     monkeypatch.setattr(journal, "append", refuse)
     work = collected(journal, *numbered(5))

@@ -6,7 +6,7 @@ from steps import FIVE, MINUTE, OTHER, energies, feed, intervals, misread, recal
 
 from btcore.calculate.chains import MOST_LATE
 from btcore.calculate.sampling import GRACE
-from btcore.journal import Cursor
+from btcore.journal import Checkpoint
 
 
 def test_a_reading_at_the_end_belongs_to_the_interval() -> None:
@@ -21,7 +21,7 @@ def test_a_reading_after_the_end_belongs_to_the_next() -> None:
     readings = numbered([entry(0), entry(59), entry(60.000001), entry(120)])
     steps = whole(intervals(), readings)
     assert spans(steps) == [[], [(METER, 1, 2)], [(METER, 2, 4)]]
-    assert [reading.seq for step in steps for reading in step.readings] == [1, 2, 4]
+    assert [reading.offset for step in steps for reading in step.readings] == [1, 2, 4]
 
 
 def test_a_gap_gives_one_sample_over_the_whole_gap() -> None:
@@ -37,7 +37,7 @@ def test_meters_of_different_pace_come_in_one_step() -> None:
     fast = [entry(at, energy=at) for at in range(0, 125, 5)]
     slow = [entry(at, OTHER, energy=at) for at in (2, 32, 62, 92, 122)]
     readings = numbered(sorted([*fast, *slow], key=lambda one: one.key))
-    seqs = {(reading.serial, (reading.key - readings[0].key) // SECOND): reading.seq for reading in readings}
+    seqs = {(reading.serial, (reading.key - readings[0].key) // SECOND): reading.offset for reading in readings}
     steps = feed(intervals(), readings)
     assert [
         [(METER, seqs[METER, 0], seqs[METER, 60]), (OTHER, seqs[OTHER, 2], seqs[OTHER, 32])],
@@ -89,7 +89,7 @@ def test_the_energy_of_late_readings_is_in_the_next_sample() -> None:
 def test_intervals_are_delivered_in_order_however_short() -> None:
     """A meter that is waited for does not let an interval pass the one before it."""
     steps = whole(intervals(7 * SECOND), numbered([entry(1, OTHER), entry(20), entry(27), entry(90)]))
-    assert [[reading.seq for reading in step.readings] for step in steps] == [[1], [2], [3], [4]]
+    assert [[reading.offset for reading in step.readings] for step in steps] == [[1], [2], [3], [4]]
 
 
 def test_a_meter_s_intervals_are_delivered_in_order() -> None:
@@ -98,7 +98,7 @@ def test_a_meter_s_intervals_are_delivered_in_order() -> None:
     behind = [(at + 1, entry(at - 290, OTHER, secs=1000 + at)) for at in range(0, 500, 10)]
     arrived = sorted([*alive, *behind], key=lambda pair: pair[0])
     steps = whole(intervals(FIVE), numbered([one for _, one in arrived]))
-    bases = [step.bases[METER].seq for step in steps if METER in step.bases]
+    bases = [step.baselines[METER].offset for step in steps if METER in step.baselines]
     assert bases == sorted(bases)
     assert energies(samples(steps))[METER] == 1490
 
@@ -111,12 +111,12 @@ def test_what_was_delivered_is_not_counted_again_after_a_restart() -> None:
     readings = numbered(entries)
     steps = feed(intervals(FIVE), readings)
     for cut in range(1, len(steps)):
-        cursor = Cursor()
+        cursor = Checkpoint()
         for step in steps[:cut]:
-            cursor = cursor.moved(step.position, step.bases)
-        rest = whole(intervals(FIVE, recalled(readings, cursor)), readings[cursor.position :])
+            cursor = cursor.moved(step.offset, step.baselines)
+        rest = whole(intervals(FIVE, recalled(readings, cursor)), readings[cursor.offset :])
         assert energies([*samples(steps[:cut]), *samples(rest)]) == {METER: 1190, OTHER: 1190}
-    assert any(step.position + 2 * MOST_LATE < max(base.seq for base in step.bases.values()) for step in steps)
+    assert any(step.offset + 2 * MOST_LATE < max(base.offset for base in step.baselines.values()) for step in steps)
 
 
 @pytest.mark.parametrize("back", [30, 600, 3600, 31_536_000], ids=["seconds", "minutes", "an hour", "a year"])
@@ -142,7 +142,7 @@ def test_a_misread_reading_does_not_stop_the_samples() -> None:
     """However few readings an interval has, a reading that all others contradict is not believed for long."""
     readings = misread(40, pace=60)
     steps = whole(intervals(FIVE), readings)
-    assert samples(steps)[-1].newer.seq == 40
+    assert samples(steps)[-1].newer.offset == 40
     assert len(samples(steps)) > 4
 
 
@@ -169,6 +169,6 @@ def test_open_intervals_are_read_again() -> None:
     feed(sampler, readings[:10])
     assert (sampler.settled(0), sampler.settled(10)) == (0, 0)
     steps = feed(sampler, readings[10:])
-    assert sampler.settled(99) == steps[-1].position == max(base.seq for base in steps[-1].bases.values())
+    assert sampler.settled(99) == steps[-1].offset == max(base.offset for base in steps[-1].baselines.values())
     list(sampler.flush())
     assert sampler.settled(99) == 99

@@ -11,7 +11,7 @@ import pytest
 from entries import SOON, aside, small
 from made import METER, START, entry, packet
 
-from btcore.journal import Baseline, Cursor, Entry
+from btcore.journal import Baseline, Checkpoint, Entry
 from btcore.journal.sqlite import SqliteJournal
 
 # --- appending and reading
@@ -19,7 +19,7 @@ from btcore.journal.sqlite import SqliteJournal
 
 def test_entries_are_read_as_they_were_appended(journal: SqliteJournal) -> None:
     """What was appended is read in order, with its places, from any place, at most so many."""
-    made = [attrs.evolve(entry(at), seq=at + 1) for at in range(5)]
+    made = [attrs.evolve(entry(at), offset=at + 1) for at in range(5)]
     assert made == list(journal.append([entry(at) for at in range(5)]))
     assert (made, made[3:], made[1:3], []) == (
         journal.read(0, 100),
@@ -27,20 +27,20 @@ def test_entries_are_read_as_they_were_appended(journal: SqliteJournal) -> None:
         journal.read(1, 2),
         journal.read(5, 100),
     )
-    assert journal.last() == 5
+    assert journal.newest() == 5
 
 
 def test_a_whole_reading_stays_one(journal: SqliteJournal) -> None:
     """The mark of a reading that came without a packet is kept."""
     whole = Entry(7, "old", METER, "meter", b"{}", whole=True)
     journal.append([whole])
-    assert [attrs.evolve(whole, seq=1)] == journal.read(0, 9)
+    assert [attrs.evolve(whole, offset=1)] == journal.read(0, 9)
 
 
 def test_entries_are_found_by_their_places(journal: SqliteJournal) -> None:
     """Entries are given in the order in which they are asked for; what is not there is left out."""
     journal.append([small(key) for key in range(5)])
-    assert [one.seq for one in journal.get([4, 99, 2])] == [4, 2]
+    assert [one.offset for one in journal.get([4, 99, 2])] == [4, 2]
 
 
 def test_the_same_reading_is_kept_once(journal: SqliteJournal) -> None:
@@ -77,7 +77,7 @@ def test_many_readings_of_one_time_do_not_get_slow(journal: SqliteJournal) -> No
     began = time.monotonic()
     journal.append([small(START, str(n).encode()) for n in range(2000)])
     assert time.monotonic() - began < 15
-    assert journal.last() == 2000
+    assert journal.newest() == 2000
 
 
 def test_readings_of_one_time_cost_little_more_than_others_and_are_known_again(journal: SqliteJournal) -> None:
@@ -136,7 +136,7 @@ def test_threads_append_and_read_at_once(journal: SqliteJournal) -> None:
         while len(seen[which]) < 2 * count:
             journal.wait(place, 1)
             for one in journal.read(place, 50):
-                place = one.seq
+                place = one.offset
                 seen[which].append(place)
 
     threads = [threading.Thread(target=work, args=(which,)) for work in (write, read) for which in (0, 1)]
@@ -145,7 +145,7 @@ def test_threads_append_and_read_at_once(journal: SqliteJournal) -> None:
     for thread in threads:
         thread.join(30)
     assert {0: list(range(1, 2 * count + 1)), 1: list(range(1, 2 * count + 1))} == seen
-    assert 2 * count == journal.last()
+    assert 2 * count == journal.newest()
     written = [one.raw for one in journal.read(0, 2 * count) if one.serial == "1"]
     assert [f"1 {n}".encode() for n in range(count)] == written
 
@@ -155,33 +155,33 @@ def test_threads_append_and_read_at_once(journal: SqliteJournal) -> None:
 
 def test_a_sink_that_was_never_here_has_no_cursor(journal: SqliteJournal) -> None:
     """There is no cursor before the first commit."""
-    assert journal.cursor("sink.new") is None
+    assert journal.checkpoint("sink.new") is None
 
 
 def test_a_cursor_is_kept_with_its_bases(journal: SqliteJournal) -> None:
     """A commit writes the position, and the bases of the meters that changed; each sink has its own."""
-    journal.commit("a", Cursor(3, {"1": Baseline(1), "2": Baseline(2)}), ["1", "2"])
-    journal.commit("b", Cursor(9))
-    journal.commit("a", Cursor(5, {"1": Baseline(4, {"ch1_aws": 9}), "2": Baseline(77)}), ["1"])
-    expected = Cursor(5, {"1": Baseline(4, {"ch1_aws": 9}), "2": Baseline(2)})
-    assert (expected, Cursor(9)) == (journal.cursor("a"), journal.cursor("b"))
+    journal.commit("a", Checkpoint(3, {"1": Baseline(1), "2": Baseline(2)}), ["1", "2"])
+    journal.commit("b", Checkpoint(9))
+    journal.commit("a", Checkpoint(5, {"1": Baseline(4, {"ch1_aws": 9}), "2": Baseline(77)}), ["1"])
+    expected = Checkpoint(5, {"1": Baseline(4, {"ch1_aws": 9}), "2": Baseline(2)})
+    assert (expected, Checkpoint(9)) == (journal.checkpoint("a"), journal.checkpoint("b"))
 
 
 def test_what_is_set_aside_is_kept_with_the_cursor(journal: SqliteJournal) -> None:
     """What a sink refused is kept as it was told, in order, and is found by sink."""
-    journal.commit("a", Cursor(1), (), [aside("a", 1), aside("a", 1, 2)])
-    journal.commit("b", Cursor(1), (), [aside("b")])
-    assert [aside("a", 1), aside("a", 1, 2)] == journal.aside("a")
-    assert [aside("a", 1), aside("a", 1, 2), aside("b")] == journal.aside()
-    assert journal.aside("c") == []
+    journal.commit("a", Checkpoint(1), (), [aside("a", 1), aside("a", 1, 2)])
+    journal.commit("b", Checkpoint(1), (), [aside("b")])
+    assert [aside("a", 1), aside("a", 1, 2)] == journal.dead_letters("a")
+    assert [aside("a", 1), aside("a", 1, 2), aside("b")] == journal.dead_letters()
+    assert journal.dead_letters("c") == []
 
 
 def test_a_commit_is_all_or_nothing(journal: SqliteJournal) -> None:
     """Where something of a commit cannot be written, the cursor has not moved."""
-    journal.commit("a", Cursor(1))
+    journal.commit("a", Checkpoint(1))
     with pytest.raises(sqlite3.Error):
-        journal.commit("a", Cursor(2), (), [attrs.evolve(aside("a"), why=None)])  # type: ignore[arg-type]
-    assert (Cursor(1), []) == (journal.cursor("a"), journal.aside())
+        journal.commit("a", Checkpoint(2), (), [attrs.evolve(aside("a"), why=None)])  # type: ignore[arg-type]
+    assert (Checkpoint(1), []) == (journal.checkpoint("a"), journal.dead_letters())
 
 
 # --- what a backlog weighs
@@ -190,9 +190,9 @@ def test_a_commit_is_all_or_nothing(journal: SqliteJournal) -> None:
 def test_what_entries_weigh(journal: SqliteJournal) -> None:
     """Of entries after a place, their places, keys and sizes are told, oldest first, at most so many."""
     journal.append([small(key, b"x" * key) for key in (10, 30, 20)])
-    assert journal.outline(0, 2) == [(1, 10, 10), (2, 30, 30)]
-    assert journal.outline(2, 9) == [(3, 20, 20)]
-    assert journal.outline(3, 9) == []
+    assert journal.sizes(0, 2) == [(1, 10, 10), (2, 30, 30)]
+    assert journal.sizes(2, 9) == [(3, 20, 20)]
+    assert journal.sizes(3, 9) == []
 
 
 # --- trimming
@@ -207,33 +207,33 @@ def ten(journal: SqliteJournal) -> SqliteJournal:
 
 def places(journal: SqliteJournal) -> list[int]:
     """Return the places that are kept."""
-    return [one.seq for one in journal.read(0, 99)]
+    return [one.offset for one in journal.read(0, 99)]
 
 
 def test_only_what_all_sinks_had_is_forgotten(ten: SqliteJournal) -> None:
     """What any configured sink has not had stays; a sink that is not configured any more does not count."""
-    ten.commit("a", Cursor(8))
-    ten.commit("b", Cursor(4))
-    ten.commit("gone", Cursor(1))
+    ten.commit("a", Checkpoint(8))
+    ten.commit("b", Checkpoint(4))
+    ten.commit("gone", Checkpoint(1))
     assert (sum(ten.trim(["a", "b"], SOON)), places(ten)) == (4, [5, 6, 7, 8, 9, 10])
 
 
 def test_nothing_is_forgotten_before_every_sink_has_begun(ten: SqliteJournal) -> None:
     """A configured sink without a cursor has had nothing, so everything stays."""
-    ten.commit("a", Cursor(8))
+    ten.commit("a", Checkpoint(8))
     assert (0, list(range(1, 11))) == (sum(ten.trim(["a", "new"], SOON)), places(ten))
 
 
 def test_what_was_added_lately_stays(ten: SqliteJournal) -> None:
     """Delivered entries stay until they were in the journal for long enough."""
-    ten.commit("a", Cursor(8))
+    ten.commit("a", Checkpoint(8))
     assert sum(ten.trim(["a"], int(time.time()) - 60)) == 0
 
 
 def test_bases_and_what_is_set_aside_stay(ten: SqliteJournal) -> None:
     """Readings that a sample will count from, or that belong to what was set aside, are not forgotten."""
-    ten.commit("a", Cursor(9, {METER: Baseline(3)}), [METER], [aside("a", 5, 6)])
-    ten.commit("gone", Cursor(9, {METER: Baseline(2)}), [METER])
+    ten.commit("a", Checkpoint(9, {METER: Baseline(3)}), [METER], [aside("a", 5, 6)])
+    ten.commit("gone", Checkpoint(9, {METER: Baseline(2)}), [METER])
     assert (sum(ten.trim(["a"], SOON)), places(ten)) == (5, [2, 3, 5, 6, 10])
 
 
@@ -244,14 +244,14 @@ def test_without_sinks_everything_old_is_forgotten(ten: SqliteJournal) -> None:
 
 def test_places_are_never_used_again(ten: SqliteJournal, file: Path) -> None:
     """After everything was forgotten, also after reopening, new entries come after the cursors."""
-    ten.commit("a", Cursor(10))
+    ten.commit("a", Checkpoint(10))
     assert sum(ten.trim(["a"], SOON)) == 10
-    assert [one.seq for one in ten.append([small(11)])] == [11]
-    ten.commit("a", Cursor(11))
+    assert [one.offset for one in ten.append([small(11)])] == [11]
+    ten.commit("a", Checkpoint(11))
     sum(ten.trim(["a"], SOON))
     with closing(SqliteJournal(file)) as again:
-        assert again.last() == 11
-        assert [one.seq for one in again.append([small(12)])] == [12]
+        assert again.newest() == 11
+        assert [one.offset for one in again.append([small(12)])] == [12]
 
 
 # --- packets

@@ -13,7 +13,7 @@ from entries import aside, small
 from made import METER, entry
 
 from btcore.errors import Unavailable
-from btcore.journal import Baseline, Cursor, Entry
+from btcore.journal import Baseline, Checkpoint, Entry
 from btcore.journal.sqlite import TABLES, VERSION, SqliteJournal
 
 # --- files that cannot be used
@@ -75,9 +75,9 @@ def test_a_full_disk_loses_nothing(file: Path) -> None:
         assert kept == journal.read(0, 10_000)
         journal._writer.execute("PRAGMA max_page_count = 1000000")
         kept += journal.append([small(99_999, b"and again")])
-        journal.commit("a", Cursor(kept[-1].seq))
+        journal.commit("a", Checkpoint(kept[-1].offset))
     with closing(SqliteJournal(file)) as again:
-        assert (kept, Cursor(kept[-1].seq)) == (again.read(0, 10_000), again.cursor("a"))
+        assert (kept, Checkpoint(kept[-1].offset)) == (again.read(0, 10_000), again.checkpoint("a"))
 
 
 def test_a_person_who_looks_into_the_file_does_not_disturb(file: Path, journal: SqliteJournal) -> None:
@@ -96,7 +96,7 @@ def test_a_person_who_looks_into_the_file_does_not_disturb(file: Path, journal: 
 CHILD = """
 import sys
 from pathlib import Path
-from btcore.journal import Baseline, Cursor, Entry
+from btcore.journal import Baseline, Checkpoint, Entry
 from btcore.journal.sqlite import SqliteJournal
 
 journal = SqliteJournal(Path(sys.argv[1]))
@@ -106,8 +106,8 @@ while True:
     journal.append([Entry(k, "panel", "1", "f", b"%d" % k * 40) for k in range(n, n + size)])
     n += size
     print("kept", n, flush=True)
-    journal.commit("a", Cursor(journal.last(), {"1": Baseline(journal.last())}), ["1"])
-    print("moved", journal.last(), flush=True)
+    journal.commit("a", Checkpoint(journal.newest(), {"1": Baseline(journal.newest())}), ["1"])
+    print("moved", journal.newest(), flush=True)
 """
 
 
@@ -132,9 +132,9 @@ def test_what_was_acknowledged_survives_kill(file: Path) -> None:
             assert list(range(len(entries))) == [one.key for one in entries]
             assert [b"%d" % one.key * 40 for one in entries] == [one.raw for one in entries]
             assert len(entries) >= kept
-            cursor = journal.cursor("a") or Cursor()
-            assert moved <= cursor.position <= journal.last()
-            assert cursor.bases.get("1", Baseline(0)).seq == cursor.position
+            cursor = journal.checkpoint("a") or Checkpoint()
+            assert moved <= cursor.offset <= journal.newest()
+            assert cursor.baselines.get("1", Baseline(0)).offset == cursor.offset
             next_key = len(entries)
     assert next_key > 50
 
@@ -155,14 +155,14 @@ def test_the_tables_are_as_documented() -> None:
 def test_what_is_documented_works(file: Path, journal: SqliteJournal) -> None:
     """The page's statements tell what they say, beside a journal in use, and make a sink begin again."""
     journal.append([entry(at) for at in range(5)])
-    journal.commit("sink.roof", Cursor(3, {METER: Baseline(3)}), [METER], [aside("sink.roof", 2)])
+    journal.commit("sink.roof", Checkpoint(3, {METER: Baseline(3)}), [METER], [aside("sink.roof", 2)])
     with closing(sqlite3.connect(file)) as person:
         waiting, asides, heard = (person.execute(statement).fetchall() for statement in STATEMENTS[1:4])
         person.executescript(STATEMENTS[4])
     assert waiting == [("sink.roof", 2)]
     assert asides == [("sink.roof", METER, "2026-06-21T12:00:10+00:00", "too sunny")]
     assert heard == [(METER, "2023-11-14 22:00:04")]
-    assert journal.cursor("sink.roof") == Cursor(0)
+    assert journal.checkpoint("sink.roof") == Checkpoint(0)
 
 
 FIRST = """
@@ -191,8 +191,8 @@ def test_a_file_of_the_first_version_is_brought_up_and_keeps_what_is_in_it(tmp_p
         first.execute("INSERT INTO cursor VALUES ('sink.roof', 1)")
         first.commit()
     with closing(SqliteJournal(file)) as journal:
-        journal.append([Entry(6, "panel", "312345", "ecm1220bin", b"\x02", steady=7, boot=8)])
-        kept = [(one.key, one.raw, one.steady, one.boot, one.origin) for one in journal.read(0, 10)]
-        assert [(one.serial, one.format) for one in journal.hearings()] == [("312345", "ecm1220bin")]
-        assert journal.cursor("sink.roof") == Cursor(1, seen=1)
+        journal.append([Entry(6, "panel", "312345", "ecm1220bin", b"\x02", monotonic=7, boot=8)])
+        kept = [(one.key, one.raw, one.monotonic, one.boot, one.origin) for one in journal.read(0, 10)]
+        assert [(one.serial, one.format) for one in journal.heard_meters()] == [("312345", "ecm1220bin")]
+        assert journal.checkpoint("sink.roof") == Checkpoint(1, examined=1)
     assert kept == [(5, b"\x01", 0, 0, ""), (6, b"\x02", 7, 8, "")]

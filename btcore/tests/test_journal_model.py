@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from btcore.journal import Aside, Baseline, Cursor, Entry
+from btcore.journal import Baseline, Checkpoint, DeadLetter, Entry
 from btcore.journal.sqlite import SqliteJournal
 
 
@@ -24,8 +24,8 @@ class Model(RuleBasedStateMachine):
         self.journal = SqliteJournal(self.file)
         self.entries: list[Entry] = []
         self.taken: dict[int, Entry] = {}
-        self.cursors: dict[str, Cursor] = {}
-        self.aside: list[Aside] = []
+        self.cursors: dict[str, Checkpoint] = {}
+        self.aside: list[DeadLetter] = []
         self.newest = 0
         self.heard: set[str] = set()
 
@@ -58,9 +58,9 @@ class Model(RuleBasedStateMachine):
     @rule(sink=sinks, ahead=st.integers(0, 4), serial=serials)
     def commit(self, sink: str, ahead: int, serial: str) -> None:
         """Move a cursor on, with the newest entry delivered as a base."""
-        before = self.cursors.get(sink, Cursor())
-        upcoming = [one for one in self.entries if one.seq > before.position][:ahead]
-        place = upcoming[-1].seq if upcoming else before.position
+        before = self.cursors.get(sink, Checkpoint())
+        upcoming = [one for one in self.entries if one.offset > before.offset][:ahead]
+        place = upcoming[-1].offset if upcoming else before.offset
         bases = {serial: Baseline(place)} if upcoming else {}
         self.cursors[sink] = before.moved(place, bases)
         self.journal.commit(sink, self.cursors[sink], list(bases))
@@ -68,25 +68,27 @@ class Model(RuleBasedStateMachine):
     @rule(sink=sinks, ahead=st.integers(0, 4))
     def look(self, sink: str, ahead: int) -> None:
         """Look at some entries behind a cursor, and want nothing of them."""
-        before = self.cursors.get(sink, Cursor())
-        upcoming = [one for one in self.entries if one.seq > before.seen][:ahead]
-        place = upcoming[-1].seq if upcoming else before.seen
-        self.cursors[sink] = attrs.evolve(before, seen=place, missed=before.missed or place, settings="some")
+        before = self.cursors.get(sink, Checkpoint())
+        upcoming = [one for one in self.entries if one.offset > before.examined][:ahead]
+        place = upcoming[-1].offset if upcoming else before.examined
+        self.cursors[sink] = attrs.evolve(
+            before, examined=place, first_unwanted=before.first_unwanted or place, settings="some"
+        )
         self.journal.commit(sink, self.cursors[sink])
 
     @rule(sink=sinks)
     def mend(self, sink: str) -> None:
         """Change the settings of a sink: it has looked at nothing behind its position with these."""
-        before = self.cursors.get(sink, Cursor())
-        self.cursors[sink] = attrs.evolve(before, seen=before.position, settings="others", accepted="others")
+        before = self.cursors.get(sink, Checkpoint())
+        self.cursors[sink] = attrs.evolve(before, examined=before.offset, settings="others", accepted="others")
         self.journal.commit(sink, self.cursors[sink])
 
     @rule(sink=sinks)
     def refuse(self, sink: str) -> None:
         """Set the newest entry aside."""
-        refused = aside(sink, *(one.seq for one in self.entries[-1:]))
+        refused = aside(sink, *(one.offset for one in self.entries[-1:]))
         self.aside.append(refused)
-        self.cursors.setdefault(sink, Cursor())
+        self.cursors.setdefault(sink, Checkpoint())
         self.journal.commit(sink, self.cursors[sink], (), [refused])
 
     @rule()
@@ -95,10 +97,10 @@ class Model(RuleBasedStateMachine):
         if len(self.cursors) < 2:
             assert sum(self.journal.trim(["a", "b"], SOON)) == 0
             return
-        had = min(cursor.seen for cursor in self.cursors.values())
-        held = {base.seq for cursor in self.cursors.values() for base in cursor.bases.values()}
+        had = min(cursor.examined for cursor in self.cursors.values())
+        held = {base.offset for cursor in self.cursors.values() for base in cursor.baselines.values()}
         held |= {place for one in self.aside for place in one.entries}
-        left = [one for one in self.entries if one.seq > had or one.seq in held]
+        left = [one for one in self.entries if one.offset > had or one.offset in held]
         assert len(self.entries) - len(left) == sum(self.journal.trim(["a", "b"], SOON))
         self.entries, self.taken = left, {one.key: one for one in left}
 
@@ -112,10 +114,10 @@ class Model(RuleBasedStateMachine):
     def same(self) -> None:
         """Compare what is read with what the model holds."""
         assert self.entries == self.journal.read(0, 1000)
-        assert [self.cursors.get(sink) for sink in "ab"] == [self.journal.cursor(sink) for sink in "ab"]
-        assert self.aside == self.journal.aside()
-        assert self.journal.last() == self.newest
-        assert {one.serial for one in self.journal.hearings()} == self.heard
+        assert [self.cursors.get(sink) for sink in "ab"] == [self.journal.checkpoint(sink) for sink in "ab"]
+        assert self.aside == self.journal.dead_letters()
+        assert self.journal.newest() == self.newest
+        assert {one.serial for one in self.journal.heard_meters()} == self.heard
         assert set(self.journal.serials()) == self.heard
 
     def teardown(self) -> None:

@@ -14,8 +14,8 @@ import pytest
 from entries import SOON, aside, small
 from made import METER
 
-from btcore.errors import Full
-from btcore.journal import Baseline, Cursor, sqlite_meters, sqlite_retention
+from btcore.errors import JournalFull
+from btcore.journal import Baseline, Checkpoint, sqlite_meters, sqlite_retention
 from btcore.journal.sqlite import MOST_IN_CURSOR, SqliteJournal
 from btcore.runtime.retention import Upkeep
 
@@ -23,7 +23,7 @@ FULL_DISK = """
 import os, subprocess, sys
 from pathlib import Path
 from btcore.errors import Unavailable
-from btcore.journal import Baseline, Cursor, Entry
+from btcore.journal import Baseline, Checkpoint, Entry
 from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime.retention import Upkeep
 
@@ -48,7 +48,7 @@ for _ in range(2):
         print("full", "disk is full" in str(error), journal.is_full)
     else:
         sys.exit("the disk did not fill")
-    journal.commit("sink.a", Cursor(journal.last()))
+    journal.commit("sink.a", Checkpoint(journal.newest()))
     now = [0.0]
     upkeep = Upkeep(journal, ["sink.a"], 10**9, clock=lambda: now[0])
     upkeep.turn()
@@ -85,11 +85,11 @@ def test_a_full_disk_heals_by_itself(tmp_path: Path) -> None:
 def test_trimming_holds_nobody_up(journal: SqliteJournal) -> None:
     """What is forgotten goes in portions, between which others have their turn; a portion that is left is no harm."""
     journal.append([small(n) for n in range(2 * sqlite_retention.SLICE + 5)])
-    journal.commit("a", Cursor(journal.last()))
+    journal.commit("a", Checkpoint(journal.newest()))
     portions = journal.trim(["a"], SOON)
     assert next(portions) == sqlite_retention.SLICE
     assert len(journal.append([small(10**6)])) == 1
-    journal.commit("a", Cursor(journal.last(), {METER: Baseline(journal.last())}), [METER])
+    journal.commit("a", Checkpoint(journal.newest(), {METER: Baseline(journal.newest())}), [METER])
     assert list(portions) == [sqlite_retention.SLICE, 5, 0]
     assert [one.key for one in journal.read(0, 9)] == [10**6]
 
@@ -97,21 +97,21 @@ def test_trimming_holds_nobody_up(journal: SqliteJournal) -> None:
 def test_what_is_committed_beside_trimming_stays(journal: SqliteJournal) -> None:
     """A baseline that moves while the journal is trimmed keeps its entry, and the one before it may go later."""
     journal.append([small(n) for n in range(3 * sqlite_retention.SLICE)])
-    journal.commit("a", Cursor(10, {METER: Baseline(10)}), [METER])
+    journal.commit("a", Checkpoint(10, {METER: Baseline(10)}), [METER])
     portions = journal.trim(["a"], SOON)
     assert next(portions) == 9
-    journal.commit("a", Cursor(journal.last(), {METER: Baseline(2500)}), [METER])
+    journal.commit("a", Checkpoint(journal.newest(), {METER: Baseline(2500)}), [METER])
     assert sum(portions) == 0
     sum(journal.trim(["a"], SOON))
-    assert [one.seq for one in journal.read(0, 10_000)] == [2500]
+    assert [one.offset for one in journal.read(0, 10_000)] == [2500]
 
 
 def test_a_cursor_never_goes_back(journal: SqliteJournal) -> None:
     """A worker that is late does not undo what was moved meanwhile."""
     journal.append([small(n) for n in range(5)])
-    journal.commit("a", Cursor(4))
-    journal.commit("a", Cursor(2))
-    assert journal.cursor("a") == Cursor(4)
+    journal.commit("a", Checkpoint(4))
+    journal.commit("a", Checkpoint(2))
+    assert journal.checkpoint("a") == Checkpoint(4)
 
 
 def test_what_was_set_aside_is_kept_within_bounds(
@@ -120,14 +120,16 @@ def test_what_was_set_aside_is_kept_within_bounds(
     """The oldest beyond a number, and those of long ago, are forgotten by sink, told, and hold no entries any more."""
     monkeypatch.setattr(sqlite_retention, "MOST_ASIDE", 3)
     journal.append([small(n) for n in range(8)])
-    journal.commit("a", Cursor(8), (), [aside("a", n) for n in range(1, 6)])
-    journal.commit("b", Cursor(8), (), [aside("b", 8)])
+    journal.commit("a", Checkpoint(8), (), [aside("a", n) for n in range(1, 6)])
+    journal.commit("b", Checkpoint(8), (), [aside("b", 8)])
     clean(Upkeep(journal, ["a", "b"], 10**6))
-    assert [(one.sink, one.entries) for one in journal.aside()] == [("a", (n,)) for n in (3, 4, 5)] + [("b", (8,))]
+    assert [(one.sink, one.entries) for one in journal.dead_letters()] == [("a", (n,)) for n in (3, 4, 5)] + [
+        ("b", (8,))
+    ]
     assert caplog.messages == ["a: forgot 2 readings that were set aside, as they are too old or too many"]
     sum(journal.trim(["a", "b"], SOON))
-    assert [one.seq for one in journal.read(0, 9)] == [3, 4, 5, 8]
-    assert journal.forget_aside(int(time.time()) + 10) == {"a": 3, "b": 1}
+    assert [one.offset for one in journal.read(0, 9)] == [3, 4, 5, 8]
+    assert journal.forget_dead_letters(int(time.time()) + 10) == {"a": 3, "b": 1}
 
 
 def test_baselines_are_bounded_and_those_that_are_not_in_memory_are_found(
@@ -137,15 +139,15 @@ def test_baselines_are_bounded_and_those_that_are_not_in_memory_are_found(
     count = MOST_IN_CURSOR + 500
     journal.append([attrs.evolve(small(n), serial=str(n)) for n in range(count)])
     bases = {str(n): Baseline(n + 1) for n in range(count)}
-    journal.commit("a", Cursor(count, bases), list(bases))
-    cursor = journal.cursor("a")
+    journal.commit("a", Checkpoint(count, bases), list(bases))
+    cursor = journal.checkpoint("a")
     assert cursor is not None
-    assert len(cursor.bases) == MOST_IN_CURSOR
-    assert (journal.base("a", "0"), journal.base("a", "none")) == (Baseline(1), None)
+    assert len(cursor.baselines) == MOST_IN_CURSOR
+    assert (journal.baseline("a", "0"), journal.baseline("a", "none")) == (Baseline(1), None)
     assert journal.serials()[0] == str(count - 1)
     monkeypatch.setattr(sqlite_retention, "MOST_BASES", 100)
-    journal.forget_aside(0)
-    assert (journal.base("a", "0"), journal.base("a", str(count - 100))) == (None, Baseline(count - 99))
+    journal.forget_dead_letters(0)
+    assert (journal.baseline("a", "0"), journal.baseline("a", str(count - 100))) == (None, Baseline(count - 99))
 
 
 def test_a_journal_at_its_bound_forgets_before_it_refuses(file: Path) -> None:
@@ -153,10 +155,12 @@ def test_a_journal_at_its_bound_forgets_before_it_refuses(file: Path) -> None:
     with closing(SqliteJournal(file, 2_000_000)) as journal:
         for n in range(1500):
             journal.append([small(n, bytes(1000))])
-        with pytest.raises(Full, match=r"journal\.db has come to its bound of 2000000 bytes, all of it undelivered"):
+        with pytest.raises(
+            JournalFull, match=r"journal\.db has come to its bound of 2000000 bytes, all of it undelivered"
+        ):
             fill(journal)
         assert journal.is_full
-        journal.commit("a", Cursor(journal.last() - 10))
+        journal.commit("a", Checkpoint(journal.newest() - 10))
         clean(Upkeep(journal, ["a"], 10**9))
         assert not journal.is_full
         assert len(journal.append([small(10**6)])) == 1
@@ -192,7 +196,7 @@ def test_a_clock_that_was_ahead_or_is_behind_does_not_stop_the_clean_up(journal:
     """Rows that were added at a time that is still to come are passed over; where there is no room, no time counts."""
     journal.append([small(n) for n in range(3 * sqlite_retention.SLICE)])
     journal._writer.execute("UPDATE entry SET added = ? WHERE seq <= ?", (SOON + 10**6, 2 * sqlite_retention.SLICE))
-    journal.commit("a", Cursor(journal.last()))
+    journal.commit("a", Checkpoint(journal.newest()))
     assert sum(journal.trim(["a"], SOON)) == sqlite_retention.SLICE
     journal._used = 1
     journal._most = 1
@@ -221,9 +225,9 @@ def test_meters_are_remembered_when_their_readings_are_forgotten(file: Path) -> 
         sum(journal.trim([], SOON))
     with closing(SqliteJournal(file)) as journal:
         earlier = {(METER, "ecm1220bin", 0), (METER, "gem48pbin", 0), ("420467", "ecm1220bin", 0)}
-        assert {tuple(one) for one in journal.hearings()} == earlier
+        assert {tuple(one) for one in journal.heard_meters()} == earlier
         journal.append([small(4)])
-        assert journal.hearings()[-1] == (METER, "ecm1220bin", 4)
+        assert journal.heard_meters()[-1] == (METER, "ecm1220bin", 4)
         assert journal.serials() == [METER, "420467"]
 
 
@@ -233,18 +237,18 @@ def test_invented_meters_are_forgotten_before_those_that_are_heard(file: Path, m
     with closing(SqliteJournal(file)) as journal:
         for n in range(100):
             journal.append([attrs.evolve(small(2 * n), serial=f"4{n:05}"), small(2 * n + 1)])
-        known = {one.serial for one in journal.hearings()}
+        known = {one.serial for one in journal.heard_meters()}
     assert METER in known
     assert known - {METER} == {f"4{n:05}" for n in range(101 - len(known), 100)}
     assert 8 < len(known) <= 16
     with closing(SqliteJournal(file)) as again:
-        assert {one.serial for one in again.hearings()} == known
+        assert {one.serial for one in again.heard_meters()} == known
 
 
 def test_a_meter_whose_reading_could_not_be_kept_was_not_heard(journal: SqliteJournal) -> None:
     """What is not in the file is not remembered, and is once it is."""
     with pytest.raises(sqlite3.Error):
         journal.append([small(1), attrs.evolve(small(2), serial=[])])  # type: ignore[arg-type]
-    assert journal.hearings() == []
+    assert journal.heard_meters() == []
     journal.append([small(1)])
-    assert [one.serial for one in journal.hearings()] == [METER]
+    assert [one.serial for one in journal.heard_meters()] == [METER]

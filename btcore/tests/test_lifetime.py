@@ -20,7 +20,7 @@ WRAP = 1 << 40
 def numbered(readings: Sequence[Reading]) -> list[Reading]:
     """Give readings places, and packets of their own."""
     return [
-        attrs.evolve(one, seq=place, raw=b"%d" % place, numbers=one.numbers) for place, one in enumerate(readings, 1)
+        attrs.evolve(one, offset=place, raw=b"%d" % place, numbers=one.numbers) for place, one in enumerate(readings, 1)
     ]
 
 

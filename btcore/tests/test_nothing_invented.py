@@ -48,7 +48,7 @@ def check(lived: Life, sampler: Sampler) -> dict[str, int]:
             exact = sample.seconds is not None and not lived.restarts(sample.older, sample.newer)
             assert known is None or (round(known * 3600) == energy if exact else 0 <= round(known * 3600) <= energy)
             sums[label] += round((known or 0) * 3600)
-        told.setdefault(id(sender), []).append((sample.older.seq, sample.newer.seq))
+        told.setdefault(id(sender), []).append((sample.older.offset, sample.newer.offset))
     for spans_told in told.values():
         assert all(before[1] <= after[0] for before, after in pairwise(spans_told))
     return sums
@@ -137,7 +137,7 @@ def test_seconds_that_jump_forward_invent_no_energy() -> None:
 def test_one_absurd_packet_costs_an_honest_meter_nothing() -> None:
     """There and back: the sample spans the absurd packet, with the meter's own energy and power."""
     found = samples(whole(consecutive(), readings_of(*JUMP, (120, 1120, 1_120_000))))
-    assert [(sample.older.seq, sample.newer.seq, sample.values["ch1_w"]) for sample in found] == [(1, 3, 1000.0)]
+    assert [(sample.older.offset, sample.newer.offset, sample.values["ch1_w"]) for sample in found] == [(1, 3, 1000.0)]
 
 
 def test_a_meter_whose_seconds_were_set_forward_goes_on_from_there() -> None:
@@ -171,7 +171,7 @@ def test_two_meters_that_share_a_serial_number_are_told_once(first: int, apart: 
 def test_a_computer_s_clock_that_is_set_forward_costs_a_young_meter_no_power() -> None:
     """A step of the clock beyond the meter's uptime is told from a restart by the clock that nobody sets."""
     older, newer = (
-        Reading(one.time, one.format, one.serial, one.raw, seq=one.seq, steady=steady * SECOND, boot=1)
+        Reading(one.time, one.format, one.serial, one.raw, offset=one.offset, monotonic=steady * SECOND, boot=1)
         for one, steady in zip(numbered([entry(0, secs=500), entry(3610, secs=510)]), (0, 10), strict=True)
     )
     assert passage(older, newer) is Passed.ON
@@ -220,11 +220,11 @@ def test_memory_of_meters_is_bounded_and_one_that_comes_back_goes_on() -> None:
     found: list[Sample] = []
     for one in numbered(entries):
         for step in sampler.feed(one):
-            kept |= dict.fromkeys(step.bases, Base(one))
+            kept |= dict.fromkeys(step.baselines, Base(one))
             found += step.samples
     assert len(chains.last()) == 2
     assert [key for key in recalled if key.isalnum()] == [METER, "312346", "312347", METER]
-    assert [(sample.older.seq, sample.newer.seq) for sample in found] == [(1, 4)]
+    assert [(sample.older.offset, sample.newer.offset) for sample in found] == [(1, 4)]
 
 
 def test_a_meter_with_an_open_interval_is_not_forgotten() -> None:

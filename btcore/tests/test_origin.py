@@ -134,7 +134,7 @@ def test_the_same_packet_live_first_stays_live(journal: SqliteJournal) -> None:
 
 def fill(journal: SqliteJournal, *origins: str) -> None:
     """Append readings of a meter that uses 100 W, ten seconds apart, each of its origin."""
-    first = journal.last()
+    first = journal.newest()
     journal.append(
         [
             attrs.evolve(entry(10 * n, energy=1000 * n), origin=origin, source="demo" if origin else "panel")
@@ -176,7 +176,7 @@ def test_energy_between_live_readings_is_whole(journal: SqliteJournal) -> None:
     fill(journal, "", "made up", "made up", "")
     sink, _ = deliver(journal, hosted=True)
     (sample,) = (sample for batch in sink.taken for sample in batch.samples)
-    assert (sample.older.seq, sample.newer.seq, sample.values["ch1_dwh"]) == (1, 4, 3000 / 3600)
+    assert (sample.older.offset, sample.newer.offset, sample.values["ch1_dwh"]) == (1, 4, 3000 / 3600)
 
 
 @pytest.mark.parametrize("every", [0, 60])
@@ -187,7 +187,7 @@ def test_what_was_made_up_is_no_baseline_later(journal: SqliteJournal, every: in
     fill(journal, "", "")
     sink, _ = deliver(journal, hosted=True, every=every)
     samples = [sample for batch in sink.taken for sample in batch.samples]
-    assert [(sample.older.seq, sample.newer.seq) for sample in samples] == [(3, 4)]
+    assert [(sample.older.offset, sample.newer.offset) for sample in samples] == [(3, 4)]
 
 
 def test_what_is_passed_over_is_told_once_and_counted(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:

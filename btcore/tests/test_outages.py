@@ -13,7 +13,7 @@ from running import wait_for
 
 from btcore import Batch, Context, Reject, Retry, Stop, hookimpl, plugin
 from btcore.errors import Unavailable
-from btcore.journal import Cursor
+from btcore.journal import Checkpoint
 from btcore.journal.sqlite import SqliteJournal
 from btcore.sinks.worker import MOST_BUGS
 
@@ -155,7 +155,7 @@ def test_a_service_that_refuses_everything_fills_no_log(
     sink = Recorder(answer=answer)
     proven(journal, sink)
     work = delivered(journal, sink)
-    assert (work.worker.aside, len(journal.aside(SINK))) == (200, 200)
+    assert (work.worker.aside, len(journal.dead_letters(SINK))) == (200, 200)
     assert [text[:17] for text in texts(caplog)] == ["set aside, as it "] * 3
 
 
@@ -181,7 +181,7 @@ def test_stop_parks_this_sink_alone(journal: SqliteJournal, caplog: pytest.LogCa
     fill(journal, 6)
 
     def answer(batch: Batch) -> None:
-        if any(reading.seq > 2 for reading in batch.readings):
+        if any(reading.offset > 2 for reading in batch.readings):
             raise Stop("401: check the key s3cret")
 
     parked, other = Recorder(answer=answer), Recorder()
@@ -315,7 +315,7 @@ def test_stopping_with_a_journal_that_cannot(journal: SqliteJournal) -> None:
         raise Unavailable("disk full")
 
     fill(journal, 2)
-    journal.commit(SINK, Cursor(0))
+    journal.commit(SINK, Checkpoint(0))
     sink = Recorder()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(journal, "commit", fail)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btcore import Retry
-from btcore.logs.failures import FIRST, HOURLY, SUMMARY, Outcome
+from btcore.logs.failures import FIRST, HOURLY, SUMMARY, FailureReporter
 from btcore.text import describe_error, format_duration
 
 LOG = logging.getLogger("sink.roof")
@@ -25,7 +25,7 @@ def test_the_first_failure_is_told_and_the_end(caplog: pytest.LogCaptureFixture)
     """The first failure is a warning, those after it are for debugging, and that it works again is told once."""
     caplog.set_level(logging.DEBUG)
     clock = Clock()
-    outcome = Outcome(LOG, clock)
+    outcome = FailureReporter(LOG, clock)
     outcome.worked()
     outcome.failed("no answer", 0.7)
     clock.now = 125
@@ -42,7 +42,7 @@ def test_the_first_failure_is_told_and_the_end(caplog: pytest.LogCaptureFixture)
 def test_every_hour_is_summed_up(caplog: pytest.LogCaptureFixture) -> None:
     """A failure that goes on is told again each hour, with its length and the latest reason."""
     clock = Clock()
-    outcome = Outcome(LOG, clock)
+    outcome = FailureReporter(LOG, clock)
     for n in range(25):
         outcome.failed(f"reason {n}", 600)
         clock.now += SUMMARY / 10
@@ -57,7 +57,7 @@ def test_flapping_is_summed_up(caplog: pytest.LogCaptureFixture) -> None:
     """Of what fails and works again and again, the first failure and recovery are told, and then a summary."""
     caplog.set_level(logging.INFO)
     clock = Clock()
-    outcome = Outcome(LOG, clock)
+    outcome = FailureReporter(LOG, clock)
     for n in range(2 * 60 + 1):
         outcome.failed(f"reason {n}", 1)
         clock.now += 30
@@ -77,7 +77,7 @@ def test_flapping_that_ended_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """Failures that were not told are summed up an hour later, also where it has worked since."""
     caplog.set_level(logging.INFO)
     clock = Clock()
-    outcome = Outcome(LOG, clock)
+    outcome = FailureReporter(LOG, clock)
     for what in ("first", "second", "third"):
         outcome.failed(what, 1)
         outcome.worked()
@@ -91,7 +91,7 @@ def test_a_failure_that_was_silent_at_first_is_told_within_an_hour(caplog: pytes
     """One that begins soon after another, and lasts, is told an hour after that one, and so is its end."""
     caplog.set_level(logging.INFO)
     clock = Clock()
-    outcome = Outcome(LOG, clock)
+    outcome = FailureReporter(LOG, clock)
     outcome.failed("first", 1)
     outcome.worked()
     for _ in range(8):
@@ -107,7 +107,7 @@ def test_a_failure_that_was_silent_at_first_is_told_within_an_hour(caplog: pytes
 def test_a_failure_after_a_quiet_day_is_told_at_once(caplog: pytest.LogCaptureFixture) -> None:
     """It is a first one again."""
     clock = Clock()
-    outcome = Outcome(LOG, clock)
+    outcome = FailureReporter(LOG, clock)
     for _ in range(3):
         outcome.failed("no answer", 1)
         outcome.worked()
@@ -118,7 +118,7 @@ def test_a_failure_after_a_quiet_day_is_told_at_once(caplog: pytest.LogCaptureFi
 
 def test_a_wait_that_is_asked_for_is_shown(caplog: pytest.LogCaptureFixture) -> None:
     """It is told until when, in local time, and as the other side's wish; a long one also soon after other failures."""
-    outcome = Outcome(LOG, Clock())
+    outcome = FailureReporter(LOG, Clock())
     outcome.failed("no answer", 1)
     outcome.failed("429", 20, asked=True)
     outcome.failed("429", 7200, asked=True)
@@ -132,7 +132,7 @@ def test_a_wait_that_is_asked_for_is_shown(caplog: pytest.LogCaptureFixture) -> 
 def test_the_first_readings_set_aside_are_told_and_then_counted(caplog: pytest.LogCaptureFixture) -> None:
     """Three are told with their reason; then the number each hour, with the last one and its reason."""
     clock = Clock()
-    outcome = Outcome(LOG, clock)
+    outcome = FailureReporter(LOG, clock)
     for n in range(240):
         outcome.set_aside(f"set aside {n}", f"reading {n}: why {n}")
         clock.now += 30
@@ -147,7 +147,7 @@ def test_the_first_readings_set_aside_are_told_and_then_counted(caplog: pytest.L
 def test_what_is_dropped_is_told_and_then_counted(caplog: pytest.LogCaptureFixture) -> None:
     """The first at once, the others once an hour; together with what was set aside."""
     clock = Clock()
-    outcome = Outcome(LOG, clock)
+    outcome = FailureReporter(LOG, clock)
     for n in range(121):
         outcome.dropped(7)
         for at in range(2):
@@ -182,7 +182,7 @@ def test_the_lines_are_few_whatever_happens(events: list[tuple[str, int, float]]
     log = logging.Logger("quiet", logging.INFO)  # noqa: LOG001 - one of its own, with nothing of other examples
     log.addHandler(Keeping(told_lines))
     clock = Clock()
-    outcome = Outcome(log, clock)
+    outcome = FailureReporter(log, clock)
     for kind, times, passing in events:
         for _ in range(times):
             happen(outcome, kind, passing)
@@ -190,7 +190,7 @@ def test_the_lines_are_few_whatever_happens(events: list[tuple[str, int, float]]
         clock.now += passing
 
 
-def happen(outcome: Outcome, kind: str, wait: float) -> None:
+def happen(outcome: FailureReporter, kind: str, wait: float) -> None:
     """Let something happen."""
     if kind in ("failed", "asked"):
         outcome.failed("why", wait, asked=kind == "asked")
@@ -206,7 +206,7 @@ def happen(outcome: Outcome, kind: str, wait: float) -> None:
 def test_a_week_of_a_service_that_does_everything_wrong(gap: float, caplog: pytest.LogCaptureFixture) -> None:
     """Over a week of flapping, refusing and dropping, something is told every hour, and never much."""
     clock = Clock()
-    outcome = Outcome(LOG, clock)
+    outcome = FailureReporter(LOG, clock)
     caplog.set_level(logging.INFO)
     while clock.now < 86_400:
         for kind in ("failed", "worked", "aside", "asked", "dropped"):

@@ -12,7 +12,7 @@ from made import METER, SECOND, START, Delivering, Recorder, entry
 from running import wait_for
 
 from btcore import Batch, Retry
-from btcore.journal import Baseline, Cursor, Entry
+from btcore.journal import Baseline, Checkpoint, Entry
 from btcore.journal.sqlite import SqliteJournal
 from btcore.sinks.backlog import READ
 
@@ -69,10 +69,10 @@ def test_what_is_too_old_is_dropped(journal: SqliteJournal, caplog: pytest.LogCa
     recent = round((time.time() * SECOND - START) / SECOND)
     journal.append([entry(recent + n, secs=2000 + n) for n in range(3)])
     sink = Recorder()
-    journal.commit(SINK, Cursor(2, {METER: Baseline(2)}), [METER])
+    journal.commit(SINK, Checkpoint(2, {METER: Baseline(2)}), [METER])
     work = delivered(journal, sink, backlog_age=3600)
     assert (sink.places, work.worker.backlog.dropped, position(journal)) == ([6, 7, 8], 3, 8)
-    assert [(sample.older.seq, sample.newer.seq) for sample in sink.taken[0].samples] == [(2, 6), (6, 7), (7, 8)]
+    assert [(sample.older.offset, sample.newer.offset) for sample in sink.taken[0].samples] == [(2, 6), (6, 7), (7, 8)]
     assert texts(caplog) == [
         "dropped 3 readings that were never delivered: more than backlog_age or backlog_bytes allow"
     ]
@@ -118,7 +118,7 @@ def test_memory_does_not_grow_with_a_backlog(journal: SqliteJournal) -> None:
 
     def read(after: int, limit: int) -> Sequence[Entry]:
         found = look(after, limit)
-        asked.append((limit, (found[-1].seq if found else after) - position(journal)))
+        asked.append((limit, (found[-1].offset if found else after) - position(journal)))
         return found
 
     journal.read = read  # type: ignore[method-assign]

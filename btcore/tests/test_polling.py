@@ -13,7 +13,7 @@ from btcore import hookimpl, plugin
 from btcore.decode import polling
 from btcore.decode.brultech import Brultech, pack
 from btcore.decode.decoders import Decoders
-from btcore.decode.polling import NoAnswer, Poll, Request, ask, poll_requests, valid_devices
+from btcore.decode.polling import NoAnswer, Poll, Request, ask, poll_requests, validate_devices
 
 ACK = b"\xfc"
 ECM = pack("ecm1240bin", "312345", {"volts": 120.1, "secs": 77})
@@ -116,13 +116,13 @@ def test_a_device_that_is_none(device: str) -> None:
 def test_a_device_twice(devices: list[str]) -> None:
     """A device that is named twice, even in two spellings, is refused."""
     with pytest.raises(ValueError, match="expected each device once"):
-        valid_devices(None, None, devices)
+        validate_devices(None, None, devices)
 
 
 @pytest.mark.parametrize("devices", [[], ["fc", "fd", "fe", "ff"], ["21234", "30567"]])
 def test_good_devices(devices: list[str]) -> None:
     """No device, four ECMs and several GEMs are all accepted."""
-    valid_devices(None, None, devices)
+    validate_devices(None, None, devices)
 
 
 def test_an_ecm_answers() -> None:

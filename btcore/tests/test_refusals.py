@@ -32,7 +32,7 @@ def test_one_bad_row_of_thirty_is_set_aside_alone(journal: SqliteJournal, caplog
     assert sink.places == [n for n in range(1, 31) if n != 17]
     assert len(sink.calls) <= 1 + 2 * 5
     assert (position(journal), work.worker.delivered, work.worker.aside) == (30, 29, 1)
-    (aside,) = journal.aside(SINK)
+    (aside,) = journal.dead_letters(SINK)
     assert (aside.serial, aside.why, aside.entries) == (METER, "400: a bad row", (16, 17))
     assert (aside.end - aside.start).total_seconds() == 10
     assert [text[:60] for text in texts(caplog)] == [f"set aside, as it is never taken: meter {METER} until 2023-11-"]
@@ -50,7 +50,7 @@ def test_exactly_what_is_refused_is_set_aside(
         proven(journal, sink)
         delivered(journal, sink, batch_size=size)
         assert sink.places == [n for n in range(1, 41) if n not in places]
-        assert [aside.entries[-1] for aside in journal.aside()] == sorted(places)
+        assert [aside.entries[-1] for aside in journal.dead_letters()] == sorted(places)
     assert len(sink.calls) <= -(-40 // size) + 2 * len(places) * max(size - 1, 1).bit_length()
 
 
@@ -61,13 +61,13 @@ def test_a_batch_that_is_refused_as_a_whole_is_set_aside_at_once(
     fill(journal, 10)
 
     def answer(batch: Batch) -> None:
-        if batch.readings[0].seq == 1:
+        if batch.readings[0].offset == 1:
             raise Reject("older than the service takes", whole=True)
 
     sink = Recorder(answer=answer)
     work = delivered(journal, sink, batch_size=6)
     assert (sizes(sink.calls), sink.places, work.worker.aside) == ([6, 4], [7, 8, 9, 10], 6)
-    assert [aside.entries[-1] for aside in journal.aside(SINK)] == [1, 2, 3, 4, 5, 6]
+    assert [aside.entries[-1] for aside in journal.dead_letters(SINK)] == [1, 2, 3, 4, 5, 6]
     assert len(texts(caplog)) == 1
 
 
@@ -77,7 +77,7 @@ def test_a_reading_without_a_sample_is_set_aside_too(journal: SqliteJournal) -> 
     sink = Recorder(answer=refusing(1))
     proven(journal, sink)
     delivered(journal, sink)
-    (aside,) = journal.aside(SINK)
+    (aside,) = journal.dead_letters(SINK)
     assert (aside.start, aside.entries) == (aside.end, (1,))
 
 
@@ -86,7 +86,7 @@ def test_the_sample_after_what_was_set_aside_goes_on_from_it(journal: SqliteJour
     fill(journal, 4)
     sink = Recorder(answer=refusing(3))
     delivered(journal, sink)
-    samples = [(sample.older.seq, sample.newer.seq) for batch in sink.taken for sample in batch.samples]
+    samples = [(sample.older.offset, sample.newer.offset) for batch in sink.taken for sample in batch.samples]
     assert samples == [(1, 2), (3, 4)]
 
 
@@ -99,7 +99,7 @@ def test_a_refused_interval_is_set_aside_with_all_its_meters(journal: SqliteJour
             raise Reject("too old")
 
     work = delivered(journal, Recorder(answer=answer), every=60)
-    asides = journal.aside(SINK)
+    asides = journal.dead_letters(SINK)
     assert sorted(aside.serial for aside in asides) == [METER, OTHER]
     assert work.worker.aside == 2
 
@@ -115,7 +115,7 @@ def test_reasons_hold_no_secrets_and_are_short(journal: SqliteJournal) -> None:
     proven(journal, sink)
     with Delivering(journal, sink, redact=lambda text: text.replace("s3cret", "***")) as work:
         work.finish()
-    (aside,) = journal.aside(SINK)
+    (aside,) = journal.dead_letters(SINK)
     assert aside.why == ("key *** is wrong " + "x" * 10_000)[:LONGEST_WHY]
 
 
@@ -130,7 +130,7 @@ class Poison:
 
     def __call__(self, batch: Batch) -> None:
         """Raise what no plugin should."""
-        if self.times and any(reading.seq in self.places for reading in batch.readings):
+        if self.times and any(reading.offset in self.places for reading in batch.readings):
             self.times -= 1
             raise KeyError("a bug")
 
@@ -140,7 +140,7 @@ def test_a_bug_that_passes_costs_nothing(journal: SqliteJournal) -> None:
     fill(journal, 3)
     sink = Recorder(answer=Poison(2, times=MOST_BUGS - 1))
     delivered(journal, sink)
-    assert (sink.places, journal.aside()) == ([1, 2, 3], [])
+    assert (sink.places, journal.dead_letters()) == ([1, 2, 3], [])
 
 
 @pytest.mark.parametrize("error", [KeyError("a bug"), SystemExit(1), RecursionError()], ids=repr)
@@ -149,13 +149,13 @@ def test_a_bug_that_stays_is_set_aside(journal: SqliteJournal, error: BaseExcept
     fill(journal, 20)
 
     def answer(batch: Batch) -> None:
-        if any(reading.seq == 7 for reading in batch.readings):
+        if any(reading.offset == 7 for reading in batch.readings):
             raise error
 
     sink = Recorder(answer=answer)
     delivered(journal, sink)
     assert sink.places == [n for n in range(1, 21) if n != 7]
-    assert [aside.entries for aside in journal.aside(SINK)] == [(6, 7)]
+    assert [aside.entries for aside in journal.dead_letters(SINK)] == [(6, 7)]
     assert len(sink.calls) <= 2 * MOST_BUGS + 2 * 5
 
 
@@ -170,7 +170,7 @@ def test_a_bug_in_everything_waits_longer_and_longer(journal: SqliteJournal) -> 
 
     with Delivering(journal, Recorder(answer=answer), settings={"retry": 0.0001, "retry_max": 0.04}) as work:
         work.finish()
-    assert len(journal.aside(SINK)) == 8
+    assert len(journal.dead_letters(SINK)) == 8
     assert min(sorted(later - earlier for earlier, later in pairwise(times))[-20:]) >= 0.02
 
 
@@ -212,7 +212,7 @@ def test_what_is_set_aside_counts_once_it_is_kept(journal: SqliteJournal, monkey
     monkeypatch.setattr(journal, "commit", fail)
     with work:
         assert tried.wait(20)
-    assert (work.worker.aside, work.worker.delivered, journal.aside(SINK)) == (0, 0, [])
+    assert (work.worker.aside, work.worker.delivered, journal.dead_letters(SINK)) == (0, 0, [])
     monkeypatch.undo()
     assert delivered(journal, Recorder(answer=refusing(1))).worker.aside == 1
-    assert len(journal.aside(SINK)) == 1
+    assert len(journal.dead_letters(SINK)) == 1

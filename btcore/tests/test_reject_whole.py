@@ -32,7 +32,7 @@ class Choosy:
     @hookimpl
     def process_batch(self, batch: Batch) -> None:
         """Take it, or not."""
-        places = [reading.seq for reading in batch.readings]
+        places = [reading.offset for reading in batch.readings]
         self.calls.append(places)
         if min(places) <= self.refused:
             raise Reject("too old", whole=self.tells and max(places) <= self.refused)
@@ -82,10 +82,12 @@ def test_a_batch_of_which_no_part_is_taken_costs_one_call(deliver: Deliver, jour
     sink = deliver(2 * SIZE)
     assert [len(places) for places in sink.calls] == [SIZE] * 3
     assert sink.taken == list(range(2 * SIZE + 1, COUNT + 1))
-    assert [(one.why, one.entries[-1]) for one in journal.aside()] == [("too old", n + 1) for n in range(2 * SIZE)]
-    cursor = journal.cursor("sink.choosy")
+    assert [(one.why, one.entries[-1]) for one in journal.dead_letters()] == [
+        ("too old", n + 1) for n in range(2 * SIZE)
+    ]
+    cursor = journal.checkpoint("sink.choosy")
     assert cursor is not None
-    assert cursor.position == COUNT
+    assert cursor.offset == COUNT
 
 
 def test_it_is_told_in_one_line_that_says_how_many(deliver: Deliver, caplog: pytest.LogCaptureFixture) -> None:

@@ -17,7 +17,7 @@ from sites import site as site_of
 from btcore.config.load import Site, load_site
 from btcore.config.named import Name, labels_by_format, names_of
 from btcore.errors import ConfigurationError
-from btcore.journal import Hearing
+from btcore.journal import HeardMeter
 from btcore.runtime.names import AGAIN, BETWEEN, FIRST, SINGLY, Roll, places
 from btcore.runtime.supervisor import Supervisor
 
@@ -133,12 +133,12 @@ def test_places_are_told_by_table_and_key() -> None:
 class Listening:
     """A roll of a few names, and what was heard."""
 
-    def __init__(self, site: Site, *heard: Hearing) -> None:
+    def __init__(self, site: Site, *heard: HeardMeter) -> None:
         self.clock = Clock()
-        self.heard: list[Hearing] = list(heard)
+        self.heard: list[HeardMeter] = list(heard)
         self.roll = Roll(names_of(site), labels_by_format(site), self._heard, self.clock)
 
-    def _heard(self) -> Sequence[Hearing]:
+    def _heard(self) -> Sequence[HeardMeter]:
         return self.heard
 
     def look(self, seconds: float) -> None:
@@ -168,8 +168,8 @@ def roof(tmp_path: Path) -> Site:
     )
 
 
-GEM = Hearing("01000777", "gem48pbin", 1)
-ECM = Hearing("420467", "ecm1240bin", 2)
+GEM = HeardMeter("01000777", "gem48pbin", 1)
+ECM = HeardMeter("420467", "ecm1240bin", 2)
 
 
 def test_a_name_that_was_never_heard_is_told(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
@@ -186,7 +186,7 @@ def test_a_name_that_was_never_heard_is_told(roof: Site, caplog: pytest.LogCaptu
     assert texts(caplog) == [never] + [f"{never} (still so)"] * 2
     caplog.clear()
     caplog.set_level(logging.INFO)
-    listening.heard.append(Hearing("399999", "ecm1240bin", 9))
+    listening.heard.append(HeardMeter("399999", "ecm1240bin", 9))
     listening.look(BETWEEN)
     assert texts(caplog, logging.INFO) == ["[sink.roof] generation; [channels] 399999_ch2: meter 399999 is heard now"]
     listening.look(3 * AGAIN)
@@ -217,21 +217,21 @@ def test_where_nothing_is_heard_no_name_is_at_fault(roof: Site, caplog: pytest.L
 
 def test_the_nearest_is_told(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
     """Of the meters that were heard, the one is shown whose serial number is most like the name."""
-    Listening(roof, Hearing("39999", "ecm1240bin", 0), GEM).roll.finish()
+    Listening(roof, HeardMeter("39999", "ecm1240bin", 0), GEM).roll.finish()
     assert texts(caplog)[0].endswith('was never heard; heard: 39999 (1 more); did you mean "39999"?')
 
 
 def test_a_meter_of_an_earlier_run_was_heard(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
     """A meter that is silent in this run is not one that was never heard."""
     caplog.set_level(logging.INFO)
-    Listening(roof, Hearing("399999", "ecm1240bin", 0)).roll.finish()
+    Listening(roof, HeardMeter("399999", "ecm1240bin", 0)).roll.finish()
     assert texts(caplog, logging.INFO) == []
 
 
 def test_a_label_that_a_meter_has_not_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """aux1 of a GEM is nowhere in what it sends; of a format that nobody tells of, nothing is known."""
     names = load(tmp_path, SITE)
-    heard = [Hearing(name.serial, "gem48pbin", 1) for name in names_of(names) if name.serial]
+    heard = [HeardMeter(name.serial, "gem48pbin", 1) for name in names_of(names) if name.serial]
     Listening(names, *heard).roll.finish()
     assert texts(caplog) == [
         "[sink.roof] grid; [channels] 420467_aux1: meter 420467 has no aux1: it sends gem48pbin",
@@ -249,8 +249,8 @@ def test_a_label_that_a_meter_has_not_is_told(tmp_path: Path, caplog: pytest.Log
 def test_a_meter_that_nothing_names_is_told_once(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
     """Where others are named, a meter that is heard in this run and is not is told, with the name most like it."""
     caplog.set_level(logging.INFO)
-    listening = Listening(roof, Hearing("399999", "ecm1240bin", 1), Hearing("399998", "ecm1240bin", 2), ECM, GEM)
-    listening.heard.append(Hearing("500000", "ecm1240bin", 0))
+    listening = Listening(roof, HeardMeter("399999", "ecm1240bin", 1), HeardMeter("399998", "ecm1240bin", 2), ECM, GEM)
+    listening.heard.append(HeardMeter("500000", "ecm1240bin", 0))
     listening.look(3 * AGAIN)
     like = "most like it is 399999 ([sink.roof] generation)"
     assert texts(caplog, logging.INFO) == [
@@ -263,7 +263,7 @@ def test_a_meter_that_nothing_names_is_told_once(roof: Site, caplog: pytest.LogC
 def test_invented_meters_fill_no_log(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
     """Of many meters some are told, and how many more there are."""
     caplog.set_level(logging.INFO)
-    Listening(roof, *(Hearing(str(n), "ecm1240bin", 1) for n in range(1000))).roll.finish()
+    Listening(roof, *(HeardMeter(str(n), "ecm1240bin", 1) for n in range(1000))).roll.finish()
     assert len(texts(caplog, logging.INFO)) == 1 + SINGLY + 1
     assert texts(caplog, logging.INFO)[-1] == f"and so with {1000 - SINGLY} more"
 

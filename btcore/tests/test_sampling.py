@@ -20,7 +20,7 @@ from btcore.calculate.links import Link
 from btcore.calculate.sampling import SampleCache, Sampler, Step
 from btcore.calculate.transition import Passed
 from btcore.decode.brultech import Brultech
-from btcore.journal import Baseline, Cursor, Entry
+from btcore.journal import Baseline, Checkpoint, Entry
 
 # --- any readings of several meters
 
@@ -84,10 +84,10 @@ def make(every: int, bases: Mapping[str, Base] | None = None, before: Sequence[R
 def told(step: Step) -> object:
     """Return all that a step says, to be compared."""
     return (
-        [reading.seq for reading in step.readings],
-        [(s.older.seq, s.newer.seq, s.seconds, s.reset, dict(s.values)) for s in step.samples],
-        step.position,
-        dict(step.bases),
+        [reading.offset for reading in step.readings],
+        [(s.older.offset, s.newer.offset, s.seconds, s.reset, dict(s.values)) for s in step.samples],
+        step.offset,
+        dict(step.baselines),
     )
 
 
@@ -97,10 +97,10 @@ def test_a_restart_after_any_step_changes_nothing(readings: list[Reading], every
     """Going on from the cursor of any step, with its bases recalled, gives exactly the steps that were to come."""
     steps = whole(make(every), readings)
     cut = data.draw(st.integers(0, len(steps)))
-    cursor = Cursor()
+    cursor = Checkpoint()
     for step in steps[:cut]:
-        cursor = cursor.moved(step.position, step.bases)
-    rest = whole(make(every, recalled(readings, cursor), readings[: cursor.position]), readings[cursor.position :])
+        cursor = cursor.moved(step.offset, step.baselines)
+    rest = whole(make(every, recalled(readings, cursor), readings[: cursor.offset]), readings[cursor.offset :])
     assert [told(step) for step in rest] == [told(step) for step in steps[cut:]]
 
 
@@ -116,10 +116,10 @@ def test_intervals_have_the_energy_of_all_readings(readings: list[Reading], ever
 def test_positions_never_go_back(readings: list[Reading], every: int) -> None:
     """Positions rise from step to step, and so do the bases of each meter."""
     steps = whole(make(every), readings)
-    places = [step.position for step in steps]
+    places = [step.offset for step in steps]
     assert places == sorted(places)
     for serial in {reading.serial for reading in readings}:
-        moved = [step.bases[serial].seq for step in steps if serial in step.bases]
+        moved = [step.baselines[serial].offset for step in steps if serial in step.baselines]
         assert moved == sorted(set(moved))
 
 
@@ -137,12 +137,12 @@ def test_no_restart_loses_energy_whatever_the_clocks(
     ahead = {str(312345 + place): timedelta(seconds=offset) for place, offset in enumerate(offsets)}
     readings = [attrs.evolve(reading, time=reading.time + ahead[reading.serial]) for reading in readings]
     found: list[Sample] = []
-    cursor = Cursor()
+    cursor = Checkpoint()
     for cut in (*cuts, None):
         for step in whole(
-            make(every, recalled(readings, cursor), readings[: cursor.position]), readings[cursor.position :]
+            make(every, recalled(readings, cursor), readings[: cursor.offset]), readings[cursor.offset :]
         )[:cut]:
-            cursor = cursor.moved(step.position, step.bases)
+            cursor = cursor.moved(step.offset, step.baselines)
             found += step.samples
     assert energies(found) == energies(samples(whole(consecutive(), readings)))
 
@@ -156,7 +156,7 @@ def test_every_mean_is_exact(powers: list[int], pace: int) -> None:
         entries.append(entry(n * pace, energy=counted))
         counted += power * pace
     for sample in samples(whole(intervals(), numbered(entries))):
-        first, last = sample.older.seq - 1, sample.newer.seq - 1
+        first, last = sample.older.offset - 1, sample.newer.offset - 1
         assert (sample.seconds, sample.values["ch1_w"]) == (
             (last - first) * pace,
             sum(powers[first:last]) / (last - first),
@@ -171,7 +171,7 @@ def test_each_reading_is_a_step() -> None:
     readings = numbered([entry(0), entry(1, OTHER), entry(10, energy=5000), entry(11, OTHER, energy=900)])
     steps = whole(consecutive(), readings)
     assert spans(steps) == [[], [], [(METER, 1, 3)], [(OTHER, 2, 4)]]
-    assert [(step.position, step.bases) for step in steps] == [
+    assert [(step.offset, step.baselines) for step in steps] == [
         (1, {METER: Baseline(1)}),
         (2, {OTHER: Baseline(2)}),
         (3, {METER: Baseline(3)}),
@@ -188,7 +188,7 @@ def test_what_gives_no_sample_is_delivered_and_counted() -> None:
     sampler = consecutive()
     steps = whole(sampler, readings)
     assert spans(steps) == [[], [(METER, 1, 2)], [], [], [(METER, 2, 5)]]
-    assert [reading.seq for step in steps for reading in step.readings] == [1, 2, 3, 4, 5]
+    assert [reading.offset for step in steps for reading in step.readings] == [1, 2, 3, 4, 5]
     assert dict(sampler.skipped) == {"duplicate": 1, "out of order": 1}
 
 
@@ -196,7 +196,7 @@ def test_a_reading_that_all_others_contradict_costs_no_energy() -> None:
     """One misread reading among good ones is in no sample, and all energy of the good ones is told."""
     readings = misread(MOST_LATE + 6)
     found = samples(whole(consecutive(), readings))
-    assert [(sample.older.seq, sample.newer.seq) for sample in found][:2] == [(1, 3), (3, 4)]
+    assert [(sample.older.offset, sample.newer.offset) for sample in found][:2] == [(1, 3), (3, 4)]
     assert energies(found) == {METER: 1000 * (len(readings) - 1)}
 
 
@@ -205,7 +205,7 @@ def test_a_change_to_counters_of_another_kind_begins_anew() -> None:
     other = Format("strange", ("secs", "pv_ws"), (Channel("pv", "pv_ws"),), lambda _raw: ())
     readings = numbered([entry(0), entry(10, energy=1000), entry(30), entry(40)])
     for place, reading in enumerate(readings[2:], 2):
-        readings[place] = attrs.evolve(reading, format=other, raw=b"%d" % place, numbers=(reading.seq * 10, 0))
+        readings[place] = attrs.evolve(reading, format=other, raw=b"%d" % place, numbers=(reading.offset * 10, 0))
     for sampler in (consecutive(), intervals(60 * MINUTE)):
         assert [span for step in whole(sampler, readings) for span in spans([step])[0]] == [
             (METER, 1, 2),
@@ -239,7 +239,7 @@ def recorded(name: str) -> list[Reading]:
         found = Brultech().decode_packet(memoryview(data)[at["offset"] :])
         assert isinstance(found, Packet)
         time = datetime.fromtimestamp(at["receive_time"], UTC)
-        readings.append(Reading(time, found.format, found.serial, found.raw, seq=place))
+        readings.append(Reading(time, found.format, found.serial, found.raw, offset=place))
     return readings
 
 

@@ -87,7 +87,7 @@ class Mistaken(RuleBasedStateMachine):
             self.now += 10
             (kept,) = self.journal.append([entry(self.now, serial, energy=100 * self.now)])
             if serial == METER:
-                self.readings.append(kept.seq)
+                self.readings.append(kept.offset)
 
     fates = st.lists(st.sampled_from(["", "down", "lost"]), max_size=4)
     sizes = st.integers(1, 12)
@@ -134,15 +134,15 @@ class Mistaken(RuleBasedStateMachine):
     @rule()
     def trim(self) -> None:
         """Let go of all that the sink has looked at, as if it were old."""
-        before = {one.seq for one in self.journal.read(0, 10_000)}
+        before = {one.offset for one in self.journal.read(0, 10_000)}
         sum(self.journal.trim([SINK], SOON))
-        self.gone |= before - {one.seq for one in self.journal.read(0, 10_000)}
+        self.gone |= before - {one.offset for one in self.journal.read(0, 10_000)}
 
     @rule()
     def check(self) -> None:
         """With the right settings, all that is wanted arrives, and nothing was set aside."""
         self.run([], 5)
-        assert self.journal.aside() == []
+        assert self.journal.dead_letters() == []
         pairs = list(zip(self.readings, self.readings[1:], strict=False))
         arrived = [pair for pair in pairs if any(older <= pair[0] and pair[1] <= newer for older, newer in self.spans)]
         assert {pair for pair in pairs if self.gone.isdisjoint(pair)} <= set(arrived)

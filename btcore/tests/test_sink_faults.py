@@ -88,14 +88,14 @@ def test_what_always_raises_is_set_aside(journal: SqliteJournal, error: BaseExce
     """A reading for which the plugin raises every time is found and set aside, and all others are delivered."""
 
     def answer(batch: Batch) -> None:
-        if any(reading.seq == 3 for reading in batch.readings):
+        if any(reading.offset == 3 for reading in batch.readings):
             raise error
 
     fill(journal, 5)
     sink = Recorder(answer=answer)
     work = delivered(journal, sink)
     assert (sink.places, position(journal), work.worker.parked) == ([1, 2, 4, 5], 5, "")
-    assert [aside.entries for aside in journal.aside(SINK)] == [(2, 3)]
+    assert [aside.entries for aside in journal.dead_letters(SINK)] == [(2, 3)]
 
 
 # --- what cannot be calculated
@@ -134,7 +134,7 @@ def test_a_sample_that_fails_lazily_costs_itself_alone(
 
     def made(*given: Any) -> Sample | None:  # noqa: ANN401 - whatever it is given
         sample = true(*given)
-        bad = sample is not None and sample.serial == OTHER and sample.newer.seq in bad_places
+        bad = sample is not None and sample.serial == OTHER and sample.newer.offset in bad_places
         return lazily(sample, error) if sample is not None and bad else sample
 
     monkeypatch.setattr(sampling, name, made)
@@ -143,7 +143,7 @@ def test_a_sample_that_fails_lazily_costs_itself_alone(
     sink = Recorder(answer=lambda batch: [sample.values for sample in batch.samples])
     work = delivered(journal, sink, every=every)
     assert (work.worker.parked, position(journal)) == ("", 20)
-    aside = journal.aside(SINK)
+    aside = journal.dead_letters(SINK)
     assert {(one.serial, one.entries[-1]) for one in aside} == {(OTHER, place) for place in bad_places}
     assert all("cannot be calculated" in one.why for one in aside)
     mine = [sample for batch in sink.taken for sample in batch.samples if sample.serial == METER]
@@ -157,11 +157,11 @@ def test_a_sample_that_cannot_be_made_costs_itself_alone(
     journal: SqliteJournal, every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where making a sample raises, the sink is not parked: it is set aside, and told, and all else is delivered."""
-    poison(monkeypatch, "along" if every else "across", lambda one: one.seq == 5, ZeroDivisionError("zero"))
+    poison(monkeypatch, "along" if every else "across", lambda one: one.offset == 5, ZeroDivisionError("zero"))
     journal.append([entry(60 * n, energy=6000 * n) for n in range(10)])
     sink = Recorder(answer=lambda batch: [sample.values for sample in batch.samples])
     work = delivered(journal, sink, every=every)
-    assert (work.worker.parked, position(journal), len(journal.aside(SINK))) == ("", 10, 1)
+    assert (work.worker.parked, position(journal), len(journal.dead_letters(SINK))) == ("", 10, 1)
     assert sink.places == list(range(1, 11))
     assert sum(len(batch.samples) for batch in sink.taken) == 8
 
@@ -174,7 +174,7 @@ def test_a_reading_that_cannot_be_followed_costs_itself_alone(
     true = Chains.follow
 
     def follow(self: Chains, reading: Reading) -> Any:  # noqa: ANN401 - a link
-        if reading.seq in (4, 6):
+        if reading.offset in (4, 6):
             raise Own("odd")
         return true(self, reading)
 

@@ -205,8 +205,8 @@ def test_stopping_ends_a_source(journal: SqliteJournal) -> None:
 
     source = Yielding(items=items)
     with Collecting(journal, source):
-        wait_for(lambda: journal.last() == 1)
-    assert (ended, source.closed, journal.last()) == (["generator"], [True], 2)
+        wait_for(lambda: journal.newest() == 1)
+    assert (ended, source.closed, journal.newest()) == (["generator"], [True], 2)
 
 
 # --- a journal in trouble
@@ -236,7 +236,7 @@ def test_a_journal_that_cannot_now_is_waited_for(
     work = Collecting(journal, Yielding(items=items))
     with work:
         assert asked.wait(20)
-        assert journal.last() == 1
+        assert journal.newest() == 1
         full.clear()
         work.finish()
     assert work.worker.kept == 4
@@ -252,11 +252,11 @@ def test_a_really_full_journal(journal: SqliteJournal, monkeypatch: pytest.Monke
     journal._writer.execute(f"PRAGMA max_page_count = {pages + 4}")
     work = Collecting(journal, Yielding(items=lambda _stop: [Chunk(packet(secs=n) * 20) for n in range(30)]))
     with work:
-        wait_for(lambda: journal.last() and not journal.wait(journal.last(), 0.3))
+        wait_for(lambda: journal.newest() and not journal.wait(journal.newest(), 0.3))
         with journal._writing:
             journal._writer.execute("PRAGMA max_page_count = 100000")
         work.finish()
-    assert work.worker.kept == journal.last() == 600
+    assert work.worker.kept == journal.newest() == 600
 
 
 def test_stopping_with_a_journal_that_cannot_is_told(

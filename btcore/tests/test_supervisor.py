@@ -17,9 +17,9 @@ from sites import endless, meter, position, sink, site, source
 from btcore import Chunk, Duration, Retry, Stop, hookimpl, pack, plugin
 from btcore.config.load import Site
 from btcore.errors import Unavailable
-from btcore.journal import Baseline, Cursor
+from btcore.journal import Baseline, Checkpoint
 from btcore.journal.sqlite import VERSION, SqliteJournal
-from btcore.records import moment
+from btcore.records import from_microseconds
 from btcore.runtime.supervisor import JOURNAL, Supervisor
 
 
@@ -74,7 +74,9 @@ def test_once_ends_when_everything_is_delivered(tmp_path: Path, caplog: pytest.L
 def test_the_last_line_of_a_source_tells_what_was_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A recording that is played again: nothing is kept, and all of it was there."""
     caplog.set_level(logging.INFO)
-    recording = Yielding(items=lambda _stop: [Chunk(packet(secs=n), time=moment(n * 10**7)) for n in range(3)])
+    recording = Yielding(
+        items=lambda _stop: [Chunk(packet(secs=n), time=from_microseconds(n * 10**7)) for n in range(3)]
+    )
     for _ in range(2):
         Supervisor(site(tmp_path, source(recording), sink(Recorder())), threading.Event(), once=True).run()
     assert [text.rpartition("; ")[2] for text in texts(caplog, logging.INFO) if "btcore: source.panel: " in text] == [
@@ -237,9 +239,9 @@ def test_a_hung_sink_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
             thread.join(20)
     with closing(journals[0]) as journal:
         given = len(roof.places)
-        cursors = [journal.cursor(name) or Cursor() for name in ("sink.roof", "sink.other")]
+        cursors = [journal.checkpoint(name) or Checkpoint() for name in ("sink.roof", "sink.other")]
     expected = [(given, {METER: Baseline(given)}), (5, {METER: Baseline(5)})]
-    assert [(one.position, one.bases) for one in cursors] == expected
+    assert [(one.offset, one.baselines) for one in cursors] == expected
 
 
 # --- the state

@@ -156,7 +156,7 @@ def test_the_bytes_since_the_last_packet() -> None:
     """How long a stream has been without a packet is told of one that is undone, too."""
     stream = Decoders([Brultech()]).stream()
     stream.feed(doubled(packet("ecm1240bin", 5)) + b"abc", START)
-    assert stream.quiet_bytes == 3
+    assert stream.bytes_since_packet == 3
 
 
 @quick

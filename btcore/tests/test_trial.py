@@ -26,7 +26,7 @@ def test_a_few_readings_are_tried_and_then_it_stops(journal: SqliteJournal, capl
         "400: no such node: shed; 3 readings tried, one by one, and nothing was ever accepted with these settings:"
         " look at [sink.roof] in site.toml (node, meter, key)"
     )
-    assert (journal.aside(), position(journal), seen(journal), work.worker.aside) == ([], 0, 0, 0)
+    assert (journal.dead_letters(), position(journal), seen(journal), work.worker.aside) == ([], 0, 0, 0)
     assert [text[:27] for text in texts(caplog)] == ["refused, and as nothing was", "stopped until a restart, it"]
 
 
@@ -36,7 +36,7 @@ def test_mending_the_setting_delivers_everything(journal: SqliteJournal) -> None
     delivered(journal, Wanting(node="shed"))
     sink = Wanting()
     delivered(journal, sink)
-    assert (len(sink.taken), position(journal), journal.aside()) == (59, 60, [])
+    assert (len(sink.taken), position(journal), journal.dead_letters()) == (59, 60, [])
 
 
 def test_it_starts_again_as_new_without_a_change(journal: SqliteJournal) -> None:
@@ -60,7 +60,7 @@ def test_one_by_one_as_they_come_in(journal: SqliteJournal) -> None:
             fill(journal, 1, first=n)
             wait_for(lambda count=n + 1: len(sink.calls) == count)  # type: ignore[misc]
         wait_for(lambda: work.worker.parked)
-    assert (sizes(sink.calls), journal.aside(), seen(journal)) == ([1, 1, 1], [], 0)
+    assert (sizes(sink.calls), journal.dead_letters(), seen(journal)) == ([1, 1, 1], [], 0)
 
 
 def test_less_than_that_stops_a_run_that_ends(journal: SqliteJournal) -> None:
@@ -68,7 +68,7 @@ def test_less_than_that_stops_a_run_that_ends(journal: SqliteJournal) -> None:
     fill(journal, 1)
     work = delivered(journal, Recorder(answer=refuse))
     assert work.worker.parked.startswith("400: no such node; 1 reading tried, one by one, and nothing was ever")
-    assert (journal.aside(), position(journal)) == ([], 0)
+    assert (journal.dead_letters(), position(journal)) == ([], 0)
 
 
 def test_a_run_that_is_stopped_before_sets_nothing_aside(journal: SqliteJournal) -> None:
@@ -77,7 +77,7 @@ def test_a_run_that_is_stopped_before_sets_nothing_aside(journal: SqliteJournal)
     sink = Recorder(answer=refuse)
     with Delivering(journal, sink) as work:
         wait_for(lambda: len(sink.calls) == 3)
-    assert (work.worker.parked, journal.aside(), position(journal)) == ("", [], 0)
+    assert (work.worker.parked, journal.dead_letters(), position(journal)) == ("", [], 0)
     again = Recorder()
     delivered(journal, again)
     assert again.places == [1, 2]
@@ -90,7 +90,7 @@ def test_where_others_are_accepted_it_is_the_readings(journal: SqliteJournal, ba
     sink = Recorder(answer=refusing(*bad))
     work = delivered(journal, sink)
     assert sink.places == [n for n in range(1, 31) if n not in bad]
-    assert [one.entries[-1] for one in journal.aside(SINK)] == list(bad)
+    assert [one.entries[-1] for one in journal.dead_letters(SINK)] == list(bad)
     assert (work.worker.parked, work.worker.aside, position(journal)) == ("", len(bad), 30)
     assert len(sink.calls) <= 5 + 2 * 5 * len(bad)
 
@@ -121,15 +121,15 @@ def test_nothing_that_was_sent_proves_nothing(journal: SqliteJournal) -> None:
     delivered(journal, Recorder(answer=answer))
     fill(journal, 5)
     work = delivered(journal, Recorder(answer=answer))
-    assert (work.worker.parked[:3], journal.aside()) == ("400", [])
+    assert (work.worker.parked[:3], journal.dead_letters()) == ("400", [])
 
 
 def test_what_a_plugin_knows_to_be_never_taken_is_set_aside_by_a_new_sink_too(journal: SqliteJournal) -> None:
     """A backlog of which the service takes nothing that old stops no new sink, and is found in few requests."""
 
     def answer(batch: Batch) -> None:
-        if batch.readings[0].seq <= 45:
-            raise Reject("older than 14 days", whole=batch.readings[-1].seq <= 45)
+        if batch.readings[0].offset <= 45:
+            raise Reject("older than 14 days", whole=batch.readings[-1].offset <= 45)
 
     fill(journal, 100)
     sink = Recorder(answer=answer)
@@ -142,7 +142,7 @@ def test_what_is_refused_beside_what_is_too_old_stops_it_still(journal: SqliteJo
     """A plugin that knows what is too old may still be set up wrong: what it refuses for another reason waits."""
 
     def answer(batch: Batch) -> None:
-        if batch.readings[-1].seq <= 20:
+        if batch.readings[-1].offset <= 20:
             raise Reject("older than 14 days", whole=True)
         raise Reject("400: no such node")
 
@@ -170,7 +170,7 @@ def test_a_bug_is_set_aside_by_a_new_sink_too(journal: SqliteJournal) -> None:
     """What ends in unexpected exceptions is no refusal: it is found and set aside, and the others are delivered."""
 
     def answer(batch: Batch) -> None:
-        if any(reading.seq in (1, 2, 3, 4) for reading in batch.readings):
+        if any(reading.offset in (1, 2, 3, 4) for reading in batch.readings):
             raise KeyError("a bug")
 
     fill(journal, 8)

@@ -17,9 +17,9 @@ from wanting import Wanting
 
 from btcore import Batch, Secret, Stop, hookimpl, plugin
 from btcore.errors import PluginMistake, Unavailable
-from btcore.journal import Baseline, Cursor
+from btcore.journal import Baseline, Checkpoint
 from btcore.journal.sqlite import SqliteJournal
-from btcore.sinks.results import Answer, answered
+from btcore.sinks.results import BatchResult, check_result
 from btcore.sinks.unwanted import LATER, SOON, Unwanted
 
 WRONG = "399999"
@@ -83,10 +83,10 @@ def test_nonsense_is_told_once_and_taken_as_all(
 def test_an_answer_is_checked() -> None:
     """All of a batch, none of it, and what is neither."""
     batch = Batch()
-    assert answered(None, batch) == Answer(0, is_proof=False)
-    assert answered(0, batch) == Answer(0, is_wanted=False, is_proof=False)
+    assert check_result(None, batch) == BatchResult(0, is_proof=False)
+    assert check_result(0, batch) == BatchResult(0, is_wanted=False, is_proof=False)
     with pytest.raises(PluginMistake, match="returned 1; expected None, or how many of its 0 readings"):
-        answered(1, batch)
+        check_result(1, batch)
 
 
 # --- a mistake, and its mending
@@ -119,7 +119,7 @@ def test_within_a_run_nothing_is_looked_at_twice(journal: SqliteJournal, mistake
         wait_for(lambda: seen(journal) == 10)
         fill_both(journal, 1, first=5)
         wait_for(lambda: seen(journal) == 12)
-    places = [reading.seq for batch in sink.calls for reading in batch.readings]
+    places = [reading.offset for batch in sink.calls for reading in batch.readings]
     assert places == (list(range(1, 13)) if mistake == "setting" else [])
 
 
@@ -130,10 +130,10 @@ def test_what_is_wanted_moves_the_place_over_what_is_not(journal: SqliteJournal)
     fill(journal, 2, OTHER, first=20)
     sink = Wanting(meter=METER)
     delivered(journal, sink, batch_size=1)
-    cursor = journal.cursor(SINK)
+    cursor = journal.checkpoint(SINK)
     assert cursor is not None
-    assert (cursor.position, cursor.seen, cursor.missed) == (6, 8, 1)
-    assert {key: base.seq for key, base in cursor.bases.items()} == {OTHER: 3, METER: 6}
+    assert (cursor.offset, cursor.examined, cursor.first_unwanted) == (6, 8, 1)
+    assert {key: base.offset for key, base in cursor.baselines.items()} == {OTHER: 3, METER: 6}
     mended = Wanting(meter=OTHER)
     delivered(journal, mended)
     assert mended.spans == [(3, 7), (7, 8)]
@@ -167,12 +167,12 @@ def test_a_dry_run_tells_what_is_not_wanted_and_moves_nothing(journal: SqliteJou
     class Previewing(Wanting):
         @hookimpl
         def preview_batch(self, batch: Batch) -> list[str]:
-            return [f"POST {sample.newer.seq}" for sample in batch.samples if sample.serial == self.meter]
+            return [f"POST {sample.newer.offset}" for sample in batch.samples if sample.serial == self.meter]
 
     fill(journal, 3)
     with Delivering(journal, Previewing(meter=WRONG), dry_run=True) as work:
         work.finish()
-    assert (work.shown, journal.cursor(SINK)) == ([], None)
+    assert (work.shown, journal.checkpoint(SINK)) == ([], None)
     assert str(work.worker) == "0 readings shown, none sent, 2 not wanted by its settings, 1 without a sample"
     with Delivering(journal, Previewing(meter=METER), dry_run=True) as work:
         work.finish()
@@ -304,10 +304,10 @@ def test_a_baseline_made_of_what_was_let_go_stays(journal: SqliteJournal) -> Non
     fill(journal, 5)
     wants(journal, meter=WRONG)
     portions = journal.trim([SINK], int(time.time()) + 10)
-    cursor = attrs.evolve(journal.cursor(SINK) or Cursor(), position=2, bases={METER: Baseline(2)})
+    cursor = attrs.evolve(journal.checkpoint(SINK) or Checkpoint(), offset=2, baselines={METER: Baseline(2)})
     journal.commit(SINK, cursor, [METER], [aside(SINK, 4)])
     assert sum(portions) == 3
-    assert [one.seq for one in journal.read(0, 9)] == [2, 4]
+    assert [one.offset for one in journal.read(0, 9)] == [2, 4]
 
 
 def test_the_bounds_of_a_backlog_do_not_count_what_is_not_wanted(
@@ -348,6 +348,6 @@ def test_many_meters_of_which_nothing_is_wanted_cost_bounded_memory(
     journal.append([entry(n, str(400_000 + n)) for n in range(10)])
     fill(journal, 2, first=10)
     delivered(journal, Wanting(meter=METER), batch_size=1)
-    cursor = journal.cursor(SINK)
+    cursor = journal.checkpoint(SINK)
     assert cursor is not None
-    assert sorted(cursor.bases) == [METER, "400008", "400009"]
+    assert sorted(cursor.baselines) == [METER, "400008", "400009"]

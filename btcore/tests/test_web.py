@@ -20,7 +20,7 @@ from scenarios import scenario
 from servers.recorder import Recorder, Reply
 
 from btcore import Batch, Retry, Secret, Stop
-from btcore.web import Client, Meaning, Verdict, judge, shown
+from btcore.web import AnswerRule, Client, Verdict, format_request, raise_for_answer
 
 KEY = "k&y <0123>/é"
 
@@ -106,7 +106,7 @@ def test_a_redirect_is_not_followed(server: Recorder) -> None:
         answer = make_client().send("POST", server.url, data="key")
         assert (answer.code, other.requests) == (307, [])
     with pytest.raises(Retry, match="it points to another address, which is not followed: check `url`"):
-        judge(answer, (), "It")
+        raise_for_answer(answer, (), "It")
 
 
 # --- what comes back
@@ -211,19 +211,19 @@ def test_no_failure_shows_what_was_sent(server: Recorder, wire: str, caplog: pyt
 )
 def test_whatever_stands_around_a_secret_it_is_not_seen(secret: str, before: str, after: str) -> None:
     """Blanking leaves no whole secret, wherever it stands."""
-    assert secret not in make_client(secret).redacted(before + secret + after).replace("***", "*")
+    assert secret not in make_client(secret).redact(before + secret + after).replace("***", "*")
 
 
 def test_the_longer_of_two_secrets_is_blanked_as_a_whole() -> None:
     """A key that begins with another leaves no end of it behind."""
-    assert make_client("the-key", "the-key-and-more").redacted("a the-key-and-more b the-key") == "a *** b ***"
+    assert make_client("the-key", "the-key-and-more").redact("a the-key-and-more b the-key") == "a *** b ***"
 
 
 @pytest.mark.parametrize("secret", ["1", "ok", "key"])
 def test_a_secret_of_three_letters_or_less_eats_no_message(secret: str) -> None:
     """It protects nothing, and would be gone from words that tell what is wrong."""
     text = "401: the token is no key of 1 account"
-    assert make_client(secret).redacted(text) == text
+    assert make_client(secret).redact(text) == text
 
 
 # --- what is judged
@@ -232,14 +232,17 @@ def test_a_secret_of_three_letters_or_less_eats_no_message(secret: str) -> None:
 @pytest.mark.servers
 @pytest.mark.parametrize("key", ["success", "true", '{"success": true}', "ok 200: Added Status", "quota"])
 def test_a_secret_changes_no_verdict(server: Recorder, key: str) -> None:
-    """What is judged is the body as it came; what is shown has no secret in it."""
-    table = (Meaning(200, "quota", Verdict.LATER, after=60), Meaning(200, '^{"success": true}$|^ok', Verdict.DELIVERED))
+    """What is judged is the body as it came; what is format_request has no secret in it."""
+    table = (
+        AnswerRule(200, "quota", Verdict.RETRY, after=60),
+        AnswerRule(200, '^{"success": true}$|^ok', Verdict.DELIVERED),
+    )
     for body, error in ((' {"success":\r\n true}\n', None), ("OK 200: Added Status", None), ("quota: success", Retry)):
         server.answer = Reply(200, body)
         answer = make_client(key).send("GET", server.url)
         assert (answer.body, key in answer.text, key in repr(answer)) == (body, False, False)
         with pytest.raises(error) if error else nullcontext():
-            judge(answer, (*table, Meaning(200, "", Verdict.REJECTED)), "It")
+            raise_for_answer(answer, (*table, AnswerRule(200, "", Verdict.REJECT)), "It")
 
 
 @pytest.mark.servers
@@ -257,15 +260,15 @@ def test_letters_of_all_languages_are_judged(server: Recorder) -> None:
     server.answer = Reply(200, "\ufeff \tschlüssel\r\n  ungültig\0 ")
     answer = make_client().send("GET", server.url)
     with pytest.raises(Stop, match="check the key"):
-        judge(answer, (Meaning(200, "^Schlüssel ungültig$", Verdict.STOP, "check the key"),), "It")
+        raise_for_answer(answer, (AnswerRule(200, "^Schlüssel ungültig$", Verdict.STOP, "check the key"),), "It")
 
 
 def test_a_request_is_shown_on_one_line() -> None:
     """As a person reads it: method, address, query and body, of whatever kind."""
-    assert shown("GET", "http://h/a", {"b": "c d"}) == "GET http://h/a?b=c d"
-    assert shown("POST", "http://h", None, {"b": "c d", "e": ""}) == "POST http://h b=c d&e="
-    assert shown("POST", "http://h", None, b"<a/>") == "POST http://h <a/>"
-    assert shown("POST", "http://h", None, {"b": [1, None]}) == 'POST http://h {"b": [1, null]}'
+    assert format_request("GET", "http://h/a", {"b": "c d"}) == "GET http://h/a?b=c d"
+    assert format_request("POST", "http://h", None, {"b": "c d", "e": ""}) == "POST http://h b=c d&e="
+    assert format_request("POST", "http://h", None, b"<a/>") == "POST http://h <a/>"
+    assert format_request("POST", "http://h", None, {"b": [1, None]}) == 'POST http://h {"b": [1, null]}'
 
 
 # --- the page for authors of plugins

@@ -3,7 +3,7 @@
 import pytest
 
 from btcore import Secret
-from btcore.web import address_fault, secret_fault
+from btcore.web import secret_problem, url_problem
 
 
 @pytest.mark.parametrize(
@@ -12,7 +12,7 @@ from btcore.web import address_fault, secret_fault
 )
 def test_an_address_is_an_address(url: str) -> None:
     """Nothing is wrong with these."""
-    assert address_fault(url) == ""
+    assert url_problem(url) == ""
 
 
 @pytest.mark.parametrize(
@@ -33,12 +33,12 @@ def test_an_address_is_an_address(url: str) -> None:
 )
 def test_what_is_no_address_is_told_with_one_that_is(url: str) -> None:
     """The person sees what was expected."""
-    assert address_fault(url) == "expected an address such as https://example.com/path"
+    assert url_problem(url) == "expected an address such as https://example.com/path"
 
 
 def test_name_and_password_do_not_belong_in_an_address() -> None:
     """It is shown in logs."""
-    assert address_fault("https://me:mine@h") == "expected an address without a name and password in it"
+    assert url_problem("https://me:mine@h") == "expected an address without a name and password in it"
 
 
 @pytest.mark.parametrize(
@@ -55,4 +55,4 @@ def test_name_and_password_do_not_belong_in_an_address() -> None:
 )
 def test_what_is_wrong_with_a_secret_is_told_without_it(text: str, fault: str) -> None:
     """A line break from copying would break the header that the key is sent in."""
-    assert secret_fault(Secret(text)) == fault
+    assert secret_problem(Secret(text)) == fault

@@ -70,7 +70,7 @@ def test_a_proxy_that_is_none_stops_the_sink(monkeypatch: pytest.MonkeyPatch) ->
 
 STRANGER = """
 from btcore import Delivery, Duration, hookimpl, plugin, setting
-from btcore.web import Client, judge
+from btcore.web import Client, raise_for_answer
 
 @plugin(api=1, delivery=Delivery(batch_size=10))
 class Uploader:

@@ -5,23 +5,23 @@ This module is the public interface: what a plugin may import. Everything else i
 
 from btcore.capture.files import CaptureError, read_capture
 from btcore.decode.brultech import FORMATS, pack
-from btcore.decode.further_channels import moved, shown_channels
-from btcore.decode.polling import Poll, valid_devices
+from btcore.decode.further_channels import active_further_channels, visible_channels
+from btcore.decode.polling import Poll, validate_devices
 from btcore.decode.schemas import SCHEMAS, Column, channels_in, columns, serial_column
 from btcore.errors import BtcoreError, Problem, Reject, Retry, Stop
 from btcore.formats import Channel, Format, Number
 from btcore.hookspecs import hookimpl
-from btcore.records import Batch, Chunk, Damaged, More, Packet, Reading, Sample
+from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, Sample
 from btcore.settings import (
     ChannelRef,
     Claim,
     Context,
     Delivery,
     Duration,
-    Heard,
     Polarity,
     Secret,
     Serial,
+    StreamStatus,
     plugin,
     setting,
 )
@@ -44,8 +44,8 @@ __all__ = [
     "Delivery",
     "Duration",
     "Format",
-    "Heard",
-    "More",
+    "StreamStatus",
+    "Incomplete",
     "Number",
     "Packet",
     "Polarity",
@@ -62,12 +62,12 @@ __all__ = [
     "channels_in",
     "columns",
     "hookimpl",
-    "moved",
+    "active_further_channels",
     "pack",
     "plugin",
     "read_capture",
     "serial_column",
     "setting",
-    "shown_channels",
-    "valid_devices",
+    "visible_channels",
+    "validate_devices",
 ]

@@ -109,5 +109,5 @@ def is_interrupt(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
-class Full(Unavailable):
+class JournalFull(Unavailable):
     """The journal has come to its bound in bytes, and holds nothing that may be forgotten: it takes no new readings."""

@@ -20,7 +20,7 @@ Number = int | float | None
 """A measured number; None where the meter says that there is none (a temperature sensor that is not connected)."""
 
 
-LONGEST_NAME = 64
+MAX_NAME = 64
 """Characters of a serial number, a format's name, a channel's name or a label: a line of a table has room for it."""
 
 MOST_BITS = 63
@@ -63,10 +63,10 @@ class Channel:
         _check_bits(self.bits, f"bits of channel {self.name}")
         if not isinstance(self.directional, bool):
             what = f"directional of channel {self.name}"
-            raise TypeError(f"{what}: expected True or False, found {kind(self.directional)}")
+            raise TypeError(f"{what}: expected True or False, found {describe_type(self.directional)}")
 
 
-def kind(value: object) -> str:
+def describe_type(value: object) -> str:
     """Return what a value is, for a message, and nothing of what it says."""
     name = type(value).__name__
     return "None" if value is None else f"an {name}" if name[:1] in "aeiouAEIOU" else f"a {name}"
@@ -83,7 +83,7 @@ def _channels(given: Iterable[Channel]) -> tuple[Channel, ...]:
 def _tuple(given: Iterable[T], what: str) -> tuple[T, ...]:
     """Make a tuple of a list, and of nothing that is only by accident a sequence."""
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
-        raise TypeError(f"{what}: expected a tuple, found {kind(given)}")
+        raise TypeError(f"{what}: expected a tuple, found {describe_type(given)}")
     return tuple(given)
 
 
@@ -168,7 +168,7 @@ class Format:
         places = (place for place, n in enumerate(numbers) if type(n) not in _NUMBERS or not _bounded((n,)))
         label, number = next((self.labels[place], numbers[place]) for place in places)
         if type(number) not in _NUMBERS:
-            return f"{label} of format {self.name}: expected an int, a float or None, found {kind(number)}"
+            return f"{label} of format {self.name}: expected an int, a float or None, found {describe_type(number)}"
         found = number if isinstance(number, float) else "one of more than 64 bits"
         return f"{label} of format {self.name}: expected a finite number, or None for no value, found {found}"
 
@@ -180,11 +180,11 @@ class Format:
 def check_name(text: object, what: str) -> None:
     """Raise TypeError or ValueError unless this is a short text that can be shown, and that steers no terminal."""
     if not isinstance(text, str):
-        raise TypeError(f"{what}: expected text, found {kind(text)}")
+        raise TypeError(f"{what}: expected text, found {describe_type(text)}")
     if not text.strip() or not text.isprintable():
-        raise ValueError(f"{what}: expected text that can be printed, found {text[:LONGEST_NAME]!r}")
-    if len(text) > LONGEST_NAME:
-        raise ValueError(f"{what}: expected at most {LONGEST_NAME} characters, found {len(text)}")
+        raise ValueError(f"{what}: expected text that can be printed, found {text[:MAX_NAME]!r}")
+    if len(text) > MAX_NAME:
+        raise ValueError(f"{what}: expected at most {MAX_NAME} characters, found {len(text)}")
 
 
 def packet_formats(plugin: object) -> tuple[Format, ...] | None:
@@ -198,7 +198,7 @@ def packet_formats(plugin: object) -> tuple[Format, ...] | None:
     formats: tuple[Format, ...] = _tuple(said, "packet_formats")
     for form in formats:
         if not isinstance(form, Format):
-            raise TypeError(f"packet_formats: expected Formats, found {kind(form)}")
+            raise TypeError(f"packet_formats: expected Formats, found {describe_type(form)}")
     if twice := _twice(form.name for form in formats):
         raise ValueError(f'packet_formats: "{twice}" is there twice')
     return formats
@@ -232,7 +232,7 @@ def _check_labels(labels: tuple[str, ...]) -> None:
 def _check_channels(channels: tuple[Channel, ...], labels: tuple[str, ...]) -> None:
     for channel in channels:
         if not isinstance(channel, Channel):
-            raise TypeError(f"channels: expected Channels, found {kind(channel)}")
+            raise TypeError(f"channels: expected Channels, found {describe_type(channel)}")
         for label in (channel.absolute, channel.polarized):
             if label is not None and label not in labels:
                 raise ValueError(f'channel "{channel.name}" counts by the label "{label}", which the format has not')

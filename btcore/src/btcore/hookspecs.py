@@ -9,7 +9,7 @@ from threading import Event
 
 from pluggy import HookimplMarker, HookspecMarker
 
-from btcore.records import Batch, Chunk, Damaged, More, Packet, Reading
+from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading
 from btcore.settings import Context
 
 PROJECT = "btcore"
@@ -43,10 +43,10 @@ class Hooks:
         """
 
     @hookspec(firstresult=True)
-    def decode_packet(self, buffer: memoryview) -> Packet | More | Damaged | None:
+    def decode_packet(self, buffer: memoryview) -> Packet | Incomplete | Damaged | None:
         """Call with a stream's buffer to look at its start.
 
-        Answer a whole `Packet`, `More()` if it is yours but incomplete, `Damaged()` if it is yours and broken, or None
+        Answer a whole `Packet`, `Incomplete()` if it is yours but incomplete, `Damaged()` if it is yours and broken, or None
         if it is not yours. Pure: no I/O, no memory of earlier calls. An attribute `header` names the bytes that
         packets start with, and `candidate` where asking is worth it, so that the core can skip; `packet_formats` all
         formats that it answers with. Each source and each sink has an instance of its own, opened in its thread. What

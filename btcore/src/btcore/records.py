@@ -1,6 +1,6 @@
 """The records that travel the road of the data, from bytes to batches.
 
-    bytes: Chunk -> decode_packet: Packet, More, Damaged -> Reading -> Sample -> Batch
+    bytes: Chunk -> decode_packet: Packet, Incomplete, Damaged -> Reading -> Sample -> Batch
 
 Each is a value: made once, never changed. What decides or computes is elsewhere.
 """
@@ -12,17 +12,17 @@ from typing import Any
 
 import attrs
 
-from btcore.formats import LONGEST_NAME, Channel, Format, Number, check_name, kind
+from btcore.formats import MAX_NAME, Channel, Format, Number, check_name, describe_type
 from btcore.origin import LIVE, check_origin
 
-LONGEST_STREAM = 200
+MAX_STREAM_NAME = 200
 """Characters of a stream's name: it is kept for as long as the stream is open."""
 
 
 def aware(time: datetime, what: str) -> datetime:
     """Return a time in UTC. Raises ValueError for one that names no zone: it would be a guess which is meant."""
     if not isinstance(time, datetime):
-        raise TypeError(f"{what}: expected a datetime, found {kind(time)}")
+        raise TypeError(f"{what}: expected a datetime, found {describe_type(time)}")
     if time.tzinfo is UTC:
         return time
     if time.utcoffset() is None:
@@ -37,7 +37,7 @@ def _bytes(data: bytes | bytearray | memoryview) -> bytes:
     if type(data) is bytes:
         return data
     if not isinstance(data, bytes | bytearray | memoryview):
-        raise TypeError(f"a chunk's data: expected bytes, found {kind(data)}")
+        raise TypeError(f"a chunk's data: expected bytes, found {describe_type(data)}")
     return bytes(data)
 
 
@@ -65,13 +65,13 @@ class Chunk:
         """Check it."""
         for name, text in (("stream", self.stream), ("address", self.address)):
             if not isinstance(text, str):
-                raise TypeError(f"a chunk's {name}: expected text, found {kind(text)}")
-            if len(text) > LONGEST_STREAM:
-                raise ValueError(f"a chunk's {name}: more than {LONGEST_STREAM} characters, {len(text)}")
+                raise TypeError(f"a chunk's {name}: expected text, found {describe_type(text)}")
+            if len(text) > MAX_STREAM_NAME:
+                raise ValueError(f"a chunk's {name}: more than {MAX_STREAM_NAME} characters, {len(text)}")
         if self.time is not None:
             object.__setattr__(self, "time", aware(self.time, "a chunk's time"))
         if self.clock is not None and not isinstance(self.clock, Iterator):
-            raise TypeError(f"a chunk's clock: expected an iterator of times, found {kind(self.clock)}")
+            raise TypeError(f"a chunk's clock: expected an iterator of times, found {describe_type(self.clock)}")
 
 
 @attrs.frozen
@@ -93,7 +93,7 @@ class Packet:
 
 
 @attrs.frozen
-class More:
+class Incomplete:
     """`decode_packet` answers: this is the start of one of mine, but it is not complete yet."""
 
 
@@ -119,18 +119,18 @@ class Unwanted:
 
 @attrs.frozen(eq=False)
 class Reading:
-    """One meter at one moment. It never changes.
+    """One meter at one from_microseconds. It never changes.
 
-    `time` is when it was received (aware, UTC, to the microsecond); with `serial` it identifies the reading: the
+    `time` is when it was reading_of (aware, UTC, to the microsecond); with `serial` it identifies the reading: the
     journal gives no two readings the same time. `seconds` is the meter's own seconds counter, the only clock that
     intervals are measured by. `numbers` that are not given are unpacked from `raw` on first use.
 
     `source` is the name of the source that it came by, `address` what stays the same of the way it came within that,
     such as the meter's network address: "" where nothing does.
 
-    `steady` is when it was received by a clock that nobody sets, in microseconds, and `boot` names that clock: two
+    `monotonic` is when it was reading_of by a clock that nobody sets, in to_microseconds, and `boot` names that clock: two
     readings of the same `boot` tell how much time really passed between them, whatever was done to `time`. Both are 0
-    for what was not received live.
+    for what was not reading_of live.
 
     `origin` is "" where a meter sent it, "recorded" where a recording was played, "made up" where there is no meter.
 
@@ -143,8 +143,8 @@ class Reading:
     serial: str
     raw: bytes = attrs.field(repr=False)
     source: str = ""
-    seq: int = 0
-    steady: int = 0
+    offset: int = 0
+    monotonic: int = 0
     boot: int = 0
     address: str = ""
     origin: str = ""
@@ -155,12 +155,12 @@ class Reading:
         if type(self.time) is not datetime or self.time.tzinfo is not UTC:
             object.__setattr__(self, "time", aware(self.time, "a reading's time"))
         if not isinstance(self.format, Format):
-            raise TypeError(f"a reading's format: expected a Format, found {kind(self.format)}")
+            raise TypeError(f"a reading's format: expected a Format, found {describe_type(self.format)}")
         # short and plain is what nearly all are
-        if type(self.serial) is not str or not self.serial.isalnum() or len(self.serial) > LONGEST_NAME:
+        if type(self.serial) is not str or not self.serial.isalnum() or len(self.serial) > MAX_NAME:
             check_name(self.serial, "a serial number")
         if type(self.raw) is not bytes:
-            raise TypeError(f"a reading's raw: expected bytes, found {kind(self.raw)}")
+            raise TypeError(f"a reading's raw: expected bytes, found {describe_type(self.raw)}")
         if self.origin != LIVE:
             check_origin(self.origin)
         if self._numbers is not None:
@@ -192,8 +192,8 @@ class Reading:
 
     @property
     def key(self) -> int:
-        """`time` as whole microseconds since 1970: an integer that no other reading of the journal has."""
-        return microseconds(self.time)
+        """`time` as whole to_microseconds since 1970: an integer that no other reading of the journal has."""
+        return to_microseconds(self.time)
 
     def get(self, label: str) -> Number:
         """One number by label; None where this format has no such label, or the meter no such value."""
@@ -201,8 +201,8 @@ class Reading:
         return None if place is None else self.numbers[place]
 
 
-def received(packet: Packet, time: datetime, serial: str, *stamps: Any) -> Reading:  # noqa: ANN401 - as a reading has them
-    """Make the reading of a packet that the core has checked; `stamps` are source, seq, steady, boot and address."""
+def reading_of(packet: Packet, time: datetime, serial: str, *stamps: Any) -> Reading:  # noqa: ANN401 - as a reading has them
+    """Make the reading of a packet that the core has checked; `stamps` are source, offset, monotonic, boot and address."""
     reading = Reading(time, packet.format, serial, packet.raw, *stamps)
     object.__setattr__(reading, "_numbers", packet.numbers)
     return reading
@@ -271,7 +271,7 @@ class Batch:
 
     `readings` are for sinks that store counters, `samples` for those that want power and energy. The first reading of a
     meter has no sample; with `every = "5m"` there is one sample a meter and interval, and the reading that ended it.
-    Either may be empty: then there is nothing of that kind to deliver.
+    Either may be empty: then there is nothing of that describe_type to deliver.
     """
 
     readings: tuple[Reading, ...] = ()
@@ -280,12 +280,12 @@ class Batch:
     @property
     def sampled(self) -> int:
         """How many of the readings have a sample: what `process_batch` returns where it sends samples, all of them."""
-        newer = {sample.newer.seq for sample in self.samples}
-        return sum(reading.seq in newer for reading in self.readings)
+        newer = {sample.newer.offset for sample in self.samples}
+        return sum(reading.offset in newer for reading in self.readings)
 
 
-def microseconds(time: datetime) -> int:
-    """Whole microseconds since 1970 of an aware time, exactly."""
+def to_microseconds(time: datetime) -> int:
+    """Whole to_microseconds since 1970 of an aware time, exactly."""
     days = time.toordinal() - _EPOCH_DAY
     offset = time.utcoffset()
     seconds = days * 86_400 + time.hour * 3_600 + time.minute * 60 + time.second
@@ -294,9 +294,9 @@ def microseconds(time: datetime) -> int:
     return seconds * 1_000_000 + time.microsecond
 
 
-def moment(microseconds: int) -> datetime:
-    """Return the time that is so many microseconds after the beginning of 1970, in UTC."""
-    return EPOCH + timedelta(microseconds=microseconds)
+def from_microseconds(to_microseconds: int) -> datetime:
+    """Return the time that is so many to_microseconds after the beginning of 1970, in UTC."""
+    return EPOCH + timedelta(microseconds=to_microseconds)
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -93,11 +93,11 @@ class Claim:
 
 
 @attrs.frozen
-class Heard:
+class StreamStatus:
     """What the core found so far in one stream of a source: whole packets, and the bytes since the last of them."""
 
     packets: int = 0
-    quiet_bytes: int = 0
+    bytes_since_packet: int = 0
 
 
 def _fixed(names: Mapping[str, str]) -> Mapping[str, str]:
@@ -110,7 +110,7 @@ class Context:
 
     `name` is its table (`sink.roof`), `log` its own logger. `channels` maps `SERIAL_CHANNEL` to the name that
     [channels] gives it. `polarity` is the sign that its samples have, `every` the seconds that each covers (0: from
-    one reading to the next). `dry_run`: nothing may be sent. `heard` tells a source what the core found in what it
+    one reading to the next). `dry_run`: nothing may be sent. `stream_status` tells a source what the core found in what it
     has yielded of a stream so far.
     """
 
@@ -120,7 +120,7 @@ class Context:
     polarity: Polarity = "brultech"
     every: Duration = Duration(0)
     dry_run: bool = False
-    heard: Callable[[str], Heard] = attrs.field(default=lambda _stream: Heard(), repr=False)
+    stream_status: Callable[[str], StreamStatus] = attrs.field(default=lambda _stream: StreamStatus(), repr=False)
 
     def channel_name(self, serial: str, channel: str) -> str:
         """Return the name of a meter's channel: the one of [channels], else `SERIAL_CHANNEL`."""
@@ -231,7 +231,7 @@ __all__ = [
     "Context",
     "Delivery",
     "Duration",
-    "Heard",
+    "StreamStatus",
     "Kind",
     "Polarity",
     "Problem",

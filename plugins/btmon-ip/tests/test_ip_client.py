@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 import pytest
 
-from btcore import Chunk, Context, Duration, Heard, Retry, pack
+from btcore import Chunk, Context, Duration, Retry, StreamStatus, pack
 from btmon_ip.client import TcpClient
 from btmon_ip.server import TcpServer
 
@@ -168,10 +168,10 @@ def test_a_meter_that_sends_no_packets(device: Device) -> None:
 
     client, got = listening(device(play), idle=0.3), b""
 
-    def heard(_stream: str) -> Heard:
-        return Heard(1, max(0, len(got) - len(GEM)))
+    def heard(_stream: str) -> StreamStatus:
+        return StreamStatus(1, max(0, len(got) - len(GEM)))
 
-    client.open(attrs.evolve(CONTEXT, heard=heard))
+    client.open(attrs.evolve(CONTEXT, stream_status=heard))
     failure = ""
     try:
         for chunk in client.collect(threading.Event()):

@@ -104,7 +104,7 @@ def test_no_text_shows_a_secret(
     to = sink(name, server, tmp_path)
     server.fail(*[reply] * 20)
     worker = deliver(to, entries(scenario(CASES[name].btmon, "ecm1240bin_steady.typical")), tmp_path)
-    aside = [one.why for one in SqliteJournal(tmp_path / "journal.db").aside()]
+    aside = [one.why for one in SqliteJournal(tmp_path / "journal.db").dead_letters()]
     told = [*caplog.messages, caplog.text, worker.parked, *aside, repr(to), repr(to.instance)]
     assert [text for text in told if _shows(text, name)] == []
     assert len(server.requests) >= 1

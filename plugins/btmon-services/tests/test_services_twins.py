@@ -39,7 +39,7 @@ def sent(name: str, serials: tuple[str, str], server: Recorder, folder: Path) ->
     assert (worker.parked, worker.aside) == ("", 0)
     found = [f"{request.path} {request.query} {request.text}" for request in server.requests]
     server.requests.clear()
-    return [re.sub(r"sentat=\d+|seq=.\d+.", "", lettered(text, serials)) for text in found]
+    return [re.sub(r"sentat=\d+|offset=.\d+.", "", lettered(text, serials)) for text in found]
 
 
 def entries(serials: tuple[str, str]) -> Iterator[Entry]:

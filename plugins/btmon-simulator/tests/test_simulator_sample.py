@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import tomli
 
-from btcore.config.problems import Findings
+from btcore.config.problems import Problems
 from btcore.config.tables import Reader
 from btcore.config.toml import read
 from btcore.discovery import find, installed
@@ -25,7 +25,7 @@ def test_the_sample_is_a_valid_configuration(text: str, name: str, tmp_path: Pat
     table = tomli.loads(text)["source"][name]
     plugin = find(table.pop("use"), installed())
     cls = plugin.load()
-    findings = Findings("sample.toml", read(text))
+    findings = Problems("sample.toml", read(text))
     reader = Reader(findings, Scope(tmp_path))
     known = settings_of(cls)
     reader.unknown(table, [entry.name for entry in known], ("source", name), ())

@@ -3,7 +3,7 @@
 import struct
 import zlib
 
-from btcore import Channel, Damaged, Format, More, Packet, hookimpl, plugin
+from btcore import Channel, Damaged, Format, Incomplete, Packet, hookimpl, plugin
 
 HEADER = b"\xac\x3e"
 BODY = struct.Struct("<2sIIHQQIh")
@@ -37,12 +37,12 @@ class Acme:
     packet_formats = (ACME,)
 
     @hookimpl
-    def decode_packet(self, buffer: memoryview) -> Packet | More | Damaged | None:
+    def decode_packet(self, buffer: memoryview) -> Packet | Incomplete | Damaged | None:
         """Look for a packet at the start of the buffer."""
         if not HEADER.startswith(bytes(buffer[:2])):
             return None
         if len(buffer) < SIZE:
-            return More()
+            return Incomplete()
         raw = bytes(buffer[:SIZE])
         if zlib.crc32(raw[:-4]) != int.from_bytes(raw[-4:], "little"):
             return Damaged("its checksum does not fit")

@@ -2,7 +2,7 @@
 
 import re
 
-from btcore import Channel, Damaged, Format, More, Packet, hookimpl, plugin
+from btcore import Channel, Damaged, Format, Incomplete, Packet, hookimpl, plugin
 
 START = b"SUN,"
 LINE = re.compile(rb"SUN,(\d{1,10}),(\d{1,9}),(\d{1,3}\.\d|-),(\d{1,12})\r?\n")
@@ -32,14 +32,14 @@ class Sunline:
     packet_formats = (SUNLINE,)
 
     @hookimpl
-    def decode_packet(self, buffer: memoryview) -> Packet | More | Damaged | None:
+    def decode_packet(self, buffer: memoryview) -> Packet | Incomplete | Damaged | None:
         """Look for a line at the start of the buffer."""
         beginning = bytes(buffer[:LONGEST])
         if not START.startswith(beginning[: len(START)]):
             return None
         line, end, _ = beginning.partition(b"\n")
         if not end:
-            return More() if len(beginning) < LONGEST else Damaged("a line without an end")
+            return Incomplete() if len(beginning) < LONGEST else Damaged("a line without an end")
         found = LINE.fullmatch(line + end)
         if found is None:
             return Damaged("not a whole line", size=len(line + end))

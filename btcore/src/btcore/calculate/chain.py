@@ -182,7 +182,7 @@ class Senders:
         free = [key for key in keys(serial, "#") if key not in taken]
         if free:
             return free[0]
-        oldest = min((chain for chain in self.chains if chain.is_proven), key=lambda chain: chain.last.seq)
+        oldest = min((chain for chain in self.chains if chain.is_proven), key=lambda chain: chain.last.offset)
         self.chains.remove(oldest)
         return oldest.key
 
@@ -212,7 +212,7 @@ class Senders:
         longest_ago = passed is Passed.RESET and self.is_several
         elsewhere = way_of(reading) not in chain.ways
         other = elsewhere or chain.last.format.reset_label != reading.format.reset_label
-        last = chain.last.seq if longest_ago else -chain.last.seq
+        last = chain.last.offset if longest_ago else -chain.last.offset
         first = self.is_several and not isinstance(passed, Passed), self.is_several and other
         return *first, _LIKELY[passed], elsewhere, not chain.is_proven, energy, last
 
@@ -230,17 +230,17 @@ def way_of(reading: Reading) -> Way:
 
 def resumed(bases: Mapping[str, Base]) -> Senders:
     """Go on with a serial number from the baselines of its chains, by their keys."""
-    ordered = sorted((key for key in bases if not key.endswith(ELDER)), key=lambda key: bases[key].reading.seq)
+    ordered = sorted((key for key in bases if not key.endswith(ELDER)), key=lambda key: bases[key].reading.offset)
     senders = Senders([_resumed_chain(key, bases[key].reading, bases.get(key + ELDER)) for key in ordered])
     if ordered:
         last = bases[ordered[-1]]
-        senders.delivered, senders.counted, senders.lifetime = last.reading.seq, last.reading, last.lifetime
+        senders.delivered, senders.counted, senders.lifetime = last.reading.offset, last.reading, last.lifetime
     return senders
 
 
 def _resumed_chain(key: str, last: Reading, elder: Base | None) -> Chain:
-    chain = Chain(key, last, last.seq, RESUMED)
-    if elder is not None and elder.reading.seq < last.seq and not _shows(last.format, elder.reading.format):
+    chain = Chain(key, last, last.offset, RESUMED)
+    if elder is not None and elder.reading.offset < last.offset and not _shows(last.format, elder.reading.format):
         chain.elder = elder.reading
     return chain
 

@@ -63,7 +63,7 @@ class Chains:
         self._most = most
         self._known: OrderedDict[str, Senders] = OrderedDict()
         of_serial: dict[str, dict[str, Base]] = {}
-        for key, base in sorted(baselines.items(), key=lambda pair: pair[1].reading.seq):
+        for key, base in sorted(baselines.items(), key=lambda pair: pair[1].reading.offset):
             of_serial.setdefault(base.reading.serial, {})[key] = base
         for serial, bases in of_serial.items():
             self._known[serial] = resumed(bases)
@@ -75,7 +75,7 @@ class Chains:
         """Add a reading to the chain that it goes on from, to one of its own, or to none."""
         senders = self._senders_of(reading.serial)
         repeated = senders.is_repeated(reading.raw)
-        if reading.seq <= senders.delivered:
+        if reading.offset <= senders.delivered:
             return Link(reading)  # read again after a restart
         if repeated and senders.chains:
             link = self._pass_over(reading, Skip.DUPLICATE)
@@ -212,7 +212,7 @@ class Chains:
         are of two meters, and tell both.
         """
         before = chain.last
-        rivals = [one for one in senders.chains if one is not chain and one.began > before.seq and one.links]
+        rivals = [one for one in senders.chains if one is not chain and one.began > before.offset and one.links]
         senders.late = 0
         is_further = senders.is_several and not chain.is_proven
         if not chain.is_proven:
@@ -226,7 +226,7 @@ class Chains:
         if is_further:
             self._tell_several(senders)
         if any(not (senders.is_several and one.ways.isdisjoint(chain.ways)) for one in rivals):
-            chain.began, chain.links, chain.elder = reading.seq, 0, None
+            chain.began, chain.links, chain.elder = reading.offset, 0, None
             self.skipped[Skip.ANEW.value] += 1
             return Link(reading, chain.key, elder=link.elder)
         return link
@@ -238,7 +238,7 @@ class Chains:
             return
         senders.switches += 1
         elsewhere = way_of(reading) not in other.ways and way_of(other.last) not in chain.ways
-        senders.is_several = senders.switches >= SWITCHES or (elsewhere and other.last.seq > before.seq)
+        senders.is_several = senders.switches >= SWITCHES or (elsewhere and other.last.offset > before.offset)
         if senders.is_several:
             self._tell_several(senders)
 
@@ -265,7 +265,7 @@ class Chains:
             self.skipped[Skip.ANEW.value] += 1
             if way_of(reading) in senders.chains[-1].ways:
                 self._tell(counted_anew(senders.chains[-1].last, reading))
-        senders.chains.append(Chain(key, reading, reading.seq))
+        senders.chains.append(Chain(key, reading, reading.offset))
         senders.doubts, senders.late = [], 0
         return Link(reading, key)
 

@@ -40,8 +40,8 @@ class Step:
 
     readings: tuple[Reading, ...]
     samples: tuple[Sample, ...]
-    position: int
-    bases: Mapping[str, Baseline] = attrs.field(factory=dict)
+    offset: int
+    baselines: Mapping[str, Baseline] = attrs.field(factory=dict)
 
 
 class Sampler(Protocol):
@@ -71,7 +71,13 @@ class SampleCache:
     def across(self, link: Link, polarity: Polarity) -> Sample:
         """Do what `calculate.across` does, once. What cannot be calculated fails where its values are asked for."""
         older = link.before or link.reading
-        key = (older.seq, link.reading.seq, polarity, link.elder and link.elder.seq, tuple(link.lifetime.items()))
+        key = (
+            older.offset,
+            link.reading.offset,
+            polarity,
+            link.elder and link.elder.offset,
+            tuple(link.lifetime.items()),
+        )
         with self._lock:
             found = self._kept.get(key)
             if found is None:
@@ -98,7 +104,7 @@ class Consecutive:
         if link.is_again:
             return
         samples = () if link.before is None else (self._cache.across(link, self._polarity),)
-        yield Step((reading,), samples, reading.seq, _bases(link))
+        yield Step((reading,), samples, reading.offset, _bases(link))
 
     def flush(self) -> Iterator[Step]:
         """Nothing is ever incomplete."""
@@ -197,7 +203,7 @@ class Intervals:
                 del self._ends[link.key]
             self._put(reading, link)
             self._tick(reading, link.key)
-        self._read = reading.seq
+        self._read = reading.offset
         for end in self._complete():
             yield self._close(end)
         self._forget()
@@ -222,7 +228,7 @@ class Intervals:
         if self._ends.get(link.key) == end and link.key not in parts:
             end += self._every
         self._ends[link.key] = end
-        part = self._open.setdefault(end, {}).setdefault(link.key, _Part(reading.seq))
+        part = self._open.setdefault(end, {}).setdefault(link.key, _Part(reading.offset))
         if link.before is None:
             part.runs.append(_Run([link], self._polarity))
             return
@@ -274,7 +280,7 @@ class Intervals:
         parts = self._open.pop(end)
         self._blockers.pop(end, None)
         # in the order of their ends: two meters of one number share a lifetime until that is known
-        runs = sorted((run for part in parts.values() for run in part.runs), key=lambda run: run.last.seq)
+        runs = sorted((run for part in parts.values() for run in part.runs), key=lambda run: run.last.offset)
         samples = map(self._along, runs)
         last = tuple(part.runs[-1].last for part in parts.values())
         return Step(
@@ -309,9 +315,9 @@ def _bases(link: Link) -> dict[str, Baseline]:
     """Return the baselines that a link changes: that of its chain, and that of what has to be read beside it."""
     if not link.key:
         return {}
-    bases = {link.key: Baseline(link.reading.seq, link.lifetime)}
+    bases = {link.key: Baseline(link.reading.offset, link.lifetime)}
     if link.beside is not None or link.elder is not None:
-        bases[link.key + ELDER] = Baseline(link.beside.seq if link.beside is not None else 0)
+        bases[link.key + ELDER] = Baseline(link.beside.offset if link.beside is not None else 0)
     return bases
 
 

@@ -125,7 +125,7 @@ def comparable(older: Format, newer: Format) -> bool:
 def apart(older: Reading, newer: Reading) -> float:
     """Seconds between the arrivals; by the computer's own time where no better clock was there at both."""
     if older.boot and older.boot == newer.boot:
-        return (newer.steady - older.steady) / 1e6
+        return (newer.monotonic - older.monotonic) / 1e6
     return (newer.time - older.time) / timedelta(seconds=1)
 
 

@@ -17,7 +17,7 @@ from btcore.capture.hex_text import is_hex, read_hex
 from btcore.capture.pcap import is_pcap, read_pcap
 from btcore.capture.tcp_streams import Streams
 from btcore.errors import BtcoreError
-from btcore.records import LONGEST_STREAM, Chunk
+from btcore.records import MAX_STREAM_NAME, Chunk
 from btcore.text import describe_error, plural
 
 BLOCK = 4096
@@ -159,8 +159,8 @@ def _chunk(line: bytes, place: str) -> Chunk:
 
 def _stream(name: object) -> str:
     text = str(name)
-    if len(text) > LONGEST_STREAM:
-        raise ValueError(f"the stream's name is longer than {LONGEST_STREAM} characters")
+    if len(text) > MAX_STREAM_NAME:
+        raise ValueError(f"the stream's name is longer than {MAX_STREAM_NAME} characters")
     return text
 
 

@@ -21,7 +21,7 @@ from btcore.discovery import DISTRIBUTIONS, Installed, PluginError, find, instal
 from btcore.errors import Unavailable, is_interrupt
 from btcore.formats import Number
 from btcore.logs.handler import say
-from btcore.records import Chunk, Packet, Reading, Sample, received
+from btcore.records import Chunk, Packet, Reading, Sample, reading_of
 from btcore.settings import Context, Polarity
 from btcore.sources.identity import Identities
 from btcore.text import describe_error
@@ -143,8 +143,8 @@ def _readings(args: argparse.Namespace, decoders: Decoders, capture: Inspection)
     identities = Identities(Meters(), lambda notice: say(str(notice)))
     for packet, time, stream in _packets(args, decoders, capture):
         stamps = ("", identities.next_place(), 0, 0, stream)
-        name = identities.name(received(packet, time, packet.serial, *stamps))
-        yield received(packet, time, name, *stamps)
+        name = identities.name(reading_of(packet, time, packet.serial, *stamps))
+        yield reading_of(packet, time, name, *stamps)
 
 
 def _packets(

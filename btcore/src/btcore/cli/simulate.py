@@ -8,7 +8,7 @@ from typing import Any
 
 from btcore.cli import OK, USAGE, standard_output
 from btcore.cli.destinations import Connections, Destination, Recording
-from btcore.config.problems import Findings
+from btcore.config.problems import Problems
 from btcore.config.tables import Reader
 from btcore.config.toml import read
 from btcore.decode.brultech import FORMATS
@@ -76,7 +76,7 @@ def _plugin(args: argparse.Namespace, *, live: bool) -> tuple[Any, list[Problem]
     table["pace"] = "live" if live else "fast"
     plugin = find("simulator", installed())
     cls = plugin.load()
-    findings = Findings("", read(""))
+    findings = Problems("", read(""))
     reader = Reader(findings, Scope(Path.cwd()))
     return reader.instance(plugin, cls, settings_of(cls), table, ("source", "simulator")), findings.problems
 

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from btcore.config.problems import Findings
+from btcore.config.problems import Problems
 from btcore.values.channel_hints import hint
 from btcore.values.channels import Known, parted
 
 
 def read_channels(
-    data: Mapping[str, Any], findings: Findings, known: Known, meters: Mapping[str, str]
+    data: Mapping[str, Any], findings: Problems, known: Known, meters: Mapping[str, str]
 ) -> dict[str, str]:
     """Return the name of each `SERIAL_CHANNEL`; note what is wrong with them.
 

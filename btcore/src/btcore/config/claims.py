@@ -5,11 +5,11 @@ A plugin says so by its `claims`; who else claims the same is found here, before
 
 import attrs
 
-from btcore.config.problems import Findings
+from btcore.config.problems import Problems
 from btcore.config.toml import Key
 from btcore.discovery import Installed, PluginError
 from btcore.errors import is_interrupt
-from btcore.formats import kind
+from btcore.formats import describe_type
 from btcore.settings import Claim
 from btcore.text import describe_error
 
@@ -43,7 +43,7 @@ def _claims_of(plugin: Installed, instance: object) -> list[Claim]:
     for one in answered:
         if not isinstance(one, Claim | str):
             raise PluginError(
-                f"the {plugin} claims {kind(one)}; expected text or a Claim; this is a mistake in the plugin"
+                f"the {plugin} claims {describe_type(one)}; expected text or a Claim; this is a mistake in the plugin"
             )
     return [Claim(one) if isinstance(one, str) else one for one in answered[:MOST_CLAIMS]]
 
@@ -51,7 +51,7 @@ def _claims_of(plugin: Installed, instance: object) -> list[Claim]:
 class Claims:
     """Gathers the claims of one file's tables, and notes what two of them claim."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Problems) -> None:
         """Begin with none."""
         self._findings = findings
         self._claimed: list[Claimed] = []

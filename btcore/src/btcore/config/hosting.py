@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from btcore.discovery import Installed, PluginError
 from btcore.errors import is_interrupt
-from btcore.formats import kind
+from btcore.formats import describe_type
 from btcore.text import describe_error
 
 
@@ -30,7 +30,9 @@ def is_hosted(plugin: Installed, instance: object) -> bool:
             f"the {plugin} cannot say whether it is `hosted` ({describe_error(error)}), {mistake}"
         ) from None
     if not isinstance(said, bool):
-        raise PluginError(f"the {plugin} has for `hosted` {kind(said)}, where True or False is expected, {mistake}")
+        raise PluginError(
+            f"the {plugin} has for `hosted` {describe_type(said)}, where True or False is expected, {mistake}"
+        )
     return said
 
 

@@ -17,7 +17,7 @@ from btcore.config.claims import Claims
 from btcore.config.hosting import is_hosted, remark
 from btcore.config.meters import Meters, read_meters
 from btcore.config.parts import split
-from btcore.config.problems import Findings
+from btcore.config.problems import Problems
 from btcore.config.tables import Reader, Values, readable_settings
 from btcore.config.toml import Key, read
 from btcore.decode.brultech import FORMATS
@@ -173,7 +173,7 @@ def load_site(path: Path) -> Site:
     if predecessor.is_configuration(text):
         raise _unreadable(path, BTMON)
     document = read(text)
-    findings = Findings(str(path), document)
+    findings = Problems(str(path), document)
     for mistake in document.mistakes:
         findings.problems.append(Problem(mistake.message, line=mistake.line, file=str(path)))
     site = _Loader(path, document.data, findings).load()
@@ -217,7 +217,7 @@ def _unreadable(path: Path, message: str, line: int | None = None) -> Configurat
 class _Loader:
     """Reads one file's data. Every mistake goes to the findings; what comes out may have gaps then."""
 
-    def __init__(self, path: Path, data: Mapping[str, Any], findings: Findings) -> None:
+    def __init__(self, path: Path, data: Mapping[str, Any], findings: Problems) -> None:
         """Start with what the decoders know, and the channels: every table may use their names."""
         self.path = path
         self.data = data

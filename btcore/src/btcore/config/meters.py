@@ -9,8 +9,8 @@ from typing import Any
 
 import attrs
 
-from btcore.config.problems import Findings
-from btcore.formats import LONGEST_NAME
+from btcore.config.problems import Problems
+from btcore.formats import MAX_NAME
 from btcore.settings import setting
 from btcore.text import nearest
 from btcore.values.convert import convert
@@ -108,7 +108,7 @@ MOST_KNOWN = 10_000
 """Answers that are remembered: anybody may invent serial numbers."""
 
 
-def read_meters(data: Mapping[str, Any], findings: Findings, scope: Scope, sources: Iterable[str]) -> Meters:
+def read_meters(data: Mapping[str, Any], findings: Problems, scope: Scope, sources: Iterable[str]) -> Meters:
     """Read [meters]; note what is wrong with it."""
     table = data.get("meters", {})
     if not isinstance(table, dict):
@@ -149,10 +149,10 @@ def _wrong(
     name: str, entry: Entry, others: Sequence[Meter], sources: list[str]
 ) -> Iterator[tuple[tuple[str, ...], str]]:
     serial = entry.serial or name
-    if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME or any(map(str.isspace, name)):
-        yield (), f"expected a name of at most {LONGEST_NAME} characters, without blanks"
-    if not serial.isprintable() or len(serial) > LONGEST_NAME:
-        yield ("serial",), f"expected a serial number of at most {LONGEST_NAME} characters"
+    if not name.strip() or not name.isprintable() or len(name) > MAX_NAME or any(map(str.isspace, name)):
+        yield (), f"expected a name of at most {MAX_NAME} characters, without blanks"
+    if not serial.isprintable() or len(serial) > MAX_NAME:
+        yield ("serial",), f"expected a serial number of at most {MAX_NAME} characters"
     if not (entry.serial or entry.sends or entry.source or entry.address):
         yield (), 'say how it is known: { serial = "01000777" }, or where it comes from: { source = "garage" }'
     if entry.source and entry.source not in sources:

@@ -9,7 +9,7 @@ from typing import Any
 from btcore.decode.decoders import hooks
 from btcore.discovery import Installed, PluginError, hooks_of
 from btcore.errors import is_interrupt
-from btcore.formats import LONGEST_NAME, kind
+from btcore.formats import MAX_NAME, describe_type
 from btcore.text import describe_error
 
 MOST_PARTS = 100
@@ -41,7 +41,7 @@ def split(plugin: Installed, instance: object) -> Mapping[str, object]:
 def _fault(parts: object, instance: object) -> str:
     """Return what is wrong with the answer, or nothing."""
     if not isinstance(parts, dict):
-        return f"expected an instance for each name, found {kind(parts)}"
+        return f"expected an instance for each name, found {describe_type(parts)}"
     if not 1 <= len(parts) <= MOST_PARTS:
         return f"expected from 1 to {MOST_PARTS} parts, found {len(parts)}"
     if len({id(part) for part in parts.values()}) < len(parts):
@@ -52,13 +52,13 @@ def _fault(parts: object, instance: object) -> str:
 
 def _name_fault(name: object) -> str:
     if not isinstance(name, str):
-        return f"expected text for the name of a part, found {kind(name)}"
-    if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME or "/" in name:
+        return f"expected text for the name of a part, found {describe_type(name)}"
+    if not name.strip() or not name.isprintable() or len(name) > MAX_NAME or "/" in name:
         return f"expected a short name without a / for each part, found {name!r:.80}"
     return ""
 
 
 def _part_fault(name: str, part: object, instance: object) -> str:
     if type(part) is not type(instance):
-        return f"expected an instance of the same class for part {name}, found {kind(part)}"
+        return f"expected an instance of the same class for part {name}, found {describe_type(part)}"
     return ""

@@ -14,7 +14,7 @@ IN_A_TABLE = 2
 
 
 @attrs.define
-class Findings:
+class Problems:
     """Collects the problems of one file, warnings of what is no mistake, and the secrets that no message may repeat."""
 
     file: str

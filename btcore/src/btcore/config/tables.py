@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-from btcore.config.problems import Findings
+from btcore.config.problems import Problems
 from btcore.config.toml import Key
 from btcore.discovery import Installed
 from btcore.errors import Problem, is_interrupt
@@ -27,7 +27,7 @@ Values = dict[str, Any]
 class Reader:
     """Reads the tables of one file."""
 
-    findings: Findings
+    findings: Problems
     scope: Scope
 
     def settings(self, wanted: Iterable[Setting], table: Mapping[str, object], path: Key) -> Values:

@@ -16,7 +16,7 @@ import attrs
 
 from btcore.formats import Channel, Format, Number
 from btcore.hookspecs import hookimpl
-from btcore.records import Damaged, More, Packet
+from btcore.records import Damaged, Incomplete, Packet
 from btcore.settings import plugin, setting
 
 HEADER = b"\xfe\xff"
@@ -303,16 +303,16 @@ class Brultech:
         return sizes
 
     @hookimpl
-    def decode_packet(self, buffer: memoryview) -> Packet | More | Damaged | None:
+    def decode_packet(self, buffer: memoryview) -> Packet | Incomplete | Damaged | None:
         """Look for a frame of one of the formats at the start of the buffer."""
         if len(buffer) <= len(HEADER):
-            return More() if HEADER.startswith(bytes(buffer)) else None
+            return Incomplete() if HEADER.startswith(bytes(buffer)) else None
         if buffer[:2] != HEADER:
             return None
         layouts = [row for row in _BY_CODE.get(buffer[2], ()) if not self.formats or row.name in self.formats]
         for layout in layouts:
             if len(buffer) < layout.size:
-                return More()
+                return Incomplete()
             if is_frame(buffer, layout.size):
                 raw = bytes(buffer[: layout.size])
                 return Packet(layout.size, FORMATS[layout.name], serial_number(layout, raw), raw)

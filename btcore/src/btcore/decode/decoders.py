@@ -20,10 +20,10 @@ from btcore.decode.framing import LONGEST_PACKET, Again, Answer, Counts, Stream
 from btcore.decode.packetless import from_values
 from btcore.decode.telnet import Doubled, Stuffed, Transformer
 from btcore.errors import PluginMistake, is_interrupt
-from btcore.formats import LONGEST_NAME, Format, check_name, kind, packet_formats
+from btcore.formats import MAX_NAME, Format, check_name, describe_type, packet_formats
 from btcore.hookspecs import PROJECT, Hooks
 from btcore.journal import Entry
-from btcore.records import Damaged, More, Packet, Reading, Unwanted, moment
+from btcore.records import Damaged, Incomplete, Packet, Reading, Unwanted, from_microseconds
 from btcore.settings import Context
 from btcore.text import describe_error
 
@@ -154,7 +154,7 @@ class Decoders:
 
         return make
 
-    def decode(self, buffer: memoryview) -> Packet | More | Damaged | Unwanted | None:
+    def decode(self, buffer: memoryview) -> Packet | Incomplete | Damaged | Unwanted | None:
         """Ask the decoders about the start of a buffer. What comes back is sound."""
         for working in self._working:
             answer = self._ask(working, buffer)
@@ -165,7 +165,7 @@ class Decoders:
                 return answer
         return None
 
-    def _look_at(self, working: "_Working", answer: More | Damaged, left: int) -> None:
+    def _look_at(self, working: "_Working", answer: Incomplete | Damaged, left: int) -> None:
         """Tell once of a decoder that never comes to an end, or finds only damage where others find packets."""
         if isinstance(answer, Damaged):
             working.damaged += 1
@@ -201,11 +201,11 @@ class Decoders:
             return b""
         return bytes(found)
 
-    def _ask(self, working: "_Working", buffer: memoryview) -> Packet | More | Damaged | None:
+    def _ask(self, working: "_Working", buffer: memoryview) -> Packet | Incomplete | Damaged | None:
         """Ask one of them: one that raises must not keep the others from answering."""
         try:
-            answer: Packet | More | Damaged | None = working.calls.decode_packet(buffer=buffer)
-            if answer is not None and not isinstance(answer, Packet | More):
+            answer: Packet | Incomplete | Damaged | None = working.calls.decode_packet(buffer=buffer)
+            if answer is not None and not isinstance(answer, Packet | Incomplete):
                 _check_damaged(answer, len(buffer))
         except BaseException as error:  # noqa: BLE001 - a plugin's bug must not stop the worker
             what = f'the decoder "{working.name}" failed and was taken to answer "not mine"'
@@ -225,7 +225,7 @@ class Decoders:
             working.prove(packet)
             working.packets += 1
         except BaseException as error:  # noqa: BLE001 - as above
-            form = str(getattr(packet.format, "name", "?"))[:LONGEST_NAME]
+            form = str(getattr(packet.format, "name", "?"))[:MAX_NAME]
             what = f'the decoder "{working.name}" made a packet of format {form} that is no use, and is skipped'
             self._complain(error, what, (working.name, form))
             return Damaged("not sound", size)
@@ -239,7 +239,7 @@ class Decoders:
         every = Decoders([one for one, _ in self._given], (), [context for _, context in self._given], _MUTE)
         every.open(leave_out=True)
         stream = every.stream()
-        found = [*stream.feed(data, moment(0)), *stream.close()]
+        found = [*stream.feed(data, from_microseconds(0)), *stream.close()]
         every.close()
         return next((packet.format.name for packet, _ in found if packet.format.name not in self._formats), "")
 
@@ -270,14 +270,14 @@ class Decoders:
 
     def recall_sent(self, entry: Entry) -> tuple[str, Reading] | None:
         """Do what `recall` does; return also the serial number that the packet shows."""
-        time = moment(entry.key)
+        time = from_microseconds(entry.key)
         try:
             if entry.whole:
                 serial = self._shown(entry.source, entry.address, entry.serial, entry.serial)
                 return entry.serial, from_values(entry, time, serial)
             found = self._recalled(entry)
             if found is not None:
-                stamps = (entry.seq, entry.steady, entry.boot, entry.address, entry.origin)
+                stamps = (entry.offset, entry.monotonic, entry.boot, entry.address, entry.origin)
                 numbers = tuple(found.format.unpack(entry.raw))
                 serial = self._shown(entry.source, entry.address, found.serial, entry.serial)
                 reading = Reading(time, found.format, serial, entry.raw, entry.source, *stamps, numbers=numbers)
@@ -391,7 +391,9 @@ def _fresh(instance: object, formats: frozenset[str]) -> object:
 
 def _check_damaged(answer: object, left: int) -> None:
     if not isinstance(answer, Damaged):
-        raise PluginMistake(f"decode_packet answered {kind(answer)}; expected a Packet, More(), Damaged() or None")
+        raise PluginMistake(
+            f"decode_packet answered {describe_type(answer)}; expected a Packet, Incomplete(), Damaged() or None"
+        )
     if type(answer.size) is not int or not 1 <= answer.size <= left:
         found = f"found {answer.size!r:.80}"
         raise PluginMistake(f"the size of Damaged: expected from 1 to the {left} bytes of the buffer, {found}")
@@ -402,11 +404,11 @@ def _size(packet: Packet, left: int) -> int:
         found = f"found {packet.size!r:.80}"
         raise PluginMistake(f"the size of a packet: expected from 1 to the {left} bytes of the buffer, {found}")
     if not isinstance(packet.format, Format):
-        raise PluginMistake(f"the format of a packet: expected a Format, found {kind(packet.format)}")
+        raise PluginMistake(f"the format of a packet: expected a Format, found {describe_type(packet.format)}")
     return packet.size
 
 
 def _check(packet: Packet) -> None:
     check_name(packet.serial, "its serial number")
     if type(packet.raw) is not bytes or not packet.raw:
-        raise PluginMistake(f"its raw: expected the bytes of the packet, found {kind(packet.raw)}")
+        raise PluginMistake(f"its raw: expected the bytes of the packet, found {describe_type(packet.raw)}")

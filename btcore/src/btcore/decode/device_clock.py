@@ -1,4 +1,4 @@
-"""The meter's own clock, set to local time: which moment in UTC it shows.
+"""The meter's own clock, set to local time: which from_microseconds in UTC it shows.
 
 Pure: no clock of the computer, no zone of its own. A local time names two moments in the hour that is repeated in
 autumn, and none in the hour that is left out in spring; and a meter may be set to summer time late, early or never.
@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from btcore.records import microseconds, moment
+from btcore.records import from_microseconds, to_microseconds
 
 Offset = Callable[[datetime], timedelta]
 """By how much a zone is ahead of UTC at a local time; `fold` tells which of two moments is meant (PEP 495)."""
@@ -42,7 +42,7 @@ SHORTEST = 24 * HOUR
 
 @attrs.frozen
 class _Last:
-    """The last reading of a meter, in microseconds.
+    """The last reading of a meter, in to_microseconds.
 
     `is_guess`: its meter's first was one of two moments, and nothing told which.
     """
@@ -62,7 +62,7 @@ class DeviceClock:
         self._meters: OrderedDict[str, _Last] = OrderedDict()
 
     def utc(self, serial: str, shown: datetime, seconds: int, bits: int, arrival: datetime | None) -> datetime:
-        """Return the moment that a meter's clock shows.
+        """Return the from_microseconds that a meter's clock shows.
 
         `seconds` is its seconds counter, which begins again at 2 to the power `bits`. `arrival` is when the packet came
         in, now or as a recording tells; None where that is not known. Raises OverflowError or ValueError for a time
@@ -73,8 +73,8 @@ class DeviceClock:
         if last is not None and last.is_guess and not self._is_open(shown):
             last = None  # a meter that follows the zone would by now have been an hour off for an hour
         found = last and self._continued(last, shown, zone, seconds * SECOND, SECOND << bits)
-        made = found or _by_zone(last, microseconds(shown), zone, seconds * SECOND, arrival)
-        time = moment(made.utc)
+        made = found or _by_zone(last, to_microseconds(shown), zone, seconds * SECOND, arrival)
+        time = from_microseconds(made.utc)
         self._remember(serial, made)
         return time
 
@@ -85,7 +85,7 @@ class DeviceClock:
             self._meters.popitem(last=False)
 
     def _zone(self, shown: datetime) -> tuple[int, ...]:
-        """Return the zone's offsets at a local time: two where it is shown twice, the earlier moment first.
+        """Return the zone's offsets at a local time: two where it is shown twice, the earlier from_microseconds first.
 
         In the hour that is left out, it is that of before: a clock that shows it has not been set yet.
         """
@@ -104,7 +104,7 @@ class DeviceClock:
             return None
 
         def error(offset: int) -> int:
-            passed = microseconds(shown) - offset - last.utc
+            passed = to_microseconds(shown) - offset - last.utc
             return _nearest_zero(passed - (seconds - last.seconds), modulus)
 
         offset = min((last.offset, *zone), key=lambda offset: abs(error(offset)))
@@ -112,7 +112,7 @@ class DeviceClock:
             offset = self._offset(min(shown, _LATEST) + EARLY) // _MICROSECOND
             if abs(error(offset)) > TIGHT:
                 return None
-        utc = microseconds(shown) - offset
+        utc = to_microseconds(shown) - offset
         if utc - error(offset) >= last.utc:  # its seconds went on, so time did not go back: its clock was put right
             utc = max(utc, last.utc)
         return _Last(utc, offset, seconds, last.is_guess)
@@ -121,7 +121,7 @@ class DeviceClock:
 def _by_zone(last: _Last | None, shown: int, zone: tuple[int, ...], seconds: int, arrival: datetime | None) -> _Last:
     """Take the zone's rule; of several moments, the one that is nearest to what is expected, else the first."""
     if arrival is not None:
-        came = microseconds(arrival)
+        came = to_microseconds(arrival)
         offsets = zone if last is None else (*zone, last.offset)
         offset = min(offsets, key=lambda offset: abs(shown - offset - came))
         if abs(shown - offset - came) <= NEAR:

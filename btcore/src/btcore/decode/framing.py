@@ -18,10 +18,10 @@ from datetime import datetime
 import attrs
 
 from btcore.decode.telnet import Transformer
-from btcore.records import Damaged, More, Packet, Unwanted
+from btcore.records import Damaged, Incomplete, Packet, Unwanted
 from btcore.text import plural
 
-Answer = Packet | More | Damaged | Unwanted | None
+Answer = Packet | Incomplete | Damaged | Unwanted | None
 Decode = Callable[[memoryview], Answer]
 
 Time = datetime | Iterator[datetime]
@@ -51,7 +51,7 @@ class Stream:
     `decode` looks at the start of a buffer. `headers` are the bytes that packets start with, when all decoders tell
     them: then whatever is between is skipped without asking. `candidates` are regular expressions that are true where
     asking is worth it, when all decoders tell those too: a header where none of them is true begins a damaged packet.
-    `counts` may be shared by several streams. `quiet_bytes` counts the bytes since the last packet. `again` makes what
+    `counts` may be shared by several streams. `bytes_since_packet` counts the bytes since the last packet. `again` makes what
     looks at junk once more, and `undone` counts the packets that were found so. `unwanted` is the format of the last
     packet that was found and not taken.
     """
@@ -66,7 +66,7 @@ class Stream:
     ) -> None:
         """Begin with an empty buffer."""
         self.counts = counts or Counts()
-        self.quiet_bytes = 0
+        self.bytes_since_packet = 0
         self.undone = 0
         self.unwanted = ""
         self._make_again = again
@@ -94,7 +94,7 @@ class Stream:
             return []
         self._end += len(data)
         self._arrivals.append((self._end, time))
-        self.quiet_bytes += len(data)
+        self.bytes_since_packet += len(data)
         return self._packets(self._rest + data, final=False)
 
     def close(self) -> Found:
@@ -114,9 +114,9 @@ class Stream:
                 at += answer.size
                 found.append((answer, self._arrival(begin + at)))
                 self.counts.packets += 1
-                self.quiet_bytes = len(buffer) - at
+                self.bytes_since_packet = len(buffer) - at
                 junk = at
-            elif isinstance(answer, More) and not final and left < LONGEST_PACKET:
+            elif isinstance(answer, Incomplete) and not final and left < LONGEST_PACKET:
                 break
             else:
                 size = min(answer.size, left) if isinstance(answer, Damaged | Unwanted) else 1
@@ -142,7 +142,7 @@ class Stream:
             self.undone += len(found)
             self.counts.packets += len(found)
             self.counts.junk -= sum(packet.size for packet, _ in found)
-            self.quiet_bytes = self._again.quiet_bytes + self._end - begin - len(junk)
+            self.bytes_since_packet = self._again.bytes_since_packet + self._end - begin - len(junk)
         return found
 
     def _skip(self, buffer: bytes, at: int) -> int:
@@ -156,7 +156,7 @@ class Stream:
 
     def _is_damaged(self, answer: Answer, left: int) -> bool:
         """Whether what was given up is a packet that is not whole, and not a lone header at the end."""
-        return isinstance(answer, Damaged) or (isinstance(answer, More) and left > self._header_size)
+        return isinstance(answer, Damaged) or (isinstance(answer, Incomplete) and left > self._header_size)
 
     def _arrival(self, end: int) -> datetime:
         self._forget(end)
@@ -186,9 +186,9 @@ class Again:
         self._stream = stream
 
     @property
-    def quiet_bytes(self) -> int:
+    def bytes_since_packet(self) -> int:
         """The bytes since the last packet."""
-        return self._stream.quiet_bytes
+        return self._stream.bytes_since_packet
 
     @property
     def is_waiting(self) -> bool:

@@ -41,7 +41,7 @@ def from_values(entry: Entry, time: datetime, serial: str) -> Reading:
     record: dict[str, Any] = json.loads(entry.raw)
     numbers = tuple(record.pop("numbers"))
     described = _described(entry.format, json.dumps(record))
-    stamps = (entry.seq, entry.steady, entry.boot, entry.address, entry.origin)
+    stamps = (entry.offset, entry.monotonic, entry.boot, entry.address, entry.origin)
     return Reading(time, described, serial, entry.raw, entry.source, *stamps, numbers=numbers)
 
 

@@ -19,7 +19,7 @@ from btcore.decode.decoders import Decoders
 from btcore.decode.recognition import SAMPLE, recognize
 from btcore.decode.respondents import Respondents
 from btcore.errors import BtcoreError
-from btcore.records import More, Packet
+from btcore.records import Incomplete, Packet
 
 Send = Callable[[bytes], object]
 """Send all of these bytes. Raises OSError when the line is gone."""
@@ -67,7 +67,7 @@ def _request(device: str) -> Request:
     )
 
 
-def valid_devices(_instance: object, _attribute: Any, value: Sequence[str]) -> None:  # noqa: ANN401 - attrs' own type
+def validate_devices(_instance: object, _attribute: Any, value: Sequence[str]) -> None:  # noqa: ANN401 - attrs' own type
     """Validate a setting `devices`. Raises ValueError as `poll_requests` does, and for a device that is named twice."""
     names = [request.words for request in poll_requests(value)]
     twice = [device for device, words in zip(value, names, strict=False) if names.count(words) > 1]
@@ -84,7 +84,7 @@ class Poll:
     `timeout` is how many seconds a meter has for each step of its answer.
     """
 
-    devices: Sequence[str] = attrs.field(validator=valid_devices)
+    devices: Sequence[str] = attrs.field(validator=validate_devices)
     timeout: float
     log: Logger
     clock: Callable[[], float] = time.monotonic
@@ -224,8 +224,8 @@ class _Line:
         found = False
         while (place := self._next(place)) < len(view):
             seen = _DECODER.decode_packet(view[place:])
-            found = not isinstance(seen, Packet | More) and view[place] == ACKNOWLEDGE
-            if found or isinstance(seen, More):
+            found = not isinstance(seen, Packet | Incomplete) and view[place] == ACKNOWLEDGE
+            if found or isinstance(seen, Incomplete):
                 break
             place += seen.size if isinstance(seen, Packet) else 1
         data, self.unread = self.unread[:place], self.unread[place + found :]

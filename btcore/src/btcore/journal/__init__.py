@@ -17,7 +17,7 @@ class Entry:
 
     `key` is its time in microseconds since 1970: no two entries have the same; the journal moves an entry by single
     microseconds until that holds. `raw` is the packet; where `whole` is set, the values of a reading that came without
-    one. `seq` is its place in the journal, given by it: 0 before that. `steady`, `boot`, `address` and `origin` are as
+    one. `offset` is its place in the journal, given by it: 0 before that. `monotonic`, `boot`, `address` and `origin` are as
     in `Reading`.
     """
 
@@ -27,27 +27,27 @@ class Entry:
     format: str
     raw: bytes = attrs.field(repr=False)
     whole: bool = False
-    seq: int = 0
-    steady: int = 0
+    offset: int = 0
+    monotonic: int = 0
     boot: int = 0
     address: str = ""
     origin: str = ""
 
 
-class Outline(NamedTuple):
+class EntrySize(NamedTuple):
     """Of an entry: its place, its key, and the bytes of its packet."""
 
-    seq: int
+    offset: int
     key: int
     size: int
 
 
-class Hearing(NamedTuple):
-    """That a meter was heard, in a packet format: `seq` is the place of its last reading in this run, 0 before that."""
+class HeardMeter(NamedTuple):
+    """That a meter was heard, in a packet format: `offset` is the place of its last reading in this run, 0 before that."""
 
     serial: str
     format: str
-    seq: int
+    offset: int
 
 
 @attrs.frozen
@@ -57,41 +57,41 @@ class Baseline:
     `lifetime` tells by how much the counters of the meter's life are ahead of what that reading shows, in Ws, by label.
     """
 
-    seq: int
+    offset: int
     lifetime: Mapping[str, int] = attrs.field(factory=dict)
 
 
 @attrs.frozen
-class Cursor:
-    """How far a sink has come: everything up to `position` is delivered.
+class Checkpoint:
+    """How far a sink has come: everything up to `offset` is delivered.
 
-    `bases` has the baseline of each meter. It may lie beyond `position`, where a sink averages over intervals: then
+    `baselines` has the baseline of each meter. It may lie beyond `offset`, where a sink averages over intervals: then
     what the meter sent up to it is delivered too.
 
-    `seen` is up to where the sink has looked: of what is between `position` and it, its settings wanted nothing. It is
-    never before `position`. `settings` is a mark of those settings, `missed` the place of the first reading before
-    `position` that they did not want (0: none), `accepted` a mark of the settings with which anything was ever
+    `examined` is up to where the sink has looked: of what is between `offset` and it, its settings wanted nothing. It is
+    never before `offset`. `settings` is a mark of those settings, `first_unwanted` the place of the first reading before
+    `offset` that they did not want (0: none), `accepted` a mark of the settings with which anything was ever
     accepted.
     """
 
-    position: int = 0
-    bases: Mapping[str, Baseline] = attrs.field(factory=dict)
-    seen: int = 0
-    missed: int = 0
+    offset: int = 0
+    baselines: Mapping[str, Baseline] = attrs.field(factory=dict)
+    examined: int = 0
+    first_unwanted: int = 0
     settings: str = ""
     accepted: str = ""
 
     def __attrs_post_init__(self) -> None:
         """Know that what was delivered was seen."""
-        object.__setattr__(self, "seen", max(self.seen, self.position))
+        object.__setattr__(self, "examined", max(self.examined, self.offset))
 
-    def moved(self, position: int, bases: Mapping[str, Baseline]) -> "Cursor":
-        """Return the cursor after delivering some more; `bases` are those that changed."""
-        return attrs.evolve(self, position=position, bases={**self.bases, **bases})
+    def moved(self, offset: int, baselines: Mapping[str, Baseline]) -> "Checkpoint":
+        """Return the cursor after delivering some more; `baselines` are those that changed."""
+        return attrs.evolve(self, offset=offset, baselines={**self.baselines, **baselines})
 
 
 @attrs.frozen
-class Aside:
+class DeadLetter:
     """What a sink will never take, set aside: visible, countable, re-sendable.
 
     `entries` are the readings at the ends of the samples, as places in the journal, which keeps them.
@@ -112,7 +112,7 @@ class Journal(Protocol):
     """
 
     def append(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """Keep these entries, all or none; return those that were new, with their `seq` and `key`.
+        """Keep these entries, all or none; return those that were new, with their `offset` and `key`.
 
         An entry with the same time and packet as one that is kept is the same reading, and is not kept twice: the
         packet says which meter it is of. Of a whole reading, that is said by its serial number.
@@ -124,7 +124,7 @@ class Journal(Protocol):
     def get(self, places: Sequence[int]) -> Sequence[Entry]:
         """Return the entries at these places that are still kept."""
 
-    def last(self) -> int:
+    def newest(self) -> int:
         """Return the place of the newest entry; 0 when there never was one."""
 
     def wait(self, after: int, timeout: float) -> bool:
@@ -133,25 +133,27 @@ class Journal(Protocol):
     def wake(self) -> None:
         """Make every `wait` return now."""
 
-    def cursor(self, sink: str) -> Cursor | None:
+    def checkpoint(self, sink: str) -> Checkpoint | None:
         """Return how far a sink has come; None for one that was never here."""
 
-    def commit(self, sink: str, cursor: Cursor, changed: Sequence[str] = (), aside: Sequence[Aside] = ()) -> None:
+    def commit(
+        self, sink: str, cursor: Checkpoint, changed: Sequence[str] = (), aside: Sequence[DeadLetter] = ()
+    ) -> None:
         """Move a sink's cursor and set aside what it refused, both or neither; write the bases of `changed` meters."""
 
-    def aside(self, sink: str | None = None) -> Sequence[Aside]:
+    def dead_letters(self, sink: str | None = None) -> Sequence[DeadLetter]:
         """Return what was set aside, oldest first, of one sink or all."""
 
-    def outline(self, after: int, limit: int) -> Sequence[Outline]:
+    def sizes(self, after: int, limit: int) -> Sequence[EntrySize]:
         """Return what the entries after a place weigh, oldest first, at most `limit`, without reading them."""
 
-    def base(self, sink: str, key: str) -> Baseline | None:
+    def baseline(self, sink: str, key: str) -> Baseline | None:
         """Return one baseline of a sink, by its key; None when there is none.
 
         A cursor holds those of the meters that were heard last; this finds the others.
         """
 
-    def hearings(self) -> Sequence[Hearing]:
+    def heard_meters(self) -> Sequence[HeardMeter]:
         """Return which meters were ever heard, and in which formats, the last heard last, as many as are remembered.
 
         It does not ask the disk.
@@ -178,7 +180,7 @@ class Journal(Protocol):
         stays.
         """
 
-    def forget_aside(self, added_before: int) -> Mapping[str, int]:
+    def forget_dead_letters(self, added_before: int) -> Mapping[str, int]:
         """Forget some of what was set aside before a time, or is too much of one sink; return how many, by sink.
 
         Of the baselines beyond a number of each sink, the oldest are forgotten too. Nothing is returned once all are.

@@ -11,8 +11,8 @@ from threading import Event
 from typing import TypeVar
 
 from btcore.backoff import Backoff
-from btcore.errors import Full, Unavailable
-from btcore.logs.failures import Outcome
+from btcore.errors import JournalFull, Unavailable
+from btcore.logs.failures import FailureReporter
 
 FIRST = 0.5
 """Seconds of the first wait for a journal that cannot be used now, such as one on a full disk."""
@@ -27,7 +27,7 @@ class Stopping(Exception):
     """The program stops while a worker waits."""
 
 
-class Patience:
+class JournalRetry:
     """Does what needs the journal for one worker."""
 
     def __init__(self, stop: Event, log: Logger, grace: float = 0.0) -> None:
@@ -35,7 +35,7 @@ class Patience:
         self._stop = stop
         self._grace = grace
         self._end = math.inf
-        self._outcome = Outcome(log)
+        self._outcome = FailureReporter(log)
 
     def __call__(self, work: Callable[[], Done], meanwhile: Callable[[], str] = str) -> Done:
         """Do something, at least once, and until it can be done. Raises Stopping.
@@ -46,7 +46,7 @@ class Patience:
         while True:
             try:
                 done = work()
-            except Full:
+            except JournalFull:
                 raise  # no waiting helps: what is to be kept is refused
             except Unavailable as error:
                 wait = backoff.failed()

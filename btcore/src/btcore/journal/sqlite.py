@@ -16,11 +16,11 @@ from pathlib import Path
 
 import attrs
 
-from btcore.errors import Full, Unavailable
-from btcore.journal import Aside, Baseline, Cursor, Entry, Hearing, Outline
+from btcore.errors import JournalFull, Unavailable
+from btcore.journal import Baseline, Checkpoint, DeadLetter, Entry, EntrySize, HeardMeter
 from btcore.journal.sqlite_keys import free_key
 from btcore.journal.sqlite_meters import Meters
-from btcore.journal.sqlite_retention import MOST_BASES, Trimming, forget_aside
+from btcore.journal.sqlite_retention import MOST_BASES, Trimming, forget_dead_letters
 from btcore.journal.sqlite_space import Room, give_up_reserve
 
 VERSION = 4
@@ -212,14 +212,16 @@ class SqliteJournal:
         """Keep these entries, all or none; return those that were new."""
         added = int(time.time())
         if self._used > self._most:
-            raise Full(f"the journal {self._file} has come to its bound of {self._most} bytes, all of it undelivered")
+            raise JournalFull(
+                f"the journal {self._file} has come to its bound of {self._most} bytes, all of it undelivered"
+            )
         with self._transaction() as connection:
             kept = [new for entry in entries if (new := _insert(connection, entry, added)) is not None]
             with self._news:
                 self._meters.write(connection, kept)
         if kept:
             with self._news:
-                self._last = max(self._last, kept[-1].seq)  # another thread's may be in already
+                self._last = max(self._last, kept[-1].offset)  # another thread's may be in already
                 self._meters.take(kept)
                 self._news.notify_all()
             self._unmeasured += len(kept)
@@ -252,7 +254,7 @@ class SqliteJournal:
             for key, source, serial, form, raw, whole, *placed in rows
         ]
 
-    def last(self) -> int:
+    def newest(self) -> int:
         """Return the place of the newest entry."""
         with self._news:
             return self._last
@@ -269,7 +271,7 @@ class SqliteJournal:
         with self._news:
             self._news.notify_all()
 
-    def cursor(self, sink: str) -> Cursor | None:
+    def checkpoint(self, sink: str) -> Checkpoint | None:
         """Return how far a sink has come."""
         with self._reading, self._told("read"):
             row = self._reader.execute(CURSOR, (sink,)).fetchone()
@@ -278,16 +280,21 @@ class SqliteJournal:
                 (sink, MOST_IN_CURSOR),
             ).fetchall()
         bases_of = {key: _baseline(seq, lifetime) for key, seq, lifetime in bases}
-        return Cursor(row[0], bases_of, *row[1:]) if row else None
+        return Checkpoint(row[0], bases_of, *row[1:]) if row else None
 
-    def commit(self, sink: str, cursor: Cursor, changed: Sequence[str] = (), aside: Sequence[Aside] = ()) -> None:
+    def commit(
+        self, sink: str, cursor: Checkpoint, changed: Sequence[str] = (), aside: Sequence[DeadLetter] = ()
+    ) -> None:
         """Move a sink's cursor and set aside what it refused."""
         with self._transaction() as connection:
-            marks = cursor.seen, cursor.missed, cursor.settings, cursor.accepted
-            connection.execute(MOVE, (sink, cursor.position, *marks))
+            marks = cursor.examined, cursor.first_unwanted, cursor.settings, cursor.accepted
+            connection.execute(MOVE, (sink, cursor.offset, *marks))
             connection.executemany(
                 "REPLACE INTO base VALUES (?, ?, ?, ?)",
-                [(sink, key, cursor.bases[key].seq, json.dumps(dict(cursor.bases[key].lifetime))) for key in changed],
+                [
+                    (sink, key, cursor.baselines[key].offset, json.dumps(dict(cursor.baselines[key].lifetime)))
+                    for key in changed
+                ],
             )
             connection.executemany(
                 "INSERT INTO aside VALUES (?, ?, ?, ?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER))",
@@ -297,40 +304,40 @@ class SqliteJournal:
                 ],
             )
 
-    def aside(self, sink: str | None = None) -> Sequence[Aside]:
+    def dead_letters(self, sink: str | None = None) -> Sequence[DeadLetter]:
         """Return what was set aside."""
         with self._reading, self._told("read"):
             rows = self._reader.execute("SELECT * FROM aside WHERE ? IS NULL OR sink = ? ORDER BY rowid", (sink, sink))
             return [
-                Aside(name, serial, _moment(start), _moment(end), why, tuple(json.loads(entries)))
+                DeadLetter(name, serial, _moment(start), _moment(end), why, tuple(json.loads(entries)))
                 for name, serial, start, end, why, entries, _ in rows.fetchall()
             ]
 
-    def outline(self, after: int, limit: int) -> Sequence[Outline]:
+    def sizes(self, after: int, limit: int) -> Sequence[EntrySize]:
         """Return what the entries after a place weigh."""
         with self._reading, self._told("read"):
-            return [Outline(*row) for row in self._reader.execute(OUTLINE, (after, limit))]
+            return [EntrySize(*row) for row in self._reader.execute(OUTLINE, (after, limit))]
 
-    def base(self, sink: str, key: str) -> Baseline | None:
+    def baseline(self, sink: str, key: str) -> Baseline | None:
         """Return one baseline of a sink."""
         query = "SELECT seq, lifetime FROM base WHERE sink = ? AND serial = ?"
         with self._reading, self._told("read"):
             row = self._reader.execute(query, (sink, key)).fetchone()
         return _baseline(*row) if row else None
 
-    def hearings(self) -> Sequence[Hearing]:
+    def heard_meters(self) -> Sequence[HeardMeter]:
         """Return which meters were ever heard."""
         with self._news:
             return self._meters.heard()
 
     def serials(self) -> Sequence[str]:
         """Return the meters that were ever heard, the last heard first."""
-        return list(dict.fromkeys(hearing.serial for hearing in reversed(self.hearings())))
+        return list(dict.fromkeys(hearing.serial for hearing in reversed(self.heard_meters())))
 
     def heard(self, recent: int) -> Sequence[Entry]:
         """Return the last entries of the meters that any sink has a baseline of, and so many of the newest."""
         where = """seq IN (SELECT seq FROM base ORDER BY seq DESC LIMIT ?) OR seq > ? ORDER BY seq"""
-        return self._select(where, (MOST_BASES, self.last() - recent))
+        return self._select(where, (MOST_BASES, self.newest() - recent))
 
     @property
     def is_full(self) -> bool:
@@ -350,10 +357,10 @@ class SqliteJournal:
         with self._writing:
             self._room.look()
 
-    def forget_aside(self, added_before: int) -> Mapping[str, int]:
+    def forget_dead_letters(self, added_before: int) -> Mapping[str, int]:
         """Forget what was set aside long ago or is too much, and the oldest baselines."""
         with self._transaction() as connection:
-            return forget_aside(connection, added_before)
+            return forget_dead_letters(connection, added_before)
 
     def close(self) -> None:
         """Close both connections."""
@@ -368,8 +375,8 @@ def _insert(connection: sqlite3.Connection, entry: Entry, added: int) -> Entry |
     if key is None:
         return None
     of_packet = (entry.source, entry.serial, entry.format, entry.whole, entry.raw)
-    values = (key, added, *of_packet, entry.steady, entry.boot, entry.address, entry.origin)
-    return attrs.evolve(entry, key=key, seq=int(connection.execute(INSERT, values).lastrowid or 0))
+    values = (key, added, *of_packet, entry.monotonic, entry.boot, entry.address, entry.origin)
+    return attrs.evolve(entry, key=key, offset=int(connection.execute(INSERT, values).lastrowid or 0))
 
 
 def _baseline(seq: int, lifetime: str) -> Baseline:

@@ -6,7 +6,7 @@ Kept in memory; the file has a row for each, written when it is heard for the fi
 import sqlite3
 from collections.abc import Sequence
 
-from btcore.journal import Entry, Hearing
+from btcore.journal import Entry, HeardMeter
 
 MOST = 4096
 """Meters, each with one format, that are remembered: beyond it, those not heard for longest are forgotten."""
@@ -32,7 +32,7 @@ class Meters:
 
     def write(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
         """Write those that are new among these entries; `take` is called once they are committed."""
-        heard = {(entry.serial, entry.format): entry.seq for entry in entries}
+        heard = {(entry.serial, entry.format): entry.offset for entry in entries}
         new = [(*pair, seq) for pair, seq in heard.items() if pair not in self._last]
         if new:
             surplus = len(self._last) + len(new) - MOST
@@ -49,8 +49,8 @@ class Meters:
         for entry in entries:
             pair = entry.serial, entry.format
             self._last.pop(pair, None)  # the last heard is the last one
-            self._last[pair] = entry.seq
+            self._last[pair] = entry.offset
 
-    def heard(self) -> list[Hearing]:
+    def heard(self) -> list[HeardMeter]:
         """Return all of them, the last heard last."""
-        return [Hearing(*pair, seq) for pair, seq in self._last.items()]
+        return [HeardMeter(*pair, seq) for pair, seq in self._last.items()]

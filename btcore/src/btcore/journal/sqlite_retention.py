@@ -78,7 +78,7 @@ class Trimming:
         return {place for (place,) in connection.execute(HELD_SINCE, (after, until, self._asides))}
 
 
-def forget_aside(connection: sqlite3.Connection, added_before: int) -> Mapping[str, int]:
+def forget_dead_letters(connection: sqlite3.Connection, added_before: int) -> Mapping[str, int]:
     """Forget some of what was set aside before a time or is beyond the bound, and of all baselines beyond theirs."""
     connection.execute(OLD_BASES, (MOST_BASES,))
     old = connection.execute(OLD_ASIDE, (added_before, MOST_ASIDE, SLICE)).fetchall()

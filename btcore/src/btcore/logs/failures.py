@@ -59,7 +59,7 @@ class _Losses:
     has_dropped: bool = False
 
 
-class Outcome:
+class FailureReporter:
     """Reports how the work of one worker goes. Times are seconds of a clock that never goes back."""
 
     def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:

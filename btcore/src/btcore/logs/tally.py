@@ -14,7 +14,7 @@ HOUR = 3600.0
 
 
 @attrs.define(kw_only=True)
-class Tally:
+class SummarizedCount:
     """Counts one kind of thing.
 
     Within an hour the `first` few are told one by one, the others by `summary`, in which `{count:packet}` and `{last}`

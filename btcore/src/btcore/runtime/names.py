@@ -12,7 +12,7 @@ import attrs
 
 from btcore.config.load import Site
 from btcore.config.named import Found, Name, labels_by_format, names_of
-from btcore.journal import Hearing
+from btcore.journal import HeardMeter
 from btcore.text import closest, nearest
 
 log = logging.getLogger("btcore")
@@ -43,7 +43,7 @@ class Roll:
 
     names: Sequence[Name]
     labels: Mapping[str, frozenset[str]]
-    heard: Callable[[], Sequence[Hearing]]
+    heard: Callable[[], Sequence[HeardMeter]]
     clock: Callable[[], float] = time.monotonic
     _due: float = attrs.field(init=False)
     _told_at: float = attrs.field(init=False, default=0.0)
@@ -55,7 +55,7 @@ class Roll:
         self._due = self.clock() + FIRST
 
     @classmethod
-    def of(cls, site: Site, heard: Callable[[], Sequence[Hearing]]) -> "Roll":
+    def of(cls, site: Site, heard: Callable[[], Sequence[HeardMeter]]) -> "Roll":
         """Make the roll of a site."""
         return cls(names_of(site), labels_by_format(site), heard)
 
@@ -72,7 +72,7 @@ class Roll:
         if self.names:
             self._compare(self.heard(), self.clock())
 
-    def _compare(self, heard: Sequence[Hearing], now: float) -> None:
+    def _compare(self, heard: Sequence[HeardMeter], now: float) -> None:
         if not heard:
             return  # where there is nothing at all, no name is at fault
         formats: dict[str, set[str]] = {}
@@ -124,10 +124,10 @@ class Roll:
     def _places(self, serial: str, label: str) -> str:
         return places(name for name in self.names if name.serial == serial and label in ("", name.label))
 
-    def _tell_strangers(self, heard: Sequence[Hearing]) -> None:
+    def _tell_strangers(self, heard: Sequence[HeardMeter]) -> None:
         """Tell, once, of meters that were heard in this run, and that nothing names, while others are named."""
         known = {name.serial: name for name in reversed(self.names) if name.serial}
-        new = {one.serial for one in heard if one.seq} - known.keys() - self._strangers
+        new = {one.serial for one in heard if one.offset} - known.keys() - self._strangers
         if known and new:
             self._strangers |= new
             _tell(logging.INFO, [_stranger(serial, known) for serial in sorted(new)])

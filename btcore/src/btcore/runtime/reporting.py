@@ -12,7 +12,7 @@ from typing import Protocol
 import attrs
 
 from btcore.decode.framing import Counts
-from btcore.logs.tally import Tally
+from btcore.logs.tally import SummarizedCount
 from btcore.text import plural
 
 FIRST = 60.0
@@ -95,7 +95,7 @@ class Reporting:
         self._began = self._told = clock()
         self._was = {name: _Was() for name in (*(one.name for one in sources), *(one.name for one in sinks))}
         self._again = {
-            one.name: Tally(
+            one.name: SummarizedCount(
                 log=log,
                 level=logging.INFO,
                 first=2,

@@ -72,7 +72,7 @@ class Upkeep:
         """Forget what was set aside, then what was delivered: whatever its age, where there is no room."""
         now = int(time.time())
         forgotten: Counter[str] = Counter()
-        while found := self._journal.forget_aside(now - ASIDE_KEPT):
+        while found := self._journal.forget_dead_letters(now - ASIDE_KEPT):
             forgotten.update(found)
             yield 0
         for sink, count in forgotten.items():

@@ -74,7 +74,7 @@ class Supervisor:
             identities = Identities(self._site.meters, lambda notice: log.warning("%s", notice))
             sinks, sources = self._sinks(journal), self._sources(journal, identities)
             self._know(identities, journal)
-            roll = Roll.of(self._site, journal.hearings)
+            roll = Roll.of(self._site, journal.heard_meters)
             purpose = Purpose(sources, sinks)
             held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
         _remark_open(self._site.state)
@@ -136,7 +136,7 @@ class Supervisor:
 
     def _know(self, identities: Identities, journal: Journal) -> None:
         """Let it be known which meters were heard before, and what they are called."""
-        if not journal.last():
+        if not journal.newest():
             return
         decoders = self._decoders(()).anew(log)
         decoders.open(leave_out=True)

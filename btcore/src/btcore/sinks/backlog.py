@@ -14,9 +14,9 @@ from btcore.calculate.chains import HEARD, MOST_METERS, Chains
 from btcore.calculate.sampling import Consecutive, Intervals, SampleCache, Sampler, Step
 from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
-from btcore.journal import Aside, Baseline, Entry, Journal
-from btcore.journal.retry import Patience
-from btcore.logs.failures import Outcome
+from btcore.journal import Baseline, DeadLetter, Entry, Journal
+from btcore.journal.retry import JournalRetry
+from btcore.logs.failures import FailureReporter
 from btcore.records import Reading
 from btcore.settings import Context, Delivery
 from btcore.sinks.backlog_limits import Bounds
@@ -45,8 +45,8 @@ class Backlog:
         cache: SampleCache,
         context: Context,
         delivery: Delivery,
-        patiently: Patience,
-        outcome: Outcome,
+        patiently: JournalRetry,
+        outcome: FailureReporter,
         fingerprint: Fingerprint,
     ) -> None:
         """Prepare; nothing is read before `begin`. The fingerprint is that of the sink's settings."""
@@ -79,12 +79,12 @@ class Backlog:
     @property
     def behind(self) -> int:
         """How many readings came in that the sink has not had, and that it has not found to be none of its own."""
-        return max(self._journal.last() - self._place.cursor.seen, 0) if self._place.has_begun else 0
+        return max(self._journal.newest() - self._place.checkpoint.examined, 0) if self._place.has_begun else 0
 
     @property
     def is_level(self) -> bool:
         """Whether everything that came in was read: what is not delivered is gathered for an interval or a call."""
-        return self._place.has_begun and self._read_to >= self._journal.last()
+        return self._place.has_begun and self._read_to >= self._journal.newest()
 
     @property
     def is_proven(self) -> bool:
@@ -93,12 +93,12 @@ class Backlog:
 
     def resume(self) -> None:
         """Go on from the cursor."""
-        self._read_to = self._place.cursor.position
-        places = {base.seq for base in self._place.cursor.bases.values()}
+        self._read_to = self._place.checkpoint.offset
+        places = {base.offset for base in self._place.checkpoint.baselines.values()}
         kept = self._patiently(lambda: self._journal.get(sorted(places)))
-        readings = {entry.seq: reading for entry in kept if (reading := self._base(entry)) is not None}
-        found = self._place.cursor.bases.items()
-        bases = {key: Base(readings[base.seq], base.lifetime) for key, base in found if base.seq in readings}
+        readings = {entry.offset: reading for entry in kept if (reading := self._base(entry)) is not None}
+        found = self._place.checkpoint.baselines.items()
+        bases = {key: Base(readings[base.offset], base.lifetime) for key, base in found if base.offset in readings}
         most = max(MOST_METERS, 2 * self._delivery.batch_size)  # none is forgotten before its readings are delivered
         chains = Chains(bases, heard=self._heard(), recall=self._recall, most=most)
         every = round(self._delivery.every * 1e6)
@@ -107,9 +107,9 @@ class Backlog:
 
     def _heard(self) -> list[tuple[str, bytes]]:
         """Return what was read last before the cursor."""
-        place = self._place.cursor.position
+        place = self._place.checkpoint.offset
         before = self._read_patiently(max(place - HEARD, 0), HEARD)
-        taken = (entry for entry in before if entry.seq <= place and self._takes(entry))
+        taken = (entry for entry in before if entry.offset <= place and self._takes(entry))
         return [
             (reading.serial, reading.raw) for entry in taken if (reading := self._decoders.recall(entry)) is not None
         ]
@@ -117,7 +117,7 @@ class Backlog:
     def _recall(self, key: str) -> Base | None:
         """Return the baseline of a meter that was not heard for so long that it is not in memory."""
         base = self._place.base(key)
-        kept = self._patiently(lambda: self._journal.get([base.seq])) if base else ()
+        kept = self._patiently(lambda: self._journal.get([base.offset])) if base else ()
         reading = self._base(kept[0]) if kept else None
         return Base(reading, base.lifetime) if base and reading else None
 
@@ -127,13 +127,13 @@ class Backlog:
 
     def read(self, most: int) -> tuple[list[Step], bool]:
         """Return the next steps, of at most so many entries, and whether there were none."""
-        newest = self._journal.last()  # asked before reading: nothing comes in before it any more
+        newest = self._journal.newest()  # asked before reading: nothing comes in before it any more
         entries = self._read_patiently(self._read_to, min(most, READ))
         if not entries:
             self._read_to = max(self._read_to, newest)  # what was there is trimmed
         steps: list[Step] = []
         for entry in entries:
-            self._read_to = entry.seq
+            self._read_to = entry.offset
             reading = self._wanted(entry)
             if reading is not None:
                 self._feed(reading, steps)
@@ -159,11 +159,11 @@ class Backlog:
         # not by the entry: [meters] may call its meter otherwise now
         if reading is not None and self._delivery.meters and reading.serial not in self._delivery.meters:
             self.unwanted += 1
-            self._place.unwanted(entry.seq)
+            self._place.unwanted(entry.offset)
             return None
         if reading is not None and not self._takes(entry):
             self._count_not_live(entry)
-            self._place.unwanted(entry.seq)
+            self._place.unwanted(entry.offset)
             return None
         return reading
 
@@ -199,7 +199,7 @@ class Backlog:
         try:
             if self._place.has_begun:
                 self._looked = monotonic()
-                self._drop(*self._bounds.beyond(self._place.cursor.seen, _long_ago(age)))
+                self._drop(*self._bounds.beyond(self._place.checkpoint.examined, _long_ago(age)))
         except Unavailable as error:  # whoever needs the journal tells that it cannot
             self._context.log.debug("the bounds of the backlog cannot be kept now: %s", error)
         except Exception as error:  # noqa: BLE001 - our own bug must not end the thread of another
@@ -227,13 +227,18 @@ class Backlog:
         return True
 
     def delivered(
-        self, steps: Sequence[Step], aside: Sequence[Aside] = (), *, is_missed: bool = False, is_proof: bool = False
+        self,
+        steps: Sequence[Step],
+        aside: Sequence[DeadLetter] = (),
+        *,
+        is_missed: bool = False,
+        is_proof: bool = False,
     ) -> None:
         """Move the cursor behind these steps; keep what of them was refused.
 
         `is_missed`: the settings did not want all of them. `is_proof`: they were accepted, so the settings work.
         """
-        self._place.delivered(steps[-1].position, _bases(steps), aside, is_missed=is_missed, is_proof=is_proof)
+        self._place.delivered(steps[-1].offset, _bases(steps), aside, is_missed=is_missed, is_proof=is_proof)
 
     def passed(self, steps: Sequence[Step], *, is_missed: bool) -> None:
         """Take note of steps of which nothing was wanted: the cursor moves behind them with what is wanted after them.
@@ -264,7 +269,7 @@ class Backlog:
 
 
 def _bases(steps: Sequence[Step]) -> dict[str, Baseline]:
-    return {key: base for step in steps for key, base in step.bases.items()}
+    return {key: base for step in steps for key, base in step.baselines.items()}
 
 
 def _long_ago(age: float) -> int:

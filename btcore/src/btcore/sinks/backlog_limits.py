@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from btcore.journal import Journal, Outline
+from btcore.journal import EntrySize, Journal
 
 BLOCK = 1000
 """Entries that are added up together, and asked for at once."""
@@ -23,9 +23,9 @@ class _Block:
     count: int = 0
     size: int = 0
 
-    def add(self, entry: Outline) -> None:
+    def add(self, entry: EntrySize) -> None:
         """Add the next entry."""
-        self.last = entry.seq
+        self.last = entry.offset
         self.count += 1
         self.size += entry.size
 
@@ -54,7 +54,7 @@ class Bounds:
             for entry in self._outlines(after):
                 if entry.key >= oldest:
                     break
-                place, count = entry.seq, count + 1
+                place, count = entry.offset, count + 1
         return place, count
 
     def _too_many(self, after: int) -> tuple[int, int]:
@@ -69,7 +69,7 @@ class Bounds:
                 break
             place, count, rest = block.last, count + block.count, rest - block.size
         for entry in self._outlines(place) if rest > 0 else ():
-            place, count, rest = entry.seq, count + 1, rest - entry.size
+            place, count, rest = entry.offset, count + 1, rest - entry.size
             if rest <= 0:
                 break
         return place, count
@@ -79,9 +79,9 @@ class Bounds:
         self._read_to = max(self._read_to, after)
         for entry in self._outlines(self._read_to):
             if not self._blocks or self._blocks[-1].count == BLOCK:
-                self._blocks.append(_Block(entry.seq))
+                self._blocks.append(_Block(entry.offset))
             self._blocks[-1].add(entry)
-            self._read_to = entry.seq
+            self._read_to = entry.offset
         while self._blocks and self._blocks[0].last <= after:
             self._blocks.popleft()
         if self._blocks:  # of the oldest, a part may be delivered
@@ -90,13 +90,13 @@ class Bounds:
     def _rest(self, last: int, after: int) -> _Block:
         block = _Block(last)
         for entry in self._outlines(after):
-            if entry.seq > last:
+            if entry.offset > last:
                 break
             block.add(entry)
         block.last = last
         return block
 
-    def _outlines(self, after: int) -> Iterator[Outline]:
-        while some := self._journal.outline(after, BLOCK):
+    def _outlines(self, after: int) -> Iterator[EntrySize]:
+        while some := self._journal.sizes(after, BLOCK):
             yield from some
-            after = some[-1].seq
+            after = some[-1].offset

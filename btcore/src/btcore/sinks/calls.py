@@ -16,7 +16,7 @@ from btcore.backoff import Backoff
 from btcore.decode.decoders import hooks
 from btcore.errors import Reject, Retry, Stop
 from btcore.journal.retry import Stopping
-from btcore.logs.failures import Outcome
+from btcore.logs.failures import FailureReporter
 from btcore.sinks.backlog import BOUND, Outdated
 from btcore.text import describe_error, format_duration
 
@@ -45,7 +45,7 @@ class Calls:
         self,
         instance: object,
         backoff: Backoff,
-        outcome: Outcome,
+        outcome: FailureReporter,
         log: logging.Logger,
         stop: Event,
         meanwhile: Callable[[], object],

@@ -5,8 +5,8 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 import attrs
 
 from btcore.calculate.sampling import Step
-from btcore.journal import Aside
-from btcore.logs.failures import Outcome
+from btcore.journal import DeadLetter
+from btcore.logs.failures import FailureReporter
 from btcore.text import describe_error
 
 LONGEST_WHY = 500
@@ -34,10 +34,10 @@ class Refused:
     """Makes what is kept of the refusals of one sink, and tells them. `redact` takes secrets out of a text."""
 
     sink: str
-    outcome: Outcome
+    outcome: FailureReporter
     redact: Callable[[str], str]
 
-    def set_aside(self, steps: Sequence[Step], why: str) -> list[Aside]:
+    def set_aside(self, steps: Sequence[Step], why: str) -> list[DeadLetter]:
         """Return what is set aside of steps."""
         why = " ".join(self.redact(why).split())[:LONGEST_WHY]
         kept = [one for step in steps for one in _refused(self.sink, step, why)]
@@ -51,17 +51,17 @@ class Refused:
                 self.outcome.set_aside(f"set aside, as it is never taken: {detail}", detail)
         return kept
 
-    def broken(self, step: Step, whys: Mapping[int, str]) -> list[Aside]:
+    def broken(self, step: Step, whys: Mapping[int, str]) -> list[DeadLetter]:
         """Return what is set aside of a step because it cannot be calculated; what else is in it goes its way."""
         one = attrs.evolve(step, readings=(), samples=tuple(step.samples[place] for place in whys))
         return self.set_aside([one], f"cannot be calculated, which is a fault of btcore: {next(iter(whys.values()))}")
 
 
-def _refused(sink: str, step: Step, why: str) -> Iterator[Aside]:
+def _refused(sink: str, step: Step, why: str) -> Iterator[DeadLetter]:
     """Yield what is kept of a step that a sink refused: its samples, and the readings that have none."""
     for sample in step.samples:
-        yield Aside(sink, sample.serial, sample.start, sample.end, why, (sample.older.seq, sample.newer.seq))
-    sampled = {sample.newer.seq for sample in step.samples}
+        yield DeadLetter(sink, sample.serial, sample.start, sample.end, why, (sample.older.offset, sample.newer.offset))
+    sampled = {sample.newer.offset for sample in step.samples}
     for reading in step.readings:
-        if reading.seq not in sampled:
-            yield Aside(sink, reading.serial, reading.time, reading.time, why, (reading.seq,))
+        if reading.offset not in sampled:
+            yield DeadLetter(sink, reading.serial, reading.time, reading.time, why, (reading.offset,))

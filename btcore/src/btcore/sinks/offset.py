@@ -11,8 +11,8 @@ from threading import Lock
 import attrs
 
 from btcore.errors import Unavailable
-from btcore.journal import Aside, Baseline, Cursor, Entry, Journal
-from btcore.journal.retry import Patience
+from btcore.journal import Baseline, Checkpoint, DeadLetter, Entry, Journal
+from btcore.journal.retry import JournalRetry
 from btcore.settings import Context
 from btcore.sinks.resumption import again
 from btcore.values.fingerprint import Fingerprint
@@ -24,9 +24,9 @@ MOST_PASSED = 4096
 class Place:
     """The place of one sink in the journal. Its worker moves it; with `lock` held, `drop` may be done by others."""
 
-    def __init__(self, journal: Journal, context: Context, patiently: Patience, fingerprint: Fingerprint) -> None:
+    def __init__(self, journal: Journal, context: Context, patiently: JournalRetry, fingerprint: Fingerprint) -> None:
         """Prepare; nothing is read before `begin`. The fingerprint is that of the sink's settings."""
-        self.cursor = Cursor()
+        self.checkpoint = Checkpoint()
         self.has_begun = False
         self.lock = Lock()
         self._journal = journal
@@ -39,34 +39,34 @@ class Place:
     @property
     def is_proven(self) -> bool:
         """Whether anything was ever accepted with these settings."""
-        return self.cursor.accepted == self._fingerprint.all
+        return self.checkpoint.accepted == self._fingerprint.all
 
     def begin(self, start: str, whole: str = "") -> None:
         """Find the sink's place in the journal, or give it one: at the `start` that it wants.
 
         `whole` is the table that the sink was a part of before it was split: it goes on from there.
         """
-        cursor = self._patiently(lambda: self._journal.cursor(self._context.name))
+        cursor = self._patiently(lambda: self._journal.checkpoint(self._context.name))
         settings = self._fingerprint.choosing
         if cursor is None:
-            before = self._patiently(lambda: self._journal.cursor(whole)) if whole else None
-            first = before or Cursor(self._journal.last() if start == "now" else 0)
-            self._keep(Cursor(first.position, first.bases, settings=settings), list(first.bases))
+            before = self._patiently(lambda: self._journal.checkpoint(whole)) if whole else None
+            first = before or Checkpoint(self._journal.newest() if start == "now" else 0)
+            self._keep(Checkpoint(first.offset, first.baselines, settings=settings), list(first.baselines))
         else:
             for line in again(cursor, settings, self._read):
                 self._context.log.info("%s", line)
-            self.cursor = cursor if cursor.settings == settings else self._unseen(cursor)
+            self.checkpoint = cursor if cursor.settings == settings else self._unseen(cursor)
         self.has_begun = True
 
     def base(self, key: str) -> Baseline | None:
         """Return a baseline, by its key."""
-        return self._passed.get(key) or self._patiently(lambda: self._journal.base(self._context.name, key))
+        return self._passed.get(key) or self._patiently(lambda: self._journal.baseline(self._context.name, key))
 
     def delivered(
         self,
         position: int,
         bases: Mapping[str, Baseline],
-        aside: Sequence[Aside] = (),
+        aside: Sequence[DeadLetter] = (),
         *,
         is_missed: bool = False,
         is_proof: bool = False,
@@ -76,9 +76,9 @@ class Place:
         `is_missed`: the settings did not want all of it. `is_proof`: it was accepted, so the settings work.
         """
         if is_missed:
-            self.unwanted(self.cursor.position + 1)
+            self.unwanted(self.checkpoint.offset + 1)
         with self.lock:
-            cursor = self._advanced(max(position, self.cursor.position), bases)
+            cursor = self._advanced(max(position, self.checkpoint.offset), bases)
             if is_proof:
                 cursor = attrs.evolve(cursor, accepted=self._fingerprint.all)
             self._keep(cursor, [*self._passed, *bases], aside)
@@ -90,7 +90,7 @@ class Place:
         `is_missed`: because of the settings, not because there was nothing to want.
         """
         if is_missed:
-            self.unwanted(self.cursor.position + 1)
+            self.unwanted(self.checkpoint.offset + 1)
         with self.lock:
             for key, base in bases.items():
                 self._passed.pop(key, None)  # the last heard is the last one
@@ -104,43 +104,43 @@ class Place:
 
     def seen(self, place: int) -> None:
         """Take note of how far the sink has looked, when all that is wanted of it was delivered."""
-        if place > self.cursor.seen:
+        if place > self.checkpoint.examined:
             with self.lock:
-                if place > self.cursor.seen:
-                    self._keep(attrs.evolve(self.cursor, seen=place))
+                if place > self.checkpoint.examined:
+                    self._keep(attrs.evolve(self.checkpoint, examined=place))
 
     def drop(self, place: int) -> None:
         """Move the cursor over what was not delivered. The lock is held. Raises Unavailable: it waits for nothing."""
         cursor = self._advanced(place, {})
         if not self._context.dry_run:
             self._journal.commit(self._context.name, cursor, list(self._passed))
-        self.cursor = cursor
+        self.checkpoint = cursor
         self._has_advanced()
 
-    def _unseen(self, cursor: Cursor) -> Cursor:
+    def _unseen(self, cursor: Checkpoint) -> Checkpoint:
         """Return the cursor of a sink whose settings changed: what it wanted nothing of before, it may want now."""
-        anew = attrs.evolve(cursor, seen=cursor.position, settings=self._fingerprint.choosing)
+        anew = attrs.evolve(cursor, examined=cursor.offset, settings=self._fingerprint.choosing)
         with suppress(Unavailable):  # a full disk keeps no sink from beginning: the next commit says it as well
             if not self._context.dry_run:
                 self._journal.commit(self._context.name, anew)
         return anew
 
-    def _advanced(self, place: int, bases: Mapping[str, Baseline]) -> Cursor:
+    def _advanced(self, place: int, bases: Mapping[str, Baseline]) -> Checkpoint:
         """Return the cursor at a place, and over all that was passed over before it."""
-        cursor = self.cursor.moved(place, {**self._passed, **bases})
+        cursor = self.checkpoint.moved(place, {**self._passed, **bases})
         missed = self._unwanted_from if self._unwanted_from <= place else 0
-        return attrs.evolve(cursor, missed=cursor.missed or missed)
+        return attrs.evolve(cursor, first_unwanted=cursor.first_unwanted or missed)
 
     def _has_advanced(self) -> None:
         self._passed.clear()
-        if self._unwanted_from <= self.cursor.position:
+        if self._unwanted_from <= self.checkpoint.offset:
             self._unwanted_from = 0
 
-    def _keep(self, cursor: Cursor, changed: Sequence[str] = (), aside: Sequence[Aside] = ()) -> None:
+    def _keep(self, cursor: Checkpoint, changed: Sequence[str] = (), aside: Sequence[DeadLetter] = ()) -> None:
         """Keep a cursor in the journal; not in a dry run."""
         if not self._context.dry_run:
             self._patiently(lambda: self._journal.commit(self._context.name, cursor, changed, aside))
-        self.cursor = cursor
+        self.checkpoint = cursor
 
     def _read(self, after: int, most: int) -> Sequence[Entry]:
         return self._patiently(lambda: self._journal.read(after, most))

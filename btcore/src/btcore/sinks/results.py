@@ -1,4 +1,4 @@
-"""What `process_batch` answered: of how many of a batch's readings something was sent or stored.
+"""What `process_batch` check_result: of how many of a batch's readings something was sent or stored.
 
 Checked here, once, where it comes in. What it raises is `worker.py`'s.
 """
@@ -8,12 +8,12 @@ from typing import Self
 import attrs
 
 from btcore.errors import PluginMistake
-from btcore.formats import kind
+from btcore.formats import describe_type
 from btcore.records import Batch
 
 
 @attrs.frozen
-class Answer:
+class BatchResult:
     """How many readings of a batch were delivered, had no sample to be sent, and were not wanted by the settings.
 
     `is_wanted`: something of the batch was wanted. `is_proof`: it was taken, so the settings work.
@@ -27,19 +27,19 @@ class Answer:
 
     @classmethod
     def all(cls, batch: Batch) -> Self:
-        """Answer that everything was wanted. Where there was no sample, perhaps nothing was sent: it proves nothing."""
+        """BatchResult that everything was wanted. Where there was no sample, perhaps nothing was sent: it proves nothing."""
         return cls(len(batch.readings), is_proof=bool(batch.samples))
 
 
-def answered(said: object, batch: Batch) -> Answer:
+def check_result(said: object, batch: Batch) -> BatchResult:
     """Return what a plugin said of a batch: None, all of it. Raises PluginMistake for nonsense."""
     if said is None:
-        return Answer.all(batch)
+        return BatchResult.all(batch)
     count = len(batch.readings)
     if type(said) is not int or not 0 <= said <= count:
-        found = str(said) if type(said) is int else kind(said)
+        found = str(said) if type(said) is int else describe_type(said)
         raise PluginMistake(
             f"process_batch returned {found}; expected None, or how many of its {count} readings it took"
         )
     unsampled = min(count - batch.sampled, count - said)
-    return Answer(said, unsampled, count - said - unsampled, is_wanted=said > 0, is_proof=said > 0)
+    return BatchResult(said, unsampled, count - said - unsampled, is_wanted=said > 0, is_proof=said > 0)

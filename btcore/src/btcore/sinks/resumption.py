@@ -3,7 +3,7 @@
 from collections.abc import Callable, Container, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from btcore.journal import Cursor, Entry
+from btcore.journal import Checkpoint, Entry
 
 LONG = 10_000
 """Places of which a sink wanted nothing: to look at more of them again after each restart is told."""
@@ -17,15 +17,17 @@ Read = Callable[[int, int], Sequence[Entry]]
 """Reads the entries after a place, at most so many."""
 
 
-def again(cursor: Cursor, settings: str, read: Read) -> Iterator[str]:
+def again(cursor: Checkpoint, settings: str, read: Read) -> Iterator[str]:
     """Yield lines for the log. `settings` is the mark of those that the sink begins with."""
     is_changed = cursor.settings not in {"", settings}
-    bases = {base.seq for base in cursor.bases.values()}
-    unwanted = _since(cursor.position, cursor.seen, read)
-    if unwanted and (is_changed or cursor.seen - cursor.position > LONG):
+    bases = {base.offset for base in cursor.baselines.values()}
+    unwanted = _since(cursor.offset, cursor.examined, read)
+    if unwanted and (is_changed or cursor.examined - cursor.offset > LONG):
         why = "its settings changed: " if is_changed else ""
         yield f"{why}looking again at the readings since {unwanted}, of which nothing was delivered"
-    missed = _since(cursor.missed - 1, cursor.position, read, bases) if is_changed and cursor.missed else ""
+    missed = (
+        _since(cursor.first_unwanted - 1, cursor.offset, read, bases) if is_changed and cursor.first_unwanted else ""
+    )
     if missed:
         yield (
             f"its settings changed, and among the readings since {missed} are some that it did not want before; it can"
@@ -36,5 +38,5 @@ def again(cursor: Cursor, settings: str, read: Read) -> Iterator[str]:
 def _since(after: int, until: int, read: Read, bases: Container[int] = ()) -> str:
     """Return when the first reading between two places came in, but for baselines; nothing where none is kept."""
     entries = read(after, LOOKED if bases else 1) if until > after else ()
-    first = next((entry for entry in entries if entry.seq <= until and entry.seq not in bases), None)
+    first = next((entry for entry in entries if entry.offset <= until and entry.offset not in bases), None)
     return f"{EPOCH + timedelta(microseconds=first.key):%Y-%m-%d %H:%M} UTC" if first else ""

@@ -10,7 +10,7 @@ import attrs
 from btcore.calculate.sampling import Step
 from btcore.config.load import Sink
 from btcore.errors import Stop
-from btcore.journal import Aside
+from btcore.journal import DeadLetter
 from btcore.text import plural
 from btcore.values.describe import settings_of
 from btcore.values.fingerprint import given
@@ -28,7 +28,7 @@ class Doubt:
 
     step: Step
     why: str
-    broken: Sequence[Aside] = ()
+    broken: Sequence[DeadLetter] = ()
 
 
 @attrs.define

@@ -17,9 +17,9 @@ from btcore.calculate.sampling import SampleCache, Step
 from btcore.config.load import Sink
 from btcore.decode.decoders import Decoders
 from btcore.errors import PluginMistake, Stop
-from btcore.journal import Aside, Journal
-from btcore.journal.retry import Patience, Stopping
-from btcore.logs.failures import Outcome
+from btcore.journal import DeadLetter, Journal
+from btcore.journal.retry import JournalRetry, Stopping
+from btcore.logs.failures import FailureReporter
 from btcore.records import Batch
 from btcore.settings import Context
 from btcore.sinks.backlog import Backlog, Outdated
@@ -27,7 +27,7 @@ from btcore.sinks.calls import Calls, Refusal
 from btcore.sinks.dead_letters import Refused, faults, without
 from btcore.sinks.preview import lines_of, show, show_all
 from btcore.sinks.rate_limit import RateLimit
-from btcore.sinks.results import Answer, answered
+from btcore.sinks.results import BatchResult, check_result
 from btcore.sinks.state import sink_state
 from btcore.sinks.trial import Doubt, Trial, where
 from btcore.sinks.unwanted import Unwanted
@@ -72,7 +72,7 @@ class SinkWorker:
         self._redact = redact
         self._out = out
         self._log = context.log
-        self._outcome = Outcome(context.log)
+        self._outcome = FailureReporter(context.log)
         self._limiter = RateLimit(sink.delivery.pause, sink.delivery.calls_per_hour)
         self._backoff = Backoff(sink.delivery.retry, sink.delivery.retry_max)
         self._refused = Refused(context.name, self._outcome, redact)
@@ -85,7 +85,7 @@ class SinkWorker:
             cache,
             context,
             attrs.evolve(sink.delivery, only_live=sink.only_live),
-            Patience(stop, context.log),
+            JournalRetry(stop, context.log),
             self._outcome,
             fingerprint(sink.instance, chosen),
         )
@@ -215,7 +215,7 @@ class SinkWorker:
     def _deliver(self, steps: Sequence[Step]) -> None:
         """Deliver these steps in order; halve what is refused until it is so as a whole, and set that aside."""
         parts = [steps] if steps else []
-        broken: list[Aside] = []
+        broken: list[DeadLetter] = []
         while parts:
             part = parts.pop()
             if self._trial.doubts and len(part) > 1:
@@ -224,7 +224,7 @@ class SinkWorker:
             # a bug that is being looked for is not waited for: where everything fails, the single steps are
             tries = 1 if 1 < len(part) < len(steps) else MOST_BUGS
             answer = self._call(part, tries)
-            if isinstance(answer, Answer):
+            if isinstance(answer, BatchResult):
                 self._take(part, answer, broken)
                 broken = []
             elif len(part) == 1 and (broken_ones := faults(part[0])):
@@ -241,7 +241,7 @@ class SinkWorker:
                 first = 1 if self._is_in_doubt(answer) and not self._trial.has_judge else len(part) // 2
                 parts += [part[first:], part[:first]]
 
-    def _take(self, steps: Sequence[Step], answer: Answer, broken: Sequence[Aside]) -> None:
+    def _take(self, steps: Sequence[Step], answer: BatchResult, broken: Sequence[DeadLetter]) -> None:
         """Count what the plugin took, and move the cursor where it was anything."""
         self.delivered += answer.delivered
         self.unsampled += answer.unsampled
@@ -264,7 +264,7 @@ class SinkWorker:
             self._outcome.note(f"{what}: {doubt.why}")
         self._trial.doubt(doubt)
 
-    def _move_on(self, steps: Sequence[Step], aside: Sequence[Aside], answer: Answer | None = None) -> None:
+    def _move_on(self, steps: Sequence[Step], aside: Sequence[DeadLetter], answer: BatchResult | None = None) -> None:
         """Move the cursor behind steps, and behind what was refused before them while that was in doubt."""
         doubts = self._trial.settled()
         settled = [
@@ -279,7 +279,7 @@ class SinkWorker:
         self._unwanted.wanted(self.unwanted)
         self.aside += len(settled) + len(aside)  # not before they are kept
 
-    def _call(self, steps: Sequence[Step], tries: int) -> Answer | Refusal:
+    def _call(self, steps: Sequence[Step], tries: int) -> BatchResult | Refusal:
         """Call the plugin until it takes the steps; return what it says, or why it never will."""
         readings = tuple(reading for step in steps for reading in step.readings)
         samples = tuple(sample for step in steps for sample in step.samples)
@@ -288,7 +288,7 @@ class SinkWorker:
         finally:
             self._last_call = monotonic()
 
-    def _attempt(self, batch: Batch) -> Answer:
+    def _attempt(self, batch: Batch) -> BatchResult:
         if not self._context.dry_run:
             self._calls.wait(self._limiter.wait())
         if self.backlog.is_outdated():
@@ -298,19 +298,19 @@ class SinkWorker:
         self._limiter.called()
         said = self._calls.call("process_batch", batch=batch)
         try:
-            return answered(said, batch)
+            return check_result(said, batch)
         except PluginMistake as error:
             if not self._is_misunderstood:
                 self._is_misunderstood = True
                 self._log.error("%s; all of the batch counts as delivered", error)
-            return Answer.all(batch)
+            return BatchResult.all(batch)
 
-    def _preview(self, batch: Batch) -> Answer:
+    def _preview(self, batch: Batch) -> BatchResult:
         """Show what would be sent; where that is nothing, nothing of the batch is wanted."""
         lines = lines_of(batch, self._calls.call("preview_batch", batch=batch))
         # none of them is shown before all are made: those of a call that fails would be shown again
         show_all([self._redact(f"{self.name}: {line}") for line in lines], self._out)
-        return Answer.all(batch) if lines else answered(0, batch)
+        return BatchResult.all(batch) if lines else check_result(0, batch)
 
     def __str__(self) -> str:
         """Tell what was done, for a line of the log."""

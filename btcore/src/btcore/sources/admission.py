@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 import attrs
 
 from btcore import clocks
-from btcore.logs.tally import Tally
+from btcore.logs.tally import SummarizedCount
 
 MOST_METERS = 4096
 """Meters that a source knows at once."""
@@ -65,16 +65,18 @@ class Admission:
         self._known: OrderedDict[str, _Meter] = OrderedDict()
         self._foreign: OrderedDict[str, None] = OrderedDict()
         self._begun: deque[int] = deque(maxlen=max_meters)
-        self._heard = Tally(
+        self._heard = SummarizedCount(
             log=log, level=logging.INFO, first=SINGLY, summary="heard {count:meter} more; the last: {last}"
         )
-        self._unlisted = Tally(
+        self._unlisted = SummarizedCount(
             log=log, first=SINGLY, summary="refused {count:meter} more, not in `meters`; the last: {last}"
         )
-        self._beyond = Tally(
+        self._beyond = SummarizedCount(
             log=log, summary="refused {count:packet} more of meters beyond `max_meters`; the last: {last}"
         )
-        self._fast = Tally(log=log, summary="refused {count:packet} more beyond `max_rate`; the last: meter {last}")
+        self._fast = SummarizedCount(
+            log=log, summary="refused {count:packet} more beyond `max_rate`; the last: meter {last}"
+        )
 
     def know(self, serials: Iterable[str]) -> None:
         """Remember meters that were accepted before, the last heard last: they are not new."""
@@ -111,7 +113,7 @@ class Admission:
         for tally in self._tallies():
             tally.finish()
 
-    def _tallies(self) -> tuple[Tally, ...]:
+    def _tallies(self) -> tuple[SummarizedCount, ...]:
         return (self._heard, self._unlisted, self._beyond, self._fast)
 
     def _meter(self, serial: str, *, is_live: bool) -> _Meter | None:

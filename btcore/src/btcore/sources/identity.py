@@ -50,7 +50,7 @@ class Identities:
             serial = self.serial_of(reading.source, reading.address, sent)
             rest = reading.serial.removeprefix(f"{serial}-")
             key = f"{serial}#{rest}" if rest != reading.serial and rest.isdigit() else serial
-            bases[key] = Base(attrs.evolve(reading, serial=serial, seq=self.next_place()))
+            bases[key] = Base(attrs.evolve(reading, serial=serial, offset=self.next_place()))
             heard.append((serial, reading.raw))  # a slow second way may bring it once more
         with self._lock:
             self._chains = Chains(bases, heard=heard, tell=self._notice, most=MOST_METERS)

@@ -12,11 +12,11 @@ from functools import partial
 from itertools import islice
 from threading import Condition, Event, Thread
 
-from btcore.errors import Full
+from btcore.errors import JournalFull
 from btcore.journal import Entry, Journal
-from btcore.journal.retry import Patience, Stopping
-from btcore.logs.failures import Outcome
-from btcore.logs.tally import Tally
+from btcore.journal.retry import JournalRetry, Stopping
+from btcore.logs.failures import FailureReporter
+from btcore.logs.tally import SummarizedCount
 from btcore.text import describe_error, either
 
 ROOM = 16 << 20
@@ -50,9 +50,9 @@ class Intake:
         self.is_full = False
         self._journal = journal
         self._log = log
-        self._patiently = Patience(stop, log, grace)
-        self._outcome = Outcome(log)
-        self.refused = Tally(
+        self._patiently = JournalRetry(stop, log, grace)
+        self._outcome = FailureReporter(log)
+        self.refused = SummarizedCount(
             log=log, level=logging.ERROR, summary="the journal did not take {count:reading} more; last: {last}"
         )
         self._thread = Thread(target=self._run, name=f"{name} (journal)", daemon=True)
@@ -179,7 +179,7 @@ class Intake:
             self.already += len(part) - new
         except Stopping:
             raise
-        except Full as error:
+        except JournalFull as error:
             self.refused.add(f"{error}: no new readings are kept", error, len(part))
         except BaseException as error:  # noqa: BLE001 - of any kind: what is behind it must be written all the same
             return error

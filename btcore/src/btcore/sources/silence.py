@@ -13,7 +13,7 @@ from threading import Lock
 
 import attrs
 
-from btcore.logs.tally import Tally
+from btcore.logs.tally import SummarizedCount
 from btcore.text import format_duration, plural
 
 FLOOR = 60.0
@@ -104,11 +104,11 @@ class Silence:
         self._expected: dict[str, float] = {}
         self._missed: dict[str, float] = {}  # those that were expected, and told
         self._is_over = False
-        self._silent = Tally(
+        self._silent = SummarizedCount(
             log=log, first=SINGLY, summary="{count} meters more fell silent; the last: {last}", clock=clock
         )
         again = "{count} meters more are heard again; the last: {last}"
-        self._back = Tally(log=log, level=logging.INFO, first=SINGLY, summary=again, clock=clock)
+        self._back = SummarizedCount(log=log, level=logging.INFO, first=SINGLY, summary=again, clock=clock)
 
     @property
     def meters(self) -> int:

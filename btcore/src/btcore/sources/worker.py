@@ -26,9 +26,9 @@ from btcore.errors import Retry, Stop, Unavailable
 from btcore.formats import SECONDS
 from btcore.journal import Entry, Journal
 from btcore.journal.retry import Stopping
-from btcore.logs.failures import Outcome
-from btcore.records import Chunk, Packet, Reading, microseconds, moment, received
-from btcore.settings import Context, Heard
+from btcore.logs.failures import FailureReporter
+from btcore.records import Chunk, Packet, Reading, from_microseconds, reading_of, to_microseconds
+from btcore.settings import Context, StreamStatus
 from btcore.sources.admission import Admission
 from btcore.sources.fruitless import Fruitless
 from btcore.sources.identity import Identities
@@ -80,13 +80,13 @@ class SourceWorker:
         self._source = source
         self._origin = source.origin
         self._decoders = decoders.anew(context.log)
-        self._context = attrs.evolve(context, heard=self._heard)
+        self._context = attrs.evolve(context, stream_status=self._heard)
         self._stop = stop
         self._once = once
         self._log = context.log
         self._hooks = hooks(source.instance)
         self._clock = DeviceClock(_local_offset)
-        self._outcome = Outcome(self._log)
+        self._outcome = FailureReporter(self._log)
         self._backoff = Backoff(source.retry, source.retry_max)
         self._intake = Intake(source.table, journal, self._log, stop, grace)
         self._journal = journal
@@ -206,7 +206,7 @@ class SourceWorker:
         if self._knows_meters:
             return
         try:
-            recent = self._journal.read(max(self._journal.last() - RECENT, 0), RECENT)
+            recent = self._journal.read(max(self._journal.newest() - RECENT, 0), RECENT)
             self._admission.know([*reversed(self._journal.serials()), *(entry.serial for entry in recent)])
             mine = [one for one in self._journal.heard(RECENT) if one.boot and one.source == self._source.name]
             found = filter(None, map(self._decoders.recall_sent, mine))  # by what [meters] calls them now
@@ -245,10 +245,10 @@ class SourceWorker:
         if item.end:
             self._end(item.stream)
 
-    def _heard(self, name: str) -> Heard:
+    def _heard(self, name: str) -> StreamStatus:
         """Tell a source what was found in a stream so far."""
         line = self._streams.get(name)
-        return Heard(line.packets, line.stream.quiet_bytes) if line is not None else Heard()
+        return StreamStatus(line.packets, line.stream.bytes_since_packet) if line is not None else StreamStatus()
 
     def _line(self, name: str) -> "_Line":
         line = self._streams.get(name)
@@ -272,16 +272,16 @@ class SourceWorker:
 
     def _entry(self, line: "_Line", packet: Packet, arrived: datetime) -> Entry | None:
         """Make the entry of a packet; None where it is not taken in."""
-        key = line.distinct(microseconds(self._device_time(line, packet, arrived) or arrived))
+        key = line.distinct(to_microseconds(self._device_time(line, packet, arrived) or arrived))
         steady, boot = line.steady(arrived)
-        time = steady if boot else microseconds(arrived)
+        time = steady if boot else to_microseconds(arrived)
         serial = self._identities.serial_of(self._source.name, line.address, packet.serial)
         if not self._admission.takes(serial, packet.format.name, time, is_live=bool(boot)):
             return None
         line.packets += 1
         place = self._identities.next_place()
         way = (self._source.name, place, steady, boot, line.address)
-        name = self._identities.name(received(packet, moment(key), serial, *way))
+        name = self._identities.name(reading_of(packet, from_microseconds(key), serial, *way))
         if boot:
             self._silence.heard(name)
         stamps = (0, steady, boot, line.address, self._origin)
@@ -301,13 +301,13 @@ class SourceWorker:
         return self._decoders.device_time(packet, _from_utc if self._source.clock == "device-utc" else from_local)
 
     def _whole(self, reading: Reading) -> Entry | None:
-        key = microseconds(reading.time)
+        key = to_microseconds(reading.time)
         source, address = self._source.name, reading.address
         serial = self._identities.serial_of(source, address, reading.serial)
         if not self._admission.takes(serial, reading.format.name, key, is_live=False):
             return None
         place = self._identities.next_place()
-        named = attrs.evolve(reading, serial=serial, source=source, seq=place, numbers=reading.numbers)
+        named = attrs.evolve(reading, serial=serial, source=source, offset=place, numbers=reading.numbers)
         of_reading = (self._identities.name(named), reading.format.name, to_values(reading))
         if abs(time.time() - reading.timestamp) < LIVE:
             self._silence.heard(of_reading[0], reading.timestamp)
@@ -338,17 +338,19 @@ class _Line:
         self.is_timed = False  # whether it is known when its bytes came in
         self._time = 0
         self._same = 0
-        self._ahead: int | None = None  # microseconds of the steady clock before the time of day, when it was live last
+        self._ahead: int | None = (
+            None  # to_microseconds of the steady clock before the time of day, when it was live last
+        )
 
     def arrived(self) -> datetime:
         """Return the time of what comes in now."""
         now = clocks.now()
-        self._ahead = clocks.steady() - microseconds(now)
+        self._ahead = clocks.steady() - to_microseconds(now)
         return now
 
     def steady(self, arrived: datetime) -> tuple[int, int]:
         """Return when that was by the clock that nobody sets, and which clock that is; 0 and 0 of a recording."""
-        return (0, 0) if self._ahead is None else (microseconds(arrived) + self._ahead, BOOT)
+        return (0, 0) if self._ahead is None else (to_microseconds(arrived) + self._ahead, BOOT)
 
     def distinct(self, time: int) -> int:
         """Return a time of its own for each of several packets that came in at once; the same on every replay."""

@@ -1,31 +1,41 @@
 """Talking to a hosted service over HTTP, for plugins that upload: bounded, timed, redacted, and classified by a table.
 
-Public, as `btcore` itself: `from btcore.web import Client, Meaning, Verdict, judge`. It needs the package requests,
+Public, as `btcore` itself: `from btcore.web import Client, AnswerRule, Verdict, raise_for_answer`. It needs the package requests,
 which a plugin gets by depending on `btcore[web]`; nothing else of the core imports it. What is sent, and what a
 service's answers mean, is the plugin's own.
 """
 
 from btcore.web.addresses import is_public
-from btcore.web.answers import LONGEST_WAIT, USUAL, Answer, Meaning, Verdict, judge, moment, number, told
+from btcore.web.answers import (
+    LONGEST_WAIT,
+    STATUS_RULES,
+    Answer,
+    AnswerRule,
+    Verdict,
+    describe_answer,
+    parse_date,
+    parse_number,
+    raise_for_answer,
+)
 from btcore.web.bodies import MOST_BYTES
 from btcore.web.client import Client
-from btcore.web.faults import address_fault, secret_fault
-from btcore.web.texts import shown
+from btcore.web.faults import secret_problem, url_problem
+from btcore.web.texts import format_request
 
 __all__ = [
     "LONGEST_WAIT",
     "MOST_BYTES",
-    "USUAL",
+    "STATUS_RULES",
     "Answer",
     "Client",
-    "Meaning",
+    "AnswerRule",
     "Verdict",
-    "address_fault",
+    "url_problem",
     "is_public",
-    "judge",
-    "moment",
-    "number",
-    "secret_fault",
-    "shown",
-    "told",
+    "raise_for_answer",
+    "parse_date",
+    "parse_number",
+    "secret_problem",
+    "format_request",
+    "describe_answer",
 ]

@@ -25,8 +25,8 @@ class Verdict(Enum):
     """What an answer says of what was sent."""
 
     DELIVERED = "delivered"
-    LATER = "not now"
-    REJECTED = "never, as it is"
+    RETRY = "not now"
+    REJECT = "never, as it is"
     STOP = "not until a person acts"
 
 
@@ -35,7 +35,7 @@ _UNSEEN = re.compile(r"[\s\x00-\x1f\x7f\ufeff]+")
 
 
 @attrs.frozen
-class Meaning:
+class AnswerRule:
     """One row of a service's table: an answer by its code and words, and what it says.
 
     `code` None fits every code. `words` is a regular expression that is looked for in the answer's body, in either
@@ -55,14 +55,14 @@ class Meaning:
         return self.code in (None, answer.code) and re.search(self.words, answer.line, re.IGNORECASE) is not None
 
 
-USUAL = (
-    Meaning(HTTPStatus.UNAUTHORIZED, "", Verdict.STOP, "check the key, token or password in the sink's table"),
-    Meaning(HTTPStatus.FORBIDDEN, "", Verdict.STOP, "check the key, token or password in the sink's table"),
-    Meaning(HTTPStatus.BAD_REQUEST, "", Verdict.REJECTED),
-    Meaning(HTTPStatus.NOT_FOUND, "", Verdict.STOP, "there is nothing at that address: check `url`"),
-    Meaning(HTTPStatus.GONE, "", Verdict.STOP, "what was at that address is gone: check `url`"),
-    Meaning(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "", Verdict.REJECTED),
-    Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "", Verdict.REJECTED),
+STATUS_RULES = (
+    AnswerRule(HTTPStatus.UNAUTHORIZED, "", Verdict.STOP, "check the key, token or password in the sink's table"),
+    AnswerRule(HTTPStatus.FORBIDDEN, "", Verdict.STOP, "check the key, token or password in the sink's table"),
+    AnswerRule(HTTPStatus.BAD_REQUEST, "", Verdict.REJECT),
+    AnswerRule(HTTPStatus.NOT_FOUND, "", Verdict.STOP, "there is nothing at that address: check `url`"),
+    AnswerRule(HTTPStatus.GONE, "", Verdict.STOP, "what was at that address is gone: check `url`"),
+    AnswerRule(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "", Verdict.REJECT),
+    AnswerRule(HTTPStatus.UNPROCESSABLE_ENTITY, "", Verdict.REJECT),
 )
 """What HTTP's codes mean where a service's own table does not say. Whatever is in neither is tried again later."""
 
@@ -92,26 +92,28 @@ class Answer:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds after which the service wants to be asked again (RFC 9110: a number, or a date); None: not said."""
+        """Seconds after which the service wants to be asked again (RFC 9110: a parse_number, or a date); None: not said."""
         text = self.headers.get("retry-after", "")
-        seconds = number(text)
+        seconds = parse_number(text)
         if seconds is None:
-            then, now = moment(text), moment(self.headers.get("date", ""))
+            then, now = parse_date(text), parse_date(self.headers.get("date", ""))
             seconds = None if then is None or now is None else then - now
         return None if seconds is None else _bounded(seconds)
 
 
-def judge(answer: Answer, table: Sequence[Meaning], service: str) -> None:
+def raise_for_answer(answer: Answer, table: Sequence[AnswerRule], service: str) -> None:
     """Return when the answer says delivered, by the service's table, then by the usual meaning of its code.
 
     Otherwise raises Retry, with the service's own delay where it names one, Reject or Stop.
     """
-    meaning = next((row for row in (*table, *USUAL) if row.fits(answer)), None)
-    verdict = meaning.verdict if meaning else Verdict.DELIVERED if answer.ok else Verdict.LATER
+    meaning = next((row for row in (*table, *STATUS_RULES) if row.fits(answer)), None)
+    verdict = meaning.verdict if meaning else Verdict.DELIVERED if answer.ok else Verdict.RETRY
     if verdict is Verdict.DELIVERED:
         return
-    why = "; ".join(part for part in (told(answer, service), meaning.advice if meaning else _elsewhere(answer)) if part)
-    if verdict is Verdict.REJECTED:
+    why = "; ".join(
+        part for part in (describe_answer(answer, service), meaning.advice if meaning else _elsewhere(answer)) if part
+    )
+    if verdict is Verdict.REJECT:
         raise Reject(why)
     if verdict is Verdict.STOP:
         raise Stop(why)
@@ -119,17 +121,17 @@ def judge(answer: Answer, table: Sequence[Meaning], service: str) -> None:
     raise Retry(why, after=answer.retry_after or (None if usual is None else _bounded(usual)))
 
 
-def told(answer: Answer, service: str) -> str:
+def describe_answer(answer: Answer, service: str) -> str:
     """Tell a person what a service answered."""
     return f"{service} answered {answer.code}: {answer.text[:MOST_WORDS] or 'nothing'}"
 
 
-def number(text: str) -> float | None:
-    """Read a whole number of a header; None if it is none."""
+def parse_number(text: str) -> float | None:
+    """Read a whole parse_number of a header; None if it is none."""
     return float(text) if re.fullmatch(r"[0-9]{1,15}", text) else None
 
 
-def moment(text: str) -> float | None:
+def parse_date(text: str) -> float | None:
     """Read an HTTP date as seconds since 1970; None if it is none."""
     try:
         found = parsedate_to_datetime(text)

@@ -21,7 +21,7 @@ from btcore.web.answers import Answer
 from btcore.web.bodies import Cut, body
 from btcore.web.connections import Adapter
 from btcore.web.deadline import Deadline, Names
-from btcore.web.faults import header_fault, lone_surrogate
+from btcore.web.faults import header_problem, lone_surrogate
 from btcore.web.texts import Shown, host_of, reason
 
 # at debug level it logs whole addresses, with whatever key is in them
@@ -51,7 +51,7 @@ class Client:
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, Adapter())
         usual = {"User-Agent": f"btcore/{__version__} {agent}", "Accept-Encoding": "identity", **(headers or {})}
-        if fault := header_fault(usual):
+        if fault := header_problem(usual):
             raise Stop(f"nothing can be sent: {fault}")
         self._session.headers.update(_written(usual))
 
@@ -101,15 +101,15 @@ class Client:
         """Give the connection back."""
         self._session.close()
 
-    def redacted(self, text: str, credentials: str = "") -> str:
+    def redact(self, text: str, credentials: str = "") -> str:
         """Make a text fit for a log or a screen: one line of plain characters, without any secret."""
         return self._shown(text, credentials)
 
     def _look_at(self, host: str, headers: Mapping[str, str]) -> None:
         """Raise Reject where a header can never be sent, or Stop where that is a secret's fault: no other has one."""
-        if not (fault := header_fault(headers)):
+        if not (fault := header_problem(headers)):
             return
-        wrong = [secret for secret in self._secrets if header_fault({"Secret": secret})]
+        wrong = [secret for secret in self._secrets if header_problem({"Secret": secret})]
         if any(secret in text for secret in wrong for text in headers.values()):
             raise Stop(f"nothing can be sent to {host}: {fault}; check the key, token or password in the sink's table")
         raise Reject(f"it can never be sent to {host}: {fault}")
@@ -146,7 +146,7 @@ class Client:
             found = {"date": formatdate(usegmt=True)}  # RFC 9110: an answer without a date is of now
             found.update((name.lower(), value) for name, value in response.headers.items())
             text = body(response).decode(errors="replace")
-            return Answer(response.status_code, self.redacted(text, _credentials(request)), found, body=text)
+            return Answer(response.status_code, self.redact(text, _credentials(request)), found, body=text)
 
     def _late(self, host: str) -> Retry:
         hangs = ": the look-up of its name hangs" if self._names.hang else ""

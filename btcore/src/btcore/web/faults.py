@@ -13,7 +13,7 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_IN_A_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|^[ \t]")
 
 
-def address_fault(url: str) -> str:
+def url_problem(url: str) -> str:
     """Tell what is wrong with the address of a service, "" when nothing is."""
     try:
         parts = urlsplit(url)
@@ -25,7 +25,7 @@ def address_fault(url: str) -> str:
     return "expected an address without a name and password in it" if "@" in parts.netloc else ""
 
 
-def secret_fault(secret: Secret) -> str:
+def secret_problem(secret: Secret) -> str:
     """Tell what is wrong with a key, token or password, "" when nothing is; never what it is."""
     text = secret.reveal()
     if not text.strip():
@@ -35,7 +35,7 @@ def secret_fault(secret: Secret) -> str:
     )
 
 
-def header_fault(headers: Mapping[str, str]) -> str:
+def header_problem(headers: Mapping[str, str]) -> str:
     """Tell which header can never be sent and why, "" when all can (RFC 9110, 5.5)."""
     for name, text in headers.items():
         if not _HEADER_NAME.fullmatch(name):

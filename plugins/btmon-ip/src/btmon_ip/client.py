@@ -10,7 +10,7 @@ from threading import Event
 
 import attrs
 
-from btcore import Chunk, Claim, Context, Duration, Poll, Problem, Retry, hookimpl, plugin, setting, valid_devices
+from btcore import Chunk, Claim, Context, Duration, Poll, Problem, Retry, hookimpl, plugin, setting, validate_devices
 from btmon_ip.addresses import LAST_PORT, check_host, written
 from btmon_ip.line import LOOK, Line, connect
 
@@ -38,7 +38,7 @@ class TcpClient:
     devices: list[str] = setting(
         factory=list,
         help="whom to ask, in turn: ECMs (fc, fd, fe, ff) and GEMs (serial number); empty: the one GEM",
-        validator=valid_devices,
+        validator=validate_devices,
     )
     timeout: Duration = setting(
         default=Duration(5),
@@ -125,7 +125,7 @@ class TcpClient:
         while True:
             data = line.receive(LOOK)
             yield data
-            now, before, quiet = time.monotonic(), quiet, self._context.heard(stream).quiet_bytes
+            now, before, quiet = time.monotonic(), quiet, self._context.stream_status(stream).bytes_since_packet
             if data and quiet < before + len(data):  # there was a packet in it
                 heard = now
             elif now - heard >= self.idle:

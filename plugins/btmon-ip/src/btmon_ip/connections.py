@@ -90,7 +90,7 @@ class Connections:
         self._selector = selectors.DefaultSelector()
         self._open: OrderedDict[Connection, None] = OrderedDict()  # the one silent for longest is the first
         self._by_guest: dict[Guest, Connection] = {}
-        self._idle, self._numbers, self._log, self._heard = idle, numbers, context.log, context.heard
+        self._idle, self._numbers, self._log, self._heard = idle, numbers, context.log, context.stream_status
         self._began = time.monotonic()
         self._taken_in, self._has_read, self._silence_told = 0, False, -SAY_AGAIN
         self._spare = _spare()
@@ -150,9 +150,9 @@ class Connections:
     def _look_at(self, connection: Connection) -> Iterator[Chunk]:
         """See what the core found in what was read: a packet proves a connection, much without one ends it."""
         found, now = self._heard(connection.stream), time.monotonic()
-        if found.packets and found.quiet_bytes < READ:
+        if found.packets and found.bytes_since_packet < READ:
             self._guests.prove(connection.guest, now)
-        if found.quiet_bytes >= FRUITLESS:
+        if found.bytes_since_packet >= FRUITLESS:
             self._guests.penalize(connection.guest, now)
             self._say(f"closed a connection on which {FRUITLESS} bytes without a packet came", connection.stream)
             yield self._end(connection, "no packets")

@@ -8,7 +8,7 @@ moved. Meters of other makes get lines like the GEM's for all that they have, by
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from btcore import Channel, Number, Sample, shown_channels
+from btcore import Channel, Number, Sample, visible_channels
 
 UNKNOWN = "?"
 """Printed for what the meter could not tell, such as the power of an interval in which it restarted."""
@@ -57,7 +57,7 @@ def _directions(channel: Channel) -> Sequence[tuple[str, str]]:
 
 
 def _gem(sample: Sample, names: Names, *, current: bool) -> Iterator[str]:
-    channels = [channel.name for channel in shown_channels(sample)]
+    channels = [channel.name for channel in visible_channels(sample)]
     sensors = [label for label in sample.format.labels if re.fullmatch(r"[pt]\d+", label)]
     titles = {name: _title(sample, names, name, _numbered(name)) for name in channels}
     titles |= {label: _title(sample, names, label, label) for label in sensors}

@@ -31,9 +31,9 @@ def is_hosted(url: str) -> bool:
 
 def fault(url: str) -> str:
     """Tell what is wrong with an address, "" when nothing is."""
-    from btcore.web import address_fault  # noqa: PLC0415 - listing the plugins must not import requests
+    from btcore.web import url_problem  # noqa: PLC0415 - listing the plugins must not import requests
 
-    if wrong := address_fault(url.strip()):
+    if wrong := url_problem(url.strip()):
         return wrong
     parts = urlsplit(url.strip())
     if parts.scheme == "http" and f".{parts.hostname}".endswith(".pvoutput.org"):

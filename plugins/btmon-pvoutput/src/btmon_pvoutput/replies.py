@@ -9,7 +9,7 @@ import re
 import attrs
 
 from btcore import Reject, Retry
-from btcore.web import Answer, Meaning, Verdict, judge, moment, number, told
+from btcore.web import Answer, AnswerRule, Verdict, describe_answer, parse_date, parse_number, raise_for_answer
 
 SERVICE = "PVOutput"
 
@@ -23,39 +23,39 @@ _AHEAD = "is `zone` the time zone of the system on pvoutput.org, and this comput
 _SYSTEM = "check `system_id`, and that `api_key` is of the same account: see the Settings page of pvoutput.org"
 _KEY = "check `api_key` and `system_id` against the Settings page of pvoutput.org, and that API Access is enabled there"
 
-OLD = Meaning(
+OLD = AnswerRule(
     400,
     "older than|too far in the past|too old",
-    Verdict.REJECTED,
+    Verdict.REJECT,
     "PVOutput takes statuses of the last 14 days, of 90 in donation mode",
 )
 
-AHEAD = Meaning(400, "in the future|future date|too new", Verdict.LATER, _AHEAD, after=SLOT)
+AHEAD = AnswerRule(400, "in the future|future date|too new", Verdict.RETRY, _AHEAD, after=SLOT)
 
-NIGHT = Meaning(400, "moon powered", Verdict.REJECTED)
+NIGHT = AnswerRule(400, "moon powered", Verdict.REJECT)
 
-HIGH = Meaning(400, "too high|cannot exceed", Verdict.REJECTED)
+HIGH = AnswerRule(400, "too high|cannot exceed", Verdict.REJECT)
 
 MEANINGS = (
     AHEAD,
     OLD,
     NIGHT,
-    Meaning(
+    AnswerRule(
         400,
         "lower than previously recorded",
-        Verdict.REJECTED,
+        Verdict.REJECT,
         "a counter fell: was a channel or its direction changed in site.toml that day? The next day begins anew",
     ),
     HIGH,
-    Meaning(400, "system ?id|api ?key", Verdict.STOP, _KEY),
-    Meaning(401, "system", Verdict.STOP, _SYSTEM),
-    Meaning(401, "", Verdict.STOP, _KEY),
-    Meaning(403, "read only", Verdict.STOP, "this key may only read: take the other one from the Settings page"),
-    Meaning(403, "donation", Verdict.STOP, "that needs donation mode"),
+    AnswerRule(400, "system ?id|api ?key", Verdict.STOP, _KEY),
+    AnswerRule(401, "system", Verdict.STOP, _SYSTEM),
+    AnswerRule(401, "", Verdict.STOP, _KEY),
+    AnswerRule(403, "read only", Verdict.STOP, "this key may only read: take the other one from the Settings page"),
+    AnswerRule(403, "donation", Verdict.STOP, "that needs donation mode"),
     # the hour is spent, or somebody on the way has forbidden it
-    Meaning(403, "", Verdict.LATER),
+    AnswerRule(403, "", Verdict.RETRY),
     # also while the service is being replaced by a newer version of itself
-    Meaning(404, "", Verdict.LATER, "is `url` right?"),
+    AnswerRule(404, "", Verdict.RETRY, "is `url` right?"),
 )
 
 
@@ -83,7 +83,7 @@ def not_stored(answer: Answer) -> set[tuple[str, str]]:
     """
     answer = as_http(answer)
     try:
-        judge(answer, MEANINGS, SERVICE)
+        raise_for_answer(answer, MEANINGS, SERVICE)
     except Reject as error:
         kinds = ((OLD, TooOld), (NIGHT, AtNight), (HIGH, Disbelieved))
         kind = next((kind for meaning, kind in kinds if meaning.fits(answer)), None)
@@ -94,7 +94,7 @@ def not_stored(answer: Answer) -> set[tuple[str, str]]:
         return set()
     results = re.findall(r"(?:^|;)(\d{8}),(\d{1,2}:\d{2}),(\d)", answer.line)
     if not results:
-        raise Retry(f"{told(answer, SERVICE)}; that is not how PVOutput answers: is `url` right?")
+        raise Retry(f"{describe_answer(answer, SERVICE)}; that is not how PVOutput answers: is `url` right?")
     return {(day, time.zfill(5)) for day, time, result in results if result == "0"}
 
 
@@ -114,7 +114,7 @@ def as_http(answer: Answer) -> Answer:
 
 def requests_left(answer: Answer) -> int | None:
     """Return how many more requests are taken until they are counted from zero again; None where it is not said."""
-    left = number(answer.headers.get("x-rate-limit-remaining", ""))
+    left = parse_number(answer.headers.get("x-rate-limit-remaining", ""))
     return None if left is None else int(left)
 
 
@@ -123,7 +123,7 @@ def closed_for(answer: Answer) -> float | None:
 
     None where some are, or it is not said.
     """
-    reset, now = number(answer.headers.get("x-rate-limit-reset", "")), moment(answer.headers.get("date", ""))
+    reset, now = parse_number(answer.headers.get("x-rate-limit-reset", "")), parse_date(answer.headers.get("date", ""))
     if requests_left(answer) != 0 or reset is None or now is None:
         return None
     return min(max(reset - now, 1.0), HOUR)

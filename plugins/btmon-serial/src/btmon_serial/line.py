@@ -14,7 +14,20 @@ from threading import Event
 
 import attrs
 
-from btcore import Chunk, Claim, Context, Duration, Poll, Problem, Retry, Stop, hookimpl, plugin, setting, valid_devices
+from btcore import (
+    Chunk,
+    Claim,
+    Context,
+    Duration,
+    Poll,
+    Problem,
+    Retry,
+    Stop,
+    hookimpl,
+    plugin,
+    setting,
+    validate_devices,
+)
 from btmon_serial import trouble
 from btmon_serial.port import Port
 
@@ -46,7 +59,7 @@ class SerialLine:
     )
     devices: list[str] = setting(
         factory=list,
-        validator=valid_devices,
+        validator=validate_devices,
         help='meters to ask: "fc", "fd", "fe", "ff" for ECMs, serial numbers for GEMs; empty: the only GEM on the line',
     )
     timeout: Duration = setting(

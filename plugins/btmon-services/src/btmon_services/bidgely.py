@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element
 import attrs
 
 from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
-from btcore.web import Meaning, Verdict
+from btcore.web import AnswerRule, Verdict
 from btmon_services.markup import document, element
 from btmon_services.meters import ServiceOfMeters
 from btmon_services.service import Request, State
@@ -43,7 +43,7 @@ class Bidgely(ServiceOfMeters):
     title = "Bidgely"
     state = State.UNKNOWN
     account = "`url`, which is your account's address, and `map`"
-    replies = (Meaning(200, "<error", Verdict.LATER, "are `url` and `map` right?"),)
+    replies = (AnswerRule(200, "<error", Verdict.RETRY, "are `url` and `map` right?"),)
 
     url: Secret = setting(help="the upload address that Bidgely gave you; your token is in it")
     # a stop of the program waits no longer than 30 s

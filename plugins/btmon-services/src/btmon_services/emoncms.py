@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 from btcore import Batch, Delivery, Duration, Problem, Sample, Secret, plugin, setting
-from btcore.web import Meaning, Verdict
+from btcore.web import AnswerRule, Verdict
 from btmon_services.meters import ServiceOfMeters
 from btmon_services.service import Request, State
 from btmon_services.streams import channels, epoch, number, sensors
@@ -31,14 +31,14 @@ class Emoncms(ServiceOfMeters):
     state = State.OPERATING
     account = "`token`, which must be the write key, and `node`"
     replies = (
-        Meaning(200, r'^"?ok"?$|"success": ?true', Verdict.DELIVERED),
-        Meaning(200, "^$", Verdict.STOP, "check `token`: it must be the write key"),
-        Meaning(200, "api ?key", Verdict.STOP, "check `token`: it must be the write key"),
-        Meaning(200, NODE, Verdict.STOP, NUMBERS),
-        Meaning(400, NODE, Verdict.STOP, NUMBERS),
-        Meaning(406, "", Verdict.STOP, "check `url`: emoncms has no such page"),
-        Meaning(200, '"success": ?false|^"?(format )?error', Verdict.REJECTED),
-        Meaning(200, "", Verdict.LATER, "this is no answer of emoncms; is `url` right?"),
+        AnswerRule(200, r'^"?ok"?$|"success": ?true', Verdict.DELIVERED),
+        AnswerRule(200, "^$", Verdict.STOP, "check `token`: it must be the write key"),
+        AnswerRule(200, "api ?key", Verdict.STOP, "check `token`: it must be the write key"),
+        AnswerRule(200, NODE, Verdict.STOP, NUMBERS),
+        AnswerRule(400, NODE, Verdict.STOP, NUMBERS),
+        AnswerRule(406, "", Verdict.STOP, "check `url`: emoncms has no such page"),
+        AnswerRule(200, '"success": ?false|^"?(format )?error', Verdict.REJECT),
+        AnswerRule(200, "", Verdict.RETRY, "this is no answer of emoncms; is `url` right?"),
     )
 
     url: str = setting(default="https://emoncms.org", help="where emoncms is, such as http://emonpi.local/emoncms")

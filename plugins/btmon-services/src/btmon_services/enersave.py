@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import attrs
 
 from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
-from btcore.web import Meaning, Verdict
+from btcore.web import AnswerRule, Verdict
 from btmon_services.markup import document, element
 from btmon_services.meters import ServiceOfMeters
 from btmon_services.service import Request, State
@@ -39,7 +39,7 @@ class EnerSave(ServiceOfMeters):
     state = State.GONE
     ended = "became Bidgely in 2014"
     account = "`token` and `map`"
-    replies = (Meaning(200, "<error", Verdict.LATER, "are `token` and `map` right?"),)
+    replies = (AnswerRule(200, "<error", Verdict.RETRY, "are `token` and `map` right?"),)
 
     url: str = setting(
         default="", help="where something is that speaks its protocol, such as http://archive.example/fetcher/data"

@@ -7,7 +7,7 @@ for a load, 1 for generation, 2 for net; only the first two count one direction.
 from collections.abc import Iterator, Mapping
 
 from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
-from btcore.web import Meaning, Verdict
+from btcore.web import AnswerRule, Verdict
 from btmon_services.markup import document, element
 from btmon_services.meters import ServiceOfMeters
 from btmon_services.service import Request, State
@@ -27,8 +27,8 @@ class Eragy(ServiceOfMeters):
     state = State.UNKNOWN
     account = "`gateway_id` and `token`"
     replies = (
-        Meaning(200, r"<xml>\s*0\s*</xml>|^$", Verdict.DELIVERED),  # other receivers of these posts answer nothing
-        Meaning(200, "", Verdict.LATER, "are `gateway_id`, `token` and `url` right?"),
+        AnswerRule(200, r"<xml>\s*0\s*</xml>|^$", Verdict.DELIVERED),  # other receivers of these posts answer nothing
+        AnswerRule(200, "", Verdict.RETRY, "are `gateway_id`, `token` and `url` right?"),
     )
 
     url: str = setting(

@@ -24,7 +24,7 @@ from btcore import (
     plugin,
     setting,
 )
-from btcore.web import Meaning, Verdict, judge, told
+from btcore.web import AnswerRule, Verdict, describe_answer, raise_for_answer
 from btmon_services.markup import document, element
 from btmon_services.service import Request, Service, State
 from btmon_services.streams import circuit_faults, direction_among, flow, mapped, utc
@@ -35,8 +35,8 @@ ENERGY_METER = 1005
 """Their number for a device that measures power and energy."""
 
 
-def _status(codes: str, verdict: Verdict, advice: str = "") -> Meaning:
-    return Meaning(200, rf"""\bstatus\s*=\s*["']({codes})["']""", verdict, advice)
+def _status(codes: str, verdict: Verdict, advice: str = "") -> AnswerRule:
+    return AnswerRule(200, rf"""\bstatus\s*=\s*["']({codes})["']""", verdict, advice)
 
 
 TAKEN = _status("ACK|CONT", Verdict.DELIVERED)
@@ -54,7 +54,7 @@ class PeoplePower(Service):
     title = "People Power"
     state = State.UNKNOWN
     account = "`hub_id`, `token` and the ids in `map`"
-    replies = (TAKEN, *REFUSED, _status("ERR_FORMAT", Verdict.REJECTED), Meaning(200, "", Verdict.LATER))
+    replies = (TAKEN, *REFUSED, _status("ERR_FORMAT", Verdict.REJECT), AnswerRule(200, "", Verdict.RETRY))
 
     url: str = setting(default="https://esp.peoplepowerco.com:8443/deviceio/ml", help="where the service is")
     token: Secret = setting(help="the hub's authentication token")
@@ -101,7 +101,7 @@ class PeoplePower(Service):
         """Tell what would be sent, the devices first."""
         if self._to_add:
             self._to_add = False
-            yield self._client.redacted(str(self._devices()))
+            yield self._client.redact(str(self._devices()))
         yield from super().preview_batch(batch)
 
     def requests(self, batch: Batch) -> Iterator[Request]:
@@ -133,22 +133,22 @@ class PeoplePower(Service):
         answer = self.ask(self._devices())
         self._to_add = not TAKEN.fits(answer)
         try:
-            judge(answer, (*REFUSED, *self.usual, Meaning(200, "", Verdict.DELIVERED)), self.title)
+            raise_for_answer(answer, (*REFUSED, *self.usual, AnswerRule(200, "", Verdict.DELIVERED)), self.title)
         except Retry as error:
             if error.after is not None:
                 raise
         except Reject:
-            pass  # told below, as any other answer
+            pass  # describe_answer below, as any other answer
         if self._to_add and not self._told:
             self._told = True
-            self._context.log.warning("the devices were not added: %s", told(answer, self.title))
+            self._context.log.warning("the devices were not added: %s", describe_answer(answer, self.title))
 
     def _devices(self) -> Request:
         devices = dict.fromkeys(self.map.values())
         return self._message(element(None, "add", deviceId=device, deviceType=ENERGY_METER) for device in devices)
 
     def _message(self, parts: Iterable[Element]) -> Request:
-        root = element(None, "h2s", ver=2, hubId=self.hub_id, seq=self._next())
+        root = element(None, "h2s", ver=2, hubId=self.hub_id, offset=self._next())
         root.extend(parts)
         headers = {"Content-Type": "text/xml", "PPCAuthorization": f"esp token={self.token.reveal()}"}
         return Request("POST", self.address, data=document(root), headers=headers)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
-from btcore.web import Meaning, Verdict
+from btcore.web import AnswerRule, Verdict
 from btmon_services.service import Request, Service, State
 from btmon_services.streams import circuit_faults, epoch, mapped, power
 
@@ -16,8 +16,8 @@ class PlotWatt(Service):
     state = State.UNKNOWN
     account = "`api_key` and the numbers in `map`"
     replies = (
-        Meaning(200, "invalid|error", Verdict.LATER, "are `api_key` and the numbers in `map` right?"),
-        Meaning(422, "", Verdict.STOP, "check the numbers of PlotWatt's meters in map"),
+        AnswerRule(200, "invalid|error", Verdict.RETRY, "are `api_key` and the numbers in `map` right?"),
+        AnswerRule(422, "", Verdict.STOP, "check the numbers of PlotWatt's meters in map"),
     )
 
     url: str = setting(default="http://plotwatt.com", help="where the service is")

@@ -14,7 +14,17 @@ from typing import Any, ClassVar, TypeVar
 import attrs
 
 from btcore import Batch, ChannelRef, Context, Duration, Problem, Reject, Retry, Sample, Secret, Stop, hookimpl, setting
-from btcore.web import Answer, Client, Meaning, Verdict, address_fault, is_public, judge, secret_fault, shown
+from btcore.web import (
+    Answer,
+    AnswerRule,
+    Client,
+    Verdict,
+    format_request,
+    is_public,
+    raise_for_answer,
+    secret_problem,
+    url_problem,
+)
 from btmon_services.doubts import Doubts, Named
 from btmon_services.streams import OTHER, Direction, against
 
@@ -29,7 +39,7 @@ SERVER_ERROR = 500
 WHOSE = r"(api|write|auth\w*|access)?.?(key|token)|user|account|node|feed|sensor|meter|device|hub|gateway|channel|home"
 WRONG = r"invalid|unknown|unrecogni.ed|unauthori.ed|no such|not (found|registered|authori.ed|valid|recogni.ed)"
 NO_READING = "(?! (reading|value|data|time|date))"
-SETTING = Meaning(
+SETTING = AnswerRule(
     None,
     rf"\b({WRONG})\W+(\w+\W+)?({WHOSE})(_id)?\b{NO_READING}"
     rf"|\b({WHOSE})(_id)?\b{NO_READING}.{{0,40}}\b({WRONG}|does(n't| not) exist)\b",
@@ -37,7 +47,7 @@ SETTING = Meaning(
 )
 """What refuses all that is sent, as it is about whose readings they are: the settings say that, not the readings."""
 
-FUTURE = Meaning(None, r"in the future|future (date|time)|time\w* .{0,20}future", Verdict.REJECTED)
+FUTURE = AnswerRule(None, r"in the future|future (date|time)|time\w* .{0,20}future", Verdict.REJECT)
 """What a date says that is wrong: to send it again until it is past would hold up all that is right."""
 
 
@@ -65,7 +75,7 @@ class Request:
 
     def __str__(self) -> str:
         """Show method, address and body, as a dry run does; not the headers, which hold keys."""
-        return shown(self.method, self.url, self.params, self.data if self.json is None else self.json)
+        return format_request(self.method, self.url, self.params, self.data if self.json is None else self.json)
 
 
 @attrs.define(kw_only=True, eq=False, slots=False)
@@ -77,7 +87,7 @@ class Service(ABC):
     state: ClassVar[State]
     ended: ClassVar[str] = ""
     """When a service that is gone ended, and what became of it."""
-    replies: ClassVar[Sequence[Meaning]] = ()
+    replies: ClassVar[Sequence[AnswerRule]] = ()
     """What this service's answers mean, where it is not what their HTTP codes usually mean."""
     account: ClassVar[str]
     """The settings that say whose readings they are: what a person checks when the service refuses them all."""
@@ -92,13 +102,13 @@ class Service(ABC):
             yield Problem(
                 f"{self.title} {self.ended}: it works only with the url of something that speaks its protocol", "url"
             )
-        elif fault := address_fault(self.address):
+        elif fault := url_problem(self.address):
             yield Problem(fault, "url")
         if not 0 < self.timeout <= LONGEST:
             yield Problem("expected more than 0 s, and at most 10 min", "timeout")
         yield from self._check_query()
         for field in attrs.fields(type(self)):
-            faults = (secret_fault(secret) for secret in within(Secret, getattr(self, field.name)))
+            faults = (secret_problem(secret) for secret in within(Secret, getattr(self, field.name)))
             yield from (Problem(fault, field.name) for fault in faults if fault)
 
     def _check_query(self) -> Iterator[Problem]:
@@ -145,7 +155,7 @@ class Service(ABC):
     def preview_batch(self, batch: Batch) -> Iterator[str]:
         """Tell what would be sent."""
         self.doubts.look(batch.samples)
-        return (self._client.redacted(str(request)) for request in self.requests(batch))
+        return (self._client.redact(str(request)) for request in self.requests(batch))
 
     @abstractmethod
     def requests(self, batch: Batch) -> Iterator[Request]:
@@ -166,16 +176,16 @@ class Service(ABC):
 
     def send(self, request: Request) -> None:
         """Send one request; return when it is delivered. Raises Retry, Reject or Stop."""
-        self.judge(self.ask(request))
+        self.raise_for_answer(self.ask(request))
 
     def ask(self, request: Request) -> Answer:
         """Send one request; return the answer. Raises Retry when there is none."""
         return self._client.send(**attrs.asdict(request, recurse=False, filter=attrs.filters.exclude("of")))
 
-    def judge(self, answer: Answer) -> None:
+    def raise_for_answer(self, answer: Answer) -> None:
         """Return when an answer says delivered. Raises Retry, Reject or Stop."""
         try:
-            judge(answer, (*self.replies, *self.usual), self.title)
+            raise_for_answer(answer, (*self.replies, *self.usual), self.title)
         except Reject as error:
             if answer.code != TOO_LARGE and SETTING.fits(answer):
                 raise Stop(f"{error}; check {self.account}") from None
@@ -186,10 +196,10 @@ class Service(ABC):
             raise
 
     @property
-    def usual(self) -> tuple[Meaning, ...]:
+    def usual(self) -> tuple[AnswerRule, ...]:
         """What refuses all that is sent, with the settings that it is about."""
         stops = {401: self.account, 403: self.account, 404: f"`url`, and then {self.account}", 405: "`url`"}
-        return tuple(Meaning(code, "", Verdict.STOP, f"check {settings}") for code, settings in stops.items())
+        return tuple(AnswerRule(code, "", Verdict.STOP, f"check {settings}") for code, settings in stops.items())
 
     def secrets(self) -> Iterator[Secret]:
         """Yield what no text may show: all secret settings; a service adds what else is secret."""

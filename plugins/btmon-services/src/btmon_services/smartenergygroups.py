@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
-from btcore.web import Meaning, Verdict
+from btcore.web import AnswerRule, Verdict
 from btmon_services.meters import ServiceOfMeters
 from btmon_services.service import Request, State
 from btmon_services.streams import channels, is_circuit, mapped, number, sensors, utc
@@ -19,8 +19,8 @@ class SmartEnergyGroups(ServiceOfMeters):
     ended = "ended in 2020"
     account = "`token`"
     replies = (
-        Meaning(200, r"\(status ok\)", Verdict.DELIVERED),
-        Meaning(200, "", Verdict.LATER, "are `token` and `url` right?"),
+        AnswerRule(200, r"\(status ok\)", Verdict.DELIVERED),
+        AnswerRule(200, "", Verdict.RETRY, "are `token` and `url` right?"),
     )
 
     url: str = setting(

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 import attrs
 
-from btcore import FORMATS, Batch, ChannelRef, Format, Number, Polarity, Reject, Sample, shown_channels
+from btcore import FORMATS, Batch, ChannelRef, Format, Number, Polarity, Reject, Sample, visible_channels
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ def channels(sample: Sample) -> list[str]:
 
     Channels 33 to 48 of a GEM, which btmon did not send, are among them once they have moved.
     """
-    shown = sorted(shown_channels(sample), key=lambda channel: not channel.directional)
+    shown = sorted(visible_channels(sample), key=lambda channel: not channel.directional)
     return [channel.name for channel in shown]
 
 

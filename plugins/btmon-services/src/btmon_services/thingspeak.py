@@ -27,7 +27,7 @@ from btcore import (
     plugin,
     setting,
 )
-from btcore.web import Meaning, Verdict, told
+from btcore.web import AnswerRule, Verdict, describe_answer
 from btmon_services.service import Request, ServiceOfEntries, State
 from btmon_services.streams import channels, mapped, power, utc
 
@@ -40,7 +40,7 @@ FIELDS = 8
 MOST_TRIES = 6
 """Times that an entry is sent, with growing pauses, before it is given up: some 15 minutes."""
 
-UNCLEAR = Meaning(200, "^0$", Verdict.LATER)
+UNCLEAR = AnswerRule(200, "^0$", Verdict.RETRY)
 """The answer to an entry that comes too soon after the last one, or for a second that has an entry already."""
 
 
@@ -52,11 +52,11 @@ class ThingSpeak(ServiceOfEntries):
     state = State.OPERATING
     account = "`tokens` and `channels`"
     replies = (
-        Meaning(402, "", Verdict.LATER, "the account has used up its messages", after=3600.0),
-        Meaning(404, "", Verdict.STOP, "check the Channel ID in `channels`, and then `url`"),
-        Meaning(409, "", Verdict.REJECTED),
-        Meaning(421, "", Verdict.REJECTED),
-        Meaning(429, "", Verdict.LATER, after=PAUSE),
+        AnswerRule(402, "", Verdict.RETRY, "the account has used up its messages", after=3600.0),
+        AnswerRule(404, "", Verdict.STOP, "check the Channel ID in `channels`, and then `url`"),
+        AnswerRule(409, "", Verdict.REJECT),
+        AnswerRule(421, "", Verdict.REJECT),
+        AnswerRule(429, "", Verdict.RETRY, after=PAUSE),
     )
 
     url: str = setting(default="https://api.thingspeak.com", help="where the service is")
@@ -122,12 +122,12 @@ class ThingSpeak(ServiceOfEntries):
         """Send one request; what is refused without a clear reason is given up after a while."""
         answer = self.ask(request)
         if not UNCLEAR.fits(answer):
-            self.judge(answer)
+            self.raise_for_answer(answer)
             self._tries = 0
             return
         self._tries = 1 if request != self._unclear else self._tries + 1
         self._unclear = request
-        why = f"{told(answer, self.title)}: too soon after the last entry, or there is one of this second already"
+        why = f"{describe_answer(answer, self.title)}: too soon after the last entry, or there is one of this second already"
         if self._tries == MOST_TRIES:
             raise Reject(why)
         raise Retry(why, after=PAUSE * 2 ** (self._tries - 1))

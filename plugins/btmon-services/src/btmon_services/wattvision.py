@@ -6,7 +6,7 @@ Facts: https://wattvision.readme.io/reference/upload-data-to-wattvision.
 from collections.abc import Iterator
 
 from btcore import ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
-from btcore.web import Meaning, Verdict
+from btcore.web import AnswerRule, Verdict
 from btmon_services.service import Request, ServiceOfEntries, State
 from btmon_services.streams import Direction, circuit_faults, flow, utc
 
@@ -20,7 +20,7 @@ class Wattvision(ServiceOfEntries):
     title = "Wattvision"
     state = State.UNKNOWN
     account = "`sensor_id`, `api_id` and `api_key`"
-    replies = (Meaning(200, '"success": ?false', Verdict.LATER, "are `sensor_id`, `api_id` and `api_key` right?"),)
+    replies = (AnswerRule(200, '"success": ?false', Verdict.RETRY, "are `sensor_id`, `api_id` and `api_key` right?"),)
 
     url: str = setting(default="https://www.wattvision.com/api/v0.2/elec", help="where the service is")
     api_id: str = setting(help="the API ID, from the API Settings page")

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import attrs
 
 from btcore import ChannelRef, Delivery, Duration, Problem, Sample, Secret, hookimpl, plugin, setting
-from btcore.web import Answer, Meaning, Verdict
+from btcore.web import Answer, AnswerRule, Verdict
 from btmon_services.service import Request, ServiceOfEntries, State
 from btmon_services.streams import circuit_faults, mapped, power, utc
 
@@ -21,8 +21,8 @@ class WattzOn(ServiceOfEntries):
     ended = "ended in 2011"
     account = "`api_key`, `user` and the names in `map`"
     replies = (
-        Meaning(200, '"status": ?"ok"', Verdict.DELIVERED),
-        Meaning(200, "", Verdict.LATER),
+        AnswerRule(200, '"status": ?"ok"', Verdict.DELIVERED),
+        AnswerRule(200, "", Verdict.RETRY),
     )
 
     url: str = setting(

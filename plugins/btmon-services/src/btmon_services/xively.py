@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 from btcore import Batch, Delivery, Duration, Sample, Secret, plugin, setting
-from btcore.web import Meaning, Verdict
+from btcore.web import AnswerRule, Verdict
 from btmon_services.meters import ServiceOfMeters
 from btmon_services.service import Request, State
 from btmon_services.streams import channels, power, sensors, series, utc
@@ -22,10 +22,10 @@ class Xively(ServiceOfMeters):
     ended = "was shut down in 2018"
     account = "`feed` and `token`"
     replies = (
-        Meaning(200, '"(title|errors)"', Verdict.LATER),
-        Meaning(403, "limit|too many", Verdict.LATER),
-        Meaning(404, "", Verdict.STOP, "check `feed`, and then `url`"),
-        Meaning(406, "", Verdict.STOP, "it takes no JSON there: check `url`"),
+        AnswerRule(200, '"(title|errors)"', Verdict.RETRY),
+        AnswerRule(403, "limit|too many", Verdict.RETRY),
+        AnswerRule(404, "", Verdict.STOP, "check `feed`, and then `url`"),
+        AnswerRule(406, "", Verdict.STOP, "it takes no JSON there: check `url`"),
     )
 
     url: str = setting(

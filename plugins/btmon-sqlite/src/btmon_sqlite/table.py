@@ -9,7 +9,17 @@ from typing import Literal
 
 import attrs
 
-from btcore import Channel, Column, Format, Reading, Sample, channels_in, columns, moved, serial_column
+from btcore import (
+    Channel,
+    Column,
+    Format,
+    Reading,
+    Sample,
+    active_further_channels,
+    channels_in,
+    columns,
+    serial_column,
+)
 
 Schema = Literal["counters", "ecmread", "ecmreadext"]
 
@@ -97,12 +107,14 @@ def table_for(format: Format, schema: Schema, name: str, further: frozenset[Chan
 
 
 def tables_for(records: Iterable[Record], schema: Schema, name: str) -> dict[Table, list[Record]]:
-    """Put records to their tables, which have the columns of every further channel that has moved in any of them."""
+    """Put records to their tables, which have the columns of every further channel that has active_further_channels in any of them."""
     by_format: dict[Format, list[Record]] = {}
     for record in records:
         by_format.setdefault(record[0].format, []).append(record)
     return {
-        table_for(form, schema, name).widened({channel for _, values in some for channel in moved(values)}): some
+        table_for(form, schema, name).widened(
+            {channel for _, values in some for channel in active_further_channels(values)}
+        ): some
         for form, some in by_format.items()
     }
 
