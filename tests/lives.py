@@ -109,9 +109,7 @@ def _anything(random: Random) -> dict[str, int]:
     return {"secs": random.randrange(1 << 24), **energies}
 
 
-def _receive(
-    found: Life, sender: Meter | None, shown: dict[str, int], now: int, clock: int, *, steady: bool
-) -> None:
+def _receive(found: Life, sender: Meter | None, shown: dict[str, int], now: int, clock: int, *, steady: bool) -> None:
     seq = len(found.readings) + 1
     numbers: dict[str, Number] = dict(shown)
     arrived = START + (now + clock) * SECOND

@@ -19,7 +19,7 @@ from btcore.decode.framing import Counts, Stream
 from btcore.decode.telnet import SHORTEST, Doubled, Stuffed, Transformer
 
 START = datetime(2026, 6, 21, 6, tzinfo=UTC)
-REPORTED = Path(__file__).parents[2] / "tests" / "golden" / "reported" / "telnet_doubled.bin"
+REPORTED = Path(__file__).parents[3] / "tests" / "golden" / "reported" / "telnet_doubled.bin"
 quick = settings(max_examples=examples(100), deadline=None)
 
 

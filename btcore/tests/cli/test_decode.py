@@ -207,7 +207,7 @@ def test_much_damage_is_counted(capture: Write, capsys: Capture) -> None:
     assert len(said) == 7
 
 
-REPORTED = Path(__file__).parents[2] / "tests" / "golden" / "reported"
+REPORTED = Path(__file__).parents[3] / "tests" / "golden" / "reported"
 
 
 @pytest.mark.parametrize(

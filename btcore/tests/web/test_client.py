@@ -277,7 +277,7 @@ def test_a_request_is_shown_on_one_line() -> None:
 @pytest.mark.servers
 def test_the_uploader_of_the_page_for_plugin_authors_works(server: Recorder) -> None:
     """Copied as it stands: it sends a row for each reading, and understands the answers of its table."""
-    page = (Path(__file__).parents[2] / "docs" / "writing-a-plugin.md").read_text("utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "writing-a-plugin.md").read_text("utf-8")
     (code,) = re.findall(r"```python\n(from btcore import .*?class Uploader.*?)```", page, re.DOTALL)
     names: dict[str, Any] = {}
     exec(code, names)

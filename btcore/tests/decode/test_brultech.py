@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from btcore import FORMATS, Damaged, Incomplete, Number, Packet, pack
 from btcore.decode.brultech import LAYOUTS, Brultech, FormatName, Layout, serial_number, temperature
 
-GOLDEN = Path(__file__).parents[2] / "tests" / "golden"
+GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
 LAYOUT = {layout.name: layout for layout in LAYOUTS}
 SIZES = {
     "ecm1220bin": 43,

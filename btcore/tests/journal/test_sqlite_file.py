@@ -142,7 +142,7 @@ def test_what_was_acknowledged_survives_kill(file: Path) -> None:
 # --- docs/journal.md
 
 
-PAGE = Path(__file__).parents[2] / "docs" / "journal.md"
+PAGE = Path(__file__).parents[3] / "docs" / "journal.md"
 STATEMENTS = re.findall(r"```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 

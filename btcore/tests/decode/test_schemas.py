@@ -9,7 +9,7 @@ import pytest
 
 from btcore import FORMATS, SCHEMAS, Channel, Column, Format, columns, serial_column
 
-RECORDED = sorted((Path(__file__).parents[2] / "tests" / "golden" / "sql").glob("sqlite.*.json"))
+RECORDED = sorted((Path(__file__).parents[3] / "tests" / "golden" / "sql").glob("sqlite.*.json"))
 OWN = 3
 """Columns that are the sink's own: id, time and serial number."""
 

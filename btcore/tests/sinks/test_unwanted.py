@@ -212,7 +212,7 @@ def test_what_can_be_had_later_is_told(journal: SqliteJournal, caplog: pytest.Lo
     (told,) = texts(caplog, logging.INFO)
     assert told.startswith("its settings changed, and among the readings since 2023-11-14 22:00 UTC are some that")
     assert told.endswith('docs/journal.md, "To have a sink delivered everything again"')
-    page = (Path(__file__).parents[2] / "docs" / "journal.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "journal.md").read_text()
     assert "### To have a sink delivered everything again\n" in page
     caplog.clear()
     sum(journal.trim([SINK], int(time.time()) + 10))
