@@ -14,22 +14,23 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from panels import (
+from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, free_port, table_rows
+from helpers.solar_house import (
     CONSUMPTION,
-    ECM,
-    GEM,
+    ECM_FORMAT,
+    GEM_FORMAT,
     GENERATION,
-    SETTINGS,
+    PVOUTPUT_SETTINGS,
     SLOT,
-    Counted,
+    HouseReading,
     Status,
-    capture_line,
-    live,
-    packet,
-    statuses,
-    unpacked,
+    expected_statuses,
+    house_capture_line,
+    house_packet,
+    house_readings,
+    read_house_packet,
 )
-from running import JOURNAL, Btcore, beside, free_port, rows
+from helpers.waiting import in_background
 from servers.pvoutput import PVOutputServer
 
 pytestmark = pytest.mark.servers
@@ -38,7 +39,7 @@ KILLS = 200
 WORK = 0.35
 """Seconds that a run may have, at most, once it listens."""
 
-METERS = {"00160001": GEM, "412345": ECM, "412346": ECM}
+METERS = {"00160001": GEM_FORMAT, "412345": ECM_FORMAT, "412346": ECM_FORMAT}
 """The meters that send over TCP."""
 PAUSE = 0.004
 """Seconds between two packets of a meter."""
@@ -68,7 +69,7 @@ host = "127.0.0.1"
 """
 
 ROOF = f"""
-[sink.roof]{SETTINGS}
+[sink.roof]{PVOUTPUT_SETTINGS}
 meters = ["{GENERATION}", "{CONSUMPTION}"]
 calls_per_hour = 0
 period = 0
@@ -102,10 +103,10 @@ def playing(port: int) -> Iterator[None]:
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
                 while not over.wait(PAUSE):
                     second = next(seconds)
-                    told = Counted(METERS[serial], serial, 0, second, 900 * second, 100 * second, 120)
-                    connection.sendall(packet(told))
+                    told = HouseReading(METERS[serial], serial, 0, second, 900 * second, 100 * second, 120)
+                    connection.sendall(house_packet(told))
 
-    with beside(over, *(partial(play, serial) for serial in METERS)):
+    with in_background(over, *(partial(play, serial) for serial in METERS)):
         yield
 
 
@@ -120,7 +121,7 @@ def startup(folder: Path, site: str) -> float:
     folder.mkdir()
     (folder / "capture.json").touch()
     begin = time.monotonic()
-    with Btcore(folder, site) as btcore:
+    with BtcoreProcess(folder, site) as btcore:
         btcore.port()
         took = time.monotonic() - begin
         assert btcore.stop() == 0
@@ -129,7 +130,7 @@ def startup(folder: Path, site: str) -> float:
 
 def killed(folder: Path, site: str, moment: float) -> None:
     """Run for so many seconds, and kill."""
-    with Btcore(folder, site) as btcore, suppress(subprocess.TimeoutExpired):
+    with BtcoreProcess(folder, site) as btcore, suppress(subprocess.TimeoutExpired):
         code = btcore.process.wait(moment)
         raise AssertionError(f"it ended by itself, with {code}: {btcore.log}")
 
@@ -138,33 +139,33 @@ def test_kill_at_any_moment(tmp_path: Path, server: PVOutputServer, chance: rand
     """Whenever it is killed: what is in the journal gets into the database once, and each slot of it to PVOutput."""
     length = KILLS * NEW // len(HOUSE)
     start = int(time.time()) // SLOT * SLOT - length * EVERY
-    capture = [capture_line(counted) for counted in live(start, EVERY, length)]
+    capture = [house_capture_line(counted) for counted in house_readings(start, EVERY, length)]
     port = free_port()
     with playing(port):
         longest = startup(tmp_path / "another", site(server, port)) + WORK
         for run in range(KILLS):
             (tmp_path / "capture.json").write_text("".join(capture[max(run - AGAIN, 0) * NEW : (run + 1) * NEW]))
             killed(tmp_path, site(server, port), chance.uniform(0, longest))
-    with Btcore(tmp_path, site(server), "--once") as btcore:
+    with BtcoreProcess(tmp_path, site(server), "--once") as btcore:
         assert btcore.finish() == 0, btcore.log
         assert "Traceback" not in btcore.log
     kept = journalled(tmp_path)
     assert min(Counter(counted.serial for counted in kept).values()) > KILLS, "the runs are too short to prove anything"
     assert stored(tmp_path) == Counter((counted.time, counted.serial, counted.seconds) for counted in kept)
     assert set(Counter((counted.serial, counted.seconds) for counted in kept).values()) == {1}
-    assert items(server.accepted) == items(statuses(counted for counted in kept if counted.serial in HOUSE))
+    assert items(server.accepted) == items(expected_statuses(counted for counted in kept if counted.serial in HOUSE))
 
 
-def journalled(folder: Path) -> list[Counted]:
+def journalled(folder: Path) -> list[HouseReading]:
     """Return what the journal has, oldest first."""
-    entries = rows(folder / JOURNAL, "entry ORDER BY seq", "format, serial, key, raw")
-    return [unpacked(*entry) for entry in entries]
+    entries = table_rows(folder / JOURNAL_FILE, "entry ORDER BY seq", "format, serial, key, raw")
+    return [read_house_packet(*entry) for entry in entries]
 
 
 def stored(folder: Path) -> Counter[tuple[object, ...]]:
     """Return what the database has: key, meter and seconds of each reading."""
-    tables = [f"{format}_counters" for format in (GEM, ECM)]
-    return Counter(row for table in tables for row in rows(folder / "energy.db", table, "id, serial, secs"))
+    tables = [f"{format}_counters" for format in (GEM_FORMAT, ECM_FORMAT)]
+    return Counter(row for table in tables for row in table_rows(folder / "energy.db", table, "id, serial, secs"))
 
 
 def items(statuses: Iterable[Status]) -> set[tuple[tuple[str, str], ...]]:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from running import Btcore, rows, wait_for
+from helpers.btcore_process import BtcoreProcess, table_rows
+from helpers.waiting import wait_for
 
 from btcore import pack
 
@@ -49,7 +50,7 @@ def night() -> list[bytes]:
 
 def times(folder: Path) -> list[tuple[int, int]]:
     """Return the times in the database, by the meter's seconds."""
-    return sorted(rows(folder / "energy.db", "gem48ptbin_counters", "secs, time_created"))
+    return sorted(table_rows(folder / "energy.db", "gem48ptbin_counters", "secs, time_created"))
 
 
 EXPECTED = [(1000 + STEP * n, BEGIN + STEP * n) for n in range(COUNT)]
@@ -58,7 +59,7 @@ EXPECTED = [(1000 + STEP * n, BEGIN + STEP * n) for n in range(COUNT)]
 def test_the_repeated_hour_of_a_meter_that_is_connected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second pass of the hour is an hour later than the first, and no time goes back."""
     monkeypatch.setenv("TZ", "America/New_York")
-    with Btcore(tmp_path, LIVE) as btcore, socket.create_connection(("127.0.0.1", btcore.port())) as meter:
+    with BtcoreProcess(tmp_path, LIVE) as btcore, socket.create_connection(("127.0.0.1", btcore.port())) as meter:
         for packet in night():
             meter.sendall(packet)
         wait_for(lambda: len(times(tmp_path)) == COUNT, "all readings in the database")
@@ -74,7 +75,7 @@ def test_a_recording_of_the_repeated_hour(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "capture").write_bytes(b"".join(night()) if kind == "bytes" else "".join(lines).encode())
     logs = []
     for _ in range(2):
-        with Btcore(tmp_path, RECORDED, "--once") as btcore:
+        with BtcoreProcess(tmp_path, RECORDED, "--once") as btcore:
             assert btcore.finish() == 0
             logs.append(btcore.log)
         assert times(tmp_path) == EXPECTED

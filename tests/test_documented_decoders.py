@@ -8,9 +8,9 @@ from typing import Any
 
 import attrs
 import pytest
+from helpers.example_meters import METERS_FOLDER, acme_packet, example_streams, sunline_line
 from hypothesis import given
 from hypothesis import strategies as st
-from other_meters import FOLDER, acme, sent, sunline
 
 from btcore import Channel, Format
 from btcore.decode.brultech import Brultech
@@ -47,7 +47,7 @@ def stream() -> Stream:
 @pytest.mark.parametrize("name", CLASSES)
 def test_the_page_shows_what_is_installed_in_other_tests(name: str) -> None:
     """The examples that go the whole way are those of the page, letter for letter."""
-    assert code(name) == (FOLDER / f"btmon-{name}" / f"btmon_{name}.py").read_text()
+    assert code(name) == (METERS_FOLDER / f"btmon-{name}" / f"btmon_{name}.py").read_text()
 
 
 @pytest.mark.parametrize("cls", [Format, Channel])
@@ -59,7 +59,7 @@ def test_every_field_is_described(cls: type) -> None:
 
 def test_their_packets_are_read() -> None:
     """Numbers, serial number and format of each, also without its sensor."""
-    raw = acme(7, total=5, back=3, pv1=9, degrees=-15) + sunline(8, 11, volts="-") + acme(8)
+    raw = acme_packet(7, total=5, back=3, pv1=9, degrees=-15) + sunline_line(8, 11, volts="-") + acme_packet(8)
     found = [(one.format.name, one.serial, one.format.numbers(one.raw)) for one, _ in stream().feed(raw, NOON)]
     assert found == [
         ("acme", "4242", (7, 230.5, 5, 3, 9, -1.5)),
@@ -74,7 +74,7 @@ def test_their_packets_are_read() -> None:
 )
 def test_any_split_and_any_junk_gives_the_same_packets(cuts: list[int], junk: bytes) -> None:
     """Whole packets are found however the bytes come, and junk before them does not hide them."""
-    data = junk + b"\n" + b"".join(sent())
+    data = junk + b"\n" + b"".join(example_streams())
     places = sorted({0, *(cut for cut in cuts if cut < len(data)), len(data)})
     whole = stream()
     parts = [data[one:other] for one, other in pairwise(places)]
@@ -84,9 +84,11 @@ def test_any_split_and_any_junk_gives_the_same_packets(cuts: list[int], junk: by
 
 def test_what_is_damaged_costs_only_itself() -> None:
     """A packet with a wrong checksum, and a line that is none, are counted; those after them are found."""
-    spoilt = bytearray(acme(1))
+    spoilt = bytearray(acme_packet(1))
     spoilt[9] ^= 1
     lines = stream()
-    found = lines.feed(bytes(spoilt) + b"SUN,77,x\r\n" + b"SUN,".ljust(60, b"9") + b"\n" + acme(2) + sunline(3), NOON)
+    found = lines.feed(
+        bytes(spoilt) + b"SUN,77,x\r\n" + b"SUN,".ljust(60, b"9") + b"\n" + acme_packet(2) + sunline_line(3), NOON
+    )
     assert [one.format.name for one, _ in found] == ["acme", "sunline"]
     assert lines.counts.damaged == 3

@@ -10,7 +10,16 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from recordings import START, STREAMS, TOLERANCE, VALUES, fed, readings, recorded, values
+from helpers.golden_streams import (
+    RECORDED_AT,
+    STREAM_NAMES,
+    TOLERANCE,
+    VALUE_NAMES,
+    btmon_values,
+    decode_in_pieces,
+    golden_readings,
+    golden_stream,
+)
 
 from btcore.calculate.samples import between, over
 from btcore.calculate.transition import Passed, Skip, passage
@@ -27,18 +36,18 @@ NOT_A_PAIR = {("ecm", 6, 7): "A9", ("gem", 5, 6): "A10"}
 
 def polarity_of(name: str) -> Polarity:
     """Return the sign with which a file of values was calculated."""
-    return "brultech" if values(name)["settings"]["REVERSE_POLARITY"] else "btmon"
+    return "brultech" if btmon_values(name)["settings"]["REVERSE_POLARITY"] else "btmon"
 
 
 def pairs(name: str) -> Iterator[tuple[dict[str, Any], Sample | Skip, str]]:
     """Yield what btmon calculated for each pair of readings, what we do, and the quirk if it has one of its own."""
-    for pair in values(name)["calculated"]:
-        older, newer = readings(name)[pair["older"]], readings(name)[pair["newer"]]
+    for pair in btmon_values(name)["calculated"]:
+        older, newer = golden_readings(name)[pair["older"]], golden_readings(name)[pair["newer"]]
         quirk = NOT_A_PAIR.get((name[:3], pair["older"], pair["newer"]), "") if "_reset" in name else ""
         yield pair, between(older, newer, polarity_of(name)), quirk
 
 
-@pytest.mark.parametrize("name", VALUES)
+@pytest.mark.parametrize("name", VALUE_NAMES)
 def test_samples_are_those_that_btmon_calculated(name: str) -> None:
     """Every calculated value equals btmon's, except for mixed flow (A1, A3) and resets (A9, A10)."""
     for pair, sample, quirk in pairs(name):
@@ -70,12 +79,12 @@ def equal_enough(label: str, expected: float, actual: Number) -> bool:
 
 def test_the_steady_streams_have_mixed_flow() -> None:
     """The recordings do show A1: ecm1240bin_steady, ch2, packets 2-3, 3-4 and 6-7 and no others."""
-    added = [pair["added"] for pair in values("ecm1240bin_steady.default")["calculated"]]
+    added = [pair["added"] for pair in btmon_values("ecm1240bin_steady.default")["calculated"]]
     mixed = [place for place, calculated in enumerate(added) if "ch2_w" in right_watts(calculated)]
     assert mixed == [2, 3, 6]
 
 
-@pytest.mark.parametrize("name", [name for name in VALUES if "_reset" in name])
+@pytest.mark.parametrize("name", [name for name in VALUE_NAMES if "_reset" in name])
 def test_a7_a9_a10_a_reset_has_energy_but_no_power(name: str) -> None:
     """Where btmon rejects a pair, or takes a restart for a wrap, energy counts from zero and power is unknown."""
     ecm = name.startswith("ecm")
@@ -114,18 +123,18 @@ def test_a9_a_reset_count_that_changes_alone_does_not_count_energy_twice(name: s
 
 def test_a9_the_upper_bits_of_the_flag_are_no_reset() -> None:
     """A flag byte that changes in its polarity bits only is no reset."""
-    older, newer = readings("ecm1240bin_reset.default")[1:3]
+    older, newer = golden_readings("ecm1240bin_reset.default")[1:3]
     assert older.get("flag") != newer.get("flag")
     assert passage(older, newer) == Passed.ON
 
 
-@pytest.mark.parametrize("stream", [name for name in STREAMS if name.endswith("_energy_wrap")])
+@pytest.mark.parametrize("stream", [name for name in STREAM_NAMES if name.endswith("_energy_wrap")])
 def test_a5_a6_a7_energy_over_all_wraps_is_the_sum_of_what_was_put_in(stream: str) -> None:
     """Over a stream in which every kind of counter wraps, energy is exact in every interval, and over all of it."""
-    data, content = recorded(stream)
+    data, content = golden_stream(stream)
     series = [
-        Reading(START + timedelta(seconds=10 * i), p.format, p.serial, p.raw)
-        for i, p in enumerate(fed(data, [len(data)])[0])
+        Reading(RECORDED_AT + timedelta(seconds=10 * i), p.format, p.serial, p.raw)
+        for i, p in enumerate(decode_in_pieces(data, [len(data)])[0])
     ]
     samples = [sample for pair in pairwise(series) if isinstance(sample := between(*pair, "btmon"), Sample)]
     assert not [

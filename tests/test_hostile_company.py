@@ -11,7 +11,8 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from running import Btcore, beside, rows, wait_for
+from helpers.btcore_process import BtcoreProcess, table_rows
+from helpers.waiting import in_background, wait_for
 
 from btcore import pack
 
@@ -84,27 +85,27 @@ ATTACKS: dict[str, list[Callable[[int], None]]] = {
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_an_honest_meter_loses_nothing(tmp_path: Path, attack: str, short: bool) -> None:
     """Whatever else connects from the same address, each packet of the meter is stored once."""
-    with Btcore(tmp_path, SITE) as btcore:
+    with BtcoreProcess(tmp_path, SITE) as btcore:
         check(tmp_path, btcore, btcore.port(), attack, short=short)
         assert btcore.stop() == 0
 
 
 def test_few_descriptors_are_enough_for_the_meters_that_are_there(tmp_path: Path) -> None:
     """With 64 descriptors, a thousand connections at once do not push the meter out, and it stops as usual."""
-    with Btcore(tmp_path, SITE, descriptors=64) as btcore:
+    with BtcoreProcess(tmp_path, SITE, descriptors=64) as btcore:
         check(tmp_path, btcore, btcore.port(), "bursts", short=False)
         assert btcore.stop() == 0
 
 
-def check(folder: Path, btcore: Btcore, port: int, attack: str, *, short: bool) -> None:
+def check(folder: Path, btcore: BtcoreProcess, port: int, attack: str, *, short: bool) -> None:
     """Let a meter send beside an attack until that is over, and a little longer; look whether all is there."""
     over, sent = Event(), 0
     meter = connected(port)
     meter.sendall(pack("ecm1240bin", METER, {"secs": 0}))
-    wait_for(lambda: rows(folder / "energy.db", "ecm1240bin_counters"), "the first packet")
+    wait_for(lambda: table_rows(folder / "energy.db", "ecm1240bin_counters"), "the first packet")
     going_on = [Event() for _ in ATTACKS[attack]]
     works = [partial(until_it_ends, work, port, ended) for work, ended in zip(ATTACKS[attack], going_on, strict=True)]
-    with beside(over, *works):
+    with in_background(over, *works):
         while sent < 50 or not all(ended.is_set() for ended in going_on):
             over.wait(0.005)  # a steady pace
             sent += 1
@@ -114,19 +115,21 @@ def check(folder: Path, btcore: Btcore, port: int, attack: str, *, short: bool) 
             meter.sendall(pack("ecm1240bin", METER, {"secs": sent}))
     meter.close()
     wanted = [(METER, n) for n in range(sent + 1)]
-    wait_for(lambda: len(rows(folder / "energy.db", "ecm1240bin_counters")) >= len(wanted), "all to be stored", 30)
-    assert sorted(rows(folder / "energy.db", "ecm1240bin_counters")) == wanted, btcore.log
+    wait_for(
+        lambda: len(table_rows(folder / "energy.db", "ecm1240bin_counters")) >= len(wanted), "all to be stored", 30
+    )
+    assert sorted(table_rows(folder / "energy.db", "ecm1240bin_counters")) == wanted, btcore.log
     assert len(btcore.log.splitlines()) < 40
 
 
 def has(folder: Path, count: int) -> bool:
     """Whether so many packets are stored."""
-    return len(rows(folder / "energy.db", "ecm1240bin_counters")) == count
+    return len(table_rows(folder / "energy.db", "ecm1240bin_counters")) == count
 
 
 def test_a_meter_that_is_silent_meanwhile_is_not_pushed_out(tmp_path: Path) -> None:
     """A meter that sends before and after, but not while a thousand others connect, keeps its connection."""
-    with Btcore(tmp_path, SITE) as btcore:
+    with BtcoreProcess(tmp_path, SITE) as btcore:
         port = btcore.port()
         with connected(port) as meter, contextlib.ExitStack() as others:
             for n in range(4):

@@ -5,7 +5,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from running import JOURNAL, Btcore, rows, wait_for
+from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, table_rows
+from helpers.waiting import wait_for
 
 from btcore import pack
 
@@ -57,7 +58,9 @@ def send(port: int, packets: list[bytes]) -> None:
 
 def delivered(folder: Path, count: int) -> bool:
     """Whether both databases have so many readings."""
-    return all(rows(folder / name, "gem48pbin_counters", "count(*)") == [(count,)] for name in ("one.db", "two.db"))
+    return all(
+        table_rows(folder / name, "gem48pbin_counters", "count(*)") == [(count,)] for name in ("one.db", "two.db")
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,7 +72,7 @@ def test_invented_meters_cost_little(tmp_path: Path, setting: str, taken: int, m
     """20,000 meters that do not exist cost a bounded memory and few lines of the log; the one that exists goes on."""
     own = [pack("gem48pbin", HONEST, {"secs": 10 * n, "ch1_aws": 1000 * n}) for n in range(WARM + 1)]
     invented = [pack("gem48pbin", f"{2_000_000 + n:08}", {"secs": n}) for n in range(INVENTED)]
-    with Btcore(tmp_path, SITE.format(setting=setting)) as btcore:
+    with BtcoreProcess(tmp_path, SITE.format(setting=setting)) as btcore:
         port = btcore.port()
         send(port, own[:WARM])
         wait_for(lambda: delivered(tmp_path, WARM), "the meter's readings")
@@ -81,7 +84,7 @@ def test_invented_meters_cost_little(tmp_path: Path, setting: str, taken: int, m
         cost = resident(btcore.process.pid) - before
         assert btcore.stop() == 0
     assert cost < most
-    serials = [serial for (serial,) in rows(tmp_path / JOURNAL, "entry", "serial")]
+    serials = [serial for (serial,) in table_rows(tmp_path / JOURNAL_FILE, "entry", "serial")]
     assert (serials.count(HONEST), len(serials)) == (WARM + 1, WARM + 1 + taken)
     assert f"{WARM + 1 + INVENTED} packets, 0 junk bytes, 0 damaged packets; {WARM + 1 + taken} kept" in btcore.log
     assert len(btcore.log.splitlines()) < 60

@@ -8,8 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from panels import CONSUMPTION, GENERATION, SECOND, SETTINGS, SLOT, Counted, capture_line, live, statuses
-from running import JOURNAL, Btcore, rows
+from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, table_rows
+from helpers.solar_house import (
+    CONSUMPTION,
+    GENERATION,
+    PVOUTPUT_SETTINGS,
+    SLOT,
+    HouseReading,
+    expected_statuses,
+    house_capture_line,
+    house_readings,
+)
+from helpers.times import SECOND
 from servers.pvoutput import PVOutputServer
 from servers.recorder import Recorder, Reply, Request
 
@@ -29,11 +39,11 @@ NEVER = "was never heard; heard: "
 
 
 @pytest.fixture
-def readings(tmp_path: Path) -> list[Counted]:
+def readings(tmp_path: Path) -> list[HouseReading]:
     """Write a capture of a day of both meters; return what is in it."""
     start = (int(time.time()) // SLOT - SLOTS - 1) * SLOT
-    made = list(live(start, EVERY, SLOTS * SLOT // EVERY))
-    (tmp_path / "capture.json").write_text("".join(map(capture_line, made)))
+    made = list(house_readings(start, EVERY, SLOTS * SLOT // EVERY))
+    (tmp_path / "capture.json").write_text("".join(map(house_capture_line, made)))
     return made
 
 
@@ -49,7 +59,7 @@ def run(folder: Path, table: str) -> tuple[int, str]:
     """Run a site with this sink until all is delivered; return the exit code, and the log of this run."""
     with suppress(FileNotFoundError):
         (folder / "log.txt").unlink()
-    with Btcore(folder, SITE + table, "--once") as btcore:
+    with BtcoreProcess(folder, SITE + table, "--once") as btcore:
         return btcore.finish(), btcore.log
 
 
@@ -58,7 +68,7 @@ def run(folder: Path, table: str) -> tuple[int, str]:
 
 def roof(server: PVOutputServer, **changed: str) -> str:
     """Return the table of a sink for PVOutput, with some of its settings changed."""
-    lines = [line for line in SETTINGS.splitlines() if line.partition(" ")[0] not in changed]
+    lines = [line for line in PVOUTPUT_SETTINGS.splitlines() if line.partition(" ")[0] not in changed]
     more = [f"{name} = {value}" for name, value in changed.items()]
     return "\n".join(["[sink.roof]", *lines, *more, f'url = "http://127.0.0.1:{server.port}"'])
 
@@ -75,7 +85,7 @@ def roof(server: PVOutputServer, **changed: str) -> str:
     ids=["channel", "meters"],
 )
 def test_pvoutput_gets_the_whole_day_after_mending(
-    tmp_path: Path, pvoutput: PVOutputServer, readings: list[Counted], mistake: dict[str, str], told: str
+    tmp_path: Path, pvoutput: PVOutputServer, readings: list[HouseReading], mistake: dict[str, str], told: str
 ) -> None:
     """Nothing is sent, and not said to be delivered; what is wrong is told; mended, all 288 statuses arrive, once."""
     for _ in range(2):
@@ -86,7 +96,7 @@ def test_pvoutput_gets_the_whole_day_after_mending(
         assert "not wanted by its settings" in log
         assert "sink.roof: its settings want nothing of " in log
     code, log = run(tmp_path, roof(pvoutput))
-    assert (code, pvoutput.accepted) == (0, statuses(readings)), log
+    assert (code, pvoutput.accepted) == (0, expected_statuses(readings)), log
     assert len(pvoutput.accepted) == SLOTS
     assert "sink.roof: its settings changed: looking again at the readings since " in log
     assert NEVER not in log
@@ -94,20 +104,20 @@ def test_pvoutput_gets_the_whole_day_after_mending(
     assert (code, len(pvoutput.accepted)) == (0, SLOTS), log
 
 
-def test_a_database_gets_all_after_mending(tmp_path: Path, readings: list[Counted]) -> None:
+def test_a_database_gets_all_after_mending(tmp_path: Path, readings: list[HouseReading]) -> None:
     """A table for meters that do not exist stays empty, which is told; mended, it has every reading."""
     database = tmp_path / "energy.db"
     table = '[sink.sqlite]\nfile = "energy.db"\nmeters = ["{}"]\n'
     code, log = run(tmp_path, table.format("1001"))
-    assert (code, rows(database, "gem48pbin_counters")) == (0, []), log
+    assert (code, table_rows(database, "gem48pbin_counters")) == (0, []), log
     assert f"[sink.sqlite] meters: meter 1001 {NEVER}" in log
     code, log = run(tmp_path, table.format(GENERATION))
     expected = [(one.serial, one.seconds) for one in readings if one.serial == GENERATION]
-    assert (code, rows(database, "gem48pbin_counters")) == (0, expected), log
-    assert rows(database, "ecm1240bin_counters") == []
+    assert (code, table_rows(database, "gem48pbin_counters")) == (0, expected), log
+    assert table_rows(database, "ecm1240bin_counters") == []
 
 
-def test_a_service_gets_all_after_mending(tmp_path: Path, readings: list[Counted]) -> None:
+def test_a_service_gets_all_after_mending(tmp_path: Path, readings: list[HouseReading]) -> None:
     """A map of one channel gets each reading of it, whichever way it was mistaken before."""
     expected = [one.time // SECOND for one in readings if one.serial == CONSUMPTION][1:]
     with Recorder(Reply(200, "ok")) as server:
@@ -132,7 +142,9 @@ def numbered(request: Request) -> Reply:
     return Reply(422, "nope") if '"shed"' in request.form["data"] else Reply(200, "ok")
 
 
-def test_a_setting_that_is_refused_stops_the_sink_and_loses_nothing(tmp_path: Path, readings: list[Counted]) -> None:
+def test_a_setting_that_is_refused_stops_the_sink_and_loses_nothing(
+    tmp_path: Path, readings: list[HouseReading]
+) -> None:
     """After a handful of requests it stops, and names the settings; with another node everything is delivered."""
     with Recorder(numbered) as server:
         table = f'[sink.emoncms]\nurl = "{server.url}"\ntoken = "0123456789abcdef"\nnode = "{{}}"\n'
@@ -140,7 +152,7 @@ def test_a_setting_that_is_refused_stops_the_sink_and_loses_nothing(tmp_path: Pa
         assert (code, len(server.requests) <= 6) == (69, True), log
         assert "emoncms answered 422: nope; 3 readings tried, one by one" in log
         assert "with these settings: look at [sink.emoncms] in site.toml (token, url, node, " in log
-        assert rows(tmp_path / JOURNAL, "aside", "count(*)") == [(0,)]
+        assert table_rows(tmp_path / JOURNAL_FILE, "aside", "count(*)") == [(0,)]
         server.requests.clear()
         code, log = run(tmp_path, table.format("7"))
         assert (code, len(sent(server))) == (0, len(readings) - 2), log

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from made import golden
-from running import Btcore, free_port, rows
+from helpers.btcore_process import BtcoreProcess, free_port, table_rows
+from helpers.golden_streams import stream_file
 from servers.recorder import Recorder, Reply
 
 pytestmark = pytest.mark.servers
@@ -45,15 +45,15 @@ REMARK = "the readings of [source.demo] are made up, the readings of [source.old
 
 def text(url: str, more: str = "") -> str:
     """Return the configuration, with an emoncms of one's own, and that of everybody."""
-    return SITE.format(url=url, capture=golden("ecm1240bin_steady"), more=more)
+    return SITE.format(url=url, capture=stream_file("ecm1240bin_steady"), more=more)
 
 
 def test_nothing_that_is_not_live_goes_to_an_account(tmp_path: Path) -> None:
     """The database and a server at home have all; the hosted service has none, which is told and is no failure."""
-    with Recorder(Reply(200, "ok")) as server, Btcore(tmp_path, text(server.url), "--once") as process:
+    with Recorder(Reply(200, "ok")) as server, BtcoreProcess(tmp_path, text(server.url), "--once") as process:
         assert process.finish() == 0
         assert server.requests
-    assert len(rows(tmp_path / "energy.db", "ecm1240bin_counters")) == 28
+    assert len(table_rows(tmp_path / "energy.db", "ecm1240bin_counters")) == 28
     assert process.log.count(f"{REMARK}do not go to [sink.theirs], a hosted service (only_live = false") == 1
     assert process.log.count("sink.theirs: passing over readings that are ") == 1
     (told,) = [line for line in process.log.splitlines() if "sink.theirs: 0 readings delivered" in line]

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from other_meters import FOLDER, sent
+from helpers.example_meters import METERS_FOLDER, example_streams
 from servers.recorder import Recorder, Reply
 
 pytestmark = pytest.mark.servers
@@ -33,14 +33,14 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "--target",
         str(site),
     ]
-    subprocess.run([*pip, *(str(FOLDER / name) for name in DISTRIBUTIONS)], check=True)
+    subprocess.run([*pip, *(str(METERS_FOLDER / name) for name in DISTRIBUTIONS)], check=True)
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Return a folder with what each of the meters has sent."""
-    for name, data in zip(("acme.bin", "sunline.txt"), sent(), strict=True):
+    for name, data in zip(("acme.bin", "sunline.txt"), example_streams(), strict=True):
         (tmp_path / name).write_bytes(data)
         os.utime(tmp_path / name, (1_700_000_000, 1_700_000_000))
     return tmp_path

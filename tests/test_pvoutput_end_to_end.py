@@ -8,9 +8,19 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
-from clocks import Clock
-from panels import SECOND, SETTINGS, SLOT, Counted, capture_line, live, statuses, sunshine
-from running import JOURNAL, Btcore, free_port, rows, wait_for
+from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, free_port, table_rows
+from helpers.clocks import Clock
+from helpers.solar_house import (
+    PVOUTPUT_SETTINGS,
+    SLOT,
+    HouseReading,
+    expected_statuses,
+    house_capture_line,
+    house_readings,
+    sunshine,
+)
+from helpers.times import SECOND
+from helpers.waiting import wait_for
 from servers.pvoutput import EMPTY, ERROR, HANG, HOUR, LOST, RESET, PVOutputServer
 
 pytestmark = pytest.mark.servers
@@ -49,93 +59,95 @@ def start() -> int:
 
 
 @pytest.fixture
-def readings(tmp_path: Path, start: int) -> list[Counted]:
+def readings(tmp_path: Path, start: int) -> list[HouseReading]:
     """Write a capture of both meters; return what is in it."""
-    return recorded(tmp_path, live(start, EVERY, STEPS))
+    return recorded(tmp_path, house_readings(start, EVERY, STEPS))
 
 
-def recorded(folder: Path, readings: Iterator[Counted]) -> list[Counted]:
+def recorded(folder: Path, readings: Iterator[HouseReading]) -> list[HouseReading]:
     """Write the capture that the program plays; return what is in it."""
     made = list(readings)
-    (folder / "capture.json").write_text("".join(map(capture_line, made)))
+    (folder / "capture.json").write_text("".join(map(house_capture_line, made)))
     return made
 
 
 def site(port: int, more: str = "") -> str:
     """Return a configuration with the sink under test."""
-    return f'{SITE}\n[sink.roof]{SETTINGS}url = "http://127.0.0.1:{port}"\n{more}'
+    return f'{SITE}\n[sink.roof]{PVOUTPUT_SETTINGS}url = "http://127.0.0.1:{port}"\n{more}'
 
 
 def run(folder: Path, site: str) -> tuple[int, str]:
     """Run until all is delivered; return the exit code, and the log of all runs."""
-    with Btcore(folder, site, "--once", "--verbose") as btcore:
+    with BtcoreProcess(folder, site, "--once", "--verbose") as btcore:
         return btcore.finish(), told(btcore)
 
 
-def told(btcore: Btcore) -> str:
+def told(btcore: BtcoreProcess) -> str:
     """Return the log, in which the key must not be."""
     assert PVOutputServer.key not in btcore.log
     return btcore.log
 
 
-def test_every_slot_arrives_once(tmp_path: Path, server: PVOutputServer, readings: list[Counted]) -> None:
+def test_every_slot_arrives_once(tmp_path: Path, server: PVOutputServer, readings: list[HouseReading]) -> None:
     """Each slot is sent once, in order, with both meters' exact averages and counters, in few requests."""
     code, log = run(tmp_path, site(server.port))
-    assert (code, server.accepted) == (0, statuses(readings)), log
+    assert (code, server.accepted) == (0, expected_statuses(readings)), log
     assert len(server.accepted) == SLOTS
     assert len(server.requests) < SLOTS // 4
 
 
 def test_a_new_sink_is_sent_the_backlog_in_full_batches(
-    tmp_path: Path, server: PVOutputServer, readings: list[Counted]
+    tmp_path: Path, server: PVOutputServer, readings: list[HouseReading]
 ) -> None:
     """A sink that is added later gets every slot since the journal began, thirty to a request."""
     assert run(tmp_path, SITE)[0] == 0
     code, log = run(tmp_path, site(server.port))
-    assert (code, server.accepted) == (0, statuses(readings)), log
+    assert (code, server.accepted) == (0, expected_statuses(readings)), log
     assert [request.form["data"].count(";") + 1 for request in server.requests] == [30, 18]
 
 
 def test_a_service_that_is_down_at_the_start(
-    tmp_path: Path, readings: list[Counted], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, readings: list[HouseReading], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While nobody answers the sink waits and says so; once somebody does, each slot is sent once."""
     monkeypatch.setenv("PVO_KEY", PVOutputServer.key)
     port = free_port()
-    with Btcore(tmp_path, site(port), "--once", "--verbose") as btcore:
+    with BtcoreProcess(tmp_path, site(port), "--once", "--verbose") as btcore:
         wait_for(lambda: "Connection refused; trying again" in btcore.log, "the failure to be told")
         with PVOutputServer(port=port) as server:
-            assert (btcore.finish(), server.accepted) == (0, statuses(readings)), btcore.log
+            assert (btcore.finish(), server.accepted) == (0, expected_statuses(readings)), btcore.log
     assert "sink.roof: recovered" in told(btcore)
 
 
-def test_failures_before_a_request_is_taken(tmp_path: Path, server: PVOutputServer, readings: list[Counted]) -> None:
+def test_failures_before_a_request_is_taken(
+    tmp_path: Path, server: PVOutputServer, readings: list[HouseReading]
+) -> None:
     """After an error, an empty answer, a broken connection and a server that hangs, each slot is sent once."""
     server.fail(ERROR, EMPTY, RESET, HANG)
     code, log = run(tmp_path, site(server.port, 'timeout = "300ms"\n'))
-    assert (code, server.accepted) == (0, statuses(readings)), log
+    assert (code, server.accepted) == (0, expected_statuses(readings)), log
 
 
-def test_an_answer_that_gets_lost(tmp_path: Path, server: PVOutputServer, readings: list[Counted]) -> None:
+def test_an_answer_that_gets_lost(tmp_path: Path, server: PVOutputServer, readings: list[HouseReading]) -> None:
     """What was taken, but not acknowledged, is sent again as it was, and nothing else is."""
     assert run(tmp_path, SITE)[0] == 0
     server.fail(LOST)
     code, log = run(tmp_path, site(server.port))
-    expected = statuses(readings)
+    expected = expected_statuses(readings)
     assert (code, server.accepted) == (0, expected[:30] + expected), log
 
 
-def test_the_hour_is_used_up(tmp_path: Path, server: PVOutputServer, readings: list[Counted]) -> None:
+def test_the_hour_is_used_up(tmp_path: Path, server: PVOutputServer, readings: list[HouseReading]) -> None:
     """When other programs have used up the requests of the hour, the sink waits until the Reset, then goes on."""
     clock = Clock((time.time() // HOUR + 1) * HOUR - 1)
     server.clock, server.limit = clock, 4
     for _ in range(server.limit):
         use_up_a_request(server)
-    with Btcore(tmp_path, site(server.port), "--once", "--verbose") as btcore:
+    with BtcoreProcess(tmp_path, site(server.port), "--once", "--verbose") as btcore:
         wait_for(lambda: "Exceeded 4 requests per hour" in btcore.log, "the refusal to be told")
         assert server.accepted == []
         clock.now += HOUR
-        assert (btcore.finish(), server.accepted) == (0, statuses(readings)), btcore.log
+        assert (btcore.finish(), server.accepted) == (0, expected_statuses(readings)), btcore.log
     assert "waits 1 s, as the service asks" in told(btcore)
 
 
@@ -149,15 +161,15 @@ def use_up_a_request(server: PVOutputServer) -> None:
 
 def test_one_bad_status_of_thirty(tmp_path: Path, server: PVOutputServer, start: int) -> None:
     """The one status for which a batch is refused is set aside alone and told; all others are sent once."""
-    readings = recorded(tmp_path, live(start, EVERY, STEPS, sun=brighter_for_a_slot))
+    readings = recorded(tmp_path, house_readings(start, EVERY, STEPS, sun=brighter_for_a_slot))
     server.size = 5000
     assert run(tmp_path, SITE)[0] == 0
     code, log = run(tmp_path, site(server.port))
-    good, bad = statuses(readings), start + (BAD_SLOT + 1) * SLOT
+    good, bad = expected_statuses(readings), start + (BAD_SLOT + 1) * SLOT
     assert good.pop(BAD_SLOT)["v2"] == str(BRIGHT)
     assert (code, server.accepted) == (0, good), log
     ends = {counted.serial: moment(counted) for counted in readings if counted.slot == bad}
-    assert rows(tmp_path / JOURNAL, "aside", "sink, serial, end_time") == [
+    assert table_rows(tmp_path / JOURNAL_FILE, "aside", "sink, serial, end_time") == [
         ("sink.roof", serial, end.isoformat()) for serial, end in ends.items()
     ]
     assert all(f"set aside, as it is never taken: meter {serial} until {end}: " in log for serial, end in ends.items())
@@ -170,13 +182,13 @@ def brighter_for_a_slot(step: int) -> int:
     return BRIGHT if (step + 1) * EVERY // SLOT == BAD_SLOT else sunshine(step)
 
 
-def moment(counted: Counted) -> datetime:
+def moment(counted: HouseReading) -> datetime:
     """Return when a reading was received."""
     return datetime.fromtimestamp(counted.time // SECOND, UTC)
 
 
 def test_a_wrong_key(
-    tmp_path: Path, server: PVOutputServer, readings: list[Counted], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, server: PVOutputServer, readings: list[HouseReading], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A key that is refused parks the sink, which keeps its readings; with the right one, each slot is sent once."""
     monkeypatch.setenv("PVO_KEY", "wrong-key")
@@ -185,8 +197,8 @@ def test_a_wrong_key(
     assert "sink.roof: stopped until a restart, its readings are kept: PVOutput answered 401: Unauthorized" in log
     assert "check `api_key` and `system_id`" in log
     assert "wrong-key" not in log
-    assert rows(tmp_path / JOURNAL, "entry", "count(*)") == [(len(readings),)]
+    assert table_rows(tmp_path / JOURNAL_FILE, "entry", "count(*)") == [(len(readings),)]
     monkeypatch.setenv("PVO_KEY", server.key)
     code, log = run(tmp_path, site(server.port))
-    assert (code, server.accepted) == (0, statuses(readings)), log
-    assert rows(tmp_path / JOURNAL, "aside", "*") == []
+    assert (code, server.accepted) == (0, expected_statuses(readings)), log
+    assert table_rows(tmp_path / JOURNAL_FILE, "aside", "*") == []

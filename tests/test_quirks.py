@@ -5,7 +5,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
-from recordings import START, VALUES, readings, values
+from helpers.golden_streams import RECORDED_AT, VALUE_NAMES, btmon_values, golden_readings
 
 from btcore.calculate.samples import between, over
 from btcore.calculate.transition import Passed, Skip, passage
@@ -18,13 +18,13 @@ from btcore.settings import Polarity
 def ecm(secs: int, at: float = 0, **counters: int) -> Reading:
     """Return a reading of an ECM-1240, received `at` seconds after START."""
     raw = pack("ecm1240bin", "312345", {"secs": secs, **counters})
-    return Reading(START + timedelta(seconds=at), FORMATS["ecm1240bin"], "312345", raw)
+    return Reading(RECORDED_AT + timedelta(seconds=at), FORMATS["ecm1240bin"], "312345", raw)
 
 
 def gem(secs: int, at: float = 0, **counters: int) -> Reading:
     """Return a reading of a GEM, received `at` seconds after START."""
     raw = pack("gem48pbin", "01021234", {"secs": secs, **counters})
-    return Reading(START + timedelta(seconds=at), FORMATS["gem48pbin"], "01021234", raw)
+    return Reading(RECORDED_AT + timedelta(seconds=at), FORMATS["gem48pbin"], "01021234", raw)
 
 
 def sample_of(older: Reading, newer: Reading, polarity: Polarity = "btmon") -> Sample:
@@ -127,16 +127,16 @@ def test_a9_a_restart_without_a_flag_is_noticed() -> None:
 
 def test_a10_seconds_that_restart_alone_leave_the_energy() -> None:
     """A GEM that restarts but keeps its counters: the energy is exact, the power unknown; btmon has 0.002 W."""
-    older, newer = readings("gem48pbin_reset.default")[5:7]
+    older, newer = golden_readings("gem48pbin_reset.default")[5:7]
     sample = sample_of(older, newer)
     assert (passage(older, newer), sample.seconds, sample.values["ch2_w"]) == (Passed.REBOOT, None, None)
     assert pytest.approx(9.277, abs=1e-3) == sample.values["ch2_dwh"]
 
 
-@pytest.mark.parametrize("name", [name for name in VALUES if "_same_second" in name])
+@pytest.mark.parametrize("name", [name for name in VALUE_NAMES if "_same_second" in name])
 def test_a11_equal_seconds_are_no_sample_and_lose_no_energy(name: str) -> None:
     """A packet with the same seconds counter gives no sample; the next one's has the energy counted between them."""
-    series = readings(name)
+    series = golden_readings(name)
     assert [passage(series[2], series[3]), passage(series[4], series[5])] == [Skip.DUPLICATE] * 2
     sample = over(series[2:5], "btmon")
     assert sample is not None
@@ -148,7 +148,7 @@ def test_a11_equal_seconds_are_no_sample_and_lose_no_energy(name: str) -> None:
 
 def test_a12_nothing_is_changed_by_calculating() -> None:
     """Readings are the same after a calculation, and the same again gives the same."""
-    older, newer = readings("ecm1240bin_steady.default")[:2]
+    older, newer = golden_readings("ecm1240bin_steady.default")[:2]
     before = older.values, newer.values
     first, second = sample_of(older, newer), sample_of(older, newer)
     assert before == (older.values, newer.values)
@@ -158,15 +158,15 @@ def test_a12_nothing_is_changed_by_calculating() -> None:
 def test_a13_an_idle_channel_has_no_energy_at_all() -> None:
     """The energy of an idle channel is exactly 0, where btmon has 1.4551915228366852e-11 Wh."""
     name = "gem48ptbin_steady.default"
-    pair = next(pair for pair in values(name)["calculated"] if pair["newer"] == 6)
+    pair = next(pair for pair in btmon_values(name)["calculated"] if pair["newer"] == 6)
     assert abs(pair["added"]["ch1_dwh"]) == 1.4551915228366852e-11
-    older, newer = readings(name)[5:7]
+    older, newer = golden_readings(name)[5:7]
     assert sample_of(older, newer).values["ch1_dwh"] == 0.0
 
 
 def test_a15_pulses_are_passed_on() -> None:
     """Pulse counters are readings and no samples: no pulse is calculated, as in btmon."""
-    older, newer = readings("gem48pbin_steady.default")[:2]
+    older, newer = golden_readings("gem48pbin_steady.default")[:2]
     sample = sample_of(older, newer)
     assert not [label for label in sample.values if label.startswith("p")]
     assert newer.get("p1") == sample.get("p1")

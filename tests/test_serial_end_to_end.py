@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from running import Btcore, rows, wait_for
+from helpers.btcore_process import BtcoreProcess, table_rows
+from helpers.waiting import wait_for
 from servers.serial_line import Meters, Wire
 
 from btcore import pack
@@ -46,7 +47,7 @@ def sent(*serials: str) -> Counter[tuple[str, int]]:
 
 def stored(folder: Path, format: str) -> Counter[tuple[str, int]]:
     """Return what the database holds."""
-    return Counter(rows(folder / "energy.db", f"{format}_counters"))
+    return Counter(table_rows(folder / "energy.db", f"{format}_counters"))
 
 
 @contextmanager
@@ -62,7 +63,7 @@ def switched_on(wire: Wire, meters: Mapping[str, list[bytes]]) -> Iterator[Meter
 def test_a_gem_that_sends_by_itself(tmp_path: Path, wire: Wire) -> None:
     """Each packet is stored once, though the line brings them in pieces, with noise between them."""
     call = pack("ecm1220bin", "355555", {})
-    with Btcore(tmp_path, site(wire)) as btcore:
+    with BtcoreProcess(tmp_path, site(wire)) as btcore:
 
         def heard() -> bool:
             wire.send(call)
@@ -83,7 +84,7 @@ def test_two_ecms_that_are_asked(tmp_path: Path, wire: Wire) -> None:
     serials = {"fc": "312345", "fd": "420467"}
     on_line = {device: packets(ECM, serial) for device, serial in serials.items()}
     settings = 'poll = "100ms"\ndevices = ["fc", "fd"]\n'
-    with switched_on(wire, on_line), Btcore(tmp_path, site(wire, settings)) as btcore:
+    with switched_on(wire, on_line), BtcoreProcess(tmp_path, site(wire, settings)) as btcore:
         wait_for(lambda: stored(tmp_path, ECM).total() >= 2 * PACKETS, "all packets in the database")
         assert btcore.stop() == 0
     assert stored(tmp_path, ECM) == sent(*serials.values())
@@ -93,7 +94,7 @@ def test_a_gem_that_is_asked_by_its_serial_number(tmp_path: Path, wire: Wire) ->
     """Of two GEMs on one line the one that is named is asked, and each of its packets is stored once."""
     on_line = {"30567": packets(GEM, "01130567"), "21234": packets(GEM, "01021234")}
     settings = 'poll = "100ms"\ndevices = ["01130567"]\n'
-    with switched_on(wire, on_line) as meters, Btcore(tmp_path, site(wire, settings)) as btcore:
+    with switched_on(wire, on_line) as meters, BtcoreProcess(tmp_path, site(wire, settings)) as btcore:
         wait_for(lambda: stored(tmp_path, GEM).total() >= PACKETS, "all packets in the database")
         assert btcore.stop() == 0
     assert stored(tmp_path, GEM) == sent("01130567")

@@ -10,7 +10,8 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from running import Btcore, beside, rows, wait_for
+from helpers.btcore_process import BtcoreProcess, table_rows
+from helpers.waiting import in_background, wait_for
 from servers.serial_line import Wire
 
 from btcore import pack
@@ -53,7 +54,7 @@ def dripping(port: int, drop: bytes) -> Iterator[list[bytes]]:
                 client.sendall(drop)
                 sent.append(drop)
 
-    with beside(over, drip):
+    with in_background(over, drip):
         yield sent
 
 
@@ -66,7 +67,7 @@ def told(log: str) -> str:
 @pytest.mark.parametrize("drop", [b"$", b"Alive\r\n", b"$\r\nOK\r\n"[:3]])
 def test_a_keep_alive_is_no_life(tmp_path: Path, drop: bytes) -> None:
     """A GEM that sends only its keep-alive is told after the source's `idle`, while it goes on, once."""
-    with Btcore(tmp_path, SERVER + 'idle = "1s"' + SINK) as program:
+    with BtcoreProcess(tmp_path, SERVER + 'idle = "1s"' + SINK) as program:
         with dripping(program.port(), drop) as sent:
             wait_for(lambda: "without a packet" in program.log)
             before = len(sent)
@@ -77,9 +78,9 @@ def test_a_keep_alive_is_no_life(tmp_path: Path, drop: bytes) -> None:
 
 def test_a_keep_alive_beside_a_healthy_meter_is_no_trouble(tmp_path: Path) -> None:
     """Keep-alives on the connection of a meter that sends its packets are nothing to tell."""
-    with Btcore(tmp_path, SERVER + 'idle = "1s"' + SINK) as program:
+    with BtcoreProcess(tmp_path, SERVER + 'idle = "1s"' + SINK) as program:
         send(program.port(), b"$", GEM[0], b"$$OK\r\n", GEM[1], b"Alive\r\n" * 300)
-        wait_for(lambda: len(rows(tmp_path / "energy.db", "gem48pbin_counters")) == 2)
+        wait_for(lambda: len(table_rows(tmp_path / "energy.db", "gem48pbin_counters")) == 2)
         assert program.stop() == 0
     assert "WARNING" not in program.log
 
@@ -99,7 +100,7 @@ def gateway(answer: Callable[[socket.socket], None]) -> Iterator[int]:
                         client.settimeout(0.1)
                         answer(client)
 
-        with beside(over, serve):
+        with in_background(over, serve):
             yield int(listener.getsockname()[1])
 
 
@@ -134,7 +135,7 @@ def test_what_a_gateway_sends_in_place_of_packets_is_told(tmp_path: Path, data: 
         site = (
             f'state = "state"\n[source.g]\nuse = "tcp-client"\nhost = "127.0.0.1"\nport = {port}\nidle = "1s"\n{SINK}'
         )
-        with Btcore(tmp_path, site) as program:
+        with BtcoreProcess(tmp_path, site) as program:
             wait_for(lambda: "without a packet" in program.log and "trying again" in program.log)
             assert program.stop() == 0
     assert expected in told(program.log)
@@ -149,7 +150,7 @@ TEXTS = {"ASCII with Wh (2)": ASCII, "HTTP GET (3)": HTTP_GET, "SEG (6 or 14)": 
 def test_a_text_format_is_told_by_its_name(tmp_path: Path, name: str, each: bool) -> None:
     """A GEM that sends text is told which, and to what to set it, at once, however it connects; once."""
     count = 20_000 // len(TEXTS[name])
-    with Btcore(tmp_path, SERVER + SINK) as program:
+    with BtcoreProcess(tmp_path, SERVER + SINK) as program:
         send(program.port(), *[TEXTS[name]] * count, each=each)
         wait_for(lambda: "without a packet" in program.log)
         assert program.stop() == 0
@@ -162,7 +163,7 @@ def test_a_text_format_is_told_by_its_name(tmp_path: Path, name: str, each: bool
 
 def test_a_short_run_tells_what_it_saw(tmp_path: Path) -> None:
     """A run that is stopped after one text packet tells what that was."""
-    with Btcore(tmp_path, SERVER + SINK, "--verbose") as program:
+    with BtcoreProcess(tmp_path, SERVER + SINK, "--verbose") as program:
         send(program.port(), ASCII)
         wait_for(lambda: "closed by the other side" in program.log)
         assert program.stop() == 0
@@ -171,7 +172,7 @@ def test_a_short_run_tells_what_it_saw(tmp_path: Path) -> None:
 
 def test_nobody_who_connects_is_told(tmp_path: Path) -> None:
     """A server to which nobody connects says so, and how a meter is set."""
-    with Btcore(tmp_path, SERVER + 'idle = "1s"' + SINK) as program:
+    with BtcoreProcess(tmp_path, SERVER + 'idle = "1s"' + SINK) as program:
         wait_for(
             lambda: "nobody has connected for 1 s. The meter, or its gateway, has to be set to send" in program.log
         )
@@ -180,7 +181,7 @@ def test_nobody_who_connects_is_told(tmp_path: Path) -> None:
 def test_a_format_that_is_left_out_is_named(tmp_path: Path) -> None:
     """`formats` that leave out what the meter sends: the log names both, and says what to add."""
     sent = pack("gem48ptbin", "01000777", {"secs": 5})
-    with Btcore(tmp_path, SERVER + 'formats = ["gem48pbin"]' + SINK) as program:
+    with BtcoreProcess(tmp_path, SERVER + 'formats = ["gem48pbin"]' + SINK) as program:
         send(program.port(), *[sent] * 30)
         wait_for(lambda: "without a packet" in program.log)
     expected = 'packets of gem48ptbin, which formats = ["gem48pbin"] leaves out. Add "gem48ptbin" to formats'
@@ -193,9 +194,9 @@ def test_a_format_that_is_left_out_is_named(tmp_path: Path) -> None:
 def test_a_telnet_port_loses_no_packet(tmp_path: Path) -> None:
     """What comes through a telnet port is kept from the first packet on, and told once with what to set."""
     data = b"\xff\xfd\x00\xff\xfb\x00" + REPORTED.read_bytes()
-    with Btcore(tmp_path, SERVER + SINK) as program:
+    with BtcoreProcess(tmp_path, SERVER + SINK) as program:
         send(program.port(), *[data[at : at + 100] for at in range(0, len(data), 100)])
-        wait_for(lambda: len(rows(tmp_path / "energy.db", "gem48pbin_counters")) == 40)
+        wait_for(lambda: len(table_rows(tmp_path / "energy.db", "gem48pbin_counters")) == 40)
         assert program.stop() == 0
     assert program.log.count("every FF comes twice, as a telnet port sends it: that is undone") == 1
     assert program.log.count("WARNING") == 1
@@ -212,8 +213,8 @@ def test_a_meter_is_asked_through_a_telnet_port(tmp_path: Path) -> None:
                 pass
             client.sendall(doubled(packet))
 
-    with gateway(answer) as port, Btcore(tmp_path, CLIENT.format(port) + 'poll = "100ms"' + SINK) as program:
-        wait_for(lambda: rows(tmp_path / "energy.db", "gem48pbin_counters"))
+    with gateway(answer) as port, BtcoreProcess(tmp_path, CLIENT.format(port) + 'poll = "100ms"' + SINK) as program:
+        wait_for(lambda: table_rows(tmp_path / "energy.db", "gem48pbin_counters"))
         assert program.stop() == 0
     assert "was asked" not in program.log
     assert "every FF comes twice" in program.log
@@ -260,8 +261,8 @@ def test_the_answer_of_another_meter_is_told(tmp_path: Path, answers: dict[bytes
     site = (
         f'state = "state"\n[source.l]\nuse = "serial"\nport = "{wire.path}"\npoll = "500ms"\ndevices = ["fc", "fd"]\n'
     )
-    with beside(bus.over, bus.run), Btcore(tmp_path, site + SINK) as program:
-        wait_for(lambda: len(rows(tmp_path / "energy.db", "ecm1240bin_counters")) >= 8)
+    with in_background(bus.over, bus.run), BtcoreProcess(tmp_path, site + SINK) as program:
+        wait_for(lambda: len(table_rows(tmp_path / "energy.db", "ecm1240bin_counters")) >= 8)
         assert program.stop() == 0
     wire.unplug()
     assert program.log.count("WARNING") == bool(expected)

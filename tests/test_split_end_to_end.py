@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from panels import CONSUMPTION, GENERATION, SECOND, Counted, capture_line, live
-from running import Btcore, wait_for
+from helpers.btcore_process import BtcoreProcess
+from helpers.solar_house import CONSUMPTION, GENERATION, HouseReading, house_capture_line, house_readings
+from helpers.times import SECOND
+from helpers.waiting import wait_for
 from servers.recorder import Recorder, Reply, Request
 
 pytestmark = pytest.mark.servers
@@ -38,14 +40,14 @@ def site(server: Recorder, keys: tuple[str, ...] = (GENERATION, CONSUMPTION)) ->
 
 
 @pytest.fixture
-def readings(tmp_path: Path) -> list[Counted]:
+def readings(tmp_path: Path) -> list[HouseReading]:
     """Write a capture of both meters; return what is in it."""
-    made = list(live(int(time.time()) - 3600, 10, STEPS))
-    (tmp_path / "capture.json").write_text("".join(map(capture_line, made)))
+    made = list(house_readings(int(time.time()) - 3600, 10, STEPS))
+    (tmp_path / "capture.json").write_text("".join(map(house_capture_line, made)))
     return made
 
 
-def expected(readings: list[Counted], serial: str) -> list[str]:
+def expected(readings: list[HouseReading], serial: str) -> list[str]:
     """Return the times of a meter's entries: those of all its readings but the first."""
     times = [one.time for one in readings if one.serial == serial]
     return [f"{datetime.fromtimestamp(at / SECOND, UTC):%Y-%m-%dT%H:%M:%SZ}" for at in times[1:]]
@@ -77,11 +79,11 @@ def refusing(reply: Reply) -> Callable[[Request], Reply]:
     ids=["wrong key", "wait", "refused"],
 )
 def test_what_one_key_is_answered_holds_up_no_other_meter(
-    tmp_path: Path, readings: list[Counted], reply: Reply, told: str
+    tmp_path: Path, readings: list[HouseReading], reply: Reply, told: str
 ) -> None:
     """All entries of the other meter arrive, once each, and the log names the part that is in trouble."""
     with Recorder(refusing(reply)) as server:
-        with Btcore(tmp_path, site(server)) as btcore:
+        with BtcoreProcess(tmp_path, site(server)) as btcore:
             wanted = expected(readings, GENERATION)
             wait_for(lambda: entries(server, GENERATION) == wanted, "the other meter's entries")
             wait_for(lambda: told.format(CONSUMPTION).split(": ")[1] in btcore.log, "the log to tell it")
@@ -91,16 +93,16 @@ def test_what_one_key_is_answered_holds_up_no_other_meter(
         assert not any(key in btcore.log for key in KEYS.values())
         # what waits and what was stopped is kept, and delivered in time
         server.answer = OK
-        with Btcore(tmp_path, site(server), "--once") as btcore:
+        with BtcoreProcess(tmp_path, site(server), "--once") as btcore:
             assert btcore.finish() == 0
         assert entries(server, CONSUMPTION) == expected(readings, CONSUMPTION)
         assert entries(server, GENERATION) == wanted
 
 
 @pytest.mark.parametrize("at", [1, 4, 9, 14])
-def test_a_kill_between_two_requests_costs_no_entry(tmp_path: Path, readings: list[Counted], at: int) -> None:
+def test_a_kill_between_two_requests_costs_no_entry(tmp_path: Path, readings: list[HouseReading], at: int) -> None:
     """Killed after any request, and started again: every entry of both meters arrives, and few of them twice."""
-    running: list[Btcore] = []
+    running: list[BtcoreProcess] = []
 
     def answer(_request: Request) -> Reply:
         if len(server.requests) == at:
@@ -108,10 +110,10 @@ def test_a_kill_between_two_requests_costs_no_entry(tmp_path: Path, readings: li
         return OK
 
     with Recorder(answer) as server:
-        with Btcore(tmp_path, site(server)) as btcore:
+        with BtcoreProcess(tmp_path, site(server)) as btcore:
             running.append(btcore)
             btcore.process.wait()
-        with Btcore(tmp_path, site(server), "--once") as btcore:
+        with BtcoreProcess(tmp_path, site(server), "--once") as btcore:
             assert btcore.finish() == 0
         for serial in KEYS:
             sent = entries(server, serial)
@@ -119,11 +121,11 @@ def test_a_kill_between_two_requests_costs_no_entry(tmp_path: Path, readings: li
             assert len(sent) <= len(expected(readings, serial)) + 2
 
 
-def test_a_meter_more_changes_nothing_for_the_first(tmp_path: Path, readings: list[Counted]) -> None:
+def test_a_meter_more_changes_nothing_for_the_first(tmp_path: Path, readings: list[HouseReading]) -> None:
     """A key that is added later gets its own entries; what the first one had does not come again."""
     with Recorder(OK) as server:
         for keys in ((GENERATION,), (GENERATION, CONSUMPTION)):
-            with Btcore(tmp_path, site(server, keys), "--once") as btcore:
+            with BtcoreProcess(tmp_path, site(server, keys), "--once") as btcore:
                 assert btcore.finish() == 0
         assert entries(server, GENERATION) == expected(readings, GENERATION)
         assert entries(server, CONSUMPTION) == expected(readings, CONSUMPTION)

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from running import Btcore, beside, rows, wait_for
+from helpers.btcore_process import BtcoreProcess, table_rows
+from helpers.waiting import in_background, wait_for
 
 from btcore import pack
 
@@ -72,7 +73,7 @@ def hostile(port: int) -> Iterator[None]:
     silent = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(20)]
     silent[0].sendall(packets("00160000")[0][:300])
     try:
-        with beside(over, scan, junk):
+        with in_background(over, scan, junk):
             yield
     finally:
         for client in silent:
@@ -85,7 +86,7 @@ def test_every_packet_reaches_the_database_once(tmp_path: Path, meters: int, sen
     """Whatever the number of connections and their kind, and among hostile clients, each packet is stored once."""
     serials = [f"001{n:05d}" for n in range(1, meters + 1)]
     expected = Counter((serial, 100 + 10 * n) for serial in serials for n in range(PACKETS))
-    with Btcore(tmp_path, SITE) as btcore:
+    with BtcoreProcess(tmp_path, SITE) as btcore:
         port = btcore.port()
         with hostile(port):
             threads = [threading.Thread(target=send, args=(port, packets(serial))) for serial in serials]
@@ -93,6 +94,6 @@ def test_every_packet_reaches_the_database_once(tmp_path: Path, meters: int, sen
                 thread.start()
             for thread in threads:
                 thread.join()
-        wait_for(lambda: len(rows(tmp_path / "energy.db", TABLE)) >= len(expected), "all packets in the database")
+        wait_for(lambda: len(table_rows(tmp_path / "energy.db", TABLE)) >= len(expected), "all packets in the database")
         assert btcore.stop() == 0
-    assert Counter(rows(tmp_path / "energy.db", TABLE)) == expected
+    assert Counter(table_rows(tmp_path / "energy.db", TABLE)) == expected

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import JOURNAL, Btcore, rows
+from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, table_rows
 from servers.recorder import Recorder, Reply
 
 from btcore import pack
@@ -83,22 +83,29 @@ def _line(one: tuple[float, str, str]) -> str:
 
 def run(folder: Path, site: str) -> tuple[str, list[Any]]:
     """Run it until all is delivered; return the log, and the rows that emoncms was sent."""
-    with Recorder(Reply(200, "ok")) as emoncms, Btcore(folder, site.replace("URL", emoncms.url), "--once") as btcore:
+    with (
+        Recorder(Reply(200, "ok")) as emoncms,
+        BtcoreProcess(folder, site.replace("URL", emoncms.url), "--once") as btcore,
+    ):
         assert btcore.finish() == 0, btcore.log
         return btcore.log, [row for one in emoncms.taken for row in json.loads(one.form["data"])]
 
 
 def energies(folder: Path) -> dict[str, float]:
     """Add up the energy of channel 1 in the database, by meter."""
-    found = rows(folder / "energy.db", "ecm1240bin_ecmreadext", "ecm_serial, sum(ch1_dwh), max(ch1_w), min(ch1_w)")
+    found = table_rows(
+        folder / "energy.db", "ecm1240bin_ecmreadext", "ecm_serial, sum(ch1_dwh), max(ch1_w), min(ch1_w)"
+    )
     assert found
-    grouped = rows(folder / "energy.db", "ecm1240bin_ecmreadext GROUP BY ecm_serial", "ecm_serial, sum(ch1_dwh) * 3600")
+    grouped = table_rows(
+        folder / "energy.db", "ecm1240bin_ecmreadext GROUP BY ecm_serial", "ecm_serial, sum(ch1_dwh) * 3600"
+    )
     return dict(grouped)
 
 
 def powers(folder: Path) -> set[tuple[str, float]]:
     """Return every power that is in the database, with its meter."""
-    return set(rows(folder / "energy.db", "ecm1240bin_ecmreadext", "ecm_serial, round(ch1_w)"))
+    return set(table_rows(folder / "energy.db", "ecm1240bin_ecmreadext", "ecm_serial, round(ch1_w)"))
 
 
 @pytest.mark.parametrize(
@@ -115,12 +122,12 @@ def test_two_meters_of_one_number_are_two_in_every_sink(
     assert sum(energies(tmp_path).values()) == pytest.approx((COUNT - 1) * 10 * sum(WATTS.values()))
     assert {watts for _, watts in powers(tmp_path)} == set(map(float, WATTS.values()))
     late = dict(
-        rows(tmp_path / "energy.db", "ecm1240bin_ecmreadext ORDER BY id", "ecm_serial, ch1_w")
+        table_rows(tmp_path / "energy.db", "ecm1240bin_ecmreadext ORDER BY id", "ecm_serial, ch1_w")
     )  # the last of each
     assert late in ({"000000": 1000.0, "000000-2": 300.0}, {"000000-2": 1000.0, "000000": 300.0})
     named = {name: value for row in inputs for part in row[2:] for name, value in part.items()}
     assert {named["000000_ch1_w"], named["000000-2_ch1_w"]} == {1000.0, 300.0}
-    assert len(rows(tmp_path / "energy.db", "ecm1240bin_counters")) == 2 * COUNT
+    assert len(table_rows(tmp_path / "energy.db", "ecm1240bin_counters")) == 2 * COUNT
     (line,) = re.findall(r"WARNING .*two meters send.*", log)
     assert "000000-2" in line
     assert ("[meters]" in line) == (streams is None)
@@ -138,8 +145,10 @@ def test_meters_have_the_names_that_the_configuration_gives(tmp_path: Path) -> N
 def test_names_that_are_given_later_are_those_of_what_waits(tmp_path: Path) -> None:
     """Readings that were kept before their meters had names go to a new sink under the names that these have now."""
     write(tmp_path)
-    with Btcore(tmp_path, TWO_SOURCES + '[sink.counters]\nuse = "sqlite"\nfile = "first.db"\n', "--once") as first:
+    with BtcoreProcess(
+        tmp_path, TWO_SOURCES + '[sink.counters]\nuse = "sqlite"\nfile = "first.db"\n', "--once"
+    ) as first:
         assert first.finish() == 0, first.log
-    assert (tmp_path / JOURNAL).exists()
+    assert (tmp_path / JOURNAL_FILE).exists()
     run(tmp_path, TWO_SOURCES + '[meters]\nhouse = { source = "a" }\nbarn = { source = "b" }' + SINKS)
     assert energies(tmp_path) == pytest.approx({"house": 290_000, "barn": 87_000})

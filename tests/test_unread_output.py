@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import free_port, rows, wait_for
+from helpers.btcore_process import free_port, table_rows
+from helpers.waiting import wait_for
 
 from btcore import pack
 from btcore.cli import CONFIGURATION, OK, UNAVAILABLE, USAGE
@@ -78,7 +79,7 @@ def test_what_nobody_reads_holds_nothing_up(
     try:
         wait_for(lambda: listening(port), "btcore to listen")
         send(port)
-        wait_for(lambda: len(rows(tmp_path / "energy.db", "ecm1240bin_counters")) == PACKETS, "all to be stored")
+        wait_for(lambda: len(table_rows(tmp_path / "energy.db", "ecm1240bin_counters")) == PACKETS, "all to be stored")
         process.send_signal(signal.SIGTERM)
         ended = process.wait(45)
         assert code is None or ended == code
@@ -100,7 +101,7 @@ def test_closed_files_are_no_harm(tmp_path: Path, closed: str) -> None:
     try:
         wait_for(lambda: listening(port), "btcore to listen")
         send(port)
-        wait_for(lambda: len(rows(tmp_path / "energy.db", "ecm1240bin_counters")) == PACKETS, "all to be stored")
+        wait_for(lambda: len(table_rows(tmp_path / "energy.db", "ecm1240bin_counters")) == PACKETS, "all to be stored")
         process.send_signal(signal.SIGTERM)
         assert process.wait(45) == OK
     finally:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import strangers
 import tomli
+from helpers.distributions import install_distribution
 
 from btcore import API, predecessor
 from btcore.discovery import DISTRIBUTIONS, Installed, PluginError, check_kind, find, installed, kinds_of
@@ -34,7 +34,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     monkeypatch.syspath_prepend(tmp_path)
 
     def add(name: str, source: str, plugins: dict[str, str], **more: str) -> str:
-        return strangers.distribution(tmp_path, name, source, plugins, **more)
+        return install_distribution(tmp_path, name, source, plugins, **more)
 
     return add
 
@@ -62,8 +62,8 @@ def test_a_stranger_s_plugin_is_found_and_loaded(install: Install) -> None:
 
 def test_only_a_plugin_that_is_named_is_imported(tmp_path: Path) -> None:
     """Looking for plugins imports none; loading one imports that one only."""
-    pail = strangers.distribution(tmp_path, "stranger-pail", SINK, {"pail": "Pail"})
-    bomb = strangers.distribution(tmp_path, "stranger-bomb", "raise SystemExit(3)", {"bomb": "Bomb"})
+    pail = install_distribution(tmp_path, "stranger-pail", SINK, {"pail": "Pail"})
+    bomb = install_distribution(tmp_path, "stranger-bomb", "raise SystemExit(3)", {"bomb": "Bomb"})
     program = (
         "import json, sys; from btcore.discovery import find, installed; found = installed();"
         "before = set(sys.modules); find('pail', found).load();"
@@ -182,7 +182,7 @@ def test_one_distribution_found_twice_on_the_path_counts_once(
     """A second copy of a distribution further down the path is hidden by the first, as on import."""
     below = tmp_path / "below"
     below.mkdir()
-    strangers.distribution(below, "stranger-pail", SINK, {"pail": "Pail"}, version="0.9")
+    install_distribution(below, "stranger-pail", SINK, {"pail": "Pail"}, version="0.9")
     monkeypatch.setattr(sys, "path", [*sys.path, str(below)])
     install("stranger-pail", SINK, {"pail": "Pail"})
     assert find("pail", installed()).version == "1.0"

@@ -9,11 +9,14 @@ from typing import Any
 
 import attrs
 import pytest
-import strangers
-from collecting import METER_FORMAT, NOON
-from deliveries import position
-from logged import texts
-from made import DECODERS, Collecting, Delivering, Recorder, Yielding, entry, packet, reading
+from helpers.captured_log import logged
+from helpers.distributions import install_distribution
+from helpers.fake_plugins import IteratorSource, RecordingSink
+from helpers.journal_entries import entry, reading_of
+from helpers.packets import DECODERS, packet
+from helpers.running_sink import RunningSink, sink_offset
+from helpers.running_source import PACKETLESS, RunningSource
+from helpers.times import NOON
 
 from btcore import Chunk, Reading, plugin, setting
 from btcore.config.load import Site, load_site
@@ -26,14 +29,14 @@ from btcore.origin import origin_of
 
 
 @plugin(api=1)
-class Dream(Yielding):
+class Dream(IteratorSource):
     """A source of what there is not."""
 
     origin = "made up"
 
 
 @plugin(api=1)
-class Tape(Yielding):
+class Tape(IteratorSource):
     """A source of what there was."""
 
     origin = "recorded"
@@ -41,21 +44,21 @@ class Tape(Yielding):
 
 def test_a_class_says_where_its_readings_come_from() -> None:
     """Without a word they are live, which readings have as nothing."""
-    assert [origin_of(cls) for cls in (Yielding, Tape, Dream)] == ["", "recorded", "made up"]
+    assert [origin_of(cls) for cls in (IteratorSource, Tape, Dream)] == ["", "recorded", "made up"]
 
 
 @pytest.mark.parametrize("said", ["fake", "", "Made up", None, 3, ["live"]])
 def test_what_is_no_origin_is_refused(said: object) -> None:
     """Only the three words count."""
     with pytest.raises(ValueError, match='origin: expected "live", "recorded" or "made up", found'):
-        origin_of(type("Odd", (Yielding,), {"origin": said}))
+        origin_of(type("Odd", (IteratorSource,), {"origin": said}))
 
 
 def test_an_origin_that_became_a_field_is_refused() -> None:
     """With a type it is a field of each instance, and the class would seem to say nothing."""
 
     @plugin(api=1)
-    class Typed(Yielding):
+    class Typed(IteratorSource):
         """Meant to be a dream."""
 
         origin: str = "made up"
@@ -68,7 +71,7 @@ def test_a_setting_of_that_name_is_the_plugin_s_own() -> None:
     """A source may ask its user for something that it calls origin."""
 
     @plugin(api=1)
-    class Asking(Yielding):
+    class Asking(IteratorSource):
         """A source with a setting."""
 
         origin: str = setting(default="made up", help="where from")
@@ -79,10 +82,10 @@ def test_a_setting_of_that_name_is_the_plugin_s_own() -> None:
 def test_a_reading_has_no_other_origin() -> None:
     """A reading is live, recorded or made up."""
     for origin in ("", "recorded", "made up"):
-        assert attrs.evolve(reading(entry(0)), origin=origin).origin == origin
+        assert attrs.evolve(reading_of(entry(0)), origin=origin).origin == origin
     for odd in ("live", "fake", None):
         with pytest.raises(ValueError, match=r'a reading.s origin: expected "" .live., "recorded" or "made up", found'):
-            attrs.evolve(reading(entry(0)), origin=odd)  # type: ignore[arg-type]
+            attrs.evolve(reading_of(entry(0)), origin=odd)  # type: ignore[arg-type]
 
 
 # --- the journal keeps it
@@ -94,12 +97,12 @@ def collect(journal: SqliteJournal, cls: Any, *items: Chunk | Reading) -> list[E
     def play(_stop: Event) -> Iterable[Chunk | Reading]:
         return items
 
-    with Collecting(journal, cls(items=play)) as work:
+    with RunningSource(journal, cls(items=play)) as work:
         work.finish()
     return list(journal.read(0, 99))
 
 
-@pytest.mark.parametrize(("cls", "origin"), [(Yielding, ""), (Tape, "recorded"), (Dream, "made up")])
+@pytest.mark.parametrize(("cls", "origin"), [(IteratorSource, ""), (Tape, "recorded"), (Dream, "made up")])
 def test_a_packet_is_kept_with_its_origin(journal: SqliteJournal, cls: type, origin: str) -> None:
     """What came from a source has its origin in the journal, and as a reading again."""
     (kept,) = collect(journal, cls, Chunk(packet(), time=NOON))
@@ -110,12 +113,17 @@ def test_a_packet_is_kept_with_its_origin(journal: SqliteJournal, cls: type, ori
 
 @pytest.mark.parametrize(
     ("cls", "own", "origin"),
-    [(Yielding, "", ""), (Dream, "", "made up"), (Yielding, "recorded", "recorded"), (Dream, "recorded", "recorded")],
+    [
+        (IteratorSource, "", ""),
+        (Dream, "", "made up"),
+        (IteratorSource, "recorded", "recorded"),
+        (Dream, "recorded", "recorded"),
+    ],
 )
 def test_a_whole_reading_is_kept_with_its_origin(journal: SqliteJournal, cls: type, own: str, origin: str) -> None:
     """A reading without a packet has the origin that it says itself, else that of its source."""
-    numbers = tuple(range(len(METER_FORMAT.labels)))
-    whole = Reading(datetime(2026, 6, 21, tzinfo=UTC), METER_FORMAT, "1", b"", origin=own, numbers=numbers)
+    numbers = tuple(range(len(PACKETLESS.labels)))
+    whole = Reading(datetime(2026, 6, 21, tzinfo=UTC), PACKETLESS, "1", b"", origin=own, numbers=numbers)
     (kept,) = collect(journal, cls, whole)
     recalled = DECODERS.recall(kept)
     assert recalled is not None
@@ -124,7 +132,7 @@ def test_a_whole_reading_is_kept_with_its_origin(journal: SqliteJournal, cls: ty
 
 def test_the_same_packet_live_first_stays_live(journal: SqliteJournal) -> None:
     """A recording of what is kept already adds nothing, and changes nothing."""
-    collect(journal, Yielding, Chunk(packet(), time=NOON))
+    collect(journal, IteratorSource, Chunk(packet(), time=NOON))
     (kept,) = collect(journal, Tape, Chunk(packet(), time=NOON))
     assert kept.origin == ""
 
@@ -143,10 +151,10 @@ def fill(journal: SqliteJournal, *origins: str) -> None:
     )
 
 
-def deliver(journal: SqliteJournal, *, hosted: bool, **settings: Any) -> tuple[Recorder, Delivering]:  # noqa: ANN401 - of any kind
+def deliver(journal: SqliteJournal, *, hosted: bool, **settings: Any) -> tuple[RecordingSink, RunningSink]:  # noqa: ANN401 - of any kind
     """Deliver everything; return the sink and how it was done."""
-    sink = Recorder()
-    with Delivering(journal, sink, hosted=hosted, settings=settings) as work:
+    sink = RecordingSink()
+    with RunningSink(journal, sink, hosted=hosted, settings=settings) as work:
         work.finish()
     return sink, work
 
@@ -168,7 +176,7 @@ def test_only_a_hosted_service_is_spared_unless_it_is_told(
     """What is not live goes to every sink but a hosted one; `only_live` decides where it is given."""
     fill(journal, "", "made up", "recorded", "")
     sink, work = deliver(journal, hosted=hosted, only_live=only_live)
-    assert (sink.places, work.worker.delivered, position(journal)) == (taken, len(taken), 4)
+    assert (sink.places, work.worker.delivered, sink_offset(journal)) == (taken, len(taken), 4)
 
 
 def test_energy_between_live_readings_is_whole(journal: SqliteJournal) -> None:
@@ -194,7 +202,7 @@ def test_what_is_passed_over_is_told_once_and_counted(journal: SqliteJournal, ca
     """A line when it begins, with the setting that changes it; their numbers at the end, beside those delivered."""
     fill(journal, *["made up"] * 3, "recorded", "", "made up")
     _, work = deliver(journal, hosted=True)
-    (told,) = texts(caplog)
+    (told,) = logged(caplog)
     assert told.startswith("passing over readings that are made up, such as those of source demo: only_live = false")
     unsent = "4 made-up readings and 1 recorded reading not sent (only_live = false sends them)"
     assert str(work.worker) == f"1 reading delivered, 0 set aside, {unsent}"
@@ -204,16 +212,16 @@ def test_a_sink_that_takes_everything_tells_nothing(journal: SqliteJournal, capl
     """Where nothing is passed over there is nothing to tell."""
     fill(journal, "made up", "recorded")
     _, work = deliver(journal, hosted=False)
-    assert (texts(caplog), str(work.worker)) == ([], "2 readings delivered, 0 set aside")
+    assert (logged(caplog), str(work.worker)) == ([], "2 readings delivered, 0 set aside")
 
 
 def test_a_dry_run_shows_the_same(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """What would not be sent is not shown, told, and counted by itself."""
     fill(journal, "made up", "")
-    with Delivering(journal, Recorder(), hosted=True, dry_run=True) as work:
+    with RunningSink(journal, RecordingSink(), hosted=True, dry_run=True) as work:
         work.finish()
     assert work.shown == ["sink.roof: 1 reading, 0 samples"]
-    assert len(texts(caplog)) == 1
+    assert len(logged(caplog)) == 1
     assert str(work.worker) == "1 reading shown, none sent, 1 made-up reading not sent (only_live = false sends them)"
 
 
@@ -295,7 +303,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Sit
     """Load configurations with these plugins installed."""
     monkeypatch.syspath_prepend(tmp_path)
     classes = re.findall(r"@plugin\(api=1\)\s+class (\w+)", SOURCES)
-    strangers.distribution(tmp_path, "stranger-shop", SOURCES, {name.lower(): name for name in classes})
+    install_distribution(tmp_path, "stranger-shop", SOURCES, {name.lower(): name for name in classes})
 
     def load_text(text: str) -> Site:
         (tmp_path / "site.toml").write_text(text)

@@ -8,7 +8,8 @@ from typing import Any
 
 import attrs
 import pytest
-from made import START, entry, numbered, reading
+from helpers.journal_entries import entry, reading_of, readings_of
+from helpers.times import START
 
 from btcore import FORMATS, Channel, Chunk, Context, Format, Reading, Reject, Retry, Sample, Stop
 from btcore.calculate.samples import between
@@ -184,7 +185,7 @@ def changes(of: Reading, sample: Any, context: Any) -> Iterator[Callable[[], obj
 
 def test_what_one_sink_is_given_the_next_one_is_given_too() -> None:
     """A reading, a sample, a format and the names of channels cannot be changed: several sinks share them."""
-    older, newer = numbered([entry(0), entry(10, energy=3600)])
+    older, newer = readings_of([entry(0), entry(10, energy=3600)])
     sample = between(older, newer)
     assert isinstance(sample, Sample)
     names = {"312345_ch1": "solar"}
@@ -204,4 +205,4 @@ def test_all_that_brultech_makes_is_sound() -> None:
     """The checks accept every format of the house, and a packet of zeros in each."""
     for form in FORMATS.values():
         assert form.checked([0] * len(form.labels))
-    assert reading(entry(1)).numbers
+    assert reading_of(entry(1)).numbers

@@ -5,10 +5,19 @@ from itertools import pairwise
 
 import attrs
 import pytest
-from counting import DAY, ECM, SECONDS, counters, histories, quick, reading, run
+from helpers.counter_readings import (
+    DAY,
+    ECM,
+    SECONDS_MODULUS,
+    counter_starts,
+    reading_at,
+    readings_after,
+    usage_histories,
+)
+from helpers.property_tests import hundred_examples
+from helpers.samplers import consecutive, feed_all
 from hypothesis import given
 from hypothesis import strategies as st
-from steps import consecutive, whole
 
 from btcore import Number, Polarity, Reading, Sample
 from btcore.calculate.chains import Chains
@@ -27,7 +36,7 @@ def numbered(readings: Sequence[Reading]) -> list[Reading]:
 def told(readings: Sequence[Reading], polarity: Polarity = "brultech") -> list[Sample]:
     """Return the samples of readings of one meter."""
     sampler = Consecutive(polarity, Chains({}), SampleCache()) if polarity == "btmon" else consecutive()
-    return [sample for step in whole(sampler, numbered(readings)) for sample in step.samples]
+    return [sample for step in feed_all(sampler, numbered(readings)) for sample in step.samples]
 
 
 def totals(sample: Sample, name: str = "ch1") -> tuple[Number, Number, Number]:
@@ -36,13 +45,13 @@ def totals(sample: Sample, name: str = "ch1") -> tuple[Number, Number, Number]:
     return net, positive, negative
 
 
-@quick
-@given(counters, histories, st.sampled_from(["brultech", "btmon"]))
+@hundred_examples
+@given(counter_starts, usage_histories, st.sampled_from(["brultech", "btmon"]))
 def test_over_wraps_of_every_counter_a_lifetime_grows_by_what_passed(
     start: dict[str, int], steps: list[object], polarity: Polarity
 ) -> None:
     """Whatever wraps, both directions of a lifetime rise by exactly what flowed that way, and the net by their net."""
-    samples = told(run(start, steps), polarity)  # type: ignore[arg-type]
+    samples = told(readings_after(start, steps), polarity)  # type: ignore[arg-type]
     for name in ("ch1", "ch2"):
         for before, after in pairwise(samples):
             old, new = totals(before, name), totals(after, name)
@@ -57,23 +66,25 @@ def test_over_wraps_of_every_counter_a_lifetime_grows_by_what_passed(
 
 def test_a_lifetime_begins_with_what_the_meter_shows() -> None:
     """Where nothing is known of before, the lifetime is the meter's own counters, as btmon sent them."""
-    (sample,) = told([reading(DAY, ch1_aws=7200, ch1_pws=3600), reading(DAY + 10, 10, ch1_aws=10_800, ch1_pws=3600)])
+    (sample,) = told(
+        [reading_at(DAY, ch1_aws=7200, ch1_pws=3600), reading_at(DAY + 10, 10, ch1_aws=10_800, ch1_pws=3600)]
+    )
     assert totals(sample) == (1.0, 2.0, 1.0)
     assert totals(sample) == tuple(sample.values[f"ch1_{kind}"] for kind in ("wh", "pwh", "nwh"))
 
 
 def test_a_lifetime_goes_on_over_a_restart() -> None:
     """A meter whose counters begin at zero adds what it counts since to what it had counted."""
-    before = [reading(DAY + 10 * n, 10 * n, ch1_aws=10**9 + 3600 * n) for n in range(3)]
-    after = [reading(5 + 10 * n, 30 + 10 * n, ch1_aws=1800 + 3600 * n, flag=1) for n in range(3)]
+    before = [reading_at(DAY + 10 * n, 10 * n, ch1_aws=10**9 + 3600 * n) for n in range(3)]
+    after = [reading_at(5 + 10 * n, 30 + 10 * n, ch1_aws=1800 + 3600 * n, flag=1) for n in range(3)]
     samples = told(before + after)
     assert [round((totals(one)[1] or 0) - 10**9 / 3600, 6) for one in samples] == [1.0, 2.0, 2.5, 3.5, 4.5]
 
 
 def test_a_lifetime_goes_on_over_another_meter_in_its_place() -> None:
     """A meter that takes the place of another goes on where that stopped, from its second packet on."""
-    before = [reading(DAY + 10 * n, 10 * n, ch1_aws=10**9 + 3600 * n) for n in range(3)]
-    after = [reading(5 * DAY + 10 * n, 600 + 10 * n, ch1_aws=77 + 3600 * n) for n in range(3)]
+    before = [reading_at(DAY + 10 * n, 10 * n, ch1_aws=10**9 + 3600 * n) for n in range(3)]
+    after = [reading_at(5 * DAY + 10 * n, 600 + 10 * n, ch1_aws=77 + 3600 * n) for n in range(3)]
     samples = told(before + after)
     assert [round((totals(one)[1] or 0) - 10**9 / 3600, 6) for one in samples] == [1.0, 2.0, 3.0, 4.0]
 
@@ -83,7 +94,7 @@ def test_an_absolute_counter_that_restarts_alone_makes_no_energy_impossible() ->
     shown = [(10**9, 10**8), (10**9 + 1000, 10**8), (500, 10**8), (1500, 10**8), (2500, 10**8 + 300)]
     others = {f"aux{number}_ws": 0 for number in range(1, 6)}
     readings = [
-        reading(DAY + 10 * n, 10 * n, ch1_aws=a, ch1_pws=p, ch2_aws=1000 * n, **others)
+        reading_at(DAY + 10 * n, 10 * n, ch1_aws=a, ch1_pws=p, ch2_aws=1000 * n, **others)
         for n, (a, p) in enumerate(shown)
     ]
     samples = told(readings)
@@ -97,7 +108,7 @@ def test_an_absolute_counter_that_restarts_alone_makes_no_energy_impossible() ->
 
 def test_a_meter_that_is_met_with_such_a_counter_begins_where_both_agree() -> None:
     """Also of a meter whose absolute counter restarted before it was first heard, no direction is ever negative."""
-    readings = [reading(DAY + 10 * n, 10 * n, ch1_aws=1000 * n, ch1_pws=10**8) for n in range(3)]
+    readings = [reading_at(DAY + 10 * n, 10 * n, ch1_aws=1000 * n, ch1_pws=10**8) for n in range(3)]
     samples = told(readings)
     assert [one.values["ch1_pwh"] for one in samples] == [None, None]
     assert [round((totals(one)[1] or 0) * 3600) for one in samples] == [1000, 2000]
@@ -106,21 +117,21 @@ def test_a_meter_that_is_met_with_such_a_counter_begins_where_both_agree() -> No
 def test_counters_that_are_read_a_moment_apart_never_make_a_lifetime_fall() -> None:
     """A polarized counter that is ahead of its absolute one by a moment is made up for before anything is told."""
     shown = [(5000, 0), (5050, 90), (5200, 130), (5300, 130)]
-    readings = [reading(DAY + 10 * n, 10 * n, ch1_aws=a, ch1_pws=p) for n, (a, p) in enumerate(shown)]
+    readings = [reading_at(DAY + 10 * n, 10 * n, ch1_aws=a, ch1_pws=p) for n, (a, p) in enumerate(shown)]
     assert [round((totals(one)[1] or 0) * 3600) for one in told(readings)] == [5000, 5070, 5170]
 
 
-@quick
+@hundred_examples
 @given(st.lists(st.tuples(st.integers(0, 200), st.integers(0, 100)), min_size=1, max_size=12))
 def test_skew_never_makes_a_lifetime_fall_and_costs_nothing_in_the_end(steps: list[tuple[int, int]]) -> None:
     """However the two counters run ahead of each other by less than the skew, none falls, and the sum is right."""
     total = one_way = 10**6
-    readings = [reading(DAY, ch1_aws=total, ch1_pws=one_way)]
+    readings = [reading_at(DAY, ch1_aws=total, ch1_pws=one_way)]
     for n, (rise, way) in enumerate(steps, 1):
         total, one_way = total + rise, one_way + way
-        readings.append(reading(DAY + 10 * n, 10 * n, ch1_aws=total, ch1_pws=one_way))
+        readings.append(reading_at(DAY + 10 * n, 10 * n, ch1_aws=total, ch1_pws=one_way))
     total = max(total, one_way) + 10_000
-    readings.append(reading(DAY + 10_000, 10_000, ch1_aws=total, ch1_pws=one_way))
+    readings.append(reading_at(DAY + 10_000, 10_000, ch1_aws=total, ch1_pws=one_way))
     samples = told(readings)
     positive = [round((totals(one)[1] or 0) * 3600) for one in samples]
     assert positive == sorted(positive)
@@ -130,13 +141,15 @@ def test_skew_never_makes_a_lifetime_fall_and_costs_nothing_in_the_end(steps: li
 
 def test_seconds_that_wrap_do_not_matter() -> None:
     """A lifetime goes on while the seconds wrap."""
-    readings = [reading(SECONDS - 15 + 10 * n, 10 * n, ch1_aws=(WRAP - 3600 + 3600 * n) % WRAP) for n in range(4)]
+    readings = [
+        reading_at(SECONDS_MODULUS - 15 + 10 * n, 10 * n, ch1_aws=(WRAP - 3600 + 3600 * n) % WRAP) for n in range(4)
+    ]
     expected = [WRAP / 3600 + n for n in range(3)]
     assert [totals(one)[1] for one in told(readings)] == pytest.approx(expected)
 
 
 def test_every_format_of_a_meter_has_lifetimes() -> None:
     """Each channel has them beside its own counters, an auxiliary one the one that it has."""
-    (sample,) = told([reading(DAY), reading(DAY + 10, 10)])
+    (sample,) = told([reading_at(DAY), reading_at(DAY + 10, 10)])
     names = {f"{channel.name}_wh_total" for channel in ECM.channels}
     assert names == {label for label in sample.values if label.endswith("_wh_total") and "_p" not in label}

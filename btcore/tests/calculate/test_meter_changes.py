@@ -6,12 +6,11 @@ from random import Random
 
 import attrs
 import pytest
-from examples import examples
+from helpers.property_tests import examples
+from helpers.samplers import consecutive, feed_all, intervals
+from helpers.times import START, moment_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from lives import moment
-from made import START
-from steps import consecutive, intervals, whole
 
 from btcore import FORMATS, Reading, Sample, pack
 from btcore.calculate.notices import Notice
@@ -76,7 +75,7 @@ class House:
         """Send a packet."""
         seq = len(self.sent) + 1
         raw = pack(self.form, self.serial, {"volts": 120, "secs": self.seconds % (1 << 24), **self.counters})
-        time = moment(START + (self.now + self.ahead) * SECOND)
+        time = moment_of(START + (self.now + self.ahead) * SECOND)
         stamps = ("panel", seq, self.now * SECOND + 1, 7)
         self.sent.append(Reading(time, FORMATS[self.form], self.serial, raw, *stamps))
 
@@ -101,7 +100,7 @@ def named(readings: Sequence[Reading]) -> list[Reading]:
 
 def told(sampler: Sampler, readings: Sequence[Reading]) -> list[Sample]:
     """Return all samples."""
-    return [sample for step in whole(sampler, readings) for sample in step.samples]
+    return [sample for step in feed_all(sampler, readings) for sample in step.samples]
 
 
 def energy(samples: Sequence[Sample], name: str) -> int:

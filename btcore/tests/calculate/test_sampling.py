@@ -7,11 +7,23 @@ from datetime import UTC, datetime, timedelta
 
 import attrs
 import pytest
-from examples import examples
+from helpers.golden_streams import stream_file
+from helpers.journal_entries import entry, readings_of
+from helpers.packets import METER, OTHER_METER, packet
+from helpers.property_tests import examples
+from helpers.samplers import (
+    consecutive,
+    energy_by_meter,
+    feed_all,
+    intervals,
+    readings_with_misread,
+    recall_baselines,
+    sample_spans,
+    samples_of,
+)
+from helpers.times import FIVE_MINUTES, MINUTE, SECOND, START
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import METER, SECOND, START, entry, golden, numbered, packet
-from steps import FIVE, MINUTE, OTHER, consecutive, energies, intervals, misread, recalled, samples, spans, whole
 
 from btcore import Channel, Format, Packet, Polarity, Reading, Sample
 from btcore.calculate.chain import Base
@@ -70,10 +82,10 @@ def streams(draw: st.DrawFn) -> list[Reading]:
         raw = meters[which].send(event, clock - heard[which], draw(st.integers(0, 3000)))
         heard[which] = clock
         entries.append(Entry(START + clock * SECOND, "panel", meters[which].serial, "ecm1220bin", raw))
-    return numbered(entries)
+    return readings_of(entries)
 
 
-SAMPLERS = st.sampled_from([0, 7 * SECOND, 30 * SECOND, MINUTE, FIVE, 60 * MINUTE])
+SAMPLERS = st.sampled_from([0, 7 * SECOND, 30 * SECOND, MINUTE, FIVE_MINUTES, 60 * MINUTE])
 
 
 def make(every: int, bases: Mapping[str, Base] | None = None, before: Sequence[Reading] = ()) -> Sampler:
@@ -95,12 +107,14 @@ def told(step: Step) -> object:
 @settings(max_examples=examples(150), deadline=None)
 def test_a_restart_after_any_step_changes_nothing(readings: list[Reading], every: int, data: st.DataObject) -> None:
     """Going on from the cursor of any step, with its bases recalled, gives exactly the steps that were to come."""
-    steps = whole(make(every), readings)
+    steps = feed_all(make(every), readings)
     cut = data.draw(st.integers(0, len(steps)))
     cursor = Checkpoint()
     for step in steps[:cut]:
         cursor = cursor.moved(step.offset, step.baselines)
-    rest = whole(make(every, recalled(readings, cursor), readings[: cursor.offset]), readings[cursor.offset :])
+    rest = feed_all(
+        make(every, recall_baselines(readings, cursor), readings[: cursor.offset]), readings[cursor.offset :]
+    )
     assert [told(step) for step in rest] == [told(step) for step in steps[cut:]]
 
 
@@ -108,14 +122,16 @@ def test_a_restart_after_any_step_changes_nothing(readings: list[Reading], every
 @settings(max_examples=examples(150), deadline=None)
 def test_intervals_have_the_energy_of_all_readings(readings: list[Reading], every: int) -> None:
     """The energy of all intervals is that of all samples between consecutive readings."""
-    assert energies(samples(whole(make(every), readings))) == energies(samples(whole(consecutive(), readings)))
+    assert energy_by_meter(samples_of(feed_all(make(every), readings))) == energy_by_meter(
+        samples_of(feed_all(consecutive(), readings))
+    )
 
 
 @given(readings=streams(), every=SAMPLERS)
 @settings(max_examples=examples(100), deadline=None)
 def test_positions_never_go_back(readings: list[Reading], every: int) -> None:
     """Positions rise from step to step, and so do the bases of each meter."""
-    steps = whole(make(every), readings)
+    steps = feed_all(make(every), readings)
     places = [step.offset for step in steps]
     assert places == sorted(places)
     for serial in {reading.serial for reading in readings}:
@@ -139,12 +155,12 @@ def test_no_restart_loses_energy_whatever_the_clocks(
     found: list[Sample] = []
     cursor = Checkpoint()
     for cut in (*cuts, None):
-        for step in whole(
-            make(every, recalled(readings, cursor), readings[: cursor.offset]), readings[cursor.offset :]
+        for step in feed_all(
+            make(every, recall_baselines(readings, cursor), readings[: cursor.offset]), readings[cursor.offset :]
         )[:cut]:
             cursor = cursor.moved(step.offset, step.baselines)
             found += step.samples
-    assert energies(found) == energies(samples(whole(consecutive(), readings)))
+    assert energy_by_meter(found) == energy_by_meter(samples_of(feed_all(consecutive(), readings)))
 
 
 @given(powers=st.lists(st.integers(0, 5000), min_size=3, max_size=40), pace=st.sampled_from([1, 7, 10, 60]))
@@ -155,7 +171,7 @@ def test_every_mean_is_exact(powers: list[int], pace: int) -> None:
     for n, power in enumerate(powers):
         entries.append(entry(n * pace, energy=counted))
         counted += power * pace
-    for sample in samples(whole(intervals(), numbered(entries))):
+    for sample in samples_of(feed_all(intervals(), readings_of(entries))):
         first, last = sample.older.offset - 1, sample.newer.offset - 1
         assert (sample.seconds, sample.values["ch1_w"]) == (
             (last - first) * pace,
@@ -168,46 +184,48 @@ def test_every_mean_is_exact(powers: list[int], pace: int) -> None:
 
 def test_each_reading_is_a_step() -> None:
     """Consecutive: every reading is delivered, with the sample since the one before it of the same meter."""
-    readings = numbered([entry(0), entry(1, OTHER), entry(10, energy=5000), entry(11, OTHER, energy=900)])
-    steps = whole(consecutive(), readings)
-    assert spans(steps) == [[], [], [(METER, 1, 3)], [(OTHER, 2, 4)]]
+    readings = readings_of(
+        [entry(0), entry(1, OTHER_METER), entry(10, energy=5000), entry(11, OTHER_METER, energy=900)]
+    )
+    steps = feed_all(consecutive(), readings)
+    assert sample_spans(steps) == [[], [], [(METER, 1, 3)], [(OTHER_METER, 2, 4)]]
     assert [(step.offset, step.baselines) for step in steps] == [
         (1, {METER: Baseline(1)}),
-        (2, {OTHER: Baseline(2)}),
+        (2, {OTHER_METER: Baseline(2)}),
         (3, {METER: Baseline(3)}),
-        (4, {OTHER: Baseline(4)}),
+        (4, {OTHER_METER: Baseline(4)}),
     ]
-    assert [sample.values["ch1_w"] for sample in samples(steps)] == [500.0, 90.0]
+    assert [sample.values["ch1_w"] for sample in samples_of(steps)] == [500.0, 90.0]
 
 
 def test_what_gives_no_sample_is_delivered_and_counted() -> None:
     """Duplicates and stragglers are readings without a sample; the next sample counts from the last good reading."""
-    readings = numbered(
+    readings = readings_of(
         [entry(0), entry(10, energy=9), entry(11, secs=1010, energy=9), entry(12, secs=1001), entry(20, energy=20)]
     )
     sampler = consecutive()
-    steps = whole(sampler, readings)
-    assert spans(steps) == [[], [(METER, 1, 2)], [], [], [(METER, 2, 5)]]
+    steps = feed_all(sampler, readings)
+    assert sample_spans(steps) == [[], [(METER, 1, 2)], [], [], [(METER, 2, 5)]]
     assert [reading.offset for step in steps for reading in step.readings] == [1, 2, 3, 4, 5]
     assert dict(sampler.skipped) == {"duplicate": 1, "out of order": 1}
 
 
 def test_a_reading_that_all_others_contradict_costs_no_energy() -> None:
     """One misread reading among good ones is in no sample, and all energy of the good ones is told."""
-    readings = misread(MOST_LATE + 6)
-    found = samples(whole(consecutive(), readings))
+    readings = readings_with_misread(MOST_LATE + 6)
+    found = samples_of(feed_all(consecutive(), readings))
     assert [(sample.older.offset, sample.newer.offset) for sample in found][:2] == [(1, 3), (3, 4)]
-    assert energies(found) == {METER: 1000 * (len(readings) - 1)}
+    assert energy_by_meter(found) == {METER: 1000 * (len(readings) - 1)}
 
 
 def test_a_change_to_counters_of_another_kind_begins_anew() -> None:
     """Where a meter's packets show none of the counters of before there is no sample over the change."""
     other = Format("strange", ("secs", "pv_ws"), (Channel("pv", "pv_ws"),), lambda _raw: ())
-    readings = numbered([entry(0), entry(10, energy=1000), entry(30), entry(40)])
+    readings = readings_of([entry(0), entry(10, energy=1000), entry(30), entry(40)])
     for place, reading in enumerate(readings[2:], 2):
         readings[place] = attrs.evolve(reading, format=other, raw=b"%d" % place, numbers=(reading.offset * 10, 0))
     for sampler in (consecutive(), intervals(60 * MINUTE)):
-        assert [span for step in whole(sampler, readings) for span in spans([step])[0]] == [
+        assert [span for step in feed_all(sampler, readings) for span in sample_spans([step])[0]] == [
             (METER, 1, 2),
             (METER, 3, 4),
         ]
@@ -216,7 +234,7 @@ def test_a_change_to_counters_of_another_kind_begins_anew() -> None:
 def test_a_sample_is_calculated_once_for_all_sinks() -> None:
     """Sinks at the same place get the same sample; another sign is another sample; old ones are forgotten."""
     cache = SampleCache(2)
-    readings = numbered([entry(at) for at in range(0, 50, 10)])
+    readings = readings_of([entry(at) for at in range(0, 50, 10)])
 
     def across(older: int, newer: int, polarity: Polarity = "brultech") -> Sample:
         return cache.across(Link(readings[newer], METER, readings[older], Passed.ON), polarity)
@@ -233,9 +251,9 @@ def test_a_sample_is_calculated_once_for_all_sinks() -> None:
 
 def recorded(name: str) -> list[Reading]:
     """Read a recorded stream, with its times."""
-    data = golden(name).read_bytes()
+    data = stream_file(name).read_bytes()
     readings = []
-    for place, at in enumerate(json.loads(golden(name).with_suffix(".json").read_text())["packets"], 1):
+    for place, at in enumerate(json.loads(stream_file(name).with_suffix(".json").read_text())["packets"], 1):
         found = Brultech().decode_packet(memoryview(data)[at["offset"] :])
         assert isinstance(found, Packet)
         time = datetime.fromtimestamp(at["receive_time"], UTC)
@@ -249,23 +267,25 @@ FORMAT_NAMES = ("ecm1220bin", "ecm1240bin", "gem48pbin", "gem48ptbin")
 @pytest.mark.parametrize("name", FORMAT_NAMES)
 def test_recorded_packets_of_one_second(name: str) -> None:
     """Two packets with one seconds counter, and one sent twice: neither gives a sample, nor loses energy."""
-    steps = whole(consecutive(), recorded(f"{name}_same_second"))
+    steps = feed_all(consecutive(), recorded(f"{name}_same_second"))
     serial = steps[0].readings[0].serial
-    assert [[], [(serial, 1, 2)], [(serial, 2, 3)], [], [(serial, 3, 5)], [], [(serial, 5, 7)]] == spans(steps)
+    assert [[], [(serial, 1, 2)], [(serial, 2, 3)], [], [(serial, 3, 5)], [], [(serial, 5, 7)]] == sample_spans(steps)
 
 
-@pytest.mark.parametrize("every", [20 * SECOND, MINUTE, FIVE])
+@pytest.mark.parametrize("every", [20 * SECOND, MINUTE, FIVE_MINUTES])
 @pytest.mark.parametrize("kind", ["same_second", "reset", "seconds_wrap", "energy_wrap", "two_devices", "steady"])
 @pytest.mark.parametrize("name", FORMAT_NAMES)
 def test_recorded_streams_in_intervals(name: str, kind: str, every: int) -> None:
     """Over the recorded streams, with resets, wraps and repeats, every interval's energy adds up."""
     readings = recorded(f"{name}_{kind}")
-    assert _all_energy(whole(intervals(every), readings)) == pytest.approx(_all_energy(whole(consecutive(), readings)))
+    assert _all_energy(feed_all(intervals(every), readings)) == pytest.approx(
+        _all_energy(feed_all(consecutive(), readings))
+    )
 
 
 def _all_energy(steps: Sequence[Step]) -> dict[str, float]:
     sums: dict[str, float] = defaultdict(float)
-    for sample in samples(steps):
+    for sample in samples_of(steps):
         for label, value in sample.values.items():
             if label.endswith("_dwh"):
                 sums[f"{sample.serial}_{label}"] += value or 0

@@ -1,22 +1,22 @@
 """Counters that fell: wrapped or restarted, told apart, and no power where it is not known."""
 
 import pytest
-from counting import (
+from helpers.counter_readings import (
     DAY,
     ECM,
     GEM,
-    SECONDS,
-    Step,
-    energies,
-    histories,
-    passing,
-    powers,
-    put_in,
-    quick,
-    reading,
-    run,
-    sample,
+    SECONDS_MODULUS,
+    Usage,
+    energies_of,
+    energy_used,
+    powers_of,
+    reading_at,
+    readings_after,
+    sample_between,
+    usage_histories,
+    usages,
 )
+from helpers.property_tests import hundred_examples
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -39,12 +39,12 @@ NARROW = Format(
 """A meter of another kind, with a counter of 24 bits."""
 
 
-@quick
+@hundred_examples
 @given(
     st.sampled_from([("ch1_aws", 40), ("ch2_aws", 24), ("aux1_ws", 32)]),
     st.integers(0, 1 << 40),
     st.integers(0, 1 << 40),
-    st.integers(1, SECONDS - 1),
+    st.integers(1, SECONDS_MODULUS - 1),
 )
 def test_a_fall_is_a_wrap_where_that_is_possible(
     counter: tuple[str, int], before: int, after: int, seconds: int
@@ -55,7 +55,7 @@ def test_a_fall_is_a_wrap_where_that_is_possible(
     before, after = sorted((before % (1 << bits), after % (1 << bits)), reverse=True)
     going_on = {"aux2_ws": seconds, "aux3_ws": seconds}
     older, newer = {label: before}, {label: after, **going_on}
-    made = sample(reading(0, 0, NARROW, **older), reading(seconds, seconds, NARROW, **newer))
+    made = sample_between(reading_at(0, 0, NARROW, **older), reading_at(seconds, seconds, NARROW, **newer))
     rise, most = (after - before) % (1 << bits), MOST_WATTS * seconds
     watts = rise / seconds if rise <= most else None
     energy = rise if rise <= most else after if after <= most else None
@@ -65,17 +65,20 @@ def test_a_fall_is_a_wrap_where_that_is_possible(
 
 def test_a_rise_that_is_not_possible_is_unknown() -> None:
     """More than 1 MW was not measured: neither power nor energy is told, but what the counter shows."""
-    made = sample(reading(DAY), reading(DAY + 1, 1, ch1_aws=MOST_WATTS + 1, aux1_ws=MOST_WATTS, aux2_ws=1))
+    made = sample_between(
+        reading_at(DAY), reading_at(DAY + 1, 1, ch1_aws=MOST_WATTS + 1, aux1_ws=MOST_WATTS, aux2_ws=1)
+    )
     assert [made.values[f"ch1_{kind}"] for kind in ("w", "dwh", "wh")] == [None, None, (MOST_WATTS + 1) / 3600]
     assert made.values["aux1_w"] == MOST_WATTS
-    late = sample(reading(DAY), reading(DAY + 1, 30, ch1_aws=MOST_WATTS + 1, aux1_ws=1, aux2_ws=1))
+    late = sample_between(reading_at(DAY), reading_at(DAY + 1, 30, ch1_aws=MOST_WATTS + 1, aux1_ws=1, aux2_ws=1))
     assert late.values["ch1_w"] is None
 
 
 def test_a_channel_that_restarted_alone_counts_from_zero() -> None:
     """Where one channel's counters fell and no other's, its energy counts from zero, in both directions."""
-    made = sample(
-        reading(DAY, ch1_aws=9000, ch1_pws=5, ch2_aws=50), reading(DAY + 10, 10, ch1_aws=3600, ch1_pws=720, ch2_aws=60)
+    made = sample_between(
+        reading_at(DAY, ch1_aws=9000, ch1_pws=5, ch2_aws=50),
+        reading_at(DAY + 10, 10, ch1_aws=3600, ch1_pws=720, ch2_aws=60),
     )
     assert [made.values[f"ch1_{kind}"] for kind in ("w", "pw", "nw", "dwh")] == [None, None, None, 0.6]
     assert made.values["ch2_w"] == 1.0
@@ -88,43 +91,43 @@ def test_counters_that_contradict_each_other_tell_nothing(before: tuple[int, int
     """Where only one of two counters can have restarted, or one way is more than all, no direction is known."""
     going_on = {f"aux{number}_ws": 10 for number in range(1, 6)}
     older, newer = {"ch1_aws": before[0], "ch1_pws": before[1]}, {"ch1_aws": after[0], "ch1_pws": after[1], **going_on}
-    made = sample(reading(DAY, **older), reading(DAY + 10, 10, **newer))
+    made = sample_between(reading_at(DAY, **older), reading_at(DAY + 10, 10, **newer))
     assert [made.values[f"ch1_{kind}"] for kind in ("w", "pw", "nw", "dwh")] == [None] * 4
 
 
-resets = st.tuples(st.integers(60, SECONDS - DAY), st.integers(0, 3600), st.integers(1, 3600))
+resets = st.tuples(st.integers(60, SECONDS_MODULUS - DAY), st.integers(0, 3600), st.integers(1, 3600))
 """Seconds that a meter was up before, from its last packet to its restart, and from there to its next packet."""
 
 
-@quick
-@given(resets, passing(), passing(600), st.sampled_from([ECM.name, GEM.name]), st.booleans())
+@hundred_examples
+@given(resets, usages(), usages(600), st.sampled_from([ECM.name, GEM.name]), st.booleans())
 @example(
     times=(60, 0, 1),
-    before=Step(1, ch1=(30_000, 0), ch2=(0, 10)),
-    since=Step(1, ch1=(40_000, 0)),
+    before=Usage(1, ch1=(30_000, 0), ch2=(0, 10)),
+    since=Usage(1, ch1=(40_000, 0)),
     name=ECM.name,
     flagged=False,
 )
 def test_a_restart_never_invents_power(
-    times: tuple[int, int, int], before: Step, since: Step, name: str, flagged: bool
+    times: tuple[int, int, int], before: Usage, since: Usage, name: str, flagged: bool
 ) -> None:
     """Across a restart with counters at zero no power is told, and no more energy than the counters show."""
     form = FORMATS[name]
     up, gone, back = times
-    first = reading(up, 0, form, **before.counted)
+    first = reading_at(up, 0, form, **before.counted)
     shown = {name: rise * back // since.seconds for name, rise in since.counted.items()}
-    last = reading(back, gone + back, form, flag=int(flagged), **shown)
+    last = reading_at(back, gone + back, form, flag=int(flagged), **shown)
     passed = passage(first, last)
     if passed in {Passed.ON, Skip.DUPLICATE} and (form is GEM or not flagged):
         # the restarted meter shows about what it would show had it gone on, or has the very same seconds
         assert up + gone <= JITTER + (gone + back) / 1000 or up == back
         return
-    made = sample(first, last)
-    assert (powers(made), made.seconds) == ({}, None)
-    for label, energy in energies(made).items():
+    made = sample_between(first, last)
+    assert (powers_of(made), made.seconds) == ({}, None)
+    for label, energy in energies_of(made).items():
         assert abs(energy or 0) * 3600 <= shown.get(label.replace("_dwh", "_aws"), shown["aux1_ws"]) + 1e-6
     if made.reset:
-        assert pytest.approx(counted_from_zero(shown, form)) == energies(made)
+        assert pytest.approx(counted_from_zero(shown, form)) == energies_of(made)
 
 
 def counted_from_zero(shown: dict[str, int], form: Format) -> dict[str, float]:
@@ -135,67 +138,67 @@ def counted_from_zero(shown: dict[str, int], form: Format) -> dict[str, float]:
     }
 
 
-@quick
-@given(resets, histories, histories)
+@hundred_examples
+@given(resets, usage_histories, usage_histories)
 def test_a_flagged_reset_anywhere_counts_what_came_since(
-    times: tuple[int, int, int], before: list[Step], after: list[Step]
+    times: tuple[int, int, int], before: list[Usage], after: list[Usage]
 ) -> None:
     """Over a span with a reset in it, energy is that before the reset and that since, as far as packets told it."""
     up, gone, back = times
     length = sum(step.seconds for step in before)
-    since = Step(back, ch1=(back, 2 * back), aux1=3 * back)
-    early = run({"secs": up, "ch1_aws": 1 << 35}, before)
-    late = run({"secs": back, **since.counted}, after, at=length + gone + back, flag=1)
+    since = Usage(back, ch1=(back, 2 * back), aux1=3 * back)
+    early = readings_after({"secs": up, "ch1_aws": 1 << 35}, before)
+    late = readings_after({"secs": back, **since.counted}, after, at=length + gone + back, flag=1)
     made = over(early + late)
-    assert pytest.approx(put_in([*before, since, *after]), abs=1e-6) == energies(made)
+    assert pytest.approx(energy_used([*before, since, *after]), abs=1e-6) == energies_of(made)
     assert made is not None
-    assert (made.reset, made.seconds, powers(made)) == (True, None, {})
+    assert (made.reset, made.seconds, powers_of(made)) == (True, None, {})
 
 
 def test_a_restart_that_keeps_the_energy_counters_has_its_energy() -> None:
     """Where only the seconds restarted, the energy is by how much the counters rose, and no power is told."""
-    older = reading(5_000_000, ch1_aws=7200, ch1_pws=3600)
-    newer = reading(8, 30, ch1_aws=10_800, ch1_pws=3600)
-    made = sample(older, newer)
+    older = reading_at(5_000_000, ch1_aws=7200, ch1_pws=3600)
+    newer = reading_at(8, 30, ch1_aws=10_800, ch1_pws=3600)
+    made = sample_between(older, newer)
     assert (passage(older, newer), made.reset, made.seconds) == (Passed.REBOOT, False, None)
-    assert (powers(made), made.values["ch1_dwh"]) == ({}, 1.0)
+    assert (powers_of(made), made.values["ch1_dwh"]) == ({}, 1.0)
 
 
 def test_counters_that_an_outage_set_back_are_not_counted_from_zero() -> None:
     """A meter that comes back from an outage with counters slightly too low has not measured its whole life again."""
-    older = reading(5_000_000, ch1_aws=1_500_000_000)
-    assert between(older, reading(10, 7200, ch1_aws=1_499_990_000)) is Skip.ANEW
+    older = reading_at(5_000_000, ch1_aws=1_500_000_000)
+    assert between(older, reading_at(10, 7200, ch1_aws=1_499_990_000)) is Skip.ANEW
 
 
 def test_a_restart_shortly_before_the_seconds_wrap_is_no_wrap() -> None:
     """A meter whose seconds stood a few hours before their wrap, and that is up for 8 s after 10 s, has restarted."""
-    assert passage(reading(SECONDS - 40_000, ch1_aws=5000), reading(8, 10, ch1_aws=80)) == Passed.RESET
+    assert passage(reading_at(SECONDS_MODULUS - 40_000, ch1_aws=5000), reading_at(8, 10, ch1_aws=80)) == Passed.RESET
 
 
 def test_a_meter_that_restarted_long_ago_has_no_power() -> None:
     """A meter that is up longer than it was before its restart gives itself away by the time since its last packet."""
-    made = sample(reading(100, ch1_aws=5000), reading(3600, 7200, ch1_aws=3_600_000))
-    assert (powers(made), made.reset, made.values["ch1_dwh"]) == ({}, False, (3_600_000 - 5000) / 3600)
+    made = sample_between(reading_at(100, ch1_aws=5000), reading_at(3600, 7200, ch1_aws=3_600_000))
+    assert (powers_of(made), made.reset, made.values["ch1_dwh"]) == ({}, False, (3_600_000 - 5000) / 3600)
 
 
 def test_a_reset_count_that_changes_alone_counts_nothing_twice() -> None:
     """Where the reset count changed but counters went on, energy is by how much they rose; one that fell restarted."""
-    made = sample(
-        reading(500_000, ch1_aws=9_000_000, ch2_aws=50, flag=7),
-        reading(500_010, 10, ch1_aws=9_003_600, ch2_aws=36, flag=0),
+    made = sample_between(
+        reading_at(500_000, ch1_aws=9_000_000, ch2_aws=50, flag=7),
+        reading_at(500_010, 10, ch1_aws=9_003_600, ch2_aws=36, flag=0),
     )
-    assert (powers(made), made.reset, made.seconds) == ({}, True, None)
+    assert (powers_of(made), made.reset, made.seconds) == ({}, True, None)
     assert (made.values["ch1_dwh"], made.values["ch2_dwh"]) == (1.0, 0.01)
 
 
 def test_a_counter_that_fell_in_a_reset_did_not_wrap() -> None:
     """Where the reset count changed after hours, a lower auxiliary counter restarted, though a wrap were possible."""
-    older = reading(500_000, ch1_aws=9_000_000, aux1_ws=90_000, flag=0)
-    made = sample(older, reading(510_000, 10_000, ch1_aws=9_003_600, aux1_ws=3600, flag=1))
+    older = reading_at(500_000, ch1_aws=9_000_000, aux1_ws=90_000, flag=0)
+    made = sample_between(older, reading_at(510_000, 10_000, ch1_aws=9_003_600, aux1_ws=3600, flag=1))
     assert (made.values["ch1_dwh"], made.values["aux1_dwh"]) == (1.0, 1.0)
 
 
 def test_two_meters_with_one_serial_number_do_not_add_up_their_lives() -> None:
     """Where the seconds went back further than any restart explains, nothing is counted."""
-    older, newer = reading(1_000_000, ch1_aws=5 * 10**8), reading(990_000, 10, ch1_aws=4 * 10**8, ch2_aws=2000)
+    older, newer = reading_at(1_000_000, ch1_aws=5 * 10**8), reading_at(990_000, 10, ch1_aws=4 * 10**8, ch2_aws=2000)
     assert between(older, newer) is Skip.ANEW

@@ -8,25 +8,25 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from examples import examples
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from networks import (
+from helpers.pcap_files import (
     ACK,
-    COMPUTER,
+    COMPUTER_ADDRESS,
     FIN,
     LINKS,
-    METER,
+    METER_ADDRESS,
     RST,
     SYN,
-    block,
     ethernet,
     ipv4,
     pcap,
     pcapng,
+    pcapng_block,
     segments,
     tcp,
 )
+from helpers.property_tests import examples
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from btcore import CaptureError, Chunk, pack, read_capture
 from btcore.capture.pcap import LONGEST_FRAME, Frame
@@ -109,7 +109,7 @@ def test_every_kind_of_file(recorded: Recorded, make: Callable[[Iterator[tuple[f
 def test_packets_without_a_time_have_those_of_a_clock(recorded: Recorded) -> None:
     """A simple packet of pcapng tells no time: its stream takes its times from the clock of plain bytes."""
     frame = ethernet(ipv4(tcp(1, GEM)))
-    simple = block(3, len(frame).to_bytes(4, "little") + frame)
+    simple = pcapng_block(3, len(frame).to_bytes(4, "little") + frame)
     chunks, damage = recorded(pcapng([]) + simple)
     assert (joined(chunks), chunks[0].time, chunks[0].clock is not None, damage) == (GEM, None, True, [])
 
@@ -154,7 +154,12 @@ def test_the_end_of_what_can_be_read_is_told(
 def test_damaged_blocks_are_told(recorded: Recorded) -> None:
     """A block that cannot be ends the reading of a pcapng file, and is told."""
     good = pcapng(timed([ethernet(ipv4(tcp(1, GEM)))]))
-    for bad in (block(6, bytes(8)), block(6, b"\x09" + bytes(30)), b"\6\0\0\0\7\0\0\0", b"\x0a\x0d\x0d\x0a" + bytes(8)):
+    for bad in (
+        pcapng_block(6, bytes(8)),
+        pcapng_block(6, b"\x09" + bytes(30)),
+        b"\6\0\0\0\7\0\0\0",
+        b"\x0a\x0d\x0d\x0a" + bytes(8),
+    ):
         chunks, said = recorded(good + bad)
         assert (joined(chunks), len(said)) == (GEM, 1)
         assert "damaged from here on" in said[0]
@@ -199,15 +204,15 @@ def test_both_directions_and_many_connections_are_streams_of_their_own(recorded:
     for port in (40_000, 40_001):
         frames += [ethernet(ipv4(tcp(0, b"", SYN, (port, 8083))))]
         frames += [ethernet(ipv4(tcp(1, GEM[:300], ports=(port, 8083))))]
-    frames += [ethernet(ipv4(tcp(500, b"^^^APISPK", ports=(8083, 40_000)), COMPUTER, METER))]
+    frames += [ethernet(ipv4(tcp(500, b"^^^APISPK", ports=(8083, 40_000)), COMPUTER_ADDRESS, METER_ADDRESS))]
     for port in (40_000, 40_001):
         frames += [ethernet(ipv4(tcp(301, GEM[300:], ACK | FIN, (port, 8083))))]
     chunks, _ = recorded(pcap(timed(frames)))
     streams = {chunk.stream: joined([one for one in chunks if one.stream == chunk.stream]) for chunk in chunks}
     assert streams == {
-        f"{METER}:40000>{COMPUTER}:8083#1": GEM,
-        f"{METER}:40001>{COMPUTER}:8083#2": GEM,
-        f"{COMPUTER}:8083>{METER}:40000#3": b"^^^APISPK",
+        f"{METER_ADDRESS}:40000>{COMPUTER_ADDRESS}:8083#1": GEM,
+        f"{METER_ADDRESS}:40001>{COMPUTER_ADDRESS}:8083#2": GEM,
+        f"{COMPUTER_ADDRESS}:8083>{METER_ADDRESS}:40000#3": b"^^^APISPK",
     }
     assert [chunk.stream[-2:] for chunk in chunks if chunk.end] == ["#1", "#2", "#3"]
 

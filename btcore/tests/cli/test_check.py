@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from wares import LEAST, Load, loader
+from helpers.config_plugins import MINIMAL_SITE, Load, site_loader
 
 from btcore.cli import CONFIGURATION, OK, USAGE, main
 
@@ -15,12 +15,12 @@ from btcore.cli import CONFIGURATION, OK, USAGE, main
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     """Stand in a directory beside which the wares are installed."""
     monkeypatch.chdir(tmp_path)
-    return loader(tmp_path, monkeypatch)
+    return site_loader(tmp_path, monkeypatch)
 
 
 def test_a_good_configuration_is_told_as_what_would_run(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
     """Without mistakes, the sources, sinks, what differs from the usual, and the place of the state are told."""
-    Path("site.toml").write_text('state = "/var/x"\n' + LEAST + 'every = "1m"\n')
+    Path("site.toml").write_text('state = "/var/x"\n' + MINIMAL_SITE + 'every = "1m"\n')
     assert main(["check"]) == OK
     assert capsys.readouterr().out.splitlines() == [
         "site.toml: no mistakes. It would run:",
@@ -36,7 +36,7 @@ def test_a_good_configuration_is_told_as_what_would_run(load: Load, capsys: pyte
 
 def test_the_parts_of_a_sink_are_told_each(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
     """A sink that is split is told as what it becomes, a line for each part."""
-    Path("site.toml").write_text(LEAST + '[sink.split]\nkeys = { one = "K1", two = "K2" }\n')
+    Path("site.toml").write_text(MINIMAL_SITE + '[sink.split]\nkeys = { one = "K1", two = "K2" }\n')
     assert main(["check"]) == OK
     told = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert (["sink.split/one", "split"] in told, ["sink.split/two", "split"] in told) == (True, True)
@@ -58,7 +58,7 @@ def test_two_mistakes_are_both_told_with_line_and_key(load: Load, capsys: pytest
 
 def test_what_would_run_is_told_as_json(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
     """With --json, all settings of the core are told, defaults too, as a configuration would say them."""
-    Path("site.toml").write_text(LEAST)
+    Path("site.toml").write_text(MINIMAL_SITE)
     assert main(["check", "--json"]) == OK
     told = json.loads(capsys.readouterr().out)
     assert (told["ok"], told["file"], told["keep"]) == (True, "site.toml", "30d")
@@ -78,7 +78,7 @@ def test_what_would_run_is_told_as_json(load: Load, capsys: pytest.CaptureFixtur
 
 def test_mistakes_are_told_as_json(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
     """With --json, each mistake is an object with its place; the exit code is the same."""
-    Path("site.toml").write_text(LEAST + "x = 1\n")
+    Path("site.toml").write_text(MINIMAL_SITE + "x = 1\n")
     assert main(["check", "--json"]) == CONFIGURATION
     (problem,) = json.loads(capsys.readouterr().out)["problems"]
     place = {key: problem[key] for key in ("file", "line", "table", "key")}
@@ -91,14 +91,14 @@ def test_mistakes_are_told_as_json(load: Load, capsys: pytest.CaptureFixture[str
 )
 def test_a_file_may_be_named_with_or_without_its_option(load: Load, words: list[str]) -> None:
     """`check FILE` is what everybody types; the same file named twice is one."""
-    Path("site.toml").write_text(LEAST)
+    Path("site.toml").write_text(MINIMAL_SITE)
     assert main(["check", *words]) == OK
 
 
 @pytest.mark.parametrize("command", ["check", "run"])
 def test_two_different_files_are_wrong_use(load: Load, command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Which of two files is meant is not guessed."""
-    Path("site.toml").write_text(LEAST)
+    Path("site.toml").write_text(MINIMAL_SITE)
     with pytest.raises(SystemExit) as caught:
         main([command, "other.toml", "--config", "site.toml"])
     assert caught.value.code == USAGE
@@ -122,7 +122,7 @@ def test_a_warning_is_told_and_no_mistake(load: Load, tmp_path: Path, capsys: py
     """What should be otherwise goes to stderr, and into the JSON; the exit code is that of a good configuration."""
     (tmp_path / "key").write_text("hush")
     (tmp_path / "key").chmod(0o644)
-    Path("site.toml").write_text(LEAST + 'api_key = { file = "key" }\n')
+    Path("site.toml").write_text(MINIMAL_SITE + 'api_key = { file = "key" }\n')
     said = f"the file {tmp_path / 'key'} can be read by every user of this computer: chmod 600 {tmp_path / 'key'}"
     assert main(["check"]) == OK
     told = capsys.readouterr()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import strangers
+from helpers.distributions import install_distribution
 
 from btcore import FORMATS, pack
 from btcore.cli import OK, UNAVAILABLE, USAGE, main
@@ -390,7 +390,7 @@ def test_every_installed_decoder_is_asked(
 ) -> None:
     """A capture is read by all decoders that are installed; JSON that a meter sent is not taken for a capture's."""
     monkeypatch.syspath_prepend(tmp_path)
-    strangers.distribution(tmp_path, "stranger-sun", STRANGERS, {"sun": "Sun", "tank": "Sink"})
+    install_distribution(tmp_path, "stranger-sun", STRANGERS, {"sun": "Sun", "tank": "Sink"})
     path = capture(b'{"n": [1, 0]}\n', b'{"n": [11, 36000]}\n')
     found, said = decode(capsys, path, "--samples", "--polarity", "btmon")
     assert [(one["serial"], one["values"]["pv1_wh"]) for one in found] == [("77", -10.0)]
@@ -405,8 +405,8 @@ def test_a_broken_decoder_is_told_and_left_out(
     """Whatever is wrong with a decoder, it is told in a line, no terminal is steered by it, and the others decode."""
     monkeypatch.syspath_prepend(tmp_path)
     names = ("opening", "needing", "crashing", "failing")
-    strangers.distribution(tmp_path, "stranger-bad", STRANGERS, {name: name.capitalize() for name in names})
-    strangers.distribution(tmp_path, "stranger-worse", "raise GeneratorExit", {"worse": "Worse"})
+    install_distribution(tmp_path, "stranger-bad", STRANGERS, {name: name.capitalize() for name in names})
+    install_distribution(tmp_path, "stranger-worse", "raise GeneratorExit", {"worse": "Worse"})
     assert main(["decode", str(capture(b"?", ECM[0]))]) == OK
     out, err = capsys.readouterr()
     assert out.startswith("20")

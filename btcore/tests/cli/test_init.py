@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import strangers
 import tomli
-from wares import loader
+from helpers.config_plugins import site_loader
+from helpers.distributions import install_distribution
 
 from btcore.cli import OK, UNAVAILABLE, USAGE, init, main
 from btcore.cli.init import site_text
@@ -67,7 +67,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stand in an empty directory, beside which a plugin with every type of setting is installed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    strangers.distribution(tmp_path, "many", MANY, {"many": "Many"})
+    install_distribution(tmp_path, "many", MANY, {"many": "Many"})
     return tmp_path
 
 
@@ -181,14 +181,14 @@ def test_a_plugin_that_cannot_be_switched_on_is_told(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, said: str
 ) -> None:
     """A plugin that is not installed or is broken is told when it is asked for, and nothing is written."""
-    loader(folder, monkeypatch)
+    site_loader(folder, monkeypatch)
     assert main(["init", name]) == UNAVAILABLE
     assert (said in capsys.readouterr().err, Path("site.toml").exists()) == (True, False)
 
 
 def test_broken_plugins_are_left_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A broken plugin that nobody asked for does not disturb the rest."""
-    loader(folder, monkeypatch)
+    site_loader(folder, monkeypatch)
     assert "[sink.strange]" not in site_text([], installed())
 
 
@@ -216,7 +216,7 @@ HOSTILE = """
 @pytest.fixture
 def hostile(folder: Path) -> str:
     """Install a plugin whose name and texts would break a file; return its name."""
-    strangers.distribution(folder, "hostile", HOSTILE, {"odd name.x": "Hostile"})
+    install_distribution(folder, "hostile", HOSTILE, {"odd name.x": "Hostile"})
     return "odd name.x"
 
 

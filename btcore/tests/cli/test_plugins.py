@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import strangers
 import tomli
-from wares import loader
+from helpers.config_plugins import site_loader
+from helpers.distributions import install_distribution
 
 from btcore.cli import OK, UNAVAILABLE, main
 
@@ -38,9 +38,9 @@ ROOMY = """
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Install the wares, and a plugin that is a source and a sink."""
-    loader(tmp_path, monkeypatch)
-    strangers.distribution(tmp_path, "roomy-plugin", ROOMY, {"roomy": "Roomy"}, version="2.0")
-    strangers.distribution(tmp_path, "bomb", "raise SystemExit(3)", {"bomb": "Bomb"})
+    site_loader(tmp_path, monkeypatch)
+    install_distribution(tmp_path, "roomy-plugin", ROOMY, {"roomy": "Roomy"}, version="2.0")
+    install_distribution(tmp_path, "bomb", "raise SystemExit(3)", {"bomb": "Bomb"})
     return tmp_path
 
 
@@ -61,7 +61,7 @@ def test_every_installed_plugin_is_listed(shop: Path, capsys: pytest.CaptureFixt
 
 def test_a_broken_plugin_is_listed_with_the_reason(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A plugin that cannot be loaded, or whose settings cannot be read, is listed as broken, and no other with it."""
-    strangers.distribution(shop, "rival", ROOMY, {"tap": "Roomy"})
+    install_distribution(shop, "rival", ROOMY, {"tap": "Roomy"})
     errors = {str(one["name"]): str(one["error"]) for one in listed(capsys) if one["error"]}
     assert sorted(errors) == ["bomb", "strange", "tap", "undelivered"]
     assert "cannot be imported (SystemExit: 3)" in errors["bomb"]

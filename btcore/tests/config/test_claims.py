@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-import strangers
-from wares import Load, loader, places, problems
+from helpers.config_plugins import Load, problem_places, problems_of, site_loader
+from helpers.distributions import install_distribution
 
 from btcore import Claim, Problem
 
@@ -60,8 +60,8 @@ REST = "[source.tap]\nport = 2\n[sink.pail]\n"
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     """Load configurations beside which the wares, and plugins that claim, are installed."""
-    strangers.distribution(tmp_path, "claiming", PLUGINS, {"wire": "Wire", "sheet": "Sheet"})
-    return loader(tmp_path, monkeypatch)
+    install_distribution(tmp_path, "claiming", PLUGINS, {"wire": "Wire", "sheet": "Sheet"})
+    return site_loader(tmp_path, monkeypatch)
 
 
 def wires(*pins: str) -> str:
@@ -71,22 +71,22 @@ def wires(*pins: str) -> str:
 
 def test_what_two_tables_claim_is_told_with_the_first(load: Load) -> None:
     """The second is told, once, with the first, its line, and what both claim; who claims something else is not."""
-    (found,) = problems(load, wires('["pin 7", "pin 8"]', '["pin 9"]', '["pin 8", "pin 7"]') + REST)
-    assert places((found,)) == [(7, "source.w2", "")]
+    (found,) = problems_of(load, wires('["pin 7", "pin 8"]', '["pin 9"]', '["pin 8", "pin 7"]') + REST)
+    assert problem_places((found,)) == [(7, "source.w2", "")]
     assert found.message == "pin 8 is taken by [source.w0] (line 1): two cannot share it"
 
 
 def test_a_part_of_what_is_claimed_is_claimed(load: Load) -> None:
     """A claim with more behind a / is a part, whichever of the two comes first; another part is not."""
     for first, second in (('["port 7"]', '["port 7/eth0"]'), ('["port 7/eth0"]', '["port 7"]')):
-        (found,) = problems(load, wires(first, second) + REST)
+        (found,) = problems_of(load, wires(first, second) + REST)
         assert found.table == "source.w1"
     load(wires('["port 7/eth0"]', '["port 7/eth1"]', '["port 70"]') + REST)
 
 
 def test_a_source_and_a_sink_cannot_share_either(load: Load) -> None:
     """Kinds make no difference, and a claim may come from any plugin."""
-    (found,) = problems(load, wires('["port 7"]') + '[sink.sheet]\npins = ["port 7"]\n' + REST)
+    (found,) = problems_of(load, wires('["port 7"]') + '[sink.sheet]\npins = ["port 7"]\n' + REST)
     assert (found.table, "[source.w0]" in found.message) == ("sink.sheet", True)
 
 
@@ -102,7 +102,7 @@ def test_what_is_claimed_per_meter_may_be_shared_by_meters(load: Load, one: str,
     if shared:
         assert len(load(sinks + REST).sinks) == 5
         return
-    (found,) = problems(load, sinks + REST)
+    (found,) = problems_of(load, sinks + REST)
     assert (found.key, found.line) == ("shared", 7)
     assert found.message.endswith("two cannot share it, unless each has `meters` of its own")
 
@@ -121,7 +121,7 @@ def test_the_parts_of_a_sink_share_what_it_claims(load: Load) -> None:
 )
 def test_a_plugin_that_cannot_say_is_told(load: Load, wrong: str, said: str) -> None:
     """Whatever a stranger's `claims` does is told as its fault, without a secret; the rest is checked."""
-    (found,) = problems(load, f'[source.wire]\nwrong = "{wrong}"\nkey = "hush"\n{REST}')
+    (found,) = problems_of(load, f'[source.wire]\nwrong = "{wrong}"\nkey = "hush"\n{REST}')
     assert (found.table, said in found.message, "hush" in found.message) == ("source.wire", True, False)
 
 
@@ -132,7 +132,7 @@ def test_a_plugin_may_claim_nothing(load: Load) -> None:
 
 def test_a_check_may_ask_how_the_core_will_deliver(load: Load) -> None:
     """What a service allows of `every` is known before it runs; other plugins' checks take nothing, as ever."""
-    (found,) = problems(load, '[sink.sheet]\nevery = "2h"\n' + REST)
+    (found,) = problems_of(load, '[sink.sheet]\nevery = "2h"\n' + REST)
     assert (found.key, found.line, found.message) == ("every", 2, "7200 s are too long")
 
 

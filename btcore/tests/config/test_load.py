@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wares import LEAST, Load, loader, places, problems
+from helpers.config_plugins import MINIMAL_SITE, Load, problem_places, problems_of, site_loader
 
 from btcore.config.load import Site, Source, load_site
 from btcore.errors import ConfigurationError
@@ -14,7 +14,7 @@ from btcore.settings import ChannelRef, Delivery, Duration, Secret
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     """Load configurations beside which the wares are installed."""
-    return loader(tmp_path, monkeypatch)
+    return site_loader(tmp_path, monkeypatch)
 
 
 def top(site: Site) -> list[object]:
@@ -30,7 +30,7 @@ def intake(source: Source) -> list[object]:
 def test_the_least_configuration_has_every_default(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One source and one sink are enough: the rest has defaults, the decoder of Brultech's packets among them."""
     monkeypatch.setenv("STATE_DIRECTORY", f"{tmp_path}/state:/other")
-    site = load(LEAST)
+    site = load(MINIMAL_SITE)
     (source,), (sink,), (*_, decoder) = site.sources, site.sinks, site.decoders
     assert top(site) == [tmp_path / "state", "brultech", 2_592_000, {}]
     assert (source.name, source.table, source.plugin) == ("tap", "source.tap", "tap")
@@ -43,7 +43,7 @@ def test_without_a_service_manager_the_state_is_the_user_s(load: Load, monkeypat
     """Where no STATE_DIRECTORY is given, the state is in the platform's place for the user."""
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", "/var/me")
-    assert load(LEAST).state == Path("/var/me/btcore")
+    assert load(MINIMAL_SITE).state == Path("/var/me/btcore")
 
 
 def test_every_setting_reaches_what_it_is_for(load: Load, tmp_path: Path) -> None:
@@ -88,14 +88,14 @@ def test_every_setting_reaches_what_it_is_for(load: Load, tmp_path: Path) -> Non
 
 def test_two_tables_of_one_plugin_are_two_instances(load: Load) -> None:
     """Each table has an instance of its own, though its settings are the same."""
-    site = load(LEAST + '[sink.other]\nuse = "pail"\n')
+    site = load(MINIMAL_SITE + '[sink.other]\nuse = "pail"\n')
     one, other = (sink.instance for sink in site.sinks)
     assert one is not other
 
 
 def test_all_mistakes_are_told_in_one_run_in_the_order_of_the_file(load: Load, tmp_path: Path) -> None:
     """Mistakes of syntax, names, types, secrets and between settings are told together, with line, table and key."""
-    found = problems(
+    found = problems_of(
         load,
         """\
         polarty = "btmon"
@@ -127,7 +127,7 @@ def test_all_mistakes_are_told_in_one_run_in_the_order_of_the_file(load: Load, t
         399999_ch2 = "sun"
         """,
     )
-    assert places(found) == [
+    assert problem_places(found) == [
         (1, "", "polarty"),
         (2, "", "keep"),
         (4, "source.panel", "port"),
@@ -147,7 +147,7 @@ def test_all_mistakes_are_told_in_one_run_in_the_order_of_the_file(load: Load, t
 
 def test_a_byte_order_mark_is_no_mistake(load: Load, tmp_path: Path) -> None:
     """A file as an editor of Windows writes it is read."""
-    (tmp_path / "site.toml").write_bytes(b"\xef\xbb\xbf" + LEAST.replace("\n", "\r\n").encode())
+    (tmp_path / "site.toml").write_bytes(b"\xef\xbb\xbf" + MINIMAL_SITE.replace("\n", "\r\n").encode())
     assert len(load_site(tmp_path / "site.toml").sinks) == 1
 
 
@@ -156,7 +156,7 @@ def test_secrets_are_collected_and_nowhere_shown(load: Load, tmp_path: Path, mon
     monkeypatch.setenv("BTCORE_TEST_KEY", "hush-env")
     (tmp_path / "url").write_text("hush-file\n")
     site = load(
-        LEAST
+        MINIMAL_SITE
         + '[sink.a]\nuse = "pail"\napi_key = { env = "BTCORE_TEST_KEY" }\nurl = { file = "url" }\n'
         + '[sink.b]\nuse = "pail"\napi_key = "hush-plain"\n'
     )
@@ -210,7 +210,7 @@ def test_a_decoder_that_says_its_formats_is_checked_against(load: Load) -> None:
     )
     assert good.channels == {"4242_pv1": "roof", "399999_ch1": "mains"}
     assert [decoder.plugin for decoder in good.decoders] == ["brultech", "sun"]
-    found = problems(
+    found = problems_of(
         load,
         '[source.tap]\nport = 8\nformats = ["sun", "snu"]\n[sink.pail]\nsolar = "4242_pvv1"\n'
         '[decoder.sun]\n[channels]\n4242_pv11 = "roof"\n',
@@ -230,7 +230,7 @@ def test_a_source_of_whole_readings_may_say_its_formats_too(load: Load) -> None:
 
 def test_a_serial_number_may_have_a_line_in_it(load: Load) -> None:
     """SERIAL_LABEL is parted where a label follows."""
-    site = load(LEAST + 'solar = "a_1_pv1"\n[decoder.sun]\n[channels]\n"my_meter_pv1" = "roof"\n')
+    site = load(MINIMAL_SITE + 'solar = "a_1_pv1"\n[decoder.sun]\n[channels]\n"my_meter_pv1" = "roof"\n')
     pail: Any = site.sinks[0].instance
     assert (pail.solar, site.channels) == (ChannelRef("a_1", "pv1"), {"my_meter_pv1": "roof"})
 
@@ -244,19 +244,19 @@ def test_the_decoder_of_brultech_is_always_there(load: Load) -> None:
         '[decoder.mine]\nuse = "brultech"\nformats = ["gem48pbin"]': ["brultech"],
         "[decoder]": ["brultech"],
     }
-    found = {text: [decoder.plugin for decoder in load(f"{LEAST}{text}\n").decoders] for text in tables}
+    found = {text: [decoder.plugin for decoder in load(f"{MINIMAL_SITE}{text}\n").decoders] for text in tables}
     assert found == tables
 
 
 def test_another_decoder_cannot_be_called_brultech(load: Load) -> None:
     """Its name would be that of the decoder that is there in any case."""
-    (problem,) = problems(load, LEAST + '[decoder.brultech]\nuse = "ears"\n')
+    (problem,) = problems_of(load, MINIMAL_SITE + '[decoder.brultech]\nuse = "ears"\n')
     assert (problem.table, "choose another" in problem.message) == ("decoder.brultech", True)
 
 
 def test_a_decoder_that_is_missing_is_the_only_mistake_told(load: Load) -> None:
     """What it would have known is not told to be unknown."""
-    (problem,) = problems(load, LEAST + '[decoder.sum]\n[channels]\n4242_pv1 = "roof"\n')
+    (problem,) = problems_of(load, MINIMAL_SITE + '[decoder.sum]\n[channels]\n4242_pv1 = "roof"\n')
     assert (problem.table, 'did you mean "sun"?' in problem.message) == ("decoder.sum", True)
 
 
@@ -281,7 +281,7 @@ def test_a_secret_file_that_is_open_to_everybody_is_remarked(
     secret = tmp_path / "the key"
     secret.write_text("hush")
     secret.chmod(mode)
-    site = load(LEAST + 'api_key = { file = "the key" }\n')
+    site = load(MINIMAL_SITE + 'api_key = { file = "the key" }\n')
     place = f"{tmp_path / 'site.toml'}:4: [sink.pail] api_key"
     assert [str(warning) for warning in site.warnings] == [
         f"{place}: the file {secret} can be {what} by every user of this computer: chmod 600 '{secret}'"
@@ -298,6 +298,6 @@ def test_a_secret_file_that_everybody_may_replace_is_remarked(load: Load, tmp_pa
     told = []
     for mode in (0o755, 0o1777, 0o777):
         folder.chmod(mode)
-        told.append([warning.message for warning in load(LEAST + 'api_key = { file = "run/key" }\n').warnings])
+        told.append([warning.message for warning in load(MINIMAL_SITE + 'api_key = { file = "run/key" }\n').warnings])
     replaced = f"the file {folder / 'key'} can be replaced by every user of this computer: chmod o-w {folder}"
     assert told == [[], [], [replaced]]

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import strangers
-from wares import LEAST, Load, loader, places, problems
+from helpers.config_plugins import MINIMAL_SITE, Load, problem_places, problems_of, site_loader
+from helpers.distributions import install_distribution
 
 from btcore.config.load import load_site
 from btcore.errors import ConfigurationError
@@ -14,7 +14,7 @@ from btcore.errors import ConfigurationError
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     """Load configurations beside which the wares are installed."""
-    return loader(tmp_path, monkeypatch)
+    return site_loader(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(
@@ -77,9 +77,9 @@ def test_a_mistake_in_a_table_is_told_in_its_place(load: Load, table: str, key: 
     """Each kind of mistake is told alone, with its table, its key, and words that say what to do."""
     header = table.splitlines()[0].strip("[]")
     rest = "".join(
-        f"[{part}\n" for part in LEAST.split("[") if part and not table.startswith(f"[{part.split('.')[0]}.")
+        f"[{part}\n" for part in MINIMAL_SITE.split("[") if part and not table.startswith(f"[{part.split('.')[0]}.")
     )
-    (problem,) = problems(load, f"{table}\n{rest}")
+    (problem,) = problems_of(load, f"{table}\n{rest}")
     assert (problem.table, problem.key, said in problem.message) == (header, key, True), problem
 
 
@@ -102,51 +102,51 @@ def test_a_mistake_in_a_table_is_told_in_its_place(load: Load, table: str, key: 
 )
 def test_a_mistake_at_the_top_is_told(load: Load, text: str, key: str, said: str) -> None:
     """What is wrong outside the tables of plugins is told with what may stand there."""
-    (problem,) = problems(load, text + LEAST)
+    (problem,) = problems_of(load, text + MINIMAL_SITE)
     assert (problem.table or problem.key, said in problem.message) == (key, True), problem
 
 
 def test_a_setting_directly_under_source_is_told(load: Load) -> None:
     """A setting in [source], where only tables may be, is told with the table that is wanted."""
-    found = problems(load, "[source]\nuse = 'tap'\n[sink.pail]\n")
-    assert places(found) == [(2, "source.use", "")]
+    found = problems_of(load, "[source]\nuse = 'tap'\n[sink.pail]\n")
+    assert problem_places(found) == [(2, "source.use", "")]
     assert found[0].message == "expected a table [source.NAME], with this setting in it"
 
 
 def test_a_table_in_double_brackets_is_told(load: Load) -> None:
     """In TOML, double brackets begin an item of a list, which a source is not."""
-    found = problems(load, "[[source.tap]]\n[sink.pail]\n")
-    assert places(found) == [(1, "source.tap", "")]
+    found = problems_of(load, "[[source.tap]]\n[sink.pail]\n")
+    assert problem_places(found) == [(1, "source.tap", "")]
     assert found[0].message == "expected a table [source.tap], in single brackets"
 
 
 def test_a_name_that_cannot_be_printed_is_told(load: Load) -> None:
     """The name of a table goes into logs, so it has to be one that can be read."""
-    (problem,) = problems(load, LEAST + '[sink."a\\nb"]\nuse = "pail"\n')
+    (problem,) = problems_of(load, MINIMAL_SITE + '[sink."a\\nb"]\nuse = "pail"\n')
     assert (problem.table, problem.message) == ('sink."a\\nb"', "expected a name that can be printed")
 
 
 def test_an_empty_file_has_neither_source_nor_sink(load: Load) -> None:
     """A file that says nothing would do nothing: both are told."""
-    told = [problem.message.split(",")[0] for problem in problems(load, "# nothing\n")]
+    told = [problem.message.split(",")[0] for problem in problems_of(load, "# nothing\n")]
     assert told == ["there is no source", "there is no sink"]
 
 
 def test_what_is_unreadable_is_not_called_missing(load: Load) -> None:
     """A table that lost a line to a mistake of syntax is not said to lack what may stand in that line."""
-    found = problems(load, "[source.tap]\nport = eight\n[sink.pail]\n")
-    assert places(found) == [(2, "", "")]
+    found = problems_of(load, "[source.tap]\nport = eight\n[sink.pail]\n")
+    assert problem_places(found) == [(2, "", "")]
 
 
 @pytest.mark.parametrize(
     ("raw", "said", "line"),
     [
-        (b"\xef\xbb\xbf" + LEAST.encode() + b"x = \xff\n", "this is not text in UTF-8", 4),
+        (b"\xef\xbb\xbf" + MINIMAL_SITE.encode() + b"x = \xff\n", "this is not text in UTF-8", 4),
         (b"#" * (2 << 20), "is larger than", None),
-        (LEAST.encode("utf-16"), 'the file is in UTF-16, which Windows calls "Unicode"; save it as UTF-8', None),
-        (LEAST.encode("utf-16-le"), "the file is in UTF-16", None),
-        (LEAST.encode("utf-16-be"), "the file is in UTF-16", None),
-        (LEAST.encode() + "# größe\n".encode("latin-1"), "this is not text in UTF-8", 4),
+        (MINIMAL_SITE.encode("utf-16"), 'the file is in UTF-16, which Windows calls "Unicode"; save it as UTF-8', None),
+        (MINIMAL_SITE.encode("utf-16-le"), "the file is in UTF-16", None),
+        (MINIMAL_SITE.encode("utf-16-be"), "the file is in UTF-16", None),
+        (MINIMAL_SITE.encode() + "# größe\n".encode("latin-1"), "this is not text in UTF-8", 4),
     ],
 )
 def test_a_file_that_is_no_text_is_told(load: Load, tmp_path: Path, raw: bytes, said: str, line: int | None) -> None:
@@ -167,13 +167,13 @@ def test_a_file_that_is_no_text_is_told(load: Load, tmp_path: Path, raw: bytes, 
 )
 def test_a_configuration_of_btmon_is_told_as_such(load: Load, text: str) -> None:
     """In one line, in place of a mistake for each of its lines."""
-    (problem,) = problems(load, text)
+    (problem,) = problems_of(load, text)
     assert problem.message.startswith("this is a configuration of btmon, which btcore cannot read or import yet")
 
 
 def test_an_option_of_btmon_s_in_a_site_is_a_mistake_of_its_own(load: Load) -> None:
     """A site.toml with options of btmon in it is read as one, and each is told with what it may be."""
-    found = problems(load, '[source.tap]\nport = 2\nip_port = 3\nip_host = "x"\n[sink.pail]\npvo_api_key = "x"\n')
+    found = problems_of(load, '[source.tap]\nport = 2\nip_port = 3\nip_host = "x"\n[sink.pail]\npvo_api_key = "x"\n')
     assert [problem.key for problem in found] == ["ip_port", "ip_host", "pvo_api_key"]
 
 
@@ -187,25 +187,25 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("plugin", ["nocheck", "silent"])
 def test_a_plugin_without_a_check_has_none(load: Load, plugin: str) -> None:
     """The check is the plugin's choice; one that answers nothing finds nothing."""
-    assert load(f"{LEAST}[sink.{plugin}]\n").sinks[1].plugin == plugin
+    assert load(f"{MINIMAL_SITE}[sink.{plugin}]\n").sinks[1].plugin == plugin
 
 
 def test_a_check_that_gives_no_problems_is_told_as_the_plugin_s_fault(load: Load) -> None:
     """What was found before is kept, and what is no Problem is told as a mistake in the plugin."""
-    first, second = problems(load, LEAST + "[sink.badcheck]\n")
+    first, second = problems_of(load, MINIMAL_SITE + "[sink.badcheck]\n")
     assert first.message == "first"
     assert "(TypeError: check() gave a str for a Problem); this is a mistake in the plugin" in second.message
 
 
 def test_a_broken_plugin_that_is_not_named_disturbs_nobody(load: Load, tmp_path: Path) -> None:
     """A plugin that cannot be imported is not even tried where the file does not name it."""
-    module = strangers.distribution(tmp_path, "bomb", "raise SystemExit(3)", {"bomb": "Bomb"})
-    load(LEAST)
+    module = install_distribution(tmp_path, "bomb", "raise SystemExit(3)", {"bomb": "Bomb"})
+    load(MINIMAL_SITE)
     assert module not in sys.modules
 
 
 def test_a_broken_plugin_is_one_problem_among_others(load: Load, tmp_path: Path) -> None:
     """A plugin that cannot be imported is told in its table, and the others are checked all the same."""
-    strangers.distribution(tmp_path, "bomb", "raise SystemExit(3)", {"bomb": "Bomb"})
-    found = problems(load, LEAST + "[sink.bomb]\n[sink.refusing]\n")
-    assert places(found) == [(4, "sink.bomb", ""), (5, "sink.refusing", "")]
+    install_distribution(tmp_path, "bomb", "raise SystemExit(3)", {"bomb": "Bomb"})
+    found = problems_of(load, MINIMAL_SITE + "[sink.bomb]\n[sink.refusing]\n")
+    assert problem_places(found) == [(4, "sink.bomb", ""), (5, "sink.refusing", "")]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from examples import examples
+from helpers.property_tests import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

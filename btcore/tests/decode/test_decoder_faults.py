@@ -9,10 +9,13 @@ from typing import Any, ClassVar, Literal
 
 import attrs
 import pytest
-from collecting import NOON, collected
-from made import START, Collecting, Delivering, Recorder, Yielding, packet
-from running import wait_for
-from sites import meter, sink, site, source
+from helpers.fake_plugins import IteratorSource, RecordingSink
+from helpers.packets import packet
+from helpers.running_sink import RunningSink
+from helpers.running_source import RunningSource, collect_items
+from helpers.sites import finite_source, make_sink, make_site, make_source
+from helpers.times import NOON, START
+from helpers.waiting import wait_for
 
 from btcore import (
     FORMATS,
@@ -82,7 +85,7 @@ def test_a_packet_that_cannot_be_unpacked_is_a_damaged_one(
     journal: SqliteJournal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is skipped as a whole, counted, told once with the decoder's name, and never journalled."""
-    work = collected(
+    work = collect_items(
         journal,
         *(Chunk(b"*" + bytes([n, level])) for n, level in enumerate((1, 13, 2, 13, 3))),
         decoders=Decoders([making(acme(unpack=failing))]),
@@ -198,7 +201,7 @@ def test_no_exception_of_a_decoder_ends_a_worker(
         raise error
 
     for instance in (Acme(make=raise_it), making(acme(unpack=raise_it))):
-        work = collected(journal, Chunk(b"*ab"), Chunk(packet()), decoders=Decoders([instance, Brultech()]))
+        work = collect_items(journal, Chunk(b"*ab"), Chunk(packet()), decoders=Decoders([instance, Brultech()]))
         assert work.worker.counts.packets == 1
         assert type(error).__name__ in caplog.text
         caplog.clear()
@@ -234,7 +237,7 @@ def test_a_clock_that_cannot_be_read_is_not_set(
 
     decoders = Decoders([making(acme(clock=read))])
     chunks = (Chunk(b"*a" + bytes([n]), time=NOON + timedelta(seconds=n)) for n in range(3))
-    collected(journal, *chunks, decoders=decoders, settings={"clock": clock})
+    collect_items(journal, *chunks, decoders=decoders, settings={"clock": clock})
     assert len(levels(journal)) == 3
     if shown is FIRST and clock == "device-utc":
         return  # a date, if a strange one
@@ -255,8 +258,8 @@ def test_what_cannot_be_unpacked_any_more_is_passed_over_alone(
 ) -> None:
     """A sink is given all readings but those that a new version of the decoder cannot read; it is not parked."""
     journal.append([entry(n, 13 if n in (1, 3) else n) for n in range(5)])
-    taken = Recorder()
-    with Delivering(journal, taken, decoders=Decoders([making(acme(unpack=failing))])) as work:
+    taken = RecordingSink()
+    with RunningSink(journal, taken, decoders=Decoders([making(acme(unpack=failing))])) as work:
         work.finish()
     assert taken.places == [1, 3, 5]
     assert work.worker.parked == ""
@@ -288,8 +291,8 @@ def test_a_whole_reading_that_makes_no_sense_any_more_is_passed_over(
     damaged = [b"", b"{", b"[]", b"{}", b'{"labels": ["secs"], "numbers": [NaN]}', b"[" * 5000]
     wholes = [Entry(START + n, "old", "7", "meter", raw, whole=True) for n, raw in enumerate(damaged)]
     journal.append([*wholes, entry(9)])
-    taken = Recorder()
-    with Delivering(journal, taken, decoders=Decoders([making(acme())])) as work:
+    taken = RecordingSink()
+    with RunningSink(journal, taken, decoders=Decoders([making(acme())])) as work:
         work.finish()
     assert [batch.readings[0].format.name for batch in taken.taken] == ["acme"]
     assert "passing over readings of format meter that cannot be unpacked" in caplog.text
@@ -374,13 +377,18 @@ def test_each_worker_has_decoders_of_its_own(
     opened: Opened,
 ) -> None:
     """Each source and each sink opens its own instance in its own thread, asks that alone there, and closes it."""
-    brings = Yielding(items=lambda _stop: [Chunk(b"*ab"), Chunk(packet())])
-    parts = (source(brings, "a"), source(meter(2), "b"), sink(Recorder(), "x"), sink(Recorder(), "y"))
+    brings = IteratorSource(items=lambda _stop: [Chunk(b"*ab"), Chunk(packet())])
+    parts = (
+        make_source(brings, "a"),
+        make_source(finite_source(2), "b"),
+        make_sink(RecordingSink(), "x"),
+        make_sink(RecordingSink(), "y"),
+    )
     decoders = (
         Decoder("acme", "decoder.acme", "acme", opened),
         Decoder("brultech", "decoder.brultech", "brultech", Brultech()),
     )
-    made = attrs.evolve(site(tmp_path, *parts), decoders=decoders)
+    made = attrs.evolve(make_site(tmp_path, *parts), decoders=decoders)
     assert Supervisor(made, threading.Event(), once=True).run()
     instances = {instance for _, instance, _ in Opened.noted}
     assert len(instances) == 4
@@ -402,7 +410,9 @@ def test_a_decoder_that_cannot_be_opened_is_tried_again(journal: SqliteJournal, 
             raise error
 
     Opened.answer = staticmethod(answer)
-    collecting = Collecting(journal, Yielding(items=lambda _stop: [Chunk(b"*ab")]), decoders=Decoders([opened]))
+    collecting = RunningSource(
+        journal, IteratorSource(items=lambda _stop: [Chunk(b"*ab")]), decoders=Decoders([opened])
+    )
     with collecting:
         collecting.finish()
     assert len(levels(journal)) == 1
@@ -419,8 +429,8 @@ def test_a_decoder_that_cannot_be_opened_holds_a_sink(journal: SqliteJournal, op
             raise error
 
     Opened.answer = staticmethod(answer)
-    taken = Recorder()
-    with Delivering(journal, taken, decoders=Decoders([opened])) as work:
+    taken = RecordingSink()
+    with RunningSink(journal, taken, decoders=Decoders([opened])) as work:
         work.finish()
     assert taken.places == [1, 2, 3]
 
@@ -428,7 +438,7 @@ def test_a_decoder_that_cannot_be_opened_holds_a_sink(journal: SqliteJournal, op
         raise Stop("no licence")
 
     Opened.answer = staticmethod(stop)
-    with Delivering(journal, Recorder(), decoders=Decoders([opened])) as work:
+    with RunningSink(journal, RecordingSink(), decoders=Decoders([opened])) as work:
         wait_for(lambda: work.worker.parked)
     assert work.worker.parked == "no licence"
     assert Opened.noted[-1][0] == "close"
@@ -444,7 +454,7 @@ def test_a_decoder_that_fails_to_close_harms_nobody(
         raise CancelledError("busy")
 
     monkeypatch.setattr(Opened, "close", close)
-    work = collected(journal, Chunk(b"*ab"), decoders=Decoders([opened]))
+    work = collect_items(journal, Chunk(b"*ab"), decoders=Decoders([opened]))
     assert (work.worker.failure, len(levels(journal))) == ("", 1)
     assert 'the decoder "opened" failed to close: CancelledError: busy' in caplog.text
 
@@ -467,7 +477,7 @@ def test_what_a_source_must_not_yield_is_told_and_costs_nothing_before_it(
 ) -> None:
     """The error names the plugin and what it did; what came before is kept, and the source is started again."""
     whole = Reading(NOON, FINE, "7", b"", numbers=(1, 2))
-    work = collected(journal, Chunk(packet(), time=NOON), whole, item, Chunk(packet(secs=9)), once=True)
+    work = collect_items(journal, Chunk(packet(), time=NOON), whole, item, Chunk(packet(secs=9)), once=True)
     assert f'the plugin "yielding" {said}' in work.worker.failure
     assert {entry.format for entry in journal.read(0, 99)} == {"ecm1220bin", "fine"}
     assert "AttributeError" not in caplog.text
@@ -483,7 +493,7 @@ def test_what_collect_must_not_return_is_told(journal: SqliteJournal, returned: 
         def collect(self) -> object:
             return returned
 
-    collecting = Collecting(journal, Returning(), once=True)
+    collecting = RunningSource(journal, Returning(), once=True)
     with collecting:
         collecting.finish()
     assert 'the plugin "yielding" returned ' in collecting.worker.failure
@@ -495,7 +505,7 @@ def test_a_source_of_whole_readings_may_take_some_formats_only(journal: SqliteJo
     items = [
         Reading(NOON + timedelta(seconds=n), form, "7", b"", numbers=(n, 2)) for n, form in enumerate((FINE, OTHER))
     ]
-    collected(journal, *items, settings={"formats": ("other",)})
+    collect_items(journal, *items, settings={"formats": ("other",)})
     assert [entry.format for entry in journal.read(0, 99)] == ["other"]
 
 
@@ -513,7 +523,7 @@ def test_a_decoder_that_finds_only_damage_beside_others_is_told_once(
     """Where one decoder calls all its packets damaged, and another's are whole, that is told once, with its reason."""
     wrong = Acme(make=lambda _raw: Damaged("its checksum does not fit", size=3))
     chunks = [Chunk(b"*ab" * 5 + packet(secs=n)) for n in range(50)]
-    work = collected(journal, *chunks, decoders=Decoders([wrong, Brultech()]))
+    work = collect_items(journal, *chunks, decoders=Decoders([wrong, Brultech()]))
     assert work.worker.kept == 50
     (text,) = [record.getMessage() for record in caplog.records]
     assert text == (
@@ -530,7 +540,7 @@ def test_damage_beside_whole_packets_of_the_same_decoder_is_nothing(
     sometimes = Acme(
         make=lambda raw: Packet(3, form, "7", raw) if raw[2] == 5 else Damaged(),
     )
-    collected(journal, Chunk((b"*\1\5" + b"*\1\6" * 20 + packet()) * 5), decoders=Decoders([sometimes, Brultech()]))
+    collect_items(journal, Chunk((b"*\1\5" + b"*\1\6" * 20 + packet()) * 5), decoders=Decoders([sometimes, Brultech()]))
     assert caplog.messages == []
 
 
@@ -544,7 +554,7 @@ def test_a_decoder_that_never_has_enough_is_told(journal: SqliteJournal, caplog:
             return Incomplete() if buffer[0] == 0 else None
 
     data = bytes(10) + packet() * 2000
-    work = collected(journal, Chunk(data), decoders=Decoders([Greedy(), Brultech()]))
+    work = collect_items(journal, Chunk(data), decoders=Decoders([Greedy(), Brultech()]))
     assert work.worker.kept == 2000
     assert caplog.messages == ['the decoder "greedy" asks for more after 86010 bytes, and is not waited for']
 
@@ -566,7 +576,7 @@ def test_a_header_or_candidate_that_is_no_use_is_told(
     type_ = type("Saying", (type(decoder),), {attribute: value})
     sound = {"header": b"*"} if attribute == "candidate" else {}
     decoder = plugin(api=1)(type("Acme", (type_,), {**sound, "__annotations__": {}}))(make=decoder.make)
-    work = collected(journal, Chunk(b"*\1\5", "a"), Chunk(b"*\2\5", "b"), decoders=Decoders([decoder, Brultech()]))
+    work = collect_items(journal, Chunk(b"*\1\5", "a"), Chunk(b"*\2\5", "b"), decoders=Decoders([decoder, Brultech()]))
     assert work.worker.kept == 2
     (text,) = caplog.messages
     assert text.startswith(f'the decoder "acme" {expected}')

@@ -5,9 +5,11 @@ from datetime import UTC, datetime
 
 import attrs
 import pytest
+from helpers.journal_entries import entry, reading_of
+from helpers.packets import DECODERS, METER, packet
+from helpers.times import START
 from hypothesis import given
 from hypothesis import strategies as st
-from made import DECODERS, METER, START, entry, packet, reading
 
 from btcore import FORMATS, Channel, Damaged, Format, Incomplete, Packet, Reading, hookimpl, plugin
 from btcore.decode.brultech import Brultech
@@ -95,7 +97,7 @@ def test_a_hook_that_a_plugin_has_not_got_returns_nothing() -> None:
 
 def test_a_packet_is_recalled() -> None:
     """A journal entry becomes the reading that it was, with the time and place that the journal gave it."""
-    found = reading(attrs.evolve(entry(1.000001, secs=7, energy=99), offset=5))
+    found = reading_of(attrs.evolve(entry(1.000001, secs=7, energy=99), offset=5))
     assert (found.key, found.serial, found.source, found.offset) == (START + 1_000_001, METER, "panel", 5)
     assert (found.format, found.seconds, found.get("ch1_aws")) == (FORMATS["ecm1220bin"], 7, 99)
 
@@ -147,7 +149,7 @@ def test_whole_readings_of_one_meter_have_one_format() -> None:
 
 def test_a_whole_reading_of_a_known_format_is_recalled() -> None:
     """A source may yield readings of a packet's format, from a database; they need no packet."""
-    made = reading(entry(1, secs=5, energy=77))
+    made = reading_of(entry(1, secs=5, energy=77))
     found = recalled(Reading(NOON, made.format, METER, b"", numbers=made.numbers))
     assert (found.values, found.seconds) == (made.values, 5)
 

@@ -7,7 +7,7 @@ from random import Random
 from typing import cast
 
 import pytest
-from examples import examples
+from helpers.property_tests import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -1,4 +1,4 @@
-"""The channels of a GEM that btmon did not have: which they are, which have active_further_channels, and their columns."""
+"""The channels of a GEM that btmon did not have: which they are, which have a new name, and their columns."""
 
 from datetime import UTC, datetime
 from typing import Any

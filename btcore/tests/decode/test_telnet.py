@@ -7,10 +7,10 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from examples import examples
+from helpers.golden_streams import stream_file
+from helpers.property_tests import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import golden
 
 from btcore import FORMATS, Packet, pack
 from btcore.decode.brultech import HEADER, Brultech
@@ -174,7 +174,7 @@ def test_a_stream_with_damage_is_not_taken_for_a_telnet_port(parts: list[bytes],
 )
 def test_recorded_damage_is_not_taken_for_a_telnet_port(name: str) -> None:
     """In recordings with every kind of damage nothing is undone."""
-    assert run([golden(name).read_bytes()])[1].undone == 0
+    assert run([stream_file(name).read_bytes()])[1].undone == 0
 
 
 def test_bytes_that_only_look_doubled_prove_nothing() -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import attrs
 import pytest
-from entries import SOON, aside, small
-from made import METER, START, entry, packet
+from helpers.journal_entries import dead_letter, entry, raw_entry
+from helpers.packets import METER, packet
+from helpers.times import AFTER_NOW, START
 
 from btcore.journal import Baseline, Checkpoint, Entry
 from btcore.journal.sqlite import SqliteJournal
@@ -39,7 +40,7 @@ def test_a_whole_reading_stays_one(journal: SqliteJournal) -> None:
 
 def test_entries_are_found_by_their_places(journal: SqliteJournal) -> None:
     """Entries are given in the order in which they are asked for; what is not there is left out."""
-    journal.append([small(key) for key in range(5)])
+    journal.append([raw_entry(key) for key in range(5)])
     assert [one.offset for one in journal.get([4, 99, 2])] == [4, 2]
 
 
@@ -52,14 +53,14 @@ def test_the_same_reading_is_kept_once(journal: SqliteJournal) -> None:
 
 def test_no_two_readings_have_the_same_time(journal: SqliteJournal) -> None:
     """Different readings of one time are one microsecond apart, in order, also where those times are taken."""
-    journal.append([small(START + 1, b"in the way")])
-    kept = journal.append([small(START, b"a"), small(START, b"b"), small(START, b"c", "420467")])
+    journal.append([raw_entry(START + 1, b"in the way")])
+    kept = journal.append([raw_entry(START, b"a"), raw_entry(START, b"b"), raw_entry(START, b"c", "420467")])
     assert [one.key for one in kept] == [START, START + 2, START + 3]
 
 
 def test_a_sequence_that_is_played_again_adds_nothing(journal: SqliteJournal) -> None:
     """Readings that were moved are known again when they come again at their own times."""
-    played = [small(START, b"a"), small(START, b"b"), small(START + 1, b"a"), small(START + 1, b"c")]
+    played = [raw_entry(START, b"a"), raw_entry(START, b"b"), raw_entry(START + 1, b"a"), raw_entry(START + 1, b"c")]
     assert len(journal.append(played)) == 4
     assert journal.append(played) == []
     assert [*journal.append(played[2:]), *journal.append(played[:1])] == []
@@ -67,22 +68,22 @@ def test_a_sequence_that_is_played_again_adds_nothing(journal: SqliteJournal) ->
 
 def test_a_reading_that_comes_again_under_another_name_adds_nothing(journal: SqliteJournal) -> None:
     """A packet is known by what is in it, whatever its meter is called by then; a whole reading by its meter too."""
-    assert len(journal.append([small(START, b"a"), small(START, b"a", "000000-2")])) == 1
-    whole = [attrs.evolve(small(START + 9, b"{}", serial), whole=True) for serial in ("1", "2", "1")]
+    assert len(journal.append([raw_entry(START, b"a"), raw_entry(START, b"a", "000000-2")])) == 1
+    whole = [attrs.evolve(raw_entry(START + 9, b"{}", serial), whole=True) for serial in ("1", "2", "1")]
     assert len(journal.append(whole)) == 2
 
 
 def test_many_readings_of_one_time_do_not_get_slow(journal: SqliteJournal) -> None:
     """Thousands of readings at one time, as from a clock that stands still, are kept in seconds."""
     began = time.monotonic()
-    journal.append([small(START, str(n).encode()) for n in range(2000)])
+    journal.append([raw_entry(START, str(n).encode()) for n in range(2000)])
     assert time.monotonic() - began < 15
     assert journal.newest() == 2000
 
 
 def test_readings_of_one_time_cost_little_more_than_others_and_are_known_again(journal: SqliteJournal) -> None:
     """However many readings have one time, each looks in few places, keeps near its time, and is not kept twice."""
-    readings = [small(START, str(n).encode()) for n in range(5000)]
+    readings = [raw_entry(START, str(n).encode()) for n in range(5000)]
     statements: list[str] = []
     journal._writer.set_trace_callback(statements.append)
     kept = journal.append(readings)
@@ -96,9 +97,9 @@ def test_readings_of_one_time_cost_little_more_than_others_and_are_known_again(j
 def test_all_or_none_is_kept(journal: SqliteJournal) -> None:
     """Where one entry cannot be kept, none of its call is, and the error is not one to wait for."""
     with pytest.raises(sqlite3.Error):
-        journal.append([small(1), attrs.evolve(small(2), serial=[])])  # type: ignore[arg-type]
+        journal.append([raw_entry(1), attrs.evolve(raw_entry(2), serial=[])])  # type: ignore[arg-type]
     assert journal.read(0, 9) == []
-    assert len(journal.append([small(1)])) == 1
+    assert len(journal.append([raw_entry(1)])) == 1
 
 
 def test_a_waiting_reader_is_told(journal: SqliteJournal) -> None:
@@ -106,7 +107,7 @@ def test_a_waiting_reader_is_told(journal: SqliteJournal) -> None:
     told: list[bool] = []
     waiting = threading.Thread(target=lambda: told.append(journal.wait(0, 20)))
     waiting.start()
-    journal.append([small(1)])
+    journal.append([raw_entry(1)])
     waiting.join(20)
     assert (told, journal.wait(0, 20), journal.wait(1, 0.001)) == ([True], True, False)
 
@@ -129,7 +130,7 @@ def test_threads_append_and_read_at_once(journal: SqliteJournal) -> None:
 
     def write(which: int) -> None:
         for n in range(count):
-            journal.append([small(START + n, f"{which} {n}".encode(), str(which))])
+            journal.append([raw_entry(START + n, f"{which} {n}".encode(), str(which))])
 
     def read(which: int) -> None:
         place = 0
@@ -169,10 +170,10 @@ def test_a_cursor_is_kept_with_its_bases(journal: SqliteJournal) -> None:
 
 def test_what_is_set_aside_is_kept_with_the_cursor(journal: SqliteJournal) -> None:
     """What a sink refused is kept as it was told, in order, and is found by sink."""
-    journal.commit("a", Checkpoint(1), (), [aside("a", 1), aside("a", 1, 2)])
-    journal.commit("b", Checkpoint(1), (), [aside("b")])
-    assert [aside("a", 1), aside("a", 1, 2)] == journal.dead_letters("a")
-    assert [aside("a", 1), aside("a", 1, 2), aside("b")] == journal.dead_letters()
+    journal.commit("a", Checkpoint(1), (), [dead_letter("a", 1), dead_letter("a", 1, 2)])
+    journal.commit("b", Checkpoint(1), (), [dead_letter("b")])
+    assert [dead_letter("a", 1), dead_letter("a", 1, 2)] == journal.dead_letters("a")
+    assert [dead_letter("a", 1), dead_letter("a", 1, 2), dead_letter("b")] == journal.dead_letters()
     assert journal.dead_letters("c") == []
 
 
@@ -180,7 +181,7 @@ def test_a_commit_is_all_or_nothing(journal: SqliteJournal) -> None:
     """Where something of a commit cannot be written, the cursor has not moved."""
     journal.commit("a", Checkpoint(1))
     with pytest.raises(sqlite3.Error):
-        journal.commit("a", Checkpoint(2), (), [attrs.evolve(aside("a"), why=None)])  # type: ignore[arg-type]
+        journal.commit("a", Checkpoint(2), (), [attrs.evolve(dead_letter("a"), why=None)])  # type: ignore[arg-type]
     assert (Checkpoint(1), []) == (journal.checkpoint("a"), journal.dead_letters())
 
 
@@ -189,7 +190,7 @@ def test_a_commit_is_all_or_nothing(journal: SqliteJournal) -> None:
 
 def test_what_entries_weigh(journal: SqliteJournal) -> None:
     """Of entries after a place, their places, keys and sizes are told, oldest first, at most so many."""
-    journal.append([small(key, b"x" * key) for key in (10, 30, 20)])
+    journal.append([raw_entry(key, b"x" * key) for key in (10, 30, 20)])
     assert journal.sizes(0, 2) == [(1, 10, 10), (2, 30, 30)]
     assert journal.sizes(2, 9) == [(3, 20, 20)]
     assert journal.sizes(3, 9) == []
@@ -201,7 +202,7 @@ def test_what_entries_weigh(journal: SqliteJournal) -> None:
 @pytest.fixture
 def ten(journal: SqliteJournal) -> SqliteJournal:
     """Return a journal with ten entries."""
-    journal.append([small(key) for key in range(10)])
+    journal.append([raw_entry(key) for key in range(10)])
     return journal
 
 
@@ -215,13 +216,13 @@ def test_only_what_all_sinks_had_is_forgotten(ten: SqliteJournal) -> None:
     ten.commit("a", Checkpoint(8))
     ten.commit("b", Checkpoint(4))
     ten.commit("gone", Checkpoint(1))
-    assert (sum(ten.trim(["a", "b"], SOON)), places(ten)) == (4, [5, 6, 7, 8, 9, 10])
+    assert (sum(ten.trim(["a", "b"], AFTER_NOW)), places(ten)) == (4, [5, 6, 7, 8, 9, 10])
 
 
 def test_nothing_is_forgotten_before_every_sink_has_begun(ten: SqliteJournal) -> None:
     """A configured sink without a cursor has had nothing, so everything stays."""
     ten.commit("a", Checkpoint(8))
-    assert (0, list(range(1, 11))) == (sum(ten.trim(["a", "new"], SOON)), places(ten))
+    assert (0, list(range(1, 11))) == (sum(ten.trim(["a", "new"], AFTER_NOW)), places(ten))
 
 
 def test_what_was_added_lately_stays(ten: SqliteJournal) -> None:
@@ -232,26 +233,26 @@ def test_what_was_added_lately_stays(ten: SqliteJournal) -> None:
 
 def test_bases_and_what_is_set_aside_stay(ten: SqliteJournal) -> None:
     """Readings that a sample will count from, or that belong to what was set aside, are not forgotten."""
-    ten.commit("a", Checkpoint(9, {METER: Baseline(3)}), [METER], [aside("a", 5, 6)])
+    ten.commit("a", Checkpoint(9, {METER: Baseline(3)}), [METER], [dead_letter("a", 5, 6)])
     ten.commit("gone", Checkpoint(9, {METER: Baseline(2)}), [METER])
-    assert (sum(ten.trim(["a"], SOON)), places(ten)) == (5, [2, 3, 5, 6, 10])
+    assert (sum(ten.trim(["a"], AFTER_NOW)), places(ten)) == (5, [2, 3, 5, 6, 10])
 
 
 def test_without_sinks_everything_old_is_forgotten(ten: SqliteJournal) -> None:
     """Where no sink is configured, age alone decides."""
-    assert (sum(ten.trim([], SOON)), places(ten)) == (10, [])
+    assert (sum(ten.trim([], AFTER_NOW)), places(ten)) == (10, [])
 
 
 def test_places_are_never_used_again(ten: SqliteJournal, file: Path) -> None:
     """After everything was forgotten, also after reopening, new entries come after the cursors."""
     ten.commit("a", Checkpoint(10))
-    assert sum(ten.trim(["a"], SOON)) == 10
-    assert [one.offset for one in ten.append([small(11)])] == [11]
+    assert sum(ten.trim(["a"], AFTER_NOW)) == 10
+    assert [one.offset for one in ten.append([raw_entry(11)])] == [11]
     ten.commit("a", Checkpoint(11))
-    sum(ten.trim(["a"], SOON))
+    sum(ten.trim(["a"], AFTER_NOW))
     with closing(SqliteJournal(file)) as again:
         assert again.newest() == 11
-        assert [one.offset for one in again.append([small(12)])] == [12]
+        assert [one.offset for one in again.append([raw_entry(12)])] == [12]
 
 
 # --- packets
@@ -260,5 +261,5 @@ def test_places_are_never_used_again(ten: SqliteJournal, file: Path) -> None:
 def test_packets_are_kept_bit_by_bit(journal: SqliteJournal) -> None:
     """Every byte of a packet comes back."""
     raw = packet(energy=0xFF_FE_FD_FC_FB) + bytes(range(256))
-    journal.append([small(1, raw)])
+    journal.append([raw_entry(1, raw)])
     assert [raw] == [one.raw for one in journal.read(0, 1)]

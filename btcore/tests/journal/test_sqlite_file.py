@@ -9,8 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from entries import aside, small
-from made import METER, entry
+from helpers.journal_entries import dead_letter, entry, raw_entry
+from helpers.packets import METER
 
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Checkpoint, Entry
@@ -43,7 +43,7 @@ def test_a_place_that_cannot_hold_a_file_is_told(tmp_path: Path) -> None:
 def test_damage_within_the_file_is_told(file: Path) -> None:
     """A file that a disk has damaged raises Unavailable with its name, and what to do; never wrong entries."""
     with closing(SqliteJournal(file)) as whole:
-        whole.append([small(key, bytes(500) + bytes([key])) for key in range(200)])
+        whole.append([raw_entry(key, bytes(500) + bytes([key])) for key in range(200)])
     content = bytearray(file.read_bytes())
     content[3 * 4096 : -4096] = random.Random(1).randbytes(len(content) - 4 * 4096)
     file.write_bytes(content)
@@ -65,16 +65,16 @@ def test_a_full_disk_loses_nothing(file: Path) -> None:
 
         def fill() -> None:
             for key in range(10_000):
-                kept.extend(journal.append([small(key, bytes(700) + bytes([key % 256]))]))
+                kept.extend(journal.append([raw_entry(key, bytes(700) + bytes([key % 256]))]))
 
         with pytest.raises(Unavailable, match=r"cannot write to the journal .*journal\.db: database or disk is full"):
             fill()
         journal._writer.execute(f"PRAGMA max_page_count = {pages}")  # the disk has room, so it may grow again by now
         with pytest.raises(Unavailable):
-            journal.append([small(key, bytes(900)) for key in range(20_000, 20_100)])
+            journal.append([raw_entry(key, bytes(900)) for key in range(20_000, 20_100)])
         assert kept == journal.read(0, 10_000)
         journal._writer.execute("PRAGMA max_page_count = 1000000")
-        kept += journal.append([small(99_999, b"and again")])
+        kept += journal.append([raw_entry(99_999, b"and again")])
         journal.commit("a", Checkpoint(kept[-1].offset))
     with closing(SqliteJournal(file)) as again:
         assert (kept, Checkpoint(kept[-1].offset)) == (again.read(0, 10_000), again.checkpoint("a"))
@@ -82,11 +82,11 @@ def test_a_full_disk_loses_nothing(file: Path) -> None:
 
 def test_a_person_who_looks_into_the_file_does_not_disturb(file: Path, journal: SqliteJournal) -> None:
     """While another connection reads, appending goes on."""
-    journal.append([small(1)])
+    journal.append([raw_entry(1)])
     with closing(sqlite3.connect(file)) as person:
         person.execute("BEGIN")
         assert person.execute("SELECT count(*) FROM entry").fetchall() == [(1,)]
-        assert len(journal.append([small(2)])) == 1
+        assert len(journal.append([raw_entry(2)])) == 1
         assert person.execute("SELECT count(*) FROM entry").fetchall() == [(1,)]
 
 
@@ -155,7 +155,7 @@ def test_the_tables_are_as_documented() -> None:
 def test_what_is_documented_works(file: Path, journal: SqliteJournal) -> None:
     """The page's statements tell what they say, beside a journal in use, and make a sink begin again."""
     journal.append([entry(at) for at in range(5)])
-    journal.commit("sink.roof", Checkpoint(3, {METER: Baseline(3)}), [METER], [aside("sink.roof", 2)])
+    journal.commit("sink.roof", Checkpoint(3, {METER: Baseline(3)}), [METER], [dead_letter("sink.roof", 2)])
     with closing(sqlite3.connect(file)) as person:
         waiting, asides, heard = (person.execute(statement).fetchall() for statement in STATEMENTS[1:4])
         person.executescript(STATEMENTS[4])

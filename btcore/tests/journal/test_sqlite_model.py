@@ -4,8 +4,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import attrs
-from entries import SOON, aside, small
-from examples import examples
+from helpers.journal_entries import dead_letter, raw_entry
+from helpers.property_tests import examples
+from helpers.times import AFTER_NOW
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -33,7 +34,7 @@ class Model(RuleBasedStateMachine):
     sinks = st.sampled_from(["a", "b"])
     serials = st.sampled_from(["1", "2"])
     packets = st.sampled_from([b"x", b"y", b"z"])
-    made = st.builds(lambda key, raw, serial: small(key, raw + serial.encode(), serial), keys, packets, serials)
+    made = st.builds(lambda key, raw, serial: raw_entry(key, raw + serial.encode(), serial), keys, packets, serials)
 
     @rule(batch=st.lists(made, max_size=5))
     def append(self, batch: list[Entry]) -> None:
@@ -86,7 +87,7 @@ class Model(RuleBasedStateMachine):
     @rule(sink=sinks)
     def refuse(self, sink: str) -> None:
         """Set the newest entry aside."""
-        refused = aside(sink, *(one.offset for one in self.entries[-1:]))
+        refused = dead_letter(sink, *(one.offset for one in self.entries[-1:]))
         self.aside.append(refused)
         self.cursors.setdefault(sink, Checkpoint())
         self.journal.commit(sink, self.cursors[sink], (), [refused])
@@ -95,13 +96,13 @@ class Model(RuleBasedStateMachine):
     def trim(self) -> None:
         """Forget what both sinks had, or wanted nothing of."""
         if len(self.cursors) < 2:
-            assert sum(self.journal.trim(["a", "b"], SOON)) == 0
+            assert sum(self.journal.trim(["a", "b"], AFTER_NOW)) == 0
             return
         had = min(cursor.examined for cursor in self.cursors.values())
         held = {base.offset for cursor in self.cursors.values() for base in cursor.baselines.values()}
         held |= {place for one in self.aside for place in one.entries}
         left = [one for one in self.entries if one.offset > had or one.offset in held]
-        assert len(self.entries) - len(left) == sum(self.journal.trim(["a", "b"], SOON))
+        assert len(self.entries) - len(left) == sum(self.journal.trim(["a", "b"], AFTER_NOW))
         self.entries, self.taken = left, {one.key: one for one in left}
 
     @rule()

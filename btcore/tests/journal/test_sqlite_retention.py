@@ -11,8 +11,9 @@ from pathlib import Path
 
 import attrs
 import pytest
-from entries import SOON, aside, small
-from made import METER
+from helpers.journal_entries import dead_letter, raw_entry
+from helpers.packets import METER
+from helpers.times import AFTER_NOW
 
 from btcore.errors import JournalFull
 from btcore.journal import Baseline, Checkpoint, sqlite_meters, sqlite_retention
@@ -84,11 +85,11 @@ def test_a_full_disk_heals_by_itself(tmp_path: Path) -> None:
 
 def test_trimming_holds_nobody_up(journal: SqliteJournal) -> None:
     """What is forgotten goes in portions, between which others have their turn; a portion that is left is no harm."""
-    journal.append([small(n) for n in range(2 * sqlite_retention.SLICE + 5)])
+    journal.append([raw_entry(n) for n in range(2 * sqlite_retention.SLICE + 5)])
     journal.commit("a", Checkpoint(journal.newest()))
-    portions = journal.trim(["a"], SOON)
+    portions = journal.trim(["a"], AFTER_NOW)
     assert next(portions) == sqlite_retention.SLICE
-    assert len(journal.append([small(10**6)])) == 1
+    assert len(journal.append([raw_entry(10**6)])) == 1
     journal.commit("a", Checkpoint(journal.newest(), {METER: Baseline(journal.newest())}), [METER])
     assert list(portions) == [sqlite_retention.SLICE, 5, 0]
     assert [one.key for one in journal.read(0, 9)] == [10**6]
@@ -96,19 +97,19 @@ def test_trimming_holds_nobody_up(journal: SqliteJournal) -> None:
 
 def test_what_is_committed_beside_trimming_stays(journal: SqliteJournal) -> None:
     """A baseline that moves while the journal is trimmed keeps its entry, and the one before it may go later."""
-    journal.append([small(n) for n in range(3 * sqlite_retention.SLICE)])
+    journal.append([raw_entry(n) for n in range(3 * sqlite_retention.SLICE)])
     journal.commit("a", Checkpoint(10, {METER: Baseline(10)}), [METER])
-    portions = journal.trim(["a"], SOON)
+    portions = journal.trim(["a"], AFTER_NOW)
     assert next(portions) == 9
     journal.commit("a", Checkpoint(journal.newest(), {METER: Baseline(2500)}), [METER])
     assert sum(portions) == 0
-    sum(journal.trim(["a"], SOON))
+    sum(journal.trim(["a"], AFTER_NOW))
     assert [one.offset for one in journal.read(0, 10_000)] == [2500]
 
 
 def test_a_cursor_never_goes_back(journal: SqliteJournal) -> None:
     """A worker that is late does not undo what was moved meanwhile."""
-    journal.append([small(n) for n in range(5)])
+    journal.append([raw_entry(n) for n in range(5)])
     journal.commit("a", Checkpoint(4))
     journal.commit("a", Checkpoint(2))
     assert journal.checkpoint("a") == Checkpoint(4)
@@ -119,15 +120,15 @@ def test_what_was_set_aside_is_kept_within_bounds(
 ) -> None:
     """The oldest beyond a number, and those of long ago, are forgotten by sink, told, and hold no entries any more."""
     monkeypatch.setattr(sqlite_retention, "MOST_ASIDE", 3)
-    journal.append([small(n) for n in range(8)])
-    journal.commit("a", Checkpoint(8), (), [aside("a", n) for n in range(1, 6)])
-    journal.commit("b", Checkpoint(8), (), [aside("b", 8)])
+    journal.append([raw_entry(n) for n in range(8)])
+    journal.commit("a", Checkpoint(8), (), [dead_letter("a", n) for n in range(1, 6)])
+    journal.commit("b", Checkpoint(8), (), [dead_letter("b", 8)])
     clean(Upkeep(journal, ["a", "b"], 10**6))
     assert [(one.sink, one.entries) for one in journal.dead_letters()] == [("a", (n,)) for n in (3, 4, 5)] + [
         ("b", (8,))
     ]
     assert caplog.messages == ["a: forgot 2 readings that were set aside, as they are too old or too many"]
-    sum(journal.trim(["a", "b"], SOON))
+    sum(journal.trim(["a", "b"], AFTER_NOW))
     assert [one.offset for one in journal.read(0, 9)] == [3, 4, 5, 8]
     assert journal.forget_dead_letters(int(time.time()) + 10) == {"a": 3, "b": 1}
 
@@ -137,7 +138,7 @@ def test_baselines_are_bounded_and_those_that_are_not_in_memory_are_found(
 ) -> None:
     """Of invented meters the oldest go; a cursor holds those heard last, and each of the others can be asked for."""
     count = MOST_IN_CURSOR + 500
-    journal.append([attrs.evolve(small(n), serial=str(n)) for n in range(count)])
+    journal.append([attrs.evolve(raw_entry(n), serial=str(n)) for n in range(count)])
     bases = {str(n): Baseline(n + 1) for n in range(count)}
     journal.commit("a", Checkpoint(count, bases), list(bases))
     cursor = journal.checkpoint("a")
@@ -154,7 +155,7 @@ def test_a_journal_at_its_bound_forgets_before_it_refuses(file: Path) -> None:
     """Near its bound, what all sinks had is forgotten at once; where that is not enough, new readings are refused."""
     with closing(SqliteJournal(file, 2_000_000)) as journal:
         for n in range(1500):
-            journal.append([small(n, bytes(1000))])
+            journal.append([raw_entry(n, bytes(1000))])
         with pytest.raises(
             JournalFull, match=r"journal\.db has come to its bound of 2000000 bytes, all of it undelivered"
         ):
@@ -163,7 +164,7 @@ def test_a_journal_at_its_bound_forgets_before_it_refuses(file: Path) -> None:
         journal.commit("a", Checkpoint(journal.newest() - 10))
         clean(Upkeep(journal, ["a"], 10**9))
         assert not journal.is_full
-        assert len(journal.append([small(10**6)])) == 1
+        assert len(journal.append([raw_entry(10**6)])) == 1
 
 
 def clean(upkeep: Upkeep) -> None:
@@ -176,7 +177,7 @@ def clean(upkeep: Upkeep) -> None:
 def fill(journal: SqliteJournal) -> None:
     """Append more than the journal may hold."""
     for n in range(1500, 3000):
-        journal.append([small(n, bytes(1000))])
+        journal.append([raw_entry(n, bytes(1000))])
 
 
 def test_only_its_owner_may_read_the_journal(file: Path) -> None:
@@ -184,7 +185,7 @@ def test_only_its_owner_may_read_the_journal(file: Path) -> None:
     umask = os.umask(0)
     try:
         with closing(SqliteJournal(file)) as journal:
-            journal.append([small(1)])
+            journal.append([raw_entry(1)])
             modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in file.parent.iterdir()}
     finally:
         os.umask(umask)
@@ -194,10 +195,12 @@ def test_only_its_owner_may_read_the_journal(file: Path) -> None:
 
 def test_a_clock_that_was_ahead_or_is_behind_does_not_stop_the_clean_up(journal: SqliteJournal) -> None:
     """Rows that were added at a time that is still to come are passed over; where there is no room, no time counts."""
-    journal.append([small(n) for n in range(3 * sqlite_retention.SLICE)])
-    journal._writer.execute("UPDATE entry SET added = ? WHERE seq <= ?", (SOON + 10**6, 2 * sqlite_retention.SLICE))
+    journal.append([raw_entry(n) for n in range(3 * sqlite_retention.SLICE)])
+    journal._writer.execute(
+        "UPDATE entry SET added = ? WHERE seq <= ?", (AFTER_NOW + 10**6, 2 * sqlite_retention.SLICE)
+    )
     journal.commit("a", Checkpoint(journal.newest()))
-    assert sum(journal.trim(["a"], SOON)) == sqlite_retention.SLICE
+    assert sum(journal.trim(["a"], AFTER_NOW)) == sqlite_retention.SLICE
     journal._used = 1
     journal._most = 1
     clean(Upkeep(journal, ["a"], 10**9))
@@ -221,12 +224,14 @@ def test_the_lack_of_room_is_told_now_and_then(journal: SqliteJournal, caplog: p
 def test_meters_are_remembered_when_their_readings_are_forgotten(file: Path) -> None:
     """Each meter with each format is known, also after its entries were let go and the file was opened again."""
     with closing(SqliteJournal(file)) as journal:
-        journal.append([small(1), attrs.evolve(small(2), format="gem48pbin"), attrs.evolve(small(3), serial="420467")])
-        sum(journal.trim([], SOON))
+        journal.append(
+            [raw_entry(1), attrs.evolve(raw_entry(2), format="gem48pbin"), attrs.evolve(raw_entry(3), serial="420467")]
+        )
+        sum(journal.trim([], AFTER_NOW))
     with closing(SqliteJournal(file)) as journal:
         earlier = {(METER, "ecm1220bin", 0), (METER, "gem48pbin", 0), ("420467", "ecm1220bin", 0)}
         assert {tuple(one) for one in journal.heard_meters()} == earlier
-        journal.append([small(4)])
+        journal.append([raw_entry(4)])
         assert journal.heard_meters()[-1] == (METER, "ecm1220bin", 4)
         assert journal.serials() == [METER, "420467"]
 
@@ -236,7 +241,7 @@ def test_invented_meters_are_forgotten_before_those_that_are_heard(file: Path, m
     monkeypatch.setattr(sqlite_meters, "MOST", 16)
     with closing(SqliteJournal(file)) as journal:
         for n in range(100):
-            journal.append([attrs.evolve(small(2 * n), serial=f"4{n:05}"), small(2 * n + 1)])
+            journal.append([attrs.evolve(raw_entry(2 * n), serial=f"4{n:05}"), raw_entry(2 * n + 1)])
         known = {one.serial for one in journal.heard_meters()}
     assert METER in known
     assert known - {METER} == {f"4{n:05}" for n in range(101 - len(known), 100)}
@@ -248,7 +253,7 @@ def test_invented_meters_are_forgotten_before_those_that_are_heard(file: Path, m
 def test_a_meter_whose_reading_could_not_be_kept_was_not_heard(journal: SqliteJournal) -> None:
     """What is not in the file is not remembered, and is once it is."""
     with pytest.raises(sqlite3.Error):
-        journal.append([small(1), attrs.evolve(small(2), serial=[])])  # type: ignore[arg-type]
+        journal.append([raw_entry(1), attrs.evolve(raw_entry(2), serial=[])])  # type: ignore[arg-type]
     assert journal.heard_meters() == []
-    journal.append([small(1)])
+    journal.append([raw_entry(1)])
     assert [one.serial for one in journal.heard_meters()] == [METER]

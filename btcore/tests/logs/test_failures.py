@@ -4,8 +4,8 @@ import logging
 import re
 
 import pytest
-from clocks import Clock
-from examples import examples
+from helpers.clocks import Clock
+from helpers.property_tests import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

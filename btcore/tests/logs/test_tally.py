@@ -3,7 +3,7 @@
 import logging
 
 import pytest
-from logged import texts
+from helpers.captured_log import logged
 
 from btcore.logs.tally import HOUR, SummarizedCount
 
@@ -19,7 +19,7 @@ def test_the_first_are_told_and_the_others_counted(caplog: pytest.LogCaptureFixt
             tally.add(f"one: {n}", n)
     tally.finish()
     tally.finish()
-    assert texts(caplog) == ["one: 0", "one: 1", "8 more, last 9"] * 3
+    assert logged(caplog) == ["one: 0", "one: 1", "8 more, last 9"] * 3
     assert tally.total == 30
 
 
@@ -29,7 +29,7 @@ def test_one_is_told_as_one(caplog: pytest.LogCaptureFixture) -> None:
     for count in (1, 2):
         tally.add("", "meter 7", count)
         tally.finish()
-    assert texts(caplog) == ["1 packet of meter 7", "2 packets of meter 7"]
+    assert logged(caplog) == ["1 packet of meter 7", "2 packets of meter 7"]
 
 
 def test_an_hour_that_passed_is_told_without_another(caplog: pytest.LogCaptureFixture) -> None:
@@ -39,7 +39,7 @@ def test_an_hour_that_passed_is_told_without_another(caplog: pytest.LogCaptureFi
     tally.add("one", "one", 5)
     tally.add("two", "{two}", 5)
     tally.look()
-    assert texts(caplog) == ["one"]
+    assert logged(caplog) == ["one"]
     now = HOUR
     tally.look()
-    assert texts(caplog) == ["one", "5 more, last {two}"]
+    assert logged(caplog) == ["one", "5 more, last {two}"]

@@ -7,12 +7,12 @@ from pathlib import Path
 from threading import Event
 
 import pytest
-from clocks import Clock
-from logged import texts
-from made import Recorder
-from running import beside, wait_for
-from sites import endless, sink, source
-from sites import site as site_of
+from helpers.captured_log import logged
+from helpers.clocks import Clock
+from helpers.fake_plugins import RecordingSink
+from helpers.sites import endless_source, make_sink, make_source
+from helpers.sites import make_site as site_of
+from helpers.waiting import in_background, wait_for
 
 from btcore.config.load import Site, load_site
 from btcore.config.named import Name, labels_by_format, names_of
@@ -176,22 +176,22 @@ def test_a_name_that_was_never_heard_is_told(roof: Site, caplog: pytest.LogCaptu
     """After a minute, with its places and what was heard instead; then each hour; and that it is heard."""
     listening = Listening(roof, ECM, GEM)
     listening.look(FIRST - 1)
-    assert texts(caplog) == []
+    assert logged(caplog) == []
     listening.look(1)
     never = "[sink.roof] generation; [channels] 399999_ch2: meter 399999 was never heard; heard: 01000777 (1 more)"
-    assert texts(caplog) == [never]
+    assert logged(caplog) == [never]
     listening.look(AGAIN - 1)
-    assert texts(caplog) == [never]
+    assert logged(caplog) == [never]
     listening.look(2 * AGAIN)
-    assert texts(caplog) == [never] + [f"{never} (still so)"] * 2
+    assert logged(caplog) == [never] + [f"{never} (still so)"] * 2
     caplog.clear()
     caplog.set_level(logging.INFO)
     listening.heard.append(HeardMeter("399999", "ecm1240bin", 9))
     listening.look(BETWEEN)
-    assert texts(caplog, logging.INFO) == ["[sink.roof] generation; [channels] 399999_ch2: meter 399999 is heard now"]
+    assert logged(caplog, logging.INFO) == ["[sink.roof] generation; [channels] 399999_ch2: meter 399999 is heard now"]
     listening.look(3 * AGAIN)
     listening.roll.finish()
-    assert len(texts(caplog, logging.INFO)) == 1
+    assert len(logged(caplog, logging.INFO)) == 1
 
 
 def test_a_short_run_tells_it_at_its_end(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
@@ -199,7 +199,7 @@ def test_a_short_run_tells_it_at_its_end(roof: Site, caplog: pytest.LogCaptureFi
     listening = Listening(roof, GEM)
     listening.roll.finish()
     listening.roll.finish()
-    (told,) = texts(caplog)
+    (told,) = logged(caplog)
     assert told.endswith("meter 399999 was never heard; heard: 01000777")
 
 
@@ -208,24 +208,24 @@ def test_where_nothing_is_heard_no_name_is_at_fault(roof: Site, caplog: pytest.L
     listening = Listening(roof)
     listening.look(2 * AGAIN)
     listening.roll.finish()
-    assert texts(caplog) == []
+    assert logged(caplog) == []
     listening.heard.append(GEM)
     listening.look(2 * FIRST)
-    (told,) = texts(caplog)
+    (told,) = logged(caplog)
     assert told.endswith("meter 399999 was never heard; heard: 01000777")
 
 
 def test_the_nearest_is_told(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
     """Of the meters that were heard, the one is shown whose serial number is most like the name."""
     Listening(roof, HeardMeter("39999", "ecm1240bin", 0), GEM).roll.finish()
-    assert texts(caplog)[0].endswith('was never heard; heard: 39999 (1 more); did you mean "39999"?')
+    assert logged(caplog)[0].endswith('was never heard; heard: 39999 (1 more); did you mean "39999"?')
 
 
 def test_a_meter_of_an_earlier_run_was_heard(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
     """A meter that is silent in this run is not one that was never heard."""
     caplog.set_level(logging.INFO)
     Listening(roof, HeardMeter("399999", "ecm1240bin", 0)).roll.finish()
-    assert texts(caplog, logging.INFO) == []
+    assert logged(caplog, logging.INFO) == []
 
 
 def test_a_label_that_a_meter_has_not_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -233,14 +233,14 @@ def test_a_label_that_a_meter_has_not_is_told(tmp_path: Path, caplog: pytest.Log
     names = load(tmp_path, SITE)
     heard = [HeardMeter(name.serial, "gem48pbin", 1) for name in names_of(names) if name.serial]
     Listening(names, *heard).roll.finish()
-    assert texts(caplog) == [
+    assert logged(caplog) == [
         "[sink.roof] grid; [channels] 420467_aux1: meter 420467 has no aux1: it sends gem48pbin",
         "[sink.things] fields: no meter has aux2: they send gem48pbin",
     ]
     caplog.clear()
     Listening(names, *(one._replace(format="sunline") for one in heard)).roll.finish()
     Listening(names, *(one._replace(format="gem48ptbin") for one in heard), *heard[:1]).roll.finish()
-    assert [text.split(": ")[1] for text in texts(caplog)] == [
+    assert [text.split(": ")[1] for text in logged(caplog)] == [
         "meter 420467 has no aux1",
         "no meter has aux2",
     ]
@@ -253,7 +253,7 @@ def test_a_meter_that_nothing_names_is_told_once(roof: Site, caplog: pytest.LogC
     listening.heard.append(HeardMeter("500000", "ecm1240bin", 0))
     listening.look(3 * AGAIN)
     like = "most like it is 399999 ([sink.roof] generation)"
-    assert texts(caplog, logging.INFO) == [
+    assert logged(caplog, logging.INFO) == [
         "meter 01000777 is heard, and named nowhere in the configuration",
         f"meter 399998 is heard, and named nowhere in the configuration; {like}",
         "meter 420467 is heard, and named nowhere in the configuration",
@@ -264,8 +264,8 @@ def test_invented_meters_fill_no_log(roof: Site, caplog: pytest.LogCaptureFixtur
     """Of many meters some are told, and how many more there are."""
     caplog.set_level(logging.INFO)
     Listening(roof, *(HeardMeter(str(n), "ecm1240bin", 1) for n in range(1000))).roll.finish()
-    assert len(texts(caplog, logging.INFO)) == 1 + SINGLY + 1
-    assert texts(caplog, logging.INFO)[-1] == f"and so with {1000 - SINGLY} more"
+    assert len(logged(caplog, logging.INFO)) == 1 + SINGLY + 1
+    assert logged(caplog, logging.INFO)[-1] == f"and so with {1000 - SINGLY} more"
 
 
 def test_without_names_nothing_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -273,7 +273,7 @@ def test_without_names_nothing_is_told(tmp_path: Path, caplog: pytest.LogCapture
     caplog.set_level(logging.INFO)
     plain = load(tmp_path, 'state = "s"\n[source.tcp-server]\n[sink.print]\n')
     Listening(plain, GEM).look(2 * AGAIN)
-    assert texts(caplog, logging.INFO) == []
+    assert logged(caplog, logging.INFO) == []
 
 
 def test_a_run_compares_while_it_goes_on(
@@ -283,6 +283,6 @@ def test_a_run_compares_while_it_goes_on(
     monkeypatch.setattr("btcore.runtime.names.FIRST", 0.0)
     monkeypatch.setattr("btcore.runtime.supervisor.IDLE", 0.01)
     stop = Event()
-    parts = (source(endless()), sink(Recorder(), meters=("312354",)))
-    with beside(stop, Supervisor(site_of(tmp_path, *parts), stop).run):
-        wait_for(lambda: any('did you mean "312345"?' in text for text in texts(caplog)))
+    parts = (make_source(endless_source()), make_sink(RecordingSink(), meters=("312354",)))
+    with in_background(stop, Supervisor(site_of(tmp_path, *parts), stop).run):
+        wait_for(lambda: any('did you mean "312345"?' in text for text in logged(caplog)))

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import strangers
-from made import golden
-from running import Btcore, wait_for
-from sites import position
+from helpers.btcore_process import BtcoreProcess
+from helpers.distributions import install_distribution
+from helpers.golden_streams import stream_file
+from helpers.sites import stored_offset
+from helpers.waiting import wait_for
 
 PLUGINS = """
     import time
@@ -68,7 +69,7 @@ HOLDING = f"""
 state = "state"
 [source.panel]
 use = "file"
-path = "{golden("ecm1220bin_steady")}"
+path = "{stream_file("ecm1220bin_steady")}"
 [sink.hold]
 file = "given.txt"
 batch_size = 4
@@ -80,7 +81,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder, with the plugins of this test installed."""
     packages = tmp_path / "packages"
     packages.mkdir()
-    strangers.distribution(packages, "btmon-odd", PLUGINS, {"hold": "Hold", "leaky": "Leaky"})
+    install_distribution(packages, "btmon-odd", PLUGINS, {"hold": "Hold", "leaky": "Leaky"})
     monkeypatch.setenv("PYTHONPATH", str(packages), prepend=os.pathsep)
     return tmp_path
 
@@ -95,10 +96,10 @@ def given(folder: Path) -> list[str]:
 def test_once_as_a_process(folder: Path) -> None:
     """`btcore run --once` plays a capture into a sink, and exits with 0."""
     (folder / "release").touch()
-    with Btcore(folder, HOLDING, "--once") as process:
+    with BtcoreProcess(folder, HOLDING, "--once") as process:
         assert process.finish() == 0
     assert given(folder) == ["given 4", "taken", "given 4", "taken"]
-    assert position(folder / "state", "sink.hold") == 8
+    assert stored_offset(folder / "state", "sink.hold") == 8
 
 
 @pytest.mark.servers
@@ -107,28 +108,28 @@ def test_a_signal_finishes_the_batch_under_way(folder: Path, number: signal.Sign
     """The first signal lets the call under way end, commits it, and exits with 0; nothing else is begun."""
     if signal.getsignal(number) == signal.SIG_IGN:
         pytest.skip("the tests run under nohup")
-    with Btcore(folder, HOLDING) as process:
+    with BtcoreProcess(folder, HOLDING) as process:
         wait_for(lambda: given(folder))
         process.process.send_signal(number)
         wait_for(lambda: "stopping: the work under way is finished first" in process.log)
         (folder / "release").touch()
         assert process.finish() == 0
     assert given(folder) == ["given 4", "taken"]
-    assert position(folder / "state", "sink.hold") == 4
+    assert stored_offset(folder / "state", "sink.hold") == 4
 
 
 @pytest.mark.servers
 def test_a_second_signal_does_not_wait(folder: Path) -> None:
     """A second signal ends the program while a call is still under way; what it had is delivered by the next run."""
-    with Btcore(folder, HOLDING) as process:
+    with BtcoreProcess(folder, HOLDING) as process:
         wait_for(lambda: given(folder))
         process.process.send_signal(signal.SIGTERM)
         wait_for(lambda: "stopping" in process.log)
         process.process.send_signal(signal.SIGINT)
         assert process.finish() == 130
-    assert position(folder / "state", "sink.hold") == 0
+    assert stored_offset(folder / "state", "sink.hold") == 0
     (folder / "release").touch()
-    with Btcore(folder, HOLDING, "--once") as process:
+    with BtcoreProcess(folder, HOLDING, "--once") as process:
         assert process.finish() == 0
     assert given(folder)[-4:] == ["given 4", "taken", "given 4", "taken"]
 
@@ -136,7 +137,7 @@ def test_a_second_signal_does_not_wait(folder: Path) -> None:
 @pytest.mark.servers
 def test_a_second_run_is_refused(folder: Path) -> None:
     """Another run on the same state exits with 69 and says what to do, in one line."""
-    with Btcore(folder, HOLDING) as process:
+    with BtcoreProcess(folder, HOLDING) as process:
         wait_for(lambda: given(folder))
         again = subprocess.run(
             [sys.executable, "-m", "btcore", "run", "--config", str(folder / "site.toml")],
@@ -155,7 +156,7 @@ def test_a_second_run_is_refused(folder: Path) -> None:
 def test_a_run_whose_only_sink_has_stopped_exits(folder: Path) -> None:
     """It exits with 69, for whoever started it to act, and the last line of the log says why."""
     site = 'state = "state"\n[source.simulator]\n[sink.sqlite]\nfile = "missing/energy.db"\n'
-    with Btcore(folder, site) as process:
+    with BtcoreProcess(folder, site) as process:
         assert process.finish() == 69
     last = process.log.splitlines()[-1]
     assert "ERROR   btcore: ended with an error: no sink works any more: sink.sqlite: " in last
@@ -165,7 +166,7 @@ def test_a_run_whose_only_sink_has_stopped_exits(folder: Path) -> None:
 @pytest.mark.servers
 def test_a_state_that_cannot_be_written_exits(folder: Path) -> None:
     """A state directory that cannot be used exits with 69 and names it."""
-    with Btcore(folder, HOLDING.replace('"state"', '"site.toml/state"')) as process:
+    with BtcoreProcess(folder, HOLDING.replace('"state"', '"site.toml/state"')) as process:
         assert process.finish() == 69
     assert process.log == (
         f"btcore: cannot use the state directory {folder}/site.toml/state: Not a directory; "
@@ -178,7 +179,7 @@ def test_secrets_are_never_told(folder: Path) -> None:
     """At the most talkative level, no log line and no line of a dry run shows a secret, in any way of writing it."""
     quoted = KEY.replace('"', '\\"')
     text = f'state = "state"\n[source.leaky]\napi_key = "{quoted}"\n[sink.leaky]\napi_key = "{quoted}"\n'
-    with Btcore(folder, text, "-v") as process:
+    with BtcoreProcess(folder, text, "-v") as process:
         wait_for(lambda: "401 for" in process.log and "the meter refused" in process.log)
         assert process.stop() == 0
     dry = subprocess.run(

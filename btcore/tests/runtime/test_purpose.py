@@ -8,9 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from made import Recorder, Yielding
-from running import wait_for
-from sites import endless, meter, position, sink, site, source
+from helpers.fake_plugins import IteratorSource, RecordingSink
+from helpers.sites import endless_source, finite_source, make_sink, make_site, make_source, stored_offset
+from helpers.waiting import wait_for
 
 from btcore import Retry, Stop
 from btcore.config.load import Sink, Source
@@ -30,7 +30,7 @@ def down(*_: object) -> Any:  # noqa: ANN401 - never returns
 
 def run(state: Path, *parts: Source | Sink) -> bool:
     """Run until it ends by itself; return whether all went well."""
-    return Supervisor(site(state, *parts), threading.Event()).run()
+    return Supervisor(make_site(state, *parts), threading.Event()).run()
 
 
 def last(caplog: pytest.LogCaptureFixture) -> str:
@@ -43,35 +43,41 @@ def last(caplog: pytest.LogCaptureFixture) -> str:
 def test_it_ends_when_the_only_sink_has_stopped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Though the source works, it ends with an error, and its last line says why; what came in is kept."""
     caplog.set_level(logging.INFO)
-    assert not run(tmp_path, source(endless()), sink(Recorder(answer=stopping)))
+    assert not run(tmp_path, make_source(endless_source()), make_sink(RecordingSink(answer=stopping)))
     assert last(caplog) == "ended with an error: no sink works any more: sink.roof: the key is wrong"
-    roof = Recorder()
-    assert Supervisor(site(tmp_path, sink(roof)), threading.Event(), once=True).run()
+    roof = RecordingSink()
+    assert Supervisor(make_site(tmp_path, make_sink(roof)), threading.Event(), once=True).run()
     assert roof.places[:1] == [1]
 
 
 def test_it_ends_when_all_sinks_have_stopped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Of several sinks the last one counts, and each is told."""
-    sinks = [sink(Recorder(answer=stopping), name) for name in ("roof", "cellar")]
-    assert not run(tmp_path, source(endless()), *sinks)
+    sinks = [make_sink(RecordingSink(answer=stopping), name) for name in ("roof", "cellar")]
+    assert not run(tmp_path, make_source(endless_source()), *sinks)
     assert last(caplog).endswith("any more: sink.roof: the key is wrong; sink.cellar: the key is wrong")
 
 
 def test_it_ends_when_the_only_source_has_stopped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The sinks are given what there is first: with each restart they come further, however long they were down."""
-    before = Supervisor(site(tmp_path, source(meter(5)), sink(Recorder(), "other")), threading.Event(), once=True)
+    before = Supervisor(
+        make_site(tmp_path, make_source(finite_source(5)), make_sink(RecordingSink(), "other")),
+        threading.Event(),
+        once=True,
+    )
     assert before.run()
     caplog.clear()
-    roof = Recorder()
-    assert not run(tmp_path, source(Yielding(items=stopping)), sink(roof))
-    assert (len(roof.places), position(tmp_path)) == (5, 5)
+    roof = RecordingSink()
+    assert not run(tmp_path, make_source(IteratorSource(items=stopping)), make_sink(roof))
+    assert (len(roof.places), stored_offset(tmp_path)) == (5, 5)
     assert last(caplog) == "ended with an error: no source works any more: source.panel: the key is wrong"
 
 
 def test_a_source_that_ended_well_is_not_missed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A capture that was played to its end beside a source that has stopped: nothing more will come."""
-    roof = Recorder()
-    assert not run(tmp_path, source(meter(3)), source(Yielding(items=stopping), "bad"), sink(roof))
+    roof = RecordingSink()
+    assert not run(
+        tmp_path, make_source(finite_source(3)), make_source(IteratorSource(items=stopping), "bad"), make_sink(roof)
+    )
     assert len(roof.places) == 3
     assert last(caplog) == "ended with an error: source.bad: the key is wrong"
 
@@ -79,9 +85,13 @@ def test_a_source_that_ended_well_is_not_missed(tmp_path: Path, caplog: pytest.L
 @pytest.mark.parametrize("trouble", ["source", "sink"])
 def test_it_goes_on_with_what_is_left(tmp_path: Path, caplog: pytest.LogCaptureFixture, trouble: str) -> None:
     """With one source and one sink that work it goes on until it is told to stop, and then does not count as good."""
-    bad = source(Yielding(items=stopping), "bad") if trouble == "source" else sink(Recorder(answer=stopping), "bad")
-    roof, stop, well = Recorder(), threading.Event(), []
-    supervisor = Supervisor(site(tmp_path, source(endless()), sink(roof), bad), stop)
+    bad = (
+        make_source(IteratorSource(items=stopping), "bad")
+        if trouble == "source"
+        else make_sink(RecordingSink(answer=stopping), "bad")
+    )
+    roof, stop, well = RecordingSink(), threading.Event(), []
+    supervisor = Supervisor(make_site(tmp_path, make_source(endless_source()), make_sink(roof), bad), stop)
     thread = threading.Thread(target=lambda: well.append(supervisor.run()))
     thread.start()
     wait_for(lambda: "stopped until a restart" in caplog.text)
@@ -95,8 +105,13 @@ def test_it_goes_on_with_what_is_left(tmp_path: Path, caplog: pytest.LogCaptureF
 
 def test_a_source_that_fails_for_a_while_is_no_end(tmp_path: Path) -> None:
     """What will be tried again works still, sources and sinks alike; so does what has ended well."""
-    roof, stop = Recorder(answer=down), threading.Event()
-    supervisor = Supervisor(site(tmp_path, source(Yielding(items=down)), source(meter(), "other"), sink(roof)), stop)
+    roof, stop = RecordingSink(answer=down), threading.Event()
+    supervisor = Supervisor(
+        make_site(
+            tmp_path, make_source(IteratorSource(items=down)), make_source(finite_source(), "other"), make_sink(roof)
+        ),
+        stop,
+    )
     thread = threading.Thread(target=supervisor.run)
     thread.start()
     wait_for(lambda: roof.calls and len(roof.calls) > 1)

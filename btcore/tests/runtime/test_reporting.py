@@ -4,8 +4,8 @@ import logging
 
 import attrs
 import pytest
-from clocks import Clock
-from logged import texts
+from helpers.captured_log import logged
+from helpers.clocks import Clock
 
 from btcore.decode.framing import Counts
 from btcore.runtime.reporting import BEHIND, EVERY, FIRST, Reporting
@@ -64,7 +64,7 @@ def test_a_healthy_run_is_told_after_a_minute_and_each_hour(clock: Clock, caplog
     passes(clock, reporting, FIRST)
     panel.counts.packets, panel.kept, sqlite.delivered, roof.delivered = 732, 732, 732, 13
     passes(clock, reporting, EVERY)
-    assert texts(caplog, logging.INFO) == [
+    assert logged(caplog, logging.INFO) == [
         "in the first minute: panel: 2 meters, 12 packets; sqlite: 12 readings, level; roof: 1 reading, level",
         "in the last hour: panel: 2 meters, 720 packets; sqlite: 720 readings, level; roof: 12 readings, level",
     ]
@@ -74,7 +74,7 @@ def test_a_useless_run_looks_useless(clock: Clock, caplog: pytest.LogCaptureFixt
     """Where nothing came in, the line is a warning that says so, and each sink's trouble is in it."""
     reporting = Reporting([From()], [To(), To("sink.roof", state="stopped")], LOG, clock)
     passes(clock, reporting, FIRST)
-    assert texts(caplog) == [
+    assert logged(caplog) == [
         "in the first minute: panel: no packet; sqlite: no reading, level; roof: no reading, stopped"
     ]
 
@@ -82,8 +82,10 @@ def test_a_useless_run_looks_useless(clock: Clock, caplog: pytest.LogCaptureFixt
 def test_readings_that_come_without_packets_came_in(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """A source of whole readings, such as a database, is no source of nothing."""
     passes(clock, Reporting([From(whole=4, meters=1)], [To(delivered=4)], LOG, clock), FIRST)
-    assert texts(caplog) == []
-    assert texts(caplog, logging.INFO) == ["in the first minute: panel: 1 meter, 4 readings; sqlite: 4 readings, level"]
+    assert logged(caplog) == []
+    assert logged(caplog, logging.INFO) == [
+        "in the first minute: panel: 1 meter, 4 readings; sqlite: 4 readings, level"
+    ]
 
 
 def test_what_is_not_kept_and_not_wanted_is_told(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -91,7 +93,7 @@ def test_what_is_not_kept_and_not_wanted_is_told(clock: Clock, caplog: pytest.Lo
     panel = From(counts=Counts(30), meters=1, kept=0)
     reporting = Reporting([panel, From("source.usb", failure="gone")], [To(unwanted=30)], LOG, clock)
     passes(clock, reporting, FIRST)
-    (line,) = texts(caplog, logging.INFO)
+    (line,) = logged(caplog, logging.INFO)
     source, stopped, sink = line.removeprefix("in the first minute: ").split("; ")
     assert source == "panel: 1 meter, 30 packets, none of them kept"
     assert stopped == "usb: no packet, stopped"
@@ -102,7 +104,7 @@ def test_silent_meters_are_counted(clock: Clock, caplog: pytest.LogCaptureFixtur
     """How many of the meters are silent stands beside how many there are."""
     panel = From(counts=Counts(5), meters=3, silent=["1"])
     passes(clock, Reporting([panel], [To()], LOG, clock), FIRST)
-    assert "panel: 3 meters (1 meter silent), 5 packets" in texts(caplog, logging.INFO)[0]
+    assert "panel: 3 meters (1 meter silent), 5 packets" in logged(caplog, logging.INFO)[0]
 
 
 def test_a_sink_that_was_far_behind_is_told_when_it_is_level(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -114,16 +116,16 @@ def test_a_sink_that_was_far_behind_is_told_when_it_is_level(clock: Clock, caplo
         passes(clock, reporting, 2)
         sink.behind, sink.state = 0, "level"
         passes(clock, reporting, 2)
-    assert texts(caplog, logging.INFO) == ["sink.sqlite was behind, and has had everything now"] * 2
+    assert logged(caplog, logging.INFO) == ["sink.sqlite was behind, and has had everything now"] * 2
     passes(clock, reporting, EVERY)
-    assert "8 times more sink.sqlite had everything again" in texts(caplog, logging.INFO)
+    assert "8 times more sink.sqlite had everything again" in logged(caplog, logging.INFO)
 
 
 def test_a_line_of_many_is_bounded(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """Of dozens of sinks, some are named and the others counted."""
     sinks = [To(f"sink.s{number}") for number in range(30)]
     passes(clock, Reporting([From()], sinks, LOG, clock), FIRST)
-    (line,) = texts(caplog)
+    (line,) = logged(caplog)
     assert "s7: no reading, level; 22 sinks more" in line
     assert "s8" not in line
 

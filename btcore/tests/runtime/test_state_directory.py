@@ -6,8 +6,8 @@ from threading import Event
 
 import attrs
 import pytest
-from made import Recorder
-from sites import meter, sink, site, source
+from helpers.fake_plugins import RecordingSink
+from helpers.sites import finite_source, make_sink, make_site, make_source
 
 from btcore.cli import CONFIGURATION, OK, main
 from btcore.config.load import Site
@@ -129,7 +129,7 @@ def test_what_comes_over_a_pipe_is_not_noted(state: Path, other: Path, tmp_path:
 
 def sited(state: Path, file: Path) -> Site:
     """Return a site of this configuration."""
-    return attrs.evolve(site(state, source(meter()), sink(Recorder())), file=file)
+    return attrs.evolve(make_site(state, make_source(finite_source()), make_sink(RecordingSink())), file=file)
 
 
 def test_a_run_takes_the_state_and_leaves_another_s_alone(

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from made import METER, Recorder, Yielding, packet
-from running import wait_for
-from sites import endless, meter, position, sink, site, source
+from helpers.fake_plugins import IteratorSource, RecordingSink
+from helpers.packets import METER, packet
+from helpers.sites import endless_source, finite_source, make_sink, make_site, make_source, stored_offset
+from helpers.waiting import wait_for
 
 from btcore import Chunk, Duration, Retry, Stop, hookimpl, pack, plugin
 from btcore.config.load import Site
@@ -56,10 +57,15 @@ class Running:
 def test_once_ends_when_everything_is_delivered(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """With `once` it ends when all sources have ended and all sinks have had everything, and tells what was done."""
     caplog.set_level(logging.INFO)
-    first, second = Recorder(), Recorder()
-    parts = (source(meter(7)), source(meter(0), "other"), sink(first), sink(second, "second", every=60))
-    assert Supervisor(site(tmp_path, *parts), threading.Event(), once=True).run()
-    assert (len(first.places), position(tmp_path), position(tmp_path, "sink.second")) == (7, 7, 7)
+    first, second = RecordingSink(), RecordingSink()
+    parts = (
+        make_source(finite_source(7)),
+        make_source(finite_source(0), "other"),
+        make_sink(first),
+        make_sink(second, "second", every=60),
+    )
+    assert Supervisor(make_site(tmp_path, *parts), threading.Event(), once=True).run()
+    assert (len(first.places), stored_offset(tmp_path), stored_offset(tmp_path, "sink.second")) == (7, 7, 7)
     assert [sample.seconds for batch in second.taken for sample in batch.samples] == [60]
     told = texts(caplog, logging.INFO)
     assert told[0] == f"btcore: 2 sources, 2 sinks; the journal is in {tmp_path}"
@@ -74,11 +80,13 @@ def test_once_ends_when_everything_is_delivered(tmp_path: Path, caplog: pytest.L
 def test_the_last_line_of_a_source_tells_what_was_there(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A recording that is played again: nothing is kept, and all of it was there."""
     caplog.set_level(logging.INFO)
-    recording = Yielding(
+    recording = IteratorSource(
         items=lambda _stop: [Chunk(packet(secs=n), time=from_microseconds(n * 10**7)) for n in range(3)]
     )
     for _ in range(2):
-        Supervisor(site(tmp_path, source(recording), sink(Recorder())), threading.Event(), once=True).run()
+        Supervisor(
+            make_site(tmp_path, make_source(recording), make_sink(RecordingSink())), threading.Event(), once=True
+        ).run()
     assert [text.rpartition("; ")[2] for text in texts(caplog, logging.INFO) if "btcore: source.panel: " in text] == [
         "3 kept",
         "0 kept, 3 already there",
@@ -93,8 +101,10 @@ def test_once_waits_for_a_sink_that_is_down_for_a_while(tmp_path: Path) -> None:
         if failures:
             raise failures.pop()
 
-    roof = Recorder(answer=answer)
-    assert Supervisor(site(tmp_path, source(meter()), sink(roof)), threading.Event(), once=True).run()
+    roof = RecordingSink(answer=answer)
+    assert Supervisor(
+        make_site(tmp_path, make_source(finite_source()), make_sink(roof)), threading.Event(), once=True
+    ).run()
     assert len(roof.places) == 5
 
 
@@ -105,18 +115,24 @@ def test_what_was_given_up_is_told_by_the_outcome(tmp_path: Path, trouble: str) 
     def fail(*_: object) -> Any:  # noqa: ANN401 - never returns
         raise Stop("a person must act")
 
-    other = Recorder()
-    bad = source(Yielding(items=fail), "bad") if trouble == "source" else sink(Recorder(answer=fail), "bad")
-    parts = (source(meter()), sink(other, "other"), bad)
-    assert not Supervisor(site(tmp_path, *parts), threading.Event(), once=True).run()
+    other = RecordingSink()
+    bad = (
+        make_source(IteratorSource(items=fail), "bad")
+        if trouble == "source"
+        else make_sink(RecordingSink(answer=fail), "bad")
+    )
+    parts = (make_source(finite_source()), make_sink(other, "other"), bad)
+    assert not Supervisor(make_site(tmp_path, *parts), threading.Event(), once=True).run()
     assert len(other.places) == 5
 
 
 def test_a_run_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
     """What was delivered once is not delivered again by the next run."""
-    roof = Recorder()
+    roof = RecordingSink()
     for _ in range(3):
-        assert Supervisor(site(tmp_path, source(meter(3)), sink(roof)), threading.Event(), once=True).run()
+        assert Supervisor(
+            make_site(tmp_path, make_source(finite_source(3)), make_sink(roof)), threading.Event(), once=True
+        ).run()
     assert roof.places == list(range(1, 10))
 
 
@@ -126,22 +142,22 @@ def test_it_ends_when_nothing_is_left_to_do(tmp_path: Path) -> None:
     def fail(*_: object) -> None:
         raise Stop("a person must act")
 
-    parts = (source(meter()), sink(Recorder(answer=fail)))
-    assert not Supervisor(site(tmp_path, *parts), threading.Event()).run()
+    parts = (make_source(finite_source()), make_sink(RecordingSink(answer=fail)))
+    assert not Supervisor(make_site(tmp_path, *parts), threading.Event()).run()
 
 
 def test_a_dry_run_delivers_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A dry run keeps the readings, shows what it would send without secrets, and moves no cursor."""
 
     @plugin(api=1)
-    class Previewing(Recorder):
+    class Previewing(RecordingSink):
         @hookimpl
         def preview_batch(self) -> list[str]:
             return ["POST s3cret"]
 
     roof = Previewing()
     run = Supervisor(
-        site(tmp_path, source(meter()), sink(roof)),
+        make_site(tmp_path, make_source(finite_source()), make_sink(roof)),
         threading.Event(),
         once=True,
         dry_run=True,
@@ -149,8 +165,8 @@ def test_a_dry_run_delivers_nothing(tmp_path: Path, capsys: pytest.CaptureFixtur
     )
     assert run.run()
     assert (roof.calls, set(capsys.readouterr().out.splitlines())) == ([], {"sink.roof: POST ***"})
-    assert position(tmp_path) == 0
-    assert Supervisor(site(tmp_path, sink(roof)), threading.Event(), once=True).run()
+    assert stored_offset(tmp_path) == 0
+    assert Supervisor(make_site(tmp_path, make_sink(roof)), threading.Event(), once=True).run()
     assert len(roof.places) == 5
 
 
@@ -159,10 +175,10 @@ def test_a_dry_run_delivers_nothing(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_sinks_are_told_the_names_the_sign_and_the_interval(tmp_path: Path) -> None:
     """A sink's context has its table, the site's channel names, its own sign or the site's, and its interval."""
-    one, two = Recorder(), Recorder()
+    one, two = RecordingSink(), RecordingSink()
     names: Mapping[str, str] = {f"{METER}_ch1": "solar"}
-    parts = (sink(one, every=60), sink(two, "second", polarity="brultech"))
-    Supervisor(site(tmp_path, *parts, channels=names, polarity="btmon"), threading.Event(), once=True).run()
+    parts = (make_sink(one, every=60), make_sink(two, "second", polarity="brultech"))
+    Supervisor(make_site(tmp_path, *parts, channels=names, polarity="btmon"), threading.Event(), once=True).run()
     told = [
         (context.name, context.channels, context.polarity, context.every, context.log.name)
         for context in (*one.opened, *two.opened)
@@ -177,10 +193,10 @@ def test_a_source_may_be_restricted_to_formats(tmp_path: Path) -> None:
     """A source that names formats takes no others, and another source is not restricted by that."""
     data = packet(secs=1) + pack("ecm1240bin", METER, {"secs": 2})
     other = packet(secs=3) + pack("ecm1240bin", METER, {"secs": 4})
-    chunks = Yielding(items=lambda _stop: [Chunk(data)]), Yielding(items=lambda _stop: [Chunk(other)])
-    roof = Recorder()
-    parts = (source(chunks[0], formats=("ecm1240bin",)), source(chunks[1], "all"), sink(roof))
-    Supervisor(site(tmp_path, *parts), threading.Event(), once=True).run()
+    chunks = IteratorSource(items=lambda _stop: [Chunk(data)]), IteratorSource(items=lambda _stop: [Chunk(other)])
+    roof = RecordingSink()
+    parts = (make_source(chunks[0], formats=("ecm1240bin",)), make_source(chunks[1], "all"), make_sink(roof))
+    Supervisor(make_site(tmp_path, *parts), threading.Event(), once=True).run()
     found = [(reading.source, reading.format.name) for batch in roof.taken for reading in batch.readings]
     assert sorted(found) == [("all", "ecm1220bin"), ("all", "ecm1240bin"), ("panel", "ecm1240bin")]
 
@@ -196,13 +212,13 @@ def test_stopping_finishes_and_commits(tmp_path: Path) -> None:
         calling.set()
         release.wait(20)
 
-    roof, panel = Recorder(answer=answer), endless()
-    with Running(site(tmp_path, source(panel), sink(roof))) as running:
+    roof, panel = RecordingSink(answer=answer), endless_source()
+    with Running(make_site(tmp_path, make_source(panel), make_sink(roof))) as running:
         calling.wait(20)
         running.stop.set()
         release.set()
     assert (running.well, len(roof.closed), len(panel.closed)) == (True, 1, 1)
-    assert position(tmp_path) == roof.places[-1]
+    assert stored_offset(tmp_path) == roof.places[-1]
     _is_free(tmp_path)
 
 
@@ -225,9 +241,9 @@ def test_a_hung_sink_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         return journals[-1]
 
     monkeypatch.setattr("btcore.runtime.supervisor.SqliteJournal", opened)
-    roof, other = Recorder(answer=answer), Recorder()
-    parts = (source(meter()), sink(roof), sink(other, "other"))
-    with Running(site(tmp_path, *parts), patience=0.1) as running:
+    roof, other = RecordingSink(answer=answer), RecordingSink()
+    parts = (make_source(finite_source()), make_sink(roof), make_sink(other, "other"))
+    with Running(make_site(tmp_path, *parts), patience=0.1) as running:
         wait_for(lambda: calling.is_set() and len(other.places) == 5)
     assert running.well is False
     assert texts(caplog) == [
@@ -249,11 +265,11 @@ def test_a_hung_sink_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
 
 def test_one_state_has_one_run(tmp_path: Path) -> None:
     """A second run on the same state is refused, with what to do, and does not disturb the first."""
-    roof = Recorder()
-    with Running(site(tmp_path, source(endless()), sink(roof))) as running:
+    roof = RecordingSink()
+    with Running(make_site(tmp_path, make_source(endless_source()), make_sink(roof))) as running:
         wait_for(lambda: roof.places)
         with pytest.raises(Unavailable, match=f"another btcore is using {tmp_path}: stop it first, or give this one"):
-            Supervisor(site(tmp_path), threading.Event()).run()
+            Supervisor(make_site(tmp_path), threading.Event()).run()
         before = len(roof.places)
         wait_for(lambda: len(roof.places) > before)
     assert running.well
@@ -263,7 +279,7 @@ def test_a_state_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     """A state directory that cannot be made is named, with the reason and what to do."""
     (tmp_path / "file").write_text("")
     with pytest.raises(Unavailable, match=r"cannot use the state directory .*file/state: .*; set `state` in site.toml"):
-        Supervisor(site(tmp_path / "file" / "state"), threading.Event()).run()
+        Supervisor(make_site(tmp_path / "file" / "state"), threading.Event()).run()
 
 
 def test_a_state_that_cannot_be_locked_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,7 +290,7 @@ def test_a_state_that_cannot_be_locked_is_told(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr("fcntl.flock", fail)
     with pytest.raises(Unavailable, match=r"cannot use the state directory .*: No locks available; set `state`"):
-        Supervisor(site(tmp_path), threading.Event()).run()
+        Supervisor(make_site(tmp_path), threading.Event()).run()
 
 
 def test_a_journal_that_cannot_be_used_leaves_the_lock_free(tmp_path: Path) -> None:
@@ -282,18 +298,18 @@ def test_a_journal_that_cannot_be_used_leaves_the_lock_free(tmp_path: Path) -> N
     with closing(SqliteJournal(tmp_path / JOURNAL)) as journal:
         journal._writer.execute(f"PRAGMA user_version = {VERSION + 1}")
     with pytest.raises(Unavailable, match="newer btcore"):
-        Supervisor(site(tmp_path), threading.Event()).run()
+        Supervisor(make_site(tmp_path), threading.Event()).run()
     _is_free(tmp_path)
 
 
 def test_what_was_delivered_is_forgotten_in_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Readings that every sink had, and that were kept for long enough, are cleaned up while it runs."""
     caplog.set_level(logging.DEBUG)
-    roof = Recorder()
-    Supervisor(site(tmp_path, source(meter(9)), sink(roof)), threading.Event(), once=True).run()
+    roof = RecordingSink()
+    Supervisor(make_site(tmp_path, make_source(finite_source(9)), make_sink(roof)), threading.Event(), once=True).run()
     for keep, left in ((3600, 9), (-3600, 1)):
         caplog.clear()
-        with Running(site(tmp_path, source(meter(0)), sink(roof), keep=Duration(keep))):
+        with Running(make_site(tmp_path, make_source(finite_source(0)), make_sink(roof), keep=Duration(keep))):
             wait_for(lambda: any("delivered readings forgotten" in text for text in texts(caplog, logging.DEBUG)))
         with closing(SqliteJournal(tmp_path / JOURNAL)) as journal:
             assert len(journal.read(0, 99)) == left
@@ -308,8 +324,8 @@ def test_cleaning_up_that_fails_is_told(
         raise Unavailable("disk full")
 
     monkeypatch.setattr(SqliteJournal, "trim", fail)
-    roof = Recorder()
-    with Running(site(tmp_path, source(endless()), sink(roof))) as running:
+    roof = RecordingSink()
+    with Running(make_site(tmp_path, make_source(endless_source()), make_sink(roof))) as running:
         wait_for(lambda: texts(caplog) == ["btcore: cannot clean up: disk full"])
         before = len(roof.places)
         wait_for(lambda: len(roof.places) > before)

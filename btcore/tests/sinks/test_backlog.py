@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from deliveries import SINK, delivered, fill, position, sizes
-from logged import texts
-from made import METER, SECOND, START, Delivering, Recorder, entry
-from running import wait_for
+from helpers.captured_log import logged
+from helpers.fake_plugins import RecordingSink
+from helpers.journal_entries import entry
+from helpers.packets import METER
+from helpers.running_sink import SINK_TABLE, RunningSink, batch_sizes, deliver_all, fill_journal, sink_offset
+from helpers.times import SECOND, START
+from helpers.waiting import wait_for
 
 from btcore import Batch, Retry
 from btcore.journal import Baseline, Checkpoint, Entry
@@ -21,42 +24,42 @@ from btcore.sinks.backlog import READ
 
 def test_readings_are_gathered_for_a_period(journal: SqliteJournal) -> None:
     """Without a backlog, a call waits until the period since the last is over, and takes what came in meanwhile."""
-    sink = Recorder()
-    with Delivering(journal, sink, settings={"period": 0.5}):
-        fill(journal, 1)
+    sink = RecordingSink()
+    with RunningSink(journal, sink, settings={"period": 0.5}):
+        fill_journal(journal, 1)
         wait_for(lambda: sink.taken)
         began = time.monotonic()
         for n in range(1, 5):
-            fill(journal, 1, first=n)
+            fill_journal(journal, 1, first=n)
         wait_for(lambda: len(sink.taken) == 2)
         assert time.monotonic() - began > 0.4
-    assert sizes(sink.taken) == [1, 4]
+    assert batch_sizes(sink.taken) == [1, 4]
 
 
 def test_a_backlog_is_not_gathered(journal: SqliteJournal) -> None:
     """A full batch is delivered at once, whatever the period."""
-    fill(journal, 40)
-    sink = Recorder()
-    with Delivering(journal, sink, settings={"period": 3600, "batch_size": 10}):
+    fill_journal(journal, 40)
+    sink = RecordingSink()
+    with RunningSink(journal, sink, settings={"period": 3600, "batch_size": 10}):
         wait_for(lambda: len(sink.taken) == 4)
-    assert sizes(sink.taken) == [10, 10, 10, 10]
+    assert batch_sizes(sink.taken) == [10, 10, 10, 10]
 
 
 def test_calls_keep_the_pause(journal: SqliteJournal) -> None:
     """Two calls are never closer than the pause."""
     times: list[float] = []
-    fill(journal, 4)
-    delivered(journal, Recorder(answer=lambda _batch: times.append(time.monotonic())), batch_size=1, pause=0.05)
+    fill_journal(journal, 4)
+    deliver_all(journal, RecordingSink(answer=lambda _batch: times.append(time.monotonic())), batch_size=1, pause=0.05)
     assert len(times) == 4
     assert min(later - earlier for earlier, later in pairwise(times)) >= 0.05
 
 
 def test_an_hour_has_its_calls(journal: SqliteJournal) -> None:
     """When an hour's calls are used up, the next waits, and the readings with it."""
-    fill(journal, 5)
-    sink = Recorder()
-    with Delivering(journal, sink, settings={"batch_size": 1, "calls_per_hour": 3}):
-        wait_for(lambda: position(journal) == 3)
+    fill_journal(journal, 5)
+    sink = RecordingSink()
+    with RunningSink(journal, sink, settings={"batch_size": 1, "calls_per_hour": 3}):
+        wait_for(lambda: sink_offset(journal) == 3)
         assert len(sink.calls) == 3
 
 
@@ -65,15 +68,15 @@ def test_an_hour_has_its_calls(journal: SqliteJournal) -> None:
 
 def test_what_is_too_old_is_dropped(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """Undelivered readings beyond the age are dropped, counted and told; the sample after them goes over the gap."""
-    fill(journal, 5)
+    fill_journal(journal, 5)
     recent = round((time.time() * SECOND - START) / SECOND)
     journal.append([entry(recent + n, secs=2000 + n) for n in range(3)])
-    sink = Recorder()
-    journal.commit(SINK, Checkpoint(2, {METER: Baseline(2)}), [METER])
-    work = delivered(journal, sink, backlog_age=3600)
-    assert (sink.places, work.worker.backlog.dropped, position(journal)) == ([6, 7, 8], 3, 8)
+    sink = RecordingSink()
+    journal.commit(SINK_TABLE, Checkpoint(2, {METER: Baseline(2)}), [METER])
+    work = deliver_all(journal, sink, backlog_age=3600)
+    assert (sink.places, work.worker.backlog.dropped, sink_offset(journal)) == ([6, 7, 8], 3, 8)
     assert [(sample.older.offset, sample.newer.offset) for sample in sink.taken[0].samples] == [(2, 6), (6, 7), (7, 8)]
-    assert texts(caplog) == [
+    assert logged(caplog) == [
         "dropped 3 readings that were never delivered: more than backlog_age or backlog_bytes allow"
     ]
     assert str(work.worker) == "3 readings delivered, 0 set aside, 3 dropped"
@@ -81,9 +84,9 @@ def test_what_is_too_old_is_dropped(journal: SqliteJournal, caplog: pytest.LogCa
 
 def test_what_is_too_much_is_dropped(journal: SqliteJournal) -> None:
     """The oldest undelivered readings beyond the size are dropped."""
-    fill(journal, 10)
-    sink = Recorder()
-    delivered(journal, sink, backlog_bytes=4 * 43)
+    fill_journal(journal, 10)
+    sink = RecordingSink()
+    deliver_all(journal, sink, backlog_bytes=4 * 43)
     assert sink.places == [7, 8, 9, 10]
 
 
@@ -92,7 +95,7 @@ def test_a_service_that_is_down_does_not_hold_what_is_beyond(
 ) -> None:
     """The bounds hold while a batch is tried again and again: what became too much meanwhile is dropped from it."""
     monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
-    fill(journal, 10)
+    fill_journal(journal, 10)
     down = threading.Event()
     down.set()
 
@@ -100,11 +103,11 @@ def test_a_service_that_is_down_does_not_hold_what_is_beyond(
         if down.is_set():
             raise Retry("down")
 
-    sink = Recorder(answer=answer)
-    with Delivering(journal, sink, settings={"backlog_bytes": 6 * 43}) as work:
+    sink = RecordingSink(answer=answer)
+    with RunningSink(journal, sink, settings={"backlog_bytes": 6 * 43}) as work:
         wait_for(lambda: sink.calls)
-        fill(journal, 10, first=10)
-        wait_for(lambda: position(journal) == 14)
+        fill_journal(journal, 10, first=10)
+        wait_for(lambda: sink_offset(journal) == 14)
         down.clear()
         work.finish()
     assert sink.places == [15, 16, 17, 18, 19, 20]
@@ -112,16 +115,16 @@ def test_a_service_that_is_down_does_not_hold_what_is_beyond(
 
 def test_memory_does_not_grow_with_a_backlog(journal: SqliteJournal) -> None:
     """However much there is, the journal is read in portions, and no more is read than one batch ahead."""
-    fill(journal, 3 * READ)
+    fill_journal(journal, 3 * READ)
     asked: list[tuple[int, int]] = []
     look = journal.read
 
     def read(after: int, limit: int) -> Sequence[Entry]:
         found = look(after, limit)
-        asked.append((limit, (found[-1].offset if found else after) - position(journal)))
+        asked.append((limit, (found[-1].offset if found else after) - sink_offset(journal)))
         return found
 
     journal.read = read  # type: ignore[method-assign]
-    delivered(journal, Recorder(), batch_size=600)
+    deliver_all(journal, RecordingSink(), batch_size=600)
     assert max(limit for limit, _ in asked) == READ
     assert max(ahead for _, ahead in asked) == 600

@@ -6,14 +6,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from deliveries import delivered, fill, position
-from examples import examples
+from helpers.captured_log import logged
+from helpers.fake_plugins import IteratorSource, RecordingSink
+from helpers.packets import packet
+from helpers.property_tests import examples
+from helpers.running_sink import RunningSink, deliver_all, fill_journal, sink_offset
+from helpers.sites import make_sink, make_site, make_source
+from helpers.waiting import in_background, wait_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from logged import texts
-from made import Delivering, Recorder, Yielding, packet
-from running import beside, wait_for
-from sites import sink, site, source
 
 from btcore import Chunk, Retry, Stop
 from btcore.errors import Unavailable
@@ -99,7 +100,7 @@ def waiting(_batch: object) -> None:
     raise Retry("429", after=86_400)
 
 
-def twenty(half: threading.Event) -> Yielding:
+def twenty(half: threading.Event) -> IteratorSource:
     """Make a source that brings ten packets, and ten more when `half` is set."""
 
     def items(stop: threading.Event) -> Iterator[Chunk]:
@@ -109,7 +110,7 @@ def twenty(half: threading.Event) -> Yielding:
             yield Chunk(packet(secs=10 * n, energy=1000 * n))
         stop.wait(20)
 
-    return Yielding(items=items)
+    return IteratorSource(items=items)
 
 
 @pytest.mark.parametrize("trouble", ["stopped", "waiting", "hanging"])
@@ -121,33 +122,33 @@ def test_the_bounds_hold_whatever_a_sink_is_at(
     monkeypatch.setattr("btcore.runtime.supervisor.IDLE", 0.01)
     release, half, stop = threading.Event(), threading.Event(), threading.Event()
     answers = {"stopped": stopped, "waiting": waiting, "hanging": lambda _batch: release.wait(20)}
-    roof = Recorder(answer=answers[trouble])
-    other = sink(Recorder(), "other")  # a run of which all sinks have stopped ends
-    parts = (source(twenty(half)), sink(roof, backlog_bytes=6 * PACKET), other)
-    run = Supervisor(site(tmp_path, *parts), stop).run
-    with beside(stop, run):
+    roof = RecordingSink(answer=answers[trouble])
+    other = make_sink(RecordingSink(), "other")  # a run of which all sinks have stopped ends
+    parts = (make_source(twenty(half)), make_sink(roof, backlog_bytes=6 * PACKET), other)
+    run = Supervisor(make_site(tmp_path, *parts), stop).run
+    with in_background(stop, run):
         wait_for(lambda: roof.calls, patience=20)
         half.set()
         with closing(SqliteJournal(tmp_path / JOURNAL)) as journal:
-            wait_for(lambda: position(journal) == 14, "the oldest to be dropped", patience=20)
+            wait_for(lambda: sink_offset(journal) == 14, "the oldest to be dropped", patience=20)
         release.set()
-    assert any("that were never delivered" in text for text in texts(caplog))
+    assert any("that were never delivered" in text for text in logged(caplog))
 
 
 def test_a_late_delivery_does_not_undo_a_drop(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is dropped while it is being delivered stays dropped: the cursor never goes back, and the rest comes."""
     monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
     release = threading.Event()
-    roof = Recorder(answer=lambda _batch: release.wait(20))
-    fill(journal, 4)
-    with Delivering(journal, roof, settings={"backlog_bytes": 6 * PACKET, "batch_size": 2}) as work:
+    roof = RecordingSink(answer=lambda _batch: release.wait(20))
+    fill_journal(journal, 4)
+    with RunningSink(journal, roof, settings={"backlog_bytes": 6 * PACKET, "batch_size": 2}) as work:
         wait_for(lambda: roof.calls)
-        fill(journal, 10, first=4)
+        fill_journal(journal, 10, first=4)
         work.worker.backlog.look()
-        assert (position(journal), work.worker.backlog.dropped) == (8, 8)
+        assert (sink_offset(journal), work.worker.backlog.dropped) == (8, 8)
         release.set()
         work.finish()
-    assert (roof.places, position(journal)) == ([1, 2, 9, 10, 11, 12, 13, 14], 14)
+    assert (roof.places, sink_offset(journal)) == ([1, 2, 9, 10, 11, 12, 13, 14], 14)
     pairs = [(sample.older.offset, sample.newer.offset) for batch in roof.taken for sample in batch.samples]
     assert pairs == [(1, 2), (2, 9), *((n, n + 1) for n in range(9, 14))]
 
@@ -155,9 +156,9 @@ def test_a_late_delivery_does_not_undo_a_drop(journal: SqliteJournal, monkeypatc
 def test_a_look_waits_for_nothing(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the journal cannot now, or a worker holds on to it, a look returns, and the next one does it."""
     monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
-    work = Delivering(journal, Recorder(), settings={"backlog_bytes": 6 * PACKET})
+    work = RunningSink(journal, RecordingSink(), settings={"backlog_bytes": 6 * PACKET})
     backlog = work.worker.backlog
-    fill(journal, 10)
+    fill_journal(journal, 10)
     backlog.look()  # before the worker has found its place
     backlog.begin()
     with pytest.MonkeyPatch.context() as patch:
@@ -165,9 +166,9 @@ def test_a_look_waits_for_nothing(journal: SqliteJournal, monkeypatch: pytest.Mo
         backlog.look()
     with backlog._place.lock:
         backlog.look()
-    assert (backlog.dropped, position(journal)) == (0, 0)
+    assert (backlog.dropped, sink_offset(journal)) == (0, 0)
     backlog.look()
-    assert (backlog.dropped, position(journal)) == (4, 4)
+    assert (backlog.dropped, sink_offset(journal)) == (4, 4)
 
 
 def raising(*_: object) -> None:
@@ -177,9 +178,9 @@ def raising(*_: object) -> None:
 
 def test_a_dry_run_drops_nothing_for_good(journal: SqliteJournal) -> None:
     """It shows what would be sent, and leaves the cursor where it was."""
-    fill(journal, 10)
-    with Delivering(journal, Recorder(), dry_run=True, settings={"backlog_bytes": 6 * PACKET}) as work:
+    fill_journal(journal, 10)
+    with RunningSink(journal, RecordingSink(), dry_run=True, settings={"backlog_bytes": 6 * PACKET}) as work:
         work.finish()
-    assert (work.worker.backlog.dropped, position(journal)) == (4, 0)
-    assert delivered(journal, roof := Recorder()).worker.parked == ""
+    assert (work.worker.backlog.dropped, sink_offset(journal)) == (4, 0)
+    assert deliver_all(journal, roof := RecordingSink()).worker.parked == ""
     assert len(roof.places) == 10

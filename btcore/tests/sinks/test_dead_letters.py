@@ -7,12 +7,24 @@ from itertools import pairwise
 
 import attrs
 import pytest
-from deliveries import OTHER, SINK, delivered, fill, position, proven, refusing, sizes
-from examples import examples
+from helpers.captured_log import logged
+from helpers.fake_plugins import RecordingSink
+from helpers.journal_entries import entry
+from helpers.packets import METER, OTHER_METER
+from helpers.property_tests import examples
+from helpers.running_sink import (
+    SINK_TABLE,
+    RunningSink,
+    batch_sizes,
+    deliver_all,
+    fill_journal,
+    mark_accepted,
+    refuse_offsets,
+    sink_offset,
+)
+from helpers.times import SECOND, START
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from logged import texts
-from made import METER, SECOND, START, Delivering, Recorder, entry
 
 from btcore import Batch, Reject, Stop
 from btcore.errors import Unavailable
@@ -25,17 +37,17 @@ from btcore.sinks.worker import MOST_BUGS
 
 def test_one_bad_row_of_thirty_is_set_aside_alone(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """What is refused is found by halving, set aside and told; all others are delivered, in order, with few calls."""
-    fill(journal, 30)
-    sink = Recorder(answer=refusing(17))
-    proven(journal, sink)
-    work = delivered(journal, sink)
+    fill_journal(journal, 30)
+    sink = RecordingSink(answer=refuse_offsets(17))
+    mark_accepted(journal, sink)
+    work = deliver_all(journal, sink)
     assert sink.places == [n for n in range(1, 31) if n != 17]
     assert len(sink.calls) <= 1 + 2 * 5
-    assert (position(journal), work.worker.delivered, work.worker.aside) == (30, 29, 1)
-    (aside,) = journal.dead_letters(SINK)
+    assert (sink_offset(journal), work.worker.delivered, work.worker.aside) == (30, 29, 1)
+    (aside,) = journal.dead_letters(SINK_TABLE)
     assert (aside.serial, aside.why, aside.entries) == (METER, "400: a bad row", (16, 17))
     assert (aside.end - aside.start).total_seconds() == 10
-    assert [text[:60] for text in texts(caplog)] == [f"set aside, as it is never taken: meter {METER} until 2023-11-"]
+    assert [text[:60] for text in logged(caplog)] == [f"set aside, as it is never taken: meter {METER} until 2023-11-"]
 
 
 @given(places=st.sets(st.integers(1, 40), max_size=6), size=st.integers(1, 40))
@@ -44,11 +56,11 @@ def test_exactly_what_is_refused_is_set_aside(
     tmp_path_factory: pytest.TempPathFactory, places: set[int], size: int
 ) -> None:
     """Whichever rows are bad, these and no others are set aside, and the calls are few where they are few."""
-    sink = Recorder(answer=refusing(*places))
+    sink = RecordingSink(answer=refuse_offsets(*places))
     with closing(SqliteJournal(tmp_path_factory.mktemp("journal") / "journal.db")) as journal:
-        fill(journal, 40)
-        proven(journal, sink)
-        delivered(journal, sink, batch_size=size)
+        fill_journal(journal, 40)
+        mark_accepted(journal, sink)
+        deliver_all(journal, sink, batch_size=size)
         assert sink.places == [n for n in range(1, 41) if n not in places]
         assert [aside.entries[-1] for aside in journal.dead_letters()] == sorted(places)
     assert len(sink.calls) <= -(-40 // size) + 2 * len(places) * max(size - 1, 1).bit_length()
@@ -58,64 +70,64 @@ def test_a_batch_that_is_refused_as_a_whole_is_set_aside_at_once(
     journal: SqliteJournal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where a plugin says that no part of a batch is ever taken, it is not halved; one line tells how many that are."""
-    fill(journal, 10)
+    fill_journal(journal, 10)
 
     def answer(batch: Batch) -> None:
         if batch.readings[0].offset == 1:
             raise Reject("older than the service takes", whole=True)
 
-    sink = Recorder(answer=answer)
-    work = delivered(journal, sink, batch_size=6)
-    assert (sizes(sink.calls), sink.places, work.worker.aside) == ([6, 4], [7, 8, 9, 10], 6)
-    assert [aside.entries[-1] for aside in journal.dead_letters(SINK)] == [1, 2, 3, 4, 5, 6]
-    assert len(texts(caplog)) == 1
+    sink = RecordingSink(answer=answer)
+    work = deliver_all(journal, sink, batch_size=6)
+    assert (batch_sizes(sink.calls), sink.places, work.worker.aside) == ([6, 4], [7, 8, 9, 10], 6)
+    assert [aside.entries[-1] for aside in journal.dead_letters(SINK_TABLE)] == [1, 2, 3, 4, 5, 6]
+    assert len(logged(caplog)) == 1
 
 
 def test_a_reading_without_a_sample_is_set_aside_too(journal: SqliteJournal) -> None:
     """What is set aside of a reading that began no sample is the reading."""
-    fill(journal, 1)
-    sink = Recorder(answer=refusing(1))
-    proven(journal, sink)
-    delivered(journal, sink)
-    (aside,) = journal.dead_letters(SINK)
+    fill_journal(journal, 1)
+    sink = RecordingSink(answer=refuse_offsets(1))
+    mark_accepted(journal, sink)
+    deliver_all(journal, sink)
+    (aside,) = journal.dead_letters(SINK_TABLE)
     assert (aside.start, aside.entries) == (aside.end, (1,))
 
 
 def test_the_sample_after_what_was_set_aside_goes_on_from_it(journal: SqliteJournal) -> None:
     """The energy of what was refused is not added to the sample after it."""
-    fill(journal, 4)
-    sink = Recorder(answer=refusing(3))
-    delivered(journal, sink)
+    fill_journal(journal, 4)
+    sink = RecordingSink(answer=refuse_offsets(3))
+    deliver_all(journal, sink)
     samples = [(sample.older.offset, sample.newer.offset) for batch in sink.taken for sample in batch.samples]
     assert samples == [(1, 2), (3, 4)]
 
 
 def test_a_refused_interval_is_set_aside_with_all_its_meters(journal: SqliteJournal) -> None:
     """Intervals stand alone as a whole: what several meters measured in one is refused together."""
-    journal.append([entry(at, serial, energy=at) for at in range(0, 190, 10) for serial in (METER, OTHER)])
+    journal.append([entry(at, serial, energy=at) for at in range(0, 190, 10) for serial in (METER, OTHER_METER)])
 
     def answer(batch: Batch) -> None:
         if any(sample.older.time.timestamp() < START / SECOND + 45 for sample in batch.samples):
             raise Reject("too old")
 
-    work = delivered(journal, Recorder(answer=answer), every=60)
-    asides = journal.dead_letters(SINK)
-    assert sorted(aside.serial for aside in asides) == [METER, OTHER]
+    work = deliver_all(journal, RecordingSink(answer=answer), every=60)
+    asides = journal.dead_letters(SINK_TABLE)
+    assert sorted(aside.serial for aside in asides) == [METER, OTHER_METER]
     assert work.worker.aside == 2
 
 
 def test_reasons_hold_no_secrets_and_are_short(journal: SqliteJournal) -> None:
     """What is kept of a refusal is one short line without any secret."""
-    fill(journal, 1)
+    fill_journal(journal, 1)
 
     def answer(_batch: Batch) -> None:
         raise Reject("key s3cret\nis wrong " + "x" * 10_000)
 
-    sink = Recorder(answer=answer)
-    proven(journal, sink)
-    with Delivering(journal, sink, redact=lambda text: text.replace("s3cret", "***")) as work:
+    sink = RecordingSink(answer=answer)
+    mark_accepted(journal, sink)
+    with RunningSink(journal, sink, redact=lambda text: text.replace("s3cret", "***")) as work:
         work.finish()
-    (aside,) = journal.dead_letters(SINK)
+    (aside,) = journal.dead_letters(SINK_TABLE)
     assert aside.why == ("key *** is wrong " + "x" * 10_000)[:LONGEST_WHY]
 
 
@@ -137,40 +149,40 @@ class Poison:
 
 def test_a_bug_that_passes_costs_nothing(journal: SqliteJournal) -> None:
     """An unexpected exception is tried again a few times before it counts."""
-    fill(journal, 3)
-    sink = Recorder(answer=Poison(2, times=MOST_BUGS - 1))
-    delivered(journal, sink)
+    fill_journal(journal, 3)
+    sink = RecordingSink(answer=Poison(2, times=MOST_BUGS - 1))
+    deliver_all(journal, sink)
     assert (sink.places, journal.dead_letters()) == ([1, 2, 3], [])
 
 
 @pytest.mark.parametrize("error", [KeyError("a bug"), SystemExit(1), RecursionError()], ids=repr)
 def test_a_bug_that_stays_is_set_aside(journal: SqliteJournal, error: BaseException) -> None:
     """What ends in unexpected exceptions time and again is found and set aside, and the others are delivered."""
-    fill(journal, 20)
+    fill_journal(journal, 20)
 
     def answer(batch: Batch) -> None:
         if any(reading.offset == 7 for reading in batch.readings):
             raise error
 
-    sink = Recorder(answer=answer)
-    delivered(journal, sink)
+    sink = RecordingSink(answer=answer)
+    deliver_all(journal, sink)
     assert sink.places == [n for n in range(1, 21) if n != 7]
-    assert [aside.entries for aside in journal.dead_letters(SINK)] == [(6, 7)]
+    assert [aside.entries for aside in journal.dead_letters(SINK_TABLE)] == [(6, 7)]
     assert len(sink.calls) <= 2 * MOST_BUGS + 2 * 5
 
 
 def test_a_bug_in_everything_waits_longer_and_longer(journal: SqliteJournal) -> None:
     """Where nothing works at all, the waits grow, so that an outage that a plugin does not know sets little aside."""
-    fill(journal, 8)
+    fill_journal(journal, 8)
     times: list[float] = []
 
     def answer(_batch: Batch) -> None:
         times.append(time.monotonic())
         raise KeyError("a bug")
 
-    with Delivering(journal, Recorder(answer=answer), settings={"retry": 0.0001, "retry_max": 0.04}) as work:
+    with RunningSink(journal, RecordingSink(answer=answer), settings={"retry": 0.0001, "retry_max": 0.04}) as work:
         work.finish()
-    assert len(journal.dead_letters(SINK)) == 8
+    assert len(journal.dead_letters(SINK_TABLE)) == 8
     assert min(sorted(later - earlier for earlier, later in pairwise(times))[-20:]) >= 0.02
 
 
@@ -180,29 +192,29 @@ def test_a_bug_in_everything_waits_longer_and_longer(journal: SqliteJournal) -> 
 def test_a_worker_tells_what_it_did(journal: SqliteJournal) -> None:
     """The last line of a worker counts what was delivered, set aside, and gave no sample."""
     journal.append([entry(0), entry(10), attrs.evolve(entry(10), key=START + 11 * SECOND)])
-    sink = Recorder(answer=refusing(2))
-    proven(journal, sink)
-    work = delivered(journal, sink)
+    sink = RecordingSink(answer=refuse_offsets(2))
+    mark_accepted(journal, sink)
+    work = deliver_all(journal, sink)
     assert str(work.worker) == "2 readings delivered, 1 set aside, 1 duplicate"
 
 
 def test_what_waits_for_the_next_run_is_told(journal: SqliteJournal) -> None:
     """A sink that a person has to look at says how much waits for it."""
-    fill(journal, 5)
+    fill_journal(journal, 5)
 
     def answer(_batch: Batch) -> None:
         raise Stop("a wrong key")
 
-    work = delivered(journal, Recorder(answer=answer))
+    work = deliver_all(journal, RecordingSink(answer=answer))
     assert str(work.worker) == "0 readings delivered, 0 set aside, 5 waiting for the next run"
 
 
 def test_what_is_set_aside_counts_once_it_is_kept(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that is stopped before the journal could keep what was refused has set nothing aside."""
-    fill(journal, 1)
-    sink = Recorder(answer=refusing(1))
-    proven(journal, sink)
-    work = Delivering(journal, sink)
+    fill_journal(journal, 1)
+    sink = RecordingSink(answer=refuse_offsets(1))
+    mark_accepted(journal, sink)
+    work = RunningSink(journal, sink)
     tried = threading.Event()
 
     def fail(*_: object) -> None:
@@ -212,7 +224,7 @@ def test_what_is_set_aside_counts_once_it_is_kept(journal: SqliteJournal, monkey
     monkeypatch.setattr(journal, "commit", fail)
     with work:
         assert tried.wait(20)
-    assert (work.worker.aside, work.worker.delivered, journal.dead_letters(SINK)) == (0, 0, [])
+    assert (work.worker.aside, work.worker.delivered, journal.dead_letters(SINK_TABLE)) == (0, 0, [])
     monkeypatch.undo()
-    assert delivered(journal, Recorder(answer=refusing(1))).worker.aside == 1
-    assert len(journal.dead_letters(SINK)) == 1
+    assert deliver_all(journal, RecordingSink(answer=refuse_offsets(1))).worker.aside == 1
+    assert len(journal.dead_letters(SINK_TABLE)) == 1

@@ -4,7 +4,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from clocks import Clock
+from helpers.clocks import Clock
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,7 +6,7 @@ from threading import Event
 
 import attrs
 import pytest
-from deliveries import proven
+from helpers.running_sink import mark_accepted
 
 from btcore import Batch, Context, Delivery, Duration, Reject, hookimpl, pack, plugin
 from btcore.calculate.sampling import SampleCache
@@ -107,7 +107,7 @@ def test_a_part_of_a_halved_batch_may_be_refused_as_a_whole_too(deliver: Deliver
 
 def test_a_sink_that_cannot_tell_is_asked_for_each_row(deliver: Deliver, journal: SqliteJournal) -> None:
     """Without `whole` a batch is halved until what is refused stands alone: ten rows cost nineteen calls."""
-    proven(journal, Choosy(refused=0, tells=False), "sink.choosy")
+    mark_accepted(journal, Choosy(refused=0, tells=False), "sink.choosy")
     sink = deliver(SIZE, tells=False)
     assert len(sink.calls) == 19 + 2
     assert sink.taken == list(range(SIZE + 1, COUNT + 1))

@@ -12,15 +12,16 @@ from typing import Any
 from unittest.mock import patch
 
 import attrs
-from deliveries import SINK, delivered
-from entries import SOON
-from examples import examples
+from helpers.fake_plugins import OneMeterSink
+from helpers.journal_entries import entry
+from helpers.packets import METER
+from helpers.property_tests import examples
+from helpers.running_sink import SINK_TABLE, RunningSink, deliver_all
+from helpers.times import AFTER_NOW
+from helpers.waiting import wait_for
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
-from made import METER, Delivering, entry
-from running import wait_for
-from wanting import Wanting
 
 from btcore import Batch, Retry, hookimpl, plugin
 from btcore.errors import Unavailable
@@ -32,7 +33,7 @@ Span = tuple[int, int]
 
 
 @plugin(api=1)
-class Failing(Wanting):
+class Failing(OneMeterSink):
     """A sink whose next calls end as `fate` says: before anything was sent, or after all of it was."""
 
     fate: list[str] = attrs.field(factory=list)
@@ -43,7 +44,7 @@ class Failing(Wanting):
         end = self.fate.pop() if self.fate else ""
         if end == "down":
             raise Retry("later")
-        wanted: int = Wanting.process_batch(self, batch)
+        wanted: int = OneMeterSink.process_batch(self, batch)
         if end == "lost":
             raise Retry("no answer")
         return wanted
@@ -96,7 +97,7 @@ class Mistaken(RuleBasedStateMachine):
     def run(self, fate: list[str], size: int) -> None:
         """Run with the right settings until all is delivered."""
         sink = Failing(meter=METER, fate=fate)
-        work = delivered(self.journal, sink, every=self.every, batch_size=size)
+        work = deliver_all(self.journal, sink, every=self.every, batch_size=size)
         assert work.worker.parked == ""
         self.spans += sink.spans
 
@@ -104,8 +105,8 @@ class Mistaken(RuleBasedStateMachine):
     def err(self, mistake: str, size: int) -> None:
         """Run with wrong settings."""
         own, core = MISTAKES[mistake]
-        sink = Wanting(**own)
-        delivered(self.journal, sink, every=self.every, batch_size=size, **core)
+        sink = OneMeterSink(**own)
+        deliver_all(self.journal, sink, every=self.every, batch_size=size, **core)
         assert sink.taken == []
 
     @rule(mistake=st.sampled_from(["", *sorted(MISTAKES)]), fate=fates, size=sizes, commits=st.integers(0, 4))
@@ -124,7 +125,7 @@ class Mistaken(RuleBasedStateMachine):
 
         with (
             patch.object(self.journal, "commit", die),
-            Delivering(self.journal, sink, settings={"every": self.every, "batch_size": size, **core}) as work,
+            RunningSink(self.journal, sink, settings={"every": self.every, "batch_size": size, **core}) as work,
         ):
             work.drain.set()
             self.journal.wake()
@@ -135,7 +136,7 @@ class Mistaken(RuleBasedStateMachine):
     def trim(self) -> None:
         """Let go of all that the sink has looked at, as if it were old."""
         before = {one.offset for one in self.journal.read(0, 10_000)}
-        sum(self.journal.trim([SINK], SOON))
+        sum(self.journal.trim([SINK_TABLE], AFTER_NOW))
         self.gone |= before - {one.offset for one in self.journal.read(0, 10_000)}
 
     @rule()

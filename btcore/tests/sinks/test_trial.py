@@ -1,11 +1,21 @@
 """A sink whose first readings are refused one and all is set up wrong: it stops, and its readings wait."""
 
 import pytest
-from deliveries import OTHER, SINK, delivered, fill, position, refusing, seen, sizes
-from logged import texts
-from made import METER, Delivering, Recorder, entry
-from running import wait_for
-from wanting import Wanting
+from helpers.captured_log import logged
+from helpers.fake_plugins import OneMeterSink, RecordingSink
+from helpers.journal_entries import entry
+from helpers.packets import METER, OTHER_METER
+from helpers.running_sink import (
+    SINK_TABLE,
+    RunningSink,
+    batch_sizes,
+    deliver_all,
+    examined_offset,
+    fill_journal,
+    refuse_offsets,
+    sink_offset,
+)
+from helpers.waiting import wait_for
 
 from btcore import Batch, Reject, Retry, Secret
 from btcore.journal.sqlite import SqliteJournal
@@ -18,95 +28,95 @@ def refuse(_batch: Batch) -> None:
 
 def test_a_few_readings_are_tried_and_then_it_stops(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """The batch is tried, then three readings of it, each by itself; nothing is set aside, and the setting is named."""
-    fill(journal, 60)
-    sink = Wanting(node="shed")
-    work = delivered(journal, sink)
-    assert sizes(sink.calls) == [60, 1, 59, 1, 1, 1]
+    fill_journal(journal, 60)
+    sink = OneMeterSink(node="shed")
+    work = deliver_all(journal, sink)
+    assert batch_sizes(sink.calls) == [60, 1, 59, 1, 1, 1]
     assert work.worker.parked == (
         "400: no such node: shed; 3 readings tried, one by one, and nothing was ever accepted with these settings:"
         " look at [sink.roof] in site.toml (node, meter, key)"
     )
-    assert (journal.dead_letters(), position(journal), seen(journal), work.worker.aside) == ([], 0, 0, 0)
-    assert [text[:27] for text in texts(caplog)] == ["refused, and as nothing was", "stopped until a restart, it"]
+    assert (journal.dead_letters(), sink_offset(journal), examined_offset(journal), work.worker.aside) == ([], 0, 0, 0)
+    assert [text[:27] for text in logged(caplog)] == ["refused, and as nothing was", "stopped until a restart, it"]
 
 
 def test_mending_the_setting_delivers_everything(journal: SqliteJournal) -> None:
     """With another node all that was refused is delivered."""
-    fill(journal, 60)
-    delivered(journal, Wanting(node="shed"))
-    sink = Wanting()
-    delivered(journal, sink)
-    assert (len(sink.taken), position(journal), journal.dead_letters()) == (59, 60, [])
+    fill_journal(journal, 60)
+    deliver_all(journal, OneMeterSink(node="shed"))
+    sink = OneMeterSink()
+    deliver_all(journal, sink)
+    assert (len(sink.taken), sink_offset(journal), journal.dead_letters()) == (59, 60, [])
 
 
 def test_it_starts_again_as_new_without_a_change(journal: SqliteJournal) -> None:
     """Where it is the service that was mended, a restart is enough; where it was not, that costs few requests."""
-    fill(journal, 60)
+    fill_journal(journal, 60)
     for _ in range(3):
-        sink = Wanting(node="shed")
-        delivered(journal, sink)
+        sink = OneMeterSink(node="shed")
+        deliver_all(journal, sink)
         assert len(sink.calls) == 6
-    mended = Wanting(node="shed", known="shed")
-    delivered(journal, mended)
-    assert (len(mended.taken), position(journal)) == (59, 60)
+    mended = OneMeterSink(node="shed", known="shed")
+    deliver_all(journal, mended)
+    assert (len(mended.taken), sink_offset(journal)) == (59, 60)
 
 
 def test_one_by_one_as_they_come_in(journal: SqliteJournal) -> None:
     """A sink that is given each reading as it comes waits for three of them before it stops."""
-    sink = Recorder(answer=refuse)
-    with Delivering(journal, sink) as work:
+    sink = RecordingSink(answer=refuse)
+    with RunningSink(journal, sink) as work:
         for n in range(3):
             assert work.worker.parked == ""
-            fill(journal, 1, first=n)
+            fill_journal(journal, 1, first=n)
             wait_for(lambda count=n + 1: len(sink.calls) == count)  # type: ignore[misc]
         wait_for(lambda: work.worker.parked)
-    assert (sizes(sink.calls), journal.dead_letters(), seen(journal)) == ([1, 1, 1], [], 0)
+    assert (batch_sizes(sink.calls), journal.dead_letters(), examined_offset(journal)) == ([1, 1, 1], [], 0)
 
 
 def test_less_than_that_stops_a_run_that_ends(journal: SqliteJournal) -> None:
     """Where all that there is was refused, the run ends with the sink stopped, and the reading waits."""
-    fill(journal, 1)
-    work = delivered(journal, Recorder(answer=refuse))
+    fill_journal(journal, 1)
+    work = deliver_all(journal, RecordingSink(answer=refuse))
     assert work.worker.parked.startswith("400: no such node; 1 reading tried, one by one, and nothing was ever")
-    assert (journal.dead_letters(), position(journal)) == ([], 0)
+    assert (journal.dead_letters(), sink_offset(journal)) == ([], 0)
 
 
 def test_a_run_that_is_stopped_before_sets_nothing_aside(journal: SqliteJournal) -> None:
     """What was refused is tried again at the next start."""
-    fill(journal, 2)
-    sink = Recorder(answer=refuse)
-    with Delivering(journal, sink) as work:
+    fill_journal(journal, 2)
+    sink = RecordingSink(answer=refuse)
+    with RunningSink(journal, sink) as work:
         wait_for(lambda: len(sink.calls) == 3)
-    assert (work.worker.parked, journal.dead_letters(), position(journal)) == ("", [], 0)
-    again = Recorder()
-    delivered(journal, again)
+    assert (work.worker.parked, journal.dead_letters(), sink_offset(journal)) == ("", [], 0)
+    again = RecordingSink()
+    deliver_all(journal, again)
     assert again.places == [1, 2]
 
 
 @pytest.mark.parametrize("bad", [(1,), (1, 2), (2,), (2, 3), (30,), (1, 17)])
 def test_where_others_are_accepted_it_is_the_readings(journal: SqliteJournal, bad: tuple[int, ...]) -> None:
     """As soon as a reading is accepted, what was refused before is set aside, and the settings are known to work."""
-    fill(journal, 30)
-    sink = Recorder(answer=refusing(*bad))
-    work = delivered(journal, sink)
+    fill_journal(journal, 30)
+    sink = RecordingSink(answer=refuse_offsets(*bad))
+    work = deliver_all(journal, sink)
     assert sink.places == [n for n in range(1, 31) if n not in bad]
-    assert [one.entries[-1] for one in journal.dead_letters(SINK)] == list(bad)
-    assert (work.worker.parked, work.worker.aside, position(journal)) == ("", len(bad), 30)
+    assert [one.entries[-1] for one in journal.dead_letters(SINK_TABLE)] == list(bad)
+    assert (work.worker.parked, work.worker.aside, sink_offset(journal)) == ("", len(bad), 30)
     assert len(sink.calls) <= 5 + 2 * 5 * len(bad)
 
 
 def test_what_was_accepted_once_is_remembered(journal: SqliteJournal) -> None:
     """After a restart with the same settings, refusals are set aside at once; with other settings, the sink is new."""
-    fill(journal, 5)
-    delivered(journal, Wanting())
-    fill(journal, 5, first=5)
-    work = delivered(journal, Wanting(known="another"))
+    fill_journal(journal, 5)
+    deliver_all(journal, OneMeterSink())
+    fill_journal(journal, 5, first=5)
+    work = deliver_all(journal, OneMeterSink(known="another"))
     assert (work.worker.parked, work.worker.aside) == ("", 5)
-    fill(journal, 5, first=10)
-    for changed in (Wanting(node="shed"), Wanting(key=Secret("another"), known="another")):
-        work = delivered(journal, changed)
+    fill_journal(journal, 5, first=10)
+    for changed in (OneMeterSink(node="shed"), OneMeterSink(key=Secret("another"), known="another")):
+        work = deliver_all(journal, changed)
         assert (work.worker.parked[:21], work.worker.aside) == ("400: no such node: " + changed.node[:2], 0)
-    delivered(journal, mended := Wanting())
+    deliver_all(journal, mended := OneMeterSink())
     assert mended.spans == [(n, n + 1) for n in range(10, 15)]
 
 
@@ -118,9 +128,9 @@ def test_nothing_that_was_sent_proves_nothing(journal: SqliteJournal) -> None:
             refuse(batch)
 
     journal.append([entry(n, str(400_000 + n)) for n in range(5)])
-    delivered(journal, Recorder(answer=answer))
-    fill(journal, 5)
-    work = delivered(journal, Recorder(answer=answer))
+    deliver_all(journal, RecordingSink(answer=answer))
+    fill_journal(journal, 5)
+    work = deliver_all(journal, RecordingSink(answer=answer))
     assert (work.worker.parked[:3], journal.dead_letters()) == ("400", [])
 
 
@@ -131,9 +141,9 @@ def test_what_a_plugin_knows_to_be_never_taken_is_set_aside_by_a_new_sink_too(jo
         if batch.readings[0].offset <= 45:
             raise Reject("older than 14 days", whole=batch.readings[-1].offset <= 45)
 
-    fill(journal, 100)
-    sink = Recorder(answer=answer)
-    work = delivered(journal, sink, batch_size=10)
+    fill_journal(journal, 100)
+    sink = RecordingSink(answer=answer)
+    work = deliver_all(journal, sink, batch_size=10)
     assert (work.worker.parked, work.worker.aside, sink.places) == ("", 45, list(range(46, 101)))
     assert len(sink.calls) <= 10 + 2 * 4
 
@@ -146,9 +156,9 @@ def test_what_is_refused_beside_what_is_too_old_stops_it_still(journal: SqliteJo
             raise Reject("older than 14 days", whole=True)
         raise Reject("400: no such node")
 
-    fill(journal, 100)
-    work = delivered(journal, Recorder(answer=answer), batch_size=20)
-    assert (work.worker.parked[:17], work.worker.aside, position(journal)) == ("400: no such node", 20, 20)
+    fill_journal(journal, 100)
+    work = deliver_all(journal, RecordingSink(answer=answer), batch_size=20)
+    assert (work.worker.parked[:17], work.worker.aside, sink_offset(journal)) == ("400: no such node", 20, 20)
 
 
 def test_a_retry_is_no_refusal(journal: SqliteJournal) -> None:
@@ -160,9 +170,9 @@ def test_a_retry_is_no_refusal(journal: SqliteJournal) -> None:
         if error is not None:
             raise error
 
-    fill(journal, 3)
-    sink = Recorder(answer=answer)
-    work = delivered(journal, sink)
+    fill_journal(journal, 3)
+    sink = RecordingSink(answer=answer)
+    work = deliver_all(journal, sink)
     assert (work.worker.parked, work.worker.aside, sink.places) == ("", 1, [2, 3])
 
 
@@ -173,35 +183,35 @@ def test_a_bug_is_set_aside_by_a_new_sink_too(journal: SqliteJournal) -> None:
         if any(reading.offset in (1, 2, 3, 4) for reading in batch.readings):
             raise KeyError("a bug")
 
-    fill(journal, 8)
-    sink = Recorder(answer=answer)
-    work = delivered(journal, sink)
+    fill_journal(journal, 8)
+    sink = RecordingSink(answer=answer)
+    work = deliver_all(journal, sink)
     assert (work.worker.parked, work.worker.aside, sink.places) == ("", 4, [5, 6, 7, 8])
 
 
 def test_what_is_dropped_meanwhile_is_in_doubt_no_more(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was refused and then fell to the bounds of the backlog is neither set aside nor counted on."""
     monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
-    sink = Recorder(answer=refusing(1, 2))
-    with Delivering(journal, sink, settings={"backlog_bytes": 43}) as work:
+    sink = RecordingSink(answer=refuse_offsets(1, 2))
+    with RunningSink(journal, sink, settings={"backlog_bytes": 43}) as work:
         for n in range(2):
-            fill(journal, 1, first=n)
+            fill_journal(journal, 1, first=n)
             wait_for(lambda count=n + 1: len(sink.calls) == count)  # type: ignore[misc]
-        fill(journal, 1, first=2)
-        wait_for(lambda: position(journal) == 3)
+        fill_journal(journal, 1, first=2)
+        wait_for(lambda: sink_offset(journal) == 3)
     assert (work.worker.parked, sink.places) == ("", [3])
     assert work.worker.aside + work.worker.backlog.dropped == 2
 
 
 def test_meters_and_readings_of_which_nothing_is_wanted_do_not_move_what_is_in_doubt(journal: SqliteJournal) -> None:
     """Between readings that were refused, others may be passed over: all of it waits."""
-    fill(journal, 2, OTHER)
-    fill(journal, 2, first=10)
-    fill(journal, 2, OTHER, first=20)
-    sink = Wanting(meter=METER, node="shed")
-    with Delivering(journal, sink, settings={"batch_size": 1}):
+    fill_journal(journal, 2, OTHER_METER)
+    fill_journal(journal, 2, first=10)
+    fill_journal(journal, 2, OTHER_METER, first=20)
+    sink = OneMeterSink(meter=METER, node="shed")
+    with RunningSink(journal, sink, settings={"batch_size": 1}):
         wait_for(lambda: len(sink.calls) == 6)
-    assert (position(journal), seen(journal)) == (0, 3)
-    mended = Wanting(meter=METER)
-    delivered(journal, mended)
+    assert (sink_offset(journal), examined_offset(journal)) == (0, 3)
+    mended = OneMeterSink(meter=METER)
+    deliver_all(journal, mended)
     assert mended.spans == [(3, 4)]

@@ -7,13 +7,13 @@ from typing import Any
 
 import attrs
 import pytest
-from clocks import Clock
-from deliveries import OTHER, SINK, delivered, fill, position, seen
-from entries import aside
-from logged import texts
-from made import METER, Delivering, Noting, Recorder, entry
-from running import wait_for
-from wanting import Wanting
+from helpers.captured_log import logged
+from helpers.clocks import Clock
+from helpers.fake_plugins import LifecyclePlugin, OneMeterSink, RecordingSink
+from helpers.journal_entries import dead_letter, entry
+from helpers.packets import METER, OTHER_METER
+from helpers.running_sink import SINK_TABLE, RunningSink, deliver_all, examined_offset, fill_journal, sink_offset
+from helpers.waiting import wait_for
 
 from btcore import Batch, Secret, Stop, hookimpl, plugin
 from btcore.errors import PluginMistake, Unavailable
@@ -29,13 +29,13 @@ WRONG = "399999"
 def fill_both(journal: SqliteJournal, count: int, first: int = 0) -> None:
     """Append readings of two meters, in turns."""
     for n in range(first, first + count):
-        fill(journal, 1, METER, n)
-        journal.append([entry(10 * n + 1, OTHER, energy=500 * n)])
+        fill_journal(journal, 1, METER, n)
+        journal.append([entry(10 * n + 1, OTHER_METER, energy=500 * n)])
 
 
-def by(mistake: str, wanted: str) -> tuple[Wanting, dict[str, Any]]:
+def by(mistake: str, wanted: str) -> tuple[OneMeterSink, dict[str, Any]]:
     """Make a sink that wants one meter, by its own setting or by `meters` of its table."""
-    return (Wanting(meter=wanted), {}) if mistake == "setting" else (Wanting(), {"meters": (wanted,)})
+    return (OneMeterSink(meter=wanted), {}) if mistake == "setting" else (OneMeterSink(), {"meters": (wanted,)})
 
 
 ways = pytest.mark.parametrize("mistake", ["setting", "meters"])
@@ -47,7 +47,7 @@ ways = pytest.mark.parametrize("mistake", ["setting", "meters"])
 def test_of_how_many_readings_something_was_sent_is_what_is_counted(journal: SqliteJournal) -> None:
     """Readings without a sample, and those that the settings do not want, are told apart from the delivered ones."""
     fill_both(journal, 5)
-    work = delivered(journal, Wanting(meter=METER))
+    work = deliver_all(journal, OneMeterSink(meter=METER))
     assert (work.worker.delivered, work.worker.unwanted, work.worker.unsampled) == (4, 4, 2)
     assert str(work.worker) == "4 readings delivered, 0 set aside, 4 not wanted by its settings, 2 without a sample"
 
@@ -55,7 +55,7 @@ def test_of_how_many_readings_something_was_sent_is_what_is_counted(journal: Sql
 def test_readings_of_other_meters_than_the_table_s_are_not_wanted(journal: SqliteJournal) -> None:
     """What `meters` leaves out is counted as what it is."""
     fill_both(journal, 5)
-    assert str(delivered(journal, Recorder(), meters=(METER,)).worker) == (
+    assert str(deliver_all(journal, RecordingSink(), meters=(METER,)).worker) == (
         "5 readings delivered, 0 set aside, 5 not wanted by its settings"
     )
 
@@ -67,15 +67,15 @@ def test_nonsense_is_told_once_and_taken_as_all(
     """A plugin that answers what it must not has its mistake told, and what it was given counts as delivered."""
 
     @plugin(api=1)
-    class Odd(Noting):
+    class Odd(LifecyclePlugin):
         @hookimpl
         def process_batch(self) -> object:
             return said
 
-    fill(journal, 10)
-    work = delivered(journal, Odd(), batch_size=5)
-    assert (work.worker.delivered, position(journal)) == (10, 10)
-    (told,) = texts(caplog)
+    fill_journal(journal, 10)
+    work = deliver_all(journal, Odd(), batch_size=5)
+    assert (work.worker.delivered, sink_offset(journal)) == (10, 10)
+    (told,) = logged(caplog)
     assert told.startswith("process_batch returned ")
     assert "expected None, or how many of its 5 readings it took" in told
 
@@ -98,13 +98,13 @@ def test_mending_a_mistake_delivers_what_waited(journal: SqliteJournal, mistake:
     """After a wrong serial number is mended, everything comes, with the samples that there would have been."""
     fill_both(journal, 40)
     wrong, settings = by(mistake, WRONG)
-    work = delivered(journal, wrong, every=every, **settings)
-    assert (wrong.taken, work.worker.delivered, position(journal), seen(journal)) == ([], 0, 0, 80)
+    work = deliver_all(journal, wrong, every=every, **settings)
+    assert (wrong.taken, work.worker.delivered, sink_offset(journal), examined_offset(journal)) == ([], 0, 0, 80)
     fill_both(journal, 5, first=40)
     right, settings = by(mistake, METER)
-    delivered(journal, right, every=every, **settings)
-    expected = Wanting(meter=METER)
-    with Delivering(journal, expected, name="other", settings={"every": every}) as other:
+    deliver_all(journal, right, every=every, **settings)
+    expected = OneMeterSink(meter=METER)
+    with RunningSink(journal, expected, name="other", settings={"every": every}) as other:
         other.finish()
     assert right.spans == expected.spans
     assert len(right.spans) == (8 if every else 44)
@@ -115,66 +115,66 @@ def test_within_a_run_nothing_is_looked_at_twice(journal: SqliteJournal, mistake
     """A sink that goes on running is not given again what it did not want."""
     fill_both(journal, 5)
     sink, settings = by(mistake, WRONG)
-    with Delivering(journal, sink, settings=settings):
-        wait_for(lambda: seen(journal) == 10)
+    with RunningSink(journal, sink, settings=settings):
+        wait_for(lambda: examined_offset(journal) == 10)
         fill_both(journal, 1, first=5)
-        wait_for(lambda: seen(journal) == 12)
+        wait_for(lambda: examined_offset(journal) == 12)
     places = [reading.offset for batch in sink.calls for reading in batch.readings]
     assert places == (list(range(1, 13)) if mistake == "setting" else [])
 
 
 def test_what_is_wanted_moves_the_place_over_what_is_not(journal: SqliteJournal) -> None:
     """Behind something that was wanted, the place goes on from there, with the baselines of all meters before it."""
-    fill(journal, 3, OTHER)
+    fill_journal(journal, 3, OTHER_METER)
     journal.append([entry(100 + 10 * n, METER, energy=1000 * n) for n in range(3)])
-    fill(journal, 2, OTHER, first=20)
-    sink = Wanting(meter=METER)
-    delivered(journal, sink, batch_size=1)
-    cursor = journal.checkpoint(SINK)
+    fill_journal(journal, 2, OTHER_METER, first=20)
+    sink = OneMeterSink(meter=METER)
+    deliver_all(journal, sink, batch_size=1)
+    cursor = journal.checkpoint(SINK_TABLE)
     assert cursor is not None
     assert (cursor.offset, cursor.examined, cursor.first_unwanted) == (6, 8, 1)
-    assert {key: base.offset for key, base in cursor.baselines.items()} == {OTHER: 3, METER: 6}
-    mended = Wanting(meter=OTHER)
-    delivered(journal, mended)
+    assert {key: base.offset for key, base in cursor.baselines.items()} == {OTHER_METER: 3, METER: 6}
+    mended = OneMeterSink(meter=OTHER_METER)
+    deliver_all(journal, mended)
     assert mended.spans == [(3, 7), (7, 8)]
 
 
 def test_a_meter_that_was_exchanged_costs_no_reading(journal: SqliteJournal) -> None:
     """Where the serial number of a meter changes in the midst of a run, the name mended, nothing is missing."""
-    fill(journal, 4)
-    journal.append([entry(100 + 10 * n, OTHER, energy=1000 * n) for n in range(4)])
-    sink = Wanting(meter=METER)
-    delivered(journal, sink, batch_size=1)
-    mended = Wanting(meter=OTHER)
-    delivered(journal, mended, batch_size=1)
+    fill_journal(journal, 4)
+    journal.append([entry(100 + 10 * n, OTHER_METER, energy=1000 * n) for n in range(4)])
+    sink = OneMeterSink(meter=METER)
+    deliver_all(journal, sink, batch_size=1)
+    mended = OneMeterSink(meter=OTHER_METER)
+    deliver_all(journal, mended, batch_size=1)
     assert (sink.spans, mended.spans) == ([(1, 2), (2, 3), (3, 4)], [(5, 6), (6, 7), (7, 8)])
 
 
 def test_a_restart_without_a_change_sends_nothing_again(journal: SqliteJournal) -> None:
     """What is looked at again with the same settings is not wanted again, however often."""
     fill_both(journal, 4)
-    fill(journal, 4, OTHER, first=10)
+    fill_journal(journal, 4, OTHER_METER, first=10)
     for _ in range(3):
-        sink = Wanting(meter=METER)
-        delivered(journal, sink, batch_size=1)
-    assert (sink.taken, position(journal), seen(journal)) == ([], 7, 12)
+        sink = OneMeterSink(meter=METER)
+        deliver_all(journal, sink, batch_size=1)
+    assert (sink.taken, sink_offset(journal), examined_offset(journal)) == ([], 7, 12)
 
 
 def test_a_dry_run_tells_what_is_not_wanted_and_moves_nothing(journal: SqliteJournal) -> None:
     """Where nothing would be sent, that is said, and no trace is left."""
 
     @plugin(api=1)
-    class Previewing(Wanting):
+    class Previewing(OneMeterSink):
         @hookimpl
         def preview_batch(self, batch: Batch) -> list[str]:
             return [f"POST {sample.newer.offset}" for sample in batch.samples if sample.serial == self.meter]
 
-    fill(journal, 3)
-    with Delivering(journal, Previewing(meter=WRONG), dry_run=True) as work:
+    fill_journal(journal, 3)
+    with RunningSink(journal, Previewing(meter=WRONG), dry_run=True) as work:
         work.finish()
-    assert (work.shown, journal.checkpoint(SINK)) == ([], None)
+    assert (work.shown, journal.checkpoint(SINK_TABLE)) == ([], None)
     assert str(work.worker) == "0 readings shown, none sent, 2 not wanted by its settings, 1 without a sample"
-    with Delivering(journal, Previewing(meter=METER), dry_run=True) as work:
+    with RunningSink(journal, Previewing(meter=METER), dry_run=True) as work:
         work.finish()
     assert work.shown == ["sink.roof: POST 2", "sink.roof: POST 3"]
 
@@ -184,41 +184,41 @@ def test_a_dry_run_tells_what_is_not_wanted_and_moves_nothing(journal: SqliteJou
 
 def wants(journal: SqliteJournal, **settings: Any) -> None:  # noqa: ANN401 - of any kind
     """Let a sink with these settings have everything."""
-    delivered(journal, Wanting(**settings))
+    deliver_all(journal, OneMeterSink(**settings))
 
 
 def test_what_is_looked_at_again_is_told(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """A sink whose settings changed says since when it looks again; one whose settings did not, nothing."""
     caplog.set_level("INFO")
-    fill(journal, 4)
+    fill_journal(journal, 4)
     wants(journal, meter=WRONG)
     wants(journal, meter=WRONG)
     wants(journal, meter=METER)
     again = "looking again at the readings since 2023-11-14 22:00 UTC, of which nothing was delivered"
-    assert texts(caplog, logging.INFO)[2:] == [f"its settings changed: {again}"]
+    assert logged(caplog, logging.INFO)[2:] == [f"its settings changed: {again}"]
 
 
 def test_what_can_be_had_later_is_told(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """What was passed over beside what was wanted is offered once the settings change, for as long as it is kept."""
     caplog.set_level("INFO")
     fill_both(journal, 4)
-    fill(journal, 1, first=5)
+    fill_journal(journal, 1, first=5)
     wants(journal, meter=METER)
     wants(journal, meter=METER)
-    assert texts(caplog, logging.INFO) == []
+    assert logged(caplog, logging.INFO) == []
     wants(journal, meter=METER, node="house", key=Secret("other"))
-    assert texts(caplog, logging.INFO) == []
+    assert logged(caplog, logging.INFO) == []
     wants(journal)
-    (told,) = texts(caplog, logging.INFO)
+    (told,) = logged(caplog, logging.INFO)
     assert told.startswith("its settings changed, and among the readings since 2023-11-14 22:00 UTC are some that")
     assert told.endswith('docs/journal.md, "To have a sink delivered everything again"')
     page = (Path(__file__).parents[3] / "docs" / "journal.md").read_text()
     assert "### To have a sink delivered everything again\n" in page
     caplog.clear()
-    sum(journal.trim([SINK], int(time.time()) + 10))
-    fill(journal, 1, first=20)
+    sum(journal.trim([SINK_TABLE], int(time.time()) + 10))
+    fill_journal(journal, 1, first=20)
     wants(journal, meter=METER)
-    assert texts(caplog, logging.INFO) == []
+    assert logged(caplog, logging.INFO) == []
 
 
 def test_a_long_stretch_is_told_at_each_start(
@@ -227,11 +227,11 @@ def test_a_long_stretch_is_told_at_each_start(
     """Where much is looked at again although nothing changed, that is said, as it takes a while."""
     monkeypatch.setattr("btcore.sinks.resumption.LONG", 3)
     caplog.set_level("INFO")
-    fill(journal, 5)
+    fill_journal(journal, 5)
     wants(journal, meter=WRONG)
     caplog.clear()
     wants(journal, meter=WRONG)
-    assert texts(caplog, logging.INFO)[0] == (
+    assert logged(caplog, logging.INFO)[0] == (
         "looking again at the readings since 2023-11-14 22:00 UTC, of which nothing was delivered"
     )
 
@@ -240,9 +240,9 @@ def test_a_sink_that_wants_nothing_is_told_of_at_the_end(
     journal: SqliteJournal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A run in which a new sink had nothing that it wanted says so, and that the readings wait."""
-    fill(journal, 5)
+    fill_journal(journal, 5)
     wants(journal, meter=WRONG)
-    (told,) = texts(caplog)
+    (told,) = logged(caplog)
     assert told.startswith("its settings want nothing of 4 readings, so nothing of them was sent: ")
 
 
@@ -277,35 +277,35 @@ def test_it_is_told_while_it_lasts() -> None:
 
 def test_what_is_not_wanted_holds_the_journal_for_keep_alone(journal: SqliteJournal) -> None:
     """Of what a sink has looked at, the old is forgotten, as if it had been delivered; what it has not seen stays."""
-    fill(journal, 5)
+    fill_journal(journal, 5)
     wants(journal, meter=WRONG)
-    fill(journal, 5, first=5)
-    assert sum(journal.trim([SINK], int(time.time()) - 60)) == 0
-    assert sum(journal.trim([SINK], int(time.time()) + 10)) == 5
-    right = Wanting(meter=METER)
-    delivered(journal, right)
+    fill_journal(journal, 5, first=5)
+    assert sum(journal.trim([SINK_TABLE], int(time.time()) - 60)) == 0
+    assert sum(journal.trim([SINK_TABLE], int(time.time()) + 10)) == 5
+    right = OneMeterSink(meter=METER)
+    deliver_all(journal, right)
     assert right.spans == [(n, n + 1) for n in range(6, 10)]
 
 
 def test_mended_settings_hold_what_was_not_wanted_before(journal: SqliteJournal) -> None:
     """From the moment at which a sink begins with other settings, what it has not looked at with them stays."""
-    fill(journal, 5)
+    fill_journal(journal, 5)
     wants(journal, meter=WRONG)
-    portions = journal.trim([SINK], int(time.time()) + 10)
-    stuck = Recorder(answer=lambda _batch: (_ for _ in ()).throw(Stop("401")))
-    stopped = delivered(journal, stuck, meters=(METER,))
-    assert (stopped.worker.parked, position(journal), seen(journal)) == ("401", 0, 0)
+    portions = journal.trim([SINK_TABLE], int(time.time()) + 10)
+    stuck = RecordingSink(answer=lambda _batch: (_ for _ in ()).throw(Stop("401")))
+    stopped = deliver_all(journal, stuck, meters=(METER,))
+    assert (stopped.worker.parked, sink_offset(journal), examined_offset(journal)) == ("401", 0, 0)
     assert sum(portions) == 0
-    assert sum(journal.trim([SINK], int(time.time()) + 10)) == 0
+    assert sum(journal.trim([SINK_TABLE], int(time.time()) + 10)) == 0
 
 
 def test_a_baseline_made_of_what_was_let_go_stays(journal: SqliteJournal) -> None:
     """A sink that looks again while the journal is trimmed loses no reading from which its next sample counts."""
-    fill(journal, 5)
+    fill_journal(journal, 5)
     wants(journal, meter=WRONG)
-    portions = journal.trim([SINK], int(time.time()) + 10)
-    cursor = attrs.evolve(journal.checkpoint(SINK) or Checkpoint(), offset=2, baselines={METER: Baseline(2)})
-    journal.commit(SINK, cursor, [METER], [aside(SINK, 4)])
+    portions = journal.trim([SINK_TABLE], int(time.time()) + 10)
+    cursor = attrs.evolve(journal.checkpoint(SINK_TABLE) or Checkpoint(), offset=2, baselines={METER: Baseline(2)})
+    journal.commit(SINK_TABLE, cursor, [METER], [dead_letter(SINK_TABLE, 4)])
     assert sum(portions) == 3
     assert [one.offset for one in journal.read(0, 9)] == [2, 4]
 
@@ -315,27 +315,27 @@ def test_the_bounds_of_a_backlog_do_not_count_what_is_not_wanted(
 ) -> None:
     """Nothing is dropped, and told as a loss, of what a sink's settings do not want; of what they want, as ever."""
     monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
-    fill(journal, 10)
+    fill_journal(journal, 10)
     wants(journal, meter=WRONG)
-    work = delivered(journal, Wanting(meter=WRONG), backlog_bytes=1)
-    assert (work.worker.backlog.dropped, position(journal), seen(journal)) == (0, 0, 10)
-    right = Wanting(meter=METER)
-    work = delivered(journal, right, backlog_bytes=3 * 43)
+    work = deliver_all(journal, OneMeterSink(meter=WRONG), backlog_bytes=1)
+    assert (work.worker.backlog.dropped, sink_offset(journal), examined_offset(journal)) == (0, 0, 10)
+    right = OneMeterSink(meter=METER)
+    work = deliver_all(journal, right, backlog_bytes=3 * 43)
     assert (work.worker.backlog.dropped, right.spans) == (7, [(8, 9), (9, 10)])
 
 
 def test_a_full_disk_keeps_no_sink_with_mended_settings_from_beginning(journal: SqliteJournal) -> None:
     """Where the journal cannot be written now, a sink begins with its new settings all the same."""
-    fill(journal, 3)
+    fill_journal(journal, 3)
     wants(journal, meter=WRONG)
 
     def fail(*_: object) -> None:
         raise Unavailable("disk full")
 
-    sink = Wanting(meter=METER)
+    sink = OneMeterSink(meter=METER)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(journal, "commit", fail)
-        with Delivering(journal, sink):
+        with RunningSink(journal, sink):
             wait_for(lambda: sink.taken)
     assert sink.spans == [(1, 2), (2, 3)]
 
@@ -346,8 +346,8 @@ def test_many_meters_of_which_nothing_is_wanted_cost_bounded_memory(
     """Of the meters that are passed over, the baselines of those heard last are kept, once something is wanted."""
     monkeypatch.setattr("btcore.sinks.offset.MOST_PASSED", 3)
     journal.append([entry(n, str(400_000 + n)) for n in range(10)])
-    fill(journal, 2, first=10)
-    delivered(journal, Wanting(meter=METER), batch_size=1)
-    cursor = journal.checkpoint(SINK)
+    fill_journal(journal, 2, first=10)
+    deliver_all(journal, OneMeterSink(meter=METER), batch_size=1)
+    cursor = journal.checkpoint(SINK_TABLE)
     assert cursor is not None
     assert sorted(cursor.baselines) == [METER, "400008", "400009"]

@@ -6,13 +6,23 @@ from contextlib import closing
 
 import attrs
 import pytest
-from deliveries import OTHER, SINK, delivered, fill, position, seen, sizes
-from examples import examples
+from helpers.captured_log import logged
+from helpers.fake_plugins import RecordingSink
+from helpers.journal_entries import entry
+from helpers.packets import METER, OTHER_METER
+from helpers.property_tests import examples
+from helpers.running_sink import (
+    SINK_TABLE,
+    RunningSink,
+    batch_sizes,
+    deliver_all,
+    examined_offset,
+    fill_journal,
+    sink_offset,
+)
+from helpers.waiting import wait_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from logged import texts
-from made import METER, Delivering, Recorder, entry
-from running import wait_for
 
 from btcore import Batch, Retry, Stop, hookimpl, plugin
 from btcore.decode.decoders import Decoders
@@ -25,33 +35,33 @@ from btcore.sinks import backlog
 
 def test_everything_is_delivered_in_order(journal: SqliteJournal) -> None:
     """All readings come in the order of the journal, in batches of the size that is set, with their samples."""
-    fill(journal, 25)
-    sink = Recorder()
-    work = delivered(journal, sink, batch_size=10)
-    assert (sink.places, sizes(sink.taken)) == (list(range(1, 26)), [10, 10, 5])
+    fill_journal(journal, 25)
+    sink = RecordingSink()
+    work = deliver_all(journal, sink, batch_size=10)
+    assert (sink.places, batch_sizes(sink.taken)) == (list(range(1, 26)), [10, 10, 5])
     samples = [sample for batch in sink.taken for sample in batch.samples]
     assert [(sample.older.offset, sample.newer.offset) for sample in samples] == [(n, n + 1) for n in range(1, 25)]
     assert {sample.values["ch1_w"] for sample in samples} == {100.0}
-    assert (position(journal), work.worker.delivered, work.worker.parked) == (25, 25, "")
+    assert (sink_offset(journal), work.worker.delivered, work.worker.parked) == (25, 25, "")
 
 
 def test_what_comes_in_is_delivered_at_once(journal: SqliteJournal) -> None:
     """A sink that has had everything is given the next reading as soon as it is in the journal."""
-    sink = Recorder()
-    with Delivering(journal, sink):
+    sink = RecordingSink()
+    with RunningSink(journal, sink):
         for n in range(3):
-            fill(journal, 1, first=n)
+            fill_journal(journal, 1, first=n)
             wait_for(lambda count=n + 1: len(sink.taken) == count)  # type: ignore[misc]
-    assert sizes(sink.taken) == [1, 1, 1]
+    assert batch_sizes(sink.taken) == [1, 1, 1]
 
 
 def test_a_restart_goes_on_where_it_was(journal: SqliteJournal) -> None:
     """A worker that begins again delivers what is new, with the sample that spans the restart."""
-    sink = Recorder()
-    fill(journal, 3)
-    delivered(journal, sink)
-    fill(journal, 2, first=3)
-    delivered(journal, sink)
+    sink = RecordingSink()
+    fill_journal(journal, 3)
+    deliver_all(journal, sink)
+    fill_journal(journal, 2, first=3)
+    deliver_all(journal, sink)
     assert sink.places == [1, 2, 3, 4, 5]
     assert [(sample.older.offset, sample.newer.offset) for sample in sink.taken[1].samples] == [(3, 4), (4, 5)]
 
@@ -59,9 +69,9 @@ def test_a_restart_goes_on_where_it_was(journal: SqliteJournal) -> None:
 def test_the_cursor_moves_only_after_the_call(journal: SqliteJournal) -> None:
     """While a call is under way, what it was given is not counted as delivered."""
     seen: list[int] = []
-    fill(journal, 4)
-    delivered(journal, Recorder(answer=lambda _batch: seen.append(position(journal))), batch_size=2)
-    assert (seen, position(journal)) == ([0, 2], 4)
+    fill_journal(journal, 4)
+    deliver_all(journal, RecordingSink(answer=lambda _batch: seen.append(sink_offset(journal))), batch_size=2)
+    assert (seen, sink_offset(journal)) == ([0, 2], 4)
 
 
 @given(data=st.data(), every=st.sampled_from([0, 60, 300]))
@@ -78,11 +88,11 @@ def test_at_least_once_whatever_happens(
         if kind != "take":
             raise {"retry": Retry("later"), "odd": ConnectionError("gone"), "stop": Stop("restart me")}[kind]
 
-    sink = Recorder(answer=answer)
+    sink = RecordingSink(answer=answer)
     with closing(SqliteJournal(tmp_path_factory.mktemp("journal") / "journal.db")) as journal:
-        fill(journal, count)
-        while position(journal) < count:
-            delivered(journal, sink, every=every, batch_size=data.draw(st.integers(1, 7)))
+        fill_journal(journal, count)
+        while sink_offset(journal) < count:
+            deliver_all(journal, sink, every=every, batch_size=data.draw(st.integers(1, 7)))
     samples = [sample for batch in sink.taken for sample in batch.samples]
     assert round(sum((sample.values["ch1_dwh"] or 0) * 3600 for sample in samples)) == 1000 * (count - 1)
     assert [sample.newer.offset for sample in samples[:-1]] == [sample.older.offset for sample in samples[1:]]
@@ -94,66 +104,70 @@ def test_at_least_once_whatever_happens(
 def test_only_the_meters_that_are_wanted(journal: SqliteJournal) -> None:
     """A sink that names meters gets theirs alone; its cursor goes over the others with them."""
     for n in range(5):
-        journal.append([entry(10 * n, METER), entry(10 * n + 1, OTHER)])
-    sink = Recorder()
-    delivered(journal, sink, meters=(OTHER,))
-    assert {reading.serial for batch in sink.taken for reading in batch.readings} == {OTHER}
-    assert (len(sink.places), position(journal)) == (5, 10)
+        journal.append([entry(10 * n, METER), entry(10 * n + 1, OTHER_METER)])
+    sink = RecordingSink()
+    deliver_all(journal, sink, meters=(OTHER_METER,))
+    assert {reading.serial for batch in sink.taken for reading in batch.readings} == {OTHER_METER}
+    assert (len(sink.places), sink_offset(journal)) == (5, 10)
 
 
 def test_batches_are_full_of_what_is_wanted(journal: SqliteJournal) -> None:
     """Readings that a sink does not want take no room in its batches, however many lie between those that it does."""
     for n in range(12):
-        journal.append([entry(60 * n, OTHER), *(entry(60 * n + at) for at in range(1, 60, 5))])
-    sink = Recorder()
-    delivered(journal, sink, meters=(OTHER,), batch_size=4)
-    assert (sizes(sink.taken), position(journal), seen(journal)) == ([4, 4, 4], 144, journal.newest())
+        journal.append([entry(60 * n, OTHER_METER), *(entry(60 * n + at) for at in range(1, 60, 5))])
+    sink = RecordingSink()
+    deliver_all(journal, sink, meters=(OTHER_METER,), batch_size=4)
+    assert (batch_sizes(sink.taken), sink_offset(journal), examined_offset(journal)) == (
+        [4, 4, 4],
+        144,
+        journal.newest(),
+    )
 
 
 @pytest.mark.parametrize("every", [0, 60])
 def test_what_a_sink_does_not_want_is_seen(journal: SqliteJournal, every: int) -> None:
     """Where a sink wants nothing of what is there, nothing is called; it is known as seen, not as delivered."""
-    fill(journal, 30)
-    sink = Recorder()
-    with Delivering(journal, sink, settings={"meters": ("999999",), "every": every}):
-        wait_for(lambda: seen(journal) == 30)
-        fill(journal, 1, first=30)
-        wait_for(lambda: seen(journal) == 31)
-    assert (sink.calls, position(journal)) == ([], 0)
+    fill_journal(journal, 30)
+    sink = RecordingSink()
+    with RunningSink(journal, sink, settings={"meters": ("999999",), "every": every}):
+        wait_for(lambda: examined_offset(journal) == 30)
+        fill_journal(journal, 1, first=30)
+        wait_for(lambda: examined_offset(journal) == 31)
+    assert (sink.calls, sink_offset(journal)) == ([], 0)
 
 
 def test_a_new_sink_begins_at_the_beginning_or_now(journal: SqliteJournal) -> None:
     """A new sink gets all that is kept, or what comes in from now on."""
-    fill(journal, 5)
-    past, future = Recorder(), Recorder()
-    with Delivering(journal, past, name="past"), Delivering(journal, future, name="new", settings={"start": "now"}):
-        wait_for(lambda: past.places and position(journal, "sink.new") == 5)
-        fill(journal, 1, first=5)
+    fill_journal(journal, 5)
+    past, future = RecordingSink(), RecordingSink()
+    with RunningSink(journal, past, name="past"), RunningSink(journal, future, name="new", settings={"start": "now"}):
+        wait_for(lambda: past.places and sink_offset(journal, "sink.new") == 5)
+        fill_journal(journal, 1, first=5)
         wait_for(lambda: future.places and len(past.places) == 6)
     assert (past.places, future.places) == ([1, 2, 3, 4, 5, 6], [6])
 
 
 def test_now_is_before_opening(journal: SqliteJournal) -> None:
     """What comes in while a new sink cannot be opened is delivered to it, also where it began with now."""
-    fill(journal, 2)
+    fill_journal(journal, 2)
 
     @plugin(api=1)
-    class Late(Recorder):
+    class Late(RecordingSink):
         @hookimpl
         def open(self, context: object) -> None:
             self.opened.append(context)  # type: ignore[arg-type]
             if len(self.opened) == 1:
-                fill(journal, 1, first=2)
+                fill_journal(journal, 1, first=2)
                 raise Retry("not yet")
 
     sink = Late()
-    delivered(journal, sink, start="now")
+    deliver_all(journal, sink, start="now")
     assert sink.places == [3]
 
 
 def test_a_new_sink_on_a_trimmed_journal_rests(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where everything older was forgotten, a new sink waits for what is newer, and does not look all the time."""
-    fill(journal, 5)
+    fill_journal(journal, 5)
     sum(journal.trim([], int(time.time()) + 10))
     waited: list[int] = []
     wait = journal.wait
@@ -163,32 +177,32 @@ def test_a_new_sink_on_a_trimmed_journal_rests(journal: SqliteJournal, monkeypat
         return wait(after, timeout)
 
     monkeypatch.setattr(journal, "wait", note)
-    sink = Recorder()
-    with Delivering(journal, sink):
+    sink = RecordingSink()
+    with RunningSink(journal, sink):
         wait_for(lambda: waited)
-        fill(journal, 1, first=5)
+        fill_journal(journal, 1, first=5)
         wait_for(lambda: sink.places == [6])
     assert waited[0] == 5
 
 
 def test_intervals_are_delivered_once_closed(journal: SqliteJournal) -> None:
     """A sink with an interval gets one sample of it, and its cursor keeps what is open to be read again."""
-    fill(journal, 34)
-    sink = Recorder()
-    with Delivering(journal, sink, settings={"every": 60}):
-        wait_for(lambda: position(journal) == 31)
+    fill_journal(journal, 34)
+    sink = RecordingSink()
+    with RunningSink(journal, sink, settings={"every": 60}):
+        wait_for(lambda: sink_offset(journal) == 31)
     assert [sample.seconds for batch in sink.taken for sample in batch.samples] == [60, 60, 60, 60, 60]
-    again = Recorder()
-    delivered(journal, again, every=60)
+    again = RecordingSink()
+    deliver_all(journal, again, every=60)
     assert [sample.seconds for batch in again.taken for sample in batch.samples] == [30]
 
 
 def test_the_sign_is_the_sink_s(journal: SqliteJournal) -> None:
     """Two sinks with different polarity get the same power with different signs."""
-    fill(journal, 2)
-    vendor, btmon = Recorder(), Recorder()
-    delivered(journal, vendor)
-    with Delivering(journal, btmon, name="btmon", settings={"polarity": "btmon"}) as work:
+    fill_journal(journal, 2)
+    vendor, btmon = RecordingSink(), RecordingSink()
+    deliver_all(journal, vendor)
+    with RunningSink(journal, btmon, name="btmon", settings={"polarity": "btmon"}) as work:
         work.finish()
     assert [sink.taken[0].samples[0].values["ch1_w"] for sink in (vendor, btmon)] == [100.0, -100.0]
     assert btmon.opened[0].polarity == "btmon"
@@ -196,17 +210,17 @@ def test_the_sign_is_the_sink_s(journal: SqliteJournal) -> None:
 
 def test_what_nothing_decodes_any_more_is_passed_over(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """Readings of a format whose plugin is gone are told, once a format, and hold nothing up."""
-    fill(journal, 3)
+    fill_journal(journal, 3)
     journal.append([Entry(1, "old", "1", "strange", b"?"), Entry(2, "old", "1", "strange", b"??")])
-    fill(journal, 2, first=3)
-    sink = Recorder()
-    delivered(journal, sink)
-    assert (sink.places, position(journal)) == ([1, 2, 3, 6, 7], 7)
-    assert texts(caplog) == ["passing over readings of format strange: no decoder of this configuration knows them"]
-    nothing = Recorder()
-    with Delivering(journal, nothing, name="none", decoders=Decoders([])) as work:
+    fill_journal(journal, 2, first=3)
+    sink = RecordingSink()
+    deliver_all(journal, sink)
+    assert (sink.places, sink_offset(journal)) == ([1, 2, 3, 6, 7], 7)
+    assert logged(caplog) == ["passing over readings of format strange: no decoder of this configuration knows them"]
+    nothing = RecordingSink()
+    with RunningSink(journal, nothing, name="none", decoders=Decoders([])) as work:
         work.finish()
-    assert (nothing.calls, position(journal, "sink.none"), seen(journal, "sink.none")) == ([], 0, 7)
+    assert (nothing.calls, sink_offset(journal, "sink.none"), examined_offset(journal, "sink.none")) == ([], 0, 7)
 
 
 # --- dry run
@@ -216,27 +230,27 @@ def test_a_dry_run_sends_nothing(journal: SqliteJournal) -> None:
     """Nothing is processed, the cursor stays, and what would be sent is shown, without secrets."""
 
     @plugin(api=1)
-    class Previewing(Recorder):
+    class Previewing(RecordingSink):
         @hookimpl
         def preview_batch(self, batch: Batch) -> Iterator[str]:
             yield from (f"POST {reading.offset} key=s3cret" for reading in batch.readings)
 
-    fill(journal, 3)
-    journal.commit(SINK, Checkpoint(1))
+    fill_journal(journal, 3)
+    journal.commit(SINK_TABLE, Checkpoint(1))
     sink = Previewing()
-    with Delivering(journal, sink, dry_run=True, redact=lambda text: text.replace("s3cret", "***")) as work:
+    with RunningSink(journal, sink, dry_run=True, redact=lambda text: text.replace("s3cret", "***")) as work:
         work.finish()
-    assert (sink.calls, position(journal), sink.opened[0].dry_run) == ([], 1, True)
+    assert (sink.calls, sink_offset(journal), sink.opened[0].dry_run) == ([], 1, True)
     assert str(work.worker).endswith("shown, none sent")
     assert work.shown == ["sink.roof: POST 2 key=***", "sink.roof: POST 3 key=***"]
 
 
 def test_a_dry_run_of_a_new_sink_leaves_no_trace(journal: SqliteJournal) -> None:
     """A plugin without a preview is told in numbers; the sink is as new afterwards."""
-    fill(journal, 3)
-    with Delivering(journal, Recorder(), dry_run=True) as work:
+    fill_journal(journal, 3)
+    with RunningSink(journal, RecordingSink(), dry_run=True) as work:
         work.finish()
-    assert (work.shown, journal.checkpoint(SINK)) == (["sink.roof: 3 readings, 2 samples"], None)
+    assert (work.shown, journal.checkpoint(SINK_TABLE)) == (["sink.roof: 3 readings, 2 samples"], None)
 
 
 # --- parts
@@ -244,24 +258,24 @@ def test_a_dry_run_of_a_new_sink_leaves_no_trace(journal: SqliteJournal) -> None
 
 def test_a_part_goes_on_from_where_the_whole_was(journal: SqliteJournal) -> None:
     """A part without a cursor begins at the cursor and the baselines of the undivided sink, and then has its own."""
-    fill(journal, 4)
-    delivered(journal, Recorder())
-    fill(journal, 2, first=4)
-    first, second = Recorder(), Recorder()
+    fill_journal(journal, 4)
+    deliver_all(journal, RecordingSink())
+    fill_journal(journal, 2, first=4)
+    first, second = RecordingSink(), RecordingSink()
     for part in (first, second):
-        with Delivering(journal, part, name="roof/one", whole=SINK) as work:
+        with RunningSink(journal, part, name="roof/one", whole=SINK_TABLE) as work:
             work.finish()
     assert (first.places, second.places) == ([5, 6], [])
     assert [(sample.older.offset, sample.newer.offset) for sample in first.taken[0].samples] == [(4, 5), (5, 6)]
-    assert (position(journal), position(journal, "sink.roof/one")) == (4, 6)
+    assert (sink_offset(journal), sink_offset(journal, "sink.roof/one")) == (4, 6)
 
 
 def test_a_part_of_nothing_begins_as_a_sink_does(journal: SqliteJournal) -> None:
     """Where there is no cursor of the undivided sink, `start` decides."""
-    fill(journal, 3)
+    fill_journal(journal, 3)
     for name, start, places in (("a", "beginning", [1, 2, 3]), ("b", "now", [])):
-        part = Recorder()
-        with Delivering(journal, part, name=f"roof/{name}", whole=SINK, settings={"start": start}) as work:
+        part = RecordingSink()
+        with RunningSink(journal, part, name=f"roof/{name}", whole=SINK_TABLE, settings={"start": start}) as work:
             work.finish()
         assert part.places == places
 
@@ -273,8 +287,8 @@ def test_a_meter_that_was_forgotten_goes_on_from_the_journal(
     monkeypatch.setattr(backlog, "MOST_METERS", 2)
     names = [METER, "400001", "400002", "400003", METER]
     journal.append([attrs.evolve(entry(n, name, energy=n), offset=0) for n, name in enumerate(names)])
-    recorder = Recorder()
-    with Delivering(journal, recorder, settings={"batch_size": 1}) as work:
+    recorder = RecordingSink()
+    with RunningSink(journal, recorder, settings={"batch_size": 1}) as work:
         work.finish()
     spans = [(one.older.offset, one.newer.offset) for batch in recorder.taken for one in batch.samples]
     assert spans == [(1, 5)]

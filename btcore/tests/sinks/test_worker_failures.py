@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from deliveries import OTHER, SINK, delivered, fill, position
-from logged import texts
-from made import METER, Delivering, Recorder, entry
+from helpers.captured_log import logged
+from helpers.fake_plugins import RecordingSink
+from helpers.journal_entries import entry
+from helpers.packets import METER, OTHER_METER
+from helpers.running_sink import SINK_TABLE, RunningSink, deliver_all, fill_journal, sink_offset
 
 from btcore import Batch, Context, Reading, Sample, hookimpl, plugin
 from btcore.calculate import sampling
@@ -33,7 +35,7 @@ FAULTS = [CancelledError("gone"), Own("odd"), Mute(), GeneratorExit(), KeyboardI
 
 
 @plugin(api=1)
-class Failing(Recorder):
+class Failing(RecordingSink):
     """A sink that raises `error` so many times where it is told to."""
 
     where: str
@@ -76,9 +78,9 @@ class Failing(Recorder):
 @pytest.mark.parametrize("error", FAULTS, ids=lambda error: type(error).__name__)
 def test_a_worker_survives_whatever_a_plugin_raises(journal: SqliteJournal, error: BaseException, where: str) -> None:
     """Whatever is raised, in whichever hook, the worker tries again, delivers everything, and ends as it should."""
-    fill(journal, 4)
+    fill_journal(journal, 4)
     sink = Failing(where=where, error=error)
-    with Delivering(journal, sink, dry_run=where == "preview_batch") as work:
+    with RunningSink(journal, sink, dry_run=where == "preview_batch") as work:
         work.finish()
     assert (sink.places, work.worker.parked, work.worker.aside) == ([1, 2, 3, 4], "", 0)
 
@@ -91,11 +93,11 @@ def test_what_always_raises_is_set_aside(journal: SqliteJournal, error: BaseExce
         if any(reading.offset == 3 for reading in batch.readings):
             raise error
 
-    fill(journal, 5)
-    sink = Recorder(answer=answer)
-    work = delivered(journal, sink)
-    assert (sink.places, position(journal), work.worker.parked) == ([1, 2, 4, 5], 5, "")
-    assert [aside.entries for aside in journal.dead_letters(SINK)] == [(2, 3)]
+    fill_journal(journal, 5)
+    sink = RecordingSink(answer=answer)
+    work = deliver_all(journal, sink)
+    assert (sink.places, sink_offset(journal), work.worker.parked) == ([1, 2, 4, 5], 5, "")
+    assert [aside.entries for aside in journal.dead_letters(SINK_TABLE)] == [(2, 3)]
 
 
 # --- what cannot be calculated
@@ -134,17 +136,17 @@ def test_a_sample_that_fails_lazily_costs_itself_alone(
 
     def made(*given: Any) -> Sample | None:  # noqa: ANN401 - whatever it is given
         sample = true(*given)
-        bad = sample is not None and sample.serial == OTHER and sample.newer.offset in bad_places
+        bad = sample is not None and sample.serial == OTHER_METER and sample.newer.offset in bad_places
         return lazily(sample, error) if sample is not None and bad else sample
 
     monkeypatch.setattr(sampling, name, made)
     for n in range(10):
-        journal.append([entry(20 * n, METER, energy=2000 * n), entry(20 * n + 1, OTHER, energy=2000 * n)])
-    sink = Recorder(answer=lambda batch: [sample.values for sample in batch.samples])
-    work = delivered(journal, sink, every=every)
-    assert (work.worker.parked, position(journal)) == ("", 20)
-    aside = journal.dead_letters(SINK)
-    assert {(one.serial, one.entries[-1]) for one in aside} == {(OTHER, place) for place in bad_places}
+        journal.append([entry(20 * n, METER, energy=2000 * n), entry(20 * n + 1, OTHER_METER, energy=2000 * n)])
+    sink = RecordingSink(answer=lambda batch: [sample.values for sample in batch.samples])
+    work = deliver_all(journal, sink, every=every)
+    assert (work.worker.parked, sink_offset(journal)) == ("", 20)
+    aside = journal.dead_letters(SINK_TABLE)
+    assert {(one.serial, one.entries[-1]) for one in aside} == {(OTHER_METER, place) for place in bad_places}
     assert all("cannot be calculated" in one.why for one in aside)
     mine = [sample for batch in sink.taken for sample in batch.samples if sample.serial == METER]
     assert sum(sample.values["ch1_dwh"] or 0 for sample in mine) * 3600 == pytest.approx(2000 * 9)
@@ -159,9 +161,9 @@ def test_a_sample_that_cannot_be_made_costs_itself_alone(
     """Where making a sample raises, the sink is not parked: it is set aside, and told, and all else is delivered."""
     poison(monkeypatch, "along" if every else "across", lambda one: one.offset == 5, ZeroDivisionError("zero"))
     journal.append([entry(60 * n, energy=6000 * n) for n in range(10)])
-    sink = Recorder(answer=lambda batch: [sample.values for sample in batch.samples])
-    work = delivered(journal, sink, every=every)
-    assert (work.worker.parked, position(journal), len(journal.dead_letters(SINK))) == ("", 10, 1)
+    sink = RecordingSink(answer=lambda batch: [sample.values for sample in batch.samples])
+    work = deliver_all(journal, sink, every=every)
+    assert (work.worker.parked, sink_offset(journal), len(journal.dead_letters(SINK_TABLE))) == ("", 10, 1)
     assert sink.places == list(range(1, 11))
     assert sum(len(batch.samples) for batch in sink.taken) == 8
 
@@ -179,19 +181,19 @@ def test_a_reading_that_cannot_be_followed_costs_itself_alone(
         return true(self, reading)
 
     monkeypatch.setattr(Chains, "follow", follow)
-    fill(journal, 8)
-    sink = Recorder()
-    work = delivered(journal, sink, every=every)
-    assert (work.worker.parked, position(journal)) == ("", 8)
+    fill_journal(journal, 8)
+    sink = RecordingSink()
+    work = deliver_all(journal, sink, every=every)
+    assert (work.worker.parked, sink_offset(journal)) == ("", 8)
     assert "2 passed over by a fault of btcore" in str(work.worker)
-    assert len(texts(caplog, logging.ERROR)) == 1
-    assert f"passing over a reading of meter {METER}" in texts(caplog, logging.ERROR)[0]
+    assert len(logged(caplog, logging.ERROR)) == 1
+    assert f"passing over a reading of meter {METER}" in logged(caplog, logging.ERROR)[0]
     assert sum(s.values["ch1_dwh"] or 0 for b in sink.taken for s in b.samples) * 3600 == pytest.approx(7000)
 
 
 def test_a_bug_is_given_its_tries(journal: SqliteJournal) -> None:
     """One reading for which the plugin always raises costs no more than the tries of a bug."""
-    fill(journal, 1)
+    fill_journal(journal, 1)
     sink = Failing(where="process_batch", error=CancelledError(), times=MOST_BUGS - 1)
-    delivered(journal, sink)
+    deliver_all(journal, sink)
     assert sink.places == [1]

@@ -6,10 +6,18 @@ import time
 from collections.abc import Callable
 
 import pytest
-from deliveries import SINK, delivered, fill, position, proven, sizes
-from logged import texts
-from made import Delivering, Recorder
-from running import wait_for
+from helpers.captured_log import logged
+from helpers.fake_plugins import RecordingSink
+from helpers.running_sink import (
+    SINK_TABLE,
+    RunningSink,
+    batch_sizes,
+    deliver_all,
+    fill_journal,
+    mark_accepted,
+    sink_offset,
+)
+from helpers.waiting import wait_for
 
 from btcore import Batch, Context, Reject, Retry, Stop, hookimpl, plugin
 from btcore.errors import Unavailable
@@ -23,17 +31,17 @@ from btcore.sinks.worker import MOST_BUGS
 def test_a_batch_that_is_to_come_later_comes_later(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """Retry and errors of the system: the same batch comes again until it is taken; told once, and when it works."""
     caplog.set_level(logging.INFO)
-    fill(journal, 3)
+    fill_journal(journal, 3)
     failures: list[Exception] = [Retry("busy"), TimeoutError("no answer"), ConnectionRefusedError("refused")]
 
     def answer(_batch: Batch) -> None:
         if failures:
             raise failures.pop(0)
 
-    sink = Recorder(answer=answer)
-    delivered(journal, sink)
-    assert (sizes(sink.calls), sink.places) == ([3, 3, 3, 3], [1, 2, 3])
-    assert [text.split(" after")[0] for text in texts(caplog, logging.INFO)] == [
+    sink = RecordingSink(answer=answer)
+    deliver_all(journal, sink)
+    assert (batch_sizes(sink.calls), sink.places) == ([3, 3, 3, 3], [1, 2, 3])
+    assert [text.split(" after")[0] for text in logged(caplog, logging.INFO)] == [
         "busy; trying again in 1 s",
         "recovered",
     ]
@@ -41,7 +49,7 @@ def test_a_batch_that_is_to_come_later_comes_later(journal: SqliteJournal, caplo
 
 def test_a_service_is_left_alone_as_it_asks(journal: SqliteJournal) -> None:
     """The wait that Retry names is kept."""
-    fill(journal, 1)
+    fill_journal(journal, 1)
     times: list[float] = []
 
     def answer(_batch: Batch) -> None:
@@ -49,7 +57,7 @@ def test_a_service_is_left_alone_as_it_asks(journal: SqliteJournal) -> None:
         if len(times) == 1:
             raise Retry("busy", after=0.3)
 
-    delivered(journal, Recorder(answer=answer))
+    deliver_all(journal, RecordingSink(answer=answer))
     assert times[1] - times[0] >= 0.3
 
 
@@ -61,15 +69,15 @@ def test_waits_are_cut_short_by_stopping(journal: SqliteJournal, option: str) ->
         if option == "retry":
             raise Retry("busy", after=3600)
 
-    sink = Recorder(answer=answer)
-    fill(journal, 1)
+    sink = RecordingSink(answer=answer)
+    fill_journal(journal, 1)
     settings = {"calls_per_hour": 1, "pause": 3600, "period": 3600}
-    with Delivering(journal, sink, settings={option: settings[option]} if option in settings else {}):
+    with RunningSink(journal, sink, settings={option: settings[option]} if option in settings else {}):
         wait_for(lambda: sink.calls)
-        fill(journal, 1, first=1)
+        fill_journal(journal, 1, first=1)
         began = time.monotonic()
     assert time.monotonic() - began < 5
-    assert (len(sink.calls), position(journal)) == (1, 0 if option == "retry" else 1)
+    assert (len(sink.calls), sink_offset(journal)) == (1, 0 if option == "retry" else 1)
 
 
 # --- opening
@@ -81,18 +89,18 @@ def test_a_failing_open_is_tried_again(journal: SqliteJournal, caplog: pytest.Lo
     failures: list[Exception] = [Retry("down"), Reject("no"), OSError("gone"), *[ValueError("bug")] * (MOST_BUGS + 2)]
 
     @plugin(api=1)
-    class Slow(Recorder):
+    class Slow(RecordingSink):
         @hookimpl
         def open(self, context: object) -> None:
             self.opened.append(context)  # type: ignore[arg-type]
             if failures:
                 raise failures.pop(0)
 
-    fill(journal, 1)
+    fill_journal(journal, 1)
     sink = Slow()
-    delivered(journal, sink)
+    deliver_all(journal, sink)
     assert (sink.places, len(sink.opened), len(sink.closed)) == ([1], 5 + MOST_BUGS + 1, 5 + MOST_BUGS + 1)
-    assert texts(caplog)[0] == "down; trying again in 1 s"
+    assert logged(caplog)[0] == "down; trying again in 1 s"
 
 
 @pytest.mark.parametrize("refusing_first", [1, 20])
@@ -103,7 +111,7 @@ def test_an_open_that_is_refused_waits_longer_each_time(
     waits: list[float] = []
 
     @plugin(api=1)
-    class Refused(Recorder):
+    class Refused(RecordingSink):
         @hookimpl
         def open(self, context: Context) -> None:
             self.opened.append(context)
@@ -111,13 +119,13 @@ def test_an_open_that_is_refused_waits_longer_each_time(
                 waits.append(work.worker._backoff.failures)
                 raise Reject("no such account")
 
-    fill(journal, 1)
+    fill_journal(journal, 1)
     sink = Refused()
-    work = Delivering(journal, sink)
+    work = RunningSink(journal, sink)
     with work:
         work.finish()
     assert (waits, sink.places) == (list(range(refusing_first)), [1])
-    assert texts(caplog) == ["no such account; trying again in 1 s"]
+    assert logged(caplog) == ["no such account; trying again in 1 s"]
 
 
 class Sloppy(Retry):
@@ -137,9 +145,9 @@ def test_nonsense_in_a_plugin_s_own_error_is_no_fault_of_the_core(journal: Sqlit
         if failures:
             raise failures.pop()
 
-    fill(journal, 2)
-    sink = Recorder(answer=answer)
-    work = delivered(journal, sink)
+    fill_journal(journal, 2)
+    sink = RecordingSink(answer=answer)
+    work = deliver_all(journal, sink)
     assert (sink.places, work.worker.parked) == ([1, 2], "")
 
 
@@ -151,12 +159,12 @@ def test_a_service_that_refuses_everything_fills_no_log(
     def answer(_batch: Batch) -> None:
         raise Reject("400: no")
 
-    fill(journal, 200)
-    sink = Recorder(answer=answer)
-    proven(journal, sink)
-    work = delivered(journal, sink)
-    assert (work.worker.aside, len(journal.dead_letters(SINK))) == (200, 200)
-    assert [text[:17] for text in texts(caplog)] == ["set aside, as it "] * 3
+    fill_journal(journal, 200)
+    sink = RecordingSink(answer=answer)
+    mark_accepted(journal, sink)
+    work = deliver_all(journal, sink)
+    assert (work.worker.aside, len(journal.dead_letters(SINK_TABLE))) == (200, 200)
+    assert [text[:17] for text in logged(caplog)] == ["set aside, as it "] * 3
 
 
 def test_a_dry_run_that_nobody_reads_ends(journal: SqliteJournal) -> None:
@@ -165,8 +173,8 @@ def test_a_dry_run_that_nobody_reads_ends(journal: SqliteJournal) -> None:
     def closed(_line: str) -> None:
         raise BrokenPipeError("Broken pipe")
 
-    fill(journal, 1)
-    work = Delivering(journal, Recorder(), dry_run=True)
+    fill_journal(journal, 1)
+    work = RunningSink(journal, RecordingSink(), dry_run=True)
     work.worker._out = closed
     with work:
         work.finish()
@@ -178,35 +186,35 @@ def test_a_dry_run_that_nobody_reads_ends(journal: SqliteJournal) -> None:
 
 def test_stop_parks_this_sink_alone(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """A sink that needs a person is parked, loudly, with its readings kept; another goes on."""
-    fill(journal, 6)
+    fill_journal(journal, 6)
 
     def answer(batch: Batch) -> None:
         if any(reading.offset > 2 for reading in batch.readings):
             raise Stop("401: check the key s3cret")
 
-    parked, other = Recorder(answer=answer), Recorder()
+    parked, other = RecordingSink(answer=answer), RecordingSink()
     with (
-        Delivering(
+        RunningSink(
             journal, parked, settings={"batch_size": 2}, redact=lambda text: text.replace("s3cret", "***")
         ) as one,
-        Delivering(journal, other, name="other"),
+        RunningSink(journal, other, name="other"),
     ):
         wait_for(lambda: not one.worker.thread.is_alive() and other.places)
-    assert (one.worker.parked, parked.places, position(journal)) == ("401: check the key ***", [1, 2], 2)
+    assert (one.worker.parked, parked.places, sink_offset(journal)) == ("401: check the key ***", [1, 2], 2)
     assert (other.places, len(parked.closed)) == ([1, 2, 3, 4, 5, 6], 1)
-    assert texts(caplog, logging.ERROR)[0].startswith("stopped until a restart, its readings are kept: 401")
+    assert logged(caplog, logging.ERROR)[0].startswith("stopped until a restart, its readings are kept: 401")
 
 
 def test_a_hung_sink_delays_nobody(journal: SqliteJournal) -> None:
     """While one sink's call does not return, another is given everything."""
-    fill(journal, 5)
+    fill_journal(journal, 5)
     release = threading.Event()
-    hung, other = Recorder(answer=lambda _batch: release.wait(20)), Recorder()
-    with Delivering(journal, hung), Delivering(journal, other, name="other"):
+    hung, other = RecordingSink(answer=lambda _batch: release.wait(20)), RecordingSink()
+    with RunningSink(journal, hung), RunningSink(journal, other, name="other"):
         wait_for(lambda: hung.calls and len(other.places) == 5)
-        fill(journal, 5, first=5)
+        fill_journal(journal, 5, first=5)
         wait_for(lambda: len(other.places) == 10)
-        assert (position(journal), hung.places) == (0, [])
+        assert (sink_offset(journal), hung.places) == (0, [])
         release.set()
 
 
@@ -219,7 +227,7 @@ def test_a_call_that_hangs_is_told_once(
     entered, release = threading.Event(), threading.Event()
 
     @plugin(api=1)
-    class Hanging(Recorder):
+    class Hanging(RecordingSink):
         def hang(self, at: str) -> None:
             if at == where:
                 entered.set()
@@ -239,9 +247,9 @@ def test_a_call_that_hangs_is_told_once(
         def close(self) -> None:
             self.hang("close")
 
-    fill(journal, 1)
+    fill_journal(journal, 1)
     sink = Hanging()
-    with Delivering(journal, sink) as work:
+    with RunningSink(journal, sink) as work:
         work.drain.set()
         journal.wake()
         assert entered.wait(20)
@@ -250,34 +258,34 @@ def test_a_call_that_hangs_is_told_once(
         release.set()
         work.finish()
     assert sink.places == [1]
-    assert [text.split(" for ")[0] for text in texts(caplog)] == [f"{where} has not returned"]
+    assert [text.split(" for ")[0] for text in logged(caplog)] == [f"{where} has not returned"]
 
 
 def test_stopping_finishes_the_call_under_way(journal: SqliteJournal) -> None:
     """A worker that is told to stop in the midst of a call lets it end, and counts what was delivered."""
-    fill(journal, 4)
+    fill_journal(journal, 4)
     release = threading.Event()
-    sink = Recorder(answer=lambda _batch: release.wait(20))
-    work = Delivering(journal, sink, settings={"batch_size": 2})
+    sink = RecordingSink(answer=lambda _batch: release.wait(20))
+    work = RunningSink(journal, sink, settings={"batch_size": 2})
     with work:
         wait_for(lambda: sink.calls)
         work.stop.set()
         release.set()
-    assert (sink.places, position(journal), len(sink.closed)) == ([1, 2], 2, 1)
+    assert (sink.places, sink_offset(journal), len(sink.closed)) == ([1, 2], 2, 1)
 
 
 def test_a_close_that_fails_is_told(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """A plugin that cannot close has its fault told, and what it delivered counts."""
 
     @plugin(api=1)
-    class Stuck(Recorder):
+    class Stuck(RecordingSink):
         @hookimpl
         def close(self) -> None:
             raise ValueError("stuck")
 
-    fill(journal, 1)
-    work = delivered(journal, Stuck())
-    assert (texts(caplog), work.worker.parked, position(journal)) == (["failed to close"], "", 1)
+    fill_journal(journal, 1)
+    work = deliver_all(journal, Stuck())
+    assert (logged(caplog), work.worker.parked, sink_offset(journal)) == (["failed to close"], "", 1)
 
 
 # --- a journal in trouble
@@ -292,7 +300,7 @@ def test_a_journal_that_cannot_now_is_waited_for(
 ) -> None:
     """A full or failing disk parks no sink: everything is delivered when it can, and nothing twice for it."""
     monkeypatch.setattr("btcore.journal.retry.FIRST", 0.001)
-    fill(journal, 4)
+    fill_journal(journal, 4)
     work_on: Callable[..., object] = getattr(journal, operation)
     failures = [Unavailable("cannot use the journal: disk full")] * 3
 
@@ -302,10 +310,10 @@ def test_a_journal_that_cannot_now_is_waited_for(
         return work_on(*args)
 
     setattr(journal, operation, fail)
-    sink = Recorder()
-    work = delivered(journal, sink)
+    sink = RecordingSink()
+    work = deliver_all(journal, sink)
     assert (sink.places, work.worker.parked) == ([1, 2, 3, 4], "")
-    assert texts(caplog) == ["cannot use the journal: disk full; trying again in 1 s"]
+    assert logged(caplog) == ["cannot use the journal: disk full; trying again in 1 s"]
 
 
 def test_stopping_with_a_journal_that_cannot(journal: SqliteJournal) -> None:
@@ -314,15 +322,15 @@ def test_stopping_with_a_journal_that_cannot(journal: SqliteJournal) -> None:
     def fail(*_args: object) -> None:
         raise Unavailable("disk full")
 
-    fill(journal, 2)
-    journal.commit(SINK, Checkpoint(0))
-    sink = Recorder()
+    fill_journal(journal, 2)
+    journal.commit(SINK_TABLE, Checkpoint(0))
+    sink = RecordingSink()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(journal, "commit", fail)
-        with Delivering(journal, sink) as work:
+        with RunningSink(journal, sink) as work:
             wait_for(lambda: sink.taken)
-    assert (work.worker.parked, position(journal)) == ("", 0)
-    delivered(journal, sink)
+    assert (work.worker.parked, sink_offset(journal)) == ("", 0)
+    deliver_all(journal, sink)
     assert sink.places == [1, 2, 1, 2]
 
 
@@ -331,6 +339,6 @@ def test_a_fault_of_the_core_parks_the_sink(
 ) -> None:
     """What nobody foresaw parks one sink, loudly, with a traceback."""
     monkeypatch.setattr(journal, "last", lambda: 1 // 0)
-    work = delivered(journal, Recorder())
+    work = deliver_all(journal, RecordingSink())
     assert work.worker.parked.startswith("ZeroDivisionError")
     assert [record.levelname for record in caplog.records] == ["CRITICAL"]

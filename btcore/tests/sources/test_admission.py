@@ -8,10 +8,12 @@ from threading import Event
 from typing import Any
 
 import pytest
-from collecting import METER_FORMAT, NOON, collected, kept
-from logged import texts
-from made import Recorder, Yielding, packet
-from sites import sink, site, source
+from helpers.captured_log import logged
+from helpers.fake_plugins import IteratorSource, RecordingSink
+from helpers.packets import packet
+from helpers.running_source import PACKETLESS, collect_items, kept_packets
+from helpers.sites import make_sink, make_site, make_source
+from helpers.times import NOON
 
 from btcore import Chunk, Reading
 from btcore.errors import Unavailable
@@ -64,7 +66,7 @@ def test_only_the_meters_of_a_list(make: Make, caplog: pytest.LogCaptureFixture)
     assert live(admission, 1, 2, 3, 3, 3) == [True, True, False, False, False]
     assert not admission.takes("4", "gem48pbin", 0, is_live=False)
     assert admission.refused == 4
-    assert texts(caplog, logging.WARNING) == [f"refused meter {n}: it is not in `meters`" for n in (3, 4)]
+    assert logged(caplog, logging.WARNING) == [f"refused meter {n}: it is not in `meters`" for n in (3, 4)]
 
 
 def test_many_that_are_not_in_the_list_are_told_together(make: Make, caplog: pytest.LogCaptureFixture) -> None:
@@ -72,8 +74,8 @@ def test_many_that_are_not_in_the_list_are_told_together(make: Make, caplog: pyt
     admission = make(meters=("1",))
     live(admission, *range(2, 20_002))
     admission.finish()
-    assert len(texts(caplog)) == SINGLY + 1
-    assert texts(caplog)[-1] == f"refused {20_000 - SINGLY} meters more, not in `meters`; the last: 20001"
+    assert len(logged(caplog)) == SINGLY + 1
+    assert logged(caplog)[-1] == f"refused {20_000 - SINGLY} meters more, not in `meters`; the last: 20001"
     assert len(admission._foreign) == MOST_METERS
 
 
@@ -86,7 +88,7 @@ def test_so_many_may_be_new_within_a_day(make: Make, clock: Clock, caplog: pytes
     clock.now = DAY
     assert live(admission, 7, 8, 9, 10) == [True, True, True, False]
     admission.finish()
-    assert texts(caplog, logging.WARNING) == [
+    assert logged(caplog, logging.WARNING) == [
         "refused meter 4: 3 others were new within a day, more than `max_meters` lets in; list yours in `meters`",
         "refused 3 packets more of meters beyond `max_meters`; the last: meter 10",
     ]
@@ -120,7 +122,7 @@ def test_the_first_meters_are_told_one_by_one(make: Make, caplog: pytest.LogCapt
     admission = make()
     live(admission, *range(100), *range(100))
     admission.finish()
-    assert texts(caplog, logging.INFO) == [
+    assert logged(caplog, logging.INFO) == [
         *(f"heard meter {n} (gem48pbin)" for n in range(SINGLY)),
         f"heard {100 - SINGLY} meters more; the last: 99",
     ]
@@ -136,7 +138,7 @@ def test_a_meter_may_send_so_much(make: Make, caplog: pytest.LogCaptureFixture) 
     assert sum(live(admission, *[1] * 30, time=10 * SECOND)) == 20
     assert live(admission, 2, time=10 * SECOND) == [True]
     admission.finish()
-    assert texts(caplog, logging.WARNING) == [
+    assert logged(caplog, logging.WARNING) == [
         "refused what meter 1 sends beyond 2 packets a second (`max_rate`)",
         "refused 19 packets more beyond `max_rate`; the last: meter 1",
     ]
@@ -166,11 +168,11 @@ def test_a_source_takes_its_meters(journal: SqliteJournal, kind: str) -> None:
     serials = ("1", "2", "1")
     packets = [Chunk(packet(f"31234{serial}", secs=n)) for n, serial in enumerate(serials)]
     readings = [
-        Reading(NOON + timedelta(seconds=n), METER_FORMAT, f"31234{serial}", b"", numbers=(n, n, n))
+        Reading(NOON + timedelta(seconds=n), PACKETLESS, f"31234{serial}", b"", numbers=(n, n, n))
         for n, serial in enumerate(serials)
     ]
     items: list[Any] = [*packets] if kind == "packets" else [*readings]
-    work = collected(journal, *items, settings={"meters": ("312341",)})
+    work = collect_items(journal, *items, settings={"meters": ("312341",)})
     assert (work.worker.kept, work.worker.refused) == (2, 1)
 
 
@@ -182,7 +184,7 @@ def test_the_rate_of_a_source(journal: SqliteJournal, monkeypatch: pytest.Monkey
     chunks = [
         Chunk(packet(secs=n), time=NOON + timedelta(seconds=n) if times == "its own" else None) for n in range(30)
     ]
-    work = collected(journal, *chunks, settings={"max_rate": 1.0})
+    work = collect_items(journal, *chunks, settings={"max_rate": 1.0})
     assert (work.worker.kept, work.worker.refused) == (taken, 30 - taken)
 
 
@@ -190,22 +192,22 @@ def test_what_is_refused_does_not_change_the_times_of_the_rest(journal: SqliteJo
     """Packets of one moment have the same times again when they are played again, whatever is refused between."""
     data = b"".join(packet(f"31234{n % 2}", secs=n) for n in range(6))
     for meters in (("312341",), ()):
-        collected(journal, Chunk(data, time=NOON), settings={"meters": meters})
-    assert [raw for _, raw in sorted(kept(journal))] == [packet(f"31234{n % 2}", secs=n) for n in range(6)]
+        collect_items(journal, Chunk(data, time=NOON), settings={"meters": meters})
+    assert [raw for _, raw in sorted(kept_packets(journal))] == [packet(f"31234{n % 2}", secs=n) for n in range(6)]
 
 
 def test_a_meter_of_an_earlier_run_is_not_refused(tmp_path: Path) -> None:
     """After a restart, invented meters that came first keep out no meter that a sink had before."""
-    mine = Yielding(items=lambda _stop: [Chunk(packet("312345", secs=n)) for n in range(3)])
-    flood = Yielding(
+    mine = IteratorSource(items=lambda _stop: [Chunk(packet("312345", secs=n)) for n in range(3)])
+    flood = IteratorSource(
         items=lambda _stop: (
             [Chunk(packet(str(n), secs=1)) for n in range(400_000, 400_010)] + [Chunk(packet("312345", secs=10))]
         )
     )
-    roof = Recorder()
+    roof = RecordingSink()
     for panel in (mine, flood):
-        parts = (source(panel, max_meters=4), sink(roof))
-        assert Supervisor(site(tmp_path, *parts), Event(), once=True).run()
+        parts = (make_source(panel, max_meters=4), make_sink(roof))
+        assert Supervisor(make_site(tmp_path, *parts), Event(), once=True).run()
     serials = [reading.serial for batch in roof.taken for reading in batch.readings]
     assert serials == ["312345"] * 3 + [str(n) for n in range(400_000, 400_004)] + ["312345"]
 
@@ -219,6 +221,6 @@ def test_a_journal_that_cannot_be_read_now_keeps_no_source_from_beginning(
         raise Unavailable("cannot read the journal: disk error")
 
     monkeypatch.setattr(journal, "serials", fail)
-    assert collected(journal, Chunk(packet())).worker.kept == 1
+    assert collect_items(journal, Chunk(packet())).worker.kept == 1
     told = "the meters of earlier runs are not known, and count as new: cannot read the journal: disk error"
-    assert texts(caplog) == [told]
+    assert logged(caplog) == [told]

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable
 
 import pytest
-from clocks import Clock
-from logged import texts
+from helpers.captured_log import logged
+from helpers.clocks import Clock
 
 from btcore.decode.recognition import recognize
 from btcore.sources.fruitless import ENOUGH, HOUR, LAPSED, MOST_LINES, OFTEN, PER_SECOND, SILENT, SOON, Fruitless
@@ -40,7 +40,7 @@ Caplog = pytest.LogCaptureFixture
 
 def told(caplog: Caplog) -> list[str]:
     """Return what was told, by the words before the first full stop."""
-    return [text.split(". ")[0] for text in texts(caplog)]
+    return [text.split(". ")[0] for text in logged(caplog)]
 
 
 # --- where no packet ever came ----------------------------------------------------------------------------------------
@@ -147,8 +147,8 @@ def test_the_lines_of_an_hour_are_bounded(make: Make, clock: Clock, caplog: Capl
             watch.end(f"a#{number}")
             watch.look()
         clock.now += 100
-    assert len(texts(caplog)) <= MOST_LINES
-    assert sum("text in the GEM's format" in text for text in texts(caplog)) == 2
+    assert len(logged(caplog)) <= MOST_LINES
+    assert sum("text in the GEM's format" in text for text in logged(caplog)) == 2
 
 
 def test_a_short_run_tells_at_its_end(make: Make, clock: Clock, caplog: Caplog) -> None:
@@ -165,7 +165,7 @@ def test_a_short_run_tells_at_its_end(make: Make, clock: Clock, caplog: Caplog) 
     watch.brought("a", TEXT)
     watch.packet("b")
     watch.finish()
-    assert texts(caplog) == []
+    assert logged(caplog) == []
 
 
 # --- where packets come, too ------------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ def test_a_healthy_source_is_told_nothing(make: Make, clock: Clock, caplog: Capl
         watch.packet("a")
         watch.look()
     watch.finish()
-    assert texts(caplog) == []
+    assert logged(caplog) == []
 
 
 def test_a_source_that_is_asked_seldom_is_told_nothing(make: Make, clock: Clock, caplog: Caplog) -> None:
@@ -195,7 +195,7 @@ def test_a_source_that_is_asked_seldom_is_told_nothing(make: Make, clock: Clock,
             watch.brought("a", b"$")
             clock.now += 60
             watch.look()
-    assert texts(caplog) == []
+    assert logged(caplog) == []
 
 
 def test_a_stream_that_had_packets_and_brings_only_other_bytes_is_told(
@@ -208,7 +208,7 @@ def test_a_stream_that_had_packets_and_brings_only_other_bytes_is_told(
         watch.brought("a", b"$")
         clock.now += 10
         watch.look()
-    assert len(texts(caplog)) == 1
+    assert len(logged(caplog)) == 1
     watch.packet("a")
     for _ in range(ENOUGH // len(TEXT) + 1):
         watch.brought("a", TEXT)
@@ -241,7 +241,7 @@ def test_a_meter_s_bytes_on_short_connections_beside_healthy_ones_are_told(
             watch.end(f"a#{number}")
         clock.now += 40
         watch.look()
-    assert len(texts(caplog)) == 1
+    assert len(logged(caplog)) == 1
     assert NAMES["http"] not in caplog.text.encode()
 
 
@@ -254,7 +254,7 @@ def test_what_comes_once_in_a_while_is_forgotten(make: Make, clock: Clock, caplo
         watch.end(f"a#{number}")
         watch.look()
         clock.now += 600
-    assert texts(caplog) == []
+    assert logged(caplog) == []
 
 
 # --- silence ----------------------------------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ def test_nothing_at_all_is_told(make: Make, clock: Clock, caplog: Caplog) -> Non
     watch.close()
     clock.now += SILENT
     watch.look()
-    assert texts(caplog) == []
+    assert logged(caplog) == []
     watch.open()
     for _ in range(int(2 * HOUR) // 10):
         clock.now += 10
@@ -289,15 +289,15 @@ def test_a_source_that_speaks_for_itself_or_brings_readings_is_not_called_silent
         watch.packet()
     clock.now += 2 * SILENT
     watch.look()
-    assert texts(caplog) == []
+    assert logged(caplog) == []
 
 
 def test_a_source_that_ends_without_a_byte_is_told(make: Make, caplog: Caplog) -> None:
     """A recording with nothing in it is told at its end; one that is only stopped early is not."""
     make().finish()
-    assert texts(caplog) == []
+    assert logged(caplog) == []
     make().finish(has_ended=True)
-    assert texts(caplog) == ["it ended, and nothing came in: is what it reads empty?"]
+    assert logged(caplog) == ["it ended, and nothing came in: is what it reads empty?"]
 
 
 # --- formats that are left out, and floods ----------------------------------------------------------------------------

@@ -5,12 +5,11 @@ from itertools import count
 
 import attrs
 import pytest
-from examples import examples
+from helpers.property_tests import examples
+from helpers.samplers import consecutive, feed_all, intervals, samples_of
+from helpers.times import START, moment_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lives import moment
-from made import START
-from steps import consecutive, intervals, samples, whole
 
 from btcore import FORMATS, Reading, pack
 from btcore.calculate.notices import Notice
@@ -38,7 +37,7 @@ class Panel:
         values = {"volts": 120, "secs": (self.secs + at) % (1 << 24), "ch1_aws": self.energy + self.watts * at}
         raw = pack(self.form, self.serial, {**values, "flag": self.flag, "aux1_ws": self.energy % 10**8})
         stamps = (source, next(PLACES), (at + 1) * SECOND, 7, address)
-        return Reading(moment(START + at * SECOND), FORMATS[self.form], self.serial, raw, *stamps)
+        return Reading(moment_of(START + at * SECOND), FORMATS[self.form], self.serial, raw, *stamps)
 
 
 OTHER = Panel(secs=70_000, energy=5 * 10**8, watts=300)
@@ -164,7 +163,7 @@ def test_a_slow_second_way_makes_no_second_meter(packets: list[tuple[bool, int]]
         if place == restart:
             identities = Identities(Meters(), lambda _notice: None)
             identities.know([("000000", reading) for reading in kept])
-        time = moment(START + arrived * SECOND + place)
+        time = moment_of(START + arrived * SECOND + place)
         reading = attrs.evolve(
             Panel().send(at, source), time=time, monotonic=(arrived + 1) * SECOND, offset=identities.next_place()
         )
@@ -227,7 +226,7 @@ def test_a_packet_that_comes_by_two_ways_counts_once() -> None:
     both = [Panel().send(at, way) for at in range(0, 100, 10) for way in ("a", "b")]
     twice = [Panel().send(at, "a") for at in range(0, 100, 10) for _ in range(2)]
     for readings, delivered in ((both, 10), (twice, 20)):
-        steps = whole(consecutive(), [attrs.evolve(one, offset=place) for place, one in enumerate(readings, 1)])
+        steps = feed_all(consecutive(), [attrs.evolve(one, offset=place) for place, one in enumerate(readings, 1)])
         assert len([one for step in steps for one in step.readings]) == delivered
         assert len([one for step in steps for one in step.samples]) == 9
 
@@ -257,7 +256,7 @@ def test_two_sources_lose_no_energy_however_their_packets_interleave(bursts: lis
     if recorded:
         sent = [attrs.evolve(one, boot=0, monotonic=0) for one in sent]
     named = [attrs.evolve(one, serial=identities.name(one)) for one in sent]
-    samples = [sample for step in whole(consecutive(), named) for sample in step.samples]
+    samples = [sample for step in feed_all(consecutive(), named) for sample in step.samples]
     told = sum(sample.values["ch1_dwh"] or 0 for sample in samples) * 3600
     each = {"a": Panel().watts, "b": OTHER.watts}
     assert told == pytest.approx(sum(10 * (next(moments[way]) - 1) * watts for way, watts in each.items()))
@@ -327,7 +326,7 @@ def test_a_computer_that_starts_with_a_wrong_clock_makes_no_second_meter(identit
     names(identities, [Panel(energy=10**6).send(0)])
     late = [Panel(energy=10**6).send(at) for at in range(3000, 3400, 10)]
     behind = [
-        attrs.evolve(one, boot=8, time=moment(one.key - (3000 * SECOND if place < 15 else 0)))
+        attrs.evolve(one, boot=8, time=moment_of(one.key - (3000 * SECOND if place < 15 else 0)))
         for place, one in enumerate(late)
     ]
     assert set(names(identities, behind)) == {"000000"}
@@ -343,7 +342,7 @@ def test_a_lifetime_never_falls_while_two_meters_are_told_apart(identities: Iden
         for place, one in enumerate(sent, 1)
     ]
     last: dict[str, float] = {}
-    for sample in samples(whole(intervals(), named)):
+    for sample in samples_of(feed_all(intervals(), named)):
         total = sample.values["ch1_pwh_total"] or 0
         assert total >= last.get(sample.serial, 0)
         last[sample.serial] = total

@@ -9,12 +9,14 @@ from typing import Any
 
 import attrs
 import pytest
-from clocks import Clock
-from collecting import NOON, collected, kept
-from logged import texts
-from made import SECOND, Collecting, Recorder, Yielding, packet
-from running import beside, wait_for
-from sites import sink, site, source
+from helpers.captured_log import logged
+from helpers.clocks import Clock
+from helpers.fake_plugins import IteratorSource, RecordingSink
+from helpers.packets import packet
+from helpers.running_source import RunningSource, collect_items, kept_packets
+from helpers.sites import make_sink, make_site, make_source
+from helpers.times import NOON, SECOND
+from helpers.waiting import in_background, wait_for
 
 from btcore import Chunk, clocks
 from btcore.errors import JournalFull, Unavailable
@@ -78,10 +80,10 @@ def test_what_waits_has_the_time_at_which_it_came(
             yield Chunk(packet(secs=n))
         trouble.mended.set()
 
-    work = Collecting(journal, Yielding(items=items))
+    work = RunningSource(journal, IteratorSource(items=items))
     with work:
         work.finish()
-    assert [key for key, _ in kept(journal)] == [0, SECOND, 2 * SECOND, 3 * SECOND]
+    assert [key for key, _ in kept_packets(journal)] == [0, SECOND, 2 * SECOND, 3 * SECOND]
 
 
 @pytest.mark.usefixtures("quick")
@@ -94,10 +96,10 @@ def test_what_waits_is_written_in_lots(journal: SqliteJournal) -> None:
         yield from numbered(count)
         trouble.mended.set()
 
-    work = Collecting(journal, Yielding(items=items))
+    work = RunningSource(journal, IteratorSource(items=items))
     with work:
         work.finish()
-    assert [raw for _, raw in kept(journal)] == [packet(secs=n) for n in range(count)]
+    assert [raw for _, raw in kept_packets(journal)] == [packet(secs=n) for n in range(count)]
     assert (trouble.sizes, work.worker.kept) == ([1, LOT, LOT, 9], count)
 
 
@@ -114,16 +116,16 @@ def test_the_room_is_bounded(
             asked.append(n)
             yield chunk
 
-    work = Collecting(journal, Yielding(items=items))
+    work = RunningSource(journal, IteratorSource(items=items))
     with work:
-        wait_for(lambda: texts(caplog))
+        wait_for(lambda: logged(caplog))
         waiting = len(asked)
-        assert texts(caplog) == [f"{waiting} readings wait for the journal: no more are taken till then"]
+        assert logged(caplog) == [f"{waiting} readings wait for the journal: no more are taken till then"]
         assert (waiting, work.worker.waiting) == (len(asked), waiting)
         trouble.mended.set()
         work.finish()
     assert 5 < waiting < 20
-    assert [raw for _, raw in kept(journal)] == [packet(secs=n) for n in range(200)]
+    assert [raw for _, raw in kept_packets(journal)] == [packet(secs=n) for n in range(200)]
 
 
 @pytest.mark.usefixtures("quick")
@@ -143,15 +145,15 @@ def test_no_meter_is_called_silent_while_the_journal_takes_nothing(
             work.worker.look()
             yield Chunk(packet(secs=10 * n))
 
-    work = Collecting(journal, Yielding(items=items))
+    work = RunningSource(journal, IteratorSource(items=items))
     with work:
-        wait_for(lambda: any("readings wait" in text for text in texts(caplog)))
+        wait_for(lambda: any("readings wait" in text for text in logged(caplog)))
         for _ in range(600):
             clock.now += 1
             work.worker.look()
         trouble.mended.set()
         work.finish()
-    assert not [text for text in texts(caplog, logging.INFO) if "silent" in text or "again" in text]
+    assert not [text for text in logged(caplog, logging.INFO) if "silent" in text or "again" in text]
 
 
 @pytest.mark.usefixtures("quick")
@@ -159,21 +161,21 @@ def test_a_lot_that_is_larger_than_the_room_is_taken(journal: SqliteJournal, mon
     """A single chunk may bring more than there is room for: nothing stands still."""
     monkeypatch.setattr("btcore.sources.intake.ROOM", 1000)
     data = b"".join(packet(secs=n) for n in range(50))
-    assert collected(journal, Chunk(data), Chunk(packet(secs=50))).worker.kept == 51
+    assert collect_items(journal, Chunk(data), Chunk(packet(secs=50))).worker.kept == 51
 
 
 @pytest.mark.usefixtures("quick")
 def test_stopping_gives_what_waits_a_last_chance(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """A journal that works again soon after the program was told to stop still gets what waited."""
     trouble = Trouble(journal)
-    work = Collecting(journal, Yielding(items=lambda _stop: numbered(3)), grace=20)
+    work = RunningSource(journal, IteratorSource(items=lambda _stop: numbered(3)), grace=20)
     with work:
-        wait_for(lambda: texts(caplog))
+        wait_for(lambda: logged(caplog))
         work.stop.set()
         tries = len(trouble.sizes)
         wait_for(lambda: len(trouble.sizes) > tries + 2)
         trouble.mended.set()
-    assert (work.worker.kept, [text for text in texts(caplog) if "lost" in text]) == (3, [])
+    assert (work.worker.kept, [text for text in logged(caplog) if "lost" in text]) == (3, [])
 
 
 @pytest.mark.usefixtures("quick")
@@ -188,10 +190,10 @@ def test_what_is_lost_at_a_stop_is_told_with_its_number(
         stop.wait(20)
         yield Chunk(packet(secs=30), time=NOON)
 
-    work = Collecting(journal, Yielding(items=items), grace=0.01)
+    work = RunningSource(journal, IteratorSource(items=items), grace=0.01)
     with work:
         wait_for(lambda: work.worker.waiting == 30)
-    assert texts(caplog)[-1] == "31 readings are lost by stopping now: cannot write to the journal: disk full"
+    assert logged(caplog)[-1] == "31 readings are lost by stopping now: cannot write to the journal: disk full"
 
 
 @pytest.mark.usefixtures("quick")
@@ -208,10 +210,10 @@ def test_what_no_journal_can_hold_holds_up_nothing(
         return append(entries)
 
     monkeypatch.setattr(journal, "append", picky)
-    work = collected(journal, Chunk(b"".join(packet(secs=n) for n in range(10))), Chunk(packet(secs=10)))
-    assert [raw for _, raw in kept(journal)] == [packet(secs=n) for n in range(11) if n not in (3, 4)]
+    work = collect_items(journal, Chunk(b"".join(packet(secs=n) for n in range(10))), Chunk(packet(secs=10)))
+    assert [raw for _, raw in kept_packets(journal)] == [packet(secs=n) for n in range(11) if n not in (3, 4)]
     assert (work.worker.kept, work.worker.failure) == (9, "")
-    assert [text.partition(":")[0] for text in texts(caplog)] == [
+    assert [text.partition(":")[0] for text in logged(caplog)] == [
         "a reading that the journal cannot hold is left out"
     ] * 2
 
@@ -231,10 +233,10 @@ def test_a_source_that_brings_much_is_not_held_up_every_time(
             yield chunk
         trouble.mended.set()
 
-    work = Collecting(journal, Yielding(items=items))
+    work = RunningSource(journal, IteratorSource(items=items))
     with work:
         work.finish()
-    assert (work.worker.kept, texts(caplog)) == (2 * BRISK, [])
+    assert (work.worker.kept, logged(caplog)) == (2 * BRISK, [])
 
 
 def test_what_a_journal_that_hangs_costs_at_a_stop_is_told(
@@ -249,17 +251,17 @@ def test_what_a_journal_that_hangs_costs_at_a_stop_is_told(
         return ()
 
     monkeypatch.setattr(SqliteJournal, "append", hang)
-    parts = (source(Yielding(items=lambda _stop: numbered(3))), sink(Recorder()))
+    parts = (make_source(IteratorSource(items=lambda _stop: numbered(3))), make_sink(RecordingSink()))
 
     def end() -> None:
         hanging.wait(20)
         stop.set()
 
-    with beside(stop, end):
-        assert not Supervisor(site(tmp_path, *parts), stop, patience=0.1).run()
+    with in_background(stop, end):
+        assert not Supervisor(make_site(tmp_path, *parts), stop, patience=0.1).run()
     release.set()
-    assert texts(caplog)[-1].startswith("source.panel: ")
-    assert texts(caplog)[-1].endswith("that the journal has not taken yet are lost")
+    assert logged(caplog)[-1].startswith("source.panel: ")
+    assert logged(caplog)[-1].endswith("that the journal has not taken yet are lost")
 
 
 @pytest.mark.usefixtures("quick")
@@ -279,9 +281,9 @@ def test_once_ends_when_what_waited_is_delivered(
         return append(self, entries)
 
     monkeypatch.setattr(SqliteJournal, "append", later)
-    roof = Recorder()
-    parts = (source(Yielding(items=lambda _stop: numbered(7))), sink(roof))
-    assert Supervisor(site(tmp_path, *parts), threading.Event(), once=True).run()
+    roof = RecordingSink()
+    parts = (make_source(IteratorSource(items=lambda _stop: numbered(7))), make_sink(roof))
+    assert Supervisor(make_site(tmp_path, *parts), threading.Event(), once=True).run()
     assert len(roof.places) == 7
 
 
@@ -295,9 +297,9 @@ def test_what_a_full_journal_refuses_is_counted(
         raise JournalFull("the journal is full")
 
     monkeypatch.setattr(journal, "append", refuse)
-    work = collected(journal, *numbered(5))
+    work = collect_items(journal, *numbered(5))
     assert (work.worker.kept, work.worker.refused, work.worker.failure) == (0, 5, "")
-    assert texts(caplog) == [
+    assert logged(caplog) == [
         "the journal is full: no new readings are kept",
         "the journal did not take 4 readings more; last: the journal is full",
     ]

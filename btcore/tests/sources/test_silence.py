@@ -3,11 +3,11 @@
 import logging
 
 import pytest
-from clocks import Clock
-from examples import examples
+from helpers.captured_log import logged
+from helpers.clocks import Clock
+from helpers.property_tests import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from logged import texts
 
 from btcore.sources.silence import EXPECTED, FLOOR, HELD_UP, TIMES, UNKNOWN, Silence
 
@@ -48,7 +48,7 @@ def test_a_night_of_a_silent_meter_and_its_return(clock: Clock, caplog: pytest.L
     play(silence, clock, "01000778", times=7 * 360)
     assert silence.silent == ["01000777"]
     play(silence, clock, "01000777", "01000778")
-    first, second = texts(caplog, logging.INFO)
+    first, second = logged(caplog, logging.INFO)
     assert first.startswith("meter 01000777 is silent for 1 min, usually heard every 10 s; last heard at ")
     assert first.endswith("1 other meter of this source can be heard, so look at its power and its cable")
     assert second == "meter 01000777 is heard again, after 7 h"
@@ -61,7 +61,7 @@ def test_a_source_that_falls_silent_as_a_whole_is_one_line(clock: Clock, caplog:
     silence = watch(clock)
     play(silence, clock, *(str(number) for number in range(5)))
     quiet(silence, clock, 3600)
-    (line,) = texts(caplog)
+    (line,) = logged(caplog)
     assert "all 5 meters have fallen silent: 0, 1, 2 and 2 more; nothing else is heard by this source" in line
 
 
@@ -79,7 +79,7 @@ def test_meters_that_fall_silent_with_their_router_are_one_line(clock: Clock, ca
     silence = watch(clock)
     in_turns(silence, clock, 300, *"abcde")
     quiet(silence, clock, 3600)
-    (line,) = texts(caplog)
+    (line,) = logged(caplog)
     assert line.startswith("all 5 meters have fallen silent: b, c, d and 2 more; nothing else is heard by this source")
 
 
@@ -91,7 +91,7 @@ def test_some_of_several_meters_that_fall_silent_are_one_line(clock: Clock, capl
         quiet(silence, clock, 1)
         if clock() % 10 == 0:
             silence.heard("d")
-    (line,) = texts(caplog)
+    (line,) = logged(caplog)
     assert line.startswith("3 meters have fallen silent: b, c, a; 1 other meter of this source can be heard")
     assert sorted(silence.silent) == ["a", "b", "c"]
 
@@ -105,9 +105,9 @@ def test_a_meter_whose_owner_sets_another_interval_has_a_new_habit(
     for _ in range(100):
         silence.heard("1")
         play(silence, clock, "2", times=30)
-    assert ["meter 1 is silent" in line for line in texts(caplog)] == [True, True]
+    assert ["meter 1 is silent" in line for line in logged(caplog)] == [True, True]
     quiet(silence, clock, TIMES * 300)
-    assert texts(caplog)[-1].startswith("meter 1 is silent for 30 min, usually heard every 5 min; last heard at ")
+    assert logged(caplog)[-1].startswith("meter 1 is silent for 30 min, usually heard every 5 min; last heard at ")
 
 
 def test_a_program_that_was_held_up_blames_no_meter(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -117,9 +117,9 @@ def test_a_program_that_was_held_up_blames_no_meter(clock: Clock, caplog: pytest
     play(silence, clock, "1", "2")
     clock.now += 3600
     silence.look()
-    assert texts(caplog) == []
+    assert logged(caplog) == []
     play(silence, clock, "1", "2", "old")
-    assert (texts(caplog), silence.silent) == ([], [])
+    assert (logged(caplog), silence.silent) == ([], [])
 
 
 def test_a_meter_that_was_missed_after_the_start_is_back(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -129,7 +129,7 @@ def test_a_meter_that_was_missed_after_the_start_is_back(clock: Clock, caplog: p
     silence.expect({"1": 1e6 + 30}, 1e6)
     quiet(silence, clock, EXPECTED)
     play(silence, clock, "1")
-    missed, back = texts(caplog, logging.INFO)
+    missed, back = logged(caplog, logging.INFO)
     assert missed.startswith("meter 1 was heard before this start, last at 1970-01-1")
     assert back.startswith("meter 1 is heard again; before this start it was last at 1970-01-1")
 
@@ -142,9 +142,9 @@ def test_each_meter_is_judged_by_its_own_habit(
     silence = watch(clock)
     play(silence, clock, "1", pause=pause)
     quiet(silence, clock, told - pause - 1)
-    assert texts(caplog) == []
+    assert logged(caplog) == []
     quiet(silence, clock, 2)
-    assert len(texts(caplog)) == 1
+    assert len(logged(caplog)) == 1
 
 
 def test_one_pause_makes_no_habit(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -155,9 +155,9 @@ def test_one_pause_makes_no_habit(clock: Clock, caplog: pytest.LogCaptureFixture
     play(silence, clock, "1", pause=50, times=1)
     play(silence, clock, "1")
     quiet(silence, clock, 105)
-    assert [line.split()[1] for line in texts(caplog)] == ["1"]
+    assert [line.split()[1] for line in logged(caplog)] == ["1"]
     quiet(silence, clock, UNKNOWN)
-    assert [line.split()[1] for line in texts(caplog)] == ["1", "once"]
+    assert [line.split()[1] for line in logged(caplog)] == ["1", "once"]
 
 
 def test_a_source_that_has_ended_is_not_silent(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -166,7 +166,7 @@ def test_a_source_that_has_ended_is_not_silent(clock: Clock, caplog: pytest.LogC
     play(silence, clock, "1")
     silence.end()
     quiet(silence, clock, 5000)
-    assert texts(caplog) == []
+    assert logged(caplog) == []
 
 
 def test_meters_of_the_last_day_are_expected_after_a_start(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -174,7 +174,7 @@ def test_meters_of_the_last_day_are_expected_after_a_start(clock: Clock, caplog:
     silence = watch(clock)
     silence.expect({"old": 0, "here": 1e6 - 60, "gone": 1e6 - 90, "lost": 1e6 - 3600}, 1e6)
     play(silence, clock, "here", times=40)
-    (line,) = texts(caplog)
+    (line,) = logged(caplog)
     assert "2 meters were heard before this start (gone, lost), last at 1970-01-1" in line
     assert line.endswith("1 other meter of this source can be heard, so look at its power and its cable")
 
@@ -209,9 +209,9 @@ def test_a_meter_that_is_told_apart_from_another_is_not_silent_under_its_first_n
     silence = watch(clock)
     play(silence, clock, "000000")
     play(silence, clock, "000000-2", times=100)
-    assert (texts(caplog), silence.silent, silence.meters) == ([], [], 1)
+    assert (logged(caplog), silence.silent, silence.meters) == ([], [], 1)
     quiet(silence, clock, 2 * FLOOR)
-    assert [line.split(" for ")[0] for line in texts(caplog)] == ["meter 000000-2 is silent"]
+    assert [line.split(" for ")[0] for line in logged(caplog)] == ["meter 000000-2 is silent"]
 
 
 def test_two_meters_of_one_number_on_one_line_are_both_watched(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -221,7 +221,7 @@ def test_two_meters_of_one_number_on_one_line_are_both_watched(clock: Clock, cap
     play(silence, clock, "000000", "000000-2")
     play(silence, clock, "000000-2", times=20)
     assert silence.silent == ["000000"]
-    assert len(texts(caplog)) == 1
+    assert len(logged(caplog)) == 1
 
 
 def test_after_a_start_the_first_name_of_a_meter_is_not_expected(
@@ -231,4 +231,4 @@ def test_after_a_start_the_first_name_of_a_meter_is_not_expected(
     silence = watch(clock)
     silence.expect({"000000": 1_000_000.0, "000000-2": 1_003_600.0}, 1_003_700.0)
     play(silence, clock, "000000-2", times=40)
-    assert texts(caplog) == []
+    assert logged(caplog) == []

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from logged import texts
-from made import METER, Recorder, Yielding, packet
-from running import wait_for
-from sites import sink, site, source
+from helpers.captured_log import logged
+from helpers.fake_plugins import IteratorSource, RecordingSink
+from helpers.packets import METER, packet
+from helpers.sites import make_sink, make_site, make_source
+from helpers.waiting import wait_for
 
 from btcore import Chunk
 from btcore.runtime import supervisor
@@ -37,21 +38,23 @@ def test_a_meter_that_is_switched_off_for_a_while(
             if not is_off.is_set():
                 yield Chunk(packet(METER, secs=count, energy=count), stream="a")
 
-    roof = Recorder()
-    running = threading.Thread(target=Supervisor(site(tmp_path, source(Yielding(items=items)), sink(roof)), stop).run)
+    roof = RecordingSink()
+    running = threading.Thread(
+        target=Supervisor(make_site(tmp_path, make_source(IteratorSource(items=items)), make_sink(roof)), stop).run
+    )
     running.start()
     try:
         wait_for(lambda: len(roof.places) > 40, "both meters' readings")
         is_off.set()
-        wait_for(lambda: any("is silent" in line for line in texts(caplog)), "the silent meter to be told")
+        wait_for(lambda: any("is silent" in line for line in logged(caplog)), "the silent meter to be told")
         before = len(roof.places)
         wait_for(lambda: len(roof.places) > before + 20, "the other meter's readings")
         is_off.clear()
-        wait_for(lambda: any("heard again" in line for line in texts(caplog, logging.INFO)), "its return")
+        wait_for(lambda: any("heard again" in line for line in logged(caplog, logging.INFO)), "its return")
     finally:
         stop.set()
         running.join()
-    lines = [line for line in texts(caplog, logging.INFO) if line.startswith(f"meter {METER}")]
+    lines = [line for line in logged(caplog, logging.INFO) if line.startswith(f"meter {METER}")]
     assert [line.split(",")[0].split(";")[0].rsplit(" for", 1)[0] for line in lines] == [
         f"meter {METER} is silent",
         f"meter {METER} is heard again",

@@ -10,11 +10,14 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from clocks import Clock
-from collecting import METER_FORMAT, NOON, collected, kept
-from logged import texts
-from made import METER, SECOND, START, Collecting, Delivering, Recorder, Yielding, packet
-from running import wait_for
+from helpers.captured_log import logged
+from helpers.clocks import Clock
+from helpers.fake_plugins import IteratorSource, RecordingSink
+from helpers.packets import METER, packet
+from helpers.running_sink import RunningSink
+from helpers.running_source import PACKETLESS, RunningSource, collect_items, kept_packets
+from helpers.times import NOON, SECOND, START
+from helpers.waiting import wait_for
 
 from btcore import FORMATS, Channel, Chunk, Format, Incomplete, Packet, Reading, Retry, clocks, hookimpl, pack, plugin
 from btcore.decode.brultech import Brultech
@@ -39,7 +42,7 @@ def test_a_packet_is_kept_before_more_is_asked_for(journal: SqliteJournal) -> No
             yield Chunk(packet(secs=2 * n) + packet(secs=2 * n + 1))
             seen.append(journal.newest())
 
-    work = Collecting(journal, Yielding(items=items))
+    work = RunningSource(journal, IteratorSource(items=items))
     with work:
         work.finish()
     assert (seen, work.worker.kept) == ([2, 4, 6, 8, 10], 10)
@@ -48,10 +51,10 @@ def test_a_packet_is_kept_before_more_is_asked_for(journal: SqliteJournal) -> No
 def test_an_entry_tells_where_it_came_from(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """An entry has the source's name, the meter, the format and the packet; a meter that is new is told once."""
     caplog.set_level(logging.INFO)
-    collected(journal, Chunk(packet(), time=NOON), Chunk(packet(secs=9), time=NOON + timedelta(seconds=9)))
+    collect_items(journal, Chunk(packet(), time=NOON), Chunk(packet(secs=9), time=NOON + timedelta(seconds=9)))
     entry = journal.read(0, 1)[0]
     assert (entry.source, entry.serial, entry.format, entry.raw) == ("panel", METER, "ecm1220bin", packet())
-    assert texts(caplog, logging.INFO) == [
+    assert logged(caplog, logging.INFO) == [
         f"heard meter {METER} (ecm1220bin)",
         "ended: 2 packets, 0 junk bytes, 0 damaged packets; 2 kept",
     ]
@@ -60,15 +63,15 @@ def test_an_entry_tells_where_it_came_from(journal: SqliteJournal, caplog: pytes
 def test_a_chunk_without_a_time_came_now(journal: SqliteJournal) -> None:
     """Without a time of its own, a chunk's is that of its arrival."""
     before = time.time_ns() // 1000
-    collected(journal, Chunk(packet()))
+    collect_items(journal, Chunk(packet()))
     assert before <= journal.read(0, 1)[0].key <= time.time_ns() // 1000
 
 
 def test_what_comes_in_live_has_the_time_of_a_clock_that_nobody_sets(journal: SqliteJournal) -> None:
     """A packet that came in now has a steady time, of this start of the system; a recorded one has none."""
     before = clocks.steady()
-    collected(journal, Chunk(packet()))
-    collected(journal, Chunk(packet(secs=9), time=NOON))
+    collect_items(journal, Chunk(packet()))
+    collect_items(journal, Chunk(packet(secs=9), time=NOON))
     live, recorded = journal.read(0, 2)
     assert before <= live.monotonic <= clocks.steady()
     assert (live.boot, recorded.monotonic, recorded.boot) == (BOOT, 0, 0)
@@ -82,9 +85,9 @@ def test_a_clock_that_is_set_costs_a_young_meter_nothing(
     times, passed = iter([NOON, NOON + timedelta(seconds=10) + step]), iter([5 * SECOND, 15 * SECOND])
     monkeypatch.setattr(clocks, "now", lambda: next(times))
     monkeypatch.setattr(clocks, "steady", lambda: next(passed))
-    collected(journal, Chunk(packet(secs=500)), Chunk(packet(secs=510, energy=36_000)))
-    recorder = Recorder()
-    with Delivering(journal, recorder) as work:
+    collect_items(journal, Chunk(packet(secs=500)), Chunk(packet(secs=510, energy=36_000)))
+    recorder = RecordingSink()
+    with RunningSink(journal, recorder) as work:
         work.finish()
     (sample,) = (sample for batch in recorder.taken for sample in batch.samples)
     assert (sample.seconds, sample.values["ch1_w"], sample.values["ch1_dwh"]) == (10, 3600.0, 10.0)
@@ -101,18 +104,18 @@ def test_packets_that_come_at_once_have_times_of_their_own(journal: SqliteJourna
     """Packets of one moment are a microsecond apart, in order; played again, they add nothing."""
     data = b"".join(packet(secs=n) for n in range(4))
     chunks = [Chunk(data, time=NOON), Chunk(packet(secs=0), time=NOON), Chunk(packet(secs=9), time=NOON)]
-    work = collected(journal, *chunks)
-    assert [key for key, _ in kept(journal)] == [0, 1, 2, 3, 4, 5]
-    assert (work.worker.kept, collected(journal, *chunks).worker.kept) == (6, 0)
+    work = collect_items(journal, *chunks)
+    assert [key for key, _ in kept_packets(journal)] == [0, 1, 2, 3, 4, 5]
+    assert (work.worker.kept, collect_items(journal, *chunks).worker.kept) == (6, 0)
 
 
 def test_what_is_played_again_is_told_as_such(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """A source that ends tells how many readings were new, how many were kept before, and how many were refused."""
     caplog.set_level(logging.INFO)
     chunks = [Chunk(packet(secs=n), time=NOON + timedelta(seconds=n)) for n in range(4)]
-    collected(journal, *chunks[:3])
-    collected(journal, *chunks, Chunk(packet(OTHER), time=NOON), settings={"meters": (METER,)})
-    assert [text for text in texts(caplog, logging.INFO) if text.startswith("ended")] == [
+    collect_items(journal, *chunks[:3])
+    collect_items(journal, *chunks, Chunk(packet(OTHER), time=NOON), settings={"meters": (METER,)})
+    assert [text for text in logged(caplog, logging.INFO) if text.startswith("ended")] == [
         "ended: 3 packets, 0 junk bytes, 0 damaged packets; 3 kept",
         "ended: 5 packets, 0 junk bytes, 0 damaged packets; 1 kept, 3 already there, 1 refused",
     ]
@@ -121,22 +124,22 @@ def test_what_is_played_again_is_told_as_such(journal: SqliteJournal, caplog: py
 def test_packets_of_two_streams_at_one_time(journal: SqliteJournal) -> None:
     """Two connections that bring different packets at one moment lose none, also when they are played again."""
     chunks = [Chunk(packet(serial) + packet(serial, 5), serial, NOON) for serial in (METER, OTHER)]
-    assert [collected(journal, *chunks).worker.kept for _ in range(2)] == [4, 0]
+    assert [collect_items(journal, *chunks).worker.kept for _ in range(2)] == [4, 0]
 
 
 def test_a_clock_is_asked_for_each_packet(journal: SqliteJournal) -> None:
     """A chunk with a clock instead of a time asks it once for each packet."""
     clock = (NOON + timedelta(seconds=10 * n) for n in range(9))
     data = b"".join(packet(secs=n) for n in range(3))
-    collected(journal, Chunk(data[:50], clock=clock), Chunk(data[50:], clock=clock))
-    assert [key // SECOND for key, _ in kept(journal)] == [0, 10, 20]
+    collect_items(journal, Chunk(data[:50], clock=clock), Chunk(data[50:], clock=clock))
+    assert [key // SECOND for key, _ in kept_packets(journal)] == [0, 10, 20]
 
 
 def test_streams_do_not_mix(journal: SqliteJournal) -> None:
     """Two connections that send pieces in turns each get their packets."""
     one, other = packet(METER, 1), packet(OTHER, 2)
     chunks = [Chunk(data[at : at + 7], data.hex()) for at in range(0, 49, 7) for data in (one, other)]
-    collected(journal, *chunks)
+    collect_items(journal, *chunks)
     assert {entry.raw for entry in journal.read(0, 9)} == {one, other}
 
 
@@ -144,15 +147,15 @@ def test_streams_do_not_mix(journal: SqliteJournal) -> None:
 def test_the_end_of_a_stream_gives_what_it_held_back(journal: SqliteJournal, ends: bool) -> None:
     """A packet that stands behind the beginning of a longer one is found when nothing more comes, told so or not."""
     chunk = Chunk(pack("gem48pbin", "00100001", {})[:50] + packet(), "a", NOON, end=ends)
-    assert collected(journal, chunk).worker.counts.damaged == 1
-    assert kept(journal) == [(0, packet())]
+    assert collect_items(journal, chunk).worker.counts.damaged == 1
+    assert kept_packets(journal) == [(0, packet())]
 
 
 def test_a_stream_that_ended_can_begin_anew(journal: SqliteJournal) -> None:
     """After the end of a stream, one of the same name has a buffer of its own."""
     half = packet()[:20]
-    collected(journal, Chunk(half, "a", end=True), Chunk(packet(secs=1), "a", end=True), Chunk(b"", "b", end=True))
-    assert [raw for _, raw in kept(journal)] == [packet(secs=1)]
+    collect_items(journal, Chunk(half, "a", end=True), Chunk(packet(secs=1), "a", end=True), Chunk(b"", "b", end=True))
+    assert [raw for _, raw in kept_packets(journal)] == [packet(secs=1)]
 
 
 def test_streams_are_bounded(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,15 +163,15 @@ def test_streams_are_bounded(journal: SqliteJournal, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("btcore.sources.worker.MOST_STREAMS", 2)
     hiding = Chunk(pack("gem48pbin", "00100001", {})[:60] + packet(secs=1), "1")
     first, second = (packet(secs=2)[:20], packet(secs=2)[20:])
-    collected(journal, Chunk(first, "2"), hiding, Chunk(b"", "2"), Chunk(first, "3"), Chunk(second, "2"))
-    assert [raw for _, raw in kept(journal)] == [packet(secs=1), packet(secs=2)]
+    collect_items(journal, Chunk(first, "2"), hiding, Chunk(b"", "2"), Chunk(first, "3"), Chunk(second, "2"))
+    assert [raw for _, raw in kept_packets(journal)] == [packet(secs=1), packet(secs=2)]
 
 
 def test_bytes_without_a_packet_are_told(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """A line that brings much and no packet is told once an hour, as what it brings, with what to do."""
     junk = [Chunk(b"n=01000010&m=4" * 100, "10.0.0.7") for _ in range(3 * ENOUGH // 1400)]
-    collected(journal, *junk)
-    assert len(texts(caplog)) == 1
+    collect_items(journal, *junk)
+    assert len(logged(caplog)) == 1
     assert (
         "bytes without a packet on 10.0.0.7: text in the GEM's format ASCII with Wh (2). Set the GEM's" in caplog.text
     )
@@ -180,15 +183,15 @@ def test_bytes_without_a_packet_are_told_of_short_connections(
     """A meter that connects anew each time, and sends what is no packet, is told too, beside one that is understood."""
     junk = [Chunk(b"n=01000010&m=4" * 100, f"10.0.0.7:{n}", end=True) for n in range(3 * ENOUGH // 1400)]
     good = [Chunk(packet(secs=n), "10.0.0.8") for n in range(len(junk))]
-    collected(journal, *(chunk for pair in zip(junk, good, strict=True) for chunk in pair))
-    assert len(texts(caplog)) == 1
+    collect_items(journal, *(chunk for pair in zip(junk, good, strict=True) for chunk in pair))
+    assert len(logged(caplog)) == 1
     assert "bytes without a packet on 12 connections, the last of them 10.0.0.7:11: text in the GEM's" in caplog.text
 
 
 def test_a_run_that_decodes_nothing_says_what_came(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """However little came, a source that ends or is stopped without a packet says what it was."""
-    collected(journal, Chunk(b"$", "10.0.0.7", NOON))
-    assert texts(caplog)[0].startswith(
+    collect_items(journal, Chunk(b"$", "10.0.0.7", NOON))
+    assert logged(caplog)[0].startswith(
         "1 byte without a packet on 10.0.0.7: only the keep-alive of a GEM ($ or Alive)."
     )
 
@@ -197,21 +200,21 @@ def test_a_source_that_waits_is_looked_at(journal: SqliteJournal, caplog: pytest
     """What a source brought before it began to wait is told while it waits, for the core looks at it from outside."""
 
     @plugin(api=1)
-    class Waiting(Yielding):
+    class Waiting(IteratorSource):
         patience = 0.01
 
     def items(stop: threading.Event) -> Iterator[Chunk]:
         yield Chunk(b"$")
         stop.wait(20)
 
-    with Collecting(journal, Waiting(items=items)) as work:
+    with RunningSource(journal, Waiting(items=items)) as work:
 
         def is_told() -> bool:
             work.worker.look()
-            return bool(texts(caplog))
+            return bool(logged(caplog))
 
         wait_for(is_told)
-        assert len(texts(caplog)) == 1
+        assert len(logged(caplog)) == 1
 
 
 SUN = Format("sun", ("secs", "pv1_ws"), (Channel("pv1", "pv1_ws"),), unpack=lambda raw: [int(raw[4:-1]), 0])
@@ -240,7 +243,7 @@ def test_packets_of_a_format_that_is_left_out_are_named(
     """Where `formats` leaves out what the meter sends, both are named: that of a meter of another make, too."""
     sent, found = (packet(), "ecm1220bin") if name == "gem48pbin" else (b"SUN,4242\n", "sun")
     decoders = Decoders([Brultech(), Sun()], (name,))
-    collected(journal, Chunk(sent * 4), settings={"formats": (name,)}, decoders=decoders)
+    collect_items(journal, Chunk(sent * 4), settings={"formats": (name,)}, decoders=decoders)
     assert f'packets of {found}, which formats = ["{name}"] leaves out. Add "{found}" to formats' in caplog.text
 
 
@@ -249,9 +252,9 @@ def test_what_a_telnet_port_did_is_undone_and_told_once(
 ) -> None:
     """Through a telnet port every packet is kept, from the first on, and what to set is told once."""
     sent = [packet(secs=n).replace(b"\xff", b"\xff\xff") for n in range(4)]
-    collected(journal, Chunk(b"\xff\xfb\x01", "a"), *(Chunk(one, "a") for one in sent), Chunk(sent[0], "b"))
-    assert len(kept(journal)) == 5
-    assert [text.partition(":")[0] for text in texts(caplog)] == [
+    collect_items(journal, Chunk(b"\xff\xfb\x01", "a"), *(Chunk(one, "a") for one in sent), Chunk(sent[0], "b"))
+    assert len(kept_packets(journal)) == 5
+    assert [text.partition(":")[0] for text in logged(caplog)] == [
         "on a every FF comes twice, as a telnet port sends it"
     ]
 
@@ -266,7 +269,7 @@ def test_a_decoder_that_raises_is_told_once(journal: SqliteJournal, caplog: pyte
             raise ValueError(f"{len(buffer)} bytes")
 
     chunks = [Chunk(b"junk" + packet(secs=n)) for n in range(20)]
-    work = collected(journal, *chunks, decoders=Decoders([Faulty(), Brultech()]))
+    work = collect_items(journal, *chunks, decoders=Decoders([Faulty(), Brultech()]))
     assert (work.worker.kept, work.worker.failure, len(caplog.records)) == (20, "", 1)
 
 
@@ -288,9 +291,9 @@ def test_a_night_of_a_silent_meter_and_its_return(
                 yield Chunk(packet(METER, secs), "roof")
             work.worker.look()
 
-    with (work := Collecting(journal, Yielding(items=items))):
+    with (work := RunningSource(journal, IteratorSource(items=items))):
         work.finish()
-    told = [text for text in texts(caplog, logging.INFO) if text.startswith("meter ")]
+    told = [text for text in logged(caplog, logging.INFO) if text.startswith("meter ")]
     silent, back = told[0], told[1]
     assert silent.startswith(f"meter {METER} is silent for 1 min, usually heard every 10 s; last heard at ")
     assert silent.endswith("1 other meter of this source can be heard, so look at its power and its cable")
@@ -305,13 +308,13 @@ def test_a_night_of_a_silent_meter_and_its_return(
 def test_whole_readings_are_kept_and_sampled(journal: SqliteJournal) -> None:
     """A source of readings without packets, such as a database: they are kept, once, and sinks get their samples."""
     readings = [
-        Reading(NOON + timedelta(seconds=10 * n), METER_FORMAT, "house", b"", numbers=(10 * n, 5000 * n, 1000 * n))
+        Reading(NOON + timedelta(seconds=10 * n), PACKETLESS, "house", b"", numbers=(10 * n, 5000 * n, 1000 * n))
         for n in range(4)
     ]
-    works = [collected(journal, *readings).worker for _ in range(2)]
+    works = [collect_items(journal, *readings).worker for _ in range(2)]
     assert [(work.whole, work.kept) for work in works] == [(4, 4), (4, 0)]
-    sink = Recorder()
-    with Delivering(journal, sink, decoders=Decoders([])) as work:
+    sink = RecordingSink()
+    with RunningSink(journal, sink, decoders=Decoders([])) as work:
         work.finish()
     (batch,) = sink.taken
     assert [reading.values for reading in batch.readings] == [reading.values for reading in readings]
@@ -361,8 +364,8 @@ def test_the_time_of_a_reading(
 ) -> None:
     """By default a reading's time is its arrival; else the meter's clock, in UTC or local, unless it is not set."""
     with in_zone(monkeypatch, "America/New_York"):
-        collected(journal, timed(clock), settings={"clock": setting})
-    assert [key for key, _ in kept(journal)] == [expected]
+        collect_items(journal, timed(clock), settings={"clock": setting})
+    assert [key for key, _ in kept_packets(journal)] == [expected]
 
 
 CHANGES = {
@@ -398,7 +401,7 @@ def test_the_night_when_clocks_are_set(
     """A meter in local time of which a recording tells no times has the right ones, also if it is set a bit late."""
     times, data = through(zone, late=late)
     with in_zone(monkeypatch, zone):
-        collected(journal, Chunk(b"".join(data), clock=iter([NOON] * 99)), settings={"clock": "device-local"})
+        collect_items(journal, Chunk(b"".join(data), clock=iter([NOON] * 99)), settings={"clock": "device-local"})
     assert [entry.key // SECOND for entry in journal.read(0, 99)] == [round(time.timestamp()) for time in times]
 
 
@@ -408,7 +411,7 @@ def test_a_recording_that_is_started_again_has_the_same_times(
     """What a meter showed at the end of a recording does not change what it showed at its beginning."""
 
     @plugin(api=1)
-    class Recording(Yielding):
+    class Recording(IteratorSource):
         origin = "recorded"
 
     tries = iter([True, False])
@@ -422,7 +425,7 @@ def test_a_recording_that_is_started_again_has_the_same_times(
             raise Retry("gone")
 
     with in_zone(monkeypatch, "America/New_York"):
-        work = Collecting(journal, Recording(items=items), settings={"clock": "device-local"})
+        work = RunningSource(journal, Recording(items=items), settings={"clock": "device-local"})
         with work:
             work.finish()
     assert (work.worker.counts.packets, work.worker.stored) == (34, "17 kept, 17 already there")
@@ -430,21 +433,21 @@ def test_a_recording_that_is_started_again_has_the_same_times(
 
 def test_a_meter_without_a_clock_has_the_time_of_arrival(journal: SqliteJournal) -> None:
     """Where packets carry no clock, trusting it changes nothing."""
-    collected(journal, Chunk(packet(), time=ARRIVED), settings={"clock": "device-utc"})
-    assert [key for key, _ in kept(journal)] == [7 * SECOND]
+    collect_items(journal, Chunk(packet(), time=ARRIVED), settings={"clock": "device-utc"})
+    assert [key for key, _ in kept_packets(journal)] == [7 * SECOND]
 
 
 def test_a_clock_that_stands_still_loses_nothing(journal: SqliteJournal) -> None:
     """Readings of a meter whose clock does not move are kept all the same, in order."""
     chunks = [Chunk(pack("gem48ptbin", "00100001", {"secs": n}, clock=NOON)) for n in range(5)]
-    assert [collected(journal, *chunks, settings={"clock": "device-utc"}).worker.kept for _ in range(2)] == [5, 0]
-    assert [key for key, _ in kept(journal)] == [0, 1, 2, 3, 4]
-    assert [FORMATS["gem48ptbin"].unpack(raw)[1] for _, raw in kept(journal)] == [0, 1, 2, 3, 4]
+    assert [collect_items(journal, *chunks, settings={"clock": "device-utc"}).worker.kept for _ in range(2)] == [5, 0]
+    assert [key for key, _ in kept_packets(journal)] == [0, 1, 2, 3, 4]
+    assert [FORMATS["gem48ptbin"].unpack(raw)[1] for _, raw in kept_packets(journal)] == [0, 1, 2, 3, 4]
 
 
 def test_times_before_the_epoch_are_kept(journal: SqliteJournal) -> None:
     """A clock that was never set, or a database of old, breaks nothing."""
-    collected(journal, Chunk(packet(), time=datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)))
+    collect_items(journal, Chunk(packet(), time=datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)))
     assert journal.read(0, 1)[0].key == -SECOND
     assert START > 0
 
@@ -455,8 +458,8 @@ def test_after_a_start_meters_are_expected_by_the_names_that_they_have_now(
     """A meter that was named since is not missed under the serial number that it had in the journal."""
     expected: list[str] = []
     monkeypatch.setattr(Silence, "expect", lambda _silence, heard: expected.extend(heard))
-    collected(journal, Chunk(packet()))
+    collect_items(journal, Chunk(packet()))
     renaming = Decoders([Brultech()], shown=lambda _source, _address, _sent, _kept: "barn")
-    with Collecting(journal, Yielding(items=lambda _stop: iter(())), decoders=renaming) as work:
+    with RunningSource(journal, IteratorSource(items=lambda _stop: iter(())), decoders=renaming) as work:
         work.finish()
     assert expected == ["barn"]

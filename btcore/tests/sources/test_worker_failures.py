@@ -9,10 +9,12 @@ from typing import Any
 
 import attrs
 import pytest
-from collecting import NOON, collected, kept
-from logged import texts
-from made import Collecting, Yielding, packet
-from running import wait_for
+from helpers.captured_log import logged
+from helpers.fake_plugins import IteratorSource
+from helpers.packets import packet
+from helpers.running_source import RunningSource, collect_items, kept_packets
+from helpers.times import NOON
+from helpers.waiting import wait_for
 
 from btcore import FORMATS, Chunk, Retry, Stop, hookimpl, pack, plugin
 from btcore.errors import Unavailable
@@ -41,20 +43,20 @@ def test_a_source_that_fails_is_started_again(journal: SqliteJournal, caplog: py
     """Whatever a source raises: it is closed, and after a wait opened and started again; the first time it is told."""
     caplog.set_level(logging.DEBUG)
     errors = [ConnectionResetError("hung up"), Retry("busy"), ValueError("bug"), SystemExit(3)]
-    source = Yielding(items=failing(errors, Chunk(packet(secs=99))))
-    work = Collecting(journal, source)
+    source = IteratorSource(items=failing(errors, Chunk(packet(secs=99))))
+    work = RunningSource(journal, source)
     with work:
         work.finish()
-    assert [FORMATS["ecm1220bin"].unpack(raw)[1] for _, raw in kept(journal)] == [4, 3, 2, 1, 99]
+    assert [FORMATS["ecm1220bin"].unpack(raw)[1] for _, raw in kept_packets(journal)] == [4, 3, 2, 1, 99]
     assert (len(source.opened), len(source.closed), work.worker.failure) == (5, 5, "")
-    assert texts(caplog) == ["hung up; trying again in 1 s"]
-    assert [text for text in texts(caplog, logging.DEBUG) if text.endswith("trying again in 1 s")] == [
+    assert logged(caplog) == ["hung up; trying again in 1 s"]
+    assert [text for text in logged(caplog, logging.DEBUG) if text.endswith("trying again in 1 s")] == [
         "hung up; trying again in 1 s",
         "busy; trying again in 1 s",
         "ValueError: bug; trying again in 1 s",
         "SystemExit: 3; trying again in 1 s",
     ]
-    assert len([text for text in texts(caplog, logging.DEBUG) if text.startswith("recovered after")]) == 4
+    assert len([text for text in logged(caplog, logging.DEBUG) if text.startswith("recovered after")]) == 4
 
 
 class Exotic(BaseException):
@@ -72,7 +74,7 @@ def test_nothing_that_a_source_raises_ends_it(
 ) -> None:
     """Only a signal ends a program: what a plugin raises, of whatever kind and wherever, is a failure like others."""
     errors = [error]
-    source = Yielding(items=failing(errors if where == "collect" else [], Chunk(packet(secs=99))))
+    source = IteratorSource(items=failing(errors if where == "collect" else [], Chunk(packet(secs=99))))
 
     def fail(*_: object) -> None:
         if errors:
@@ -80,10 +82,10 @@ def test_nothing_that_a_source_raises_ends_it(
 
     if where != "collect":
         monkeypatch.setattr(source, f"{where}ed" if where == "open" else "closed", Failing(fail))
-    work = Collecting(journal, source)
+    work = RunningSource(journal, source)
     with work:
         work.finish()
-    assert kept(journal)[-1][1] == packet(secs=99)
+    assert kept_packets(journal)[-1][1] == packet(secs=99)
     assert (work.worker.failure, errors) == ("", [])
 
 
@@ -105,7 +107,7 @@ def test_waits_grow_while_nothing_comes(journal: SqliteJournal) -> None:
             raise ConnectionRefusedError("refused")
         stop.wait(20)
 
-    with Collecting(journal, Yielding(items=items), settings={"retry": 0.002, "retry_max": 1}):
+    with RunningSource(journal, IteratorSource(items=items), settings={"retry": 0.002, "retry_max": 1}):
         wait_for(lambda: len(times) == 7)
     assert times[6] - times[5] >= 0.002 * 2**5 / 2
 
@@ -114,7 +116,7 @@ def test_a_source_that_cannot_be_opened_is_closed(journal: SqliteJournal) -> Non
     """Also an attempt that failed at opening is closed, and the next one may work."""
 
     @plugin(api=1)
-    class Late(Yielding):
+    class Late(IteratorSource):
         @hookimpl
         def open(self, context: Any) -> None:  # noqa: ANN401 - as the parent's
             self.opened.append(context)
@@ -122,7 +124,7 @@ def test_a_source_that_cannot_be_opened_is_closed(journal: SqliteJournal) -> Non
                 raise OSError("no such port")
 
     source = Late(items=lambda _stop: [Chunk(packet())])
-    work = Collecting(journal, source)
+    work = RunningSource(journal, source)
     with work:
         work.finish()
     assert (work.worker.kept, len(source.closed)) == (1, 3)
@@ -132,26 +134,26 @@ def test_a_close_that_fails_does_not_start_it_again(journal: SqliteJournal, capl
     """A source that ended well and cannot close has ended, and its fault is told."""
 
     @plugin(api=1)
-    class Stuck(Yielding):
+    class Stuck(IteratorSource):
         @hookimpl
         def close(self) -> None:
             raise ValueError("stuck")
 
     source = Stuck(items=lambda _stop: [Chunk(packet())])
-    work = Collecting(journal, source)
+    work = RunningSource(journal, source)
     with work:
         work.finish()
-    assert (len(source.opened), texts(caplog), work.worker.failure) == (1, ["failed to close"], "")
+    assert (len(source.opened), logged(caplog), work.worker.failure) == (1, ["failed to close"], "")
 
 
 def test_stop_ends_a_source_until_a_person_acts(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """A source that raises Stop is not started again, and says why."""
-    source = Yielding(items=failing([Stop("no such file: mend `path`")]))
-    work = Collecting(journal, source)
+    source = IteratorSource(items=failing([Stop("no such file: mend `path`")]))
+    work = RunningSource(journal, source)
     with work:
         work.finish()
     assert (work.worker.failure, len(source.opened), len(source.closed)) == ("no such file: mend `path`", 1, 1)
-    assert texts(caplog) == ["stopped until a restart: no such file: mend `path`"]
+    assert logged(caplog) == ["stopped until a restart: no such file: mend `path`"]
 
 
 def test_once_gives_up_a_source_that_brings_nothing(journal: SqliteJournal) -> None:
@@ -161,13 +163,13 @@ def test_once_gives_up_a_source_that_brings_nothing(journal: SqliteJournal) -> N
         yield Chunk(b"")
         raise ConnectionRefusedError("refused")
 
-    source = Yielding(items=items)
-    work = Collecting(journal, source, once=True)
+    source = IteratorSource(items=items)
+    work = RunningSource(journal, source, once=True)
     with work:
         work.finish()
     assert (work.worker.failure, len(source.opened)) == ("refused", FRUITLESS)
-    patient = Yielding(items=items)
-    with Collecting(journal, patient):
+    patient = IteratorSource(items=items)
+    with RunningSource(journal, patient):
         wait_for(lambda: len(patient.opened) > 2 * FRUITLESS)
 
 
@@ -178,8 +180,8 @@ def test_once_gives_up_a_source_that_brings_the_same_again(journal: SqliteJourna
         yield Chunk(packet(), time=NOON)
         raise OSError("input/output error")
 
-    source = Yielding(items=items)
-    work = Collecting(journal, source, once=True)
+    source = IteratorSource(items=items)
+    work = RunningSource(journal, source, once=True)
     with work:
         work.finish()
     assert (work.worker.failure, len(source.opened), work.worker.kept) == ("input/output error", FRUITLESS + 1, 1)
@@ -187,7 +189,7 @@ def test_once_gives_up_a_source_that_brings_the_same_again(journal: SqliteJourna
 
 def test_what_is_neither_bytes_nor_a_reading_is_a_failure(journal: SqliteJournal) -> None:
     """A source that yields anything else is at fault, and ends like any that fails."""
-    work = collected(journal, "text", once=True)
+    work = collect_items(journal, "text", once=True)
     assert 'the plugin "yielding" yielded a str; expected a Chunk or a Reading' in work.worker.failure
 
 
@@ -203,8 +205,8 @@ def test_stopping_ends_a_source(journal: SqliteJournal) -> None:
         finally:
             ended.append("generator")
 
-    source = Yielding(items=items)
-    with Collecting(journal, source):
+    source = IteratorSource(items=items)
+    with RunningSource(journal, source):
         wait_for(lambda: journal.newest() == 1)
     assert (ended, source.closed, journal.newest()) == (["generator"], [True], 2)
 
@@ -233,7 +235,7 @@ def test_a_journal_that_cannot_now_is_waited_for(
         asked.set()
 
     monkeypatch.setattr(journal, "append", try_to)
-    work = Collecting(journal, Yielding(items=items))
+    work = RunningSource(journal, IteratorSource(items=items))
     with work:
         assert asked.wait(20)
         assert journal.newest() == 1
@@ -241,8 +243,8 @@ def test_a_journal_that_cannot_now_is_waited_for(
         work.finish()
     assert work.worker.kept == 4
     expected = "cannot write to the journal: disk full (readings that wait for it: 1); trying again in 1 s"
-    assert texts(caplog)[0] == expected
-    assert any(text.startswith("recovered") for text in texts(caplog, logging.INFO))
+    assert logged(caplog)[0] == expected
+    assert any(text.startswith("recovered") for text in logged(caplog, logging.INFO))
 
 
 def test_a_really_full_journal(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +252,7 @@ def test_a_really_full_journal(journal: SqliteJournal, monkeypatch: pytest.Monke
     monkeypatch.setattr("btcore.journal.retry.FIRST", 0.001)
     pages = journal._writer.execute("PRAGMA page_count").fetchone()[0]
     journal._writer.execute(f"PRAGMA max_page_count = {pages + 4}")
-    work = Collecting(journal, Yielding(items=lambda _stop: [Chunk(packet(secs=n) * 20) for n in range(30)]))
+    work = RunningSource(journal, IteratorSource(items=lambda _stop: [Chunk(packet(secs=n) * 20) for n in range(30)]))
     with work:
         wait_for(lambda: journal.newest() and not journal.wait(journal.newest(), 0.3))
         with journal._writing:
@@ -268,8 +270,8 @@ def test_stopping_with_a_journal_that_cannot_is_told(
         raise Unavailable("disk full")
 
     monkeypatch.setattr(journal, "append", fail)
-    source = Yielding(items=lambda _stop: [Chunk(packet() + packet(secs=2))])
-    with Collecting(journal, source):
-        wait_for(lambda: texts(caplog))
-    assert texts(caplog)[-1] == "2 readings are lost by stopping now: disk full"
+    source = IteratorSource(items=lambda _stop: [Chunk(packet() + packet(secs=2))])
+    with RunningSource(journal, source):
+        wait_for(lambda: logged(caplog))
+    assert logged(caplog)[-1] == "2 readings are lost by stopping now: disk full"
     assert source.closed == [True]

@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 import pytest
-from wanting import Wanting
+from helpers.fake_plugins import OneMeterSink
 
 from btcore import ChannelRef, Secret, Serial, plugin, setting
 from btcore.values.fingerprint import fingerprint
@@ -30,7 +30,7 @@ class Mapped:
 
 
 @plugin(api=1)
-class Grown(Wanting):
+class Grown(OneMeterSink):
     """A newer version of a sink, with a setting more."""
 
     more: int = setting(default=3, help="what it could not do before")
@@ -72,7 +72,7 @@ def test_a_setting_that_chooses_changes_both_marks(name: str) -> None:
 
 def test_the_meters_of_the_table_choose() -> None:
     """`meters` is one of the settings."""
-    assert fingerprint(Wanting(), ()).choosing != fingerprint(Wanting(), ("399999",)).choosing
+    assert fingerprint(OneMeterSink(), ()).choosing != fingerprint(OneMeterSink(), ("399999",)).choosing
 
 
 @pytest.mark.parametrize("name", SECRET)
@@ -85,10 +85,10 @@ def test_a_secret_changes_one_mark_alone(name: str) -> None:
 
 def test_a_new_setting_that_has_its_default_changes_nothing() -> None:
     """An upgrade of a plugin is no change of the settings."""
-    assert fingerprint(Wanting(meter="1"), ()) == fingerprint(Grown(meter="1"), ())
+    assert fingerprint(OneMeterSink(meter="1"), ()) == fingerprint(Grown(meter="1"), ())
 
 
 def test_a_secret_cannot_be_found_by_trying() -> None:
     """Of all secrets, many have one mark: who tries them all finds thousands that fit, and not which it is."""
-    marks = [fingerprint(Wanting(key=Secret(str(n))), ()).all for n in range(3000)]
+    marks = [fingerprint(OneMeterSink(key=Secret(str(n))), ()).all for n in range(3000)]
     assert len(set(marks)) < len(marks)

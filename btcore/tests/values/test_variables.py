@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from wares import LEAST, Load, loader, problems
+from helpers.config_plugins import MINIMAL_SITE, Load, problems_of, site_loader
 
 from btcore.settings import Secret
 from btcore.values.convert import convert
@@ -13,14 +13,14 @@ from btcore.values.mismatch import Mismatch, Scope
 @pytest.fixture
 def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     """Load configurations beside which the wares are installed."""
-    return loader(tmp_path, monkeypatch)
+    return site_loader(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("text", ["$PVO_KEY", "${PVO_KEY}", "%PVO_KEY%", "$env:PVO_KEY", "${env:PVO_KEY}"])
 @pytest.mark.parametrize("setting", ["api_key", "url"])
 def test_a_text_that_is_a_variable_is_told_with_how_one_is_named(load: Load, setting: str, text: str) -> None:
     """In a secret and in any other text."""
-    (found,) = problems(load, f"{LEAST}{setting} = '{text}'\n")
+    (found,) = problems_of(load, f"{MINIMAL_SITE}{setting} = '{text}'\n")
     assert (found.key, found.line) == (setting, 4)
     assert found.message == 'no variable is put in for a $ or % here: write { env = "PVO_KEY" }'
 
@@ -37,27 +37,27 @@ def test_a_text_that_is_a_variable_is_told_with_how_one_is_named(load: Load, set
 )
 def test_a_path_with_a_variable_is_told_with_the_home_directory(load: Load, path: str, said: str) -> None:
     """A directory called $HOME is what nobody wants."""
-    (found,) = problems(load, f"[source.tap]\nport = 2\nlog = '{path}'\n[sink.pail]\n")
+    (found,) = problems_of(load, f"[source.tap]\nport = 2\nlog = '{path}'\n[sink.pail]\n")
     assert (found.key, found.message) == ("log", f"no variable is put in for a $ or % here: {said}")
 
 
 @pytest.mark.parametrize("text", ['{ env = "PVO_KEY" }', '{file="/run/secrets/pvo"}', "{ env: PVO_KEY }"])
 def test_a_table_in_quotes_is_told(load: Load, text: str) -> None:
     """With quotes around it, it is a text."""
-    (found,) = problems(load, f"{LEAST}api_key = '{text}'\n")
+    (found,) = problems_of(load, f"{MINIMAL_SITE}api_key = '{text}'\n")
     assert found.message == "no quotes go around { env = ... } and { file = ... }"
 
 
 @pytest.mark.parametrize("name", ["$PVO_KEY", "${PVO_KEY}", "%PVO_KEY%"])
 def test_a_variable_is_named_without_its_sign(load: Load, name: str) -> None:
     """Between the braces stands the name alone."""
-    (found,) = problems(load, f'{LEAST}api_key = {{ env = "{name}" }}\n')
+    (found,) = problems_of(load, f'{MINIMAL_SITE}api_key = {{ env = "{name}" }}\n')
     assert found.message == 'write the name of the variable alone: { env = "PVO_KEY" }'
 
 
 def test_a_text_with_a_variable_in_it_is_remarked(load: Load) -> None:
     """It may be meant so; it is told as a warning."""
-    site = load(LEAST + 'url = "http://$EMON_HOST/emoncms"\n')
+    site = load(MINIMAL_SITE + 'url = "http://$EMON_HOST/emoncms"\n')
     (warning,) = site.warnings
     assert (warning.key, warning.message) == (
         "url",

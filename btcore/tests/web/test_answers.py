@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from examples import examples
+from helpers.property_tests import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -14,9 +14,9 @@ from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape
 
 import pytest
+from helpers.btmon_requests import scenario
 from hypothesis import given
 from hypothesis import strategies as st
-from scenarios import scenario
 from servers.recorder import Recorder, Reply
 
 from btcore import Batch, Retry, Secret, Stop

@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from examples import examples
+from helpers.property_tests import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from servers.recorder import Recorder, Reply

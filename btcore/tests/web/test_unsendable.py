@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.configured_sink import deliver_entries, sink_from_toml
+from helpers.distributions import install_distribution
+from helpers.journal_entries import ecm1240_entries
 from servers.recorder import Recorder
-from strangers import distribution
-from uploads import configured, deliver, made
 
 from btcore import Reject, Secret, Stop
 from btcore.web import Client
@@ -96,10 +97,10 @@ class Uploader:
 def test_the_good_rows_of_a_batch_go_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What can never be sent is set aside alone: a row with NaN neither holds up the others, nor takes them along."""
     monkeypatch.syspath_prepend(tmp_path)
-    distribution(tmp_path, "btmon-nan", STRANGER, {"nan-test": "Uploader"})
+    install_distribution(tmp_path, "btmon-nan", STRANGER, {"nan-test": "Uploader"})
     with Recorder() as server:
-        sink = configured(tmp_path, f'[sink.x]\nuse = "nan-test"\nurl = "{server.url}"\n')
-        worker = deliver(sink, made(300), tmp_path)
+        sink = sink_from_toml(tmp_path, f'[sink.x]\nuse = "nan-test"\nurl = "{server.url}"\n')
+        worker = deliver_entries(sink, ecm1240_entries(300), tmp_path)
         sent = [row for request in server.requests for row in request.json]
     readings = [1_700_000_000 + at for at in range(10, 301, 10)]
     assert (sent, worker.aside, worker.parked) == ([row for row in readings if row % 100], 3, "")

@@ -1,7 +1,7 @@
 """Who may stay connected: meters before all others, whatever the others do."""
 
 import pytest
-from examples import examples
+from helpers.property_tests import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 import pytest
-from running import wait_for
+from helpers.waiting import wait_for
 
 from btcore import Chunk, Context, Duration
 from btmon_ip.addresses import plain

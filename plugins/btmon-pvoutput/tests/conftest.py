@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from clocks import Clock
+from helpers.clocks import Clock
 from servers.pvoutput import PVOutputServer
 
 from btcore import FORMATS, ChannelRef, Context, Duration, Number, Polarity, Reading, Sample, Secret

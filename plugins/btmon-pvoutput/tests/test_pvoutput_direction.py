@@ -6,10 +6,10 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pytest
+from helpers.configured_sink import deliver_entries, sink_from_toml
 from hypothesis import given
 from hypothesis import strategies as st
 from servers.pvoutput import PVOutputServer
-from uploads import configured, deliver
 
 from btcore import ChannelRef, Number, Polarity, Sample, pack
 from btcore.journal import Entry
@@ -292,7 +292,7 @@ zone = "UTC"
 url = "{server.url}"
 polarity = "{polarity}"
 """
-        worker = deliver(configured(tmp_path, table), panels(polarized), tmp_path)
+        worker = deliver_entries(sink_from_toml(tmp_path, table), panels(polarized), tmp_path)
     watts = [int(status["v2"]) for status in server.accepted]
     energies = [int(status["v1"]) for status in server.accepted if "v1" in status]
     assert (worker.parked, worker.aside, len(watts)) == ("", 0, 96)

@@ -8,8 +8,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from helpers.configured_sink import deliver_entries, sink_from_toml
 from servers.pvoutput import PVOutputServer, Reply
-from uploads import configured, deliver
 
 from btcore import Batch, BtcoreError, ChannelRef, Reject, Retry, Sample, Stop, pack
 from btcore.journal import Entry
@@ -61,8 +61,8 @@ def sydney() -> Iterator[PVOutputServer]:
 
 def run(folder: Path, server: PVOutputServer, more: str, entries: Iterator[Entry] | tuple[Entry, ...] = ()) -> str:
     """Deliver all that was not delivered; return why the sink stopped. Nothing may be set aside."""
-    sink = configured(folder, TABLE.replace("URL", server.url) + more)
-    worker = deliver(sink, entries, folder)
+    sink = sink_from_toml(folder, TABLE.replace("URL", server.url) + more)
+    worker = deliver_entries(sink, entries, folder)
     assert worker.aside == 0
     return worker.parked
 
@@ -115,8 +115,8 @@ def test_the_zone_of_this_computer_is_told(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_an_inverter_s_few_watts_at_night_go_alone(tmp_path: Path, sydney: PVOutputServer) -> None:
     """After real power was taken by day: each such status is set aside by itself, and nothing stops."""
-    sink = configured(tmp_path, TABLE.replace("URL", sydney.url) + 'zone = "Australia/Sydney"\n')
-    worker = deliver(sink, sunny(24, start=12, standby=5), tmp_path)
+    sink = sink_from_toml(tmp_path, TABLE.replace("URL", sydney.url) + 'zone = "Australia/Sydney"\n')
+    worker = deliver_entries(sink, sunny(24, start=12, standby=5), tmp_path)
     assert worker.parked == ""
     assert worker.aside == 6 * 12 + 1  # from 18:00 to midnight
     assert len(generating(sydney)) == 6 * 12 - 1
@@ -209,8 +209,8 @@ def test_a_status_that_is_too_high(
 def test_one_spike_in_a_good_day_goes_alone(tmp_path: Path, sydney: PVOutputServer) -> None:
     """Also where it comes first: a status that tells is asked for before anything is decided."""
     sydney.size = 5000
-    sink = configured(tmp_path, TABLE.replace("URL", sydney.url) + 'zone = "Australia/Sydney"\n')
-    worker = deliver(sink, sunny(12, spike=7.25), tmp_path)
+    sink = sink_from_toml(tmp_path, TABLE.replace("URL", sydney.url) + 'zone = "Australia/Sydney"\n')
+    worker = deliver_entries(sink, sunny(12, spike=7.25), tmp_path)
     assert (worker.parked, worker.aside) == ("", 2)
     assert len(sydney.slots) == 12 * 12 - 2
 

@@ -5,10 +5,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from clocks import Clock
+from helpers.clocks import Clock
+from helpers.clocks import Clock as WaitingClock
+from helpers.configured_sink import deliver_entries, sink_from_toml
+from helpers.journal_entries import ecm1240_entries
 from servers.pvoutput import PVOutputServer, Reply
-from uploads import Clock as WaitingClock
-from uploads import configured, deliver, made
 
 from btcore import Batch, Reject, Retry, Sample, Stop
 from btcore.journal import Entry
@@ -131,9 +132,11 @@ url = "URL"
 
 def test_a_device_in_2099_holds_up_nothing(tmp_path: Path, service: PVOutputServer, waiting: WaitingClock) -> None:
     """Its statuses are set aside, those of the other meter all arrive, at once."""
-    right = list(made(2 * HOUR, start=NOON - 2 * HOUR))
-    wrong = list(made(HOUR, serial="355555", start=NOON + 75 * 365 * DAY))
-    worker = deliver(configured(tmp_path, TABLE.replace("URL", service.url)), mixed(right, wrong), tmp_path, waiting)
+    right = list(ecm1240_entries(2 * HOUR, start=NOON - 2 * HOUR))
+    wrong = list(ecm1240_entries(HOUR, serial="355555", start=NOON + 75 * 365 * DAY))
+    worker = deliver_entries(
+        sink_from_toml(tmp_path, TABLE.replace("URL", service.url)), mixed(right, wrong), tmp_path, waiting
+    )
     assert worker.parked == ""
     assert len(service.slots) == 24
     assert {day for day, _ in service.slots} == {"20240601"}
@@ -144,13 +147,13 @@ def test_a_device_in_2099_holds_up_nothing(tmp_path: Path, service: PVOutputServ
 def test_a_zone_that_is_wrong_costs_no_status(tmp_path: Path, service: PVOutputServer, waiting: WaitingClock) -> None:
     """Hours ahead of PVOutput: told, waited for, then the sink stops; once it is mended, all that waited is sent."""
     table = TABLE.replace("URL", service.url)
-    wrong = configured(tmp_path, table.replace('"UTC"', '"Asia/Tokyo"'))
-    worker = deliver(wrong, made(2 * HOUR, start=NOON - 2 * HOUR), tmp_path, waiting)
+    wrong = sink_from_toml(tmp_path, table.replace('"UTC"', '"Asia/Tokyo"'))
+    worker = deliver_entries(wrong, ecm1240_entries(2 * HOUR, start=NOON - 2 * HOUR), tmp_path, waiting)
     assert (worker.aside, '`zone` is "Asia/Tokyo"' in worker.parked) == (0, True)
     assert LONGEST <= waiting.now - NOON < LONGEST + 4 * HOUR
     assert service.slots == {}
     waiting.clear()
-    worker = deliver(configured(tmp_path, table), [], tmp_path, waiting)
+    worker = deliver_entries(sink_from_toml(tmp_path, table), [], tmp_path, waiting)
     assert (worker.parked, worker.aside, len(service.slots)) == ("", 0, 24)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from clocks import Clock
+from helpers.clocks import Clock
 from servers.pvoutput import PVOutputServer
 
 pytestmark = pytest.mark.servers

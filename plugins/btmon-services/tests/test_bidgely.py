@@ -7,11 +7,14 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import pytest
-from flows import flows
-from scenarios import described, names, run, scenario
+from helpers.btmon_requests import scenario, scenario_names, toml_described_map
+from helpers.clocks import Clock
+from helpers.configured_sink import deliver_entries, sink_from_toml
+from helpers.expected_flows import expected_flows
+from helpers.journal_entries import ecm1240_entries, recorded_entries
+from helpers.plugin_calls import process_batches
+from helpers.xml_values import xml_values
 from servers.recorder import Recorder, Reply, Request
-from trees import tree
-from uploads import Clock, configured, deliver, entries, made
 
 from btcore import Reject, Retry, Stop
 from btcore.errors import ConfigurationError
@@ -25,7 +28,7 @@ ENERGY, POWER = "CurrentSummationDelivered", "InstantaneousDemand"
 def table(url: str, options: Mapping[str, str]) -> str:
     """Return the table of a sink with btmon's options."""
     address = options["by_url"].replace("http://{server}", url)
-    return f'[sink.bidgely]\nurl = "{address}"\nmap = {described(options["by_map"])}\n'
+    return f'[sink.bidgely]\nurl = "{address}"\nmap = {toml_described_map(options["by_map"])}\n'
 
 
 def without_numbers(request: Request) -> Element:
@@ -55,10 +58,10 @@ def sent(server: Recorder, channel: str) -> list[tuple[int, float, float]]:
 def test_bidgely_gets_what_btmon_sent(server: Recorder, tmp_path: Path, name: str) -> None:
     """Method, path, content type, meters, descriptions and times are the same, request for request."""
     golden = scenario("bidgely", name)
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     ours, btmon = (
         [
-            (r.method, r.path, r.headers["content-type"], tree(without_numbers(r), unordered=["meters"]))
+            (r.method, r.path, r.headers["content-type"], xml_values(without_numbers(r), unordered=["meters"]))
             for r in requests
         ]
         for requests in (server.requests, golden.requests)
@@ -74,10 +77,12 @@ def test_watts_and_watt_hours_of_a_meter_are_of_one_direction(server: Recorder, 
     """
     golden = scenario("bidgely", name)
     short = f"XXX{golden.readings[0].serial[-3:]}"
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     for channel, exported in (("ch1", False), ("ch2", True)):
         found = sent(server, f"{short}_{channel}")
-        assert found == [pytest.approx(one, abs=1e-6) for one in flows(golden.readings, channel, exported=exported)]
+        assert found == [
+            pytest.approx(one, abs=1e-6) for one in expected_flows(golden.readings, channel, exported=exported)
+        ]
         assert [energy for _, _, energy in found] == sorted(energy for _, _, energy in found)
         assert min(watts for _, watts, _ in found) >= 0
     btmon = [energy for request in golden.requests for _, energy in numbers(request, f"{short}_ch1")]
@@ -103,8 +108,8 @@ def test_what_generates_is_counted_the_other_way(
     """By its type, or as `direction` says; the same whatever sign the site has."""
     golden = scenario("bidgely", TYPICAL[0])
     text = f'[sink.bidgely]\nurl = "{server.url}/up"\nmap = {{ ch2 = {{ {told} }} }}\n'
-    deliver(configured(tmp_path, f'{text}polarity = "{polarity}"\n'), entries(golden), tmp_path)
-    expected = [pytest.approx(one, abs=1e-6) for one in flows(golden.readings, "ch2", exported=exported)]
+    deliver_entries(sink_from_toml(tmp_path, f'{text}polarity = "{polarity}"\n'), recorded_entries(golden), tmp_path)
+    expected = [pytest.approx(one, abs=1e-6) for one in expected_flows(golden.readings, "ch2", exported=exported)]
     assert sent(server, "XXX345_ch2") == expected
 
 
@@ -113,7 +118,7 @@ def test_a_description_may_hold_anything(server: Recorder, tmp_path: Path) -> No
     told = 'Mum & "Dad" <\u0001é>'
     meters = f"map = {{ ch1 = {{ description = {json.dumps(told)} }}, ch2 = {{}} }}"
     text = f'[sink.bidgely]\nurl = "{server.url}/up"\n{meters}\n'
-    run(configured(tmp_path, text).instance, scenario("bidgely", TYPICAL[0]).batches())
+    process_batches(sink_from_toml(tmp_path, text).instance, scenario("bidgely", TYPICAL[0]).batches())
     meters_sent = server.requests[0].xml.iter("meter")
     assert [(meter.get("id"), meter.get("description"), meter.get("type")) for meter in meters_sent] == [
         ("XXX345_ch1", 'Mum & "Dad" <é>', "10"),
@@ -123,8 +128,10 @@ def test_a_description_may_hold_anything(server: Recorder, tmp_path: Path) -> No
 
 def test_nothing_is_sent_of_channels_that_no_meter_has(server: Recorder, tmp_path: Path) -> None:
     """A channel that the meter has not is left out, and a request that would be empty is not made."""
-    run(
-        configured(tmp_path, f'[sink.bidgely]\nurl = "{server.url}/up"\nmap = {{ "312345_ch9" = {{}} }}\n').instance,
+    process_batches(
+        sink_from_toml(
+            tmp_path, f'[sink.bidgely]\nurl = "{server.url}/up"\nmap = {{ "312345_ch9" = {{}} }}\n'
+        ).instance,
         scenario("bidgely", TYPICAL[0]).batches(),
     )
     assert server.requests == []
@@ -134,7 +141,7 @@ def test_address_and_map_are_needed(tmp_path: Path) -> None:
     """Golden `nomap` and `missing_options`: both are named at once (QUIRKS H8: btmon broke without the address)."""
     assert "No Map" in scenario("bidgely", "ecm1240bin_steady.missing_options").refusal
     with pytest.raises(ConfigurationError) as error:
-        configured(tmp_path, "[sink.bidgely]\n")
+        sink_from_toml(tmp_path, "[sink.bidgely]\n")
     assert [problem.key for problem in error.value.problems] == ["url", "map"]
 
 
@@ -156,7 +163,7 @@ def test_an_answer_that_is_no_success_is_understood(
     server.answer = reply
     golden = scenario("bidgely", TYPICAL[0])
     with pytest.raises(error):
-        run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+        process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
 
 
 def test_requests_are_a_minute_apart_also_after_an_outage(server: Recorder, tmp_path: Path) -> None:
@@ -168,8 +175,8 @@ def test_requests_are_a_minute_apart_also_after_an_outage(server: Recorder, tmp_
         return Reply()
 
     server.answer = answer
-    sink = configured(tmp_path, f'[sink.bidgely]\nurl = "{server.url}/up"\nmap = {{ ch1 = {{}} }}\n')
-    deliver(sink, made(7 * 86_400, every=60), tmp_path, clock)
+    sink = sink_from_toml(tmp_path, f'[sink.bidgely]\nurl = "{server.url}/up"\nmap = {{ ch1 = {{}} }}\n')
+    deliver_entries(sink, ecm1240_entries(7 * 86_400, every=60), tmp_path, clock)
     each = [[time for time, _ in numbers(request, "XXX345_ch1")] for request in server.requests]
     times = [time for some in each for time in some]
     assert (len(times), times) == (10_080, sorted(set(times)))
@@ -180,4 +187,4 @@ def test_requests_are_a_minute_apart_also_after_an_outage(server: Recorder, tmp_
 def test_every_recording_is_looked_at() -> None:
     """No scenario is forgotten: those of failures are in `test_services_fail.py`, `skip_upload` is a dry run."""
     elsewhere = ("error_body", "http_500", "refused", "skip_upload", "missing_options", "nomap")
-    assert {name for name in names("bidgely") if not name.endswith(elsewhere)} == set(TYPICAL)
+    assert {name for name in scenario_names("bidgely") if not name.endswith(elsewhere)} == set(TYPICAL)

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import attrs
 import pytest
-from scenarios import names, preview, run, scenario
+from helpers.btmon_requests import scenario, scenario_names
+from helpers.configured_sink import deliver_entries, sink_from_toml
+from helpers.journal_entries import ecm1240_entries, recorded_entries
+from helpers.plugin_calls import preview_batches, process_batches
 from servers.recorder import Recorder, Reply, Request
-from uploads import configured, deliver, entries, made
 
 from btcore import Reject, Retry, Stop
 from btcore.errors import ConfigurationError
@@ -104,7 +106,10 @@ def test_emoncms_stores_what_btmon_sent(server: Recorder, tmp_path: Path, name: 
     golden = scenario("oem", name)
     server.answer = account = Emoncms()
     more = f"include_current = {str(golden.data['include_current']).lower()}\n"
-    run(configured(tmp_path, table(server.url, golden.options, more)).instance, golden.batches(numbers_of_btmon=True))
+    process_batches(
+        sink_from_toml(tmp_path, table(server.url, golden.options, more)).instance,
+        golden.batches(numbers_of_btmon=True),
+    )
     assert account.inputs == [one for request in golden.requests for one in posted(request)]
     assert len(server.requests) == len(golden.passes)
 
@@ -113,8 +118,8 @@ def test_amperes_of_an_ecm_are_sent_when_asked_for(server: Recorder, tmp_path: P
     """QUIRKS E12: with btmon the switch did nothing for an ECM; all else is the same."""
     golden = scenario("oem", "ecm1240bin_steady.include_current")
     server.answer = account = Emoncms()
-    sink = configured(tmp_path, table(server.url, golden.options, "include_current = true\n"))
-    run(sink.instance, golden.batches(numbers_of_btmon=True))
+    sink = sink_from_toml(tmp_path, table(server.url, golden.options, "include_current = true\n"))
+    process_batches(sink.instance, golden.batches(numbers_of_btmon=True))
     expected = [one for request in golden.requests for one in posted(request)]
     more = [one for one in account.inputs if one not in expected]
     assert {name for _, _, name, _ in more} == {"XXX345_ch1_a", "XXX345_ch2_a"}
@@ -125,7 +130,7 @@ def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_p
     """QUIRKS A1: a channel that ran both ways has 970 W net, not 1706 W."""
     golden = scenario("oem", TYPICAL)
     server.answer = account = Emoncms()
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     watts = [value for _, _, name, value in account.inputs if name == "XXX345_ch2_w"]
     assert watts == [2187.7, 2301.1, 970.22, -1746.55, -812.7, 0.0, 0.0]
 
@@ -134,7 +139,7 @@ def test_what_is_not_known_is_left_out(server: Recorder, tmp_path: Path) -> None
     """QUIRKS B1: emoncms stores a null as 0, and btmon sent 0 degrees for a sensor that is not there."""
     golden = scenario("oem", "gem48ptbin_steady.typical")
     server.answer = account = Emoncms()
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     missing = {name for _, _, name, _ in map(tuple, (one for r in golden.requests for one in posted(r)))} - {
         name for _, _, name, _ in account.inputs
     }
@@ -145,7 +150,7 @@ def test_the_key_is_a_header_and_the_rest_a_form(server: Recorder, tmp_path: Pat
     """QUIRKS E7, E8: btmon had the key, and braces as they are, in the address, and posted nothing."""
     golden = scenario("oem", TYPICAL)
     server.answer = Emoncms()
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     first = server.requests[0]
     assert (first.method, first.query, first.headers["authorization"]) == ("POST", (), f"Bearer {KEY}")
     assert first.headers["content-type"] == "application/x-www-form-urlencoded"
@@ -158,7 +163,7 @@ def test_the_address_of_btmon_s_page_is_understood(server: Recorder, tmp_path: P
     """`oem_url` named one page: a configuration that was taken over reaches the bulk page beside it."""
     golden = scenario("oem", TYPICAL)
     configuration = table(server.url, golden.options).replace("/emoncms", f"/emoncms{page}")
-    run(configured(tmp_path, configuration).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, configuration).instance, golden.batches())
     assert {request.path for request in server.requests} == {"/emoncms/input/bulk"}
 
 
@@ -167,7 +172,7 @@ def test_every_success_is_understood(server: Recorder, tmp_path: Path, reply: Re
     """Text or JSON, as different versions of emoncms answer."""
     golden = scenario("oem", TYPICAL)
     server.answer = reply
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     assert len(server.requests) == len(golden.passes)
 
 
@@ -193,14 +198,14 @@ def test_every_failure_is_understood(
     golden = scenario("oem", TYPICAL)
     server.answer = reply
     with pytest.raises(error, match=words):
-        run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+        process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
 
 
 @pytest.mark.parametrize("node", ["", "a node with too long a name", "a[b]"])
 def test_a_node_that_emoncms_would_change_is_refused(tmp_path: Path, node: str) -> None:
     """emoncms.org keeps 16 characters, and no others than letters, digits, blanks and _ . -."""
     with pytest.raises(ConfigurationError) as error:
-        configured(tmp_path, f'[sink.emoncms]\ntoken = "{KEY}"\nnode = "{node}"\n')
+        sink_from_toml(tmp_path, f'[sink.emoncms]\ntoken = "{KEY}"\nnode = "{node}"\n')
     assert [problem.key for problem in error.value.problems] == ["node"]
 
 
@@ -209,14 +214,14 @@ def test_two_meters_whose_numbers_end_alike_are_told_apart(
 ) -> None:
     """QUIRKS E5: 312345 and 413345 were both XXX345; each has its own inputs, by more digits or by all of them."""
     server.answer = account = Emoncms()
-    both = [*made(60, serial="312345"), *made(60, serial="413345")]
+    both = [*ecm1240_entries(60, serial="312345"), *ecm1240_entries(60, serial="413345")]
     for more, expected in (
         ("", {"XXX2345_volts", "XXX3345_volts"}),
         ("full_serials = true\n", {"312345_volts", "413345_volts"}),
     ):
         account.inputs.clear()
         (folder := tmp_path / str(len(more))).mkdir()
-        worker = deliver(configured(folder, table(server.url, {"oem_token": KEY}, more)), both, folder)
+        worker = deliver_entries(sink_from_toml(folder, table(server.url, {"oem_token": KEY}, more)), both, folder)
         assert (worker.parked, worker.aside) == ("", 0)
         assert {name for _, _, name, _ in account.inputs if "volts" in name} == expected
     (told,) = [text for text in caplog.messages if "would both be" in text]
@@ -233,8 +238,8 @@ def test_after_an_outage_every_reading_arrives_once_and_oldest_first(
     """emoncms.org takes nothing behind what it has."""
     server.answer = account = Emoncms()
     server.fail(*[failure] * 5)
-    sink = configured(tmp_path, table(server.url, {"oem_token": KEY}))
-    worker = deliver(sink, made(7 * 86_400, every=1800), tmp_path)
+    sink = sink_from_toml(tmp_path, table(server.url, {"oem_token": KEY}))
+    worker = deliver_entries(sink, ecm1240_entries(7 * 86_400, every=1800), tmp_path)
     times = [at for at, _, name, _ in account.inputs if name == "XXX345_ch1_w"]
     assert (worker.parked, worker.aside, len(times)) == ("", 0, 336)
     assert times == sorted(set(times))
@@ -244,24 +249,28 @@ def test_after_a_wrong_key_was_mended_nothing_is_missing(server: Recorder, tmp_p
     """Golden `error_body`: the sink stops; with the right key and a restart all that waited is delivered."""
     golden = scenario("oem", "ecm1240bin_steady.error_body")
     server.answer = golden.requests[0].reply
-    worker = deliver(configured(tmp_path, table(server.url, golden.options)), entries(golden), tmp_path)
+    worker = deliver_entries(
+        sink_from_toml(tmp_path, table(server.url, golden.options)), recorded_entries(golden), tmp_path
+    )
     assert (worker.delivered, "it must be the write key" in worker.parked, len(server.requests)) == (0, True, 1)
     server.answer = account = Emoncms()
-    deliver(configured(tmp_path, table(server.url, golden.options)), [], tmp_path)
+    deliver_entries(sink_from_toml(tmp_path, table(server.url, golden.options)), [], tmp_path)
     times = [at for at, _, name, _ in account.inputs if name == "XXX345_volts"]
     assert times == [int(reading.timestamp) for reading in golden.readings[1:]]
 
 
 def test_a_clock_that_is_wrong_is_allowed_for(server: Recorder, tmp_path: Path) -> None:
     """Each request says when it was sent, by the clock that the readings have."""
-    run(configured(tmp_path, table(server.url, {"oem_token": KEY})).instance, scenario("oem", TYPICAL).batches())
+    process_batches(
+        sink_from_toml(tmp_path, table(server.url, {"oem_token": KEY})).instance, scenario("oem", TYPICAL).batches()
+    )
     assert abs(int(server.requests[0].form["sentat"]) - time.time()) < 60
 
 
 def test_a_dry_run_shows_the_readings_and_no_key(server: Recorder, tmp_path: Path) -> None:
     """One line for each request."""
     golden = scenario("oem", TYPICAL)
-    lines = preview(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    lines = preview_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     start = f'POST {server.url}/emoncms/input/bulk data=[[1700000010,"1",{{"XXX345_volts":120.9}},{{"XXX345_ch1_w":'
     assert [line.startswith(start) for line in lines] == [True, False]
     assert [line for line in lines if KEY in line] == []
@@ -270,7 +279,7 @@ def test_a_dry_run_shows_the_readings_and_no_key(server: Recorder, tmp_path: Pat
 def test_every_recording_is_looked_at() -> None:
     """No scenario is forgotten: those of failures are in `test_services_fail.py`, `skip_upload` is a dry run."""
     elsewhere = ("error_body", "http_500", "refused", "skip_upload", "missing_options")
-    assert {name for name in names("oem") if not name.endswith(elsewhere)} == {
+    assert {name for name in scenario_names("oem") if not name.endswith(elsewhere)} == {
         TYPICAL,
         "ecm1240bin_steady.node",
         "ecm1240bin_steady.include_current",

@@ -5,11 +5,12 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 import pytest
-from flows import flows
-from scenarios import described, names, run, scenario
+from helpers.btmon_requests import scenario, scenario_names, toml_described_map
+from helpers.configured_sink import sink_from_toml
+from helpers.expected_flows import expected_flows
+from helpers.plugin_calls import process_batches
+from helpers.xml_values import xml_values
 from servers.recorder import Recorder, Reply, Request
-from trees import tree
-from uploads import configured
 
 from btcore import Reject, Retry, Stop
 from btcore.errors import ConfigurationError
@@ -24,7 +25,7 @@ SENT = tuple(
 def table(url: str, options: Mapping[str, str]) -> str:
     """Return the table of a sink with btmon's options."""
     address = options["es_url"].replace("http://{server}", url)
-    sensors = f"map = {described(options['es_map'])}\n" if "es_map" in options else ""
+    sensors = f"map = {toml_described_map(options['es_map'])}\n" if "es_map" in options else ""
     return f'[sink.enersave]\nurl = "{address}"\ntoken = "{options["es_token"]}"\n{sensors}'
 
 
@@ -46,7 +47,9 @@ def energies(requests: list[Request], sensor: str) -> list[float]:
 def test_enersave_gets_what_btmon_sent(server: Recorder, tmp_path: Path, name: str) -> None:
     """Method, path, token, sensors, types, descriptions and times are the same, request for request."""
     golden = scenario("enersave", name)
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches(numbers_of_btmon=True))
+    process_batches(
+        sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches(numbers_of_btmon=True)
+    )
     ours, btmon = (
         [
             (
@@ -54,7 +57,7 @@ def test_enersave_gets_what_btmon_sent(server: Recorder, tmp_path: Path, name: s
                 r.path,
                 r.headers["content-type"],
                 r.headers["token"],
-                tree(without_energy(r), unordered=["upload"]),
+                xml_values(without_energy(r), unordered=["upload"]),
             )
             for r in requests
         ]
@@ -67,7 +70,7 @@ def test_enersave_gets_what_btmon_sent(server: Recorder, tmp_path: Path, name: s
 def test_energy_is_a_counter_that_never_falls(server: Recorder, tmp_path: Path, name: str) -> None:
     """QUIRKS E11: btmon sent the net energy, which falls for a load; here it is the counter of what was used."""
     golden = scenario("enersave", name)
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     sensor = f"XXX{golden.readings[0].serial[-3:]}_ch1"
     ours, btmon = (energies(requests, sensor) for requests in (server.requests, golden.requests))
     counters = [((r.get("ch1_aws") or 0) - (r.get("ch1_pws") or 0)) / 3600 for r in golden.readings[1:]]
@@ -78,7 +81,7 @@ def test_energy_is_a_counter_that_never_falls(server: Recorder, tmp_path: Path, 
 def test_auxiliary_channels_have_one_counter(server: Recorder, tmp_path: Path) -> None:
     """The energy of a channel without a direction is what btmon sent."""
     golden = scenario("enersave", SENT[0])
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     assert energies(server.requests, "XXX345_aux1") == energies(golden.requests, "XXX345_aux1")
 
 
@@ -97,15 +100,15 @@ def test_what_generates_is_counted_the_other_way(server: Recorder, tmp_path: Pat
     """Type 1 is what generates, also in a map that was taken over from btmon; `direction` says otherwise."""
     golden = scenario("enersave", SENT[0])
     text = f'[sink.enersave]\nurl = "{server.url}"\ntoken = "TOKEN1234"\nmap = {{ ch2 = {{ {told} }} }}\n'
-    run(configured(tmp_path, text).instance, golden.batches())
-    expected = [round(one.energy, 6) for one in flows(golden.readings, "ch2", exported=exported)]
+    process_batches(sink_from_toml(tmp_path, text).instance, golden.batches())
+    expected = [round(one.energy, 6) for one in expected_flows(golden.readings, "ch2", exported=exported)]
     assert energies(server.requests, "XXX345_ch2") == expected == sorted(expected)
 
 
 def test_a_service_that_is_gone_needs_an_address(tmp_path: Path) -> None:
     """Without an address the configuration is refused, in one line that says why."""
     with pytest.raises(ConfigurationError) as error:
-        configured(tmp_path, '[sink.enersave]\ntoken = "TOKEN1234"\n')
+        sink_from_toml(tmp_path, '[sink.enersave]\ntoken = "TOKEN1234"\n')
     assert [(problem.key, problem.message) for problem in error.value.problems] == [
         (
             "url",
@@ -118,7 +121,7 @@ def test_the_token_is_needed(tmp_path: Path) -> None:
     """Golden `missing_options`: as btmon did, what is missing is named."""
     assert "No token" in scenario("enersave", "ecm1240bin_steady.missing_options").refusal
     with pytest.raises(ConfigurationError) as error:
-        configured(tmp_path, "[sink.enersave]\n")
+        sink_from_toml(tmp_path, "[sink.enersave]\n")
     assert [problem.key for problem in error.value.problems] == ["token"]
 
 
@@ -139,10 +142,10 @@ def test_an_answer_that_is_no_success_is_understood(
     server.answer = reply
     golden = scenario("enersave", SENT[0])
     with pytest.raises(error):
-        run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+        process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
 
 
 def test_every_recording_is_looked_at() -> None:
     """No scenario is forgotten: those of failures are in `test_services_fail.py`, `skip_upload` is a dry run."""
     elsewhere = ("error_body", "http_500", "refused", "skip_upload", "missing_options")
-    assert {name for name in names("enersave") if not name.endswith(elsewhere)} == set(SENT)
+    assert {name for name in scenario_names("enersave") if not name.endswith(elsewhere)} == set(SENT)

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from flows import flows
-from scenarios import names, run, scenario
+from helpers.btmon_requests import scenario, scenario_names
+from helpers.configured_sink import deliver_entries, sink_from_toml
+from helpers.expected_flows import expected_flows
+from helpers.journal_entries import ecm1240_entries, recorded_entries
+from helpers.plugin_calls import process_batches
 from servers.recorder import Recorder, Reply, Request
-from uploads import configured, deliver, entries, made
 
 from btcore import Reject, Retry, Stop
 from btcore.errors import ConfigurationError
@@ -46,7 +48,9 @@ def test_eragy_gets_the_channels_and_times_that_btmon_sent(server: Recorder, tmp
     """Method, path, content type, gateway, token, ids and times are the same, request for request."""
     server.answer = TAKEN
     golden = scenario("eragy", name)
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches(numbers_of_btmon=True))
+    process_batches(
+        sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches(numbers_of_btmon=True)
+    )
     ours, btmon = (
         [(r.method, r.path, r.headers["content-type"], r.xml.tag, r.xml.attrib, sorted(values(r))) for r in requests]
         for requests in (server.requests, golden.requests)
@@ -59,9 +63,9 @@ def test_watts_are_cumulative_watt_hours(server: Recorder, tmp_path: Path, name:
     """QUIRKS E11: btmon sent power in an element called cumulative; the format means a counter in Wh: what was used."""
     server.answer = TAKEN
     golden = scenario("eragy", name)
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     for channel in ("ch1", "ch2"):
-        expected = [(one.time, round(one.energy, 4)) for one in flows(golden.readings, channel)]
+        expected = [(one.time, round(one.energy, 4)) for one in expected_flows(golden.readings, channel)]
         assert of(server, f"XXX{golden.readings[0].serial[-3:]}_{channel}") == expected == sorted(expected)
 
 
@@ -72,18 +76,22 @@ def test_what_generates_is_an_mtu_of_its_own_type(server: Recorder, tmp_path: Pa
     server.answer = TAKEN
     golden = scenario("eragy", SENT[1])
     more = f'polarity = "{polarity}"\ngeneration = ["{named}"]\n'
-    deliver(configured(tmp_path, table(server.url, golden.options) + more), entries(golden), tmp_path)
+    deliver_entries(
+        sink_from_toml(tmp_path, table(server.url, golden.options) + more), recorded_entries(golden), tmp_path
+    )
     types = {unit.get("ID"): unit.get("type") for unit in server.requests[0].xml.iter("MTU")}
     assert (types.pop("XXX345_ch2"), set(types.values())) == ("1", {"0"})
     for channel, exported in (("ch2", True), ("ch1", False), ("aux1", False)):
-        counters = [(one.time, round(one.energy, 4)) for one in flows(golden.readings, channel, exported=exported)]
+        counters = [
+            (one.time, round(one.energy, 4)) for one in expected_flows(golden.readings, channel, exported=exported)
+        ]
         assert of(server, f"XXX345_{channel}") == counters
 
 
 def test_what_generates_must_measure_energy(tmp_path: Path) -> None:
     """A temperature generates nothing."""
     with pytest.raises(ConfigurationError) as error:
-        configured(tmp_path, '[sink.eragy]\ngateway_id = "1"\ntoken = "TOKEN1234"\ngeneration = ["t1"]\n')
+        sink_from_toml(tmp_path, '[sink.eragy]\ngateway_id = "1"\ntoken = "TOKEN1234"\ngeneration = ["t1"]\n')
     assert [(problem.key, problem.message) for problem in error.value.problems] == [
         ("generation", "t1 does not measure power: expected a channel such as 399999_ch1")
     ]
@@ -93,7 +101,7 @@ def test_a_channel_is_one_mtu_with_all_its_times(server: Recorder, tmp_path: Pat
     """Deviation: btmon wrote an MTU for each number; the format has one with a type, and its times in order."""
     server.answer = TAKEN
     golden = scenario("eragy", SENT[1])
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     units = list(server.requests[0].xml.iter("MTU"))
     assert [unit.get("ID") for unit in units] == [
         f"XXX345_{name}" for name in ("ch1", "ch2", *map("aux{}".format, range(1, 6)))
@@ -106,7 +114,7 @@ def test_what_is_missing_is_named_all_at_once(tmp_path: Path) -> None:
     """Golden `missing_options`: as btmon did, gateway and token are both named."""
     assert "No gateway ID" in scenario("eragy", "ecm1240bin_steady.missing_options").refusal
     with pytest.raises(ConfigurationError) as error:
-        configured(tmp_path, "[sink.eragy]\n")
+        sink_from_toml(tmp_path, "[sink.eragy]\n")
     assert [problem.key for problem in error.value.problems] == ["gateway_id", "token"]
 
 
@@ -129,7 +137,7 @@ def test_an_answer_that_is_no_success_is_understood(
     server.answer = reply
     golden = scenario("eragy", SENT[0])
     with pytest.raises(error):
-        run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+        process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
 
 
 @pytest.mark.parametrize("reply", [TAKEN, Reply(200, "<xml> 0 </xml>\n"), Reply(200, ""), Reply(204)])
@@ -137,7 +145,7 @@ def test_success_is_understood(server: Recorder, tmp_path: Path, reply: Reply) -
     """Neither blanks nor an answer without a body, as other receivers of these posts give, make a failure of it."""
     server.answer = reply
     golden = scenario("eragy", SENT[0])
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     assert len(server.requests) == len(golden.requests)
 
 
@@ -145,7 +153,9 @@ def test_a_week_s_readings_go_in_requests_of_a_hundred(server: Recorder, tmp_pat
     """After an outage a request never has more than a hundred readings, and every reading comes once, in order."""
     server.answer = TAKEN
     golden = scenario("eragy", SENT[1])
-    deliver(configured(tmp_path, table(server.url, golden.options)), made(7 * 86_400, every=60), tmp_path)
+    deliver_entries(
+        sink_from_toml(tmp_path, table(server.url, golden.options)), ecm1240_entries(7 * 86_400, every=60), tmp_path
+    )
     sent = [[time for unit, time in values(request) if unit == "XXX345_ch1"] for request in server.requests]
     times = [time for some in sent for time in some]
     assert (len(times), times, max(map(len, sent))) == (10_080, sorted(set(times)), 100)
@@ -154,4 +164,4 @@ def test_a_week_s_readings_go_in_requests_of_a_hundred(server: Recorder, tmp_pat
 def test_every_recording_is_looked_at() -> None:
     """No scenario is forgotten: those of failures are in `test_services_fail.py`, `skip_upload` is a dry run."""
     elsewhere = ("error_body", "http_500", "refused", "skip_upload", "missing_options")
-    assert {name for name in names("eragy") if not name.endswith(elsewhere)} == set(SENT)
+    assert {name for name in scenario_names("eragy") if not name.endswith(elsewhere)} == set(SENT)

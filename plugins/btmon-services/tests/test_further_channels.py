@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from scenarios import preview
-from uploads import configured
+from helpers.configured_sink import sink_from_toml
+from helpers.plugin_calls import preview_batches
 
 from btcore import FORMATS, Batch, Channel, Format, Reading, Sample, pack
 from btcore.calculate.samples import between
@@ -40,7 +40,7 @@ def gem(**counters: int) -> Sample:
 
 def told(folder: Path, table: str, sample: Sample) -> set[str]:
     """Return the channels that a service is told of a sample, in whatever form."""
-    lines = preview(configured(folder, table).instance, [Batch((sample.newer,), (sample,))])
+    lines = preview_batches(sink_from_toml(folder, table).instance, [Batch((sample.newer,), (sample,))])
     return set(re.findall(r"ch\d+", " ".join(lines)))
 
 
@@ -56,9 +56,10 @@ def test_a_further_channel_is_sent_once_it_has_moved(service: str, tmp_path: Pat
 def test_thingspeak_s_first_eight_are_the_same(tmp_path: Path) -> None:
     """What is sent where nobody chose are the first eight, whatever else has moved."""
     table = '[sink.thingspeak]\nurl = "http://127.0.0.1:9"\ntokens = { "01021234" = "KEY" }\n'
-    instance = configured(tmp_path, table).instance
+    instance = sink_from_toml(tmp_path, table).instance
     before, after = (
-        preview(instance, [Batch((one.newer,), (one,))]) for one in (gem(ch8_aws=72), gem(ch8_aws=72, ch33_aws=360))
+        preview_batches(instance, [Batch((one.newer,), (one,))])
+        for one in (gem(ch8_aws=72), gem(ch8_aws=72, ch33_aws=360))
     )
     assert before == after
     assert "field8=7.20" in after[0]
@@ -77,7 +78,7 @@ def test_a_meter_of_another_make_is_not_cut(tmp_path: Path) -> None:
     sample = between(readings[0], readings[1])
     assert isinstance(sample, Sample)
     assert channels(sample) == [*names, "main"]
-    (line,) = preview(
-        configured(tmp_path, f"[sink.eragy]\n{TABLES['eragy']}").instance, [Batch((sample.newer,), (sample,))]
+    (line,) = preview_batches(
+        sink_from_toml(tmp_path, f"[sink.eragy]\n{TABLES['eragy']}").instance, [Batch((sample.newer,), (sample,))]
     )
     assert re.findall(r"XXX242_(\w+)", line) == [*names, "main"]

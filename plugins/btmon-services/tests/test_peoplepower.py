@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flows import flows
-from scenarios import Scenario, inline, names, preview, run, scenario
+from helpers.btmon_requests import Scenario, scenario, scenario_names, toml_map
+from helpers.configured_sink import deliver_entries, sink_from_toml
+from helpers.expected_flows import expected_flows
+from helpers.journal_entries import ecm1240_entries, recorded_entries
+from helpers.plugin_calls import preview_batches, process_batches
+from helpers.xml_values import xml_values
 from servers.recorder import Recorder, Reply, Request, request
-from trees import tree
-from uploads import configured, deliver, entries, made
 
 from btcore import Batch, Reject, Retry, Stop
 from btcore.errors import ConfigurationError
@@ -34,7 +36,7 @@ def table(url: str, options: Mapping[str, str]) -> str:
     add = f"add_devices = {options['pp_add_devices']}\n" if "pp_add_devices" in options else ""
     return (
         f'[sink.peoplepower]\nurl = "{address}"\ntoken = "{options["pp_token"]}"\nhub_id = "{options["pp_hub_id"]}"\n'
-        f"map = {inline(options['pp_map'])}\n{add}"
+        f"map = {toml_map(options['pp_map'])}\n{add}"
     )
 
 
@@ -56,7 +58,7 @@ def seen(sent: Request) -> tuple[Any, ...]:
         sent.path,
         sent.headers["ppcauthorization"],
         sent.headers["content-type"],
-        tree(root, unordered=unordered),
+        xml_values(root, unordered=unordered),
     )
 
 
@@ -75,7 +77,7 @@ def test_people_power_gets_what_btmon_sent(server: Recorder, tmp_path: Path, nam
     """Method, path, token, devices and times are the same, request for request, the devices first."""
     server.answer = ACK
     golden = scenario("peoplepower", name)
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     assert [seen(sent) for sent in server.requests] == [seen(sent) for sent in all_of(golden)]
 
 
@@ -83,9 +85,9 @@ def test_the_numbers_of_messages_rise_also_over_a_restart(server: Recorder, tmp_
     """Deviation: btmon began again with 1 at each start; the service wants numbers that rise for ever."""
     server.answer = ACK
     golden = scenario("peoplepower", TYPICAL)
-    sink = configured(tmp_path, table(server.url, golden.options))
+    sink = sink_from_toml(tmp_path, table(server.url, golden.options))
     for _ in range(3):
-        run(sink.instance, golden.batches())
+        process_batches(sink.instance, golden.batches())
     assert numbers(all_of(golden)) == [1, 2, 3]
     assert numbers(server.requests) == sorted(set(numbers(server.requests)))
     assert len(server.requests) == 9
@@ -96,7 +98,7 @@ def test_what_is_sent_again_has_a_number_of_its_own(server: Recorder, tmp_path: 
     server.answer = ACK
     server.fail(ACK, reply("ERR"), Reply(500))
     golden = scenario("peoplepower", TYPICAL)
-    deliver(configured(tmp_path, table(server.url, golden.options)), made(60), tmp_path)
+    deliver_entries(sink_from_toml(tmp_path, table(server.url, golden.options)), ecm1240_entries(60), tmp_path)
     assert kinds(server.requests) == ["add", "measure", "measure", "measure"]
     assert numbers(server.requests) == sorted(set(numbers(server.requests)))
 
@@ -110,13 +112,13 @@ def test_watts_and_watt_hours_of_a_device_are_of_one_direction(
     server.answer = ACK
     golden = scenario("peoplepower", TYPICAL)
     text = f'[sink.peoplepower]\nurl = "{server.url}"\ntoken = "TOKEN1234"\nmap = {{ ch2 = "d" }}\n{generation}'
-    deliver(configured(tmp_path, f'{text}polarity = "{polarity}"\n'), entries(golden), tmp_path)
+    deliver_entries(sink_from_toml(tmp_path, f'{text}polarity = "{polarity}"\n'), recorded_entries(golden), tmp_path)
     found: list[Any] = [
         tuple(float(one.text or "") for one in measure.iter("param"))
         for sent in server.requests
         for measure in sent.xml.iter("measure")
     ]
-    expected = flows(golden.readings, "ch2", exported=bool(generation))
+    expected = expected_flows(golden.readings, "ch2", exported=bool(generation))
     assert found == [(pytest.approx(one.watts, abs=0.005), pytest.approx(one.energy, abs=1e-5)) for one in expected]
     assert [energy for _, energy in found] == sorted(energy for _, energy in found)
 
@@ -124,7 +126,7 @@ def test_watts_and_watt_hours_of_a_device_are_of_one_direction(
 def test_what_generates_must_be_in_the_map(tmp_path: Path) -> None:
     """Else nothing of it would be sent, without a word."""
     with pytest.raises(ConfigurationError) as error:
-        configured(
+        sink_from_toml(
             tmp_path, '[sink.peoplepower]\ntoken = "TOKEN1234"\nmap = { ch1 = "d" }\ngeneration = ["399999_ch2"]\n'
         )
     assert [(problem.key, problem.message) for problem in error.value.problems] == [
@@ -136,7 +138,7 @@ def test_a_device_s_id_may_hold_anything(server: Recorder, tmp_path: Path) -> No
     """QUIRKS E7: an id is written properly, and the same device is added once."""
     server.answer = ACK
     text = f'[sink.peoplepower]\nurl = "{server.url}"\ntoken = "TOKEN1234"\nmap = {{ ch1 = "<é&", ch2 = "<é&" }}\n'
-    run(configured(tmp_path, text).instance, scenario("peoplepower", TYPICAL).batches())
+    process_batches(sink_from_toml(tmp_path, text).instance, scenario("peoplepower", TYPICAL).batches())
     assert [one.get("deviceId") for one in server.requests[0].xml.iter("add")] == ["<é&"]
 
 
@@ -149,7 +151,7 @@ def test_devices_that_are_not_added_hold_up_nothing(
     server.answer = ACK
     server.fail(refusal)
     golden = scenario("peoplepower", TYPICAL)
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     assert kinds(server.requests) == ["add", "measure", "measure"]
     assert "the devices were not added: People Power answered 200: " in caplog.text
 
@@ -159,7 +161,7 @@ def test_devices_are_added_again_until_something_is_taken(server: Recorder, tmp_
     server.answer = ACK
     server.fail(reply("ERROR"), reply("ERROR"), Reply(500), ACK, ACK)
     golden = scenario("peoplepower", TYPICAL)
-    deliver(configured(tmp_path, table(server.url, golden.options)), made(60), tmp_path)
+    deliver_entries(sink_from_toml(tmp_path, table(server.url, golden.options)), ecm1240_entries(60), tmp_path)
     assert kinds(server.requests) == ["add", "measure", "add", "measure"]
 
 
@@ -171,7 +173,7 @@ def test_a_refusal_of_the_devices_takes_no_readings_along(
     server.answer = lambda request: refusal if request.xml.find("add") is not None else ACK
     server.fail(refusal, reply("NACK"), refusal, reply("NACK"))
     golden = scenario("peoplepower", TYPICAL)
-    worker = deliver(configured(tmp_path, table(server.url, golden.options)), made(60), tmp_path)
+    worker = deliver_entries(sink_from_toml(tmp_path, table(server.url, golden.options)), ecm1240_entries(60), tmp_path)
     assert kinds(server.requests) == ["add", "measure"] * 3
     assert (worker.aside, worker.parked, caplog.text.count("the devices were not added")) == (0, "", 1)
 
@@ -181,7 +183,7 @@ def test_a_wait_that_is_asked_for_with_the_devices_is_kept(server: Recorder, tmp
     server.answer = Reply(503, "", {"Retry-After": "40"})
     golden = scenario("peoplepower", TYPICAL)
     with pytest.raises(Retry) as error:
-        run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+        process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     assert (error.value.after, kinds(server.requests)) == (40.0, ["add"])
 
 
@@ -192,7 +194,7 @@ def test_a_batch_without_samples_adds_the_devices_alone(server: Recorder, tmp_pa
     golden = scenario("peoplepower", TYPICAL)
     first, *_ = golden.batches()
     alone = Batch(readings=first.readings[:1])
-    run(configured(tmp_path, table(server.url, golden.options)).instance, [alone, alone, alone])
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, [alone, alone, alone])
     assert kinds(server.requests) == ["add", "add"]
 
 
@@ -201,7 +203,7 @@ def test_success_is_understood(server: Recorder, tmp_path: Path, status: str) ->
     """A message is taken when the answer says ACK, or CONT: that somebody is looking."""
     server.answer = reply(status)
     golden = scenario("peoplepower", TYPICAL)
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     assert kinds(server.requests) == ["add", "measure", "measure"]
 
 
@@ -231,13 +233,13 @@ def test_an_answer_that_is_no_success_is_understood(
     golden = scenario("peoplepower", TYPICAL)
     options = golden.options | {"pp_add_devices": add}
     with pytest.raises(error):
-        run(configured(tmp_path, table(server.url, options)).instance, golden.batches())
+        process_batches(sink_from_toml(tmp_path, table(server.url, options)).instance, golden.batches())
 
 
 def test_a_dry_run_shows_the_devices_once(server: Recorder, tmp_path: Path) -> None:
     """What would be sent is told, the devices before the first batch; nothing is sent."""
     golden = scenario("peoplepower", TYPICAL)
-    lines = preview(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    lines = preview_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     assert [("<add " in line, "<measure " in line) for line in lines] == [(True, False), (False, True), (False, True)]
     assert server.requests == []
 
@@ -247,11 +249,11 @@ def test_what_is_missing_is_named_all_at_once(tmp_path: Path) -> None:
     assert "No token" in scenario("peoplepower", "ecm1240bin_steady.missing_options").refusal
     assert "No mapping" in scenario("peoplepower", "ecm1240bin_steady.nomap").refusal
     with pytest.raises(ConfigurationError) as error:
-        configured(tmp_path, "[sink.peoplepower]\n")
+        sink_from_toml(tmp_path, "[sink.peoplepower]\n")
     assert [problem.key for problem in error.value.problems] == ["token", "map"]
 
 
 def test_every_recording_is_looked_at() -> None:
     """No scenario is forgotten: those of failures are in `test_services_fail.py`, `skip_upload` is a dry run."""
     elsewhere = ("error_body", "error_body_nack", "http_500", "refused", "skip_upload", "missing_options", "nomap")
-    assert {name for name in names("peoplepower") if not name.endswith(elsewhere)} == set(SENT)
+    assert {name for name in scenario_names("peoplepower") if not name.endswith(elsewhere)} == set(SENT)

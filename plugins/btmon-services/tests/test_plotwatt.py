@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from scenarios import inline, names, run, scenario
+from helpers.btmon_requests import scenario, scenario_names, toml_map
+from helpers.configured_sink import deliver_entries, sink_from_toml
+from helpers.journal_entries import ecm1240_entries, recorded_entries
+from helpers.plugin_calls import process_batches
 from servers.recorder import Recorder, Reply, Request
-from uploads import configured, deliver, entries, made
 
 from btcore.errors import ConfigurationError
 
@@ -18,7 +20,7 @@ TYPICAL = "ecm1240bin_steady.typical"
 
 def table(url: str, options: Mapping[str, str]) -> str:
     """Return the table of a sink with btmon's options."""
-    return f'[sink.plotwatt]\nurl = "{url}"\napi_key = "{options["pw_api_key"]}"\nmap = {inline(options["pw_map"])}\n'
+    return f'[sink.plotwatt]\nurl = "{url}"\napi_key = "{options["pw_api_key"]}"\nmap = {toml_map(options["pw_map"])}\n'
 
 
 def seen(request: Request) -> tuple[str, str, str, str]:
@@ -30,16 +32,16 @@ def seen(request: Request) -> tuple[str, str, str, str]:
 def test_plotwatt_gets_what_btmon_sent(server: Recorder, tmp_path: Path, name: str) -> None:
     """Method, path, credentials and every number are the same, request for request."""
     golden = scenario("plotwatt", name)
-    sink = configured(tmp_path, table(server.url, golden.options))
-    run(sink.instance, golden.batches(numbers_of_btmon=True))
+    sink = sink_from_toml(tmp_path, table(server.url, golden.options))
+    process_batches(sink.instance, golden.batches(numbers_of_btmon=True))
     assert [seen(request) for request in server.requests] == [seen(request) for request in golden.requests]
 
 
 def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_path: Path) -> None:
     """QUIRKS A1: a channel that ran both ways has 970 W net, not 1706 W; nothing else differs."""
     golden = scenario("plotwatt", TYPICAL)
-    sink = configured(tmp_path, table(server.url, golden.options))
-    run(sink.instance, golden.batches())
+    sink = sink_from_toml(tmp_path, table(server.url, golden.options))
+    process_batches(sink.instance, golden.batches())
     ours, btmon = (
         [text for request in requests for text in request.text.split(",")]
         for requests in (server.requests, golden.requests)
@@ -51,14 +53,14 @@ def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_p
 def test_the_body_is_declared_as_what_it_is(server: Recorder, tmp_path: Path) -> None:
     """QUIRKS E8: btmon called it XML."""
     golden = scenario("plotwatt", TYPICAL)
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     assert {request.headers["content-type"] for request in server.requests} == {"text/csv"}
 
 
 def test_a_map_is_needed(tmp_path: Path) -> None:
     """Golden `nomap`: btmon refused to start; the house's number, which it never sent, is not asked for."""
     with pytest.raises(ConfigurationError) as error:
-        configured(tmp_path, f'[sink.plotwatt]\napi_key = "{KEY}"\n')
+        sink_from_toml(tmp_path, f'[sink.plotwatt]\napi_key = "{KEY}"\n')
     assert [problem.key for problem in error.value.problems] == ["map"]
 
 
@@ -77,14 +79,18 @@ def test_what_only_a_person_can_mend_parks_the_sink(
     """A meter that PlotWatt does not know, a wrong key or address: the sink stops, says why, and keeps its readings."""
     server.answer = reply
     golden = scenario("plotwatt", TYPICAL)
-    worker = deliver(configured(tmp_path, table(server.url, golden.options)), entries(golden), tmp_path)
+    worker = deliver_entries(
+        sink_from_toml(tmp_path, table(server.url, golden.options)), recorded_entries(golden), tmp_path
+    )
     assert (worker.delivered, worker.aside, parked in worker.parked) == (0, 0, True)
 
 
 def test_a_week_s_readings_go_in_requests_of_a_hundred(server: Recorder, tmp_path: Path) -> None:
     """A request never has more than a hundred readings, and every reading comes once, in order."""
     golden = scenario("plotwatt", TYPICAL)
-    worker = deliver(configured(tmp_path, table(server.url, golden.options)), made(7 * 86_400, every=60), tmp_path)
+    worker = deliver_entries(
+        sink_from_toml(tmp_path, table(server.url, golden.options)), ecm1240_entries(7 * 86_400, every=60), tmp_path
+    )
     times = [[int(text) for text in request.text.split(",")[2::9]] for request in server.requests]
     flat = [time for some in times for time in some]
     assert (worker.parked, len(flat), flat) == ("", 10_080, sorted(set(flat)))
@@ -94,7 +100,7 @@ def test_a_week_s_readings_go_in_requests_of_a_hundred(server: Recorder, tmp_pat
 def test_every_recording_is_looked_at() -> None:
     """No scenario is forgotten: those of failures are in `test_services_fail.py`, `skip_upload` is a dry run."""
     elsewhere = ("error_body", "http_500", "refused", "skip_upload", "missing_options")
-    assert {name for name in names("plotwatt") if not name.endswith(elsewhere)} == {
+    assert {name for name in scenario_names("plotwatt") if not name.endswith(elsewhere)} == {
         TYPICAL,
         "ecm1240bin_steady.nomap",
         "gem48ptbin_steady.nomap",

@@ -8,10 +8,13 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape
 
 import pytest
-from hosted import CASES, IN_ADDRESS, SECRET, sink
-from scenarios import make_context, names, preview, run, scenario
+from helpers.btmon_requests import scenario, scenario_names
+from helpers.clocks import Clock
+from helpers.configured_sink import deliver_entries, sink_from_toml
+from helpers.hosted_services import SECRET, SECRET_IN_URL, SERVICES, service_sink
+from helpers.journal_entries import recorded_entries
+from helpers.plugin_calls import make_context, preview_batches, process_batches
 from servers.recorder import Recorder, Reply
-from uploads import Clock, configured, deliver, entries
 
 from btcore import Retry
 from btcore.errors import ConfigurationError
@@ -24,14 +27,14 @@ NEED_A_PERSON = [("emoncms", "ecm1240bin_steady.error_body")]
 
 FAILURES = [
     (name, recording)
-    for name, case in CASES.items()
-    for recording in names(case.btmon)
+    for name, case in SERVICES.items()
+    for recording in scenario_names(case.btmon)
     if recording.endswith(("http_500", "error_body", "error_body_nack", "refused"))
     and (name, recording) not in NEED_A_PERSON
 ]
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=SERVICES)
 def name(request: pytest.FixtureRequest) -> str:
     """Go through the services."""
     return str(request.param)
@@ -66,33 +69,33 @@ def test_everything_is_delivered_once_when_the_service_is_back(
     server: Recorder, tmp_path: Path, name: str, recording: str
 ) -> None:
     """QUIRKS C5: what btmon could not send was lost; here it comes again until it is taken, once and in order."""
-    golden = scenario(CASES[name].btmon, recording)
-    to = sink(name, server, tmp_path, "batch_size = 3\n")
+    golden = scenario(SERVICES[name].btmon, recording)
+    to = service_sink(name, server, tmp_path, "batch_size = 3\n")
     clock = Repair(server) if recording.endswith("refused") else Clock()
     for _ in range(0 if recording.endswith("refused") else 2):
         server.fail(golden.requests[0].reply)
-    worker = deliver(to, entries(golden), tmp_path, clock)
-    taken = [request for request in server.requests if request.reply == CASES[name].taken]
-    times = [seconds(time) for request in taken for time in CASES[name].times(request)]
+    worker = deliver_entries(to, recorded_entries(golden), tmp_path, clock)
+    taken = [request for request in server.requests if request.reply == SERVICES[name].taken]
+    times = [seconds(time) for request in taken for time in SERVICES[name].times(request)]
     assert (worker.parked, worker.aside) == ("", 0)
     assert times == [int(reading.timestamp) for reading in golden.readings[1:]]
 
 
 def test_a_dry_run_sends_nothing_and_shows_no_secret(server: Recorder, tmp_path: Path, name: str) -> None:
     """Golden `skip_upload`: what would be sent is told (QUIRKS E4: btmon told nothing), without key and address."""
-    golden = scenario(CASES[name].btmon, "ecm1240bin_steady.skip_upload")
-    lines = preview(sink(name, server, tmp_path).instance, golden.batches())
+    golden = scenario(SERVICES[name].btmon, "ecm1240bin_steady.skip_upload")
+    lines = preview_batches(service_sink(name, server, tmp_path).instance, golden.batches())
     assert (len(lines) >= 2, server.requests, [line for line in lines if _shows(line, name)]) == (True, [], [])
 
 
 @pytest.mark.parametrize(
     "reply",
     [
-        Reply(500, f"no {SECRET} {IN_ADDRESS}"),
-        Reply(200, f"<error>{SECRET} {IN_ADDRESS}</error>"),
-        Reply(400, f"/v1/users/{IN_ADDRESS}/homes/1 {quote(SECRET, safe='')} {escape(SECRET)}"),
-        Reply(401, f"esp token={SECRET}; {IN_ADDRESS}"),
-        Reply(302, headers={"Location": f"/v1/users/{IN_ADDRESS}?key={SECRET}"}),
+        Reply(500, f"no {SECRET} {SECRET_IN_URL}"),
+        Reply(200, f"<error>{SECRET} {SECRET_IN_URL}</error>"),
+        Reply(400, f"/v1/users/{SECRET_IN_URL}/homes/1 {quote(SECRET, safe='')} {escape(SECRET)}"),
+        Reply(401, f"esp token={SECRET}; {SECRET_IN_URL}"),
+        Reply(302, headers={"Location": f"/v1/users/{SECRET_IN_URL}?key={SECRET}"}),
         Reply(wire="reset"),
     ],
 )
@@ -101,9 +104,11 @@ def test_no_text_shows_a_secret(
 ) -> None:
     """QUIRKS E3: neither the log at debug level, nor what is kept of a failure, nor a repr has a secret in it."""
     caplog.set_level(logging.DEBUG)
-    to = sink(name, server, tmp_path)
+    to = service_sink(name, server, tmp_path)
     server.fail(*[reply] * 20)
-    worker = deliver(to, entries(scenario(CASES[name].btmon, "ecm1240bin_steady.typical")), tmp_path)
+    worker = deliver_entries(
+        to, recorded_entries(scenario(SERVICES[name].btmon, "ecm1240bin_steady.typical")), tmp_path
+    )
     aside = [one.why for one in SqliteJournal(tmp_path / "journal.db").dead_letters()]
     told = [*caplog.messages, caplog.text, worker.parked, *aside, repr(to), repr(to.instance)]
     assert [text for text in told if _shows(text, name)] == []
@@ -112,10 +117,10 @@ def test_no_text_shows_a_secret(
 
 def test_no_error_shows_a_secret(server: Recorder, tmp_path: Path, name: str) -> None:
     """A connection that fails raises what tells the host, and nothing else of the address."""
-    to = sink(name, server, tmp_path)
+    to = service_sink(name, server, tmp_path)
     server.down()
     with pytest.raises(Retry) as error:
-        run(to.instance, scenario(CASES[name].btmon, "ecm1240bin_steady.typical").batches())
+        process_batches(to.instance, scenario(SERVICES[name].btmon, "ecm1240bin_steady.typical").batches())
     assert f"no answer from 127.0.0.1:{server.port}: Connection refused" in str(error.value)
     assert not _shows("".join(traceback.format_exception(error.value)), name)
 
@@ -123,9 +128,9 @@ def test_no_error_shows_a_secret(server: Recorder, tmp_path: Path, name: str) ->
 @pytest.mark.parametrize("name", ["bidgely", "enersave", "peoplepower", "plotwatt", "wattzon"])
 def test_a_map_of_what_measures_no_power_is_refused(server: Recorder, tmp_path: Path, name: str) -> None:
     """A temperature, or a single number, has neither power nor energy that could be sent as such."""
-    table = CASES[name].table.replace("URL", server.url).replace("{ ch1 =", "{ t1 =")
+    table = SERVICES[name].table.replace("URL", server.url).replace("{ ch1 =", "{ t1 =")
     with pytest.raises(ConfigurationError) as error:
-        configured(tmp_path, f"[sink.{name}]\n{table}")
+        sink_from_toml(tmp_path, f"[sink.{name}]\n{table}")
     assert [(problem.key, problem.message) for problem in error.value.problems] == [
         ("map", "t1 does not measure power: expected a channel such as 399999_ch1")
     ]
@@ -133,10 +138,10 @@ def test_a_map_of_what_measures_no_power_is_refused(server: Recorder, tmp_path: 
 
 def test_a_service_that_hangs_is_given_up_in_time(server: Recorder, tmp_path: Path, name: str) -> None:
     """No answer within the time-out is a failure that passes."""
-    to = sink(name, server, tmp_path, 'timeout = "200ms"\n')
+    to = service_sink(name, server, tmp_path, 'timeout = "200ms"\n')
     server.fail(Reply(wire="hang"))
     with pytest.raises(Retry, match=r"did not answer within 0\.2 s"):
-        run(to.instance, scenario(CASES[name].btmon, "ecm1240bin_steady.typical").batches())
+        process_batches(to.instance, scenario(SERVICES[name].btmon, "ecm1240bin_steady.typical").batches())
 
 
 @pytest.mark.parametrize(
@@ -168,12 +173,12 @@ def test_a_service_of_which_nothing_is_known_warns_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """At its own address one that may be gone says so when it is opened; at somebody else's it is not its business."""
-    lines = CASES[name].table.replace("URL", server.url).splitlines()
+    lines = SERVICES[name].table.replace("URL", server.url).splitlines()
     text = "\n".join(line for line in lines if own_address or not line.startswith("url"))
-    run(configured(tmp_path, f"[sink.{name}]\n{text}\n").instance, [], make_context())
+    process_batches(sink_from_toml(tmp_path, f"[sink.{name}]\n{text}\n").instance, [], make_context())
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == warnings
 
 
 def _shows(text: str, name: str) -> bool:
-    secret = CASES[name].secret
+    secret = SERVICES[name].secret
     return any(form in text for form in (secret, quote(secret, safe=""), escape(secret)))

@@ -8,9 +8,11 @@ from typing import Any
 
 import attrs
 import pytest
-from scenarios import make_context, scenario
+from helpers.btmon_requests import scenario
+from helpers.configured_sink import deliver_entries, sink_from_toml, without_waits
+from helpers.journal_entries import ecm1240_entries
+from helpers.plugin_calls import make_context
 from servers.recorder import Recorder, Reply, Request
-from uploads import configured, deliver, made, quick
 
 from btcore import Batch, Reject, Retry, Sample, Stop
 from btmon_services.doubts import MOST_DOUBTS
@@ -43,7 +45,7 @@ def sample() -> Sample:
 
 def parts(server: Recorder, folder: Path, table: str) -> dict[str, Any]:
     """Return the parts of a sink, opened."""
-    whole: Any = configured(folder, table.replace("URL", server.url)).instance
+    whole: Any = sink_from_toml(folder, table.replace("URL", server.url)).instance
     found: dict[str, Any] = dict(whole.split())
     for name, part in found.items():
         part.open(make_context(name))
@@ -174,7 +176,9 @@ def test_what_was_taken_of_a_batch_is_not_sent_again(
         return ok
 
     server.answer = answer
-    worker = deliver(quick(configured(tmp_path, table.replace("URL", server.url))), made(160), tmp_path)
+    worker = deliver_entries(
+        without_waits(sink_from_toml(tmp_path, table.replace("URL", server.url))), ecm1240_entries(160), tmp_path
+    )
     taken = [time(request) for request in server.taken]
     assert (worker.parked, worker.aside) == ("", int(failure.code == 400))
     assert (len(taken), taken) == (16 - worker.aside, sorted(set(taken)))

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import attrs
 import pytest
-from hosted import CASES, sink
-from scenarios import scenario
+from helpers.btmon_requests import scenario
+from helpers.configured_sink import deliver_entries, sink_from_toml, without_waits
+from helpers.hosted_services import SERVICES, service_sink
+from helpers.journal_entries import ecm1240_entries, recorded_entries
 from servers.recorder import Recorder, Reply
-from uploads import configured, deliver, entries, made, quick
 
 from btcore import FORMATS, pack
 from btcore.journal import Entry
@@ -32,7 +33,7 @@ ACCOUNTS = {
 }
 
 
-@pytest.fixture(params=CASES)
+@pytest.fixture(params=SERVICES)
 def name(request: pytest.FixtureRequest) -> str:
     """Go through the services."""
     return str(request.param)
@@ -40,7 +41,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def packets(name: str) -> list[Entry]:
     """Return the packets of a service's recording."""
-    return list(entries(scenario(CASES[name].btmon, "ecm1240bin_steady.typical")))
+    return list(recorded_entries(scenario(SERVICES[name].btmon, "ecm1240bin_steady.typical")))
 
 
 # --- refusals
@@ -59,25 +60,25 @@ def test_a_refusal_that_the_settings_cause_costs_nothing(
     server: Recorder, tmp_path: Path, name: str, refusal: Reply
 ) -> None:
     """After one request the sink stops, with its settings named; once they are mended, all that waited is sent."""
-    to = quick(sink(name, server, tmp_path))
+    to = without_waits(service_sink(name, server, tmp_path))
     server.answer = refusal
-    worker = deliver(to, packets(name), tmp_path)
+    worker = deliver_entries(to, packets(name), tmp_path)
     # the devices of People Power go first: whether those are taken does not matter
     assert (worker.aside, len(server.requests)) == (0, 2 if (name, refusal.code) == ("peoplepower", 400) else 1)
     assert worker.parked.endswith(f"; check {ACCOUNTS[name]}")
-    server.answer = CASES[name].taken
+    server.answer = SERVICES[name].taken
     server.requests.clear()
-    assert deliver(quick(sink(name, server, tmp_path)), [], tmp_path).aside == 0
-    times = {time for request in server.requests for time in CASES[name].times(request)}
+    assert deliver_entries(without_waits(service_sink(name, server, tmp_path)), [], tmp_path).aside == 0
+    times = {time for request in server.requests for time in SERVICES[name].times(request)}
     assert len(times) == len(packets(name)) - 1
 
 
 @pytest.mark.parametrize("code", [404, 405])
 def test_a_wrong_address_names_it_first(server: Recorder, tmp_path: Path, name: str, code: int) -> None:
     """There may be no such page, or none of that account."""
-    to = quick(sink(name, server, tmp_path))
+    to = without_waits(service_sink(name, server, tmp_path))
     server.answer = Reply(code, "<html>no such page</html>")
-    worker = deliver(to, packets(name), tmp_path)
+    worker = deliver_entries(to, packets(name), tmp_path)
     assert worker.aside == 0
     named = {"xively": "`feed`", "thingspeak": "the Channel ID in `channels`"} if code == 404 else {}
     assert f"; check {named.get(name, '`url`')}" in worker.parked
@@ -127,11 +128,11 @@ def test_words_about_a_reading(text: str) -> None:
 
 def test_a_bad_reading_is_still_set_aside_by_itself(server: Recorder, tmp_path: Path) -> None:
     """One refusal of a reading among good ones stops nothing."""
-    to = sink("emoncms", server, tmp_path)
-    taken, refused = CASES["emoncms"].taken, Reply(200, '{"success": false, "message": "Format error, bad value"}')
+    to = service_sink("emoncms", server, tmp_path)
+    taken, refused = SERVICES["emoncms"].taken, Reply(200, '{"success": false, "message": "Format error, bad value"}')
     bad = f"[{int(packets('emoncms')[3].key / 1e6)},"
     server.answer = lambda request: refused if bad in request.form["data"] else taken
-    worker = deliver(to, packets("emoncms"), tmp_path)
+    worker = deliver_entries(to, packets("emoncms"), tmp_path)
     assert (worker.parked, worker.aside) == ("", 1)
 
 
@@ -155,8 +156,12 @@ def test_a_channel_that_a_meter_has_not_is_told_with_what_it_has(
 ) -> None:
     """Once, by the setting that names it."""
     caplog.set_level(logging.WARNING)
-    mistyped = CASES[service].table.replace("{ ch1 =", '{ "312345_ch9" =').replace("312345_ch1", "312345_ch9")
-    deliver(configured(tmp_path, f"[sink.{service}]\n{mistyped.replace('URL', server.url)}"), made(60), tmp_path)
+    mistyped = SERVICES[service].table.replace("{ ch1 =", '{ "312345_ch9" =').replace("312345_ch1", "312345_ch9")
+    deliver_entries(
+        sink_from_toml(tmp_path, f"[sink.{service}]\n{mistyped.replace('URL', server.url)}"),
+        ecm1240_entries(60),
+        tmp_path,
+    )
     told = [text for text in caplog.messages if "ch9" in text]
     assert told == [f"{setting}: meter 312345 has no ch9, so nothing of it is sent; it has ch1, ch2, aux1 to aux5"]
 
@@ -167,13 +172,13 @@ def test_so_is_one_in_a_list_or_a_table_of_fields(
 ) -> None:
     """Wherever a setting names channels."""
     caplog.set_level(logging.WARNING)
-    table = CASES[service].table
+    table = SERVICES[service].table
     more = 'fields = { "312345_ch9" = 1 }\n' if service == "thingspeak" else 'generation = ["312345_ch9"]\n'
     if service == "peoplepower":
         table = table.replace("{ ch1 =", '{ ch9 = "e", ch1 =')
     text = f"[sink.{service}]\n{table.replace('URL', server.url)}{more}"
-    server.answer = CASES[service].taken
-    deliver(configured(tmp_path, text), made(60), tmp_path)
+    server.answer = SERVICES[service].taken
+    deliver_entries(sink_from_toml(tmp_path, text), ecm1240_entries(60), tmp_path)
     key = more.partition(" ")[0]
     assert f"{key}: meter 312345 has no ch9, so nothing of it is sent; it has ch1, ch2, aux1 to aux5" in caplog.messages
 
@@ -183,16 +188,20 @@ def test_a_channel_of_any_meter_is_told_when_none_has_it(
 ) -> None:
     """After ten minutes, or at the end: another meter that has it may be late. Here the ECM has no ch9, the GEM has."""
     caplog.set_level(logging.WARNING)
-    lines = CASES["plotwatt"].table.replace("URL", server.url).replace('ch1 = "1000"', 'ch9 = "1000", ch48 = "1001"')
-    gem = [attrs.evolve(one, format="gem48pbin", serial="01000777", raw=gem_packet(one)) for one in made(60)]
-    deliver(configured(tmp_path, f"[sink.plotwatt]\n{lines}"), [*made(900), *gem], tmp_path)
+    lines = SERVICES["plotwatt"].table.replace("URL", server.url).replace('ch1 = "1000"', 'ch9 = "1000", ch48 = "1001"')
+    gem = [attrs.evolve(one, format="gem48pbin", serial="01000777", raw=gem_packet(one)) for one in ecm1240_entries(60)]
+    deliver_entries(sink_from_toml(tmp_path, f"[sink.plotwatt]\n{lines}"), [*ecm1240_entries(900), *gem], tmp_path)
     assert caplog.messages == [
         "map: no meter heard so far has ch9, so nothing of it is sent; heard: 312345",
         "map: no meter heard so far has ch48, so nothing of it is sent; heard: 312345",
     ]
     caplog.clear()
     (tmp_path / "other").mkdir()
-    deliver(configured(tmp_path / "other", f"[sink.plotwatt]\n{lines}"), [*made(300), *gem], tmp_path / "other")
+    deliver_entries(
+        sink_from_toml(tmp_path / "other", f"[sink.plotwatt]\n{lines}"),
+        [*ecm1240_entries(300), *gem],
+        tmp_path / "other",
+    )
     assert caplog.messages == []
 
 
@@ -221,7 +230,9 @@ def test_a_stream_that_stands_still_while_power_flows_the_other_way_is_told(
 ) -> None:
     """Panels that nobody said are panels: once, with what to write."""
     caplog.set_level(logging.WARNING)
-    deliver(quick(sink(service, server, tmp_path)), list(map(turned, made(60))), tmp_path)
+    deliver_entries(
+        without_waits(service_sink(service, server, tmp_path)), list(map(turned, ecm1240_entries(60))), tmp_path
+    )
     told = [text for text in caplog.messages if "flow as" in text]
     assert told == [f"on 312345_ch1 1,500 W flow as export now and 0 W as import, and import is sent; {hint}"]
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import attrs
 import pytest
-from hosted import CASES
+from helpers.configured_sink import deliver_entries, sink_from_toml, without_waits
+from helpers.hosted_services import SERVICES
+from helpers.journal_entries import ecm1240_entries
 from servers.recorder import Recorder
-from uploads import configured, deliver, made, quick
 
 from btcore.journal import Entry
 
@@ -30,12 +31,12 @@ MAPS = {
 
 def sent(name: str, serials: tuple[str, str], server: Recorder, folder: Path) -> list[str]:
     """Deliver half an hour of two meters; return the requests, with the serial numbers replaced by letters."""
-    server.answer = CASES[name].taken
-    lines = CASES[name].table.replace("URL", server.url).splitlines()
+    server.answer = SERVICES[name].taken
+    lines = SERVICES[name].table.replace("URL", server.url).splitlines()
     table = [line for line in lines if not line.startswith(("map ", "tokens ", "channel "))]
     folder.mkdir()
-    sink = configured(folder, "\n".join([f"[sink.{name}]", *table, MAPS.get(name, "").format(*serials), ""]))
-    worker = deliver(quick(sink), sorted(entries(serials), key=lambda entry: entry.key), folder)
+    sink = sink_from_toml(folder, "\n".join([f"[sink.{name}]", *table, MAPS.get(name, "").format(*serials), ""]))
+    worker = deliver_entries(without_waits(sink), sorted(entries(serials), key=lambda entry: entry.key), folder)
     assert (worker.parked, worker.aside) == ("", 0)
     found = [f"{request.path} {request.query} {request.text}" for request in server.requests]
     server.requests.clear()
@@ -45,7 +46,9 @@ def sent(name: str, serials: tuple[str, str], server: Recorder, folder: Path) ->
 def entries(serials: tuple[str, str]) -> Iterator[Entry]:
     """Yield the packets of two meters; what they are called is what the core found out."""
     for place, serial in enumerate(serials):
-        for entry in made(1800, serial=serial.partition("-")[0], start=1_700_000_000 + 5 * place, up=70_000 * place):
+        for entry in ecm1240_entries(
+            1800, serial=serial.partition("-")[0], start=1_700_000_000 + 5 * place, up=70_000 * place
+        ):
             yield attrs.evolve(entry, serial=serial)
 
 
@@ -57,7 +60,7 @@ def lettered(text: str, serials: tuple[str, str]) -> str:
     return text
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", SERVICES)
 def test_twins_are_two_meters_to_every_service(server: Recorder, tmp_path: Path, name: str) -> None:
     """What is sent of 031909 and 031909-2 is what is sent of two meters that have numbers of their own."""
     twins = sent(name, TWINS, server, tmp_path / "twins")

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from scenarios import inline, names, preview, run, scenario
+from helpers.btmon_requests import scenario, scenario_names, toml_map
+from helpers.configured_sink import deliver_entries, sink_from_toml
+from helpers.journal_entries import ecm1240_entries, recorded_entries
+from helpers.plugin_calls import preview_batches, process_batches
 from servers.recorder import Recorder, Reply, Request
-from uploads import configured, deliver, entries, made
 
 from btcore import Retry, Stop
 from btcore.errors import ConfigurationError
@@ -23,7 +25,7 @@ OK = Reply(200, "(status ok)\n")
 
 def table(url: str, options: Mapping[str, str], more: str = "") -> str:
     """Return the table of a sink with btmon's options; what its map leaves out at the end is an empty name."""
-    names = f"map = {inline(options['seg_map'])}\n" if "seg_map" in options else ""
+    names = f"map = {toml_map(options['seg_map'])}\n" if "seg_map" in options else ""
     return (
         f'[sink.seg]\nuse = "smartenergygroups"\nurl = "{url}/api_sites/stream"\n'
         f'token = "{options["seg_token"]}"\n{names}{more}'
@@ -49,8 +51,8 @@ def test_it_gets_what_btmon_sent(server: Recorder, tmp_path: Path, name: str) ->
     """Site, nodes, times, names (in lower case: QUIRKS E6) and every number, request for request."""
     server.answer = OK
     golden = scenario("smartenergygroups", name)
-    sink = configured(tmp_path, table(server.url, golden.options))
-    run(sink.instance, golden.batches(numbers_of_btmon=True))
+    sink = sink_from_toml(tmp_path, table(server.url, golden.options))
+    process_batches(sink.instance, golden.batches(numbers_of_btmon=True))
     assert [seen(request) for request in server.requests] == [seen(request) for request in golden.requests]
 
 
@@ -58,7 +60,7 @@ def test_a_sensor_that_is_not_there_is_left_out(server: Recorder, tmp_path: Path
     """QUIRKS B1: btmon sent 0 degrees for it. And A1: watts are net. Nothing else differs."""
     server.answer = OK
     golden = scenario("smartenergygroups", "gem48ptbin_steady.nomap")
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     btmon, ours = (
         Counter(
             stream for request in requests for stream in re.findall(r"\((\w+) ([-.\d]+)\)", request.form["data_post"])
@@ -74,7 +76,7 @@ def test_the_body_is_the_form_that_it_is_declared_to_be(server: Recorder, tmp_pa
     """QUIRKS E8: btmon's had blanks and brackets as they are."""
     server.answer = OK
     golden = scenario("smartenergygroups", TYPICAL)
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     assert server.requests[0].text.startswith("data_post=%28site+site_0123+%28node+XXX345+2023-11-14T22%3A13%3A30Z+")
     assert server.requests[0].headers["content-type"] == "application/x-www-form-urlencoded"
 
@@ -82,7 +84,7 @@ def test_the_body_is_the_form_that_it_is_declared_to_be(server: Recorder, tmp_pa
 def test_without_an_address_it_says_what_became_of_the_service(tmp_path: Path) -> None:
     """One line, and with an address of something else it works."""
     with pytest.raises(ConfigurationError) as error:
-        configured(tmp_path, f'[sink.seg]\nuse = "smartenergygroups"\ntoken = "{TOKEN}"\n')
+        sink_from_toml(tmp_path, f'[sink.seg]\nuse = "smartenergygroups"\ntoken = "{TOKEN}"\n')
     assert [(p.key, p.message) for p in error.value.problems] == [
         (
             "url",
@@ -95,14 +97,18 @@ def test_without_an_address_it_says_what_became_of_the_service(tmp_path: Path) -
 def test_a_name_that_would_break_the_brackets_is_refused(tmp_path: Path, name: str) -> None:
     """Nothing is escaped in this protocol."""
     with pytest.raises(ConfigurationError) as error:
-        configured(tmp_path, table("http://127.0.0.1", {"seg_token": TOKEN}, f"map = {{ ch1 = {json.dumps(name)} }}\n"))
+        sink_from_toml(
+            tmp_path, table("http://127.0.0.1", {"seg_token": TOKEN}, f"map = {{ ch1 = {json.dumps(name)} }}\n")
+        )
     assert [problem.key for problem in error.value.problems] == ["map"]
 
 
 def test_what_is_no_stream_is_refused(tmp_path: Path) -> None:
     """Channels, pulse counters and temperatures are streams; volts were never one."""
     with pytest.raises(ConfigurationError) as error:
-        configured(tmp_path, table("http://127.0.0.1", {"seg_token": TOKEN}, 'map = { volts = "v", p1 = "water" }\n'))
+        sink_from_toml(
+            tmp_path, table("http://127.0.0.1", {"seg_token": TOKEN}, 'map = { volts = "v", p1 = "water" }\n')
+        )
     assert [(p.key, p.message) for p in error.value.problems] == [
         ("map", "volts: expected a channel, a pulse counter (p1) or a temperature (t1)")
     ]
@@ -122,7 +128,7 @@ def test_only_status_ok_is_success(server: Recorder, tmp_path: Path, reply: Repl
     server.answer = reply
     golden = scenario("smartenergygroups", TYPICAL)
     with pytest.raises(error):
-        run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+        process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
 
 
 def test_after_an_error_in_the_body_every_reading_arrives_once(server: Recorder, tmp_path: Path) -> None:
@@ -130,7 +136,9 @@ def test_after_an_error_in_the_body_every_reading_arrives_once(server: Recorder,
     golden = scenario("smartenergygroups", "ecm1240bin_steady.error_body")
     server.answer = OK
     server.fail(*(request.reply for request in golden.requests[:1]))
-    worker = deliver(configured(tmp_path, table(server.url, golden.options)), entries(golden), tmp_path)
+    worker = deliver_entries(
+        sink_from_toml(tmp_path, table(server.url, golden.options)), recorded_entries(golden), tmp_path
+    )
     sent = "".join(request.form["data_post"] for request in server.requests[1:])
     assert (worker.parked, worker.aside, len(server.requests)) == ("", 0, 2)
     assert len(set(re.findall(r"node XXX345 (\S+)", sent))) == len(re.findall("node", sent)) == 7
@@ -139,8 +147,8 @@ def test_after_an_error_in_the_body_every_reading_arrives_once(server: Recorder,
 def test_a_week_s_outage_is_made_up_for_in_bounded_requests(server: Recorder, tmp_path: Path) -> None:
     """A hundred readings a request at most, each once, in order."""
     server.answer = OK
-    sink = configured(tmp_path, table(server.url, {"seg_token": TOKEN}))
-    worker = deliver(sink, made(7 * 86_400, every=1800), tmp_path)
+    sink = sink_from_toml(tmp_path, table(server.url, {"seg_token": TOKEN}))
+    worker = deliver_entries(sink, ecm1240_entries(7 * 86_400, every=1800), tmp_path)
     nodes = [re.findall(r"node XXX345 (\S+)", request.form["data_post"]) for request in server.requests]
     times = [time for some in nodes for time in some]
     assert (worker.parked, len(times), times) == ("", 336, sorted(set(times)))
@@ -150,7 +158,7 @@ def test_a_week_s_outage_is_made_up_for_in_bounded_requests(server: Recorder, tm
 def test_a_dry_run_shows_the_expression_and_no_token(server: Recorder, tmp_path: Path) -> None:
     """One line for each request."""
     golden = scenario("smartenergygroups", TYPICAL)
-    lines = preview(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    lines = preview_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     start = f"PUT {server.url}/api_sites/stream data_post=(site *** (node XXX345 2023-11-14T22:13:30Z (p_ch1 -1536.40)"
     assert [line.startswith(start) for line in lines] == [True, False]
     assert [line for line in lines if TOKEN in line] == []
@@ -159,7 +167,7 @@ def test_a_dry_run_shows_the_expression_and_no_token(server: Recorder, tmp_path:
 def test_every_recording_is_looked_at() -> None:
     """No scenario is forgotten: those of failures are in `test_services_fail.py`, `skip_upload` is a dry run."""
     elsewhere = ("error_body", "http_500", "refused", "skip_upload", "missing_options")
-    assert {name for name in names("smartenergygroups") if not name.endswith(elsewhere)} == {
+    assert {name for name in scenario_names("smartenergygroups") if not name.endswith(elsewhere)} == {
         TYPICAL,
         "ecm1240bin_steady.nomap",
         "ecm1240bin_steady.uppercase_map",

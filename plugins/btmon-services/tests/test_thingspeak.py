@@ -7,9 +7,12 @@ from typing import Any
 
 import attrs
 import pytest
-from scenarios import inline, make_context, names, preview, run, scenario
+from helpers.btmon_requests import scenario, scenario_names, toml_map
+from helpers.clocks import Clock
+from helpers.configured_sink import deliver_entries, sink_from_toml
+from helpers.journal_entries import ecm1240_entries, recorded_entries
+from helpers.plugin_calls import make_context, preview_batches, process_batches
 from servers.recorder import Recorder, Reply, Request
-from uploads import Clock, configured, deliver, entries, made
 
 from btcore import Reject, Retry, Stop
 from btcore.errors import ConfigurationError
@@ -23,8 +26,8 @@ Entry = dict[str, str]
 
 def table(url: str, options: Mapping[str, str], more: str = "") -> str:
     """Return the table of a sink with btmon's options."""
-    fields = f"fields = {inline(options['ts_fields'], quote='')}\n" if "ts_fields" in options else ""
-    return f'[sink.ts]\nuse = "thingspeak"\nurl = "{url}"\ntokens = {inline(options["ts_tokens"])}\n{fields}{more}'
+    fields = f"fields = {toml_map(options['ts_fields'], quote='')}\n" if "ts_fields" in options else ""
+    return f'[sink.ts]\nuse = "thingspeak"\nurl = "{url}"\ntokens = {toml_map(options["ts_tokens"])}\n{fields}{more}'
 
 
 def as_documented(request: Request) -> Entry:
@@ -39,8 +42,8 @@ def as_documented(request: Request) -> Entry:
 def test_each_entry_is_btmon_s_under_the_documented_names(server: Recorder, tmp_path: Path, name: str) -> None:
     """Differs from btmon: `created_at` for `datetime`, the key in a header, fields 1 to 8 only (QUIRKS E10)."""
     golden = scenario("thingspeak", name)
-    sink = configured(tmp_path, table(server.url, golden.options))
-    run(sink.instance, golden.batches(numbers_of_btmon=True))
+    sink = sink_from_toml(tmp_path, table(server.url, golden.options))
+    process_batches(sink.instance, golden.batches(numbers_of_btmon=True))
     expected = [
         {field: text for field, text in as_documented(request).items() if len(field) == 6 and field <= "field8"}
         | {"created_at": as_documented(request)["created_at"]}
@@ -58,7 +61,7 @@ def test_with_the_channel_s_number_the_same_entries_go_in_one_request(
     """A bulk update has the key and the entries of a whole batch, and they are those of single updates."""
     golden = scenario("thingspeak", name)
     serial = golden.options["ts_tokens"].split(",")[0]
-    sink = configured(
+    sink = sink_from_toml(
         tmp_path, table(server.url, golden.options, f'channels = {{ "{serial}" = 999990 }}\nbatch_size = 960\n')
     )
     instance: Any = sink.instance
@@ -77,7 +80,7 @@ def test_with_the_channel_s_number_the_same_entries_go_in_one_request(
 def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_path: Path) -> None:
     """QUIRKS A1: a channel that ran both ways has 970 W net, not 1706 W."""
     golden = scenario("thingspeak", "ecm1240bin_steady.nomap")
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     watts = [request.form["field2"] for request in server.requests]
     assert watts == ["2187.70", "2301.10", "970.22", "-1746.55", "-812.70", "0.00", "0.00"]
 
@@ -87,7 +90,9 @@ def test_a_meter_without_a_key_is_told_once_and_not_sent(
 ) -> None:
     """Golden `no_token_for_device`: btmon said so for every reading."""
     golden = scenario("thingspeak", "ecm1240bin_steady.no_token_for_device")
-    worker = deliver(configured(tmp_path, table(server.url, golden.options)), entries(golden), tmp_path)
+    worker = deliver_entries(
+        sink_from_toml(tmp_path, table(server.url, golden.options)), recorded_entries(golden), tmp_path
+    )
     told = [text for text in caplog.messages if text.startswith("tokens: ")]
     assert (server.requests, worker.parked, told) == (
         [],
@@ -103,7 +108,7 @@ def test_that_not_all_channels_of_a_meter_have_a_field_is_told_once(
 ) -> None:
     """A GEM has 32 channels and more, a channel of ThingSpeak eight fields (QUIRKS E10)."""
     golden = scenario("thingspeak", "gem48ptbin_steady.nomap")
-    deliver(configured(tmp_path, table(server.url, golden.options)), entries(golden), tmp_path)
+    deliver_entries(sink_from_toml(tmp_path, table(server.url, golden.options)), recorded_entries(golden), tmp_path)
     assert [text for text in caplog.messages if "fields" in text] == [
         "a channel of ThingSpeak has 8 fields: name those of meter 01021234 in fields"
     ]
@@ -112,7 +117,7 @@ def test_that_not_all_channels_of_a_meter_have_a_field_is_told_once(
 def test_what_is_wrong_between_settings_is_told_at_once(tmp_path: Path) -> None:
     """A field beyond 8, one given twice, a channel without key, and a number that is none."""
     with pytest.raises(ConfigurationError) as error:
-        configured(
+        sink_from_toml(
             tmp_path,
             '[sink.ts]\nuse = "thingspeak"\ntokens = { "1" = "KEY" }\n'
             'fields = { "1_ch1" = 9, "1_ch2" = 2, "1_ch3" = 2 }\nchannels = { "2" = "7", "1" = "x" }\n',
@@ -151,7 +156,7 @@ def test_every_documented_failure_is_understood(
     golden = scenario("thingspeak", TYPICAL)
     server.answer = reply
     with pytest.raises(error) as raised:
-        run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+        process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     assert getattr(raised.value, "after", None) == after
 
 
@@ -160,7 +165,7 @@ def test_every_success_is_understood(server: Recorder, tmp_path: Path, reply: Re
     """The number of the entry, or that a bulk update was taken; 10 is a number too, though it ends in 0."""
     golden = scenario("thingspeak", TYPICAL)
     server.answer = reply
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     assert len(server.requests) == 7
 
 
@@ -170,8 +175,8 @@ def test_an_entry_that_is_never_taken_is_set_aside_and_the_others_delivered(serv
     taken = golden.requests[2].form["datetime"]
     server.answer = lambda request: Reply(200, "0" if request.form["created_at"] == taken else "17")
     clock = Clock()
-    sink = configured(tmp_path, table(server.url, golden.options, "every = 0\n"))
-    worker = deliver(sink, entries(golden), tmp_path, clock)
+    sink = sink_from_toml(tmp_path, table(server.url, golden.options, "every = 0\n"))
+    worker = deliver_entries(sink, recorded_entries(golden), tmp_path, clock)
     assert (worker.parked, worker.aside) == ("", 1)
     assert len(server.requests) == 6 + 6
     assert 15 * (1 + 2 + 4 + 8 + 16) <= clock.now < 1000
@@ -190,8 +195,11 @@ def test_a_week_s_outage_is_made_up_for_at_the_service_s_pace(
         return Reply(200, "17")
 
     server.answer = answer
-    worker = deliver(
-        configured(tmp_path, table(server.url, golden.options, more)), made(7 * 86_400, every=600), tmp_path, clock
+    worker = deliver_entries(
+        sink_from_toml(tmp_path, table(server.url, golden.options, more)),
+        ecm1240_entries(7 * 86_400, every=600),
+        tmp_path,
+        clock,
     )
     sent = [entry for request in server.requests for entry in _entries(request)]
     moments = [entry["created_at"] for entry in sent]
@@ -204,26 +212,26 @@ def test_a_week_s_outage_is_made_up_for_at_the_service_s_pace(
 def test_the_address_of_btmon_s_page_is_understood(server: Recorder, tmp_path: Path) -> None:
     """`ts_url` ended in /update: a configuration that was taken over goes to the same page."""
     golden = scenario("thingspeak", TYPICAL)
-    run(configured(tmp_path, table(f"{server.url}/update", golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(f"{server.url}/update", golden.options)).instance, golden.batches())
     assert {request.path for request in server.requests} == {"/update"}
 
 
 def test_two_readings_of_one_second_are_one_entry_of_a_bulk_update(server: Recorder, tmp_path: Path) -> None:
     """A time can be used once in a channel: the later reading counts."""
     golden = scenario("thingspeak", TYPICAL)
-    sink = configured(tmp_path, table(server.url, golden.options, f"{BULK}batch_size = 960\nevery = 0\n"))
-    first, second, third = made(60, every=30)
+    sink = sink_from_toml(tmp_path, table(server.url, golden.options, f"{BULK}batch_size = 960\nevery = 0\n"))
+    first, second, third = ecm1240_entries(60, every=30)
     late = [first, attrs.evolve(second, key=third.key), attrs.evolve(third, key=third.key + 1000)]
-    deliver(sink, late, tmp_path)
+    deliver_entries(sink, late, tmp_path)
     assert [len(_entries(request)) for request in server.requests] == [1]
 
 
 def test_a_dry_run_shows_the_entries_and_no_key(server: Recorder, tmp_path: Path) -> None:
     """One line for each request, single or bulk."""
     golden = scenario("thingspeak", TYPICAL)
-    single = configured(tmp_path, table(server.url, golden.options))
-    bulk = configured(tmp_path, table(server.url, golden.options, BULK))
-    lines = [*preview(single.instance, golden.batches()), *preview(bulk.instance, golden.batches())]
+    single = sink_from_toml(tmp_path, table(server.url, golden.options))
+    bulk = sink_from_toml(tmp_path, table(server.url, golden.options, BULK))
+    lines = [*preview_batches(single.instance, golden.batches()), *preview_batches(bulk.instance, golden.batches())]
     assert lines[0] == f"POST {server.url}/update created_at=2023-11-14T22:13:30Z&field3=-1536.40&field8=137.00"
     assert (len(lines), [line for line in lines if "KEY12345" in line], server.requests) == (14, [], [])
 
@@ -231,7 +239,7 @@ def test_a_dry_run_shows_the_entries_and_no_key(server: Recorder, tmp_path: Path
 def test_every_recording_is_looked_at() -> None:
     """No scenario is forgotten: those of failures are in `test_services_fail.py`, `skip_upload` is a dry run."""
     elsewhere = ("error_body", "http_500", "refused", "skip_upload", "missing_options")
-    assert {name for name in names("thingspeak") if not name.endswith(elsewhere)} == {
+    assert {name for name in scenario_names("thingspeak") if not name.endswith(elsewhere)} == {
         TYPICAL,
         "ecm1240bin_steady.nomap",
         "ecm1240bin_steady.no_token_for_device",

@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flows import flows
-from scenarios import names, preview, run, scenario
+from helpers.btmon_requests import scenario, scenario_names
+from helpers.clocks import Clock
+from helpers.configured_sink import deliver_entries, sink_from_toml
+from helpers.expected_flows import expected_flows
+from helpers.journal_entries import ECM1240_START, ecm1240_entries, recorded_entries
+from helpers.plugin_calls import preview_batches, process_batches
 from servers.recorder import Recorder, Reply, Request
-from uploads import START, Clock, configured, deliver, entries, made
 
 from btcore import Reject, Retry, Stop
 from btcore.errors import ConfigurationError
@@ -39,8 +42,8 @@ def test_wattvision_gets_btmon_s_readings_and_energy_as_documented(server: Recor
     QUIRKS A2: btmon's watts of a load are negative; here watts and watt-hours are what was used.
     """
     golden = scenario("wattvision", name)
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
-    used = flows(golden.readings, golden.options["wv_channel"].split("_")[1])
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    used = expected_flows(golden.readings, golden.options["wv_channel"].split("_")[1])
     assert [r.json for r in server.requests] == [
         {**as_documented(request), "watts": pytest.approx(one.watts), "watthours": pytest.approx(one.energy)}
         for request, one in zip(golden.requests, used, strict=True)
@@ -59,9 +62,9 @@ def test_watts_and_watt_hours_are_of_one_direction(
     golden = scenario("wattvision", TYPICAL)
     options = {**golden.options, "wv_channel": "312345_ch2"}
     more = f'every = 0\npolarity = "{polarity}"\ndirection = "{direction}"\n'
-    deliver(configured(tmp_path, table(server.url, options, more)), entries(golden), tmp_path)
+    deliver_entries(sink_from_toml(tmp_path, table(server.url, options, more)), recorded_entries(golden), tmp_path)
     found = [(request.json["watts"], request.json["watthours"]) for request in server.requests]
-    expected = flows(golden.readings, "ch2", exported=direction == "export")
+    expected = expected_flows(golden.readings, "ch2", exported=direction == "export")
     assert found == [(pytest.approx(one.watts), pytest.approx(one.energy)) for one in expected]
 
 
@@ -69,7 +72,7 @@ def test_a_channel_of_no_certain_meter_is_refused(tmp_path: Path) -> None:
     """Golden `bad_channel`: two meters would take turns in one sensor."""
     golden = scenario("wattvision", "ecm1240bin_steady.bad_channel")
     with pytest.raises(ConfigurationError) as error:
-        configured(tmp_path, table("http://127.0.0.1", golden.options))
+        sink_from_toml(tmp_path, table("http://127.0.0.1", golden.options))
     assert [(p.key, p.message) for p in error.value.problems] == [
         ("channel", "say of which meter: expected SERIAL_ch1")
     ]
@@ -80,7 +83,9 @@ def test_a_channel_that_the_meter_has_not_is_told_once(
 ) -> None:
     """Golden `unknown_channel`: btmon raised KeyError in every pass."""
     golden = scenario("wattvision", "ecm1240bin_steady.unknown_channel")
-    worker = deliver(configured(tmp_path, table(server.url, golden.options)), entries(golden), tmp_path)
+    worker = deliver_entries(
+        sink_from_toml(tmp_path, table(server.url, golden.options)), recorded_entries(golden), tmp_path
+    )
     told = [text for text in caplog.messages if "ch9" in text]
     assert (server.requests, worker.parked, told) == (
         [],
@@ -91,10 +96,13 @@ def test_a_channel_that_the_meter_has_not_is_told_once(
 
 def test_after_a_restart_of_the_meter_energy_goes_without_power(server: Recorder, tmp_path: Path) -> None:
     """Power over that interval is not known, the counter is."""
-    before, since = made(3600, every=1800), list(made(30, every=30, start=START + 3660))[1:]
+    before, since = (
+        ecm1240_entries(3600, every=1800),
+        list(ecm1240_entries(30, every=30, start=ECM1240_START + 3660))[1:],
+    )
     options = scenario("wattvision", TYPICAL).options
-    sink = configured(tmp_path, table(server.url, options, "every = 0\n"))
-    deliver(sink, [*before, *since], tmp_path)
+    sink = sink_from_toml(tmp_path, table(server.url, options, "every = 0\n"))
+    deliver_entries(sink, [*before, *since], tmp_path)
     assert ["watts" in request.json for request in server.requests] == [True, True, False]
     assert all("watthours" in request.json for request in server.requests)
 
@@ -106,10 +114,10 @@ def test_after_a_restart_of_the_meter_energy_goes_without_power(server: Recorder
 def test_its_answers_are_understood(server: Recorder, tmp_path: Path, reply: Reply, error: type[Exception]) -> None:
     """200 is success, whatever the body; 400 is a reading that it does not take."""
     golden = scenario("wattvision", TYPICAL)
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     server.answer = reply
     with pytest.raises(error):
-        run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+        process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
 
 
 def test_a_week_s_outage_is_made_up_for_at_the_service_s_pace(server: Recorder, tmp_path: Path) -> None:
@@ -117,8 +125,8 @@ def test_a_week_s_outage_is_made_up_for_at_the_service_s_pace(server: Recorder, 
     golden = scenario("wattvision", TYPICAL)
     server.fail(Reply(500), Reply(200), Reply(wire="reset"), Reply(200), Reply(503, "", {"Retry-After": "600"}))
     clock = Clock()
-    sink = configured(tmp_path, table(server.url, golden.options))
-    worker = deliver(sink, made(7 * 86_400, every=600), tmp_path, clock)
+    sink = sink_from_toml(tmp_path, table(server.url, golden.options))
+    worker = deliver_entries(sink, ecm1240_entries(7 * 86_400, every=600), tmp_path, clock)
     times = [request.json["time"] for request in server.taken]
     energies = [request.json["watthours"] for request in server.taken]
     assert (worker.parked, len(times), times) == ("", 1008, sorted(set(times)))
@@ -129,7 +137,7 @@ def test_a_week_s_outage_is_made_up_for_at_the_service_s_pace(server: Recorder, 
 def test_a_dry_run_shows_the_readings_and_no_key(server: Recorder, tmp_path: Path) -> None:
     """One line for each reading."""
     golden = scenario("wattvision", TYPICAL)
-    lines = preview(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    lines = preview_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     assert lines[0] == (
         f'POST {server.url}/api/v0.2/elec {{"sensor_id": "4321", "api_id": "APIID", "api_key": "***",'
         ' "time": "2023-11-14T22:13:30", "watts": 1536.4, "watthours": 421894.10277777776}'
@@ -140,7 +148,7 @@ def test_a_dry_run_shows_the_readings_and_no_key(server: Recorder, tmp_path: Pat
 def test_every_recording_is_looked_at() -> None:
     """No scenario is forgotten: those of failures are in `test_services_fail.py`, `skip_upload` is a dry run."""
     elsewhere = ("error_body", "http_500", "refused", "skip_upload", "missing_options")
-    assert {name for name in names("wattvision") if not name.endswith(elsewhere)} == {
+    assert {name for name in scenario_names("wattvision") if not name.endswith(elsewhere)} == {
         TYPICAL,
         "ecm1240bin_steady.bad_channel",
         "ecm1240bin_steady.unknown_channel",

@@ -6,9 +6,11 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from scenarios import inline, names, preview, run, scenario
+from helpers.btmon_requests import scenario, scenario_names, toml_map
+from helpers.configured_sink import deliver_entries, sink_from_toml
+from helpers.journal_entries import ecm1240_entries
+from helpers.plugin_calls import preview_batches, process_batches
 from servers.recorder import Recorder, Reply, Request
-from uploads import configured, deliver, made
 
 from btcore import Retry, Stop
 from btcore.errors import ConfigurationError
@@ -25,7 +27,7 @@ def table(url: str, options: Mapping[str, str], more: str = "") -> str:
     """Return the table of a sink with btmon's options."""
     names = {"api_key": "wo_api_key", "user": "wo_user", "password": "wo_pass"}
     lines = "".join(f'{ours} = "{options[name]}"\n' for ours, name in names.items())
-    return f'[sink.wattzon]\nurl = "{url}/api/2009-01-27/3"\nmap = {inline(options["wo_map"])}\n{lines}{more}'
+    return f'[sink.wattzon]\nurl = "{url}/api/2009-01-27/3"\nmap = {toml_map(options["wo_map"])}\n{lines}{more}'
 
 
 def seen(request: Request) -> tuple[object, ...]:
@@ -39,7 +41,7 @@ def test_each_reading_of_each_channel_is_sent(server: Recorder, tmp_path: Path, 
     server.answer = OK
     golden = scenario("wattzon", name)
     batches = golden.batches(numbers_of_btmon=True)
-    run(configured(tmp_path, table(server.url, golden.options)).instance, batches)
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, batches)
     assert [seen(r)[:-1] for r in server.requests] == [seen(r)[:-1] for r in golden.requests]
     ours, btmon = (
         [(update["timestamp"], update["power"]["unit"]) for r in some for update in r.json["updates"]]
@@ -61,7 +63,7 @@ def test_credentials_are_sent_when_they_are_asked_for(server: Recorder, tmp_path
     golden = scenario("wattzon", name)
     replies = [request.reply for request in golden.requests[:2]]
     server.answer = lambda request: replies["authorization" in request.headers]
-    run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     sent = [(request.path, request.query, request.headers.get("authorization")) for request in server.requests]
     expected = [(request.path, request.query, request.headers.get("authorization")) for request in golden.requests]
     assert sent[:2] == expected[:2]
@@ -74,7 +76,7 @@ def test_credentials_of_any_letters_are_sent_as_utf_8(server: Recorder, tmp_path
     replies = [golden.requests[0].reply, OK]
     server.answer = lambda request: replies["authorization" in request.headers]
     options = {**golden.options, "wo_pass": "pässword €"}
-    run(configured(tmp_path, table(server.url, options)).instance, golden.batches()[:1])
+    process_batches(sink_from_toml(tmp_path, table(server.url, options)).instance, golden.batches()[:1])
     assert server.requests[1].headers["authorization"] == f"Basic {_basic('someone:pässword €')}"
 
 
@@ -83,7 +85,7 @@ def test_watts_are_net_where_btmon_added_both_directions(server: Recorder, tmp_p
     server.answer = OK
     golden = scenario("wattzon", EACH)
     options = {**golden.options, "wo_map": "312345_ch2,living room"}
-    run(configured(tmp_path, table(server.url, options)).instance, golden.batches())
+    process_batches(sink_from_toml(tmp_path, table(server.url, options)).instance, golden.batches())
     watts = [request.json["updates"][0]["power"]["magnitude"] for request in server.requests]
     assert watts == [2188, 2301, 970, -1747, -813, 0, 0]
 
@@ -93,12 +95,12 @@ def test_credentials_go_to_nobody_else(server: Recorder, tmp_path: Path, name: s
     """Golden `wrong_realm` and `no_challenge`: whoever asks for others, or for none, gets none."""
     golden = scenario("wattzon", name)
     server.answer = golden.requests[0].reply
-    sink = configured(tmp_path, table(server.url, golden.options))
+    sink = sink_from_toml(tmp_path, table(server.url, golden.options))
     if server.answer.code == 401:
         with pytest.raises(Stop):
-            run(sink.instance, golden.batches())
+            process_batches(sink.instance, golden.batches())
     else:
-        run(sink.instance, golden.batches())
+        process_batches(sink.instance, golden.batches())
     assert [request for request in server.requests if "authorization" in request.headers] == []
 
 
@@ -111,7 +113,7 @@ def test_only_status_ok_is_success(server: Recorder, tmp_path: Path, reply: Repl
     server.answer = reply
     golden = scenario("wattzon", TYPICAL)
     with pytest.raises(error):
-        run(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+        process_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
 
 
 def test_a_failure_between_two_channels_sends_neither_twice(server: Recorder, tmp_path: Path) -> None:
@@ -119,7 +121,9 @@ def test_a_failure_between_two_channels_sends_neither_twice(server: Recorder, tm
     server.answer = OK
     server.fail(OK, Reply(500), Reply(wire="reset"))
     options = {**scenario("wattzon", TYPICAL).options, "wo_map": "312345_ch1,kitchen,312345_aux1,hot tub"}
-    worker = deliver(configured(tmp_path, table(server.url, options, "every = 0\n")), made(60, every=20), tmp_path)
+    worker = deliver_entries(
+        sink_from_toml(tmp_path, table(server.url, options, "every = 0\n")), ecm1240_entries(60, every=20), tmp_path
+    )
     taken = [(r.path.split("/")[-2], r.json["updates"][0]["timestamp"]) for r in server.taken]
     assert (worker.parked, len(taken), len(server.requests)) == ("", 6, 8)
     assert [unquote(meter) for meter, _ in taken] == ["kitchen", "hot tub"] * 3
@@ -130,7 +134,9 @@ def test_a_week_s_outage_is_made_up_for(server: Recorder, tmp_path: Path) -> Non
     """Each reading of each channel once, in order."""
     server.answer = OK
     options = {**scenario("wattzon", TYPICAL).options, "wo_map": "312345_ch1,kitchen"}
-    worker = deliver(configured(tmp_path, table(server.url, options)), made(7 * 86_400, every=1800), tmp_path)
+    worker = deliver_entries(
+        sink_from_toml(tmp_path, table(server.url, options)), ecm1240_entries(7 * 86_400, every=1800), tmp_path
+    )
     times = [request.json["updates"][0]["timestamp"] for request in server.requests]
     assert (worker.parked, len(times), times) == ("", 336, sorted(set(times)))
 
@@ -138,16 +144,18 @@ def test_a_week_s_outage_is_made_up_for(server: Recorder, tmp_path: Path) -> Non
 def test_without_address_map_or_credentials_all_that_is_missing_is_told(tmp_path: Path) -> None:
     """Golden `missing_options` and `nomap`: btmon told them too, but for the service's end."""
     with pytest.raises(ConfigurationError) as error:
-        configured(tmp_path, "[sink.wattzon]\n")
+        sink_from_toml(tmp_path, "[sink.wattzon]\n")
     assert [problem.key for problem in error.value.problems] == ["api_key", "user", "password", "map"]
     with pytest.raises(ConfigurationError, match="WattzOn ended in 2011: it works only with the url of something"):
-        configured(tmp_path, '[sink.wattzon]\napi_key = "key 1"\nuser = "u"\npassword = "pw 1"\nmap = { ch1 = "a" }\n')
+        sink_from_toml(
+            tmp_path, '[sink.wattzon]\napi_key = "key 1"\nuser = "u"\npassword = "pw 1"\nmap = { ch1 = "a" }\n'
+        )
 
 
 def test_a_dry_run_shows_the_updates_and_no_secret(server: Recorder, tmp_path: Path) -> None:
     """One line for each update."""
     golden = scenario("wattzon", TYPICAL)
-    lines = preview(configured(tmp_path, table(server.url, golden.options)).instance, golden.batches())
+    lines = preview_batches(sink_from_toml(tmp_path, table(server.url, golden.options)).instance, golden.batches())
     page = f"{server.url}/api/2009-01-27/3/user/someone/powermeter/living%20room/upload.json?key=***"
     update = '{"updates": [{"timestamp": "2023-11-14T22:13:30Z", "power": {"magnitude": 2188, "unit": "W"}}]}'
     assert lines[1] == f"POST {page} {update}"
@@ -157,7 +165,7 @@ def test_a_dry_run_shows_the_updates_and_no_secret(server: Recorder, tmp_path: P
 def test_every_recording_is_looked_at() -> None:
     """No scenario is forgotten: those of failures are in `test_services_fail.py`, `skip_upload` is a dry run."""
     elsewhere = ("error_body", "http_500", "refused", "skip_upload", "missing_options")
-    assert {name for name in names("wattzon") if not name.endswith(elsewhere)} == {
+    assert {name for name in scenario_names("wattzon") if not name.endswith(elsewhere)} == {
         TYPICAL,
         EACH,
         "ecm1240bin_steady.no_challenge",

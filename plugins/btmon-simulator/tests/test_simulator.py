@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any, get_args
 
 import pytest
-from examples import examples
+from helpers.property_tests import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

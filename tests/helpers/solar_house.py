@@ -10,18 +10,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from btcore import FORMATS, pack
+from helpers.times import SECOND
 
 GENERATION, CONSUMPTION = "00100001", "312345"
-GEM, ECM = "gem48pbin", "ecm1240bin"
+GEM_FORMAT, ECM_FORMAT = "gem48pbin", "ecm1240bin"
 
 SLOT = 300
-SECOND = 1_000_000
-"""In microseconds."""
 
 AHEAD = 3
 """Seconds by which the consumption's packet comes before the generation's."""
 
-SETTINGS = f"""
+PVOUTPUT_SETTINGS = f"""
 use = "pvoutput"
 generation = "{GENERATION}_ch1"
 consumption = "{CONSUMPTION}_ch1"
@@ -37,7 +36,7 @@ Status = dict[str, str]
 
 
 @dataclass(frozen=True)
-class Counted:
+class HouseReading:
     """What one packet tells of channel 1: when (microseconds since 1970), the meter's seconds, Ws, and volts."""
 
     format: str
@@ -64,18 +63,20 @@ def sunshine(step: int) -> int:
     return step * 7919 % 5003
 
 
-def live(start: int, every: int, steps: int, sun: Callable[[int], int] = sunshine) -> Iterator[Counted]:
+def house_readings(start: int, every: int, steps: int, sun: Callable[[int], int] = sunshine) -> Iterator[HouseReading]:
     """Yield what both meters count, `every` so many seconds after `start` (seconds since 1970)."""
     made, standby, used, returned = 40_000_000_000, 300_000_000, 90_000_000_000, 5_000_000
     for step in range(steps):
         seconds, time = 1000 + step * every, (start + every + step * every) * SECOND
-        yield Counted(ECM, CONSUMPTION, time - AHEAD * SECOND, seconds - AHEAD, used + returned, returned, 118.0)
-        yield Counted(GEM, GENERATION, time, seconds, made + standby, made, 120 + step % 40 / 10)
+        yield HouseReading(
+            ECM_FORMAT, CONSUMPTION, time - AHEAD * SECOND, seconds - AHEAD, used + returned, returned, 118.0
+        )
+        yield HouseReading(GEM_FORMAT, GENERATION, time, seconds, made + standby, made, 120 + step % 40 / 10)
         made, standby = made + sun(step) * every, standby + step % 7 * every
         used, returned = used + step * 6007 % 3001 * every, returned + step % 5 * every
 
 
-def packet(counted: Counted) -> bytes:
+def house_packet(counted: HouseReading) -> bytes:
     """Make the packet that tells this."""
     values = {
         "secs": counted.seconds,
@@ -86,24 +87,24 @@ def packet(counted: Counted) -> bytes:
     return pack(counted.format, counted.serial, values)
 
 
-def unpacked(format: str, serial: str, time: int, raw: bytes) -> Counted:
+def read_house_packet(format: str, serial: str, time: int, raw: bytes) -> HouseReading:
     """Read what a packet tells: the inverse."""
     kind = FORMATS[format]
     values = {label: number or 0 for label, number in zip(kind.labels, kind.unpack(raw), strict=True)}
     seconds, absolute, polarized = (int(values[label]) for label in ("secs", "ch1_aws", "ch1_pws"))
-    return Counted(format, serial, time, seconds, absolute, polarized, values["volts"])
+    return HouseReading(format, serial, time, seconds, absolute, polarized, values["volts"])
 
 
-def capture_line(counted: Counted) -> str:
+def house_capture_line(counted: HouseReading) -> str:
     """Write a packet as a line of a capture."""
-    line = {"time": counted.time / SECOND, "stream": counted.serial, "hex": packet(counted).hex()}
+    line = {"time": counted.time / SECOND, "stream": counted.serial, "hex": house_packet(counted).hex()}
     return json.dumps(line) + "\n"
 
 
-def statuses(readings: Iterable[Counted]) -> list[Status]:
+def expected_statuses(readings: Iterable[HouseReading]) -> list[Status]:
     """Return what PVOutput has to be told, slot by slot: from the last reading of the slot before to its own last."""
-    base: dict[str, Counted] = {}
-    last: dict[tuple[int, str], Counted] = {}
+    base: dict[str, HouseReading] = {}
+    last: dict[tuple[int, str], HouseReading] = {}
     for counted in readings:
         base.setdefault(counted.serial, counted)
         last[counted.slot, counted.serial] = counted
@@ -115,7 +116,7 @@ def statuses(readings: Iterable[Counted]) -> list[Status]:
     return [{**_when(end), **fields, "c1": "1"} for end, fields in slots.items()]
 
 
-def _fields(older: Counted, newer: Counted) -> Status:
+def _fields(older: HouseReading, newer: HouseReading) -> Status:
     seconds = newer.seconds - older.seconds
     if newer.serial == GENERATION:
         watts = round((newer.polarized - older.polarized) / seconds)

@@ -1,43 +1,39 @@
-"""Samplers, and what their steps hold; for tests of sampling."""
+"""Samplers, and what is in the steps that they make of readings."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-
-from made import SECOND, entry, numbered
 
 from btcore import Reading, Sample
 from btcore.calculate.chain import Base
 from btcore.calculate.chains import HEARD, Chains
 from btcore.calculate.sampling import Consecutive, Intervals, SampleCache, Sampler, Step
 from btcore.journal import Checkpoint
-
-MINUTE = 60 * SECOND
-FIVE = 5 * MINUTE
-OTHER = "420467"
+from helpers.journal_entries import entry, readings_of
+from helpers.times import MINUTE
 
 
-def recalled(readings: Sequence[Reading], cursor: Checkpoint) -> dict[str, Base]:
+def recall_baselines(readings: Sequence[Reading], cursor: Checkpoint) -> dict[str, Base]:
     """Return the baselines of a cursor, with their readings."""
     return {
         key: Base(readings[base.offset - 1], base.lifetime) for key, base in cursor.baselines.items() if base.offset
     }
 
 
-def chains(bases: Mapping[str, Base] | None, before: Sequence[Reading]) -> Chains:
+def make_chains(bases: Mapping[str, Base] | None, before: Sequence[Reading]) -> Chains:
     """Make the chains of meters that were heard before."""
     return Chains(bases or {}, heard=[(reading.serial, reading.raw) for reading in before[-HEARD:]])
 
 
 def consecutive(bases: Mapping[str, Base] | None = None, before: Sequence[Reading] = ()) -> Consecutive:
     """Make a sampler of each reading, that goes on after others."""
-    return Consecutive("brultech", chains(bases, before), SampleCache())
+    return Consecutive("brultech", make_chains(bases, before), SampleCache())
 
 
 def intervals(
     every: int = MINUTE, bases: Mapping[str, Base] | None = None, before: Sequence[Reading] = ()
 ) -> Intervals:
     """Make a sampler of intervals, that goes on after others."""
-    return Intervals(every, "brultech", chains(bases, before))
+    return Intervals(every, "brultech", make_chains(bases, before))
 
 
 def feed(sampler: Sampler, readings: Iterable[Reading]) -> list[Step]:
@@ -45,22 +41,22 @@ def feed(sampler: Sampler, readings: Iterable[Reading]) -> list[Step]:
     return [step for reading in readings for step in sampler.feed(reading)]
 
 
-def whole(sampler: Sampler, readings: Iterable[Reading]) -> list[Step]:
+def feed_all(sampler: Sampler, readings: Iterable[Reading]) -> list[Step]:
     """Feed readings, and say that there are no more; return the steps."""
     return [*feed(sampler, readings), *sampler.flush()]
 
 
-def samples(steps: Iterable[Step]) -> list[Sample]:
+def samples_of(steps: Iterable[Step]) -> list[Sample]:
     """Return the samples of steps."""
     return [sample for step in steps for sample in step.samples]
 
 
-def spans(steps: Iterable[Step]) -> list[list[tuple[str, int, int]]]:
+def sample_spans(steps: Iterable[Step]) -> list[list[tuple[str, int, int]]]:
     """Return, step by step, of which meter and between which places its samples are."""
     return [[(sample.serial, sample.older.offset, sample.newer.offset) for sample in step.samples] for step in steps]
 
 
-def energies(found: Iterable[Sample]) -> dict[str, int]:
+def energy_by_meter(found: Iterable[Sample]) -> dict[str, int]:
     """Add up, by meter, the Ws of the first channel."""
     sums: dict[str, int] = defaultdict(int)
     for sample in found:
@@ -68,9 +64,9 @@ def energies(found: Iterable[Sample]) -> dict[str, int]:
     return dict(sums)
 
 
-def misread(count: int, pace: int = 10) -> list[Reading]:
+def readings_with_misread(count: int, pace: int = 10) -> list[Reading]:
     """Return readings of which the second was damaged on its way, unseen: its seconds are far ahead."""
     up = 8_000_000
     entries = [entry(n * pace, secs=up + n * pace, energy=n * pace * 100) for n in range(count)]
     entries[1] = entry(pace, secs=up + (1 << 22), energy=1 << 36)
-    return numbered(entries)
+    return readings_of(entries)

@@ -6,7 +6,7 @@ from fractions import Fraction
 from ipaddress import ip_address
 
 SYN, FIN, RST, ACK = 2, 1, 4, 16
-METER, COMPUTER = "192.168.1.20", "192.168.1.10"
+METER_ADDRESS, COMPUTER_ADDRESS = "192.168.1.20", "192.168.1.10"
 
 Frames = Iterable[tuple[float, bytes]]
 
@@ -16,7 +16,9 @@ def tcp(number: int, data: bytes, flags: int = ACK, ports: tuple[int, int] = (50
     return struct.pack(">HHIIBBHHH", *ports, number & 0xFFFFFFFF, 1, 6 << 4, flags, 1024, 0, 0) + b"\1\1\1\0" + data
 
 
-def ipv4(inner: bytes, source: str = METER, target: str = COMPUTER, fragment: int = 0, protocol: int = 6) -> bytes:
+def ipv4(
+    inner: bytes, source: str = METER_ADDRESS, target: str = COMPUTER_ADDRESS, fragment: int = 0, protocol: int = 6
+) -> bytes:
     """Put IPv4 around it."""
     addresses = ip_address(source).packed + ip_address(target).packed
     return struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(inner), 7, fragment, 64, protocol, 0) + addresses + inner
@@ -60,7 +62,7 @@ def pcap(frames: Frames, link: int = 1, order: str = "<", nanoseconds: bool = Fa
     return made
 
 
-def block(kind: int, body: bytes, order: str = "<") -> bytes:
+def pcapng_block(kind: int, body: bytes, order: str = "<") -> bytes:
     """Make a block of pcapng."""
     body += bytes(-len(body) % 4)
     length = struct.pack(f"{order}I", len(body) + 12)
@@ -69,14 +71,14 @@ def block(kind: int, body: bytes, order: str = "<") -> bytes:
 
 def pcapng(frames: Frames, link: int = 1, order: str = "<", resolution: int | None = None) -> bytes:
     """Make a file of one section; `resolution` as its option says it (6 where it says nothing)."""
-    made = block(0x0A0D0D0A, struct.pack(f"{order}IHHq", 0x1A2B3C4D, 1, 0, -1), order)
+    made = pcapng_block(0x0A0D0D0A, struct.pack(f"{order}IHHq", 0x1A2B3C4D, 1, 0, -1), order)
     options = struct.pack(f"{order}HHB3xHH", 9, 1, resolution, 0, 0) if resolution is not None else b""
-    made += block(1, struct.pack(f"{order}HHI", link, 0, 0) + options, order)
-    made += block(5, bytes(12), order)  # statistics, which hold nothing
+    made += pcapng_block(1, struct.pack(f"{order}HHI", link, 0, 0) + options, order)
+    made += pcapng_block(5, bytes(12), order)  # statistics, which hold nothing
     ticks = 10**6 if resolution is None else 2 ** (resolution & 0x7F) if resolution & 0x80 else 10**resolution
     for time, frame in frames:
         high, low = divmod(round(Fraction(time) * ticks), 1 << 32)
-        made += block(6, struct.pack(f"{order}IIIII", 0, high, low, len(frame), len(frame)) + frame, order)
+        made += pcapng_block(6, struct.pack(f"{order}IIIII", 0, high, low, len(frame), len(frame)) + frame, order)
     return made
 
 

@@ -1,4 +1,4 @@
-"""Distributions of strangers, put into a directory as an installer would: a module, and its metadata beside it."""
+"""Distributions of plugins, put into a directory as an installer would: a module, and its metadata beside it."""
 
 import textwrap
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import uuid4
 
 
-def distribution(
+def install_distribution(
     directory: Path, name: str, source: str, plugins: Mapping[str, str], *, version: str = "1.0", metadata: str = ""
 ) -> str:
     """Write a distribution and return the name of its module; `plugins` maps plugin names to names in the module."""

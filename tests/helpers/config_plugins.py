@@ -1,14 +1,14 @@
-"""A shop of plugins for tests of the configuration: good ones, and one for each way of being bad."""
+"""Plugins for tests of the configuration: good ones, and one for each way of being bad."""
 
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import strangers
 
 from btcore.config.load import Site, load_site
 from btcore.errors import ConfigurationError, Problem
+from helpers.distributions import install_distribution
 
 SOURCE = """
     from pathlib import Path
@@ -174,15 +174,15 @@ PLUGINS = {
         *("Mute", "Undelivered", "Split"),
     )
 }
-LEAST = "[source.tap]\nport = 8\n[sink.pail]\n"
+MINIMAL_SITE = "[source.tap]\nport = 8\n[sink.pail]\n"
 
 Load = Callable[[str], Site]
 
 
-def loader(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
+def site_loader(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     """Install the wares in a folder; return a function that loads a configuration there."""
     monkeypatch.syspath_prepend(folder)
-    strangers.distribution(folder, "wares", SOURCE, PLUGINS)
+    install_distribution(folder, "wares", SOURCE, PLUGINS)
 
     def load(text: str) -> Site:
         (folder / "site.toml").write_text(textwrap.dedent(text))
@@ -191,13 +191,13 @@ def loader(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
     return load
 
 
-def problems(load: Load, text: str) -> tuple[Problem, ...]:
+def problems_of(load: Load, text: str) -> tuple[Problem, ...]:
     """Return the problems of a configuration."""
     with pytest.raises(ConfigurationError) as caught:
         load(text)
     return caught.value.problems
 
 
-def places(found: tuple[Problem, ...]) -> list[tuple[int | None, str, str]]:
+def problem_places(found: tuple[Problem, ...]) -> list[tuple[int | None, str, str]]:
     """Return where problems are."""
     return [(problem.line, problem.table, problem.key) for problem in found]

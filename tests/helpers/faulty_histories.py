@@ -1,24 +1,23 @@
-"""Lives of meters and what goes wrong in them, each from a seed: what they really counted, and what was received.
+"""Histories of meters and what goes wrong in them, each from a seed: what they counted, and what was received.
 
 One serial number, behind which there are one or two meters; among their packets absurd ones that no meter sent; meters
 whose seconds are set, or that restart; a computer whose clock is set at the same moment.
 """
 
-from datetime import UTC, datetime, timedelta
 from random import Random
 
 import attrs
-from made import METER, SECOND, START
 
 from btcore import FORMATS, Number, Reading, pack
-from btcore.calculate.sampling import Sampler, Step
+from helpers.packets import METER
+from helpers.times import SECOND, START, moment_of
 
 FORM = FORMATS["ecm1240bin"]
 COUNTERS = ("ch1_aws", "ch2_aws", "aux1_ws")
 
 
 @attrs.define
-class Meter:
+class CountingMeter:
     """A meter: what its counters show, and of each packet that it sent how much it had counted in all by then."""
 
     counters: dict[str, int]
@@ -40,14 +39,14 @@ class Meter:
 
 
 @attrs.frozen
-class Life:
+class History:
     """What was received, in order, and which meter sent it: None of an absurd packet; and after which it restarted."""
 
     readings: list[Reading] = attrs.field(factory=list)
-    senders: list[Meter | None] = attrs.field(factory=list)
+    senders: list[CountingMeter | None] = attrs.field(factory=list)
     restarted: set[int] = attrs.field(factory=set)
 
-    def sender(self, reading: Reading) -> Meter | None:
+    def sender(self, reading: Reading) -> CountingMeter | None:
         """Return who sent a reading."""
         return self.senders[reading.offset - 1]
 
@@ -63,11 +62,11 @@ class Life:
         return {label: last[label] - first[label] for label in COUNTERS}
 
 
-def life(seed: int, *, meters: int, steady: bool, faults: tuple[str, ...]) -> Life:
+def random_history(seed: int, *, meters: int, steady: bool, faults: tuple[str, ...]) -> History:
     """Live a life. `faults` are those that may happen: absurd, set seconds, restart, clock, gap."""
     random = Random(seed)
     all_meters = [_meter(random) for _ in range(meters)]
-    found = Life()
+    found = History()
     now, clock = random.randrange(10**6, 10**8), 0
     for _ in range(random.randrange(3, 40)):
         passed = random.choice((1, 5, 5, 10, 10, 10, 30))
@@ -90,14 +89,9 @@ def life(seed: int, *, meters: int, steady: bool, faults: tuple[str, ...]) -> Li
     return found
 
 
-def whole(sampler: Sampler, readings: list[Reading]) -> list[Step]:
-    """Feed all readings, and say that there are no more."""
-    return [*(step for reading in readings for step in sampler.feed(reading)), *sampler.flush()]
-
-
-def _meter(random: Random) -> Meter:
+def _meter(random: Random) -> CountingMeter:
     watts = tuple(random.choice((0, 5, 300, 1000, 25_000)) for _ in COUNTERS)
-    return Meter(_anything(random), (max(watts[0], 1), *watts[1:]))
+    return CountingMeter(_anything(random), (max(watts[0], 1), *watts[1:]))
 
 
 def _anything(random: Random) -> dict[str, int]:
@@ -109,13 +103,15 @@ def _anything(random: Random) -> dict[str, int]:
     return {"secs": random.randrange(1 << 24), **energies}
 
 
-def _receive(found: Life, sender: Meter | None, shown: dict[str, int], now: int, clock: int, *, steady: bool) -> None:
+def _receive(
+    found: History, sender: CountingMeter | None, shown: dict[str, int], now: int, clock: int, *, steady: bool
+) -> None:
     seq = len(found.readings) + 1
     numbers: dict[str, Number] = dict(shown)
     arrived = START + (now + clock) * SECOND
     found.readings.append(
         Reading(
-            moment(arrived),
+            moment_of(arrived),
             FORM,
             METER,
             pack(FORM.name, METER, numbers),
@@ -128,8 +124,3 @@ def _receive(found: Life, sender: Meter | None, shown: dict[str, int], now: int,
     found.senders.append(sender)
     if sender is not None:
         sender.at[seq] = dict(sender.counted)
-
-
-def moment(microseconds: int) -> datetime:
-    """Return a time by its microseconds since 1970."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=microseconds)

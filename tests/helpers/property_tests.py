@@ -13,3 +13,6 @@ def examples(thorough: int) -> int:
     """Return how many are tried now, of a test that tries so many when it is thorough."""
     is_thorough = settings.get_current_profile_name() == "thorough"
     return thorough if is_thorough else max(LEAST, round(SHARE * thorough))
+
+
+hundred_examples = settings(max_examples=examples(100), deadline=None)

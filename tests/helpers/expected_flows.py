@@ -1,4 +1,4 @@
-"""What flowed through a channel one way, from the packets alone: for tests of what services are told of it."""
+"""What flowed through a channel one way, worked out from the packets alone: what services have to be told of it."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -15,7 +15,7 @@ class Flow(NamedTuple):
     energy: float
 
 
-def flows(readings: Sequence[Reading], channel: str, *, exported: bool = False) -> list[Flow]:
+def expected_flows(readings: Sequence[Reading], channel: str, *, exported: bool = False) -> list[Flow]:
     """Return what flowed through a channel, of each two consecutive packets of one meter."""
     made = []
     for older, newer in pairwise(readings):

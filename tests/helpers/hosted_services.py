@@ -1,4 +1,4 @@
-"""The hosted services of btmon-services, each with a table that works against a server of ours, and what it answers."""
+"""The hosted services of btmon-services: for each, a table that delivers to a server of ours, and what it answers."""
 
 import json
 import re
@@ -7,17 +7,17 @@ from pathlib import Path
 
 import attrs
 from servers.recorder import Recorder, Reply, Request
-from uploads import configured
 
 from btcore.config.load import Sink
+from helpers.configured_sink import sink_from_toml
 
 SECRET = "s3cr3t&T0KEN/0123456789"
-IN_ADDRESS = "s3cr3t-T0KEN-0123456789"
+SECRET_IN_URL = "s3cr3t-T0KEN-0123456789"
 ACK = '<s2h ver="2" hubId="77" status="ACK"/>'
 
 
 @attrs.frozen
-class Case:
+class Service:
     """One service: btmon's name for it, its table, what it answers when all is well, and the times of a request."""
 
     btmon: str
@@ -31,69 +31,69 @@ def _stamps(request: Request, path: str, name: str) -> list[str | None]:
     return [found.get(name) for found in request.xml.iterfind(path)]
 
 
-CASES: Mapping[str, Case] = {
-    "bidgely": Case(
+SERVICES: Mapping[str, Service] = {
+    "bidgely": Service(
         "bidgely",
-        f'url = "URL/v1/users/{IN_ADDRESS}/homes/1/gateways/1/upload"\nmap = {{ ch1 = {{}} }}\n',
+        f'url = "URL/v1/users/{SECRET_IN_URL}/homes/1/gateways/1/upload"\nmap = {{ ch1 = {{}} }}\n',
         Reply(),
         lambda request: _stamps(request, ".//stream[@unit='Wh']/data", "time"),
-        IN_ADDRESS,
+        SECRET_IN_URL,
     ),
-    "emoncms": Case(
+    "emoncms": Service(
         "oem",
         f'url = "URL/emoncms"\ntoken = "{SECRET}"\n',
         Reply(200, "ok"),
         lambda request: [str(row[0]) for row in json.loads(request.form["data"])],
     ),
-    "enersave": Case(
+    "enersave": Service(
         "enersave",
         f'url = "URL/fetcher/data"\ntoken = "{SECRET}"\nmap = {{ ch1 = {{}} }}\n',
         Reply(),
         lambda request: _stamps(request, ".//energy", "time"),
     ),
-    "eragy": Case(
+    "eragy": Service(
         "eragy",
         f'url = "URL/energyremote.aspx"\ntoken = "{SECRET}"\ngateway_id = "1"\n',
         Reply(200, "<xml>0</xml>"),
         lambda request: _stamps(request, ".//MTU[@ID='XXX345_ch1']/cumulative", "timestamp"),
     ),
-    "peoplepower": Case(
+    "peoplepower": Service(
         "peoplepower",
         f'url = "URL/deviceio/ml"\ntoken = "{SECRET}"\nmap = {{ ch1 = "d" }}\n',
         Reply(200, ACK),
         lambda request: _stamps(request, ".//measure", "timestamp"),
     ),
-    "plotwatt": Case(
+    "plotwatt": Service(
         "plotwatt",
         f'url = "URL"\napi_key = "{SECRET}"\nmap = {{ ch1 = "1000" }}\n',
         Reply(),
         lambda request: list(request.text.split(",")[2::3]),
     ),
-    "smartenergygroups": Case(
+    "smartenergygroups": Service(
         "smartenergygroups",
         f'url = "URL/api_sites/stream"\ntoken = "{SECRET}"\nmap = {{ ch1 = "" }}\n',
         Reply(200, "(status ok)"),
         lambda request: list(re.findall(r"\(node \S+ (\S+) ", request.form["data_post"])),
     ),
-    "thingspeak": Case(
+    "thingspeak": Service(
         "thingspeak",
         f'url = "URL"\ntokens = {{ "312345" = "{SECRET}" }}\nevery = 0\n',
         Reply(200, "17"),
         lambda request: [request.form["created_at"]],
     ),
-    "wattvision": Case(
+    "wattvision": Service(
         "wattvision",
         f'url = "URL"\napi_id = "1"\napi_key = "{SECRET}"\nsensor_id = "2"\nchannel = "312345_ch1"\nevery = 0\n',
         Reply(),
         lambda request: [f"{request.json['time']}Z"],
     ),
-    "wattzon": Case(
+    "wattzon": Service(
         "wattzon",
         f'url = "URL"\napi_key = "{SECRET}"\nuser = "me"\npassword = "{SECRET}"\nmap = {{ ch1 = "a" }}\nevery = 0\n',
         Reply(200, '{"status":"ok"}'),
         lambda request: [update["timestamp"] for update in request.json["updates"]],
     ),
-    "xively": Case(
+    "xively": Service(
         "pachube",
         f'url = "URL/v2/feeds"\ntoken = "{SECRET}"\nfeed = "3000"\n',
         Reply(),
@@ -102,7 +102,7 @@ CASES: Mapping[str, Case] = {
 }
 
 
-def sink(name: str, server: Recorder, folder: Path, more: str = "") -> Sink:
+def service_sink(name: str, server: Recorder, folder: Path, more: str = "") -> Sink:
     """Make a sink of a service that delivers to a server."""
-    server.answer = CASES[name].taken
-    return configured(folder, f"[sink.{name}]\n{CASES[name].table.replace('URL', server.url)}{more}")
+    server.answer = SERVICES[name].taken
+    return sink_from_toml(folder, f"[sink.{name}]\n{SERVICES[name].table.replace('URL', server.url)}{more}")

@@ -1,58 +1,55 @@
-"""A meter that counts: its readings, what passed it, and the samples between; for tests of calculation."""
+"""Readings of a meter whose counters rise as a test says, and the samples between them: for tests of calculation."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import attrs
-from examples import examples
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from btcore import FORMATS, Format, Number, Polarity, Reading, Sample
 from btcore.calculate.samples import between
 
-START = datetime(2026, 6, 21, 6, tzinfo=UTC)
+MORNING = datetime(2026, 6, 21, 6, tzinfo=UTC)
 ECM, GEM, ABS = FORMATS["ecm1240bin"], FORMATS["gem48pbin"], FORMATS["gem32abin"]
-SECONDS = 1 << 24
+SECONDS_MODULUS = 1 << 24
 DAY = 86_400
-quick = settings(max_examples=examples(100), deadline=None)
 POLARITIES: tuple[Polarity, ...] = ("brultech", "btmon")
 
 
-def reading(secs: int, at: float = 0, form: Format = ECM, /, **values: Number) -> Reading:
+def reading_at(secs: int, at: float = 0, form: Format = ECM, /, **values: Number) -> Reading:
     """Make a reading of a meter that shows these values, and zeros for all else, received `at` seconds after START."""
-    numbers = tuple({"secs": secs % SECONDS, **values}.get(label, 0) for label in form.labels)
-    return Reading(START + timedelta(seconds=at), form, "312345", b"", numbers=numbers)
+    numbers = tuple({"secs": secs % SECONDS_MODULUS, **values}.get(label, 0) for label in form.labels)
+    return Reading(MORNING + timedelta(seconds=at), form, "312345", b"", numbers=numbers)
 
 
-def sample(older: Reading, newer: Reading, polarity: Polarity = "brultech") -> Sample:
+def sample_between(older: Reading, newer: Reading, polarity: Polarity = "brultech") -> Sample:
     """Return the sample between two readings that must have one."""
     made = between(older, newer, polarity)
     assert isinstance(made, Sample)
     return made
 
 
-def powers(made: Sample) -> dict[str, Number]:
+def powers_of(made: Sample) -> dict[str, Number]:
     """Return all powers that are known."""
     return {label: value for label, value in made.values.items() if label.endswith("w") and value is not None}
 
 
-def energies(made: Sample | None) -> dict[str, Number]:
+def energies_of(made: Sample | None) -> dict[str, Number]:
     """Return all energies of the interval."""
     assert made is not None
     return {label: value for label, value in made.values.items() if label.endswith("_dwh")}
 
 
-def added(samples: Sequence[Sample]) -> dict[str, Number]:
+def total_energies(samples: Sequence[Sample]) -> dict[str, Number]:
     """Add up the energies of samples."""
-    return {label: sum(made.values[label] or 0 for made in samples) for label in energies(samples[0])}
+    return {label: sum(made.values[label] or 0 for made in samples) for label in energies_of(samples[0])}
 
 
-WIDTH = {counter: 32 if counter.startswith("aux") else 40 for counter in ECM.labels if counter.endswith("s")}
+COUNTER_BITS = {counter: 32 if counter.startswith("aux") else 40 for counter in ECM.labels if counter.endswith("s")}
 
 
 @attrs.frozen
-class Step:
+class Usage:
     """What passes a meter in some seconds: Ws one way and the other through ch1 and ch2, and through aux1."""
 
     seconds: int
@@ -68,14 +65,14 @@ class Step:
         return rises | {f"{name}_pws": both[0] for name, both in ways.items()} | {"aux1_ws": self.aux1}
 
 
-def run(start: dict[str, int], steps: Sequence[Step], at: float = 0, flag: int = 0) -> list[Reading]:
+def readings_after(start: dict[str, int], steps: Sequence[Usage], at: float = 0, flag: int = 0) -> list[Reading]:
     """Return the readings of a meter that begins with these counters: one at the beginning, and one after each step."""
-    shown, made = dict(start), [reading(start["secs"], at, flag=flag, **without_secs(start))]
+    shown, made = dict(start), [reading_at(start["secs"], at, flag=flag, **without_secs(start))]
     for step in steps:
         at += step.seconds
         shown["secs"] += step.seconds
-        shown |= {name: (shown.get(name, 0) + rise) % (1 << WIDTH[name]) for name, rise in step.counted.items()}
-        made.append(reading(shown["secs"], at, flag=flag, **without_secs(shown)))
+        shown |= {name: (shown.get(name, 0) + rise) % (1 << COUNTER_BITS[name]) for name, rise in step.counted.items()}
+        made.append(reading_at(shown["secs"], at, flag=flag, **without_secs(shown)))
     return made
 
 
@@ -84,7 +81,7 @@ def without_secs(counters: dict[str, int]) -> dict[str, int]:
     return {name: value for name, value in counters.items() if name != "secs"}
 
 
-def put_in(steps: Sequence[Step]) -> dict[str, float]:
+def energy_used(steps: Sequence[Usage]) -> dict[str, float]:
     """Return the energy that passed, in the vendor's sign, in Wh."""
     circuits = {"ch1_dwh": [step.ch1 for step in steps], "ch2_dwh": [step.ch2 for step in steps]}
     net = {label: sum(other - one for one, other in ways) / 3600 for label, ways in circuits.items()}
@@ -92,22 +89,24 @@ def put_in(steps: Sequence[Step]) -> dict[str, float]:
     return net | aux
 
 
-ways = st.tuples(st.integers(0, 25_000), st.integers(0, 25_000))
+watts_each_way = st.tuples(st.integers(0, 25_000), st.integers(0, 25_000))
 """W one way and the other."""
 
 
 @st.composite
-def passing(draw: st.DrawFn, most: int = 3600) -> Step:
+def usages(draw: st.DrawFn, most: int = 3600) -> Usage:
     """Draw a step, at powers that a panel may have."""
     seconds = draw(st.integers(1, most))
-    one, other = (tuple(watts * seconds for watts in draw(ways)) for _ in range(2))
-    return Step(seconds, (one[0], one[1]), (other[0], other[1]), draw(st.integers(0, 25_000)) * seconds)
+    one, other = (tuple(watts * seconds for watts in draw(watts_each_way)) for _ in range(2))
+    return Usage(seconds, (one[0], one[1]), (other[0], other[1]), draw(st.integers(0, 25_000)) * seconds)
 
 
-def anywhere(bits: int) -> st.SearchStrategy[int]:
+def counter_values(bits: int) -> st.SearchStrategy[int]:
     """Draw a counter, often about to wrap."""
     return st.integers(0, (1 << bits) - 1) | st.integers(1, 1 << (bits - 20)).map(lambda left: (1 << bits) - left)
 
 
-counters = st.fixed_dictionaries({"secs": anywhere(24), **{name: anywhere(WIDTH[name]) for name in Step(1).counted}})
-histories = st.lists(passing(), min_size=1, max_size=12)
+counter_starts = st.fixed_dictionaries(
+    {"secs": counter_values(24), **{name: counter_values(COUNTER_BITS[name]) for name in Usage(1).counted}}
+)
+usage_histories = st.lists(usages(), min_size=1, max_size=12)

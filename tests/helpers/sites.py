@@ -1,4 +1,4 @@
-"""Sites of sources and sinks made to measure, and how far their sinks came; for tests of a whole run."""
+"""A `Site` of sources and sinks that a test makes, and how far its sinks came: for tests of whole runs."""
 
 import threading
 from collections.abc import Iterator
@@ -6,34 +6,36 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from made import QUICK, Yielding, packet
-
 from btcore import Chunk, Delivery
 from btcore.config.load import Decoder, Sink, Site, Source
 from btcore.decode.brultech import Brultech
 from btcore.journal import Checkpoint
 from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime.supervisor import JOURNAL
+from helpers.fake_plugins import IteratorSource
+from helpers.packets import packet
+
+FAST_RETRY: dict[str, Any] = {"retry": 0.001, "retry_max": 0.01}
 
 BRULTECH = Decoder("brultech", "decoder.brultech", "brultech", Brultech())
 
 
-def source(instance: object, name: str = "panel", **settings: Any) -> Source:  # noqa: ANN401 - of any kind
+def make_source(instance: object, name: str = "panel", **settings: Any) -> Source:  # noqa: ANN401 - of any kind
     """Make a source of a site."""
-    return Source(name, f"source.{name}", "yielding", instance, **{**QUICK, **settings})
+    return Source(name, f"source.{name}", "yielding", instance, **{**FAST_RETRY, **settings})
 
 
-def sink(instance: object, name: str = "roof", **settings: Any) -> Sink:  # noqa: ANN401 - of any kind
+def make_sink(instance: object, name: str = "roof", **settings: Any) -> Sink:  # noqa: ANN401 - of any kind
     """Make a sink of a site."""
-    return Sink(name, f"sink.{name}", "recorder", instance, Delivery(**{**QUICK, **settings}))
+    return Sink(name, f"sink.{name}", "recorder", instance, Delivery(**{**FAST_RETRY, **settings}))
 
 
-def meter(count: int = 5) -> Yielding:
+def finite_source(count: int = 5) -> IteratorSource:
     """Make a source that brings so many packets and ends."""
-    return Yielding(items=lambda _stop: [Chunk(packet(secs=10 * n, energy=1000 * n)) for n in range(count)])
+    return IteratorSource(items=lambda _stop: [Chunk(packet(secs=10 * n, energy=1000 * n)) for n in range(count)])
 
 
-def endless() -> Yielding:
+def endless_source() -> IteratorSource:
     """Make a source that brings packets until it is stopped."""
 
     def items(stop: threading.Event) -> Iterator[Chunk]:
@@ -42,10 +44,10 @@ def endless() -> Yielding:
             yield Chunk(packet(secs=count))
             count += 1
 
-    return Yielding(items=items)
+    return IteratorSource(items=items)
 
 
-def site(state: Path, *parts: Source | Sink, **settings: Any) -> Site:  # noqa: ANN401 - of any kind
+def make_site(state: Path, *parts: Source | Sink, **settings: Any) -> Site:  # noqa: ANN401 - of any kind
     """Make a site of sources and sinks."""
     return Site(
         file=state / "site.toml",
@@ -57,7 +59,7 @@ def site(state: Path, *parts: Source | Sink, **settings: Any) -> Site:  # noqa: 
     )
 
 
-def position(state: Path, table: str = "sink.roof") -> int:
+def stored_offset(state: Path, table: str = "sink.roof") -> int:
     """Return how far a sink has come."""
     with closing(SqliteJournal(state / JOURNAL)) as journal:
         return (journal.checkpoint(table) or Checkpoint()).offset

@@ -1,4 +1,4 @@
-"""Running btcore as a user would: a process, a site.toml, signals. For tests of what crosses packages."""
+"""btcore as a user runs it: a process, a site.toml, signals, and what is in its databases afterwards."""
 
 import random
 import re
@@ -7,28 +7,15 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from threading import Event, Thread
 from types import TracebackType
 from typing import Any, Self
 
-PATIENCE = 60.0
-"""Seconds that a test waits for an event before it fails."""
+from helpers.waiting import PATIENCE, wait_for
 
-JOURNAL = Path("state", "journal.db")
+JOURNAL_FILE = Path("state", "journal.db")
 """Where the journal is, in the folder of a configuration that says `state = "state"`."""
-
-
-def wait_for(condition: Callable[[], object], what: str = "what was to happen", patience: float = PATIENCE) -> None:
-    """Wait until a condition holds; fail the test, saying what was waited for, when it does not."""
-    deadline = time.monotonic() + patience
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {patience:.0f} s in vain for {what}")
-        time.sleep(0.02)
 
 
 def free_port() -> int:
@@ -43,21 +30,7 @@ def free_port() -> int:
     raise AssertionError("100 ports were tried, and all are in use")
 
 
-@contextmanager
-def beside(over: Event, *works: Callable[[], object]) -> Iterator[None]:
-    """Do things in threads of their own while the block runs; `over` is set when they are to end."""
-    threads = [Thread(target=work) for work in works]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-
-
-class Btcore:
+class BtcoreProcess:
     """A `btcore` process; its log is kept in a file beside its configuration."""
 
     def __init__(self, folder: Path, site: str, *options: str, descriptors: int = 0) -> None:
@@ -115,7 +88,7 @@ def _bounded(descriptors: int) -> list[str]:
     return ["prlimit", f"--nofile={descriptors}"] if descriptors else []
 
 
-def rows(database: Path, table: str, columns: str = "serial, secs") -> list[tuple[Any, ...]]:
+def table_rows(database: Path, table: str, columns: str = "serial, secs") -> list[tuple[Any, ...]]:
     """Return what is in a table; nothing while there is none."""
     if not database.exists():
         return []

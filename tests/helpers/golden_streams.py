@@ -1,4 +1,4 @@
-"""The recorded streams, and what btmon 3.4.0 made of them."""
+"""The recorded streams in `golden/`: their bytes, their packets, and what btmon 3.4.0 made of them."""
 
 import json
 from datetime import UTC, datetime
@@ -11,35 +11,40 @@ from btcore.decode.decoders import Decoders
 from btcore.decode.framing import Counts
 from btcore.records import Packet, Reading
 
-GOLDEN = Path(__file__).parent / "golden"
-STREAMS = sorted(path.stem for path in (GOLDEN / "streams").glob("*.json"))
-VALUES = sorted(path.stem for path in (GOLDEN / "values").glob("*.json"))
-START = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
+GOLDEN = Path(__file__).parents[1] / "golden"
+STREAM_NAMES = sorted(path.stem for path in (GOLDEN / "streams").glob("*.json"))
+VALUE_NAMES = sorted(path.stem for path in (GOLDEN / "values").glob("*.json"))
+RECORDED_AT = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 TOLERANCE = 1e-9
 
 
-def fed(data: bytes, sizes: list[int]) -> tuple[list[Packet], Counts]:
+def stream_file(name: str) -> Path:
+    """Return the file of a recorded stream."""
+    return GOLDEN / "streams" / f"{name}.bin"
+
+
+def decode_in_pieces(data: bytes, sizes: list[int]) -> tuple[list[Packet], Counts]:
     """Feed a stream in pieces of these sizes, over and over; return what was found."""
     stream = Decoders([Brultech()]).stream()
     found = []
     at = 0
     while at < len(data):
         for size in sizes:
-            found += stream.feed(data[at : at + size], START)
+            found += stream.feed(data[at : at + size], RECORDED_AT)
             at += size
     found += stream.close()
     return [packet for packet, _ in found], stream.counts
 
 
 @cache
-def recorded(stream: str) -> tuple[bytes, dict[str, Any]]:
+def golden_stream(stream: str) -> tuple[bytes, dict[str, Any]]:
     """Return a stream's bytes and what is in them."""
     path = GOLDEN / "streams" / stream
     return path.with_suffix(".bin").read_bytes(), json.loads(path.with_suffix(".json").read_text())
 
 
 @cache
-def values(name: str) -> dict[str, Any]:
+def btmon_values(name: str) -> dict[str, Any]:
     """Return what btmon made of a stream or capture."""
     content: dict[str, Any] = json.loads((GOLDEN / "values" / f"{name}.json").read_text())
     return content
@@ -47,15 +52,17 @@ def values(name: str) -> dict[str, Any]:
 
 def input_of(name: str) -> bytes:
     """Return the bytes that a file of values was made from."""
-    content = values(name)
+    content = btmon_values(name)
     if "capture" in content:
         return (GOLDEN / "captures" / f"{name.removeprefix('capture_')}.bin").read_bytes()
-    return recorded(content["stream"])[0]
+    return golden_stream(content["stream"])[0]
 
 
 @cache
-def readings(name: str) -> list[Reading]:
+def golden_readings(name: str) -> list[Reading]:
     """Return the readings of a file of values, at the times that btmon gave them."""
-    times = [datetime.fromtimestamp(packet["compiled"]["time_created"], UTC) for packet in values(name)["packets"]]
-    packets = fed(input_of(name), [len(input_of(name))])[0]
+    times = [
+        datetime.fromtimestamp(packet["compiled"]["time_created"], UTC) for packet in btmon_values(name)["packets"]
+    ]
+    packets = decode_in_pieces(input_of(name), [len(input_of(name))])[0]
     return [Reading(t, p.format, p.serial, p.raw) for t, p in zip(times, packets, strict=True)]

@@ -5,6 +5,6 @@ import logging
 import pytest
 
 
-def texts(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
+def logged(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
     """Return what was told at a level and above."""
     return [record.getMessage() for record in caplog.records if record.levelno >= level]

@@ -1,27 +1,25 @@
 """btmon's recordings of what it sent to each service, and the same readings for a plugin of ours to send.
 
 `scenario("plotwatt", "ecm1240bin_steady.typical")` has what btmon was told and what it sent; `batches()` are the
-readings and samples that it was given, pass by pass, as the core makes them. `run` lets a plugin deliver batches.
+readings and samples that it was given, pass by pass, as the core makes them.
 """
 
 import json
-import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import attrs
 from servers.recorder import Reply, Request, request
 
-from btcore import Batch, Context, Delivery, Number, Polarity, Reading, Sample
+from btcore import Batch, Number, Polarity, Reading, Sample
 from btcore.calculate.samples import between
 from btcore.decode.brultech import Brultech
 from btcore.records import Packet
+from helpers.golden_streams import GOLDEN
 
-GOLDEN = Path(__file__).parent / "golden"
 MINUS_ZERO = re.compile(r"(?<![\w.])-(0(?:\.0+)?)(?![\d.])")
 """A zero with a sign, in whatever is sent."""
 
@@ -99,19 +97,19 @@ def scenario(service: str, name: str) -> Scenario:
     return Scenario(data, json.loads(stream.with_suffix(".json").read_text()), stream.with_suffix(".bin").read_bytes())
 
 
-def names(service: str) -> list[str]:
+def scenario_names(service: str) -> list[str]:
     """Return the names of all recordings of a service."""
     return sorted(path.stem for path in (GOLDEN / "services" / service).glob("*.json"))
 
 
-def inline(pairs: str, quote: str = '"') -> str:
+def toml_map(pairs: str, quote: str = '"') -> str:
     """Write a map of btmon, `a,1,b,2`, as a table of TOML; its values are texts, or numbers with `quote` empty."""
     items = pairs.split(",")
     inside = (f'"{key}" = {quote}{value}{quote}' for key, value in zip(items[::2], items[1::2], strict=True))
     return "{ " + ", ".join(inside) + " }"
 
 
-def described(triples: str) -> str:
+def toml_described_map(triples: str) -> str:
     """Write a map of btmon with descriptions and types, `a,kitchen,2,b,,`, as a table of tables of TOML."""
     items = triples.split(",")
     entries = []
@@ -120,40 +118,6 @@ def described(triples: str) -> str:
         told += [f"type = {number}"] if number else []
         entries.append(f'"{key}" = {{ {", ".join(told)} }}')
     return f"{{ {', '.join(entries)} }}"
-
-
-def run(plugin: object, batches: Iterable[Batch], context: Context | None = None) -> None:
-    """Open a plugin, let it deliver these batches, no more at once than it takes, and close it."""
-    sink: Any = plugin
-    sink.open(context or make_context())
-    try:
-        for batch in batches:
-            for part in parts(batch, sink.delivery):
-                sink.process_batch(part)
-    finally:
-        sink.close()
-
-
-def preview(plugin: object, batches: Iterable[Batch], context: Context | None = None) -> list[str]:
-    """Open a plugin for a dry run; return the lines that it shows of these batches."""
-    sink: Any = plugin
-    sink.open(context or make_context(dry_run=True))
-    try:
-        return [line for batch in batches for part in parts(batch, sink.delivery) for line in sink.preview_batch(part)]
-    finally:
-        sink.close()
-
-
-def parts(batch: Batch, delivery: Delivery) -> Iterator[Batch]:
-    """Cut a batch as the core does for a sink: so many readings at most, each with its sample."""
-    for start in range(0, len(batch.readings), delivery.batch_size):
-        readings = batch.readings[start : start + delivery.batch_size]
-        yield Batch(readings, tuple(sample for sample in batch.samples if sample.newer in readings))
-
-
-def make_context(name: str = "sink.test", *, dry_run: bool = False, **channels: str) -> Context:
-    """Make what a plugin is told when it is opened."""
-    return Context(name, logging.getLogger(name), channels=channels, polarity="btmon", dry_run=dry_run)
 
 
 def _inserted(each: Mapping[str, Any]) -> list[int]:
