@@ -6,8 +6,7 @@ readings and samples that it was given, pass by pass, as the core makes them.
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -15,10 +14,8 @@ import attrs
 from servers.recorder import Reply, Request, request
 
 from btcore import Batch, Number, Polarity, Reading, Sample
-from btcore.calculate.samples import between
-from btcore.decode.brultech import Brultech
-from btcore.records import Packet
-from helpers.golden_streams import GOLDEN
+from helpers.golden_streams import GOLDEN, recorded_readings
+from helpers.samplers import samples_between
 
 MINUS_ZERO = re.compile(r"(?<![\w.])-(0(?:\.0+)?)(?![\d.])")
 """A zero with a sign, in whatever is sent."""
@@ -29,11 +26,10 @@ BTMON_S_CHANNELS = 32
 
 @attrs.frozen(eq=False)
 class Scenario:
-    """One recording, and the stream of packets that was its input."""
+    """One recording, and the name of the stream of packets that was its input."""
 
     data: Mapping[str, Any] = attrs.field(repr=False)
-    stream: Mapping[str, Any] = attrs.field(repr=False)
-    bytes: bytes = attrs.field(repr=False)
+    stream: str
 
     @property
     def options(self) -> dict[str, str]:
@@ -60,7 +56,7 @@ class Scenario:
     @cached_property
     def readings(self) -> list[Reading]:
         """The packets of the stream, as readings."""
-        return list(self._readings())
+        return recorded_readings(self.stream)
 
     def batches(self, polarity: Polarity = "btmon", *, numbers_of_btmon: bool = False) -> list[Batch]:
         """Return what the passes had to deliver, each with its samples.
@@ -70,7 +66,7 @@ class Scenario:
         is no sensor (B1), and nothing counted by channels 33 to 48 (B4).
         """
         readings = [_with_btmon_s_numbers(r) for r in self.readings] if numbers_of_btmon else self.readings
-        samples = {r.offset: sample for r, sample in _samples(readings, polarity)}
+        samples = {sample.newer.offset: sample for sample in samples_between(readings, polarity)}
         if numbers_of_btmon:
             samples = {seq: _with_btmon_s_watts(sample) for seq, sample in samples.items()}
         return [
@@ -81,20 +77,11 @@ class Scenario:
             for places in map(_inserted, self.data["passes"])
         ]
 
-    def _readings(self) -> Iterator[Reading]:
-        for place, packet in enumerate(self.stream["packets"]):
-            raw = self.bytes[packet["offset"] : packet["offset"] + packet["length"]]
-            found = Brultech().decode_packet(memoryview(raw))
-            assert isinstance(found, Packet)
-            time = datetime.fromtimestamp(packet["receive_time"], UTC)
-            yield Reading(time, found.format, found.serial, found.raw, "golden", place + 1)
-
 
 def scenario(service: str, name: str) -> Scenario:
     """Load a recording by its service (btmon's name) and its own name."""
     data = json.loads((GOLDEN / "services" / service / f"{name}.json").read_text())
-    stream = GOLDEN / "streams" / data["input"]["stream"]
-    return Scenario(data, json.loads(stream.with_suffix(".json").read_text()), stream.with_suffix(".bin").read_bytes())
+    return Scenario(data, data["input"]["stream"])
 
 
 def scenario_names(service: str) -> list[str]:
@@ -130,16 +117,6 @@ def _recorded(sent: Mapping[str, Any]) -> Request:
     reply = Reply(came["status"], came["body"], dict(came["headers"]))
     target, body = (MINUS_ZERO.sub(r"\1", text) for text in (sent["target"], sent["body"]))
     return request(sent["method"], target, dict(sent["headers"]), body, reply)
-
-
-def _samples(readings: Sequence[Reading], polarity: Polarity) -> Iterator[tuple[Reading, Sample]]:
-    last: dict[str, Reading] = {}
-    for reading in readings:
-        older = last.get(reading.serial)
-        sample = between(older, reading, polarity) if older else None
-        last[reading.serial] = reading
-        if isinstance(sample, Sample):
-            yield reading, sample
 
 
 def _with_btmon_s_watts(sample: Sample) -> Sample:

@@ -10,6 +10,7 @@ from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
 from btcore.decode.framing import Counts
 from btcore.records import Packet, Reading
+from helpers.pieces import pieces_of
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 STREAM_NAMES = sorted(path.stem for path in (GOLDEN / "streams").glob("*.json"))
@@ -26,12 +27,7 @@ def stream_file(name: str) -> Path:
 def decode_in_pieces(data: bytes, sizes: list[int]) -> tuple[list[Packet], Counts]:
     """Feed a stream in pieces of these sizes, over and over; return what was found."""
     stream = Decoders([Brultech()]).stream()
-    found = []
-    at = 0
-    while at < len(data):
-        for size in sizes:
-            found += stream.feed(data[at : at + size], RECORDED_AT)
-            at += size
+    found = [one for piece in pieces_of(data, sizes) for one in stream.feed(piece, RECORDED_AT)]
     found += stream.close()
     return [packet for packet, _ in found], stream.counts
 
@@ -41,6 +37,27 @@ def golden_stream(stream: str) -> tuple[bytes, dict[str, Any]]:
     """Return a stream's bytes and what is in them."""
     path = GOLDEN / "streams" / stream
     return path.with_suffix(".bin").read_bytes(), json.loads(path.with_suffix(".json").read_text())
+
+
+def recorded_packets(stream: str) -> list[bytes]:
+    """Return the packets of a recorded stream, without what is between them."""
+    data, described = golden_stream(stream)
+    return [data[at["offset"] : at["offset"] + at["length"]] for at in described["packets"]]
+
+
+def recorded_readings(stream: str) -> list[Reading]:
+    """Return the readings of a recorded stream, at the times at which they were received; offsets count from 1."""
+    times = [packet["receive_time"] for packet in golden_stream(stream)[1]["packets"]]
+    return [
+        Reading(datetime.fromtimestamp(time, UTC), packet.format, packet.serial, packet.raw, "golden", offset)
+        for offset, (time, packet) in enumerate(zip(times, map(_decoded, recorded_packets(stream)), strict=True), 1)
+    ]
+
+
+def _decoded(raw: bytes) -> Packet:
+    packet = Brultech().decode_packet(memoryview(raw))
+    assert isinstance(packet, Packet)
+    return packet
 
 
 @cache

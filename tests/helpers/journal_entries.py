@@ -1,13 +1,12 @@
 """Entries of a journal and their readings: of ECM-1220s, of an ECM-1240, of a recording, and with bytes of any kind."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 
 import attrs
 
 from btcore import Reading, pack
 from btcore.journal import DeadLetter, Entry
-from helpers.btmon_requests import Scenario
 from helpers.packets import DECODERS, METER, packet
 from helpers.times import NOON, SECOND, START
 
@@ -44,10 +43,9 @@ ECM1240_START = 1_700_000_000
 """Seconds since 1970 of the first packet of a made stream."""
 
 
-def recorded_entries(recording: Scenario) -> Iterator[Entry]:
-    """Yield the packets of a recording as the journal keeps them."""
-    for reading in recording.readings:
-        yield Entry(reading.key, "golden", reading.serial, reading.format.name, reading.raw)
+def entries_of(readings: Iterable[Reading]) -> list[Entry]:
+    """Make the entries of readings."""
+    return [Entry(one.key, one.source, one.serial, one.format.name, one.raw) for one in readings]
 
 
 def ecm1240_entries(

@@ -4,6 +4,9 @@ import struct
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from ipaddress import ip_address
+from itertools import accumulate
+
+from helpers.pieces import pieces_of
 
 SYN, FIN, RST, ACK = 2, 1, 4, 16
 METER_ADDRESS, COMPUTER_ADDRESS = "192.168.1.20", "192.168.1.10"
@@ -84,10 +87,6 @@ def pcapng(frames: Frames, link: int = 1, order: str = "<", resolution: int | No
 
 def segments(data: bytes, sizes: Sequence[int], start: int = 1000) -> list[bytes]:
     """Cut a stream into TCP segments of these sizes, over and over; the first byte has the number `start`."""
-    made: list[bytes] = []
-    at = 0
-    while at < len(data):
-        size = sizes[len(made) % len(sizes)]
-        made.append(tcp(start + at, data[at : at + size]))
-        at += size
-    return made
+    pieces = pieces_of(data, sizes)
+    starts = accumulate(map(len, pieces), initial=start)
+    return [tcp(at, piece) for at, piece in zip(starts, pieces, strict=False)]

@@ -3,9 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from btcore import Reading, Sample
+from btcore import Polarity, Reading, Sample
 from btcore.calculate.chain import Base
 from btcore.calculate.chains import HEARD, Chains
+from btcore.calculate.samples import between
 from btcore.calculate.sampling import Consecutive, Intervals, SampleCache, Sampler, Step
 from btcore.journal import Checkpoint
 from helpers.journal_entries import entry, readings_of
@@ -49,6 +50,17 @@ def feed_all(sampler: Sampler, readings: Iterable[Reading]) -> list[Step]:
 def samples_of(steps: Iterable[Step]) -> list[Sample]:
     """Return the samples of steps."""
     return [sample for step in steps for sample in step.samples]
+
+
+def samples_between(readings: Iterable[Reading], polarity: Polarity = "brultech") -> list[Sample]:
+    """Calculate between consecutive readings of each meter, without a sampler."""
+    last: dict[str, Reading] = {}
+    found: list[Sample] = []
+    for reading in readings:
+        older, last[reading.serial] = last.get(reading.serial), reading
+        sample = between(older, reading, polarity) if older else None
+        found += [sample] if isinstance(sample, Sample) else []
+    return found
 
 
 def sample_spans(steps: Iterable[Step]) -> list[list[tuple[str, int, int]]]:

@@ -1,13 +1,12 @@
 """Sampling: every step can be the last before a restart, and no energy is lost or counted twice, however it is cut."""
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import attrs
 import pytest
-from helpers.golden_streams import stream_file
+from helpers.golden_streams import recorded_readings
 from helpers.journal_entries import entry, readings_of
 from helpers.packets import METER, OTHER_METER, packet
 from helpers.property_tests import examples
@@ -25,13 +24,12 @@ from helpers.times import FIVE_MINUTES, MINUTE, SECOND, START
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from btcore import Channel, Format, Packet, Polarity, Reading, Sample
+from btcore import Channel, Format, Polarity, Reading, Sample
 from btcore.calculate.chain import Base
 from btcore.calculate.chains import MOST_LATE
 from btcore.calculate.links import Link
 from btcore.calculate.sampling import SampleCache, Sampler, Step
 from btcore.calculate.transition import Passed
-from btcore.decode.brultech import Brultech
 from btcore.journal import Baseline, Checkpoint, Entry
 
 # --- any readings of several meters
@@ -249,25 +247,13 @@ def test_a_sample_is_calculated_once_for_all_sinks() -> None:
 # --- recorded streams
 
 
-def recorded(name: str) -> list[Reading]:
-    """Read a recorded stream, with its times."""
-    data = stream_file(name).read_bytes()
-    readings = []
-    for place, at in enumerate(json.loads(stream_file(name).with_suffix(".json").read_text())["packets"], 1):
-        found = Brultech().decode_packet(memoryview(data)[at["offset"] :])
-        assert isinstance(found, Packet)
-        time = datetime.fromtimestamp(at["receive_time"], UTC)
-        readings.append(Reading(time, found.format, found.serial, found.raw, offset=place))
-    return readings
-
-
 FORMAT_NAMES = ("ecm1220bin", "ecm1240bin", "gem48pbin", "gem48ptbin")
 
 
 @pytest.mark.parametrize("name", FORMAT_NAMES)
 def test_recorded_packets_of_one_second(name: str) -> None:
     """Two packets with one seconds counter, and one sent twice: neither gives a sample, nor loses energy."""
-    steps = feed_all(consecutive(), recorded(f"{name}_same_second"))
+    steps = feed_all(consecutive(), recorded_readings(f"{name}_same_second"))
     serial = steps[0].readings[0].serial
     assert [[], [(serial, 1, 2)], [(serial, 2, 3)], [], [(serial, 3, 5)], [], [(serial, 5, 7)]] == sample_spans(steps)
 
@@ -277,7 +263,7 @@ def test_recorded_packets_of_one_second(name: str) -> None:
 @pytest.mark.parametrize("name", FORMAT_NAMES)
 def test_recorded_streams_in_intervals(name: str, kind: str, every: int) -> None:
     """Over the recorded streams, with resets, wraps and repeats, every interval's energy adds up."""
-    readings = recorded(f"{name}_{kind}")
+    readings = recorded_readings(f"{name}_{kind}")
     assert _all_energy(feed_all(intervals(every), readings)) == pytest.approx(
         _all_energy(feed_all(consecutive(), readings))
     )

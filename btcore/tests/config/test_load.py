@@ -4,17 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.config_plugins import MINIMAL_SITE, Load, problem_places, problems_of, site_loader
+from helpers.config_plugins import MINIMAL_SITE, Load, problem_places, problems_of
 
 from btcore.config.load import Site, Source, load_site
 from btcore.errors import ConfigurationError
 from btcore.settings import ChannelRef, Delivery, Duration, Secret
-
-
-@pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Load configurations beside which the wares are installed."""
-    return site_loader(tmp_path, monkeypatch)
 
 
 def top(site: Site) -> list[object]:

@@ -4,17 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.config_plugins import MINIMAL_SITE, Load, problem_places, problems_of, site_loader
+from helpers.config_plugins import MINIMAL_SITE, Load, problem_places, problems_of
 from helpers.distributions import install_distribution
 
 from btcore.config.load import load_site
 from btcore.errors import ConfigurationError
-
-
-@pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Load configurations beside which the wares are installed."""
-    return site_loader(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate, count, pairwise
+from itertools import accumulate, count
 from random import Random
 from typing import cast
 
 import pytest
+from helpers.pieces import pieces_of
 from helpers.property_tests import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,14 +34,6 @@ def brultech(*formats: str) -> Stream:
 def moment(seconds: int) -> datetime:
     """Return a time."""
     return START + timedelta(seconds=seconds)
-
-
-def split(data: bytes, sizes: Sequence[int]) -> list[bytes]:
-    """Cut bytes into pieces of these sizes, over and over."""
-    ends = [0]
-    while ends[-1] < len(data):
-        ends += [ends[-1] + end for end in accumulate(sizes)]
-    return [data[start:end] for start, end in pairwise(ends) if start < len(data)]
 
 
 def run(stream: Stream, pieces: Sequence[bytes]) -> list[tuple[Packet, datetime]]:
@@ -101,7 +94,7 @@ def test_any_split_gives_the_same(line: list[tuple[bytes, bytes]], sizes: list[i
     """However a stream is split, the same packets are found and the same things counted."""
     data = b"".join(between + packet for between, packet in line)
     whole, parts = brultech(), brultech()
-    assert raws(run(whole, [data])) == raws(run(parts, split(data, sizes)))
+    assert raws(run(whole, [data])) == raws(run(parts, pieces_of(data, sizes)))
     assert whole.counts == parts.counts
 
 
@@ -110,7 +103,7 @@ def test_any_split_gives_the_same(line: list[tuple[bytes, bytes]], sizes: list[i
 def test_byte_by_byte_gives_the_same(line: list[tuple[bytes, bytes]]) -> None:
     """A stream that trickles in byte by byte has the same packets."""
     data = b"".join(between + packet for between, packet in line)
-    assert raws(run(brultech(), [data])) == raws(run(brultech(), split(data, [1])))
+    assert raws(run(brultech(), [data])) == raws(run(brultech(), pieces_of(data, [1])))
 
 
 @quick
@@ -119,7 +112,7 @@ def test_junk_never_eats_a_packet(line: list[tuple[bytes, bytes]], end: bytes, s
     """Every intact packet after any junk is found, and every byte that belongs to none is counted."""
     data = b"".join(between + packet for between, packet in line) + end
     stream = brultech()
-    assert [packet for _, packet in line] == raws(run(stream, split(data, sizes)))
+    assert [packet for _, packet in line] == raws(run(stream, pieces_of(data, sizes)))
     expected = len(end) + sum(len(between) for between, _ in line)
     assert (len(line), expected) == (stream.counts.packets, stream.counts.junk)
 
@@ -129,7 +122,7 @@ def test_junk_never_eats_a_packet(line: list[tuple[bytes, bytes]], end: bytes, s
 def test_a_packet_has_the_time_of_its_last_byte(line: list[tuple[bytes, bytes]], sizes: list[int]) -> None:
     """A packet's time is that of the piece with its last byte, also when it is found later, behind a damaged one."""
     data = b"".join(between + packet for between, packet in line)
-    pieces = split(data, sizes)
+    pieces = pieces_of(data, sizes)
     arrivals = [moment(place) for place, piece in enumerate(pieces) for _ in piece]
     ends = accumulate(len(between) + len(packet) for between, packet in line)
     assert [arrivals[end - 1] for end in ends] == [time for _, time in run(brultech(), pieces)]
@@ -184,7 +177,7 @@ def test_a_good_checksum_at_the_other_length_is_not_enough(seed: int) -> None:
 def test_the_two_formats_of_one_code_alternate() -> None:
     """NET and NET-TIME packets of two meters on one stream are told apart."""
     made = [synthetic(name, 5) for name in ("gem48pbin", "gem48ptbin", "gem48ptbin", "gem48pbin", "gem48pbin")]
-    assert made == raws(run(brultech(), split(b"".join(made), [100])))
+    assert made == raws(run(brultech(), pieces_of(b"".join(made), [100])))
 
 
 # --- damage -----------------------------------------------------------------------------------------------------------
@@ -308,7 +301,7 @@ SIZES = {b"P": 1, b"0": 0, b"9": 999}
 @pytest.mark.parametrize("size", [1, 7, LONGEST_PACKET, 4 * LONGEST_PACKET])
 def test_a_decoder_that_always_wants_more_is_not_believed_for_ever(size: int) -> None:
     """After 64 kB without an answer the next place is tried, however the bytes came in; what follows is found."""
-    pieces = split(b"M" * 50 + b"P" + b"." * (LONGEST_PACKET + 10), [size])
+    pieces = pieces_of(b"M" * 50 + b"P" + b"." * (LONGEST_PACKET + 10), [size])
     stream = Stream(letters, (b"M", b"P"))
     assert [packet.raw for piece in pieces for packet, _ in stream.feed(piece, START)] == [b"P"]
     assert len(stream._rest) + stream.counts.junk - LONGEST_PACKET == 60
@@ -356,7 +349,7 @@ def test_a_clock_is_asked_once_a_packet() -> None:
     clock = (moment(10 * place) for place in count())
     made = [synthetic("ecm1240bin", seed) for seed in range(3)]
     stream = brultech()
-    found = [each for piece in split(b"junk".join(made), [7]) for each in stream.feed(piece, clock)]
+    found = [each for piece in pieces_of(b"junk".join(made), [7]) for each in stream.feed(piece, clock)]
     assert [moment(0), moment(10), moment(20)] == [time for _, time in found]
 
 
@@ -400,7 +393,7 @@ def asked(data: bytes, size: int = 4096) -> tuple[int, Counts]:
         return decoder.decode_packet(buffer)
 
     stream = Stream(decode, decoder.header, candidates=(decoder.candidate,))
-    run(stream, split(data, [size]))
+    run(stream, pieces_of(data, [size]))
     return times, stream.counts
 
 
@@ -427,7 +420,7 @@ def test_what_is_skipped_is_what_would_have_been_refused(parts: list[bytes], dat
     plain = Stream(decoder.decode_packet, decoder.header)
     quickly = Decoders([decoder]).stream()
     sizes = data.draw(st.lists(st.integers(1, 400), min_size=1, max_size=5))
-    assert raws(run(plain, split(mixed, sizes))) == raws(run(quickly, split(mixed, sizes)))
+    assert raws(run(plain, pieces_of(mixed, sizes))) == raws(run(quickly, pieces_of(mixed, sizes)))
     assert plain.counts == quickly.counts
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate, pairwise
 from pathlib import Path
 from random import Random
 
 import pytest
 from helpers.golden_streams import stream_file
+from helpers.pieces import pieces_of
 from helpers.property_tests import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,14 +48,6 @@ negotiation = st.sampled_from(
 sizes = st.lists(st.integers(1, 300), min_size=1, max_size=12)
 
 
-def split(data: bytes, sizes: Sequence[int]) -> list[bytes]:
-    """Cut bytes into pieces of these sizes, over and over."""
-    ends = [0]
-    while ends[-1] < len(data):
-        ends += [ends[-1] + end for end in accumulate(sizes)]
-    return [data[start:end] for start, end in pairwise(ends) if start < len(data)]
-
-
 def run(pieces: Sequence[bytes]) -> tuple[list[tuple[Packet, datetime]], Stream]:
     """Feed pieces, one a second, and close."""
     stream = Decoders([Brultech()]).stream()
@@ -80,7 +72,7 @@ def test_what_was_changed_is_undone(transformer: type[Transformer], change, data
     """Whatever the bytes and however they are split, what the change made of them becomes them again."""
     long = bytes(SHORTEST) + data + b"\xff"  # where no FF is doubled, there is nothing to undo
     undo = transformer()
-    assert long == b"".join(piece or b"" for part in split(change(long), sizes) for piece in undo.undo(part))
+    assert long == b"".join(piece or b"" for part in pieces_of(change(long), sizes) for piece in undo.undo(part))
 
 
 @quick
@@ -97,7 +89,7 @@ def test_any_bytes_give_the_same_however_they_are_split(data: bytes, sizes: list
                 result = [*result, b""] if piece is None else [*result[:-1], result[-1] + piece]
         return result
 
-    assert runs([data]) == runs(split(data, sizes))
+    assert runs([data]) == runs(pieces_of(data, sizes))
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------
@@ -106,7 +98,7 @@ def test_any_bytes_give_the_same_however_they_are_split(data: bytes, sizes: list
 def test_a_reported_recording_is_decoded_whole() -> None:
     """Of the recording of a telnet port, every packet from the first on is found; the doubled bytes are junk."""
     data = REPORTED.read_bytes()
-    for pieces in ([data], split(data, [100]), split(data, [1])):
+    for pieces in ([data], pieces_of(data, [100]), pieces_of(data, [1])):
         found, stream = run(pieces)
         assert (len(found), stream.undone, stream.counts) == (40, 40, Counts(40, 120, 0))
 
@@ -119,7 +111,7 @@ def test_every_packet_of_a_telnet_port_is_found(change, line: list[tuple[bytes, 
     data = b"".join(between + change(packet) for between, packet in line)
     expected = [packet for _, packet in line]
     assert expected == raws([data])
-    assert expected == raws(split(data, sizes))
+    assert expected == raws(pieces_of(data, sizes))
 
 
 def test_six_nuls_do_not_make_another_format() -> None:
@@ -134,7 +126,7 @@ def test_six_nuls_do_not_make_another_format() -> None:
 def test_a_stream_may_change(line: list[tuple[bytes, bool]], sizes: list[int]) -> None:
     """A stream that is doubled and is not in turns loses no packet, and what is found does not depend on splitting."""
     data = b"".join(doubled(packet) if twice else packet for packet, twice in line)
-    assert [packet for packet, _ in line] == raws([data]) == raws(split(data, sizes))
+    assert [packet for packet, _ in line] == raws([data]) == raws(pieces_of(data, sizes))
 
 
 def test_a_packet_has_the_time_of_its_last_byte() -> None:
@@ -166,7 +158,7 @@ def test_a_stream_with_damage_is_not_taken_for_a_telnet_port(parts: list[bytes],
     data = bytearray(b"".join(parts))
     for _ in range(rng.randrange(6) if data else 0):
         data[rng.randrange(len(data))] = rng.choice(b"\xff\xfe\x0d\x00")
-    assert run(split(bytes(data), sizes))[1].undone == 0
+    assert run(pieces_of(bytes(data), sizes))[1].undone == 0
 
 
 @pytest.mark.parametrize(

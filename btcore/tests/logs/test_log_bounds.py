@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.clocks import Clock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -133,26 +134,9 @@ def _put(queue: LogQueue) -> bool:
 # --- messages that repeat
 
 
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
-
-
 def record(message: str, *args: object, level: int = logging.WARNING, name: str = "sink.roof") -> logging.LogRecord:
     """Make a record of a plugin."""
     return logging.LogRecord(name, level, "/plugin.py", 1, message, args, None)
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """Return a clock."""
-    return Clock()
 
 
 @pytest.fixture

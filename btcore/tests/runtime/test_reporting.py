@@ -43,12 +43,6 @@ def _all_levels(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
 
-@pytest.fixture
-def clock() -> Clock:
-    """Return a clock that stands still until it is moved."""
-    return Clock()
-
-
 def passes(clock: Clock, reporting: Reporting, seconds: float) -> None:
     """Let time pass, and look each second."""
     for _ in range(round(seconds)):

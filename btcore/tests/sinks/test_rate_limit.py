@@ -12,12 +12,6 @@ from btcore.backoff import LONGEST_WISH, Backoff
 from btcore.sinks.rate_limit import HOUR, RateLimit
 
 
-@pytest.fixture
-def clock() -> Clock:
-    """Return a clock that stands."""
-    return Clock(1000)
-
-
 def test_without_limits_nothing_waits(clock: Clock) -> None:
     """A sink without limits is called at any time."""
     limiter = RateLimit(0, 0, clock)

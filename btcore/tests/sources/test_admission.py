@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from helpers.captured_log import logged
+from helpers.clocks import Clock
 from helpers.fake_plugins import IteratorSource, RecordingSink
 from helpers.packets import packet
 from helpers.running_source import PACKETLESS, collect_items, kept_packets
@@ -24,29 +25,13 @@ from btcore.sources.admission import BURST, DAY, MOST_METERS, SECOND, SINGLY, Ad
 Make = Callable[..., Admission]
 
 
-class Clock:
-    """A steady clock that a test sets."""
-
-    now = 0
-
-    def __call__(self) -> int:
-        """Return microseconds."""
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    """Return a clock that stands."""
-    return Clock()
-
-
 @pytest.fixture
 def make(clock: Clock, caplog: pytest.LogCaptureFixture) -> Make:
     """Return what makes an admission."""
     caplog.set_level(logging.INFO)
 
     def made(meters: tuple[str, ...] = (), max_meters: int = 0, max_rate: float = 0.0) -> Admission:
-        return Admission(meters, max_meters, max_rate, logging.getLogger("source.panel"), clock)
+        return Admission(meters, max_meters, max_rate, logging.getLogger("source.panel"), lambda: int(clock()))
 
     return made
 

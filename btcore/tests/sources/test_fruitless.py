@@ -18,12 +18,6 @@ Make = Callable[..., Fruitless]
 
 
 @pytest.fixture
-def clock() -> Clock:
-    """Return a clock."""
-    return Clock(1000.0)
-
-
-@pytest.fixture
 def make(clock: Clock) -> Make:
     """Return a function that makes what watches a source, which is open."""
 

@@ -34,12 +34,6 @@ def quiet(silence: Silence, clock: Clock, seconds: float) -> None:
         silence.look()
 
 
-@pytest.fixture
-def clock() -> Clock:
-    """Return a clock that stands still until it is moved."""
-    return Clock()
-
-
 def test_a_night_of_a_silent_meter_and_its_return(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """A meter that is off for a night, while another goes on, is told in two lines that say all that is known."""
     caplog.set_level(logging.INFO)

@@ -3,17 +3,11 @@
 from pathlib import Path
 
 import pytest
-from helpers.config_plugins import MINIMAL_SITE, Load, problems_of, site_loader
+from helpers.config_plugins import MINIMAL_SITE, Load, problems_of
 
 from btcore.settings import Secret
 from btcore.values.convert import convert
 from btcore.values.mismatch import Mismatch, Scope
-
-
-@pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Load configurations beside which the wares are installed."""
-    return site_loader(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("text", ["$PVO_KEY", "${PVO_KEY}", "%PVO_KEY%", "$env:PVO_KEY", "${env:PVO_KEY}"])

@@ -10,18 +10,16 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from io import BytesIO, TextIOWrapper
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.golden_streams import GOLDEN, recorded_readings
+from helpers.samplers import samples_between
 
-from btcore import FORMATS, Batch, Channel, Context, Format, Packet, Polarity, Reading, Retry, Sample, Stop, pack
-from btcore.calculate.samples import between
-from btcore.decode.brultech import Brultech
+from btcore import FORMATS, Batch, Channel, Context, Format, Polarity, Reading, Retry, Sample, Stop, pack
 from btmon_print.sink import Print
 
-GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
 RECORDED = sorted((GOLDEN / "print").glob("*.json"))
 START = datetime(2024, 3, 1, 12, tzinfo=UTC)
 
@@ -31,26 +29,6 @@ def load(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text("utf-8"))  # type: ignore[no-any-return]
 
 
-def read_stream(name: str) -> list[Reading]:
-    """Read the packets of a recorded stream, as received at the recorded times."""
-    data = (GOLDEN / "streams" / f"{name}.bin").read_bytes()
-    readings = []
-    for at in load(GOLDEN / "streams" / f"{name}.json")["packets"]:
-        packet = Brultech().decode_packet(memoryview(data)[at["offset"] : at["offset"] + at["length"]])
-        assert isinstance(packet, Packet)
-        received = datetime.fromtimestamp(at["receive_time"], UTC)
-        readings.append(Reading(received, packet.format, packet.serial, packet.raw))
-    return readings
-
-
-def samples_of(readings: Sequence[Reading], polarity: Polarity = "brultech") -> list[Sample]:
-    """Calculate between consecutive readings of each meter, meter by meter."""
-    serials = dict.fromkeys(reading.serial for reading in readings)
-    meters = [[reading for reading in readings if reading.serial == serial] for serial in serials]
-    samples = [between(*pair, polarity) for meter in meters for pair in pairwise(meter)]
-    return [sample for sample in samples if isinstance(sample, Sample)]
-
-
 def sample(name: str, before: dict[str, float], after: dict[str, float], serial: str = "01021234") -> Sample:
     """Make a sample of ten seconds."""
     older, newer = ({"volts": 121.5, "secs": 5000, **before}, {"volts": 121.5, "secs": 5010, **after})
@@ -58,7 +36,7 @@ def sample(name: str, before: dict[str, float], after: dict[str, float], serial:
         Reading(START + timedelta(seconds=10 * n), FORMATS[name], serial, pack(name, serial, values))
         for n, values in enumerate((older, newer))
     ]
-    (made,) = samples_of(readings)
+    (made,) = samples_between(readings)
     return made
 
 
@@ -123,7 +101,7 @@ def test_the_output_is_that_of_btmon(path: Path, zone: pytest.MonkeyPatch, capsy
     recording = load(path)
     set_zone(zone, recording["tz"])
     polarity: Polarity = "brultech" if recording["reverse_polarity"] else "btmon"
-    samples = samples_of(read_stream(recording["input"]["stream"]), polarity)
+    samples = samples_between(recorded_readings(recording["input"]["stream"]), polarity)
     sink = Print(current=recording["include_current"])
     sink.open(Context("sink.print", logging.getLogger()))
     sink.process_batch(Batch(samples=tuple(samples)))
@@ -138,7 +116,7 @@ def test_the_output_is_that_of_btmon(path: Path, zone: pytest.MonkeyPatch, capsy
 
 def test_a_reading_starts_with_an_empty_line(capsys: pytest.CaptureFixture[str]) -> None:
     """Readings are kept apart by an empty line before each, and the output ends with a line end."""
-    samples = samples_of(read_stream("ecm1220bin_steady"))
+    samples = samples_between(recorded_readings("ecm1220bin_steady"))
     Print().process_batch(Batch(samples=tuple(samples)))
     out = capsys.readouterr().out
     assert [len(part.splitlines()) for part in out.split("\n\n")] == [12, 11, 11, 11, 11, 11, 11]
@@ -147,7 +125,7 @@ def test_a_reading_starts_with_an_empty_line(capsys: pytest.CaptureFixture[str])
 
 def test_a1_power_is_net() -> None:
     """QUIRKS A1: power that went both ways is printed as the one less the other; btmon printed ( 1911W)."""
-    of = samples_of(read_stream("ecm1240bin_steady"), "btmon")[3]
+    of = samples_between(recorded_readings("ecm1240bin_steady"), "btmon")[3]
     assert [line for line in printed([of]) if line.startswith("Ch2") and "Watts" in line] == [
         "Ch2 Watts:            3257.147060KWh (-1746W)",
         "Ch2 Positive Watts:   4166.717026KWh (   82W)",
@@ -157,7 +135,7 @@ def test_a1_power_is_net() -> None:
 
 def test_b1_a_missing_sensor_is_none() -> None:
     """QUIRKS B1: a temperature without a sensor is `none`, and a zero has no sign; btmon printed 0 and -0."""
-    of = samples_of(read_stream("gem48ptbin_steady"))[0]
+    of = samples_between(recorded_readings("gem48ptbin_steady"))[0]
     assert [line for line in printed([of]) if re.match(r"t[3578]", line)] == [
         "t3:            none",
         "t5:        0.000000",
@@ -234,7 +212,7 @@ def test_a_meter_of_another_make_is_printed_by_its_own_names() -> None:
         reset_label="hertz",
         reset_mask=1,
     )
-    (of,) = samples_of([Reading(START + timedelta(seconds=n), form, "c1", bytes([n])) for n in (10, 20)])
+    (of,) = samples_between([Reading(START + timedelta(seconds=n), form, "c1", bytes([n])) for n in (10, 20)])
     lines = printed([of])
     assert lines[:3] == ["", "Serial: c1", "main:        0.002000KWh (  360W)"]
     assert lines[3:43] == [f"{name + ':':<7}{n / 3600 / 1000:14.6f}KWh (    0W)" for n, name in enumerate(names)]
@@ -243,7 +221,7 @@ def test_a_meter_of_another_make_is_printed_by_its_own_names() -> None:
 
 def test_an_empty_batch_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     """Readings alone, such as the first of a meter, print nothing."""
-    Print().process_batch(Batch(readings=(read_stream("ecm1220bin_steady")[0],)))
+    Print().process_batch(Batch(readings=(recorded_readings("ecm1220bin_steady")[0],)))
     assert capsys.readouterr().out == ""
 
 

@@ -1,6 +1,5 @@
 """What the tests of btmon-serial share: recorded packets, serial lines, and what the core does with a source."""
 
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,20 +13,11 @@ from btcore import Context, Packet
 from btcore.decode.brultech import Brultech
 from btmon_serial.line import SerialLine
 
-STREAMS = Path(__file__).parents[3] / "tests" / "golden" / "streams"
 LONG = 10.0
 """Seconds after which what is waited for will not come."""
 
 
-Golden = Callable[[str], list[bytes]]
 Packets = Callable[[bytes], list[bytes]]
-
-
-def recorded(name: str) -> list[bytes]:
-    """Return the packets of a recorded stream."""
-    stream = (STREAMS / f"{name}.bin").read_bytes()
-    packets = json.loads((STREAMS / f"{name}.json").read_text())["packets"]
-    return [stream[packet["offset"] : packet["offset"] + packet["length"]] for packet in packets]
 
 
 def decoded(data: bytes) -> list[bytes]:
@@ -96,12 +86,6 @@ class Ear:
         self._stop.set()
         self._thread.join(LONG)
         return time.monotonic() - begin
-
-
-@pytest.fixture
-def golden() -> Golden:
-    """Give what reads the packets of a recorded stream."""
-    return recorded
 
 
 @pytest.fixture

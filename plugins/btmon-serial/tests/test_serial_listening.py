@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import serial
 import serial.rfc2217
+from helpers.golden_streams import recorded_packets
 
 from btcore import Duration
 from btmon_serial.line import SerialLine
@@ -18,7 +19,7 @@ from btmon_serial.line import SerialLine
 pytestmark = pytest.mark.servers
 
 if TYPE_CHECKING:
-    from conftest import Ear, Golden, Packets
+    from conftest import Ear, Packets
     from servers.serial_line import Wire
 
     Listen = Callable[[SerialLine], Ear]
@@ -40,17 +41,17 @@ def url(gateway: socket.socket, scheme: str = "socket") -> str:
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_what_a_meter_sends(name: str, wire: Wire, listen: Listen, golden: Golden) -> None:
+def test_what_a_meter_sends(name: str, wire: Wire, listen: Listen) -> None:
     """Every byte that a meter sends by itself comes in once."""
-    sent = b"".join(golden(name))
+    sent = b"".join(recorded_packets(name))
     ear = listen(SerialLine(port=wire.path))
     wire.send(sent)
     assert sent == ear.hears(sent)
 
 
-def test_bytes_in_pieces(wire: Wire, listen: Listen, golden: Golden) -> None:
+def test_bytes_in_pieces(wire: Wire, listen: Listen) -> None:
     """Pieces with pauses between them come in as they are, each without waiting for the next."""
-    sent = b"".join(golden("ecm1240bin_steady"))
+    sent = b"".join(recorded_packets("ecm1240bin_steady"))
     ear = listen(SerialLine(port=wire.path))
     for start in range(0, len(sent), 37):
         wire.send(sent[start : start + 37])
@@ -63,9 +64,9 @@ def test_stop_on_a_silent_line(wire: Wire, listen: Listen) -> None:
     assert (ear.stop() < 2, ear.failure) == (True, "")
 
 
-def test_an_adapter_that_is_unplugged(wire: Wire, listen: Listen, golden: Golden, packets_in: Packets) -> None:
+def test_an_adapter_that_is_unplugged(wire: Wire, listen: Listen, packets_in: Packets) -> None:
     """When the port vanishes the source fails and says so; opened again after the port is back, it goes on."""
-    first, *others = golden("gem48pbin_steady")
+    first, *others = recorded_packets("gem48pbin_steady")
     source = SerialLine(port=wire.path)
     ear = listen(source)
     wire.send(first)
@@ -79,18 +80,18 @@ def test_an_adapter_that_is_unplugged(wire: Wire, listen: Listen, golden: Golden
     assert (heard, f"Retry: {wire.path} is gone" in failure) == ([first, *others], True)
 
 
-def test_a_gateway(gateway: socket.socket, listen: Listen, golden: Golden) -> None:
+def test_a_gateway(gateway: socket.socket, listen: Listen) -> None:
     """The bytes of a TCP connection come in once, however many come at once, in chunks of a bounded size."""
-    sent = b"".join(golden("gem48ptbin_steady") * 20)
+    sent = b"".join(recorded_packets("gem48ptbin_steady") * 20)
     ear = listen(SerialLine(port=url(gateway)))
     with gateway.accept()[0] as meter:
         meter.sendall(sent)
         assert (ear.hears(sent) == sent, max(ear.sizes) <= 4096) == (True, True)
 
 
-def test_a_gateway_that_hangs_up(gateway: socket.socket, listen: Listen, golden: Golden) -> None:
+def test_a_gateway_that_hangs_up(gateway: socket.socket, listen: Listen) -> None:
     """When the other end closes the connection the source fails and names the port; what was sent before comes in."""
-    sent = b"".join(golden("ecm1240bin_steady"))
+    sent = b"".join(recorded_packets("ecm1240bin_steady"))
     ear = listen(SerialLine(port=url(gateway)))
     with gateway.accept()[0] as meter:
         meter.sendall(sent)
@@ -99,11 +100,11 @@ def test_a_gateway_that_hangs_up(gateway: socket.socket, listen: Listen, golden:
 
 
 def test_a_gateway_that_says_nothing(
-    gateway: socket.socket, listen: Listen, golden: Golden, packets_in: Packets, caplog: pytest.LogCaptureFixture
+    gateway: socket.socket, listen: Listen, packets_in: Packets, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A port where nothing comes in is opened anew, time after time, which is logged once; what comes then is heard."""
     caplog.set_level(logging.INFO)
-    packet = golden("ecm1240bin_steady")[0]
+    packet = recorded_packets("ecm1240bin_steady")[0]
     ear = listen(SerialLine(port=url(gateway), idle=Duration(0.1)))
     with gateway.accept()[0], gateway.accept()[0], gateway.accept()[0] as meter:
         while packet not in packets_in(ear.data):  # what comes while the port is being opened is thrown away
@@ -121,7 +122,6 @@ def test_a_gateway_that_says_nothing(
 def test_a_line_that_never_said_anything_is_told_early(
     wire: Wire,
     listen: Listen,
-    golden: Golden,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -131,7 +131,7 @@ def test_a_line_that_never_said_anything_is_told_early(
     ear = listen(SerialLine(port=wire.path))
     while not caplog.messages:
         ear.pause()
-    packet = golden("ecm1240bin_steady")[0]
+    packet = recorded_packets("ecm1240bin_steady")[0]
     wire.send(packet)
     ear.hears(packet)
     ear.stop()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
+from helpers.golden_streams import recorded_packets
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from btmon_serial.line import SerialLine, next_due
 pytestmark = pytest.mark.servers
 
 if TYPE_CHECKING:
-    from conftest import Ear, Golden, Packets
+    from conftest import Ear, Packets
     from servers.serial_line import Meters, Wire
 
     Listen = Callable[[SerialLine], Ear]
@@ -25,37 +26,35 @@ SOON = Duration(0.05)
 HOUR = Duration(3600)
 
 
-def test_two_ecms(wire: Wire, meters: Switch, listen: Listen, golden: Golden) -> None:
+def test_two_ecms(wire: Wire, meters: Switch, listen: Listen) -> None:
     """Two ECMs on one line are asked in turn; of what they answer only the packets come in, each once."""
-    packets = golden("ecm1240bin_two_devices")[:4]
+    packets = recorded_packets("ecm1240bin_two_devices")[:4]
     meters({"fc": packets[::2], "fd": packets[1::2]})
     ear = listen(SerialLine(port=wire.path, poll=SOON, devices=["fc", "fd"], timeout=HOUR))
     sent = b"".join(packets)
     assert ear.hears(sent) == sent
 
 
-def test_a_gem_among_two(wire: Wire, meters: Switch, listen: Listen, golden: Golden) -> None:
+def test_a_gem_among_two(wire: Wire, meters: Switch, listen: Listen) -> None:
     """Of two GEMs on one line the one that is named by its serial number is asked, and no other."""
-    packets = golden("gem48ptbin_two_devices")[:4]
+    packets = recorded_packets("gem48ptbin_two_devices")[:4]
     on = meters({"21234": packets[::2], "30567": packets[1::2]})
     ear = listen(SerialLine(port=wire.path, poll=SOON, devices=["01130567"]))
     sent = b"".join(packets[1::2])
     assert (ear.hears(sent), {name for name, _ in on.asked}) == (sent, {"30567"})
 
 
-def test_the_only_gem(wire: Wire, meters: Switch, listen: Listen, golden: Golden) -> None:
+def test_the_only_gem(wire: Wire, meters: Switch, listen: Listen) -> None:
     """Where no meter is named, the one GEM on the line is asked, whatever its serial number."""
-    sent = golden("gem48pbin_steady")[:2]
+    sent = recorded_packets("gem48pbin_steady")[:2]
     meters({"": sent})
     ear = listen(SerialLine(port=wire.path, poll=SOON))
     assert ear.hears(b"".join(sent)) == b"".join(sent)
 
 
-def test_a_silent_meter(
-    wire: Wire, meters: Switch, listen: Listen, golden: Golden, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_silent_meter(wire: Wire, meters: Switch, listen: Listen, caplog: pytest.LogCaptureFixture) -> None:
     """A meter that does not answer is logged once, also when the port is opened again, and the next one is asked."""
-    first, second = golden("ecm1220bin_steady")[:2]
+    first, second = recorded_packets("ecm1220bin_steady")[:2]
     meters({"fe": [first, second]})
     source = SerialLine(port=wire.path, poll=Duration(1), devices=["fd", "fe"], timeout=Duration(0.2))
     heard = []
@@ -67,9 +66,9 @@ def test_a_silent_meter(
     assert (heard, named) == ([first, second], ["WARNING"])
 
 
-def test_noise(wire: Wire, meters: Switch, listen: Listen, golden: Golden, packets_in: Packets) -> None:
+def test_noise(wire: Wire, meters: Switch, listen: Listen, packets_in: Packets) -> None:
     """Noise before the answers goes to the decoder with them, and costs no packet."""
-    packets = golden("gem48ptbin_steady")[:2]
+    packets = recorded_packets("gem48ptbin_steady")[:2]
     noise = b"Alive\r\n\xfe\xff\x05\xfc"
     meters({"": packets}, noise)
     ear = listen(SerialLine(port=wire.path, poll=SOON))
@@ -77,9 +76,9 @@ def test_noise(wire: Wire, meters: Switch, listen: Listen, golden: Golden, packe
     assert (ear.hears(sent), packets_in(ear.data)) == (sent, packets)
 
 
-def test_packets_between_the_answers(wire: Wire, meters: Switch, listen: Listen, golden: Golden) -> None:
+def test_packets_between_the_answers(wire: Wire, meters: Switch, listen: Listen) -> None:
     """What a meter in real-time mode sends between the polls comes in too."""
-    asked, *unasked = golden("ecm1240bin_steady")
+    asked, *unasked = recorded_packets("ecm1240bin_steady")
     meters({"fc": [asked]})
     ear = listen(SerialLine(port=wire.path, poll=HOUR, devices=["fc"]))
     ear.hears(asked)
@@ -88,9 +87,9 @@ def test_packets_between_the_answers(wire: Wire, meters: Switch, listen: Listen,
     assert ear.hears(sent) == sent
 
 
-def test_a_packet_under_way(wire: Wire, meters: Switch, listen: Listen, golden: Golden) -> None:
+def test_a_packet_under_way(wire: Wire, meters: Switch, listen: Listen) -> None:
     """A packet that is just coming in when a meter is to be asked is let in whole, also one of acknowledge bytes."""
-    answer, unasked = golden("ecm1240bin_steady")[0], b"\xfe\xff" + b"\xfc" * 600
+    answer, unasked = recorded_packets("ecm1240bin_steady")[0], b"\xfe\xff" + b"\xfc" * 600
     ear = listen(SerialLine(port=wire.path, poll=HOUR, devices=["fc"]))
     wire.send(unasked[:300])
     ear.hears(unasked[:300])
@@ -115,9 +114,9 @@ def test_stop(timeout: Duration, wire: Wire, listen: Listen) -> None:
     assert (ear.stop() < 2, ear.failure) == (True, "")
 
 
-def test_the_schedule(wire: Wire, meters: Switch, listen: Listen, golden: Golden) -> None:
+def test_the_schedule(wire: Wire, meters: Switch, listen: Listen) -> None:
     """Polls are a fixed time apart, however long the answers take."""
-    sent = golden("ecm1220bin_steady")[:3]
+    sent = recorded_packets("ecm1220bin_steady")[:3]
     on = meters({"fc": sent})
     ear = listen(SerialLine(port=wire.path, poll=Duration(1), devices=["fc"]))
     ear.hears(b"".join(sent))

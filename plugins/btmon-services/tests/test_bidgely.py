@@ -11,7 +11,7 @@ from helpers.btmon_requests import scenario, scenario_names, toml_described_map
 from helpers.clocks import Clock
 from helpers.configured_sink import deliver_entries, sink_from_toml
 from helpers.expected_flows import expected_flows
-from helpers.journal_entries import ecm1240_entries, recorded_entries
+from helpers.journal_entries import ecm1240_entries, entries_of
 from helpers.plugin_calls import process_batches
 from helpers.xml_values import xml_values
 from servers.recorder import Recorder, Reply, Request
@@ -108,7 +108,7 @@ def test_what_generates_is_counted_the_other_way(
     """By its type, or as `direction` says; the same whatever sign the site has."""
     golden = scenario("bidgely", TYPICAL[0])
     text = f'[sink.bidgely]\nurl = "{server.url}/up"\nmap = {{ ch2 = {{ {told} }} }}\n'
-    deliver_entries(sink_from_toml(tmp_path, f'{text}polarity = "{polarity}"\n'), recorded_entries(golden), tmp_path)
+    deliver_entries(sink_from_toml(tmp_path, f'{text}polarity = "{polarity}"\n'), entries_of(golden.readings), tmp_path)
     expected = [pytest.approx(one, abs=1e-6) for one in expected_flows(golden.readings, "ch2", exported=exported)]
     assert sent(server, "XXX345_ch2") == expected
 

@@ -12,7 +12,7 @@ import attrs
 import pytest
 from helpers.btmon_requests import scenario, scenario_names
 from helpers.configured_sink import deliver_entries, sink_from_toml
-from helpers.journal_entries import ecm1240_entries, recorded_entries
+from helpers.journal_entries import ecm1240_entries, entries_of
 from helpers.plugin_calls import preview_batches, process_batches
 from servers.recorder import Recorder, Reply, Request
 
@@ -250,7 +250,7 @@ def test_after_a_wrong_key_was_mended_nothing_is_missing(server: Recorder, tmp_p
     golden = scenario("oem", "ecm1240bin_steady.error_body")
     server.answer = golden.requests[0].reply
     worker = deliver_entries(
-        sink_from_toml(tmp_path, table(server.url, golden.options)), recorded_entries(golden), tmp_path
+        sink_from_toml(tmp_path, table(server.url, golden.options)), entries_of(golden.readings), tmp_path
     )
     assert (worker.delivered, "it must be the write key" in worker.parked, len(server.requests)) == (0, True, 1)
     server.answer = account = Emoncms()

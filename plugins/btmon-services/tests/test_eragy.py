@@ -7,7 +7,7 @@ import pytest
 from helpers.btmon_requests import scenario, scenario_names
 from helpers.configured_sink import deliver_entries, sink_from_toml
 from helpers.expected_flows import expected_flows
-from helpers.journal_entries import ecm1240_entries, recorded_entries
+from helpers.journal_entries import ecm1240_entries, entries_of
 from helpers.plugin_calls import process_batches
 from servers.recorder import Recorder, Reply, Request
 
@@ -77,7 +77,7 @@ def test_what_generates_is_an_mtu_of_its_own_type(server: Recorder, tmp_path: Pa
     golden = scenario("eragy", SENT[1])
     more = f'polarity = "{polarity}"\ngeneration = ["{named}"]\n'
     deliver_entries(
-        sink_from_toml(tmp_path, table(server.url, golden.options) + more), recorded_entries(golden), tmp_path
+        sink_from_toml(tmp_path, table(server.url, golden.options) + more), entries_of(golden.readings), tmp_path
     )
     types = {unit.get("ID"): unit.get("type") for unit in server.requests[0].xml.iter("MTU")}
     assert (types.pop("XXX345_ch2"), set(types.values())) == ("1", {"0"})

@@ -8,7 +8,7 @@ import pytest
 from helpers.btmon_requests import Scenario, scenario, scenario_names, toml_map
 from helpers.configured_sink import deliver_entries, sink_from_toml
 from helpers.expected_flows import expected_flows
-from helpers.journal_entries import ecm1240_entries, recorded_entries
+from helpers.journal_entries import ecm1240_entries, entries_of
 from helpers.plugin_calls import preview_batches, process_batches
 from helpers.xml_values import xml_values
 from servers.recorder import Recorder, Reply, Request, request
@@ -112,7 +112,7 @@ def test_watts_and_watt_hours_of_a_device_are_of_one_direction(
     server.answer = ACK
     golden = scenario("peoplepower", TYPICAL)
     text = f'[sink.peoplepower]\nurl = "{server.url}"\ntoken = "TOKEN1234"\nmap = {{ ch2 = "d" }}\n{generation}'
-    deliver_entries(sink_from_toml(tmp_path, f'{text}polarity = "{polarity}"\n'), recorded_entries(golden), tmp_path)
+    deliver_entries(sink_from_toml(tmp_path, f'{text}polarity = "{polarity}"\n'), entries_of(golden.readings), tmp_path)
     found: list[Any] = [
         tuple(float(one.text or "") for one in measure.iter("param"))
         for sent in server.requests

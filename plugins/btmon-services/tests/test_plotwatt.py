@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from helpers.btmon_requests import scenario, scenario_names, toml_map
 from helpers.configured_sink import deliver_entries, sink_from_toml
-from helpers.journal_entries import ecm1240_entries, recorded_entries
+from helpers.journal_entries import ecm1240_entries, entries_of
 from helpers.plugin_calls import process_batches
 from servers.recorder import Recorder, Reply, Request
 
@@ -80,7 +80,7 @@ def test_what_only_a_person_can_mend_parks_the_sink(
     server.answer = reply
     golden = scenario("plotwatt", TYPICAL)
     worker = deliver_entries(
-        sink_from_toml(tmp_path, table(server.url, golden.options)), recorded_entries(golden), tmp_path
+        sink_from_toml(tmp_path, table(server.url, golden.options)), entries_of(golden.readings), tmp_path
     )
     assert (worker.delivered, worker.aside, parked in worker.parked) == (0, 0, True)
 

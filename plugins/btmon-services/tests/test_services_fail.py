@@ -12,7 +12,7 @@ from helpers.btmon_requests import scenario, scenario_names
 from helpers.clocks import Clock
 from helpers.configured_sink import deliver_entries, sink_from_toml
 from helpers.hosted_services import SECRET, SECRET_IN_URL, SERVICES, service_sink
-from helpers.journal_entries import recorded_entries
+from helpers.journal_entries import entries_of
 from helpers.plugin_calls import make_context, preview_batches, process_batches
 from servers.recorder import Recorder, Reply
 
@@ -74,7 +74,7 @@ def test_everything_is_delivered_once_when_the_service_is_back(
     clock = Repair(server) if recording.endswith("refused") else Clock()
     for _ in range(0 if recording.endswith("refused") else 2):
         server.fail(golden.requests[0].reply)
-    worker = deliver_entries(to, recorded_entries(golden), tmp_path, clock)
+    worker = deliver_entries(to, entries_of(golden.readings), tmp_path, clock)
     taken = [request for request in server.requests if request.reply == SERVICES[name].taken]
     times = [seconds(time) for request in taken for time in SERVICES[name].times(request)]
     assert (worker.parked, worker.aside) == ("", 0)
@@ -107,7 +107,7 @@ def test_no_text_shows_a_secret(
     to = service_sink(name, server, tmp_path)
     server.fail(*[reply] * 20)
     worker = deliver_entries(
-        to, recorded_entries(scenario(SERVICES[name].btmon, "ecm1240bin_steady.typical")), tmp_path
+        to, entries_of(scenario(SERVICES[name].btmon, "ecm1240bin_steady.typical").readings), tmp_path
     )
     aside = [one.why for one in SqliteJournal(tmp_path / "journal.db").dead_letters()]
     told = [*caplog.messages, caplog.text, worker.parked, *aside, repr(to), repr(to.instance)]

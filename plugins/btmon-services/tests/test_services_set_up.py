@@ -8,7 +8,7 @@ import pytest
 from helpers.btmon_requests import scenario
 from helpers.configured_sink import deliver_entries, sink_from_toml, without_waits
 from helpers.hosted_services import SERVICES, service_sink
-from helpers.journal_entries import ecm1240_entries, recorded_entries
+from helpers.journal_entries import ecm1240_entries, entries_of
 from servers.recorder import Recorder, Reply
 
 from btcore import FORMATS, pack
@@ -41,7 +41,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def packets(name: str) -> list[Entry]:
     """Return the packets of a service's recording."""
-    return list(recorded_entries(scenario(SERVICES[name].btmon, "ecm1240bin_steady.typical")))
+    return list(entries_of(scenario(SERVICES[name].btmon, "ecm1240bin_steady.typical").readings))
 
 
 # --- refusals

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.btmon_requests import scenario, scenario_names, toml_map
 from helpers.configured_sink import deliver_entries, sink_from_toml
-from helpers.journal_entries import ecm1240_entries, recorded_entries
+from helpers.journal_entries import ecm1240_entries, entries_of
 from helpers.plugin_calls import preview_batches, process_batches
 from servers.recorder import Recorder, Reply, Request
 
@@ -137,7 +137,7 @@ def test_after_an_error_in_the_body_every_reading_arrives_once(server: Recorder,
     server.answer = OK
     server.fail(*(request.reply for request in golden.requests[:1]))
     worker = deliver_entries(
-        sink_from_toml(tmp_path, table(server.url, golden.options)), recorded_entries(golden), tmp_path
+        sink_from_toml(tmp_path, table(server.url, golden.options)), entries_of(golden.readings), tmp_path
     )
     sent = "".join(request.form["data_post"] for request in server.requests[1:])
     assert (worker.parked, worker.aside, len(server.requests)) == ("", 0, 2)

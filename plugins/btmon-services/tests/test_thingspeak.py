@@ -10,7 +10,7 @@ import pytest
 from helpers.btmon_requests import scenario, scenario_names, toml_map
 from helpers.clocks import Clock
 from helpers.configured_sink import deliver_entries, sink_from_toml
-from helpers.journal_entries import ecm1240_entries, recorded_entries
+from helpers.journal_entries import ecm1240_entries, entries_of
 from helpers.plugin_calls import make_context, preview_batches, process_batches
 from servers.recorder import Recorder, Reply, Request
 
@@ -91,7 +91,7 @@ def test_a_meter_without_a_key_is_told_once_and_not_sent(
     """Golden `no_token_for_device`: btmon said so for every reading."""
     golden = scenario("thingspeak", "ecm1240bin_steady.no_token_for_device")
     worker = deliver_entries(
-        sink_from_toml(tmp_path, table(server.url, golden.options)), recorded_entries(golden), tmp_path
+        sink_from_toml(tmp_path, table(server.url, golden.options)), entries_of(golden.readings), tmp_path
     )
     told = [text for text in caplog.messages if text.startswith("tokens: ")]
     assert (server.requests, worker.parked, told) == (
@@ -108,7 +108,7 @@ def test_that_not_all_channels_of_a_meter_have_a_field_is_told_once(
 ) -> None:
     """A GEM has 32 channels and more, a channel of ThingSpeak eight fields (QUIRKS E10)."""
     golden = scenario("thingspeak", "gem48ptbin_steady.nomap")
-    deliver_entries(sink_from_toml(tmp_path, table(server.url, golden.options)), recorded_entries(golden), tmp_path)
+    deliver_entries(sink_from_toml(tmp_path, table(server.url, golden.options)), entries_of(golden.readings), tmp_path)
     assert [text for text in caplog.messages if "fields" in text] == [
         "a channel of ThingSpeak has 8 fields: name those of meter 01021234 in fields"
     ]
@@ -176,7 +176,7 @@ def test_an_entry_that_is_never_taken_is_set_aside_and_the_others_delivered(serv
     server.answer = lambda request: Reply(200, "0" if request.form["created_at"] == taken else "17")
     clock = Clock()
     sink = sink_from_toml(tmp_path, table(server.url, golden.options, "every = 0\n"))
-    worker = deliver_entries(sink, recorded_entries(golden), tmp_path, clock)
+    worker = deliver_entries(sink, entries_of(golden.readings), tmp_path, clock)
     assert (worker.parked, worker.aside) == ("", 1)
     assert len(server.requests) == 6 + 6
     assert 15 * (1 + 2 + 4 + 8 + 16) <= clock.now < 1000

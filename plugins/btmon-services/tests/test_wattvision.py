@@ -9,7 +9,7 @@ from helpers.btmon_requests import scenario, scenario_names
 from helpers.clocks import Clock
 from helpers.configured_sink import deliver_entries, sink_from_toml
 from helpers.expected_flows import expected_flows
-from helpers.journal_entries import ECM1240_START, ecm1240_entries, recorded_entries
+from helpers.journal_entries import ECM1240_START, ecm1240_entries, entries_of
 from helpers.plugin_calls import preview_batches, process_batches
 from servers.recorder import Recorder, Reply, Request
 
@@ -62,7 +62,7 @@ def test_watts_and_watt_hours_are_of_one_direction(
     golden = scenario("wattvision", TYPICAL)
     options = {**golden.options, "wv_channel": "312345_ch2"}
     more = f'every = 0\npolarity = "{polarity}"\ndirection = "{direction}"\n'
-    deliver_entries(sink_from_toml(tmp_path, table(server.url, options, more)), recorded_entries(golden), tmp_path)
+    deliver_entries(sink_from_toml(tmp_path, table(server.url, options, more)), entries_of(golden.readings), tmp_path)
     found = [(request.json["watts"], request.json["watthours"]) for request in server.requests]
     expected = expected_flows(golden.readings, "ch2", exported=direction == "export")
     assert found == [(pytest.approx(one.watts), pytest.approx(one.energy)) for one in expected]
@@ -84,7 +84,7 @@ def test_a_channel_that_the_meter_has_not_is_told_once(
     """Golden `unknown_channel`: btmon raised KeyError in every pass."""
     golden = scenario("wattvision", "ecm1240bin_steady.unknown_channel")
     worker = deliver_entries(
-        sink_from_toml(tmp_path, table(server.url, golden.options)), recorded_entries(golden), tmp_path
+        sink_from_toml(tmp_path, table(server.url, golden.options)), entries_of(golden.readings), tmp_path
     )
     told = [text for text in caplog.messages if "ch9" in text]
     assert (server.requests, worker.parked, told) == (

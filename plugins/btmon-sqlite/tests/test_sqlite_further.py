@@ -11,10 +11,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from helpers.golden_streams import recorded_readings
+from helpers.samplers import samples_between
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcore import FORMATS, Batch, Context, Reading, Retry, Sample, pack
+from btcore import FORMATS, Batch, Context, Reading, Retry, pack
 from btmon_sqlite.sink import Sqlite
 
 START = datetime(2024, 3, 1, 12, tzinfo=UTC)
@@ -23,7 +25,6 @@ TABLE = "gem48ptbin_counters"
 METER = "01021234"
 
 Opened = Callable[..., Sqlite]
-Calculate = Callable[[Sequence[Reading]], list[Sample]]
 
 
 def gem(secs: int, name: str = "gem48ptbin", serial: str = METER, **counters: float) -> Reading:
@@ -71,10 +72,10 @@ def test_columns_stay_and_are_filled_from_then_on(opened: Opened, tmp_path: Path
     assert query(file, f"SELECT ch33_aws, ch34_aws FROM {TABLE} ORDER BY id") == [(5, None), (0, None), (0, 0), (0, 1)]
 
 
-def test_all_48_channels_from_the_first_packet(opened: Opened, tmp_path: Path, stream: Callable[..., Any]) -> None:
+def test_all_48_channels_from_the_first_packet(opened: Opened, tmp_path: Path) -> None:
     """A meter with 48 channels in use has them all in its first row, in the order of their numbers."""
     file = tmp_path / "energy.db"
-    readings = stream("gem48ptbin_steady")
+    readings = recorded_readings("gem48ptbin_steady")
     opened(file=file).process_batch(Batch(tuple(readings)))
     assert further(file) == [f"ch{number}_{kind}" for number in range(33, 49) for kind in ("aws", "pws")]
     (first, *_) = query(file, f"SELECT {', '.join(further(file))} FROM {TABLE} ORDER BY id")
@@ -82,13 +83,11 @@ def test_all_48_channels_from_the_first_packet(opened: Opened, tmp_path: Path, s
 
 
 @pytest.mark.parametrize(("schema", "kinds"), [("ecmread", ("a", "w")), ("ecmreadext", ("a", "w", "wh", "dwh"))])
-def test_calculated_schemas_have_them_too(
-    schema: str, kinds: tuple[str, ...], opened: Opened, tmp_path: Path, samples: Calculate
-) -> None:
+def test_calculated_schemas_have_them_too(schema: str, kinds: tuple[str, ...], opened: Opened, tmp_path: Path) -> None:
     """Amperes, watts and energies of a further channel have the columns that the others have."""
     file, table = tmp_path / "energy.db", f"gem48ptbin_{schema}"
     readings = [gem(0), gem(10), gem(20, ch48_aws=36_000, ch48_a=15)]
-    opened(file=file, schema=schema).process_batch(Batch(tuple(readings), tuple(samples(readings))))
+    opened(file=file, schema=schema).process_batch(Batch(tuple(readings), tuple(samples_between(readings, "btmon"))))
     assert further(file, table) == [f"ch48_{kind}" for kind in kinds]
     values = {"a": 15, "w": -3600, "wh": -10, "dwh": -10}
     names = ", ".join(further(file, table))
@@ -167,18 +166,16 @@ def test_a_column_that_somebody_dropped_comes_again(opened: Opened, tmp_path: Pa
 @pytest.mark.parametrize(
     "path", sorted(GOLDEN.glob("sqlite.gem48*.json")), ids=lambda path: path.stem.removeprefix("sqlite.")
 )
-def test_a_table_of_btmon_gains_columns_and_keeps_its_rows(
-    path: Path, stream: Callable[..., Any], samples: Calculate, opened: Opened, tmp_path: Path
-) -> None:
+def test_a_table_of_btmon_gains_columns_and_keeps_its_rows(path: Path, opened: Opened, tmp_path: Path) -> None:
     """In btmon's own file all further channels are stored, behind its columns, and its rows are as they were."""
     recording, file = json.loads(path.read_text("utf-8")), tmp_path / "ecm.db"
     with closing(sqlite3.connect(file)) as connection:
         connection.executescript("\n".join(recording["dump"]))
     options, (table, *_) = recording["options"], recording["tables"]
     old, before = query(file, f"SELECT * FROM {table}"), named(file, table)
-    readings = stream(recording["input"]["stream"])
+    readings = recorded_readings(recording["input"]["stream"])
     sink = opened(file=file, schema=options["db_schema"], table=options.get("sqlite_table", ""))
-    sink.process_batch(Batch(tuple(readings), tuple(samples(readings))))
+    sink.process_batch(Batch(tuple(readings), tuple(samples_between(readings, "btmon"))))
     assert named(file, table)[: len(before)] == before
     assert {name.partition("_")[0] for name in further(file, table)} == {f"ch{number}" for number in range(33, 49)}
     kept = ", ".join(f'"{name}"' for name in before)

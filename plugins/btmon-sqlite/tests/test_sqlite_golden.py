@@ -3,21 +3,21 @@
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.golden_streams import GOLDEN, recorded_readings
+from helpers.samplers import samples_between
 
-from btcore import Batch, Reading, Sample
+from btcore import Batch
 from btmon_sqlite.sink import Sqlite
 
-RECORDED = sorted((Path(__file__).parents[3] / "tests" / "golden" / "sql").glob("sqlite.*.json"))
+RECORDED = sorted((GOLDEN / "sql").glob("sqlite.*.json"))
 
 Rows = list[dict[str, Any]]
-Stream = Callable[[str], list[Reading]]
-Calculate = Callable[[Sequence[Reading]], list[Sample]]
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -38,16 +38,14 @@ def rows_of(file: Path, table: str) -> Rows:
 
 
 @pytest.fixture(name="stored")
-def stored_fixture(
-    stream: Stream, samples: Calculate, opened: Callable[..., Sqlite], tmp_path: Path
-) -> Callable[[dict[str, Any]], Rows]:
+def stored_fixture(opened: Callable[..., Sqlite], tmp_path: Path) -> Callable[[dict[str, Any]], Rows]:
     """Store the stream of a recording with its options, and give the rows."""
 
     def store(recording: dict[str, Any]) -> Rows:
         options, file = recording["options"], tmp_path / "energy.db"
         sink = opened(file=file, schema=options["db_schema"], table=options.get("sqlite_table", ""))
-        readings = stream(recording["input"]["stream"])
-        sink.process_batch(Batch(tuple(readings), tuple(samples(readings))))
+        readings = recorded_readings(recording["input"]["stream"])
+        sink.process_batch(Batch(tuple(readings), tuple(samples_between(readings, "btmon"))))
         return rows_of(file, recording["tables"][0])
 
     return store
@@ -165,8 +163,6 @@ def test_g5_ecmread_of_a_gem_needs_no_switch(stored: Callable[[dict[str, Any]], 
 @pytest.mark.parametrize("path", [path for path in RECORDED if load(path)["rows"]], ids=lambda path: path.stem)
 def test_a_file_of_btmon_goes_on(
     path: Path,
-    stream: Stream,
-    samples: Calculate,
     opened: Callable[..., Sqlite],
     tmp_path: Path,
 ) -> None:
@@ -174,8 +170,8 @@ def test_a_file_of_btmon_goes_on(
     recording, file = load(path), tmp_path / "ecm.db"
     with closing(sqlite3.connect(file)) as connection:
         connection.executescript("\n".join(recording["dump"]))
-    readings = stream(recording["input"]["stream"])
-    batch = Batch(tuple(readings), tuple(samples(readings)))
+    readings = recorded_readings(recording["input"]["stream"])
+    batch = Batch(tuple(readings), tuple(samples_between(readings, "btmon")))
     options, table = recording["options"], recording["tables"][0]
     sink = opened(file=file, schema=options["db_schema"], table=options.get("sqlite_table", ""))
     sink.process_batch(batch)

@@ -5,7 +5,7 @@ import os
 import re
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,16 +13,17 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from helpers.golden_streams import recorded_readings
+from helpers.samplers import samples_between
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcore import FORMATS, Batch, Channel, Context, Format, Reading, Reject, Retry, Sample, Stop, pack
+from btcore import FORMATS, Batch, Channel, Context, Format, Reading, Reject, Retry, Stop, pack
 from btmon_sqlite import database
 from btmon_sqlite.sink import Sqlite
 
 START = datetime(2024, 3, 1, 12, tzinfo=UTC)
 
-Stream = Callable[[str], list[Reading]]
 Opened = Callable[..., Sqlite]
 
 
@@ -64,10 +65,10 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "PATIENCE", 0.01)
 
 
-def test_the_same_batch_twice_is_stored_once(opened: Opened, tmp_path: Path, stream: Stream) -> None:
+def test_the_same_batch_twice_is_stored_once(opened: Opened, tmp_path: Path) -> None:
     """A batch that comes again, as after a crash, changes nothing."""
     sink = opened(file=tmp_path / "energy.db")
-    batch = Batch(readings=tuple(stream("ecm1240bin_steady")))
+    batch = Batch(readings=tuple(recorded_readings("ecm1240bin_steady")))
     sink.process_batch(batch)
     sink.process_batch(batch)
     assert count(tmp_path / "energy.db") == len(batch.readings)
@@ -98,10 +99,10 @@ def test_any_order_and_splitting_gives_the_same_table(parts: list[list[Reading]]
         assert query(file, "SELECT id, serial, ch1_aws FROM ecm1240bin_counters") == expected
 
 
-def test_formats_have_tables_of_their_own(opened: Opened, tmp_path: Path, stream: Stream) -> None:
+def test_formats_have_tables_of_their_own(opened: Opened, tmp_path: Path) -> None:
     """A batch of several packet formats goes to one table each."""
     names = ("ecm1220bin", "ecm1240bin", "gem48pbin", "gem48ptbin")
-    readings = [item for name in names for item in stream(f"{name}_steady")]
+    readings = [item for name in names for item in recorded_readings(f"{name}_steady")]
     opened(file=tmp_path / "energy.db").process_batch(Batch(tuple(readings)))
     assert {name: count(tmp_path / "energy.db", f"{name}_counters") for name in names} == dict.fromkeys(names, 8)
 
@@ -116,26 +117,24 @@ def test_a_named_table_takes_all_formats(opened: Opened, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("schema", ["ecmread", "ecmreadext"])
-def test_calculated_schemas_store_samples_only(
-    schema: str, opened: Opened, tmp_path: Path, samples: Callable[[Sequence[Reading]], list[Sample]]
-) -> None:
+def test_calculated_schemas_store_samples_only(schema: str, opened: Opened, tmp_path: Path) -> None:
     """A row is made for each sample, with the key and time of its newer reading; readings alone make none."""
     file, newer = tmp_path / "energy.db", reading(10_000_000, secs=5010, ch1_aws=36_000)
     sink = opened(file=file, schema=schema)
     sink.process_batch(Batch(readings=(newer,)))
     assert not query(file, "SELECT name FROM sqlite_master")
-    sink.process_batch(Batch((newer,), tuple(samples([reading(), newer]))))
+    sink.process_batch(Batch((newer,), tuple(samples_between([reading(), newer], "btmon"))))
     rows = query(file, f"SELECT id, time_created, ecm_serial, ch1_w FROM ecm1240bin_{schema}")
     assert rows == [(newer.key, int(newer.timestamp), "312345", -3600.0)]
 
 
-def test_what_is_unknown_after_a_restart_is_null(
-    opened: Opened, tmp_path: Path, samples: Callable[[Sequence[Reading]], list[Sample]]
-) -> None:
+def test_what_is_unknown_after_a_restart_is_null(opened: Opened, tmp_path: Path) -> None:
     """Power over an interval in which the meter restarted is NULL; what it counted since is there."""
     older = reading(ch1_aws=7_200_000, flag=1)
     newer = reading(10_000_000, secs=5, ch1_aws=36_000, flag=2)
-    opened(file=tmp_path / "e.db", schema="ecmreadext").process_batch(Batch((), tuple(samples([older, newer]))))
+    opened(file=tmp_path / "e.db", schema="ecmreadext").process_batch(
+        Batch((), tuple(samples_between([older, newer], "btmon")))
+    )
     assert query(tmp_path / "e.db", "SELECT ch1_w, ch1_dwh FROM ecm1240bin_ecmreadext") == [(None, -10.0)]
 
 
@@ -281,10 +280,10 @@ def test_a_file_that_is_no_database_stops(opened: Opened, tmp_path: Path) -> Non
     assert file.read_text() == "remember the milk " * 100
 
 
-def test_a_damaged_file_stops(opened: Opened, tmp_path: Path, stream: Stream) -> None:
+def test_a_damaged_file_stops(opened: Opened, tmp_path: Path) -> None:
     """A database with a page of rubbish is said to be damaged, with how to save what is in it."""
     file = tmp_path / "energy.db"
-    batch = Batch(tuple(stream("gem48pbin_steady")))
+    batch = Batch(tuple(recorded_readings("gem48pbin_steady")))
     sink = opened(file=file)
     sink.process_batch(batch)
     sink.close()
