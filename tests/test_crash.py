@@ -2,7 +2,6 @@
 
 import random
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, free_port, table_rows
+from helpers.forked_btcore import ForkedBtcore, Run
 from helpers.solar_house import (
     CONSUMPTION,
     ECM_FORMAT,
@@ -35,19 +35,21 @@ from servers.pvoutput import PVOutputServer
 
 pytestmark = pytest.mark.servers
 
-KILLS = 200
-WORK = 0.35
-"""Seconds that a run may have, at most, once it listens."""
+KILLS = 80
+WORK = 0.3
+"""Seconds that a run has, at most. It listens, and delivers, in the first half of them."""
+JUST_NOW = 0.004
+"""Seconds, at most, that a run has after its sink was seen to deliver: its checkpoint has moved by then, or not."""
 
 METERS = {"00160001": GEM_FORMAT, "412345": ECM_FORMAT, "412346": ECM_FORMAT}
 """The meters that send over TCP."""
-PAUSE = 0.004
+PAUSE = 0.015
 """Seconds between two packets of a meter."""
 
 HOUSE = (GENERATION, CONSUMPTION)
 """The meters in the capture, whose times are hours; PVOutput is told of them alone."""
 EVERY = 60
-NEW = 60
+NEW = 20
 """Readings of the capture that a run finds added to those that the runs before it could read."""
 AGAIN = 4
 """Runs that find the same readings again, as a capture that is played from its beginning."""
@@ -116,23 +118,19 @@ def site(server: PVOutputServer, port: int = 0) -> str:
     return f'{SITE}{tcp}{ROOF}url = "{server.url}"\n'
 
 
-def startup(folder: Path, site: str) -> float:
-    """Return how many seconds the program takes until it listens."""
-    folder.mkdir()
-    (folder / "capture.json").touch()
-    begin = time.monotonic()
-    with BtcoreProcess(folder, site) as btcore:
-        btcore.port()
-        took = time.monotonic() - begin
-        assert btcore.stop() == 0
-    return took
+def let_work(run: Run, folder: Path, server: PVOutputServer, chance: random.Random) -> None:
+    """Let a run work for any time, which may end before it listens; or until a sink delivers, and a moment more."""
+    delivers = chance.choice([None, lambda: len(server.requests), lambda: written(folder / "energy.db-wal")])
+    if delivers is None:
+        run.wait(chance.uniform(0, WORK))
+    else:
+        run.wait_for_change(delivers, WORK)
+        run.wait(chance.uniform(0, JUST_NOW))
 
 
-def killed(folder: Path, site: str, moment: float) -> None:
-    """Run for so many seconds, and kill."""
-    with BtcoreProcess(folder, site) as btcore, suppress(subprocess.TimeoutExpired):
-        code = btcore.process.wait(moment)
-        raise AssertionError(f"it ended by itself, with {code}: {btcore.log}")
+def written(file: Path) -> int:
+    """Return when a file was last written, in nanoseconds; 0 where there is none."""
+    return file.stat().st_mtime_ns if file.exists() else 0
 
 
 def test_kill_at_any_moment(tmp_path: Path, server: PVOutputServer, chance: random.Random) -> None:
@@ -141,16 +139,18 @@ def test_kill_at_any_moment(tmp_path: Path, server: PVOutputServer, chance: rand
     start = int(time.time()) // SLOT * SLOT - length * EVERY
     capture = [house_capture_line(counted) for counted in house_readings(start, EVERY, length)]
     port = free_port()
-    with playing(port):
-        longest = startup(tmp_path / "another", site(server, port)) + WORK
-        for run in range(KILLS):
-            (tmp_path / "capture.json").write_text("".join(capture[max(run - AGAIN, 0) * NEW : (run + 1) * NEW]))
-            killed(tmp_path, site(server, port), chance.uniform(0, longest))
+    (tmp_path / "site.toml").write_text(site(server, port))
+    with playing(port), ForkedBtcore(tmp_path) as btcore:
+        for number in range(KILLS):
+            (tmp_path / "capture.json").write_text("".join(capture[max(number - AGAIN, 0) * NEW : (number + 1) * NEW]))
+            with btcore.run() as run:
+                let_work(run, tmp_path, server, chance)
     with BtcoreProcess(tmp_path, site(server), "--once") as btcore:
         assert btcore.finish() == 0, btcore.log
         assert "Traceback" not in btcore.log
     kept = journalled(tmp_path)
-    assert min(Counter(counted.serial for counted in kept).values()) > KILLS, "the runs are too short to prove anything"
+    fewest = min(Counter(counted.serial for counted in kept).values())
+    assert fewest > KILLS // 2, "the runs are too short to prove anything"
     assert stored(tmp_path) == Counter((counted.time, counted.serial, counted.seconds) for counted in kept)
     assert set(Counter((counted.serial, counted.seconds) for counted in kept).values()) == {1}
     assert items(server.accepted) == items(expected_statuses(counted for counted in kept if counted.serial in HOUSE))
