@@ -3,7 +3,8 @@
 import sqlite3
 import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import attrs
@@ -102,14 +103,33 @@ def test_all_or_none_is_kept(journal: SqliteJournal) -> None:
     assert len(journal.append([raw_entry(1)])) == 1
 
 
+class Waits(threading.Condition):
+    """A condition that takes note of each wait: for how many seconds it is."""
+
+    def __init__(self) -> None:
+        """Begin."""
+        super().__init__()
+        self.seconds: list[float | None] = []
+        self.begun = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Take note, and wait."""
+        self.seconds.append(timeout)
+        self.begun.set()
+        return super().wait(timeout)
+
+
 def test_a_waiting_reader_is_told(journal: SqliteJournal) -> None:
-    """Waiting ends when there is an entry after the place, at once when there is one already."""
+    """Waiting goes on until there is an entry after the place; where there is one already, nobody waits."""
+    journal._news = waits = Waits()
     told: list[bool] = []
     waiting = threading.Thread(target=lambda: told.append(journal.wait(0, 20)))
     waiting.start()
+    assert waits.begun.wait(20)
     journal.append([raw_entry(1)])
     waiting.join(20)
-    assert (told, journal.wait(0, 20), journal.wait(1, 0.001)) == ([True], True, False)
+    assert (told, journal.wait(0, 30), waits.seconds) == ([True], True, [20])
+    assert (journal.wait(1, 0.001), waits.seconds) == (False, [20, 0.001])
 
 
 def test_a_waiting_reader_can_be_woken(journal: SqliteJournal) -> None:
@@ -149,6 +169,29 @@ def test_threads_append_and_read_at_once(journal: SqliteJournal) -> None:
     assert 2 * count == journal.newest()
     written = [one.raw for one in journal.read(0, 2 * count) if one.serial == "1"]
     assert [f"1 {n}".encode() for n in range(count)] == written
+
+
+def test_the_newest_entry_stays_the_newest(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a thread appends more before an earlier one has taken note of its own: the later entry counts."""
+    kept, go_on = threading.Event(), threading.Event()
+    transaction = journal._transaction
+
+    @contextmanager
+    def held_up() -> Iterator[sqlite3.Connection]:
+        with transaction() as connection:
+            yield connection
+        if threading.current_thread() is first:
+            kept.set()
+            assert go_on.wait(20)
+
+    first = threading.Thread(target=journal.append, args=([raw_entry(1)],))
+    monkeypatch.setattr(journal, "_transaction", held_up)
+    first.start()
+    assert kept.wait(20)
+    journal.append([raw_entry(2)])
+    go_on.set()
+    first.join(20)
+    assert (journal.newest(), journal.wait(1, 20)) == (2, True)
 
 
 # --- cursors

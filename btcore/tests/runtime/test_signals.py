@@ -26,6 +26,46 @@ for _ in range({ROUNDS}):
         pass
 """
 
+WATCHING_LOCKS = """
+import threading
+
+taken, watching = [], False
+
+class Lock:
+    def __init__(self, lock):
+        self.lock = lock
+
+    def acquire(self, *how):
+        if watching and threading.get_ident() == threading.main_thread().ident:
+            taken.append(self.lock)
+        return self.lock.acquire(*how)
+
+    def __enter__(self):
+        return self.acquire()
+
+    def __exit__(self, *_):
+        self.lock.release()
+
+    def __getattr__(self, name):
+        return getattr(self.lock, name)
+
+real = threading.Lock, threading.RLock
+threading.Lock, threading.RLock = (lambda make=make: Lock(make()) for make in real)
+
+import signal
+from btcore.logs.handler import set_up
+from btcore.runtime.signals import stop_on_signals
+
+set_up(verbose=True)
+stop = threading.Event()
+stop_on_signals(stop)
+watching = True
+signal.raise_signal(signal.SIGTERM)
+watching = False
+assert stop.wait(60)
+print(len(taken))
+"""
+
 NEVER_DONE = """
 import threading, time
 from btcore.runtime.signals import stop_on_signals
@@ -114,6 +154,12 @@ def test_a_signal_stops_whoever_waits_for_it() -> None:
             process.send_signal(signal.SIGTERM)
         hung.cancel()
     assert (rounds, process.returncode) == (ROUNDS, 0)
+
+
+def test_a_signal_takes_no_lock() -> None:
+    """A signal that finds the main thread with any lock in its hands, of `stop` or of the log, waits for none."""
+    command = [sys.executable, "-c", WATCHING_LOCKS]
+    assert subprocess.run(command, timeout=60, check=True, capture_output=True, text=True).stdout == "0\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import attrs
 import pytest
 from helpers.captured_log import logged
+from helpers.clocks import Clock
 from helpers.fake_plugins import IteratorSource
 from helpers.packets import packet
 from helpers.running_source import RunningSource, collect_items, kept_packets
@@ -18,6 +19,7 @@ from helpers.waiting import wait_for
 
 from btcore import FORMATS, Chunk, Retry, Stop, hookimpl, pack, plugin
 from btcore.errors import Unavailable
+from btcore.journal.retry import Stopping
 from btcore.journal.sqlite import SqliteJournal
 from btcore.sources.worker import FRUITLESS
 
@@ -96,20 +98,56 @@ class Failing:
     append: Callable[..., None]
 
 
-def test_waits_grow_while_nothing_comes(journal: SqliteJournal) -> None:
+def test_waits_grow_while_nothing_comes(journal: SqliteJournal, clock: Clock) -> None:
     """A source that brings nothing is tried after longer and longer waits."""
     times: list[float] = []
 
-    def items(stop: threading.Event) -> Iterator[Chunk]:
-        times.append(time.monotonic())
+    def items(_stop: threading.Event) -> Iterator[Chunk]:
+        times.append(clock.now)
         yield Chunk(b"")
         if len(times) < 7:
             raise ConnectionRefusedError("refused")
-        stop.wait(20)
 
-    with RunningSource(journal, IteratorSource(items=items), settings={"retry": 0.002, "retry_max": 1}):
-        wait_for(lambda: len(times) == 7)
-    assert times[6] - times[5] >= 0.002 * 2**5 / 2
+    with RunningSource(
+        journal, IteratorSource(items=items), settings={"retry": 2, "retry_max": 16}, stop=clock
+    ) as source:
+        source.finish()
+    waits = [after - before for before, after in pairwise(times)]
+    assert [longest / 2 <= wait <= longest for longest, wait in zip((2, 4, 8, 16, 16, 16), waits, strict=True)] == [
+        True
+    ] * 6
+
+
+@pytest.mark.parametrize("trouble", ["the source yields nonsense", "btcore has a fault", "the program stops"])
+def test_a_source_s_iterator_is_closed_before_the_source(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, trouble: str
+) -> None:
+    """What an iterator holds is given up before its source is closed, whatever ended the collecting."""
+    closed_before: list[int] = []
+
+    def items(_stop: threading.Event) -> Iterator[Any]:
+        try:
+            yield "nonsense" if trouble == "the source yields nonsense" and not closed_before else Chunk(packet())
+            yield Chunk(packet())
+        finally:
+            closed_before.append(len(source.closed))
+
+    def fail() -> None:
+        if not closed_before:
+            raise AssertionError("a fault")
+
+    def stop(_entries: object) -> None:
+        raise Stopping("stopped")
+
+    source = IteratorSource(items=items)
+    work = RunningSource(journal, source)
+    if trouble == "btcore has a fault":
+        monkeypatch.setattr(work.worker._admission, "look", fail)
+    if trouble == "the program stops":
+        monkeypatch.setattr(work.worker._intake, "put", stop)
+    with work:
+        work.finish()
+    assert closed_before == ([0] if trouble == "the program stops" else [0, 1])
 
 
 def test_a_source_that_cannot_be_opened_is_closed(journal: SqliteJournal) -> None:
