@@ -71,8 +71,8 @@ host = "127.0.0.1"
 ROOF = f"""
 [sink.roof]{PVOUTPUT_SETTINGS}
 meters = ["{GENERATION}", "{CONSUMPTION}"]
-calls_per_hour = 0
-period = 0
+max_calls_per_hour = 0
+flush_interval = 0
 """
 
 

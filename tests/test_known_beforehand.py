@@ -79,8 +79,16 @@ def found(folder: Path, text: str) -> tuple[list[Problem], list[Problem]]:
             "table gem48ptbin_counters of ",
         ),
         (SOURCE + '[sink.sqlite]\nfile = "."\n', "file", "is a directory: name a file, such as "),
-        (SOURCE + PVO + 'every = "7m"\n', "every", "7 min do not fit: PVOutput keeps a status for each 5, 10 or 15"),
-        (SOURCE + PVO + "every = 0\n", "every", "0 min do not fit: PVOutput keeps a status for each 5, 10 or 15 min"),
+        (
+            SOURCE + PVO + 'interval = "7m"\n',
+            "interval",
+            "7 min do not fit: PVOutput keeps a status for each 5, 10 or 15",
+        ),
+        (
+            SOURCE + PVO + "interval = 0\n",
+            "interval",
+            "0 min do not fit: PVOutput keeps a status for each 5, 10 or 15 min",
+        ),
         (SOURCE + PVO.replace("_ch1", "_t1"), "generation", "01000777_t1 is none: expected one such as 01000777_ch1"),
         (
             f'[source.serial]\nport = "/dev/ttyS9"\nbaud = 19201\n{SINK}',
@@ -108,7 +116,7 @@ def found(folder: Path, text: str) -> tuple[list[Problem], list[Problem]]:
             "port",
             "expected a whole number from 1 to 65535, found 0",
         ),
-        (f"[source.tcp-server]\nidle = 0\n{SINK}", "idle", "expected a duration above 0s, found 0s"),
+        (f"[source.tcp-server]\nidle_timeout = 0\n{SINK}", "idle", "expected a duration above 0s, found 0s"),
         (f"[source.simulator]\nfault_rate = 2\n{SINK}", "fault_rate", "expected a number from 0 to 1, found 2"),
     ],
 )
@@ -156,8 +164,8 @@ def test_what_may_be_right_later_is_a_warning(tmp_path: Path, text: str, key: st
         SOURCE + twice("sink", "sqlite", 'file = "a.db"\n', 'file = "b.db"\n'),
         SOURCE + twice("sink", "sqlite", 'file = "a.db"\n', 'file = "a.db"\nschema = "ecmread"\n'),
         SOURCE + twice("sink", "sqlite", 'file = "a.db"\nmeters = ["1"]\n', 'file = "a.db"\nmeters = ["2"]\n'),
-        SOURCE + twice("sink", "print", "", 'every = "1m"\n'),
-        SOURCE + PVO + 'every = "10m"\n',
+        SOURCE + twice("sink", "print", "", 'interval = "1m"\n'),
+        SOURCE + PVO + 'interval = "10m"\n',
         SOURCE + EMON + 'url = "https://emon.example/emoncms?v=1"\n',
     ],
 )

@@ -93,21 +93,21 @@ def test_an_answer_is_checked() -> None:
 
 
 @ways
-@pytest.mark.parametrize("every", [0, 60])
-def test_mending_a_mistake_delivers_what_waited(journal: SqliteJournal, mistake: str, every: int) -> None:
+@pytest.mark.parametrize("interval", [0, 60])
+def test_mending_a_mistake_delivers_what_waited(journal: SqliteJournal, mistake: str, interval: int) -> None:
     """After a wrong serial number is mended, everything comes, with the samples that there would have been."""
     fill_both(journal, 40)
     wrong, settings = by(mistake, WRONG)
-    work = deliver_all(journal, wrong, every=every, **settings)
+    work = deliver_all(journal, wrong, interval=interval, **settings)
     assert (wrong.taken, work.worker.delivered, sink_offset(journal), examined_offset(journal)) == ([], 0, 0, 80)
     fill_both(journal, 5, first=40)
     right, settings = by(mistake, METER)
-    deliver_all(journal, right, every=every, **settings)
+    deliver_all(journal, right, interval=interval, **settings)
     expected = OneMeterSink(meter=METER)
-    with RunningSink(journal, expected, name="other", settings={"every": every}) as other:
+    with RunningSink(journal, expected, name="other", settings={"interval": interval}) as other:
         other.finish()
     assert right.spans == expected.spans
-    assert len(right.spans) == (8 if every else 44)
+    assert len(right.spans) == (8 if interval else 44)
 
 
 @ways
@@ -317,10 +317,10 @@ def test_the_bounds_of_a_backlog_do_not_count_what_is_not_wanted(
     monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
     fill_journal(journal, 10)
     wants(journal, meter=WRONG)
-    work = deliver_all(journal, OneMeterSink(meter=WRONG), backlog_bytes=1)
+    work = deliver_all(journal, OneMeterSink(meter=WRONG), max_backlog_bytes=1)
     assert (work.worker.backlog.dropped, sink_offset(journal), examined_offset(journal)) == (0, 0, 10)
     right = OneMeterSink(meter=METER)
-    work = deliver_all(journal, right, backlog_bytes=3 * 43)
+    work = deliver_all(journal, right, max_backlog_bytes=3 * 43)
     assert (work.worker.backlog.dropped, right.spans) == (7, [(8, 9), (9, 10)])
 
 

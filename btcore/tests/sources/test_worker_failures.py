@@ -107,7 +107,7 @@ def test_waits_grow_while_nothing_comes(journal: SqliteJournal) -> None:
             raise ConnectionRefusedError("refused")
         stop.wait(20)
 
-    with RunningSource(journal, IteratorSource(items=items), settings={"retry": 0.002, "retry_max": 1}):
+    with RunningSource(journal, IteratorSource(items=items), settings={"min_backoff": 0.002, "max_backoff": 1}):
         wait_for(lambda: len(times) == 7)
     assert times[6] - times[5] >= 0.002 * 2**5 / 2
 

@@ -112,7 +112,7 @@ def start(caplog: pytest.LogCaptureFixture) -> Iterator[Start]:
     started: list[Running] = []
 
     def begin(idle: float = 600, most: int = 512) -> Running:
-        server = TcpServer(host="127.0.0.1", port=0, idle=Duration(idle), max_connections=most)
+        server = TcpServer(host="127.0.0.1", port=0, idle_timeout=Duration(idle), max_connections=most)
         started.append(Running(server, opened(server, caplog)))
         return started[-1]
 
@@ -243,7 +243,7 @@ def test_nobody_starves(server: tuple[TcpServer, int]) -> None:
 
 def test_a_delay_of_the_reader_is_no_silence(caplog: pytest.LogCaptureFixture) -> None:
     """Bytes that came in while the server was held up are read, and not lost to the idle limit."""
-    server = TcpServer(host="127.0.0.1", port=0, idle=Duration(1e-9))  # all silence is too long
+    server = TcpServer(host="127.0.0.1", port=0, idle_timeout=Duration(1e-9))  # all silence is too long
     with socket.create_connection(("127.0.0.1", opened(server, caplog)), PATIENCE) as client:
         client.sendall(b"first")
         collecting = server.collect(threading.Event())
@@ -256,7 +256,7 @@ def test_a_delay_of_the_reader_is_no_silence(caplog: pytest.LogCaptureFixture) -
 
 def test_idle_connections_are_closed(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     """A silent connection is closed after the idle time and the log says so; waiting for that costs no computing."""
-    running = start(idle=0.7)
+    running = start(idle_timeout=0.7)
     with running.connect(PACKET) as client:
         assert client.recv(1) == b""
     running.wait(lambda: len(running.ended()) == 1)
@@ -268,7 +268,7 @@ def test_idle_connections_are_closed(start: Start, caplog: pytest.LogCaptureFixt
 @pytest.mark.parametrize("connects", [False, True])
 def test_nobody_is_told(start: Start, caplog: pytest.LogCaptureFixture, connects: bool) -> None:
     """Where nobody connects, or nobody sends anything, it is told once, with what to set; after that it is not."""
-    running = start(idle=0.6)
+    running = start(idle_timeout=0.6)
     assert running.server.patience == 0.6
     expected = "nothing was sent on any connection for " if connects else "nobody has connected for "
 
@@ -288,7 +288,7 @@ def test_nobody_is_told(start: Start, caplog: pytest.LogCaptureFixture, connects
 
 def test_active_connections_are_not_idle(start: Start) -> None:
     """A meter that goes on sending is kept while one beside it that fell silent is closed."""
-    running = start(idle=0.6)
+    running = start(idle_timeout=0.6)
     with running.connect(PACKET) as meter, running.connect(b"junk") as silent:
         silent.settimeout(0.05)
         while not running.ended():

@@ -31,7 +31,7 @@ use = "pvoutput"
 api_key = "0123456789abcdef"
 system_id = "12345"
 generation = "01000777_ch1"
-calls_per_hour = 0
+max_calls_per_hour = 0
 url = "URL"
 """
 

@@ -113,11 +113,11 @@ def test_it_is_hosted_where_its_address_is_public(url: str, hosted: bool) -> Non
     assert PVOutput(api_key=Secret("k"), system_id="1", url=url).hosted is hosted
 
 
-@pytest.mark.parametrize("every", [0, 60, 299, 330])
-def test_an_interval_that_pvoutput_has_not_stops_the_sink(make_sink: MakeSink, every: float) -> None:
+@pytest.mark.parametrize("interval", [0, 60, 299, 330])
+def test_an_interval_that_pvoutput_has_not_stops_the_sink(make_sink: MakeSink, interval: float) -> None:
     """Statuses are of whole minutes, 5 at least; the message tells what to set."""
-    with pytest.raises(Stop, match=r'set every = "5m"'):
-        make_sink(every=every)
+    with pytest.raises(Stop, match=r'set interval = "5m"'):
+        make_sink(interval=interval)
 
 
 def test_closing_what_was_never_opened_is_no_error() -> None:
@@ -129,8 +129,8 @@ def test_the_plugin_states_its_interface_and_the_service_s_limits() -> None:
     """The defaults keep within what PVOutput allows everybody; how old a status may be is left to it to say."""
     delivery = PVOutput.delivery  # type: ignore[attr-defined]
     assert PVOutput.btcore_api == API  # type: ignore[attr-defined]
-    assert (delivery.every, delivery.batch_size, delivery.calls_per_hour) == (300, 30, 60)
-    assert delivery.backlog_age == 0
+    assert (delivery.interval, delivery.batch_size, delivery.max_calls_per_hour) == (300, 30, 60)
+    assert delivery.max_backlog_age == 0
 
 
 def test_the_service_is_spoken_to_over_https_unless_told_otherwise() -> None:

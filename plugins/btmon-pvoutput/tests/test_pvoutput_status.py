@@ -47,17 +47,17 @@ def test_a_reading_just_after_the_end_belongs_to_the_next_slot(make_sink: MakeSi
 
 
 @given(st.integers(0, 4_000_000_000_000_000), st.sampled_from([300, 600, 900, 3600]))
-def test_every_reading_lies_in_the_slot_that_it_is_told_of(key: int, every: int) -> None:
+def test_every_reading_lies_in_the_slot_that_it_is_told_of(key: int, interval: int) -> None:
     """A slot's end is a multiple of its length, not before the reading, and less than a length after it."""
-    end = slot_end(key, every)
-    assert end % every == 0
-    assert 0 <= end * 1_000_000 - key < every * 1_000_000
+    end = slot_end(key, interval)
+    assert end % interval == 0
+    assert 0 <= end * 1_000_000 - key < interval * 1_000_000
 
 
 def test_longer_intervals_end_at_their_own_multiples(make_sink: MakeSink, make_sample: MakeSample) -> None:
     """With 15 minutes a status is of a quarter of an hour."""
     sample = make_sample(NOON + 400, ch2_nw=1)
-    assert slots(list(make_sink(every=900).preview_batch(Batch(samples=(sample,))))) == ["20240601 12:15"]
+    assert slots(list(make_sink(interval=900).preview_batch(Batch(samples=(sample,))))) == ["20240601 12:15"]
 
 
 def test_the_time_is_local_to_the_system(make_sink: MakeSink, make_sample: MakeSample) -> None:

@@ -84,7 +84,14 @@ def test_a_url_that_is_none() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"baud": 0}, {"poll": -1}, {"timeout": 0}, {"idle": -1}, {"devices": ["fb"]}, {"devices": ["fc", "FC"]}],
+    [
+        {"baud": 0},
+        {"poll_interval": -1},
+        {"timeout": 0},
+        {"idle_timeout": -1},
+        {"devices": ["fb"]},
+        {"devices": ["fc", "FC"]},
+    ],
 )
 def test_settings_out_of_range(settings: dict[str, int]) -> None:
     """A setting that cannot work is refused with what was expected."""
@@ -94,7 +101,9 @@ def test_settings_out_of_range(settings: dict[str, int]) -> None:
 
 def test_devices_without_poll() -> None:
     """Naming meters without asking them is a mistake that is told; asking them is not."""
-    problems = [list(SerialLine(port="loop://", devices=["fc"], poll=Duration(poll)).check()) for poll in (0, 10)]
+    problems = [
+        list(SerialLine(port="loop://", devices=["fc"], poll_interval=Duration(poll)).check()) for poll in (0, 10)
+    ]
     assert [[problem.key for problem in each] for each in problems] == [["devices"], []]
 
 

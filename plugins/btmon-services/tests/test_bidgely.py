@@ -176,7 +176,7 @@ def test_requests_are_a_minute_apart_also_after_an_outage(server: Recorder, tmp_
 
     server.answer = answer
     sink = sink_from_toml(tmp_path, f'[sink.bidgely]\nurl = "{server.url}/up"\nmap = {{ ch1 = {{}} }}\n')
-    deliver_entries(sink, ecm1240_entries(7 * 86_400, every=60), tmp_path, clock)
+    deliver_entries(sink, ecm1240_entries(7 * 86_400, interval=60), tmp_path, clock)
     each = [[time for time, _ in numbers(request, "XXX345_ch1")] for request in server.requests]
     times = [time for some in each for time in some]
     assert (len(times), times) == (10_080, sorted(set(times)))

@@ -239,7 +239,7 @@ def test_after_an_outage_every_reading_arrives_once_and_oldest_first(
     server.answer = account = Emoncms()
     server.fail(*[failure] * 5)
     sink = sink_from_toml(tmp_path, table(server.url, {"oem_token": KEY}))
-    worker = deliver_entries(sink, ecm1240_entries(7 * 86_400, every=1800), tmp_path)
+    worker = deliver_entries(sink, ecm1240_entries(7 * 86_400, interval=1800), tmp_path)
     times = [at for at, _, name, _ in account.inputs if name == "XXX345_ch1_w"]
     assert (worker.parked, worker.aside, len(times)) == ("", 0, 336)
     assert times == sorted(set(times))

@@ -154,7 +154,7 @@ def test_a_week_s_readings_go_in_requests_of_a_hundred(server: Recorder, tmp_pat
     server.answer = TAKEN
     golden = scenario("eragy", SENT[1])
     deliver_entries(
-        sink_from_toml(tmp_path, table(server.url, golden.options)), ecm1240_entries(7 * 86_400, every=60), tmp_path
+        sink_from_toml(tmp_path, table(server.url, golden.options)), ecm1240_entries(7 * 86_400, interval=60), tmp_path
     )
     sent = [[time for unit, time in values(request) if unit == "XXX345_ch1"] for request in server.requests]
     times = [time for some in sent for time in some]

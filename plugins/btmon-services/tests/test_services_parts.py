@@ -147,7 +147,7 @@ api_id = "1"
 api_key = "KEY"
 sensor_id = "2"
 channel = "312345_ch1"
-every = 0
+interval = 0
 batch_size = 8
 """
 SINGLE: Mapping[str, tuple[str, Reply, Callable[[Request], str]]] = {

@@ -175,7 +175,7 @@ def test_an_entry_that_is_never_taken_is_set_aside_and_the_others_delivered(serv
     taken = golden.requests[2].form["datetime"]
     server.answer = lambda request: Reply(200, "0" if request.form["created_at"] == taken else "17")
     clock = Clock()
-    sink = sink_from_toml(tmp_path, table(server.url, golden.options, "every = 0\n"))
+    sink = sink_from_toml(tmp_path, table(server.url, golden.options, "interval = 0\n"))
     worker = deliver_entries(sink, entries_of(golden.readings), tmp_path, clock)
     assert (worker.parked, worker.aside) == ("", 1)
     assert len(server.requests) == 6 + 6
@@ -197,7 +197,7 @@ def test_a_week_s_outage_is_made_up_for_at_the_service_s_pace(
     server.answer = answer
     worker = deliver_entries(
         sink_from_toml(tmp_path, table(server.url, golden.options, more)),
-        ecm1240_entries(7 * 86_400, every=600),
+        ecm1240_entries(7 * 86_400, interval=600),
         tmp_path,
         clock,
     )
@@ -220,7 +220,7 @@ def test_two_readings_of_one_second_are_one_entry_of_a_bulk_update(server: Recor
     """A time can be used once in a channel: the later reading counts."""
     golden = scenario("thingspeak", TYPICAL)
     sink = sink_from_toml(tmp_path, table(server.url, golden.options, f"{BULK}batch_size = 960\nevery = 0\n"))
-    first, second, third = ecm1240_entries(60, every=30)
+    first, second, third = ecm1240_entries(60, interval=30)
     late = [first, attrs.evolve(second, key=third.key), attrs.evolve(third, key=third.key + 1000)]
     deliver_entries(sink, late, tmp_path)
     assert [len(_entries(request)) for request in server.requests] == [1]

@@ -122,7 +122,9 @@ def test_a_failure_between_two_channels_sends_neither_twice(server: Recorder, tm
     server.fail(OK, Reply(500), Reply(wire="reset"))
     options = {**scenario("wattzon", TYPICAL).options, "wo_map": "312345_ch1,kitchen,312345_aux1,hot tub"}
     worker = deliver_entries(
-        sink_from_toml(tmp_path, table(server.url, options, "every = 0\n")), ecm1240_entries(60, every=20), tmp_path
+        sink_from_toml(tmp_path, table(server.url, options, "interval = 0\n")),
+        ecm1240_entries(60, interval=20),
+        tmp_path,
     )
     taken = [(r.path.split("/")[-2], r.json["updates"][0]["timestamp"]) for r in server.taken]
     assert (worker.parked, len(taken), len(server.requests)) == ("", 6, 8)
@@ -135,7 +137,7 @@ def test_a_week_s_outage_is_made_up_for(server: Recorder, tmp_path: Path) -> Non
     server.answer = OK
     options = {**scenario("wattzon", TYPICAL).options, "wo_map": "312345_ch1,kitchen"}
     worker = deliver_entries(
-        sink_from_toml(tmp_path, table(server.url, options)), ecm1240_entries(7 * 86_400, every=1800), tmp_path
+        sink_from_toml(tmp_path, table(server.url, options)), ecm1240_entries(7 * 86_400, interval=1800), tmp_path
     )
     times = [request.json["updates"][0]["timestamp"] for request in server.requests]
     assert (worker.parked, len(times), times) == ("", 336, sorted(set(times)))

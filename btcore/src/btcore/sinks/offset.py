@@ -50,7 +50,7 @@ class Place:
         settings = self._fingerprint.choosing
         if cursor is None:
             before = self._patiently(lambda: self._journal.checkpoint(whole)) if whole else None
-            first = before or Checkpoint(self._journal.newest() if start == "now" else 0)
+            first = before or Checkpoint(self._journal.newest() if start == "end" else 0)
             self._keep(Checkpoint(first.offset, first.baselines, settings=settings), list(first.baselines))
         else:
             for line in again(cursor, settings, self._read):

@@ -87,11 +87,13 @@ class SourceWorker:
         self._hooks = hooks(source.instance)
         self._clock = DeviceClock(_local_offset)
         self._outcome = FailureReporter(self._log)
-        self._backoff = Backoff(source.retry, source.retry_max)
+        self._backoff = Backoff(source.min_backoff, source.max_backoff)
         self._intake = Intake(source.table, journal, self._log, stop, grace)
         self._journal = journal
         self._identities = identities or Identities(Meters(), lambda notice: self._log.warning("%s", notice))
-        self._admission = Admission(source.meters, source.max_meters, source.max_rate, self._log)
+        self._admission = Admission(
+            source.meters, source.max_new_meters_per_day, source.max_packets_per_second, self._log
+        )
         self._silence = Silence(self._log)
         self._knows_meters = False
         self._streams: OrderedDict[str, _Line] = OrderedDict()

@@ -30,7 +30,7 @@ class TcpClient:
         help="the TCP port that the meter listens on",
         validator=attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(LAST_PORT)),
     )
-    poll: Duration = setting(
+    poll_interval: Duration = setting(
         default=Duration(0),
         help="ask for a packet this often; 0: stay connected and read what the meter sends by itself",
         validator=attrs.validators.ge(0),
@@ -45,7 +45,7 @@ class TcpClient:
         help="the longest wait for the connection, and for each step of an answer",
         validator=attrs.validators.gt(0),
     )
-    idle: Duration = setting(
+    idle_timeout: Duration = setting(
         default=Duration(600),
         help="connect anew when no packet came for this long (without poll)",
         validator=attrs.validators.gt(0),
@@ -58,14 +58,18 @@ class TcpClient:
     @property
     def patience(self) -> float:
         """Seconds that it may be without a packet: then the core tells what came instead."""
-        return 2 * self.poll + self.timeout * max(len(self.devices), 1) if self.poll else self.idle
+        return (
+            2 * self.poll_interval + self.timeout * max(len(self.devices), 1)
+            if self.poll_interval
+            else self.idle_timeout
+        )
 
     def check(self) -> Iterator[Problem]:
         """Find an address that is missing, and devices that would never be asked."""
         if not self.host:
             yield Problem('expected the address or name of the meter, such as "192.168.1.20"', key="host")
-        if self.devices and not self.poll:
-            yield Problem('devices are asked only with poll: set how often, as in poll = "10s"', key="devices")
+        if self.devices and not self.poll_interval:
+            yield Problem('devices are asked only with poll: set how often, as in poll_interval = "10s"', key="devices")
 
     def claims(self) -> Iterator[Claim]:
         """Claim the connection: most gateways take one, and two that ask on one line disturb each other."""
@@ -75,7 +79,7 @@ class TcpClient:
     def open(self, context: Context) -> None:
         """Prepare the requests. The connection is made in `collect`, which can be told to stop."""
         self._context = context
-        if self.poll and self._poll is None:  # kept over a restart: it knows who does not answer
+        if self.poll_interval and self._poll is None:  # kept over a restart: it knows who does not answer
             self._poll = Poll(devices=self.devices, timeout=self.timeout, log=context.log)
 
     @hookimpl
@@ -88,7 +92,7 @@ class TcpClient:
                 return
             with line:
                 yield from self._read(line, stop)
-            stop.wait(max(0.0, started + self.poll - time.monotonic()))
+            stop.wait(max(0.0, started + self.poll_interval - time.monotonic()))
 
     def _connect(self, stop: Event) -> Line | None:
         try:
@@ -128,8 +132,8 @@ class TcpClient:
             now, before, quiet = time.monotonic(), quiet, self._context.stream_status(stream).bytes_since_packet
             if data and quiet < before + len(data):  # there was a packet in it
                 heard = now
-            elif now - heard >= self.idle:
-                raise TimeoutError(_without(f"{self.idle:g} s", quiet))
+            elif now - heard >= self.idle_timeout:
+                raise TimeoutError(_without(f"{self.idle_timeout:g} s", quiet))
             self._is_known = self._is_known or bool(data)
             if not self._is_known and now - began >= SILENT:
                 self._is_known = True
@@ -143,6 +147,4 @@ class TcpClient:
 def _without(time: str, size: int) -> str:
     """Say for how long there was no packet, and the commonest reason."""
     what = f"no packet came for {time}, only {size} bytes." if size else f"nothing came for {time}."
-    return (
-        f'{what} A meter whose real-time mode is off only answers: have it asked, as with poll = "10s" (docs/meters.md)'
-    )
+    return f'{what} A meter whose real-time mode is off only answers: have it asked, as with poll_interval = "10s" (docs/meters.md)'

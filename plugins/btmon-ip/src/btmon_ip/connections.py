@@ -86,7 +86,7 @@ class Connections:
         context: Context,
         allow: Sequence[Network] = (),
     ) -> None:
-        """Take over the listeners. `idle` is in seconds, `most` the connections that may be open at once."""
+        """Take over the listeners. `idle_timeout` is in seconds, `most` the connections that may be open at once."""
         self._selector = selectors.DefaultSelector()
         self._open: OrderedDict[Connection, None] = OrderedDict()  # the one silent for longest is the first
         self._by_guest: dict[Guest, Connection] = {}

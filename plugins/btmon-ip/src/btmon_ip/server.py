@@ -32,7 +32,7 @@ class TcpServer:
         help="the TCP port that the meters send to; 0: any free one, which the log tells",
         validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(LAST_PORT)),
     )
-    idle: Duration = setting(
+    idle_timeout: Duration = setting(
         default=Duration(600),
         help="close a connection on which nothing came for this long",
         validator=attrs.validators.gt(0),
@@ -53,7 +53,7 @@ class TcpServer:
     @property
     def patience(self) -> float:
         """Seconds that it may be without a packet: then the core tells what came instead."""
-        return self.idle
+        return self.idle_timeout
 
     def claims(self) -> Iterator[Claim]:
         """Claim the port, on the addresses that are listened on."""
@@ -65,7 +65,7 @@ class TcpServer:
         """Claim the port. Raises Retry when that cannot be had now."""
         self._connections = Connections(
             listen(self.host, self.port, context.log),
-            idle=self.idle,
+            idle=self.idle_timeout,
             most=self.max_connections,
             numbers=self._numbers,
             context=context,

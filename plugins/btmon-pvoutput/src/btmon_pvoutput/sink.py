@@ -21,12 +21,16 @@ SHORTEST = 300
 INTERVALS: tuple[float, ...] = (SHORTEST, 600, 900)
 """Seconds of the status intervals that a system of PVOutput can have."""
 
-INTERVAL = 'PVOutput keeps a status for each 5, 10 or 15 minutes: set every = "5m", "10m" or "15m", as the system has'
+INTERVAL = (
+    'PVOutput keeps a status for each 5, 10 or 15 minutes: set interval = "5m", "10m" or "15m", as the system has'
+)
 
 MOST_DOUBTS = 10
 """What is told of meters that do not fit the settings."""
 
-DELIVERY = Delivery(every=Duration(SHORTEST), period=Duration(10), batch_size=MOST_ROWS, calls_per_hour=60)
+DELIVERY = Delivery(
+    interval=Duration(SHORTEST), flush_interval=Duration(10), batch_size=MOST_ROWS, max_calls_per_hour=60
+)
 """PVOutput's own limits: a status each 5 minutes, 30 in a request, 60 requests an hour.
 
 How old a status may be is for the service to say: it knows what day it is, and whether the system is in donation mode.
@@ -92,8 +96,8 @@ class PVOutput:
     def check(self, delivery: Delivery = DELIVERY) -> Iterator[Problem]:
         """Tell what is wrong between and within the settings."""
         yield from self._check_channels()
-        if delivery.every not in INTERVALS:
-            yield Problem(f"{delivery.every / 60:g} min do not fit: {INTERVAL}", key="every")
+        if delivery.interval not in INTERVALS:
+            yield Problem(f"{delivery.interval / 60:g} min do not fit: {INTERVAL}", key="interval")
         for key, fits, example in (
             ("generation", is_circuit, ChannelRef("399999", "ch1")),
             ("consumption", is_circuit, ChannelRef("399999", "ch1")),
@@ -133,10 +137,10 @@ class PVOutput:
         """Prepare; nothing is sent. Stop where the intervals are none that PVOutput has."""
         from btmon_pvoutput.service import Service  # noqa: PLC0415 - listing the plugins must not import requests
 
-        if context.every not in INTERVALS:
-            raise Stop(f"every: {context.every / 60:g} min do not fit: {INTERVAL}")
+        if context.interval not in INTERVALS:
+            raise Stop(f"every: {context.interval / 60:g} min do not fit: {INTERVAL}")
         self._log = context.log
-        self._every = int(context.every)
+        self._every = int(context.interval)
         self._zone = ZoneInfo(self.zone) if self.zone else None
         self._measures = self._what_to_measure(context)
         self._told: set[str] = set()

@@ -66,7 +66,7 @@ class Status:
 def statuses(samples: Iterable[Sample], measures: Measures, every: int, zone: tzinfo | None) -> list[Status]:
     """Make the statuses of some samples, oldest first, each slot once.
 
-    `every` is in seconds: the length of the slots, which end at its multiples. `zone` is the system's; None is the
+    `interval` is in seconds: the length of the slots, which end at its multiples. `zone` is the system's; None is the
     host's. Samples of several meters in one slot become one status. A slot without any power or energy has none.
     """
     slots: dict[int, dict[str, Number]] = {}

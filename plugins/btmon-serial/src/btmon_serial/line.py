@@ -38,7 +38,7 @@ QUIET = 0.3
 """Seconds without a byte after which nothing is under way on the line, and a meter may be asked."""
 
 SILENT = 120.0
-"""Seconds from the beginning on without a byte after which that is told, if it is not by `idle` before."""
+"""Seconds from the beginning on without a byte after which that is told, if it is not by `idle_timeout` before."""
 
 
 @plugin(api=1)
@@ -52,7 +52,7 @@ class SerialLine:
     baud: int = setting(
         default=19200, validator=attrs.validators.gt(0), help="speed of the line (8N1), as it is set in the meter"
     )
-    poll: Duration = setting(
+    poll_interval: Duration = setting(
         default=Duration(0),
         validator=attrs.validators.ge(0),
         help="ask the meters this often; 0: take what they send themselves",
@@ -67,7 +67,7 @@ class SerialLine:
         validator=attrs.validators.gt(0),
         help="how long a meter that is asked has for each step of its answer",
     )
-    idle: Duration = setting(
+    idle_timeout: Duration = setting(
         default=Duration(300),
         validator=attrs.validators.ge(0),
         help="without poll: say so, and open the port anew, when nothing has come in for this long; 0: never",
@@ -80,15 +80,20 @@ class SerialLine:
     @property
     def patience(self) -> float:
         """Seconds that it may be without a packet: then the core tells what came instead."""
-        return 2 * self.poll + self.timeout * max(len(self.devices), 1) if self.poll else self.idle
+        return (
+            2 * self.poll_interval + self.timeout * max(len(self.devices), 1)
+            if self.poll_interval
+            else self.idle_timeout
+        )
 
     def check(self) -> Iterator[Problem]:
         """Find a port that is missing, and devices that would never be asked."""
         if not self.port:
             yield Problem("expected a serial device: `ls /dev/serial/by-path/` shows them", key="port")
-        if self.devices and not self.poll:
+        if self.devices and not self.poll_interval:
             yield Problem(
-                'meters are asked only where poll is set: add poll = "10s", or leave devices out', key="devices"
+                'meters are asked only where poll is set: add poll_interval = "10s", or leave devices out',
+                key="devices",
             )
         if not self.port.lower().startswith("socket:") and (fault := trouble.baud_fault(self.baud)):
             yield Problem(fault, key="baud", warning=self.baud in trouble.BAUDS)
@@ -106,7 +111,9 @@ class SerialLine:
     def open(self, context: Context) -> None:
         """Claim the port. Raises Retry when it cannot be had now, Stop when it never can."""
         self._log = context.log
-        if self.poll and self._poll is None:  # kept when the port is opened again: it knows who does not answer
+        if (
+            self.poll_interval and self._poll is None
+        ):  # kept when the port is opened again: it knows who does not answer
             self._poll = Poll(devices=self.devices, timeout=self.timeout, log=context.log)
         self._claim()
 
@@ -133,18 +140,20 @@ class SerialLine:
 
     def _heard(self, stop: Event) -> Iterator[Chunk]:
         last, is_told = time.monotonic(), False
-        patience = min(self.idle, SILENT)  # until something has come in: then what is told, and done, is by `idle`
+        patience = min(
+            self.idle_timeout, SILENT
+        )  # until something has come in: then what is told, and done, is by `idle_timeout`
         while not stop.is_set():
             silence = time.monotonic() - last
             if data := self._port.receive(LOOK):
                 yield Chunk(data)
                 if is_told:
                     self._log.info("%s: bytes are coming in again", self.port)
-                last, is_told, patience = time.monotonic(), False, self.idle
-            elif self.idle and silence >= patience and not is_told and not stop.is_set():
+                last, is_told, patience = time.monotonic(), False, self.idle_timeout
+            elif self.idle_timeout and silence >= patience and not is_told and not stop.is_set():
                 self._log.warning("%s", trouble.silent(self.port, patience))
                 is_told = True
-            elif self.idle and silence >= self.idle and not stop.is_set():
+            elif self.idle_timeout and silence >= self.idle_timeout and not stop.is_set():
                 self._renew()
                 last = time.monotonic()
 
@@ -158,7 +167,7 @@ class SerialLine:
         while not stop.is_set():
             yield from self._settle(stop)
             yield from self._ask(poll, stop)
-            due = next_due(due, self.poll, time.monotonic())
+            due = next_due(due, self.poll_interval, time.monotonic())
             yield from self._pause(stop, due - QUIET)
 
     def _settle(self, stop: Event) -> Iterator[Chunk]:

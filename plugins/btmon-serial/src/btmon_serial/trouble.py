@@ -61,7 +61,7 @@ def silent(port: str, seconds: float) -> str:
     """Say that nothing comes in, and the commonest reasons."""
     return (
         f"{port}: nothing has come in for {seconds:g} s. Most often the meter's real-time mode is off, so that it"
-        ' speaks only when asked: set poll = "10s" and, for an ECM, devices = ["fc"]. Else look at its power and cable.'
+        ' speaks only when asked: set poll_interval = "10s" and, for an ECM, devices = ["fc"]. Else look at its power and cable.'
         " The port is opened anew; this is logged again only after bytes came in"
     )
 

@@ -36,7 +36,7 @@ class Meter:
         return self.direction or direction_by_type(self.type)
 
 
-@plugin(api=1, delivery=Delivery(period=Duration(60), pause=Duration(60), batch_size=200))
+@plugin(api=1, delivery=Delivery(flush_interval=Duration(60), min_call_interval=Duration(60), batch_size=200))
 class Bidgely(ServiceOfMeters):
     """Sends cumulative energy and power to Bidgely."""
 

@@ -23,7 +23,7 @@ NODE = r"\bnode ?(id|name)?\b.{0,80}\b(must|numeric|range|invalid|not (valid|all
 NUMBERS = "check `node`: an older emoncms takes only numbers, from 0 to 30"
 
 
-@plugin(api=1, delivery=Delivery(period=Duration(60), batch_size=100))
+@plugin(api=1, delivery=Delivery(flush_interval=Duration(60), batch_size=100))
 class Emoncms(ServiceOfMeters):
     """Sends all that the meters measure to emoncms."""
 

@@ -31,7 +31,7 @@ class Sensor:
         return self.direction or direction_by_type(self.type)
 
 
-@plugin(api=1, delivery=Delivery(period=Duration(300), batch_size=100))
+@plugin(api=1, delivery=Delivery(flush_interval=Duration(300), batch_size=100))
 class EnerSave(ServiceOfMeters):
     """Sends cumulative energy to something that speaks MyEnerSave's protocol."""
 

@@ -19,7 +19,7 @@ TYPES: Mapping[Direction, int] = {"import": 0, "export": 1}
 """Types of an MTU."""
 
 
-@plugin(api=1, delivery=Delivery(period=Duration(60), batch_size=100))
+@plugin(api=1, delivery=Delivery(flush_interval=Duration(60), batch_size=100))
 class Eragy(ServiceOfMeters):
     """Sends cumulative energy to Eragy, as a TED 5000 does."""
 

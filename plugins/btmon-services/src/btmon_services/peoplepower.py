@@ -47,7 +47,7 @@ REFUSED = (
 """A NACK is no ACK: like all other answers it means that it is to be sent again."""
 
 
-@plugin(api=1, delivery=Delivery(period=Duration(900), batch_size=100))
+@plugin(api=1, delivery=Delivery(flush_interval=Duration(900), batch_size=100))
 class PeoplePower(Service):
     """Sends power and energy to People Power."""
 

@@ -8,7 +8,7 @@ from btmon_services.service import Request, Service, State
 from btmon_services.streams import circuit_faults, epoch, mapped, power
 
 
-@plugin(api=1, delivery=Delivery(period=Duration(60), batch_size=100))
+@plugin(api=1, delivery=Delivery(flush_interval=Duration(60), batch_size=100))
 class PlotWatt(Service):
     """Sends power to PlotWatt."""
 

@@ -10,7 +10,7 @@ from btmon_services.service import Request, State
 from btmon_services.streams import channels, is_circuit, mapped, number, sensors, utc
 
 
-@plugin(api=1, delivery=Delivery(period=Duration(60), batch_size=100))
+@plugin(api=1, delivery=Delivery(flush_interval=Duration(60), batch_size=100))
 class SmartEnergyGroups(ServiceOfMeters):
     """Sends what the meters measure to something that speaks the protocol of Smart Energy Groups."""
 

@@ -44,7 +44,7 @@ UNCLEAR = AnswerRule(200, "^0$", Verdict.RETRY)
 """The answer to an entry that comes too soon after the last one, or for a second that has an entry already."""
 
 
-@plugin(api=1, delivery=Delivery(every=Duration(60), batch_size=1, pause=Duration(PAUSE)))
+@plugin(api=1, delivery=Delivery(interval=Duration(60), batch_size=1, min_call_interval=Duration(PAUSE)))
 class ThingSpeak(ServiceOfEntries):
     """Sends power to channels of ThingSpeak."""
 

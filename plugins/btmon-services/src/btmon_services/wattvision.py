@@ -13,7 +13,7 @@ from btmon_services.streams import Direction, circuit_faults, flow, utc
 OTHER_WAY = 'if that is what it measures, write direction = "{other}"'
 
 
-@plugin(api=1, delivery=Delivery(every=Duration(120), batch_size=1, pause=Duration(15)))
+@plugin(api=1, delivery=Delivery(interval=Duration(120), batch_size=1, min_call_interval=Duration(15)))
 class Wattvision(ServiceOfEntries):
     """Sends one channel to Wattvision."""
 

@@ -12,7 +12,7 @@ from btmon_services.service import Request, ServiceOfEntries, State
 from btmon_services.streams import circuit_faults, mapped, power, utc
 
 
-@plugin(api=1, delivery=Delivery(every=Duration(300), batch_size=1))
+@plugin(api=1, delivery=Delivery(interval=Duration(300), batch_size=1))
 class WattzOn(ServiceOfEntries):
     """Sends power to something that speaks the protocol of WattzOn."""
 

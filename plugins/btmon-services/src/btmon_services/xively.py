@@ -13,7 +13,7 @@ from btmon_services.service import Request, State
 from btmon_services.streams import channels, power, sensors, series, utc
 
 
-@plugin(api=1, delivery=Delivery(period=Duration(60), batch_size=100))
+@plugin(api=1, delivery=Delivery(flush_interval=Duration(60), batch_size=100))
 class Xively(ServiceOfMeters):
     """Sends power, pulse counts and temperatures to something that speaks Xively's protocol (Pachube, COSM)."""
 
