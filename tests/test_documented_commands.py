@@ -15,7 +15,8 @@ from btcore import Duration
 from btcore.cli import CONFIGURATION, UNAVAILABLE, USAGE, _parser
 from btcore.config.load import core_settings, site_settings
 from btcore.config.meters import Entry
-from btcore.discovery import Kind, find, installed
+from btcore.discovery import find, installed
+from btcore.settings import Kind
 from btcore.values.describe import Setting, settings_of
 
 ROOT = Path(__file__).parents[1]
