@@ -116,7 +116,7 @@ def found(folder: Path, text: str) -> tuple[list[Problem], list[Problem]]:
             "port",
             "expected a whole number from 1 to 65535, found 0",
         ),
-        (f"[source.tcp-server]\nidle_timeout = 0\n{SINK}", "idle", "expected a duration above 0s, found 0s"),
+        (f"[source.tcp-server]\nidle_timeout = 0\n{SINK}", "idle_timeout", "expected a duration above 0s, found 0s"),
         (f"[source.simulator]\nfault_rate = 2\n{SINK}", "fault_rate", "expected a number from 0 to 1, found 2"),
     ],
 )

@@ -1,7 +1,7 @@
 """One name for one thing: what docs/vocabulary.md lists under "Not used" is used nowhere.
 
-`python tests/test_vocabulary.py` prints how much is left, file by file; with `--rewrite` it writes the list anew. A list that gets longer is a
-mistake, unless a module has another name.
+`python tests/test_vocabulary.py` prints how much is left, file by file; with `--rewrite` it writes the list anew.
+A list that gets longer is a mistake, unless a module has another name.
 """
 
 import ast
