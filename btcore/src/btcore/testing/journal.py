@@ -105,8 +105,8 @@ class JournalContract:
 
     def test_all_of_an_entry_is_kept(self, journal: Journal) -> None:
         """Each field of an entry, and each byte of its packet, comes back."""
-        stamps = {"address": "10.0.0.1", "origin": "recorded"}
-        made = Entry(7, "a", "12", "f", bytes(range(256)) * 3, whole=True, monotonic=5, boot=6, **stamps)
+        whole = Entry(7, "a", "12", "f", bytes(range(256)) * 3, whole=True)
+        made = attrs.evolve(whole, monotonic=5, boot=6, address="10.0.0.1", origin="recorded")
         [kept] = journal.append([made])
         assert list(journal.read(0, 1)) == [kept] == list(journal.get([kept.offset]))
         assert attrs.evolve(kept, offset=0) == made
