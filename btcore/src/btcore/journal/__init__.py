@@ -134,9 +134,9 @@ class Journal(Protocol):
     def append(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """Keep these entries, all or none; return those that were new, with their `offset` and `key`.
 
-        An entry with the same time and packet as one that is kept is the same reading, and is not kept twice, as long
-        as nothing of that time was forgotten: the packet says which meter it is of. Of a reading without a packet, that
-        is said by its serial number.
+        An entry with the same time and packet as one that is kept is the same reading, and is not kept twice: the
+        packet says which meter it is of. Of a reading without a packet, that is said by its serial number. One that was
+        moved from its time is known again for certain only as long as nothing was forgotten.
         """
 
     def read(self, after: int, limit: int) -> Sequence[Entry]:
