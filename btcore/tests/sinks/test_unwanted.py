@@ -305,7 +305,8 @@ def test_a_baseline_made_of_what_was_let_go_stays(journal: SqliteJournal) -> Non
     wants(journal, meter=WRONG)
     portions = journal.trim([SINK_TABLE], int(time.time()) + 10)
     cursor = attrs.evolve(journal.checkpoint(SINK_TABLE) or Checkpoint(), offset=2, baselines={METER: Baseline(2)})
-    journal.commit(SINK_TABLE, cursor, [METER], [dead_letter(SINK_TABLE, 4)])
+    journal.keep_dead_letters([dead_letter(SINK_TABLE, 4)])
+    journal.commit(SINK_TABLE, cursor)
     assert sum(portions) == 3
     assert [one.offset for one in journal.read(0, 9)] == [2, 4]
 
