@@ -1,6 +1,7 @@
 """The workspace's jobs: `nox` alone checks everything; `nox -s demo` shows the program at work without hardware."""
 
 import re
+import shutil
 from pathlib import Path
 
 import nox
@@ -27,6 +28,27 @@ def tools(*groups: str) -> tuple[str, ...]:
 def folders(*packages: str) -> list[str]:
     """Return packages of the workspace as pip is told them."""
     return [f"./{package}" for package in packages]
+
+
+def build(session: nox.Session) -> Path:
+    """Build each package's sdist, and its wheel from that; install the wheels; return the folder of the archives."""
+    session.install("--quiet", *tools("build"))
+    archives = Path(session.create_tmp()) / "archives"
+    shutil.rmtree(archives, ignore_errors=True)
+    for package in PACKAGES:
+        session.run("python", "-m", "build", "--no-isolation", "--outdir", str(archives), package, silent=True)
+    session.install("--quiet", "--force-reinstall", *(str(path) for path in archives.glob("*.whl")))
+    return archives
+
+
+def check_sdists(session: nox.Session, archives: Path, *packages: str) -> None:
+    """Unpack these packages' sdists, each alone, and run their tests that start nothing with the wheels installed."""
+    session.install("--quiet", *tools("test", "build"))
+    for package in packages:
+        (sdist,) = archives.glob(f"{Path(package).name.replace('-', '_')}-*.tar.gz")
+        session.run("python", "-m", "tarfile", "--extract", str(sdist), str(archives))
+        with session.chdir(archives / sdist.name.removesuffix(".tar.gz")):
+            session.run("pytest", "--numprocesses", "auto", "-m", "not servers")
 
 
 @nox.session
@@ -80,15 +102,17 @@ def versions(session: nox.Session) -> None:
 
 @nox.session
 def wheels(session: nox.Session) -> None:
-    """Build every distribution as it would be published, and start the program from the wheels alone."""
-    session.install("--quiet", *tools("build"))
-    out = session.create_tmp()
-    for package in PACKAGES:
-        session.run("python", "-m", "build", "--wheel", "--no-isolation", "--outdir", out, package, silent=True)
-    built = [str(path) for path in Path(out).glob("*.whl")]
-    session.install("--quiet", "--force-reinstall", *built)
+    """Build all as it would be published; start the program from the wheels alone; test two of the sdists."""
+    archives = build(session)
     session.run("btcore", "--version")
     session.run("btcore", "plugins")
+    check_sdists(session, archives, "btcore", "plugins/btmon-services")
+
+
+@nox.session
+def sdists(session: nox.Session) -> None:
+    """Build all as it would be published; run the tests of every sdist where it is unpacked, as a packager does."""
+    check_sdists(session, build(session), *PACKAGES)
 
 
 @nox.session
