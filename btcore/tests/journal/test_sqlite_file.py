@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from helpers.folders import DOCS
 from helpers.journal_entries import dead_letter, entry, raw_entry
 from helpers.packets import METER
 
@@ -143,7 +144,7 @@ def test_what_was_acknowledged_survives_kill(file: Path) -> None:
 # --- docs/journal.md
 
 
-PAGE = Path(__file__).parents[3] / "docs" / "journal.md"
+PAGE = DOCS / "journal.md"
 STATEMENTS = re.findall(r"```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 

@@ -16,13 +16,13 @@ from typing import Any
 
 import attrs
 import pytest
+from helpers.folders import GOLDEN
 
 from btcore import Chunk, Context, Duration, Retry, StreamStatus, pack
 from btmon_ip.client import TcpClient
 from btmon_ip.server import TcpServer
 
 HERE = Path(__file__).parent
-GOLDEN = HERE.parents[2] / "tests/golden"
 STREAMS = b"".join(path.read_bytes() for path in sorted(GOLDEN.glob("streams/*.bin")))
 SIZES = {"ecm1240bin": 65, "gem48ptbin": 625}
 ECM = pack("ecm1240bin", "312345", {"volts": 120.1, "ch1_aws": 0xFCFCFCFCFC, "secs": 0xFCFC})

@@ -13,11 +13,11 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+from helpers.folders import GOLDEN
 from helpers.waiting import wait_for
 
 from btcore import Chunk, Context, Duration
@@ -25,7 +25,6 @@ from btmon_ip.addresses import plain
 from btmon_ip.connections import Connections
 from btmon_ip.server import TcpServer
 
-GOLDEN = Path(__file__).parents[3] / "tests/golden"
 STREAMS = [path.read_bytes() for path in sorted(GOLDEN.glob("streams/*.bin"))]
 PACKET = STREAMS[-1][:625]
 PATIENCE = 20.0
