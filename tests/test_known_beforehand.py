@@ -98,12 +98,12 @@ def found(folder: Path, text: str) -> tuple[list[Problem], list[Problem]]:
         (
             SOURCE + EMON + 'url = "https://emoncms.org/input/post?apikey=k3y"\n',
             "url",
-            "there is a key in it, which belongs in `token`, where no log shows it",
+            "the address contains a key: move it to `token`, which no log shows",
         ),
         (
             SOURCE + '[sink.thingspeak]\ntokens = { "399999" = "k3y" }\nurl = "https://t.example/?api_key=k3y"\n',
             "url",
-            "there is a key in it, which belongs in `tokens`",
+            "the address contains a key: move it to `tokens`",
         ),
         (
             SOURCE + '[sink.plotwatt]\napi_key = "k3y"\nmap = { "01000777_t1" = "1" }\n',
@@ -116,7 +116,7 @@ def found(folder: Path, text: str) -> tuple[list[Problem], list[Problem]]:
             "port",
             "expected a whole number from 1 to 65535, found 0",
         ),
-        (f"[source.tcp-server]\nidle_timeout = 0\n{SINK}", "idle", "expected a duration above 0s, found 0s"),
+        (f"[source.tcp-server]\nidle_timeout = 0\n{SINK}", "idle_timeout", "expected a duration above 0s, found 0s"),
         (f"[source.simulator]\nfault_rate = 2\n{SINK}", "fault_rate", "expected a number from 0 to 1, found 2"),
     ],
 )
