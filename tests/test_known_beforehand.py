@@ -82,14 +82,18 @@ def found(folder: Path, text: str) -> tuple[list[Problem], list[Problem]]:
         (
             SOURCE + PVO + 'interval = "7m"\n',
             "interval",
-            "7 min do not fit: PVOutput keeps a status for each 5, 10 or 15",
+            '7 min is no interval of PVOutput: set interval = "5m"',
         ),
         (
             SOURCE + PVO + "interval = 0\n",
             "interval",
-            "0 min do not fit: PVOutput keeps a status for each 5, 10 or 15 min",
+            '0 min is no interval of PVOutput: set interval = "5m"',
         ),
-        (SOURCE + PVO.replace("_ch1", "_t1"), "generation", "01000777_t1 is none: expected one such as 01000777_ch1"),
+        (
+            SOURCE + PVO.replace("_ch1", "_t1"),
+            "generation",
+            "01000777_t1 is not such a channel: expected one such as 01000777_ch1",
+        ),
         (
             f'[source.serial]\nport = "/dev/ttyS9"\nbaud = 19201\n{SINK}',
             "baud",

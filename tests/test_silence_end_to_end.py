@@ -175,7 +175,7 @@ def test_nobody_who_connects_is_told(tmp_path: Path) -> None:
     """A server to which nobody connects says so, and how a meter is set."""
     with BtcoreProcess(tmp_path, SERVER + 'idle_timeout = "1s"' + SINK) as program:
         wait_for(
-            lambda: "nobody has connected for 1 s. The meter, or its gateway, has to be set to send" in program.log
+            lambda: "nobody has connected for 1 s. Set the meter, or its gateway, to real-time mode" in program.log
         )
 
 
