@@ -134,18 +134,18 @@ def test_a_mistake_that_can_be_known_is_told(tmp_path: Path, text: str, key: str
 @pytest.mark.parametrize(
     ("text", "key", "said"),
     [
-        (f'[source.file]\npath = "capture.json"\n{SINK}', "path", "capture.json: there is no such file"),
+        (f'[source.file]\npath = "capture.json"\n{SINK}', "path", "capture.json: the file does not exist"),
         (f'[source.file]\npath = "."\n{SINK}', "path", "this is a directory, not a capture"),
         (
             f'[source.serial]\nport = "/dev/ttyS9"\nbaud = 9600\n{SINK}',
             "baud",
             "no meter sends 9600 baud: an ECM sends at 19200, a GEM at 19200 or 115200, as it is set",
         ),
-        (SOURCE + '[sink.sqlite]\nfile = "data/e.db"\n', "file", "/data yet, and none is made"),
+        (SOURCE + '[sink.sqlite]\nfile = "data/e.db"\n', "file", "/data does not exist, and btcore does not make it"),
         (
             SOURCE + '[sink.sqlite]\nfile = "/etc/btcore/e.db"\n',
             "file",
-            "/etc/btcore/e.db is below /etc, where a service may not write; /var/lib/btcore/e.db would do",
+            "/etc/btcore/e.db is below /etc, where a service may not write; /var/lib/btcore/e.db would work",
         ),
     ],
 )
