@@ -188,7 +188,7 @@ def test_a_meter_that_never_sent_anything_is_told_early(
     device: Device, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where nothing ever came, it is told long before the connection is made anew; once."""
-    monkeypatch.setattr("btmon_ip.client.SILENT", 0.1)
+    monkeypatch.setattr("btmon_ip.client.SILENCE_WARNING_AFTER", 0.1)
 
     def play(connection: socket.socket) -> None:
         connection.recv(1)
@@ -196,7 +196,7 @@ def test_a_meter_that_never_sent_anything_is_told_early(
     client = listening(device(play), idle=1.7)
     assert "nothing came for 1.7 s" in collect(client).failure
     (told,) = [record.getMessage() for record in caplog.records]
-    assert "nothing came for 0.1 s. A meter whose real-time mode is off only answers" in told
+    assert "nothing came for 0.1 s. A meter whose real-time mode is off sends only when it is asked" in told
 
 
 def test_nobody_there() -> None:
@@ -375,7 +375,7 @@ def test_a_connection_lost_while_asking(device: Device) -> None:
         {"port": 70_000},
         {"devices": ["fa"]},
         {"timeout": 0},
-        {"idle": -1},
+        {"idle_timeout": -1},
         {"poll_interval": -1},
         {"host": "a..b"},
     ],

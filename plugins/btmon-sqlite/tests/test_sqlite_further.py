@@ -117,7 +117,9 @@ def test_what_is_added_is_told_in_one_line(opened: Opened, tmp_path: Path, caplo
         sink.process_batch(Batch((gem(secs, ch33_aws=1, ch40_aws=1, ch40_pws=1),)))
     (told,) = caplog.records
     assert told.levelno == logging.INFO
-    assert told.getMessage() == (f"table {TABLE} of {file} has columns for ch33, ch40 from now on: they have moved")
+    assert told.getMessage() == (
+        f"table {TABLE} of {file} has columns for ch33, ch40 from now on, as they have measured something"
+    )
 
 
 def test_nothing_is_told_of_what_could_not_be_added(
