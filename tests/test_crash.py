@@ -73,8 +73,8 @@ host = "127.0.0.1"
 ROOF = f"""
 [sink.roof]{PVOUTPUT_SETTINGS}
 meters = ["{GENERATION}", "{CONSUMPTION}"]
-calls_per_hour = 0
-period = 0
+max_calls_per_hour = 0
+flush_interval = 0
 """
 
 
@@ -158,7 +158,7 @@ def test_kill_at_any_moment(tmp_path: Path, server: PVOutputServer, chance: rand
 
 def journalled(folder: Path) -> list[HouseReading]:
     """Return what the journal has, oldest first."""
-    entries = table_rows(folder / JOURNAL_FILE, "entry ORDER BY seq", "format, serial, key, raw")
+    entries = table_rows(folder / JOURNAL_FILE, "entry ORDER BY offset", "format, serial, key, raw")
     return [read_house_packet(*entry) for entry in entries]
 
 

@@ -81,11 +81,11 @@ schema = "ecmreadext"
 [sink.emoncms]
 url = "{url}"
 token = "a-secret-token"
-period = 0
+flush_interval = 0
 [sink.plotwatt]
 url = "{url}"
 api_key = "a-secret-key"
-period = 0
+flush_interval = 0
 map = {{ 4242_pv1 = "1000", "77_pv1" = "1001", roof = "1000" }}
 [sink.print]
 """

@@ -83,7 +83,7 @@ def test_two_ecms_that_are_asked(tmp_path: Path, wire: Wire) -> None:
     """Two ECMs on one line are asked in turn, and each packet of both is stored once."""
     serials = {"fc": "312345", "fd": "420467"}
     on_line = {device: packets(ECM, serial) for device, serial in serials.items()}
-    settings = 'poll = "100ms"\ndevices = ["fc", "fd"]\n'
+    settings = 'poll_interval = "100ms"\ndevices = ["fc", "fd"]\n'
     with switched_on(wire, on_line), BtcoreProcess(tmp_path, site(wire, settings)) as btcore:
         wait_for(lambda: stored(tmp_path, ECM).total() >= 2 * PACKETS, "all packets in the database")
         assert btcore.stop() == 0
@@ -93,7 +93,7 @@ def test_two_ecms_that_are_asked(tmp_path: Path, wire: Wire) -> None:
 def test_a_gem_that_is_asked_by_its_serial_number(tmp_path: Path, wire: Wire) -> None:
     """Of two GEMs on one line the one that is named is asked, and each of its packets is stored once."""
     on_line = {"30567": packets(GEM, "01130567"), "21234": packets(GEM, "01021234")}
-    settings = 'poll = "100ms"\ndevices = ["01130567"]\n'
+    settings = 'poll_interval = "100ms"\ndevices = ["01130567"]\n'
     with switched_on(wire, on_line) as meters, BtcoreProcess(tmp_path, site(wire, settings)) as btcore:
         wait_for(lambda: stored(tmp_path, GEM).total() >= PACKETS, "all packets in the database")
         assert btcore.stop() == 0

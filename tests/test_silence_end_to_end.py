@@ -66,8 +66,8 @@ def told(log: str) -> str:
 
 @pytest.mark.parametrize("drop", [b"$", b"Alive\r\n", b"$\r\nOK\r\n"[:3]])
 def test_a_keep_alive_is_no_life(tmp_path: Path, drop: bytes) -> None:
-    """A GEM that sends only its keep-alive is told after the source's `idle`, while it goes on, once."""
-    with BtcoreProcess(tmp_path, SERVER + 'idle = "1s"' + SINK) as program:
+    """A GEM that sends only its keep-alive is told after the source's `idle_timeout`, while it goes on, once."""
+    with BtcoreProcess(tmp_path, SERVER + 'idle_timeout = "1s"' + SINK) as program:
         with dripping(program.port(), drop) as sent:
             wait_for(lambda: "without a packet" in program.log)
             before = len(sent)
@@ -78,7 +78,7 @@ def test_a_keep_alive_is_no_life(tmp_path: Path, drop: bytes) -> None:
 
 def test_a_keep_alive_beside_a_healthy_meter_is_no_trouble(tmp_path: Path) -> None:
     """Keep-alives on the connection of a meter that sends its packets are nothing to tell."""
-    with BtcoreProcess(tmp_path, SERVER + 'idle = "1s"' + SINK) as program:
+    with BtcoreProcess(tmp_path, SERVER + 'idle_timeout = "1s"' + SINK) as program:
         send(program.port(), b"$", GEM[0], b"$$OK\r\n", GEM[1], b"Alive\r\n" * 300)
         wait_for(lambda: len(table_rows(tmp_path / "energy.db", "gem48pbin_counters")) == 2)
         assert program.stop() == 0
@@ -130,10 +130,11 @@ GATEWAYS = {
 
 @pytest.mark.parametrize(("data", "expected"), GATEWAYS.values(), ids=GATEWAYS)
 def test_what_a_gateway_sends_in_place_of_packets_is_told(tmp_path: Path, data: bytes, expected: str) -> None:
-    """Connected to a gateway that sends anything but packets, the log says within `idle` what it is; once."""
+    """Connected to a gateway that sends anything but packets, the log says within `idle_timeout` what it is; once."""
     with gateway(sending(data)) as port:
         site = (
-            f'state = "state"\n[source.g]\nuse = "tcp-client"\nhost = "127.0.0.1"\nport = {port}\nidle = "1s"\n{SINK}'
+            f'state = "state"\n[source.g]\nuse = "tcp-client"\nhost = "127.0.0.1"\nport = {port}\n'
+            f'idle_timeout = "1s"\n{SINK}'
         )
         with BtcoreProcess(tmp_path, site) as program:
             wait_for(lambda: "without a packet" in program.log and "trying again" in program.log)
@@ -172,9 +173,9 @@ def test_a_short_run_tells_what_it_saw(tmp_path: Path) -> None:
 
 def test_nobody_who_connects_is_told(tmp_path: Path) -> None:
     """A server to which nobody connects says so, and how a meter is set."""
-    with BtcoreProcess(tmp_path, SERVER + 'idle = "1s"' + SINK) as program:
+    with BtcoreProcess(tmp_path, SERVER + 'idle_timeout = "1s"' + SINK) as program:
         wait_for(
-            lambda: "nobody has connected for 1 s. The meter, or its gateway, has to be set to send" in program.log
+            lambda: "nobody has connected for 1 s. Set the meter, or its gateway, to real-time mode" in program.log
         )
 
 
@@ -213,7 +214,10 @@ def test_a_meter_is_asked_through_a_telnet_port(tmp_path: Path) -> None:
                 pass
             client.sendall(doubled(packet))
 
-    with gateway(answer) as port, BtcoreProcess(tmp_path, CLIENT.format(port) + 'poll = "100ms"' + SINK) as program:
+    with (
+        gateway(answer) as port,
+        BtcoreProcess(tmp_path, CLIENT.format(port) + 'poll_interval = "100ms"' + SINK) as program,
+    ):
         wait_for(lambda: table_rows(tmp_path / "energy.db", "gem48pbin_counters"))
         assert program.stop() == 0
     assert "was asked" not in program.log
@@ -259,7 +263,8 @@ def test_the_answer_of_another_meter_is_told(tmp_path: Path, answers: dict[bytes
     wire = Wire(tmp_path / "ttyUSB0")
     bus = Bus(wire, answers)
     site = (
-        f'state = "state"\n[source.l]\nuse = "serial"\nport = "{wire.path}"\npoll = "500ms"\ndevices = ["fc", "fd"]\n'
+        f'state = "state"\n[source.l]\nuse = "serial"\nport = "{wire.path}"\npoll_interval = "500ms"\n'
+        'devices = ["fc", "fd"]\n'
     )
     with in_background(bus.over, bus.run), BtcoreProcess(tmp_path, site + SINK) as program:
         wait_for(lambda: len(table_rows(tmp_path / "energy.db", "ecm1240bin_counters")) >= 8)

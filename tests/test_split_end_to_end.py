@@ -26,9 +26,9 @@ path = "capture.json"
 
 [sink.things]
 use = "thingspeak"
-every = 0
-pause = 0
-retry = "100ms"
+interval = 0
+min_call_interval = 0
+min_backoff = "100ms"
 fields = { ch1 = 1 }
 """
 

@@ -29,7 +29,7 @@ schema = "ecmreadext"
 url = "URL"
 token = "0123456789abcdef"
 full_serials = true
-period = "0s"
+flush_interval = "0s"
 """
 TWO_SOURCES = """
 state = "state"

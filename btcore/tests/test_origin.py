@@ -191,9 +191,9 @@ def test_energy_between_live_readings_is_whole(journal: SqliteJournal) -> None:
 def test_what_was_made_up_is_no_baseline_later(journal: SqliteJournal, every: int) -> None:
     """Where a sink took what was made up, and then no more, no energy is told between that and what is live."""
     fill(journal, "made up", "made up")
-    deliver(journal, hosted=True, only_live=False, every=every)
+    deliver(journal, hosted=True, only_live=False, interval=every)
     fill(journal, "", "")
-    sink, _ = deliver(journal, hosted=True, every=every)
+    sink, _ = deliver(journal, hosted=True, interval=every)
     samples = [sample for batch in sink.taken for sample in batch.samples]
     assert [(sample.older.offset, sample.newer.offset) for sample in samples] == [(3, 4)]
 

@@ -40,7 +40,7 @@ SOURCE = """
         def collect(self, stop):
             return iter(())
 
-    @plugin(api=1, delivery=Delivery(every=Duration(300), batch_size=30))
+    @plugin(api=1, delivery=Delivery(interval=Duration(300), batch_size=30))
     class Pail:
         api_key: Secret = setting(default=Secret(""), help="the key")
         url: str = setting(default="", help="where to")
@@ -94,7 +94,7 @@ SOURCE = """
 
     @plugin(api=1)
     class Grabbing(Pail):
-        every: int = setting(default=1, help="mine")
+        interval: int = setting(default=1, help="mine")
         use: int = setting(default=1, help="mine")
 
     @plugin(api=1)

@@ -42,11 +42,11 @@ def deliver_entries(sink: Sink, entries: Iterable[Entry], folder: Path, clock: C
     drain = Event()
     drain.set()
     log = logging.getLogger(sink.table)
-    context = Context(sink.table, log, polarity=sink.delivery.polarity or "btmon", every=sink.delivery.every)
+    context = Context(sink.table, log, polarity=sink.delivery.polarity or "btmon", interval=sink.delivery.interval)
     worker = SinkWorker(
         sink, journal, Decoders([Brultech()]), SampleCache(), context, stop=clock, drain=drain, out=str.strip
     )
-    worker._limiter = RateLimit(sink.delivery.pause, sink.delivery.calls_per_hour, clock)
+    worker._limiter = RateLimit(sink.delivery.min_call_interval, sink.delivery.max_calls_per_hour, clock)
     try:
         journal.append(list(entries))
         worker.thread.start()
@@ -61,4 +61,4 @@ def deliver_entries(sink: Sink, entries: Iterable[Entry], folder: Path, clock: C
 
 def without_waits(sink: Sink) -> Sink:
     """Return a sink that delivers each reading by itself and does not pause, for tests of something else."""
-    return attrs.evolve(sink, delivery=attrs.evolve(sink.delivery, every=Duration(0), pause=Duration(0)))
+    return attrs.evolve(sink, delivery=attrs.evolve(sink.delivery, interval=Duration(0), min_call_interval=Duration(0)))

@@ -36,7 +36,7 @@ def raw_entry(key: int, raw: bytes = b"", serial: str = METER) -> Entry:
 
 def dead_letter(sink: str, *places: int) -> DeadLetter:
     """Make something set aside."""
-    return DeadLetter(sink, METER, NOON, NOON + timedelta(seconds=10), "too sunny", places)
+    return DeadLetter(sink, METER, NOON, NOON + timedelta(seconds=10), "too sunny", places, places)
 
 
 ECM1240_START = 1_700_000_000
@@ -49,9 +49,9 @@ def entries_of(readings: Iterable[Reading]) -> list[Entry]:
 
 
 def ecm1240_entries(
-    seconds: int, every: int = 10, serial: str = "312345", start: int = ECM1240_START, up: int = 0, watts: int = 1500
+    seconds: int, interval: int = 10, serial: str = "312345", start: int = ECM1240_START, up: int = 0, watts: int = 1500
 ) -> Iterator[Entry]:
     """Yield the packets of an ECM-1240 over so many seconds: `watts` on ch1, 200 W on aux1; it is `up` since then."""
-    for at in range(0, seconds + 1, every):
+    for at in range(0, seconds + 1, interval):
         values = {"secs": up + at, "volts": 120.0, "ch1_aws": watts * at, "aux1_ws": 200 * at}
         yield Entry((start + at) * 1_000_000, "made", serial, "ecm1240bin", pack("ecm1240bin", serial, values))

@@ -48,7 +48,9 @@ class RunningSink:
             self.journal,
             self.decoders,
             SampleCache(),
-            Context(table, log, polarity=delivery.polarity or "brultech", every=delivery.every, dry_run=self.dry_run),
+            Context(
+                table, log, polarity=delivery.polarity or "brultech", interval=delivery.interval, dry_run=self.dry_run
+            ),
             stop=self.stop,
             drain=self.drain,
             redact=self.redact,

@@ -31,10 +31,10 @@ def consecutive(bases: Mapping[str, Base] | None = None, before: Sequence[Readin
 
 
 def intervals(
-    every: int = MINUTE, bases: Mapping[str, Base] | None = None, before: Sequence[Reading] = ()
+    interval: int = MINUTE, bases: Mapping[str, Base] | None = None, before: Sequence[Reading] = ()
 ) -> Intervals:
     """Make a sampler of intervals, that goes on after others."""
-    return Intervals(every, "brultech", make_chains(bases, before))
+    return Intervals(interval, "brultech", make_chains(bases, before))
 
 
 def feed(sampler: Sampler, readings: Iterable[Reading]) -> list[Step]:

@@ -15,7 +15,7 @@ from btcore.runtime.supervisor import JOURNAL
 from helpers.fake_plugins import IteratorSource
 from helpers.packets import packet
 
-FAST_RETRY: dict[str, Any] = {"retry": 0.001, "retry_max": 0.01}
+FAST_RETRY: dict[str, Any] = {"min_backoff": 0.001, "max_backoff": 0.01}
 
 BRULTECH = Decoder("brultech", "decoder.brultech", "brultech", Brultech())
 

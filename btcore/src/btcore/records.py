@@ -270,7 +270,7 @@ class Batch:
     """What one call of `process_batch` delivers, in the order of the journal, oldest first.
 
     `readings` are for sinks that store counters, `samples` for those that want power and energy. The first reading of a
-    meter has no sample; with `every = "5m"` there is one sample a meter and interval, and the reading that ended it.
+    meter has no sample; with `interval = "5m"` there is one sample a meter and interval, and the reading that ended it.
     Either may be empty: then there is nothing of that describe_type to deliver.
     """
 

@@ -109,7 +109,7 @@ class Context:
     """What an instance is told when it is opened.
 
     `name` is its table (`sink.roof`), `log` its own logger. `channels` maps `SERIAL_CHANNEL` to the name that
-    [channels] gives it. `polarity` is the sign that its samples have, `every` the seconds that each covers (0: from
+    [channels] gives it. `polarity` is the sign that its samples have, `interval` the seconds that each covers (0: from
     one reading to the next). `dry_run`: nothing may be sent. `stream_status` tells a source what the core found in what it
     has yielded of a stream so far.
     """
@@ -118,7 +118,7 @@ class Context:
     log: logging.Logger
     channels: Mapping[str, str] = attrs.field(factory=dict, converter=_fixed)
     polarity: Polarity = "brultech"
-    every: Duration = Duration(0)
+    interval: Duration = Duration(0)
     dry_run: bool = False
     stream_status: Callable[[str], StreamStatus] = attrs.field(default=lambda _stream: StreamStatus(), repr=False)
 
@@ -135,32 +135,34 @@ class Delivery:
     A plugin class may have its own defaults; a table of the configuration may change them.
     """
 
-    every: Duration = attrs.field(
+    interval: Duration = attrs.field(
         default=Duration(0), metadata={"help": "one sample a meter over this interval, exact; 0: one for each reading"}
     )
-    period: Duration = attrs.field(
+    flush_interval: Duration = attrs.field(
         default=Duration(0), metadata={"help": "gather readings for this long before a call, when there is no backlog"}
     )
     batch_size: int = attrs.field(
         default=500, validator=attrs.validators.ge(1), metadata={"help": "the most readings (or intervals) in one call"}
     )
-    pause: Duration = attrs.field(default=Duration(0), metadata={"help": "the shortest time between two calls"})
-    calls_per_hour: int = attrs.field(
+    min_call_interval: Duration = attrs.field(
+        default=Duration(0), metadata={"help": "the shortest time between two calls"}
+    )
+    max_calls_per_hour: int = attrs.field(
         default=0, validator=attrs.validators.ge(0), metadata={"help": "the most calls in any hour; 0: no limit"}
     )
-    retry: Duration = attrs.field(
+    min_backoff: Duration = attrs.field(
         default=Duration(1),
         validator=attrs.validators.gt(Duration(0)),
         metadata={"help": "first wait after a failure; it doubles"},
     )
-    retry_max: Duration = attrs.field(default=Duration(600), metadata={"help": "longest wait after a failure"})
-    start: Literal["beginning", "now"] = attrs.field(
+    max_backoff: Duration = attrs.field(default=Duration(600), metadata={"help": "longest wait after a failure"})
+    start_at: Literal["beginning", "end"] = attrs.field(
         default="beginning", metadata={"help": "where a new sink starts in the journal"}
     )
-    backlog_age: Duration = attrs.field(
+    max_backlog_age: Duration = attrs.field(
         default=Duration(0), metadata={"help": "drop undelivered readings older than this (counted and said); 0: never"}
     )
-    backlog_bytes: int = attrs.field(
+    max_backlog_bytes: int = attrs.field(
         default=0,
         validator=attrs.validators.ge(0),
         metadata={"help": "drop the oldest undelivered readings beyond this (counted and said); 0: never"},
@@ -231,12 +233,12 @@ __all__ = [
     "Context",
     "Delivery",
     "Duration",
-    "StreamStatus",
     "Kind",
     "Polarity",
     "Problem",
     "Secret",
     "Serial",
+    "StreamStatus",
     "plugin",
     "setting",
 ]

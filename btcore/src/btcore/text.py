@@ -105,7 +105,7 @@ def closest(word: str, known: Iterable[str]) -> str:
 def likely(word: str, known: Iterable[str]) -> list[str]:
     """Return the known words of which this one may be a slip of the fingers: all that are most like it.
 
-    One that says something else is none, however like it is: `retry_min` is not `retry_max`, `gem36` is not `gem32`.
+    One that says something else is none, however like it is: `retry_min` is not `max_backoff`, `gem36` is not `gem32`.
     """
     if len(word) > LONGEST:
         return []

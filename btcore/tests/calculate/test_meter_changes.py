@@ -124,19 +124,19 @@ EVERY = st.sampled_from([0, 60, 300])
 HARMLESS = st.lists(st.sampled_from(("serial", "format", "clock")), min_size=1, max_size=3, unique=True).map(tuple)
 
 
-def make(every: int) -> Sampler:
+def make(interval: int) -> Sampler:
     """Make the sampler of an interval in seconds, or of each reading."""
-    return intervals(every * SECOND) if every else consecutive()
+    return intervals(interval * SECOND) if interval else consecutive()
 
 
-@given(seed=st.integers(0, 10**9), changes=st.lists(HARMLESS, max_size=4), every=EVERY)
+@given(seed=st.integers(0, 10**9), changes=st.lists(HARMLESS, max_size=4), interval=EVERY)
 @settings(max_examples=examples(120), deadline=None)
 def test_no_change_of_serial_format_or_clock_loses_energy(
-    seed: int, changes: list[tuple[str, ...]], every: int
+    seed: int, changes: list[tuple[str, ...]], interval: int
 ) -> None:
     """Whatever of these changes, alone or together, all energy between the first packet and the last is told, once."""
     house = life(seed, changes)
-    samples = told(make(every), named(house.sent))
+    samples = told(make(interval), named(house.sent))
     for name in ("ch1", "ch2"):
         assert energy(samples, name) == since_first(house, name)
 
@@ -251,10 +251,12 @@ def test_a_serial_number_that_changes_is_told_with_the_one_before() -> None:
     assert 'serial = "01000777"' in str(notices[0])
 
 
-@given(seed=st.integers(0, 10**9), changes=st.lists(st.sampled_from(["format", "counters"]), max_size=8), every=EVERY)
-@example(seed=440, changes=["format", "format", "counters", "format", "format"], every=0)
+@given(
+    seed=st.integers(0, 10**9), changes=st.lists(st.sampled_from(["format", "counters"]), max_size=8), interval=EVERY
+)
+@example(seed=440, changes=["format", "format", "counters", "format", "format"], interval=0)
 @settings(max_examples=examples(150), deadline=None)
-def test_no_lifetime_falls_whatever_formats_come(seed: int, changes: list[str], every: int) -> None:
+def test_no_lifetime_falls_whatever_formats_come(seed: int, changes: list[str], interval: int) -> None:
     """Also between formats that tell no direction and such that do, each total rises by just what is told.
 
     But where energy was told as import that was found to be export: import stands still until it has come to that.
@@ -271,7 +273,7 @@ def test_no_lifetime_falls_whatever_formats_come(seed: int, changes: list[str], 
     undirected = sum(MOST_WATTS * 10 / 3600 for one in house.sent if one.get("ch1_pws") is None)
     last: dict[str, float] = {}
     early = dict.fromkeys(("ch1", "ch2"), 0.0)
-    for sample in told(make(every), house.sent):
+    for sample in told(make(interval), house.sent):
         for name in early:
             totals = {kind: sample.values[f"{name}_{kind}_total"] or 0 for kind in ("pwh", "nwh", "wh")}
             assert min(totals[kind] - last.get(name + kind, 0) for kind in ("pwh", "nwh")) > -1e-6

@@ -86,9 +86,9 @@ def streams(draw: st.DrawFn) -> list[Reading]:
 SAMPLERS = st.sampled_from([0, 7 * SECOND, 30 * SECOND, MINUTE, FIVE_MINUTES, 60 * MINUTE])
 
 
-def make(every: int, bases: Mapping[str, Base] | None = None, before: Sequence[Reading] = ()) -> Sampler:
+def make(interval: int, bases: Mapping[str, Base] | None = None, before: Sequence[Reading] = ()) -> Sampler:
     """Make the sampler of an interval, or of each reading, that goes on after others."""
-    return intervals(every, bases, before) if every else consecutive(bases, before)
+    return intervals(interval, bases, before) if interval else consecutive(bases, before)
 
 
 def told(step: Step) -> object:
@@ -101,35 +101,35 @@ def told(step: Step) -> object:
     )
 
 
-@given(readings=streams(), every=SAMPLERS, data=st.data())
+@given(readings=streams(), interval=SAMPLERS, data=st.data())
 @settings(max_examples=examples(150), deadline=None)
-def test_a_restart_after_any_step_changes_nothing(readings: list[Reading], every: int, data: st.DataObject) -> None:
+def test_a_restart_after_any_step_changes_nothing(readings: list[Reading], interval: int, data: st.DataObject) -> None:
     """Going on from the cursor of any step, with its bases recalled, gives exactly the steps that were to come."""
-    steps = feed_all(make(every), readings)
+    steps = feed_all(make(interval), readings)
     cut = data.draw(st.integers(0, len(steps)))
     cursor = Checkpoint()
     for step in steps[:cut]:
         cursor = cursor.moved(step.offset, step.baselines)
     rest = feed_all(
-        make(every, recall_baselines(readings, cursor), readings[: cursor.offset]), readings[cursor.offset :]
+        make(interval, recall_baselines(readings, cursor), readings[: cursor.offset]), readings[cursor.offset :]
     )
     assert [told(step) for step in rest] == [told(step) for step in steps[cut:]]
 
 
-@given(readings=streams(), every=SAMPLERS)
+@given(readings=streams(), interval=SAMPLERS)
 @settings(max_examples=examples(150), deadline=None)
-def test_intervals_have_the_energy_of_all_readings(readings: list[Reading], every: int) -> None:
+def test_intervals_have_the_energy_of_all_readings(readings: list[Reading], interval: int) -> None:
     """The energy of all intervals is that of all samples between consecutive readings."""
-    assert energy_by_meter(samples_of(feed_all(make(every), readings))) == energy_by_meter(
+    assert energy_by_meter(samples_of(feed_all(make(interval), readings))) == energy_by_meter(
         samples_of(feed_all(consecutive(), readings))
     )
 
 
-@given(readings=streams(), every=SAMPLERS)
+@given(readings=streams(), interval=SAMPLERS)
 @settings(max_examples=examples(100), deadline=None)
-def test_positions_never_go_back(readings: list[Reading], every: int) -> None:
+def test_positions_never_go_back(readings: list[Reading], interval: int) -> None:
     """Positions rise from step to step, and so do the bases of each meter."""
-    steps = feed_all(make(every), readings)
+    steps = feed_all(make(interval), readings)
     places = [step.offset for step in steps]
     assert places == sorted(places)
     for serial in {reading.serial for reading in readings}:
@@ -142,10 +142,10 @@ OFFSETS = st.sampled_from([0, 0, -0.3, 7, -90, 400, 3600, -86_400, -31_536_000])
 CUTS = st.lists(st.integers(0, 20), max_size=4)
 
 
-@given(readings=streams(), offsets=st.tuples(OFFSETS, OFFSETS, OFFSETS), every=SAMPLERS, cuts=CUTS)
+@given(readings=streams(), offsets=st.tuples(OFFSETS, OFFSETS, OFFSETS), interval=SAMPLERS, cuts=CUTS)
 @settings(max_examples=examples(150), deadline=None)
 def test_no_restart_loses_energy_whatever_the_clocks(
-    readings: list[Reading], offsets: tuple[float, float, float], every: int, cuts: list[int]
+    readings: list[Reading], offsets: tuple[float, float, float], interval: int, cuts: list[int]
 ) -> None:
     """Also where each meter's clock is another, any number of restarts neither loses energy nor counts it twice."""
     ahead = {str(312345 + place): timedelta(seconds=offset) for place, offset in enumerate(offsets)}
@@ -154,7 +154,7 @@ def test_no_restart_loses_energy_whatever_the_clocks(
     cursor = Checkpoint()
     for cut in (*cuts, None):
         for step in feed_all(
-            make(every, recall_baselines(readings, cursor), readings[: cursor.offset]), readings[cursor.offset :]
+            make(interval, recall_baselines(readings, cursor), readings[: cursor.offset]), readings[cursor.offset :]
         )[:cut]:
             cursor = cursor.moved(step.offset, step.baselines)
             found += step.samples
@@ -258,13 +258,13 @@ def test_recorded_packets_of_one_second(name: str) -> None:
     assert [[], [(serial, 1, 2)], [(serial, 2, 3)], [], [(serial, 3, 5)], [], [(serial, 5, 7)]] == sample_spans(steps)
 
 
-@pytest.mark.parametrize("every", [20 * SECOND, MINUTE, FIVE_MINUTES])
+@pytest.mark.parametrize("interval", [20 * SECOND, MINUTE, FIVE_MINUTES])
 @pytest.mark.parametrize("kind", ["same_second", "reset", "seconds_wrap", "energy_wrap", "two_devices", "steady"])
 @pytest.mark.parametrize("name", FORMAT_NAMES)
-def test_recorded_streams_in_intervals(name: str, kind: str, every: int) -> None:
+def test_recorded_streams_in_intervals(name: str, kind: str, interval: int) -> None:
     """Over the recorded streams, with resets, wraps and repeats, every interval's energy adds up."""
     readings = recorded_readings(f"{name}_{kind}")
-    assert _all_energy(feed_all(intervals(every), readings)) == pytest.approx(
+    assert _all_energy(feed_all(intervals(interval), readings)) == pytest.approx(
         _all_energy(feed_all(consecutive(), readings))
     )
 

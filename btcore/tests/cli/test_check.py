@@ -20,17 +20,17 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
 
 def test_a_good_configuration_is_told_as_what_would_run(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
     """Without mistakes, the sources, sinks, what differs from the usual, and the place of the state are told."""
-    Path("site.toml").write_text('state = "/var/x"\n' + MINIMAL_SITE + 'every = "1m"\n')
+    Path("site.toml").write_text('state = "/var/x"\n' + MINIMAL_SITE + 'interval = "1m"\n')
     assert main(["check"]) == OK
     assert capsys.readouterr().out.splitlines() == [
         "site.toml: no mistakes. It would run:",
-        "  source.tap        tap",
-        '  sink.pail         pail      every = "1m", batch_size = 30',
-        "  decoder.brultech  brultech",
-        "  state             /var/x",
-        "  polarity          brultech",
-        "  keep              30d",
-        "  journal_bytes     8000000000",
+        "  source.tap         tap",
+        '  sink.pail          pail      interval = "1m", batch_size = 30',
+        "  decoder.brultech   brultech",
+        "  state              /var/x",
+        "  polarity           brultech",
+        "  retention          30d",
+        "  max_journal_bytes  8000000000",
     ]
 
 
@@ -61,19 +61,19 @@ def test_what_would_run_is_told_as_json(load: Load, capsys: pytest.CaptureFixtur
     Path("site.toml").write_text(MINIMAL_SITE)
     assert main(["check", "--json"]) == OK
     told = json.loads(capsys.readouterr().out)
-    assert (told["ok"], told["file"], told["keep"]) == (True, "site.toml", "30d")
+    assert (told["ok"], told["file"], told["retention"]) == (True, "site.toml", "30d")
     assert told["sources"][0] == {
         "name": "tap",
         "plugin": "tap",
         "formats": [],
         "clock": "arrival",
         "meters": [],
-        "max_meters": 256,
-        "max_rate": 2.0,
-        "retry": "1s",
-        "retry_max": "1m",
+        "max_new_meters_per_day": 256,
+        "max_packets_per_second": 2.0,
+        "min_backoff": "1s",
+        "max_backoff": "1m",
     }
-    assert [told["sinks"][0][key] for key in ("name", "every", "batch_size", "polarity")] == ["pail", "5m", 30, None]
+    assert [told["sinks"][0][key] for key in ("name", "interval", "batch_size", "polarity")] == ["pail", "5m", 30, None]
 
 
 def test_mistakes_are_told_as_json(load: Load, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from helpers.distributions import install_distribution
+from helpers.folders import GOLDEN
 
 from btcore import FORMATS, pack
 from btcore.cli import OK, UNAVAILABLE, USAGE, main
@@ -207,7 +208,7 @@ def test_much_damage_is_counted(capture: Write, capsys: Capture) -> None:
     assert len(said) == 7
 
 
-REPORTED = Path(__file__).parents[3] / "tests" / "golden" / "reported"
+REPORTED = GOLDEN / "reported"
 
 
 @pytest.mark.parametrize(
@@ -341,7 +342,7 @@ def test_an_unknown_format_is_a_mistake(capture: Write, capsys: Capture) -> None
 STRANGERS = """
     from asyncio import CancelledError
 
-    from btcore import Channel, Damaged, Format, More, Packet, Stop, hookimpl, plugin, setting
+    from btcore import Channel, Damaged, Format, Incomplete, Packet, Stop, hookimpl, plugin, setting
 
     SUN = Format("sun", ("secs", "pv1_ws"), (Channel("pv1", "pv1_ws"),), unpack=lambda raw: eval(raw)["n"])
 
@@ -354,7 +355,7 @@ STRANGERS = """
             line, end, _ = bytes(buffer).partition(b"\\n")
             if not line.startswith(b'{"n"'[:len(line)]):
                 return None
-            return Packet(len(line) + 1, SUN, "77", line + end) if end else More()
+            return Packet(len(line) + 1, SUN, "77", line + end) if end else Incomplete()
 
     @plugin(api=1)
     class Opening(Sun):

@@ -101,8 +101,16 @@ def test_one_plugin_as_json_has_its_settings(shop: Path, capsys: pytest.CaptureF
     assert colour["choices"] == ["red", "blue"]
     core = one["core_settings"]
     assert ([entry["name"] for entry in core["source"]], core["sink"][0]["name"]) == (
-        ["formats", "clock", "meters", "max_meters", "max_rate", "retry", "retry_max"],
-        "every",
+        [
+            "formats",
+            "clock",
+            "meters",
+            "max_new_meters_per_day",
+            "max_packets_per_second",
+            "min_backoff",
+            "max_backoff",
+        ],
+        "interval",
     )
 
 

@@ -41,8 +41,8 @@ PLUGINS = """
             yield from (Claim(what, key="shared", per_meter=True) for what in self.shared)
 
         def check(self, delivery):
-            if delivery.every > 3600:
-                yield Problem(f"{delivery.every:g} s are too long", key="every")
+            if delivery.interval > 3600:
+                yield Problem(f"{delivery.interval:g} s are too long", key="interval")
             if self.note:
                 yield Problem(f"{self.note} {self.key.reveal()}", key="note", warning=True)
 
@@ -131,9 +131,9 @@ def test_a_plugin_may_claim_nothing(load: Load) -> None:
 
 
 def test_a_check_may_ask_how_the_core_will_deliver(load: Load) -> None:
-    """What a service allows of `every` is known before it runs; other plugins' checks take nothing, as ever."""
-    (found,) = problems_of(load, '[sink.sheet]\nevery = "2h"\n' + REST)
-    assert (found.key, found.line, found.message) == ("every", 2, "7200 s are too long")
+    """What a service allows of `interval` is known before it runs; other plugins' checks take nothing, as ever."""
+    (found,) = problems_of(load, '[sink.sheet]\ninterval = "2h"\n' + REST)
+    assert (found.key, found.line, found.message) == ("interval", 2, "7200 s are too long")
 
 
 def test_a_check_may_warn(load: Load) -> None:
@@ -148,9 +148,9 @@ def test_warnings_are_told_beside_mistakes(load: Load) -> None:
     from btcore.errors import ConfigurationError  # noqa: PLC0415 - of this test alone
 
     with pytest.raises(ConfigurationError) as caught:
-        load('[sink.sheet]\nnote = "beware"\nevery = "2h"\n' + REST)
+        load('[sink.sheet]\nnote = "beware"\ninterval = "2h"\n' + REST)
     assert ([one.key for one in caught.value.problems], [one.key for one in caught.value.warnings]) == (
-        ["every"],
+        ["interval"],
         ["note"],
     )
 

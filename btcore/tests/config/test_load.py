@@ -13,12 +13,12 @@ from btcore.settings import ChannelRef, Delivery, Duration, Secret
 
 def top(site: Site) -> list[object]:
     """Return what the top level set."""
-    return [site.state, site.polarity, site.keep, site.channels]
+    return [site.state, site.polarity, site.retention, site.channels]
 
 
 def intake(source: Source) -> list[object]:
     """Return what the core's settings of a source are."""
-    return [source.formats, source.clock, source.retry, source.retry_max]
+    return [source.formats, source.clock, source.min_backoff, source.max_backoff]
 
 
 def test_the_least_configuration_has_every_default(load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,7 +29,7 @@ def test_the_least_configuration_has_every_default(load: Load, tmp_path: Path, m
     assert top(site) == [tmp_path / "state", "brultech", 2_592_000, {}]
     assert (source.name, source.table, source.plugin) == ("tap", "source.tap", "tap")
     assert intake(source) == [(), "arrival", 1, 60]
-    assert (sink.table, sink.delivery) == ("sink.pail", Delivery(every=Duration(300), batch_size=30))
+    assert (sink.table, sink.delivery) == ("sink.pail", Delivery(interval=Duration(300), batch_size=30))
     assert (decoder.table, decoder.plugin) == ("decoder.brultech", "brultech")
 
 
@@ -46,21 +46,21 @@ def test_every_setting_reaches_what_it_is_for(load: Load, tmp_path: Path) -> Non
         """
         state = "here"
         polarity = "btmon"
-        keep = "7d"
+        retention = "7d"
         [source.panel]
         use = "tap"
         port = 8084
         host = 12
         formats = ["ecm1240bin"]
         clock = "device-utc"
-        retry = "2s"
-        retry_max = "5s"
+        min_backoff = "2s"
+        max_backoff = "5s"
         [sink.roof]
         use = "pail"
         api_key = "hush"
         solar = "sun"
         names = { sun = "s", ch2 = "t" }
-        every = "1m"
+        interval = "1m"
         meters = [399999]
         polarity = "brultech"
         [decoder.ears]
@@ -75,7 +75,7 @@ def test_every_setting_reaches_what_it_is_for(load: Load, tmp_path: Path) -> Non
     assert (tap["port"], tap["host"], tap["log"]) == (8084, "12", tmp_path / "tap.log")
     assert (pail["api_key"], pail["solar"]) == (Secret("hush"), ChannelRef("399999", "ch1"))
     assert pail["names"] == {ChannelRef("399999", "ch1"): "s", ChannelRef("", "ch2"): "t"}
-    expected = Delivery(every=Duration(60), batch_size=30, meters=("399999",), polarity="brultech")
+    expected = Delivery(interval=Duration(60), batch_size=30, meters=("399999",), polarity="brultech")
     assert (sink.name, sink.plugin, sink.delivery) == ("roof", "pail", expected)
     assert decoder.plugin == "ears"
 
@@ -93,7 +93,7 @@ def test_all_mistakes_are_told_in_one_run_in_the_order_of_the_file(load: Load, t
         load,
         """\
         polarty = "btmon"
-        keep = "soon"
+        retention = "soon"
 
         [source.panel]
         use = "tap"
@@ -104,7 +104,7 @@ def test_all_mistakes_are_told_in_one_run_in_the_order_of_the_file(load: Load, t
 
         [sink.pail]
         mode = "slow"
-        every = "5 minutes"
+        interval = "5 minutes"
 
         [sink.other]
         use = "pail"
@@ -123,12 +123,12 @@ def test_all_mistakes_are_told_in_one_run_in_the_order_of_the_file(load: Load, t
     )
     assert problem_places(found) == [
         (1, "", "polarty"),
-        (2, "", "keep"),
+        (2, "", "retention"),
         (4, "source.panel", "port"),
         (6, "source.panel", "prot"),
         (9, "source.door", "use"),
         (11, "sink.pail", "api_key"),
-        (13, "sink.pail", "every"),
+        (13, "sink.pail", "interval"),
         (17, "", ""),
         (18, "sink.other", "names.399999_ch9"),
         (19, "sink.other", "api_key"),

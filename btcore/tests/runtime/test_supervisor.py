@@ -62,7 +62,7 @@ def test_once_ends_when_everything_is_delivered(tmp_path: Path, caplog: pytest.L
         make_source(finite_source(7)),
         make_source(finite_source(0), "other"),
         make_sink(first),
-        make_sink(second, "second", every=60),
+        make_sink(second, "second", interval=60),
     )
     assert Supervisor(make_site(tmp_path, *parts), threading.Event(), once=True).run()
     assert (len(first.places), stored_offset(tmp_path), stored_offset(tmp_path, "sink.second")) == (7, 7, 7)
@@ -177,10 +177,10 @@ def test_sinks_are_told_the_names_the_sign_and_the_interval(tmp_path: Path) -> N
     """A sink's context has its table, the site's channel names, its own sign or the site's, and its interval."""
     one, two = RecordingSink(), RecordingSink()
     names: Mapping[str, str] = {f"{METER}_ch1": "solar"}
-    parts = (make_sink(one, every=60), make_sink(two, "second", polarity="brultech"))
+    parts = (make_sink(one, interval=60), make_sink(two, "second", polarity="brultech"))
     Supervisor(make_site(tmp_path, *parts, channels=names, polarity="btmon"), threading.Event(), once=True).run()
     told = [
-        (context.name, context.channels, context.polarity, context.every, context.log.name)
+        (context.name, context.channels, context.polarity, context.interval, context.log.name)
         for context in (*one.opened, *two.opened)
     ]
     assert told == [
@@ -309,7 +309,7 @@ def test_what_was_delivered_is_forgotten_in_time(tmp_path: Path, caplog: pytest.
     Supervisor(make_site(tmp_path, make_source(finite_source(9)), make_sink(roof)), threading.Event(), once=True).run()
     for keep, left in ((3600, 9), (-3600, 1)):
         caplog.clear()
-        with Running(make_site(tmp_path, make_source(finite_source(0)), make_sink(roof), keep=Duration(keep))):
+        with Running(make_site(tmp_path, make_source(finite_source(0)), make_sink(roof), retention=Duration(keep))):
             wait_for(lambda: any("delivered readings forgotten" in text for text in texts(caplog, logging.DEBUG)))
         with closing(SqliteJournal(tmp_path / JOURNAL)) as journal:
             assert len(journal.read(0, 99)) == left

@@ -25,7 +25,7 @@ from btcore.sinks.backlog import READ
 def test_readings_are_gathered_for_a_period(journal: SqliteJournal) -> None:
     """Without a backlog, a call waits until the period since the last is over, and takes what came in meanwhile."""
     sink = RecordingSink()
-    with RunningSink(journal, sink, settings={"period": 0.5}):
+    with RunningSink(journal, sink, settings={"flush_interval": 0.5}):
         fill_journal(journal, 1)
         wait_for(lambda: sink.taken)
         began = time.monotonic()
@@ -40,7 +40,7 @@ def test_a_backlog_is_not_gathered(journal: SqliteJournal) -> None:
     """A full batch is delivered at once, whatever the period."""
     fill_journal(journal, 40)
     sink = RecordingSink()
-    with RunningSink(journal, sink, settings={"period": 3600, "batch_size": 10}):
+    with RunningSink(journal, sink, settings={"flush_interval": 3600, "batch_size": 10}):
         wait_for(lambda: len(sink.taken) == 4)
     assert batch_sizes(sink.taken) == [10, 10, 10, 10]
 
@@ -49,7 +49,12 @@ def test_calls_keep_the_pause(journal: SqliteJournal) -> None:
     """Two calls are never closer than the pause."""
     times: list[float] = []
     fill_journal(journal, 4)
-    deliver_all(journal, RecordingSink(answer=lambda _batch: times.append(time.monotonic())), batch_size=1, pause=0.05)
+    deliver_all(
+        journal,
+        RecordingSink(answer=lambda _batch: times.append(time.monotonic())),
+        batch_size=1,
+        min_call_interval=0.05,
+    )
     assert len(times) == 4
     assert min(later - earlier for earlier, later in pairwise(times)) >= 0.05
 
@@ -58,7 +63,7 @@ def test_an_hour_has_its_calls(journal: SqliteJournal) -> None:
     """When an hour's calls are used up, the next waits, and the readings with it."""
     fill_journal(journal, 5)
     sink = RecordingSink()
-    with RunningSink(journal, sink, settings={"batch_size": 1, "calls_per_hour": 3}):
+    with RunningSink(journal, sink, settings={"batch_size": 1, "max_calls_per_hour": 3}):
         wait_for(lambda: sink_offset(journal) == 3)
         assert len(sink.calls) == 3
 
@@ -72,12 +77,12 @@ def test_what_is_too_old_is_dropped(journal: SqliteJournal, caplog: pytest.LogCa
     recent = round((time.time() * SECOND - START) / SECOND)
     journal.append([entry(recent + n, secs=2000 + n) for n in range(3)])
     sink = RecordingSink()
-    journal.commit(SINK_TABLE, Checkpoint(2, {METER: Baseline(2)}), [METER])
-    work = deliver_all(journal, sink, backlog_age=3600)
+    journal.commit(SINK_TABLE, Checkpoint(2, {METER: Baseline(2)}))
+    work = deliver_all(journal, sink, max_backlog_age=3600)
     assert (sink.places, work.worker.backlog.dropped, sink_offset(journal)) == ([6, 7, 8], 3, 8)
     assert [(sample.older.offset, sample.newer.offset) for sample in sink.taken[0].samples] == [(2, 6), (6, 7), (7, 8)]
     assert logged(caplog) == [
-        "dropped 3 readings that were never delivered: more than backlog_age or backlog_bytes allow"
+        "dropped 3 readings that were never delivered: more than max_backlog_age or max_backlog_bytes allow"
     ]
     assert str(work.worker) == "3 readings delivered, 0 set aside, 3 dropped"
 
@@ -86,7 +91,7 @@ def test_what_is_too_much_is_dropped(journal: SqliteJournal) -> None:
     """The oldest undelivered readings beyond the size are dropped."""
     fill_journal(journal, 10)
     sink = RecordingSink()
-    deliver_all(journal, sink, backlog_bytes=4 * 43)
+    deliver_all(journal, sink, max_backlog_bytes=4 * 43)
     assert sink.places == [7, 8, 9, 10]
 
 
@@ -104,7 +109,7 @@ def test_a_service_that_is_down_does_not_hold_what_is_beyond(
             raise Retry("down")
 
     sink = RecordingSink(answer=answer)
-    with RunningSink(journal, sink, settings={"backlog_bytes": 6 * 43}) as work:
+    with RunningSink(journal, sink, settings={"max_backlog_bytes": 6 * 43}) as work:
         wait_for(lambda: sink.calls)
         fill_journal(journal, 10, first=10)
         wait_for(lambda: sink_offset(journal) == 14)

@@ -124,7 +124,7 @@ def test_the_bounds_hold_whatever_a_sink_is_at(
     answers = {"stopped": stopped, "waiting": waiting, "hanging": lambda _batch: release.wait(20)}
     roof = RecordingSink(answer=answers[trouble])
     other = make_sink(RecordingSink(), "other")  # a run of which all sinks have stopped ends
-    parts = (make_source(twenty(half)), make_sink(roof, backlog_bytes=6 * PACKET), other)
+    parts = (make_source(twenty(half)), make_sink(roof, max_backlog_bytes=6 * PACKET), other)
     run = Supervisor(make_site(tmp_path, *parts), stop).run
     with in_background(stop, run):
         wait_for(lambda: roof.calls, patience=20)
@@ -141,7 +141,7 @@ def test_a_late_delivery_does_not_undo_a_drop(journal: SqliteJournal, monkeypatc
     release = threading.Event()
     roof = RecordingSink(answer=lambda _batch: release.wait(20))
     fill_journal(journal, 4)
-    with RunningSink(journal, roof, settings={"backlog_bytes": 6 * PACKET, "batch_size": 2}) as work:
+    with RunningSink(journal, roof, settings={"max_backlog_bytes": 6 * PACKET, "batch_size": 2}) as work:
         wait_for(lambda: roof.calls)
         fill_journal(journal, 10, first=4)
         work.worker.backlog.look()
@@ -156,7 +156,7 @@ def test_a_late_delivery_does_not_undo_a_drop(journal: SqliteJournal, monkeypatc
 def test_a_look_waits_for_nothing(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the journal cannot now, or a worker holds on to it, a look returns, and the next one does it."""
     monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
-    work = RunningSink(journal, RecordingSink(), settings={"backlog_bytes": 6 * PACKET})
+    work = RunningSink(journal, RecordingSink(), settings={"max_backlog_bytes": 6 * PACKET})
     backlog = work.worker.backlog
     fill_journal(journal, 10)
     backlog.look()  # before the worker has found its place
@@ -179,7 +179,7 @@ def raising(*_: object) -> None:
 def test_a_dry_run_drops_nothing_for_good(journal: SqliteJournal) -> None:
     """It shows what would be sent, and leaves the cursor where it was."""
     fill_journal(journal, 10)
-    with RunningSink(journal, RecordingSink(), dry_run=True, settings={"backlog_bytes": 6 * PACKET}) as work:
+    with RunningSink(journal, RecordingSink(), dry_run=True, settings={"max_backlog_bytes": 6 * PACKET}) as work:
         work.finish()
     assert (work.worker.backlog.dropped, sink_offset(journal)) == (4, 0)
     assert deliver_all(journal, roof := RecordingSink()).worker.parked == ""

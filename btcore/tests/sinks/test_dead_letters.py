@@ -110,7 +110,7 @@ def test_a_refused_interval_is_set_aside_with_all_its_meters(journal: SqliteJour
         if any(sample.older.time.timestamp() < START / SECOND + 45 for sample in batch.samples):
             raise Reject("too old")
 
-    work = deliver_all(journal, RecordingSink(answer=answer), every=60)
+    work = deliver_all(journal, RecordingSink(answer=answer), interval=60)
     asides = journal.dead_letters(SINK_TABLE)
     assert sorted(aside.serial for aside in asides) == [METER, OTHER_METER]
     assert work.worker.aside == 2
@@ -180,7 +180,9 @@ def test_a_bug_in_everything_waits_longer_and_longer(journal: SqliteJournal) -> 
         times.append(time.monotonic())
         raise KeyError("a bug")
 
-    with RunningSink(journal, RecordingSink(answer=answer), settings={"retry": 0.0001, "retry_max": 0.04}) as work:
+    with RunningSink(
+        journal, RecordingSink(answer=answer), settings={"min_backoff": 0.0001, "max_backoff": 0.04}
+    ) as work:
         work.finish()
     assert len(journal.dead_letters(SINK_TABLE)) == 8
     assert min(sorted(later - earlier for earlier, later in pairwise(times))[-20:]) >= 0.02
@@ -221,7 +223,7 @@ def test_what_is_set_aside_counts_once_it_is_kept(journal: SqliteJournal, monkey
         tried.set()
         raise Unavailable("disk full")
 
-    monkeypatch.setattr(journal, "commit", fail)
+    monkeypatch.setattr(journal, "keep_dead_letters", fail)
     with work:
         assert tried.wait(20)
     assert (work.worker.aside, work.worker.delivered, journal.dead_letters(SINK_TABLE)) == (0, 0, [])

@@ -46,21 +46,21 @@ def test_an_hour_has_so_many_calls(clock: Clock) -> None:
 
 
 @given(
-    pause=st.floats(0, 300),
+    min_call_interval=st.floats(0, 300),
     per_hour=st.integers(0, 20),
     work=st.lists(st.floats(0, 500), min_size=1, max_size=80),
 )
-def test_the_limits_hold_whatever_the_calls_take(pause: float, per_hour: int, work: list[float]) -> None:
+def test_the_limits_hold_whatever_the_calls_take(min_call_interval: float, per_hour: int, work: list[float]) -> None:
     """No two calls are closer than the pause, and no hour has more than its calls."""
     clock = Clock()
-    limiter = RateLimit(pause, per_hour, clock)
+    limiter = RateLimit(min_call_interval, per_hour, clock)
     calls = []
     for length in work:
         clock.now += limiter.wait()
         limiter.called()
         calls.append(clock.now)
         clock.now += length
-    assert all(later - earlier >= pause - 1e-6 for earlier, later in pairwise(calls))
+    assert all(later - earlier >= min_call_interval - 1e-6 for earlier, later in pairwise(calls))
     if per_hour:
         assert all(last - first >= HOUR - 1e-6 for first, last in zip(calls, calls[per_hour:], strict=False))
 

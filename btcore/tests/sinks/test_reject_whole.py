@@ -56,7 +56,7 @@ def deliver(journal: SqliteJournal) -> Deliver:
 
     def run(refused: int, *, tells: bool = True) -> Choosy:
         sink = Choosy(refused=refused, tells=tells)
-        delivery = Delivery(batch_size=SIZE, retry=Duration(0.001))
+        delivery = Delivery(batch_size=SIZE, min_backoff=Duration(0.001))
         context = Context("sink.choosy", logging.getLogger("sink.choosy"))
         drain = Event()
         drain.set()

@@ -25,6 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from btcore import Batch, Retry, hookimpl, plugin
 from btcore.errors import Unavailable
+from btcore.journal import Checkpoint
 from btcore.journal.sqlite import SqliteJournal
 
 METERS = (METER, "420467", "401234")
@@ -61,7 +62,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 class Mistaken(RuleBasedStateMachine):
     """A journal, and one sink that is to be sent all of one meter."""
 
-    every: int
+    interval: int
 
     def __init__(self) -> None:
         super().__init__()
@@ -73,10 +74,10 @@ class Mistaken(RuleBasedStateMachine):
         self.spans: list[Span] = []
         self.gone: set[int] = set()
 
-    @initialize(every=st.sampled_from([0, 60]))
-    def begin(self, every: int) -> None:
+    @initialize(interval=st.sampled_from([0, 60]))
+    def begin(self, interval: int) -> None:
         """Choose what the sink is given; let both kinds of meters send something."""
-        self.every = every
+        self.interval = interval
         for serial in METERS:
             self.measure(serial, 4, 0)
 
@@ -97,7 +98,7 @@ class Mistaken(RuleBasedStateMachine):
     def run(self, fate: list[str], size: int) -> None:
         """Run with the right settings until all is delivered."""
         sink = Failing(meter=METER, fate=fate)
-        work = deliver_all(self.journal, sink, every=self.every, batch_size=size)
+        work = deliver_all(self.journal, sink, interval=self.interval, batch_size=size)
         assert work.worker.parked == ""
         self.spans += sink.spans
 
@@ -106,7 +107,7 @@ class Mistaken(RuleBasedStateMachine):
         """Run with wrong settings."""
         own, core = MISTAKES[mistake]
         sink = OneMeterSink(**own)
-        deliver_all(self.journal, sink, every=self.every, batch_size=size, **core)
+        deliver_all(self.journal, sink, interval=self.interval, batch_size=size, **core)
         assert sink.taken == []
 
     @rule(mistake=st.sampled_from(["", *sorted(MISTAKES)]), fate=fates, size=sizes, commits=st.integers(0, 4))
@@ -116,16 +117,16 @@ class Mistaken(RuleBasedStateMachine):
         sink, killed, left = Failing(**own, fate=fate), Event(), [commits]
         commit = self.journal.commit
 
-        def die(*given: Any, **named: Any) -> None:  # noqa: ANN401 - whatever the journal is given
+        def die(*given: Any, **named: Any) -> Checkpoint:  # noqa: ANN401 - whatever the journal is given
             if not left[0]:
                 killed.set()
                 raise Unavailable("killed")
             left[0] -= 1
-            commit(*given, **named)
+            return commit(*given, **named)
 
         with (
             patch.object(self.journal, "commit", die),
-            RunningSink(self.journal, sink, settings={"every": self.every, "batch_size": size, **core}) as work,
+            RunningSink(self.journal, sink, settings={"interval": self.interval, "batch_size": size, **core}) as work,
         ):
             work.drain.set()
             self.journal.wake()
@@ -147,14 +148,14 @@ class Mistaken(RuleBasedStateMachine):
         pairs = list(zip(self.readings, self.readings[1:], strict=False))
         arrived = [pair for pair in pairs if any(older <= pair[0] and pair[1] <= newer for older, newer in self.spans)]
         assert {pair for pair in pairs if self.gone.isdisjoint(pair)} <= set(arrived)
-        if not self.every and not self.gone:
+        if not self.interval and not self.gone:
             first = list(dict.fromkeys(self.spans))
             assert first == pairs
 
     def teardown(self) -> None:
         """See that all arrived in the end, and remove the journal."""
         with closing(self.journal):
-            if hasattr(self, "every"):
+            if hasattr(self, "interval"):
                 self.check()
         self.folder.cleanup()
 

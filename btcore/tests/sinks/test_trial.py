@@ -193,7 +193,7 @@ def test_what_is_dropped_meanwhile_is_in_doubt_no_more(journal: SqliteJournal, m
     """What was refused and then fell to the bounds of the backlog is neither set aside nor counted on."""
     monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
     sink = RecordingSink(answer=refuse_offsets(1, 2))
-    with RunningSink(journal, sink, settings={"backlog_bytes": 43}) as work:
+    with RunningSink(journal, sink, settings={"max_backlog_bytes": 43}) as work:
         for n in range(2):
             fill_journal(journal, 1, first=n)
             wait_for(lambda count=n + 1: len(sink.calls) == count)  # type: ignore[misc]

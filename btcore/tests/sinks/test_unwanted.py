@@ -2,7 +2,6 @@
 
 import logging
 import time
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -10,6 +9,7 @@ import pytest
 from helpers.captured_log import logged
 from helpers.clocks import Clock
 from helpers.fake_plugins import LifecyclePlugin, OneMeterSink, RecordingSink
+from helpers.folders import DOCS
 from helpers.journal_entries import dead_letter, entry
 from helpers.packets import METER, OTHER_METER
 from helpers.running_sink import SINK_TABLE, RunningSink, deliver_all, examined_offset, fill_journal, sink_offset
@@ -93,21 +93,21 @@ def test_an_answer_is_checked() -> None:
 
 
 @ways
-@pytest.mark.parametrize("every", [0, 60])
-def test_mending_a_mistake_delivers_what_waited(journal: SqliteJournal, mistake: str, every: int) -> None:
+@pytest.mark.parametrize("interval", [0, 60])
+def test_mending_a_mistake_delivers_what_waited(journal: SqliteJournal, mistake: str, interval: int) -> None:
     """After a wrong serial number is mended, everything comes, with the samples that there would have been."""
     fill_both(journal, 40)
     wrong, settings = by(mistake, WRONG)
-    work = deliver_all(journal, wrong, every=every, **settings)
+    work = deliver_all(journal, wrong, interval=interval, **settings)
     assert (wrong.taken, work.worker.delivered, sink_offset(journal), examined_offset(journal)) == ([], 0, 0, 80)
     fill_both(journal, 5, first=40)
     right, settings = by(mistake, METER)
-    deliver_all(journal, right, every=every, **settings)
+    deliver_all(journal, right, interval=interval, **settings)
     expected = OneMeterSink(meter=METER)
-    with RunningSink(journal, expected, name="other", settings={"every": every}) as other:
+    with RunningSink(journal, expected, name="other", settings={"interval": interval}) as other:
         other.finish()
     assert right.spans == expected.spans
-    assert len(right.spans) == (8 if every else 44)
+    assert len(right.spans) == (8 if interval else 44)
 
 
 @ways
@@ -212,7 +212,7 @@ def test_what_can_be_had_later_is_told(journal: SqliteJournal, caplog: pytest.Lo
     (told,) = logged(caplog, logging.INFO)
     assert told.startswith("its settings changed, and among the readings since 2023-11-14 22:00 UTC are some that")
     assert told.endswith('docs/journal.md, "To have a sink delivered everything again"')
-    page = (Path(__file__).parents[3] / "docs" / "journal.md").read_text()
+    page = (DOCS / "journal.md").read_text()
     assert "### To have a sink delivered everything again\n" in page
     caplog.clear()
     sum(journal.trim([SINK_TABLE], int(time.time()) + 10))
@@ -305,7 +305,8 @@ def test_a_baseline_made_of_what_was_let_go_stays(journal: SqliteJournal) -> Non
     wants(journal, meter=WRONG)
     portions = journal.trim([SINK_TABLE], int(time.time()) + 10)
     cursor = attrs.evolve(journal.checkpoint(SINK_TABLE) or Checkpoint(), offset=2, baselines={METER: Baseline(2)})
-    journal.commit(SINK_TABLE, cursor, [METER], [dead_letter(SINK_TABLE, 4)])
+    journal.keep_dead_letters([dead_letter(SINK_TABLE, 4)])
+    journal.commit(SINK_TABLE, cursor)
     assert sum(portions) == 3
     assert [one.offset for one in journal.read(0, 9)] == [2, 4]
 
@@ -317,10 +318,10 @@ def test_the_bounds_of_a_backlog_do_not_count_what_is_not_wanted(
     monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
     fill_journal(journal, 10)
     wants(journal, meter=WRONG)
-    work = deliver_all(journal, OneMeterSink(meter=WRONG), backlog_bytes=1)
+    work = deliver_all(journal, OneMeterSink(meter=WRONG), max_backlog_bytes=1)
     assert (work.worker.backlog.dropped, sink_offset(journal), examined_offset(journal)) == (0, 0, 10)
     right = OneMeterSink(meter=METER)
-    work = deliver_all(journal, right, backlog_bytes=3 * 43)
+    work = deliver_all(journal, right, max_backlog_bytes=3 * 43)
     assert (work.worker.backlog.dropped, right.spans) == (7, [(8, 9), (9, 10)])
 
 

@@ -74,25 +74,25 @@ def test_the_cursor_moves_only_after_the_call(journal: SqliteJournal) -> None:
     assert (seen, sink_offset(journal)) == ([0, 2], 4)
 
 
-@given(data=st.data(), every=st.sampled_from([0, 60, 300]))
+@given(data=st.data(), interval=st.sampled_from([0, 60, 300]))
 @settings(max_examples=examples(15), deadline=None)
 def test_at_least_once_whatever_happens(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, every: int
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, interval: int
 ) -> None:
     """However often calls fail and the worker is started again, every reading is covered, in order, with all energy."""
     count = data.draw(st.integers(1, 40))
-    answers = iter(data.draw(st.lists(st.sampled_from(["take", "retry", "odd", "stop"]), max_size=12)))
+    answers = iter(data.draw(st.lists(st.sampled_from(["take", "min_backoff", "odd", "stop"]), max_size=12)))
 
     def answer(_batch: Batch) -> None:
         kind = next(answers, "take")
         if kind != "take":
-            raise {"retry": Retry("later"), "odd": ConnectionError("gone"), "stop": Stop("restart me")}[kind]
+            raise {"min_backoff": Retry("later"), "odd": ConnectionError("gone"), "stop": Stop("restart me")}[kind]
 
     sink = RecordingSink(answer=answer)
     with closing(SqliteJournal(tmp_path_factory.mktemp("journal") / "journal.db")) as journal:
         fill_journal(journal, count)
         while sink_offset(journal) < count:
-            deliver_all(journal, sink, every=every, batch_size=data.draw(st.integers(1, 7)))
+            deliver_all(journal, sink, interval=interval, batch_size=data.draw(st.integers(1, 7)))
     samples = [sample for batch in sink.taken for sample in batch.samples]
     assert round(sum((sample.values["ch1_dwh"] or 0) * 3600 for sample in samples)) == 1000 * (count - 1)
     assert [sample.newer.offset for sample in samples[:-1]] == [sample.older.offset for sample in samples[1:]]
@@ -124,12 +124,12 @@ def test_batches_are_full_of_what_is_wanted(journal: SqliteJournal) -> None:
     )
 
 
-@pytest.mark.parametrize("every", [0, 60])
-def test_what_a_sink_does_not_want_is_seen(journal: SqliteJournal, every: int) -> None:
+@pytest.mark.parametrize("interval", [0, 60])
+def test_what_a_sink_does_not_want_is_seen(journal: SqliteJournal, interval: int) -> None:
     """Where a sink wants nothing of what is there, nothing is called; it is known as seen, not as delivered."""
     fill_journal(journal, 30)
     sink = RecordingSink()
-    with RunningSink(journal, sink, settings={"meters": ("999999",), "every": every}):
+    with RunningSink(journal, sink, settings={"meters": ("999999",), "interval": interval}):
         wait_for(lambda: examined_offset(journal) == 30)
         fill_journal(journal, 1, first=30)
         wait_for(lambda: examined_offset(journal) == 31)
@@ -140,7 +140,10 @@ def test_a_new_sink_begins_at_the_beginning_or_now(journal: SqliteJournal) -> No
     """A new sink gets all that is kept, or what comes in from now on."""
     fill_journal(journal, 5)
     past, future = RecordingSink(), RecordingSink()
-    with RunningSink(journal, past, name="past"), RunningSink(journal, future, name="new", settings={"start": "now"}):
+    with (
+        RunningSink(journal, past, name="past"),
+        RunningSink(journal, future, name="new", settings={"start_at": "end"}),
+    ):
         wait_for(lambda: past.places and sink_offset(journal, "sink.new") == 5)
         fill_journal(journal, 1, first=5)
         wait_for(lambda: future.places and len(past.places) == 6)
@@ -161,7 +164,7 @@ def test_now_is_before_opening(journal: SqliteJournal) -> None:
                 raise Retry("not yet")
 
     sink = Late()
-    deliver_all(journal, sink, start="now")
+    deliver_all(journal, sink, start_at="end")
     assert sink.places == [3]
 
 
@@ -189,11 +192,11 @@ def test_intervals_are_delivered_once_closed(journal: SqliteJournal) -> None:
     """A sink with an interval gets one sample of it, and its cursor keeps what is open to be read again."""
     fill_journal(journal, 34)
     sink = RecordingSink()
-    with RunningSink(journal, sink, settings={"every": 60}):
+    with RunningSink(journal, sink, settings={"interval": 60}):
         wait_for(lambda: sink_offset(journal) == 31)
     assert [sample.seconds for batch in sink.taken for sample in batch.samples] == [60, 60, 60, 60, 60]
     again = RecordingSink()
-    deliver_all(journal, again, every=60)
+    deliver_all(journal, again, interval=60)
     assert [sample.seconds for batch in again.taken for sample in batch.samples] == [30]
 
 
@@ -253,6 +256,28 @@ def test_a_dry_run_of_a_new_sink_leaves_no_trace(journal: SqliteJournal) -> None
     assert (work.shown, journal.checkpoint(SINK_TABLE)) == (["sink.roof: 3 readings, 2 samples"], None)
 
 
+# --- two workers of one sink
+
+
+def test_a_worker_that_was_superseded_stops_and_says_so(
+    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where another worker has moved the sink's checkpoint, this one moves nothing, and stops with one line."""
+    fill_journal(journal, 2)
+    work = RunningSink(journal, RecordingSink())
+    with work:
+        wait_for(lambda: sink_offset(journal) == 2)
+        found = journal.checkpoint(SINK_TABLE)
+        assert found is not None
+        theirs = journal.commit(SINK_TABLE, attrs.evolve(found, settings="theirs"))
+        fill_journal(journal, 1, first=2)
+        wait_for(lambda: not work.worker.thread.is_alive())
+    assert journal.checkpoint(SINK_TABLE) == theirs
+    assert work.worker.parked == "another worker delivers to sink.roof now"
+    lines = [one for one in caplog.records if one.name == SINK_TABLE and one.levelname == "WARNING"]
+    assert [(one.getMessage(), one.exc_info) for one in lines] == [(f"stopped: {work.worker.parked}", None)]
+
+
 # --- parts
 
 
@@ -273,9 +298,9 @@ def test_a_part_goes_on_from_where_the_whole_was(journal: SqliteJournal) -> None
 def test_a_part_of_nothing_begins_as_a_sink_does(journal: SqliteJournal) -> None:
     """Where there is no cursor of the undivided sink, `start` decides."""
     fill_journal(journal, 3)
-    for name, start, places in (("a", "beginning", [1, 2, 3]), ("b", "now", [])):
+    for name, start, places in (("a", "beginning", [1, 2, 3]), ("b", "end", [])):
         part = RecordingSink()
-        with RunningSink(journal, part, name=f"roof/{name}", whole=SINK_TABLE, settings={"start": start}) as work:
+        with RunningSink(journal, part, name=f"roof/{name}", whole=SINK_TABLE, settings={"start_at": start}) as work:
             work.finish()
         assert part.places == places
 

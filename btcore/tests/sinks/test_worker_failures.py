@@ -143,7 +143,7 @@ def test_a_sample_that_fails_lazily_costs_itself_alone(
     for n in range(10):
         journal.append([entry(20 * n, METER, energy=2000 * n), entry(20 * n + 1, OTHER_METER, energy=2000 * n)])
     sink = RecordingSink(answer=lambda batch: [sample.values for sample in batch.samples])
-    work = deliver_all(journal, sink, every=every)
+    work = deliver_all(journal, sink, interval=every)
     assert (work.worker.parked, sink_offset(journal)) == ("", 20)
     aside = journal.dead_letters(SINK_TABLE)
     assert {(one.serial, one.entries[-1]) for one in aside} == {(OTHER_METER, place) for place in bad_places}
@@ -162,7 +162,7 @@ def test_a_sample_that_cannot_be_made_costs_itself_alone(
     poison(monkeypatch, "along" if every else "across", lambda one: one.offset == 5, ZeroDivisionError("zero"))
     journal.append([entry(60 * n, energy=6000 * n) for n in range(10)])
     sink = RecordingSink(answer=lambda batch: [sample.values for sample in batch.samples])
-    work = deliver_all(journal, sink, every=every)
+    work = deliver_all(journal, sink, interval=every)
     assert (work.worker.parked, sink_offset(journal), len(journal.dead_letters(SINK_TABLE))) == ("", 10, 1)
     assert sink.places == list(range(1, 11))
     assert sum(len(batch.samples) for batch in sink.taken) == 8
@@ -183,7 +183,7 @@ def test_a_reading_that_cannot_be_followed_costs_itself_alone(
     monkeypatch.setattr(Chains, "follow", follow)
     fill_journal(journal, 8)
     sink = RecordingSink()
-    work = deliver_all(journal, sink, every=every)
+    work = deliver_all(journal, sink, interval=every)
     assert (work.worker.parked, sink_offset(journal)) == ("", 8)
     assert "2 passed over by a fault of btcore" in str(work.worker)
     assert len(logged(caplog, logging.ERROR)) == 1

@@ -61,23 +61,23 @@ def test_a_service_is_left_alone_as_it_asks(journal: SqliteJournal) -> None:
     assert times[1] - times[0] >= 0.3
 
 
-@pytest.mark.parametrize("option", ["retry", "calls_per_hour", "pause", "period"])
+@pytest.mark.parametrize("option", ["min_backoff", "max_calls_per_hour", "min_call_interval", "flush_interval"])
 def test_waits_are_cut_short_by_stopping(journal: SqliteJournal, option: str) -> None:
     """A worker that waits for an hour, for whatever reason, stops at once."""
 
     def answer(_batch: Batch) -> None:
-        if option == "retry":
+        if option == "min_backoff":
             raise Retry("busy", after=3600)
 
     sink = RecordingSink(answer=answer)
     fill_journal(journal, 1)
-    settings = {"calls_per_hour": 1, "pause": 3600, "period": 3600}
+    settings = {"max_calls_per_hour": 1, "min_call_interval": 3600, "flush_interval": 3600}
     with RunningSink(journal, sink, settings={option: settings[option]} if option in settings else {}):
         wait_for(lambda: sink.calls)
         fill_journal(journal, 1, first=1)
         began = time.monotonic()
     assert time.monotonic() - began < 5
-    assert (len(sink.calls), sink_offset(journal)) == (1, 0 if option == "retry" else 1)
+    assert (len(sink.calls), sink_offset(journal)) == (1, 0 if option == "min_backoff" else 1)
 
 
 # --- opening
@@ -291,7 +291,7 @@ def test_a_close_that_fails_is_told(journal: SqliteJournal, caplog: pytest.LogCa
 # --- a journal in trouble
 
 
-@pytest.mark.parametrize("operation", ["cursor", "get", "read", "commit"])
+@pytest.mark.parametrize("operation", ["checkpoint", "get", "read", "commit"])
 def test_a_journal_that_cannot_now_is_waited_for(
     journal: SqliteJournal,
     operation: str,
@@ -338,7 +338,7 @@ def test_a_fault_of_the_core_parks_the_sink(
     journal: SqliteJournal, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What nobody foresaw parks one sink, loudly, with a traceback."""
-    monkeypatch.setattr(journal, "last", lambda: 1 // 0)
+    monkeypatch.setattr(journal, "newest", lambda: 1 // 0)
     work = deliver_all(journal, RecordingSink())
     assert work.worker.parked.startswith("ZeroDivisionError")
     assert [record.levelname for record in caplog.records] == ["CRITICAL"]

@@ -30,8 +30,16 @@ def make(clock: Clock, caplog: pytest.LogCaptureFixture) -> Make:
     """Return what makes an admission."""
     caplog.set_level(logging.INFO)
 
-    def made(meters: tuple[str, ...] = (), max_meters: int = 0, max_rate: float = 0.0) -> Admission:
-        return Admission(meters, max_meters, max_rate, logging.getLogger("source.panel"), lambda: int(clock()))
+    def made(
+        meters: tuple[str, ...] = (), max_new_meters_per_day: int = 0, max_packets_per_second: float = 0.0
+    ) -> Admission:
+        return Admission(
+            meters,
+            max_new_meters_per_day,
+            max_packets_per_second,
+            logging.getLogger("source.panel"),
+            lambda: int(clock()),
+        )
 
     return made
 
@@ -66,7 +74,7 @@ def test_many_that_are_not_in_the_list_are_told_together(make: Make, caplog: pyt
 
 def test_so_many_may_be_new_within_a_day(make: Make, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """Beyond the most that may be new within a day, meters are refused and told; a day later others may be new."""
-    admission = make(max_meters=3)
+    admission = make(max_new_meters_per_day=3)
     assert live(admission, 1, 2, 3, 4, 5, 1, 2, 3) == [True] * 3 + [False] * 2 + [True] * 3
     clock.now = DAY - 1
     assert live(admission, 6, 1) == [False, True]
@@ -74,15 +82,15 @@ def test_so_many_may_be_new_within_a_day(make: Make, clock: Clock, caplog: pytes
     assert live(admission, 7, 8, 9, 10) == [True, True, True, False]
     admission.finish()
     assert logged(caplog, logging.WARNING) == [
-        "refused meter 4: 3 others were new within a day, more than `max_meters` lets in; list yours in `meters`",
-        "refused 3 packets more of meters beyond `max_meters`; the last: meter 10",
+        "refused meter 4: 3 others were new within a day, more than `max_new_meters_per_day` lets in; list yours in `meters`",
+        "refused 3 packets more of meters beyond `max_new_meters_per_day`; the last: meter 10",
     ]
     assert admission.refused == 4
 
 
 def test_a_meter_that_was_accepted_before_is_not_new(make: Make) -> None:
     """Invented meters that used up the day keep out no meter of an earlier run, and those take no place of the day."""
-    admission = make(max_meters=3)
+    admission = make(max_new_meters_per_day=3)
     admission.know(["1", "2"])
     assert live(admission, 11, 12, 1, 13, 14, 2) == [True, True, True, True, False, True]
 
@@ -98,7 +106,7 @@ def test_meters_that_are_known_are_bounded(make: Make) -> None:
 
 def test_a_recording_may_have_any_number_of_meters(make: Make) -> None:
     """What brings its own times was chosen by a person: the bound of meters is for what comes in by itself."""
-    admission = make(max_meters=2)
+    admission = make(max_new_meters_per_day=2)
     assert all(admission.takes(str(n), "gem48pbin", 0, is_live=False) for n in range(1000))
 
 
@@ -118,14 +126,14 @@ def test_the_first_meters_are_told_one_by_one(make: Make, caplog: pytest.LogCapt
 
 def test_a_meter_may_send_so_much(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     """A meter that held back hours is taken in; one that goes on without end beyond the rate is not; others are."""
-    admission = make(max_rate=2)
+    admission = make(max_packets_per_second=2)
     assert sum(live(admission, *[1] * (BURST + 10))) == BURST
     assert sum(live(admission, *[1] * 30, time=10 * SECOND)) == 20
     assert live(admission, 2, time=10 * SECOND) == [True]
     admission.finish()
     assert logged(caplog, logging.WARNING) == [
-        "refused what meter 1 sends beyond 2 packets a second (`max_rate`)",
-        "refused 19 packets more beyond `max_rate`; the last: meter 1",
+        "refused what meter 1 sends beyond 2 packets a second (`max_packets_per_second`)",
+        "refused 19 packets more beyond `max_packets_per_second`; the last: meter 1",
     ]
     assert admission.refused == 20
 
@@ -133,13 +141,13 @@ def test_a_meter_may_send_so_much(make: Make, caplog: pytest.LogCaptureFixture) 
 @pytest.mark.parametrize("step", [SECOND, SECOND // 2])
 def test_an_honest_meter_is_never_held_back(make: Make, step: int) -> None:
     """A meter within its rate may send for ever."""
-    admission = make(max_rate=2)
+    admission = make(max_packets_per_second=2)
     assert all(live(admission, 1, time=n * step) == [True] for n in range(3 * BURST))
 
 
 def test_times_that_go_back_give_nothing_and_cost_nothing(make: Make) -> None:
     """A recording that is played again, or whose times go back, has its rate by the times that follow."""
-    admission = make(max_rate=1)
+    admission = make(max_packets_per_second=1)
     assert all(live(admission, 1, time=n * SECOND) == [True] for n in (*range(BURST), *range(-5, BURST)))
     assert sum(live(admission, *[1] * 2 * BURST, time=0)) <= BURST
 
@@ -165,11 +173,11 @@ def test_a_source_takes_its_meters(journal: SqliteJournal, kind: str) -> None:
 def test_the_rate_of_a_source(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, times: str, taken: int) -> None:
     """The rate is by the recording's own times where it has them, else by arrival."""
     monkeypatch.setattr("btcore.sources.admission.BURST", 20)
-    monkeypatch.setattr("btcore.clocks.monotonic", lambda: 5 * SECOND)
+    monkeypatch.setattr("btcore.clocks.steady", lambda: 5 * SECOND)
     chunks = [
         Chunk(packet(secs=n), time=NOON + timedelta(seconds=n) if times == "its own" else None) for n in range(30)
     ]
-    work = collect_items(journal, *chunks, settings={"max_rate": 1.0})
+    work = collect_items(journal, *chunks, settings={"max_packets_per_second": 1.0})
     assert (work.worker.kept, work.worker.refused) == (taken, 30 - taken)
 
 
@@ -191,7 +199,7 @@ def test_a_meter_of_an_earlier_run_is_not_refused(tmp_path: Path) -> None:
     )
     roof = RecordingSink()
     for panel in (mine, flood):
-        parts = (make_source(panel, max_meters=4), make_sink(roof))
+        parts = (make_source(panel, max_new_meters_per_day=4), make_sink(roof))
         assert Supervisor(make_site(tmp_path, *parts), Event(), once=True).run()
     serials = [reading.serial for batch in roof.taken for reading in batch.readings]
     assert serials == ["312345"] * 3 + [str(n) for n in range(400_000, 400_004)] + ["312345"]

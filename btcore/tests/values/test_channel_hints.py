@@ -94,7 +94,7 @@ def test_a_channel_of_another_make_is_told_by_its_decoder_s_labels() -> None:
         ("Port", ("port", "host"), ["port"]),
         ("apikey", ("api_key", "api_id"), ["api_key"]),
         ("api_id", ("api_key", "system_id"), []),
-        ("retry_min", ("retry_max",), []),
+        ("retry_min", ("max_backoff",), []),
         ("gem36pbin", ("gem32pbin", "gem48pbin"), []),
         ("ecm1420bin", ("ecm1240bin", "ecm1220bin"), ["ecm1240bin"]),
         ("gem48bin", ("gem48pbin", "gem48abin", "gem48ptbin"), ["gem48pbin", "gem48abin"]),

@@ -80,7 +80,7 @@ def test_a_plugin_s_own_validator_has_its_own_words() -> None:
 def test_what_is_within_the_bounds_has_no_complaint() -> None:
     """A value that fits, and a setting without a validator, are not complained about."""
     assert (told(PORT, int, 1), told(PORT, int, 65_535)) == ("", "")
-    assert complaint(attrs.fields(Delivery).every, Duration, -1.0) == ""
+    assert complaint(attrs.fields(Delivery).interval, Duration, -1.0) == ""
 
 
 @given(st.integers(-5, 5), st.integers(-5, 5), st.integers(-9, 9))

@@ -159,7 +159,7 @@ def test_what_is_no_duration_is_told_with_an_example(text: object) -> None:
 
 @pytest.mark.parametrize(("value", "bare"), [(30, "30"), (300, "300"), ("30", "30"), (0.5, "0.5"), (" 1.5 ", "1.5")])
 def test_a_number_alone_is_no_duration(value: object, bare: str) -> None:
-    """Whether `keep = 30` is seconds or days is for the one who wrote it to say."""
+    """Whether `retention = 30` is seconds or days is for the one who wrote it to say."""
     assert problems(value, Duration) == [f'a duration needs its unit: "{bare}s", "{bare}m" or "{bare}d"?']
 
 

@@ -16,13 +16,13 @@ from typing import Any
 
 import attrs
 import pytest
+from helpers.folders import GOLDEN
 
 from btcore import Chunk, Context, Duration, Retry, StreamStatus, pack
 from btmon_ip.client import TcpClient
 from btmon_ip.server import TcpServer
 
 HERE = Path(__file__).parent
-GOLDEN = HERE.parents[2] / "tests/golden"
 STREAMS = b"".join(path.read_bytes() for path in sorted(GOLDEN.glob("streams/*.bin")))
 SIZES = {"ecm1240bin": 65, "gem48ptbin": 625}
 ECM = pack("ecm1240bin", "312345", {"volts": 120.1, "ch1_aws": 0xFCFCFCFCFC, "secs": 0xFCFC})
@@ -104,12 +104,14 @@ def read(connection: socket.socket, size: int) -> bytes:
 
 def polling(port: int, *devices: str, timeout: float = 5) -> TcpClient:
     """Make a client that asks all the time."""
-    return TcpClient(host="127.0.0.1", port=port, poll=Duration(0.01), devices=list(devices), timeout=Duration(timeout))
+    return TcpClient(
+        host="127.0.0.1", port=port, poll_interval=Duration(0.01), devices=list(devices), timeout=Duration(timeout)
+    )
 
 
 def listening(port: int, idle: float = 600) -> TcpClient:
     """Make a client that only listens."""
-    return TcpClient(host="127.0.0.1", port=port, idle=Duration(idle))
+    return TcpClient(host="127.0.0.1", port=port, idle_timeout=Duration(idle))
 
 
 def test_a_meter_that_sends(device: Device) -> None:
@@ -186,7 +188,7 @@ def test_a_meter_that_never_sent_anything_is_told_early(
     device: Device, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where nothing ever came, it is told long before the connection is made anew; once."""
-    monkeypatch.setattr("btmon_ip.client.SILENT", 0.1)
+    monkeypatch.setattr("btmon_ip.client.SILENCE_WARNING_AFTER", 0.1)
 
     def play(connection: socket.socket) -> None:
         connection.recv(1)
@@ -194,7 +196,7 @@ def test_a_meter_that_never_sent_anything_is_told_early(
     client = listening(device(play), idle=1.7)
     assert "nothing came for 1.7 s" in collect(client).failure
     (told,) = [record.getMessage() for record in caplog.records]
-    assert "nothing came for 0.1 s. A meter whose real-time mode is off only answers" in told
+    assert "nothing came for 0.1 s. A meter whose real-time mode is off sends only when it is asked" in told
 
 
 def test_nobody_there() -> None:
@@ -241,7 +243,7 @@ def test_stop_while_waiting(device: Device, make: Callable[[int], TcpClient]) ->
 def test_stop_between_polls(device: Device) -> None:
     """A stop is answered at once during the pause between two polls."""
     client = polling(device(lambda connection: connection.sendall(GEM)))
-    client.poll = Duration(3600)
+    client.poll_interval = Duration(3600)
     assert stopping_time(client) < 2
 
 
@@ -316,7 +318,7 @@ def test_the_poll_interval(device: Device) -> None:
         connection.recv(1)
 
     client = polling(device(play))
-    client.poll = Duration(0.6)
+    client.poll_interval = Duration(0.6)
     collect(client, lambda so_far: so_far.data == GEM * 3)
     assert [pytest.approx(0.6, abs=0.25)] * 2 == [later - earlier for earlier, later in itertools.pairwise(began)]
 
@@ -373,8 +375,8 @@ def test_a_connection_lost_while_asking(device: Device) -> None:
         {"port": 70_000},
         {"devices": ["fa"]},
         {"timeout": 0},
-        {"idle": -1},
-        {"poll": -1},
+        {"idle_timeout": -1},
+        {"poll_interval": -1},
         {"host": "a..b"},
     ],
 )
@@ -385,9 +387,9 @@ def test_settings_that_cannot_be(wrong: dict[str, Any]) -> None:
 
 
 def test_how_long_it_may_be_without_a_packet() -> None:
-    """Its patience is its `idle`; where it asks, that of two polls and every answer."""
-    assert TcpClient(host="10.0.0.1", idle=Duration(30)).patience == 30
-    asking = TcpClient(host="10.0.0.1", poll=Duration(60), devices=["fc", "fd"], timeout=Duration(2))
+    """Its patience is its `idle_timeout`; where it asks, that of two polls and every answer."""
+    assert TcpClient(host="10.0.0.1", idle_timeout=Duration(30)).patience == 30
+    asking = TcpClient(host="10.0.0.1", poll_interval=Duration(60), devices=["fc", "fd"], timeout=Duration(2))
     assert asking.patience == 124
 
 

@@ -10,8 +10,8 @@ from helpers.clocks import Clock
 from servers.pvoutput import PVOutputServer
 
 from btcore import FORMATS, ChannelRef, Context, Duration, Number, Polarity, Reading, Sample, Secret
-from btmon_pvoutput.future import Future
-from btmon_pvoutput.sink import PVOutput, zone_told
+from btmon_pvoutput.future_statuses import FuturePolicy
+from btmon_pvoutput.sink import PVOutput, describe_time_zone
 
 NOON = datetime(2024, 6, 1, 12, 0, tzinfo=UTC).timestamp()
 """A moment at the end of a slot, in seconds since 1970."""
@@ -35,21 +35,21 @@ MakeSink = Callable[..., PVOutput]
 
 @pytest.fixture
 def make_sink(clock: Clock) -> Iterator[MakeSink]:
-    """Make opened sinks with these settings; `every` and `polarity` are the core's. They wait by the clock."""
+    """Make opened sinks with these settings; `interval` and `polarity` are the core's. They wait by the clock."""
     made: list[PVOutput] = []
 
     def make(
-        server: PVOutputServer | None = None, every: float = 300, polarity: Polarity = "brultech", **settings: object
+        server: PVOutputServer | None = None, interval: float = 300, polarity: Polarity = "brultech", **settings: object
     ) -> PVOutput:
         given: dict[str, Any] = {"api_key": Secret("k3y"), "system_id": "12345"}
         given |= {"zone": "UTC", "generation": ChannelRef("01000010", "ch2")}
         if server is not None:
             given |= {"api_key": Secret(server.key), "system_id": server.system, "url": server.url}
         sink = PVOutput(**(given | settings))
-        context = Context("sink.roof", logging.getLogger("sink.roof"), polarity=polarity, every=Duration(every))
+        context = Context("sink.roof", logging.getLogger("sink.roof"), polarity=polarity, interval=Duration(interval))
         sink.open(context)
-        sink._service._clock = clock
-        sink._service._future = Future(every, zone_told(sink.zone), clock, clock)
+        sink._client._clock = clock
+        sink._client._future = FuturePolicy(interval, describe_time_zone(sink.zone), clock, clock)
         made.append(sink)
         return sink
 

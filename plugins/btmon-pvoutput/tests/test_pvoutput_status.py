@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from btcore import Batch, ChannelRef, Sample
 from btmon_pvoutput.sink import PVOutput
-from btmon_pvoutput.status import Status, chunks, request, slot_end
+from btmon_pvoutput.status import Status, request, slot_end, split_requests
 
 MakeSink = Callable[..., PVOutput]
 MakeSample = Callable[..., Sample]
@@ -47,17 +47,17 @@ def test_a_reading_just_after_the_end_belongs_to_the_next_slot(make_sink: MakeSi
 
 
 @given(st.integers(0, 4_000_000_000_000_000), st.sampled_from([300, 600, 900, 3600]))
-def test_every_reading_lies_in_the_slot_that_it_is_told_of(key: int, every: int) -> None:
+def test_every_reading_lies_in_the_slot_that_it_is_told_of(key: int, interval: int) -> None:
     """A slot's end is a multiple of its length, not before the reading, and less than a length after it."""
-    end = slot_end(key, every)
-    assert end % every == 0
-    assert 0 <= end * 1_000_000 - key < every * 1_000_000
+    end = slot_end(key, interval)
+    assert end % interval == 0
+    assert 0 <= end * 1_000_000 - key < interval * 1_000_000
 
 
 def test_longer_intervals_end_at_their_own_multiples(make_sink: MakeSink, make_sample: MakeSample) -> None:
     """With 15 minutes a status is of a quarter of an hour."""
     sample = make_sample(NOON + 400, ch2_nw=1)
-    assert slots(list(make_sink(every=900).preview_batch(Batch(samples=(sample,))))) == ["20240601 12:15"]
+    assert slots(list(make_sink(interval=900).preview_batch(Batch(samples=(sample,))))) == ["20240601 12:15"]
 
 
 def test_the_time_is_local_to_the_system(make_sink: MakeSink, make_sample: MakeSample) -> None:
@@ -210,7 +210,7 @@ def test_one_status_and_many_have_pages_of_their_own() -> None:
 def test_no_request_carries_more_than_thirty_and_none_is_lost(count: int) -> None:
     """Splitting keeps all statuses, in order, thirty at most together."""
     statuses = [Status("20240601", f"{n}", {}) for n in range(count)]
-    split = list(chunks(statuses))
+    split = list(split_requests(statuses))
     assert [status for some in split for status in some] == statuses
     assert all(1 <= len(some) <= 30 for some in split)
     assert all(len(some) == 30 for some, _ in pairwise(split))

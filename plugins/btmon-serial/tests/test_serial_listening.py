@@ -105,7 +105,7 @@ def test_a_gateway_that_says_nothing(
     """A port where nothing comes in is opened anew, time after time, which is logged once; what comes then is heard."""
     caplog.set_level(logging.INFO)
     packet = recorded_packets("ecm1240bin_steady")[0]
-    ear = listen(SerialLine(port=url(gateway), idle=Duration(0.1)))
+    ear = listen(SerialLine(port=url(gateway), idle_timeout=Duration(0.1)))
     with gateway.accept()[0], gateway.accept()[0], gateway.accept()[0] as meter:
         while packet not in packets_in(ear.data):  # what comes while the port is being opened is thrown away
             meter.sendall(packet)
@@ -114,7 +114,7 @@ def test_a_gateway_that_says_nothing(
     levels = [record.levelname for record in caplog.records]
     advice = [
         f"{url(gateway)}: nothing has come in for 0.1 s" in caplog.messages[0],
-        'poll = "10s"' in caplog.messages[0],
+        'poll_interval = "10s"' in caplog.messages[0],
     ]
     assert (levels, advice) == (["WARNING", "INFO"], [True, True])
 
@@ -125,9 +125,9 @@ def test_a_line_that_never_said_anything_is_told_early(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Where nothing ever came in, it is told before `idle`, without opening the port anew; and that it speaks then."""
+    """If nothing came since the start, a warning comes before `idle_timeout`; the first bytes are logged, too."""
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("btmon_serial.line.SILENT", 0.1)
+    monkeypatch.setattr("btmon_serial.line.SILENCE_WARNING_AFTER", 0.1)
     ear = listen(SerialLine(port=wire.path))
     while not caplog.messages:
         ear.pause()
@@ -141,9 +141,12 @@ def test_a_line_that_never_said_anything_is_told_early(
 
 
 def test_how_long_it_may_be_without_a_packet() -> None:
-    """Its patience is its `idle`; where it asks, that of two polls and every answer."""
-    assert SerialLine(port="/dev/null", idle=Duration(30)).patience == 30
-    assert SerialLine(port="/dev/null", poll=Duration(60), devices=["fc", "fd"], timeout=Duration(2)).patience == 124
+    """Its patience is its `idle_timeout`; where it asks, that of two polls and every answer."""
+    assert SerialLine(port="/dev/null", idle_timeout=Duration(30)).patience == 30
+    assert (
+        SerialLine(port="/dev/null", poll_interval=Duration(60), devices=["fc", "fd"], timeout=Duration(2)).patience
+        == 124
+    )
 
 
 def echo(gateway: socket.socket) -> None:
@@ -161,7 +164,7 @@ def test_a_shared_serial_port(gateway: socket.socket, listen: Listen) -> None:
     """A serial port that another computer shares (RFC 2217) is opened, written and read."""
     server = Thread(target=echo, args=[gateway])
     server.start()
-    ear = listen(SerialLine(port=url(gateway, "rfc2217"), poll=Duration(3600)))
+    ear = listen(SerialLine(port=url(gateway, "rfc2217"), poll_interval=Duration(3600)))
     heard = ear.hears(b"^^^APISPK")
     ear.stop()
     server.join()
@@ -170,5 +173,5 @@ def test_a_shared_serial_port(gateway: socket.socket, listen: Listen) -> None:
 
 def test_a_loop(listen: Listen) -> None:
     """On a line whose two ends are joined, the request itself comes in, as it is no acknowledgement."""
-    ear = listen(SerialLine(port="loop://", poll=Duration(3600), devices=["21234"]))
+    ear = listen(SerialLine(port="loop://", poll_interval=Duration(3600), devices=["21234"]))
     assert ear.hears(b"^^^NMB21234APISPK") == b"^^^NMB21234APISPK"

@@ -30,7 +30,7 @@ def test_two_ecms(wire: Wire, meters: Switch, listen: Listen) -> None:
     """Two ECMs on one line are asked in turn; of what they answer only the packets come in, each once."""
     packets = recorded_packets("ecm1240bin_two_devices")[:4]
     meters({"fc": packets[::2], "fd": packets[1::2]})
-    ear = listen(SerialLine(port=wire.path, poll=SOON, devices=["fc", "fd"], timeout=HOUR))
+    ear = listen(SerialLine(port=wire.path, poll_interval=SOON, devices=["fc", "fd"], timeout=HOUR))
     sent = b"".join(packets)
     assert ear.hears(sent) == sent
 
@@ -39,7 +39,7 @@ def test_a_gem_among_two(wire: Wire, meters: Switch, listen: Listen) -> None:
     """Of two GEMs on one line the one that is named by its serial number is asked, and no other."""
     packets = recorded_packets("gem48ptbin_two_devices")[:4]
     on = meters({"21234": packets[::2], "30567": packets[1::2]})
-    ear = listen(SerialLine(port=wire.path, poll=SOON, devices=["01130567"]))
+    ear = listen(SerialLine(port=wire.path, poll_interval=SOON, devices=["01130567"]))
     sent = b"".join(packets[1::2])
     assert (ear.hears(sent), {name for name, _ in on.asked}) == (sent, {"30567"})
 
@@ -48,7 +48,7 @@ def test_the_only_gem(wire: Wire, meters: Switch, listen: Listen) -> None:
     """Where no meter is named, the one GEM on the line is asked, whatever its serial number."""
     sent = recorded_packets("gem48pbin_steady")[:2]
     meters({"": sent})
-    ear = listen(SerialLine(port=wire.path, poll=SOON))
+    ear = listen(SerialLine(port=wire.path, poll_interval=SOON))
     assert ear.hears(b"".join(sent)) == b"".join(sent)
 
 
@@ -56,7 +56,7 @@ def test_a_silent_meter(wire: Wire, meters: Switch, listen: Listen, caplog: pyte
     """A meter that does not answer is logged once, also when the port is opened again, and the next one is asked."""
     first, second = recorded_packets("ecm1220bin_steady")[:2]
     meters({"fe": [first, second]})
-    source = SerialLine(port=wire.path, poll=Duration(1), devices=["fd", "fe"], timeout=Duration(0.2))
+    source = SerialLine(port=wire.path, poll_interval=Duration(1), devices=["fd", "fe"], timeout=Duration(0.2))
     heard = []
     for packet in (first, second):
         ear = listen(source)
@@ -71,7 +71,7 @@ def test_noise(wire: Wire, meters: Switch, listen: Listen, packets_in: Packets) 
     packets = recorded_packets("gem48ptbin_steady")[:2]
     noise = b"Alive\r\n\xfe\xff\x05\xfc"
     meters({"": packets}, noise)
-    ear = listen(SerialLine(port=wire.path, poll=SOON))
+    ear = listen(SerialLine(port=wire.path, poll_interval=SOON))
     sent = b"".join(noise + packet for packet in packets)
     assert (ear.hears(sent), packets_in(ear.data)) == (sent, packets)
 
@@ -80,7 +80,7 @@ def test_packets_between_the_answers(wire: Wire, meters: Switch, listen: Listen)
     """What a meter in real-time mode sends between the polls comes in too."""
     asked, *unasked = recorded_packets("ecm1240bin_steady")
     meters({"fc": [asked]})
-    ear = listen(SerialLine(port=wire.path, poll=HOUR, devices=["fc"]))
+    ear = listen(SerialLine(port=wire.path, poll_interval=HOUR, devices=["fc"]))
     ear.hears(asked)
     wire.send(b"".join(unasked))
     sent = asked + b"".join(unasked)
@@ -90,7 +90,7 @@ def test_packets_between_the_answers(wire: Wire, meters: Switch, listen: Listen)
 def test_a_packet_under_way(wire: Wire, meters: Switch, listen: Listen) -> None:
     """A packet that is just coming in when a meter is to be asked is let in whole, also one of acknowledge bytes."""
     answer, unasked = recorded_packets("ecm1240bin_steady")[0], b"\xfe\xff" + b"\xfc" * 600
-    ear = listen(SerialLine(port=wire.path, poll=HOUR, devices=["fc"]))
+    ear = listen(SerialLine(port=wire.path, poll_interval=HOUR, devices=["fc"]))
     wire.send(unasked[:300])
     ear.hears(unasked[:300])
     meters({"fc": [answer]})
@@ -100,7 +100,7 @@ def test_a_packet_under_way(wire: Wire, meters: Switch, listen: Listen) -> None:
 
 def test_an_adapter_that_is_unplugged(wire: Wire, listen: Listen) -> None:
     """When the port vanishes while a meter is waited for, the source fails and says so."""
-    ear = listen(SerialLine(port=wire.path, poll=SOON, timeout=HOUR))
+    ear = listen(SerialLine(port=wire.path, poll_interval=SOON, timeout=HOUR))
     wire.unplug()
     assert f"Retry: {wire.path} is gone" in ear.fails()
 
@@ -108,7 +108,7 @@ def test_an_adapter_that_is_unplugged(wire: Wire, listen: Listen) -> None:
 @pytest.mark.parametrize("timeout", [HOUR, SOON])
 def test_stop(timeout: Duration, wire: Wire, listen: Listen) -> None:
     """A source stops within two seconds, in the middle of an answer that does not come as well as between two polls."""
-    ear = listen(SerialLine(port=wire.path, poll=HOUR, timeout=timeout))
+    ear = listen(SerialLine(port=wire.path, poll_interval=HOUR, timeout=timeout))
     while not wire.hear():
         pass
     assert (ear.stop() < 2, ear.failure) == (True, "")
@@ -118,17 +118,17 @@ def test_the_schedule(wire: Wire, meters: Switch, listen: Listen) -> None:
     """Polls are a fixed time apart, however long the answers take."""
     sent = recorded_packets("ecm1220bin_steady")[:3]
     on = meters({"fc": sent})
-    ear = listen(SerialLine(port=wire.path, poll=Duration(1), devices=["fc"]))
+    ear = listen(SerialLine(port=wire.path, poll_interval=Duration(1), devices=["fc"]))
     ear.hears(b"".join(sent))
     late = [(when - on.asked[0][1]) % 1 for _, when in on.asked]
     assert [offset < 0.2 or offset > 0.9 for offset in late] == [True] * 3
 
 
 @given(st.integers(0, 10**9), st.integers(1, 10**5), st.integers(0, 10**9))
-def test_the_next_time(due: int, every: int, later: int) -> None:
+def test_the_next_time(due: int, interval: int, later: int) -> None:
     """The next time is later than now, at most one interval, and a whole number of intervals after the one before."""
-    after = next_due(due, every, due + later)
-    assert (0 < after - (due + later) <= every, (after - due) % every) == (True, 0)
+    after = next_due(due, interval, due + later)
+    assert (0 < after - (due + later) <= interval, (after - due) % interval) == (True, 0)
 
 
 def test_a_missed_time() -> None:

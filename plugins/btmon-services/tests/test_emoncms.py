@@ -224,10 +224,10 @@ def test_two_meters_whose_numbers_end_alike_are_told_apart(
         worker = deliver_entries(sink_from_toml(folder, table(server.url, {"oem_token": KEY}, more)), both, folder)
         assert (worker.parked, worker.aside) == ("", 0)
         assert {name for _, _, name, _ in account.inputs if "volts" in name} == expected
-    (told,) = [text for text in caplog.messages if "would both be" in text]
-    assert told == (
+    (target,) = [text for text in caplog.messages if "would both be" in text]
+    assert target == (
         "meters 312345 and 413345 would both be XXX345 there: they are XXX2345 and XXX3345 now; full_serials = true"
-        " sends whole numbers"
+        " sends complete numbers"
     )
 
 
@@ -239,7 +239,7 @@ def test_after_an_outage_every_reading_arrives_once_and_oldest_first(
     server.answer = account = Emoncms()
     server.fail(*[failure] * 5)
     sink = sink_from_toml(tmp_path, table(server.url, {"oem_token": KEY}))
-    worker = deliver_entries(sink, ecm1240_entries(7 * 86_400, every=1800), tmp_path)
+    worker = deliver_entries(sink, ecm1240_entries(7 * 86_400, interval=1800), tmp_path)
     times = [at for at, _, name, _ in account.inputs if name == "XXX345_ch1_w"]
     assert (worker.parked, worker.aside, len(times)) == ("", 0, 336)
     assert times == sorted(set(times))

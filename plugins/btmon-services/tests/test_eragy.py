@@ -107,7 +107,7 @@ def test_a_channel_is_one_mtu_with_all_its_times(server: Recorder, tmp_path: Pat
         f"XXX345_{name}" for name in ("ch1", "ch2", *map("aux{}".format, range(1, 6)))
     ]
     assert {unit.get("type") for unit in units} == {"0"}
-    assert [int(one.get("timestamp", "")) for one in units[0]] == [1_700_000_010 + 10 * place for place in range(4)]
+    assert [int(one.get("timestamp", "")) for one in units[0]] == [1_700_000_010 + 10 * index for index in range(4)]
 
 
 def test_what_is_missing_is_named_all_at_once(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_week_s_readings_go_in_requests_of_a_hundred(server: Recorder, tmp_pat
     server.answer = TAKEN
     golden = scenario("eragy", SENT[1])
     deliver_entries(
-        sink_from_toml(tmp_path, table(server.url, golden.options)), ecm1240_entries(7 * 86_400, every=60), tmp_path
+        sink_from_toml(tmp_path, table(server.url, golden.options)), ecm1240_entries(7 * 86_400, interval=60), tmp_path
     )
     sent = [[time for unit, time in values(request) if unit == "XXX345_ch1"] for request in server.requests]
     times = [time for some in sent for time in some]

@@ -89,7 +89,7 @@ def test_a_week_s_readings_go_in_requests_of_a_hundred(server: Recorder, tmp_pat
     """A request never has more than a hundred readings, and every reading comes once, in order."""
     golden = scenario("plotwatt", TYPICAL)
     worker = deliver_entries(
-        sink_from_toml(tmp_path, table(server.url, golden.options)), ecm1240_entries(7 * 86_400, every=60), tmp_path
+        sink_from_toml(tmp_path, table(server.url, golden.options)), ecm1240_entries(7 * 86_400, interval=60), tmp_path
     )
     times = [[int(text) for text in request.text.split(",")[2::9]] for request in server.requests]
     flat = [time for some in times for time in some]

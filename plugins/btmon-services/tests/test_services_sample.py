@@ -89,7 +89,7 @@ def test_the_readme_tells_who_comes_from_btmon_each_option_s_new_name(name: str)
     (point,) = entry_points(group="btcore.plugins", name=name)
     (row,) = re.findall(rf"^\| `{BTMON[name]}_` \| `{name}` \| (.*) \|$", README, re.MULTILINE)
     settings = {field.name for field in attrs.fields(point.load())}
-    assert set(re.findall(r"→ `(\w+)`", row)) <= settings | {"every", "period"}
+    assert set(re.findall(r"→ `(\w+)`", row)) <= settings | {"interval", "flush_interval"}
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -88,7 +88,7 @@ def test_without_an_address_it_says_what_became_of_the_service(tmp_path: Path) -
     assert [(p.key, p.message) for p in error.value.problems] == [
         (
             "url",
-            "Smart Energy Groups ended in 2020: it works only with the url of something that speaks its protocol",
+            "Smart Energy Groups ended in 2020: set `url` to the address of a service that speaks its protocol",
         )
     ]
 
@@ -148,7 +148,7 @@ def test_a_week_s_outage_is_made_up_for_in_bounded_requests(server: Recorder, tm
     """A hundred readings a request at most, each once, in order."""
     server.answer = OK
     sink = sink_from_toml(tmp_path, table(server.url, {"seg_token": TOKEN}))
-    worker = deliver_entries(sink, ecm1240_entries(7 * 86_400, every=1800), tmp_path)
+    worker = deliver_entries(sink, ecm1240_entries(7 * 86_400, interval=1800), tmp_path)
     nodes = [re.findall(r"node XXX345 (\S+)", request.form["data_post"]) for request in server.requests]
     times = [time for some in nodes for time in some]
     assert (worker.parked, len(times), times) == ("", 336, sorted(set(times)))

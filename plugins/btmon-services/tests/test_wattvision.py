@@ -61,7 +61,7 @@ def test_watts_and_watt_hours_are_of_one_direction(
     """QUIRKS A1, seen on the second channel of the ECM, which ran both ways; `direction` says which one counts."""
     golden = scenario("wattvision", TYPICAL)
     options = {**golden.options, "wv_channel": "312345_ch2"}
-    more = f'every = 0\npolarity = "{polarity}"\ndirection = "{direction}"\n'
+    more = f'interval = 0\npolarity = "{polarity}"\ndirection = "{direction}"\n'
     deliver_entries(sink_from_toml(tmp_path, table(server.url, options, more)), entries_of(golden.readings), tmp_path)
     found = [(request.json["watts"], request.json["watthours"]) for request in server.requests]
     expected = expected_flows(golden.readings, "ch2", exported=direction == "export")
@@ -86,8 +86,8 @@ def test_a_channel_that_the_meter_has_not_is_told_once(
     worker = deliver_entries(
         sink_from_toml(tmp_path, table(server.url, golden.options)), entries_of(golden.readings), tmp_path
     )
-    told = [text for text in caplog.messages if "ch9" in text]
-    assert (server.requests, worker.parked, told) == (
+    target = [text for text in caplog.messages if "ch9" in text]
+    assert (server.requests, worker.parked, target) == (
         [],
         "",
         ["channel: meter 312345 has no ch9, so nothing of it is sent; it has ch1, ch2, aux1 to aux5"],
@@ -97,11 +97,11 @@ def test_a_channel_that_the_meter_has_not_is_told_once(
 def test_after_a_restart_of_the_meter_energy_goes_without_power(server: Recorder, tmp_path: Path) -> None:
     """Power over that interval is not known, the counter is."""
     before, since = (
-        ecm1240_entries(3600, every=1800),
-        list(ecm1240_entries(30, every=30, start=ECM1240_START + 3660))[1:],
+        ecm1240_entries(3600, interval=1800),
+        list(ecm1240_entries(30, interval=30, start=ECM1240_START + 3660))[1:],
     )
     options = scenario("wattvision", TYPICAL).options
-    sink = sink_from_toml(tmp_path, table(server.url, options, "every = 0\n"))
+    sink = sink_from_toml(tmp_path, table(server.url, options, "interval = 0\n"))
     deliver_entries(sink, [*before, *since], tmp_path)
     assert ["watts" in request.json for request in server.requests] == [True, True, False]
     assert all("watthours" in request.json for request in server.requests)
@@ -126,7 +126,7 @@ def test_a_week_s_outage_is_made_up_for_at_the_service_s_pace(server: Recorder, 
     server.fail(Reply(500), Reply(200), Reply(wire="reset"), Reply(200), Reply(503, "", {"Retry-After": "600"}))
     clock = Clock()
     sink = sink_from_toml(tmp_path, table(server.url, golden.options))
-    worker = deliver_entries(sink, ecm1240_entries(7 * 86_400, every=600), tmp_path, clock)
+    worker = deliver_entries(sink, ecm1240_entries(7 * 86_400, interval=600), tmp_path, clock)
     times = [request.json["time"] for request in server.taken]
     energies = [request.json["watthours"] for request in server.taken]
     assert (worker.parked, len(times), times) == ("", 1008, sorted(set(times)))

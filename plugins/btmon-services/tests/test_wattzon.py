@@ -122,7 +122,9 @@ def test_a_failure_between_two_channels_sends_neither_twice(server: Recorder, tm
     server.fail(OK, Reply(500), Reply(wire="reset"))
     options = {**scenario("wattzon", TYPICAL).options, "wo_map": "312345_ch1,kitchen,312345_aux1,hot tub"}
     worker = deliver_entries(
-        sink_from_toml(tmp_path, table(server.url, options, "every = 0\n")), ecm1240_entries(60, every=20), tmp_path
+        sink_from_toml(tmp_path, table(server.url, options, "interval = 0\n")),
+        ecm1240_entries(60, interval=20),
+        tmp_path,
     )
     taken = [(r.path.split("/")[-2], r.json["updates"][0]["timestamp"]) for r in server.taken]
     assert (worker.parked, len(taken), len(server.requests)) == ("", 6, 8)
@@ -135,7 +137,7 @@ def test_a_week_s_outage_is_made_up_for(server: Recorder, tmp_path: Path) -> Non
     server.answer = OK
     options = {**scenario("wattzon", TYPICAL).options, "wo_map": "312345_ch1,kitchen"}
     worker = deliver_entries(
-        sink_from_toml(tmp_path, table(server.url, options)), ecm1240_entries(7 * 86_400, every=1800), tmp_path
+        sink_from_toml(tmp_path, table(server.url, options)), ecm1240_entries(7 * 86_400, interval=1800), tmp_path
     )
     times = [request.json["updates"][0]["timestamp"] for request in server.requests]
     assert (worker.parked, len(times), times) == ("", 336, sorted(set(times)))
@@ -146,7 +148,7 @@ def test_without_address_map_or_credentials_all_that_is_missing_is_told(tmp_path
     with pytest.raises(ConfigurationError) as error:
         sink_from_toml(tmp_path, "[sink.wattzon]\n")
     assert [problem.key for problem in error.value.problems] == ["api_key", "user", "password", "map"]
-    with pytest.raises(ConfigurationError, match="WattzOn ended in 2011: it works only with the url of something"):
+    with pytest.raises(ConfigurationError, match="WattzOn ended in 2011: set `url` to the address of a service"):
         sink_from_toml(
             tmp_path, '[sink.wattzon]\napi_key = "key 1"\nuser = "u"\npassword = "pw 1"\nmap = { ch1 = "a" }\n'
         )

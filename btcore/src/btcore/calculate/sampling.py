@@ -177,7 +177,7 @@ class Intervals:
     """
 
     def __init__(self, every: int, polarity: Polarity, chains: Chains) -> None:
-        """Average over `every` microseconds; go on from the last readings of closed intervals, in these chains."""
+        """Average over `interval` microseconds; go on from the last readings of closed intervals, in these chains."""
         self._every = every
         self._grace = min(GRACE, every)
         self._polarity = polarity

@@ -103,10 +103,12 @@ def _summary(site: Site) -> Iterator[str]:
     rows += [(one.table, one.plugin, _changed(_delivery(one), settings_of(Delivery))) for one in site.sinks]
     rows += [(one.table, one.plugin, "") for one in site.decoders]
     rows += [(f"meters.{one.name}", one.serial, _known_by(one)) for one in site.meters]
-    width, middle = (max(len(row[column]) for row in rows) for column in (0, 1))
+    settings = values_of(site, site_settings())
+    width = max(*map(len, settings), *(len(row[0]) for row in rows))
+    middle = max(len(row[1]) for row in rows)
     for table, plugin, changed in rows:
         yield f"  {table:<{width}}  {plugin:<{middle}}  {changed}".rstrip()
-    for name, value in values_of(site, site_settings()).items():
+    for name, value in settings.items():
         yield f"  {name:<{width}}  {value}"
 
 

@@ -49,24 +49,25 @@ class Source:
         default="arrival", metadata={"help": "the time of a reading: when it came in, or the meter's own clock"}
     )
     meters: tuple[Serial, ...] = attrs.field(
-        default=(), metadata={"help": "take in only these meters, by serial number; empty: see `max_meters`"}
+        default=(),
+        metadata={"help": "take in only these meters, by serial number; empty: see `max_new_meters_per_day`"},
     )
-    max_meters: int = attrs.field(
+    max_new_meters_per_day: int = attrs.field(
         default=256,
         validator=attrs.validators.ge(0),
         metadata={"help": "without `meters`: the most that may be new within a day; 0: any number"},
     )
-    max_rate: float = attrs.field(
+    max_packets_per_second: float = attrs.field(
         default=2.0,
         validator=attrs.validators.ge(0),
         metadata={"help": "the most packets a second of each meter, after 20,000 at once; 0: any number"},
     )
-    retry: Duration = attrs.field(
+    min_backoff: Duration = attrs.field(
         default=Duration(1),
         validator=attrs.validators.gt(Duration(0)),
         metadata={"help": "first wait after a failure; it doubles"},
     )
-    retry_max: Duration = attrs.field(default=Duration(60), metadata={"help": "longest wait after a failure"})
+    max_backoff: Duration = attrs.field(default=Duration(60), metadata={"help": "longest wait after a failure"})
 
     @property
     def origin(self) -> str:
@@ -120,11 +121,11 @@ class Site:
         default="brultech",
         metadata={"help": "the sign of directional channels: consumption positive, or as btmon had it"},
     )
-    keep: Duration = attrs.field(
+    retention: Duration = attrs.field(
         default=Duration(30 * 86_400),
         metadata={"help": "how long readings stay in the journal after every sink has had them, or wants none"},
     )
-    journal_bytes: int = attrs.field(
+    max_journal_bytes: int = attrs.field(
         default=8_000_000_000,
         validator=attrs.validators.ge(0),
         metadata={"help": "how large the journal may become; then it takes no new readings; 0: as the disk allows"},

@@ -178,7 +178,9 @@ class FailureReporter:
         texts = []
         if losses.dropped:
             readings = plural(losses.dropped, "reading")
-            texts.append(f"dropped {readings} that were never delivered: more than backlog_age or backlog_bytes allow")
+            texts.append(
+                f"dropped {readings} that were never delivered: more than max_backlog_age or max_backlog_bytes allow"
+            )
         if losses.aside:
             texts.append(f"set aside {losses.aside} more, as they are never taken; last: {losses.last}")
         if self._tell(logging.WARNING, "%s", "; ".join(texts)):

@@ -30,7 +30,7 @@ class Upkeep:
     def __init__(
         self, journal: Journal, sinks: Sequence[str], keep: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Prepare. `keep` is for how many seconds readings stay after every one of the sinks has had them."""
+        """Prepare. `retention` is for how many seconds readings stay after every one of the sinks has had them."""
         self._journal = journal
         self._sinks = sinks
         self._keep = keep
@@ -60,7 +60,7 @@ class Upkeep:
         full = self._journal.is_full
         if full and self._clock() - self._told >= EVERY:
             self._told = self._clock()
-            log.warning("the journal has no room: what no sink waits for is forgotten now, before `keep` is over")
+            log.warning("the journal has no room: what no sink waits for is forgotten now, before `retention` is over")
         self._is_full = full
         return self._clock() - self._began >= (URGENT if full else EVERY)
 

@@ -69,7 +69,7 @@ class Supervisor:
         with ExitStack() as opened:
             opened.callback(os.close, _lock(self._site.state))
             _claim(self._site)
-            journal = SqliteJournal(self._site.state / JOURNAL, self._site.journal_bytes)
+            journal = SqliteJournal(self._site.state / JOURNAL, self._site.max_journal_bytes)
             opened.callback(journal.close)
             identities = Identities(self._site.meters, lambda notice: log.warning("%s", notice))
             sinks, sources = self._sinks(journal), self._sources(journal, identities)
@@ -105,7 +105,7 @@ class Supervisor:
         self, journal: Journal, sources: list[SourceWorker], sinks: list[SinkWorker], roll: Roll, purpose: Purpose
     ) -> None:
         reporting = Reporting(sources, sinks, log)
-        upkeep = Upkeep(journal, [sink.table for sink in self._site.sinks], self._site.keep)
+        upkeep = Upkeep(journal, [sink.table for sink in self._site.sinks], self._site.retention)
         while any(thread.is_alive() for thread in _threads(sources, sinks)):
             if not self._dry_run:
                 upkeep.turn()
@@ -130,7 +130,7 @@ class Supervisor:
             log=logging.getLogger(part.table),
             channels=self._site.channels,
             polarity=part.delivery.polarity or self._site.polarity if isinstance(part, Sink) else self._site.polarity,
-            every=part.delivery.every if isinstance(part, Sink) else Duration(0),
+            interval=part.delivery.interval if isinstance(part, Sink) else Duration(0),
             dry_run=self._dry_run,
         )
 

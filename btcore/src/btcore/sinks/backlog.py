@@ -64,7 +64,7 @@ class Backlog:
         self._outcome = outcome
         self._place = Place(journal, context, patiently, fingerprint)
         self._read_to = 0
-        self._bounds = Bounds(journal, delivery.backlog_bytes)
+        self._bounds = Bounds(journal, delivery.max_backlog_bytes)
         self._looked = -BOUND
         self._outdated = False
         self._sampler: Sampler = Consecutive(context.polarity, Chains({}), cache)
@@ -74,12 +74,12 @@ class Backlog:
 
         `whole` is the table that the sink was a part of before it was split: it goes on from there.
         """
-        self._place.begin(self._delivery.start, whole)
+        self._place.begin(self._delivery.start_at, whole)
 
     @property
     def behind(self) -> int:
         """How many readings came in that the sink has not had, and that it has not found to be none of its own."""
-        return max(self._journal.newest() - self._place.checkpoint.examined, 0) if self._place.has_begun else 0
+        return self._journal.lag(self._place.checkpoint.examined) if self._place.has_begun else 0
 
     @property
     def is_level(self) -> bool:
@@ -101,15 +101,17 @@ class Backlog:
         bases = {key: Base(readings[base.offset], base.lifetime) for key, base in found if base.offset in readings}
         most = max(MOST_METERS, 2 * self._delivery.batch_size)  # none is forgotten before its readings are delivered
         chains = Chains(bases, heard=self._heard(), recall=self._recall, most=most)
-        every = round(self._delivery.every * 1e6)
+        interval = round(self._delivery.interval * 1e6)
         polarity = self._context.polarity
-        self._sampler = Intervals(every, polarity, chains) if every else Consecutive(polarity, chains, self._cache)
+        self._sampler = (
+            Intervals(interval, polarity, chains) if interval else Consecutive(polarity, chains, self._cache)
+        )
 
     def _heard(self) -> list[tuple[str, bytes]]:
         """Return what was read last before the cursor."""
         place = self._place.checkpoint.offset
-        before = self._read_patiently(max(place - HEARD, 0), HEARD)
-        taken = (entry for entry in before if entry.offset <= place and self._takes(entry))
+        before = self._patiently(lambda: self._journal.recent(place, HEARD))
+        taken = (entry for entry in before if self._takes(entry))
         return [
             (reading.serial, reading.raw) for entry in taken if (reading := self._decoders.recall(entry)) is not None
         ]
@@ -193,7 +195,7 @@ class Backlog:
         It waits for nothing: where the journal cannot now, or the worker is about to move the cursor, the next look
         will do. The worker notices by `is_outdated`.
         """
-        age, most = self._delivery.backlog_age, self._delivery.backlog_bytes
+        age, most = self._delivery.max_backlog_age, self._delivery.max_backlog_bytes
         if not (age or most) or monotonic() - self._looked < BOUND or not self._place.lock.acquire(blocking=False):
             return
         try:

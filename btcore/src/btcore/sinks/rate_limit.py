@@ -11,7 +11,7 @@ class RateLimit:
     """Holds calls back to the sink's own pace. Times are seconds of a clock that never goes back."""
 
     def __init__(self, pause: float, per_hour: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin with no call made. `pause` is in seconds; `per_hour` 0 means any number."""
+        """Begin with no call made. `min_call_interval` is in seconds; `per_hour` 0 means any number."""
         self._pause = pause
         self._per_hour = per_hour
         self._clock = clock

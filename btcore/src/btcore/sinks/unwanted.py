@@ -46,5 +46,5 @@ class Unwanted:
             self._told = self.clock()
             self.tell(
                 f"its settings want nothing of {plural(count, 'reading')}, so nothing of them was sent: if that is a"
-                " mistake, mend it and start again. They wait in the journal for as long as `keep` says"
+                " mistake, mend it and start again. They wait in the journal for as long as `retention` says"
             )

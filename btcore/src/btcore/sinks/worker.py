@@ -17,7 +17,7 @@ from btcore.calculate.sampling import SampleCache, Step
 from btcore.config.load import Sink
 from btcore.decode.decoders import Decoders
 from btcore.errors import PluginMistake, Stop
-from btcore.journal import DeadLetter, Journal
+from btcore.journal import DeadLetter, Journal, Superseded
 from btcore.journal.retry import JournalRetry, Stopping
 from btcore.logs.failures import FailureReporter
 from btcore.records import Batch
@@ -73,8 +73,8 @@ class SinkWorker:
         self._out = out
         self._log = context.log
         self._outcome = FailureReporter(context.log)
-        self._limiter = RateLimit(sink.delivery.pause, sink.delivery.calls_per_hour)
-        self._backoff = Backoff(sink.delivery.retry, sink.delivery.retry_max)
+        self._limiter = RateLimit(sink.delivery.min_call_interval, sink.delivery.max_calls_per_hour)
+        self._backoff = Backoff(sink.delivery.min_backoff, sink.delivery.max_backoff)
         self._refused = Refused(context.name, self._outcome, redact)
         self._trial = Trial(where(sink))
         self._unwanted = Unwanted(self._outcome.note)
@@ -117,7 +117,7 @@ class SinkWorker:
 
     def _run(self) -> None:
         try:
-            # before opening, which may take long: with start = "now" too, what comes in meanwhile is delivered
+            # before opening, which may take long: with start_at = "end" too, what comes in meanwhile is delivered
             self.backlog.begin(self._whole)
             for opened in (self._decoders.open, self.backlog.resume, self._open):
                 self._calls.prepare(opened)
@@ -127,6 +127,9 @@ class SinkWorker:
             self._unwanted.finish(self.unwanted, is_proven=self.backlog.is_proven)
         except Stopping:
             self._log.debug("stopping")
+        except Superseded as error:
+            self.parked = str(error)
+            self._log.warning("stopped: %s", error)
         except Stop as error:
             self.parked = self._redact(describe_error(error))
             self._log.error("stopped until a restart, its readings are kept: %s", describe_error(error))
@@ -200,7 +203,7 @@ class SinkWorker:
                 return steps + self.backlog.flush()
             if not steps:
                 self._settle()
-            due = self._last_call + self._delivery.period - monotonic()
+            due = self._last_call + self._delivery.flush_interval - monotonic()
             if steps and due <= 0:
                 break
             self.backlog.wait(min(due, POLL) if steps else POLL)

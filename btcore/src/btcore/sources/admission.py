@@ -50,21 +50,21 @@ class Admission:
     def __init__(
         self,
         meters: Iterable[str],
-        max_meters: int,
-        max_rate: float,
+        max_new_meters_per_day: int,
+        max_packets_per_second: float,
         log: logging.Logger,
         clock: Callable[[], int] = clocks.steady,
     ) -> None:
-        """Take these meters, or, where there are none, up to `max_meters` new ones a day; 0 is no bound."""
+        """Take these meters, or, where there are none, up to `max_new_meters_per_day` new ones a day; 0 is no bound."""
         self.refused = 0
         self.heard = 0
         self._listed = frozenset(meters)
-        self._most = max_meters
-        self._rate = max_rate
+        self._most = max_new_meters_per_day
+        self._rate = max_packets_per_second
         self._clock = clock
         self._known: OrderedDict[str, _Meter] = OrderedDict()
         self._foreign: OrderedDict[str, None] = OrderedDict()
-        self._begun: deque[int] = deque(maxlen=max_meters)
+        self._begun: deque[int] = deque(maxlen=max_new_meters_per_day)
         self._heard = SummarizedCount(
             log=log, level=logging.INFO, first=SINGLY, summary="heard {count:meter} more; the last: {last}"
         )
@@ -72,10 +72,10 @@ class Admission:
             log=log, first=SINGLY, summary="refused {count:meter} more, not in `meters`; the last: {last}"
         )
         self._beyond = SummarizedCount(
-            log=log, summary="refused {count:packet} more of meters beyond `max_meters`; the last: {last}"
+            log=log, summary="refused {count:packet} more of meters beyond `max_new_meters_per_day`; the last: {last}"
         )
         self._fast = SummarizedCount(
-            log=log, summary="refused {count:packet} more beyond `max_rate`; the last: meter {last}"
+            log=log, summary="refused {count:packet} more beyond `max_packets_per_second`; the last: meter {last}"
         )
 
     def know(self, serials: Iterable[str]) -> None:
@@ -98,7 +98,9 @@ class Admission:
             self._heard.add(f"heard meter {serial} ({form})", serial)
         if self._rate and not meter.take(time, self._rate):
             self.refused += 1
-            what = f"refused what meter {serial} sends beyond {self._rate:g} packets a second (`max_rate`)"
+            what = (
+                f"refused what meter {serial} sends beyond {self._rate:g} packets a second (`max_packets_per_second`)"
+            )
             self._fast.add(what, serial)
             return False
         return True
@@ -153,5 +155,5 @@ class Admission:
                 self._foreign.popitem(last=False)
 
     def _tell_beyond(self, serial: str) -> None:
-        what = f"refused meter {serial}: {self._most} others were new within a day, more than `max_meters` lets in"
+        what = f"refused meter {serial}: {self._most} others were new within a day, more than `max_new_meters_per_day` lets in"
         self._beyond.add(f"{what}; list yours in `meters`", f"meter {serial}")

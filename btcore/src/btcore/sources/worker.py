@@ -87,11 +87,13 @@ class SourceWorker:
         self._hooks = hooks(source.instance)
         self._clock = DeviceClock(_local_offset)
         self._outcome = FailureReporter(self._log)
-        self._backoff = Backoff(source.retry, source.retry_max)
+        self._backoff = Backoff(source.min_backoff, source.max_backoff)
         self._intake = Intake(source.table, journal, self._log, stop, grace)
         self._journal = journal
         self._identities = identities or Identities(Meters(), lambda notice: self._log.warning("%s", notice))
-        self._admission = Admission(source.meters, source.max_meters, source.max_rate, self._log)
+        self._admission = Admission(
+            source.meters, source.max_new_meters_per_day, source.max_packets_per_second, self._log
+        )
         self._silence = Silence(self._log)
         self._knows_meters = False
         self._streams: OrderedDict[str, _Line] = OrderedDict()
@@ -206,7 +208,7 @@ class SourceWorker:
         if self._knows_meters:
             return
         try:
-            recent = self._journal.read(max(self._journal.newest() - RECENT, 0), RECENT)
+            recent = self._journal.recent(self._journal.newest(), RECENT)
             self._admission.know([*reversed(self._journal.serials()), *(entry.serial for entry in recent)])
             mine = [one for one in self._journal.heard(RECENT) if one.boot and one.source == self._source.name]
             found = filter(None, map(self._decoders.recall_sent, mine))  # by what [meters] calls them now

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from btcore import Context, Duration, Retry, Stop
-from btmon_serial import trouble
+from btmon_serial import messages
 from btmon_serial.line import SerialLine
 
 if TYPE_CHECKING:
@@ -44,19 +44,19 @@ def test_the_ports_that_are_there(tmp_path: Path) -> None:
     """When a port does not exist, the names of those that do are given."""
     for name in ("pci-2", "pci-1"):
         (tmp_path / name).touch()
-    text = trouble.cannot_open("/dev/ttyUSB0", FileNotFoundError(errno.ENOENT, "no"), tmp_path)
+    text = messages.describe_open_failure("/dev/ttyUSB0", FileNotFoundError(errno.ENOENT, "no"), tmp_path)
     assert text == f"/dev/ttyUSB0 does not exist; present now: {tmp_path}/pci-1, {tmp_path}/pci-2"
 
 
 def test_no_port_at_all(tmp_path: Path) -> None:
     """When no adapter is plugged in, that is said."""
-    text = trouble.lost("/dev/ttyUSB-none", OSError("read failed"), tmp_path / "by-path")
+    text = messages.describe_port_failure("/dev/ttyUSB-none", OSError("read failed"), tmp_path / "by-path")
     assert text == f"/dev/ttyUSB-none is gone (unplugged?); no serial adapter is present ({tmp_path}/by-path is empty)"
 
 
 def test_permission() -> None:
     """A port that the user may not open is answered with the command that gives permission."""
-    text = trouble.cannot_open("/dev/ttyUSB0", PermissionError(errno.EACCES, "no"))
+    text = messages.describe_open_failure("/dev/ttyUSB0", PermissionError(errno.EACCES, "no"))
     assert "usermod -a -G dialout USER" in text
 
 
@@ -84,7 +84,14 @@ def test_a_url_that_is_none() -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"baud": 0}, {"poll": -1}, {"timeout": 0}, {"idle": -1}, {"devices": ["fb"]}, {"devices": ["fc", "FC"]}],
+    [
+        {"baud": 0},
+        {"poll_interval": -1},
+        {"timeout": 0},
+        {"idle_timeout": -1},
+        {"devices": ["fb"]},
+        {"devices": ["fc", "FC"]},
+    ],
 )
 def test_settings_out_of_range(settings: dict[str, int]) -> None:
     """A setting that cannot work is refused with what was expected."""
@@ -94,7 +101,9 @@ def test_settings_out_of_range(settings: dict[str, int]) -> None:
 
 def test_devices_without_poll() -> None:
     """Naming meters without asking them is a mistake that is told; asking them is not."""
-    problems = [list(SerialLine(port="loop://", devices=["fc"], poll=Duration(poll)).check()) for poll in (0, 10)]
+    problems = [
+        list(SerialLine(port="loop://", devices=["fc"], poll_interval=Duration(poll)).check()) for poll in (0, 10)
+    ]
     assert [[problem.key for problem in each] for each in problems] == [["devices"], []]
 
 
