@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import tomli
 from helpers.distributions import install_distribution
 
 from btcore import API, predecessor
@@ -203,16 +202,6 @@ def test_a_missing_plugin_of_the_project_names_what_to_install(name: str, distri
     with pytest.raises(PluginError) as caught:
         find(name, {})
     assert str(caught.value) == f'no plugin "{name}" is installed; pip install {distribution} would help'
-
-
-def test_what_is_said_to_be_installable_is_what_there_is() -> None:
-    """Each plugin of the tree is offered by the distribution whose folder it is in, and no other name is."""
-    root = Path(__file__).parents[2]
-    there_are: dict[str, str] = {}
-    for file in (root / "btcore" / "pyproject.toml", *root.glob("plugins/*/pyproject.toml")):
-        project = tomli.loads(file.read_text())["project"]
-        there_are |= dict.fromkeys(project["entry-points"]["btcore.plugins"], project["name"])
-    assert there_are == DISTRIBUTIONS
 
 
 @pytest.mark.parametrize("name", ["influxdb", "InfluxDB", "influx", "mqtt", "mysql", "mariadb", "rrd", "rrdtool"])
