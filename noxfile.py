@@ -13,7 +13,6 @@ nox.options.error_on_missing_interpreters = False
 ROOT = Path(__file__).parent
 PLUGINS = sorted(str(path.parent.relative_to(ROOT)) for path in ROOT.glob("plugins/*/pyproject.toml"))
 PACKAGES = ["btcore", *PLUGINS]
-SOURCES = [f"{package}/src" for package in PACKAGES]
 TESTS = [f"{package}/tests" for package in PACKAGES] + ["tests"]
 WORKSPACE = nox.project.load_toml(ROOT / "pyproject.toml")
 CORE = nox.project.load_toml(ROOT / "btcore" / "pyproject.toml")
@@ -60,17 +59,19 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Look at the style of all code."""
+    """Look at the style of all code, and at the files that the forge and pre-commit read."""
     session.install("--quiet", *tools("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
+    session.run("check-jsonschema", "--builtin-schema", "vendor.github-workflows", ".github/workflows/ci.yml")
+    session.run("pre-commit", "validate-config", ".pre-commit-config.yaml")
 
 
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check all types, strictly; test folders one by one, as they are no packages."""
     session.install("--quiet", *tools("dev"), *folders(*PACKAGES))
-    session.run("mypy", *SOURCES, "noxfile.py")
+    session.run("mypy")
     for folder in TESTS:
         if any((ROOT / folder).rglob("*.py")):
             session.run("mypy", folder)
