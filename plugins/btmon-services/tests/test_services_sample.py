@@ -7,6 +7,7 @@ from pathlib import Path
 import attrs
 import pytest
 import tomli
+from helpers import hosted_services
 
 from btcore import Secret
 from btcore.config.load import load_site
@@ -41,6 +42,11 @@ def test_the_sample_has_a_table_for_every_service_and_each_is_valid(
     (tmp_path / "site.toml").write_text(f'state = "."\n[source.tcp-server]\n\n{SAMPLE}')
     site = load_site(tmp_path / "site.toml")
     assert sorted(sink.plugin for sink in site.sinks) == SERVICES
+
+
+def test_every_service_has_a_server_that_stands_in_for_it() -> None:
+    """`helpers/hosted_services.py` has each service, so what must hold for all is tested of the next one too."""
+    assert sorted(hosted_services.SERVICES) == SERVICES
 
 
 def test_the_readme_shows_the_sample() -> None:
@@ -83,7 +89,7 @@ def test_what_can_never_work_is_told_before_anything_is_sent(
     assert [(problem.key, problem.message) for problem in error.value.problems] == expected
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", BTMON)
 def test_the_readme_tells_who_comes_from_btmon_each_option_s_new_name(name: str) -> None:
     """In the table of names, under what btmon's options begin with."""
     (point,) = entry_points(group="btcore.plugins", name=name)
