@@ -14,8 +14,8 @@ from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import escape
 
 import pytest
-from helpers.btmon_requests import scenario
 from helpers.folders import DOCS
+from helpers.golden_streams import recorded_readings
 from hypothesis import given
 from hypothesis import strategies as st
 from servers.recorder import Recorder, Reply
@@ -285,7 +285,7 @@ def test_the_uploader_of_the_page_for_plugin_authors_works(server: Recorder) -> 
     uploader = names["Uploader"](url=server.url, key=Secret("KEY"))
     uploader.open()
     server.answer = Reply(200, "ok")
-    readings = tuple(scenario("plotwatt", "ecm1240bin_steady.typical").readings)
+    readings = tuple(recorded_readings("ecm1240bin_steady"))
     uploader.process_batch(Batch(readings))
     assert [request.json for request in server.requests] == [
         {"time": reading.key, "volts": reading.get("volts")} for reading in readings
