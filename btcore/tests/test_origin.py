@@ -106,7 +106,7 @@ def collect(journal: SqliteJournal, cls: Any, *items: Chunk | Reading) -> list[E
 def test_a_packet_is_kept_with_its_origin(journal: SqliteJournal, cls: type, origin: str) -> None:
     """What came from a source has its origin in the journal, and as a reading again."""
     (kept,) = collect(journal, cls, Chunk(packet(), time=NOON))
-    recalled = DECODERS.recall(kept)
+    recalled = DECODERS.read_entry(kept)
     assert recalled is not None
     assert (kept.origin, recalled.origin) == (origin, origin)
 
@@ -125,7 +125,7 @@ def test_a_whole_reading_is_kept_with_its_origin(journal: SqliteJournal, cls: ty
     numbers = tuple(range(len(PACKETLESS.labels)))
     whole = Reading(datetime(2026, 6, 21, tzinfo=UTC), PACKETLESS, "1", b"", origin=own, numbers=numbers)
     (kept,) = collect(journal, cls, whole)
-    recalled = DECODERS.recall(kept)
+    recalled = DECODERS.read_entry(kept)
     assert recalled is not None
     assert (kept.origin, recalled.origin) == (origin, origin)
 

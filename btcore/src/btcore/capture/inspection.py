@@ -8,7 +8,7 @@ from collections.abc import Callable
 import attrs
 
 from btcore.capture.files import CaptureError
-from btcore.decode.framing import Counts, Stream
+from btcore.decode.framing import Stream, StreamCounts
 from btcore.decode.recognition import SAMPLE, UNDONE, Kind, recognize
 
 EXPECTED = (
@@ -33,7 +33,7 @@ class Inspection:
     file: str
     formats: tuple[str, ...]
     say: Callable[[str], None]
-    counts: Counts = attrs.field(factory=Counts)
+    counts: StreamCounts = attrs.field(factory=StreamCounts)
     _damage: int = 0
     _has_undone: bool = False
     _glimpses: dict[str, bytes] = attrs.field(factory=dict)

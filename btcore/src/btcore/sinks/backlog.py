@@ -113,7 +113,9 @@ class Backlog:
         before = self._read_patiently(max(place - HEARD, 0), HEARD)
         taken = (entry for entry in before if entry.offset <= place and self._takes(entry))
         return [
-            (reading.serial, reading.raw) for entry in taken if (reading := self._decoders.recall(entry)) is not None
+            (reading.serial, reading.raw)
+            for entry in taken
+            if (reading := self._decoders.read_entry(entry)) is not None
         ]
 
     def _recall(self, key: str) -> Base | None:
@@ -125,7 +127,7 @@ class Backlog:
 
     def _base(self, entry: Entry) -> Reading | None:
         """Return the reading of a baseline; None where it is none that this sink takes any more."""
-        return self._decoders.recall(entry) if self._takes(entry) else None
+        return self._decoders.read_entry(entry) if self._takes(entry) else None
 
     def read(self, most: int) -> tuple[list[Step], bool]:
         """Return the next steps, of at most so many entries, and whether there were none."""
@@ -156,7 +158,7 @@ class Backlog:
             self._context.log.log(level, "passing over a reading %s: a fault of btcore", when, exc_info=error)
 
     def _wanted(self, entry: Entry) -> Reading | None:
-        reading = self._decoders.recall(entry)
+        reading = self._decoders.read_entry(entry)
         self.passed_over += reading is None
         # not by the entry: [meters] may call its meter otherwise now
         if reading is not None and self._delivery.meters and reading.serial not in self._delivery.meters:

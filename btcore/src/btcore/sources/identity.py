@@ -98,6 +98,6 @@ class Identities:
 def known(journal: Journal, decoders: Decoders) -> Iterator[tuple[str, Reading]]:
     """Yield the last readings of the meters that were heard before, oldest first, as `Identities.know` takes them."""
     for entry in journal.heard(RECENT):
-        found = decoders.recall_sent(entry)
+        found = decoders.read_entry_and_serial(entry)
         if found is not None:
             yield found
