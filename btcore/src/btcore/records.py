@@ -132,7 +132,7 @@ class Reading:
     that clock: two readings of the same `boot` tell how much time really passed between them, even if the time of day
     was set meanwhile. Both are 0 for a reading that was not received live.
 
-    `origin` is "" for a reading that a meter sent, "recorded" for one of a recording, "made up" if there is no meter.
+    `origin` is "" for a reading that a meter sent, "recorded" for one of a recording, "simulated" if there is no meter.
 
     Raises TypeError or ValueError for a time without a zone, a serial number that cannot be printed, an unknown origin,
     and numbers that do not fit the format (see `Format.checked`).

@@ -10,6 +10,8 @@ from typing import NamedTuple, Protocol
 
 import attrs
 
+from btcore.origin import current_origin
+
 
 @attrs.frozen
 class Entry:
@@ -31,7 +33,7 @@ class Entry:
     monotonic: int = 0
     boot: int = 0
     address: str = ""
-    origin: str = ""
+    origin: str = attrs.field(default="", converter=current_origin)
 
 
 class EntrySize(NamedTuple):

@@ -266,7 +266,7 @@ class Backlog:
             counts["dropped"] = self.dropped
         told = [f"{count} {what}" for what, count in counts.items()]
         if self.not_live:
-            kinds = [(count, f"{origin.replace(' ', '-')} reading") for origin, count in self.not_live.items()]
+            kinds = [(count, f"{origin} reading") for origin, count in self.not_live.items()]
             unsent = " and ".join(plural(count, kind) for count, kind in kinds)
             told.append(f"{unsent} not sent (only_live = false sends them)")
         return ", ".join(told)
