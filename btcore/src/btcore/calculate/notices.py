@@ -70,8 +70,8 @@ def new_baseline(last: Reading, reading: Reading) -> Notice:
     text = (
         f"after seconds {last.seconds} of {last.time:%Y-%m-%d %H:%M:%S} came seconds {reading.seconds} of"
         f" {reading.time:%Y-%m-%d %H:%M:%S}, with counters that the meter cannot have reached in that time: no"
-        " energy is counted between the two. If this goes on, another meter has this serial number, or the meter's clock"
-        " was set"
+        " energy is counted between the two. If this goes on, another meter has this serial number, or the meter's"
+        " clock was set"
     )
     return Notice(reading.serial, "new baseline", text)
 
