@@ -256,8 +256,8 @@ class Chains:
         """Begin a chain, unless the reading may be late; several that continue each other on time are not late."""
         if any(chain.may_precede(reading) for chain in state.chains):
             return self._skip(reading, NoSample.OUT_OF_ORDER)
-        anew = why in (NoSample.NEW_BASELINE, NoSample.OTHER_FORMAT)
-        if anew and not any(_precedes(reading, chain.last) for chain in state.chains):
+        is_new = why in (NoSample.NEW_BASELINE, NoSample.OTHER_FORMAT)
+        if is_new and not any(_precedes(reading, chain.last) for chain in state.chains):
             return self._begin_chain(state, reading)
         state.late += 1
         run = state.add_late(reading)

@@ -2,7 +2,7 @@
 
 A frame is `FE FF`, a code, the payload, `FF FE`, and a checksum: the low byte of the sum of all bytes before it.
 Header and footer also occur inside payloads, so only length, footer and checksum together make a frame. Two formats
-share code 05; the length tells them apart. Sources: GEM-PKT 2.1, and real captures where the two disagree.
+share code 05; they differ in length. Sources: GEM-PKT 2.1, and real captures where the two disagree.
 """
 
 import re
@@ -56,7 +56,7 @@ class Layout:
 LAYOUTS = (
     Layout("ecm1220bin", "ECM-1220", 0x01, 2, polarized=True, gem=False),
     Layout("ecm1240bin", "ECM-1240", 0x03, 2, polarized=True, gem=False, aux=5),
-    # NET before NET-TIME: the longer one can only be told by the shorter one's footer being absent
+    # NET before NET-TIME: a packet is of the longer format only if the footer of the shorter one is absent
     Layout("gem48pbin", "BIN48-NET", 0x05, 48, polarized=True),
     Layout("gem48ptbin", "BIN48-NET-TIME", 0x05, 48, polarized=True, clock=True),
     Layout("gem48abin", "BIN48-ABS", 0x06, 48, polarized=False),
@@ -224,30 +224,30 @@ def pack(
     return encode_frame(layout, payload)
 
 
-def _whole(values: Mapping[str, Number], label: str, scale: int = 1) -> int:
+def _integer(values: Mapping[str, Number], label: str, scale: int = 1) -> int:
     return round((values.get(label) or 0) * scale)
 
 
 def _energies(layout: Layout, values: Mapping[str, Number]) -> bytes:
     labels = _numbered("ch{}_aws", layout.channels)
     labels += _numbered("ch{}_pws", layout.channels) if layout.polarized else []
-    return b"".join(_whole(values, label).to_bytes(5, "little") for label in labels)
+    return b"".join(_integer(values, label).to_bytes(5, "little") for label in labels)
 
 
 def _pack_ecm(
     layout: Layout, serial: str, values: Mapping[str, Number], _clock: datetime | None, spare: bytes
 ) -> bytes:
     parts = [
-        struct.pack(">H", _whole(values, "volts", 10)),
+        struct.pack(">H", _integer(values, "volts", 10)),
         _energies(layout, values),
         spare[:4].ljust(4, b"\0"),
-        struct.pack("<HBB", int(serial[-5:]), _whole(values, "flag"), int(serial[:-5] or 0)),
-        struct.pack("<2H", _whole(values, "ch1_a", 100), _whole(values, "ch2_a", 100)),
-        _whole(values, "secs").to_bytes(3, "little"),
+        struct.pack("<HBB", int(serial[-5:]), _integer(values, "flag"), int(serial[:-5] or 0)),
+        struct.pack("<2H", _integer(values, "ch1_a", 100), _integer(values, "ch2_a", 100)),
+        _integer(values, "secs").to_bytes(3, "little"),
     ]
     if layout.aux:
-        parts += [struct.pack("<I", _whole(values, label)) for label in _numbered("aux{}_ws", layout.aux)]
-        parts.append(struct.pack("<H", _whole(values, "aux5_volts")))
+        parts += [struct.pack("<I", _integer(values, label)) for label in _numbered("aux{}_ws", layout.aux)]
+        parts.append(struct.pack("<H", _integer(values, "aux5_volts")))
     return b"".join(parts)
 
 
@@ -259,16 +259,16 @@ def _pack_temperature(degrees: Number) -> bytes:
 
 def _pack_gem(layout: Layout, serial: str, values: Mapping[str, Number], clock: datetime | None, spare: bytes) -> bytes:
     parts = [
-        struct.pack(">H", _whole(values, "volts", 10)),
+        struct.pack(">H", _integer(values, "volts", 10)),
         _energies(layout, values),
         struct.pack(">H", int(serial[-5:])),
         spare[:1].ljust(1, b"\0"),
         bytes([int(serial[:-5] or 0)]),
         struct.pack(
-            f"<{layout.channels}H", *(_whole(values, label, 50) for label in _numbered("ch{}_a", layout.channels))
+            f"<{layout.channels}H", *(_integer(values, label, 50) for label in _numbered("ch{}_a", layout.channels))
         ),
-        _whole(values, "secs").to_bytes(3, "little"),
-        b"".join(_whole(values, label).to_bytes(3, "little") for label in _numbered("p{}", 4)),
+        _integer(values, "secs").to_bytes(3, "little"),
+        b"".join(_integer(values, label).to_bytes(3, "little") for label in _numbered("p{}", 4)),
         b"".join(_pack_temperature(values.get(label)) for label in _numbered("t{}", 8)),
         bytes(layout.spare),
     ]

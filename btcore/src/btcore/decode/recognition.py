@@ -40,7 +40,7 @@ REAL_TIME = (
     " right"
 )
 SPEED = "19200 baud for an ECM, 19200 or 115200 for a GEM, 8 data bits, no parity"
-DATA_PORT = "Connect to the port on which the gateway passes its serial line on (5000 on a WIZ110SR); its manual tells"
+DATA_PORT = "Connect to the port on which the gateway passes its serial line on (5000 on a WIZ110SR; see its manual)"
 NO_METER = (
     "No meter sends that: what does is set to this port by mistake, or looks for open ports. Keep the port from the"
     ' internet; `allow = ["192.168.1.0/24"]` of a tcp-server takes connections from the house alone'
@@ -158,7 +158,7 @@ _ROWS: tuple[tuple[Kind, bytes], ...] = (
     (
         Kind(
             "doubled",
-            "packets in which each FF comes twice, as a telnet port sends it, and none of which is whole",
+            "packets in which each FF comes twice, as a telnet port sends it, and none of which is intact",
             f"{RAW}. If that was done: {LOST[0].lower()}{LOST[1:]}",
             is_meter=True,
         ),
