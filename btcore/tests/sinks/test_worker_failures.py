@@ -82,7 +82,7 @@ def test_a_worker_survives_whatever_a_plugin_raises(journal: SqliteJournal, erro
     sink = Failing(where=where, error=error)
     with RunningSink(journal, sink, dry_run=where == "preview_batch") as work:
         work.finish()
-    assert (sink.places, work.worker.parked, work.worker.aside) == ([1, 2, 3, 4], "", 0)
+    assert (sink.offsets, work.worker.parked, work.worker.aside) == ([1, 2, 3, 4], "", 0)
 
 
 @pytest.mark.parametrize("error", FAULTS, ids=lambda error: type(error).__name__)
@@ -96,7 +96,7 @@ def test_what_always_raises_is_set_aside(journal: SqliteJournal, error: BaseExce
     fill_journal(journal, 5)
     sink = RecordingSink(answer=answer)
     work = deliver_all(journal, sink)
-    assert (sink.places, sink_offset(journal), work.worker.parked) == ([1, 2, 4, 5], 5, "")
+    assert (sink.offsets, sink_offset(journal), work.worker.parked) == ([1, 2, 4, 5], 5, "")
     assert [aside.entries for aside in journal.dead_letters(SINK_TABLE)] == [(2, 3)]
 
 
@@ -151,7 +151,7 @@ def test_a_sample_that_fails_lazily_costs_itself_alone(
     mine = [sample for batch in sink.taken for sample in batch.samples if sample.serial == METER]
     assert sum(sample.values["ch1_dwh"] or 0 for sample in mine) * 3600 == pytest.approx(2000 * 9)
     if not every:
-        assert sink.places == list(range(1, 21))
+        assert sink.offsets == list(range(1, 21))
 
 
 @pytest.mark.parametrize("every", [0, 60])
@@ -164,7 +164,7 @@ def test_a_sample_that_cannot_be_made_costs_itself_alone(
     sink = RecordingSink(answer=lambda batch: [sample.values for sample in batch.samples])
     work = deliver_all(journal, sink, interval=every)
     assert (work.worker.parked, sink_offset(journal), len(journal.dead_letters(SINK_TABLE))) == ("", 10, 1)
-    assert sink.places == list(range(1, 11))
+    assert sink.offsets == list(range(1, 11))
     assert sum(len(batch.samples) for batch in sink.taken) == 8
 
 
@@ -196,4 +196,4 @@ def test_a_bug_is_given_its_tries(journal: SqliteJournal) -> None:
     fill_journal(journal, 1)
     sink = Failing(where="process_batch", error=CancelledError(), times=MOST_BUGS - 1)
     deliver_all(journal, sink)
-    assert sink.places == [1]
+    assert sink.offsets == [1]

@@ -284,7 +284,7 @@ def test_once_ends_when_what_waited_is_delivered(
     roof = RecordingSink()
     parts = (make_source(IteratorSource(items=lambda _stop: numbered(7))), make_sink(roof))
     assert Supervisor(make_site(tmp_path, *parts), threading.Event(), once=True).run()
-    assert len(roof.places) == 7
+    assert len(roof.offsets) == 7
 
 
 @pytest.mark.usefixtures("quick")
