@@ -46,8 +46,8 @@ class Hooks:
     def decode_packet(self, buffer: memoryview) -> Packet | Incomplete | Damaged | None:
         """Call with a stream's buffer to look at its start.
 
-        Answer a whole `Packet`, `Incomplete()` if it is yours but incomplete, `Damaged()` if it is yours and broken, or None
-        if it is not yours. Pure: no I/O, no memory of earlier calls. An attribute `header` names the bytes that
+        Answer a complete `Packet`, `Incomplete()` if it is yours but incomplete, `Damaged()` if it is yours and broken,
+        or None if it is not yours. Pure: no I/O, no memory of earlier calls. An attribute `header` names the bytes that
         packets start with, and `candidate` where asking is worth it, so that the core can skip; `packet_formats` all
         formats that it answers with. Each source and each sink has an instance of its own, opened in its thread. What
         is not sound is skipped as damaged, and told.

@@ -110,8 +110,8 @@ class Context:
 
     `name` is its table (`sink.roof`), `log` its own logger. `channels` maps `SERIAL_CHANNEL` to the name that
     [channels] gives it. `polarity` is the sign that its samples have, `interval` the seconds that each covers (0: from
-    one reading to the next). `dry_run`: nothing may be sent. `stream_status` tells a source what the core found in what it
-    has yielded of a stream so far.
+    one reading to the next). `dry_run`: nothing may be sent. `stream_status` tells a source what the core found in what
+    it has yielded of a stream so far.
     """
 
     name: str

@@ -27,7 +27,7 @@ class BatchResult:
 
     @classmethod
     def all(cls, batch: Batch) -> Self:
-        """BatchResult that everything was wanted. Where there was no sample, perhaps nothing was sent: it proves nothing."""
+        """Say that everything was wanted. Without a sample perhaps nothing was sent, so it proves nothing."""
         return cls(len(batch.readings), is_proof=bool(batch.samples))
 
 

@@ -340,9 +340,7 @@ class _Line:
         self.is_timed = False  # whether it is known when its bytes came in
         self._time = 0
         self._same = 0
-        self._ahead: int | None = (
-            None  # to_microseconds of the steady clock before the time of day, when it was live last
-        )
+        self._ahead: int | None = None  # microseconds of the steady clock before the time of day, when it was live last
 
     def arrived(self) -> datetime:
         """Return the time of what comes in now."""

@@ -31,7 +31,7 @@ class Verdict(Enum):
 
 
 _UNSEEN = re.compile(r"[\s\x00-\x1f\x7f\ufeff]+")
-"""Shown and line breaks of every kind, control characters, and the mark that some servers put before UTF-8."""
+"""Blanks and line breaks of every kind, control characters, and the mark that some servers put before UTF-8."""
 
 
 @attrs.frozen
@@ -92,7 +92,7 @@ class Answer:
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds after which the service wants to be asked again (RFC 9110: a parse_number, or a date); None: not said."""
+        """Seconds after which the service wants to be asked again (RFC 9110: a number, or a date); None: not said."""
         text = self.headers.get("retry-after", "")
         seconds = parse_number(text)
         if seconds is None:
@@ -127,7 +127,7 @@ def describe_answer(answer: Answer, service: str) -> str:
 
 
 def parse_number(text: str) -> float | None:
-    """Read a whole parse_number of a header; None if it is none."""
+    """Read a whole number of a header; None if it is none."""
     return float(text) if re.fullmatch(r"[0-9]{1,15}", text) else None
 
 

@@ -1,4 +1,4 @@
-"""Texts that are format_request to people: without secrets, on one line, in the system's own words.
+"""Texts that are shown to people: without secrets, on one line, in the system's own words.
 
 What a service answers, and what a library raises, may repeat what was sent, and hold characters that a terminal obeys.
 """
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from btcore.redaction import Redactor
 
 MOST_OF_A_HOST = 100
-"""Characters of a host's name that are format_request."""
+"""Characters of a host's name that are shown."""
 
 
 class Shown:
@@ -22,7 +22,7 @@ class Shown:
         self._redact = Redactor(secrets)
 
     def __call__(self, text: str, credentials: str = "") -> str:
-        """Return a text as it may be format_request; `credentials` are those of this request alone."""
+        """Return a text as it may be shown; `credentials` are those of this request alone."""
         redact = Redactor([credentials]) if credentials else str
         # the second time for what looks like a secret only once other characters are gone
         return self._redact(redact(re.sub(r"[^\x20-\x7e]+", " ", self._redact(redact(text))).strip()))
@@ -41,7 +41,7 @@ def format_request(method: str, url: str, params: Mapping[str, str] | None = Non
 
 
 def host_of(url: str) -> str:
-    """Return host and port of an address as they may be format_request: not the name and password before them."""
+    """Return host and port of an address as they may be shown: not the name and password before them."""
     try:
         place = urlsplit(url).netloc.rpartition("@")[2]
     except ValueError:
