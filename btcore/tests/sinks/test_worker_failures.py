@@ -1,8 +1,10 @@
 """Whatever a sink's plugin raises, wherever, its worker goes on; what cannot be calculated costs itself alone."""
 
 import logging
+import re
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator
+from threading import Event
 from typing import Any
 
 import pytest
@@ -10,12 +12,13 @@ from helpers.captured_log import logged
 from helpers.fake_plugins import RecordingSink
 from helpers.journal_entries import entry
 from helpers.packets import METER, OTHER_METER
-from helpers.running_sink import SINK_TABLE, RunningSink, deliver_all, fill_journal, sink_offset
+from helpers.running_sink import SINK_TABLE, RunningSink, batch_sizes, deliver_all, fill_journal, sink_offset
 
-from btcore import Batch, Context, Reading, Sample, hookimpl, plugin
+from btcore import Batch, Context, Reading, Retry, Sample, Stop, hookimpl, plugin
 from btcore.calculate import sampling
 from btcore.calculate.chains import Chains
 from btcore.journal.sqlite import SqliteJournal
+from btcore.sinks.state import sink_state
 from btcore.sinks.worker import MOST_BUGS
 
 
@@ -197,3 +200,46 @@ def test_a_bug_is_given_its_tries(journal: SqliteJournal) -> None:
     sink = Failing(where="process_batch", error=CancelledError(), times=MOST_BUGS - 1)
     deliver_all(journal, sink)
     assert sink.offsets == [1]
+
+
+def test_only_single_readings_get_all_tries_of_a_bug(journal: SqliteJournal) -> None:
+    """A bug is looked for by halves that are tried once each; a reading that stands alone is tried like a batch."""
+    fill_journal(journal, 4)
+
+    def answer(batch: Batch) -> None:
+        if any(reading.offset == 3 for reading in batch.readings):
+            raise ValueError("bug")
+
+    sink = RecordingSink(answer=answer)
+    deliver_all(journal, sink)
+    assert batch_sizes(sink.calls) == [*[4] * MOST_BUGS, 2, 2, *[1] * MOST_BUGS, 1]
+
+
+def test_a_sink_that_was_not_opened_is_not_closed(journal: SqliteJournal) -> None:
+    """Where the program stops before a sink was opened, its plugin is left alone."""
+    sink, stop = RecordingSink(), Event()
+    stop.set()
+    with RunningSink(journal, sink, stop=stop):
+        pass
+    assert (sink.opened, sink.closed) == ([], [])
+
+
+def test_a_worker_tells_its_state(journal: SqliteJournal) -> None:
+    """How a sink stands is told of the readings that it has not had, of a failure that lasts, and of a stop."""
+    answers: list[Exception] = [Retry("later"), Stop("the key is wrong")]
+    fill_journal(journal, 2)
+
+    def answer(_batch: Batch) -> None:
+        if answers:
+            states.append(work.worker.state)
+            raise answers.pop(0)
+
+    states: list[str] = []
+    work = RunningSink(journal, RecordingSink(answer=answer), settings={"batch_size": 1})
+    with work:
+        work.finish()
+    behind, failing = states
+    assert (behind, work.worker.state) == ("2 readings behind", "stopped")
+    assert re.fullmatch(r"failing for \d+ s, 2 readings behind", failing)
+    worker = deliver_all(journal, RecordingSink()).worker
+    assert worker.state == sink_state(parked="", failing=None, behind=0, is_level=True)
