@@ -85,6 +85,31 @@ def test_a_channel_that_restarted_alone_counts_from_zero() -> None:
 
 
 @pytest.mark.parametrize(
+    ("fallen", "risen", "how"),
+    [(1, 1, Passed.ON), (2, 1, Skip.ANEW), (2, 2, Passed.ON), (3, 0, Skip.ANEW), (1, 0, Skip.ANEW)],
+)
+def test_no_more_channels_may_have_fallen_than_risen(fallen: int, risen: int, how: Passed | Skip) -> None:
+    """Where the seconds went on, one meter has sent both readings only if as many channels went on as fell."""
+    before = {f"aux{n}_ws": 10**6 for n in range(1, fallen + risen + 1)}
+    after = {f"aux{n}_ws": 50 if n <= fallen else 10**6 + 50 for n in range(1, fallen + risen + 1)}
+    assert passage(reading_at(DAY, **before), reading_at(DAY + 10, 10, **after)) is how
+
+
+@pytest.mark.parametrize(("leapt", "risen", "how"), [(1, 1, Passed.REBOOT), (2, 1, Skip.ANEW), (1, 0, Skip.ANEW)])
+def test_after_a_restart_no_more_channels_may_have_leapt_than_risen(leapt: int, risen: int, how: Passed | Skip) -> None:
+    """Seconds that began anew with counters that kept their numbers: most of these can have risen so far meanwhile."""
+    before = {f"aux{n}_ws": 10**6 for n in range(1, leapt + risen + 1)}
+    after = {f"aux{n}_ws": 10**6 + (1 << 31 if n <= leapt else 50) for n in range(1, leapt + risen + 1)}
+    assert passage(reading_at(DAY, **before), reading_at(5, 60, **after)) is how
+
+
+def test_readings_of_one_second_are_of_one_meter_where_half_of_the_channels_went_on() -> None:
+    """Two packets of one second, whose counters were read at other moments, are a duplicate."""
+    newer = reading_at(DAY, aux1_ws=150, aux2_ws=50)
+    assert passage(reading_at(DAY, aux1_ws=100, aux2_ws=100), newer) is Skip.DUPLICATE
+
+
+@pytest.mark.parametrize(
     ("before", "after"), [((9000, 0), (3600, 3700)), ((9000, 5000), (9500, 20)), ((0, 0), (1000, 9000))]
 )
 def test_counters_that_contradict_each_other_tell_nothing(before: tuple[int, int], after: tuple[int, int]) -> None:
