@@ -4,7 +4,7 @@ import errno
 import fcntl
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
@@ -21,7 +21,7 @@ from btcore.errors import Unavailable
 from btcore.journal import Baseline, Checkpoint
 from btcore.journal.sqlite import VERSION, SqliteJournal
 from btcore.records import from_microseconds
-from btcore.runtime.supervisor import JOURNAL, Supervisor
+from btcore.runtime.supervisor import IDLE, JOURNAL, LOOK, Supervisor
 
 
 def texts(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
@@ -49,6 +49,40 @@ class Running:
         self.stop.set()
         self._thread.join(20)
         assert not self._thread.is_alive()
+
+
+class Waits(threading.Event):
+    """A stop that takes note of the seconds for which the thread that made it waits."""
+
+    def __init__(self) -> None:
+        """Begin."""
+        super().__init__()
+        self.seconds: list[float | None] = []
+        self._watched = threading.current_thread()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Take note, and wait."""
+        if threading.current_thread() is self._watched:
+            self.seconds.append(timeout)
+        return super().wait(timeout)
+
+
+@pytest.mark.parametrize(("once", "seconds"), [(True, LOOK), (False, IDLE)])
+def test_between_two_looks_is_a_wait(tmp_path: Path, once: bool, seconds: float) -> None:
+    """A run looks after its sources and sinks now and then, and waits in between."""
+    stop = Waits()
+
+    def items(_stop: threading.Event) -> Iterator[Chunk]:
+        yield Chunk(packet())
+        try:
+            wait_for(lambda: seconds in stop.seconds, patience=20)
+        finally:
+            if not (once and stop.seconds):
+                stop.set()
+
+    parts = make_source(IteratorSource(items=items)), make_sink(RecordingSink())
+    assert Supervisor(make_site(tmp_path, *parts), stop, once=once).run()
+    assert set(stop.seconds) <= {LOOK, seconds}
 
 
 # --- once

@@ -29,6 +29,7 @@ from btcore.decode.decoders import Decoders
 from btcore.journal import Checkpoint, Entry
 from btcore.journal.sqlite import SqliteJournal
 from btcore.sinks import backlog
+from btcore.sinks.worker import POLL
 
 # --- in order, at least once
 
@@ -317,3 +318,45 @@ def test_a_meter_that_was_forgotten_goes_on_from_the_journal(
         work.finish()
     spans = [(one.older.offset, one.newer.offset) for batch in recorder.taken for one in batch.samples]
     assert spans == [(1, 5)]
+
+
+# --- having nothing to do
+
+
+def record_waits(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
+    """Return a list to which each wait for the journal is added: after which offset, and for how many seconds."""
+    waits: list[tuple[int, float]] = []
+    wait = journal.wait
+
+    def noted(after: int, timeout: float) -> bool:
+        waits.append((after, timeout))
+        return wait(after, timeout)
+
+    monkeypatch.setattr(journal, "wait", noted)
+    return waits
+
+
+def test_a_worker_that_has_had_everything_waits(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is nothing to deliver, a worker waits for what comes in after that, and looks around now and then."""
+    fill_journal(journal, 3)
+    waits = record_waits(journal, monkeypatch)
+    with RunningSink(journal, RecordingSink()):
+        wait_for(lambda: waits)
+    assert waits[0] == (3, POLL)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 3600])
+def test_a_worker_that_gathers_waits_until_its_call_is_due(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """Between two calls a worker waits for the rest of `flush_interval`, of a long one in parts."""
+    fill_journal(journal, 1)
+    waits = record_waits(journal, monkeypatch)
+    sink = RecordingSink()
+    with RunningSink(journal, sink, settings={"flush_interval": seconds}):
+        wait_for(lambda: sink.offsets == [1])
+        fill_journal(journal, 1, first=1)
+        wait_for(lambda: [after for after, _ in waits if after == 2])
+        timeout = next(timeout for after, timeout in waits if after == 2)
+    assert 0 < timeout <= min(seconds, POLL)
+    assert (timeout == POLL) is (seconds > POLL)
