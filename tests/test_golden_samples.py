@@ -22,7 +22,7 @@ from helpers.golden_streams import (
 )
 
 from btcore.calculate.samples import between, over
-from btcore.calculate.transition import Passed, Skip, passage
+from btcore.calculate.transition import NoSample, Transition, transition_between
 from btcore.formats import Number
 from btcore.records import Reading, Sample
 from btcore.settings import Polarity
@@ -39,7 +39,7 @@ def polarity_of(name: str) -> Polarity:
     return "brultech" if btmon_values(name)["settings"]["REVERSE_POLARITY"] else "btmon"
 
 
-def pairs(name: str) -> Iterator[tuple[dict[str, Any], Sample | Skip, str]]:
+def pairs(name: str) -> Iterator[tuple[dict[str, Any], Sample | NoSample, str]]:
     """Yield what btmon calculated for each pair of readings, what we do, and the quirk if it has one of its own."""
     for pair in btmon_values(name)["calculated"]:
         older, newer = golden_readings(name)[pair["older"]], golden_readings(name)[pair["newer"]]
@@ -125,7 +125,7 @@ def test_a9_the_upper_bits_of_the_flag_are_no_reset() -> None:
     """A flag byte that changes in its polarity bits only is no reset."""
     older, newer = golden_readings("ecm1240bin_reset.default")[1:3]
     assert older.get("flag") != newer.get("flag")
-    assert passage(older, newer) == Passed.ON
+    assert transition_between(older, newer) == Transition.CONTINUED
 
 
 @pytest.mark.parametrize("stream", [name for name in STREAM_NAMES if name.endswith("_energy_wrap")])

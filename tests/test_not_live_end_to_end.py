@@ -40,7 +40,7 @@ token = "KEY"
 {more}
 """
 
-REMARK = "the readings of [source.demo] are made up, the readings of [source.old] are recorded: they "
+REMARK = "the readings of [source.demo] are simulated, the readings of [source.old] are recorded: they "
 
 
 def text(url: str, more: str = "") -> str:
@@ -57,7 +57,7 @@ def test_nothing_that_is_not_live_goes_to_an_account(tmp_path: Path) -> None:
     assert process.log.count(f"{REMARK}do not go to [sink.theirs], a hosted service (only_live = false") == 1
     assert process.log.count("sink.theirs: passing over readings that are ") == 1
     (told,) = [line for line in process.log.splitlines() if "sink.theirs: 0 readings delivered" in line]
-    assert "20 made-up readings" in told
+    assert "20 simulated readings" in told
     assert "8 recorded readings" in told
 
 

@@ -8,7 +8,7 @@ import pytest
 from helpers.golden_streams import RECORDED_AT, VALUE_NAMES, btmon_values, golden_readings
 
 from btcore.calculate.samples import between, over
-from btcore.calculate.transition import Passed, Skip, passage
+from btcore.calculate.transition import NoSample, Transition, transition_between
 from btcore.decode.brultech import FORMATS, pack
 from btcore.formats import Number
 from btcore.records import Reading, Sample
@@ -129,7 +129,7 @@ def test_a10_seconds_that_restart_alone_leave_the_energy() -> None:
     """A GEM that restarts but keeps its counters: the energy is exact, the power unknown; btmon has 0.002 W."""
     older, newer = golden_readings("gem48pbin_reset.default")[5:7]
     sample = sample_of(older, newer)
-    assert (passage(older, newer), sample.seconds, sample.values["ch2_w"]) == (Passed.REBOOT, None, None)
+    assert (transition_between(older, newer), sample.seconds, sample.values["ch2_w"]) == (Transition.REBOOT, None, None)
     assert pytest.approx(9.277, abs=1e-3) == sample.values["ch2_dwh"]
 
 
@@ -137,7 +137,9 @@ def test_a10_seconds_that_restart_alone_leave_the_energy() -> None:
 def test_a11_equal_seconds_are_no_sample_and_lose_no_energy(name: str) -> None:
     """A packet with the same seconds counter gives no sample; the next one's has the energy counted between them."""
     series = golden_readings(name)
-    assert [passage(series[2], series[3]), passage(series[4], series[5])] == [Skip.DUPLICATE] * 2
+    assert [transition_between(series[2], series[3]), transition_between(series[4], series[5])] == [
+        NoSample.DUPLICATE
+    ] * 2
     sample = over(series[2:5], "btmon")
     assert sample is not None
     older, newer = (int(series[place].get("ch2_aws") or 0) for place in (2, 4))

@@ -1,6 +1,7 @@
-"""Where readings come from: what is made up or recorded is marked for good, and reaches no hosted service unasked."""
+"""Where readings come from: what is simulated or recorded is marked for good, and reaches no hosted service unasked."""
 
 import re
+import sqlite3
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +33,7 @@ from btcore.origin import origin_of
 class Dream(IteratorSource):
     """A source of what there is not."""
 
-    origin = "made up"
+    origin = "simulated"
 
 
 @plugin(api=1)
@@ -44,13 +45,13 @@ class Tape(IteratorSource):
 
 def test_a_class_says_where_its_readings_come_from() -> None:
     """Without a word they are live, which readings have as nothing."""
-    assert [origin_of(cls) for cls in (IteratorSource, Tape, Dream)] == ["", "recorded", "made up"]
+    assert [origin_of(cls) for cls in (IteratorSource, Tape, Dream)] == ["", "recorded", "simulated"]
 
 
 @pytest.mark.parametrize("said", ["fake", "", "Made up", None, 3, ["live"]])
 def test_what_is_no_origin_is_refused(said: object) -> None:
     """Only the three words count."""
-    with pytest.raises(ValueError, match='origin: expected "live", "recorded" or "made up", found'):
+    with pytest.raises(ValueError, match='origin: expected "live", "recorded" or "simulated", found'):
         origin_of(type("Odd", (IteratorSource,), {"origin": said}))
 
 
@@ -61,9 +62,9 @@ def test_an_origin_that_became_a_field_is_refused() -> None:
     class Typed(IteratorSource):
         """Meant to be a dream."""
 
-        origin: str = "made up"
+        origin: str = "simulated"
 
-    with pytest.raises(TypeError, match='it has a type, so it is a field; write it without one: origin = "made up"'):
+    with pytest.raises(TypeError, match='it has a type, so it is a field; write it without one: origin = "simulated"'):
         origin_of(Typed)
 
 
@@ -74,17 +75,19 @@ def test_a_setting_of_that_name_is_the_plugin_s_own() -> None:
     class Asking(IteratorSource):
         """A source with a setting."""
 
-        origin: str = setting(default="made up", help="where from")
+        origin: str = setting(default="simulated", help="where from")
 
     assert origin_of(Asking) == ""
 
 
 def test_a_reading_has_no_other_origin() -> None:
-    """A reading is live, recorded or made up."""
-    for origin in ("", "recorded", "made up"):
+    """A reading is live, recorded or simulated."""
+    for origin in ("", "recorded", "simulated"):
         assert attrs.evolve(reading_of(entry(0)), origin=origin).origin == origin
     for odd in ("live", "fake", None):
-        with pytest.raises(ValueError, match=r'a reading.s origin: expected "" .live., "recorded" or "made up", found'):
+        with pytest.raises(
+            ValueError, match=r'a reading.s origin: expected "" .live., "recorded" or "simulated", found'
+        ):
             attrs.evolve(reading_of(entry(0)), origin=odd)  # type: ignore[arg-type]
 
 
@@ -102,20 +105,31 @@ def collect(journal: SqliteJournal, cls: Any, *items: Chunk | Reading) -> list[E
     return list(journal.read(0, 99))
 
 
-@pytest.mark.parametrize(("cls", "origin"), [(IteratorSource, ""), (Tape, "recorded"), (Dream, "made up")])
+@pytest.mark.parametrize(("cls", "origin"), [(IteratorSource, ""), (Tape, "recorded"), (Dream, "simulated")])
 def test_a_packet_is_kept_with_its_origin(journal: SqliteJournal, cls: type, origin: str) -> None:
     """What came from a source has its origin in the journal, and as a reading again."""
     (kept,) = collect(journal, cls, Chunk(packet(), time=NOON))
-    recalled = DECODERS.recall(kept)
+    recalled = DECODERS.read_entry(kept)
     assert recalled is not None
     assert (kept.origin, recalled.origin) == (origin, origin)
+
+
+def test_an_origin_of_an_earlier_version_is_read_under_its_present_name(journal: SqliteJournal, file: Path) -> None:
+    """A journal that holds `made up`, as earlier versions wrote it, gives readings that are `simulated`."""
+    (kept,) = collect(journal, Dream, Chunk(packet(), time=NOON))
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE entry SET origin = 'made up'")
+    (entry,) = journal.read(kept.offset - 1, 1)
+    recalled = DECODERS.read_entry(entry)
+    assert recalled is not None
+    assert (entry.origin, recalled.origin) == ("simulated", "simulated")
 
 
 @pytest.mark.parametrize(
     ("cls", "own", "origin"),
     [
         (IteratorSource, "", ""),
-        (Dream, "", "made up"),
+        (Dream, "", "simulated"),
         (IteratorSource, "recorded", "recorded"),
         (Dream, "recorded", "recorded"),
     ],
@@ -125,7 +139,7 @@ def test_a_whole_reading_is_kept_with_its_origin(journal: SqliteJournal, cls: ty
     numbers = tuple(range(len(PACKETLESS.labels)))
     whole = Reading(datetime(2026, 6, 21, tzinfo=UTC), PACKETLESS, "1", b"", origin=own, numbers=numbers)
     (kept,) = collect(journal, cls, whole)
-    recalled = DECODERS.recall(kept)
+    recalled = DECODERS.read_entry(kept)
     assert recalled is not None
     assert (kept.origin, recalled.origin) == (origin, origin)
 
@@ -174,23 +188,23 @@ def test_only_a_hosted_service_is_spared_unless_it_is_told(
     journal: SqliteJournal, hosted: bool, only_live: bool | None, taken: list[int]
 ) -> None:
     """What is not live goes to every sink but a hosted one; `only_live` decides where it is given."""
-    fill(journal, "", "made up", "recorded", "")
+    fill(journal, "", "simulated", "recorded", "")
     sink, work = deliver(journal, hosted=hosted, only_live=only_live)
     assert (sink.offsets, work.worker.delivered, sink_offset(journal)) == (taken, len(taken), 4)
 
 
 def test_energy_between_live_readings_is_whole(journal: SqliteJournal) -> None:
     """What lies between is as if it had never been: the next live reading goes on from the last live one."""
-    fill(journal, "", "made up", "made up", "")
+    fill(journal, "", "simulated", "simulated", "")
     sink, _ = deliver(journal, hosted=True)
     (sample,) = (sample for batch in sink.taken for sample in batch.samples)
     assert (sample.older.offset, sample.newer.offset, sample.values["ch1_dwh"]) == (1, 4, 3000 / 3600)
 
 
 @pytest.mark.parametrize("every", [0, 60])
-def test_what_was_made_up_is_no_baseline_later(journal: SqliteJournal, every: int) -> None:
-    """Where a sink took what was made up, and then no more, no energy is told between that and what is live."""
-    fill(journal, "made up", "made up")
+def test_what_was_simulated_is_no_baseline_later(journal: SqliteJournal, every: int) -> None:
+    """Where a sink took what was simulated, and then no more, no energy is told between that and what is live."""
+    fill(journal, "simulated", "simulated")
     deliver(journal, hosted=True, only_live=False, interval=every)
     fill(journal, "", "")
     sink, _ = deliver(journal, hosted=True, interval=every)
@@ -200,34 +214,34 @@ def test_what_was_made_up_is_no_baseline_later(journal: SqliteJournal, every: in
 
 def test_what_is_passed_over_is_told_once_and_counted(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """A line when it begins, with the setting that changes it; their numbers at the end, beside those delivered."""
-    fill(journal, *["made up"] * 3, "recorded", "", "made up")
+    fill(journal, *["simulated"] * 3, "recorded", "", "simulated")
     _, work = deliver(journal, hosted=True)
     (told,) = logged(caplog)
-    assert told.startswith("passing over readings that are made up, such as those of source demo: only_live = false")
-    unsent = "4 made-up readings and 1 recorded reading not sent (only_live = false sends them)"
+    assert told.startswith("passing over readings that are simulated, such as those of source demo: only_live = false")
+    unsent = "4 simulated readings and 1 recorded reading not sent (only_live = false sends them)"
     assert str(work.worker) == f"1 reading delivered, 0 set aside, {unsent}"
 
 
 def test_a_sink_that_takes_everything_tells_nothing(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """Where nothing is passed over there is nothing to tell."""
-    fill(journal, "made up", "recorded")
+    fill(journal, "simulated", "recorded")
     _, work = deliver(journal, hosted=False)
     assert (logged(caplog), str(work.worker)) == ([], "2 readings delivered, 0 set aside")
 
 
 def test_a_dry_run_shows_the_same(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """What would not be sent is not shown, told, and counted by itself."""
-    fill(journal, "made up", "")
+    fill(journal, "simulated", "")
     with RunningSink(journal, RecordingSink(), hosted=True, dry_run=True) as work:
         work.finish()
     assert work.shown == ["sink.roof: 1 reading, 0 samples"]
     assert len(logged(caplog)) == 1
-    assert str(work.worker) == "1 reading shown, none sent, 1 made-up reading not sent (only_live = false sends them)"
+    assert str(work.worker) == "1 reading shown, none sent, 1 simulated reading not sent (only_live = false sends them)"
 
 
 def test_readings_of_other_meters_are_not_counted(journal: SqliteJournal) -> None:
     """What a sink's `meters` leave out is no affair of its origin."""
-    fill(journal, "made up")
+    fill(journal, "simulated")
     _, work = deliver(journal, hosted=True, meters=("999",))
     assert str(work.worker) == "0 readings delivered, 0 set aside, 1 not wanted by its settings"
 
@@ -248,7 +262,7 @@ SOURCES = """
 
     @plugin(api=1)
     class Dream(Base):
-        origin = "made up"
+        origin = "simulated"
 
     @plugin(api=1)
     class Tape(Base):
@@ -339,7 +353,7 @@ def test_what_is_not_live_beside_a_hosted_sink_is_remarked(load: Callable[[str],
     sinks = "[sink.pail]\n[sink.parts]\n[sink.cloud]\n[sink.sky]\nuse = 'cloud'\nonly_live = false\n"
     (remark,) = remarks(load(sources + sinks))
     sources, spared, others = re.split("[:;] ", remark)
-    assert sources == "the readings of [source.dream] are made up, the readings of [source.old] are recorded"
+    assert sources == "the readings of [source.dream] are simulated, the readings of [source.old] are recorded"
     spare = "(only_live = false in a table sends them)"
     assert spared == f"they do not go to [sink.parts] and [sink.cloud], hosted services {spare}"
     assert others == "they go to [sink.sky], as only_live = false says"
@@ -367,7 +381,7 @@ def test_a_plugin_that_says_nonsense_is_told(load: Callable[[str], Site]) -> Non
     odd, failing, vague = (problem.message for problem in caught.value.problems)
     assert odd == (
         'plugin "odd" of stranger-shop 1.0 does not say rightly where its readings come from'
-        ' (ValueError: origin: expected "live", "recorded" or "made up", found \'invented\')'
+        ' (ValueError: origin: expected "live", "recorded" or "simulated", found \'invented\')'
     )
     assert failing.startswith('the plugin "failing" of stranger-shop 1.0 cannot say whether it is `hosted` (Attribute')
     assert vague == (

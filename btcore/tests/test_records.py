@@ -73,9 +73,9 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
         lambda: made(time=NAIVE),
         "a reading's time: expected a time with its zone",
     ),
-    "a reading's time beyond all dates": (
+    "a reading's time outside all dates": (
         lambda: made(time=datetime.max.replace(tzinfo=timezone(-timedelta(hours=1)))),
-        "beyond all dates",
+        "outside the range of dates",
     ),
     "a reading of no format": (lambda: made(format="clamp"), "a reading's format: expected a Format, found a str"),
     "a serial number that is a number": (lambda: made(serial=4242), "a serial number: expected text, found an int"),

@@ -18,7 +18,7 @@ from btcore import FORMATS, Reading, pack
 from btcore.calculate.samples import between
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
-from btcore.decode.framing import Counts
+from btcore.decode.framing import StreamCounts
 from btcore.journal import Entry
 from btcore.journal.sqlite import SqliteJournal
 from btcore.records import Sample
@@ -58,7 +58,7 @@ def decode() -> int:
 
 def frame_and_decode() -> int:
     """Find the packet in a stream, check it, decode it."""
-    stream = Decoders([Brultech()]).stream(Counts())
+    stream = Decoders([Brultech()]).stream(StreamCounts())
     found = [Reading(t, p.format, p.serial, p.raw).values for p, t in stream.feed(PACKET * 50, NOW)]
     return len(found)
 
@@ -86,7 +86,7 @@ def journal(folder: Path) -> Callable[[], int]:
 
 def junk() -> int:
     """Skip junk, with a header in every hundred bytes; counts kilobytes."""
-    stream = Decoders([Brultech()]).stream(Counts())
+    stream = Decoders([Brultech()]).stream(StreamCounts())
     list(stream.feed((b"\xfe\xff\x05" + b"x" * 97) * 1000, NOW))
     return 100
 

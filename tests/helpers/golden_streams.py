@@ -8,7 +8,7 @@ from typing import Any
 
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
-from btcore.decode.framing import Counts
+from btcore.decode.framing import StreamCounts
 from btcore.records import Packet, Reading
 from helpers.folders import GOLDEN
 from helpers.pieces import pieces_of
@@ -24,7 +24,7 @@ def stream_file(name: str) -> Path:
     return GOLDEN / "streams" / f"{name}.bin"
 
 
-def decode_in_pieces(data: bytes, sizes: list[int]) -> tuple[list[Packet], Counts]:
+def decode_in_pieces(data: bytes, sizes: list[int]) -> tuple[list[Packet], StreamCounts]:
     """Feed a stream in pieces of these sizes, over and over; return what was found."""
     stream = Decoders([Brultech()]).stream()
     found = [one for piece in pieces_of(data, sizes) for one in stream.feed(piece, RECORDED_AT)]

@@ -19,7 +19,7 @@ def entry(at: float, serial: str = METER, *, secs: int | None = None, energy: in
 
 def reading_of(of: Entry) -> Reading:
     """Make the reading of an entry."""
-    found = DECODERS.recall(of)
+    found = DECODERS.read_entry(of)
     assert found is not None
     return found
 

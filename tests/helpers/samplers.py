@@ -4,34 +4,37 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from btcore import Polarity, Reading, Sample
-from btcore.calculate.chain import Base
-from btcore.calculate.chains import HEARD, Chains
+from btcore.calculate.chain import ChainBaseline
+from btcore.calculate.chains import MAX_HEARD, Chains
+from btcore.calculate.intervals import Intervals
 from btcore.calculate.samples import between
-from btcore.calculate.sampling import Consecutive, Intervals, SampleCache, Sampler, Step
+from btcore.calculate.sampling import Consecutive, SampleCache, Sampler, Step
 from btcore.journal import Checkpoint
 from helpers.journal_entries import entry, readings_of
 from helpers.times import MINUTE
 
 
-def recall_baselines(readings: Sequence[Reading], checkpoint: Checkpoint) -> dict[str, Base]:
+def recall_baselines(readings: Sequence[Reading], checkpoint: Checkpoint) -> dict[str, ChainBaseline]:
     """Return the baselines of a checkpoint, with their readings."""
     return {
-        key: Base(readings[base.offset - 1], base.lifetime) for key, base in checkpoint.baselines.items() if base.offset
+        key: ChainBaseline(readings[base.offset - 1], base.lifetime)
+        for key, base in checkpoint.baselines.items()
+        if base.offset
     }
 
 
-def make_chains(bases: Mapping[str, Base] | None, before: Sequence[Reading]) -> Chains:
+def make_chains(bases: Mapping[str, ChainBaseline] | None, before: Sequence[Reading]) -> Chains:
     """Make the chains of meters that were heard before."""
-    return Chains(bases or {}, heard=[(reading.serial, reading.raw) for reading in before[-HEARD:]])
+    return Chains(bases or {}, heard=[(reading.serial, reading.raw) for reading in before[-MAX_HEARD:]])
 
 
-def consecutive(bases: Mapping[str, Base] | None = None, before: Sequence[Reading] = ()) -> Consecutive:
+def consecutive(bases: Mapping[str, ChainBaseline] | None = None, before: Sequence[Reading] = ()) -> Consecutive:
     """Make a sampler of each reading, that goes on after others."""
     return Consecutive("brultech", make_chains(bases, before), SampleCache())
 
 
 def intervals(
-    interval: int = MINUTE, bases: Mapping[str, Base] | None = None, before: Sequence[Reading] = ()
+    interval: int = MINUTE, bases: Mapping[str, ChainBaseline] | None = None, before: Sequence[Reading] = ()
 ) -> Intervals:
     """Make a sampler of intervals, that goes on after others."""
     return Intervals(interval, "brultech", make_chains(bases, before))

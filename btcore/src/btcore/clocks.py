@@ -1,4 +1,7 @@
-"""The two clocks of the computer: the time of day, which is set now and then, and one that nobody sets."""
+"""The two clocks of the computer: the time of day, which may be set, and the steady clock, which nobody sets.
+
+The clocks of meters are not here (`decode/device_clock.py`).
+"""
 
 import random
 import time
@@ -7,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-"""Where Linux names the current start of the system."""
+"""The file in which Linux identifies the current start of the system."""
 
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Where there is one, a clock that counts on while the system sleeps."""
+"""The steady clock: where there is one, a clock that counts on while the system sleeps."""
 
 
 def now() -> datetime:
@@ -24,7 +27,7 @@ def steady() -> int:
 
 
 def boot(boot_id: Path = BOOT_ID) -> int:
-    """Return a number that names the steady clock: of one start of the system, else of this process alone. Never 0."""
+    """Return a number that identifies the steady clock: one start of the system, or else this process. Never 0."""
     try:
         text = boot_id.read_bytes()
     except OSError:

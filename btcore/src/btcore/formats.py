@@ -1,8 +1,8 @@
-"""What a reading of one packet format contains: the names of its numbers and how its counters are to be read.
+"""Packet formats: the names of the numbers in a reading, and how its counters are read.
 
-A `Format` is a description, shared by every reading of it. The seven formats of Brultech are in `decode/brultech.py`; a
-plugin that decodes another meter makes its own, so everything in it is checked when it is made. No arithmetic here
-(`calculate/samples.py`), no bytes.
+A `Format` describes all readings of one packet format. The seven formats of Brultech are in `decode/brultech.py`; a
+plugin that decodes another meter makes its own, so everything in it is checked when it is made. Arithmetic is not here
+(`calculate/samples.py`), nor are bytes.
 """
 
 import re
@@ -17,35 +17,35 @@ import attrs
 T = TypeVar("T")
 
 Number = int | float | None
-"""A measured number; None where the meter says that there is none (a temperature sensor that is not connected)."""
+"""A measured number; None if the meter says that there is none (a temperature sensor that is not connected)."""
 
 
 MAX_NAME = 64
-"""Characters of a serial number, a format's name, a channel's name or a label: a line of a table has room for it."""
+"""The most characters of a serial number, or of the name of a format, channel or label: they fit into a table."""
 
-MOST_BITS = 63
-"""The widest counter: no meter lives to fill it, and a database keeps it."""
+MAX_BITS = 63
+"""Bits of the widest counter: no meter lives long enough to fill it, and a database can store it."""
 
 SECONDS = "secs"
 """The label of the meter's seconds counter, by which intervals are measured."""
 
 CALCULATED = ("w", "pw", "nw", "wh", "pwh", "nwh", "dwh", "wh_total", "pwh_total", "nwh_total")
-"""What is calculated of a channel: `ch1_w` and so on. No measured number may have such a label."""
+"""The units of what is calculated of a channel: `ch1_w` and so on. No measured number may have such a label."""
 
 _NUMBERS = frozenset({int, float, type(None)})
 _LARGEST = 1 << 63
-"""Whole numbers below this, and not below its negative, are what a database can keep."""
+"""Integers below this, and not below its negative, fit into a database."""
 
 
 @attrs.frozen
 class Channel:
-    """One measured circuit, and the counters that hold its energy.
+    """One measured circuit, and the labels of the counters of its energy.
 
-    `absolute` counts watt-seconds whichever way the current flows, `polarized` those of one direction only; None
-    where the meter has no such counter. Both wrap at 2 to the power `bits`. A `directional` channel has a sign, which
-    the site's polarity decides; an auxiliary channel has none.
+    `absolute` counts watt-seconds in both directions, `polarized` those in one direction; None if the meter has no such
+    counter. Both overflow at 2 to the power `bits`. The energy of a `directional` channel has a sign, which the site's
+    polarity decides; that of an auxiliary channel has none.
 
-    Raises TypeError or ValueError for a name that cannot be shown, or `bits` that are not from 1 to 63.
+    Raises TypeError or ValueError for a name that cannot be printed, or `bits` that are not from 1 to 63.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Channel:
 
 
 def describe_type(value: object) -> str:
-    """Return what a value is, for a message, and nothing of what it says."""
+    """Return the type of a value, for a message that must not show the value."""
     name = type(value).__name__
     return "None" if value is None else f"an {name}" if name[:1] in "aeiouAEIOU" else f"a {name}"
 
@@ -81,7 +81,7 @@ def _channels(given: Iterable[Channel]) -> tuple[Channel, ...]:
 
 
 def _tuple(given: Iterable[T], what: str) -> tuple[T, ...]:
-    """Make a tuple of a list, and of nothing that is only by accident a sequence."""
+    """Make a tuple of an iterable. Raises TypeError for text and bytes, which are iterable only by accident."""
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         raise TypeError(f"{what}: expected a tuple, found {describe_type(given)}")
     return tuple(given)
@@ -91,16 +91,16 @@ def _tuple(given: Iterable[T], what: str) -> tuple[T, ...]:
 class Format:
     """A packet format: its name, the label of each number, in order, and its channels.
 
-    `unpack` makes the numbers of one raw packet, in the order of `labels`. `clock` reads the meter's own clock, as the
-    meter shows it (no zone), or None when it is not set; `clock` itself is None where the format carries none.
-    `labels` must hold `secs`, the meter's seconds counter, which wraps at 2 to the power `seconds_bits`.
-    `reset_label` names a number that changes whenever the meter's counters restarted (ECM: the flag byte; only
-    the bits of `reset_mask` count). `family` says whose tables and printed lines readings of it have where those of
-    btmon differ: `ecm`, `gem`, or "" for a meter that btmon did not know.
+    `unpack` returns the numbers of one raw packet, in the order of `labels`. `clock` returns the time that the meter's
+    own clock shows in a raw packet (without a zone), or None if the clock is not set; `clock` itself is None if the
+    format has no clock. `labels` must contain `secs`, the meter's seconds counter, which overflows at 2 to the power
+    `seconds_bits`. `reset_label` names a number that changes whenever the meter's counters restart (ECM: the flag byte;
+    only the bits of `reset_mask` count). `family` says how btmon's tables and printed lines show readings of it: as
+    those of an `ecm`, of a `gem`, or "" for a meter that btmon did not know.
 
-    Raises TypeError or ValueError when it contradicts itself: without `secs`, with a label or channel twice, with a
-    channel that counts by a label that it has not, with a label of what is calculated (`ch1_w`). Labels that differ
-    only in case are the same to a database, so here too.
+    Raises TypeError or ValueError for a format that contradicts itself: without `secs`, with a label or channel twice,
+    with a channel whose counter is not among the labels, or with the label of a calculated value (`ch1_w`). Labels that
+    differ only in case are the same to a database, so they are here.
     """
 
     name: str
@@ -119,7 +119,7 @@ class Format:
 
     @index.default
     def _index(self) -> Mapping[str, int]:
-        return MappingProxyType({label: place for place, label in enumerate(self.labels)})
+        return MappingProxyType({label: index for index, label in enumerate(self.labels)})
 
     @counters.default
     def _bits(self) -> Mapping[str, int]:
@@ -127,11 +127,11 @@ class Format:
         return MappingProxyType({label: bits for *names, bits in labels for label in names if label is not None})
 
     @_seconds.default
-    def _place_of_seconds(self) -> int:
+    def _index_of_seconds(self) -> int:
         return self.labels.index(SECONDS) if SECONDS in self.labels else -1
 
     def __attrs_post_init__(self) -> None:
-        """Check it, as a whole."""
+        """Check that it does not contradict itself."""
         _check_format_name(self.name)
         try:
             _check_labels(self.labels)
@@ -144,41 +144,41 @@ class Format:
             raise type(error)(f'format "{self.name}": {error}') from None
 
     def numbers(self, raw: bytes) -> tuple[Number, ...]:
-        """Unpack a raw packet and check what comes out; whatever `unpack` raises is passed on, see `checked`."""
+        """Unpack a raw packet and check its numbers: see `checked`. What `unpack` raises is passed on."""
         return self.checked(self.unpack(raw))
 
     def checked(self, numbers: Iterable[Number]) -> tuple[Number, ...]:
-        """Return these numbers, one for each label. Raises ValueError for too few or many, and for what is no number.
+        """Return these numbers, one for each label. Raises ValueError for too few or many, and for one that is invalid.
 
-        A number is an int, a finite float, or None; `secs` is whole and less than 2 to the power `seconds_bits`.
+        A number is an int, a finite float, or None; `secs` is an integer below 2 to the power `seconds_bits`.
         """
-        made = tuple(numbers)
-        if len(made) != len(self.labels):
-            raise ValueError(f"{len(made)} numbers for the {len(self.labels)} labels of format {self.name}")
-        # a few microseconds for the 158 numbers of a GEM: no loop of our own
-        if not _NUMBERS.issuperset(map(type, made)) or not _bounded(made):
-            raise ValueError(self._no_number(made))
-        seconds = made[self._seconds]
+        found = tuple(numbers)
+        if len(found) != len(self.labels):
+            raise ValueError(f"{len(found)} numbers for the {len(self.labels)} labels of format {self.name}")
+        # a few microseconds for the 158 numbers of a GEM: no loop in Python
+        if not _NUMBERS.issuperset(map(type, found)) or not _fit_database(found):
+            raise ValueError(self._describe_invalid(found))
+        seconds = found[self._seconds]
         if seconds is None or not 0 <= seconds < 1 << self.seconds_bits or seconds != int(seconds):
             expected = f"a whole number from 0 to {(1 << self.seconds_bits) - 1}"
             raise ValueError(f"{SECONDS} of format {self.name}: expected {expected}, found {seconds}")
-        return made
+        return found
 
-    def _no_number(self, numbers: Sequence[Number]) -> str:
-        places = (place for place, n in enumerate(numbers) if type(n) not in _NUMBERS or not _bounded((n,)))
-        label, number = next((self.labels[place], numbers[place]) for place in places)
+    def _describe_invalid(self, numbers: Sequence[Number]) -> str:
+        index = next(i for i, n in enumerate(numbers) if type(n) not in _NUMBERS or not _fit_database((n,)))
+        label, number = self.labels[index], numbers[index]
         if type(number) not in _NUMBERS:
             return f"{label} of format {self.name}: expected an int, a float or None, found {describe_type(number)}"
         found = number if isinstance(number, float) else "one of more than 64 bits"
         return f"{label} of format {self.name}: expected a finite number, or None for no value, found {found}"
 
     def __repr__(self) -> str:
-        """Short: a format has hundreds of labels."""
+        """Return a short text, as a format has hundreds of labels."""
         return f"Format({self.name!r})"
 
 
 def check_name(text: object, what: str) -> None:
-    """Raise TypeError or ValueError unless this is a short text that can be shown, and that steers no terminal."""
+    """Raise TypeError or ValueError unless this is a short text that can be printed, without control characters."""
     if not isinstance(text, str):
         raise TypeError(f"{what}: expected text, found {describe_type(text)}")
     if not text.strip() or not text.isprintable():
@@ -188,14 +188,14 @@ def check_name(text: object, what: str) -> None:
 
 
 def packet_formats(plugin: object) -> tuple[Format, ...] | None:
-    """Return the formats that a plugin, or its class, says it has, as `packet_formats`; None where it does not say.
+    """Return the formats that a plugin, or its class, declares as `packet_formats`; None if it declares none.
 
-    Raises TypeError or ValueError for what are no formats, or two of one name.
+    Raises TypeError or ValueError for anything but formats, and for two formats with one name.
     """
-    said = getattr(plugin, "packet_formats", None)
-    if said is None:
+    declared = getattr(plugin, "packet_formats", None)
+    if declared is None:
         return None
-    formats: tuple[Format, ...] = _tuple(said, "packet_formats")
+    formats: tuple[Format, ...] = _tuple(declared, "packet_formats")
     for form in formats:
         if not isinstance(form, Format):
             raise TypeError(f"packet_formats: expected Formats, found {describe_type(form)}")
@@ -204,12 +204,12 @@ def packet_formats(plugin: object) -> tuple[Format, ...] | None:
     return formats
 
 
-def _bounded(numbers: Sequence[Number]) -> bool:
-    """Whether all are finite and none is a whole number that no database can keep."""
+def _fit_database(numbers: Sequence[Number]) -> bool:
+    """Whether all are finite, and no integer is too large for a database."""
     try:
         if sum(map(abs, filter(None, numbers))) < _LARGEST:  # not so where one is NaN or infinite
             return True
-    except OverflowError:  # a whole number beyond all floats, and a float
+    except OverflowError:  # an integer larger than any float is added to a float
         return False
     return all(isfinite(n) if isinstance(n, float) else -_LARGEST <= n < _LARGEST for n in numbers if n is not None)
 
@@ -266,8 +266,8 @@ def _check_family(family: object) -> None:
 
 
 def _check_bits(bits: object, what: str) -> None:
-    if type(bits) is not int or not 1 <= bits <= MOST_BITS:
-        raise ValueError(f"{what}: expected a whole number from 1 to {MOST_BITS}, found {bits!r:.80}")
+    if type(bits) is not int or not 1 <= bits <= MAX_BITS:
+        raise ValueError(f"{what}: expected a whole number from 1 to {MAX_BITS}, found {bits!r:.80}")
 
 
 def _twice(names: Iterable[str]) -> str:

@@ -1,34 +1,43 @@
-"""Where readings come from: a meter, now; a recording of one; or nowhere, as they are made up.
+"""The origin of readings: a meter now, a recording of one, or a simulation.
 
-What a source's plugin class says, and how readings and the journal keep it. Who gets which of them is not decided here.
+What a source's plugin class declares, and how readings and the journal keep it. Which sink gets which readings is not
+decided here.
 """
 
 from typing import Literal, get_args
 
 import attrs
 
-Origin = Literal["live", "recorded", "made up"]
-"""What the class of a source says of its readings, as its attribute `origin`."""
+Origin = Literal["live", "recorded", "simulated"]
+"""What the class of a source declares of its readings, as its attribute `origin`."""
 
 LIVE = ""
-"""What readings have that are live."""
+"""The origin of live readings."""
 
-KEPT = (LIVE, "recorded", "made up")
-"""What readings and the journal's entries may have."""
+KEPT = (LIVE, "recorded", "simulated")
+"""The origins that readings and the journal's entries may have."""
+
+FORMER = {"made up": "simulated"}
+"""Origins in journals of earlier versions, and what they are called now."""
 
 
 def origin_of(cls: type) -> str:
-    """Return what a plugin class says of its readings, as they have it. Raises ValueError or TypeError for nonsense."""
+    """Return the origin that a plugin class declares, as readings have it. Raises ValueError or TypeError."""
     field = attrs.fields_dict(cls).get("origin") if attrs.has(cls) else None
-    if field is not None and "help" not in field.metadata:  # a setting of that name is the plugin's own affair
-        raise TypeError('origin: it has a type, so it is a field; write it without one: origin = "made up"')
-    said = getattr(cls, "origin", "live")
-    if said not in get_args(Origin):
-        raise ValueError(f'origin: expected "live", "recorded" or "made up", found {said!r:.80}')
-    return LIVE if said == "live" else str(said)
+    if field is not None and "help" not in field.metadata:  # a setting of that name belongs to the plugin
+        raise TypeError('origin: it has a type, so it is a field; write it without one: origin = "simulated"')
+    declared = getattr(cls, "origin", "live")
+    if declared not in get_args(Origin):
+        raise ValueError(f'origin: expected "live", "recorded" or "simulated", found {declared!r:.80}')
+    return LIVE if declared == "live" else str(declared)
+
+
+def current_origin(kept: str) -> str:
+    """Return the present name of an origin that the journal may have kept under a former one."""
+    return FORMER.get(kept, kept)
 
 
 def check_origin(kept: object) -> None:
-    """Raise ValueError for what is no origin that a reading may have."""
+    """Raise ValueError for an origin that a reading cannot have."""
     if kept not in KEPT:
-        raise ValueError(f'a reading\'s origin: expected "" (live), "recorded" or "made up", found {kept!r:.80}')
+        raise ValueError(f'a reading\'s origin: expected "" (live), "recorded" or "simulated", found {kept!r:.80}')

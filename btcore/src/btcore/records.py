@@ -16,11 +16,11 @@ from btcore.formats import MAX_NAME, Channel, Format, Number, check_name, descri
 from btcore.origin import LIVE, check_origin
 
 MAX_STREAM_NAME = 200
-"""Characters of a stream's name: it is kept for as long as the stream is open."""
+"""The most characters of a stream's name, which is kept in memory while the stream is open."""
 
 
 def aware(time: datetime, what: str) -> datetime:
-    """Return a time in UTC. Raises ValueError for one that names no zone: it would be a guess which is meant."""
+    """Return a time in UTC. Raises ValueError for a time without a zone: which zone is meant would be a guess."""
     if not isinstance(time, datetime):
         raise TypeError(f"{what}: expected a datetime, found {describe_type(time)}")
     if time.tzinfo is UTC:
@@ -30,7 +30,7 @@ def aware(time: datetime, what: str) -> datetime:
     try:
         return time.astimezone(UTC)
     except OverflowError:
-        raise ValueError(f"{what}: {time} is beyond all dates in UTC") from None
+        raise ValueError(f"{what}: {time} is outside the range of dates in UTC") from None
 
 
 def _bytes(data: bytes | bytearray | memoryview) -> bytes:
@@ -45,13 +45,13 @@ def _bytes(data: bytes | bytearray | memoryview) -> bytes:
 class Chunk:
     """Bytes as they came in, of one stream: a serial line, a TCP connection, a file.
 
-    Streams never mix: each has a framing buffer of its own, which `end=True` closes. `address` is what stays the same
-    of the stream's name when it is opened again: the address without the port, the name in a recording; "" where
-    nothing does. `time` is when the bytes came in (aware); None means now. A recording that tells no times has a
-    `clock` instead, which is asked once for each packet.
+    Streams never mix: each has a framing buffer of its own, which `end=True` closes. `address` is the part of the
+    stream's name that stays the same when the stream is opened again: the network address without the port, or the name
+    in a recording; "" if there is none. `time` is when the bytes came in (aware); None means now. A recording without
+    times has a `clock` instead: an iterator that gives one time for each packet.
 
-    Raises TypeError or ValueError for data that is not bytes, a time without a zone, a stream's name or address that is
-    no text or too long.
+    Raises TypeError or ValueError for data that is not bytes, for a time without a zone, and for a stream's name or
+    address that is not text or is too long.
     """
 
     data: bytes = attrs.field(converter=_bytes)
@@ -76,12 +76,12 @@ class Chunk:
 
 @attrs.frozen
 class Packet:
-    """A whole packet at the start of a stream's buffer: how long it is, and what was read from it.
+    """A complete packet at the start of a stream's buffer: its length, and what was read from it.
 
     `serial` is the meter's serial number as text, as its owner knows it. `raw` is what the journal keeps:
     `decode_packet` must make the same packet of it again.
 
-    It is checked where the core takes it: what is not sound is skipped as a damaged packet, `size` bytes of it.
+    The core checks the packet when it takes it. One that is not valid is skipped as a damaged packet of `size` bytes.
     """
 
     size: int
@@ -89,20 +89,20 @@ class Packet:
     serial: str
     raw: bytes
     numbers: tuple[Number, ...] | None = attrs.field(default=None, eq=False, repr=False)
-    """What was unpacked, once the core has checked it; a decoder leaves it out."""
+    """The unpacked numbers, set by the core once it has checked them; a decoder leaves this out."""
 
 
 @attrs.frozen
 class Incomplete:
-    """`decode_packet` answers: this is the start of one of mine, but it is not complete yet."""
+    """Answer of `decode_packet`: the buffer starts with one of this decoder's packets, which is not complete yet."""
 
 
 @attrs.frozen
 class Damaged:
-    """`decode_packet` answers: this looks like one of mine, but it is not whole. Skipped and counted.
+    """Answer of `decode_packet`: this looks like one of this decoder's packets, but is damaged. Skipped and counted.
 
-    `size` is how many bytes are known to belong to it (a line of text, for instance): all of them are skipped. Without
-    it only one is, as a whole packet may begin within a damaged one.
+    `size` is how many bytes are known to belong to it (a line of text, for instance): all of them are skipped. By
+    default one byte is skipped, as an intact packet may begin within a damaged one.
     """
 
     why: str = ""
@@ -111,7 +111,7 @@ class Damaged:
 
 @attrs.frozen
 class Unwanted:
-    """What the core makes of a packet whose format a source does not take: junk, all of it. `format` is its name."""
+    """A packet of a format that the source does not take: all its bytes are junk. `format` is the format's name."""
 
     size: int
     format: str = ""
@@ -121,21 +121,21 @@ class Unwanted:
 class Reading:
     """One meter at one moment. It never changes.
 
-    `time` is when it was received (aware, UTC, to the microsecond); with `serial` it identifies the reading: the
-    journal gives no two readings the same time. `seconds` is the meter's own seconds counter, the only clock that
+    `time` is when the packet was received (aware, UTC, to the microsecond); with `serial` it identifies the reading: no
+    two readings of one meter have the same time. `seconds` is the meter's own seconds counter, the only clock that
     intervals are measured by. `numbers` that are not given are unpacked from `raw` on first use.
 
-    `source` is the name of the source that it came by, `address` what stays the same of the way it came within that,
-    such as the meter's network address: "" where nothing does.
+    `source` is the name of the source. `address` says which way the reading came within that source, such as the
+    meter's network address; "" if there is only one.
 
-    `monotonic` is when it was received by a clock that nobody sets, in microseconds, and `boot` names that clock: two
-    readings of the same `boot` tell how much time really passed between them, whatever was done to `time`. Both are 0
-    for what was not received live.
+    `monotonic` is when the packet was received, in microseconds, by a clock that nobody sets, and `boot` identifies
+    that clock: two readings of the same `boot` tell how much time really passed between them, even if the time of day
+    was set meanwhile. Both are 0 for a reading that was not received live.
 
-    `origin` is "" where a meter sent it, "recorded" where a recording was played, "made up" where there is no meter.
+    `origin` is "" for a reading that a meter sent, "recorded" for one of a recording, "simulated" if there is no meter.
 
-    Raises TypeError or ValueError for a time without a zone, a serial number that cannot be shown, an origin that is
-    none of these, and numbers that do not fit the format (see `Format.checked`).
+    Raises TypeError or ValueError for a time without a zone, a serial number that cannot be printed, an unknown origin,
+    and numbers that do not fit the format (see `Format.checked`).
     """
 
     time: datetime
@@ -192,18 +192,18 @@ class Reading:
 
     @property
     def key(self) -> int:
-        """`time` as whole microseconds since 1970: an integer that no other reading of the journal has."""
+        """`time` in microseconds since 1970, an integer: with the serial number it identifies a reading."""
         return to_microseconds(self.time)
 
     def get(self, label: str) -> Number:
-        """One number by label; None where this format has no such label, or the meter no such value."""
-        place = self.format.index.get(label)
-        return None if place is None else self.numbers[place]
+        """Return one number by label; None if the format has no such label, or the meter no such value."""
+        index = self.format.index.get(label)
+        return None if index is None else self.numbers[index]
 
 
-def reading_of(packet: Packet, time: datetime, serial: str, *stamps: Any) -> Reading:  # noqa: ANN401 - any stamp
-    """Make the reading of a packet that the core has checked; `stamps`: source, offset, monotonic, boot, address."""
-    reading = Reading(time, packet.format, serial, packet.raw, *stamps)
+def reading_of(packet: Packet, time: datetime, serial: str, *more: Any) -> Reading:  # noqa: ANN401 - a reading's types
+    """Make the reading of a packet that the core has checked; `more`: source, offset, monotonic, boot and address."""
+    reading = Reading(time, packet.format, serial, packet.raw, *more)
     object.__setattr__(reading, "_numbers", packet.numbers)
     return reading
 
@@ -212,10 +212,11 @@ def reading_of(packet: Packet, time: datetime, serial: str, *stamps: Any) -> Rea
 class Sample:
     """What one meter measured between two of its readings. It never changes.
 
-    `seconds` is the length of the interval by the meter's own counter; None where that is not known (the meter
-    restarted within it). `values` holds what was calculated, by label: for each channel `ch1_w`, `ch1_pw`, `ch1_nw` in
-    W, mean over the interval; `ch1_wh`, `ch1_pwh`, `ch1_nwh` in Wh, the meter's cumulative counters; `ch1_dwh` in Wh,
-    the energy of the interval. A value that is not known is None. Calculated on first use, shared by all sinks.
+    `seconds` is the length of the interval by the meter's own counter; None if it is not known, because the meter
+    restarted within the interval. `reset` says that its counters restarted too. `values` are the calculated values by
+    label: for each channel `ch1_w`, `ch1_pw`, `ch1_nw` in W, the mean over the interval; `ch1_wh`, `ch1_pwh`, `ch1_nwh`
+    in Wh, the meter's cumulative counters; `ch1_dwh` in Wh, the energy of the interval. A value that is not known is
+    None. Values are calculated on first use, once for all sinks.
     """
 
     older: Reading
@@ -260,7 +261,7 @@ class Sample:
         return values
 
     def get(self, label: str) -> Number:
-        """One value by label, calculated (`ch1_w`) or measured at the end of the interval (`volts`); None: unknown."""
+        """Return a value by label: calculated (`ch1_w`), or measured at the end of the interval (`volts`), or None."""
         value = self.values.get(label)
         return self.newer.get(label) if value is None and label not in self.values else value
 
@@ -270,8 +271,8 @@ class Batch:
     """What one call of `process_batch` delivers, in the order of the journal, oldest first.
 
     `readings` are for sinks that store counters, `samples` for those that want power and energy. The first reading of a
-    meter has no sample; with `interval = "5m"` there is one sample a meter and interval, and the reading that ended it.
-    Either may be empty: then there is nothing of that kind to deliver.
+    meter has no sample. With `interval = "5m"` there is one sample for each meter and interval, and the reading that
+    ends it. Either tuple may be empty.
     """
 
     readings: tuple[Reading, ...] = ()
@@ -279,13 +280,13 @@ class Batch:
 
     @property
     def sampled(self) -> int:
-        """How many of the readings have a sample: what `process_batch` returns where it sends samples, all of them."""
+        """How many readings have a sample: what `process_batch` returns when it has sent all samples."""
         newer = {sample.newer.offset for sample in self.samples}
         return sum(reading.offset in newer for reading in self.readings)
 
 
 def to_microseconds(time: datetime) -> int:
-    """Whole microseconds since 1970 of an aware time, exactly."""
+    """Return an aware time as microseconds since 1970, exactly."""
     days = time.toordinal() - _EPOCH_DAY
     offset = time.utcoffset()
     seconds = days * 86_400 + time.hour * 3_600 + time.minute * 60 + time.second
@@ -294,9 +295,9 @@ def to_microseconds(time: datetime) -> int:
     return seconds * 1_000_000 + time.microsecond
 
 
-def from_microseconds(to_microseconds: int) -> datetime:
-    """Return the time that is so many microseconds after the beginning of 1970, in UTC."""
-    return EPOCH + timedelta(microseconds=to_microseconds)
+def from_microseconds(microseconds: int) -> datetime:
+    """Return the time in UTC that is so many microseconds after the beginning of 1970."""
+    return EPOCH + timedelta(microseconds=microseconds)
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

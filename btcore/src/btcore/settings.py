@@ -176,7 +176,7 @@ class Delivery:
     only_live: bool | None = attrs.field(
         default=None,
         metadata={
-            "help": "take nothing that was recorded (file) or made up (simulator); left out: so for a hosted service"
+            "help": "take nothing that was recorded (file) or simulated (simulator); left out: so for a hosted service"
         },
     )
 
@@ -213,7 +213,7 @@ def plugin(*, api: int, delivery: Delivery | None = None) -> Callable[[T], T]:
     for what is wrong between settings, `warning=True` where it is none that must be mended; one of a sink that takes
     `delivery` is given how the core will deliver to it. A method `claims(self)` may yield what no other table may use
     beside it, as text or `Claim`. Both are called before anything is opened, and open nothing. The class of a source
-    says by an attribute `origin` where its readings come from ("live", "recorded", "made up"), the instance of a sink
+    says by an attribute `origin` where its readings come from ("live", "recorded", "simulated"), the instance of a sink
     by `hosted` whether what it is given goes to an account on the Internet.
     """
 

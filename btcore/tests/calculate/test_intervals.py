@@ -15,8 +15,8 @@ from helpers.samplers import (
 )
 from helpers.times import FIVE_MINUTES, MINUTE, SECOND, START
 
-from btcore.calculate.chains import MOST_LATE
-from btcore.calculate.sampling import GRACE
+from btcore.calculate.chains import MAX_LATE
+from btcore.calculate.intervals import GRACE
 from btcore.journal import Checkpoint
 
 
@@ -127,7 +127,7 @@ def test_what_was_delivered_is_not_counted_again_after_a_restart() -> None:
             cursor = cursor.moved(step.offset, step.baselines)
         rest = feed_all(intervals(FIVE_MINUTES, recall_baselines(readings, cursor)), readings[cursor.offset :])
         assert energy_by_meter([*samples_of(steps[:cut]), *samples_of(rest)]) == {METER: 1190, OTHER_METER: 1190}
-    assert any(step.offset + 2 * MOST_LATE < max(base.offset for base in step.baselines.values()) for step in steps)
+    assert any(step.offset + 2 * MAX_LATE < max(base.offset for base in step.baselines.values()) for step in steps)
 
 
 @pytest.mark.parametrize("back", [30, 600, 3600, 31_536_000], ids=["seconds", "minutes", "an hour", "a year"])

@@ -13,8 +13,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from btcore import FORMATS, Reading, Sample, pack
+from btcore.calculate.intervals import MAX_LINKS
 from btcore.calculate.notices import Notice
-from btcore.calculate.sampling import MOST_LINKS, Sampler
+from btcore.calculate.sampling import Sampler
 from btcore.config.meters import Meters
 from btcore.sources.identity import Identities
 
@@ -22,7 +23,7 @@ SECOND = 1_000_000
 FULL = ("gem48pbin", "gem48ptbin", "gem32pbin")
 """Formats that show both counters of a channel."""
 
-MOST_WATTS = 7000
+MAX_WATTS = 7000
 """What flows at most on a channel of the house."""
 
 CHANGES = ("serial", "format", "clock", "counters", "seconds")
@@ -48,15 +49,15 @@ class House:
             self.counters[f"{name}_aws"] = self.random.randrange(10**10, 10**11)
             self.counters[f"{name}_pws"] = self.counters[f"{name}_aws"] // 3
 
-    def live(self, passed: int) -> None:
+    def live(self, transition: int) -> None:
         """Let time pass: what flows in is positive."""
-        self.now += passed
-        self.seconds += passed
+        self.now += transition
+        self.seconds += transition
         for name in self.flowed:
             watts = self.random.choice((-3000, -5, 0, 60, 2500, 7000))
-            self.flowed[name] += watts * passed
-            self.counters[f"{name}_aws"] += abs(watts) * passed
-            self.counters[f"{name}_pws"] += max(-watts, 0) * passed
+            self.flowed[name] += watts * transition
+            self.counters[f"{name}_aws"] += abs(watts) * transition
+            self.counters[f"{name}_pws"] += max(-watts, 0) * transition
 
     def change(self, what: str) -> None:
         """Change something before time goes on."""
@@ -231,7 +232,7 @@ def test_formats_that_alternate_through_a_day_cost_a_bounded_memory() -> None:
     for reading in house.sent:
         assert list(sampler.feed(reading)) == []
     (run,) = [run for parts in sampler._open.values() for part in parts.values() for run in part.runs]
-    assert len(run.links) <= MOST_LINKS
+    assert len(run.links) <= MAX_LINKS
     ((sample,),) = [step.samples for step in sampler.flush()]
     assert (sample.older.offset, sample.newer.offset, sample.seconds) == (1, 600, 5_990)
     assert energy([sample], "ch1") == since_first(house, "ch1")
@@ -270,7 +271,7 @@ def test_no_lifetime_falls_whatever_formats_come(seed: int, changes: list[str], 
         for _ in range(house.random.randrange(1, 4)):
             house.live(10)
             house.send()
-    undirected = sum(MOST_WATTS * 10 / 3600 for one in house.sent if one.get("ch1_pws") is None)
+    undirected = sum(MAX_WATTS * 10 / 3600 for one in house.sent if one.get("ch1_pws") is None)
     last: dict[str, float] = {}
     early = dict.fromkeys(("ch1", "ch2"), 0.0)
     for sample in told(make(interval), house.sent):

@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btcore import Reading, Sample
-from btcore.calculate.chain import Base
+from btcore.calculate.chain import ChainBaseline
 from btcore.calculate.chains import Chains
+from btcore.calculate.counters import MAX_WATTS
 from btcore.calculate.notices import Notice
 from btcore.calculate.sampling import Consecutive, SampleCache, Sampler
-from btcore.calculate.transition import MOST_WATTS, Passed, Skip, passage
+from btcore.calculate.transition import NoSample, Transition, transition_between
 from btcore.journal import Entry
 
 SEEDS = st.integers(0, (1 << 63) - 1)
@@ -46,7 +47,7 @@ def check(lived: History, sampler: Sampler) -> dict[str, int]:
         for label, energy in energy_of(sample, lived).items():
             name = label.partition("_")[0]
             known, watts = sample.values[f"{name}_dwh"], sample.values[f"{name}_w"]
-            assert watts is None or abs(watts) <= MOST_WATTS
+            assert watts is None or abs(watts) <= MAX_WATTS
             exact = sample.seconds is not None and not lived.restarts(sample.older, sample.newer)
             assert known is None or (round(known * 3600) == energy if exact else 0 <= round(known * 3600) <= energy)
             sums[label] += round((known or 0) * 3600)
@@ -94,7 +95,7 @@ def test_energy_is_told_once_or_declared_unknown(seed: int, steady: bool, meters
     sampler = consecutive()
     sums, all_counted = check(lived, sampler), counted(lived)
     assert all(sums[label] <= all_counted[label] for label in COUNTERS)
-    unknown = sampler.skipped[Skip.ANEW.value] + sampler.skipped[Skip.OUT_OF_ORDER.value]
+    unknown = sampler.skipped[NoSample.NEW_BASELINE.value] + sampler.skipped[NoSample.OUT_OF_ORDER.value]
     assert sums == all_counted or unknown or lived.restarted
 
 
@@ -127,12 +128,12 @@ JUMP = ((0, 1000, 10**6), (60, 400_000, 5 * 10**10))
 
 
 def test_seconds_that_jump_forward_invent_no_energy() -> None:
-    """399,000 s and 13.9 MWh within a minute are not told, but that it is counted anew."""
+    """399,000 s and 13.9 MWh within a minute give no sample, but a new baseline and a notice."""
     notices: list[Notice] = []
-    sampler = Consecutive("brultech", Chains({}, tell=notices.append), SampleCache())
+    sampler = Consecutive("brultech", Chains({}, report=notices.append), SampleCache())
     assert samples_of(feed_all(sampler, made_of(*JUMP))) == []
-    assert dict(sampler.skipped) == {"counted anew": 1}
-    assert [(notice.serial, notice.kind) for notice in notices] == [(METER, "counted anew")]
+    assert dict(sampler.skipped) == {"new baseline": 1}
+    assert [(notice.serial, notice.kind) for notice in notices] == [(METER, "new baseline")]
     assert "after seconds 1000 of" in str(notices[0])
 
 
@@ -148,7 +149,7 @@ def test_a_meter_whose_seconds_were_set_forward_goes_on_from_there() -> None:
     sampler = consecutive()
     found = samples_of(feed_all(sampler, made_of(*forward)))
     assert energy_by_meter(found) == {METER: 120_000}
-    assert sampler.skipped["counted anew"] == 2
+    assert sampler.skipped["new baseline"] == 2
 
 
 @pytest.mark.parametrize("apart", [1, 5])
@@ -162,12 +163,12 @@ def test_two_meters_that_share_a_serial_number_are_told_once(first: int, apart: 
         packets.append((10 * n, one[0] + 10 * n, one[1] + 10_000 * n))
         packets.append((10 * n + apart, other[0] + 10 * n, other[1] + 10_000 * n))
     notices: list[Notice] = []
-    sampler = Consecutive("brultech", Chains({}, tell=notices.append), SampleCache())
+    sampler = Consecutive("brultech", Chains({}, report=notices.append), SampleCache())
     found = samples_of(feed_all(sampler, made_of(*packets)))
     assert energy_by_meter(found)[METER] >= 2_000_000 - 3 * 10_000
     assert {sample.values["ch1_w"] for sample in found} == {1000.0}
     assert [notice.kind for notice in notices].count("two meters") == 1
-    assert sampler.skipped["counted anew"] == 1
+    assert sampler.skipped["new baseline"] == 1
 
 
 def test_a_computer_s_clock_that_is_set_forward_costs_a_young_meter_no_power() -> None:
@@ -176,8 +177,8 @@ def test_a_computer_s_clock_that_is_set_forward_costs_a_young_meter_no_power() -
         Reading(one.time, one.format, one.serial, one.raw, offset=one.offset, monotonic=steady * SECOND, boot=1)
         for one, steady in zip(readings_of([entry(0, secs=500), entry(3610, secs=510)]), (0, 10), strict=True)
     )
-    assert passage(older, newer) is Passed.ON
-    assert passage(*readings_of([entry(0, secs=500), entry(3610, secs=510)])) is Passed.REBOOT
+    assert transition_between(older, newer) is Transition.CONTINUED
+    assert transition_between(*readings_of([entry(0, secs=500), entry(3610, secs=510)])) is Transition.REBOOT
 
 
 def test_packets_that_come_again_later_are_known() -> None:
@@ -207,13 +208,13 @@ def of_meter(at: float, serial: str) -> Entry:
 def test_memory_of_meters_is_bounded_and_one_that_comes_back_goes_on() -> None:
     """Beyond the bound the longest unheard meter is forgotten; heard again it is recalled, and no energy is lost."""
     recalled: list[str] = []
-    kept: dict[str, Base] = {}
+    kept: dict[str, ChainBaseline] = {}
 
-    def recall(key: str) -> Base | None:
+    def recall(key: str) -> ChainBaseline | None:
         recalled.append(key)
         return kept.get(key)
 
-    chains = Chains({}, recall=recall, most=2)
+    chains = Chains({}, recall=recall, max_meters=2)
     sampler = Consecutive("brultech", chains, SampleCache())
     names = [METER, "312346", "312347", METER]
     entries = [
@@ -222,7 +223,7 @@ def test_memory_of_meters_is_bounded_and_one_that_comes_back_goes_on() -> None:
     found: list[Sample] = []
     for one in readings_of(entries):
         for step in sampler.feed(one):
-            kept |= dict.fromkeys(step.baselines, Base(one))
+            kept |= dict.fromkeys(step.baselines, ChainBaseline(one))
             found += step.samples
     assert len(chains.last()) == 2
     assert [key for key in recalled if key.isalnum()] == [METER, "312346", "312347", METER]
@@ -232,7 +233,7 @@ def test_memory_of_meters_is_bounded_and_one_that_comes_back_goes_on() -> None:
 def test_a_meter_with_an_open_interval_is_not_forgotten() -> None:
     """What an interval will count from stays, however many meters are heard meanwhile."""
     sampler = intervals(FIVE_MINUTES)
-    sampler._chains._most = 2
+    sampler._chains._max_meters = 2
     names = [METER, *(str(400_000 + n) for n in range(10)), METER]
     entries = [
         Entry(START + n * SECOND, "panel", name, "ecm1220bin", packet(name, 100 + n, n))
@@ -251,7 +252,7 @@ def test_stale_meters_cost_the_others_little() -> None:
             asked += 1
             return bool(super()._waits(heard, end))
 
-    sampler = Counting(FIVE_MINUTES, "brultech", Chains({}, most=5000))
+    sampler = Counting(FIVE_MINUTES, "brultech", Chains({}, max_meters=5000))
     stale = [
         Entry(START + n, "panel", str(100_000 + n), "ecm1220bin", packet(str(100_000 + n), 100)) for n in range(3000)
     ]

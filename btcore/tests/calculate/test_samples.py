@@ -31,7 +31,7 @@ from hypothesis import strategies as st
 
 from btcore import Channel, Format, Polarity, Reading, Sample
 from btcore.calculate.samples import between, over
-from btcore.calculate.transition import Skip, passage
+from btcore.calculate.transition import NoSample, transition_between
 
 # --- however a span is cut --------------------------------------------------------------------------------------------
 
@@ -137,7 +137,9 @@ def test_duplicates_and_late_packets_disturb_nothing(secs: int, steps: list[Usag
         for again in data.draw(st.lists(st.integers(0, place), max_size=2)):
             copy = clean[again]
             noisy.append(Reading(each.time, copy.format, copy.serial, copy.raw, numbers=copy.numbers))
-            assert passage(each, noisy[-1]) is (Skip.DUPLICATE if again == place else Skip.OUT_OF_ORDER)
+            assert transition_between(each, noisy[-1]) is (
+                NoSample.DUPLICATE if again == place else NoSample.OUT_OF_ORDER
+            )
     expected, actual = over(clean), over(noisy)
     assert expected is not None
     assert actual is not None
@@ -147,26 +149,29 @@ def test_duplicates_and_late_packets_disturb_nothing(secs: int, steps: list[Usag
 @pytest.mark.parametrize(("older", "newer"), [(1000, 990), (50, 40), (20, 10), (5, SECONDS_MODULUS - 5)])
 def test_a_late_packet_is_told_from_a_restart(older: int, newer: int) -> None:
     """A packet from ten seconds before, received right after, is late, also of a young meter and across a wrap."""
-    assert passage(reading_at(older, 0.5, ch1_aws=500), reading_at(newer, 0.6, ch1_aws=400)) == Skip.OUT_OF_ORDER
+    assert (
+        transition_between(reading_at(older, 0.5, ch1_aws=500), reading_at(newer, 0.6, ch1_aws=400))
+        == NoSample.OUT_OF_ORDER
+    )
 
 
 def test_seconds_that_went_back_alone_are_not_late() -> None:
     """Where energy rose although the seconds fell, and to no restart, it is not from before, and counts anew."""
     older, newer = reading_at(1_000_000, ch1_aws=5000), reading_at(990_000, 10, ch1_aws=5500)
-    assert passage(older, newer) == Skip.ANEW
+    assert transition_between(older, newer) == NoSample.NEW_BASELINE
 
 
 @pytest.mark.parametrize("secs", [30, 9000, 500_000, 9_000_000])
 def test_a_packet_from_before_a_reset_is_late(secs: int) -> None:
     """A packet with the old reset count that arrives after the first one with the new is no second reset."""
     older, newer = reading_at(8, 0, ch1_aws=80, flag=1), reading_at(secs, 1, ch1_aws=10 * secs, flag=0)
-    assert passage(older, newer) == Skip.OUT_OF_ORDER
+    assert transition_between(older, newer) == NoSample.OUT_OF_ORDER
 
 
 def test_equal_seconds_are_a_duplicate_and_their_energy_is_kept() -> None:
     """A second packet of the same second gives no sample; what it counted is in the next one."""
     series = [reading_at(DAY), reading_at(DAY, 0.4, ch1_aws=500), reading_at(DAY + 1, 1, ch1_aws=3600)]
-    assert Skip.DUPLICATE is between(series[0], series[1])
+    assert NoSample.DUPLICATE is between(series[0], series[1])
     assert over(series[:2]) is None
     assert over(series).values["ch1_dwh"] == 1.0  # type: ignore[union-attr]
 
@@ -182,7 +187,7 @@ def test_readings_without_a_counter_in_common_make_no_sample() -> None:
         reading_at(1010, 20, STRANGE),
         reading_at(1020, 30, STRANGE, pv_ws=3600),
     ]
-    assert Skip.OTHER_FORMAT is between(series[1], series[2])
+    assert NoSample.OTHER_FORMAT is between(series[1], series[2])
     made = over(series)
     assert made is not None
     assert (series[2], 10, 1.0) == (made.older, made.seconds, made.values["pv_dwh"])

@@ -25,11 +25,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btcore import Channel, Format, Polarity, Reading, Sample
-from btcore.calculate.chain import Base
-from btcore.calculate.chains import MOST_LATE
+from btcore.calculate.chain import ChainBaseline
+from btcore.calculate.chains import MAX_LATE
 from btcore.calculate.links import Link
 from btcore.calculate.sampling import SampleCache, Sampler, Step
-from btcore.calculate.transition import Passed
+from btcore.calculate.transition import Transition
 from btcore.journal import Baseline, Checkpoint, Entry
 
 # --- any readings of several meters
@@ -46,7 +46,7 @@ class Meter:
     odd: int = 0
     sent: list[bytes] = attrs.field(factory=list)
 
-    def send(self, event: str, passed: int, watts: int) -> bytes:
+    def send(self, event: str, transition: int, watts: int) -> bytes:
         """Let time pass and send a packet, the one that the event asks for."""
         self.odd = 0 if event == "on" else self.odd + 1
         if self.odd <= 3 and event in {"again", "late"} and len(self.sent) > 3:
@@ -54,9 +54,9 @@ class Meter:
         if event == "reset":
             self.seconds, self.energy, self.flag = 0, 0, (self.flag + 1) % 8
         if event == "same second":
-            passed = 0
-        self.seconds = (self.seconds + passed) % (1 << 24)
-        self.energy = (self.energy + passed * watts + watts // 100) % (1 << 40)
+            transition = 0
+        self.seconds = (self.seconds + transition) % (1 << 24)
+        self.energy = (self.energy + transition * watts + watts // 100) % (1 << 40)
         made = packet(self.serial, self.seconds, self.energy, flag=self.flag)
         self.sent.append(made)
         return made
@@ -86,7 +86,7 @@ def streams(draw: st.DrawFn) -> list[Reading]:
 SAMPLERS = st.sampled_from([0, 7 * SECOND, 30 * SECOND, MINUTE, FIVE_MINUTES, 60 * MINUTE])
 
 
-def make(interval: int, bases: Mapping[str, Base] | None = None, before: Sequence[Reading] = ()) -> Sampler:
+def make(interval: int, bases: Mapping[str, ChainBaseline] | None = None, before: Sequence[Reading] = ()) -> Sampler:
     """Make the sampler of an interval, or of each reading, that goes on after others."""
     return intervals(interval, bases, before) if interval else consecutive(bases, before)
 
@@ -210,7 +210,7 @@ def test_what_gives_no_sample_is_delivered_and_counted() -> None:
 
 def test_a_reading_that_all_others_contradict_costs_no_energy() -> None:
     """One misread reading among good ones is in no sample, and all energy of the good ones is told."""
-    readings = readings_with_misread(MOST_LATE + 6)
+    readings = readings_with_misread(MAX_LATE + 6)
     found = samples_of(feed_all(consecutive(), readings))
     assert [(sample.older.offset, sample.newer.offset) for sample in found][:2] == [(1, 3), (3, 4)]
     assert energy_by_meter(found) == {METER: 1000 * (len(readings) - 1)}
@@ -234,14 +234,14 @@ def test_a_sample_is_calculated_once_for_all_sinks() -> None:
     cache = SampleCache(2)
     readings = readings_of([entry(at) for at in range(0, 50, 10)])
 
-    def across(older: int, newer: int, polarity: Polarity = "brultech") -> Sample:
-        return cache.across(Link(readings[newer], METER, readings[older], Passed.ON), polarity)
+    def sample_of_link(older: int, newer: int, polarity: Polarity = "brultech") -> Sample:
+        return cache.sample_of_link(Link(readings[newer], METER, readings[older], Transition.CONTINUED), polarity)
 
-    first = across(0, 1)
-    assert first is across(0, 1)
-    assert first is not across(0, 1, "btmon")
-    across(1, 2)
-    assert first is not across(0, 1)
+    first = sample_of_link(0, 1)
+    assert first is sample_of_link(0, 1)
+    assert first is not sample_of_link(0, 1, "btmon")
+    sample_of_link(1, 2)
+    assert first is not sample_of_link(0, 1)
 
 
 # --- recorded streams

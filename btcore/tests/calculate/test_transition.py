@@ -21,8 +21,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from btcore import FORMATS, Channel, Format
+from btcore.calculate.counters import MAX_WATTS
 from btcore.calculate.samples import between, over
-from btcore.calculate.transition import JITTER, MOST_WATTS, Passed, Skip, passage
+from btcore.calculate.transition import JITTER, NoSample, Transition, transition_between
 
 NARROW = Format(
     name="narrow",
@@ -56,7 +57,7 @@ def test_a_fall_is_a_wrap_where_that_is_possible(
     going_on = {"aux2_ws": seconds, "aux3_ws": seconds}
     older, newer = {label: before}, {label: after, **going_on}
     made = sample_between(reading_at(0, 0, NARROW, **older), reading_at(seconds, seconds, NARROW, **newer))
-    rise, most = (after - before) % (1 << bits), MOST_WATTS * seconds
+    rise, most = (after - before) % (1 << bits), MAX_WATTS * seconds
     watts = rise / seconds if rise <= most else None
     energy = rise if rise <= most else after if after <= most else None
     assert (watts, None if energy is None else energy / 3600) == (made.values[f"{name}_w"], made.values[f"{name}_dwh"])
@@ -65,12 +66,10 @@ def test_a_fall_is_a_wrap_where_that_is_possible(
 
 def test_a_rise_that_is_not_possible_is_unknown() -> None:
     """More than 1 MW was not measured: neither power nor energy is told, but what the counter shows."""
-    made = sample_between(
-        reading_at(DAY), reading_at(DAY + 1, 1, ch1_aws=MOST_WATTS + 1, aux1_ws=MOST_WATTS, aux2_ws=1)
-    )
-    assert [made.values[f"ch1_{kind}"] for kind in ("w", "dwh", "wh")] == [None, None, (MOST_WATTS + 1) / 3600]
-    assert made.values["aux1_w"] == MOST_WATTS
-    late = sample_between(reading_at(DAY), reading_at(DAY + 1, 30, ch1_aws=MOST_WATTS + 1, aux1_ws=1, aux2_ws=1))
+    made = sample_between(reading_at(DAY), reading_at(DAY + 1, 1, ch1_aws=MAX_WATTS + 1, aux1_ws=MAX_WATTS, aux2_ws=1))
+    assert [made.values[f"ch1_{kind}"] for kind in ("w", "dwh", "wh")] == [None, None, (MAX_WATTS + 1) / 3600]
+    assert made.values["aux1_w"] == MAX_WATTS
+    late = sample_between(reading_at(DAY), reading_at(DAY + 1, 30, ch1_aws=MAX_WATTS + 1, aux1_ws=1, aux2_ws=1))
     assert late.values["ch1_w"] is None
 
 
@@ -86,27 +85,54 @@ def test_a_channel_that_restarted_alone_counts_from_zero() -> None:
 
 @pytest.mark.parametrize(
     ("fallen", "risen", "how"),
-    [(1, 1, Passed.ON), (2, 1, Skip.ANEW), (2, 2, Passed.ON), (3, 0, Skip.ANEW), (1, 0, Skip.ANEW)],
+    [
+        (1, 1, Transition.CONTINUED),
+        (2, 1, NoSample.NEW_BASELINE),
+        (2, 2, Transition.CONTINUED),
+        (3, 0, NoSample.NEW_BASELINE),
+        (1, 0, NoSample.NEW_BASELINE),
+    ],
 )
-def test_no_more_channels_may_have_fallen_than_risen(fallen: int, risen: int, how: Passed | Skip) -> None:
+def test_no_more_channels_may_have_fallen_than_risen(fallen: int, risen: int, how: Transition | NoSample) -> None:
     """Where the seconds went on, one meter has sent both readings only if as many channels went on as fell."""
     before = {f"aux{n}_ws": 10**6 for n in range(1, fallen + risen + 1)}
     after = {f"aux{n}_ws": 50 if n <= fallen else 10**6 + 50 for n in range(1, fallen + risen + 1)}
-    assert passage(reading_at(DAY, **before), reading_at(DAY + 10, 10, **after)) is how
+    assert transition_between(reading_at(DAY, **before), reading_at(DAY + 10, 10, **after)) is how
 
 
-@pytest.mark.parametrize(("leapt", "risen", "how"), [(1, 1, Passed.REBOOT), (2, 1, Skip.ANEW), (1, 0, Skip.ANEW)])
-def test_after_a_restart_no_more_channels_may_have_leapt_than_risen(leapt: int, risen: int, how: Passed | Skip) -> None:
+@pytest.mark.parametrize(
+    ("leapt", "risen", "how"), [(1, 1, Transition.REBOOT), (2, 1, NoSample.NEW_BASELINE), (1, 0, NoSample.NEW_BASELINE)]
+)
+def test_after_a_restart_no_more_channels_may_have_leapt_than_risen(
+    leapt: int, risen: int, how: Transition | NoSample
+) -> None:
     """Seconds that began anew with counters that kept their numbers: most of these can have risen so far meanwhile."""
     before = {f"aux{n}_ws": 10**6 for n in range(1, leapt + risen + 1)}
     after = {f"aux{n}_ws": 10**6 + (1 << 31 if n <= leapt else 50) for n in range(1, leapt + risen + 1)}
-    assert passage(reading_at(DAY, **before), reading_at(5, 60, **after)) is how
+    assert transition_between(reading_at(DAY, **before), reading_at(5, 60, **after)) is how
+
+
+@pytest.mark.parametrize(
+    ("flag", "how"), [(2, NoSample.OUT_OF_ORDER), (1, NoSample.NEW_BASELINE), (4, NoSample.NEW_BASELINE)]
+)
+def test_a_reset_count_of_one_less_is_from_before_the_reset(flag: int, how: NoSample) -> None:
+    """Counters that cannot have come from the older reading's are a late packet's where the count is one behind."""
+    assert transition_between(reading_at(DAY, flag=3), reading_at(DAY + 10, 10, flag=flag, aux1_ws=1 << 31)) is how
+
+
+@pytest.mark.parametrize(
+    ("stands", "how"), [(10**6 + 50, NoSample.NEW_BASELINE), (50, Transition.RESET), (2 * 10**6, Transition.RESET)]
+)
+def test_a_counter_that_stands_where_it_stood_has_not_begun_at_zero(stands: int, how: Transition | NoSample) -> None:
+    """After a restart with counters that fell, all have begun at zero, or the reading is another meter's."""
+    older, newer = {"aux1_ws": 10**6, "aux2_ws": 10**6}, {"aux1_ws": 50, "aux2_ws": stands}
+    assert transition_between(reading_at(DAY, **older), reading_at(5, 60, **newer)) is how
 
 
 def test_readings_of_one_second_are_of_one_meter_where_half_of_the_channels_went_on() -> None:
     """Two packets of one second, whose counters were read at other moments, are a duplicate."""
     newer = reading_at(DAY, aux1_ws=150, aux2_ws=50)
-    assert passage(reading_at(DAY, aux1_ws=100, aux2_ws=100), newer) is Skip.DUPLICATE
+    assert transition_between(reading_at(DAY, aux1_ws=100, aux2_ws=100), newer) is NoSample.DUPLICATE
 
 
 @pytest.mark.parametrize(
@@ -142,8 +168,8 @@ def test_a_restart_never_invents_power(
     first = reading_at(up, 0, form, **before.counted)
     shown = {name: rise * back // since.seconds for name, rise in since.counted.items()}
     last = reading_at(back, gone + back, form, flag=int(flagged), **shown)
-    passed = passage(first, last)
-    if passed in {Passed.ON, Skip.DUPLICATE} and (form is GEM or not flagged):
+    transition = transition_between(first, last)
+    if transition in {Transition.CONTINUED, NoSample.DUPLICATE} and (form is GEM or not flagged):
         # the restarted meter shows about what it would show had it gone on, or has the very same seconds
         assert up + gone <= JITTER + (gone + back) / 1000 or up == back
         return
@@ -185,19 +211,22 @@ def test_a_restart_that_keeps_the_energy_counters_has_its_energy() -> None:
     older = reading_at(5_000_000, ch1_aws=7200, ch1_pws=3600)
     newer = reading_at(8, 30, ch1_aws=10_800, ch1_pws=3600)
     made = sample_between(older, newer)
-    assert (passage(older, newer), made.reset, made.seconds) == (Passed.REBOOT, False, None)
+    assert (transition_between(older, newer), made.reset, made.seconds) == (Transition.REBOOT, False, None)
     assert (powers_of(made), made.values["ch1_dwh"]) == ({}, 1.0)
 
 
 def test_counters_that_an_outage_set_back_are_not_counted_from_zero() -> None:
     """A meter that comes back from an outage with counters slightly too low has not measured its whole life again."""
     older = reading_at(5_000_000, ch1_aws=1_500_000_000)
-    assert between(older, reading_at(10, 7200, ch1_aws=1_499_990_000)) is Skip.ANEW
+    assert between(older, reading_at(10, 7200, ch1_aws=1_499_990_000)) is NoSample.NEW_BASELINE
 
 
 def test_a_restart_shortly_before_the_seconds_wrap_is_no_wrap() -> None:
     """A meter whose seconds stood a few hours before their wrap, and that is up for 8 s after 10 s, has restarted."""
-    assert passage(reading_at(SECONDS_MODULUS - 40_000, ch1_aws=5000), reading_at(8, 10, ch1_aws=80)) == Passed.RESET
+    assert (
+        transition_between(reading_at(SECONDS_MODULUS - 40_000, ch1_aws=5000), reading_at(8, 10, ch1_aws=80))
+        == Transition.RESET
+    )
 
 
 def test_a_meter_that_restarted_long_ago_has_no_power() -> None:
@@ -226,4 +255,4 @@ def test_a_counter_that_fell_in_a_reset_did_not_wrap() -> None:
 def test_two_meters_with_one_serial_number_do_not_add_up_their_lives() -> None:
     """Where the seconds went back further than any restart explains, nothing is counted."""
     older, newer = reading_at(1_000_000, ch1_aws=5 * 10**8), reading_at(990_000, 10, ch1_aws=4 * 10**8, ch2_aws=2000)
-    assert between(older, newer) is Skip.ANEW
+    assert between(older, newer) is NoSample.NEW_BASELINE

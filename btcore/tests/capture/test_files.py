@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore import CaptureError, Chunk, pack, read_capture
-from btcore.capture.files import LONGEST_LINE, capture_line, steady_clock
+from btcore.capture.files import MAX_LINE, capture_line, steady_clock
 from btcore.records import MAX_STREAM_NAME
 
 START = datetime(2026, 6, 21, 6, tzinfo=UTC)
@@ -118,10 +118,10 @@ def test_a_damaged_line_raises_when_nobody_takes_it(capture: Write) -> None:
 
 def test_a_huge_line_is_skipped_and_counts_as_one(capture: Write) -> None:
     """A line of many megabytes is one damaged line, and those behind it keep their numbers."""
-    path = capture(line() + b'{"hex": "' + b"00" * 2 * LONGEST_LINE + b'"}\n' + line() + b"junk\n" + line())
+    path = capture(line() + b'{"hex": "' + b"00" * 2 * MAX_LINE + b'"}\n' + line() + b"junk\n" + line())
     data, errors = read(path)
     assert data == PACKET * 3
-    assert [f"{path}:2: a line of {LONGEST_LINE} bytes or more", f"{path}:4: not a line of a capture"] == [
+    assert [f"{path}:2: a line of {MAX_LINE} bytes or more", f"{path}:4: not a line of a capture"] == [
         error.split(" (")[0].split(";")[0] for error in errors
     ]
 

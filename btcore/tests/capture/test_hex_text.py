@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btcore import CaptureError, pack, read_capture
-from btcore.capture.hex_text import MOST_REPEATED, PART
+from btcore.capture.hex_text import MAX_PART, MAX_REPEATED
 
 GEM = pack("gem48pbin", "01000777", {"secs": 5, "volts": 120, "ch1_aws": 0xABCDEFABCD, "ch2_pws": 0xFEFFFEFF})
 DATA = GEM * 3
@@ -178,7 +178,7 @@ def test_rows_that_are_left_out_are_put_back(tmp_path_factory: pytest.TempPathFa
 @pytest.mark.parametrize("text", [DATA.hex(" ") * 200, DATA.hex() * 200, (DATA.hex(" ") + "\n") * 300])
 def test_a_huge_line_is_read_in_parts(written: Written, text: str) -> None:
     """A line longer than what is read at once loses nothing."""
-    assert len(text) > 2 * PART
+    assert len(text) > 2 * MAX_PART
     assert written(text)[0] == bytes.fromhex(text.replace(" ", ""))
 
 
@@ -192,7 +192,7 @@ DAMAGED = {
     "rows that are missing": (
         "".join(line for at, line in enumerate(xxd(DATA).splitlines(keepends=True)) if at not in (3, 4)),
         DATA[:48] + DATA[80:],
-        ["4: the offset before was 0x30, and this one is 0x50: bytes are missing"],
+        ["4: expected the offset 0x30, found 0x50: bytes are missing"],
     ),
     "a * without offsets": (
         f"{GEM[:16].hex(' ')}\n*\n{GEM[16:].hex(' ')}\n",
@@ -200,9 +200,9 @@ DAMAGED = {
         ["2: * leaves out lines, and there are no offsets (hexdump -v shows all)"],
     ),
     "a * for far too much": (
-        f"{0:08x}  {bytes(16).hex(' ')}\n*\n{2 * MOST_REPEATED:08x}  {GEM[:16].hex(' ')}\n",
+        f"{0:08x}  {bytes(16).hex(' ')}\n*\n{2 * MAX_REPEATED:08x}  {GEM[:16].hex(' ')}\n",
         bytes(16) + GEM[:16],
-        [f"3: the offset before was 0x10, and this one is {2 * MOST_REPEATED:#x}: bytes are missing"],
+        [f"3: expected the offset 0x10, found {2 * MAX_REPEATED:#x}: bytes are missing"],
     ),
 }
 

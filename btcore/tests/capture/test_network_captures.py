@@ -29,8 +29,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btcore import CaptureError, Chunk, pack, read_capture
-from btcore.capture.pcap import LONGEST_FRAME, Frame
-from btcore.capture.tcp_streams import MOST_FLOWS, MOST_HELD, MOST_WAITING, Streams
+from btcore.capture.pcap import MAX_FRAME, Frame
+from btcore.capture.tcp_streams import MAX_FLOWS, MAX_WAITING, MAX_WAITING_SEGMENTS, TcpStreams
 
 START = 1_700_000_000.25
 GEM = pack("gem48pbin", "01000777", {"secs": 5})
@@ -72,7 +72,7 @@ def timed(frames: Sequence[bytes]) -> Iterator[tuple[float, bytes]]:
 def carried(segments: Sequence[bytes]) -> bytes:
     """Return what came out of segments in this order, of all streams."""
     frames = [Frame(None, 1, ethernet(ipv4(one)), 0) for one in segments]
-    return b"".join(piece.data for piece in Streams().pieces(frames))
+    return b"".join(piece.data for piece in TcpStreams().payloads(frames))
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
@@ -136,7 +136,10 @@ def test_a_damaged_file_is_no_failure(tmp_path_factory: pytest.TempPathFactory, 
 BROKEN = {
     "cut off": (lambda data: data[:-5], "it ends in the middle of a packet"),
     "cut off in a head": (lambda data: data + b"\1\2", "it ends in the middle of a packet"),
-    "a huge packet": (lambda data: data + bytes(8) + b"\xff" * 8, "a packet of 4294967295 bytes cannot be"),
+    "a huge packet": (
+        lambda data: data + bytes(8) + b"\xff" * 8,
+        "it has a packet of 4294967295 bytes, which is not possible",
+    ),
 }
 
 
@@ -167,7 +170,7 @@ def test_damaged_blocks_are_told(recorded: Recorded) -> None:
 
 def test_a_frame_is_bounded(recorded: Recorded) -> None:
     """A record that claims to be longer than any is not read."""
-    assert recorded(pcap([(1.0, bytes(LONGEST_FRAME + 1))], cut=1 << 30))[0] == []
+    assert recorded(pcap([(1.0, bytes(MAX_FRAME + 1))], cut=1 << 30))[0] == []
 
 
 def test_a_compressed_recording_is_not_taken_for_one(recorded: Recorded) -> None:
@@ -191,7 +194,7 @@ def test_what_is_sent_twice_or_in_another_order_comes_out_once(
 ) -> None:
     """However a stream is cut, reordered and sent again in other pieces, it comes out once and in order."""
     sent = segments(DATA, sizes, start)
-    shuffled = sent[:1] + sorted(sent[1:], key=lambda _: rng.random() if len(sent) < MOST_HELD else 0)
+    shuffled = sent[:1] + sorted(sent[1:], key=lambda _: rng.random() if len(sent) < MAX_WAITING_SEGMENTS else 0)
     for _ in range(3):
         again = segments(DATA, [rng.randrange(1, 900)], start)
         shuffled.insert(rng.randrange(1, len(shuffled) + 1), rng.choice(again))
@@ -240,26 +243,27 @@ def test_a_gap_costs_what_is_missing(recorded: Recorded, end: bytes | int) -> No
 
 def test_what_waits_for_a_segment_is_bounded() -> None:
     """Behind a gap, no more waits than a bound, in bytes and in segments, and nothing of it is lost."""
-    pieces = [bytes(1000)] * (2 * MOST_WAITING // 1000)
-    streams = Streams()
+    pieces = [bytes(1000)] * (2 * MAX_WAITING // 1000)
+    streams = TcpStreams()
     frames = [Frame(None, 1, ethernet(ipv4(tcp(10 + 1000 * at, one))), 0) for at, one in enumerate(pieces)]
     frames.insert(0, Frame(None, 1, ethernet(ipv4(tcp(1, b"a"))), 0))
-    assert sum(len(piece.data) for piece in streams.pieces(frames)) == 1 + 1000 * len(pieces)
+    assert sum(len(piece.data) for piece in streams.payloads(frames)) == 1 + 1000 * len(pieces)
     assert (
-        carried([tcp(0, b"a"), *(tcp(9 + 2 * at, b"x") for at in range(3 * MOST_HELD))]) == b"a" + b"x" * 3 * MOST_HELD
+        carried([tcp(0, b"a"), *(tcp(9 + 2 * at, b"x") for at in range(3 * MAX_WAITING_SEGMENTS))])
+        == b"a" + b"x" * 3 * MAX_WAITING_SEGMENTS
     )
 
 
 def test_connections_are_bounded() -> None:
     """Of more connections than can be followed, the one silent for longest is at its end."""
-    streams = Streams()
+    streams = TcpStreams()
     frames = [
         Frame(None, 1, ethernet(ipv4(tcp(1, b"ab", ports=(at % 60_000, at // 60_000)))), 0)
-        for at in range(MOST_FLOWS + 50)
+        for at in range(MAX_FLOWS + 50)
     ]
-    pieces = list(streams.pieces(frames))
-    assert sum(piece.end for piece in pieces) == MOST_FLOWS + 50
-    assert len(streams._flows) <= MOST_FLOWS
+    pieces = list(streams.payloads(frames))
+    assert sum(piece.end for piece in pieces) == MAX_FLOWS + 50
+    assert len(streams._flows) <= MAX_FLOWS
 
 
 def test_what_is_not_tcp_is_passed_over_and_what_cannot_be_read_is_told(recorded: Recorded) -> None:
@@ -268,7 +272,7 @@ def test_what_is_not_tcp_is_passed_over_and_what_cannot_be_read_is_told(recorded
     fragments = [ethernet(ipv4(tcp(1, GEM), fragment=0x2000)), ethernet(ipv4(b"rest", fragment=9))]
     chunks, said = recorded(pcap(timed([udp, arp, *fragments, b"\1\2"])))
     assert chunks == []
-    assert said == ["2 packets passed over: fragments of IP", "1 packet too short to be read"]
+    assert said == ["2 packets skipped: fragments of IP", "1 packet too short to be read"]
     chunks, said = recorded(pcap(timed([b"usb", b"usb"]), link=220))
     assert said == ["2 packets of a link of type 220, which is not known"]
 

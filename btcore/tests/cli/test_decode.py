@@ -519,4 +519,4 @@ def test_what_is_without_a_sample_is_told(capture: Write, capsys: Capture) -> No
     assert out == ""
     told, without, _ = err.splitlines()
     assert told.startswith("meter 312345: after seconds 1000 of 2023-11-14 22:13:20 came seconds 400000 of")
-    assert without == "without a sample: 1 counted anew, 1 duplicate"
+    assert without == "without a sample: 1 new baseline, 1 duplicate"

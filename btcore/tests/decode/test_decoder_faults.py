@@ -93,9 +93,8 @@ def test_a_packet_that_cannot_be_unpacked_is_a_damaged_one(
     assert levels(journal) == [1, 2, 3]
     assert str(work.worker.counts) == "3 packets, 6 junk bytes, 2 damaged packets"
     (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert (
-        'the decoder "acme" made a packet of format acme that is no use, and is skipped: RuntimeError: 13 is no level'
-        in (record.getMessage())
+    assert 'the decoder "acme" made a packet of format acme that is not valid, and is skipped: RuntimeError: 13 is' in (
+        record.getMessage()
     )
 
 
@@ -278,7 +277,7 @@ def test_nothing_is_left_to_fail_in_a_sink(journal: SqliteJournal) -> None:
             raise RuntimeError("too late")
         return raw[1], raw[2]
 
-    found = Decoders([making(acme(unpack=unpack))]).recall(entry(1, 2))
+    found = Decoders([making(acme(unpack=unpack))]).read_entry(entry(1, 2))
     assert found is not None
     broken.append(True)
     assert found.values == {"secs": 1, "level": 2}
@@ -302,7 +301,7 @@ def test_an_entry_is_read_by_the_decoder_that_knows_its_format() -> None:
     """Of two decoders that claim the same bytes, the one that has the entry's format makes the reading."""
     other = acme("other")
     decoders = Decoders([making(other), making(FINE)])
-    found = [decoders.recall(entry(1, name=name)) for name in ("fine", "other", "gone")]
+    found = [decoders.read_entry(entry(1, name=name)) for name in ("fine", "other", "gone")]
     assert [one and one.format for one in found] == [FINE, other, other]
 
 
@@ -527,8 +526,8 @@ def test_a_decoder_that_finds_only_damage_beside_others_is_told_once(
     assert work.worker.kept == 50
     (text,) = [record.getMessage() for record in caplog.records]
     assert text == (
-        'the decoder "acme" has found 20 packets, and all of them damaged (its checksum does not fit), while those of'
-        " others are whole: is it the right one?"
+        'the decoder "acme" has found 20 packets, and all of them are damaged (its checksum does not fit), while'
+        " those of other decoders are intact: is it the right one?"
     )
 
 
@@ -556,16 +555,28 @@ def test_a_decoder_that_never_has_enough_is_told(journal: SqliteJournal, caplog:
     data = bytes(10) + packet() * 2000
     work = collect_items(journal, Chunk(data), decoders=Decoders([Greedy(), Brultech()]))
     assert work.worker.kept == 2000
-    assert caplog.messages == ['the decoder "greedy" asks for more after 86010 bytes, and is not waited for']
+    assert caplog.messages == ['the decoder "greedy" asks for more than 86010 bytes, and is not waited for']
 
 
 @pytest.mark.parametrize(
     ("attribute", "value", "expected"),
     [
-        ("header", "*", "has a `header` that is no use: expected bytes or a tuple of them, found '*', and is asked"),
-        ("header", (b"*", 5), "has a `header` that is no use: expected bytes or a tuple of them, found (b'*', 5), and"),
-        ("candidate", "*", "has a `candidate` that is no use: expected a regular expression in bytes, found '*'"),
-        ("candidate", b"(", "has a `candidate` that is no use: expected a regular expression in bytes, found b'('"),
+        (
+            "header",
+            "*",
+            "has a `header` that cannot be used: expected bytes or a tuple of them, found '*'",
+        ),
+        (
+            "header",
+            (b"*", 5),
+            "has a `header` that cannot be used: expected bytes or a tuple of them, found (b'*', 5)",
+        ),
+        ("candidate", "*", "has a `candidate` that cannot be used: expected a regular expression in bytes, found '*'"),
+        (
+            "candidate",
+            b"(",
+            "has a `candidate` that cannot be used: expected a regular expression in bytes, found",
+        ),
     ],
 )
 def test_a_header_or_candidate_that_is_no_use_is_told(

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from btcore import FORMATS, Channel, Damaged, Format, Incomplete, Packet, Reading, hookimpl, plugin
 from btcore.decode.brultech import Brultech
-from btcore.decode.decoders import Decoders, hooks
-from btcore.decode.packetless import to_values
+from btcore.decode.decoder import hook_caller
+from btcore.decode.decoders import Decoders
+from btcore.decode.packetless import encode_reading
 from btcore.journal import Entry
 
 NOON = datetime(2026, 6, 21, 12, tzinfo=UTC)
@@ -89,7 +90,7 @@ def test_a_stream_skips_only_to_headers_that_all_decoders_tell() -> None:
 
 def test_a_hook_that_a_plugin_has_not_got_returns_nothing() -> None:
     """Calling what an instance does not implement is no error."""
-    assert hooks(Brultech()).preview_batch(batch=None) is None
+    assert hook_caller(Brultech()).preview_batch(batch=None) is None
 
 
 # --- out of the journal again
@@ -104,8 +105,8 @@ def test_a_packet_is_recalled() -> None:
 
 def test_what_no_decoder_knows_is_not_recalled() -> None:
     """Without the decoder there is no reading; nor of a packet that is not whole."""
-    assert Decoders([]).recall(entry(1)) is None
-    assert DECODERS.recall(attrs.evolve(entry(1), raw=packet()[:-1])) is None
+    assert Decoders([]).read_entry(entry(1)) is None
+    assert DECODERS.read_entry(attrs.evolve(entry(1), raw=packet()[:-1])) is None
 
 
 METERS = Format(
@@ -123,8 +124,8 @@ NUMBERS = st.none() | st.integers(-(1 << 60), 1 << 60) | st.floats(allow_nan=Fal
 
 def recalled(whole: Reading) -> Reading:
     """Put a whole reading into an entry, and recall it without any decoder."""
-    found = Decoders([]).recall(
-        Entry(whole.key, "old", whole.serial, whole.format.name, to_values(whole), whole=True, offset=9)
+    found = Decoders([]).read_entry(
+        Entry(whole.key, "old", whole.serial, whole.format.name, encode_reading(whole), whole=True, offset=9)
     )
     assert found is not None
     return found

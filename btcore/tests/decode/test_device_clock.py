@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from btcore.decode.device_clock import EARLY, MOST_METERS, DeviceClock
+from btcore.decode.device_clock import EARLY, MAX_METERS, DeviceClock
 
 BITS = 24
 ZONES = (
@@ -208,7 +208,7 @@ def test_both_passes_of_the_repeated_hour() -> None:
     ids=["unknown", "first", "second", "held back", "held back for hours", "for weeks"],
 )
 def test_without_history_the_arrival_tells(arrival: datetime | None, expected: str) -> None:
-    """The first reading of a meter is taken for the pass in which it came in; where that does not tell, the first."""
+    """The first reading of a meter is dated by when it came in, or else as the first of the two moments."""
     assert told_of(("11-01 01:30", 5), arrival=arrival) == [f"11-01 {expected}"]
 
 
@@ -300,7 +300,7 @@ def test_meters_are_apart() -> None:
     assert clock.utc("2", local("11-01 02:10"), 6000, BITS, None) == moment("11-01 06:10")
 
 
-@pytest.mark.parametrize(("invented", "expected"), [(MOST_METERS - 1, "06:10"), (MOST_METERS, "05:10")])
+@pytest.mark.parametrize(("invented", "expected"), [(MAX_METERS - 1, "06:10"), (MAX_METERS, "05:10")])
 def test_what_is_remembered_is_bounded(invented: int, expected: str) -> None:
     """The meter that was unheard for longest is forgotten, when too many others were heard since."""
     clock = DeviceClock(offset_of(NEW_YORK))

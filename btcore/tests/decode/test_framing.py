@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from btcore import FORMATS, Damaged, Incomplete, Packet, pack
 from btcore.decode.brultech import FOOTER, HEADER, LAYOUTS, Brultech, FormatName, Layout, encode_frame
 from btcore.decode.decoders import Decoders
-from btcore.decode.framing import LONGEST_PACKET, Answer, Counts, Decode, Stream
+from btcore.decode.framing import MAX_PACKET, Answer, Decode, Stream, StreamCounts
 
 START = datetime(2026, 6, 21, 6, tzinfo=UTC)
 BY_NAME = {layout.name: layout for layout in LAYOUTS}
@@ -137,7 +137,7 @@ def test_all_formats_mix_on_one_stream(line: list[bytes]) -> None:
     assert line == raws(found)
     assert [raw[2] for raw in line] == [BY_NAME[packet.format.name].code for packet, _ in found]
     assert [len(raw) for raw in line] == [packet.size for packet, _ in found]
-    assert (Counts(packets=len(line)), 0) == (stream.counts, stream.bytes_since_packet)
+    assert (StreamCounts(packets=len(line)), 0) == (stream.counts, stream.bytes_since_packet)
 
 
 @quick
@@ -205,7 +205,7 @@ def test_a_damaged_packet_is_counted_once(layout: Layout, damage: Callable[[byte
     whole, broken = synthetic(layout.name, 1), damage(synthetic(layout.name, 2))
     stream = brultech()
     assert [whole, whole] == raws(run(stream, [whole + broken + whole]))
-    assert Counts(2, len(broken), 1) == stream.counts
+    assert StreamCounts(2, len(broken), 1) == stream.counts
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
@@ -214,9 +214,9 @@ def test_a_packet_cut_off_by_the_end_is_counted_once(layout: Layout) -> None:
     stream = brultech()
     part = synthetic(layout.name, 1)[:-1]
     assert stream.feed(part, START) == []
-    assert Counts() == stream.counts
+    assert StreamCounts() == stream.counts
     assert stream.close() == []
-    assert Counts(0, len(part), 1) == stream.counts
+    assert StreamCounts(0, len(part), 1) == stream.counts
 
 
 @pytest.mark.parametrize("rest", [b"\xfe", HEADER])
@@ -224,7 +224,7 @@ def test_a_header_alone_at_the_end_is_junk(rest: bytes) -> None:
     """What only begins like a header when the stream closes is junk, and no damaged packet."""
     stream = brultech()
     run(stream, [rest])
-    assert Counts(junk=len(rest)) == stream.counts
+    assert StreamCounts(junk=len(rest)) == stream.counts
 
 
 def test_a_closed_stream_can_begin_anew() -> None:
@@ -298,13 +298,13 @@ def letters(buffer: memoryview) -> Answer:
 SIZES = {b"P": 1, b"0": 0, b"9": 999}
 
 
-@pytest.mark.parametrize("size", [1, 7, LONGEST_PACKET, 4 * LONGEST_PACKET])
+@pytest.mark.parametrize("size", [1, 7, MAX_PACKET, 4 * MAX_PACKET])
 def test_a_decoder_that_always_wants_more_is_not_believed_for_ever(size: int) -> None:
     """After 64 kB without an answer the next place is tried, however the bytes came in; what follows is found."""
-    pieces = pieces_of(b"M" * 50 + b"P" + b"." * (LONGEST_PACKET + 10), [size])
+    pieces = pieces_of(b"M" * 50 + b"P" + b"." * (MAX_PACKET + 10), [size])
     stream = Stream(letters, (b"M", b"P"))
     assert [packet.raw for piece in pieces for packet, _ in stream.feed(piece, START)] == [b"P"]
-    assert len(stream._rest) + stream.counts.junk - LONGEST_PACKET == 60
+    assert len(stream._rest) + stream.counts.junk - MAX_PACKET == 60
     assert stream.counts.damaged == 50
 
 
@@ -313,7 +313,7 @@ def test_a_decoder_that_always_wants_more_is_bounded() -> None:
     stream = Stream(letters, (b"M",))
     for _ in range(50):
         stream.feed(b"M" * 2000, START)
-        assert len(stream._rest) < LONGEST_PACKET
+        assert len(stream._rest) < MAX_PACKET
 
 
 @pytest.mark.parametrize("letter", [b"0", b"9"])
@@ -321,7 +321,7 @@ def test_a_packet_that_cannot_be_is_junk(letter: bytes) -> None:
     """An answer of no bytes, or of more than there are, is not believed."""
     stream = Stream(letters)
     assert raws(run(stream, [letter + b"P"])) == [b"P"]
-    assert Counts(1, 1, 0) == stream.counts
+    assert StreamCounts(1, 1, 0) == stream.counts
 
 
 def test_without_headers_every_place_is_asked() -> None:
@@ -329,7 +329,7 @@ def test_without_headers_every_place_is_asked() -> None:
     decode = Counting(letters)
     stream = Stream(decode)
     assert raws(run(stream, [b"..P.D.P"])) == [b"P", b"P"]
-    assert (7, Counts(2, 5, 1)) == (decode.asked, stream.counts)
+    assert (7, StreamCounts(2, 5, 1)) == (decode.asked, stream.counts)
 
 
 def test_of_several_headers_the_first_in_the_bytes_counts() -> None:
@@ -338,7 +338,7 @@ def test_of_several_headers_the_first_in_the_bytes_counts() -> None:
     stream = Stream(decode, (b"..DD", b"P"))
     assert raws(run(stream, [b"xxPzzDDx..DDxxPxx"])) == [b"P", b"P"]
     # the two packets, the place of the longer header, and the last three bytes, which could have begun another
-    assert (Counts(2, 15, 0), 3 + 2) == (stream.counts, decode.asked)
+    assert (StreamCounts(2, 15, 0), 3 + 2) == (stream.counts, decode.asked)
 
 
 # --- times and counts -------------------------------------------------------------------------------------------------
@@ -365,24 +365,24 @@ def test_quiet_bytes_are_those_since_the_last_packet() -> None:
 
 def test_streams_may_share_their_counts() -> None:
     """Several streams of one source add to the same counts, and nothing else is shared."""
-    counts = Counts()
+    counts = StreamCounts()
     packet = synthetic("ecm1240bin", 1)
     first, second = (Stream(Brultech().decode_packet, (HEADER,), counts) for _ in range(2))
     first.feed(packet[:30], START)
     assert [packet] == raws(run(second, [packet]))
     assert [packet] == raws(run(first, [packet[30:]]))
-    assert Counts(packets=2) == counts
+    assert StreamCounts(packets=2) == counts
 
 
 def test_counts_are_told_in_one_line() -> None:
     """Counts read as one line for people."""
-    assert str(Counts(8, 13, 1)) == "8 packets, 13 junk bytes, 1 damaged packet"
+    assert str(StreamCounts(8, 13, 1)) == "8 packets, 13 junk bytes, 1 damaged packet"
 
 
 # --- what hostile bytes cost ------------------------------------------------------------------------------------------
 
 
-def asked(data: bytes, size: int = 4096) -> tuple[int, Counts]:
+def asked(data: bytes, size: int = 4096) -> tuple[int, StreamCounts]:
     """Return how often a decoder is asked about these bytes, fed in pieces, and what was counted."""
     decoder = Brultech()
     times = 0
@@ -426,5 +426,5 @@ def test_what_is_skipped_is_what_would_have_been_refused(parts: list[bytes], dat
 
 def test_counts_are_told_to_people_as_they_say_them() -> None:
     """One thing is told by the name of one."""
-    counts = Counts(packets=1, junk=1, damaged=2)
+    counts = StreamCounts(packets=1, junk=1, damaged=2)
     assert str(counts) == "1 packet, 1 junk byte, 2 damaged packets"

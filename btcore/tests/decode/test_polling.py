@@ -188,7 +188,7 @@ def test_a_dead_gem_that_may_be_an_ecm() -> None:
 @pytest.mark.parametrize("answers", [{ACK: [ACK]}, {ACK: [ACK], SPK: [ACK]}, {ACK: [b"\xff", b"\xfb"]}])
 def test_a_meter_that_stops_halfway(answers: Answers) -> None:
     """A meter that acknowledges, or mutters, but sends no packet is given up too, and not called silent."""
-    assert "sent no whole packet within 5 s" in failure(Line(answers).ask())[1]
+    assert "sent no complete packet within 5 s" in failure(Line(answers).ask())[1]
 
 
 def test_nothing_is_thrown_away_on_failure() -> None:
@@ -207,7 +207,7 @@ def test_junk_that_never_ends() -> None:
     """Junk that never stops coming does not keep a poll from ending in time."""
     line = Chatter({}, pieces=[b"\x00\xfe\xff\x05"])
     text = failure(line.ask())[1]
-    assert ("sent no whole packet" in text, line.time) == (True, 5.0)
+    assert ("sent no complete packet" in text, line.time) == (True, 5.0)
 
 
 def test_no_wait_is_long() -> None:
@@ -296,7 +296,7 @@ TEXT = b"n=01012345&m=16&v=121.1&wh_1=123.4&p_1=50\r\n"
 def test_what_comes_in_place_of_a_packet_is_told_as_what_it_is(came: bytes, seen: str) -> None:
     """A failure says what came in, and what to do about it where being asked is not the answer."""
     text = failure(Line({b"^^^APISPK": [came]}).ask(""))[1]
-    assert text.startswith(f"the GEM was asked, but sent no whole packet within 5 s ({seen}")
+    assert text.startswith(f"the GEM was asked, but sent no complete packet within 5 s ({seen}")
 
 
 def test_keep_alives_and_answers_between_polls_are_nothing(caplog: pytest.LogCaptureFixture) -> None:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from btcore import FORMATS, Packet, pack
 from btcore.decode.brultech import HEADER, Brultech
 from btcore.decode.decoders import Decoders
-from btcore.decode.framing import Counts, Stream
-from btcore.decode.telnet import SHORTEST, Doubled, Stuffed, Transformer
+from btcore.decode.framing import Stream, StreamCounts
+from btcore.decode.telnet import MIN_PACKET, Doubled, Stuffed, Transformer
 
 START = datetime(2026, 6, 21, 6, tzinfo=UTC)
 REPORTED = GOLDEN / "reported" / "telnet_doubled.bin"
@@ -70,14 +70,14 @@ def raws(pieces: Sequence[bytes]) -> list[bytes]:
 @given(data=st.lists(st.sampled_from([b"\xff", b"\r", b"\0", b"ab", b"\xfe"])).map(b"".join), sizes=sizes)
 def test_what_was_changed_is_undone(transformer: type[Transformer], change, data: bytes, sizes: list[int]) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - bytes to bytes
     """Whatever the bytes and however they are split, what the change made of them becomes them again."""
-    long = bytes(SHORTEST) + data + b"\xff"  # where no FF is doubled, there is nothing to undo
+    long = bytes(MIN_PACKET) + data + b"\xff"  # where no FF is doubled, there is nothing to undo
     undo = transformer()
     assert long == b"".join(piece or b"" for part in pieces_of(change(long), sizes) for piece in undo.undo(part))
 
 
 @quick
 @given(
-    st.binary(max_size=200) | st.lists(negotiation | st.sampled_from([b"\xff", b"x" * SHORTEST])).map(b"".join), sizes
+    st.binary(max_size=200) | st.lists(negotiation | st.sampled_from([b"\xff", b"x" * MIN_PACKET])).map(b"".join), sizes
 )
 def test_any_bytes_give_the_same_however_they_are_split(data: bytes, sizes: list[int]) -> None:
     """Of bytes that were not changed so, too, the pieces between breaks do not depend on the splitting."""
@@ -100,7 +100,7 @@ def test_a_reported_recording_is_decoded_whole() -> None:
     data = REPORTED.read_bytes()
     for pieces in ([data], pieces_of(data, [100]), pieces_of(data, [1])):
         found, stream = run(pieces)
-        assert (len(found), stream.undone, stream.counts) == (40, 40, Counts(40, 120, 0))
+        assert (len(found), stream.undone, stream.counts) == (40, 40, StreamCounts(40, 120, 0))
 
 
 @pytest.mark.parametrize("change", [doubled, stuffed])

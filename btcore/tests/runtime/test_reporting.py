@@ -7,7 +7,7 @@ import pytest
 from helpers.captured_log import logged
 from helpers.clocks import Clock
 
-from btcore.decode.framing import Counts
+from btcore.decode.framing import StreamCounts
 from btcore.runtime.reporting import BEHIND, EVERY, FIRST, Reporting
 from btcore.sinks.state import sink_state
 
@@ -19,7 +19,7 @@ class From:
     """A source, as far as it is told of."""
 
     name: str = "source.panel"
-    counts: Counts = attrs.field(factory=Counts)
+    counts: StreamCounts = attrs.field(factory=StreamCounts)
     whole: int = 0
     kept: int = 1
     failure: str = ""
@@ -84,7 +84,7 @@ def test_readings_that_come_without_packets_came_in(clock: Clock, caplog: pytest
 
 def test_what_is_not_kept_and_not_wanted_is_told(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """Packets of which the journal took none, a source that has stopped, and a sink that wants nothing, look so."""
-    panel = From(counts=Counts(30), meters=1, kept=0)
+    panel = From(counts=StreamCounts(30), meters=1, kept=0)
     reporting = Reporting([panel, From("source.usb", failure="gone")], [To(unwanted=30)], LOG, clock)
     passes(clock, reporting, FIRST)
     (line,) = logged(caplog, logging.INFO)
@@ -96,7 +96,7 @@ def test_what_is_not_kept_and_not_wanted_is_told(clock: Clock, caplog: pytest.Lo
 
 def test_silent_meters_are_counted(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """How many of the meters are silent stands beside how many there are."""
-    panel = From(counts=Counts(5), meters=3, silent=["1"])
+    panel = From(counts=StreamCounts(5), meters=3, silent=["1"])
     passes(clock, Reporting([panel], [To()], LOG, clock), FIRST)
     assert "panel: 3 meters (1 meter silent), 5 packets" in logged(caplog, logging.INFO)[0]
 
@@ -104,7 +104,7 @@ def test_silent_meters_are_counted(clock: Clock, caplog: pytest.LogCaptureFixtur
 def test_a_sink_that_was_far_behind_is_told_when_it_is_level(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """After an outage it is said that a sink has had everything, a few times an hour at most."""
     sink = To()
-    reporting = Reporting([From(counts=Counts(1))], [sink], LOG, clock)
+    reporting = Reporting([From(counts=StreamCounts(1))], [sink], LOG, clock)
     for _ in range(10):
         sink.behind, sink.state = BEHIND, f"{BEHIND} readings behind"
         passes(clock, reporting, 2)

@@ -310,7 +310,7 @@ def test_a_meter_that_was_forgotten_goes_on_from_the_journal(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many meters are heard between, the next sample of one counts from its last reading."""
-    monkeypatch.setattr(backlog, "MOST_METERS", 2)
+    monkeypatch.setattr(backlog, "MAX_METERS", 2)
     names = [METER, "400001", "400002", "400003", METER]
     journal.append([attrs.evolve(entry(n, name, energy=n), offset=0) for n, name in enumerate(names)])
     recorder = RecordingSink()

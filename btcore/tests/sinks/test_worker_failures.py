@@ -15,7 +15,7 @@ from helpers.packets import METER, OTHER_METER
 from helpers.running_sink import SINK_TABLE, RunningSink, batch_sizes, deliver_all, fill_journal, sink_offset
 
 from btcore import Batch, Context, Reading, Retry, Sample, Stop, hookimpl, plugin
-from btcore.calculate import sampling
+from btcore.calculate import intervals, sampling
 from btcore.calculate.chains import Chains
 from btcore.journal.sqlite import SqliteJournal
 from btcore.sinks.state import sink_state
@@ -106,17 +106,21 @@ def test_what_always_raises_is_set_aside(journal: SqliteJournal, error: BaseExce
 # --- what cannot be calculated
 
 
+MODULES = {"sample_of_link": sampling, "sample_of_links": intervals}
+"""Where each calculation is called."""
+
+
 def poison(monkeypatch: pytest.MonkeyPatch, name: str, is_bad: Callable[[Reading], bool], error: BaseException) -> None:
     """Make a calculation fail for some readings."""
-    true: Callable[..., Any] = getattr(sampling, name)
+    true: Callable[..., Any] = getattr(MODULES[name], name)
 
     def made(*given: Any) -> Any:  # noqa: ANN401 - whatever it is given
-        links = given[0][1:] if name == "along" else given[:1]
+        links = given[0][1:] if name == "sample_of_links" else given[:1]
         if any(is_bad(link.reading) for link in links):
             raise error
         return true(*given)
 
-    monkeypatch.setattr(sampling, name, made)
+    monkeypatch.setattr(MODULES[name], name, made)
 
 
 def lazily(sample: Sample, error: BaseException) -> Sample:
@@ -134,15 +138,15 @@ def test_a_sample_that_fails_lazily_costs_itself_alone(
     journal: SqliteJournal, every: int, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sample whose values raise within the plugin's call is set aside; the other meter's of its interval is not."""
-    name, bad_places = ("along", {12}) if every else ("across", {8, 14})
-    true: Callable[..., Sample | None] = getattr(sampling, name)
+    name, bad_places = ("sample_of_links", {12}) if every else ("sample_of_link", {8, 14})
+    true: Callable[..., Sample | None] = getattr(MODULES[name], name)
 
     def made(*given: Any) -> Sample | None:  # noqa: ANN401 - whatever it is given
         sample = true(*given)
         bad = sample is not None and sample.serial == OTHER_METER and sample.newer.offset in bad_places
         return lazily(sample, error) if sample is not None and bad else sample
 
-    monkeypatch.setattr(sampling, name, made)
+    monkeypatch.setattr(MODULES[name], name, made)
     for n in range(10):
         journal.append([entry(20 * n, METER, energy=2000 * n), entry(20 * n + 1, OTHER_METER, energy=2000 * n)])
     sink = RecordingSink(answer=lambda batch: [sample.values for sample in batch.samples])
@@ -162,7 +166,12 @@ def test_a_sample_that_cannot_be_made_costs_itself_alone(
     journal: SqliteJournal, every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where making a sample raises, the sink is not parked: it is set aside, and told, and all else is delivered."""
-    poison(monkeypatch, "along" if every else "across", lambda one: one.offset == 5, ZeroDivisionError("zero"))
+    poison(
+        monkeypatch,
+        "sample_of_links" if every else "sample_of_link",
+        lambda one: one.offset == 5,
+        ZeroDivisionError("zero"),
+    )
     journal.append([entry(60 * n, energy=6000 * n) for n in range(10)])
     sink = RecordingSink(answer=lambda batch: [sample.values for sample in batch.samples])
     work = deliver_all(journal, sink, interval=every)

@@ -108,7 +108,7 @@ def test_the_timeout_must_be_one() -> None:
 )
 def test_an_address_may_be_the_service_s_a_page_s_or_a_bare_host(url: str, expected: str) -> None:
     """The pages are found below it in each case."""
-    assert address.base(url) == expected
+    assert address.base_url(url) == expected
 
 
 @pytest.mark.parametrize(

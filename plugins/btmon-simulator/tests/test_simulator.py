@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from btcore import FORMATS, Chunk, Duration, Format, Number, Packet
 from btcore.decode.brultech import Brultech
-from btcore.decode.framing import Counts, Stream
+from btcore.decode.framing import Stream, StreamCounts
 from btmon_simulator.faults import TRANSMISSION_FAULTS, Fault
 from btmon_simulator.simulator import FormatName, Simulator
 
@@ -34,7 +34,7 @@ def play(**given: Any) -> list[Chunk]:  # noqa: ANN401
     return list(simulator(**given).collect(threading.Event()))
 
 
-def found(chunks: list[Chunk], counts: Counts | None = None) -> Iterator[tuple[Packet, datetime]]:
+def found(chunks: list[Chunk], counts: StreamCounts | None = None) -> Iterator[tuple[Packet, datetime]]:
     """Find the packets in chunks, stream by stream, as the core does."""
     streams: dict[str, Stream] = defaultdict(lambda: Stream(Brultech().decode_packet, (b"\xfe\xff",), counts))
     for chunk in chunks:
@@ -70,7 +70,7 @@ def test_everything_decodes_to_counters_that_never_fall(
     name: FormatName, seed: int, meters: int, interval: int, start: datetime
 ) -> None:
     """Any house in any format decodes whole: nothing lost, and counters that grow by what a house can use."""
-    counts = Counts()
+    counts = StreamCounts()
     chunks = play(format=name, seed=seed, count=meters, interval=interval, start=start.isoformat(), packets=4)
     readings = defaultdict(list)
     for packet, _time in found(chunks, counts):
@@ -224,7 +224,7 @@ def test_a_reset_begins_at_zero(name: FormatName) -> None:
 
 def test_a_gap_is_several_packets_long() -> None:
     """In a gap a meter is silent for at least three packets, and what follows is whole; the other meter goes on."""
-    counts = Counts()
+    counts = StreamCounts()
     times = defaultdict(list)
     for packet, time in found(play(packets=100, count=2, faults=("gap",), fault_rate=0.05), counts):
         times[packet.serial].append(time)

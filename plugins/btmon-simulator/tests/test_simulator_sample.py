@@ -49,7 +49,7 @@ def test_the_readme_shows_the_sample() -> None:
     assert SAMPLE in (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize(("plugin", "origin"), [("simulator", "made up"), ("file", "recorded")])
+@pytest.mark.parametrize(("plugin", "origin"), [("simulator", "simulated"), ("file", "recorded")])
 def test_what_is_not_live_says_so(plugin: str, origin: str) -> None:
     """The core is told that there is no meter, or none any more, so that no hosted service gets the readings."""
     assert find(plugin, installed()).load().origin == origin  # type: ignore[attr-defined]

@@ -1,5 +1,5 @@
-"""From readings to samples: power and energy, of two readings of one meter or over an interval.
+"""From readings to samples: power and energy, between two readings of one meter or over an interval.
 
-Pure: the same readings give the same samples, in a run as in a replay. Here is also what tells which readings belong
-together: a meter that restarts, whose counters wrap, or that shares its serial number with another.
+Pure: the same readings give the same samples, in a run as in a replay. Which readings belong together is decided here
+too: a meter may restart, its counters may overflow, and two meters may send the same serial number.
 """

@@ -1,6 +1,7 @@
-"""What is known of one serial number: its chains of readings that go on from each other, and how they are told apart.
+"""The state of one serial number: its chains of readings, each of which continues from the one before.
 
-Which reading goes where is decided in `chains.py`.
+A serial number has one chain as long as one meter sends it and nothing goes wrong. Which chain a reading belongs to is
+decided in `chains.py`, by the rank that is given here.
 """
 
 from array import array
@@ -8,56 +9,64 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
-from btcore.calculate.lifetime import begun, carried, grown
+from btcore.calculate.lifetime import carry_lifetime, grow_lifetime, new_lifetime
 from btcore.calculate.links import NEW, Lifetime, Link
-from btcore.calculate.transition import Passed, Skip, apart, at_pace, is_overdue, passage, told_energy
+from btcore.calculate.transition import (
+    NoSample,
+    Transition,
+    continues_on_time,
+    implied_energy,
+    is_delayed,
+    seconds_between_arrivals,
+    transition_between,
+)
 from btcore.formats import Format
 from btcore.records import Reading
 
-MOST_CHAINS = 16
-"""Proven chains of one serial number; beyond it the one that went on longest ago is dropped."""
+MAX_CHAINS = 16
+"""Proven chains of one serial number; above it, the one that was continued longest ago is dropped."""
 
-MOST_DOUBTS = 4
-"""Meters whose readings seem to come from before, at a time."""
+MAX_LATE_RUNS = 4
+"""Runs of late readings of one serial number that are followed at once."""
 
 UNPROVEN = "#?"
-"""Behind the serial number, the key of a chain of a single packet beside others. There is one of each way at a time,
-with a number behind it where there are several."""
+"""What follows the serial number in the key of a chain of a single packet, while there are other chains. There is one
+such chain for each route; the second and further ones have a number behind it."""
 
-PROVABLE = 3600
-"""Seconds within which such a chain has to go on: over longer times an absurd packet would seem to, by chance."""
+MAX_UNPROVEN_SECONDS = 3600
+"""Seconds within which such a chain must be continued: in a longer time, a damaged packet may seem to, by chance."""
 
-RESUMED = 1
-"""Links of a chain that goes on after a restart: it told energy, and since when is not known."""
+RESUMED_LINKS = 1
+"""Links of a chain that is resumed after a restart of the program: it had some, and how many is not known."""
 
-RECENT = 64
-"""Packets of each serial number that are known again when they come once more."""
+MAX_RECENT = 64
+"""Packets of each serial number that are remembered, so that one that comes twice is recognized."""
 
-ELDER = "^"
-"""Behind the key of a chain, that of the reading before its last one which shows counters that the last one lacks."""
+COMPLEMENT = "^"
+"""What follows the key of a chain in the key of its complement: see `Chain`."""
 
-ALIVE = 600
-"""Seconds after its last reading for which a meter is held to go on sending where it did."""
+ACTIVE_SECONDS = 600
+"""Seconds after its last reading for which a meter is assumed to go on sending by the same route."""
 
-Way = tuple[str, str]
-"""Where a reading came from: the source, and what stays the same of the way it came within that."""
+Route = tuple[str, str]
+"""How a reading came: the name of its source, and its address within that."""
 
 
 _LIKELY = {
-    Passed.ON: 0,
-    Skip.DUPLICATE: 1,
-    Skip.OUT_OF_ORDER: 2,
-    Passed.RESET: 3,
-    Passed.REBOOT: 3,
-    Skip.ANEW: 4,
-    Skip.OTHER_FORMAT: 5,
+    Transition.CONTINUED: 0,
+    NoSample.DUPLICATE: 1,
+    NoSample.OUT_OF_ORDER: 2,
+    Transition.RESET: 3,
+    Transition.REBOOT: 3,
+    NoSample.NEW_BASELINE: 4,
+    NoSample.OTHER_FORMAT: 5,
 }
-"""In which order it is looked for how a reading is related to a chain."""
+"""The order of explanations of a reading, the likeliest first."""
 
 
 @attrs.frozen
-class Base:
-    """What a chain goes on from after a restart: its last reading, and the lifetime of its serial number as of that."""
+class ChainBaseline:
+    """What a chain is resumed from: its last reading, and the lifetime of the serial number as of that reading."""
 
     reading: Reading
     lifetime: Lifetime = NEW
@@ -65,119 +74,135 @@ class Base:
 
 @attrs.define
 class Chain:
-    """One chain: its last reading, the place in the journal where it began, and how often it went on since.
+    """A chain of readings of one meter, each of which continues from the one before.
 
-    Beside others, one of a single packet proves nothing yet, and its key says so. `elder` is the reading before the
-    last one that shows counters which the last one lacks; `fresh`: the last one came next after it. `former` is the
-    last one before a restart.
+    `last` is its last reading, `first_offset` the offset of its first one in the journal, `links` how often it was
+    continued. While there are other chains, a chain of a single packet is not proven, and its key says so.
+
+    `complement` is an earlier reading, in another packet format, with counters that the last one lacks; `is_adjacent`:
+    the last one came next after it. `former` is the last reading before the meter restarted.
     """
 
     key: str
     last: Reading
-    began: int
+    first_offset: int
     links: int = 0
-    elder: Reading | None = None
-    fresh: bool = False
+    complement: Reading | None = None
+    is_adjacent: bool = False
     former: Reading | None = None
-    ways: set[Way] = attrs.field(factory=set)
+    routes: set[Route] = attrs.field(factory=set)
 
     def __attrs_post_init__(self) -> None:
-        """Begin where the reading came from."""
-        self.ways.add(way_of(self.last))
+        """Begin with the route of the reading."""
+        self.routes.add(route_of(self.last))
 
     @property
     def is_proven(self) -> bool:
-        """Whether it is certain that a meter sends what is in it."""
+        """Whether it is certain that a meter sent these readings."""
         return UNPROVEN not in self.key
 
-    def is_of_past(self, reading: Reading) -> bool:
-        """Whether a reading may be one from shortly before the last one, or before the restart, by a slower way."""
+    def may_precede(self, reading: Reading) -> bool:
+        """Whether a slower route may have brought a reading from shortly before the last one, or before the restart."""
         former = self.former
-        return is_overdue(self.last, reading) or (former is not None and is_overdue(former, reading))
+        return is_delayed(reading, self.last) or (former is not None and is_delayed(reading, former))
 
-    def go_on(self, reading: Reading, passed: Passed) -> Link:
-        """Add the next reading. What was before a restart is no elder any more."""
-        elder, fresh, before = self.elder, self.fresh, self.last
-        self.last, self.links, self.fresh = reading, self.links + 1, False
-        if passed is not Passed.ON:
-            self.elder, self.former = None, before
+    def add(self, reading: Reading, transition: Transition) -> Link:
+        """Add the next reading. A reading from before a restart of the meter is no complement any more."""
+        complement, is_adjacent, before = self.complement, self.is_adjacent, self.last
+        self.last, self.links, self.is_adjacent = reading, self.links + 1, False
+        if transition is not Transition.CONTINUED:
+            self.complement, self.former = None, before
         elif not _shows(reading.format, before.format):
-            self.elder, self.fresh = before, True
-        elif elder is not None and _shows(reading.format, elder.format):
-            self.elder = None
-        return Link(reading, self.key, before, passed, elder if passed is Passed.ON else None, fresh, self.elder)
+            self.complement, self.is_adjacent = before, True
+        elif complement is not None and _shows(reading.format, complement.format):
+            self.complement = None
+        return Link(
+            reading,
+            self.key,
+            before,
+            transition,
+            complement if transition is Transition.CONTINUED else None,
+            is_adjacent,
+            self.complement,
+        )
 
 
 @attrs.define
-class Doubt:
-    """Readings that seem to come from before: the last of them, and how often they went on from each other."""
+class LateRun:
+    """Readings that seem to be late, each of which continues from the one before: the last one, and how many links."""
 
     last: Reading
     links: int = 0
 
 
 @attrs.define
-class Senders:
-    """All that is known of the meters that send a serial number, nearly always one.
+class SerialState:
+    """All that is remembered of one serial number: the chains of the meters that send it, nearly always one.
 
-    The chain that went on last is the last one. `delivered` is the place in the journal up to which its readings were
-    delivered before a restart. `lifetime` is as of the reading `counted`, the last one that is in a chain.
+    The chain that was continued last is the last of `chains`. `delivered` is the offset up to which readings were
+    delivered before a restart of the program. `lifetime` is as of `lifetime_reading`, the last one that is in a chain.
+    `late` counts late readings in a row, `switches` how often readings changed from one chain to another, `is_several`:
+    several meters are known to send the serial number. `recent` are hashes of the last packets.
     """
 
     chains: list[Chain]
     delivered: int = 0
-    counted: Reading | None = None
+    lifetime_reading: Reading | None = None
     lifetime: Lifetime = NEW
-    doubts: list[Doubt] = attrs.field(factory=list)
+    late_runs: list[LateRun] = attrs.field(factory=list)
     late: int = 0
     switches: int = 0
     is_several: bool = False
-    recent: "array[int]" = attrs.field(factory=lambda: array("q", bytes(8 * RECENT)))
-    at: int = 0
+    recent: "array[int]" = attrs.field(factory=lambda: array("q", bytes(8 * MAX_RECENT)))
+    recent_index: int = 0
 
     def is_repeated(self, raw: bytes) -> bool:
-        """Whether this packet was among the last ones; it is from now on."""
+        """Whether this packet is among the last ones; if not, remember it."""
         mark = hash(raw)
         if raw and mark in self.recent:
             return True
-        self.recent[self.at] = mark
-        self.at = (self.at + 1) % RECENT
+        self.recent[self.recent_index] = mark
+        self.recent_index = (self.recent_index + 1) % MAX_RECENT
         return False
 
-    def count(self, link: Link) -> Link:
-        """Let the lifetime grow by what a link tells; return the link with it."""
-        if self.counted is None:
-            self.lifetime = begun(link.reading)
+    def add_to_lifetime(self, link: Link) -> Link:
+        """Add the energy of a link to the lifetime; return the link with the new lifetime."""
+        if self.lifetime_reading is None:
+            self.lifetime = new_lifetime(link.reading)
         elif link.before is None:
-            self.lifetime = carried(self.counted, self.lifetime, link.reading)
+            self.lifetime = carry_lifetime(self.lifetime_reading, self.lifetime, link.reading)
         else:
-            self.lifetime = grown(self.counted, self.lifetime, link)
-        self.counted = link.reading
+            self.lifetime = grow_lifetime(self.lifetime_reading, self.lifetime, link)
+        self.lifetime_reading = link.reading
         return attrs.evolve(link, lifetime=self.lifetime) if self.lifetime else link
 
-    def doubted(self, reading: Reading) -> Doubt:
-        """Add a reading to the doubted ones that it goes on from; of several meters on one line, each to its own."""
-        found = next((one for one in self.doubts if at_pace(one.last, reading)), None)
+    def add_late(self, reading: Reading) -> LateRun:
+        """Add a late reading to the run that it continues, or to a new one: several meters may be late at once."""
+        found = next((one for one in self.late_runs if continues_on_time(one.last, reading)), None)
         if found is None:
-            found = Doubt(reading)
-            self.doubts = [*self.doubts[1 - MOST_DOUBTS :], found]
+            found = LateRun(reading)
+            self.late_runs = [*self.late_runs[1 - MAX_LATE_RUNS :], found]
         else:
             found.last, found.links = reading, found.links + 1
         return found
 
-    def moved(self, chain: Chain, way: Way) -> None:
-        """Take note that a chain went on from somewhere: what comes from there is its own."""
-        if way not in chain.ways:
+    def add_route(self, chain: Chain, route: Route) -> None:
+        """Take note that a reading of a chain came by a route: that route belongs to no other chain now."""
+        if route not in chain.routes:
             for other in self.chains:
-                other.ways.discard(way)
-            chain.ways.add(way)
+                other.routes.discard(route)
+            chain.routes.add(route)
 
     def drop_unproven(self, reading: Reading) -> None:
-        """Drop the chain of a single packet when that is too old to tell anything of a reading."""
-        self.chains = [c for c in self.chains if c.is_proven or abs(apart(c.last, reading)) <= PROVABLE]
+        """Drop the chains that are not proven and too old for a reading to continue them."""
+        self.chains = [
+            c
+            for c in self.chains
+            if c.is_proven or abs(seconds_between_arrivals(c.last, reading)) <= MAX_UNPROVEN_SECONDS
+        ]
 
     def free_key(self, serial: str) -> str:
-        """Return a key for one more proven chain; where there is none left, that of the chain unheard for longest."""
+        """Return a key for one more proven chain; if there is none left, that of the chain silent for longest."""
         taken = {chain.key for chain in self.chains}
         free = [key for key in keys(serial, "#") if key not in taken]
         if free:
@@ -187,61 +212,73 @@ class Senders:
         return oldest.key
 
     def unproven_key(self, reading: Reading) -> str:
-        """Return a key for a chain of a single packet; the one that came from there is dropped."""
+        """Return a key for a chain of a single packet; the former one of the same route is dropped."""
         unproven = [chain for chain in self.chains if not chain.is_proven]
-        gone = [chain for chain in unproven if way_of(reading) in chain.ways] or unproven[MOST_CHAINS - 1 :]
+        gone = [chain for chain in unproven if route_of(reading) in chain.routes] or unproven[MAX_CHAINS - 1 :]
         self.chains = [chain for chain in self.chains if chain not in gone]
         taken = {chain.key for chain in self.chains}
         return next(key for key in keys(f"{reading.serial}{UNPROVEN}", "") if key not in taken)
 
-    def explained(self, chain: Chain, reading: Reading) -> Passed | Skip:
-        """Tell how a chain came to a reading. One that goes on elsewhere did not restart here."""
-        passed = passage(chain.last, reading)
-        if passed is Passed.RESET and way_of(reading) not in chain.ways and apart(chain.last, reading) <= ALIVE:
-            return Skip.ANEW
-        return passed
+    def transition_to(self, chain: Chain, reading: Reading) -> Transition | NoSample:
+        """Return the transition of a chain to a reading. A meter that sends by another route did not restart here."""
+        transition = transition_between(chain.last, reading)
+        if (
+            transition is Transition.RESET
+            and route_of(reading) not in chain.routes
+            and seconds_between_arrivals(chain.last, reading) <= ACTIVE_SECONDS
+        ):
+            return NoSample.NEW_BASELINE
+        return transition
 
-    def rank(self, chain: Chain, passed: Passed | Skip, reading: Reading) -> tuple[float, ...]:
-        """Order the chains that a reading may belong to.
+    def rank(self, chain: Chain, transition: Transition | NoSample, reading: Reading) -> tuple[float, ...]:
+        """Return a key by which the chains that a reading may belong to are sorted, the best first.
 
-        The likelier first, those that came from there, the proven ones, that which tells less energy, the last one
-        heard. But where it is known that there are two meters, it is one of the same kind and from there that restarted
-        rather than the other that went on, and of several the one not heard for longest.
+        In this order: the likelier transition, the same route, a proven chain, less energy, the chain continued last.
+        But if several meters are known to send the serial number, a chain of the same route and the same kind of meter
+        comes first, even if that meter restarted; and of several that may have restarted, the one silent for longest.
         """
-        energy = told_energy(chain.last, reading, passed) if isinstance(passed, Passed) else 0.0
-        longest_ago = passed is Passed.RESET and self.is_several
-        elsewhere = way_of(reading) not in chain.ways
+        energy = implied_energy(chain.last, reading, transition) if isinstance(transition, Transition) else 0.0
+        longest_ago = transition is Transition.RESET and self.is_several
+        elsewhere = route_of(reading) not in chain.routes
         other = elsewhere or chain.last.format.reset_label != reading.format.reset_label
         last = chain.last.offset if longest_ago else -chain.last.offset
-        first = self.is_several and not isinstance(passed, Passed), self.is_several and other
-        return *first, _LIKELY[passed], elsewhere, not chain.is_proven, energy, last
+        first = self.is_several and not isinstance(transition, Transition), self.is_several and other
+        return *first, _LIKELY[transition], elsewhere, not chain.is_proven, energy, last
 
 
 def keys(first: str, between: str) -> Iterator[str]:
-    """Yield the keys that chains of one kind may have."""
+    """Yield the keys that chains of one kind may have: the first one, and numbered ones."""
     yield first
-    yield from (f"{first}{between}{number}" for number in range(2, MOST_CHAINS + 1))
+    yield from (f"{first}{between}{number}" for number in range(2, MAX_CHAINS + 1))
 
 
-def way_of(reading: Reading) -> Way:
-    """Return where a reading came from."""
+def route_of(reading: Reading) -> Route:
+    """Return how a reading came."""
     return reading.source, reading.address
 
 
-def resumed(bases: Mapping[str, Base]) -> Senders:
-    """Go on with a serial number from the baselines of its chains, by their keys."""
-    ordered = sorted((key for key in bases if not key.endswith(ELDER)), key=lambda key: bases[key].reading.offset)
-    senders = Senders([_resumed_chain(key, bases[key].reading, bases.get(key + ELDER)) for key in ordered])
+def resume(baselines: Mapping[str, ChainBaseline]) -> SerialState:
+    """Return the state of a serial number as it was, from the baselines of its chains by their keys."""
+    ordered = sorted(
+        (key for key in baselines if not key.endswith(COMPLEMENT)), key=lambda key: baselines[key].reading.offset
+    )
+    state = SerialState(
+        [_resume_chain(key, baselines[key].reading, baselines.get(key + COMPLEMENT)) for key in ordered]
+    )
     if ordered:
-        last = bases[ordered[-1]]
-        senders.delivered, senders.counted, senders.lifetime = last.reading.offset, last.reading, last.lifetime
-    return senders
+        last = baselines[ordered[-1]]
+        state.delivered, state.lifetime_reading, state.lifetime = last.reading.offset, last.reading, last.lifetime
+    return state
 
 
-def _resumed_chain(key: str, last: Reading, elder: Base | None) -> Chain:
-    chain = Chain(key, last, last.offset, RESUMED)
-    if elder is not None and elder.reading.offset < last.offset and not _shows(last.format, elder.reading.format):
-        chain.elder = elder.reading
+def _resume_chain(key: str, last: Reading, complement: ChainBaseline | None) -> Chain:
+    chain = Chain(key, last, last.offset, RESUMED_LINKS)
+    if (
+        complement is not None
+        and complement.reading.offset < last.offset
+        and not _shows(last.format, complement.reading.format)
+    ):
+        chain.complement = complement.reading
     return chain
 
 

@@ -1,9 +1,9 @@
-"""The readings of each meter that go on from each other, of any number of meters, whatever they send.
+"""The chains of all meters: which reading continues from which.
 
-Of each meter the last reading is kept: it is what the next one goes on from. A reading that goes on from nothing begins
-a chain of its own, so that one absurd packet costs no energy, and two meters behind one serial number are kept apart.
-What a serial number has counted in all its life is kept with it. Pure but for this memory, which is bounded: a meter
-that was forgotten is recalled by its baselines.
+The last reading of each chain is kept: the next one continues from it. A reading that continues from none begins a
+chain of its own, so that one damaged packet costs no energy, and two meters with one serial number are kept apart. The
+lifetime of a serial number is kept with its chains. Pure, except for this memory, which is bounded: the baselines of a
+meter that was forgotten are read again when it is heard again.
 """
 
 from collections import Counter, OrderedDict
@@ -13,31 +13,30 @@ from itertools import islice
 
 import attrs
 
-from btcore.calculate.chain import ELDER, UNPROVEN, Base, Chain, Senders, keys, resumed, way_of
-from btcore.calculate.lifetime import carried
+from btcore.calculate.chain import COMPLEMENT, UNPROVEN, Chain, ChainBaseline, SerialState, keys, resume, route_of
+from btcore.calculate.lifetime import carry_lifetime
 from btcore.calculate.links import Link
-from btcore.calculate.notices import Notice, counted_anew, new_number, two_meters
-from btcore.calculate.transition import OVERDUE, Passed, Skip, came_before, comparable, is_continued
+from btcore.calculate.notices import Notice, new_baseline, new_number, two_meters
+from btcore.calculate.transition import SLOW_ROUTE_DELAY, NoSample, Transition, comparable, is_same_meter, precedes
 from btcore.records import Reading
 
-MOST_METERS = 1024
-"""Serial numbers that are remembered; beyond it the one heard longest ago is, until it is heard again, forgotten."""
+MAX_METERS = 1024
+"""Serial numbers that are remembered; above it, the one silent for longest is forgotten until it is heard again."""
 
-PROOF = 2
-"""Times that readings which seem to come from before go on from each other at their own pace, until they are held to
-be another meter's."""
+MIN_LATE_LINKS = 2
+"""Links of a run of late readings after which they are taken to be those of another meter."""
 
-MOST_LATE = 10
-"""Readings in a row that seem to come from before the last one, after which the last one is the one not believed."""
+MAX_LATE = 10
+"""Late readings in a row after which the last reading before them is no longer believed."""
 
-SWITCHES = 3
-"""Times that a serial number's readings went from one chain to another, after which it is that of two meters."""
+MIN_SWITCHES = 3
+"""How often readings change from one chain to another until two meters are known to send the serial number."""
 
-HEARD = 256
-"""Packets of all meters that are looked at before a restart goes on, so that those that come again are known."""
+MAX_HEARD = 256
+"""Packets of all meters that are read again after a restart, so that one that comes twice is recognized."""
 
-CANDIDATES = 8
-"""Meters heard last that are looked at when a serial number is new: whether one of them has changed its own."""
+MAX_CANDIDATES = 8
+"""Meters heard last that are compared with a new serial number, as one of them may have changed its own."""
 
 
 class Chains:
@@ -45,230 +44,238 @@ class Chains:
 
     def __init__(
         self,
-        baselines: Mapping[str, Base],
+        baselines: Mapping[str, ChainBaseline],
         *,
         heard: Iterable[tuple[str, bytes]] = (),
-        recall: Callable[[str], Base | None] = lambda _key: None,
-        tell: Callable[[Notice], None] = lambda _notice: None,
-        most: int = MOST_METERS,
+        recall: Callable[[str], ChainBaseline | None] = lambda _key: None,
+        report: Callable[[Notice], None] = lambda _notice: None,
+        max_meters: int = MAX_METERS,
     ) -> None:
-        """Go on from these baselines, by the key of their chain.
+        """Resume from these baselines, by the keys of their chains.
 
-        `heard` are serial number and packet of what came before, as far as it may come again. `recall` finds the
-        baseline of a chain that was forgotten.
+        `heard` are the serial numbers and packets of the last readings before, as they may come again. `recall` returns
+        the baseline of a chain that was forgotten. `report` takes what a person should know.
         """
         self.skipped: Counter[str] = Counter()
         self._recall = recall
-        self._tell = tell
-        self._most = most
-        self._known: OrderedDict[str, Senders] = OrderedDict()
-        of_serial: dict[str, dict[str, Base]] = {}
-        for key, base in sorted(baselines.items(), key=lambda pair: pair[1].reading.offset):
-            of_serial.setdefault(base.reading.serial, {})[key] = base
-        for serial, bases in of_serial.items():
-            self._known[serial] = resumed(bases)
+        self._report = report
+        self._max_meters = max_meters
+        self._known: OrderedDict[str, SerialState] = OrderedDict()
+        of_serial: dict[str, dict[str, ChainBaseline]] = {}
+        for key, baseline in sorted(baselines.items(), key=lambda pair: pair[1].reading.offset):
+            of_serial.setdefault(baseline.reading.serial, {})[key] = baseline
+        for serial, of_chains in of_serial.items():
+            self._known[serial] = resume(of_chains)
         for serial, raw in heard:
             if serial in self._known:
                 self._known[serial].is_repeated(raw)
 
     def follow(self, reading: Reading) -> Link:
-        """Add a reading to the chain that it goes on from, to one of its own, or to none."""
-        senders = self._senders_of(reading.serial)
-        repeated = senders.is_repeated(reading.raw)
-        if reading.offset <= senders.delivered:
+        """Add a reading to the chain that it continues, to a new one, or to none; return its link."""
+        state = self._state_of(reading.serial)
+        repeated = state.is_repeated(reading.raw)
+        if reading.offset <= state.delivered:
             return Link(reading)  # read again after a restart
-        if repeated and senders.chains:
-            link = self._pass_over(reading, Skip.DUPLICATE)
-            return attrs.evolve(link, is_again=way_of(senders.chains[-1].last) != way_of(reading))
-        link = self._go_on(senders, reading) if senders.chains else self._first(senders, reading)
-        return senders.count(link) if link.key else link
+        if repeated and state.chains:
+            link = self._skip(reading, NoSample.DUPLICATE)
+            return attrs.evolve(link, is_repeat=route_of(state.chains[-1].last) != route_of(reading))
+        link = self._continue(state, reading) if state.chains else self._begin_serial(state, reading)
+        return state.add_to_lifetime(link) if link.key else link
 
-    def _first(self, senders: Senders, reading: Reading) -> Link:
-        """Begin with a serial number; where a meter has changed its own to that, go on from its last reading."""
+    def _begin_serial(self, state: SerialState, reading: Reading) -> Link:
+        """Add the first reading of a serial number; if a meter has changed its own to that, continue its chain."""
         found = self._predecessor(reading)
         if found is None:
-            return self._begin(senders, reading)
+            return self._begin_chain(state, reading)
         old, chain = found
-        self._tell(new_number(chain.last, reading))
-        senders.chains.append(Chain(reading.serial, chain.last, chain.began, chain.links, chain.elder, chain.fresh))
-        if reading.serial.startswith(f"{chain.last.serial}-"):  # two meters had that number until this was known
+        self._report(new_number(chain.last, reading))
+        state.chains.append(
+            Chain(reading.serial, chain.last, chain.first_offset, chain.links, chain.complement, chain.is_adjacent)
+        )
+        if reading.serial.startswith(f"{chain.last.serial}-"):  # that serial number had two meters until now
             old.chains.remove(chain)
-        elif old.counted is not None:
-            senders.counted, senders.lifetime = chain.last, old.lifetime
-            if old.counted is not chain.last:
-                senders.lifetime = carried(old.counted, old.lifetime, chain.last)
-        return self._go_on(senders, reading)
+        elif old.lifetime_reading is not None:
+            state.lifetime_reading, state.lifetime = chain.last, old.lifetime
+            if old.lifetime_reading is not chain.last:
+                state.lifetime = carry_lifetime(old.lifetime_reading, old.lifetime, chain.last)
+        return self._continue(state, reading)
 
     def key_of(self, reading: Reading) -> str:
-        """Return the key of the chain that a reading which goes on from none is likely to belong to.
+        """Return the key of the chain that a reading which continues none most likely belongs to.
 
-        It may have come by the way of another meter: it is of the only one that can have sent it, else by where it
-        came from.
+        That is the only chain whose meter can have sent it late, or else the only one of the same route.
         """
-        senders = self._known.get(reading.serial)
-        chains = senders.chains if senders else []
-        sent = [chain.key for chain in chains if chain.is_of_past(reading)]
-        keys = sent if len(sent) == 1 else [chain.key for chain in chains if way_of(reading) in chain.ways]
+        state = self._known.get(reading.serial)
+        chains = state.chains if state else []
+        sent = [chain.key for chain in chains if chain.may_precede(reading)]
+        keys = sent if len(sent) == 1 else [chain.key for chain in chains if route_of(reading) in chain.routes]
         return keys[0] if len(keys) == 1 else reading.serial
 
     def is_past(self, reading: Reading) -> bool:
-        """Whether a reading is from before the last one that came from there; where none did, long before any other.
+        """Whether a reading is from before the last one of its route; if there is none, from long before any other.
 
-        Of two recordings that are played beside each other one is always a little behind.
+        Long before, as of two recordings that are played at once, one is always a little behind.
         """
-        senders = self._known.get(reading.serial)
-        chains = senders.chains if senders else []
-        from_there = [chain for chain in chains if way_of(reading) in chain.ways]
-        late = timedelta(0) if from_there else timedelta(seconds=OVERDUE)
-        return any(reading.time <= chain.last.time - late for chain in from_there or chains)
+        state = self._known.get(reading.serial)
+        chains = state.chains if state else []
+        of_route = [chain for chain in chains if route_of(reading) in chain.routes]
+        late = timedelta(0) if of_route else timedelta(seconds=SLOW_ROUTE_DELAY)
+        return any(reading.time <= chain.last.time - late for chain in of_route or chains)
 
-    def part(self, serial: str) -> None:
-        """Take note that several meters send a serial number."""
+    def mark_several(self, serial: str) -> None:
+        """Note that several meters send a serial number."""
         if serial in self._known:
             self._known[serial].is_several = True
 
     def is_several(self, serial: str) -> bool:
         """Whether it is known that several meters send this serial number."""
-        senders = self._known.get(serial)
-        return senders is not None and senders.is_several
+        state = self._known.get(serial)
+        return state is not None and state.is_several
 
     def last(self) -> dict[str, Reading]:
         """Return the last reading of each chain, by its key."""
-        return {chain.key: chain.last for senders in self._known.values() for chain in senders.chains}
+        return {chain.key: chain.last for state in self._known.values() for chain in state.chains}
 
     def forget(self, is_needed: Callable[[str], bool] = lambda _key: False) -> list[str]:
-        """Forget meters beyond the bound, the longest unheard first; return the keys of their chains.
+        """Forget the meters above the limit, those silent for longest first; return the keys of their chains.
 
-        A meter with a chain that is needed stays.
+        A meter with a chain that is needed is kept.
         """
-        surplus = len(self._known) - self._most
+        surplus = len(self._known) - self._max_meters
         gone: list[str] = []
         if surplus > 0:
-            kept = (
-                s for s, senders in self._known.items() if not any(is_needed(chain.key) for chain in senders.chains)
-            )
+            kept = (s for s, state in self._known.items() if not any(is_needed(chain.key) for chain in state.chains))
             for serial in list(islice(kept, surplus)):
                 gone += [chain.key for chain in self._known.pop(serial).chains]
         return gone
 
-    def _senders_of(self, serial: str) -> Senders:
-        senders = self._known.get(serial)
-        if senders is None:
-            senders = self._known[serial] = resumed(dict(self._recalled(serial)))
+    def _state_of(self, serial: str) -> SerialState:
+        state = self._known.get(serial)
+        if state is None:
+            state = self._known[serial] = resume(dict(self._recalled(serial)))
         self._known.move_to_end(serial)
-        return senders
+        return state
 
-    def _predecessor(self, reading: Reading) -> tuple[Senders, Chain] | None:
-        """Return whose readings those of a new serial number go on from: a meter's whose number changed, if any."""
-        heard = (senders for serial, senders in reversed(self._known.items()) if serial != reading.serial)
-        for senders in islice(heard, CANDIDATES):
-            for chain in senders.chains:
+    def _predecessor(self, reading: Reading) -> tuple[SerialState, Chain] | None:
+        """Return the chain that a reading of a new serial number continues, if a meter has changed its own."""
+        heard = (state for serial, state in reversed(self._known.items()) if serial != reading.serial)
+        for state in islice(heard, MAX_CANDIDATES):
+            for chain in state.chains:
                 of_two = reading.serial.startswith(f"{chain.last.serial}-")
-                if (chain.is_proven or of_two) and is_continued(chain.last, reading):
-                    return senders, chain
+                if (chain.is_proven or of_two) and is_same_meter(chain.last, reading):
+                    return state, chain
         return None
 
-    def _recalled(self, serial: str) -> Iterator[tuple[str, Base]]:
+    def _recalled(self, serial: str) -> Iterator[tuple[str, ChainBaseline]]:
         for key in (*keys(serial, "#"), *keys(f"{serial}{UNPROVEN}", "")):
-            base = self._recall(key)
-            if base is None and key == serial:
+            baseline = self._recall(key)
+            if baseline is None and key == serial:
                 return
-            for name, found in ((key, base), (key + ELDER, self._recall(key + ELDER) if base else None)):
+            for name, found in (
+                (key, baseline),
+                (key + COMPLEMENT, self._recall(key + COMPLEMENT) if baseline else None),
+            ):
                 if found is not None:
                     yield name, found
 
-    def _pass_over(self, reading: Reading, why: Skip) -> Link:
+    def _skip(self, reading: Reading, why: NoSample) -> Link:
         self.skipped[why.value] += 1
         return Link(reading)
 
-    def _go_on(self, senders: Senders, reading: Reading) -> Link:
-        if len(senders.chains) > 1:
-            senders.drop_unproven(reading)
-        chain, passed = self._explanation(senders, reading)
-        if isinstance(passed, Passed):
-            return self._append(senders, chain, reading, passed)
-        if passed is Skip.DUPLICATE:
-            return self._pass_over(reading, passed)
-        return self._doubt(senders, reading, passed)
+    def _continue(self, state: SerialState, reading: Reading) -> Link:
+        if len(state.chains) > 1:
+            state.drop_unproven(reading)
+        chain, transition = self._best_chain(state, reading)
+        if isinstance(transition, Transition):
+            return self._append(state, chain, reading, transition)
+        if transition is NoSample.DUPLICATE:
+            return self._skip(reading, transition)
+        return self._late_or_new(state, reading, transition)
 
-    def _explanation(self, senders: Senders, reading: Reading) -> tuple[Chain, Passed | Skip]:
-        """Return the chain that a reading is likeliest to belong to, and how it came to it."""
-        found: list[tuple[Chain, Passed | Skip]] = []
-        way = way_of(reading)
-        from_there = sum(way in chain.ways for chain in senders.chains)
-        # nearly always it goes on from the only chain that came from there
-        for chain in sorted(senders.chains, key=lambda one: way not in one.ways):
-            passed = senders.explained(chain, reading)
-            if passed is Passed.ON and chain.is_proven and not found and from_there == 1 and way in chain.ways:
-                return chain, passed
-            found.append((chain, passed))
-        return min(found, key=lambda pair: senders.rank(pair[0], pair[1], reading)) if found[1:] else found[0]
+    def _best_chain(self, state: SerialState, reading: Reading) -> tuple[Chain, Transition | NoSample]:
+        """Return the chain that a reading most likely belongs to, and the transition to it."""
+        found: list[tuple[Chain, Transition | NoSample]] = []
+        route = route_of(reading)
+        of_route = sum(route in chain.routes for chain in state.chains)
+        # nearly always it continues the only chain of its route
+        for chain in sorted(state.chains, key=lambda one: route not in one.routes):
+            transition = state.transition_to(chain, reading)
+            if (
+                transition is Transition.CONTINUED
+                and chain.is_proven
+                and not found
+                and of_route == 1
+                and route in chain.routes
+            ):
+                return chain, transition
+            found.append((chain, transition))
+        return min(found, key=lambda pair: state.rank(pair[0], pair[1], reading)) if found[1:] else found[0]
 
-    def _append(self, senders: Senders, chain: Chain, reading: Reading, passed: Passed) -> Link:
-        """Let a chain go on.
+    def _append(self, state: SerialState, chain: Chain, reading: Reading, transition: Transition) -> Link:
+        """Add a reading to a chain.
 
-        A chain that began after its last reading, and went on, may be of the same meter, with its clock set to and fro:
-        then that one has told the energy, which must not be told twice. Two that are known to come from elsewhere each
-        are of two meters, and tell both.
+        Another chain that began after its last reading, and was continued, may be of the same meter, whose clock was
+        set back and forth: then the energy is in that chain already, and must not be counted twice. Chains that are
+        known to be of several meters and come by different routes are both counted.
         """
         before = chain.last
-        rivals = [one for one in senders.chains if one is not chain and one.began > before.offset and one.links]
-        senders.late = 0
-        is_further = senders.is_several and not chain.is_proven
+        rivals = [one for one in state.chains if one is not chain and one.first_offset > before.offset and one.links]
+        state.late = 0
+        is_one_more = state.is_several and not chain.is_proven
         if not chain.is_proven:
-            chain.key = senders.free_key(reading.serial)
-        link = chain.go_on(reading, passed)
-        if chain is not senders.chains[-1]:
-            senders.chains.remove(chain)
-            senders.chains.append(chain)
-            self._switched(senders, before, reading)
-        senders.moved(chain, way_of(reading))
-        if is_further:
-            self._tell_several(senders)
-        if any(not (senders.is_several and one.ways.isdisjoint(chain.ways)) for one in rivals):
-            chain.began, chain.links, chain.elder = reading.offset, 0, None
-            self.skipped[Skip.ANEW.value] += 1
-            return Link(reading, chain.key, elder=link.elder)
+            chain.key = state.free_key(reading.serial)
+        link = chain.add(reading, transition)
+        if chain is not state.chains[-1]:
+            state.chains.remove(chain)
+            state.chains.append(chain)
+            self._switched(state, before, reading)
+        state.add_route(chain, route_of(reading))
+        if is_one_more:
+            self._report_several(state)
+        if any(not (state.is_several and one.routes.isdisjoint(chain.routes)) for one in rivals):
+            chain.first_offset, chain.links, chain.complement = reading.offset, 0, None
+            self.skipped[NoSample.NEW_BASELINE.value] += 1
+            return Link(reading, chain.key, complement=link.complement)
         return link
 
-    def _switched(self, senders: Senders, before: Reading, reading: Reading) -> None:
-        """Take note that readings went from one chain to another: often, or from elsewhere, they are of two meters."""
-        chain, other = senders.chains[-1], senders.chains[-2]
-        if senders.is_several or not (chain.links and other.links):
+    def _switched(self, state: SerialState, before: Reading, reading: Reading) -> None:
+        """Note that readings changed from one chain to another: if often, or by another route, there are two meters."""
+        chain, other = state.chains[-1], state.chains[-2]
+        if state.is_several or not (chain.links and other.links):
             return
-        senders.switches += 1
-        elsewhere = way_of(reading) not in other.ways and way_of(other.last) not in chain.ways
-        senders.is_several = senders.switches >= SWITCHES or (elsewhere and other.last.offset > before.offset)
-        if senders.is_several:
-            self._tell_several(senders)
+        state.switches += 1
+        elsewhere = route_of(reading) not in other.routes and route_of(other.last) not in chain.routes
+        state.is_several = state.switches >= MIN_SWITCHES or (elsewhere and other.last.offset > before.offset)
+        if state.is_several:
+            self._report_several(state)
 
-    def _tell_several(self, senders: Senders) -> None:
-        self._tell(two_meters({one.key: one.last for one in senders.chains if one.is_proven}))
+    def _report_several(self, state: SerialState) -> None:
+        self._report(two_meters({one.key: one.last for one in state.chains if one.is_proven}))
 
-    def _doubt(self, senders: Senders, reading: Reading, why: Skip) -> Link:
-        """Begin a chain, unless the reading may be one from before: that is believed only of several in their pace."""
-        if any(chain.is_of_past(reading) for chain in senders.chains):
-            return self._pass_over(reading, Skip.OUT_OF_ORDER)
-        anew = why in (Skip.ANEW, Skip.OTHER_FORMAT)
-        if anew and not any(_came_before(chain.last, reading) for chain in senders.chains):
-            return self._begin(senders, reading)
-        senders.late += 1
-        doubt = senders.doubted(reading)
-        if doubt.links >= PROOF or senders.late > MOST_LATE:
-            return self._begin(senders, reading)
-        return self._pass_over(reading, Skip.OUT_OF_ORDER)
+    def _late_or_new(self, state: SerialState, reading: Reading, why: NoSample) -> Link:
+        """Begin a chain, unless the reading may be late; several that continue each other on time are not late."""
+        if any(chain.may_precede(reading) for chain in state.chains):
+            return self._skip(reading, NoSample.OUT_OF_ORDER)
+        is_new = why in (NoSample.NEW_BASELINE, NoSample.OTHER_FORMAT)
+        if is_new and not any(_precedes(reading, chain.last) for chain in state.chains):
+            return self._begin_chain(state, reading)
+        state.late += 1
+        run = state.add_late(reading)
+        if run.links >= MIN_LATE_LINKS or state.late > MAX_LATE:
+            return self._begin_chain(state, reading)
+        return self._skip(reading, NoSample.OUT_OF_ORDER)
 
-    def _begin(self, senders: Senders, reading: Reading) -> Link:
+    def _begin_chain(self, state: SerialState, reading: Reading) -> Link:
         key = reading.serial
-        if senders.chains:
-            key = senders.unproven_key(reading)
-            self.skipped[Skip.ANEW.value] += 1
-            if way_of(reading) in senders.chains[-1].ways:
-                self._tell(counted_anew(senders.chains[-1].last, reading))
-        senders.chains.append(Chain(key, reading, reading.offset))
-        senders.doubts, senders.late = [], 0
+        if state.chains:
+            key = state.unproven_key(reading)
+            self.skipped[NoSample.NEW_BASELINE.value] += 1
+            if route_of(reading) in state.chains[-1].routes:
+                self._report(new_baseline(state.chains[-1].last, reading))
+        state.chains.append(Chain(key, reading, reading.offset))
+        state.late_runs, state.late = [], 0
         return Link(reading, key)
 
 
-def _came_before(last: Reading, reading: Reading) -> bool:
-    return comparable(last.format, reading.format) and came_before(last, reading)
+def _precedes(reading: Reading, last: Reading) -> bool:
+    return comparable(last.format, reading.format) and precedes(reading, last)

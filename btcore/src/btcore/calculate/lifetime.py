@@ -1,8 +1,8 @@
-"""What a meter has counted in all its life, as far as it was heard: counters that never fall.
+"""Lifetime counters: what a meter has counted in all its life, as far as it was heard. They never fall.
 
-A meter's own counters wrap, restart, or are another meter's after it was replaced. A lifetime goes on: it grows by
-the energy that samples tell, and by nothing else. It is kept as the difference to what the meter shows, which is the
-same from reading to reading as long as all goes well.
+A meter's own counters overflow, restart, or are those of another meter after it was replaced. A lifetime counter
+continues: it grows by the energy of samples, and by nothing else. It is kept as the difference to the meter's own
+counter, which stays the same from reading to reading as long as nothing happens.
 """
 
 from functools import lru_cache
@@ -10,17 +10,18 @@ from operator import gt, sub
 
 import attrs
 
+from btcore.calculate.counters import MAX_WATTS, Getter, label_getter
 from btcore.calculate.energy import Energy, energies
-from btcore.calculate.links import NEW, Lifetime, Link, hidden
-from btcore.calculate.transition import MOST_WATTS, Passed, Take, taking
+from btcore.calculate.links import NEW, Lifetime, Link, hidden_key
+from btcore.calculate.transition import Transition
 from btcore.formats import Channel, Format
 from btcore.records import Reading
 
 
-def begun(reading: Reading) -> Lifetime:
+def new_lifetime(reading: Reading) -> Lifetime:
     """Return the lifetime of a meter that is heard for the first time.
 
-    One whose polarized counter is ahead of the absolute one, which restarted alone some day, begins where both agree.
+    If a polarized counter is ahead of its absolute counter, which must have restarted alone, both begin at the higher.
     """
     ahead = {}
     for channel in reading.format.channels:
@@ -30,96 +31,101 @@ def begun(reading: Reading) -> Lifetime:
     return ahead or NEW
 
 
-def carried(last: Reading, lifetime: Lifetime, reading: Reading) -> Lifetime:
-    """Return a lifetime as of a reading of which is not known what was counted since `last`: nothing is told."""
-    return grown(last, lifetime, Link(reading))
+def carry_lifetime(last: Reading, lifetime: Lifetime, reading: Reading) -> Lifetime:
+    """Return a lifetime as of a reading, if it is not known what was counted since `last`: nothing is added."""
+    return grow_lifetime(last, lifetime, Link(reading))
 
 
-def grown(last: Reading, lifetime: Lifetime, link: Link) -> Lifetime:
-    """Return a lifetime after a link, as of its reading; it was as of `last`, the reading before of that meter."""
-    if link.before is last and _goes_on(link) and not _has_early(lifetime, link.reading.format):
+def grow_lifetime(last: Reading, lifetime: Lifetime, link: Link) -> Lifetime:
+    """Return a lifetime as of the reading of a link; `lifetime` is as of `last`, the reading of the meter before."""
+    if link.before is last and _only_rose(link) and not _has_early(lifetime, link.reading.format):
         return lifetime
-    counted = _Counted(last, lifetime, link.reading)
-    ahead = counted.not_shown()
-    told = {row.channel.name: energy for row, energy in energies(link)} if link.before is not None else {}
+    totals = _Totals(last, lifetime, link.reading)
+    ahead = totals.unshown()
+    known = {row.channel.name: energy for row, energy in energies(link)} if link.before is not None else {}
     for channel in link.reading.format.channels:
-        ahead |= counted.after(channel, *_risen(channel, told.get(channel.name)))
+        ahead |= totals.after(channel, *_rises_of(channel, known.get(channel.name)))
     return ahead or NEW
 
 
-def _risen(channel: Channel, energy: Energy | None) -> tuple[int, int]:
-    """Return by how much the counters of a channel rose, as far as that is told: all of it or nothing."""
+def _rises_of(channel: Channel, energy: Energy | None) -> tuple[int, int]:
+    """Return by how much the counters of a channel rose; nothing if only one of them is known."""
     if energy is None or energy.total is None or (channel.directional and energy.one_way is None):
         return 0, 0
     return int(energy.total), int(energy.one_way or 0)
 
 
 @attrs.frozen
-class _Counted:
-    """A lifetime as of one reading, on its way to the next."""
+class _Totals:
+    """The lifetime counters as of `last`, to be continued at `reading`."""
 
     last: Reading
     lifetime: Lifetime
     reading: Reading
 
     def total(self, label: str) -> int | None:
-        """Return what a counter has come to in all; None of one that was never shown."""
-        ahead, shown = self.lifetime.get(label), self.last.get(label)
-        return None if ahead is None and shown is None else int(shown or 0) + (ahead or 0)
+        """Return a lifetime counter; None if no reading has shown the meter's counter."""
+        ahead, own = self.lifetime.get(label), self.last.get(label)
+        return None if ahead is None and own is None else int(own or 0) + (ahead or 0)
 
-    def not_shown(self) -> dict[str, int]:
-        """Return the counters that the new reading does not show, as they were."""
+    def unshown(self) -> dict[str, int]:
+        """Return the lifetime counters whose counters the new reading lacks, unchanged."""
         kept = {label: self.total(label) or 0 for label in self.last.format.counters}
         for channel in self.last.format.channels:
             if channel.polarized in kept:
-                kept[hidden(channel.name)] = kept[channel.polarized]
+                kept[hidden_key(channel.name)] = kept[channel.polarized]
         channels = self.reading.format.channels
-        both = (hidden(channel.name) for channel in channels if channel.polarized is not None)
-        shown = {*self.reading.format.counters, *(channel.name for channel in channels), *both}
-        return {label: ahead for label, ahead in {**self.lifetime, **kept}.items() if ahead and label not in shown}
+        both = (hidden_key(channel.name) for channel in channels if channel.polarized is not None)
+        present = {*self.reading.format.counters, *(channel.name for channel in channels), *both}
+        return {label: ahead for label, ahead in {**self.lifetime, **kept}.items() if ahead and label not in present}
 
     def after(self, channel: Channel, rise: int, one_way: int) -> dict[str, int]:
         """Return by how much a channel's counters are ahead of what the new reading shows, after they rose."""
         found = {}
         total = self.total(channel.absolute)
-        # what was told before a direction was ever shown was all of the other one
-        way = None if total is None else self.total(channel.polarized or "") or 0
-        for label, before, risen in ((channel.absolute, total, rise), (channel.polarized or "", way, one_way)):
-            if before is not None and (ahead := before + risen - int(self.reading.get(label) or 0)):
+        # energy that was counted before the polarized counter was ever shown was of the other direction
+        directed = None if total is None else self.total(channel.polarized or "") or 0
+        for label, before, more in ((channel.absolute, total, rise), (channel.polarized or "", directed, one_way)):
+            if before is not None and (ahead := before + more - int(self.reading.get(label) or 0)):
                 found[label] = ahead
-        # the absolute counter is behind the polarized one: what is told of the other direction must not fall
+        # the absolute counter is behind the polarized one: the lifetime of the other direction must not fall
         if early := max(self.lifetime.get(channel.name, 0) + one_way - rise, 0):
             found[channel.name] = early
         return found
 
 
 @lru_cache(maxsize=64)
-def _takes(format: Format) -> tuple[Take, int]:
-    """Return what takes all counters of a format out of a reading, and how many channels have two.
+def _getter(format: Format) -> tuple[Getter, int]:
+    """Return a function that gets all counters of a format from a reading, and how many channels have two counters.
 
-    The absolute counters of these come first, then the other absolute ones, at the end the polarized ones.
+    The absolute counters of those channels come first, then the other absolute ones, at the end the polarized ones.
     """
     pairs = [(one.absolute, one.polarized) for one in format.channels if one.polarized is not None]
     others = [one.absolute for one in format.channels if one.polarized is None]
     labels = [*(absolute for absolute, _ in pairs), *others, *(polarized for _, polarized in pairs)]
-    return taking(format, labels), len(pairs)
+    return label_getter(format, labels), len(pairs)
 
 
-def _goes_on(link: Link) -> bool:
-    """Whether nothing happened but that counters rose, those of one direction by no more than those of both.
+def _only_rose(link: Link) -> bool:
+    """Whether all counters only rose, the polarized ones by no more than the absolute ones.
 
-    As nearly always, so it must be quick.
+    Nearly always so: it must be quick.
     """
     older, newer = link.before, link.reading
-    if older is None or link.passed is not Passed.ON or older.format is not newer.format or link.elder is not None:
+    if (
+        older is None
+        or link.transition is not Transition.CONTINUED
+        or older.format is not newer.format
+        or link.complement is not None
+    ):
         return False
-    take, pairs = _takes(newer.format)
-    earlier, later = take(older.numbers), take(newer.numbers)
+    get, pairs = _getter(newer.format)
+    earlier, later = get(older.numbers), get(newer.numbers)
     if None in earlier or None in later:
         return False
     rises = tuple(map(sub, later, earlier))
-    most = MOST_WATTS * max(newer.seconds - older.seconds, 0)
-    if min(rises, default=0) < 0 or max(rises, default=0) > most:
+    max_rise = MAX_WATTS * max(newer.seconds - older.seconds, 0)
+    if min(rises, default=0) < 0 or max(rises, default=0) > max_rise:
         return False
     return not any(map(gt, rises[len(rises) - pairs :], rises))
 

@@ -1,49 +1,49 @@
-"""A reading and what it goes on from: what is calculated of two readings is calculated of a link.
+"""A link: a reading, and the reading that it continues from. Samples are calculated of links.
 
-How links are found among the readings of a meter is told by `chains.py`.
+How links are found among the readings of a meter is in `chains.py`.
 """
 
 from collections.abc import Mapping
 
 import attrs
 
-from btcore.calculate.transition import Passed
+from btcore.calculate.transition import Transition
 from btcore.records import Reading
 
 Lifetime = Mapping[str, int]
-"""By how much the counters of a meter's lifetime are ahead of what it shows, in Ws, by label; what is missing is 0.
+"""By how much each lifetime counter is ahead of the meter's own counter, in Ws, by label; a missing label is 0.
 
-Of a counter that a reading does not show, it is all of it. Under a channel's name is how much energy, of the direction
-that its polarized counter does not count, was told too early: so much is counted before more of it is told. Under
-`hidden` of a channel is what was counted one way, while readings do not show that counter.
+For a counter that the packet format lacks, it is the lifetime counter itself. Under a channel's name is the energy, of
+the direction that its polarized counter does not count, that was counted too early: the next so many Ws of it are not
+counted again. Under `hidden_key` of a channel is its polarized lifetime counter while the packet format lacks it.
 """
 
 NEW: Lifetime = {}
-"""The lifetime of a meter that is heard for the first time: its counters are what it shows."""
+"""The lifetime of a meter that is heard for the first time: its lifetime counters are its own counters."""
 
 
-def hidden(name: str) -> str:
-    """Return under what a lifetime has a channel's polarized counter while the format in use has none."""
+def hidden_key(name: str) -> str:
+    """Return the key under which a lifetime has a channel's polarized counter while the packet format lacks it."""
     return f"{name} one way"
 
 
 @attrs.frozen
 class Link:
-    """A reading and what it goes on from.
+    """A reading, and the reading that it continues from.
 
-    `key` names its chain: the serial number, with something behind it for a further chain of the same serial number; ""
-    is none: the reading is passed over. `before` is the reading that it goes on from, and `passed` how; both are None
-    where a chain begins, and nothing is known of the time before. `elder` is a reading from before that one, of another
-    format with counters that `before` lacks; `fresh` tells that `before` came next after it. `beside` is what the next
-    link has as its elder. `lifetime` is as of this reading. `is_again`: the packet came before, by another way.
+    `key` is that of its chain: the serial number, and for a further chain of the same serial number something behind
+    it; "" for a reading that is skipped. `before` is the reading that it continues from, and `transition` how; both are
+    None at the beginning of a chain. `complement` is a reading from before `before`, in another packet format, with
+    counters that `before` lacks; `is_adjacent`: `before` came next after it. `next_complement` is the complement of the
+    next link. `lifetime` is as of this reading. `is_repeat`: the packet came before, by another route.
     """
 
     reading: Reading
     key: str = ""
     before: Reading | None = None
-    passed: Passed | None = None
-    elder: Reading | None = None
-    fresh: bool = False
-    beside: Reading | None = None
+    transition: Transition | None = None
+    complement: Reading | None = None
+    is_adjacent: bool = False
+    next_complement: Reading | None = None
     lifetime: Lifetime = NEW
-    is_again: bool = False
+    is_repeat: bool = False

@@ -1,8 +1,8 @@
 """Power and energy from two readings of one meter: pure functions, nothing mutated.
 
 The formulas are in `docs/numbers.md`. Intervals are measured by the meter's own seconds counter, never by arrival
-times: the network delays packets. How a meter came from one reading to the next is told by `transition.py`, what each
-of its channels counted by `energy.py`, and which readings make a sample is decided in `sampling.py`.
+times, as the network delays packets. How a meter came from one reading to the next is in `transition.py`, what each of
+its channels counted in `energy.py`; which readings make a sample is decided in `sampling.py` and `intervals.py`.
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,10 @@ from functools import lru_cache, partial
 
 import attrs
 
-from btcore.calculate.energy import SKEW, Energy, Row, energies, interval
-from btcore.calculate.links import Lifetime, Link, hidden
-from btcore.calculate.transition import Passed, Skip, passage, rose
+from btcore.calculate.counters import counters_rose
+from btcore.calculate.energy import SKEW, Energy, Row, energies, rules_between
+from btcore.calculate.links import Lifetime, Link, hidden_key
+from btcore.calculate.transition import NoSample, Transition, transition_between
 from btcore.formats import Channel, Format, Number
 from btcore.records import Reading, Sample
 from btcore.settings import Polarity
@@ -23,55 +24,58 @@ KINDS = {
     True: ("w", "pw", "nw", "wh", "pwh", "nwh", "dwh", "wh_total", "pwh_total", "nwh_total"),
     False: ("w", "wh", "dwh", "wh_total"),
 }
-"""What is calculated of a channel, in this order: of one that has a direction, and of one that has none."""
+"""What is calculated of a channel, in this order, by whether it is directional."""
 
 
-def between(older: Reading, newer: Reading, polarity: Polarity = "brultech") -> Sample | Skip:
-    """Make the sample between two readings of one meter, or say why there is none.
+def between(older: Reading, newer: Reading, polarity: Polarity = "brultech") -> Sample | NoSample:
+    """Make the sample between two readings of one meter, or return why there is none.
 
-    Equal seconds counters are a duplicate, a reading from before the older one is out of order, and one that no meter
-    can have come to in the time begins anew. After a restart the sample has no length and no power; where the counters
-    restarted too, `reset` is set and energy counted from zero.
+    Readings with equal seconds counters are duplicates; a reading from before the older one is out of order; one that
+    the meter cannot have reached in the time is a new baseline. After a restart the sample has no length and no power;
+    if the counters restarted too, `reset` is set, and energy is counted from zero.
     """
-    passed = passage(older, newer)
-    return passed if isinstance(passed, Skip) else across(Link(newer, "", older, passed), polarity)
+    transition = transition_between(older, newer)
+    if isinstance(transition, NoSample):
+        return transition
+    return sample_of_link(Link(newer, "", older, transition), polarity)
 
 
-def across(link: Link, polarity: Polarity = "brultech") -> Sample:
-    """Make the sample of a link that goes on from a reading. Raises ValueError for one that begins a chain."""
-    if link.before is None or link.passed is None:
+def sample_of_link(link: Link, polarity: Polarity = "brultech") -> Sample:
+    """Make the sample of a link. Raises ValueError for a link that begins a chain."""
+    if link.before is None or link.transition is None:
         raise ValueError("there is no sample before the first reading")
-    seconds = interval(link.before, link.reading, link.passed).seconds
+    seconds = rules_between(link.before, link.reading, link.transition).seconds
     values = partial(_values, link, polarity)
-    return Sample(link.before, link.reading, seconds, link.passed is Passed.RESET, values)
+    return Sample(link.before, link.reading, seconds, link.transition is Transition.RESET, values)
 
 
 def over(readings: Sequence[Reading], polarity: Polarity = "brultech") -> Sample | None:
-    """Make one sample over the readings of one meter, oldest first; None where no two of them make one.
+    """Make one sample over the readings of one meter, oldest first; None if no two of them make one.
 
-    Readings that `between` would skip are left out. Where the packet format changes to one that shows none of the same
-    counters, what came before does not count.
+    Readings of which `between` makes no sample are left out. If the packet format changes to one without any of the
+    same counters, the readings before are left out.
     """
-    return along(_consecutive(readings), polarity)
+    return sample_of_links(_consecutive(readings), polarity)
 
 
-def along(links: Sequence[Link], polarity: Polarity = "brultech", before: Sample | None = None) -> Sample | None:
-    """Make one sample over readings of one meter that go on from each other; None where it is only one.
+def sample_of_links(
+    links: Sequence[Link], polarity: Polarity = "brultech", before: Sample | None = None
+) -> Sample | None:
+    """Make one sample over the links of a chain; None if there is only one.
 
-    The first of them is where the sample begins, or, with `before`, where that sample ended, which is added. Counters
-    are cumulative, so the two ends give the exact energy and mean power, however many readings lie between; unless a
-    counter wrapped, restarted or did what it cannot on the way, or the format changed: then the samples between are
-    added up.
+    The sample begins at the first link's reading. With `before`, that reading is where the sample `before` ended, and
+    the result covers both. Counters are cumulative, so the two ends give the exact energy and mean power. Only if a
+    counter overflowed, restarted or did what it cannot do, or if the format changed, the samples between are added up.
     """
-    parts = [across(link, polarity) for link in links[1:]]
-    whole = None if before is not None else _whole(links, parts, polarity)
-    if whole is not None:
-        return whole
-    return joined(parts if before is None else [before, *parts])
+    parts = [sample_of_link(link, polarity) for link in links[1:]]
+    sample = None if before is not None else _sample_of_ends(links, parts, polarity)
+    if sample is not None:
+        return sample
+    return join_samples(parts if before is None else [before, *parts])
 
 
-def joined(parts: Sequence[Sample]) -> Sample | None:
-    """Make one sample of consecutive ones; None of nothing."""
+def join_samples(parts: Sequence[Sample]) -> Sample | None:
+    """Make one sample of consecutive ones; None if there are none."""
     if len(parts) <= 1:
         return parts[0] if parts else None
     length = _length(parts)
@@ -79,15 +83,19 @@ def joined(parts: Sequence[Sample]) -> Sample | None:
     return Sample(parts[0].older, parts[-1].newer, length, reset, partial(_sum, parts, length))
 
 
-def _whole(links: Sequence[Link], parts: Sequence[Sample], polarity: Polarity) -> Sample | None:
-    """Return the sample between the two ends, where nothing happened between them; else None."""
+def _sample_of_ends(links: Sequence[Link], parts: Sequence[Sample], polarity: Polarity) -> Sample | None:
+    """Return the sample between the two ends, if all counters only rose between them; else None."""
     length = _length(parts)
-    if len(parts) <= 1 or length is None or not all(rose(one.older, one.newer, one.seconds or 0) for one in parts):
+    if len(parts) <= 1 or length is None:
         return None
-    ends = attrs.evolve(links[-1], before=links[0].reading, passed=Passed.ON, elder=None)
-    whole = across(ends, polarity)
-    is_so = whole.seconds == length and passage(links[0].reading, links[-1].reading) is Passed.ON
-    return whole if is_so else None
+    if not all(counters_rose(one.older, one.newer, one.seconds or 0) for one in parts):
+        return None
+    ends = attrs.evolve(links[-1], before=links[0].reading, transition=Transition.CONTINUED, complement=None)
+    sample = sample_of_link(ends, polarity)
+    if sample.seconds != length:
+        return None
+    is_exact = transition_between(links[0].reading, links[-1].reading) is Transition.CONTINUED
+    return sample if is_exact else None
 
 
 @lru_cache(maxsize=64)
@@ -105,40 +113,40 @@ def _values(link: Link, polarity: Polarity) -> dict[str, Number]:
 
 
 def _plain(row: Row, energy: Energy, link: Link, _polarity: Polarity) -> tuple[Number, ...]:
-    """W, Wh, change of Wh and Wh of a lifetime, of a channel with one counter."""
-    shown = link.reading.numbers[row.absolute]
-    total = None if shown is None else shown + link.lifetime.get(row.channel.absolute, 0)
+    """Return W, Wh, Wh of the interval and lifetime Wh of a channel that is not directional."""
+    absolute = link.reading.numbers[row.absolute]
+    total = None if absolute is None else absolute + link.lifetime.get(row.channel.absolute, 0)
     watts = energy.rise / energy.seconds if energy.rise is not None and energy.seconds else None
-    return watts, *(None if ws is None else ws / WH for ws in (shown, energy.total, total))
+    return watts, *(None if ws is None else ws / WH for ws in (absolute, energy.total, total))
 
 
 def _directional(row: Row, energy: Energy, link: Link, polarity: Polarity) -> tuple[Number, ...]:
-    """W, positive and negative W, the same in Wh, change of Wh, and Wh of a lifetime, of one that has a direction."""
-    watts = _ways(energy.rise, energy.rise_one_way, energy.seconds, polarity)
+    """Return net, positive and negative W, the same of Wh, Wh of the interval, and lifetime Wh, net and so on."""
+    watts = _split(energy.rise, energy.rise_one_way, energy.seconds, polarity)
     numbers = link.reading.numbers
-    shown, shown_one_way = numbers[row.absolute], 0 if row.polarized is None else numbers[row.polarized]
-    wh = _counted(shown, shown_one_way, polarity)
+    absolute, polarized = numbers[row.absolute], 0 if row.polarized is None else numbers[row.polarized]
+    wh = _split_counters(absolute, polarized, polarity)
     totals = wh
     if link.lifetime:
-        totals = _lifetime(row.channel, shown, shown_one_way, link.lifetime, polarity)
+        totals = _lifetime(row.channel, absolute, polarized, link.lifetime, polarity)
     return *watts, *wh, _net(energy.total, energy.one_way, polarity), *totals
 
 
 def _lifetime(
-    channel: Channel, shown: Number, shown_one_way: Number, lifetime: Lifetime, polarity: Polarity
+    channel: Channel, absolute: Number, polarized: Number, lifetime: Lifetime, polarity: Polarity
 ) -> tuple[Number, Number, Number]:
-    if shown is None or shown_one_way is None:
+    if absolute is None or polarized is None:
         return None, None, None
-    total = shown + lifetime.get(channel.absolute, 0)
-    one_way = shown_one_way + lifetime.get(channel.polarized or hidden(channel.name), 0)
-    return _counted(total + lifetime.get(channel.name, 0), one_way, polarity)
+    total = absolute + lifetime.get(channel.absolute, 0)
+    one_way = polarized + lifetime.get(channel.polarized or hidden_key(channel.name), 0)
+    return _split_counters(total + lifetime.get(channel.name, 0), one_way, polarity)
 
 
-def _counted(total: Number, one_way: Number, polarity: Polarity) -> tuple[Number, Number, Number]:
-    """Net, positive and negative of counters; None where no meter can have counted so: more one way than in all."""
+def _split_counters(total: Number, one_way: Number, polarity: Polarity) -> tuple[Number, Number, Number]:
+    """Return net, positive and negative Wh of counters; None if the polarized one is ahead of the absolute one."""
     if total is None or one_way is None or one_way > total + SKEW:
         return None, None, None
-    return _ways(max(total, one_way), one_way, WH, polarity)
+    return _split(max(total, one_way), one_way, WH, polarity)
 
 
 def _net(total: Number, one_way: Number, polarity: Polarity) -> Number:
@@ -147,8 +155,8 @@ def _net(total: Number, one_way: Number, polarity: Polarity) -> Number:
     return (2 * one_way - total if polarity == "btmon" else total - 2 * one_way) / WH
 
 
-def _ways(total: Number, one_way: Number, unit: int | None, polarity: Polarity) -> tuple[Number, Number, Number]:
-    """Net, positive and negative of what was counted in all and one way, in this unit; None where that is not known."""
+def _split(total: Number, one_way: Number, unit: int | None, polarity: Polarity) -> tuple[Number, Number, Number]:
+    """Return net, positive and negative of what was counted in both directions and in one; None if not known."""
     if total is None or one_way is None or unit is None:
         return None, None, None
     one, other = one_way / unit, (total - one_way) / unit
@@ -156,15 +164,15 @@ def _ways(total: Number, one_way: Number, unit: int | None, polarity: Polarity) 
 
 
 def _consecutive(readings: Sequence[Reading]) -> list[Link]:
-    """Return the readings that go on from each other, and how; the first one from nothing."""
+    """Return the links of the readings that continue from each other; the first one continues from nothing."""
     links: list[Link] = []
     for reading in readings:
         last = links[-1].reading if links else None
-        passed = passage(last, reading) if last else Skip.OTHER_FORMAT
-        if passed is Skip.OTHER_FORMAT:
+        transition = transition_between(last, reading) if last else NoSample.OTHER_FORMAT
+        if transition is NoSample.OTHER_FORMAT:
             links = [Link(reading)]
-        elif isinstance(passed, Passed):
-            links.append(Link(reading, "", last, passed))
+        elif isinstance(transition, Transition):
+            links.append(Link(reading, "", last, transition))
     return links
 
 
@@ -174,10 +182,9 @@ def _length(parts: Sequence[Sample]) -> int | None:
 
 
 def _sum(parts: Sequence[Sample], seconds: int | None) -> dict[str, Number]:
-    """Add up consecutive samples: mean power where all of them know it, the energy that is known.
+    """Add up consecutive samples: mean power if all of them have it, and the energy that is known.
 
-    A sample whose format has no such channel does not count; what the last one does not show is that of the last that
-    does.
+    A sample whose format lacks the channel is ignored; other values are those of the last sample that has them.
     """
     values: dict[str, Number] = {}
     for part in parts:

@@ -1,4 +1,4 @@
-"""Recordings of what a meter sent, read from files: whatever tool made them, they become chunks with their times.
+"""Captures: recordings of what a meter sent. Whatever tool made the file, it is read as chunks with their times.
 
-What is in the bytes is the wing `decode`'s.
+What the bytes mean is decided in the wing `decode`.
 """

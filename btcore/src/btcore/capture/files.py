@@ -1,8 +1,8 @@
-"""Captures: what a meter sent, as it was recorded.
+"""Capture files, read and written.
 
-Lines of JSON, `{"time": 1700000000.0, "stream": "a", "hex": "feff03..."}`, or the plain bytes, or what other tools
-make: hex as text (`hex_text.py`), and recordings of a network (`pcap.py`, `tcp_streams.py`). Which of them is told by
-how it begins. What is in the bytes is not looked at here, and not waited for.
+A capture is lines of JSON, `{"time": 1700000000.0, "stream": "a", "hex": "feff03..."}`, or plain bytes, or what other
+tools make: hex text (`hex_text.py`), and recordings of a network (`pcap.py`, `tcp_streams.py`). The beginning of the
+file decides which it is. What the bytes mean is not looked at here.
 """
 
 import json
@@ -15,13 +15,13 @@ from pathlib import Path
 
 from btcore.capture.hex_text import is_hex, read_hex
 from btcore.capture.pcap import is_pcap, read_pcap
-from btcore.capture.tcp_streams import Streams
+from btcore.capture.tcp_streams import TcpStreams
 from btcore.errors import BtcoreError
 from btcore.records import MAX_STREAM_NAME, Chunk
 from btcore.text import describe_error, plural
 
 BLOCK = 4096
-LONGEST_LINE = 1 << 20
+MAX_LINE = 1 << 20
 _OBJECT = re.compile(rb'\{\s*"')
 EXPECTED = '{"time": 1700000000.0, "stream": "a", "hex": "feff03..."}'
 
@@ -42,9 +42,9 @@ def read_capture(
 ) -> Iterator[Chunk]:
     """Yield the chunks of a capture, oldest first. `-` reads standard input.
 
-    Plain bytes and hex text tell no times: their packets are `interval` apart from `start` on, which is by default when
-    the file was last changed (so that playing it again gives the same times). What is not as it should be raises
-    CaptureError, or is handed to `damaged` and skipped. Raises OSError when the file cannot be read.
+    Plain bytes and hex text have no times: their packets are `interval` apart, from `start` on, which is by default the
+    time of the file's last change (so playing it again gives the same times). A part that cannot be read raises
+    CaptureError, or is given to `damaged` and skipped. Raises OSError if the file cannot be read.
     """
     if str(path) == "-":
         with open(0, "rb", closefd=False) as stdin:
@@ -56,23 +56,23 @@ def read_capture(
 
 
 def capture_line(chunk: Chunk) -> str:
-    """Write a chunk as a line of a capture, with its line end: what `read_capture` reads again."""
+    """Format a chunk as a line of a capture, with its line end: `read_capture` reads it again."""
     time = chunk.time.timestamp() if chunk.time else None
     return json.dumps({"time": time, "stream": chunk.stream, "hex": chunk.data.hex()}) + "\n"
 
 
 def _chunks(file: BufferedReader, name: str, clock: Iterator[datetime], damaged: Damaged | None) -> Iterator[Chunk]:
-    tell = damaged or _raise
+    report = damaged or _raise
     head = file.peek()
     if is_pcap(head):
-        yield from _recorded(file, name, clock, tell)
+        yield from _network_chunks(file, name, clock, report)
     elif _has_lines(head):
-        yield from _written(file, name, tell)
+        yield from _line_chunks(file, name, report)
     elif is_hex(head):
-        for data in read_hex(file, lambda line, why: tell(CaptureError(f"{name}:{line}: {why}"))):
+        for data in read_hex(file, lambda line, why: report(CaptureError(f"{name}:{line}: {why}"))):
             yield Chunk(data, clock=clock)
     else:
-        while data := file.read1(BLOCK):  # what is there now: a pipe may be slow
+        while data := file.read1(BLOCK):  # what has come in so far: a pipe may be slow
             yield Chunk(data, clock=clock)
 
 
@@ -80,16 +80,16 @@ def _raise(error: CaptureError) -> None:
     raise error
 
 
-def _recorded(file: BufferedReader, name: str, clock: Iterator[datetime], damaged: Damaged) -> Iterator[Chunk]:
-    """Yield what a recording of a network carried, a stream for each direction of a connection."""
-    streams = Streams()
-    for piece in streams.pieces(read_pcap(file, lambda why: damaged(CaptureError(f"{name}: {why}")))):
-        yield Chunk(piece.data, piece.stream, piece.time, piece.end, clock=None if piece.time else clock)
-    for (thing, why), number in streams.notes.items():
+def _network_chunks(file: BufferedReader, name: str, clock: Iterator[datetime], damaged: Damaged) -> Iterator[Chunk]:
+    """Yield the chunks of a recording of a network: each direction of a TCP connection is a stream."""
+    streams = TcpStreams()
+    for payload in streams.payloads(read_pcap(file, lambda why: damaged(CaptureError(f"{name}: {why}")))):
+        yield Chunk(payload.data, payload.stream, payload.time, payload.end, clock=None if payload.time else clock)
+    for (thing, why), number in streams.skipped.items():
         damaged(CaptureError(f"{name}: {plural(number, thing)} {why}"))
 
 
-def _written(file: BufferedReader, name: str, damaged: Damaged) -> Iterator[Chunk]:
+def _line_chunks(file: BufferedReader, name: str, damaged: Damaged) -> Iterator[Chunk]:
     for number, line in _lines(file):
         try:
             yield _chunk(line, f"{name}:{number}")
@@ -98,22 +98,21 @@ def _written(file: BufferedReader, name: str, damaged: Damaged) -> Iterator[Chun
 
 
 def _has_lines(head: bytes) -> bool:
-    """Tell lines from plain bytes, though either may begin with damage: one sound line near the beginning is enough.
+    """Whether a file that begins so has lines of a capture; the beginning may be damaged, so one valid line is enough.
 
-    Without one, text that begins like JSON is meant to be lines (too long, or of the wrong kind, and an error will say
-    so). Not where a packet's first two bytes are in it, which no text can hold; nor JSON that a meter may have sent
-    itself, which has none of the names of a capture; nor an array, or an object over several lines: they are something
-    else as a whole.
+    Without a valid line, text that begins like JSON is taken for lines (an error will say what is wrong with them),
+    except in three cases: a packet's first two bytes are in it, which no text contains; it has none of the keys of a
+    capture, so a meter may have sent that JSON; it is an array, or an object of several lines.
     """
     lines = head.lstrip().split(b"\n")
-    if not lines[0].startswith(b"[") and any(map(_is_sound, lines)):
+    if not lines[0].startswith(b"[") and any(map(_is_valid, lines)):
         return True
-    if not _OBJECT.match(lines[0]) or b"\xfe\xff" in head or any(map(_is_a_meters, lines)):
+    if not _OBJECT.match(lines[0]) or b"\xfe\xff" in head or any(map(_is_other_json, lines)):
         return False
     return len(lines) == 1 or not lines[0].rstrip().endswith(b",")
 
 
-def _is_sound(line: bytes) -> bool:
+def _is_valid(line: bytes) -> bool:
     try:
         _chunk(line, "")
     except CaptureError:
@@ -121,7 +120,7 @@ def _is_sound(line: bytes) -> bool:
     return True
 
 
-def _is_a_meters(line: bytes) -> bool:
+def _is_other_json(line: bytes) -> bool:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):
@@ -130,30 +129,30 @@ def _is_a_meters(line: bytes) -> bool:
 
 
 def _lines(file: BufferedReader) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that are not blank, with their numbers. Of one that is too long, only the beginning is kept."""
+    """Yield the lines that are not blank, with their numbers. A line that is too long is cut."""
     for number in count(1):
-        line = file.readline(LONGEST_LINE)
+        line = file.readline(MAX_LINE)
         if not line:
             return
         rest = line
-        while len(rest) == LONGEST_LINE and not rest.endswith(b"\n"):
-            rest = file.readline(LONGEST_LINE)
+        while len(rest) == MAX_LINE and not rest.endswith(b"\n"):
+            rest = file.readline(MAX_LINE)
         if line.strip():
             yield number, line
 
 
-def _chunk(line: bytes, place: str) -> Chunk:
-    if len(line) == LONGEST_LINE:
-        raise CaptureError(f"{place}: a line of {LONGEST_LINE} bytes or more; expected {EXPECTED}")
+def _chunk(line: bytes, where: str) -> Chunk:
+    if len(line) == MAX_LINE:
+        raise CaptureError(f"{where}: a line of {MAX_LINE} bytes or more; expected {EXPECTED}")
     try:
         record = json.loads(line)
         time = datetime.fromtimestamp(record["time"], UTC) if record.get("time") is not None else None
         stream = _stream(record.get("stream", ""))
         return Chunk(bytes.fromhex(record["hex"]), stream, time, address=stream)
-    # what JSON of the wrong kind, or built to harm, can bring about
+    # what JSON of the wrong kind, or made to do harm, can raise
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError, RecursionError) as error:
         raise CaptureError(
-            f"{place}: not a line of a capture ({describe_error(error)}); expected {EXPECTED}"
+            f"{where}: not a line of a capture ({describe_error(error)}); expected {EXPECTED}"
         ) from error
 
 
@@ -165,7 +164,7 @@ def _stream(name: object) -> str:
 
 
 def steady_clock(start: datetime, interval: timedelta) -> Iterator[datetime]:
-    """Yield the times of packets that carry none: a fixed interval apart."""
+    """Yield times at a fixed interval, for packets without times."""
     time = start
     while True:
         yield time

@@ -1,4 +1,4 @@
-"""Looking into a capture once: what of it cannot be read, and what it is where there is no packet in it.
+"""The inspection of a capture: which parts cannot be read, and what the file is if there is no packet in it.
 
 What bytes are is `decode/recognition.py`'s; what is said of a source that runs is `sources/fruitless.py`'s.
 """
@@ -8,7 +8,7 @@ from collections.abc import Callable
 import attrs
 
 from btcore.capture.files import CaptureError
-from btcore.decode.framing import Counts, Stream
+from btcore.decode.framing import Stream, StreamCounts
 from btcore.decode.recognition import SAMPLE, UNDONE, Kind, recognize
 
 EXPECTED = (
@@ -17,52 +17,52 @@ EXPECTED = (
 )
 
 GENERAL = ("text", "senseless")
-"""Kinds of which nothing is known that could help with a file."""
+"""Kinds whose advice does not help with a file."""
 
-MOST_DAMAGE = 5
-"""Parts of a capture that cannot be read and are told one by one; more are counted."""
+MAX_REPORTED = 5
+"""Parts of a capture that cannot be read and are reported one by one; more are only counted."""
 
-MOST_GLIMPSES = 100
-"""Streams of which the beginning is kept, as long as there is no packet."""
+MAX_SAMPLES = 100
+"""Streams whose beginning is kept, as long as no packet was found."""
 
 
 @attrs.define
 class Inspection:
-    """What was found in a capture: `counts`. `say` says to a person what is to be said of it."""
+    """What was found in a capture: `counts`. `say` shows a line of text to a person."""
 
     file: str
     formats: tuple[str, ...]
     say: Callable[[str], None]
-    counts: Counts = attrs.field(factory=Counts)
+    counts: StreamCounts = attrs.field(factory=StreamCounts)
     _damage: int = 0
     _has_undone: bool = False
-    _glimpses: dict[str, bytes] = attrs.field(factory=dict)
+    _samples: dict[str, bytes] = attrs.field(factory=dict)
     _unwanted: str = ""
 
     def saw(self, name: str, data: bytes, stream: Stream) -> None:
-        """Take note of bytes that were fed to a stream."""
+        """Inspect bytes that were fed to a stream."""
         self._unwanted = stream.unwanted or self._unwanted
         if stream.undone and not self._has_undone:
             self._has_undone = True
             self.say(f"in {name or self.file} {UNDONE}")
-        if not self.counts.packets and (name in self._glimpses or len(self._glimpses) < MOST_GLIMPSES):
-            self._glimpses[name] = (self._glimpses.get(name, b"") + data)[:SAMPLE]
+        if not self.counts.packets and (name in self._samples or len(self._samples) < MAX_SAMPLES):
+            self._samples[name] = (self._samples.get(name, b"") + data)[:SAMPLE]
 
     def damaged(self, error: CaptureError) -> None:
-        """Say what cannot be read, the first few times."""
+        """Report a part that cannot be read, the first few times."""
         self._damage += 1
-        if self._damage <= MOST_DAMAGE:
+        if self._damage <= MAX_REPORTED:
             self.say(str(error))
 
     def finish(self) -> None:
-        """Say what was not said yet, and what the file is where there is no packet in it."""
-        if self._damage > MOST_DAMAGE:
-            self.say(f"{self.file}: {self._damage - MOST_DAMAGE} more of these")
+        """Report how many more parts cannot be read, and what the file is if there is no packet in it."""
+        if self._damage > MAX_REPORTED:
+            self.say(f"{self.file}: {self._damage - MAX_REPORTED} more of these")
         if not self.counts.packets:
             self.say(f"no packet in {self.file}: {self._what()}")
 
     def _what(self) -> str:
-        kinds = {self._kind(sample): len(sample) for sample in self._glimpses.values() if sample}
+        kinds = {self._kind(sample): len(sample) for sample in self._samples.values() if sample}
         if not kinds:
             return f"no bytes of a meter are in it. {EXPECTED}" if self._damage else "it is empty"
         kind = max(kinds, key=lambda kind: (kind.is_meter, kinds[kind]))

@@ -1,7 +1,7 @@
-"""Recordings of a network, as files: classic pcap and pcapng become frames, each with its time.
+"""Recordings of a network as files: frames with their times are read from classic pcap and from pcapng.
 
-What is in a frame is `tcp_streams.py`'s. A file that is cut off, or damaged, gives the frames before the damage: there
-is nothing in these formats by which to find the next one. One frame is in memory at a time.
+What a frame contains is read in `tcp_streams.py`. A file that is cut off or damaged gives the frames before the damage,
+as these formats have no mark by which the next frame could be found. One frame at a time is in memory.
 """
 
 import struct
@@ -11,20 +11,20 @@ from io import BufferedReader
 
 import attrs
 
-LONGEST_FRAME = 1 << 18
-"""Bytes; what claims to be longer is damaged. No tool records more of one."""
+MAX_FRAME = 1 << 18
+"""Bytes of the longest frame that any tool records; a longer one is damaged."""
 
-LONGEST_BLOCK = 1 << 24
-"""Bytes of a block of pcapng that is passed over."""
+MAX_BLOCK = 1 << 24
+"""Bytes of the longest block of pcapng; a longer one is damaged."""
 
-MOST_INTERFACES = 1024
+MAX_INTERFACES = 1024
 
 CLASSIC = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">", b"\x4d\x3c\xb2\xa1": "<", b"\xa1\xb2\x3c\x4d": ">"}
-"""How a classic file begins, and the order of its bytes; the last two count in nanoseconds."""
+"""The first bytes of a classic file, and its byte order; the last two have times in nanoseconds."""
 NANOSECONDS = (b"\x4d\x3c\xb2\xa1", b"\xa1\xb2\x3c\x4d")
 
 SECTION = b"\x0a\x0d\x0d\x0a"
-"""How each section of pcapng begins, and so the file."""
+"""The first bytes of each section of pcapng, and so of the file."""
 
 _INTERFACE, _OLD_PACKET, _SIMPLE, _PACKET = 1, 2, 3, 6
 _RESOLUTION = 9
@@ -35,9 +35,10 @@ Damaged = Callable[[str], None]
 
 @attrs.frozen
 class Frame:
-    """What was recorded at one moment on one interface. `link` is the type of the link, as tcpdump.org numbers them.
+    """One frame of a network. `link` is the type of the link, by the numbers of tcpdump.org.
 
-    `time` is None where the file tells none. `size` is how long it was on the line: more than was kept, if it was cut.
+    `time` is None if the file has none. `size` is the length on the network, which is more than was recorded if the
+    frame was cut.
     """
 
     time: datetime | None
@@ -47,16 +48,16 @@ class Frame:
 
 
 class _Broken(Exception):
-    """The file makes no sense from here on; the text says why."""
+    """The file is damaged from here on; the text says why."""
 
 
 def is_pcap(head: bytes) -> bool:
-    """Whether a file that begins so is a recording of either kind."""
+    """Whether a file that begins so is a recording in either format."""
     return head[:4] in CLASSIC or head[:4] == SECTION
 
 
 def read_pcap(file: BufferedReader, damaged: Damaged) -> Iterator[Frame]:
-    """Yield the frames of a recording, in the order of the file; `damaged` is told why it ends before its end."""
+    """Yield the frames of a recording, in the order of the file; `damaged` gets the reason if it is damaged."""
     try:
         magic = _exactly(file, 4)
         yield from _sections(file) if magic == SECTION else _classic(file, magic)
@@ -85,8 +86,8 @@ def _classic(file: BufferedReader, magic: bytes) -> Iterator[Frame]:
 
 
 def _check(kept: int) -> None:
-    if kept > LONGEST_FRAME:
-        raise _Broken(f"a packet of {kept} bytes cannot be: it is damaged from here on")
+    if kept > MAX_FRAME:
+        raise _Broken(f"it has a packet of {kept} bytes, which is not possible: it is damaged from here on")
 
 
 def _time(microseconds: int) -> datetime | None:
@@ -98,7 +99,7 @@ def _time(microseconds: int) -> datetime | None:
 
 @attrs.frozen
 class _Interface:
-    """What is recorded of one interface: the type of its link, and how many ticks a second has."""
+    """One interface: the type of its link, and how many ticks its clock has in a second."""
 
     link: int
     ticks: int
@@ -106,15 +107,15 @@ class _Interface:
 
 @attrs.define
 class _Section:
-    """What holds for the blocks of one section: the order of bytes, and the interfaces so far."""
+    """One section: its byte order, and the interfaces so far."""
 
     order: str
     interfaces: list[_Interface] = attrs.field(factory=list)
 
     def block(self, kind: int, body: bytes) -> Frame | None:
-        """Return the frame of a block; None where it holds none."""
+        """Return the frame of a block; None if it has none."""
         try:
-            if kind == _INTERFACE and len(self.interfaces) < MOST_INTERFACES:
+            if kind == _INTERFACE and len(self.interfaces) < MAX_INTERFACES:
                 self.interfaces.append(self._interface(body))
             elif kind == _PACKET:
                 number, high, low, kept, size = struct.unpack_from(f"{self.order}5I", body)
@@ -126,13 +127,13 @@ class _Section:
                 (size,) = struct.unpack_from(f"{self.order}I", body)
                 return self._frame(0, None, body[4:], min(size, len(body) - 4), size)
         except struct.error:
-            raise _Broken("a block of it is shorter than it can be: it is damaged from here on") from None
+            raise _Broken("it has a block that is too short: it is damaged from here on") from None
         return None
 
     def _frame(self, number: int, ticks: int | None, data: bytes, kept: int, size: int) -> Frame:
         _check(kept)
         if number >= len(self.interfaces) or kept > len(data):
-            raise _Broken("a packet of it makes no sense: it is damaged from here on")
+            raise _Broken("it has a packet without an interface, or one that is cut: it is damaged from here on")
         interface = self.interfaces[number]
         time = None if ticks is None else _time(ticks * 1_000_000 // interface.ticks)
         return Frame(time, interface.link, data[:kept], size)
@@ -151,7 +152,7 @@ class _Section:
 
 
 def _ticks(resolution: int) -> int:
-    """Read how many ticks a second has: a power of two where the highest bit is set, else of ten."""
+    """Return how many ticks a second has: a power of two if the highest bit is set, else a power of ten."""
     return int(2 ** (resolution & 0x7F)) if resolution & 0x80 else int(10**resolution)
 
 
@@ -174,14 +175,14 @@ def _begin(file: BufferedReader) -> _Section:
     size, magic = _exactly(file, 4), _exactly(file, 4)
     order = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}.get(magic)
     if order is None:
-        raise _Broken("a section of it does not begin as one: it is damaged from here on")
+        raise _Broken("it has a section with an unknown byte order: it is damaged from here on")
     _body(file, order, size, 12)
     return _Section(order)
 
 
 def _body(file: BufferedReader, order: str, size: bytes, before: int) -> bytes:
-    """Read what a block holds between what was read of it and its length, which stands at its end again."""
+    """Return the rest of a block, without its length, which is repeated at the end; `before` bytes were read of it."""
     (length,) = struct.unpack(f"{order}I", size)
-    if length % 4 or not before + 4 <= length <= LONGEST_BLOCK:
-        raise _Broken(f"a block of {length} bytes cannot be: it is damaged from here on")
+    if length % 4 or not before + 4 <= length <= MAX_BLOCK:
+        raise _Broken(f"it has a block of {length} bytes, which is not possible: it is damaged from here on")
     return _exactly(file, length - before)[:-4]

@@ -1,8 +1,8 @@
-"""Recordings of a network, as streams: the payloads of TCP, each connection's in order, without what was sent twice.
+"""The payloads of TCP connections, reassembled from the frames of a network: in order, and without retransmissions.
 
-Frames are `pcap.py`'s. Each direction of a connection is a stream of its own. Everything is bounded: what waits for a
-segment that was never recorded is let go after a while, and what is missing is counted. Fragments of IP, and all that
-is not TCP, are passed over.
+Frames are read in `pcap.py`. Each direction of a connection is a stream of its own. Memory is bounded: segments wait
+only for a while for one that was not recorded, and the missing bytes are counted. Fragments of IP, and all that is not
+TCP, are skipped.
 """
 
 import ipaddress
@@ -15,19 +15,20 @@ import attrs
 
 from btcore.capture.pcap import Frame
 
-MOST_FLOWS = 4096
-"""Directions of connections that are followed at once; beyond it the one silent for longest is at its end."""
+MAX_FLOWS = 4096
+"""Directions of connections that are followed at once; above it, the one silent for longest is ended."""
 
-MOST_WAITING = 1 << 18
-"""Bytes of one direction that wait for a segment before them."""
+MAX_WAITING = 1 << 18
+"""Bytes of one direction that wait for an earlier segment."""
 
-MOST_WAITING_IN_ALL = 1 << 24
+MAX_TOTAL_WAITING = 1 << 24
+"""The same for all directions together."""
 
-MOST_HELD = 256
-"""Segments of one direction that wait so."""
+MAX_WAITING_SEGMENTS = 256
+"""Segments of one direction that wait for an earlier one."""
 
 WINDOW = 1 << 28
-"""What is farther off by its number belongs to another connection of the same two ports."""
+"""A segment whose sequence number is farther away is of another connection between the same two ports."""
 
 LINKS = {1: "Ethernet", 113: "Linux cooked", 276: "Linux cooked", 101: "IP", 12: "IP", 14: "IP", 228: "IP", 229: "IP"}
 LOOPBACK = (0, 108)
@@ -44,8 +45,8 @@ Address = tuple[bytes, int]
 
 
 @attrs.frozen
-class Piece:
-    """Bytes of one direction of a connection, in order; `end`: nothing comes after them."""
+class Payload:
+    """Bytes of one direction of a connection, in order; `end`: they are the last ones."""
 
     data: bytes
     stream: str
@@ -55,28 +56,28 @@ class Piece:
 
 @attrs.frozen
 class _Segment:
-    """What one TCP segment says. `missing` is how many of its bytes were not recorded."""
+    """One TCP segment. `sequence` is its sequence number, `missing` how many of its bytes were not recorded."""
 
     source: Address
     target: Address
-    number: int
+    sequence: int
     flags: int
     data: bytes
     missing: int
 
 
-class Streams:
-    """Puts the payloads of frames in order. `notes` counts what could not be used: of what, and why."""
+class TcpStreams:
+    """Reassembles the payloads of frames. `skipped` counts what could not be used, by what it is and why."""
 
     def __init__(self) -> None:
         """Begin with no connection."""
-        self.notes: Counter[tuple[str, str]] = Counter()
+        self.skipped: Counter[tuple[str, str]] = Counter()
         self._flows: OrderedDict[tuple[Address, Address], _Flow] = OrderedDict()
         self._waiting = 0
         self._count = 0
 
-    def pieces(self, frames: Iterable[Frame]) -> Iterator[Piece]:
-        """Yield what the connections carried; at the end, what was still waiting."""
+    def payloads(self, frames: Iterable[Frame]) -> Iterator[Payload]:
+        """Yield the payloads of all connections; after the last frame, also those that still wait for a segment."""
         for frame in frames:
             segment = self._segment(frame)
             if segment is not None:
@@ -84,12 +85,12 @@ class Streams:
         for flow in list(self._flows.values()):
             yield from self._end(flow)
 
-    def _take(self, segment: _Segment, time: datetime | None) -> Iterator[Piece]:
+    def _take(self, segment: _Segment, time: datetime | None) -> Iterator[Payload]:
         key = (segment.source, segment.target)
         flow = self._flows.get(key)
         if flow is not None and flow.is_repeated(segment):
             return
-        if flow is not None and (flow.has_ended or segment.flags & _SYN or not flow.is_near(segment.number)):
+        if flow is not None and (flow.has_ended or segment.flags & _SYN or not flow.is_near(segment.sequence)):
             yield from self._end(flow)
             flow = None
         if flow is None:
@@ -98,46 +99,46 @@ class Streams:
             flow = self._flows[key] = self._begin(segment)
         self._flows.move_to_end(key)
         yield from self._feed(flow, segment, time)
-        if len(self._flows) > MOST_FLOWS:
+        if len(self._flows) > MAX_FLOWS:
             oldest = next(iter(self._flows))
             yield from self._end(self._flows[oldest])
             del self._flows[oldest]
 
     def _begin(self, segment: _Segment) -> "_Flow":
         self._count += 1
-        name = f"{_written(segment.source)}>{_written(segment.target)}#{self._count}"
-        return _Flow(name, segment.number + bool(segment.flags & _SYN))
+        name = f"{_format_address(segment.source)}>{_format_address(segment.target)}#{self._count}"
+        return _Flow(name, segment.sequence + bool(segment.flags & _SYN))
 
-    def _feed(self, flow: "_Flow", segment: _Segment, time: datetime | None) -> Iterator[Piece]:
+    def _feed(self, flow: "_Flow", segment: _Segment, time: datetime | None) -> Iterator[Payload]:
         before = flow.waiting
-        flow.add(segment.number + bool(segment.flags & _SYN), segment.data, time)
+        flow.add(segment.sequence + bool(segment.flags & _SYN), segment.data, time)
         if segment.missing:
-            self.notes["byte", "not recorded (tcpdump -s 0 records all)"] += segment.missing
+            self.skipped["byte", "not recorded (tcpdump -s 0 records all)"] += segment.missing
         if segment.flags & (_FIN | _RST):
-            flow.last = segment.number + len(segment.data) + segment.missing
+            flow.last = segment.sequence + len(segment.data) + segment.missing
         self._waiting += flow.waiting - before
         yield from self._ready(flow)
-        while flow.holds_too_much or (flow.waiting and self._waiting > MOST_WAITING_IN_ALL):
+        while flow.is_full or (flow.waiting and self._waiting > MAX_TOTAL_WAITING):
             yield from self._skip(flow)
         if flow.is_over or segment.flags & _RST:
             yield from self._end(flow)
 
-    def _ready(self, flow: "_Flow") -> Iterator[Piece]:
+    def _ready(self, flow: "_Flow") -> Iterator[Payload]:
         before = flow.waiting
         for data, time in flow.ready():
-            yield Piece(data, flow.name, time)
+            yield Payload(data, flow.name, time)
         self._waiting += flow.waiting - before
 
-    def _skip(self, flow: "_Flow") -> Iterator[Piece]:
-        self.notes["byte", "of TCP missing between others"] += flow.skip()
+    def _skip(self, flow: "_Flow") -> Iterator[Payload]:
+        self.skipped["byte", "of TCP missing between others"] += flow.skip()
         yield from self._ready(flow)
 
-    def _end(self, flow: "_Flow") -> Iterator[Piece]:
+    def _end(self, flow: "_Flow") -> Iterator[Payload]:
         while flow.waiting:
             yield from self._skip(flow)
         if flow.has_sent and not flow.has_ended:
-            yield Piece(b"", flow.name, flow.time, end=True)
-        flow.has_ended = True  # it is still known, for what is sent again
+            yield Payload(b"", flow.name, flow.time, end=True)
+        flow.has_ended = True  # it is kept, so that a retransmission does not open it again
 
     # --- from a frame to a segment
 
@@ -146,9 +147,9 @@ class Streams:
             kind, data = _network(frame.link, frame.data)
             return self._ip(kind, data, frame.size - len(frame.data))
         except (struct.error, IndexError):
-            self.notes["packet", "too short to be read"] += 1
+            self.skipped["packet", "too short to be read"] += 1
         except LookupError as error:
-            self.notes["packet", f"of a link of type {error.args[0]}, which is not known"] += 1
+            self.skipped["packet", f"of a link of type {error.args[0]}, which is not known"] += 1
         return None
 
     def _ip(self, kind: int, data: bytes, cut: int) -> _Segment | None:
@@ -164,9 +165,9 @@ class Streams:
         length, fragment, protocol = struct.unpack_from(">2xH2xHxB", data)
         head = (data[0] & 0xF) * 4
         if fragment & 0x3FFF:
-            self.notes["packet", "passed over: fragments of IP"] += 1
+            self.skipped["packet", "skipped: fragments of IP"] += 1
             protocol = -1
-        # a length of 0 is that of a segment which the network card is yet to cut
+        # the length is 0 in a large segment that the network card cuts only after it was recorded
         return data[12:16], data[16:20], protocol, data[head : length or len(data)]
 
     def _ipv6(self, data: bytes) -> tuple[bytes, bytes, int, bytes]:
@@ -176,12 +177,12 @@ class Streams:
         while protocol in _EXTENSIONS:
             protocol, rest = rest[0], rest[(rest[1] + 1) * 8 :]
         if protocol == _FRAGMENT:
-            self.notes["packet", "passed over: fragments of IP"] += 1
+            self.skipped["packet", "skipped: fragments of IP"] += 1
         return source, target, protocol, rest
 
 
 def _network(link: int, data: bytes) -> tuple[int, bytes]:
-    """Return what kind of packet a frame holds, and the packet. Raises LookupError for a link that is not known."""
+    """Return the type of the packet in a frame, and the packet. Raises LookupError for an unknown type of link."""
     if link == _ETHERNET:
         at = 12
         while (kind := struct.unpack_from(">H", data, at)[0]) in _VLAN:
@@ -199,7 +200,7 @@ def _network(link: int, data: bytes) -> tuple[int, bytes]:
 
 
 class _Unknown(LookupError):
-    """A type of link that is not read."""
+    """A type of link that cannot be read."""
 
 
 def _by_version(data: bytes) -> int:
@@ -212,14 +213,14 @@ def _tcp(source: bytes, target: bytes, data: bytes, cut: int) -> _Segment:
     return _Segment((source, from_port), (target, to_port), number, flags, payload, cut)
 
 
-def _written(address: Address) -> str:
+def _format_address(address: Address) -> str:
     host, port = ipaddress.ip_address(address[0]), address[1]
     return f"[{host}]:{port}" if host.version == 6 else f"{host}:{port}"  # noqa: PLR2004 - IPv6
 
 
 @attrs.define(eq=False)
 class _Flow:
-    """One direction of one connection. Places are counted from its first byte on."""
+    """One direction of one connection. Starts are counted in bytes from the first one on."""
 
     name: str
     first: int
@@ -231,46 +232,46 @@ class _Flow:
     _next: int = 0
     _held: dict[int, tuple[bytes, datetime | None]] = attrs.field(factory=dict)
 
-    def _place(self, number: int) -> int:
-        """Return the place of a number, which goes around at 32 bits: the one that is nearest to what is next."""
-        ahead = (number - self.first - self._next) & 0xFFFFFFFF
+    def _start(self, sequence: int) -> int:
+        """Return where a segment starts; of all starts with this 32-bit number, the one nearest to the next byte."""
+        ahead = (sequence - self.first - self._next) & 0xFFFFFFFF
         return self._next + (ahead - (1 << 32) if ahead >= 1 << 31 else ahead)
 
-    def is_near(self, number: int) -> bool:
-        """Whether a number can be of this connection."""
-        return abs(self._place(number) - self._next) < WINDOW
+    def is_near(self, sequence: int) -> bool:
+        """Whether a sequence number can be of this connection."""
+        return abs(self._start(sequence) - self._next) < WINDOW
 
     def is_repeated(self, segment: _Segment) -> bool:
-        """Whether a segment says nothing new: it opens what is open, or was sent before the end."""
+        """Whether a segment is a retransmission: of the one that opened the connection, or one before its end."""
         if segment.flags & _SYN:
-            return segment.number + 1 == self.first and not segment.data
-        return self.has_ended and self.is_near(segment.number) and self._place(segment.number) < self._next
+            return segment.sequence + 1 == self.first and not segment.data
+        return self.has_ended and self.is_near(segment.sequence) and self._start(segment.sequence) < self._next
 
     @property
-    def holds_too_much(self) -> bool:
-        """Whether more waits than is worth waiting for."""
-        return self.waiting > MOST_WAITING or len(self._held) > MOST_HELD
+    def is_full(self) -> bool:
+        """Whether so much is waiting that the missing segment must be given up."""
+        return self.waiting > MAX_WAITING or len(self._held) > MAX_WAITING_SEGMENTS
 
     @property
     def is_over(self) -> bool:
-        """Whether all that the other side had to send is here."""
-        return self.last is not None and self._place(self.last) <= self._next
+        """Whether all bytes up to the end of the connection have come in."""
+        return self.last is not None and self._start(self.last) <= self._next
 
-    def add(self, number: int, data: bytes, time: datetime | None) -> None:
-        """Take a segment; what was there before is left out."""
-        place = self._place(number)
-        data, place = data[max(self._next - place, 0) :], max(place, self._next)
-        held = self._held.get(place)
+    def add(self, sequence: int, data: bytes, time: datetime | None) -> None:
+        """Add a segment, without the bytes that have come in already."""
+        start = self._start(sequence)
+        data, start = data[max(self._next - start, 0) :], max(start, self._next)
+        held = self._held.get(start)
         if data and (held is None or len(held[0]) < len(data)):
             self.waiting += len(data) - (len(held[0]) if held else 0)
-            self._held[place] = (data, time)
+            self._held[start] = (data, time)
 
     def ready(self) -> Iterator[tuple[bytes, datetime | None]]:
-        """Yield what can be had in order now."""
-        while self._held and (place := min(self._held)) <= self._next:
-            data, time = self._held.pop(place)
+        """Yield the data that is next in order, as far as it has come in."""
+        while self._held and (start := min(self._held)) <= self._next:
+            data, time = self._held.pop(start)
             self.waiting -= len(data)
-            data = data[self._next - place :]
+            data = data[self._next - start :]
             if data:
                 self._next += len(data)
                 self.time = time if self.time is None or (time is not None and time > self.time) else self.time
@@ -278,7 +279,7 @@ class _Flow:
                 yield data, self.time
 
     def skip(self) -> int:
-        """Go on behind what is missing; return how many bytes that are."""
+        """Continue after the missing bytes; return how many they are."""
         missing = min(self._held) - self._next
         self._next += missing
         return missing

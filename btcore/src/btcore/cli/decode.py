@@ -74,7 +74,7 @@ def main(args: argparse.Namespace) -> int:
     """Decode a file; damage is counted, and no failure. Return 69 where there is no packet at all."""
     capture = Inspection("standard input" if args.file == "-" else args.file, args.formats, say)
     decoders = _decoders(args)
-    decoders.open(leave_out=True)
+    decoders.open(skip_failing=True)
     readings = _readings(args, decoders, capture)
     records = _samples(readings, args.polarity) if args.samples else readings
     write(json.dumps(_object(record), allow_nan=False) if args.json else _text(record) for record in records)

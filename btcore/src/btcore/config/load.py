@@ -93,7 +93,7 @@ class Sink:
 
     @property
     def only_live(self) -> bool:
-        """Whether it gets nothing that was recorded or made up: so it is with a hosted service, if it is not told."""
+        """Whether it gets nothing that was recorded or simulated: so it is with a hosted service, if it is not told."""
         return self.hosted if self.delivery.only_live is None else self.delivery.only_live
 
 
@@ -332,7 +332,7 @@ class _Loader:
                 self.findings.add(("sink", sink.name), message)
 
     def _remark_origins(self, sources: Sequence[Source], sinks: Sequence[Sink]) -> None:
-        """Remark what is made up or recorded beside a hosted service: people take that for the truth."""
+        """Remark what is simulated or recorded beside a hosted service: people take that for the truth."""
         origins = {source.table: source.origin for source in sources}
         only_live = {sink.whole or sink.table: sink.only_live for sink in sinks if sink.hosted}
         if text := remark(origins, only_live):

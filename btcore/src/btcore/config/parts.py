@@ -6,7 +6,7 @@ What a plugin answers to `split` is checked here, once. Each part's name comes b
 from collections.abc import Mapping
 from typing import Any
 
-from btcore.decode.decoders import hooks
+from btcore.decode.decoder import hook_caller
 from btcore.discovery import Installed, PluginError, hooks_of
 from btcore.errors import is_interrupt
 from btcore.formats import MAX_NAME, describe_type
@@ -22,7 +22,7 @@ def split(plugin: Installed, instance: object) -> Mapping[str, object]:
     Raises PluginError for a plugin that cannot be called, or whose `split` fails or answers what it must not.
     """
     try:
-        calls: Any = hooks(instance)
+        calls: Any = hook_caller(instance)
         if "split" not in hooks_of(type(instance)):
             return {"": instance}
         answer = calls.split()

@@ -1,5 +1,5 @@
-"""From bytes to readings: packets found in a stream, their formats, and what else the protocol of a meter asks for.
+"""From bytes to readings: finding packets in a stream, their formats, and the rest of a meter's protocol.
 
-Pure: no socket, clock, thread or file. A format is a table. What a meter has counted, and what follows for energy, is
-the wing `calculate`; how bytes come in is a plugin's.
+Pure: no socket, clock, thread or file. A format is a table. Energy and power are calculated in the wing `calculate`;
+plugins bring the bytes.
 """

@@ -2,7 +2,7 @@
 
 A frame is `FE FF`, a code, the payload, `FF FE`, and a checksum: the low byte of the sum of all bytes before it.
 Header and footer also occur inside payloads, so only length, footer and checksum together make a frame. Two formats
-share code 05; the length tells them apart. Sources: GEM-PKT 2.1, and real captures where the two disagree.
+share code 05; they differ in length. Sources: GEM-PKT 2.1, and real captures where the two disagree.
 """
 
 import re
@@ -46,7 +46,7 @@ class Layout:
 
     @property
     def size(self) -> int:
-        """Bytes of a whole packet."""
+        """Bytes of a complete packet."""
         if self.gem:
             tail = 4 + 2 * self.channels + 3 + 4 * 3 + 8 * 2 + self.spare + (6 if self.clock else 0)
             return FRAME + 2 + 5 * self.counters + tail
@@ -56,7 +56,7 @@ class Layout:
 LAYOUTS = (
     Layout("ecm1220bin", "ECM-1220", 0x01, 2, polarized=True, gem=False),
     Layout("ecm1240bin", "ECM-1240", 0x03, 2, polarized=True, gem=False, aux=5),
-    # NET before NET-TIME: the longer one can only be told by the shorter one's footer being absent
+    # NET before NET-TIME: a packet is of the longer format only if the footer of the shorter one is absent
     Layout("gem48pbin", "BIN48-NET", 0x05, 48, polarized=True),
     Layout("gem48ptbin", "BIN48-NET-TIME", 0x05, 48, polarized=True, clock=True),
     Layout("gem48abin", "BIN48-ABS", 0x06, 48, polarized=False),
@@ -67,11 +67,11 @@ LAYOUTS = (
 
 
 def five_byte(raw: bytes, offset: int, count: int) -> tuple[int, ...]:
-    """Read `count` counters of five bytes, low byte first: a strided copy for each byte place, 16 times a loop."""
+    """Read `count` counters of five bytes, low byte first. A strided copy per byte is 16 times as fast as a loop."""
     wide = bytearray(8 * count)
     end = offset + 5 * count
-    for place in range(5):
-        wide[place::8] = raw[offset + place : end : 5]
+    for index in range(5):
+        wide[index::8] = raw[offset + index : end : 5]
     return struct.unpack(f"<{count}Q", wide)
 
 
@@ -119,14 +119,14 @@ def _unpack_gem(layout: Layout) -> Callable[[bytes], Sequence[Number]]:
 
 
 def _clock(layout: Layout) -> Callable[[bytes], datetime | None]:
-    place = layout.size - 3 - 6
+    start = layout.size - 3 - 6
 
     def clock(raw: bytes) -> datetime | None:
-        year, month, day, hour, minute, second = raw[place : place + 6]
+        year, month, day, hour, minute, second = raw[start : start + 6]
         try:
             return datetime(2000 + year, month, day, hour, minute, second)  # noqa: DTZ001 - the meter names no zone
         except ValueError:
-            return None  # never set, or a dead battery
+            return None  # the clock was never set, or its battery is empty
 
     return clock
 
@@ -168,7 +168,7 @@ def _format(layout: Layout) -> Format:
 
 
 FORMATS: Mapping[str, Format] = {layout.name: _format(layout) for layout in LAYOUTS}
-"""The formats by btmon's names: `ecm1220bin`, `ecm1240bin`, `gem48pbin`, `gem48ptbin`, and those that btmon had not."""
+"""The formats by btmon's names: `ecm1220bin`, `ecm1240bin`, `gem48pbin`, `gem48ptbin`, and those that btmon lacks."""
 
 _BY_NAME = {layout.name: layout for layout in LAYOUTS}
 _BY_CODE = {code: tuple(row for row in LAYOUTS if row.code == code) for code in {row.code for row in LAYOUTS}}
@@ -182,18 +182,21 @@ def serial_number(layout: Layout, raw: bytes) -> str:
     ECM: the last digit of the unit id (`355555`); GEM: the unit id in three digits (`00100013`).
     """
     if layout.gem:
-        place = 5 + 5 * layout.counters
-        return f"{raw[place + 3]:03d}{raw[place] << 8 | raw[place + 1]:05d}"
+        start = 5 + 5 * layout.counters
+        return f"{raw[start + 3]:03d}{raw[start] << 8 | raw[start + 1]:05d}"
     return f"{raw[32] % 10}{raw[29] | raw[30] << 8:05d}"
 
 
 def is_frame(buffer: memoryview, size: int) -> bool:
-    """Whether the first `size` bytes end like a frame: footer, then the checksum of all before it."""
+    """Whether the first `size` bytes end as a frame does: with the footer and the checksum of all bytes before."""
     return buffer[size - 3 : size - 1] == FOOTER and checksum(buffer[: size - 1]) == buffer[size - 1]
 
 
 def checksum(body: memoryview | bytes) -> int:
-    """Low byte of the sum of all bytes. The low half of an Adler-32 started at 0 is that sum, exact up to 256 bytes."""
+    """Return the low byte of the sum of all bytes.
+
+    The low half of an Adler-32 that starts at 0 is the sum of the bytes, and is exact for up to 256 bytes.
+    """
     return sum(zlib.adler32(body[at : at + 256], 0) & 0xFFFF for at in range(0, len(body), 256)) & 0xFF
 
 
@@ -208,9 +211,10 @@ def pack(
 ) -> bytes:
     """Make the packet of a format that decodes to these values: the inverse of decoding.
 
-    `values` are by label as in `Reading.values`; labels left out are 0, a temperature left out or None is a missing
-    sensor. `serial` is text as `Reading.serial`. `clock` is the meter's own, for the formats that carry it. `spare`
-    fills the reserved bytes. Raises KeyError for an unknown format, ValueError for a number that does not fit.
+    `values` are by label, as in `Reading.values`: a missing label is 0, a missing temperature or None is a missing
+    sensor. `serial` is text, as `Reading.serial`. `clock` is the time that the meter's clock shows, for the formats
+    that have one. `spare` fills the reserved bytes. Raises KeyError for an unknown format, ValueError for a number that
+    does not fit.
     """
     layout = _BY_NAME[name]
     try:
@@ -220,30 +224,30 @@ def pack(
     return encode_frame(layout, payload)
 
 
-def _whole(values: Mapping[str, Number], label: str, scale: int = 1) -> int:
+def _integer(values: Mapping[str, Number], label: str, scale: int = 1) -> int:
     return round((values.get(label) or 0) * scale)
 
 
 def _energies(layout: Layout, values: Mapping[str, Number]) -> bytes:
     labels = _numbered("ch{}_aws", layout.channels)
     labels += _numbered("ch{}_pws", layout.channels) if layout.polarized else []
-    return b"".join(_whole(values, label).to_bytes(5, "little") for label in labels)
+    return b"".join(_integer(values, label).to_bytes(5, "little") for label in labels)
 
 
 def _pack_ecm(
     layout: Layout, serial: str, values: Mapping[str, Number], _clock: datetime | None, spare: bytes
 ) -> bytes:
     parts = [
-        struct.pack(">H", _whole(values, "volts", 10)),
+        struct.pack(">H", _integer(values, "volts", 10)),
         _energies(layout, values),
         spare[:4].ljust(4, b"\0"),
-        struct.pack("<HBB", int(serial[-5:]), _whole(values, "flag"), int(serial[:-5] or 0)),
-        struct.pack("<2H", _whole(values, "ch1_a", 100), _whole(values, "ch2_a", 100)),
-        _whole(values, "secs").to_bytes(3, "little"),
+        struct.pack("<HBB", int(serial[-5:]), _integer(values, "flag"), int(serial[:-5] or 0)),
+        struct.pack("<2H", _integer(values, "ch1_a", 100), _integer(values, "ch2_a", 100)),
+        _integer(values, "secs").to_bytes(3, "little"),
     ]
     if layout.aux:
-        parts += [struct.pack("<I", _whole(values, label)) for label in _numbered("aux{}_ws", layout.aux)]
-        parts.append(struct.pack("<H", _whole(values, "aux5_volts")))
+        parts += [struct.pack("<I", _integer(values, label)) for label in _numbered("aux{}_ws", layout.aux)]
+        parts.append(struct.pack("<H", _integer(values, "aux5_volts")))
     return b"".join(parts)
 
 
@@ -255,16 +259,16 @@ def _pack_temperature(degrees: Number) -> bytes:
 
 def _pack_gem(layout: Layout, serial: str, values: Mapping[str, Number], clock: datetime | None, spare: bytes) -> bytes:
     parts = [
-        struct.pack(">H", _whole(values, "volts", 10)),
+        struct.pack(">H", _integer(values, "volts", 10)),
         _energies(layout, values),
         struct.pack(">H", int(serial[-5:])),
         spare[:1].ljust(1, b"\0"),
         bytes([int(serial[:-5] or 0)]),
         struct.pack(
-            f"<{layout.channels}H", *(_whole(values, label, 50) for label in _numbered("ch{}_a", layout.channels))
+            f"<{layout.channels}H", *(_integer(values, label, 50) for label in _numbered("ch{}_a", layout.channels))
         ),
-        _whole(values, "secs").to_bytes(3, "little"),
-        b"".join(_whole(values, label).to_bytes(3, "little") for label in _numbered("p{}", 4)),
+        _integer(values, "secs").to_bytes(3, "little"),
+        b"".join(_integer(values, label).to_bytes(3, "little") for label in _numbered("p{}", 4)),
         b"".join(_pack_temperature(values.get(label)) for label in _numbered("t{}", 8)),
         bytes(layout.spare),
     ]
@@ -290,7 +294,7 @@ class Brultech:
 
     @property
     def candidate(self) -> bytes:
-        """Where a packet may start: its footer is where one of its formats has it, or that is still to come."""
+        """Where a packet may start: the footer is where one of the formats has it, or has not come in yet."""
         return HEADER + b"(?:%b)" % b"|".join(map(_candidate, self._sizes, self._sizes.values()))
 
     @property
@@ -320,7 +324,7 @@ class Brultech:
 
 
 def _candidate(code: int, sizes: list[int]) -> bytes:
-    """Return a regular expression for the code of a packet that may be whole, or is not complete yet."""
+    """Return a regular expression for the code of a packet that has its footer, or is not complete yet."""
     before = len(HEADER) + 1
     footers = [b"(?=.{%d}%b)" % (size - before - len(FOOTER) - 1, FOOTER) for size in sizes]
     return b"%b(?:%b|(?!.{%d}))" % (re.escape(bytes([code])), b"|".join(footers), max(sizes) - before)

@@ -1,13 +1,13 @@
 """Finding packets in a stream of bytes: any mix of formats, any splitting of the bytes, any junk between.
 
-Pure: no socket, clock, thread or log. The strategy: ask the decoders at the first place where a packet could start. A
-whole packet is taken; an incomplete one is waited for; anything else costs one byte (or as many as are known to belong
-to it), and the next place is tried. So a damaged packet costs only itself: an intact one that began within it is found
-as soon as the damaged one is known to be damaged. As nothing is looked at beyond a packet that is still incomplete, the
-packets do not depend on how the bytes were split.
+Pure: no socket, clock, thread or log. The strategy: ask the decoders at the first byte where a packet could start. A
+complete packet is taken, an incomplete one is waited for. Anything else is junk: one byte of it is skipped (or as many
+as the decoder says), and the next byte is tried. So a damaged packet costs only itself: an intact packet that begins
+within it is found once the damage is known. Nothing behind an incomplete packet is looked at, so the packets do not
+depend on how the bytes were split.
 
-What is known to be junk may be looked at again, as what a transformer makes of it (a telnet port's doubled FF, undone).
-So bytes that make a packet as they are never depend on a transformer, and cost nothing by it.
+Junk may be searched a second time, after a transformer has undone a change (a telnet port doubles each FF). Bytes that
+are a packet without it never reach the transformer.
 """
 
 import re
@@ -27,20 +27,20 @@ Decode = Callable[[memoryview], Answer]
 Time = datetime | Iterator[datetime]
 Found = list[tuple[Packet, datetime]]
 
-LONGEST_PACKET = 1 << 16
-"""Bytes after which a decoder that still asks for more is not believed."""
+MAX_PACKET = 1 << 16
+"""Bytes of the longest packet: a decoder that asks for more is not waited for."""
 
 
 @attrs.define
-class Counts:
-    """What was found: whole packets, bytes that belong to none, and packets that were begun but are not whole."""
+class StreamCounts:
+    """Counts of what was found in streams: complete packets, junk bytes, and damaged packets."""
 
     packets: int = 0
     junk: int = 0
     damaged: int = 0
 
     def __str__(self) -> str:
-        """Tell them as a person says it."""
+        """Format them for a person."""
         found = ((self.packets, "packet"), (self.junk, "junk byte"), (self.damaged, "damaged packet"))
         return ", ".join(plural(number, thing) for number, thing in found)
 
@@ -48,42 +48,43 @@ class Counts:
 class Stream:
     """The framing buffer of one stream.
 
-    `decode` looks at the start of a buffer. `headers` are the bytes that packets start with, when all decoders tell
-    them: then whatever is between is skipped without asking. `candidates` are regular expressions that are true where
-    asking is worth it, when all decoders tell those too: a header where none of them is true begins a damaged packet.
-    `counts` may be shared by several streams. `bytes_since_packet` counts the bytes since the last packet. `again`
-    makes what looks at junk once more, and `undone` counts the packets that were found so. `unwanted` is the format of
-    the last packet that was found and not taken.
+    `decode` looks at the start of a buffer. `headers` are the bytes that packets start with, if all decoders name them:
+    other bytes are skipped without asking a decoder. `candidates` are regular expressions that match where a packet may
+    start, if all decoders have one: a header where none matches begins a damaged packet. `counts` may be shared by
+    several streams. `second_look` makes a `SecondLook` at junk.
+
+    `bytes_since_packet` counts the bytes since the last packet, `undone` the packets that were found by the second
+    look. `unwanted` is the format of the last packet of a format that is not taken.
     """
 
     def __init__(
         self,
         decode: Decode,
         headers: tuple[bytes, ...] = (),
-        counts: Counts | None = None,
+        counts: StreamCounts | None = None,
         candidates: tuple[bytes, ...] = (),
-        again: "Callable[[], Again] | None" = None,
+        second_look: "Callable[[], SecondLook] | None" = None,
     ) -> None:
         """Begin with an empty buffer."""
-        self.counts = counts or Counts()
+        self.counts = counts or StreamCounts()
         self.bytes_since_packet = 0
         self.undone = 0
         self.unwanted = ""
-        self._make_again = again
-        self._again: Again | None = None
+        self._make_second_look = second_look
+        self._second_look: SecondLook | None = None
         self._is_undoing = False  # junk came since the last packet
         self._decode = decode
         self._header = re.compile(b"|".join(map(re.escape, headers)))
         self._header_size = max(map(len, headers), default=0)
         self._candidate = re.compile(b"|".join(b"(?s:%b)" % one for one in candidates)) if candidates else None
         self._rest = b""
-        self._end = 0  # place of the last byte that came in, counted from the first of all
+        self._end = 0  # how many bytes have come in since the stream began
         self._arrivals: deque[tuple[int, Time]] = deque()
 
     @property
     def is_waiting(self) -> bool:
-        """Whether what came last may be the beginning of a packet."""
-        return bool(self._rest) or (self._again is not None and self._again.is_waiting)
+        """Whether the last bytes may be the beginning of a packet."""
+        return bool(self._rest) or (self._second_look is not None and self._second_look.is_waiting)
 
     def feed(self, data: bytes, time: Time) -> Found:
         """Return the packets that these bytes complete, each with the time at which its last byte came in.
@@ -98,7 +99,7 @@ class Stream:
         return self._packets(self._rest + data, final=False)
 
     def close(self) -> Found:
-        """Return what is left when no more bytes will come: an incomplete packet is a damaged one now."""
+        """Return the last packets, as no more bytes will come: an incomplete packet counts as damaged now."""
         return self._packets(self._rest, final=True)
 
     def _packets(self, buffer: bytes, *, final: bool) -> Found:
@@ -116,7 +117,7 @@ class Stream:
                 self.counts.packets += 1
                 self.bytes_since_packet = len(buffer) - at
                 junk = at
-            elif isinstance(answer, Incomplete) and not final and left < LONGEST_PACKET:
+            elif isinstance(answer, Incomplete) and not final and left < MAX_PACKET:
                 break
             else:
                 size = min(answer.size, left) if isinstance(answer, Damaged | Unwanted) else 1
@@ -130,32 +131,32 @@ class Stream:
         return found
 
     def _undo(self, junk: bytes, begin: int, *, final: bool) -> Found:
-        """Return the packets in junk once it is undone; `final`: a packet comes after it, or nothing."""
-        if self._make_again is None or not (junk or (final and self._is_undoing)):
+        """Return the packets that a second look finds in junk; `final`: the junk ends here."""
+        if self._make_second_look is None or not (junk or (final and self._is_undoing)):
             return []
-        self._again = self._again or self._make_again()
-        found = [each for piece, time in self._pieces(junk, begin) for each in self._again.feed(piece, time)]
+        self._second_look = self._second_look or self._make_second_look()
+        found = [each for piece, time in self._pieces(junk, begin) for each in self._second_look.feed(piece, time)]
         if final:
-            found += self._again.close()
+            found += self._second_look.close()
         self._is_undoing = not final
         if found:
             self.undone += len(found)
             self.counts.packets += len(found)
             self.counts.junk -= sum(packet.size for packet, _ in found)
-            self.bytes_since_packet = self._again.bytes_since_packet + self._end - begin - len(junk)
+            self.bytes_since_packet = self._second_look.bytes_since_packet + self._end - begin - len(junk)
         return found
 
     def _skip(self, buffer: bytes, at: int) -> int:
-        """Move to the next place where a packet could start, which may be a header that is not complete yet."""
+        """Return the next index at which a packet could start, which may be a header that is not complete yet."""
         found = (self._candidate or self._header).search(buffer, at)
-        place = found.start() if found else max(at, len(buffer) - self._header_size + 1)
+        start = found.start() if found else max(at, len(buffer) - self._header_size + 1)
         if self._candidate is not None:
-            self.counts.damaged += len(self._header.findall(buffer, at, place))
-        self.counts.junk += place - at
-        return place
+            self.counts.damaged += len(self._header.findall(buffer, at, start))
+        self.counts.junk += start - at
+        return start
 
     def _is_damaged(self, answer: Answer, left: int) -> bool:
-        """Whether what was given up is a packet that is not whole, and not a lone header at the end."""
+        """Whether the junk is a damaged packet, and not a lone header at the end."""
         return isinstance(answer, Damaged) or (isinstance(answer, Incomplete) and left > self._header_size)
 
     def _arrival(self, end: int) -> datetime:
@@ -164,23 +165,23 @@ class Stream:
         return time if isinstance(time, datetime) else next(time)
 
     def _pieces(self, data: bytes, begin: int) -> Iterator[tuple[bytes, Time]]:
-        """Cut bytes, the first of which has this place, by when they came in."""
+        """Split bytes by when they came in; `begin` bytes of the stream came before them."""
         for end, time in self._arrivals:
             if end > begin and data:
                 yield data[: end - begin], time
                 data, begin = data[end - begin :], end
 
-    def _forget(self, place: int) -> None:
-        """Drop the arrivals of bytes before a place."""
-        while self._arrivals and self._arrivals[0][0] < place:
+    def _forget(self, end: int) -> None:
+        """Drop the arrival times of what ended before so many bytes of the stream."""
+        while self._arrivals and self._arrivals[0][0] < end:
             self._arrivals.popleft()
 
 
-class Again:
-    """A stream of what a transformer makes of junk."""
+class SecondLook:
+    """A second search for packets in junk, in what a transformer makes of it."""
 
     def __init__(self, make: Callable[[], Transformer], stream: Stream) -> None:
-        """Take a stream of its own, and what makes the transformer anew where junk begins."""
+        """Take a stream of its own, and the function that makes a new transformer where junk begins."""
         self._make = make
         self._transformer = make()
         self._stream = stream
@@ -192,7 +193,7 @@ class Again:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether what came last may be the beginning of a packet."""
+        """Whether the last bytes may be the beginning of a packet."""
         return self._stream.is_waiting
 
     def feed(self, data: bytes, time: Time) -> Found:
@@ -203,6 +204,6 @@ class Again:
         return found
 
     def close(self) -> Found:
-        """Return what is left when what comes next does not belong to it."""
+        """Return the last packets, as the junk ends here."""
         self._transformer = self._make()
         return self._stream.close()

@@ -1,7 +1,7 @@
-"""The channels of a meter that btmon did not have: 33 to 48 of a GEM. Most panels have no clamp on them.
+"""The channels of a meter that btmon did not have: 33 to 48 of a GEM. In most panels nothing is clamped to them.
 
-So a sink that has a place for every channel makes it for these only once they have moved. What it does with them is the
-sink's; the columns that they have in btmon's tables are in `schemas.py`.
+So a sink with a column or a feed for each channel adds these channels only once they are active: once they have counted
+something. How a sink shows them is decided in the sink; their columns in btmon's tables are in `schemas.py`.
 """
 
 from functools import lru_cache
@@ -10,38 +10,38 @@ from btcore.formats import Channel, Format
 from btcore.records import Reading, Sample
 
 CIRCUITS = 32
-"""The channels with a direction that btmon had, whatever a packet holds."""
+"""The most directional channels that btmon read of any packet."""
 
 
 @lru_cache(maxsize=64)
 def further_channels(format: Format) -> tuple[Channel, ...]:
-    """Return the channels of a format that btmon did not have; none of a meter that it did not know."""
+    """Return the channels of a format that btmon did not have; none for a meter that btmon did not know."""
     return tuple(channel for channel in format.channels if channel.directional)[CIRCUITS:] if format.family else ()
 
 
 def active_further_channels(record: Reading | Sample) -> tuple[Channel, ...]:
-    """Return those of a meter's further channels that have moved: with a counter that is not 0.
+    """Return the further channels of a meter that are active: those with a counter above 0.
 
-    Of a sample the newer reading is looked at, and where its counters are at 0, as after a restart, the energy.
+    Of a sample, the newer reading decides; where its counters are 0, as after a restart, the energy of the interval.
     """
     reading = record if isinstance(record, Reading) else record.newer
     numbers = reading.numbers
     return tuple(
         channel
-        for channel, absolute, polarized, energy in _places(reading.format)
+        for channel, absolute, polarized, energy in _further_counters(reading.format)
         if numbers[absolute] or numbers[polarized] or (isinstance(record, Sample) and record.values.get(energy))
     )
 
 
 def visible_channels(record: Reading | Sample) -> tuple[Channel, ...]:
-    """Return the channels of a meter for a sink that shows all there are: without the further ones that never moved."""
+    """Return the channels that a sink shows by default: all but the further channels that are not active."""
     idle = set(further_channels(record.format)).difference(active_further_channels(record))
     return tuple(channel for channel in record.format.channels if channel not in idle)
 
 
 @lru_cache(maxsize=64)
-def _places(format: Format) -> tuple[tuple[Channel, int, int, str], ...]:
-    """Return the further channels, each with the places of its counters and the label of an interval's energy."""
+def _further_counters(format: Format) -> tuple[tuple[Channel, int, int, str], ...]:
+    """Return the further channels, each with the indexes of its counters and the label of an interval's energy."""
     index = format.index
     return tuple(
         (channel, index[channel.absolute], index[channel.polarized or channel.absolute], f"{channel.name}_dwh")

@@ -1,7 +1,7 @@
-"""Readings that came without a packet, as the journal keeps them: each describes itself.
+"""Readings without a packet, as the journal keeps them: each entry describes its own format.
 
-A source of whole readings (a database) is not asked again when they are recalled, so all of their format is kept, but
-for what only a packet needs.
+A source of such readings (a database) is not asked when they are read from the journal, so the entry has all of the
+format but what unpacks a packet. Readings with a packet are read by `decoders.py`.
 """
 
 import json
@@ -15,12 +15,12 @@ from btcore.formats import Channel, Format
 from btcore.journal import Entry
 from btcore.records import Reading
 
-MOST_DESCRIPTIONS = 1024
-"""Formats of whole readings that are remembered; two readings of one that was forgotten give no sample."""
+MAX_FORMATS = 1024
+"""Formats that are remembered. Above it, a format is made anew, and two readings across that give no sample."""
 
 
-def to_values(reading: Reading) -> bytes:
-    """Make bytes for the journal of a whole reading, which came without a packet: it describes itself."""
+def encode_reading(reading: Reading) -> bytes:
+    """Return the bytes that the journal keeps of a reading without a packet."""
     form = reading.format
     record = {
         "labels": form.labels,
@@ -33,27 +33,27 @@ def to_values(reading: Reading) -> bytes:
     return json.dumps(record, separators=(",", ":")).encode()
 
 
-def from_values(entry: Entry, time: datetime, serial: str) -> Reading:
-    """Make the reading of such an entry again, of the meter that is called so.
+def decode_reading(entry: Entry, time: datetime, serial: str) -> Reading:
+    """Return the reading of such an entry, with this time and serial number.
 
-    Raises ValueError, KeyError or TypeError for what is no such entry.
+    Raises ValueError, KeyError or TypeError for an entry that `encode_reading` did not make.
     """
     record: dict[str, Any] = json.loads(entry.raw)
     numbers = tuple(record.pop("numbers"))
-    described = _described(entry.format, json.dumps(record))
-    stamps = (entry.offset, entry.monotonic, entry.boot, entry.address, entry.origin)
-    return Reading(time, described, serial, entry.raw, entry.source, *stamps, numbers=numbers)
+    form = _format(entry.format, json.dumps(record))
+    more = (entry.offset, entry.monotonic, entry.boot, entry.address, entry.origin)
+    return Reading(time, form, serial, entry.raw, entry.source, *more, numbers=numbers)
 
 
-@lru_cache(maxsize=MOST_DESCRIPTIONS)
-def _described(name: str, description: str) -> Format:
-    """Make one Format for all readings of the same description: formats are compared by identity."""
+@lru_cache(maxsize=MAX_FORMATS)
+def _format(name: str, description: str) -> Format:
+    """Return one Format for all entries with the same description, as formats are compared by identity."""
     record: dict[str, Any] = json.loads(description)
     return Format(
         name=name,
         labels=tuple(record["labels"]),
         channels=tuple(Channel(*channel) for channel in record["channels"]),
-        unpack=_packed_elsewhere,
+        unpack=_no_packet,
         seconds_bits=record["seconds_bits"],
         reset_label=record["reset"][0],
         reset_mask=record["reset"][1],
@@ -61,6 +61,6 @@ def _described(name: str, description: str) -> Format:
     )
 
 
-def _packed_elsewhere(_raw: bytes) -> tuple[()]:
-    """Stand where a packet's format would unpack it: a whole reading has its numbers from the start."""
+def _no_packet(_raw: bytes) -> tuple[()]:
+    """Unpack nothing: a reading without a packet is made with its numbers."""
     return ()

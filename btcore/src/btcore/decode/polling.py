@@ -1,7 +1,7 @@
-"""Asking a meter for a packet: what is sent, what has to come back, and when to give up.
+"""Asking a meter for a packet: what is sent, what must come back, and when to give up.
 
-The same over a serial line and over TCP, so there is no I/O here: a plugin hands in `send` and `receive`, and gets back
-the bytes for the decoder. Reading a meter's settings, or changing them, does not belong here.
+It is the same over a serial line and over TCP, so there is no I/O here: a plugin passes `send` and `receive`, and gets
+the bytes for the decoder. Reading or changing the settings of a meter does not belong here.
 """
 
 import logging
@@ -25,22 +25,22 @@ Send = Callable[[bytes], object]
 """Send all of these bytes. Raises OSError when the line is gone."""
 
 Receive = Callable[[float], bytes]
-"""Wait at most so many seconds for bytes and return what came in, b"" if nothing did. Raises OSError as `Send` does."""
+"""Wait at most so many seconds for bytes and return them, or b"" if none came in. Raises OSError as `Send` does."""
 
 ACKNOWLEDGE = 0xFC
-LOOK = 0.5
-"""Seconds of the longest single wait: how soon a caller can look whether it is to stop."""
+MAX_WAIT = 0.5
+"""Seconds of the longest single wait, so that the caller can stop soon."""
 QUIET = 0.3
 """Seconds of silence after a packet that end an answer: a GEM may answer with up to five ECM-1240 packets."""
 
 
 class NoAnswer(BtcoreError):
-    """A meter that was asked has sent no whole packet in time; the text says how far it came."""
+    """A meter that was asked has sent no complete packet in time; the text says what came in."""
 
 
 @attrs.frozen
 class Request:
-    """What is sent to one meter for one packet: each word only after the one before was acknowledged, if they are."""
+    """What is sent to one meter for one packet; `acknowledged`: the meter acknowledges each word before the next."""
 
     device: str
     words: tuple[bytes, ...]
@@ -48,9 +48,9 @@ class Request:
 
 
 def poll_requests(devices: Sequence[str] = ()) -> tuple[Request, ...]:
-    """Return the request of each device, in order; for no devices, that of the one GEM on the line.
+    """Return the request for each device, in order; without devices, the request for the only GEM on the line.
 
-    `fc`, `fd`, `fe` and `ff` are ECMs; five digits are the end of a GEM's serial number, eight the whole of it. Raises
+    `fc`, `fd`, `fe` and `ff` are ECMs; five digits are the end of a GEM's serial number, eight digits all of it. Raises
     ValueError for anything else.
     """
     return tuple(_request(device) for device in devices) or (Request("", (b"^^^APISPK",), acknowledged=False),)
@@ -77,9 +77,10 @@ def validate_devices(_instance: object, _attribute: Any, value: Sequence[str]) -
 
 @attrs.define(kw_only=True)
 class Poll:
-    """Asks devices in turn, time after time. One that does not answer is skipped, and logged when that begins and ends.
+    """Asks devices in turn, again and again.
 
-    So is one for which another meter answers; what that sends is as good as any.
+    A device that does not answer is skipped; the log says so once, and once more when it answers again. The same holds
+    for a device for which another meter answers; the packets of that meter are kept.
 
     `timeout` is how many seconds a meter has for each step of its answer.
     """
@@ -92,10 +93,10 @@ class Poll:
     _respondents: Respondents = attrs.field(factory=Respondents, init=False)
 
     def ask_all(self, send: Send, receive: Receive) -> Iterator[bytes]:
-        """Ask every device once and yield all bytes that come in, but for the acknowledgements.
+        """Ask every device once and yield all bytes that come in, except the acknowledgements.
 
-        Yields b"" where nothing came, at least every half second, so that the caller can look whether it is to stop.
-        An OSError of `send` or `receive` is passed on.
+        Yields at least every half second, b"" if nothing came in, so that the caller can stop. An OSError of `send` or
+        `receive` is passed on.
         """
         for request in poll_requests(self.devices):
             try:
@@ -126,9 +127,9 @@ def ask(
     timeout: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> Generator[bytes, None, list[Packet]]:
-    """Ask one meter, and yield what comes in until its packet is whole: see `Poll.ask_all`. Raises NoAnswer.
+    """Ask one meter, and yield what comes in until its packet is complete: see `Poll.ask_all`. Raises NoAnswer.
 
-    Returns the packets that came once it had been asked.
+    Returns the packets that came after it was asked.
     """
     line = _Line(request=request, receive=receive, timeout=timeout, clock=clock)
     try:
@@ -138,17 +139,18 @@ def ask(
                 yield from line.acknowledgement()
         yield from line.packet()
     except (NoAnswer, OSError):
-        yield line.unread  # what looked like the start of a packet may hide a whole one
-        if not line.packets:  # a gateway may hang up as soon as it has passed the answer on
+        yield line.unread  # an intact packet may be in what looked like the start of another one
+        if not line.packets:  # a gateway may close the connection as soon as it has passed on the answer
             raise
     return line.packets
 
 
 @attrs.define(kw_only=True)
 class _Line:
-    """What comes in during one request. `unread` has come in but may be the start of a packet that is not complete.
+    """What comes in during one request.
 
-    `packets` are those of the answer, `sample` is the beginning of what came in.
+    `unread` are the bytes that may be the start of an incomplete packet, `packets` are those of the answer, `sample` is
+    the beginning of what came in.
     """
 
     request: Request
@@ -161,33 +163,33 @@ class _Line:
     packets: list[Packet] = attrs.field(factory=list)
 
     def acknowledgement(self) -> Iterator[bytes]:
-        """Wait for the byte that acknowledges; inside a packet of a meter in real-time mode, it is data."""
+        """Wait for the byte that acknowledges. Within a packet of a meter in real-time mode, that byte is data."""
         deadline = self.clock() + self.timeout
         while True:
             data, found = self._read_on()
             yield data
             if found:
                 return
-            if not self._wait(LOOK, deadline) and self.unread.endswith(bytes([ACKNOWLEDGE])):
-                # the beginning of a packet that never came to its end, then the answer
+            if not self._wait(MAX_WAIT, deadline) and self.unread.endswith(bytes([ACKNOWLEDGE])):
+                # the beginning of a packet that was never completed, then the acknowledgement
                 data, self.unread = self.unread[:-1], b""
                 yield data
                 return
 
     def packet(self) -> Iterator[bytes]:
-        """Wait for a whole packet, and then until the line is quiet."""
+        """Wait for a complete packet, and then until the line is quiet."""
         deadline = self.clock() + self.timeout
-        stream = _DECODERS.stream()  # as the core's own: it undoes what a telnet port does
+        stream = _DECODERS.stream()  # as the core does: it undoes what a telnet port does
         while True:
             data, self.unread = self.unread, b""
             self.packets += [packet for packet, _ in stream.feed(data, _ANY_TIME)]
             yield data
-            came = self._wait(QUIET if self.packets else LOOK, deadline)
-            if self.packets and not came and not stream.is_waiting:
+            received = self._wait(QUIET if self.packets else MAX_WAIT, deadline)
+            if self.packets and not received and not stream.is_waiting:
                 return
 
     def _wait(self, seconds: float, deadline: float) -> bool:
-        """Receive once; answer whether anything came. Raises NoAnswer when the time is over."""
+        """Receive once; return whether anything came in. Raises NoAnswer when the time is over."""
         left = deadline - self.clock()
         if left <= 0:
             raise NoAnswer(self._why())
@@ -201,7 +203,7 @@ class _Line:
         name = _name(self.request.device)
         if self.total:
             came = f"{self.total} byte{'s' * (self.total > 1)} came in{self._seen()}"
-            return f"{name} was asked, but sent no whole packet within {self.timeout:g} s ({came})."
+            return f"{name} was asked, but sent no complete packet within {self.timeout:g} s ({came})."
         hint = (
             "its power, its line and its name here"
             if self.request.device
@@ -210,31 +212,31 @@ class _Line:
         return f"{name} was asked, but sent nothing within {self.timeout:g} s: check {hint}."
 
     def _seen(self) -> str:
-        """Say what came in; what to do about it, where being asked is not what its advice would be."""
+        """Describe what came in, with advice, unless the advice would be to ask the meter."""
         kind = recognize(self.sample)
         return f": {kind.seen}" if kind.is_silence else f": {kind.seen}. {kind.advice}"
 
     def _read_on(self) -> tuple[bytes, bool]:
-        """Read `unread` up to a packet that is not complete, or past an acknowledgement.
+        """Read `unread` up to an incomplete packet, or up to and with an acknowledgement.
 
         Return the bytes for the decoder, and whether an acknowledgement ended them.
         """
         view = memoryview(self.unread)
-        place = 0
+        index = 0
         found = False
-        while (place := self._next(place)) < len(view):
-            seen = _DECODER.decode_packet(view[place:])
-            found = not isinstance(seen, Packet | Incomplete) and view[place] == ACKNOWLEDGE
+        while (index := self._next(index)) < len(view):
+            seen = _DECODER.decode_packet(view[index:])
+            found = not isinstance(seen, Packet | Incomplete) and view[index] == ACKNOWLEDGE
             if found or isinstance(seen, Incomplete):
                 break
-            place += seen.size if isinstance(seen, Packet) else 1
-        data, self.unread = self.unread[:place], self.unread[place + found :]
+            index += seen.size if isinstance(seen, Packet) else 1
+        data, self.unread = self.unread[:index], self.unread[index + found :]
         return data, found
 
-    def _next(self, place: int) -> int:
-        """Return the next place where a packet may start, or an acknowledgement is, or may when more has come."""
-        found = _OF_INTEREST.search(self.unread, place)
-        return found.start() if found else max(place, len(self.unread) - len(HEADER))
+    def _next(self, index: int) -> int:
+        """Return the next index at which a packet may start or an acknowledgement stands, or may with more bytes."""
+        found = _OF_INTEREST.search(self.unread, index)
+        return found.start() if found else max(index, len(self.unread) - len(HEADER))
 
 
 def _name(device: str) -> str:

@@ -1,7 +1,8 @@
-"""What bytes are in which no packet was found: in words for the owner of a meter, and what to do about it.
+"""Recognizes bytes in which no packet was found: what they are, and what the owner of the meter can do about it.
 
-Pure, and a table: each row is a kind of bytes, by a regular expression. The first row that fits counts. No text from
-outside is repeated, as there may be keys in it. When and where it is told is not decided here.
+Pure, and a table: each row is a kind of bytes and the regular expression that recognizes it. The first row that matches
+counts. No bytes are repeated in a text, as there may be secrets in them. When and where it is logged is decided by
+those who ask.
 """
 
 import re
@@ -13,15 +14,15 @@ from btcore.decode.brultech import FOOTER, HEADER, LAYOUTS, Brultech
 from btcore.decode.decoders import Decoders
 
 SAMPLE = 2048
-"""Bytes that are looked at, at most: the longest packet three times over."""
+"""The most bytes that are looked at: three times the longest packet."""
 
 
 @attrs.frozen
 class Kind:
-    """One kind of bytes. `name` is by what it is counted, `seen` what it is, `advice` what to do.
+    """One kind of bytes. `name` identifies it, `seen` says what it is, `advice` what to do.
 
-    `is_meter`: that a meter is behind them is sure; else it may be somebody who passes by. `is_silence`: it is all that
-    comes from a meter that is well, but is to be asked.
+    `is_meter`: a meter certainly sent them; otherwise it may have been anybody. `is_silence`: a meter sends nothing
+    else as long as it is not asked, and nothing is wrong with it.
     """
 
     name: str
@@ -39,7 +40,7 @@ REAL_TIME = (
     " right"
 )
 SPEED = "19200 baud for an ECM, 19200 or 115200 for a GEM, 8 data bits, no parity"
-DATA_PORT = "Connect to the port on which the gateway passes its serial line on (5000 on a WIZ110SR); its manual tells"
+DATA_PORT = "Connect to the port on which the gateway passes its serial line on (5000 on a WIZ110SR; see its manual)"
 NO_METER = (
     "No meter sends that: what does is set to this port by mistake, or looks for open ports. Keep the port from the"
     ' internet; `allow = ["192.168.1.0/24"]` of a tcp-server takes connections from the house alone'
@@ -68,7 +69,7 @@ _ROWS: tuple[tuple[Kind, bytes], ...] = (
         Kind(
             "answers",
             "only answers of a GEM to commands",
-            f"Another program sets it up. {REAL_TIME}",
+            f"Another program changes its settings. {REAL_TIME}",
             is_meter=True,
             is_silence=True,
         ),
@@ -157,7 +158,7 @@ _ROWS: tuple[tuple[Kind, bytes], ...] = (
     (
         Kind(
             "doubled",
-            "packets in which each FF comes twice, as a telnet port sends it, and none of which is whole",
+            "packets in which each FF comes twice, as a telnet port sends it, and none of which is intact",
             f"{RAW}. If that was done: {LOST[0].lower()}{LOST[1:]}",
             is_meter=True,
         ),
@@ -213,10 +214,10 @@ UNDONE = (
     "every FF comes twice, as a telnet port sends it: that is undone, and the packets are taken. Set the gateway's port"
     " to raw TCP, not telnet, so that nothing is lost to it (docs/meters.md)"
 )
-"""What is told of packets that were found only so; where, comes before it."""
+"""What is logged of packets that were found only after that was undone; the stream's name stands before it."""
 
 NOTHING = Kind("nothing", "nothing at all", REAL_TIME)
-BEGUN = Kind(
+INCOMPLETE = Kind(
     "begun",
     "the beginning of a packet, whose rest never came",
     "The connection is cut too soon: check the gateway's time-outs and what it waits for before it sends",
@@ -228,29 +229,29 @@ SENSELESS = Kind(
     f"The speed of the line may be wrong ({SPEED}), or this is no meter. {BINARY}",
 )
 
-KINDS = (*(kind for kind, _ in _TABLE), NOTHING, BEGUN, SENSELESS)
-"""All kinds but that of packets which the configuration leaves out: its words name them."""
+KINDS = (*(kind for kind, _ in _TABLE), NOTHING, INCOMPLETE, SENSELESS)
+"""All kinds, except packets of a format that is not selected: that kind has the format in its name."""
 
 
 def recognize(data: bytes, formats: tuple[str, ...] = (), *, unwanted: str = "", damaged: bool = False) -> Kind:
-    """Say what bytes are in which no packet was found; only the first `SAMPLE` of them are looked at.
+    """Return the kind of bytes in which no packet was found; only the first `SAMPLE` of them are looked at.
 
-    `formats` are those that are taken (all, where there are none). `unwanted` is one that was found although it is not
-    among them. `damaged`: a decoder took some of it for a packet of its own that was not whole.
+    `formats` are the selected formats (none: all). `unwanted` is the name of a format that was found and is not
+    selected. `damaged`: a decoder found damaged packets of its own.
     """
     sample = data[:SAMPLE]
-    if name := unwanted or _left_out(sample, formats):
-        return left_out(name, formats)
+    if name := unwanted or _find_unselected(sample, formats):
+        return unselected(name, formats)
     kind = next((kind for kind, pattern in _TABLE if pattern.search(sample)), None)
     if damaged and (kind is None or kind.name == "text"):
         return DAMAGED
     if kind is None:
         return SENSELESS if sample else NOTHING
-    return BEGUN if kind is DAMAGED and _is_begun(sample) else kind
+    return INCOMPLETE if kind is DAMAGED and _is_incomplete(sample) else kind
 
 
-def left_out(name: str, formats: tuple[str, ...]) -> Kind:
-    """Return the kind of packets whose format is not among those that are taken."""
+def unselected(name: str, formats: tuple[str, ...]) -> Kind:
+    """Return the kind of packets whose format is not among the selected ones."""
     listed = ", ".join(f'"{one}"' for one in formats)
     return Kind(
         f"left out: {name}",
@@ -263,8 +264,8 @@ def left_out(name: str, formats: tuple[str, ...]) -> Kind:
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _left_out(sample: bytes, formats: tuple[str, ...]) -> str:
-    """Return the format of packets of Brultech's meters that is not among those that are taken."""
+def _find_unselected(sample: bytes, formats: tuple[str, ...]) -> str:
+    """Return the name of a format of Brultech's meters that is in the sample and not selected; "" if there is none."""
     if not formats or HEADER not in sample:
         return ""
     decoders = Decoders([Brultech()])
@@ -273,8 +274,8 @@ def _left_out(sample: bytes, formats: tuple[str, ...]) -> str:
     return next((packet.format.name for packet, _ in found if packet.format.name not in formats), "")
 
 
-def _is_begun(sample: bytes) -> bool:
-    """Whether there is one header alone, with fewer bytes behind it than its shortest packet has, and no end."""
+def _is_incomplete(sample: bytes) -> bool:
+    """Whether there is only one header, with fewer bytes behind it than its shortest packet has, and no footer."""
     (first, *others) = re.finditer(rb"\xfe\xff(%b)" % _CODE, sample)
     shortest = min(layout.size for layout in LAYOUTS if layout.code == first[1][0])
     return not others and len(sample) - first.start() < shortest and FOOTER not in sample[-8:]

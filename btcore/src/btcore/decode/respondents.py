@@ -1,8 +1,8 @@
-"""Who answers when which device is asked: on a line with several meters, that may be another one than was asked.
+"""Which meter answers when a device is asked: on a line with several meters, it may be another one than was asked.
 
-Pure: it is told what came, and returns what is to be told of it. What is sent and waited for is `polling.py`'s. Which
-unit id an ECM's device byte belongs to is set in the meter, so it is not guessed here: that one meter answers for two
-devices, or that a GEM's serial number is another one, is certain.
+Pure: packets go in, remarks for the log come out. What is sent and waited for is in `polling.py`. The device byte of an
+ECM is set in the meter and is not in its packets, so no serial number is expected of it. A remark is made only of what
+is certain: one meter answers for two devices, or a GEM has another serial number than was asked for.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ import attrs
 from btcore.records import Packet
 
 ROUNDS = 2
-"""Answers in a row without a packet of its own, after which that is told of a device: a meter in real-time mode may
-put its packet into the answer of another."""
+"""Answers in a row without a packet of the device's own before a remark is made: a meter in real-time mode may send its
+packet just when another one is asked."""
 
 
 @attrs.frozen
 class Remark:
-    """What is to be told; `is_good`: that it is as it should be now."""
+    """A text for the log; `is_good`: it says that a fault is over."""
 
     text: str
     is_good: bool = False
@@ -26,14 +26,14 @@ class Remark:
 
 @attrs.define
 class Respondents:
-    """The answers of the devices of one line, the last of each."""
+    """The last answer of each device of one line."""
 
     _last: dict[str, frozenset[str]] = attrs.field(factory=dict, init=False)
     _without: dict[str, int] = attrs.field(factory=dict, init=False)
-    _told: set[str] = attrs.field(factory=set, init=False)
+    _reported: set[str] = attrs.field(factory=set, init=False)
 
     def answered(self, device: str, packets: Sequence[Packet]) -> Remark | None:
-        """Take note of the packets that came when a device was asked."""
+        """Take the packets that came when a device was asked; return the remark to log, if there is one."""
         if not device or not packets:
             return None
         if device.isdigit():
@@ -46,8 +46,8 @@ class Respondents:
             return None
         own = [serial for serial in serials if serial[-5:] == device[-5:]]
         if own:
-            return self._well(device, own)
-        return self._ill(
+            return self._resolved(device, own)
+        return self._fault(
             device,
             f'device "{device}" was asked, and meter {serials[0]} answered. Its packets are kept; check the serial'
             " number in `devices`",
@@ -56,17 +56,17 @@ class Respondents:
     def _ecm(self, device: str) -> Remark | None:
         own, shared = self._own(device), self._last[device]
         if own:
-            return self._well(device, sorted(own))
+            return self._resolved(device, sorted(own))
         self._without[device] = self._without.get(device, 0) + 1
         others = [
             other
             for other, serials in self._last.items()
-            if other != device and serials & shared and not self._own(other)  # else it only spoke up meanwhile
+            if other != device and serials & shared and not self._own(other)  # else it sent in real-time mode
         ]
-        if self._without[device] < ROUNDS or not others or not self._told.isdisjoint(others):
+        if self._without[device] < ROUNDS or not others or not self._reported.isdisjoint(others):
             return None
         names, serial = '" or "'.join(others), min(shared)
-        return self._ill(
+        return self._fault(
             device,
             f'device "{device}" was asked, and meter {serial} answered, as it does when "{names}" is asked: one of them'
             " has sent no packet of its own. What came is kept; check which device byte is set in each meter, and that"
@@ -78,16 +78,16 @@ class Respondents:
         others = (serials for other, serials in self._last.items() if other != device)
         return self._last[device].difference(*others)
 
-    def _ill(self, device: str, text: str) -> Remark | None:
-        if device in self._told:
+    def _fault(self, device: str, text: str) -> Remark | None:
+        if device in self._reported:
             return None
-        self._told.add(device)
+        self._reported.add(device)
         return Remark(text)
 
-    def _well(self, device: str, own: Sequence[str]) -> Remark | None:
-        """Tell that a device answers for itself now, where it or one that it was mixed up with was told of."""
+    def _resolved(self, device: str, own: Sequence[str]) -> Remark | None:
+        """Return the remark that a device answers with its own packet again, if the fault was reported."""
         self._without[device] = 0
-        if device not in self._told:
+        if device not in self._reported:
             return None
-        self._told.remove(device)
+        self._reported.remove(device)
         return Remark(f'device "{device}" answers with a packet of its own: meter {", ".join(own)}', is_good=True)

@@ -2,11 +2,11 @@
 
 `counters` keeps what the meter counted, from which all else can be calculated; `ecmread` amperes and watts;
 `ecmreadext` those and energies. The names are btmon's, so that its tables, and what people built on them, go on
-working. A meter that btmon did not know (`Format.family` is "") has every label in `counters`, in its own order; in the
-others all that it measures beside its counters, and what is calculated of every channel.
+working. A meter that btmon did not know (`Format.family` is "") has every label in `counters`, in its own order; the
+other schemas have what it measures beside its counters, and what is calculated of every channel.
 
-btmon's tables have 32 channels. Those of a GEM's further ones that have moved get their columns behind btmon's: a sink
-adds them to a table when such a channel first moves, and finds by a table's columns which it has already.
+btmon's tables have 32 channels. The columns of a GEM's further channels stand behind btmon's: a sink adds them to a
+table when such a channel becomes active, and sees from a table's columns which it already has.
 """
 
 from collections.abc import Iterable, Mapping
@@ -36,10 +36,11 @@ class Column:
 def columns(format: Format, schema: str, further: Iterable[Channel] = ()) -> tuple[Column, ...]:
     """Return the measured and calculated columns of `<format>_<schema>`, in btmon's order.
 
-    Behind them are those of `further` channels: give those that have moved (`moved`), and those that the table has
-    columns of already (`channels_in`). Without any, they are btmon's.
+    Behind them are those of the `further` channels: those that are active (`active_further_channels`), and those that
+    the table already has columns for (`channels_in`). By default there are only btmon's columns.
 
-    Time, serial number and key are the sink's own: see `serial_column`. Raises KeyError for an unknown schema.
+    The columns of time, serial number and key are the sink's: see `serial_column`. Raises KeyError for an unknown
+    schema.
     """
     usual, behind = _parted(format, schema)
     wanted = {channel.name for channel in further}
@@ -47,9 +48,9 @@ def columns(format: Format, schema: str, further: Iterable[Channel] = ()) -> tup
 
 
 def channels_in(format: Format, schema: str, names: Iterable[str]) -> tuple[Channel, ...]:
-    """Return the further channels of a format that a table has columns of, by the names of all its columns.
+    """Return the further channels of a format that a table has columns for; `names` are those of all its columns.
 
-    SQL does not tell capitals from small letters in names.
+    SQL ignores case in names.
     """
     there = {name.lower() for name in names}
     _, behind = _parted(format, schema)
@@ -84,14 +85,14 @@ def _all_columns(format: Format, schema: str) -> tuple[Column, ...]:
 
 
 def _column(label: str, schema: str, format: Format) -> Column:
-    whole = label == "secs" or label.endswith("ws") or (label[0] == "p" and label[1:].isdigit())
-    # btmon's tables of an ECM say amps in this one schema
+    is_integer = label == "secs" or label.endswith("ws") or (label[0] == "p" and label[1:].isdigit())
+    # btmon's tables of an ECM have "amps" in the names of this one schema
     amps = schema == "ecmread" and format.family == "ecm" and label.endswith("_a")
-    return Column(f"{label}mps" if amps else label, label, "integer" if whole else "real")
+    return Column(f"{label}mps" if amps else label, label, "integer" if is_integer else "real")
 
 
 def _own_column(label: str, format: Format) -> Column:
-    """Make the column of a meter that btmon did not know; what the sink's own columns are called, it has with a `_`."""
+    """Make a column of a meter that btmon did not know, with a `_` behind a name that the sink's own columns have."""
     counters = {counter for channel in format.channels for counter in (channel.absolute, channel.polarized)}
     name = label
     while name.lower() in SINKS_OWN or (name != label and name in format.index):
@@ -108,7 +109,7 @@ def _all(format: Format) -> list[str]:
 
 
 def _sensors(format: Format) -> list[str]:
-    """Return what is measured beside time and energy: a GEM's pulses and temperatures, all that another meter has."""
+    """Return the labels beside time and energy: a GEM's pulses and temperatures; of an unknown meter, all others."""
     if format.family:
         return [label for label in format.labels if label[0] in "pt" and label[1:].isdigit()]
     counters = {counter for channel in format.channels for counter in (channel.absolute, channel.polarized)}

@@ -1,8 +1,8 @@
-"""What a telnet port does to the bytes of a meter, undone: transformers of bytes, and no more.
+"""Transformers that undo what a telnet port does to the bytes of a meter.
 
 A telnet port sends every FF twice, mixes the negotiation of its options (`FF FB 01`) into the bytes, and may send a NUL
-after every CR (RFC 854). Here bytes become what they were if that is what happened; whether it happened is not decided
-here but where packets are found. Each transformer gives the same for every splitting of the bytes.
+after every CR (RFC 854). A transformer undoes one such change. Whether the change was made is decided where packets are
+found (`framing.py`). The result does not depend on how the bytes were split.
 """
 
 import re
@@ -11,19 +11,19 @@ from typing import Protocol
 
 IAC = b"\xff"
 
-SHORTEST = 24
-"""Bytes that may be a packet: fewer prove nothing."""
+MIN_PACKET = 24
+"""The fewest bytes that may be a packet."""
 
-HELD = 65_536
-"""Bytes that are held back until an FF comes twice: no packet is longer."""
+MAX_HELD = 65_536
+"""The most bytes that are held back until an FF comes twice: no packet is longer."""
 
-MANY = 4
-"""CRs of one packet that do not all have a NUL behind them by chance."""
+MIN_RETURNS = 4
+"""CRs in one packet that, if each has a NUL behind it, do not have it by chance."""
 
-_LONGEST_OPTION = 32
-"""Bytes of a subnegotiation (`FF FA ... FF F0`) that are believed to be one."""
+_MAX_OPTION = 32
+"""The most bytes of a subnegotiation (`FF FA ... FF F0`); what is longer is something else."""
 
-_BODY = b"(?:[^\xff]|\xff[^\xf0]){0,%d}+" % _LONGEST_OPTION
+_BODY = b"(?:[^\xff]|\xff[^\xf0]){0,%d}+" % _MAX_OPTION
 _TOKEN = re.compile(
     b"(?P<text>(?:[^\xff]++|\xff\xff)++)"
     b"|\xff(?:[\xec-\xf9]|[\xfb-\xfe].|\xfa%b\xff\xf0)"  # a command, the offer of an option, a subnegotiation
@@ -37,34 +37,34 @@ class Transformer(Protocol):
     """Undoes one kind of change in a stream of bytes."""
 
     def undo(self, data: bytes) -> Iterator[bytes | None]:
-        """Yield what the bytes were; None where they were not changed in this way, which ends what was before."""
+        """Yield the bytes without the change; None where they were not changed, which ends the packet before."""
 
     @staticmethod
     def proves(found: bytes) -> bool:
-        """Whether a packet in the result can only have come about by a change that was undone."""
+        """Whether a packet in the result is there only because the change was undone."""
 
 
 class Doubled:
-    """Every FF twice, and telnet's negotiation between the bytes.
+    """Undoes that every FF comes twice, with telnet's negotiation between the bytes.
 
-    What is between two FFs that are neither is passed on only where it is long enough to prove anything, and an FF
-    came twice in it: it costs little to find that bytes were not changed in this way.
+    Bytes between two single FFs that begin no negotiation are passed on only if they are long enough for a packet and
+    an FF came twice in them. So it costs little to find that bytes were not changed in this way.
     """
 
     def __init__(self) -> None:
         """Begin with nothing held back."""
-        self._begun = b""  # what was not looked at yet, or an FF begins that is not complete
+        self._begun = b""  # bytes not looked at yet, or the beginning of a negotiation
         self._text = bytearray()
         self._is_doubled = False
         self._is_long = False
 
     def undo(self, data: bytes) -> Iterator[bytes | None]:
-        """Yield the bytes with each FF once and without negotiation; None at an FF that is neither."""
+        """Yield the bytes with each FF once and without negotiation; None at a single FF that begins none."""
         buffer, self._begun = self._begun + data, b""
         if not self._is_doubled and IAC * 2 not in buffer:  # nothing to undo so far
-            if len(buffer) > HELD:
+            if len(buffer) > MAX_HELD:
                 self._text.clear()
-            self._begun = buffer[-HELD:]
+            self._begun = buffer[-MAX_HELD:]
             return
         for token in _TOKEN.finditer(buffer):
             if token.lastgroup == "text":
@@ -80,12 +80,12 @@ class Doubled:
             self._is_doubled = IAC in text
             first = text.find(IAC) if self._is_doubled else len(text)
             self._text += text[:first]
-            del self._text[:-HELD]
+            del self._text[:-MAX_HELD]
             text = text[first:]
         self._text += text.replace(IAC * 2, IAC)
 
     def _take(self, *, at_end: bool) -> Iterator[bytes | None]:
-        self._is_long = self._is_long or (self._is_doubled and len(self._text) >= SHORTEST)
+        self._is_long = self._is_long or (self._is_doubled and len(self._text) >= MIN_PACKET)
         if self._is_long and self._text:
             yield bytes(self._text)
         if self._is_long and at_end:
@@ -97,19 +97,19 @@ class Doubled:
 
     @staticmethod
     def proves(found: bytes) -> bool:
-        """Whether there is an FF in it: it was doubled. Not where each of its many CRs has a NUL: see `Stuffed`.
+        """Whether there is an FF in it, which was doubled, and not a NUL behind each of several CRs: see `Stuffed`.
 
-        For a NUL changes no checksum: six of them make of a BIN48-NET packet what passes for a BIN48-NET-TIME one.
+        A NUL changes no checksum, so a BIN48-NET packet with six of them would be taken for a BIN48-NET-TIME one.
         """
         returns = found.count(b"\r")
-        return IAC in found and not (returns >= MANY and returns == found.count(b"\r\0"))
+        return IAC in found and not (returns >= MIN_RETURNS and returns == found.count(b"\r\0"))
 
 
 class Stuffed:
-    """A NUL after every CR."""
+    """Undoes that a NUL comes after every CR."""
 
     def __init__(self) -> None:
-        """Begin."""
+        """Begin with no CR before."""
         self._after_return = False
 
     def undo(self, data: bytes) -> Iterator[bytes | None]:
@@ -120,5 +120,5 @@ class Stuffed:
 
     @staticmethod
     def proves(found: bytes) -> bool:
-        """Whether there is a CR in it, after which a NUL came, and an FF, which was doubled."""
+        """Whether there is a CR in it, which had a NUL behind it, and an FF, which was doubled."""
         return b"\r" in found and IAC in found

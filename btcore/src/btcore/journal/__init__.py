@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 import attrs
 
 from btcore.errors import BtcoreError
+from btcore.origin import current_origin
 
 
 class Superseded(BtcoreError):
@@ -42,7 +43,7 @@ class Entry:
     monotonic: int = 0
     boot: int = 0
     address: str = ""
-    origin: str = ""
+    origin: str = attrs.field(default="", converter=current_origin)
 
 
 class EntrySize(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import attrs
 
-from btcore.decode.framing import Counts
+from btcore.decode.framing import StreamCounts
 from btcore.logs.tally import SummarizedCount
 from btcore.text import plural
 
@@ -32,7 +32,7 @@ class Source(Protocol):
     """What is told of a source."""
 
     name: str
-    counts: Counts
+    counts: StreamCounts
     whole: int
     failure: str
 

@@ -138,8 +138,8 @@ class Supervisor:
         """Let it be known which meters were heard before, and what they are called."""
         if not journal.newest():
             return
-        decoders = self._decoders(()).anew(log)
-        decoders.open(leave_out=True)
+        decoders = self._decoders(()).for_worker(log)
+        decoders.open(skip_failing=True)
         try:
             identities.know(known(journal, decoders))
         finally:
@@ -179,7 +179,7 @@ class Supervisor:
     def _decoders(self, formats: tuple[str, ...]) -> Decoders:
         decoders = self._site.decoders
         contexts = [self._context(one) for one in decoders]
-        return Decoders([one.instance for one in decoders], formats, contexts, shown=self._site.meters.shown)
+        return Decoders([one.instance for one in decoders], formats, contexts, name_meter=self._site.meters.shown)
 
 
 def _threads(sources: list[SourceWorker], sinks: list[SinkWorker]) -> list[Thread]:

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from logging import DEBUG, ERROR
 from time import monotonic, time_ns
 
-from btcore.calculate.chain import Base
-from btcore.calculate.chains import HEARD, MOST_METERS, Chains
-from btcore.calculate.sampling import Consecutive, Intervals, SampleCache, Sampler, Step
+from btcore.calculate.chain import ChainBaseline
+from btcore.calculate.chains import MAX_HEARD, MAX_METERS, Chains
+from btcore.calculate.intervals import Intervals
+from btcore.calculate.sampling import Consecutive, SampleCache, Sampler, Step
 from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, DeadLetter, Entry, Journal
@@ -98,9 +99,11 @@ class Backlog:
         kept = self._patiently(lambda: self._journal.get(sorted(places)))
         readings = {entry.offset: reading for entry in kept if (reading := self._base(entry)) is not None}
         found = self._place.checkpoint.baselines.items()
-        bases = {key: Base(readings[base.offset], base.lifetime) for key, base in found if base.offset in readings}
-        most = max(MOST_METERS, 2 * self._delivery.batch_size)  # none is forgotten before its readings are delivered
-        chains = Chains(bases, heard=self._heard(), recall=self._recall, most=most)
+        bases = {
+            key: ChainBaseline(readings[base.offset], base.lifetime) for key, base in found if base.offset in readings
+        }
+        most = max(MAX_METERS, 2 * self._delivery.batch_size)  # none is forgotten before its readings are delivered
+        chains = Chains(bases, heard=self._heard(), recall=self._recall, max_meters=most)
         interval = round(self._delivery.interval * 1e6)
         polarity = self._context.polarity
         self._sampler = (
@@ -110,22 +113,24 @@ class Backlog:
     def _heard(self) -> list[tuple[str, bytes]]:
         """Return what was read last before the cursor."""
         place = self._place.checkpoint.offset
-        before = self._patiently(lambda: self._journal.recent(place, HEARD))
+        before = self._patiently(lambda: self._journal.recent(place, MAX_HEARD))
         taken = (entry for entry in before if self._takes(entry))
         return [
-            (reading.serial, reading.raw) for entry in taken if (reading := self._decoders.recall(entry)) is not None
+            (reading.serial, reading.raw)
+            for entry in taken
+            if (reading := self._decoders.read_entry(entry)) is not None
         ]
 
-    def _recall(self, key: str) -> Base | None:
+    def _recall(self, key: str) -> ChainBaseline | None:
         """Return the baseline of a meter that was not heard for so long that it is not in memory."""
         base = self._place.base(key)
         kept = self._patiently(lambda: self._journal.get([base.offset])) if base else ()
         reading = self._base(kept[0]) if kept else None
-        return Base(reading, base.lifetime) if base and reading else None
+        return ChainBaseline(reading, base.lifetime) if base and reading else None
 
     def _base(self, entry: Entry) -> Reading | None:
         """Return the reading of a baseline; None where it is none that this sink takes any more."""
-        return self._decoders.recall(entry) if self._takes(entry) else None
+        return self._decoders.read_entry(entry) if self._takes(entry) else None
 
     def read(self, most: int) -> tuple[list[Step], bool]:
         """Return the next steps, of at most so many entries, and whether there were none."""
@@ -156,7 +161,7 @@ class Backlog:
             self._context.log.log(level, "passing over a reading %s: a fault of btcore", when, exc_info=error)
 
     def _wanted(self, entry: Entry) -> Reading | None:
-        reading = self._decoders.recall(entry)
+        reading = self._decoders.read_entry(entry)
         self.passed_over += reading is None
         # not by the entry: [meters] may call its meter otherwise now
         if reading is not None and self._delivery.meters and reading.serial not in self._delivery.meters:
@@ -264,7 +269,7 @@ class Backlog:
             counts["dropped"] = self.dropped
         told = [f"{count} {what}" for what, count in counts.items()]
         if self.not_live:
-            kinds = [(count, f"{origin.replace(' ', '-')} reading") for origin, count in self.not_live.items()]
+            kinds = [(count, f"{origin} reading") for origin, count in self.not_live.items()]
             unsent = " and ".join(plural(count, kind) for count, kind in kinds)
             told.append(f"{unsent} not sent (only_live = false sends them)")
         return ", ".join(told)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import attrs
 
 from btcore.backoff import Backoff
-from btcore.decode.decoders import hooks
+from btcore.decode.decoder import hook_caller
 from btcore.errors import Reject, Retry, Stop
 from btcore.journal.retry import Stopping
 from btcore.logs.failures import FailureReporter
@@ -51,7 +51,7 @@ class Calls:
         meanwhile: Callable[[], object],
     ) -> None:
         """Prepare. `meanwhile` is done now and then during a long wait."""
-        self._hooks = hooks(instance)
+        self._hooks = hook_caller(instance)
         self._backoff = backoff
         self._outcome = outcome
         self._log = log

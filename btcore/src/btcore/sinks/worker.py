@@ -65,7 +65,7 @@ class SinkWorker:
         self.unsampled = 0
         self.aside = 0
         self.thread = Thread(target=self._run, name=sink.table, daemon=True)
-        self._decoders = decoders.anew(context.log)
+        self._decoders = decoders.for_worker(context.log)
         self._delivery = sink.delivery
         self._context = context
         self._drain = drain

@@ -13,7 +13,7 @@ from threading import Lock
 
 import attrs
 
-from btcore.calculate.chain import Base
+from btcore.calculate.chain import ChainBaseline
 from btcore.calculate.chains import Chains
 from btcore.calculate.notices import Notice
 from btcore.config.meters import Meters
@@ -40,23 +40,23 @@ class Identities:
         self._told: set[tuple[str, str]] = set()
         self._lock = Lock()
         self._places = count(1)
-        self._chains = Chains({}, tell=self._notice, most=MOST_METERS)
+        self._chains = Chains({}, report=self._notice, max_meters=MOST_METERS)
 
     def know(self, readings: Iterable[tuple[str, Reading]]) -> None:
         """Go on from earlier readings, oldest first, each with the serial number in its packet."""
-        bases: dict[str, Base] = {}
+        bases: dict[str, ChainBaseline] = {}
         heard: list[tuple[str, bytes]] = []
         for sent, reading in readings:
             serial = self.serial_of(reading.source, reading.address, sent)
             rest = reading.serial.removeprefix(f"{serial}-")
             key = f"{serial}#{rest}" if rest != reading.serial and rest.isdigit() else serial
-            bases[key] = Base(attrs.evolve(reading, serial=serial, offset=self.next_place()))
+            bases[key] = ChainBaseline(attrs.evolve(reading, serial=serial, offset=self.next_place()))
             heard.append((serial, reading.raw))  # a slow second way may bring it once more
         with self._lock:
-            self._chains = Chains(bases, heard=heard, tell=self._notice, most=MOST_METERS)
+            self._chains = Chains(bases, heard=heard, report=self._notice, max_meters=MOST_METERS)
             for key, base in bases.items():
                 if "#" in key.removeprefix(base.reading.serial):
-                    self._chains.part(base.reading.serial)
+                    self._chains.mark_several(base.reading.serial)
 
     def serial_of(self, source: str, address: str, sent: str) -> str:
         """Return the serial number by which the configuration knows a meter, else the one that it sends."""
@@ -98,6 +98,6 @@ class Identities:
 def known(journal: Journal, decoders: Decoders) -> Iterator[tuple[str, Reading]]:
     """Yield the last readings of the meters that were heard before, oldest first, as `Identities.know` takes them."""
     for entry in journal.heard(RECENT):
-        found = decoders.recall_sent(entry)
+        found = decoders.read_entry_and_serial(entry)
         if found is not None:
             yield found

@@ -17,10 +17,11 @@ from btcore import clocks
 from btcore.backoff import Backoff
 from btcore.config.load import Source
 from btcore.config.meters import Meters
-from btcore.decode.decoders import Decoders, hooks
+from btcore.decode.decoder import hook_caller
+from btcore.decode.decoders import Decoders
 from btcore.decode.device_clock import DeviceClock
-from btcore.decode.framing import Counts, Stream
-from btcore.decode.packetless import to_values
+from btcore.decode.framing import Stream, StreamCounts
+from btcore.decode.packetless import encode_reading
 from btcore.decode.recognition import UNDONE
 from btcore.errors import Retry, Stop, Unavailable
 from btcore.formats import SECONDS
@@ -73,18 +74,18 @@ class SourceWorker:
         `identities` are those of the whole site.
         """
         self.name = source.table
-        self.counts = Counts()
+        self.counts = StreamCounts()
         self.whole = 0  # readings that came without packets
         self.failure = ""
         self.thread = Thread(target=self._run, name=source.table, daemon=True)
         self._source = source
         self._origin = source.origin
-        self._decoders = decoders.anew(context.log)
+        self._decoders = decoders.for_worker(context.log)
         self._context = attrs.evolve(context, stream_status=self._heard)
         self._stop = stop
         self._once = once
         self._log = context.log
-        self._hooks = hooks(source.instance)
+        self._hooks = hook_caller(source.instance)
         self._clock = DeviceClock(_local_offset)
         self._outcome = FailureReporter(self._log)
         self._backoff = Backoff(source.min_backoff, source.max_backoff)
@@ -98,7 +99,7 @@ class SourceWorker:
         self._knows_meters = False
         self._streams: OrderedDict[str, _Line] = OrderedDict()
         self._fruitless = Fruitless(
-            self._log, source.formats, _patience(source.instance), examine=self._decoders.left_out
+            self._log, source.formats, _patience(source.instance), examine=self._decoders.find_other_format
         )
         self._has_undone = False
 
@@ -211,7 +212,7 @@ class SourceWorker:
             recent = self._journal.recent(self._journal.newest(), RECENT)
             self._admission.know([*reversed(self._journal.serials()), *(entry.serial for entry in recent)])
             mine = [one for one in self._journal.heard(RECENT) if one.boot and one.source == self._source.name]
-            found = filter(None, map(self._decoders.recall_sent, mine))  # by what [meters] calls them now
+            found = filter(None, map(self._decoders.read_entry_and_serial, mine))  # by what [meters] calls them now
             self._silence.expect({reading.serial: reading.timestamp for _, reading in found})
             self._knows_meters = True
         except Unavailable as error:
@@ -310,7 +311,7 @@ class SourceWorker:
             return None
         place = self._identities.next_place()
         named = attrs.evolve(reading, serial=serial, source=source, offset=place, numbers=reading.numbers)
-        of_reading = (self._identities.name(named), reading.format.name, to_values(reading))
+        of_reading = (self._identities.name(named), reading.format.name, encode_reading(reading))
         if abs(time.time() - reading.timestamp) < LIVE:
             self._silence.heard(of_reading[0], reading.timestamp)
         origin = reading.origin or self._origin

@@ -46,9 +46,11 @@ def _claim(host: str, port: int) -> list[socket.socket]:
         for family, (address, *scope) in _addresses(host):
             claimed = listeners[0].getsockname()[1] if listeners else port  # where any port will do, the same for all
             both = not host and family == socket.AF_INET6
-            place = (address, claimed, *scope)
+            address_and_port = (address, claimed, *scope)
             try:
-                listener = socket.create_server(place, family=family, backlog=LISTEN_BACKLOG, dualstack_ipv6=both)
+                listener = socket.create_server(
+                    address_and_port, family=family, backlog=LISTEN_BACKLOG, dualstack_ipv6=both
+                )
             except OSError as error:
                 if error.errno in NOT_HERE:
                     continue
@@ -65,7 +67,7 @@ def _addresses(host: str) -> list[tuple[int, Any]]:
     if not host:
         return [(socket.AF_INET6, ("::",)) if _has_ipv6() else (socket.AF_INET, ("0.0.0.0",))]  # noqa: S104 - all are meant
     found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    return list(dict.fromkeys((family, (place[0], *place[2:])) for family, _, _, _, place in found))
+    return list(dict.fromkeys((family, (address, *scope)) for family, _, _, _, (address, _, *scope) in found))
 
 
 def _has_ipv6() -> bool:

@@ -10,7 +10,7 @@ DEFAULT = "https://pvoutput.org/service/r2/"
 _PAGES = urlsplit(DEFAULT).path
 
 
-def base(url: str) -> str:
+def base_url(url: str) -> str:
     """Return the address that the service's pages are below, with a slash at its end.
 
     Takes that address itself, the one of a page (`http://host/service/r2/addstatus.jsp`, as btmon had it), or a bare

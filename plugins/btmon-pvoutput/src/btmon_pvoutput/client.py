@@ -19,7 +19,7 @@ class PVOutputClient:
 
     def __init__(
         self,
-        base: str,
+        base_url: str,
         *,
         api_key: Secret,
         system_id: str,
@@ -29,13 +29,13 @@ class PVOutputClient:
         night: Night = "stop",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare; nothing is sent. `base` is the address that the pages are below.
+        """Prepare; nothing is sent. `base_url` is the address that the pages are below.
 
         `timeout` of a request and `interval` of the statuses are seconds. `zone` describes their time zone,
         `night` says what happens when PVOutput refuses generation at night.
         """
         self.requests_left: int | None = None
-        self._base = base
+        self._base_url = base_url
         self._clock = clock
         self._opens_at = float("-inf")
         self._future = FuturePolicy(interval, zone)
@@ -93,7 +93,7 @@ class PVOutputClient:
         """
         self._respect_limit()
         page, form = request(statuses, lifetime)
-        answer = self._client.send("POST", f"{self._base}{page}", data=form)
+        answer = self._client.send("POST", f"{self._base_url}{page}", data=form)
         self._note_limit(answer)
         refused = refused_slots(answer)
         stored = [status for status in statuses if status.slot not in refused]

@@ -140,10 +140,10 @@ class Directions:
             self._choices.clear()
         return self._choices.setdefault((kind, channel), _Choice())
 
-    def _note(self, key: tuple[str, ChannelRef, str], text: str, level: int = logging.WARNING) -> None:
+    def _note(self, key: tuple[str, ChannelRef, str], text: str, severity: int = logging.WARNING) -> None:
         if key not in self._warned and len(self._warned) < MAX_CHANNELS:
             self._warned.add(key)
-            self._notices.append((level, text))
+            self._notices.append((severity, text))
 
 
 def _larger_direction(kind: str, found: Flows) -> Direction:

@@ -143,7 +143,7 @@ class PVOutput:
         self._measures = self._make_measures(context)
         self._warned: set[str] = set()
         self._client = PVOutputClient(
-            address.base(self.url),
+            address.base_url(self.url),
             api_key=self.api_key,
             system_id=self.system_id,
             timeout=self.timeout,
@@ -174,7 +174,9 @@ class PVOutput:
         """Yield the requests, without the credentials."""
         for some in split_requests(self._statuses(batch)):
             page, form = request(some, self._measures.lifetime)
-            yield f"POST {address.base(self.url)}{page} " + "&".join(f"{name}={text}" for name, text in form.items())
+            yield f"POST {address.base_url(self.url)}{page} " + "&".join(
+                f"{name}={text}" for name, text in form.items()
+            )
 
     def _statuses(self, batch: Batch) -> list[Status]:
         for sample in batch.samples:
@@ -184,8 +186,8 @@ class PVOutput:
                     self._warned.add(mismatch)
                     self._log.warning("%s", mismatch)
         made = statuses(batch.samples, self._measures, self._interval, self._zone)
-        for level, text in self._measures.directions.notices():
-            self._log.log(level, "%s", text)
+        for severity, text in self._measures.directions.notices():
+            self._log.log(severity, "%s", text)
         return made
 
     def _make_measures(self, context: Context) -> Measures:

@@ -36,7 +36,7 @@ def bell(step: int) -> int:
     return 4000 * risen * (DAYLIGHT - risen) // DAYLIGHT**2
 
 
-def base(random: Random) -> list[int]:
+def base_load(random: Random) -> list[int]:
     """Lights and electronics: never off, most in the evening."""
     hours = [120] * 6 + [220, 260] + [180] * 9 + [320, 420, 450, 430, 380, 260, 160]
     return [hours[step % DAY // HOUR] + extra for step, extra in enumerate(_wander(random, WEEK, -30, 60, 6))]
@@ -98,7 +98,7 @@ def volts(random: Random) -> list[int]:
 
 
 LOADS: dict[str, Callable[[Random], list[int]]] = {
-    "base": base,
+    "base": base_load,
     "fridge": fridge,
     "oven": oven,
     "heat pump": heat_pump,

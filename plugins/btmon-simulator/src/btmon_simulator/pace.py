@@ -42,7 +42,7 @@ def with_recorded_pauses(chunks: Iterator[Chunk], interval: timedelta, stop: Eve
         if chunk.clock is not None:
             clock = clock or CountingClock(chunk.clock)
             yield from _packet_by_packet(chunk.data, clock, interval, stop)
-        elif _pause(before, chunk.time, stop):
+        elif _wait_between(before, chunk.time, stop):
             return
         else:
             before = chunk.time or before
@@ -51,11 +51,11 @@ def with_recorded_pauses(chunks: Iterator[Chunk], interval: timedelta, stop: Eve
             return
 
 
-def _pause(before: datetime | None, now: datetime | None, stop: Event) -> bool:
+def _wait_between(before: datetime | None, now: datetime | None, stop: Event) -> bool:
     if before is None or now is None:
         return stop.is_set()
-    pause = min(max(now - before, timedelta()), MAX_PAUSE)
-    return stop.wait(pause.total_seconds())
+    wait = min(max(now - before, timedelta()), MAX_PAUSE)
+    return stop.wait(wait.total_seconds())
 
 
 def _packet_by_packet(data: bytes, clock: CountingClock, interval: timedelta, stop: Event) -> Iterator[Chunk]:

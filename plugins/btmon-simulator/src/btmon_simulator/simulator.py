@@ -23,7 +23,7 @@ MAX_METERS = 10_000
 class Simulator:
     """Meters in simulated houses: mains, solar, appliances, water and temperatures, for trying things out."""
 
-    origin = "made up"
+    origin = "simulated"
 
     format: FormatName = setting(default="gem48ptbin", help="packet format that the meters send")
     serial: str = setting(default="", help="serial number of the first meter; empty: a usual one of the format")

@@ -63,7 +63,7 @@ class Database:
         added_columns = missing_columns(table.types, names)
         for name, kind in added_columns.items():
             self.connection.execute(f"ALTER TABLE {quote_name(table.name)} ADD COLUMN {quote_name(name)} {kind}")
-        if [name.lower() for name, position_in_key in present if position_in_key] != [KEY]:
+        if [name.lower() for name, key_index in present if key_index] != [KEY]:
             self._make_unique(table)
         return table, list(added_columns)
 
