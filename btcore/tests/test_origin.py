@@ -190,7 +190,7 @@ def test_only_a_hosted_service_is_spared_unless_it_is_told(
     """What is not live goes to every sink but a hosted one; `only_live` decides where it is given."""
     fill(journal, "", "simulated", "recorded", "")
     sink, work = deliver(journal, hosted=hosted, only_live=only_live)
-    assert (sink.places, work.worker.delivered, sink_offset(journal)) == (taken, len(taken), 4)
+    assert (sink.offsets, work.worker.delivered, sink_offset(journal)) == (taken, len(taken), 4)
 
 
 def test_energy_between_live_readings_is_whole(journal: SqliteJournal) -> None:

@@ -16,6 +16,7 @@ class Clock(Event):
         return self.now
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Let the time pass."""
-        self.now += timeout or 0.0
+        """Let the time pass, unless the event is set."""
+        if not self.is_set():
+            self.now += timeout or 0.0
         return self.is_set()

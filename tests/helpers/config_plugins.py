@@ -180,7 +180,7 @@ Load = Callable[[str], Site]
 
 
 def site_loader(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    """Install the wares in a folder; return a function that loads a configuration there."""
+    """Install the plugins in a folder; return a function that loads a configuration there."""
     monkeypatch.syspath_prepend(folder)
     install_distribution(folder, "wares", SOURCE, PLUGINS)
 

@@ -3,24 +3,21 @@
 With `Clock` an outage of a week takes a second: waiting moves the clock, nothing else does.
 """
 
-import logging
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
-from threading import Event
 from unittest.mock import patch
 
 import attrs
 
-from btcore import Context, Duration
-from btcore.calculate.sampling import SampleCache
+from btcore import Duration
 from btcore.config.load import Sink, load_site
-from btcore.decode.brultech import Brultech
-from btcore.decode.decoders import Decoders
 from btcore.journal import Entry
 from btcore.journal.sqlite import SqliteJournal
 from btcore.sinks.rate_limit import RateLimit
 from btcore.sinks.worker import SinkWorker
 from helpers.clocks import Clock
+from helpers.running_sink import RunningSink
 
 
 def sink_from_toml(folder: Path, table: str, *, polarity: str = "btmon") -> Sink:
@@ -36,27 +33,15 @@ def sink_from_toml(folder: Path, table: str, *, polarity: str = "btmon") -> Sink
 
 
 def deliver_entries(sink: Sink, entries: Iterable[Entry], folder: Path, clock: Clock | None = None) -> SinkWorker:
-    """Put entries into the journal of a folder, and deliver to a sink all that it has not had, at its own pace."""
+    """Append entries to the journal of a folder, and deliver to a sink all that it has not had, at its own pace."""
     clock = clock or Clock()
-    journal = SqliteJournal(folder / "journal.db")
-    drain = Event()
-    drain.set()
-    log = logging.getLogger(sink.table)
-    context = Context(sink.table, log, polarity=sink.delivery.polarity or "btmon", interval=sink.delivery.interval)
-    worker = SinkWorker(
-        sink, journal, Decoders([Brultech()]), SampleCache(), context, stop=clock, drain=drain, out=str.strip
-    )
-    worker._limiter = RateLimit(sink.delivery.min_call_interval, sink.delivery.max_calls_per_hour, clock)
-    try:
+    with closing(SqliteJournal(folder / "journal.db")) as journal:
         journal.append(list(entries))
-        worker.thread.start()
-        worker.thread.join(60)
-        assert not worker.thread.is_alive()
-    finally:
-        clock.set()
-        worker.thread.join()
-        journal.close()
-    return worker
+        running = RunningSink(journal, sink.instance, sink, polarity="btmon", stop=clock)
+        running.worker._limiter = RateLimit(sink.delivery.min_call_interval, sink.delivery.max_calls_per_hour, clock)
+        with running:
+            running.finish()
+    return running.worker
 
 
 def without_waits(sink: Sink) -> Sink:

@@ -17,7 +17,7 @@ POLARITIES: tuple[Polarity, ...] = ("brultech", "btmon")
 
 
 def reading_at(secs: int, at: float = 0, form: Format = ECM, /, **values: Number) -> Reading:
-    """Make a reading of a meter that shows these values, and zeros for all else, received `at` seconds after START."""
+    """Make a reading of a meter that shows these values, and zeros for all else, received so long after `MORNING`."""
     numbers = tuple({"secs": secs % SECONDS_MODULUS, **values}.get(label, 0) for label in form.labels)
     return Reading(MORNING + timedelta(seconds=at), form, "312345", b"", numbers=numbers)
 
@@ -65,13 +65,13 @@ class Usage:
         return rises | {f"{name}_pws": both[0] for name, both in ways.items()} | {"aux1_ws": self.aux1}
 
 
-def readings_after(start: dict[str, int], steps: Sequence[Usage], at: float = 0, flag: int = 0) -> list[Reading]:
-    """Return the readings of a meter that begins with these counters: one at the beginning, and one after each step."""
+def readings_after(start: dict[str, int], usages: Sequence[Usage], at: float = 0, flag: int = 0) -> list[Reading]:
+    """Return the readings of a meter that begins with these counters: one at the beginning, one after each usage."""
     shown, made = dict(start), [reading_at(start["secs"], at, flag=flag, **without_secs(start))]
-    for step in steps:
-        at += step.seconds
-        shown["secs"] += step.seconds
-        shown |= {name: (shown.get(name, 0) + rise) % (1 << COUNTER_BITS[name]) for name, rise in step.counted.items()}
+    for usage in usages:
+        at += usage.seconds
+        shown["secs"] += usage.seconds
+        shown |= {name: (shown.get(name, 0) + rise) % (1 << COUNTER_BITS[name]) for name, rise in usage.counted.items()}
         made.append(reading_at(shown["secs"], at, flag=flag, **without_secs(shown)))
     return made
 
@@ -81,11 +81,11 @@ def without_secs(counters: dict[str, int]) -> dict[str, int]:
     return {name: value for name, value in counters.items() if name != "secs"}
 
 
-def energy_used(steps: Sequence[Usage]) -> dict[str, float]:
-    """Return the energy that passed, in the vendor's sign, in Wh."""
-    circuits = {"ch1_dwh": [step.ch1 for step in steps], "ch2_dwh": [step.ch2 for step in steps]}
+def energy_used(usages: Sequence[Usage]) -> dict[str, float]:
+    """Return the energy of usages, in the vendor's sign, in Wh."""
+    circuits = {"ch1_dwh": [usage.ch1 for usage in usages], "ch2_dwh": [usage.ch2 for usage in usages]}
     net = {label: sum(other - one for one, other in ways) / 3600 for label, ways in circuits.items()}
-    aux = {f"aux{i}_dwh": sum(step.aux1 for step in steps) / 3600 if i == 1 else 0.0 for i in range(1, 6)}
+    aux = {f"aux{i}_dwh": sum(usage.aux1 for usage in usages) / 3600 if i == 1 else 0.0 for i in range(1, 6)}
     return net | aux
 
 
@@ -94,8 +94,8 @@ watts_each_way = st.tuples(st.integers(0, 25_000), st.integers(0, 25_000))
 
 
 @st.composite
-def usages(draw: st.DrawFn, most: int = 3600) -> Usage:
-    """Draw a step, at powers that a panel may have."""
+def any_usage(draw: st.DrawFn, most: int = 3600) -> Usage:
+    """Draw a usage of some seconds, at powers that a panel may have."""
     seconds = draw(st.integers(1, most))
     one, other = (tuple(watts * seconds for watts in draw(watts_each_way)) for _ in range(2))
     return Usage(seconds, (one[0], one[1]), (other[0], other[1]), draw(st.integers(0, 25_000)) * seconds)
@@ -109,4 +109,4 @@ def counter_values(bits: int) -> st.SearchStrategy[int]:
 counter_starts = st.fixed_dictionaries(
     {"secs": counter_values(24), **{name: counter_values(COUNTER_BITS[name]) for name in Usage(1).counted}}
 )
-usage_histories = st.lists(usages(), min_size=1, max_size=12)
+usage_histories = st.lists(any_usage(), min_size=1, max_size=12)

@@ -8,10 +8,13 @@ import attrs
 
 from btcore import Batch, Context, Reject, Sample, Secret, Serial, hookimpl, plugin, setting
 
+FAST_RETRY: dict[str, Any] = {"min_backoff": 0.001, "max_backoff": 0.01}
+"""Settings of a source or a sink that is tried again at once."""
+
 
 @attrs.define(kw_only=True, eq=False, slots=False)
 class LifecyclePlugin:
-    """Base of plugins that take note of being opened and closed."""
+    """Base of plugins that take note of each time that they are opened and closed."""
 
     opened: list[Context] = attrs.field(factory=list)
     closed: list[bool] = attrs.field(factory=list)
@@ -29,7 +32,7 @@ class LifecyclePlugin:
 
 @plugin(api=1)
 class RecordingSink(LifecyclePlugin):
-    """A sink that keeps what it took; `answer` may raise for a batch."""
+    """A sink that keeps the batches that it was called with, and those that it took: `answer` may raise for one."""
 
     answer: Callable[[Batch], object] = attrs.field(default=lambda _batch: None)
     calls: list[Batch] = attrs.field(factory=list)
@@ -43,14 +46,14 @@ class RecordingSink(LifecyclePlugin):
         self.taken.append(batch)
 
     @property
-    def places(self) -> list[int]:
-        """The places in the journal of the readings that were taken."""
+    def offsets(self) -> list[int]:
+        """The offsets of the readings that it took."""
         return [reading.offset for batch in self.taken for reading in batch.readings]
 
 
 @plugin(api=1)
 class IteratorSource(LifecyclePlugin):
-    """A source that yields what `items` makes, anew each time that it is started."""
+    """A source that yields what the function `items` makes; that is called each time that the source is started."""
 
     items: Callable[[Event], Iterable[Any]]
 
@@ -62,9 +65,9 @@ class IteratorSource(LifecyclePlugin):
 
 @plugin(api=1)
 class OneMeterSink(LifecyclePlugin):
-    """Sends the samples of one meter, and tells of how many readings that was.
+    """A sink that sends the samples of one meter, and returns of how many readings that was.
 
-    The service refuses all others than the node that it knows.
+    Its service refuses what is sent to any node but the one that it knows.
     """
 
     meter: Serial = setting(default="", help="the meter whose samples are sent; empty: all")
@@ -86,5 +89,5 @@ class OneMeterSink(LifecyclePlugin):
 
     @property
     def spans(self) -> list[tuple[int, int]]:
-        """Between which places the samples were that were sent."""
+        """The offsets of the two readings of each sample that was sent."""
         return [(sample.older.offset, sample.newer.offset) for sample in self.taken]

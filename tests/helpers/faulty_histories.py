@@ -52,7 +52,7 @@ class History:
 
     def restarts(self, before: Reading, after: Reading) -> bool:
         """Whether a meter restarted between two readings."""
-        return any(before.offset < seq <= after.offset for seq in self.restarted)
+        return any(before.offset < offset <= after.offset for offset in self.restarted)
 
     def energy(self, before: Reading, after: Reading) -> dict[str, int]:
         """Return the Ws that the sender of both counted between them."""
@@ -63,7 +63,7 @@ class History:
 
 
 def random_history(seed: int, *, meters: int, steady: bool, faults: tuple[str, ...]) -> History:
-    """Live a life. `faults` are those that may happen: absurd, set seconds, restart, clock, gap."""
+    """Make a history. `faults` are those that may happen: absurd, set seconds, restart, clock, gap."""
     random = Random(seed)
     all_meters = [_meter(random) for _ in range(meters)]
     found = History()

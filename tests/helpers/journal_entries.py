@@ -25,12 +25,12 @@ def reading_of(of: Entry) -> Reading:
 
 
 def readings_of(entries: Sequence[Entry]) -> list[Reading]:
-    """Make the readings of entries, in places from 1 on as in a journal."""
-    return [reading_of(attrs.evolve(one, offset=place)) for place, one in enumerate(entries, 1)]
+    """Make the readings of entries, with offsets from 1 on as in a journal."""
+    return [reading_of(attrs.evolve(one, offset=offset)) for offset, one in enumerate(entries, 1)]
 
 
 def raw_entry(key: int, raw: bytes = b"", serial: str = METER) -> Entry:
-    """Make an entry with a packet of one's own."""
+    """Make an entry whose packet is any bytes: those of its key, where none are given."""
     return Entry(key, "panel", serial, "ecm1220bin", raw or str(key).encode())
 
 
@@ -40,7 +40,7 @@ def dead_letter(sink: str, *places: int) -> DeadLetter:
 
 
 ECM1240_START = 1_700_000_000
-"""Seconds since 1970 of the first packet of a made stream."""
+"""Seconds since 1970: when the first of `ecm1240_entries` came in."""
 
 
 def entries_of(readings: Iterable[Reading]) -> list[Entry]:

@@ -12,10 +12,10 @@ from btcore.decode.decoders import Decoders
 from btcore.journal import Journal
 from btcore.journal.sqlite import SqliteJournal
 from btcore.sources.worker import SourceWorker
-from helpers.fake_plugins import IteratorSource
+from helpers.fake_plugins import FAST_RETRY, IteratorSource
 from helpers.packets import DECODERS
-from helpers.sites import FAST_RETRY
 from helpers.times import NOON_KEY
+from helpers.waiting import PATIENCE
 
 
 @attrs.define
@@ -51,7 +51,7 @@ class RunningSource:
 
     def finish(self) -> None:
         """Wait for its end."""
-        self.worker.thread.join(20)
+        self.worker.thread.join(PATIENCE)
         assert not self.worker.thread.is_alive()
 
 
@@ -65,7 +65,7 @@ PACKETLESS = Format(
 
 
 def collect_items(journal: SqliteJournal, *items: object, **options: Any) -> RunningSource:  # noqa: ANN401 - of any kind
-    """Collect these items once; return how it was done."""
+    """Let a source yield these items, and end; return the worker that has collected them."""
     work = RunningSource(journal, IteratorSource(items=lambda _stop: items), **options)
     with work:
         work.finish()
@@ -73,5 +73,5 @@ def collect_items(journal: SqliteJournal, *items: object, **options: Any) -> Run
 
 
 def kept_packets(journal: SqliteJournal) -> list[tuple[int, bytes]]:
-    """Return the times, as microseconds after noon, and the packets that are kept."""
+    """Return the packets in the journal, each with its time in microseconds after noon."""
     return [(entry.key - NOON_KEY, entry.raw) for entry in journal.read(0, 10_000)]

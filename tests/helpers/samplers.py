@@ -14,11 +14,11 @@ from helpers.journal_entries import entry, readings_of
 from helpers.times import MINUTE
 
 
-def recall_baselines(readings: Sequence[Reading], cursor: Checkpoint) -> dict[str, ChainBaseline]:
-    """Return the baselines of a cursor, with their readings."""
+def recall_baselines(readings: Sequence[Reading], checkpoint: Checkpoint) -> dict[str, ChainBaseline]:
+    """Return the baselines of a checkpoint, with their readings."""
     return {
         key: ChainBaseline(readings[base.offset - 1], base.lifetime)
-        for key, base in cursor.baselines.items()
+        for key, base in checkpoint.baselines.items()
         if base.offset
     }
 
@@ -67,7 +67,7 @@ def samples_between(readings: Iterable[Reading], polarity: Polarity = "brultech"
 
 
 def sample_spans(steps: Iterable[Step]) -> list[list[tuple[str, int, int]]]:
-    """Return, step by step, of which meter and between which places its samples are."""
+    """Return of each step its samples: meter, and the offsets of the two readings."""
     return [[(sample.serial, sample.older.offset, sample.newer.offset) for sample in step.samples] for step in steps]
 
 
@@ -80,7 +80,7 @@ def energy_by_meter(found: Iterable[Sample]) -> dict[str, int]:
 
 
 def readings_with_misread(count: int, pace: int = 10) -> list[Reading]:
-    """Return readings of which the second was damaged on its way, unseen: its seconds are far ahead."""
+    """Return readings of which the second was damaged on its way and still decodes: its seconds are far ahead."""
     up = 8_000_000
     entries = [entry(n * pace, secs=up + n * pace, energy=n * pace * 100) for n in range(count)]
     entries[1] = entry(pace, secs=up + (1 << 22), energy=1 << 36)

@@ -9,13 +9,11 @@ from typing import Any
 from btcore import Chunk, Delivery
 from btcore.config.load import Decoder, Sink, Site, Source
 from btcore.decode.brultech import Brultech
-from btcore.journal import Checkpoint
 from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime.supervisor import JOURNAL
-from helpers.fake_plugins import IteratorSource
+from helpers.fake_plugins import FAST_RETRY, IteratorSource
 from helpers.packets import packet
-
-FAST_RETRY: dict[str, Any] = {"min_backoff": 0.001, "max_backoff": 0.01}
+from helpers.running_sink import SINK_TABLE, sink_offset
 
 BRULTECH = Decoder("brultech", "decoder.brultech", "brultech", Brultech())
 
@@ -59,7 +57,7 @@ def make_site(state: Path, *parts: Source | Sink, **settings: Any) -> Site:  # n
     )
 
 
-def stored_offset(state: Path, table: str = "sink.roof") -> int:
-    """Return how far a sink has come."""
+def stored_offset(state: Path, sink: str = SINK_TABLE) -> int:
+    """Return the offset of a sink's checkpoint, in the journal of a state directory."""
     with closing(SqliteJournal(state / JOURNAL)) as journal:
-        return (journal.checkpoint(table) or Checkpoint()).offset
+        return sink_offset(journal, sink)

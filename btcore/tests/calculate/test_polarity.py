@@ -7,11 +7,11 @@ from helpers.counter_readings import (
     DAY,
     POLARITIES,
     Usage,
+    any_usage,
     counter_starts,
     reading_at,
     readings_after,
     sample_between,
-    usages,
 )
 from helpers.property_tests import hundred_examples
 from hypothesis import given
@@ -22,7 +22,7 @@ from btcore.calculate.samples import over
 
 
 @hundred_examples
-@given(counter_starts, usages())
+@given(counter_starts, any_usage())
 def test_the_two_polarities_exchange_directions(start: dict[str, int], step: Usage) -> None:
     """Btmon's sign is the vendor's with positive and negative exchanged, and the net negated; auxiliaries have none."""
     first, last = readings_after(start, [step])
@@ -40,7 +40,7 @@ def test_the_two_polarities_exchange_directions(start: dict[str, int], step: Usa
 
 
 @hundred_examples
-@given(counter_starts, usages(), st.sampled_from(POLARITIES))
+@given(counter_starts, any_usage(), st.sampled_from(POLARITIES))
 def test_net_is_positive_less_negative(start: dict[str, int], step: Usage, polarity: Polarity) -> None:
     """Net power and energy are the positive less the negative, exactly, and each is what passed in its direction."""
     first, last = readings_after(start, [step])
@@ -55,7 +55,9 @@ def test_net_is_positive_less_negative(start: dict[str, int], step: Usage, polar
 
 @hundred_examples
 @given(
-    counter_starts, st.lists(usages() | st.builds(Usage, st.integers(1, 60)), max_size=4), st.sampled_from(POLARITIES)
+    counter_starts,
+    st.lists(any_usage() | st.builds(Usage, st.integers(1, 60)), max_size=4),
+    st.sampled_from(POLARITIES),
 )
 def test_no_value_is_a_negative_zero(start: dict[str, int], steps: list[Usage], polarity: Polarity) -> None:
     """Nothing is ever -0.0, in samples of one interval or of several, with channels idle or not."""

@@ -7,6 +7,7 @@ from helpers.counter_readings import (
     GEM,
     SECONDS_MODULUS,
     Usage,
+    any_usage,
     energies_of,
     energy_used,
     powers_of,
@@ -14,7 +15,6 @@ from helpers.counter_readings import (
     readings_after,
     sample_between,
     usage_histories,
-    usages,
 )
 from helpers.property_tests import hundred_examples
 from hypothesis import example, given
@@ -84,6 +84,58 @@ def test_a_channel_that_restarted_alone_counts_from_zero() -> None:
 
 
 @pytest.mark.parametrize(
+    ("fallen", "risen", "how"),
+    [
+        (1, 1, Transition.CONTINUED),
+        (2, 1, NoSample.NEW_BASELINE),
+        (2, 2, Transition.CONTINUED),
+        (3, 0, NoSample.NEW_BASELINE),
+        (1, 0, NoSample.NEW_BASELINE),
+    ],
+)
+def test_no_more_channels_may_have_fallen_than_risen(fallen: int, risen: int, how: Transition | NoSample) -> None:
+    """Where the seconds went on, one meter has sent both readings only if as many channels went on as fell."""
+    before = {f"aux{n}_ws": 10**6 for n in range(1, fallen + risen + 1)}
+    after = {f"aux{n}_ws": 50 if n <= fallen else 10**6 + 50 for n in range(1, fallen + risen + 1)}
+    assert transition_between(reading_at(DAY, **before), reading_at(DAY + 10, 10, **after)) is how
+
+
+@pytest.mark.parametrize(
+    ("leapt", "risen", "how"), [(1, 1, Transition.REBOOT), (2, 1, NoSample.NEW_BASELINE), (1, 0, NoSample.NEW_BASELINE)]
+)
+def test_after_a_restart_no_more_channels_may_have_leapt_than_risen(
+    leapt: int, risen: int, how: Transition | NoSample
+) -> None:
+    """Seconds that began anew with counters that kept their numbers: most of these can have risen so far meanwhile."""
+    before = {f"aux{n}_ws": 10**6 for n in range(1, leapt + risen + 1)}
+    after = {f"aux{n}_ws": 10**6 + (1 << 31 if n <= leapt else 50) for n in range(1, leapt + risen + 1)}
+    assert transition_between(reading_at(DAY, **before), reading_at(5, 60, **after)) is how
+
+
+@pytest.mark.parametrize(
+    ("flag", "how"), [(2, NoSample.OUT_OF_ORDER), (1, NoSample.NEW_BASELINE), (4, NoSample.NEW_BASELINE)]
+)
+def test_a_reset_count_of_one_less_is_from_before_the_reset(flag: int, how: NoSample) -> None:
+    """Counters that cannot have come from the older reading's are a late packet's where the count is one behind."""
+    assert transition_between(reading_at(DAY, flag=3), reading_at(DAY + 10, 10, flag=flag, aux1_ws=1 << 31)) is how
+
+
+@pytest.mark.parametrize(
+    ("stands", "how"), [(10**6 + 50, NoSample.NEW_BASELINE), (50, Transition.RESET), (2 * 10**6, Transition.RESET)]
+)
+def test_a_counter_that_stands_where_it_stood_has_not_begun_at_zero(stands: int, how: Transition | NoSample) -> None:
+    """After a restart with counters that fell, all have begun at zero, or the reading is another meter's."""
+    older, newer = {"aux1_ws": 10**6, "aux2_ws": 10**6}, {"aux1_ws": 50, "aux2_ws": stands}
+    assert transition_between(reading_at(DAY, **older), reading_at(5, 60, **newer)) is how
+
+
+def test_readings_of_one_second_are_of_one_meter_where_half_of_the_channels_went_on() -> None:
+    """Two packets of one second, whose counters were read at other moments, are a duplicate."""
+    newer = reading_at(DAY, aux1_ws=150, aux2_ws=50)
+    assert transition_between(reading_at(DAY, aux1_ws=100, aux2_ws=100), newer) is NoSample.DUPLICATE
+
+
+@pytest.mark.parametrize(
     ("before", "after"), [((9000, 0), (3600, 3700)), ((9000, 5000), (9500, 20)), ((0, 0), (1000, 9000))]
 )
 def test_counters_that_contradict_each_other_tell_nothing(before: tuple[int, int], after: tuple[int, int]) -> None:
@@ -99,7 +151,7 @@ resets = st.tuples(st.integers(60, SECONDS_MODULUS - DAY), st.integers(0, 3600),
 
 
 @hundred_examples
-@given(resets, usages(), usages(600), st.sampled_from([ECM.name, GEM.name]), st.booleans())
+@given(resets, any_usage(), any_usage(600), st.sampled_from([ECM.name, GEM.name]), st.booleans())
 @example(
     times=(60, 0, 1),
     before=Usage(1, ch1=(30_000, 0), ch2=(0, 10)),

@@ -260,7 +260,7 @@ def test_what_cannot_be_unpacked_any_more_is_passed_over_alone(
     taken = RecordingSink()
     with RunningSink(journal, taken, decoders=Decoders([making(acme(unpack=failing))])) as work:
         work.finish()
-    assert taken.places == [1, 3, 5]
+    assert taken.offsets == [1, 3, 5]
     assert work.worker.parked == ""
     assert "2 passed over, as no decoder reads them" in str(work.worker)
     assert (
@@ -431,7 +431,7 @@ def test_a_decoder_that_cannot_be_opened_holds_a_sink(journal: SqliteJournal, op
     taken = RecordingSink()
     with RunningSink(journal, taken, decoders=Decoders([opened])) as work:
         work.finish()
-    assert taken.places == [1, 2, 3]
+    assert taken.offsets == [1, 2, 3]
 
     def stop() -> None:
         raise Stop("no licence")

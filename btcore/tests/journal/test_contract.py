@@ -1,8 +1,14 @@
 """The contract of a journal, of the one in SQLite and of the one in memory."""
 
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+import attrs
+import pytest
+from helpers.journal_entries import raw_entry
 from helpers.property_tests import examples
+from helpers.times import START
 from hypothesis import settings
 
 from btcore.journal import Journal
@@ -44,3 +50,14 @@ TestSqliteModel.settings = settings(max_examples=examples(30), stateful_step_cou
 
 TestMemoryModel = contract_machine(open_memory, survives=False).TestCase
 TestMemoryModel.settings = settings(max_examples=examples(30), stateful_step_count=25, deadline=None)
+
+
+@pytest.mark.parametrize("open_journal", [open_sqlite, open_memory])
+def test_a_reading_that_comes_again_under_another_name_adds_nothing(
+    tmp_path: Path, open_journal: Callable[[Path], Journal]
+) -> None:
+    """A packet is known by what is in it, whatever its meter is called by then; a whole reading by its meter too."""
+    with closing(open_journal(tmp_path)) as journal:
+        assert len(journal.append([raw_entry(START, b"a"), raw_entry(START, b"a", "000000-2")])) == 1
+        whole = [attrs.evolve(raw_entry(START + 9, b"{}", serial), whole=True) for serial in ("1", "2", "1")]
+        assert [one.serial for one in journal.append(whole)] == ["1", "2"]

@@ -67,13 +67,6 @@ def test_a_sequence_that_is_played_again_adds_nothing(journal: SqliteJournal) ->
     assert [*journal.append(played[2:]), *journal.append(played[:1])] == []
 
 
-def test_a_reading_that_comes_again_under_another_name_adds_nothing(journal: SqliteJournal) -> None:
-    """A packet is known by what is in it, whatever its meter is called by then; a whole reading by its meter too."""
-    assert len(journal.append([raw_entry(START, b"a"), raw_entry(START, b"a", "000000-2")])) == 1
-    whole = [attrs.evolve(raw_entry(START + 9, b"{}", serial), whole=True) for serial in ("1", "2", "1")]
-    assert len(journal.append(whole)) == 2
-
-
 def test_many_readings_of_one_time_do_not_get_slow(journal: SqliteJournal) -> None:
     """Thousands of readings at one time, as from a clock that stands still, are kept in seconds."""
     began = time.monotonic()

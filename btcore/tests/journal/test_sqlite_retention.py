@@ -229,6 +229,14 @@ def test_meters_are_remembered_when_their_readings_are_forgotten(file: Path) -> 
         assert journal.serials() == [METER, "420467"]
 
 
+def test_many_new_meters_at_once_do_not_pass_the_bound(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where more meters come in than are forgotten at once otherwise, as many go."""
+    monkeypatch.setattr(sqlite_meters, "MOST", 16)
+    journal.append([raw_entry(n, serial=str(n)) for n in range(16)])
+    journal.append([raw_entry(n, serial=str(n)) for n in range(16, 22)])
+    assert [one.serial for one in journal.heard_meters()] == [str(n) for n in range(6, 22)]
+
+
 def test_invented_meters_are_forgotten_before_those_that_are_heard(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of more meters than are remembered, those go that were not heard for longest, in memory and in the file."""
     monkeypatch.setattr(sqlite_meters, "MOST", 16)

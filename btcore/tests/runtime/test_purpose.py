@@ -47,7 +47,7 @@ def test_it_ends_when_the_only_sink_has_stopped(tmp_path: Path, caplog: pytest.L
     assert last(caplog) == "ended with an error: no sink works any more: sink.roof: the key is wrong"
     roof = RecordingSink()
     assert Supervisor(make_site(tmp_path, make_sink(roof)), threading.Event(), once=True).run()
-    assert roof.places[:1] == [1]
+    assert roof.offsets[:1] == [1]
 
 
 def test_it_ends_when_all_sinks_have_stopped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -68,7 +68,7 @@ def test_it_ends_when_the_only_source_has_stopped(tmp_path: Path, caplog: pytest
     caplog.clear()
     roof = RecordingSink()
     assert not run(tmp_path, make_source(IteratorSource(items=stopping)), make_sink(roof))
-    assert (len(roof.places), stored_offset(tmp_path)) == (5, 5)
+    assert (len(roof.offsets), stored_offset(tmp_path)) == (5, 5)
     assert last(caplog) == "ended with an error: no source works any more: source.panel: the key is wrong"
 
 
@@ -78,7 +78,7 @@ def test_a_source_that_ended_well_is_not_missed(tmp_path: Path, caplog: pytest.L
     assert not run(
         tmp_path, make_source(finite_source(3)), make_source(IteratorSource(items=stopping), "bad"), make_sink(roof)
     )
-    assert len(roof.places) == 3
+    assert len(roof.offsets) == 3
     assert last(caplog) == "ended with an error: source.bad: the key is wrong"
 
 
@@ -95,8 +95,8 @@ def test_it_goes_on_with_what_is_left(tmp_path: Path, caplog: pytest.LogCaptureF
     thread = threading.Thread(target=lambda: well.append(supervisor.run()))
     thread.start()
     wait_for(lambda: "stopped until a restart" in caplog.text)
-    before = len(roof.places)
-    wait_for(lambda: len(roof.places) > before + 150)  # through more than one look of the supervisor
+    before = len(roof.offsets)
+    wait_for(lambda: len(roof.offsets) > before + 150)  # through more than one look of the supervisor
     stop.set()
     thread.join(30)
     assert well == [False]

@@ -4,7 +4,7 @@ import errno
 import fcntl
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
@@ -21,7 +21,7 @@ from btcore.errors import Unavailable
 from btcore.journal import Baseline, Checkpoint
 from btcore.journal.sqlite import VERSION, SqliteJournal
 from btcore.records import from_microseconds
-from btcore.runtime.supervisor import JOURNAL, Supervisor
+from btcore.runtime.supervisor import IDLE, JOURNAL, LOOK, Supervisor
 
 
 def texts(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
@@ -51,6 +51,40 @@ class Running:
         assert not self._thread.is_alive()
 
 
+class Waits(threading.Event):
+    """A stop that takes note of the seconds for which the thread that made it waits."""
+
+    def __init__(self) -> None:
+        """Begin."""
+        super().__init__()
+        self.seconds: list[float | None] = []
+        self._watched = threading.current_thread()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Take note, and wait."""
+        if threading.current_thread() is self._watched:
+            self.seconds.append(timeout)
+        return super().wait(timeout)
+
+
+@pytest.mark.parametrize(("once", "seconds"), [(True, LOOK), (False, IDLE)])
+def test_between_two_looks_is_a_wait(tmp_path: Path, once: bool, seconds: float) -> None:
+    """A run looks after its sources and sinks now and then, and waits in between."""
+    stop = Waits()
+
+    def items(_stop: threading.Event) -> Iterator[Chunk]:
+        yield Chunk(packet())
+        try:
+            wait_for(lambda: seconds in stop.seconds, patience=20)
+        finally:
+            if not (once and stop.seconds):
+                stop.set()
+
+    parts = make_source(IteratorSource(items=items)), make_sink(RecordingSink())
+    assert Supervisor(make_site(tmp_path, *parts), stop, once=once).run()
+    assert {seconds} <= set(stop.seconds) <= {LOOK, seconds}
+
+
 # --- once
 
 
@@ -65,7 +99,7 @@ def test_once_ends_when_everything_is_delivered(tmp_path: Path, caplog: pytest.L
         make_sink(second, "second", interval=60),
     )
     assert Supervisor(make_site(tmp_path, *parts), threading.Event(), once=True).run()
-    assert (len(first.places), stored_offset(tmp_path), stored_offset(tmp_path, "sink.second")) == (7, 7, 7)
+    assert (len(first.offsets), stored_offset(tmp_path), stored_offset(tmp_path, "sink.second")) == (7, 7, 7)
     assert [sample.seconds for batch in second.taken for sample in batch.samples] == [60]
     told = texts(caplog, logging.INFO)
     assert told[0] == f"btcore: 2 sources, 2 sinks; the journal is in {tmp_path}"
@@ -105,7 +139,7 @@ def test_once_waits_for_a_sink_that_is_down_for_a_while(tmp_path: Path) -> None:
     assert Supervisor(
         make_site(tmp_path, make_source(finite_source()), make_sink(roof)), threading.Event(), once=True
     ).run()
-    assert len(roof.places) == 5
+    assert len(roof.offsets) == 5
 
 
 @pytest.mark.parametrize("trouble", ["source", "sink"])
@@ -123,7 +157,7 @@ def test_what_was_given_up_is_told_by_the_outcome(tmp_path: Path, trouble: str) 
     )
     parts = (make_source(finite_source()), make_sink(other, "other"), bad)
     assert not Supervisor(make_site(tmp_path, *parts), threading.Event(), once=True).run()
-    assert len(other.places) == 5
+    assert len(other.offsets) == 5
 
 
 def test_a_run_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
@@ -133,7 +167,7 @@ def test_a_run_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
         assert Supervisor(
             make_site(tmp_path, make_source(finite_source(3)), make_sink(roof)), threading.Event(), once=True
         ).run()
-    assert roof.places == list(range(1, 10))
+    assert roof.offsets == list(range(1, 10))
 
 
 def test_it_ends_when_nothing_is_left_to_do(tmp_path: Path) -> None:
@@ -167,7 +201,7 @@ def test_a_dry_run_delivers_nothing(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert (roof.calls, set(capsys.readouterr().out.splitlines())) == ([], {"sink.roof: POST ***"})
     assert stored_offset(tmp_path) == 0
     assert Supervisor(make_site(tmp_path, make_sink(roof)), threading.Event(), once=True).run()
-    assert len(roof.places) == 5
+    assert len(roof.offsets) == 5
 
 
 # --- what the parts are told
@@ -218,7 +252,7 @@ def test_stopping_finishes_and_commits(tmp_path: Path) -> None:
         running.stop.set()
         release.set()
     assert (running.well, len(roof.closed), len(panel.closed)) == (True, 1, 1)
-    assert stored_offset(tmp_path) == roof.places[-1]
+    assert stored_offset(tmp_path) == roof.offsets[-1]
     _is_free(tmp_path)
 
 
@@ -244,7 +278,7 @@ def test_a_hung_sink_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
     roof, other = RecordingSink(answer=answer), RecordingSink()
     parts = (make_source(finite_source()), make_sink(roof), make_sink(other, "other"))
     with Running(make_site(tmp_path, *parts), patience=0.1) as running:
-        wait_for(lambda: calling.is_set() and len(other.places) == 5)
+        wait_for(lambda: calling.is_set() and len(other.offsets) == 5)
     assert running.well is False
     assert texts(caplog) == [
         "btcore: sink.roof does not stop; leaving it (what it did not finish will be delivered again)"
@@ -254,7 +288,7 @@ def test_a_hung_sink_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         if thread.name == "sink.roof":
             thread.join(20)
     with closing(journals[0]) as journal:
-        given = len(roof.places)
+        given = len(roof.offsets)
         cursors = [journal.checkpoint(name) or Checkpoint() for name in ("sink.roof", "sink.other")]
     expected = [(given, {METER: Baseline(given)}), (5, {METER: Baseline(5)})]
     assert [(one.offset, one.baselines) for one in cursors] == expected
@@ -267,11 +301,11 @@ def test_one_state_has_one_run(tmp_path: Path) -> None:
     """A second run on the same state is refused, with what to do, and does not disturb the first."""
     roof = RecordingSink()
     with Running(make_site(tmp_path, make_source(endless_source()), make_sink(roof))) as running:
-        wait_for(lambda: roof.places)
+        wait_for(lambda: roof.offsets)
         with pytest.raises(Unavailable, match=f"another btcore is using {tmp_path}: stop it first, or give this one"):
             Supervisor(make_site(tmp_path), threading.Event()).run()
-        before = len(roof.places)
-        wait_for(lambda: len(roof.places) > before)
+        before = len(roof.offsets)
+        wait_for(lambda: len(roof.offsets) > before)
     assert running.well
 
 
@@ -327,6 +361,6 @@ def test_cleaning_up_that_fails_is_told(
     roof = RecordingSink()
     with Running(make_site(tmp_path, make_source(endless_source()), make_sink(roof))) as running:
         wait_for(lambda: texts(caplog) == ["btcore: cannot clean up: disk full"])
-        before = len(roof.places)
-        wait_for(lambda: len(roof.places) > before)
+        before = len(roof.offsets)
+        wait_for(lambda: len(roof.offsets) > before)
     assert running.well

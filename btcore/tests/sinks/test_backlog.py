@@ -79,7 +79,7 @@ def test_what_is_too_old_is_dropped(journal: SqliteJournal, caplog: pytest.LogCa
     sink = RecordingSink()
     journal.commit(SINK_TABLE, Checkpoint(2, {METER: Baseline(2)}))
     work = deliver_all(journal, sink, max_backlog_age=3600)
-    assert (sink.places, work.worker.backlog.dropped, sink_offset(journal)) == ([6, 7, 8], 3, 8)
+    assert (sink.offsets, work.worker.backlog.dropped, sink_offset(journal)) == ([6, 7, 8], 3, 8)
     assert [(sample.older.offset, sample.newer.offset) for sample in sink.taken[0].samples] == [(2, 6), (6, 7), (7, 8)]
     assert logged(caplog) == [
         "dropped 3 readings that were never delivered: more than max_backlog_age or max_backlog_bytes allow"
@@ -92,7 +92,7 @@ def test_what_is_too_much_is_dropped(journal: SqliteJournal) -> None:
     fill_journal(journal, 10)
     sink = RecordingSink()
     deliver_all(journal, sink, max_backlog_bytes=4 * 43)
-    assert sink.places == [7, 8, 9, 10]
+    assert sink.offsets == [7, 8, 9, 10]
 
 
 def test_a_service_that_is_down_does_not_hold_what_is_beyond(
@@ -115,7 +115,7 @@ def test_a_service_that_is_down_does_not_hold_what_is_beyond(
         wait_for(lambda: sink_offset(journal) == 14)
         down.clear()
         work.finish()
-    assert sink.places == [15, 16, 17, 18, 19, 20]
+    assert sink.offsets == [15, 16, 17, 18, 19, 20]
 
 
 def test_memory_does_not_grow_with_a_backlog(journal: SqliteJournal) -> None:

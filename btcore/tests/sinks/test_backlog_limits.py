@@ -148,7 +148,7 @@ def test_a_late_delivery_does_not_undo_a_drop(journal: SqliteJournal, monkeypatc
         assert (sink_offset(journal), work.worker.backlog.dropped) == (8, 8)
         release.set()
         work.finish()
-    assert (roof.places, sink_offset(journal)) == ([1, 2, 9, 10, 11, 12, 13, 14], 14)
+    assert (roof.offsets, sink_offset(journal)) == ([1, 2, 9, 10, 11, 12, 13, 14], 14)
     pairs = [(sample.older.offset, sample.newer.offset) for batch in roof.taken for sample in batch.samples]
     assert pairs == [(1, 2), (2, 9), *((n, n + 1) for n in range(9, 14))]
 
@@ -183,4 +183,4 @@ def test_a_dry_run_drops_nothing_for_good(journal: SqliteJournal) -> None:
         work.finish()
     assert (work.worker.backlog.dropped, sink_offset(journal)) == (4, 0)
     assert deliver_all(journal, roof := RecordingSink()).worker.parked == ""
-    assert len(roof.places) == 10
+    assert len(roof.offsets) == 10

@@ -41,7 +41,7 @@ def test_one_bad_row_of_thirty_is_set_aside_alone(journal: SqliteJournal, caplog
     sink = RecordingSink(answer=refuse_offsets(17))
     mark_accepted(journal, sink)
     work = deliver_all(journal, sink)
-    assert sink.places == [n for n in range(1, 31) if n != 17]
+    assert sink.offsets == [n for n in range(1, 31) if n != 17]
     assert len(sink.calls) <= 1 + 2 * 5
     assert (sink_offset(journal), work.worker.delivered, work.worker.aside) == (30, 29, 1)
     (aside,) = journal.dead_letters(SINK_TABLE)
@@ -61,7 +61,7 @@ def test_exactly_what_is_refused_is_set_aside(
         fill_journal(journal, 40)
         mark_accepted(journal, sink)
         deliver_all(journal, sink, batch_size=size)
-        assert sink.places == [n for n in range(1, 41) if n not in places]
+        assert sink.offsets == [n for n in range(1, 41) if n not in places]
         assert [aside.entries[-1] for aside in journal.dead_letters()] == sorted(places)
     assert len(sink.calls) <= -(-40 // size) + 2 * len(places) * max(size - 1, 1).bit_length()
 
@@ -78,7 +78,7 @@ def test_a_batch_that_is_refused_as_a_whole_is_set_aside_at_once(
 
     sink = RecordingSink(answer=answer)
     work = deliver_all(journal, sink, batch_size=6)
-    assert (batch_sizes(sink.calls), sink.places, work.worker.aside) == ([6, 4], [7, 8, 9, 10], 6)
+    assert (batch_sizes(sink.calls), sink.offsets, work.worker.aside) == ([6, 4], [7, 8, 9, 10], 6)
     assert [aside.entries[-1] for aside in journal.dead_letters(SINK_TABLE)] == [1, 2, 3, 4, 5, 6]
     assert len(logged(caplog)) == 1
 
@@ -152,7 +152,7 @@ def test_a_bug_that_passes_costs_nothing(journal: SqliteJournal) -> None:
     fill_journal(journal, 3)
     sink = RecordingSink(answer=Poison(2, times=MOST_BUGS - 1))
     deliver_all(journal, sink)
-    assert (sink.places, journal.dead_letters()) == ([1, 2, 3], [])
+    assert (sink.offsets, journal.dead_letters()) == ([1, 2, 3], [])
 
 
 @pytest.mark.parametrize("error", [KeyError("a bug"), SystemExit(1), RecursionError()], ids=repr)
@@ -166,7 +166,7 @@ def test_a_bug_that_stays_is_set_aside(journal: SqliteJournal, error: BaseExcept
 
     sink = RecordingSink(answer=answer)
     deliver_all(journal, sink)
-    assert sink.places == [n for n in range(1, 21) if n != 7]
+    assert sink.offsets == [n for n in range(1, 21) if n != 7]
     assert [aside.entries for aside in journal.dead_letters(SINK_TABLE)] == [(6, 7)]
     assert len(sink.calls) <= 2 * MOST_BUGS + 2 * 5
 

@@ -1,21 +1,14 @@
 """`Reject(whole=True)`: what a sink says of a whole batch is believed at once."""
 
-import logging
 from collections.abc import Callable
-from threading import Event
 
 import attrs
 import pytest
-from helpers.running_sink import mark_accepted
+from helpers.running_sink import SINK_TABLE, deliver_all, mark_accepted
 
-from btcore import Batch, Context, Delivery, Duration, Reject, hookimpl, pack, plugin
-from btcore.calculate.sampling import SampleCache
-from btcore.config.load import Sink
-from btcore.decode.brultech import Brultech
-from btcore.decode.decoders import Decoders
+from btcore import Batch, Reject, hookimpl, pack, plugin
 from btcore.journal import Entry
 from btcore.journal.sqlite import SqliteJournal
-from btcore.sinks.worker import SinkWorker
 
 COUNT, SIZE = 30, 10
 
@@ -56,22 +49,7 @@ def deliver(journal: SqliteJournal) -> Deliver:
 
     def run(refused: int, *, tells: bool = True) -> Choosy:
         sink = Choosy(refused=refused, tells=tells)
-        delivery = Delivery(batch_size=SIZE, min_backoff=Duration(0.001))
-        context = Context("sink.choosy", logging.getLogger("sink.choosy"))
-        drain = Event()
-        drain.set()
-        worker = SinkWorker(
-            Sink("choosy", "sink.choosy", "choosy", sink, delivery),
-            journal,
-            Decoders([Brultech()]),
-            SampleCache(),
-            context,
-            stop=Event(),
-            drain=drain,
-        )
-        worker.thread.start()
-        worker.thread.join(30)
-        assert (worker.thread.is_alive(), worker.parked) == (False, "")
+        assert deliver_all(journal, sink, batch_size=SIZE).worker.parked == ""
         return sink
 
     return run
@@ -85,7 +63,7 @@ def test_a_batch_of_which_no_part_is_taken_costs_one_call(deliver: Deliver, jour
     assert [(one.why, one.entries[-1]) for one in journal.dead_letters()] == [
         ("too old", n + 1) for n in range(2 * SIZE)
     ]
-    cursor = journal.checkpoint("sink.choosy")
+    cursor = journal.checkpoint(SINK_TABLE)
     assert cursor is not None
     assert cursor.offset == COUNT
 
@@ -107,7 +85,7 @@ def test_a_part_of_a_halved_batch_may_be_refused_as_a_whole_too(deliver: Deliver
 
 def test_a_sink_that_cannot_tell_is_asked_for_each_row(deliver: Deliver, journal: SqliteJournal) -> None:
     """Without `whole` a batch is halved until what is refused stands alone: ten rows cost nineteen calls."""
-    mark_accepted(journal, Choosy(refused=0, tells=False), "sink.choosy")
+    mark_accepted(journal, Choosy(refused=0, tells=False), SINK_TABLE)
     sink = deliver(SIZE, tells=False)
     assert len(sink.calls) == 19 + 2
     assert sink.taken == list(range(SIZE + 1, COUNT + 1))

@@ -90,7 +90,7 @@ def test_a_run_that_is_stopped_before_sets_nothing_aside(journal: SqliteJournal)
     assert (work.worker.parked, journal.dead_letters(), sink_offset(journal)) == ("", [], 0)
     again = RecordingSink()
     deliver_all(journal, again)
-    assert again.places == [1, 2]
+    assert again.offsets == [1, 2]
 
 
 @pytest.mark.parametrize("bad", [(1,), (1, 2), (2,), (2, 3), (30,), (1, 17)])
@@ -99,7 +99,7 @@ def test_where_others_are_accepted_it_is_the_readings(journal: SqliteJournal, ba
     fill_journal(journal, 30)
     sink = RecordingSink(answer=refuse_offsets(*bad))
     work = deliver_all(journal, sink)
-    assert sink.places == [n for n in range(1, 31) if n not in bad]
+    assert sink.offsets == [n for n in range(1, 31) if n not in bad]
     assert [one.entries[-1] for one in journal.dead_letters(SINK_TABLE)] == list(bad)
     assert (work.worker.parked, work.worker.aside, sink_offset(journal)) == ("", len(bad), 30)
     assert len(sink.calls) <= 5 + 2 * 5 * len(bad)
@@ -144,7 +144,7 @@ def test_what_a_plugin_knows_to_be_never_taken_is_set_aside_by_a_new_sink_too(jo
     fill_journal(journal, 100)
     sink = RecordingSink(answer=answer)
     work = deliver_all(journal, sink, batch_size=10)
-    assert (work.worker.parked, work.worker.aside, sink.places) == ("", 45, list(range(46, 101)))
+    assert (work.worker.parked, work.worker.aside, sink.offsets) == ("", 45, list(range(46, 101)))
     assert len(sink.calls) <= 10 + 2 * 4
 
 
@@ -173,7 +173,7 @@ def test_a_retry_is_no_refusal(journal: SqliteJournal) -> None:
     fill_journal(journal, 3)
     sink = RecordingSink(answer=answer)
     work = deliver_all(journal, sink)
-    assert (work.worker.parked, work.worker.aside, sink.places) == ("", 1, [2, 3])
+    assert (work.worker.parked, work.worker.aside, sink.offsets) == ("", 1, [2, 3])
 
 
 def test_a_bug_is_set_aside_by_a_new_sink_too(journal: SqliteJournal) -> None:
@@ -186,7 +186,7 @@ def test_a_bug_is_set_aside_by_a_new_sink_too(journal: SqliteJournal) -> None:
     fill_journal(journal, 8)
     sink = RecordingSink(answer=answer)
     work = deliver_all(journal, sink)
-    assert (work.worker.parked, work.worker.aside, sink.places) == ("", 4, [5, 6, 7, 8])
+    assert (work.worker.parked, work.worker.aside, sink.offsets) == ("", 4, [5, 6, 7, 8])
 
 
 def test_what_is_dropped_meanwhile_is_in_doubt_no_more(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +199,7 @@ def test_what_is_dropped_meanwhile_is_in_doubt_no_more(journal: SqliteJournal, m
             wait_for(lambda count=n + 1: len(sink.calls) == count)  # type: ignore[misc]
         fill_journal(journal, 1, first=2)
         wait_for(lambda: sink_offset(journal) == 3)
-    assert (work.worker.parked, sink.places) == ("", [3])
+    assert (work.worker.parked, sink.offsets) == ("", [3])
     assert work.worker.aside + work.worker.backlog.dropped == 2
 
 

@@ -29,6 +29,7 @@ from btcore.decode.decoders import Decoders
 from btcore.journal import Checkpoint, Entry
 from btcore.journal.sqlite import SqliteJournal
 from btcore.sinks import backlog
+from btcore.sinks.worker import POLL
 
 # --- in order, at least once
 
@@ -38,7 +39,7 @@ def test_everything_is_delivered_in_order(journal: SqliteJournal) -> None:
     fill_journal(journal, 25)
     sink = RecordingSink()
     work = deliver_all(journal, sink, batch_size=10)
-    assert (sink.places, batch_sizes(sink.taken)) == (list(range(1, 26)), [10, 10, 5])
+    assert (sink.offsets, batch_sizes(sink.taken)) == (list(range(1, 26)), [10, 10, 5])
     samples = [sample for batch in sink.taken for sample in batch.samples]
     assert [(sample.older.offset, sample.newer.offset) for sample in samples] == [(n, n + 1) for n in range(1, 25)]
     assert {sample.values["ch1_w"] for sample in samples} == {100.0}
@@ -62,7 +63,7 @@ def test_a_restart_goes_on_where_it_was(journal: SqliteJournal) -> None:
     deliver_all(journal, sink)
     fill_journal(journal, 2, first=3)
     deliver_all(journal, sink)
-    assert sink.places == [1, 2, 3, 4, 5]
+    assert sink.offsets == [1, 2, 3, 4, 5]
     assert [(sample.older.offset, sample.newer.offset) for sample in sink.taken[1].samples] == [(3, 4), (4, 5)]
 
 
@@ -108,7 +109,7 @@ def test_only_the_meters_that_are_wanted(journal: SqliteJournal) -> None:
     sink = RecordingSink()
     deliver_all(journal, sink, meters=(OTHER_METER,))
     assert {reading.serial for batch in sink.taken for reading in batch.readings} == {OTHER_METER}
-    assert (len(sink.places), sink_offset(journal)) == (5, 10)
+    assert (len(sink.offsets), sink_offset(journal)) == (5, 10)
 
 
 def test_batches_are_full_of_what_is_wanted(journal: SqliteJournal) -> None:
@@ -144,10 +145,10 @@ def test_a_new_sink_begins_at_the_beginning_or_now(journal: SqliteJournal) -> No
         RunningSink(journal, past, name="past"),
         RunningSink(journal, future, name="new", settings={"start_at": "end"}),
     ):
-        wait_for(lambda: past.places and sink_offset(journal, "sink.new") == 5)
+        wait_for(lambda: past.offsets and sink_offset(journal, "sink.new") == 5)
         fill_journal(journal, 1, first=5)
-        wait_for(lambda: future.places and len(past.places) == 6)
-    assert (past.places, future.places) == ([1, 2, 3, 4, 5, 6], [6])
+        wait_for(lambda: future.offsets and len(past.offsets) == 6)
+    assert (past.offsets, future.offsets) == ([1, 2, 3, 4, 5, 6], [6])
 
 
 def test_now_is_before_opening(journal: SqliteJournal) -> None:
@@ -165,7 +166,7 @@ def test_now_is_before_opening(journal: SqliteJournal) -> None:
 
     sink = Late()
     deliver_all(journal, sink, start_at="end")
-    assert sink.places == [3]
+    assert sink.offsets == [3]
 
 
 def test_a_new_sink_on_a_trimmed_journal_rests(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +185,7 @@ def test_a_new_sink_on_a_trimmed_journal_rests(journal: SqliteJournal, monkeypat
     with RunningSink(journal, sink):
         wait_for(lambda: waited)
         fill_journal(journal, 1, first=5)
-        wait_for(lambda: sink.places == [6])
+        wait_for(lambda: sink.offsets == [6])
     assert waited[0] == 5
 
 
@@ -218,7 +219,7 @@ def test_what_nothing_decodes_any_more_is_passed_over(journal: SqliteJournal, ca
     fill_journal(journal, 2, first=3)
     sink = RecordingSink()
     deliver_all(journal, sink)
-    assert (sink.places, sink_offset(journal)) == ([1, 2, 3, 6, 7], 7)
+    assert (sink.offsets, sink_offset(journal)) == ([1, 2, 3, 6, 7], 7)
     assert logged(caplog) == ["passing over readings of format strange: no decoder of this configuration knows them"]
     nothing = RecordingSink()
     with RunningSink(journal, nothing, name="none", decoders=Decoders([])) as work:
@@ -290,7 +291,7 @@ def test_a_part_goes_on_from_where_the_whole_was(journal: SqliteJournal) -> None
     for part in (first, second):
         with RunningSink(journal, part, name="roof/one", whole=SINK_TABLE) as work:
             work.finish()
-    assert (first.places, second.places) == ([5, 6], [])
+    assert (first.offsets, second.offsets) == ([5, 6], [])
     assert [(sample.older.offset, sample.newer.offset) for sample in first.taken[0].samples] == [(4, 5), (5, 6)]
     assert (sink_offset(journal), sink_offset(journal, "sink.roof/one")) == (4, 6)
 
@@ -302,7 +303,7 @@ def test_a_part_of_nothing_begins_as_a_sink_does(journal: SqliteJournal) -> None
         part = RecordingSink()
         with RunningSink(journal, part, name=f"roof/{name}", whole=SINK_TABLE, settings={"start_at": start}) as work:
             work.finish()
-        assert part.places == places
+        assert part.offsets == places
 
 
 def test_a_meter_that_was_forgotten_goes_on_from_the_journal(
@@ -317,3 +318,45 @@ def test_a_meter_that_was_forgotten_goes_on_from_the_journal(
         work.finish()
     spans = [(one.older.offset, one.newer.offset) for batch in recorder.taken for one in batch.samples]
     assert spans == [(1, 5)]
+
+
+# --- having nothing to do
+
+
+def record_waits(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
+    """Return a list to which each wait for the journal is added: after which offset, and for how many seconds."""
+    waits: list[tuple[int, float]] = []
+    wait = journal.wait
+
+    def noted(after: int, timeout: float) -> bool:
+        waits.append((after, timeout))
+        return wait(after, timeout)
+
+    monkeypatch.setattr(journal, "wait", noted)
+    return waits
+
+
+def test_a_worker_that_has_had_everything_waits(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is nothing to deliver, a worker waits for what comes in after that, and looks around now and then."""
+    fill_journal(journal, 3)
+    waits = record_waits(journal, monkeypatch)
+    with RunningSink(journal, RecordingSink()):
+        wait_for(lambda: waits)
+    assert waits[0] == (3, POLL)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 3600])
+def test_a_worker_that_gathers_waits_until_its_call_is_due(
+    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """Between two calls a worker waits for the rest of `flush_interval`, of a long one in parts."""
+    fill_journal(journal, 1)
+    waits = record_waits(journal, monkeypatch)
+    sink = RecordingSink()
+    with RunningSink(journal, sink, settings={"flush_interval": seconds}):
+        wait_for(lambda: sink.offsets == [1])
+        fill_journal(journal, 1, first=1)
+        wait_for(lambda: [after for after, _ in waits if after == 2])
+        timeout = next(timeout for after, timeout in waits if after == 2)
+    assert 0 < timeout <= min(seconds, POLL)
+    assert (timeout == POLL) is (seconds > POLL)

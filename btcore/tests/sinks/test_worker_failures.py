@@ -1,8 +1,10 @@
 """Whatever a sink's plugin raises, wherever, its worker goes on; what cannot be calculated costs itself alone."""
 
 import logging
+import re
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator
+from threading import Event
 from typing import Any
 
 import pytest
@@ -10,12 +12,13 @@ from helpers.captured_log import logged
 from helpers.fake_plugins import RecordingSink
 from helpers.journal_entries import entry
 from helpers.packets import METER, OTHER_METER
-from helpers.running_sink import SINK_TABLE, RunningSink, deliver_all, fill_journal, sink_offset
+from helpers.running_sink import SINK_TABLE, RunningSink, batch_sizes, deliver_all, fill_journal, sink_offset
 
-from btcore import Batch, Context, Reading, Sample, hookimpl, plugin
+from btcore import Batch, Context, Reading, Retry, Sample, Stop, hookimpl, plugin
 from btcore.calculate import intervals, sampling
 from btcore.calculate.chains import Chains
 from btcore.journal.sqlite import SqliteJournal
+from btcore.sinks.state import sink_state
 from btcore.sinks.worker import MOST_BUGS
 
 
@@ -82,7 +85,7 @@ def test_a_worker_survives_whatever_a_plugin_raises(journal: SqliteJournal, erro
     sink = Failing(where=where, error=error)
     with RunningSink(journal, sink, dry_run=where == "preview_batch") as work:
         work.finish()
-    assert (sink.places, work.worker.parked, work.worker.aside) == ([1, 2, 3, 4], "", 0)
+    assert (sink.offsets, work.worker.parked, work.worker.aside) == ([1, 2, 3, 4], "", 0)
 
 
 @pytest.mark.parametrize("error", FAULTS, ids=lambda error: type(error).__name__)
@@ -96,7 +99,7 @@ def test_what_always_raises_is_set_aside(journal: SqliteJournal, error: BaseExce
     fill_journal(journal, 5)
     sink = RecordingSink(answer=answer)
     work = deliver_all(journal, sink)
-    assert (sink.places, sink_offset(journal), work.worker.parked) == ([1, 2, 4, 5], 5, "")
+    assert (sink.offsets, sink_offset(journal), work.worker.parked) == ([1, 2, 4, 5], 5, "")
     assert [aside.entries for aside in journal.dead_letters(SINK_TABLE)] == [(2, 3)]
 
 
@@ -155,7 +158,7 @@ def test_a_sample_that_fails_lazily_costs_itself_alone(
     mine = [sample for batch in sink.taken for sample in batch.samples if sample.serial == METER]
     assert sum(sample.values["ch1_dwh"] or 0 for sample in mine) * 3600 == pytest.approx(2000 * 9)
     if not every:
-        assert sink.places == list(range(1, 21))
+        assert sink.offsets == list(range(1, 21))
 
 
 @pytest.mark.parametrize("every", [0, 60])
@@ -173,7 +176,7 @@ def test_a_sample_that_cannot_be_made_costs_itself_alone(
     sink = RecordingSink(answer=lambda batch: [sample.values for sample in batch.samples])
     work = deliver_all(journal, sink, interval=every)
     assert (work.worker.parked, sink_offset(journal), len(journal.dead_letters(SINK_TABLE))) == ("", 10, 1)
-    assert sink.places == list(range(1, 11))
+    assert sink.offsets == list(range(1, 11))
     assert sum(len(batch.samples) for batch in sink.taken) == 8
 
 
@@ -205,4 +208,47 @@ def test_a_bug_is_given_its_tries(journal: SqliteJournal) -> None:
     fill_journal(journal, 1)
     sink = Failing(where="process_batch", error=CancelledError(), times=MOST_BUGS - 1)
     deliver_all(journal, sink)
-    assert sink.places == [1]
+    assert sink.offsets == [1]
+
+
+def test_only_single_readings_get_all_tries_of_a_bug(journal: SqliteJournal) -> None:
+    """A bug is looked for by halves that are tried once each; a reading that stands alone is tried like a batch."""
+    fill_journal(journal, 4)
+
+    def answer(batch: Batch) -> None:
+        if any(reading.offset == 3 for reading in batch.readings):
+            raise ValueError("bug")
+
+    sink = RecordingSink(answer=answer)
+    deliver_all(journal, sink)
+    assert batch_sizes(sink.calls) == [*[4] * MOST_BUGS, 2, 2, *[1] * MOST_BUGS, 1]
+
+
+def test_a_sink_that_was_not_opened_is_not_closed(journal: SqliteJournal) -> None:
+    """Where the program stops before a sink was opened, its plugin is left alone."""
+    sink, stop = RecordingSink(), Event()
+    stop.set()
+    with RunningSink(journal, sink, stop=stop):
+        pass
+    assert (sink.opened, sink.closed) == ([], [])
+
+
+def test_a_worker_tells_its_state(journal: SqliteJournal) -> None:
+    """How a sink stands is told of the readings that it has not had, of a failure that lasts, and of a stop."""
+    answers: list[Exception] = [Retry("later"), Stop("the key is wrong")]
+    fill_journal(journal, 2)
+
+    def answer(_batch: Batch) -> None:
+        if answers:
+            states.append(work.worker.state)
+            raise answers.pop(0)
+
+    states: list[str] = []
+    work = RunningSink(journal, RecordingSink(answer=answer), settings={"batch_size": 1})
+    with work:
+        work.finish()
+    behind, failing = states
+    assert (behind, work.worker.state) == ("2 readings behind", "stopped")
+    assert re.fullmatch(r"failing for \d+ s, 2 readings behind", failing)
+    worker = deliver_all(journal, RecordingSink()).worker
+    assert worker.state == sink_state(parked="", failing=None, behind=0, is_level=True)

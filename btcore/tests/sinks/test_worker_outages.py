@@ -40,7 +40,7 @@ def test_a_batch_that_is_to_come_later_comes_later(journal: SqliteJournal, caplo
 
     sink = RecordingSink(answer=answer)
     deliver_all(journal, sink)
-    assert (batch_sizes(sink.calls), sink.places) == ([3, 3, 3, 3], [1, 2, 3])
+    assert (batch_sizes(sink.calls), sink.offsets) == ([3, 3, 3, 3], [1, 2, 3])
     assert [text.split(" after")[0] for text in logged(caplog, logging.INFO)] == [
         "busy; trying again in 1 s",
         "recovered",
@@ -99,7 +99,7 @@ def test_a_failing_open_is_tried_again(journal: SqliteJournal, caplog: pytest.Lo
     fill_journal(journal, 1)
     sink = Slow()
     deliver_all(journal, sink)
-    assert (sink.places, len(sink.opened), len(sink.closed)) == ([1], 5 + MOST_BUGS + 1, 5 + MOST_BUGS + 1)
+    assert (sink.offsets, len(sink.opened), len(sink.closed)) == ([1], 5 + MOST_BUGS + 1, 5 + MOST_BUGS + 1)
     assert logged(caplog)[0] == "down; trying again in 1 s"
 
 
@@ -124,7 +124,7 @@ def test_an_open_that_is_refused_waits_longer_each_time(
     work = RunningSink(journal, sink)
     with work:
         work.finish()
-    assert (waits, sink.places) == (list(range(refusing_first)), [1])
+    assert (waits, sink.offsets) == (list(range(refusing_first)), [1])
     assert logged(caplog) == ["no such account; trying again in 1 s"]
 
 
@@ -148,7 +148,7 @@ def test_nonsense_in_a_plugin_s_own_error_is_no_fault_of_the_core(journal: Sqlit
     fill_journal(journal, 2)
     sink = RecordingSink(answer=answer)
     work = deliver_all(journal, sink)
-    assert (sink.places, work.worker.parked) == ([1, 2], "")
+    assert (sink.offsets, work.worker.parked) == ([1, 2], "")
 
 
 def test_a_service_that_refuses_everything_fills_no_log(
@@ -199,9 +199,9 @@ def test_stop_parks_this_sink_alone(journal: SqliteJournal, caplog: pytest.LogCa
         ) as one,
         RunningSink(journal, other, name="other"),
     ):
-        wait_for(lambda: not one.worker.thread.is_alive() and other.places)
-    assert (one.worker.parked, parked.places, sink_offset(journal)) == ("401: check the key ***", [1, 2], 2)
-    assert (other.places, len(parked.closed)) == ([1, 2, 3, 4, 5, 6], 1)
+        wait_for(lambda: not one.worker.thread.is_alive() and other.offsets)
+    assert (one.worker.parked, parked.offsets, sink_offset(journal)) == ("401: check the key ***", [1, 2], 2)
+    assert (other.offsets, len(parked.closed)) == ([1, 2, 3, 4, 5, 6], 1)
     assert logged(caplog, logging.ERROR)[0].startswith("stopped until a restart, its readings are kept: 401")
 
 
@@ -211,10 +211,10 @@ def test_a_hung_sink_delays_nobody(journal: SqliteJournal) -> None:
     release = threading.Event()
     hung, other = RecordingSink(answer=lambda _batch: release.wait(20)), RecordingSink()
     with RunningSink(journal, hung), RunningSink(journal, other, name="other"):
-        wait_for(lambda: hung.calls and len(other.places) == 5)
+        wait_for(lambda: hung.calls and len(other.offsets) == 5)
         fill_journal(journal, 5, first=5)
-        wait_for(lambda: len(other.places) == 10)
-        assert (sink_offset(journal), hung.places) == (0, [])
+        wait_for(lambda: len(other.offsets) == 10)
+        assert (sink_offset(journal), hung.offsets) == (0, [])
         release.set()
 
 
@@ -257,7 +257,7 @@ def test_a_call_that_hangs_is_told_once(
             work.worker.look()
         release.set()
         work.finish()
-    assert sink.places == [1]
+    assert sink.offsets == [1]
     assert [text.split(" for ")[0] for text in logged(caplog)] == [f"{where} has not returned"]
 
 
@@ -271,7 +271,7 @@ def test_stopping_finishes_the_call_under_way(journal: SqliteJournal) -> None:
         wait_for(lambda: sink.calls)
         work.stop.set()
         release.set()
-    assert (sink.places, sink_offset(journal), len(sink.closed)) == ([1, 2], 2, 1)
+    assert (sink.offsets, sink_offset(journal), len(sink.closed)) == ([1, 2], 2, 1)
 
 
 def test_a_close_that_fails_is_told(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
@@ -312,7 +312,7 @@ def test_a_journal_that_cannot_now_is_waited_for(
     setattr(journal, operation, fail)
     sink = RecordingSink()
     work = deliver_all(journal, sink)
-    assert (sink.places, work.worker.parked) == ([1, 2, 3, 4], "")
+    assert (sink.offsets, work.worker.parked) == ([1, 2, 3, 4], "")
     assert logged(caplog) == ["cannot use the journal: disk full; trying again in 1 s"]
 
 
@@ -331,7 +331,7 @@ def test_stopping_with_a_journal_that_cannot(journal: SqliteJournal) -> None:
             wait_for(lambda: sink.taken)
     assert (work.worker.parked, sink_offset(journal)) == ("", 0)
     deliver_all(journal, sink)
-    assert sink.places == [1, 2, 1, 2]
+    assert sink.offsets == [1, 2, 1, 2]
 
 
 def test_a_fault_of_the_core_parks_the_sink(

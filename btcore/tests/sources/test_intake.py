@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 from helpers.captured_log import logged
 from helpers.clocks import Clock
 from helpers.fake_plugins import IteratorSource, RecordingSink
+from helpers.journal_entries import raw_entry
 from helpers.packets import packet
 from helpers.running_source import RunningSource, collect_items, kept_packets
 from helpers.sites import make_sink, make_site, make_source
@@ -23,7 +24,7 @@ from btcore.errors import JournalFull, Unavailable
 from btcore.journal import Entry
 from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime.supervisor import Supervisor
-from btcore.sources.intake import BRISK, LOT
+from btcore.sources.intake import BRISK, LOT, Intake
 from btcore.sources.silence import Silence
 
 
@@ -101,6 +102,42 @@ def test_what_waits_is_written_in_lots(journal: SqliteJournal) -> None:
         work.finish()
     assert [raw for _, raw in kept_packets(journal)] == [packet(secs=n) for n in range(count)]
     assert (trouble.sizes, work.worker.kept) == ([1, LOT, LOT, 9], count)
+
+
+class Waits(threading.Condition):
+    """A condition that tells when the thread that made it begins to wait."""
+
+    def __init__(self) -> None:
+        """Begin."""
+        super().__init__()
+        self.begun = threading.Event()
+        self._watched = threading.current_thread()
+
+    def wait_for(self, predicate: Callable[[], Any], timeout: float | None = None) -> Any:  # noqa: ANN401 - any truth
+        """Tell it, and wait."""
+        if threading.current_thread() is self._watched:
+            self.begun.set()
+        return super().wait_for(predicate, timeout)
+
+
+def test_a_flush_returns_when_everything_is_written(journal: SqliteJournal) -> None:
+    """How many readings were new is known after a flush: it waits for a journal that hangs."""
+    trouble = Trouble(journal, hangs=True)
+    intake = Intake("panel", journal, logging.getLogger("source.panel"), threading.Event())
+    intake._change = waits = Waits()
+    intake.start()
+    intake.put([raw_entry(1), raw_entry(2)])
+    waits.begun.clear()
+
+    def mend() -> None:
+        waits.begun.wait(20)
+        trouble.mended.set()
+
+    with in_background(trouble.mended, mend):
+        intake.flush()
+        kept = intake.kept
+    intake.close()
+    assert kept == 2
 
 
 @pytest.mark.usefixtures("quick")
@@ -284,7 +321,7 @@ def test_once_ends_when_what_waited_is_delivered(
     roof = RecordingSink()
     parts = (make_source(IteratorSource(items=lambda _stop: numbered(7))), make_sink(roof))
     assert Supervisor(make_site(tmp_path, *parts), threading.Event(), once=True).run()
-    assert len(roof.places) == 7
+    assert len(roof.offsets) == 7
 
 
 @pytest.mark.usefixtures("quick")

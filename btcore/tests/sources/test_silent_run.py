@@ -44,11 +44,11 @@ def test_a_meter_that_is_switched_off_for_a_while(
     )
     running.start()
     try:
-        wait_for(lambda: len(roof.places) > 40, "both meters' readings")
+        wait_for(lambda: len(roof.offsets) > 40, "both meters' readings")
         is_off.set()
         wait_for(lambda: any("is silent" in line for line in logged(caplog)), "the silent meter to be told")
-        before = len(roof.places)
-        wait_for(lambda: len(roof.places) > before + 20, "the other meter's readings")
+        before = len(roof.offsets)
+        wait_for(lambda: len(roof.offsets) > before + 20, "the other meter's readings")
         is_off.clear()
         wait_for(lambda: any("heard again" in line for line in logged(caplog, logging.INFO)), "its return")
     finally:

@@ -12,8 +12,8 @@ import pytest
 from helpers.property_tests import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from servers.raw_server import RawServer, answering, read_request
 from servers.recorder import Recorder, Reply
-from servers.wire import Wire, answering, asked
 
 from btcore import Retry
 from btcore.web import MOST_BYTES, Client
@@ -33,7 +33,7 @@ def encoded(coding: str, body: bytes, length: bool = True) -> bytes:
 def ask(answer: bytes) -> str:
     """Return the text of an answer that comes so on the wire."""
     client = Client(agent="btmon-test", timeout=5)
-    with Wire(answering(answer)) as service:
+    with RawServer(answering(answer)) as service:
         try:
             return client.send("GET", service.url).text
         finally:
@@ -102,12 +102,12 @@ def test_a_connection_that_is_reset_within_an_answer_is_a_cut(body: bytes) -> No
     """Also where nothing says how long the body is."""
 
     def talk(connection: socket.socket, closing: threading.Event) -> None:
-        if asked(connection):
+        if read_request(connection):
             connection.sendall(OK + b"Content-Length: 100\r\n\r\n" + body)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
     client = Client(agent="btmon-test", timeout=5)
-    with Wire(talk) as service, pytest.raises(Retry, match=r"was cut off: |Connection reset"):
+    with RawServer(talk) as service, pytest.raises(Retry, match=r"was cut off: |Connection reset"):
         client.send("GET", service.url)
 
 
@@ -149,13 +149,13 @@ def test_an_end_of_tls_that_is_not_announced_is_a_cut(tmp_path: Path, monkeypatc
 
     def talk(connection: socket.socket, _closing: threading.Event) -> None:
         with context.wrap_socket(connection, server_side=True) as secure:
-            if asked(secure):
+            if read_request(secure):
                 secure.sendall(OK + b"\r\nok")
                 if announced.pop(0):
                     secure.unwrap()
 
     client = Client(agent="btmon-test", timeout=5)
-    with Wire(talk) as service:
+    with RawServer(talk) as service:
         url = service.url.replace("http:", "https:")
         assert client.send("GET", url).text == "ok"
         with pytest.raises(Retry, match="was cut off: "):

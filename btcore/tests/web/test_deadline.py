@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from servers.raw_server import RawServer, Talk, answering, dribbling, silent
 from servers.recorder import Recorder, Reply
-from servers.wire import Talk, Wire, answering, dribbling, silent
 
 from btcore import Retry
 from btcore.web import Client
@@ -55,7 +55,7 @@ def given_up(client: Client, url: str, more: str = "") -> None:
 @pytest.mark.parametrize("where", DRIBBLES)
 def test_what_dribbles_is_given_up_in_time(client: Client, where: str) -> None:
     """In whatever part of the answer a service sends a byte now and then: never longer than the time-out."""
-    with Wire(DRIBBLES[where]) as service:
+    with RawServer(DRIBBLES[where]) as service:
         given_up(client, service.url)
 
 
@@ -70,7 +70,7 @@ def test_a_connection_that_was_kept_has_a_deadline_too(client: Client, where: st
         "body without length": (b"HTTP/1.1 200 OK\r\n\r\nok", b"x"),
         "trailers": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n", b"X-A: 1\r\n"),
     }
-    with Wire(dribbling(*kept[where], after=1)) as service:
+    with RawServer(dribbling(*kept[where], after=1)) as service:
         assert client.send("GET", service.url).text == "ok"
         given_up(client, service.url)
         assert service.connections == 1
@@ -87,7 +87,7 @@ def test_a_tls_handshake_that_stalls_is_given_up(client: Client) -> None:
             connection.sendall(b"\x02")
 
     for talk in (silent, slow):
-        with Wire(talk) as service:
+        with RawServer(talk) as service:
             given_up(client, service.url.replace("http:", "https:"))
 
 
@@ -95,7 +95,7 @@ def test_a_tls_handshake_that_stalls_is_given_up(client: Client) -> None:
 def test_a_service_that_does_not_read_is_given_up(client: Client) -> None:
     """A body that is never taken does not hold the sink either."""
     began = time.monotonic()
-    with Wire(silent) as service, pytest.raises(Retry, match="did not answer within"):
+    with RawServer(silent) as service, pytest.raises(Retry, match="did not answer within"):
         client.send("POST", service.url, data=b"x" * 30_000_000)
     assert time.monotonic() - began < TIMEOUT + MARGIN
 
@@ -206,7 +206,7 @@ def test_a_proxy_of_the_environment_is_used_and_kept_to_the_deadline(
         monkeypatch.setenv("http_proxy", proxy.url)
         assert client.send("GET", "http://service.example/a").text == "ok"
         assert proxy.requests[0].path == "/a"
-    with Wire(dribbling(b"HTTP/1.1 200 ", b"O")) as proxy_that_dribbles:
+    with RawServer(dribbling(b"HTTP/1.1 200 ", b"O")) as proxy_that_dribbles:
         for scheme in ("http", "https"):
             monkeypatch.setenv(f"{scheme}_proxy", proxy_that_dribbles.url)
             given_up(client, f"{scheme}://service.example")
@@ -217,7 +217,7 @@ def test_a_proxy_that_refuses_is_told_as_such(client: Client, monkeypatch: pytes
     """Its own words, without the control characters in them."""
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    with Wire(answering(b"HTTP/1.1 407 Log\x1b[31m in\r\nContent-Length: 0\r\n\r\n")) as proxy:
+    with RawServer(answering(b"HTTP/1.1 407 Log\x1b[31m in\r\nContent-Length: 0\r\n\r\n")) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         with pytest.raises(Retry) as error:
             client.send("GET", "https://service.example/")
@@ -243,7 +243,7 @@ def test_no_thread_and_no_descriptor_is_left_behind(kind: str) -> None:
         "late": silent,
     }
     client = Client(agent="btmon-test", timeout=0.01 if kind == "late" else 5)
-    with Wire(talks[kind]) as service:
+    with RawServer(talks[kind]) as service:
         for _ in range(3):
             ask(client, service.url)
         threads, descriptors = count_own_threads(), settled(count_descriptors, 10**6)
@@ -267,7 +267,7 @@ def ask(client: Client, url: str) -> None:
 
 def count_own_threads() -> int:
     """Count the threads that are not the server's."""
-    return sum(thread.name != "wire" for thread in threading.enumerate())
+    return sum(thread.name != "raw server" for thread in threading.enumerate())
 
 
 def settled(count: Callable[[], int], expected: int) -> int:

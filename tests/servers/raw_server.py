@@ -1,6 +1,6 @@
-"""A service as far down as the wire goes: what it does with a connection is a function of the test's own.
+"""A server of raw TCP: what it does with a connection is a function that a test gives it.
 
-with Wire(dribbling(b"HTTP/1.1 200 OK", b" ")) as service:
+with RawServer(dribbling(b"HTTP/1.1 200 OK", b" ")) as service:
     ...  # ask service.url; it answers with the first bytes, then goes on with the second for ever
 """
 
@@ -17,7 +17,7 @@ STEP = 0.02
 """Seconds between two pieces that dribble."""
 
 
-class Wire:
+class RawServer:
     """A listening socket of this machine, and a thread for each connection; started by `with`.
 
     `connections` counts those that came.
@@ -30,7 +30,7 @@ class Wire:
         self._closing = threading.Event()
         self._sockets: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._threads = [threading.Thread(target=self._accept, name="wire")]
+        self._threads = [threading.Thread(target=self._accept, name="raw server")]
         self.port: int = self._listener.getsockname()[1]
 
     @property
@@ -59,7 +59,7 @@ class Wire:
                 came, _ = self._listener.accept()
                 self.connections += 1
                 self._sockets.append(came)
-                thread = threading.Thread(target=self._serve, args=(came,), name="wire")
+                thread = threading.Thread(target=self._serve, args=(came,), name="raw server")
                 self._threads.append(thread)
                 thread.start()
 
@@ -68,7 +68,7 @@ class Wire:
             self._talk(came, self._closing)
 
 
-def asked(connection: socket.socket) -> bool:
+def read_request(connection: socket.socket) -> bool:
     """Read a request without a body, and tell whether one came."""
     came = b""
     while not came.endswith(b"\r\n\r\n"):
@@ -83,7 +83,7 @@ def answering(answer: bytes) -> Talk:
     """Answer a request so, and end the connection."""
 
     def talk(connection: socket.socket, _closing: threading.Event) -> None:
-        if asked(connection):
+        if read_request(connection):
             connection.sendall(answer)
 
     return talk
@@ -97,9 +97,9 @@ def dribbling(first: bytes, piece: bytes, after: int = 0) -> Talk:
 
     def talk(connection: socket.socket, closing: threading.Event) -> None:
         for _ in range(after):
-            asked(connection)
+            read_request(connection)
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        if asked(connection):
+        if read_request(connection):
             connection.sendall(first)
             while not closing.wait(STEP):
                 connection.sendall(piece)
