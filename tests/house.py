@@ -14,6 +14,7 @@ WINGS = (
     "web",
     "journal",
     "decode",
+    "sql",
     "capture",
     "calculate",
     "values",

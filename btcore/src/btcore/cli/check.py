@@ -1,4 +1,7 @@
-"""`btcore check`: read a configuration as `run` would, and say what would run. Nothing is opened, nothing sent."""
+"""`btcore check`: read a configuration as `run` would, and say what would run. Nothing is opened, nothing sent.
+
+With `--create`, sinks create the databases, tables and files that they store into.
+"""
 
 import argparse
 import json
@@ -8,6 +11,7 @@ from pathlib import Path
 import attrs
 
 from btcore.cli import OK, add_config, config_of, write
+from btcore.cli.storage import create_all
 from btcore.config.load import Sink, Site, Source, load_site, site_settings
 from btcore.config.meters import Meter
 from btcore.errors import ConfigurationError, Problem
@@ -23,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     add_config(parser)
     parser.add_argument("--json", action="store_true", help="write what would run, or the problems, as JSON")
+    parser.add_argument("--create", action="store_true", help="create the databases, tables and files that are missing")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -35,11 +40,14 @@ def main(args: argparse.Namespace) -> int:
         else:
             _say(error.warnings)
         raise
-    if args.json:
-        _write({"ok": True, **_record(site), **_warned(site.warnings)})
-    else:
+    if not args.json:
         _say(site.warnings)
         write(_summary(site))
+    created = create_all(site) if args.create else []
+    if args.json:
+        _write({"ok": True, **_record(site), **_warned(site.warnings), **({"created": created} if args.create else {})})
+    else:
+        write(created)
     return OK
 
 

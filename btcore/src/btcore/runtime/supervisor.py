@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from btcore.calculate.sampling import SampleCache
+from btcore.config.contexts import context_of
 from btcore.config.load import Decoder, Sink, Site, Source
 from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
@@ -20,7 +21,7 @@ from btcore.runtime.names import Roll
 from btcore.runtime.purpose import Purpose
 from btcore.runtime.reporting import Reporting
 from btcore.runtime.retention import Upkeep
-from btcore.settings import Context, Duration
+from btcore.settings import Context
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.identity import Identities, known
 from btcore.sources.worker import SourceWorker
@@ -125,14 +126,7 @@ class Supervisor:
                 return
 
     def _context(self, part: Source | Sink | Decoder) -> Context:
-        return Context(
-            name=part.table,
-            log=logging.getLogger(part.table),
-            channels=self._site.channels,
-            polarity=part.delivery.polarity or self._site.polarity if isinstance(part, Sink) else self._site.polarity,
-            interval=part.delivery.interval if isinstance(part, Sink) else Duration(0),
-            dry_run=self._dry_run,
-        )
+        return context_of(self._site, part, dry_run=self._dry_run)
 
     def _know(self, identities: Identities, journal: Journal) -> None:
         """Let it be known which meters were heard before, and what they are called."""
