@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 PLUGINS: Mapping[str, tuple[str, ...]] = {
     "ip": ("tcp-server", "tcp-client"),
+    "mariadb": ("mysql",),
     "pvo": ("pvoutput",),
     **dict.fromkeys(("oem", "openenergymonitor", "emon"), ("emoncms",)),
     **dict.fromkeys(("pachube", "cosm", "pbe"), ("xively",)),
@@ -26,7 +27,6 @@ PLUGINS: Mapping[str, tuple[str, ...]] = {
 MISSING: Mapping[str, str] = {
     **dict.fromkeys(("influxdb", "influx"), "write to InfluxDB"),
     "mqtt": "publish to MQTT",
-    **dict.fromkeys(("mysql", "mariadb"), "read and write MySQL tables"),
     **dict.fromkeys(("rrd", "rrdtool"), "read and write RRD files"),
 }
 """What btmon could do, and no plugin of this project does yet."""
