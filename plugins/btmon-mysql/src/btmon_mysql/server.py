@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import attrs
 import pymysql
-from pymysql.cursors import Cursor
 
 from btcore.sql import MYSQL, ErrorKind, SqlError, Value, mysql_kind
 
@@ -70,7 +69,7 @@ class Server:
         """Return the statement that gives an account all rights that are needed."""
         return GRANT.format(rights=RIGHTS, database=MYSQL.quote_name(self.database).replace("%%", "%"), account=account)
 
-    def _open(self) -> "pymysql.Connection[Cursor]":
+    def _open(self) -> "pymysql.Connection[Any]":
         with translate_errors(self):
             try:
                 return pymysql.connect(**self._arguments())
@@ -108,7 +107,7 @@ class MysqlConnection:
     """An open connection. All methods but `close` raise SqlError."""
 
     server: Server
-    connection: "pymysql.Connection[Cursor]"
+    connection: "pymysql.Connection[Any]"
     account: str = ""
 
     def use(self) -> None:
