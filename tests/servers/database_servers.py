@@ -119,7 +119,7 @@ class MariaDB(DatabaseServer):
     def create(self) -> None:
         """Create an empty data directory."""
         install = ["mariadb-install-db", "--no-defaults", f"--datadir={self.data}", "--skip-test-db"]
-        self.run([*install, "--auth-root-authentication-method=normal"])
+        self.run([*install, "--auth-root-authentication-method=normal", f"--tmpdir={self.folder}"])
 
     def command(self) -> Sequence[str]:
         """Return the command that is the server: small, and not slowed down by the disk."""
@@ -127,6 +127,7 @@ class MariaDB(DatabaseServer):
             shutil.which("mariadbd") or "/usr/sbin/mariadbd",
             "--no-defaults",
             *(f"--datadir={self.data}", f"--socket={self.socket}", f"--pid-file={self.folder / 'pid'}"),
+            f"--tmpdir={self.folder}",
             *(f"--port={self.port}", "--bind-address=127.0.0.1", "--skip-name-resolve"),
             *("--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=2"),
         ]

@@ -34,6 +34,8 @@ class Database:
     dialect: Dialect
     where: str
     log: Logger
+    tables: dict[str, Table] = attrs.field(factory=dict, init=False)
+    """The tables that rows were stored into, by name."""
     _prepared: dict[Table, PreparedTable] = attrs.field(factory=dict, init=False)
 
     def store(self, records: Mapping[Table, Sequence[Record]]) -> None:
@@ -58,11 +60,6 @@ class Database:
         """Look at all tables anew: something has changed them."""
         self._prepared.clear()
 
-    @property
-    def tables(self) -> list[Table]:
-        """The tables that were made ready."""
-        return list({one.table.name: one.table for one in self._prepared.values()}.values())
-
     def _ready(self, table: Table, work: Preparation) -> PreparedTable:
         known = self._prepared.get(table)
         return known if known and table.name not in work.changed else work.prepare(table)
@@ -70,6 +67,7 @@ class Database:
     def _remember(self, ready: Mapping[Table, PreparedTable], work: Preparation) -> None:
         """Keep what is ready, but for tables that have changed, which other formats may share; report what was done."""
         self._prepared |= ready
+        self.tables |= {one.table.name: one.table for one in ready.values()}
         self._prepared = {one: p for one, p in self._prepared.items() if one.name not in work.changed}
         for notice in work.notices:
             notice(self.log)

@@ -26,7 +26,7 @@ class Dialect:
     `placeholder` stands for a value. `quote` is around a name. `types` has the type of a column of each kind. `zone`
     is what the database wants behind a time in UTC. `day` and `month` are the expressions for the local day, and the
     first day of the local month, of a column `time`. `narrow` are the types that keep fewer digits than a DOUBLE.
-    `widen` is how one column is given another type. `view` is how a view is made that may be there already.
+    `widen` is how one column is given another type.
     """
 
     name: str
@@ -38,7 +38,6 @@ class Dialect:
     zone: str = ""
     narrow: frozenset[str] = frozenset()
     widen: str = ""
-    view: str = "CREATE OR REPLACE VIEW"
 
     def quote_name(self, name: str) -> str:
         """Quote the name of a table or a column."""
@@ -78,7 +77,6 @@ SQLITE = Dialect(
     },
     day="date(time, 'localtime')",
     month="date(time, 'localtime', 'start of month')",
-    view="CREATE VIEW IF NOT EXISTS",
 )
 
 MYSQL = Dialect(

@@ -49,7 +49,12 @@ class Preparation:
         there = find_table(self.connection, self.dialect, table.name)
         if there is None:
             self._create(table)
-            return PreparedTable(table)
+        if isinstance(table, SamplesTable):
+            self._create_views(table)
+        return PreparedTable(table) if there is None else self._continue(table, there)
+
+    def _continue(self, table: Table, there: ExistingTable) -> PreparedTable:
+        """Add what a table lacks."""
         table = table.with_found_columns(list(there.types))
         added = missing_columns(table.kinds, there.types)
         for name in added:
@@ -60,11 +65,12 @@ class Preparation:
         self._note_narrow(table, there)
         return PreparedTable(table, self._key(table, there))
 
-    def index_time(self, table: Table) -> None:
-        """Make an index for finding old rows, unless there is one."""
+    def index_time(self, table: Table) -> bool:
+        """Make an index for finding old rows, unless there is one; return whether there is such a table."""
         there = find_table(self.connection, self.dialect, table.name)
         if there is not None and table.time not in there.leading:
             self.connection.execute(create_index(self.dialect, table, (table.time,)))
+        return there is not None
 
     def _create(self, table: Table) -> None:
         self.connection.execute(create_table(self.dialect, table))
@@ -72,13 +78,12 @@ class Preparation:
             self.connection.execute(create_index(self.dialect, table, columns))
         self.changed.add(table.name)
         self.created.append(f"created table {table.name} in {self.where}")
-        if isinstance(table, SamplesTable):
-            self._create_views(table)
 
     def _create_views(self, table: SamplesTable) -> None:
         for name, statement in views(table, self.dialect).items():
-            self.connection.execute(statement)
-            self.created.append(f"created view {name} in {self.where}")
+            if find_table(self.connection, self.dialect, name) is None:
+                self.connection.execute(statement)
+                self.created.append(f"created view {name} in {self.where}")
 
     def _key(self, table: Table, there: ExistingTable) -> bool:
         """See to it that no row is stored twice; return whether the key alone is unique."""

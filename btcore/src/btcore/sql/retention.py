@@ -5,7 +5,7 @@ source of the same configuration reads them.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import attrs
 
@@ -26,14 +26,16 @@ REST = 600.0
 class Retention:
     """Deletes rows that are older than so many seconds; 0: none, ever.
 
-    An index on the column of the time is made where there is none, once.
+    `others` are tables that an earlier run may have stored into: of formats that no meter sends any more. An index on
+    the column of the time is made where there is none, once.
     """
 
     seconds: float
+    others: Iterable[Table] = ()
     clock: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
     _due: float = attrs.field(default=0.0, init=False)
-    _indexed: set[str] = attrs.field(factory=set, init=False)
+    _ready: dict[str, bool] = attrs.field(factory=dict, init=False)
 
     def turn(self, database: Database, newest: int) -> int:
         """Delete a slice of each table, if it is time to; return how many rows went. Raises SqlError.
@@ -44,7 +46,8 @@ class Retention:
         if not self.seconds or self.monotonic() < self._due:
             return 0
         limit = int((min(self.clock(), newest / 1_000_000) - self.seconds) * 1_000_000)
-        deleted = [self._delete(database, table, limit) for table in database.tables]
+        tables = {table.name: table for table in self.others} | database.tables
+        deleted = [self._delete(database, one, limit) for one in tables.values() if self._is_there(database, one)]
         if not any(count >= SLICE for count in deleted):
             self.rest()
         return sum(deleted)
@@ -54,7 +57,6 @@ class Retention:
         self._due = self.monotonic() + REST
 
     def _delete(self, database: Database, table: Table, limit: int) -> int:
-        self._index(database, table)
         dialect, connection = database.dialect, database.connection
         value = limit // 1_000_000 if table.kinds[table.time] == "seconds" else dialect.time_value(limit)
         with connection.transaction():
@@ -63,11 +65,13 @@ class Retention:
                 return connection.execute(delete_older(dialect, table, "<"), (value,))
             return connection.execute(delete_older(dialect, table, "<="), (last,))
 
-    def _index(self, database: Database, table: Table) -> None:
-        if table.name not in self._indexed:
+    def _is_there(self, database: Database, table: Table) -> bool:
+        """Whether there is such a table; then it has an index by which old rows are found."""
+        if table.name not in self._ready:
             with database.connection.transaction():
-                Preparation(database.connection, database.dialect, database.where).index_time(table)
-            self._indexed.add(table.name)
+                work = Preparation(database.connection, database.dialect, database.where)
+                self._ready[table.name] = work.index_time(table)
+        return self._ready[table.name] or table.name in database.tables
 
 
 def _last_of_slice(database: Database, table: Table, value: int | str) -> int | str | None:

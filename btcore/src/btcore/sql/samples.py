@@ -126,4 +126,4 @@ def _view(name: str, table: str, column: str, expression: str, dialect: Dialect)
         " MAX(wh_export) AS max_export, MIN(wh_export) AS min_export"
         f" FROM {of} WHERE wh_delta IS NOT NULL GROUP BY {expression}, serial, channel"
     )
-    return f"{dialect.view} {view} AS SELECT {column}, serial, channel, name, wh, {totals} FROM ({inner}) AS spans"  # noqa: S608 - names are quoted
+    return f"CREATE VIEW {view} AS SELECT {column}, serial, channel, name, wh, {totals} FROM ({inner}) AS spans"  # noqa: S608 - names are quoted

@@ -46,7 +46,8 @@ class SqlWriter:
 
     def __attrs_post_init__(self) -> None:
         """Begin without a connection."""
-        self._retention = Retention(self.retention)
+        others = [] if self.table or self.schema == "samples" else self.tables(FORMATS.values())
+        self._retention = Retention(self.retention, others)
 
     @property
     def log(self) -> Logger:
