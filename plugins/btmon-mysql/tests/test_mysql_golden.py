@@ -58,7 +58,9 @@ def fill_as_btmon(energy: "Energy", recording: dict[str, Any]) -> None:
 def rows_of(energy: "Energy", table: str) -> Rows:
     """Return all rows of a table, by column, in the order in which they were stored."""
     names = [name for name, *_ in energy.sql(f"SHOW COLUMNS FROM {table}")]
-    return [dict(zip(names, row, strict=True)) for row in energy.sql(f"SELECT * FROM {table} ORDER BY time_created, id")]
+    return [
+        dict(zip(names, row, strict=True)) for row in energy.sql(f"SELECT * FROM {table} ORDER BY time_created, id")
+    ]
 
 
 def recorded_rows(recording: dict[str, Any]) -> Rows:
@@ -67,7 +69,9 @@ def recorded_rows(recording: dict[str, Any]) -> Rows:
     for statement in statements_of(recording, "insert"):
         names, values = statement.split(" (", 1)[1].split(") VALUES (")
         texts = values.removesuffix(")").split(",")
-        rows.append({n: t.strip("'") if t[0] == "'" else float(t) for n, t in zip(names.split(","), texts, strict=True)})
+        rows.append(
+            {n: t.strip("'") if t[0] == "'" else float(t) for n, t in zip(names.split(","), texts, strict=True)}
+        )
     return rows
 
 

@@ -143,7 +143,7 @@ def test_a_lock_that_is_held_too_long_waits(energy: "Energy", opened: Opened) ->
     sink = opened(**energy.settings())
     sink.process_batch(batch(0, 3))
     holder = energy.server.connect("energy")
-    holder.autocommit(False)
+    holder.begin()
     with holder, holder.cursor() as results:
         results.execute(f"SELECT * FROM {TABLE} FOR UPDATE")
         with pytest.raises(Retry, match="another transaction was in the way"):
@@ -154,11 +154,13 @@ def test_a_lock_that_is_held_too_long_waits(energy: "Energy", opened: Opened) ->
 
 
 class SmallMariaDB(MariaDB):
-    """A server whose tables have 4 MB in all."""
+    """A server whose tables have 4 MB in all, until `most` is raised and it is started anew."""
+
+    most = 16
 
     def command(self) -> list[str]:
         """Keep all tables in one file that does not grow."""
-        small = ["--innodb-file-per-table=0", "--innodb-data-file-path=ibdata1:12M:autoextend:max:16M"]
+        small = ["--innodb-file-per-table=0", f"--innodb-data-file-path=ibdata1:12M:autoextend:max:{self.most}M"]
         return [*super().command(), *small]
 
 
@@ -175,7 +177,9 @@ def test_a_full_disk_waits(opened: Opened) -> None:
                 server.sql(f"INSERT INTO large VALUES (REPEAT('x', {size}))", "energy")
         with pytest.raises(Retry, match=r"no space left at database energy .*free space on its disk"):
             sink.process_batch(batch(0, 20_000))
-        server.sql("DROP TABLE large", "energy")
+        server.stop()
+        server.most = 64
+        server.start()
         sink.process_batch(batch(0, 1000))
         assert stored(server) == expected(1000)
 
@@ -207,7 +211,9 @@ def test_a_right_for_a_table_is_told_too(energy: "Energy", opened: Opened) -> No
     energy.server.sql("CREATE OR REPLACE USER reader IDENTIFIED BY 'secret'")
     energy.server.sql("GRANT SELECT ON energy.* TO reader")
     sink = opened(**energy.settings(user="reader"))
-    with pytest.raises(Stop, match=r"1142: CREATE command denied .*GRANT SELECT, INSERT.* ON `energy`.\* TO 'reader'@'%'"):
+    with pytest.raises(
+        Stop, match=r"1142: CREATE command denied .*GRANT SELECT, INSERT.* ON `energy`.\* TO 'reader'@'%'"
+    ):
         sink.process_batch(batch(0, 1))
 
 
@@ -223,7 +229,9 @@ def test_a_table_that_was_dropped_is_made_anew(energy: "Energy", opened: Opened)
 
 
 @pytest.mark.parametrize("engine", ["InnoDB", "MyISAM"])
-@pytest.mark.parametrize("key", ["id bigint primary key auto_increment", "id bigint", "other int primary key auto_increment"])
+@pytest.mark.parametrize(
+    "key", ["id bigint primary key auto_increment", "id bigint", "other int primary key auto_increment"]
+)
 def test_tables_with_any_key_are_continued(key: str, engine: str, energy: "Energy", opened: Opened) -> None:
     """In a table with any key, or none, two meters may have one key, and each reading is there once."""
     energy.server.sql("CREATE DATABASE energy")
@@ -247,10 +255,10 @@ def test_a_table_whose_rows_repeat_is_continued(
     for _ in range(2):
         opened(**energy.settings(table="house")).process_batch(batch(0, 5))
     assert energy.count("house") == 7
-    assert [record.getMessage() for record in caplog.records if "no unique key" in record.getMessage()] == [
-        f"table house of database energy at 127.0.0.1:{energy.server.port} has rows with the same id, serial, so it"
-        " gets no unique key; each row is looked for before it is stored: let no two programs write to it"
-    ]
+    (said,) = [record.getMessage() for record in caplog.records if "no unique key" in record.getMessage()]
+    assert said.startswith(
+        f"table house of database energy at 127.0.0.1:{energy.server.port} has rows with the same id, "
+    )
 
 
 def test_a_row_that_is_refused_is_rejected(energy: "Energy", opened: Opened) -> None:
@@ -258,7 +266,7 @@ def test_a_row_that_is_refused_is_rejected(energy: "Energy", opened: Opened) -> 
     energy.server.sql("CREATE DATABASE energy")
     energy.sql("CREATE TABLE house (id bigint, serial varchar(6), ch1_aws smallint, PRIMARY KEY (id, serial))")
     sink = opened(**energy.settings(table="house"))
-    with pytest.raises(Reject, match="refuses this row .*Out of range value for column 'ch1_aws'"):
+    with pytest.raises(Reject, match=r"refuses this row .*Out of range value for column 'ch1_aws'"):
         sink.process_batch(Batch((reading(0), reading(1, ch1_aws=40_000))))
     assert energy.count("house") == 0
     sink.process_batch(Batch((reading(0),)))
@@ -297,9 +305,7 @@ def test_two_programs_that_store_the_same_are_kept_apart(energy: "Energy", opene
     assert stored(energy.server) == expected(300)
 
 
-def test_old_rows_are_deleted_in_slices(
-    energy: "Energy", opened: Opened, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_old_rows_are_deleted_in_slices(energy: "Energy", opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a retention, rows that are older than it go, a slice with each batch; those of btmon as well."""
     monkeypatch.setattr("btcore.sql.retention.SLICE", 40)
     energy.server.sql("CREATE DATABASE energy")
@@ -339,11 +345,15 @@ def test_samples_have_a_row_for_each_channel(energy: "Energy", opened: Opened) -
 README = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("sql", [one for one in re.findall(r"```sql\n(.*?)```", README, re.DOTALL) if "SELECT " in one[:7]])
+@pytest.mark.parametrize(
+    "sql", [one for one in re.findall(r"```sql\n(.*?)```", README, re.DOTALL) if "SELECT " in one[:7]]
+)
 def test_the_queries_of_the_readme_work(sql: str, energy: "Energy", opened: Opened) -> None:
     """What the README shows is run."""
     now = (datetime.now(UTC) - START) // timedelta(microseconds=1)
-    some = [reading(now + n * 60_000_000, "01021234", "gem48ptbin", ch1_aws=3_600_000 * n, secs=60 * n) for n in range(3)]
+    some = [
+        reading(now + n * 60_000_000, "01021234", "gem48ptbin", ch1_aws=3_600_000 * n, secs=60 * n) for n in range(3)
+    ]
     sink = opened(**energy.settings(schema="samples"))
     sink.process_batch(Batch(tuple(some), tuple(samples_between(some))))
     rows = energy.sql(sql.strip().rstrip(";"))

@@ -131,7 +131,7 @@ class MysqlConnection:
     def execute(self, sql: str, values: Sequence[Value] = ()) -> int:
         """Run a statement; return how many rows it concerned."""
         with translate_errors(self.server, self.account), self.connection.cursor() as results:
-            return results.execute(sql, tuple(values))
+            return int(results.execute(sql, tuple(values)))
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
         """Run a statement for each row; PyMySQL makes long statements of many rows."""
