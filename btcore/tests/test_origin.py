@@ -19,7 +19,8 @@ from helpers.running_source import PACKETLESS, RunningSource
 from helpers.times import NOON
 
 from btcore import Chunk, Reading, plugin, setting
-from btcore.config.load import Site, load_site
+from btcore.config.load import load_site
+from btcore.config.site import Site
 from btcore.errors import ConfigurationError
 from btcore.journal import Entry
 from btcore.journal.sqlite import SqliteJournal

@@ -13,7 +13,8 @@ import attrs
 
 from btcore import Context, Duration
 from btcore.calculate.sampling import SampleCache
-from btcore.config.load import Sink, load_site
+from btcore.config.load import load_site
+from btcore.config.site import Sink
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
 from btcore.journal import Entry

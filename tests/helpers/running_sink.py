@@ -9,7 +9,7 @@ import attrs
 
 from btcore import Batch, Context, Delivery, Reject
 from btcore.calculate.sampling import SampleCache
-from btcore.config.load import Sink
+from btcore.config.site import Sink
 from btcore.decode.decoders import Decoders
 from btcore.journal import Checkpoint, Journal
 from btcore.journal.sqlite import SqliteJournal
@@ -27,7 +27,7 @@ class RunningSink:
     journal: Journal
     instance: Any
     name: str = "roof"
-    whole: str = ""
+    split_from: str = ""
     hosted: bool = False
     dry_run: bool = False
     decoders: Decoders = DECODERS
@@ -44,7 +44,7 @@ class RunningSink:
         table = f"sink.{self.name}"
         log = logging.getLogger(table)
         self.worker = SinkWorker(
-            Sink(self.name, table, "recorder", self.instance, delivery, self.whole, self.hosted),
+            Sink(self.name, table, "recorder", self.instance, delivery, self.split_from, self.hosted),
             self.journal,
             self.decoders,
             SampleCache(),

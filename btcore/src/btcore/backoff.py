@@ -2,7 +2,7 @@
 
 import random
 
-LONGEST_WISH = 86_400.0
+MAX_REQUESTED = 86_400.0
 """Seconds: a service that wants to be left alone for longer is asked again after these."""
 
 
@@ -15,12 +15,12 @@ class Backoff:
         self._longest = max(first, longest)
         self.failures = 0
 
-    def failed(self, wish: float | None = None) -> float:
+    def failed(self, requested: float | None = None) -> float:
         """Count a failure; return the seconds to wait: as long as the other side wishes, where it says so."""
         wait = min(self._first * 2.0 ** min(self.failures, 32), self._longest)
         self.failures += 1
-        if wish is not None and wish > 0:
-            return min(wish, LONGEST_WISH)
+        if requested is not None and requested > 0:
+            return min(requested, MAX_REQUESTED)
         return wait * (0.5 + random.random() / 2)  # noqa: S311 - spreads load, keeps no secret
 
     def worked(self) -> None:

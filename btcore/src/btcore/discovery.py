@@ -22,12 +22,12 @@ from btcore.version import API
 
 GROUP = "btcore.plugins"
 
-WORK: Mapping[Kind, str] = {"source": "collect", "sink": "process_batch", "decoder": "decode_packet"}
+KIND_HOOKS: Mapping[Kind, str] = {"source": "collect", "sink": "process_batch", "decoder": "decode_packet"}
 """The hook that makes a plugin one of this kind."""
 
 HOOKS = tuple(name for name in vars(Hooks) if not name.startswith("_"))
 
-_OFFERS: Mapping[str, tuple[str, ...]] = {
+_PLUGINS: Mapping[str, tuple[str, ...]] = {
     "btcore": ("brultech",),
     "btmon-ip": ("tcp-server", "tcp-client"),
     "btmon-print": ("print",),
@@ -41,7 +41,7 @@ _OFFERS: Mapping[str, tuple[str, ...]] = {
     "btmon-sqlite": ("sqlite",),
 }
 
-DISTRIBUTIONS: Mapping[str, str] = {name: distribution for distribution, names in _OFFERS.items() for name in names}
+DISTRIBUTIONS: Mapping[str, str] = {name: distribution for distribution, names in _PLUGINS.items() for name in names}
 """The project's own plugins, and what to install for each: those that there are, for it is told to people."""
 
 
@@ -71,7 +71,7 @@ class Installed:
         callers = self._guarded(lambda: _callers(cls), "has a hook that does not fit")
         for caller in callers:
             self._check_hook(caller)
-        if any(caller.name == WORK["source"] for caller in callers):
+        if any(caller.name == KIND_HOOKS["source"] for caller in callers):
             self._guarded(lambda: origin_of(cls), "does not say rightly where its readings come from")
         return cls
 
@@ -103,7 +103,9 @@ class Installed:
 
     def _check_hook(self, caller: pluggy.HookCaller) -> None:
         if not caller.has_spec() and not all(impl.optionalhook for impl in caller.get_hookimpls()):
-            raise PluginError(f'{self} has a hook that btcore does not know: "{caller.name}"{_hook_like(caller.name)}')
+            raise PluginError(
+                f'{self} has a hook that btcore does not know: "{caller.name}"{_hook_advice(caller.name)}'
+            )
 
 
 def installed() -> dict[str, tuple[Installed, ...]]:
@@ -133,7 +135,7 @@ def hooks_of(cls: type) -> frozenset[str]:
 def kinds_of(cls: type) -> tuple[Kind, ...]:
     """Return what a loaded plugin class can be."""
     hooks = hooks_of(cls)
-    return tuple(kind for kind, hook in WORK.items() if hook in hooks)
+    return tuple(kind for kind, hook in KIND_HOOKS.items() if hook in hooks)
 
 
 def check_kind(plugin: Installed, cls: type, kind: Kind) -> None:
@@ -141,10 +143,10 @@ def check_kind(plugin: Installed, cls: type, kind: Kind) -> None:
     kinds = kinds_of(cls)
     if kind in kinds:
         return
-    if hasattr(cls, WORK[kind]):
-        raise PluginError(f"{plugin}: its method {WORK[kind]} is not marked with @hookimpl, so it is no hook")
+    if hasattr(cls, KIND_HOOKS[kind]):
+        raise PluginError(f"{plugin}: its method {KIND_HOOKS[kind]} is not marked with @hookimpl, so it is no hook")
     rather = f"; it is a {kinds[0]}: [{kinds[0]}.{plugin.name}]" if kinds else ""
-    raise PluginError(f"{plugin} is no {kind}: it has no hook {WORK[kind]}{rather}")
+    raise PluginError(f"{plugin} is no {kind}: it has no hook {KIND_HOOKS[kind]}{rather}")
 
 
 def _entries() -> Iterator[Installed]:
@@ -167,22 +169,22 @@ def _callers(cls: type) -> list[pluggy.HookCaller]:
     return manager.get_hookcallers(cls) or []
 
 
-def _hook_like(name: str) -> str:
+def _hook_advice(name: str) -> str:
     return nearest(name, HOOKS) or f"; it knows {', '.join(HOOKS)}"
 
 
 def _advice(name: str, among: Mapping[str, object]) -> str:
     if name in DISTRIBUTIONS:
-        return f'no plugin "{name}" is installed{_install(name, among)}'
+        return f'no plugin "{name}" is installed{_install_advice(name, among)}'
     if why := predecessor.missing(name):
         return f'no plugin "{name}" is installed: {why}'
     if does := predecessor.plugins(name):
-        told = " or ".join(f'"{plugin}"' for plugin in does)
-        return f'no plugin "{name}" is installed; what btmon called so is {told} here{_install(does[0], among)}'
+        names = " or ".join(f'"{plugin}"' for plugin in does)
+        return f'no plugin "{name}" is installed; what btmon called so is {names} here{_install_advice(does[0], among)}'
     near = nearest(name, {*among, *DISTRIBUTIONS})
     known = f"; installed are {', '.join(among)}" if among else ""
     return f'no plugin "{name}" is installed{near or known}'
 
 
-def _install(name: str, among: Mapping[str, object]) -> str:
+def _install_advice(name: str, among: Mapping[str, object]) -> str:
     return "" if name in among else f"; pip install {DISTRIBUTIONS[name]} would help"

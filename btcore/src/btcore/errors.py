@@ -39,12 +39,12 @@ class Reject(BtcoreError):
     that every part of the batch would be refused for the same reason: then all of it is set aside at once.
     """
 
-    def __init__(self, why: str, *, whole: bool = False) -> None:
+    def __init__(self, why: str, *, whole_batch: bool = False) -> None:
         """Say why, for the log and beside what is set aside, and of how much it is true."""
         super().__init__(_reason(self, why))
-        if not isinstance(whole, bool):
-            raise TypeError(f"Reject: whole: expected True or False, found {whole!r:.80}")
-        self.whole = whole
+        if not isinstance(whole_batch, bool):
+            raise TypeError(f"Reject: whole_batch: expected True or False, found {whole_batch!r:.80}")
+        self.whole_batch = whole_batch
 
 
 class Stop(BtcoreError):
@@ -58,7 +58,7 @@ class Stop(BtcoreError):
         super().__init__(_reason(self, why))
 
 
-class PluginMistake(BtcoreError):
+class InvalidPluginResult(BtcoreError):
     """A plugin handed over what it must not; the text names the plugin, what it did, and what was expected."""
 
 

@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus
 REDACTED = "***"
 """What stands in place of a secret."""
 
-SHORTEST_SECRET = 4
+MIN_SECRET_LENGTH = 4
 """Characters: to redact a shorter text would make messages unreadable, and protect nothing."""
 
 
@@ -22,8 +22,8 @@ class Redactor:
     """Replaces some secrets in texts, in every form in which they may be written."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        """Know these secrets, but for those shorter than `SHORTEST_SECRET`."""
-        known = {form for text in secrets if len(text) >= SHORTEST_SECRET for form in _forms(text)}
+        """Know these secrets, but for those shorter than `MIN_SECRET_LENGTH`."""
+        known = {form for text in secrets if len(text) >= MIN_SECRET_LENGTH for form in _forms(text)}
         # the longest first: a key that begins with another leaves no end of it behind
         self._forms = sorted(known, key=len, reverse=True)
 
@@ -43,7 +43,7 @@ def _forms(secret: str) -> Iterator[str]:
     """Yield how a secret may look: as it is, in an address, a form, JSON, XML, a traceback or a header."""
     yield secret
     # a traceback's lines may be indented: each line of a secret is one
-    yield from (line for line in re.split(r"[\r\n]+", secret) if len(line.strip()) >= SHORTEST_SECRET)
+    yield from (line for line in re.split(r"[\r\n]+", secret) if len(line.strip()) >= MIN_SECRET_LENGTH)
     yield from (quote(secret, errors="replace"), quote(secret, safe="", errors="replace"))
     yield quote_plus(secret, errors="replace")
     text = html.escape(secret, quote=False)

@@ -11,16 +11,16 @@ from collections.abc import Iterable
 
 from btcore.errors import BtcoreError
 
-LIKE = 0.6
+MIN_SIMILARITY = 0.6
 """How like a word has to be to another, of 1, to be told as what may have been meant."""
 
-SAME_PART = 0.4
+MIN_PART_SIMILARITY = 0.4
 """How like each part of it has to be, between lines below or hyphens."""
 
-LONGEST = 100
+MAX_WORD = 100
 """Characters of a word that is compared with others."""
 
-MOST_HINTS = 3
+MAX_SUGGESTIONS = 3
 """Words that are told as what may have been meant; where more are equally like, none is."""
 
 _UNFIT = re.compile(
@@ -43,9 +43,9 @@ def plain_lines(text: str) -> str:
     return "\n".join(map(plain, text.split("\n")))
 
 
-def shortened(text: str, most: int) -> str:
+def shortened(text: str, maximum: int) -> str:
     """Return the beginning of a text that is longer than `most` characters, and how much there was."""
-    return text if len(text) <= most else f"{text[:most]}... ({len(text) - most} more characters)"
+    return text if len(text) <= maximum else f"{text[:maximum]}... ({len(text) - maximum} more characters)"
 
 
 def quoted(text: str) -> str:
@@ -98,7 +98,7 @@ class Count(int):
 
 def closest(word: str, known: Iterable[str]) -> str:
     """Return the known word that is most like this one, whatever they say, or nothing: for a number among numbers."""
-    found = difflib.get_close_matches(word[:LONGEST], list(known), n=1)
+    found = difflib.get_close_matches(word[:MAX_WORD], list(known), n=1)
     return found[0] if found else ""
 
 
@@ -107,11 +107,11 @@ def likely(word: str, known: Iterable[str]) -> list[str]:
 
     One that says something else is none, however like it is: `retry_min` is not `max_backoff`, `gem36` is not `gem32`.
     """
-    if len(word) > LONGEST:
+    if len(word) > MAX_WORD:
         return []
-    near = {other: _likeness(word, other) for other in known if not _says_another_thing(word, other)}
+    near = {other: _similarity(word, other) for other in known if not _means_something_else(word, other)}
     best = max(near.values(), default=0.0)
-    return [other for other, likeness in near.items() if likeness == best] if best >= LIKE else []
+    return [other for other, similarity in near.items() if similarity == best] if best >= MIN_SIMILARITY else []
 
 
 def nearest(word: str, known: Iterable[str], before: str = "") -> str:
@@ -121,19 +121,19 @@ def nearest(word: str, known: Iterable[str], before: str = "") -> str:
     """
     found = likely(word, known)
     several = " or ".join(f'"{before}{other}"' for other in found)
-    return f"; did you mean {several}?" if 0 < len(found) <= MOST_HINTS else ""
+    return f"; did you mean {several}?" if 0 < len(found) <= MAX_SUGGESTIONS else ""
 
 
-def _likeness(word: str, other: str) -> float:
+def _similarity(word: str, other: str) -> float:
     return difflib.SequenceMatcher(None, word.lower(), other.lower()).ratio()
 
 
-def _says_another_thing(word: str, other: str) -> bool:
+def _means_something_else(word: str, other: str) -> bool:
     """Whether two words differ in a number, or in a whole part: that is no slip."""
     numbers = re.findall(r"\d+", word), re.findall(r"\d+", other)
     if all(numbers) and sorted("".join(numbers[0])) != sorted("".join(numbers[1])):
         return True
     parts = re.split(r"[_-]", word), re.split(r"[_-]", other)
     return len(parts[0]) == len(parts[1]) and any(
-        _likeness(one, two) < SAME_PART for one, two in zip(*parts, strict=True)
+        _similarity(one, two) < MIN_PART_SIMILARITY for one, two in zip(*parts, strict=True)
     )

@@ -247,7 +247,7 @@ def test_a_damaged_line_is_told_and_passed_over(capture: Write, capsys: Capture)
 
 def test_streams_without_end_are_bounded(capture: Write, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of more streams than can be kept, the one unused for longest is closed: only what it had begun is lost."""
-    monkeypatch.setattr("btcore.cli.decode.MOST_STREAMS", 2)
+    monkeypatch.setattr("btcore.cli.decode.MAX_STREAMS", 2)
     lines = [(1.0, name, ECM[0][:30]) for name in "abac"] + [(2.0, name, ECM[0][30:]) for name in "cab"]
     lines[2] = (1.0, "a", ECM[0][30:] + ECM[0][:30])
     found, said = decode(capsys, capture(*lines))

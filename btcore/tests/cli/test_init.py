@@ -14,7 +14,8 @@ from helpers.distributions import install_distribution
 
 from btcore.cli import OK, UNAVAILABLE, USAGE, init, main
 from btcore.cli.init import site_text
-from btcore.config.load import Site, load_site
+from btcore.config.load import load_site
+from btcore.config.site import Site
 from btcore.discovery import installed
 
 OFFERED = ("btcore", "btmon-ip", "btmon-print", "btmon-serial", "btmon-simulator", "btmon-sqlite", "many")

@@ -135,12 +135,12 @@ def test_what_is_unreadable_is_not_called_missing(load: Load) -> None:
 @pytest.mark.parametrize(
     ("raw", "said", "line"),
     [
-        (b"\xef\xbb\xbf" + MINIMAL_SITE.encode() + b"x = \xff\n", "this is not text in UTF-8", 4),
+        (b"\xef\xbb\xbf" + MINIMAL_SITE.encode() + b"x = \xff\n", "the file is not text in UTF-8", 4),
         (b"#" * (2 << 20), "is larger than", None),
         (MINIMAL_SITE.encode("utf-16"), 'the file is in UTF-16, which Windows calls "Unicode"; save it as UTF-8', None),
         (MINIMAL_SITE.encode("utf-16-le"), "the file is in UTF-16", None),
         (MINIMAL_SITE.encode("utf-16-be"), "the file is in UTF-16", None),
-        (MINIMAL_SITE.encode() + "# größe\n".encode("latin-1"), "this is not text in UTF-8", 4),
+        (MINIMAL_SITE.encode() + "# größe\n".encode("latin-1"), "the file is not text in UTF-8", 4),
     ],
 )
 def test_a_file_that_is_no_text_is_told(load: Load, tmp_path: Path, raw: bytes, said: str, line: int | None) -> None:
@@ -162,7 +162,7 @@ def test_a_file_that_is_no_text_is_told(load: Load, tmp_path: Path, raw: bytes, 
 def test_a_configuration_of_btmon_is_told_as_such(load: Load, text: str) -> None:
     """In one line, in place of a mistake for each of its lines."""
     (problem,) = problems_of(load, text)
-    assert problem.message.startswith("this is a configuration of btmon, which btcore cannot read or import yet")
+    assert problem.message.startswith("this is a configuration of btmon, which btcore cannot read or import")
 
 
 def test_an_option_of_btmon_s_in_a_site_is_a_mistake_of_its_own(load: Load) -> None:

@@ -35,7 +35,7 @@ def wrong(folder: Path, text: str) -> list[tuple[str, str, str]]:
 def shown(folder: Path, text: str, source: str, sent: str, *, address: str = "", kept: str = "") -> str:
     """Return what a packet's meter is called."""
     site = load(folder, f"[meters]\n{text}\n")
-    return site.meters.shown(source, address, sent, kept or sent)  # type: ignore[attr-defined, no-any-return]
+    return site.meters.current_serial(source, address, sent, kept or sent)  # type: ignore[attr-defined, no-any-return]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore.config.toml import read
-from btcore.config.toml_mistakes import LONGEST
+from btcore.config.toml_mistakes import MAX_LINE
 
 QUOTES = "typographic quotes stand here"
 BACKSLASH = "a \\ within double quotes begins an escape"
@@ -144,5 +144,5 @@ def test_whatever_the_line_there_are_words(line: str) -> None:
 
 def test_a_line_without_end_is_told_in_a_few_words() -> None:
     """However long a line is, what is told of it is short."""
-    for line in ("[" + "a" * 100_000, "a" * 100_000 + " “", "[" + "a." * LONGEST, "a" * LONGEST + "]"):
-        assert all(len(mistake.message) < 2 * LONGEST for mistake in read(line + "\n").mistakes)
+    for line in ("[" + "a" * 100_000, "a" * 100_000 + " “", "[" + "a." * MAX_LINE, "a" * MAX_LINE + "]"):
+        assert all(len(mistake.message) < 2 * MAX_LINE for mistake in read(line + "\n").mistakes)

@@ -1,4 +1,4 @@
-"""`Reject(whole=True)`: what a sink says of a whole batch is believed at once."""
+"""`Reject(whole_batch=True)`: what a sink says of a whole batch is believed at once."""
 
 import logging
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from helpers.running_sink import mark_accepted
 
 from btcore import Batch, Context, Delivery, Duration, Reject, hookimpl, pack, plugin
 from btcore.calculate.sampling import SampleCache
-from btcore.config.load import Sink
+from btcore.config.site import Sink
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
 from btcore.journal import Entry
@@ -35,7 +35,7 @@ class Choosy:
         places = [reading.offset for reading in batch.readings]
         self.calls.append(places)
         if min(places) <= self.refused:
-            raise Reject("too old", whole=self.tells and max(places) <= self.refused)
+            raise Reject("too old", whole_batch=self.tells and max(places) <= self.refused)
         self.taken += places
 
 
@@ -106,7 +106,7 @@ def test_a_part_of_a_halved_batch_may_be_refused_as_a_whole_too(deliver: Deliver
 
 
 def test_a_sink_that_cannot_tell_is_asked_for_each_row(deliver: Deliver, journal: SqliteJournal) -> None:
-    """Without `whole` a batch is halved until what is refused stands alone: ten rows cost nineteen calls."""
+    """Without `whole_batch` a batch is halved until what is refused stands alone: ten rows cost nineteen calls."""
     mark_accepted(journal, Choosy(refused=0, tells=False), "sink.choosy")
     sink = deliver(SIZE, tells=False)
     assert len(sink.calls) == 19 + 2

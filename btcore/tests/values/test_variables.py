@@ -7,7 +7,7 @@ from helpers.config_plugins import MINIMAL_SITE, Load, problems_of
 
 from btcore.settings import Secret
 from btcore.values.convert import convert
-from btcore.values.mismatch import Mismatch, Scope
+from btcore.values.invalid_value import ConversionContext, InvalidValue
 
 
 @pytest.mark.parametrize("text", ["$PVO_KEY", "${PVO_KEY}", "%PVO_KEY%", "$env:PVO_KEY", "${env:PVO_KEY}"])
@@ -64,14 +64,14 @@ def test_a_text_with_a_variable_in_it_is_remarked(load: Load) -> None:
 )
 def test_a_secret_may_have_any_signs(text: str) -> None:
     """A password that only looks a little like a variable is one, and nothing is told of it."""
-    scope = Scope(Path("/"))
-    assert convert(text, Secret, scope) == Secret(text)
-    assert scope.warnings == []
+    context = ConversionContext(Path("/"))
+    assert convert(text, Secret, context) == Secret(text)
+    assert context.warnings == []
 
 
 def test_a_secret_that_is_the_name_of_a_variable_that_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where such a variable is set, it is meant, however it is written."""
     monkeypatch.setenv("btcore_test_key", "hush")
-    with pytest.raises(Mismatch, match=r'write \{ env = "btcore_test_key" \}') as caught:
-        convert("$btcore_test_key", Secret, Scope(Path("/")))
+    with pytest.raises(InvalidValue, match=r'write \{ env = "btcore_test_key" \}') as caught:
+        convert("$btcore_test_key", Secret, ConversionContext(Path("/")))
     assert "hush" not in str(caught.value)

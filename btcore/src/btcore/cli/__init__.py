@@ -58,9 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code: 0 ok, 2 usage, 69 unavailable, 78 configuration."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        args, beyond = _parser(words).parse_known_args(words)
-        if beyond:  # told with the usage of the command, where argparse would show that of the whole program
-            args.usage(f"unrecognized arguments: {' '.join(beyond)}")
+        args, unknown = _parser(words).parse_known_args(words)
+        if unknown:  # told with the usage of the command, where argparse would show that of the whole program
+            args.usage(f"unrecognized arguments: {' '.join(unknown)}")
         return int(args.main(args))
     except ConfigurationError as error:
         for problem in error.problems:
@@ -91,7 +91,7 @@ def config_of(args: argparse.Namespace) -> Path:
     return given[0] if given else SITE
 
 
-def write(lines: Iterable[str]) -> None:
+def write_lines(lines: Iterable[str]) -> None:
     """Write lines of data to standard output, each of them plain. Raises Unavailable where that cannot be."""
     write_text(f"{plain_lines(line)}\n" for line in lines)
 

@@ -13,7 +13,7 @@ from btcore.calculate.chains import Chains
 from btcore.calculate.sampling import Consecutive, SampleCache
 from btcore.capture.files import read_capture
 from btcore.capture.inspection import Inspection
-from btcore.cli import OK, UNAVAILABLE, write
+from btcore.cli import OK, UNAVAILABLE, write_lines
 from btcore.config.meters import Meters
 from btcore.decode.decoders import Decoders
 from btcore.decode.framing import Stream
@@ -25,10 +25,10 @@ from btcore.records import Chunk, Packet, Reading, Sample, reading_of
 from btcore.settings import Context, Polarity
 from btcore.sources.identity import Identities
 from btcore.text import describe_error
-from btcore.values.channels import known
+from btcore.values.channels import known_channels
 from btcore.values.describe import settings_of
-from btcore.values.durations import duration_of
-from btcore.values.mismatch import Mismatch, Scope
+from btcore.values.durations import parse_duration
+from btcore.values.invalid_value import ConversionContext, InvalidValue
 
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 """Between these, a time that somebody gives is meant."""
@@ -38,7 +38,7 @@ DAY = 86_400
 BRULTECH = "brultech"
 """The decoder that is asked first."""
 
-MOST_STREAMS = 4096
+MAX_STREAMS = 4096
 """Framing buffers; beyond this the one unused for longest is closed."""
 
 
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", action="store_true", help="power and energy between readings, not the readings")
     parser.add_argument("--polarity", choices=("brultech", "btmon"), default="brultech", help="which sign is positive")
     parser.add_argument(
-        "--formats", type=_listed, default=(), metavar="A,B", help="only these packet formats, such as gem48ptbin"
+        "--formats", type=_split_names, default=(), metavar="A,B", help="only these packet formats, such as gem48ptbin"
     )
     parser.add_argument(
         "--start",
@@ -77,7 +77,7 @@ def main(args: argparse.Namespace) -> int:
     decoders.open(leave_out=True)
     readings = _readings(args, decoders, capture)
     records = _samples(readings, args.polarity) if args.samples else readings
-    write(json.dumps(_object(record), allow_nan=False) if args.json else _text(record) for record in records)
+    write_lines(json.dumps(_object(record), allow_nan=False) if args.json else _text(record) for record in records)
     decoders.close()
     capture.finish()
     say(str(capture.counts))
@@ -88,9 +88,9 @@ def _decoders(args: argparse.Namespace) -> Decoders:
     """Make the decoders that are installed; those that are broken are told and left out."""
     names = sorted(installed().items(), key=lambda one: one[0] != BRULTECH)
     classes = {name: cls for name, rivals in names if (cls := _decoder(name, rivals)) is not None}
-    sure = known(classes.values())
-    if sure.complete and (unknown := [name for name in args.formats if name not in sure.formats]):
-        there_are = f"there are {', '.join(sure.formats)}"
+    channels = known_channels(classes.values())
+    if channels.complete and (unknown := [name for name in args.formats if name not in channels.formats]):
+        there_are = f"there are {', '.join(channels.formats)}"
         args.usage(f"argument --formats: no packet format {', '.join(unknown)}; {there_are}")
     made = {name: instance for name, cls in classes.items() if (instance := _instance(name, cls)) is not None}
     log = _log()
@@ -127,11 +127,11 @@ def _instance(name: str, cls: type) -> object | None:
 def _log() -> logging.Logger:
     """Make a log that tells on stderr what is wrong with a decoder, a line each."""
     log = logging.Logger("btcore.decode", logging.WARNING)  # noqa: LOG001 - of this run alone
-    log.addHandler(_Saying())
+    log.addHandler(_StderrHandler())
     return log
 
 
-class _Saying(logging.Handler):
+class _StderrHandler(logging.Handler):
     """Says the message of a record."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -160,10 +160,10 @@ def _packets(
         for found in stream.feed(chunk.data, chunk.clock or chunk.time or datetime.now(UTC)):
             yield *found, name
         capture.saw(name, chunk.data, stream)
-        if chunk.end or len(streams) > MOST_STREAMS:
-            over = name if chunk.end else next(iter(streams))
-            for found in streams.pop(over).close():
-                yield *found, over
+        if chunk.end or len(streams) > MAX_STREAMS:
+            closed = name if chunk.end else next(iter(streams))
+            for found in streams.pop(closed).close():
+                yield *found, closed
     for name, stream in streams.items():
         for found in stream.close():
             yield *found, name
@@ -206,31 +206,31 @@ def _object(record: Reading | Sample) -> dict[str, object]:
 
 def _text(record: Reading | Sample) -> str:
     if isinstance(record, Reading):
-        head = f"{_moment(record.time)} {record.serial} {record.format.name}"
+        head = f"{_format_time(record.time)} {record.serial} {record.format.name}"
     else:
         length = "restarted" if record.seconds is None else f"{record.seconds} s"
-        head = f"{_moment(record.start)} to {_moment(record.end)} {record.serial} {length}"
+        head = f"{_format_time(record.start)} to {_format_time(record.end)} {record.serial} {length}"
     return "\n  ".join([head, *_columns(record.values)])
 
 
-def _moment(time: datetime) -> str:
+def _format_time(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M:%SZ}"
 
 
 def _columns(values: Mapping[str, Number], across: int = 4) -> Iterator[str]:
     """Lay out label and value, four a line; zeros are left out, as most channels of a panel are unused."""
-    cells = [f"{label:>9} {_shown(value):<14}" for label, value in values.items() if value != 0]
+    cells = [f"{label:>9} {_format_number(value):<14}" for label, value in values.items() if value != 0]
     for at in range(0, len(cells), across):
         yield "".join(cells[at : at + across]).rstrip()
 
 
-def _shown(value: Number) -> str:
+def _format_number(value: Number) -> str:
     if value is None:
         return "none"
     return f"{value:z.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def _listed(text: str) -> tuple[str, ...]:
+def _split_names(text: str) -> tuple[str, ...]:
     """Read names."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
@@ -238,7 +238,7 @@ def _listed(text: str) -> tuple[str, ...]:
 def _time(text: str) -> datetime:
     """Read a time: seconds since 1970, or ISO 8601 (UTC where it names no zone)."""
     try:
-        time = _written(text)
+        time = _parse_time(text)
         time = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError, OSError):
         time = LAST
@@ -249,7 +249,7 @@ def _time(text: str) -> datetime:
     return time
 
 
-def _written(text: str) -> datetime:
+def _parse_time(text: str) -> datetime:
     try:
         seconds = float(text)
     except ValueError:
@@ -262,15 +262,15 @@ def _interval(text: str) -> timedelta:
     try:
         seconds = float(text)
     except ValueError:
-        seconds = _with_unit(text)
+        seconds = _parse_duration(text)
     if not 0 <= seconds <= DAY:
         expected = f'expected seconds, or a time such as "10s" or "5m", up to a day ({DAY} s)'
         raise argparse.ArgumentTypeError(f"{text!r} is no interval; {expected}")
     return timedelta(seconds=seconds)
 
 
-def _with_unit(text: str) -> float:
+def _parse_duration(text: str) -> float:
     try:
-        return duration_of(text, Scope(Path()))
-    except Mismatch:
+        return parse_duration(text, ConversionContext(Path()))
+    except InvalidValue:
         return math.nan

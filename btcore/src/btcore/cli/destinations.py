@@ -64,11 +64,11 @@ class Connections:
     def send(self, chunk: Chunk) -> None:
         """Send a chunk over its meter's connection."""
         try:
-            self._connected(chunk.stream).sendall(chunk.data)
+            self._connection(chunk.stream).sendall(chunk.data)
         except OSError as error:
             self.lost += 1
             self._drop(chunk.stream)
-            self._tell(error)
+            self._report(error)
         else:
             self.sent += 1
             self._failing = False
@@ -77,21 +77,21 @@ class Connections:
         """Close all connections, so that what was sent still arrives."""
         for stream in list(self._sockets):
             with contextlib.suppress(OSError):
-                _silent(self._sockets[stream])
+                _is_open(self._sockets[stream])
                 self._sockets[stream].shutdown(socket.SHUT_WR)
             self._drop(stream)
-        counts = f"{plural(self.opened, 'connection')} to {self._place}, {plural(self.lost, 'sending')} lost"
+        counts = f"{plural(self.opened, 'connection')} to {self._target}, {plural(self.lost, 'sending')} lost"
         if self.lost and not self.sent:
             raise Unavailable(f"{counts}: nothing arrived; is a source that listens there running?")
         return counts
 
     @property
-    def _place(self) -> str:
+    def _target(self) -> str:
         host, port = self._address
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
-    def _connected(self, stream: str) -> socket.socket:
-        if stream in self._sockets and not _silent(self._sockets[stream]):
+    def _connection(self, stream: str) -> socket.socket:
+        if stream in self._sockets and not _is_open(self._sockets[stream]):
             self._drop(stream)
         if stream not in self._sockets:
             self._sockets[stream] = socket.create_connection(self._address, TIMEOUT)
@@ -102,13 +102,13 @@ class Connections:
         if stream in self._sockets:
             self._sockets.pop(stream).close()
 
-    def _tell(self, error: OSError) -> None:
+    def _report(self, error: OSError) -> None:
         if not self._failing:
             self._failing = True
-            say(f"btcore: {self._place}: {error.strerror or error}; trying again with each packet")
+            say(f"btcore: {self._target}: {error.strerror or error}; trying again with each packet")
 
 
-def _silent(connection: socket.socket) -> bool:
+def _is_open(connection: socket.socket) -> bool:
     """Read away what the other side says, for a meter does not listen; False when it has closed."""
     connection.settimeout(0)
     try:

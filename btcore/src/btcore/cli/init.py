@@ -8,8 +8,8 @@ from pathlib import Path
 import attrs
 
 from btcore.cli import OK, USAGE, write_text
-from btcore.cli.plugins import Listed, examined
-from btcore.config.load import core_settings, site_settings
+from btcore.cli.plugins import PluginInfo, inspect_plugin
+from btcore.config.site import core_settings, site_settings
 from btcore.discovery import Installed, PluginError, find, installed
 from btcore.errors import Unavailable
 from btcore.logs.handler import say
@@ -111,14 +111,14 @@ def site_text(
     """
     for name in wanted:
         find(name, among)
-    listed = [examined(rivals) for rivals in among.values()]
-    for one in listed:
+    plugins = [inspect_plugin(rivals) for rivals in among.values()]
+    for one in plugins:
         if one.name in wanted and one.error:
             raise PluginError(one.error)
     sections = [INTRODUCTION, "\n".join(_top())]
     for kind, heading in HEADINGS.items():
         usual = (*ACTIVE.get(kind, ()), *(ON_A_TERMINAL if kind == "sink" and terminal else ()))
-        sections += ["\n".join(_heading(kind, heading)), *_tables(kind, listed, wanted, usual, service=service)]
+        sections += ["\n".join(_heading(kind, heading)), *_tables(kind, plugins, wanted, usual, service=service)]
     return "\n".join([*sections, METERS, CHANNELS])
 
 
@@ -132,14 +132,14 @@ def _heading(kind: Kind, heading: str) -> Iterator[str]:
     yield f"# ---- {heading}"
     core = core_settings(kind, object)
     if core:
-        yield from ("#", f"# Every [{kind}.NAME] may also have:", "#", *template.listed(core))
+        yield from ("#", f"# Every [{kind}.NAME] may also have:", "#", *template.setting_comments(core))
     yield ""
 
 
 def _tables(
-    kind: Kind, listed: list[Listed], wanted: Collection[str], usual: Collection[str], *, service: bool
+    kind: Kind, plugins: list[PluginInfo], wanted: Collection[str], usual: Collection[str], *, service: bool
 ) -> Iterator[str]:
-    mine = [one for one in listed if kind in one.kinds]
+    mine = [one for one in plugins if kind in one.kinds]
     on = [one.name for one in mine if one.name in wanted] or usual
     for one in sorted(mine, key=lambda one: one.name not in on):
         settings = map(_for_a_service, one.settings) if service else one.settings

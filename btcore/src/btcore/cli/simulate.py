@@ -19,7 +19,7 @@ from btcore.records import Chunk
 from btcore.runtime.signals import stop_on_signals
 from btcore.text import plural
 from btcore.values.describe import settings_of
-from btcore.values.mismatch import Scope
+from btcore.values.invalid_value import ConversionContext
 
 PACKETS = 60
 """Packets of each meter when they are all made at once and nobody says how many."""
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     house.add_argument("--interval", metavar="DURATION", help="between a meter's packets (default: 10s)")
     house.add_argument("--start", metavar="TIME", help="of the first packet, ISO 8601 (default: now)")
     house.add_argument("--seed", type=int, metavar="N", help="the same seed makes the same house (default: 1)")
-    house.add_argument("--faults", type=_words, metavar="A,B", help="what shall go wrong (default: nothing)")
+    house.add_argument("--faults", type=_split_words, metavar="A,B", help="what shall go wrong (default: nothing)")
     house.add_argument("--fault-rate", type=float, metavar="SHARE", help="of the packets, 0 to 1 (default: 0.1)")
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
@@ -57,42 +57,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Play until the packets are through, or until a signal."""
-    live = args.connect is not None if args.realtime is None else args.realtime
-    plugin, problems = _plugin(args, live=live)
+    is_live = args.connect is not None if args.realtime is None else args.realtime
+    plugin, problems = _plugin(args, is_live=is_live)
     if problems:
         for problem in problems:
             say(f"btcore simulate: {_option(problem)}{problem.message}")
         return USAGE
     stop = Event()
     stop_on_signals(stop)
-    _play(plugin.collect(stop=stop), args, live=live)
+    _play(plugin.collect(stop=stop), args, is_live=is_live)
     return OK
 
 
-def _plugin(args: argparse.Namespace, *, live: bool) -> tuple[Any, list[Problem]]:
+def _plugin(args: argparse.Namespace, *, is_live: bool) -> tuple[Any, list[Problem]]:
     """Make the plugin's instance as from a table of a configuration, so that mistakes are told in the same words."""
     table = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
-    table.setdefault("packets", 0 if live else PACKETS)
-    table["pace"] = "live" if live else "fast"
+    table.setdefault("packets", 0 if is_live else PACKETS)
+    table["pace"] = "live" if is_live else "fast"
     plugin = find("simulator", installed())
     cls = plugin.load()
     findings = Problems("", read(""))
-    reader = Reader(findings, Scope(Path.cwd()))
+    reader = Reader(findings, ConversionContext(Path.cwd()))
     return reader.instance(plugin, cls, settings_of(cls), table, ("source", "simulator")), findings.problems
 
 
-def _play(chunks: Iterator[Chunk], args: argparse.Namespace, *, live: bool) -> None:
+def _play(chunks: Iterator[Chunk], args: argparse.Namespace, *, is_live: bool) -> None:
     """Send what the meters send. A last line on stderr tells how much that was, however it ended."""
     packets, heard = 0, dict[str, object]()
-    said = ""
+    summary = ""
     try:
-        destination = _destination(args, live=live)
+        destination = _destination(args, is_live=is_live)
         for chunk in chunks:
             if chunk.data:
                 destination.send(chunk)
                 packets += heard.get(chunk.stream) != chunk.time  # the pieces of a packet have one time
                 heard[chunk.stream] = chunk.time
-        said = destination.close()
+        summary = destination.close()
     except BrokenPipeError:
         raise  # the reader went away, and the top level knows what to do
     except OSError as error:
@@ -100,15 +100,15 @@ def _play(chunks: Iterator[Chunk], args: argparse.Namespace, *, live: bool) -> N
         raise Unavailable(f"cannot write to {place}: {error.strerror or error}") from error
     finally:
         what = f"{plural(packets, 'packet')} of {plural(len(heard), 'meter')}"
-        say(f"{what}{said and ': '}{said}")
+        say(f"{what}{summary and ': '}{summary}")
 
 
-def _destination(args: argparse.Namespace, *, live: bool) -> Destination:
+def _destination(args: argparse.Namespace, *, is_live: bool) -> Destination:
     if args.connect:
         return Connections(*args.connect)
     plain = args.binary or args.output.endswith(".bin")
     file = standard_output().buffer if args.output == "-" else Path(args.output).open("wb")  # noqa: SIM115 - the destination closes it
-    return Recording(file, plain=plain, at_once=live)
+    return Recording(file, plain=plain, at_once=is_live)
 
 
 def _option(problem: Problem) -> str:
@@ -117,7 +117,7 @@ def _option(problem: Problem) -> str:
     return f"--{name.replace('_', '-')}: " if name else ""
 
 
-def _words(text: str) -> list[str]:
+def _split_words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 

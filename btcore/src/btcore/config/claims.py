@@ -13,15 +13,15 @@ from btcore.formats import describe_type
 from btcore.settings import Claim
 from btcore.text import describe_error
 
-MOST_CLAIMS = 1000
+MAX_CLAIMS = 1000
 """Of one table."""
 
-WITHIN = "/"
+PART_SEPARATOR = "/"
 """Behind a claim begins a part of it: `tcp port 8083/127.0.0.1`."""
 
 
 @attrs.frozen
-class Claimed:
+class TableClaim:
     """What one table claims: its place in the file, and the meters that it is for (empty: all)."""
 
     path: Key
@@ -45,7 +45,7 @@ def _claims_of(plugin: Installed, instance: object) -> list[Claim]:
             raise PluginError(
                 f"the {plugin} claims {describe_type(one)}; expected text or a Claim; this is a mistake in the plugin"
             )
-    return [Claim(one) if isinstance(one, str) else one for one in answered[:MOST_CLAIMS]]
+    return [Claim(one) if isinstance(one, str) else one for one in answered[:MAX_CLAIMS]]
 
 
 class Claims:
@@ -54,36 +54,36 @@ class Claims:
     def __init__(self, findings: Problems) -> None:
         """Begin with none."""
         self._findings = findings
-        self._claimed: list[Claimed] = []
+        self._claims: list[TableClaim] = []
 
     def add(self, plugin: Installed, instance: object, path: Key, meters: tuple[str, ...] = ()) -> None:
         """Ask the instance of a table; `meters` as in `Claimed`."""
         try:
-            self._claimed += [Claimed(path, claim, meters) for claim in _claims_of(plugin, instance)]
+            self._claims += [TableClaim(path, claim, meters) for claim in _claims_of(plugin, instance)]
         except PluginError as error:
-            self._findings.add_foreign(path, str(error))
+            self._findings.add_redacted(path, str(error))
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Note each table that claims what an earlier one has, with that one, once."""
         pairs: set[tuple[Key, Key]] = set()
-        for place, later in enumerate(self._claimed):
-            others = (one for one in self._claimed[:place] if one.path != later.path and _collide(one, later))
+        for index, later in enumerate(self._claims):
+            others = (one for one in self._claims[:index] if one.path != later.path and _conflict(one, later))
             earlier = next(others, None)
             if earlier is not None and (earlier.path, later.path) not in pairs:
                 pairs.add((earlier.path, later.path))
-                self._tell(later, earlier)
+                self._report(later, earlier)
 
-    def _tell(self, later: Claimed, earlier: Claimed) -> None:
-        place = (*later.path, later.claim.key) if later.claim.key else later.path
+    def _report(self, later: TableClaim, earlier: TableClaim) -> None:
+        key = (*later.path, later.claim.key) if later.claim.key else later.path
         line = self._findings.document.line(earlier.path)
         other = f"[{'.'.join(map(str, earlier.path))}] (line {line})"
         unless = ", unless each has `meters` of its own" if later.claim.per_meter else ""
-        self._findings.add_foreign(place, f"{later.claim.what} is taken by {other}: two cannot share it{unless}")
+        self._findings.add_redacted(key, f"{later.claim.what} is taken by {other}: two cannot share it{unless}")
 
 
-def _collide(one: Claimed, other: Claimed) -> bool:
-    is_parted = one.claim.per_meter and other.claim.per_meter and one.meters and other.meters
-    if is_parted and not set(one.meters) & set(other.meters):
+def _conflict(one: TableClaim, other: TableClaim) -> bool:
+    share_by_meter = one.claim.per_meter and other.claim.per_meter and one.meters and other.meters
+    if share_by_meter and not set(one.meters) & set(other.meters):
         return False
     first, second = one.claim.what, other.claim.what
-    return first == second or first.startswith(second + WITHIN) or second.startswith(first + WITHIN)
+    return first == second or first.startswith(second + PART_SEPARATOR) or second.startswith(first + PART_SEPARATOR)

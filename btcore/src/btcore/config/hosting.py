@@ -22,43 +22,45 @@ def is_hosted(plugin: Installed, instance: object) -> bool:
     mistake = "which is a mistake in the plugin"
     try:
         # without a default: an AttributeError within a property would pass for "it does not say"
-        said: object = instance.hosted  # type: ignore[attr-defined]
+        hosted: object = instance.hosted  # type: ignore[attr-defined]
     except BaseException as error:
         if is_interrupt(error):
             raise
         raise PluginError(
             f"the {plugin} cannot say whether it is `hosted` ({describe_error(error)}), {mistake}"
         ) from None
-    if not isinstance(said, bool):
+    if not isinstance(hosted, bool):
         raise PluginError(
-            f"the {plugin} has for `hosted` {describe_type(said)}, where True or False is expected, {mistake}"
+            f"the {plugin} has for `hosted` {describe_type(hosted)}, where True or False is expected, {mistake}"
         )
-    return said
+    return hosted
 
 
-def remark(origins: Mapping[str, str], only_live: Mapping[str, bool]) -> str:
+def origin_notice(origins: Mapping[str, str], only_live: Mapping[str, bool]) -> str:
     """Tell which readings of a site are not live, and which of its hosted services get them; "" where all is plain.
 
     `origins` has the origin of each source by its table, `only_live` whether a hosted service takes nothing else.
     """
-    unreal: dict[str, list[str]] = {}
+    by_origin: dict[str, list[str]] = {}
     for table, origin in origins.items():
         if origin:
-            unreal.setdefault(origin, []).append(table)
-    if not unreal or not only_live:
+            by_origin.setdefault(origin, []).append(table)
+    if not by_origin or not only_live:
         return ""
-    what = ", ".join(f"the readings of {_listed(tables)} are {origin}" for origin, tables in unreal.items())
-    spared = [table for table, only in only_live.items() if only]
+    what = ", ".join(f"the readings of {_join_tables(tables)} are {origin}" for origin, tables in by_origin.items())
+    without = [table for table, only in only_live.items() if only]
     others = [table for table, only in only_live.items() if not only]
     parts = []
-    if spared:
-        services, a_table = ("a hosted service", "its table") if len(spared) == 1 else ("hosted services", "a table")
-        parts.append(f"they do not go to {_listed(spared)}, {services} (only_live = false in {a_table} sends them)")
+    if without:
+        services, a_table = ("a hosted service", "its table") if len(without) == 1 else ("hosted services", "a table")
+        parts.append(
+            f"they do not go to {_join_tables(without)}, {services} (only_live = false in {a_table} sends them)"
+        )
     if others:
-        parts.append(f"they go to {_listed(others)}, as only_live = false says")
+        parts.append(f"they go to {_join_tables(others)}, as only_live = false says")
     return f"{what}: {'; '.join(parts)}"
 
 
-def _listed(tables: list[str]) -> str:
+def _join_tables(tables: list[str]) -> str:
     named = [f"[{table}]" for table in tables]
     return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"

@@ -14,13 +14,13 @@ from btcore.formats import MAX_NAME
 from btcore.settings import setting
 from btcore.text import nearest
 from btcore.values.convert import convert
-from btcore.values.mismatch import Mismatch, Scope
+from btcore.values.invalid_value import ConversionContext, InvalidValue
 
 EXPECTED = 'expected a table: [meters], and in it house = { serial = "01000777" }'
 
 
 @attrs.frozen(kw_only=True)
-class Entry:
+class MeterTable:
     """One meter of the configuration, as it is written."""
 
     serial: str = setting(default="", help="its serial number as all sinks have it; empty: its name here")
@@ -45,7 +45,7 @@ class Meter:
     address: str
     replaces: frozenset[str] = frozenset()
 
-    def is_of(self, source: str, address: str, serial: str) -> bool:
+    def matches(self, source: str, address: str, serial: str) -> bool:
         """Whether a packet is this meter's, by where it came from, and the serial number in it."""
         if serial in self.replaces:
             return True
@@ -56,7 +56,7 @@ class Meter:
         )
 
     @property
-    def detail(self) -> int:
+    def specificity(self) -> int:
         """How much it is known by: what is known by more comes first."""
         return sum(map(bool, (self.sends, self.address, self.source)))
 
@@ -66,8 +66,8 @@ class Meters:
 
     def __init__(self, meters: Iterable[Meter] = ()) -> None:
         """Take them, in the order of the file."""
-        self._meters = sorted(meters, key=lambda meter: -meter.detail)
-        self._known: dict[tuple[str, str, str], str] = {}
+        self._meters = sorted(meters, key=lambda meter: -meter.specificity)
+        self._cache: dict[tuple[str, str, str], str] = {}
 
     def __iter__(self) -> Iterator[Meter]:
         """Yield them, those that are known by most first."""
@@ -83,14 +83,14 @@ class Meters:
         if not self._meters:
             return serial
         key = (source, address, serial)
-        found = self._known.get(key)
+        found = self._cache.get(key)
         if found is None:
-            found = next((meter.serial for meter in self._meters if meter.is_of(*key)), serial)
-            if len(self._known) < MOST_KNOWN:
-                self._known[key] = found
+            found = next((meter.serial for meter in self._meters if meter.matches(*key)), serial)
+            if len(self._cache) < MAX_CACHED:
+                self._cache[key] = found
         return found
 
-    def shown(self, source: str, address: str, sent: str, kept: str) -> str:
+    def current_serial(self, source: str, address: str, sent: str, kept: str) -> str:
         """Return what a reading of the journal goes by now. `kept` is what it was kept under.
 
         What was kept as one of several meters with one number (`000000-2`) stays that one.
@@ -104,11 +104,13 @@ class Meters:
         return kept if kept == serial or kept.startswith(f"{serial}-") else serial
 
 
-MOST_KNOWN = 10_000
+MAX_CACHED = 10_000
 """Answers that are remembered: anybody may invent serial numbers."""
 
 
-def read_meters(data: Mapping[str, Any], findings: Problems, scope: Scope, sources: Iterable[str]) -> Meters:
+def read_meters(
+    data: Mapping[str, Any], findings: Problems, context: ConversionContext, sources: Iterable[str]
+) -> Meters:
     """Read [meters]; note what is wrong with it."""
     table = data.get("meters", {})
     if not isinstance(table, dict):
@@ -117,20 +119,20 @@ def read_meters(data: Mapping[str, Any], findings: Problems, scope: Scope, sourc
     meters: list[Meter] = []
     for name, value in table.items():
         try:
-            entry: Entry = convert(_listed(value), Entry, scope)
-        except Mismatch as mismatch:
-            for fault in mismatch.faults:
-                findings.add(("meters", name, *fault.path), fault.message)
+            entry: MeterTable = convert(_singles_as_lists(value), MeterTable, context)
+        except InvalidValue as error:
+            for problem in error.problems:
+                findings.add(("meters", name, *problem.path), problem.message)
             continue
-        wrong = list(_wrong(name, entry, meters, list(sources)))
-        for key, message in wrong:
+        problems = list(_table_problems(name, entry, meters, list(sources)))
+        for key, message in problems:
             findings.add(("meters", name, *key), message)
-        if not wrong:
+        if not problems:
             meters.append(_meter(name, entry))
     return Meters(meters)
 
 
-def _listed(value: object) -> object:
+def _singles_as_lists(value: object) -> object:
     """Take a single serial number for a list of one."""
     if not isinstance(value, dict):
         return value
@@ -138,15 +140,15 @@ def _listed(value: object) -> object:
     return {key: [item] if key in several and isinstance(item, str) else item for key, item in value.items()}
 
 
-def _meter(name: str, entry: Entry) -> Meter:
+def _meter(name: str, entry: MeterTable) -> Meter:
     serial = entry.serial or name
     somewhere = entry.source or entry.address
     sends = entry.sends or (() if somewhere else (serial,))
     return Meter(name, serial, frozenset(sends), entry.source, entry.address, frozenset(entry.replaces))
 
 
-def _wrong(
-    name: str, entry: Entry, others: Sequence[Meter], sources: list[str]
+def _table_problems(
+    name: str, entry: MeterTable, others: Sequence[Meter], sources: list[str]
 ) -> Iterator[tuple[tuple[str, ...], str]]:
     serial = entry.serial or name
     if not name.strip() or not name.isprintable() or len(name) > MAX_NAME or any(map(str.isspace, name)):
@@ -157,7 +159,7 @@ def _wrong(
         yield (), 'say how it is known: { serial = "01000777" }, or where it comes from: { source = "garage" }'
     if entry.source and entry.source not in sources:
         yield ("source",), f"there is no [source.{entry.source}]{nearest(entry.source, sources)}"
-    yield from _gone_wrong(name, entry, others)
+    yield from _replacement_problems(name, entry, others)
     for other in others:
         if serial == other.serial:
             yield ("serial",) if entry.serial else (), f'"{other.name}" has the serial number {serial} already'
@@ -166,7 +168,9 @@ def _wrong(
             yield (), f'this is what "{other.name}" is known by already: say more, such as `sends` or `address`'
 
 
-def _gone_wrong(name: str, entry: Entry, others: Iterable[Meter]) -> Iterator[tuple[tuple[str, ...], str]]:
+def _replacement_problems(
+    name: str, entry: MeterTable, others: Iterable[Meter]
+) -> Iterator[tuple[tuple[str, ...], str]]:
     """Find meters that are replaced, and are here all the same."""
     serial, replaced = entry.serial or name, {*entry.replaces}
     if own := {serial, *entry.sends} & replaced:

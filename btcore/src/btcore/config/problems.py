@@ -5,7 +5,7 @@ import re
 
 import attrs
 
-from btcore.config.toml import Document, Key
+from btcore.config.toml import Key, TomlDocument
 from btcore.errors import ConfigurationError, Problem
 from btcore.redaction import redact
 
@@ -18,7 +18,7 @@ class Problems:
     """Collects the problems of one file, warnings of what is no mistake, and the secrets that no message may repeat."""
 
     file: str
-    document: Document
+    document: TomlDocument
     problems: list[Problem] = attrs.field(factory=list)
     secrets: list[str] = attrs.field(factory=list, repr=False)
     warnings: list[Problem] = attrs.field(factory=list)
@@ -35,11 +35,11 @@ class Problems:
         table, key = self._place(path)
         return Problem(message, key, table, self.document.line(path), self.file, warning)
 
-    def add_foreign(self, path: Key, message: str) -> None:
+    def add_redacted(self, path: Key, message: str) -> None:
         """Note a mistake in words that are not the core's own: secrets that they may repeat are redacted."""
         self.add(path, self.redact(message))
 
-    def warn_foreign(self, path: Key, message: str) -> None:
+    def warn_redacted(self, path: Key, message: str) -> None:
         """Note what is no mistake in words that are not the core's own."""
         self.warn(path, self.redact(message))
 
@@ -55,11 +55,11 @@ class Problems:
     def _place(self, path: Key) -> tuple[str, str]:
         depth = 1 if path[:1] in (("channels",), ("meters",)) else IN_A_TABLE
         if len(path) < depth:
-            return "", _written(path)
-        return _written(path[:depth]), _written(path[depth:])
+            return "", format_key(path)
+        return format_key(path[:depth]), format_key(path[depth:])
 
 
-def _written(path: Key) -> str:
+def format_key(path: Key) -> str:
     """Write a key as the file does: in quotes where it has to be. Items of a list are counted from 1."""
     text = ""
     for part in path:

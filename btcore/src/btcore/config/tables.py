@@ -15,10 +15,10 @@ from btcore.config.toml import Key
 from btcore.discovery import Installed
 from btcore.errors import Problem, is_interrupt
 from btcore.text import describe_error, nearest
-from btcore.values.constraints import complaint, said
+from btcore.values.constraints import error_text, validation_problem
 from btcore.values.convert import check_choice, convert
 from btcore.values.describe import Setting, settings_of
-from btcore.values.mismatch import Mismatch, Scope
+from btcore.values.invalid_value import ConversionContext, InvalidValue
 
 Values = dict[str, Any]
 
@@ -28,7 +28,7 @@ class Reader:
     """Reads the tables of one file."""
 
     findings: Problems
-    scope: Scope
+    context: ConversionContext
 
     def settings(self, wanted: Iterable[Setting], table: Mapping[str, object], path: Key) -> Values:
         """Return the values of the settings that a table gives; note what is wrong or missing."""
@@ -42,7 +42,7 @@ class Reader:
                 if path not in self.findings.document.incomplete:
                     self.findings.add(place, f"is missing and must be given: {about}")
             elif isinstance(entry.default, Path):
-                values[entry.name] = self.scope.directory / entry.default
+                values[entry.name] = self.context.directory / entry.default
         return values
 
     def unknown(self, table: Mapping[str, object], known: Sequence[str], path: Key, elsewhere: Sequence[str]) -> None:
@@ -75,7 +75,7 @@ class Reader:
         try:
             made: object = cls(**values)
         except ValueError as error:
-            self.findings.add_foreign(path, f"the {plugin} refuses these settings: {said(error)}")
+            self.findings.add_redacted(path, f"the {plugin} refuses these settings: {error_text(error)}")
             return None
         except BaseException as error:  # noqa: BLE001 - a stranger's code: told as its fault, not a traceback
             self._fault(plugin, "when it was made", error, path)
@@ -85,16 +85,16 @@ class Reader:
 
     def _setting(self, entry: Setting, given: object, place: Key, values: Values) -> None:
         try:
-            value = convert(given, entry.annotation, self.scope)
-            while self.scope.warnings:
-                self.findings.warn(place, self.scope.warnings.pop(0))
+            value = convert(given, entry.annotation, self.context)
+            while self.context.warnings:
+                self.findings.warn(place, self.context.warnings.pop(0))
             check_choice(value, entry.choices)
-        except Mismatch as mismatch:
-            for fault in mismatch.faults:
-                self.findings.add(place + fault.path, fault.message)
+        except InvalidValue as error:
+            for problem in error.problems:
+                self.findings.add(place + problem.path, problem.message)
             return
-        if wrong := complaint(entry.field, entry.annotation, value):
-            self.findings.add_foreign(place, wrong)
+        if wrong := validation_problem(entry.field, entry.annotation, value):
+            self.findings.add_redacted(place, wrong)
         else:
             values[entry.name] = value
 
@@ -112,14 +112,14 @@ class Reader:
     def _note(self, problem: object, path: Key) -> None:
         if not isinstance(problem, Problem):
             raise TypeError(f"check() gave a {type(problem).__name__} for a Problem")
-        note = self.findings.warn_foreign if problem.warning else self.findings.add_foreign
+        note = self.findings.warn_redacted if problem.warning else self.findings.add_redacted
         note((*path, problem.key) if problem.key else path, problem.message)
 
     def _fault(self, plugin: Installed, when: str, error: BaseException, path: Key) -> None:
         if is_interrupt(error):
             raise error
-        why = f"{type(error).__name__}: {said(error)}"
-        self.findings.add_foreign(path, f"the {plugin} failed {when} ({why}); this is a mistake in the plugin")
+        why = f"{type(error).__name__}: {error_text(error)}"
+        self.findings.add_redacted(path, f"the {plugin} failed {when} ({why}); this is a mistake in the plugin")
 
 
 def readable_settings(plugin: Installed, cls: type, core: Sequence[str]) -> tuple[tuple[Setting, ...], str]:

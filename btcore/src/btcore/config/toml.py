@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import tomli
 
-from btcore.config.toml_mistakes import Line, foreign, slip
+from btcore.config.toml_mistakes import Line, describe_mistake, lookalike_character
 
 Key = tuple[str | int, ...]
 """The way to a value: names of tables and keys, and a number where an array of tables is passed."""
@@ -27,10 +27,10 @@ HINTS = {
 }
 
 
-LINES = 1000
+MAX_STATEMENT_LINES = 1000
 """The most lines of one statement: each is tried, so that a value that is never closed must not cost the whole file."""
 
-REPAIRS = 50
+MAX_REPAIRS = 50
 """The most statements that are taken out of a text because they contradict others: each means reading it anew."""
 
 
@@ -63,7 +63,7 @@ class Statement:
 
 
 @attrs.frozen
-class Document:
+class TomlDocument:
     """What a text says, as far as it can be read.
 
     `lines` has the line of every key and table. `mistakes` are those of the syntax. `incomplete` are the tables that
@@ -82,77 +82,77 @@ class Document:
         return self.lines.get(key)
 
 
-def read(text: str) -> Document:
+def read(text: str) -> TomlDocument:
     """Read a TOML text, never failing: what cannot be read is among the mistakes."""
-    cutter = _Cutter(text.replace("\r\n", "\n").removesuffix("\n").split("\n"))
-    statements = cutter.cut()
-    mistakes, incomplete = cutter.mistakes, cutter.incomplete
+    splitter = _StatementSplitter(text.replace("\r\n", "\n").removesuffix("\n").split("\n"))
+    statements = splitter.split()
+    mistakes, incomplete = splitter.mistakes, splitter.incomplete
     data: dict[str, Any] = {}
-    for _ in range(REPAIRS):
+    for _ in range(MAX_REPAIRS):
         try:
             data = tomli.loads(_joined(statements))
         except (ValueError, RecursionError) as error:
-            statements, bad = _without_culprit(statements, error)
+            statements, bad = _without_conflict(statements, error)
             mistakes.append(Mistake(bad.line, _message(error)))
             incomplete.add(bad.table)
         else:
             break
-    return Document(data, _lines(statements), tuple(sorted(mistakes, key=_by_line)), frozenset(incomplete))
+    return TomlDocument(data, _lines(statements), tuple(sorted(mistakes, key=_by_line)), frozenset(incomplete))
 
 
 @attrs.define
-class _Cutter:
+class _StatementSplitter:
     """Cuts lines into statements."""
 
     source: list[str]
     table: Key = ()
     mistakes: list[Mistake] = attrs.field(factory=list)
     incomplete: set[Key] = attrs.field(factory=set)
-    _lost: bool = False  # under a header that could not be read: whose keys these are is not known
-    _torn: bool = False  # behind a value that was given up: the rest of it is no mistake of its own
+    _skipping_table: bool = False  # under a header that could not be read: whose keys these are is not known
+    _skipping_value: bool = False  # behind a value that was given up: the rest of it is no mistake of its own
 
-    def cut(self) -> list[Statement]:
+    def split(self) -> list[Statement]:
         """Return the statements that the parser takes alone."""
         found: list[Statement] = []
         at = 0
         while at < len(self.source):
             statement, after = self._next(at)
             at = after
-            if statement and not self._lost:
+            if statement and not self._skipping_table:
                 found.append(statement)
         return found
 
     def _next(self, at: int) -> tuple[Statement | None, int]:
         text = ""
-        for end in range(at, min(at + LINES, len(self.source))):
+        for end in range(at, min(at + MAX_STATEMENT_LINES, len(self.source))):
             text += self.source[end] + "\n"
             try:
                 data = tomli.loads(text)
             except (ValueError, RecursionError) as error:
                 line = _line_of(error)
                 if line is not None:
-                    return None, self._give_up(at, at + line - 1, error)
+                    return None, self._record_mistake(at, at + line - 1, error)
                 last = error
             else:
                 return self._statement(at, text, data), end + 1
-        return None, self._give_up(at, at, last, unclosed=True)
+        return None, self._record_mistake(at, at, last, unclosed=True)
 
     def _statement(self, at: int, text: str, data: dict[str, Any]) -> Statement:
         if data:
-            self._torn = False
+            self._skipping_value = False
         if _is_header(text):
-            self.table, self._lost = _only_path(data), False
+            self.table, self._skipping_table = _only_path(data), False
         return Statement(at + 1, text, data, self.table)
 
-    def _give_up(self, at: int, bad: int, error: Exception, *, unclosed: bool = False) -> int:
+    def _record_mistake(self, at: int, bad: int, error: Exception, *, unclosed: bool = False) -> int:
         header = _is_header(self.source[at])
-        if not self._torn:
+        if not self._skipping_value:
             where = f", in the value that starts at line {at + 1}" if bad > at else ""
             message = _unclosed(self.source[at]) if unclosed else _message(error, self.source[bad], begins=bad == at)
             self.mistakes.append(Mistake(bad + 1, message + where))
             self.incomplete.add(self.table)
-            self._lost = self._lost or header
-        self._torn = self._torn or unclosed or bad > at
+            self._skipping_table = self._skipping_table or header
+        self._skipping_value = self._skipping_value or unclosed or bad > at
         return max(bad, at + 1)
 
 
@@ -181,15 +181,15 @@ def _line_of(error: Exception) -> int | None:
 
 
 def _unclosed(line: str) -> str:
-    return foreign(line) or "this is not TOML: a text, a list or a table is opened here and never closed"
+    return lookalike_character(line) or "this is not TOML: a text, a list or a table is opened here and never closed"
 
 
 def _message(error: Exception, line: str = "", *, begins: bool = True) -> str:
     """Tell a mistake, by the line that the parser stopped in; `begins` as in `Line`."""
     text = re.sub(r" \(at [^()]*\)$", "", str(error))
-    column = re.search(r"column (\d+)\)$", str(error))
-    place = int(column[1]) - 1 if column else 0
-    if line and (words := slip(Line(line[:place], line[place:], text, begins))):
+    position = re.search(r"column (\d+)\)$", str(error))
+    column = int(position[1]) - 1 if position else 0
+    if line and (words := describe_mistake(Line(line[:column], line[column:], text, begins))):
         return words
     hint = next((hint for start, hint in HINTS.items() if text.startswith(start)), "")
     return f"this is not TOML: {text}" + (f"; {hint}" if hint else "")
@@ -205,7 +205,7 @@ def _joined(statements: list[Statement]) -> str:
     return text
 
 
-def _without_culprit(statements: list[Statement], error: Exception) -> tuple[list[Statement], Statement]:
+def _without_conflict(statements: list[Statement], error: Exception) -> tuple[list[Statement], Statement]:
     """Drop the statement that cannot stand beside those before it; with a header goes all that is under it."""
     line = _line_of(error) or statements[-1].last
     at = next(i for i, statement in enumerate(statements) if statement.last >= line)
@@ -226,9 +226,9 @@ def _lines(statements: list[Statement]) -> dict[Key, int]:
             lines[_numbered(table, elements)] = statement.line
         paths = [()] if statement.header else list(_paths(statement.data))
         for path in paths:
-            whole = _numbered(table, elements) + path
-            for length in range(1, len(whole) + 1):
-                lines.setdefault(whole[:length], statement.line)
+            path_from_root = _numbered(table, elements) + path
+            for length in range(1, len(path_from_root) + 1):
+                lines.setdefault(path_from_root[:length], statement.line)
     return lines
 
 

@@ -18,7 +18,7 @@ QUOTES = "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u20
 INVISIBLE = "\u00a0\u00ad\u200b\u200c\u200d\u2060\ufeff\u1680\u2000-\u200a\u202f\u205f\u3000"
 """What looks like a blank, or like nothing."""
 
-LONGEST = 400
+MAX_LINE = 400
 """Characters of a line that is looked at; a longer one is nothing that a person writes."""
 
 NAME = r"""[A-Za-z0-9_.-]+|"[^"]*"|'[^']*'"""
@@ -34,7 +34,7 @@ class Line:
 
     before: str
     rest: str
-    complaint: str
+    parser_message: str
     begins: bool = True
 
     @property
@@ -43,7 +43,7 @@ class Line:
         return self.before + self.rest
 
     @property
-    def bare(self) -> str:
+    def stripped(self) -> str:
         """The line without comment and without texts in quotes."""
         return TEXTS.sub('""', self.text).partition("#")[0].strip()
 
@@ -56,22 +56,22 @@ class Line:
     @property
     def value(self) -> str:
         """What is behind the first =, as far as it is not in quotes."""
-        return self.bare.partition("=")[2].strip()
+        return self.stripped.partition("=")[2].strip()
 
 
-def slip(line: Line) -> str:
+def describe_mistake(line: Line) -> str:
     """Return how what the parser stopped at is written, "" where it is no common slip."""
-    return next((words for look in LOOKS if (words := look(line))), "") if len(line.text) <= LONGEST else ""
+    return next((words for check in CHECKS if (words := check(line))), "") if len(line.text) <= MAX_LINE else ""
 
 
-def foreign(text: str) -> str:
+def lookalike_character(text: str) -> str:
     """Return what to write in place of letters that look like those of TOML and are none, "" where there is no such."""
     line = Line(text, "", "")
-    return (_invisible(line) or _quotes(line)) if len(text) <= LONGEST else ""
+    return (_invisible(line) or _quotes(line)) if len(text) <= MAX_LINE else ""
 
 
 def _invisible(line: Line) -> str:
-    found = re.match(rf"[{INVISIBLE}]", line.rest) or re.search(rf"[{INVISIBLE}]", line.bare)
+    found = re.match(rf"[{INVISIBLE}]", line.rest) or re.search(rf"[{INVISIBLE}]", line.stripped)
     if not found:
         return ""
     name = unicodedata.name(found[0], "character").lower()
@@ -79,7 +79,7 @@ def _invisible(line: Line) -> str:
 
 
 def _quotes(line: Line) -> str:
-    if not re.search(rf"[{QUOTES}]", line.bare):
+    if not re.search(rf"[{QUOTES}]", line.stripped):
         return ""
     return "typographic quotes stand here, as a word processor makes them: write straight ones, \" or '"
 
@@ -93,10 +93,10 @@ def _line_end(line: Line) -> str:
 
 
 def _header(line: Line) -> str:
-    if re.match(r"\[.*\]\s*[^\s\]]", line.bare) and line.complaint.startswith("Expected newline"):
+    if re.match(r"\[.*\]\s*[^\s\]]", line.stripped) and line.parser_message.startswith("Expected newline"):
         return "what follows the name of a table goes on a line of its own"
     found = re.match(r"\s*(\[\[?)\s*([^\[\]#]*?)\s*(\]*)\s*(#.*)?$", line.text)
-    if not found or "=" in line.bare:
+    if not found or "=" in line.stripped:
         return ""
     opened, name, closed = found[1], found[2], found[3]
     if len(closed) < len(opened):
@@ -110,7 +110,7 @@ def _header(line: Line) -> str:
 
 
 def _half_header(line: Line) -> str:
-    found = re.fullmatch(r"([\w.-]+)\]", line.bare)
+    found = re.fullmatch(r"([\w.-]+)\]", line.stripped)
     return f"the [ before the table's name is missing: [{found[1]}]" if found else ""
 
 
@@ -124,13 +124,13 @@ def _colon(line: Line) -> str:
 def _equals(line: Line) -> str:
     if re.match(rf"\s*({NAME})\s*(==|=>|->|<-)", line.text):
         return f"a setting is written with a single =: {line.name} = ..."
-    return "the name before the = is missing" if line.bare.startswith("=") else ""
+    return "the name before the = is missing" if line.stripped.startswith("=") else ""
 
 
 def _no_equals(line: Line) -> str:
-    if not line.complaint.startswith("Expected '='"):
+    if not line.parser_message.startswith("Expected '='"):
         return ""
-    if "=" not in line.bare:
+    if "=" not in line.stripped:
         return f"the = is missing: a setting is written {line.name} = ..."
     if re.match(rf"\s*({NAME})\s+\S", line.text):
         return f"what is before the = is no name: is there an = missing behind {line.name}, or a _ where a blank is?"
@@ -138,10 +138,10 @@ def _no_equals(line: Line) -> str:
 
 
 def _nothing(line: Line) -> str:
-    return "a value is missing behind the =" if re.fullmatch(rf"({NAME})\s*=", line.bare) else ""
+    return "a value is missing behind the =" if re.fullmatch(rf"({NAME})\s*=", line.stripped) else ""
 
 
-def _words(line: Line) -> str:
+def _unknown_word(line: Line) -> str:
     word = line.value.rstrip(",;").lower()
     if word in {"true", "false"}:
         return f"write {word}, in small letters and without quotes"
@@ -151,18 +151,22 @@ def _words(line: Line) -> str:
 
 
 def _escape(line: Line) -> str:
-    return ESCAPE if line.complaint.startswith(("Unescaped '\\'", "Invalid hex value")) else ""
+    return ESCAPE if line.parser_message.startswith(("Unescaped '\\'", "Invalid hex value")) else ""
 
 
 def _unclosed(line: Line) -> str:
-    if line.complaint.startswith("Unclosed array"):
+    if line.parser_message.startswith("Unclosed array"):
         return "a comma between two values of the list is missing, or the ] behind the last"
-    return "the quote that is opened here is not closed" if line.complaint.startswith("Illegal character '\\n'") else ""
+    return (
+        "the quote that is opened here is not closed"
+        if line.parser_message.startswith("Illegal character '\\n'")
+        else ""
+    )
 
 
 def _several(line: Line) -> str:
-    if re.search(r"[,;]$", line.bare) and "=" in line.bare and "[" not in line.bare:
-        return f"nothing stands behind a value: take away the {line.bare[-1]} at the end"
+    if re.search(r"[,;]$", line.stripped) and "=" in line.stripped and "[" not in line.stripped:
+        return f"nothing stands behind a value: take away the {line.stripped[-1]} at the end"
     if re.match(r'"",\s*""', line.value):
         return f"several values go in [ ]: {line.name} = [..., ...]"
     return ""
@@ -184,12 +188,12 @@ def _text(line: Line) -> str:
         return "one setting a line"
     if line.value.startswith('""') and line.value != '""':
         return "something stands behind the quotes: all of a text is within them; quotes in it, within single ones"
-    is_value = line.complaint.startswith(("Invalid value", "Expected newline")) and "=" in line.bare
+    is_value = line.parser_message.startswith(("Invalid value", "Expected newline")) and "=" in line.stripped
     return f'text goes in quotes: {line.name} = "..."' if is_value else ""
 
 
-LOOKS: tuple[Callable[[Line], str], ...] = (
+CHECKS: tuple[Callable[[Line], str], ...] = (
     *(_invisible, _quotes, _line_end, _comment, _header, _half_header, _colon, _equals, _no_equals, _nothing),
-    *(_words, _escape, _unclosed, _several, _number, _text),
+    *(_unknown_word, _escape, _unclosed, _several, _number, _text),
 )
 """In this order: what comes first explains what is behind it."""

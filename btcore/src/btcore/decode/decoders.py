@@ -19,7 +19,7 @@ import pluggy
 from btcore.decode.framing import LONGEST_PACKET, Again, Answer, Counts, Stream
 from btcore.decode.packetless import from_values
 from btcore.decode.telnet import Doubled, Stuffed, Transformer
-from btcore.errors import PluginMistake, is_interrupt
+from btcore.errors import InvalidPluginResult, is_interrupt
 from btcore.formats import MAX_NAME, Format, check_name, describe_type, packet_formats
 from btcore.hookspecs import PROJECT, Hooks
 from btcore.journal import Entry
@@ -350,9 +350,9 @@ class _Working:
             return
         again = self.calls.decode_packet(buffer=memoryview(packet.raw))
         if not isinstance(again, Packet) or (again.serial, again.raw) != (packet.serial, packet.raw):
-            raise PluginMistake("decode_packet does not make the same packet of its `raw` again")
+            raise InvalidPluginResult("decode_packet does not make the same packet of its `raw` again")
         if again.format is not packet.format:
-            raise PluginMistake("it makes another Format for each packet; make it once, beside the class")
+            raise InvalidPluginResult("it makes another Format for each packet; make it once, beside the class")
         if len(self._proved) >= MOST_FORMATS:
             self._proved.clear()
         self._proved.add(packet.format)
@@ -391,24 +391,24 @@ def _fresh(instance: object, formats: frozenset[str]) -> object:
 
 def _check_damaged(answer: object, left: int) -> None:
     if not isinstance(answer, Damaged):
-        raise PluginMistake(
+        raise InvalidPluginResult(
             f"decode_packet answered {describe_type(answer)}; expected a Packet, Incomplete(), Damaged() or None"
         )
     if type(answer.size) is not int or not 1 <= answer.size <= left:
         found = f"found {answer.size!r:.80}"
-        raise PluginMistake(f"the size of Damaged: expected from 1 to the {left} bytes of the buffer, {found}")
+        raise InvalidPluginResult(f"the size of Damaged: expected from 1 to the {left} bytes of the buffer, {found}")
 
 
 def _size(packet: Packet, left: int) -> int:
     if type(packet.size) is not int or not 1 <= packet.size <= left:
         found = f"found {packet.size!r:.80}"
-        raise PluginMistake(f"the size of a packet: expected from 1 to the {left} bytes of the buffer, {found}")
+        raise InvalidPluginResult(f"the size of a packet: expected from 1 to the {left} bytes of the buffer, {found}")
     if not isinstance(packet.format, Format):
-        raise PluginMistake(f"the format of a packet: expected a Format, found {describe_type(packet.format)}")
+        raise InvalidPluginResult(f"the format of a packet: expected a Format, found {describe_type(packet.format)}")
     return packet.size
 
 
 def _check(packet: Packet) -> None:
     check_name(packet.serial, "its serial number")
     if type(packet.raw) is not bytes or not packet.raw:
-        raise PluginMistake(f"its raw: expected the bytes of the packet, found {describe_type(packet.raw)}")
+        raise InvalidPluginResult(f"its raw: expected the bytes of the packet, found {describe_type(packet.raw)}")

@@ -6,7 +6,7 @@ The records check themselves where they are made (`records.py`); what a decoder 
 
 from collections.abc import Generator, Iterable, Sequence
 
-from btcore.errors import PluginMistake
+from btcore.errors import InvalidPluginResult
 from btcore.formats import describe_type
 from btcore.records import Chunk, Reading
 
@@ -21,14 +21,14 @@ def checked_items(
     Readings of other formats than these, where there are any, are left out. The source's generator is closed as well.
     """
     if collected is None or isinstance(collected, str | bytes) or not isinstance(collected, Iterable):
-        raise PluginMistake(
+        raise InvalidPluginResult(
             f'the plugin "{plugin}" returned {describe_type(collected)} from collect; expected an iterator'
         )
     items = iter(collected)
     try:
         for item in items:
             if not isinstance(item, Chunk | Reading):
-                raise PluginMistake(f'the plugin "{plugin}" yielded {describe_type(item)}; {EXPECTED}')
+                raise InvalidPluginResult(f'the plugin "{plugin}" yielded {describe_type(item)}; {EXPECTED}')
             if not formats or isinstance(item, Chunk) or item.format.name in formats:
                 yield item
     finally:

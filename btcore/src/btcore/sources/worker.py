@@ -15,8 +15,8 @@ import attrs
 
 from btcore import clocks
 from btcore.backoff import Backoff
-from btcore.config.load import Source
 from btcore.config.meters import Meters
+from btcore.config.site import Source
 from btcore.decode.decoders import Decoders, hooks
 from btcore.decode.device_clock import DeviceClock
 from btcore.decode.framing import Counts, Stream

@@ -6,9 +6,9 @@ How a channel is read is `channels.py`'s. Pure.
 import re
 from collections.abc import Collection, Iterator
 
-from btcore.text import LONGEST, likely, nearest
+from btcore.text import MAX_WORD, likely, nearest
 
-CALLED: dict[str, str] = {
+ALIASES: dict[str, str] = {
     **dict.fromkeys(("c", "chan", "channel", "circuit", "ct"), "ch"),
     **dict.fromkeys(("a", "auxiliary"), "aux"),
     **dict.fromkeys(("temp", "temperature"), "t"),
@@ -19,48 +19,50 @@ CALLED: dict[str, str] = {
 """What people call what has a short name, where a meter has that."""
 
 
-def hint(value: str, names: Collection[str], labels: Collection[str]) -> str:
+def channel_hint(value: str, names: Collection[str], labels: Collection[str]) -> str:
     """Return what to add to `no such channel`: `; did you mean ...?`, or which there are; "" where nothing is like it.
 
     `names` are those of [channels], `labels` what any meter has. A serial number is kept: a channel without it is any
     meter's.
     """
-    if len(value) > LONGEST:
+    if len(value) > MAX_WORD:
         return ""
-    serial, label = _parted(value, labels)
+    serial, label = _split_channel(value, labels)
     if serial:
-        return _of_labels(label, labels, f"{serial}_")
-    return nearest(value, names) or ("" if value.startswith("_") else _of_labels(value, labels))
+        return _suggest_label(label, labels, f"{serial}_")
+    return nearest(value, names) or ("" if value.startswith("_") else _suggest_label(value, labels))
 
 
-def _parted(value: str, labels: Collection[str]) -> tuple[str, str]:
+def _split_channel(value: str, labels: Collection[str]) -> tuple[str, str]:
     """Part SERIAL_LABEL, also where something else is between the two."""
-    families = {stem for stem, _ in _single(labels)}
+    families = {stem for stem, _ in _numbered_labels(labels)}
     for found in re.finditer("_", value):
         serial, label = value[: found.start()], value[found.end() :]
         stem = (_numbered(serial) or ("",))[0]
-        if serial and stem not in families and (serial.isdigit() or _of_labels(label, labels)):
+        if serial and stem not in families and (serial.isdigit() or _suggest_label(label, labels)):
             return serial, label
-    found_whole = re.fullmatch(r"([0-9]{5,8})[-. :/]?([^\W\d_].*)", value)
-    return (found_whole[1], found_whole[2]) if found_whole else ("", value)
+    separated = re.fullmatch(r"([0-9]{5,8})[-. :/]?([^\W\d_].*)", value)
+    return (separated[1], separated[2]) if separated else ("", value)
 
 
-def _of_labels(label: str, labels: Collection[str], before: str = "") -> str:
+def _suggest_label(label: str, labels: Collection[str], before: str = "") -> str:
     """Tell which labels are like one that there is not."""
     numbered = _numbered(label)
     if numbered is None:
-        return nearest(label, [other for other in labels if not re.search(r"\d", other)], before) or _family(
+        return nearest(label, [other for other in labels if not re.search(r"\d", other)], before) or _suggest_family(
             label.lower(), labels
         )
     stem, number, unit = numbered
     same = [other for other in labels if (_numbered(other) or ("", ""))[1] == number]
-    meant = _name(stem, number, unit)
-    if meant in same:
-        return f'; did you mean "{before}{meant}"?'
+    suggestion = _name(stem, number, unit)
+    if suggestion in same:
+        return f'; did you mean "{before}{suggestion}"?'
     channel = _name(stem, number, "")
     if unit and channel in same:
         return f"; there are {', '.join(sorted(other for other in same if other.startswith(f'{channel}_')))}"
-    return nearest(label, [other for other in same if bool(unit) == ("_" in other)], before) or _family(stem, labels)
+    return nearest(label, [other for other in same if bool(unit) == ("_" in other)], before) or _suggest_family(
+        stem, labels
+    )
 
 
 def _numbered(label: str) -> tuple[str, str, str] | None:
@@ -70,23 +72,23 @@ def _numbered(label: str) -> tuple[str, str, str] | None:
 
 
 def _name(stem: str, number: str, unit: str) -> str:
-    name = f"{CALLED.get(stem, stem)}{number}"
-    return f"{name}_{CALLED.get(unit, unit)}" if unit else name
+    name = f"{ALIASES.get(stem, stem)}{number}"
+    return f"{name}_{ALIASES.get(unit, unit)}" if unit else name
 
 
-def _family(stem: str, labels: Collection[str]) -> str:
+def _suggest_family(stem: str, labels: Collection[str]) -> str:
     """Tell the numbers that there are of what is called so."""
     families: dict[str, list[int]] = {}
-    for other, number in _single(labels):
+    for other, number in _numbered_labels(labels):
         families.setdefault(other, []).append(number)
-    for name in (stem, CALLED.get(stem, ""), *likely(stem, families)[:1]):
+    for name in (stem, ALIASES.get(stem, ""), *likely(stem, families)[:1]):
         if numbers := families.get(name):
             first, last = f"{name}{min(numbers)}", f"{name}{max(numbers)}"
             return f"; there is {first}" if first == last else f"; there are {first} to {last}"
     return ""
 
 
-def _single(labels: Collection[str]) -> Iterator[tuple[str, int]]:
+def _numbered_labels(labels: Collection[str]) -> Iterator[tuple[str, int]]:
     for label in labels:
         if (found := re.fullmatch(r"([^\W\d_]+)(\d+)", label)) is not None:
             yield found[1], int(found[2])

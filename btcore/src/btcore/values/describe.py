@@ -44,7 +44,7 @@ class Setting:
         return self.default is attrs.NOTHING
 
     @property
-    def told_type(self) -> str:
+    def type_and_choices(self) -> str:
         """The type with its choices, for a line of help."""
         several = "any of" if self.type.startswith("list") else "one of"
         return f"{several} {', '.join(self.choices)}" if self.choices else self.type
@@ -52,7 +52,7 @@ class Setting:
     @property
     def plain_default(self) -> object:
         """The default as JSON and TOML can say it; None where there is none. A secret is not told."""
-        return None if self.required else plain(self.default, self.annotation)
+        return None if self.required else plain_value(self.default, self.annotation)
 
     def as_json(self) -> dict[str, object]:
         """Return what `btcore plugins NAME --json` tells of it."""
@@ -80,22 +80,22 @@ def delivery_settings(delivery: Delivery) -> tuple[Setting, ...]:
     return tuple(attrs.evolve(entry, default=getattr(delivery, entry.name)) for entry in settings_of(Delivery))
 
 
-def values_of(holder: object, settings: Iterable[Setting]) -> dict[str, object]:
+def setting_values(holder: object, settings: Iterable[Setting]) -> dict[str, object]:
     """Return the values that an object has for settings, plain, by name."""
-    return {entry.name: plain(getattr(holder, entry.name), entry.annotation) for entry in settings}
+    return {entry.name: plain_value(getattr(holder, entry.name), entry.annotation) for entry in settings}
 
 
-def plain(value: object, annotation: object = None) -> object:
+def plain_value(value: object, annotation: object = None) -> object:
     """Return a setting's value as it is written in a configuration. A secret is not told."""
-    match _opened(value):
+    match _table_as_dict(value):
         case Secret():
             return "***" if value else None
         case Path() | ChannelRef():
             return str(value)
         case list() | tuple() as items:
-            return [plain(item) for item in items]
+            return [plain_value(item) for item in items]
         case dict() as table:
-            return {str(key): plain(item) for key, item in table.items()}
+            return {str(key): plain_value(item) for key, item in table.items()}
         case int() | float() as seconds if annotation in (Duration, Duration | None):
             return duration_text(seconds)
     return value if value is None or isinstance(value, str | bool | int | float) else repr(value)
@@ -152,12 +152,12 @@ def _setting(cls: type, field: "attrs.Attribute[Any]") -> Setting:
     )
 
 
-def _opened(value: object) -> object:
+def _table_as_dict(value: object) -> object:
     """Return a table within a setting as a dict, without what it does without; anything else as it is."""
     if not is_table(type(value)):
         return value
-    told = {entry.name: getattr(value, entry.field.name) for entry in settings_of(type(value))}
-    return {name: item for name, item in told.items() if item is not None}
+    values = {entry.name: getattr(value, entry.field.name) for entry in settings_of(type(value))}
+    return {name: item for name, item in values.items() if item is not None}
 
 
 def _default(field: "attrs.Attribute[Any]") -> object:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import attrs
 
 from btcore.settings import Secret
-from btcore.values.describe import Setting, plain, settings_of
+from btcore.values.describe import Setting, plain_value, settings_of
 from btcore.values.nested import is_table
 
 SECRET_BYTES = 2
@@ -27,14 +27,14 @@ class Fingerprint:
 
 def fingerprint(instance: object, meters: Sequence[str]) -> Fingerprint:
     """Return the marks of a plugin's instance, with the `meters` of its table."""
-    shown = [(entry, value) for entry, value in given(instance) if not isinstance(value, Secret)]
-    told = {entry.name: plain(value, entry.annotation) for entry, value in shown}
-    choosing = json.dumps([told, list(meters)], sort_keys=True, default=repr)
-    secrets = b"".join(_hash(secret) for _, value in given(instance) for secret in _secrets(value))
+    format_value = [(entry, value) for entry, value in changed_settings(instance) if not isinstance(value, Secret)]
+    plain_values = {entry.name: plain_value(value, entry.annotation) for entry, value in format_value}
+    choosing = json.dumps([plain_values, list(meters)], sort_keys=True, default=repr)
+    secrets = b"".join(_hash(secret) for _, value in changed_settings(instance) for secret in _secrets(value))
     return Fingerprint(_mark(choosing.encode()), _mark(choosing.encode() + b"\0" + secrets))
 
 
-def given(instance: object) -> Iterator[tuple[Setting, object]]:
+def changed_settings(instance: object) -> Iterator[tuple[Setting, object]]:
     """Yield the settings of an instance that are not as by default, with their values."""
     for entry in settings_of(type(instance)) if attrs.has(type(instance)) else ():
         value = getattr(instance, entry.field.name)
@@ -46,7 +46,7 @@ def _secrets(value: object) -> Iterator[Secret]:
     if isinstance(value, Secret):
         yield value
     elif is_table(type(value)):
-        yield from (found for _, inner in given(value) for found in _secrets(inner))
+        yield from (found for _, inner in changed_settings(value) for found in _secrets(inner))
     elif isinstance(value, dict):
         yield from (found for key in sorted(value, key=str) for found in _secrets(value[key]))
     elif isinstance(value, list | tuple):

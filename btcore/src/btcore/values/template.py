@@ -14,7 +14,7 @@ import tomli
 from btcore.settings import ChannelRef, Duration, Secret, Serial
 from btcore.text import plain as plain_text
 from btcore.text import quoted
-from btcore.values.describe import Setting, plain, settings_of, toml_key, toml_text
+from btcore.values.describe import Setting, plain_value, settings_of, toml_key, toml_text
 from btcore.values.nested import is_table
 
 WIDTH = 100
@@ -23,7 +23,7 @@ WIDTH = 100
 def table(kind: str, name: str, settings: Iterable[Setting], *, about: str = "", active: bool = True) -> str:
     """Write a table with all settings of a plugin; one that is not active is behind `#`, line by line."""
     header = f"[{kind}.{toml_key(name)}]"
-    lines = [*words(about), header if active else f"#{header}"]
+    lines = [*comment(about), header if active else f"#{header}"]
     for entry in settings:
         lines += _lines(entry, name, active=active)
     return "\n".join(lines) + "\n"
@@ -34,15 +34,15 @@ def setting(entry: Setting) -> Iterator[str]:
     return _lines(entry, "", active=False)
 
 
-def words(text: str) -> list[str]:
+def comment(text: str) -> list[str]:
     """Write words as comments."""
     return [f"# {line}" for line in textwrap.wrap(plain_text(text), WIDTH)]
 
 
-def listed(settings: Iterable[Setting]) -> Iterator[str]:
+def setting_comments(settings: Iterable[Setting]) -> Iterator[str]:
     """Write settings as comments, a line for each and its help: for those that every table of a kind may have."""
     for entry in settings:
-        yield from words(f"{entry.help} ({entry.told_type})")
+        yield from comment(f"{entry.help} ({entry.type_and_choices})")
         yield f"#   {_assigned(entry, '')}"
 
 
@@ -73,7 +73,7 @@ def _is_toml(text: str) -> bool:
 
 
 def _lines(entry: Setting, name: str, *, active: bool) -> Iterator[str]:
-    yield from words(f"{entry.help} ({entry.told_type})")
+    yield from comment(f"{entry.help} ({entry.type_and_choices})")
     if entry.required:
         yield ("" if active else "#") + _assigned(entry, name)
     else:
@@ -98,7 +98,7 @@ def _invented(annotation: Any, variable: str) -> str:  # noqa: ANN401 - types ar
         return toml_text(plain_values[annotation])
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
-        return toml_text(plain(arguments[0]))
+        return toml_text(plain_value(arguments[0]))
     if origin in (list, tuple):
         return f"[{_invented(arguments[0], variable)}]"
     if origin is dict or is_table(annotation):

@@ -6,35 +6,35 @@ What a text may refer to instead, and reading it, is `convert.py`'s. Pure but fo
 import os
 import re
 
-ALL = re.compile(r"\$(?:env:)?([A-Za-z_]\w*)|\$\{(?:env:)?([A-Za-z_]\w*)\}|%([A-Za-z_]\w*)%")
-WITHIN = re.compile(r"\$\{[A-Za-z_]\w*\}|\$[A-Z][A-Z0-9_]{2,}\b|%[A-Z_]{3,}%")
+ENTIRE = re.compile(r"\$(?:env:)?([A-Za-z_]\w*)|\$\{(?:env:)?([A-Za-z_]\w*)\}|%([A-Za-z_]\w*)%")
+EMBEDDED = re.compile(r"\$\{[A-Za-z_]\w*\}|\$[A-Z][A-Z0-9_]{2,}\b|%[A-Z_]{3,}%")
 QUOTED = re.compile(r"\{\s*(env|file)\s*[=:].*\}", re.DOTALL)
 HOMES = ("HOME", "USERPROFILE")
 
 
-def literal(text: str) -> str:
+def variable_problem(text: str) -> str:
     """Return what to write in place of a text that is nothing but a variable, or a table in quotes; "" for others.
 
     A secret may begin with a dollar too: it is only a variable where it is written as one, or there is such a one.
     """
     if QUOTED.fullmatch(text):
         return "no quotes go around { env = ... } and { file = ... }"
-    found = ALL.fullmatch(text)
+    found = ENTIRE.fullmatch(text)
     name = next(filter(None, found.groups())) if found else ""
     if not name or not (re.fullmatch(r"[A-Z][A-Z0-9_]{2,}", name) or name in os.environ):
         return ""
     return f'no variable is put in for a $ or % here: write {{ env = "{name}" }}'
 
 
-def literal_within(text: str) -> str:
+def find_variable(text: str) -> str:
     """Return what of a text is written as a variable, "" where nothing is."""
-    found = WITHIN.search(text)
+    found = EMBEDDED.search(text)
     return found[0] if found else ""
 
 
-def literal_path(text: str) -> str:
+def path_variable_problem(text: str) -> str:
     """Return what to write in place of a path with a variable in it; "" for other paths."""
-    variable = literal_within(text)
+    variable = find_variable(text)
     if not variable:
         return ""
     is_home = variable.strip("${}%") in HOMES and text.startswith(variable)

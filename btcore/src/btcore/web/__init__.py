@@ -7,7 +7,7 @@ service's answers mean, is the plugin's own.
 
 from btcore.web.addresses import is_public
 from btcore.web.answers import (
-    LONGEST_WAIT,
+    MAX_WAIT,
     STATUS_RULES,
     Answer,
     AnswerRule,
@@ -17,14 +17,14 @@ from btcore.web.answers import (
     parse_number,
     raise_for_answer,
 )
-from btcore.web.bodies import MOST_BYTES
+from btcore.web.bodies import MAX_BODY_BYTES
 from btcore.web.client import Client
 from btcore.web.faults import secret_problem, url_problem
 from btcore.web.texts import format_request
 
 __all__ = [
-    "LONGEST_WAIT",
-    "MOST_BYTES",
+    "MAX_BODY_BYTES",
+    "MAX_WAIT",
     "STATUS_RULES",
     "Answer",
     "AnswerRule",

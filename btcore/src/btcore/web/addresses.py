@@ -5,7 +5,7 @@ import re
 import socket
 from urllib.parse import urlsplit
 
-OWN = (*("localhost", "localdomain", "local", "lan", "internal"), "home.arpa")
+PRIVATE_SUFFIXES = (*("localhost", "localdomain", "local", "lan", "internal"), "home.arpa")
 """Ends of names that are given out within a house or a company, and never on the Internet (RFC 6761, 6762, 8375)."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -46,4 +46,4 @@ def _is_public_number(number: Address) -> bool:
 def _is_public_name(host: str) -> bool:
     if not re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", host):
         return True  # whatever it is: not certain to be near
-    return "." in host and not any(host.endswith(f".{own}") for own in OWN)
+    return "." in host and not any(host.endswith(f".{suffix}") for suffix in PRIVATE_SUFFIXES)

@@ -14,10 +14,10 @@ import attrs
 
 from btcore.errors import Reject, Retry, Stop
 
-MOST_WORDS = 200
+MAX_ANSWER_TEXT = 200
 """Characters of an answer that are repeated to a person."""
 
-LONGEST_WAIT = 86_400.0
+MAX_WAIT = 86_400.0
 """Seconds: a service that asks for more is asked again after these."""
 
 
@@ -30,7 +30,7 @@ class Verdict(Enum):
     STOP = "not until a person acts"
 
 
-_UNSEEN = re.compile(r"[\s\x00-\x1f\x7f\ufeff]+")
+_BLANKS = re.compile(r"[\s\x00-\x1f\x7f\ufeff]+")
 """Shown and line breaks of every kind, control characters, and the mark that some servers put before UTF-8."""
 
 
@@ -83,7 +83,7 @@ class Answer:
     @property
     def line(self) -> str:
         """The body as one line, for judging: what is between two words, and is not seen, is one blank."""
-        return _UNSEEN.sub(" ", self.body).strip()
+        return _BLANKS.sub(" ", self.body).strip()
 
     @property
     def ok(self) -> bool:
@@ -106,24 +106,24 @@ def raise_for_answer(answer: Answer, table: Sequence[AnswerRule], service: str) 
 
     Otherwise raises Retry, with the service's own delay where it names one, Reject or Stop.
     """
-    meaning = next((row for row in (*table, *STATUS_RULES) if row.fits(answer)), None)
-    verdict = meaning.verdict if meaning else Verdict.DELIVERED if answer.ok else Verdict.RETRY
+    rule = next((rule for rule in (*table, *STATUS_RULES) if rule.fits(answer)), None)
+    verdict = rule.verdict if rule else Verdict.DELIVERED if answer.ok else Verdict.RETRY
     if verdict is Verdict.DELIVERED:
         return
     why = "; ".join(
-        part for part in (describe_answer(answer, service), meaning.advice if meaning else _elsewhere(answer)) if part
+        part for part in (describe_answer(answer, service), rule.advice if rule else _redirect_advice(answer)) if part
     )
     if verdict is Verdict.REJECT:
         raise Reject(why)
     if verdict is Verdict.STOP:
         raise Stop(why)
-    usual = meaning.after if meaning else None
+    usual = rule.after if rule else None
     raise Retry(why, after=answer.retry_after or (None if usual is None else _bounded(usual)))
 
 
 def describe_answer(answer: Answer, service: str) -> str:
     """Tell a person what a service answered."""
-    return f"{service} answered {answer.code}: {answer.text[:MOST_WORDS] or 'nothing'}"
+    return f"{service} answered {answer.code}: {answer.text[:MAX_ANSWER_TEXT] or 'nothing'}"
 
 
 def parse_number(text: str) -> float | None:
@@ -142,8 +142,8 @@ def parse_date(text: str) -> float | None:
 
 
 def _bounded(seconds: float) -> float:
-    return min(max(seconds, 1.0), LONGEST_WAIT)
+    return min(max(seconds, 1.0), MAX_WAIT)
 
 
-def _elsewhere(answer: Answer) -> str:
+def _redirect_advice(answer: Answer) -> str:
     return "it points to another address, which is not followed: check `url`" if "location" in answer.headers else ""

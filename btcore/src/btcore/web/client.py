@@ -18,11 +18,11 @@ from btcore.errors import Reject, Retry, Stop
 from btcore.settings import Secret
 from btcore.version import __version__
 from btcore.web.answers import Answer
-from btcore.web.bodies import Cut, body
+from btcore.web.bodies import IncompleteAnswer, read_body
 from btcore.web.connections import Adapter
-from btcore.web.deadline import Deadline, Names
+from btcore.web.deadline import Deadline, NameResolver
 from btcore.web.faults import header_problem, lone_surrogate
-from btcore.web.texts import Shown, host_of, reason
+from btcore.web.texts import Sanitizer, describe_cause, host_of
 
 # at debug level it logs whole addresses, with whatever key is in them
 logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
@@ -44,8 +44,8 @@ class Client:
         """
         self._timeout = timeout
         self._secrets = [secret.reveal() for secret in secrets]
-        self._shown = Shown(self._secrets)
-        self._names = Names()
+        self._sanitize = Sanitizer(self._secrets)
+        self._names = NameResolver()
         self._session = requests.Session()
         self._session.auth = _unchanged  # else requests sends what ~/.netrc has for the host
         for scheme in ("https://", "http://"):
@@ -53,7 +53,7 @@ class Client:
         usual = {"User-Agent": f"btcore/{__version__} {agent}", "Accept-Encoding": "identity", **(headers or {})}
         if fault := header_problem(usual):
             raise Stop(f"nothing can be sent: {fault}")
-        self._session.headers.update(_written(usual))
+        self._session.headers.update(_encode_headers(usual))
 
     def send(
         self,
@@ -73,8 +73,8 @@ class Client:
         """
         host = host_of(url)
         if lone_surrogate(url):
-            raise _no_address(host)
-        self._look_at(host, headers or {})
+            raise _bad_address(host)
+        self._check_headers(host, headers or {})
         try:
             request = self._session.prepare_request(
                 requests.Request(
@@ -83,12 +83,12 @@ class Client:
                     data=data.encode() if isinstance(data, str) else data,
                     json=json,
                     params=params,
-                    headers=_written(headers),
+                    headers=_encode_headers(headers),
                     auth=HTTPBasicAuth(*(text.encode() for text in auth)) if isinstance(auth, tuple) else auth,
                 )
             )
         except (InvalidURL, InvalidSchema, MissingSchema) as error:
-            fault: Exception = _no_address(host, error)
+            fault: Exception = _bad_address(host, error)
         except InvalidJSONError:
             fault = Reject(f"it can never be sent to {host}: JSON has no NaN and no infinite number")
         except UnicodeError:
@@ -103,9 +103,9 @@ class Client:
 
     def redact(self, text: str, credentials: str = "") -> str:
         """Make a text fit for a log or a screen: one line of plain characters, without any secret."""
-        return self._shown(text, credentials)
+        return self._sanitize(text, credentials)
 
-    def _look_at(self, host: str, headers: Mapping[str, str]) -> None:
+    def _check_headers(self, host: str, headers: Mapping[str, str]) -> None:
         """Raise Reject where a header can never be sent, or Stop where that is a secret's fault: no other has one."""
         if not (fault := header_problem(headers)):
             return
@@ -121,20 +121,20 @@ class Client:
             with deadline:
                 answer = self._exchange(request)
         except requests.Timeout:
-            fault: Exception = self._late(host)
+            fault: Exception = self._timeout_error(host)
         except (InvalidURL, InvalidSchema, MissingSchema) as error:
-            fault = _no_address(host, error)
-        except Cut as error:
-            fault = Retry(f"the answer of {host} was cut off: {self._why(error)}")
+            fault = _bad_address(host, error)
+        except IncompleteAnswer as error:
+            fault = Retry(f"the answer of {host} was cut off: {self._reason(error)}")
         except ProxyError as error:
-            fault = Retry(f"no answer from {host} by way of the proxy: {self._why(error)}")
+            fault = Retry(f"no answer from {host} by way of the proxy: {self._reason(error)}")
         except (OSError, HTTPError, HTTPException) as error:
-            fault = Retry(f"no answer from {host}: {self._why(error)}")
+            fault = Retry(f"no answer from {host}: {self._reason(error)}")
         else:
             if not deadline.over:
                 return answer
-            fault = self._late(host)
-        raise self._late(host) if deadline.over and isinstance(fault, Retry) else fault
+            fault = self._timeout_error(host)
+        raise self._timeout_error(host) if deadline.over and isinstance(fault, Retry) else fault
 
     def _exchange(self, request: requests.PreparedRequest) -> Answer:
         # the environment: proxies, and whom to trust
@@ -145,18 +145,20 @@ class Client:
         with response:
             found = {"date": formatdate(usegmt=True)}  # RFC 9110: an answer without a date is of now
             found.update((name.lower(), value) for name, value in response.headers.items())
-            text = body(response).decode(errors="replace")
+            text = read_body(response).decode(errors="replace")
             return Answer(response.status_code, self.redact(text, _credentials(request)), found, body=text)
 
-    def _late(self, host: str) -> Retry:
-        hangs = ": the look-up of its name hangs" if self._names.hang else ""
+    def _timeout_error(self, host: str) -> Retry:
+        hangs = ": the look-up of its name hangs" if self._names.is_hanging else ""
         return Retry(f"{host} did not answer within {self._timeout:g} s{hangs}")
 
-    def _why(self, error: Exception) -> str:
-        return str(error) if isinstance(error, Cut) and error.args else reason(error, self._shown)
+    def _reason(self, error: Exception) -> str:
+        return (
+            str(error) if isinstance(error, IncompleteAnswer) and error.args else describe_cause(error, self._sanitize)
+        )
 
 
-def _written(headers: Mapping[str, str] | None) -> dict[str, bytes]:
+def _encode_headers(headers: Mapping[str, str] | None) -> dict[str, bytes]:
     """Write headers in UTF-8: left to itself, requests takes Latin-1, and fails at letters that it lacks."""
     return {name: text.encode() for name, text in (headers or {}).items()}
 
@@ -171,7 +173,7 @@ def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _no_address(host: str, error: Exception | None = None) -> Stop:
+def _bad_address(host: str, error: Exception | None = None) -> Stop:
     if isinstance(error, InvalidProxyURL):
         return Stop(f"nothing can be sent to {host}: check the address of the proxy in the environment (HTTPS_PROXY)")
     return Stop(f"nothing can be sent to {host or 'an address without a host'}: check `url`")

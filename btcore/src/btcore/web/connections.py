@@ -15,7 +15,7 @@ from requests.adapters import HTTPAdapter
 
 from btcore.web.deadline import Deadline
 
-LONGEST_LINE = 4096
+MAX_SIZE_LINE = 4096
 """Bytes of the line that tells the size of a chunk."""
 
 
@@ -25,7 +25,7 @@ class Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever requests gives
         """Make the connections that need no proxy."""
         super().init_poolmanager(*args, **kwargs)
-        _with(Connecting, self.poolmanager)
+        _with(DeadlineConnector, self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401 - as requests has it
         """Make the connections by way of a proxy."""
@@ -33,7 +33,7 @@ class Adapter(HTTPAdapter):
         manager = super().proxy_manager_for(proxy, **kwargs)
         if not known:
             # how a connection goes through a SOCKS proxy is another library's business
-            _with(Following if proxy.lower().startswith("socks") else Connecting, manager)
+            _with(DeadlineConnection if proxy.lower().startswith("socks") else DeadlineConnector, manager)
         return manager
 
 
@@ -43,14 +43,14 @@ class Response(HTTPResponse):
     fp: Any
 
     def _read_next_chunk_size(self) -> int:
-        line = self.fp.readline(LONGEST_LINE)
+        line = self.fp.readline(MAX_SIZE_LINE)
         size = line.partition(b";")[0].strip()
         if not line.endswith(b"\n") or not re.fullmatch(rb"[0-9A-Fa-f]{1,8}", size):
             raise ValueError(size)  # which the caller takes for an answer that is cut
         return int(size, 16)
 
 
-class Following:
+class DeadlineConnection:
     """Added to a class of connections: its socket is shut down when the time of the request is over."""
 
     response_class: ClassVar[type[HTTPResponse]] = Response
@@ -66,7 +66,7 @@ class Following:
         """Send a request, perhaps over a connection that was kept from an earlier one."""
         deadline = Deadline.current()
         if self.sock is not None and deadline is not None:
-            deadline.follow(self.sock.fileno())
+            deadline.watch(self.sock.fileno())
         super().request(*args, **kwargs)  # type: ignore[misc]
 
     def _tunnel(self) -> None:
@@ -80,11 +80,11 @@ class Following:
         made: socket.socket = super()._new_conn()  # type: ignore[misc]
         deadline = Deadline.current()
         if deadline is not None:
-            deadline.follow(made.fileno())
+            deadline.watch(made.fileno())
         return made
 
 
-class Connecting(Following):
+class DeadlineConnector(DeadlineConnection):
     """The same, and connected within the time of the request, the look-up of the name included."""
 
     port: int
@@ -99,12 +99,12 @@ class Connecting(Following):
         return deadline.connect(self._dns_host, self.port, self.source_address, self.socket_options)
 
 
-def _with(kind: type[Following], manager: Any) -> None:  # noqa: ANN401 - a PoolManager of urllib3
+def _with(kind: type[DeadlineConnection], manager: Any) -> None:  # noqa: ANN401 - a PoolManager of urllib3
     """Have a manager of urllib3 make its connections of this kind."""
     pools: Mapping[str, Any] = manager.pool_classes_by_scheme
     manager.pool_classes_by_scheme = {scheme: _pool(kind, pool) for scheme, pool in pools.items()}
 
 
-def _pool(kind: type[Following], pool: Any) -> Any:  # noqa: ANN401 - a class of connection pools
+def _pool(kind: type[DeadlineConnection], pool: Any) -> Any:  # noqa: ANN401 - a class of connection pools
     connection = type(f"{kind.__name__}{pool.ConnectionCls.__name__}", (kind, pool.ConnectionCls), {})
     return type(pool.__name__, (pool,), {"ConnectionCls": connection})

@@ -15,7 +15,7 @@ from threading import Thread, Timer
 from time import monotonic
 from typing import Any, ClassVar, Self
 
-LONGEST = 3600.0
+MAX_SECONDS = 3600.0
 """Seconds: no request has longer, whatever its plugin asks for."""
 
 AddressInfo = tuple[int, int, int, str, Any]
@@ -24,7 +24,7 @@ AddressInfo = tuple[int, int, int, str, Any]
 SocketOptions = Iterable[tuple[int, int, int | bytes]]
 
 
-class Names:
+class NameResolver:
     """Looks names up, each in a thread that may be left behind: a resolver can hang, and nothing ends that.
 
     While one look-up hangs no other is begun, so that no more than one thread is ever left behind.
@@ -35,7 +35,7 @@ class Names:
         self._thread: Thread | None = None
 
     @property
-    def hang(self) -> bool:
+    def is_hanging(self) -> bool:
         """Whether a look-up hangs."""
         return self._thread is not None and self._thread.is_alive()
 
@@ -43,11 +43,11 @@ class Names:
         """Return the addresses of a host. Raises OSError, also when it takes longer than that."""
         with suppress(OSError, UnicodeError):
             return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-        if self.hang:
+        if self.is_hanging:
             raise OSError(errno.EAGAIN, "an earlier look-up of a name hangs")
         found: list[Sequence[AddressInfo] | OSError] = []
         self._thread = Thread(target=_look_up, args=(host, port, found), name="look-up", daemon=True)
-        start(self._thread)
+        start_thread(self._thread)
         self._thread.join(seconds)
         if not found:
             raise TimeoutError(errno.ETIMEDOUT, "the look-up of its name hangs")
@@ -70,16 +70,16 @@ class Deadline:
 
     _current: ClassVar = threading.local()
 
-    def __init__(self, seconds: float, names: Names) -> None:
+    def __init__(self, seconds: float, names: NameResolver) -> None:
         """Prepare; the time runs from `__enter__` on."""
         self.over = False
         """Whether the time was over before the request was."""
-        self._seconds = min(seconds, LONGEST)
+        self._seconds = min(seconds, MAX_SECONDS)
         self._names = names
-        self._ends = monotonic() + self._seconds
+        self._end_time = monotonic() + self._seconds
         self._handles: list[socket.socket] = []
         self._lock = threading.Lock()
-        self._timer = Timer(self._seconds, self._end)
+        self._timer = Timer(self._seconds, self._expire)
         self._timer.name = "deadline"
         self._timer.daemon = True
 
@@ -90,8 +90,8 @@ class Deadline:
 
     def __enter__(self) -> Self:
         """Begin. Raises OSError when the system has no thread for the timer."""
-        start(self._timer)
-        self._ends = monotonic() + self._seconds
+        start_thread(self._timer)
+        self._end_time = monotonic() + self._seconds
         self._current.deadline = self
         return self
 
@@ -100,17 +100,17 @@ class Deadline:
         self._current.deadline = None
         self._timer.cancel()
         self._timer.join()
-        self.over = self.over or self.left <= 0
+        self.over = self.over or self.remaining <= 0
         for handle in self._handles:
             handle.close()
         self._handles.clear()
 
     @property
-    def left(self) -> float:
+    def remaining(self) -> float:
         """Seconds that are left."""
-        return self._ends - monotonic()
+        return self._end_time - monotonic()
 
-    def follow(self, descriptor: int) -> None:
+    def watch(self, descriptor: int) -> None:
         """Shut this socket down when the time is over.
 
         It is followed by a handle of its own: who uses the socket may close it, or wrap it in others, at any time.
@@ -125,21 +125,21 @@ class Deadline:
         self, host: str, port: int, source: tuple[str, int] | None = None, options: SocketOptions | None = None
     ) -> socket.socket:
         """Connect to the first address of a host that answers; each gets its share of the time. Raises OSError."""
-        addresses = self._names.look_up(host, port, self.left)
+        addresses = self._names.look_up(host, port, self.remaining)
         failure: OSError = TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
         for others, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             try:
-                return self._connected(address, self.left / others, source, options or ())
+                return self._connect(address, self.remaining / others, source, options or ())
             except OSError as error:
                 failure = error
-            if self.left <= 0:
+            if self.remaining <= 0:
                 break
         raise failure
 
-    def _connected(
+    def _connect(
         self, address: AddressInfo, seconds: float, source: tuple[str, int] | None, options: SocketOptions
     ) -> socket.socket:
-        family, kind, protocol, _, place = address
+        family, kind, protocol, _, socket_address = address
         connection = socket.socket(family, kind, protocol)
         try:
             for option in options:
@@ -147,22 +147,22 @@ class Deadline:
             connection.settimeout(max(seconds, 0.001))
             if source:
                 connection.bind(source)
-            connection.connect(place)
-            connection.settimeout(max(self.left, 0.001))
-            self.follow(connection.fileno())
+            connection.connect(socket_address)
+            connection.settimeout(max(self.remaining, 0.001))
+            self.watch(connection.fileno())
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _end(self) -> None:
+    def _expire(self) -> None:
         with self._lock:
             self.over = True
             for handle in self._handles:
                 _shut(handle)
 
 
-def start(thread: Thread) -> None:
+def start_thread(thread: Thread) -> None:
     """Start a thread. Raises OSError when the system has no more of them: that passes."""
     try:
         thread.start()

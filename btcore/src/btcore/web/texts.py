@@ -10,11 +10,11 @@ from urllib.parse import urlsplit
 
 from btcore.redaction import Redactor
 
-MOST_OF_A_HOST = 100
+MAX_HOST = 100
 """Characters of a host's name that are format_request."""
 
 
-class Shown:
+class Sanitizer:
     """Makes texts fit for a log or a screen: one line of plain characters, without any secret."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -43,17 +43,17 @@ def format_request(method: str, url: str, params: Mapping[str, str] | None = Non
 def host_of(url: str) -> str:
     """Return host and port of an address as they may be format_request: not the name and password before them."""
     try:
-        place = urlsplit(url).netloc.rpartition("@")[2]
+        host = urlsplit(url).netloc.rpartition("@")[2]
     except ValueError:
-        place = ""
-    return re.sub(r"[^!-~]", "?", place)[:MOST_OF_A_HOST]
+        host = ""
+    return re.sub(r"[^!-~]", "?", host)[:MAX_HOST]
 
 
-def reason(error: BaseException, redacted: Shown) -> str:
+def describe_cause(error: BaseException, sanitize: Sanitizer) -> str:
     """Say in the system's own words why there was no connection: they are deep within the exception."""
     causes = list(_causes(error))
     words = (cause.strerror or _own_words(cause) for cause in causes if isinstance(cause, OSError))
-    return redacted(next((text for text in words if text), type(causes[-1]).__name__))[:MOST_OF_A_HOST]
+    return sanitize(next((text for text in words if text), type(causes[-1]).__name__))[:MAX_HOST]
 
 
 def _own_words(error: OSError) -> str:

@@ -52,7 +52,7 @@ class Service:
     def deliver(self, statuses: Sequence[Status], lifetime: str) -> None:
         """Send statuses, oldest first; what is not stored as one of many is sent by itself, which tells why.
 
-        Raises Retry, Reject or Stop; Reject of the whole where the newest is too old as well.
+        Raises Retry, Reject or Stop; Reject of the whole batch if the newest status is too old as well.
         """
         self._lifetime = lifetime
         try:
@@ -60,8 +60,8 @@ class Service:
                 for status in self._send(some):
                     self._send([status])
         except TooOld as error:
-            whole = len(statuses) == 1 or self._too_old(statuses[-1], lifetime)
-            raise Reject(str(error), whole=whole) from None
+            whole_batch = len(statuses) == 1 or self._too_old(statuses[-1], lifetime)
+            raise Reject(str(error), whole_batch=whole_batch) from None
         except TooNew as error:
             raise self._future.refusal(statuses, error) from None
 

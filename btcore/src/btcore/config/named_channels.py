@@ -6,10 +6,10 @@ from typing import Any, Union, get_args, get_origin
 
 import attrs
 
-from btcore.config.load import Sink, Site, Source
+from btcore.config.site import Sink, Site, Source
 from btcore.formats import packet_formats
 from btcore.settings import ChannelRef, Serial
-from btcore.values.channels import labels_of, parted
+from btcore.values.channels import labels_of, split_channel
 from btcore.values.describe import settings_of
 from btcore.values.nested import is_table
 
@@ -18,7 +18,7 @@ Found = tuple[str, str]
 
 
 @attrs.frozen
-class Name:
+class NamedChannel:
     """A meter that is named, and a label of it where one is; `serial` is empty where any meter is meant."""
 
     serial: str
@@ -27,12 +27,12 @@ class Name:
     key: str
 
 
-def names_of(site: Site) -> list[Name]:
+def named_channels(site: Site) -> list[NamedChannel]:
     """Return what a configuration names, each place once."""
     tables = [*_of_instances(site.sources), *_of_instances(site.sinks), *_of_meters(site)]
-    meters = [Name(meter.serial, "", "meters", meter.name) for meter in site.meters]
+    meters = [NamedChannel(meter.serial, "", "meters", meter.name) for meter in site.meters]
     labels = frozenset().union(*labels_by_format(site).values())
-    channels = [Name(*parted(key, labels), "channels", key) for key in site.channels]
+    channels = [NamedChannel(*split_channel(key, labels), "channels", key) for key in site.channels]
     return list(dict.fromkeys([*tables, *meters, *channels]))
 
 
@@ -43,19 +43,21 @@ def labels_by_format(site: Site) -> dict[str, frozenset[str]]:
     return {form.name: frozenset(labels_of(form)) for form in formats}
 
 
-def _of_instances(parts: tuple[Source, ...] | tuple[Sink, ...]) -> Iterator[Name]:
+def _of_instances(parts: tuple[Source, ...] | tuple[Sink, ...]) -> Iterator[NamedChannel]:
     for part in parts:
-        table = (part.whole if isinstance(part, Sink) else "") or part.table
+        table = (part.split_from if isinstance(part, Sink) else "") or part.table
         for entry in settings_of(type(part.instance)) if attrs.has(type(part.instance)) else ():
             for found in _within(getattr(part.instance, entry.field.name), entry.annotation):
-                yield Name(*found, table, entry.name)
+                yield NamedChannel(*found, table, entry.name)
 
 
-def _of_meters(site: Site) -> Iterator[Name]:
+def _of_meters(site: Site) -> Iterator[NamedChannel]:
     for source in site.sources:
-        yield from (Name(serial, "", source.table, "meters") for serial in source.meters)
+        yield from (NamedChannel(serial, "", source.table, "meters") for serial in source.meters)
     for sink in site.sinks:
-        yield from (Name(serial, "", sink.whole or sink.table, "meters") for serial in sink.delivery.meters)
+        yield from (
+            NamedChannel(serial, "", sink.split_from or sink.table, "meters") for serial in sink.delivery.meters
+        )
 
 
 def _within(value: object, annotation: Any) -> Iterator[Found]:  # noqa: ANN401 - types are values here

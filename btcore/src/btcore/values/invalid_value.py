@@ -8,29 +8,29 @@ import attrs
 
 from btcore.errors import BtcoreError
 
-SHOWN = 60
+MAX_SHOWN = 60
 """The most characters of a value that a message shows: a line's worth."""
 
 
 @attrs.frozen
-class Fault:
+class ValueProblem:
     """One thing that does not fit: the way to it inside the value, and what was expected."""
 
     message: str
     path: tuple[str | int, ...] = ()
 
 
-class Mismatch(BtcoreError):
+class InvalidValue(BtcoreError):
     """A value that is not what its setting wants. `faults` has everything that is wrong in it."""
 
-    def __init__(self, *faults: Fault) -> None:
+    def __init__(self, *problems: ValueProblem) -> None:
         """Collect the faults."""
-        super().__init__("; ".join(fault.message for fault in faults))
-        self.faults = faults
+        super().__init__("; ".join(problem.message for problem in problems))
+        self.problems = problems
 
 
 @attrs.frozen
-class Scope:
+class ConversionContext:
     """What a value may refer to: the directory of its file, and the names of [channels] (by `SERIAL_CHANNEL`).
 
     `meters` has the serial number of each meter by what else a setting may call it: its name in [meters].
@@ -52,22 +52,22 @@ class Scope:
         return self.meters.get(text, text)
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """Return a value as a message shows it: short, and only whether it is a list or a table."""
     if isinstance(value, str):
-        return json.dumps(value if len(value) <= SHOWN else value[:SHOWN] + "…", ensure_ascii=False)
+        return json.dumps(value if len(value) <= MAX_SHOWN else value[:MAX_SHOWN] + "…", ensure_ascii=False)
     if isinstance(value, bool | int | float):
         return str(value).lower()
-    return kind_of(value)
+    return describe_kind(value)
 
 
-def kind_of(value: object) -> str:
+def describe_kind(value: object) -> str:
     """Return what a value is, and nothing of what it says."""
     kinds: dict[type, str] = {str: "text", bool: "true or false", int: "a number", float: "a number"}
     kinds |= {list: "a list", dict: "a table"}
     return kinds.get(type(value), "a date or time")
 
 
-def mismatch(expected: str, value: object) -> Mismatch:
+def invalid(expected: str, value: object) -> InvalidValue:
     """Make the error for a value of a wrong kind."""
-    return Mismatch(Fault(f"expected {expected}, found {shown(value)}"))
+    return InvalidValue(ValueProblem(f"expected {expected}, found {format_value(value)}"))
