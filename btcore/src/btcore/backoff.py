@@ -3,11 +3,11 @@
 import random
 
 MAX_REQUESTED = 86_400.0
-"""Seconds: a service that wants to be left alone for longer is asked again after these."""
+"""The most seconds that a service can ask to wait."""
 
 
 class Backoff:
-    """The wait after each failure in a row: doubled up to the longest, with jitter so that many do not come at once."""
+    """The wait after each failure in a row: it doubles up to the longest, with jitter to spread the load."""
 
     def __init__(self, first: float, longest: float) -> None:
         """Begin with no failure."""
@@ -16,7 +16,7 @@ class Backoff:
         self.failures = 0
 
     def failed(self, requested: float | None = None) -> float:
-        """Count a failure; return the seconds to wait: as long as the other side wishes, where it says so."""
+        """Count a failure; return the seconds to wait: as many as the service requests, if it does."""
         wait = min(self._first * 2.0 ** min(self.failures, 32), self._longest)
         self.failures += 1
         if requested is not None and requested > 0:

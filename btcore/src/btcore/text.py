@@ -1,7 +1,6 @@
-"""What is done to texts before a person reads them: made safe for one line, shortened, counted, compared, described.
+"""Texts for people: made plain, shortened and quoted; errors, numbers and durations as words; the nearest known word.
 
-Text from outside is made fit for a terminal, a log or a file; errors, numbers of things and lengths of time are written
-as a person says them; and of a word that nobody knows, the nearest known one is found. Secrets are `redaction.py`'s.
+Redacting secrets belongs to `redaction.py`.
 """
 
 import difflib
@@ -12,22 +11,22 @@ from collections.abc import Iterable
 from btcore.errors import BtcoreError
 
 MIN_SIMILARITY = 0.6
-"""How like a word has to be to another, of 1, to be told as what may have been meant."""
+"""The similarity, 0 to 1, from which a known word is suggested for an unknown one."""
 
 MIN_PART_SIMILARITY = 0.4
-"""How like each part of it has to be, between lines below or hyphens."""
+"""The similarity that each part of the word must have; parts are separated by _ or -."""
 
 MAX_WORD = 100
-"""Characters of a word that is compared with others."""
+"""The most characters of a word that is compared with others."""
 
 MAX_SUGGESTIONS = 3
-"""Words that are told as what may have been meant; where more are equally like, none is."""
+"""The most words that are suggested; if more are equally similar, none is."""
 
 _UNFIT = re.compile(
     "["
     "\x00-\x1f\x7f-\x9f"  # control characters: they end lines and steer terminals
     "\u2028\u2029"  # line and paragraph separators
-    "\u202a-\u202e\u2066-\u2069"  # what reverses the order in which letters are shown
+    "\u202a-\u202e\u2066-\u2069"  # what reverses the order of letters on the screen
     "]+"
 )
 _SURROGATES = re.compile("[\ud800-\udfff]")  # half characters, as in names that are not UTF-8: no encoding has them
@@ -59,10 +58,10 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def describe_error(error: BaseException) -> str:
-    """Tell an exception: those that are meant for people by their text alone, others with their type."""
+    """Return the text of an exception, with its type unless the text is meant for people."""
     try:
         text = str(error)
-    except BaseException:  # noqa: BLE001 - the exception of a plugin, which may fail to tell itself
+    except BaseException:  # noqa: BLE001 - the exception of a plugin, whose __str__ may fail
         text = ""
     if isinstance(error, BtcoreError | OSError):
         return text or type(error).__name__
@@ -70,7 +69,7 @@ def describe_error(error: BaseException) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Tell a length of time: `3 s`, `5 min`, `2 d 1 h`."""
+    """Return a duration in words: `3 s`, `5 min`, `2 d 1 h`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
@@ -79,33 +78,33 @@ def format_duration(seconds: float) -> str:
 
 
 def plural(number: int, thing: str) -> str:
-    """Tell a number of things by the name of one: `1 sink`, `2 sinks`."""
+    """Return a number with a noun: `1 sink`, `2 sinks`."""
     return either(number, thing, f"{thing}s")
 
 
 def either(number: int, one: str, several: str) -> str:
-    """Tell a number with the words that follow it: `1 sink is`, `2 sinks are`."""
+    """Return a number with the words for one or for several: `1 sink is`, `2 sinks are`."""
     return f"{number} {one if number == 1 else several}"
 
 
 class Count(int):
-    """A number that a template may tell with what it counts: `{count:packet}` is `1 packet`, `2 packets`."""
+    """A number that a template can format with a noun: `{count:packet}` is `1 packet`, `2 packets`."""
 
     def __format__(self, thing: str) -> str:
-        """Tell it, by the name of one thing where there is any."""
+        """Return the number, with the noun if one is given."""
         return plural(self, thing) if thing else str(int(self))
 
 
 def closest(word: str, known: Iterable[str]) -> str:
-    """Return the known word that is most like this one, whatever they say, or nothing: for a number among numbers."""
+    """Return the most similar known word, whatever it means, or "": for a number among numbers."""
     found = difflib.get_close_matches(word[:MAX_WORD], list(known), n=1)
     return found[0] if found else ""
 
 
 def likely(word: str, known: Iterable[str]) -> list[str]:
-    """Return the known words of which this one may be a slip of the fingers: all that are most like it.
+    """Return the known words of which this one may be a misspelling: all of the highest similarity.
 
-    One that says something else is none, however like it is: `retry_min` is not `max_backoff`, `gem36` is not `gem32`.
+    A word with another meaning is not one, however similar: `retry_min` is not `max_backoff`, `gem36` is not `gem32`.
     """
     if len(word) > MAX_WORD:
         return []
@@ -115,9 +114,9 @@ def likely(word: str, known: Iterable[str]) -> list[str]:
 
 
 def nearest(word: str, known: Iterable[str], before: str = "") -> str:
-    """Return `; did you mean "x"?` for the known words that are most like this one, or nothing.
+    """Return `; did you mean "x"?` for the most similar known words, or "".
 
-    `before` is what stands before the word, and is kept.
+    `before` is put before each suggested word.
     """
     found = likely(word, known)
     several = " or ".join(f'"{before}{other}"' for other in found)
@@ -129,7 +128,7 @@ def _similarity(word: str, other: str) -> float:
 
 
 def _means_something_else(word: str, other: str) -> bool:
-    """Whether two words differ in a number, or in a whole part: that is no slip."""
+    """Whether two words differ in a number, or in an entire part: then neither is a misspelling of the other."""
     numbers = re.findall(r"\d+", word), re.findall(r"\d+", other)
     if all(numbers) and sorted("".join(numbers[0])) != sorted("".join(numbers[1])):
         return True

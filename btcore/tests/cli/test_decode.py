@@ -314,7 +314,7 @@ WRONG = {
 def test_a_time_that_cannot_be_meant_is_a_mistake(capture: Write, capsys: Capture, option: str, value: str) -> None:
     """Times and intervals that are none, or beyond all sense, are told as usage errors: what was found and expected."""
     said = refused(capsys, capture(ECM[0]), f"{option}={value}")
-    assert said.startswith(f"btcore decode: error: argument {option}: {value!r} is no ")
+    assert said.startswith(f"btcore decode: error: argument {option}: {value!r} is not a")
     assert "expected seconds" in said
 
 
@@ -412,9 +412,9 @@ def test_a_broken_decoder_is_told_and_left_out(
     assert out.startswith("20")
     *told, last = err.splitlines()
     beginnings = (
-        'left out: plugin "worse" of stranger-worse 1.0 cannot be imported (GeneratorExit); pip install',
-        'left out: the decoder "crashing": CancelledError: not',
-        'left out: the decoder "needing": it cannot do without settings (key), which only a site.toml gives',
+        'skipped: plugin "worse" of stranger-worse 1.0 cannot be imported (GeneratorExit); pip install',
+        'skipped: the decoder "crashing": CancelledError: not',
+        'skipped: the decoder "needing": it has required settings (key), which only a site.toml can set',
         'the decoder "failing" failed and was taken to answer "not mine": RuntimeError: cannot',
         'the decoder "opening" cannot be opened, and is left out: no licence',
     )

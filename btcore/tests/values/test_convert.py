@@ -103,7 +103,7 @@ def test_a_value_that_fits_becomes_its_type(value: object, annotation: Any, expe
         (
             "C:\new\temp",  # as TOML reads "C:\\new\\temp" where the backslashes are not doubled
             Path,
-            f"no path: there is a tab or a line break in it; {ESCAPE}",
+            f"not a path: it contains a tab or a line break; {ESCAPE}",
         ),
         ("~no-such-user-here/x", Path, 'no such user: "~no-such-user-here/x"'),
         ("bete", Literal["beta", "gamma"], 'expected one of "beta", "gamma", found "bete"; did you mean "beta"?'),
@@ -112,7 +112,7 @@ def test_a_value_that_fits_becomes_its_type(value: object, annotation: Any, expe
         ("a", list[Secret], "expected a list of secret texts, in [ ], found text"),
         ("a", dict[str, Secret], "expected a table of texts to secret texts, found text"),
         ([1], dict[str, int], "expected a table of texts to whole numbers, found a list"),
-        (2**63, str, "a number of more than 64 bits"),
+        (2**63, str, "the number has more than 64 bits"),
         (7, ChannelRef, "expected a channel, as text, found 7"),
     ],
 )
@@ -160,7 +160,7 @@ def test_what_is_no_duration_is_told_with_an_example(text: object) -> None:
 @pytest.mark.parametrize(("value", "bare"), [(30, "30"), (300, "300"), ("30", "30"), (0.5, "0.5"), (" 1.5 ", "1.5")])
 def test_a_number_alone_is_no_duration(value: object, bare: str) -> None:
     """Whether `retention = 30` is seconds or days is for the one who wrote it to say."""
-    assert problems(value, Duration) == [f'a duration needs its unit: "{bare}s", "{bare}m" or "{bare}d"?']
+    assert problems(value, Duration) == [f'a duration needs a unit: "{bare}s", "{bare}m" or "{bare}d"?']
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_a_channel_like_no_other_is_told_with_how_one_is_written(text: str) -> N
 def test_two_names_of_one_channel_in_a_table_are_told() -> None:
     """A table that names one channel twice, in two ways, is refused."""
     value = {"solar": "a", "399999_ch1": "b"}
-    assert problems(value, dict[ChannelRef, str]) == ["the same channel is named twice"]
+    assert problems(value, dict[ChannelRef, str]) == ["the same channel appears twice"]
 
 
 def test_a_text_comes_from_the_environment_or_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,7 @@ def test_all_that_is_wrong_within_is_told_with_the_way_to_it() -> None:
     value = {"ch1": {"nmae": "x", "size": "4", "colour": "bleu"}, "ch2": {"name": "x", "size": 3}, "ch3": "x"}
     expected = [
         (("ch1", "nmae"), 'unknown setting; did you mean "name"?'),
-        (("ch1", "name"), "is missing and must be given: what it is called (text)"),
+        (("ch1", "name"), "a required setting is missing: what it is called (text)"),
         (("ch1", "size"), 'expected a whole number, without quotes, found "4"'),
         (("ch1", "colour"), 'expected one of "red", "blue", found "bleu"; did you mean "blue"?'),
         (("ch2", "size"), "expected an even number, found 3"),
@@ -90,7 +90,7 @@ def test_all_that_is_wrong_within_is_told_with_the_way_to_it() -> None:
 def test_an_unknown_setting_like_no_other_is_told_with_those_that_there_are() -> None:
     """Where no name is near, all are listed."""
     (fault,) = faults({"name": "x", "zzz": 1}, Circuit)
-    assert fault.message == "unknown setting; it may have name, size, colour, mode"
+    assert fault.message == "unknown setting; the settings are name, size, colour, mode"
 
 
 @pytest.mark.parametrize(

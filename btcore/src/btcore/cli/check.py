@@ -1,4 +1,4 @@
-"""`btcore check`: read a configuration as `run` would, and say what would run. Nothing is opened, nothing sent."""
+"""`btcore check`: reads a configuration as `run` does, and shows what would run. Nothing is opened or sent."""
 
 import argparse
 import json
@@ -23,7 +23,7 @@ Record = dict[str, object]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     add_config(parser)
-    parser.add_argument("--json", action="store_true", help="write what would run, or the problems, as JSON")
+    parser.add_argument("--json", action="store_true", help="write the result as JSON")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -47,7 +47,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _checked(file: Path) -> Site:
-    """Read a configuration, and whether its state is its own. Raises ConfigurationError."""
+    """Read a configuration, and check that no other one has its state directory. Raises ConfigurationError."""
     site = load_site(file)
     try:
         state_directory.check(site.state, site.file)
@@ -116,12 +116,12 @@ def _summary(site: Site) -> Iterator[str]:
 
 
 def _meter_settings(meter: Meter) -> str:
-    """Tell what a meter is known by, as the file would say it."""
+    """Return the settings that identify a meter, as TOML."""
     settings = {key: value for key, value in _meter_record(meter).items() if key not in ("name", "serial") and value}
     return ", ".join(f"{key} = {toml_text(value)}" for key, value in settings.items())
 
 
 def _changed(values: Record, usual: Iterable[Setting]) -> str:
-    """Tell what differs from the usual, as the file would say it."""
+    """Return the settings that differ from the defaults, as TOML."""
     changed = [entry.name for entry in usual if values[entry.name] != entry.plain_default]
     return ", ".join(f"{name} = {toml_text(values[name])}" for name in changed)

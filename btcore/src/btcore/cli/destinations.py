@@ -1,6 +1,6 @@
-"""Where a simulation's bytes go: to a file, as lines of a capture or as they are, or over TCP to whoever reads meters.
+"""Destinations of a simulation: a file, with lines of a capture or plain bytes, or TCP connections.
 
-Each destination has `send` and `close`. What is sent, and when, is a plugin's (`btmon-simulator`).
+Each destination has `send` and `close`. What is sent, and when, is decided by the plugin of btmon-simulator.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from btcore.records import Chunk
 from btcore.text import plural
 
 TIMEOUT = 5.0
-"""Seconds that a meter's connection may take to open, or to take a packet."""
+"""The most seconds to open a connection, or to send a packet."""
 
 
 class Destination(Protocol):
@@ -25,11 +25,11 @@ class Destination(Protocol):
         """Take a chunk."""
 
     def close(self) -> str:
-        """Take nothing more; tell what became of it, for people. Raises Unavailable when all of it was lost."""
+        """Finish; return a summary for people. Raises Unavailable if everything was lost."""
 
 
 class Recording:
-    """A file, or standard output: lines of JSON, or the plain bytes. `at_once`: nothing waits in a buffer."""
+    """A file, or standard output: lines of JSON, or the plain bytes. `at_once`: write without a buffer."""
 
     def __init__(self, file: BinaryIO, *, plain: bool, at_once: bool) -> None:
         """Write to an open file."""
@@ -50,7 +50,7 @@ class Recording:
 
 
 class Connections:
-    """A TCP connection for each meter, opened again when it was lost. As with a meter, what cannot be sent is lost."""
+    """A TCP connection for each meter, opened again after a loss. As with a meter, what cannot be sent is lost."""
 
     def __init__(self, host: str, port: int) -> None:
         """Connect when there is something to send."""
@@ -80,9 +80,9 @@ class Connections:
                 _is_open(self._sockets[stream])
                 self._sockets[stream].shutdown(socket.SHUT_WR)
             self._drop(stream)
-        counts = f"{plural(self.opened, 'connection')} to {self._target}, {plural(self.lost, 'sending')} lost"
+        counts = f"{plural(self.opened, 'connection')} to {self._target}, {plural(self.lost, 'chunk')} lost"
         if self.lost and not self.sent:
-            raise Unavailable(f"{counts}: nothing arrived; is a source that listens there running?")
+            raise Unavailable(f"{counts}: nothing was received; check that a source listens there")
         return counts
 
     @property
@@ -105,11 +105,11 @@ class Connections:
     def _report(self, error: OSError) -> None:
         if not self._failing:
             self._failing = True
-            say(f"btcore: {self._target}: {error.strerror or error}; trying again with each packet")
+            say(f"btcore: {self._target}: {error.strerror or error}; retrying with each packet")
 
 
 def _is_open(connection: socket.socket) -> bool:
-    """Read away what the other side says, for a meter does not listen; False when it has closed."""
+    """Whether the other side has not closed the connection. What it sends is discarded: a meter does not listen."""
     connection.settimeout(0)
     try:
         return connection.recv(1 << 16) != b""

@@ -1,9 +1,9 @@
-"""`btcore plugins`: what is installed, and what settings one of them has.
+"""`btcore plugins`: lists the installed plugins, or the settings of one.
 
-A plugin that cannot be loaded is listed with the reason; it disturbs no other. `--json` writes a list of `{"name",
-"kinds", "distribution", "version", "summary", "error"}`, `error` being null for a good one. With a NAME the list has
-that one alone, with `"settings"` and `"core_settings"` (by kind: what the core adds to its tables) besides: lists of
-`{"name", "type", "default", "required", "help", "choices"}`.
+A plugin that cannot be loaded is listed with the reason. `--json` writes a list of `{"name", "kinds", "distribution",
+"version", "summary", "error"}`; `error` is null unless the plugin is broken. With a NAME the list has only that plugin,
+and also `"settings"` and `"core_settings"` (by kind: what the core adds to its tables): lists of `{"name", "type",
+"default", "required", "help", "choices"}`.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from btcore.values.describe import Setting, first_line, settings_of, toml_text
 
 @attrs.frozen
 class PluginInfo:
-    """One installed plugin as far as it could be loaded; `error` says why it could not."""
+    """What is known about one installed plugin; `error` is the reason if it cannot be loaded."""
 
     name: str
     distribution: str
@@ -35,12 +35,12 @@ class PluginInfo:
     core: tuple[tuple[Kind, tuple[Setting, ...]], ...] = ()
 
     def as_json(self) -> dict[str, object]:
-        """Return what a listing tells."""
+        """Return the entry of the plugin in the list."""
         names = ("name", "kinds", "distribution", "version", "summary", "error")
         return {name: getattr(self, name) for name in names}
 
     def as_json_with_settings(self) -> dict[str, object]:
-        """Return what is told of one plugin that was asked for."""
+        """Return the entry with all settings, for a plugin that was named."""
         return {
             **self.as_json(),
             "settings": [entry.as_json() for entry in self.settings],
@@ -50,12 +50,12 @@ class PluginInfo:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("name", nargs="?", metavar="NAME", help="tell this plugin's settings")
-    parser.add_argument("--json", action="store_true", help="write a list as JSON")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="show the settings of this plugin")
+    parser.add_argument("--json", action="store_true", help="write JSON")
 
 
 def main(args: argparse.Namespace) -> int:
-    """List the plugins, or tell one's settings. Raises PluginError when there is none of that name."""
+    """List the plugins, or show the settings of one. Raises PluginError if no plugin has that name."""
     if args.name is None:
         plugins = [inspect_plugin(rivals) for rivals in installed().values()]
         lines = [json.dumps([one.as_json() for one in plugins], indent=2)] if args.json else _rows(plugins)
@@ -68,7 +68,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def inspect_plugin(rivals: Iterable[Installed]) -> PluginInfo:
-    """Load the plugin of a name, and tell what it is, or why it is not to be used."""
+    """Load the plugin of a name; return what it is, or why it cannot be used."""
     plugin, *others = rivals
     facts = (plugin.name, plugin.distribution, plugin.version)
     try:
@@ -77,7 +77,7 @@ def inspect_plugin(rivals: Iterable[Installed]) -> PluginInfo:
     except PluginError as error:
         return PluginInfo(*facts, error=str(error))
     except Exception as error:  # noqa: BLE001 - a stranger's annotations and default factories
-        return PluginInfo(*facts, error=f"its settings cannot be read ({type(error).__name__}: {error})")
+        return PluginInfo(*facts, error=f"cannot read its settings ({type(error).__name__}: {error})")
     kinds = kinds_of(cls)
     core = tuple((kind, core_settings(kind, cls)) for kind in kinds)
     return PluginInfo(*facts, kinds, first_line(cls), None, settings, core)
@@ -106,9 +106,9 @@ def _details(one: PluginInfo) -> Iterator[str]:
         yield from ("", *_settings(one.settings))
     for kind, core in one.core:
         if core:
-            yield from ("", f"Every {kind} may also have:", "", *_settings(core))
+            yield from ("", f"Further settings of every {kind}:", "", *_settings(core))
     for kind in one.kinds:
-        yield from ("", f"An example for site.toml, as a {kind}:", "")
+        yield from ("", f"Example for site.toml, as a {kind}:", "")
         yield template.table(kind, one.name, one.settings).rstrip()
 
 

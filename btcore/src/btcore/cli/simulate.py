@@ -1,4 +1,4 @@
-"""`btcore simulate`: plays meters. The house is the plugin `simulator`'s, where its bytes go `destinations.py`'s."""
+"""`btcore simulate`: simulates meters. The plugin `simulator` makes the packets; `destinations.py` sends them."""
 
 import argparse
 from collections.abc import Iterator
@@ -22,41 +22,51 @@ from btcore.values.describe import settings_of
 from btcore.values.invalid_value import ConversionContext
 
 PACKETS = 60
-"""Packets of each meter when they are all made at once and nobody says how many."""
+"""The default number of packets of each meter if they are sent all at once."""
 
 SETTINGS = ("format", "serial", "count", "packets", "interval", "start", "seed", "faults", "fault_rate")
-"""The options that are the plugin's settings."""
+"""The options that are settings of the plugin."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    house = parser.add_argument_group("the meters", "btcore plugins simulator tells more of each")
+    house = parser.add_argument_group("the meters", "for details, run btcore plugins simulator")
     house.add_argument("--format", metavar="NAME", help=f"packet format: {', '.join(FORMATS)}")
     house.add_argument("--serial", metavar="SERIAL", help="serial number of the first meter")
-    house.add_argument("--meters", dest="count", type=int, metavar="N", help="how many (default: 1)")
+    house.add_argument("--meters", dest="count", type=int, metavar="N", help="number of meters (default: 1)")
     house.add_argument(
-        "--packets", type=int, metavar="N", help=f"of each meter; 0: no end (default: 0 in real time, else {PACKETS})"
+        "--packets",
+        type=int,
+        metavar="N",
+        help=f"packets of each meter; 0: no limit (default: 0 in real time, else {PACKETS})",
     )
-    house.add_argument("--interval", metavar="DURATION", help="between a meter's packets (default: 10s)")
-    house.add_argument("--start", metavar="TIME", help="of the first packet, ISO 8601 (default: now)")
-    house.add_argument("--seed", type=int, metavar="N", help="the same seed makes the same house (default: 1)")
-    house.add_argument("--faults", type=_split_words, metavar="A,B", help="what shall go wrong (default: nothing)")
-    house.add_argument("--fault-rate", type=float, metavar="SHARE", help="of the packets, 0 to 1 (default: 0.1)")
+    house.add_argument("--interval", metavar="DURATION", help="time between two packets of a meter (default: 10s)")
+    house.add_argument("--start", metavar="TIME", help="time of the first packet, ISO 8601 (default: now)")
+    house.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same house (default: 1)")
+    house.add_argument("--faults", type=_split_words, metavar="A,B", help="faults to inject (default: none)")
+    house.add_argument(
+        "--fault-rate", type=float, metavar="SHARE", help="share of packets with a fault, 0 to 1 (default: 0.1)"
+    )
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
-        "--output", metavar="FILE", default="-", help="a capture; plain bytes when it ends in .bin (default: -, stdout)"
+        "--output",
+        metavar="FILE",
+        default="-",
+        help="write a capture, or plain bytes if the name ends in .bin (default: -, standard output)",
     )
-    where.add_argument("--connect", type=_address, metavar="HOST:PORT", help="a TCP connection for each meter")
-    parser.add_argument("--binary", action="store_true", help="plain bytes in place of lines of JSON")
+    where.add_argument(
+        "--connect", type=_address, metavar="HOST:PORT", help="send over TCP, with a connection for each meter"
+    )
+    parser.add_argument("--binary", action="store_true", help="write plain bytes instead of lines of JSON")
     parser.add_argument(
         "--realtime",
         action=argparse.BooleanOptionalAction,
-        help="each packet at its time, not all at once (default with --connect)",
+        help="send each packet at its time instead of all at once (default with --connect)",
     )
 
 
 def main(args: argparse.Namespace) -> int:
-    """Play until the packets are through, or until a signal."""
+    """Simulate until all packets are sent, or until a signal arrives."""
     is_live = args.connect is not None if args.realtime is None else args.realtime
     plugin, problems = _plugin(args, is_live=is_live)
     if problems:
@@ -70,7 +80,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _plugin(args: argparse.Namespace, *, is_live: bool) -> tuple[Any, list[Problem]]:
-    """Make the plugin's instance as from a table of a configuration, so that mistakes are told in the same words."""
+    """Create the plugin's instance as from a table of a configuration, so that mistakes have the same messages."""
     table = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     table.setdefault("packets", 0 if is_live else PACKETS)
     table["pace"] = "live" if is_live else "fast"
@@ -82,7 +92,7 @@ def _plugin(args: argparse.Namespace, *, is_live: bool) -> tuple[Any, list[Probl
 
 
 def _play(chunks: Iterator[Chunk], args: argparse.Namespace, *, is_live: bool) -> None:
-    """Send what the meters send. A last line on stderr tells how much that was, however it ended."""
+    """Send the packets of the meters. However it ends, the last line on stderr says how many were sent."""
     packets, heard = 0, dict[str, object]()
     summary = ""
     try:
@@ -94,7 +104,7 @@ def _play(chunks: Iterator[Chunk], args: argparse.Namespace, *, is_live: bool) -
                 heard[chunk.stream] = chunk.time
         summary = destination.close()
     except BrokenPipeError:
-        raise  # the reader went away, and the top level knows what to do
+        raise  # the reader is gone; the top level handles it
     except OSError as error:
         place = "standard output" if args.output == "-" else args.output
         raise Unavailable(f"cannot write to {place}: {error.strerror or error}") from error
@@ -112,7 +122,7 @@ def _destination(args: argparse.Namespace, *, is_live: bool) -> Destination:
 
 
 def _option(problem: Problem) -> str:
-    """Return a setting's name as an option, with the place of the mistake behind it where that is in a list."""
+    """Return a setting's name as an option, followed by the item if the mistake is in a list."""
     name = "meters" if problem.key == "count" else problem.key  # in a site.toml, `meters` is what every source may have
     return f"--{name.replace('_', '-')}: " if name else ""
 

@@ -44,6 +44,6 @@ def _wrong_name(name: object, names: Mapping[str, str], known: KnownChannels) ->
         return "expected a name, as text in quotes"
     serial, label = split_channel(name, known.labels)
     if name in known.labels or (serial.isdigit() and label in known.labels):
-        return f'"{name}" is how a channel is written; give it a name of its own'
+        return f'"{name}" is the notation of a channel; choose another name'
     same = [key for key, other in names.items() if other == name]
-    return f'the name "{name}" is already that of {same[0]}' if same else ""
+    return f'the name "{name}" is already used for {same[0]}' if same else ""

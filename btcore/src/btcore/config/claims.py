@@ -38,7 +38,7 @@ def _claims_of(plugin: Installed, instance: object) -> list[Claim]:
         if is_interrupt(error):
             raise
         raise PluginError(
-            f"the {plugin} failed when asked what it claims ({describe_error(error)}); this is a mistake in the plugin"
+            f"the {plugin} failed while listing its claims ({describe_error(error)}); this is a mistake in the plugin"
         ) from None
     for one in answered:
         if not isinstance(one, Claim | str):
@@ -77,8 +77,10 @@ class Claims:
         key = (*later.path, later.claim.key) if later.claim.key else later.path
         line = self._findings.document.line(earlier.path)
         other = f"[{'.'.join(map(str, earlier.path))}] (line {line})"
-        unless = ", unless each has `meters` of its own" if later.claim.per_meter else ""
-        self._findings.add_redacted(key, f"{later.claim.what} is taken by {other}: two cannot share it{unless}")
+        unless = ", unless each lists different `meters`" if later.claim.per_meter else ""
+        self._findings.add_redacted(
+            key, f"{later.claim.what} is already used by {other}; only one table can use it{unless}"
+        )
 
 
 def _conflict(one: TableClaim, other: TableClaim) -> bool:

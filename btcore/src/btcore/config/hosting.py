@@ -19,7 +19,7 @@ def is_hosted(plugin: Installed, instance: object) -> bool:
     """
     if not hasattr(type(instance), "hosted") and "hosted" not in getattr(instance, "__dict__", ()):
         return False
-    mistake = "which is a mistake in the plugin"
+    mistake = "this is a mistake in the plugin"
     try:
         # without a default: an AttributeError within a property would pass for "it does not say"
         hosted: object = instance.hosted  # type: ignore[attr-defined]
@@ -27,11 +27,11 @@ def is_hosted(plugin: Installed, instance: object) -> bool:
         if is_interrupt(error):
             raise
         raise PluginError(
-            f"the {plugin} cannot say whether it is `hosted` ({describe_error(error)}), {mistake}"
+            f"the {plugin} failed when asked whether it is `hosted` ({describe_error(error)}); {mistake}"
         ) from None
     if not isinstance(hosted, bool):
         raise PluginError(
-            f"the {plugin} has for `hosted` {describe_type(hosted)}, where True or False is expected, {mistake}"
+            f"the {plugin} returned {describe_type(hosted)} for `hosted`, expected True or False; {mistake}"
         )
     return hosted
 

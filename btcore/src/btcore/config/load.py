@@ -91,7 +91,7 @@ class _Loader:
         if not isinstance(tables, dict) or any(_use(name, table) == BRULTECH for name, table in tables.items()):
             return tables
         if BRULTECH in tables:
-            message = "this is the name of the decoder of Brultech's meters, which is always there; choose another"
+            message = "this name belongs to the built-in decoder of Brultech's meters; choose another name"
             self.findings.add(("decoder", BRULTECH), message)
         return {BRULTECH: {}, **tables}
 
@@ -137,7 +137,7 @@ class _Loader:
     def _unknown_table(self, name: str, value: Mapping[str, object], near: str) -> None:
         below = [f".{key}" for key, inner in value.items() if isinstance(inner, dict)] or [""]
         for rest in below:
-            hint = f"; did you mean [{near}{rest}]?" if near else f"; there are {_TABLES}"
+            hint = f"; did you mean [{near}{rest}]?" if near else f"; expected one of {_TABLES}"
             self.findings.add((name, rest[1:]) if rest else (name,), f"unknown table{hint}")
 
     def _tables(self, kind: Kind) -> list[tuple[Values, Values, type]]:
@@ -154,7 +154,7 @@ class _Loader:
         split_tables = {sink.table: sink.split_from for sink in sinks if sink.split_from}
         for sink in sinks:
             if not sink.split_from and sink.table in split_tables:
-                message = f"this is the name of a part of [{split_tables[sink.table]}]; choose another"
+                message = f"this is also the name of a part of [{split_tables[sink.table]}]; choose another name"
                 self.findings.add(("sink", sink.name), message)
 
     def _warn_of_origins(self, sources: Sequence[Source], sinks: Sequence[Sink]) -> None:
@@ -170,12 +170,12 @@ class _Loader:
             wanted = (
                 f"[{kind}.{name}], in single brackets"
                 if isinstance(table, list)
-                else f"[{kind}.NAME], with this setting in it"
+                else f"[{kind}.NAME], and the setting in it"
             )
             self.findings.add(path, f"expected a table {wanted}")
             return []
         if not name.strip() or not name.isprintable():
-            self.findings.add(path, "expected a name that can be printed")
+            self.findings.add(path, "expected a name of printable characters")
             return []
         loaded = self._plugin(kind, name, table)
         return self._instances(kind, name, table, *loaded) if loaded else []
@@ -231,11 +231,7 @@ class _Loader:
         except PluginError as error:
             known = use in self.plugins or use in DISTRIBUTIONS or predecessor.knows(use)
             own_name = not known and "use" not in table
-            hint = (
-                f"; if {format_value(name)} is your own name for it, say which plugin it is: use = ..."
-                if own_name
-                else ""
-            )
+            hint = f"; if {format_value(name)} is a name of your own, set the plugin: use = ..." if own_name else ""
             self.findings.add_redacted(path, f"{error}{hint}")
             return None
         return plugin, cls
@@ -247,7 +243,7 @@ BRULTECH = "brultech"
 """The decoder that is there in any case."""
 
 _NOTHING: Mapping[Kind, str] = {
-    "source": "there is no source, so nothing would be read; add a table [source.NAME], such as [source.tcp-server]",
+    "source": "there is no source, so nothing would be received; add a table [source.NAME], such as [source.tcp-server]",
     "sink": "there is no sink, so nothing would be delivered; add a table [sink.NAME], such as [sink.print]",
 }
 
@@ -263,4 +259,4 @@ def _delivery(cls: type, given: Values) -> Delivery:
 
 
 def _list_known(known: Sequence[str]) -> str:
-    return f"; it may be {', '.join(known)}"
+    return f"; expected one of {', '.join(known)}"

@@ -156,13 +156,13 @@ def _table_problems(
     if not serial.isprintable() or len(serial) > MAX_NAME:
         yield ("serial",), f"expected a serial number of at most {MAX_NAME} characters"
     if not (entry.serial or entry.sends or entry.source or entry.address):
-        yield (), 'say how it is known: { serial = "01000777" }, or where it comes from: { source = "garage" }'
+        yield (), 'expected what identifies it: { serial = "01000777" }, or its source: { source = "garage" }'
     if entry.source and entry.source not in sources:
         yield ("source",), f"there is no [source.{entry.source}]{nearest(entry.source, sources)}"
     yield from _replacement_problems(name, entry, others)
     for other in others:
         if serial == other.serial:
-            yield ("serial",) if entry.serial else (), f'"{other.name}" has the serial number {serial} already'
+            yield ("serial",) if entry.serial else (), f'"{other.name}" already has the serial number {serial}'
         known = (entry.source, entry.address, _meter(name, entry).sends)
         if known == (other.source, other.address, other.sends):
             yield (), f'this is what "{other.name}" is known by already: say more, such as `sends` or `address`'
@@ -174,7 +174,10 @@ def _replacement_problems(
     """Find meters that are replaced, and are here all the same."""
     serial, replaced = entry.serial or name, {*entry.replaces}
     if own := {serial, *entry.sends} & replaced:
-        yield ("replaces",), f"{min(own)} is its own serial number: expected that of a meter that is gone"
+        yield (
+            ("replaces",),
+            f"{min(own)} is the meter's own serial number; expected that of a meter that is no longer there",
+        )
     for other in others:
         for one, gone in ((name, {serial, name} & other.replaces), (other.name, {other.serial, other.name} & replaced)):
             if gone:

@@ -31,10 +31,10 @@ def split(plugin: Installed, instance: object) -> Mapping[str, object]:
         if is_interrupt(error):
             raise
         raise PluginError(
-            f"the {plugin} failed when it was split ({describe_error(error)}); this is a mistake in the plugin"
+            f"the {plugin} failed while it was split ({describe_error(error)}); this is a mistake in the plugin"
         ) from None
     if problem := _parts_problem(parts, instance):
-        raise PluginError(f"the {plugin} was split into what it must not: {problem}; this is a mistake in the plugin")
+        raise PluginError(f"the {plugin} returned invalid parts: {problem}; this is a mistake in the plugin")
     return parts
 
 
@@ -45,7 +45,7 @@ def _parts_problem(parts: object, instance: object) -> str:
     if not 1 <= len(parts) <= MAX_PARTS:
         return f"expected from 1 to {MAX_PARTS} parts, found {len(parts)}"
     if len({id(part) for part in parts.values()}) < len(parts):
-        return "two of its parts are one and the same instance"
+        return "two parts are the same instance"
     problems = (_name_problem(name) or _part_problem(name, part, instance) for name, part in parts.items())
     return next((problem for problem in problems if problem), "")
 

@@ -1,4 +1,4 @@
-"""A site as its configuration describes it: its sources, sinks and decoders, and the settings that the core adds to them.
+"""A site as its configuration describes it: sources, sinks and decoders, and the settings that the core adds to them.
 
 Reading a site.toml is `load.py`'s. Nothing here is opened.
 """
@@ -79,7 +79,7 @@ class Sink:
 
     @property
     def only_live(self) -> bool:
-        """Whether it gets live readings only: as its table says, and without a word there, if it is a hosted service."""
+        """Whether it gets live readings only: as its table says, else if it is a hosted service."""
         return self.hosted if self.delivery.only_live is None else self.delivery.only_live
 
 

@@ -40,19 +40,19 @@ class Reader:
             elif entry.required:
                 about = f"{entry.help} ({entry.type})"
                 if path not in self.findings.document.incomplete:
-                    self.findings.add(place, f"is missing and must be given: {about}")
+                    self.findings.add(place, f"a required setting is missing: {about}")
             elif isinstance(entry.default, Path):
                 values[entry.name] = self.context.directory / entry.default
         return values
 
     def unknown(self, table: Mapping[str, object], known: Sequence[str], path: Key, elsewhere: Sequence[str]) -> None:
-        """Note the keys of a table that are nothing it may have; `elsewhere` are those of the top level."""
+        """Note the keys of a table that are not among the `known` ones; `elsewhere` are the keys of the top level."""
         for name in table:
             if name in known:
                 continue
             hint = nearest(name, known)
             if name in elsewhere:
-                hint = "; it belongs to the top of the file, before the first [table]"
+                hint = "; it belongs at the top of the file, before the first [table]"
             self.findings.add((*path, name), f"unknown setting{hint or _listed(known)}")
 
     def instance(
@@ -75,10 +75,10 @@ class Reader:
         try:
             made: object = cls(**values)
         except ValueError as error:
-            self.findings.add_redacted(path, f"the {plugin} refuses these settings: {error_text(error)}")
+            self.findings.add_redacted(path, f"the {plugin} does not accept these settings: {error_text(error)}")
             return None
         except BaseException as error:  # noqa: BLE001 - a stranger's code: told as its fault, not a traceback
-            self._fault(plugin, "when it was made", error, path)
+            self._fault(plugin, "when it was created", error, path)
             return None
         self._check(plugin, made, path, known)
         return made
@@ -107,11 +107,11 @@ class Reader:
             for problem in check(**{name: value for name, value in known.items() if name in wanted}) or ():
                 self._note(problem, path)
         except BaseException as error:  # noqa: BLE001 - as above
-            self._fault(plugin, "when it checked its settings", error, path)
+            self._fault(plugin, "while it checked its settings", error, path)
 
     def _note(self, problem: object, path: Key) -> None:
         if not isinstance(problem, Problem):
-            raise TypeError(f"check() gave a {type(problem).__name__} for a Problem")
+            raise TypeError(f"check() yielded a {type(problem).__name__}, not a Problem")
         note = self.findings.warn_redacted if problem.warning else self.findings.add_redacted
         note((*path, problem.key) if problem.key else path, problem.message)
 
@@ -132,9 +132,9 @@ def readable_settings(plugin: Installed, cls: type, core: Sequence[str]) -> tupl
         return (), f"the {plugin} declares settings that cannot be read ({describe_error(error)})"
     taken = [entry.name for entry in own if entry.name in core]
     if taken:
-        return own, f"the {plugin} declares settings that are the core's own: {', '.join(taken)}; it has to rename them"
+        return own, f"the {plugin} declares settings that belong to the core: {', '.join(taken)}; it must rename them"
     return own, ""
 
 
 def _listed(known: Sequence[str]) -> str:
-    return f"; it may have {', '.join(known)}" if known else "; it has no settings"
+    return f"; the settings are {', '.join(known)}" if known else "; it has no settings"

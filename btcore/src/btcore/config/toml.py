@@ -19,11 +19,11 @@ Key = tuple[str | int, ...]
 """The way to a value: names of tables and keys, and a number where an array of tables is passed."""
 
 HINTS = {
-    "Invalid value": 'text goes in quotes: name = "text"',
+    "Invalid value": 'text must be in quotes: name = "text"',
     "Invalid statement": "a setting is written: name = value",
-    "Expected newline or end of document": "one setting a line; text goes in quotes",
-    "Cannot overwrite": "it is set twice: keep one of them",
-    "Cannot declare": "the table is there twice: join the two, or give one another name",
+    "Expected newline or end of document": "write each setting on a line of its own; text must be in quotes",
+    "Cannot overwrite": "it is set twice; remove one of the two",
+    "Cannot declare": "the table appears twice; merge the two, or rename one",
 }
 
 
@@ -181,7 +181,7 @@ def _line_of(error: Exception) -> int | None:
 
 
 def _unclosed(line: str) -> str:
-    return lookalike_character(line) or "this is not TOML: a text, a list or a table is opened here and never closed"
+    return lookalike_character(line) or "this is not TOML: the text, list or table that starts here is never closed"
 
 
 def _message(error: Exception, line: str = "", *, begins: bool = True) -> str:

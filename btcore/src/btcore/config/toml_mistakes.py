@@ -75,13 +75,13 @@ def _invisible(line: Line) -> str:
     if not found:
         return ""
     name = unicodedata.name(found[0], "character").lower()
-    return f"a {name} (U+{ord(found[0]):04X}) stands here, which looks like a blank and is none: type the blank anew"
+    return f"the {name} (U+{ord(found[0]):04X}) here looks like a space but is not; replace it with a space"
 
 
 def _quotes(line: Line) -> str:
     if not re.search(rf"[{QUOTES}]", line.stripped):
         return ""
-    return "typographic quotes stand here, as a word processor makes them: write straight ones, \" or '"
+    return "found typographic quotes, as a word processor makes them; use straight quotes, \" or '"
 
 
 def _comment(line: Line) -> str:
@@ -89,20 +89,24 @@ def _comment(line: Line) -> str:
 
 
 def _line_end(line: Line) -> str:
-    return "a carriage return alone ends no line: save the file with LF or CRLF" if "\r" in line.text else ""
+    return (
+        "a lone carriage return does not end a line; save the file with LF or CRLF line ends"
+        if "\r" in line.text
+        else ""
+    )
 
 
 def _header(line: Line) -> str:
     if re.match(r"\[.*\]\s*[^\s\]]", line.stripped) and line.parser_message.startswith("Expected newline"):
-        return "what follows the name of a table goes on a line of its own"
+        return "write what follows the table's name on a line of its own"
     found = re.match(r"\s*(\[\[?)\s*([^\[\]#]*?)\s*(\]*)\s*(#.*)?$", line.text)
     if not found or "=" in line.stripped:
         return ""
     opened, name, closed = found[1], found[2], found[3]
     if len(closed) < len(opened):
-        return f"the {']' * len(opened)} behind the table's name is missing: {opened}{name}{']' * len(opened)}"
+        return f"the {']' * len(opened)} after the table's name is missing: {opened}{name}{']' * len(opened)}"
     if len(closed) > len(opened):
-        return f"there is one ] too many: {opened}{name}{']' * len(opened)}"
+        return f"there is a ] too many: {opened}{name}{']' * len(opened)}"
     return (
         "the name of a table is written [sink.NAME], with a dot, and in quotes where it is more than letters, digits,"
         ' _ and -: [sink."my roof"]'
@@ -118,7 +122,7 @@ def _colon(line: Line) -> str:
     if re.match(rf"\s*({NAME})\s*:", line.text):
         return f"a setting is written with =, not with a colon: {line.name} = ..."
     is_within = line.rest.startswith(":") and "{" in line.before
-    return "within { } too, a setting is written with =, not with a colon: { env = ... }" if is_within else ""
+    return "inside { }, a setting is written with =, not with a colon: { env = ... }" if is_within else ""
 
 
 def _equals(line: Line) -> str:
@@ -133,21 +137,21 @@ def _no_equals(line: Line) -> str:
     if "=" not in line.stripped:
         return f"the = is missing: a setting is written {line.name} = ..."
     if re.match(rf"\s*({NAME})\s+\S", line.text):
-        return f"what is before the = is no name: is there an = missing behind {line.name}, or a _ where a blank is?"
-    return "a name that is more than letters, digits, _ and - goes in quotes"
+        return f"the name before the = contains a space; write an = after {line.name}, or a _ in place of the space"
+    return "a name with other characters than letters, digits, _ and - must be in quotes"
 
 
 def _nothing(line: Line) -> str:
-    return "a value is missing behind the =" if re.fullmatch(rf"({NAME})\s*=", line.stripped) else ""
+    return "the value after the = is missing" if re.fullmatch(rf"({NAME})\s*=", line.stripped) else ""
 
 
 def _unknown_word(line: Line) -> str:
     word = line.value.rstrip(",;").lower()
     if word in {"true", "false"}:
-        return f"write {word}, in small letters and without quotes"
+        return f"write {word} in lower case, without quotes"
     if word in {"yes", "no", "on", "off"}:
         return "write true or false, without quotes"
-    return "there is no such value: leave the setting out" if word in {"none", "null", "nil", "nul"} else ""
+    return "TOML has no such value; leave the setting out" if word in {"none", "null", "nil", "nul"} else ""
 
 
 def _escape(line: Line) -> str:
@@ -156,40 +160,38 @@ def _escape(line: Line) -> str:
 
 def _unclosed(line: Line) -> str:
     if line.parser_message.startswith("Unclosed array"):
-        return "a comma between two values of the list is missing, or the ] behind the last"
+        return "a comma between two values of the list is missing, or the ] after the last one"
     return (
-        "the quote that is opened here is not closed"
-        if line.parser_message.startswith("Illegal character '\\n'")
-        else ""
+        "the closing quote of this text is missing" if line.parser_message.startswith("Illegal character '\\n'") else ""
     )
 
 
 def _several(line: Line) -> str:
     if re.search(r"[,;]$", line.stripped) and "=" in line.stripped and "[" not in line.stripped:
-        return f"nothing stands behind a value: take away the {line.stripped[-1]} at the end"
+        return f"remove the {line.stripped[-1]} at the end"
     if re.match(r'"",\s*""', line.value):
-        return f"several values go in [ ]: {line.name} = [..., ...]"
+        return f"a list of values must be in [ ]: {line.name} = [..., ...]"
     return ""
 
 
 def _number(line: Line) -> str:
     value = line.value
     if re.fullmatch(r"[\d.]+\s*[a-z]+", value):
-        return 'a duration goes in quotes: "30s", "5m"'
+        return 'a duration must be in quotes: "30s", "5m"'
     if re.fullmatch(r"0[\d_]+", value):
-        return "a number that starts with 0 goes in quotes, as the serial number of a GEM does"
+        return "a number that starts with 0, such as the serial number of a GEM, must be in quotes"
     if re.fullmatch(r"\d+,\d+", value):
-        return "there is no comma in a number: a decimal point, or nothing"
+        return "a number cannot contain a comma; write a decimal point, or leave the comma out"
     return ""
 
 
 def _text(line: Line) -> str:
     if re.search(r"\s[\w.-]+\s*=", line.value):
-        return "one setting a line"
+        return "write each setting on a line of its own"
     if line.value.startswith('""') and line.value != '""':
-        return "something stands behind the quotes: all of a text is within them; quotes in it, within single ones"
+        return "there is more after the closing quote; put the entire text in quotes, and use single quotes if it contains double ones"
     is_value = line.parser_message.startswith(("Invalid value", "Expected newline")) and "=" in line.stripped
-    return f'text goes in quotes: {line.name} = "..."' if is_value else ""
+    return f'text must be in quotes: {line.name} = "..."' if is_value else ""
 
 
 CHECKS: tuple[Callable[[Line], str], ...] = (

@@ -34,7 +34,7 @@ from btcore.values.variables import find_variable, variable_problem
 def convert(value: object, annotation: Any, context: ConversionContext) -> Any:  # noqa: ANN401 - types are values here
     """Make the value of a setting of that type. Raises Mismatch; TypeError for a type that no setting may have."""
     if isinstance(value, int) and value.bit_length() > 63:  # noqa: PLR2004 - TOML's own bound
-        raise InvalidValue(ValueProblem("a number of more than 64 bits"))
+        raise InvalidValue(ValueProblem("the number has more than 64 bits"))
     if annotation in SCALARS:
         return SCALARS[annotation].convert(value, context)
     origin, arguments = get_origin(annotation), get_args(annotation)
@@ -134,7 +134,7 @@ def _mapping(value: object, annotation: Any, context: ConversionContext) -> dict
         try:
             key = convert(name, arguments[0], context)
             if key in made:
-                problems.append(ValueProblem(f"the same {type_name(arguments[0])} is named twice", (name,)))
+                problems.append(ValueProblem(f"the same {type_name(arguments[0])} appears twice", (name,)))
             made[key] = convert(item, arguments[1], context)
         except InvalidValue as error:
             problems += _within(name, error)
@@ -148,7 +148,7 @@ def _table(value: object, cls: type, context: ConversionContext) -> object:
     if not isinstance(value, dict):
         raise InvalidValue(ValueProblem(f"expected a {type_name(cls)}, found {_found(value, cls)}"))
     fields = fields_of(cls)
-    known = f"; it may have {', '.join(fields)}"
+    known = f"; the settings are {', '.join(fields)}"
     problems = [
         ValueProblem(f"unknown setting{nearest(name, fields) or known}", (name,))
         for name in value
@@ -173,7 +173,7 @@ def _field(name: str, field: Field, given: Mapping[str, object], context: Conver
             raise InvalidValue(ValueProblem(redact(wrong, context.secrets)))
         return made
     if field.required:
-        raise InvalidValue(ValueProblem(f"is missing and must be given: {field.help} ({type_name(field.annotation)})"))
+        raise InvalidValue(ValueProblem(f"a required setting is missing: {field.help} ({type_name(field.annotation)})"))
     return {}
 
 
@@ -197,7 +197,7 @@ def _found(value: object, annotation: Any) -> str:  # noqa: ANN401 - types are v
 def _text(value: object, context: ConversionContext) -> str:
     text = _plain(value, context)
     if isinstance(value, str) and (variable := find_variable(value)):
-        context.warnings.append(f"{variable} in it is taken literally: no variable is put in here")
+        context.warnings.append(f"{variable} is taken literally; variables are not inserted here")
     return text
 
 

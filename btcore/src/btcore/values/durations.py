@@ -31,7 +31,7 @@ def parse_duration(value: object, _scope: ConversionContext) -> Duration:
     if seconds is not None and seconds <= MAX_DURATION:
         return Duration(seconds)
     if number := _number_without_unit(value):
-        raise InvalidValue(ValueProblem(f'a duration needs its unit: "{number}s", "{number}m" or "{number}d"?'))
+        raise InvalidValue(ValueProblem(f'a duration needs a unit: "{number}s", "{number}m" or "{number}d"?'))
     raise InvalidValue(ValueProblem(f"expected {EXPECTED}, found {format_value(value)}{_suggestion(value)}"))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from btcore.values.invalid_value import ConversionContext, InvalidValue, ValueProblem, format_value, invalid
 from btcore.values.variables import path_variable_problem
 
-ESCAPE = "a \\ within double quotes begins an escape: write a Windows path in single quotes ('C:\\...'), or with /"
+ESCAPE = "a \\ inside double quotes starts an escape: write a Windows path in single quotes ('C:\\...'), or with /"
 
 SECRET_BYTES = 65_536
 """The most that is read of a file that holds a text."""
@@ -23,7 +23,7 @@ def parse_path(value: object, context: ConversionContext) -> Path:
     if not isinstance(value, str) or not value or "\0" in value:
         raise invalid("a path, as text", value)
     if any(letter < " " for letter in value):
-        raise InvalidValue(ValueProblem(f"no path: there is a tab or a line break in it; {ESCAPE}"))
+        raise InvalidValue(ValueProblem(f"not a path: it contains a tab or a line break; {ESCAPE}"))
     if wrong := path_variable_problem(value):
         raise InvalidValue(ValueProblem(wrong))
     try:
@@ -37,10 +37,10 @@ def resolve_reference(value: Mapping[str, object], context: ConversionContext) -
     match dict(value):
         case {"env": str(name), **rest} if not rest:
             if (alone := name.strip("${}%")) != name:
-                raise InvalidValue(ValueProblem(f'write the name of the variable alone: {{ env = "{alone}" }}'))
+                raise InvalidValue(ValueProblem(f'write only the name of the variable: {{ env = "{alone}" }}'))
             text, source = os.environ.get(name), f"the environment variable {name}"
             if text is None:
-                raise InvalidValue(ValueProblem(f"{source} is not set; set it for btcore, or write the text here"))
+                raise InvalidValue(ValueProblem(f"{source} is not set; set it for btcore, or write the value here"))
         case {"file": str(name), **rest} if not rest:
             text, source = _file_text(name, context), f"the file {name}"
         case _:
@@ -68,7 +68,7 @@ def _file_text(name: str, context: ConversionContext) -> str:
         raise InvalidValue(ValueProblem(f"the file {path} cannot be read: {error.strerror}")) from None
     if len(raw) > SECRET_BYTES:
         raise InvalidValue(
-            ValueProblem(f"the file {path} is larger than {SECRET_BYTES} bytes; it should hold the text alone")
+            ValueProblem(f"the file {path} is larger than {SECRET_BYTES} bytes; it must contain only the text")
         )
     try:
         return raw.decode().rstrip("\r\n")

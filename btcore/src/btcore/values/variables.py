@@ -18,12 +18,12 @@ def variable_problem(text: str) -> str:
     A secret may begin with a dollar too: it is only a variable where it is written as one, or there is such a one.
     """
     if QUOTED.fullmatch(text):
-        return "no quotes go around { env = ... } and { file = ... }"
+        return "write { env = ... } and { file = ... } without quotes around them"
     found = ENTIRE.fullmatch(text)
     name = next(filter(None, found.groups())) if found else ""
     if not name or not (re.fullmatch(r"[A-Z][A-Z0-9_]{2,}", name) or name in os.environ):
         return ""
-    return f'no variable is put in for a $ or % here: write {{ env = "{name}" }}'
+    return f'$ and % do not insert variables; write {{ env = "{name}" }}'
 
 
 def find_variable(text: str) -> str:
@@ -40,4 +40,4 @@ def path_variable_problem(text: str) -> str:
     is_home = variable.strip("${}%") in HOMES and text.startswith(variable)
     rest = text[len(variable) :].replace("\\", "/").lstrip("/")
     what = f'write "~/{rest}"' if is_home else "write the path itself; ~ is the home directory"
-    return f"no variable is put in for a $ or % here: {what}"
+    return f"$ and % do not insert variables; {what}"

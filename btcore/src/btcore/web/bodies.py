@@ -1,6 +1,6 @@
-"""The body of an answer: as much of it as one may expect, and whole, or it is none.
+"""The body of an answer: read completely and within a bound, or IncompleteAnswer.
 
-What is asked for is the body as it is; a server may send it compressed all the same.
+The request asks for an uncompressed body; a server may compress it all the same.
 """
 
 import zlib
@@ -10,7 +10,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 MAX_BODY_BYTES = 1_048_576
-"""Of a body, also when it is unpacked; the longest that any service is known to send is a few kilobytes."""
+"""The largest body, also when decompressed; the known services send a few kilobytes at most."""
 
 BLOCK = 65_536
 
@@ -19,17 +19,17 @@ _WITHOUT_HEADER = -zlib.MAX_WBITS
 
 
 class IncompleteAnswer(Exception):
-    """An answer of which a part is missing, or cannot be read: what it says is not known."""
+    """A part of the answer is missing, or cannot be read, so its meaning is not known."""
 
 
 def read_body(response: requests.Response) -> bytes:
-    """Read the body of an answer. Raises Cut where it is not whole, with the error that broke it off, if any."""
+    """Read the body of an answer. Raises IncompleteAnswer, with the error that ended it as its cause, if any."""
     expected = _length(response)
     if expected is not None and expected > MAX_BODY_BYTES:
         raise IncompleteAnswer(f"it is longer than {MAX_BODY_BYTES} bytes")
     data = _read(response)
     if expected is not None and len(data) != expected:
-        raise IncompleteAnswer(f"{len(data)} of {expected} bytes came")
+        raise IncompleteAnswer(f"received {len(data)} of {expected} bytes")
     coding = response.headers.get("content-encoding", "").strip().lower()
     if coding in ("", "identity") or (not data and (expected == 0 or _is_chunked(response))):
         return data
@@ -49,7 +49,7 @@ def _read(response: requests.Response) -> bytes:
 
 
 def _length(response: requests.Response) -> int | None:
-    """Return how many bytes a body has by its header, None where that is not told that way."""
+    """Return the length of a body by its header; None if the header does not give it."""
     if response.request.method == "HEAD" or response.status_code in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
         return 0
     text = response.headers.get("content-length", "").strip()
@@ -61,29 +61,29 @@ def _is_chunked(response: requests.Response) -> bool:
 
 
 def _decompress(packed: bytes, coding: str) -> bytes:
-    """Unpack a body that was sent compressed."""
+    """Decompress a body."""
     if coding in ("gzip", "x-gzip"):
         return _inflate(packed, _GZIP)
     if coding == "deflate":
         # some servers leave the header out
         plain = not packed or packed[0] & 0x0F != zlib.DEFLATED or int.from_bytes(packed[:2]) % 31
         return _inflate(packed, _WITHOUT_HEADER if plain else zlib.MAX_WBITS)
-    raise IncompleteAnswer("it is encoded in a way that was not asked for")
+    raise IncompleteAnswer("it has an encoding that was not requested")
 
 
 def _inflate(packed: bytes, form: int) -> bytes:
-    """Unpack every member of a compressed body: a gzip file may have several."""
+    """Decompress every member of a body: gzip data may have several."""
     data = b""
     while True:
         unpacking = zlib.decompressobj(form)
         try:
             data += unpacking.decompress(packed, MAX_BODY_BYTES + 1 - len(data))
         except zlib.error:
-            raise IncompleteAnswer("it cannot be unpacked") from None
+            raise IncompleteAnswer("it cannot be decompressed") from None
         if len(data) > MAX_BODY_BYTES:
-            raise IncompleteAnswer(f"unpacked it is longer than {MAX_BODY_BYTES} bytes")
+            raise IncompleteAnswer(f"decompressed it is longer than {MAX_BODY_BYTES} bytes")
         if not unpacking.eof:
-            raise IncompleteAnswer("the end of what is compressed is missing")
+            raise IncompleteAnswer("the end of the compressed data is missing")
         packed = unpacking.unused_data
         if form != _GZIP or not packed.startswith(b"\x1f\x8b"):
             return data
