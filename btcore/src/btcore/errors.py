@@ -99,7 +99,7 @@ class ConfigurationError(BtcoreError):
 
 
 class Unavailable(BtcoreError):
-    """Something that the program needs cannot be used now: a port or the state directory is in use, the disk is full."""
+    """Something that the program needs cannot be used now: a port or directory is in use, the disk is full."""
 
 
 def is_interrupt(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""The names that [channels] gives to channels: read, and whatever is wrong with them told."""
+"""Reads [channels], the names of channels, and reports the mistakes in it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from btcore.values.channels import KnownChannels, split_channel
 def read_channels(
     data: Mapping[str, Any], findings: Problems, known: KnownChannels, meters: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the name of each `SERIAL_CHANNEL`; note what is wrong with them.
+    """Return the names by `SERIAL_CHANNEL`; add the mistakes to the findings.
 
     `meters` has the serial numbers of meters by their names.
     """

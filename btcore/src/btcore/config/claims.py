@@ -1,6 +1,6 @@
-"""What the tables of a configuration claim for themselves alone: a port, a device, a table of a database.
+"""Claims: what only one table of a configuration can use, such as a port, a device or a table of a database.
 
-A plugin says so by its `claims`; who else claims the same is found here, before anything is opened.
+A plugin lists its claims in `claims`; conflicts between tables are found here, before anything is opened.
 """
 
 import attrs
@@ -14,15 +14,15 @@ from btcore.settings import Claim
 from btcore.text import describe_error
 
 MAX_CLAIMS = 1000
-"""Of one table."""
+"""The most claims of one table."""
 
 PART_SEPARATOR = "/"
-"""Behind a claim begins a part of it: `tcp port 8083/127.0.0.1`."""
+"""Separates a claim from a part of it: `tcp port 8083/127.0.0.1`."""
 
 
 @attrs.frozen
 class TableClaim:
-    """What one table claims: its place in the file, and the meters that it is for (empty: all)."""
+    """One claim of a table: the table's path in the file, and the meters that it is for (empty: all)."""
 
     path: Key
     claim: Claim
@@ -30,7 +30,7 @@ class TableClaim:
 
 
 def _claims_of(plugin: Installed, instance: object) -> list[Claim]:
-    """Return what a plugin's instance claims. Raises PluginError where it fails, or answers what it must not."""
+    """Return the claims of a plugin's instance. Raises PluginError if it fails, or returns something invalid."""
     try:
         asked = getattr(instance, "claims", None)
         answered = list(asked() or ()) if callable(asked) else []
@@ -49,22 +49,22 @@ def _claims_of(plugin: Installed, instance: object) -> list[Claim]:
 
 
 class Claims:
-    """Gathers the claims of one file's tables, and notes what two of them claim."""
+    """Collects the claims of the tables of one file, and reports conflicts between two tables."""
 
     def __init__(self, findings: Problems) -> None:
-        """Begin with none."""
+        """Start without claims."""
         self._findings = findings
         self._claims: list[TableClaim] = []
 
     def add(self, plugin: Installed, instance: object, path: Key, meters: tuple[str, ...] = ()) -> None:
-        """Ask the instance of a table; `meters` as in `Claimed`."""
+        """Ask the instance of a table; `meters` as in `TableClaim`."""
         try:
             self._claims += [TableClaim(path, claim, meters) for claim in _claims_of(plugin, instance)]
         except PluginError as error:
             self._findings.add_redacted(path, str(error))
 
     def report(self) -> None:
-        """Note each table that claims what an earlier one has, with that one, once."""
+        """Report each pair of tables with conflicting claims once, at the later table."""
         pairs: set[tuple[Key, Key]] = set()
         for index, later in enumerate(self._claims):
             others = (one for one in self._claims[:index] if one.path != later.path and _conflict(one, later))

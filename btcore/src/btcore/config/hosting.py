@@ -1,7 +1,6 @@
-"""Which sinks are hosted services: somebody's on the Internet, who takes what comes for the truth about a house.
+"""Which sinks are hosted services on the Internet, and the warning about readings that are not live.
 
-What their plugins say of themselves is checked here, and what that means for a site is told in one line. Which readings
-they get is `sinks/backlog.py`'s.
+The plugins' attribute `hosted` is checked here. Which readings a sink gets belongs to `sinks/backlog.py`.
 """
 
 from collections.abc import Mapping
@@ -13,15 +12,15 @@ from btcore.text import describe_error
 
 
 def is_hosted(plugin: Installed, instance: object) -> bool:
-    """Return whether a sink's instance says, by its attribute `hosted`, that it is a hosted service.
+    """Return the attribute `hosted` of a sink's instance: whether it delivers to a hosted service.
 
-    Raises PluginError for a plugin that fails when it is asked, or says what is neither True nor False.
+    Raises PluginError if the plugin fails when asked, or if the value is neither True nor False.
     """
     if not hasattr(type(instance), "hosted") and "hosted" not in getattr(instance, "__dict__", ()):
         return False
     mistake = "this is a mistake in the plugin"
     try:
-        # without a default: an AttributeError within a property would pass for "it does not say"
+        # without a default, which would hide an AttributeError inside a property
         hosted: object = instance.hosted  # type: ignore[attr-defined]
     except BaseException as error:
         if is_interrupt(error):
@@ -37,9 +36,9 @@ def is_hosted(plugin: Installed, instance: object) -> bool:
 
 
 def origin_notice(origins: Mapping[str, str], only_live: Mapping[str, bool]) -> str:
-    """Tell which readings of a site are not live, and which of its hosted services get them; "" where all is plain.
+    """Return which readings are not live, and which hosted services get them; "" if there are none of either.
 
-    `origins` has the origin of each source by its table, `only_live` whether a hosted service takes nothing else.
+    `origins` has the origin of each source by its table, `only_live` that setting of each hosted service.
     """
     by_origin: dict[str, list[str]] = {}
     for table, origin in origins.items():

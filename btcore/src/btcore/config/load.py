@@ -1,6 +1,7 @@
-"""A site.toml becomes a `Site`: what runs here, every setting converted and checked, or all mistakes told together.
+"""Loads a site.toml: the result is a `Site` with every setting converted and checked, or all mistakes at once.
 
-How one table is read is `tables.py`; how one value, `values/convert.py`; where keys are, `toml.py`. Nothing is opened.
+Reading one table belongs to `tables.py`, one value to `values/convert.py`, the lines of keys to `toml.py`. Nothing is
+opened.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ from btcore.values.invalid_value import ConversionContext, format_value
 
 
 def load_site(path: Path) -> Site:
-    """Read a configuration and make every plugin's instance. Raises ConfigurationError with all mistakes in it."""
+    """Read a configuration and create every plugin's instance. Raises ConfigurationError with all mistakes."""
     document = read(read_site_file(path))
     findings = Problems(str(path), document)
     for mistake in document.mistakes:
@@ -40,10 +41,10 @@ def load_site(path: Path) -> Site:
 
 
 class _Loader:
-    """Reads one file's data. Every mistake goes to the findings; what comes out may have gaps then."""
+    """Reads the data of one file. Every mistake is added to the findings; the result may be incomplete then."""
 
     def __init__(self, path: Path, data: Mapping[str, Any], findings: Problems) -> None:
-        """Start with what the decoders know, and the channels: every table may use their names."""
+        """Read the decoders' labels, the meters and the channels first: every table can name them."""
         self.path = path
         self.data = data
         self.findings = findings
@@ -86,7 +87,7 @@ class _Loader:
         )
 
     def _decoder_tables(self) -> object:
-        """Return the tables of decoders: that of Brultech's meters is there in any case."""
+        """Return the tables of decoders, with the built-in one of Brultech's meters."""
         tables = self.data.get("decoder", {})
         if not isinstance(tables, dict) or any(_use(name, table) == BRULTECH for name, table in tables.items()):
             return tables
@@ -96,13 +97,13 @@ class _Loader:
         return {BRULTECH: {}, **tables}
 
     def _known(self) -> KnownChannels:
-        """Gather what the decoders and sources say of their formats, before anything is made of their tables."""
+        """Return the formats and labels that decoders and sources declare, before their tables are read."""
         decoders, broken = self._classes(self.decoders)
         sources, _ = self._classes(self.data.get("source"))
         return known_channels(decoders, sources, complete=not broken)
 
     def _classes(self, tables: object) -> tuple[list[type], bool]:
-        """Return the plugin classes of tables, and whether any cannot be had; that is told when its table is read."""
+        """Return the plugin classes of tables, and whether one cannot be loaded, which is reported with its table."""
         uses = [_use(name, table) for name, table in tables.items()] if isinstance(tables, dict) else []
         classes: list[type] = []
         for use in uses:
@@ -150,7 +151,7 @@ class _Loader:
         return [one for name, table in tables.items() for one in self._table(kind, name, table)]
 
     def _name_clashes(self, sinks: Sequence[Sink]) -> None:
-        """Note a sink that has the name of another one's part: they would share a cursor."""
+        """Report a sink with the name of another sink's part: the two would share a checkpoint."""
         split_tables = {sink.table: sink.split_from for sink in sinks if sink.split_from}
         for sink in sinks:
             if not sink.split_from and sink.table in split_tables:
@@ -158,7 +159,7 @@ class _Loader:
                 self.findings.add(("sink", sink.name), message)
 
     def _warn_of_origins(self, sources: Sequence[Source], sinks: Sequence[Sink]) -> None:
-        """Remark what is made up or recorded beside a hosted service: people take that for the truth."""
+        """Warn of simulated or recorded readings next to a hosted service, where people take them for real."""
         origins = {source.table: source.origin for source in sources}
         only_live = {sink.split_from or sink.table: sink.only_live for sink in sinks if sink.hosted}
         if text := origin_notice(origins, only_live):
@@ -204,7 +205,7 @@ class _Loader:
         return [(part, values, cls) for part in self._parts(plugin, common, path)]
 
     def _parts(self, plugin: Installed, split_from: Values, path: Key) -> list[Values]:
-        """Return what a sink becomes: itself, or each of its parts."""
+        """Return the sinks of a table: one, or each of its parts."""
         try:
             parts = {
                 part: {**split_from, "instance": instance, "hosted": is_hosted(plugin, instance)}
@@ -240,16 +241,16 @@ class _Loader:
 _TABLES = "[source.NAME], [sink.NAME], [decoder.NAME], [channels], [meters]"
 
 BRULTECH = "brultech"
-"""The decoder that is there in any case."""
+"""The built-in decoder."""
 
 _NOTHING: Mapping[Kind, str] = {
-    "source": "there is no source, so nothing would be received; add a table [source.NAME], such as [source.tcp-server]",
-    "sink": "there is no sink, so nothing would be delivered; add a table [sink.NAME], such as [sink.print]",
+    "source": "there is no source, so nothing is received; add a table [source.NAME], such as [source.tcp-server]",
+    "sink": "there is no sink, so nothing is delivered; add a table [sink.NAME], such as [sink.print]",
 }
 
 
 def _use(name: str, table: object) -> object:
-    """Return the name of the plugin that a table wants."""
+    """Return the name of a table's plugin."""
     return table.get("use", name) if isinstance(table, dict) else None
 
 

@@ -1,4 +1,4 @@
-"""Which meters and channels a configuration names, and in which table and key it does."""
+"""The meters and channels that a configuration names, each with its table and key."""
 
 import types
 from collections.abc import Iterator
@@ -14,12 +14,12 @@ from btcore.values.describe import settings_of
 from btcore.values.nested import is_table
 
 Found = tuple[str, str]
-"""A serial number, and a label or nothing."""
+"""A serial number, and a label or ""."""
 
 
 @attrs.frozen
 class NamedChannel:
-    """A meter that is named, and a label of it where one is; `serial` is empty where any meter is meant."""
+    """A meter and perhaps a label that a setting names; `serial` is empty for any meter."""
 
     serial: str
     label: str
@@ -28,7 +28,7 @@ class NamedChannel:
 
 
 def named_channels(site: Site) -> list[NamedChannel]:
-    """Return what a configuration names, each place once."""
+    """Return the meters and channels that a configuration names, without duplicates."""
     tables = [*_of_instances(site.sources), *_of_instances(site.sinks), *_of_meters(site)]
     meters = [NamedChannel(meter.serial, "", "meters", meter.name) for meter in site.meters]
     labels = frozenset().union(*labels_by_format(site).values())
@@ -37,7 +37,7 @@ def named_channels(site: Site) -> list[NamedChannel]:
 
 
 def labels_by_format(site: Site) -> dict[str, frozenset[str]]:
-    """Return what may be meant by a channel, for each packet format that the plugins of a site tell of."""
+    """Return the labels of each packet format that the plugins of a site declare."""
     tellers = [*(decoder.instance for decoder in site.decoders), *(source.instance for source in site.sources)]
     formats = [form for teller in tellers for form in packet_formats(teller) or ()]
     return {form.name: frozenset(labels_of(form)) for form in formats}
@@ -61,7 +61,7 @@ def _of_meters(site: Site) -> Iterator[NamedChannel]:
 
 
 def _within(value: object, annotation: Any) -> Iterator[Found]:  # noqa: ANN401 - types are values here
-    """Yield what the value of a setting names, by its type."""
+    """Yield the meters and channels in the value of a setting, by its type."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if isinstance(value, ChannelRef):
         yield value.serial, value.label

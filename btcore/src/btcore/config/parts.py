@@ -1,6 +1,6 @@
-"""The parts of a sink that sends to several accounts or streams: each is delivered by itself, as a sink of its own.
+"""The parts of a sink that sends to several accounts or streams: each is delivered as a sink of its own.
 
-What a plugin answers to `split` is checked here, once. Each part's name comes behind the sink's: `things/399999`.
+The result of a plugin's `split` is checked here, once. A part is named after its sink: `things/399999`.
 """
 
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from btcore.formats import MAX_NAME, describe_type
 from btcore.text import describe_error
 
 MAX_PARTS = 100
-"""Parts of one sink: each has a thread."""
+"""The most parts of one sink: each has a thread."""
 
 
 def split(plugin: Installed, instance: object) -> Mapping[str, object]:
-    """Return the parts of a sink's instance by their names; the instance itself, under "", where it is one.
+    """Return the parts of a sink's instance by their names; or the instance under "", if it is not split.
 
-    Raises PluginError for a plugin that cannot be called, or whose `split` fails or answers what it must not.
+    Raises PluginError if the plugin cannot be called, or if its `split` fails or returns something invalid.
     """
     try:
         calls: Any = hooks(instance)
@@ -39,7 +39,7 @@ def split(plugin: Installed, instance: object) -> Mapping[str, object]:
 
 
 def _parts_problem(parts: object, instance: object) -> str:
-    """Return what is wrong with the answer, or nothing."""
+    """Return what is wrong with the parts, or ""."""
     if not isinstance(parts, dict):
         return f"expected an instance for each name, found {describe_type(parts)}"
     if not 1 <= len(parts) <= MAX_PARTS:

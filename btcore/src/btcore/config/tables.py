@@ -1,6 +1,6 @@
-"""One table of the configuration becomes settings, and settings an instance of a plugin.
+"""Reads one table of the configuration: its settings, and the plugin instance with them.
 
-Every mistake in the table is noted, none raised. Which tables there are is `load.py`'s.
+Every mistake in the table is added to the findings, none is raised. Which tables exist belongs to `load.py`.
 """
 
 import inspect
@@ -31,7 +31,7 @@ class Reader:
     context: ConversionContext
 
     def settings(self, wanted: Iterable[Setting], table: Mapping[str, object], path: Key) -> Values:
-        """Return the values of the settings that a table gives; note what is wrong or missing."""
+        """Return the values of a table's settings; report what is wrong or missing."""
         values: Values = {}
         for entry in wanted:
             place = (*path, entry.name)
@@ -46,7 +46,7 @@ class Reader:
         return values
 
     def unknown(self, table: Mapping[str, object], known: Sequence[str], path: Key, elsewhere: Sequence[str]) -> None:
-        """Note the keys of a table that are not among the `known` ones; `elsewhere` are the keys of the top level."""
+        """Report the keys of a table that are not among the `known` ones; `elsewhere` are the keys of the top level."""
         for name in table:
             if name in known:
                 continue
@@ -64,9 +64,9 @@ class Reader:
         path: Key,
         **known: object,
     ) -> object | None:
-        """Make the plugin's instance from its table, and let it check itself; None when it cannot be made.
+        """Create the plugin's instance from its table, and let it check itself; None if it cannot be created.
 
-        `known` is what its check may ask for.
+        `known` has the arguments that its check can take.
         """
         before = len(self.findings.problems)
         values = self.settings(own, table, path)
@@ -77,7 +77,7 @@ class Reader:
         except ValueError as error:
             self.findings.add_redacted(path, f"the {plugin} does not accept these settings: {error_text(error)}")
             return None
-        except BaseException as error:  # noqa: BLE001 - a stranger's code: told as its fault, not a traceback
+        except BaseException as error:  # noqa: BLE001 - a plugin's code: reported as its mistake, without a traceback
             self._fault(plugin, "when it was created", error, path)
             return None
         self._check(plugin, made, path, known)
@@ -123,7 +123,7 @@ class Reader:
 
 
 def readable_settings(plugin: Installed, cls: type, core: Sequence[str]) -> tuple[tuple[Setting, ...], str]:
-    """Return the settings of a plugin class, and what is wrong with how it declares them, or nothing."""
+    """Return the settings of a plugin class, and what is wrong with their declarations, or ""."""
     try:
         own = settings_of(cls)
     except BaseException as error:

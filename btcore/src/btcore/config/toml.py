@@ -1,8 +1,8 @@
-"""Where each key of a TOML text is, and every mistake of its syntax.
+"""Reads TOML with the line of every key, and with every syntax mistake.
 
-The parser gives no positions and stops at the first mistake. So the text is cut into statements: lines are added to a
-statement until the parser takes it alone. What a statement says is then known, and where; one that no lines can mend is
-told and left out. There is no grammar here but the parser's. What the keys mean is `load.py`'s.
+The parser gives no positions and stops at the first mistake. So the text is split into statements: lines are added to
+a statement until the parser accepts it alone. Then its data and its line are known; a statement that is never accepted
+is reported and skipped. There is no grammar here but the parser's. The meaning of keys belongs to `load.py`.
 """
 
 import re
@@ -16,7 +16,7 @@ import tomli
 from btcore.config.toml_mistakes import Line, describe_mistake, lookalike_character
 
 Key = tuple[str | int, ...]
-"""The way to a value: names of tables and keys, and a number where an array of tables is passed."""
+"""The path to a value: names of tables and keys, and the index in an array of tables."""
 
 HINTS = {
     "Invalid value": 'text must be in quotes: name = "text"',
@@ -28,15 +28,15 @@ HINTS = {
 
 
 MAX_STATEMENT_LINES = 1000
-"""The most lines of one statement: each is tried, so that a value that is never closed must not cost the whole file."""
+"""The most lines of one statement: a value that is never closed must not take the rest of the file."""
 
 MAX_REPAIRS = 50
-"""The most statements that are taken out of a text because they contradict others: each means reading it anew."""
+"""The most statements that are removed because they conflict with others: the text is parsed again after each."""
 
 
 @attrs.frozen
 class Mistake:
-    """What the parser did not take, and the line (from 1) where it was."""
+    """One syntax mistake, and its line (from 1)."""
 
     line: int
     message: str
@@ -44,7 +44,7 @@ class Mistake:
 
 @attrs.frozen
 class Statement:
-    """One statement: its first line (from 1), its text, what it says alone, and the table that it stands in."""
+    """One statement: its first line (from 1), its text, its data, and the table that it is in."""
 
     line: int
     text: str
@@ -64,10 +64,10 @@ class Statement:
 
 @attrs.frozen
 class TomlDocument:
-    """What a text says, as far as it can be read.
+    """The data of a TOML text, as far as it can be read.
 
-    `lines` has the line of every key and table. `mistakes` are those of the syntax. `incomplete` are the tables that
-    lost a statement to a mistake: what is missing there may only be unreadable.
+    `lines` has the line of every key and table. `mistakes` are the syntax mistakes. `incomplete` are the tables with a
+    skipped statement: a setting that is missing there may be in it.
     """
 
     data: dict[str, Any]
@@ -76,14 +76,14 @@ class TomlDocument:
     incomplete: frozenset[Key] = frozenset()
 
     def line(self, key: Key) -> int | None:
-        """Return the line of a key, or of the nearest thing around it that has one."""
+        """Return the line of a key, or of the nearest table around it that has one."""
         while key and key not in self.lines:
             key = key[:-1]
         return self.lines.get(key)
 
 
 def read(text: str) -> TomlDocument:
-    """Read a TOML text, never failing: what cannot be read is among the mistakes."""
+    """Read a TOML text. It never fails: what cannot be read is among the mistakes."""
     splitter = _StatementSplitter(text.replace("\r\n", "\n").removesuffix("\n").split("\n"))
     statements = splitter.split()
     mistakes, incomplete = splitter.mistakes, splitter.incomplete
@@ -102,17 +102,17 @@ def read(text: str) -> TomlDocument:
 
 @attrs.define
 class _StatementSplitter:
-    """Cuts lines into statements."""
+    """Splits lines into statements."""
 
     source: list[str]
     table: Key = ()
     mistakes: list[Mistake] = attrs.field(factory=list)
     incomplete: set[Key] = attrs.field(factory=set)
-    _skipping_table: bool = False  # under a header that could not be read: whose keys these are is not known
-    _skipping_value: bool = False  # behind a value that was given up: the rest of it is no mistake of its own
+    _skipping_table: bool = False  # after an invalid header: the table of these keys is not known
+    _skipping_value: bool = False  # after an invalid value: the rest of it is not another mistake
 
     def split(self) -> list[Statement]:
-        """Return the statements that the parser takes alone."""
+        """Return the statements that the parser accepts alone."""
         found: list[Statement] = []
         at = 0
         while at < len(self.source):
@@ -161,7 +161,7 @@ def _is_header(text: str) -> bool:
 
 
 def _only_path(data: Mapping[str, Any]) -> Key:
-    """Return the path that a header alone opens."""
+    """Return the path of the table that a header opens."""
     path: Key = ()
     here: Any = data
     while here:
@@ -172,11 +172,11 @@ def _only_path(data: Mapping[str, Any]) -> Key:
 
 
 def _line_of(error: Exception) -> int | None:
-    """Return the line that the parser stopped at; None: at the end, so that more lines may help."""
+    """Return the line at which the parser stopped; None at the end of the text: more lines may complete it."""
     found = re.search(r"\(at line (\d+), column \d+\)$", str(error))
     if found:
         return int(found[1])
-    # what is no error of the syntax (nested too deeply, a number too long) is not mended by more lines either
+    # other errors (nested too deeply, a number too long) are not resolved by more lines either
     return None if "end of document" in str(error) else 1
 
 
@@ -185,7 +185,7 @@ def _unclosed(line: str) -> str:
 
 
 def _message(error: Exception, line: str = "", *, begins: bool = True) -> str:
-    """Tell a mistake, by the line that the parser stopped in; `begins` as in `Line`."""
+    """Return the message of a mistake, by the line at which the parser stopped; `begins` as in `Line`."""
     text = re.sub(r" \(at [^()]*\)$", "", str(error))
     position = re.search(r"column (\d+)\)$", str(error))
     column = int(position[1]) - 1 if position else 0
@@ -196,7 +196,7 @@ def _message(error: Exception, line: str = "", *, begins: bool = True) -> str:
 
 
 def _joined(statements: list[Statement]) -> str:
-    """Put the statements together, each at its own line."""
+    """Join the statements, each at its own line."""
     text = ""
     at = 1
     for statement in statements:
@@ -206,7 +206,7 @@ def _joined(statements: list[Statement]) -> str:
 
 
 def _without_conflict(statements: list[Statement], error: Exception) -> tuple[list[Statement], Statement]:
-    """Drop the statement that cannot stand beside those before it; with a header goes all that is under it."""
+    """Remove the statement that conflicts with earlier ones; if it is a header, also all statements of its table."""
     line = _line_of(error) or statements[-1].last
     at = next(i for i, statement in enumerate(statements) if statement.last >= line)
     end = at + 1
@@ -233,7 +233,7 @@ def _lines(statements: list[Statement]) -> dict[Key, int]:
 
 
 def _numbered(table: Key, elements: Mapping[Key, int]) -> Key:
-    """Put in the number of the element that a header inside an array of tables speaks of."""
+    """Insert the index of the element into a path inside an array of tables."""
     path: Key = ()
     for length in range(1, len(table) + 1):
         path += (table[length - 1],)

@@ -1,7 +1,7 @@
-"""What people write that is no TOML, and how it is written: by the line, and the place in it where the parser stopped.
+"""Messages for common TOML mistakes, by the line and the column at which the parser stopped.
 
-Nothing is repeated but what looks like the name of a setting: all else may be a secret. Where mistakes are, and what is
-read in spite of them, is `toml.py`'s. Pure.
+A message repeats only what looks like the name of a setting: anything else may be a secret. Finding the mistakes
+belongs to `toml.py`. Pure.
 """
 
 import re
@@ -13,13 +13,13 @@ import attrs
 from btcore.values.references import ESCAPE
 
 QUOTES = "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\u2032\u2033"
-"""Quotation marks of texts, which word processors and telephones put in place of the straight ones."""
+"""Typographic quotation marks, which word processors and telephones write instead of straight ones."""
 
 INVISIBLE = "\u00a0\u00ad\u200b\u200c\u200d\u2060\ufeff\u1680\u2000-\u200a\u202f\u205f\u3000"
-"""What looks like a blank, or like nothing."""
+"""Characters that look like a space, or like nothing."""
 
 MAX_LINE = 400
-"""Characters of a line that is looked at; a longer one is nothing that a person writes."""
+"""The most characters of a line that is examined; people do not write longer ones."""
 
 NAME = r"""[A-Za-z0-9_.-]+|"[^"]*"|'[^']*'"""
 TEXTS = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'')
@@ -27,9 +27,9 @@ TEXTS = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'')
 
 @attrs.frozen
 class Line:
-    """A line that the parser stopped in: what is before the place, what is from there on, and its complaint.
+    """A line in which the parser stopped: the text before the column, the rest, and the parser's message.
 
-    `begins`: a statement begins with it, and it is none within a list or a text of several lines.
+    `begins`: a statement begins with the line; it is not inside a list or a text of several lines.
     """
 
     before: str
@@ -39,33 +39,33 @@ class Line:
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The entire line."""
         return self.before + self.rest
 
     @property
     def stripped(self) -> str:
-        """The line without comment and without texts in quotes."""
+        """The line without its comment and with quoted texts emptied."""
         return TEXTS.sub('""', self.text).partition("#")[0].strip()
 
     @property
     def name(self) -> str:
-        """What the line begins with, where it is like the name of a setting, which something follows."""
+        """The name of the setting at the beginning of the line, else `name`."""
         found = re.match(r"\s*([a-z][a-z_]{0,30})\b\s*\S", self.text)
         return found[1] if found and self.begins else "name"
 
     @property
     def value(self) -> str:
-        """What is behind the first =, as far as it is not in quotes."""
+        """What follows the first =, with quoted texts emptied."""
         return self.stripped.partition("=")[2].strip()
 
 
 def describe_mistake(line: Line) -> str:
-    """Return how what the parser stopped at is written, "" where it is no common slip."""
+    """Return the message for a common mistake, or ""."""
     return next((words for check in CHECKS if (words := check(line))), "") if len(line.text) <= MAX_LINE else ""
 
 
 def lookalike_character(text: str) -> str:
-    """Return what to write in place of letters that look like those of TOML and are none, "" where there is no such."""
+    """Return the message for characters that only look like TOML's, or ""."""
     line = Line(text, "", "")
     return (_invisible(line) or _quotes(line)) if len(text) <= MAX_LINE else ""
 
@@ -189,7 +189,8 @@ def _text(line: Line) -> str:
     if re.search(r"\s[\w.-]+\s*=", line.value):
         return "write each setting on a line of its own"
     if line.value.startswith('""') and line.value != '""':
-        return "there is more after the closing quote; put the entire text in quotes, and use single quotes if it contains double ones"
+        more = "put the entire text in quotes, and use single quotes if it contains double ones"
+        return f"there is more after the closing quote; {more}"
     is_value = line.parser_message.startswith(("Invalid value", "Expected newline")) and "=" in line.stripped
     return f'text must be in quotes: {line.name} = "..."' if is_value else ""
 
@@ -198,4 +199,4 @@ CHECKS: tuple[Callable[[Line], str], ...] = (
     *(_invisible, _quotes, _line_end, _comment, _header, _half_header, _colon, _equals, _no_equals, _nothing),
     *(_unknown_word, _escape, _unclosed, _several, _number, _text),
 )
-"""In this order: what comes first explains what is behind it."""
+"""In order of precedence: an earlier mistake explains the later ones."""

@@ -1,6 +1,6 @@
-"""What may have been meant by a channel that no meter has: the same meter's, and the same number, or which there are.
+"""Suggestions for a channel that does not exist: a similar one of the same meter and number, or those that exist.
 
-How a channel is read is `channels.py`'s. Pure.
+Reading a channel belongs to `channels.py`. Pure.
 """
 
 import re
@@ -16,14 +16,13 @@ ALIASES: dict[str, str] = {
     **dict.fromkeys(("watt", "watts", "power"), "w"),
     **dict.fromkeys(("energy",), "wh"),
 }
-"""What people call what has a short name, where a meter has that."""
+"""Common words for the short names in labels."""
 
 
 def channel_hint(value: str, names: Collection[str], labels: Collection[str]) -> str:
-    """Return what to add to `no such channel`: `; did you mean ...?`, or which there are; "" where nothing is like it.
+    """Return what to add to `no such channel`: `; did you mean ...?`, or which exist; "" if nothing is similar.
 
-    `names` are those of [channels], `labels` what any meter has. A serial number is kept: a channel without it is any
-    meter's.
+    `names` are those of [channels], `labels` those of any meter. A suggestion keeps the serial number.
     """
     if len(value) > MAX_WORD:
         return ""
@@ -34,7 +33,7 @@ def channel_hint(value: str, names: Collection[str], labels: Collection[str]) ->
 
 
 def _split_channel(value: str, labels: Collection[str]) -> tuple[str, str]:
-    """Part SERIAL_LABEL, also where something else is between the two."""
+    """Split SERIAL_LABEL, also if another character separates the two."""
     families = {stem for stem, _ in _numbered_labels(labels)}
     for found in re.finditer("_", value):
         serial, label = value[: found.start()], value[found.end() :]
@@ -46,7 +45,7 @@ def _split_channel(value: str, labels: Collection[str]) -> tuple[str, str]:
 
 
 def _suggest_label(label: str, labels: Collection[str], before: str = "") -> str:
-    """Tell which labels are like one that there is not."""
+    """Return a suggestion for a label that does not exist."""
     numbered = _numbered(label)
     if numbered is None:
         return nearest(label, [other for other in labels if not re.search(r"\d", other)], before) or _suggest_family(
@@ -66,7 +65,7 @@ def _suggest_label(label: str, labels: Collection[str], before: str = "") -> str
 
 
 def _numbered(label: str) -> tuple[str, str, str] | None:
-    """Return a label's stem, number and unit; None where it has no number."""
+    """Return a label's stem, number and unit; None if it has no number."""
     found = re.fullmatch(r"([^\W\d_]+)[ _-]?0*(\d+)(?:[ _-]?([^\W\d_]+))?", label.lower())
     return (found[1], found[2], found[3] or "") if found else None
 
@@ -77,7 +76,7 @@ def _name(stem: str, number: str, unit: str) -> str:
 
 
 def _suggest_family(stem: str, labels: Collection[str]) -> str:
-    """Tell the numbers that there are of what is called so."""
+    """Return which numbers exist with this stem."""
     families: dict[str, list[int]] = {}
     for other, number in _numbered_labels(labels):
         families.setdefault(other, []).append(number)

@@ -1,7 +1,7 @@
-"""How a meter and a channel are written in a configuration.
+"""How a configuration names a meter and a channel.
 
-A meter by its serial number; a channel as a label, as SERIAL_LABEL, or by its name in [channels].
-What labels there are is said by the decoders of the configuration. One that does not say is not checked against.
+A meter by its serial number; a channel by a label, by SERIAL_LABEL, or by its name in [channels]. The decoders of the
+configuration declare which labels exist; if one of them does not, labels are not checked.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -16,9 +16,9 @@ from btcore.values.invalid_value import ConversionContext, InvalidValue, ValuePr
 
 @attrs.frozen
 class KnownChannels:
-    """What the plugins of a configuration know: names of formats, and what a setting can mean by a channel.
+    """The packet formats and labels that the plugins of a configuration declare.
 
-    `labels` are the channels themselves, and every measured or calculated label. `complete`: there are no others.
+    `labels` are the channels, and every measured or calculated label. `complete`: there are no others.
     """
 
     formats: tuple[str, ...] = ()
@@ -29,9 +29,9 @@ class KnownChannels:
 def known_channels(
     decoders: Iterable[object], sources: Iterable[object] = (), *, complete: bool = True
 ) -> KnownChannels:
-    """Gather what plugin classes say of their formats: decoders, and sources of whole readings.
+    """Return what plugin classes declare: decoders, and sources of readings without packets.
 
-    A source that says nothing has nothing of its own; a decoder that says nothing may have anything.
+    A source that declares no formats has none of its own; a decoder that declares none may have any.
     """
     declared = [packet_formats(cls) for cls in decoders]
     formats = [form for each in (*declared, *map(packet_formats, sources)) for form in each or ()]
@@ -42,7 +42,7 @@ def known_channels(
 
 
 def labels_of(form: Format) -> Iterator[str]:
-    """Yield what may be meant by a channel of a format."""
+    """Yield every label that a setting can name of a format."""
     yield from form.labels
     for channel in form.channels:
         yield channel.name
@@ -50,14 +50,14 @@ def labels_of(form: Format) -> Iterator[str]:
 
 
 def parse_serial(text: str, context: ConversionContext) -> str:
-    """Return the serial number of what a setting calls a meter, alone or in a channel. Raises Mismatch."""
+    """Return the serial number of a meter that a setting names, alone or in a channel. Raises InvalidValue."""
     if not text or not text.isprintable() or any(letter.isspace() for letter in text):
         raise invalid("a meter's serial number, as text", text)
     return context.serial(text)
 
 
 def parse_channel(value: object, context: ConversionContext) -> ChannelRef:
-    """Read what a setting means by a channel. Raises Mismatch."""
+    """Return the channel that a setting names. Raises InvalidValue."""
     if not isinstance(value, str):
         raise invalid("a channel, as text", value)
     named = {name: key for key, name in context.channels.items()}
@@ -75,7 +75,7 @@ def parse_channel(value: object, context: ConversionContext) -> ChannelRef:
 
 
 def split_channel(text: str, labels: Collection[str]) -> tuple[str, str]:
-    """Part SERIAL_LABEL: where a label follows, else at the first line below; nothing where there are no two parts."""
+    """Split SERIAL_LABEL where a known label follows, else at the first _; ("", "") if there are no two parts."""
     indexes = [index for index, letter in enumerate(text) if letter == "_" and 0 < index < len(text) - 1]
     index = next((index for index in indexes if text[index + 1 :] in labels), indexes[0] if indexes else 0)
     return (text[:index], text[index + 1 :]) if index else ("", "")

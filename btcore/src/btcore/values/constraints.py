@@ -1,6 +1,6 @@
-"""What a setting's validator does not like, in a person's words: `expected a whole number from 1 to 9, found 10`.
+"""Messages for values that a setting's validator refuses: `expected a whole number from 1 to 9, found 10`.
 
-The validators of attrs say it in a programmer's; those of plugins in their own. What a type takes is `convert.py`'s.
+The messages of attrs' own validators are for programmers, so they are written anew here. Types belong to `convert.py`.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ NAMES: dict[object, str] = {int: "a whole number", float: "a number", Duration: 
 
 
 def validation_problem(field: "attrs.Attribute[Any]", annotation: object, value: object) -> str:
-    """Run a setting's validator; return what it does not like, "" where there is nothing."""
+    """Run a setting's validator; return what is wrong with the value, or ""."""
     annotation = next((kind for kind in get_args(annotation) if kind in NAMES), annotation)  # of `int | None`
     for validator in _single(field.validator):
         try:
@@ -43,7 +43,7 @@ def validation_problem(field: "attrs.Attribute[Any]", annotation: object, value:
 
 
 def error_text(error: BaseException) -> str:
-    """Return an error's words; those of attrs' validators carry the field and the value behind them."""
+    """Return the message of an error, without the field and the value that attrs' validators add."""
     try:
         return str(error.args[0]) if error.args else type(error).__name__
     except BaseException:  # noqa: BLE001 - what a stranger's error carries may fail to tell itself
@@ -51,7 +51,7 @@ def error_text(error: BaseException) -> str:
 
 
 def _single(validator: Any) -> Iterator[Any]:  # noqa: ANN401 - attrs has no type for its own validators
-    """Yield the validators that one is made of."""
+    """Yield the validators that a validator consists of."""
     if type(validator) is AND:
         for part in validator._validators:  # noqa: SLF001 - as above
             yield from _single(part)
@@ -62,7 +62,7 @@ def _single(validator: Any) -> Iterator[Any]:  # noqa: ANN401 - attrs has no typ
 
 
 def _describe_failure(validator: Any, others: list[Any], annotation: object, value: Any) -> str:  # noqa: ANN401 - as above
-    """Tell a validator of attrs that failed, with the other bounds beside it; nothing for one of another kind."""
+    """Return the message for a failed validator of attrs, with all bounds; "" for any other validator."""
     if type(validator) is COMPARISON:
         bounds = {one.compare_op: one.bound for one in others if type(one) is COMPARISON}
         return f"expected {_describe_range(bounds, annotation)}, found {_format_bound(value, annotation)}"
@@ -77,14 +77,15 @@ def _describe_failure(validator: Any, others: list[Any], annotation: object, val
 
 
 def _describe_range(bounds: dict[str, Any], annotation: object) -> str:
-    """Tell bounds, by the signs of attrs: `a number above 0`, `a whole number from 1 to 65535`."""
-    if annotation is int:  # what is above 0 is from 1 on
+    """Return bounds in words: `a number above 0`, `a whole number from 1 to 65535`."""
+    if annotation is int:  # above 0 is from 1 on
         bounds = {{">": ">=", "<": "<="}.get(sign, sign): bound + _step(sign) for sign, bound in bounds.items()}
     bounds_text = {sign: _format_bound(bound, annotation) for sign, bound in bounds.items()}
     name = NAMES.get(annotation, "a number")
     if ">=" in bounds_text and "<=" in bounds_text:
         return f"{name} from {bounds_text['>=']} to {bounds_text['<=']}"
-    return f"{name} {' and '.join(words.format(bounds_text[sign]) for sign, words in BOUNDS.items() if sign in bounds_text)}"
+    parts = (words.format(bounds_text[sign]) for sign, words in BOUNDS.items() if sign in bounds_text)
+    return f"{name} {' and '.join(parts)}"
 
 
 def _step(sign: str) -> int:

@@ -1,7 +1,7 @@
-"""From what TOML can say to what a setting is: one function for each type that a setting may have.
+"""Conversion of a TOML value to the type of its setting: one function for each type.
 
-Nothing here knows a table or a file's lines (`config/load.py`). Whatever the value, the answer is the converted value
-or `Mismatch`, which never repeats a secret.
+Any value is either converted, or InvalidValue is raised, whose text never contains a secret. Tables and the lines of a
+file belong to `config/load.py`.
 """
 
 import math
@@ -32,7 +32,7 @@ from btcore.values.variables import find_variable, variable_problem
 
 
 def convert(value: object, annotation: Any, context: ConversionContext) -> Any:  # noqa: ANN401 - types are values here
-    """Make the value of a setting of that type. Raises Mismatch; TypeError for a type that no setting may have."""
+    """Convert a value to a type. Raises InvalidValue, or TypeError for a type that a setting cannot have."""
     if isinstance(value, int) and value.bit_length() > 63:  # noqa: PLR2004 - TOML's own bound
         raise InvalidValue(ValueProblem("the number has more than 64 bits"))
     if annotation in SCALARS:
@@ -48,11 +48,11 @@ def convert(value: object, annotation: Any, context: ConversionContext) -> Any: 
         return _mapping(value, annotation, context)
     if is_table(annotation):
         return _table(value, annotation, context)
-    raise TypeError(f"{annotation} is no type that a setting may have")
+    raise TypeError(f"{annotation} is not a type that a setting can have")
 
 
 def type_name(annotation: Any) -> str:  # noqa: ANN401 - types are values here
-    """Return a type in a person's words. Raises TypeError for one that no setting may have."""
+    """Return the name of a type for people. Raises TypeError for a type that a setting cannot have."""
     if annotation in SCALARS:
         return SCALARS[annotation].name
     origin, arguments = get_origin(annotation), get_args(annotation)
@@ -67,11 +67,11 @@ def type_name(annotation: Any) -> str:  # noqa: ANN401 - types are values here
     if is_table(annotation):
         parts = (f"{name}: {type_name(field.annotation)}" for name, field in fields_of(annotation).items())
         return f"table {{ {', '.join(parts)} }}"
-    raise TypeError(f"{annotation} is no type that a setting may have")
+    raise TypeError(f"{annotation} is not a type that a setting can have")
 
 
 def check_choice(value: object, choices: tuple[str, ...]) -> None:
-    """Raise Mismatch when a value, or an item of a list, is none of the choices."""
+    """Raise InvalidValue if a value, or an item of a list, is none of the choices."""
     if not choices:
         return
     if not isinstance(value, list | tuple):
@@ -91,7 +91,7 @@ def _several(annotation: Any) -> str:  # noqa: ANN401 - types are values here
 def _but_none(arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401 - types are values here
     kinds = [kind for kind in arguments if kind is not types.NoneType]
     if len(kinds) != 1:
-        raise TypeError(f"{' | '.join(map(str, arguments))} is no type that a setting may have")
+        raise TypeError(f"{' | '.join(map(str, arguments))} is not a type that a setting can have")
     return kinds[0]
 
 
@@ -144,7 +144,7 @@ def _mapping(value: object, annotation: Any, context: ConversionContext) -> dict
 
 
 def _table(value: object, cls: type, context: ConversionContext) -> object:
-    """Make an instance of a class with settings; whatever is wrong with them is told at once."""
+    """Create an instance of a class with settings; InvalidValue has all problems."""
     if not isinstance(value, dict):
         raise InvalidValue(ValueProblem(f"expected a {type_name(cls)}, found {_found(value, cls)}"))
     fields = fields_of(cls)
@@ -185,12 +185,12 @@ def _instance(cls: type, made: Mapping[str, object], context: ConversionContext)
 
 
 def _within(index: str | int, error: InvalidValue) -> list[ValueProblem]:
-    """Return the faults of something inside a value, with the way to them."""
+    """Return the problems of an inner value, with the path to it."""
     return [attrs.evolve(problem, path=(index, *problem.path)) for problem in error.problems]
 
 
 def _found(value: object, annotation: Any) -> str:  # noqa: ANN401 - types are values here
-    """Return what is shown of a value that should have been a list or a table: nothing where a secret belongs."""
+    """Return how a message shows a value that is not a list or a table; only its kind if it may be a secret."""
     return describe_kind(value) if "secret" in type_name(annotation) else format_value(value)
 
 
@@ -202,7 +202,7 @@ def _text(value: object, context: ConversionContext) -> str:
 
 
 def _plain(value: object, context: ConversionContext) -> str:
-    """Read a text that may be a secret."""
+    """Return a text that may be a secret."""
     if isinstance(value, dict):
         return resolve_reference(value, context)
     if isinstance(value, str):
@@ -220,7 +220,7 @@ def _secret(value: object, context: ConversionContext) -> Secret:
     except InvalidValue:
         if isinstance(value, dict | str):
             raise
-        # not as elsewhere with what was found: it may be half of the secret
+        # without the value, which may be a part of the secret
         expected = 'text, { env = "NAME" } or { file = "path" }'
         raise InvalidValue(ValueProblem(f"expected {expected}, found {describe_kind(value)}")) from None
     if text:
@@ -248,7 +248,7 @@ def _flag(value: object, _scope: ConversionContext) -> bool:
 
 @attrs.frozen
 class Scalar:
-    """A type of a single value: its name in a person's words, and the function that makes it."""
+    """A type of a single value: its name for people, and its conversion."""
 
     name: str
     convert: Callable[[object, ConversionContext], object]

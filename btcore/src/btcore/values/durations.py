@@ -7,7 +7,7 @@ from btcore.values.invalid_value import ConversionContext, InvalidValue, ValuePr
 
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 MAX_DURATION = 36_500 * 86_400
-"""Seconds; no duration is longer than a hundred years."""
+"""The longest duration in seconds: a hundred years."""
 
 UNIT_ALIASES = {
     **dict.fromkeys(("ms", "msec", "msecs", "millisecond", "milliseconds"), 0.001),
@@ -17,7 +17,7 @@ UNIT_ALIASES = {
     **dict.fromkeys(("d", "day", "days"), 86_400),
     **dict.fromkeys(("w", "week", "weeks"), 604_800),
 }
-"""What people call units, in seconds."""
+"""Common words for units, in seconds."""
 
 NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,9})?)"
 PART = re.compile(rf"{NUMBER} ?([a-z]+)(?:,? |(?=[0-9])|$)")
@@ -26,7 +26,7 @@ EXPECTED = 'a duration such as "500ms", "30s", "5m", "1h" or "7d"'
 
 
 def parse_duration(value: object, _scope: ConversionContext) -> Duration:
-    """Read a duration, in seconds: a number with its unit; 0 alone needs none. Raises Mismatch."""
+    """Return a duration in seconds, from a number with its unit; 0 needs no unit. Raises InvalidValue."""
     seconds = _seconds(value)
     if seconds is not None and seconds <= MAX_DURATION:
         return Duration(seconds)
@@ -44,7 +44,7 @@ def duration_text(seconds: float) -> str:
 
 
 def _seconds(value: object) -> float | None:
-    """Return how many seconds a value is, None where it is no duration."""
+    """Return a duration in seconds; None if the value is not one."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if value in (0, "0"):
@@ -54,7 +54,7 @@ def _seconds(value: object) -> float | None:
 
 
 def _number_without_unit(value: object) -> str:
-    """Return a number without a unit, as it would stand before one; nothing for anything else."""
+    """Return the text of a number without a unit; "" for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return ""
     text = value.strip() if isinstance(value, str) else f"{value:.15g}"
@@ -62,7 +62,7 @@ def _number_without_unit(value: object) -> str:
 
 
 def _suggestion(value: object) -> str:
-    """Return `; did you mean "5m"?` for what people write for a duration elsewhere, or nothing."""
+    """Return `; did you mean "5m"?` for another common notation of a duration, or ""."""
     text = value.strip().lower() if isinstance(value, str) else ""
     parts = [(float(number), UNIT_ALIASES.get(unit)) for number, unit in PART.findall(text)]
     if not parts or PART.sub("", text):

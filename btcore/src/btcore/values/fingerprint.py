@@ -1,6 +1,6 @@
-"""Marks of a sink's settings: whether they are those of the last run can be told from them, and nothing else.
+"""Fingerprints of a sink's settings, which show whether they have changed since the last run, and nothing else.
 
-A setting that has its default does not count, so that a new version of a plugin, with more settings, changes nothing.
+A setting at its default is not included, so a new version of a plugin with more settings changes nothing.
 """
 
 import hashlib
@@ -14,19 +14,19 @@ from btcore.values.describe import Setting, plain_value, settings_of
 from btcore.values.nested import is_table
 
 SECRET_BYTES = 2
-"""So much of a secret's hash goes into a mark: enough to see that it changed, far too little to find it by trying."""
+"""The bytes of a secret's hash in a fingerprint: enough to notice a change, too few to find the secret by trying."""
 
 
 @attrs.frozen
 class Fingerprint:
-    """Two marks: of the settings that choose what a sink wants, and of all, its secrets too."""
+    """Two hashes: of the settings that choose which readings a sink wants, and of all settings with the secrets."""
 
     choosing: str
     all: str
 
 
 def fingerprint(instance: object, meters: Sequence[str]) -> Fingerprint:
-    """Return the marks of a plugin's instance, with the `meters` of its table."""
+    """Return the fingerprint of a plugin's instance, with the `meters` of its table."""
     format_value = [(entry, value) for entry, value in changed_settings(instance) if not isinstance(value, Secret)]
     plain_values = {entry.name: plain_value(value, entry.annotation) for entry, value in format_value}
     choosing = json.dumps([plain_values, list(meters)], sort_keys=True, default=repr)
@@ -35,7 +35,7 @@ def fingerprint(instance: object, meters: Sequence[str]) -> Fingerprint:
 
 
 def changed_settings(instance: object) -> Iterator[tuple[Setting, object]]:
-    """Yield the settings of an instance that are not as by default, with their values."""
+    """Yield the settings of an instance that are not at their defaults, with their values."""
     for entry in settings_of(type(instance)) if attrs.has(type(instance)) else ():
         value = getattr(instance, entry.field.name)
         if entry.required or value != entry.default:

@@ -1,4 +1,4 @@
-"""A value that is not what its setting wants: what is told of it, and how little of the value itself."""
+"""The error for a value that its setting does not accept, and how a message shows a value."""
 
 import json
 from collections.abc import Mapping
@@ -9,34 +9,33 @@ import attrs
 from btcore.errors import BtcoreError
 
 MAX_SHOWN = 60
-"""The most characters of a value that a message shows: a line's worth."""
+"""The most characters of a value that a message shows."""
 
 
 @attrs.frozen
 class ValueProblem:
-    """One thing that does not fit: the way to it inside the value, and what was expected."""
+    """One problem of a value: what was expected, and the path to it inside the value."""
 
     message: str
     path: tuple[str | int, ...] = ()
 
 
 class InvalidValue(BtcoreError):
-    """A value that is not what its setting wants. `faults` has everything that is wrong in it."""
+    """A value that its setting does not accept. `problems` has everything that is wrong in it."""
 
     def __init__(self, *problems: ValueProblem) -> None:
-        """Collect the faults."""
+        """Collect the problems."""
         super().__init__("; ".join(problem.message for problem in problems))
         self.problems = problems
 
 
 @attrs.frozen
 class ConversionContext:
-    """What a value may refer to: the directory of its file, and the names of [channels] (by `SERIAL_CHANNEL`).
+    """What a conversion needs beside the value: the directory of the file, and the names of channels and meters.
 
-    `meters` has the serial number of each meter by what else a setting may call it: its name in [meters].
-
-    `labels` are the channels and labels that any meter has; all of them where `complete`. `secrets` gathers every text
-    that must not be repeated, `warnings` what is no mistake and yet to be told.
+    `channels` has the names of [channels] by `SERIAL_CHANNEL`, `meters` the serial numbers by the names of [meters].
+    `labels` are the channels and labels of all meters, without exception if `complete`. `secrets` collects every text
+    that must not be shown, `warnings` the warnings.
     """
 
     directory: Path
@@ -48,12 +47,12 @@ class ConversionContext:
     warnings: list[str] = attrs.field(factory=list)
 
     def serial(self, text: str) -> str:
-        """Return the serial number of a meter, whatever a setting calls it."""
+        """Return the serial number of a meter by its name in [meters], or unchanged."""
         return self.meters.get(text, text)
 
 
 def format_value(value: object) -> str:
-    """Return a value as a message shows it: short, and only whether it is a list or a table."""
+    """Return a value as a message shows it: shortened; of a list or a table only its kind."""
     if isinstance(value, str):
         return json.dumps(value if len(value) <= MAX_SHOWN else value[:MAX_SHOWN] + "…", ensure_ascii=False)
     if isinstance(value, bool | int | float):
@@ -62,12 +61,12 @@ def format_value(value: object) -> str:
 
 
 def describe_kind(value: object) -> str:
-    """Return what a value is, and nothing of what it says."""
+    """Return the kind of a value, without its content."""
     kinds: dict[type, str] = {str: "text", bool: "true or false", int: "a number", float: "a number"}
     kinds |= {list: "a list", dict: "a table"}
     return kinds.get(type(value), "a date or time")
 
 
 def invalid(expected: str, value: object) -> InvalidValue:
-    """Make the error for a value of a wrong kind."""
+    """Return the error for a value of a wrong kind."""
     return InvalidValue(ValueProblem(f"expected {expected}, found {format_value(value)}"))

@@ -1,6 +1,6 @@
-"""What a setting refers to: a path, a text in an environment variable, a text in a file of its own.
+"""References of a setting: a path, a text in an environment variable, or a text in a file.
 
-A text that is kept elsewhere may be a secret: no message shows it. What it is taken for is `convert.py`'s.
+Such a text may be a secret: no message shows it. Its conversion belongs to `convert.py`.
 """
 
 import os
@@ -15,11 +15,11 @@ from btcore.values.variables import path_variable_problem
 ESCAPE = "a \\ inside double quotes starts an escape: write a Windows path in single quotes ('C:\\...'), or with /"
 
 SECRET_BYTES = 65_536
-"""The most that is read of a file that holds a text."""
+"""The largest file with a text that is read."""
 
 
 def parse_path(value: object, context: ConversionContext) -> Path:
-    """Read a path: a relative one is beside the configuration. Raises Mismatch."""
+    """Return a path; a relative one is relative to the configuration. Raises InvalidValue."""
     if not isinstance(value, str) or not value or "\0" in value:
         raise invalid("a path, as text", value)
     if any(letter < " " for letter in value):
@@ -33,7 +33,7 @@ def parse_path(value: object, context: ConversionContext) -> Path:
 
 
 def resolve_reference(value: Mapping[str, object], context: ConversionContext) -> str:
-    """Read a text that is kept elsewhere. Raises Mismatch."""
+    """Return the text of an environment variable or a file. Raises InvalidValue."""
     match dict(value):
         case {"env": str(name), **rest} if not rest:
             if (alone := name.strip("${}%")) != name:
@@ -77,7 +77,7 @@ def _file_text(name: str, context: ConversionContext) -> str:
 
 
 def _open_to_others(path: Path, mode: int, folder: int) -> Iterator[str]:
-    """Tell what every user of this computer may do to a file that may hold a secret, and what to do about it."""
+    """Yield a warning if every user of this computer can read or change a file with a text."""
     ways = {stat.S_IROTH: "read", stat.S_IWOTH: "changed", stat.S_IROTH | stat.S_IWOTH: "read and changed"}
     if what := ways.get(mode & (stat.S_IROTH | stat.S_IWOTH)):
         yield f"the file {path} can be {what} by every user of this computer: chmod 600 {shlex.quote(str(path))}"

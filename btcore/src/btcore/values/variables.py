@@ -1,6 +1,6 @@
-"""Texts that are written as a variable of a shell, or as a table in quotes: here they would be taken literally.
+"""Texts that look like a shell variable, or like a quoted { env = ... }: a configuration takes them literally.
 
-What a text may refer to instead, and reading it, is `convert.py`'s. Pure but for a look at the environment's names.
+Resolving { env = ... } and { file = ... } belongs to `references.py`. Pure, but for reading the environment.
 """
 
 import os
@@ -13,9 +13,9 @@ HOMES = ("HOME", "USERPROFILE")
 
 
 def variable_problem(text: str) -> str:
-    """Return what to write in place of a text that is nothing but a variable, or a table in quotes; "" for others.
+    """Return what to write instead of a text that is a variable, or a table in quotes; "" for other texts.
 
-    A secret may begin with a dollar too: it is only a variable where it is written as one, or there is such a one.
+    A secret can begin with a dollar sign too, so only an upper-case name or an existing variable counts.
     """
     if QUOTED.fullmatch(text):
         return "write { env = ... } and { file = ... } without quotes around them"
@@ -27,13 +27,13 @@ def variable_problem(text: str) -> str:
 
 
 def find_variable(text: str) -> str:
-    """Return what of a text is written as a variable, "" where nothing is."""
+    """Return the first variable inside a text, or ""."""
     found = EMBEDDED.search(text)
     return found[0] if found else ""
 
 
 def path_variable_problem(text: str) -> str:
-    """Return what to write in place of a path with a variable in it; "" for other paths."""
+    """Return what to write instead of a path with a variable in it; "" for other paths."""
     variable = find_variable(text)
     if not variable:
         return ""
