@@ -1,9 +1,12 @@
 """The workspace's jobs: `nox` alone checks everything; `nox -s demo` shows the program at work without hardware."""
 
+import re
+import shutil
 from pathlib import Path
 
 import nox
 
+nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["lint", "typing", "tests", "wheels"]
 nox.options.error_on_missing_interpreters = False
 
@@ -12,22 +15,53 @@ PLUGINS = sorted(str(path.parent.relative_to(ROOT)) for path in ROOT.glob("plugi
 PACKAGES = ["btcore", *PLUGINS]
 SOURCES = [f"{package}/src" for package in PACKAGES]
 TESTS = [f"{package}/tests" for package in PACKAGES] + ["tests"]
-DEFAULT_SET = [f"plugins/btmon-{name}" for name in ("ip", "print", "serial", "simulator", "sqlite")]
-PEER = "siobrultech-protocols"
-TEST_TOOLS = ["pytest>=8", "pytest-timeout", "pytest-xdist>=3.5", "hypothesis>=6.100", "hatchling", "editables"]
+WORKSPACE = nox.project.load_toml(ROOT / "pyproject.toml")
+CORE = nox.project.load_toml(ROOT / "btcore" / "pyproject.toml")
+DEFAULT_SET = [f"plugins/{name}" for name in re.findall(r"\bbtmon-[\w-]+", " ".join(CORE["project"]["dependencies"]))]
+
+
+def tools(*groups: str) -> tuple[str, ...]:
+    """Return what the workspace's dependency groups of these names list."""
+    return nox.project.dependency_groups(WORKSPACE, *groups)
+
+
+def folders(*packages: str) -> list[str]:
+    """Return packages of the workspace as pip is told them."""
+    return [f"./{package}" for package in packages]
+
+
+def build(session: nox.Session) -> Path:
+    """Build each package's sdist, and its wheel from that; install the wheels; return the folder of the archives."""
+    session.install("--quiet", *tools("build"))
+    archives = Path(session.create_tmp()) / "archives"
+    shutil.rmtree(archives, ignore_errors=True)
+    for package in PACKAGES:
+        session.run("python", "-m", "build", "--no-isolation", "--outdir", str(archives), package, silent=True)
+    session.install("--quiet", "--force-reinstall", *(str(path) for path in archives.glob("*.whl")))
+    return archives
+
+
+def check_sdists(session: nox.Session, archives: Path, *packages: str) -> None:
+    """Unpack these packages' sdists, each alone, and run their tests that start nothing with the wheels installed."""
+    session.install("--quiet", *tools("test", "build"))
+    for package in packages:
+        (sdist,) = archives.glob(f"{Path(package).name.replace('-', '_')}-*.tar.gz")
+        session.run("python", "-m", "tarfile", "--extract", str(sdist), str(archives))
+        with session.chdir(archives / sdist.name.removesuffix(".tar.gz")):
+            session.run("pytest", "--numprocesses", "auto", "-m", "not servers")
 
 
 @nox.session
 def demo(session: nox.Session) -> None:
     """Run a simulated house into SQLite and onto the screen, until Ctrl-C."""
-    session.install("--quiet", "./btcore", *(f"./{path}" for path in DEFAULT_SET))
+    session.install("--quiet", *folders("btcore", *DEFAULT_SET))
     session.run("btcore", "run", "--config", "demo.toml", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Look at the style of all code."""
-    session.install("--quiet", "ruff>=0.9")
+    session.install("--quiet", *tools("lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
 
@@ -35,26 +69,24 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typing(session: nox.Session) -> None:
     """Check all types, strictly; test folders one by one, as they are no packages."""
-    session.install("--quiet", "mypy>=1.10", "types-requests", "types-pyserial", "nox", PEER, *TEST_TOOLS)
-    session.install("--quiet", *(f"./{package}" for package in PACKAGES))
-    environment = {"MYPYPATH": ":".join([*SOURCES, "tests"])}  # tests: what tests of several packages share
-    session.run("mypy", *SOURCES, "noxfile.py", env=environment)
+    session.install("--quiet", *tools("dev"), *folders(*PACKAGES))
+    session.run("mypy", *SOURCES, "noxfile.py")
     for folder in TESTS:
         if any((ROOT / folder).rglob("*.py")):
-            session.run("mypy", folder, env=environment)
+            session.run("mypy", folder)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run all tests; `nox -s tests -- -m "not servers"` for those that start nothing."""
-    session.install("--quiet", *TEST_TOOLS, *(f"./{package}" for package in PACKAGES))
+    session.install("--quiet", *tools("test", "build"), *folders(*PACKAGES))
     session.run("pytest", "--numprocesses", "auto", *session.posargs)
 
 
 @nox.session
 def thorough(session: nox.Session) -> None:
     """Run the tests that start nothing with all the examples that property tests are meant to try."""
-    session.install("--quiet", *TEST_TOOLS, *(f"./{package}" for package in PACKAGES))
+    session.install("--quiet", *tools("test", "build"), *folders(*PACKAGES))
     session.run(
         *("pytest", "--numprocesses", "auto", "-m", "not servers", "--hypothesis-profile", "thorough"),
         *session.posargs,
@@ -64,25 +96,27 @@ def thorough(session: nox.Session) -> None:
 @nox.session(python=["3.11", "3.12", "3.13", "3.14"])
 def versions(session: nox.Session) -> None:
     """Run the tests that start nothing on every Python that is supported."""
-    session.install("--quiet", *TEST_TOOLS, *(f"./{package}" for package in PACKAGES))
+    session.install("--quiet", *tools("test", "build"), *folders(*PACKAGES))
     session.run("pytest", "--numprocesses", "auto", "-m", "not servers", *session.posargs)
 
 
 @nox.session
 def wheels(session: nox.Session) -> None:
-    """Build every distribution as it would be published, and start the program from the wheels alone."""
-    session.install("--quiet", "build", "hatchling")
-    out = session.create_tmp()
-    for package in PACKAGES:
-        session.run("python", "-m", "build", "--wheel", "--no-isolation", "--outdir", out, package, silent=True)
-    built = [str(path) for path in Path(out).glob("*.whl")]
-    session.install("--quiet", "--force-reinstall", *built)
+    """Build all as it would be published; start the program from the wheels alone; test two of the sdists."""
+    archives = build(session)
     session.run("btcore", "--version")
     session.run("btcore", "plugins")
+    check_sdists(session, archives, "btcore", "plugins/btmon-services")
+
+
+@nox.session
+def sdists(session: nox.Session) -> None:
+    """Build all as it would be published; run the tests of every sdist where it is unpacked, as a packager does."""
+    check_sdists(session, build(session), *PACKAGES)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure speed and memory against a peer in the same run; prints ratios."""
-    session.install("--quiet", PEER, "./btcore", *(f"./{path}" for path in DEFAULT_SET))
+    session.install("--quiet", *tools("peer"), *folders("btcore", *DEFAULT_SET))
     session.run("python", "tests/bench/run.py", *session.posargs)

@@ -21,6 +21,7 @@ WINGS = (
     "sources",
     "sinks",
     "runtime",
+    "testing",
     "cli",
 )
 """The wings, along the road of the data: each may import itself and those before it."""

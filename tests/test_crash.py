@@ -158,7 +158,7 @@ def test_kill_at_any_moment(tmp_path: Path, server: PVOutputServer, chance: rand
 
 def journalled(folder: Path) -> list[HouseReading]:
     """Return what the journal has, oldest first."""
-    entries = table_rows(folder / JOURNAL_FILE, "entry ORDER BY seq", "format, serial, key, raw")
+    entries = table_rows(folder / JOURNAL_FILE, "entry ORDER BY offset", "format, serial, key, raw")
     return [read_house_packet(*entry) for entry in entries]
 
 

@@ -3,16 +3,35 @@
 import configparser
 import re
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
+from typing import get_args
 
+import attrs
 import pytest
 import tomli
 
+from btcore import Duration
 from btcore.cli import CONFIGURATION, UNAVAILABLE, USAGE, _parser
+from btcore.config.site import core_settings, site_settings
+from btcore.config.meters import MeterTable
+from btcore.discovery import find, installed
+from btcore.settings import Kind
+from btcore.values.describe import Setting, settings_of
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("plugins/*/README.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "btcore" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted(ROOT.glob("plugins/*/README.md")),
+]
 SERVICE = (ROOT / "docs" / "service.md").read_text()
+USING = (ROOT / "docs" / "using.md").read_text()
+MADE_ON_THE_PAGE = {"webhook", "acme"}
+"""Plugins that a page writes, and that are not installed."""
+NO_SETTINGS = {"acme", "origin", "synchronous"}
+"""What is written so in a sentence, and is an entry point, an attribute of a class or a pragma of SQLite."""
 COMMAND = re.compile(r"(?:^ {4}|`)(?:sudo )?(?:-u \w+ )?(?:/opt/btcore/bin/)?btcore (\w[^`\n]*)", re.MULTILINE)
 COMMANDS = [
     (page.relative_to(ROOT), found[1].partition("  #")[0].partition(" | ")[0].strip())
@@ -20,6 +39,42 @@ COMMANDS = [
     for found in COMMAND.finditer(page.read_text())
     if found[0].startswith(" ") or " " in found[1]  # in a sentence, a command may be named alone
 ]
+
+
+def names(settings: Iterable[Setting]) -> set[str]:
+    """Return the keys of some settings."""
+    return {entry.name for entry in settings}
+
+
+def settings_of_tables(kind: Kind, plugin: str) -> set[str]:
+    """Return the keys that a table of a kind may have with a plugin."""
+    cls = find(plugin, installed()).load()
+    return {"use"} | names(settings_of(cls)) | names(core_settings(kind, cls))
+
+
+def known_settings() -> set[str]:
+    """Return the keys that any table of what is installed may have, and those of the top level."""
+    plugins = [one.load() for rivals in installed().values() for one in rivals]
+    own = {key for cls in plugins for key in names(within(cls))}
+    core = {key for kind in get_args(Kind) for key in names(core_settings(kind, object))}
+    return own | core | names(site_settings()) | names(settings_of(MeterTable))
+
+
+def within(cls: type) -> list[Setting]:
+    """Return the settings of a class."""
+    return list(settings_of(cls)) if attrs.has(cls) else []
+
+
+DURATIONS = sorted(
+    {
+        entry.name
+        for rivals in installed().values()
+        for one in rivals
+        for entry in [*within(one.load()), *core_settings("sink", object), *core_settings("source", object)]
+        if entry.annotation is Duration
+    }
+)
+"""Settings whose number needs a unit."""
 
 
 @pytest.mark.parametrize(("page", "words"), sorted(set(COMMANDS)), ids=str)
@@ -39,7 +94,41 @@ def test_every_toml_of_the_pages_is_toml(page: Path) -> None:
     """What is to be written into a site.toml can be read, and a number that is a duration has its unit."""
     for text in re.findall(r"```toml\n(.*?)```", page.read_text(), re.DOTALL):
         tomli.loads(text)
-        assert not re.search(r"^#? ?(keep|every|period|idle|poll|timeout|interval) = [1-9]", text, re.MULTILINE)
+        assert not re.search(rf"^#? ?({'|'.join(DURATIONS)}) = [1-9]", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_table_of_the_pages_has_settings_that_there_are(page: Path) -> None:
+    """Each key of a site.toml on a page is a setting of the plugin that its table is for, or of every such table."""
+    for text in re.findall(r"```toml\n(.*?)```", page.read_text(), re.DOTALL):
+        site = tomli.loads(text)
+        if not site.keys() & {"build-system", "project"}:  # a pyproject.toml
+            assert (
+                site.keys()
+                - {"source", "sink", "decoder", "meters", "channels"}
+                - {one.name for one in site_settings()}
+                == set()
+            )
+            for kind in get_args(Kind):
+                for name, table in site.get(kind, {}).items():
+                    use = table.get("use", name)
+                    assert use in MADE_ON_THE_PAGE or table.keys() - settings_of_tables(kind, use) == set()
+            assert {key for meter in site.get("meters", {}).values() for key in meter} <= names(settings_of(MeterTable))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_setting_in_a_sentence_is_one(page: Path) -> None:
+    """What a sentence tells to write, `interval = "5m"`, is a setting of some table."""
+    written = set(re.findall(r"`(\w+) = [^`]*`", page.read_text()))
+    assert written - known_settings() - NO_SETTINGS == set()
+
+
+@pytest.mark.parametrize("kind", ["source", "sink"])
+def test_every_setting_of_the_core_has_a_row(kind: Kind) -> None:
+    """The tables of docs/using.md have what every source's and every sink's table may have, and nothing else."""
+    (rows,) = re.findall(rf"^### What every {kind}'s table may have\n(.*?)(?=^#)", USING, re.MULTILINE | re.DOTALL)
+    keys = {key for row in re.findall(r"^\| (`[^|]*) \|", rows, re.MULTILINE) for key in re.findall(r"`(\w+)`", row)}
+    assert keys == names(core_settings(kind, object))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -86,14 +86,18 @@ def found(folder: Path, text: str) -> tuple[list[Problem], list[Problem]]:
         (
             SOURCE + PVO + 'interval = "7m"\n',
             "interval",
-            "7 min do not fit: PVOutput keeps a status for each 5, 10 or 15",
+            '7 min is no interval of PVOutput: set interval = "5m"',
         ),
         (
             SOURCE + PVO + "interval = 0\n",
             "interval",
-            "0 min do not fit: PVOutput keeps a status for each 5, 10 or 15 min",
+            '0 min is no interval of PVOutput: set interval = "5m"',
         ),
-        (SOURCE + PVO.replace("_ch1", "_t1"), "generation", "01000777_t1 is none: expected one such as 01000777_ch1"),
+        (
+            SOURCE + PVO.replace("_ch1", "_t1"),
+            "generation",
+            "01000777_t1 is not such a channel: expected one such as 01000777_ch1",
+        ),
         (
             f'[source.serial]\nport = "/dev/ttyS9"\nbaud = 19201\n{SINK}',
             "baud",
@@ -102,12 +106,12 @@ def found(folder: Path, text: str) -> tuple[list[Problem], list[Problem]]:
         (
             SOURCE + EMON + 'url = "https://emoncms.org/input/post?apikey=k3y"\n',
             "url",
-            "there is a key in it, which belongs in `token`, where no log shows it",
+            "the address contains a key: move it to `token`, which no log shows",
         ),
         (
             SOURCE + '[sink.thingspeak]\ntokens = { "399999" = "k3y" }\nurl = "https://t.example/?api_key=k3y"\n',
             "url",
-            "there is a key in it, which belongs in `tokens`",
+            "the address contains a key: move it to `tokens`",
         ),
         (
             SOURCE + '[sink.plotwatt]\napi_key = "k3y"\nmap = { "01000777_t1" = "1" }\n',
@@ -134,18 +138,18 @@ def test_a_mistake_that_can_be_known_is_told(tmp_path: Path, text: str, key: str
 @pytest.mark.parametrize(
     ("text", "key", "said"),
     [
-        (f'[source.file]\npath = "capture.json"\n{SINK}', "path", "capture.json: there is no such file"),
+        (f'[source.file]\npath = "capture.json"\n{SINK}', "path", "capture.json: the file does not exist"),
         (f'[source.file]\npath = "."\n{SINK}', "path", "this is a directory, not a capture"),
         (
             f'[source.serial]\nport = "/dev/ttyS9"\nbaud = 9600\n{SINK}',
             "baud",
             "no meter sends 9600 baud: an ECM sends at 19200, a GEM at 19200 or 115200, as it is set",
         ),
-        (SOURCE + '[sink.sqlite]\nfile = "data/e.db"\n', "file", "/data yet, and none is made"),
+        (SOURCE + '[sink.sqlite]\nfile = "data/e.db"\n', "file", "/data does not exist, and btcore does not make it"),
         (
             SOURCE + '[sink.sqlite]\nfile = "/etc/btcore/e.db"\n',
             "file",
-            "/etc/btcore/e.db is below /etc, where a service may not write; /var/lib/btcore/e.db would do",
+            "/etc/btcore/e.db is below /etc, where a service may not write; /var/lib/btcore/e.db would work",
         ),
     ],
 )

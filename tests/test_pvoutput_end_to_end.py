@@ -169,7 +169,7 @@ def test_one_bad_status_of_thirty(tmp_path: Path, server: PVOutputServer, start:
     assert good.pop(BAD_SLOT)["v2"] == str(BRIGHT)
     assert (code, server.accepted) == (0, good), log
     ends = {counted.serial: moment(counted) for counted in readings if counted.slot == bad}
-    assert table_rows(tmp_path / JOURNAL_FILE, "aside", "sink, serial, end_time") == [
+    assert table_rows(tmp_path / JOURNAL_FILE, "dead_letter", "sink, serial, end_time") == [
         ("sink.roof", serial, end.isoformat()) for serial, end in ends.items()
     ]
     assert all(f"set aside, as it is never taken: meter {serial} until {end}: " in log for serial, end in ends.items())
@@ -201,4 +201,4 @@ def test_a_wrong_key(
     monkeypatch.setenv("PVO_KEY", server.key)
     code, log = run(tmp_path, site(server.port))
     assert (code, server.accepted) == (0, expected_statuses(readings)), log
-    assert table_rows(tmp_path / JOURNAL_FILE, "aside", "*") == []
+    assert table_rows(tmp_path / JOURNAL_FILE, "dead_letter", "*") == []

@@ -133,7 +133,8 @@ def test_what_a_gateway_sends_in_place_of_packets_is_told(tmp_path: Path, data: 
     """Connected to a gateway that sends anything but packets, the log says within `idle_timeout` what it is; once."""
     with gateway(sending(data)) as port:
         site = (
-            f'state = "state"\n[source.g]\nuse = "tcp-client"\nhost = "127.0.0.1"\nport = {port}\nidle = "1s"\n{SINK}'
+            f'state = "state"\n[source.g]\nuse = "tcp-client"\nhost = "127.0.0.1"\nport = {port}\n'
+            f'idle_timeout = "1s"\n{SINK}'
         )
         with BtcoreProcess(tmp_path, site) as program:
             wait_for(lambda: "without a packet" in program.log and "trying again" in program.log)
@@ -174,7 +175,7 @@ def test_nobody_who_connects_is_told(tmp_path: Path) -> None:
     """A server to which nobody connects says so, and how a meter is set."""
     with BtcoreProcess(tmp_path, SERVER + 'idle_timeout = "1s"' + SINK) as program:
         wait_for(
-            lambda: "nobody has connected for 1 s. The meter, or its gateway, has to be set to send" in program.log
+            lambda: "nobody has connected for 1 s. Set the meter, or its gateway, to real-time mode" in program.log
         )
 
 
@@ -262,7 +263,8 @@ def test_the_answer_of_another_meter_is_told(tmp_path: Path, answers: dict[bytes
     wire = Wire(tmp_path / "ttyUSB0")
     bus = Bus(wire, answers)
     site = (
-        f'state = "state"\n[source.l]\nuse = "serial"\nport = "{wire.path}"\npoll = "500ms"\ndevices = ["fc", "fd"]\n'
+        f'state = "state"\n[source.l]\nuse = "serial"\nport = "{wire.path}"\npoll_interval = "500ms"\n'
+        'devices = ["fc", "fd"]\n'
     )
     with in_background(bus.over, bus.run), BtcoreProcess(tmp_path, site + SINK) as program:
         wait_for(lambda: len(table_rows(tmp_path / "energy.db", "ecm1240bin_counters")) >= 8)

@@ -107,7 +107,7 @@ def test_it_delivers(
     site = tmp_path / "site.toml"
     site.write_text(
         f'state = "state"\n[source.file]\npath = "{CAPTURE}"\n'
-        f'[sink.home]\nuse = "webhook"\nurl = "{url}"\ntoken = {{ env = "HOOK_TOKEN" }}\nretry = "100ms"\n'
+        f'[sink.home]\nuse = "webhook"\nurl = "{url}"\ntoken = {{ env = "HOOK_TOKEN" }}\nmin_backoff = "100ms"\n'
     )
     found = btcore(environment, "run", "--once", "--verbose", "--config", str(site))
     assert found.returncode == 0, found.stderr

@@ -14,7 +14,8 @@ import attrs
 from servers.recorder import Reply, Request, request
 
 from btcore import Batch, Number, Polarity, Reading, Sample
-from helpers.golden_streams import GOLDEN, recorded_readings
+from helpers.folders import GOLDEN
+from helpers.golden_streams import recorded_readings
 from helpers.samplers import samples_between
 
 MINUS_ZERO = re.compile(r"(?<![\w.])-(0(?:\.0+)?)(?![\d.])")

@@ -10,9 +10,9 @@ from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
 from btcore.decode.framing import Counts
 from btcore.records import Packet, Reading
+from helpers.folders import GOLDEN
 from helpers.pieces import pieces_of
 
-GOLDEN = Path(__file__).parents[1] / "golden"
 STREAM_NAMES = sorted(path.stem for path in (GOLDEN / "streams").glob("*.json"))
 VALUE_NAMES = sorted(path.stem for path in (GOLDEN / "values").glob("*.json"))
 RECORDED_AT = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)

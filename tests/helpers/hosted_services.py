@@ -77,19 +77,19 @@ SERVICES: Mapping[str, Service] = {
     ),
     "thingspeak": Service(
         "thingspeak",
-        f'url = "URL"\ntokens = {{ "312345" = "{SECRET}" }}\nevery = 0\n',
+        f'url = "URL"\ntokens = {{ "312345" = "{SECRET}" }}\ninterval = 0\n',
         Reply(200, "17"),
         lambda request: [request.form["created_at"]],
     ),
     "wattvision": Service(
         "wattvision",
-        f'url = "URL"\napi_id = "1"\napi_key = "{SECRET}"\nsensor_id = "2"\nchannel = "312345_ch1"\nevery = 0\n',
+        f'url = "URL"\napi_id = "1"\napi_key = "{SECRET}"\nsensor_id = "2"\nchannel = "312345_ch1"\ninterval = 0\n',
         Reply(),
         lambda request: [f"{request.json['time']}Z"],
     ),
     "wattzon": Service(
         "wattzon",
-        f'url = "URL"\napi_key = "{SECRET}"\nuser = "me"\npassword = "{SECRET}"\nmap = {{ ch1 = "a" }}\nevery = 0\n',
+        f'url = "URL"\napi_key = "{SECRET}"\nuser = "me"\npassword = "{SECRET}"\nmap = {{ ch1 = "a" }}\ninterval = 0\n',
         Reply(200, '{"status":"ok"}'),
         lambda request: [update["timestamp"] for update in request.json["updates"]],
     ),

@@ -36,7 +36,7 @@ def raw_entry(key: int, raw: bytes = b"", serial: str = METER) -> Entry:
 
 def dead_letter(sink: str, *places: int) -> DeadLetter:
     """Make something set aside."""
-    return DeadLetter(sink, METER, NOON, NOON + timedelta(seconds=10), "too sunny", places)
+    return DeadLetter(sink, METER, NOON, NOON + timedelta(seconds=10), "too sunny", places, places)
 
 
 ECM1240_START = 1_700_000_000

@@ -119,18 +119,18 @@ class Unwanted:
 
 @attrs.frozen(eq=False)
 class Reading:
-    """One meter at one from_microseconds. It never changes.
+    """One meter at one moment. It never changes.
 
-    `time` is when it was reading_of (aware, UTC, to the microsecond); with `serial` it identifies the reading: the
+    `time` is when it was received (aware, UTC, to the microsecond); with `serial` it identifies the reading: the
     journal gives no two readings the same time. `seconds` is the meter's own seconds counter, the only clock that
     intervals are measured by. `numbers` that are not given are unpacked from `raw` on first use.
 
     `source` is the name of the source that it came by, `address` what stays the same of the way it came within that,
     such as the meter's network address: "" where nothing does.
 
-    `monotonic` is when it was reading_of by a clock that nobody sets, in to_microseconds, and `boot` names that clock: two
+    `monotonic` is when it was received by a clock that nobody sets, in microseconds, and `boot` names that clock: two
     readings of the same `boot` tell how much time really passed between them, whatever was done to `time`. Both are 0
-    for what was not reading_of live.
+    for what was not received live.
 
     `origin` is "" where a meter sent it, "recorded" where a recording was played, "made up" where there is no meter.
 
@@ -192,7 +192,7 @@ class Reading:
 
     @property
     def key(self) -> int:
-        """`time` as whole to_microseconds since 1970: an integer that no other reading of the journal has."""
+        """`time` as whole microseconds since 1970: an integer that no other reading of the journal has."""
         return to_microseconds(self.time)
 
     def get(self, label: str) -> Number:
@@ -201,8 +201,8 @@ class Reading:
         return None if place is None else self.numbers[place]
 
 
-def reading_of(packet: Packet, time: datetime, serial: str, *stamps: Any) -> Reading:  # noqa: ANN401 - as a reading has them
-    """Make the reading of a packet that the core has checked; `stamps` are source, offset, monotonic, boot and address."""
+def reading_of(packet: Packet, time: datetime, serial: str, *stamps: Any) -> Reading:  # noqa: ANN401 - any stamp
+    """Make the reading of a packet that the core has checked; `stamps`: source, offset, monotonic, boot, address."""
     reading = Reading(time, packet.format, serial, packet.raw, *stamps)
     object.__setattr__(reading, "_numbers", packet.numbers)
     return reading
@@ -271,7 +271,7 @@ class Batch:
 
     `readings` are for sinks that store counters, `samples` for those that want power and energy. The first reading of a
     meter has no sample; with `interval = "5m"` there is one sample a meter and interval, and the reading that ended it.
-    Either may be empty: then there is nothing of that describe_type to deliver.
+    Either may be empty: then there is nothing of that kind to deliver.
     """
 
     readings: tuple[Reading, ...] = ()
@@ -285,7 +285,7 @@ class Batch:
 
 
 def to_microseconds(time: datetime) -> int:
-    """Whole to_microseconds since 1970 of an aware time, exactly."""
+    """Whole microseconds since 1970 of an aware time, exactly."""
     days = time.toordinal() - _EPOCH_DAY
     offset = time.utcoffset()
     seconds = days * 86_400 + time.hour * 3_600 + time.minute * 60 + time.second
@@ -295,7 +295,7 @@ def to_microseconds(time: datetime) -> int:
 
 
 def from_microseconds(to_microseconds: int) -> datetime:
-    """Return the time that is so many to_microseconds after the beginning of 1970, in UTC."""
+    """Return the time that is so many microseconds after the beginning of 1970, in UTC."""
     return EPOCH + timedelta(microseconds=to_microseconds)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.folders import GOLDEN
 from helpers.property_tests import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -135,7 +136,7 @@ def test_every_way_of_writing_bytes_down_is_read(written: Written, data: bytes, 
 @pytest.mark.parametrize("name", ["hex.txt", "hexsp.txt", "xxd.txt"])
 def test_reported_files_are_read(name: str) -> None:
     """The files that were attached to a report are whole packets."""
-    data, said = read(Path(__file__).parents[3] / "tests" / "golden" / "reported" / name)
+    data, said = read(GOLDEN / "reported" / name)
     assert (data[:3], len(data) % 619, said) == (b"\xfe\xff\x05", 0, [])
 
 

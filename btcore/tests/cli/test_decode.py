@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from helpers.distributions import install_distribution
+from helpers.folders import GOLDEN
 
 from btcore import FORMATS, pack
 from btcore.cli import OK, UNAVAILABLE, USAGE, main
@@ -207,7 +208,7 @@ def test_much_damage_is_counted(capture: Write, capsys: Capture) -> None:
     assert len(said) == 7
 
 
-REPORTED = Path(__file__).parents[3] / "tests" / "golden" / "reported"
+REPORTED = GOLDEN / "reported"
 
 
 @pytest.mark.parametrize(

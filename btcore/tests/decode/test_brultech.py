@@ -4,10 +4,10 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.folders import GOLDEN
 from helpers.property_tests import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from btcore import FORMATS, Damaged, Incomplete, Number, Packet, pack
 from btcore.decode.brultech import LAYOUTS, Brultech, FormatName, Layout, serial_number, temperature
 
-GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
 LAYOUT = {layout.name: layout for layout in LAYOUTS}
 SIZES = {
     "ecm1220bin": 43,

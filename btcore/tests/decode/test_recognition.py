@@ -2,9 +2,9 @@
 
 import re
 from itertools import chain
-from pathlib import Path
 
 import pytest
+from helpers.folders import DOCS
 from helpers.property_tests import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -99,7 +99,7 @@ def test_every_kind_says_what_to_do(kind: Kind) -> None:
 FILES = ("json", "packed", "database", "picture", "nothing")
 """What a meter's line never brings."""
 
-PAGE = Path(__file__).parents[3] / "docs" / "meters.md"
+PAGE = DOCS / "meters.md"
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.name not in FILES], ids=lambda kind: kind.name)

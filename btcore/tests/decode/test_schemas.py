@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from helpers.folders import GOLDEN
 
 from btcore import FORMATS, SCHEMAS, Channel, Column, Format, columns, serial_column
 
-RECORDED = sorted((Path(__file__).parents[3] / "tests" / "golden" / "sql").glob("sqlite.*.json"))
+RECORDED = sorted((GOLDEN / "sql").glob("sqlite.*.json"))
 OWN = 3
 """Columns that are the sink's own: id, time and serial number."""
 

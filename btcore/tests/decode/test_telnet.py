@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from random import Random
 
 import pytest
+from helpers.folders import GOLDEN
 from helpers.golden_streams import stream_file
 from helpers.pieces import pieces_of
 from helpers.property_tests import examples
@@ -19,7 +19,7 @@ from btcore.decode.framing import Counts, Stream
 from btcore.decode.telnet import SHORTEST, Doubled, Stuffed, Transformer
 
 START = datetime(2026, 6, 21, 6, tzinfo=UTC)
-REPORTED = Path(__file__).parents[3] / "tests" / "golden" / "reported" / "telnet_doubled.bin"
+REPORTED = GOLDEN / "reported" / "telnet_doubled.bin"
 quick = settings(max_examples=examples(100), deadline=None)
 
 

@@ -160,29 +160,33 @@ def test_a_sink_that_was_never_here_has_no_cursor(journal: SqliteJournal) -> Non
 
 
 def test_a_cursor_is_kept_with_its_bases(journal: SqliteJournal) -> None:
-    """A commit writes the position, and the bases of the meters that changed; each sink has its own."""
-    journal.commit("a", Checkpoint(3, {"1": Baseline(1), "2": Baseline(2)}), ["1", "2"])
+    """A commit writes the offset, and the baselines that changed since the last one; each sink has its own."""
+    first = journal.commit("a", Checkpoint(3, {"1": Baseline(1), "2": Baseline(2)}))
     journal.commit("b", Checkpoint(9))
-    journal.commit("a", Checkpoint(5, {"1": Baseline(4, {"ch1_aws": 9}), "2": Baseline(77)}), ["1"])
+    statements: list[str] = []
+    journal._writer.set_trace_callback(statements.append)
+    journal.commit("a", first.moved(5, {"1": Baseline(4, {"ch1_aws": 9})}))
+    journal._writer.set_trace_callback(None)
+    assert len([one for one in statements if "INTO baseline" in one]) == 1
     expected = Checkpoint(5, {"1": Baseline(4, {"ch1_aws": 9}), "2": Baseline(2)})
     assert (expected, Checkpoint(9)) == (journal.checkpoint("a"), journal.checkpoint("b"))
 
 
-def test_what_is_set_aside_is_kept_with_the_cursor(journal: SqliteJournal) -> None:
-    """What a sink refused is kept as it was told, in order, and is found by sink."""
-    journal.commit("a", Checkpoint(1), (), [dead_letter("a", 1), dead_letter("a", 1, 2)])
-    journal.commit("b", Checkpoint(1), (), [dead_letter("b")])
-    assert [dead_letter("a", 1), dead_letter("a", 1, 2)] == journal.dead_letters("a")
-    assert [dead_letter("a", 1), dead_letter("a", 1, 2), dead_letter("b")] == journal.dead_letters()
-    assert journal.dead_letters("c") == []
-
-
 def test_a_commit_is_all_or_nothing(journal: SqliteJournal) -> None:
-    """Where something of a commit cannot be written, the cursor has not moved."""
-    journal.commit("a", Checkpoint(1))
+    """Where something of a commit cannot be written, the checkpoint has not moved, and can be moved later."""
+    first = journal.commit("a", Checkpoint(1))
     with pytest.raises(sqlite3.Error):
-        journal.commit("a", Checkpoint(2), (), [attrs.evolve(dead_letter("a"), why=None)])  # type: ignore[arg-type]
-    assert (Checkpoint(1), []) == (journal.checkpoint("a"), journal.dead_letters())
+        journal.commit("a", first.moved(2, {"1": Baseline([])}))  # type: ignore[arg-type]
+    assert journal.checkpoint("a") == Checkpoint(1)
+    journal.commit("a", first.moved(2, {"1": Baseline(2)}))
+    assert journal.checkpoint("a") == Checkpoint(2, {"1": Baseline(2)})
+
+
+def test_dead_letters_are_all_kept_or_none(journal: SqliteJournal) -> None:
+    """Where one of them cannot be written, none is."""
+    with pytest.raises(sqlite3.Error):
+        journal.keep_dead_letters([dead_letter("a", 1), attrs.evolve(dead_letter("a"), why=None)])  # type: ignore[arg-type]
+    assert journal.dead_letters() == []
 
 
 # --- what a backlog weighs
@@ -233,8 +237,9 @@ def test_what_was_added_lately_stays(ten: SqliteJournal) -> None:
 
 def test_bases_and_what_is_set_aside_stay(ten: SqliteJournal) -> None:
     """Readings that a sample will count from, or that belong to what was set aside, are not forgotten."""
-    ten.commit("a", Checkpoint(9, {METER: Baseline(3)}), [METER], [dead_letter("a", 5, 6)])
-    ten.commit("gone", Checkpoint(9, {METER: Baseline(2)}), [METER])
+    ten.keep_dead_letters([dead_letter("a", 5, 6)])
+    ten.commit("a", Checkpoint(9, {METER: Baseline(3)}))
+    ten.commit("gone", Checkpoint(9, {METER: Baseline(2)}))
     assert (sum(ten.trim(["a"], AFTER_NOW)), places(ten)) == (5, [2, 3, 5, 6, 10])
 
 
@@ -245,10 +250,10 @@ def test_without_sinks_everything_old_is_forgotten(ten: SqliteJournal) -> None:
 
 def test_places_are_never_used_again(ten: SqliteJournal, file: Path) -> None:
     """After everything was forgotten, also after reopening, new entries come after the cursors."""
-    ten.commit("a", Checkpoint(10))
+    first = ten.commit("a", Checkpoint(10))
     assert sum(ten.trim(["a"], AFTER_NOW)) == 10
     assert [one.offset for one in ten.append([raw_entry(11)])] == [11]
-    ten.commit("a", Checkpoint(11))
+    ten.commit("a", first.moved(11, {}))
     sum(ten.trim(["a"], AFTER_NOW))
     with closing(SqliteJournal(file)) as again:
         assert again.newest() == 11

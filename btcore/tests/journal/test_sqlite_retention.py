@@ -17,7 +17,7 @@ from helpers.times import AFTER_NOW
 
 from btcore.errors import JournalFull
 from btcore.journal import Baseline, Checkpoint, sqlite_meters, sqlite_retention
-from btcore.journal.sqlite import MOST_IN_CURSOR, SqliteJournal
+from btcore.journal.sqlite import MOST_IN_CHECKPOINT, SqliteJournal
 from btcore.runtime.retention import Upkeep
 
 FULL_DISK = """
@@ -49,7 +49,7 @@ for _ in range(2):
         print("full", "disk is full" in str(error), journal.is_full)
     else:
         sys.exit("the disk did not fill")
-    journal.commit("sink.a", Checkpoint(journal.newest()))
+    journal.commit("sink.a", (journal.checkpoint("sink.a") or Checkpoint()).moved(journal.newest(), {}))
     now = [0.0]
     upkeep = Upkeep(journal, ["sink.a"], 10**9, clock=lambda: now[0])
     upkeep.turn()
@@ -86,11 +86,11 @@ def test_a_full_disk_heals_by_itself(tmp_path: Path) -> None:
 def test_trimming_holds_nobody_up(journal: SqliteJournal) -> None:
     """What is forgotten goes in portions, between which others have their turn; a portion that is left is no harm."""
     journal.append([raw_entry(n) for n in range(2 * sqlite_retention.SLICE + 5)])
-    journal.commit("a", Checkpoint(journal.newest()))
+    first = journal.commit("a", Checkpoint(journal.newest()))
     portions = journal.trim(["a"], AFTER_NOW)
     assert next(portions) == sqlite_retention.SLICE
     assert len(journal.append([raw_entry(10**6)])) == 1
-    journal.commit("a", Checkpoint(journal.newest(), {METER: Baseline(journal.newest())}), [METER])
+    journal.commit("a", first.moved(journal.newest(), {METER: Baseline(journal.newest())}))
     assert list(portions) == [sqlite_retention.SLICE, 5, 0]
     assert [one.key for one in journal.read(0, 9)] == [10**6]
 
@@ -98,21 +98,13 @@ def test_trimming_holds_nobody_up(journal: SqliteJournal) -> None:
 def test_what_is_committed_beside_trimming_stays(journal: SqliteJournal) -> None:
     """A baseline that moves while the journal is trimmed keeps its entry, and the one before it may go later."""
     journal.append([raw_entry(n) for n in range(3 * sqlite_retention.SLICE)])
-    journal.commit("a", Checkpoint(10, {METER: Baseline(10)}), [METER])
+    first = journal.commit("a", Checkpoint(10, {METER: Baseline(10)}))
     portions = journal.trim(["a"], AFTER_NOW)
     assert next(portions) == 9
-    journal.commit("a", Checkpoint(journal.newest(), {METER: Baseline(2500)}), [METER])
+    journal.commit("a", first.moved(journal.newest(), {METER: Baseline(2500)}))
     assert sum(portions) == 0
     sum(journal.trim(["a"], AFTER_NOW))
     assert [one.offset for one in journal.read(0, 10_000)] == [2500]
-
-
-def test_a_cursor_never_goes_back(journal: SqliteJournal) -> None:
-    """A worker that is late does not undo what was moved meanwhile."""
-    journal.append([raw_entry(n) for n in range(5)])
-    journal.commit("a", Checkpoint(4))
-    journal.commit("a", Checkpoint(2))
-    assert journal.checkpoint("a") == Checkpoint(4)
 
 
 def test_what_was_set_aside_is_kept_within_bounds(
@@ -121,8 +113,9 @@ def test_what_was_set_aside_is_kept_within_bounds(
     """The oldest beyond a number, and those of long ago, are forgotten by sink, told, and hold no entries any more."""
     monkeypatch.setattr(sqlite_retention, "MOST_ASIDE", 3)
     journal.append([raw_entry(n) for n in range(8)])
-    journal.commit("a", Checkpoint(8), (), [dead_letter("a", n) for n in range(1, 6)])
-    journal.commit("b", Checkpoint(8), (), [dead_letter("b", 8)])
+    journal.keep_dead_letters([*(dead_letter("a", n) for n in range(1, 6)), dead_letter("b", 8)])
+    journal.commit("a", Checkpoint(8))
+    journal.commit("b", Checkpoint(8))
     clean(Upkeep(journal, ["a", "b"], 10**6))
     assert [(one.sink, one.entries) for one in journal.dead_letters()] == [("a", (n,)) for n in (3, 4, 5)] + [
         ("b", (8,))
@@ -137,13 +130,13 @@ def test_baselines_are_bounded_and_those_that_are_not_in_memory_are_found(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of invented meters the oldest go; a cursor holds those heard last, and each of the others can be asked for."""
-    count = MOST_IN_CURSOR + 500
+    count = MOST_IN_CHECKPOINT + 500
     journal.append([attrs.evolve(raw_entry(n), serial=str(n)) for n in range(count)])
     bases = {str(n): Baseline(n + 1) for n in range(count)}
-    journal.commit("a", Checkpoint(count, bases), list(bases))
+    journal.commit("a", Checkpoint(count, bases))
     cursor = journal.checkpoint("a")
     assert cursor is not None
-    assert len(cursor.baselines) == MOST_IN_CURSOR
+    assert len(cursor.baselines) == MOST_IN_CHECKPOINT
     assert (journal.baseline("a", "0"), journal.baseline("a", "none")) == (Baseline(1), None)
     assert journal.serials()[0] == str(count - 1)
     monkeypatch.setattr(sqlite_retention, "MOST_BASES", 100)
@@ -197,7 +190,7 @@ def test_a_clock_that_was_ahead_or_is_behind_does_not_stop_the_clean_up(journal:
     """Rows that were added at a time that is still to come are passed over; where there is no room, no time counts."""
     journal.append([raw_entry(n) for n in range(3 * sqlite_retention.SLICE)])
     journal._writer.execute(
-        "UPDATE entry SET added = ? WHERE seq <= ?", (AFTER_NOW + 10**6, 2 * sqlite_retention.SLICE)
+        "UPDATE entry SET added = ? WHERE offset <= ?", (AFTER_NOW + 10**6, 2 * sqlite_retention.SLICE)
     )
     journal.commit("a", Checkpoint(journal.newest()))
     assert sum(journal.trim(["a"], AFTER_NOW)) == sqlite_retention.SLICE

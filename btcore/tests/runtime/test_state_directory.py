@@ -166,7 +166,7 @@ def test_check_tells_it_and_writes_nothing(
     state_directory.claim(state, other)
     assert main(["check", str(file)]) == CONFIGURATION
     warned, told = capsys.readouterr().err.splitlines()[-2:]
-    assert f"there is no directory {tmp_path}/no yet" in warned
+    assert f"the directory {tmp_path}/no does not exist" in warned
     assert told.startswith(f"{file}: state: the state directory {state} belongs to {other}")
     assert main(["check", "--json", str(file)]) == CONFIGURATION
     assert '"ok": false' in capsys.readouterr().out

@@ -77,7 +77,7 @@ def test_what_is_too_old_is_dropped(journal: SqliteJournal, caplog: pytest.LogCa
     recent = round((time.time() * SECOND - START) / SECOND)
     journal.append([entry(recent + n, secs=2000 + n) for n in range(3)])
     sink = RecordingSink()
-    journal.commit(SINK_TABLE, Checkpoint(2, {METER: Baseline(2)}), [METER])
+    journal.commit(SINK_TABLE, Checkpoint(2, {METER: Baseline(2)}))
     work = deliver_all(journal, sink, max_backlog_age=3600)
     assert (sink.places, work.worker.backlog.dropped, sink_offset(journal)) == ([6, 7, 8], 3, 8)
     assert [(sample.older.offset, sample.newer.offset) for sample in sink.taken[0].samples] == [(2, 6), (6, 7), (7, 8)]

@@ -223,7 +223,7 @@ def test_what_is_set_aside_counts_once_it_is_kept(journal: SqliteJournal, monkey
         tried.set()
         raise Unavailable("disk full")
 
-    monkeypatch.setattr(journal, "commit", fail)
+    monkeypatch.setattr(journal, "keep_dead_letters", fail)
     with work:
         assert tried.wait(20)
     assert (work.worker.aside, work.worker.delivered, journal.dead_letters(SINK_TABLE)) == (0, 0, [])

@@ -25,6 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from btcore import Batch, Retry, hookimpl, plugin
 from btcore.errors import Unavailable
+from btcore.journal import Checkpoint
 from btcore.journal.sqlite import SqliteJournal
 
 METERS = (METER, "420467", "401234")
@@ -116,12 +117,12 @@ class Mistaken(RuleBasedStateMachine):
         sink, killed, left = Failing(**own, fate=fate), Event(), [commits]
         commit = self.journal.commit
 
-        def die(*given: Any, **named: Any) -> None:  # noqa: ANN401 - whatever the journal is given
+        def die(*given: Any, **named: Any) -> Checkpoint:  # noqa: ANN401 - whatever the journal is given
             if not left[0]:
                 killed.set()
                 raise Unavailable("killed")
             left[0] -= 1
-            commit(*given, **named)
+            return commit(*given, **named)
 
         with (
             patch.object(self.journal, "commit", die),

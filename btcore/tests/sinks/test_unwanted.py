@@ -2,7 +2,6 @@
 
 import logging
 import time
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -10,6 +9,7 @@ import pytest
 from helpers.captured_log import logged
 from helpers.clocks import Clock
 from helpers.fake_plugins import LifecyclePlugin, OneMeterSink, RecordingSink
+from helpers.folders import DOCS
 from helpers.journal_entries import dead_letter, entry
 from helpers.packets import METER, OTHER_METER
 from helpers.running_sink import SINK_TABLE, RunningSink, deliver_all, examined_offset, fill_journal, sink_offset
@@ -212,7 +212,7 @@ def test_what_can_be_had_later_is_told(journal: SqliteJournal, caplog: pytest.Lo
     (told,) = logged(caplog, logging.INFO)
     assert told.startswith("its settings changed, and among the readings since 2023-11-14 22:00 UTC are some that")
     assert told.endswith('docs/journal.md, "To have a sink delivered everything again"')
-    page = (Path(__file__).parents[3] / "docs" / "journal.md").read_text()
+    page = (DOCS / "journal.md").read_text()
     assert "### To have a sink delivered everything again\n" in page
     caplog.clear()
     sum(journal.trim([SINK_TABLE], int(time.time()) + 10))
@@ -305,7 +305,8 @@ def test_a_baseline_made_of_what_was_let_go_stays(journal: SqliteJournal) -> Non
     wants(journal, meter=WRONG)
     portions = journal.trim([SINK_TABLE], int(time.time()) + 10)
     cursor = attrs.evolve(journal.checkpoint(SINK_TABLE) or Checkpoint(), offset=2, baselines={METER: Baseline(2)})
-    journal.commit(SINK_TABLE, cursor, [METER], [dead_letter(SINK_TABLE, 4)])
+    journal.keep_dead_letters([dead_letter(SINK_TABLE, 4)])
+    journal.commit(SINK_TABLE, cursor)
     assert sum(portions) == 3
     assert [one.offset for one in journal.read(0, 9)] == [2, 4]
 

@@ -256,6 +256,28 @@ def test_a_dry_run_of_a_new_sink_leaves_no_trace(journal: SqliteJournal) -> None
     assert (work.shown, journal.checkpoint(SINK_TABLE)) == (["sink.roof: 3 readings, 2 samples"], None)
 
 
+# --- two workers of one sink
+
+
+def test_a_worker_that_was_superseded_stops_and_says_so(
+    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where another worker has moved the sink's checkpoint, this one moves nothing, and stops with one line."""
+    fill_journal(journal, 2)
+    work = RunningSink(journal, RecordingSink())
+    with work:
+        wait_for(lambda: sink_offset(journal) == 2)
+        found = journal.checkpoint(SINK_TABLE)
+        assert found is not None
+        theirs = journal.commit(SINK_TABLE, attrs.evolve(found, settings="theirs"))
+        fill_journal(journal, 1, first=2)
+        wait_for(lambda: not work.worker.thread.is_alive())
+    assert journal.checkpoint(SINK_TABLE) == theirs
+    assert work.worker.parked == "another worker delivers to sink.roof now"
+    lines = [one for one in caplog.records if one.name == SINK_TABLE and one.levelname == "WARNING"]
+    assert [(one.getMessage(), one.exc_info) for one in lines] == [(f"stopped: {work.worker.parked}", None)]
+
+
 # --- parts
 
 

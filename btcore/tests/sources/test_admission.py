@@ -82,7 +82,10 @@ def test_so_many_may_be_new_within_a_day(make: Make, clock: Clock, caplog: pytes
     assert live(admission, 7, 8, 9, 10) == [True, True, True, False]
     admission.finish()
     assert logged(caplog, logging.WARNING) == [
-        "refused meter 4: 3 others were new within a day, more than `max_new_meters_per_day` lets in; list yours in `meters`",
+        (
+            "refused meter 4: 3 others were new within a day, more than `max_new_meters_per_day` lets in;"
+            " list yours in `meters`"
+        ),
         "refused 3 packets more of meters beyond `max_new_meters_per_day`; the last: meter 10",
     ]
     assert admission.refused == 4

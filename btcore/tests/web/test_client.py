@@ -15,6 +15,7 @@ from xml.sax.saxutils import escape
 
 import pytest
 from helpers.btmon_requests import scenario
+from helpers.folders import DOCS
 from hypothesis import given
 from hypothesis import strategies as st
 from servers.recorder import Recorder, Reply
@@ -277,7 +278,7 @@ def test_a_request_is_shown_on_one_line() -> None:
 @pytest.mark.servers
 def test_the_uploader_of_the_page_for_plugin_authors_works(server: Recorder) -> None:
     """Copied as it stands: it sends a row for each reading, and understands the answers of its table."""
-    page = (Path(__file__).parents[3] / "docs" / "writing-a-plugin.md").read_text("utf-8")
+    page = (DOCS / "writing-a-plugin.md").read_text("utf-8")
     (code,) = re.findall(r"```python\n(from btcore import .*?class Uploader.*?)```", page, re.DOTALL)
     names: dict[str, Any] = {}
     exec(code, names)

@@ -16,13 +16,13 @@ from typing import Any
 
 import attrs
 import pytest
+from helpers.folders import GOLDEN
 
 from btcore import Chunk, Context, Duration, Retry, StreamStatus, pack
 from btmon_ip.client import TcpClient
 from btmon_ip.server import TcpServer
 
 HERE = Path(__file__).parent
-GOLDEN = HERE.parents[2] / "tests/golden"
 STREAMS = b"".join(path.read_bytes() for path in sorted(GOLDEN.glob("streams/*.bin")))
 SIZES = {"ecm1240bin": 65, "gem48ptbin": 625}
 ECM = pack("ecm1240bin", "312345", {"volts": 120.1, "ch1_aws": 0xFCFCFCFCFC, "secs": 0xFCFC})
@@ -188,7 +188,7 @@ def test_a_meter_that_never_sent_anything_is_told_early(
     device: Device, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where nothing ever came, it is told long before the connection is made anew; once."""
-    monkeypatch.setattr("btmon_ip.client.SILENT", 0.1)
+    monkeypatch.setattr("btmon_ip.client.SILENCE_WARNING_AFTER", 0.1)
 
     def play(connection: socket.socket) -> None:
         connection.recv(1)
@@ -196,7 +196,7 @@ def test_a_meter_that_never_sent_anything_is_told_early(
     client = listening(device(play), idle=1.7)
     assert "nothing came for 1.7 s" in collect(client).failure
     (told,) = [record.getMessage() for record in caplog.records]
-    assert "nothing came for 0.1 s. A meter whose real-time mode is off only answers" in told
+    assert "nothing came for 0.1 s. A meter whose real-time mode is off sends only when it is asked" in told
 
 
 def test_nobody_there() -> None:
@@ -375,7 +375,7 @@ def test_a_connection_lost_while_asking(device: Device) -> None:
         {"port": 70_000},
         {"devices": ["fa"]},
         {"timeout": 0},
-        {"idle": -1},
+        {"idle_timeout": -1},
         {"poll_interval": -1},
         {"host": "a..b"},
     ],

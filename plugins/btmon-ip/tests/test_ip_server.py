@@ -13,19 +13,18 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+from helpers.folders import GOLDEN
 from helpers.waiting import wait_for
 
 from btcore import Chunk, Context, Duration
-from btmon_ip.addresses import plain
-from btmon_ip.connections import Connections
+from btmon_ip.addresses import plain_address
+from btmon_ip.connections import ServerConnections
 from btmon_ip.server import TcpServer
 
-GOLDEN = Path(__file__).parents[3] / "tests/golden"
 STREAMS = [path.read_bytes() for path in sorted(GOLDEN.glob("streams/*.bin"))]
 PACKET = STREAMS[-1][:625]
 PATIENCE = 20.0
@@ -111,8 +110,10 @@ def start(caplog: pytest.LogCaptureFixture) -> Iterator[Start]:
     """Start servers, and stop them in the end."""
     started: list[Running] = []
 
-    def begin(idle: float = 600, most: int = 512) -> Running:
-        server = TcpServer(host="127.0.0.1", port=0, idle_timeout=Duration(idle), max_connections=most)
+    def begin(idle_timeout: float = 600, max_connections: int = 512) -> Running:
+        server = TcpServer(
+            host="127.0.0.1", port=0, idle_timeout=Duration(idle_timeout), max_connections=max_connections
+        )
         started.append(Running(server, opened(server, caplog)))
         return started[-1]
 
@@ -283,7 +284,7 @@ def test_nobody_is_told(start: Start, caplog: pytest.LogCaptureFixture, connects
         running.wait(lambda: bool(running.received()))
     running.finish()
     assert len(told()) == 1
-    assert "has to be set to send to an address of this computer and to this port" in told()[0]
+    assert "to send to an address of this computer and to this port" in told()[0]
 
 
 def test_active_connections_are_not_idle(start: Start) -> None:
@@ -302,7 +303,7 @@ def test_active_connections_are_not_idle(start: Start) -> None:
 
 def test_full_house(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     """At the most connections the one silent for longest makes room for a new one; the log says so, once."""
-    running = start(most=3)
+    running = start(max_connections=3)
     with contextlib.ExitStack() as stack:
         clients = []
         for number in range(3):
@@ -321,7 +322,7 @@ def test_full_house(start: Start, caplog: pytest.LogCaptureFixture) -> None:
 
 def test_a_flood(start: Start) -> None:
     """Ten times more connections than allowed leave the server working, with no more than allowed open."""
-    running = start(most=20)
+    running = start(max_connections=20)
     with contextlib.ExitStack() as stack:
         for _ in range(200):
             stack.enter_context(running.connect())
@@ -342,7 +343,9 @@ def test_a_refusal_closes_nothing_of_others(monkeypatch: pytest.MonkeyPatch) -> 
     """Where another thread takes the descriptor that a refusal freed, nothing fails, and its file stays open."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0)
-        connections = Connections([], idle=1.0, most=1, numbers=itertools.count(), context=CONTEXT)
+        connections = ServerConnections(
+            [], idle_timeout=1.0, max_connections=1, numbers=itertools.count(), context=CONTEXT
+        )
         taken: list[int] = []
         opening = os.open
 
@@ -362,7 +365,7 @@ def test_a_refusal_closes_nothing_of_others(monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_an_address_is_written_as_a_person_knows_it(host: str, shown: str) -> None:
     """An address of IPv4 that comes as a part of IPv6 is that of IPv4."""
-    assert plain(host) == shown
+    assert plain_address(host) == shown
 
 
 def test_chunks_say_from_which_address_they_come(start: Start) -> None:

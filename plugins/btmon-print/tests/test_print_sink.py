@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.golden_streams import GOLDEN, recorded_readings
+from helpers.folders import GOLDEN
+from helpers.golden_streams import recorded_readings
 from helpers.samplers import samples_between
 
 from btcore import FORMATS, Batch, Channel, Context, Format, Polarity, Reading, Retry, Sample, Stop, pack

@@ -10,8 +10,8 @@ from helpers.clocks import Clock
 from servers.pvoutput import PVOutputServer
 
 from btcore import FORMATS, ChannelRef, Context, Duration, Number, Polarity, Reading, Sample, Secret
-from btmon_pvoutput.future import Future
-from btmon_pvoutput.sink import PVOutput, zone_told
+from btmon_pvoutput.future_statuses import FuturePolicy
+from btmon_pvoutput.sink import PVOutput, describe_time_zone
 
 NOON = datetime(2024, 6, 1, 12, 0, tzinfo=UTC).timestamp()
 """A moment at the end of a slot, in seconds since 1970."""
@@ -48,8 +48,8 @@ def make_sink(clock: Clock) -> Iterator[MakeSink]:
         sink = PVOutput(**(given | settings))
         context = Context("sink.roof", logging.getLogger("sink.roof"), polarity=polarity, interval=Duration(interval))
         sink.open(context)
-        sink._service._clock = clock
-        sink._service._future = Future(interval, zone_told(sink.zone), clock, clock)
+        sink._client._clock = clock
+        sink._client._future = FuturePolicy(interval, describe_time_zone(sink.zone), clock, clock)
         made.append(sink)
         return sink
 

@@ -16,7 +16,7 @@ NOON = 1_717_243_200
 DAY = 288
 """Slots of a day."""
 
-OLD = 15 * DAY
+TOO_OLD = 15 * DAY
 """Slots before noon, of which the oldest are older than 14 days."""
 
 
@@ -39,7 +39,7 @@ def test_a_batch_that_is_too_old_is_refused_as_a_whole_after_one_more_request(
     server: PVOutputServer, make_sink: MakeSink, make_sample: MakeSample
 ) -> None:
     """Its newest status is asked for by itself: if that is too old, so are the others."""
-    samples = slots(make_sample, OLD, 30)
+    samples = slots(make_sample, TOO_OLD, 30)
     error = refusal(make_sink(server), samples)
     assert (error.whole_batch, "older than 14 days" in str(error)) == (True, True)
     assert [request.form.get("t", "") for request in server.requests] == ["", "12:00"]
@@ -49,7 +49,7 @@ def test_a_batch_with_something_newer_is_to_be_halved(
     server: PVOutputServer, make_sink: MakeSink, make_sample: MakeSample
 ) -> None:
     """Where the newest status is taken, others may be."""
-    samples = slots(make_sample, OLD, 1) + slots(make_sample, 0, 29)
+    samples = slots(make_sample, TOO_OLD, 1) + slots(make_sample, 0, 29)
     assert refusal(make_sink(server), samples).whole_batch is False
     assert [slot for _, slot in server.slots] == ["12:00"]
 
@@ -60,7 +60,7 @@ def test_a_batch_whose_newest_is_refused_for_another_reason_is_to_be_halved(
     """That one is not too old; the others may be neither."""
     server.size = 5000
     bad = make_sample(NOON, ch2_nw=99_000.0, ch2_pw=0.0)
-    error = refusal(make_sink(server), [*slots(make_sample, OLD, 1), bad])
+    error = refusal(make_sink(server), [*slots(make_sample, TOO_OLD, 1), bad])
     assert (error.whole_batch, "older than 14 days" in str(error)) == (False, True)
 
 
@@ -68,7 +68,7 @@ def test_a_status_by_itself_is_not_asked_for_again(
     server: PVOutputServer, make_sink: MakeSink, make_sample: MakeSample
 ) -> None:
     """Two meters in one old slot are one status: it is refused for both, by one request."""
-    both = [*slots(make_sample, OLD, 1), make_sample(NOON - 300 * OLD - 9, ch2_nw=1.0, ch2_pw=0.0)]
+    both = [*slots(make_sample, TOO_OLD, 1), make_sample(NOON - 300 * TOO_OLD - 9, ch2_nw=1.0, ch2_pw=0.0)]
     assert refusal(make_sink(server), both).whole_batch is True
     assert len(server.requests) == 1
 
@@ -115,7 +115,7 @@ def test_of_two_months_all_arrive_that_are_not_too_old(
         assert seconds <= HOUR
         clock.now += seconds  # type: ignore[attr-defined]
 
-    old, new = slots(make_sample, OLD, 30 * DAY), slots(make_sample, 0, 2 * DAY)
+    old, new = slots(make_sample, TOO_OLD, 30 * DAY), slots(make_sample, 0, 2 * DAY)
     assert sum(deliver(sink, part, wait) for part in parts(old)) == len(old)
     assert len(server.requests) == 2 * len(old) / 30
     assert sum(deliver(sink, part, wait) for part in parts(new)) == 0

@@ -13,7 +13,7 @@ from servers.pvoutput import PVOutputServer
 
 from btcore import ChannelRef, Number, Polarity, Sample, pack
 from btcore.journal import Entry
-from btmon_pvoutput.flows import Direction
+from btmon_pvoutput.flows import DirectionSetting
 from btmon_pvoutput.measures import Measures
 
 MakeSample = Callable[..., Sample]
@@ -21,7 +21,7 @@ EVERY = 300
 POLARITIES: tuple[Polarity, ...] = ("brultech", "btmon")
 
 
-def measures(polarity: Polarity, direction: Direction = "auto") -> Measures:
+def measures(polarity: Polarity, direction: DirectionSetting = "auto") -> Measures:
     """Measure generation on channel 1 and consumption on channel 2 of any meter."""
     return Measures(
         generation=ChannelRef("", "ch1"),
@@ -37,11 +37,11 @@ def measures(polarity: Polarity, direction: Direction = "auto") -> Measures:
 
 def calculated(name: str, before: tuple[int, int], after: tuple[int, int], polarity: Polarity) -> dict[str, Number]:
     """Return what the core calculates of a channel, of its absolute and polarized counters in Ws."""
-    ways = [(after[0] - after[1], before[0] - before[1]), (after[1], before[1])]
+    both_ways = [(after[0] - after[1], before[0] - before[1]), (after[1], before[1])]
     if polarity == "btmon":
-        ways.reverse()
+        both_ways.reverse()
     values: dict[str, Number] = {}
-    for sign, (last, first) in zip("pn", ways, strict=True):
+    for sign, (last, first) in zip("pn", both_ways, strict=True):
         values[f"{name}_{sign}w"] = (last - first) / EVERY
         values[f"{name}_{sign}wh"] = last / 3600
     return values
@@ -77,7 +77,7 @@ def test_an_inverter_s_standby_is_not_generation(make_sample: MakeSample, polari
 
 def test_a_meter_that_has_counted_as_much_of_either_is_taken_as_clamps_usually_sit(make_sample: MakeSample) -> None:
     """Generation is what is exported, consumption what is imported; a new meter at zero has both at 0."""
-    flows = {f"{name}_{way}": number for name in ("ch1", "ch2") for way, number in (("pw", 3.0), ("nw", 4.0))}
+    flows = {f"{name}_{kind}": number for name in ("ch1", "ch2") for kind, number in (("pw", 3.0), ("nw", 4.0))}
     equal = dict.fromkeys(("ch1_pwh", "ch1_nwh", "ch2_pwh", "ch2_nwh"), 0.0)
     found = measures("brultech").quantities(make_sample(**flows, **equal))
     assert (found["generation_w"], found["consumption_w"]) == (4.0, 3.0)
@@ -112,8 +112,8 @@ def test_the_counter_never_falls_and_the_power_is_that_of_its_own_flow(
     house = measures(polarity)
     for before, after in pairwise(counters(flows)):
         found = house.quantities(make_sample(**calculated("ch1", before, after, polarity)))
-        ways = [(after[0] - after[1], before[0] - before[1]), (after[1], before[1])]
-        flows_of = [(last / 3600, (last - first) / EVERY) for last, first in ways]
+        both_ways = [(after[0] - after[1], before[0] - before[1]), (after[1], before[1])]
+        flows_of = [(last / 3600, (last - first) / EVERY) for last, first in both_ways]
         assert found["generation_w"] in [watts for _, watts in flows_of]
         if found["generation_wh"] is not None:
             assert (found["generation_wh"], found["generation_w"]) in flows_of
@@ -155,7 +155,7 @@ def test_what_was_chosen_is_told_once_with_the_numbers(make_sample: MakeSample, 
 @pytest.mark.parametrize(
     ("exported", "imported", "level", "words"),
     [
-        (0, 0, logging.INFO, "has counted nothing yet: export is sent until it has counted more as import;"),
+        (0, 0, logging.INFO, "has counted nothing yet: export is sent until more is counted as import;"),
         (0.028, 0.0011, logging.INFO, "has counted 0.028 kWh as export and 0.0011 kWh as import: export is sent;"),
         (500, 251, logging.WARNING, "500 kWh as export and 251 kWh as import, which is close: export is sent as long"),
         (300, 301, logging.WARNING, "301 kWh as import and 300 kWh as export, which is close: import is sent as long"),
@@ -297,10 +297,10 @@ polarity = "{polarity}"
     energies = [int(status["v1"]) for status in server.accepted if "v1" in status]
     assert (worker.parked, worker.aside, len(watts)) == ("", 0, 96)
     assert energies == sorted(energies)
-    doubts = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    mismatches = [record.message for record in caplog.records if record.levelno == logging.WARNING]
     if polarized:
         assert set(watts[50:]) == {2000}
-        assert [text for text in doubts if "export is sent, its power alone" in text] == doubts != []
+        assert [text for text in mismatches if "export is sent, its power alone" in text] == mismatches != []
     else:
         assert set(watts[50:]) == {3}
-        assert [text for text in doubts if 'write generation_direction = "import"' in text] == doubts != []
+        assert [text for text in mismatches if 'write generation_direction = "import"' in text] == mismatches != []

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
 import pytest
+from helpers.folders import GOLDEN
 from servers.pvoutput import PVOutputServer, Reply
 
 from btcore import FORMATS, Batch, ChannelRef, Number, Reading, Reject, Retry, Sample, Secret
@@ -17,7 +18,6 @@ from btmon_pvoutput.sink import PVOutput
 pytestmark = pytest.mark.servers
 
 MakeSink = Callable[..., PVOutput]
-GOLDEN = Path(__file__).parents[3] / "tests" / "golden"
 FILES = sorted((GOLDEN / "services" / "pvo").glob("*.json"))
 PASSES = ((0, 4), (4, 7))
 """The readings that each of btmon's two passes spans: the one that ended the pass before, and its last."""

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 import requests
 from helpers.clocks import Clock
+from helpers.folders import SERVERS
 from servers.pvoutput import PVOutputServer
 
 pytestmark = pytest.mark.servers
 
 
-SCRIPT = Path(__file__).parents[3] / "tests" / "servers" / "pvoutput.py"
+SCRIPT = SERVERS / "pvoutput.py"
 
 
 def post(server: PVOutputServer, page: str = "addstatus", **form: str) -> requests.Response:

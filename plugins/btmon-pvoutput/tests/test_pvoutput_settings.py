@@ -44,15 +44,21 @@ def test_good_settings_have_no_problem() -> None:
     ("settings", "expected"),
     [
         ({"generation": None}, "nothing to send"),
-        ({"generation": ChannelRef("399999", "ch1_w")}, "generation: 399999_ch1_w is none: expected one such as"),
-        ({"consumption": ChannelRef("", "t1")}, "consumption: t1 is none"),
-        ({"grid": ChannelRef("", "volts")}, "grid: volts is none"),
-        ({"temperature": ChannelRef("", "ch1")}, "temperature: ch1 is none: expected one such as 01000010_t1"),
+        (
+            {"generation": ChannelRef("399999", "ch1_w")},
+            "generation: 399999_ch1_w is not such a channel",
+        ),
+        ({"consumption": ChannelRef("", "t1")}, "consumption: t1 is not such a channel"),
+        ({"grid": ChannelRef("", "volts")}, "grid: volts is not such a channel"),
+        (
+            {"temperature": ChannelRef("", "ch1")},
+            "ch1 is not such a channel: expected one such as 01000010_t1",
+        ),
         ({"grid": ChannelRef("", "ch1"), "consumption": ChannelRef("", "ch2")}, "grid: give consumption or grid"),
         ({"grid": ChannelRef("", "ch1"), "generation": None}, "grid: needs generation"),
-        ({"api_key": Secret("")}, "api_key: expected a key"),
-        ({"api_key": Secret("two words")}, "api_key: expected a key"),
-        ({"api_key": Secret("schlüssel")}, "api_key: expected a key"),
+        ({"api_key": Secret("")}, "api_key: expected the key"),
+        ({"api_key": Secret("two words")}, "api_key: expected the key"),
+        ({"api_key": Secret("schlüssel")}, "api_key: expected the key"),
         ({"system_id": "roof"}, "system_id: expected the system's number"),
         ({"system_id": "१२"}, "system_id: expected the system's number"),
         ({"url": "pvoutput.org"}, "url: expected an address such as https://"),
@@ -183,7 +189,7 @@ def test_listing_the_plugin_imports_no_http_library() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def doubts(sink: PVOutput, caplog: pytest.LogCaptureFixture, *samples: Sample) -> list[str]:
+def mismatches(sink: PVOutput, caplog: pytest.LogCaptureFixture, *samples: Sample) -> list[str]:
     """Return what a sink warns of when it is given these samples twice."""
     for _ in range(2):
         list(sink.preview_batch(Batch(samples=samples)))
@@ -195,7 +201,7 @@ def test_a_channel_that_the_meter_has_not_is_told_once(
 ) -> None:
     """A mistyped channel would otherwise mean that nothing is ever sent, without a word."""
     sink = make_sink(generation=ChannelRef("399999", "ch7"))
-    assert doubts(sink, caplog, make_sample(serial="399999", format="ecm1240bin")) == [
+    assert mismatches(sink, caplog, make_sample(serial="399999", format="ecm1240bin")) == [
         "generation: meter 399999 has no ch7; it has ch1, ch2, aux1, aux2, aux3, aux4, aux5"
     ]
 
@@ -205,9 +211,9 @@ def test_a_fixed_direction_in_which_nothing_ever_flowed_is_told_once(
 ) -> None:
     """Generation would stay 0, as the clamp is turned or the meter does not tell directions apart."""
     sample = make_sample(ch2_pwh=4_000_000.0, ch2_nwh=0.0, ch2_pw=1500.0, ch2_nw=0.0)
-    (doubt,) = doubts(make_sink(generation_direction="export"), caplog, sample)
-    assert doubt.startswith('generation: meter 01000010 has never counted anything as "export" on ch2')
-    assert doubt.endswith("leave out generation_direction")
+    (mismatch,) = mismatches(make_sink(generation_direction="export"), caplog, sample)
+    assert mismatch.startswith('generation: meter 01000010 has never counted anything as "export" on ch2')
+    assert mismatch.endswith("leave out generation_direction")
 
 
 def test_a_meter_that_fits_is_no_reason_to_warn(
@@ -216,4 +222,4 @@ def test_a_meter_that_fits_is_no_reason_to_warn(
     """Other meters, both directions in use, and a new meter at zero are all fine."""
     sink = make_sink(consumption=ChannelRef("01000010", "ch1"))
     fine = make_sample(ch2_pwh=1.0, ch2_nwh=2.0, ch1_pwh=0.0, ch1_nwh=0.0)
-    assert doubts(sink, caplog, fine, make_sample(serial="399999", format="ecm1240bin")) == []
+    assert mismatches(sink, caplog, fine, make_sample(serial="399999", format="ecm1240bin")) == []

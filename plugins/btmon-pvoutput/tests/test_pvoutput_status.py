@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from btcore import Batch, ChannelRef, Sample
 from btmon_pvoutput.sink import PVOutput
-from btmon_pvoutput.status import Status, chunks, request, slot_end
+from btmon_pvoutput.status import Status, request, slot_end, split_requests
 
 MakeSink = Callable[..., PVOutput]
 MakeSample = Callable[..., Sample]
@@ -210,7 +210,7 @@ def test_one_status_and_many_have_pages_of_their_own() -> None:
 def test_no_request_carries_more_than_thirty_and_none_is_lost(count: int) -> None:
     """Splitting keeps all statuses, in order, thirty at most together."""
     statuses = [Status("20240601", f"{n}", {}) for n in range(count)]
-    split = list(chunks(statuses))
+    split = list(split_requests(statuses))
     assert [status for some in split for status in some] == statuses
     assert all(1 <= len(some) <= 30 for some in split)
     assert all(len(some) == 30 for some, _ in pairwise(split))

@@ -125,9 +125,9 @@ def test_a_line_that_never_said_anything_is_told_early(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Where nothing ever came in, it is told before `idle_timeout`, without opening the port anew; and that it speaks then."""
+    """If nothing came since the start, a warning comes before `idle_timeout`; the first bytes are logged, too."""
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("btmon_serial.line.SILENT", 0.1)
+    monkeypatch.setattr("btmon_serial.line.SILENCE_WARNING_AFTER", 0.1)
     ear = listen(SerialLine(port=wire.path))
     while not caplog.messages:
         ear.pause()

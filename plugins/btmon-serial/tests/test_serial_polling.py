@@ -125,10 +125,10 @@ def test_the_schedule(wire: Wire, meters: Switch, listen: Listen) -> None:
 
 
 @given(st.integers(0, 10**9), st.integers(1, 10**5), st.integers(0, 10**9))
-def test_the_next_time(due: int, every: int, later: int) -> None:
+def test_the_next_time(due: int, interval: int, later: int) -> None:
     """The next time is later than now, at most one interval, and a whole number of intervals after the one before."""
-    after = next_due(due, every, due + later)
-    assert (0 < after - (due + later) <= every, (after - due) % every) == (True, 0)
+    after = next_due(due, interval, due + later)
+    assert (0 < after - (due + later) <= interval, (after - due) % interval) == (True, 0)
 
 
 def test_a_missed_time() -> None:

@@ -91,7 +91,7 @@ def test_watts_and_watt_hours_of_a_meter_are_of_one_direction(server: Recorder, 
 
 @pytest.mark.parametrize("polarity", ["btmon", "brultech"])
 @pytest.mark.parametrize(
-    ("told", "exported"),
+    ("target", "exported"),
     [
         ("type = 1", True),
         ("type = 11", True),
@@ -103,11 +103,11 @@ def test_watts_and_watt_hours_of_a_meter_are_of_one_direction(server: Recorder, 
     ],
 )
 def test_what_generates_is_counted_the_other_way(
-    server: Recorder, tmp_path: Path, polarity: str, told: str, exported: bool
+    server: Recorder, tmp_path: Path, polarity: str, target: str, exported: bool
 ) -> None:
     """By its type, or as `direction` says; the same whatever sign the site has."""
     golden = scenario("bidgely", TYPICAL[0])
-    text = f'[sink.bidgely]\nurl = "{server.url}/up"\nmap = {{ ch2 = {{ {told} }} }}\n'
+    text = f'[sink.bidgely]\nurl = "{server.url}/up"\nmap = {{ ch2 = {{ {target} }} }}\n'
     deliver_entries(sink_from_toml(tmp_path, f'{text}polarity = "{polarity}"\n'), entries_of(golden.readings), tmp_path)
     expected = [pytest.approx(one, abs=1e-6) for one in expected_flows(golden.readings, "ch2", exported=exported)]
     assert sent(server, "XXX345_ch2") == expected
@@ -115,8 +115,8 @@ def test_what_generates_is_counted_the_other_way(
 
 def test_a_description_may_hold_anything(server: Recorder, tmp_path: Path) -> None:
     """QUIRKS E7: btmon sent quotes and ampersands as they are, which is no XML; without any, the id is shown."""
-    told = 'Mum & "Dad" <\u0001é>'
-    meters = f"map = {{ ch1 = {{ description = {json.dumps(told)} }}, ch2 = {{}} }}"
+    target = 'Mum & "Dad" <\u0001é>'
+    meters = f"map = {{ ch1 = {{ description = {json.dumps(target)} }}, ch2 = {{}} }}"
     text = f'[sink.bidgely]\nurl = "{server.url}/up"\n{meters}\n'
     process_batches(sink_from_toml(tmp_path, text).instance, scenario("bidgely", TYPICAL[0]).batches())
     meters_sent = server.requests[0].xml.iter("meter")

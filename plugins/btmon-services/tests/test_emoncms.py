@@ -224,10 +224,10 @@ def test_two_meters_whose_numbers_end_alike_are_told_apart(
         worker = deliver_entries(sink_from_toml(folder, table(server.url, {"oem_token": KEY}, more)), both, folder)
         assert (worker.parked, worker.aside) == ("", 0)
         assert {name for _, _, name, _ in account.inputs if "volts" in name} == expected
-    (told,) = [text for text in caplog.messages if "would both be" in text]
-    assert told == (
+    (target,) = [text for text in caplog.messages if "would both be" in text]
+    assert target == (
         "meters 312345 and 413345 would both be XXX345 there: they are XXX2345 and XXX3345 now; full_serials = true"
-        " sends whole numbers"
+        " sends complete numbers"
     )
 
 

@@ -86,7 +86,7 @@ def test_auxiliary_channels_have_one_counter(server: Recorder, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("told", "exported"),
+    ("target", "exported"),
     [
         ("type = 1", True),
         ("type = 11", True),
@@ -96,10 +96,10 @@ def test_auxiliary_channels_have_one_counter(server: Recorder, tmp_path: Path) -
         ('type = 1, direction = "import"', False),
     ],
 )
-def test_what_generates_is_counted_the_other_way(server: Recorder, tmp_path: Path, told: str, exported: bool) -> None:
+def test_what_generates_is_counted_the_other_way(server: Recorder, tmp_path: Path, target: str, exported: bool) -> None:
     """Type 1 is what generates, also in a map that was taken over from btmon; `direction` says otherwise."""
     golden = scenario("enersave", SENT[0])
-    text = f'[sink.enersave]\nurl = "{server.url}"\ntoken = "TOKEN1234"\nmap = {{ ch2 = {{ {told} }} }}\n'
+    text = f'[sink.enersave]\nurl = "{server.url}"\ntoken = "TOKEN1234"\nmap = {{ ch2 = {{ {target} }} }}\n'
     process_batches(sink_from_toml(tmp_path, text).instance, golden.batches())
     expected = [round(one.energy, 6) for one in expected_flows(golden.readings, "ch2", exported=exported)]
     assert energies(server.requests, "XXX345_ch2") == expected == sorted(expected)
@@ -112,7 +112,7 @@ def test_a_service_that_is_gone_needs_an_address(tmp_path: Path) -> None:
     assert [(problem.key, problem.message) for problem in error.value.problems] == [
         (
             "url",
-            "MyEnerSave became Bidgely in 2014: it works only with the url of something that speaks its protocol",
+            "MyEnerSave became Bidgely in 2014: set `url` to the address of a service that speaks its protocol",
         )
     ]
 

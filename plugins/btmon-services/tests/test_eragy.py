@@ -107,7 +107,7 @@ def test_a_channel_is_one_mtu_with_all_its_times(server: Recorder, tmp_path: Pat
         f"XXX345_{name}" for name in ("ch1", "ch2", *map("aux{}".format, range(1, 6)))
     ]
     assert {unit.get("type") for unit in units} == {"0"}
-    assert [int(one.get("timestamp", "")) for one in units[0]] == [1_700_000_010 + 10 * place for place in range(4)]
+    assert [int(one.get("timestamp", "")) for one in units[0]] == [1_700_000_010 + 10 * index for index in range(4)]
 
 
 def test_what_is_missing_is_named_all_at_once(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from helpers.plugin_calls import preview_batches
 
 from btcore import FORMATS, Batch, Channel, Format, Reading, Sample, pack
 from btcore.calculate.samples import between
-from btmon_services.streams import channels
+from btmon_services.selection import default_channels
 
 TABLES = {
     "emoncms": 'url = "http://127.0.0.1:9"\ntoken = "KEY"\ninclude_current = true\n',
@@ -38,7 +38,7 @@ def gem(**counters: int) -> Sample:
     return made
 
 
-def told(folder: Path, table: str, sample: Sample) -> set[str]:
+def target(folder: Path, table: str, sample: Sample) -> set[str]:
     """Return the channels that a service is told of a sample, in whatever form."""
     lines = preview_batches(sink_from_toml(folder, table).instance, [Batch((sample.newer,), (sample,))])
     return set(re.findall(r"ch\d+", " ".join(lines)))
@@ -49,8 +49,8 @@ def test_a_further_channel_is_sent_once_it_has_moved(service: str, tmp_path: Pat
     """The first 32 channels are sent from the start, one beyond only when it has counted, and no other."""
     table = f"[sink.{service}]\n{TABLES[service]}"
     usual = {f"ch{number}" for number in range(1, 33)}
-    assert told(tmp_path, table, gem(ch1_aws=3600)) == usual
-    assert told(tmp_path, table, gem(ch1_aws=3600, ch40_aws=3600)) == usual | {"ch40"}
+    assert target(tmp_path, table, gem(ch1_aws=3600)) == usual
+    assert target(tmp_path, table, gem(ch1_aws=3600, ch40_aws=3600)) == usual | {"ch40"}
 
 
 def test_thingspeak_s_first_eight_are_the_same(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_meter_of_another_make_is_not_cut(tmp_path: Path) -> None:
     readings = [Reading(datetime.fromtimestamp(10 * n, UTC), form, "4242", bytes([10 * n])) for n in (1, 2)]
     sample = between(readings[0], readings[1])
     assert isinstance(sample, Sample)
-    assert channels(sample) == [*names, "main"]
+    assert default_channels(sample) == [*names, "main"]
     (line,) = preview_batches(
         sink_from_toml(tmp_path, f"[sink.eragy]\n{TABLES['eragy']}").instance, [Batch((sample.newer,), (sample,))]
     )

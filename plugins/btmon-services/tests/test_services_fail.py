@@ -110,8 +110,8 @@ def test_no_text_shows_a_secret(
         to, entries_of(scenario(SERVICES[name].btmon, "ecm1240bin_steady.typical").readings), tmp_path
     )
     aside = [one.why for one in SqliteJournal(tmp_path / "journal.db").dead_letters()]
-    told = [*caplog.messages, caplog.text, worker.parked, *aside, repr(to), repr(to.instance)]
-    assert [text for text in told if _shows(text, name)] == []
+    target = [*caplog.messages, caplog.text, worker.parked, *aside, repr(to), repr(to.instance)]
+    assert [text for text in target if _shows(text, name)] == []
     assert len(server.requests) >= 1
 
 

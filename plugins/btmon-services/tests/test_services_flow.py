@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from btcore import FORMATS, ChannelRef, Number, Polarity, Reading, Sample, pack
 from btcore.calculate.samples import between
-from btmon_services.streams import Direction, Flow, direction_among, direction_by_type, flow, is_circuit, listed
+from btmon_services.selection import (
+    Direction,
+    Flow,
+    describe_channels,
+    direction_among,
+    direction_by_type,
+    flow_one_way,
+    is_circuit,
+)
 
 DIRECTIONS: tuple[Direction, ...] = ("import", "export")
 
@@ -35,11 +43,11 @@ ENERGIES = st.lists(st.tuples(st.integers(0, 100_000), st.integers(0, 100_000)),
 def test_each_direction_rises_by_what_flowed_that_way(energies: list[tuple[int, int]], polarity: Polarity) -> None:
     """Whatever the site's sign, import counts what was used and export what was generated; neither ever falls."""
     made = samples("ecm1240bin", energies, polarity)
-    for place, direction in enumerate(DIRECTIONS):
-        found = [flow(sample, "ch1", direction, polarity) for sample in made]
-        expected = [sum(one[place] for one in energies[: count + 1]) / 3600 for count in range(len(energies))]
+    for index, direction in enumerate(DIRECTIONS):
+        found = [flow_one_way(sample, "ch1", direction, polarity) for sample in made]
+        expected = [sum(one[index] for one in energies[: count + 1]) / 3600 for count in range(len(energies))]
         assert [one.energy for one in found] == pytest.approx(expected)
-        assert [one.watts for one in found] == pytest.approx([one[place] / 10 for one in energies])
+        assert [one.watts for one in found] == pytest.approx([one[index] / 10 for one in energies])
 
 
 @given(ENERGIES, st.sampled_from(["btmon", "brultech"]), st.sampled_from(DIRECTIONS))
@@ -48,17 +56,17 @@ def test_one_counter_serves_both_directions(
 ) -> None:
     """An auxiliary channel, and a meter without polarized counters, count all that flowed, whichever way."""
     aux, absolute = (samples(form, energies, polarity)[-1] for form in ("ecm1240bin", "gem48abin"))
-    used, generated = (sum(one[place] for one in energies) for place in (0, 1))
-    assert flow(aux, "aux1", direction, polarity).energy == pytest.approx(used / 3600)
-    assert flow(absolute, "ch1", direction, polarity).energy == pytest.approx((used + generated) / 3600)
-    assert flow(aux, "aux1", direction, polarity).watts == pytest.approx(energies[-1][0] / 10)
-    assert flow(absolute, "ch1", direction, polarity).watts == pytest.approx(sum(energies[-1]) / 10)
+    used, generated = (sum(one[index] for one in energies) for index in (0, 1))
+    assert flow_one_way(aux, "aux1", direction, polarity).energy == pytest.approx(used / 3600)
+    assert flow_one_way(absolute, "ch1", direction, polarity).energy == pytest.approx((used + generated) / 3600)
+    assert flow_one_way(aux, "aux1", direction, polarity).watts == pytest.approx(energies[-1][0] / 10)
+    assert flow_one_way(absolute, "ch1", direction, polarity).watts == pytest.approx(sum(energies[-1]) / 10)
 
 
 def test_a_channel_that_is_not_there_has_no_flow() -> None:
     """What the meter has not is not known."""
     (sample,) = samples("ecm1240bin", [(1, 1)], "btmon")
-    assert flow(sample, "ch9", "import", "btmon") == Flow(None, None)
+    assert flow_one_way(sample, "ch9", "import", "btmon") == Flow(None, None)
 
 
 @pytest.mark.parametrize(("polarity", "sign"), [("brultech", "p"), ("btmon", "n")])
@@ -66,7 +74,7 @@ def test_watts_are_never_negative_and_the_counter_is_the_one_that_goes_on(polari
     """Counters that disagree a little make no -3 W; a meter that began anew, or was swapped, no counter that falls."""
     (sample,) = samples("ecm1240bin", [(1, 1)], polarity)
     values: dict[str, Number] = {f"ch1_{sign}w": -3.0, f"ch1_{sign}wh": 5.0, f"ch1_{sign}wh_total": 4005.0}
-    assert flow(attrs.evolve(sample, calculate=lambda: values), "ch1", "import", polarity) == Flow(0.0, 4005.0)
+    assert flow_one_way(attrs.evolve(sample, calculate=lambda: values), "ch1", "import", polarity) == Flow(0.0, 4005.0)
 
 
 @pytest.mark.parametrize(("number", "direction"), [(0, "import"), (1, "export"), (2, "import"), (10, "import")])
@@ -85,12 +93,12 @@ def test_a_channel_of_any_meter_generates_on_each() -> None:
 
 
 @pytest.mark.parametrize(
-    ("format", "told"),
+    ("format", "target"),
     [("ecm1220bin", "ch1, ch2"), ("gem48ptbin", "ch1 to ch48, p1 to p4, t1 to t8")],
 )
-def test_what_a_meter_has_is_told_shortly(format: str, told: str) -> None:
+def test_what_a_meter_has_is_told_shortly(format: str, target: str) -> None:
     """Forty-eight channels do not fill the log."""
-    assert listed(samples(format, [(1, 1)], "btmon")[0]) == told
+    assert describe_channels(samples(format, [(1, 1)], "btmon")[0]) == target
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from helpers.plugin_calls import make_context
 from servers.recorder import Recorder, Reply, Request
 
 from btcore import Batch, Reject, Retry, Sample, Stop
-from btmon_services.doubts import MOST_DOUBTS
+from btmon_services.channel_checker import MAX_WARNINGS
 
 pytestmark = pytest.mark.servers
 
@@ -153,7 +153,7 @@ batch_size = 8
 SINGLE: Mapping[str, tuple[str, Reply, Callable[[Request], str]]] = {
     "wattvision": (WATTVISION, Reply(), lambda request: request.json["time"]),
     "thingspeak": (
-        '[sink.t]\nuse = "thingspeak"\nurl = "URL"\ntokens = { "312345" = "KEY" }\nevery = 0\nbatch_size = 8\n',
+        '[sink.t]\nuse = "thingspeak"\nurl = "URL"\ntokens = { "312345" = "KEY" }\ninterval = 0\nbatch_size = 8\n',
         Reply(200, "17"),
         lambda request: request.form["created_at"].rstrip("Z"),
     ),
@@ -218,4 +218,4 @@ def test_any_number_of_meters_that_do_not_fit_fills_no_log(
     (part, *_) = parts(server, tmp_path, THINGSPEAK).values()
     for serial in range(500_000, 503_000):
         part.process_batch(of(str(serial), [sample]))
-    assert len(caplog.messages) == MOST_DOUBTS + 1
+    assert len(caplog.messages) == MAX_WARNINGS + 1

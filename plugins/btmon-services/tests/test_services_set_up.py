@@ -162,8 +162,8 @@ def test_a_channel_that_a_meter_has_not_is_told_with_what_it_has(
         ecm1240_entries(60),
         tmp_path,
     )
-    told = [text for text in caplog.messages if "ch9" in text]
-    assert told == [f"{setting}: meter 312345 has no ch9, so nothing of it is sent; it has ch1, ch2, aux1 to aux5"]
+    target = [text for text in caplog.messages if "ch9" in text]
+    assert target == [f"{setting}: meter 312345 has no ch9, so nothing of it is sent; it has ch1, ch2, aux1 to aux5"]
 
 
 @pytest.mark.parametrize("service", ["eragy", "peoplepower", "thingspeak"])
@@ -233,8 +233,8 @@ def test_a_stream_that_stands_still_while_power_flows_the_other_way_is_told(
     deliver_entries(
         without_waits(service_sink(service, server, tmp_path)), list(map(turned, ecm1240_entries(60))), tmp_path
     )
-    told = [text for text in caplog.messages if "flow as" in text]
-    assert told == [f"on 312345_ch1 1,500 W flow as export now and 0 W as import, and import is sent; {hint}"]
+    target = [text for text in caplog.messages if "flow as" in text]
+    assert target == [f"on 312345_ch1 1,500 W flow as export now and 0 W as import, and import is sent; {hint}"]
 
 
 def turned(entry: Entry) -> Entry:

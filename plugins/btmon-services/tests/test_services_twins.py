@@ -40,14 +40,14 @@ def sent(name: str, serials: tuple[str, str], server: Recorder, folder: Path) ->
     assert (worker.parked, worker.aside) == ("", 0)
     found = [f"{request.path} {request.query} {request.text}" for request in server.requests]
     server.requests.clear()
-    return [re.sub(r"sentat=\d+|offset=.\d+.", "", lettered(text, serials)) for text in found]
+    return [re.sub(r"sentat=\d+|seq=.\d+.", "", lettered(text, serials)) for text in found]
 
 
 def entries(serials: tuple[str, str]) -> Iterator[Entry]:
     """Yield the packets of two meters; what they are called is what the core found out."""
-    for place, serial in enumerate(serials):
+    for index, serial in enumerate(serials):
         for entry in ecm1240_entries(
-            1800, serial=serial.partition("-")[0], start=1_700_000_000 + 5 * place, up=70_000 * place
+            1800, serial=serial.partition("-")[0], start=1_700_000_000 + 5 * index, up=70_000 * index
         ):
             yield attrs.evolve(entry, serial=serial)
 
@@ -55,8 +55,8 @@ def entries(serials: tuple[str, str]) -> Iterator[Entry]:
 def lettered(text: str, serials: tuple[str, str]) -> str:
     """Write A and B for two meters, by their long and short names."""
     for letter, serial in reversed(list(zip("AB", serials, strict=True))):
-        number, dash, place = serial.partition("-")
-        text = text.replace(serial, letter).replace(f"XXX{number[-3:]}{dash}{place}", letter)
+        number, dash, index = serial.partition("-")
+        text = text.replace(serial, letter).replace(f"XXX{number[-3:]}{dash}{index}", letter)
     return text
 
 

@@ -88,7 +88,7 @@ def test_without_an_address_it_says_what_became_of_the_service(tmp_path: Path) -
     assert [(p.key, p.message) for p in error.value.problems] == [
         (
             "url",
-            "Smart Energy Groups ended in 2020: it works only with the url of something that speaks its protocol",
+            "Smart Energy Groups ended in 2020: set `url` to the address of a service that speaks its protocol",
         )
     ]
 

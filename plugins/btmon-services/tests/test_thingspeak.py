@@ -93,8 +93,8 @@ def test_a_meter_without_a_key_is_told_once_and_not_sent(
     worker = deliver_entries(
         sink_from_toml(tmp_path, table(server.url, golden.options)), entries_of(golden.readings), tmp_path
     )
-    told = [text for text in caplog.messages if text.startswith("tokens: ")]
-    assert (server.requests, worker.parked, told) == (
+    target = [text for text in caplog.messages if text.startswith("tokens: ")]
+    assert (server.requests, worker.parked, target) == (
         [],
         "",
         [
@@ -219,7 +219,7 @@ def test_the_address_of_btmon_s_page_is_understood(server: Recorder, tmp_path: P
 def test_two_readings_of_one_second_are_one_entry_of_a_bulk_update(server: Recorder, tmp_path: Path) -> None:
     """A time can be used once in a channel: the later reading counts."""
     golden = scenario("thingspeak", TYPICAL)
-    sink = sink_from_toml(tmp_path, table(server.url, golden.options, f"{BULK}batch_size = 960\nevery = 0\n"))
+    sink = sink_from_toml(tmp_path, table(server.url, golden.options, f"{BULK}batch_size = 960\ninterval = 0\n"))
     first, second, third = ecm1240_entries(60, interval=30)
     late = [first, attrs.evolve(second, key=third.key), attrs.evolve(third, key=third.key + 1000)]
     deliver_entries(sink, late, tmp_path)

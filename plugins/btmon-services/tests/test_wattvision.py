@@ -86,8 +86,8 @@ def test_a_channel_that_the_meter_has_not_is_told_once(
     worker = deliver_entries(
         sink_from_toml(tmp_path, table(server.url, golden.options)), entries_of(golden.readings), tmp_path
     )
-    told = [text for text in caplog.messages if "ch9" in text]
-    assert (server.requests, worker.parked, told) == (
+    target = [text for text in caplog.messages if "ch9" in text]
+    assert (server.requests, worker.parked, target) == (
         [],
         "",
         ["channel: meter 312345 has no ch9, so nothing of it is sent; it has ch1, ch2, aux1 to aux5"],

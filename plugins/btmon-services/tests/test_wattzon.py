@@ -148,7 +148,7 @@ def test_without_address_map_or_credentials_all_that_is_missing_is_told(tmp_path
     with pytest.raises(ConfigurationError) as error:
         sink_from_toml(tmp_path, "[sink.wattzon]\n")
     assert [problem.key for problem in error.value.problems] == ["api_key", "user", "password", "map"]
-    with pytest.raises(ConfigurationError, match="WattzOn ended in 2011: it works only with the url of something"):
+    with pytest.raises(ConfigurationError, match="WattzOn ended in 2011: set `url` to the address of a service"):
         sink_from_toml(
             tmp_path, '[sink.wattzon]\napi_key = "key 1"\nuser = "u"\npassword = "pw 1"\nmap = { ch1 = "a" }\n'
         )

@@ -88,7 +88,7 @@ def test_a_service_that_is_gone_needs_an_address(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as error:
         sink_from_toml(tmp_path, '[sink.xively]\ntoken = "TOKEN1234"\nfeed = "3000"\n')
     assert [(problem.key, problem.message) for problem in error.value.problems] == [
-        ("url", "Xively was shut down in 2018: it works only with the url of something that speaks its protocol")
+        ("url", "Xively was shut down in 2018: set `url` to the address of a service that speaks its protocol")
     ]
 
 

@@ -15,8 +15,8 @@ import pytest
 from btcore import Chunk, Context, Duration, Stop, pack
 from btcore.decode.brultech import Brultech
 from btcore.decode.framing import Stream
-from btmon_simulator.file import MOST_STREAMS, File
-from btmon_simulator.pace import LONGEST_PAUSE, recorded
+from btmon_simulator.file import MAX_STREAMS, File
+from btmon_simulator.pace import MAX_PAUSE, with_recorded_pauses
 
 START = datetime(2026, 6, 21, 6, tzinfo=UTC)
 
@@ -133,7 +133,7 @@ def test_one_damaged_line_is_told_only_once(capture: Path, caplog: pytest.LogCap
 
 def test_streams_are_bounded(capture: Path) -> None:
     """Of a great many streams, those that were silent for longest are ended early, and every one exactly once."""
-    names = [f"s{n}" for n in range(MOST_STREAMS + 50)]
+    names = [f"s{n}" for n in range(MAX_STREAMS + 50)]
     capture.write_text("".join(line(b"\x01", stream=name) for name in [*names[:500], "s0", *names[500:]]))
     chunks = play(capture)
     ends = [chunk.stream for chunk in chunks if chunk.end]
@@ -144,12 +144,12 @@ def test_streams_are_bounded(capture: Path) -> None:
     for chunk in chunks:
         (open_now.discard if chunk.end else open_now.add)(chunk.stream)
         most = max(most, len(open_now))
-    assert most == MOST_STREAMS + 1
+    assert most == MAX_STREAMS + 1
 
 
 def test_a_missing_file_is_told(capture: Path) -> None:
     """A file that is not there stops the source, which says where it looked and what to do."""
-    with pytest.raises(Stop, match=r"capture: there is no such file. Mend 'path' in \[source.test\]"):
+    with pytest.raises(Stop, match=r"capture: the file does not exist. Correct 'path' in \[source.test\]"):
         opened(capture)
 
 
@@ -176,7 +176,7 @@ def test_recorded_pauses_are_kept(capture: Path) -> None:
     waits = Waits()
     chunks = list(opened(capture, pace="recorded").collect(waits))
     assert len(offsets) + 1 == len(chunks)
-    assert [10, 0.5, 0, LONGEST_PAUSE.total_seconds()] == waits.seconds
+    assert [10, 0.5, 0, MAX_PAUSE.total_seconds()] == waits.seconds
 
 
 def test_lines_without_time_have_no_pauses(capture: Path) -> None:
@@ -202,7 +202,9 @@ def test_a_pause_ends_when_told_to_stop() -> None:
     stop = threading.Event()
     chunks = [Chunk(b"\x01", time=START), Chunk(b"\x02", time=START + timedelta(days=1))]
     played: list[Chunk] = []
-    thread = threading.Thread(target=lambda: played.extend(recorded(iter(chunks), timedelta(seconds=1), stop)))
+    thread = threading.Thread(
+        target=lambda: played.extend(with_recorded_pauses(iter(chunks), timedelta(seconds=1), stop))
+    )
     thread.start()
     stop.set()
     thread.join(10)

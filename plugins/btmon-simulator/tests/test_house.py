@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btmon_simulator.appliances import DAY, STEP, WEEK
-from btmon_simulator.house import CIRCUITS, House, State, house
+from btmon_simulator.house import CIRCUITS, House, HouseState, house
 
 YEARS = 10 * 365 * 86_400
 moments = st.integers(-YEARS, YEARS)
@@ -15,12 +15,12 @@ seeds = st.integers(0, 2)
 
 
 @cache
-def week(seed: int) -> list[State]:
+def week(seed: int) -> list[HouseState]:
     """Return the states of a week, one a minute."""
     return [house(seed).at(moment) for moment in range(0, WEEK * STEP, 60)]
 
 
-def circuit(states: list[State], name: str) -> list[int]:
+def circuit(states: list[HouseState], name: str) -> list[int]:
     """Return the watts of a circuit."""
     return [state.circuits[CIRCUITS.index(name)].watts for state in states]
 
@@ -30,9 +30,9 @@ def circuit(states: list[State], name: str) -> list[int]:
 def test_counters_are_the_integral_of_power(seed: int, moment: int, seconds: int) -> None:
     """Between any two moments, a counter has grown by the watts of every second between them."""
     states = [house(seed).at(second) for second in range(moment, moment + seconds + 1)]
-    for place in range(len(CIRCUITS)):
-        watts = [state.circuits[place].watts for state in states[:-1]]
-        first, last = states[0].circuits[place], states[-1].circuits[place]
+    for index in range(len(CIRCUITS)):
+        watts = [state.circuits[index].watts for state in states[:-1]]
+        first, last = states[0].circuits[index], states[-1].circuits[index]
         assert sum(map(abs, watts)) == last.absolute - first.absolute
         assert -sum(power for power in watts if power < 0) == last.polarized - first.polarized
 

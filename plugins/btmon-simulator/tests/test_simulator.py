@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from btcore import FORMATS, Chunk, Duration, Format, Number, Packet
 from btcore.decode.brultech import Brultech
 from btcore.decode.framing import Counts, Stream
-from btmon_simulator.faults import ON_THE_WAY, Fault
+from btmon_simulator.faults import TRANSMISSION_FAULTS, Fault
 from btmon_simulator.simulator import FormatName, Simulator
 
 START = "2026-06-21T12:00:00+02:00"
@@ -177,7 +177,7 @@ def sent(name: Fault, rate: float = 0.3, **given: Any) -> dict[datetime, tuple[b
 
 
 @pytest.mark.parametrize("name", FORMAT_NAMES)
-@pytest.mark.parametrize("fault", ON_THE_WAY)
+@pytest.mark.parametrize("fault", TRANSMISSION_FAULTS)
 def test_a_fault_on_the_way_harms_only_its_packet(fault: Fault, name: FormatName) -> None:
     """Faults really occur, and every packet that none befell is found, as are those that they leave whole."""
     moments = sent(fault, format=name)
@@ -211,10 +211,10 @@ def test_each_fault_looks_as_it_is_called() -> None:
 def test_a_reset_begins_at_zero(name: FormatName) -> None:
     """A packet of a reset has counters and seconds at zero, an ECM counts it, and all goes on from there."""
     series = [values(packet) for packet, _ in found(play(packets=60, faults=("reset",), fault_rate=0.1, format=name))]
-    resets = [place for place, numbers in enumerate(series) if numbers["secs"] == 0]
+    resets = [index for index, numbers in enumerate(series) if numbers["secs"] == 0]
     assert 1 < len(resets) < 20
-    for place in resets:
-        assert {0} == {count for label, count in series[place].items() if label.endswith("ws")}
+    for index in resets:
+        assert {0} == {count for label, count in series[index].items() if label.endswith("ws")}
     ends = [*resets[1:], len(series)]
     for start, end in zip(resets, ends, strict=True):
         assert [10 * n for n in range(end - start)] == [numbers["secs"] for numbers in series[start:end]]

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from helpers.folders import GOLDEN
 from helpers.golden_streams import recorded_readings
 from helpers.samplers import samples_between
 from hypothesis import given
@@ -20,7 +21,7 @@ from btcore import FORMATS, Batch, Context, Reading, Retry, pack
 from btmon_sqlite.sink import Sqlite
 
 START = datetime(2024, 3, 1, 12, tzinfo=UTC)
-GOLDEN = Path(__file__).parents[3] / "tests" / "golden" / "sql"
+RECORDED = GOLDEN / "sql"
 TABLE = "gem48ptbin_counters"
 METER = "01021234"
 
@@ -116,7 +117,9 @@ def test_what_is_added_is_told_in_one_line(opened: Opened, tmp_path: Path, caplo
         sink.process_batch(Batch((gem(secs, ch33_aws=1, ch40_aws=1, ch40_pws=1),)))
     (told,) = caplog.records
     assert told.levelno == logging.INFO
-    assert told.getMessage() == (f"table {TABLE} of {file} has columns for ch33, ch40 from now on: they have moved")
+    assert told.getMessage() == (
+        f"table {TABLE} of {file} has columns for ch33, ch40 from now on, as they have measured something"
+    )
 
 
 def test_nothing_is_told_of_what_could_not_be_added(
@@ -164,7 +167,7 @@ def test_a_column_that_somebody_dropped_comes_again(opened: Opened, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "path", sorted(GOLDEN.glob("sqlite.gem48*.json")), ids=lambda path: path.stem.removeprefix("sqlite.")
+    "path", sorted(RECORDED.glob("sqlite.gem48*.json")), ids=lambda path: path.stem.removeprefix("sqlite.")
 )
 def test_a_table_of_btmon_gains_columns_and_keeps_its_rows(path: Path, opened: Opened, tmp_path: Path) -> None:
     """In btmon's own file all further channels are stored, behind its columns, and its rows are as they were."""

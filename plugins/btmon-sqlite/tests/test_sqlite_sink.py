@@ -62,7 +62,7 @@ def held(file: Path) -> Iterator[None]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for locks hardly at all."""
-    monkeypatch.setattr(database, "PATIENCE", 0.01)
+    monkeypatch.setattr(database, "LOCK_TIMEOUT", 0.01)
 
 
 def test_the_same_batch_twice_is_stored_once(opened: Opened, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_missing_columns_are_added_and_said_once(
         == [("old", 1.5, None)] + [(None, 121.5, 5000)] * 3
     )
     (said,) = (record.getMessage() for record in caplog.records)
-    assert said.startswith(f"added to table house of {file} what it lacked: secs, ch1_a")
+    assert said.startswith(f"added missing columns to table house of {file}: secs, ch1_a")
 
 
 @pytest.mark.parametrize("columns", ["time_created int", "id int, serial text"])
@@ -192,7 +192,7 @@ def test_a_table_whose_ids_repeat_stops(opened: Opened, tmp_path: Path) -> None:
     """Where ids are taken twice already, rows cannot be told apart: the sink stops and says so."""
     file = tmp_path / "energy.db"
     execute(file, "CREATE TABLE house (id int); INSERT INTO house VALUES (0), (0);")
-    with pytest.raises(Stop, match="table house holds one id several times"):
+    with pytest.raises(Stop, match="table house has rows with the same id"):
         opened(file=file, table="house").process_batch(Batch((reading(),)))
 
 
@@ -201,7 +201,7 @@ def test_a_row_of_another_meter_with_the_same_key_is_rejected(opened: Opened, tm
     file = tmp_path / "energy.db"
     sink = opened(file=file)
     sink.process_batch(Batch((reading(0),)))
-    with pytest.raises(Reject, match=r"a row of meter 312345 .* of 420467, .* a table of its own"):
+    with pytest.raises(Reject, match=r"a row of meter 312345 .* of 420467, .* two programs write to this table"):
         sink.process_batch(Batch((reading(1, "420467"), reading(0, "420467"))))
     assert count(file) == 1
 
@@ -263,7 +263,7 @@ def test_a_full_disk_is_tried_again(opened: Opened, tmp_path: Path) -> None:
     assert sink._database is not None
     sink._database.connection.execute("PRAGMA max_page_count = 3")
     batch = Batch(tuple(reading(n) for n in range(500)))
-    with pytest.raises(Retry, match=f"no space left for {re.escape(str(file))}: make room"):
+    with pytest.raises(Retry, match=f"no space left for {re.escape(str(file))}: free space"):
         sink.process_batch(batch)
     assert count(file) == 1
     sink._database.connection.execute("PRAGMA max_page_count = 100000")
@@ -317,7 +317,7 @@ def test_a_file_that_was_moved_away_is_made_anew(
     file.rename(old)
     sink.process_batch(Batch((reading(1), reading(2))))
     assert (count(old), count(file)) == (1, 2)
-    assert [record.getMessage() for record in caplog.records] == [f"{file} was moved or deleted: a new one is made"]
+    assert [record.getMessage() for record in caplog.records] == [f"{file} was moved or deleted: a new file is created"]
 
 
 def test_a_table_that_was_dropped_is_made_anew(opened: Opened, tmp_path: Path) -> None:

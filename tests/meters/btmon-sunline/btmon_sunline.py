@@ -42,5 +42,5 @@ class Sunline:
             return Incomplete() if len(beginning) < LONGEST else Damaged("a line without an end")
         found = LINE.fullmatch(line + end)
         if found is None:
-            return Damaged("not a whole line", size=len(line + end))
+            return Damaged("not a complete line", size=len(line + end))
         return Packet(size=len(line + end), format=SUNLINE, serial=found[1].decode(), raw=line + end)

@@ -345,7 +345,7 @@ class _Working:
         return _name(self.context)
 
     def prove(self, packet: Packet) -> None:
-        """Look, once a format, whether its packets can come out of the journal again. Raises PluginMistake."""
+        """Look, once a format, whether its packets can come out of the journal again. Raises InvalidPluginResult."""
         if packet.format in self._proved:
             return
         again = self.calls.decode_packet(buffer=memoryview(packet.raw))

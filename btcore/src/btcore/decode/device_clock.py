@@ -1,4 +1,4 @@
-"""The meter's own clock, set to local time: which from_microseconds in UTC it shows.
+"""The meter's own clock, set to local time: which moment in UTC it shows.
 
 Pure: no clock of the computer, no zone of its own. A local time names two moments in the hour that is repeated in
 autumn, and none in the hour that is left out in spring; and a meter may be set to summer time late, early or never.
@@ -42,7 +42,7 @@ SHORTEST = 24 * HOUR
 
 @attrs.frozen
 class _Last:
-    """The last reading of a meter, in to_microseconds.
+    """The last reading of a meter, in microseconds.
 
     `is_guess`: its meter's first was one of two moments, and nothing told which.
     """
@@ -62,7 +62,7 @@ class DeviceClock:
         self._meters: OrderedDict[str, _Last] = OrderedDict()
 
     def utc(self, serial: str, shown: datetime, seconds: int, bits: int, arrival: datetime | None) -> datetime:
-        """Return the from_microseconds that a meter's clock shows.
+        """Return the moment that a meter's clock shows.
 
         `seconds` is its seconds counter, which begins again at 2 to the power `bits`. `arrival` is when the packet came
         in, now or as a recording tells; None where that is not known. Raises OverflowError or ValueError for a time
@@ -85,7 +85,7 @@ class DeviceClock:
             self._meters.popitem(last=False)
 
     def _zone(self, shown: datetime) -> tuple[int, ...]:
-        """Return the zone's offsets at a local time: two where it is shown twice, the earlier from_microseconds first.
+        """Return the zone's offsets at a local time: two where it is shown twice, the earlier moment first.
 
         In the hour that is left out, it is that of before: a clock that shows it has not been set yet.
         """

@@ -51,9 +51,9 @@ class Stream:
     `decode` looks at the start of a buffer. `headers` are the bytes that packets start with, when all decoders tell
     them: then whatever is between is skipped without asking. `candidates` are regular expressions that are true where
     asking is worth it, when all decoders tell those too: a header where none of them is true begins a damaged packet.
-    `counts` may be shared by several streams. `bytes_since_packet` counts the bytes since the last packet. `again` makes what
-    looks at junk once more, and `undone` counts the packets that were found so. `unwanted` is the format of the last
-    packet that was found and not taken.
+    `counts` may be shared by several streams. `bytes_since_packet` counts the bytes since the last packet. `again`
+    makes what looks at junk once more, and `undone` counts the packets that were found so. `unwanted` is the format of
+    the last packet that was found and not taken.
     """
 
     def __init__(

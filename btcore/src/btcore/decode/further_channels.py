@@ -1,6 +1,6 @@
 """The channels of a meter that btmon did not have: 33 to 48 of a GEM. Most panels have no clamp on them.
 
-So a sink that has a place for every channel makes it for these only once they have active_further_channels. What it does with them is the
+So a sink that has a place for every channel makes it for these only once they have moved. What it does with them is the
 sink's; the columns that they have in btmon's tables are in `schemas.py`.
 """
 
@@ -20,7 +20,7 @@ def further_channels(format: Format) -> tuple[Channel, ...]:
 
 
 def active_further_channels(record: Reading | Sample) -> tuple[Channel, ...]:
-    """Return those of a meter's further channels that have active_further_channels: with a counter that is not 0.
+    """Return those of a meter's further channels that have moved: with a counter that is not 0.
 
     Of a sample the newer reading is looked at, and where its counters are at 0, as after a restart, the energy.
     """
@@ -34,7 +34,7 @@ def active_further_channels(record: Reading | Sample) -> tuple[Channel, ...]:
 
 
 def visible_channels(record: Reading | Sample) -> tuple[Channel, ...]:
-    """Return the channels of a meter for a sink that shows all there are: without the further ones that never active_further_channels."""
+    """Return the channels of a meter for a sink that shows all there are: without the further ones that never moved."""
     idle = set(further_channels(record.format)).difference(active_further_channels(record))
     return tuple(channel for channel in record.format.channels if channel not in idle)
 

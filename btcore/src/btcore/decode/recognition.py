@@ -35,7 +35,8 @@ BINARY = "Set the GEM's packet format to BIN48-NET-TIME (4) or BIN48-NET (5)"
 RAW = "Set the gateway's port to raw TCP, not telnet"
 REAL_TIME = (
     "Its real-time mode is off, or it sends its packets elsewhere: switch real-time mode on, or have it asked"
-    ' (poll_interval = "10s" of a serial or tcp-client source); where it is asked, see that its name in `devices` is right'
+    ' (poll_interval = "10s" of a serial or tcp-client source); where it is asked, see that its name in `devices` is'
+    " right"
 )
 SPEED = "19200 baud for an ECM, 19200 or 115200 for a GEM, 8 data bits, no parity"
 DATA_PORT = "Connect to the port on which the gateway passes its serial line on (5000 on a WIZ110SR); its manual tells"

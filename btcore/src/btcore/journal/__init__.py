@@ -1,7 +1,8 @@
 """The journal: every packet that was decoded, in order, on disk, and how far each sink has come.
 
-The one place where the system remembers. This module is the interface and its records; `sqlite.py` is the one
-implementation. Nothing else may know what it is kept in.
+The one place where the system remembers. This module is the contract and its records. `memory.py` keeps it in its
+shortest form, `sqlite.py` on one machine's disk; `btcore.testing` holds an implementation to it. Nothing else may know
+what a journal is kept in.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +11,16 @@ from typing import NamedTuple, Protocol
 
 import attrs
 
+from btcore.errors import BtcoreError
+
+
+class Superseded(BtcoreError):
+    """The checkpoint of a sink was changed by another worker since it was read: whoever gets this delivers no more."""
+
+    def __init__(self, sink: str) -> None:
+        """Say which sink."""
+        super().__init__(f"another worker delivers to {sink} now")
+
 
 @attrs.frozen
 class Entry:
@@ -17,8 +28,8 @@ class Entry:
 
     `key` is its time in microseconds since 1970: no two entries have the same; the journal moves an entry by single
     microseconds until that holds. `raw` is the packet; where `whole` is set, the values of a reading that came without
-    one. `offset` is its place in the journal, given by it: 0 before that. `monotonic`, `boot`, `address` and `origin` are as
-    in `Reading`.
+    one. `offset` is its place in the journal, given by it: 0 before that. `monotonic`, `boot`, `address` and `origin`
+    are as in `Reading`.
     """
 
     key: int
@@ -43,7 +54,7 @@ class EntrySize(NamedTuple):
 
 
 class HeardMeter(NamedTuple):
-    """That a meter was heard, in a packet format: `offset` is the place of its last reading in this run, 0 before that."""
+    """That a meter was heard, in a packet format: `offset` is that of its last reading in this run, 0 before that."""
 
     serial: str
     format: str
@@ -68,10 +79,11 @@ class Checkpoint:
     `baselines` has the baseline of each meter. It may lie beyond `offset`, where a sink averages over intervals: then
     what the meter sent up to it is delivered too.
 
-    `examined` is up to where the sink has looked: of what is between `offset` and it, its settings wanted nothing. It is
-    never before `offset`. `settings` is a mark of those settings, `first_unwanted` the place of the first reading before
-    `offset` that they did not want (0: none), `accepted` a mark of the settings with which anything was ever
-    accepted.
+    `examined` is up to where the sink has looked: of what is between `offset` and it, its settings wanted nothing. It
+    is never before `offset`. `settings` is a mark of those settings, `first_unwanted` the offset of the first reading
+    before `offset` that they did not want (0: none), `accepted` a mark of the settings with which anything was ever
+    accepted. `revision` says which commit of the sink this was, 0 before the first: two checkpoints that differ by it
+    alone are equal.
     """
 
     offset: int = 0
@@ -80,6 +92,7 @@ class Checkpoint:
     first_unwanted: int = 0
     settings: str = ""
     accepted: str = ""
+    revision: int = attrs.field(default=0, eq=False)
 
     def __attrs_post_init__(self) -> None:
         """Know that what was delivered was seen."""
@@ -92,9 +105,10 @@ class Checkpoint:
 
 @attrs.frozen
 class DeadLetter:
-    """What a sink will never take, set aside: visible, countable, re-sendable.
+    """What a sink will never take: visible, countable, re-sendable.
 
-    `entries` are the readings at the ends of the samples, as places in the journal, which keeps them.
+    `keys` are those of the readings at the ends of the sample: with `sink` and `serial` they identify it. `entries` are
+    the offsets of these readings; the journal keeps them.
     """
 
     sink: str
@@ -103,10 +117,16 @@ class DeadLetter:
     end: datetime
     why: str
     entries: tuple[int, ...] = ()
+    keys: tuple[int, ...] = ()
+
+    @property
+    def identity(self) -> tuple[str, str, tuple[int, ...]]:
+        """What no two dead letters have in common."""
+        return self.sink, self.serial, self.keys
 
 
 class Journal(Protocol):
-    """An append-only log of entries, with one durable cursor a sink. Safe to use from several threads.
+    """An append-only log of entries, with one durable checkpoint a sink. Safe to use from several threads.
 
     What cannot be done now (a full disk) raises `Unavailable`; nothing is half done.
     """
@@ -115,7 +135,8 @@ class Journal(Protocol):
         """Keep these entries, all or none; return those that were new, with their `offset` and `key`.
 
         An entry with the same time and packet as one that is kept is the same reading, and is not kept twice: the
-        packet says which meter it is of. Of a whole reading, that is said by its serial number.
+        packet says which meter it is of. Of a reading without a packet, that is said by its serial number. One that was
+        moved from its time is known again for certain only as long as nothing was forgotten.
         """
 
     def read(self, after: int, limit: int) -> Sequence[Entry]:
@@ -125,7 +146,13 @@ class Journal(Protocol):
         """Return the entries at these places that are still kept."""
 
     def newest(self) -> int:
-        """Return the place of the newest entry; 0 when there never was one."""
+        """Return the offset of the newest entry; 0 when there never was one."""
+
+    def lag(self, after: int) -> int:
+        """Return how many entries came in after an offset, whether or not they are still kept. It asks no disk."""
+
+    def recent(self, until: int, limit: int) -> Sequence[Entry]:
+        """Return entries up to an offset that came in last before it, oldest first, at most `limit`."""
 
     def wait(self, after: int, timeout: float) -> bool:
         """Wait until there is an entry after a place, for `timeout` seconds at most; return whether there is."""
@@ -136,13 +163,21 @@ class Journal(Protocol):
     def checkpoint(self, sink: str) -> Checkpoint | None:
         """Return how far a sink has come; None for one that was never here."""
 
-    def commit(
-        self, sink: str, cursor: Checkpoint, changed: Sequence[str] = (), aside: Sequence[DeadLetter] = ()
-    ) -> None:
-        """Move a sink's cursor and set aside what it refused, both or neither; write the bases of `changed` meters."""
+    def commit(self, sink: str, checkpoint: Checkpoint) -> Checkpoint:
+        """Make this a sink's checkpoint, and return it with its new revision. Raises Superseded.
+
+        It is changed all at once, and only where `checkpoint.revision` is that of the one that is kept. Baselines that
+        `checkpoint` does not have stay.
+        """
+
+    def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep these, all or none. One whose identity is kept already is not kept twice.
+
+        It is done before the checkpoint moves over them: a crash between the two costs nothing.
+        """
 
     def dead_letters(self, sink: str | None = None) -> Sequence[DeadLetter]:
-        """Return what was set aside, oldest first, of one sink or all."""
+        """Return the dead letters, oldest first, of one sink or all."""
 
     def sizes(self, after: int, limit: int) -> Sequence[EntrySize]:
         """Return what the entries after a place weigh, oldest first, at most `limit`, without reading them."""
@@ -150,7 +185,7 @@ class Journal(Protocol):
     def baseline(self, sink: str, key: str) -> Baseline | None:
         """Return one baseline of a sink, by its key; None when there is none.
 
-        A cursor holds those of the meters that were heard last; this finds the others.
+        A checkpoint holds those of the meters that were heard last; this finds the others.
         """
 
     def heard_meters(self) -> Sequence[HeardMeter]:

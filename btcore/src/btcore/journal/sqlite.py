@@ -17,58 +17,61 @@ from pathlib import Path
 import attrs
 
 from btcore.errors import JournalFull, Unavailable
-from btcore.journal import Baseline, Checkpoint, DeadLetter, Entry, EntrySize, HeardMeter
+from btcore.journal import Baseline, Checkpoint, DeadLetter, Entry, EntrySize, HeardMeter, Superseded
 from btcore.journal.sqlite_keys import free_key
 from btcore.journal.sqlite_meters import Meters
 from btcore.journal.sqlite_retention import MOST_BASES, Trimming, forget_dead_letters
 from btcore.journal.sqlite_space import Room, give_up_reserve
 
-VERSION = 4
+VERSION = 5
 """Of the tables below, kept in the file. The format is public: docs/journal.md."""
 
 TABLES = """
 CREATE TABLE entry (
-    seq    INTEGER PRIMARY KEY AUTOINCREMENT,
-    key    INTEGER NOT NULL UNIQUE,
-    added  INTEGER NOT NULL,
-    source TEXT NOT NULL,
-    serial TEXT NOT NULL,
-    format TEXT NOT NULL,
-    whole  INTEGER NOT NULL,
-    raw    BLOB NOT NULL,
-    steady INTEGER NOT NULL DEFAULT 0,
-    boot   INTEGER NOT NULL DEFAULT 0,
-    address TEXT NOT NULL DEFAULT '',
-    origin TEXT NOT NULL DEFAULT ''
+    offset     INTEGER PRIMARY KEY AUTOINCREMENT,
+    key        INTEGER NOT NULL UNIQUE,
+    added      INTEGER NOT NULL,
+    source     TEXT NOT NULL,
+    serial     TEXT NOT NULL,
+    format     TEXT NOT NULL,
+    packetless INTEGER NOT NULL,
+    raw        BLOB NOT NULL,
+    monotonic  INTEGER NOT NULL DEFAULT 0,
+    boot       INTEGER NOT NULL DEFAULT 0,
+    address    TEXT NOT NULL DEFAULT '',
+    origin     TEXT NOT NULL DEFAULT ''
 );
-CREATE TABLE cursor (
-    sink     TEXT PRIMARY KEY,
-    position INTEGER NOT NULL,
-    seen     INTEGER NOT NULL DEFAULT 0,
-    missed   INTEGER NOT NULL DEFAULT 0,
-    settings TEXT NOT NULL DEFAULT '',
-    accepted TEXT NOT NULL DEFAULT ''
+CREATE TABLE checkpoint (
+    sink           TEXT PRIMARY KEY,
+    offset         INTEGER NOT NULL,
+    examined       INTEGER NOT NULL DEFAULT 0,
+    first_unwanted INTEGER NOT NULL DEFAULT 0,
+    settings       TEXT NOT NULL DEFAULT '',
+    accepted       TEXT NOT NULL DEFAULT '',
+    revision       INTEGER NOT NULL DEFAULT 1
 ) WITHOUT ROWID;
-CREATE TABLE base (
-    sink   TEXT NOT NULL,
-    serial TEXT NOT NULL,
-    seq    INTEGER NOT NULL,
+CREATE TABLE baseline (
+    sink     TEXT NOT NULL,
+    serial   TEXT NOT NULL,
+    offset   INTEGER NOT NULL,
     lifetime TEXT NOT NULL DEFAULT '{}',
     PRIMARY KEY (sink, serial)
 ) WITHOUT ROWID;
-CREATE TABLE aside (
+CREATE TABLE dead_letter (
     sink       TEXT NOT NULL,
     serial     TEXT NOT NULL,
     start_time TEXT NOT NULL,
     end_time   TEXT NOT NULL,
     why        TEXT NOT NULL,
     entries    TEXT NOT NULL,
-    added      INTEGER NOT NULL DEFAULT 0
+    added      INTEGER NOT NULL DEFAULT 0,
+    keys       TEXT NOT NULL DEFAULT '[]'
 );
+CREATE UNIQUE INDEX dead_letter_identity ON dead_letter (sink, serial, keys);
 CREATE TABLE meter (
     serial TEXT NOT NULL,
     format TEXT NOT NULL,
-    seq    INTEGER NOT NULL,
+    offset INTEGER NOT NULL,
     PRIMARY KEY (serial, format)
 ) WITHOUT ROWID;
 """
@@ -89,22 +92,46 @@ UPDATE cursor SET seen = position;
 CREATE TABLE meter (serial TEXT NOT NULL, format TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (serial, format))
     WITHOUT ROWID;
 INSERT INTO meter SELECT serial, format, min(seq) FROM entry GROUP BY serial, format""",
+    4: """ALTER TABLE entry RENAME COLUMN seq TO offset;
+ALTER TABLE entry RENAME COLUMN whole TO packetless;
+ALTER TABLE entry RENAME COLUMN steady TO monotonic;
+ALTER TABLE cursor RENAME TO checkpoint;
+ALTER TABLE checkpoint RENAME COLUMN position TO offset;
+ALTER TABLE checkpoint RENAME COLUMN seen TO examined;
+ALTER TABLE checkpoint RENAME COLUMN missed TO first_unwanted;
+ALTER TABLE checkpoint ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE base RENAME TO baseline;
+ALTER TABLE baseline RENAME COLUMN seq TO offset;
+ALTER TABLE meter RENAME COLUMN seq TO offset;
+ALTER TABLE aside RENAME TO dead_letter;
+ALTER TABLE dead_letter ADD COLUMN keys TEXT NOT NULL DEFAULT '[]';
+UPDATE dead_letter SET keys = coalesce(nullif((SELECT json_group_array(key) FROM (SELECT entry.key
+    FROM json_each(dead_letter.entries) AS one JOIN entry ON entry.offset = one.value ORDER BY one.key)), '[]'),
+    entries);
+DELETE FROM dead_letter WHERE rowid NOT IN (SELECT min(rowid) FROM dead_letter GROUP BY sink, serial, keys);
+CREATE UNIQUE INDEX dead_letter_identity ON dead_letter (sink, serial, keys)""",
 }
 """What makes a file of a version one of the next."""
 
-SELECT = "SELECT key, source, serial, format, raw, whole, seq, steady, boot, address, origin FROM entry"
+SELECT = "SELECT key, source, serial, format, raw, packetless, offset, monotonic, boot, address, origin FROM entry"
 
-OUTLINE = "SELECT seq, key, length(raw) FROM entry WHERE seq > ? ORDER BY seq LIMIT ?"
+OUTLINE = "SELECT offset, key, length(raw) FROM entry WHERE offset > ? ORDER BY offset LIMIT ?"
 
-INSERT = """INSERT INTO entry (key, added, source, serial, format, whole, raw, steady, boot, address, origin)
+INSERT = """INSERT INTO entry (key, added, source, serial, format, packetless, raw, monotonic, boot, address, origin)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-MOVE = """INSERT INTO cursor (sink, position, seen, missed, settings, accepted) VALUES (?, ?, ?, ?, ?, ?)
-    ON CONFLICT (sink) DO UPDATE SET position = max(position, excluded.position),
-    seen = max(position, excluded.seen), missed = excluded.missed, settings = excluded.settings,
-    accepted = excluded.accepted"""
-"""A cursor never goes back, whoever is late."""
 
-CURSOR = "SELECT position, seen, missed, settings, accepted FROM cursor WHERE sink = ?"
+CHECKPOINT = "SELECT offset, examined, first_unwanted, settings, accepted, revision FROM checkpoint WHERE sink = ?"
+
+REVISION = "SELECT revision FROM checkpoint WHERE sink = ?"
+
+KEEP_CHECKPOINT = """REPLACE INTO checkpoint (sink, offset, examined, first_unwanted, settings, accepted, revision)
+    VALUES (?, ?, ?, ?, ?, ?, ?)"""
+
+KEEP_DEAD_LETTER = """INSERT INTO dead_letter (sink, serial, start_time, end_time, why, entries, keys, added)
+    VALUES (?, ?, ?, ?, ?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER)) ON CONFLICT (sink, serial, keys) DO NOTHING"""
+
+DEAD_LETTERS = """SELECT sink, serial, start_time, end_time, why, entries, keys FROM dead_letter
+    WHERE ? IS NULL OR sink = ? ORDER BY rowid"""
 
 LAST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entry'"
 """The newest place that was ever given: its entry may be trimmed."""
@@ -117,8 +144,8 @@ NEARLY = 0.95
 MEASURED = 500
 """Entries after which it is looked how large the file is."""
 
-MOST_IN_CURSOR = 1024
-"""Baselines that a cursor holds in memory, of the meters heard last."""
+MOST_IN_CHECKPOINT = 1024
+"""Baselines that a checkpoint holds in memory, of the meters heard last."""
 
 BUSY = 2.0
 """Seconds to wait for another connection's lock, such as that of a person looking into the file."""
@@ -142,6 +169,7 @@ class SqliteJournal:
         self._writing = threading.Lock()
         self._reading = threading.Lock()
         self._news = threading.Condition()
+        self._committed: dict[str, Checkpoint] = {}  # the last of each sink
         try:
             self._open()
         except Unavailable:
@@ -175,12 +203,12 @@ class SqliteJournal:
             raise Unavailable(
                 f"the journal {self._file} was written by a newer btcore (version {version}): upgrade btcore"
             )
-        while version < VERSION:
+        if version < VERSION:
+            scripts = [UPGRADES[earlier] for earlier in range(version, VERSION)] if version else [TABLES]
             with self._transaction():
-                for statement in (UPGRADES[version] if version else TABLES).split(";\n"):
+                for statement in (one for script in scripts for one in script.split(";\n")):
                     self._writer.execute(statement)
-                version = version + 1 if version else VERSION
-                self._writer.execute(f"PRAGMA user_version = {version}")
+                self._writer.execute(f"PRAGMA user_version = {VERSION}")
 
     @contextmanager
     def _told(self, what: str) -> Iterator[None]:
@@ -240,11 +268,11 @@ class SqliteJournal:
 
     def read(self, after: int, limit: int) -> Sequence[Entry]:
         """Return the entries after a place, oldest first."""
-        return self._select("seq > ? ORDER BY seq LIMIT ?", (after, limit))
+        return self._select("offset > ? ORDER BY offset LIMIT ?", (after, limit))
 
     def get(self, places: Sequence[int]) -> Sequence[Entry]:
         """Return the entries at these places."""
-        return [entry for place in places for entry in self._select("seq = ?", (place,))]
+        return [entry for place in places for entry in self._select("offset = ?", (place,))]
 
     def _select(self, where: str, values: tuple[object, ...]) -> list[Entry]:
         with self._reading, self._told("read"):
@@ -258,6 +286,14 @@ class SqliteJournal:
         """Return the place of the newest entry."""
         with self._news:
             return self._last
+
+    def lag(self, after: int) -> int:
+        """Return how many entries came in after an offset: offsets rise by one."""
+        return max(self.newest() - after, 0)
+
+    def recent(self, until: int, limit: int) -> Sequence[Entry]:
+        """Return the entries at the last so many offsets."""
+        return self._select("offset > ? AND offset <= ? ORDER BY offset", (until - limit, until))
 
     def wait(self, after: int, timeout: float) -> bool:
         """Wait until there is an entry after a place."""
@@ -274,44 +310,50 @@ class SqliteJournal:
     def checkpoint(self, sink: str) -> Checkpoint | None:
         """Return how far a sink has come."""
         with self._reading, self._told("read"):
-            row = self._reader.execute(CURSOR, (sink,)).fetchone()
-            bases = self._reader.execute(
-                "SELECT serial, seq, lifetime FROM base WHERE sink = ? ORDER BY seq DESC LIMIT ?",
-                (sink, MOST_IN_CURSOR),
+            row = self._reader.execute(CHECKPOINT, (sink,)).fetchone()
+            rows = self._reader.execute(
+                "SELECT serial, offset, lifetime FROM baseline WHERE sink = ? ORDER BY offset DESC LIMIT ?",
+                (sink, MOST_IN_CHECKPOINT),
             ).fetchall()
-        bases_of = {key: _baseline(seq, lifetime) for key, seq, lifetime in bases}
-        return Checkpoint(row[0], bases_of, *row[1:]) if row else None
+        baselines = {key: _baseline(offset, lifetime) for key, offset, lifetime in rows}
+        return Checkpoint(row[0], baselines, *row[1:]) if row else None
 
-    def commit(
-        self, sink: str, cursor: Checkpoint, changed: Sequence[str] = (), aside: Sequence[DeadLetter] = ()
-    ) -> None:
-        """Move a sink's cursor and set aside what it refused."""
+    def commit(self, sink: str, checkpoint: Checkpoint) -> Checkpoint:
+        """Make this a sink's checkpoint; of its baselines, those are written that changed."""
+        kept = attrs.evolve(checkpoint, revision=checkpoint.revision + 1)
+        marks = kept.examined, kept.first_unwanted, kept.settings, kept.accepted, kept.revision
         with self._transaction() as connection:
-            marks = cursor.examined, cursor.first_unwanted, cursor.settings, cursor.accepted
-            connection.execute(MOVE, (sink, cursor.offset, *marks))
-            connection.executemany(
-                "REPLACE INTO base VALUES (?, ?, ?, ?)",
-                [
-                    (sink, key, cursor.baselines[key].offset, json.dumps(dict(cursor.baselines[key].lifetime)))
-                    for key in changed
-                ],
-            )
-            connection.executemany(
-                "INSERT INTO aside VALUES (?, ?, ?, ?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER))",
-                [
-                    (a.sink, a.serial, a.start.isoformat(), a.end.isoformat(), a.why, json.dumps(a.entries))
-                    for a in aside
-                ],
-            )
+            row = connection.execute(REVISION, (sink,)).fetchone()
+            if (row[0] if row else 0) != checkpoint.revision:
+                raise Superseded(sink)
+            connection.execute(KEEP_CHECKPOINT, (sink, kept.offset, *marks))
+            connection.executemany("REPLACE INTO baseline VALUES (?, ?, ?, ?)", self._changed(sink, checkpoint))
+        self._committed[sink] = kept
+        return kept
+
+    def _changed(self, sink: str, checkpoint: Checkpoint) -> list[tuple[str, str, int, str]]:
+        """Return the rows of the baselines that are not as in the sink's last commit; all where that is not known."""
+        last = self._committed.get(sink)
+        known = last.baselines if last and last.revision == checkpoint.revision else {}
+        return [
+            (sink, key, one.offset, json.dumps(dict(one.lifetime)))
+            for key, one in checkpoint.baselines.items()
+            if known.get(key) is not one
+        ]
+
+    def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Keep these; one that is kept already stays as it is."""
+        with self._transaction() as connection:
+            connection.executemany(KEEP_DEAD_LETTER, map(_row, letters))
 
     def dead_letters(self, sink: str | None = None) -> Sequence[DeadLetter]:
-        """Return what was set aside."""
+        """Return the dead letters."""
         with self._reading, self._told("read"):
-            rows = self._reader.execute("SELECT * FROM aside WHERE ? IS NULL OR sink = ? ORDER BY rowid", (sink, sink))
-            return [
-                DeadLetter(name, serial, _moment(start), _moment(end), why, tuple(json.loads(entries)))
-                for name, serial, start, end, why, entries, _ in rows.fetchall()
-            ]
+            rows = self._reader.execute(DEAD_LETTERS, (sink, sink)).fetchall()
+        return [
+            DeadLetter(name, serial, _moment(start), _moment(end), why, _numbers(entries), _numbers(keys))
+            for name, serial, start, end, why, entries, keys in rows
+        ]
 
     def sizes(self, after: int, limit: int) -> Sequence[EntrySize]:
         """Return what the entries after a place weigh."""
@@ -320,7 +362,7 @@ class SqliteJournal:
 
     def baseline(self, sink: str, key: str) -> Baseline | None:
         """Return one baseline of a sink."""
-        query = "SELECT seq, lifetime FROM base WHERE sink = ? AND serial = ?"
+        query = "SELECT offset, lifetime FROM baseline WHERE sink = ? AND serial = ?"
         with self._reading, self._told("read"):
             row = self._reader.execute(query, (sink, key)).fetchone()
         return _baseline(*row) if row else None
@@ -336,7 +378,8 @@ class SqliteJournal:
 
     def heard(self, recent: int) -> Sequence[Entry]:
         """Return the last entries of the meters that any sink has a baseline of, and so many of the newest."""
-        where = """seq IN (SELECT seq FROM base ORDER BY seq DESC LIMIT ?) OR seq > ? ORDER BY seq"""
+        where = """offset IN (SELECT offset FROM baseline ORDER BY offset DESC LIMIT ?) OR offset > ?
+            ORDER BY offset"""
         return self._select(where, (MOST_BASES, self.newest() - recent))
 
     @property
@@ -379,8 +422,17 @@ def _insert(connection: sqlite3.Connection, entry: Entry, added: int) -> Entry |
     return attrs.evolve(entry, key=key, offset=int(connection.execute(INSERT, values).lastrowid or 0))
 
 
-def _baseline(seq: int, lifetime: str) -> Baseline:
-    return Baseline(seq, json.loads(lifetime))
+def _baseline(offset: int, lifetime: str) -> Baseline:
+    return Baseline(offset, json.loads(lifetime))
+
+
+def _row(one: DeadLetter) -> tuple[str, ...]:
+    lists = (json.dumps(numbers, separators=(",", ":")) for numbers in (one.entries, one.keys))
+    return (one.sink, one.serial, one.start.isoformat(), one.end.isoformat(), one.why, *lists)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(json.loads(text))
 
 
 def private(file: Path) -> None:

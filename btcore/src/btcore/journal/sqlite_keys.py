@@ -24,7 +24,7 @@ STEP = 1_664_525
 """Makes each place of the one before it: any multiplier that goes through all numbers of 32 bits would do."""
 
 IS_TAKEN = "SELECT 1 FROM entry WHERE key = ?"
-SAME = "raw = ? AND (whole = 0 OR serial = ?)"
+SAME = "raw = ? AND (packetless = 0 OR serial = ?)"
 """Whether an entry is of the same packet; a whole reading's raw has no serial number in it."""
 
 IN_RUN = f"SELECT key, {SAME} FROM entry WHERE key BETWEEN ? AND ?"  # noqa: S608 - a fixed text

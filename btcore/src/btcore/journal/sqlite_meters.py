@@ -26,7 +26,7 @@ class Meters:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         """Read what the file has."""
-        rows = connection.execute("SELECT serial, format FROM meter ORDER BY seq").fetchall()
+        rows = connection.execute("SELECT serial, format FROM meter ORDER BY offset").fetchall()
         self._last: dict[Pair, int] = dict.fromkeys(rows, 0)
         self._leaving: list[Pair] = []
 

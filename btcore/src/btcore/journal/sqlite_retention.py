@@ -14,18 +14,18 @@ MOST_ASIDE = 10_000
 MOST_BASES = 4096
 """Baselines that are kept, of one sink: those of the meters heard last."""
 
-HELD = "SELECT seq FROM base UNION SELECT value FROM aside, json_each(aside.entries)"
+HELD = "SELECT offset FROM baseline UNION SELECT value FROM dead_letter, json_each(dead_letter.entries)"
 
-HELD_SINCE = """SELECT seq FROM base WHERE seq > ? AND seq <= ?
-    UNION SELECT value FROM aside, json_each(aside.entries) WHERE aside.rowid > ?"""
+HELD_SINCE = """SELECT offset FROM baseline WHERE offset > ? AND offset <= ?
+    UNION SELECT value FROM dead_letter, json_each(dead_letter.entries) WHERE dead_letter.rowid > ?"""
 
-LAST_ASIDE = "SELECT coalesce(max(rowid), 0) FROM aside"
+LAST_ASIDE = "SELECT coalesce(max(rowid), 0) FROM dead_letter"
 
 OLD_ASIDE = """SELECT rowid, sink FROM (SELECT rowid, sink, added, row_number()
-    OVER (PARTITION BY sink ORDER BY rowid DESC) AS place FROM aside) WHERE added < ? OR place > ? LIMIT ?"""
+    OVER (PARTITION BY sink ORDER BY rowid DESC) AS place FROM dead_letter) WHERE added < ? OR place > ? LIMIT ?"""
 
-OLD_BASES = """DELETE FROM base WHERE (sink, serial) IN (SELECT sink, serial FROM (SELECT sink, serial, row_number()
-    OVER (PARTITION BY sink ORDER BY seq DESC) AS place FROM base) WHERE place > ?)"""
+OLD_BASES = """DELETE FROM baseline WHERE (sink, serial) IN (SELECT sink, serial FROM (SELECT sink, serial, row_number()
+    OVER (PARTITION BY sink ORDER BY offset DESC) AS place FROM baseline) WHERE place > ?)"""
 
 
 class Trimming:
@@ -51,7 +51,7 @@ class Trimming:
     def forget_some(self, connection: sqlite3.Connection) -> tuple[int, bool]:
         """Forget some entries; return how many are gone, and whether to go on."""
         rows = connection.execute(
-            "SELECT seq, added FROM entry WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?",
+            "SELECT offset, added FROM entry WHERE offset > ? AND offset <= ? ORDER BY offset LIMIT ?",
             (self._after, self._limit(connection), SLICE),
         ).fetchall()
         if not rows:
@@ -59,7 +59,7 @@ class Trimming:
         held = self._held | self._held_since(connection, self._after, rows[-1][0])
         self._after = rows[-1][0]
         gone = [(place,) for place, added in rows if added < self._added_before and place not in held]
-        connection.executemany("DELETE FROM entry WHERE seq = ?", gone)
+        connection.executemany("DELETE FROM entry WHERE offset = ?", gone)
         # entries are added in the order of time: where none was old, none behind it is, but where a clock was ahead
         now = time.time()
         return len(gone), any(added < self._added_before or added > now for _, added in rows)
@@ -68,7 +68,7 @@ class Trimming:
         """Return the place up to which all sinks had looked at first, or less: mended settings look once more."""
         marks = ",".join("?" * len(self._sinks))
         seen = connection.execute(
-            f"SELECT seen FROM cursor WHERE sink IN ({marks})",  # noqa: S608 - question marks alone
+            f"SELECT examined FROM checkpoint WHERE sink IN ({marks})",  # noqa: S608 - question marks alone
             self._sinks,
         ).fetchall()
         return min([self._until, *(place for (place,) in seen)]) if len(seen) == len(self._sinks) else 0
@@ -82,5 +82,5 @@ def forget_dead_letters(connection: sqlite3.Connection, added_before: int) -> Ma
     """Forget some of what was set aside before a time or is beyond the bound, and of all baselines beyond theirs."""
     connection.execute(OLD_BASES, (MOST_BASES,))
     old = connection.execute(OLD_ASIDE, (added_before, MOST_ASIDE, SLICE)).fetchall()
-    connection.executemany("DELETE FROM aside WHERE rowid = ?", [(row,) for row, _ in old])
+    connection.executemany("DELETE FROM dead_letter WHERE rowid = ?", [(row,) for row, _ in old])
     return Counter(sink for _, sink in old)

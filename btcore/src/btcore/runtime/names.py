@@ -1,7 +1,7 @@
 """The names of meters in a configuration, compared with the meters that were heard; what does not fit is told.
 
-Which names there are is `config/named_channels.py`'s, which meters were heard the journal's. Whether one is silent is not asked
-here.
+Which names there are is `config/named_channels.py`'s, which meters were heard the journal's. Whether one is silent is
+not asked here.
 """
 
 import logging

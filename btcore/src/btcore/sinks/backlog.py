@@ -79,7 +79,7 @@ class Backlog:
     @property
     def behind(self) -> int:
         """How many readings came in that the sink has not had, and that it has not found to be none of its own."""
-        return max(self._journal.newest() - self._place.checkpoint.examined, 0) if self._place.has_begun else 0
+        return self._journal.lag(self._place.checkpoint.examined) if self._place.has_begun else 0
 
     @property
     def is_level(self) -> bool:
@@ -110,8 +110,8 @@ class Backlog:
     def _heard(self) -> list[tuple[str, bytes]]:
         """Return what was read last before the cursor."""
         place = self._place.checkpoint.offset
-        before = self._read_patiently(max(place - HEARD, 0), HEARD)
-        taken = (entry for entry in before if entry.offset <= place and self._takes(entry))
+        before = self._patiently(lambda: self._journal.recent(place, HEARD))
+        taken = (entry for entry in before if self._takes(entry))
         return [
             (reading.serial, reading.raw) for entry in taken if (reading := self._decoders.recall(entry)) is not None
         ]

@@ -60,8 +60,10 @@ class Refused:
 def _refused(sink: str, step: Step, why: str) -> Iterator[DeadLetter]:
     """Yield what is kept of a step that a sink refused: its samples, and the readings that have none."""
     for sample in step.samples:
-        yield DeadLetter(sink, sample.serial, sample.start, sample.end, why, (sample.older.offset, sample.newer.offset))
+        ends = sample.older, sample.newer
+        offsets, keys = tuple(one.offset for one in ends), tuple(one.key for one in ends)
+        yield DeadLetter(sink, sample.serial, sample.start, sample.end, why, offsets, keys)
     sampled = {sample.newer.offset for sample in step.samples}
     for reading in step.readings:
         if reading.offset not in sampled:
-            yield DeadLetter(sink, reading.serial, reading.time, reading.time, why, (reading.offset,))
+            yield DeadLetter(sink, reading.serial, reading.time, reading.time, why, (reading.offset,), (reading.key,))

@@ -51,7 +51,7 @@ class Place:
         if cursor is None:
             before = self._patiently(lambda: self._journal.checkpoint(whole)) if whole else None
             first = before or Checkpoint(self._journal.newest() if start == "end" else 0)
-            self._keep(Checkpoint(first.offset, first.baselines, settings=settings), list(first.baselines))
+            self._keep(Checkpoint(first.offset, first.baselines, settings=settings))
         else:
             for line in again(cursor, settings, self._read):
                 self._context.log.info("%s", line)
@@ -77,11 +77,13 @@ class Place:
         """
         if is_missed:
             self.unwanted(self.checkpoint.offset + 1)
+        if aside and not self._context.dry_run:  # before the offset moves: a crash in between loses none of them
+            self._patiently(lambda: self._journal.keep_dead_letters(aside))
         with self.lock:
             cursor = self._advanced(max(position, self.checkpoint.offset), bases)
             if is_proof:
                 cursor = attrs.evolve(cursor, accepted=self._fingerprint.all)
-            self._keep(cursor, [*self._passed, *bases], aside)
+            self._keep(cursor)
             self._has_advanced()
 
     def passed(self, bases: Mapping[str, Baseline], *, is_missed: bool) -> None:
@@ -112,9 +114,7 @@ class Place:
     def drop(self, place: int) -> None:
         """Move the cursor over what was not delivered. The lock is held. Raises Unavailable: it waits for nothing."""
         cursor = self._advanced(place, {})
-        if not self._context.dry_run:
-            self._journal.commit(self._context.name, cursor, list(self._passed))
-        self.checkpoint = cursor
+        self.checkpoint = cursor if self._context.dry_run else self._journal.commit(self._context.name, cursor)
         self._has_advanced()
 
     def _unseen(self, cursor: Checkpoint) -> Checkpoint:
@@ -122,7 +122,7 @@ class Place:
         anew = attrs.evolve(cursor, examined=cursor.offset, settings=self._fingerprint.choosing)
         with suppress(Unavailable):  # a full disk keeps no sink from beginning: the next commit says it as well
             if not self._context.dry_run:
-                self._journal.commit(self._context.name, anew)
+                return self._journal.commit(self._context.name, anew)
         return anew
 
     def _advanced(self, place: int, bases: Mapping[str, Baseline]) -> Checkpoint:
@@ -136,10 +136,10 @@ class Place:
         if self._unwanted_from <= self.checkpoint.offset:
             self._unwanted_from = 0
 
-    def _keep(self, cursor: Checkpoint, changed: Sequence[str] = (), aside: Sequence[DeadLetter] = ()) -> None:
-        """Keep a cursor in the journal; not in a dry run."""
+    def _keep(self, cursor: Checkpoint) -> None:
+        """Keep a checkpoint in the journal; not in a dry run. Raises Superseded where another worker has moved it."""
         if not self._context.dry_run:
-            self._patiently(lambda: self._journal.commit(self._context.name, cursor, changed, aside))
+            cursor = self._patiently(lambda: self._journal.commit(self._context.name, cursor))
         self.checkpoint = cursor
 
     def _read(self, after: int, most: int) -> Sequence[Entry]:

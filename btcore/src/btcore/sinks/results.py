@@ -27,12 +27,12 @@ class BatchResult:
 
     @classmethod
     def all(cls, batch: Batch) -> Self:
-        """BatchResult that everything was wanted. Where there was no sample, perhaps nothing was sent: it proves nothing."""
+        """Say that everything was wanted. Without a sample perhaps nothing was sent, so it proves nothing."""
         return cls(len(batch.readings), is_proof=bool(batch.samples))
 
 
 def check_result(said: object, batch: Batch) -> BatchResult:
-    """Return what a plugin said of a batch: None, all of it. Raises PluginMistake for nonsense."""
+    """Return what a plugin said of a batch: None, all of it. Raises InvalidPluginResult for nonsense."""
     if said is None:
         return BatchResult.all(batch)
     count = len(batch.readings)

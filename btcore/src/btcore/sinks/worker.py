@@ -17,7 +17,7 @@ from btcore.calculate.sampling import SampleCache, Step
 from btcore.config.site import Sink
 from btcore.decode.decoders import Decoders
 from btcore.errors import InvalidPluginResult, Stop
-from btcore.journal import DeadLetter, Journal
+from btcore.journal import DeadLetter, Journal, Superseded
 from btcore.journal.retry import JournalRetry, Stopping
 from btcore.logs.failures import FailureReporter
 from btcore.records import Batch
@@ -127,6 +127,9 @@ class SinkWorker:
             self._unwanted.finish(self.unwanted, is_proven=self.backlog.is_proven)
         except Stopping:
             self._log.debug("stopping")
+        except Superseded as error:
+            self.parked = str(error)
+            self._log.warning("stopped: %s", error)
         except Stop as error:
             self.parked = self._redact(describe_error(error))
             self._log.error("stopped until a restart, its readings are kept: %s", describe_error(error))

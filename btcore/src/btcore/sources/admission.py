@@ -155,5 +155,6 @@ class Admission:
                 self._foreign.popitem(last=False)
 
     def _tell_beyond(self, serial: str) -> None:
-        what = f"refused meter {serial}: {self._most} others were new within a day, more than `max_new_meters_per_day` lets in"
+        others = f"{self._most} others were new within a day, more than `max_new_meters_per_day` lets in"
+        what = f"refused meter {serial}: {others}"
         self._beyond.add(f"{what}; list yours in `meters`", f"meter {serial}")

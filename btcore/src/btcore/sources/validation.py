@@ -16,7 +16,7 @@ EXPECTED = "expected a Chunk or a Reading"
 def checked_items(
     collected: object, plugin: str, formats: Sequence[str] = ()
 ) -> Generator[Chunk | Reading, None, None]:
-    """Yield what a source's `collect` yields, each as it comes. Raises PluginMistake for what is neither of the two.
+    """Yield what a source's `collect` yields, each as it comes. Raises InvalidPluginResult for anything else.
 
     Readings of other formats than these, where there are any, are left out. The source's generator is closed as well.
     """

@@ -208,7 +208,7 @@ class SourceWorker:
         if self._knows_meters:
             return
         try:
-            recent = self._journal.read(max(self._journal.newest() - RECENT, 0), RECENT)
+            recent = self._journal.recent(self._journal.newest(), RECENT)
             self._admission.know([*reversed(self._journal.serials()), *(entry.serial for entry in recent)])
             mine = [one for one in self._journal.heard(RECENT) if one.boot and one.source == self._source.name]
             found = filter(None, map(self._decoders.recall_sent, mine))  # by what [meters] calls them now
@@ -340,9 +340,7 @@ class _Line:
         self.is_timed = False  # whether it is known when its bytes came in
         self._time = 0
         self._same = 0
-        self._ahead: int | None = (
-            None  # to_microseconds of the steady clock before the time of day, when it was live last
-        )
+        self._ahead: int | None = None  # microseconds of the steady clock before the time of day, when it was live last
 
     def arrived(self) -> datetime:
         """Return the time of what comes in now."""

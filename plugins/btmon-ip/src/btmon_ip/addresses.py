@@ -1,11 +1,11 @@
-"""What both sources have in common: addresses as people write them, and how every connection is set."""
+"""Addresses and socket options that both sources use."""
 
 import ipaddress
 import socket
 from typing import Any
 
 LAST_PORT = 65_535
-EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - what a configuration may say
+ANY_ADDRESS = ("", "0.0.0.0", "::")  # noqa: S104 - what a configuration may say
 KEEP_ALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 6))
 """Ask a silent peer after a minute whether it is there, and give it two more to say so."""
 
@@ -20,14 +20,14 @@ def check_host(_instance: object, _attribute: Any, value: str) -> None:  # noqa:
         raise ValueError(f"expected an address or a name, without a port, not {value!r}") from None
 
 
-def own_addresses(host: str) -> list[str]:
-    """Return what stands behind `tcp port N` in a claim to listen there: nothing for all addresses of the machine."""
+def claimed_addresses(host: str) -> list[str]:
+    """Return the suffixes of the claims `tcp port N` for a host; "" claims the port on all addresses."""
     if host.lower() == "localhost":
         return ["/127.0.0.1", "/::1"]
-    return [f"/{host.lower()}" if host not in EVERYWHERE else ""]
+    return [f"/{host.lower()}" if host not in ANY_ADDRESS else ""]
 
 
-def written(host: str, port: int) -> str:
+def format_address(host: str, port: int) -> str:
     """Write an address as `HOST:PORT`: IPv6 in brackets, and IPv4 as itself where it comes as a part of IPv6."""
     if ":" not in host:
         return f"{host}:{port}"
@@ -35,7 +35,7 @@ def written(host: str, port: int) -> str:
     return f"{address.ipv4_mapped}:{port}" if address.ipv4_mapped else f"[{host}]:{port}"
 
 
-def plain(host: str) -> str:
+def plain_address(host: str) -> str:
     """Write the address of a host as [meters] of a configuration has it: IPv4 as itself, also as a part of IPv6."""
     if ":" not in host:
         return host

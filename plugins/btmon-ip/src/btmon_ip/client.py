@@ -11,11 +11,11 @@ from threading import Event
 import attrs
 
 from btcore import Chunk, Claim, Context, Duration, Poll, Problem, Retry, hookimpl, plugin, setting, validate_devices
-from btmon_ip.addresses import LAST_PORT, check_host, written
-from btmon_ip.line import LOOK, Line, connect
+from btmon_ip.addresses import LAST_PORT, check_host, format_address
+from btmon_ip.client_connection import MAX_WAIT, ClientConnection, connect
 
-SILENT = 120.0
-"""Seconds from the beginning of the first connection on in which nothing came, after which that is told."""
+SILENCE_WARNING_AFTER = 120.0
+"""Seconds after which a warning says that nothing has come since the first connection was made."""
 
 
 @plugin(api=1)
@@ -32,32 +32,34 @@ class TcpClient:
     )
     poll_interval: Duration = setting(
         default=Duration(0),
-        help="ask for a packet this often; 0: stay connected and read what the meter sends by itself",
+        help="ask the meters for a packet this often; 0: read what they send by themselves",
         validator=attrs.validators.ge(0),
     )
     devices: list[str] = setting(
         factory=list,
-        help="whom to ask, in turn: ECMs (fc, fd, fe, ff) and GEMs (serial number); empty: the one GEM",
+        help='meters to ask, in turn: "fc", "fd", "fe", "ff" for ECMs, serial numbers for GEMs; empty: the only GEM',
         validator=validate_devices,
     )
     timeout: Duration = setting(
         default=Duration(5),
-        help="the longest wait for the connection, and for each step of an answer",
+        help="longest wait for the connection, and for each step of an answer",
         validator=attrs.validators.gt(0),
     )
     idle_timeout: Duration = setting(
         default=Duration(600),
-        help="connect anew when no packet came for this long (without poll)",
+        help="without poll_interval: close the connection and connect again when no packet came for this long",
         validator=attrs.validators.gt(0),
     )
-    _is_known: bool = attrs.field(default=False, init=False, repr=False)  # that it sends, or was told not to
+    _is_known: bool = attrs.field(
+        default=False, init=False, repr=False
+    )  # whether the meter has sent something, or its silence was logged
     _context: Context = attrs.field(init=False, repr=False)
     _poll: Poll | None = attrs.field(default=None, init=False, repr=False)
     _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False, repr=False)
 
     @property
     def patience(self) -> float:
-        """Seconds that it may be without a packet: then the core tells what came instead."""
+        """Seconds without a packet after which the core reports what came instead."""
         return (
             2 * self.poll_interval + self.timeout * max(len(self.devices), 1)
             if self.poll_interval
@@ -69,17 +71,22 @@ class TcpClient:
         if not self.host:
             yield Problem('expected the address or name of the meter, such as "192.168.1.20"', key="host")
         if self.devices and not self.poll_interval:
-            yield Problem('devices are asked only with poll: set how often, as in poll_interval = "10s"', key="devices")
+            yield Problem(
+                'devices has an effect only with poll_interval: add poll_interval = "10s", or remove devices',
+                key="devices",
+            )
 
     def claims(self) -> Iterator[Claim]:
         """Claim the connection: most gateways take one, and two that ask on one line disturb each other."""
-        yield Claim(f"tcp connection to {written(self.host.lower(), self.port)}", key="host")
+        yield Claim(f"tcp connection to {format_address(self.host.lower(), self.port)}", key="host")
 
     @hookimpl
     def open(self, context: Context) -> None:
         """Prepare the requests. The connection is made in `collect`, which can be told to stop."""
         self._context = context
-        if self.poll_interval and self._poll is None:  # kept over a restart: it knows who does not answer
+        if (
+            self.poll_interval and self._poll is None
+        ):  # kept when the source is opened again: it knows which meters do not answer
             self._poll = Poll(devices=self.devices, timeout=self.timeout, log=context.log)
 
     @hookimpl
@@ -94,16 +101,16 @@ class TcpClient:
                 yield from self._read(line, stop)
             stop.wait(max(0.0, started + self.poll_interval - time.monotonic()))
 
-    def _connect(self, stop: Event) -> Line | None:
+    def _connect(self, stop: Event) -> ClientConnection | None:
         try:
             return connect(self.host, self.port, self.timeout, stop)
         except OSError as error:
             raise Retry(
                 f"cannot connect to {self._name}: {error.strerror or error}. "
-                "Check the address and the gateway; many take one connection only, and another program may have it"
+                "Check the address and the gateway. Many accept one connection only: another program may hold it"
             ) from error
 
-    def _read(self, line: Line, stop: Event) -> Iterator[Chunk]:
+    def _read(self, line: ClientConnection, stop: Event) -> Iterator[Chunk]:
         """Yield all of one connection, and its end."""
         stream = f"{self._name}#{next(self._numbers)}"
         failure: OSError | None = None
@@ -122,29 +129,32 @@ class TcpClient:
         if failure is not None:
             raise Retry(f"connection to {self._name}: {failure.strerror or failure}") from failure
 
-    def _listen(self, line: Line, stream: str) -> Iterator[bytes]:
+    def _listen(self, line: ClientConnection, stream: str) -> Iterator[bytes]:
         """Yield what comes in, b"" where nothing does. Raises TimeoutError after too long without a packet."""
         began = heard = time.monotonic()
         quiet = 0
         while True:
-            data = line.receive(LOOK)
+            data = line.receive(MAX_WAIT)
             yield data
             now, before, quiet = time.monotonic(), quiet, self._context.stream_status(stream).bytes_since_packet
             if data and quiet < before + len(data):  # there was a packet in it
                 heard = now
             elif now - heard >= self.idle_timeout:
-                raise TimeoutError(_without(f"{self.idle_timeout:g} s", quiet))
+                raise TimeoutError(_describe_silence(f"{self.idle_timeout:g} s", quiet))
             self._is_known = self._is_known or bool(data)
-            if not self._is_known and now - began >= SILENT:
+            if not self._is_known and now - began >= SILENCE_WARNING_AFTER:
                 self._is_known = True
-                self._context.log.warning("%s: %s", self._name, _without(f"{SILENT:g} s", 0))
+                self._context.log.warning("%s: %s", self._name, _describe_silence(f"{SILENCE_WARNING_AFTER:g} s", 0))
 
     @property
     def _name(self) -> str:
-        return written(self.host, self.port)
+        return format_address(self.host, self.port)
 
 
-def _without(time: str, size: int) -> str:
-    """Say for how long there was no packet, and the commonest reason."""
+def _describe_silence(time: str, size: int) -> str:
+    """Describe a silence, with its most frequent cause and what to do about it."""
     what = f"no packet came for {time}, only {size} bytes." if size else f"nothing came for {time}."
-    return f'{what} A meter whose real-time mode is off only answers: have it asked, as with poll_interval = "10s" (docs/meters.md)'
+    return (
+        f"{what} A meter whose real-time mode is off sends only when it is asked:"
+        ' set poll_interval = "10s" (docs/meters.md)'
+    )

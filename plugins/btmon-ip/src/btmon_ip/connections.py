@@ -16,32 +16,32 @@ from typing import Any
 import attrs
 
 from btcore import Chunk, Context
-from btmon_ip.addresses import keep_alive, plain, written
-from btmon_ip.guests import FRUITLESS, Guest, Guests, Network
+from btmon_ip.addresses import format_address, keep_alive, plain_address
+from btmon_ip.peers import MAX_JUNK_BYTES, Network, Peer, Peers
 
-TURN = 0.5
-"""Seconds of the longest wait: how soon a stop is seen."""
-READ = 4096
-LAST_READS = 8
-"""Reads of `READ` bytes at most from a connection that is being closed: some packets, and not what a flood has."""
-ACCEPTS = 64
-"""New connections taken in before the open ones have their turn again."""
+MAX_WAIT = 0.5
+"""Seconds of the longest wait, and so the longest delay until a stop is noticed."""
+READ_SIZE = 4096
+MAX_FINAL_READS = 8
+"""Reads of `READ_SIZE` bytes at most from a connection that is being closed: some packets, and not what a flood has."""
+MAX_ACCEPTS = 64
+"""New connections accepted at once, before the open ones are read again."""
 
-SAY_EVERY = 600.0
-"""Seconds between two lines of the log about too many connections: a port scan must not fill it."""
+WARNING_INTERVAL = 600.0
+"""Seconds between two warnings of one kind about connections: a port scan must not fill the log."""
 
-SILENT = 120.0
-"""Seconds from the beginning on in which nothing was sent, after which that is told, and again every so often."""
-SAY_AGAIN = 3600.0
+SILENCE_WARNING_AFTER = 120.0
+"""Seconds after which a warning says that nothing has been sent yet; it is repeated after the next constant."""
+SILENCE_WARNING_INTERVAL = 3600.0
 
 ADVICE = (
-    "The meter, or its gateway, has to be set to send to an address of this computer and to this port, in real-time"
-    " mode, and a firewall has to let it in; a gateway that waits for us (a WIZ110SR) needs tcp-client (docs/meters.md)"
+    "Set the meter, or its gateway, to real-time mode and to send to an address of this computer and to this port, and"
+    " let it through the firewall. A gateway that waits for a connection (WIZ110SR) needs tcp-client (docs/meters.md)"
 )
 
-EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+EXHAUSTION_ERRORS = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 """The system has no room for one more connection."""
-PASSING = {
+TRANSIENT_ERRORS = {
     errno.ECONNABORTED,
     errno.ECONNRESET,
     errno.EHOSTDOWN,
@@ -55,64 +55,69 @@ PASSING = {
     errno.EPROTO,
     errno.ETIMEDOUT,
 }
-"""A new connection was gone before it was taken in: accept(2) hands on whatever became of it."""
+"""A new connection failed before it was accepted: accept(2) returns its pending network errors."""
 
 
-RESERVE = 16
-"""Descriptors that are left to the rest of the program."""
+RESERVED_DESCRIPTORS = 16
+"""File descriptors that are left for the rest of the program."""
 
 
 @attrs.define(eq=False)
-class Connection:
+class ServerConnection:
     """One connection: its stream, the address it comes from, and when it was last heard of (of the monotonic clock)."""
 
     socket: socket.socket
     stream: str
     address: str
     heard: float
-    guest: Guest
+    peer: Peer
 
 
-class Connections:
-    """The listening sockets and all that has connected to them. Who may stay is decided by `guests.py`."""
+class ServerConnections:
+    """The listening sockets and all that has connected to them. Who may stay is decided by `peers.py`."""
 
     def __init__(
         self,
         listeners: Sequence[socket.socket],
         *,
-        idle: float,
-        most: int,
+        idle_timeout: float,
+        max_connections: int,
         numbers: Iterator[int],
         context: Context,
         allow: Sequence[Network] = (),
     ) -> None:
-        """Take over the listeners. `idle_timeout` is in seconds, `most` the connections that may be open at once."""
+        """Take over the listeners. `idle_timeout` is in seconds; at most `max_connections` are open at once."""
         self._selector = selectors.DefaultSelector()
-        self._open: OrderedDict[Connection, None] = OrderedDict()  # the one silent for longest is the first
-        self._by_guest: dict[Guest, Connection] = {}
-        self._idle, self._numbers, self._log, self._heard = idle, numbers, context.log, context.stream_status
+        self._open: OrderedDict[ServerConnection, None] = OrderedDict()  # the one silent for longest is the first
+        self._by_peer: dict[Peer, ServerConnection] = {}
+        self._idle_timeout, self._numbers, self._log, self._stream_status = (
+            idle_timeout,
+            numbers,
+            context.log,
+            context.stream_status,
+        )
         self._began = time.monotonic()
-        self._taken_in, self._has_read, self._silence_told = 0, False, -SAY_AGAIN
+        self._accepted, self._has_read, self._silence_warned_at = 0, False, -SILENCE_WARNING_INTERVAL
         self._spare = _spare()
-        self._guests = Guests(min(most, _room()), allow)
+        self._peers = Peers(min(max_connections, _max_open_connections()), allow)
         self._counts: Counter[str] = Counter()
-        self._said: dict[str, float] = {}
+        self._warned_at: dict[str, float] = {}
         for listener in listeners:
             listener.settimeout(0)
             self._selector.register(listener, selectors.EVENT_READ)
 
-    def turn(self) -> Iterator[Chunk]:
+    def serve_once(self) -> Iterator[Chunk]:
         """Wait for something, half a second at most; read once from each that is ready, then take in who is new."""
-        ready = [key for key, _ in self._selector.select(TURN)]
+        ready = [key for key, _ in self._selector.select(MAX_WAIT)]
         now = time.monotonic()
         for key in ready:
-            if isinstance(key.data, Connection) and key.data in self._open:
+            if isinstance(key.data, ServerConnection) and key.data in self._open:
                 yield from self._read(key.data)
         yield from self._close_idle(now)
-        self._tell_silence(now)
+        self._warn_of_silence(now)
         for key in ready:
             if isinstance(key.fileobj, socket.socket) and key.data is None:
-                yield from self._take_in(key.fileobj)
+                yield from self._accept(key.fileobj)
 
     def close(self) -> None:
         """Close everything."""
@@ -121,19 +126,19 @@ class Connections:
                 key.fileobj.close()
         self._selector.close()
         self._open.clear()
-        self._let_go_of_spare()
+        self._release_spare()
 
-    def _let_go_of_spare(self) -> None:
+    def _release_spare(self) -> None:
         """Close the spare descriptor, once: its number may be another thread's file a moment later."""
         spare, self._spare = self._spare, None
         if spare is not None:
             os.close(spare)
 
-    def _read(self, connection: Connection) -> Iterator[Chunk]:
+    def _read(self, connection: ServerConnection) -> Iterator[Chunk]:
         try:
-            data = connection.socket.recv(READ)
+            data = connection.socket.recv(READ_SIZE)
         except (BlockingIOError, InterruptedError):
-            return  # the system said ready, and thought better of it
+            return  # a socket may be reported as ready, and not be
         except OSError as error:
             yield self._end(connection, error.strerror or str(error))
             return
@@ -143,34 +148,36 @@ class Connections:
         self._has_read = True
         connection.heard = time.monotonic()
         self._open.move_to_end(connection)
-        self._guests.heard(connection.guest)
+        self._peers.note_activity(connection.peer)
         yield Chunk(data, stream=connection.stream, address=connection.address)
-        yield from self._look_at(connection)
+        yield from self._check_packets(connection)
 
-    def _look_at(self, connection: Connection) -> Iterator[Chunk]:
+    def _check_packets(self, connection: ServerConnection) -> Iterator[Chunk]:
         """See what the core found in what was read: a packet proves a connection, much without one ends it."""
-        found, now = self._heard(connection.stream), time.monotonic()
-        if found.packets and found.bytes_since_packet < READ:
-            self._guests.prove(connection.guest, now)
-        if found.bytes_since_packet >= FRUITLESS:
-            self._guests.penalize(connection.guest, now)
-            self._say(f"closed a connection on which {FRUITLESS} bytes without a packet came", connection.stream)
+        found, now = self._stream_status(connection.stream), time.monotonic()
+        if found.packets and found.bytes_since_packet < READ_SIZE:
+            self._peers.prove(connection.peer, now)
+        if found.bytes_since_packet >= MAX_JUNK_BYTES:
+            self._peers.penalize(connection.peer, now)
+            self._warn_limited(
+                f"closed a connection on which {MAX_JUNK_BYTES} bytes without a packet came", connection.stream
+            )
             yield self._end(connection, "no packets")
 
-    def _end(self, connection: Connection, why: str) -> Chunk:
+    def _end(self, connection: ServerConnection, why: str) -> Chunk:
         self._selector.unregister(connection.socket)
         connection.socket.close()
         del self._open[connection]
-        del self._by_guest[connection.guest]
-        self._guests.leave(connection.guest)
+        del self._by_peer[connection.peer]
+        self._peers.remove(connection.peer)
         self._log.debug("%s: %s; %d still connected", connection.stream, why, len(self._open))
         return Chunk(b"", stream=connection.stream, end=True)
 
-    def _hang_up(self, connection: Connection, why: str) -> Iterator[Chunk]:
+    def _drain_and_close(self, connection: ServerConnection, why: str) -> Iterator[Chunk]:
         """Close a connection from this side; what came in meanwhile is not lost."""
-        for _ in range(LAST_READS):
+        for _ in range(MAX_FINAL_READS):
             try:
-                data = connection.socket.recv(READ)
+                data = connection.socket.recv(READ_SIZE)
             except OSError:
                 break
             if not data:
@@ -179,21 +186,21 @@ class Connections:
         yield self._end(connection, why)
 
     def _close_idle(self, now: float) -> Iterator[Chunk]:
-        while self._open and now - (silent := next(iter(self._open))).heard >= self._idle:
+        while self._open and now - (silent := next(iter(self._open))).heard >= self._idle_timeout:
             self._log.info("%s: nothing came for %g s, closed", silent.stream, now - silent.heard)
-            yield from self._hang_up(silent, "idle")
+            yield from self._drain_and_close(silent, "idle")
 
-    def _tell_silence(self, now: float) -> None:
-        """Tell that nothing was ever sent here: it is where a new installation fails most."""
-        wait = min(self._idle, SILENT)
-        if self._has_read or now - self._began < wait or now - self._silence_told < SAY_AGAIN:
+    def _warn_of_silence(self, now: float) -> None:
+        """Warn that nothing was ever sent here: this is where a new installation fails most often."""
+        wait = min(self._idle_timeout, SILENCE_WARNING_AFTER)
+        if self._has_read or now - self._began < wait or now - self._silence_warned_at < SILENCE_WARNING_INTERVAL:
             return
-        self._silence_told = now
-        who = "nothing was sent on any connection" if self._taken_in else "nobody has connected"
+        self._silence_warned_at = now
+        who = "nothing was sent on any connection" if self._accepted else "nobody has connected"
         self._log.warning("%s for %.0f s. %s", who, now - self._began, ADVICE)
 
-    def _take_in(self, listener: socket.socket) -> Iterator[Chunk]:
-        for _ in range(ACCEPTS):
+    def _accept(self, listener: socket.socket) -> Iterator[Chunk]:
+        for _ in range(MAX_ACCEPTS):
             try:
                 new, address = listener.accept()
             except BlockingIOError:
@@ -201,9 +208,9 @@ class Connections:
             except OSError as error:
                 yield from self._cannot_accept(listener, error)
                 return
-            if refusal := self._guests.refusal(address[0], time.monotonic()):
+            if refusal_reason := self._peers.refusal_reason(address[0], time.monotonic()):
                 new.close()
-                self._say(f"refused a connection: {refusal}", written(*address[:2]))
+                self._warn_limited(f"refused a connection: {refusal_reason}", format_address(*address[:2]))
                 continue
             yield from self._add(new, address)
 
@@ -214,67 +221,67 @@ class Connections:
         except OSError:  # gone already
             new.close()
             return
-        guest = self._guests.enter(address[0])
-        stream = f"{written(*address[:2])}#{next(self._numbers)}"
-        connection = Connection(new, stream, plain(address[0]), time.monotonic(), guest)
-        self._taken_in += 1
+        peer = self._peers.add(address[0])
+        stream = f"{format_address(*address[:2])}#{next(self._numbers)}"
+        connection = ServerConnection(new, stream, plain_address(address[0]), time.monotonic(), peer)
+        self._accepted += 1
         self._open[connection] = None
-        self._by_guest[guest] = connection
+        self._by_peer[peer] = connection
         self._selector.register(new, selectors.EVENT_READ, connection)
         self._log.debug("%s: connected, %d now", connection.stream, len(self._open))
-        if surplus := self._guests.surplus(guest):
-            yield from self._make_room(self._by_guest[surplus], "more connections than may be open")
+        if peer_to_close := self._peers.peer_to_close(peer):
+            yield from self._make_room(self._by_peer[peer_to_close], "more connections than may be open")
 
     def _cannot_accept(self, listener: socket.socket, error: OSError) -> Iterator[Chunk]:
-        """One connection less makes room for a new one; where all bring packets, the new one is refused."""
-        if error.errno in EXHAUSTED and self._open:
-            unproven = self._guests.first_to_go()
+        """Close a connection to make room for a new one; where all bring packets, refuse the new one."""
+        if error.errno in EXHAUSTION_ERRORS and self._open:
+            unproven = self._peers.longest_silent_unproven()
             if unproven is not None:
-                yield from self._make_room(self._by_guest[unproven], error.strerror or str(error))
+                yield from self._make_room(self._by_peer[unproven], error.strerror or str(error))
             else:
                 self._refuse(listener)
-        elif error.errno in PASSING:
-            self._log.debug("a connection was gone before it was taken in: %s", error)
+        elif error.errno in TRANSIENT_ERRORS:
+            self._log.debug("a connection failed before it was accepted: %s", error)
         else:
             raise error
 
     def _refuse(self, listener: socket.socket) -> None:
-        """Take in a connection with the spare descriptor, to close it: left alone, it would be ready for ever."""
-        self._let_go_of_spare()
+        """Accept a connection with the spare descriptor and close it: else the listener would stay ready for ever."""
+        self._release_spare()
         try:
             new, _ = listener.accept()
             new.close()
         except OSError as error:
             self._log.debug("cannot refuse a connection: %s", error)
         self._spare = _spare()  # another thread may have been faster: then the next refusal has to do without
-        self._say("refused a connection: no room for one more, and all that are open bring packets", "")
+        self._warn_limited("refused a connection: no room for one more, and all that are open bring packets", "")
 
-    def _make_room(self, connection: Connection, why: str) -> Iterator[Chunk]:
-        self._say(f"{why}: closed the one silent for longest that has brought no packet", connection.stream)
-        yield from self._hang_up(connection, why)
+    def _make_room(self, connection: ServerConnection, why: str) -> Iterator[Chunk]:
+        self._warn_limited(f"{why}: closed the one silent for longest that has brought no packet", connection.stream)
+        yield from self._drain_and_close(connection, why)
 
-    def _say(self, what: str, whose: str) -> None:
-        """Tell the first of a kind, then now and then how many there were."""
+    def _warn_limited(self, what: str, whose: str) -> None:
+        """Warn at the first of a kind, then at most once in a while with their number."""
         self._counts[what] += 1
         now = time.monotonic()
-        if now - self._said.get(what, -SAY_EVERY) >= SAY_EVERY:
-            self._said[what] = now
+        if now - self._warned_at.get(what, -WARNING_INTERVAL) >= WARNING_INTERVAL:
+            self._warned_at[what] = now
             self._log.warning("%s (%d so far%s)", what, self._counts[what], f", the last: {whose}" if whose else "")
 
 
 def _spare() -> int | None:
-    """Return a descriptor that is held to be given up; None where there is none to be had."""
+    """Open a descriptor that is kept in reserve; None where none is available."""
     try:
         return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
 
 
-def _room() -> int:
+def _max_open_connections() -> int:
     """Return how many connections this process can have, by the descriptors that it may have and those in use."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     try:
         used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names only, and many of them
     except OSError:
-        used = RESERVE
-    return max(limit - used - min(RESERVE, limit // 4), 1)  # of few, few are left
+        used = RESERVED_DESCRIPTORS
+    return max(limit - used - min(RESERVED_DESCRIPTORS, limit // 4), 1)  # of few, few are left

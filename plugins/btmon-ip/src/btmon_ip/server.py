@@ -8,10 +8,10 @@ from typing import Any
 import attrs
 
 from btcore import Chunk, Claim, Context, Duration, hookimpl, plugin, setting
-from btmon_ip.addresses import LAST_PORT, check_host, own_addresses
-from btmon_ip.connections import Connections
-from btmon_ip.guests import networks
-from btmon_ip.listening import listen
+from btmon_ip.addresses import LAST_PORT, check_host, claimed_addresses
+from btmon_ip.connections import ServerConnections
+from btmon_ip.listeners import listen
+from btmon_ip.peers import networks
 
 
 def _check_networks(_instance: object, _attribute: Any, texts: list[str]) -> None:  # noqa: ANN401 - attrs' own type
@@ -29,7 +29,7 @@ class TcpServer:
     )
     port: int = setting(
         default=8083,
-        help="the TCP port that the meters send to; 0: any free one, which the log tells",
+        help="the TCP port that the meters send to; 0: any free port, which the log names",
         validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(LAST_PORT)),
     )
     idle_timeout: Duration = setting(
@@ -39,34 +39,34 @@ class TcpServer:
     )
     max_connections: int = setting(
         default=512,
-        help="when there are more, the one silent for longest that has brought no packet is closed",
+        help="most connections at once; above it, the longest silent one that has brought no packet is closed",
         validator=attrs.validators.gt(0),
     )
     allow: list[str] = setting(
         factory=list,
-        help="take connections from these networks and addresses only; empty: from all",
+        help="accept connections from these networks and addresses only; empty: from all",
         validator=_check_networks,
     )
-    _connections: Connections | None = attrs.field(default=None, init=False, repr=False)
+    _connections: ServerConnections | None = attrs.field(default=None, init=False, repr=False)
     _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False, repr=False)
 
     @property
     def patience(self) -> float:
-        """Seconds that it may be without a packet: then the core tells what came instead."""
+        """Seconds without a packet after which the core reports what came instead."""
         return self.idle_timeout
 
     def claims(self) -> Iterator[Claim]:
         """Claim the port, on the addresses that are listened on."""
         if self.port:
-            yield from (Claim(f"tcp port {self.port}{address}", key="port") for address in own_addresses(self.host))
+            yield from (Claim(f"tcp port {self.port}{address}", key="port") for address in claimed_addresses(self.host))
 
     @hookimpl
     def open(self, context: Context) -> None:
-        """Claim the port. Raises Retry when that cannot be had now."""
-        self._connections = Connections(
+        """Listen on the port. Raises Retry when the port is not available now."""
+        self._connections = ServerConnections(
             listen(self.host, self.port, context.log),
-            idle=self.idle_timeout,
-            most=self.max_connections,
+            idle_timeout=self.idle_timeout,
+            max_connections=self.max_connections,
             numbers=self._numbers,
             context=context,
             allow=networks(self.allow),
@@ -76,7 +76,7 @@ class TcpServer:
     def collect(self, stop: Event) -> Iterator[Chunk]:
         """Yield what comes in on all connections, each a stream of its own that ends when the connection does."""
         while self._connections is not None and not stop.is_set():
-            yield from self._connections.turn()
+            yield from self._connections.serve_once()
 
     @hookimpl
     def close(self) -> None:

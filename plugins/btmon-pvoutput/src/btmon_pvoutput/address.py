@@ -1,4 +1,4 @@
-"""Where the service is: the address of its pages, made of what a person may have written.
+"""The address of the service, in the forms that a configuration may have.
 
 Nothing is sent from here.
 """
@@ -16,10 +16,10 @@ def base(url: str) -> str:
     Takes that address itself, the one of a page (`http://host/service/r2/addstatus.jsp`, as btmon had it), or a bare
     `http://host:port`.
     """
-    scheme, place, path, _, _ = urlsplit(url.strip())
+    scheme, host, path, _, _ = urlsplit(url.strip())
     if path.endswith(".jsp"):
         path = path.rpartition("/")[0]
-    return urlunsplit((scheme, place, f"{path.rstrip('/')}/" if path.strip("/") else _PAGES, "", ""))
+    return urlunsplit((scheme, host, f"{path.rstrip('/')}/" if path.strip("/") else _PAGES, "", ""))
 
 
 def is_hosted(url: str) -> bool:
@@ -30,12 +30,12 @@ def is_hosted(url: str) -> bool:
 
 
 def fault(url: str) -> str:
-    """Tell what is wrong with an address, "" when nothing is."""
+    """Describe what is wrong with an address, "" when nothing is."""
     from btcore.web import url_problem  # noqa: PLC0415 - listing the plugins must not import requests
 
     if wrong := url_problem(url.strip()):
         return wrong
     parts = urlsplit(url.strip())
     if parts.scheme == "http" and f".{parts.hostname}".endswith(".pvoutput.org"):
-        return "write https: over http anybody on the way can read api_key"
+        return "write https: over http others on the network can read api_key"
     return ""

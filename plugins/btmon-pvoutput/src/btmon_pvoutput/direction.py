@@ -1,7 +1,7 @@
-"""Which flow on a channel counts: as the settings say, or as `auto` chooses; and what there is to tell of it.
+"""The direction that is sent of a channel: as the settings say, or as `auto` selects; with messages about it.
 
-`auto` goes by what the meter has counted in all its life. The greater of two counters that never fall does not fall
-either. What it chose is told with the numbers that it chose by, and so is whatever contradicts it.
+`auto` compares the lifetime counters of the meter. The greater of two counters that never fall does not fall either.
+A message names what was selected and the numbers behind it; another one names power that contradicts it.
 """
 
 import logging
@@ -10,22 +10,22 @@ from collections.abc import Iterator, Mapping
 import attrs
 
 from btcore import ChannelRef
-from btmon_pvoutput.flows import OTHER, Direction, Flow, Flows, Way
+from btmon_pvoutput.flows import OTHER, Direction, DirectionSetting, Flow, Flows
 
-USUAL: Mapping[str, Way] = {"generation": "export", "consumption": "import"}
-"""What `auto` is where a meter has counted as much of either: nothing, as yet."""
+DEFAULT_DIRECTION: Mapping[str, Direction] = {"generation": "export", "consumption": "import"}
+"""What `auto` selects where both counters are equal, as on a new meter."""
 
-REAL = 100.0
-"""W that neither an inverter at night nor a clamp shows by itself."""
+REAL_POWER = 100.0
+"""W above which power is no standby power of an inverter and no noise of a clamp."""
 
-STANDS_STILL = 0.1
-"""A flow stands still where it is less than this part of the other one."""
+IDLE_SHARE = 0.1
+"""A flow that is less than this part of the opposite one counts as none."""
 
-CLOSE = 0.5
+CLOSE_SHARE = 0.5
 """Two counters are close where the lesser is more than this part of the greater one."""
 
-MOST_CHANNELS = 1000
-"""Channels that are remembered: a source may hear any number of meters."""
+MAX_CHANNELS = 1000
+"""Channels that are remembered: a source may have any number of meters."""
 
 HINTS = {
     "generation": "if the panels generate now",
@@ -35,33 +35,33 @@ HINTS = {
 
 @attrs.define
 class _Choice:
-    """What is known of a channel: which way `auto` turned against the counters, and whether real power was sent."""
+    """What is known of a channel: the direction that `auto` fell back to, and whether real power was sent."""
 
-    turned: Way | None = None
+    fallback: Direction | None = None
     flowed: bool = False
 
 
 class Directions:
-    """Says which flow counts, and remembers, for as long as the sink is open, what was seen of each channel."""
+    """Selects the flow that is sent, and remembers what was seen of each channel while the sink is open."""
 
     def __init__(self) -> None:
-        """Know no channel."""
+        """Begin without any channel."""
         self._choices: dict[tuple[str, ChannelRef], _Choice] = {}
-        self._told: set[tuple[str, ChannelRef, str]] = set()
+        self._warned: set[tuple[str, ChannelRef, str]] = set()
         self._notices: list[tuple[int, str]] = []
 
     def notices(self) -> Iterator[tuple[int, str]]:
-        """Yield what there is to tell, with the level of the log, each once."""
+        """Yield new messages, each once, with its log level."""
         notices, self._notices = self._notices, []
         yield from notices
 
-    def counts(self, kind: str, channel: ChannelRef, direction: Direction, found: Flows) -> Flow:
-        """Return what counts of a channel. `kind` is what it measures."""
+    def select(self, kind: str, channel: ChannelRef, direction: DirectionSetting, found: Flows) -> Flow:
+        """Return the flow to send of a channel. `kind` is what the channel measures."""
         if direction == "both" or not found.apart:
             return found.both
         if direction == "auto":
             return self._auto(kind, channel, found)
-        self._doubt_fixed(kind, channel, direction, found)
+        self._check_fixed(kind, channel, direction, found)
         return found[direction]
 
     def _auto(self, kind: str, channel: ChannelRef, found: Flows) -> Flow:
@@ -70,106 +70,108 @@ class Directions:
         It turns to the usual one as long as no real power was sent of the other. Energy is that of the greater counter,
         or none: at the turn it would fall.
         """
-        choice = self._of(kind, channel)
-        more = _more_of(kind, found)
-        way = choice.turned or more
-        if _contradicts(found, way):
-            if not choice.flowed and choice.turned is None and way != USUAL[kind]:
-                choice.turned = way = USUAL[kind]
-                self._tell_turned(kind, channel, way, found)
+        choice = self._choice_of(kind, channel)
+        more = _larger_direction(kind, found)
+        sent = choice.fallback or more
+        if _contradicts(found, sent):
+            if not choice.flowed and choice.fallback is None and sent != DEFAULT_DIRECTION[kind]:
+                choice.fallback = sent = DEFAULT_DIRECTION[kind]
+                self._note_fallback(kind, channel, sent, found)
             else:
-                self._tell_contradiction(kind, channel, way, found)
-        elif way == more:
-            self._tell_choice(kind, channel, way, found)
-        choice.flowed = choice.flowed or (found[way].watts or 0) >= REAL
-        return found[way] if way == more else Flow(found[way].watts, None)
+                self._note_contradiction(kind, channel, sent, found)
+        elif sent == more:
+            self._note_choice(kind, channel, sent, found)
+        choice.flowed = choice.flowed or (found[sent].watts or 0) >= REAL_POWER
+        return found[sent] if sent == more else Flow(found[sent].watts, None)
 
-    def _doubt_fixed(self, kind: str, channel: ChannelRef, way: Way, found: Flows) -> None:
-        other = OTHER[way]
-        if found[way].energy == 0 and found[other].energy:
+    def _check_fixed(self, kind: str, channel: ChannelRef, sent: Direction, found: Flows) -> None:
+        other = OTHER[sent]
+        if found[sent].energy == 0 and found[other].energy:
             self._note(
                 (kind, channel, "idle"),
-                f'{kind}: meter {channel.serial} has never counted anything as "{way}" on {channel.label}, only as'
+                f'{kind}: meter {channel.serial} has never counted anything as "{sent}" on {channel.label}, only as'
                 f' "{other}"; if that is not what you expect, leave out {kind}_direction',
             )
-        elif _contradicts(found, way):
+        elif _contradicts(found, sent):
             grid = "if it lies between the grid and the house, name it as grid; " if kind == "consumption" else ""
             self._note(
                 (kind, channel, "contradicted"),
-                f"{kind}: on {channel} {_now(found, way)}, and {way} is sent; {grid}{HINTS[kind]}, write"
+                f"{kind}: on {channel} {_describe_power(found, sent)}, and {sent} is sent; {grid}{HINTS[kind]}, write"
                 f' {kind}_direction = "{other}"',
             )
 
-    def _tell_choice(self, kind: str, channel: ChannelRef, way: Way, found: Flows) -> None:
-        ours, theirs = found[way].energy, found[OTHER[way]].energy
+    def _note_choice(self, kind: str, channel: ChannelRef, sent: Direction, found: Flows) -> None:
+        ours, theirs = found[sent].energy, found[OTHER[sent]].energy
         if ours is None or theirs is None:
             return
         if not ours and not theirs:
-            text = f"{kind}: {channel} has counted nothing yet: {way} is sent until it has counted more as {OTHER[way]}"
-            self._note((kind, channel, way), f"{text}; {kind}_direction fixes it", logging.INFO)
-        elif theirs > CLOSE * ours:
+            text = f"{kind}: {channel} has counted nothing yet: {sent} is sent until more is counted as {OTHER[sent]}"
+            self._note((kind, channel, sent), f"{text}; {kind}_direction fixes it", logging.INFO)
+        elif theirs > CLOSE_SHARE * ours:
             self._note(
-                (kind, channel, way),
-                f"{kind}: {_counted(channel, way, found)}, which is close: {way} is sent as long as it is more; write"
-                f' {kind}_direction = "export" or "import", whichever is {kind}',
+                (kind, channel, sent),
+                f"{kind}: {_describe_counters(channel, sent, found)}, which is close: {sent} is sent as long as it is"
+                f' more; write {kind}_direction = "export" or "import", whichever is {kind}',
             )
         else:
-            text = f"{kind}: {_counted(channel, way, found)}: {way} is sent; {kind}_direction fixes it"
-            self._note((kind, channel, way), text, logging.INFO)
+            text = f"{kind}: {_describe_counters(channel, sent, found)}: {sent} is sent; {kind}_direction fixes it"
+            self._note((kind, channel, sent), text, logging.INFO)
 
-    def _tell_turned(self, kind: str, channel: ChannelRef, way: Way, found: Flows) -> None:
-        other = OTHER[way]
+    def _note_fallback(self, kind: str, channel: ChannelRef, sent: Direction, found: Flows) -> None:
+        other = OTHER[sent]
         self._note(
-            (kind, channel, "turned"),
-            f"{kind}: {_counted(channel, other, found)}, but {_now(found, other)}: {way} is sent, its power alone until"
-            f' more of it is counted, as energy that falls is refused; write {kind}_direction = "{way}" to send both,'
+            (kind, channel, "fallback"),
+            f"{kind}: {_describe_counters(channel, other, found)}, but {_describe_power(found, other)}:"
+            f" {sent} is sent, its power alone until"
+            f' more of it is counted, as energy that falls is refused; write {kind}_direction = "{sent}" to send both,'
             f' or "{other}" where that is {kind}',
         )
 
-    def _tell_contradiction(self, kind: str, channel: ChannelRef, way: Way, found: Flows) -> None:
+    def _note_contradiction(self, kind: str, channel: ChannelRef, sent: Direction, found: Flows) -> None:
         self._note(
             (kind, channel, "contradicted"),
-            f"{kind}: {_counted(channel, way, found)}, and {way} is sent, but {_now(found, way)}; {HINTS[kind]}, write"
-            f' {kind}_direction = "{OTHER[way]}"',
+            f"{kind}: {_describe_counters(channel, sent, found)}, and {sent} is sent, but"
+            f" {_describe_power(found, sent)}; {HINTS[kind]}, write"
+            f' {kind}_direction = "{OTHER[sent]}"',
         )
 
-    def _of(self, kind: str, channel: ChannelRef) -> _Choice:
-        if len(self._choices) >= MOST_CHANNELS:
+    def _choice_of(self, kind: str, channel: ChannelRef) -> _Choice:
+        if len(self._choices) >= MAX_CHANNELS:
             self._choices.clear()
         return self._choices.setdefault((kind, channel), _Choice())
 
     def _note(self, key: tuple[str, ChannelRef, str], text: str, level: int = logging.WARNING) -> None:
-        if key not in self._told and len(self._told) < MOST_CHANNELS:
-            self._told.add(key)
+        if key not in self._warned and len(self._warned) < MAX_CHANNELS:
+            self._warned.add(key)
             self._notices.append((level, text))
 
 
-def _more_of(kind: str, found: Flows) -> Way:
-    """Return the direction that the meter has counted more of, in all its life."""
+def _larger_direction(kind: str, found: Flows) -> Direction:
+    """Return the direction with the greater lifetime counter."""
     imported, exported = found.imported.energy or 0, found.exported.energy or 0
     if imported == exported:
-        return USUAL[kind]
+        return DEFAULT_DIRECTION[kind]
     return "import" if imported > exported else "export"
 
 
-def _contradicts(found: Flows, way: Way) -> bool:
-    """Whether real power flows the other way, and none to speak of this way."""
-    ours, theirs = found[way].watts, found[OTHER[way]].watts
-    return ours is not None and theirs is not None and theirs >= REAL and ours < STANDS_STILL * theirs
+def _contradicts(found: Flows, sent: Direction) -> bool:
+    """Whether real power flows in the opposite direction, and hardly any in this one."""
+    ours, theirs = found[sent].watts, found[OTHER[sent]].watts
+    return ours is not None and theirs is not None and theirs >= REAL_POWER and ours < IDLE_SHARE * theirs
 
 
-def _counted(channel: ChannelRef, way: Way, found: Flows) -> str:
-    ours, theirs = (_kwh(found[one].energy) for one in (way, OTHER[way]))
-    return f"{channel} has counted {ours} as {way} and {theirs} as {OTHER[way]}"
+def _describe_counters(channel: ChannelRef, sent: Direction, found: Flows) -> str:
+    ours, theirs = (_format_energy(found[one].energy) for one in (sent, OTHER[sent]))
+    return f"{channel} has counted {ours} as {sent} and {theirs} as {OTHER[sent]}"
 
 
-def _now(found: Flows, way: Way) -> str:
-    other = OTHER[way]
-    return f"{found[other].watts or 0:,.0f} W flow as {other} now and {found[way].watts or 0:,.0f} W as {way}"
+def _describe_power(found: Flows, sent: Direction) -> str:
+    other = OTHER[sent]
+    return f"{found[other].watts or 0:,.0f} W flow as {other} now and {found[sent].watts or 0:,.0f} W as {sent}"
 
 
-def _kwh(energy: float | None) -> str:
-    """Tell an energy in Wh: 5,123 kWh, 0.028 kWh."""
+def _format_energy(energy: float | None) -> str:
+    """Format an energy in Wh: 5,123 kWh, 0.028 kWh."""
     if energy is None:
         return "an unknown number of kWh"
     kwh = energy / 1000

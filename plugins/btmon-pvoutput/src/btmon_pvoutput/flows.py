@@ -1,6 +1,6 @@
-"""What flows through a channel, each way: power and energy of the same direction, as the meter tells them apart.
+"""The flows through a channel: power and energy of each direction.
 
-Pure. Which of the two counts is in `direction.py`.
+Pure. Which direction is sent is decided in `direction.py`.
 """
 
 from typing import Literal
@@ -9,14 +9,14 @@ import attrs
 
 from btcore import Channel, Number, Polarity, Sample
 
-Direction = Literal["auto", "import", "export", "both"]
-"""Which flow counts: `import`, as to a load; `export`, as from solar panels. The same whatever the polarity is.
+DirectionSetting = Literal["auto", "import", "export", "both"]
+"""Which direction is sent: `import`, as to a load; `export`, as from solar panels, whatever the polarity is.
 
-`auto` is the one of which the meter has counted more.
+`auto` is the one of which the meter has counted more, `both` the sum.
 """
 
-Way = Literal["import", "export"]
-OTHER: dict[Way, Way] = {"import": "export", "export": "import"}
+Direction = Literal["import", "export"]
+OTHER: dict[Direction, Direction] = {"import": "export", "export": "import"}
 
 
 @attrs.frozen
@@ -29,15 +29,15 @@ class Flow:
 
 @attrs.frozen
 class Flows:
-    """Both flows of a channel. `apart`: the meter tells them apart; where it does not, both are all that flows."""
+    """Both flows of a channel. `apart`: the meter measures each; otherwise both are the total."""
 
     imported: Flow
     exported: Flow
     apart: bool
 
-    def __getitem__(self, way: Way) -> Flow:
+    def __getitem__(self, direction: Direction) -> Flow:
         """Return one of them."""
-        return self.imported if way == "import" else self.exported
+        return self.imported if direction == "import" else self.exported
 
     @property
     def both(self) -> Flow:
@@ -57,8 +57,8 @@ def flows(sample: Sample, name: str, polarity: Polarity) -> Flows | None:
         only = _flow(sample, f"{name}_")
         return Flows(only, only, apart=False)
     positive, negative = (_flow(sample, f"{name}_{sign}") for sign in "pn")
-    ways = (positive, negative) if polarity == "brultech" else (negative, positive)
-    found = Flows(*ways, apart=True)
+    both_ways = (positive, negative) if polarity == "brultech" else (negative, positive)
+    found = Flows(*both_ways, apart=True)
     return found if channel.polarized is not None else Flows(found.both, found.both, apart=False)
 
 

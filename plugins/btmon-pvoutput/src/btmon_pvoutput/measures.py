@@ -1,4 +1,4 @@
-"""Which numbers of a meter PVOutput is sent: from a sample to the fields v1 to v6 of a status.
+"""The measures that are sent to PVOutput: from a sample to the fields v1 to v6 of a status.
 
 Power and energy of a field are of one direction, and its energy a counter that never falls, not the net: see
 `flows.py` and `direction.py`. When a status is, and how it is written, is in `status.py`.
@@ -12,7 +12,7 @@ import attrs
 
 from btcore import FORMATS, ChannelRef, Number, Polarity, Reject, Sample
 from btmon_pvoutput.direction import Directions
-from btmon_pvoutput.flows import Direction, channel_of, flows
+from btmon_pvoutput.flows import DirectionSetting, channel_of, flows
 
 Quantities = Mapping[str, Number]
 """What is known for one slot, by quantity: `generation_wh`, `generation_w`, `consumption_w`, `grid_w`, `volts`, ..."""
@@ -20,15 +20,15 @@ Quantities = Mapping[str, Number]
 
 @attrs.frozen(kw_only=True)
 class Measures:
-    """What is measured where, and how it is to be read. `polarity` is the sign that the samples have.
+    """The channel of each measure. `polarity` is the sign that the samples have.
 
     `directions` remembers what was seen of the channels.
     """
 
     generation: ChannelRef | None
-    generation_direction: Direction
+    generation_direction: DirectionSetting
     consumption: ChannelRef | None
-    consumption_direction: Direction
+    consumption_direction: DirectionSetting
     grid: ChannelRef | None
     temperature: ChannelRef | None
     fahrenheit: bool
@@ -41,7 +41,7 @@ class Measures:
         for kind, ref, direction in self._energies():
             both = flows(sample, ref.label, self.polarity) if ref and ref.matches(sample.serial) else None
             if ref and both:
-                flow = self.directions.counts(kind, ChannelRef(sample.serial, ref.label), direction, both)
+                flow = self.directions.select(kind, ChannelRef(sample.serial, ref.label), direction, both)
                 found[f"{kind}_wh"], found[f"{kind}_w"] = flow.energy, flow.watts
         if self.grid is not None and self.grid.matches(sample.serial):
             found["grid_w"] = self._net(sample, self.grid.label)
@@ -58,12 +58,12 @@ class Measures:
     def fields(self, known: Quantities) -> dict[str, str]:
         """Write the quantities of one slot, of all meters, as PVOutput's fields; what is not known is left out."""
         numbers = {
-            "v1": _whole(known.get("generation_wh")),
-            "v2": _whole(known.get("generation_w")),
-            "v3": _whole(known.get("consumption_wh")),
-            "v4": _whole(known.get("consumption_w") if self.grid is None else _behind_grid(known)),
-            "v5": _decimal(self._celsius(known.get("temperature"))),
-            "v6": _decimal(known.get("volts")),
+            "v1": _format_integer(known.get("generation_wh")),
+            "v2": _format_integer(known.get("generation_w")),
+            "v3": _format_integer(known.get("consumption_wh")),
+            "v4": _format_integer(known.get("consumption_w") if self.grid is None else _behind_grid(known)),
+            "v5": _format_decimal(self._celsius(known.get("temperature"))),
+            "v6": _format_decimal(known.get("volts")),
         }
         return {field: text for field, text in numbers.items() if text is not None}
 
@@ -72,8 +72,8 @@ class Measures:
         """The flag `c1`, which says what counters v1 and v3 are: 1, of a lifetime; 2, only v1, as there is no v3."""
         return "1" if self.grid is None else "2"
 
-    def doubts(self, sample: Sample) -> Iterator[str]:
-        """Tell what in the settings does not fit this meter, a sentence each."""
+    def mismatches(self, sample: Sample) -> Iterator[str]:
+        """Yield a message for each setting that does not fit this meter."""
         for kind, ref in (*((kind, ref) for kind, ref, _ in self._energies()), ("grid", self.grid)):
             if ref is not None and ref.matches(sample.serial) and channel_of(sample, ref.label) is None:
                 names = ", ".join(channel.name for channel in sample.channels)
@@ -82,7 +82,7 @@ class Measures:
         if degrees is not None and degrees.matches(sample.serial) and degrees.label not in sample.format.index:
             yield f"temperature: packets of meter {sample.serial} ({sample.format.name}) have no {degrees.label}"
 
-    def _energies(self) -> tuple[tuple[str, ChannelRef | None, Direction], ...]:
+    def _energies(self) -> tuple[tuple[str, ChannelRef | None, DirectionSetting], ...]:
         return (
             ("generation", self.generation, self.generation_direction),
             ("consumption", self.consumption, self.consumption_direction),
@@ -92,8 +92,8 @@ class Measures:
         """W, import positive."""
         channel = channel_of(sample, name)
         watts = sample.get(f"{name}_w") if channel else None
-        turned = channel is not None and channel.directional and self.polarity == "btmon"
-        return -watts if turned and watts is not None else watts
+        negated = channel is not None and channel.directional and self.polarity == "btmon"
+        return -watts if negated and watts is not None else watts
 
     def _celsius(self, degrees: Number) -> Number:
         return (degrees - 32) / 1.8 if self.fahrenheit and degrees is not None else degrees
@@ -121,10 +121,10 @@ def _behind_grid(known: Quantities) -> Number:
     return None if generation is None or grid is None else generation + grid
 
 
-def _whole(number: Number) -> str | None:
+def _format_integer(number: Number) -> str | None:
     """PVOutput refuses negative numbers; a difference of two measurements can be one by their inaccuracy."""
     return None if number is None else str(max(round(number), 0))
 
 
-def _decimal(number: Number) -> str | None:
+def _format_decimal(number: Number) -> str | None:
     return None if number is None else f"{number:.1f}"

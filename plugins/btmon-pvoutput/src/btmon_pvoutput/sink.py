@@ -1,6 +1,6 @@
 """The sink: its settings, what is wrong with them, and the hooks.
 
-Statuses are made in `status.py` and sent in `service.py`.
+Statuses are made in `status.py` and sent in `client.py`.
 """
 
 import re
@@ -13,29 +13,27 @@ import attrs
 
 from btcore import Batch, ChannelRef, Context, Delivery, Duration, Problem, Secret, Stop, hookimpl, plugin, setting
 from btmon_pvoutput import address
-from btmon_pvoutput.flows import Direction
+from btmon_pvoutput.flows import DirectionSetting
 from btmon_pvoutput.measures import Measures, is_circuit, is_sensor
-from btmon_pvoutput.status import MOST_ROWS, Status, chunks, request, statuses
+from btmon_pvoutput.status import MAX_STATUSES, Status, request, split_requests, statuses
 
-SHORTEST = 300
-INTERVALS: tuple[float, ...] = (SHORTEST, 600, 900)
+MIN_INTERVAL = 300
+INTERVALS: tuple[float, ...] = (MIN_INTERVAL, 600, 900)
 """Seconds of the status intervals that a system of PVOutput can have."""
 
-INTERVAL = (
-    'PVOutput keeps a status for each 5, 10 or 15 minutes: set interval = "5m", "10m" or "15m", as the system has'
-)
+INTERVAL = 'set interval = "5m", "10m" or "15m", the same as the status interval of the system on pvoutput.org'
 
-MOST_DOUBTS = 10
-"""What is told of meters that do not fit the settings."""
+MAX_WARNINGS = 10
+"""Warnings about meters that do not fit the settings."""
 
 DELIVERY = Delivery(
-    interval=Duration(SHORTEST), flush_interval=Duration(10), batch_size=MOST_ROWS, max_calls_per_hour=60
+    interval=Duration(MIN_INTERVAL), flush_interval=Duration(10), batch_size=MAX_STATUSES, max_calls_per_hour=60
 )
 """PVOutput's own limits: a status each 5 minutes, 30 in a request, 60 requests an hour.
 
-How old a status may be is for the service to say: it knows what day it is, and whether the system is in donation mode.
-The period is for readings that come faster than they were made, as from a capture: single statuses would use up the
-requests of an hour. A meter's own slots are further apart than that, and are not held up.
+There is no limit for the age of a status: the service knows the date and whether the system is in donation mode.
+The flush interval is for readings that come faster than they were made, as from a capture: sent one by one, their
+statuses would use up the requests of an hour. The slots of a live meter are further apart and are not delayed.
 """
 
 
@@ -60,26 +58,26 @@ class PVOutput:
     generation: ChannelRef | None = setting(
         default=None, help="the channel that measures the solar panels", example="399999_ch1"
     )
-    generation_direction: Direction = setting(
+    generation_direction: DirectionSetting = setting(
         default="auto",
-        help="which flow on it counts: auto, the one that it has counted more of; export or import fix it, as for an"
-        " inverter that uses some at night or a reversed clamp; both, added",
+        help="which direction is sent: auto, the one of which the meter has counted more; export or import, always that"
+        " one, as for an inverter that uses some at night or a reversed clamp; both, their sum",
     )
     consumption: ChannelRef | None = setting(
-        default=None, help="a channel that measures all that the house consumes", example="399999_ch2"
+        default=None, help="the channel that measures the consumption of the house", example="399999_ch2"
     )
-    consumption_direction: Direction = setting(
+    consumption_direction: DirectionSetting = setting(
         # not auto: on a clamp at the mains of a house with panels the export may one day be the greater
         default="import",
-        help="the same for consumption: import; for a reversed clamp export, or auto; both, added",
+        help="the same for consumption: import; for a reversed clamp export, or auto; both, their sum",
     )
     grid: ChannelRef | None = setting(
         default=None,
-        help="in place of consumption: the channel between house and grid; what the house uses is then generation plus"
-        " import minus export",
+        help="instead of consumption: the channel between house and grid; consumption is then generation plus import"
+        " minus export",
     )
     temperature: ChannelRef | None = setting(default=None, help="a temperature sensor", example="01000010_t1")
-    temperature_unit: Literal["C", "F"] = setting(default="C", help="the degrees that the meter is set to")
+    temperature_unit: Literal["C", "F"] = setting(default="C", help="the unit that the meter is set to")
     zone: str = setting(
         default="",
         validator=_is_zone,
@@ -87,17 +85,17 @@ class PVOutput:
     )
     night: Literal["stop", "leave-out"] = setting(
         default="stop",
-        help="what PVOutput refuses as generated at night: stop, as zone or generation is wrong; leave-out, where a"
-        " battery or the inverter itself feeds in then: the status is sent without it",
+        help="when PVOutput refuses generation at night: stop, because zone or generation is wrong; leave-out, send the"
+        " status without generation, for a battery or an inverter that feeds in at night",
     )
     url: str = setting(default=address.DEFAULT, help="where the service is")
-    timeout: Duration = setting(default=Duration(15), validator=_is_positive, help="the longest wait for an answer")
+    timeout: Duration = setting(default=Duration(15), validator=_is_positive, help="longest wait for an answer")
 
     def check(self, delivery: Delivery = DELIVERY) -> Iterator[Problem]:
-        """Tell what is wrong between and within the settings."""
+        """Yield the problems within and between the settings."""
         yield from self._check_channels()
         if delivery.interval not in INTERVALS:
-            yield Problem(f"{delivery.interval / 60:g} min do not fit: {INTERVAL}", key="interval")
+            yield Problem(f"{delivery.interval / 60:g} min is no interval of PVOutput: {INTERVAL}", key="interval")
         for key, fits, example in (
             ("generation", is_circuit, ChannelRef("399999", "ch1")),
             ("consumption", is_circuit, ChannelRef("399999", "ch1")),
@@ -107,10 +105,10 @@ class PVOutput:
             ref = getattr(self, key)
             if ref is not None and not fits(ref.label):
                 such = attrs.evolve(example, serial=ref.serial or example.serial)
-                yield Problem(f"{ref} is none: expected one such as {such}", key=key)
+                yield Problem(f"{ref} is not such a channel: expected one such as {such}", key=key)
         if not re.fullmatch(r"[!-~]+", self.api_key.reveal().strip()):
             yield Problem(
-                "expected a key as the Settings page of pvoutput.org shows it: no blanks, not empty", key="api_key"
+                "expected the key from the Settings page of pvoutput.org: not empty, without blanks", key="api_key"
             )
         if not re.fullmatch(r"\d+", self.system_id.strip(), re.ASCII):
             yield Problem(
@@ -134,23 +132,23 @@ class PVOutput:
 
     @hookimpl
     def open(self, context: Context) -> None:
-        """Prepare; nothing is sent. Stop where the intervals are none that PVOutput has."""
-        from btmon_pvoutput.service import Service  # noqa: PLC0415 - listing the plugins must not import requests
+        """Prepare; nothing is sent. Raises Stop for an interval that PVOutput does not have."""
+        from btmon_pvoutput.client import PVOutputClient  # noqa: PLC0415 - listing the plugins must not import requests
 
         if context.interval not in INTERVALS:
-            raise Stop(f"every: {context.interval / 60:g} min do not fit: {INTERVAL}")
+            raise Stop(f"interval: {context.interval / 60:g} min is no interval of PVOutput: {INTERVAL}")
         self._log = context.log
-        self._every = int(context.interval)
+        self._interval = int(context.interval)
         self._zone = ZoneInfo(self.zone) if self.zone else None
-        self._measures = self._what_to_measure(context)
-        self._told: set[str] = set()
-        self._service = Service(
+        self._measures = self._make_measures(context)
+        self._warned: set[str] = set()
+        self._client = PVOutputClient(
             address.base(self.url),
             api_key=self.api_key,
             system_id=self.system_id,
             timeout=self.timeout,
-            interval=self._every,
-            zone=zone_told(self.zone),
+            interval=self._interval,
+            zone=describe_time_zone(self.zone),
             night=self.night,
         )
 
@@ -158,39 +156,39 @@ class PVOutput:
     def close(self) -> None:
         """Give the connection back."""
         if hasattr(self, "_service"):
-            self._service.close()
+            self._client.close()
 
     @hookimpl
     def process_batch(self, batch: Batch) -> int:
-        """Send a status for each slot; return of how many readings something is in one."""
+        """Send a status for each slot; return how many readings were used."""
         made = self._statuses(batch)
         if made:
-            self._service.deliver(made, self._measures.lifetime)
-            left = self._service.requests_left
+            self._client.deliver(made, self._measures.lifetime)
+            left = self._client.requests_left
             what = "1 status" if len(made) == 1 else f"{len(made)} statuses"
             self._log.debug("sent %s, the last of %s %s; requests left: %s", what, *made[-1].slot, left)
         return _readings_in(made, batch)
 
     @hookimpl
     def preview_batch(self, batch: Batch) -> Iterator[str]:
-        """Tell the requests, without who sends them."""
-        for some in chunks(self._statuses(batch)):
+        """Yield the requests, without the credentials."""
+        for some in split_requests(self._statuses(batch)):
             page, form = request(some, self._measures.lifetime)
             yield f"POST {address.base(self.url)}{page} " + "&".join(f"{name}={text}" for name, text in form.items())
 
     def _statuses(self, batch: Batch) -> list[Status]:
         for sample in batch.samples:
-            for doubt in self._measures.doubts(sample):
+            for mismatch in self._measures.mismatches(sample):
                 # a source may hear any number of meters
-                if doubt not in self._told and len(self._told) < MOST_DOUBTS:
-                    self._told.add(doubt)
-                    self._log.warning("%s", doubt)
-        made = statuses(batch.samples, self._measures, self._every, self._zone)
+                if mismatch not in self._warned and len(self._warned) < MAX_WARNINGS:
+                    self._warned.add(mismatch)
+                    self._log.warning("%s", mismatch)
+        made = statuses(batch.samples, self._measures, self._interval, self._zone)
         for level, text in self._measures.directions.notices():
             self._log.log(level, "%s", text)
         return made
 
-    def _what_to_measure(self, context: Context) -> Measures:
+    def _make_measures(self, context: Context) -> Measures:
         return Measures(
             generation=self.generation,
             generation_direction=self.generation_direction,
@@ -203,16 +201,16 @@ class PVOutput:
         )
 
 
-def zone_told(zone: str) -> str:
-    """Tell in which time zone the statuses are, and why."""
+def describe_time_zone(zone: str) -> str:
+    """Describe the time zone of the statuses, and where it comes from."""
     if zone:
         return f'`zone` is "{zone}"'
     now = datetime.now().astimezone()
     minutes = round((now.utcoffset() or now - now).total_seconds() / 60)
     offset = f"UTC{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
     name = now.tzname() or ""
-    shown = name if name in ("UTC", offset) else f"{name}, {offset}"
-    return f"`zone` is left out, so the times are those that this computer is set to: {shown}"
+    description = name if name in ("UTC", offset) else f"{name}, {offset}"
+    return f"`zone` is left out, so the times are those that this computer is set to: {description}"
 
 
 def _readings_in(made: Sequence[Status], batch: Batch) -> int:

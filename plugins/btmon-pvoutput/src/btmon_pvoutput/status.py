@@ -1,4 +1,4 @@
-"""A status: what PVOutput is told of one slot of time, and how it is written into a request.
+"""A status: the numbers of one slot of time, and how they are written into a request.
 
 Pure. What the numbers of a slot are is in `measures.py`.
 """
@@ -11,16 +11,16 @@ import attrs
 from btcore import Number, Sample
 from btmon_pvoutput.measures import Measures
 
-MOST_ROWS = 30
+MAX_STATUSES = 30
 """Statuses that one request may carry."""
 
 FIELDS = ("v1", "v2", "v3", "v4", "v5", "v6")
 GENERATION = ("v1", "v2")
-MAKE_A_STATUS = frozenset(FIELDS[:4])
-"""Fields of which PVOutput wants one at least."""
+REQUIRED_FIELDS = frozenset(FIELDS[:4])
+"""Fields of which PVOutput requires at least one."""
 
 SECOND = 1_000_000
-"""In microseconds, which readings are told apart by."""
+"""In microseconds, the unit of a reading's key."""
 
 
 @attrs.frozen
@@ -38,7 +38,7 @@ class Status:
 
     @property
     def slot(self) -> tuple[str, str]:
-        """What PVOutput knows a status by: a second one of the same slot takes the place of the first."""
+        """The key of a status at PVOutput: a second one with the same slot replaces the first."""
         return self.day, self.time
 
     @property
@@ -55,7 +55,7 @@ class Status:
     def without_generation(self) -> "Status | None":
         """The same without what was generated; None where there is nothing else that makes a status."""
         values = {field: text for field, text in self.values.items() if field not in GENERATION}
-        return attrs.evolve(self, values=values) if MAKE_A_STATUS & values.keys() else None
+        return attrs.evolve(self, values=values) if REQUIRED_FIELDS & values.keys() else None
 
     @property
     def row(self) -> str:
@@ -63,7 +63,7 @@ class Status:
         return ",".join([self.day, self.time, *(self.values.get(field, "") for field in FIELDS)]).rstrip(",")
 
 
-def statuses(samples: Iterable[Sample], measures: Measures, every: int, zone: tzinfo | None) -> list[Status]:
+def statuses(samples: Iterable[Sample], measures: Measures, interval: int, zone: tzinfo | None) -> list[Status]:
     """Make the statuses of some samples, oldest first, each slot once.
 
     `interval` is in seconds: the length of the slots, which end at its multiples. `zone` is the system's; None is the
@@ -72,7 +72,7 @@ def statuses(samples: Iterable[Sample], measures: Measures, every: int, zone: tz
     slots: dict[int, dict[str, Number]] = {}
     of: dict[int, list[Sample]] = {}
     for sample in samples:
-        end = slot_end(sample.newer.key, every)
+        end = slot_end(sample.newer.key, interval)
         found = measures.quantities(sample)
         slots.setdefault(end, {}).update(found)
         if any(number is not None for number in found.values()):
@@ -80,16 +80,16 @@ def statuses(samples: Iterable[Sample], measures: Measures, every: int, zone: tz
     made = (_status(end, measures.fields(slots[end]), zone, of.get(end, ())) for end in sorted(slots))
     unique: dict[tuple[str, str], Status] = {}
     for status in made:
-        if MAKE_A_STATUS & status.values.keys():
-            # when summer time ends an hour comes twice: the later takes the place of the earlier there, so it does here
+        if REQUIRED_FIELDS & status.values.keys():
+            # when summer time ends, an hour comes twice: the later status replaces the earlier, as at the service
             earlier = unique.pop(status.slot, None)
             unique[status.slot] = attrs.evolve(status, of=(*earlier.of, *status.of)) if earlier else status
     return list(unique.values())
 
 
-def slot_end(key: int, every: int) -> int:
+def slot_end(key: int, interval: int) -> int:
     """Return when the slot of a reading ends, in seconds since 1970; a reading at the end itself is of that slot."""
-    return -(-key // (every * SECOND)) * every
+    return -(-key // (interval * SECOND)) * interval
 
 
 def _status(end: int, values: Mapping[str, str], zone: tzinfo | None, of: Iterable[Sample]) -> Status:
@@ -97,10 +97,10 @@ def _status(end: int, values: Mapping[str, str], zone: tzinfo | None, of: Iterab
     return Status(f"{local:%Y%m%d}", f"{local:%H:%M}", values, end, tuple(of))
 
 
-def chunks(of: Sequence[Status]) -> Iterator[Sequence[Status]]:
+def split_requests(of: Sequence[Status]) -> Iterator[Sequence[Status]]:
     """Split statuses into what one request may carry."""
-    for start in range(0, len(of), MOST_ROWS):
-        yield of[start : start + MOST_ROWS]
+    for start in range(0, len(of), MAX_STATUSES):
+        yield of[start : start + MAX_STATUSES]
 
 
 def request(of: Sequence[Status], lifetime: str) -> tuple[str, dict[str, str]]:

@@ -1,6 +1,6 @@
 """The plugin: a serial line as a source, listened to or polled.
 
-How a meter is asked is the core's `Poll`; how a port is opened and read is `port`; what a person is told is `trouble`.
+How a meter is asked is the core's `Poll`; how a port is opened and read is `port`; the messages are in `messages`.
 """
 
 import logging
@@ -28,17 +28,17 @@ from btcore import (
     setting,
     validate_devices,
 )
-from btmon_serial import trouble
+from btmon_serial import messages
 from btmon_serial.port import Port
 
-LOOK = 0.5
-"""Seconds of the longest wait without a look at whether to stop."""
+MAX_WAIT = 0.5
+"""Seconds of the longest wait, and so the longest delay until a stop is noticed."""
 
-QUIET = 0.3
-"""Seconds without a byte after which nothing is under way on the line, and a meter may be asked."""
+LINE_IDLE = 0.3
+"""Seconds without a byte after which the line is idle, and a meter may be asked."""
 
-SILENT = 120.0
-"""Seconds from the beginning on without a byte after which that is told, if it is not by `idle_timeout` before."""
+SILENCE_WARNING_AFTER = 120.0
+"""Seconds after which a warning says that nothing has come since the start, if `idle_timeout` is not shorter."""
 
 
 @plugin(api=1)
@@ -50,36 +50,38 @@ class SerialLine:
         example="/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0",
     )
     baud: int = setting(
-        default=19200, validator=attrs.validators.gt(0), help="speed of the line (8N1), as it is set in the meter"
+        default=19200,
+        validator=attrs.validators.gt(0),
+        help="speed of the line in baud (8N1), as it is set in the meter",
     )
     poll_interval: Duration = setting(
         default=Duration(0),
         validator=attrs.validators.ge(0),
-        help="ask the meters this often; 0: take what they send themselves",
+        help="ask the meters for a packet this often; 0: read what they send by themselves",
     )
     devices: list[str] = setting(
         factory=list,
         validator=validate_devices,
-        help='meters to ask: "fc", "fd", "fe", "ff" for ECMs, serial numbers for GEMs; empty: the only GEM on the line',
+        help='meters to ask, in turn: "fc", "fd", "fe", "ff" for ECMs, serial numbers for GEMs; empty: the only GEM',
     )
     timeout: Duration = setting(
         default=Duration(5),
         validator=attrs.validators.gt(0),
-        help="how long a meter that is asked has for each step of its answer",
+        help="longest wait for each step of an answer",
     )
     idle_timeout: Duration = setting(
         default=Duration(300),
         validator=attrs.validators.ge(0),
-        help="without poll: say so, and open the port anew, when nothing has come in for this long; 0: never",
+        help="without poll_interval: log a warning and open the port again when nothing came for this long; 0: never",
     )
-    _held: ExitStack = attrs.field(factory=ExitStack, init=False, repr=False)
+    _resources: ExitStack = attrs.field(factory=ExitStack, init=False, repr=False)
     _port: Port = attrs.field(init=False, repr=False)
     _log: logging.Logger = attrs.field(init=False, repr=False)
     _poll: Poll | None = attrs.field(default=None, init=False, repr=False)
 
     @property
     def patience(self) -> float:
-        """Seconds that it may be without a packet: then the core tells what came instead."""
+        """Seconds without a packet after which the core reports what came instead."""
         return (
             2 * self.poll_interval + self.timeout * max(len(self.devices), 1)
             if self.poll_interval
@@ -92,11 +94,11 @@ class SerialLine:
             yield Problem("expected a serial device: `ls /dev/serial/by-path/` shows them", key="port")
         if self.devices and not self.poll_interval:
             yield Problem(
-                'meters are asked only where poll is set: add poll_interval = "10s", or leave devices out',
+                'devices has an effect only with poll_interval: add poll_interval = "10s", or remove devices',
                 key="devices",
             )
-        if not self.port.lower().startswith("socket:") and (fault := trouble.baud_fault(self.baud)):
-            yield Problem(fault, key="baud", warning=self.baud in trouble.BAUDS)
+        if not self.port.lower().startswith("socket:") and (problem := messages.baud_problem(self.baud)):
+            yield Problem(problem, key="baud", warning=self.baud in messages.BAUDS)
 
     def claims(self) -> Iterator[Claim]:
         """Claim the device, under whichever of its names: two on one line take each other's bytes."""
@@ -109,71 +111,69 @@ class SerialLine:
 
     @hookimpl
     def open(self, context: Context) -> None:
-        """Claim the port. Raises Retry when it cannot be had now, Stop when it never can."""
+        """Open the port. Raises Retry when it is not available now, Stop when it never can be."""
         self._log = context.log
         if (
             self.poll_interval and self._poll is None
-        ):  # kept when the port is opened again: it knows who does not answer
+        ):  # kept when the port is opened again: it knows which meters do not answer
             self._poll = Poll(devices=self.devices, timeout=self.timeout, log=context.log)
-        self._claim()
+        self._open_port()
 
     @hookimpl
     def close(self) -> None:
         """Give the port back."""
-        self._held.close()
+        self._resources.close()
 
     @hookimpl
     def collect(self, stop: Event) -> Iterator[Chunk]:
         """Yield what comes in, the acknowledgements of a poll left out. Raises Retry when the port fails."""
         try:
-            yield from self._polled(self._poll, stop) if self._poll else self._heard(stop)
+            yield from self._poll_meters(self._poll, stop) if self._poll else self._listen(stop)
         except OSError as error:
-            raise Retry(trouble.lost(self.port, error)) from error
+            raise Retry(messages.describe_port_failure(self.port, error)) from error
 
-    def _claim(self) -> None:
+    def _open_port(self) -> None:
         try:
-            self._port = self._held.enter_context(closing(Port(self.port, self.baud)))
+            self._port = self._resources.enter_context(closing(Port(self.port, self.baud)))
         except OSError as error:
-            raise Retry(trouble.cannot_open(self.port, error)) from error
+            raise Retry(messages.describe_open_failure(self.port, error)) from error
         except ValueError as error:
             raise Stop(f"port {self.port!r} at {self.baud} baud can never work: {error}") from error
 
-    def _heard(self, stop: Event) -> Iterator[Chunk]:
-        last, is_told = time.monotonic(), False
-        patience = min(
-            self.idle_timeout, SILENT
-        )  # until something has come in: then what is told, and done, is by `idle_timeout`
+    def _listen(self, stop: Event) -> Iterator[Chunk]:
+        last, is_warned = time.monotonic(), False
+        patience = min(self.idle_timeout, SILENCE_WARNING_AFTER)  # `idle_timeout` alone once something has come
         while not stop.is_set():
             silence = time.monotonic() - last
-            if data := self._port.receive(LOOK):
+            if data := self._port.receive(MAX_WAIT):
                 yield Chunk(data)
-                if is_told:
+                if is_warned:
                     self._log.info("%s: bytes are coming in again", self.port)
-                last, is_told, patience = time.monotonic(), False, self.idle_timeout
-            elif self.idle_timeout and silence >= patience and not is_told and not stop.is_set():
-                self._log.warning("%s", trouble.silent(self.port, patience))
-                is_told = True
+                last, is_warned, patience = time.monotonic(), False, self.idle_timeout
+            elif self.idle_timeout and silence >= patience and not is_warned and not stop.is_set():
+                self._log.warning("%s", messages.describe_silence(self.port, patience))
+                is_warned = True
             elif self.idle_timeout and silence >= self.idle_timeout and not stop.is_set():
-                self._renew()
+                self._reopen_port()
                 last = time.monotonic()
 
-    def _renew(self) -> None:
+    def _reopen_port(self) -> None:
         """Open the port anew: an adapter that hangs, or a gateway that restarted, looks like a silent meter."""
-        self._held.close()
-        self._claim()
+        self._resources.close()
+        self._open_port()
 
-    def _polled(self, poll: Poll, stop: Event) -> Iterator[Chunk]:
-        due = time.monotonic() + QUIET
+    def _poll_meters(self, poll: Poll, stop: Event) -> Iterator[Chunk]:
+        due = time.monotonic() + LINE_IDLE
         while not stop.is_set():
-            yield from self._settle(stop)
+            yield from self._wait_for_idle_line(stop)
             yield from self._ask(poll, stop)
             due = next_due(due, self.poll_interval, time.monotonic())
-            yield from self._pause(stop, due - QUIET)
+            yield from self._wait_until_due(stop, due - LINE_IDLE)
 
-    def _settle(self, stop: Event) -> Iterator[Chunk]:
+    def _wait_for_idle_line(self, stop: Event) -> Iterator[Chunk]:
         """Let a packet that is just coming in end: an acknowledgement must not be looked for in the rest of it."""
         until = time.monotonic() + self.timeout
-        while time.monotonic() < until and not stop.is_set() and (data := self._port.receive(QUIET)):
+        while time.monotonic() < until and not stop.is_set() and (data := self._port.receive(LINE_IDLE)):
             yield Chunk(data)
 
     def _ask(self, poll: Poll, stop: Event) -> Iterator[Chunk]:
@@ -183,13 +183,13 @@ class SerialLine:
             if stop.is_set():
                 return
 
-    def _pause(self, stop: Event, until: float) -> Iterator[Chunk]:
+    def _wait_until_due(self, stop: Event, until: float) -> Iterator[Chunk]:
         """Wait, and take what a meter in real-time mode sends meanwhile."""
         while not stop.is_set() and (left := until - time.monotonic()) > 0:
-            if data := self._port.receive(min(left, LOOK)):
+            if data := self._port.receive(min(left, MAX_WAIT)):
                 yield Chunk(data)
 
 
-def next_due(due: float, every: float, now: float) -> float:
+def next_due(due: float, interval: float, now: float) -> float:
     """Return the next time of a steady schedule after `now`: times that have passed are left out, not caught up."""
-    return due + every * (math.floor((now - due) / every) + 1)
+    return due + interval * (math.floor((now - due) / interval) + 1)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import serial
 
-TICK = 0.1
+READ_TIMEOUT = 0.1
 """Seconds that one read of the port waits: the most by which `receive` is late to give up."""
 
-WRITE_LIMIT = 1.0
+WRITE_TIMEOUT = 1.0
 """Seconds until a write that the line does not take is given up."""
 
-MOST = 4096
+MAX_READ = 4096
 """Bytes that are returned at once at most: a line that never pauses must not keep its reader from all else."""
 
 
@@ -35,14 +35,14 @@ class Port:
         self._line: serial.Serial = serial.serial_for_url(
             url,
             baudrate=baud,
-            timeout=TICK,
+            timeout=READ_TIMEOUT,
             # rfc2217:// refuses to be given one; its socket has its own
-            write_timeout=None if url.lower().startswith("rfc2217:") else WRITE_LIMIT,
+            write_timeout=None if url.lower().startswith("rfc2217:") else WRITE_TIMEOUT,
             exclusive=True,
         )
 
     def receive(self, seconds: float) -> bytes:
-        """Wait at most so many seconds for bytes, and return what has come in, up to MOST; empty if nothing did."""
+        """Wait at most so many seconds for bytes, and return what has come in, up to MAX_READ; empty if nothing did."""
         deadline = time.monotonic() + seconds
         while not (data := self._read()) and time.monotonic() < deadline:
             pass
@@ -52,8 +52,8 @@ class Port:
         data = bytearray(self._line.read(1))
         with suppress(OSError):  # what came in before a failure is kept: the next read fails again
             # again until none is left: socket:// never counts more than one byte
-            while data and len(data) < MOST and (waiting := self._line.in_waiting):
-                data += self._line.read(min(waiting, MOST - len(data)))
+            while data and len(data) < MAX_READ and (waiting := self._line.in_waiting):
+                data += self._line.read(min(waiting, MAX_READ - len(data)))
         return bytes(data)
 
     def send(self, data: bytes) -> None:

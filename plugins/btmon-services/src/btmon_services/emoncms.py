@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from btcore import Batch, Delivery, Duration, Problem, Sample, Secret, plugin, setting
 from btcore.web import AnswerRule, Verdict
 from btmon_services.meters import ServiceOfMeters
-from btmon_services.service import Request, State
-from btmon_services.streams import channels, epoch, number, sensors
+from btmon_services.selection import default_channels, epoch_seconds, finite_number, sensor_labels
+from btmon_services.service import Request, ServiceState
 
-LONGEST_NODE = 16
+MAX_NODE_LENGTH = 16
 """Characters of a node's name that emoncms.org keeps; of an input's name it keeps 64, which none of ours reaches."""
 
 NODE = r"\bnode ?(id|name)?\b.{0,80}\b(must|numeric|range|invalid|not (valid|allowed|found))\b|\binvalid node"
@@ -28,7 +28,7 @@ class Emoncms(ServiceOfMeters):
     """Sends all that the meters measure to emoncms."""
 
     title = "emoncms"
-    state = State.OPERATING
+    state = ServiceState.OPERATING
     account = "`token`, which must be the write key, and `node`"
     replies = (
         AnswerRule(200, r'^"?ok"?$|"success": ?true', Verdict.DELIVERED),
@@ -50,15 +50,15 @@ class Emoncms(ServiceOfMeters):
     )
 
     def check(self) -> Iterator[Problem]:
-        """Tell what is wrong between the settings."""
+        """Yield the problems between the settings."""
         yield from super().check()
-        if not re.fullmatch(rf"[\w .-]{{1,{LONGEST_NODE}}}", self.node):
-            yield Problem(f"expected at most {LONGEST_NODE} letters, digits, blanks or any of _ . -", "node")
+        if not re.fullmatch(rf"[\w .-]{{1,{MAX_NODE_LENGTH}}}", self.node):
+            yield Problem(f"expected at most {MAX_NODE_LENGTH} letters, digits, blanks or any of _ . -", "node")
 
     def requests(self, batch: Batch) -> Iterator[Request]:
         """Make one request of all samples, oldest first: emoncms.org takes nothing behind what it has."""
         inputs = {sample: list(self._inputs(sample)) for sample in batch.samples}
-        rows = {sample: [epoch(sample), self.node, *found] for sample, found in inputs.items() if found}
+        rows = {sample: [epoch_seconds(sample), self.node, *found] for sample, found in inputs.items() if found}
         if rows:
             yield Request(
                 "POST",
@@ -73,15 +73,15 @@ class Emoncms(ServiceOfMeters):
         """Yield one table for each input: of a larger one emoncms reads only the first."""
         for label in self._labels(sample):
             # the net energy goes on where the meter's own begins anew, under the name that feeds know it by
-            value = number(sample, f"{label}_total" if label.endswith("wh") else label)
+            value = finite_number(sample, f"{label}_total" if label.endswith("wh") else label)
             if value is not None:  # emoncms would keep a null as 0
-                yield {f"{self.shown(sample.serial)}_{label}": round(value, 2) + 0.0}  # never -0.0
+                yield {f"{self.meter_name(sample.serial)}_{label}": round(value, 2) + 0.0}  # never -0.0
 
     def _labels(self, sample: Sample) -> Iterator[str]:
-        names = channels(sample)
+        names = default_channels(sample)
         yield "volts"
         if self.include_current:
             yield from (f"{name}_a" for name in names)
         kinds = ("w", "wh", "pwh", "nwh") if self.include_directions else ("w", "wh")
         yield from (f"{name}_{kind}" for kind in kinds for name in names)
-        yield from (*sensors(sample.format, "p"), *sensors(sample.format, "t"))
+        yield from (*sensor_labels(sample.format, "p"), *sensor_labels(sample.format, "t"))

@@ -10,8 +10,16 @@ from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Sample, Secre
 from btcore.web import AnswerRule, Verdict
 from btmon_services.markup import document, element
 from btmon_services.meters import ServiceOfMeters
-from btmon_services.service import Request, State
-from btmon_services.streams import Direction, channels, circuit_faults, direction_among, epoch, flow, series
+from btmon_services.selection import (
+    Direction,
+    circuit_faults,
+    default_channels,
+    direction_among,
+    epoch_seconds,
+    flow_one_way,
+    samples_by_channel,
+)
+from btmon_services.service import Request, ServiceState
 
 GENERATION = "if it generates, name it in generation, else leave it out there"
 
@@ -24,7 +32,7 @@ class Eragy(ServiceOfMeters):
     """Sends cumulative energy to Eragy, as a TED 5000 does."""
 
     title = "Eragy"
-    state = State.UNKNOWN
+    state = ServiceState.UNKNOWN
     account = "`gateway_id` and `token`"
     replies = (
         AnswerRule(200, r"<xml>\s*0\s*</xml>|^$", Verdict.DELIVERED),  # other receivers of these posts answer nothing
@@ -44,7 +52,7 @@ class Eragy(ServiceOfMeters):
     )
 
     def check(self) -> Iterator[Problem]:
-        """Tell what is wrong between the settings."""
+        """Yield the problems between the settings."""
         yield from super().check()
         yield from (Problem(fault, "generation") for fault in circuit_faults(self.generation))
 
@@ -52,18 +60,18 @@ class Eragy(ServiceOfMeters):
         """Make one request: of each channel its counter of one direction in Wh, oldest first; it calls them watts."""
         root = element(None, "ted5000", GWID=self.gateway_id, auth=self.token.reveal())
         sent: set[Sample] = set()
-        for (serial, channel), (_, samples) in series(batch, _all).items():
-            way = direction_among(self.generation, serial, channel)
-            self.compare(samples[-1], channel, way, GENERATION)
-            unit = element(root, "MTU", ID=f"{self.shown(serial)}_{channel}", type=TYPES[way])
+        for (serial, channel), (_, samples) in samples_by_channel(batch, _all).items():
+            direction = direction_among(self.generation, serial, channel)
+            self.check_direction(samples[-1], channel, direction, GENERATION)
+            unit = element(root, "MTU", ID=f"{self.meter_name(serial)}_{channel}", type=TYPES[direction])
             for sample in samples:
-                energy = flow(sample, channel, way, self._context.polarity).energy
+                energy = flow_one_way(sample, channel, direction, self._context.polarity).energy
                 if energy is not None:
-                    element(unit, "cumulative", timestamp=epoch(sample), watts=f"{energy:z.4f}")
+                    element(unit, "cumulative", timestamp=epoch_seconds(sample), watts=f"{energy:z.4f}")
                     sent.add(sample)
         if len(root):
             yield Request("POST", self.address, data=document(root), headers={"Content-Type": "text/xml"}, of=sent)
 
 
 def _all(sample: Sample) -> Iterator[tuple[str, None]]:
-    return ((channel, None) for channel in channels(sample))
+    return ((channel, None) for channel in default_channels(sample))

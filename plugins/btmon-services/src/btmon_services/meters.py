@@ -1,4 +1,4 @@
-"""Services that are told which meter it is: by its serial number, which is not shown to everybody as a whole."""
+"""Services whose requests name the meter: by its shortened serial number, unless the complete one is wanted."""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import attrs
 
 from btcore import ChannelRef, Context, Sample, hookimpl, setting
-from btmon_services.service import Service, within
+from btmon_services.service import Service, find_instances
 
 DIGITS = 3
 """Digits of a serial number that btmon sent, behind XXX."""
@@ -24,7 +24,7 @@ class ShortNames:
     """
 
     def __init__(self) -> None:
-        """Know no meter."""
+        """Begin without any meter."""
         self._names: dict[str, str] = {}
         self._alike: dict[str, list[str]] = {}
 
@@ -34,54 +34,56 @@ class ShortNames:
         return self._names[serial]
 
     def add(self, serial: str) -> None:
-        """Know a meter: from now on those that end alike have more digits."""
+        """Add a meter; those that end alike get more digits."""
         if serial in self._names:
             return
-        group = self._alike.setdefault(shortened(serial), [])
+        group = self._alike.setdefault(shorten_serial(serial), [])
         group.append(serial)
         digits = DIGITS
-        while len({shortened(one, digits) for one in group}) < len(group):
+        while len({shorten_serial(one, digits) for one in group}) < len(group):
             digits += 1
-        self._names.update({one: shortened(one, digits) for one in group})
+        self._names.update({one: shorten_serial(one, digits) for one in group})
 
     def alike(self, serial: str) -> list[str]:
         """Return the other meters whose serial numbers end like this one."""
-        return [other for other in self._alike.get(shortened(serial), []) if other != serial]
+        return [other for other in self._alike.get(shorten_serial(serial), []) if other != serial]
 
 
-def shortened(serial: str, digits: int = DIGITS) -> str:
+def shorten_serial(serial: str, digits: int = DIGITS) -> str:
     """Return a serial number without all but its last digits."""
     found = SEVERAL.fullmatch(serial)
-    number, place = found.groups() if found else (serial, "")
-    return f"XXX{number[-digits:]}{place}" if any(map(str.isdecimal, number)) else serial
+    number, suffix = found.groups() if found else (serial, "")
+    return f"XXX{number[-digits:]}{suffix}" if any(map(str.isdecimal, number)) else serial
 
 
 @attrs.define(kw_only=True, eq=False, slots=False)
 class ServiceOfMeters(Service):
     """Base of those whose requests name the meter by its serial number."""
 
-    full_serials: bool = setting(default=False, help="send whole serial numbers, not XXX and the last three digits")
+    full_serials: bool = setting(default=False, help="send complete serial numbers, not XXX and the last three digits")
 
     @hookimpl
     def open(self, context: Context) -> None:
         """Prepare to send. The meters that the configuration names are known from the start, so over a restart too."""
         super().open(context)
         self._short = ShortNames()
-        named = {ref.serial for ref in within(ChannelRef, self)} | {key.partition("_")[0] for key in context.channels}
+        named = {ref.serial for ref in find_instances(ChannelRef, self)} | {
+            key.partition("_")[0] for key in context.channels
+        }
         for serial in sorted(named - {""}):
             self._short.add(serial)
 
-    def shown(self, serial: str) -> str:
-        """Return a meter's serial number as this service gets it."""
+    def meter_name(self, serial: str) -> str:
+        """Return the name of a meter as it is sent to the service."""
         return serial if self.full_serials else self._short[serial]
 
     def meet(self, sample: Sample) -> Iterator[str]:
-        """Tell, of a meter's first sample, also that its name is like that of another."""
+        """Yield also a warning where two meters would have the same short name."""
         yield from super().meet(sample)
-        name = self.shown(sample.serial)
+        name = self.meter_name(sample.serial)
         alike = [] if self.full_serials else self._short.alike(sample.serial)
-        for other in filter(self.doubts.met, alike):
+        for other in filter(self.channel_checker.has_met, alike):
             yield (
-                f"meters {other} and {sample.serial} would both be {shortened(other)} there: they are"
-                f" {self.shown(other)} and {name} now; full_serials = true sends whole numbers"
+                f"meters {other} and {sample.serial} would both be {shorten_serial(other)} there: they are"
+                f" {self.meter_name(other)} and {name} now; full_serials = true sends complete numbers"
             )

@@ -26,8 +26,8 @@ from btcore import (
 )
 from btcore.web import AnswerRule, Verdict, describe_answer, raise_for_answer
 from btmon_services.markup import document, element
-from btmon_services.service import Request, Service, State
-from btmon_services.streams import circuit_faults, direction_among, flow, mapped, utc
+from btmon_services.selection import circuit_faults, direction_among, flow_one_way, format_utc, mapped_channels
+from btmon_services.service import Request, Service, ServiceState
 
 GENERATION = "if it generates, name it in generation, else leave it out there"
 
@@ -44,7 +44,7 @@ REFUSED = (
     _status("UNAUTHORIZED", Verdict.STOP, "check `token`"),
     _status("UNKNOWN", Verdict.STOP, "check `hub_id`: the hub is not registered"),
 )
-"""A NACK is no ACK: like all other answers it means that it is to be sent again."""
+"""Answers that refuse every request. A NACK, like every other answer, means retry."""
 
 
 @plugin(api=1, delivery=Delivery(flush_interval=Duration(900), batch_size=100))
@@ -52,7 +52,7 @@ class PeoplePower(Service):
     """Sends power and energy to People Power."""
 
     title = "People Power"
-    state = State.UNKNOWN
+    state = ServiceState.UNKNOWN
     account = "`hub_id`, `token` and the ids in `map`"
     replies = (TAKEN, *REFUSED, _status("ERR_FORMAT", Verdict.REJECT), AnswerRule(200, "", Verdict.RETRY))
 
@@ -68,7 +68,7 @@ class PeoplePower(Service):
     add_devices: bool = setting(default=True, help="register the devices of the map at the start")
 
     def check(self) -> Iterator[Problem]:
-        """Tell what is wrong between the settings."""
+        """Yield the problems between the settings."""
         yield from super().check()
         yield from (Problem(fault, "map") for fault in circuit_faults(self.map))
         labels = {channel.label for channel in self.map}
@@ -80,27 +80,27 @@ class PeoplePower(Service):
     def open(self, context: Context) -> None:
         """Prepare to send."""
         super().open(context)
-        self._to_add = self.add_devices
-        self._told = False
+        self._devices_pending = self.add_devices
+        self._warned = False
         self._seq = 0
 
     @hookimpl
     def process_batch(self, batch: Batch) -> int:
         """Send a batch. The devices go first, until they are taken, or measurements of them are."""
-        if self._to_add:
+        if self._devices_pending:
             self._add()
         return super().process_batch(batch)
 
     def send(self, request: Request) -> None:
         """Send measurements. When they are taken, the devices are known."""
         super().send(request)
-        self._to_add = False
+        self._devices_pending = False
 
     @hookimpl
     def preview_batch(self, batch: Batch) -> Iterator[str]:
-        """Tell what would be sent, the devices first."""
-        if self._to_add:
-            self._to_add = False
+        """Yield the requests that would be sent, the devices first."""
+        if self._devices_pending:
+            self._devices_pending = False
             yield self._client.redact(str(self._devices()))
         yield from super().preview_batch(batch)
 
@@ -112,11 +112,11 @@ class PeoplePower(Service):
             yield attrs.evolve(message, of=measures)
 
     def _measures(self, sample: Sample) -> Iterator[Element]:
-        for channel, device in mapped(sample, self.map):
-            measure = element(None, "measure", deviceId=device, deviceType=ENERGY_METER, timestamp=utc(sample))
-            way = direction_among(self.generation, sample.serial, channel)
-            self.compare(sample, channel, way, GENERATION)
-            found = flow(sample, channel, way, self._context.polarity)
+        for channel, device in mapped_channels(sample, self.map):
+            measure = element(None, "measure", deviceId=device, deviceType=ENERGY_METER, timestamp=format_utc(sample))
+            direction = direction_among(self.generation, sample.serial, channel)
+            self.check_direction(sample, channel, direction, GENERATION)
+            found = flow_one_way(sample, channel, direction, self._context.polarity)
             if found.watts is not None:
                 element(measure, "param", name="power", units="W").text = f"{found.watts:z.2f}"
             if found.energy is not None:
@@ -131,16 +131,16 @@ class PeoplePower(Service):
         the service does not answer or wants to be left alone for a while.
         """
         answer = self.ask(self._devices())
-        self._to_add = not TAKEN.fits(answer)
+        self._devices_pending = not TAKEN.fits(answer)
         try:
             raise_for_answer(answer, (*REFUSED, *self.usual, AnswerRule(200, "", Verdict.DELIVERED)), self.title)
         except Retry as error:
             if error.after is not None:
                 raise
         except Reject:
-            pass  # describe_answer below, as any other answer
-        if self._to_add and not self._told:
-            self._told = True
+            pass  # logged below, as any other answer
+        if self._devices_pending and not self._warned:
+            self._warned = True
             self._context.log.warning("the devices were not added: %s", describe_answer(answer, self.title))
 
     def _devices(self) -> Request:
@@ -148,7 +148,7 @@ class PeoplePower(Service):
         return self._message(element(None, "add", deviceId=device, deviceType=ENERGY_METER) for device in devices)
 
     def _message(self, parts: Iterable[Element]) -> Request:
-        root = element(None, "h2s", ver=2, hubId=self.hub_id, offset=self._next())
+        root = element(None, "h2s", ver=2, hubId=self.hub_id, seq=self._next())
         root.extend(parts)
         headers = {"Content-Type": "text/xml", "PPCAuthorization": f"esp token={self.token.reveal()}"}
         return Request("POST", self.address, data=document(root), headers=headers)

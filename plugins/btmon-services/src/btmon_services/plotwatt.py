@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
 from btcore.web import AnswerRule, Verdict
-from btmon_services.service import Request, Service, State
-from btmon_services.streams import circuit_faults, epoch, mapped, power
+from btmon_services.selection import circuit_faults, epoch_seconds, mapped_channels, power
+from btmon_services.service import Request, Service, ServiceState
 
 
 @plugin(api=1, delivery=Delivery(flush_interval=Duration(60), batch_size=100))
@@ -13,7 +13,7 @@ class PlotWatt(Service):
     """Sends power to PlotWatt."""
 
     title = "PlotWatt"
-    state = State.UNKNOWN
+    state = ServiceState.UNKNOWN
     account = "`api_key` and the numbers in `map`"
     replies = (
         AnswerRule(200, "invalid|error", Verdict.RETRY, "are `api_key` and the numbers in `map` right?"),
@@ -27,7 +27,7 @@ class PlotWatt(Service):
     )
 
     def check(self) -> Iterator[Problem]:
-        """Tell what is wrong between the settings."""
+        """Yield the problems between the settings."""
         yield from super().check()
         yield from (Problem(fault, "map") for fault in circuit_faults(self.map))
 
@@ -45,7 +45,7 @@ class PlotWatt(Service):
             )
 
     def _fields(self, sample: Sample) -> Iterator[str]:
-        for channel, meter in mapped(sample, self.map):
+        for channel, meter in mapped_channels(sample, self.map):
             watts = power(sample, channel)
             if watts is not None:
-                yield f"{meter},{watts / 1000:z.5f},{epoch(sample)}"
+                yield f"{meter},{watts / 1000:z.5f},{epoch_seconds(sample)}"

@@ -1,8 +1,8 @@
-"""What the uploaders of this package share: a request goes out, its answer is judged by a table.
+"""What all services of this package share: a request is sent, and a table of rules classifies the answer.
 
-A service's module has its settings, its `replies`, and `requests`, which makes the requests of a batch. Which channels
-go under which name is in `streams.py`, what of the settings fits no meter in `doubts.py`. What is sent, and what an
-answer means, does not belong here.
+The module of a service has its settings, its `replies`, and `requests`, which makes the requests of a batch. The
+numbers of a sample are in `selection.py`, warnings about settings that fit no meter in `channel_checker.py`. What is
+sent to one service, and what its answers mean, does not belong here.
 """
 
 import re
@@ -25,12 +25,12 @@ from btcore.web import (
     secret_problem,
     url_problem,
 )
-from btmon_services.doubts import Doubts, Named
-from btmon_services.streams import OTHER, Direction, against
+from btmon_services.channel_checker import ChannelChecker, NamedChannel
+from btmon_services.selection import OTHER, Direction, describe_opposite_flow
 
 T = TypeVar("T")
 
-LONGEST = 600.0
+MAX_TIMEOUT = 600.0
 """Seconds that a request may be given."""
 
 TOO_LARGE = 413
@@ -45,14 +45,14 @@ SETTING = AnswerRule(
     rf"|\b({WHOSE})(_id)?\b{NO_READING}.{{0,40}}\b({WRONG}|does(n't| not) exist)\b",
     Verdict.STOP,
 )
-"""What refuses all that is sent, as it is about whose readings they are: the settings say that, not the readings."""
+"""Answers about the account, which refuse every request: the cause is a setting, not a reading."""
 
 FUTURE = AnswerRule(None, r"in the future|future (date|time)|time\w* .{0,20}future", Verdict.REJECT)
-"""What a date says that is wrong: to send it again until it is past would hold up all that is right."""
+"""Answers about a time in the future: to retry until that time would delay all later readings."""
 
 
-class State(Enum):
-    """Whether a service still takes readings, as far as is known; `docs/services.md` says since when."""
+class ServiceState(Enum):
+    """Whether a service still takes readings, as far as is known; `docs/services.md` has the dates."""
 
     OPERATING = "operating"
     UNKNOWN = "not known to be operating"
@@ -61,7 +61,7 @@ class State(Enum):
 
 @attrs.frozen(repr=False)
 class Request:
-    """One request, ready to be sent. It has no repr of its own: any part of it may hold a key."""
+    """One request, ready to be sent. Its repr shows no part of it, as any part may hold a key."""
 
     method: str
     url: str
@@ -71,10 +71,10 @@ class Request:
     headers: Mapping[str, str] = attrs.field(factory=dict)
     auth: Any = None
     of: Collection[Sample] = attrs.field(default=(), eq=False)
-    """The samples that it has something of."""
+    """The samples that the request contains something of."""
 
     def __str__(self) -> str:
-        """Show method, address and body, as a dry run does; not the headers, which hold keys."""
+        """Return method, address and body, for a dry run; without the headers, which hold keys."""
         return format_request(self.method, self.url, self.params, self.data if self.json is None else self.json)
 
 
@@ -84,39 +84,39 @@ class Service(ABC):
 
     title: ClassVar[str]
     """The service's name, as its users know it."""
-    state: ClassVar[State]
+    state: ClassVar[ServiceState]
     ended: ClassVar[str] = ""
-    """When a service that is gone ended, and what became of it."""
+    """How a service that is gone ended: a phrase that follows its name."""
     replies: ClassVar[Sequence[AnswerRule]] = ()
-    """What this service's answers mean, where it is not what their HTTP codes usually mean."""
+    """Rules for answers that mean something else than their HTTP status usually does."""
     account: ClassVar[str]
-    """The settings that say whose readings they are: what a person checks when the service refuses them all."""
+    """The settings of the account: what a person checks when the service refuses every request."""
 
     url: str | Secret
     """Where the service is. One that is gone has no default but "": it needs the address of a successor."""
-    timeout: Duration = setting(default=Duration(15), help="the longest wait for an answer")  # noqa: RUF009 - a field
+    timeout: Duration = setting(default=Duration(15), help="longest wait for an answer")  # noqa: RUF009 - a field
 
     def check(self) -> Iterator[Problem]:
-        """Tell what is wrong between the settings."""
-        if self.state is State.GONE and not self.url:
+        """Yield the problems between the settings."""
+        if self.state is ServiceState.GONE and not self.url:
             yield Problem(
-                f"{self.title} {self.ended}: it works only with the url of something that speaks its protocol", "url"
+                f"{self.title} {self.ended}: set `url` to the address of a service that speaks its protocol", "url"
             )
         elif fault := url_problem(self.address):
             yield Problem(fault, "url")
-        if not 0 < self.timeout <= LONGEST:
+        if not 0 < self.timeout <= MAX_TIMEOUT:
             yield Problem("expected more than 0 s, and at most 10 min", "timeout")
         yield from self._check_query()
         for field in attrs.fields(type(self)):
-            faults = (secret_problem(secret) for secret in within(Secret, getattr(self, field.name)))
+            faults = (secret_problem(secret) for secret in find_instances(Secret, getattr(self, field.name)))
             yield from (Problem(fault, field.name) for fault in faults if fault)
 
     def _check_query(self) -> Iterator[Problem]:
-        """Find a key in the address, where everybody sees it: it has a setting of its own."""
+        """Find a key in the address, which logs show: a key has a setting of its own."""
         names = (field.name for field in attrs.fields(type(self)))
-        own = next((name for name in names if list(within(Secret, getattr(self, name)))), "")
+        own = next((name for name in names if list(find_instances(Secret, getattr(self, name)))), "")
         if own != "url" and re.search(r"[?&]\w*(key|token|auth)\w*=", self.address, re.IGNORECASE):
-            yield Problem(f"there is a key in it, which belongs in `{own}`, where no log shows it", "url")
+            yield Problem(f"the address contains a key: move it to `{own}`, which no log shows", "url")
 
     @property
     def address(self) -> str:
@@ -125,36 +125,36 @@ class Service(ABC):
 
     @property
     def hosted(self) -> bool:
-        """Whether it is somebody's service on the Internet, and no server of one's own."""
+        """Whether it is a hosted service on the Internet, and not a server of one's own."""
         return is_public(self.address)
 
     @hookimpl
     def open(self, context: Context) -> None:
         """Prepare to send."""
         self._context = context
-        self.doubts = Doubts(context.log, self._named(), self.meet)
+        self.channel_checker = ChannelChecker(context.log, self._named(), self.meet)
         self._client = Client(agent="btmon-services", timeout=self.timeout, secrets=self.secrets())
         usual = attrs.fields_dict(type(self))["url"].default
-        if self.state is State.UNKNOWN and usual in (self.url, attrs.NOTHING):
+        if self.state is ServiceState.UNKNOWN and usual in (self.url, attrs.NOTHING):
             context.log.warning("%s is %s; readings wait here until it answers", self.title, self.state.value)
 
     @hookimpl
     def close(self) -> None:
         """Give the connection back."""
         if hasattr(self, "_client"):
-            self.doubts.conclude()
+            self.channel_checker.finish()
             self._client.close()
 
     @hookimpl
     def process_batch(self, batch: Batch) -> int:
-        """Send what the settings want of this batch; return of how many of its readings that is something."""
-        self.doubts.look(batch.samples)
-        return readings_of(batch, self.deliver(batch))
+        """Send what the settings select of this batch; return how many of its readings were used."""
+        self.channel_checker.check(batch.samples)
+        return count_readings(batch, self.deliver(batch))
 
     @hookimpl
     def preview_batch(self, batch: Batch) -> Iterator[str]:
-        """Tell what would be sent."""
-        self.doubts.look(batch.samples)
+        """Yield the requests that would be sent."""
+        self.channel_checker.check(batch.samples)
         return (self._client.redact(str(request)) for request in self.requests(batch))
 
     @abstractmethod
@@ -197,50 +197,50 @@ class Service(ABC):
 
     @property
     def usual(self) -> tuple[AnswerRule, ...]:
-        """What refuses all that is sent, with the settings that it is about."""
+        """Rules for the HTTP statuses that refuse every request, each with the settings to check."""
         stops = {401: self.account, 403: self.account, 404: f"`url`, and then {self.account}", 405: "`url`"}
         return tuple(AnswerRule(code, "", Verdict.STOP, f"check {settings}") for code, settings in stops.items())
 
     def secrets(self) -> Iterator[Secret]:
-        """Yield what no text may show: all secret settings; a service adds what else is secret."""
-        return within(Secret, self)
+        """Yield what no text may show: all secret settings, and what else a service knows as secret."""
+        return find_instances(Secret, self)
 
-    def compare(self, sample: Sample, channel: str, direction: Direction, how: str) -> None:
-        """Tell once where what is sent of a channel stands still while power flows the other way; `how` to mend it."""
-        text = against(sample, channel, direction, self._context.polarity)
-        self.doubts.compare(sample, channel, text, how.format(other=OTHER[direction]))
+    def check_direction(self, sample: Sample, channel: str, direction: Direction, advice: str) -> None:
+        """Warn once where power flows opposite to the direction that is sent of a channel; `advice` says what to do."""
+        text = describe_opposite_flow(sample, channel, direction, self._context.polarity)
+        self.channel_checker.warn_of_direction(sample, channel, text, advice.format(other=OTHER[direction]))
 
     def meet(self, sample: Sample) -> Iterable[str]:  # noqa: ARG002 - what each service makes of it
-        """Tell, of a meter's first sample, what of it does not fit the settings, beside channels that it has not."""
+        """Yield further warnings about the first sample of a meter, beside those about missing channels."""
         return ()
 
-    def _named(self) -> Iterator[Named]:
+    def _named(self) -> Iterator[NamedChannel]:
         for field in attrs.fields(type(self)):
-            yield from ((field.name, channel) for channel in within(ChannelRef, getattr(self, field.name)))
+            yield from ((field.name, channel) for channel in find_instances(ChannelRef, getattr(self, field.name)))
 
 
 @attrs.define(kw_only=True, eq=False, slots=False)
 class ServiceOfEntries(Service):
-    """Base of those that take one reading a request: they have `batch_size=1`, so that each has its own outcome.
+    """Base of the services that take one reading a request: `batch_size=1` gives each its own outcome.
 
-    Where somebody sets more, what was taken of a batch is not sent again when the rest of it comes again.
+    With a larger batch size, what was delivered of a batch is not sent again when the rest is retried.
     """
 
     @hookimpl
     def open(self, context: Context) -> None:
         """Prepare to send."""
         super().open(context)
-        self._taken: set[tuple[str, int, int]] = set()
+        self._delivered: set[tuple[str, int, int]] = set()
 
     def deliver(self, batch: Batch) -> Iterator[Sample]:
-        """Send what was not taken yet, oldest first; what was taken before counts as well."""
+        """Send what was not delivered yet, oldest first; yield also the samples that were delivered before."""
         numbers = {number for number, _ in self._numbered(batch)}
-        if numbers and self._taken.isdisjoint(numbers):
-            self._taken.clear()  # another batch, and no part of the last one
+        if numbers and self._delivered.isdisjoint(numbers):
+            self._delivered.clear()  # another batch, and no part of the last one
         for number, request in self._numbered(batch):
-            if number not in self._taken:
+            if number not in self._delivered:
                 self.send(request)
-                self._taken.add(number)
+                self._delivered.add(number)
             yield from request.of
 
     def requests(self, batch: Batch) -> Iterator[Request]:
@@ -253,23 +253,25 @@ class ServiceOfEntries(Service):
 
     def _numbered(self, batch: Batch) -> Iterator[tuple[tuple[str, int, int], Request]]:
         for sample in batch.samples:
-            for place, request in enumerate(self.entries(sample)):
-                yield (sample.serial, sample.newer.key, place), attrs.evolve(request, of=(sample,))
+            for index, request in enumerate(self.entries(sample)):
+                yield (sample.serial, sample.newer.key, index), attrs.evolve(request, of=(sample,))
 
 
-def readings_of(batch: Batch, sent: Iterable[Sample]) -> int:
-    """Return how many readings of a batch end a sample that something of was sent."""
+def count_readings(batch: Batch, sent: Iterable[Sample]) -> int:
+    """Return how many readings of a batch end a sample of which something was sent."""
     ends = {(sample.serial, sample.newer.key) for sample in sent}
     return min(len(ends), len(batch.readings))
 
 
-def within(kind: type[T], value: Any) -> Iterator[T]:  # noqa: ANN401 - whatever a setting may be
-    """Yield everything of a kind in settings, also in tables within them."""
+def find_instances(kind: type[T], value: Any) -> Iterator[T]:  # noqa: ANN401 - whatever a setting may be
+    """Yield all instances of a class in a setting, also those in tables and lists within it."""
     if isinstance(value, kind):
         yield value
     elif attrs.has(type(value)):
-        yield from (found for field in attrs.fields(type(value)) for found in within(kind, getattr(value, field.name)))
+        yield from (
+            found for field in attrs.fields(type(value)) for found in find_instances(kind, getattr(value, field.name))
+        )
     elif isinstance(value, dict):
-        yield from (found for item in (*value, *value.values()) for found in within(kind, item))
+        yield from (found for item in (*value, *value.values()) for found in find_instances(kind, item))
     elif isinstance(value, list | tuple):
-        yield from (found for item in value for found in within(kind, item))
+        yield from (found for item in value for found in find_instances(kind, item))

@@ -6,8 +6,15 @@ from collections.abc import Iterator
 from btcore import Batch, ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
 from btcore.web import AnswerRule, Verdict
 from btmon_services.meters import ServiceOfMeters
-from btmon_services.service import Request, State
-from btmon_services.streams import channels, is_circuit, mapped, number, sensors, utc
+from btmon_services.selection import (
+    default_channels,
+    finite_number,
+    format_utc,
+    is_circuit,
+    mapped_channels,
+    sensor_labels,
+)
+from btmon_services.service import Request, ServiceState
 
 
 @plugin(api=1, delivery=Delivery(flush_interval=Duration(60), batch_size=100))
@@ -15,7 +22,7 @@ class SmartEnergyGroups(ServiceOfMeters):
     """Sends what the meters measure to something that speaks the protocol of Smart Energy Groups."""
 
     title = "Smart Energy Groups"
-    state = State.GONE
+    state = ServiceState.GONE
     ended = "ended in 2020"
     account = "`token`"
     replies = (
@@ -24,7 +31,8 @@ class SmartEnergyGroups(ServiceOfMeters):
     )
 
     url: str = setting(
-        default="", help="where something is that speaks its protocol, such as http://archive.example/api_sites/stream"
+        default="",
+        help="address of a service that speaks its protocol, such as http://archive.example/api_sites/stream",
     )
     token: Secret = setting(help="the site's token")
     map: dict[ChannelRef, str] = setting(
@@ -32,7 +40,7 @@ class SmartEnergyGroups(ServiceOfMeters):
     )
 
     def check(self) -> Iterator[Problem]:
-        """Tell what is wrong between the settings."""
+        """Yield the problems between the settings."""
         yield from super().check()
         for channel, name in self.map.items():
             if not (is_circuit(channel.label) or re.fullmatch(r"[pt]\d+", channel.label)):
@@ -49,18 +57,22 @@ class SmartEnergyGroups(ServiceOfMeters):
 
     def _node(self, sample: Sample) -> str:
         streams = [expression(name, value, after=" ") for name, value in self._streams(sample)]
-        return expression(f"node {self.shown(sample.serial)} {utc(sample)}", *streams, after=" ") if streams else ""
+        return (
+            expression(f"node {self.meter_name(sample.serial)} {format_utc(sample)}", *streams, after=" ")
+            if streams
+            else ""
+        )
 
     def _streams(self, sample: Sample) -> Iterator[tuple[str, str]]:
         """Yield each stream's name and value: mean W, Wh of the interval, pulses so far, degrees."""
-        for label, name in mapped(sample, self.map) if self.map else self._all(sample):
+        for label, name in mapped_channels(sample, self.map) if self.map else self._all(sample):
             for kind, source, form in kinds(label):
-                value = number(sample, source)
+                value = finite_number(sample, source)
                 if value is not None:
                     yield f"{kind}_{name.lower() or label}", f"{value:{form}}"
 
     def _all(self, sample: Sample) -> Iterator[tuple[str, str]]:
-        names = (*channels(sample), *sensors(sample.format, "p"), *sensors(sample.format, "t"))
+        names = (*default_channels(sample), *sensor_labels(sample.format, "p"), *sensor_labels(sample.format, "t"))
         return ((name, "") for name in names)
 
 

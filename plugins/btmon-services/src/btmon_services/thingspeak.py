@@ -28,35 +28,35 @@ from btcore import (
     setting,
 )
 from btcore.web import AnswerRule, Verdict, describe_answer
-from btmon_services.service import Request, ServiceOfEntries, State
-from btmon_services.streams import channels, mapped, power, utc
+from btmon_services.selection import default_channels, format_utc, mapped_channels, power
+from btmon_services.service import Request, ServiceOfEntries, ServiceState
 
-PAUSE = 15.0
+MIN_INTERVAL = 15.0
 """Seconds between two entries of a channel, or two requests with many."""
 
 FIELDS = 8
 """Fields of a channel."""
 
-MOST_TRIES = 6
-"""Times that an entry is sent, with growing pauses, before it is given up: some 15 minutes."""
+MAX_TRIES = 6
+"""Attempts for an entry, with a backoff between them, before it is rejected: some 15 minutes."""
 
 UNCLEAR = AnswerRule(200, "^0$", Verdict.RETRY)
 """The answer to an entry that comes too soon after the last one, or for a second that has an entry already."""
 
 
-@plugin(api=1, delivery=Delivery(interval=Duration(60), batch_size=1, min_call_interval=Duration(PAUSE)))
+@plugin(api=1, delivery=Delivery(interval=Duration(60), batch_size=1, min_call_interval=Duration(MIN_INTERVAL)))
 class ThingSpeak(ServiceOfEntries):
     """Sends power to channels of ThingSpeak."""
 
     title = "ThingSpeak"
-    state = State.OPERATING
+    state = ServiceState.OPERATING
     account = "`tokens` and `channels`"
     replies = (
         AnswerRule(402, "", Verdict.RETRY, "the account has used up its messages", after=3600.0),
         AnswerRule(404, "", Verdict.STOP, "check the Channel ID in `channels`, and then `url`"),
         AnswerRule(409, "", Verdict.REJECT),
         AnswerRule(421, "", Verdict.REJECT),
-        AnswerRule(429, "", Verdict.RETRY, after=PAUSE),
+        AnswerRule(429, "", Verdict.RETRY, after=MIN_INTERVAL),
     )
 
     url: str = setting(default="https://api.thingspeak.com", help="where the service is")
@@ -72,7 +72,7 @@ class ThingSpeak(ServiceOfEntries):
     )
 
     def check(self) -> Iterator[Problem]:
-        """Tell what is wrong between the settings."""
+        """Yield the problems between the settings."""
         yield from super().check()
         for channel, field in self.fields.items():
             if not 1 <= field <= FIELDS:
@@ -90,15 +90,15 @@ class ThingSpeak(ServiceOfEntries):
         """Begin with nothing refused."""
         self._unclear: Request | None = None
         self._tries = 0
-        self.speaks = True
-        self.keyed = frozenset(self.tokens)
+        self.warns_of_missing_keys = True
+        self.serials_with_key = frozenset(self.tokens)
 
     @hookimpl
     def split(self) -> Mapping[str, object]:
         """Deliver each meter by itself: what one key is refused, or has to wait for, does not concern the others."""
         parts = {serial: self._part(serial) for serial in self.tokens}
         for part in list(parts.values())[1:]:
-            part.speaks = False  # of meters without a key, which the first one tells of
+            part.warns_of_missing_keys = False  # of meters without a key, which the first one tells of
         return parts
 
     def deliver(self, batch: Batch) -> Iterator[Sample]:
@@ -119,7 +119,7 @@ class ThingSpeak(ServiceOfEntries):
             yield self._entry(sample, fields)
 
     def send(self, request: Request) -> None:
-        """Send one request; what is refused without a clear reason is given up after a while."""
+        """Send one request; what is refused without a clear reason is rejected after some attempts."""
         answer = self.ask(request)
         if not UNCLEAR.fits(answer):
             self.raise_for_answer(answer)
@@ -127,33 +127,34 @@ class ThingSpeak(ServiceOfEntries):
             return
         self._tries = 1 if request != self._unclear else self._tries + 1
         self._unclear = request
-        why = f"{describe_answer(answer, self.title)}: too soon after the last entry, or there is one of this second already"
-        if self._tries == MOST_TRIES:
+        what = describe_answer(answer, self.title)
+        why = f"{what}: the last entry was sent too recently, or this second has an entry already"
+        if self._tries == MAX_TRIES:
             raise Reject(why)
-        raise Retry(why, after=PAUSE * 2 ** (self._tries - 1))
+        raise Retry(why, after=MIN_INTERVAL * 2 ** (self._tries - 1))
 
     def meet(self, sample: Sample) -> Iterator[str]:
-        """Tell once what of a meter is not sent."""
+        """Yield also a warning about what of a meter is not sent."""
         if sample.serial not in self.tokens:
-            if self.speaks and sample.serial not in self.keyed:
+            if self.warns_of_missing_keys and sample.serial not in self.serials_with_key:
                 yield (
                     f"tokens: meter {sample.serial} has no key there, so nothing of it is sent; there are keys of"
-                    f" {', '.join(sorted(self.keyed))}"
+                    f" {', '.join(sorted(self.serials_with_key))}"
                 )
             return
         yield from super().meet(sample)
-        if not self.fields and len(channels(sample)) > FIELDS:
+        if not self.fields and len(default_channels(sample)) > FIELDS:
             yield f"a channel of ThingSpeak has {FIELDS} fields: name those of meter {sample.serial} in fields"
 
     def _fields(self, sample: Sample) -> dict[str, str]:
-        numbers = {ChannelRef("", name): place for place, name in enumerate(channels(sample)[:FIELDS], 1)}
-        found = {field: power(sample, name) for name, field in mapped(sample, self.fields or numbers)}
+        numbers = {ChannelRef("", name): index for index, name in enumerate(default_channels(sample)[:FIELDS], 1)}
+        found = {field: power(sample, name) for name, field in mapped_channels(sample, self.fields or numbers)}
         return {f"field{field}": f"{watts:z.2f}" for field, watts in sorted(found.items()) if watts is not None}
 
     def _part(self, serial: str) -> Self:
         channels = {serial: self.channels[serial]} if serial in self.channels else {}
         part = attrs.evolve(self, tokens={serial: self.tokens[serial]}, channels=channels)
-        part.keyed = self.keyed
+        part.serials_with_key = self.serials_with_key
         return part
 
     def _bulks(self, batch: Batch) -> Iterator[Request]:
@@ -167,13 +168,13 @@ class ThingSpeak(ServiceOfEntries):
         return Request(
             "POST",
             f"{self._base}/update",
-            data={"created_at": utc(sample), **fields},
+            data={"created_at": format_utc(sample), **fields},
             headers={"THINGSPEAKAPIKEY": self.tokens[sample.serial].reveal()},
         )
 
     def _bulk(self, serial: str, entries: dict[Sample, dict[str, str]]) -> Request:
         # two of the same second would be refused: the later one counts
-        updates = {utc(sample): fields for sample, fields in entries.items()}
+        updates = {format_utc(sample): fields for sample, fields in entries.items()}
         return Request(
             "POST",
             f"{self._base}/channels/{self.channels[serial]}/bulk_update.json",

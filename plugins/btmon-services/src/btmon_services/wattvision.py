@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from btcore import ChannelRef, Delivery, Duration, Problem, Sample, Secret, plugin, setting
 from btcore.web import AnswerRule, Verdict
-from btmon_services.service import Request, ServiceOfEntries, State
-from btmon_services.streams import Direction, circuit_faults, flow, utc
+from btmon_services.selection import Direction, circuit_faults, flow_one_way, format_utc
+from btmon_services.service import Request, ServiceOfEntries, ServiceState
 
 OTHER_WAY = 'if that is what it measures, write direction = "{other}"'
 
@@ -18,7 +18,7 @@ class Wattvision(ServiceOfEntries):
     """Sends one channel to Wattvision."""
 
     title = "Wattvision"
-    state = State.UNKNOWN
+    state = ServiceState.UNKNOWN
     account = "`sensor_id`, `api_id` and `api_key`"
     replies = (AnswerRule(200, '"success": ?false', Verdict.RETRY, "are `sensor_id`, `api_id` and `api_key` right?"),)
 
@@ -32,7 +32,7 @@ class Wattvision(ServiceOfEntries):
     )
 
     def check(self) -> Iterator[Problem]:
-        """Tell what is wrong between the settings."""
+        """Yield the problems between the settings."""
         yield from super().check()
         if not self.channel.serial:
             yield Problem(f"say of which meter: expected SERIAL_{self.channel.label}", "channel")
@@ -44,12 +44,12 @@ class Wattvision(ServiceOfEntries):
         if numbers:
             key = {"sensor_id": self.sensor_id, "api_id": self.api_id, "api_key": self.api_key.reveal()}
             # the service takes a time without a zone, and holds it to be UTC
-            yield Request("POST", self.url, json={**key, "time": utc(sample).rstrip("Z"), **numbers})
+            yield Request("POST", self.url, json={**key, "time": format_utc(sample).rstrip("Z"), **numbers})
 
     def _numbers(self, sample: Sample) -> dict[str, float]:
         """Return mean power, and the counter of energy so far, both of one direction, as far as they are known."""
-        self.compare(sample, self.channel.label, self.direction, OTHER_WAY)
-        found = flow(sample, self.channel.label, self.direction, self._context.polarity)
+        self.check_direction(sample, self.channel.label, self.direction, OTHER_WAY)
+        found = flow_one_way(sample, self.channel.label, self.direction, self._context.polarity)
         numbers = {"watts": found.watts, "watthours": found.energy}
         # + 0.0: never -0.0
         return {name: value + 0.0 for name, value in numbers.items() if value is not None}

@@ -8,8 +8,8 @@ import attrs
 
 from btcore import ChannelRef, Delivery, Duration, Problem, Sample, Secret, hookimpl, plugin, setting
 from btcore.web import Answer, AnswerRule, Verdict
-from btmon_services.service import Request, ServiceOfEntries, State
-from btmon_services.streams import circuit_faults, mapped, power, utc
+from btmon_services.selection import circuit_faults, format_utc, mapped_channels, power
+from btmon_services.service import Request, ServiceOfEntries, ServiceState
 
 
 @plugin(api=1, delivery=Delivery(interval=Duration(300), batch_size=1))
@@ -17,7 +17,7 @@ class WattzOn(ServiceOfEntries):
     """Sends power to something that speaks the protocol of WattzOn."""
 
     title = "WattzOn"
-    state = State.GONE
+    state = ServiceState.GONE
     ended = "ended in 2011"
     account = "`api_key`, `user` and the names in `map`"
     replies = (
@@ -26,7 +26,8 @@ class WattzOn(ServiceOfEntries):
     )
 
     url: str = setting(
-        default="", help="where something is that speaks its protocol, such as http://archive.example/api/2009-01-27/3"
+        default="",
+        help="address of a service that speaks its protocol, such as http://archive.example/api/2009-01-27/3",
     )
     api_key: Secret = setting(help="the key of the API")
     user: str = setting(help="the account's name", example="someone")
@@ -34,7 +35,7 @@ class WattzOn(ServiceOfEntries):
     map: dict[ChannelRef, str] = setting(help="channel and the meter's name", example='{ "399999_ch1" = "kitchen" }')
 
     def check(self) -> Iterator[Problem]:
-        """Tell what is wrong between the settings."""
+        """Yield the problems between the settings."""
         yield from super().check()
         yield from (Problem(fault, "map") for fault in circuit_faults(self.map))
 
@@ -45,7 +46,7 @@ class WattzOn(ServiceOfEntries):
 
     def entries(self, sample: Sample) -> Iterator[Request]:
         """Make one request for each channel."""
-        for channel, meter in mapped(sample, self.map):
+        for channel, meter in mapped_channels(sample, self.map):
             watts = power(sample, channel)
             if watts is not None:
                 yield self._update(sample, meter, round(watts))
@@ -64,5 +65,5 @@ class WattzOn(ServiceOfEntries):
             "POST",
             f"{self.url.rstrip('/')}/{path}",
             params={"key": self.api_key.reveal()},
-            json={"updates": [{"timestamp": utc(sample), "power": {"magnitude": watts, "unit": "W"}}]},
+            json={"updates": [{"timestamp": format_utc(sample), "power": {"magnitude": watts, "unit": "W"}}]},
         )

@@ -9,8 +9,8 @@ from urllib.parse import quote
 from btcore import Batch, Delivery, Duration, Sample, Secret, plugin, setting
 from btcore.web import AnswerRule, Verdict
 from btmon_services.meters import ServiceOfMeters
-from btmon_services.service import Request, State
-from btmon_services.streams import channels, power, sensors, series, utc
+from btmon_services.selection import default_channels, format_utc, power, samples_by_channel, sensor_labels
+from btmon_services.service import Request, ServiceState
 
 
 @plugin(api=1, delivery=Delivery(flush_interval=Duration(60), batch_size=100))
@@ -18,7 +18,7 @@ class Xively(ServiceOfMeters):
     """Sends power, pulse counts and temperatures to something that speaks Xively's protocol (Pachube, COSM)."""
 
     title = "Xively"
-    state = State.GONE
+    state = ServiceState.GONE
     ended = "was shut down in 2018"
     account = "`feed` and `token`"
     replies = (
@@ -29,7 +29,7 @@ class Xively(ServiceOfMeters):
     )
 
     url: str = setting(
-        default="", help="where something is that speaks its protocol, such as http://archive.example/v2/feeds"
+        default="", help="address of a service that speaks its protocol, such as http://archive.example/v2/feeds"
     )
     feed: str = setting(help="the feed's number", example="3000")
     token: Secret = setting(help="the feed's API key")
@@ -38,12 +38,12 @@ class Xively(ServiceOfMeters):
         """Make one request: a stream for each channel, pulse counter and temperature, oldest first."""
         streams = []
         sent: set[Sample] = set()
-        for (serial, label), (_, samples) in series(batch, _all).items():
+        for (serial, label), (_, samples) in samples_by_channel(batch, _all).items():
             # or 0: never -0.0
             known = [(sample, value or 0) for sample in samples if (value := power(sample, label)) is not None]
-            points = [{"at": utc(sample), "value": value} for sample, value in known]
+            points = [{"at": format_utc(sample), "value": value} for sample, value in known]
             sent.update(sample for sample, _ in known)
-            streams += [{"id": f"{self.shown(serial)}_{label}", "datapoints": points}] if points else []
+            streams += [{"id": f"{self.meter_name(serial)}_{label}", "datapoints": points}] if points else []
         if streams:
             yield Request(
                 "PUT",
@@ -56,4 +56,6 @@ class Xively(ServiceOfMeters):
 
 def _all(sample: Sample) -> Iterator[tuple[str, None]]:
     form = sample.format
-    return ((label, None) for label in (*channels(sample), *sensors(form, "p"), *sensors(form, "t")))
+    return (
+        (label, None) for label in (*default_channels(sample), *sensor_labels(form, "p"), *sensor_labels(form, "t"))
+    )

@@ -1,6 +1,6 @@
-"""What goes wrong on the way from a meter: each fault is one function from a packet to the bytes that arrive.
+"""The faults between a meter and this computer: each is a function from a packet to the bytes that arrive.
 
-No fault here harms a packet that comes after it, and whoever frames the bytes well still finds it.
+No fault damages the next packet: a correct framing of the bytes still finds it.
 """
 
 from collections.abc import Callable
@@ -8,15 +8,15 @@ from random import Random
 from typing import Literal
 
 Fault = Literal["junk", "truncated", "checksum", "duplicate", "pieces", "reset", "gap", "missing-sensor"]
-"""All that may be asked for. The last three are the meter's own; they are in `schedule.py`."""
+"""All faults. The last three are those of a meter itself; they are in `schedule.py`."""
 
-MOST_JUNK = 100
-MOST_PIECES = 8
+MAX_JUNK = 100
+MAX_PIECES = 8
 
 
 def junk(packet: bytes, random: Random) -> list[bytes]:
-    """Noise, before a packet that is whole. Some of it looks like a header."""
-    noise = random.randbytes(random.randint(1, MOST_JUNK))
+    """Put junk before a complete packet. Some of it looks like a header."""
+    noise = random.randbytes(random.randint(1, MAX_JUNK))
     return [noise + random.choice((b"", b"\xfe", b"\xfe\xff", b"\xfe\xff\x05")) + packet]
 
 
@@ -27,8 +27,8 @@ def truncated(packet: bytes, random: Random) -> list[bytes]:
 
 def checksum(packet: bytes, random: Random) -> list[bytes]:
     """Change one byte of the payload, so that the checksum does not fit any more."""
-    place = random.randrange(3, len(packet) - 3)
-    return [packet[:place] + bytes([packet[place] ^ 1 << random.randrange(8)]) + packet[place + 1 :]]
+    index = random.randrange(3, len(packet) - 3)
+    return [packet[:index] + bytes([packet[index] ^ 1 << random.randrange(8)]) + packet[index + 1 :]]
 
 
 def duplicate(packet: bytes, _random: Random) -> list[bytes]:
@@ -37,12 +37,12 @@ def duplicate(packet: bytes, _random: Random) -> list[bytes]:
 
 
 def pieces(packet: bytes, random: Random) -> list[bytes]:
-    """Send it whole, but cut in pieces, as gateways do."""
-    cuts = sorted(random.sample(range(1, len(packet)), random.randint(1, MOST_PIECES)))
+    """Send all of it, but in pieces, as gateways do."""
+    cuts = sorted(random.sample(range(1, len(packet)), random.randint(1, MAX_PIECES)))
     return [packet[start:end] for start, end in zip([0, *cuts], [*cuts, len(packet)], strict=True)]
 
 
-ON_THE_WAY: dict[str, Callable[[bytes, Random], list[bytes]]] = {
+TRANSMISSION_FAULTS: dict[str, Callable[[bytes, Random], list[bytes]]] = {
     "junk": junk,
     "truncated": truncated,
     "checksum": checksum,

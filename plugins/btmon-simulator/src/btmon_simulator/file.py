@@ -1,4 +1,4 @@
-"""The source `file`: plays a capture again. What a capture is, and how it is read, is the core's."""
+"""The source `file`: replays a capture. The core reads captures of all kinds."""
 
 import os
 from collections import OrderedDict
@@ -12,16 +12,16 @@ from typing import Literal
 import attrs
 
 from btcore import CaptureError, Chunk, Context, Duration, Problem, Stop, hookimpl, plugin, read_capture, setting
-from btmon_simulator.pace import recorded
-from btmon_simulator.times import instant, validate_start
+from btmon_simulator.pace import with_recorded_pauses
+from btmon_simulator.times import parse_time, validate_start
 
-MOST_STREAMS = 1000
-"""Streams that are kept open at once; beyond that, the one that was silent for longest is closed."""
+MAX_STREAMS = 1000
+"""Streams that are open at once; above it, the longest silent one is closed."""
 
 
 @plugin(api=1)
 class File:
-    """A capture, played again: lines of JSON, or the plain bytes that a meter sent."""
+    """Replays a capture: lines of JSON, or the plain bytes that a meter sent."""
 
     origin = "recorded"
 
@@ -30,7 +30,7 @@ class File:
     )
     start: str = setting(
         default="",
-        help="time of the first packet of a plain binary file, as 2026-06-21T06:00:00; empty: when it was last changed",
+        help="time of the first packet of a plain binary file, as 2026-06-21T06:00:00; empty: its last change",
         validator=validate_start,
     )
     interval: Duration = setting(
@@ -39,71 +39,71 @@ class File:
         validator=attrs.validators.gt(0),
     )
     pace: Literal["fast", "recorded"] = setting(
-        default="fast", help="fast: as quickly as it can be read; recorded: with the pauses of the recording"
+        default="fast", help="fast: as fast as the file can be read; recorded: with the pauses of the recording"
     )
 
     def check(self) -> Iterator[Problem]:
-        """Warn of a capture that is not there, or cannot be read: it may be there when it is to be played."""
-        if trouble := _trouble(self.path):
-            yield Problem(f"{self.path}: {trouble}", key="path", warning=True)
+        """Warn of a capture that does not exist or cannot be read: it may be there when the program runs."""
+        if problem := _path_problem(self.path):
+            yield Problem(f"{self.path}: {problem}", key="path", warning=True)
 
     @hookimpl
     def open(self, context: Context) -> None:
-        """Look whether the file is there: raises Stop when a person has to act."""
+        """Check that the file can be read. Raises Stop when a person has to act."""
         self._log = context.log
-        if trouble := _trouble(self.path):
+        if problem := _path_problem(self.path):
             raise Stop(
-                f"{self.path}: {trouble}. Mend 'path' in [{context.name}], or put the capture there; then restart"
+                f"{self.path}: {problem}. Correct 'path' in [{context.name}], or put the capture there; then restart"
             )
 
     @hookimpl
     def collect(self, stop: Event) -> Iterator[Chunk]:
         """Yield the chunks of the file once, then an end for each stream."""
-        damage = Damage(self._log)
+        damage_reporter = DamageReporter(self._log)
         streams: OrderedDict[str, Chunk] = OrderedDict()
-        for chunk in self._chunks(damage, stop):
+        for chunk in self._chunks(damage_reporter, stop):
             if stop.is_set():
                 return
             yield chunk
             streams[chunk.stream] = _end(chunk)
             streams.move_to_end(chunk.stream)
-            if len(streams) > MOST_STREAMS:
+            if len(streams) > MAX_STREAMS:
                 yield streams.popitem(last=False)[1]
         yield from streams.values()
-        damage.summarise()
+        damage_reporter.log_total()
 
-    def _chunks(self, damage: "Damage", stop: Event) -> Iterator[Chunk]:
-        start = instant(self.start) if self.start else None
+    def _chunks(self, damage_reporter: "DamageReporter", stop: Event) -> Iterator[Chunk]:
+        start = parse_time(self.start) if self.start else None
         interval = timedelta(seconds=self.interval)
-        chunks = read_capture(self.path, start=start, interval=interval, damaged=damage)
-        return recorded(chunks, interval, stop) if self.pace == "recorded" else chunks
+        chunks = read_capture(self.path, start=start, interval=interval, damaged=damage_reporter)
+        return with_recorded_pauses(chunks, interval, stop) if self.pace == "recorded" else chunks
 
 
 @attrs.define
-class Damage:
-    """Lines that could not be read: the first is told at once, the others are counted."""
+class DamageReporter:
+    """Reports lines that could not be read: the first is logged at once, the others are counted."""
 
     log: Logger
     lines: int = 0
 
     def __call__(self, error: CaptureError) -> None:
-        """Take note of a line."""
+        """Log the first line, count the others."""
         self.lines += 1
         if self.lines == 1:
             self.log.warning("%s; the line is skipped, and others like it are counted", error)
 
-    def summarise(self) -> None:
-        """Tell how many there were, if the first was not the only one."""
+    def log_total(self) -> None:
+        """Log the number of lines, if there were several."""
         if self.lines > 1:
             self.log.warning("%d damaged lines of the capture were skipped", self.lines)
 
 
-def _trouble(path: Path) -> str:
+def _path_problem(path: Path) -> str:
     if not path.exists():
-        return "there is no such file"
+        return "the file does not exist"
     if path.is_dir():
         return "this is a directory, not a capture"
-    return "" if os.access(path, os.R_OK) else "this user may not read it"
+    return "" if os.access(path, os.R_OK) else "this user has no permission to read it"
 
 
 def _end(chunk: Chunk) -> Chunk:

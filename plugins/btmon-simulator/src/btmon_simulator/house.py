@@ -19,7 +19,7 @@ from btmon_simulator.appliances import STEP, WEEK
 CIRCUITS = ("mains", "solar", *appliances.LOADS)
 """The circuits in the order of a meter's channels. Mains is the net of all others."""
 
-DOUBLE = frozenset({"mains", "solar", "oven", "heat pump"})
+TWO_PHASE = frozenset({"mains", "solar", "oven", "heat pump"})
 """Circuits between two phases: they run at twice the voltage."""
 
 
@@ -37,7 +37,7 @@ class Circuit:
 
 
 @attrs.frozen
-class State:
+class HouseState:
     """The house at one moment: volts between a phase and neutral, circuits by `CIRCUITS`, water in tenths of a litre.
 
     Temperatures are degrees Celsius.
@@ -50,7 +50,7 @@ class State:
     indoors: float
 
 
-class Tally:
+class WeeklyCounter:
     """A rate that repeats every week, and the exact count that it adds up to."""
 
     def __init__(self, rates: Iterable[int]) -> None:
@@ -73,7 +73,7 @@ class House:
     """A house as a function of time: the same seed makes the same house."""
 
     def __init__(self, seed: int) -> None:
-        """Furnish the house."""
+        """Compute the week of the house."""
 
         def chance(name: str) -> Random:
             return Random(f"{seed} {name}")  # noqa: S311 - a house that can be had again, no secret
@@ -81,16 +81,16 @@ class House:
         loads = [make(chance(name)) for name, make in appliances.LOADS.items()]
         sun = [-watts for watts in appliances.solar(chance("solar"))]
         mains = [sum(step) for step in zip(sun, *loads, strict=True)]
-        self._circuits = [_tallies(watts) for watts in (mains, sun, *loads)]
-        self._water = Tally(appliances.water(chance("water")))
+        self._circuits = [_counters(watts) for watts in (mains, sun, *loads)]
+        self._water = WeeklyCounter(appliances.water(chance("water")))
         self._volts = array("h", appliances.volts(chance("volts")))
 
-    def at(self, moment: int) -> State:
+    def at(self, moment: int) -> HouseState:
         """Return the state at a moment: whole seconds since the midnight before a Monday, of the house's own clock."""
         step = moment // STEP % WEEK
-        circuits = tuple(_circuit(*tallies, moment) for tallies in self._circuits)
+        circuits = tuple(_circuit(*counters, moment) for counters in self._circuits)
         heating = circuits[CIRCUITS.index("heat pump")].watts
-        return State(
+        return HouseState(
             volts=(self._volts[step] - circuits[0].watts // 400) / 10,  # the line to the house is not perfect
             circuits=circuits,
             water=self._water.count(moment),
@@ -101,17 +101,17 @@ class House:
 
 @lru_cache(maxsize=4)
 def house(seed: int) -> House:
-    """Return the house of a seed. Furnishing one takes a while, and 5 MB, and nothing ever changes in it."""
+    """Return the house of a seed. To compute one takes a while and 5 MB, and it never changes."""
     return House(seed)
 
 
-def _tallies(watts: Sequence[int]) -> tuple[Tally, Tally, Tally]:
-    """Tell a circuit's net, absolute and polarized rates. A circuit that never feeds shares them."""
-    net = Tally(watts)
+def _counters(watts: Sequence[int]) -> tuple[WeeklyCounter, WeeklyCounter, WeeklyCounter]:
+    """Return a circuit's net, absolute and polarized rates. A circuit that never feeds shares them."""
+    net = WeeklyCounter(watts)
     if min(watts) >= 0:
-        return net, net, Tally([0] * WEEK)
-    return net, Tally(map(abs, watts)), Tally(max(-power, 0) for power in watts)
+        return net, net, WeeklyCounter([0] * WEEK)
+    return net, WeeklyCounter(map(abs, watts)), WeeklyCounter(max(-power, 0) for power in watts)
 
 
-def _circuit(net: Tally, absolute: Tally, polarized: Tally, moment: int) -> Circuit:
+def _circuit(net: WeeklyCounter, absolute: WeeklyCounter, polarized: WeeklyCounter, moment: int) -> Circuit:
     return Circuit(net.rate(moment), absolute.count(moment), polarized.count(moment))

@@ -10,7 +10,7 @@ from random import Random
 import attrs
 
 from btcore import FORMATS, Number, pack
-from btmon_simulator.house import CIRCUITS, DOUBLE, Circuit, House, house
+from btmon_simulator.house import CIRCUITS, TWO_PHASE, Circuit, House, house
 
 DAY = 86_400
 
@@ -20,12 +20,12 @@ INSTALLED = datetime(2020, 1, 6)  # noqa: DTZ001 - a Monday, midnight of the hou
 DEFAULT_SERIALS = {6: "300101", 8: "01000101"}
 """By length: an ECM's serial number has one digit of unit id, a GEM's three, before the five of the number."""
 
-LARGEST_NUMBER = 0xFFFF
-LARGEST_UNIT = 0xFF
+MAX_NUMBER = 0xFFFF
+MAX_UNIT = 0xFF
 
 
 @attrs.define(eq=False)
-class Meter:
+class SimulatedMeter:
     """One meter in one house. `shift` is how many seconds its house is ahead of others with the same seed."""
 
     format: str
@@ -63,7 +63,7 @@ class Meter:
             "t2": state.indoors,
         }
         for number, (now, then, name) in channels:
-            values.update(_channel(number, now, then, state.volts * (2 if name in DOUBLE else 1)))
+            values.update(_channel(number, now, then, state.volts * (2 if name in TWO_PHASE else 1)))
         return values
 
     def _local(self, time: datetime) -> datetime:
@@ -74,14 +74,14 @@ class Meter:
 
 
 def _channel(number: int, now: Circuit, then: Circuit, volts: float) -> Iterator[tuple[str, Number]]:
-    """Tell a circuit's numbers since the counters were zero. On an ECM, those behind the first two are auxiliary."""
+    """Yield a circuit's numbers since the counters were zero. On an ECM, those behind the first two are auxiliary."""
     yield f"ch{number}_a", abs(now.watts) / volts
     yield f"ch{number}_aws", (now.absolute - then.absolute) % 2**40
     yield f"ch{number}_pws", (now.polarized - then.polarized) % 2**40
     yield f"aux{number - 2}_ws", (now.absolute - then.absolute) % 2**32
 
 
-def street(format: str, serial: str, count: int, seed: int, zone: timezone) -> list[Meter]:
+def make_meters(format: str, serial: str, count: int, seed: int, zone: timezone) -> list[SimulatedMeter]:
     """Make meters with consecutive serial numbers, in equal houses that are in different weeks of their lives.
 
     Raises ValueError, with what was expected, for serial numbers that the format cannot carry.
@@ -90,7 +90,9 @@ def street(format: str, serial: str, count: int, seed: int, zone: timezone) -> l
     # whole days, so that the sun rises in every house; and some minutes, as neighbours do not cook in step
     shifts = [chance.randrange(1000) * DAY + chance.randrange(1200) for _ in range(count)]
     numbers = serials(format, serial, count)
-    return [Meter(format, number, house(seed), zone, shift) for number, shift in zip(numbers, shifts, strict=True)]
+    return [
+        SimulatedMeter(format, number, house(seed), zone, shift) for number, shift in zip(numbers, shifts, strict=True)
+    ]
 
 
 def serials(format: str, first: str, count: int) -> list[str]:
@@ -100,12 +102,12 @@ def serials(format: str, first: str, count: int) -> list[str]:
     """
     digits = 6 if FORMATS[format].reset_label else 8
     first = first or DEFAULT_SERIALS[digits]
-    if not (first.isascii() and first.isdigit() and len(first) == digits and int(first[:-5]) <= LARGEST_UNIT):
+    if not (first.isascii() and first.isdigit() and len(first) == digits and int(first[:-5]) <= MAX_UNIT):
         units = "one digit of unit id" if digits == 6 else "three digits of unit id (000 to 255)"  # noqa: PLR2004
         raise ValueError(f"{first!r} is no serial number of a {format} meter; expected {units}, then a number in five")
     last = int(first[-5:]) + count - 1
-    if last > LARGEST_NUMBER:
+    if last > MAX_NUMBER:
         raise ValueError(
-            f"{count} meters from {first} on end at number {last}, but a meter's number is at most {LARGEST_NUMBER}"
+            f"{count} meters from {first} on end at number {last}, but a meter's number is at most {MAX_NUMBER}"
         )
     return [f"{first[:-5]}{number:05d}" for number in range(int(first[-5:]), last + 1)]

@@ -1,4 +1,4 @@
-"""Playing a capture as slowly as it was recorded. Nothing here reads files."""
+"""The pace of a replayed capture: chunks with the pauses of the recording. No file is read here."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -8,39 +8,39 @@ import attrs
 
 from btcore import Chunk
 
-PIECE = 32
+PIECE_SIZE = 32
 """Bytes: fewer than any packet has, so that at most one packet is complete after each piece."""
 
-LONGEST_PAUSE = timedelta(days=1)
+MAX_PAUSE = timedelta(days=1)
 
 
 @attrs.define
-class CountedClock:
-    """A clock that counts how often it was asked: once for each packet that was found."""
+class CountingClock:
+    """A clock that counts its calls: one for each packet that was found."""
 
     clock: Iterator[datetime]
-    asked: int = 0
+    calls: int = 0
 
-    def __iter__(self) -> "CountedClock":
+    def __iter__(self) -> "CountingClock":
         """Iterate over itself, as iterators do."""
         return self
 
     def __next__(self) -> datetime:
-        """Tell the time of one packet."""
-        self.asked += 1
+        """Return the time of one packet."""
+        self.calls += 1
         return next(self.clock)
 
 
-def recorded(chunks: Iterator[Chunk], interval: timedelta, stop: Event) -> Iterator[Chunk]:
+def with_recorded_pauses(chunks: Iterator[Chunk], interval: timedelta, stop: Event) -> Iterator[Chunk]:
     """Yield chunks with the pauses between their times, a day at most; without times, `interval` after each packet.
 
     Ends early when `stop` is set.
     """
     before: datetime | None = None
-    clock: CountedClock | None = None
+    clock: CountingClock | None = None
     for chunk in chunks:
         if chunk.clock is not None:
-            clock = clock or CountedClock(chunk.clock)
+            clock = clock or CountingClock(chunk.clock)
             yield from _packet_by_packet(chunk.data, clock, interval, stop)
         elif _pause(before, chunk.time, stop):
             return
@@ -54,13 +54,13 @@ def recorded(chunks: Iterator[Chunk], interval: timedelta, stop: Event) -> Itera
 def _pause(before: datetime | None, now: datetime | None, stop: Event) -> bool:
     if before is None or now is None:
         return stop.is_set()
-    pause = min(max(now - before, timedelta()), LONGEST_PAUSE)
+    pause = min(max(now - before, timedelta()), MAX_PAUSE)
     return stop.wait(pause.total_seconds())
 
 
-def _packet_by_packet(data: bytes, clock: CountedClock, interval: timedelta, stop: Event) -> Iterator[Chunk]:
-    for place in range(0, len(data), PIECE):
-        found = clock.asked
-        yield Chunk(data[place : place + PIECE], clock=clock)
-        if clock.asked > found and stop.wait(interval.total_seconds()):
+def _packet_by_packet(data: bytes, clock: CountingClock, interval: timedelta, stop: Event) -> Iterator[Chunk]:
+    for index in range(0, len(data), PIECE_SIZE):
+        found = clock.calls
+        yield Chunk(data[index : index + PIECE_SIZE], clock=clock)
+        if clock.calls > found and stop.wait(interval.total_seconds()):
             return

@@ -1,4 +1,4 @@
-"""What all meters send, in order of time: who is next, when, and which fault befalls it.
+"""The schedule of all meters: in order of time, which one sends, when, and with which fault.
 
 No waiting and no clock: the times are those of the schedule. `simulator.py` waits for them.
 """
@@ -10,16 +10,16 @@ from random import Random
 
 import attrs
 
-from btmon_simulator.faults import ON_THE_WAY, Fault
-from btmon_simulator.meter import Meter
+from btmon_simulator.faults import TRANSMISSION_FAULTS, Fault
+from btmon_simulator.meter import SimulatedMeter
 
-SHORTEST_GAP = 3
-LONGEST_GAP = 12
-"""Packets that a gap swallows."""
+MIN_GAP = 3
+MAX_GAP = 12
+"""Packets that are missing in a gap."""
 
 
 @attrs.frozen
-class Sending:
+class Transmission:
     """The bytes that arrive from one meter at one moment, in the pieces they arrive in."""
 
     time: datetime
@@ -29,10 +29,10 @@ class Sending:
 
 @attrs.frozen
 class Schedule:
-    """Who sends when: every meter once an interval, the meters evenly spread over it.
+    """The times of all packets: every meter once an interval, the meters evenly spread over it.
 
-    `packets` ends it after so many a meter (0: never). `rate` is the share of packets, 0 to 1, that one of the
-    `faults` befalls.
+    `packets` ends it after so many a meter (0: never). `rate` is the share of packets, 0 to 1, that have one of
+    the `faults`.
     """
 
     start: datetime
@@ -41,24 +41,24 @@ class Schedule:
     faults: Sequence[Fault] = ()
     rate: float = 0.0
 
-    def sendings(self, meters: Sequence[Meter], seed: int) -> Iterator[Sending]:
+    def transmissions(self, meters: Sequence[SimulatedMeter], seed: int) -> Iterator[Transmission]:
         """Yield what the meters send: the same for the same meters and seed."""
         chance = Random(f"{seed} faults")  # noqa: S311 - faults that can be had again, no secret
         silent = dict.fromkeys(range(len(meters)), 0)
         for turn in count() if not self.packets else range(self.packets * len(meters)):
-            place = turn % len(meters)
+            index = turn % len(meters)
             fault = chance.choice(self.faults) if self.faults and chance.random() < self.rate else None
-            if silent[place]:
-                silent[place] -= 1
+            if silent[index]:
+                silent[index] -= 1
             elif fault == "gap":
-                silent[place] = chance.randrange(SHORTEST_GAP, LONGEST_GAP + 1) - 1
+                silent[index] = chance.randrange(MIN_GAP, MAX_GAP + 1) - 1
             else:
-                yield _send(meters[place], self.start + self.interval * turn / len(meters), fault, chance)
+                yield _transmit(meters[index], self.start + self.interval * turn / len(meters), fault, chance)
 
 
-def _send(meter: Meter, time: datetime, fault: Fault | None, chance: Random) -> Sending:
+def _transmit(meter: SimulatedMeter, time: datetime, fault: Fault | None, chance: Random) -> Transmission:
     if fault == "reset":
         meter.reset(time)
     packet = meter.packet(time, sensors=fault != "missing-sensor")
-    pieces = ON_THE_WAY[fault](packet, chance) if fault in ON_THE_WAY else [packet]
-    return Sending(time, meter.serial, pieces)
+    pieces = TRANSMISSION_FAULTS[fault](packet, chance) if fault in TRANSMISSION_FAULTS else [packet]
+    return Transmission(time, meter.serial, pieces)

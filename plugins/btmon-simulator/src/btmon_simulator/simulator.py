@@ -10,13 +10,13 @@ import attrs
 
 from btcore import Chunk, Duration, Problem, hookimpl, plugin, setting
 from btmon_simulator.faults import Fault
-from btmon_simulator.meter import serials, street
+from btmon_simulator.meter import make_meters, serials
 from btmon_simulator.schedule import Schedule
-from btmon_simulator.times import instant, validate_start
+from btmon_simulator.times import parse_time, validate_start
 
 FormatName = Literal["ecm1220bin", "ecm1240bin", "gem48pbin", "gem48ptbin", "gem48abin", "gem32pbin", "gem32abin"]
 
-MOST_METERS = 10_000
+MAX_METERS = 10_000
 
 
 @plugin(api=1)
@@ -26,11 +26,11 @@ class Simulator:
     origin = "made up"
 
     format: FormatName = setting(default="gem48ptbin", help="packet format that the meters send")
-    serial: str = setting(default="", help="serial number of the first meter; empty: one that suits the format")
+    serial: str = setting(default="", help="serial number of the first meter; empty: a usual one of the format")
     count: int = setting(
         default=1,
         help="how many meters, with consecutive serial numbers",
-        validator=attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(MOST_METERS)),
+        validator=attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(MAX_METERS)),
     )
     interval: Duration = setting(
         default=Duration(10),
@@ -38,24 +38,26 @@ class Simulator:
         validator=attrs.validators.ge(1),
     )
     packets: int = setting(
-        default=0, help="end after this many packets of each meter; 0: never", validator=attrs.validators.ge(0)
+        default=0,
+        help="packets of each meter after which the source ends; 0: it never ends",
+        validator=attrs.validators.ge(0),
     )
     start: str = setting(
         default="",
-        help="time of the first packet, as 2026-06-21T06:00:00; empty: now. What is past comes at once",
+        help="time of the first packet, as 2026-06-21T06:00:00; empty: now. Packets of the past are sent at once",
         validator=validate_start,
     )
     pace: Literal["live", "fast"] = setting(default="live", help="live: each packet at its time; fast: all at once")
-    seed: int = setting(default=1, help="which house; the same seed makes the same house and faults")
-    faults: tuple[Fault, ...] = setting(default=(), help="what shall go wrong; empty: nothing")
+    seed: int = setting(default=1, help="seed of the random numbers; the same seed makes the same house and faults")
+    faults: tuple[Fault, ...] = setting(default=(), help="the kinds of faults to simulate; empty: none")
     fault_rate: float = setting(
         default=0.1,
-        help="share of the packets that a fault befalls, 0 to 1",
+        help="share of the packets with a fault, 0 to 1",
         validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(1)),
     )
 
     def check(self) -> Iterator[Problem]:
-        """Tell a serial number that the format cannot carry."""
+        """Find a serial number that the format cannot carry."""
         try:
             serials(self.format, self.serial, self.count)
         except ValueError as error:
@@ -65,20 +67,22 @@ class Simulator:
     def collect(self, stop: Event) -> Iterator[Chunk]:
         """Yield the packets of all meters, each not before its time; a stream is one meter."""
         start = self._start()
-        meters = street(self.format, self.serial, self.count, self.seed, timezone(start.utcoffset() or timedelta()))
+        meters = make_meters(
+            self.format, self.serial, self.count, self.seed, timezone(start.utcoffset() or timedelta())
+        )
         last = start
-        for sending in self._schedule(start).sendings(meters, self.seed):
-            if stop.is_set() or not (self.pace == "fast" or _wait_until(sending.time, stop)):
+        for transmission in self._schedule(start).transmissions(meters, self.seed):
+            if stop.is_set() or not (self.pace == "fast" or _wait_until(transmission.time, stop)):
                 return
-            last = sending.time
-            for piece in sending.pieces:
-                yield Chunk(piece, stream=sending.serial, time=last)
+            last = transmission.time
+            for piece in transmission.pieces:
+                yield Chunk(piece, stream=transmission.serial, time=last)
         for meter in meters:
             yield Chunk(b"", stream=meter.serial, time=last, end=True)
 
     def _start(self) -> datetime:
         if self.start:
-            return instant(self.start)
+            return parse_time(self.start)
         # without summer time: the sun knows none, and a house that jumps by an hour would count backwards
         return datetime.now(timezone(timedelta(seconds=-time.timezone))).replace(microsecond=0)
 

@@ -4,10 +4,10 @@ from datetime import datetime
 
 FIRST_YEAR = 2000
 LAST_YEAR = 2199
-"""A GEM's clock begins in 2000; what is far beyond a lifetime is a slip of the finger."""
+"""A GEM's clock begins in 2000; a year far above that is a typing mistake."""
 
 
-def instant(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     """Read an ISO 8601 time, aware; without an offset it is this computer's. Raises ValueError: what was expected."""
     expected = f"expected a time like 2026-06-21T06:00:00 or 2026-06-21T06:00:00+02:00, not {text!r}"
     try:
@@ -22,4 +22,4 @@ def instant(text: str) -> datetime:
 def validate_start(_instance: object, _attribute: object, text: str) -> None:
     """Refuse a setting that is neither empty nor a time: raises ValueError with what was expected."""
     if text:
-        instant(text)
+        parse_time(text)

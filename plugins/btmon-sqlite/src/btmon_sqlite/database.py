@@ -1,6 +1,6 @@
 """The database: one file, opened for storing rows.
 
-What a row is stands in `table.py`, what an error means in `trouble.py`.
+What a row is stands in `table.py`, what an error means in `errors.py`.
 """
 
 import os
@@ -13,9 +13,9 @@ from pathlib import Path
 import attrs
 
 from btcore import Reject, Stop
-from btmon_sqlite.table import KEY, Record, Row, Table, missing, quoted
+from btmon_sqlite.table import KEY, Record, Row, Table, missing_columns, quote_name
 
-PATIENCE = 2.0
+LOCK_TIMEOUT = 2.0
 """Seconds to wait for another program's lock. The core tries again later anyway, and must be able to stop soon."""
 
 
@@ -29,8 +29,8 @@ class Database:
     identity: tuple[int, int] | None
 
     @property
-    def gone(self) -> bool:
-        """Whether the file has been moved or deleted: rows would go where nobody looks for them."""
+    def is_gone(self) -> bool:
+        """Whether the file was moved or deleted: rows would be written to a file under another name."""
         return identity(self.file) != self.identity
 
     def store(self, records: Mapping[Table, Sequence[Record]]) -> None:
@@ -38,14 +38,14 @@ class Database:
         added: list[tuple[Table, list[str]]] = []
         with transaction(self.connection):
             for needed, of_table in records.items():
-                table, lacking = self._prepare(needed)
-                added.append((table, lacking))
+                table, added_columns = self._prepare(needed)
+                added.append((table, added_columns))
                 self._insert(table, [table.row(*record) for record in of_table])
-        for table, lacking in added:
-            self._tell(table, lacking)
+        for table, added_columns in added:
+            self._log_added_columns(table, added_columns)
 
     def close(self) -> None:
-        """Give the file back, with all rows in it."""
+        """Close the file, with all rows in it."""
         with suppress(sqlite3.Error):
             # closing alone does not do this for a file that was moved: its last rows would stay under the old name
             self.connection.execute("PRAGMA wal_checkpoint")
@@ -59,33 +59,37 @@ class Database:
         self.connection.execute(table.create)
         present = self.connection.execute("SELECT name, pk FROM pragma_table_info(?)", (table.name,)).fetchall()
         names = [name for name, _ in present]
-        table = table.as_found(names)
-        lacking = missing(table.types, names)
-        for name, kind in lacking.items():
-            self.connection.execute(f"ALTER TABLE {quoted(table.name)} ADD COLUMN {quoted(name)} {kind}")
-        if [name.lower() for name, place in present if place] != [KEY]:
+        table = table.with_found_columns(names)
+        added_columns = missing_columns(table.types, names)
+        for name, kind in added_columns.items():
+            self.connection.execute(f"ALTER TABLE {quote_name(table.name)} ADD COLUMN {quote_name(name)} {kind}")
+        if [name.lower() for name, position_in_key in present if position_in_key] != [KEY]:
             self._make_unique(table)
-        return table, list(lacking)
+        return table, list(added_columns)
 
-    def _tell(self, table: Table, lacking: Sequence[str]) -> None:
-        """Tell what was added to a table, once it is there."""
-        usual = [name for name in lacking if name not in table.behind]
-        if usual:
-            self.log.warning("added to table %s of %s what it lacked: %s", table.name, self.file, ", ".join(usual))
-        if channels := dict.fromkeys(table.behind[name] for name in lacking if name in table.behind):
+    def _log_added_columns(self, table: Table, added_columns: Sequence[str]) -> None:
+        """Log the columns that were added to a table, once they are stored."""
+        schema_columns = [name for name in added_columns if name not in table.further_columns]
+        if schema_columns:
+            self.log.warning(
+                "added missing columns to table %s of %s: %s", table.name, self.file, ", ".join(schema_columns)
+            )
+        if channels := dict.fromkeys(
+            table.further_columns[name] for name in added_columns if name in table.further_columns
+        ):
             self.log.info(
-                "table %s of %s has columns for %s from now on: they have moved",
+                "table %s of %s has columns for %s from now on, as they have measured something",
                 *(table.name, self.file, ", ".join(channels)),
             )
 
     def _make_unique(self, table: Table) -> None:
-        """Let no key be twice in a table of someone else's making, where it is not the primary key."""
-        index = quoted(f"{table.name}_{KEY}")
+        """Make the key unique in a table that another program created without it as primary key."""
+        index = quote_name(f"{table.name}_{KEY}")
         try:
-            self.connection.execute(f"CREATE UNIQUE INDEX IF NOT EXISTS {index} ON {quoted(table.name)} ({KEY})")
+            self.connection.execute(f"CREATE UNIQUE INDEX IF NOT EXISTS {index} ON {quote_name(table.name)} ({KEY})")
         except sqlite3.IntegrityError as error:
             raise Stop(
-                f"{self.file}: table {table.name} holds one {KEY} several times, where rows are told apart by it;"
+                f"{self.file}: table {table.name} has rows with the same {KEY}, which must be unique;"
                 " name another `table`"
             ) from error
 
@@ -96,22 +100,22 @@ class Database:
             self._check_stored(table, rows)
 
     def _check_stored(self, table: Table, rows: Sequence[Row]) -> None:
-        """Make sure that a key which was there already was that of the same meter."""
-        serial = quoted(table.serial)
-        query = f"SELECT {serial}, {serial} IS ? FROM {quoted(table.name)} WHERE {KEY} = ?"  # noqa: S608 - names are quoted
+        """Check that each key which was there already belongs to the same meter."""
+        serial = quote_name(table.serial)
+        query = f"SELECT {serial}, {serial} IS ? FROM {quote_name(table.name)} WHERE {KEY} = ?"  # noqa: S608 - names are quoted
         for key, _, ours, *_ in rows:
             theirs, same = self.connection.execute(query, (ours, key)).fetchone()
             if not same:
                 raise Reject(
                     f"{self.file}: table {table.name} holds a row of meter {theirs} with the {KEY} of this reading of"
-                    f" {ours}, {key}: two programs store into it; give each a table of its own"
+                    f" {ours}, {key}: two programs write to this table; give each its own"
                 )
 
 
 def open_database(file: Path, log: Logger) -> Database:
-    """Open a file, which is made if need be. Raises sqlite3.Error."""
-    _make_for_few(file)
-    connection = sqlite3.connect(file, timeout=PATIENCE, isolation_level=None)
+    """Open a file; create it if it does not exist. Raises sqlite3.Error."""
+    _create_private(file)
+    connection = sqlite3.connect(file, timeout=LOCK_TIMEOUT, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         # a batch that was delivered does not come again: it must be on the disk even if the power fails now
@@ -122,8 +126,8 @@ def open_database(file: Path, log: Logger) -> Database:
     return Database(file, log, connection, identity(file))
 
 
-def _make_for_few(file: Path) -> None:
-    """Make a file that its owner and its group may read, not everybody, unless there is one.
+def _create_private(file: Path) -> None:
+    """Create a file that only its owner and its group may read, unless it exists.
 
     SQLite gives its own files beside it the same rights.
     """
@@ -132,7 +136,7 @@ def _make_for_few(file: Path) -> None:
 
 
 def identity(file: Path) -> tuple[int, int] | None:
-    """Tell one file from another that takes its name; None if there is none."""
+    """Return device and inode, which differ for another file of the same name; None if there is none."""
     try:
         status = file.stat()
     except OSError:
@@ -142,7 +146,7 @@ def identity(file: Path) -> tuple[int, int] | None:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Do all of it or nothing."""
+    """Run a transaction: all of it or nothing."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

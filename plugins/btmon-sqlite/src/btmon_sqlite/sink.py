@@ -1,4 +1,4 @@
-"""The sink: its settings, and what it does with a batch. SQL is in `table.py` and `database.py`."""
+"""The sink: its settings and hooks. SQL is in `table.py` and `database.py`."""
 
 import os
 import re
@@ -11,11 +11,11 @@ import attrs
 
 from btcore import FORMATS, Batch, Claim, Context, Problem, hookimpl, plugin, setting
 from btmon_sqlite.database import Database, open_database
+from btmon_sqlite.errors import path_problem, translate_errors
 from btmon_sqlite.table import Record, Schema, tables_for
-from btmon_sqlite.trouble import answered, place_fault
 
 
-def valid_table(_instance: object, _attribute: Any, name: str) -> None:  # noqa: ANN401 - attrs' own type
+def check_table_name(_instance: object, _attribute: Any, name: str) -> None:  # noqa: ANN401 - attrs' own type
     """Raise ValueError for what cannot be a table's name."""
     if name and (not re.fullmatch(r"\w+", name) or name.lower().startswith("sqlite_")):
         raise ValueError("expected letters, digits and underscores, not starting with sqlite_")
@@ -25,29 +25,31 @@ def valid_table(_instance: object, _attribute: Any, name: str) -> None:  # noqa:
 class Sqlite:
     """Stores readings in an SQLite file, in tables laid out as btmon's."""
 
-    file: Path = setting(help="the database file, made if there is none", example="energy.db")
+    file: Path = setting(help="the database file; it is created if it does not exist", example="energy.db")
     schema: Schema = setting(
         default="counters",
-        help="counters: every reading, with all it counted; ecmread: amperes and watts; ecmreadext: those and energies",
+        help="counters: every reading, with all its counters; ecmread: amperes and watts; ecmreadext: energies as well",
     )
     table: str = setting(
-        default="", help="the table; left out: one for each packet format, FORMAT_SCHEMA", validator=valid_table
+        default="", help="the table; empty: one for each packet format, named FORMAT_SCHEMA", validator=check_table_name
     )
     _log: Logger = attrs.field(init=False, factory=lambda: getLogger(__name__), repr=False)
     _database: Database | None = attrs.field(init=False, default=None, repr=False)
 
     def check(self) -> Iterator[Problem]:
-        """Find a file that cannot be one, and a directory where a service would not find or make it."""
+        """Find a path that is a directory, and a directory that does not exist or is not writable for a service."""
         if self.file.is_dir():
             yield Problem(f"{self.file} is a directory: name a file, such as {self.file / 'energy.db'}", key="file")
-        elif fault := place_fault(self.file):
-            yield Problem(fault, key="file", warning=True)
+        elif problem := path_problem(self.file):
+            yield Problem(problem, key="file", warning=True)
 
     def claims(self) -> Iterator[Claim]:
-        """Claim the tables: of two sinks with other settings the rows of the second would be left out, as known."""
-        usual = [f"FORMAT_{self.schema}", *(f"{one}_{self.schema}" for one in FORMATS)]
+        """Claim the tables: with two sinks on one table, the rows of the second would be taken for duplicates."""
+        schema_columns = [f"FORMAT_{self.schema}", *(f"{one}_{self.schema}" for one in FORMATS)]
         file = os.path.realpath(self.file)
-        for name in [self.table.lower()] if self.table else usual:  # SQL does not tell capitals from small letters
+        for name in (
+            [self.table.lower()] if self.table else schema_columns
+        ):  # SQL does not tell capitals from small letters
             yield Claim(f"table {name} of {file}", key="file", per_meter=True)
 
     @hookimpl
@@ -55,7 +57,7 @@ class Sqlite:
         """Open the file. Raises Retry where it is locked, Stop where a person has to act."""
         self._log = context.log
         if not context.dry_run:
-            self._opened()
+            self._ensure_open()
 
     @hookimpl
     def close(self) -> None:
@@ -68,22 +70,22 @@ class Sqlite:
     def process_batch(self, batch: Batch) -> int | None:
         """Store what a batch holds, in one transaction, each row once however often the batch comes."""
         if records := tables_for(self._records(batch), self.schema, self.table):
-            with answered(self.file):
-                self._opened().store(records)
+            with translate_errors(self.file):
+                self._ensure_open().store(records)
         return None if self.schema == "counters" else batch.sampled
 
     @hookimpl
     def preview_batch(self, batch: Batch) -> Iterator[str]:
-        """Tell the rows that would be stored."""
+        """Yield the rows that would be stored."""
         found = tables_for(self._records(batch), self.schema, self.table)
         return (table.describe(table.row(*record)) for table, records in found.items() for record in records)
 
-    def _opened(self) -> Database:
-        if self._database is not None and self._database.gone:
-            self._log.warning("%s was moved or deleted: a new one is made", self.file)
+    def _ensure_open(self) -> Database:
+        if self._database is not None and self._database.is_gone:
+            self._log.warning("%s was moved or deleted: a new file is created", self.file)
             self.close()
         if self._database is None:
-            with answered(self.file):
+            with translate_errors(self.file):
                 self._database = open_database(self.file, self._log)
         return self._database
 

@@ -34,7 +34,7 @@ TIME = "time_created"
 
 @attrs.frozen(eq=False, slots=False)
 class Table:
-    """What readings of one packet format need of a table: btmon's columns, in btmon's order.
+    """The table for readings of one packet format: btmon's columns, in btmon's order.
 
     `id` is the reading's key, microseconds since 1970; `time_created` whole seconds since 1970; then the serial number
     and the columns of the schema; then those of `further` channels, which btmon did not have.
@@ -55,20 +55,20 @@ class Table:
         """The columns of the schema."""
         return columns(self.format, self.schema, self.further)
 
-    def widened(self, channels: Iterable[Channel]) -> "Table":
+    def with_further_channels(self, channels: Iterable[Channel]) -> "Table":
         """Return the table with the columns of these further channels too."""
         further = self.further.union(channels)
         return self if further == self.further else table_for(self.format, self.schema, self.name, further)
 
-    def as_found(self, names: Sequence[str]) -> "Table":
+    def with_found_columns(self, names: Sequence[str]) -> "Table":
         """Return the table with all columns of its own that are there already, by the names of those."""
-        return self.widened(channels_in(self.format, self.schema, names))
+        return self.with_further_channels(channels_in(self.format, self.schema, names))
 
     @cached_property
-    def behind(self) -> dict[str, str]:
+    def further_columns(self) -> dict[str, str]:
         """The columns of further channels, each with the name of its channel."""
-        usual = len(columns(self.format, self.schema))
-        return {column.name: column.label.rpartition("_")[0] for column in self.columns[usual:]}
+        schema_columns = len(columns(self.format, self.schema))
+        return {column.name: column.label.rpartition("_")[0] for column in self.columns[schema_columns:]}
 
     @cached_property
     def types(self) -> dict[str, str]:
@@ -79,15 +79,15 @@ class Table:
     @cached_property
     def create(self) -> str:
         """The statement that makes the table, unless there is one."""
-        fields = ", ".join(f"{quoted(name)} {kind}" for name, kind in self.types.items() if name != KEY)
-        return f"CREATE TABLE IF NOT EXISTS {quoted(self.name)} ({KEY} INTEGER PRIMARY KEY, {fields})"
+        fields = ", ".join(f"{quote_name(name)} {kind}" for name, kind in self.types.items() if name != KEY)
+        return f"CREATE TABLE IF NOT EXISTS {quote_name(self.name)} ({KEY} INTEGER PRIMARY KEY, {fields})"
 
     @cached_property
     def insert(self) -> str:
         """The statement that stores a row, unless its key is there already."""
-        names = ", ".join(quoted(name) for name in self.types)
-        places = ", ".join("?" * len(self.types))
-        return f"INSERT INTO {quoted(self.name)} ({names}) VALUES ({places}) ON CONFLICT ({KEY}) DO NOTHING"  # noqa: S608 - names are quoted
+        names = ", ".join(quote_name(name) for name in self.types)
+        placeholders = ", ".join("?" * len(self.types))
+        return f"INSERT INTO {quote_name(self.name)} ({names}) VALUES ({placeholders}) ON CONFLICT ({KEY}) DO NOTHING"  # noqa: S608 - names are quoted
 
     def row(self, reading: Reading, values: Reading | Sample) -> Row:
         """Return the row of a reading, in the order of `types`; what is not known is None."""
@@ -95,7 +95,7 @@ class Table:
         return own + tuple(values.get(column.label) for column in self.columns)
 
     def describe(self, row: Row) -> str:
-        """Tell a row in one line, for people."""
+        """Format a row as one line for a person."""
         values = ("NULL" if value is None else str(value) for value in row)
         return f"{self.name}: " + ", ".join(f"{name}={value}" for name, value in zip(self.types, values, strict=True))
 
@@ -107,24 +107,24 @@ def table_for(format: Format, schema: Schema, name: str, further: frozenset[Chan
 
 
 def tables_for(records: Iterable[Record], schema: Schema, name: str) -> dict[Table, list[Record]]:
-    """Put records to their tables, which have the columns of every further channel that has active_further_channels in any of them."""
+    """Group records by table. A table has the columns of each further channel that is active in one of its records."""
     by_format: dict[Format, list[Record]] = {}
     for record in records:
         by_format.setdefault(record[0].format, []).append(record)
     return {
-        table_for(form, schema, name).widened(
+        table_for(form, schema, name).with_further_channels(
             {channel for _, values in some for channel in active_further_channels(values)}
         ): some
         for form, some in by_format.items()
     }
 
 
-def quoted(name: str) -> str:
+def quote_name(name: str) -> str:
     """Quote a name for SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
-def missing(types: dict[str, str], present: Sequence[str]) -> dict[str, str]:
+def missing_columns(types: dict[str, str], present: Sequence[str]) -> dict[str, str]:
     """Return the columns that a table lacks. SQL does not tell capitals from small letters in names."""
     there = {name.lower() for name in present}
     return {name: kind for name, kind in types.items() if name.lower() not in there}

@@ -137,7 +137,7 @@ def test_no_file_at_all(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"port": -1}, {"port": 65_536}, {"host": "10.0.0.1:8083"}, {"idle": 0}, {"max_connections": 0}]
+    "wrong", [{"port": -1}, {"port": 65_536}, {"host": "10.0.0.1:8083"}, {"idle_timeout": 0}, {"max_connections": 0}]
 )
 def test_settings_that_cannot_be(wrong: dict[str, Any]) -> None:
     """Settings that make no sense are refused with what was expected."""

@@ -1,4 +1,4 @@
-"""One TCP connection to a meter: making it, sending, receiving. What is sent, and when, does not belong here."""
+"""A TCP connection from this computer to a meter. What is sent, and when, does not belong here."""
 
 import errno
 import os
@@ -13,13 +13,13 @@ import attrs
 
 from btmon_ip.addresses import keep_alive
 
-LOOK = 0.5
-"""Seconds of the longest wait: how soon a stop is seen."""
-READ = 4096
+MAX_WAIT = 0.5
+"""Seconds of the longest wait, and so the longest delay until a stop is noticed."""
+READ_SIZE = 4096
 
 
 @attrs.frozen
-class Line:
+class ClientConnection:
     """An open connection. As a context manager it closes itself."""
 
     socket: socket.socket
@@ -34,7 +34,7 @@ class Line:
         """Wait for bytes, at most so long; b"" if none came. Raises OSError when the connection is at an end."""
         self.socket.settimeout(seconds)
         try:
-            data = self.socket.recv(READ)
+            data = self.socket.recv(READ_SIZE)
         except (TimeoutError, BlockingIOError):
             return b""
         if not data:
@@ -52,8 +52,8 @@ class Line:
         self.socket.close()
 
 
-def connect(host: str, port: int, timeout: float, stop: Event) -> Line | None:
-    """Connect to the first address of `host` that answers; None when it was told to stop.
+def connect(host: str, port: int, timeout: float, stop: Event) -> ClientConnection | None:
+    """Connect to the first address of `host` that answers; None when `stop` is set.
 
     Each address has `timeout` seconds. Raises the OSError of the last one when none answers.
     """
@@ -63,7 +63,7 @@ def connect(host: str, port: int, timeout: float, stop: Event) -> Line | None:
         try:
             if _connected(connection, address, timeout, stop):
                 keep_alive(connection)
-                return Line(connection, timeout)
+                return ClientConnection(connection, timeout)
         except OSError as error:
             failure = error
         connection.close()
@@ -82,7 +82,7 @@ def _connected(connection: socket.socket, address: Any, timeout: float, stop: Ev
         while code == errno.EINPROGRESS and not stop.is_set():
             if time.monotonic() >= deadline:
                 raise TimeoutError(f"no answer within {timeout:g} s")
-            if selector.select(LOOK):
+            if selector.select(MAX_WAIT):
                 code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code not in {0, errno.EINPROGRESS}:
         raise OSError(code, os.strerror(code))

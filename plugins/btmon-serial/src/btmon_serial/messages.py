@@ -1,6 +1,6 @@
-"""What a person is told when a serial port cannot be used or says nothing, and what they can do about it.
+"""The messages about a serial port that cannot be used or is silent: what is wrong, and what to do about it.
 
-No port is opened here: this looks at the error, and at the names that the system gives its adapters.
+No port is opened here: a message is made of the error and of the names that the system gives its adapters.
 """
 
 import errno
@@ -20,23 +20,23 @@ BAUDS = (
 )
 """Speeds that serial ports have."""
 
-OF_METERS = (19_200, 115_200)
+METER_BAUDS = (19_200, 115_200)
 
 
-def baud_fault(baud: int) -> str:
-    """Say that no port, or no meter, has a speed; "" where one has."""
-    if baud in OF_METERS:
+def baud_problem(baud: int) -> str:
+    """Describe what is wrong with a speed, "" where a meter has it."""
+    if baud in METER_BAUDS:
         return ""
     who = "meter sends" if baud in BAUDS else "serial port has"
     return f"no {who} {baud} baud: an ECM sends at 19200, a GEM at 19200 or 115200, as it is set"
 
 
-def cannot_open(port: str, error: OSError, folder: Path = BY_PATH) -> str:
-    """Say why a port could not be opened and what to do; `folder` holds the names of the adapters that are present."""
+def describe_open_failure(port: str, error: OSError, folder: Path = BY_PATH) -> str:
+    """Describe why a port could not be opened and what to do; `folder` has the names of the adapters."""
     if "://" in port:
         return f"{port} cannot be opened: {error}; are host and port right, and is the gateway switched on?"
     if error.errno in GONE:
-        return f"{port} does not exist; {_present(folder)}"
+        return f"{port} does not exist; {_list_adapters(folder)}"
     if error.errno in FORBIDDEN:
         return (
             f"{port} may not be used by this user: add the user to the group that owns it"
@@ -50,23 +50,23 @@ def cannot_open(port: str, error: OSError, folder: Path = BY_PATH) -> str:
     return f"{port} cannot be used as a serial line: {error}"
 
 
-def lost(port: str, error: OSError, folder: Path = BY_PATH) -> str:
-    """Say that a port failed which was open, and, when it is gone, which adapters are present."""
+def describe_port_failure(port: str, error: OSError, folder: Path = BY_PATH) -> str:
+    """Describe the failure of an open port and, where it is gone, name the adapters that are present."""
     if "://" in port or Path(port).exists():
         return f"{port} failed: {error}"
-    return f"{port} is gone (unplugged?); {_present(folder)}"
+    return f"{port} is gone (unplugged?); {_list_adapters(folder)}"
 
 
-def silent(port: str, seconds: float) -> str:
-    """Say that nothing comes in, and the commonest reasons."""
+def describe_silence(port: str, seconds: float) -> str:
+    """Describe a silence, with its most frequent causes and what to do about them."""
     return (
         f"{port}: nothing has come in for {seconds:g} s. Most often the meter's real-time mode is off, so that it"
-        ' speaks only when asked: set poll_interval = "10s" and, for an ECM, devices = ["fc"]. Else look at its power and cable.'
-        " The port is opened anew; this is logged again only after bytes came in"
+        ' sends only when it is asked: set poll_interval = "10s" and, for an ECM, devices = ["fc"]. Otherwise check its'
+        " power and its cable. The port is opened again; this warning is repeated only after bytes have come in"
     )
 
 
-def _present(folder: Path) -> str:
+def _list_adapters(folder: Path) -> str:
     try:
         names = sorted(str(name) for name in folder.iterdir())
     except OSError:  # the folder exists only while there is an adapter

@@ -13,7 +13,7 @@ from servers.pvoutput import PVOutputServer, Reply
 
 from btcore import Batch, Reject, Retry, Sample, Stop
 from btcore.journal import Entry
-from btmon_pvoutput.future import LONGEST, Future
+from btmon_pvoutput.future_statuses import MAX_WAIT, FuturePolicy
 from btmon_pvoutput.sink import PVOutput
 
 pytestmark = pytest.mark.servers
@@ -85,7 +85,7 @@ def test_where_pvoutput_alone_says_so_it_is_waited_for_six_hours(
         clock.now += error.after or 0
     assert isinstance(error, Stop)
     assert "20240601 12:00 has been in the future there for 6 h" in str(error)
-    assert LONGEST <= clock.now - began < LONGEST + 600
+    assert MAX_WAIT <= clock.now - began < MAX_WAIT + 600
 
 
 def test_one_that_was_taken_meanwhile_begins_a_new_wait(
@@ -96,7 +96,7 @@ def test_one_that_was_taken_meanwhile_begins_a_new_wait(
     for slot in (NOON - 600, NOON - 300):
         server.outage = Reply(400, "Bad request 400: Date is in the future [20240601]")
         assert isinstance(ask(sink, batch(make_sample, slot)), Retry)
-        clock.now += LONGEST - 1
+        clock.now += MAX_WAIT - 1
         server.outage = None
         assert ask(sink, batch(make_sample, slot)) is None
 
@@ -113,7 +113,7 @@ def waiting() -> WaitingClock:
 @pytest.fixture
 def service(waiting: WaitingClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[PVOutputServer]:
     """Run a PVOutput whose time is that of the waiting, as is this computer's."""
-    monkeypatch.setattr("btmon_pvoutput.service.Future", partial(Future, clock=waiting, now=waiting))
+    monkeypatch.setattr("btmon_pvoutput.client.FuturePolicy", partial(FuturePolicy, clock=waiting, now=waiting))
     with PVOutputServer(clock=waiting, key="k3y") as running:
         yield running
 
@@ -150,7 +150,7 @@ def test_a_zone_that_is_wrong_costs_no_status(tmp_path: Path, service: PVOutputS
     wrong = sink_from_toml(tmp_path, table.replace('"UTC"', '"Asia/Tokyo"'))
     worker = deliver_entries(wrong, ecm1240_entries(2 * HOUR, start=NOON - 2 * HOUR), tmp_path, waiting)
     assert (worker.aside, '`zone` is "Asia/Tokyo"' in worker.parked) == (0, True)
-    assert LONGEST <= waiting.now - NOON < LONGEST + 4 * HOUR
+    assert MAX_WAIT <= waiting.now - NOON < MAX_WAIT + 4 * HOUR
     assert service.slots == {}
     waiting.clear()
     worker = deliver_entries(sink_from_toml(tmp_path, table), [], tmp_path, waiting)

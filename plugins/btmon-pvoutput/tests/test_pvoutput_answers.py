@@ -8,7 +8,7 @@ from servers.pvoutput import DRIP, EMPTY, ERROR, FLOOD, HANG, LOST, RESET, PVOut
 
 from btcore import Batch, BtcoreError, ChannelRef, Reject, Retry, Sample, Secret, Stop
 from btcore.web import Answer
-from btmon_pvoutput.replies import MEANINGS, not_stored
+from btmon_pvoutput.answers import ANSWER_RULES, refused_slots
 from btmon_pvoutput.sink import PVOutput
 
 pytestmark = pytest.mark.servers
@@ -99,10 +99,10 @@ def test_every_answer_has_its_meaning(
 
 def test_every_row_of_the_table_is_met() -> None:
     """No row of the table stands behind one that hides it."""
-    for row in MEANINGS:
+    for row in ANSWER_RULES:
         for words in row.words.split("|"):
             answer = Answer(row.code or 0, words.replace("?", ""))
-            assert next(other for other in MEANINGS if other.fits(answer)) is row
+            assert next(other for other in ANSWER_RULES if other.fits(answer)) is row
 
 
 @pytest.mark.parametrize("count", [1, 2, 30])
@@ -173,7 +173,7 @@ def test_a_status_answered_with_0_may_be_stored_when_sent_by_itself(
 
 def test_results_are_read_as_the_service_may_write_them() -> None:
     """Hours may have one digit; 1 is added, anything but 0 stored in some way."""
-    assert not_stored(Answer(200, "20240601,7:05,1;20240601,7:10,0;20240601,7:15,2")) == {("20240601", "07:10")}
+    assert refused_slots(Answer(200, "20240601,7:05,1;20240601,7:10,0;20240601,7:15,2")) == {("20240601", "07:10")}
 
 
 def test_the_same_batch_twice_is_the_same_at_the_service(

@@ -1,4 +1,4 @@
-"""Claiming a port: one listening socket for every address that a host name stands for."""
+"""The listening sockets of a port: one for each address of a host name."""
 
 import errno
 import os
@@ -8,10 +8,10 @@ from logging import Logger
 from typing import Any
 
 from btcore import Retry
-from btmon_ip.addresses import written
+from btmon_ip.addresses import format_address
 
-BACKLOG = 1024
-"""Connections that may wait to be taken in; the system may allow fewer."""
+LISTEN_BACKLOG = 1024
+"""Connections that may wait to be accepted; the system may allow fewer."""
 
 ADVICE = {
     errno.EADDRINUSE: "another program uses this port (a second btcore, or btmon?): stop it, or set another port",
@@ -36,7 +36,7 @@ def listen(host: str, port: int, log: Logger) -> list[socket.socket]:
         raise Retry(f"cannot listen on {host or '*'}:{port}: {advice}") from error
     for listener in listeners:
         address, claimed = listener.getsockname()[:2]
-        log.info("listening on %s", written(address, claimed) if host else f"*:{claimed}")
+        log.info("listening on %s", format_address(address, claimed) if host else f"*:{claimed}")
     return listeners
 
 
@@ -48,7 +48,7 @@ def _claim(host: str, port: int) -> list[socket.socket]:
             both = not host and family == socket.AF_INET6
             place = (address, claimed, *scope)
             try:
-                listener = socket.create_server(place, family=family, backlog=BACKLOG, dualstack_ipv6=both)
+                listener = socket.create_server(place, family=family, backlog=LISTEN_BACKLOG, dualstack_ipv6=both)
             except OSError as error:
                 if error.errno in NOT_HERE:
                     continue

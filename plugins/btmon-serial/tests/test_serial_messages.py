@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from btcore import Context, Duration, Retry, Stop
-from btmon_serial import trouble
+from btmon_serial import messages
 from btmon_serial.line import SerialLine
 
 if TYPE_CHECKING:
@@ -44,19 +44,19 @@ def test_the_ports_that_are_there(tmp_path: Path) -> None:
     """When a port does not exist, the names of those that do are given."""
     for name in ("pci-2", "pci-1"):
         (tmp_path / name).touch()
-    text = trouble.cannot_open("/dev/ttyUSB0", FileNotFoundError(errno.ENOENT, "no"), tmp_path)
+    text = messages.describe_open_failure("/dev/ttyUSB0", FileNotFoundError(errno.ENOENT, "no"), tmp_path)
     assert text == f"/dev/ttyUSB0 does not exist; present now: {tmp_path}/pci-1, {tmp_path}/pci-2"
 
 
 def test_no_port_at_all(tmp_path: Path) -> None:
     """When no adapter is plugged in, that is said."""
-    text = trouble.lost("/dev/ttyUSB-none", OSError("read failed"), tmp_path / "by-path")
+    text = messages.describe_port_failure("/dev/ttyUSB-none", OSError("read failed"), tmp_path / "by-path")
     assert text == f"/dev/ttyUSB-none is gone (unplugged?); no serial adapter is present ({tmp_path}/by-path is empty)"
 
 
 def test_permission() -> None:
     """A port that the user may not open is answered with the command that gives permission."""
-    text = trouble.cannot_open("/dev/ttyUSB0", PermissionError(errno.EACCES, "no"))
+    text = messages.describe_open_failure("/dev/ttyUSB0", PermissionError(errno.EACCES, "no"))
     assert "usermod -a -G dialout USER" in text
 
 

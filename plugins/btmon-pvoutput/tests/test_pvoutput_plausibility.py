@@ -13,7 +13,7 @@ from servers.pvoutput import PVOutputServer, Reply
 
 from btcore import Batch, BtcoreError, ChannelRef, Reject, Retry, Sample, Stop, pack
 from btcore.journal import Entry
-from btmon_pvoutput.sink import PVOutput, zone_told
+from btmon_pvoutput.sink import PVOutput, describe_time_zone
 
 pytestmark = pytest.mark.servers
 
@@ -21,9 +21,9 @@ MakeSink = Callable[..., PVOutput]
 MakeSample = Callable[..., Sample]
 SYDNEY = ZoneInfo("Australia/Sydney")
 DAY = datetime(2026, 6, 20, tzinfo=SYDNEY)
-NIGHT = (18, 19, 20, 21, 22, 23, 0, 1, 2, 3, 4, 5)
+MOON_POWERED = (18, 19, 20, 21, 22, 23, 0, 1, 2, 3, 4, 5)
 KEY = "0123456789abcdef"
-SLOT = 300
+SHORTEST_INTERVAL = 300
 NOON = 1_717_243_200
 
 TABLE = """[sink.roof]
@@ -43,7 +43,7 @@ def sunny(hours: float = 24, *, start: float = 0, spike: float = -1, standby: in
         moment = DAY + timedelta(seconds=at)
         hour = moment.hour + moment.minute / 60
         watts = 3000 * math.sin((hour - 7) / 10 * math.pi) if 7 <= hour <= 17 else standby
-        if 0 <= at - spike * 3600 < SLOT:
+        if 0 <= at - spike * 3600 < SHORTEST_INTERVAL:
             watts = 60_000
         energy += int(watts * 60)
         values = {"volts": 240.0, "secs": 5000 + at, "ch1_aws": energy, "ch1_pws": energy}
@@ -55,7 +55,7 @@ def sunny(hours: float = 24, *, start: float = 0, spike: float = -1, standby: in
 def sydney() -> Iterator[PVOutputServer]:
     """Run a PVOutput whose system is in Sydney, where it is two in the morning after."""
     now = (DAY + timedelta(days=1, hours=2)).timestamp()
-    with PVOutputServer(clock=lambda: now, zone=SYDNEY, night=NIGHT, limit=10_000) as running:
+    with PVOutputServer(clock=lambda: now, zone=SYDNEY, night=MOON_POWERED, limit=10_000) as running:
         yield running
 
 
@@ -82,7 +82,7 @@ def test_a_wrong_zone_costs_no_status(tmp_path: Path, sydney: PVOutputServer, wr
 
     What was generated at hours that are day in either zone is taken as it comes, hours off: nobody can tell.
     """
-    with PVOutputServer(clock=sydney.clock, zone=SYDNEY, night=NIGHT, limit=10_000) as right:
+    with PVOutputServer(clock=sydney.clock, zone=SYDNEY, night=MOON_POWERED, limit=10_000) as right:
         (tmp_path / "right").mkdir()
         assert run(tmp_path / "right", right, 'zone = "Australia/Sydney"\n', sunny()) == ""
         expected = generating(right)
@@ -106,11 +106,11 @@ def test_the_zone_of_this_computer_is_told(monkeypatch: pytest.MonkeyPatch) -> N
         with monkeypatch.context() as patch:
             patch.setenv("TZ", name)
             time.tzset()
-            told = zone_told("")
+            told = describe_time_zone("")
         time.tzset()
         expected = f"`zone` is left out, so the times are those that this computer is set to: {shown}"
         assert told in (expected, expected.replace("NDT, UTC-02:30", "NST, UTC-03:30"))
-    assert zone_told("Europe/Berlin") == '`zone` is "Europe/Berlin"'
+    assert describe_time_zone("Europe/Berlin") == '`zone` is "Europe/Berlin"'
 
 
 def test_an_inverter_s_few_watts_at_night_go_alone(tmp_path: Path, sydney: PVOutputServer) -> None:
@@ -140,7 +140,7 @@ def samples(make_sample: MakeSample, *watts: float, consumed: float = 0.0) -> Ba
     return Batch(
         samples=tuple(
             make_sample(
-                NOON - SLOT * (count - 1 - place),
+                NOON - SHORTEST_INTERVAL * (count - 1 - place),
                 ch2_nwh=5000.0 + place,
                 ch2_pwh=0.0,
                 ch2_nw=each,
@@ -156,7 +156,7 @@ def samples(make_sample: MakeSample, *watts: float, consumed: float = 0.0) -> Ba
 
 
 MOON = Reply(400, "Bad request 400: Moon Powered")
-HIGH = Reply(400, "Bad request 400: Power value [9] too high for system size [5]")
+TOO_HIGH = Reply(400, "Bad request 400: Power value [9] too high for system size [5]")
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_status_that_is_too_high(
     sink = make_sink(server)
     if accepted:
         sink.process_batch(samples(make_sample, *accepted))
-    server.fail(HIGH)
+    server.fail(TOO_HIGH)
     with pytest.raises(expected, match=r"check the system's size on pvoutput\.org"):
         sink.process_batch(samples(make_sample, 9000))
 
@@ -231,12 +231,12 @@ def test_a_house_without_panels_is_told_by_what_it_consumes(
     """Consumption is real power too: after it was taken, one number that cannot be is set aside."""
     sink = make_sink(server)
     sink.process_batch(samples(make_sample, 0.0, consumed=400.0))
-    server.fail(HIGH)
+    server.fail(TOO_HIGH)
     with pytest.raises(Stop):
         sink.process_batch(samples(make_sample, 0.0))
     sink = make_sink(server, consumption=ChannelRef("01000010", "ch1"))
     sink.process_batch(samples(make_sample, 0.0, consumed=400.0))
-    server.fail(HIGH)
+    server.fail(TOO_HIGH)
     with pytest.raises(Reject):
         sink.process_batch(samples(make_sample, 0.0, consumed=9e6))
 

@@ -1,6 +1,6 @@
-"""The service: statuses go out in as few requests as may be, within the hour's limit.
+"""The client: sends statuses in as few requests as possible, within the limit of requests an hour.
 
-What an answer means is in `replies.py`. This module needs requests, so it is imported only when a sink is opened.
+What an answer means is in `answers.py`. This module needs requests, so it is imported only when a sink is opened.
 """
 
 import time
@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 
 from btcore import Reject, Retry, Secret
 from btcore.web import Answer, Client
-from btmon_pvoutput.disbelief import Disbelief, Night
-from btmon_pvoutput.future import Future
-from btmon_pvoutput.replies import Disbelieved, TooNew, TooOld, closed_for, not_stored, requests_left
-from btmon_pvoutput.status import Status, chunks, request
+from btmon_pvoutput.answers import Implausible, TooNew, TooOld, refused_slots, requests_left, seconds_until_reset
+from btmon_pvoutput.future_statuses import FuturePolicy
+from btmon_pvoutput.plausibility import Night, PlausibilityPolicy
+from btmon_pvoutput.status import Status, request, split_requests
 
 
-class Service:
+class PVOutputClient:
     """One system of PVOutput. `clock` counts the seconds of waiting for a new hour; it never goes back."""
 
     def __init__(
@@ -31,15 +31,15 @@ class Service:
     ) -> None:
         """Prepare; nothing is sent. `base` is the address that the pages are below.
 
-        `timeout` of a request and `interval` of the statuses are seconds. `zone` tells what time zone they are in,
-        `night` what is done with generation that PVOutput takes for impossible then.
+        `timeout` of a request and `interval` of the statuses are seconds. `zone` describes their time zone,
+        `night` says what happens when PVOutput refuses generation at night.
         """
         self.requests_left: int | None = None
         self._base = base
         self._clock = clock
         self._opens_at = float("-inf")
-        self._future = Future(interval, zone)
-        self._disbelief = Disbelief(zone, night, lambda status: self._add([status], self._lifetime))
+        self._future = FuturePolicy(interval, zone)
+        self._plausibility = PlausibilityPolicy(zone, night, lambda status: self._add([status], self._lifetime))
         self._lifetime = ""
         key = api_key.reveal().strip()
         self._client = Client(
@@ -50,27 +50,27 @@ class Service:
         )
 
     def deliver(self, statuses: Sequence[Status], lifetime: str) -> None:
-        """Send statuses, oldest first; what is not stored as one of many is sent by itself, which tells why.
+        """Send statuses, oldest first; one that was not stored among others is sent alone, to get the reason.
 
-        Raises Retry, Reject or Stop; Reject of the whole batch if the newest status is too old as well.
+        Raises Retry, Reject or Stop; Reject of all of them where the newest is too old as well.
         """
         self._lifetime = lifetime
         try:
-            for some in chunks(statuses):
+            for some in split_requests(statuses):
                 for status in self._send(some):
                     self._send([status])
         except TooOld as error:
             whole_batch = len(statuses) == 1 or self._too_old(statuses[-1], lifetime)
             raise Reject(str(error), whole_batch=whole_batch) from None
         except TooNew as error:
-            raise self._future.refusal(statuses, error) from None
+            raise self._future.outcome(statuses, error) from None
 
     def close(self) -> None:
         """Give the connection back."""
         self._client.close()
 
     def _too_old(self, status: Status, lifetime: str) -> bool:
-        """Ask with a status alone. The service knows what it takes, and what day it is; this host may not."""
+        """Send a status to ask whether it is too old for the service: the clock of this host may be wrong."""
         try:
             self._add([status], lifetime)
         except Reject as error:
@@ -78,35 +78,35 @@ class Service:
         return False
 
     def _send(self, statuses: Sequence[Status]) -> list[Status]:
-        """Send statuses, and settle it where PVOutput does not believe one; return those that were not stored."""
+        """Send statuses and resolve implausible ones; return those that were not stored."""
         try:
             return self._add(statuses, self._lifetime)
-        except Disbelieved as error:
+        except Implausible as error:
             refusal = error
-        self._disbelief.settle(statuses, refusal)
+        self._plausibility.resolve(statuses, refusal)
         return []
 
     def _add(self, statuses: Sequence[Status], lifetime: str) -> list[Status]:
         """Send statuses, as many as one request may carry; return those that were not stored.
 
-        Raises Retry, Reject or Stop. Without asking, as long as the service has said that it takes no more requests.
+        Raises Retry, Reject or Stop; Retry without a request while the rate limit is used up.
         """
         self._respect_limit()
         page, form = request(statuses, lifetime)
         answer = self._client.send("POST", f"{self._base}{page}", data=form)
         self._note_limit(answer)
-        refused = not_stored(answer)
+        refused = refused_slots(answer)
         stored = [status for status in statuses if status.slot not in refused]
         if stored:
-            self._future.delivered()
-            self._disbelief.taken(stored)
+            self._future.note_stored()
+            self._plausibility.note_stored(stored)
         return [status for status in statuses if status.slot in refused]
 
     def _respect_limit(self) -> None:
         wait = self._opens_at - self._clock()
         if wait > 0:
-            raise Retry("PVOutput takes no more requests with this api_key until the hour is over", after=wait)
+            raise Retry("PVOutput accepts no more requests with this api_key until the hour is over", after=wait)
 
     def _note_limit(self, answer: Answer) -> None:
         self.requests_left = requests_left(answer)
-        self._opens_at = self._clock() + (closed_for(answer) or 0)
+        self._opens_at = self._clock() + (seconds_until_reset(answer) or 0)
