@@ -13,8 +13,8 @@ import tomli
 
 from btcore import Duration
 from btcore.cli import CONFIGURATION, UNAVAILABLE, USAGE, _parser
-from btcore.config.site import core_settings, site_settings
 from btcore.config.meters import MeterTable
+from btcore.config.site import core_settings, site_settings
 from btcore.discovery import find, installed
 from btcore.settings import Kind
 from btcore.values.describe import Setting, settings_of

@@ -83,9 +83,9 @@ class Problem:
 
     def __str__(self) -> str:
         """One line: file:line: [table] key: message."""
-        place = f"{self.file}:{self.line}" if self.line is not None else self.file
+        location = f"{self.file}:{self.line}" if self.line is not None else self.file
         where = " ".join(part for part in (f"[{self.table}]" if self.table else "", self.key) if part)
-        return ": ".join(part for part in (place, where, self.message) if part)
+        return ": ".join(part for part in (location, where, self.message) if part)
 
 
 class ConfigurationError(BtcoreError):

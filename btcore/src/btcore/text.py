@@ -49,8 +49,8 @@ def shortened(text: str, maximum: int) -> str:
 
 def quoted(text: str) -> str:
     """Return a text in quotes, as JSON and TOML read it, with everything escaped that is not plain."""
-    whole = _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
-    return _UNFIT.sub(_escaped, json.dumps(whole, ensure_ascii=False))
+    printable = _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
+    return _UNFIT.sub(_escaped, json.dumps(printable, ensure_ascii=False))
 
 
 def _escaped(found: re.Match[str]) -> str:

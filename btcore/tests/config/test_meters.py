@@ -103,10 +103,10 @@ def test_names_of_meters_stand_in_channels_and_settings(tmp_path: Path) -> None:
         ("[meters]\nx = { serial = true }", "meters", "x.serial", "expected text"),
         ('[meters]\n"a b" = { serial = "1" }', "meters", '"a b"', "without blanks"),
         ('[meters]\nx = { serial = "1" }\ny = { source = "panel", serial = "1" }', "meters", "y.serial", "already"),
-        ('[meters]\nx = { source = "panel" }\ny = { source = "panel" }', "meters", "y", "is known by already"),
+        ('[meters]\nx = { source = "panel" }\ny = { source = "panel" }', "meters", "y", "the same conditions identify"),
         ('[meters]\nx = { serial = "1", replaces = "1" }', "meters", "x.replaces", "the meter's own serial number"),
-        ('[meters]\nx = { serial = "1" }\ny = { serial = "2", replaces = "x" }', "meters", "y", '"x" goes by it'),
-        ('[meters]\ny = { serial = "2", replaces = "1" }\nx = { serial = "1" }', "meters", "x", '"x" goes by it'),
+        ('[meters]\nx = { serial = "1" }\ny = { serial = "2", replaces = "x" }', "meters", "y", 'but "x" has it'),
+        ('[meters]\ny = { serial = "2", replaces = "1" }\nx = { serial = "1" }', "meters", "x", 'but "x" has it'),
         ("[meters]\nx = { sends = [1, []] }", "meters", "x.sends item 2", "expected text"),
     ],
 )

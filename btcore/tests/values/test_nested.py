@@ -132,7 +132,7 @@ def test_a_class_without_settings_is_no_type_of_a_setting() -> None:
         raw: bytes = setting(default=b"", help="bytes")
 
     for annotation in (Context, Odd):
-        with pytest.raises(TypeError, match="no type that a setting may have"):
+        with pytest.raises(TypeError, match="not a type that a setting can have"):
             type_name(annotation)
 
 

@@ -106,8 +106,8 @@ def _play(chunks: Iterator[Chunk], args: argparse.Namespace, *, is_live: bool) -
     except BrokenPipeError:
         raise  # the reader is gone; the top level handles it
     except OSError as error:
-        place = "standard output" if args.output == "-" else args.output
-        raise Unavailable(f"cannot write to {place}: {error.strerror or error}") from error
+        target = "standard output" if args.output == "-" else args.output
+        raise Unavailable(f"cannot write to {target}: {error.strerror or error}") from error
     finally:
         what = f"{plural(packets, 'packet')} of {plural(len(heard), 'meter')}"
         say(f"{what}{summary and ': '}{summary}")

@@ -32,7 +32,7 @@ class Problems:
         self.warnings.append(self._problem(path, message, warning=True))
 
     def _problem(self, path: Key, message: str, *, warning: bool = False) -> Problem:
-        table, key = self._place(path)
+        table, key = self._table_and_key(path)
         return Problem(message, key, table, self.document.line(path), self.file, warning)
 
     def add_redacted(self, path: Key, message: str) -> None:
@@ -52,7 +52,7 @@ class Problems:
         if self.problems:
             raise ConfigurationError(sorted(self.problems, key=lambda problem: problem.line or 0), self.warnings)
 
-    def _place(self, path: Key) -> tuple[str, str]:
+    def _table_and_key(self, path: Key) -> tuple[str, str]:
         depth = 1 if path[:1] in (("channels",), ("meters",)) else IN_A_TABLE
         if len(path) < depth:
             return "", format_key(path)

@@ -34,13 +34,13 @@ class Reader:
         """Return the values of a table's settings; report what is wrong or missing."""
         values: Values = {}
         for entry in wanted:
-            place = (*path, entry.name)
+            key_path = (*path, entry.name)
             if entry.name in table:
-                self._setting(entry, table[entry.name], place, values)
+                self._setting(entry, table[entry.name], key_path, values)
             elif entry.required:
                 about = f"{entry.help} ({entry.type})"
                 if path not in self.findings.document.incomplete:
-                    self.findings.add(place, f"a required setting is missing: {about}")
+                    self.findings.add(key_path, f"a required setting is missing: {about}")
             elif isinstance(entry.default, Path):
                 values[entry.name] = self.context.directory / entry.default
         return values
@@ -83,18 +83,18 @@ class Reader:
         self._check(plugin, made, path, known)
         return made
 
-    def _setting(self, entry: Setting, given: object, place: Key, values: Values) -> None:
+    def _setting(self, entry: Setting, given: object, key_path: Key, values: Values) -> None:
         try:
             value = convert(given, entry.annotation, self.context)
             while self.context.warnings:
-                self.findings.warn(place, self.context.warnings.pop(0))
+                self.findings.warn(key_path, self.context.warnings.pop(0))
             check_choice(value, entry.choices)
         except InvalidValue as error:
             for problem in error.problems:
-                self.findings.add(place + problem.path, problem.message)
+                self.findings.add(key_path + problem.path, problem.message)
             return
         if wrong := validation_problem(entry.field, entry.annotation, value):
-            self.findings.add_redacted(place, wrong)
+            self.findings.add_redacted(key_path, wrong)
         else:
             values[entry.name] = value
 

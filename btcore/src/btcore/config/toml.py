@@ -187,8 +187,8 @@ def _unclosed(line: str) -> str:
 def _message(error: Exception, line: str = "", *, begins: bool = True) -> str:
     """Return the message of a mistake, by the line at which the parser stopped; `begins` as in `Line`."""
     text = re.sub(r" \(at [^()]*\)$", "", str(error))
-    position = re.search(r"column (\d+)\)$", str(error))
-    column = int(position[1]) - 1 if position else 0
+    found = re.search(r"column (\d+)\)$", str(error))
+    column = int(found[1]) - 1 if found else 0
     if line and (words := describe_mistake(Line(line[:column], line[column:], text, begins))):
         return words
     hint = next((hint for start, hint in HINTS.items() if text.startswith(start)), "")

@@ -228,7 +228,7 @@ def _secret(value: object, context: ConversionContext) -> Secret:
     return Secret(text)
 
 
-def _whole(value: object, _scope: ConversionContext) -> int:
+def _integer(value: object, _scope: ConversionContext) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise invalid("a whole number, without quotes", value)
     return value
@@ -256,7 +256,7 @@ class Scalar:
 
 SCALARS: Mapping[Any, Scalar] = {
     str: Scalar("text", _text),
-    int: Scalar("whole number", _whole),
+    int: Scalar("whole number", _integer),
     float: Scalar("number", _number),
     bool: Scalar("true or false", _flag),
     Serial: Scalar("serial number", lambda value, context: parse_serial(_text(value, context), context)),
