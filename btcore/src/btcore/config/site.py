@@ -111,7 +111,7 @@ class Site:
     )
     retention: Duration = attrs.field(
         default=Duration(30 * 86_400),
-        metadata={"help": "how long the journal keeps a reading that no sink still has to deliver"},
+        metadata={"help": "how long the journal keeps a reading after every sink has delivered it"},
     )
     max_journal_bytes: int = attrs.field(
         default=8_000_000_000,
