@@ -181,7 +181,7 @@ def test_each_meter_has_a_connection(reader: Reader) -> None:
 
 
 def test_nobody_who_listens_is_told() -> None:
-    """When nothing listens, it says so once, says in the end that nothing arrived, and exits with 69."""
+    """When nothing listens, it says so once, says in the end that nothing was received, and exits with 69."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         port = server.getsockname()[1]
     done = simulate("--connect", f"127.0.0.1:{port}", "--no-realtime", "--packets", "5")
@@ -218,8 +218,8 @@ def test_what_cannot_be_sent_is_lost_and_counted(capsys: pytest.CaptureFixture[s
     for _ in range(3):
         connections.send(Chunk(b"lost", "a"))
     assert (connections.lost, connections.sent) == (3, 0)
-    assert capsys.readouterr().err.count("trying again") == 1
-    with pytest.raises(Unavailable, match="nothing arrived"):
+    assert capsys.readouterr().err.count("retrying") == 1
+    with pytest.raises(Unavailable, match="nothing was received"):
         connections.close()
 
 

@@ -201,7 +201,7 @@ def test_the_second_address_is_tried_while_there_is_time(
 def test_a_proxy_of_the_environment_is_used_and_kept_to_the_deadline(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request goes by way of the proxy; one that dribbles is given up, with https in the tunnel's answer."""
+    """A request goes through the proxy; one that dribbles is given up, with https in the tunnel's answer."""
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with Recorder(Reply(200, "ok")) as proxy:
@@ -224,7 +224,7 @@ def test_a_proxy_that_refuses_is_told_as_such(client: Client, monkeypatch: pytes
         with pytest.raises(Retry) as error:
             client.send("GET", "https://service.example/")
     assert str(error.value) == (
-        "no answer from service.example by way of the proxy: Tunnel connection failed: 407 Log [31m in"
+        "no answer from service.example through the proxy: Tunnel connection failed: 407 Log [31m in"
     )
 
 
