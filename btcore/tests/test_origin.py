@@ -20,7 +20,8 @@ from helpers.running_source import PACKETLESS, RunningSource
 from helpers.times import NOON
 
 from btcore import Chunk, Reading, plugin, setting
-from btcore.config.load import Site, load_site
+from btcore.config.load import load_site
+from btcore.config.site import Site
 from btcore.errors import ConfigurationError
 from btcore.journal import Entry
 from btcore.journal.sqlite import SqliteJournal
@@ -380,11 +381,13 @@ def test_a_plugin_that_says_nonsense_is_told(load: Callable[[str], Site]) -> Non
         load("[source.odd]\n[sink.failing]\n[sink.vague]\n")
     odd, failing, vague = (problem.message for problem in caught.value.problems)
     assert odd == (
-        'plugin "odd" of stranger-shop 1.0 does not say rightly where its readings come from'
+        'plugin "odd" of stranger-shop 1.0 declares an invalid origin'
         ' (ValueError: origin: expected "live", "recorded" or "simulated", found \'invented\')'
     )
-    assert failing.startswith('the plugin "failing" of stranger-shop 1.0 cannot say whether it is `hosted` (Attribute')
+    assert failing.startswith(
+        'the plugin "failing" of stranger-shop 1.0 failed when asked whether it is `hosted` (Attribute'
+    )
     assert vague == (
-        'the plugin "vague" of stranger-shop 1.0 has for `hosted` a str, where True or False is expected, which is a'
+        'the plugin "vague" of stranger-shop 1.0 returned a str for `hosted`, expected True or False; this is a'
         " mistake in the plugin"
     )

@@ -32,7 +32,7 @@ from btcore import (
     plugin,
     setting,
 )
-from btcore.config.load import Decoder
+from btcore.config.site import Decoder
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
 from btcore.journal import Entry

@@ -14,8 +14,9 @@ from helpers.sites import endless_source, make_sink, make_source
 from helpers.sites import make_site as site_of
 from helpers.waiting import in_background, wait_for
 
-from btcore.config.load import Site, load_site
-from btcore.config.named import Name, labels_by_format, names_of
+from btcore.config.load import load_site
+from btcore.config.named_channels import NamedChannel, labels_by_format, named_channels
+from btcore.config.site import Site
 from btcore.errors import ConfigurationError
 from btcore.journal import HeardMeter
 from btcore.runtime.names import AGAIN, BETWEEN, FIRST, SINGLY, Roll, places
@@ -65,24 +66,24 @@ def site(tmp_path: Path) -> Site:
 
 def test_all_names_are_found(site: Site) -> None:
     """In lists, tables, keys of tables, tables within, of sinks, parts of sinks, sources, [channels] and [meters]."""
-    assert set(names_of(site)) == {
-        Name("01000777", "", "source.panel", "meters"),
-        Name("399999", "", "source.panel", "meters"),
-        Name("399999", "ch1", "sink.roof", "generation"),
-        Name("", "t1", "sink.roof", "temperature"),
-        Name("420467", "aux1", "sink.roof", "grid"),
-        Name("01000777", "", "sink.roof", "meters"),
-        Name("01000777", "", "sink.things", "tokens"),
-        Name("399999", "", "sink.things", "tokens"),
-        Name("01000777", "", "sink.things", "channels"),
-        Name("420467", "ch1", "sink.things", "fields"),
-        Name("", "ch2", "sink.things", "fields"),
-        Name("", "aux2", "sink.things", "fields"),
-        Name("01000888", "ch3", "sink.stream", "map"),
-        Name("420467", "aux1", "channels", "420467_aux1"),
-        Name("000007", "", "meters", "shed"),
+    assert set(named_channels(site)) == {
+        NamedChannel("01000777", "", "source.panel", "meters"),
+        NamedChannel("399999", "", "source.panel", "meters"),
+        NamedChannel("399999", "ch1", "sink.roof", "generation"),
+        NamedChannel("", "t1", "sink.roof", "temperature"),
+        NamedChannel("420467", "aux1", "sink.roof", "grid"),
+        NamedChannel("01000777", "", "sink.roof", "meters"),
+        NamedChannel("01000777", "", "sink.things", "tokens"),
+        NamedChannel("399999", "", "sink.things", "tokens"),
+        NamedChannel("01000777", "", "sink.things", "channels"),
+        NamedChannel("420467", "ch1", "sink.things", "fields"),
+        NamedChannel("", "ch2", "sink.things", "fields"),
+        NamedChannel("", "aux2", "sink.things", "fields"),
+        NamedChannel("01000888", "ch3", "sink.stream", "map"),
+        NamedChannel("420467", "aux1", "channels", "420467_aux1"),
+        NamedChannel("000007", "", "meters", "shed"),
     }
-    assert len(names_of(site)) == 15
+    assert len(named_channels(site)) == 15
 
 
 def test_what_a_table_of_meters_calls_them_stands_in_every_setting(tmp_path: Path) -> None:
@@ -101,7 +102,7 @@ def test_what_a_table_of_meters_calls_them_stands_in_every_setting(tmp_path: Pat
         house = { serial = "01000777" }
         garage = { source = "panel" }
         """
-    named = {(name.serial, name.table) for name in names_of(load(tmp_path, text))}
+    named = {(name.serial, name.table) for name in named_channels(load(tmp_path, text))}
     assert named == {
         ("01000777", "source.panel"),
         ("01000777", "sink.things"),
@@ -122,9 +123,11 @@ def test_what_is_no_serial_number_is_a_mistake(tmp_path: Path, wrong: str) -> No
 
 def test_places_are_told_by_table_and_key() -> None:
     """Several keys of a table stand behind it; of many some are shown."""
-    names = [Name("1", "", "sink.roof", key) for key in ("a", "a", "b", "c", "d")]
+    names = [NamedChannel("1", "", "sink.roof", key) for key in ("a", "a", "b", "c", "d")]
     assert places(names) == "[sink.roof] a, b, c, ..."
-    assert places([Name("1", "", f"sink.{n}", "a") for n in range(5)]) == "[sink.0] a; [sink.1] a; [sink.2] a; ..."
+    assert (
+        places([NamedChannel("1", "", f"sink.{n}", "a") for n in range(5)]) == "[sink.0] a; [sink.1] a; [sink.2] a; ..."
+    )
 
 
 # --- compared with what is heard
@@ -136,7 +139,7 @@ class Listening:
     def __init__(self, site: Site, *heard: HeardMeter) -> None:
         self.clock = Clock()
         self.heard: list[HeardMeter] = list(heard)
-        self.roll = Roll(names_of(site), labels_by_format(site), self._heard, self.clock)
+        self.roll = Roll(named_channels(site), labels_by_format(site), self._heard, self.clock)
 
     def _heard(self) -> Sequence[HeardMeter]:
         return self.heard
@@ -231,7 +234,7 @@ def test_a_meter_of_an_earlier_run_was_heard(roof: Site, caplog: pytest.LogCaptu
 def test_a_label_that_a_meter_has_not_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """aux1 of a GEM is nowhere in what it sends; of a format that nobody tells of, nothing is known."""
     names = load(tmp_path, SITE)
-    heard = [HeardMeter(name.serial, "gem48pbin", 1) for name in names_of(names) if name.serial]
+    heard = [HeardMeter(name.serial, "gem48pbin", 1) for name in named_channels(names) if name.serial]
     Listening(names, *heard).roll.finish()
     assert logged(caplog) == [
         "[sink.roof] grid; [channels] 420467_aux1: meter 420467 has no aux1: it sends gem48pbin",

@@ -13,7 +13,7 @@ from helpers.sites import endless_source, finite_source, make_sink, make_site, m
 from helpers.waiting import wait_for
 
 from btcore import Retry, Stop
-from btcore.config.load import Sink, Source
+from btcore.config.site import Sink, Source
 from btcore.runtime.purpose import LAST_READINGS, LONGEST, MOST_TOLD, Purpose
 from btcore.runtime.supervisor import Supervisor
 

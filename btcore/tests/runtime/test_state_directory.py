@@ -10,7 +10,7 @@ from helpers.fake_plugins import RecordingSink
 from helpers.sites import finite_source, make_sink, make_site, make_source
 
 from btcore.cli import CONFIGURATION, OK, main
-from btcore.config.load import Site
+from btcore.config.site import Site
 from btcore.errors import ConfigurationError
 from btcore.runtime import state_directory
 from btcore.runtime.supervisor import Supervisor

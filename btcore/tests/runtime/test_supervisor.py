@@ -16,7 +16,7 @@ from helpers.sites import endless_source, finite_source, make_sink, make_site, m
 from helpers.waiting import wait_for
 
 from btcore import Chunk, Duration, Retry, Stop, hookimpl, pack, plugin
-from btcore.config.load import Site
+from btcore.config.site import Site
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Checkpoint
 from btcore.journal.sqlite import VERSION, SqliteJournal

@@ -74,7 +74,7 @@ def test_a_batch_that_is_refused_as_a_whole_is_set_aside_at_once(
 
     def answer(batch: Batch) -> None:
         if batch.readings[0].offset == 1:
-            raise Reject("older than the service takes", whole=True)
+            raise Reject("older than the service takes", whole_batch=True)
 
     sink = RecordingSink(answer=answer)
     work = deliver_all(journal, sink, batch_size=6)

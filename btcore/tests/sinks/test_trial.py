@@ -139,7 +139,7 @@ def test_what_a_plugin_knows_to_be_never_taken_is_set_aside_by_a_new_sink_too(jo
 
     def answer(batch: Batch) -> None:
         if batch.readings[0].offset <= 45:
-            raise Reject("older than 14 days", whole=batch.readings[-1].offset <= 45)
+            raise Reject("older than 14 days", whole_batch=batch.readings[-1].offset <= 45)
 
     fill_journal(journal, 100)
     sink = RecordingSink(answer=answer)
@@ -153,7 +153,7 @@ def test_what_is_refused_beside_what_is_too_old_stops_it_still(journal: SqliteJo
 
     def answer(batch: Batch) -> None:
         if batch.readings[-1].offset <= 20:
-            raise Reject("older than 14 days", whole=True)
+            raise Reject("older than 14 days", whole_batch=True)
         raise Reject("400: no such node")
 
     fill_journal(journal, 100)

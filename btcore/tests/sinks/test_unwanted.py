@@ -16,7 +16,7 @@ from helpers.running_sink import SINK_TABLE, RunningSink, deliver_all, examined_
 from helpers.waiting import wait_for
 
 from btcore import Batch, Secret, Stop, hookimpl, plugin
-from btcore.errors import PluginMistake, Unavailable
+from btcore.errors import InvalidPluginResult, Unavailable
 from btcore.journal import Baseline, Checkpoint
 from btcore.journal.sqlite import SqliteJournal
 from btcore.sinks.results import BatchResult, check_result
@@ -85,7 +85,7 @@ def test_an_answer_is_checked() -> None:
     batch = Batch()
     assert check_result(None, batch) == BatchResult(0, is_proof=False)
     assert check_result(0, batch) == BatchResult(0, is_wanted=False, is_proof=False)
-    with pytest.raises(PluginMistake, match="returned 1; expected None, or how many of its 0 readings"):
+    with pytest.raises(InvalidPluginResult, match="returned 1; expected None, or how many of its 0 readings"):
         check_result(1, batch)
 
 

@@ -289,7 +289,7 @@ def test_a_part_goes_on_from_where_the_whole_was(journal: SqliteJournal) -> None
     fill_journal(journal, 2, first=4)
     first, second = RecordingSink(), RecordingSink()
     for part in (first, second):
-        with RunningSink(journal, part, name="roof/one", whole=SINK_TABLE) as work:
+        with RunningSink(journal, part, name="roof/one", split_from=SINK_TABLE) as work:
             work.finish()
     assert (first.offsets, second.offsets) == ([5, 6], [])
     assert [(sample.older.offset, sample.newer.offset) for sample in first.taken[0].samples] == [(4, 5), (5, 6)]
@@ -301,7 +301,9 @@ def test_a_part_of_nothing_begins_as_a_sink_does(journal: SqliteJournal) -> None
     fill_journal(journal, 3)
     for name, start, places in (("a", "beginning", [1, 2, 3]), ("b", "end", [])):
         part = RecordingSink()
-        with RunningSink(journal, part, name=f"roof/{name}", whole=SINK_TABLE, settings={"start_at": start}) as work:
+        with RunningSink(
+            journal, part, name=f"roof/{name}", split_from=SINK_TABLE, settings={"start_at": start}
+        ) as work:
             work.finish()
         assert part.offsets == places
 

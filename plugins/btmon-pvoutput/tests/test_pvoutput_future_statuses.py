@@ -57,7 +57,7 @@ def test_several_of_them_are_refused_as_a_whole(
     """Not one by one, for a request each."""
     error = ask(make_sink(server), batch(make_sample, NOON + DAY, NOON + DAY + 300))
     assert isinstance(error, Reject)
-    assert error.whole
+    assert error.whole_batch
     assert "20240602 12:00 to 20240602 12:05 is in the future" in str(error)
 
 
@@ -69,7 +69,7 @@ def test_one_of_them_among_good_ones_is_to_be_halved(
     server.whole = whole
     error = ask(make_sink(server), batch(make_sample, NOON - 300, NOON, NOON + DAY))
     assert isinstance(error, Reject)
-    assert not error.whole
+    assert not error.whole_batch
 
 
 def test_where_pvoutput_alone_says_so_it_is_waited_for_six_hours(

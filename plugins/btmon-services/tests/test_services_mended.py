@@ -8,7 +8,7 @@ from helpers.hosted_services import SERVICES, service_sink
 from helpers.journal_entries import ecm1240_entries
 from servers.recorder import Recorder
 
-from btcore.config.load import Sink
+from btcore.config.site import Sink
 
 pytestmark = pytest.mark.servers
 

@@ -1,7 +1,7 @@
 """The names of meters in a configuration, compared with the meters that were heard; what does not fit is told.
 
-Which names there are is `config/named.py`'s, which meters were heard the journal's. Whether one is silent is not asked
-here.
+Which names there are is `config/named_channels.py`'s, which meters were heard the journal's. Whether one is silent is
+not asked here.
 """
 
 import logging
@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import attrs
 
-from btcore.config.load import Site
-from btcore.config.named import Found, Name, labels_by_format, names_of
+from btcore.config.named_channels import Found, NamedChannel, labels_by_format, named_channels
+from btcore.config.site import Site
 from btcore.journal import HeardMeter
 from btcore.text import closest, nearest
 
@@ -41,7 +41,7 @@ Formats = Mapping[str, set[str]]
 class Roll:
     """Compares the two now and then. `labels` are those that a format has; of others nothing is known."""
 
-    names: Sequence[Name]
+    names: Sequence[NamedChannel]
     labels: Mapping[str, frozenset[str]]
     heard: Callable[[], Sequence[HeardMeter]]
     clock: Callable[[], float] = time.monotonic
@@ -57,7 +57,7 @@ class Roll:
     @classmethod
     def of(cls, site: Site, heard: Callable[[], Sequence[HeardMeter]]) -> "Roll":
         """Make the roll of a site."""
-        return cls(names_of(site), labels_by_format(site), heard)
+        return cls(named_channels(site), labels_by_format(site), heard)
 
     def look(self) -> None:
         """Compare, if it is time to; tell what is new, and once an hour what is not."""
@@ -93,7 +93,7 @@ class Roll:
                 wrong[name.serial, name.label] = None
         return list(wrong)
 
-    def _has(self, name: Name, formats: Formats) -> bool:
+    def _has(self, name: NamedChannel, formats: Formats) -> bool:
         """Whether the meter that is meant has such a label, or any has where any is meant; so where it is not known."""
         return any(name.label in self.labels.get(form, (name.label,)) for form in _sent(name.serial, formats))
 
@@ -138,7 +138,7 @@ def _sent(serial: str, formats: Formats) -> set[str]:
     return formats[serial] if serial else {form for some in formats.values() for form in some}
 
 
-def places(names: Iterable[Name]) -> str:
+def places(names: Iterable[NamedChannel]) -> str:
     """Tell where names are: `[sink.roof] generation, grid; [channels] 399999_ch1`."""
     tables: dict[str, list[str]] = {}
     for name in names:
@@ -160,7 +160,7 @@ def _others(serial: str, heard: Mapping[str, object]) -> str:
     return f"heard: {near or list(heard)[-1]}{more}{asked}"
 
 
-def _stranger(serial: str, known: Mapping[str, Name]) -> str:
+def _stranger(serial: str, known: Mapping[str, NamedChannel]) -> str:
     near = known.get(closest(serial, known))
     like = f"; most like it is {near.serial} ({places([near])})" if near else ""
     return f"meter {serial} is heard, and named nowhere in the configuration{like}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from btcore.calculate.sampling import SampleCache
-from btcore.config.load import Decoder, Sink, Site, Source
+from btcore.config.site import Decoder, Sink, Site, Source
 from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.journal import Journal
@@ -179,7 +179,9 @@ class Supervisor:
     def _decoders(self, formats: tuple[str, ...]) -> Decoders:
         decoders = self._site.decoders
         contexts = [self._context(one) for one in decoders]
-        return Decoders([one.instance for one in decoders], formats, contexts, name_meter=self._site.meters.shown)
+        return Decoders(
+            [one.instance for one in decoders], formats, contexts, name_meter=self._site.meters.current_serial
+        )
 
 
 def _threads(sources: list[SourceWorker], sinks: list[SinkWorker]) -> list[Thread]:

@@ -93,7 +93,7 @@ class Calls:
                 self._failed(describe_error(error), _after(error))
             except Reject as error:
                 self._worked()
-                return Refusal(describe_error(error), getattr(error, "whole", False) is True)
+                return Refusal(describe_error(error), getattr(error, "whole_batch", False) is True)
             except OSError as error:
                 # the world outside failed: a plugin need not translate what its library raises
                 self._failed(describe_error(error))

@@ -7,7 +7,7 @@ from typing import Self
 
 import attrs
 
-from btcore.errors import PluginMistake
+from btcore.errors import InvalidPluginResult
 from btcore.formats import describe_type
 from btcore.records import Batch
 
@@ -32,13 +32,13 @@ class BatchResult:
 
 
 def check_result(said: object, batch: Batch) -> BatchResult:
-    """Return what a plugin said of a batch: None, all of it. Raises PluginMistake for nonsense."""
+    """Return what a plugin said of a batch: None, all of it. Raises InvalidPluginResult for nonsense."""
     if said is None:
         return BatchResult.all(batch)
     count = len(batch.readings)
     if type(said) is not int or not 0 <= said <= count:
         found = str(said) if type(said) is int else describe_type(said)
-        raise PluginMistake(
+        raise InvalidPluginResult(
             f"process_batch returned {found}; expected None, or how many of its {count} readings it took"
         )
     unsampled = min(count - batch.sampled, count - said)

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import attrs
 
 from btcore.calculate.sampling import Step
-from btcore.config.load import Sink
+from btcore.config.site import Sink
 from btcore.errors import Stop
 from btcore.journal import DeadLetter
 from btcore.text import plural
 from btcore.values.describe import settings_of
-from btcore.values.fingerprint import given
+from btcore.values.fingerprint import changed_settings
 
 MOST = 3
 """Readings that are tried, each by itself, before the sink is held to be set up wrong."""
@@ -66,7 +66,7 @@ class Trial:
 def where(sink: Sink) -> str:
     """Tell where the settings of a sink are, and which there are: those first that are not as by default."""
     cls = type(sink.instance)
-    names = [entry.name for entry, _ in given(sink.instance)]
+    names = [entry.name for entry, _ in changed_settings(sink.instance)]
     names += [entry.name for entry in settings_of(cls) if entry.name not in names] if attrs.has(cls) else []
     shown = ", ".join([*names[:SHOWN], *(["..."] if len(names) > SHOWN else [])])
-    return f"[{sink.whole or sink.table}] in site.toml" + (f" ({shown})" if shown else "")
+    return f"[{sink.split_from or sink.table}] in site.toml" + (f" ({shown})" if shown else "")

@@ -14,9 +14,9 @@ import attrs
 
 from btcore.backoff import Backoff
 from btcore.calculate.sampling import SampleCache, Step
-from btcore.config.load import Sink
+from btcore.config.site import Sink
 from btcore.decode.decoders import Decoders
-from btcore.errors import PluginMistake, Stop
+from btcore.errors import InvalidPluginResult, Stop
 from btcore.journal import DeadLetter, Journal, Superseded
 from btcore.journal.retry import JournalRetry, Stopping
 from btcore.logs.failures import FailureReporter
@@ -59,7 +59,7 @@ class SinkWorker:
     ) -> None:
         """Prepare. `redact` takes secrets out of texts that are kept; `out` shows the lines of a dry run."""
         self.name = sink.table
-        self._whole = sink.whole
+        self._split_from = sink.split_from
         self.parked = ""
         self.delivered = 0
         self.unsampled = 0
@@ -118,7 +118,7 @@ class SinkWorker:
     def _run(self) -> None:
         try:
             # before opening, which may take long: with start_at = "end" too, what comes in meanwhile is delivered
-            self.backlog.begin(self._whole)
+            self.backlog.begin(self._split_from)
             for opened in (self._decoders.open, self.backlog.resume, self._open):
                 self._calls.prepare(opened)
             while not self._level:
@@ -302,7 +302,7 @@ class SinkWorker:
         said = self._calls.call("process_batch", batch=batch)
         try:
             return check_result(said, batch)
-        except PluginMistake as error:
+        except InvalidPluginResult as error:
             if not self._is_misunderstood:
                 self._is_misunderstood = True
                 self._log.error("%s; all of the batch counts as delivered", error)

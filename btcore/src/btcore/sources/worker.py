@@ -15,8 +15,8 @@ import attrs
 
 from btcore import clocks
 from btcore.backoff import Backoff
-from btcore.config.load import Source
 from btcore.config.meters import Meters
+from btcore.config.site import Source
 from btcore.decode.decoder import hook_caller
 from btcore.decode.decoders import Decoders
 from btcore.decode.device_clock import DeviceClock
