@@ -71,7 +71,7 @@ def deliver(journal: SqliteJournal) -> Deliver:
         )
         worker.thread.start()
         worker.thread.join(30)
-        assert (worker.thread.is_alive(), worker.parked) == (False, "")
+        assert (worker.thread.is_alive(), worker.stop_reason) == (False, "")
         return sink
 
     return run

@@ -42,7 +42,7 @@ def test_everything_is_delivered_in_order(journal: SqliteJournal) -> None:
     samples = [sample for batch in sink.taken for sample in batch.samples]
     assert [(sample.older.offset, sample.newer.offset) for sample in samples] == [(n, n + 1) for n in range(1, 25)]
     assert {sample.values["ch1_w"] for sample in samples} == {100.0}
-    assert (sink_offset(journal), work.worker.delivered, work.worker.parked) == (25, 25, "")
+    assert (sink_offset(journal), work.worker.delivered, work.worker.stop_reason) == (25, 25, "")
 
 
 def test_what_comes_in_is_delivered_at_once(journal: SqliteJournal) -> None:

@@ -26,7 +26,7 @@ def test_a_meter_that_is_switched_off_for_a_while(
     """The one that is silent is told once, and that it is back; the other's readings go on all along."""
     caplog.set_level(logging.INFO)
     # a minute is a second here
-    monkeypatch.setattr(silence, "FLOOR", 1.0)
+    monkeypatch.setattr(silence, "MIN_SILENCE", 1.0)
     monkeypatch.setattr(supervisor, "IDLE", 0.02)
     is_off, stop = threading.Event(), threading.Event()
 

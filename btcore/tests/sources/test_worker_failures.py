@@ -19,7 +19,7 @@ from helpers.waiting import wait_for
 from btcore import FORMATS, Chunk, Retry, Stop, hookimpl, pack, plugin
 from btcore.errors import Unavailable
 from btcore.journal.sqlite import SqliteJournal
-from btcore.sources.worker import FRUITLESS
+from btcore.sources.worker import MAX_FRUITLESS_ATTEMPTS
 
 Items = Callable[[threading.Event], Iterable[Any]]
 
@@ -167,10 +167,10 @@ def test_once_gives_up_a_source_that_brings_nothing(journal: SqliteJournal) -> N
     work = RunningSource(journal, source, once=True)
     with work:
         work.finish()
-    assert (work.worker.failure, len(source.opened)) == ("refused", FRUITLESS)
+    assert (work.worker.failure, len(source.opened)) == ("refused", MAX_FRUITLESS_ATTEMPTS)
     patient = IteratorSource(items=items)
     with RunningSource(journal, patient):
-        wait_for(lambda: len(patient.opened) > 2 * FRUITLESS)
+        wait_for(lambda: len(patient.opened) > 2 * MAX_FRUITLESS_ATTEMPTS)
 
 
 def test_once_gives_up_a_source_that_brings_the_same_again(journal: SqliteJournal) -> None:
@@ -184,7 +184,11 @@ def test_once_gives_up_a_source_that_brings_the_same_again(journal: SqliteJourna
     work = RunningSource(journal, source, once=True)
     with work:
         work.finish()
-    assert (work.worker.failure, len(source.opened), work.worker.kept) == ("input/output error", FRUITLESS + 1, 1)
+    assert (work.worker.failure, len(source.opened), work.worker.kept) == (
+        "input/output error",
+        MAX_FRUITLESS_ATTEMPTS + 1,
+        1,
+    )
 
 
 def test_what_is_neither_bytes_nor_a_reading_is_a_failure(journal: SqliteJournal) -> None:

@@ -1,6 +1,6 @@
 """Looking into a capture once: what of it cannot be read, and what it is where there is no packet in it.
 
-What bytes are is `decode/recognition.py`'s; what is said of a source that runs is `sources/fruitless.py`'s.
+What bytes are is `decode/recognition.py`'s; what is said of a source that runs is `sources/no_packets.py`'s.
 """
 
 from collections.abc import Callable

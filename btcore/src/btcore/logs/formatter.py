@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 from btcore.redaction import Redactor
 from btcore.text import plain, shortened
 
-MOST_MESSAGE = 4000
+MAX_MESSAGE = 4000
 """Characters of a message that are written."""
 
-MOST_TRACE = 100
+MAX_TRACE_LINES = 100
 """Lines of a traceback that are written: the first of them tell where it began, the last what it is."""
 
-MOST_LINE = 1000
+MAX_TRACE_LINE = 1000
 """Characters of a line of a traceback."""
 
 
@@ -29,23 +29,23 @@ class Formatter(logging.Formatter):
         """Return the line without secrets, and below it those of a traceback, indented. Never raises."""
         line = self._line(record, message_of(record))
         details = self._details(record)
-        return "\n".join([line, *(f"  {plain(shortened(detail, MOST_LINE))}" for detail in details)])
+        return "\n".join([line, *(f"  {plain(shortened(detail, MAX_TRACE_LINE))}" for detail in details)])
 
     def _line(self, record: logging.LogRecord, message: str) -> str:
         # a copy: what other handlers get stays as it is
         shown = logging.makeLogRecord(record.__dict__)
-        shown.message = shortened(self.redact(message), MOST_MESSAGE)
+        shown.message = shortened(self.redact(message), MAX_MESSAGE)
         shown.asctime = self.formatTime(record, self.datefmt)
         return plain(self.redact(self.formatMessage(shown)))
 
     def _details(self, record: logging.LogRecord) -> list[str]:
         exc_info = record.exc_info if isinstance(record.exc_info, tuple) and record.exc_info[0] else None
-        trace = guarded(lambda: self.formatException(exc_info)) if exc_info else ""
+        trace = text_or_error(lambda: self.formatException(exc_info)) if exc_info else ""
         texts = (text for text in (trace, record.stack_info) if text)
         lines = [line for text in texts for line in self.redact(text).split("\n")]
-        if len(lines) > MOST_TRACE:
-            left_out = len(lines) - MOST_TRACE
-            lines[MOST_TRACE // 4 : -3 * MOST_TRACE // 4] = [f"... {left_out} lines left out ..."]
+        if len(lines) > MAX_TRACE_LINES:
+            left_out = len(lines) - MAX_TRACE_LINES
+            lines[MAX_TRACE_LINES // 4 : -3 * MAX_TRACE_LINES // 4] = [f"... {left_out} lines left out ..."]
         return lines
 
 
@@ -55,11 +55,11 @@ def message_of(record: logging.LogRecord) -> str:
         return record.getMessage()
     except BaseException as error:  # noqa: BLE001 - a plugin's call, and its objects: no worker dies of a line of the log
         _raise_break(error)
-        message = guarded(lambda: str(record.msg))
+        message = text_or_error(lambda: str(record.msg))
         return f"{message} (not formatted: {type(error).__name__})"
 
 
-def guarded(work: Callable[[], str]) -> str:
+def text_or_error(work: Callable[[], str]) -> str:
     """Return a text that a stranger's code makes, or the kind of exception that it raised."""
     try:
         return work()

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import TextIO
 
-from btcore.logs.formatter import MOST_MESSAGE, Formatter, message_of
-from btcore.logs.moderation import Moderation
+from btcore.logs.formatter import MAX_MESSAGE, Formatter, message_of
 from btcore.logs.queue import LogQueue
+from btcore.logs.repeat_limit import RepeatLimit
 from btcore.text import plain, shortened
 
 FLUSH = 1.0
@@ -25,13 +25,13 @@ FORM = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 class LogHandler(logging.Handler):
     """Makes the lines, and queues them. `moderation` may leave some out."""
 
-    def __init__(self, stream: TextIO | None, form: Formatter, moderation: Moderation | None = None) -> None:
+    def __init__(self, stream: TextIO | None, form: Formatter, repeat_limit: RepeatLimit | None = None) -> None:
         """Send lines to a stream."""
         super().__init__()
         self.setFormatter(form)
         self.form = form
         self.queue = LogQueue(stream, self._dropped, self._summarize)
-        self._moderation = moderation
+        self._repeat_limit = repeat_limit
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Take a record. Without logging's lock: an argument that takes long to be told holds up its own thread."""
@@ -39,9 +39,9 @@ class LogHandler(logging.Handler):
             return False
         self._summarize()
         if (
-            self._moderation is not None
+            self._repeat_limit is not None
             and record.levelno >= logging.INFO
-            and not self._moderation.admits(record, self.form.redact(message_of(record)))
+            and not self._repeat_limit.allows(record, self.form.redact(message_of(record)))
         ):
             return False
         self.emit(record)
@@ -64,7 +64,7 @@ class LogHandler(logging.Handler):
         super().close()
 
     def _summarize(self, *, all_: bool = False) -> None:
-        for record in self._moderation.summaries(all_=all_) if self._moderation else ():
+        for record in self._repeat_limit.summaries(all_=all_) if self._repeat_limit else ():
             self.emit(record)
 
     def _dropped(self, count: int, why: str) -> str:
@@ -72,7 +72,7 @@ class LogHandler(logging.Handler):
         return self.form.format(logging.LogRecord("btcore", logging.WARNING, __file__, 0, message, None, None)) + "\n"
 
 
-class Stderr(io.TextIOBase):
+class LoggedStderr(io.TextIOBase):
     """Stands in for `sys.stderr`: what plugins and libraries write there by themselves goes the way of the log."""
 
     def __init__(self, stream: TextIO | None, handler: LogHandler) -> None:
@@ -108,7 +108,7 @@ class Stderr(io.TextIOBase):
     def write(self, text: str) -> int:
         """Queue the lines that are whole; what is not waits for its end, each thread's by itself."""
         *lines, rest = (getattr(self._rest, "text", "") + text).split("\n")
-        if len(rest) > MOST_MESSAGE:  # a line without end is several
+        if len(rest) > MAX_MESSAGE:  # a line without end is several
             lines, rest = [*lines, rest], ""
         self._rest.text = rest
         for line in lines:
@@ -120,14 +120,14 @@ class Stderr(io.TextIOBase):
 
     def _queue(self, line: str) -> None:
         if self._handler.queue.accepts():
-            self._handler.queue.put(plain(shortened(self._handler.form.redact(line), MOST_MESSAGE)) + "\n")
+            self._handler.queue.put(plain(shortened(self._handler.form.redact(line), MAX_MESSAGE)) + "\n")
 
 
 def set_up(*, verbose: bool = False, quiet: bool = False, secrets: Iterable[str] = ()) -> Formatter:
     """Send the log of the program and its plugins to stderr; return what blanks out secrets, for other texts."""
     form = Formatter(FORM, secrets)
-    stream = sys.stderr.stream if isinstance(sys.stderr, Stderr) else sys.stderr
-    handler = LogHandler(stream, form, None if verbose else Moderation())
+    stream = sys.stderr.stream if isinstance(sys.stderr, LoggedStderr) else sys.stderr
+    handler = LogHandler(stream, form, None if verbose else RepeatLimit())
     root = logging.getLogger()
     for old in root.handlers:
         if isinstance(old, LogHandler):
@@ -135,7 +135,7 @@ def set_up(*, verbose: bool = False, quiet: bool = False, secrets: Iterable[str]
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO)
     # what would go to stderr by itself goes through the log, so that it shows no secret either, and holds up nobody
-    sys.stderr = Stderr(stream, handler)
+    sys.stderr = LoggedStderr(stream, handler)
     logging.captureWarnings(capture=True)
     sys.excepthook = _uncaught
     threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
@@ -153,21 +153,21 @@ def say(text: str) -> None:
 
 def _queue() -> LogQueue:
     """Return what writes to stderr now: where no log is set up, a queue is made, and kept for as long as it fits."""
-    if isinstance(sys.stderr, Stderr):
+    if isinstance(sys.stderr, LoggedStderr):
         return sys.stderr.queue
-    stream, queue = _said[0] if _said else (None, None)
+    stream, queue = _stderr_queue[0] if _stderr_queue else (None, None)
     if queue is None or stream is not sys.stderr:
         if queue is not None:
             queue.close()
-        queue = LogQueue(sys.stderr, _nothing)
-        _said[:] = [(sys.stderr, queue)]
+        queue = LogQueue(sys.stderr, _no_line)
+        _stderr_queue[:] = [(sys.stderr, queue)]
     return queue
 
 
-_said: list[tuple[TextIO | None, LogQueue]] = []
+_stderr_queue: list[tuple[TextIO | None, LogQueue]] = []
 
 
-def _nothing(_count: int, _why: str) -> str:
+def _no_line(_count: int, _why: str) -> str:
     return ""
 
 

@@ -11,13 +11,13 @@ from contextlib import suppress
 from threading import Condition, Thread
 from typing import TextIO
 
-MOST_LINES = 4000
+MAX_LINES = 4000
 """Lines that wait; what comes beyond is dropped and counted. The last quarter is kept for what is urgent."""
 
-MOST_BYTES = 1 << 20
+MAX_BYTES = 1 << 20
 """The same in bytes."""
 
-LINES_AT_ONCE = 100
+LINES_PER_WRITE = 100
 """Lines that are written together."""
 
 IDLE = 30.0
@@ -39,7 +39,7 @@ class LogQueue:
         self._stream = stream
         self._descriptor = _descriptor(stream)
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
-        self._tell_dropped = dropped
+        self._describe_dropped = dropped
         self._idle = idle
         # its lock can be taken twice: a finalizer that logs may run in the midst of `put`
         self._changed = Condition()
@@ -49,7 +49,7 @@ class LogQueue:
         self._why = UNREAD
         self._failing = False
         self._writing = False
-        self._in_vain = False
+        self._timed_out = False
         self._closed = False
         self._thread: Thread | None = None
 
@@ -58,7 +58,7 @@ class LogQueue:
         with self._changed:
             # once something was dropped, half of the room has to be free again: told once, not at every other line
             share = (0.5 if self._dropped else 0.75) + 0.25 * urgent
-            if len(self._lines) < MOST_LINES * share and self._bytes < MOST_BYTES * share:
+            if len(self._lines) < MAX_LINES * share and self._bytes < MAX_BYTES * share:
                 return True
             self._dropped += 1
             if not self._failing:
@@ -81,8 +81,8 @@ class LogQueue:
         with self._changed:
             if self._lines:
                 self._start()
-            done = self._changed.wait_for(self._written, 0 if self._in_vain else seconds)
-            self._in_vain = not done
+            done = self._changed.wait_for(self._is_drained, 0 if self._timed_out else seconds)
+            self._timed_out = not done
             return done
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ class LogQueue:
         with self._changed:
             self._closed = True
             if self._thread is None or not self._thread.is_alive():
-                self._let_go()
+                self._close_stream()
             self._changed.notify_all()
 
     # --- all below with the lock held
@@ -98,7 +98,7 @@ class LogQueue:
     def _add_dropped(self) -> None:
         if self._dropped:
             count, self._dropped = self._dropped, 0
-            self._add(self._tell_dropped(count, self._why), count)
+            self._add(self._describe_dropped(count, self._why), count)
 
     def _add(self, text: str, count: int) -> None:
         data = text.encode(self._encoding, "backslashreplace")
@@ -111,16 +111,16 @@ class LogQueue:
             with suppress(RuntimeError):  # too many threads now: the next line tries again
                 self._thread.start()
 
-    def _let_go(self) -> None:
+    def _close_stream(self) -> None:
         """Close what is written to; what comes yet goes nowhere."""
         if self._descriptor is not None:
             os.close(self._descriptor)
         self._descriptor = self._stream = None
 
-    def _written(self) -> bool:
+    def _is_drained(self) -> bool:
         return not self._lines and not self._writing and (self._failing or not self._dropped)
 
-    def _due(self) -> bool:
+    def _has_work(self) -> bool:
         return bool(self._lines) or self._closed or (self._dropped > 0 and not self._failing)
 
     # --- the thread
@@ -128,10 +128,10 @@ class LogQueue:
     def _run(self) -> None:
         while True:
             with self._changed:
-                news = self._changed.wait_for(self._due, IDLE)
+                news = self._changed.wait_for(self._has_work, IDLE)
                 lines = self._take()
                 if not lines and self._closed:
-                    self._let_go()
+                    self._close_stream()
                     return
             if lines:
                 self._deliver(lines)
@@ -141,7 +141,7 @@ class LogQueue:
     def _take(self) -> list[tuple[bytes, int]]:
         if not self._lines and not (self._closed and self._failing):
             self._add_dropped()
-        lines = [self._lines.popleft() for _ in range(min(LINES_AT_ONCE, len(self._lines)))]
+        lines = [self._lines.popleft() for _ in range(min(LINES_PER_WRITE, len(self._lines)))]
         self._bytes -= sum(len(data) for data, _ in lines)
         self._writing = bool(lines)
         return lines
@@ -155,7 +155,7 @@ class LogQueue:
         with self._changed:
             self._writing = False
             self._failing = bool(why)
-            self._in_vain = False
+            self._timed_out = False
             if why:
                 self._why = why
                 self._dropped += sum(count for _, count in lines)

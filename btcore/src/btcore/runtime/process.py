@@ -8,7 +8,7 @@ from contextlib import suppress
 from threading import Thread
 from typing import NoReturn
 
-LAST = 2.0
+EXIT_TIMEOUT = 2.0
 """Seconds that the last work of the process may take: what is still to be written, and what libraries do at the end."""
 
 
@@ -29,20 +29,20 @@ def open_standard_files() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def leave(code: int) -> NoReturn:
+def exit_process(code: int) -> NoReturn:
     """End the process with this exit code, also where a thread hangs or nobody reads what is still to be written.
 
     Python's own end would wait for such threads and readers, or abort.
     """
     try:
-        last = Thread(target=_last, daemon=True)
+        last = Thread(target=_finish, daemon=True)
         last.start()
-        last.join(LAST)
+        last.join(EXIT_TIMEOUT)
     finally:
         os._exit(code)
 
 
-def _last() -> None:
+def _finish() -> None:
     atexit._run_exitfuncs()  # noqa: SLF001 - there is no other name for it; the log's flush is one of them
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):

@@ -13,18 +13,19 @@ import attrs
 
 from btcore.decode.framing import Counts
 from btcore.logs.tally import SummarizedCount
+from btcore.sinks.state import UP_TO_DATE
 from btcore.text import plural
 
-FIRST = 60.0
+FIRST_REPORT = 60.0
 """Seconds after the start at which the first line is told."""
 
-EVERY = 3600.0
+REPORT_INTERVAL = 3600.0
 """Seconds between the lines after that."""
 
-BEHIND = 1000
+FAR_BEHIND = 1000
 """Readings that a sink has not had after which it is told when it has had them."""
 
-MOST_PARTS = 8
+MAX_PARTS = 8
 """Sources, and sinks, that a line tells of; those beyond are counted."""
 
 
@@ -33,7 +34,7 @@ class Source(Protocol):
 
     name: str
     counts: Counts
-    whole: int
+    without_packets: int
     failure: str
 
     @property
@@ -57,7 +58,7 @@ class Sink(Protocol):
 
     @property
     def state(self) -> str:
-        """How it stands: `level`, `12 readings behind`, `failing for 5 min`, `stopped`."""
+        """How it stands: `up to date`, `12 readings behind`, `failing for 5 min`, `stopped`."""
 
     @property
     def behind(self) -> int:
@@ -69,7 +70,7 @@ class Sink(Protocol):
 
 
 @attrs.define
-class _Was:
+class _Previous:
     """What a source or a sink had counted when it was told last; whether it was far behind since."""
 
     count: int = 0
@@ -77,7 +78,7 @@ class _Was:
     is_behind: bool = False
 
 
-class Reporting:
+class ActivityReport:
     """Tells of the sources and sinks of a run. Seconds are of a clock that never goes back."""
 
     def __init__(
@@ -92,9 +93,9 @@ class Reporting:
         self._sinks = sinks
         self._log = log
         self._clock = clock
-        self._began = self._told = clock()
-        self._was = {name: _Was() for name in (*(one.name for one in sources), *(one.name for one in sinks))}
-        self._again = {
+        self._began = self._reported_at = clock()
+        self._previous = {name: _Previous() for name in (*(one.name for one in sources), *(one.name for one in sinks))}
+        self._caught_up = {
             one.name: SummarizedCount(
                 log=log,
                 level=logging.INFO,
@@ -105,53 +106,53 @@ class Reporting:
             for one in sinks
         }
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Tell what is due; called about each second."""
         for sink in self._sinks:
-            self._look_at(sink)
+            self._check_sink(sink)
         now = self._clock()
-        is_first = self._told == self._began
-        if now - self._told >= (FIRST if is_first else EVERY):
+        is_first = self._reported_at == self._began
+        if now - self._reported_at >= (FIRST_REPORT if is_first else REPORT_INTERVAL):
             span = "minute" if is_first else "hour"
-            self._told = now
-            self._tell("in the first minute" if is_first else f"in the last {span}")
+            self._reported_at = now
+            self._report("in the first minute" if is_first else f"in the last {span}")
 
-    def _look_at(self, sink: Sink) -> None:
+    def _check_sink(self, sink: Sink) -> None:
         """Tell that a sink that was far behind has had everything."""
-        was = self._was[sink.name]
-        if sink.behind >= BEHIND:
-            was.is_behind = True
-        elif was.is_behind and sink.state == "level":
-            was.is_behind = False
-            self._again[sink.name].add(f"{sink.name} was behind, and has had everything now", sink.name)
-        self._again[sink.name].look()
+        previous = self._previous[sink.name]
+        if sink.behind >= FAR_BEHIND:
+            previous.is_behind = True
+        elif previous.is_behind and sink.state == UP_TO_DATE:
+            previous.is_behind = False
+            self._caught_up[sink.name].add(f"{sink.name} was behind, and has had everything now", sink.name)
+        self._caught_up[sink.name].report_due()
 
-    def _tell(self, when: str) -> None:
-        came = [self._came(source) for source in self._sources]
-        went = [self._went(sink) for sink in self._sinks]
+    def _report(self, when: str) -> None:
+        came = [self._describe_source(source) for source in self._sources]
+        went = [self._describe_sink(sink) for sink in self._sinks]
         packets = sum(count for count, _ in came)
-        line = "; ".join([_listed([text for _, text in came], "source"), _listed(went, "sink")])
+        line = "; ".join([_join_first([text for _, text in came], "source"), _join_first(went, "sink")])
         self._log.log(logging.INFO if packets else logging.WARNING, "%s: %s", when, line)
 
-    def _came(self, source: Source) -> tuple[int, str]:
-        count, kept = self._since(source.name, source.counts.packets + source.whole, source.kept)
-        what = "packet" if source.counts.packets or not source.whole else "reading"
+    def _describe_source(self, source: Source) -> tuple[int, str]:
+        count, kept = self._increase(source.name, source.counts.packets + source.without_packets, source.kept)
+        what = "packet" if source.counts.packets or not source.without_packets else "reading"
         silent = f" ({plural(len(names), 'meter')} silent)" if (names := source.silent) else ""
         came = f"{plural(source.meters, 'meter')}{silent}, {plural(count, what)}" if count else f"no {what}{silent}"
         none = ", none of them kept" if count and not kept else ""
         stopped = ", stopped" if source.failure else ""
         return count, f"{_short(source.name)}: {came}{none}{stopped}"
 
-    def _went(self, sink: Sink) -> str:
-        count, unwanted = self._since(sink.name, sink.delivered, sink.unwanted)
+    def _describe_sink(self, sink: Sink) -> str:
+        count, unwanted = self._increase(sink.name, sink.delivered, sink.unwanted)
         passed = f", {unwanted} not wanted by its settings" if unwanted > 0 else ""
         done = plural(count, "reading") if count else "no reading"
         return f"{_short(sink.name)}: {done}{passed}, {sink.state}"
 
-    def _since(self, name: str, total: int, other: int) -> tuple[int, int]:
-        was = self._was[name]
-        more = total - was.count, other - was.others
-        was.count, was.others = total, other
+    def _increase(self, name: str, total: int, other: int) -> tuple[int, int]:
+        previous = self._previous[name]
+        more = total - previous.count, other - previous.others
+        previous.count, previous.others = total, other
         return more
 
 
@@ -160,7 +161,7 @@ def _short(table: str) -> str:
     return table.partition(".")[2] or table
 
 
-def _listed(parts: Iterable[str], what: str) -> str:
+def _join_first(parts: Iterable[str], what: str) -> str:
     texts = list(parts)
-    more = len(texts) - MOST_PARTS
-    return "; ".join(texts[:MOST_PARTS]) + (f"; {plural(more, f'{what}')} more" if more > 0 else "")
+    more = len(texts) - MAX_PARTS
+    return "; ".join(texts[:MAX_PARTS]) + (f"; {plural(more, f'{what}')} more" if more > 0 else "")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from btcore.errors import ConfigurationError, Problem
 
-NOTE = "site"
+NOTE_FILE = "site"
 """The file in the state directory that holds the path of its configuration."""
 
-LONGEST = 4096
+MAX_PATH = 4096
 """Bytes of a path."""
 
 
@@ -50,7 +50,7 @@ def _refuse_if_there(state: Path, file: Path, other: Path | None) -> None:
     line = f"state = {json.dumps(f'{given}/{file.stem}' if given else f'{file.stem}-state', ensure_ascii=False)}"
     message = (
         f"the state directory {state} belongs to {other}, and the readings of two sites must not meet: write {line} at"
-        f" the top of this file (or delete {state / NOTE}, if the other has its state elsewhere now)"
+        f" the top of this file (or delete {state / NOTE_FILE}, if the other has its state elsewhere now)"
     )
     raise ConfigurationError([Problem(message, key="state", file=str(file))])
 
@@ -58,18 +58,18 @@ def _refuse_if_there(state: Path, file: Path, other: Path | None) -> None:
 def _noted(state: Path) -> Path | None:
     """Return the configuration that a state directory is noted to belong to. Raises OSError."""
     try:
-        with (state / NOTE).open("rb") as note:
-            path = os.fsdecode(note.read(LONGEST).removesuffix(b"\n"))
+        with (state / NOTE_FILE).open("rb") as note:
+            path = os.fsdecode(note.read(MAX_PATH).removesuffix(b"\n"))
     except FileNotFoundError:
         return None
     return Path(path) if path.startswith("/") and "\0" not in path else None
 
 
 def _write(state: Path, file: Path) -> None:
-    new = state / f"{NOTE}.new"
+    new = state / f"{NOTE_FILE}.new"
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
         out.write(os.fsencode(file.absolute()) + b"\n")
-    new.replace(state / NOTE)
+    new.replace(state / NOTE_FILE)
 
 
 def _is_same(one: Path, other: Path) -> bool:

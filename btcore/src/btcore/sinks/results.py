@@ -20,26 +20,32 @@ class BatchResult:
     """
 
     delivered: int
-    unsampled: int = 0
+    without_sample: int = 0
     unwanted: int = 0
-    is_wanted: bool = True
-    is_proof: bool = True
+    is_any_wanted: bool = True
+    proves_settings: bool = True
 
     @classmethod
     def all(cls, batch: Batch) -> Self:
         """BatchResult that everything was wanted. Where there was no sample, perhaps nothing was sent: it proves nothing."""
-        return cls(len(batch.readings), is_proof=bool(batch.samples))
+        return cls(len(batch.readings), proves_settings=bool(batch.samples))
 
 
-def check_result(said: object, batch: Batch) -> BatchResult:
+def check_result(returned: object, batch: Batch) -> BatchResult:
     """Return what a plugin said of a batch: None, all of it. Raises PluginMistake for nonsense."""
-    if said is None:
+    if returned is None:
         return BatchResult.all(batch)
     count = len(batch.readings)
-    if type(said) is not int or not 0 <= said <= count:
-        found = str(said) if type(said) is int else describe_type(said)
+    if type(returned) is not int or not 0 <= returned <= count:
+        found = str(returned) if type(returned) is int else describe_type(returned)
         raise PluginMistake(
             f"process_batch returned {found}; expected None, or how many of its {count} readings it took"
         )
-    unsampled = min(count - batch.sampled, count - said)
-    return BatchResult(said, unsampled, count - said - unsampled, is_wanted=said > 0, is_proof=said > 0)
+    without_sample = min(count - batch.sampled, count - returned)
+    return BatchResult(
+        returned,
+        without_sample,
+        count - returned - without_sample,
+        is_any_wanted=returned > 0,
+        proves_settings=returned > 0,
+    )

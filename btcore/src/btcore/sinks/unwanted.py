@@ -8,43 +8,43 @@ import attrs
 
 from btcore.text import plural
 
-SOON = 60.0
+FIRST_REPORT = 60.0
 """Seconds after which a sink is told of that never had anything that it wanted."""
 
-LATER = 3600.0
+REPORT_INTERVAL = 3600.0
 """The same of one that had, and the seconds between two messages of one that had not."""
 
 
 @attrs.define
-class Unwanted:
+class UnwantedWatch:
     """Knows since when nothing was wanted. Seconds are of a clock that never goes back."""
 
-    tell: Callable[[str], object]
+    warn: Callable[[str], object]
     clock: Callable[[], float] = time.monotonic
     _since: float = attrs.field(init=False, default=attrs.Factory(lambda self: self.clock(), takes_self=True))
     _before: int = attrs.field(init=False, default=0)
-    _told: float = attrs.field(init=False, default=-math.inf)
+    _reported_at: float = attrs.field(init=False, default=-math.inf)
 
     def wanted(self, total: int) -> None:
         """Take note that something was wanted; `total` readings were not, until now."""
-        self._since, self._before, self._told = self.clock(), total, -math.inf
+        self._since, self._before, self._reported_at = self.clock(), total, -math.inf
 
-    def look(self, total: int, *, is_proven: bool) -> None:
+    def check(self, total: int, *, is_proven: bool) -> None:
         """Tell where nothing was wanted for long: of a sink whose settings work, once; of one that is new, again."""
-        is_told = self._told > -math.inf
-        wait = LATER if is_proven or is_told else SOON
-        if self.clock() - max(self._since, self._told) >= wait and not (is_proven and is_told):
-            self._tell(total)
+        is_reported = self._reported_at > -math.inf
+        wait = REPORT_INTERVAL if is_proven or is_reported else FIRST_REPORT
+        if self.clock() - max(self._since, self._reported_at) >= wait and not (is_proven and is_reported):
+            self._report(total)
 
     def finish(self, total: int, *, is_proven: bool) -> None:
         """Tell at the end of a run what was not told yet of a sink that is new."""
-        if not is_proven and self._told == -math.inf:
-            self._tell(total)
+        if not is_proven and self._reported_at == -math.inf:
+            self._report(total)
 
-    def _tell(self, total: int) -> None:
+    def _report(self, total: int) -> None:
         if count := total - self._before:
-            self._told = self.clock()
-            self.tell(
+            self._reported_at = self.clock()
+            self.warn(
                 f"its settings want nothing of {plural(count, 'reading')}, so nothing of them was sent: if that is a"
                 " mistake, mend it and start again. They wait in the journal for as long as `retention` says"
             )

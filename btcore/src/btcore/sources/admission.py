@@ -12,13 +12,13 @@ import attrs
 from btcore import clocks
 from btcore.logs.tally import SummarizedCount
 
-MOST_METERS = 4096
+MAX_METERS = 4096
 """Meters that a source knows at once."""
 
 BURST = 20_000
 """Packets of one meter that may come at once: a gateway may have held back hours."""
 
-SINGLY = 8
+LINES_PER_HOUR = 8
 """Meters an hour that are told one by one."""
 
 SECOND = 1_000_000
@@ -59,31 +59,31 @@ class Admission:
         self.refused = 0
         self.heard = 0
         self._listed = frozenset(meters)
-        self._most = max_new_meters_per_day
+        self._max_new_meters = max_new_meters_per_day
         self._rate = max_packets_per_second
         self._clock = clock
         self._known: OrderedDict[str, _Meter] = OrderedDict()
-        self._foreign: OrderedDict[str, None] = OrderedDict()
-        self._begun: deque[int] = deque(maxlen=max_new_meters_per_day)
-        self._heard = SummarizedCount(
-            log=log, level=logging.INFO, first=SINGLY, summary="heard {count:meter} more; the last: {last}"
+        self._unlisted_serials: OrderedDict[str, None] = OrderedDict()
+        self._new_meter_times: deque[int] = deque(maxlen=max_new_meters_per_day)
+        self._heard_meters = SummarizedCount(
+            log=log, level=logging.INFO, first=LINES_PER_HOUR, summary="heard {count:meter} more; the last: {last}"
         )
         self._unlisted = SummarizedCount(
-            log=log, first=SINGLY, summary="refused {count:meter} more, not in `meters`; the last: {last}"
+            log=log, first=LINES_PER_HOUR, summary="refused {count:meter} more, not in `meters`; the last: {last}"
         )
-        self._beyond = SummarizedCount(
+        self._over_limit = SummarizedCount(
             log=log, summary="refused {count:packet} more of meters beyond `max_new_meters_per_day`; the last: {last}"
         )
-        self._fast = SummarizedCount(
+        self._too_fast = SummarizedCount(
             log=log, summary="refused {count:packet} more beyond `max_packets_per_second`; the last: meter {last}"
         )
 
-    def know(self, serials: Iterable[str]) -> None:
+    def add_known(self, serials: Iterable[str]) -> None:
         """Remember meters that were accepted before, the last heard last: they are not new."""
         for serial in serials:
             self._remember(serial, self._known.get(serial) or _Meter())
 
-    def takes(self, serial: str, form: str, time: int, *, is_live: bool) -> bool:
+    def admits(self, serial: str, form: str, time: int, *, is_live: bool) -> bool:
         """Whether a packet is taken in, of this meter and format, that came at this time, or was recorded at it.
 
         How many meters a recording has is not bounded: it was chosen by a person.
@@ -95,38 +95,38 @@ class Admission:
         if not meter.is_heard:
             meter.is_heard = True
             self.heard += 1
-            self._heard.add(f"heard meter {serial} ({form})", serial)
+            self._heard_meters.add(f"heard meter {serial} ({form})", serial)
         if self._rate and not meter.take(time, self._rate):
             self.refused += 1
             what = (
                 f"refused what meter {serial} sends beyond {self._rate:g} packets a second (`max_packets_per_second`)"
             )
-            self._fast.add(what, serial)
+            self._too_fast.add(what, serial)
             return False
         return True
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Tell what was refused, where an hour has passed."""
         for tally in self._tallies():
-            tally.look()
+            tally.report_due()
 
     def finish(self) -> None:
         """Tell what was not told yet."""
         for tally in self._tallies():
-            tally.finish()
+            tally.report_rest()
 
     def _tallies(self) -> tuple[SummarizedCount, ...]:
-        return (self._heard, self._unlisted, self._beyond, self._fast)
+        return (self._heard_meters, self._unlisted, self._over_limit, self._too_fast)
 
     def _meter(self, serial: str, *, is_live: bool) -> _Meter | None:
         """Return what is known of a meter; None where it is not taken in."""
         meter = self._known.get(serial)
         if self._listed and serial not in self._listed:
-            self._tell_unlisted(serial)
+            self._refuse_unlisted(serial)
             return None
         if meter is None:
-            if not self._listed and is_live and not self._has_begun():
-                self._tell_beyond(serial)
+            if not self._listed and is_live and not self._may_begin():
+                self._refuse_over_limit(serial)
                 return None
             meter = _Meter()
         self._remember(serial, meter)
@@ -135,25 +135,29 @@ class Admission:
     def _remember(self, serial: str, meter: _Meter) -> None:
         self._known[serial] = meter
         self._known.move_to_end(serial)
-        if len(self._known) > MOST_METERS:
+        if len(self._known) > MAX_METERS:
             self._known.popitem(last=False)
 
-    def _has_begun(self) -> bool:
+    def _may_begin(self) -> bool:
         """Begin another meter, if one more may be new within a day."""
         now = self._clock()
-        if self._most and len(self._begun) == self._most and now - self._begun[0] < DAY:
+        if (
+            self._max_new_meters
+            and len(self._new_meter_times) == self._max_new_meters
+            and now - self._new_meter_times[0] < DAY
+        ):
             return False
-        self._begun.append(now)
+        self._new_meter_times.append(now)
         return True
 
-    def _tell_unlisted(self, serial: str) -> None:
+    def _refuse_unlisted(self, serial: str) -> None:
         """Tell each once, as long as they are few."""
-        if serial not in self._foreign:
+        if serial not in self._unlisted_serials:
             self._unlisted.add(f"refused meter {serial}: it is not in `meters`", serial)
-            self._foreign[serial] = None
-            if len(self._foreign) > MOST_METERS:
-                self._foreign.popitem(last=False)
+            self._unlisted_serials[serial] = None
+            if len(self._unlisted_serials) > MAX_METERS:
+                self._unlisted_serials.popitem(last=False)
 
-    def _tell_beyond(self, serial: str) -> None:
-        what = f"refused meter {serial}: {self._most} others were new within a day, more than `max_new_meters_per_day` lets in"
-        self._beyond.add(f"{what}; list yours in `meters`", f"meter {serial}")
+    def _refuse_over_limit(self, serial: str) -> None:
+        what = f"refused meter {serial}: {self._max_new_meters} others were new within a day, more than `max_new_meters_per_day` lets in"
+        self._over_limit.add(f"{what}; list yours in `meters`", f"meter {serial}")

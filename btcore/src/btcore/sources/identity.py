@@ -23,7 +23,7 @@ from btcore.records import Reading
 
 log = logging.getLogger("btcore")
 
-MOST_METERS = 1024
+MAX_METERS = 1024
 """Serial numbers that are remembered, over all sources."""
 
 RECENT = 1000
@@ -33,16 +33,16 @@ RECENT = 1000
 class Identities:
     """Tells what a meter is called. Safe between threads."""
 
-    def __init__(self, meters: Meters, tell: Callable[[Notice], None]) -> None:
+    def __init__(self, meters: Meters, notify: Callable[[Notice], None]) -> None:
         """Know no meter yet. `tell` is given what a person should know, each once."""
         self._meters = meters
-        self._tell = tell
-        self._told: set[tuple[str, str]] = set()
+        self._notify = notify
+        self._notified: set[tuple[str, str]] = set()
         self._lock = Lock()
-        self._places = count(1)
-        self._chains = Chains({}, tell=self._notice, most=MOST_METERS)
+        self._offsets = count(1)
+        self._chains = Chains({}, tell=self._notice, most=MAX_METERS)
 
-    def know(self, readings: Iterable[tuple[str, Reading]]) -> None:
+    def restore(self, readings: Iterable[tuple[str, Reading]]) -> None:
         """Go on from earlier readings, oldest first, each with the serial number in its packet."""
         bases: dict[str, Base] = {}
         heard: list[tuple[str, bytes]] = []
@@ -50,10 +50,10 @@ class Identities:
             serial = self.serial_of(reading.source, reading.address, sent)
             rest = reading.serial.removeprefix(f"{serial}-")
             key = f"{serial}#{rest}" if rest != reading.serial and rest.isdigit() else serial
-            bases[key] = Base(attrs.evolve(reading, serial=serial, offset=self.next_place()))
+            bases[key] = Base(attrs.evolve(reading, serial=serial, offset=self.next_offset()))
             heard.append((serial, reading.raw))  # a slow second way may bring it once more
         with self._lock:
-            self._chains = Chains(bases, heard=heard, tell=self._notice, most=MOST_METERS)
+            self._chains = Chains(bases, heard=heard, tell=self._notice, most=MAX_METERS)
             for key, base in bases.items():
                 if "#" in key.removeprefix(base.reading.serial):
                     self._chains.part(base.reading.serial)
@@ -62,9 +62,9 @@ class Identities:
         """Return the serial number by which the configuration knows a meter, else the one that it sends."""
         return self._meters.serial_of(source, address, sent)
 
-    def next_place(self) -> int:
+    def next_offset(self) -> int:
         """Return the place of the next reading: they are told apart by it."""
-        return next(self._places)
+        return next(self._offsets)
 
     def name(self, reading: Reading) -> str:
         """Return what a reading's meter is called. Its serial number is that of `serial_of`, its `seq` `next_place`."""
@@ -73,8 +73,8 @@ class Identities:
                 return self._name(reading)
         except Exception as error:
             # whatever is wrong with its numbers, the reading must be kept
-            if is_news := (reading.format.name, "fault") not in self._told:
-                self._told.add((reading.format.name, "fault"))
+            if is_news := (reading.format.name, "fault") not in self._notified:
+                self._notified.add((reading.format.name, "fault"))
             level = logging.ERROR if is_news else logging.DEBUG
             log.log(level, "meter %s is known by its serial number alone: a fault", reading.serial, exc_info=error)
             return reading.serial
@@ -90,12 +90,12 @@ class Identities:
 
     def _notice(self, notice: Notice) -> None:
         news = notice.called or notice.serial, notice.kind
-        if news not in self._told and len(self._told) < MOST_METERS:
-            self._told.add(news)
-            self._tell(notice)
+        if news not in self._notified and len(self._notified) < MAX_METERS:
+            self._notified.add(news)
+            self._notify(notice)
 
 
-def known(journal: Journal, decoders: Decoders) -> Iterator[tuple[str, Reading]]:
+def last_readings(journal: Journal, decoders: Decoders) -> Iterator[tuple[str, Reading]]:
     """Yield the last readings of the meters that were heard before, oldest first, as `Identities.know` takes them."""
     for entry in journal.heard(RECENT):
         found = decoders.recall_sent(entry)

@@ -1,7 +1,7 @@
 """Source workers: each runs one collector in a thread of its own, and hands every packet to the journal at once.
 
 What a meter sends must end in the journal whatever else is broken: a collector that fails is started again, and what
-waits for a journal that cannot write now waits in `intake.py`.
+waits for a journal that cannot write now waits in `write_queue.py`.
 """
 
 import math
@@ -25,19 +25,19 @@ from btcore.decode.recognition import UNDONE
 from btcore.errors import Retry, Stop, Unavailable
 from btcore.formats import SECONDS
 from btcore.journal import Entry, Journal
-from btcore.journal.retry import Stopping
+from btcore.journal.retry import ShuttingDown
 from btcore.logs.failures import FailureReporter
 from btcore.records import Chunk, Packet, Reading, from_microseconds, reading_of, to_microseconds
 from btcore.settings import Context, StreamStatus
 from btcore.sources.admission import Admission
-from btcore.sources.fruitless import Fruitless
 from btcore.sources.identity import Identities
-from btcore.sources.intake import Intake
-from btcore.sources.silence import Silence
+from btcore.sources.no_packets import PacketWatch
+from btcore.sources.silence import SilenceWatch
 from btcore.sources.validation import checked_items
+from btcore.sources.write_queue import WriteQueue
 from btcore.text import describe_error
 
-MOST_STREAMS = 4096
+MAX_STREAMS = 4096
 """Framing buffers of one source; beyond this the one unused for longest is closed."""
 
 RECENT = 1000
@@ -46,10 +46,10 @@ RECENT = 1000
 BOOT = clocks.boot()
 """The clock of this process, by its number."""
 
-LIVE = 600.0
+MAX_LIVE_AGE = 600.0
 """Seconds within which a whole reading was made, where its source is one that goes on."""
 
-FRUITLESS = 3
+MAX_FRUITLESS_ATTEMPTS = 3
 """Attempts in a row that brought nothing new, after which a run that waits for its sources to end gives one up."""
 
 
@@ -74,80 +74,80 @@ class SourceWorker:
         """
         self.name = source.table
         self.counts = Counts()
-        self.whole = 0  # readings that came without packets
+        self.without_packets = 0  # readings that came without packets
         self.failure = ""
         self.thread = Thread(target=self._run, name=source.table, daemon=True)
         self._source = source
         self._origin = source.origin
         self._decoders = decoders.anew(context.log)
-        self._context = attrs.evolve(context, stream_status=self._heard)
+        self._context = attrs.evolve(context, stream_status=self._stream_status)
         self._stop = stop
         self._once = once
         self._log = context.log
         self._hooks = hooks(source.instance)
         self._clock = DeviceClock(_local_offset)
-        self._outcome = FailureReporter(self._log)
+        self._reporter = FailureReporter(self._log)
         self._backoff = Backoff(source.min_backoff, source.max_backoff)
-        self._intake = Intake(source.table, journal, self._log, stop, grace)
+        self._write_queue = WriteQueue(source.table, journal, self._log, stop, grace)
         self._journal = journal
         self._identities = identities or Identities(Meters(), lambda notice: self._log.warning("%s", notice))
         self._admission = Admission(
             source.meters, source.max_new_meters_per_day, source.max_packets_per_second, self._log
         )
-        self._silence = Silence(self._log)
-        self._knows_meters = False
+        self._silence_watch = SilenceWatch(self._log)
+        self._are_meters_restored = False
         self._streams: OrderedDict[str, _Line] = OrderedDict()
-        self._fruitless = Fruitless(
+        self._packet_watch = PacketWatch(
             self._log, source.formats, _patience(source.instance), examine=self._decoders.left_out
         )
-        self._has_undone = False
+        self._is_undoing_reported = False
 
     @property
     def kept(self) -> int:
         """How many readings were new to the journal."""
-        return self._intake.kept
+        return self._write_queue.kept
 
     @property
     def stored(self) -> str:
         """How many readings the journal has of it, as it is told: `0 kept, 30 already there`."""
-        already = f", {self._intake.already} already there" if self._intake.already else ""
-        return f"{self.kept} kept{already}"
+        duplicates = self._write_queue.duplicates
+        return f"{self.kept} kept" + (f", {duplicates} already there" if duplicates else "")
 
     @property
     def refused(self) -> int:
         """How many readings were not taken in."""
-        return self._admission.refused + self._intake.refused.total
+        return self._admission.refused + self._write_queue.refused.total
 
     @property
     def waiting(self) -> int:
         """How many readings are not in the journal yet."""
-        return self._intake.waiting
+        return self._write_queue.waiting
 
     @property
     def meters(self) -> int:
         """How many meters were heard in this run."""
-        return max(self._admission.heard, self._silence.meters)  # of one serial number there may be several
+        return max(self._admission.heard, self._silence_watch.meters)  # of one serial number there may be several
 
     @property
     def silent(self) -> list[str]:
         """The meters that are silent now."""
-        return self._silence.silent
+        return self._silence_watch.silent
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Tell what time alone brings about; called about every second, whatever the source's thread is at."""
-        self._fruitless.look()
-        if not self._intake.is_full:  # its meters may well be sending
-            self._silence.look()
+        self._packet_watch.check()
+        if not self._write_queue.is_full:  # its meters may well be sending
+            self._silence_watch.check()
 
     def _run(self) -> None:
-        self._intake.start()
+        self._write_queue.start()
         try:
             self._collect()
         finally:
-            self._intake.close()
+            self._write_queue.close()
             self._admission.finish()
-            self._silence.end()
-            self._fruitless.finish(has_ended=not self._stop.is_set() and not self.failure)
+            self._silence_watch.finish()
+            self._packet_watch.finish(has_ended=not self._stop.is_set() and not self.failure)
 
     def _collect(self) -> None:
         fruitless = 0
@@ -155,19 +155,19 @@ class SourceWorker:
             before = self.kept
             try:
                 self._attempt()
-            except Stopping:
+            except ShuttingDown:
                 return
             except Stop as error:
                 self._give_up("stopped until a restart", error)
                 return
             except BaseException as error:  # noqa: BLE001 - whatever a collector raises: wait, start it again
                 if self._once:
-                    self._intake.flush()  # what was new is known after that
+                    self._write_queue.flush()  # what was new is known after that
                 fruitless = 0 if self.kept > before else fruitless + 1
-                if self._once and fruitless >= FRUITLESS:
+                if self._once and fruitless >= MAX_FRUITLESS_ATTEMPTS:
                     self._give_up("given up", error)
                     return
-                self._failed(error)
+                self._wait_after_failure(error)
             else:
                 return
 
@@ -175,10 +175,10 @@ class SourceWorker:
         self.failure = describe_error(error)
         self._log.error("%s: %s", what, self.failure)
 
-    def _failed(self, error: BaseException) -> None:
+    def _wait_after_failure(self, error: BaseException) -> None:
         self._log.debug("details", exc_info=error)
         wait = self._backoff.failed(error.after if isinstance(error, Retry) else None)
-        self._outcome.failed(describe_error(error), wait)
+        self._reporter.failed(describe_error(error), wait)
         self._stop.wait(wait)
 
     def _attempt(self) -> None:
@@ -187,33 +187,33 @@ class SourceWorker:
                 self._clock = DeviceClock(_local_offset)  # a recording begins anew, and has the same times again
             last.callback(self._decoders.close)
             self._decoders.open()
-            self._know_meters()
+            self._restore_meters()
             last.callback(self._close)
             last.callback(self._end_streams)
             self._hooks.open(context=self._context)
-            last.callback(self._fruitless.close)
-            self._fruitless.open()
+            last.callback(self._packet_watch.close)
+            self._packet_watch.open()
             collected = self._hooks.collect(stop=self._stop)
             items = checked_items(collected, self._source.plugin, self._source.formats)
             last.callback(items.close)
             for item in items:
                 self._take(item)
         if not self._stop.is_set():
-            self._intake.flush()  # what was new is known after that
+            self._write_queue.flush()  # what was new is known after that
             refused = f", {self.refused} refused" if self.refused else ""
             self._log.info("ended: %s; %s%s", self.counts, self.stored, refused)
 
-    def _know_meters(self) -> None:
+    def _restore_meters(self) -> None:
         """Learn which meters were accepted before: they are not new."""
-        if self._knows_meters:
+        if self._are_meters_restored:
             return
         try:
             recent = self._journal.read(max(self._journal.newest() - RECENT, 0), RECENT)
-            self._admission.know([*reversed(self._journal.serials()), *(entry.serial for entry in recent)])
+            self._admission.add_known([*reversed(self._journal.serials()), *(entry.serial for entry in recent)])
             mine = [one for one in self._journal.heard(RECENT) if one.boot and one.source == self._source.name]
             found = filter(None, map(self._decoders.recall_sent, mine))  # by what [meters] calls them now
-            self._silence.expect({reading.serial: reading.timestamp for _, reading in found})
-            self._knows_meters = True
+            self._silence_watch.expect({reading.serial: reading.timestamp for _, reading in found})
+            self._are_meters_restored = True
         except Unavailable as error:
             self._log.warning("the meters of earlier runs are not known, and count as new: %s", error)
 
@@ -225,10 +225,10 @@ class SourceWorker:
 
     def _take(self, item: Chunk | Reading) -> None:
         if isinstance(item, Reading):
-            self._fruitless.packet()
-            self.whole += 1
+            self._packet_watch.packet()
+            self.without_packets += 1
             self._keep([self._whole(item)])
-            self._admission.look()
+            self._admission.check()
             return
         line = self._line(item.stream)
         if item.data:
@@ -241,13 +241,13 @@ class SourceWorker:
             if found:
                 self._found(item.stream, line)
             else:
-                self._fruitless.brought(item.stream, item.data, self.counts.damaged - damaged, line.stream.unwanted)
+                self._packet_watch.received(item.stream, item.data, self.counts.damaged - damaged, line.stream.unwanted)
                 line.stream.unwanted = ""
-            self._admission.look()
+            self._admission.check()
         if item.end:
             self._end(item.stream)
 
-    def _heard(self, name: str) -> StreamStatus:
+    def _stream_status(self, name: str) -> StreamStatus:
         """Tell a source what was found in a stream so far."""
         line = self._streams.get(name)
         return StreamStatus(line.packets, line.stream.bytes_since_packet) if line is not None else StreamStatus()
@@ -256,7 +256,7 @@ class SourceWorker:
         line = self._streams.get(name)
         if line is None:
             line = self._streams[name] = _Line(self._decoders.stream(self.counts))
-            if len(self._streams) > MOST_STREAMS:
+            if len(self._streams) > MAX_STREAMS:
                 self._end(next(iter(self._streams)))
         self._streams.move_to_end(name)
         return line
@@ -266,7 +266,7 @@ class SourceWorker:
         if found := line.stream.close():
             self._keep([self._entry(line, *one) for one in found])
             self._found(name, line)
-        self._fruitless.end(name)
+        self._packet_watch.end(name)
 
     def _end_streams(self) -> None:
         for name in list(self._streams):
@@ -278,14 +278,14 @@ class SourceWorker:
         steady, boot = line.steady(arrived)
         time = steady if boot else to_microseconds(arrived)
         serial = self._identities.serial_of(self._source.name, line.address, packet.serial)
-        if not self._admission.takes(serial, packet.format.name, time, is_live=bool(boot)):
+        if not self._admission.admits(serial, packet.format.name, time, is_live=bool(boot)):
             return None
         line.packets += 1
-        place = self._identities.next_place()
+        place = self._identities.next_offset()
         way = (self._source.name, place, steady, boot, line.address)
         name = self._identities.name(reading_of(packet, from_microseconds(key), serial, *way))
         if boot:
-            self._silence.heard(name)
+            self._silence_watch.heard(name)
         stamps = (0, steady, boot, line.address, self._origin)
         return Entry(key, self._source.name, name, packet.format.name, packet.raw, False, *stamps)  # noqa: FBT003 - no whole reading
 
@@ -306,27 +306,27 @@ class SourceWorker:
         key = to_microseconds(reading.time)
         source, address = self._source.name, reading.address
         serial = self._identities.serial_of(source, address, reading.serial)
-        if not self._admission.takes(serial, reading.format.name, key, is_live=False):
+        if not self._admission.admits(serial, reading.format.name, key, is_live=False):
             return None
-        place = self._identities.next_place()
+        place = self._identities.next_offset()
         named = attrs.evolve(reading, serial=serial, source=source, offset=place, numbers=reading.numbers)
         of_reading = (self._identities.name(named), reading.format.name, to_values(reading))
-        if abs(time.time() - reading.timestamp) < LIVE:
-            self._silence.heard(of_reading[0], reading.timestamp)
+        if abs(time.time() - reading.timestamp) < MAX_LIVE_AGE:
+            self._silence_watch.heard(of_reading[0], reading.timestamp)
         origin = reading.origin or self._origin
         return Entry(key, source, *of_reading, whole=True, address=address, origin=origin)
 
     def _keep(self, found: list[Entry | None]) -> None:
         if entries := [entry for entry in found if entry is not None]:
             self._backoff.worked()
-            self._outcome.worked()
-            self._intake.put(entries)
+            self._reporter.worked()
+            self._write_queue.put(entries)
 
     def _found(self, name: str, line: "_Line") -> None:
         """Take note that packets were found in a stream; tell once where that took undoing what a telnet port did."""
-        self._fruitless.packet(name)
-        if line.stream.undone and not self._has_undone:
-            self._has_undone = True
+        self._packet_watch.packet(name)
+        if line.stream.undone and not self._is_undoing_reported:
+            self._is_undoing_reported = True
             self._log.warning("on %s %s", name or "this line", UNDONE)
 
 

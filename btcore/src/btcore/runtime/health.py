@@ -10,17 +10,17 @@ from btcore.sinks.worker import SinkWorker
 from btcore.sources.worker import SourceWorker
 from btcore.text import shortened
 
-LAST_READINGS = 30.0
+DRAIN_TIMEOUT = 30.0
 """Seconds that sinks may take to deliver what there is, after the last source has stopped."""
 
-MOST_TOLD = 3
+MAX_REASONS = 3
 """Workers of which it is told why they stopped."""
 
-LONGEST = 300
+MAX_REASON = 300
 """Characters of each reason."""
 
 
-class Purpose:
+class RunHealth:
     """Judges the workers of one run. `clock` counts seconds and never goes back."""
 
     def __init__(
@@ -35,32 +35,32 @@ class Purpose:
         self._clock = clock
         self._since: float | None = None  # when the last source had stopped
 
-    def is_lost(self) -> bool:
+    def has_failed(self) -> bool:
         """Whether nothing more will come of it until somebody acts: to be asked again and again.
 
         What has stopped is not asked for more; where that is every source, the sinks deliver what there is before.
         """
-        if self._sinks and all(sink.parked for sink in self._sinks):
+        if self._sinks and all(sink.stop_reason for sink in self._sinks):
             return True
         ended = not any(worker.thread.is_alive() for worker in self._sources)
         if not ended or not any(worker.failure for worker in self._sources):
             return False
         now = self._clock()
         self._since = now if self._since is None else self._since
-        done = all(sink.parked or sink.has_had_all for sink in self._sinks)
-        return done or now - self._since >= LAST_READINGS
+        done = all(sink.stop_reason or sink.is_up_to_date for sink in self._sinks)
+        return done or now - self._since >= DRAIN_TIMEOUT
 
-    def why(self) -> str:
+    def describe_failure(self) -> str:
         """Tell what has stopped, and why; "" where nothing has."""
-        sinks = [f"{sink.name}: {sink.parked}" for sink in self._sinks if sink.parked]
+        sinks = [f"{sink.name}: {sink.stop_reason}" for sink in self._sinks if sink.stop_reason]
         sources = [f"{worker.name}: {worker.failure}" for worker in self._sources if worker.failure]
         what = "no sink works any more: " if sinks and len(sinks) == len(self._sinks) else ""
         if not what and sources and not any(worker.thread.is_alive() for worker in self._sources):
             what = "no source works any more: " if len(sources) == len(self._sources) else ""
-        return what + _some([*sinks, *sources])
+        return what + _join_first([*sinks, *sources])
 
 
-def _some(texts: Iterable[str]) -> str:
+def _join_first(texts: Iterable[str]) -> str:
     texts = list(texts)
-    more = f"; and {len(texts) - MOST_TOLD} more" if len(texts) > MOST_TOLD else ""
-    return "; ".join(shortened(text, LONGEST) for text in texts[:MOST_TOLD]) + more
+    more = f"; and {len(texts) - MAX_REASONS} more" if len(texts) > MAX_REASONS else ""
+    return "; ".join(shortened(text, MAX_REASON) for text in texts[:MAX_REASONS]) + more

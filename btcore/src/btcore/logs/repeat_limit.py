@@ -24,16 +24,16 @@ FIRST = 3
 FIRST_OF_CORE = 20
 """The same of the core's own, which have a meaning for each meter and sink."""
 
-MOST = 200
+MAX_MESSAGES = 200
 """Messages of all kinds of one source, sink or library that are written within an hour; the errors apart."""
 
-MOST_ERRORS = 500
+MAX_ERRORS = 500
 """Errors, of different texts."""
 
-MOST_KINDS = 4000
+MAX_KINDS = 4000
 """Kinds of messages that are known at once; beyond this the oldest is told and forgotten."""
 
-MOST_TEXT = 500
+MAX_COMPARED = 500
 """Characters by which errors are told apart."""
 
 BEGINNING = 60
@@ -57,7 +57,7 @@ class _Kind:
     last: str = ""
 
 
-class Moderation:
+class RepeatLimit:
     """Decides which messages are written. Times are seconds of a clock that never goes back."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -66,7 +66,7 @@ class Moderation:
         self._lock = RLock()
         self._kinds: OrderedDict[tuple[str, ...], _Kind] = OrderedDict()
 
-    def admits(self, record: logging.LogRecord, text: str) -> bool:
+    def allows(self, record: logging.LogRecord, text: str) -> bool:
         """Return whether a message is to be written; what the program says itself always is.
 
         `text` is how it reads, without secrets: of what is left out, a part may be told.
@@ -77,13 +77,15 @@ class Moderation:
         error = record.levelno >= logging.ERROR
         with self._lock:
             every = self._kind(("", table, str(error)), record, "lines")
-            if every.written >= (MOST_ERRORS if error else MOST):
-                return _leave_out(every, text)
+            if every.written >= (MAX_ERRORS if error else MAX_MESSAGES):
+                return _suppress(every, text)
             kind = self._kind(
-                (table, record.levelname, text[:MOST_TEXT] if error else _template(record, text)), record, "like this"
+                (table, record.levelname, text[:MAX_COMPARED] if error else _template(record, text)),
+                record,
+                "like this",
             )
             if kind.written >= (FIRST_OF_CORE if record.pathname.startswith(CORE) else FIRST):
-                return _leave_out(kind, text)
+                return _suppress(kind, text)
             every.written += 1
             kind.written += 1
             return True
@@ -97,7 +99,7 @@ class Moderation:
     def _over(self, before: float, *, all_: bool) -> Iterator[_Kind]:
         """Forget the kinds that began before a time, or are too many; they are in the order of their beginning."""
         while self._kinds:
-            if not all_ and len(self._kinds) <= MOST_KINDS and next(iter(self._kinds.values())).since > before:
+            if not all_ and len(self._kinds) <= MAX_KINDS and next(iter(self._kinds.values())).since > before:
                 return
             yield self._kinds.popitem(last=False)[1]
 
@@ -108,7 +110,7 @@ class Moderation:
         return kind
 
 
-def _leave_out(kind: _Kind, text: str) -> bool:
+def _suppress(kind: _Kind, text: str) -> bool:
     kind.left_out += 1
     kind.last = shortened(text, BEGINNING * 3)
     return False

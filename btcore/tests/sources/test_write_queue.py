@@ -23,8 +23,8 @@ from btcore.errors import JournalFull, Unavailable
 from btcore.journal import Entry
 from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime.supervisor import Supervisor
-from btcore.sources.intake import BRISK, LOT
-from btcore.sources.silence import Silence
+from btcore.sources.silence import SilenceWatch
+from btcore.sources.write_queue import BURST_PUTS, MAX_ENTRIES_PER_WRITE
 
 
 @attrs.define
@@ -90,7 +90,7 @@ def test_what_waits_has_the_time_at_which_it_came(
 def test_what_waits_is_written_in_lots(journal: SqliteJournal) -> None:
     """When the journal works again, what waited is written in few transactions, in order."""
     trouble = Trouble(journal, hangs=True)
-    count = 2 * LOT + 10
+    count = 2 * MAX_ENTRIES_PER_WRITE + 10
 
     def items(_stop: threading.Event) -> Iterator[Chunk]:
         yield from numbered(count)
@@ -100,7 +100,7 @@ def test_what_waits_is_written_in_lots(journal: SqliteJournal) -> None:
     with work:
         work.finish()
     assert [raw for _, raw in kept_packets(journal)] == [packet(secs=n) for n in range(count)]
-    assert (trouble.sizes, work.worker.kept) == ([1, LOT, LOT, 9], count)
+    assert (trouble.sizes, work.worker.kept) == ([1, MAX_ENTRIES_PER_WRITE, MAX_ENTRIES_PER_WRITE, 9], count)
 
 
 @pytest.mark.usefixtures("quick")
@@ -108,7 +108,7 @@ def test_the_room_is_bounded(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What waits takes a bounded room: then the source waits too, which is told once, and nothing is lost."""
-    monkeypatch.setattr("btcore.sources.intake.ROOM", 5000)
+    monkeypatch.setattr("btcore.sources.write_queue.MAX_QUEUE_BYTES", 5000)
     trouble, asked = Trouble(journal, hangs=True), []
 
     def items(_stop: threading.Event) -> Iterator[Chunk]:
@@ -134,15 +134,15 @@ def test_no_meter_is_called_silent_while_the_journal_takes_nothing(
 ) -> None:
     """What keeps the source waiting is the disk: its meters are not told, neither then nor after."""
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("btcore.sources.intake.ROOM", 5000)
+    monkeypatch.setattr("btcore.sources.write_queue.MAX_QUEUE_BYTES", 5000)
     clock = Clock()
-    monkeypatch.setattr("btcore.sources.worker.Silence", lambda log: Silence(log, clock))
+    monkeypatch.setattr("btcore.sources.worker.SilenceWatch", lambda log: SilenceWatch(log, clock))
     trouble = Trouble(journal, hangs=True)
 
     def items(_stop: threading.Event) -> Iterator[Chunk]:
         for n in range(50):
             clock.now += 10
-            work.worker.look()
+            work.worker.check()
             yield Chunk(packet(secs=10 * n))
 
     work = RunningSource(journal, IteratorSource(items=items))
@@ -150,7 +150,7 @@ def test_no_meter_is_called_silent_while_the_journal_takes_nothing(
         wait_for(lambda: any("readings wait" in text for text in logged(caplog)))
         for _ in range(600):
             clock.now += 1
-            work.worker.look()
+            work.worker.check()
         trouble.mended.set()
         work.finish()
     assert not [text for text in logged(caplog, logging.INFO) if "silent" in text or "again" in text]
@@ -159,7 +159,7 @@ def test_no_meter_is_called_silent_while_the_journal_takes_nothing(
 @pytest.mark.usefixtures("quick")
 def test_a_lot_that_is_larger_than_the_room_is_taken(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A single chunk may bring more than there is room for: nothing stands still."""
-    monkeypatch.setattr("btcore.sources.intake.ROOM", 1000)
+    monkeypatch.setattr("btcore.sources.write_queue.MAX_QUEUE_BYTES", 1000)
     data = b"".join(packet(secs=n) for n in range(50))
     assert collect_items(journal, Chunk(data), Chunk(packet(secs=50))).worker.kept == 51
 
@@ -222,13 +222,13 @@ def test_a_source_that_brings_much_is_not_held_up_every_time(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """In a burst the source goes on while the journal writes what came before, by a lot at most."""
-    monkeypatch.setattr("btcore.sources.intake.PROMPT", 60)
+    monkeypatch.setattr("btcore.sources.write_queue.WRITE_TIMEOUT", 60)
     trouble = Trouble(journal, hangs=True)
     trouble.mended.set()
 
     def items(_stop: threading.Event) -> Iterator[Chunk]:
-        for n, chunk in enumerate(numbered(2 * BRISK)):
-            if n == BRISK + 1:
+        for n, chunk in enumerate(numbered(2 * BURST_PUTS)):
+            if n == BURST_PUTS + 1:
                 trouble.mended.clear()
             yield chunk
         trouble.mended.set()
@@ -236,7 +236,7 @@ def test_a_source_that_brings_much_is_not_held_up_every_time(
     work = RunningSource(journal, IteratorSource(items=items))
     with work:
         work.finish()
-    assert (work.worker.kept, logged(caplog)) == (2 * BRISK, [])
+    assert (work.worker.kept, logged(caplog)) == (2 * BURST_PUTS, [])
 
 
 def test_what_a_journal_that_hangs_costs_at_a_stop_is_told(

@@ -15,15 +15,15 @@ from btcore.text import plural
 from btcore.values.describe import settings_of
 from btcore.values.fingerprint import given
 
-MOST = 3
+MAX_TRIED = 3
 """Readings that are tried, each by itself, before the sink is held to be set up wrong."""
 
-SHOWN = 8
+MAX_SHOWN = 8
 """Names of settings that are shown."""
 
 
 @attrs.frozen
-class Doubt:
+class HeldStep:
     """A step that was refused, why, and what of it had to be set aside before."""
 
     step: Step
@@ -32,41 +32,41 @@ class Doubt:
 
 
 @attrs.define
-class Trial:
+class UnprovenSettings:
     """What was refused while nothing was accepted yet. `where` names the sink's table, and its settings.
 
     `has_judge`: the plugin has told of a whole batch that it is never taken: it knows what it refuses.
     """
 
-    where: str
-    has_judge: bool = False
-    doubts: list[Doubt] = attrs.field(factory=list)
+    location: str
+    rejects_entire_batches: bool = False
+    held: list[HeldStep] = attrs.field(factory=list)
 
-    def doubt(self, doubt: Doubt) -> None:
+    def hold(self, hold: HeldStep) -> None:
         """Keep what was refused. Raises Stop where it is enough."""
-        self.doubts.append(doubt)
-        if len(self.doubts) >= MOST:
+        self.held.append(hold)
+        if len(self.held) >= MAX_TRIED:
             self.end()
 
     def end(self) -> None:
         """Take note that no more will come. Raises Stop where all that was tried was refused."""
-        if self.doubts:
-            tried = plural(len(self.doubts), "reading")
+        if self.held:
+            tried = plural(len(self.held), "reading")
             raise Stop(
-                f"{self.doubts[-1].why}; {tried} tried, one by one, and nothing was ever accepted with these settings:"
-                f" look at {self.where}"
+                f"{self.held[-1].why}; {tried} tried, one by one, and nothing was ever accepted with these settings:"
+                f" look at {self.location}"
             )
 
-    def settled(self) -> list[Doubt]:
+    def release(self) -> list[HeldStep]:
         """Return what was refused, as something was accepted now: it is set aside like any other."""
-        doubts, self.doubts = self.doubts, []
-        return doubts
+        held, self.held = self.held, []
+        return held
 
 
-def where(sink: Sink) -> str:
+def describe_location(sink: Sink) -> str:
     """Tell where the settings of a sink are, and which there are: those first that are not as by default."""
     cls = type(sink.instance)
     names = [entry.name for entry, _ in given(sink.instance)]
     names += [entry.name for entry in settings_of(cls) if entry.name not in names] if attrs.has(cls) else []
-    shown = ", ".join([*names[:SHOWN], *(["..."] if len(names) > SHOWN else [])])
+    shown = ", ".join([*names[:MAX_SHOWN], *(["..."] if len(names) > MAX_SHOWN else [])])
     return f"[{sink.whole or sink.table}] in site.toml" + (f" ({shown})" if shown else "")

@@ -14,28 +14,28 @@ from threading import Condition, Event, Thread
 
 from btcore.errors import JournalFull
 from btcore.journal import Entry, Journal
-from btcore.journal.retry import JournalRetry, Stopping
+from btcore.journal.retry import JournalRetry, ShuttingDown
 from btcore.logs.failures import FailureReporter
 from btcore.logs.tally import SummarizedCount
 from btcore.text import describe_error, either
 
-ROOM = 16 << 20
+MAX_QUEUE_BYTES = 16 << 20
 """Bytes of memory for the readings of one source that wait; beyond this the source waits too."""
 
-OVERHEAD = 400
+ENTRY_OVERHEAD = 400
 """Bytes of memory that one costs beside its packet."""
 
-LOT = 500
+MAX_ENTRIES_PER_WRITE = 500
 """Readings that are written at once."""
 
-PROMPT = 0.05
+WRITE_TIMEOUT = 0.05
 """Seconds in which a journal that works has written a lot: the source is asked for more after that."""
 
-BRISK = 64
+BURST_PUTS = 64
 """Times within a second after which a source is one that brings much at once: it waits once a lot, not every time."""
 
 
-class Intake:
+class WriteQueue:
     """Takes the readings of one source, and writes them to the journal in order, by a thread of its own.
 
     `kept` counts what was new to the journal, `already` what it had before, `waiting` what is not written yet, `lost`
@@ -45,13 +45,13 @@ class Intake:
     def __init__(self, name: str, journal: Journal, log: logging.Logger, stop: Event, grace: float = 0.0) -> None:
         """Prepare. `grace`: seconds after `stop` for which a journal that cannot be written is still tried."""
         self.kept = 0
-        self.already = 0
+        self.duplicates = 0
         self.lost = 0
         self.is_full = False
         self._journal = journal
         self._log = log
-        self._patiently = JournalRetry(stop, log, grace)
-        self._outcome = FailureReporter(log)
+        self._retry = JournalRetry(stop, log, grace)
+        self._reporter = FailureReporter(log)
         self.refused = SummarizedCount(
             log=log, level=logging.ERROR, summary="the journal did not take {count:reading} more; last: {last}"
         )
@@ -60,7 +60,7 @@ class Intake:
         self._size = 0
         self._written = 0
         self._is_late = False
-        self._times: deque[float] = deque(maxlen=BRISK)
+        self._put_times: deque[float] = deque(maxlen=BURST_PUTS)
         self._is_closed = False
         self._failure = ""
         self._change = Condition()
@@ -83,34 +83,34 @@ class Intake:
         with self._change:
             if self._failure:
                 self.lost += len(entries)
-                raise Stopping(self._failure)
+                raise ShuttingDown(self._failure)
             self._waiting.extend(entries)
             self._size += sum(map(_size, entries))
             self._change.notify_all()
-            if not self._is_late and (not self._is_brisk() or len(self._waiting) >= LOT):
-                self._is_late = not self._change.wait_for(self._is_level, PROMPT)
-            if self._size > ROOM:
+            if not self._is_late and (not self._is_burst() or len(self._waiting) >= MAX_ENTRIES_PER_WRITE):
+                self._is_late = not self._change.wait_for(self._is_empty, WRITE_TIMEOUT)
+            if self._size > MAX_QUEUE_BYTES:
                 self._wait_for_room()
 
-    def _is_brisk(self) -> bool:
+    def _is_burst(self) -> bool:
         now = time.monotonic()
-        self._times.append(now)
-        return len(self._times) == BRISK and now - self._times[0] < 1
+        self._put_times.append(now)
+        return len(self._put_times) == BURST_PUTS and now - self._put_times[0] < 1
 
-    def _is_level(self) -> bool:
+    def _is_empty(self) -> bool:
         return not self._waiting or bool(self._failure)
 
     def _wait_for_room(self) -> None:
         what = either(len(self._waiting), "reading waits", "readings wait")
-        self._outcome.note(f"{what} for the journal: no more are taken till then")
+        self._reporter.warn(f"{what} for the journal: no more are taken till then")
         self.is_full = True
-        self._change.wait_for(lambda: self._size <= ROOM // 2 or self._failure)
+        self._change.wait_for(lambda: self._size <= MAX_QUEUE_BYTES // 2 or self._failure)
         self.is_full = False
 
     def flush(self) -> None:
         """Wait until everything is written, or never will be."""
         with self._change:
-            self._change.wait_for(self._is_level)
+            self._change.wait_for(self._is_empty)
 
     def close(self) -> None:
         """Take no more, wait until everything is written or never will be, and tell what is lost."""
@@ -118,7 +118,7 @@ class Intake:
             self._is_closed = True
             self._change.notify_all()
         self._thread.join()
-        self.refused.finish()
+        self.refused.report_rest()
         if self.lost:
             self._log.error(
                 "%s lost by stopping now: %s", either(self.lost, "reading is", "readings are"), self._failure
@@ -127,19 +127,19 @@ class Intake:
     # --- of the writer's thread
 
     def _run(self) -> None:
-        while lot := self._next():
+        while entries := self._next():
             try:
-                self._write(lot)
-            except Stopping as error:
+                self._write(entries)
+            except ShuttingDown as error:
                 self._give_up(str(error))
                 return
-            self._forget(len(lot))
+            self._forget(len(entries))
 
     def _next(self) -> list[Entry]:
         """Return what is to be written next; nothing when there never will be more."""
         with self._change:
             self._change.wait_for(lambda: self._waiting or self._is_closed)
-            return list(islice(self._waiting, LOT))
+            return list(islice(self._waiting, MAX_ENTRIES_PER_WRITE))
 
     def _forget(self, count: int) -> None:
         with self._change:
@@ -156,28 +156,28 @@ class Intake:
             self._size = 0
             self._change.notify_all()
 
-    def _write(self, lot: Sequence[Entry]) -> None:
+    def _write(self, entries: Sequence[Entry]) -> None:
         """Write a lot, by halves where no journal can hold one of it: that one is told, and left out."""
         self._written = 0
-        parts = [lot]
+        parts = [entries]
         while parts:
             part = parts.pop()
             half = len(part) // 2
-            error = self._refusal(part)
+            error = self._try_append(part)
             if error is not None and half:
                 parts += [part[half:], part[:half]]
                 continue
             if error is not None:
-                self._outcome.set_aside(*_unfit(part[0], error))
+                self._reporter.dead_lettered(*_describe_unwritable(part[0], error))
             self._written += len(part)
 
-    def _refusal(self, part: Sequence[Entry]) -> BaseException | None:
+    def _try_append(self, part: Sequence[Entry]) -> BaseException | None:
         """Write some, whenever that can be done; return the error that no waiting mends."""
         try:
-            new = len(self._patiently(partial(self._journal.append, part), self._meanwhile))
+            new = len(self._retry(partial(self._journal.append, part), self._describe_waiting))
             self.kept += new
-            self.already += len(part) - new
-        except Stopping:
+            self.duplicates += len(part) - new
+        except ShuttingDown:
             raise
         except JournalFull as error:
             self.refused.add(f"{error}: no new readings are kept", error, len(part))
@@ -185,15 +185,15 @@ class Intake:
             return error
         return None
 
-    def _meanwhile(self) -> str:
+    def _describe_waiting(self) -> str:
         return f" (readings that wait for it: {len(self._waiting) - self._written})"
 
 
 def _size(entry: Entry) -> int:
-    return len(entry.raw) + OVERHEAD
+    return len(entry.raw) + ENTRY_OVERHEAD
 
 
-def _unfit(entry: Entry, error: BaseException) -> tuple[str, str]:
+def _describe_unwritable(entry: Entry, error: BaseException) -> tuple[str, str]:
     """Tell of a reading that no journal can hold: all of it, and in short."""
     detail = f"meter {entry.serial!r:.80}, {describe_error(error)}"
     return f"a reading that the journal cannot hold is left out: {detail}", detail
