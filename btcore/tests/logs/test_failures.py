@@ -140,7 +140,7 @@ def test_the_first_readings_set_aside_are_told_and_then_counted(caplog: pytest.L
         "set aside 0",
         "set aside 1",
         "set aside 2",
-        "set aside 120 more, as they are never taken; last: reading 122: why 122",
+        "120 more readings became dead letters; last: reading 122: why 122",
     ]
 
 
@@ -155,7 +155,7 @@ def test_what_is_dropped_is_told_and_then_counted(caplog: pytest.LogCaptureFixtu
         clock.now += 60
     told_of_them = [text for _, text in lines(caplog) if text != "aside"]
     assert [text.split(" readings")[0] for text in told_of_them] == ["dropped 7", "dropped 427"]
-    assert told_of_them[1].endswith("set aside 119 more, as they are never taken; last: reading 60.1")
+    assert told_of_them[1].endswith("119 more readings became dead letters; last: reading 60.1")
 
 
 class Keeping(logging.Handler):

@@ -93,7 +93,7 @@ def test_a_full_disk_below_stderr_harms_nobody() -> None:
             assert _put(queue)
             assert queue.flush(20)
         assert told
-        assert set(told) == {"stderr cannot be written: No space left on device"}
+        assert set(told) == {"cannot write to stderr: No space left on device"}
         queue.close()
 
 
@@ -157,7 +157,7 @@ def test_messages_of_a_kind_are_summed_up(repeat_limit: RepeatLimit, clock: Cloc
     assert repeat_limit.summaries() == []
     clock.now = HOUR + 1
     (told,) = repeat_limit.summaries()
-    assert told.getMessage() == f"{100 - FIRST} more like this within the hour, the last: status 99 of x refused"
+    assert told.getMessage() == f"{100 - FIRST} more like this within the hour; last: status 99 of x refused"
     assert allows(repeat_limit, record("status %d of %s refused", 100, "x"))
 
 

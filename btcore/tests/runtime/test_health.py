@@ -44,7 +44,7 @@ def test_it_ends_when_the_only_sink_has_stopped(tmp_path: Path, caplog: pytest.L
     """Though the source works, it ends with an error, and its last line says why; what came in is kept."""
     caplog.set_level(logging.INFO)
     assert not run(tmp_path, make_source(endless_source()), make_sink(RecordingSink(answer=stopping)))
-    assert last(caplog) == "ended with an error: no sink works any more: sink.roof: the key is wrong"
+    assert last(caplog) == "ended with an error: all sinks have stopped: sink.roof: the key is wrong"
     roof = RecordingSink()
     assert Supervisor(make_site(tmp_path, make_sink(roof)), threading.Event(), once=True).run()
     assert roof.places[:1] == [1]
@@ -54,7 +54,7 @@ def test_it_ends_when_all_sinks_have_stopped(tmp_path: Path, caplog: pytest.LogC
     """Of several sinks the last one counts, and each is told."""
     sinks = [make_sink(RecordingSink(answer=stopping), name) for name in ("roof", "cellar")]
     assert not run(tmp_path, make_source(endless_source()), *sinks)
-    assert last(caplog).endswith("any more: sink.roof: the key is wrong; sink.cellar: the key is wrong")
+    assert last(caplog).endswith("all sinks have stopped: sink.roof: the key is wrong; sink.cellar: the key is wrong")
 
 
 def test_it_ends_when_the_only_source_has_stopped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -69,7 +69,7 @@ def test_it_ends_when_the_only_source_has_stopped(tmp_path: Path, caplog: pytest
     roof = RecordingSink()
     assert not run(tmp_path, make_source(IteratorSource(items=stopping)), make_sink(roof))
     assert (len(roof.places), stored_offset(tmp_path)) == (5, 5)
-    assert last(caplog) == "ended with an error: no source works any more: source.panel: the key is wrong"
+    assert last(caplog) == "ended with an error: all sources have stopped: source.panel: the key is wrong"
 
 
 def test_a_source_that_ended_well_is_not_missed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -173,6 +173,6 @@ def test_it_takes_a_source_and_a_sink(source_workers: list[Any], states: list[st
 def test_what_is_told_is_bounded() -> None:
     """However many parts a sink has, and however much one says, the last line is one that can be read."""
     why = RunHealth([], sinks(["x" * 10_000] * 100)).describe_failure()
-    assert why.startswith("no sink works any more: sink.0: xxx")
+    assert why.startswith("all sinks have stopped: sink.0: xxx")
     assert why.endswith(f"; and {100 - MAX_REASONS} more")
     assert len(why) < MAX_REASONS * (MAX_REASON + 100)

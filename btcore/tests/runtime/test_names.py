@@ -186,7 +186,7 @@ def test_a_name_that_was_never_heard_is_told(roof: Site, caplog: pytest.LogCaptu
     listening.check(REPEAT_INTERVAL - 1)
     assert logged(caplog) == [never]
     listening.check(2 * REPEAT_INTERVAL)
-    assert logged(caplog) == [never] + [f"{never} (still so)"] * 2
+    assert logged(caplog) == [never] + [f"{never} (unchanged)"] * 2
     caplog.clear()
     caplog.set_level(logging.INFO)
     listening.heard.append(HeardMeter("399999", "ecm1240bin", 9))
@@ -255,11 +255,11 @@ def test_a_meter_that_nothing_names_is_told_once(roof: Site, caplog: pytest.LogC
     listening = Listening(roof, HeardMeter("399999", "ecm1240bin", 1), HeardMeter("399998", "ecm1240bin", 2), ECM, GEM)
     listening.heard.append(HeardMeter("500000", "ecm1240bin", 0))
     listening.check(3 * REPEAT_INTERVAL)
-    like = "most like it is 399999 ([sink.roof] generation)"
+    like = "the nearest name is 399999 ([sink.roof] generation)"
     assert logged(caplog, logging.INFO) == [
-        "meter 01000777 is heard, and named nowhere in the configuration",
-        f"meter 399998 is heard, and named nowhere in the configuration; {like}",
-        "meter 420467 is heard, and named nowhere in the configuration",
+        "meter 01000777 is heard, but not named in the configuration",
+        f"meter 399998 is heard, but not named in the configuration; {like}",
+        "meter 420467 is heard, but not named in the configuration",
     ]
 
 
@@ -268,7 +268,7 @@ def test_invented_meters_fill_no_log(roof: Site, caplog: pytest.LogCaptureFixtur
     caplog.set_level(logging.INFO)
     Listening(roof, *(HeardMeter(str(n), "ecm1240bin", 1) for n in range(1000))).name_check.finish()
     assert len(logged(caplog, logging.INFO)) == 1 + MAX_LINES + 1
-    assert logged(caplog, logging.INFO)[-1] == f"and so with {1000 - MAX_LINES} more"
+    assert logged(caplog, logging.INFO)[-1] == f"and {1000 - MAX_LINES} more"
 
 
 def test_without_names_nothing_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -59,8 +59,10 @@ def test_a_healthy_run_is_told_after_a_minute_and_each_hour(clock: Clock, caplog
     panel.counts.packets, panel.kept, sqlite.delivered, roof.delivered = 732, 732, 732, 13
     passes(clock, reporting, REPORT_INTERVAL)
     assert logged(caplog, logging.INFO) == [
-        "in the first minute: panel: 2 meters, 12 packets; sqlite: 12 readings, up to date; roof: 1 reading, up to date",
-        "in the last hour: panel: 2 meters, 720 packets; sqlite: 720 readings, up to date; roof: 12 readings, up to date",
+        "in the first minute: panel: 2 meters, 12 packets; sqlite: 12 readings, up to date;"
+        " roof: 1 reading, up to date",
+        "in the last hour: panel: 2 meters, 720 packets; sqlite: 720 readings, up to date;"
+        " roof: 12 readings, up to date",
     ]
 
 
@@ -91,7 +93,7 @@ def test_what_is_not_kept_and_not_wanted_is_told(clock: Clock, caplog: pytest.Lo
     source, stopped, sink = line.removeprefix("in the first minute: ").split("; ")
     assert source == "panel: 1 meter, 30 packets, none of them kept"
     assert stopped == "usb: no packet, stopped"
-    assert sink == "sqlite: no reading, 30 not wanted by its settings, up to date"
+    assert sink == "sqlite: no reading, 30 not selected by its settings, up to date"
 
 
 def test_silent_meters_are_counted(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -110,9 +112,9 @@ def test_a_sink_that_was_far_behind_is_told_when_it_is_level(clock: Clock, caplo
         passes(clock, reporting, 2)
         sink.behind, sink.state = 0, "up to date"
         passes(clock, reporting, 2)
-    assert logged(caplog, logging.INFO) == ["sink.sqlite was behind, and has had everything now"] * 2
+    assert logged(caplog, logging.INFO) == ["sink.sqlite is up to date again"] * 2
     passes(clock, reporting, REPORT_INTERVAL)
-    assert "8 times more sink.sqlite had everything again" in logged(caplog, logging.INFO)
+    assert "sink.sqlite is up to date again, 8 more times" in logged(caplog, logging.INFO)
 
 
 def test_a_line_of_many_is_bounded(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -120,7 +122,7 @@ def test_a_line_of_many_is_bounded(clock: Clock, caplog: pytest.LogCaptureFixtur
     sinks = [To(f"sink.s{number}") for number in range(30)]
     passes(clock, ActivityReport([From()], sinks, LOG, clock), FIRST_REPORT)
     (line,) = logged(caplog)
-    assert "s7: no reading, up to date; 22 sinks more" in line
+    assert "s7: no reading, up to date; 22 more sinks" in line
     assert "s8" not in line
 
 

@@ -78,7 +78,7 @@ def test_it_is_taken_over_where_the_other_is_gone(state: Path, ours: Path, other
     other.rename(ours)
     state_directory.check(state, ours)
     told = state_directory.claim(state, ours)
-    assert told == f"the state in {state} was that of {other}, which is no longer there; now it is that of {ours}"
+    assert told == f"the state directory {state} belonged to {other}, which no longer exists; it now belongs to {ours}"
     assert state_directory.claim(state, ours) == ""
 
 
@@ -143,7 +143,7 @@ def test_a_run_takes_the_state_and_leaves_another_s_alone(
     assert sorted(state.iterdir()) == before
     other.unlink()
     assert Supervisor(sited(state, ours), Event(), once=True).run()
-    assert [f"now it is that of {ours}" in text for text in caplog.messages] == [True]
+    assert [f"it now belongs to {ours}" in text for text in caplog.messages] == [True]
 
 
 def test_a_note_that_cannot_be_written_costs_no_reading(
@@ -152,7 +152,9 @@ def test_a_note_that_cannot_be_written_costs_no_reading(
     """Where the note cannot be written, that is told, and the run goes on."""
     (state / f"{state_directory.NOTE_FILE}.new").mkdir()
     assert Supervisor(sited(state, ours), Event(), once=True).run()
-    assert caplog.messages == [f"whose state is in {state} cannot be noted: Is a directory"]
+    assert caplog.messages == [
+        f"cannot note in the state directory {state} which configuration it belongs to: Is a directory"
+    ]
 
 
 def test_check_tells_it_and_writes_nothing(

@@ -72,8 +72,8 @@ def test_once_ends_when_everything_is_delivered(tmp_path: Path, caplog: pytest.L
     assert told[-4:] == [
         "btcore: source.panel: 7 packets, 0 junk bytes, 0 damaged packets; 7 kept",
         "btcore: source.other: 0 packets, 0 junk bytes, 0 damaged packets; 0 kept",
-        "btcore: sink.roof: 7 readings delivered, 0 set aside",
-        "btcore: sink.second: 1 reading delivered, 0 set aside",
+        "btcore: sink.roof: 7 readings delivered, 0 dead letters",
+        "btcore: sink.second: 1 reading delivered, 0 dead letters",
     ]
 
 
@@ -247,7 +247,7 @@ def test_a_hung_sink_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         wait_for(lambda: calling.is_set() and len(other.places) == 5)
     assert running.well is False
     assert texts(caplog) == [
-        "btcore: sink.roof does not stop; leaving it (what it did not finish will be delivered again)"
+        "btcore: sink.roof does not stop and is abandoned: what it did not finish is delivered again by the next run"
     ]
     release.set()
     for thread in threading.enumerate():

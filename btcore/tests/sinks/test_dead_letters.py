@@ -47,7 +47,7 @@ def test_one_bad_row_of_thirty_is_set_aside_alone(journal: SqliteJournal, caplog
     (aside,) = journal.dead_letters(SINK_TABLE)
     assert (aside.serial, aside.why, aside.entries) == (METER, "400: a bad row", (16, 17))
     assert (aside.end - aside.start).total_seconds() == 10
-    assert [text[:60] for text in logged(caplog)] == [f"set aside, as it is never taken: meter {METER} until 2023-11-"]
+    assert [text[:60] for text in logged(caplog)] == [f"a reading became a dead letter: meter {METER} until 2023-11-1"]
 
 
 @given(places=st.sets(st.integers(1, 40), max_size=6), size=st.integers(1, 40))
@@ -197,7 +197,7 @@ def test_a_worker_tells_what_it_did(journal: SqliteJournal) -> None:
     sink = RecordingSink(answer=refuse_offsets(2))
     mark_accepted(journal, sink)
     work = deliver_all(journal, sink)
-    assert str(work.worker) == "2 readings delivered, 1 set aside, 1 duplicate"
+    assert str(work.worker) == "2 readings delivered, 1 dead letter, 1 duplicate"
 
 
 def test_what_waits_for_the_next_run_is_told(journal: SqliteJournal) -> None:
@@ -208,7 +208,7 @@ def test_what_waits_for_the_next_run_is_told(journal: SqliteJournal) -> None:
         raise Stop("a wrong key")
 
     work = deliver_all(journal, RecordingSink(answer=answer))
-    assert str(work.worker) == "0 readings delivered, 0 set aside, 5 waiting for the next run"
+    assert str(work.worker) == "0 readings delivered, 0 dead letters, 5 waiting for the next run"
 
 
 def test_what_is_set_aside_counts_once_it_is_kept(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ def test_it_is_told_in_one_line_that_says_how_many(deliver: Deliver, caplog: pyt
     """A backlog of months does not fill the log with a line for each row."""
     deliver(SIZE)
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
-        "set aside 10, as none of them is ever taken: until 1970-01-01 00:00:09+00:00: too old"
+        "10 readings became dead letters, until 1970-01-01 00:00:09+00:00: too old"
     ]
 
 

@@ -33,8 +33,8 @@ def test_a_few_readings_are_tried_and_then_it_stops(journal: SqliteJournal, capl
     work = deliver_all(journal, sink)
     assert batch_sizes(sink.calls) == [60, 1, 59, 1, 1, 1]
     assert work.worker.stop_reason == (
-        "400: no such node: shed; 3 readings tried, one by one, and nothing was ever accepted with these settings:"
-        " look at [sink.roof] in site.toml (node, meter, key)"
+        "400: no such node: shed; 3 readings were rejected, one by one, and nothing was ever accepted with these"
+        " settings: check [sink.roof] in site.toml (node, meter, key)"
     )
     assert (journal.dead_letters(), sink_offset(journal), examined_offset(journal), work.worker.dead_letters) == (
         [],
@@ -42,7 +42,7 @@ def test_a_few_readings_are_tried_and_then_it_stops(journal: SqliteJournal, capl
         0,
         0,
     )
-    assert [text[:27] for text in logged(caplog)] == ["refused, and as nothing was", "stopped until a restart, it"]
+    assert [text[:27] for text in logged(caplog)] == ["nothing was accepted with t", "stopped until a restart: 40"]
 
 
 def test_mending_the_setting_delivers_everything(journal: SqliteJournal) -> None:
@@ -82,7 +82,9 @@ def test_less_than_that_stops_a_run_that_ends(journal: SqliteJournal) -> None:
     """Where all that there is was refused, the run ends with the sink stopped, and the reading waits."""
     fill_journal(journal, 1)
     work = deliver_all(journal, RecordingSink(answer=refuse))
-    assert work.worker.stop_reason.startswith("400: no such node; 1 reading tried, one by one, and nothing was ever")
+    assert work.worker.stop_reason.startswith(
+        "400: no such node; 1 reading was rejected, one by one, and nothing was ever"
+    )
     assert (journal.dead_letters(), sink_offset(journal)) == ([], 0)
 
 

@@ -49,14 +49,16 @@ def test_of_how_many_readings_something_was_sent_is_what_is_counted(journal: Sql
     fill_both(journal, 5)
     work = deliver_all(journal, OneMeterSink(meter=METER))
     assert (work.worker.delivered, work.worker.unwanted, work.worker.without_sample) == (4, 4, 2)
-    assert str(work.worker) == "4 readings delivered, 0 set aside, 4 not wanted by its settings, 2 without a sample"
+    assert (
+        str(work.worker) == "4 readings delivered, 0 dead letters, 4 not selected by its settings, 2 without a sample"
+    )
 
 
 def test_readings_of_other_meters_than_the_table_s_are_not_wanted(journal: SqliteJournal) -> None:
     """What `meters` leaves out is counted as what it is."""
     fill_both(journal, 5)
     assert str(deliver_all(journal, RecordingSink(), meters=(METER,)).worker) == (
-        "5 readings delivered, 0 set aside, 5 not wanted by its settings"
+        "5 readings delivered, 0 dead letters, 5 not selected by its settings"
     )
 
 
@@ -173,7 +175,7 @@ def test_a_dry_run_tells_what_is_not_wanted_and_moves_nothing(journal: SqliteJou
     with RunningSink(journal, Previewing(meter=WRONG), dry_run=True) as work:
         work.finish()
     assert (work.shown, journal.checkpoint(SINK_TABLE)) == ([], None)
-    assert str(work.worker) == "0 readings shown, none sent, 2 not wanted by its settings, 1 without a sample"
+    assert str(work.worker) == "0 readings shown, none sent, 2 not selected by its settings, 1 without a sample"
     with RunningSink(journal, Previewing(meter=METER), dry_run=True) as work:
         work.finish()
     assert work.shown == ["sink.roof: POST 2", "sink.roof: POST 3"]
@@ -243,7 +245,7 @@ def test_a_sink_that_wants_nothing_is_told_of_at_the_end(
     fill_journal(journal, 5)
     wants(journal, meter=WRONG)
     (told,) = logged(caplog)
-    assert told.startswith("its settings want nothing of 4 readings, so nothing of them was sent: ")
+    assert told.startswith("its settings select nothing in 4 readings, so nothing was sent: ")
 
 
 def test_it_is_told_while_it_lasts() -> None:

@@ -68,7 +68,7 @@ def test_many_that_are_not_in_the_list_are_told_together(make: Make, caplog: pyt
     live(admission, *range(2, 20_002))
     admission.finish()
     assert len(logged(caplog)) == LINES_PER_HOUR + 1
-    assert logged(caplog)[-1] == f"refused {20_000 - LINES_PER_HOUR} meters more, not in `meters`; the last: 20001"
+    assert logged(caplog)[-1] == f"refused {20_000 - LINES_PER_HOUR} more meters that are not in `meters`; last: 20001"
     assert len(admission._unlisted_serials) == MAX_METERS
 
 
@@ -82,8 +82,8 @@ def test_so_many_may_be_new_within_a_day(make: Make, clock: Clock, caplog: pytes
     assert live(admission, 7, 8, 9, 10) == [True, True, True, False]
     admission.finish()
     assert logged(caplog, logging.WARNING) == [
-        "refused meter 4: 3 others were new within a day, more than `max_new_meters_per_day` lets in; list yours in `meters`",
-        "refused 3 packets more of meters beyond `max_new_meters_per_day`; the last: meter 10",
+        "refused meter 4: 3 meters were new within a day (`max_new_meters_per_day`); list your meters in `meters`",
+        "refused 3 more packets: `max_new_meters_per_day` is reached; last: meter 10",
     ]
     assert admission.refused == 4
 
@@ -117,7 +117,7 @@ def test_the_first_meters_are_told_one_by_one(make: Make, caplog: pytest.LogCapt
     admission.finish()
     assert logged(caplog, logging.INFO) == [
         *(f"heard meter {n} (gem48pbin)" for n in range(LINES_PER_HOUR)),
-        f"heard {100 - LINES_PER_HOUR} meters more; the last: 99",
+        f"heard 92 more meters; last: 99",
     ]
 
 
@@ -132,8 +132,8 @@ def test_a_meter_may_send_so_much(make: Make, caplog: pytest.LogCaptureFixture) 
     assert live(admission, 2, time=10 * SECOND) == [True]
     admission.finish()
     assert logged(caplog, logging.WARNING) == [
-        "refused what meter 1 sends beyond 2 packets a second (`max_packets_per_second`)",
-        "refused 19 packets more beyond `max_packets_per_second`; the last: meter 1",
+        "refused packets of meter 1: more than 2 per second (`max_packets_per_second`)",
+        "refused 19 more packets: above `max_packets_per_second`; last: meter 1",
     ]
     assert admission.refused == 20
 
@@ -215,5 +215,5 @@ def test_a_journal_that_cannot_be_read_now_keeps_no_source_from_beginning(
 
     monkeypatch.setattr(journal, "serials", fail)
     assert collect_items(journal, Chunk(packet())).worker.kept == 1
-    told = "the meters of earlier runs are not known, and count as new: cannot read the journal: disk error"
+    told = "cannot read the meters of earlier runs, so all meters count as new: cannot read the journal: disk error"
     assert logged(caplog) == [told]

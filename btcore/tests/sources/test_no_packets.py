@@ -278,8 +278,8 @@ def test_nothing_at_all_is_told(make: Make, clock: Clock, caplog: Caplog) -> Non
         clock.now += 10
         watch.check()
     assert [text.split(":")[0] for text in told(caplog)] == [
-        "nothing has come in for 2 min",
-        "nothing has come in for 1 h 2 min",
+        "no data for 2 min",
+        "no data for 1 h 2 min",
     ]
 
 
@@ -301,7 +301,7 @@ def test_a_source_that_ends_without_a_byte_is_told(make: Make, caplog: Caplog) -
     make().finish()
     assert logged(caplog) == []
     make().finish(has_ended=True)
-    assert logged(caplog) == ["it ended, and nothing came in: is what it reads empty?"]
+    assert logged(caplog) == ["the source ended without any data: check whether its input is empty"]
 
 
 # --- formats that are left out, and floods ----------------------------------------------------------------------------

@@ -51,7 +51,7 @@ def test_a_night_of_a_silent_meter_and_its_return(clock: Clock, caplog: pytest.L
     play(silence, clock, "01000777", "01000778")
     first, second = logged(caplog, logging.INFO)
     assert first.startswith("meter 01000777 is silent for 1 min, usually heard every 10 s; last heard at ")
-    assert first.endswith("1 other meter of this source can be heard, so look at its power and its cable")
+    assert first.endswith("1 other meter of this source can be heard: check the power and the cable")
     assert second == "meter 01000777 is heard again, after 7 h"
     assert silence.silent == []
 
@@ -63,7 +63,7 @@ def test_a_source_that_falls_silent_as_a_whole_is_one_line(clock: Clock, caplog:
     play(silence, clock, *(str(number) for number in range(5)))
     quiet(silence, clock, 3600)
     (line,) = logged(caplog)
-    assert "all 5 meters have fallen silent: 0, 1, 2 and 2 more; nothing else is heard by this source" in line
+    assert "all 5 meters have fallen silent: 0, 1, 2 and 2 more; this source hears no other meter" in line
 
 
 def in_turns(silence: SilenceWatch, clock: Clock, until: float, *meters: str, pause: int = 10) -> None:
@@ -81,7 +81,7 @@ def test_meters_that_fall_silent_with_their_router_are_one_line(clock: Clock, ca
     in_turns(silence, clock, 300, *"abcde")
     quiet(silence, clock, 3600)
     (line,) = logged(caplog)
-    assert line.startswith("all 5 meters have fallen silent: b, c, d and 2 more; nothing else is heard by this source")
+    assert line.startswith("all 5 meters have fallen silent: b, c, d and 2 more; this source hears no other meter")
 
 
 def test_some_of_several_meters_that_fall_silent_are_one_line(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -132,7 +132,7 @@ def test_a_meter_that_was_missed_after_the_start_is_back(clock: Clock, caplog: p
     play(silence, clock, "1")
     missed, back = logged(caplog, logging.INFO)
     assert missed.startswith("meter 1 was heard before this start, last at 1970-01-1")
-    assert back.startswith("meter 1 is heard again; before this start it was last at 1970-01-1")
+    assert back.startswith("meter 1 is heard again; before this start it was last heard at 1970-01-1")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_meters_of_the_last_day_are_expected_after_a_start(clock: Clock, caplog:
     play(silence, clock, "here", times=40)
     (line,) = logged(caplog)
     assert "2 meters were heard before this start (gone, lost), last at 1970-01-1" in line
-    assert line.endswith("1 other meter of this source can be heard, so look at its power and its cable")
+    assert line.endswith("1 other meter of this source can be heard: check the power and the cable")
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.floats(0, 4000)), max_size=60))

@@ -296,7 +296,7 @@ def test_a_night_of_a_silent_meter_and_its_return(
     told = [text for text in logged(caplog, logging.INFO) if text.startswith("meter ")]
     silent, back = told[0], told[1]
     assert silent.startswith(f"meter {METER} is silent for 1 min, usually heard every 10 s; last heard at ")
-    assert silent.endswith("1 other meter of this source can be heard, so look at its power and its cable")
+    assert silent.endswith("1 other meter of this source can be heard: check the power and the cable")
     assert back == f"meter {METER} is heard again, after 30 min"
     assert [" is silent for " in text for text in told] == [True, False, True, False, True]
     assert (work.worker.meters, work.worker.silent) == (2, [METER])

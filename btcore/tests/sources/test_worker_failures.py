@@ -277,5 +277,5 @@ def test_stopping_with_a_journal_that_cannot_is_told(
     source = IteratorSource(items=lambda _stop: [Chunk(packet() + packet(secs=2))])
     with RunningSource(journal, source):
         wait_for(lambda: logged(caplog))
-    assert logged(caplog)[-1] == "2 readings are lost by stopping now: disk full"
+    assert logged(caplog)[-1] == "2 readings are lost because the program stops: disk full"
     assert source.closed == [True]

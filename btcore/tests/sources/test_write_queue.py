@@ -120,7 +120,7 @@ def test_the_room_is_bounded(
     with work:
         wait_for(lambda: logged(caplog))
         waiting = len(asked)
-        assert logged(caplog) == [f"{waiting} readings wait for the journal: no more are taken till then"]
+        assert logged(caplog) == [f"{waiting} readings wait for the journal: the source waits until they are written"]
         assert (waiting, work.worker.waiting) == (len(asked), waiting)
         trouble.mended.set()
         work.finish()
@@ -193,7 +193,9 @@ def test_what_is_lost_at_a_stop_is_told_with_its_number(
     work = RunningSource(journal, IteratorSource(items=items), grace=0.01)
     with work:
         wait_for(lambda: work.worker.waiting == 30)
-    assert logged(caplog)[-1] == "31 readings are lost by stopping now: cannot write to the journal: disk full"
+    assert (
+        logged(caplog)[-1] == "31 readings are lost because the program stops: cannot write to the journal: disk full"
+    )
 
 
 @pytest.mark.usefixtures("quick")
@@ -214,7 +216,7 @@ def test_what_no_journal_can_hold_holds_up_nothing(
     assert [raw for _, raw in kept_packets(journal)] == [packet(secs=n) for n in range(11) if n not in (3, 4)]
     assert (work.worker.kept, work.worker.failure) == (9, "")
     assert [text.partition(":")[0] for text in logged(caplog)] == [
-        "a reading that the journal cannot hold is left out"
+        "a reading is lost, because the journal cannot store it"
     ] * 2
 
 
@@ -261,7 +263,7 @@ def test_what_a_journal_that_hangs_costs_at_a_stop_is_told(
         assert not Supervisor(make_site(tmp_path, *parts), stop, patience=0.1).run()
     release.set()
     assert logged(caplog)[-1].startswith("source.panel: ")
-    assert logged(caplog)[-1].endswith("that the journal has not taken yet are lost")
+    assert logged(caplog)[-1].endswith("readings are lost: not yet written to the journal")
 
 
 @pytest.mark.usefixtures("quick")
@@ -301,5 +303,5 @@ def test_what_a_full_journal_refuses_is_counted(
     assert (work.worker.kept, work.worker.refused, work.worker.failure) == (0, 5, "")
     assert logged(caplog) == [
         "the journal is full: no new readings are kept",
-        "the journal did not take 4 readings more; last: the journal is full",
+        "the journal refused 4 more readings; last: the journal is full",
     ]

@@ -1,6 +1,6 @@
-"""Telling a person how work goes without filling the log: what is new at once, what goes on once an hour.
+"""Reporting the failures of one worker without filling the log: a new one at once, a lasting one once an hour.
 
-However a service behaves, in h hours one worker tells at most `FIRST` + `HOURLY` * h lines.
+However a service behaves, one worker logs at most `BURST` + `LINES_PER_HOUR` * h lines in h hours.
 """
 
 import logging
@@ -12,27 +12,27 @@ from threading import Lock
 
 import attrs
 
-from btcore.text import format_duration, plural
+from btcore.text import either, format_duration, plural
 
 SUMMARY_INTERVAL = 3600.0
-"""Seconds between two reports of what goes on."""
+"""Seconds between two reports of a failure that lasts."""
 
 BURST = 6
-"""Lines that may be told at once, when all has been quiet."""
+"""Lines that may be logged at once after a quiet time."""
 
 LINES_PER_HOUR = 3
-"""Lines an hour on the average: a failure, that it works again, and what was lost."""
+"""Lines an hour on average: the failure, the recovery, and the losses."""
 
 FIRST_DEAD_LETTERS = 3
-"""Readings that are told one by one when they are set aside; after them, they are counted."""
+"""Dead letters that are logged one by one; later ones are counted and summarized."""
 
 LONG_WAIT = 600.0
-"""Seconds: a wait that is longer is told, also where the failure before it was told just now."""
+"""Seconds: a longer wait is logged even where a failure was logged just before."""
 
 
 @attrs.define
 class _Budget:
-    """Lines that may be told: as many as at first, and more as time passes."""
+    """How many lines may be logged now (a token bucket)."""
 
     now: float
     left: float = BURST
@@ -49,7 +49,7 @@ class _Budget:
 
 @attrs.define
 class _Losses:
-    """What was lost to the sink and not told yet, and what of it came last; `told` is when any was told."""
+    """What the sink lost and is not logged yet, with the last of it. `logged_at`: when a loss was logged last."""
 
     logged_at: float = -math.inf
     logged: int = 0
@@ -60,7 +60,7 @@ class _Losses:
 
 
 class FailureReporter:
-    """Reports how the work of one worker goes. Times are seconds of a clock that never goes back."""
+    """Reports failures, recoveries and losses of one worker. Times are seconds of a monotonic clock."""
 
     def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin with nothing wrong."""
@@ -74,19 +74,19 @@ class FailureReporter:
         self._last = ""
         self._is_logged = False
         self._losses = _Losses()
-        self._lock = Lock()  # a backlog is looked at from other threads than its worker's
+        self._lock = Lock()  # other threads than the worker's report drops of the backlog
 
     @property
     def failing_for(self) -> float | None:
-        """For how many seconds nothing has worked; None where all does."""
+        """For how many seconds the worker has failed; None where it works."""
         return self._clock() - self._since if self._count else None
 
     # --- failures
 
     def failed(self, what: str, wait: float, *, requested: bool = False) -> None:
-        """Report a failure, and the seconds until the next try; `asked`: the other side wants them.
+        """Report a failure, and the seconds until the next try; `asked`: the service asks for that wait.
 
-        The first is told at once, those that follow summed up every hour, all of them at debug level.
+        The first is logged at once, later ones in a summary once an hour, and each of them at debug level.
         """
         with self._lock:
             now = self._clock()
@@ -122,7 +122,7 @@ class FailureReporter:
         return done
 
     def worked(self) -> None:
-        """Report that it works again, if it did not; at once where it is known that it did not."""
+        """Report a success: after a failure that was logged, the recovery is logged too."""
         with self._lock:
             now = self._clock()
             if self._count:
@@ -148,7 +148,7 @@ class FailureReporter:
             self._logged_at, self._unlogged, self._is_logged = now, 0, False
 
     def warn(self, text: str) -> None:
-        """Report what a person should know, at once where there is a line left."""
+        """Log a warning, at debug level where no line is left."""
         with self._lock:
             if not self._log_line(logging.WARNING, "%s", text):
                 self._log.debug("%s", text)
@@ -156,7 +156,7 @@ class FailureReporter:
     # --- losses
 
     def dead_lettered(self, line: str, detail: str, count: int = 1) -> None:
-        """Report readings that were set aside: the first at once, later ones by their number and the last detail."""
+        """Report new dead letters: the first at once, later ones by their number and the last detail."""
         with self._lock:
             losses = self._losses
             if losses.logged < FIRST_DEAD_LETTERS and self._log_line(logging.WARNING, "%s", line):
@@ -180,7 +180,7 @@ class FailureReporter:
             self._summarize_losses()
 
     def _summarize_losses(self) -> None:
-        """Sum up what was lost and not told yet, once an hour."""
+        """Log a summary of the losses that are not logged yet, once an hour."""
         losses = self._losses
         if not (losses.dead_letters or losses.dropped) or self._clock() - losses.logged_at < SUMMARY_INTERVAL:
             return
@@ -188,15 +188,17 @@ class FailureReporter:
         if losses.dropped:
             readings = plural(losses.dropped, "reading")
             texts.append(
-                f"dropped {readings} that were never delivered: more than max_backlog_age or max_backlog_bytes allow"
+                f"dropped {readings} before they were delivered:"
+                " the backlog was above max_backlog_age or max_backlog_bytes"
             )
         if losses.dead_letters:
-            texts.append(f"set aside {losses.dead_letters} more, as they are never taken; last: {losses.last}")
+            more = either(losses.dead_letters, "more reading became a dead letter", "more readings became dead letters")
+            texts.append(f"{more}; last: {losses.last}")
         if self._log_line(logging.WARNING, "%s", "; ".join(texts)):
             self._losses = _Losses(self._clock(), losses.logged, has_dropped=losses.has_dropped)
 
     def _log_line(self, level: int, text: str, *values: object) -> bool:
-        """Tell a line, if one may be told; return whether it was."""
+        """Log a line, if one is left; return whether it was logged."""
         if not self._budget.take(self._clock()):
             return False
         self._log.log(level, text, *values)
@@ -204,7 +206,7 @@ class FailureReporter:
 
 
 def _format_requested_wait(wait: float) -> str:
-    """Tell a wait that the other side asks for by when it ends, in local time."""
+    """Describe a wait that the service asks for: when it ends, in local time."""
     now = datetime.now().astimezone()
     end = now + timedelta(seconds=math.ceil(wait))
     if wait < 60:  # noqa: PLR2004 - a minute: a time of day would say no more

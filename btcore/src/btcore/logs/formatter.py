@@ -1,4 +1,4 @@
-"""Lines of the log as they leave: every secret redacted, nothing that steers a terminal, and no line without end."""
+"""Formatting of log lines: secrets redacted, control characters removed, length limited."""
 
 import logging
 import threading
@@ -11,14 +11,14 @@ MAX_MESSAGE = 4000
 """Characters of a message that are written."""
 
 MAX_TRACE_LINES = 100
-"""Lines of a traceback that are written: the first of them tell where it began, the last what it is."""
+"""Lines of a traceback that are written: the first show where it began, the last show the exception."""
 
 MAX_TRACE_LINE = 1000
 """Characters of a line of a traceback."""
 
 
 class Formatter(logging.Formatter):
-    """Formats records, and redacts secrets in whatever comes out: message, arguments and traceback."""
+    """Formats records, and redacts secrets in all of the text: message, arguments and traceback."""
 
     def __init__(self, form: str, secrets: Iterable[str]) -> None:
         """Redact these secrets."""
@@ -50,25 +50,25 @@ class Formatter(logging.Formatter):
 
 
 def message_of(record: logging.LogRecord) -> str:
-    """Return how a message reads; also where it does not fit its arguments, or one of them cannot be told."""
+    """Return the formatted message; also where the arguments do not fit it, or one of them cannot be formatted."""
     try:
         return record.getMessage()
-    except BaseException as error:  # noqa: BLE001 - a plugin's call, and its objects: no worker dies of a line of the log
+    except BaseException as error:  # noqa: BLE001 - a plugin's call, and its objects: no worker ends because of a log line
         _raise_break(error)
         message = text_or_error(lambda: str(record.msg))
         return f"{message} (not formatted: {type(error).__name__})"
 
 
 def text_or_error(work: Callable[[], str]) -> str:
-    """Return a text that a stranger's code makes, or the kind of exception that it raised."""
+    """Return the text that a plugin's code makes, or the type of the exception that it raised."""
     try:
         return work()
     except BaseException as error:  # noqa: BLE001 - see above
         _raise_break(error)
-        return f"(cannot be told: {type(error).__name__})"
+        return f"(not formatted: {type(error).__name__})"
 
 
 def _raise_break(error: BaseException) -> None:
-    """Pass on what a signal raises, which it does in the main thread alone."""
+    """Raise what a signal raised; only the main thread gets it."""
     if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
         raise error

@@ -1,4 +1,4 @@
-"""Lines on their way to stderr, which may be slow, stand still or fail: only a thread of its own waits for it.
+"""The queue of lines for stderr, which may be slow, block or fail: only the thread of the queue waits for it.
 
 Nothing is formatted here.
 """
@@ -12,7 +12,7 @@ from threading import Condition, Thread
 from typing import TextIO
 
 MAX_LINES = 4000
-"""Lines that wait; what comes beyond is dropped and counted. The last quarter is kept for what is urgent."""
+"""Lines that may wait; above the limit they are dropped and counted. The last quarter is reserved for urgent lines."""
 
 MAX_BYTES = 1 << 20
 """The same in bytes."""
@@ -21,7 +21,7 @@ LINES_PER_WRITE = 100
 """Lines that are written together."""
 
 IDLE = 30.0
-"""Seconds after which the thread looks around when nothing is logged."""
+"""Seconds after which the thread calls `idle` when nothing is logged."""
 
 UNREAD = "nobody read stderr"
 
@@ -32,9 +32,9 @@ class LogQueue:
     def __init__(
         self, stream: TextIO | None, dropped: Callable[[int, str], str], idle: Callable[[], None] = lambda: None
     ) -> None:
-        """Prepare. `dropped` makes the line that tells how many lines were dropped and why; `idle` is called at times.
+        """Prepare. `dropped` formats the line about dropped lines: how many, and why. `idle` is called now and then.
 
-        Without a stream all lines go nowhere.
+        Without a stream all lines are discarded.
         """
         self._stream = stream
         self._descriptor = _descriptor(stream)
@@ -56,7 +56,7 @@ class LogQueue:
     def accepts(self, *, urgent: bool = False) -> bool:
         """Return whether there is room for a line; where there is none, count it as dropped."""
         with self._changed:
-            # once something was dropped, half of the room has to be free again: told once, not at every other line
+            # once something was dropped, half of the room has to be free again: reported once, not at every other line
             share = (0.5 if self._dropped else 0.75) + 0.25 * urgent
             if len(self._lines) < MAX_LINES * share and self._bytes < MAX_BYTES * share:
                 return True
@@ -74,9 +74,9 @@ class LogQueue:
             self._changed.notify_all()
 
     def flush(self, seconds: float) -> bool:
-        """Wait until everything is written, for so long at most; return whether it is.
+        """Wait until everything is written, at most this long; return whether it is.
 
-        After a wait in vain there is none until something was written: many lines in a row wait once.
+        After a timeout, no later call waits until something was written: many lines in a row wait once.
         """
         with self._changed:
             if self._lines:
@@ -112,7 +112,7 @@ class LogQueue:
                 self._thread.start()
 
     def _close_stream(self) -> None:
-        """Close what is written to; what comes yet goes nowhere."""
+        """Close the descriptor; later lines are discarded."""
         if self._descriptor is not None:
             os.close(self._descriptor)
         self._descriptor = self._stream = None
@@ -151,7 +151,7 @@ class LogQueue:
         try:
             self._write(b"".join(data for data, _ in lines))
         except Exception as error:  # noqa: BLE001 - a full disk, a reader that ended, a closed stream: the program goes on
-            why = f"stderr cannot be written: {getattr(error, 'strerror', None) or error}"
+            why = f"cannot write to stderr: {getattr(error, 'strerror', None) or error}"
         with self._changed:
             self._writing = False
             self._failing = bool(why)
@@ -170,7 +170,7 @@ class LogQueue:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write to a file that may take a part only, or, being shared with others, not want to be waited for."""
+    """Write all data to a descriptor that may take only a part of it, or be non-blocking."""
     while data:
         try:
             data = data[os.write(descriptor, data) :]

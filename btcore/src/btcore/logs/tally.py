@@ -1,4 +1,4 @@
-"""Counting what may happen very often, and telling it seldom: the first of an hour, then once an hour how many."""
+"""Counting what may happen very often and logging it rarely: the first of an hour, then a summary once an hour."""
 
 import logging
 import math
@@ -17,8 +17,8 @@ HOUR = 3600.0
 class SummarizedCount:
     """Counts one kind of thing.
 
-    Within an hour the `first` few are told one by one, the others by `summary`, in which `{count:packet}` and `{last}`
-    stand for how many packets there were and what the last one was. `total` is how many there were in all.
+    Within an hour the `first` few are logged one by one, the others by `summary`, in which `{count:packet}` is replaced
+    by the number of packets and `{last}` by the last one. `total` is how many there were in all.
     """
 
     log: logging.Logger
@@ -33,7 +33,7 @@ class SummarizedCount:
     _last: Any = attrs.field(default="", init=False)
 
     def add(self, line: str, last: object, count: int = 1) -> None:
-        """Count some; `line` tells one by itself."""
+        """Count some. `line` is what is logged where they are logged by themselves."""
         self.total += count
         self.report_due()
         now = self.clock()
@@ -47,13 +47,13 @@ class SummarizedCount:
             self._last = last
 
     def report_due(self) -> None:
-        """Tell what there was within an hour that has passed."""
+        """Log the summary of an hour that has passed."""
         if self._reported and self.clock() - self._since >= HOUR:
             self.report_rest()
             self._reported = 0
 
     def report_rest(self) -> None:
-        """Tell what was not told yet."""
+        """Log the summary of what is not logged yet."""
         if self._unreported:
             self.log.log(self.level, "%s", self.summary.format(count=Count(self._unreported), last=self._last))
             self._unreported = 0

@@ -54,9 +54,9 @@ class RunHealth:
         """Tell what has stopped, and why; "" where nothing has."""
         sinks = [f"{sink.name}: {sink.stop_reason}" for sink in self._sinks if sink.stop_reason]
         sources = [f"{worker.name}: {worker.failure}" for worker in self._sources if worker.failure]
-        what = "no sink works any more: " if sinks and len(sinks) == len(self._sinks) else ""
+        what = "all sinks have stopped: " if sinks and len(sinks) == len(self._sinks) else ""
         if not what and sources and not any(worker.thread.is_alive() for worker in self._sources):
-            what = "no source works any more: " if len(sources) == len(self._sources) else ""
+            what = "all sources have stopped: " if len(sources) == len(self._sources) else ""
         return what + _join_first([*sinks, *sources])
 
 

@@ -103,7 +103,7 @@ class NameCheck:
         again = [found for found in mismatches if found in self._reported]
         if again and now - self._reported_at >= REPEAT_INTERVAL:
             self._reported_at = now
-            _log_lines(logging.WARNING, [f"{self._describe_mismatch(*found, formats)} (still so)" for found in again])
+            _log_lines(logging.WARNING, [f"{self._describe_mismatch(*found, formats)} (unchanged)" for found in again])
         new = [found for found in mismatches if found not in self._reported]
         if new and not again:
             self._reported_at = now
@@ -166,12 +166,12 @@ def _describe_heard(serial: str, heard: Mapping[str, object]) -> str:
 
 def _describe_unnamed(serial: str, known: Mapping[str, Name]) -> str:
     near = known.get(closest(serial, known))
-    like = f"; most like it is {near.serial} ({describe_locations([near])})" if near else ""
-    return f"meter {serial} is heard, and named nowhere in the configuration{like}"
+    like = f"; the nearest name is {near.serial} ({describe_locations([near])})" if near else ""
+    return f"meter {serial} is heard, but not named in the configuration{like}"
 
 
 def _log_lines(level: int, lines: Sequence[str]) -> None:
     for line in lines[:MAX_LINES]:
         log.log(level, "%s", line)
     if len(lines) > MAX_LINES:
-        log.log(level, "and so with %d more", len(lines) - MAX_LINES)
+        log.log(level, "and %d more", len(lines) - MAX_LINES)

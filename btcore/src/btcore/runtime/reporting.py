@@ -100,7 +100,7 @@ class ActivityReport:
                 log=log,
                 level=logging.INFO,
                 first=2,
-                summary="{count} times more {last} had everything again",
+                summary="{last} is up to date again, {count:more time}",
                 clock=clock,
             )
             for one in sinks
@@ -124,7 +124,7 @@ class ActivityReport:
             previous.is_behind = True
         elif previous.is_behind and sink.state == UP_TO_DATE:
             previous.is_behind = False
-            self._caught_up[sink.name].add(f"{sink.name} was behind, and has had everything now", sink.name)
+            self._caught_up[sink.name].add(f"{sink.name} is up to date again", sink.name)
         self._caught_up[sink.name].report_due()
 
     def _report(self, when: str) -> None:
@@ -145,7 +145,7 @@ class ActivityReport:
 
     def _describe_sink(self, sink: Sink) -> str:
         count, unwanted = self._increase(sink.name, sink.delivered, sink.unwanted)
-        passed = f", {unwanted} not wanted by its settings" if unwanted > 0 else ""
+        passed = f", {unwanted} not selected by its settings" if unwanted > 0 else ""
         done = plural(count, "reading") if count else "no reading"
         return f"{_short(sink.name)}: {done}{passed}, {sink.state}"
 
@@ -164,4 +164,4 @@ def _short(table: str) -> str:
 def _join_first(parts: Iterable[str], what: str) -> str:
     texts = list(parts)
     more = len(texts) - MAX_PARTS
-    return "; ".join(texts[:MAX_PARTS]) + (f"; {plural(more, f'{what}')} more" if more > 0 else "")
+    return "; ".join(texts[:MAX_PARTS]) + (f"; {plural(more, f'more {what}')}" if more > 0 else "")

@@ -30,7 +30,9 @@ def claim(state: Path, file: Path) -> str:
         _write(state, file)
     if before is None:
         return ""
-    return f"the state in {state} was that of {before}, which is no longer there; now it is that of {file.absolute()}"
+    return (
+        f"the state directory {state} belonged to {before}, which no longer exists; it now belongs to {file.absolute()}"
+    )
 
 
 def check(state: Path, file: Path) -> None:
@@ -49,8 +51,8 @@ def _refuse_if_there(state: Path, file: Path, other: Path | None) -> None:
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     line = f"state = {json.dumps(f'{given}/{file.stem}' if given else f'{file.stem}-state', ensure_ascii=False)}"
     message = (
-        f"the state directory {state} belongs to {other}, and the readings of two sites must not meet: write {line} at"
-        f" the top of this file (or delete {state / NOTE_FILE}, if the other has its state elsewhere now)"
+        f"the state directory {state} belongs to {other}, and two sites must not share their readings: write {line} at"
+        f" the top of this file (or delete {state / NOTE_FILE}, if that site uses another state directory now)"
     )
     raise ConfigurationError([Problem(message, key="state", file=str(file))])
 

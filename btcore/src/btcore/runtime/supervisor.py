@@ -126,7 +126,7 @@ class Supervisor:
             if not self._once and health.has_failed():
                 return
             if self._stop.wait(POLL_INTERVAL_ONCE if self._once or upkeep.is_busy else POLL_INTERVAL):
-                log.info("stopping: the work under way is finished first, for %.0f s at most", self._patience)
+                log.info("stopping: the work in progress may take %.0f s more", self._patience)
                 return
 
     def _context(self, part: Source | Sink | Decoder) -> Context:
@@ -198,16 +198,18 @@ def _join(threads: list[Thread], patience: float) -> bool:
         if thread.ident is not None:  # it was started
             thread.join(max(deadline - time.monotonic(), 0.0))
         if thread.is_alive():
-            log.warning("%s does not stop; leaving it (what it did not finish will be delivered again)", thread.name)
+            log.warning(
+                "%s does not stop and is abandoned: what it did not finish is delivered again by the next run",
+                thread.name,
+            )
     return not any(thread.is_alive() for thread in threads)
 
 
 def _report_lost(sources: list[SourceWorker]) -> None:
     for worker in sources:
         if worker.thread.is_alive() and worker.waiting:
-            told = "that the journal has not taken yet"
-            what = either(worker.waiting, f"reading {told} is", f"readings {told} are")
-            log.error("%s: %s lost", worker.name, what)
+            what = either(worker.waiting, "reading is", "readings are")
+            log.error("%s: %s lost: not yet written to the journal", worker.name, what)
 
 
 def _lock(state: Path) -> int:
@@ -235,14 +237,16 @@ def _claim(site: Site) -> None:
         if told := state_directory.claim(site.state, site.file):
             log.warning("%s", told)
     except OSError as error:  # on a full disk too, readings are kept
-        log.warning("whose state is in %s cannot be noted: %s", site.state, error.strerror)
+        log.warning(
+            "cannot note in the state directory %s which configuration it belongs to: %s", site.state, error.strerror
+        )
 
 
 def _warn_if_readable(state: Path) -> None:
     """Say so where everybody may read the journal: when and how much a household uses is its own affair."""
     file = state / JOURNAL
     if file.stat().st_mode & state.stat().st_mode & 0o005:
-        log.warning("everybody on this computer may read %s: chmod 700 %s", file, state)
+        log.warning("every user of this computer can read %s: run chmod 700 %s", file, state)
 
 
 def _unusable(state: Path, error: OSError) -> Unavailable:

@@ -1,6 +1,6 @@
-"""Calling the hooks of one sink: what fails is tried again, with growing waits; what hangs is told.
+"""The calls of one sink's hooks: a failed call is retried with backoff, a call that hangs is reported.
 
-What it is called with, and what becomes of that, is `worker.py`'s.
+Which batch is delivered, and what follows from the answer, is decided in `worker.py`.
 """
 
 import logging
@@ -21,14 +21,14 @@ from btcore.sinks.backlog import BOUND, Outdated
 from btcore.text import describe_error, format_duration
 
 HANG_TIMEOUT = 600.0
-"""Seconds after which a call that has not returned is told."""
+"""Seconds after which a call that has not returned is reported."""
 
 Done = TypeVar("Done")
 
 
 @attrs.frozen
 class Rejection:
-    """Why something will never work. `is_whole`: nor will any part of it. `is_bug`: as far as is known.
+    """Why a call will never succeed. `is_whole`: nor will any part of it. `is_bug`: as far as is known.
 
     A plugin that does not know what happened raises anything; one that does, Reject.
     """
@@ -50,7 +50,7 @@ class HookCalls:
         stop: Event,
         meanwhile: Callable[[], object],
     ) -> None:
-        """Prepare. `meanwhile` is done now and then during a long wait."""
+        """Prepare. `meanwhile` is called now and then during a long wait."""
         self._hooks = hooks(instance)
         self._backoff = backoff
         self._reporter = outcome
@@ -69,18 +69,19 @@ class HookCalls:
             self._current_call = None
 
     def check_hang(self) -> None:
-        """Tell of a call that hangs."""
+        """Report a call that hangs, once."""
         call = self._current_call
         if call is not None and call is not self._reported_hang and monotonic() - call[1] >= HANG_TIMEOUT:
             self._reported_hang = call
             self._reporter.warn(
-                f"{call[0]} has not returned for {format_duration(HANG_TIMEOUT)}: this sink hangs, and its readings wait"
+                f"{call[0]} has not returned for {format_duration(HANG_TIMEOUT)}: this sink hangs;"
+                " its readings wait in the journal"
             )
 
     def retry_until_done(self, work: Callable[[], Done], tries: float = math.inf) -> Done | Rejection:
-        """Do something until it works. Or return why it never will: it was refused, or is a plugin's bug.
+        """Call `work` until it succeeds; return its result, or why it never will succeed.
 
-        `tries` is how many unexpected exceptions it may end in.
+        After `tries` unexpected exceptions, that is a bug of the plugin.
         """
         bugs = 0
         while True:
@@ -95,9 +96,9 @@ class HookCalls:
                 self._worked()
                 return Rejection(describe_error(error), getattr(error, "whole", False) is True)
             except OSError as error:
-                # the world outside failed: a plugin need not translate what its library raises
+                # the network or a file failed: a plugin need not translate what its library raises
                 self._failed(describe_error(error))
-            except BaseException as error:  # noqa: BLE001 - a plugin's bug: tried again, then set aside
+            except BaseException as error:  # noqa: BLE001 - a plugin's bug: tried again, then a dead letter
                 bugs += 1
                 self._log.debug("details", exc_info=error)
                 if bugs >= tries:
@@ -108,7 +109,7 @@ class HookCalls:
                 return done
 
     def retry_until_prepared(self, work: Callable[[], None]) -> None:
-        """Do something before the first delivery; to be refused there means no more than to have failed."""
+        """Call `work`, which precedes the first delivery, until it succeeds; Reject is retried there like a failure."""
 
         def prepared() -> None:
             try:
@@ -119,7 +120,7 @@ class HookCalls:
         self.retry_until_done(prepared)
 
     def wait(self, seconds: float) -> None:
-        """Wait, however long."""
+        """Wait this many seconds. Raises ShuttingDown."""
         while seconds > 0:
             self._stop.wait(min(seconds, BOUND))
             self.raise_if_stopping()
@@ -142,6 +143,6 @@ class HookCalls:
 
 
 def _requested_wait(error: Retry) -> float | None:
-    """Return how long the other side wants to be left alone; None where a plugin's own class has nonsense there."""
+    """Return the wait that the service asks for; None where there is none, or where it is no positive number."""
     after = getattr(error, "after", None)
     return after if isinstance(after, int | float) and 0 < after < math.inf else None

@@ -26,4 +26,4 @@ def print_lines(lines: Iterable[str], out: Callable[[str], object]) -> None:
         for line in lines:
             out(line)
     except OSError as error:
-        raise Stop(f"nobody reads what would be sent: {error}") from error
+        raise Stop(f"cannot print what would be sent: {error}") from error

@@ -1,6 +1,6 @@
-"""What `process_batch` check_result: of how many of a batch's readings something was sent or stored.
+"""What `process_batch` returns: of how many of a batch's readings something was sent or stored.
 
-Checked here, once, where it comes in. What it raises is `worker.py`'s.
+It is checked here, once, where it enters. What `process_batch` raises is handled in `calls.py`.
 """
 
 from typing import Self
@@ -27,7 +27,7 @@ class BatchResult:
 
     @classmethod
     def all(cls, batch: Batch) -> Self:
-        """BatchResult that everything was wanted. Where there was no sample, perhaps nothing was sent: it proves nothing."""
+        """Return the result of a batch that was delivered entirely. Without a sample, it proves no settings."""
         return cls(len(batch.readings), proves_settings=bool(batch.samples))
 
 

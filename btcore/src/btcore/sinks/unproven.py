@@ -11,7 +11,7 @@ from btcore.calculate.sampling import Step
 from btcore.config.load import Sink
 from btcore.errors import Stop
 from btcore.journal import DeadLetter
-from btcore.text import plural
+from btcore.text import either
 from btcore.values.describe import settings_of
 from btcore.values.fingerprint import given
 
@@ -51,10 +51,10 @@ class UnprovenSettings:
     def end(self) -> None:
         """Take note that no more will come. Raises Stop where all that was tried was refused."""
         if self.held:
-            tried = plural(len(self.held), "reading")
+            rejected = either(len(self.held), "reading was", "readings were")
             raise Stop(
-                f"{self.held[-1].why}; {tried} tried, one by one, and nothing was ever accepted with these settings:"
-                f" look at {self.location}"
+                f"{self.held[-1].why}; {rejected} rejected, one by one, and nothing was ever accepted with these"
+                f" settings: check {self.location}"
             )
 
     def release(self) -> list[HeldStep]:

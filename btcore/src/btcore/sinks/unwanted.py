@@ -45,6 +45,6 @@ class UnwantedWatch:
         if count := total - self._before:
             self._reported_at = self.clock()
             self.warn(
-                f"its settings want nothing of {plural(count, 'reading')}, so nothing of them was sent: if that is a"
-                " mistake, mend it and start again. They wait in the journal for as long as `retention` says"
+                f"its settings select nothing in {plural(count, 'reading')}, so nothing was sent: if that is a mistake,"
+                " correct the settings and restart. The journal keeps the readings for as long as `retention` says"
             )

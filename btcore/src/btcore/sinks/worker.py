@@ -131,10 +131,10 @@ class SinkWorker:
             self._log.debug("stopping")
         except Stop as error:
             self.stop_reason = self._redact(describe_error(error))
-            self._log.error("stopped until a restart, its readings are kept: %s", describe_error(error))
+            self._log.error("stopped until a restart: %s; its readings are kept", describe_error(error))
         except BaseException as error:  # noqa: BLE001 - our own bug: this sink is parked, the others go on
             self.stop_reason = self._redact(describe_error(error))
-            self._log.critical("stopped until a restart by a fault of btcore, its readings are kept", exc_info=error)
+            self._log.critical("stopped until a restart: a fault of btcore; its readings are kept", exc_info=error)
         finally:
             self._close()
             self._decoders.close()
@@ -264,7 +264,9 @@ class SinkWorker:
     def _hold(self, hold: HeldStep) -> None:
         """Keep what was refused while nothing was accepted yet. Raises Stop where it is enough."""
         if not self._unproven.held:
-            what = "refused, and as nothing was accepted with these settings yet, the next readings are tried"
+            what = (
+                "nothing was accepted with these settings yet, so the next readings are tried; a reading was rejected"
+            )
             self._reporter.warn(f"{what}: {hold.why}")
         self._unproven.hold(hold)
 
@@ -306,7 +308,7 @@ class SinkWorker:
         except PluginMistake as error:
             if not self._is_result_reported:
                 self._is_result_reported = True
-                self._log.error("%s; all of the batch counts as delivered", error)
+                self._log.error("%s; the entire batch counts as delivered", error)
             return BatchResult.all(batch)
 
     def _preview(self, batch: Batch) -> BatchResult:
@@ -318,9 +320,9 @@ class SinkWorker:
 
     def __str__(self) -> str:
         """Tell what was done, for a line of the log."""
-        what = "shown, none sent" if self._context.dry_run else f"delivered, {self.dead_letters} set aside"
+        what = "shown, none sent" if self._context.dry_run else f"delivered, {plural(self.dead_letters, 'dead letter')}"
         done = f"{plural(self.delivered, 'reading')} {what}"
-        unwanted = f"{self.unwanted} not wanted by its settings" if self.unwanted else ""
+        unwanted = f"{self.unwanted} not selected by its settings" if self.unwanted else ""
         without_sample = f"{self.without_sample} without a sample" if self.without_sample else ""
         waiting = f"{self.behind} waiting for the next run" if self.behind and not self._context.dry_run else ""
         return ", ".join(part for part in (done, unwanted, without_sample, str(self.backlog), waiting) if part)

@@ -76,7 +76,12 @@ class Identities:
             if is_news := (reading.format.name, "fault") not in self._notified:
                 self._notified.add((reading.format.name, "fault"))
             level = logging.ERROR if is_news else logging.DEBUG
-            log.log(level, "meter %s is known by its serial number alone: a fault", reading.serial, exc_info=error)
+            log.log(
+                level,
+                "meter %s is identified by its serial number alone: a fault of btcore",
+                reading.serial,
+                exc_info=error,
+            )
             return reading.serial
 
     def _name(self, reading: Reading) -> str:

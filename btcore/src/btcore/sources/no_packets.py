@@ -163,7 +163,7 @@ class PacketWatch:
         """Tell what was seen, if nothing was ever decoded: there will be no more, or the source itself `has_ended`."""
         with self._lock:
             if has_ended and self._began is None and not self._has_packets:
-                self._log.warning("it ended, and nothing came in: is what it reads empty?")
+                self._log.warning("the source ended without any data: check whether its input is empty")
             if not self._has_packets:
                 now = self._clock()
                 for stream, stream_bytes in self._streams.items():
@@ -228,7 +228,7 @@ class PacketWatch:
             return
         self._silence_reported = now
         self._log.warning(
-            "nothing has come in for %s: is what it reads from switched on, and is this the right place to look? (%s)",
+            "no data for %s: check that the meter is switched on, and that the source reads from the right place (%s)",
             format_duration(now - (self._opened or now)),
             PAGE,
         )

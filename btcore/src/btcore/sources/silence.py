@@ -107,9 +107,9 @@ class SilenceWatch:
         self._missed: dict[str, float] = {}  # those that were expected, and told
         self._is_over = False
         self._silent = SummarizedCount(
-            log=log, first=LINES_PER_HOUR, summary="{count} meters more fell silent; the last: {last}", clock=clock
+            log=log, first=LINES_PER_HOUR, summary="{count} more meters fell silent; last: {last}", clock=clock
         )
-        again = "{count} meters more are heard again; the last: {last}"
+        again = "{count} more meters are heard again; last: {last}"
         self._heard_again = SummarizedCount(
             log=log, level=logging.INFO, first=LINES_PER_HOUR, summary=again, clock=clock
         )
@@ -144,7 +144,7 @@ class SilenceWatch:
             if serial in self._missed:
                 before = _format_time(self._missed.pop(serial))
                 self._heard_again.add(
-                    f"meter {serial} is heard again; before this start it was last at {before}", serial
+                    f"meter {serial} is heard again; before this start it was last heard at {before}", serial
                 )
             if meter is None:
                 # two meters of one number are told apart from now on: which this name was until now shows itself
@@ -232,7 +232,8 @@ class SilenceWatch:
         last = _format_time(missing[0][1])
         who = f"meter {missing[0][0]} was" if len(missing) == 1 else f"{len(missing)} meters were"
         names = "" if len(missing) == 1 else f" ({_list_names([serial for serial, _ in missing])})"
-        line = f"{who} heard before this start{names}, last at {last}, and not since {format_duration(EXPECTED_WITHIN)}"
+        span = format_duration(EXPECTED_WITHIN)
+        line = f"{who} heard before this start{names}, last at {last}, and not in the {span} since"
         self._silent.add(f"{line}; {_advice(self.meters)}", missing[0][0], len(missing))
 
 
@@ -244,8 +245,8 @@ def _first_name(serial: str) -> str:
 
 def _advice(others: int) -> str:
     if others:
-        return f"{plural(others, 'other meter')} of this source can be heard, so look at its power and its cable"
-    return "nothing else is heard by this source, so look at the network or the line as well as at the meter's power"
+        return f"{plural(others, 'other meter')} of this source can be heard: check the power and the cable"
+    return "this source hears no other meter: check the network or the line, and the meter's power"
 
 
 def _format_time(moment: float) -> str:

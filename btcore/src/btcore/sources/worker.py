@@ -215,7 +215,7 @@ class SourceWorker:
             self._silence_watch.expect({reading.serial: reading.timestamp for _, reading in found})
             self._are_meters_restored = True
         except Unavailable as error:
-            self._log.warning("the meters of earlier runs are not known, and count as new: %s", error)
+            self._log.warning("cannot read the meters of earlier runs, so all meters count as new: %s", error)
 
     def _close(self) -> None:
         try:

@@ -53,7 +53,7 @@ class WriteQueue:
         self._retry = JournalRetry(stop, log, grace)
         self._reporter = FailureReporter(log)
         self.refused = SummarizedCount(
-            log=log, level=logging.ERROR, summary="the journal did not take {count:reading} more; last: {last}"
+            log=log, level=logging.ERROR, summary="the journal refused {count:more reading}; last: {last}"
         )
         self._thread = Thread(target=self._run, name=f"{name} (journal)", daemon=True)
         self._waiting: deque[Entry] = deque()
@@ -102,7 +102,7 @@ class WriteQueue:
 
     def _wait_for_room(self) -> None:
         what = either(len(self._waiting), "reading waits", "readings wait")
-        self._reporter.warn(f"{what} for the journal: no more are taken till then")
+        self._reporter.warn(f"{what} for the journal: the source waits until they are written")
         self.is_full = True
         self._change.wait_for(lambda: self._size <= MAX_QUEUE_BYTES // 2 or self._failure)
         self.is_full = False
@@ -121,7 +121,7 @@ class WriteQueue:
         self.refused.report_rest()
         if self.lost:
             self._log.error(
-                "%s lost by stopping now: %s", either(self.lost, "reading is", "readings are"), self._failure
+                "%s lost because the program stops: %s", either(self.lost, "reading is", "readings are"), self._failure
             )
 
     # --- of the writer's thread
@@ -196,4 +196,4 @@ def _size(entry: Entry) -> int:
 def _describe_unwritable(entry: Entry, error: BaseException) -> tuple[str, str]:
     """Tell of a reading that no journal can hold: all of it, and in short."""
     detail = f"meter {entry.serial!r:.80}, {describe_error(error)}"
-    return f"a reading that the journal cannot hold is left out: {detail}", detail
+    return f"a reading is lost, because the journal cannot store it: {detail}", detail
