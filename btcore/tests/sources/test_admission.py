@@ -117,7 +117,7 @@ def test_the_first_meters_are_told_one_by_one(make: Make, caplog: pytest.LogCapt
     admission.finish()
     assert logged(caplog, logging.INFO) == [
         *(f"heard meter {n} (gem48pbin)" for n in range(LINES_PER_HOUR)),
-        f"heard 92 more meters; last: 99",
+        f"heard {100 - LINES_PER_HOUR} more meters; last: 99",
     ]
 
 

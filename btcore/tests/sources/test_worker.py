@@ -23,9 +23,9 @@ from btcore import FORMATS, Channel, Chunk, Format, Incomplete, Packet, Reading,
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
 from btcore.journal.sqlite import SqliteJournal
+from btcore.sources.entries import BOOT
 from btcore.sources.no_packets import MAX_SILENT_BYTES
 from btcore.sources.silence import SilenceWatch
-from btcore.sources.worker import BOOT
 
 OTHER = "420467"
 

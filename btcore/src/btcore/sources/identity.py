@@ -1,9 +1,9 @@
-"""Which meter a packet is of: a serial number alone does not tell.
+"""Which meter sent a packet: the serial number alone does not identify it.
 
-Many ECM-1240 send 000000, and a GEM's number may change by itself. So a meter is known by the source that it comes by,
-by what stays the same of the way it comes there, by its serial number, and, where these do not tell, by what it counts.
-What the configuration says comes first (`config/meters.py`). Two meters that send one number have two names from the
-moment on at which that is certain: the second one has `-2` behind it. One of these for all sources of a site.
+Many ECM-1240 send 000000, and the number of a GEM may change by itself. So a meter is identified by its source, by the
+constant part of its address, by its serial number, and, if these are not enough, by its counters. The configuration
+comes first (`config/meters.py`). When it is certain that two meters send one number, the second gets `-2` appended.
+One instance serves all sources of a site.
 """
 
 import logging
@@ -31,10 +31,10 @@ RECENT = 1000
 
 
 class Identities:
-    """Tells what a meter is called. Safe between threads."""
+    """Gives each meter its name. Thread-safe."""
 
     def __init__(self, meters: Meters, notify: Callable[[Notice], None]) -> None:
-        """Know no meter yet. `tell` is given what a person should know, each once."""
+        """Begin without meters. `tell` is given what a person should know, each once."""
         self._meters = meters
         self._notify = notify
         self._notified: set[tuple[str, str]] = set()
@@ -43,7 +43,7 @@ class Identities:
         self._chains = Chains({}, tell=self._notice, most=MAX_METERS)
 
     def restore(self, readings: Iterable[tuple[str, Reading]]) -> None:
-        """Go on from earlier readings, oldest first, each with the serial number in its packet."""
+        """Restore the meters from earlier readings, oldest first, each with the serial number of its packet."""
         bases: dict[str, Base] = {}
         heard: list[tuple[str, bytes]] = []
         for sent, reading in readings:
@@ -51,7 +51,7 @@ class Identities:
             rest = reading.serial.removeprefix(f"{serial}-")
             key = f"{serial}#{rest}" if rest != reading.serial and rest.isdigit() else serial
             bases[key] = Base(attrs.evolve(reading, serial=serial, offset=self.next_offset()))
-            heard.append((serial, reading.raw))  # a slow second way may bring it once more
+            heard.append((serial, reading.raw))  # a slower second connection may bring it again
         with self._lock:
             self._chains = Chains(bases, heard=heard, tell=self._notice, most=MAX_METERS)
             for key, base in bases.items():
@@ -63,11 +63,11 @@ class Identities:
         return self._meters.serial_of(source, address, sent)
 
     def next_offset(self) -> int:
-        """Return the place of the next reading: they are told apart by it."""
+        """Return the next offset: each reading of this run has its own."""
         return next(self._offsets)
 
     def name(self, reading: Reading) -> str:
-        """Return what a reading's meter is called. Its serial number is that of `serial_of`, its `seq` `next_place`."""
+        """Return the name of a reading's meter. Its serial is that of `serial_of`, its offset that of `next_offset`."""
         try:
             with self._lock:
                 return self._name(reading)
@@ -86,7 +86,7 @@ class Identities:
 
     def _name(self, reading: Reading) -> str:
         key = ""
-        if reading.boot or not self._chains.is_past(reading):  # a recording that is played again tells nothing new
+        if reading.boot or not self._chains.is_past(reading):  # a recording that is replayed adds nothing
             key = self._chains.follow(reading).key
             self._chains.forget()
         serial, _, number = (key or self._chains.key_of(reading)).rpartition("#")
@@ -101,7 +101,7 @@ class Identities:
 
 
 def last_readings(journal: Journal, decoders: Decoders) -> Iterator[tuple[str, Reading]]:
-    """Yield the last readings of the meters that were heard before, oldest first, as `Identities.know` takes them."""
+    """Yield the last readings of the meters that were heard before, oldest first, for `Identities.restore`."""
     for entry in journal.heard(RECENT):
         found = decoders.recall_sent(entry)
         if found is not None:

@@ -1,8 +1,8 @@
-"""Bytes that a source brings in which there is no packet: told soon, once, then hourly, as what they are.
+"""Warnings about a source that receives bytes but no packets: after a minute, then once an hour.
 
-A source lives by its packets and not by its bytes: a keep-alive now and then, or text on connections that are closed
-each time, is as dead as silence. What the bytes are is `decode/recognition.py`'s. What a meter that was heard owes by
-its habit is not looked at here.
+A source works if it has packets, not if it has bytes: a keep-alive now and then, or text on short connections, is no
+more than silence. What the bytes are is recognized by `decode/recognition.py`. Meters that were heard and fall silent
+are watched by `silence.py`.
 """
 
 import logging
@@ -17,48 +17,48 @@ from btcore.sources.undecoded import UndecodedBytes, UndecodedStream, describe
 from btcore.text import format_duration
 
 FIRST_REPORT = 60.0
-"""Seconds for which there may be bytes without a packet before it is told."""
+"""Seconds of bytes without a packet after which a warning is logged."""
 
 SETTLE_TIME = 5.0
-"""Seconds from the first byte on a stream, after which what came is judged."""
+"""Seconds after the first byte of a stream before its bytes are recognized."""
 
 MAX_SILENT_BYTES = 1 << 14
-"""Bytes without a packet after which it is told at once: the longest packet 26 times over."""
+"""Bytes without a packet after which the warning is logged at once: 26 times the longest packet."""
 
 MIN_LAPSE = 600.0
-"""The least seconds of nothing but other bytes after which it is told of a stream that had packets."""
+"""Least seconds of bytes without a packet before the warning, for a stream that had packets."""
 
 GAPS = 10
-"""Times between packets by which it is known how long a source may be without one."""
+"""Intervals between packets that are remembered, to know how long a source may be without one."""
 
 SILENT = 120.0
-"""Seconds without a single byte or reading, from the beginning on, after which it is told."""
+"""Seconds after the start without any byte or reading, after which a warning is logged."""
 
 HOUR = 3600.0
 
 CONNECTIONS_BY_KIND = {"keep-alive": 10}
-"""How often a meter's bytes come on connections of their own before it is told where other packets come; else:"""
+"""Connections with such bytes of a meter before a warning, where other packets come in; for other kinds:"""
 MIN_CONNECTIONS = 3
 
 MAX_LINES = 8
 """Lines an hour, at most, whatever comes."""
 
 MAX_STREAMS_PER_CHECK = 64
-"""Open streams that are looked at in one turn."""
+"""Open streams that one check looks at."""
 
 RECOGNITIONS_PER_SECOND = 50.0
-"""Times a second that something is recognized, on the average."""
+"""Recognitions a second, on average."""
 
 MAX_EXAMINED = 1000
-"""Streams that are looked into for packets which are not taken: every decoder is opened for each."""
+"""Streams that are examined for packets of formats that the source does not take: each opens every decoder."""
 
 PAGE = "docs/meters.md"
 
 
 class PacketWatch:
-    """Watches the bytes of one source. Times are seconds of a clock that never goes back.
+    """Watches the bytes of one source. Times are seconds of a monotonic clock.
 
-    `patience` is for how long the source itself would wait for a packet. `examine` returns a format that is in bytes
+    `patience` is how long the source itself waits for a packet. `examine` returns a format that is in bytes
     and is not taken; it is called by `brought` and `end`, in the source's thread. The others may be called by any.
     """
 
@@ -94,17 +94,17 @@ class PacketWatch:
         self._credit, self._credited = RECOGNITIONS_PER_SECOND, clock()
 
     def open(self) -> None:
-        """Take note that the source is open now, and may bring something."""
+        """Record that the source is open."""
         with self._lock:
             self._opened = self._clock()
 
     def close(self) -> None:
-        """Take note that it is closed: for a while, or for good."""
+        """Record that the source is closed: for a while, or for good."""
         with self._lock:
             self._opened = None
 
     def packet(self, stream: str = "") -> None:
-        """Take note that packets, or whole readings, came in on a stream."""
+        """Record that packets, or readings without packets, came in on a stream."""
         now = self._clock()
         with self._lock:
             if self._last_packet is not None:
@@ -118,7 +118,7 @@ class PacketWatch:
                 self._streams[stream] = UndecodedStream(has_packets=True, looked=stream_bytes.looked)
 
     def received(self, stream: str, data: bytes, damaged: int = 0, not_taken: str = "") -> None:
-        """Take note of bytes of a stream that have brought no packet; as `recognize` says for the others."""
+        """Record bytes of a stream without a packet. The other parameters are as in `recognize`."""
         now = self._clock()
         with self._lock:
             if self._began is None:
@@ -135,14 +135,14 @@ class PacketWatch:
                 self._check(now)
 
     def _examine_stream(self, stream_bytes: UndecodedStream) -> None:
-        """Find out whether there are packets in it which are not taken; once a stream, and not of all too many."""
+        """Look for packets of formats that are not taken; once a stream, and for `MAX_EXAMINED` streams at most."""
         if self._examine and stream_bytes.sample and not stream_bytes.is_examined and self._examined < MAX_EXAMINED:
             stream_bytes.is_examined = True
             self._examined += 1
             stream_bytes.not_taken = self._examine(stream_bytes.sample) or stream_bytes.not_taken
 
     def end(self, stream: str) -> None:
-        """Take note that a stream is at its end."""
+        """Record that a stream has ended."""
         now = self._clock()
         with self._lock:
             stream_bytes = self._streams.pop(stream, None)
@@ -155,12 +155,12 @@ class PacketWatch:
                     self._check(now)
 
     def check(self) -> None:
-        """Tell what is to be told by now; to be called about every second."""
+        """Log the warnings that are due; called about every second."""
         with self._lock:
             self._check(self._clock())
 
     def finish(self, *, has_ended: bool = False) -> None:
-        """Tell what was seen, if nothing was ever decoded: there will be no more, or the source itself `has_ended`."""
+        """Log the remaining warnings of a source that never had a packet. `has_ended`: it ended by itself."""
         with self._lock:
             if has_ended and self._began is None and not self._has_packets:
                 self._log.warning("the source ended without any data: check whether its input is empty")
@@ -192,11 +192,11 @@ class PacketWatch:
         return list(self._streams.items())[-MAX_STREAMS_PER_CHECK:]
 
     def _is_time(self, stream_bytes: UndecodedStream, now: float) -> bool:
-        """Whether a stream has brought enough, or for long enough, since it was looked at."""
+        """Whether a stream has brought enough bytes, or for long enough, since the last check."""
         return stream_bytes.size >= MAX_SILENT_BYTES or now - stream_bytes.looked >= self._soon
 
     def _is_settled(self, stream_bytes: UndecodedStream, now: float) -> bool:
-        """Whether what came is more than the beginning of something."""
+        """Whether there are enough bytes, or enough time has passed, to recognize them."""
         since = now if stream_bytes.since is None else stream_bytes.since
         return stream_bytes.size >= MAX_SILENT_BYTES or now - since >= min(self._soon, SETTLE_TIME)
 
@@ -212,7 +212,7 @@ class PacketWatch:
                 del self._undecoded[one.kind]
 
     def _is_lasting(self, stream_bytes: UndecodedStream, now: float) -> bool:
-        """Whether an open stream brings nothing else; one that had packets may do so between two of them."""
+        """Whether an open stream brings no packets for too long; some junk between two packets is allowed."""
         if stream_bytes.total >= MAX_SILENT_BYTES:
             return True
         limit = FIRST_REPORT
@@ -222,7 +222,7 @@ class PacketWatch:
         return now - since >= limit and stream_bytes.last - since >= limit / 2
 
     def _check_silence(self, now: float) -> None:
-        """Tell that nothing has come in at all; a source that has patience tells that by itself, and better."""
+        """Warn that no data came in at all. A source with `patience` of its own warns by itself, with more detail."""
         is_silent = self._opened is not None and now - self._opened >= SILENT
         if self._patience or not is_silent or now - self._silence_reported < HOUR:
             return
@@ -233,7 +233,7 @@ class PacketWatch:
             PAGE,
         )
 
-    # --- telling
+    # --- reporting
 
     def _recognized(self, stream: str, stream_bytes: UndecodedStream, now: float) -> UndecodedBytes:
         kind = self._kind(stream_bytes, now)
@@ -248,7 +248,7 @@ class PacketWatch:
         return one
 
     def _kind(self, stream_bytes: UndecodedStream, now: float) -> Kind:
-        """Recognize what came. In a flood of connections, what is not looked at is taken for what was seen last."""
+        """Recognize the bytes. In a flood of connections, some are not examined, and count as the last kind."""
         self._credit = min(self._credit + (now - self._credited) * RECOGNITIONS_PER_SECOND, RECOGNITIONS_PER_SECOND)
         self._credited = now
         if self._credit >= 1 or self._last_kind is None:
@@ -259,16 +259,16 @@ class PacketWatch:
         return self._last_kind
 
     def _report(self, undecoded: list[UndecodedBytes], now: float) -> None:
-        """Tell of each kind once an hour; those of a meter first."""
+        """Log each kind once an hour, those of a meter first."""
         self._reported = {kind: then for kind, then in self._reported.items() if now - then < HOUR}
         for one in sorted(undecoded, key=lambda one: (not one.kind.is_meter, one.kind.is_silence, -one.size)):
-            most = MAX_LINES if one.kind.is_meter else MAX_LINES // 2  # who passes by leaves room for a meter
+            most = MAX_LINES if one.kind.is_meter else MAX_LINES // 2  # other senders leave lines for a meter
             if one.size and len(self._reported) < most and not self._is_known(one.kind):
                 self._reported[one.kind] = now
                 self._log.warning("%s: %s. %s (%s)", describe(one), one.kind.seen, one.kind.advice, PAGE)
                 del self._undecoded[one.kind]
 
     def _is_known(self, kind: Kind) -> bool:
-        """Whether it was told within the hour; of a meter's silence there is nothing to tell where it speaks, too."""
+        """Whether it was logged within the hour; a silent meter is not reported where a meter sends other bytes."""
         speaks = any(one.is_meter and not one.is_silence for one in self._reported)
         return kind in self._reported or (kind.is_silence and speaks)

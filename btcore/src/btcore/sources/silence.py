@@ -1,7 +1,7 @@
-"""Meters that fall silent, and come back: each is judged by its own habit, and told as one would want to read it.
+"""Meters that fall silent, and are heard again: each is compared with its own usual interval.
 
-Times are seconds of a clock that nobody sets, and that stands still while the computer sleeps. What comes that is no
-packet is not looked at here.
+Times are seconds of a monotonic clock, which stands still while the computer sleeps. Bytes without a packet are not
+looked at here.
 """
 
 import logging
@@ -17,76 +17,76 @@ from btcore.logs.tally import SummarizedCount
 from btcore.text import format_duration, plural
 
 MIN_SILENCE = 60.0
-"""Seconds for which no meter is held to be silent, however often it sends."""
+"""Least seconds after which a meter counts as silent, however often it sends."""
 
 USUAL_INTERVALS = 6
-"""Times its usual pause after which a meter is silent; twice its longest one lately, where that is more."""
+"""A meter is silent after this many of its usual intervals, or after twice its longest recent one."""
 
 MAX_INTERVALS = 9
-"""Pauses of a meter that tell its habit, the last ones."""
+"""Last intervals of a meter that are remembered."""
 
 MIN_INTERVALS = 3
-"""Pauses that have to be known before a meter has a habit."""
+"""Intervals after which the usual interval of a meter is known."""
 
 DEFAULT_SILENCE = 3600.0
-"""Seconds after which a meter without a habit is silent."""
+"""Seconds after which a meter without a usual interval is silent."""
 
 MAX_METERS = 4096
-"""Meters of one source that are watched; beyond it the one unheard for longest is not."""
+"""Meters of one source that are watched; above the limit, the one unheard for longest is forgotten."""
 
 EXPECTED_WITHIN = 300.0
-"""Seconds after the start within which meters that were heard lately before it should be heard."""
+"""Seconds after the start within which meters of the last run should be heard."""
 
 RECENTLY = 86_400
-"""Seconds before the start: what was heard within them is expected to be heard again."""
+"""Seconds before the start: a meter that was heard within them is expected."""
 
 MAX_GATHER_TIME = 60.0
-"""Seconds for which a silence is held back at most, until it shows whether other meters are silent with it."""
+"""Most seconds for which a warning waits, to see whether other meters fall silent too."""
 
 SUSPENDED = 10.0
-"""Seconds without a look after which this program, or its computer, was held up: nobody could be heard meanwhile."""
+"""Seconds without a check after which the program or computer was suspended: no meter could be heard."""
 
 LINES_PER_HOUR = 8
-"""Lines an hour, of meters that fall silent and of those that come back, each."""
+"""Lines an hour about meters that fall silent, and as many about meters that are heard again."""
 
 MAX_NAMES = 3
 
 
 @attrs.define
 class _Meter:
-    """When a meter was heard last, by both clocks, and its last pauses."""
+    """When a meter was heard last, by both clocks, and its last intervals."""
 
     heard: float
     moment: float
     intervals: deque[float] = attrs.field(factory=lambda: deque(maxlen=MAX_INTERVALS))
     is_silent: bool = False
     silences: tuple[float, ...] = ()
-    """How long it was silent, time after time, with one packet between: several are a new habit."""
+    """Lengths of silences with one packet between: several of them are its new usual interval."""
 
     @property
     def usual(self) -> float:
-        """Its usual pause; 0 where it has no habit yet."""
+        """Its usual interval; 0 where it is not known yet."""
         return median(self.intervals) if len(self.intervals) >= MIN_INTERVALS else 0.0
 
     @property
     def max_silence(self) -> float:
-        """For how long it may be silent."""
+        """After how many seconds it counts as silent."""
         return (
             max(MIN_SILENCE, USUAL_INTERVALS * self.usual, 2 * max(self.intervals)) if self.usual else DEFAULT_SILENCE
         )
 
     @property
     def due(self) -> float:
-        """When it should have been heard again, for certain."""
+        """When it should have been heard again at the latest."""
         return self.heard + 2 * self.usual
 
     def add_interval(self, interval: float) -> None:
-        """Take a pause into its habit."""
+        """Remember an interval."""
         self.intervals.append(interval)
         self.silences = ()
 
     def end_silence(self, interval: float) -> None:
-        """End its silence, which is no habit, unless it is silent again and again after a single packet."""
+        """End its silence, which is no interval, unless it recurs after single packets."""
         self.is_silent = False
         self.silences = (*self.silences, interval)[-MAX_INTERVALS:]
         if len(self.silences) > 1:
@@ -136,7 +136,7 @@ class SilenceWatch:
             self._expected = lately
 
     def heard(self, serial: str, moment: float | None = None) -> None:
-        """Take note of a packet that came just now; `moment` is in seconds since 1970."""
+        """Record a packet that came just now; `moment` is in seconds since 1970."""
         with self._lock:
             now, meter = self._clock(), self._meters.get(serial)
             at = time.time() if moment is None else moment
@@ -163,14 +163,14 @@ class SilenceWatch:
                 self._meters.popitem(last=False)
 
     def finish(self) -> None:
-        """Watch no longer: the source has ended."""
+        """Stop watching: the source has ended."""
         with self._lock:
             self._is_over = True
             self._silent.report_rest()
             self._heard_again.report_rest()
 
     def check(self) -> None:
-        """Tell which meters have fallen silent; called about each second, from any thread."""
+        """Log which meters have fallen silent; called about every second, from any thread."""
         if self._is_over:
             return
         with self._lock:
@@ -193,14 +193,14 @@ class SilenceWatch:
                 yield serial, meter
 
     def _excess(self, meter: _Meter, now: float) -> float:
-        """Return for how long a meter has been silent beyond what is its own to be; below 0 where it is not."""
+        """Return for how many seconds a meter has been silent above its limit; below 0 where it is not silent."""
         return now - max(meter.heard, self._free) - meter.max_silence
 
     def _others(self, overdue: Mapping[str, _Meter]) -> list[_Meter]:
         return [meter for serial, meter in self._meters.items() if not meter.is_silent and serial not in overdue]
 
     def _is_in_doubt(self, overdue: Mapping[str, _Meter], now: float) -> bool:
-        """Whether others may be silent since then too: they are late, and have not been heard since it began."""
+        """Whether other meters may have fallen silent too: they are late, and were not heard since."""
         if any(self._excess(meter, now) >= MAX_GATHER_TIME for meter in overdue.values()):
             return False
         due = max(meter.due for meter in overdue.values())
@@ -259,8 +259,8 @@ def _list_names(serials: list[str]) -> str:
 
 
 def _format_interval(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < MOST_EXACT else format_duration(seconds)
+    return f"{seconds:.1f} s" if seconds < MAX_WITH_TENTHS else format_duration(seconds)
 
 
-MOST_EXACT = 3.0
-"""Seconds below which tenths of them matter."""
+MAX_WITH_TENTHS = 3.0
+"""Seconds below which an interval is written with tenths."""

@@ -13,7 +13,7 @@ from btcore.text import plural
 
 @attrs.define(eq=False)
 class UndecodedStream:
-    """What came in on one stream since its last packet. `sample` and `size` begin anew when they were looked at."""
+    """The bytes of one stream since its last packet. `sample` and `size` restart at each check."""
 
     has_packets: bool = False
     since: float | None = None
@@ -28,7 +28,7 @@ class UndecodedStream:
     is_examined: bool = False
 
     def add(self, data: bytes, now: float, damaged: int, not_taken: str) -> None:
-        """Take note of bytes without a packet."""
+        """Record bytes without a packet."""
         self.since = now if self.since is None else self.since
         self.last = now
         self.total += len(data)
@@ -39,14 +39,14 @@ class UndecodedStream:
             self.sample += data[: SAMPLE - len(self.sample)]
 
     def empty(self, now: float) -> None:
-        """Begin anew with what is looked at next."""
+        """Restart what the next check looks at."""
         self.size, self.sample, self.damaged, self.looked = 0, b"", 0, now
         self.not_taken, self.is_examined = "", False
 
 
 @attrs.define(eq=False)
 class UndecodedBytes:
-    """What was seen of one kind and not told yet."""
+    """The bytes of one kind that are not reported yet."""
 
     kind: Kind
     first: float

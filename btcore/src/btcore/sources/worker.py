@@ -1,35 +1,30 @@
-"""Source workers: each runs one collector in a thread of its own, and hands every packet to the journal at once.
+"""Source workers: each runs one collector in its own thread, and sends every packet to the journal at once.
 
-What a meter sends must end in the journal whatever else is broken: a collector that fails is started again, and what
-waits for a journal that cannot write now waits in `write_queue.py`.
+What a meter sends must reach the journal whatever else is broken: a collector that fails is started again, and entries
+wait in `write_queue.py` while the journal cannot write.
 """
 
 import math
-import time
 from collections import OrderedDict
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
 from threading import Event, Thread
 
 import attrs
 
-from btcore import clocks
 from btcore.backoff import Backoff
 from btcore.config.load import Source
 from btcore.config.meters import Meters
 from btcore.decode.decoders import Decoders, hooks
-from btcore.decode.device_clock import DeviceClock
-from btcore.decode.framing import Counts, Stream
-from btcore.decode.packetless import to_values
+from btcore.decode.framing import Counts
 from btcore.decode.recognition import UNDONE
 from btcore.errors import Retry, Stop, Unavailable
-from btcore.formats import SECONDS
 from btcore.journal import Entry, Journal
 from btcore.journal.retry import ShuttingDown
 from btcore.logs.failures import FailureReporter
-from btcore.records import Chunk, Packet, Reading, from_microseconds, reading_of, to_microseconds
+from btcore.records import Chunk, Reading
 from btcore.settings import Context, StreamStatus
 from btcore.sources.admission import Admission
+from btcore.sources.entries import EntryMaker, SourceStream
 from btcore.sources.identity import Identities
 from btcore.sources.no_packets import PacketWatch
 from btcore.sources.silence import SilenceWatch
@@ -38,19 +33,13 @@ from btcore.sources.write_queue import WriteQueue
 from btcore.text import describe_error
 
 MAX_STREAMS = 4096
-"""Framing buffers of one source; beyond this the one unused for longest is closed."""
+"""Framing buffers of one source; above the limit, the one unused for longest is closed."""
 
 RECENT = 1000
 """Readings at the end of the journal whose meters are known, also where no sink has had them yet."""
 
-BOOT = clocks.boot()
-"""The clock of this process, by its number."""
-
-MAX_LIVE_AGE = 600.0
-"""Seconds within which a whole reading was made, where its source is one that goes on."""
-
 MAX_FRUITLESS_ATTEMPTS = 3
-"""Attempts in a row that brought nothing new, after which a run that waits for its sources to end gives one up."""
+"""Attempts in a row without a new reading after which a `once` run gives up a source."""
 
 
 class SourceWorker:
@@ -68,7 +57,7 @@ class SourceWorker:
         once: bool = False,
         grace: float = 0.0,
     ) -> None:
-        """Prepare; `once`: give up a source that fails and brings nothing new. `grace` is as in `Intake`.
+        """Prepare; `once`: give up a source that fails and brings no new readings. `grace` is as in `Intake`.
 
         `identities` are those of the whole site.
         """
@@ -85,7 +74,6 @@ class SourceWorker:
         self._once = once
         self._log = context.log
         self._hooks = hooks(source.instance)
-        self._clock = DeviceClock(_local_offset)
         self._reporter = FailureReporter(self._log)
         self._backoff = Backoff(source.min_backoff, source.max_backoff)
         self._write_queue = WriteQueue(source.table, journal, self._log, stop, grace)
@@ -95,8 +83,9 @@ class SourceWorker:
             source.meters, source.max_new_meters_per_day, source.max_packets_per_second, self._log
         )
         self._silence_watch = SilenceWatch(self._log)
+        self._entries = EntryMaker(source, self._decoders, self._identities, self._admission, self._silence_watch)
         self._are_meters_restored = False
-        self._streams: OrderedDict[str, _Line] = OrderedDict()
+        self._streams: OrderedDict[str, SourceStream] = OrderedDict()
         self._packet_watch = PacketWatch(
             self._log, source.formats, _patience(source.instance), examine=self._decoders.left_out
         )
@@ -109,13 +98,13 @@ class SourceWorker:
 
     @property
     def stored(self) -> str:
-        """How many readings the journal has of it, as it is told: `0 kept, 30 already there`."""
+        """How many readings the journal has of it, for a message: `0 kept, 30 already there`."""
         duplicates = self._write_queue.duplicates
         return f"{self.kept} kept" + (f", {duplicates} already there" if duplicates else "")
 
     @property
     def refused(self) -> int:
-        """How many readings were not taken in."""
+        """How many readings were refused."""
         return self._admission.refused + self._write_queue.refused.total
 
     @property
@@ -134,7 +123,7 @@ class SourceWorker:
         return self._silence_watch.silent
 
     def check(self) -> None:
-        """Tell what time alone brings about; called about every second, whatever the source's thread is at."""
+        """Report what is due by time alone; called about every second, whatever the source's thread does."""
         self._packet_watch.check()
         if not self._write_queue.is_full:  # its meters may well be sending
             self._silence_watch.check()
@@ -184,7 +173,7 @@ class SourceWorker:
     def _attempt(self) -> None:
         with ExitStack() as last:
             if self._origin:
-                self._clock = DeviceClock(_local_offset)  # a recording begins anew, and has the same times again
+                self._entries.restart_clock()  # a recording begins anew, and has the same times again
             last.callback(self._decoders.close)
             self._decoders.open()
             self._restore_meters()
@@ -204,7 +193,7 @@ class SourceWorker:
             self._log.info("ended: %s; %s%s", self.counts, self.stored, refused)
 
     def _restore_meters(self) -> None:
-        """Learn which meters were accepted before: they are not new."""
+        """Restore the meters that were admitted by earlier runs: they are not new."""
         if self._are_meters_restored:
             return
         try:
@@ -227,7 +216,7 @@ class SourceWorker:
         if isinstance(item, Reading):
             self._packet_watch.packet()
             self.without_packets += 1
-            self._keep([self._whole(item)])
+            self._keep([self._entries.of_reading(item)])
             self._admission.check()
             return
         line = self._line(item.stream)
@@ -237,7 +226,7 @@ class SourceWorker:
             line.is_timed = item.clock is None
             damaged = self.counts.damaged
             found = line.stream.feed(item.data, when)
-            self._keep([self._entry(line, *one) for one in found])
+            self._keep([self._entries.of_packet(line, *one) for one in found])
             if found:
                 self._found(item.stream, line)
             else:
@@ -248,14 +237,14 @@ class SourceWorker:
             self._end(item.stream)
 
     def _stream_status(self, name: str) -> StreamStatus:
-        """Tell a source what was found in a stream so far."""
+        """Return what was found in a stream so far, for the source."""
         line = self._streams.get(name)
         return StreamStatus(line.packets, line.stream.bytes_since_packet) if line is not None else StreamStatus()
 
-    def _line(self, name: str) -> "_Line":
+    def _line(self, name: str) -> SourceStream:
         line = self._streams.get(name)
         if line is None:
-            line = self._streams[name] = _Line(self._decoders.stream(self.counts))
+            line = self._streams[name] = SourceStream(self._decoders.stream(self.counts))
             if len(self._streams) > MAX_STREAMS:
                 self._end(next(iter(self._streams)))
         self._streams.move_to_end(name)
@@ -264,7 +253,7 @@ class SourceWorker:
     def _end(self, name: str) -> None:
         line = self._streams.pop(name)
         if found := line.stream.close():
-            self._keep([self._entry(line, *one) for one in found])
+            self._keep([self._entries.of_packet(line, *one) for one in found])
             self._found(name, line)
         self._packet_watch.end(name)
 
@@ -272,107 +261,24 @@ class SourceWorker:
         for name in list(self._streams):
             self._end(name)
 
-    def _entry(self, line: "_Line", packet: Packet, arrived: datetime) -> Entry | None:
-        """Make the entry of a packet; None where it is not taken in."""
-        key = line.distinct(to_microseconds(self._device_time(line, packet, arrived) or arrived))
-        steady, boot = line.steady(arrived)
-        time = steady if boot else to_microseconds(arrived)
-        serial = self._identities.serial_of(self._source.name, line.address, packet.serial)
-        if not self._admission.admits(serial, packet.format.name, time, is_live=bool(boot)):
-            return None
-        line.packets += 1
-        place = self._identities.next_offset()
-        way = (self._source.name, place, steady, boot, line.address)
-        name = self._identities.name(reading_of(packet, from_microseconds(key), serial, *way))
-        if boot:
-            self._silence_watch.heard(name)
-        stamps = (0, steady, boot, line.address, self._origin)
-        return Entry(key, self._source.name, name, packet.format.name, packet.raw, False, *stamps)  # noqa: FBT003 - no whole reading
-
-    def _device_time(self, line: "_Line", packet: Packet, arrived: datetime) -> datetime | None:
-        """Return the time by the meter's own clock, where the source trusts it and it is set."""
-
-        def from_local(shown: datetime) -> datetime:
-            form = packet.format
-            numbers = form.numbers(packet.raw) if packet.numbers is None else packet.numbers
-            seconds = int(numbers[form.index[SECONDS]] or 0)
-            return self._clock.utc(packet.serial, shown, seconds, form.seconds_bits, arrived if line.is_timed else None)
-
-        if self._source.clock == "arrival":
-            return None
-        return self._decoders.device_time(packet, _from_utc if self._source.clock == "device-utc" else from_local)
-
-    def _whole(self, reading: Reading) -> Entry | None:
-        key = to_microseconds(reading.time)
-        source, address = self._source.name, reading.address
-        serial = self._identities.serial_of(source, address, reading.serial)
-        if not self._admission.admits(serial, reading.format.name, key, is_live=False):
-            return None
-        place = self._identities.next_offset()
-        named = attrs.evolve(reading, serial=serial, source=source, offset=place, numbers=reading.numbers)
-        of_reading = (self._identities.name(named), reading.format.name, to_values(reading))
-        if abs(time.time() - reading.timestamp) < MAX_LIVE_AGE:
-            self._silence_watch.heard(of_reading[0], reading.timestamp)
-        origin = reading.origin or self._origin
-        return Entry(key, source, *of_reading, whole=True, address=address, origin=origin)
-
     def _keep(self, found: list[Entry | None]) -> None:
         if entries := [entry for entry in found if entry is not None]:
             self._backoff.worked()
             self._reporter.worked()
             self._write_queue.put(entries)
 
-    def _found(self, name: str, line: "_Line") -> None:
-        """Take note that packets were found in a stream; tell once where that took undoing what a telnet port did."""
+    def _found(self, name: str, line: SourceStream) -> None:
+        """Record that packets were found in a stream; warn once if telnet escapes were undone for that."""
         self._packet_watch.packet(name)
         if line.stream.undone and not self._is_undoing_reported:
             self._is_undoing_reported = True
             self._log.warning("on %s %s", name or "this line", UNDONE)
 
 
-class _Line:
-    """A stream, and the times given to its packets."""
-
-    def __init__(self, stream: Stream) -> None:
-        self.stream = stream
-        self.packets = 0
-        self.address = ""
-        self.is_timed = False  # whether it is known when its bytes came in
-        self._time = 0
-        self._same = 0
-        self._ahead: int | None = (
-            None  # to_microseconds of the steady clock before the time of day, when it was live last
-        )
-
-    def arrived(self) -> datetime:
-        """Return the time of what comes in now."""
-        now = clocks.now()
-        self._ahead = clocks.steady() - to_microseconds(now)
-        return now
-
-    def steady(self, arrived: datetime) -> tuple[int, int]:
-        """Return when that was by the clock that nobody sets, and which clock that is; 0 and 0 of a recording."""
-        return (0, 0) if self._ahead is None else (to_microseconds(arrived) + self._ahead, BOOT)
-
-    def distinct(self, time: int) -> int:
-        """Return a time of its own for each of several packets that came in at once; the same on every replay."""
-        self._same = self._same + 1 if time == self._time else 0
-        self._time = time
-        return time + self._same
-
-
 def _patience(instance: object) -> float:
-    """Return for how many seconds a source would wait for a packet; 0 where it does not say."""
+    """Return how many seconds a source itself waits for a packet; 0 where it has no such setting."""
     try:
         patience = getattr(instance, "patience", 0)
     except Exception:  # noqa: BLE001 - a plugin's property
         patience = 0
     return float(patience) if isinstance(patience, int | float) and 0 < patience < math.inf else 0.0
-
-
-def _from_utc(shown: datetime) -> datetime:
-    return shown.replace(tzinfo=UTC)
-
-
-def _local_offset(shown: datetime) -> timedelta:
-    return shown.astimezone().utcoffset() or timedelta(0)

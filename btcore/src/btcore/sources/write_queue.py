@@ -1,7 +1,7 @@
-"""Between a source and the journal: the readings that wait for it, and the thread that writes them.
+"""The bounded queue between a source and the journal, and the thread that writes it.
 
-So a journal that is slow or cannot be written now holds no source up: what comes in meanwhile has the time at which it
-came in. Which readings are taken in is not decided here.
+So a journal that is slow or not writable does not block a source: readings keep the time at which they came in. Which
+readings are admitted is not decided here.
 """
 
 import logging
@@ -20,26 +20,26 @@ from btcore.logs.tally import SummarizedCount
 from btcore.text import describe_error, either
 
 MAX_QUEUE_BYTES = 16 << 20
-"""Bytes of memory for the readings of one source that wait; beyond this the source waits too."""
+"""Bytes of memory for the waiting readings of one source; above the limit, the source waits."""
 
 ENTRY_OVERHEAD = 400
-"""Bytes of memory that one costs beside its packet."""
+"""Bytes of memory that a reading needs beside its packet."""
 
 MAX_ENTRIES_PER_WRITE = 500
-"""Readings that are written at once."""
+"""Readings that one call of the journal writes."""
 
 WRITE_TIMEOUT = 0.05
-"""Seconds in which a journal that works has written a lot: the source is asked for more after that."""
+"""Seconds that `put` waits for the journal to write; after that, the source goes on."""
 
 BURST_PUTS = 64
-"""Times within a second after which a source is one that brings much at once: it waits once a lot, not every time."""
+"""Calls of `put` within a second that are a burst: the source then waits once per write, not at every call."""
 
 
 class WriteQueue:
-    """Takes the readings of one source, and writes them to the journal in order, by a thread of its own.
+    """Takes the readings of one source, and writes them to the journal in order, in its own thread.
 
-    `kept` counts what was new to the journal, `already` what it had before, `waiting` what is not written yet, `lost`
-    what a stop leaves unwritten, `refused` what the journal had no room for. `is_full`: the source is kept waiting.
+    `kept` counts what was new to the journal, `duplicates` what it had before, `waiting` what is not written yet,
+    `lost` what a stop leaves unwritten, `refused` what the journal had no room for. `is_full`: the source waits.
     """
 
     def __init__(self, name: str, journal: Journal, log: logging.Logger, stop: Event, grace: float = 0.0) -> None:
@@ -77,7 +77,7 @@ class WriteQueue:
     # --- of the source's thread
 
     def put(self, entries: Sequence[Entry]) -> None:
-        """Take readings. Waits for a journal that works, and while there is no room. Raises Stopping: they are lost."""
+        """Take readings; wait briefly for the journal, and for room. Raises ShuttingDown: they are lost."""
         if not entries:
             return
         with self._change:
@@ -113,7 +113,7 @@ class WriteQueue:
             self._change.wait_for(self._is_empty)
 
     def close(self) -> None:
-        """Take no more, wait until everything is written or never will be, and tell what is lost."""
+        """Close the queue: wait until everything is written or never will be, and log what is lost."""
         with self._change:
             self._is_closed = True
             self._change.notify_all()
@@ -136,7 +136,7 @@ class WriteQueue:
             self._forget(len(entries))
 
     def _next(self) -> list[Entry]:
-        """Return what is to be written next; nothing when there never will be more."""
+        """Return the entries to write next; none at the end."""
         with self._change:
             self._change.wait_for(lambda: self._waiting or self._is_closed)
             return list(islice(self._waiting, MAX_ENTRIES_PER_WRITE))
@@ -157,7 +157,7 @@ class WriteQueue:
             self._change.notify_all()
 
     def _write(self, entries: Sequence[Entry]) -> None:
-        """Write a lot, by halves where no journal can hold one of it: that one is told, and left out."""
+        """Write entries; where one of them cannot be stored, write by halves, and leave that one out."""
         self._written = 0
         parts = [entries]
         while parts:
@@ -172,7 +172,7 @@ class WriteQueue:
             self._written += len(part)
 
     def _try_append(self, part: Sequence[Entry]) -> BaseException | None:
-        """Write some, whenever that can be done; return the error that no waiting mends."""
+        """Write entries, however long that takes; return an error that a retry does not solve."""
         try:
             new = len(self._retry(partial(self._journal.append, part), self._describe_waiting))
             self.kept += new
@@ -181,7 +181,7 @@ class WriteQueue:
             raise
         except JournalFull as error:
             self.refused.add(f"{error}: no new readings are kept", error, len(part))
-        except BaseException as error:  # noqa: BLE001 - of any kind: what is behind it must be written all the same
+        except BaseException as error:  # noqa: BLE001 - of any kind: the entries after it must still be written
             return error
         return None
 
@@ -194,6 +194,6 @@ def _size(entry: Entry) -> int:
 
 
 def _describe_unwritable(entry: Entry, error: BaseException) -> tuple[str, str]:
-    """Tell of a reading that no journal can hold: all of it, and in short."""
+    """Describe a reading that no journal can store: for a line, and for a summary."""
     detail = f"meter {entry.serial!r:.80}, {describe_error(error)}"
     return f"a reading is lost, because the journal cannot store it: {detail}", detail
