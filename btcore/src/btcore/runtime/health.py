@@ -1,6 +1,6 @@
-"""Whether a run still serves a purpose: it takes a source that works and a sink that works. And what ended otherwise.
+"""The health of a run: it has failed when no source or no sink works any more. What stopped, and why.
 
-Ending is for the supervisor to do, and starting again for whoever started it: a service manager, or a person.
+The supervisor ends a run that has failed; a service manager or a person starts it again.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -11,17 +11,17 @@ from btcore.sources.worker import SourceWorker
 from btcore.text import shortened
 
 DRAIN_TIMEOUT = 30.0
-"""Seconds that sinks may take to deliver what there is, after the last source has stopped."""
+"""Seconds that sinks may take to deliver the rest, after the last source has stopped."""
 
 MAX_REASONS = 3
-"""Workers of which it is told why they stopped."""
+"""Workers whose reasons are named."""
 
 MAX_REASON = 300
 """Characters of each reason."""
 
 
 class RunHealth:
-    """Judges the workers of one run. `clock` counts seconds and never goes back."""
+    """Watches the workers of one run. `clock` counts seconds and is monotonic."""
 
     def __init__(
         self,
@@ -36,9 +36,9 @@ class RunHealth:
         self._since: float | None = None  # when the last source had stopped
 
     def has_failed(self) -> bool:
-        """Whether nothing more will come of it until somebody acts: to be asked again and again.
+        """Whether the run can do nothing more until a person acts; called again and again.
 
-        What has stopped is not asked for more; where that is every source, the sinks deliver what there is before.
+        If every source has stopped, the sinks first deliver the rest.
         """
         if self._sinks and all(sink.stop_reason for sink in self._sinks):
             return True
@@ -51,7 +51,7 @@ class RunHealth:
         return done or now - self._since >= DRAIN_TIMEOUT
 
     def describe_failure(self) -> str:
-        """Tell what has stopped, and why; "" where nothing has."""
+        """Describe what has stopped, and why; "" if nothing has."""
         sinks = [f"{sink.name}: {sink.stop_reason}" for sink in self._sinks if sink.stop_reason]
         sources = [f"{worker.name}: {worker.failure}" for worker in self._sources if worker.failure]
         what = "all sinks have stopped: " if sinks and len(sinks) == len(self._sinks) else ""

@@ -1,7 +1,6 @@
-"""The names of meters in a configuration, compared with the meters that were heard; what does not fit is told.
+"""A check of the meters and channels that a configuration names: those that no meter has are logged.
 
-Which names there are is `config/named.py`'s, which meters were heard the journal's. Whether one is silent is not asked
-here.
+`config/named.py` finds the names, the journal knows which meters were heard. Silent meters are not looked at here.
 """
 
 import logging
@@ -18,19 +17,19 @@ from btcore.text import closest, nearest
 log = logging.getLogger("btcore")
 
 FIRST_CHECK = 60.0
-"""Seconds after the start at which it is looked for the first time: by then a meter that is well was heard."""
+"""Seconds after the start of the first check: by then a healthy meter was heard."""
 
 CHECK_INTERVAL = 10.0
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 
 REPEAT_INTERVAL = 3600.0
-"""Seconds after which what still does not fit is told once more."""
+"""Seconds after which a mismatch that remains is logged again."""
 
 MAX_LINES = 8
-"""Lines that are told one by one, of a kind; what is more is counted."""
+"""Lines of one kind that one check logs; more are counted."""
 
 MAX_SHOWN = 3
-"""Places that a line shows."""
+"""Tables or keys that a line names."""
 
 
 Formats = Mapping[str, set[str]]
@@ -39,7 +38,7 @@ Formats = Mapping[str, set[str]]
 
 @attrs.define
 class NameCheck:
-    """Compares the two now and then. `labels` are those that a format has; of others nothing is known."""
+    """Checks the names now and then. `labels` are those of each known format."""
 
     names: Sequence[Name]
     labels: Mapping[str, frozenset[str]]
@@ -51,16 +50,16 @@ class NameCheck:
     _unnamed: set[str] = attrs.field(init=False, factory=set)
 
     def __attrs_post_init__(self) -> None:
-        """Begin to wait."""
+        """Plan the first check."""
         self._due = self.clock() + FIRST_CHECK
 
     @classmethod
     def of(cls, site: Site, heard: Callable[[], Sequence[HeardMeter]]) -> "NameCheck":
-        """Make the roll of a site."""
+        """Make the check of a site."""
         return cls(names_of(site), labels_by_format(site), heard)
 
     def check(self) -> None:
-        """Compare, if it is time to; tell what is new, and once an hour what is not."""
+        """Check, if it is time: log new mismatches at once, the others once an hour."""
         now = self.clock()
         if self.names and now >= self._due:
             heard = self.heard()
@@ -68,13 +67,13 @@ class NameCheck:
             self._compare(heard, now)
 
     def finish(self) -> None:
-        """Tell what was not told yet, at the end of a run."""
+        """Check at the end of a run."""
         if self.names:
             self._compare(self.heard(), self.clock())
 
     def _compare(self, heard: Sequence[HeardMeter], now: float) -> None:
         if not heard:
-            return  # where there is nothing at all, no name is at fault
+            return  # without any meter, no name is wrong
         formats: dict[str, set[str]] = {}
         for hearing in heard:
             formats.setdefault(hearing.serial, set()).add(hearing.format)
@@ -96,7 +95,7 @@ class NameCheck:
         return list(mismatches)
 
     def _has(self, name: Name, formats: Formats) -> bool:
-        """Whether the meter that is meant has such a label, or any has where any is meant; so where it is not known."""
+        """Whether the named meter has the label (any meter, if none is named). True where the format is not known."""
         return any(name.label in self.labels.get(form, (name.label,)) for form in _sent(name.serial, formats))
 
     def _report_mismatches(self, mismatches: list[Found], formats: Formats, now: float) -> None:
@@ -111,7 +110,7 @@ class NameCheck:
         self._reported = mismatches
 
     def _describe_mismatch(self, serial: str, label: str, formats: Formats) -> str:
-        """Tell what is wrong with a name, and where it is."""
+        """Describe what is wrong with a name, and where it is."""
         if not label:
             return (
                 f"{self._locations(serial, label)}: meter {serial} was never heard; {_describe_heard(serial, formats)}"
@@ -129,7 +128,7 @@ class NameCheck:
         return describe_locations(name for name in self.names if name.serial == serial and label in ("", name.label))
 
     def _report_unnamed(self, heard: Sequence[HeardMeter]) -> None:
-        """Tell, once, of meters that were heard in this run, and that nothing names, while others are named."""
+        """Log, once each, the meters of this run that the configuration does not name while it names others."""
         known = {name.serial: name for name in reversed(self.names) if name.serial}
         new = {one.serial for one in heard if one.offset} - known.keys() - self._unnamed
         if known and new:
@@ -138,12 +137,12 @@ class NameCheck:
 
 
 def _sent(serial: str, formats: Formats) -> set[str]:
-    """Return the formats that a meter sends, or all of them where any meter is meant."""
+    """Return the formats that a meter sends; all formats if no meter is named."""
     return formats[serial] if serial else {form for some in formats.values() for form in some}
 
 
 def describe_locations(names: Iterable[Name]) -> str:
-    """Tell where names are: `[sink.roof] generation, grid; [channels] 399999_ch1`."""
+    """Describe where names are: `[sink.roof] generation, grid; [channels] 399999_ch1`."""
     tables: dict[str, list[str]] = {}
     for name in names:
         keys = tables.setdefault(name.table, [])
@@ -157,7 +156,7 @@ def _join_first(texts: Sequence[str], between: str) -> str:
 
 
 def _describe_heard(serial: str, heard: Mapping[str, object]) -> str:
-    """Tell which meters were heard in place of one that was not: the one most like it, and how many more."""
+    """Describe the meters that were heard in place of one that was not: the nearest, and how many more."""
     near = closest(serial, heard)
     more = f" ({len(heard) - 1} more)" if len(heard) > 1 else ""
     asked = f'; did you mean "{near}"?' if near else ""

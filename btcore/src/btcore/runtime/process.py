@@ -1,4 +1,4 @@
-"""The edges of the process: its standard files when it begins, and its end, which waits for nobody."""
+"""The start and the end of the process: safe standard files, and an exit that does not hang."""
 
 import atexit
 import io
@@ -9,14 +9,14 @@ from threading import Thread
 from typing import NoReturn
 
 EXIT_TIMEOUT = 2.0
-"""Seconds that the last work of the process may take: what is still to be written, and what libraries do at the end."""
+"""Seconds for the last work of the process: writing what is buffered, and the exit functions of libraries."""
 
 
 def open_standard_files() -> None:
     """Make standard files safe to use.
 
-    Of those that are closed, each is opened on nowhere: else the next file that is opened gets the number, and with it
-    what is meant for stderr. Standard output writes what it has no character for as an escape, in place of failing.
+    Those that are closed are opened on the null device: else the next file that is opened gets the number, and with it
+    what is written to stderr. Standard output escapes characters that its encoding does not have.
     """
     for number in range(3):
         try:
@@ -30,9 +30,9 @@ def open_standard_files() -> None:
 
 
 def exit_process(code: int) -> NoReturn:
-    """End the process with this exit code, also where a thread hangs or nobody reads what is still to be written.
+    """End the process with this exit code, even if a thread hangs or stdout or stderr is blocked.
 
-    Python's own end would wait for such threads and readers, or abort.
+    Python's own exit would wait for them, or abort.
     """
     try:
         last = Thread(target=_finish, daemon=True)

@@ -1,7 +1,7 @@
-"""How a run goes, told now and then: what came in by each source, what went out by each sink, and how each stands.
+"""The activity report of a run: what each source received, what each sink delivered, and their states.
 
-So the log of a healthy run looks different from that of one that stores nothing. What fails, and what is lost, is told
-by `logs/failures.py` when it happens.
+So the log of a healthy run differs from that of a run that stores nothing. Failures and losses are reported by
+`logs/failures.py` when they happen.
 """
 
 import logging
@@ -17,20 +17,20 @@ from btcore.sinks.state import UP_TO_DATE
 from btcore.text import plural
 
 FIRST_REPORT = 60.0
-"""Seconds after the start at which the first line is told."""
+"""Seconds after the start of the first report."""
 
 REPORT_INTERVAL = 3600.0
-"""Seconds between the lines after that."""
+"""Seconds between two reports after that."""
 
 FAR_BEHIND = 1000
-"""Readings that a sink has not had after which it is told when it has had them."""
+"""Lag in readings above which it is logged that the sink is up to date again."""
 
 MAX_PARTS = 8
-"""Sources, and sinks, that a line tells of; those beyond are counted."""
+"""Sources, and sinks, that a report names; more are counted."""
 
 
 class Source(Protocol):
-    """What is told of a source."""
+    """What a report needs of a source."""
 
     name: str
     counts: Counts
@@ -51,14 +51,14 @@ class Source(Protocol):
 
 
 class Sink(Protocol):
-    """What is told of a sink."""
+    """What a report needs of a sink."""
 
     name: str
     delivered: int
 
     @property
     def state(self) -> str:
-        """How it stands: `up to date`, `12 readings behind`, `failing for 5 min`, `stopped`."""
+        """Its state: `up to date`, `12 readings behind`, `failing for 5 min`, `stopped`."""
 
     @property
     def behind(self) -> int:
@@ -66,12 +66,12 @@ class Sink(Protocol):
 
     @property
     def unwanted(self) -> int:
-        """Of how many readings its settings wanted nothing."""
+        """In how many readings its settings selected nothing."""
 
 
 @attrs.define
 class _Previous:
-    """What a source or a sink had counted when it was told last; whether it was far behind since."""
+    """What a source or a sink had counted at the last report; whether it was far behind since."""
 
     count: int = 0
     others: int = 0
@@ -79,7 +79,7 @@ class _Previous:
 
 
 class ActivityReport:
-    """Tells of the sources and sinks of a run. Seconds are of a clock that never goes back."""
+    """Reports the sources and sinks of a run. Seconds are of a monotonic clock."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class ActivityReport:
         log: logging.Logger,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin; nothing is told before the first minute is over."""
+        """Begin; the first report comes after a minute."""
         self._sources = sources
         self._sinks = sinks
         self._log = log
@@ -107,7 +107,7 @@ class ActivityReport:
         }
 
     def check(self) -> None:
-        """Tell what is due; called about each second."""
+        """Log what is due; called about every second."""
         for sink in self._sinks:
             self._check_sink(sink)
         now = self._clock()
@@ -118,7 +118,7 @@ class ActivityReport:
             self._report("in the first minute" if is_first else f"in the last {span}")
 
     def _check_sink(self, sink: Sink) -> None:
-        """Tell that a sink that was far behind has had everything."""
+        """Log that a sink that was far behind is up to date."""
         previous = self._previous[sink.name]
         if sink.behind >= FAR_BEHIND:
             previous.is_behind = True

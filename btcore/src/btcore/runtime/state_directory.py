@@ -1,7 +1,7 @@
 """Which configuration a state directory belongs to: a note in it, written by the first run.
 
-The readings of two sites must not meet: the sinks of one would be given the meters of the other. What else is in the
-directory is not this room's.
+Two sites must not share a journal: the sinks of one would get the readings of the other. Other files in the directory
+are not looked at here.
 """
 
 import json
@@ -18,15 +18,15 @@ MAX_PATH = 4096
 
 
 def claim(state: Path, file: Path) -> str:
-    """Take a state directory for a configuration; return what is to be told, "" where nothing is.
+    """Claim a state directory for a configuration; return a warning to log, or "".
 
-    Raises ConfigurationError where it is another's, OSError where the note cannot be read or written.
+    Raises ConfigurationError if it belongs to another, OSError if the note cannot be read or written.
     """
     before = _noted(state)
     if before is not None and _is_same(before, file):
         return ""
     _refuse_if_there(state, file, before)
-    if file.is_file():  # not what comes over a pipe: the next one would have the same name
+    if file.is_file():  # not a pipe: the next one would have the same name
         _write(state, file)
     if before is None:
         return ""
@@ -36,7 +36,7 @@ def claim(state: Path, file: Path) -> str:
 
 
 def check(state: Path, file: Path) -> None:
-    """Raise ConfigurationError where `claim` would. What cannot be read is not told: `run` may be another user's."""
+    """Raise ConfigurationError where `claim` would. An unreadable note is ignored: `run` may be of another user."""
     try:
         before = _noted(state)
     except OSError:
@@ -58,7 +58,7 @@ def _refuse_if_there(state: Path, file: Path, other: Path | None) -> None:
 
 
 def _noted(state: Path) -> Path | None:
-    """Return the configuration that a state directory is noted to belong to. Raises OSError."""
+    """Return the configuration in the note; None without one. Raises OSError."""
     try:
         with (state / NOTE_FILE).open("rb") as note:
             path = os.fsdecode(note.read(MAX_PATH).removesuffix(b"\n"))
@@ -75,7 +75,7 @@ def _write(state: Path, file: Path) -> None:
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    """Whether two paths are one file, by whatever way."""
+    """Whether two paths are the same file."""
     try:
         return one == other.absolute() or one.samefile(other)
     except OSError:
@@ -83,7 +83,7 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def _is_gone(path: Path) -> bool:
-    """Whether there is surely no such file any more."""
+    """Whether it is certain that the file no longer exists."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):

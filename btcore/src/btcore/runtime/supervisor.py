@@ -30,19 +30,19 @@ log = logging.getLogger("btcore")
 
 JOURNAL = "journal.db"
 STOP_TIMEOUT = 30.0
-"""Seconds that a sink may take to finish its call when the program stops."""
+"""Seconds that the workers may take to finish when the program stops."""
 JOURNAL_SHARE = 0.5
-"""The part of it for which readings that wait for a journal in trouble are tried; the rest is for the end of a try."""
+"""The share of STOP_TIMEOUT in which writes to a failing journal are retried; the rest is for the last try."""
 POLL_INTERVAL_ONCE = 0.05
-"""Seconds between two looks whether everything is done, in a run that ends then."""
+"""Seconds between two checks of the workers, in a `once` run."""
 POLL_INTERVAL = 1.0
-"""The same in a run that is to go on."""
+"""The same in a run that goes on."""
 
 
 class Supervisor:
-    """Runs a site until `stop` is set, or, with `once`, until its sources have ended and its sinks are level.
+    """Runs a site until `stop` is set, or, with `once`, until its sources have ended and its sinks are up to date.
 
-    It ends as well where no source or no sink works any more until a restart.
+    It also ends when no source or no sink works until a restart.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Supervisor:
         self._patience = patience
 
     def run(self) -> bool:
-        """Run; return whether all went as it should: nothing parked, nothing given up. Raises Unavailable."""
+        """Run; return whether no source and no sink stopped with an error. Raises Unavailable."""
         with ExitStack() as opened:
             opened.callback(os.close, _lock(self._site.state))
             _claim(self._site)
@@ -119,7 +119,7 @@ class Supervisor:
             for worker in sources:
                 worker.check()
             for sink in sinks:
-                sink.check()  # whatever its worker is at: parked, waiting, or in a call that hangs
+                sink.check()  # whatever its worker does: stopped, waiting, or in a call that hangs
             if self._once and not any(worker.thread.is_alive() for worker in sources):
                 self._drain.set()
                 journal.wake()
@@ -140,7 +140,7 @@ class Supervisor:
         )
 
     def _restore_identities(self, identities: Identities, journal: Journal) -> None:
-        """Let it be known which meters were heard before, and what they are called."""
+        """Restore which meters were heard before, and their names."""
         if not journal.newest():
             return
         decoders = self._decoders(()).anew(log)
@@ -192,7 +192,7 @@ def _threads(sources: list[SourceWorker], sinks: list[SinkWorker]) -> list[Threa
 
 
 def _join(threads: list[Thread], patience: float) -> bool:
-    """Wait for the workers to finish what they are at; return whether all did."""
+    """Wait for the workers to finish; return whether all did."""
     deadline = time.monotonic() + patience
     for thread in threads:
         if thread.ident is not None:  # it was started
@@ -213,7 +213,7 @@ def _report_lost(sources: list[SourceWorker]) -> None:
 
 
 def _lock(state: Path) -> int:
-    """Take the state directory for this process alone; return what holds it."""
+    """Lock the state directory for this process; return the descriptor of the lock."""
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -232,10 +232,10 @@ def _lock(state: Path) -> int:
 
 
 def _claim(site: Site) -> None:
-    """Take the state directory for this configuration. Raises ConfigurationError where it is another's."""
+    """Claim the state directory for this configuration. Raises ConfigurationError if it belongs to another."""
     try:
-        if told := state_directory.claim(site.state, site.file):
-            log.warning("%s", told)
+        if warning := state_directory.claim(site.state, site.file):
+            log.warning("%s", warning)
     except OSError as error:  # on a full disk too, readings are kept
         log.warning(
             "cannot note in the state directory %s which configuration it belongs to: %s", site.state, error.strerror
@@ -243,7 +243,7 @@ def _claim(site: Site) -> None:
 
 
 def _warn_if_readable(state: Path) -> None:
-    """Say so where everybody may read the journal: when and how much a household uses is its own affair."""
+    """Warn if every user can read the journal: the consumption of a household is private."""
     file = state / JOURNAL
     if file.stat().st_mode & state.stat().st_mode & 0o005:
         log.warning("every user of this computer can read %s: run chmod 700 %s", file, state)

@@ -28,9 +28,9 @@ Done = TypeVar("Done")
 
 @attrs.frozen
 class Rejection:
-    """Why a call will never succeed. `is_whole`: nor will any part of it. `is_bug`: as far as is known.
+    """Why a call will never succeed. `is_entire_batch`: nor will any part of the batch.
 
-    A plugin that does not know what happened raises anything; one that does, Reject.
+    `is_bug`: the plugin raised an unexpected exception, not Reject.
     """
 
     why: str
@@ -39,7 +39,7 @@ class Rejection:
 
 
 class HookCalls:
-    """The calls of one sink's worker, in its thread; `look` is for others."""
+    """The calls of one sink's worker, in its thread; `check_hang` is for other threads."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class HookCalls:
             seconds -= BOUND
 
     def raise_if_stopping(self) -> None:
-        """Raise Stopping where the program stops."""
+        """Raise ShuttingDown if the program stops."""
         if self._stop.is_set():
             raise ShuttingDown
 

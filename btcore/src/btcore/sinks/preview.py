@@ -1,4 +1,4 @@
-"""What a dry run shows in place of a delivery, line by line. Who is asked for the lines is `worker.py`'s."""
+"""The lines that a dry run prints in place of a delivery. `worker.py` asks the plugin for them."""
 
 from collections.abc import Callable, Iterable
 
@@ -8,20 +8,20 @@ from btcore.text import plain, plural
 
 
 def print_line(line: str) -> None:
-    """Show a line at once, also where standard output is a pipe; it cannot steer a terminal."""
-    # in one piece: the line of another sink does not come in between
+    """Print a line without control characters, and flush it, so that a pipe gets it at once too."""
+    # in one write: lines of two sinks do not mix
     print(f"{plain(line)}\n", end="", flush=True)  # noqa: T201 - what a dry run is for
 
 
 def describe_batch(batch: Batch, preview: Iterable[str] | None) -> list[str]:
-    """Return the lines that tell of a batch: a plugin's own, or, where it has none, how much it holds."""
+    """Return the lines that describe a batch: those of the plugin, or the number of readings and samples."""
     if preview is None:
         return [f"{plural(len(batch.readings), 'reading')}, {plural(len(batch.samples), 'sample')}"]
     return list(preview)
 
 
 def print_lines(lines: Iterable[str], out: Callable[[str], object]) -> None:
-    """Show lines. Raises Stop where nobody reads them."""
+    """Print lines. Raises Stop if that fails."""
     try:
         for line in lines:
             out(line)

@@ -1,4 +1,4 @@
-"""When a sink may be called: the pause between calls, and the calls an hour."""
+"""When a sink may be called: the minimum interval between calls, and the calls per hour."""
 
 import time
 from collections import deque
@@ -8,10 +8,10 @@ HOUR = 3600.0
 
 
 class RateLimit:
-    """Holds calls back to the sink's own pace. Times are seconds of a clock that never goes back."""
+    """Limits the calls of one sink. Times are seconds of a monotonic clock."""
 
     def __init__(self, min_interval: float, max_per_hour: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin with no call made. `min_call_interval` is in seconds; `per_hour` 0 means any number."""
+        """Begin with no call made. `min_interval` is in seconds; `max_per_hour` 0 means no limit."""
         self._min_interval = min_interval
         self._max_per_hour = max_per_hour
         self._clock = clock

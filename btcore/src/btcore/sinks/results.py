@@ -14,9 +14,9 @@ from btcore.records import Batch
 
 @attrs.frozen
 class BatchResult:
-    """How many readings of a batch were delivered, had no sample to be sent, and were not wanted by the settings.
+    """How many readings of a batch were delivered, had no sample, and were not selected by the settings.
 
-    `is_wanted`: something of the batch was wanted. `is_proof`: it was taken, so the settings work.
+    `is_any_wanted`: the settings select something in it. `proves_settings`: it was accepted, so the settings work.
     """
 
     delivered: int
@@ -32,7 +32,7 @@ class BatchResult:
 
 
 def check_result(returned: object, batch: Batch) -> BatchResult:
-    """Return what a plugin said of a batch: None, all of it. Raises PluginMistake for nonsense."""
+    """Return the checked result of a batch; None means all of it. Raises PluginMistake for anything but a count."""
     if returned is None:
         return BatchResult.all(batch)
     count = len(batch.readings)

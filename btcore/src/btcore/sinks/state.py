@@ -1,4 +1,4 @@
-"""How a sink stands, in a few words: up to date, behind, failing, stopped."""
+"""The state of a sink, in a few words: up to date, behind, failing, stopped."""
 
 from btcore.text import format_duration, plural
 
@@ -6,7 +6,7 @@ UP_TO_DATE = "up to date"
 
 
 def sink_state(*, stop_reason: str, failing_for: float | None, behind: int, is_up_to_date: bool) -> str:
-    """Tell how a sink stands. `failing` is for how many seconds nothing has worked, None where all does."""
+    """Describe the state. `failing_for`: for how many seconds it has failed; None where it works."""
     if stop_reason:
         return "stopped"
     state = UP_TO_DATE if is_up_to_date else f"{plural(behind, 'reading')} behind"

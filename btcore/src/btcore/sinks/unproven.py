@@ -1,6 +1,6 @@
-"""Whether a sink's settings work: until anything was accepted with them, what is refused is not set aside, but waits.
+"""Settings of a sink that nothing was accepted with yet: rejected readings are held, and are no dead letters.
 
-A service that refuses the first readings one and all refuses how the sink is set up. Pure: nothing is called here.
+A service that rejects every one of the first readings rejects the settings. Pure: nothing is called here.
 """
 
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ from btcore.values.describe import settings_of
 from btcore.values.fingerprint import given
 
 MAX_TRIED = 3
-"""Readings that are tried, each by itself, before the sink is held to be set up wrong."""
+"""Readings that are tried one by one; if all are rejected, the settings are wrong."""
 
 MAX_SHOWN = 8
-"""Names of settings that are shown."""
+"""Names of settings in a message."""
 
 
 @attrs.frozen
 class HeldStep:
-    """A step that was refused, why, and what of it had to be set aside before."""
+    """A step that was rejected, why, and the dead letters of its samples that cannot be calculated."""
 
     step: Step
     why: str
@@ -33,23 +33,23 @@ class HeldStep:
 
 @attrs.define
 class UnprovenSettings:
-    """What was refused while nothing was accepted yet. `where` names the sink's table, and its settings.
+    """The steps that were rejected while nothing was accepted yet. `location` names the sink's table and settings.
 
-    `has_judge`: the plugin has told of a whole batch that it is never taken: it knows what it refuses.
+    `has_judge`: the plugin has rejected an entire batch: it knows what it rejects.
     """
 
     location: str
     rejects_entire_batches: bool = False
     held: list[HeldStep] = attrs.field(factory=list)
 
-    def hold(self, hold: HeldStep) -> None:
-        """Keep what was refused. Raises Stop where it is enough."""
-        self.held.append(hold)
+    def hold(self, step: HeldStep) -> None:
+        """Hold a rejected step. Raises Stop at the limit."""
+        self.held.append(step)
         if len(self.held) >= MAX_TRIED:
             self.end()
 
     def end(self) -> None:
-        """Take note that no more will come. Raises Stop where all that was tried was refused."""
+        """End the run. Raises Stop if steps are held: all that was tried was rejected."""
         if self.held:
             rejected = either(len(self.held), "reading was", "readings were")
             raise Stop(
@@ -58,13 +58,13 @@ class UnprovenSettings:
             )
 
     def release(self) -> list[HeldStep]:
-        """Return what was refused, as something was accepted now: it is set aside like any other."""
+        """Return the held steps, and hold none: now that something was accepted, they become dead letters."""
         held, self.held = self.held, []
         return held
 
 
 def describe_location(sink: Sink) -> str:
-    """Tell where the settings of a sink are, and which there are: those first that are not as by default."""
+    """Describe where the settings of a sink are, and which it has: those first that differ from the default."""
     cls = type(sink.instance)
     names = [entry.name for entry, _ in given(sink.instance)]
     names += [entry.name for entry in settings_of(cls) if entry.name not in names] if attrs.has(cls) else []

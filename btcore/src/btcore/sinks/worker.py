@@ -1,7 +1,7 @@
 """Sink workers: each delivers the journal to one sink, in a thread of its own, at that sink's pace.
 
-A sink that is slow, down, hung or broken delays nobody: what it has not had yet is in the journal. Its cursor moves
-only after a call returned, so everything is delivered at least once, in order. How a call is made is in `calls.py`.
+A sink that is slow, down, hung or broken delays no other: its backlog is in the journal. Its checkpoint moves only
+after a call returned, so everything is delivered at least once, in order. How a call is made is in `calls.py`.
 """
 
 import logging
@@ -35,10 +35,10 @@ from btcore.text import describe_error, plural
 from btcore.values.fingerprint import fingerprint
 
 MAX_UNEXPECTED_ERRORS = 5
-"""Calls that end in an unexpected exception before what they were given is held to be undeliverable."""
+"""Calls that end in an unexpected exception before the readings become dead letters."""
 
 POLL_INTERVAL = 1.0
-"""Seconds after which a worker that waits for news looks around."""
+"""Seconds between two looks of a worker that waits for new readings."""
 
 
 class SinkWorker:
@@ -57,7 +57,7 @@ class SinkWorker:
         redact: Callable[[str], str] = str,
         out: Callable[[str], object] = print_line,
     ) -> None:
-        """Prepare. `redact` takes secrets out of texts that are kept; `out` shows the lines of a dry run."""
+        """Prepare. `redact` removes secrets from texts that are kept; `out` prints the lines of a dry run."""
         self.name = sink.table
         self._whole = sink.whole
         self.stop_reason = ""
@@ -100,7 +100,7 @@ class SinkWorker:
 
     @property
     def unwanted(self) -> int:
-        """Of how many readings the sink's settings wanted nothing."""
+        """In how many readings the sink's settings selected nothing."""
         return self.backlog.unwanted + self._unwanted
 
     @property
@@ -110,7 +110,7 @@ class SinkWorker:
 
     @property
     def state(self) -> str:
-        """How it stands, in a few words."""
+        """Its state, in a few words."""
         backlog = self.backlog
         failing = self._reporter.failing_for
         return sink_state(
@@ -132,7 +132,7 @@ class SinkWorker:
         except Stop as error:
             self.stop_reason = self._redact(describe_error(error))
             self._log.error("stopped until a restart: %s; its readings are kept", describe_error(error))
-        except BaseException as error:  # noqa: BLE001 - our own bug: this sink is parked, the others go on
+        except BaseException as error:  # noqa: BLE001 - our own bug: this sink stops, the others go on
             self.stop_reason = self._redact(describe_error(error))
             self._log.critical("stopped until a restart: a fault of btcore; its readings are kept", exc_info=error)
         finally:
@@ -159,7 +159,7 @@ class SinkWorker:
                 self._log.log(level, "failed to close", exc_info=error)
 
     def check(self) -> None:
-        """Look after the sink, from another thread, whatever its own is at: keep its bounds, tell what is not well."""
+        """Apply the limits of the backlog and report what is wrong, from another thread than the worker's."""
         self.backlog.look()
         self._calls.check_hang()
         if not self.stop_reason:
@@ -175,17 +175,17 @@ class SinkWorker:
             self._deliver(self._gather())
             self._settle()
         except Outdated:
-            self._unproven.release()  # what was refused was dropped
+            self._unproven.release()  # the held steps were dropped
             self._is_finished = False
 
     def _settle(self) -> None:
-        if not self._unproven.held:  # what waits for others to be tried was not looked past
+        if not self._unproven.held:  # held steps are not passed
             self.backlog.settle()
 
     # --- what to deliver next
 
     def _gather(self) -> list[Step]:
-        """Return the next steps: a full batch, or what there is once the period is over."""
+        """Return the next steps: a full batch, or what there is once the flush interval is over."""
         steps: list[Step] = []
         while len(steps) < self._delivery.batch_size:
             self._calls.raise_if_stopping()
@@ -210,12 +210,12 @@ class SinkWorker:
 
     def _release_if_dropped(self) -> None:
         if self.backlog.is_outdated():
-            self._unproven.release()  # what was refused was dropped
+            self._unproven.release()  # the held steps were dropped
 
     # --- delivering it
 
     def _deliver(self, steps: Sequence[Step]) -> None:
-        """Deliver these steps in order; halve what is refused until it is so as a whole, and set that aside."""
+        """Deliver these steps in order. A rejected batch is halved; a single rejected step becomes a dead letter."""
         parts = [steps] if steps else []
         broken: list[DeadLetter] = []
         while parts:
@@ -223,7 +223,7 @@ class SinkWorker:
             if self._unproven.held and len(part) > 1:
                 parts.append(part[1:])
                 part = part[:1]
-            # a bug that is being looked for is not waited for: where everything fails, the single steps are
+            # halving does not wait for retries: if everything fails, the single steps do
             tries = 1 if 1 < len(part) < len(steps) else MAX_UNEXPECTED_ERRORS
             answer = self._call(part, tries)
             if isinstance(answer, BatchResult):
@@ -246,11 +246,11 @@ class SinkWorker:
                 parts += [part[first:], part[:first]]
 
     def _count_delivered(self, steps: Sequence[Step], answer: BatchResult, broken: Sequence[DeadLetter]) -> None:
-        """Count what the plugin took, and move the cursor where it was anything."""
+        """Count what was delivered, and move the checkpoint if it was anything."""
         self.delivered += answer.delivered
         self.without_sample += answer.without_sample
         self._unwanted += answer.unwanted
-        # what proves nothing does not move the cursor over what is in doubt
+        # a result that proves nothing does not move the checkpoint past steps that are held
         is_held = self._unproven.held and not answer.proves_settings
         if broken or (answer.is_any_wanted and not is_held):
             self._move_on(steps, broken, answer)
@@ -258,35 +258,35 @@ class SinkWorker:
             self.backlog.passed(steps, is_missed=answer.unwanted > 0)
 
     def _may_be_settings(self, refusal: Rejection) -> bool:
-        """Whether what was refused may be so because of the settings: nothing was accepted with them yet."""
+        """Whether the settings may be the reason of a rejection: nothing was accepted with them yet."""
         return not (self.backlog.is_proven or refusal.is_entire_batch or refusal.is_bug)
 
-    def _hold(self, hold: HeldStep) -> None:
-        """Keep what was refused while nothing was accepted yet. Raises Stop where it is enough."""
+    def _hold(self, step: HeldStep) -> None:
+        """Hold a step that was rejected while nothing was accepted yet. Raises Stop at the limit."""
         if not self._unproven.held:
             what = (
                 "nothing was accepted with these settings yet, so the next readings are tried; a reading was rejected"
             )
-            self._reporter.warn(f"{what}: {hold.why}")
-        self._unproven.hold(hold)
+            self._reporter.warn(f"{what}: {step.why}")
+        self._unproven.hold(step)
 
     def _move_on(
         self, steps: Sequence[Step], dead_letters: Sequence[DeadLetter], answer: BatchResult | None = None
     ) -> None:
-        """Move the cursor behind steps, and behind what was refused before them while that was in doubt."""
+        """Move the checkpoint past steps, and past the held steps before them, which become dead letters."""
         held = self._unproven.release()
-        release = [one for hold in held for one in (*hold.broken, *self._refused.set_aside([hold.step], hold.why))]
+        rejected = [one for each in held for one in (*each.broken, *self._refused.set_aside([each.step], each.why))]
         self.backlog.delivered(
-            [*(hold.step for hold in held), *steps],
-            [*release, *dead_letters],
+            [*(each.step for each in held), *steps],
+            [*rejected, *dead_letters],
             is_missed=answer is not None and answer.unwanted > 0,
             is_proof=answer is not None and answer.proves_settings,
         )
         self._unwanted_watch.wanted(self.unwanted)
-        self.dead_letters += len(release) + len(dead_letters)  # not before they are kept
+        self.dead_letters += len(rejected) + len(dead_letters)  # not before they are kept
 
     def _call(self, steps: Sequence[Step], tries: int) -> BatchResult | Rejection:
-        """Call the plugin until it takes the steps; return what it says, or why it never will."""
+        """Call the plugin until it accepts the steps; return its result, or why it never will."""
         readings = tuple(reading for step in steps for reading in step.readings)
         samples = tuple(sample for step in steps for sample in step.samples)
         try:
@@ -312,14 +312,14 @@ class SinkWorker:
             return BatchResult.all(batch)
 
     def _preview(self, batch: Batch) -> BatchResult:
-        """Show what would be sent; where that is nothing, nothing of the batch is wanted."""
+        """Print what would be sent; if that is nothing, the settings select nothing in the batch."""
         lines = describe_batch(batch, self._calls.call("preview_batch", batch=batch))
-        # none of them is shown before all are made: those of a call that fails would be shown again
+        # all are made before the first is printed: a call that fails is repeated with all its lines
         print_lines([self._redact(f"{self.name}: {line}") for line in lines], self._out)
         return BatchResult.all(batch) if lines else check_result(0, batch)
 
     def __str__(self) -> str:
-        """Tell what was done, for a line of the log."""
+        """Describe what was done, for a log line."""
         what = "shown, none sent" if self._context.dry_run else f"delivered, {plural(self.dead_letters, 'dead letter')}"
         done = f"{plural(self.delivered, 'reading')} {what}"
         unwanted = f"{self.unwanted} not selected by its settings" if self.unwanted else ""

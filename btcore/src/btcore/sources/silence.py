@@ -101,7 +101,7 @@ class SilenceWatch:
         self._log = log
         self._clock = clock
         self._lock = Lock()
-        self._began = self._checked = self._free = clock()  # `_free` is when the program was held up last
+        self._began = self._checked = self._free = clock()  # `_free` is when the program was suspended last
         self._meters: OrderedDict[str, _Meter] = OrderedDict()  # the one unheard for longest is the first
         self._expected: dict[str, float] = {}
         self._missed: dict[str, float] = {}  # those that were expected, and told
@@ -213,8 +213,8 @@ class SilenceWatch:
             meter.is_silent = True
         last = list(overdue)[-1]
         if len(overdue) > 1:
-            whole = "all " if len(overdue) == len(self._meters) else ""
-            line = f"{whole}{len(overdue)} meters have fallen silent: {_list_names(list(overdue))}; {_advice(others)}"
+            every = "all " if len(overdue) == len(self._meters) else ""
+            line = f"{every}{len(overdue)} meters have fallen silent: {_list_names(list(overdue))}; {_advice(others)}"
             self._silent.add(line, last, len(overdue))
             return
         meter = overdue[last]
