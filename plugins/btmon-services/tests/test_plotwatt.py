@@ -65,7 +65,7 @@ def test_a_map_is_needed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "parked"),
+    ("reply", "stop_reason"),
     [
         (Reply(422, '{"errors":["no such meter"]}'), "check the numbers of PlotWatt's meters"),
         (Reply(401, "no"), "check `api_key`"),

@@ -257,9 +257,9 @@ class SinkWorker:
         else:
             self.backlog.passed(steps, is_missed=answer.unwanted > 0)
 
-    def _may_be_settings(self, refusal: Rejection) -> bool:
+    def _may_be_settings(self, rejection: Rejection) -> bool:
         """Whether the settings may be the reason of a rejection: nothing was accepted with them yet."""
-        return not (self.backlog.is_proven or refusal.is_entire_batch or refusal.is_bug)
+        return not (self.backlog.is_proven or rejection.is_entire_batch or rejection.is_bug)
 
     def _hold(self, step: HeldStep) -> None:
         """Hold a step that was rejected while nothing was accepted yet. Raises Stop at the limit."""

@@ -57,7 +57,7 @@ class SourceWorker:
         once: bool = False,
         grace: float = 0.0,
     ) -> None:
-        """Prepare; `once`: give up a source that fails and brings no new readings. `grace` is as in `Intake`.
+        """Prepare; `once`: give up a source that fails and brings no new readings. `grace` is as in `WriteQueue`.
 
         `identities` are those of the whole site.
         """
