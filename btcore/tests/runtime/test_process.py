@@ -159,7 +159,7 @@ def test_a_run_whose_only_sink_has_stopped_exits(folder: Path) -> None:
     with BtcoreProcess(folder, site) as process:
         assert process.finish() == 69
     last = process.log.splitlines()[-1]
-    assert "ERROR   btcore: ended with an error: no sink works any more: sink.sqlite: " in last
+    assert "ERROR   btcore: ended with an error: all sinks have stopped: sink.sqlite: " in last
     assert f"there is no directory {folder}/missing" in last
 
 
