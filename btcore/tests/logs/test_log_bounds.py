@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import btcore
 from btcore.logs.queue import MAX_LINES, LogQueue
-from btcore.logs.repeat_limit import FIRST, HOUR, MAX_KINDS, RepeatLimit
+from btcore.logs.repeat_limit import FIRST, FIRST_OF_CORE, HOUR, MAX_KINDS, RepeatLimit
 from btcore.text import plain, plain_lines, quoted
 
 
@@ -178,6 +178,14 @@ def test_a_package_is_not_the_core_for_its_name(repeat_limit: RepeatLimit) -> No
     one = record("the same")
     one.pathname = str(Path(btcore.__file__).parent) + "_webhook/sink.py"
     assert [allows(repeat_limit, one) for _ in range(5)] == [True] * FIRST + [False] * (5 - FIRST)
+
+
+@pytest.mark.parametrize("wing", ["sinks/worker.py", "logs/handler.py", "discovery.py"])
+def test_the_core_s_own_messages_are_known_by_every_wing(repeat_limit: RepeatLimit, wing: str) -> None:
+    """What the core logs of a meter or a sink is limited later than what a plugin logs, from wherever in the core."""
+    one = record("the same")
+    one.pathname = str(Path(btcore.__file__).parent / wing)
+    assert [allows(repeat_limit, one) for _ in range(25)] == [True] * FIRST_OF_CORE + [False] * (25 - FIRST_OF_CORE)
 
 
 def test_kinds_are_bounded(repeat_limit: RepeatLimit) -> None:

@@ -111,7 +111,7 @@ def test_a_signal_finishes_the_batch_under_way(folder: Path, number: signal.Sign
     with BtcoreProcess(folder, HOLDING) as process:
         wait_for(lambda: given(folder))
         process.process.send_signal(number)
-        wait_for(lambda: "stopping: the work under way is finished first" in process.log)
+        wait_for(lambda: "stopping: the work in progress may take" in process.log)
         (folder / "release").touch()
         assert process.finish() == 0
     assert given(folder) == ["given 4", "taken"]
