@@ -2,7 +2,7 @@
 
 import logging
 
-from btcore.config.load import Decoder, Sink, Site, Source
+from btcore.config.site import Decoder, Sink, Site, Source
 from btcore.settings import Context, Duration
 
 
