@@ -1,7 +1,10 @@
 """With a real MariaDB: outages, rights, tables of all kinds, and each row there exactly once."""
 
 import logging
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -114,6 +117,37 @@ def test_a_server_killed_in_the_middle_of_a_batch_has_each_row_once(own: MariaDB
     sink.process_batch(batch(0, 400))
     sink.process_batch(batch(390, 400))
     assert stored(own) == expected(400)
+
+
+STORING = """
+import logging, sys
+from test_mysql_server import at, batch
+from btcore import Context, Secret
+from btmon_mysql.sink import Mysql
+
+sink = Mysql(host="127.0.0.1", port=int(sys.argv[1]), user="btcore", password=Secret("secret"), database="energy")
+sink.open(Context("sink.test", logging.getLogger("sink.test")))
+for first in range(0, 100_000, 200):
+    sink.process_batch(batch(first, first + 200))
+    print(first, flush=True)
+"""
+
+
+def test_a_process_killed_in_the_middle_of_a_batch_has_each_row_once(energy: "Energy", opened: Opened) -> None:
+    """What a process had stored when it was killed is there once after its successor has delivered the same again."""
+    program = [sys.executable, "-c", STORING, str(energy.server.port)]
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    with subprocess.Popen(program, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}) as process:
+        assert process.stdout is not None
+        while int(process.stdout.readline()) < 400:
+            pass
+        process.kill()
+    before = energy.count()
+    assert before % 200 == 0
+    sink = opened(**energy.settings())
+    for first in range(0, before + 400, 200):
+        sink.process_batch(batch(first, first + 200))
+    assert stored(energy.server) == expected(before + 400)
 
 
 def test_a_connection_killed_before_the_end_of_a_transaction_leaves_nothing_twice(
