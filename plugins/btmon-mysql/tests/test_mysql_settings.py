@@ -43,7 +43,9 @@ def test_two_sinks_of_one_table_are_told(tmp_path: Path) -> None:
     """Two tables of a configuration cannot store into one table of a database."""
     site = tmp_path / "site.toml"
     site.write_text(SITE + SITE.partition("\n[sink.one]")[2].join(["[sink.two]", ""]))
-    with pytest.raises(ConfigurationError, match="table format_counters of energy at localhost:3306 is already used by"):
+    with pytest.raises(
+        ConfigurationError, match="table format_counters of energy at localhost:3306 is already used by"
+    ):
         load_site(site)
     site.write_text(SITE + SITE.partition("\n[sink.one]")[2].join(["[sink.two]", 'schema = "samples"\n']))
     assert [sink.name for sink in load_site(site).sinks] == ["one", "two"]
