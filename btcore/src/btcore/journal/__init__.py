@@ -126,6 +126,20 @@ class DeadLetter:
         return self.sink, self.serial, self.keys
 
 
+@attrs.frozen
+class Usage:
+    """What a journal holds: how many entries, the keys of its oldest and newest one (0: none), and its size.
+
+    `size` is in bytes, of all its files; 0 where it has none. `location` says where they are, for a person.
+    """
+
+    entries: int
+    oldest: int
+    newest: int
+    size: int
+    location: str
+
+
 class Journal(Protocol):
     """An append-only log of entries, with one durable checkpoint a sink. Safe to use from several threads.
 
@@ -221,6 +235,9 @@ class Journal(Protocol):
 
         Of the baselines beyond a number of each sink, the oldest are forgotten too. Nothing is returned once all are.
         """
+
+    def usage(self) -> Usage:
+        """Return what it holds. The first call may take seconds where there are millions of entries."""
 
     def close(self) -> None:
         """Give everything back. The journal cannot be used afterwards."""

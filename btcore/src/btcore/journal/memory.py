@@ -11,7 +11,7 @@ from threading import Condition
 
 import attrs
 
-from btcore.journal import Baseline, Checkpoint, DeadLetter, Entry, EntrySize, HeardMeter, Superseded
+from btcore.journal import Baseline, Checkpoint, DeadLetter, Entry, EntrySize, HeardMeter, Superseded, Usage
 
 
 class MemoryJournal:
@@ -163,6 +163,13 @@ class MemoryJournal:
         with self._changed:
             old = [key for key, (_, added) in self._dead_letters.items() if added < added_before]
             return Counter(self._dead_letters.pop(key)[0].sink for key in old)
+
+    def usage(self) -> Usage:
+        """Return what it holds."""
+        with self._changed:
+            entries = list(self._entries.values())
+        ends = (entries[0].key, entries[-1].key) if entries else (0, 0)
+        return Usage(len(entries), *ends, sum(len(entry.raw) for entry in entries), "in memory")
 
     def _baseline_offsets(self) -> set[int]:
         return {one.offset for kept in self._checkpoints.values() for one in kept.baselines.values()}

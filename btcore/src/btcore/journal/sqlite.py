@@ -17,7 +17,7 @@ from pathlib import Path
 import attrs
 
 from btcore.errors import JournalFull, Unavailable
-from btcore.journal import Baseline, Checkpoint, DeadLetter, Entry, EntrySize, HeardMeter, Superseded
+from btcore.journal import Baseline, Checkpoint, DeadLetter, Entry, EntrySize, HeardMeter, Superseded, Usage
 from btcore.journal.sqlite_keys import free_key
 from btcore.journal.sqlite_meters import Meters
 from btcore.journal.sqlite_retention import MOST_BASES, Trimming, forget_dead_letters
@@ -133,6 +133,9 @@ KEEP_DEAD_LETTER = """INSERT INTO dead_letter (sink, serial, start_time, end_tim
 DEAD_LETTERS = """SELECT sink, serial, start_time, end_time, why, entries, keys FROM dead_letter
     WHERE ? IS NULL OR sink = ? ORDER BY rowid"""
 
+ENDS = """SELECT key FROM (SELECT key, offset FROM entry ORDER BY offset LIMIT 1) UNION ALL
+    SELECT key FROM (SELECT key, offset FROM entry ORDER BY offset DESC LIMIT 1)"""
+
 LAST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entry'"
 """The newest place that was ever given: its entry may be trimmed."""
 
@@ -166,6 +169,7 @@ class SqliteJournal:
         self._most = most_bytes or math.inf
         self._used = 0
         self._unmeasured = 0
+        self._entries: int | None = None  # how many there are, once they were counted
         self._writing = threading.Lock()
         self._reading = threading.Lock()
         self._news = threading.Condition()
@@ -230,6 +234,7 @@ class SqliteJournal:
                 yield self._writer
                 self._writer.execute("COMMIT")
             except BaseException as error:
+                self._entries = None
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
@@ -247,6 +252,7 @@ class SqliteJournal:
             kept = [new for entry in entries if (new := _insert(connection, entry, added)) is not None]
             with self._news:
                 self._meters.write(connection, kept)
+            self._count(len(kept))
         if kept:
             with self._news:
                 self._last = max(self._last, kept[-1].offset)  # another thread's may be in already
@@ -258,6 +264,11 @@ class SqliteJournal:
                     self._measure()
         self._room.is_full = False
         return kept
+
+    def _count(self, more: int) -> None:
+        """Count entries that come or go, within the transaction in which they do."""
+        if self._entries is not None:
+            self._entries += more
 
     def _measure(self) -> None:
         """See how much of the file is in use."""
@@ -396,6 +407,7 @@ class SqliteJournal:
             with self._transaction() as connection:
                 gone, goes_on = trimming.forget_some(connection)
                 self._measure()
+                self._count(-gone)
             yield gone
         with self._writing:
             self._room.look()
@@ -404,6 +416,16 @@ class SqliteJournal:
         """Forget what was set aside long ago or is too much, and the oldest baselines."""
         with self._transaction() as connection:
             return forget_dead_letters(connection, added_before)
+
+    def usage(self) -> Usage:
+        """Return what the file holds; its entries are counted once, and from then on by what comes and goes."""
+        if self._entries is None:
+            with self._writing, self._told("read"):
+                self._entries = int(self._writer.execute("SELECT count(*) FROM entry").fetchone()[0])
+        entries = self._entries or 0
+        with self._reading, self._told("read"):
+            ends = [row[0] for row in self._reader.execute(ENDS)]
+        return Usage(entries, ends[0] if ends else 0, ends[-1] if ends else 0, _size(self._file), str(self._file))
 
     def close(self) -> None:
         """Close both connections."""
@@ -420,6 +442,11 @@ def _insert(connection: sqlite3.Connection, entry: Entry, added: int) -> Entry |
     of_packet = (entry.source, entry.serial, entry.format, entry.whole, entry.raw)
     values = (key, added, *of_packet, entry.monotonic, entry.boot, entry.address, entry.origin)
     return attrs.evolve(entry, key=key, offset=int(connection.execute(INSERT, values).lastrowid or 0))
+
+
+def _size(file: Path) -> int:
+    """Return the bytes of the file and of what SQLite keeps beside it."""
+    return sum(one.stat().st_size for one in (file, Path(f"{file}-wal"), Path(f"{file}-shm")) if one.exists())
 
 
 def _baseline(offset: int, lifetime: str) -> Baseline:

@@ -6,6 +6,7 @@ sink is `worker.py`'s work.
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from logging import DEBUG, ERROR
 from time import monotonic, time_ns
 
@@ -18,7 +19,7 @@ from btcore.errors import Unavailable
 from btcore.journal import Baseline, DeadLetter, Entry, Journal
 from btcore.journal.retry import JournalRetry
 from btcore.logs.failures import FailureReporter
-from btcore.records import Reading
+from btcore.records import Reading, from_microseconds
 from btcore.settings import Context, Delivery
 from btcore.sinks.backlog_limits import Bounds
 from btcore.sinks.offset import Place
@@ -81,6 +82,22 @@ class Backlog:
     def behind(self) -> int:
         """How many readings came in that the sink has not had, and that it has not found to be none of its own."""
         return self._journal.lag(self._place.checkpoint.examined) if self._place.has_begun else 0
+
+    @property
+    def offset(self) -> int:
+        """Return the offset of the sink's checkpoint."""
+        return self._place.checkpoint.offset if self._place.has_begun else 0
+
+    def oldest_waiting(self) -> datetime | None:
+        """Return the time of the oldest reading that the sink has not had. Raises Unavailable."""
+        if not self.behind:
+            return None
+        oldest = self._journal.sizes(self._place.checkpoint.examined, 1)
+        return from_microseconds(oldest[0].key) if oldest else None
+
+    def dead_letters(self) -> int:
+        """Return how many dead letters of the sink the journal keeps. Raises Unavailable."""
+        return len(self._journal.dead_letters(self._context.name))
 
     @property
     def is_level(self) -> bool:
