@@ -62,7 +62,7 @@ class Hooks:
         `Retry(why, after=seconds)` when it may be accepted later, `Reject(why)` when
         it never will be, `Stop(why)` when a person has to act. Anything else is a bug: it is tried again a few times,
         then what cannot be delivered is set aside. The same batch may come again after a crash: be idempotent by
-        `reading.key`, or by `(serial, time)`.
+        `reading.serial` and `reading.key` together: two meters may have the same key.
         """
 
     @hookspec(firstresult=True)

@@ -60,7 +60,7 @@ for _ in range(2):
     print("healed", kept - before, len(journal.read(0, 100_000)) < 1100)
 journal.close()
 journal = SqliteJournal(folder / "journal.db")  # it can be opened although the disk is full
-print("opened", len(journal.append([Entry(10**9, "panel", "312345", "ecm1220bin", b"x")])))
+print("opened", len(journal.append([Entry(10**9, "panel", "312345", "ecm1220bin", b"x")]).kept))
 filler.unlink()
 sum(journal.trim(["sink.a"], 0))
 append(30_000)  # the file may grow again, and has its reserve
@@ -89,7 +89,7 @@ def test_trimming_holds_nobody_up(journal: SqliteJournal) -> None:
     first = journal.commit("a", Checkpoint(journal.newest()))
     portions = journal.trim(["a"], AFTER_NOW)
     assert next(portions) == sqlite_retention.SLICE
-    assert len(journal.append([raw_entry(10**6)])) == 1
+    assert len(journal.append([raw_entry(10**6)]).kept) == 1
     journal.commit("a", first.moved(journal.newest(), {METER: Baseline(journal.newest())}))
     assert list(portions) == [sqlite_retention.SLICE, 5, 0]
     assert [one.key for one in journal.read(0, 9)] == [10**6]
@@ -157,7 +157,7 @@ def test_a_journal_at_its_bound_forgets_before_it_refuses(file: Path) -> None:
         journal.commit("a", Checkpoint(journal.newest() - 10))
         clean(Upkeep(journal, ["a"], 10**9))
         assert not journal.is_full
-        assert len(journal.append([raw_entry(10**6)])) == 1
+        assert len(journal.append([raw_entry(10**6)]).kept) == 1
 
 
 def clean(upkeep: Upkeep) -> None:

@@ -19,7 +19,8 @@ from btcore import Chunk, Duration, Retry, Stop, hookimpl, pack, plugin
 from btcore.config.load import Site
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Checkpoint
-from btcore.journal.sqlite import VERSION, SqliteJournal
+from btcore.journal.sqlite import SqliteJournal
+from btcore.journal.sqlite_schema import VERSION
 from btcore.records import from_microseconds
 from btcore.runtime.supervisor import IDLE, JOURNAL, LOOK, Supervisor
 

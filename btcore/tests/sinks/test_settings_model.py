@@ -87,7 +87,7 @@ class Mistaken(RuleBasedStateMachine):
         self.now += pause
         for _ in range(count):
             self.now += 10
-            (kept,) = self.journal.append([entry(self.now, serial, energy=100 * self.now)])
+            (kept,) = self.journal.append([entry(self.now, serial, energy=100 * self.now)]).kept
             if serial == METER:
                 self.readings.append(kept.offset)
 

@@ -27,9 +27,9 @@ class Superseded(BtcoreError):
 class Entry:
     """One reading as the journal keeps it.
 
-    `key` is its time in microseconds since 1970: no two entries have the same; the journal moves an entry by single
-    microseconds until that holds. `raw` is the packet; where `whole` is set, the values of a reading that came without
-    one. `offset` is its place in the journal, given by it: 0 before that. `monotonic`, `boot`, `address` and `origin`
+    `serial` and `key` identify it: `key` is its time in microseconds since 1970, raised by its writer where another
+    reading of the meter has that key (`keys.py`). `raw` is the packet; where `whole` is set, the values of a reading
+    that came without one. `offset` is given by the journal: 0 before that. `monotonic`, `boot`, `address` and `origin`
     are as in `Reading`.
     """
 
@@ -46,8 +46,20 @@ class Entry:
     origin: str = attrs.field(default="", converter=current_origin)
 
 
+@attrs.frozen
+class Appended:
+    """What became of entries that were appended.
+
+    `kept` are those that are new, with their offsets. `rest` are those that were not appended: the key of the first one
+    is taken by another reading of its meter, and the others come after it.
+    """
+
+    kept: Sequence[Entry] = ()
+    rest: Sequence[Entry] = ()
+
+
 class EntrySize(NamedTuple):
-    """Of an entry: its place, its key, and the bytes of its packet."""
+    """Of an entry: its offset, its key, and the bytes of its packet."""
 
     offset: int
     key: int
@@ -132,12 +144,13 @@ class Journal(Protocol):
     What cannot be done now (a full disk) raises `Unavailable`; nothing is half done.
     """
 
-    def append(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """Keep these entries, all or none; return those that were new, with their `offset` and `key`.
+    def append(self, entries: Sequence[Entry]) -> Appended:
+        """Keep entries in their order, up to the first whose key is taken: all of these, or none.
 
-        An entry with the same time and packet as one that is kept is the same reading, and is not kept twice: the
-        packet says which meter it is of. Of a reading without a packet, that is said by its serial number. One that was
-        moved from its time is known again for certain only as long as nothing was forgotten.
+        A reading is identified by `serial` and `key`. Where the pair is kept with the same packet, it is the same
+        reading, and is kept once. Where it is kept with another packet, the key is taken: the journal chooses no other,
+        and keeps nothing that comes after it, so that the order of a meter's readings stays. The writer appends the
+        rest with another key: `append_all` in `keys.py`.
         """
 
     def read(self, after: int, limit: int) -> Sequence[Entry]:

@@ -11,7 +11,7 @@ from threading import Condition
 
 import attrs
 
-from btcore.journal import Baseline, Checkpoint, DeadLetter, Entry, EntrySize, HeardMeter, Superseded
+from btcore.journal import Appended, Baseline, Checkpoint, DeadLetter, Entry, EntrySize, HeardMeter, Superseded
 
 
 class MemoryJournal:
@@ -23,7 +23,7 @@ class MemoryJournal:
         """Begin with nothing."""
         self._entries: dict[int, Entry] = {}  # by offset
         self._added: dict[int, float] = {}
-        self._keys: dict[int, Entry] = {}
+        self._keys: dict[int, dict[str, Entry]] = {}  # by key, then by serial number
         self._newest = 0
         self._meters: dict[tuple[str, str], int] = {}  # the last heard is the last one
         self._checkpoints: dict[str, Checkpoint] = {}
@@ -32,23 +32,31 @@ class MemoryJournal:
 
     # --- entries
 
-    def append(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """Keep these entries, all or none: nothing is changed before all of them are known to fit."""
+    def append(self, entries: Sequence[Entry]) -> Appended:
+        """Keep these entries up to the first whose key is taken; nothing is changed before all are known to fit."""
         with self._changed:
-            taken = dict(self._keys)
-            new: list[Entry] = []
-            for entry in entries:
-                key = _free_key(taken, entry)
-                if key is not None:
-                    new.append(attrs.evolve(entry, key=key, offset=self._newest + len(new) + 1))
-                    taken[key] = new[-1]
+            new, rest = self._sort_out(entries)
             for entry in new:
                 self._keep(entry)
             self._changed.notify_all()
-        return new
+        return Appended(new, rest)
+
+    def _sort_out(self, entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
+        """Return the entries that are to be kept, with their offsets, and those from the first taken key on."""
+        fresh: dict[int, dict[str, Entry]] = {}
+        new: list[Entry] = []
+        rest: list[Entry] = []
+        for entry in entries:
+            others = {**self._keys.get(entry.key, {}), **fresh.get(entry.key, {})}
+            if rest or (entry.serial in others and not _is_known(entry, others)):
+                rest.append(entry)
+            elif not _is_known(entry, others):
+                new.append(attrs.evolve(entry, offset=self._newest + len(new) + 1))
+                fresh.setdefault(entry.key, {})[entry.serial] = new[-1]
+        return new, rest
 
     def _keep(self, entry: Entry) -> None:
-        self._keys[entry.key] = self._entries[entry.offset] = entry
+        self._keys.setdefault(entry.key, {})[entry.serial] = self._entries[entry.offset] = entry
         self._added[entry.offset] = time.time()
         self._newest = entry.offset
         self._meters.pop((entry.serial, entry.format), None)
@@ -155,7 +163,8 @@ class MemoryJournal:
             held |= {offset for letter, _ in self._dead_letters.values() for offset in letter.entries}
             old = {offset for offset, added in self._added.items() if offset <= until and added < added_before}
             for offset in old - held:
-                del self._keys[self._entries.pop(offset).key], self._added[offset]
+                gone = self._entries.pop(offset)
+                del self._keys[gone.key][gone.serial], self._added[offset]
         yield len(old - held)
 
     def forget_dead_letters(self, added_before: int) -> Mapping[str, int]:
@@ -172,11 +181,7 @@ class MemoryJournal:
         self.wake()
 
 
-def _free_key(taken: Mapping[int, Entry], entry: Entry) -> int | None:
-    """Return the first key from the entry's own on that is free; None where the same reading is there."""
-    key = entry.key
-    while (other := taken.get(key)) is not None:
-        if other.raw == entry.raw and (not entry.whole or other.serial == entry.serial):
-            return None
-        key += 1
-    return key
+def _is_known(entry: Entry, others: Mapping[str, Entry]) -> bool:
+    """Whether one of the entries with its key is the same reading, whatever its meter was called then."""
+    same = [other for other in others.values() if other.raw == entry.raw]
+    return any(not entry.whole or other.serial == entry.serial for other in same)

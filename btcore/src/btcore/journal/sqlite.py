@@ -17,108 +17,12 @@ from pathlib import Path
 import attrs
 
 from btcore.errors import JournalFull, Unavailable
-from btcore.journal import Baseline, Checkpoint, DeadLetter, Entry, EntrySize, HeardMeter, Superseded
-from btcore.journal.sqlite_keys import free_key
+from btcore.journal import Appended, Baseline, Checkpoint, DeadLetter, Entry, EntrySize, HeardMeter, Superseded
+from btcore.journal.sqlite_entries import OUTLINE, insert, select
 from btcore.journal.sqlite_meters import Meters
 from btcore.journal.sqlite_retention import MOST_BASES, Trimming, forget_dead_letters
+from btcore.journal.sqlite_schema import bring_up, is_current, is_newer
 from btcore.journal.sqlite_space import Room, give_up_reserve
-
-VERSION = 5
-"""Of the tables below, kept in the file. The format is public: docs/journal.md."""
-
-TABLES = """
-CREATE TABLE entry (
-    offset     INTEGER PRIMARY KEY AUTOINCREMENT,
-    key        INTEGER NOT NULL UNIQUE,
-    added      INTEGER NOT NULL,
-    source     TEXT NOT NULL,
-    serial     TEXT NOT NULL,
-    format     TEXT NOT NULL,
-    packetless INTEGER NOT NULL,
-    raw        BLOB NOT NULL,
-    monotonic  INTEGER NOT NULL DEFAULT 0,
-    boot       INTEGER NOT NULL DEFAULT 0,
-    address    TEXT NOT NULL DEFAULT '',
-    origin     TEXT NOT NULL DEFAULT ''
-);
-CREATE TABLE checkpoint (
-    sink           TEXT PRIMARY KEY,
-    offset         INTEGER NOT NULL,
-    examined       INTEGER NOT NULL DEFAULT 0,
-    first_unwanted INTEGER NOT NULL DEFAULT 0,
-    settings       TEXT NOT NULL DEFAULT '',
-    accepted       TEXT NOT NULL DEFAULT '',
-    revision       INTEGER NOT NULL DEFAULT 1
-) WITHOUT ROWID;
-CREATE TABLE baseline (
-    sink     TEXT NOT NULL,
-    serial   TEXT NOT NULL,
-    offset   INTEGER NOT NULL,
-    lifetime TEXT NOT NULL DEFAULT '{}',
-    PRIMARY KEY (sink, serial)
-) WITHOUT ROWID;
-CREATE TABLE dead_letter (
-    sink       TEXT NOT NULL,
-    serial     TEXT NOT NULL,
-    start_time TEXT NOT NULL,
-    end_time   TEXT NOT NULL,
-    why        TEXT NOT NULL,
-    entries    TEXT NOT NULL,
-    added      INTEGER NOT NULL DEFAULT 0,
-    keys       TEXT NOT NULL DEFAULT '[]'
-);
-CREATE UNIQUE INDEX dead_letter_identity ON dead_letter (sink, serial, keys);
-CREATE TABLE meter (
-    serial TEXT NOT NULL,
-    format TEXT NOT NULL,
-    offset INTEGER NOT NULL,
-    PRIMARY KEY (serial, format)
-) WITHOUT ROWID;
-"""
-
-UPGRADES = {
-    1: """ALTER TABLE entry ADD COLUMN steady INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE entry ADD COLUMN boot INTEGER NOT NULL DEFAULT 0""",
-    2: """ALTER TABLE aside ADD COLUMN added INTEGER NOT NULL DEFAULT 0;
-UPDATE aside SET added = strftime('%s', 'now')""",
-    3: """ALTER TABLE entry ADD COLUMN address TEXT NOT NULL DEFAULT '';
-ALTER TABLE entry ADD COLUMN origin TEXT NOT NULL DEFAULT '';
-ALTER TABLE base ADD COLUMN lifetime TEXT NOT NULL DEFAULT '{}';
-ALTER TABLE cursor ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE cursor ADD COLUMN missed INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE cursor ADD COLUMN settings TEXT NOT NULL DEFAULT '';
-ALTER TABLE cursor ADD COLUMN accepted TEXT NOT NULL DEFAULT '';
-UPDATE cursor SET seen = position;
-CREATE TABLE meter (serial TEXT NOT NULL, format TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (serial, format))
-    WITHOUT ROWID;
-INSERT INTO meter SELECT serial, format, min(seq) FROM entry GROUP BY serial, format""",
-    4: """ALTER TABLE entry RENAME COLUMN seq TO offset;
-ALTER TABLE entry RENAME COLUMN whole TO packetless;
-ALTER TABLE entry RENAME COLUMN steady TO monotonic;
-ALTER TABLE cursor RENAME TO checkpoint;
-ALTER TABLE checkpoint RENAME COLUMN position TO offset;
-ALTER TABLE checkpoint RENAME COLUMN seen TO examined;
-ALTER TABLE checkpoint RENAME COLUMN missed TO first_unwanted;
-ALTER TABLE checkpoint ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;
-ALTER TABLE base RENAME TO baseline;
-ALTER TABLE baseline RENAME COLUMN seq TO offset;
-ALTER TABLE meter RENAME COLUMN seq TO offset;
-ALTER TABLE aside RENAME TO dead_letter;
-ALTER TABLE dead_letter ADD COLUMN keys TEXT NOT NULL DEFAULT '[]';
-UPDATE dead_letter SET keys = coalesce(nullif((SELECT json_group_array(key) FROM (SELECT entry.key
-    FROM json_each(dead_letter.entries) AS one JOIN entry ON entry.offset = one.value ORDER BY one.key)), '[]'),
-    entries);
-DELETE FROM dead_letter WHERE rowid NOT IN (SELECT min(rowid) FROM dead_letter GROUP BY sink, serial, keys);
-CREATE UNIQUE INDEX dead_letter_identity ON dead_letter (sink, serial, keys)""",
-}
-"""What makes a file of a version one of the next."""
-
-SELECT = "SELECT key, source, serial, format, raw, packetless, offset, monotonic, boot, address, origin FROM entry"
-
-OUTLINE = "SELECT offset, key, length(raw) FROM entry WHERE offset > ? ORDER BY offset LIMIT ?"
-
-INSERT = """INSERT INTO entry (key, added, source, serial, format, packetless, raw, monotonic, boot, address, origin)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 CHECKPOINT = "SELECT offset, examined, first_unwanted, settings, accepted, revision FROM checkpoint WHERE sink = ?"
 
@@ -181,8 +85,8 @@ class SqliteJournal:
     def _open(self) -> None:
         with ExitStack() as failing, self._told("open"):
             self._writer = self._connect(failing)
-            self._prepare()
             self._room = Room(self._file, self._writer)
+            self._prepare()
             self._measure()
             self._meters = Meters(self._writer)
             self._reader = self._connect(failing)
@@ -198,17 +102,13 @@ class SqliteJournal:
         return connection
 
     def _prepare(self) -> None:
-        version = int(self._writer.execute("PRAGMA user_version").fetchone()[0])
-        if version > VERSION:
+        if version := is_newer(self._writer):
             raise Unavailable(
                 f"the journal {self._file} was written by a newer btcore (version {version}): upgrade btcore"
             )
-        if version < VERSION:
-            scripts = [UPGRADES[earlier] for earlier in range(version, VERSION)] if version else [TABLES]
-            with self._transaction():
-                for statement in (one for script in scripts for one in script.split(";\n")):
-                    self._writer.execute(statement)
-                self._writer.execute(f"PRAGMA user_version = {VERSION}")
+        if not is_current(self._writer):
+            with self._transaction() as connection:
+                bring_up(connection)
 
     @contextmanager
     def _told(self, what: str) -> Iterator[None]:
@@ -236,28 +136,31 @@ class SqliteJournal:
                     self._room.give_up()
                 raise
 
-    def append(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """Keep these entries, all or none; return those that were new."""
-        added = int(time.time())
+    def append(self, entries: Sequence[Entry]) -> Appended:
+        """Keep these entries up to the first whose key is taken, all of them or none."""
         if self._used > self._most:
             raise JournalFull(
                 f"the journal {self._file} has come to its bound of {self._most} bytes, all of it undelivered"
             )
         with self._transaction() as connection:
-            kept = [new for entry in entries if (new := _insert(connection, entry, added)) is not None]
+            done = insert(connection, entries, int(time.time()))
             with self._news:
-                self._meters.write(connection, kept)
-        if kept:
-            with self._news:
-                self._last = max(self._last, kept[-1].offset)  # another thread's may be in already
-                self._meters.take(kept)
-                self._news.notify_all()
-            self._unmeasured += len(kept)
-            if self._unmeasured > MEASURED:
-                with self._writing:
-                    self._measure()
+                self._meters.write(connection, done.kept)
+        if done.kept:
+            self._tell(done.kept)
         self._room.is_full = False
-        return kept
+        return done
+
+    def _tell(self, kept: Sequence[Entry]) -> None:
+        """Let everybody know of entries that are in."""
+        with self._news:
+            self._last = max(self._last, kept[-1].offset)  # another thread's may be in already
+            self._meters.take(kept)
+            self._news.notify_all()
+        self._unmeasured += len(kept)
+        if self._unmeasured > MEASURED:
+            with self._writing:
+                self._measure()
 
     def _measure(self) -> None:
         """See how much of the file is in use."""
@@ -276,11 +179,7 @@ class SqliteJournal:
 
     def _select(self, where: str, values: tuple[object, ...]) -> list[Entry]:
         with self._reading, self._told("read"):
-            rows = self._reader.execute(f"{SELECT} WHERE {where}", values).fetchall()
-        return [
-            Entry(key, source, serial, form, raw, bool(whole), *placed)
-            for key, source, serial, form, raw, whole, *placed in rows
-        ]
+            return select(self._reader, where, values)
 
     def newest(self) -> int:
         """Return the place of the newest entry."""
@@ -410,16 +309,6 @@ class SqliteJournal:
         with self._writing, self._reading:
             self._reader.close()
             self._writer.close()
-
-
-def _insert(connection: sqlite3.Connection, entry: Entry, added: int) -> Entry | None:
-    """Insert one entry at its time, or near it where that is taken; None when it is there already."""
-    key = free_key(connection, entry)
-    if key is None:
-        return None
-    of_packet = (entry.source, entry.serial, entry.format, entry.whole, entry.raw)
-    values = (key, added, *of_packet, entry.monotonic, entry.boot, entry.address, entry.origin)
-    return attrs.evolve(entry, key=key, offset=int(connection.execute(INSERT, values).lastrowid or 0))
 
 
 def _baseline(offset: int, lifetime: str) -> Baseline:

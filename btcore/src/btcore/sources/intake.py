@@ -13,7 +13,8 @@ from itertools import islice
 from threading import Condition, Event, Thread
 
 from btcore.errors import JournalFull
-from btcore.journal import Entry, Journal
+from btcore.journal import Appended, Entry, Journal
+from btcore.journal.keys import append_all
 from btcore.journal.retry import JournalRetry, Stopping
 from btcore.logs.failures import FailureReporter
 from btcore.logs.tally import SummarizedCount
@@ -162,8 +163,9 @@ class Intake:
         parts = [lot]
         while parts:
             part = parts.pop()
-            half = len(part) // 2
+            before, half = self._written, len(part) // 2
             error = self._refusal(part)
+            self._written = before
             if error is not None and half:
                 parts += [part[half:], part[:half]]
                 continue
@@ -173,17 +175,26 @@ class Intake:
 
     def _refusal(self, part: Sequence[Entry]) -> BaseException | None:
         """Write some, whenever that can be done; return the error that no waiting mends."""
+        before = self._written
         try:
-            new = len(self._patiently(partial(self._journal.append, part), self._meanwhile))
-            self.kept += new
-            self.already += len(part) - new
+            append_all(self._append, part)
         except Stopping:
             raise
         except JournalFull as error:
-            self.refused.add(f"{error}: no new readings are kept", error, len(part))
+            count = len(part) - (self._written - before)
+            self.refused.add(f"{error}: no new readings are kept", error, count)
         except BaseException as error:  # noqa: BLE001 - of any kind: what is behind it must be written all the same
             return error
         return None
+
+    def _append(self, part: Sequence[Entry]) -> Appended:
+        """Append some to the journal, up to the first whose key is taken; count what became of them."""
+        done = self._patiently(partial(self._journal.append, part), self._meanwhile)
+        written = len(part) - len(done.rest)
+        self._written += written
+        self.kept += len(done.kept)
+        self.already += written - len(done.kept)
+        return done
 
     def _meanwhile(self) -> str:
         return f" (readings that wait for it: {len(self._waiting) - self._written})"
