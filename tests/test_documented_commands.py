@@ -13,8 +13,8 @@ import tomli
 
 from btcore import Duration
 from btcore.cli import CONFIGURATION, UNAVAILABLE, USAGE, _parser
-from btcore.config.load import core_settings, site_settings
-from btcore.config.meters import Entry
+from btcore.config.meters import MeterTable
+from btcore.config.site import core_settings, site_settings
 from btcore.discovery import find, installed
 from btcore.settings import Kind
 from btcore.values.describe import Setting, settings_of
@@ -57,7 +57,7 @@ def known_settings() -> set[str]:
     plugins = [one.load() for rivals in installed().values() for one in rivals]
     own = {key for cls in plugins for key in names(within(cls))}
     core = {key for kind in get_args(Kind) for key in names(core_settings(kind, object))}
-    return own | core | names(site_settings()) | names(settings_of(Entry))
+    return own | core | names(site_settings()) | names(settings_of(MeterTable))
 
 
 def within(cls: type) -> list[Setting]:
@@ -113,7 +113,7 @@ def test_every_table_of_the_pages_has_settings_that_there_are(page: Path) -> Non
                 for name, table in site.get(kind, {}).items():
                     use = table.get("use", name)
                     assert use in MADE_ON_THE_PAGE or table.keys() - settings_of_tables(kind, use) == set()
-            assert {key for meter in site.get("meters", {}).values() for key in meter} <= names(settings_of(Entry))
+            assert {key for meter in site.get("meters", {}).values() for key in meter} <= names(settings_of(MeterTable))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

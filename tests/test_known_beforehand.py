@@ -33,34 +33,38 @@ def found(folder: Path, text: str) -> tuple[list[Problem], list[Problem]]:
         (
             twice("source", "tcp-server", "", "") + SINK,
             "port",
-            "tcp port 8083 is taken by [source.one] (line 1): two cannot share it",
+            "tcp port 8083 is already used by [source.one] (line 1); only one table can use it",
         ),
-        (twice("source", "tcp-server", "", 'host = "127.0.0.1"\n') + SINK, "port", "tcp port 8083/127.0.0.1 is taken"),
+        (
+            twice("source", "tcp-server", "", 'host = "127.0.0.1"\n') + SINK,
+            "port",
+            "tcp port 8083/127.0.0.1 is already used",
+        ),
         (twice("source", "tcp-server", 'host = "0.0.0.0"\n', 'host = "::1"\n') + SINK, "port", "tcp port 8083/::1 is"),
         (
             twice("source", "tcp-server", 'host = "localhost"\n', 'host = "127.0.0.1"\n') + SINK,
             "port",
-            "tcp port 8083/127.0.0.1 is taken",
+            "tcp port 8083/127.0.0.1 is already used",
         ),
         (
             twice("source", "tcp-client", 'host = "meter.local"\n', 'host = "Meter.local"\n') + SINK,
             "host",
-            "tcp connection to meter.local:5000 is taken by [source.one]",
+            "tcp connection to meter.local:5000 is already used by [source.one]",
         ),
         (
             twice("source", "serial", 'port = "/dev/ttyS9"\n', 'port = "/dev/../dev/ttyS9"\n') + SINK,
             "port",
-            "serial line /dev/ttyS9 is taken by [source.one]",
+            "serial line /dev/ttyS9 is already used by [source.one]",
         ),
         (
             f'[source.tcp-client]\nhost = "m.local"\n[source.serial]\nport = "socket://M.local:5000"\n{SINK}',
             "port",
-            "tcp connection to m.local:5000 is taken by [source.tcp-client]",
+            "tcp connection to m.local:5000 is already used by [source.tcp-client]",
         ),
         (
             SOURCE + twice("sink", "sqlite", 'file = "energy.db"\n', 'file = "./energy.db"\n'),
             "file",
-            "two cannot share it, unless each has `meters` of its own",
+            "only one table can use it, unless each lists different `meters`",
         ),
         (
             SOURCE

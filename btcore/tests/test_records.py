@@ -107,10 +107,10 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "a delay that is NaN": (lambda: retry("later", after=float("nan")), "from 0 on, found nan"),
     "a delay without end": (lambda: retry("later", after=float("inf")), "from 0 on, found inf"),
     "a delay into the past": (lambda: retry("later", after=-1), "from 0 on, found -1"),
-    "a delay for a reason": (lambda: retry(5), "Retry: expected the reason, as text, found 5"),
-    "half of a batch": (lambda: reject("never", whole=0.5), "Reject: whole: expected True or False"),
-    "a refusal for no reason": (lambda: reject(None), "Reject: expected the reason, as text, found None"),
-    "a stop for an error": (lambda: stop(OSError("no")), "Stop: expected the reason, as text"),
+    "a delay for a reason": (lambda: retry(5), "Retry: expected the reason as text, found 5"),
+    "half of a batch": (lambda: reject("never", whole_batch=0.5), "Reject: whole_batch: expected True or False"),
+    "a refusal for no reason": (lambda: reject(None), "Reject: expected the reason as text, found None"),
+    "a stop for an error": (lambda: stop(OSError("no")), "Stop: expected the reason as text"),
 }
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from btcore.config.load import Site, load_site
+from btcore.config.load import load_site
+from btcore.config.site import Site
 from btcore.errors import ConfigurationError, Problem
 from helpers.distributions import install_distribution
 

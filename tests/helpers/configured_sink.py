@@ -11,7 +11,8 @@ from unittest.mock import patch
 import attrs
 
 from btcore import Duration
-from btcore.config.load import Sink, load_site
+from btcore.config.load import load_site
+from btcore.config.site import Sink
 from btcore.journal import Entry
 from btcore.journal.sqlite import SqliteJournal
 from btcore.sinks.rate_limit import RateLimit

@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 from servers.recorder import Recorder, Reply, Request
 
-from btcore.config.load import Sink
+from btcore.config.site import Sink
 from helpers.configured_sink import sink_from_toml
 
 SECRET = "s3cr3t&T0KEN/0123456789"

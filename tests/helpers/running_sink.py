@@ -9,7 +9,7 @@ import attrs
 
 from btcore import Batch, Context, Delivery, Polarity, Reject
 from btcore.calculate.sampling import SampleCache
-from btcore.config.load import Sink
+from btcore.config.site import Sink
 from btcore.decode.decoders import Decoders
 from btcore.journal import Checkpoint, Journal
 from btcore.journal.sqlite import SqliteJournal
@@ -35,7 +35,7 @@ class RunningSink:
     instance: Any
     sink: Sink | None = None
     name: str = "roof"
-    whole: str = ""
+    split_from: str = ""
     hosted: bool = False
     dry_run: bool = False
     decoders: Decoders = DECODERS
@@ -66,7 +66,7 @@ class RunningSink:
 
     def _sink(self) -> Sink:
         delivery = Delivery(**{**FAST_RETRY, **self.settings})
-        return Sink(self.name, f"sink.{self.name}", "recorder", self.instance, delivery, self.whole, self.hosted)
+        return Sink(self.name, f"sink.{self.name}", "recorder", self.instance, delivery, self.split_from, self.hosted)
 
     def __enter__(self) -> Self:
         """Begin."""

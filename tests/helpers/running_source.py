@@ -7,7 +7,7 @@ from typing import Any, Self
 import attrs
 
 from btcore import Channel, Context, Format
-from btcore.config.load import Source
+from btcore.config.site import Source
 from btcore.decode.decoders import Decoders
 from btcore.journal import Journal
 from btcore.journal.sqlite import SqliteJournal

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from btcore import Chunk, Delivery
-from btcore.config.load import Decoder, Sink, Site, Source
+from btcore.config.site import Decoder, Sink, Site, Source
 from btcore.decode.brultech import Brultech
 from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime.supervisor import JOURNAL

@@ -2,12 +2,12 @@
 
 import random
 
-LONGEST_WISH = 86_400.0
-"""Seconds: a service that wants to be left alone for longer is asked again after these."""
+MAX_REQUESTED = 86_400.0
+"""The most seconds that a service can ask to wait."""
 
 
 class Backoff:
-    """The wait after each failure in a row: doubled up to the longest, with jitter so that many do not come at once."""
+    """The wait after each failure in a row: it doubles up to the longest, with jitter to spread the load."""
 
     def __init__(self, first: float, longest: float) -> None:
         """Begin with no failure."""
@@ -15,12 +15,12 @@ class Backoff:
         self._longest = max(first, longest)
         self.failures = 0
 
-    def failed(self, wish: float | None = None) -> float:
-        """Count a failure; return the seconds to wait: as long as the other side wishes, where it says so."""
+    def failed(self, requested: float | None = None) -> float:
+        """Count a failure; return the seconds to wait: as many as the service requests, if it does."""
         wait = min(self._first * 2.0 ** min(self.failures, 32), self._longest)
         self.failures += 1
-        if wish is not None and wish > 0:
-            return min(wish, LONGEST_WISH)
+        if requested is not None and requested > 0:
+            return min(requested, MAX_REQUESTED)
         return wait * (0.5 + random.random() / 2)  # noqa: S311 - spreads load, keeps no secret
 
     def worked(self) -> None:

@@ -1,7 +1,7 @@
-"""Which plugins are installed, and loading one of them: entry points of the group `btcore.plugins`.
+"""The installed plugins, found by the entry points of the group `btcore.plugins`, and how one of them is loaded.
 
-Looking imports nothing. Only `Installed.load` imports a plugin, and answers whatever is wrong with it by one error that
-names the distribution to mend. What a table says to a plugin is `config/tables.py`.
+Only `Installed.load` imports a plugin. Whatever is wrong with the plugin, it raises one error that names the
+distribution. How a table becomes the settings of a plugin belongs to `config/tables.py`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,12 +22,12 @@ from btcore.version import API
 
 GROUP = "btcore.plugins"
 
-WORK: Mapping[Kind, str] = {"source": "collect", "sink": "process_batch", "decoder": "decode_packet"}
+KIND_HOOKS: Mapping[Kind, str] = {"source": "collect", "sink": "process_batch", "decoder": "decode_packet"}
 """The hook that makes a plugin one of this kind."""
 
 HOOKS = tuple(name for name in vars(Hooks) if not name.startswith("_"))
 
-_OFFERS: Mapping[str, tuple[str, ...]] = {
+_PLUGINS: Mapping[str, tuple[str, ...]] = {
     "btcore": ("brultech",),
     "btmon-ip": ("tcp-server", "tcp-client"),
     "btmon-print": ("print",),
@@ -41,17 +41,17 @@ _OFFERS: Mapping[str, tuple[str, ...]] = {
     "btmon-sqlite": ("sqlite",),
 }
 
-DISTRIBUTIONS: Mapping[str, str] = {name: distribution for distribution, names in _OFFERS.items() for name in names}
-"""The project's own plugins, and what to install for each: those that there are, for it is told to people."""
+DISTRIBUTIONS: Mapping[str, str] = {name: distribution for distribution, names in _PLUGINS.items() for name in names}
+"""The distribution to install for each of the project's own plugins."""
 
 
 class PluginError(BtcoreError):
-    """A plugin that is not there, or cannot be used as it is."""
+    """A plugin that is not installed, or cannot be used."""
 
 
 @attrs.frozen
 class Installed:
-    """One plugin that a distribution offers; nothing of it is imported yet."""
+    """One plugin of an installed distribution, not imported yet."""
 
     name: str
     distribution: str
@@ -59,24 +59,24 @@ class Installed:
     entry: metadata.EntryPoint
 
     def __str__(self) -> str:
-        """As a message names it."""
+        """Return how a message names it."""
         return f'plugin "{self.name}" of {self.distribution} {self.version}'
 
     def load(self) -> type:
-        """Import the plugin's class and look whether it fits this core. Raises PluginError."""
+        """Import the plugin's class and check that this core can use it. Raises PluginError."""
         advice = f"; pip install --force-reinstall {self.distribution} may help"
         cls: type = self._guarded(self.entry.load, "cannot be imported", advice)
-        self._guarded(lambda: self._check_class(cls), "is no class that can be looked at")
-        self._guarded(lambda: packet_formats(cls), "does not say rightly which packet formats it has")
-        callers = self._guarded(lambda: _callers(cls), "has a hook that does not fit")
+        self._guarded(lambda: self._check_class(cls), "cannot be inspected")
+        self._guarded(lambda: packet_formats(cls), "declares invalid packet formats")
+        callers = self._guarded(lambda: _callers(cls), "has a hook with a wrong signature")
         for caller in callers:
             self._check_hook(caller)
-        if any(caller.name == WORK["source"] for caller in callers):
-            self._guarded(lambda: origin_of(cls), "does not say rightly where its readings come from")
+        if any(caller.name == KIND_HOOKS["source"] for caller in callers):
+            self._guarded(lambda: origin_of(cls), "declares an invalid origin")
         return cls
 
     def _guarded(self, look: Callable[[], Any], wrong: str, advice: str = "") -> Any:  # noqa: ANN401 - anything
-        """Do what runs a stranger's code, which may do anything, exit included. Raises PluginError for all of it."""
+        """Run code of a plugin. Raises PluginError for whatever it raises, SystemExit included."""
         try:
             return look()
         except PluginError:
@@ -89,25 +89,29 @@ class Installed:
     def _check_class(self, cls: object) -> None:
         api = getattr(cls, "btcore_api", None)
         if not isinstance(cls, type) or api is None or not attrs.has(cls):
-            raise PluginError(f"{self} is not a plugin: {self.entry.value} is no class made with @btcore.plugin")
+            raise PluginError(
+                f"{self} is not a plugin: {self.entry.value} is not a class decorated with @btcore.plugin"
+            )
         if api != API:
             behind = self.distribution if not isinstance(api, int) or api < API else "btcore"
             raise PluginError(
-                f"{self} is written for version {api} of the plugin interface, and this btcore speaks {API}: "
+                f"{self} is written for version {api} of the plugin interface, and this btcore has version {API}: "
                 f"pip install --upgrade {behind}"
             )
 
         delivery = getattr(cls, "delivery", None)
         if delivery is not None and not isinstance(delivery, Delivery):
-            raise PluginError(f"{self} has {delivery!r:.40} for its delivery; expected a Delivery of btcore")
+            raise PluginError(f"{self} has {delivery!r:.40} as its `delivery`; expected a btcore.Delivery")
 
     def _check_hook(self, caller: pluggy.HookCaller) -> None:
         if not caller.has_spec() and not all(impl.optionalhook for impl in caller.get_hookimpls()):
-            raise PluginError(f'{self} has a hook that btcore does not know: "{caller.name}"{_hook_like(caller.name)}')
+            raise PluginError(
+                f'{self} has a hook that btcore does not know: "{caller.name}"{_hook_advice(caller.name)}'
+            )
 
 
 def installed() -> dict[str, tuple[Installed, ...]]:
-    """Return what is installed, by name; more than one under a name are rivals. Imports nothing."""
+    """Return the installed plugins by name; there may be several of one name. Imports nothing."""
     found: dict[str, tuple[Installed, ...]] = {}
     for entry in _entries():
         found[entry.name] = (*found.get(entry.name, ()), entry)
@@ -115,13 +119,13 @@ def installed() -> dict[str, tuple[Installed, ...]]:
 
 
 def find(name: str, among: Mapping[str, tuple[Installed, ...]]) -> Installed:
-    """Return the plugin of that name. Raises PluginError when there is none, or more than one."""
+    """Return the plugin of a name. Raises PluginError if there is none, or more than one."""
     rivals = among.get(name, ())
     if not rivals:
         raise PluginError(_advice(name, among))
     if len(rivals) > 1:
         claims = " and ".join(f"{rival.distribution} {rival.version}" for rival in rivals)
-        raise PluginError(f'the plugin name "{name}" is claimed by {claims}; pip uninstall one of them')
+        raise PluginError(f'the plugin "{name}" is provided by {claims}; uninstall one of them with pip')
     return rivals[0]
 
 
@@ -131,20 +135,20 @@ def hooks_of(cls: type) -> frozenset[str]:
 
 
 def kinds_of(cls: type) -> tuple[Kind, ...]:
-    """Return what a loaded plugin class can be."""
+    """Return the kinds that a loaded plugin class can be."""
     hooks = hooks_of(cls)
-    return tuple(kind for kind, hook in WORK.items() if hook in hooks)
+    return tuple(kind for kind, hook in KIND_HOOKS.items() if hook in hooks)
 
 
 def check_kind(plugin: Installed, cls: type, kind: Kind) -> None:
-    """Raise PluginError when a plugin cannot do what its table wants of it."""
+    """Raise PluginError if a plugin is not of the kind of its table."""
     kinds = kinds_of(cls)
     if kind in kinds:
         return
-    if hasattr(cls, WORK[kind]):
-        raise PluginError(f"{plugin}: its method {WORK[kind]} is not marked with @hookimpl, so it is no hook")
+    if hasattr(cls, KIND_HOOKS[kind]):
+        raise PluginError(f"{plugin}: {KIND_HOOKS[kind]} is not decorated with @hookimpl, so it is not a hook")
     rather = f"; it is a {kinds[0]}: [{kinds[0]}.{plugin.name}]" if kinds else ""
-    raise PluginError(f"{plugin} is no {kind}: it has no hook {WORK[kind]}{rather}")
+    raise PluginError(f"{plugin} is not a {kind}: it has no hook {KIND_HOOKS[kind]}{rather}")
 
 
 def _entries() -> Iterator[Installed]:
@@ -167,22 +171,23 @@ def _callers(cls: type) -> list[pluggy.HookCaller]:
     return manager.get_hookcallers(cls) or []
 
 
-def _hook_like(name: str) -> str:
-    return nearest(name, HOOKS) or f"; it knows {', '.join(HOOKS)}"
+def _hook_advice(name: str) -> str:
+    return nearest(name, HOOKS) or f"; the hooks are {', '.join(HOOKS)}"
 
 
 def _advice(name: str, among: Mapping[str, object]) -> str:
     if name in DISTRIBUTIONS:
-        return f'no plugin "{name}" is installed{_install(name, among)}'
+        return f'no plugin "{name}" is installed{_install_advice(name, among)}'
     if why := predecessor.missing(name):
         return f'no plugin "{name}" is installed: {why}'
     if does := predecessor.plugins(name):
-        told = " or ".join(f'"{plugin}"' for plugin in does)
-        return f'no plugin "{name}" is installed; what btmon called so is {told} here{_install(does[0], among)}'
+        names = " or ".join(f'"{plugin}"' for plugin in does)
+        advice = _install_advice(does[0], among)
+        return f'no plugin "{name}" is installed; what btmon called "{name}" is {names} in btcore{advice}'
     near = nearest(name, {*among, *DISTRIBUTIONS})
-    known = f"; installed are {', '.join(among)}" if among else ""
+    known = f"; the installed plugins are {', '.join(among)}" if among else ""
     return f'no plugin "{name}" is installed{near or known}'
 
 
-def _install(name: str, among: Mapping[str, object]) -> str:
-    return "" if name in among else f"; pip install {DISTRIBUTIONS[name]} would help"
+def _install_advice(name: str, among: Mapping[str, object]) -> str:
+    return "" if name in among else f"; install it with: pip install {DISTRIBUTIONS[name]}"

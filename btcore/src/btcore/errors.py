@@ -1,6 +1,6 @@
-"""Exceptions, few, and typed by what the one who meets them must do: mend the configuration, wait, or give up.
+"""The exceptions, typed by what to do about them: correct the configuration, wait, or stop.
 
-What does not belong here: an exception that is caught where it is raised.
+An exception that is caught in the room that raises it does not belong here.
 """
 
 import math
@@ -11,18 +11,18 @@ import attrs
 
 
 class BtcoreError(Exception):
-    """Anything that btcore raises on purpose."""
+    """The base class of the errors that btcore raises."""
 
 
 class Retry(BtcoreError):
-    """Raised by `process_batch`: not delivered now, the same batch may be accepted later.
+    """Raised by `process_batch`: the batch is not delivered, and may be accepted later.
 
-    `after` is the service's own delay in seconds, where it names one; without it the core backs off by itself. Raises
-    TypeError or ValueError for an `after` that is no number of seconds from 0 on.
+    `after` is the delay in seconds that the service asks for; without it the core backs off. Raises TypeError or
+    ValueError for an `after` that is not a number of seconds from 0 on.
     """
 
     def __init__(self, why: str, *, after: float | None = None) -> None:
-        """Say why, for the log, and how long the service wants to be left alone."""
+        """Give the reason, for the log, and the delay that the service asks for."""
         super().__init__(_reason(self, why))
         if after is not None:
             if isinstance(after, bool) or not isinstance(after, int | float):
@@ -35,43 +35,44 @@ class Retry(BtcoreError):
 class Reject(BtcoreError):
     """Raised by `process_batch`: this batch, as it is, will never be accepted.
 
-    The core halves the batch until what is refused stands alone, sets that aside, and delivers the rest. `whole` says
-    that every part of the batch would be refused for the same reason: then all of it is set aside at once.
+    The core halves the batch until it has found the rejected readings, keeps those as dead letters, and delivers the
+    rest. `whole_batch` says that every part of the batch would be rejected for the same reason: then all of it becomes
+    dead letters at once.
     """
 
-    def __init__(self, why: str, *, whole: bool = False) -> None:
-        """Say why, for the log and beside what is set aside, and of how much it is true."""
+    def __init__(self, why: str, *, whole_batch: bool = False) -> None:
+        """Give the reason, for the log and the dead letters, and whether it is true of the entire batch."""
         super().__init__(_reason(self, why))
-        if not isinstance(whole, bool):
-            raise TypeError(f"Reject: whole: expected True or False, found {whole!r:.80}")
-        self.whole = whole
+        if not isinstance(whole_batch, bool):
+            raise TypeError(f"Reject: whole_batch: expected True or False, found {whole_batch!r:.80}")
+        self.whole_batch = whole_batch
 
 
 class Stop(BtcoreError):
     """Raised by `process_batch`: nothing will be accepted until a person acts (a wrong key, an account that expired).
 
-    The core parks this one sink, says so loudly, and keeps its readings for the restart.
+    The core stops this one sink, logs an error, and keeps its readings for the restart.
     """
 
     def __init__(self, why: str) -> None:
-        """Say why, and what the person has to do."""
+        """Give the reason, and what the person has to do."""
         super().__init__(_reason(self, why))
 
 
-class PluginMistake(BtcoreError):
-    """A plugin handed over what it must not; the text names the plugin, what it did, and what was expected."""
+class InvalidPluginResult(BtcoreError):
+    """A plugin returned something invalid; the text names the plugin, what it returned, and what was expected."""
 
 
 def _reason(error: BtcoreError, why: object) -> str:
-    """Return the text of an error that a plugin makes. Raises TypeError for anything else."""
+    """Return the reason of an error that a plugin raises. Raises TypeError if it is not text."""
     if not isinstance(why, str):
-        raise TypeError(f"{type(error).__name__}: expected the reason, as text, found {why!r:.80}")
+        raise TypeError(f"{type(error).__name__}: expected the reason as text, found {why!r:.80}")
     return why
 
 
 @attrs.frozen
 class Problem:
-    """One mistake in a configuration: where it is, and what to do about it. A `warning` is no mistake, but told."""
+    """One mistake in a configuration: where it is, and what to do about it. A `warning` does not prevent a run."""
 
     message: str
     key: str = ""
@@ -82,16 +83,13 @@ class Problem:
 
     def __str__(self) -> str:
         """One line: file:line: [table] key: message."""
-        place = f"{self.file}:{self.line}" if self.line is not None else self.file
+        location = f"{self.file}:{self.line}" if self.line is not None else self.file
         where = " ".join(part for part in (f"[{self.table}]" if self.table else "", self.key) if part)
-        return ": ".join(part for part in (place, where, self.message) if part)
+        return ": ".join(part for part in (location, where, self.message) if part)
 
 
 class ConfigurationError(BtcoreError):
-    """A configuration that cannot be used. `problems` holds every mistake that was found, not only the first.
-
-    `warnings` is what is no mistake, and is told as well.
-    """
+    """A configuration that cannot be used. `problems` has every mistake that was found, `warnings` all warnings."""
 
     def __init__(self, problems: Sequence[Problem], warnings: Sequence[Problem] = ()) -> None:
         """Collect the problems; the text is one line for each."""
@@ -101,13 +99,13 @@ class ConfigurationError(BtcoreError):
 
 
 class Unavailable(BtcoreError):
-    """Something that the program needs is not to be had now: a state directory in use, a port taken, a full disk."""
+    """Something that the program needs cannot be used now: a port or directory is in use, the disk is full."""
 
 
 def is_interrupt(error: BaseException) -> bool:
-    """Whether this is a person's Ctrl-C, which only the main thread gets: anything else is the fault of who raised."""
+    """Whether this is a person's Ctrl-C, which only the main thread gets; elsewhere it is a plugin's bug."""
     return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()
 
 
 class JournalFull(Unavailable):
-    """The journal has come to its bound in bytes, and holds nothing that may be forgotten: it takes no new readings."""
+    """The journal has reached its maximum size, and can delete nothing: it accepts no new readings."""

@@ -1,7 +1,7 @@
 """The hooks: everything that a plugin can do.
 
-A plugin class implements those that it wants with `@hookimpl`; arguments that it does not need may be left out. Each
-instance is called by one thread at a time, and never for another instance's work.
+A plugin class implements a hook with a method decorated with `@hookimpl`; it may leave out arguments that it does not
+need. Each instance is called by one thread at a time, and only for its own table.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,57 +23,57 @@ class Hooks:
 
     @hookspec(firstresult=True)
     def open(self, context: Context) -> None:
-        """Call before the first work, in the thread that will do it: connect, create tables, claim a port.
+        """Call before any other work, in the thread that will do it: connect, create tables, bind a port.
 
-        `context` tells the instance its name, its logger and the site's channel names. Raising `Retry`, or any other
-        exception, is answered by waiting and opening again; `Stop` parks the instance.
+        `context` has the instance's name, its logger and the site's channel names. After `Retry`, or any exception but
+        `Stop`, the core waits and opens the instance again; after `Stop` it does not.
         """
 
     @hookspec(firstresult=True)
     def close(self) -> None:
-        """Call after the last work, in the same thread, also when `open` or the work failed: give everything back."""
+        """Call after the last work, in the same thread, also after a failure: release everything that is open."""
 
     @hookspec(firstresult=True)
     def collect(self, stop: Event) -> Iterator[Chunk | Reading]:  # type: ignore[empty-body]
         """Call in a thread of its own, to yield what a meter sends until `stop` is set.
 
-        Yield `Chunk`s of bytes as they come in, or whole `Reading`s (from a database). Never wait longer than about a
-        second without looking at `stop`. Returning means: the source has ended. Raising means: close, wait (with
-        backoff), open and collect again.
+        Yield `Chunk`s of bytes as they come in, or `Reading`s without a packet (from a database). Check `stop` at least
+        about once a second. Returning means that the source has ended. After an exception the core closes the
+        instance, waits (with backoff), opens it and collects again.
         """
 
     @hookspec(firstresult=True)
     def decode_packet(self, buffer: memoryview) -> Packet | Incomplete | Damaged | None:
         """Call with a stream's buffer to look at its start.
 
-        Answer a complete `Packet`, `Incomplete()` if it is yours but incomplete, `Damaged()` if it is yours and broken,
-        or None if it is not yours. Pure: no I/O, no memory of earlier calls. An attribute `header` names the bytes that
-        packets start with, and `candidate` where asking is worth it, so that the core can skip; `packet_formats` all
-        formats that it answers with. Each source and each sink has an instance of its own, opened in its thread. What
-        is not sound is skipped as damaged, and told.
+        Return a complete `Packet`, `Incomplete()` for the beginning of a packet of yours, `Damaged()` for a damaged
+        packet of yours, or None for anything else. Pure: no I/O, no memory of earlier calls. The attribute `header` has
+        the bytes that packets start with, `candidate` a regular expression for where a packet may start, so that the
+        core can skip the rest; `packet_formats` has all formats that it returns. Each source and each sink has an
+        instance of its own, opened in its thread. An invalid packet is skipped as damaged, and logged.
         """
 
     @hookspec(firstresult=True)
     def process_batch(self, batch: Batch) -> int | None:
         """Call with the next readings and samples to deliver, oldest first, in the sink's own thread.
 
-        Returning means delivered: None, all of it; a number, so many of its readings, where the settings want nothing
-        of the others. What was not wanted is not counted as delivered, and can be had later, by other settings. Raise
-        `Retry(why, after=seconds)` when it may be accepted later, `Reject(why)` when
-        it never will be, `Stop(why)` when a person has to act. Anything else is a bug: it is tried again a few times,
-        then what cannot be delivered is set aside. The same batch may come again after a crash: be idempotent by
+        Return None if all of it is delivered; return the number of delivered readings if the settings do not select
+        the others. Readings that are not selected do not count as delivered: other settings can deliver them later.
+        Raise `Retry(why, after=seconds)` if the batch may be accepted later, `Reject(why)` if it never will be,
+        `Stop(why)` if a person has to act. Any other exception is a bug: the core tries again a few times, then keeps
+        what cannot be delivered as dead letters. The same batch may come again after a crash: be idempotent by
         `reading.serial` and `reading.key` together: two meters may have the same key.
         """
 
     @hookspec(firstresult=True)
     def split(self) -> Mapping[str, object]:  # type: ignore[empty-body]
-        """Call when the configuration is loaded, before `open`: return the parts that are delivered each by itself.
+        """Call when the configuration is loaded, before `open`: return parts that are delivered separately.
 
-        For a sink that sends to several accounts or streams, each with an answer of its own: an instance of the same
-        class for each, by a name that stays the same (a serial number). What one of them is refused, is asked to wait
-        for, or is stopped by, concerns that one alone; each has its own cursor. Without this hook the instance is one.
+        For a sink that sends to several accounts or streams: an instance of the same class for each, by a name that
+        stays the same (a serial number). Each part has its own checkpoint: Retry, Reject and Stop concern only the
+        part that raises them. Without this hook the sink is not split.
         """
 
     @hookspec(firstresult=True)
     def preview_batch(self, batch: Batch) -> Iterable[str]:  # type: ignore[empty-body]
-        """Call in a dry run in place of `process_batch`: tell, a line each, what would be sent. Send nothing."""
+        """Call in a dry run in place of `process_batch`: return lines that show what would be sent. Send nothing."""

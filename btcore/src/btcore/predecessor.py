@@ -1,6 +1,6 @@
-"""What btmon, the program that this one follows, called things: the plugin that does each here, and what none does yet.
+"""Names of btmon, the program that this one follows, and the plugins that replace what they stand for.
 
-Which plugins are installed is `discovery.py`'s.
+Which plugins are installed belongs to `discovery.py`.
 """
 
 import re
@@ -21,7 +21,7 @@ PLUGINS: Mapping[str, tuple[str, ...]] = {
     "wo": ("wattzon",),
     "wv": ("wattvision",),
 }
-"""The plugins that do what btmon's options of a name, or of a prefix, did."""
+"""The plugins that replace the options of btmon with a name or a prefix."""
 
 MISSING: Mapping[str, str] = {
     **dict.fromkeys(("influxdb", "influx"), "write to InfluxDB"),
@@ -29,7 +29,7 @@ MISSING: Mapping[str, str] = {
     **dict.fromkeys(("mysql", "mariadb"), "read and write MySQL tables"),
     **dict.fromkeys(("rrd", "rrdtool"), "read and write RRD files"),
 }
-"""What btmon could do, and no plugin of this project does yet."""
+"""Names for which no plugin of this project exists yet, and what btmon could do by them."""
 
 OPTION = re.compile(
     r"^\s*((ip|serial|mysql|sqlite|rrd)_read|[a-z]+_out|(ip|serial)_(mode|host|port|baud|poll_interval)|device_(type|list)"
@@ -41,28 +41,28 @@ TABLE = re.compile(r"^\s*\[\s*(source|sink|decoder)\s*\.", re.MULTILINE)
 
 
 def knows(name: str) -> bool:
-    """Whether btmon called anything so."""
+    """Whether btmon used this name."""
     return _plain(name) in {**PLUGINS, **MISSING}
 
 
 def plugins(name: str) -> tuple[str, ...]:
-    """Return the plugins that do what btmon called so; none where it called nothing so, or nothing does it yet."""
+    """Return the plugins that replace a name of btmon; empty if there is no such name, or no plugin for it yet."""
     return PLUGINS.get(_plain(name), ())
 
 
 def missing(name: str) -> str:
-    """Tell that btmon could do what a name stands for, and btcore cannot yet; "" for any other name."""
+    """Return a message for a name of btmon that no plugin replaces yet; "" for any other name."""
     what = MISSING.get(_plain(name), "")
     return (
-        f"btmon could {what}; btcore has no such plugin yet. Do not install a package of such a name from elsewhere:"
-        " it is not of this project"
+        f"btmon could {what}; btcore has no plugin for it yet. Do not install a package with this name:"
+        " it is not part of this project"
         if what
         else ""
     )
 
 
 def is_configuration(text: str) -> bool:
-    """Whether a text is a configuration of btmon: several of its options, and no table of ours."""
+    """Whether a text is a configuration of btmon: it has several of btmon's options, and no table of btcore."""
     return len({found[1] for found in OPTION.finditer(text)}) > 1 and not TABLE.search(text)
 
 

@@ -1,7 +1,7 @@
-"""Secrets, redacted: whatever leaves as text passes here, so that no log, error or screen shows a key or a password.
+"""Redaction: replaces secrets in texts, so that no log, error or screen shows a key or a password.
 
-There is one list of the forms in which a secret may be written, for the log, for answers of services and for the
-mistakes of a configuration.
+The forms in which a secret may appear are listed here once, for the log, the answers of services and the mistakes of a
+configuration.
 """
 
 import base64
@@ -14,17 +14,17 @@ from urllib.parse import quote, quote_plus
 REDACTED = "***"
 """What stands in place of a secret."""
 
-SHORTEST_SECRET = 4
-"""Characters: to redact a shorter text would make messages unreadable, and protect nothing."""
+MIN_SECRET_LENGTH = 4
+"""The fewest characters of a secret that is redacted: a shorter one would make messages unreadable."""
 
 
 class Redactor:
-    """Replaces some secrets in texts, in every form in which they may be written."""
+    """Replaces secrets in texts, in every form in which they may appear."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        """Know these secrets, but for those shorter than `SHORTEST_SECRET`."""
-        known = {form for text in secrets if len(text) >= SHORTEST_SECRET for form in _forms(text)}
-        # the longest first: a key that begins with another leaves no end of it behind
+        """Take the secrets; those shorter than `MIN_SECRET_LENGTH` are not redacted."""
+        known = {form for text in secrets if len(text) >= MIN_SECRET_LENGTH for form in _forms(text)}
+        # the longest first: of a key that begins with another key, the rest must not remain
         self._forms = sorted(known, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
@@ -40,17 +40,19 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 
 
 def _forms(secret: str) -> Iterator[str]:
-    """Yield how a secret may look: as it is, in an address, a form, JSON, XML, a traceback or a header."""
+    """Yield the forms of a secret: plain, in an address, a form, JSON, XML, a traceback or a header."""
     yield secret
     # a traceback's lines may be indented: each line of a secret is one
-    yield from (line for line in re.split(r"[\r\n]+", secret) if len(line.strip()) >= SHORTEST_SECRET)
+    yield from (line for line in re.split(r"[\r\n]+", secret) if len(line.strip()) >= MIN_SECRET_LENGTH)
     yield from (quote(secret, errors="replace"), quote(secret, safe="", errors="replace"))
     yield quote_plus(secret, errors="replace")
     text = html.escape(secret, quote=False)
     yield from (text, text.replace('"', "&quot;"), html.escape(secret))
     yield from (repr(secret)[1:-1], json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
     data = secret.encode(errors="replace")
-    for before in range(3):  # as in a header that has the user's name before it: three ways to fall on base64's groups
+    for before in range(
+        3
+    ):  # as after a user's name in a header: base64 groups three bytes, so there are three alignments
         first, last = -(-before * 8 // 6), (before + len(data)) * 8 // 6
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             yield encode(bytes(before) + data).decode()[first:last]

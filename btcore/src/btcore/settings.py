@@ -1,6 +1,6 @@
-"""What a plugin's settings are made of: the decorator of a plugin class, its fields, and the types they may have.
+"""What a plugin's settings are made of: the decorator of a plugin class, its fields, and their types.
 
-Turning a table of the configuration into an instance is `config/load.py`'s work.
+How a table of the configuration becomes an instance belongs to `config/load.py`.
 """
 
 import logging
@@ -16,7 +16,7 @@ Duration = NewType("Duration", float)
 """Seconds. Written `"30s"`, `"5m"`, `"1h"`, `"7d"`, `"500ms"` in a configuration; `0` alone needs no unit."""
 
 Serial = Annotated[str, "serial number"]
-"""The serial number of a meter, a text. The core compares those that a configuration names with the meters it hears."""
+"""The serial number of a meter, as text. The core compares those of a configuration with the meters it receives."""
 
 Polarity = Literal["brultech", "btmon"]
 """Which direction is positive: `brultech`, consumption, as the vendor shows it; `btmon`, the polarized counter."""
@@ -27,7 +27,7 @@ T = TypeVar("T", bound=type)
 
 
 class Secret:
-    """A text that must never be seen: a key, a token, a password. Only `reveal` shows it."""
+    """A text that no log, error or screen may show: a key, a token, a password. Only `reveal` returns it."""
 
     __slots__ = ("_text",)
 
@@ -60,7 +60,7 @@ class Secret:
 
 @attrs.frozen
 class ChannelRef:
-    """One number of one meter, as a configuration names it.
+    """One channel or label of one meter, as a configuration names it.
 
     Written `399999_ch1`, `ch1` (of any meter), or as a name of [channels].
 
@@ -81,10 +81,11 @@ class ChannelRef:
 
 @attrs.frozen
 class Claim:
-    """What no other table of a configuration can have beside the one that claims it: `tcp port 8083`.
+    """Something that only one table of a configuration can use, such as `tcp port 8083`.
 
-    Two are the same where `what` is, and where one is a part of the other: `tcp port 8083/127.0.0.1` is a part of `tcp
-    port 8083`. `key` is the setting that says so. `per_meter`: sinks may share it whose `meters` have none in common.
+    Two claims conflict if their `what` is equal, or if one is a part of the other: `tcp port 8083/127.0.0.1` is a part
+    of `tcp port 8083`. `key` is the setting that causes the claim. `per_meter`: sinks can share it if their `meters`
+    have no meter in common.
     """
 
     what: str
@@ -94,7 +95,7 @@ class Claim:
 
 @attrs.frozen
 class StreamStatus:
-    """What the core found so far in one stream of a source: whole packets, and the bytes since the last of them."""
+    """What the core has found so far in one stream of a source: complete packets, and the bytes since the last one."""
 
     packets: int = 0
     bytes_since_packet: int = 0
@@ -106,12 +107,11 @@ def _fixed(names: Mapping[str, str]) -> Mapping[str, str]:
 
 @attrs.frozen
 class Context:
-    """What an instance is told when it is opened.
+    """What an instance is given when it is opened.
 
-    `name` is its table (`sink.roof`), `log` its own logger. `channels` maps `SERIAL_CHANNEL` to the name that
-    [channels] gives it. `polarity` is the sign that its samples have, `interval` the seconds that each covers (0: from
-    one reading to the next). `dry_run`: nothing may be sent. `stream_status` tells a source what the core found in what
-    it has yielded of a stream so far.
+    `name` is its table (`sink.roof`), `log` its own logger. `channels` maps `SERIAL_CHANNEL` to the name in [channels].
+    `polarity` is the sign of its samples, `interval` the seconds that each sample covers (0: from one reading to the
+    next). `dry_run`: nothing may be sent. `stream_status` returns what the core has found so far in a source's stream.
     """
 
     name: str
@@ -136,48 +136,52 @@ class Delivery:
     """
 
     interval: Duration = attrs.field(
-        default=Duration(0), metadata={"help": "one sample a meter over this interval, exact; 0: one for each reading"}
+        default=Duration(0),
+        metadata={"help": "length of each sample of a meter, such as 5m; 0: one sample for each reading"},
     )
     flush_interval: Duration = attrs.field(
-        default=Duration(0), metadata={"help": "gather readings for this long before a call, when there is no backlog"}
+        default=Duration(0),
+        metadata={"help": "gather readings for this long before each call, unless there is a backlog"},
     )
     batch_size: int = attrs.field(
-        default=500, validator=attrs.validators.ge(1), metadata={"help": "the most readings (or intervals) in one call"}
+        default=500,
+        validator=attrs.validators.ge(1),
+        metadata={"help": "maximum number of readings (or intervals) in one call"},
     )
-    min_call_interval: Duration = attrs.field(
-        default=Duration(0), metadata={"help": "the shortest time between two calls"}
-    )
+    min_call_interval: Duration = attrs.field(default=Duration(0), metadata={"help": "minimum time between two calls"})
     max_calls_per_hour: int = attrs.field(
-        default=0, validator=attrs.validators.ge(0), metadata={"help": "the most calls in any hour; 0: no limit"}
+        default=0,
+        validator=attrs.validators.ge(0),
+        metadata={"help": "maximum number of calls in any hour; 0: no limit"},
     )
     min_backoff: Duration = attrs.field(
         default=Duration(1),
         validator=attrs.validators.gt(Duration(0)),
-        metadata={"help": "first wait after a failure; it doubles"},
+        metadata={"help": "wait after the first failure; it doubles with each further failure"},
     )
     max_backoff: Duration = attrs.field(default=Duration(600), metadata={"help": "longest wait after a failure"})
     start_at: Literal["beginning", "end"] = attrs.field(
         default="beginning", metadata={"help": "where a new sink starts in the journal"}
     )
     max_backlog_age: Duration = attrs.field(
-        default=Duration(0), metadata={"help": "drop undelivered readings older than this (counted and said); 0: never"}
+        default=Duration(0), metadata={"help": "drop undelivered readings older than this, and log how many; 0: never"}
     )
     max_backlog_bytes: int = attrs.field(
         default=0,
         validator=attrs.validators.ge(0),
-        metadata={"help": "drop the oldest undelivered readings beyond this (counted and said); 0: never"},
+        metadata={
+            "help": "maximum size of undelivered readings; above it, drop the oldest and log how many; 0: no limit"
+        },
     )
     meters: tuple[Serial, ...] = attrs.field(
-        default=(), metadata={"help": "only these meters, by serial number; empty: all of them"}
+        default=(), metadata={"help": "deliver only these meters, by serial number; empty: all"}
     )
     polarity: Polarity | None = attrs.field(
-        default=None, metadata={"help": "the sign of directional channels; left out: the site's"}
+        default=None, metadata={"help": "sign of a channel's power; default: the polarity of the site"}
     )
     only_live: bool | None = attrs.field(
         default=None,
-        metadata={
-            "help": "take nothing that was recorded (file) or simulated (simulator); left out: so for a hosted service"
-        },
+        metadata={"help": "deliver no readings of a recording or simulator; default: true for a hosted service"},
     )
 
 
@@ -190,13 +194,13 @@ def setting(
     validator: Callable[[Any, Any, Any], None] | None = None,
     example: str = "",
 ) -> Any:  # noqa: ANN401 - the annotation of the class gives the type
-    """Declare one setting of a plugin: a field of its class, whose annotation is its type.
+    """Declare one setting of a plugin: a field of its class, whose annotation is the type of the setting.
 
     Types: `str`, `int`, `float`, `bool`, `Duration`, `Secret`, `pathlib.Path`, `ChannelRef`, `Serial`, `Literal[...]`,
     `list[X]`, `tuple[X, ...]`, `dict[str, X]`, `dict[ChannelRef, X]`, `dict[Serial, X]`, `X | None`, and an attrs class
-    whose fields are settings, for a table within. Without a default it must be given. `help` is one line without a full
-    stop; `example` is what `btcore init` writes for a setting that has no default. `validator` raises `ValueError` with
-    what was expected.
+    whose fields are settings, for a nested table. A setting without a default is required. `help` is one line without a
+    full stop; `example` is what `btcore init` writes for a setting that has no default. `validator` raises `ValueError`
+    with what was expected.
     """
     metadata = {"help": help, "choices": tuple(choices), "example": example}
     if factory is not None:
@@ -208,13 +212,13 @@ def setting(
 def plugin(*, api: int, delivery: Delivery | None = None) -> Callable[[T], T]:
     """Make a class a plugin: an attrs class whose fields are its settings and whose hook methods do the work.
 
-    `api` is the version of the plugin interface that it was written for (`btcore.API`). `delivery` is how a sink wants
-    to be delivered to, where it differs from the usual. A method `check(self)` may yield `Problem(message, key=...)`
-    for what is wrong between settings, `warning=True` where it is none that must be mended; one of a sink that takes
-    `delivery` is given how the core will deliver to it. A method `claims(self)` may yield what no other table may use
-    beside it, as text or `Claim`. Both are called before anything is opened, and open nothing. The class of a source
-    says by an attribute `origin` where its readings come from ("live", "recorded", "simulated"), the instance of a sink
-    by `hosted` whether what it is given goes to an account on the Internet.
+    `api` is the version of the plugin interface that the class is written for (`btcore.API`). `delivery` has the
+    defaults of a sink's delivery settings, if they differ from the core's. A method `check(self)` may yield a
+    `Problem(message, key=...)` for settings that do not fit together, with `warning=True` if the plugin can run all the
+    same; the `check` of a sink may take the argument `delivery`. A method `claims(self)` may yield what only one table
+    can use, as text or `Claim`. Both methods are called before anything is opened, and must open nothing. A source's
+    class attribute `origin` declares where its readings come from ("live", "recorded", "simulated"). A sink's attribute
+    `hosted` declares whether it delivers to an account on the Internet.
     """
 
     def decorate(cls: T) -> T:

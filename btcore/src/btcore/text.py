@@ -1,7 +1,6 @@
-"""What is done to texts before a person reads them: made safe for one line, shortened, counted, compared, described.
+"""Texts for people: made plain, shortened and quoted; errors, numbers and durations as words; the nearest known word.
 
-Text from outside is made fit for a terminal, a log or a file; errors, numbers of things and lengths of time are written
-as a person says them; and of a word that nobody knows, the nearest known one is found. Secrets are `redaction.py`'s.
+Redacting secrets belongs to `redaction.py`.
 """
 
 import difflib
@@ -11,23 +10,23 @@ from collections.abc import Iterable
 
 from btcore.errors import BtcoreError
 
-LIKE = 0.6
-"""How like a word has to be to another, of 1, to be told as what may have been meant."""
+MIN_SIMILARITY = 0.6
+"""The similarity, 0 to 1, from which a known word is suggested for an unknown one."""
 
-SAME_PART = 0.4
-"""How like each part of it has to be, between lines below or hyphens."""
+MIN_PART_SIMILARITY = 0.4
+"""The similarity that each part of the word must have; parts are separated by _ or -."""
 
-LONGEST = 100
-"""Characters of a word that is compared with others."""
+MAX_WORD = 100
+"""The most characters of a word that is compared with others."""
 
-MOST_HINTS = 3
-"""Words that are told as what may have been meant; where more are equally like, none is."""
+MAX_SUGGESTIONS = 3
+"""The most words that are suggested; if more are equally similar, none is."""
 
 _UNFIT = re.compile(
     "["
     "\x00-\x1f\x7f-\x9f"  # control characters: they end lines and steer terminals
     "\u2028\u2029"  # line and paragraph separators
-    "\u202a-\u202e\u2066-\u2069"  # what reverses the order in which letters are shown
+    "\u202a-\u202e\u2066-\u2069"  # what reverses the order of letters on the screen
     "]+"
 )
 _SURROGATES = re.compile("[\ud800-\udfff]")  # half characters, as in names that are not UTF-8: no encoding has them
@@ -43,15 +42,15 @@ def plain_lines(text: str) -> str:
     return "\n".join(map(plain, text.split("\n")))
 
 
-def shortened(text: str, most: int) -> str:
+def shortened(text: str, maximum: int) -> str:
     """Return the beginning of a text that is longer than `most` characters, and how much there was."""
-    return text if len(text) <= most else f"{text[:most]}... ({len(text) - most} more characters)"
+    return text if len(text) <= maximum else f"{text[:maximum]}... ({len(text) - maximum} more characters)"
 
 
 def quoted(text: str) -> str:
     """Return a text in quotes, as JSON and TOML read it, with everything escaped that is not plain."""
-    whole = _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
-    return _UNFIT.sub(_escaped, json.dumps(whole, ensure_ascii=False))
+    printable = _SURROGATES.sub("\N{REPLACEMENT CHARACTER}", text)
+    return _UNFIT.sub(_escaped, json.dumps(printable, ensure_ascii=False))
 
 
 def _escaped(found: re.Match[str]) -> str:
@@ -59,10 +58,10 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def describe_error(error: BaseException) -> str:
-    """Tell an exception: those that are meant for people by their text alone, others with their type."""
+    """Return the text of an exception, with its type unless the text is meant for people."""
     try:
         text = str(error)
-    except BaseException:  # noqa: BLE001 - the exception of a plugin, which may fail to tell itself
+    except BaseException:  # noqa: BLE001 - the exception of a plugin, whose __str__ may fail
         text = ""
     if isinstance(error, BtcoreError | OSError):
         return text or type(error).__name__
@@ -70,7 +69,7 @@ def describe_error(error: BaseException) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Tell a length of time: `3 s`, `5 min`, `2 d 1 h`."""
+    """Return a duration in words: `3 s`, `5 min`, `2 d 1 h`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
@@ -79,61 +78,61 @@ def format_duration(seconds: float) -> str:
 
 
 def plural(number: int, thing: str) -> str:
-    """Tell a number of things by the name of one: `1 sink`, `2 sinks`."""
+    """Return a number with a noun: `1 sink`, `2 sinks`."""
     return either(number, thing, f"{thing}s")
 
 
 def either(number: int, one: str, several: str) -> str:
-    """Tell a number with the words that follow it: `1 sink is`, `2 sinks are`."""
+    """Return a number with the words for one or for several: `1 sink is`, `2 sinks are`."""
     return f"{number} {one if number == 1 else several}"
 
 
 class Count(int):
-    """A number that a template may tell with what it counts: `{count:packet}` is `1 packet`, `2 packets`."""
+    """A number that a template can format with a noun: `{count:packet}` is `1 packet`, `2 packets`."""
 
     def __format__(self, thing: str) -> str:
-        """Tell it, by the name of one thing where there is any."""
+        """Return the number, with the noun if one is given."""
         return plural(self, thing) if thing else str(int(self))
 
 
 def closest(word: str, known: Iterable[str]) -> str:
-    """Return the known word that is most like this one, whatever they say, or nothing: for a number among numbers."""
-    found = difflib.get_close_matches(word[:LONGEST], list(known), n=1)
+    """Return the most similar known word, whatever it means, or "": for a number among numbers."""
+    found = difflib.get_close_matches(word[:MAX_WORD], list(known), n=1)
     return found[0] if found else ""
 
 
 def likely(word: str, known: Iterable[str]) -> list[str]:
-    """Return the known words of which this one may be a slip of the fingers: all that are most like it.
+    """Return the known words of which this one may be a misspelling: all of the highest similarity.
 
-    One that says something else is none, however like it is: `retry_min` is not `max_backoff`, `gem36` is not `gem32`.
+    A word with another meaning is not one, however similar: `retry_min` is not `max_backoff`, `gem36` is not `gem32`.
     """
-    if len(word) > LONGEST:
+    if len(word) > MAX_WORD:
         return []
-    near = {other: _likeness(word, other) for other in known if not _says_another_thing(word, other)}
+    near = {other: _similarity(word, other) for other in known if not _means_something_else(word, other)}
     best = max(near.values(), default=0.0)
-    return [other for other, likeness in near.items() if likeness == best] if best >= LIKE else []
+    return [other for other, similarity in near.items() if similarity == best] if best >= MIN_SIMILARITY else []
 
 
 def nearest(word: str, known: Iterable[str], before: str = "") -> str:
-    """Return `; did you mean "x"?` for the known words that are most like this one, or nothing.
+    """Return `; did you mean "x"?` for the most similar known words, or "".
 
-    `before` is what stands before the word, and is kept.
+    `before` is put before each suggested word.
     """
     found = likely(word, known)
     several = " or ".join(f'"{before}{other}"' for other in found)
-    return f"; did you mean {several}?" if 0 < len(found) <= MOST_HINTS else ""
+    return f"; did you mean {several}?" if 0 < len(found) <= MAX_SUGGESTIONS else ""
 
 
-def _likeness(word: str, other: str) -> float:
+def _similarity(word: str, other: str) -> float:
     return difflib.SequenceMatcher(None, word.lower(), other.lower()).ratio()
 
 
-def _says_another_thing(word: str, other: str) -> bool:
-    """Whether two words differ in a number, or in a whole part: that is no slip."""
+def _means_something_else(word: str, other: str) -> bool:
+    """Whether two words differ in a number, or in an entire part: then neither is a misspelling of the other."""
     numbers = re.findall(r"\d+", word), re.findall(r"\d+", other)
     if all(numbers) and sorted("".join(numbers[0])) != sorted("".join(numbers[1])):
         return True
     parts = re.split(r"[_-]", word), re.split(r"[_-]", other)
     return len(parts[0]) == len(parts[1]) and any(
-        _likeness(one, two) < SAME_PART for one, two in zip(*parts, strict=True)
+        _similarity(one, two) < MIN_PART_SIMILARITY for one, two in zip(*parts, strict=True)
     )

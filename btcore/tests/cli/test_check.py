@@ -103,7 +103,7 @@ def test_two_different_files_are_wrong_use(load: Load, command: str, capsys: pyt
         main([command, "other.toml", "--config", "site.toml"])
     assert caught.value.code == USAGE
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said == f"btcore {command}: error: two configurations are given: other.toml and site.toml"
+    assert said == f"btcore {command}: error: expected one configuration, found two: other.toml and site.toml"
 
 
 def test_what_a_command_does_not_take_is_told_with_its_usage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -248,7 +248,7 @@ def test_a_damaged_line_is_told_and_passed_over(capture: Write, capsys: Capture)
 
 def test_streams_without_end_are_bounded(capture: Write, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of more streams than can be kept, the one unused for longest is closed: only what it had begun is lost."""
-    monkeypatch.setattr("btcore.cli.decode.MOST_STREAMS", 2)
+    monkeypatch.setattr("btcore.cli.decode.MAX_STREAMS", 2)
     lines = [(1.0, name, ECM[0][:30]) for name in "abac"] + [(2.0, name, ECM[0][30:]) for name in "cab"]
     lines[2] = (1.0, "a", ECM[0][30:] + ECM[0][:30])
     found, said = decode(capsys, capture(*lines))
@@ -315,7 +315,7 @@ WRONG = {
 def test_a_time_that_cannot_be_meant_is_a_mistake(capture: Write, capsys: Capture, option: str, value: str) -> None:
     """Times and intervals that are none, or beyond all sense, are told as usage errors: what was found and expected."""
     said = refused(capsys, capture(ECM[0]), f"{option}={value}")
-    assert said.startswith(f"btcore decode: error: argument {option}: {value!r} is no ")
+    assert said.startswith(f"btcore decode: error: argument {option}: {value!r} is not a")
     assert "expected seconds" in said
 
 
@@ -413,9 +413,9 @@ def test_a_broken_decoder_is_told_and_left_out(
     assert out.startswith("20")
     *told, last = err.splitlines()
     beginnings = (
-        'left out: plugin "worse" of stranger-worse 1.0 cannot be imported (GeneratorExit); pip install',
-        'left out: the decoder "crashing": CancelledError: not',
-        'left out: the decoder "needing": it cannot do without settings (key), which only a site.toml gives',
+        'skipped: plugin "worse" of stranger-worse 1.0 cannot be imported (GeneratorExit); pip install',
+        'skipped: the decoder "crashing": CancelledError: not',
+        'skipped: the decoder "needing": it has required settings (key), which only a site.toml can set',
         'the decoder "failing" failed and was taken to answer "not mine": RuntimeError: cannot',
         'the decoder "opening" cannot be opened, and is left out: no licence',
     )

@@ -14,7 +14,8 @@ from helpers.distributions import install_distribution
 
 from btcore.cli import OK, UNAVAILABLE, USAGE, init, main
 from btcore.cli.init import site_text
-from btcore.config.load import Site, load_site
+from btcore.config.load import load_site
+from btcore.config.site import Site
 from btcore.discovery import installed
 
 OFFERED = ("btcore", "btmon-ip", "btmon-print", "btmon-serial", "btmon-simulator", "btmon-sqlite", "many")
@@ -99,7 +100,7 @@ def test_the_usual_plugins_are_on_and_the_file_loads(
     assert [source.plugin for source in site.sources] == ["tcp-server"]
     assert [sink.plugin for sink in site.sinks] == ["sqlite"]
     told = capsys.readouterr()
-    assert (told.out, told.err) == ("", "site.toml is written. Next: btcore check site.toml\n")
+    assert (told.out, told.err) == ("", "wrote site.toml. Next: btcore check site.toml\n")
 
 
 @pytest.mark.parametrize(("options", "sinks"), [([], ["print", "sqlite"]), (["sqlite"], ["sqlite"])])
@@ -173,10 +174,10 @@ def test_a_file_that_is_there_is_not_written_over(folder: Path, capsys: pytest.C
 def test_a_place_that_cannot_be_written_is_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A directory that is not there is told with the system's words."""
     assert main(["init", "--output", "no/site.toml"]) == UNAVAILABLE
-    assert capsys.readouterr().err == "btcore: no/site.toml cannot be written: No such file or directory\n"
+    assert capsys.readouterr().err == "btcore: cannot write no/site.toml: No such file or directory\n"
 
 
-@pytest.mark.parametrize(("name", "said"), [("mnay", 'did you mean "many"?'), ("strange", "settings cannot be read")])
+@pytest.mark.parametrize(("name", "said"), [("mnay", 'did you mean "many"?'), ("strange", "cannot read its settings")])
 def test_a_plugin_that_cannot_be_switched_on_is_told(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, said: str
 ) -> None:

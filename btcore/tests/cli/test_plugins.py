@@ -65,8 +65,8 @@ def test_a_broken_plugin_is_listed_with_the_reason(shop: Path, capsys: pytest.Ca
     errors = {str(one["name"]): str(one["error"]) for one in listed(capsys) if one["error"]}
     assert sorted(errors) == ["bomb", "strange", "tap", "undelivered"]
     assert "cannot be imported (SystemExit: 3)" in errors["bomb"]
-    assert "settings cannot be read (TypeError" in errors["strange"]
-    assert "is claimed by" in errors["tap"]
+    assert "cannot read its settings (TypeError" in errors["strange"]
+    assert "is provided by" in errors["tap"]
     assert main(["plugins"]) == OK
     assert 'broken: plugin "bomb" of bomb 1.0 cannot be imported' in capsys.readouterr().out
 
@@ -122,8 +122,8 @@ def test_one_plugin_is_told_with_its_settings_and_an_example(shop: Path, capsys:
     rows = [" ".join(line.split()) for line in told.splitlines()]
     assert "where text (required) the place" in rows
     assert 'colour text "red" which one (one of red, blue)' in rows
-    assert "Every sink may also have:" in rows
-    example = told.partition("An example for site.toml, as a sink:")[2]
+    assert "Further settings of every sink:" in rows
+    example = told.partition("Example for site.toml, as a sink:")[2]
     assert tomli.loads(example) == {"sink": {"roomy": {"where": "cellar"}}}
 
 

@@ -177,19 +177,19 @@ def test_each_meter_has_a_connection(reader: Reader) -> None:
     assert done.returncode == 0
     assert {("01000101",), ("01000102",), ("01000103",)} == {tuple(set(serials(data))) for data in reader.heard}
     assert all(len(serials(data)) >= 20 for data in reader.heard)
-    assert last_line(done.stderr) == f"60 packets of 3 meters: 3 connections to {place}, 0 sendings lost"
+    assert last_line(done.stderr) == f"60 packets of 3 meters: 3 connections to {place}, 0 chunks lost"
 
 
 def test_nobody_who_listens_is_told() -> None:
-    """When nothing listens, it says so once, says in the end that nothing arrived, and exits with 69."""
+    """When nothing listens, it says so once, says in the end that nothing was received, and exits with 69."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         port = server.getsockname()[1]
     done = simulate("--connect", f"127.0.0.1:{port}", "--no-realtime", "--packets", "5")
     assert done.returncode == 69
     said = done.stderr.decode().splitlines()
-    assert said[0] == f"btcore: 127.0.0.1:{port}: Connection refused; trying again with each packet"
+    assert said[0] == f"btcore: 127.0.0.1:{port}: Connection refused; retrying with each packet"
     assert said[1] == "5 packets of 1 meter"
-    assert "5 sendings lost: nothing arrived" in said[2]
+    assert "5 chunks lost: nothing was received" in said[2]
     assert len(said) == 3
 
 
@@ -218,8 +218,8 @@ def test_what_cannot_be_sent_is_lost_and_counted(capsys: pytest.CaptureFixture[s
     for _ in range(3):
         connections.send(Chunk(b"lost", "a"))
     assert (connections.lost, connections.sent) == (3, 0)
-    assert capsys.readouterr().err.count("trying again") == 1
-    with pytest.raises(Unavailable, match="nothing arrived"):
+    assert capsys.readouterr().err.count("retrying") == 1
+    with pytest.raises(Unavailable, match="nothing was received"):
         connections.close()
 
 
@@ -237,7 +237,7 @@ def test_an_ipv6_address_may_be_given() -> None:
         (["--format", "gem48"], '--format: expected one of "ecm1220bin"'),
         (["--faults", "junk,jnk"], '--faults item 2: expected one of "junk"'),
         (["--interval", "soon"], "--interval: expected a duration"),
-        (["--interval", "10"], '--interval: a duration needs its unit: "10s", "10m" or "10d"?'),
+        (["--interval", "10"], '--interval: a duration needs a unit: "10s", "10m" or "10d"?'),
         (["--interval", "0"], "--interval: "),
         (["--meters", "0"], "--meters: "),
         (["--fault-rate", "2"], "--fault-rate: "),

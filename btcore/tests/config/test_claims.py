@@ -73,7 +73,7 @@ def test_what_two_tables_claim_is_told_with_the_first(load: Load) -> None:
     """The second is told, once, with the first, its line, and what both claim; who claims something else is not."""
     (found,) = problems_of(load, wires('["pin 7", "pin 8"]', '["pin 9"]', '["pin 8", "pin 7"]') + REST)
     assert problem_places((found,)) == [(7, "source.w2", "")]
-    assert found.message == "pin 8 is taken by [source.w0] (line 1): two cannot share it"
+    assert found.message == "pin 8 is already used by [source.w0] (line 1); only one table can use it"
 
 
 def test_a_part_of_what_is_claimed_is_claimed(load: Load) -> None:
@@ -104,7 +104,7 @@ def test_what_is_claimed_per_meter_may_be_shared_by_meters(load: Load, one: str,
         return
     (found,) = problems_of(load, sinks + REST)
     assert (found.key, found.line) == ("shared", 7)
-    assert found.message.endswith("two cannot share it, unless each has `meters` of its own")
+    assert found.message.endswith("only one table can use it, unless each lists different `meters`")
 
 
 def test_the_parts_of_a_sink_share_what_it_claims(load: Load) -> None:
@@ -115,7 +115,7 @@ def test_the_parts_of_a_sink_share_what_it_claims(load: Load) -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ("raise", "failed when asked what it claims (RuntimeError: ***); this is a mistake in the plugin"),
+        ("raise", "failed while listing its claims (RuntimeError: ***); this is a mistake in the plugin"),
         ("number", "claims an int; expected text or a Claim; this is a mistake in the plugin"),
     ],
 )

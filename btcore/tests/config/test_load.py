@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from helpers.config_plugins import MINIMAL_SITE, Load, problem_places, problems_of
 
-from btcore.config.load import Site, Source, load_site
+from btcore.config.load import load_site
+from btcore.config.site import Site, Source
 from btcore.errors import ConfigurationError
 from btcore.settings import ChannelRef, Delivery, Duration, Secret
 

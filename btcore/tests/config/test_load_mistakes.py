@@ -15,9 +15,9 @@ from btcore.errors import ConfigurationError
     ("table", "key", "said"),
     [
         ("[source.tap]\nprt = 3\nport = 2", "prt", 'unknown setting; did you mean "port"?'),
-        ("[source.tap]\nzzz = 3\nport = 2", "zzz", "unknown setting; it may have port, host, log, use, formats,"),
-        ('[source.tap]\nstate = "x"\nport = 2', "state", "it belongs to the top of the file, before the first [table]"),
-        ("[source.tap]", "port", "is missing and must be given: the port (whole number)"),
+        ("[source.tap]\nzzz = 3\nport = 2", "zzz", "unknown setting; the settings are port, host, log, use, formats,"),
+        ('[source.tap]\nstate = "x"\nport = 2', "state", "it belongs at the top of the file, before the first [table]"),
+        ("[source.tap]", "port", "a required setting is missing: the port (whole number)"),
         ("[source.tap]\nport = 3", "port", "expected an even number, found 3"),
         ("[source.tap]\nport = true", "port", "expected a whole number, without quotes, found true"),
         ("[source.tap]\nport = 2\nmin_backoff = 0", "min_backoff", "expected a duration above 0s, found 0s"),
@@ -26,45 +26,45 @@ from btcore.errors import ConfigurationError
         ('[source.tap]\nport = 2\n"a b" = 1', '"a b"', "unknown setting"),
         ("[source.x]\nuse = 3", "use", "expected the name of a plugin, as text, found 3"),
         ('[source.x]\nuse = "serial-line"', "use", 'no plugin "serial-line" is installed'),
-        ("[source.my-panel]", "", 'if "my-panel" is your own name for it, say which plugin it is: use = ...'),
-        ("[source.pail]", "", "is no source: it has no hook collect; it is a sink: [sink.pail]"),
+        ("[source.my-panel]", "", 'if "my-panel" is a name of your own, set the plugin: use = ...'),
+        ("[source.pail]", "", "is not a source: it has no hook collect; it is a sink: [sink.pail]"),
         ("[sink.pail]\nbatch_size = 0", "batch_size", "expected a whole number of at least 1, found 0"),
         ('[sink.pail]\ncolour = "bleu"', "colour", 'expected one of "red", "blue", found "bleu"; did you mean "blue"?'),
         ('[sink.pail]\nsolar = "ch99"', "solar", 'no such channel: "ch99"; there are ch1 to ch48'),
         ('[sink.pail]\nmode = "slow"', "api_key", "slow needs a key"),
-        ("[sink.pail]\nhigh = 1", "", "refuses these settings: expected no more than low"),
-        ("[sink.crash]", "", "failed when it was made (RuntimeError: no  here); this is a mistake in the plugin"),
-        ("[sink.refusing]", "", 'the plugin "refusing" of wares 1.0 refuses these settings: this will not do'),
-        ("[sink.exit]", "", "failed when it checked its settings (SystemExit: SystemExit)"),
-        ("[sink.canceled]", "", "failed when it was made (CancelledError: no time)"),
-        ("[sink.interrupting]", "", "failed when it checked its settings (GeneratorExit: GeneratorExit)"),
-        ('[sink.split]\nwrong = "raise"', "", "failed when it was split (CancelledError: no time); this is a mistake"),
-        ('[sink.split]\nwrong = "none"', "", "was split into what it must not: expected an instance for each name"),
-        ('[sink.split]\nwrong = "twice"', "", "two of its parts are one and the same instance"),
+        ("[sink.pail]\nhigh = 1", "", "does not accept these settings: expected no more than low"),
+        ("[sink.crash]", "", "failed when it was created (RuntimeError: no  here); this is a mistake in the plugin"),
+        ("[sink.refusing]", "", 'the plugin "refusing" of wares 1.0 does not accept these settings: this will not do'),
+        ("[sink.exit]", "", "failed while it checked its settings (SystemExit: SystemExit)"),
+        ("[sink.canceled]", "", "failed when it was created (CancelledError: no time)"),
+        ("[sink.interrupting]", "", "failed while it checked its settings (GeneratorExit: GeneratorExit)"),
+        ('[sink.split]\nwrong = "raise"', "", "failed while it was split (CancelledError: no time); this is a mistake"),
+        ('[sink.split]\nwrong = "none"', "", "returned invalid parts: expected an instance for each name"),
+        ('[sink.split]\nwrong = "twice"', "", "two parts are the same instance"),
         ('[sink.split]\nwrong = "stranger"', "", "expected an instance of the same class for part a, found an int"),
         ('[sink.split]\nwrong = "number"', "", "expected text for the name of a part, found an int"),
         (
             '[sink."split/a"]\nuse = "pail"\n[sink.split]\nkeys = { a = "K" }',
             "",
-            "is the name of a part of [sink.split]",
+            "is also the name of a part of [sink.split]",
         ),
         (
             "[sink.split]",
             "",
-            'plugin "split" of wares 1.0 was split into what it must not: expected from 1 to 100 parts',
+            'plugin "split" of wares 1.0 returned invalid parts: expected from 1 to 100 parts',
         ),
         ('[sink.split]\nkeys = { "a/b" = "K" }', "", "expected a short name without a / for each part, found 'a/b'"),
-        ("[sink.mute]", "", "failed when it checked its settings (Wordless: Wordless)"),
-        ("[sink.undelivered]", "", "has 3 for its delivery; expected a Delivery of btcore"),
-        ("[sink.grabbing]", "", "declares settings that are the core's own: interval, use; it has to rename them"),
+        ("[sink.mute]", "", "failed while it checked its settings (Wordless: Wordless)"),
+        ("[sink.undelivered]", "", "has 3 as its `delivery`; expected a btcore.Delivery"),
+        ("[sink.grabbing]", "", "declares settings that belong to the core: interval, use; it must rename them"),
         ("[sink.strange]", "", "declares settings that cannot be read (TypeError"),
-        ("[decoder.tap]", "", "is no decoder: it has no hook decode_packet; it is a source: [source.tap]"),
+        ("[decoder.tap]", "", "is not a decoder: it has no hook decode_packet; it is a source: [source.tap]"),
         ('[channels]\n399999_hc1 = "sun"', "399999_hc1", 'no meter has such a channel; did you mean "399999_ch1"?'),
         ('[channels]\nch1 = "sun"', "ch1", "expected SERIAL_CHANNEL before the =, such as 399999_ch1"),
         ('[channels]\n399999_ch1 = ""', "399999_ch1", "expected a name, as text in quotes"),
         ("[channels]\n399999_ch1 = 3", "399999_ch1", "expected a name, as text in quotes"),
-        ('[channels]\n399999_ch1 = "ch2"', "399999_ch1", '"ch2" is how a channel is written'),
-        ('[channels]\n399999_ch1 = "399999_ch2"', "399999_ch1", '"399999_ch2" is how a channel is written'),
+        ('[channels]\n399999_ch1 = "ch2"', "399999_ch1", '"ch2" is the notation of a channel'),
+        ('[channels]\n399999_ch1 = "399999_ch2"', "399999_ch1", '"399999_ch2" is the notation of a channel'),
     ],
 )
 def test_a_mistake_in_a_table_is_told_in_its_place(load: Load, table: str, key: str, said: str) -> None:
@@ -84,13 +84,17 @@ def test_a_mistake_in_a_table_is_told_in_its_place(load: Load, table: str, key: 
         (
             "zzz = 1\n",
             "zzz",
-            "unknown setting; it may be source, sink, decoder, channels, meters, state, polarity, retention",
+            "unknown setting; expected one of source, sink, decoder, channels, meters, state, polarity, retention",
         ),
         ("state = 1\n", "state", "expected a path, as text, found 1"),
         ("channels = 1\n", "channels", "expected a table: [channels]"),
         ("decoder = 1\n", "decoder", "expected a table [decoder.NAME]"),
         ("[[decoder]]\nx = 1\n", "decoder", "expected a table [decoder.NAME]"),
-        ("[zzz]\nx = 1\n", "zzz", "unknown table; there are [source.NAME], [sink.NAME], [decoder.NAME], [channels]"),
+        (
+            "[zzz]\nx = 1\n",
+            "zzz",
+            "unknown table; expected one of [source.NAME], [sink.NAME], [decoder.NAME], [channels]",
+        ),
         ("[chanels]\n399999_ch1 = 'x'\n", "chanels", "unknown table; did you mean [channels]?"),
     ],
 )
@@ -104,7 +108,7 @@ def test_a_setting_directly_under_source_is_told(load: Load) -> None:
     """A setting in [source], where only tables may be, is told with the table that is wanted."""
     found = problems_of(load, "[source]\nuse = 'tap'\n[sink.pail]\n")
     assert problem_places(found) == [(2, "source.use", "")]
-    assert found[0].message == "expected a table [source.NAME], with this setting in it"
+    assert found[0].message == "expected a table [source.NAME], and the setting in it"
 
 
 def test_a_table_in_double_brackets_is_told(load: Load) -> None:
@@ -117,7 +121,7 @@ def test_a_table_in_double_brackets_is_told(load: Load) -> None:
 def test_a_name_that_cannot_be_printed_is_told(load: Load) -> None:
     """The name of a table goes into logs, so it has to be one that can be read."""
     (problem,) = problems_of(load, MINIMAL_SITE + '[sink."a\\nb"]\nuse = "pail"\n')
-    assert (problem.table, problem.message) == ('sink."a\\nb"', "expected a name that can be printed")
+    assert (problem.table, problem.message) == ('sink."a\\nb"', "expected a name of printable characters")
 
 
 def test_an_empty_file_has_neither_source_nor_sink(load: Load) -> None:
@@ -135,12 +139,12 @@ def test_what_is_unreadable_is_not_called_missing(load: Load) -> None:
 @pytest.mark.parametrize(
     ("raw", "said", "line"),
     [
-        (b"\xef\xbb\xbf" + MINIMAL_SITE.encode() + b"x = \xff\n", "this is not text in UTF-8", 4),
+        (b"\xef\xbb\xbf" + MINIMAL_SITE.encode() + b"x = \xff\n", "the file is not text in UTF-8", 4),
         (b"#" * (2 << 20), "is larger than", None),
         (MINIMAL_SITE.encode("utf-16"), 'the file is in UTF-16, which Windows calls "Unicode"; save it as UTF-8', None),
         (MINIMAL_SITE.encode("utf-16-le"), "the file is in UTF-16", None),
         (MINIMAL_SITE.encode("utf-16-be"), "the file is in UTF-16", None),
-        (MINIMAL_SITE.encode() + "# größe\n".encode("latin-1"), "this is not text in UTF-8", 4),
+        (MINIMAL_SITE.encode() + "# größe\n".encode("latin-1"), "the file is not text in UTF-8", 4),
     ],
 )
 def test_a_file_that_is_no_text_is_told(load: Load, tmp_path: Path, raw: bytes, said: str, line: int | None) -> None:
@@ -162,7 +166,7 @@ def test_a_file_that_is_no_text_is_told(load: Load, tmp_path: Path, raw: bytes, 
 def test_a_configuration_of_btmon_is_told_as_such(load: Load, text: str) -> None:
     """In one line, in place of a mistake for each of its lines."""
     (problem,) = problems_of(load, text)
-    assert problem.message.startswith("this is a configuration of btmon, which btcore cannot read or import yet")
+    assert problem.message.startswith("this is a configuration of btmon, which btcore cannot read or import")
 
 
 def test_an_option_of_btmon_s_in_a_site_is_a_mistake_of_its_own(load: Load) -> None:
@@ -173,7 +177,10 @@ def test_an_option_of_btmon_s_in_a_site_is_a_mistake_of_its_own(load: Load) -> N
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     """A missing file is told with the command that writes one; a directory with the system's words."""
-    for path, said in ((tmp_path / "no.toml", "btcore init writes one"), (tmp_path, "cannot be read: Is a directory")):
+    for path, said in (
+        (tmp_path / "no.toml", "run btcore init to write one"),
+        (tmp_path, "cannot be read: Is a directory"),
+    ):
         with pytest.raises(ConfigurationError, match=said):
             load_site(path)
 
@@ -188,7 +195,7 @@ def test_a_check_that_gives_no_problems_is_told_as_the_plugin_s_fault(load: Load
     """What was found before is kept, and what is no Problem is told as a mistake in the plugin."""
     first, second = problems_of(load, MINIMAL_SITE + "[sink.badcheck]\n")
     assert first.message == "first"
-    assert "(TypeError: check() gave a str for a Problem); this is a mistake in the plugin" in second.message
+    assert "(TypeError: check() yielded a str, not a Problem); this is a mistake in the plugin" in second.message
 
 
 def test_a_broken_plugin_that_is_not_named_disturbs_nobody(load: Load, tmp_path: Path) -> None:

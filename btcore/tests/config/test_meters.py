@@ -35,7 +35,7 @@ def wrong(folder: Path, text: str) -> list[tuple[str, str, str]]:
 def shown(folder: Path, text: str, source: str, sent: str, *, address: str = "", kept: str = "") -> str:
     """Return what a packet's meter is called."""
     site = load(folder, f"[meters]\n{text}\n")
-    return site.meters.shown(source, address, sent, kept or sent)  # type: ignore[attr-defined, no-any-return]
+    return site.meters.current_serial(source, address, sent, kept or sent)  # type: ignore[attr-defined, no-any-return]
 
 
 @pytest.mark.parametrize(
@@ -97,16 +97,16 @@ def test_names_of_meters_stand_in_channels_and_settings(tmp_path: Path) -> None:
     [
         ("meters = 1\n", "meters", "", "expected a table"),
         ('[meters]\nx = "y"', "meters", "x", "expected a table"),
-        ("[meters]\nx = {}", "meters", "x", "say how it is known"),
+        ("[meters]\nx = {}", "meters", "x", "expected what identifies it"),
         ('[meters]\nx = { source = "garag" }', "meters", "x.source", 'no [source.garag]; did you mean "garage"?'),
         ('[meters]\nx = { sorce = "garage" }', "meters", "x.sorce", 'unknown setting; did you mean "source"?'),
         ("[meters]\nx = { serial = true }", "meters", "x.serial", "expected text"),
         ('[meters]\n"a b" = { serial = "1" }', "meters", '"a b"', "without blanks"),
         ('[meters]\nx = { serial = "1" }\ny = { source = "panel", serial = "1" }', "meters", "y.serial", "already"),
-        ('[meters]\nx = { source = "panel" }\ny = { source = "panel" }', "meters", "y", "is known by already"),
-        ('[meters]\nx = { serial = "1", replaces = "1" }', "meters", "x.replaces", "its own serial number"),
-        ('[meters]\nx = { serial = "1" }\ny = { serial = "2", replaces = "x" }', "meters", "y", '"x" goes by it'),
-        ('[meters]\ny = { serial = "2", replaces = "1" }\nx = { serial = "1" }', "meters", "x", '"x" goes by it'),
+        ('[meters]\nx = { source = "panel" }\ny = { source = "panel" }', "meters", "y", "the same conditions identify"),
+        ('[meters]\nx = { serial = "1", replaces = "1" }', "meters", "x.replaces", "the meter's own serial number"),
+        ('[meters]\nx = { serial = "1" }\ny = { serial = "2", replaces = "x" }', "meters", "y", 'but "x" has it'),
+        ('[meters]\ny = { serial = "2", replaces = "1" }\nx = { serial = "1" }', "meters", "x", 'but "x" has it'),
         ("[meters]\nx = { sends = [1, []] }", "meters", "x.sends item 2", "expected text"),
     ],
 )

@@ -94,12 +94,12 @@ def test_several_mistakes_are_told_together_and_the_rest_is_read() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        ("host = meter.local\n", 1, "text goes in quotes"),
+        ("host = meter.local\n", 1, "text must be in quotes"),
         ("\nport: 80\n", 2, "port = ..."),
         ('path = "C:\\meter"\n', 1, "single quotes"),
         ("serial = 01234567\n", 1, "in quotes"),
         ("a = 1\n\na = 2\n", 3, "set twice"),
-        ("[a]\n[b]\n[a]\n", 3, "there twice"),
+        ("[a]\n[b]\n[a]\n", 3, "appears twice"),
         ("a = [\n", 1, "never closed"),
         ('x = 1\na = """\nb = 2\n', 2, "never closed"),
         ("a = [\n  1,\n  x,\n]\n", 3, "in the value that starts at line 1"),

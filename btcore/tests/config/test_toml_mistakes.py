@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore.config.toml import read
-from btcore.config.toml_mistakes import LONGEST
+from btcore.config.toml_mistakes import MAX_LINE
 
-QUOTES = "typographic quotes stand here"
-BACKSLASH = "a \\ within double quotes begins an escape"
+QUOTES = "found typographic quotes"
+BACKSLASH = "a \\ inside double quotes starts an escape"
 TABLE = "the name of a table is written [sink.NAME], with a dot"
 
 SLIPS = [
@@ -20,62 +20,62 @@ SLIPS = [
     ("host = «meter.local»", QUOTES),
     ("formats = [“gem48pbin”]", QUOTES),
     ("[“sink.roof”]", QUOTES),
-    ("port\u00a0= 8083", "a no-break space (U+00A0) stands here"),
-    ("port =\u00a08083", "a no-break space (U+00A0) stands here"),
-    ("\u00a0port = 8083", "a no-break space (U+00A0) stands here"),
-    ("[sink.\u00a0roof]", "a no-break space (U+00A0) stands here"),
-    ("port = 8083\u200b", "a zero width space (U+200B) stands here"),
-    ("\ufeffport = 8083", "a zero width no-break space (U+FEFF) stands here"),
+    ("port\u00a0= 8083", "the no-break space (U+00A0) here looks like a space"),
+    ("port =\u00a08083", "the no-break space (U+00A0) here looks like a space"),
+    ("\u00a0port = 8083", "the no-break space (U+00A0) here looks like a space"),
+    ("[sink.\u00a0roof]", "the no-break space (U+00A0) here looks like a space"),
+    ("port = 8083\u200b", "the zero width space (U+200B) here looks like a space"),
+    ("\ufeffport = 8083", "the zero width no-break space (U+FEFF) here looks like a space"),
     ("port 8083", "the = is missing: a setting is written port = ..."),
     ('host "meter.local"', "the = is missing: a setting is written host = ..."),
     ("port", "the = is missing: a setting is written name = ..."),
     ("port: 8083", "a setting is written with =, not with a colon: port = ..."),
     ('"399999_ch1": "solar"', "a setting is written with =, not with a colon: name = ..."),
     ("port := 8083", "a setting is written with =, not with a colon: port = ..."),
-    ('api_key = { env: "KEY" }', "within { } too, a setting is written with =, not with a colon: { env = ... }"),
+    ('api_key = { env: "KEY" }', "inside { }, a setting is written with =, not with a colon: { env = ... }"),
     ("port == 8083", "a setting is written with a single =: port = ..."),
     ("port => 8083", "a setting is written with a single =: port = ..."),
     ("= 8083", "the name before the = is missing"),
-    ('api key = "x"', "what is before the = is no name: is there an = missing behind api, or a _ where a blank is?"),
-    ("größe = 1", "a name that is more than letters, digits, _ and - goes in quotes"),
-    ("port =", "a value is missing behind the ="),
-    ("port = # which?", "a value is missing behind the ="),
-    ("current = True", "write true, in small letters and without quotes"),
-    ("current = FALSE", "write false, in small letters and without quotes"),
+    ('api key = "x"', "the name before the = contains a space; write an = after api, or a _ in place of the space"),
+    ("größe = 1", "a name with other characters than letters, digits, _ and - must be in quotes"),
+    ("port =", "the value after the = is missing"),
+    ("port = # which?", "the value after the = is missing"),
+    ("current = True", "write true in lower case, without quotes"),
+    ("current = FALSE", "write false in lower case, without quotes"),
     ("current = yes", "write true or false, without quotes"),
     ("current = Off # at night", "write true or false, without quotes"),
-    ("zone = None", "there is no such value: leave the setting out"),
-    ("retention = 30d", 'a duration goes in quotes: "30s", "5m"'),
-    ("retention = 5 min", 'a duration goes in quotes: "30s", "5m"'),
-    ("serial = 01000777", "a number that starts with 0 goes in quotes, as the serial number of a GEM does"),
-    ("max_packets_per_second = 0,5", "there is no comma in a number"),
-    ("host = meter.local", 'text goes in quotes: host = "..."'),
-    ("host = 192.168.1.20", 'text goes in quotes: host = "..."'),
-    ("port = /dev/ttyUSB0", 'text goes in quotes: port = "..."'),
-    ('host = "meter.local', "the quote that is opened here is not closed"),
-    ('host = "meter" local', "something stands behind the quotes"),
-    ('use = "print" current = true', "one setting a line"),
-    ("port = 8083;", "nothing stands behind a value: take away the ; at the end"),
-    ("port = 8083,", "nothing stands behind a value: take away the , at the end"),
-    ('formats = "gem48pbin", "gem48abin"', "several values go in [ ]: formats = [..., ...]"),
+    ("zone = None", "TOML has no such value; leave the setting out"),
+    ("retention = 30d", 'a duration must be in quotes: "30s", "5m"'),
+    ("retention = 5 min", 'a duration must be in quotes: "30s", "5m"'),
+    ("serial = 01000777", "a number that starts with 0, such as the serial number of a GEM, must be in quotes"),
+    ("max_packets_per_second = 0,5", "a number cannot contain a comma"),
+    ("host = meter.local", 'text must be in quotes: host = "..."'),
+    ("host = 192.168.1.20", 'text must be in quotes: host = "..."'),
+    ("port = /dev/ttyUSB0", 'text must be in quotes: port = "..."'),
+    ('host = "meter.local', "the closing quote of this text is missing"),
+    ('host = "meter" local', "there is more after the closing quote"),
+    ('use = "print" current = true', "write each setting on a line of its own"),
+    ("port = 8083;", "remove the ; at the end"),
+    ("port = 8083,", "remove the , at the end"),
+    ('formats = "gem48pbin", "gem48abin"', "a list of values must be in [ ]: formats = [..., ...]"),
     ('formats = ["gem48pbin" "gem48abin"]', "a comma between two values of the list is missing"),
     ('file = "C:\\meter\\db"', BACKSLASH),
     ('file = "C:\\Users\\me"', BACKSLASH),
     ("// the panel", "a comment begins with #"),
     ("; the panel", "a comment begins with #"),
-    ("port = 1 \r host = 2", "a carriage return alone ends no line"),
+    ("port = 1 \r host = 2", "a lone carriage return does not end a line"),
 ]
 
 HEADERS = [
-    ("[sink.roof", "the ] behind the table's name is missing: [sink.roof]"),
-    ("[sink.roof # of the house", "the ] behind the table's name is missing: [sink.roof]"),
-    ("[[sink.roof]", "the ]] behind the table's name is missing: [[sink.roof]]"),
-    ("[sink.roof]]", "there is one ] too many: [sink.roof]"),
+    ("[sink.roof", "the ] after the table's name is missing: [sink.roof]"),
+    ("[sink.roof # of the house", "the ] after the table's name is missing: [sink.roof]"),
+    ("[[sink.roof]", "the ]] after the table's name is missing: [[sink.roof]]"),
+    ("[sink.roof]]", "there is a ] too many: [sink.roof]"),
     ("[sink roof]", TABLE),
     ("[sink:roof]", TABLE),
     ("[sink/roof]", TABLE),
     ("[sink.my's]", TABLE),
-    ('[sink.roof] use = "print"', "what follows the name of a table goes on a line of its own"),
+    ('[sink.roof] use = "print"', "write what follows the table's name on a line of its own"),
 ]
 
 
@@ -144,5 +144,5 @@ def test_whatever_the_line_there_are_words(line: str) -> None:
 
 def test_a_line_without_end_is_told_in_a_few_words() -> None:
     """However long a line is, what is told of it is short."""
-    for line in ("[" + "a" * 100_000, "a" * 100_000 + " “", "[" + "a." * LONGEST, "a" * LONGEST + "]"):
-        assert all(len(mistake.message) < 2 * LONGEST for mistake in read(line + "\n").mistakes)
+    for line in ("[" + "a" * 100_000, "a" * 100_000 + " “", "[" + "a." * MAX_LINE, "a" * MAX_LINE + "]"):
+        assert all(len(mistake.message) < 2 * MAX_LINE for mistake in read(line + "\n").mistakes)

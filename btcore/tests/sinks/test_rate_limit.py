@@ -8,7 +8,7 @@ from helpers.clocks import Clock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcore.backoff import LONGEST_WISH, Backoff
+from btcore.backoff import MAX_REQUESTED, Backoff
 from btcore.sinks.rate_limit import HOUR, RateLimit
 
 
@@ -85,19 +85,19 @@ def test_success_begins_anew() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "expected"), [(30, 30), (0.5, 0.5), (1e9, LONGEST_WISH), (math.inf, LONGEST_WISH)], ids=str
+    ("requested", "expected"), [(30, 30), (0.5, 0.5), (1e9, MAX_REQUESTED), (math.inf, MAX_REQUESTED)], ids=str
 )
-def test_a_service_is_left_alone_as_long_as_it_wishes(wish: float, expected: float) -> None:
+def test_a_service_is_left_alone_as_long_as_it_wishes(requested: float, expected: float) -> None:
     """The wait that the other side names counts, but not for more than a day."""
-    assert Backoff(1, 600).failed(wish) == expected
+    assert Backoff(1, 600).failed(requested) == expected
 
 
-@pytest.mark.parametrize("wish", [None, 0, -5, math.nan], ids=str)
-def test_a_wish_that_is_none_is_not_followed(wish: float | None) -> None:
+@pytest.mark.parametrize("requested", [None, 0, -5, math.nan], ids=str)
+def test_a_wish_that_is_none_is_not_followed(requested: float | None) -> None:
     """Where the other side names no sensible wait, its own waits hold: never a call without a pause."""
     backoff = Backoff(8, 600)
-    assert 4 <= backoff.failed(wish) <= 8
-    assert 8 <= backoff.failed(wish) <= 16
+    assert 4 <= backoff.failed(requested) <= 8
+    assert 8 <= backoff.failed(requested) <= 16
 
 
 def test_waits_are_spread() -> None:

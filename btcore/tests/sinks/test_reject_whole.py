@@ -1,4 +1,4 @@
-"""`Reject(whole=True)`: what a sink says of a whole batch is believed at once."""
+"""`Reject(whole_batch=True)`: what a sink says of a whole batch is believed at once."""
 
 from collections.abc import Callable
 
@@ -28,7 +28,7 @@ class Choosy:
         places = [reading.offset for reading in batch.readings]
         self.calls.append(places)
         if min(places) <= self.refused:
-            raise Reject("too old", whole=self.tells and max(places) <= self.refused)
+            raise Reject("too old", whole_batch=self.tells and max(places) <= self.refused)
         self.taken += places
 
 
@@ -49,7 +49,7 @@ def deliver(journal: SqliteJournal) -> Deliver:
 
     def run(refused: int, *, tells: bool = True) -> Choosy:
         sink = Choosy(refused=refused, tells=tells)
-        assert deliver_all(journal, sink, batch_size=SIZE).worker.parked == ""
+        assert deliver_all(journal, sink, batch_size=SIZE).worker.stop_reason == ""
         return sink
 
     return run
@@ -72,7 +72,7 @@ def test_it_is_told_in_one_line_that_says_how_many(deliver: Deliver, caplog: pyt
     """A backlog of months does not fill the log with a line for each row."""
     deliver(SIZE)
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
-        "set aside 10, as none of them is ever taken: until 1970-01-01 00:00:09+00:00: too old"
+        "10 readings became dead letters, until 1970-01-01 00:00:09+00:00: too old"
     ]
 
 
@@ -84,7 +84,7 @@ def test_a_part_of_a_halved_batch_may_be_refused_as_a_whole_too(deliver: Deliver
 
 
 def test_a_sink_that_cannot_tell_is_asked_for_each_row(deliver: Deliver, journal: SqliteJournal) -> None:
-    """Without `whole` a batch is halved until what is refused stands alone: ten rows cost nineteen calls."""
+    """Without `whole_batch` a batch is halved until what is refused stands alone: ten rows cost nineteen calls."""
     mark_accepted(journal, Choosy(refused=0, tells=False), SINK_TABLE)
     sink = deliver(SIZE, tells=False)
     assert len(sink.calls) == 19 + 2

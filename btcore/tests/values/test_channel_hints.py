@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from btcore.decode.brultech import Brultech
 from btcore.text import closest, likely, nearest
-from btcore.values.channel_hints import hint
-from btcore.values.channels import known
+from btcore.values.channel_hints import channel_hint
+from btcore.values.channels import known_channels
 
-LABELS = known([Brultech]).labels
+LABELS = known_channels([Brultech]).labels
 NAMES = ("solar", "heat pump")
 SERIALS = st.sampled_from(["399999", "01000777", "000000"])
 
@@ -47,7 +47,7 @@ SERIALS = st.sampled_from(["399999", "01000777", "000000"])
 )
 def test_a_hint_names_what_is_most_like_it(written: str, said: str) -> None:
     """A slip is told with what was meant, of the same meter and with the same number, or with the numbers there are."""
-    assert hint(written, NAMES, LABELS).startswith(f"; {said}")
+    assert channel_hint(written, NAMES, LABELS).startswith(f"; {said}")
 
 
 @pytest.mark.parametrize(
@@ -57,13 +57,13 @@ def test_a_hint_names_what_is_most_like_it(written: str, said: str) -> None:
 )
 def test_what_is_like_nothing_has_no_hint(written: str) -> None:
     """Where nothing is like it, nothing is guessed."""
-    assert hint(written, NAMES, LABELS) == ""
+    assert channel_hint(written, NAMES, LABELS) == ""
 
 
 @given(SERIALS, st.text("chanuxtpvols_w0123456789 ", min_size=1, max_size=9))
 def test_a_hint_keeps_the_meter(serial: str, rest: str) -> None:
     """Whatever follows a serial number, what is suggested is of that meter, and a meter has it."""
-    for said in re.findall(r'"([^"]*)"', hint(f"{serial}_{rest}", (), LABELS)):
+    for said in re.findall(r'"([^"]*)"', channel_hint(f"{serial}_{rest}", (), LABELS)):
         meter, _, label = said.partition("_")
         assert (meter, label in LABELS) == (serial, True)
 
@@ -72,14 +72,14 @@ def test_a_hint_keeps_the_meter(serial: str, rest: str) -> None:
 def test_a_hint_keeps_the_number(label: str, place: int, letter: str) -> None:
     """With a letter too many anywhere, what is suggested has the number that was written."""
     written = label[:place] + letter + label[place:]
-    for said in re.findall(r'"([^"]*)"', hint(written, (), LABELS)):
+    for said in re.findall(r'"([^"]*)"', channel_hint(written, (), LABELS)):
         assert re.findall(r"\d+", said) == re.findall(r"\d+", written)
 
 
 def test_a_channel_of_another_make_is_told_by_its_decoder_s_labels() -> None:
     """Which channels there are is what the decoders say, and a single one is told as such."""
     labels = {"pv1", "phase1", "phase2", "phase3"}
-    assert [hint(text, (), labels) for text in ("4242_pv2", "phase4", "4242_pvv1", "ch1")] == [
+    assert [channel_hint(text, (), labels) for text in ("4242_pv2", "phase4", "4242_pvv1", "ch1")] == [
         "; there is pv1",
         "; there are phase1 to phase3",
         '; did you mean "4242_pv1"?',

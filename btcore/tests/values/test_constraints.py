@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore.settings import Delivery, Duration
-from btcore.values.constraints import complaint
+from btcore.values.constraints import validation_problem
 
 PORT = validators.and_(validators.ge(1), validators.le(65_535))
 
@@ -22,7 +22,7 @@ def told(validator: Callable[[Any, Any, Any], object], annotation: object, value
     class Settings:
         port: Any = attrs.field(default=None, validator=attrs.validators.optional(validator))
 
-    return complaint(attrs.fields(Settings).port, annotation, value)
+    return validation_problem(attrs.fields(Settings).port, annotation, value)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_plugin_s_own_validator_has_its_own_words() -> None:
 def test_what_is_within_the_bounds_has_no_complaint() -> None:
     """A value that fits, and a setting without a validator, are not complained about."""
     assert (told(PORT, int, 1), told(PORT, int, 65_535)) == ("", "")
-    assert complaint(attrs.fields(Delivery).interval, Duration, -1.0) == ""
+    assert validation_problem(attrs.fields(Delivery).interval, Duration, -1.0) == ""
 
 
 @given(st.integers(-5, 5), st.integers(-5, 5), st.integers(-9, 9))

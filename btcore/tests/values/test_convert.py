@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from btcore.decode.brultech import Brultech
 from btcore.settings import ChannelRef, Duration, Secret
-from btcore.values.channels import known
+from btcore.values.channels import known_channels
 from btcore.values.convert import check_choice, convert, type_name
 from btcore.values.durations import duration_text
-from btcore.values.mismatch import SHOWN, Mismatch, Scope, shown
+from btcore.values.invalid_value import MAX_SHOWN, ConversionContext, InvalidValue, format_value
 from btcore.values.references import ESCAPE
 
-LABELS = known([Brultech]).labels
-HERE = Scope(Path("/site"), {"399999_ch1": "solar", "399999_x9": "odd"}, LABELS)
+LABELS = known_channels([Brultech]).labels
+HERE = ConversionContext(Path("/site"), {"399999_ch1": "solar", "399999_x9": "odd"}, LABELS)
 KNOWN_TYPES = (
     *(str, int, float, bool, Duration, Secret, Path, ChannelRef, Literal["a", "b"], Literal[1, 2]),
     *(list[str], list[Secret], tuple[Duration, ...], dict[str, int], dict[ChannelRef, str], dict[str, Secret]),
@@ -38,11 +38,11 @@ TOML = st.recursive(
 )
 
 
-def problems(value: object, annotation: Any, scope: Scope = HERE) -> list[str]:  # noqa: ANN401 - types are values here
+def problems(value: object, annotation: Any, context: ConversionContext = HERE) -> list[str]:  # noqa: ANN401 - types are values here
     """Return what is said of a value that does not fit."""
-    with pytest.raises(Mismatch) as caught:
-        convert(value, annotation, scope)
-    return [fault.message for fault in caught.value.faults]
+    with pytest.raises(InvalidValue) as caught:
+        convert(value, annotation, context)
+    return [fault.message for fault in caught.value.problems]
 
 
 @given(TOML, st.sampled_from(KNOWN_TYPES))
@@ -51,8 +51,8 @@ def test_any_value_for_any_type_is_converted_or_refused(value: object, annotatio
     try:
         convert(value, annotation, HERE)
         faults = None
-    except Mismatch as mismatch:
-        faults = [fault.message for fault in mismatch.faults]
+    except InvalidValue as error:
+        faults = [problem.message for problem in error.problems]
     assert faults is None or (faults and all(faults))
 
 
@@ -103,7 +103,7 @@ def test_a_value_that_fits_becomes_its_type(value: object, annotation: Any, expe
         (
             "C:\new\temp",  # as TOML reads "C:\\new\\temp" where the backslashes are not doubled
             Path,
-            f"no path: there is a tab or a line break in it; {ESCAPE}",
+            f"not a path: it contains a tab or a line break; {ESCAPE}",
         ),
         ("~no-such-user-here/x", Path, 'no such user: "~no-such-user-here/x"'),
         ("bete", Literal["beta", "gamma"], 'expected one of "beta", "gamma", found "bete"; did you mean "beta"?'),
@@ -112,7 +112,7 @@ def test_a_value_that_fits_becomes_its_type(value: object, annotation: Any, expe
         ("a", list[Secret], "expected a list of secret texts, in [ ], found text"),
         ("a", dict[str, Secret], "expected a table of texts to secret texts, found text"),
         ([1], dict[str, int], "expected a table of texts to whole numbers, found a list"),
-        (2**63, str, "a number of more than 64 bits"),
+        (2**63, str, "the number has more than 64 bits"),
         (7, ChannelRef, "expected a channel, as text, found 7"),
     ],
 )
@@ -123,9 +123,9 @@ def test_a_value_that_does_not_fit_is_told_with_what_was_expected(value: object,
 
 def test_all_that_is_wrong_in_a_list_or_table_is_told_with_its_place() -> None:
     """Every item that does not fit is a fault of its own, with the way to it."""
-    with pytest.raises(Mismatch) as caught:
+    with pytest.raises(InvalidValue) as caught:
         convert({"a": [1, "x", 2, "y"], "b": 3}, dict[str, list[int]], HERE)
-    assert [fault.path for fault in caught.value.faults] == [("a", 1), ("a", 3), ("b",)]
+    assert [fault.path for fault in caught.value.problems] == [("a", 1), ("a", 3), ("b",)]
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_what_is_no_duration_is_told_with_an_example(text: object) -> None:
 @pytest.mark.parametrize(("value", "bare"), [(30, "30"), (300, "300"), ("30", "30"), (0.5, "0.5"), (" 1.5 ", "1.5")])
 def test_a_number_alone_is_no_duration(value: object, bare: str) -> None:
     """Whether `retention = 30` is seconds or days is for the one who wrote it to say."""
-    assert problems(value, Duration) == [f'a duration needs its unit: "{bare}s", "{bare}m" or "{bare}d"?']
+    assert problems(value, Duration) == [f'a duration needs a unit: "{bare}s", "{bare}m" or "{bare}d"?']
 
 
 @pytest.mark.parametrize(
@@ -223,24 +223,24 @@ def test_an_unknown_channel_is_told_with_the_nearest_known_one(text: str, near: 
 @pytest.mark.parametrize("text", ["", "_ch1", "?", "the roof"])
 def test_a_channel_like_no_other_is_told_with_how_one_is_written(text: str) -> None:
     """Where nothing is like it, the three ways of writing a channel are told."""
-    (said,) = problems(text, ChannelRef, Scope(Path("/site"), labels=LABELS))
+    (said,) = problems(text, ChannelRef, ConversionContext(Path("/site"), labels=LABELS))
     assert said.endswith(("or a name of [channels]", "?"))
 
 
 def test_two_names_of_one_channel_in_a_table_are_told() -> None:
     """A table that names one channel twice, in two ways, is refused."""
     value = {"solar": "a", "399999_ch1": "b"}
-    assert problems(value, dict[ChannelRef, str]) == ["the same channel is named twice"]
+    assert problems(value, dict[ChannelRef, str]) == ["the same channel appears twice"]
 
 
 def test_a_text_comes_from_the_environment_or_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A text or secret may be in a variable or a file, without its last line end; no log may show either."""
     monkeypatch.setenv("BTCORE_TEST_KEY", "from the air")
     (tmp_path / "key").write_text("from the file\n")
-    scope = Scope(tmp_path, labels=LABELS)
-    assert convert({"env": "BTCORE_TEST_KEY"}, Secret, scope) == Secret("from the air")
-    assert convert({"file": "key"}, str, scope) == "from the file"
-    assert scope.secrets[0::2] == ["from the air", "from the file"]
+    context = ConversionContext(tmp_path, labels=LABELS)
+    assert convert({"env": "BTCORE_TEST_KEY"}, Secret, context) == Secret("from the air")
+    assert convert({"file": "key"}, str, context) == "from the file"
+    assert context.secrets[0::2] == ["from the air", "from the file"]
 
 
 @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ def test_a_text_that_is_not_where_it_should_be_is_told(
     (tmp_path / "empty").write_text("\n")
     (tmp_path / "large").write_bytes(b"x" * 70_000)
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
-    (told,) = problems(value, annotation, Scope(tmp_path, labels=LABELS))
+    (told,) = problems(value, annotation, ConversionContext(tmp_path, labels=LABELS))
     assert said in told
 
 
@@ -280,12 +280,12 @@ def test_a_text_that_is_not_where_it_should_be_is_told(
 def test_no_message_repeats_a_value_where_a_secret_belongs(value: object, annotation: Any) -> None:  # noqa: ANN401
     """Whatever is written in a secret's place, no text of it is in what is said of it, nor in the scope's repr."""
     marked = _marked(value)
-    scope = Scope(Path("/site"), labels=LABELS)
+    context = ConversionContext(Path("/site"), labels=LABELS)
     try:
-        made = repr(convert(marked, annotation, scope))
-    except Mismatch as mismatch:
-        made = f"{mismatch} {mismatch!r}"
-    assert "hush" not in made + repr(scope)
+        made = repr(convert(marked, annotation, context))
+    except InvalidValue as error:
+        made = f"{error} {error!r}"
+    assert "hush" not in made + repr(context)
 
 
 def _marked(value: object) -> object:
@@ -335,11 +335,11 @@ def test_choices_hold_for_a_text_and_for_each_item_of_a_list() -> None:
     """A declared choice is checked on a single value and within a list; none declared means any value."""
     check_choice("x", ())
     check_choice(["a", "b"], ("a", "b"))
-    with pytest.raises(Mismatch, match='expected one of "a", "b", found "c"'):
+    with pytest.raises(InvalidValue, match='expected one of "a", "b", found "c"'):
         check_choice(["a", "c"], ("a", "b"))
 
 
 def test_a_long_value_is_shown_short() -> None:
     """A message shows no more of a value than a line holds, and no line end of it."""
-    assert len(shown("x" * 1000)) == SHOWN + 3
-    assert "\n" not in shown("a\nb")
+    assert len(format_value("x" * 1000)) == MAX_SHOWN + 3
+    assert "\n" not in format_value("a\nb")

@@ -9,13 +9,13 @@ import pytest
 from btcore.decode.brultech import Brultech
 from btcore.settings import ChannelRef, Context, Duration, Secret, plugin, setting
 from btcore.values import template
-from btcore.values.channels import known
+from btcore.values.channels import known_channels
 from btcore.values.convert import convert, type_name
-from btcore.values.describe import plain, settings_of
-from btcore.values.mismatch import Fault, Mismatch, Scope
+from btcore.values.describe import plain_value, settings_of
+from btcore.values.invalid_value import ConversionContext, InvalidValue, ValueProblem
 
-LABELS = known([Brultech]).labels
-HERE = Scope(Path("/site"), {"399999_ch1": "solar"}, LABELS)
+LABELS = known_channels([Brultech]).labels
+HERE = ConversionContext(Path("/site"), {"399999_ch1": "solar"}, LABELS)
 
 
 def _even(_instance: object, _attribute: object, value: int) -> None:
@@ -53,11 +53,11 @@ class Loud:
     key: Secret = setting(help="a key", validator=_loud)  # noqa: RUF009 - a field
 
 
-def faults(value: object, annotation: Any, scope: Scope = HERE) -> tuple[Fault, ...]:  # noqa: ANN401 - types are values
+def faults(value: object, annotation: Any, context: ConversionContext = HERE) -> tuple[ValueProblem, ...]:  # noqa: ANN401 - types are values
     """Return what is said of a value that does not fit, and where in it."""
-    with pytest.raises(Mismatch) as caught:
-        convert(value, annotation, scope)
-    return caught.value.faults
+    with pytest.raises(InvalidValue) as caught:
+        convert(value, annotation, context)
+    return caught.value.problems
 
 
 def test_a_table_becomes_an_instance_with_the_defaults_of_what_it_leaves_out() -> None:
@@ -75,7 +75,7 @@ def test_all_that_is_wrong_within_is_told_with_the_way_to_it() -> None:
     value = {"ch1": {"nmae": "x", "size": "4", "colour": "bleu"}, "ch2": {"name": "x", "size": 3}, "ch3": "x"}
     expected = [
         (("ch1", "nmae"), 'unknown setting; did you mean "name"?'),
-        (("ch1", "name"), "is missing and must be given: what it is called (text)"),
+        (("ch1", "name"), "a required setting is missing: what it is called (text)"),
         (("ch1", "size"), 'expected a whole number, without quotes, found "4"'),
         (("ch1", "colour"), 'expected one of "red", "blue", found "bleu"; did you mean "blue"?'),
         (("ch2", "size"), "expected an even number, found 3"),
@@ -90,7 +90,7 @@ def test_all_that_is_wrong_within_is_told_with_the_way_to_it() -> None:
 def test_an_unknown_setting_like_no_other_is_told_with_those_that_there_are() -> None:
     """Where no name is near, all are listed."""
     (fault,) = faults({"name": "x", "zzz": 1}, Circuit)
-    assert fault.message == "unknown setting; it may have name, size, colour, mode"
+    assert fault.message == "unknown setting; the settings are name, size, colour, mode"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_an_unknown_setting_like_no_other_is_told_with_those_that_there_are() ->
 )
 def test_no_message_repeats_a_secret_of_a_table_within(value: object, annotation: Any) -> None:  # noqa: ANN401
     """Where a table within has a secret, neither it nor what is written in its place is ever repeated."""
-    told = faults(value, annotation, Scope(Path("/site"), labels=LABELS))
+    told = faults(value, annotation, ConversionContext(Path("/site"), labels=LABELS))
     assert "hush" not in repr(told)
 
 
@@ -132,14 +132,16 @@ def test_a_class_without_settings_is_no_type_of_a_setting() -> None:
         raw: bytes = setting(default=b"", help="bytes")
 
     for annotation in (Context, Odd):
-        with pytest.raises(TypeError, match="no type that a setting may have"):
+        with pytest.raises(TypeError, match="not a type that a setting can have"):
             type_name(annotation)
 
 
 def test_it_is_written_as_it_is_read() -> None:
     """A default, told plainly, is the table it stands for; a secret is not told."""
-    assert plain({ChannelRef("", "ch1"): Circuit(name="roof")}) == {"ch1": {"name": "roof", "size": 2, "colour": "red"}}
-    assert plain(Locked(Secret("hush"))) == {"key": "***", "size": 2}
+    assert plain_value({ChannelRef("", "ch1"): Circuit(name="roof")}) == {
+        "ch1": {"name": "roof", "size": 2, "colour": "red"}
+    }
+    assert plain_value(Locked(Secret("hush"))) == {"key": "***", "size": 2}
 
 
 def test_an_example_of_it_is_one_that_can_be_read() -> None:

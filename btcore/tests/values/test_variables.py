@@ -7,7 +7,7 @@ from helpers.config_plugins import MINIMAL_SITE, Load, problems_of
 
 from btcore.settings import Secret
 from btcore.values.convert import convert
-from btcore.values.mismatch import Mismatch, Scope
+from btcore.values.invalid_value import ConversionContext, InvalidValue
 
 
 @pytest.mark.parametrize("text", ["$PVO_KEY", "${PVO_KEY}", "%PVO_KEY%", "$env:PVO_KEY", "${env:PVO_KEY}"])
@@ -16,7 +16,7 @@ def test_a_text_that_is_a_variable_is_told_with_how_one_is_named(load: Load, set
     """In a secret and in any other text."""
     (found,) = problems_of(load, f"{MINIMAL_SITE}{setting} = '{text}'\n")
     assert (found.key, found.line) == (setting, 4)
-    assert found.message == 'no variable is put in for a $ or % here: write { env = "PVO_KEY" }'
+    assert found.message == '$ and % do not insert variables; write { env = "PVO_KEY" }'
 
 
 @pytest.mark.parametrize(
@@ -32,21 +32,21 @@ def test_a_text_that_is_a_variable_is_told_with_how_one_is_named(load: Load, set
 def test_a_path_with_a_variable_is_told_with_the_home_directory(load: Load, path: str, said: str) -> None:
     """A directory called $HOME is what nobody wants."""
     (found,) = problems_of(load, f"[source.tap]\nport = 2\nlog = '{path}'\n[sink.pail]\n")
-    assert (found.key, found.message) == ("log", f"no variable is put in for a $ or % here: {said}")
+    assert (found.key, found.message) == ("log", f"$ and % do not insert variables; {said}")
 
 
 @pytest.mark.parametrize("text", ['{ env = "PVO_KEY" }', '{file="/run/secrets/pvo"}', "{ env: PVO_KEY }"])
 def test_a_table_in_quotes_is_told(load: Load, text: str) -> None:
     """With quotes around it, it is a text."""
     (found,) = problems_of(load, f"{MINIMAL_SITE}api_key = '{text}'\n")
-    assert found.message == "no quotes go around { env = ... } and { file = ... }"
+    assert found.message == "write { env = ... } and { file = ... } without quotes around them"
 
 
 @pytest.mark.parametrize("name", ["$PVO_KEY", "${PVO_KEY}", "%PVO_KEY%"])
 def test_a_variable_is_named_without_its_sign(load: Load, name: str) -> None:
     """Between the braces stands the name alone."""
     (found,) = problems_of(load, f'{MINIMAL_SITE}api_key = {{ env = "{name}" }}\n')
-    assert found.message == 'write the name of the variable alone: { env = "PVO_KEY" }'
+    assert found.message == 'write only the name of the variable: { env = "PVO_KEY" }'
 
 
 def test_a_text_with_a_variable_in_it_is_remarked(load: Load) -> None:
@@ -55,7 +55,7 @@ def test_a_text_with_a_variable_in_it_is_remarked(load: Load) -> None:
     (warning,) = site.warnings
     assert (warning.key, warning.message) == (
         "url",
-        "$EMON_HOST in it is taken literally: no variable is put in here",
+        "$EMON_HOST is taken literally; variables are not inserted here",
     )
 
 
@@ -64,14 +64,14 @@ def test_a_text_with_a_variable_in_it_is_remarked(load: Load) -> None:
 )
 def test_a_secret_may_have_any_signs(text: str) -> None:
     """A password that only looks a little like a variable is one, and nothing is told of it."""
-    scope = Scope(Path("/"))
-    assert convert(text, Secret, scope) == Secret(text)
-    assert scope.warnings == []
+    context = ConversionContext(Path("/"))
+    assert convert(text, Secret, context) == Secret(text)
+    assert context.warnings == []
 
 
 def test_a_secret_that_is_the_name_of_a_variable_that_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where such a variable is set, it is meant, however it is written."""
     monkeypatch.setenv("btcore_test_key", "hush")
-    with pytest.raises(Mismatch, match=r'write \{ env = "btcore_test_key" \}') as caught:
-        convert("$btcore_test_key", Secret, Scope(Path("/")))
+    with pytest.raises(InvalidValue, match=r'write \{ env = "btcore_test_key" \}') as caught:
+        convert("$btcore_test_key", Secret, ConversionContext(Path("/")))
     assert "hush" not in str(caught.value)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btcore import Reject, Retry, Stop
-from btcore.web import LONGEST_WAIT, Answer, AnswerRule, Verdict, describe_answer, raise_for_answer
+from btcore.web import MAX_WAIT, Answer, AnswerRule, Verdict, describe_answer, raise_for_answer
 
 
 @pytest.mark.parametrize(
@@ -76,9 +76,9 @@ def _later(seconds: float) -> str:
         ("0", 1.0),
         (_later(90), 90.0),
         (_later(-90), 1.0),
-        ("9" * 15, LONGEST_WAIT),
+        ("9" * 15, MAX_WAIT),
         ("9" * 400, None),
-        (_later(10**8), LONGEST_WAIT),
+        (_later(10**8), MAX_WAIT),
         ("-5", None),
         ("1.5", None),
         ("soon", None),
@@ -117,11 +117,11 @@ HEADERS = st.one_of(
 def test_whatever_a_service_says_of_a_delay_it_is_one_within_reason_or_none(said: str, date: str) -> None:
     """No text of a header raises, and none asks for longer than a day."""
     after = Answer(503, "", {"retry-after": said, "date": date}).retry_after
-    assert after is None or 1.0 <= after <= LONGEST_WAIT
+    assert after is None or 1.0 <= after <= MAX_WAIT
 
 
 def test_a_table_s_own_delay_has_the_same_bound() -> None:
     """Whoever wrote it."""
     with pytest.raises(Retry) as error:
         raise_for_answer(Answer(429, ""), (AnswerRule(429, "", Verdict.RETRY, after=10**9),), "It")
-    assert error.value.after == LONGEST_WAIT
+    assert error.value.after == MAX_WAIT

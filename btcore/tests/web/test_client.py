@@ -106,7 +106,7 @@ def test_a_redirect_is_not_followed(server: Recorder) -> None:
         server.answer = Reply(307, "", {"Location": f"{other.url}/b"})
         answer = make_client().send("POST", server.url, data="key")
         assert (answer.code, other.requests) == (307, [])
-    with pytest.raises(Retry, match="it points to another address, which is not followed: check `url`"):
+    with pytest.raises(Retry, match="it redirects to another address, which is not followed: check `url`"):
         raise_for_answer(answer, (), "It")
 
 

@@ -16,7 +16,7 @@ from servers.raw_server import RawServer, answering, read_request
 from servers.recorder import Recorder, Reply
 
 from btcore import Retry
-from btcore.web import MOST_BYTES, Client
+from btcore.web import MAX_BODY_BYTES, Client
 
 pytestmark = pytest.mark.servers
 
@@ -55,7 +55,10 @@ WHOLE = {
     "deflate without header": (encoded("Deflate", DEFLATED[2:-4]), '{"success": false}'),
     "compressed nothing": (encoded("gzip", b""), ""),
     "identity": (encoded("identity", b"ok"), "ok"),
-    "as long as may be": (OK + b"Content-Length: %d\r\n\r\n" % MOST_BYTES + b"x" * MOST_BYTES, "x" * MOST_BYTES),
+    "as long as may be": (
+        OK + b"Content-Length: %d\r\n\r\n" % MAX_BODY_BYTES + b"x" * MAX_BODY_BYTES,
+        "x" * MAX_BODY_BYTES,
+    ),
 }
 
 
@@ -83,9 +86,9 @@ CUT = {
     "what is no gzip": encoded("gzip", b"ok"),
     "a coding that nobody asked for": encoded("br", b"ok"),
     "two codings": encoded("gzip, gzip", gzip.compress(GZIPPED)),
-    "longer than may be": OK + b"Content-Length: %d\r\n\r\n" % (MOST_BYTES + 1) + b"x" * (MOST_BYTES + 1),
+    "longer than may be": OK + b"Content-Length: %d\r\n\r\n" % (MAX_BODY_BYTES + 1) + b"x" * (MAX_BODY_BYTES + 1),
     "longer than may be, in chunks": CHUNKED + (b"10000\r\n" + b"x" * 65_536 + b"\r\n") * 17 + b"0\r\n\r\n",
-    "longer than may be, until the end": OK + b"\r\n" + b"x" * (MOST_BYTES + 1),
+    "longer than may be, until the end": OK + b"\r\n" + b"x" * (MAX_BODY_BYTES + 1),
     "a bomb": encoded("gzip", gzip.compress(bytes(50_000_000), 1)),
 }
 

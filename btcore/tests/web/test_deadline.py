@@ -114,9 +114,11 @@ def test_a_resolver_that_hangs_is_left_behind_once(client: Client, monkeypatch: 
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     try:
-        given_up(client, "http://service.example", ": the look-up of its name hangs")
+        given_up(client, "http://service.example", ": the look-up of its name does not return")
         threads = threading.active_count()
-        with pytest.raises(Retry, match=r"no answer from service\.example: an earlier look-up of a name hangs"):
+        with pytest.raises(
+            Retry, match=r"no answer from service\.example: an earlier look-up of a name has not returned"
+        ):
             client.send("GET", "http://service.example")
         assert (asked, threading.active_count()) == (["service.example"], threads)
     finally:
@@ -138,7 +140,7 @@ def test_after_a_look_up_that_hung_it_goes_on(client: Client, monkeypatch: pytes
     monkeypatch.setattr(socket, "getaddrinfo", late)
     with Recorder(Reply(200, "ok")) as service:
         url = service.url.replace("127.0.0.1", "service.example")
-        given_up(client, url, ": the look-up of its name hangs")
+        given_up(client, url, ": the look-up of its name does not return")
         released.set()
         for thread in threading.enumerate():
             if thread.name == "look-up":
@@ -199,7 +201,7 @@ def test_the_second_address_is_tried_while_there_is_time(
 def test_a_proxy_of_the_environment_is_used_and_kept_to_the_deadline(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request goes by way of the proxy; one that dribbles is given up, with https in the tunnel's answer."""
+    """A request goes through the proxy; one that dribbles is given up, with https in the tunnel's answer."""
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with Recorder(Reply(200, "ok")) as proxy:
@@ -222,7 +224,7 @@ def test_a_proxy_that_refuses_is_told_as_such(client: Client, monkeypatch: pytes
         with pytest.raises(Retry) as error:
             client.send("GET", "https://service.example/")
     assert str(error.value) == (
-        "no answer from service.example by way of the proxy: Tunnel connection failed: 407 Log [31m in"
+        "no answer from service.example through the proxy: Tunnel connection failed: 407 Log [31m in"
     )
 
 

@@ -38,7 +38,7 @@ def test_what_is_no_address_is_told_with_one_that_is(url: str) -> None:
 
 def test_name_and_password_do_not_belong_in_an_address() -> None:
     """It is shown in logs."""
-    assert url_problem("https://me:mine@h") == "expected an address without a name and password in it"
+    assert url_problem("https://me:mine@h") == "expected an address without a user name and password"
 
 
 @pytest.mark.parametrize(
@@ -48,9 +48,9 @@ def test_name_and_password_do_not_belong_in_an_address() -> None:
         ("€", ""),
         ("", "is empty"),
         ("  ", "is empty"),
-        ("key\n", "expected no blanks around it, and no line breaks in it"),
-        (" key", "expected no blanks around it, and no line breaks in it"),
-        ("k\0ey", "expected no blanks around it, and no line breaks in it"),
+        ("key\n", "expected no spaces around it and no line breaks in it"),
+        (" key", "expected no spaces around it and no line breaks in it"),
+        ("k\0ey", "expected no spaces around it and no line breaks in it"),
     ],
 )
 def test_what_is_wrong_with_a_secret_is_told_without_it(text: str, fault: str) -> None:

@@ -100,7 +100,7 @@ def test_every_answer_has_its_meaning(
 def test_every_row_of_the_table_is_met() -> None:
     """No row of the table stands behind one that hides it."""
     for row in ANSWER_RULES:
-        for words in row.words.split("|"):
+        for words in row.pattern.split("|"):
             answer = Answer(row.code or 0, words.replace("?", ""))
             assert next(other for other in ANSWER_RULES if other.fits(answer)) is row
 

@@ -41,7 +41,7 @@ def test_a_batch_that_is_too_old_is_refused_as_a_whole_after_one_more_request(
     """Its newest status is asked for by itself: if that is too old, so are the others."""
     samples = slots(make_sample, TOO_OLD, 30)
     error = refusal(make_sink(server), samples)
-    assert (error.whole, "older than 14 days" in str(error)) == (True, True)
+    assert (error.whole_batch, "older than 14 days" in str(error)) == (True, True)
     assert [request.form.get("t", "") for request in server.requests] == ["", "12:00"]
 
 
@@ -50,7 +50,7 @@ def test_a_batch_with_something_newer_is_to_be_halved(
 ) -> None:
     """Where the newest status is taken, others may be."""
     samples = slots(make_sample, TOO_OLD, 1) + slots(make_sample, 0, 29)
-    assert refusal(make_sink(server), samples).whole is False
+    assert refusal(make_sink(server), samples).whole_batch is False
     assert [slot for _, slot in server.slots] == ["12:00"]
 
 
@@ -61,7 +61,7 @@ def test_a_batch_whose_newest_is_refused_for_another_reason_is_to_be_halved(
     server.size = 5000
     bad = make_sample(NOON, ch2_nw=99_000.0, ch2_pw=0.0)
     error = refusal(make_sink(server), [*slots(make_sample, TOO_OLD, 1), bad])
-    assert (error.whole, "older than 14 days" in str(error)) == (False, True)
+    assert (error.whole_batch, "older than 14 days" in str(error)) == (False, True)
 
 
 def test_a_status_by_itself_is_not_asked_for_again(
@@ -69,7 +69,7 @@ def test_a_status_by_itself_is_not_asked_for_again(
 ) -> None:
     """Two meters in one old slot are one status: it is refused for both, by one request."""
     both = [*slots(make_sample, TOO_OLD, 1), make_sample(NOON - 300 * TOO_OLD - 9, ch2_nw=1.0, ch2_pw=0.0)]
-    assert refusal(make_sink(server), both).whole is True
+    assert refusal(make_sink(server), both).whole_batch is True
     assert len(server.requests) == 1
 
 
@@ -78,7 +78,7 @@ def test_what_is_bad_for_another_reason_is_never_refused_as_a_whole(
 ) -> None:
     """One bad status of thirty says nothing of the others, and no request is spent on asking."""
     server.fail(Reply(400, "Bad request 400: Could not read v1"))
-    assert refusal(make_sink(server), slots(make_sample, 0, 30)).whole is False
+    assert refusal(make_sink(server), slots(make_sample, 0, 30)).whole_batch is False
     assert len(server.requests) == 1
 
 
@@ -96,7 +96,7 @@ def deliver(sink: PVOutput, samples: list[Sample], wait: Callable[[float], None]
         wait(error.after or 0)
         return deliver(sink, samples, wait)
     except Reject as error:
-        if error.whole or len(samples) == 1:
+        if error.whole_batch or len(samples) == 1:
             return len(samples)
         middle = len(samples) // 2
         return deliver(sink, samples[:middle], wait) + deliver(sink, samples[middle:], wait)

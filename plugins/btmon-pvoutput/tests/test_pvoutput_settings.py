@@ -65,7 +65,7 @@ def test_good_settings_have_no_problem() -> None:
         ({"url": "ftp://pvoutput.org"}, "url: expected an address"),
         ({"url": "http://[::1"}, "url: expected an address"),
         ({"url": "http://host:99999"}, "url: expected an address"),
-        ({"url": "https://me:secret@host/"}, "url: expected an address without a name and password"),
+        ({"url": "https://me:secret@host/"}, "url: expected an address without a user name and password"),
         ({"url": "http://pvoutput.org/service/r2/addstatus.jsp"}, "url: write https"),
         ({"url": "http://api.pvoutput.org"}, "url: write https"),
     ],

@@ -12,7 +12,7 @@ from helpers.plugin_calls import make_context
 from servers.recorder import Recorder, Reply
 
 from btcore import Batch, Number, Sample
-from btcore.config.load import Sink
+from btcore.config.site import Sink
 
 pytestmark = pytest.mark.servers
 

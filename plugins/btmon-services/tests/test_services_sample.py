@@ -63,7 +63,7 @@ def test_all_that_is_missing_is_told_at_once(tmp_path: Path, name: str) -> None:
     (point,) = entry_points(group="btcore.plugins", name=name)
     needed = [field.name for field in attrs.fields(point.load()) if field.default is attrs.NOTHING]
     assert [problem.key for problem in error.value.problems] == needed
-    assert all(problem.message.startswith("is missing and must be given: ") for problem in error.value.problems)
+    assert all(problem.message.startswith("a required setting is missing: ") for problem in error.value.problems)
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def test_all_that_is_missing_is_told_at_once(tmp_path: Path, name: str) -> None:
         ('url = "emoncms.org"\ntoken = "a key"', [("url", "expected an address such as https://example.com/path")]),
         (
             'url = "https://me:mine@emoncms.org"\ntoken = "a key"',
-            [("url", "expected an address without a name and password in it")],
+            [("url", "expected an address without a user name and password")],
         ),
         ('token = ""', [("token", "is empty")]),
         ('token = "a key"\ntimeout = 0', [("timeout", "expected more than 0 s, and at most 10 min")]),
-        ('token = "a key\\n"', [("token", "expected no blanks around it, and no line breaks in it")]),
+        ('token = "a key\\n"', [("token", "expected no spaces around it and no line breaks in it")]),
     ],
 )
 def test_what_can_never_work_is_told_before_anything_is_sent(

@@ -11,7 +11,7 @@ from btcore.config.tables import Reader
 from btcore.config.toml import read
 from btcore.discovery import find, installed
 from btcore.values.describe import settings_of
-from btcore.values.mismatch import Scope
+from btcore.values.invalid_value import ConversionContext
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = (ROOT / "sample.toml").read_text()
@@ -26,7 +26,7 @@ def test_the_sample_is_a_valid_configuration(text: str, name: str, tmp_path: Pat
     plugin = find(table.pop("use"), installed())
     cls = plugin.load()
     findings = Problems("sample.toml", read(text))
-    reader = Reader(findings, Scope(tmp_path))
+    reader = Reader(findings, ConversionContext(tmp_path))
     known = settings_of(cls)
     reader.unknown(table, [entry.name for entry in known], ("source", name), ())
     instance = reader.instance(plugin, cls, known, table, ("source", name))

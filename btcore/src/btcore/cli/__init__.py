@@ -1,6 +1,6 @@
 """The command line: one module a command, found by name.
 
-Here are only the top level, the exit codes and how a failure is told. Data goes to stdout, everything else to stderr.
+Only the top level, the exit codes and the report of a failure belong here. Data goes to stdout, all else to stderr.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from typing import NoReturn, TextIO
 
 from btcore.errors import BtcoreError, ConfigurationError, Unavailable
 from btcore.logs.handler import say
-from btcore.runtime.process import leave, open_standard_files
+from btcore.runtime.process import exit_process, open_standard_files
 from btcore.text import plain_lines
 from btcore.version import __version__
 
@@ -28,17 +28,17 @@ SITE = Path("site.toml")
 """The configuration where none is named."""
 
 COMMANDS = {
-    "run": "read the meters and deliver to the sinks, until told to stop",
-    "check": "look for mistakes in a configuration, without running it",
+    "run": "read the meters and deliver to the sinks until stopped",
+    "check": "check a configuration for mistakes without running it",
     "init": "write a commented site.toml from the installed plugins",
-    "plugins": "list the installed plugins, or tell one's settings",
-    "decode": "show what is in a capture",
-    "simulate": "play meters: packets to a file, to standard output or to a TCP port",
+    "plugins": "list the installed plugins, or show the settings of one",
+    "decode": "show the packets in a capture",
+    "simulate": "simulate meters: send packets to a file, standard output or a TCP port",
 }
 
 
 def program() -> NoReturn:
-    """Be the process: run one command, and end with its exit code whatever hangs."""
+    """Run one command as the process, and exit with its code even if a thread does not return."""
     code = INTERRUPTED
     try:
         open_standard_files()
@@ -51,16 +51,16 @@ def program() -> NoReturn:
         sys.excepthook(*sys.exc_info())
         code = 1
     finally:
-        leave(code)
+        exit_process(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code: 0 ok, 2 usage, 69 unavailable, 78 configuration."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        args, beyond = _parser(words).parse_known_args(words)
-        if beyond:  # told with the usage of the command, where argparse would show that of the whole program
-            args.usage(f"unrecognized arguments: {' '.join(beyond)}")
+        args, unknown = _parser(words).parse_known_args(words)
+        if unknown:  # reported with the usage of the command; argparse would show that of the program
+            args.usage(f"unrecognized arguments: {' '.join(unknown)}")
         return int(args.main(args))
     except ConfigurationError as error:
         for problem in error.problems:
@@ -78,26 +78,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """Add what names the configuration of a command, which `config_of` reads: `FILE`, or `--config FILE`."""
+    """Add the arguments that name a configuration, for `config_of`: `FILE`, or `--config FILE`."""
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help=f"the configuration (default: {SITE})")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="the same, as an option")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the same as FILE")
 
 
 def config_of(args: argparse.Namespace) -> Path:
-    """Return which configuration a command was given. Ends with the usage where it was given two."""
+    """Return the configuration that a command is given. Exits with the usage if there are two."""
     given: list[Path] = [path for path in (args.file, args.config) if path is not None]
     if len({path.absolute() for path in given}) > 1:
-        args.usage(f"two configurations are given: {args.file} and {args.config}")
+        args.usage(f"expected one configuration, found two: {args.file} and {args.config}")
     return given[0] if given else SITE
 
 
-def write(lines: Iterable[str]) -> None:
-    """Write lines of data to standard output, each of them plain. Raises Unavailable where that cannot be."""
+def write_lines(lines: Iterable[str]) -> None:
+    """Write lines of data to standard output, each made plain. Raises Unavailable if it is not writable."""
     write_text(f"{plain_lines(line)}\n" for line in lines)
 
 
 def write_text(parts: Iterable[str], *, encoding: str | None = None) -> None:
-    """Write texts as they are, in an encoding that is not the terminal's where one is given. Raises Unavailable."""
+    """Write texts unchanged, in this encoding if one is given, else in the terminal's. Raises Unavailable."""
     out = standard_output()
     try:
         if encoding and isinstance(out, io.TextIOWrapper):
@@ -113,12 +113,12 @@ def write_text(parts: Iterable[str], *, encoding: str | None = None) -> None:
 def standard_output() -> TextIO:
     """Return standard output. Raises Unavailable when there is none."""
     if sys.stdout is None or sys.stdout.closed:
-        raise Unavailable("there is no standard output to write to: it was closed when btcore began")
+        raise Unavailable("cannot write to standard output: it is closed")
     return sys.stdout
 
 
 class Parser(argparse.ArgumentParser):
-    """Reads arguments, and repeats none of them in an error in a way that could steer a terminal."""
+    """Reads arguments. Its errors contain no control characters of an argument, which could steer a terminal."""
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """End, with a message on stderr."""

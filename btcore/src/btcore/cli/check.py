@@ -1,4 +1,4 @@
-"""`btcore check`: read a configuration as `run` would, and say what would run. Nothing is opened, nothing sent."""
+"""`btcore check`: reads a configuration as `run` does, and shows what would run. Nothing is opened or sent."""
 
 import argparse
 import json
@@ -7,14 +7,15 @@ from pathlib import Path
 
 import attrs
 
-from btcore.cli import OK, add_config, config_of, write
-from btcore.config.load import Sink, Site, Source, load_site, site_settings
+from btcore.cli import OK, add_config, config_of, write_lines
+from btcore.config.load import load_site
 from btcore.config.meters import Meter
+from btcore.config.site import Sink, Site, Source, site_settings
 from btcore.errors import ConfigurationError, Problem
 from btcore.logs.handler import say
 from btcore.runtime import state_directory
 from btcore.settings import Delivery
-from btcore.values.describe import Setting, settings_of, toml_text, values_of
+from btcore.values.describe import Setting, setting_values, settings_of, toml_text
 
 Record = dict[str, object]
 
@@ -22,7 +23,7 @@ Record = dict[str, object]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     add_config(parser)
-    parser.add_argument("--json", action="store_true", help="write what would run, or the problems, as JSON")
+    parser.add_argument("--json", action="store_true", help="write the result as JSON")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -31,20 +32,22 @@ def main(args: argparse.Namespace) -> int:
         site = _checked(config_of(args))
     except ConfigurationError as error:
         if args.json:
-            _write({"ok": False, "problems": list(map(attrs.asdict, error.problems)), **_warned(error.warnings)})
+            _print_json(
+                {"ok": False, "problems": list(map(attrs.asdict, error.problems)), **_warnings_record(error.warnings)}
+            )
         else:
-            _say(error.warnings)
+            _print_warnings(error.warnings)
         raise
     if args.json:
-        _write({"ok": True, **_record(site), **_warned(site.warnings)})
+        _print_json({"ok": True, **_record(site), **_warnings_record(site.warnings)})
     else:
-        _say(site.warnings)
-        write(_summary(site))
+        _print_warnings(site.warnings)
+        write_lines(_summary(site))
     return OK
 
 
 def _checked(file: Path) -> Site:
-    """Read a configuration, and whether its state is its own. Raises ConfigurationError."""
+    """Read a configuration, and check that no other one has its state directory. Raises ConfigurationError."""
     site = load_site(file)
     try:
         state_directory.check(site.state, site.file)
@@ -53,32 +56,32 @@ def _checked(file: Path) -> Site:
     return site
 
 
-def _say(warnings: Iterable[Problem]) -> None:
+def _print_warnings(warnings: Iterable[Problem]) -> None:
     for warning in warnings:
         say(str(warning))
 
 
-def _warned(warnings: Iterable[Problem]) -> Record:
+def _warnings_record(warnings: Iterable[Problem]) -> Record:
     return {"warnings": list(map(attrs.asdict, warnings))}
 
 
-def _write(record: Record) -> None:
-    write([json.dumps(record, indent=2, ensure_ascii=False)])
+def _print_json(record: Record) -> None:
+    write_lines([json.dumps(record, indent=2, ensure_ascii=False)])
 
 
 def _record(site: Site) -> Record:
     return {
         "file": str(site.file),
-        **values_of(site, site_settings()),
-        "meters": list(map(_meter, site.meters)),
+        **setting_values(site, site_settings()),
+        "meters": list(map(_meter_record, site.meters)),
         "channels": dict(site.channels),
-        "sources": [{"name": one.name, "plugin": one.plugin, **_intake(one)} for one in site.sources],
-        "sinks": [{"name": one.name, "plugin": one.plugin, **_delivery(one)} for one in site.sinks],
+        "sources": [{"name": one.name, "plugin": one.plugin, **_source_values(one)} for one in site.sources],
+        "sinks": [{"name": one.name, "plugin": one.plugin, **_sink_values(one)} for one in site.sinks],
         "decoders": [{"name": one.name, "plugin": one.plugin} for one in site.decoders],
     }
 
 
-def _meter(meter: Meter) -> Record:
+def _meter_record(meter: Meter) -> Record:
     return {
         "name": meter.name,
         "serial": meter.serial,
@@ -89,21 +92,21 @@ def _meter(meter: Meter) -> Record:
     }
 
 
-def _intake(source: Source) -> Record:
-    return values_of(source, settings_of(Source))
+def _source_values(source: Source) -> Record:
+    return setting_values(source, settings_of(Source))
 
 
-def _delivery(sink: Sink) -> Record:
-    return values_of(sink.delivery, settings_of(Delivery))
+def _sink_values(sink: Sink) -> Record:
+    return setting_values(sink.delivery, settings_of(Delivery))
 
 
 def _summary(site: Site) -> Iterator[str]:
     yield f"{site.file}: no mistakes. It would run:"
-    rows = [(one.table, one.plugin, _changed(_intake(one), settings_of(Source))) for one in site.sources]
-    rows += [(one.table, one.plugin, _changed(_delivery(one), settings_of(Delivery))) for one in site.sinks]
+    rows = [(one.table, one.plugin, _changed(_source_values(one), settings_of(Source))) for one in site.sources]
+    rows += [(one.table, one.plugin, _changed(_sink_values(one), settings_of(Delivery))) for one in site.sinks]
     rows += [(one.table, one.plugin, "") for one in site.decoders]
-    rows += [(f"meters.{one.name}", one.serial, _known_by(one)) for one in site.meters]
-    settings = values_of(site, site_settings())
+    rows += [(f"meters.{one.name}", one.serial, _meter_settings(one)) for one in site.meters]
+    settings = setting_values(site, site_settings())
     width = max(*map(len, settings), *(len(row[0]) for row in rows))
     middle = max(len(row[1]) for row in rows)
     for table, plugin, changed in rows:
@@ -112,13 +115,13 @@ def _summary(site: Site) -> Iterator[str]:
         yield f"  {name:<{width}}  {value}"
 
 
-def _known_by(meter: Meter) -> str:
-    """Tell what a meter is known by, as the file would say it."""
-    said = {key: value for key, value in _meter(meter).items() if key not in ("name", "serial") and value}
-    return ", ".join(f"{key} = {toml_text(value)}" for key, value in said.items())
+def _meter_settings(meter: Meter) -> str:
+    """Return the settings that identify a meter, as TOML."""
+    settings = {key: value for key, value in _meter_record(meter).items() if key not in ("name", "serial") and value}
+    return ", ".join(f"{key} = {toml_text(value)}" for key, value in settings.items())
 
 
 def _changed(values: Record, usual: Iterable[Setting]) -> str:
-    """Tell what differs from the usual, as the file would say it."""
+    """Return the settings that differ from the defaults, as TOML."""
     changed = [entry.name for entry in usual if values[entry.name] != entry.plain_default]
     return ", ".join(f"{name} = {toml_text(values[name])}" for name in changed)

@@ -1,4 +1,4 @@
-"""`btcore decode`: what is in a capture, for people and for other programs."""
+"""`btcore decode`: shows the packets in a capture, for people and for other programs."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ from btcore.calculate.chains import Chains
 from btcore.calculate.sampling import Consecutive, SampleCache
 from btcore.capture.files import read_capture
 from btcore.capture.inspection import Inspection
-from btcore.cli import OK, UNAVAILABLE, write
+from btcore.cli import OK, UNAVAILABLE, write_lines
 from btcore.config.meters import Meters
 from btcore.decode.decoders import Decoders
 from btcore.decode.framing import Stream
@@ -25,59 +25,70 @@ from btcore.records import Chunk, Packet, Reading, Sample, reading_of
 from btcore.settings import Context, Polarity
 from btcore.sources.identity import Identities
 from btcore.text import describe_error
-from btcore.values.channels import known
+from btcore.values.channels import known_channels
 from btcore.values.describe import settings_of
-from btcore.values.durations import duration_of
-from btcore.values.mismatch import Mismatch, Scope
+from btcore.values.durations import parse_duration
+from btcore.values.invalid_value import ConversionContext, InvalidValue
 
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-"""Between these, a time that somebody gives is meant."""
+"""The earliest and the latest time that an argument can give."""
 
 DAY = 86_400
 
 BRULTECH = "brultech"
-"""The decoder that is asked first."""
+"""The decoder that is tried first."""
 
-MOST_STREAMS = 4096
-"""Framing buffers; beyond this the one unused for longest is closed."""
+MAX_STREAMS = 4096
+"""The most framing buffers; above it, the least recently used one is closed."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "file",
-        help="a capture: plain bytes, lines of JSON, hex as text (also of xxd, hexdump, od), or a pcap file (tcpdump,"
-        " Wireshark); - for standard input",
+        help="a capture: plain bytes, lines of JSON, hexadecimal text (also from xxd, hexdump, od) or a pcap file (from"
+        " tcpdump, Wireshark); -: standard input",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    parser.add_argument("--samples", action="store_true", help="power and energy between readings, not the readings")
-    parser.add_argument("--polarity", choices=("brultech", "btmon"), default="brultech", help="which sign is positive")
+    parser.add_argument("--json", action="store_true", help="write one JSON object per line")
     parser.add_argument(
-        "--formats", type=_listed, default=(), metavar="A,B", help="only these packet formats, such as gem48ptbin"
+        "--samples", action="store_true", help="show samples (power and energy between readings) instead of readings"
+    )
+    parser.add_argument(
+        "--polarity",
+        choices=("brultech", "btmon"),
+        default="brultech",
+        help="the sign of a channel's power (default: brultech, consumption is positive)",
+    )
+    parser.add_argument(
+        "--formats",
+        type=_split_names,
+        default=(),
+        metavar="A,B",
+        help="decode only these packet formats, such as gem48ptbin",
     )
     parser.add_argument(
         "--start",
         type=_time,
         metavar="TIME",
-        help="of the first packet, where the capture tells no times: ISO 8601 or epoch",
+        help="the time of the first packet, if the capture has no times: ISO 8601 or seconds since 1970",
     )
     parser.add_argument(
         "--interval",
         type=_interval,
         default=timedelta(seconds=10),
         metavar="TIME",
-        help="between two packets, where the capture tells no times, such as 5m (10s)",
+        help="the time between two packets, if the capture has no times, such as 5m (default: 10s)",
     )
 
 
 def main(args: argparse.Namespace) -> int:
-    """Decode a file; damage is counted, and no failure. Return 69 where there is no packet at all."""
+    """Decode a file. Damaged packets are counted, and are not a failure. Return 69 if there is no packet."""
     capture = Inspection("standard input" if args.file == "-" else args.file, args.formats, say)
     decoders = _decoders(args)
     decoders.open(skip_failing=True)
     readings = _readings(args, decoders, capture)
     records = _samples(readings, args.polarity) if args.samples else readings
-    write(json.dumps(_object(record), allow_nan=False) if args.json else _text(record) for record in records)
+    write_lines(json.dumps(_object(record), allow_nan=False) if args.json else _text(record) for record in records)
     decoders.close()
     capture.finish()
     say(str(capture.counts))
@@ -85,12 +96,12 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _decoders(args: argparse.Namespace) -> Decoders:
-    """Make the decoders that are installed; those that are broken are told and left out."""
+    """Create the installed decoders; broken ones are reported and skipped."""
     names = sorted(installed().items(), key=lambda one: one[0] != BRULTECH)
     classes = {name: cls for name, rivals in names if (cls := _decoder(name, rivals)) is not None}
-    sure = known(classes.values())
-    if sure.complete and (unknown := [name for name in args.formats if name not in sure.formats]):
-        there_are = f"there are {', '.join(sure.formats)}"
+    channels = known_channels(classes.values())
+    if channels.complete and (unknown := [name for name in args.formats if name not in channels.formats]):
+        there_are = f"there are {', '.join(channels.formats)}"
         args.usage(f"argument --formats: no packet format {', '.join(unknown)}; {there_are}")
     made = {name: instance for name, cls in classes.items() if (instance := _instance(name, cls)) is not None}
     log = _log()
@@ -98,14 +109,14 @@ def _decoders(args: argparse.Namespace) -> Decoders:
 
 
 def _decoder(name: str, rivals: tuple[Installed, ...]) -> type | None:
-    """Load the plugin of a name, if it may be a decoder: what is ours is known, and not imported for nothing."""
+    """Load the plugin of a name if it can be a decoder: the project's other plugins are known not to be one."""
     ours = all(plugin.distribution == DISTRIBUTIONS.get(name) for plugin in rivals)
     if ours and name != BRULTECH:
         return None
     try:
         cls = find(name, {name: rivals}).load()
     except PluginError as error:
-        say(f"left out: {error}")
+        say(f"skipped: {error}")
         return None
     return cls if "decoder" in kinds_of(cls) else None
 
@@ -115,34 +126,34 @@ def _instance(name: str, cls: type) -> object | None:
         needed = [entry.name for entry in settings_of(cls) if entry.required]
         if not needed:
             return cls()  # type: ignore[no-any-return]
-        why = f"it cannot do without settings ({', '.join(needed)}), which only a site.toml gives"
+        why = f"it has required settings ({', '.join(needed)}), which only a site.toml can set"
     except BaseException as error:
         if is_interrupt(error):
             raise
         why = describe_error(error)
-    say(f'left out: the decoder "{name}": {why}')
+    say(f'skipped: the decoder "{name}": {why}')
     return None
 
 
 def _log() -> logging.Logger:
-    """Make a log that tells on stderr what is wrong with a decoder, a line each."""
+    """Return a log that writes warnings of decoders to stderr, a line each."""
     log = logging.Logger("btcore.decode", logging.WARNING)  # noqa: LOG001 - of this run alone
-    log.addHandler(_Saying())
+    log.addHandler(_StderrHandler())
     return log
 
 
-class _Saying(logging.Handler):
-    """Says the message of a record."""
+class _StderrHandler(logging.Handler):
+    """Writes the message of a record to stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say it."""
+        """Write it."""
         say(record.getMessage())
 
 
 def _readings(args: argparse.Namespace, decoders: Decoders, capture: Inspection) -> Iterator[Reading]:
     identities = Identities(Meters(), lambda notice: say(str(notice)))
     for packet, time, stream in _packets(args, decoders, capture):
-        stamps = ("", identities.next_place(), 0, 0, stream)
+        stamps = ("", identities.next_offset(), 0, 0, stream)
         name = identities.name(reading_of(packet, time, packet.serial, *stamps))
         yield reading_of(packet, time, name, *stamps)
 
@@ -150,7 +161,7 @@ def _readings(args: argparse.Namespace, decoders: Decoders, capture: Inspection)
 def _packets(
     args: argparse.Namespace, decoders: Decoders, capture: Inspection
 ) -> Iterator[tuple[Packet, datetime, str]]:
-    """Yield what is found, each with the name of its stream."""
+    """Yield the packets, each with its time and the name of its stream."""
     streams: OrderedDict[str, Stream] = OrderedDict()  # the last used is the last closed
     for chunk in _chunks(args, capture):
         name, stream = chunk.stream, streams.get(chunk.stream)
@@ -160,10 +171,10 @@ def _packets(
         for found in stream.feed(chunk.data, chunk.clock or chunk.time or datetime.now(UTC)):
             yield *found, name
         capture.saw(name, chunk.data, stream)
-        if chunk.end or len(streams) > MOST_STREAMS:
-            over = name if chunk.end else next(iter(streams))
-            for found in streams.pop(over).close():
-                yield *found, over
+        if chunk.end or len(streams) > MAX_STREAMS:
+            closed = name if chunk.end else next(iter(streams))
+            for found in streams.pop(closed).close():
+                yield *found, closed
     for name, stream in streams.items():
         for found in stream.close():
             yield *found, name
@@ -177,7 +188,7 @@ def _chunks(args: argparse.Namespace, capture: Inspection) -> Iterator[Chunk]:
 
 
 def _samples(readings: Iterator[Reading], polarity: Polarity) -> Iterator[Sample]:
-    """Yield what was measured between readings; say at the end which of them gave nothing, and why."""
+    """Yield the samples between readings; at the end, report how many readings gave none, and why."""
     sampler = Consecutive(polarity, Chains({}), SampleCache(1))
     for reading in readings:
         for step in sampler.feed(reading):
@@ -206,50 +217,51 @@ def _object(record: Reading | Sample) -> dict[str, object]:
 
 def _text(record: Reading | Sample) -> str:
     if isinstance(record, Reading):
-        head = f"{_moment(record.time)} {record.serial} {record.format.name}"
+        head = f"{_format_time(record.time)} {record.serial} {record.format.name}"
     else:
         length = "restarted" if record.seconds is None else f"{record.seconds} s"
-        head = f"{_moment(record.start)} to {_moment(record.end)} {record.serial} {length}"
+        head = f"{_format_time(record.start)} to {_format_time(record.end)} {record.serial} {length}"
     return "\n  ".join([head, *_columns(record.values)])
 
 
-def _moment(time: datetime) -> str:
+def _format_time(time: datetime) -> str:
     return f"{time:%Y-%m-%d %H:%M:%SZ}"
 
 
 def _columns(values: Mapping[str, Number], across: int = 4) -> Iterator[str]:
-    """Lay out label and value, four a line; zeros are left out, as most channels of a panel are unused."""
-    cells = [f"{label:>9} {_shown(value):<14}" for label, value in values.items() if value != 0]
+    """Yield lines of four labels with their values, without zeros: most channels of a panel are unused."""
+    cells = [f"{label:>9} {_format_number(value):<14}" for label, value in values.items() if value != 0]
     for at in range(0, len(cells), across):
         yield "".join(cells[at : at + across]).rstrip()
 
 
-def _shown(value: Number) -> str:
+def _format_number(value: Number) -> str:
     if value is None:
         return "none"
     return f"{value:z.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def _listed(text: str) -> tuple[str, ...]:
-    """Read names."""
+def _split_names(text: str) -> tuple[str, ...]:
+    """Split a list of names."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _time(text: str) -> datetime:
     """Read a time: seconds since 1970, or ISO 8601 (UTC where it names no zone)."""
     try:
-        time = _written(text)
+        time = _parse_time(text)
         time = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
     except (ValueError, OverflowError, OSError):
         time = LAST
     if not FIRST <= time < LAST:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no time; expected seconds since 1970 or ISO 8601, such as 2026-06-21T12:00, before {LAST:%Y}"
+            f"{text!r} is not a time; expected seconds since 1970 or ISO 8601, such as 2026-06-21T12:00, and before"
+            f" {LAST:%Y}"
         )
     return time
 
 
-def _written(text: str) -> datetime:
+def _parse_time(text: str) -> datetime:
     try:
         seconds = float(text)
     except ValueError:
@@ -262,15 +274,15 @@ def _interval(text: str) -> timedelta:
     try:
         seconds = float(text)
     except ValueError:
-        seconds = _with_unit(text)
+        seconds = _parse_duration(text)
     if not 0 <= seconds <= DAY:
         expected = f'expected seconds, or a time such as "10s" or "5m", up to a day ({DAY} s)'
-        raise argparse.ArgumentTypeError(f"{text!r} is no interval; {expected}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an interval; {expected}")
     return timedelta(seconds=seconds)
 
 
-def _with_unit(text: str) -> float:
+def _parse_duration(text: str) -> float:
     try:
-        return duration_of(text, Scope(Path()))
-    except Mismatch:
+        return parse_duration(text, ConversionContext(Path()))
+    except InvalidValue:
         return math.nan

@@ -1,6 +1,6 @@
-"""Where a simulation's bytes go: to a file, as lines of a capture or as they are, or over TCP to whoever reads meters.
+"""Destinations of a simulation: a file, with lines of a capture or plain bytes, or TCP connections.
 
-Each destination has `send` and `close`. What is sent, and when, is a plugin's (`btmon-simulator`).
+Each destination has `send` and `close`. What is sent, and when, is decided by the plugin of btmon-simulator.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from btcore.records import Chunk
 from btcore.text import plural
 
 TIMEOUT = 5.0
-"""Seconds that a meter's connection may take to open, or to take a packet."""
+"""The most seconds to open a connection, or to send a packet."""
 
 
 class Destination(Protocol):
@@ -25,11 +25,11 @@ class Destination(Protocol):
         """Take a chunk."""
 
     def close(self) -> str:
-        """Take nothing more; tell what became of it, for people. Raises Unavailable when all of it was lost."""
+        """Finish; return a summary for people. Raises Unavailable if everything was lost."""
 
 
 class Recording:
-    """A file, or standard output: lines of JSON, or the plain bytes. `at_once`: nothing waits in a buffer."""
+    """A file, or standard output: lines of JSON, or the plain bytes. `at_once`: write without a buffer."""
 
     def __init__(self, file: BinaryIO, *, plain: bool, at_once: bool) -> None:
         """Write to an open file."""
@@ -50,7 +50,7 @@ class Recording:
 
 
 class Connections:
-    """A TCP connection for each meter, opened again when it was lost. As with a meter, what cannot be sent is lost."""
+    """A TCP connection for each meter, opened again after a loss. As with a meter, what cannot be sent is lost."""
 
     def __init__(self, host: str, port: int) -> None:
         """Connect when there is something to send."""
@@ -64,11 +64,11 @@ class Connections:
     def send(self, chunk: Chunk) -> None:
         """Send a chunk over its meter's connection."""
         try:
-            self._connected(chunk.stream).sendall(chunk.data)
+            self._connection(chunk.stream).sendall(chunk.data)
         except OSError as error:
             self.lost += 1
             self._drop(chunk.stream)
-            self._tell(error)
+            self._report(error)
         else:
             self.sent += 1
             self._failing = False
@@ -77,21 +77,21 @@ class Connections:
         """Close all connections, so that what was sent still arrives."""
         for stream in list(self._sockets):
             with contextlib.suppress(OSError):
-                _silent(self._sockets[stream])
+                _is_open(self._sockets[stream])
                 self._sockets[stream].shutdown(socket.SHUT_WR)
             self._drop(stream)
-        counts = f"{plural(self.opened, 'connection')} to {self._place}, {plural(self.lost, 'sending')} lost"
+        counts = f"{plural(self.opened, 'connection')} to {self._target}, {plural(self.lost, 'chunk')} lost"
         if self.lost and not self.sent:
-            raise Unavailable(f"{counts}: nothing arrived; is a source that listens there running?")
+            raise Unavailable(f"{counts}: nothing was received; check that a source listens there")
         return counts
 
     @property
-    def _place(self) -> str:
+    def _target(self) -> str:
         host, port = self._address
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
-    def _connected(self, stream: str) -> socket.socket:
-        if stream in self._sockets and not _silent(self._sockets[stream]):
+    def _connection(self, stream: str) -> socket.socket:
+        if stream in self._sockets and not _is_open(self._sockets[stream]):
             self._drop(stream)
         if stream not in self._sockets:
             self._sockets[stream] = socket.create_connection(self._address, TIMEOUT)
@@ -102,14 +102,14 @@ class Connections:
         if stream in self._sockets:
             self._sockets.pop(stream).close()
 
-    def _tell(self, error: OSError) -> None:
+    def _report(self, error: OSError) -> None:
         if not self._failing:
             self._failing = True
-            say(f"btcore: {self._place}: {error.strerror or error}; trying again with each packet")
+            say(f"btcore: {self._target}: {error.strerror or error}; retrying with each packet")
 
 
-def _silent(connection: socket.socket) -> bool:
-    """Read away what the other side says, for a meter does not listen; False when it has closed."""
+def _is_open(connection: socket.socket) -> bool:
+    """Whether the other side has not closed the connection. What it sends is discarded: a meter does not listen."""
     connection.settimeout(0)
     try:
         return connection.recv(1 << 16) != b""

@@ -1,9 +1,9 @@
-"""`btcore plugins`: what is installed, and what settings one of them has.
+"""`btcore plugins`: lists the installed plugins, or the settings of one.
 
-A plugin that cannot be loaded is listed with the reason; it disturbs no other. `--json` writes a list of `{"name",
-"kinds", "distribution", "version", "summary", "error"}`, `error` being null for a good one. With a NAME the list has
-that one alone, with `"settings"` and `"core_settings"` (by kind: what the core adds to its tables) besides: lists of
-`{"name", "type", "default", "required", "help", "choices"}`.
+A plugin that cannot be loaded is listed with the reason. `--json` writes a list of `{"name", "kinds", "distribution",
+"version", "summary", "error"}`; `error` is null unless the plugin is broken. With a NAME the list has only that plugin,
+and also `"settings"` and `"core_settings"` (by kind: what the core adds to its tables): lists of `{"name", "type",
+"default", "required", "help", "choices"}`.
 """
 
 import argparse
@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
-from btcore.cli import OK, UNAVAILABLE, write
-from btcore.config.load import core_settings
+from btcore.cli import OK, UNAVAILABLE, write_lines
+from btcore.config.site import core_settings
 from btcore.discovery import Installed, PluginError, find, installed, kinds_of
 from btcore.settings import Kind
 from btcore.text import plain
@@ -22,8 +22,8 @@ from btcore.values.describe import Setting, first_line, settings_of, toml_text
 
 
 @attrs.frozen
-class Listed:
-    """One installed plugin as far as it could be loaded; `error` says why it could not."""
+class PluginInfo:
+    """What is known about one installed plugin; `error` is the reason if it cannot be loaded."""
 
     name: str
     distribution: str
@@ -35,12 +35,12 @@ class Listed:
     core: tuple[tuple[Kind, tuple[Setting, ...]], ...] = ()
 
     def as_json(self) -> dict[str, object]:
-        """Return what a listing tells."""
+        """Return the entry of the plugin in the list."""
         names = ("name", "kinds", "distribution", "version", "summary", "error")
         return {name: getattr(self, name) for name in names}
 
-    def as_json_whole(self) -> dict[str, object]:
-        """Return what is told of one plugin that was asked for."""
+    def as_json_with_settings(self) -> dict[str, object]:
+        """Return the entry with all settings, for a plugin that was named."""
         return {
             **self.as_json(),
             "settings": [entry.as_json() for entry in self.settings],
@@ -50,45 +50,45 @@ class Listed:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("name", nargs="?", metavar="NAME", help="tell this plugin's settings")
-    parser.add_argument("--json", action="store_true", help="write a list as JSON")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="show the settings of this plugin")
+    parser.add_argument("--json", action="store_true", help="write JSON")
 
 
 def main(args: argparse.Namespace) -> int:
-    """List the plugins, or tell one's settings. Raises PluginError when there is none of that name."""
+    """List the plugins, or show the settings of one. Raises PluginError if no plugin has that name."""
     if args.name is None:
-        listed = [examined(rivals) for rivals in installed().values()]
-        lines = [json.dumps([one.as_json() for one in listed], indent=2)] if args.json else _rows(listed)
-        write(lines)
+        plugins = [inspect_plugin(rivals) for rivals in installed().values()]
+        lines = [json.dumps([one.as_json() for one in plugins], indent=2)] if args.json else _rows(plugins)
+        write_lines(lines)
         return OK
-    one = examined([find(args.name, installed())])
-    lines = [json.dumps([one.as_json_whole()], indent=2)] if args.json else _whole(one)
-    write(lines)
+    one = inspect_plugin([find(args.name, installed())])
+    lines = [json.dumps([one.as_json_with_settings()], indent=2)] if args.json else _details(one)
+    write_lines(lines)
     return UNAVAILABLE if one.error else OK
 
 
-def examined(rivals: Iterable[Installed]) -> Listed:
-    """Load the plugin of a name, and tell what it is, or why it is not to be used."""
+def inspect_plugin(rivals: Iterable[Installed]) -> PluginInfo:
+    """Load the plugin of a name; return what it is, or why it cannot be used."""
     plugin, *others = rivals
     facts = (plugin.name, plugin.distribution, plugin.version)
     try:
         cls = find(plugin.name, {plugin.name: (plugin, *others)}).load()
         settings = settings_of(cls)
     except PluginError as error:
-        return Listed(*facts, error=str(error))
+        return PluginInfo(*facts, error=str(error))
     except Exception as error:  # noqa: BLE001 - a stranger's annotations and default factories
-        return Listed(*facts, error=f"its settings cannot be read ({type(error).__name__}: {error})")
+        return PluginInfo(*facts, error=f"cannot read its settings ({type(error).__name__}: {error})")
     kinds = kinds_of(cls)
     core = tuple((kind, core_settings(kind, cls)) for kind in kinds)
-    return Listed(*facts, kinds, first_line(cls), None, settings, core)
+    return PluginInfo(*facts, kinds, first_line(cls), None, settings, core)
 
 
-def _rows(listed: Iterable[Listed]) -> Iterator[str]:
-    rows = [(one.name, " ".join(one.kinds), f"{one.distribution} {one.version}", _about(one)) for one in listed]
+def _rows(plugins: Iterable[PluginInfo]) -> Iterator[str]:
+    rows = [(one.name, " ".join(one.kinds), f"{one.distribution} {one.version}", _about(one)) for one in plugins]
     return _columns([("NAME", "KIND", "FROM", "WHAT IT DOES"), *rows])
 
 
-def _about(one: Listed) -> str:
+def _about(one: PluginInfo) -> str:
     return f"broken: {one.error}" if one.error else one.summary
 
 
@@ -99,16 +99,16 @@ def _columns(rows: list[tuple[str, ...]]) -> Iterator[str]:
         yield "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _whole(one: Listed) -> Iterator[str]:
+def _details(one: PluginInfo) -> Iterator[str]:
     yield f"{one.name}: {_about(one)}"
     yield f"{' and '.join(one.kinds) or 'plugin'} of {one.distribution} {one.version}"
     if one.settings:
         yield from ("", *_settings(one.settings))
     for kind, core in one.core:
         if core:
-            yield from ("", f"Every {kind} may also have:", "", *_settings(core))
+            yield from ("", f"Further settings of every {kind}:", "", *_settings(core))
     for kind in one.kinds:
-        yield from ("", f"An example for site.toml, as a {kind}:", "")
+        yield from ("", f"Example for site.toml, as a {kind}:", "")
         yield template.table(kind, one.name, one.settings).rstrip()
 
 
@@ -118,5 +118,5 @@ def _settings(settings: Iterable[Setting]) -> Iterator[str]:
 
 def _setting_row(entry: Setting) -> tuple[str, ...]:
     default = "(required)" if entry.required else "" if entry.plain_default is None else toml_text(entry.plain_default)
-    choices = f" ({entry.told_type})" if entry.choices else ""
+    choices = f" ({entry.type_and_choices})" if entry.choices else ""
     return entry.name, entry.type, default, entry.help + choices

@@ -1,4 +1,4 @@
-"""`btcore run`: the main job."""
+"""`btcore run`: reads the meters and delivers to the sinks."""
 
 import argparse
 import logging
@@ -17,16 +17,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add_config(parser)
     parser.add_argument(
-        "--once", action="store_true", help="exit when all sources have ended and all sinks have had everything"
+        "--once", action="store_true", help="exit when all sources have ended and everything is delivered"
     )
-    parser.add_argument("--dry-run", action="store_true", help="say what would be sent, and send nothing")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be sent, and send nothing")
     volume = parser.add_mutually_exclusive_group()
-    volume.add_argument("-v", "--verbose", action="store_true", help="log everything")
-    volume.add_argument("-q", "--quiet", action="store_true", help="log only what is wrong")
+    volume.add_argument("-v", "--verbose", action="store_true", help="log debug messages too")
+    volume.add_argument("-q", "--quiet", action="store_true", help="log warnings and errors only")
 
 
 def main(args: argparse.Namespace) -> int:
-    """Run the site until a signal, or until it is done."""
+    """Run the site until a signal arrives or nothing is left to do."""
     site = load_site(config_of(args))
     redaction = set_up(verbose=args.verbose, quiet=args.quiet, secrets=site.secrets)
     for warning in site.warnings:

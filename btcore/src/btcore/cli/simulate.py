@@ -1,4 +1,4 @@
-"""`btcore simulate`: plays meters. The house is the plugin `simulator`'s, where its bytes go `destinations.py`'s."""
+"""`btcore simulate`: simulates meters. The plugin `simulator` makes the packets; `destinations.py` sends them."""
 
 import argparse
 from collections.abc import Iterator
@@ -19,105 +19,115 @@ from btcore.records import Chunk
 from btcore.runtime.signals import stop_on_signals
 from btcore.text import plural
 from btcore.values.describe import settings_of
-from btcore.values.mismatch import Scope
+from btcore.values.invalid_value import ConversionContext
 
 PACKETS = 60
-"""Packets of each meter when they are all made at once and nobody says how many."""
+"""The default number of packets of each meter if they are sent all at once."""
 
 SETTINGS = ("format", "serial", "count", "packets", "interval", "start", "seed", "faults", "fault_rate")
-"""The options that are the plugin's settings."""
+"""The options that are settings of the plugin."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    house = parser.add_argument_group("the meters", "btcore plugins simulator tells more of each")
+    house = parser.add_argument_group("the meters", "for details, run btcore plugins simulator")
     house.add_argument("--format", metavar="NAME", help=f"packet format: {', '.join(FORMATS)}")
     house.add_argument("--serial", metavar="SERIAL", help="serial number of the first meter")
-    house.add_argument("--meters", dest="count", type=int, metavar="N", help="how many (default: 1)")
+    house.add_argument("--meters", dest="count", type=int, metavar="N", help="number of meters (default: 1)")
     house.add_argument(
-        "--packets", type=int, metavar="N", help=f"of each meter; 0: no end (default: 0 in real time, else {PACKETS})"
+        "--packets",
+        type=int,
+        metavar="N",
+        help=f"packets of each meter; 0: no limit (default: 0 in real time, else {PACKETS})",
     )
-    house.add_argument("--interval", metavar="DURATION", help="between a meter's packets (default: 10s)")
-    house.add_argument("--start", metavar="TIME", help="of the first packet, ISO 8601 (default: now)")
-    house.add_argument("--seed", type=int, metavar="N", help="the same seed makes the same house (default: 1)")
-    house.add_argument("--faults", type=_words, metavar="A,B", help="what shall go wrong (default: nothing)")
-    house.add_argument("--fault-rate", type=float, metavar="SHARE", help="of the packets, 0 to 1 (default: 0.1)")
+    house.add_argument("--interval", metavar="DURATION", help="time between two packets of a meter (default: 10s)")
+    house.add_argument("--start", metavar="TIME", help="time of the first packet, ISO 8601 (default: now)")
+    house.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same house (default: 1)")
+    house.add_argument("--faults", type=_split_words, metavar="A,B", help="faults to inject (default: none)")
+    house.add_argument(
+        "--fault-rate", type=float, metavar="SHARE", help="share of packets with a fault, 0 to 1 (default: 0.1)"
+    )
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
-        "--output", metavar="FILE", default="-", help="a capture; plain bytes when it ends in .bin (default: -, stdout)"
+        "--output",
+        metavar="FILE",
+        default="-",
+        help="write a capture, or plain bytes if the name ends in .bin (default: -, standard output)",
     )
-    where.add_argument("--connect", type=_address, metavar="HOST:PORT", help="a TCP connection for each meter")
-    parser.add_argument("--binary", action="store_true", help="plain bytes in place of lines of JSON")
+    where.add_argument(
+        "--connect", type=_address, metavar="HOST:PORT", help="send over TCP, with a connection for each meter"
+    )
+    parser.add_argument("--binary", action="store_true", help="write plain bytes instead of lines of JSON")
     parser.add_argument(
         "--realtime",
         action=argparse.BooleanOptionalAction,
-        help="each packet at its time, not all at once (default with --connect)",
+        help="send each packet at its time instead of all at once (default with --connect)",
     )
 
 
 def main(args: argparse.Namespace) -> int:
-    """Play until the packets are through, or until a signal."""
-    live = args.connect is not None if args.realtime is None else args.realtime
-    plugin, problems = _plugin(args, live=live)
+    """Simulate until all packets are sent, or until a signal arrives."""
+    is_live = args.connect is not None if args.realtime is None else args.realtime
+    plugin, problems = _plugin(args, is_live=is_live)
     if problems:
         for problem in problems:
             say(f"btcore simulate: {_option(problem)}{problem.message}")
         return USAGE
     stop = Event()
     stop_on_signals(stop)
-    _play(plugin.collect(stop=stop), args, live=live)
+    _play(plugin.collect(stop=stop), args, is_live=is_live)
     return OK
 
 
-def _plugin(args: argparse.Namespace, *, live: bool) -> tuple[Any, list[Problem]]:
-    """Make the plugin's instance as from a table of a configuration, so that mistakes are told in the same words."""
+def _plugin(args: argparse.Namespace, *, is_live: bool) -> tuple[Any, list[Problem]]:
+    """Create the plugin's instance as from a table of a configuration, so that mistakes have the same messages."""
     table = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
-    table.setdefault("packets", 0 if live else PACKETS)
-    table["pace"] = "live" if live else "fast"
+    table.setdefault("packets", 0 if is_live else PACKETS)
+    table["pace"] = "live" if is_live else "fast"
     plugin = find("simulator", installed())
     cls = plugin.load()
     findings = Problems("", read(""))
-    reader = Reader(findings, Scope(Path.cwd()))
+    reader = Reader(findings, ConversionContext(Path.cwd()))
     return reader.instance(plugin, cls, settings_of(cls), table, ("source", "simulator")), findings.problems
 
 
-def _play(chunks: Iterator[Chunk], args: argparse.Namespace, *, live: bool) -> None:
-    """Send what the meters send. A last line on stderr tells how much that was, however it ended."""
+def _play(chunks: Iterator[Chunk], args: argparse.Namespace, *, is_live: bool) -> None:
+    """Send the packets of the meters. However it ends, the last line on stderr says how many were sent."""
     packets, heard = 0, dict[str, object]()
-    said = ""
+    summary = ""
     try:
-        destination = _destination(args, live=live)
+        destination = _destination(args, is_live=is_live)
         for chunk in chunks:
             if chunk.data:
                 destination.send(chunk)
                 packets += heard.get(chunk.stream) != chunk.time  # the pieces of a packet have one time
                 heard[chunk.stream] = chunk.time
-        said = destination.close()
+        summary = destination.close()
     except BrokenPipeError:
-        raise  # the reader went away, and the top level knows what to do
+        raise  # the reader is gone; the top level handles it
     except OSError as error:
-        place = "standard output" if args.output == "-" else args.output
-        raise Unavailable(f"cannot write to {place}: {error.strerror or error}") from error
+        target = "standard output" if args.output == "-" else args.output
+        raise Unavailable(f"cannot write to {target}: {error.strerror or error}") from error
     finally:
         what = f"{plural(packets, 'packet')} of {plural(len(heard), 'meter')}"
-        say(f"{what}{said and ': '}{said}")
+        say(f"{what}{summary and ': '}{summary}")
 
 
-def _destination(args: argparse.Namespace, *, live: bool) -> Destination:
+def _destination(args: argparse.Namespace, *, is_live: bool) -> Destination:
     if args.connect:
         return Connections(*args.connect)
     plain = args.binary or args.output.endswith(".bin")
     file = standard_output().buffer if args.output == "-" else Path(args.output).open("wb")  # noqa: SIM115 - the destination closes it
-    return Recording(file, plain=plain, at_once=live)
+    return Recording(file, plain=plain, at_once=is_live)
 
 
 def _option(problem: Problem) -> str:
-    """Return a setting's name as an option, with the place of the mistake behind it where that is in a list."""
+    """Return a setting's name as an option, followed by the item if the mistake is in a list."""
     name = "meters" if problem.key == "count" else problem.key  # in a site.toml, `meters` is what every source may have
     return f"--{name.replace('_', '-')}: " if name else ""
 
 
-def _words(text: str) -> list[str]:
+def _split_words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 

@@ -1,4 +1,4 @@
-"""A site.toml becomes settings and instances of plugins; every mistake in it is told, with its line.
+"""The configuration: a site.toml becomes settings and plugin instances, or a list of mistakes with their lines.
 
-Nothing is opened, and nothing sent: what runs is the wings `sources`, `sinks` and `runtime`.
+Nothing is opened or sent here: that belongs to the wings `sources`, `sinks` and `runtime`.
 """

@@ -1,17 +1,17 @@
-"""The names that [channels] gives to channels: read, and whatever is wrong with them told."""
+"""Reads [channels], the names of channels, and reports the mistakes in it."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from btcore.config.problems import Problems
-from btcore.values.channel_hints import hint
-from btcore.values.channels import Known, parted
+from btcore.values.channel_hints import channel_hint
+from btcore.values.channels import KnownChannels, split_channel
 
 
 def read_channels(
-    data: Mapping[str, Any], findings: Problems, known: Known, meters: Mapping[str, str]
+    data: Mapping[str, Any], findings: Problems, known: KnownChannels, meters: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the name of each `SERIAL_CHANNEL`; note what is wrong with them.
+    """Return the names by `SERIAL_CHANNEL`; add the mistakes to the findings.
 
     `meters` has the serial numbers of meters by their names.
     """
@@ -25,25 +25,25 @@ def read_channels(
         if wrong:
             findings.add(("channels", key), wrong)
         else:
-            serial, label = parted(key, known.labels)
+            serial, label = split_channel(key, known.labels)
             names[f"{meters.get(serial, serial)}_{label}"] = name
     return names
 
 
-def _wrong_key(key: str, known: Known) -> str:
-    serial, label = parted(key, known.labels)
+def _wrong_key(key: str, known: KnownChannels) -> str:
+    serial, label = split_channel(key, known.labels)
     if not serial or not key.isprintable() or any(letter.isspace() for letter in serial):
         return "expected SERIAL_CHANNEL before the =, such as 399999_ch1 (an ECM) or 01000777_ch1 (a GEM)"
     if label in known.labels or not known.complete:
         return ""
-    return f"no meter has such a channel{hint(key, (), known.labels)}"
+    return f"no meter has such a channel{channel_hint(key, (), known.labels)}"
 
 
-def _wrong_name(name: object, names: Mapping[str, str], known: Known) -> str:
+def _wrong_name(name: object, names: Mapping[str, str], known: KnownChannels) -> str:
     if not isinstance(name, str) or not name.strip():
         return "expected a name, as text in quotes"
-    serial, label = parted(name, known.labels)
+    serial, label = split_channel(name, known.labels)
     if name in known.labels or (serial.isdigit() and label in known.labels):
-        return f'"{name}" is how a channel is written; give it a name of its own'
+        return f'"{name}" is the notation of a channel; choose another name'
     same = [key for key, other in names.items() if other == name]
-    return f'the name "{name}" is already that of {same[0]}' if same else ""
+    return f'the name "{name}" is already used for {same[0]}' if same else ""

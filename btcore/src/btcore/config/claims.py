@@ -1,6 +1,6 @@
-"""What the tables of a configuration claim for themselves alone: a port, a device, a table of a database.
+"""Claims: what only one table of a configuration can use, such as a port, a device or a table of a database.
 
-A plugin says so by its `claims`; who else claims the same is found here, before anything is opened.
+A plugin lists its claims in `claims`; conflicts between tables are found here, before anything is opened.
 """
 
 import attrs
@@ -13,16 +13,16 @@ from btcore.formats import describe_type
 from btcore.settings import Claim
 from btcore.text import describe_error
 
-MOST_CLAIMS = 1000
-"""Of one table."""
+MAX_CLAIMS = 1000
+"""The most claims of one table."""
 
-WITHIN = "/"
-"""Behind a claim begins a part of it: `tcp port 8083/127.0.0.1`."""
+PART_SEPARATOR = "/"
+"""Separates a claim from a part of it: `tcp port 8083/127.0.0.1`."""
 
 
 @attrs.frozen
-class Claimed:
-    """What one table claims: its place in the file, and the meters that it is for (empty: all)."""
+class TableClaim:
+    """One claim of a table: the table's path in the file, and the meters that it is for (empty: all)."""
 
     path: Key
     claim: Claim
@@ -30,7 +30,7 @@ class Claimed:
 
 
 def _claims_of(plugin: Installed, instance: object) -> list[Claim]:
-    """Return what a plugin's instance claims. Raises PluginError where it fails, or answers what it must not."""
+    """Return the claims of a plugin's instance. Raises PluginError if it fails, or returns something invalid."""
     try:
         asked = getattr(instance, "claims", None)
         answered = list(asked() or ()) if callable(asked) else []
@@ -38,52 +38,54 @@ def _claims_of(plugin: Installed, instance: object) -> list[Claim]:
         if is_interrupt(error):
             raise
         raise PluginError(
-            f"the {plugin} failed when asked what it claims ({describe_error(error)}); this is a mistake in the plugin"
+            f"the {plugin} failed while listing its claims ({describe_error(error)}); this is a mistake in the plugin"
         ) from None
     for one in answered:
         if not isinstance(one, Claim | str):
             raise PluginError(
                 f"the {plugin} claims {describe_type(one)}; expected text or a Claim; this is a mistake in the plugin"
             )
-    return [Claim(one) if isinstance(one, str) else one for one in answered[:MOST_CLAIMS]]
+    return [Claim(one) if isinstance(one, str) else one for one in answered[:MAX_CLAIMS]]
 
 
 class Claims:
-    """Gathers the claims of one file's tables, and notes what two of them claim."""
+    """Collects the claims of the tables of one file, and reports conflicts between two tables."""
 
     def __init__(self, findings: Problems) -> None:
-        """Begin with none."""
+        """Start without claims."""
         self._findings = findings
-        self._claimed: list[Claimed] = []
+        self._claims: list[TableClaim] = []
 
     def add(self, plugin: Installed, instance: object, path: Key, meters: tuple[str, ...] = ()) -> None:
-        """Ask the instance of a table; `meters` as in `Claimed`."""
+        """Ask the instance of a table; `meters` as in `TableClaim`."""
         try:
-            self._claimed += [Claimed(path, claim, meters) for claim in _claims_of(plugin, instance)]
+            self._claims += [TableClaim(path, claim, meters) for claim in _claims_of(plugin, instance)]
         except PluginError as error:
-            self._findings.add_foreign(path, str(error))
+            self._findings.add_redacted(path, str(error))
 
-    def tell(self) -> None:
-        """Note each table that claims what an earlier one has, with that one, once."""
+    def report(self) -> None:
+        """Report each pair of tables with conflicting claims once, at the later table."""
         pairs: set[tuple[Key, Key]] = set()
-        for place, later in enumerate(self._claimed):
-            others = (one for one in self._claimed[:place] if one.path != later.path and _collide(one, later))
+        for index, later in enumerate(self._claims):
+            others = (one for one in self._claims[:index] if one.path != later.path and _conflict(one, later))
             earlier = next(others, None)
             if earlier is not None and (earlier.path, later.path) not in pairs:
                 pairs.add((earlier.path, later.path))
-                self._tell(later, earlier)
+                self._report(later, earlier)
 
-    def _tell(self, later: Claimed, earlier: Claimed) -> None:
-        place = (*later.path, later.claim.key) if later.claim.key else later.path
+    def _report(self, later: TableClaim, earlier: TableClaim) -> None:
+        key = (*later.path, later.claim.key) if later.claim.key else later.path
         line = self._findings.document.line(earlier.path)
         other = f"[{'.'.join(map(str, earlier.path))}] (line {line})"
-        unless = ", unless each has `meters` of its own" if later.claim.per_meter else ""
-        self._findings.add_foreign(place, f"{later.claim.what} is taken by {other}: two cannot share it{unless}")
+        unless = ", unless each lists different `meters`" if later.claim.per_meter else ""
+        self._findings.add_redacted(
+            key, f"{later.claim.what} is already used by {other}; only one table can use it{unless}"
+        )
 
 
-def _collide(one: Claimed, other: Claimed) -> bool:
-    is_parted = one.claim.per_meter and other.claim.per_meter and one.meters and other.meters
-    if is_parted and not set(one.meters) & set(other.meters):
+def _conflict(one: TableClaim, other: TableClaim) -> bool:
+    share_by_meter = one.claim.per_meter and other.claim.per_meter and one.meters and other.meters
+    if share_by_meter and not set(one.meters) & set(other.meters):
         return False
     first, second = one.claim.what, other.claim.what
-    return first == second or first.startswith(second + WITHIN) or second.startswith(first + WITHIN)
+    return first == second or first.startswith(second + PART_SEPARATOR) or second.startswith(first + PART_SEPARATOR)

@@ -1,7 +1,6 @@
-"""Which sinks are hosted services: somebody's on the Internet, who takes what comes for the truth about a house.
+"""Which sinks are hosted services on the Internet, and the warning about readings that are not live.
 
-What their plugins say of themselves is checked here, and what that means for a site is told in one line. Which readings
-they get is `sinks/backlog.py`'s.
+The plugins' attribute `hosted` is checked here. Which readings a sink gets belongs to `sinks/backlog.py`.
 """
 
 from collections.abc import Mapping
@@ -13,52 +12,54 @@ from btcore.text import describe_error
 
 
 def is_hosted(plugin: Installed, instance: object) -> bool:
-    """Return whether a sink's instance says, by its attribute `hosted`, that it is a hosted service.
+    """Return the attribute `hosted` of a sink's instance: whether it delivers to a hosted service.
 
-    Raises PluginError for a plugin that fails when it is asked, or says what is neither True nor False.
+    Raises PluginError if the plugin fails when asked, or if the value is neither True nor False.
     """
     if not hasattr(type(instance), "hosted") and "hosted" not in getattr(instance, "__dict__", ()):
         return False
-    mistake = "which is a mistake in the plugin"
+    mistake = "this is a mistake in the plugin"
     try:
-        # without a default: an AttributeError within a property would pass for "it does not say"
-        said: object = instance.hosted  # type: ignore[attr-defined]
+        # without a default, which would hide an AttributeError inside a property
+        hosted: object = instance.hosted  # type: ignore[attr-defined]
     except BaseException as error:
         if is_interrupt(error):
             raise
         raise PluginError(
-            f"the {plugin} cannot say whether it is `hosted` ({describe_error(error)}), {mistake}"
+            f"the {plugin} failed when asked whether it is `hosted` ({describe_error(error)}); {mistake}"
         ) from None
-    if not isinstance(said, bool):
+    if not isinstance(hosted, bool):
         raise PluginError(
-            f"the {plugin} has for `hosted` {describe_type(said)}, where True or False is expected, {mistake}"
+            f"the {plugin} returned {describe_type(hosted)} for `hosted`, expected True or False; {mistake}"
         )
-    return said
+    return hosted
 
 
-def remark(origins: Mapping[str, str], only_live: Mapping[str, bool]) -> str:
-    """Tell which readings of a site are not live, and which of its hosted services get them; "" where all is plain.
+def origin_notice(origins: Mapping[str, str], only_live: Mapping[str, bool]) -> str:
+    """Return which readings are not live, and which hosted services get them; "" if there are none of either.
 
-    `origins` has the origin of each source by its table, `only_live` whether a hosted service takes nothing else.
+    `origins` has the origin of each source by its table, `only_live` that setting of each hosted service.
     """
-    unreal: dict[str, list[str]] = {}
+    by_origin: dict[str, list[str]] = {}
     for table, origin in origins.items():
         if origin:
-            unreal.setdefault(origin, []).append(table)
-    if not unreal or not only_live:
+            by_origin.setdefault(origin, []).append(table)
+    if not by_origin or not only_live:
         return ""
-    what = ", ".join(f"the readings of {_listed(tables)} are {origin}" for origin, tables in unreal.items())
-    spared = [table for table, only in only_live.items() if only]
+    what = ", ".join(f"the readings of {_join_tables(tables)} are {origin}" for origin, tables in by_origin.items())
+    without = [table for table, only in only_live.items() if only]
     others = [table for table, only in only_live.items() if not only]
     parts = []
-    if spared:
-        services, a_table = ("a hosted service", "its table") if len(spared) == 1 else ("hosted services", "a table")
-        parts.append(f"they do not go to {_listed(spared)}, {services} (only_live = false in {a_table} sends them)")
+    if without:
+        services, a_table = ("a hosted service", "its table") if len(without) == 1 else ("hosted services", "a table")
+        parts.append(
+            f"they do not go to {_join_tables(without)}, {services} (only_live = false in {a_table} sends them)"
+        )
     if others:
-        parts.append(f"they go to {_listed(others)}, as only_live = false says")
+        parts.append(f"they go to {_join_tables(others)}, as only_live = false says")
     return f"{what}: {'; '.join(parts)}"
 
 
-def _listed(tables: list[str]) -> str:
+def _join_tables(tables: list[str]) -> str:
     named = [f"[{table}]" for table in tables]
     return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"

@@ -1,7 +1,7 @@
-"""What a configuration says of its meters: what each is called, and how it is known among what comes in.
+"""The meters of a configuration: the name of each, and how its packets are identified.
 
-[meters] is read here, and a serial number that a packet shows becomes the one that the meter goes by. Whether two
-meters send the same number is not decided here (`sources/identity.py`).
+[meters] is read here, and the serial number in a packet is translated to that of the meter. Whether two meters send
+the same number is decided in `sources/identity.py`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,29 +14,29 @@ from btcore.formats import MAX_NAME
 from btcore.settings import setting
 from btcore.text import nearest
 from btcore.values.convert import convert
-from btcore.values.mismatch import Mismatch, Scope
+from btcore.values.invalid_value import ConversionContext, InvalidValue
 
 EXPECTED = 'expected a table: [meters], and in it house = { serial = "01000777" }'
 
 
 @attrs.frozen(kw_only=True)
-class Entry:
-    """One meter of the configuration, as it is written."""
+class MeterTable:
+    """The table of one meter, as the configuration has it."""
 
-    serial: str = setting(default="", help="its serial number as all sinks have it; empty: its name here")
+    serial: str = setting(default="", help="the serial number that every sink gets; empty: the name of the meter")
     sends: tuple[str, ...] = setting(
-        default=(), help="the serial numbers that its packets show; empty: any that come from there, or `serial`"
+        default=(), help="the serial numbers in its packets; empty: any from its source and address, else `serial`"
     )
-    source: str = setting(default="", help="the source that it comes by, such as panel of [source.panel]")
-    address: str = setting(default="", help="the network address that it connects from, of several in that source")
+    source: str = setting(default="", help="the source that receives it, such as panel of [source.panel]")
+    address: str = setting(default="", help="its network address, if several meters connect to that source")
     replaces: tuple[str, ...] = setting(
-        default=(), help="serial numbers in whose place it is, with all that they counted"
+        default=(), help="the serial numbers of the meters that it replaces; their counters are continued"
     )
 
 
 @attrs.frozen
 class Meter:
-    """One meter: its name, the serial number that it goes by, and what it is known by."""
+    """One meter: its name, its serial number, and what identifies its packets."""
 
     name: str
     serial: str
@@ -45,8 +45,8 @@ class Meter:
     address: str
     replaces: frozenset[str] = frozenset()
 
-    def is_of(self, source: str, address: str, serial: str) -> bool:
-        """Whether a packet is this meter's, by where it came from, and the serial number in it."""
+    def matches(self, source: str, address: str, serial: str) -> bool:
+        """Whether a packet is this meter's, by its source, address and serial number."""
         if serial in self.replaces:
             return True
         return (
@@ -56,8 +56,8 @@ class Meter:
         )
 
     @property
-    def detail(self) -> int:
-        """How much it is known by: what is known by more comes first."""
+    def specificity(self) -> int:
+        """How many conditions identify it: meters with more are tried first."""
         return sum(map(bool, (self.sends, self.address, self.source)))
 
 
@@ -65,35 +65,35 @@ class Meters:
     """All meters of a configuration."""
 
     def __init__(self, meters: Iterable[Meter] = ()) -> None:
-        """Take them, in the order of the file."""
-        self._meters = sorted(meters, key=lambda meter: -meter.detail)
-        self._known: dict[tuple[str, str, str], str] = {}
+        """Take the meters in the order of the file."""
+        self._meters = sorted(meters, key=lambda meter: -meter.specificity)
+        self._cache: dict[tuple[str, str, str], str] = {}
 
     def __iter__(self) -> Iterator[Meter]:
-        """Yield them, those that are known by most first."""
+        """Yield the meters, those with the most conditions first."""
         return iter(self._meters)
 
     @property
     def names(self) -> dict[str, str]:
-        """By what a setting may call a meter, beside its serial number: its name, and whom it replaces."""
+        """The serial numbers by what else a setting can call a meter: its name, and the meters that it replaces."""
         return {name: meter.serial for meter in self._meters for name in (*meter.replaces, meter.name)}
 
     def serial_of(self, source: str, address: str, serial: str) -> str:
-        """Return the serial number that a packet's meter goes by: the one that the packet shows, if nothing is said."""
+        """Return the serial number of a packet's meter: the packet's own, if no meter matches."""
         if not self._meters:
             return serial
         key = (source, address, serial)
-        found = self._known.get(key)
+        found = self._cache.get(key)
         if found is None:
-            found = next((meter.serial for meter in self._meters if meter.is_of(*key)), serial)
-            if len(self._known) < MOST_KNOWN:
-                self._known[key] = found
+            found = next((meter.serial for meter in self._meters if meter.matches(*key)), serial)
+            if len(self._cache) < MAX_CACHED:
+                self._cache[key] = found
         return found
 
-    def shown(self, source: str, address: str, sent: str, kept: str) -> str:
-        """Return what a reading of the journal goes by now. `kept` is what it was kept under.
+    def current_serial(self, source: str, address: str, sent: str, kept: str) -> str:
+        """Return the present serial number of a reading in the journal, which was stored with the serial number `kept`.
 
-        What was kept as one of several meters with one number (`000000-2`) stays that one.
+        One of several meters with the same serial number (`000000-2`) keeps it.
         """
         if not self._meters:
             return kept
@@ -104,12 +104,14 @@ class Meters:
         return kept if kept == serial or kept.startswith(f"{serial}-") else serial
 
 
-MOST_KNOWN = 10_000
-"""Answers that are remembered: anybody may invent serial numbers."""
+MAX_CACHED = 10_000
+"""The most serial numbers that are cached, as packets can contain any."""
 
 
-def read_meters(data: Mapping[str, Any], findings: Problems, scope: Scope, sources: Iterable[str]) -> Meters:
-    """Read [meters]; note what is wrong with it."""
+def read_meters(
+    data: Mapping[str, Any], findings: Problems, context: ConversionContext, sources: Iterable[str]
+) -> Meters:
+    """Read [meters]; add the mistakes to the findings."""
     table = data.get("meters", {})
     if not isinstance(table, dict):
         findings.add(("meters",), EXPECTED)
@@ -117,36 +119,36 @@ def read_meters(data: Mapping[str, Any], findings: Problems, scope: Scope, sourc
     meters: list[Meter] = []
     for name, value in table.items():
         try:
-            entry: Entry = convert(_listed(value), Entry, scope)
-        except Mismatch as mismatch:
-            for fault in mismatch.faults:
-                findings.add(("meters", name, *fault.path), fault.message)
+            entry: MeterTable = convert(_singles_as_lists(value), MeterTable, context)
+        except InvalidValue as error:
+            for problem in error.problems:
+                findings.add(("meters", name, *problem.path), problem.message)
             continue
-        wrong = list(_wrong(name, entry, meters, list(sources)))
-        for key, message in wrong:
+        problems = list(_table_problems(name, entry, meters, list(sources)))
+        for key, message in problems:
             findings.add(("meters", name, *key), message)
-        if not wrong:
+        if not problems:
             meters.append(_meter(name, entry))
     return Meters(meters)
 
 
-def _listed(value: object) -> object:
-    """Take a single serial number for a list of one."""
+def _singles_as_lists(value: object) -> object:
+    """Turn a single serial number into a list."""
     if not isinstance(value, dict):
         return value
     several = ("sends", "replaces")
     return {key: [item] if key in several and isinstance(item, str) else item for key, item in value.items()}
 
 
-def _meter(name: str, entry: Entry) -> Meter:
+def _meter(name: str, entry: MeterTable) -> Meter:
     serial = entry.serial or name
     somewhere = entry.source or entry.address
     sends = entry.sends or (() if somewhere else (serial,))
     return Meter(name, serial, frozenset(sends), entry.source, entry.address, frozenset(entry.replaces))
 
 
-def _wrong(
-    name: str, entry: Entry, others: Sequence[Meter], sources: list[str]
+def _table_problems(
+    name: str, entry: MeterTable, others: Sequence[Meter], sources: list[str]
 ) -> Iterator[tuple[tuple[str, ...], str]]:
     serial = entry.serial or name
     if not name.strip() or not name.isprintable() or len(name) > MAX_NAME or any(map(str.isspace, name)):
@@ -154,24 +156,32 @@ def _wrong(
     if not serial.isprintable() or len(serial) > MAX_NAME:
         yield ("serial",), f"expected a serial number of at most {MAX_NAME} characters"
     if not (entry.serial or entry.sends or entry.source or entry.address):
-        yield (), 'say how it is known: { serial = "01000777" }, or where it comes from: { source = "garage" }'
+        yield (), 'expected what identifies it: { serial = "01000777" }, or its source: { source = "garage" }'
     if entry.source and entry.source not in sources:
         yield ("source",), f"there is no [source.{entry.source}]{nearest(entry.source, sources)}"
-    yield from _gone_wrong(name, entry, others)
+    yield from _replacement_problems(name, entry, others)
     for other in others:
         if serial == other.serial:
-            yield ("serial",) if entry.serial else (), f'"{other.name}" has the serial number {serial} already'
+            yield ("serial",) if entry.serial else (), f'"{other.name}" already has the serial number {serial}'
         known = (entry.source, entry.address, _meter(name, entry).sends)
         if known == (other.source, other.address, other.sends):
-            yield (), f'this is what "{other.name}" is known by already: say more, such as `sends` or `address`'
+            yield (), f'the same conditions identify "{other.name}"; add another one, such as `sends` or `address`'
 
 
-def _gone_wrong(name: str, entry: Entry, others: Iterable[Meter]) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Find meters that are replaced, and are here all the same."""
+def _replacement_problems(
+    name: str, entry: MeterTable, others: Iterable[Meter]
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield problems of a meter that is replaced, but is still in the configuration."""
     serial, replaced = entry.serial or name, {*entry.replaces}
     if own := {serial, *entry.sends} & replaced:
-        yield ("replaces",), f"{min(own)} is its own serial number: expected that of a meter that is gone"
+        yield (
+            ("replaces",),
+            f"{min(own)} is the meter's own serial number; expected that of a meter that is no longer there",
+        )
     for other in others:
         for one, gone in ((name, {serial, name} & other.replaces), (other.name, {other.serial, other.name} & replaced)):
             if gone:
-                yield (), f'{min(gone)} is replaced, and "{one}" goes by it: `replaces` has those that are gone'
+                yield (
+                    (),
+                    f'{min(gone)} is replaced, but "{one}" has it; `replaces` lists meters that are no longer there',
+                )

@@ -1,6 +1,6 @@
-"""The parts of a sink that sends to several accounts or streams: each is delivered by itself, as a sink of its own.
+"""The parts of a sink that sends to several accounts or streams: each is delivered as a sink of its own.
 
-What a plugin answers to `split` is checked here, once. Each part's name comes behind the sink's: `things/399999`.
+The result of a plugin's `split` is checked here, once. A part is named after its sink: `things/399999`.
 """
 
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ from btcore.errors import is_interrupt
 from btcore.formats import MAX_NAME, describe_type
 from btcore.text import describe_error
 
-MOST_PARTS = 100
-"""Parts of one sink: each has a thread."""
+MAX_PARTS = 100
+"""The most parts of one sink: each has a thread."""
 
 
 def split(plugin: Installed, instance: object) -> Mapping[str, object]:
-    """Return the parts of a sink's instance by their names; the instance itself, under "", where it is one.
+    """Return the parts of a sink's instance by their names; or the instance under "", if it is not split.
 
-    Raises PluginError for a plugin that cannot be called, or whose `split` fails or answers what it must not.
+    Raises PluginError if the plugin cannot be called, or if its `split` fails or returns something invalid.
     """
     try:
         calls: Any = hook_caller(instance)
@@ -31,26 +31,26 @@ def split(plugin: Installed, instance: object) -> Mapping[str, object]:
         if is_interrupt(error):
             raise
         raise PluginError(
-            f"the {plugin} failed when it was split ({describe_error(error)}); this is a mistake in the plugin"
+            f"the {plugin} failed while it was split ({describe_error(error)}); this is a mistake in the plugin"
         ) from None
-    if fault := _fault(parts, instance):
-        raise PluginError(f"the {plugin} was split into what it must not: {fault}; this is a mistake in the plugin")
+    if problem := _parts_problem(parts, instance):
+        raise PluginError(f"the {plugin} returned invalid parts: {problem}; this is a mistake in the plugin")
     return parts
 
 
-def _fault(parts: object, instance: object) -> str:
-    """Return what is wrong with the answer, or nothing."""
+def _parts_problem(parts: object, instance: object) -> str:
+    """Return what is wrong with the parts, or ""."""
     if not isinstance(parts, dict):
         return f"expected an instance for each name, found {describe_type(parts)}"
-    if not 1 <= len(parts) <= MOST_PARTS:
-        return f"expected from 1 to {MOST_PARTS} parts, found {len(parts)}"
+    if not 1 <= len(parts) <= MAX_PARTS:
+        return f"expected from 1 to {MAX_PARTS} parts, found {len(parts)}"
     if len({id(part) for part in parts.values()}) < len(parts):
-        return "two of its parts are one and the same instance"
-    faults = (_name_fault(name) or _part_fault(name, part, instance) for name, part in parts.items())
-    return next((fault for fault in faults if fault), "")
+        return "two parts are the same instance"
+    problems = (_name_problem(name) or _part_problem(name, part, instance) for name, part in parts.items())
+    return next((problem for problem in problems if problem), "")
 
 
-def _name_fault(name: object) -> str:
+def _name_problem(name: object) -> str:
     if not isinstance(name, str):
         return f"expected text for the name of a part, found {describe_type(name)}"
     if not name.strip() or not name.isprintable() or len(name) > MAX_NAME or "/" in name:
@@ -58,7 +58,7 @@ def _name_fault(name: object) -> str:
     return ""
 
 
-def _part_fault(name: str, part: object, instance: object) -> str:
+def _part_problem(name: str, part: object, instance: object) -> str:
     if type(part) is not type(instance):
         return f"expected an instance of the same class for part {name}, found {describe_type(part)}"
     return ""

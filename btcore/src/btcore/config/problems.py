@@ -1,46 +1,46 @@
-"""The mistakes of one configuration as they are found: each gets its place, and all are told together."""
+"""The problems of one configuration: each gets its file, line, table and key, and all are raised together."""
 
 import json
 import re
 
 import attrs
 
-from btcore.config.toml import Document, Key
+from btcore.config.toml import Key, TomlDocument
 from btcore.errors import ConfigurationError, Problem
 from btcore.redaction import redact
 
 IN_A_TABLE = 2
-"""Names that make up a table that is one source, sink or decoder: `sink`, `roof`."""
+"""The number of names in the header of a source, sink or decoder: `sink`, `roof`."""
 
 
 @attrs.define
 class Problems:
-    """Collects the problems of one file, warnings of what is no mistake, and the secrets that no message may repeat."""
+    """Collects the problems and warnings of one file, and the secrets that no message may contain."""
 
     file: str
-    document: Document
+    document: TomlDocument
     problems: list[Problem] = attrs.field(factory=list)
     secrets: list[str] = attrs.field(factory=list, repr=False)
     warnings: list[Problem] = attrs.field(factory=list)
 
     def add(self, path: Key, message: str) -> None:
-        """Note a mistake at a key."""
+        """Add a mistake at a key."""
         self.problems.append(self._problem(path, message))
 
     def warn(self, path: Key, message: str) -> None:
-        """Note what is no mistake, but should be otherwise."""
+        """Add a warning at a key."""
         self.warnings.append(self._problem(path, message, warning=True))
 
     def _problem(self, path: Key, message: str, *, warning: bool = False) -> Problem:
-        table, key = self._place(path)
+        table, key = self._table_and_key(path)
         return Problem(message, key, table, self.document.line(path), self.file, warning)
 
-    def add_foreign(self, path: Key, message: str) -> None:
-        """Note a mistake in words that are not the core's own: secrets that they may repeat are redacted."""
+    def add_redacted(self, path: Key, message: str) -> None:
+        """Add a mistake with a plugin's text, in which secrets are redacted."""
         self.add(path, self.redact(message))
 
-    def warn_foreign(self, path: Key, message: str) -> None:
-        """Note what is no mistake in words that are not the core's own."""
+    def warn_redacted(self, path: Key, message: str) -> None:
+        """Add a warning with a plugin's text, in which secrets are redacted."""
         self.warn(path, self.redact(message))
 
     def redact(self, text: str) -> str:
@@ -52,15 +52,15 @@ class Problems:
         if self.problems:
             raise ConfigurationError(sorted(self.problems, key=lambda problem: problem.line or 0), self.warnings)
 
-    def _place(self, path: Key) -> tuple[str, str]:
+    def _table_and_key(self, path: Key) -> tuple[str, str]:
         depth = 1 if path[:1] in (("channels",), ("meters",)) else IN_A_TABLE
         if len(path) < depth:
-            return "", _written(path)
-        return _written(path[:depth]), _written(path[depth:])
+            return "", format_key(path)
+        return format_key(path[:depth]), format_key(path[depth:])
 
 
-def _written(path: Key) -> str:
-    """Write a key as the file does: in quotes where it has to be. Items of a list are counted from 1."""
+def format_key(path: Key) -> str:
+    """Return a key as the file writes it, in quotes if necessary. Items of a list are counted from 1."""
     text = ""
     for part in path:
         if isinstance(part, int):

@@ -1,6 +1,6 @@
-"""One table of the configuration becomes settings, and settings an instance of a plugin.
+"""Reads one table of the configuration: its settings, and the plugin instance with them.
 
-Every mistake in the table is noted, none raised. Which tables there are is `load.py`'s.
+Every mistake in the table is added to the findings, none is raised. Which tables exist belongs to `load.py`.
 """
 
 import inspect
@@ -15,10 +15,10 @@ from btcore.config.toml import Key
 from btcore.discovery import Installed
 from btcore.errors import Problem, is_interrupt
 from btcore.text import describe_error, nearest
-from btcore.values.constraints import complaint, said
+from btcore.values.constraints import error_text, validation_problem
 from btcore.values.convert import check_choice, convert
 from btcore.values.describe import Setting, settings_of
-from btcore.values.mismatch import Mismatch, Scope
+from btcore.values.invalid_value import ConversionContext, InvalidValue
 
 Values = dict[str, Any]
 
@@ -28,31 +28,31 @@ class Reader:
     """Reads the tables of one file."""
 
     findings: Problems
-    scope: Scope
+    context: ConversionContext
 
     def settings(self, wanted: Iterable[Setting], table: Mapping[str, object], path: Key) -> Values:
-        """Return the values of the settings that a table gives; note what is wrong or missing."""
+        """Return the values of a table's settings; report what is wrong or missing."""
         values: Values = {}
         for entry in wanted:
-            place = (*path, entry.name)
+            key_path = (*path, entry.name)
             if entry.name in table:
-                self._setting(entry, table[entry.name], place, values)
+                self._setting(entry, table[entry.name], key_path, values)
             elif entry.required:
                 about = f"{entry.help} ({entry.type})"
                 if path not in self.findings.document.incomplete:
-                    self.findings.add(place, f"is missing and must be given: {about}")
+                    self.findings.add(key_path, f"a required setting is missing: {about}")
             elif isinstance(entry.default, Path):
-                values[entry.name] = self.scope.directory / entry.default
+                values[entry.name] = self.context.directory / entry.default
         return values
 
     def unknown(self, table: Mapping[str, object], known: Sequence[str], path: Key, elsewhere: Sequence[str]) -> None:
-        """Note the keys of a table that are nothing it may have; `elsewhere` are those of the top level."""
+        """Report the keys of a table that are not among the `known` ones; `elsewhere` are the keys of the top level."""
         for name in table:
             if name in known:
                 continue
             hint = nearest(name, known)
             if name in elsewhere:
-                hint = "; it belongs to the top of the file, before the first [table]"
+                hint = "; it belongs at the top of the file, before the first [table]"
             self.findings.add((*path, name), f"unknown setting{hint or _listed(known)}")
 
     def instance(
@@ -64,9 +64,9 @@ class Reader:
         path: Key,
         **known: object,
     ) -> object | None:
-        """Make the plugin's instance from its table, and let it check itself; None when it cannot be made.
+        """Create the plugin's instance from its table, and let it check itself; None if it cannot be created.
 
-        `known` is what its check may ask for.
+        `known` has the arguments that its check can take.
         """
         before = len(self.findings.problems)
         values = self.settings(own, table, path)
@@ -75,26 +75,26 @@ class Reader:
         try:
             made: object = cls(**values)
         except ValueError as error:
-            self.findings.add_foreign(path, f"the {plugin} refuses these settings: {said(error)}")
+            self.findings.add_redacted(path, f"the {plugin} does not accept these settings: {error_text(error)}")
             return None
-        except BaseException as error:  # noqa: BLE001 - a stranger's code: told as its fault, not a traceback
-            self._fault(plugin, "when it was made", error, path)
+        except BaseException as error:  # noqa: BLE001 - a plugin's code: reported as its mistake, without a traceback
+            self._fault(plugin, "when it was created", error, path)
             return None
         self._check(plugin, made, path, known)
         return made
 
-    def _setting(self, entry: Setting, given: object, place: Key, values: Values) -> None:
+    def _setting(self, entry: Setting, given: object, key_path: Key, values: Values) -> None:
         try:
-            value = convert(given, entry.annotation, self.scope)
-            while self.scope.warnings:
-                self.findings.warn(place, self.scope.warnings.pop(0))
+            value = convert(given, entry.annotation, self.context)
+            while self.context.warnings:
+                self.findings.warn(key_path, self.context.warnings.pop(0))
             check_choice(value, entry.choices)
-        except Mismatch as mismatch:
-            for fault in mismatch.faults:
-                self.findings.add(place + fault.path, fault.message)
+        except InvalidValue as error:
+            for problem in error.problems:
+                self.findings.add(key_path + problem.path, problem.message)
             return
-        if wrong := complaint(entry.field, entry.annotation, value):
-            self.findings.add_foreign(place, wrong)
+        if wrong := validation_problem(entry.field, entry.annotation, value):
+            self.findings.add_redacted(key_path, wrong)
         else:
             values[entry.name] = value
 
@@ -107,23 +107,23 @@ class Reader:
             for problem in check(**{name: value for name, value in known.items() if name in wanted}) or ():
                 self._note(problem, path)
         except BaseException as error:  # noqa: BLE001 - as above
-            self._fault(plugin, "when it checked its settings", error, path)
+            self._fault(plugin, "while it checked its settings", error, path)
 
     def _note(self, problem: object, path: Key) -> None:
         if not isinstance(problem, Problem):
-            raise TypeError(f"check() gave a {type(problem).__name__} for a Problem")
-        note = self.findings.warn_foreign if problem.warning else self.findings.add_foreign
+            raise TypeError(f"check() yielded a {type(problem).__name__}, not a Problem")
+        note = self.findings.warn_redacted if problem.warning else self.findings.add_redacted
         note((*path, problem.key) if problem.key else path, problem.message)
 
     def _fault(self, plugin: Installed, when: str, error: BaseException, path: Key) -> None:
         if is_interrupt(error):
             raise error
-        why = f"{type(error).__name__}: {said(error)}"
-        self.findings.add_foreign(path, f"the {plugin} failed {when} ({why}); this is a mistake in the plugin")
+        why = f"{type(error).__name__}: {error_text(error)}"
+        self.findings.add_redacted(path, f"the {plugin} failed {when} ({why}); this is a mistake in the plugin")
 
 
 def readable_settings(plugin: Installed, cls: type, core: Sequence[str]) -> tuple[tuple[Setting, ...], str]:
-    """Return the settings of a plugin class, and what is wrong with how it declares them, or nothing."""
+    """Return the settings of a plugin class, and what is wrong with their declarations, or ""."""
     try:
         own = settings_of(cls)
     except BaseException as error:
@@ -132,9 +132,9 @@ def readable_settings(plugin: Installed, cls: type, core: Sequence[str]) -> tupl
         return (), f"the {plugin} declares settings that cannot be read ({describe_error(error)})"
     taken = [entry.name for entry in own if entry.name in core]
     if taken:
-        return own, f"the {plugin} declares settings that are the core's own: {', '.join(taken)}; it has to rename them"
+        return own, f"the {plugin} declares settings that belong to the core: {', '.join(taken)}; it must rename them"
     return own, ""
 
 
 def _listed(known: Sequence[str]) -> str:
-    return f"; it may have {', '.join(known)}" if known else "; it has no settings"
+    return f"; the settings are {', '.join(known)}" if known else "; it has no settings"

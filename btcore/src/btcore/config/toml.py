@@ -1,8 +1,8 @@
-"""Where each key of a TOML text is, and every mistake of its syntax.
+"""Reads TOML with the line of every key, and with every syntax mistake.
 
-The parser gives no positions and stops at the first mistake. So the text is cut into statements: lines are added to a
-statement until the parser takes it alone. What a statement says is then known, and where; one that no lines can mend is
-told and left out. There is no grammar here but the parser's. What the keys mean is `load.py`'s.
+The parser gives no positions and stops at the first mistake. So the text is split into statements: lines are added to
+a statement until the parser accepts it alone. Then its data and its line are known; a statement that is never accepted
+is reported and skipped. There is no grammar here but the parser's. The meaning of keys belongs to `load.py`.
 """
 
 import re
@@ -13,30 +13,30 @@ from typing import Any
 import attrs
 import tomli
 
-from btcore.config.toml_mistakes import Line, foreign, slip
+from btcore.config.toml_mistakes import Line, describe_mistake, lookalike_character
 
 Key = tuple[str | int, ...]
-"""The way to a value: names of tables and keys, and a number where an array of tables is passed."""
+"""The path to a value: names of tables and keys, and the index in an array of tables."""
 
 HINTS = {
-    "Invalid value": 'text goes in quotes: name = "text"',
+    "Invalid value": 'text must be in quotes: name = "text"',
     "Invalid statement": "a setting is written: name = value",
-    "Expected newline or end of document": "one setting a line; text goes in quotes",
-    "Cannot overwrite": "it is set twice: keep one of them",
-    "Cannot declare": "the table is there twice: join the two, or give one another name",
+    "Expected newline or end of document": "write each setting on a line of its own; text must be in quotes",
+    "Cannot overwrite": "it is set twice; remove one of the two",
+    "Cannot declare": "the table appears twice; merge the two, or rename one",
 }
 
 
-LINES = 1000
-"""The most lines of one statement: each is tried, so that a value that is never closed must not cost the whole file."""
+MAX_STATEMENT_LINES = 1000
+"""The most lines of one statement: a value that is never closed must not take the rest of the file."""
 
-REPAIRS = 50
-"""The most statements that are taken out of a text because they contradict others: each means reading it anew."""
+MAX_REPAIRS = 50
+"""The most statements that are removed because they conflict with others: the text is parsed again after each."""
 
 
 @attrs.frozen
 class Mistake:
-    """What the parser did not take, and the line (from 1) where it was."""
+    """One syntax mistake, and its line (from 1)."""
 
     line: int
     message: str
@@ -44,7 +44,7 @@ class Mistake:
 
 @attrs.frozen
 class Statement:
-    """One statement: its first line (from 1), its text, what it says alone, and the table that it stands in."""
+    """One statement: its first line (from 1), its text, its data, and the table that it is in."""
 
     line: int
     text: str
@@ -63,11 +63,11 @@ class Statement:
 
 
 @attrs.frozen
-class Document:
-    """What a text says, as far as it can be read.
+class TomlDocument:
+    """The data of a TOML text, as far as it can be read.
 
-    `lines` has the line of every key and table. `mistakes` are those of the syntax. `incomplete` are the tables that
-    lost a statement to a mistake: what is missing there may only be unreadable.
+    `lines` has the line of every key and table. `mistakes` are the syntax mistakes. `incomplete` are the tables with a
+    skipped statement: a setting that is missing there may be in it.
     """
 
     data: dict[str, Any]
@@ -76,83 +76,83 @@ class Document:
     incomplete: frozenset[Key] = frozenset()
 
     def line(self, key: Key) -> int | None:
-        """Return the line of a key, or of the nearest thing around it that has one."""
+        """Return the line of a key, or of the nearest table around it that has one."""
         while key and key not in self.lines:
             key = key[:-1]
         return self.lines.get(key)
 
 
-def read(text: str) -> Document:
-    """Read a TOML text, never failing: what cannot be read is among the mistakes."""
-    cutter = _Cutter(text.replace("\r\n", "\n").removesuffix("\n").split("\n"))
-    statements = cutter.cut()
-    mistakes, incomplete = cutter.mistakes, cutter.incomplete
+def read(text: str) -> TomlDocument:
+    """Read a TOML text. It never fails: what cannot be read is among the mistakes."""
+    splitter = _StatementSplitter(text.replace("\r\n", "\n").removesuffix("\n").split("\n"))
+    statements = splitter.split()
+    mistakes, incomplete = splitter.mistakes, splitter.incomplete
     data: dict[str, Any] = {}
-    for _ in range(REPAIRS):
+    for _ in range(MAX_REPAIRS):
         try:
             data = tomli.loads(_joined(statements))
         except (ValueError, RecursionError) as error:
-            statements, bad = _without_culprit(statements, error)
+            statements, bad = _without_conflict(statements, error)
             mistakes.append(Mistake(bad.line, _message(error)))
             incomplete.add(bad.table)
         else:
             break
-    return Document(data, _lines(statements), tuple(sorted(mistakes, key=_by_line)), frozenset(incomplete))
+    return TomlDocument(data, _lines(statements), tuple(sorted(mistakes, key=_by_line)), frozenset(incomplete))
 
 
 @attrs.define
-class _Cutter:
-    """Cuts lines into statements."""
+class _StatementSplitter:
+    """Splits lines into statements."""
 
     source: list[str]
     table: Key = ()
     mistakes: list[Mistake] = attrs.field(factory=list)
     incomplete: set[Key] = attrs.field(factory=set)
-    _lost: bool = False  # under a header that could not be read: whose keys these are is not known
-    _torn: bool = False  # behind a value that was given up: the rest of it is no mistake of its own
+    _skipping_table: bool = False  # after an invalid header: the table of these keys is not known
+    _skipping_value: bool = False  # after an invalid value: the rest of it is not another mistake
 
-    def cut(self) -> list[Statement]:
-        """Return the statements that the parser takes alone."""
+    def split(self) -> list[Statement]:
+        """Return the statements that the parser accepts alone."""
         found: list[Statement] = []
         at = 0
         while at < len(self.source):
             statement, after = self._next(at)
             at = after
-            if statement and not self._lost:
+            if statement and not self._skipping_table:
                 found.append(statement)
         return found
 
     def _next(self, at: int) -> tuple[Statement | None, int]:
         text = ""
-        for end in range(at, min(at + LINES, len(self.source))):
+        for end in range(at, min(at + MAX_STATEMENT_LINES, len(self.source))):
             text += self.source[end] + "\n"
             try:
                 data = tomli.loads(text)
             except (ValueError, RecursionError) as error:
                 line = _line_of(error)
                 if line is not None:
-                    return None, self._give_up(at, at + line - 1, error)
+                    return None, self._record_mistake(at, at + line - 1, error)
                 last = error
             else:
                 return self._statement(at, text, data), end + 1
-        return None, self._give_up(at, at, last, unclosed=True)
+        return None, self._record_mistake(at, at, last, unclosed=True)
 
     def _statement(self, at: int, text: str, data: dict[str, Any]) -> Statement:
         if data:
-            self._torn = False
+            self._skipping_value = False
         if _is_header(text):
-            self.table, self._lost = _only_path(data), False
+            self.table, self._skipping_table = _only_path(data), False
         return Statement(at + 1, text, data, self.table)
 
-    def _give_up(self, at: int, bad: int, error: Exception, *, unclosed: bool = False) -> int:
+    def _record_mistake(self, at: int, bad: int, error: Exception, *, unclosed: bool = False) -> int:
         header = _is_header(self.source[at])
-        if not self._torn:
+        if not self._skipping_value:
             where = f", in the value that starts at line {at + 1}" if bad > at else ""
             message = _unclosed(self.source[at]) if unclosed else _message(error, self.source[bad], begins=bad == at)
             self.mistakes.append(Mistake(bad + 1, message + where))
             self.incomplete.add(self.table)
-            self._lost = self._lost or header
-        self._torn = self._torn or unclosed or bad > at
+            self._skipping_table = self._skipping_table or header
+        self._skipping_value = self._skipping_value or unclosed or bad > at
         return max(bad, at + 1)
 
 
@@ -161,7 +161,7 @@ def _is_header(text: str) -> bool:
 
 
 def _only_path(data: Mapping[str, Any]) -> Key:
-    """Return the path that a header alone opens."""
+    """Return the path of the table that a header opens."""
     path: Key = ()
     here: Any = data
     while here:
@@ -172,31 +172,31 @@ def _only_path(data: Mapping[str, Any]) -> Key:
 
 
 def _line_of(error: Exception) -> int | None:
-    """Return the line that the parser stopped at; None: at the end, so that more lines may help."""
+    """Return the line at which the parser stopped; None at the end of the text: more lines may complete it."""
     found = re.search(r"\(at line (\d+), column \d+\)$", str(error))
     if found:
         return int(found[1])
-    # what is no error of the syntax (nested too deeply, a number too long) is not mended by more lines either
+    # other errors (nested too deeply, a number too long) are not resolved by more lines either
     return None if "end of document" in str(error) else 1
 
 
 def _unclosed(line: str) -> str:
-    return foreign(line) or "this is not TOML: a text, a list or a table is opened here and never closed"
+    return lookalike_character(line) or "this is not TOML: the text, list or table that starts here is never closed"
 
 
 def _message(error: Exception, line: str = "", *, begins: bool = True) -> str:
-    """Tell a mistake, by the line that the parser stopped in; `begins` as in `Line`."""
+    """Return the message of a mistake, by the line at which the parser stopped; `begins` as in `Line`."""
     text = re.sub(r" \(at [^()]*\)$", "", str(error))
-    column = re.search(r"column (\d+)\)$", str(error))
-    place = int(column[1]) - 1 if column else 0
-    if line and (words := slip(Line(line[:place], line[place:], text, begins))):
+    found = re.search(r"column (\d+)\)$", str(error))
+    column = int(found[1]) - 1 if found else 0
+    if line and (words := describe_mistake(Line(line[:column], line[column:], text, begins))):
         return words
     hint = next((hint for start, hint in HINTS.items() if text.startswith(start)), "")
     return f"this is not TOML: {text}" + (f"; {hint}" if hint else "")
 
 
 def _joined(statements: list[Statement]) -> str:
-    """Put the statements together, each at its own line."""
+    """Join the statements, each at its own line."""
     text = ""
     at = 1
     for statement in statements:
@@ -205,8 +205,8 @@ def _joined(statements: list[Statement]) -> str:
     return text
 
 
-def _without_culprit(statements: list[Statement], error: Exception) -> tuple[list[Statement], Statement]:
-    """Drop the statement that cannot stand beside those before it; with a header goes all that is under it."""
+def _without_conflict(statements: list[Statement], error: Exception) -> tuple[list[Statement], Statement]:
+    """Remove the statement that conflicts with earlier ones; if it is a header, also all statements of its table."""
     line = _line_of(error) or statements[-1].last
     at = next(i for i, statement in enumerate(statements) if statement.last >= line)
     end = at + 1
@@ -226,14 +226,14 @@ def _lines(statements: list[Statement]) -> dict[Key, int]:
             lines[_numbered(table, elements)] = statement.line
         paths = [()] if statement.header else list(_paths(statement.data))
         for path in paths:
-            whole = _numbered(table, elements) + path
-            for length in range(1, len(whole) + 1):
-                lines.setdefault(whole[:length], statement.line)
+            path_from_root = _numbered(table, elements) + path
+            for length in range(1, len(path_from_root) + 1):
+                lines.setdefault(path_from_root[:length], statement.line)
     return lines
 
 
 def _numbered(table: Key, elements: Mapping[Key, int]) -> Key:
-    """Put in the number of the element that a header inside an array of tables speaks of."""
+    """Insert the index of the element into a path inside an array of tables."""
     path: Key = ()
     for length in range(1, len(table) + 1):
         path += (table[length - 1],)

@@ -1,7 +1,7 @@
-"""What people write that is no TOML, and how it is written: by the line, and the place in it where the parser stopped.
+"""Messages for common TOML mistakes, by the line and the column at which the parser stopped.
 
-Nothing is repeated but what looks like the name of a setting: all else may be a secret. Where mistakes are, and what is
-read in spite of them, is `toml.py`'s. Pure.
+A message repeats only what looks like the name of a setting: anything else may be a secret. Finding the mistakes
+belongs to `toml.py`. Pure.
 """
 
 import re
@@ -13,13 +13,13 @@ import attrs
 from btcore.values.references import ESCAPE
 
 QUOTES = "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\u2032\u2033"
-"""Quotation marks of texts, which word processors and telephones put in place of the straight ones."""
+"""Typographic quotation marks, which word processors and telephones write instead of straight ones."""
 
 INVISIBLE = "\u00a0\u00ad\u200b\u200c\u200d\u2060\ufeff\u1680\u2000-\u200a\u202f\u205f\u3000"
-"""What looks like a blank, or like nothing."""
+"""Characters that look like a space, or like nothing."""
 
-LONGEST = 400
-"""Characters of a line that is looked at; a longer one is nothing that a person writes."""
+MAX_LINE = 400
+"""The most characters of a line that is examined; people do not write longer ones."""
 
 NAME = r"""[A-Za-z0-9_.-]+|"[^"]*"|'[^']*'"""
 TEXTS = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'')
@@ -27,61 +27,61 @@ TEXTS = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'')
 
 @attrs.frozen
 class Line:
-    """A line that the parser stopped in: what is before the place, what is from there on, and its complaint.
+    """A line in which the parser stopped: the text before the column, the rest, and the parser's message.
 
-    `begins`: a statement begins with it, and it is none within a list or a text of several lines.
+    `begins`: a statement begins with the line; it is not inside a list or a text of several lines.
     """
 
     before: str
     rest: str
-    complaint: str
+    parser_message: str
     begins: bool = True
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The entire line."""
         return self.before + self.rest
 
     @property
-    def bare(self) -> str:
-        """The line without comment and without texts in quotes."""
+    def stripped(self) -> str:
+        """The line without its comment and with quoted texts emptied."""
         return TEXTS.sub('""', self.text).partition("#")[0].strip()
 
     @property
     def name(self) -> str:
-        """What the line begins with, where it is like the name of a setting, which something follows."""
+        """The name of the setting at the beginning of the line, else `name`."""
         found = re.match(r"\s*([a-z][a-z_]{0,30})\b\s*\S", self.text)
         return found[1] if found and self.begins else "name"
 
     @property
     def value(self) -> str:
-        """What is behind the first =, as far as it is not in quotes."""
-        return self.bare.partition("=")[2].strip()
+        """What follows the first =, with quoted texts emptied."""
+        return self.stripped.partition("=")[2].strip()
 
 
-def slip(line: Line) -> str:
-    """Return how what the parser stopped at is written, "" where it is no common slip."""
-    return next((words for look in LOOKS if (words := look(line))), "") if len(line.text) <= LONGEST else ""
+def describe_mistake(line: Line) -> str:
+    """Return the message for a common mistake, or ""."""
+    return next((words for check in CHECKS if (words := check(line))), "") if len(line.text) <= MAX_LINE else ""
 
 
-def foreign(text: str) -> str:
-    """Return what to write in place of letters that look like those of TOML and are none, "" where there is no such."""
+def lookalike_character(text: str) -> str:
+    """Return the message for characters that only look like TOML's, or ""."""
     line = Line(text, "", "")
-    return (_invisible(line) or _quotes(line)) if len(text) <= LONGEST else ""
+    return (_invisible(line) or _quotes(line)) if len(text) <= MAX_LINE else ""
 
 
 def _invisible(line: Line) -> str:
-    found = re.match(rf"[{INVISIBLE}]", line.rest) or re.search(rf"[{INVISIBLE}]", line.bare)
+    found = re.match(rf"[{INVISIBLE}]", line.rest) or re.search(rf"[{INVISIBLE}]", line.stripped)
     if not found:
         return ""
     name = unicodedata.name(found[0], "character").lower()
-    return f"a {name} (U+{ord(found[0]):04X}) stands here, which looks like a blank and is none: type the blank anew"
+    return f"the {name} (U+{ord(found[0]):04X}) here looks like a space but is not; replace it with a space"
 
 
 def _quotes(line: Line) -> str:
-    if not re.search(rf"[{QUOTES}]", line.bare):
+    if not re.search(rf"[{QUOTES}]", line.stripped):
         return ""
-    return "typographic quotes stand here, as a word processor makes them: write straight ones, \" or '"
+    return "found typographic quotes, as a word processor makes them; use straight quotes, \" or '"
 
 
 def _comment(line: Line) -> str:
@@ -89,20 +89,24 @@ def _comment(line: Line) -> str:
 
 
 def _line_end(line: Line) -> str:
-    return "a carriage return alone ends no line: save the file with LF or CRLF" if "\r" in line.text else ""
+    return (
+        "a lone carriage return does not end a line; save the file with LF or CRLF line ends"
+        if "\r" in line.text
+        else ""
+    )
 
 
 def _header(line: Line) -> str:
-    if re.match(r"\[.*\]\s*[^\s\]]", line.bare) and line.complaint.startswith("Expected newline"):
-        return "what follows the name of a table goes on a line of its own"
+    if re.match(r"\[.*\]\s*[^\s\]]", line.stripped) and line.parser_message.startswith("Expected newline"):
+        return "write what follows the table's name on a line of its own"
     found = re.match(r"\s*(\[\[?)\s*([^\[\]#]*?)\s*(\]*)\s*(#.*)?$", line.text)
-    if not found or "=" in line.bare:
+    if not found or "=" in line.stripped:
         return ""
     opened, name, closed = found[1], found[2], found[3]
     if len(closed) < len(opened):
-        return f"the {']' * len(opened)} behind the table's name is missing: {opened}{name}{']' * len(opened)}"
+        return f"the {']' * len(opened)} after the table's name is missing: {opened}{name}{']' * len(opened)}"
     if len(closed) > len(opened):
-        return f"there is one ] too many: {opened}{name}{']' * len(opened)}"
+        return f"there is a ] too many: {opened}{name}{']' * len(opened)}"
     return (
         "the name of a table is written [sink.NAME], with a dot, and in quotes where it is more than letters, digits,"
         ' _ and -: [sink."my roof"]'
@@ -110,7 +114,7 @@ def _header(line: Line) -> str:
 
 
 def _half_header(line: Line) -> str:
-    found = re.fullmatch(r"([\w.-]+)\]", line.bare)
+    found = re.fullmatch(r"([\w.-]+)\]", line.stripped)
     return f"the [ before the table's name is missing: [{found[1]}]" if found else ""
 
 
@@ -118,78 +122,81 @@ def _colon(line: Line) -> str:
     if re.match(rf"\s*({NAME})\s*:", line.text):
         return f"a setting is written with =, not with a colon: {line.name} = ..."
     is_within = line.rest.startswith(":") and "{" in line.before
-    return "within { } too, a setting is written with =, not with a colon: { env = ... }" if is_within else ""
+    return "inside { }, a setting is written with =, not with a colon: { env = ... }" if is_within else ""
 
 
 def _equals(line: Line) -> str:
     if re.match(rf"\s*({NAME})\s*(==|=>|->|<-)", line.text):
         return f"a setting is written with a single =: {line.name} = ..."
-    return "the name before the = is missing" if line.bare.startswith("=") else ""
+    return "the name before the = is missing" if line.stripped.startswith("=") else ""
 
 
 def _no_equals(line: Line) -> str:
-    if not line.complaint.startswith("Expected '='"):
+    if not line.parser_message.startswith("Expected '='"):
         return ""
-    if "=" not in line.bare:
+    if "=" not in line.stripped:
         return f"the = is missing: a setting is written {line.name} = ..."
     if re.match(rf"\s*({NAME})\s+\S", line.text):
-        return f"what is before the = is no name: is there an = missing behind {line.name}, or a _ where a blank is?"
-    return "a name that is more than letters, digits, _ and - goes in quotes"
+        return f"the name before the = contains a space; write an = after {line.name}, or a _ in place of the space"
+    return "a name with other characters than letters, digits, _ and - must be in quotes"
 
 
 def _nothing(line: Line) -> str:
-    return "a value is missing behind the =" if re.fullmatch(rf"({NAME})\s*=", line.bare) else ""
+    return "the value after the = is missing" if re.fullmatch(rf"({NAME})\s*=", line.stripped) else ""
 
 
-def _words(line: Line) -> str:
+def _unknown_word(line: Line) -> str:
     word = line.value.rstrip(",;").lower()
     if word in {"true", "false"}:
-        return f"write {word}, in small letters and without quotes"
+        return f"write {word} in lower case, without quotes"
     if word in {"yes", "no", "on", "off"}:
         return "write true or false, without quotes"
-    return "there is no such value: leave the setting out" if word in {"none", "null", "nil", "nul"} else ""
+    return "TOML has no such value; leave the setting out" if word in {"none", "null", "nil", "nul"} else ""
 
 
 def _escape(line: Line) -> str:
-    return ESCAPE if line.complaint.startswith(("Unescaped '\\'", "Invalid hex value")) else ""
+    return ESCAPE if line.parser_message.startswith(("Unescaped '\\'", "Invalid hex value")) else ""
 
 
 def _unclosed(line: Line) -> str:
-    if line.complaint.startswith("Unclosed array"):
-        return "a comma between two values of the list is missing, or the ] behind the last"
-    return "the quote that is opened here is not closed" if line.complaint.startswith("Illegal character '\\n'") else ""
+    if line.parser_message.startswith("Unclosed array"):
+        return "a comma between two values of the list is missing, or the ] after the last one"
+    return (
+        "the closing quote of this text is missing" if line.parser_message.startswith("Illegal character '\\n'") else ""
+    )
 
 
 def _several(line: Line) -> str:
-    if re.search(r"[,;]$", line.bare) and "=" in line.bare and "[" not in line.bare:
-        return f"nothing stands behind a value: take away the {line.bare[-1]} at the end"
+    if re.search(r"[,;]$", line.stripped) and "=" in line.stripped and "[" not in line.stripped:
+        return f"remove the {line.stripped[-1]} at the end"
     if re.match(r'"",\s*""', line.value):
-        return f"several values go in [ ]: {line.name} = [..., ...]"
+        return f"a list of values must be in [ ]: {line.name} = [..., ...]"
     return ""
 
 
 def _number(line: Line) -> str:
     value = line.value
     if re.fullmatch(r"[\d.]+\s*[a-z]+", value):
-        return 'a duration goes in quotes: "30s", "5m"'
+        return 'a duration must be in quotes: "30s", "5m"'
     if re.fullmatch(r"0[\d_]+", value):
-        return "a number that starts with 0 goes in quotes, as the serial number of a GEM does"
+        return "a number that starts with 0, such as the serial number of a GEM, must be in quotes"
     if re.fullmatch(r"\d+,\d+", value):
-        return "there is no comma in a number: a decimal point, or nothing"
+        return "a number cannot contain a comma; write a decimal point, or leave the comma out"
     return ""
 
 
 def _text(line: Line) -> str:
     if re.search(r"\s[\w.-]+\s*=", line.value):
-        return "one setting a line"
+        return "write each setting on a line of its own"
     if line.value.startswith('""') and line.value != '""':
-        return "something stands behind the quotes: all of a text is within them; quotes in it, within single ones"
-    is_value = line.complaint.startswith(("Invalid value", "Expected newline")) and "=" in line.bare
-    return f'text goes in quotes: {line.name} = "..."' if is_value else ""
+        more = "put the entire text in quotes, and use single quotes if it contains double ones"
+        return f"there is more after the closing quote; {more}"
+    is_value = line.parser_message.startswith(("Invalid value", "Expected newline")) and "=" in line.stripped
+    return f'text must be in quotes: {line.name} = "..."' if is_value else ""
 
 
-LOOKS: tuple[Callable[[Line], str], ...] = (
+CHECKS: tuple[Callable[[Line], str], ...] = (
     *(_invisible, _quotes, _line_end, _comment, _header, _half_header, _colon, _equals, _no_equals, _nothing),
-    *(_words, _escape, _unclosed, _several, _number, _text),
+    *(_unknown_word, _escape, _unclosed, _several, _number, _text),
 )
-"""In this order: what comes first explains what is behind it."""
+"""In order of precedence: an earlier mistake explains the later ones."""

@@ -15,7 +15,7 @@ import attrs
 import pluggy
 
 from btcore.decode.fault_reports import FaultReports
-from btcore.errors import PluginMistake
+from btcore.errors import InvalidPluginResult
 from btcore.formats import MAX_NAME, Format, check_name, describe_type, packet_formats
 from btcore.hookspecs import PROJECT, Hooks
 from btcore.records import Damaged, Incomplete, Packet, Unwanted
@@ -116,14 +116,14 @@ class Decoder:
         return attrs.evolve(packet, numbers=numbers)
 
     def _check_format(self, packet: Packet) -> None:
-        """Check, once for each format, that its packets can be decoded again from the journal. Raises PluginMistake."""
+        """Check, once for each format, that its packets can be decoded again. Raises InvalidPluginResult."""
         if packet.format in self._checked_formats:
             return
         again = self.calls.decode_packet(buffer=memoryview(packet.raw))
         if not isinstance(again, Packet) or (again.serial, again.raw) != (packet.serial, packet.raw):
-            raise PluginMistake("decode_packet does not make the same packet of its `raw` again")
+            raise InvalidPluginResult("decode_packet does not make the same packet of its `raw` again")
         if again.format is not packet.format:
-            raise PluginMistake("it makes another Format for each packet; make it once, beside the class")
+            raise InvalidPluginResult("it makes another Format for each packet; make it once, beside the class")
         if len(self._checked_formats) >= MAX_FORMATS:
             self._checked_formats.clear()
         self._checked_formats.add(packet.format)
@@ -164,24 +164,24 @@ def copy_of(instance: object, formats: frozenset[str]) -> object:
 
 def _check_damaged(answer: object, left: int) -> None:
     if not isinstance(answer, Damaged):
-        raise PluginMistake(
+        raise InvalidPluginResult(
             f"decode_packet answered {describe_type(answer)}; expected a Packet, Incomplete(), Damaged() or None"
         )
     if type(answer.size) is not int or not 1 <= answer.size <= left:
         found = f"found {answer.size!r:.80}"
-        raise PluginMistake(f"the size of Damaged: expected from 1 to the {left} bytes of the buffer, {found}")
+        raise InvalidPluginResult(f"the size of Damaged: expected from 1 to the {left} bytes of the buffer, {found}")
 
 
 def _checked_size(packet: Packet, left: int) -> int:
     if type(packet.size) is not int or not 1 <= packet.size <= left:
         found = f"found {packet.size!r:.80}"
-        raise PluginMistake(f"the size of a packet: expected from 1 to the {left} bytes of the buffer, {found}")
+        raise InvalidPluginResult(f"the size of a packet: expected from 1 to the {left} bytes of the buffer, {found}")
     if not isinstance(packet.format, Format):
-        raise PluginMistake(f"the format of a packet: expected a Format, found {describe_type(packet.format)}")
+        raise InvalidPluginResult(f"the format of a packet: expected a Format, found {describe_type(packet.format)}")
     return packet.size
 
 
 def _check_fields(packet: Packet) -> None:
     check_name(packet.serial, "its serial number")
     if type(packet.raw) is not bytes or not packet.raw:
-        raise PluginMistake(f"its raw: expected the bytes of the packet, found {describe_type(packet.raw)}")
+        raise InvalidPluginResult(f"its raw: expected the bytes of the packet, found {describe_type(packet.raw)}")

@@ -1,4 +1,4 @@
-"""What a source hands over, checked where it enters: after it, the core relies on it.
+"""What a source yields is checked here, where it enters: after this, the core relies on it.
 
 The records check themselves where they are made (`records.py`); what a decoder makes is checked in
 `decode/decoders.py`.
@@ -6,7 +6,7 @@ The records check themselves where they are made (`records.py`); what a decoder 
 
 from collections.abc import Generator, Iterable, Sequence
 
-from btcore.errors import PluginMistake
+from btcore.errors import InvalidPluginResult
 from btcore.formats import describe_type
 from btcore.records import Chunk, Reading
 
@@ -16,19 +16,19 @@ EXPECTED = "expected a Chunk or a Reading"
 def checked_items(
     collected: object, plugin: str, formats: Sequence[str] = ()
 ) -> Generator[Chunk | Reading, None, None]:
-    """Yield what a source's `collect` yields, each as it comes. Raises PluginMistake for what is neither of the two.
+    """Yield what a source's `collect` yields, each as it comes. Raises InvalidPluginResult for anything else.
 
     Readings of other formats than these, where there are any, are left out. The source's generator is closed as well.
     """
     if collected is None or isinstance(collected, str | bytes) or not isinstance(collected, Iterable):
-        raise PluginMistake(
+        raise InvalidPluginResult(
             f'the plugin "{plugin}" returned {describe_type(collected)} from collect; expected an iterator'
         )
     items = iter(collected)
     try:
         for item in items:
             if not isinstance(item, Chunk | Reading):
-                raise PluginMistake(f'the plugin "{plugin}" yielded {describe_type(item)}; {EXPECTED}')
+                raise InvalidPluginResult(f'the plugin "{plugin}" yielded {describe_type(item)}; {EXPECTED}')
             if not formats or isinstance(item, Chunk) or item.format.name in formats:
                 yield item
     finally:

@@ -1,4 +1,4 @@
-"""One value of a setting: from what TOML can say to what a plugin is given, and back to text.
+"""One value of a setting: converted from TOML for a plugin, checked, and written as TOML again.
 
-Nothing here knows which tables there are, or where in the file a value stands: that is the wing `config`.
+The tables of a configuration, and the lines of a file, belong to the wing `config`.
 """

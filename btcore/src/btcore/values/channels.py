@@ -1,7 +1,7 @@
-"""How a meter and a channel are written in a configuration.
+"""How a configuration names a meter and a channel.
 
-A meter by its serial number; a channel as a label, as SERIAL_LABEL, or by its name in [channels].
-What labels there are is said by the decoders of the configuration. One that does not say is not checked against.
+A meter by its serial number; a channel by a label, by SERIAL_LABEL, or by its name in [channels]. The decoders of the
+configuration declare which labels exist; if one of them does not, labels are not checked.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -10,15 +10,15 @@ import attrs
 
 from btcore.formats import CALCULATED, Format, packet_formats
 from btcore.settings import ChannelRef
-from btcore.values.channel_hints import hint
-from btcore.values.mismatch import Fault, Mismatch, Scope, mismatch, shown
+from btcore.values.channel_hints import channel_hint
+from btcore.values.invalid_value import ConversionContext, InvalidValue, ValueProblem, format_value, invalid
 
 
 @attrs.frozen
-class Known:
-    """What the plugins of a configuration know: names of formats, and what a setting can mean by a channel.
+class KnownChannels:
+    """The packet formats and labels that the plugins of a configuration declare.
 
-    `labels` are the channels themselves, and every measured or calculated label. `complete`: there are no others.
+    `labels` are the channels, and every measured or calculated label. `complete`: there are no others.
     """
 
     formats: tuple[str, ...] = ()
@@ -26,54 +26,56 @@ class Known:
     complete: bool = True
 
 
-def known(decoders: Iterable[object], sources: Iterable[object] = (), *, complete: bool = True) -> Known:
-    """Gather what plugin classes say of their formats: decoders, and sources of whole readings.
+def known_channels(
+    decoders: Iterable[object], sources: Iterable[object] = (), *, complete: bool = True
+) -> KnownChannels:
+    """Return what plugin classes declare: decoders, and sources of readings without packets.
 
-    A source that says nothing has nothing of its own; a decoder that says nothing may have anything.
+    A source that declares no formats has none of its own; a decoder that declares none may have any.
     """
-    said = [packet_formats(cls) for cls in decoders]
-    formats = [form for each in (*said, *map(packet_formats, sources)) for form in each or ()]
+    declared = [packet_formats(cls) for cls in decoders]
+    formats = [form for each in (*declared, *map(packet_formats, sources)) for form in each or ()]
     names = tuple(dict.fromkeys(form.name for form in formats))
-    return Known(
-        names, frozenset(label for form in formats for label in labels_of(form)), complete and None not in said
+    return KnownChannels(
+        names, frozenset(label for form in formats for label in labels_of(form)), complete and None not in declared
     )
 
 
 def labels_of(form: Format) -> Iterator[str]:
-    """Yield what may be meant by a channel of a format."""
+    """Yield every label that a setting can name of a format."""
     yield from form.labels
     for channel in form.channels:
         yield channel.name
         yield from (f"{channel.name}_{unit}" for unit in CALCULATED)
 
 
-def serial_of(text: str, scope: Scope) -> str:
-    """Return the serial number of what a setting calls a meter, alone or in a channel. Raises Mismatch."""
+def parse_serial(text: str, context: ConversionContext) -> str:
+    """Return the serial number of a meter that a setting names, alone or in a channel. Raises InvalidValue."""
     if not text or not text.isprintable() or any(letter.isspace() for letter in text):
-        raise mismatch("a meter's serial number, as text", text)
-    return scope.serial(text)
+        raise invalid("a meter's serial number, as text", text)
+    return context.serial(text)
 
 
-def channel_of(value: object, scope: Scope) -> ChannelRef:
-    """Read what a setting means by a channel. Raises Mismatch."""
+def parse_channel(value: object, context: ConversionContext) -> ChannelRef:
+    """Return the channel that a setting names. Raises InvalidValue."""
     if not isinstance(value, str):
-        raise mismatch("a channel, as text", value)
-    named = {name: key for key, name in scope.channels.items()}
+        raise invalid("a channel, as text", value)
+    named = {name: key for key, name in context.channels.items()}
     text = named.get(value, value)
-    if text in scope.labels:
+    if text in context.labels:
         return ChannelRef("", text)
-    serial, label = parted(text, scope.labels)
-    if serial and (label in scope.labels or text in scope.channels):
-        return ChannelRef(serial_of(serial, scope), label)
-    if not scope.complete and text.strip() and text.isprintable():
-        return ChannelRef(serial and serial_of(serial, scope), label or text)
+    serial, label = split_channel(text, context.labels)
+    if serial and (label in context.labels or text in context.channels):
+        return ChannelRef(parse_serial(serial, context), label)
+    if not context.complete and text.strip() and text.isprintable():
+        return ChannelRef(serial and parse_serial(serial, context), label or text)
     expected = "SERIAL_CHANNEL (399999_ch1, 01000777_ch1), a channel of any meter (ch1), or a name of [channels]"
-    near = hint(value, named, scope.labels) or f"; expected {expected}"
-    raise Mismatch(Fault(f"no such channel: {shown(value)}{near}"))
+    near = channel_hint(value, named, context.labels) or f"; expected {expected}"
+    raise InvalidValue(ValueProblem(f"no such channel: {format_value(value)}{near}"))
 
 
-def parted(text: str, labels: Collection[str]) -> tuple[str, str]:
-    """Part SERIAL_LABEL: where a label follows, else at the first line below; nothing where there are no two parts."""
-    places = [place for place, letter in enumerate(text) if letter == "_" and 0 < place < len(text) - 1]
-    place = next((place for place in places if text[place + 1 :] in labels), places[0] if places else 0)
-    return (text[:place], text[place + 1 :]) if place else ("", "")
+def split_channel(text: str, labels: Collection[str]) -> tuple[str, str]:
+    """Split SERIAL_LABEL where a known label follows, else at the first _; ("", "") if there are no two parts."""
+    indexes = [index for index, letter in enumerate(text) if letter == "_" and 0 < index < len(text) - 1]
+    index = next((index for index in indexes if text[index + 1 :] in labels), indexes[0] if indexes else 0)
+    return (text[:index], text[index + 1 :]) if index else ("", "")

@@ -1,6 +1,6 @@
-"""What a setting's validator does not like, in a person's words: `expected a whole number from 1 to 9, found 10`.
+"""Messages for values that a setting's validator refuses: `expected a whole number from 1 to 9, found 10`.
 
-The validators of attrs say it in a programmer's; those of plugins in their own. What a type takes is `convert.py`'s.
+The messages of attrs' own validators are for programmers, so they are written anew here. Types belong to `convert.py`.
 """
 
 from collections.abc import Iterator
@@ -13,37 +13,37 @@ from btcore.errors import is_interrupt
 from btcore.settings import Duration
 from btcore.text import plural
 from btcore.values.durations import duration_text
-from btcore.values.mismatch import shown
+from btcore.values.invalid_value import format_value
 
 # of attrs' own, which has no public names for their types
 AND: Any = type(validators.and_())
 OPTIONAL: Any = type(validators.optional(validators.gt(0)))
-NUMBER: Any = type(validators.gt(0))
+COMPARISON: Any = type(validators.gt(0))
 CHOICE: Any = type(validators.in_(()))
-SHORTEST: Any = type(validators.min_len(0))
-LONGEST: Any = type(validators.max_len(0))
+MIN_LENGTH: Any = type(validators.min_len(0))
+MAX_LENGTH: Any = type(validators.max_len(0))
 
 BOUNDS = {">": "above {}", ">=": "of at least {}", "<": "below {}", "<=": "of at most {}"}
 
 NAMES: dict[object, str] = {int: "a whole number", float: "a number", Duration: "a duration"}
 
 
-def complaint(field: "attrs.Attribute[Any]", annotation: object, value: object) -> str:
-    """Run a setting's validator; return what it does not like, "" where there is nothing."""
+def validation_problem(field: "attrs.Attribute[Any]", annotation: object, value: object) -> str:
+    """Run a setting's validator; return what is wrong with the value, or ""."""
     annotation = next((kind for kind in get_args(annotation) if kind in NAMES), annotation)  # of `int | None`
     for validator in _single(field.validator):
         try:
             validator(None, field, value)
         except (ValueError, TypeError) as error:
-            return _words(validator, list(_single(field.validator)), annotation, value) or said(error)
+            return _describe_failure(validator, list(_single(field.validator)), annotation, value) or error_text(error)
         except BaseException as error:
             if is_interrupt(error):
                 raise
     return ""
 
 
-def said(error: BaseException) -> str:
-    """Return an error's words; those of attrs' validators carry the field and the value behind them."""
+def error_text(error: BaseException) -> str:
+    """Return the message of an error, without the field and the value that attrs' validators add."""
     try:
         return str(error.args[0]) if error.args else type(error).__name__
     except BaseException:  # noqa: BLE001 - what a stranger's error carries may fail to tell itself
@@ -51,7 +51,7 @@ def said(error: BaseException) -> str:
 
 
 def _single(validator: Any) -> Iterator[Any]:  # noqa: ANN401 - attrs has no type for its own validators
-    """Yield the validators that one is made of."""
+    """Yield the validators that a validator consists of."""
     if type(validator) is AND:
         for part in validator._validators:  # noqa: SLF001 - as above
             yield from _single(part)
@@ -61,37 +61,38 @@ def _single(validator: Any) -> Iterator[Any]:  # noqa: ANN401 - attrs has no typ
         yield validator
 
 
-def _words(failed: Any, others: list[Any], annotation: object, value: Any) -> str:  # noqa: ANN401 - as above
-    """Tell a validator of attrs that failed, with the other bounds beside it; nothing for one of another kind."""
-    if type(failed) is NUMBER:
-        bounds = {one.compare_op: one.bound for one in others if type(one) is NUMBER}
-        return f"expected {_range(bounds, annotation)}, found {_told(value, annotation)}"
-    if type(failed) is CHOICE:
-        return f"expected one of {', '.join(map(shown, failed.options))}, found {shown(value)}"
+def _describe_failure(validator: Any, others: list[Any], annotation: object, value: Any) -> str:  # noqa: ANN401 - as above
+    """Return the message for a failed validator of attrs, with all bounds; "" for any other validator."""
+    if type(validator) is COMPARISON:
+        bounds = {one.compare_op: one.bound for one in others if type(one) is COMPARISON}
+        return f"expected {_describe_range(bounds, annotation)}, found {_format_bound(value, annotation)}"
+    if type(validator) is CHOICE:
+        return f"expected one of {', '.join(map(format_value, validator.options))}, found {format_value(value)}"
     thing = "character" if isinstance(value, str) else "item"
-    if type(failed) is SHORTEST:
-        return f"expected at least {plural(failed.min_length, thing)}, found {len(value)}"
-    if type(failed) is LONGEST:
-        return f"expected at most {plural(failed.max_length, thing)}, found {len(value)}"
+    if type(validator) is MIN_LENGTH:
+        return f"expected at least {plural(validator.min_length, thing)}, found {len(value)}"
+    if type(validator) is MAX_LENGTH:
+        return f"expected at most {plural(validator.max_length, thing)}, found {len(value)}"
     return ""
 
 
-def _range(bounds: dict[str, Any], annotation: object) -> str:
-    """Tell bounds, by the signs of attrs: `a number above 0`, `a whole number from 1 to 65535`."""
-    if annotation is int:  # what is above 0 is from 1 on
+def _describe_range(bounds: dict[str, Any], annotation: object) -> str:
+    """Return bounds in words: `a number above 0`, `a whole number from 1 to 65535`."""
+    if annotation is int:  # above 0 is from 1 on
         bounds = {{">": ">=", "<": "<="}.get(sign, sign): bound + _step(sign) for sign, bound in bounds.items()}
-    told = {sign: _told(bound, annotation) for sign, bound in bounds.items()}
+    bounds_text = {sign: _format_bound(bound, annotation) for sign, bound in bounds.items()}
     name = NAMES.get(annotation, "a number")
-    if ">=" in told and "<=" in told:
-        return f"{name} from {told['>=']} to {told['<=']}"
-    return f"{name} {' and '.join(words.format(told[sign]) for sign, words in BOUNDS.items() if sign in told)}"
+    if ">=" in bounds_text and "<=" in bounds_text:
+        return f"{name} from {bounds_text['>=']} to {bounds_text['<=']}"
+    parts = (words.format(bounds_text[sign]) for sign, words in BOUNDS.items() if sign in bounds_text)
+    return f"{name} {' and '.join(parts)}"
 
 
 def _step(sign: str) -> int:
     return {">": 1, "<": -1}.get(sign, 0)
 
 
-def _told(value: Any, annotation: object) -> str:  # noqa: ANN401 - a number of some kind, or what should be one
+def _format_bound(value: Any, annotation: object) -> str:  # noqa: ANN401 - a number of some kind, or what should be one
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return shown(value)
+        return format_value(value)
     return duration_text(value) if annotation is Duration else f"{value:.15g}" if annotation is float else str(value)

@@ -1,7 +1,7 @@
-"""From what TOML can say to what a setting is: one function for each type that a setting may have.
+"""Conversion of a TOML value to the type of its setting: one function for each type.
 
-Nothing here knows a table or a file's lines (`config/load.py`). Whatever the value, the answer is the converted value
-or `Mismatch`, which never repeats a secret.
+Any value is either converted, or InvalidValue is raised, whose text never contains a secret. Tables and the lines of a
+file belong to `config/load.py`.
 """
 
 import math
@@ -15,37 +15,44 @@ import attrs
 from btcore.redaction import redact
 from btcore.settings import ChannelRef, Duration, Secret, Serial
 from btcore.text import nearest
-from btcore.values.channels import channel_of, serial_of
-from btcore.values.constraints import complaint, said
-from btcore.values.durations import duration_of
-from btcore.values.mismatch import Fault, Mismatch, Scope, kind_of, mismatch, shown
+from btcore.values.channels import parse_channel, parse_serial
+from btcore.values.constraints import error_text, validation_problem
+from btcore.values.durations import parse_duration
+from btcore.values.invalid_value import (
+    ConversionContext,
+    InvalidValue,
+    ValueProblem,
+    describe_kind,
+    format_value,
+    invalid,
+)
 from btcore.values.nested import Field, fields_of, is_table
-from btcore.values.references import path_of, referred
-from btcore.values.variables import literal, literal_within
+from btcore.values.references import parse_path, resolve_reference
+from btcore.values.variables import find_variable, variable_problem
 
 
-def convert(value: object, annotation: Any, scope: Scope) -> Any:  # noqa: ANN401 - types are values here
-    """Make the value of a setting of that type. Raises Mismatch; TypeError for a type that no setting may have."""
+def convert(value: object, annotation: Any, context: ConversionContext) -> Any:  # noqa: ANN401 - types are values here
+    """Convert a value to a type. Raises InvalidValue, or TypeError for a type that a setting cannot have."""
     if isinstance(value, int) and value.bit_length() > 63:  # noqa: PLR2004 - TOML's own bound
-        raise Mismatch(Fault("a number of more than 64 bits"))
+        raise InvalidValue(ValueProblem("the number has more than 64 bits"))
     if annotation in SCALARS:
-        return SCALARS[annotation].convert(value, scope)
+        return SCALARS[annotation].convert(value, context)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return _literal(value, arguments)
     if origin in (Union, types.UnionType):
-        return convert(value, _but_none(arguments), scope)
+        return convert(value, _but_none(arguments), context)
     if origin in (list, tuple):
-        return origin(_items(value, annotation, scope))
+        return origin(_items(value, annotation, context))
     if origin is dict:
-        return _mapping(value, annotation, scope)
+        return _mapping(value, annotation, context)
     if is_table(annotation):
-        return _table(value, annotation, scope)
-    raise TypeError(f"{annotation} is no type that a setting may have")
+        return _table(value, annotation, context)
+    raise TypeError(f"{annotation} is not a type that a setting can have")
 
 
 def type_name(annotation: Any) -> str:  # noqa: ANN401 - types are values here
-    """Return a type in a person's words. Raises TypeError for one that no setting may have."""
+    """Return the name of a type for people. Raises TypeError for a type that a setting cannot have."""
     if annotation in SCALARS:
         return SCALARS[annotation].name
     origin, arguments = get_origin(annotation), get_args(annotation)
@@ -60,20 +67,20 @@ def type_name(annotation: Any) -> str:  # noqa: ANN401 - types are values here
     if is_table(annotation):
         parts = (f"{name}: {type_name(field.annotation)}" for name, field in fields_of(annotation).items())
         return f"table {{ {', '.join(parts)} }}"
-    raise TypeError(f"{annotation} is no type that a setting may have")
+    raise TypeError(f"{annotation} is not a type that a setting can have")
 
 
 def check_choice(value: object, choices: tuple[str, ...]) -> None:
-    """Raise Mismatch when a value, or an item of a list, is none of the choices."""
+    """Raise InvalidValue if a value, or an item of a list, is none of the choices."""
     if not choices:
         return
     if not isinstance(value, list | tuple):
         if value not in choices:
             raise _one_of(choices, value)
         return
-    wrong = [(place, item) for place, item in enumerate(value) if item not in choices]
+    wrong = [(index, item) for index, item in enumerate(value) if item not in choices]
     if wrong:
-        raise Mismatch(*(fault for place, item in wrong for fault in _within(place, _one_of(choices, item))))
+        raise InvalidValue(*(problem for index, item in wrong for problem in _within(index, _one_of(choices, item))))
 
 
 def _several(annotation: Any) -> str:  # noqa: ANN401 - types are values here
@@ -84,13 +91,15 @@ def _several(annotation: Any) -> str:  # noqa: ANN401 - types are values here
 def _but_none(arguments: tuple[Any, ...]) -> Any:  # noqa: ANN401 - types are values here
     kinds = [kind for kind in arguments if kind is not types.NoneType]
     if len(kinds) != 1:
-        raise TypeError(f"{' | '.join(map(str, arguments))} is no type that a setting may have")
+        raise TypeError(f"{' | '.join(map(str, arguments))} is not a type that a setting can have")
     return kinds[0]
 
 
-def _one_of(choices: tuple[Any, ...], value: object) -> Mismatch:
-    known = ", ".join(shown(choice) for choice in choices)
-    return Mismatch(Fault(f"expected one of {known}, found {shown(value)}{nearest(str(value), map(str, choices))}"))
+def _one_of(choices: tuple[Any, ...], value: object) -> InvalidValue:
+    known = ", ".join(format_value(choice) for choice in choices)
+    return InvalidValue(
+        ValueProblem(f"expected one of {known}, found {format_value(value)}{nearest(str(value), map(str, choices))}")
+    )
 
 
 def _literal(value: object, choices: tuple[Any, ...]) -> object:
@@ -99,156 +108,160 @@ def _literal(value: object, choices: tuple[Any, ...]) -> object:
     raise _one_of(choices, value)
 
 
-def _items(value: object, annotation: Any, scope: Scope) -> list[object]:  # noqa: ANN401 - types are values here
+def _items(value: object, annotation: Any, context: ConversionContext) -> list[object]:  # noqa: ANN401 - types are values here
     if not isinstance(value, list):
-        raise Mismatch(Fault(f"expected a {type_name(annotation)}, in [ ], found {_found(value, annotation)}"))
-    items, faults = [], []
-    for place, item in enumerate(value):
+        raise InvalidValue(
+            ValueProblem(f"expected a {type_name(annotation)}, in [ ], found {_found(value, annotation)}")
+        )
+    items, problems = [], []
+    for index, item in enumerate(value):
         try:
-            items.append(convert(item, get_args(annotation)[0], scope))
-        except Mismatch as error:
-            faults += _within(place, error)
-    if faults:
-        raise Mismatch(*faults)
+            items.append(convert(item, get_args(annotation)[0], context))
+        except InvalidValue as error:
+            problems += _within(index, error)
+    if problems:
+        raise InvalidValue(*problems)
     return items
 
 
-def _mapping(value: object, annotation: Any, scope: Scope) -> dict[object, object]:  # noqa: ANN401 - as above
+def _mapping(value: object, annotation: Any, context: ConversionContext) -> dict[object, object]:  # noqa: ANN401 - as above
     if not isinstance(value, dict):
-        raise Mismatch(Fault(f"expected a {type_name(annotation)}, found {_found(value, annotation)}"))
+        raise InvalidValue(ValueProblem(f"expected a {type_name(annotation)}, found {_found(value, annotation)}"))
     arguments = get_args(annotation)
     made: dict[object, object] = {}
-    faults: list[Fault] = []
+    problems: list[ValueProblem] = []
     for name, item in value.items():
         try:
-            key = convert(name, arguments[0], scope)
+            key = convert(name, arguments[0], context)
             if key in made:
-                faults.append(Fault(f"the same {type_name(arguments[0])} is named twice", (name,)))
-            made[key] = convert(item, arguments[1], scope)
-        except Mismatch as error:
-            faults += _within(name, error)
-    if faults:
-        raise Mismatch(*faults)
+                problems.append(ValueProblem(f"the same {type_name(arguments[0])} appears twice", (name,)))
+            made[key] = convert(item, arguments[1], context)
+        except InvalidValue as error:
+            problems += _within(name, error)
+    if problems:
+        raise InvalidValue(*problems)
     return made
 
 
-def _table(value: object, cls: type, scope: Scope) -> object:
-    """Make an instance of a class with settings; whatever is wrong with them is told at once."""
+def _table(value: object, cls: type, context: ConversionContext) -> object:
+    """Create an instance of a class with settings; InvalidValue has all problems."""
     if not isinstance(value, dict):
-        raise Mismatch(Fault(f"expected a {type_name(cls)}, found {_found(value, cls)}"))
+        raise InvalidValue(ValueProblem(f"expected a {type_name(cls)}, found {_found(value, cls)}"))
     fields = fields_of(cls)
-    known = f"; it may have {', '.join(fields)}"
-    faults = [
-        Fault(f"unknown setting{nearest(name, fields) or known}", (name,)) for name in value if name not in fields
+    known = f"; the settings are {', '.join(fields)}"
+    problems = [
+        ValueProblem(f"unknown setting{nearest(name, fields) or known}", (name,))
+        for name in value
+        if name not in fields
     ]
     made: dict[str, object] = {}
     for name, field in fields.items():
         try:
-            made |= _field(name, field, value, scope)
-        except Mismatch as error:
-            faults += _within(name, error)
-    if faults:
-        raise Mismatch(*faults)
-    return _instance(cls, made, scope)
+            made |= _field(name, field, value, context)
+        except InvalidValue as error:
+            problems += _within(name, error)
+    if problems:
+        raise InvalidValue(*problems)
+    return _instance(cls, made, context)
 
 
-def _field(name: str, field: Field, given: Mapping[str, object], scope: Scope) -> dict[str, object]:
+def _field(name: str, field: Field, given: Mapping[str, object], context: ConversionContext) -> dict[str, object]:
     if name in given:
-        made = {name: convert(given[name], field.annotation, scope)}
+        made = {name: convert(given[name], field.annotation, context)}
         check_choice(made[name], field.choices)
-        if wrong := complaint(field.field, field.annotation, made[name]):
-            raise Mismatch(Fault(redact(wrong, scope.secrets)))
+        if wrong := validation_problem(field.field, field.annotation, made[name]):
+            raise InvalidValue(ValueProblem(redact(wrong, context.secrets)))
         return made
     if field.required:
-        raise Mismatch(Fault(f"is missing and must be given: {field.help} ({type_name(field.annotation)})"))
+        raise InvalidValue(ValueProblem(f"a required setting is missing: {field.help} ({type_name(field.annotation)})"))
     return {}
 
 
-def _instance(cls: type, made: Mapping[str, object], scope: Scope) -> object:
+def _instance(cls: type, made: Mapping[str, object], context: ConversionContext) -> object:
     try:
         return cls(**made)
     except Exception as error:  # noqa: BLE001 - a stranger's validators
-        raise Mismatch(Fault(redact(said(error), scope.secrets))) from None
+        raise InvalidValue(ValueProblem(redact(error_text(error), context.secrets))) from None
 
 
-def _within(place: str | int, error: Mismatch) -> list[Fault]:
-    """Return the faults of something inside a value, with the way to them."""
-    return [attrs.evolve(fault, path=(place, *fault.path)) for fault in error.faults]
+def _within(index: str | int, error: InvalidValue) -> list[ValueProblem]:
+    """Return the problems of an inner value, with the path to it."""
+    return [attrs.evolve(problem, path=(index, *problem.path)) for problem in error.problems]
 
 
 def _found(value: object, annotation: Any) -> str:  # noqa: ANN401 - types are values here
-    """Return what is shown of a value that should have been a list or a table: nothing where a secret belongs."""
-    return kind_of(value) if "secret" in type_name(annotation) else shown(value)
+    """Return how a message shows a value that is not a list or a table; only its kind if it may be a secret."""
+    return describe_kind(value) if "secret" in type_name(annotation) else format_value(value)
 
 
-def _text(value: object, scope: Scope) -> str:
-    text = _plain(value, scope)
-    if isinstance(value, str) and (variable := literal_within(value)):
-        scope.warnings.append(f"{variable} in it is taken literally: no variable is put in here")
+def _text(value: object, context: ConversionContext) -> str:
+    text = _plain(value, context)
+    if isinstance(value, str) and (variable := find_variable(value)):
+        context.warnings.append(f"{variable} is taken literally; variables are not inserted here")
     return text
 
 
-def _plain(value: object, scope: Scope) -> str:
-    """Read a text that may be a secret."""
+def _plain(value: object, context: ConversionContext) -> str:
+    """Return a text that may be a secret."""
     if isinstance(value, dict):
-        return referred(value, scope)
+        return resolve_reference(value, context)
     if isinstance(value, str):
-        if wrong := literal(value):
-            raise Mismatch(Fault(wrong))
+        if wrong := variable_problem(value):
+            raise InvalidValue(ValueProblem(wrong))
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    raise mismatch("text", value)
+    raise invalid("text", value)
 
 
-def _secret(value: object, scope: Scope) -> Secret:
+def _secret(value: object, context: ConversionContext) -> Secret:
     try:
-        text = _plain(value, scope)
-    except Mismatch:
+        text = _plain(value, context)
+    except InvalidValue:
         if isinstance(value, dict | str):
             raise
-        # not as elsewhere with what was found: it may be half of the secret
+        # without the value, which may be a part of the secret
         expected = 'text, { env = "NAME" } or { file = "path" }'
-        raise Mismatch(Fault(f"expected {expected}, found {kind_of(value)}")) from None
+        raise InvalidValue(ValueProblem(f"expected {expected}, found {describe_kind(value)}")) from None
     if text:
-        scope.secrets.append(text)
+        context.secrets.append(text)
     return Secret(text)
 
 
-def _whole(value: object, _scope: Scope) -> int:
+def _integer(value: object, _scope: ConversionContext) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise mismatch("a whole number, without quotes", value)
+        raise invalid("a whole number, without quotes", value)
     return value
 
 
-def _number(value: object, _scope: Scope) -> float:
+def _number(value: object, _scope: ConversionContext) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise mismatch("a number, without quotes", value)
+        raise invalid("a number, without quotes", value)
     return float(value)
 
 
-def _flag(value: object, _scope: Scope) -> bool:
+def _flag(value: object, _scope: ConversionContext) -> bool:
     if not isinstance(value, bool):
-        raise mismatch("true or false, without quotes", value)
+        raise invalid("true or false, without quotes", value)
     return value
 
 
 @attrs.frozen
 class Scalar:
-    """A type of a single value: its name in a person's words, and the function that makes it."""
+    """A type of a single value: its name for people, and its conversion."""
 
     name: str
-    convert: Callable[[object, Scope], object]
+    convert: Callable[[object, ConversionContext], object]
 
 
 SCALARS: Mapping[Any, Scalar] = {
     str: Scalar("text", _text),
-    int: Scalar("whole number", _whole),
+    int: Scalar("whole number", _integer),
     float: Scalar("number", _number),
     bool: Scalar("true or false", _flag),
-    Serial: Scalar("serial number", lambda value, scope: serial_of(_text(value, scope), scope)),
-    Duration: Scalar("duration", duration_of),
+    Serial: Scalar("serial number", lambda value, context: parse_serial(_text(value, context), context)),
+    Duration: Scalar("duration", parse_duration),
     Secret: Scalar("secret text", _secret),
-    Path: Scalar("path", path_of),
-    ChannelRef: Scalar("channel", channel_of),
+    Path: Scalar("path", parse_path),
+    ChannelRef: Scalar("channel", parse_channel),
 }

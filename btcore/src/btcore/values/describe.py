@@ -1,6 +1,6 @@
-"""What settings a class has, told so that a table can be read by it, listed, and written as an example.
+"""Descriptions of the settings of a class, by which tables are read, settings listed and examples written.
 
-Reading a table is `config/tables.py`; the listings are in `cli/`.
+Reading a table belongs to `config/tables.py`, the listings to `cli/`.
 """
 
 import json
@@ -24,9 +24,9 @@ _FACTORY: Any = attrs.Factory  # declared as a function, but a class
 
 @attrs.frozen
 class Setting:
-    """One setting: its name in a table, its type (as annotated, and in a person's words), and what is told of it.
+    """One setting: its name in a table, its type (the annotation, and its name for people) and its help.
 
-    `default` is `attrs.NOTHING` where it must be given.
+    `default` is `attrs.NOTHING` if the setting is required.
     """
 
     name: str
@@ -40,22 +40,22 @@ class Setting:
 
     @property
     def required(self) -> bool:
-        """Whether it must be given."""
+        """Whether it has no default."""
         return self.default is attrs.NOTHING
 
     @property
-    def told_type(self) -> str:
+    def type_and_choices(self) -> str:
         """The type with its choices, for a line of help."""
         several = "any of" if self.type.startswith("list") else "one of"
         return f"{several} {', '.join(self.choices)}" if self.choices else self.type
 
     @property
     def plain_default(self) -> object:
-        """The default as JSON and TOML can say it; None where there is none. A secret is not told."""
-        return None if self.required else plain(self.default, self.annotation)
+        """The default as a value of JSON and TOML; None if there is none. A secret is redacted."""
+        return None if self.required else plain_value(self.default, self.annotation)
 
     def as_json(self) -> dict[str, object]:
-        """Return what `btcore plugins NAME --json` tells of it."""
+        """Return what `btcore plugins NAME --json` writes about it."""
         return {
             "name": self.name,
             "type": self.type,
@@ -67,9 +67,9 @@ class Setting:
 
 
 def settings_of(cls: type) -> tuple[Setting, ...]:
-    """Return the settings of a class: its fields that have a help text, those that must be given first.
+    """Return the settings of a class: its fields with a help text, required ones first.
 
-    Raises TypeError or NameError when an annotation is no type that a setting may have, or cannot be understood.
+    Raises TypeError or NameError if an annotation is not a type that a setting can have, or cannot be resolved.
     """
     fields = [field for field in attrs.fields(cls) if field.init and "help" in field.metadata]
     return tuple(sorted((_setting(cls, field) for field in fields), key=lambda entry: not entry.required))
@@ -80,22 +80,22 @@ def delivery_settings(delivery: Delivery) -> tuple[Setting, ...]:
     return tuple(attrs.evolve(entry, default=getattr(delivery, entry.name)) for entry in settings_of(Delivery))
 
 
-def values_of(holder: object, settings: Iterable[Setting]) -> dict[str, object]:
-    """Return the values that an object has for settings, plain, by name."""
-    return {entry.name: plain(getattr(holder, entry.name), entry.annotation) for entry in settings}
+def setting_values(holder: object, settings: Iterable[Setting]) -> dict[str, object]:
+    """Return the plain values of an object's settings, by name."""
+    return {entry.name: plain_value(getattr(holder, entry.name), entry.annotation) for entry in settings}
 
 
-def plain(value: object, annotation: object = None) -> object:
-    """Return a setting's value as it is written in a configuration. A secret is not told."""
-    match _opened(value):
+def plain_value(value: object, annotation: object = None) -> object:
+    """Return a setting's value as a configuration writes it. A secret is redacted."""
+    match _table_as_dict(value):
         case Secret():
             return "***" if value else None
         case Path() | ChannelRef():
             return str(value)
         case list() | tuple() as items:
-            return [plain(item) for item in items]
+            return [plain_value(item) for item in items]
         case dict() as table:
-            return {str(key): plain(item) for key, item in table.items()}
+            return {str(key): plain_value(item) for key, item in table.items()}
         case int() | float() as seconds if annotation in (Duration, Duration | None):
             return duration_text(seconds)
     return value if value is None or isinstance(value, str | bool | int | float) else repr(value)
@@ -112,13 +112,13 @@ def toml_text(value: object) -> str:
         case str():
             return quoted(value)
         case float() if not math.isfinite(value):
-            return str(value)  # nan, inf and -inf, which JSON has not
-    # what JSON and TOML have in common: numbers, true and false
+            return str(value)  # nan, inf and -inf, which JSON does not have
+    # JSON and TOML write numbers, true and false alike
     return json.dumps(value)
 
 
 def toml_key(name: str) -> str:
-    """Write a key as TOML: in quotes where it has to be."""
+    """Write a key as TOML, in quotes if necessary."""
     return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else quoted(name)
 
 
@@ -129,7 +129,7 @@ def first_line(cls: object) -> str:
 
 
 def choices_of(annotation: Any, declared: Iterable[str]) -> tuple[str, ...]:  # noqa: ANN401 - types are values here
-    """Return the choices that a setting has, declared or by its type."""
+    """Return the choices of a setting, declared or from its type."""
     if typing.get_origin(annotation) is typing.Literal:
         return tuple(str(choice) for choice in typing.get_args(annotation))
     inner = [choices_of(part, ()) for part in typing.get_args(annotation) if part is not ...]
@@ -152,17 +152,17 @@ def _setting(cls: type, field: "attrs.Attribute[Any]") -> Setting:
     )
 
 
-def _opened(value: object) -> object:
-    """Return a table within a setting as a dict, without what it does without; anything else as it is."""
+def _table_as_dict(value: object) -> object:
+    """Return a nested table as a dict without its None values; anything else unchanged."""
     if not is_table(type(value)):
         return value
-    told = {entry.name: getattr(value, entry.field.name) for entry in settings_of(type(value))}
-    return {name: item for name, item in told.items() if item is not None}
+    values = {entry.name: getattr(value, entry.field.name) for entry in settings_of(type(value))}
+    return {name: item for name, item in values.items() if item is not None}
 
 
 def _default(field: "attrs.Attribute[Any]") -> object:
     factory: Any = field.default
     if not isinstance(factory, _FACTORY):
         return field.default
-    # one that depends on other settings is only known when those are
+    # a default that depends on other settings is not known here
     return None if factory.takes_self else factory.factory()

@@ -3,13 +3,13 @@
 import re
 
 from btcore.settings import Duration
-from btcore.values.mismatch import Fault, Mismatch, Scope, shown
+from btcore.values.invalid_value import ConversionContext, InvalidValue, ValueProblem, format_value
 
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-LONGEST = 36_500 * 86_400
-"""Seconds; no duration is longer than a hundred years."""
+MAX_DURATION = 36_500 * 86_400
+"""The longest duration in seconds: a hundred years."""
 
-CALLED = {
+UNIT_ALIASES = {
     **dict.fromkeys(("ms", "msec", "msecs", "millisecond", "milliseconds"), 0.001),
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1),
     **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60),
@@ -17,7 +17,7 @@ CALLED = {
     **dict.fromkeys(("d", "day", "days"), 86_400),
     **dict.fromkeys(("w", "week", "weeks"), 604_800),
 }
-"""What people call units, in seconds."""
+"""Common words for units, in seconds."""
 
 NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,9})?)"
 PART = re.compile(rf"{NUMBER} ?([a-z]+)(?:,? |(?=[0-9])|$)")
@@ -25,14 +25,14 @@ PART = re.compile(rf"{NUMBER} ?([a-z]+)(?:,? |(?=[0-9])|$)")
 EXPECTED = 'a duration such as "500ms", "30s", "5m", "1h" or "7d"'
 
 
-def duration_of(value: object, _scope: Scope) -> Duration:
-    """Read a duration, in seconds: a number with its unit; 0 alone needs none. Raises Mismatch."""
+def parse_duration(value: object, _scope: ConversionContext) -> Duration:
+    """Return a duration in seconds, from a number with its unit; 0 needs no unit. Raises InvalidValue."""
     seconds = _seconds(value)
-    if seconds is not None and seconds <= LONGEST:
+    if seconds is not None and seconds <= MAX_DURATION:
         return Duration(seconds)
-    if bare := _bare(value):
-        raise Mismatch(Fault(f'a duration needs its unit: "{bare}s", "{bare}m" or "{bare}d"?'))
-    raise Mismatch(Fault(f"expected {EXPECTED}, found {shown(value)}{_meant(value)}"))
+    if number := _number_without_unit(value):
+        raise InvalidValue(ValueProblem(f'a duration needs a unit: "{number}s", "{number}m" or "{number}d"?'))
+    raise InvalidValue(ValueProblem(f"expected {EXPECTED}, found {format_value(value)}{_suggestion(value)}"))
 
 
 def duration_text(seconds: float) -> str:
@@ -44,7 +44,7 @@ def duration_text(seconds: float) -> str:
 
 
 def _seconds(value: object) -> float | None:
-    """Return how many seconds a value is, None where it is no duration."""
+    """Return a duration in seconds; None if the value is not one."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if value in (0, "0"):
@@ -53,20 +53,20 @@ def _seconds(value: object) -> float | None:
     return float(found[1]) * UNITS[found[2]] if found else None
 
 
-def _bare(value: object) -> str:
-    """Return a number without a unit, as it would stand before one; nothing for anything else."""
+def _number_without_unit(value: object) -> str:
+    """Return the text of a number without a unit; "" for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return ""
     text = value.strip() if isinstance(value, str) else f"{value:.15g}"
     return text if re.fullmatch(NUMBER, text) else ""
 
 
-def _meant(value: object) -> str:
-    """Return `; did you mean "5m"?` for what people write for a duration elsewhere, or nothing."""
+def _suggestion(value: object) -> str:
+    """Return `; did you mean "5m"?` for another common notation of a duration, or ""."""
     text = value.strip().lower() if isinstance(value, str) else ""
-    parts = [(float(number), CALLED.get(unit)) for number, unit in PART.findall(text)]
+    parts = [(float(number), UNIT_ALIASES.get(unit)) for number, unit in PART.findall(text)]
     if not parts or PART.sub("", text):
         return ""
     seconds = sum(number * unit for number, unit in parts if unit)
-    known = all(unit for _, unit in parts) and 0 < seconds <= LONGEST
+    known = all(unit for _, unit in parts) and 0 < seconds <= MAX_DURATION
     return f'; did you mean "{duration_text(seconds)}"?' if known else ""

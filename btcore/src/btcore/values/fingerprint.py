@@ -1,6 +1,6 @@
-"""Marks of a sink's settings: whether they are those of the last run can be told from them, and nothing else.
+"""Fingerprints of a sink's settings, which show whether they have changed since the last run, and nothing else.
 
-A setting that has its default does not count, so that a new version of a plugin, with more settings, changes nothing.
+A setting at its default is not included, so a new version of a plugin with more settings changes nothing.
 """
 
 import hashlib
@@ -10,32 +10,32 @@ from collections.abc import Iterator, Sequence
 import attrs
 
 from btcore.settings import Secret
-from btcore.values.describe import Setting, plain, settings_of
+from btcore.values.describe import Setting, plain_value, settings_of
 from btcore.values.nested import is_table
 
 SECRET_BYTES = 2
-"""So much of a secret's hash goes into a mark: enough to see that it changed, far too little to find it by trying."""
+"""The bytes of a secret's hash in a fingerprint: enough to notice a change, too few to find the secret by trying."""
 
 
 @attrs.frozen
 class Fingerprint:
-    """Two marks: of the settings that choose what a sink wants, and of all, its secrets too."""
+    """Two hashes: of the settings that choose which readings a sink wants, and of all settings with the secrets."""
 
     choosing: str
     all: str
 
 
 def fingerprint(instance: object, meters: Sequence[str]) -> Fingerprint:
-    """Return the marks of a plugin's instance, with the `meters` of its table."""
-    shown = [(entry, value) for entry, value in given(instance) if not isinstance(value, Secret)]
-    told = {entry.name: plain(value, entry.annotation) for entry, value in shown}
-    choosing = json.dumps([told, list(meters)], sort_keys=True, default=repr)
-    secrets = b"".join(_hash(secret) for _, value in given(instance) for secret in _secrets(value))
+    """Return the fingerprint of a plugin's instance, with the `meters` of its table."""
+    format_value = [(entry, value) for entry, value in changed_settings(instance) if not isinstance(value, Secret)]
+    plain_values = {entry.name: plain_value(value, entry.annotation) for entry, value in format_value}
+    choosing = json.dumps([plain_values, list(meters)], sort_keys=True, default=repr)
+    secrets = b"".join(_hash(secret) for _, value in changed_settings(instance) for secret in _secrets(value))
     return Fingerprint(_mark(choosing.encode()), _mark(choosing.encode() + b"\0" + secrets))
 
 
-def given(instance: object) -> Iterator[tuple[Setting, object]]:
-    """Yield the settings of an instance that are not as by default, with their values."""
+def changed_settings(instance: object) -> Iterator[tuple[Setting, object]]:
+    """Yield the settings of an instance that are not at their defaults, with their values."""
     for entry in settings_of(type(instance)) if attrs.has(type(instance)) else ():
         value = getattr(instance, entry.field.name)
         if entry.required or value != entry.default:
@@ -46,7 +46,7 @@ def _secrets(value: object) -> Iterator[Secret]:
     if isinstance(value, Secret):
         yield value
     elif is_table(type(value)):
-        yield from (found for _, inner in given(value) for found in _secrets(inner))
+        yield from (found for _, inner in changed_settings(value) for found in _secrets(inner))
     elif isinstance(value, dict):
         yield from (found for key in sorted(value, key=str) for found in _secrets(value[key]))
     elif isinstance(value, list | tuple):

@@ -1,6 +1,6 @@
-"""Settings within a setting: an attrs class whose fields are settings, written as a table of its own.
+"""Nested tables: a setting whose type is an attrs class, with settings as its fields.
 
-Here is what such a class has; making one from a table is `convert.py`'s.
+Creating an instance from a table belongs to `convert.py`.
 """
 
 import typing
@@ -11,7 +11,7 @@ import attrs
 
 @attrs.frozen
 class Field:
-    """One setting of such a class, with its type as it is meant (`attrs` may have it as text)."""
+    """One setting of such a class, with its resolved type (`attrs` may have it as text)."""
 
     annotation: Any
     help: str
@@ -26,7 +26,7 @@ def is_table(annotation: Any) -> bool:  # noqa: ANN401 - types are values here
 
 
 def fields_of(cls: type) -> dict[str, Field]:
-    """Return the settings of a class, by name. Raises NameError when an annotation cannot be understood."""
+    """Return the settings of a class, by name. Raises NameError if an annotation cannot be resolved."""
     hints = typing.get_type_hints(cls, include_extras=True)
     return {
         field.alias or field.name: Field(

@@ -1,6 +1,6 @@
-"""What a setting refers to: a path, a text in an environment variable, a text in a file of its own.
+"""References of a setting: a path, a text in an environment variable, or a text in a file.
 
-A text that is kept elsewhere may be a secret: no message shows it. What it is taken for is `convert.py`'s.
+Such a text may be a secret: no message shows it. Its conversion belongs to `convert.py`.
 """
 
 import os
@@ -9,69 +9,75 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from btcore.values.mismatch import Fault, Mismatch, Scope, mismatch, shown
-from btcore.values.variables import literal_path
+from btcore.values.invalid_value import ConversionContext, InvalidValue, ValueProblem, format_value, invalid
+from btcore.values.variables import path_variable_problem
 
-ESCAPE = "a \\ within double quotes begins an escape: write a Windows path in single quotes ('C:\\...'), or with /"
+ESCAPE = "a \\ inside double quotes starts an escape: write a Windows path in single quotes ('C:\\...'), or with /"
 
 SECRET_BYTES = 65_536
-"""The most that is read of a file that holds a text."""
+"""The largest file with a text that is read."""
 
 
-def path_of(value: object, scope: Scope) -> Path:
-    """Read a path: a relative one is beside the configuration. Raises Mismatch."""
+def parse_path(value: object, context: ConversionContext) -> Path:
+    """Return a path; a relative one is relative to the configuration. Raises InvalidValue."""
     if not isinstance(value, str) or not value or "\0" in value:
-        raise mismatch("a path, as text", value)
+        raise invalid("a path, as text", value)
     if any(letter < " " for letter in value):
-        raise Mismatch(Fault(f"no path: there is a tab or a line break in it; {ESCAPE}"))
-    if wrong := literal_path(value):
-        raise Mismatch(Fault(wrong))
+        raise InvalidValue(ValueProblem(f"not a path: it contains a tab or a line break; {ESCAPE}"))
+    if wrong := path_variable_problem(value):
+        raise InvalidValue(ValueProblem(wrong))
     try:
-        return scope.directory / Path(value).expanduser()
+        return context.directory / Path(value).expanduser()
     except RuntimeError:
-        raise Mismatch(Fault(f"no such user: {shown(value)}")) from None
+        raise InvalidValue(ValueProblem(f"no such user: {format_value(value)}")) from None
 
 
-def referred(value: Mapping[str, object], scope: Scope) -> str:
-    """Read a text that is kept elsewhere. Raises Mismatch."""
+def resolve_reference(value: Mapping[str, object], context: ConversionContext) -> str:
+    """Return the text of an environment variable or a file. Raises InvalidValue."""
     match dict(value):
         case {"env": str(name), **rest} if not rest:
             if (alone := name.strip("${}%")) != name:
-                raise Mismatch(Fault(f'write the name of the variable alone: {{ env = "{alone}" }}'))
-            text, place = os.environ.get(name), f"the environment variable {name}"
+                raise InvalidValue(ValueProblem(f'write only the name of the variable: {{ env = "{alone}" }}'))
+            text, source = os.environ.get(name), f"the environment variable {name}"
             if text is None:
-                raise Mismatch(Fault(f"{place} is not set; set it for btcore, or write the text here"))
+                raise InvalidValue(ValueProblem(f"{source} is not set; set it for btcore, or write the value here"))
         case {"file": str(name), **rest} if not rest:
-            text, place = _file_text(name, scope), f"the file {name}"
+            text, source = _file_text(name, context), f"the file {name}"
         case _:
-            raise Mismatch(Fault('expected text, { env = "NAME" } or { file = "path" }, found another table'))
+            raise InvalidValue(
+                ValueProblem('expected text, { env = "NAME" } or { file = "path" }, found another table')
+            )
     if not text:
-        raise Mismatch(Fault(f"{place} is empty"))
-    scope.secrets.append(text)
+        raise InvalidValue(ValueProblem(f"{source} is empty"))
+    context.secrets.append(text)
     return text
 
 
-def _file_text(name: str, scope: Scope) -> str:
-    path = path_of(name, scope)
+def _file_text(name: str, context: ConversionContext) -> str:
+    path = parse_path(name, context)
     try:
         if not path.is_file():
-            raise Mismatch(Fault(f"there is no file {path}" if not path.exists() else f"{path} is no regular file"))
+            raise InvalidValue(
+                ValueProblem(f"there is no file {path}" if not path.exists() else f"{path} is no regular file")
+            )
         with path.open("rb") as file:
             raw = file.read(SECRET_BYTES + 1)
             warnings = _open_to_others(path, os.fstat(file.fileno()).st_mode, path.parent.stat().st_mode)
-            scope.warnings.extend(warnings)
+            context.warnings.extend(warnings)
     except OSError as error:
-        raise Mismatch(Fault(f"the file {path} cannot be read: {error.strerror}")) from None
+        raise InvalidValue(ValueProblem(f"the file {path} cannot be read: {error.strerror}")) from None
     if len(raw) > SECRET_BYTES:
-        raise Mismatch(Fault(f"the file {path} is larger than {SECRET_BYTES} bytes; it should hold the text alone"))
+        raise InvalidValue(
+            ValueProblem(f"the file {path} is larger than {SECRET_BYTES} bytes; it must contain only the text")
+        )
     try:
         return raw.decode().rstrip("\r\n")
     except UnicodeDecodeError:
-        raise Mismatch(Fault(f"the file {path} is not text in UTF-8")) from None
+        raise InvalidValue(ValueProblem(f"the file {path} is not text in UTF-8")) from None
 
 
 def _open_to_others(path: Path, mode: int, folder: int) -> Iterator[str]:
-    """Tell what every user of this computer may do to a file that may hold a secret, and what to do about it."""
+    """Yield a warning if every user of this computer can read or change a file with a text."""
     ways = {stat.S_IROTH: "read", stat.S_IWOTH: "changed", stat.S_IROTH | stat.S_IWOTH: "read and changed"}
     if what := ways.get(mode & (stat.S_IROTH | stat.S_IWOTH)):
         yield f"the file {path} can be {what} by every user of this computer: chmod 600 {shlex.quote(str(path))}"

@@ -1,7 +1,7 @@
-"""Settings written as the text of a site.toml: what `btcore init` writes and `btcore plugins NAME` shows.
+"""Settings as the text of a site.toml, for `btcore init` and `btcore plugins NAME`.
 
-In the text, `# ` with a space begins words, and `#` without a space a line that is a setting at its default, or at the
-example that its plugin gives.
+In the text, `# ` with a space begins a comment; `#` without a space begins a setting that is switched off, with its
+default or an example.
 """
 
 import textwrap
@@ -14,16 +14,16 @@ import tomli
 from btcore.settings import ChannelRef, Duration, Secret, Serial
 from btcore.text import plain as plain_text
 from btcore.text import quoted
-from btcore.values.describe import Setting, plain, settings_of, toml_key, toml_text
+from btcore.values.describe import Setting, plain_value, settings_of, toml_key, toml_text
 from btcore.values.nested import is_table
 
 WIDTH = 100
 
 
 def table(kind: str, name: str, settings: Iterable[Setting], *, about: str = "", active: bool = True) -> str:
-    """Write a table with all settings of a plugin; one that is not active is behind `#`, line by line."""
+    """Write a table with all settings of a plugin; if it is not active, each line begins with `#`."""
     header = f"[{kind}.{toml_key(name)}]"
-    lines = [*words(about), header if active else f"#{header}"]
+    lines = [*comment(about), header if active else f"#{header}"]
     for entry in settings:
         lines += _lines(entry, name, active=active)
     return "\n".join(lines) + "\n"
@@ -34,20 +34,20 @@ def setting(entry: Setting) -> Iterator[str]:
     return _lines(entry, "", active=False)
 
 
-def words(text: str) -> list[str]:
-    """Write words as comments."""
+def comment(text: str) -> list[str]:
+    """Write a text as lines of comments."""
     return [f"# {line}" for line in textwrap.wrap(plain_text(text), WIDTH)]
 
 
-def listed(settings: Iterable[Setting]) -> Iterator[str]:
-    """Write settings as comments, a line for each and its help: for those that every table of a kind may have."""
+def setting_comments(settings: Iterable[Setting]) -> Iterator[str]:
+    """Write settings as comments, each with its help: those that every table of a kind can have."""
     for entry in settings:
-        yield from words(f"{entry.help} ({entry.told_type})")
+        yield from comment(f"{entry.help} ({entry.type_and_choices})")
         yield f"#   {_assigned(entry, '')}"
 
 
 def example_value(entry: Setting, name: str) -> str:
-    """Write a value that a setting could have, as TOML. `name` is that of the table, for a secret's variable."""
+    """Return an example value of a setting as TOML. `name` is the table's, for the variable of a secret."""
     if entry.example:
         return _example(entry)
     if entry.choices and get_origin(entry.annotation) is not Literal:
@@ -57,7 +57,7 @@ def example_value(entry: Setting, name: str) -> str:
 
 
 def _example(entry: Setting) -> str:
-    """Write an example as TOML: it is the plain value, or TOML already; for a secret, the name of a variable."""
+    """Return an example as TOML: it is a plain value or TOML; for a secret, the name of a variable."""
     if (entry.example[0] in "\"'{[" or entry.annotation in (int, float, bool)) and _is_toml(entry.example):
         return entry.example
     text = quoted(entry.example)
@@ -65,7 +65,7 @@ def _example(entry: Setting) -> str:
 
 
 def _is_toml(text: str) -> bool:
-    """Whether a text is one value, on one line; else it would write settings of its own."""
+    """Whether a text is a single TOML value on one line; otherwise it could add settings."""
     try:
         return text == plain_text(text) and list(tomli.loads(f"x = {text}")) == ["x"]
     except tomli.TOMLDecodeError:
@@ -73,7 +73,7 @@ def _is_toml(text: str) -> bool:
 
 
 def _lines(entry: Setting, name: str, *, active: bool) -> Iterator[str]:
-    yield from words(f"{entry.help} ({entry.told_type})")
+    yield from comment(f"{entry.help} ({entry.type_and_choices})")
     if entry.required:
         yield ("" if active else "#") + _assigned(entry, name)
     else:
@@ -98,7 +98,7 @@ def _invented(annotation: Any, variable: str) -> str:  # noqa: ANN401 - types ar
         return toml_text(plain_values[annotation])
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
-        return toml_text(plain(arguments[0]))
+        return toml_text(plain_value(arguments[0]))
     if origin in (list, tuple):
         return f"[{_invented(arguments[0], variable)}]"
     if origin is dict or is_table(annotation):

@@ -1,13 +1,13 @@
-"""Talking to a hosted service over HTTP, for plugins that upload: bounded, timed, redacted, and classified by a table.
+"""HTTP for plugins that upload to a hosted service: requests with a deadline, answers judged by a table of rules.
 
-Public, as `btcore` itself: `from btcore.web import Client, AnswerRule, Verdict, raise_for_answer`. It needs the
-package requests, which a plugin gets by depending on `btcore[web]`; nothing else of the core imports it. What is
-sent, and what a service's answers mean, is the plugin's own.
+Public, as `btcore` itself: `from btcore.web import Client, AnswerRule, Verdict, raise_for_answer`. It needs the package
+requests, which a plugin gets by depending on `btcore[web]`; nothing else of the core imports it. What is sent, and what
+the answers of a service mean, belongs to the plugin.
 """
 
 from btcore.web.addresses import is_public
 from btcore.web.answers import (
-    LONGEST_WAIT,
+    MAX_WAIT,
     STATUS_RULES,
     Answer,
     AnswerRule,
@@ -17,14 +17,14 @@ from btcore.web.answers import (
     parse_number,
     raise_for_answer,
 )
-from btcore.web.bodies import MOST_BYTES
+from btcore.web.bodies import MAX_BODY_BYTES
 from btcore.web.client import Client
 from btcore.web.faults import secret_problem, url_problem
 from btcore.web.texts import format_request
 
 __all__ = [
-    "LONGEST_WAIT",
-    "MOST_BYTES",
+    "MAX_BODY_BYTES",
+    "MAX_WAIT",
     "STATUS_RULES",
     "Answer",
     "AnswerRule",

@@ -1,22 +1,22 @@
-"""Where an address leads: to the Internet, or to this computer and the networks around it. No name is looked up."""
+"""Whether an address is on the Internet, or on this computer or a private network. No name is looked up."""
 
 import ipaddress
 import re
 import socket
 from urllib.parse import urlsplit
 
-OWN = (*("localhost", "localdomain", "local", "lan", "internal"), "home.arpa")
-"""Ends of names that are given out within a house or a company, and never on the Internet (RFC 6761, 6762, 8375)."""
+PRIVATE_SUFFIXES = (*("localhost", "localdomain", "local", "lan", "internal"), "home.arpa")
+"""Domains of private networks, which do not exist on the Internet (RFC 6761, 6762, 8375)."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def is_public(url: str) -> bool:
-    """Whether an address may lead to the Internet, and not only to this computer or a private network.
+    """Whether an address may be on the Internet, not only on this computer or a private network.
 
-    Not public are numbers that no router of the Internet passes on (127.0.0.1, 10.0.0.7, fe80::1, fd00::1), names
+    Not public are private IP addresses (127.0.0.1, 10.0.0.7, fe80::1, fd00::1), names
     without a dot, and names that end in `.local`, `.lan`, `.localhost`, `.localdomain`, `.internal` or `.home.arpa`.
-    Nothing is looked up, so a name on the Internet that leads home counts as public, as does what cannot be read.
+    Nothing is looked up, so a public name of a private address counts as public, as does an invalid address.
     """
     try:
         host = (urlsplit(url.strip()).hostname or "").removesuffix(".")
@@ -27,7 +27,7 @@ def is_public(url: str) -> bool:
 
 
 def _number(host: str) -> Address | None:
-    """Read a host that is a number, also in the old forms that systems still take (127.1)."""
+    """Read a host that is an IP address, also in the old forms that systems still accept (127.1)."""
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -45,5 +45,5 @@ def _is_public_number(number: Address) -> bool:
 
 def _is_public_name(host: str) -> bool:
     if not re.fullmatch(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", host):
-        return True  # whatever it is: not certain to be near
-    return "." in host and not any(host.endswith(f".{own}") for own in OWN)
+        return True  # not a valid name: perhaps public
+    return "." in host and not any(host.endswith(f".{suffix}") for suffix in PRIVATE_SUFFIXES)

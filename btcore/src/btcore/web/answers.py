@@ -1,4 +1,4 @@
-"""What an answer of a service means: a table of codes and words, and the exception that each verdict is.
+"""What the answers of a service mean: rules by code and text, and the exception for each verdict.
 
 Pure: no request is made here.
 """
@@ -14,65 +14,64 @@ import attrs
 
 from btcore.errors import Reject, Retry, Stop
 
-MOST_WORDS = 200
-"""Characters of an answer that are repeated to a person."""
+MAX_ANSWER_TEXT = 200
+"""The most characters of an answer that a message shows."""
 
-LONGEST_WAIT = 86_400.0
-"""Seconds: a service that asks for more is asked again after these."""
+MAX_WAIT = 86_400.0
+"""The most seconds that a service can ask to wait."""
 
 
 class Verdict(Enum):
-    """What an answer says of what was sent."""
+    """What an answer means for the data that was sent."""
 
     DELIVERED = "delivered"
-    RETRY = "not now"
-    REJECT = "never, as it is"
-    STOP = "not until a person acts"
+    RETRY = "retry"
+    REJECT = "reject"
+    STOP = "stop"
 
 
-_UNSEEN = re.compile(r"[\s\x00-\x1f\x7f\ufeff]+")
-"""Blanks and line breaks of every kind, control characters, and the mark that some servers put before UTF-8."""
+_BLANKS = re.compile(r"[\s\x00-\x1f\x7f\ufeff]+")
+"""Spaces and line breaks of every kind, control characters, and the byte order mark of some servers."""
 
 
 @attrs.frozen
 class AnswerRule:
-    """One row of a service's table: an answer by its code and words, and what it says.
+    """One rule of a service: what an answer with this code and text means.
 
-    `code` None fits every code. `words` is a regular expression that is looked for in the answer's body, in either
-    case, where all blanks and line breaks between two words are one blank: "" is in every answer, "^$" is an empty one.
-    `advice` is for the person who reads the log. `after` is how many seconds the service wants to be left alone, where
-    its answer does not say.
+    `code` None fits every code. `pattern` is a regular expression that is searched for in the body, without regard to
+    case and with every run of spaces and line breaks as one space: "" fits every answer, "^$" an empty one. `advice`
+    is for the person who reads the log. `after` is the wait in seconds if the answer does not give one.
     """
 
     code: int | None
-    words: str
+    pattern: str
     verdict: Verdict
     advice: str = ""
     after: float | None = None
 
     def fits(self, answer: "Answer") -> bool:
-        """Whether the answer is this one."""
-        return self.code in (None, answer.code) and re.search(self.words, answer.line, re.IGNORECASE) is not None
+        """Whether the rule fits an answer."""
+        return self.code in (None, answer.code) and re.search(self.pattern, answer.line, re.IGNORECASE) is not None
 
 
 STATUS_RULES = (
     AnswerRule(HTTPStatus.UNAUTHORIZED, "", Verdict.STOP, "check the key, token or password in the sink's table"),
     AnswerRule(HTTPStatus.FORBIDDEN, "", Verdict.STOP, "check the key, token or password in the sink's table"),
     AnswerRule(HTTPStatus.BAD_REQUEST, "", Verdict.REJECT),
-    AnswerRule(HTTPStatus.NOT_FOUND, "", Verdict.STOP, "there is nothing at that address: check `url`"),
-    AnswerRule(HTTPStatus.GONE, "", Verdict.STOP, "what was at that address is gone: check `url`"),
+    AnswerRule(HTTPStatus.NOT_FOUND, "", Verdict.STOP, "no such address: check `url`"),
+    AnswerRule(HTTPStatus.GONE, "", Verdict.STOP, "the address no longer exists: check `url`"),
     AnswerRule(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "", Verdict.REJECT),
     AnswerRule(HTTPStatus.UNPROCESSABLE_ENTITY, "", Verdict.REJECT),
 )
-"""What HTTP's codes mean where a service's own table does not say. Whatever is in neither is tried again later."""
+"""What HTTP's codes mean if no rule of the service fits. An answer that no rule fits means RETRY."""
 
 
 @attrs.frozen
 class Answer:
-    """What came back: the code, the text fit to be shown, the headers by lower-case name, and the body as it came.
+    """An answer: the code, the text to show, the headers by lower-case name, and the body as it was received.
 
-    `text` is shown, `body` is judged: a secret that is redacted out of a text would change what it says. Body and
-    headers may repeat what was sent, keys too: neither is shown, in no repr either.
+    `text` is shown, `body` is judged: redacting a secret may change what a text means. Body and headers may repeat
+    what was sent, keys too, so they are never shown, not even in a repr.
     """
 
     code: int
@@ -82,17 +81,17 @@ class Answer:
 
     @property
     def line(self) -> str:
-        """The body as one line, for judging: what is between two words, and is not seen, is one blank."""
-        return _UNSEEN.sub(" ", self.body).strip()
+        """The body as one line, for judging: every run of spaces and line breaks is one space."""
+        return _BLANKS.sub(" ", self.body).strip()
 
     @property
     def ok(self) -> bool:
-        """Whether the code says that it went well."""
+        """Whether the code is one of success."""
         return HTTPStatus.OK <= self.code < HTTPStatus.MULTIPLE_CHOICES
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds after which the service wants to be asked again (RFC 9110: a number, or a date); None: not said."""
+        """The seconds that the service asks to wait (RFC 9110: a number, or a date); None if it does not."""
         text = self.headers.get("retry-after", "")
         seconds = parse_number(text)
         if seconds is None:
@@ -102,48 +101,48 @@ class Answer:
 
 
 def raise_for_answer(answer: Answer, table: Sequence[AnswerRule], service: str) -> None:
-    """Return when the answer says delivered, by the service's table, then by the usual meaning of its code.
+    """Return if the answer means delivered, by the service's rules, else by those of HTTP.
 
-    Otherwise raises Retry, with the service's own delay where it names one, Reject or Stop.
+    Otherwise raises Retry, with the delay that the service asks for, Reject or Stop.
     """
-    meaning = next((row for row in (*table, *STATUS_RULES) if row.fits(answer)), None)
-    verdict = meaning.verdict if meaning else Verdict.DELIVERED if answer.ok else Verdict.RETRY
+    rule = next((rule for rule in (*table, *STATUS_RULES) if rule.fits(answer)), None)
+    verdict = rule.verdict if rule else Verdict.DELIVERED if answer.ok else Verdict.RETRY
     if verdict is Verdict.DELIVERED:
         return
     why = "; ".join(
-        part for part in (describe_answer(answer, service), meaning.advice if meaning else _elsewhere(answer)) if part
+        part for part in (describe_answer(answer, service), rule.advice if rule else _redirect_advice(answer)) if part
     )
     if verdict is Verdict.REJECT:
         raise Reject(why)
     if verdict is Verdict.STOP:
         raise Stop(why)
-    usual = meaning.after if meaning else None
+    usual = rule.after if rule else None
     raise Retry(why, after=answer.retry_after or (None if usual is None else _bounded(usual)))
 
 
 def describe_answer(answer: Answer, service: str) -> str:
-    """Tell a person what a service answered."""
-    return f"{service} answered {answer.code}: {answer.text[:MOST_WORDS] or 'nothing'}"
+    """Return the answer of a service as a person reads it."""
+    return f"{service} answered {answer.code}: {answer.text[:MAX_ANSWER_TEXT] or 'nothing'}"
 
 
 def parse_number(text: str) -> float | None:
-    """Read a whole number of a header; None if it is none."""
+    """Read a whole number of a header; None if it is not one."""
     return float(text) if re.fullmatch(r"[0-9]{1,15}", text) else None
 
 
 def parse_date(text: str) -> float | None:
-    """Read an HTTP date as seconds since 1970; None if it is none."""
+    """Read an HTTP date as seconds since 1970; None if it is not one."""
     try:
         found = parsedate_to_datetime(text)
         # an HTTP date is in GMT; "-0000" says that no zone is known
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-    except (ValueError, OverflowError, TypeError, IndexError):  # whatever that parser stumbles over is no date
+    except (ValueError, OverflowError, TypeError, IndexError):  # what the parser cannot read is not a date
         return None
 
 
 def _bounded(seconds: float) -> float:
-    return min(max(seconds, 1.0), LONGEST_WAIT)
+    return min(max(seconds, 1.0), MAX_WAIT)
 
 
-def _elsewhere(answer: Answer) -> str:
-    return "it points to another address, which is not followed: check `url`" if "location" in answer.headers else ""
+def _redirect_advice(answer: Answer) -> str:
+    return "it redirects to another address, which is not followed: check `url`" if "location" in answer.headers else ""

@@ -1,6 +1,6 @@
-"""The client: one request at a time to one service, within its time, answered by a whole answer or none.
+"""The client of one service: one request at a time, with a deadline, and a complete answer or an error.
 
-What an answer means is in `sinks/results.py`.
+What an answer means belongs to `answers.py`.
 """
 
 import logging
@@ -18,42 +18,42 @@ from btcore.errors import Reject, Retry, Stop
 from btcore.settings import Secret
 from btcore.version import __version__
 from btcore.web.answers import Answer
-from btcore.web.bodies import Cut, body
+from btcore.web.bodies import IncompleteAnswer, read_body
 from btcore.web.connections import Adapter
-from btcore.web.deadline import Deadline, Names
+from btcore.web.deadline import Deadline, NameResolver
 from btcore.web.faults import header_problem, lone_surrogate
-from btcore.web.texts import Shown, host_of, reason
+from btcore.web.texts import Sanitizer, describe_cause, host_of
 
-# at debug level it logs whole addresses, with whatever key is in them
+# at debug level it logs complete addresses, with the keys in them
 logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
-# it warns of headers that it cannot read, with the address and the traceback
+# it logs the address and a traceback with headers that it cannot read
 logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 
 class Client:
-    """One service over HTTP. One connection is kept; redirects are not followed, so that a key goes nowhere else."""
+    """One service over HTTP. The connection is kept open; redirects are not followed, so no key is sent elsewhere."""
 
     def __init__(
         self, *, agent: str, timeout: float, secrets: Iterable[Secret] = (), headers: Mapping[str, str] | None = None
     ) -> None:
-        """Prepare; nothing is sent. `agent` names the plugin, `headers` go with every request.
+        """Prepare; nothing is sent. `agent` is the name of the plugin, `headers` are sent with every request.
 
-        `timeout` is seconds: all that a request may take, from looking the name up to the last byte of the answer.
-        `secrets` are redacted out of every text that is shown, as an answer may repeat what it was sent; those of fewer
-        than four characters are not, as every other word would be gone. Raises Stop when a header can never be sent.
+        `timeout` is the time limit of a request in seconds, from the look-up of the name to the last byte of the
+        answer. `secrets` are redacted in every text that is shown, as an answer may repeat what was sent; secrets of
+        fewer than four characters are not, as messages would be unreadable. Raises Stop if a header is invalid.
         """
         self._timeout = timeout
         self._secrets = [secret.reveal() for secret in secrets]
-        self._shown = Shown(self._secrets)
-        self._names = Names()
+        self._sanitize = Sanitizer(self._secrets)
+        self._names = NameResolver()
         self._session = requests.Session()
-        self._session.auth = _unchanged  # else requests sends what ~/.netrc has for the host
+        self._session.auth = _unchanged  # otherwise requests sends the credentials of ~/.netrc
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, Adapter())
         usual = {"User-Agent": f"btcore/{__version__} {agent}", "Accept-Encoding": "identity", **(headers or {})}
         if fault := header_problem(usual):
-            raise Stop(f"nothing can be sent: {fault}")
-        self._session.headers.update(_written(usual))
+            raise Stop(f"cannot send: {fault}")
+        self._session.headers.update(_encode_headers(usual))
 
     def send(
         self,
@@ -68,13 +68,13 @@ class Client:
     ) -> Answer:
         """Send one request; return the answer, whatever its code.
 
-        Raises Retry when none came in time, or not the whole of it; Reject when it can never be sent as it is: NaN in
-        JSON, a line break in a header; Stop when the address is none.
+        Raises Retry if there is no complete answer in time; Reject if the request is invalid, such as with NaN in JSON
+        or a line break in a header; Stop if the address is invalid.
         """
         host = host_of(url)
         if lone_surrogate(url):
-            raise _no_address(host)
-        self._look_at(host, headers or {})
+            raise _bad_address(host)
+        self._check_headers(host, headers or {})
         try:
             request = self._session.prepare_request(
                 requests.Request(
@@ -83,86 +83,88 @@ class Client:
                     data=data.encode() if isinstance(data, str) else data,
                     json=json,
                     params=params,
-                    headers=_written(headers),
+                    headers=_encode_headers(headers),
                     auth=HTTPBasicAuth(*(text.encode() for text in auth)) if isinstance(auth, tuple) else auth,
                 )
             )
         except (InvalidURL, InvalidSchema, MissingSchema) as error:
-            fault: Exception = _no_address(host, error)
+            fault: Exception = _bad_address(host, error)
         except InvalidJSONError:
-            fault = Reject(f"it can never be sent to {host}: JSON has no NaN and no infinite number")
+            fault = Reject(f"the request to {host} is invalid: JSON has no NaN and no infinite numbers")
         except UnicodeError:
-            fault = Reject(f"it can never be sent to {host}: it has half a character in it (a lone surrogate)")
+            fault = Reject(f"the request to {host} is invalid: it contains half a character (a lone surrogate)")
         else:
             return self._answer(request, host)
         raise fault
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._session.close()
 
     def redact(self, text: str, credentials: str = "") -> str:
-        """Make a text fit for a log or a screen: one line of plain characters, without any secret."""
-        return self._shown(text, credentials)
+        """Return a text for a log or a screen: one line of plain characters, with secrets redacted."""
+        return self._sanitize(text, credentials)
 
-    def _look_at(self, host: str, headers: Mapping[str, str]) -> None:
-        """Raise Reject where a header can never be sent, or Stop where that is a secret's fault: no other has one."""
+    def _check_headers(self, host: str, headers: Mapping[str, str]) -> None:
+        """Raise Reject for an invalid header, or Stop if a secret in it is invalid: it is in every request."""
         if not (fault := header_problem(headers)):
             return
         wrong = [secret for secret in self._secrets if header_problem({"Secret": secret})]
         if any(secret in text for secret in wrong for text in headers.values()):
-            raise Stop(f"nothing can be sent to {host}: {fault}; check the key, token or password in the sink's table")
-        raise Reject(f"it can never be sent to {host}: {fault}")
+            raise Stop(f"cannot send to {host}: {fault}; check the key, token or password in the sink's table")
+        raise Reject(f"the request to {host} is invalid: {fault}")
 
     def _answer(self, request: requests.PreparedRequest, host: str) -> Answer:
-        """Send what was prepared. What requests raises holds the request, with the key in it: it goes no further."""
+        """Send a request. The exceptions of requests contain the request with its key, so none of them leaves here."""
         deadline = Deadline(self._timeout, self._names)
         try:
             with deadline:
                 answer = self._exchange(request)
         except requests.Timeout:
-            fault: Exception = self._late(host)
+            fault: Exception = self._timeout_error(host)
         except (InvalidURL, InvalidSchema, MissingSchema) as error:
-            fault = _no_address(host, error)
-        except Cut as error:
-            fault = Retry(f"the answer of {host} was cut off: {self._why(error)}")
+            fault = _bad_address(host, error)
+        except IncompleteAnswer as error:
+            fault = Retry(f"the answer of {host} was cut off: {self._reason(error)}")
         except ProxyError as error:
-            fault = Retry(f"no answer from {host} by way of the proxy: {self._why(error)}")
+            fault = Retry(f"no answer from {host} through the proxy: {self._reason(error)}")
         except (OSError, HTTPError, HTTPException) as error:
-            fault = Retry(f"no answer from {host}: {self._why(error)}")
+            fault = Retry(f"no answer from {host}: {self._reason(error)}")
         else:
             if not deadline.over:
                 return answer
-            fault = self._late(host)
-        raise self._late(host) if deadline.over and isinstance(fault, Retry) else fault
+            fault = self._timeout_error(host)
+        raise self._timeout_error(host) if deadline.over and isinstance(fault, Retry) else fault
 
     def _exchange(self, request: requests.PreparedRequest) -> Answer:
-        # the environment: proxies, and whom to trust
+        # from the environment: proxies and certificates
         around: dict[str, Any] = dict(
             self._session.merge_environment_settings(request.url or "", {}, stream=True, verify=None, cert=None)
         )
         response = self._session.send(request, timeout=self._timeout, allow_redirects=False, **around)
         with response:
-            found = {"date": formatdate(usegmt=True)}  # RFC 9110: an answer without a date is of now
+            found = {"date": formatdate(usegmt=True)}  # RFC 9110: an answer without a date is dated now
             found.update((name.lower(), value) for name, value in response.headers.items())
-            text = body(response).decode(errors="replace")
+            text = read_body(response).decode(errors="replace")
             return Answer(response.status_code, self.redact(text, _credentials(request)), found, body=text)
 
-    def _late(self, host: str) -> Retry:
-        hangs = ": the look-up of its name hangs" if self._names.hang else ""
+    def _timeout_error(self, host: str) -> Retry:
+        hangs = ": the look-up of its name does not return" if self._names.is_hanging else ""
         return Retry(f"{host} did not answer within {self._timeout:g} s{hangs}")
 
-    def _why(self, error: Exception) -> str:
-        return str(error) if isinstance(error, Cut) and error.args else reason(error, self._shown)
+    def _reason(self, error: Exception) -> str:
+        return (
+            str(error) if isinstance(error, IncompleteAnswer) and error.args else describe_cause(error, self._sanitize)
+        )
 
 
-def _written(headers: Mapping[str, str] | None) -> dict[str, bytes]:
-    """Write headers in UTF-8: left to itself, requests takes Latin-1, and fails at letters that it lacks."""
+def _encode_headers(headers: Mapping[str, str] | None) -> dict[str, bytes]:
+    """Encode headers in UTF-8: requests takes Latin-1, and fails at letters that Latin-1 lacks."""
     return {name: text.encode() for name, text in (headers or {}).items()}
 
 
 def _credentials(sent: requests.PreparedRequest) -> str:
-    """Return name and password as they were sent: in a form that anybody can read."""
+    """Return name and password as they were sent: base64 is not encryption."""
     header = sent.headers.get("Authorization")
     return header.rpartition(" ")[2] if isinstance(header, str) else ""
 
@@ -171,7 +173,7 @@ def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _no_address(host: str, error: Exception | None = None) -> Stop:
+def _bad_address(host: str, error: Exception | None = None) -> Stop:
     if isinstance(error, InvalidProxyURL):
-        return Stop(f"nothing can be sent to {host}: check the address of the proxy in the environment (HTTPS_PROXY)")
-    return Stop(f"nothing can be sent to {host or 'an address without a host'}: check `url`")
+        return Stop(f"cannot send to {host}: check the address of the proxy in the environment (HTTPS_PROXY)")
+    return Stop(f"cannot send to {host or 'an address without a host'}: check `url`")

@@ -1,6 +1,6 @@
-"""Connections of requests' library below, urllib3, that keep the deadline of the request which they serve.
+"""Connections of urllib3, the library below requests, that observe the deadline of their request.
 
-Everything else of theirs stays as it is: TLS, proxies, connections that are kept.
+All else is urllib3's: TLS, proxies, connections that are kept open.
 """
 
 import errno
@@ -15,62 +15,62 @@ from requests.adapters import HTTPAdapter
 
 from btcore.web.deadline import Deadline
 
-LONGEST_LINE = 4096
-"""Bytes of the line that tells the size of a chunk."""
+MAX_SIZE_LINE = 4096
+"""The most bytes of the line with the size of a chunk."""
 
 
 class Adapter(HTTPAdapter):
-    """Makes every connection of a session one that keeps the deadline."""
+    """Makes every connection of a session observe the deadline."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever requests gives
-        """Make the connections that need no proxy."""
+        """Make the connections without a proxy."""
         super().init_poolmanager(*args, **kwargs)
-        _with(Connecting, self.poolmanager)
+        _with(DeadlineConnector, self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401 - as requests has it
-        """Make the connections by way of a proxy."""
+        """Make the connections through a proxy."""
         known = proxy in self.proxy_manager
         manager = super().proxy_manager_for(proxy, **kwargs)
         if not known:
             # how a connection goes through a SOCKS proxy is another library's business
-            _with(Following if proxy.lower().startswith("socks") else Connecting, manager)
+            _with(DeadlineConnection if proxy.lower().startswith("socks") else DeadlineConnector, manager)
         return manager
 
 
 class Response(HTTPResponse):
-    """An answer whose chunks have sizes that are whole and sane: `0` of `0400` is no end, `-1` no number of bytes."""
+    """An answer that checks the sizes of its chunks: `0` of a cut `0400` is not the end, `-1` is not a size."""
 
     fp: Any
 
     def _read_next_chunk_size(self) -> int:
-        line = self.fp.readline(LONGEST_LINE)
+        line = self.fp.readline(MAX_SIZE_LINE)
         size = line.partition(b";")[0].strip()
         if not line.endswith(b"\n") or not re.fullmatch(rb"[0-9A-Fa-f]{1,8}", size):
-            raise ValueError(size)  # which the caller takes for an answer that is cut
+            raise ValueError(size)  # for the caller, the answer is incomplete
         return int(size, 16)
 
 
-class Following:
-    """Added to a class of connections: its socket is shut down when the time of the request is over."""
+class DeadlineConnection:
+    """A mixin for connections: the socket is shut down when the deadline of the request passes."""
 
     response_class: ClassVar[type[HTTPResponse]] = Response
     sock: Any
 
     def connect(self) -> None:
-        """Connect; an end of a TLS connection that was not announced is a cut, not an end."""
+        """Connect; a TLS connection that ends without notice was cut off."""
         super().connect()  # type: ignore[misc]
         if hasattr(self.sock, "suppress_ragged_eofs"):
             self.sock.suppress_ragged_eofs = False
 
     def request(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever urllib3 gives
-        """Send a request, perhaps over a connection that was kept from an earlier one."""
+        """Send a request, perhaps over the connection of an earlier one."""
         deadline = Deadline.current()
         if self.sock is not None and deadline is not None:
-            deadline.follow(self.sock.fileno())
+            deadline.watch(self.sock.fileno())
         super().request(*args, **kwargs)  # type: ignore[misc]
 
     def _tunnel(self) -> None:
-        """Ask a proxy for a tunnel. Of an answer that was broken off the library takes what there is for a yes."""
+        """Ask a proxy for a tunnel. The library takes an answer that was cut off for consent."""
         super()._tunnel()  # type: ignore[misc]
         deadline = Deadline.current()
         if deadline is not None and deadline.over:
@@ -80,12 +80,12 @@ class Following:
         made: socket.socket = super()._new_conn()  # type: ignore[misc]
         deadline = Deadline.current()
         if deadline is not None:
-            deadline.follow(made.fileno())
+            deadline.watch(made.fileno())
         return made
 
 
-class Connecting(Following):
-    """The same, and connected within the time of the request, the look-up of the name included."""
+class DeadlineConnector(DeadlineConnection):
+    """The same, and the look-up of the name and the connection observe the deadline too."""
 
     port: int
     source_address: tuple[str, int] | None
@@ -99,12 +99,12 @@ class Connecting(Following):
         return deadline.connect(self._dns_host, self.port, self.source_address, self.socket_options)
 
 
-def _with(kind: type[Following], manager: Any) -> None:  # noqa: ANN401 - a PoolManager of urllib3
-    """Have a manager of urllib3 make its connections of this kind."""
+def _with(kind: type[DeadlineConnection], manager: Any) -> None:  # noqa: ANN401 - a PoolManager of urllib3
+    """Make a manager of urllib3 use connections of this class."""
     pools: Mapping[str, Any] = manager.pool_classes_by_scheme
     manager.pool_classes_by_scheme = {scheme: _pool(kind, pool) for scheme, pool in pools.items()}
 
 
-def _pool(kind: type[Following], pool: Any) -> Any:  # noqa: ANN401 - a class of connection pools
+def _pool(kind: type[DeadlineConnection], pool: Any) -> Any:  # noqa: ANN401 - a class of connection pools
     connection = type(f"{kind.__name__}{pool.ConnectionCls.__name__}", (kind, pool.ConnectionCls), {})
     return type(pool.__name__, (pool,), {"ConnectionCls": connection})

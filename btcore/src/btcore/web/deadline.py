@@ -1,8 +1,7 @@
-"""One deadline for all that a request waits for: the look-up of a name, the connection, each byte that comes or goes.
+"""One deadline for everything that a request waits for: the look-up of a name, the connection, each byte.
 
-A time-out of a socket is for one operation: a service that sends a byte now and then keeps it alive for ever. So a
-timer shuts the sockets of a request down when its time is over, whatever layer waits for them: what waits returns. No
-HTTP is known here.
+A timeout of a socket limits one operation: a service that sends a byte now and then is never timed out. So a timer
+shuts the sockets of a request down at the deadline, and whatever waits for them returns. Nothing here is about HTTP.
 """
 
 import errno
@@ -15,42 +14,42 @@ from threading import Thread, Timer
 from time import monotonic
 from typing import Any, ClassVar, Self
 
-LONGEST = 3600.0
-"""Seconds: no request has longer, whatever its plugin asks for."""
+MAX_SECONDS = 3600.0
+"""The most seconds of a request, whatever its plugin sets."""
 
 AddressInfo = tuple[int, int, int, str, Any]
-"""What `socket.getaddrinfo` tells of one address."""
+"""One address, as `socket.getaddrinfo` returns it."""
 
 SocketOptions = Iterable[tuple[int, int, int | bytes]]
 
 
-class Names:
-    """Looks names up, each in a thread that may be left behind: a resolver can hang, and nothing ends that.
+class NameResolver:
+    """Looks names up, each in a thread: a look-up may not return, and cannot be ended.
 
-    While one look-up hangs no other is begun, so that no more than one thread is ever left behind.
+    While a look-up has not returned, no other is started, so there is at most one such thread.
     """
 
     def __init__(self) -> None:
-        """Begin with nothing looked up."""
+        """Start without a look-up."""
         self._thread: Thread | None = None
 
     @property
-    def hang(self) -> bool:
-        """Whether a look-up hangs."""
+    def is_hanging(self) -> bool:
+        """Whether a look-up has not returned."""
         return self._thread is not None and self._thread.is_alive()
 
     def look_up(self, host: str, port: int, seconds: float) -> Sequence[AddressInfo]:
-        """Return the addresses of a host. Raises OSError, also when it takes longer than that."""
+        """Return the addresses of a host. Raises OSError, also if it takes longer than these seconds."""
         with suppress(OSError, UnicodeError):
             return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-        if self.hang:
-            raise OSError(errno.EAGAIN, "an earlier look-up of a name hangs")
+        if self.is_hanging:
+            raise OSError(errno.EAGAIN, "an earlier look-up of a name has not returned")
         found: list[Sequence[AddressInfo] | OSError] = []
         self._thread = Thread(target=_look_up, args=(host, port, found), name="look-up", daemon=True)
-        start(self._thread)
+        start_thread(self._thread)
         self._thread.join(seconds)
         if not found:
-            raise TimeoutError(errno.ETIMEDOUT, "the look-up of its name hangs")
+            raise TimeoutError(errno.ETIMEDOUT, "the look-up of its name does not return")
         if isinstance(found[0], OSError):
             raise found[0]
         return found[0]
@@ -62,58 +61,58 @@ def _look_up(host: str, port: int, found: list[Sequence[AddressInfo] | OSError])
     except OSError as error:
         found.append(error)
     except Exception:  # noqa: BLE001 - such as UnicodeError: a name that no system can look up
-        found.append(OSError(errno.EINVAL, "no host can have such a name"))
+        found.append(OSError(errno.EINVAL, "not a valid host name"))
 
 
 class Deadline:
-    """The time that one request has, in seconds. It begins with `with`, and ends with it."""
+    """The time limit of one request, in seconds. It starts and ends with the `with` block."""
 
     _current: ClassVar = threading.local()
 
-    def __init__(self, seconds: float, names: Names) -> None:
+    def __init__(self, seconds: float, names: NameResolver) -> None:
         """Prepare; the time runs from `__enter__` on."""
         self.over = False
-        """Whether the time was over before the request was."""
-        self._seconds = min(seconds, LONGEST)
+        """Whether the deadline passed before the request was done."""
+        self._seconds = min(seconds, MAX_SECONDS)
         self._names = names
-        self._ends = monotonic() + self._seconds
+        self._end_time = monotonic() + self._seconds
         self._handles: list[socket.socket] = []
         self._lock = threading.Lock()
-        self._timer = Timer(self._seconds, self._end)
+        self._timer = Timer(self._seconds, self._expire)
         self._timer.name = "deadline"
         self._timer.daemon = True
 
     @classmethod
     def current(cls) -> "Deadline | None":
-        """Return the deadline that this thread's request has."""
+        """Return the deadline of this thread's request, if there is one."""
         return getattr(cls._current, "deadline", None)
 
     def __enter__(self) -> Self:
-        """Begin. Raises OSError when the system has no thread for the timer."""
-        start(self._timer)
-        self._ends = monotonic() + self._seconds
+        """Start. Raises OSError if the system cannot start a thread for the timer."""
+        start_thread(self._timer)
+        self._end_time = monotonic() + self._seconds
         self._current.deadline = self
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Stop the timer, and give back what was needed to end the waiting."""
+        """Stop the timer, and close the handles of the sockets."""
         self._current.deadline = None
         self._timer.cancel()
         self._timer.join()
-        self.over = self.over or self.left <= 0
+        self.over = self.over or self.remaining <= 0
         for handle in self._handles:
             handle.close()
         self._handles.clear()
 
     @property
-    def left(self) -> float:
-        """Seconds that are left."""
-        return self._ends - monotonic()
+    def remaining(self) -> float:
+        """The remaining seconds."""
+        return self._end_time - monotonic()
 
-    def follow(self, descriptor: int) -> None:
-        """Shut this socket down when the time is over.
+    def watch(self, descriptor: int) -> None:
+        """Shut this socket down at the deadline.
 
-        It is followed by a handle of its own: who uses the socket may close it, or wrap it in others, at any time.
+        It keeps a handle of its own, as the user of the socket may close or wrap it at any time.
         """
         handle = socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM)
         with self._lock:
@@ -124,22 +123,22 @@ class Deadline:
     def connect(
         self, host: str, port: int, source: tuple[str, int] | None = None, options: SocketOptions | None = None
     ) -> socket.socket:
-        """Connect to the first address of a host that answers; each gets its share of the time. Raises OSError."""
-        addresses = self._names.look_up(host, port, self.left)
+        """Connect to the first address that answers; each gets an equal share of the time. Raises OSError."""
+        addresses = self._names.look_up(host, port, self.remaining)
         failure: OSError = TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
         for others, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             try:
-                return self._connected(address, self.left / others, source, options or ())
+                return self._connect(address, self.remaining / others, source, options or ())
             except OSError as error:
                 failure = error
-            if self.left <= 0:
+            if self.remaining <= 0:
                 break
         raise failure
 
-    def _connected(
+    def _connect(
         self, address: AddressInfo, seconds: float, source: tuple[str, int] | None, options: SocketOptions
     ) -> socket.socket:
-        family, kind, protocol, _, place = address
+        family, kind, protocol, _, socket_address = address
         connection = socket.socket(family, kind, protocol)
         try:
             for option in options:
@@ -147,27 +146,27 @@ class Deadline:
             connection.settimeout(max(seconds, 0.001))
             if source:
                 connection.bind(source)
-            connection.connect(place)
-            connection.settimeout(max(self.left, 0.001))
-            self.follow(connection.fileno())
+            connection.connect(socket_address)
+            connection.settimeout(max(self.remaining, 0.001))
+            self.watch(connection.fileno())
         except BaseException:
             connection.close()
             raise
         return connection
 
-    def _end(self) -> None:
+    def _expire(self) -> None:
         with self._lock:
             self.over = True
             for handle in self._handles:
                 _shut(handle)
 
 
-def start(thread: Thread) -> None:
-    """Start a thread. Raises OSError when the system has no more of them: that passes."""
+def start_thread(thread: Thread) -> None:
+    """Start a thread. Raises OSError if the system cannot start another one now."""
     try:
         thread.start()
     except RuntimeError:
-        raise OSError(errno.EAGAIN, "the system has no more threads") from None
+        raise OSError(errno.EAGAIN, "the system cannot start another thread") from None
 
 
 def _shut(handle: socket.socket) -> None:

@@ -1,6 +1,6 @@
-"""What is wrong with the settings of an uploader and with what it wants to send: told before anything goes out.
+"""Checks of the settings and headers of a plugin that uploads, before anything is sent.
 
-No text from here shows the value that is wrong: it may be a key.
+No message contains the invalid value: it may be a key.
 """
 
 import re
@@ -14,7 +14,7 @@ _NOT_IN_A_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|^[ \t]")
 
 
 def url_problem(url: str) -> str:
-    """Tell what is wrong with the address of a service, "" when nothing is."""
+    """Return what is wrong with the address of a service, or ""."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
@@ -22,31 +22,31 @@ def url_problem(url: str) -> str:
         host = port = None
     if not host or port == 0 or parts.scheme not in ("http", "https") or re.search(r"[^!-~]", url):
         return "expected an address such as https://example.com/path"
-    return "expected an address without a name and password in it" if "@" in parts.netloc else ""
+    return "expected an address without a user name and password" if "@" in parts.netloc else ""
 
 
 def secret_problem(secret: Secret) -> str:
-    """Tell what is wrong with a key, token or password, "" when nothing is; never what it is."""
+    """Return what is wrong with a key, token or password, or ""; never its text."""
     text = secret.reveal()
     if not text.strip():
         return "is empty"
     return (
-        "" if text.isprintable() and text == text.strip() else "expected no blanks around it, and no line breaks in it"
+        "" if text.isprintable() and text == text.strip() else "expected no spaces around it and no line breaks in it"
     )
 
 
 def header_problem(headers: Mapping[str, str]) -> str:
-    """Tell which header can never be sent and why, "" when all can (RFC 9110, 5.5)."""
+    """Return what is wrong with the first invalid header, or "" (RFC 9110, 5.5)."""
     for name, text in headers.items():
         if not _HEADER_NAME.fullmatch(name):
-            return "a header's name has characters that none may have"
+            return "a header's name contains invalid characters"
         if _NOT_IN_A_HEADER.search(text):
-            return f"the header {name} has a line break or another control character in it"
+            return f"the header {name} contains a line break or another control character"
         if lone_surrogate(text):
-            return f"the header {name} has half a character in it (a lone surrogate)"
+            return f"the header {name} contains half a character (a lone surrogate)"
     return ""
 
 
 def lone_surrogate(text: str) -> bool:
-    """Whether a text has no form in UTF-8."""
+    """Whether a text cannot be encoded in UTF-8."""
     return any("\ud800" <= character <= "\udfff" for character in text)

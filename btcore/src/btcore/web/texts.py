@@ -1,6 +1,6 @@
-"""Texts that are shown to people: without secrets, on one line, in the system's own words.
+"""Texts for people: on one line, without secrets, in the system's own words.
 
-What a service answers, and what a library raises, may repeat what was sent, and hold characters that a terminal obeys.
+An answer, and an exception of a library, may repeat what was sent, and contain control characters.
 """
 
 import re
@@ -10,26 +10,26 @@ from urllib.parse import urlsplit
 
 from btcore.redaction import Redactor
 
-MOST_OF_A_HOST = 100
-"""Characters of a host's name that are shown."""
+MAX_HOST = 100
+"""The most characters of a host's name, or of a cause, that a message shows."""
 
 
-class Shown:
-    """Makes texts fit for a log or a screen: one line of plain characters, without any secret."""
+class Sanitizer:
+    """Makes texts fit for a log or a screen: one line of plain characters, with secrets redacted."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        """Know the secrets."""
+        """Take the secrets."""
         self._redact = Redactor(secrets)
 
     def __call__(self, text: str, credentials: str = "") -> str:
-        """Return a text as it may be shown; `credentials` are those of this request alone."""
+        """Return a text that may be shown; `credentials` are the secrets of this request only."""
         redact = Redactor([credentials]) if credentials else str
-        # the second time for what looks like a secret only once other characters are gone
+        # redacted again: without the other characters, more may equal a secret
         return self._redact(redact(re.sub(r"[^\x20-\x7e]+", " ", self._redact(redact(text))).strip()))
 
 
 def format_request(method: str, url: str, params: Mapping[str, str] | None = None, body: object = None) -> str:
-    """Show a request as a person reads it, one line; secrets are still in it."""
+    """Return a request as one line for people; secrets are not redacted."""
     if isinstance(body, bytes):
         body = body.decode(errors="replace")
     elif isinstance(body, Mapping) and all(isinstance(value, str) for value in body.values()):
@@ -41,24 +41,24 @@ def format_request(method: str, url: str, params: Mapping[str, str] | None = Non
 
 
 def host_of(url: str) -> str:
-    """Return host and port of an address as they may be shown: not the name and password before them."""
+    """Return host and port of an address, without the user name and password."""
     try:
-        place = urlsplit(url).netloc.rpartition("@")[2]
+        host = urlsplit(url).netloc.rpartition("@")[2]
     except ValueError:
-        place = ""
-    return re.sub(r"[^!-~]", "?", place)[:MOST_OF_A_HOST]
+        host = ""
+    return re.sub(r"[^!-~]", "?", host)[:MAX_HOST]
 
 
-def reason(error: BaseException, redacted: Shown) -> str:
-    """Say in the system's own words why there was no connection: they are deep within the exception."""
+def describe_cause(error: BaseException, sanitize: Sanitizer) -> str:
+    """Return why there was no connection, in the system's words, which are deep inside the exception."""
     causes = list(_causes(error))
     words = (cause.strerror or _own_words(cause) for cause in causes if isinstance(cause, OSError))
-    return redacted(next((text for text in words if text), type(causes[-1]).__name__))[:MOST_OF_A_HOST]
+    return sanitize(next((text for text in words if text), type(causes[-1]).__name__))[:MAX_HOST]
 
 
 def _own_words(error: OSError) -> str:
     """Return the text of an error that has no number, such as `Tunnel connection failed: 407 ...` of a proxy."""
-    # of the plain kind only: those that libraries derive from it may hold the request, with the key in it
+    # only of OSError itself: subclasses in libraries may contain the request, with the key in it
     text = error.args[0] if type(error) is OSError and len(error.args) == 1 else ""
     return text if isinstance(text, str) else ""
 

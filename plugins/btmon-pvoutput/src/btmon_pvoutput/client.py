@@ -60,8 +60,8 @@ class PVOutputClient:
                 for status in self._send(some):
                     self._send([status])
         except TooOld as error:
-            whole = len(statuses) == 1 or self._too_old(statuses[-1], lifetime)
-            raise Reject(str(error), whole=whole) from None
+            whole_batch = len(statuses) == 1 or self._too_old(statuses[-1], lifetime)
+            raise Reject(str(error), whole_batch=whole_batch) from None
         except TooNew as error:
             raise self._future.outcome(statuses, error) from None
 

@@ -55,7 +55,7 @@ class FuturePolicy:
             return Reject(
                 f"{error}; {' '.join(first.slot)}{until} is in the future by this computer's clock too: is the clock of"
                 " the meter right, or was this computer's wrong for a while?",
-                whole=True,
+                whole_batch=True,
             )
         if first is not last:
             return Reject(str(error))

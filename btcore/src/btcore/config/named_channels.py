@@ -1,4 +1,4 @@
-"""Which meters and channels a configuration names, and in which table and key it does."""
+"""The meters and channels that a configuration names, each with its table and key."""
 
 import types
 from collections.abc import Iterator
@@ -6,20 +6,20 @@ from typing import Any, Union, get_args, get_origin
 
 import attrs
 
-from btcore.config.load import Sink, Site, Source
+from btcore.config.site import Sink, Site, Source
 from btcore.formats import packet_formats
 from btcore.settings import ChannelRef, Serial
-from btcore.values.channels import labels_of, parted
+from btcore.values.channels import labels_of, split_channel
 from btcore.values.describe import settings_of
 from btcore.values.nested import is_table
 
 Found = tuple[str, str]
-"""A serial number, and a label or nothing."""
+"""A serial number, and a label or ""."""
 
 
 @attrs.frozen
-class Name:
-    """A meter that is named, and a label of it where one is; `serial` is empty where any meter is meant."""
+class NamedChannel:
+    """A meter and perhaps a label that a setting names; `serial` is empty for any meter."""
 
     serial: str
     label: str
@@ -27,39 +27,41 @@ class Name:
     key: str
 
 
-def names_of(site: Site) -> list[Name]:
-    """Return what a configuration names, each place once."""
+def named_channels(site: Site) -> list[NamedChannel]:
+    """Return the meters and channels that a configuration names, without duplicates."""
     tables = [*_of_instances(site.sources), *_of_instances(site.sinks), *_of_meters(site)]
-    meters = [Name(meter.serial, "", "meters", meter.name) for meter in site.meters]
+    meters = [NamedChannel(meter.serial, "", "meters", meter.name) for meter in site.meters]
     labels = frozenset().union(*labels_by_format(site).values())
-    channels = [Name(*parted(key, labels), "channels", key) for key in site.channels]
+    channels = [NamedChannel(*split_channel(key, labels), "channels", key) for key in site.channels]
     return list(dict.fromkeys([*tables, *meters, *channels]))
 
 
 def labels_by_format(site: Site) -> dict[str, frozenset[str]]:
-    """Return what may be meant by a channel, for each packet format that the plugins of a site tell of."""
+    """Return the labels of each packet format that the plugins of a site declare."""
     tellers = [*(decoder.instance for decoder in site.decoders), *(source.instance for source in site.sources)]
     formats = [form for teller in tellers for form in packet_formats(teller) or ()]
     return {form.name: frozenset(labels_of(form)) for form in formats}
 
 
-def _of_instances(parts: tuple[Source, ...] | tuple[Sink, ...]) -> Iterator[Name]:
+def _of_instances(parts: tuple[Source, ...] | tuple[Sink, ...]) -> Iterator[NamedChannel]:
     for part in parts:
-        table = (part.whole if isinstance(part, Sink) else "") or part.table
+        table = (part.split_from if isinstance(part, Sink) else "") or part.table
         for entry in settings_of(type(part.instance)) if attrs.has(type(part.instance)) else ():
             for found in _within(getattr(part.instance, entry.field.name), entry.annotation):
-                yield Name(*found, table, entry.name)
+                yield NamedChannel(*found, table, entry.name)
 
 
-def _of_meters(site: Site) -> Iterator[Name]:
+def _of_meters(site: Site) -> Iterator[NamedChannel]:
     for source in site.sources:
-        yield from (Name(serial, "", source.table, "meters") for serial in source.meters)
+        yield from (NamedChannel(serial, "", source.table, "meters") for serial in source.meters)
     for sink in site.sinks:
-        yield from (Name(serial, "", sink.whole or sink.table, "meters") for serial in sink.delivery.meters)
+        yield from (
+            NamedChannel(serial, "", sink.split_from or sink.table, "meters") for serial in sink.delivery.meters
+        )
 
 
 def _within(value: object, annotation: Any) -> Iterator[Found]:  # noqa: ANN401 - types are values here
-    """Yield what the value of a setting names, by its type."""
+    """Yield the meters and channels in the value of a setting, by its type."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if isinstance(value, ChannelRef):
         yield value.serial, value.label

@@ -1,0 +1,156 @@
+"""A site as its configuration describes it: sources, sinks and decoders, and the settings that the core adds to them.
+
+Reading a site.toml is `load.py`'s. Nothing here is opened.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import attrs
+import platformdirs
+
+from btcore.config.meters import Meters
+from btcore.decode.brultech import FORMATS
+from btcore.errors import Problem
+from btcore.origin import origin_of
+from btcore.settings import Delivery, Duration, Kind, Polarity, Serial
+from btcore.values.describe import Setting, delivery_settings, settings_of
+
+
+@attrs.frozen
+class Source:
+    """One source: a plugin's instance, and how the core takes in what it yields."""
+
+    name: str
+    table: str
+    plugin: str
+    instance: object = attrs.field(repr=False)
+    formats: tuple[str, ...] = attrs.field(
+        default=(), metadata={"help": "accept only these packet formats; empty: all"}
+    )
+    clock: Literal["arrival", "device-utc", "device-local"] = attrs.field(
+        default="arrival",
+        metadata={"help": "what sets the time of a reading: its arrival, or the meter's clock in UTC or local time"},
+    )
+    meters: tuple[Serial, ...] = attrs.field(
+        default=(),
+        metadata={"help": "accept only these meters, by serial number; empty: all, up to max_new_meters_per_day"},
+    )
+    max_new_meters_per_day: int = attrs.field(
+        default=256,
+        validator=attrs.validators.ge(0),
+        metadata={"help": "maximum number of new meters in a day when meters is empty; 0: no limit"},
+    )
+    max_packets_per_second: float = attrs.field(
+        default=2.0,
+        validator=attrs.validators.ge(0),
+        metadata={"help": "maximum rate of packets from each meter, after a burst of up to 20,000; 0: no limit"},
+    )
+    min_backoff: Duration = attrs.field(
+        default=Duration(1),
+        validator=attrs.validators.gt(Duration(0)),
+        metadata={"help": "wait after the first failure; it doubles with each further failure"},
+    )
+    max_backoff: Duration = attrs.field(default=Duration(60), metadata={"help": "longest wait after a failure"})
+
+    @property
+    def origin(self) -> str:
+        """The origin of its readings, as a reading has it."""
+        return origin_of(type(self.instance))
+
+
+@attrs.frozen
+class Sink:
+    """One sink: a plugin's instance, and how the core delivers to it.
+
+    `split_from` is the table of a sink that its plugin has split, and of which this is one part; else "". A part that
+    has no checkpoint starts from the checkpoint of that table. `hosted`: it delivers to a service on the Internet.
+    """
+
+    name: str
+    table: str
+    plugin: str
+    instance: object = attrs.field(repr=False)
+    delivery: Delivery
+    split_from: str = ""
+    hosted: bool = False
+
+    @property
+    def only_live(self) -> bool:
+        """Whether it gets live readings only: as its table says, else if it is a hosted service."""
+        return self.hosted if self.delivery.only_live is None else self.delivery.only_live
+
+
+@attrs.frozen
+class Decoder:
+    """One decoder: a plugin's instance."""
+
+    name: str
+    table: str
+    plugin: str
+    instance: object = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Site:
+    """Everything that a configuration defines.
+
+    `state` is the directory of the journal. `meters` are the meters of [meters]; `channels` maps `SERIAL_CHANNEL` to a
+    name. `secrets` are texts that no log may show. `warnings` are findings that do not prevent a run.
+    """
+
+    file: Path
+    state: Path = attrs.field(
+        metadata={"help": "directory of the journal, which also keeps the checkpoint of each sink"}
+    )
+    polarity: Polarity = attrs.field(
+        default="brultech",
+        metadata={"help": "sign of a channel's power; brultech: consumption is positive; btmon: as btmon had it"},
+    )
+    retention: Duration = attrs.field(
+        default=Duration(30 * 86_400),
+        metadata={"help": "how long the journal keeps a reading after every sink has delivered it"},
+    )
+    max_journal_bytes: int = attrs.field(
+        default=8_000_000_000,
+        validator=attrs.validators.ge(0),
+        metadata={"help": "maximum size of the journal; a full journal accepts no new readings; 0: no limit"},
+    )
+    meters: Meters = attrs.field(factory=Meters)
+    channels: Mapping[str, str] = attrs.field(factory=dict)
+    sources: tuple[Source, ...] = ()
+    sinks: tuple[Sink, ...] = ()
+    decoders: tuple[Decoder, ...] = ()
+    secrets: tuple[str, ...] = attrs.field(default=(), repr=False)
+    warnings: tuple[Problem, ...] = ()
+
+
+def site_settings() -> tuple[Setting, ...]:
+    """Return the settings of the top level."""
+    return tuple(
+        attrs.evolve(entry, default=default_state()) if entry.name == "state" else entry for entry in settings_of(Site)
+    )
+
+
+def core_settings(kind: Kind, cls: type, formats: tuple[str, ...] = tuple(FORMATS)) -> tuple[Setting, ...]:
+    """Return the settings that the core adds to every table of a kind, with the plugin's own defaults.
+
+    `formats` are the names that a source's `formats` may have.
+    """
+    if kind == "sink":
+        return delivery_settings(getattr(cls, "delivery", Delivery()))
+    choices = {"formats": formats}
+    return tuple(_with_choices(entry, choices) for entry in settings_of(Source)) if kind == "source" else ()
+
+
+def _with_choices(entry: Setting, choices: Mapping[str, tuple[str, ...]]) -> Setting:
+    return attrs.evolve(entry, choices=choices.get(entry.name, entry.choices))
+
+
+def default_state() -> Path:
+    """Return the state directory of a configuration that names none: the service manager's choice, or the user's."""
+    # a service manager may give several, separated by colons: the first is the service's own
+    given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    return Path(given or platformdirs.user_state_dir("btcore"))
