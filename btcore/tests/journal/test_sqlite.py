@@ -2,7 +2,6 @@
 
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,10 +10,11 @@ import attrs
 import pytest
 from helpers.journal_entries import dead_letter, entry, raw_entry
 from helpers.packets import METER, packet
-from helpers.times import AFTER_NOW, START
+from helpers.times import START
 
-from btcore.journal import Baseline, Checkpoint, Entry
+from btcore.journal import Baseline, Checkpoint, Entry, Retention
 from btcore.journal.sqlite import SqliteJournal
+from btcore.testing.journal import forget
 
 # --- appending and reading
 
@@ -34,7 +34,7 @@ def test_entries_are_read_as_they_were_appended(journal: SqliteJournal) -> None:
 
 def test_a_whole_reading_stays_one(journal: SqliteJournal) -> None:
     """The mark of a reading that came without a packet is kept."""
-    whole = Entry(7, "old", METER, "meter", b"{}", whole=True)
+    whole = Entry(7, "old", METER, "meter", b"{}", packetless=True)
     journal.append([whole])
     assert [attrs.evolve(whole, offset=1)] == journal.read(0, 9)
 
@@ -220,19 +220,19 @@ def test_only_what_all_sinks_had_is_forgotten(ten: SqliteJournal) -> None:
     ten.commit("a", Checkpoint(8))
     ten.commit("b", Checkpoint(4))
     ten.commit("gone", Checkpoint(1))
-    assert (sum(ten.trim(["a", "b"], AFTER_NOW)), places(ten)) == (4, [5, 6, 7, 8, 9, 10])
+    assert (forget(ten, ["a", "b"]), places(ten)) == (4, [5, 6, 7, 8, 9, 10])
 
 
 def test_nothing_is_forgotten_before_every_sink_has_begun(ten: SqliteJournal) -> None:
     """A configured sink without a cursor has had nothing, so everything stays."""
     ten.commit("a", Checkpoint(8))
-    assert (0, list(range(1, 11))) == (sum(ten.trim(["a", "new"], AFTER_NOW)), places(ten))
+    assert (0, list(range(1, 11))) == (forget(ten, ["a", "new"]), places(ten))
 
 
 def test_what_was_added_lately_stays(ten: SqliteJournal) -> None:
     """Delivered entries stay until they were in the journal for long enough."""
     ten.commit("a", Checkpoint(8))
-    assert sum(ten.trim(["a"], int(time.time()) - 60)) == 0
+    assert forget(ten, ["a"], Retention(60)) == 0
 
 
 def test_bases_and_what_is_set_aside_stay(ten: SqliteJournal) -> None:
@@ -240,21 +240,21 @@ def test_bases_and_what_is_set_aside_stay(ten: SqliteJournal) -> None:
     ten.keep_dead_letters([dead_letter("a", 5, 6)])
     ten.commit("a", Checkpoint(9, {METER: Baseline(3)}))
     ten.commit("gone", Checkpoint(9, {METER: Baseline(2)}))
-    assert (sum(ten.trim(["a"], AFTER_NOW)), places(ten)) == (5, [2, 3, 5, 6, 10])
+    assert (forget(ten, ["a"]), places(ten)) == (5, [2, 3, 5, 6, 10])
 
 
 def test_without_sinks_everything_old_is_forgotten(ten: SqliteJournal) -> None:
     """Where no sink is configured, age alone decides."""
-    assert (sum(ten.trim([], AFTER_NOW)), places(ten)) == (10, [])
+    assert (forget(ten, []), places(ten)) == (10, [])
 
 
 def test_places_are_never_used_again(ten: SqliteJournal, file: Path) -> None:
     """After everything was forgotten, also after reopening, new entries come after the cursors."""
     first = ten.commit("a", Checkpoint(10))
-    assert sum(ten.trim(["a"], AFTER_NOW)) == 10
+    assert forget(ten, ["a"]) == 10
     assert [one.offset for one in ten.append([raw_entry(11)]).kept] == [11]
     ten.commit("a", first.moved(11, {}))
-    sum(ten.trim(["a"], AFTER_NOW))
+    forget(ten, ["a"])
     with closing(SqliteJournal(file)) as again:
         assert again.newest() == 11
         assert [one.offset for one in again.append([raw_entry(12)]).kept] == [12]

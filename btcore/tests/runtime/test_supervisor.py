@@ -358,7 +358,7 @@ def test_cleaning_up_that_fails_is_told(
     def fail(*_: object) -> None:
         raise Unavailable("disk full")
 
-    monkeypatch.setattr(SqliteJournal, "trim", fail)
+    monkeypatch.setattr(SqliteJournal, "apply_retention", fail)
     roof = RecordingSink()
     with Running(make_site(tmp_path, make_source(endless_source()), make_sink(roof))) as running:
         wait_for(lambda: texts(caplog) == ["btcore: cannot clean up: disk full"])

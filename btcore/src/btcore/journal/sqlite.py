@@ -9,7 +9,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,10 +17,24 @@ from pathlib import Path
 import attrs
 
 from btcore.errors import JournalFull, Unavailable
-from btcore.journal import Appended, Baseline, Checkpoint, DeadLetter, Entry, EntrySize, HeardMeter, Superseded
-from btcore.journal.sqlite_entries import OUTLINE, insert, select
+from btcore.journal import (
+    Appended,
+    Baseline,
+    Checkpoint,
+    DeadLetter,
+    Entry,
+    EntrySize,
+    Forgotten,
+    HeardMeter,
+    Lag,
+    Offset,
+    Retention,
+    Superseded,
+)
+from btcore.journal.sqlite_entries import NEWEST, RECENT, SIZES, insert, select
+from btcore.journal.sqlite_lag import lag_after
 from btcore.journal.sqlite_meters import Meters
-from btcore.journal.sqlite_retention import MOST_BASES, Trimming, forget_dead_letters
+from btcore.journal.sqlite_retention import MAX_BASELINES, forget
 from btcore.journal.sqlite_schema import bring_up, is_current, is_newer
 from btcore.journal.sqlite_space import Room, give_up_reserve
 
@@ -37,8 +51,8 @@ KEEP_DEAD_LETTER = """INSERT INTO dead_letter (sink, serial, start_time, end_tim
 DEAD_LETTERS = """SELECT sink, serial, start_time, end_time, why, entries, keys FROM dead_letter
     WHERE ? IS NULL OR sink = ? ORDER BY rowid"""
 
-LAST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entry'"
-"""The newest place that was ever given: its entry may be trimmed."""
+HEARD = """offset IN (SELECT * FROM (SELECT offset FROM baseline ORDER BY offset DESC LIMIT ?)
+    UNION SELECT * FROM (SELECT offset FROM entry ORDER BY offset DESC LIMIT ?)) ORDER BY offset"""
 
 DAMAGED = "the file is damaged or no journal: move it away and start again (what no sink has had yet is lost)"
 
@@ -83,14 +97,14 @@ class SqliteJournal:
             self._open()
 
     def _open(self) -> None:
-        with ExitStack() as failing, self._told("open"):
+        with ExitStack() as failing, self._guarded("open"):
             self._writer = self._connect(failing)
             self._room = Room(self._file, self._writer)
             self._prepare()
             self._measure()
             self._meters = Meters(self._writer)
             self._reader = self._connect(failing)
-            self._last = int(self._reader.execute(LAST).fetchone()[0])
+            self._last = int(self._reader.execute(NEWEST).fetchone()[0])
             failing.pop_all()
 
     def _connect(self, failing: ExitStack) -> sqlite3.Connection:
@@ -111,8 +125,8 @@ class SqliteJournal:
                 bring_up(connection)
 
     @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
-        """Turn SQLite's errors into one that says which file, and what could not be done with it."""
+    def _guarded(self, what: str) -> Iterator[None]:
+        """Turn an error of SQLite into one that says which file, and what could not be done with it."""
         try:
             yield
         except BUGS:
@@ -124,7 +138,7 @@ class SqliteJournal:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._writing, self._told("write to"):
+        with self._writing, self._guarded("write to"):
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
@@ -169,33 +183,34 @@ class SqliteJournal:
         count, free, size = (self._writer.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas)
         self._used = (count - free) * size
 
-    def read(self, after: int, limit: int) -> Sequence[Entry]:
-        """Return the entries after a place, oldest first."""
+    def read(self, after: Offset, limit: int) -> Sequence[Entry]:
+        """Return the entries after an offset, oldest first."""
         return self._select("offset > ? ORDER BY offset LIMIT ?", (after, limit))
 
-    def get(self, places: Sequence[int]) -> Sequence[Entry]:
-        """Return the entries at these places."""
-        return [entry for place in places for entry in self._select("offset = ?", (place,))]
+    def get(self, offsets: Sequence[Offset]) -> Sequence[Entry]:
+        """Return the entries at these offsets."""
+        return [entry for offset in offsets for entry in self._select("offset = ?", (offset,))]
 
     def _select(self, where: str, values: tuple[object, ...]) -> list[Entry]:
-        with self._reading, self._told("read"):
+        with self._reading, self._guarded("read"):
             return select(self._reader, where, values)
 
-    def newest(self) -> int:
-        """Return the place of the newest entry."""
+    def newest(self) -> Offset:
+        """Return the offset of the newest entry."""
         with self._news:
             return self._last
 
-    def lag(self, after: int) -> int:
-        """Return how many entries came in after an offset: offsets rise by one."""
-        return max(self.newest() - after, 0)
+    def lag(self, after: Offset) -> Lag:
+        """Return what is kept after an offset."""
+        with self._reading, self._guarded("read"):
+            return lag_after(self._reader, after)
 
-    def recent(self, until: int, limit: int) -> Sequence[Entry]:
-        """Return the entries at the last so many offsets."""
-        return self._select("offset > ? AND offset <= ? ORDER BY offset", (until - limit, until))
+    def recent(self, until: Offset, limit: int) -> Sequence[Entry]:
+        """Return the last entries up to an offset."""
+        return self._select(RECENT, (until, limit))
 
-    def wait(self, after: int, timeout: float) -> bool:
-        """Wait until there is an entry after a place."""
+    def wait(self, after: Offset, timeout: float) -> bool:
+        """Wait until there is an entry after an offset."""
         with self._news:
             if self._last <= after:
                 self._news.wait(timeout)
@@ -208,7 +223,7 @@ class SqliteJournal:
 
     def checkpoint(self, sink: str) -> Checkpoint | None:
         """Return how far a sink has come."""
-        with self._reading, self._told("read"):
+        with self._reading, self._guarded("read"):
             row = self._reader.execute(CHECKPOINT, (sink,)).fetchone()
             rows = self._reader.execute(
                 "SELECT serial, offset, lifetime FROM baseline WHERE sink = ? ORDER BY offset DESC LIMIT ?",
@@ -247,22 +262,22 @@ class SqliteJournal:
 
     def dead_letters(self, sink: str | None = None) -> Sequence[DeadLetter]:
         """Return the dead letters."""
-        with self._reading, self._told("read"):
+        with self._reading, self._guarded("read"):
             rows = self._reader.execute(DEAD_LETTERS, (sink, sink)).fetchall()
         return [
             DeadLetter(name, serial, _moment(start), _moment(end), why, _numbers(entries), _numbers(keys))
             for name, serial, start, end, why, entries, keys in rows
         ]
 
-    def sizes(self, after: int, limit: int) -> Sequence[EntrySize]:
-        """Return what the entries after a place weigh."""
-        with self._reading, self._told("read"):
-            return [EntrySize(*row) for row in self._reader.execute(OUTLINE, (after, limit))]
+    def sizes(self, after: Offset, limit: int) -> Sequence[EntrySize]:
+        """Return what the entries after an offset weigh."""
+        with self._reading, self._guarded("read"):
+            return [EntrySize(*row) for row in self._reader.execute(SIZES, (after, limit))]
 
     def baseline(self, sink: str, key: str) -> Baseline | None:
         """Return one baseline of a sink."""
         query = "SELECT offset, lifetime FROM baseline WHERE sink = ? AND serial = ?"
-        with self._reading, self._told("read"):
+        with self._reading, self._guarded("read"):
             row = self._reader.execute(query, (sink, key)).fetchone()
         return _baseline(*row) if row else None
 
@@ -277,32 +292,21 @@ class SqliteJournal:
 
     def heard(self, recent: int) -> Sequence[Entry]:
         """Return the last entries of the meters that any sink has a baseline of, and so many of the newest."""
-        where = """offset IN (SELECT offset FROM baseline ORDER BY offset DESC LIMIT ?) OR offset > ?
-            ORDER BY offset"""
-        return self._select(where, (MOST_BASES, self.newest() - recent))
+        return self._select(HEARD, (MAX_BASELINES, recent))
 
     @property
     def is_full(self) -> bool:
         """Whether the disk is full, or the file about to come to its bound."""
         return self._room.is_full or self._used > self._most * NEARLY
 
-    def trim(self, sinks: Sequence[str], added_before: int) -> Iterator[int]:
-        """Forget entries that no sink needs any more, and that were added before a time."""
-        with self._reading, self._told("read"):
-            trimming = Trimming(self._reader, sinks, added_before, self._last)
-        goes_on = True
-        while goes_on:
-            with self._transaction() as connection:
-                gone, goes_on = trimming.forget_some(connection)
+    def apply_retention(self, sinks: Sequence[str], retention: Retention) -> Iterator[Forgotten]:
+        """Forget what is too old, and what nobody needs; whatever its age where there is no room."""
+        for forgotten in forget(self._transaction, sinks, retention, is_full=self.is_full):
+            with self._writing:
                 self._measure()
-            yield gone
+            yield forgotten
         with self._writing:
             self._room.look()
-
-    def forget_dead_letters(self, added_before: int) -> Mapping[str, int]:
-        """Forget what was set aside long ago or is too much, and the oldest baselines."""
-        with self._transaction() as connection:
-            return forget_dead_letters(connection, added_before)
 
     def close(self) -> None:
         """Close both connections."""

@@ -9,13 +9,19 @@ from collections.abc import Sequence
 import attrs
 
 from btcore.journal import Appended, Entry
+from btcore.journal.sqlite_lag import count_in_blocks
 
 SELECT = "SELECT key, source, serial, format, raw, packetless, offset, monotonic, boot, address, origin FROM entry"
 
-OUTLINE = "SELECT offset, key, length(raw) FROM entry WHERE offset > ? ORDER BY offset LIMIT ?"
+SIZES = "SELECT offset, key, length(raw) FROM entry WHERE offset > ? ORDER BY offset LIMIT ?"
 
 INSERT = """INSERT INTO entry (key, added, source, serial, format, packetless, raw, monotonic, boot, address, origin)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+NEWEST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entry'"
+"""The newest offset that was ever given: its entry may be forgotten."""
+
+RECENT = "offset IN (SELECT offset FROM entry WHERE offset <= ? ORDER BY offset DESC LIMIT ?) ORDER BY offset"
 
 SAME_KEY = "SELECT serial, raw = ? AND (packetless = 0 OR serial = ?) FROM entry WHERE key = ?"
 """The meters that have a key, and whether they have it by the same reading: a packet says which meter it is of."""
@@ -32,11 +38,12 @@ def insert(connection: sqlite3.Connection, entries: Sequence[Entry], added: int)
             rest.append(entry)
         elif not is_known:
             kept.append(_insert_one(connection, entry, added))
+    count_in_blocks(connection, ((entry.offset, len(entry.raw)) for entry in kept))
     return Appended(kept, rest)
 
 
 def _insert_one(connection: sqlite3.Connection, entry: Entry, added: int) -> Entry:
-    of_packet = (entry.source, entry.serial, entry.format, entry.whole, entry.raw)
+    of_packet = (entry.source, entry.serial, entry.format, entry.packetless, entry.raw)
     values = (entry.key, added, *of_packet, entry.monotonic, entry.boot, entry.address, entry.origin)
     return attrs.evolve(entry, offset=int(connection.execute(INSERT, values).lastrowid or 0))
 

@@ -24,6 +24,11 @@ CREATE TABLE entry (
     origin     TEXT NOT NULL DEFAULT ''
 );
 CREATE UNIQUE INDEX entry_identity ON entry (key, serial);
+CREATE TABLE block (
+    number  INTEGER PRIMARY KEY,
+    entries INTEGER NOT NULL,
+    bytes   INTEGER NOT NULL
+);
 CREATE TABLE checkpoint (
     sink           TEXT PRIMARY KEY,
     offset         INTEGER NOT NULL,
@@ -101,7 +106,9 @@ UPDATE sqlite_master SET name = 'entry_key', sql = 'CREATE UNIQUE INDEX entry_ke
     WHERE type = 'index' AND tbl_name = 'entry' AND sql IS NULL;
 PRAGMA writable_schema = RESET;
 DROP INDEX entry_key;
-CREATE UNIQUE INDEX entry_identity ON entry (key, serial)""",
+CREATE UNIQUE INDEX entry_identity ON entry (key, serial);
+CREATE TABLE block (number INTEGER PRIMARY KEY, entries INTEGER NOT NULL, bytes INTEGER NOT NULL);
+INSERT INTO block SELECT offset / 1000, count(*), sum(length(raw)) FROM entry GROUP BY 1""",
 }
 """What makes a file of a version one of the next."""
 

@@ -22,14 +22,14 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from btcore.journal import Baseline, Checkpoint, DeadLetter, Entry, Journal, Superseded
+from btcore.journal import START, Baseline, Checkpoint, DeadLetter, Entry, Journal, Lag, Retention, Superseded
 from btcore.journal.keys import append_all
 
 Open = Callable[[Path], Journal]
 """Opens the journal that is in a folder, or makes it."""
 
-NEVER = 1 << 60
-"""Seconds since 1970: everything was added before."""
+ANY_AGE = Retention(-3600)
+"""What keeps no entry for its age: also those of the next hour are older."""
 
 NOON = datetime(2026, 6, 21, 12, tzinfo=UTC)
 
@@ -64,6 +64,11 @@ def make_dead_letter(sink: str, *entries: Entry) -> DeadLetter:
     serial = entries[0].serial if entries else "1"
     offsets, keys = tuple(one.offset for one in entries), tuple(one.key for one in entries)
     return DeadLetter(sink, serial, NOON, NOON + timedelta(seconds=10), "refused", offsets, keys)
+
+
+def forget(journal: Journal, sinks: Sequence[str], retention: Retention = ANY_AGE) -> int:
+    """Let a journal forget all that it may; return how many entries are gone."""
+    return sum(one.entries for one in journal.apply_retention(sinks, retention))
 
 
 def offsets_of(entries: Sequence[Entry]) -> list[int]:
@@ -106,8 +111,8 @@ class JournalContract:
 
     def test_all_of_an_entry_is_kept(self, journal: Journal) -> None:
         """Each field of an entry, and each byte of its packet, comes back."""
-        whole = Entry(7, "a", "12", "f", bytes(range(256)) * 3, whole=True)
-        made = attrs.evolve(whole, monotonic=5, boot=6, address="10.0.0.1", origin="recorded")
+        reading = Entry(7, "a", "12", "f", bytes(range(256)) * 3, packetless=True)
+        made = attrs.evolve(reading, monotonic=5, boot=6, address="10.0.0.1", origin="recorded")
         [kept] = journal.append([made]).kept
         assert list(journal.read(0, 1)) == [kept] == list(journal.get([kept.offset]))
         assert attrs.evolve(kept, offset=0) == made
@@ -164,11 +169,25 @@ class JournalContract:
         assert list(again.read(0, 9)) == []
         assert len(again.append([make_entry(1), make_entry(2)]).kept) == 2
 
-    def test_how_much_came_in_after_an_offset_is_known(self, journal: Journal) -> None:
-        """The number of entries after an offset, and the size of each, can be asked."""
-        kept = journal.append([make_entry(key, bytes(key)) for key in (10, 20, 30)]).kept
-        assert [journal.lag(offset) for offset in (0, *offsets_of(kept))] == [3, 2, 1, 0]
+    def test_how_much_comes_after_an_offset_is_known(self, journal: Journal) -> None:
+        """The number of entries after an offset, their bytes, the key of the first, and each size can be asked."""
+        kept = journal.append([make_entry(key, bytes(key)) for key in (30, 10, 20)]).kept
+        sizes = [len(one.raw) for one in kept]
+        found = [journal.lag(offset) for offset in (START, *offsets_of(kept))]
+        assert found == [Lag(3, sum(sizes), 30), Lag(2, sum(sizes[1:]), 10), Lag(1, sizes[2], 20), Lag()]
         assert list(journal.sizes(kept[0].offset, 9)) == [(one.offset, one.key, len(one.raw)) for one in kept[1:]]
+
+    def test_what_is_forgotten_is_no_lag(self, tmp_path: Path, journal: Journal) -> None:
+        """Only what is kept counts, also in a large journal, and after a restart."""
+        kept = journal.append([make_entry(key) for key in range(2500)]).kept
+        journal.commit(SINKS[0], Checkpoint(kept[1700].offset, {"1": Baseline(kept[3].offset)}))
+        forget(journal, SINKS[:1])
+        again = self.reopen(tmp_path, journal)
+        left = list(again.read(START, 9999))
+        assert again.lag(START) == Lag(len(left), sum(len(one.raw) for one in left), left[0].key)
+        for after in (kept[3], kept[900], kept[1701], kept[2200]):
+            rest = [one for one in left if one.offset > after.offset]
+            assert again.lag(after.offset) == Lag(len(rest), sum(len(one.raw) for one in rest), rest[0].key)
 
     # --- waiting, and threads
 
@@ -280,22 +299,42 @@ class JournalContract:
         journal.commit(SINKS[0], Checkpoint(offset[5], {"1": Baseline(offset[1])}))
         journal.commit(SINKS[1], Checkpoint(offset[2], examined=offset[6]))
         journal.keep_dead_letters([make_dead_letter(SINKS[0], kept[3])])
-        sum(journal.trim(SINKS, NEVER))
+        forget(journal, SINKS)
         assert {offset[1], offset[3], offset[6], offset[7]} <= set(offsets_of(journal.read(0, 99)))
 
     def test_a_sink_that_never_began_holds_everything(self, journal: Journal) -> None:
         """Before a configured sink has begun, nothing is forgotten; nor is what was added lately."""
         kept = journal.append([make_entry(key) for key in range(3)]).kept
         journal.commit(SINKS[0], Checkpoint(kept[-1].offset))
-        sum(journal.trim(SINKS, NEVER))
+        forget(journal, SINKS)
         journal.commit(SINKS[1], Checkpoint(kept[-1].offset))
-        sum(journal.trim(SINKS, 0))
+        forget(journal, SINKS, Retention(3600))
         assert list(journal.read(0, 9)) == list(kept)
+
+    def test_dead_letters_are_forgotten_by_age_and_by_number(self, journal: Journal) -> None:
+        """Of each sink the newest dead letters stay, and none that is too old; what is gone is told by sink."""
+        kept = journal.append([make_entry(key) for key in range(4)]).kept
+        letters = [make_dead_letter(SINKS[0], one) for one in kept] + [make_dead_letter(SINKS[1], kept[0])]
+        journal.keep_dead_letters(letters)
+        few = list(journal.apply_retention(SINKS, Retention(3600, max_dead_letters=3)))
+        assert [dict(one.dead_letters) for one in few if one.dead_letters] == [{SINKS[0]: 1}]
+        assert list(journal.dead_letters()) == letters[1:]
+        old = list(journal.apply_retention(SINKS, Retention(3600, dead_letter_age=-3600)))
+        assert [dict(one.dead_letters) for one in old if one.dead_letters] == [{SINKS[0]: 3, SINKS[1]: 1}]
+        assert list(journal.dead_letters()) == []
+        assert list(journal.read(START, 9)) == list(kept)
+
+    def test_a_dead_letter_that_is_forgotten_holds_no_entry(self, journal: Journal) -> None:
+        """Once a dead letter is forgotten, its entries are as any others."""
+        [entry] = journal.append([make_entry(1)]).kept
+        journal.keep_dead_letters([make_dead_letter(SINKS[0], entry)])
+        assert forget(journal, []) == 0
+        assert forget(journal, [], Retention(-3600, max_dead_letters=0)) == 1
 
     def test_no_offset_is_given_twice(self, tmp_path: Path, journal: Journal) -> None:
         """Also after everything was forgotten, new entries come after all checkpoints."""
         kept = journal.append([make_entry(key) for key in range(3)]).kept
-        sum(journal.trim([], NEVER))
+        forget(journal, [])
         again = self.reopen(tmp_path, journal)
         assert again.newest() == kept[-1].offset
         assert again.append([make_entry(9)]).kept[0].offset > kept[-1].offset
@@ -303,7 +342,7 @@ class JournalContract:
     def test_meters_are_remembered_longer_than_their_readings(self, tmp_path: Path, journal: Journal) -> None:
         """Which meters were heard, in which formats, is known when their readings are forgotten."""
         journal.append([make_entry(1), make_entry(2, serial="2"), attrs.evolve(make_entry(3), format="gem48pbin")])
-        sum(journal.trim([], NEVER))
+        forget(journal, [])
         again = self.reopen(tmp_path, journal)
         heard = {(one.serial, one.format) for one in again.heard_meters()}
         assert heard == {("1", "ecm1220bin"), ("2", "ecm1220bin"), ("1", "gem48pbin")}
@@ -436,7 +475,7 @@ class ContractMachine(RuleBasedStateMachine):
         held = {one.offset for checkpoint in self.checkpoints.values() for one in checkpoint.baselines.values()}
         held |= {offset for one in self.letters.values() for offset in one.entries}
         needed = [one for one in self.entries if one.offset > had or one.offset in held]
-        gone = sum(self.journal.trim(SINKS, NEVER))
+        gone = forget(self.journal, SINKS)
         left = list(self.journal.read(0, 1000))
         assert [one for one in left if one in needed] == needed
         assert len(self.entries) - len(left) == gone
@@ -464,6 +503,7 @@ class ContractMachine(RuleBasedStateMachine):
         assert list(self.journal.read(0, 1000)) == self.entries
         assert len({(one.serial, one.key) for one in self.entries}) == len(self.entries)
         assert offsets_of(self.entries) == sorted(set(offsets_of(self.entries)))
+        assert self.journal.lag(START).entries == len(self.entries)
         assert [self.journal.checkpoint(sink) for sink in SINKS] == [self.checkpoints.get(sink) for sink in SINKS]
         assert list(self.journal.dead_letters()) == list(self.letters.values())
 
