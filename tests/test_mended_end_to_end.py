@@ -152,7 +152,7 @@ def test_a_setting_that_is_refused_stops_the_sink_and_loses_nothing(
         assert (code, len(server.requests) <= 6) == (69, True), log
         assert "emoncms answered 422: nope; 3 readings were rejected, one by one" in log
         assert "with these settings: check [sink.emoncms] in site.toml (token, url, node, " in log
-        assert table_rows(tmp_path / JOURNAL_FILE, "aside", "count(*)") == [(0,)]
+        assert table_rows(tmp_path / JOURNAL_FILE, "dead_letter", "count(*)") == [(0,)]
         server.requests.clear()
         code, log = run(tmp_path, table.format("7"))
         assert (code, len(sent(server))) == (0, len(readings) - 2), log

@@ -84,7 +84,7 @@ class FailureReporter:
     # --- failures
 
     def failed(self, what: str, wait: float, *, requested: bool = False) -> None:
-        """Report a failure, and the seconds until the next try; `asked`: the service asks for that wait.
+        """Report a failure, and the seconds until the next try; `requested`: the service asks for that wait.
 
         The first is logged at once, later ones in a summary once an hour, and each of them at debug level.
         """

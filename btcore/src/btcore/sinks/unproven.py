@@ -35,7 +35,7 @@ class HeldStep:
 class UnprovenSettings:
     """The steps that were rejected while nothing was accepted yet. `location` names the sink's table and settings.
 
-    `has_judge`: the plugin has rejected an entire batch: it knows what it rejects.
+    `rejects_entire_batches`: the plugin has rejected an entire batch, so it knows what it rejects.
     """
 
     location: str

@@ -34,7 +34,7 @@ class Identities:
     """Gives each meter its name. Thread-safe."""
 
     def __init__(self, meters: Meters, notify: Callable[[Notice], None]) -> None:
-        """Begin without meters. `tell` is given what a person should know, each once."""
+        """Begin without meters. `notify` is called with each notice once."""
         self._meters = meters
         self._notify = notify
         self._notified: set[tuple[str, str]] = set()

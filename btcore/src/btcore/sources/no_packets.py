@@ -59,7 +59,7 @@ class PacketWatch:
     """Watches the bytes of one source. Times are seconds of a monotonic clock.
 
     `patience` is how long the source itself waits for a packet. `examine` returns a format that is in bytes
-    and is not taken; it is called by `brought` and `end`, in the source's thread. The others may be called by any.
+    and is not taken; it is called by `received` and `end`, in the source's thread. The others may be called by any.
     """
 
     def __init__(
