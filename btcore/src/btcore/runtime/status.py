@@ -50,6 +50,6 @@ class LiveStatus:
 
     def _journal_status(self, now: datetime) -> JournalStatus | None:
         try:
-            return journal_status(self._journal.usage(), self._site.state, self._site.retention, now)
+            return journal_status(self._journal, self._site.state, self._site.retention, now)
         except Unavailable:  # the journal's troubles are the log's, and the sources' and sinks'
             return None

@@ -117,7 +117,10 @@ class SinkWorker:
         backlog = self.backlog
         failing = self._reporter.failing_for
         return sink_state(
-            stop_reason=self.stop_reason, failing_for=failing, behind=backlog.behind, is_up_to_date=backlog.is_level
+            stop_reason=self.stop_reason,
+            failing_for=failing,
+            behind=backlog.behind,
+            is_up_to_date=backlog.is_up_to_date,
         )
 
     def status(self) -> SinkStatus:
@@ -129,7 +132,7 @@ class SinkWorker:
             state=self._status_state(),
             offset=backlog.offset,
             waiting=backlog.behind,
-            oldest_waiting=backlog.oldest_waiting(),
+            oldest_waiting=backlog.oldest_waiting,
             delivered=self.delivered,
             unwanted=self.unwanted,
             dropped=backlog.dropped,
@@ -144,7 +147,7 @@ class SinkWorker:
         if self._reporter.failing_for is not None:
             last = self._reporter.last_failure
             return "waiting" if last is not None and last.requested else "failing"
-        return "ok" if self.backlog.is_level else "behind"
+        return "ok" if self.backlog.is_up_to_date else "behind"
 
     def _run(self) -> None:
         try:
@@ -204,7 +207,7 @@ class SinkWorker:
     @property
     def is_up_to_date(self) -> bool:
         """Whether all that there is was delivered, but for an interval that is still open. Safe from any thread."""
-        return self._idle and self.backlog.is_level
+        return self._idle and self.backlog.is_up_to_date
 
     def _deliver_next(self) -> None:
         try:
