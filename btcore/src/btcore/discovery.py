@@ -32,6 +32,7 @@ _PLUGINS: Mapping[str, tuple[str, ...]] = {
     "btmon-ip": ("tcp-server", "tcp-client"),
     "btmon-print": ("print",),
     "btmon-pvoutput": ("pvoutput",),
+    "btmon-rrd": ("rrd",),
     "btmon-serial": ("serial",),
     "btmon-services": (
         *("wattzon", "plotwatt", "enersave", "bidgely", "peoplepower", "eragy", "smartenergygroups"),

@@ -1,0 +1,139 @@
+"""Writes batches into files: which file gets which points, from where on, and new files for what has none yet.
+
+What a point is, is decided in `feed.py`; how points get into files, by a store.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from logging import Logger
+from pathlib import Path
+
+import attrs
+
+from btcore import Batch, Format, Polarity, Retry, Sample, Stop
+from btmon_rrd.feed import FileState, Series, Stored, further_of, series_of
+from btmon_rrd.layout import Layout, data_source_name, file_name, joined
+from btmon_rrd.store import Store
+
+ATTEMPTS = 3
+"""How often a batch is written anew because files were not where they were thought to be."""
+
+COUNTER_KINDS = ("DERIVE", "COUNTER", "DDERIVE", "DCOUNTER")
+
+FUTURE = 3600
+"""Seconds by which the last update of a file may be later than the readings, before that is reported."""
+
+Points = dict[str, list[str]]
+
+
+@attrs.define(eq=False)
+class Writer:
+    """Writes samples into the files of one directory. It remembers how far each file is."""
+
+    store: Store
+    directory: Path
+    layout: Layout
+    stored: Stored
+    polarity: Polarity
+    log: Logger
+    _states: dict[str, FileState] = attrs.field(factory=dict)
+    _reported: set[str] = attrs.field(factory=set)
+    """Meters, and files, of which something was reported already."""
+
+    def write(self, batch: Batch) -> None:
+        """Write all samples of a batch, each once however often it comes. Raises Retry or Stop."""
+        try:
+            self._write(batch)
+        except BaseException:
+            self._states.clear()  # how much of it was written is not known
+            raise
+
+    def _write(self, batch: Batch) -> None:
+        outdated: set[str] = set()
+        for _ in range(ATTEMPTS):
+            updates = {path: points for path, points in self._updates(batch) if points}
+            outdated = self.store.update(updates) if updates else set()
+            for path in outdated:
+                self._states.pop(path, None)
+            if not outdated:
+                return
+        raise Retry(
+            f"another program updates {joined(outdated)} meanwhile: only one may write the files of a directory"
+        )
+
+    def _updates(self, batch: Batch) -> Iterator[tuple[str, list[str]]]:
+        """Yield the points that each file lacks; from then on they are taken to be in it."""
+        for serial, samples in by_meter(batch).items():
+            self._report_heartbeat(serial, samples)
+            for path, series, having in self.files_of(serial, samples):
+                state = self._states.get(path) or self._opened(path, series, having)
+                if state is not None:
+                    points = series.points(having, state)
+                    self._states[path] = state.after(*points[-1]) if points else state
+                    yield path, [f"{time}:{series.format(value)}" for time, value in points]
+
+    def files_of(self, serial: str, samples: Sequence[Sample]) -> Iterator[tuple[str, Series, Sequence[Sample]]]:
+        """Yield the files of a meter, each with what is in it and the samples that have that."""
+        further = further_of(samples)
+        formats = dict.fromkeys(sample.format for sample in samples)
+        found: dict[str, tuple[Series, list[Format]]] = {}
+        for format in formats:
+            for series in series_of(format, self.stored, self.polarity, further):
+                found.setdefault(series.label, (series, []))[1].append(format)
+        for label, (series, some) in found.items():
+            path = os.path.join(self.directory, file_name(serial, label))  # noqa: PTH118 - quicker than a Path
+            having = samples if len(some) == len(formats) else [one for one in samples if one.format in some]
+            yield path, series, having
+
+    def _opened(self, path: str, series: Series, samples: Sequence[Sample]) -> FileState | None:
+        """Return how far a file is, which is created if there is something for it. Raises Retry or Stop."""
+        state = self.store.state(path)
+        if state is None:
+            known = [sample.newer.key // 1_000_000 for sample in samples if series.get(sample) is not None]
+            if not known:
+                return None  # no sensor
+            data_source = self.layout.data_source(data_source_name(series.label), series.kind)
+            definitions = [data_source, *self.layout.round_robin_archives()]
+            self.store.create(path, known[0] - 1, self.layout.step, definitions)
+            state = self.store.state(path)
+            if state is None:
+                raise Retry(f"{path} was created, and is not there: does another program delete it?")
+        self._check(path, series, state, samples)
+        return state
+
+    def _check(self, path: str, series: Series, state: FileState, samples: Sequence[Sample]) -> None:
+        expected = COUNTER_KINDS if series.kind == "DERIVE" else ("GAUGE",)
+        if state.kind not in expected:
+            raise Stop(
+                f"{path} is of the type {state.kind}, which btmon did not make; expected {' or '.join(expected)}:"
+                " move the file away, or name another `dir`"
+            )
+        ahead = state.last - samples[-1].newer.timestamp
+        if ahead > FUTURE and "" not in self._reported:
+            self._reported.add("")
+            self.log.warning(
+                "%s has values until %.0f minutes after these readings (%s): RRDtool stores none that is earlier; was a"
+                " clock wrong? Until then nothing is stored; or move the file away",
+                *(path, ahead / 60, samples[-1].end.isoformat(" ", "seconds")),
+            )
+
+    def _report_heartbeat(self, serial: str, samples: Sequence[Sample]) -> None:
+        """Report, once, a meter whose readings come more slowly than its files allow: all values would be unknown."""
+        seconds = [(sample.end - sample.start).total_seconds() for sample in samples]
+        slow = min(seconds)
+        if len(seconds) > 1 and slow > self.layout.heartbeat and serial not in self._reported:
+            self._reported.add(serial)
+            self.log.warning(
+                "readings of meter %s are %.0f s apart, and files have a heartbeat of %d s, so RRDtool takes every"
+                ' value for unknown: set heartbeat = "%.0fs" for new files; for each that is there run'
+                " rrdtool tune FILE --heartbeat NAME:%.0f",
+                *(serial, slow, self.layout.heartbeat, 2 * slow, 2 * slow),
+            )
+
+
+def by_meter(batch: Batch) -> dict[str, list[Sample]]:
+    """Group the samples of a batch by meter."""
+    found: dict[str, list[Sample]] = {}
+    for sample in batch.samples:
+        found.setdefault(sample.serial, []).append(sample)
+    return found
