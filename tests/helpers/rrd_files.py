@@ -11,16 +11,15 @@ from helpers.samplers import consecutive, feed, samples_of
 START = 1_700_000_000
 """Seconds since 1970, a multiple of ten: when the first reading of a test comes in."""
 
-RESET_FLAG = 1
-"""A difference of the flag byte by which an ECM tells a reset."""
 
-
-def rrd_reading(at: float, number: int, serial: str = "312345", format: str = "ecm1240bin", /, **values: Number) -> Reading:
+def rrd_reading(
+    at: float, number: int, serial: str = "312345", name: str = "ecm1240bin", /, **values: Number
+) -> Reading:
     """Make a reading of so many seconds after `START`; `number` is its offset. Its seconds are 5000 more."""
     numbers = {"secs": 5000 + int(at), "volts": 120.0, **values}
-    form = FORMATS[format]
-    time = datetime.fromtimestamp(START + at, UTC)
-    return Reading(time, form, serial, b"", "test", number, numbers=tuple(numbers.get(label, 0) for label in form.labels))
+    form, time = FORMATS[name], datetime.fromtimestamp(START + at, UTC)
+    shown = tuple(numbers.get(label, 0) for label in form.labels)
+    return Reading(time, form, serial, b"", "test", number, numbers=shown)
 
 
 def readings_of_values(values: Iterable[Mapping[str, Number]], step: int = 10, first: int = 0) -> list[Reading]:

@@ -1,4 +1,4 @@
-"""What files show where a meter's counters overflow, restart, are replaced, or are not known: no spike, nothing invented."""
+"""What files show where counters overflow, restart, are another meter's, or not known: no spike, nothing invented."""
 
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -123,7 +123,7 @@ def test_a_time_of_which_nothing_is_known_is_unknown(direct: Opened, tmp_path: P
     sink.process_batch(batch_of(readings[:6]))
     sink.process_batch(batch_of(readings[7:]))  # the reading between had no sample
     shown = rates(tmp_path / "rrd" / "312345_ch1_aws.rrd")
-    assert shown == {20: 200, 50: 200}  # the last step of a gap is one of which half is known
+    assert shown == {10: 200, 20: 200, 30: 200, 50: 200}  # of the step that ends at 40 nothing is known
 
 
 def test_a_gap_beyond_the_heartbeat_is_unknown(direct: Opened, tmp_path: Path) -> None:

@@ -116,7 +116,7 @@ def test_g7_pulses_go_on_over_an_overflow(called: Callable[[str], Calls]) -> Non
     """QUIRKS G7: a pulse counter that overflows at 2^24 goes on, where btmon's COUNTER showed 2^32."""
     name = "gem48ptbin_steady.defaults"
     ours, btmon = (calls["update", "01021234_p4.rrd"][0] for calls in (called(name), recorded_calls(load(name))))
-    assert ours == btmon[:2] + ["1700000030:16777257", "1700000040:16777357"]
+    assert ours == [*btmon[:2], "1700000030:16777257", "1700000040:16777357"]
     assert btmon[2:] == ["1700000030:41", "1700000040:141"]
 
 

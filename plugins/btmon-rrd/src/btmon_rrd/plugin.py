@@ -156,9 +156,9 @@ class Rrd:
     def _describe_size(self, layout: Layout) -> str:
         """Describe how much space the files of each kind of meter take."""
         sizes = []
-        for meter, name in (("GEM", "gem48ptbin"), ("ECM-1240", "ecm1240bin")):
+        for meter, name in (("a GEM", "gem48ptbin"), ("an ECM-1240", "ecm1240bin")):
             files = len(series_of(FORMATS[name], self.store, "brultech"))
-            sizes.append(f"{describe_bytes(files * layout.file_bytes)} for a {meter} ({plural(files, 'file')})")
+            sizes.append(f"{describe_bytes(files * layout.file_bytes)} for {meter} ({plural(files, 'file')})")
         return f"new files take {describe_bytes(layout.file_bytes)} each: {', '.join(sizes)}"
 
 

@@ -82,16 +82,16 @@ MEANINGS: Sequence[tuple[Sequence[str], type[Retry] | type[Stop], str]] = (
         (NOT_CREATED,),
         Retry,
         (
-            "{path} cannot be created ({error}): its directory must exist, have space, and be writable for the user that"
-            " writes the files (btcore, or rrdcached's)"
+            "{path} cannot be created ({error}): its directory must exist, have space, and be writable for the user"
+            " that writes the files (btcore, or rrdcached's)"
         ),
     ),
     (
         ("Permission denied", "Read-only file system", "Operation not permitted"),
         Stop,
         (
-            "{path} cannot be written ({error}): let the user that writes the files (btcore, or rrdcached's) write it and"
-            " its directory, or correct `dir`; rrdcached may allow only what is below the directory of its option -b"
+            "{path} cannot be written ({error}): let the user that writes the files (btcore, or rrdcached's) write it"
+            " and its directory, or correct `dir`; rrdcached may allow only what is below its base directory, -b"
         ),
     ),
     (
