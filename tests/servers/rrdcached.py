@@ -37,8 +37,9 @@ class Rrdcached:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Stop it."""
-        self.stop()
+        """End it, at once."""
+        if self._process is not None:
+            self.kill()
 
     def start(self) -> None:
         """Start it, and wait until it listens."""

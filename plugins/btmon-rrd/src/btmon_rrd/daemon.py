@@ -37,15 +37,15 @@ class DaemonStore:
 
     def close(self) -> None:
         """Make rrdcached write what it has of our files, and close the connection."""
-        try:
-            if self._connection is not None and self._unwritten:
-                self._connection.batch([line("FLUSH", path) for path in self._unwritten])
-        except Retry:
-            pass  # what it does not write now it has in its own journal
-        finally:
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
+        for _ in range(2):  # it may have been started again since the last batch, and have lost something
+            if not self._unwritten:
+                break
+            with suppress(Retry, Stop):  # what it does not write now it has in its own journal
+                self._connected().batch([line("FLUSH", path) for path in self._unwritten])
+                break
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
     def state(self, path: str) -> FileState | None:
         """Return how far a file is, once rrdcached has written it; None if there is none. Raises Retry or Stop."""

@@ -70,11 +70,12 @@ def _number(text: str) -> Number:
 
 OUTDATED = ("illegal attempt to update", "No such file", "does not exist")
 EXISTS = "File exists"
+UNNAMED = "RRDtool names no reason, as with a full disk"
 NOT_CREATED = "Cannot create temporary file"
 
 MEANINGS: Sequence[tuple[Sequence[str], type[Retry] | type[Stop], str]] = (
     (
-        ("No space left", "Disk quota", "annot allocate"),
+        ("No space left", "Disk quota", "annot allocate", UNNAMED),
         Retry,
         "no space left for {path}: free space on its disk; the readings wait in the journal ({error})",
     ),
@@ -110,6 +111,7 @@ MEANINGS: Sequence[tuple[Sequence[str], type[Retry] | type[Stop], str]] = (
 
 def outcome(path: str, error: str) -> Exception:
     """Return what an error of RRDtool means for the sink."""
+    error = error.removeprefix("RRD Error:").strip() or UNNAMED
     if any(text in error for text in OUTDATED):
         return Outdated(error)
     for texts, kind, message in MEANINGS:
