@@ -12,11 +12,14 @@ import attrs
 
 from btcore import Retry, Stop
 from btmon_rrd.feed import FileState
-from btmon_rrd.rrdcached import MAX_LINE, Address, Answer, Connection, connect, line
+from btmon_rrd.rrdcached import MAX_LINE, Address, Answer, Connection, connect, escape, line
 from btmon_rrd.store import EXISTS, Outdated, Updates, outcome, parse_info
 
 MAX_UNWRITTEN = 90
-"""Points of a file that may be remembered: after so many, rrdcached is made to write the file."""
+"""Points of a file that may be remembered: after so many, rrdcached is made to write the files."""
+
+AT_ONCE = 50
+"""Files that rrdcached is made to write in one batch, so that this takes no longer than an answer may."""
 
 
 @attrs.define(eq=False)
@@ -26,10 +29,12 @@ class DaemonStore:
     address: Address
     timeout: float
     _connection: Connection | None = None
-    _unwritten: dict[str, list[str]] = attrs.field(factory=dict)
-    """The points that rrdcached has taken, and that were not seen in a file yet, by its path."""
-    _unsure: list[str] = attrs.field(factory=list)
-    """The files of which a daemon that was started again may have lost something."""
+    _sent: list[Updates] = attrs.field(factory=list)
+    """What rrdcached has taken, and what was not seen in the files yet."""
+    _points: int = 0
+    """How many points of a file that are, at most."""
+    _is_unsure: bool = False
+    """Whether a daemon that was started again may have lost some of it."""
 
     def open(self) -> None:
         """Connect. Raises Retry."""
@@ -38,10 +43,9 @@ class DaemonStore:
     def close(self) -> None:
         """Make rrdcached write what it has of our files, and close the connection."""
         for _ in range(2):  # it may have been started again since the last batch, and have lost something
-            if not self._unwritten:
-                break
             with suppress(Retry, Stop):  # what it does not write now it has in its own journal
-                self._connected().batch([line("FLUSH", path) for path in self._unwritten])
+                if self._sent:
+                    self._ensure_written(self._connected())
                 break
         if self._connection is not None:
             self._connection.close()
@@ -76,31 +80,44 @@ class DaemonStore:
             if not isinstance(problem, Outdated):
                 raise problem
             outdated.add(path)
-        for path, points in updates.items():
-            if path not in outdated:
-                self._unwritten.setdefault(path, []).extend(points)
-        for path in [path for path, points in self._unwritten.items() if len(points) > MAX_UNWRITTEN]:
-            self._ensure_written(connection, path)
+        self._remember({path: points for path, points in updates.items() if path not in outdated})
+        if self._points > MAX_UNWRITTEN:
+            self._ensure_written(connection)
         return outdated
+
+    def _remember(self, updates: Updates) -> None:
+        self._sent.append(updates)
+        self._points += max((points.count(" ") + 1 for points in updates.values()), default=0)
 
     def _connected(self) -> Connection:
         """Return the connection; after a new one, send again what a daemon that was killed has lost."""
         if self._connection is None or self._connection.is_closed:
             self._connection = connect(self.address, self.timeout)
-            self._unsure = list(self._unwritten)
-        while self._unsure:
-            self._ensure_written(self._connection, self._unsure[-1])
-            self._unsure.pop()
+            self._is_unsure = bool(self._sent)
+        if self._is_unsure:
+            self._ensure_written(self._connection)
         return self._connection
 
-    def _ensure_written(self, connection: Connection, path: str) -> None:
-        """Make rrdcached write a file; if it did not write all, have it forget what it has, and send that again."""
+    def _ensure_written(self, connection: Connection) -> None:
+        """Make rrdcached write what it has taken; what it lost is sent again. Raises Retry or Stop."""
+        paths = list(dict.fromkeys(path for updates in self._sent for path in updates))
+        for first in range(0, len(paths), AT_ONCE):
+            connection.batch([line("FLUSH", path) for path in paths[first : first + AT_ONCE]])
+        for path in paths:
+            points = " ".join(updates[path] for updates in self._sent if path in updates)
+            self._ensure_file_written(connection, path, points)
+        self._sent.clear()
+        self._points, self._is_unsure = 0, False
+
+    def _ensure_file_written(self, connection: Connection, path: str, points: str) -> None:
+        """Look which points are in a file; have rrdcached forget what it has of the others, and send them again."""
         for _ in range(2):
-            if self._state(connection, path) is None or not self._unwritten[path]:
-                del self._unwritten[path]
+            state = self._state(connection, path)
+            lost = [] if state is None else [one for one in points.split() if int(one.partition(":")[0]) > state.last]
+            if not lost:
                 return
             connection.command("FORGET", path)
-            connection.batch(list(_commands(path, self._unwritten[path])))
+            connection.batch(list(_commands(path, " ".join(lost))))
         raise Retry(f"rrdcached at {self.address} does not write {path}: see its log; is its disk full?")
 
     def _state(self, connection: Connection, path: str) -> FileState | None:
@@ -109,13 +126,7 @@ class DaemonStore:
             described = _check(path, connection.command("INFO", path))
         except Outdated:
             return None
-        state = parse_info(path, dict(map(_info_entry, described.lines)))
-        self._forget_written(path, state.last)
-        return state
-
-    def _forget_written(self, path: str, last: int) -> None:
-        if path in self._unwritten:
-            self._unwritten[path] = [point for point in self._unwritten[path] if int(point.partition(":")[0]) > last]
+        return parse_info(path, dict(map(_info_entry, described.lines)))
 
 
 def _check(path: str, answer: Answer) -> Answer:
@@ -131,12 +142,12 @@ def _info_entry(text: str) -> tuple[str, str]:
     return key, rest.partition(" ")[2]
 
 
-def _commands(path: str, points: Sequence[str]) -> Iterator[bytes]:
+def _commands(path: str, points: str) -> Iterator[str]:
     """Return the commands that update a file, none too long for rrdcached."""
-    start, length = 0, 0
-    for index, point in enumerate(points):
-        length += len(point) + 1
-        if length > MAX_LINE - len(line("UPDATE", path)):
-            yield line("UPDATE", path, *points[start:index])
-            start, length = index, len(point) + 1
-    yield line("UPDATE", path, *points[start:])
+    start = f"UPDATE {escape(path)} "
+    most = MAX_LINE - len(start.encode()) - 1
+    while len(points) > most:
+        end = points.rindex(" ", 0, most)
+        yield f"{start}{points[:end]}\n"
+        points = points[end + 1 :]
+    yield f"{start}{points}\n"

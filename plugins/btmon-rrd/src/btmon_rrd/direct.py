@@ -79,7 +79,7 @@ class DirectStore:
         outdated = set()
         for path, points in updates.items():
             try:
-                self._call("update", path, path, *points)
+                self._call("update", path, path, *points.split())
             except Outdated:
                 outdated.add(path)
         return outdated

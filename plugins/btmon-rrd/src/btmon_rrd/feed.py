@@ -27,8 +27,24 @@ PULSE_MODULUS = 1 << 24
 
 SECONDS_PER_HOUR = 3600
 
+MICROSECONDS = 1_000_000
+
 Point = tuple[int, Number]
 """A time in seconds since 1970, and a value; None: not known."""
+
+
+@attrs.frozen
+class Span:
+    """A sample, with the seconds since 1970 in which it starts and ends."""
+
+    sample: Sample
+    start: int
+    end: int
+
+
+def spans_of(samples: Iterable[Sample]) -> list[Span]:
+    """Return samples with their times."""
+    return [Span(one, one.older.key // MICROSECONDS, one.newer.key // MICROSECONDS) for one in samples]
 
 
 @attrs.frozen
@@ -65,37 +81,36 @@ class Series:
             return "U"
         return str(int(value)) if self.kind == "DERIVE" else f"{value:.6f}"
 
-    def points(self, samples: Iterable[Sample], state: FileState) -> list[Point]:
+    def points(self, spans: Iterable[Span], state: FileState) -> list[Point]:
         """Return the points that a file lacks, in the order of time, one a second."""
         found: dict[int, Number] = {}
         at = state
-        for sample in samples:
-            start, end = sample.older.key // 1_000_000, sample.newer.key // 1_000_000
-            if end <= at.last and end not in found:
+        for span in spans:
+            if span.end <= at.last and span.end not in found:
                 continue  # it is there already
-            if self._is_gap(at, start, end):
-                found[start] = None
-                at = at.after(start, None)
-            value = self._value(sample, at, start)
-            found[end] = value  # a second reading of the same second takes the place of the first
-            at = at.after(end, value)
+            if self._is_gap(at, span):
+                found[span.start] = None
+                at = at.after(span.start, None)
+            value = self._value(span, at)
+            found[span.end] = value  # a second reading of the same second takes the place of the first
+            at = at.after(span.end, value)
         return list(found.items())
 
-    def _is_gap(self, at: FileState, start: int, end: int) -> bool:
+    def _is_gap(self, at: FileState, span: Span) -> bool:
         """Whether a file would show what this sample measured as if it had been so since the file's last update.
 
         After the file's heartbeat RRDtool itself takes the time between for unknown.
         """
-        return at.last < start and end - at.last <= at.heartbeat and (self.rise is not None or self.is_mean)
+        return at.last < span.start and span.end - at.last <= at.heartbeat and (self.rise is not None or self.is_mean)
 
-    def _value(self, sample: Sample, at: FileState, start: int) -> Number:
-        value = self.get(sample)
+    def _value(self, span: Span, at: FileState) -> Number:
+        value = self.get(span.sample)
         if self.rise is None or value is None or at.value is None:
             return value
-        most = MAX_RATE * max(sample.newer.key // 1_000_000 - at.last, 1)
+        most = MAX_RATE * max(span.end - at.last, 1)
         if 0 <= value - at.value <= most:
             return value
-        rise = self.rise(sample) if at.last == start else None
+        rise = self.rise(span.sample) if at.last == span.start else None
         return at.value + rise if rise is not None and 0 <= rise <= most else None
 
 

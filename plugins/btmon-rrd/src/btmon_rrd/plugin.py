@@ -11,7 +11,7 @@ import attrs
 from btcore import FORMATS, Batch, Claim, Context, Delivery, Duration, Problem, hookimpl, plugin, setting
 from btmon_rrd.daemon import DaemonStore
 from btmon_rrd.direct import ADVICE, INSTALL, DirectStore, binding_problem
-from btmon_rrd.feed import Stored, series_of
+from btmon_rrd.feed import Stored, series_of, spans_of
 from btmon_rrd.layout import (
     CONSOLIDATIONS,
     Layout,
@@ -122,8 +122,8 @@ class Rrd:
         """Yield what would be stored, a line a file."""
         assert self._writer is not None  # noqa: S101 - as above
         for serial, samples in by_meter(batch).items():
-            for path, series, having in self._writer.files_of(serial, samples):
-                values = [f"{s.newer.key // 1_000_000}:{series.format(series.get(s))}" for s in having]
+            for path, series, having in self._writer.files_of(serial, spans_of(samples)):
+                values = [f"{span.end}:{series.format(series.get(span.sample))}" for span in having]
                 yield f"{path}: {' '.join(values)}"
 
     def _new_store(self) -> Store:

@@ -97,18 +97,17 @@ class Connection:
     def command(self, *words: str) -> Answer:
         """Send one command; return its answer."""
         with self._exchange() as deadline:
-            self._send(line(*words), deadline)
+            self._send(line(*words).encode(), deadline)
             return self._answer(deadline)
 
-    def batch(self, commands: Sequence[bytes]) -> dict[int, str]:
+    def batch(self, commands: Sequence[str]) -> dict[int, str]:
         """Send commands as one batch; return what went wrong, by the index of the command."""
         with self._exchange() as deadline:
             self._send(b"BATCH\n", deadline)
             begun = self._answer(deadline)
             if begun.failed:
                 raise self._lost(f"it refuses a batch: {begun.text}")
-            for part in _parts([*commands, b".\n"]):
-                self._send(part, deadline)
+            self._send("".join([*commands, ".\n"]).encode(), deadline)
             return dict(map(self._error, self._answer(deadline).lines))
 
     def close(self) -> None:
@@ -179,10 +178,14 @@ def unreachable(address: Address, why: str) -> Retry:
     return Retry(f"rrdcached at {address}: {why}; start it, or correct `daemon`: the readings wait in the journal")
 
 
-def line(*words: str) -> bytes:
-    """Return a command as it is sent; blanks and backslashes within a word are escaped."""
-    escaped = (word.replace("\\", "\\\\").replace(" ", "\\ ").replace("\n", "") for word in words)
-    return " ".join(escaped).encode() + b"\n"
+def line(*words: str) -> str:
+    """Return a command as it is sent."""
+    return " ".join(map(escape, words)) + "\n"
+
+
+def escape(word: str) -> str:
+    """Return a word as it is sent: blanks and backslashes within it are escaped."""
+    return word.replace("\\", "\\\\").replace(" ", "\\ ").replace("\n", "")
 
 
 def _left(deadline: float) -> float:
@@ -190,14 +193,3 @@ def _left(deadline: float) -> float:
     if left <= 0:
         raise TimeoutError("timed out")
     return left
-
-
-def _parts(commands: Sequence[bytes]) -> Iterator[bytes]:
-    """Join commands, so that they are sent in few parts."""
-    part = bytearray()
-    for command in commands:
-        part += command
-        if len(part) >= PART:
-            yield bytes(part)
-            part.clear()
-    yield bytes(part)

@@ -9,8 +9,8 @@ from typing import Protocol
 from btcore import Number, Retry, Stop
 from btmon_rrd.feed import FileState
 
-Updates = Mapping[str, Sequence[str]]
-"""By the path of a file, the points that it is to have, each as `time:value`, in the order of time."""
+Updates = Mapping[str, str]
+"""By the path of a file, the points that it is to have: `time:value`, in the order of time, with blanks between."""
 
 
 class Store(Protocol):
