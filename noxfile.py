@@ -155,5 +155,7 @@ def sdists(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure speed and memory against a peer in the same run; prints ratios."""
-    session.install("--quiet", *tools("peer"), *folders("btcore", *DEFAULT_SET))
+    install_debian_packages(session)
+    session.install("--quiet", *tools("peer", "rrd"), *folders("btcore", *DEFAULT_SET, "plugins/btmon-rrd"))
     session.run("python", "tests/bench/run.py", *session.posargs)
+    session.run("python", "tests/bench/rrd.py", *session.posargs, env={"PYTHONPATH": "tests"})

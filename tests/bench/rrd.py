@@ -1,22 +1,22 @@
 """Measures what a minute of a GEM costs in RRD files: 108 files, six readings, as btmon did it and as the sink does.
 
-btmon calls RRDtool's binding once for each file and batch. The peer here does just that, with texts that are there
-already, so without btmon's own work of making them.
+btmon writes each value as text, and calls RRDtool's binding once for each file and batch. The peer does just that.
 """
 
+import importlib
 import logging
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-import rrdtool
-from btmon_rrd.plugin import Rrd
 from helpers.rrd_files import START, batch_of, rrd_reading
 from servers.rrdcached import MISSING, Rrdcached
 
 from btcore import Batch, Context
+from btmon_rrd.plugin import Rrd
 
 MINUTES = 20
 SAMPLES = 6
@@ -29,7 +29,7 @@ def minutes() -> Iterator[Batch]:
     counters = [f"ch{n}_{kind}" for n in range(1, 49) for kind in ("aws", "pws")]
     readings = []
     for n in range(MINUTES * SAMPLES + 1):
-        values = {label: (1 + n) * 1000 for label in counters}
+        values = dict.fromkeys(counters, (1 + n) * 1000)
         readings.append(rrd_reading(10 * n, n + 1, "01021234", "gem48ptbin", **values))
     samples = batch_of(readings).samples
     for sample in samples:
@@ -38,14 +38,15 @@ def minutes() -> Iterator[Batch]:
         yield Batch(tuple(readings[first + 1 : first + SAMPLES + 1]), samples[first : first + SAMPLES])
 
 
-def per_minute(work: Callable[[Batch], object], batches: list[Batch]) -> float:
-    """Return the milliseconds that a batch takes: the median."""
-    taken = []
-    for batch in batches:
-        started = time.perf_counter()
-        work(batch)
-        taken.append(time.perf_counter() - started)
-    return sorted(taken[CREATED:])[(MINUTES - CREATED) // 2] * 1000
+def measure(works: Sequence[Callable[[Batch], object]]) -> list[float]:
+    """Return the milliseconds that a batch takes each of them: medians, measured in turns."""
+    taken: list[list[float]] = [[] for _ in works]
+    for batch in minutes():
+        for work, times in zip(works, taken, strict=True):
+            started = time.perf_counter()
+            work(batch)
+            times.append(time.perf_counter() - started)
+    return [sorted(times[CREATED:])[(MINUTES - CREATED) // 2] * 1000 for times in taken]
 
 
 def as_btmon(folder: Path) -> Callable[[Batch], None]:
@@ -55,38 +56,37 @@ def as_btmon(folder: Path) -> Callable[[Batch], None]:
     files = sorted(str(path) for path in folder.iterdir() if not path.stem.endswith("volts"))
     assert len(files) == 108
 
+    update = importlib.import_module("rrdtool").update  # it has no types
+
     def work(batch: Batch) -> None:
         times = [sample.newer.key // 1_000_000 for sample in batch.samples]
         if times[0] > START + 60:
-            points = [f"{at}:{(at - START) * 100}" for at in times]
             for file in files:
-                rrdtool.update(file, *points)
+                update(file, *(f"{at}:{(at - START) * 100:d}" for at in times))
 
     return work
 
 
-def opened(folder: Path, **settings: str) -> Rrd:
+def opened(folder: Path, daemon: str = "") -> Rrd:
     """Return a sink with btmon's archives."""
-    sink = Rrd(dir=folder, **settings)
+    sink = Rrd(dir=folder, daemon=daemon)
     sink.open(Context("sink.rrd", logging.getLogger("bench")))
     return sink
 
 
 def main() -> int:
     """Print the figures."""
-    batches = list(minutes())
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        base = per_minute(as_btmon(folder / "btmon"), batches)
-        print(f"{'btmon: an update a file':<32} {base:10.2f} ms     1.00 x")
-        direct = per_minute(opened(folder / "direct").process_batch, batches)
-        print(f"{'rrd, by the binding':<32} {direct:10.2f} ms {direct / base:8.2f} x")
-        if MISSING:
-            print(MISSING)
-            return 0
-        with Rrdcached(folder) as daemon:
-            through = per_minute(opened(daemon.files, daemon=daemon.address).process_batch, batches)
-        print(f"{'rrd, through rrdcached':<32} {through:10.2f} ms {through / base:8.2f} x")
+        works: list[Callable[[Batch], object]] = [as_btmon(folder / "btmon"), opened(folder / "direct").process_batch]
+        if not MISSING:
+            daemon = stack.enter_context(Rrdcached(folder))
+            works.append(opened(daemon.files, daemon=daemon.address).process_batch)
+        base, *others = measure(works)
+        print(f"{'RRD: a GEM minute, as btmon':<32} {base:10.2f} ms      1.00 x")
+        for what, found in zip(("by the binding", "through rrdcached"), others, strict=False):
+            print(f"{f'RRD: the same {what}':<32} {found:10.2f} ms {found / base:9.2f} x")
+    print(MISSING)
     return 0
 
 

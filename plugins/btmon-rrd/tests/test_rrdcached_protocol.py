@@ -148,7 +148,7 @@ def test_blanks_and_backslashes_are_escaped() -> None:
 def test_no_command_is_too_long(values: list[int], path: str) -> None:
     """However many points a file gets, they are sent in their order, in commands that rrdcached reads."""
     points = [f"{1_700_000_000 + n}:{value}" for n, value in enumerate(values)]
-    commands = list(_commands(path, " ".join(points)))
+    commands = _commands(path, " ".join(points))
     assert max(map(len, commands)) <= MAX_LINE
     start = len(line("UPDATE", path)) - 1
     assert [point for one in commands for point in one[start:].split()] == points

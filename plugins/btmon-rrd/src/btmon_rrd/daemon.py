@@ -4,8 +4,9 @@ rrdcached keeps updates in memory until it writes them, minutes later. Each is r
 and sent again if the daemon lost it. How rrdcached is spoken to is in `rrdcached.py`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import attrs
@@ -17,6 +18,8 @@ from btmon_rrd.store import EXISTS, Outdated, Updates, outcome, parse_info
 
 MAX_UNWRITTEN = 90
 """Points of a file that may be remembered: after so many, rrdcached is made to write the files."""
+
+SHORTEST_POINT = len("1700000000:0 ")
 
 AT_ONCE = 50
 """Files that rrdcached is made to write in one batch, so that this takes no longer than an answer may."""
@@ -71,23 +74,18 @@ class DaemonStore:
     def update(self, updates: Updates) -> set[str]:
         """Send all points in one batch. Raises Retry or Stop."""
         connection = self._connected()
-        commands = [(path, text) for path, points in updates.items() for text in _commands(path, points)]
-        errors = connection.batch([text for _, text in commands])
-        outdated = set()
-        for index, error in errors.items():
-            path = commands[index][0] if index < len(commands) else ""
-            problem = outcome(path, error)
-            if not isinstance(problem, Outdated):
-                raise problem
-            outdated.add(path)
-        self._remember({path: points for path, points in updates.items() if path not in outdated})
+        errors = connection.batch([text for path, points in updates.items() for text in _commands(path, points)])
+        outdated = _outdated(updates, errors) if errors else set()
+        self._remember(
+            {path: points for path, points in updates.items() if path not in outdated} if errors else updates
+        )
         if self._points > MAX_UNWRITTEN:
             self._ensure_written(connection)
         return outdated
 
     def _remember(self, updates: Updates) -> None:
         self._sent.append(updates)
-        self._points += max((points.count(" ") + 1 for points in updates.values()), default=0)
+        self._points += max(map(len, updates.values()), default=0) // SHORTEST_POINT + 1
 
     def _connected(self) -> Connection:
         """Return the connection; after a new one, send again what a daemon that was killed has lost."""
@@ -117,7 +115,7 @@ class DaemonStore:
             if not lost:
                 return
             connection.command("FORGET", path)
-            connection.batch(list(_commands(path, " ".join(lost))))
+            connection.batch(_commands(path, " ".join(lost)))
         raise Retry(f"rrdcached at {self.address} does not write {path}: see its log; is its disk full?")
 
     def _state(self, connection: Connection, path: str) -> FileState | None:
@@ -127,6 +125,19 @@ class DaemonStore:
         except Outdated:
             return None
         return parse_info(path, dict(map(_info_entry, described.lines)))
+
+
+def _outdated(updates: Updates, errors: Mapping[int, str]) -> set[str]:
+    """Return the files that are not where the sink thought, by the errors of a batch. Raises what else failed."""
+    paths = [path for path, points in updates.items() for _ in _commands(path, points)]
+    found = set()
+    for index, error in errors.items():
+        path = paths[index] if index < len(paths) else "a file"
+        problem = outcome(path, error)
+        if not isinstance(problem, Outdated):
+            raise problem
+        found.add(path)
+    return found
 
 
 def _check(path: str, answer: Answer) -> Answer:
@@ -142,12 +153,20 @@ def _info_entry(text: str) -> tuple[str, str]:
     return key, rest.partition(" ")[2]
 
 
-def _commands(path: str, points: str) -> Iterator[str]:
+def _commands(path: str, points: str) -> Sequence[str]:
     """Return the commands that update a file, none too long for rrdcached."""
-    start = f"UPDATE {escape(path)} "
-    most = MAX_LINE - len(start.encode()) - 1
+    start, most = _start(path)
+    commands = []
     while len(points) > most:
         end = points.rindex(" ", 0, most)
-        yield f"{start}{points[:end]}\n"
+        commands.append(f"{start}{points[:end]}\n")
         points = points[end + 1 :]
-    yield f"{start}{points}\n"
+    commands.append(f"{start}{points}\n")
+    return commands
+
+
+@lru_cache(maxsize=4096)
+def _start(path: str) -> tuple[str, int]:
+    """Return the beginning of an update of a file, and how many bytes of points may follow."""
+    start = f"UPDATE {escape(path)} "
+    return start, MAX_LINE - len(start.encode()) - 1

@@ -55,7 +55,9 @@ class Writer:
     def _write(self, batch: Batch) -> None:
         outdated: set[str] = set()
         for _ in range(ATTEMPTS):
-            updates = {path: points for path, points in self._updates(batch) if points}
+            updates: dict[str, str] = {}
+            for of_meter in self._updates(batch):
+                updates |= of_meter
             outdated = self.store.update(updates) if updates else set()
             if not outdated:
                 return
@@ -71,32 +73,29 @@ class Writer:
         for path in paths:
             self._states.pop(path, None)
 
-    def _updates(self, batch: Batch) -> Iterator[tuple[str, str]]:
-        """Yield the points that each file lacks; from then on they are taken to be in it."""
+    def _updates(self, batch: Batch) -> Iterator[dict[str, str]]:
+        """Yield the points that each meter's files lack; from then on they are taken to be in them."""
         for serial, samples in by_meter(batch).items():
             spans = spans_of(samples)
             front = self._fronts.get(serial)
             points = front.advance(spans) if front else None
-            if points is not None:
-                yield from points.items()
-            else:
-                yield from self._updates_of(serial, spans)
+            yield self._updates_of(serial, spans) if points is None else points
 
-    def _updates_of(self, serial: str, spans: Sequence[Span]) -> Iterator[tuple[str, str]]:
-        """Yield the points of a meter's files, file by file."""
+    def _updates_of(self, serial: str, spans: Sequence[Span]) -> dict[str, str]:
+        """Return the points of a meter's files, file by file."""
         if front := self._fronts.pop(serial, None):
             self._states.update(front.states())
         self._report_heartbeat(serial, spans)
-        files = []
+        files, updates = [], {}
         for path, series, having in self.files_of(serial, spans):
             state = self._states.get(path) or self._opened(path, series, having)
-            if state is not None:
-                points = series.points(having, state)
-                state = self._states[path] = state.after(*points[-1]) if points else state
-                yield path, " ".join(f"{time}:{series.format(value)}" for time, value in points)
+            if state is not None and (points := series.points(having, state)):
+                state = self._states[path] = state.after(*points[-1])
+                updates[path] = " ".join(f"{time}:{series.format(value)}" for time, value in points)
             files.append((path, series, state))
         if front := front_of(files, spans[-1]):
             self._fronts[serial] = front
+        return updates
 
     def files_of(self, serial: str, spans: Sequence[Span]) -> Iterator[tuple[str, Series, Sequence[Span]]]:
         """Yield the files of a meter, each with what is in it and the samples that have that."""
@@ -125,6 +124,7 @@ class Writer:
             if state is None:
                 raise Retry(f"{path} was created, and is not there: does another program delete it?")
         self._check(path, series, state, spans[-1])
+        self._states[path] = state
         return state
 
     def _check(self, path: str, series: Series, state: FileState, newest: Span) -> None:
