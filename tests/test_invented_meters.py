@@ -65,7 +65,7 @@ def delivered(folder: Path, count: int) -> bool:
 
 @pytest.mark.parametrize(
     ("setting", "taken", "most"),
-    [("", 255, 20 * MEGABYTE), ("max_new_meters_per_day = 0", INVENTED, 40 * MEGABYTE)],
+    [("", 255, 20 * MEGABYTE), ("max_new_meters_per_day = 0", INVENTED, 64 * MEGABYTE)],
     ids=["a day's", "any number"],
 )
 def test_invented_meters_cost_little(tmp_path: Path, setting: str, taken: int, most: int) -> None:

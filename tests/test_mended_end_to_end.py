@@ -92,9 +92,9 @@ def test_pvoutput_gets_the_whole_day_after_mending(
         code, log = run(tmp_path, roof(pvoutput, **mistake))
         assert (code, pvoutput.requests) == (0, []), log
         assert told in log
-        assert "sink.roof: 0 readings delivered, 0 set aside" in log
-        assert "not wanted by its settings" in log
-        assert "sink.roof: its settings want nothing of " in log
+        assert "sink.roof: 0 readings delivered, 0 dead letters" in log
+        assert "not selected by its settings" in log
+        assert "sink.roof: its settings select nothing in " in log
     code, log = run(tmp_path, roof(pvoutput))
     assert (code, pvoutput.accepted) == (0, expected_statuses(readings)), log
     assert len(pvoutput.accepted) == SLOTS
@@ -150,8 +150,8 @@ def test_a_setting_that_is_refused_stops_the_sink_and_loses_nothing(
         table = f'[sink.emoncms]\nurl = "{server.url}"\ntoken = "0123456789abcdef"\nnode = "{{}}"\n'
         code, log = run(tmp_path, table.format("shed"))
         assert (code, len(server.requests) <= 6) == (69, True), log
-        assert "emoncms answered 422: nope; 3 readings tried, one by one" in log
-        assert "with these settings: look at [sink.emoncms] in site.toml (token, url, node, " in log
+        assert "emoncms answered 422: nope; 3 readings were rejected, one by one" in log
+        assert "with these settings: check [sink.emoncms] in site.toml (token, url, node, " in log
         assert table_rows(tmp_path / JOURNAL_FILE, "dead_letter", "count(*)") == [(0,)]
         server.requests.clear()
         code, log = run(tmp_path, table.format("7"))

@@ -172,8 +172,8 @@ def test_one_bad_status_of_thirty(tmp_path: Path, server: PVOutputServer, start:
     assert table_rows(tmp_path / JOURNAL_FILE, "dead_letter", "sink, serial, end_time") == [
         ("sink.roof", serial, end.isoformat()) for serial, end in ends.items()
     ]
-    assert all(f"set aside, as it is never taken: meter {serial} until {end}: " in log for serial, end in ends.items())
-    assert log.count("set aside, as it is never taken") == 2
+    assert all(f"a reading became a dead letter: meter {serial} until {end}: " in log for serial, end in ends.items())
+    assert log.count("a reading became a dead letter") == 2
     assert f"Power value [{BRIGHT}] too high" in log
 
 
@@ -194,7 +194,7 @@ def test_a_wrong_key(
     monkeypatch.setenv("PVO_KEY", "wrong-key")
     code, log = run(tmp_path, site(server.port))
     assert (code, len(server.requests), server.accepted) == (69, 1, [])
-    assert "sink.roof: stopped until a restart, its readings are kept: PVOutput answered 401: Unauthorized" in log
+    assert "sink.roof: stopped until a restart: PVOutput answered 401: Unauthorized" in log
     assert "check `api_key` and `system_id`" in log
     assert "wrong-key" not in log
     assert table_rows(tmp_path / JOURNAL_FILE, "entry", "count(*)") == [(len(readings),)]

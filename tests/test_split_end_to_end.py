@@ -72,9 +72,9 @@ def refusing(reply: Reply) -> Callable[[Request], Reply]:
 @pytest.mark.parametrize(
     ("reply", "told"),
     [
-        (Reply(401), "sink.things/{}: stopped until a restart, its readings are kept"),
+        (Reply(401), "sink.things/{}: stopped until a restart: "),
         (Reply(429, headers={"Retry-After": "7200"}), "sink.things/{}: ThingSpeak answered 429"),
-        (Reply(400), "sink.things/{}: stopped until a restart, its readings are kept"),
+        (Reply(400), "sink.things/{}: stopped until a restart: "),
     ],
     ids=["wrong key", "wait", "refused"],
 )

@@ -127,6 +127,6 @@ def test_a_wrong_token_throws_no_reading_away(
             f'[sink.home]\nuse = "webhook"\nurl = "{service.url}"\ntoken = {{ env = "HOOK_TOKEN" }}\n'
         )
         found = btcore(environment, "run", "--once", "--config", str(site))
-    assert "stopped until a restart, its readings are kept" in found.stderr
-    assert " 0 readings delivered, 0 set aside" in found.stderr
+    assert "stopped until a restart: " in found.stderr
+    assert " 0 readings delivered, 0 dead letters" in found.stderr
     assert (found.returncode, len(service.requests)) == (69, requests)

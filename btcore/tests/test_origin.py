@@ -220,14 +220,14 @@ def test_what_is_passed_over_is_told_once_and_counted(journal: SqliteJournal, ca
     (told,) = logged(caplog)
     assert told.startswith("passing over readings that are simulated, such as those of source demo: only_live = false")
     unsent = "4 simulated readings and 1 recorded reading not sent (only_live = false sends them)"
-    assert str(work.worker) == f"1 reading delivered, 0 set aside, {unsent}"
+    assert str(work.worker) == f"1 reading delivered, 0 dead letters, {unsent}"
 
 
 def test_a_sink_that_takes_everything_tells_nothing(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """Where nothing is passed over there is nothing to tell."""
     fill(journal, "simulated", "recorded")
     _, work = deliver(journal, hosted=False)
-    assert (logged(caplog), str(work.worker)) == ([], "2 readings delivered, 0 set aside")
+    assert (logged(caplog), str(work.worker)) == ([], "2 readings delivered, 0 dead letters")
 
 
 def test_a_dry_run_shows_the_same(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
@@ -244,7 +244,7 @@ def test_readings_of_other_meters_are_not_counted(journal: SqliteJournal) -> Non
     """What a sink's `meters` leave out is no affair of its origin."""
     fill(journal, "simulated")
     _, work = deliver(journal, hosted=True, meters=("999",))
-    assert str(work.worker) == "0 readings delivered, 0 set aside, 1 not wanted by its settings"
+    assert str(work.worker) == "0 readings delivered, 0 dead letters, 1 not selected by its settings"
 
 
 # --- a whole site

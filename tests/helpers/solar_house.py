@@ -64,7 +64,7 @@ def sunshine(step: int) -> int:
 
 
 def house_readings(start: int, every: int, steps: int, sun: Callable[[int], int] = sunshine) -> Iterator[HouseReading]:
-    """Yield what both meters count, `interval` so many seconds after `start` (seconds since 1970)."""
+    """Yield what both meters count, `every` seconds apart, after `start` (seconds since 1970)."""
     made, standby, used, returned = 40_000_000_000, 300_000_000, 90_000_000_000, 5_000_000
     for step in range(steps):
         seconds, time = 1000 + step * every, (start + every + step * every) * SECOND

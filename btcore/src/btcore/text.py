@@ -43,7 +43,7 @@ def plain_lines(text: str) -> str:
 
 
 def shortened(text: str, maximum: int) -> str:
-    """Return the beginning of a text that is longer than `most` characters, and how much there was."""
+    """Return the beginning of a text that is longer than `maximum` characters, and how much there was."""
     return text if len(text) <= maximum else f"{text[:maximum]}... ({len(text) - maximum} more characters)"
 
 
@@ -104,7 +104,7 @@ def closest(word: str, known: Iterable[str]) -> str:
 def likely(word: str, known: Iterable[str]) -> list[str]:
     """Return the known words of which this one may be a misspelling: all of the highest similarity.
 
-    A word with another meaning is not one, however similar: `retry_min` is not `max_backoff`, `gem36` is not `gem32`.
+    A word with another meaning is not one, however similar: `max_wait` is not `min_wait`, `gem36` is not `gem32`.
     """
     if len(word) > MAX_WORD:
         return []

@@ -261,7 +261,7 @@ def test_what_cannot_be_unpacked_any_more_is_passed_over_alone(
     with RunningSink(journal, taken, decoders=Decoders([making(acme(unpack=failing))])) as work:
         work.finish()
     assert taken.offsets == [1, 3, 5]
-    assert work.worker.parked == ""
+    assert work.worker.stop_reason == ""
     assert "2 passed over, as no decoder reads them" in str(work.worker)
     assert (
         caplog.text.count("passing over readings of format acme that cannot be unpacked: RuntimeError: 13 is no") == 1
@@ -438,8 +438,8 @@ def test_a_decoder_that_cannot_be_opened_holds_a_sink(journal: SqliteJournal, op
 
     Opened.answer = staticmethod(stop)
     with RunningSink(journal, RecordingSink(), decoders=Decoders([opened])) as work:
-        wait_for(lambda: work.worker.parked)
-    assert work.worker.parked == "no licence"
+        wait_for(lambda: work.worker.stop_reason)
+    assert work.worker.stop_reason == "no licence"
     assert Opened.noted[-1][0] == "close"
 
 

@@ -10,7 +10,7 @@ from helpers.clocks import Clock
 
 from btcore.errors import Unavailable
 from btcore.journal import retry
-from btcore.journal.retry import FIRST, LONGEST, JournalRetry, Stopping
+from btcore.journal.retry import FIRST, LONGEST, JournalRetry, ShuttingDown
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ def test_waits_grow_up_to_the_longest(clock: Clock) -> None:
 def test_a_stop_without_grace_ends_it_at_once(clock: Clock) -> None:
     """What fails after the program was told to stop is given up with its reason."""
     work, tried = failing(clock, 9, stop_after=3)
-    with pytest.raises(Stopping, match="cannot write: disk full"):
+    with pytest.raises(ShuttingDown, match="cannot write: disk full"):
         JournalRetry(clock, logging.getLogger("retry"))(work)
     assert len(tried) == 3
 
@@ -59,7 +59,7 @@ def test_a_stop_without_grace_ends_it_at_once(clock: Clock) -> None:
 def test_a_stop_leaves_the_grace(clock: Clock, grace: float, tries: list[float]) -> None:
     """After a stop it is tried on, for the last time when the grace is over: no wait is longer than what is left."""
     work, tried = failing(clock, 9, stop_after=1)
-    with pytest.raises(Stopping):
+    with pytest.raises(ShuttingDown):
         JournalRetry(clock, logging.getLogger("retry"), grace)(work)
     assert tried == tries
 

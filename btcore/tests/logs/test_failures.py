@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btcore import Retry
-from btcore.logs.failures import FIRST, HOURLY, SUMMARY, FailureReporter
+from btcore.logs.failures import BURST, LINES_PER_HOUR, SUMMARY_INTERVAL, FailureReporter
 from btcore.text import describe_error, format_duration
 
 LOG = logging.getLogger("sink.roof")
@@ -25,13 +25,13 @@ def test_the_first_failure_is_told_and_the_end(caplog: pytest.LogCaptureFixture)
     """The first failure is a warning, those after it are for debugging, and that it works again is told once."""
     caplog.set_level(logging.DEBUG)
     clock = Clock()
-    outcome = FailureReporter(LOG, clock)
-    outcome.worked()
-    outcome.failed("no answer", 0.7)
+    reporter = FailureReporter(LOG, clock)
+    reporter.worked()
+    reporter.failed("no answer", 0.7)
     clock.now = 125
-    outcome.failed("no answer", 90)
-    outcome.worked()
-    outcome.worked()
+    reporter.failed("no answer", 90)
+    reporter.worked()
+    reporter.worked()
     assert lines(caplog) == [
         ("WARNING", "no answer; trying again in 1 s"),
         ("DEBUG", "no answer; trying again in 1 min"),
@@ -42,10 +42,10 @@ def test_the_first_failure_is_told_and_the_end(caplog: pytest.LogCaptureFixture)
 def test_every_hour_is_summed_up(caplog: pytest.LogCaptureFixture) -> None:
     """A failure that goes on is told again each hour, with its length and the latest reason."""
     clock = Clock()
-    outcome = FailureReporter(LOG, clock)
+    reporter = FailureReporter(LOG, clock)
     for n in range(25):
-        outcome.failed(f"reason {n}", 600)
-        clock.now += SUMMARY / 10
+        reporter.failed(f"reason {n}", 600)
+        clock.now += SUMMARY_INTERVAL / 10
     assert lines(caplog) == [
         ("WARNING", "reason 0; trying again in 10 min"),
         ("WARNING", "still failing after 1 h, 11 times: reason 10"),
@@ -57,11 +57,11 @@ def test_flapping_is_summed_up(caplog: pytest.LogCaptureFixture) -> None:
     """Of what fails and works again and again, the first failure and recovery are told, and then a summary."""
     caplog.set_level(logging.INFO)
     clock = Clock()
-    outcome = FailureReporter(LOG, clock)
+    reporter = FailureReporter(LOG, clock)
     for n in range(2 * 60 + 1):
-        outcome.failed(f"reason {n}", 1)
+        reporter.failed(f"reason {n}", 1)
         clock.now += 30
-        outcome.worked()
+        reporter.worked()
         clock.now += 30
     assert lines(caplog) == [
         ("WARNING", "reason 0; trying again in 1 s"),
@@ -77,13 +77,13 @@ def test_flapping_that_ended_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """Failures that were not told are summed up an hour later, also where it has worked since."""
     caplog.set_level(logging.INFO)
     clock = Clock()
-    outcome = FailureReporter(LOG, clock)
+    reporter = FailureReporter(LOG, clock)
     for what in ("first", "second", "third"):
-        outcome.failed(what, 1)
-        outcome.worked()
+        reporter.failed(what, 1)
+        reporter.worked()
     for _ in range(9):
-        clock.now += SUMMARY / 3
-        outcome.worked()
+        clock.now += SUMMARY_INTERVAL / 3
+        reporter.worked()
     assert lines(caplog)[2:] == [("WARNING", "failed 2 times and recovered within the last hour; last: third")]
 
 
@@ -91,13 +91,13 @@ def test_a_failure_that_was_silent_at_first_is_told_within_an_hour(caplog: pytes
     """One that begins soon after another, and lasts, is told an hour after that one, and so is its end."""
     caplog.set_level(logging.INFO)
     clock = Clock()
-    outcome = FailureReporter(LOG, clock)
-    outcome.failed("first", 1)
-    outcome.worked()
+    reporter = FailureReporter(LOG, clock)
+    reporter.failed("first", 1)
+    reporter.worked()
     for _ in range(8):
         clock.now += 600
-        outcome.failed("second", 600)
-    outcome.worked()
+        reporter.failed("second", 600)
+    reporter.worked()
     assert lines(caplog)[2:] == [
         ("WARNING", "still failing after 50 min, 6 times: second"),
         ("INFO", "recovered after 1 h 10 min and 8 failures"),
@@ -107,22 +107,22 @@ def test_a_failure_that_was_silent_at_first_is_told_within_an_hour(caplog: pytes
 def test_a_failure_after_a_quiet_day_is_told_at_once(caplog: pytest.LogCaptureFixture) -> None:
     """It is a first one again."""
     clock = Clock()
-    outcome = FailureReporter(LOG, clock)
+    reporter = FailureReporter(LOG, clock)
     for _ in range(3):
-        outcome.failed("no answer", 1)
-        outcome.worked()
+        reporter.failed("no answer", 1)
+        reporter.worked()
         clock.now += 86_400
-        outcome.worked()
+        reporter.worked()
     assert lines(caplog) == [("WARNING", "no answer; trying again in 1 s")] * 3
 
 
 def test_a_wait_that_is_asked_for_is_shown(caplog: pytest.LogCaptureFixture) -> None:
     """It is told until when, in local time, and as the other side's wish; a long one also soon after other failures."""
-    outcome = FailureReporter(LOG, Clock())
-    outcome.failed("no answer", 1)
-    outcome.failed("429", 20, asked=True)
-    outcome.failed("429", 7200, asked=True)
-    outcome.failed("429", 86_400, asked=True)
+    reporter = FailureReporter(LOG, Clock())
+    reporter.failed("no answer", 1)
+    reporter.failed("429", 20, requested=True)
+    reporter.failed("429", 7200, requested=True)
+    reporter.failed("429", 86_400, requested=True)
     first, second, third = (text for _, text in lines(caplog))
     assert first == "no answer; trying again in 1 s"
     assert re.fullmatch(r"429; waits until (\d{4}-\d\d-\d\d )?\d\d:\d\d, as the service asks", second)
@@ -132,30 +132,30 @@ def test_a_wait_that_is_asked_for_is_shown(caplog: pytest.LogCaptureFixture) -> 
 def test_the_first_readings_set_aside_are_told_and_then_counted(caplog: pytest.LogCaptureFixture) -> None:
     """Three are told with their reason; then the number each hour, with the last one and its reason."""
     clock = Clock()
-    outcome = FailureReporter(LOG, clock)
+    reporter = FailureReporter(LOG, clock)
     for n in range(240):
-        outcome.set_aside(f"set aside {n}", f"reading {n}: why {n}")
+        reporter.dead_lettered(f"set aside {n}", f"reading {n}: why {n}")
         clock.now += 30
     assert [text for _, text in lines(caplog)] == [
         "set aside 0",
         "set aside 1",
         "set aside 2",
-        "set aside 120 more, as they are never taken; last: reading 122: why 122",
+        "120 more readings became dead letters; last: reading 122: why 122",
     ]
 
 
 def test_what_is_dropped_is_told_and_then_counted(caplog: pytest.LogCaptureFixture) -> None:
     """The first at once, the others once an hour; together with what was set aside."""
     clock = Clock()
-    outcome = FailureReporter(LOG, clock)
+    reporter = FailureReporter(LOG, clock)
     for n in range(121):
-        outcome.dropped(7)
+        reporter.dropped(7)
         for at in range(2):
-            outcome.set_aside("aside", f"reading {n}.{at}")
+            reporter.dead_lettered("aside", f"reading {n}.{at}")
         clock.now += 60
     told_of_them = [text for _, text in lines(caplog) if text != "aside"]
     assert [text.split(" readings")[0] for text in told_of_them] == ["dropped 7", "dropped 427"]
-    assert told_of_them[1].endswith("set aside 119 more, as they are never taken; last: reading 60.1")
+    assert told_of_them[1].endswith("119 more readings became dead letters; last: reading 60.1")
 
 
 class Keeping(logging.Handler):
@@ -171,7 +171,7 @@ class Keeping(logging.Handler):
         self._lines.append(record.getMessage())
 
 
-EVENTS = st.sampled_from(["failed", "asked", "worked", "aside", "many aside", "dropped"])
+EVENTS = st.sampled_from(["failed", "requested", "worked", "aside", "many aside", "dropped"])
 
 
 @given(st.lists(st.tuples(EVENTS, st.integers(1, 9), st.sampled_from([0.0, 1.0, 600.0, 3600.0, 90_000.0]))))
@@ -182,37 +182,37 @@ def test_the_lines_are_few_whatever_happens(events: list[tuple[str, int, float]]
     log = logging.Logger("quiet", logging.INFO)  # noqa: LOG001 - one of its own, with nothing of other examples
     log.addHandler(Keeping(told_lines))
     clock = Clock()
-    outcome = FailureReporter(log, clock)
+    reporter = FailureReporter(log, clock)
     for kind, times, passing in events:
         for _ in range(times):
-            happen(outcome, kind, passing)
-        assert len(told_lines) <= FIRST + HOURLY * clock.now / SUMMARY
+            happen(reporter, kind, passing)
+        assert len(told_lines) <= BURST + LINES_PER_HOUR * clock.now / SUMMARY_INTERVAL
         clock.now += passing
 
 
-def happen(outcome: FailureReporter, kind: str, wait: float) -> None:
+def happen(reporter: FailureReporter, kind: str, wait: float) -> None:
     """Let something happen."""
-    if kind in ("failed", "asked"):
-        outcome.failed("why", wait, asked=kind == "asked")
+    if kind in ("failed", "requested"):
+        reporter.failed("why", wait, requested=kind == "requested")
     elif kind == "worked":
-        outcome.worked()
+        reporter.worked()
     elif kind == "dropped":
-        outcome.dropped(3)
+        reporter.dropped(3)
     else:
-        outcome.set_aside("aside", "a reading", 1 if kind == "aside" else 500)
+        reporter.dead_lettered("aside", "a reading", 1 if kind == "aside" else 500)
 
 
 @pytest.mark.parametrize("gap", [0.1, 7.0, 61.0, 599.0])
 def test_a_week_of_a_service_that_does_everything_wrong(gap: float, caplog: pytest.LogCaptureFixture) -> None:
     """Over a week of flapping, refusing and dropping, something is told every hour, and never much."""
     clock = Clock()
-    outcome = FailureReporter(LOG, clock)
+    reporter = FailureReporter(LOG, clock)
     caplog.set_level(logging.INFO)
     while clock.now < 86_400:
-        for kind in ("failed", "worked", "aside", "asked", "dropped"):
-            happen(outcome, kind, gap)
+        for kind in ("failed", "worked", "aside", "requested", "dropped"):
+            happen(reporter, kind, gap)
             clock.now += max(gap, 20.0)
-    assert 24 <= len(caplog.records) <= FIRST + HOURLY * 24
+    assert 24 <= len(caplog.records) <= BURST + LINES_PER_HOUR * 24
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ def test_an_argument_that_cannot_be_told_harms_nobody(log: io.StringIO, monkeypa
     logging.getLogger("sink.roof").warning("status %s", Untold())
     logging.getLogger("sink.roof").warning(Untold())
     assert "status %s (not formatted: CancelledError)\n" in log.getvalue()
-    assert "(cannot be told: CancelledError)" in log.getvalue()
+    assert "(not formatted: CancelledError)" in log.getvalue()
 
 
 LINES = "-----BEGIN KEY-----\nq1w2e3r4t5\n-----END KEY-----"

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import btcore
-from btcore.logs.moderation import FIRST, HOUR, MOST_KINDS, Moderation
-from btcore.logs.queue import MOST_LINES, LogQueue
+from btcore.logs.queue import MAX_LINES, LogQueue
+from btcore.logs.repeat_limit import FIRST, FIRST_OF_CORE, HOUR, MAX_KINDS, RepeatLimit
 from btcore.text import plain, plain_lines, quoted
 
 
@@ -51,14 +51,14 @@ def test_what_nobody_reads_is_dropped_counted_and_told(pipe: tuple[int, int]) ->
     read, write = pipe
     with os.fdopen(os.dup(write), "w") as stream:
         queue = LogQueue(stream, lambda count, why: f"{count} dropped: {why}\n")
-        refused = sum(not _put(queue) for _ in range(3 * MOST_LINES))
+        refused = sum(not _put(queue) for _ in range(3 * MAX_LINES))
         assert refused > 0
         found = b""
         while b"dropped: nobody read stderr" not in found:
             found += os.read(read, 1 << 16)
         lines = found.decode().splitlines()
         dropped = [int(line.split()[0]) for line in lines if "dropped" in line]
-        assert (lines.count("x" * 100) + refused, dropped) == (3 * MOST_LINES, [refused])
+        assert (lines.count("x" * 100) + refused, dropped) == (3 * MAX_LINES, [refused])
         queue.close()
 
 
@@ -93,7 +93,7 @@ def test_a_full_disk_below_stderr_harms_nobody() -> None:
             assert _put(queue)
             assert queue.flush(20)
         assert told
-        assert set(told) == {"stderr cannot be written: No space left on device"}
+        assert set(told) == {"cannot write to stderr: No space left on device"}
         queue.close()
 
 
@@ -140,49 +140,57 @@ def record(message: str, *args: object, level: int = logging.WARNING, name: str 
 
 
 @pytest.fixture
-def moderation(clock: Clock) -> Moderation:
+def repeat_limit(clock: Clock) -> RepeatLimit:
     """Return what decides which messages are written."""
-    return Moderation(clock)
+    return RepeatLimit(clock)
 
 
-def admits(moderation: Moderation, one: logging.LogRecord) -> bool:
+def allows(repeat_limit: RepeatLimit, one: logging.LogRecord) -> bool:
     """Ask about a record."""
-    return moderation.admits(one, one.getMessage())
+    return repeat_limit.allows(one, one.getMessage())
 
 
-def test_messages_of_a_kind_are_summed_up(moderation: Moderation, clock: Clock) -> None:
+def test_messages_of_a_kind_are_summed_up(repeat_limit: RepeatLimit, clock: Clock) -> None:
     """Of one template, whatever its arguments, the first few within an hour are written, then how many more."""
-    written = [admits(moderation, record("status %d of %s refused", n, "x")) for n in range(100)]
+    written = [allows(repeat_limit, record("status %d of %s refused", n, "x")) for n in range(100)]
     assert written == [True] * FIRST + [False] * (100 - FIRST)
-    assert moderation.summaries() == []
+    assert repeat_limit.summaries() == []
     clock.now = HOUR + 1
-    (told,) = moderation.summaries()
-    assert told.getMessage() == f"{100 - FIRST} more like this within the hour, the last: status 99 of x refused"
-    assert admits(moderation, record("status %d of %s refused", 100, "x"))
+    (told,) = repeat_limit.summaries()
+    assert told.getMessage() == f"{100 - FIRST} more like this within the hour; last: status 99 of x refused"
+    assert allows(repeat_limit, record("status %d of %s refused", 100, "x"))
 
 
-def test_errors_of_different_texts_all_come(moderation: Moderation) -> None:
+def test_errors_of_different_texts_all_come(repeat_limit: RepeatLimit) -> None:
     """What a person must know is not taken for a repetition because it is logged by the same line."""
-    assert all(admits(moderation, record("%s", f"error number {n}", level=logging.ERROR)) for n in range(50))
-    same = [admits(moderation, record("%s", "the same", level=logging.ERROR)) for _ in range(5)]
+    assert all(allows(repeat_limit, record("%s", f"error number {n}", level=logging.ERROR)) for n in range(50))
+    same = [allows(repeat_limit, record("%s", "the same", level=logging.ERROR)) for _ in range(5)]
     assert same == [True] * FIRST + [False] * (5 - FIRST)
 
 
-def test_what_the_program_says_itself_is_always_written(moderation: Moderation) -> None:
+def test_what_the_program_says_itself_is_always_written(repeat_limit: RepeatLimit) -> None:
     """The core's own reports are few by themselves."""
-    assert all(admits(moderation, record("stopping", name="btcore")) for _ in range(100))
+    assert all(allows(repeat_limit, record("stopping", name="btcore")) for _ in range(100))
 
 
-def test_a_package_is_not_the_core_for_its_name(moderation: Moderation) -> None:
+def test_a_package_is_not_the_core_for_its_name(repeat_limit: RepeatLimit) -> None:
     """A plugin whose package begins like the core's is a plugin: what it repeats is left out as soon as any other's."""
     one = record("the same")
     one.pathname = str(Path(btcore.__file__).parent) + "_webhook/sink.py"
-    assert [admits(moderation, one) for _ in range(5)] == [True] * FIRST + [False] * (5 - FIRST)
+    assert [allows(repeat_limit, one) for _ in range(5)] == [True] * FIRST + [False] * (5 - FIRST)
 
 
-def test_kinds_are_bounded(moderation: Moderation) -> None:
+@pytest.mark.parametrize("wing", ["sinks/worker.py", "logs/handler.py", "discovery.py"])
+def test_the_core_s_own_messages_are_known_by_every_wing(repeat_limit: RepeatLimit, wing: str) -> None:
+    """What the core logs of a meter or a sink is limited later than what a plugin logs, from wherever in the core."""
+    one = record("the same")
+    one.pathname = str(Path(btcore.__file__).parent / wing)
+    assert [allows(repeat_limit, one) for _ in range(25)] == [True] * FIRST_OF_CORE + [False] * (25 - FIRST_OF_CORE)
+
+
+def test_kinds_are_bounded(repeat_limit: RepeatLimit) -> None:
     """Messages that all differ take no memory without end."""
-    for n in range(2 * MOST_KINDS):
-        admits(moderation, record("x" * (n % 50) + f" unlike {chr(0x4E00 + n)}", name=f"source.s{n}"))
-        moderation.summaries()
-    assert len(moderation._kinds) <= 2 * MOST_KINDS
+    for n in range(2 * MAX_KINDS):
+        allows(repeat_limit, record("x" * (n % 50) + f" unlike {chr(0x4E00 + n)}", name=f"source.s{n}"))
+        repeat_limit.summaries()
+    assert len(repeat_limit._kinds) <= 2 * MAX_KINDS

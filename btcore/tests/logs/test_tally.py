@@ -17,8 +17,8 @@ def test_the_first_are_told_and_the_others_counted(caplog: pytest.LogCaptureFixt
         for n in range(10):
             now = hour * HOUR + n
             tally.add(f"one: {n}", n)
-    tally.finish()
-    tally.finish()
+    tally.report_rest()
+    tally.report_rest()
     assert logged(caplog) == ["one: 0", "one: 1", "8 more, last 9"] * 3
     assert tally.total == 30
 
@@ -28,7 +28,7 @@ def test_one_is_told_as_one(caplog: pytest.LogCaptureFixture) -> None:
     tally = SummarizedCount(log=logging.getLogger("tally"), first=0, summary="{count:packet} of {last}")
     for count in (1, 2):
         tally.add("", "meter 7", count)
-        tally.finish()
+        tally.report_rest()
     assert logged(caplog) == ["1 packet of meter 7", "2 packets of meter 7"]
 
 
@@ -38,8 +38,8 @@ def test_an_hour_that_passed_is_told_without_another(caplog: pytest.LogCaptureFi
     tally = SummarizedCount(log=logging.getLogger("tally"), summary="{count} more, last {last}", clock=lambda: now)
     tally.add("one", "one", 5)
     tally.add("two", "{two}", 5)
-    tally.look()
+    tally.report_due()
     assert logged(caplog) == ["one"]
     now = HOUR
-    tally.look()
+    tally.report_due()
     assert logged(caplog) == ["one", "5 more, last {two}"]

@@ -19,7 +19,7 @@ from btcore.config.named_channels import NamedChannel, labels_by_format, named_c
 from btcore.config.site import Site
 from btcore.errors import ConfigurationError
 from btcore.journal import HeardMeter
-from btcore.runtime.names import AGAIN, BETWEEN, FIRST, SINGLY, Roll, places
+from btcore.runtime.names import CHECK_INTERVAL, FIRST_CHECK, MAX_LINES, REPEAT_INTERVAL, NameCheck, describe_locations
 from btcore.runtime.supervisor import Supervisor
 
 SITE = """
@@ -124,9 +124,10 @@ def test_what_is_no_serial_number_is_a_mistake(tmp_path: Path, wrong: str) -> No
 def test_places_are_told_by_table_and_key() -> None:
     """Several keys of a table stand behind it; of many some are shown."""
     names = [NamedChannel("1", "", "sink.roof", key) for key in ("a", "a", "b", "c", "d")]
-    assert places(names) == "[sink.roof] a, b, c, ..."
+    assert describe_locations(names) == "[sink.roof] a, b, c, ..."
     assert (
-        places([NamedChannel("1", "", f"sink.{n}", "a") for n in range(5)]) == "[sink.0] a; [sink.1] a; [sink.2] a; ..."
+        describe_locations([NamedChannel("1", "", f"sink.{n}", "a") for n in range(5)])
+        == "[sink.0] a; [sink.1] a; [sink.2] a; ..."
     )
 
 
@@ -139,17 +140,17 @@ class Listening:
     def __init__(self, site: Site, *heard: HeardMeter) -> None:
         self.clock = Clock()
         self.heard: list[HeardMeter] = list(heard)
-        self.roll = Roll(named_channels(site), labels_by_format(site), self._heard, self.clock)
+        self.name_check = NameCheck(named_channels(site), labels_by_format(site), self._heard, self.clock)
 
     def _heard(self) -> Sequence[HeardMeter]:
         return self.heard
 
-    def look(self, seconds: float) -> None:
+    def check(self, seconds: float) -> None:
         """Let time pass, second by second as a supervisor does."""
         end = self.clock.now + seconds
         while self.clock.now < end:
             self.clock.now = min(self.clock.now + 60, end)
-            self.roll.look()
+            self.name_check.check()
 
 
 @pytest.fixture
@@ -178,30 +179,30 @@ ECM = HeardMeter("420467", "ecm1240bin", 2)
 def test_a_name_that_was_never_heard_is_told(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
     """After a minute, with its places and what was heard instead; then each hour; and that it is heard."""
     listening = Listening(roof, ECM, GEM)
-    listening.look(FIRST - 1)
+    listening.check(FIRST_CHECK - 1)
     assert logged(caplog) == []
-    listening.look(1)
+    listening.check(1)
     never = "[sink.roof] generation; [channels] 399999_ch2: meter 399999 was never heard; heard: 01000777 (1 more)"
     assert logged(caplog) == [never]
-    listening.look(AGAIN - 1)
+    listening.check(REPEAT_INTERVAL - 1)
     assert logged(caplog) == [never]
-    listening.look(2 * AGAIN)
-    assert logged(caplog) == [never] + [f"{never} (still so)"] * 2
+    listening.check(2 * REPEAT_INTERVAL)
+    assert logged(caplog) == [never] + [f"{never} (unchanged)"] * 2
     caplog.clear()
     caplog.set_level(logging.INFO)
     listening.heard.append(HeardMeter("399999", "ecm1240bin", 9))
-    listening.look(BETWEEN)
+    listening.check(CHECK_INTERVAL)
     assert logged(caplog, logging.INFO) == ["[sink.roof] generation; [channels] 399999_ch2: meter 399999 is heard now"]
-    listening.look(3 * AGAIN)
-    listening.roll.finish()
+    listening.check(3 * REPEAT_INTERVAL)
+    listening.name_check.finish()
     assert len(logged(caplog, logging.INFO)) == 1
 
 
 def test_a_short_run_tells_it_at_its_end(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
     """What was not told yet is told when the run ends, once."""
     listening = Listening(roof, GEM)
-    listening.roll.finish()
-    listening.roll.finish()
+    listening.name_check.finish()
+    listening.name_check.finish()
     (told,) = logged(caplog)
     assert told.endswith("meter 399999 was never heard; heard: 01000777")
 
@@ -209,25 +210,25 @@ def test_a_short_run_tells_it_at_its_end(roof: Site, caplog: pytest.LogCaptureFi
 def test_where_nothing_is_heard_no_name_is_at_fault(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
     """As long as there is no meter at all, names are not compared; then, a minute later."""
     listening = Listening(roof)
-    listening.look(2 * AGAIN)
-    listening.roll.finish()
+    listening.check(2 * REPEAT_INTERVAL)
+    listening.name_check.finish()
     assert logged(caplog) == []
     listening.heard.append(GEM)
-    listening.look(2 * FIRST)
+    listening.check(2 * FIRST_CHECK)
     (told,) = logged(caplog)
     assert told.endswith("meter 399999 was never heard; heard: 01000777")
 
 
 def test_the_nearest_is_told(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
     """Of the meters that were heard, the one is shown whose serial number is most like the name."""
-    Listening(roof, HeardMeter("39999", "ecm1240bin", 0), GEM).roll.finish()
+    Listening(roof, HeardMeter("39999", "ecm1240bin", 0), GEM).name_check.finish()
     assert logged(caplog)[0].endswith('was never heard; heard: 39999 (1 more); did you mean "39999"?')
 
 
 def test_a_meter_of_an_earlier_run_was_heard(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
     """A meter that is silent in this run is not one that was never heard."""
     caplog.set_level(logging.INFO)
-    Listening(roof, HeardMeter("399999", "ecm1240bin", 0)).roll.finish()
+    Listening(roof, HeardMeter("399999", "ecm1240bin", 0)).name_check.finish()
     assert logged(caplog, logging.INFO) == []
 
 
@@ -235,14 +236,14 @@ def test_a_label_that_a_meter_has_not_is_told(tmp_path: Path, caplog: pytest.Log
     """aux1 of a GEM is nowhere in what it sends; of a format that nobody tells of, nothing is known."""
     names = load(tmp_path, SITE)
     heard = [HeardMeter(name.serial, "gem48pbin", 1) for name in named_channels(names) if name.serial]
-    Listening(names, *heard).roll.finish()
+    Listening(names, *heard).name_check.finish()
     assert logged(caplog) == [
         "[sink.roof] grid; [channels] 420467_aux1: meter 420467 has no aux1: it sends gem48pbin",
         "[sink.things] fields: no meter has aux2: they send gem48pbin",
     ]
     caplog.clear()
-    Listening(names, *(one._replace(format="sunline") for one in heard)).roll.finish()
-    Listening(names, *(one._replace(format="gem48ptbin") for one in heard), *heard[:1]).roll.finish()
+    Listening(names, *(one._replace(format="sunline") for one in heard)).name_check.finish()
+    Listening(names, *(one._replace(format="gem48ptbin") for one in heard), *heard[:1]).name_check.finish()
     assert [text.split(": ")[1] for text in logged(caplog)] == [
         "meter 420467 has no aux1",
         "no meter has aux2",
@@ -254,28 +255,28 @@ def test_a_meter_that_nothing_names_is_told_once(roof: Site, caplog: pytest.LogC
     caplog.set_level(logging.INFO)
     listening = Listening(roof, HeardMeter("399999", "ecm1240bin", 1), HeardMeter("399998", "ecm1240bin", 2), ECM, GEM)
     listening.heard.append(HeardMeter("500000", "ecm1240bin", 0))
-    listening.look(3 * AGAIN)
-    like = "most like it is 399999 ([sink.roof] generation)"
+    listening.check(3 * REPEAT_INTERVAL)
+    like = "the nearest name is 399999 ([sink.roof] generation)"
     assert logged(caplog, logging.INFO) == [
-        "meter 01000777 is heard, and named nowhere in the configuration",
-        f"meter 399998 is heard, and named nowhere in the configuration; {like}",
-        "meter 420467 is heard, and named nowhere in the configuration",
+        "meter 01000777 is heard, but not named in the configuration",
+        f"meter 399998 is heard, but not named in the configuration; {like}",
+        "meter 420467 is heard, but not named in the configuration",
     ]
 
 
 def test_invented_meters_fill_no_log(roof: Site, caplog: pytest.LogCaptureFixture) -> None:
     """Of many meters some are told, and how many more there are."""
     caplog.set_level(logging.INFO)
-    Listening(roof, *(HeardMeter(str(n), "ecm1240bin", 1) for n in range(1000))).roll.finish()
-    assert len(logged(caplog, logging.INFO)) == 1 + SINGLY + 1
-    assert logged(caplog, logging.INFO)[-1] == f"and so with {1000 - SINGLY} more"
+    Listening(roof, *(HeardMeter(str(n), "ecm1240bin", 1) for n in range(1000))).name_check.finish()
+    assert len(logged(caplog, logging.INFO)) == 1 + MAX_LINES + 1
+    assert logged(caplog, logging.INFO)[-1] == f"and {1000 - MAX_LINES} more"
 
 
 def test_without_names_nothing_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A configuration that names no meter takes them all."""
     caplog.set_level(logging.INFO)
     plain = load(tmp_path, 'state = "s"\n[source.tcp-server]\n[sink.print]\n')
-    Listening(plain, GEM).look(2 * AGAIN)
+    Listening(plain, GEM).check(2 * REPEAT_INTERVAL)
     assert logged(caplog, logging.INFO) == []
 
 
@@ -283,8 +284,8 @@ def test_a_run_compares_while_it_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whoever runs a site has its names compared, without waiting for its end."""
-    monkeypatch.setattr("btcore.runtime.names.FIRST", 0.0)
-    monkeypatch.setattr("btcore.runtime.supervisor.IDLE", 0.01)
+    monkeypatch.setattr("btcore.runtime.names.FIRST_CHECK", 0.0)
+    monkeypatch.setattr("btcore.runtime.supervisor.POLL_INTERVAL", 0.01)
     stop = Event()
     parts = (make_source(endless_source()), make_sink(RecordingSink(), meters=("312354",)))
     with in_background(stop, Supervisor(site_of(tmp_path, *parts), stop).run):

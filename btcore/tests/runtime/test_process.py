@@ -111,7 +111,7 @@ def test_a_signal_finishes_the_batch_under_way(folder: Path, number: signal.Sign
     with BtcoreProcess(folder, HOLDING) as process:
         wait_for(lambda: given(folder))
         process.process.send_signal(number)
-        wait_for(lambda: "stopping: the work under way is finished first" in process.log)
+        wait_for(lambda: "stopping: the work in progress may take" in process.log)
         (folder / "release").touch()
         assert process.finish() == 0
     assert given(folder) == ["given 4", "taken"]
@@ -159,7 +159,7 @@ def test_a_run_whose_only_sink_has_stopped_exits(folder: Path) -> None:
     with BtcoreProcess(folder, site) as process:
         assert process.finish() == 69
     last = process.log.splitlines()[-1]
-    assert "ERROR   btcore: ended with an error: no sink works any more: sink.sqlite: " in last
+    assert "ERROR   btcore: ended with an error: all sinks have stopped: sink.sqlite: " in last
     assert f"there is no directory {folder}/missing" in last
 
 

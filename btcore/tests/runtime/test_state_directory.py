@@ -45,8 +45,8 @@ def written(file: Path) -> Path:
 def test_the_first_to_come_has_it_for_good(state: Path, ours: Path) -> None:
     """The first configuration is noted, by its whole path, for its owner alone to read; nothing is told."""
     assert [state_directory.claim(state, ours) for _ in range(3)] == ["", "", ""]
-    assert (state / state_directory.NOTE).read_text() == f"{ours}\n"
-    assert (state / state_directory.NOTE).stat().st_mode & 0o777 == 0o600
+    assert (state / state_directory.NOTE_FILE).read_text() == f"{ours}\n"
+    assert (state / state_directory.NOTE_FILE).stat().st_mode & 0o777 == 0o600
 
 
 def test_another_configuration_is_refused_with_what_to_write(state: Path, ours: Path, other: Path) -> None:
@@ -59,7 +59,7 @@ def test_another_configuration_is_refused_with_what_to_write(state: Path, ours: 
         assert (problem.key, problem.file) == ("state", str(ours))
         assert problem.message.startswith(f"the state directory {state} belongs to {other}, ")
         assert 'write state = "ours-state" at the top of this file' in problem.message
-    assert (state / state_directory.NOTE).read_text() == f"{other}\n"
+    assert (state / state_directory.NOTE_FILE).read_text() == f"{other}\n"
 
 
 def test_under_a_service_manager_the_line_is_within_its_directory(
@@ -78,7 +78,7 @@ def test_it_is_taken_over_where_the_other_is_gone(state: Path, ours: Path, other
     other.rename(ours)
     state_directory.check(state, ours)
     told = state_directory.claim(state, ours)
-    assert told == f"the state in {state} was that of {other}, which is no longer there; now it is that of {ours}"
+    assert told == f"the state directory {state} belonged to {other}, which no longer exists; it now belongs to {ours}"
     assert state_directory.claim(state, ours) == ""
 
 
@@ -89,7 +89,7 @@ def test_a_new_file_at_the_same_path_is_the_same_configuration(state: Path, ours
     link = ours.with_name("link.toml")
     link.symlink_to(ours)
     assert (state_directory.claim(state, ours), state_directory.claim(state, link)) == ("", "")
-    assert (state / state_directory.NOTE).read_text() == f"{ours}\n"
+    assert (state / state_directory.NOTE_FILE).read_text() == f"{ours}\n"
 
 
 def test_a_relative_path_is_noted_as_a_whole_one(state: Path, ours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,9 +103,9 @@ def test_a_relative_path_is_noted_as_a_whole_one(state: Path, ours: Path, monkey
 @pytest.mark.parametrize("note", [b"", b"\n", b"ours.toml\n", b"/a\0b\n", b"\xff\xfe", b"x" * 9999])
 def test_a_note_that_is_none_is_written_anew(state: Path, ours: Path, note: bytes) -> None:
     """What is no whole path names no configuration."""
-    (state / state_directory.NOTE).write_bytes(note)
+    (state / state_directory.NOTE_FILE).write_bytes(note)
     assert state_directory.claim(state, ours) == ""
-    assert (state / state_directory.NOTE).read_text() == f"{ours}\n"
+    assert (state / state_directory.NOTE_FILE).read_text() == f"{ours}\n"
 
 
 def test_a_path_that_is_not_utf_8_is_noted(state: Path, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_path_that_is_not_utf_8_is_noted(state: Path, tmp_path: Path) -> None:
     odd = written(tmp_path / os.fsdecode(b"gr\xf6\xdfe.toml"))
     state_directory.claim(state, odd)
     assert state_directory.claim(state, odd) == ""
-    assert os.fsencode(odd) in (state / state_directory.NOTE).read_bytes()
+    assert os.fsencode(odd) in (state / state_directory.NOTE_FILE).read_bytes()
 
 
 def test_what_comes_over_a_pipe_is_not_noted(state: Path, other: Path, tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_what_comes_over_a_pipe_is_not_noted(state: Path, other: Path, tmp_path:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     assert state_directory.claim(state, pipe) == ""
-    assert not (state / state_directory.NOTE).exists()
+    assert not (state / state_directory.NOTE_FILE).exists()
     state_directory.claim(state, other)
     with pytest.raises(ConfigurationError):
         state_directory.claim(state, pipe)
@@ -143,16 +143,18 @@ def test_a_run_takes_the_state_and_leaves_another_s_alone(
     assert sorted(state.iterdir()) == before
     other.unlink()
     assert Supervisor(sited(state, ours), Event(), once=True).run()
-    assert [f"now it is that of {ours}" in text for text in caplog.messages] == [True]
+    assert [f"it now belongs to {ours}" in text for text in caplog.messages] == [True]
 
 
 def test_a_note_that_cannot_be_written_costs_no_reading(
     state: Path, ours: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where the note cannot be written, that is told, and the run goes on."""
-    (state / f"{state_directory.NOTE}.new").mkdir()
+    (state / f"{state_directory.NOTE_FILE}.new").mkdir()
     assert Supervisor(sited(state, ours), Event(), once=True).run()
-    assert caplog.messages == [f"whose state is in {state} cannot be noted: Is a directory"]
+    assert caplog.messages == [
+        f"cannot note in the state directory {state} which configuration it belongs to: Is a directory"
+    ]
 
 
 def test_check_tells_it_and_writes_nothing(

@@ -21,7 +21,7 @@ from btcore.errors import Unavailable
 from btcore.journal import Baseline, Checkpoint
 from btcore.journal.sqlite import VERSION, SqliteJournal
 from btcore.records import from_microseconds
-from btcore.runtime.supervisor import IDLE, JOURNAL, LOOK, Supervisor
+from btcore.runtime.supervisor import JOURNAL, POLL_INTERVAL, POLL_INTERVAL_ONCE, Supervisor
 
 
 def texts(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
@@ -67,7 +67,7 @@ class Waits(threading.Event):
         return super().wait(timeout)
 
 
-@pytest.mark.parametrize(("once", "seconds"), [(True, LOOK), (False, IDLE)])
+@pytest.mark.parametrize(("once", "seconds"), [(True, POLL_INTERVAL_ONCE), (False, POLL_INTERVAL)])
 def test_between_two_looks_is_a_wait(tmp_path: Path, once: bool, seconds: float) -> None:
     """A run looks after its sources and sinks now and then, and waits in between."""
     stop = Waits()
@@ -82,7 +82,7 @@ def test_between_two_looks_is_a_wait(tmp_path: Path, once: bool, seconds: float)
 
     parts = make_source(IteratorSource(items=items)), make_sink(RecordingSink())
     assert Supervisor(make_site(tmp_path, *parts), stop, once=once).run()
-    assert {seconds} <= set(stop.seconds) <= {LOOK, seconds}
+    assert {seconds} <= set(stop.seconds) <= {POLL_INTERVAL_ONCE, seconds}
 
 
 # --- once
@@ -106,8 +106,8 @@ def test_once_ends_when_everything_is_delivered(tmp_path: Path, caplog: pytest.L
     assert told[-4:] == [
         "btcore: source.panel: 7 packets, 0 junk bytes, 0 damaged packets; 7 kept",
         "btcore: source.other: 0 packets, 0 junk bytes, 0 damaged packets; 0 kept",
-        "btcore: sink.roof: 7 readings delivered, 0 set aside",
-        "btcore: sink.second: 1 reading delivered, 0 set aside",
+        "btcore: sink.roof: 7 readings delivered, 0 dead letters",
+        "btcore: sink.second: 1 reading delivered, 0 dead letters",
     ]
 
 
@@ -281,7 +281,7 @@ def test_a_hung_sink_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         wait_for(lambda: calling.is_set() and len(other.offsets) == 5)
     assert running.well is False
     assert texts(caplog) == [
-        "btcore: sink.roof does not stop; leaving it (what it did not finish will be delivered again)"
+        "btcore: sink.roof does not stop and is abandoned: what it did not finish is delivered again by the next run"
     ]
     release.set()
     for thread in threading.enumerate():

@@ -82,9 +82,9 @@ def test_what_is_too_old_is_dropped(journal: SqliteJournal, caplog: pytest.LogCa
     assert (sink.offsets, work.worker.backlog.dropped, sink_offset(journal)) == ([6, 7, 8], 3, 8)
     assert [(sample.older.offset, sample.newer.offset) for sample in sink.taken[0].samples] == [(2, 6), (6, 7), (7, 8)]
     assert logged(caplog) == [
-        "dropped 3 readings that were never delivered: more than max_backlog_age or max_backlog_bytes allow"
+        "dropped 3 readings before they were delivered: the backlog was above max_backlog_age or max_backlog_bytes"
     ]
-    assert str(work.worker) == "3 readings delivered, 0 set aside, 3 dropped"
+    assert str(work.worker) == "3 readings delivered, 0 dead letters, 3 dropped"
 
 
 def test_what_is_too_much_is_dropped(journal: SqliteJournal) -> None:

@@ -119,7 +119,7 @@ def test_the_bounds_hold_whatever_a_sink_is_at(
 ) -> None:
     """A sink that stopped, waits for a day, or hangs keeps no more than it may: the rest is dropped and told."""
     monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
-    monkeypatch.setattr("btcore.runtime.supervisor.IDLE", 0.01)
+    monkeypatch.setattr("btcore.runtime.supervisor.POLL_INTERVAL", 0.01)
     release, half, stop = threading.Event(), threading.Event(), threading.Event()
     answers = {"stopped": stopped, "waiting": waiting, "hanging": lambda _batch: release.wait(20)}
     roof = RecordingSink(answer=answers[trouble])
@@ -132,7 +132,7 @@ def test_the_bounds_hold_whatever_a_sink_is_at(
         with closing(SqliteJournal(tmp_path / JOURNAL)) as journal:
             wait_for(lambda: sink_offset(journal) == 14, "the oldest to be dropped", patience=20)
         release.set()
-    assert any("that were never delivered" in text for text in logged(caplog))
+    assert any("before they were delivered" in text for text in logged(caplog))
 
 
 def test_a_late_delivery_does_not_undo_a_drop(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,5 +182,5 @@ def test_a_dry_run_drops_nothing_for_good(journal: SqliteJournal) -> None:
     with RunningSink(journal, RecordingSink(), dry_run=True, settings={"max_backlog_bytes": 6 * PACKET}) as work:
         work.finish()
     assert (work.worker.backlog.dropped, sink_offset(journal)) == (4, 0)
-    assert deliver_all(journal, roof := RecordingSink()).worker.parked == ""
+    assert deliver_all(journal, roof := RecordingSink()).worker.stop_reason == ""
     assert len(roof.offsets) == 10

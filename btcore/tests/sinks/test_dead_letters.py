@@ -30,7 +30,7 @@ from btcore import Batch, Reject, Stop
 from btcore.errors import Unavailable
 from btcore.journal.sqlite import SqliteJournal
 from btcore.sinks.dead_letters import LONGEST_WHY
-from btcore.sinks.worker import MOST_BUGS
+from btcore.sinks.worker import MAX_UNEXPECTED_ERRORS
 
 # --- what is refused for good
 
@@ -43,27 +43,27 @@ def test_one_bad_row_of_thirty_is_set_aside_alone(journal: SqliteJournal, caplog
     work = deliver_all(journal, sink)
     assert sink.offsets == [n for n in range(1, 31) if n != 17]
     assert len(sink.calls) <= 1 + 2 * 5
-    assert (sink_offset(journal), work.worker.delivered, work.worker.aside) == (30, 29, 1)
+    assert (sink_offset(journal), work.worker.delivered, work.worker.dead_letters) == (30, 29, 1)
     (aside,) = journal.dead_letters(SINK_TABLE)
     assert (aside.serial, aside.why, aside.entries) == (METER, "400: a bad row", (16, 17))
     assert (aside.end - aside.start).total_seconds() == 10
-    assert [text[:60] for text in logged(caplog)] == [f"set aside, as it is never taken: meter {METER} until 2023-11-"]
+    assert [text[:60] for text in logged(caplog)] == [f"a reading became a dead letter: meter {METER} until 2023-11-1"]
 
 
-@given(places=st.sets(st.integers(1, 40), max_size=6), size=st.integers(1, 40))
+@given(offsets=st.sets(st.integers(1, 40), max_size=6), size=st.integers(1, 40))
 @settings(max_examples=examples(15), deadline=None)
 def test_exactly_what_is_refused_is_set_aside(
-    tmp_path_factory: pytest.TempPathFactory, places: set[int], size: int
+    tmp_path_factory: pytest.TempPathFactory, offsets: set[int], size: int
 ) -> None:
     """Whichever rows are bad, these and no others are set aside, and the calls are few where they are few."""
-    sink = RecordingSink(answer=refuse_offsets(*places))
+    sink = RecordingSink(answer=refuse_offsets(*offsets))
     with closing(SqliteJournal(tmp_path_factory.mktemp("journal") / "journal.db")) as journal:
         fill_journal(journal, 40)
         mark_accepted(journal, sink)
         deliver_all(journal, sink, batch_size=size)
-        assert sink.offsets == [n for n in range(1, 41) if n not in places]
-        assert [aside.entries[-1] for aside in journal.dead_letters()] == sorted(places)
-    assert len(sink.calls) <= -(-40 // size) + 2 * len(places) * max(size - 1, 1).bit_length()
+        assert sink.offsets == [n for n in range(1, 41) if n not in offsets]
+        assert [aside.entries[-1] for aside in journal.dead_letters()] == sorted(offsets)
+    assert len(sink.calls) <= -(-40 // size) + 2 * len(offsets) * max(size - 1, 1).bit_length()
 
 
 def test_a_batch_that_is_refused_as_a_whole_is_set_aside_at_once(
@@ -78,7 +78,7 @@ def test_a_batch_that_is_refused_as_a_whole_is_set_aside_at_once(
 
     sink = RecordingSink(answer=answer)
     work = deliver_all(journal, sink, batch_size=6)
-    assert (batch_sizes(sink.calls), sink.offsets, work.worker.aside) == ([6, 4], [7, 8, 9, 10], 6)
+    assert (batch_sizes(sink.calls), sink.offsets, work.worker.dead_letters) == ([6, 4], [7, 8, 9, 10], 6)
     assert [aside.entries[-1] for aside in journal.dead_letters(SINK_TABLE)] == [1, 2, 3, 4, 5, 6]
     assert len(logged(caplog)) == 1
 
@@ -113,7 +113,7 @@ def test_a_refused_interval_is_set_aside_with_all_its_meters(journal: SqliteJour
     work = deliver_all(journal, RecordingSink(answer=answer), interval=60)
     asides = journal.dead_letters(SINK_TABLE)
     assert sorted(aside.serial for aside in asides) == [METER, OTHER_METER]
-    assert work.worker.aside == 2
+    assert work.worker.dead_letters == 2
 
 
 def test_reasons_hold_no_secrets_and_are_short(journal: SqliteJournal) -> None:
@@ -137,12 +137,12 @@ def test_reasons_hold_no_secrets_and_are_short(journal: SqliteJournal) -> None:
 class Poison:
     """A plugin's bug: it fails at certain readings, or a number of times."""
 
-    def __init__(self, *places: int, times: int = 1 << 30) -> None:
-        self.places, self.times = places, times
+    def __init__(self, *offsets: int, times: int = 1 << 30) -> None:
+        self.offsets, self.times = offsets, times
 
     def __call__(self, batch: Batch) -> None:
         """Raise what no plugin should."""
-        if self.times and any(reading.offset in self.places for reading in batch.readings):
+        if self.times and any(reading.offset in self.offsets for reading in batch.readings):
             self.times -= 1
             raise KeyError("a bug")
 
@@ -150,7 +150,7 @@ class Poison:
 def test_a_bug_that_passes_costs_nothing(journal: SqliteJournal) -> None:
     """An unexpected exception is tried again a few times before it counts."""
     fill_journal(journal, 3)
-    sink = RecordingSink(answer=Poison(2, times=MOST_BUGS - 1))
+    sink = RecordingSink(answer=Poison(2, times=MAX_UNEXPECTED_ERRORS - 1))
     deliver_all(journal, sink)
     assert (sink.offsets, journal.dead_letters()) == ([1, 2, 3], [])
 
@@ -168,7 +168,7 @@ def test_a_bug_that_stays_is_set_aside(journal: SqliteJournal, error: BaseExcept
     deliver_all(journal, sink)
     assert sink.offsets == [n for n in range(1, 21) if n != 7]
     assert [aside.entries for aside in journal.dead_letters(SINK_TABLE)] == [(6, 7)]
-    assert len(sink.calls) <= 2 * MOST_BUGS + 2 * 5
+    assert len(sink.calls) <= 2 * MAX_UNEXPECTED_ERRORS + 2 * 5
 
 
 def test_a_bug_in_everything_waits_longer_and_longer(journal: SqliteJournal) -> None:
@@ -197,7 +197,7 @@ def test_a_worker_tells_what_it_did(journal: SqliteJournal) -> None:
     sink = RecordingSink(answer=refuse_offsets(2))
     mark_accepted(journal, sink)
     work = deliver_all(journal, sink)
-    assert str(work.worker) == "2 readings delivered, 1 set aside, 1 duplicate"
+    assert str(work.worker) == "2 readings delivered, 1 dead letter, 1 duplicate"
 
 
 def test_what_waits_for_the_next_run_is_told(journal: SqliteJournal) -> None:
@@ -208,7 +208,7 @@ def test_what_waits_for_the_next_run_is_told(journal: SqliteJournal) -> None:
         raise Stop("a wrong key")
 
     work = deliver_all(journal, RecordingSink(answer=answer))
-    assert str(work.worker) == "0 readings delivered, 0 set aside, 5 waiting for the next run"
+    assert str(work.worker) == "0 readings delivered, 0 dead letters, 5 waiting for the next run"
 
 
 def test_what_is_set_aside_counts_once_it_is_kept(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +226,7 @@ def test_what_is_set_aside_counts_once_it_is_kept(journal: SqliteJournal, monkey
     monkeypatch.setattr(journal, "keep_dead_letters", fail)
     with work:
         assert tried.wait(20)
-    assert (work.worker.aside, work.worker.delivered, journal.dead_letters(SINK_TABLE)) == (0, 0, [])
+    assert (work.worker.dead_letters, work.worker.delivered, journal.dead_letters(SINK_TABLE)) == (0, 0, [])
     monkeypatch.undo()
-    assert deliver_all(journal, RecordingSink(answer=refuse_offsets(1))).worker.aside == 1
+    assert deliver_all(journal, RecordingSink(answer=refuse_offsets(1))).worker.dead_letters == 1
     assert len(journal.dead_letters(SINK_TABLE)) == 1

@@ -49,7 +49,7 @@ def deliver(journal: SqliteJournal) -> Deliver:
 
     def run(refused: int, *, tells: bool = True) -> Choosy:
         sink = Choosy(refused=refused, tells=tells)
-        assert deliver_all(journal, sink, batch_size=SIZE).worker.parked == ""
+        assert deliver_all(journal, sink, batch_size=SIZE).worker.stop_reason == ""
         return sink
 
     return run
@@ -72,7 +72,7 @@ def test_it_is_told_in_one_line_that_says_how_many(deliver: Deliver, caplog: pyt
     """A backlog of months does not fill the log with a line for each row."""
     deliver(SIZE)
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
-        "set aside 10, as none of them is ever taken: until 1970-01-01 00:00:09+00:00: too old"
+        "10 readings became dead letters, until 1970-01-01 00:00:09+00:00: too old"
     ]
 
 

@@ -99,7 +99,7 @@ class Mistaken(RuleBasedStateMachine):
         """Run with the right settings until all is delivered."""
         sink = Failing(meter=METER, fate=fate)
         work = deliver_all(self.journal, sink, interval=self.interval, batch_size=size)
-        assert work.worker.parked == ""
+        assert work.worker.stop_reason == ""
         self.spans += sink.spans
 
     @rule(mistake=st.sampled_from(sorted(MISTAKES)), size=sizes)

@@ -20,7 +20,7 @@ from btcore.errors import InvalidPluginResult, Unavailable
 from btcore.journal import Baseline, Checkpoint
 from btcore.journal.sqlite import SqliteJournal
 from btcore.sinks.results import BatchResult, check_result
-from btcore.sinks.unwanted import LATER, SOON, Unwanted
+from btcore.sinks.unwanted import FIRST_REPORT, REPORT_INTERVAL, UnwantedWatch
 
 WRONG = "399999"
 """A serial number that no meter has."""
@@ -48,15 +48,17 @@ def test_of_how_many_readings_something_was_sent_is_what_is_counted(journal: Sql
     """Readings without a sample, and those that the settings do not want, are told apart from the delivered ones."""
     fill_both(journal, 5)
     work = deliver_all(journal, OneMeterSink(meter=METER))
-    assert (work.worker.delivered, work.worker.unwanted, work.worker.unsampled) == (4, 4, 2)
-    assert str(work.worker) == "4 readings delivered, 0 set aside, 4 not wanted by its settings, 2 without a sample"
+    assert (work.worker.delivered, work.worker.unwanted, work.worker.without_sample) == (4, 4, 2)
+    assert (
+        str(work.worker) == "4 readings delivered, 0 dead letters, 4 not selected by its settings, 2 without a sample"
+    )
 
 
 def test_readings_of_other_meters_than_the_table_s_are_not_wanted(journal: SqliteJournal) -> None:
     """What `meters` leaves out is counted as what it is."""
     fill_both(journal, 5)
     assert str(deliver_all(journal, RecordingSink(), meters=(METER,)).worker) == (
-        "5 readings delivered, 0 set aside, 5 not wanted by its settings"
+        "5 readings delivered, 0 dead letters, 5 not selected by its settings"
     )
 
 
@@ -83,8 +85,8 @@ def test_nonsense_is_told_once_and_taken_as_all(
 def test_an_answer_is_checked() -> None:
     """All of a batch, none of it, and what is neither."""
     batch = Batch()
-    assert check_result(None, batch) == BatchResult(0, is_proof=False)
-    assert check_result(0, batch) == BatchResult(0, is_wanted=False, is_proof=False)
+    assert check_result(None, batch) == BatchResult(0, proves_settings=False)
+    assert check_result(0, batch) == BatchResult(0, is_any_wanted=False, proves_settings=False)
     with pytest.raises(InvalidPluginResult, match="returned 1; expected None, or how many of its 0 readings"):
         check_result(1, batch)
 
@@ -119,8 +121,8 @@ def test_within_a_run_nothing_is_looked_at_twice(journal: SqliteJournal, mistake
         wait_for(lambda: examined_offset(journal) == 10)
         fill_both(journal, 1, first=5)
         wait_for(lambda: examined_offset(journal) == 12)
-    places = [reading.offset for batch in sink.calls for reading in batch.readings]
-    assert places == (list(range(1, 13)) if mistake == "setting" else [])
+    offsets = [reading.offset for batch in sink.calls for reading in batch.readings]
+    assert offsets == (list(range(1, 13)) if mistake == "setting" else [])
 
 
 def test_what_is_wanted_moves_the_place_over_what_is_not(journal: SqliteJournal) -> None:
@@ -173,7 +175,7 @@ def test_a_dry_run_tells_what_is_not_wanted_and_moves_nothing(journal: SqliteJou
     with RunningSink(journal, Previewing(meter=WRONG), dry_run=True) as work:
         work.finish()
     assert (work.shown, journal.checkpoint(SINK_TABLE)) == ([], None)
-    assert str(work.worker) == "0 readings shown, none sent, 2 not wanted by its settings, 1 without a sample"
+    assert str(work.worker) == "0 readings shown, none sent, 2 not selected by its settings, 1 without a sample"
     with RunningSink(journal, Previewing(meter=METER), dry_run=True) as work:
         work.finish()
     assert work.shown == ["sink.roof: POST 2", "sink.roof: POST 3"]
@@ -243,26 +245,30 @@ def test_a_sink_that_wants_nothing_is_told_of_at_the_end(
     fill_journal(journal, 5)
     wants(journal, meter=WRONG)
     (told,) = logged(caplog)
-    assert told.startswith("its settings want nothing of 4 readings, so nothing of them was sent: ")
+    assert told.startswith("its settings select nothing in 4 readings, so nothing was sent: ")
 
 
 def test_it_is_told_while_it_lasts() -> None:
     """Of a new sink after a minute, then each hour; of one that works once, after an hour; never of one with work."""
     told: list[str] = []
     clock = Clock()
-    unwanted = Unwanted(told.append, clock)
+    unwanted = UnwantedWatch(told.append, clock)
 
     def after(seconds: float, total: int, *, is_proven: bool = False) -> int:
         clock.now += seconds
-        unwanted.look(total, is_proven=is_proven)
+        unwanted.check(total, is_proven=is_proven)
         return len(told)
 
-    assert [after(SOON - 1, 5), after(1, 6), after(SOON, 7), after(LATER, 8)] == [0, 1, 1, 2]
+    assert [after(FIRST_REPORT - 1, 5), after(1, 6), after(FIRST_REPORT, 7), after(REPORT_INTERVAL, 8)] == [0, 1, 1, 2]
     unwanted.finish(9, is_proven=False)
     assert "6 readings" in told[0]
     assert len(told) == 2
     unwanted.wanted(9)
-    assert [after(LATER, 9, is_proven=True), after(0, 10, is_proven=True), after(LATER, 11, is_proven=True)] == [
+    assert [
+        after(REPORT_INTERVAL, 9, is_proven=True),
+        after(0, 10, is_proven=True),
+        after(REPORT_INTERVAL, 11, is_proven=True),
+    ] == [
         2,
         3,
         3,
@@ -294,7 +300,7 @@ def test_mended_settings_hold_what_was_not_wanted_before(journal: SqliteJournal)
     portions = journal.trim([SINK_TABLE], int(time.time()) + 10)
     stuck = RecordingSink(answer=lambda _batch: (_ for _ in ()).throw(Stop("401")))
     stopped = deliver_all(journal, stuck, meters=(METER,))
-    assert (stopped.worker.parked, sink_offset(journal), examined_offset(journal)) == ("401", 0, 0)
+    assert (stopped.worker.stop_reason, sink_offset(journal), examined_offset(journal)) == ("401", 0, 0)
     assert sum(portions) == 0
     assert sum(journal.trim([SINK_TABLE], int(time.time()) + 10)) == 0
 

@@ -29,7 +29,7 @@ from btcore.decode.decoders import Decoders
 from btcore.journal import Checkpoint, Entry
 from btcore.journal.sqlite import SqliteJournal
 from btcore.sinks import backlog
-from btcore.sinks.worker import POLL
+from btcore.sinks.worker import POLL_INTERVAL
 
 # --- in order, at least once
 
@@ -43,7 +43,7 @@ def test_everything_is_delivered_in_order(journal: SqliteJournal) -> None:
     samples = [sample for batch in sink.taken for sample in batch.samples]
     assert [(sample.older.offset, sample.newer.offset) for sample in samples] == [(n, n + 1) for n in range(1, 25)]
     assert {sample.values["ch1_w"] for sample in samples} == {100.0}
-    assert (sink_offset(journal), work.worker.delivered, work.worker.parked) == (25, 25, "")
+    assert (sink_offset(journal), work.worker.delivered, work.worker.stop_reason) == (25, 25, "")
 
 
 def test_what_comes_in_is_delivered_at_once(journal: SqliteJournal) -> None:
@@ -274,9 +274,9 @@ def test_a_worker_that_was_superseded_stops_and_says_so(
         fill_journal(journal, 1, first=2)
         wait_for(lambda: not work.worker.thread.is_alive())
     assert journal.checkpoint(SINK_TABLE) == theirs
-    assert work.worker.parked == "another worker delivers to sink.roof now"
+    assert work.worker.stop_reason == "another worker delivers to sink.roof now"
     lines = [one for one in caplog.records if one.name == SINK_TABLE and one.levelname == "WARNING"]
-    assert [(one.getMessage(), one.exc_info) for one in lines] == [(f"stopped: {work.worker.parked}", None)]
+    assert [(one.getMessage(), one.exc_info) for one in lines] == [(f"stopped: {work.worker.stop_reason}", None)]
 
 
 # --- parts
@@ -299,13 +299,13 @@ def test_a_part_goes_on_from_where_the_whole_was(journal: SqliteJournal) -> None
 def test_a_part_of_nothing_begins_as_a_sink_does(journal: SqliteJournal) -> None:
     """Where there is no cursor of the undivided sink, `start` decides."""
     fill_journal(journal, 3)
-    for name, start, places in (("a", "beginning", [1, 2, 3]), ("b", "end", [])):
+    for name, start, offsets in (("a", "beginning", [1, 2, 3]), ("b", "end", [])):
         part = RecordingSink()
         with RunningSink(
             journal, part, name=f"roof/{name}", split_from=SINK_TABLE, settings={"start_at": start}
         ) as work:
             work.finish()
-        assert part.offsets == places
+        assert part.offsets == offsets
 
 
 def test_a_meter_that_was_forgotten_goes_on_from_the_journal(
@@ -344,7 +344,7 @@ def test_a_worker_that_has_had_everything_waits(journal: SqliteJournal, monkeypa
     waits = record_waits(journal, monkeypatch)
     with RunningSink(journal, RecordingSink()):
         wait_for(lambda: waits)
-    assert waits[0] == (3, POLL)
+    assert waits[0] == (3, POLL_INTERVAL)
 
 
 @pytest.mark.parametrize("seconds", [0.5, 3600])
@@ -360,5 +360,5 @@ def test_a_worker_that_gathers_waits_until_its_call_is_due(
         fill_journal(journal, 1, first=1)
         wait_for(lambda: [after for after, _ in waits if after == 2])
         timeout = next(timeout for after, timeout in waits if after == 2)
-    assert 0 < timeout <= min(seconds, POLL)
-    assert (timeout == POLL) is (seconds > POLL)
+    assert 0 < timeout <= min(seconds, POLL_INTERVAL)
+    assert (timeout == POLL_INTERVAL) is (seconds > POLL_INTERVAL)

@@ -19,7 +19,7 @@ from btcore.calculate import intervals, sampling
 from btcore.calculate.chains import Chains
 from btcore.journal.sqlite import SqliteJournal
 from btcore.sinks.state import sink_state
-from btcore.sinks.worker import MOST_BUGS
+from btcore.sinks.worker import MAX_UNEXPECTED_ERRORS
 
 
 class Own(BaseException):
@@ -85,7 +85,7 @@ def test_a_worker_survives_whatever_a_plugin_raises(journal: SqliteJournal, erro
     sink = Failing(where=where, error=error)
     with RunningSink(journal, sink, dry_run=where == "preview_batch") as work:
         work.finish()
-    assert (sink.offsets, work.worker.parked, work.worker.aside) == ([1, 2, 3, 4], "", 0)
+    assert (sink.offsets, work.worker.stop_reason, work.worker.dead_letters) == ([1, 2, 3, 4], "", 0)
 
 
 @pytest.mark.parametrize("error", FAULTS, ids=lambda error: type(error).__name__)
@@ -99,7 +99,7 @@ def test_what_always_raises_is_set_aside(journal: SqliteJournal, error: BaseExce
     fill_journal(journal, 5)
     sink = RecordingSink(answer=answer)
     work = deliver_all(journal, sink)
-    assert (sink.offsets, sink_offset(journal), work.worker.parked) == ([1, 2, 4, 5], 5, "")
+    assert (sink.offsets, sink_offset(journal), work.worker.stop_reason) == ([1, 2, 4, 5], 5, "")
     assert [aside.entries for aside in journal.dead_letters(SINK_TABLE)] == [(2, 3)]
 
 
@@ -151,7 +151,7 @@ def test_a_sample_that_fails_lazily_costs_itself_alone(
         journal.append([entry(20 * n, METER, energy=2000 * n), entry(20 * n + 1, OTHER_METER, energy=2000 * n)])
     sink = RecordingSink(answer=lambda batch: [sample.values for sample in batch.samples])
     work = deliver_all(journal, sink, interval=every)
-    assert (work.worker.parked, sink_offset(journal)) == ("", 20)
+    assert (work.worker.stop_reason, sink_offset(journal)) == ("", 20)
     aside = journal.dead_letters(SINK_TABLE)
     assert {(one.serial, one.entries[-1]) for one in aside} == {(OTHER_METER, place) for place in bad_places}
     assert all("cannot be calculated" in one.why for one in aside)
@@ -175,7 +175,7 @@ def test_a_sample_that_cannot_be_made_costs_itself_alone(
     journal.append([entry(60 * n, energy=6000 * n) for n in range(10)])
     sink = RecordingSink(answer=lambda batch: [sample.values for sample in batch.samples])
     work = deliver_all(journal, sink, interval=every)
-    assert (work.worker.parked, sink_offset(journal), len(journal.dead_letters(SINK_TABLE))) == ("", 10, 1)
+    assert (work.worker.stop_reason, sink_offset(journal), len(journal.dead_letters(SINK_TABLE))) == ("", 10, 1)
     assert sink.offsets == list(range(1, 11))
     assert sum(len(batch.samples) for batch in sink.taken) == 8
 
@@ -196,7 +196,7 @@ def test_a_reading_that_cannot_be_followed_costs_itself_alone(
     fill_journal(journal, 8)
     sink = RecordingSink()
     work = deliver_all(journal, sink, interval=every)
-    assert (work.worker.parked, sink_offset(journal)) == ("", 8)
+    assert (work.worker.stop_reason, sink_offset(journal)) == ("", 8)
     assert "2 passed over by a fault of btcore" in str(work.worker)
     assert len(logged(caplog, logging.ERROR)) == 1
     assert f"passing over a reading of meter {METER}" in logged(caplog, logging.ERROR)[0]
@@ -206,7 +206,7 @@ def test_a_reading_that_cannot_be_followed_costs_itself_alone(
 def test_a_bug_is_given_its_tries(journal: SqliteJournal) -> None:
     """One reading for which the plugin always raises costs no more than the tries of a bug."""
     fill_journal(journal, 1)
-    sink = Failing(where="process_batch", error=CancelledError(), times=MOST_BUGS - 1)
+    sink = Failing(where="process_batch", error=CancelledError(), times=MAX_UNEXPECTED_ERRORS - 1)
     deliver_all(journal, sink)
     assert sink.offsets == [1]
 
@@ -221,7 +221,7 @@ def test_only_single_readings_get_all_tries_of_a_bug(journal: SqliteJournal) -> 
 
     sink = RecordingSink(answer=answer)
     deliver_all(journal, sink)
-    assert batch_sizes(sink.calls) == [*[4] * MOST_BUGS, 2, 2, *[1] * MOST_BUGS, 1]
+    assert batch_sizes(sink.calls) == [*[4] * MAX_UNEXPECTED_ERRORS, 2, 2, *[1] * MAX_UNEXPECTED_ERRORS, 1]
 
 
 def test_a_sink_that_was_not_opened_is_not_closed(journal: SqliteJournal) -> None:
@@ -251,4 +251,4 @@ def test_a_worker_tells_its_state(journal: SqliteJournal) -> None:
     assert (behind, work.worker.state) == ("2 readings behind", "stopped")
     assert re.fullmatch(r"failing for \d+ s, 2 readings behind", failing)
     worker = deliver_all(journal, RecordingSink()).worker
-    assert worker.state == sink_state(parked="", failing=None, behind=0, is_level=True)
+    assert worker.state == sink_state(stop_reason="", failing_for=None, behind=0, is_up_to_date=True)

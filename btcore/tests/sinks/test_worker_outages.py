@@ -23,7 +23,7 @@ from btcore import Batch, Context, Reject, Retry, Stop, hookimpl, plugin
 from btcore.errors import Unavailable
 from btcore.journal import Checkpoint
 from btcore.journal.sqlite import SqliteJournal
-from btcore.sinks.worker import MOST_BUGS
+from btcore.sinks.worker import MAX_UNEXPECTED_ERRORS
 
 # --- failures that pass
 
@@ -86,7 +86,12 @@ def test_waits_are_cut_short_by_stopping(journal: SqliteJournal, option: str) ->
 def test_a_failing_open_is_tried_again(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """Opening is tried until it works, whatever it raises, and each failed attempt is closed."""
     caplog.set_level(logging.INFO)
-    failures: list[Exception] = [Retry("down"), Reject("no"), OSError("gone"), *[ValueError("bug")] * (MOST_BUGS + 2)]
+    failures: list[Exception] = [
+        Retry("down"),
+        Reject("no"),
+        OSError("gone"),
+        *[ValueError("bug")] * (MAX_UNEXPECTED_ERRORS + 2),
+    ]
 
     @plugin(api=1)
     class Slow(RecordingSink):
@@ -99,7 +104,11 @@ def test_a_failing_open_is_tried_again(journal: SqliteJournal, caplog: pytest.Lo
     fill_journal(journal, 1)
     sink = Slow()
     deliver_all(journal, sink)
-    assert (sink.offsets, len(sink.opened), len(sink.closed)) == ([1], 5 + MOST_BUGS + 1, 5 + MOST_BUGS + 1)
+    assert (sink.offsets, len(sink.opened), len(sink.closed)) == (
+        [1],
+        5 + MAX_UNEXPECTED_ERRORS + 1,
+        5 + MAX_UNEXPECTED_ERRORS + 1,
+    )
     assert logged(caplog)[0] == "down; trying again in 1 s"
 
 
@@ -148,7 +157,7 @@ def test_nonsense_in_a_plugin_s_own_error_is_no_fault_of_the_core(journal: Sqlit
     fill_journal(journal, 2)
     sink = RecordingSink(answer=answer)
     work = deliver_all(journal, sink)
-    assert (sink.offsets, work.worker.parked) == ([1, 2], "")
+    assert (sink.offsets, work.worker.stop_reason) == ([1, 2], "")
 
 
 def test_a_service_that_refuses_everything_fills_no_log(
@@ -163,8 +172,8 @@ def test_a_service_that_refuses_everything_fills_no_log(
     sink = RecordingSink(answer=answer)
     mark_accepted(journal, sink)
     work = deliver_all(journal, sink)
-    assert (work.worker.aside, len(journal.dead_letters(SINK_TABLE))) == (200, 200)
-    assert [text[:17] for text in logged(caplog)] == ["set aside, as it "] * 3
+    assert (work.worker.dead_letters, len(journal.dead_letters(SINK_TABLE))) == (200, 200)
+    assert [text[:17] for text in logged(caplog)] == ["a reading became "] * 3
 
 
 def test_a_dry_run_that_nobody_reads_ends(journal: SqliteJournal) -> None:
@@ -178,7 +187,7 @@ def test_a_dry_run_that_nobody_reads_ends(journal: SqliteJournal) -> None:
     work.worker._out = closed
     with work:
         work.finish()
-    assert work.worker.parked == "nobody reads what would be sent: Broken pipe"
+    assert work.worker.stop_reason == "cannot print what would be sent: Broken pipe"
 
 
 # --- stop
@@ -192,17 +201,17 @@ def test_stop_parks_this_sink_alone(journal: SqliteJournal, caplog: pytest.LogCa
         if any(reading.offset > 2 for reading in batch.readings):
             raise Stop("401: check the key s3cret")
 
-    parked, other = RecordingSink(answer=answer), RecordingSink()
+    stop_reason, other = RecordingSink(answer=answer), RecordingSink()
     with (
         RunningSink(
-            journal, parked, settings={"batch_size": 2}, redact=lambda text: text.replace("s3cret", "***")
+            journal, stop_reason, settings={"batch_size": 2}, redact=lambda text: text.replace("s3cret", "***")
         ) as one,
         RunningSink(journal, other, name="other"),
     ):
         wait_for(lambda: not one.worker.thread.is_alive() and other.offsets)
-    assert (one.worker.parked, parked.offsets, sink_offset(journal)) == ("401: check the key ***", [1, 2], 2)
-    assert (other.offsets, len(parked.closed)) == ([1, 2, 3, 4, 5, 6], 1)
-    assert logged(caplog, logging.ERROR)[0].startswith("stopped until a restart, its readings are kept: 401")
+    assert (one.worker.stop_reason, stop_reason.offsets, sink_offset(journal)) == ("401: check the key ***", [1, 2], 2)
+    assert (other.offsets, len(stop_reason.closed)) == ([1, 2, 3, 4, 5, 6], 1)
+    assert logged(caplog, logging.ERROR)[0].startswith("stopped until a restart: 401")
 
 
 def test_a_hung_sink_delays_nobody(journal: SqliteJournal) -> None:
@@ -223,7 +232,7 @@ def test_a_call_that_hangs_is_told_once(
     journal: SqliteJournal, where: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A call that does not return is told, once, by whoever looks after the sink; in the end its readings come."""
-    monkeypatch.setattr("btcore.sinks.calls.HANG", 0.0)
+    monkeypatch.setattr("btcore.sinks.calls.HANG_TIMEOUT", 0.0)
     entered, release = threading.Event(), threading.Event()
 
     @plugin(api=1)
@@ -254,7 +263,7 @@ def test_a_call_that_hangs_is_told_once(
         journal.wake()
         assert entered.wait(20)
         for _ in range(3):
-            work.worker.look()
+            work.worker.check()
         release.set()
         work.finish()
     assert sink.offsets == [1]
@@ -285,7 +294,7 @@ def test_a_close_that_fails_is_told(journal: SqliteJournal, caplog: pytest.LogCa
 
     fill_journal(journal, 1)
     work = deliver_all(journal, Stuck())
-    assert (logged(caplog), work.worker.parked, sink_offset(journal)) == (["failed to close"], "", 1)
+    assert (logged(caplog), work.worker.stop_reason, sink_offset(journal)) == (["failed to close"], "", 1)
 
 
 # --- a journal in trouble
@@ -312,7 +321,7 @@ def test_a_journal_that_cannot_now_is_waited_for(
     setattr(journal, operation, fail)
     sink = RecordingSink()
     work = deliver_all(journal, sink)
-    assert (sink.offsets, work.worker.parked) == ([1, 2, 3, 4], "")
+    assert (sink.offsets, work.worker.stop_reason) == ([1, 2, 3, 4], "")
     assert logged(caplog) == ["cannot use the journal: disk full; trying again in 1 s"]
 
 
@@ -329,7 +338,7 @@ def test_stopping_with_a_journal_that_cannot(journal: SqliteJournal) -> None:
         patch.setattr(journal, "commit", fail)
         with RunningSink(journal, sink) as work:
             wait_for(lambda: sink.taken)
-    assert (work.worker.parked, sink_offset(journal)) == ("", 0)
+    assert (work.worker.stop_reason, sink_offset(journal)) == ("", 0)
     deliver_all(journal, sink)
     assert sink.offsets == [1, 2, 1, 2]
 
@@ -340,5 +349,5 @@ def test_a_fault_of_the_core_parks_the_sink(
     """What nobody foresaw parks one sink, loudly, with a traceback."""
     monkeypatch.setattr(journal, "newest", lambda: 1 // 0)
     work = deliver_all(journal, RecordingSink())
-    assert work.worker.parked.startswith("ZeroDivisionError")
+    assert work.worker.stop_reason.startswith("ZeroDivisionError")
     assert [record.levelname for record in caplog.records] == ["CRITICAL"]

@@ -20,7 +20,7 @@ from btcore import Chunk, Reading
 from btcore.errors import Unavailable
 from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime.supervisor import Supervisor
-from btcore.sources.admission import BURST, DAY, MOST_METERS, SECOND, SINGLY, Admission
+from btcore.sources.admission import BURST, DAY, LINES_PER_HOUR, MAX_METERS, SECOND, Admission
 
 Make = Callable[..., Admission]
 
@@ -46,7 +46,7 @@ def make(clock: Clock, caplog: pytest.LogCaptureFixture) -> Make:
 
 def live(admission: Admission, *serials: int, time: int = 0) -> list[bool]:
     """Return which of these meters are taken in."""
-    return [admission.takes(str(serial), "gem48pbin", time, is_live=True) for serial in serials]
+    return [admission.admits(str(serial), "gem48pbin", time, is_live=True) for serial in serials]
 
 
 # --- how many meters
@@ -55,9 +55,9 @@ def live(admission: Admission, *serials: int, time: int = 0) -> list[bool]:
 def test_only_the_meters_of_a_list(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     """Where meters are listed, no other is taken in, live or recorded; each other one is told once."""
     admission = make(meters=("1", "2"))
-    admission.know(["3"])
+    admission.add_known(["3"])
     assert live(admission, 1, 2, 3, 3, 3) == [True, True, False, False, False]
-    assert not admission.takes("4", "gem48pbin", 0, is_live=False)
+    assert not admission.admits("4", "gem48pbin", 0, is_live=False)
     assert admission.refused == 4
     assert logged(caplog, logging.WARNING) == [f"refused meter {n}: it is not in `meters`" for n in (3, 4)]
 
@@ -67,9 +67,9 @@ def test_many_that_are_not_in_the_list_are_told_together(make: Make, caplog: pyt
     admission = make(meters=("1",))
     live(admission, *range(2, 20_002))
     admission.finish()
-    assert len(logged(caplog)) == SINGLY + 1
-    assert logged(caplog)[-1] == f"refused {20_000 - SINGLY} meters more, not in `meters`; the last: 20001"
-    assert len(admission._foreign) == MOST_METERS
+    assert len(logged(caplog)) == LINES_PER_HOUR + 1
+    assert logged(caplog)[-1] == f"refused {20_000 - LINES_PER_HOUR} more meters that are not in `meters`; last: 20001"
+    assert len(admission._unlisted_serials) == MAX_METERS
 
 
 def test_so_many_may_be_new_within_a_day(make: Make, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -82,11 +82,8 @@ def test_so_many_may_be_new_within_a_day(make: Make, clock: Clock, caplog: pytes
     assert live(admission, 7, 8, 9, 10) == [True, True, True, False]
     admission.finish()
     assert logged(caplog, logging.WARNING) == [
-        (
-            "refused meter 4: 3 others were new within a day, more than `max_new_meters_per_day` lets in;"
-            " list yours in `meters`"
-        ),
-        "refused 3 packets more of meters beyond `max_new_meters_per_day`; the last: meter 10",
+        "refused meter 4: 3 meters were new within a day (`max_new_meters_per_day`); list your meters in `meters`",
+        "refused 3 more packets: `max_new_meters_per_day` is reached; last: meter 10",
     ]
     assert admission.refused == 4
 
@@ -94,23 +91,23 @@ def test_so_many_may_be_new_within_a_day(make: Make, clock: Clock, caplog: pytes
 def test_a_meter_that_was_accepted_before_is_not_new(make: Make) -> None:
     """Invented meters that used up the day keep out no meter of an earlier run, and those take no place of the day."""
     admission = make(max_new_meters_per_day=3)
-    admission.know(["1", "2"])
+    admission.add_known(["1", "2"])
     assert live(admission, 11, 12, 1, 13, 14, 2) == [True, True, True, True, False, True]
 
 
 def test_meters_that_are_known_are_bounded(make: Make) -> None:
     """The meter that was unheard for longest is forgotten; one that is heard stays."""
     admission = make()
-    for n in range(MOST_METERS + 100):
+    for n in range(MAX_METERS + 100):
         live(admission, 1, 2 + n)
-    assert len(admission._known) == MOST_METERS
-    assert {"1", str(MOST_METERS + 101)} <= set(admission._known)
+    assert len(admission._known) == MAX_METERS
+    assert {"1", str(MAX_METERS + 101)} <= set(admission._known)
 
 
 def test_a_recording_may_have_any_number_of_meters(make: Make) -> None:
     """What brings its own times was chosen by a person: the bound of meters is for what comes in by itself."""
     admission = make(max_new_meters_per_day=2)
-    assert all(admission.takes(str(n), "gem48pbin", 0, is_live=False) for n in range(1000))
+    assert all(admission.admits(str(n), "gem48pbin", 0, is_live=False) for n in range(1000))
 
 
 def test_the_first_meters_are_told_one_by_one(make: Make, caplog: pytest.LogCaptureFixture) -> None:
@@ -119,8 +116,8 @@ def test_the_first_meters_are_told_one_by_one(make: Make, caplog: pytest.LogCapt
     live(admission, *range(100), *range(100))
     admission.finish()
     assert logged(caplog, logging.INFO) == [
-        *(f"heard meter {n} (gem48pbin)" for n in range(SINGLY)),
-        f"heard {100 - SINGLY} meters more; the last: 99",
+        *(f"heard meter {n} (gem48pbin)" for n in range(LINES_PER_HOUR)),
+        f"heard {100 - LINES_PER_HOUR} more meters; last: 99",
     ]
 
 
@@ -135,8 +132,8 @@ def test_a_meter_may_send_so_much(make: Make, caplog: pytest.LogCaptureFixture) 
     assert live(admission, 2, time=10 * SECOND) == [True]
     admission.finish()
     assert logged(caplog, logging.WARNING) == [
-        "refused what meter 1 sends beyond 2 packets a second (`max_packets_per_second`)",
-        "refused 19 packets more beyond `max_packets_per_second`; the last: meter 1",
+        "refused packets of meter 1: more than 2 per second (`max_packets_per_second`)",
+        "refused 19 more packets: above `max_packets_per_second`; last: meter 1",
     ]
     assert admission.refused == 20
 
@@ -218,5 +215,5 @@ def test_a_journal_that_cannot_be_read_now_keeps_no_source_from_beginning(
 
     monkeypatch.setattr(journal, "serials", fail)
     assert collect_items(journal, Chunk(packet())).worker.kept == 1
-    told = "the meters of earlier runs are not known, and count as new: cannot read the journal: disk error"
+    told = "cannot read the meters of earlier runs, so all meters count as new: cannot read the journal: disk error"
     assert logged(caplog) == [told]

@@ -121,7 +121,7 @@ def test_names_outlast_a_restart_of_the_program(identities: Identities) -> None:
     readings = [meter.send(at, way) for at in range(0, 100, 10) for meter, way in ((Panel(), "a"), (OTHER, "b"))]
     kept = [attrs.evolve(reading, serial=identities.name(reading)) for reading in readings]
     again = Identities(Meters(), lambda _notice: None)
-    again.know([("000000", reading) for reading in kept])
+    again.restore([("000000", reading) for reading in kept])
     assert names(again, [OTHER.send(110, "b"), Panel().send(115, "a"), OTHER.send(120, "b")]) == [
         "000000-2",
         "000000",
@@ -162,10 +162,10 @@ def test_a_slow_second_way_makes_no_second_meter(packets: list[tuple[bool, int]]
     for place, (arrived, at, source) in enumerate(sorted(sent)):
         if place == restart:
             identities = Identities(Meters(), lambda _notice: None)
-            identities.know([("000000", reading) for reading in kept])
+            identities.restore([("000000", reading) for reading in kept])
         time = moment_of(START + arrived * SECOND + place)
         reading = attrs.evolve(
-            Panel().send(at, source), time=time, monotonic=(arrived + 1) * SECOND, offset=identities.next_place()
+            Panel().send(at, source), time=time, monotonic=(arrived + 1) * SECOND, offset=identities.next_offset()
         )
         kept.append(attrs.evolve(reading, serial=identities.name(reading)))
     assert {reading.serial for reading in kept} == {"000000"}
@@ -317,7 +317,7 @@ def test_a_packet_of_one_meter_by_the_way_of_another_is_the_first_ones(identitie
             kept.append(attrs.evolve(reading, serial=identities.name(reading)))
     assert [one.serial for one in kept[-3:]] == ["000000", "000000-2", "000000"]
     again = Identities(Meters(), lambda _notice: None)
-    again.know([("000000", reading) for reading in kept])
+    again.restore([("000000", reading) for reading in kept])
     assert names(again, [OTHER.send(210, "b"), Panel().send(210, "a")]) == ["000000-2", "000000"]
 
 

@@ -9,17 +9,24 @@ from helpers.property_tests import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from btcore.sources.silence import EXPECTED, FLOOR, HELD_UP, TIMES, UNKNOWN, Silence
+from btcore.sources.silence import (
+    DEFAULT_SILENCE,
+    EXPECTED_WITHIN,
+    MIN_SILENCE,
+    SUSPENDED,
+    USUAL_INTERVALS,
+    SilenceWatch,
+)
 
 LOG = logging.getLogger("source.panel")
 
 
-def watch(clock: Clock) -> Silence:
+def watch(clock: Clock) -> SilenceWatch:
     """Make a watch on that clock."""
-    return Silence(LOG, clock)
+    return SilenceWatch(LOG, clock)
 
 
-def play(silence: Silence, clock: Clock, *meters: str, pause: float = 10, times: int = 10) -> None:
+def play(silence: SilenceWatch, clock: Clock, *meters: str, pause: float = 10, times: int = 10) -> None:
     """Let meters send at an even pace, and look each second."""
     for _ in range(times):
         for serial in meters:
@@ -27,11 +34,11 @@ def play(silence: Silence, clock: Clock, *meters: str, pause: float = 10, times:
         quiet(silence, clock, pause)
 
 
-def quiet(silence: Silence, clock: Clock, seconds: float) -> None:
+def quiet(silence: SilenceWatch, clock: Clock, seconds: float) -> None:
     """Let time pass, and look each second."""
     for _ in range(round(seconds)):
         clock.now += 1
-        silence.look()
+        silence.check()
 
 
 def test_a_night_of_a_silent_meter_and_its_return(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -44,7 +51,7 @@ def test_a_night_of_a_silent_meter_and_its_return(clock: Clock, caplog: pytest.L
     play(silence, clock, "01000777", "01000778")
     first, second = logged(caplog, logging.INFO)
     assert first.startswith("meter 01000777 is silent for 1 min, usually heard every 10 s; last heard at ")
-    assert first.endswith("1 other meter of this source can be heard, so look at its power and its cable")
+    assert first.endswith("1 other meter of this source can be heard: check the power and the cable")
     assert second == "meter 01000777 is heard again, after 7 h"
     assert silence.silent == []
 
@@ -56,10 +63,10 @@ def test_a_source_that_falls_silent_as_a_whole_is_one_line(clock: Clock, caplog:
     play(silence, clock, *(str(number) for number in range(5)))
     quiet(silence, clock, 3600)
     (line,) = logged(caplog)
-    assert "all 5 meters have fallen silent: 0, 1, 2 and 2 more; nothing else is heard by this source" in line
+    assert "all 5 meters have fallen silent: 0, 1, 2 and 2 more; this source hears no other meter" in line
 
 
-def in_turns(silence: Silence, clock: Clock, until: float, *meters: str, pause: int = 10) -> None:
+def in_turns(silence: SilenceWatch, clock: Clock, until: float, *meters: str, pause: int = 10) -> None:
     """Let meters send at an even pace, two seconds apart, and look each second."""
     while clock() < until:
         quiet(silence, clock, 1)
@@ -74,7 +81,7 @@ def test_meters_that_fall_silent_with_their_router_are_one_line(clock: Clock, ca
     in_turns(silence, clock, 300, *"abcde")
     quiet(silence, clock, 3600)
     (line,) = logged(caplog)
-    assert line.startswith("all 5 meters have fallen silent: b, c, d and 2 more; nothing else is heard by this source")
+    assert line.startswith("all 5 meters have fallen silent: b, c, d and 2 more; this source hears no other meter")
 
 
 def test_some_of_several_meters_that_fall_silent_are_one_line(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
@@ -100,7 +107,7 @@ def test_a_meter_whose_owner_sets_another_interval_has_a_new_habit(
         silence.heard("1")
         play(silence, clock, "2", times=30)
     assert ["meter 1 is silent" in line for line in logged(caplog)] == [True, True]
-    quiet(silence, clock, TIMES * 300)
+    quiet(silence, clock, USUAL_INTERVALS * 300)
     assert logged(caplog)[-1].startswith("meter 1 is silent for 30 min, usually heard every 5 min; last heard at ")
 
 
@@ -110,7 +117,7 @@ def test_a_program_that_was_held_up_blames_no_meter(clock: Clock, caplog: pytest
     silence.expect({"old": 1e6 - 60}, 1e6)
     play(silence, clock, "1", "2")
     clock.now += 3600
-    silence.look()
+    silence.check()
     assert logged(caplog) == []
     play(silence, clock, "1", "2", "old")
     assert (logged(caplog), silence.silent) == ([], [])
@@ -121,14 +128,16 @@ def test_a_meter_that_was_missed_after_the_start_is_back(clock: Clock, caplog: p
     caplog.set_level(logging.INFO)
     silence = watch(clock)
     silence.expect({"1": 1e6 + 30}, 1e6)
-    quiet(silence, clock, EXPECTED)
+    quiet(silence, clock, EXPECTED_WITHIN)
     play(silence, clock, "1")
     missed, back = logged(caplog, logging.INFO)
     assert missed.startswith("meter 1 was heard before this start, last at 1970-01-1")
-    assert back.startswith("meter 1 is heard again; before this start it was last at 1970-01-1")
+    assert back.startswith("meter 1 is heard again; before this start it was last heard at 1970-01-1")
 
 
-@pytest.mark.parametrize(("pause", "told"), [(1, FLOOR), (10, FLOOR), (60, TIMES * 60), (255, TIMES * 255)])
+@pytest.mark.parametrize(
+    ("pause", "told"), [(1, MIN_SILENCE), (10, MIN_SILENCE), (60, USUAL_INTERVALS * 60), (255, USUAL_INTERVALS * 255)]
+)
 def test_each_meter_is_judged_by_its_own_habit(
     clock: Clock, caplog: pytest.LogCaptureFixture, pause: float, told: float
 ) -> None:
@@ -150,7 +159,7 @@ def test_one_pause_makes_no_habit(clock: Clock, caplog: pytest.LogCaptureFixture
     play(silence, clock, "1")
     quiet(silence, clock, 105)
     assert [line.split()[1] for line in logged(caplog)] == ["1"]
-    quiet(silence, clock, UNKNOWN)
+    quiet(silence, clock, DEFAULT_SILENCE)
     assert [line.split()[1] for line in logged(caplog)] == ["1", "once"]
 
 
@@ -158,7 +167,7 @@ def test_a_source_that_has_ended_is_not_silent(clock: Clock, caplog: pytest.LogC
     """After a recording is through, nothing is expected."""
     silence = watch(clock)
     play(silence, clock, "1")
-    silence.end()
+    silence.finish()
     quiet(silence, clock, 5000)
     assert logged(caplog) == []
 
@@ -170,7 +179,7 @@ def test_meters_of_the_last_day_are_expected_after_a_start(clock: Clock, caplog:
     play(silence, clock, "here", times=40)
     (line,) = logged(caplog)
     assert "2 meters were heard before this start (gone, lost), last at 1970-01-1" in line
-    assert line.endswith("1 other meter of this source can be heard, so look at its power and its cable")
+    assert line.endswith("1 other meter of this source can be heard: check the power and the cable")
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), st.floats(0, 4000)), max_size=60))
@@ -182,13 +191,13 @@ def test_whatever_meters_do_the_lines_stay_few(steps: list[tuple[str, float]]) -
     handler = logging.Handler()
     handler.emit = lambda record: lines.append((clock(), record.getMessage()))  # type: ignore[method-assign]
     log.addHandler(handler)
-    silence = Silence(log, clock)
+    silence = SilenceWatch(log, clock)
     for serial, pause in steps:
         silence.heard(serial)
-        end = clock.now + pause
-        while clock.now < end:  # it is looked often enough that nothing was held up
-            clock.now = min(clock.now + HELD_UP, end)
-            silence.look()
+        finish = clock.now + pause
+        while clock.now < finish:  # it is looked often enough that nothing was held up
+            clock.now = min(clock.now + SUSPENDED, finish)
+            silence.check()
     for begin, _ in lines:
         assert len([at for at, _ in lines if begin <= at < begin + 3600]) <= 20
     for place, (_, line) in enumerate(lines):
@@ -204,7 +213,7 @@ def test_a_meter_that_is_told_apart_from_another_is_not_silent_under_its_first_n
     play(silence, clock, "000000")
     play(silence, clock, "000000-2", times=100)
     assert (logged(caplog), silence.silent, silence.meters) == ([], [], 1)
-    quiet(silence, clock, 2 * FLOOR)
+    quiet(silence, clock, 2 * MIN_SILENCE)
     assert [line.split(" for ")[0] for line in logged(caplog)] == ["meter 000000-2 is silent"]
 
 

@@ -26,8 +26,8 @@ def test_a_meter_that_is_switched_off_for_a_while(
     """The one that is silent is told once, and that it is back; the other's readings go on all along."""
     caplog.set_level(logging.INFO)
     # a minute is a second here
-    monkeypatch.setattr(silence, "FLOOR", 1.0)
-    monkeypatch.setattr(supervisor, "IDLE", 0.02)
+    monkeypatch.setattr(silence, "MIN_SILENCE", 1.0)
+    monkeypatch.setattr(supervisor, "POLL_INTERVAL", 0.02)
     is_off, stop = threading.Event(), threading.Event()
 
     def items(ends: threading.Event) -> Iterator[Chunk]:
@@ -59,4 +59,4 @@ def test_a_meter_that_is_switched_off_for_a_while(
         f"meter {METER} is silent",
         f"meter {METER} is heard again",
     ]
-    assert "1 other meter of this source can be heard, so look at its power and its cable" in lines[0]
+    assert "1 other meter of this source can be heard: check the power and the cable" in lines[0]

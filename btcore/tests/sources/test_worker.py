@@ -23,9 +23,9 @@ from btcore import FORMATS, Channel, Chunk, Format, Incomplete, Packet, Reading,
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
 from btcore.journal.sqlite import SqliteJournal
-from btcore.sources.fruitless import ENOUGH
-from btcore.sources.silence import Silence
-from btcore.sources.worker import BOOT
+from btcore.sources.entries import BOOT
+from btcore.sources.no_packets import MAX_SILENT_BYTES
+from btcore.sources.silence import SilenceWatch
 
 OTHER = "420467"
 
@@ -160,7 +160,7 @@ def test_a_stream_that_ended_can_begin_anew(journal: SqliteJournal) -> None:
 
 def test_streams_are_bounded(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the most streams the one unused for longest is closed; memory is bounded, and what it held is not lost."""
-    monkeypatch.setattr("btcore.sources.worker.MOST_STREAMS", 2)
+    monkeypatch.setattr("btcore.sources.worker.MAX_STREAMS", 2)
     hiding = Chunk(pack("gem48pbin", "00100001", {})[:60] + packet(secs=1), "1")
     first, second = (packet(secs=2)[:20], packet(secs=2)[20:])
     collect_items(journal, Chunk(first, "2"), hiding, Chunk(b"", "2"), Chunk(first, "3"), Chunk(second, "2"))
@@ -169,7 +169,7 @@ def test_streams_are_bounded(journal: SqliteJournal, monkeypatch: pytest.MonkeyP
 
 def test_bytes_without_a_packet_are_told(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """A line that brings much and no packet is told once an hour, as what it brings, with what to do."""
-    junk = [Chunk(b"n=01000010&m=4" * 100, "10.0.0.7") for _ in range(3 * ENOUGH // 1400)]
+    junk = [Chunk(b"n=01000010&m=4" * 100, "10.0.0.7") for _ in range(3 * MAX_SILENT_BYTES // 1400)]
     collect_items(journal, *junk)
     assert len(logged(caplog)) == 1
     assert (
@@ -181,7 +181,7 @@ def test_bytes_without_a_packet_are_told_of_short_connections(
     journal: SqliteJournal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A meter that connects anew each time, and sends what is no packet, is told too, beside one that is understood."""
-    junk = [Chunk(b"n=01000010&m=4" * 100, f"10.0.0.7:{n}", end=True) for n in range(3 * ENOUGH // 1400)]
+    junk = [Chunk(b"n=01000010&m=4" * 100, f"10.0.0.7:{n}", end=True) for n in range(3 * MAX_SILENT_BYTES // 1400)]
     good = [Chunk(packet(secs=n), "10.0.0.8") for n in range(len(junk))]
     collect_items(journal, *(chunk for pair in zip(junk, good, strict=True) for chunk in pair))
     assert len(logged(caplog)) == 1
@@ -210,7 +210,7 @@ def test_a_source_that_waits_is_looked_at(journal: SqliteJournal, caplog: pytest
     with RunningSource(journal, Waiting(items=items)) as work:
 
         def is_told() -> bool:
-            work.worker.look()
+            work.worker.check()
             return bool(logged(caplog))
 
         wait_for(is_told)
@@ -279,7 +279,7 @@ def test_a_night_of_a_silent_meter_and_its_return(
     """Each night of an inverter's meter beside one of the house is a line when it begins and one when it ends."""
     caplog.set_level(logging.INFO)
     clock = Clock()
-    monkeypatch.setattr("btcore.sources.worker.Silence", lambda log: Silence(log, clock))
+    monkeypatch.setattr("btcore.sources.worker.SilenceWatch", lambda log: SilenceWatch(log, clock))
     monkeypatch.setattr(clocks, "now", lambda: NOON + timedelta(seconds=clock.now))
     monkeypatch.setattr(clocks, "steady", lambda: round(clock.now * SECOND))
 
@@ -289,14 +289,14 @@ def test_a_night_of_a_silent_meter_and_its_return(
             yield Chunk(packet(OTHER, secs), "house")
             if secs % 3600 < 1800:
                 yield Chunk(packet(METER, secs), "roof")
-            work.worker.look()
+            work.worker.check()
 
     with (work := RunningSource(journal, IteratorSource(items=items))):
         work.finish()
     told = [text for text in logged(caplog, logging.INFO) if text.startswith("meter ")]
     silent, back = told[0], told[1]
     assert silent.startswith(f"meter {METER} is silent for 1 min, usually heard every 10 s; last heard at ")
-    assert silent.endswith("1 other meter of this source can be heard, so look at its power and its cable")
+    assert silent.endswith("1 other meter of this source can be heard: check the power and the cable")
     assert back == f"meter {METER} is heard again, after 30 min"
     assert [" is silent for " in text for text in told] == [True, False, True, False, True]
     assert (work.worker.meters, work.worker.silent) == (2, [METER])
@@ -312,7 +312,7 @@ def test_whole_readings_are_kept_and_sampled(journal: SqliteJournal) -> None:
         for n in range(4)
     ]
     works = [collect_items(journal, *readings).worker for _ in range(2)]
-    assert [(work.whole, work.kept) for work in works] == [(4, 4), (4, 0)]
+    assert [(work.without_packets, work.kept) for work in works] == [(4, 4), (4, 0)]
     sink = RecordingSink()
     with RunningSink(journal, sink, decoders=Decoders([])) as work:
         work.finish()
@@ -457,7 +457,7 @@ def test_after_a_start_meters_are_expected_by_the_names_that_they_have_now(
 ) -> None:
     """A meter that was named since is not missed under the serial number that it had in the journal."""
     expected: list[str] = []
-    monkeypatch.setattr(Silence, "expect", lambda _silence, heard: expected.extend(heard))
+    monkeypatch.setattr(SilenceWatch, "expect", lambda _silence, heard: expected.extend(heard))
     collect_items(journal, Chunk(packet()))
     renaming = Decoders([Brultech()], name_meter=lambda _source, _address, _sent, _kept: "barn")
     with RunningSource(journal, IteratorSource(items=lambda _stop: iter(())), decoders=renaming) as work:

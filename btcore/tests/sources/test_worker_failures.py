@@ -19,9 +19,9 @@ from helpers.waiting import wait_for
 
 from btcore import FORMATS, Chunk, Retry, Stop, hookimpl, pack, plugin
 from btcore.errors import Unavailable
-from btcore.journal.retry import Stopping
+from btcore.journal.retry import ShuttingDown
 from btcore.journal.sqlite import SqliteJournal
-from btcore.sources.worker import FRUITLESS
+from btcore.sources.worker import MAX_FRUITLESS_ATTEMPTS
 
 Items = Callable[[threading.Event], Iterable[Any]]
 
@@ -136,14 +136,14 @@ def test_a_source_s_iterator_is_closed_before_the_source(
             raise AssertionError("a fault")
 
     def stop(_entries: object) -> None:
-        raise Stopping("stopped")
+        raise ShuttingDown("stopped")
 
     source = IteratorSource(items=items)
     work = RunningSource(journal, source)
     if trouble == "btcore has a fault":
-        monkeypatch.setattr(work.worker._admission, "look", fail)
+        monkeypatch.setattr(work.worker._admission, "check", fail)
     if trouble == "the program stops":
-        monkeypatch.setattr(work.worker._intake, "put", stop)
+        monkeypatch.setattr(work.worker._write_queue, "put", stop)
     with work:
         work.finish()
     assert closed_before == ([0] if trouble == "the program stops" else [0, 1])
@@ -204,10 +204,10 @@ def test_once_gives_up_a_source_that_brings_nothing(journal: SqliteJournal) -> N
     work = RunningSource(journal, source, once=True)
     with work:
         work.finish()
-    assert (work.worker.failure, len(source.opened)) == ("refused", FRUITLESS)
+    assert (work.worker.failure, len(source.opened)) == ("refused", MAX_FRUITLESS_ATTEMPTS)
     patient = IteratorSource(items=items)
     with RunningSource(journal, patient):
-        wait_for(lambda: len(patient.opened) > 2 * FRUITLESS)
+        wait_for(lambda: len(patient.opened) > 2 * MAX_FRUITLESS_ATTEMPTS)
 
 
 def test_once_gives_up_a_source_that_brings_the_same_again(journal: SqliteJournal) -> None:
@@ -221,7 +221,11 @@ def test_once_gives_up_a_source_that_brings_the_same_again(journal: SqliteJourna
     work = RunningSource(journal, source, once=True)
     with work:
         work.finish()
-    assert (work.worker.failure, len(source.opened), work.worker.kept) == ("input/output error", FRUITLESS + 1, 1)
+    assert (work.worker.failure, len(source.opened), work.worker.kept) == (
+        "input/output error",
+        MAX_FRUITLESS_ATTEMPTS + 1,
+        1,
+    )
 
 
 def test_what_is_neither_bytes_nor_a_reading_is_a_failure(journal: SqliteJournal) -> None:
@@ -310,5 +314,5 @@ def test_stopping_with_a_journal_that_cannot_is_told(
     source = IteratorSource(items=lambda _stop: [Chunk(packet() + packet(secs=2))])
     with RunningSource(journal, source):
         wait_for(lambda: logged(caplog))
-    assert logged(caplog)[-1] == "2 readings are lost by stopping now: disk full"
+    assert logged(caplog)[-1] == "2 readings are lost because the program stops: disk full"
     assert source.closed == [True]

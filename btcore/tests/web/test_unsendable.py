@@ -103,4 +103,4 @@ def test_the_good_rows_of_a_batch_go_out(tmp_path: Path, monkeypatch: pytest.Mon
         worker = deliver_entries(sink, ecm1240_entries(300), tmp_path)
         sent = [row for request in server.requests for row in request.json]
     readings = [1_700_000_000 + at for at in range(10, 301, 10)]
-    assert (sent, worker.aside, worker.parked) == ([row for row in readings if row % 100], 3, "")
+    assert (sent, worker.dead_letters, worker.stop_reason) == ([row for row in readings if row % 100], 3, "")

@@ -295,7 +295,7 @@ polarity = "{polarity}"
         worker = deliver_entries(sink_from_toml(tmp_path, table), panels(polarized), tmp_path)
     watts = [int(status["v2"]) for status in server.accepted]
     energies = [int(status["v1"]) for status in server.accepted if "v1" in status]
-    assert (worker.parked, worker.aside, len(watts)) == ("", 0, 96)
+    assert (worker.stop_reason, worker.dead_letters, len(watts)) == ("", 0, 96)
     assert energies == sorted(energies)
     mismatches = [record.message for record in caplog.records if record.levelno == logging.WARNING]
     if polarized:

@@ -137,10 +137,10 @@ def test_a_device_in_2099_holds_up_nothing(tmp_path: Path, service: PVOutputServ
     worker = deliver_entries(
         sink_from_toml(tmp_path, TABLE.replace("URL", service.url)), mixed(right, wrong), tmp_path, waiting
     )
-    assert worker.parked == ""
+    assert worker.stop_reason == ""
     assert len(service.slots) == 24
     assert {day for day, _ in service.slots} == {"20240601"}
-    assert worker.aside >= 12
+    assert worker.dead_letters >= 12
     assert waiting.now - NOON < 2 * HOUR
 
 
@@ -149,12 +149,12 @@ def test_a_zone_that_is_wrong_costs_no_status(tmp_path: Path, service: PVOutputS
     table = TABLE.replace("URL", service.url)
     wrong = sink_from_toml(tmp_path, table.replace('"UTC"', '"Asia/Tokyo"'))
     worker = deliver_entries(wrong, ecm1240_entries(2 * HOUR, start=NOON - 2 * HOUR), tmp_path, waiting)
-    assert (worker.aside, '`zone` is "Asia/Tokyo"' in worker.parked) == (0, True)
+    assert (worker.dead_letters, '`zone` is "Asia/Tokyo"' in worker.stop_reason) == (0, True)
     assert MAX_WAIT <= waiting.now - NOON < MAX_WAIT + 4 * HOUR
     assert service.slots == {}
     waiting.clear()
     worker = deliver_entries(sink_from_toml(tmp_path, table), [], tmp_path, waiting)
-    assert (worker.parked, worker.aside, len(service.slots)) == ("", 0, 24)
+    assert (worker.stop_reason, worker.dead_letters, len(service.slots)) == ("", 0, 24)
 
 
 def mixed(some: list[Entry], others: list[Entry]) -> Iterator[Entry]:

@@ -63,8 +63,8 @@ def run(folder: Path, server: PVOutputServer, more: str, entries: Iterator[Entry
     """Deliver all that was not delivered; return why the sink stopped. Nothing may be set aside."""
     sink = sink_from_toml(folder, TABLE.replace("URL", server.url) + more)
     worker = deliver_entries(sink, entries, folder)
-    assert worker.aside == 0
-    return worker.parked
+    assert worker.dead_letters == 0
+    return worker.stop_reason
 
 
 def generating(server: PVOutputServer) -> dict[tuple[str, str], str]:
@@ -87,9 +87,11 @@ def test_a_wrong_zone_costs_no_status(tmp_path: Path, sydney: PVOutputServer, wr
         assert run(tmp_path / "right", right, 'zone = "Australia/Sydney"\n', sunny()) == ""
         expected = generating(right)
     sydney.whole = whole
-    parked = run(tmp_path, sydney, f'zone = "{wrong}"\n', sunny())
-    assert "Moon Powered; check `zone` first: " in parked
-    assert f'and `zone` is "{wrong}". If that is the time zone of the system on pvoutput.org, check `gener' in parked
+    stop_reason = run(tmp_path, sydney, f'zone = "{wrong}"\n', sunny())
+    assert "Moon Powered; check `zone` first: " in stop_reason
+    assert (
+        f'and `zone` is "{wrong}". If that is the time zone of the system on pvoutput.org, check `gener' in stop_reason
+    )
     before = generating(sydney)
     sydney.slots.clear()
     assert run(tmp_path, sydney, 'zone = "Australia/Sydney"\n') == ""
@@ -117,8 +119,8 @@ def test_an_inverter_s_few_watts_at_night_go_alone(tmp_path: Path, sydney: PVOut
     """After real power was taken by day: each such status is set aside by itself, and nothing stops."""
     sink = sink_from_toml(tmp_path, TABLE.replace("URL", sydney.url) + 'zone = "Australia/Sydney"\n')
     worker = deliver_entries(sink, sunny(24, start=12, standby=5), tmp_path)
-    assert worker.parked == ""
-    assert worker.aside == 6 * 12 + 1  # from 18:00 to midnight
+    assert worker.stop_reason == ""
+    assert worker.dead_letters == 6 * 12 + 1  # from 18:00 to midnight
     assert len(generating(sydney)) == 6 * 12 - 1
 
 
@@ -211,15 +213,15 @@ def test_one_spike_in_a_good_day_goes_alone(tmp_path: Path, sydney: PVOutputServ
     sydney.size = 5000
     sink = sink_from_toml(tmp_path, TABLE.replace("URL", sydney.url) + 'zone = "Australia/Sydney"\n')
     worker = deliver_entries(sink, sunny(12, spike=7.25), tmp_path)
-    assert (worker.parked, worker.aside) == ("", 2)
+    assert (worker.stop_reason, worker.dead_letters) == ("", 2)
     assert len(sydney.slots) == 12 * 12 - 2
 
 
 def test_a_size_in_the_wrong_unit_costs_nothing(tmp_path: Path, sydney: PVOutputServer) -> None:
     """A system of 5 W, which was to be 5 kW: the sink stops, and once that is mended all is sent."""
     sydney.size = 5
-    parked = run(tmp_path, sydney, 'zone = "Australia/Sydney"\n', sunny())
-    assert "too high for system size [5]; check the system's size on pvoutput.org, and that `generation`" in parked
+    stop_reason = run(tmp_path, sydney, 'zone = "Australia/Sydney"\n', sunny())
+    assert "too high for system size [5]; check the system's size on pvoutput.org, and that `generation`" in stop_reason
     sydney.size = 5000
     assert run(tmp_path, sydney, 'zone = "Australia/Sydney"\n') == ""
     assert len(generating(sydney)) == 120

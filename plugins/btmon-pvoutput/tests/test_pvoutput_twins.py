@@ -35,5 +35,5 @@ polarity = "brultech"
         worker = deliver_entries(
             sink_from_toml(tmp_path, table), sorted([*first, *second], key=lambda one: one.key), tmp_path
         )
-    assert (worker.parked, worker.aside) == ("", 0)
+    assert (worker.stop_reason, worker.dead_letters) == ("", 0)
     assert {int(status["v4"]) for status in server.accepted} == watts

@@ -222,7 +222,7 @@ def test_two_meters_whose_numbers_end_alike_are_told_apart(
         account.inputs.clear()
         (folder := tmp_path / str(len(more))).mkdir()
         worker = deliver_entries(sink_from_toml(folder, table(server.url, {"oem_token": KEY}, more)), both, folder)
-        assert (worker.parked, worker.aside) == ("", 0)
+        assert (worker.stop_reason, worker.dead_letters) == ("", 0)
         assert {name for _, _, name, _ in account.inputs if "volts" in name} == expected
     (target,) = [text for text in caplog.messages if "would both be" in text]
     assert target == (
@@ -241,7 +241,7 @@ def test_after_an_outage_every_reading_arrives_once_and_oldest_first(
     sink = sink_from_toml(tmp_path, table(server.url, {"oem_token": KEY}))
     worker = deliver_entries(sink, ecm1240_entries(7 * 86_400, interval=1800), tmp_path)
     times = [at for at, _, name, _ in account.inputs if name == "XXX345_ch1_w"]
-    assert (worker.parked, worker.aside, len(times)) == ("", 0, 336)
+    assert (worker.stop_reason, worker.dead_letters, len(times)) == ("", 0, 336)
     assert times == sorted(set(times))
 
 
@@ -252,7 +252,7 @@ def test_after_a_wrong_key_was_mended_nothing_is_missing(server: Recorder, tmp_p
     worker = deliver_entries(
         sink_from_toml(tmp_path, table(server.url, golden.options)), entries_of(golden.readings), tmp_path
     )
-    assert (worker.delivered, "it must be the write key" in worker.parked, len(server.requests)) == (0, True, 1)
+    assert (worker.delivered, "it must be the write key" in worker.stop_reason, len(server.requests)) == (0, True, 1)
     server.answer = account = Emoncms()
     deliver_entries(sink_from_toml(tmp_path, table(server.url, golden.options)), [], tmp_path)
     times = [at for at, _, name, _ in account.inputs if name == "XXX345_volts"]

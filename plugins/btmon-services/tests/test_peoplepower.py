@@ -175,7 +175,7 @@ def test_a_refusal_of_the_devices_takes_no_readings_along(
     golden = scenario("peoplepower", TYPICAL)
     worker = deliver_entries(sink_from_toml(tmp_path, table(server.url, golden.options)), ecm1240_entries(60), tmp_path)
     assert kinds(server.requests) == ["add", "measure"] * 3
-    assert (worker.aside, worker.parked, caplog.text.count("the devices were not added")) == (0, "", 1)
+    assert (worker.dead_letters, worker.stop_reason, caplog.text.count("the devices were not added")) == (0, "", 1)
 
 
 def test_a_wait_that_is_asked_for_with_the_devices_is_kept(server: Recorder, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_a_map_is_needed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "parked"),
+    ("reply", "stop_reason"),
     [
         (Reply(422, '{"errors":["no such meter"]}'), "check the numbers of PlotWatt's meters"),
         (Reply(401, "no"), "check `api_key`"),
@@ -74,7 +74,7 @@ def test_a_map_is_needed(tmp_path: Path) -> None:
     ],
 )
 def test_what_only_a_person_can_mend_parks_the_sink(
-    server: Recorder, tmp_path: Path, reply: Reply, parked: str
+    server: Recorder, tmp_path: Path, reply: Reply, stop_reason: str
 ) -> None:
     """A meter that PlotWatt does not know, a wrong key or address: the sink stops, says why, and keeps its readings."""
     server.answer = reply
@@ -82,7 +82,7 @@ def test_what_only_a_person_can_mend_parks_the_sink(
     worker = deliver_entries(
         sink_from_toml(tmp_path, table(server.url, golden.options)), entries_of(golden.readings), tmp_path
     )
-    assert (worker.delivered, worker.aside, parked in worker.parked) == (0, 0, True)
+    assert (worker.delivered, worker.dead_letters, stop_reason in worker.stop_reason) == (0, 0, True)
 
 
 def test_a_week_s_readings_go_in_requests_of_a_hundred(server: Recorder, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_week_s_readings_go_in_requests_of_a_hundred(server: Recorder, tmp_pat
     )
     times = [[int(text) for text in request.text.split(",")[2::9]] for request in server.requests]
     flat = [time for some in times for time in some]
-    assert (worker.parked, len(flat), flat) == ("", 10_080, sorted(set(flat)))
+    assert (worker.stop_reason, len(flat), flat) == ("", 10_080, sorted(set(flat)))
     assert max(map(len, times)) <= 100
 
 

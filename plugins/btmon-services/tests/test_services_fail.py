@@ -77,7 +77,7 @@ def test_everything_is_delivered_once_when_the_service_is_back(
     worker = deliver_entries(to, entries_of(golden.readings), tmp_path, clock)
     taken = [request for request in server.requests if request.reply == SERVICES[name].taken]
     times = [seconds(time) for request in taken for time in SERVICES[name].times(request)]
-    assert (worker.parked, worker.aside) == ("", 0)
+    assert (worker.stop_reason, worker.dead_letters) == ("", 0)
     assert times == [int(reading.timestamp) for reading in golden.readings[1:]]
 
 
@@ -110,8 +110,8 @@ def test_no_text_shows_a_secret(
         to, entries_of(scenario(SERVICES[name].btmon, "ecm1240bin_steady.typical").readings), tmp_path
     )
     aside = [one.why for one in SqliteJournal(tmp_path / "journal.db").dead_letters()]
-    target = [*caplog.messages, caplog.text, worker.parked, *aside, repr(to), repr(to.instance)]
-    assert [text for text in target if _shows(text, name)] == []
+    told = [*caplog.messages, caplog.text, worker.stop_reason, *aside, repr(to), repr(to.instance)]
+    assert [text for text in told if _shows(text, name)] == []
     assert len(server.requests) >= 1
 
 

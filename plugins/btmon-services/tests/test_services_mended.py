@@ -49,7 +49,7 @@ def test_mending_it_sends_everything(server: Recorder, tmp_path: Path, name: str
         else service_sink(name, server, folder, 'meters = ["0312345"]\n')
     )
     worker = deliver_entries(without_waits(wrong), ecm1240_entries(300), folder)
-    assert (times(name, server), worker.delivered, worker.parked) == ([], 0, "")
+    assert (times(name, server), worker.delivered, worker.stop_reason) == ([], 0, "")
     assert worker.unwanted >= 29
     deliver_entries(
         without_waits(service_sink(name, server, folder)), ecm1240_entries(60, up=310, start=1_700_000_310), folder

@@ -180,8 +180,8 @@ def test_what_was_taken_of_a_batch_is_not_sent_again(
         without_waits(sink_from_toml(tmp_path, table.replace("URL", server.url))), ecm1240_entries(160), tmp_path
     )
     taken = [time(request) for request in server.taken]
-    assert (worker.parked, worker.aside) == ("", int(failure.code == 400))
-    assert (len(taken), taken) == (16 - worker.aside, sorted(set(taken)))
+    assert (worker.stop_reason, worker.dead_letters) == ("", int(failure.code == 400))
+    assert (len(taken), taken) == (16 - worker.dead_letters, sorted(set(taken)))
 
 
 # --- what can never be taken

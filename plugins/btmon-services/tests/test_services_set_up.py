@@ -64,11 +64,11 @@ def test_a_refusal_that_the_settings_cause_costs_nothing(
     server.answer = refusal
     worker = deliver_entries(to, packets(name), tmp_path)
     # the devices of People Power go first: whether those are taken does not matter
-    assert (worker.aside, len(server.requests)) == (0, 2 if (name, refusal.code) == ("peoplepower", 400) else 1)
-    assert worker.parked.endswith(f"; check {ACCOUNTS[name]}")
+    assert (worker.dead_letters, len(server.requests)) == (0, 2 if (name, refusal.code) == ("peoplepower", 400) else 1)
+    assert worker.stop_reason.endswith(f"; check {ACCOUNTS[name]}")
     server.answer = SERVICES[name].taken
     server.requests.clear()
-    assert deliver_entries(without_waits(service_sink(name, server, tmp_path)), [], tmp_path).aside == 0
+    assert deliver_entries(without_waits(service_sink(name, server, tmp_path)), [], tmp_path).dead_letters == 0
     times = {time for request in server.requests for time in SERVICES[name].times(request)}
     assert len(times) == len(packets(name)) - 1
 
@@ -79,9 +79,9 @@ def test_a_wrong_address_names_it_first(server: Recorder, tmp_path: Path, name: 
     to = without_waits(service_sink(name, server, tmp_path))
     server.answer = Reply(code, "<html>no such page</html>")
     worker = deliver_entries(to, packets(name), tmp_path)
-    assert worker.aside == 0
+    assert worker.dead_letters == 0
     named = {"xively": "`feed`", "thingspeak": "the Channel ID in `channels`"} if code == 404 else {}
-    assert f"; check {named.get(name, '`url`')}" in worker.parked
+    assert f"; check {named.get(name, '`url`')}" in worker.stop_reason
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_bad_reading_is_still_set_aside_by_itself(server: Recorder, tmp_path: 
     bad = f"[{int(packets('emoncms')[3].key / 1e6)},"
     server.answer = lambda request: refused if bad in request.form["data"] else taken
     worker = deliver_entries(to, packets("emoncms"), tmp_path)
-    assert (worker.parked, worker.aside) == ("", 1)
+    assert (worker.stop_reason, worker.dead_letters) == ("", 1)
 
 
 # --- names

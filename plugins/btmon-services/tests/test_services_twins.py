@@ -37,7 +37,7 @@ def sent(name: str, serials: tuple[str, str], server: Recorder, folder: Path) ->
     folder.mkdir()
     sink = sink_from_toml(folder, "\n".join([f"[sink.{name}]", *table, MAPS.get(name, "").format(*serials), ""]))
     worker = deliver_entries(without_waits(sink), sorted(entries(serials), key=lambda entry: entry.key), folder)
-    assert (worker.parked, worker.aside) == ("", 0)
+    assert (worker.stop_reason, worker.dead_letters) == ("", 0)
     found = [f"{request.path} {request.query} {request.text}" for request in server.requests]
     server.requests.clear()
     return [re.sub(r"sentat=\d+|seq=.\d+.", "", lettered(text, serials)) for text in found]

@@ -140,7 +140,7 @@ def test_after_an_error_in_the_body_every_reading_arrives_once(server: Recorder,
         sink_from_toml(tmp_path, table(server.url, golden.options)), entries_of(golden.readings), tmp_path
     )
     sent = "".join(request.form["data_post"] for request in server.requests[1:])
-    assert (worker.parked, worker.aside, len(server.requests)) == ("", 0, 2)
+    assert (worker.stop_reason, worker.dead_letters, len(server.requests)) == ("", 0, 2)
     assert len(set(re.findall(r"node XXX345 (\S+)", sent))) == len(re.findall("node", sent)) == 7
 
 
@@ -151,7 +151,7 @@ def test_a_week_s_outage_is_made_up_for_in_bounded_requests(server: Recorder, tm
     worker = deliver_entries(sink, ecm1240_entries(7 * 86_400, interval=1800), tmp_path)
     nodes = [re.findall(r"node XXX345 (\S+)", request.form["data_post"]) for request in server.requests]
     times = [time for some in nodes for time in some]
-    assert (worker.parked, len(times), times) == ("", 336, sorted(set(times)))
+    assert (worker.stop_reason, len(times), times) == ("", 336, sorted(set(times)))
     assert max(map(len, nodes)) <= 100
 
 

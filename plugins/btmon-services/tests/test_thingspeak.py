@@ -93,8 +93,8 @@ def test_a_meter_without_a_key_is_told_once_and_not_sent(
     worker = deliver_entries(
         sink_from_toml(tmp_path, table(server.url, golden.options)), entries_of(golden.readings), tmp_path
     )
-    target = [text for text in caplog.messages if text.startswith("tokens: ")]
-    assert (server.requests, worker.parked, target) == (
+    told = [text for text in caplog.messages if text.startswith("tokens: ")]
+    assert (server.requests, worker.stop_reason, told) == (
         [],
         "",
         [
@@ -177,7 +177,7 @@ def test_an_entry_that_is_never_taken_is_set_aside_and_the_others_delivered(serv
     clock = Clock()
     sink = sink_from_toml(tmp_path, table(server.url, golden.options, "interval = 0\n"))
     worker = deliver_entries(sink, entries_of(golden.readings), tmp_path, clock)
-    assert (worker.parked, worker.aside) == ("", 1)
+    assert (worker.stop_reason, worker.dead_letters) == ("", 1)
     assert len(server.requests) == 6 + 6
     assert 15 * (1 + 2 + 4 + 8 + 16) <= clock.now < 1000
 
@@ -203,7 +203,7 @@ def test_a_week_s_outage_is_made_up_for_at_the_service_s_pace(
     )
     sent = [entry for request in server.requests for entry in _entries(request)]
     moments = [entry["created_at"] for entry in sent]
-    assert (worker.parked, len(server.requests), len(sent)) == ("", requests, 1008)
+    assert (worker.stop_reason, len(server.requests), len(sent)) == ("", requests, 1008)
     assert moments == sorted(set(moments))
     assert min(later - earlier for earlier, later in pairwise(times)) >= 15
     assert max(len(_entries(request)) for request in server.requests) <= 960

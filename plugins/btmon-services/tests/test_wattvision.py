@@ -86,8 +86,8 @@ def test_a_channel_that_the_meter_has_not_is_told_once(
     worker = deliver_entries(
         sink_from_toml(tmp_path, table(server.url, golden.options)), entries_of(golden.readings), tmp_path
     )
-    target = [text for text in caplog.messages if "ch9" in text]
-    assert (server.requests, worker.parked, target) == (
+    told = [text for text in caplog.messages if "ch9" in text]
+    assert (server.requests, worker.stop_reason, told) == (
         [],
         "",
         ["channel: meter 312345 has no ch9, so nothing of it is sent; it has ch1, ch2, aux1 to aux5"],
@@ -129,7 +129,7 @@ def test_a_week_s_outage_is_made_up_for_at_the_service_s_pace(server: Recorder, 
     worker = deliver_entries(sink, ecm1240_entries(7 * 86_400, interval=600), tmp_path, clock)
     times = [request.json["time"] for request in server.taken]
     energies = [request.json["watthours"] for request in server.taken]
-    assert (worker.parked, len(times), times) == ("", 1008, sorted(set(times)))
+    assert (worker.stop_reason, len(times), times) == ("", 1008, sorted(set(times)))
     assert energies == sorted(energies)
     assert clock.now >= 15 * 1007 + 600
 

@@ -127,7 +127,7 @@ def test_a_failure_between_two_channels_sends_neither_twice(server: Recorder, tm
         tmp_path,
     )
     taken = [(r.path.split("/")[-2], r.json["updates"][0]["timestamp"]) for r in server.taken]
-    assert (worker.parked, len(taken), len(server.requests)) == ("", 6, 8)
+    assert (worker.stop_reason, len(taken), len(server.requests)) == ("", 6, 8)
     assert [unquote(meter) for meter, _ in taken] == ["kitchen", "hot tub"] * 3
     assert [time for _, time in taken] == sorted(time for _, time in taken)
 
@@ -140,7 +140,7 @@ def test_a_week_s_outage_is_made_up_for(server: Recorder, tmp_path: Path) -> Non
         sink_from_toml(tmp_path, table(server.url, options)), ecm1240_entries(7 * 86_400, interval=1800), tmp_path
     )
     times = [request.json["updates"][0]["timestamp"] for request in server.requests]
-    assert (worker.parked, len(times), times) == ("", 336, sorted(set(times)))
+    assert (worker.stop_reason, len(times), times) == ("", 336, sorted(set(times)))
 
 
 def test_without_address_map_or_credentials_all_that_is_missing_is_told(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The inspection of a capture: which parts cannot be read, and what the file is if there is no packet in it.
 
-What bytes are is `decode/recognition.py`'s; what is said of a source that runs is `sources/fruitless.py`'s.
+What bytes are is `decode/recognition.py`'s; what is said of a source that runs is `sources/no_packets.py`'s.
 """
 
 from collections.abc import Callable

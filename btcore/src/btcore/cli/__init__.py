@@ -14,7 +14,7 @@ from typing import NoReturn, TextIO
 
 from btcore.errors import BtcoreError, ConfigurationError, Unavailable
 from btcore.logs.handler import say
-from btcore.runtime.process import leave, open_standard_files
+from btcore.runtime.process import exit_process, open_standard_files
 from btcore.text import plain_lines
 from btcore.version import __version__
 
@@ -51,7 +51,7 @@ def program() -> NoReturn:
         sys.excepthook(*sys.exc_info())
         code = 1
     finally:
-        leave(code)
+        exit_process(code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -153,7 +153,7 @@ class _StderrHandler(logging.Handler):
 def _readings(args: argparse.Namespace, decoders: Decoders, capture: Inspection) -> Iterator[Reading]:
     identities = Identities(Meters(), lambda notice: say(str(notice)))
     for packet, time, stream in _packets(args, decoders, capture):
-        stamps = ("", identities.next_place(), 0, 0, stream)
+        stamps = ("", identities.next_offset(), 0, 0, stream)
         name = identities.name(reading_of(packet, time, packet.serial, *stamps))
         yield reading_of(packet, time, name, *stamps)
 

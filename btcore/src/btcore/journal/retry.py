@@ -23,7 +23,7 @@ LONGEST = 30.0
 Done = TypeVar("Done")
 
 
-class Stopping(Exception):
+class ShuttingDown(Exception):
     """The program stops while a worker waits."""
 
 
@@ -35,7 +35,7 @@ class JournalRetry:
         self._stop = stop
         self._grace = grace
         self._end = math.inf
-        self._outcome = FailureReporter(log)
+        self._reporter = FailureReporter(log)
 
     def __call__(self, work: Callable[[], Done], meanwhile: Callable[[], str] = str) -> Done:
         """Do something, at least once, and until it can be done. Raises Stopping.
@@ -50,11 +50,11 @@ class JournalRetry:
                 raise  # no waiting helps: what is to be kept is refused
             except Unavailable as error:
                 wait = backoff.failed()
-                self._outcome.failed(f"{error}{meanwhile()}", wait)
+                self._reporter.failed(f"{error}{meanwhile()}", wait)
                 if self._stop.wait(wait) and not self._has_grace(wait):
-                    raise Stopping(str(error)) from error
+                    raise ShuttingDown(str(error)) from error
             else:
-                self._outcome.worked()
+                self._reporter.worked()
                 return done
 
     def _has_grace(self, wait: float) -> bool:

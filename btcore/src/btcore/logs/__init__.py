@@ -1,5 +1,5 @@
-"""The log: what is written of a run, and how often.
+"""The log: what is written about a run, and how often.
 
-Here is all that a line passes on its way to stderr, and what keeps a log small that runs for years: failures that are
-summed up, things that are counted. What is said, and when, is decided by whoever says it.
+Here is everything that a line passes on its way to stderr, and what keeps the log of years small: failures are
+summarized, repeated messages are counted. What is logged, and when, is decided by the caller.
 """

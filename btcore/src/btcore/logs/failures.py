@@ -1,6 +1,6 @@
-"""Telling a person how work goes without filling the log: what is new at once, what goes on once an hour.
+"""Reporting the failures of one worker without filling the log: a new one at once, a lasting one once an hour.
 
-However a service behaves, in h hours one worker tells at most `FIRST` + `HOURLY` * h lines.
+However a service behaves, one worker logs at most `BURST` + `LINES_PER_HOUR` * h lines in h hours.
 """
 
 import logging
@@ -12,34 +12,34 @@ from threading import Lock
 
 import attrs
 
-from btcore.text import format_duration, plural
+from btcore.text import either, format_duration, plural
 
-SUMMARY = 3600.0
-"""Seconds between two reports of what goes on."""
+SUMMARY_INTERVAL = 3600.0
+"""Seconds between two reports of a failure that lasts."""
 
-FIRST = 6
-"""Lines that may be told at once, when all has been quiet."""
+BURST = 6
+"""Lines that may be logged at once after a quiet time."""
 
-HOURLY = 3
-"""Lines an hour on the average: a failure, that it works again, and what was lost."""
+LINES_PER_HOUR = 3
+"""Lines an hour on average: the failure, the recovery, and the losses."""
 
-LOSSES = 3
-"""Readings that are told one by one when they are set aside; after them, they are counted."""
+FIRST_DEAD_LETTERS = 3
+"""Dead letters that are logged one by one; later ones are counted and summarized."""
 
-LONG = 600.0
-"""Seconds: a wait that is longer is told, also where the failure before it was told just now."""
+LONG_WAIT = 600.0
+"""Seconds: a longer wait is logged even where a failure was logged just before."""
 
 
 @attrs.define
 class _Budget:
-    """Lines that may be told: as many as at first, and more as time passes."""
+    """How many lines may be logged now (a token bucket)."""
 
     now: float
-    left: float = FIRST
+    left: float = BURST
 
     def take(self, now: float) -> bool:
         """Take a line, if there is one left."""
-        self.left = min(self.left + (now - self.now) * HOURLY / SUMMARY, FIRST)
+        self.left = min(self.left + (now - self.now) * LINES_PER_HOUR / SUMMARY_INTERVAL, BURST)
         self.now = now
         if self.left < 1:
             return False
@@ -49,18 +49,18 @@ class _Budget:
 
 @attrs.define
 class _Losses:
-    """What was lost to the sink and not told yet, and what of it came last; `told` is when any was told."""
+    """What the sink lost and is not logged yet, with the last of it. `logged_at`: when a loss was logged last."""
 
-    told: float = -math.inf
-    singly: int = 0
-    aside: int = 0
+    logged_at: float = -math.inf
+    logged: int = 0
+    dead_letters: int = 0
     dropped: int = 0
     last: str = ""
     has_dropped: bool = False
 
 
 class FailureReporter:
-    """Reports how the work of one worker goes. Times are seconds of a clock that never goes back."""
+    """Reports failures, recoveries and losses of one worker. Times are seconds of a monotonic clock."""
 
     def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
         """Begin with nothing wrong."""
@@ -68,96 +68,105 @@ class FailureReporter:
         self._clock = clock
         self._budget = _Budget(clock())
         self._since = 0.0
-        self._told = -math.inf
+        self._logged_at = -math.inf
         self._count = 0
-        self._untold = 0
+        self._unlogged = 0
         self._last = ""
-        self._is_known = False
+        self._is_logged = False
         self._losses = _Losses()
-        self._lock = Lock()  # a backlog is looked at from other threads than its worker's
+        self._lock = Lock()  # other threads than the worker's report drops of the backlog
 
     @property
-    def failing(self) -> float | None:
-        """For how many seconds nothing has worked; None where all does."""
+    def failing_for(self) -> float | None:
+        """For how many seconds the worker has failed; None where it works."""
         return self._clock() - self._since if self._count else None
 
     # --- failures
 
-    def failed(self, what: str, wait: float, *, asked: bool = False) -> None:
-        """Report a failure, and the seconds until the next try; `asked`: the other side wants them.
+    def failed(self, what: str, wait: float, *, requested: bool = False) -> None:
+        """Report a failure, and the seconds until the next try; `requested`: the service asks for that wait.
 
-        The first is told at once, those that follow summed up every hour, all of them at debug level.
+        The first is logged at once, later ones in a summary once an hour, and each of them at debug level.
         """
         with self._lock:
             now = self._clock()
             self._since = self._since if self._count else now
             self._count += 1
-            self._untold += 1
+            self._unlogged += 1
             self._last = what
-            then = _until(wait) if asked else f"trying again in {format_duration(math.ceil(wait))}"
-            is_long = asked and wait >= LONG
-            if not ((is_long or now - self._told >= SUMMARY) and self._tell_failure(now, what, then, is_long=is_long)):
+            then = _format_requested_wait(wait) if requested else f"trying again in {format_duration(math.ceil(wait))}"
+            is_long = requested and wait >= LONG_WAIT
+            if not (
+                (is_long or now - self._logged_at >= SUMMARY_INTERVAL)
+                and self._log_failure(now, what, then, is_long=is_long)
+            ):
                 self._log.debug("%s; %s", what, then)
-            self._sum_up_losses()
+            self._summarize_losses()
 
-    def _tell_failure(self, now: float, what: str, then: str, *, is_long: bool) -> bool:
-        if self._untold == 1 or is_long:
-            done = self._tell(logging.WARNING, "%s; %s", what, then)
-        elif self._untold > self._count:
-            done = self._tell(
-                logging.WARNING, "failed %d times within %s; last: %s", self._untold, _span(now - self._told), what
+    def _log_failure(self, now: float, what: str, then: str, *, is_long: bool) -> bool:
+        if self._unlogged == 1 or is_long:
+            done = self._log_line(logging.WARNING, "%s; %s", what, then)
+        elif self._unlogged > self._count:
+            done = self._log_line(
+                logging.WARNING,
+                "failed %d times within %s; last: %s",
+                self._unlogged,
+                _format_span(now - self._logged_at),
+                what,
             )
         else:
             lasts = format_duration(now - self._since)
-            done = self._tell(logging.WARNING, "still failing after %s, %d times: %s", lasts, self._count, what)
+            done = self._log_line(logging.WARNING, "still failing after %s, %d times: %s", lasts, self._count, what)
         if done:
-            self._told, self._untold, self._is_known = now, 0, True
+            self._logged_at, self._unlogged, self._is_logged = now, 0, True
         return done
 
     def worked(self) -> None:
-        """Report that it works again, if it did not; at once where it is known that it did not."""
+        """Report a success: after a failure that was logged, the recovery is logged too."""
         with self._lock:
             now = self._clock()
             if self._count:
                 self._recovered(now)
-            if self._untold and now - self._told >= SUMMARY:
-                self._tell_flapping(now)
-            self._sum_up_losses()
+            if self._unlogged and now - self._logged_at >= SUMMARY_INTERVAL:
+                self._log_flapping(now)
+            self._summarize_losses()
 
     def _recovered(self, now: float) -> None:
         lasted, count = format_duration(math.ceil(now - self._since)), plural(self._count, "failure")
         self._count = 0
-        if self._is_known and self._tell(logging.INFO, "recovered after %s and %s", lasted, count):
-            self._is_known = False
-            self._untold = 0
+        if self._is_logged and self._log_line(logging.INFO, "recovered after %s and %s", lasted, count):
+            self._is_logged = False
+            self._unlogged = 0
         else:
             self._log.debug("recovered after %s and %s", lasted, count)
 
-    def _tell_flapping(self, now: float) -> None:
+    def _log_flapping(self, now: float) -> None:
         what = "failed %s and recovered within %s; last: %s"
-        if self._tell(logging.WARNING, what, plural(self._untold, "time"), _span(now - self._told), self._last):
-            self._told, self._untold, self._is_known = now, 0, False
+        if self._log_line(
+            logging.WARNING, what, plural(self._unlogged, "time"), _format_span(now - self._logged_at), self._last
+        ):
+            self._logged_at, self._unlogged, self._is_logged = now, 0, False
 
-    def note(self, text: str) -> None:
-        """Report what a person should know, at once where there is a line left."""
+    def warn(self, text: str) -> None:
+        """Log a warning, at debug level where no line is left."""
         with self._lock:
-            if not self._tell(logging.WARNING, "%s", text):
+            if not self._log_line(logging.WARNING, "%s", text):
                 self._log.debug("%s", text)
 
     # --- losses
 
-    def set_aside(self, line: str, detail: str, count: int = 1) -> None:
-        """Report readings that were set aside: the first at once, later ones by their number and the last detail."""
+    def dead_lettered(self, line: str, detail: str, count: int = 1) -> None:
+        """Report new dead letters: the first at once, later ones by their number and the last detail."""
         with self._lock:
             losses = self._losses
-            if losses.singly < LOSSES and self._tell(logging.WARNING, "%s", line):
-                losses.singly += 1
-                losses.told = self._clock()
+            if losses.logged < FIRST_DEAD_LETTERS and self._log_line(logging.WARNING, "%s", line):
+                losses.logged += 1
+                losses.logged_at = self._clock()
                 return
             self._log.debug("%s", line)
-            losses.aside += count
+            losses.dead_letters += count
             losses.last = detail
-            self._sum_up_losses()
+            self._summarize_losses()
 
     def dropped(self, count: int) -> None:
         """Report readings that were dropped: the first at once, later ones once an hour."""
@@ -167,35 +176,37 @@ class FailureReporter:
             losses.dropped += count
             if not losses.has_dropped:
                 losses.has_dropped = True
-                losses.told = -math.inf
-            self._sum_up_losses()
+                losses.logged_at = -math.inf
+            self._summarize_losses()
 
-    def _sum_up_losses(self) -> None:
-        """Sum up what was lost and not told yet, once an hour."""
+    def _summarize_losses(self) -> None:
+        """Log a summary of the losses that are not logged yet, once an hour."""
         losses = self._losses
-        if not (losses.aside or losses.dropped) or self._clock() - losses.told < SUMMARY:
+        if not (losses.dead_letters or losses.dropped) or self._clock() - losses.logged_at < SUMMARY_INTERVAL:
             return
         texts = []
         if losses.dropped:
             readings = plural(losses.dropped, "reading")
             texts.append(
-                f"dropped {readings} that were never delivered: more than max_backlog_age or max_backlog_bytes allow"
+                f"dropped {readings} before they were delivered:"
+                " the backlog was above max_backlog_age or max_backlog_bytes"
             )
-        if losses.aside:
-            texts.append(f"set aside {losses.aside} more, as they are never taken; last: {losses.last}")
-        if self._tell(logging.WARNING, "%s", "; ".join(texts)):
-            self._losses = _Losses(self._clock(), losses.singly, has_dropped=losses.has_dropped)
+        if losses.dead_letters:
+            more = either(losses.dead_letters, "more reading became a dead letter", "more readings became dead letters")
+            texts.append(f"{more}; last: {losses.last}")
+        if self._log_line(logging.WARNING, "%s", "; ".join(texts)):
+            self._losses = _Losses(self._clock(), losses.logged, has_dropped=losses.has_dropped)
 
-    def _tell(self, level: int, text: str, *values: object) -> bool:
-        """Tell a line, if one may be told; return whether it was."""
+    def _log_line(self, level: int, text: str, *values: object) -> bool:
+        """Log a line, if one is left; return whether it was logged."""
         if not self._budget.take(self._clock()):
             return False
         self._log.log(level, text, *values)
         return True
 
 
-def _until(wait: float) -> str:
-    """Tell a wait that the other side asks for by when it ends, in local time."""
+def _format_requested_wait(wait: float) -> str:
+    """Describe a wait that the service asks for: when it ends, in local time."""
     now = datetime.now().astimezone()
     end = now + timedelta(seconds=math.ceil(wait))
     if wait < 60:  # noqa: PLR2004 - a minute: a time of day would say no more
@@ -204,5 +215,5 @@ def _until(wait: float) -> str:
     return f"waits until {day}{end:%H:%M}, as the service asks"
 
 
-def _span(seconds: float) -> str:
-    return "the last hour" if seconds < 2 * SUMMARY else f"the last {format_duration(seconds)}"
+def _format_span(seconds: float) -> str:
+    return "the last hour" if seconds < 2 * SUMMARY_INTERVAL else f"the last {format_duration(seconds)}"

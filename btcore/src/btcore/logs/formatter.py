@@ -1,4 +1,4 @@
-"""Lines of the log as they leave: every secret redacted, nothing that steers a terminal, and no line without end."""
+"""Formatting of log lines: secrets redacted, control characters removed, length limited."""
 
 import logging
 import threading
@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterable
 from btcore.redaction import Redactor
 from btcore.text import plain, shortened
 
-MOST_MESSAGE = 4000
+MAX_MESSAGE = 4000
 """Characters of a message that are written."""
 
-MOST_TRACE = 100
-"""Lines of a traceback that are written: the first of them tell where it began, the last what it is."""
+MAX_TRACE_LINES = 100
+"""Lines of a traceback that are written: the first show where it began, the last show the exception."""
 
-MOST_LINE = 1000
+MAX_TRACE_LINE = 1000
 """Characters of a line of a traceback."""
 
 
 class Formatter(logging.Formatter):
-    """Formats records, and redacts secrets in whatever comes out: message, arguments and traceback."""
+    """Formats records, and redacts secrets in all of the text: message, arguments and traceback."""
 
     def __init__(self, form: str, secrets: Iterable[str]) -> None:
         """Redact these secrets."""
@@ -29,46 +29,46 @@ class Formatter(logging.Formatter):
         """Return the line without secrets, and below it those of a traceback, indented. Never raises."""
         line = self._line(record, message_of(record))
         details = self._details(record)
-        return "\n".join([line, *(f"  {plain(shortened(detail, MOST_LINE))}" for detail in details)])
+        return "\n".join([line, *(f"  {plain(shortened(detail, MAX_TRACE_LINE))}" for detail in details)])
 
     def _line(self, record: logging.LogRecord, message: str) -> str:
         # a copy: what other handlers get stays as it is
         shown = logging.makeLogRecord(record.__dict__)
-        shown.message = shortened(self.redact(message), MOST_MESSAGE)
+        shown.message = shortened(self.redact(message), MAX_MESSAGE)
         shown.asctime = self.formatTime(record, self.datefmt)
         return plain(self.redact(self.formatMessage(shown)))
 
     def _details(self, record: logging.LogRecord) -> list[str]:
         exc_info = record.exc_info if isinstance(record.exc_info, tuple) and record.exc_info[0] else None
-        trace = guarded(lambda: self.formatException(exc_info)) if exc_info else ""
+        trace = text_or_error(lambda: self.formatException(exc_info)) if exc_info else ""
         texts = (text for text in (trace, record.stack_info) if text)
         lines = [line for text in texts for line in self.redact(text).split("\n")]
-        if len(lines) > MOST_TRACE:
-            left_out = len(lines) - MOST_TRACE
-            lines[MOST_TRACE // 4 : -3 * MOST_TRACE // 4] = [f"... {left_out} lines left out ..."]
+        if len(lines) > MAX_TRACE_LINES:
+            left_out = len(lines) - MAX_TRACE_LINES
+            lines[MAX_TRACE_LINES // 4 : -3 * MAX_TRACE_LINES // 4] = [f"... {left_out} lines left out ..."]
         return lines
 
 
 def message_of(record: logging.LogRecord) -> str:
-    """Return how a message reads; also where it does not fit its arguments, or one of them cannot be told."""
+    """Return the formatted message; also where the arguments do not fit it, or one of them cannot be formatted."""
     try:
         return record.getMessage()
-    except BaseException as error:  # noqa: BLE001 - a plugin's call, and its objects: no worker dies of a line of the log
+    except BaseException as error:  # noqa: BLE001 - a plugin's call, and its objects: no worker ends because of a log line
         _raise_break(error)
-        message = guarded(lambda: str(record.msg))
+        message = text_or_error(lambda: str(record.msg))
         return f"{message} (not formatted: {type(error).__name__})"
 
 
-def guarded(work: Callable[[], str]) -> str:
-    """Return a text that a stranger's code makes, or the kind of exception that it raised."""
+def text_or_error(work: Callable[[], str]) -> str:
+    """Return the text that a plugin's code makes, or the type of the exception that it raised."""
     try:
         return work()
     except BaseException as error:  # noqa: BLE001 - see above
         _raise_break(error)
-        return f"(cannot be told: {type(error).__name__})"
+        return f"(not formatted: {type(error).__name__})"
 
 
 def _raise_break(error: BaseException) -> None:
-    """Pass on what a signal raises, which it does in the main thread alone."""
+    """Raise what a signal raised; only the main thread gets it."""
     if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
         raise error

@@ -1,4 +1,4 @@
-"""Lines on their way to stderr, which may be slow, stand still or fail: only a thread of its own waits for it.
+"""The queue of lines for stderr, which may be slow, block or fail: only the thread of the queue waits for it.
 
 Nothing is formatted here.
 """
@@ -11,17 +11,17 @@ from contextlib import suppress
 from threading import Condition, Thread
 from typing import TextIO
 
-MOST_LINES = 4000
-"""Lines that wait; what comes beyond is dropped and counted. The last quarter is kept for what is urgent."""
+MAX_LINES = 4000
+"""Lines that may wait; above the limit they are dropped and counted. The last quarter is reserved for urgent lines."""
 
-MOST_BYTES = 1 << 20
+MAX_BYTES = 1 << 20
 """The same in bytes."""
 
-LINES_AT_ONCE = 100
+LINES_PER_WRITE = 100
 """Lines that are written together."""
 
 IDLE = 30.0
-"""Seconds after which the thread looks around when nothing is logged."""
+"""Seconds after which the thread calls `idle` when nothing is logged."""
 
 UNREAD = "nobody read stderr"
 
@@ -32,14 +32,14 @@ class LogQueue:
     def __init__(
         self, stream: TextIO | None, dropped: Callable[[int, str], str], idle: Callable[[], None] = lambda: None
     ) -> None:
-        """Prepare. `dropped` makes the line that tells how many lines were dropped and why; `idle` is called at times.
+        """Prepare. `dropped` formats the line about dropped lines: how many, and why. `idle` is called now and then.
 
-        Without a stream all lines go nowhere.
+        Without a stream all lines are discarded.
         """
         self._stream = stream
         self._descriptor = _descriptor(stream)
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
-        self._tell_dropped = dropped
+        self._describe_dropped = dropped
         self._idle = idle
         # its lock can be taken twice: a finalizer that logs may run in the midst of `put`
         self._changed = Condition()
@@ -49,16 +49,16 @@ class LogQueue:
         self._why = UNREAD
         self._failing = False
         self._writing = False
-        self._in_vain = False
+        self._timed_out = False
         self._closed = False
         self._thread: Thread | None = None
 
     def accepts(self, *, urgent: bool = False) -> bool:
         """Return whether there is room for a line; where there is none, count it as dropped."""
         with self._changed:
-            # once something was dropped, half of the room has to be free again: told once, not at every other line
+            # once something was dropped, half of the room has to be free again: reported once, not at every other line
             share = (0.5 if self._dropped else 0.75) + 0.25 * urgent
-            if len(self._lines) < MOST_LINES * share and self._bytes < MOST_BYTES * share:
+            if len(self._lines) < MAX_LINES * share and self._bytes < MAX_BYTES * share:
                 return True
             self._dropped += 1
             if not self._failing:
@@ -74,15 +74,15 @@ class LogQueue:
             self._changed.notify_all()
 
     def flush(self, seconds: float) -> bool:
-        """Wait until everything is written, for so long at most; return whether it is.
+        """Wait until everything is written, at most this long; return whether it is.
 
-        After a wait in vain there is none until something was written: many lines in a row wait once.
+        After a timeout, no later call waits until something was written: many lines in a row wait once.
         """
         with self._changed:
             if self._lines:
                 self._start()
-            done = self._changed.wait_for(self._written, 0 if self._in_vain else seconds)
-            self._in_vain = not done
+            done = self._changed.wait_for(self._is_drained, 0 if self._timed_out else seconds)
+            self._timed_out = not done
             return done
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ class LogQueue:
         with self._changed:
             self._closed = True
             if self._thread is None or not self._thread.is_alive():
-                self._let_go()
+                self._close_stream()
             self._changed.notify_all()
 
     # --- all below with the lock held
@@ -98,7 +98,7 @@ class LogQueue:
     def _add_dropped(self) -> None:
         if self._dropped:
             count, self._dropped = self._dropped, 0
-            self._add(self._tell_dropped(count, self._why), count)
+            self._add(self._describe_dropped(count, self._why), count)
 
     def _add(self, text: str, count: int) -> None:
         data = text.encode(self._encoding, "backslashreplace")
@@ -111,16 +111,16 @@ class LogQueue:
             with suppress(RuntimeError):  # too many threads now: the next line tries again
                 self._thread.start()
 
-    def _let_go(self) -> None:
-        """Close what is written to; what comes yet goes nowhere."""
+    def _close_stream(self) -> None:
+        """Close the descriptor; later lines are discarded."""
         if self._descriptor is not None:
             os.close(self._descriptor)
         self._descriptor = self._stream = None
 
-    def _written(self) -> bool:
+    def _is_drained(self) -> bool:
         return not self._lines and not self._writing and (self._failing or not self._dropped)
 
-    def _due(self) -> bool:
+    def _has_work(self) -> bool:
         return bool(self._lines) or self._closed or (self._dropped > 0 and not self._failing)
 
     # --- the thread
@@ -128,10 +128,10 @@ class LogQueue:
     def _run(self) -> None:
         while True:
             with self._changed:
-                news = self._changed.wait_for(self._due, IDLE)
+                news = self._changed.wait_for(self._has_work, IDLE)
                 lines = self._take()
                 if not lines and self._closed:
-                    self._let_go()
+                    self._close_stream()
                     return
             if lines:
                 self._deliver(lines)
@@ -141,7 +141,7 @@ class LogQueue:
     def _take(self) -> list[tuple[bytes, int]]:
         if not self._lines and not (self._closed and self._failing):
             self._add_dropped()
-        lines = [self._lines.popleft() for _ in range(min(LINES_AT_ONCE, len(self._lines)))]
+        lines = [self._lines.popleft() for _ in range(min(LINES_PER_WRITE, len(self._lines)))]
         self._bytes -= sum(len(data) for data, _ in lines)
         self._writing = bool(lines)
         return lines
@@ -151,11 +151,11 @@ class LogQueue:
         try:
             self._write(b"".join(data for data, _ in lines))
         except Exception as error:  # noqa: BLE001 - a full disk, a reader that ended, a closed stream: the program goes on
-            why = f"stderr cannot be written: {getattr(error, 'strerror', None) or error}"
+            why = f"cannot write to stderr: {getattr(error, 'strerror', None) or error}"
         with self._changed:
             self._writing = False
             self._failing = bool(why)
-            self._in_vain = False
+            self._timed_out = False
             if why:
                 self._why = why
                 self._dropped += sum(count for _, count in lines)
@@ -170,7 +170,7 @@ class LogQueue:
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write to a file that may take a part only, or, being shared with others, not want to be waited for."""
+    """Write all data to a descriptor that may take only a part of it, or be non-blocking."""
     while data:
         try:
             data = data[os.write(descriptor, data) :]

@@ -1,4 +1,4 @@
-"""Counting what may happen very often, and telling it seldom: the first of an hour, then once an hour how many."""
+"""Counting what may happen very often and logging it rarely: the first of an hour, then a summary once an hour."""
 
 import logging
 import math
@@ -17,8 +17,8 @@ HOUR = 3600.0
 class SummarizedCount:
     """Counts one kind of thing.
 
-    Within an hour the `first` few are told one by one, the others by `summary`, in which `{count:packet}` and `{last}`
-    stand for how many packets there were and what the last one was. `total` is how many there were in all.
+    Within an hour the `first` few are logged one by one, the others by `summary`, in which `{count:packet}` is replaced
+    by the number of packets and `{last}` by the last one. `total` is how many there were in all.
     """
 
     log: logging.Logger
@@ -28,32 +28,32 @@ class SummarizedCount:
     total: int = 0
     clock: Callable[[], float] = time.monotonic
     _since: float = attrs.field(default=-math.inf, init=False)
-    _singly: int = attrs.field(default=0, init=False)
-    _untold: int = attrs.field(default=0, init=False)
+    _reported: int = attrs.field(default=0, init=False)
+    _unreported: int = attrs.field(default=0, init=False)
     _last: Any = attrs.field(default="", init=False)
 
     def add(self, line: str, last: object, count: int = 1) -> None:
-        """Count some; `line` tells one by itself."""
+        """Count some. `line` is what is logged where they are logged by themselves."""
         self.total += count
-        self.look()
+        self.report_due()
         now = self.clock()
-        if not self._singly:
+        if not self._reported:
             self._since = now
-        if self._singly < self.first:
-            self._singly += 1
+        if self._reported < self.first:
+            self._reported += 1
             self.log.log(self.level, "%s", line)
         else:
-            self._untold += count
+            self._unreported += count
             self._last = last
 
-    def look(self) -> None:
-        """Tell what there was within an hour that has passed."""
-        if self._singly and self.clock() - self._since >= HOUR:
-            self.finish()
-            self._singly = 0
+    def report_due(self) -> None:
+        """Log the summary of an hour that has passed."""
+        if self._reported and self.clock() - self._since >= HOUR:
+            self.report_rest()
+            self._reported = 0
 
-    def finish(self) -> None:
-        """Tell what was not told yet."""
-        if self._untold:
-            self.log.log(self.level, "%s", self.summary.format(count=Count(self._untold), last=self._last))
-            self._untold = 0
+    def report_rest(self) -> None:
+        """Log the summary of what is not logged yet."""
+        if self._unreported:
+            self.log.log(self.level, "%s", self.summary.format(count=Count(self._unreported), last=self._last))
+            self._unreported = 0

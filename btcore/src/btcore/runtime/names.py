@@ -1,7 +1,7 @@
-"""The names of meters in a configuration, compared with the meters that were heard; what does not fit is told.
+"""A check of the meters and channels that a configuration names: those that no meter has are logged.
 
-Which names there are is `config/named_channels.py`'s, which meters were heard the journal's. Whether one is silent is
-not asked here.
+`config/named_channels.py` finds the names, the journal knows which meters were heard. Silent meters are not looked for
+here.
 """
 
 import logging
@@ -17,20 +17,20 @@ from btcore.text import closest, nearest
 
 log = logging.getLogger("btcore")
 
-FIRST = 60.0
-"""Seconds after the start at which it is looked for the first time: by then a meter that is well was heard."""
+FIRST_CHECK = 60.0
+"""Seconds after the start of the first check: by then a healthy meter was heard."""
 
-BETWEEN = 10.0
-"""Seconds between two looks."""
+CHECK_INTERVAL = 10.0
+"""Seconds between two checks."""
 
-AGAIN = 3600.0
-"""Seconds after which what still does not fit is told once more."""
+REPEAT_INTERVAL = 3600.0
+"""Seconds after which a mismatch that remains is logged again."""
 
-SINGLY = 8
-"""Lines that are told one by one, of a kind; what is more is counted."""
+MAX_LINES = 8
+"""Lines of one kind that one check logs; more are counted."""
 
-SHOWN = 3
-"""Places that a line shows."""
+MAX_SHOWN = 3
+"""Tables or keys that a line names."""
 
 
 Formats = Mapping[str, set[str]]
@@ -38,136 +38,140 @@ Formats = Mapping[str, set[str]]
 
 
 @attrs.define
-class Roll:
-    """Compares the two now and then. `labels` are those that a format has; of others nothing is known."""
+class NameCheck:
+    """Checks the names now and then. `labels` are those of each known format."""
 
     names: Sequence[NamedChannel]
     labels: Mapping[str, frozenset[str]]
     heard: Callable[[], Sequence[HeardMeter]]
     clock: Callable[[], float] = time.monotonic
     _due: float = attrs.field(init=False)
-    _told_at: float = attrs.field(init=False, default=0.0)
-    _told: list[Found] = attrs.field(init=False, factory=list)
-    _strangers: set[str] = attrs.field(init=False, factory=set)
+    _reported_at: float = attrs.field(init=False, default=0.0)
+    _reported: list[Found] = attrs.field(init=False, factory=list)
+    _unnamed: set[str] = attrs.field(init=False, factory=set)
 
     def __attrs_post_init__(self) -> None:
-        """Begin to wait."""
-        self._due = self.clock() + FIRST
+        """Plan the first check."""
+        self._due = self.clock() + FIRST_CHECK
 
     @classmethod
-    def of(cls, site: Site, heard: Callable[[], Sequence[HeardMeter]]) -> "Roll":
-        """Make the roll of a site."""
+    def of(cls, site: Site, heard: Callable[[], Sequence[HeardMeter]]) -> "NameCheck":
+        """Make the check of a site."""
         return cls(named_channels(site), labels_by_format(site), heard)
 
-    def look(self) -> None:
-        """Compare, if it is time to; tell what is new, and once an hour what is not."""
+    def check(self) -> None:
+        """Check, if it is time: log new mismatches at once, the others once an hour."""
         now = self.clock()
         if self.names and now >= self._due:
             heard = self.heard()
-            self._due = now + (BETWEEN if heard else FIRST)
+            self._due = now + (CHECK_INTERVAL if heard else FIRST_CHECK)
             self._compare(heard, now)
 
     def finish(self) -> None:
-        """Tell what was not told yet, at the end of a run."""
+        """Check at the end of a run."""
         if self.names:
             self._compare(self.heard(), self.clock())
 
     def _compare(self, heard: Sequence[HeardMeter], now: float) -> None:
         if not heard:
-            return  # where there is nothing at all, no name is at fault
+            return  # without any meter, no name is wrong
         formats: dict[str, set[str]] = {}
         for hearing in heard:
             formats.setdefault(hearing.serial, set()).add(hearing.format)
-        wrong = self._wrong(formats)
-        _tell(logging.INFO, [self._mended(*found) for found in self._told if found not in wrong])
-        self._tell_wrong(wrong, formats, now)
-        self._tell_strangers(heard)
+        mismatches = self._mismatches(formats)
+        _log_lines(
+            logging.INFO, [self._describe_resolved(*found) for found in self._reported if found not in mismatches]
+        )
+        self._report_mismatches(mismatches, formats, now)
+        self._report_unnamed(heard)
 
-    def _wrong(self, formats: Formats) -> list[Found]:
+    def _mismatches(self, formats: Formats) -> list[Found]:
         """Return the meters that were never heard, and the channels of meters that have no such channel."""
-        wrong: dict[Found, None] = {}
+        mismatches: dict[Found, None] = {}
         for name in self.names:
             if name.serial and name.serial not in formats:
-                wrong[name.serial, ""] = None
+                mismatches[name.serial, ""] = None
             elif name.label and not self._has(name, formats):
-                wrong[name.serial, name.label] = None
-        return list(wrong)
+                mismatches[name.serial, name.label] = None
+        return list(mismatches)
 
     def _has(self, name: NamedChannel, formats: Formats) -> bool:
-        """Whether the meter that is meant has such a label, or any has where any is meant; so where it is not known."""
+        """Whether the named meter has the label (any meter, if none is named). True where the format is not known."""
         return any(name.label in self.labels.get(form, (name.label,)) for form in _sent(name.serial, formats))
 
-    def _tell_wrong(self, wrong: list[Found], formats: Formats, now: float) -> None:
-        again = [found for found in wrong if found in self._told]
-        if again and now - self._told_at >= AGAIN:
-            self._told_at = now
-            _tell(logging.WARNING, [f"{self._misfit(*found, formats)} (still so)" for found in again])
-        new = [found for found in wrong if found not in self._told]
+    def _report_mismatches(self, mismatches: list[Found], formats: Formats, now: float) -> None:
+        again = [found for found in mismatches if found in self._reported]
+        if again and now - self._reported_at >= REPEAT_INTERVAL:
+            self._reported_at = now
+            _log_lines(logging.WARNING, [f"{self._describe_mismatch(*found, formats)} (unchanged)" for found in again])
+        new = [found for found in mismatches if found not in self._reported]
         if new and not again:
-            self._told_at = now
-        _tell(logging.WARNING, [self._misfit(*found, formats) for found in new])
-        self._told = wrong
+            self._reported_at = now
+        _log_lines(logging.WARNING, [self._describe_mismatch(*found, formats) for found in new])
+        self._reported = mismatches
 
-    def _misfit(self, serial: str, label: str, formats: Formats) -> str:
-        """Tell what is wrong with a name, and where it is."""
+    def _describe_mismatch(self, serial: str, label: str, formats: Formats) -> str:
+        """Describe what is wrong with a name, and where it is."""
         if not label:
-            return f"{self._places(serial, label)}: meter {serial} was never heard; {_others(serial, formats)}"
+            return (
+                f"{self._locations(serial, label)}: meter {serial} was never heard; {_describe_heard(serial, formats)}"
+            )
         sent = sorted(_sent(serial, formats))
         near = nearest(label, [known for form in sent for known in self.labels[form]])
         who, they = (f"meter {serial} has no", "it sends") if serial else ("no meter has", "they send")
-        return f"{self._places(serial, label)}: {who} {label}: {they} {', '.join(sent)}{near}"
+        return f"{self._locations(serial, label)}: {who} {label}: {they} {', '.join(sent)}{near}"
 
-    def _mended(self, serial: str, label: str) -> str:
+    def _describe_resolved(self, serial: str, label: str) -> str:
         what = f"a meter has {label} now" if label else f"meter {serial} is heard now"
-        return f"{self._places(serial, label)}: {what}"
+        return f"{self._locations(serial, label)}: {what}"
 
-    def _places(self, serial: str, label: str) -> str:
-        return places(name for name in self.names if name.serial == serial and label in ("", name.label))
+    def _locations(self, serial: str, label: str) -> str:
+        return describe_locations(name for name in self.names if name.serial == serial and label in ("", name.label))
 
-    def _tell_strangers(self, heard: Sequence[HeardMeter]) -> None:
-        """Tell, once, of meters that were heard in this run, and that nothing names, while others are named."""
+    def _report_unnamed(self, heard: Sequence[HeardMeter]) -> None:
+        """Log, once each, the meters of this run that the configuration does not name while it names others."""
         known = {name.serial: name for name in reversed(self.names) if name.serial}
-        new = {one.serial for one in heard if one.offset} - known.keys() - self._strangers
+        new = {one.serial for one in heard if one.offset} - known.keys() - self._unnamed
         if known and new:
-            self._strangers |= new
-            _tell(logging.INFO, [_stranger(serial, known) for serial in sorted(new)])
+            self._unnamed |= new
+            _log_lines(logging.INFO, [_describe_unnamed(serial, known) for serial in sorted(new)])
 
 
 def _sent(serial: str, formats: Formats) -> set[str]:
-    """Return the formats that a meter sends, or all of them where any meter is meant."""
+    """Return the formats that a meter sends; all formats if no meter is named."""
     return formats[serial] if serial else {form for some in formats.values() for form in some}
 
 
-def places(names: Iterable[NamedChannel]) -> str:
-    """Tell where names are: `[sink.roof] generation, grid; [channels] 399999_ch1`."""
+def describe_locations(names: Iterable[NamedChannel]) -> str:
+    """Describe where names are: `[sink.roof] generation, grid; [channels] 399999_ch1`."""
     tables: dict[str, list[str]] = {}
     for name in names:
         keys = tables.setdefault(name.table, [])
         if name.key not in keys:
             keys.append(name.key)
-    return _some([f"[{table}] {_some(keys, ', ')}" for table, keys in tables.items()], "; ")
+    return _join_first([f"[{table}] {_join_first(keys, ', ')}" for table, keys in tables.items()], "; ")
 
 
-def _some(texts: Sequence[str], between: str) -> str:
-    return between.join([*texts[:SHOWN], *(["..."] if len(texts) > SHOWN else [])])
+def _join_first(texts: Sequence[str], between: str) -> str:
+    return between.join([*texts[:MAX_SHOWN], *(["..."] if len(texts) > MAX_SHOWN else [])])
 
 
-def _others(serial: str, heard: Mapping[str, object]) -> str:
-    """Tell which meters were heard in place of one that was not: the one most like it, and how many more."""
+def _describe_heard(serial: str, heard: Mapping[str, object]) -> str:
+    """Describe the meters that were heard in place of one that was not: the nearest, and how many more."""
     near = closest(serial, heard)
     more = f" ({len(heard) - 1} more)" if len(heard) > 1 else ""
     asked = f'; did you mean "{near}"?' if near else ""
     return f"heard: {near or list(heard)[-1]}{more}{asked}"
 
 
-def _stranger(serial: str, known: Mapping[str, NamedChannel]) -> str:
+def _describe_unnamed(serial: str, known: Mapping[str, NamedChannel]) -> str:
     near = known.get(closest(serial, known))
-    like = f"; most like it is {near.serial} ({places([near])})" if near else ""
-    return f"meter {serial} is heard, and named nowhere in the configuration{like}"
+    like = f"; the nearest name is {near.serial} ({describe_locations([near])})" if near else ""
+    return f"meter {serial} is heard, but not named in the configuration{like}"
 
 
-def _tell(level: int, lines: Sequence[str]) -> None:
-    for line in lines[:SINGLY]:
+def _log_lines(level: int, lines: Sequence[str]) -> None:
+    for line in lines[:MAX_LINES]:
         log.log(level, "%s", line)
-    if len(lines) > SINGLY:
-        log.log(level, "and so with %d more", len(lines) - SINGLY)
+    if len(lines) > MAX_LINES:
+        log.log(level, "and %d more", len(lines) - MAX_LINES)

@@ -1,4 +1,4 @@
-"""The edges of the process: its standard files when it begins, and its end, which waits for nobody."""
+"""The start and the end of the process: safe standard files, and an exit that does not hang."""
 
 import atexit
 import io
@@ -8,15 +8,15 @@ from contextlib import suppress
 from threading import Thread
 from typing import NoReturn
 
-LAST = 2.0
-"""Seconds that the last work of the process may take: what is still to be written, and what libraries do at the end."""
+EXIT_TIMEOUT = 2.0
+"""Seconds for the last work of the process: writing what is buffered, and the exit functions of libraries."""
 
 
 def open_standard_files() -> None:
     """Make standard files safe to use.
 
-    Of those that are closed, each is opened on nowhere: else the next file that is opened gets the number, and with it
-    what is meant for stderr. Standard output writes what it has no character for as an escape, in place of failing.
+    Those that are closed are opened on the null device: else the next file that is opened gets the number, and with it
+    what is written to stderr. Standard output escapes characters that its encoding does not have.
     """
     for number in range(3):
         try:
@@ -29,20 +29,20 @@ def open_standard_files() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def leave(code: int) -> NoReturn:
-    """End the process with this exit code, also where a thread hangs or nobody reads what is still to be written.
+def exit_process(code: int) -> NoReturn:
+    """End the process with this exit code, even if a thread hangs or stdout or stderr is blocked.
 
-    Python's own end would wait for such threads and readers, or abort.
+    Python's own exit would wait for them, or abort.
     """
     try:
-        last = Thread(target=_last, daemon=True)
+        last = Thread(target=_finish, daemon=True)
         last.start()
-        last.join(LAST)
+        last.join(EXIT_TIMEOUT)
     finally:
         os._exit(code)
 
 
-def _last() -> None:
+def _finish() -> None:
     atexit._run_exitfuncs()  # noqa: SLF001 - there is no other name for it; the log's flush is one of them
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):

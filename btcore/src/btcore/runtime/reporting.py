@@ -1,7 +1,7 @@
-"""How a run goes, told now and then: what came in by each source, what went out by each sink, and how each stands.
+"""The activity report of a run: what each source received, what each sink delivered, and their states.
 
-So the log of a healthy run looks different from that of one that stores nothing. What fails, and what is lost, is told
-by `logs/failures.py` when it happens.
+So the log of a healthy run differs from that of a run that stores nothing. Failures and losses are reported by
+`logs/failures.py` when they happen.
 """
 
 import logging
@@ -13,27 +13,28 @@ import attrs
 
 from btcore.decode.framing import StreamCounts
 from btcore.logs.tally import SummarizedCount
+from btcore.sinks.state import UP_TO_DATE
 from btcore.text import plural
 
-FIRST = 60.0
-"""Seconds after the start at which the first line is told."""
+FIRST_REPORT = 60.0
+"""Seconds after the start of the first report."""
 
-EVERY = 3600.0
-"""Seconds between the lines after that."""
+REPORT_INTERVAL = 3600.0
+"""Seconds between two reports after that."""
 
-BEHIND = 1000
-"""Readings that a sink has not had after which it is told when it has had them."""
+FAR_BEHIND = 1000
+"""Lag in readings above which it is logged that the sink is up to date again."""
 
-MOST_PARTS = 8
-"""Sources, and sinks, that a line tells of; those beyond are counted."""
+MAX_PARTS = 8
+"""Sources, and sinks, that a report names; more are counted."""
 
 
 class Source(Protocol):
-    """What is told of a source."""
+    """What a report needs of a source."""
 
     name: str
     counts: StreamCounts
-    whole: int
+    without_packets: int
     failure: str
 
     @property
@@ -50,14 +51,14 @@ class Source(Protocol):
 
 
 class Sink(Protocol):
-    """What is told of a sink."""
+    """What a report needs of a sink."""
 
     name: str
     delivered: int
 
     @property
     def state(self) -> str:
-        """How it stands: `level`, `12 readings behind`, `failing for 5 min`, `stopped`."""
+        """Its state: `up to date`, `12 readings behind`, `failing for 5 min`, `stopped`."""
 
     @property
     def behind(self) -> int:
@@ -65,20 +66,20 @@ class Sink(Protocol):
 
     @property
     def unwanted(self) -> int:
-        """Of how many readings its settings wanted nothing."""
+        """In how many readings its settings selected nothing."""
 
 
 @attrs.define
-class _Was:
-    """What a source or a sink had counted when it was told last; whether it was far behind since."""
+class _Previous:
+    """What a source or a sink had counted at the last report; whether it was far behind since."""
 
     count: int = 0
     others: int = 0
     is_behind: bool = False
 
 
-class Reporting:
-    """Tells of the sources and sinks of a run. Seconds are of a clock that never goes back."""
+class ActivityReport:
+    """Reports the sources and sinks of a run. Seconds are of a monotonic clock."""
 
     def __init__(
         self,
@@ -87,71 +88,71 @@ class Reporting:
         log: logging.Logger,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin; nothing is told before the first minute is over."""
+        """Begin; the first report comes after a minute."""
         self._sources = sources
         self._sinks = sinks
         self._log = log
         self._clock = clock
-        self._began = self._told = clock()
-        self._was = {name: _Was() for name in (*(one.name for one in sources), *(one.name for one in sinks))}
-        self._again = {
+        self._began = self._reported_at = clock()
+        self._previous = {name: _Previous() for name in (*(one.name for one in sources), *(one.name for one in sinks))}
+        self._caught_up = {
             one.name: SummarizedCount(
                 log=log,
                 level=logging.INFO,
                 first=2,
-                summary="{count} times more {last} had everything again",
+                summary="{last} is up to date again, {count:more time}",
                 clock=clock,
             )
             for one in sinks
         }
 
-    def look(self) -> None:
-        """Tell what is due; called about each second."""
+    def check(self) -> None:
+        """Log what is due; called about every second."""
         for sink in self._sinks:
-            self._look_at(sink)
+            self._check_sink(sink)
         now = self._clock()
-        is_first = self._told == self._began
-        if now - self._told >= (FIRST if is_first else EVERY):
+        is_first = self._reported_at == self._began
+        if now - self._reported_at >= (FIRST_REPORT if is_first else REPORT_INTERVAL):
             span = "minute" if is_first else "hour"
-            self._told = now
-            self._tell("in the first minute" if is_first else f"in the last {span}")
+            self._reported_at = now
+            self._report("in the first minute" if is_first else f"in the last {span}")
 
-    def _look_at(self, sink: Sink) -> None:
-        """Tell that a sink that was far behind has had everything."""
-        was = self._was[sink.name]
-        if sink.behind >= BEHIND:
-            was.is_behind = True
-        elif was.is_behind and sink.state == "level":
-            was.is_behind = False
-            self._again[sink.name].add(f"{sink.name} was behind, and has had everything now", sink.name)
-        self._again[sink.name].look()
+    def _check_sink(self, sink: Sink) -> None:
+        """Log that a sink that was far behind is up to date."""
+        previous = self._previous[sink.name]
+        if sink.behind >= FAR_BEHIND:
+            previous.is_behind = True
+        elif previous.is_behind and sink.state == UP_TO_DATE:
+            previous.is_behind = False
+            self._caught_up[sink.name].add(f"{sink.name} is up to date again", sink.name)
+        self._caught_up[sink.name].report_due()
 
-    def _tell(self, when: str) -> None:
-        came = [self._came(source) for source in self._sources]
-        went = [self._went(sink) for sink in self._sinks]
+    def _report(self, when: str) -> None:
+        came = [self._describe_source(source) for source in self._sources]
+        went = [self._describe_sink(sink) for sink in self._sinks]
         packets = sum(count for count, _ in came)
-        line = "; ".join([_listed([text for _, text in came], "source"), _listed(went, "sink")])
+        line = "; ".join([_join_first([text for _, text in came], "source"), _join_first(went, "sink")])
         self._log.log(logging.INFO if packets else logging.WARNING, "%s: %s", when, line)
 
-    def _came(self, source: Source) -> tuple[int, str]:
-        count, kept = self._since(source.name, source.counts.packets + source.whole, source.kept)
-        what = "packet" if source.counts.packets or not source.whole else "reading"
+    def _describe_source(self, source: Source) -> tuple[int, str]:
+        count, kept = self._increase(source.name, source.counts.packets + source.without_packets, source.kept)
+        what = "packet" if source.counts.packets or not source.without_packets else "reading"
         silent = f" ({plural(len(names), 'meter')} silent)" if (names := source.silent) else ""
         came = f"{plural(source.meters, 'meter')}{silent}, {plural(count, what)}" if count else f"no {what}{silent}"
         none = ", none of them kept" if count and not kept else ""
         stopped = ", stopped" if source.failure else ""
         return count, f"{_short(source.name)}: {came}{none}{stopped}"
 
-    def _went(self, sink: Sink) -> str:
-        count, unwanted = self._since(sink.name, sink.delivered, sink.unwanted)
-        passed = f", {unwanted} not wanted by its settings" if unwanted > 0 else ""
+    def _describe_sink(self, sink: Sink) -> str:
+        count, unwanted = self._increase(sink.name, sink.delivered, sink.unwanted)
+        passed = f", {unwanted} not selected by its settings" if unwanted > 0 else ""
         done = plural(count, "reading") if count else "no reading"
         return f"{_short(sink.name)}: {done}{passed}, {sink.state}"
 
-    def _since(self, name: str, total: int, other: int) -> tuple[int, int]:
-        was = self._was[name]
-        more = total - was.count, other - was.others
-        was.count, was.others = total, other
+    def _increase(self, name: str, total: int, other: int) -> tuple[int, int]:
+        previous = self._previous[name]
+        more = total - previous.count, other - previous.others
+        previous.count, previous.others = total, other
         return more
 
 
@@ -160,7 +161,7 @@ def _short(table: str) -> str:
     return table.partition(".")[2] or table
 
 
-def _listed(parts: Iterable[str], what: str) -> str:
+def _join_first(parts: Iterable[str], what: str) -> str:
     texts = list(parts)
-    more = len(texts) - MOST_PARTS
-    return "; ".join(texts[:MOST_PARTS]) + (f"; {plural(more, f'{what}')} more" if more > 0 else "")
+    more = len(texts) - MAX_PARTS
+    return "; ".join(texts[:MAX_PARTS]) + (f"; {plural(more, f'more {what}')}" if more > 0 else "")

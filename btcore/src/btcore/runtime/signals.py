@@ -1,19 +1,19 @@
-"""Signals that ask the program to end: they set its `stop`. Nothing else is decided here."""
+"""The signals that stop the program: they set its `stop` event. Nothing else is decided here."""
 
 import signal
 from queue import SimpleQueue
 from threading import Event, Thread
 
 ASKING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""SIGHUP is that of a terminal that was closed: nobody is there any more who could ask otherwise."""
+"""SIGHUP comes when a terminal is closed."""
 
 
 def stop_on_signals(stop: Event) -> None:
-    """Set `stop` at the first signal; a second one does not wait for the work under way. Call it in the main thread.
+    """Set `stop` at the first signal; a second one ends the program at once. Call it in the main thread.
 
-    A closed terminal may send SIGHUP several times, so only SIGTERM and SIGINT hurry. Where SIGHUP is ignored, as under
-    `nohup`, it stays so. A thread of its own sets `stop`: a signal's handler runs in the midst of the main thread, and
-    where that is just waiting for `stop`, it holds the lock that setting it needs, and both would wait for ever.
+    A closed terminal may send SIGHUP several times, so only a second SIGTERM or SIGINT ends it. If SIGHUP is
+    ignored, as under `nohup`, it stays ignored. A separate thread sets `stop`: the handler interrupts the main thread,
+    which may hold the lock of `stop` while it waits for it; to set `stop` in the handler would be a deadlock.
     """
     asked: SimpleQueue[None] = SimpleQueue()  # the one queue that a handler may use
     asking = [number for number in ASKING if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]

@@ -1,7 +1,7 @@
 """Which configuration a state directory belongs to: a note in it, written by the first run.
 
-The readings of two sites must not meet: the sinks of one would be given the meters of the other. What else is in the
-directory is not this room's.
+Two sites must not share a journal: the sinks of one would get the readings of the other. Other files in the directory
+are not looked at here.
 """
 
 import json
@@ -10,31 +10,33 @@ from pathlib import Path
 
 from btcore.errors import ConfigurationError, Problem
 
-NOTE = "site"
+NOTE_FILE = "site"
 """The file in the state directory that holds the path of its configuration."""
 
-LONGEST = 4096
+MAX_PATH = 4096
 """Bytes of a path."""
 
 
 def claim(state: Path, file: Path) -> str:
-    """Take a state directory for a configuration; return what is to be told, "" where nothing is.
+    """Claim a state directory for a configuration; return a warning to log, or "".
 
-    Raises ConfigurationError where it is another's, OSError where the note cannot be read or written.
+    Raises ConfigurationError if it belongs to another, OSError if the note cannot be read or written.
     """
     before = _noted(state)
     if before is not None and _is_same(before, file):
         return ""
     _refuse_if_there(state, file, before)
-    if file.is_file():  # not what comes over a pipe: the next one would have the same name
+    if file.is_file():  # not a pipe: the next one would have the same name
         _write(state, file)
     if before is None:
         return ""
-    return f"the state in {state} was that of {before}, which is no longer there; now it is that of {file.absolute()}"
+    return (
+        f"the state directory {state} belonged to {before}, which no longer exists; it now belongs to {file.absolute()}"
+    )
 
 
 def check(state: Path, file: Path) -> None:
-    """Raise ConfigurationError where `claim` would. What cannot be read is not told: `run` may be another user's."""
+    """Raise ConfigurationError where `claim` would. An unreadable note is ignored: `run` may be of another user."""
     try:
         before = _noted(state)
     except OSError:
@@ -49,31 +51,31 @@ def _refuse_if_there(state: Path, file: Path, other: Path | None) -> None:
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     line = f"state = {json.dumps(f'{given}/{file.stem}' if given else f'{file.stem}-state', ensure_ascii=False)}"
     message = (
-        f"the state directory {state} belongs to {other}, and the readings of two sites must not meet: write {line} at"
-        f" the top of this file (or delete {state / NOTE}, if the other has its state elsewhere now)"
+        f"the state directory {state} belongs to {other}, and two sites must not share their readings: write {line} at"
+        f" the top of this file (or delete {state / NOTE_FILE}, if that site uses another state directory now)"
     )
     raise ConfigurationError([Problem(message, key="state", file=str(file))])
 
 
 def _noted(state: Path) -> Path | None:
-    """Return the configuration that a state directory is noted to belong to. Raises OSError."""
+    """Return the configuration in the note; None without one. Raises OSError."""
     try:
-        with (state / NOTE).open("rb") as note:
-            path = os.fsdecode(note.read(LONGEST).removesuffix(b"\n"))
+        with (state / NOTE_FILE).open("rb") as note:
+            path = os.fsdecode(note.read(MAX_PATH).removesuffix(b"\n"))
     except FileNotFoundError:
         return None
     return Path(path) if path.startswith("/") and "\0" not in path else None
 
 
 def _write(state: Path, file: Path) -> None:
-    new = state / f"{NOTE}.new"
+    new = state / f"{NOTE_FILE}.new"
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
         out.write(os.fsencode(file.absolute()) + b"\n")
-    new.replace(state / NOTE)
+    new.replace(state / NOTE_FILE)
 
 
 def _is_same(one: Path, other: Path) -> bool:
-    """Whether two paths are one file, by whatever way."""
+    """Whether two paths are the same file."""
     try:
         return one == other.absolute() or one.samefile(other)
     except OSError:
@@ -81,7 +83,7 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def _is_gone(path: Path) -> bool:
-    """Whether there is surely no such file any more."""
+    """Whether it is certain that the file no longer exists."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -16,33 +16,33 @@ from btcore.errors import Unavailable
 from btcore.journal import Journal
 from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime import state_directory
-from btcore.runtime.names import Roll
-from btcore.runtime.purpose import Purpose
-from btcore.runtime.reporting import Reporting
+from btcore.runtime.health import RunHealth
+from btcore.runtime.names import NameCheck
+from btcore.runtime.reporting import ActivityReport
 from btcore.runtime.retention import Upkeep
 from btcore.settings import Context, Duration
 from btcore.sinks.worker import SinkWorker
-from btcore.sources.identity import Identities, known
+from btcore.sources.identity import Identities, last_readings
 from btcore.sources.worker import SourceWorker
 from btcore.text import either, plural
 
 log = logging.getLogger("btcore")
 
 JOURNAL = "journal.db"
-PATIENCE = 30.0
-"""Seconds that a sink may take to finish its call when the program stops."""
-GRACE = 0.5
-"""The part of it for which readings that wait for a journal in trouble are tried; the rest is for the end of a try."""
-LOOK = 0.05
-"""Seconds between two looks whether everything is done, in a run that ends then."""
-IDLE = 1.0
-"""The same in a run that is to go on."""
+STOP_TIMEOUT = 30.0
+"""Seconds that the workers may take to finish when the program stops."""
+JOURNAL_SHARE = 0.5
+"""The share of STOP_TIMEOUT in which writes to a failing journal are retried; the rest is for the last try."""
+POLL_INTERVAL_ONCE = 0.05
+"""Seconds between two checks of the workers, in a `once` run."""
+POLL_INTERVAL = 1.0
+"""The same in a run that goes on."""
 
 
 class Supervisor:
-    """Runs a site until `stop` is set, or, with `once`, until its sources have ended and its sinks are level.
+    """Runs a site until `stop` is set, or, with `once`, until its sources have ended and its sinks are up to date.
 
-    It ends as well where no source or no sink works any more until a restart.
+    It also ends when no source or no sink works until a restart.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Supervisor:
         once: bool = False,
         dry_run: bool = False,
         redact: Callable[[str], str] = str,
-        patience: float = PATIENCE,
+        patience: float = STOP_TIMEOUT,
     ) -> None:
         """Prepare; nothing is opened yet. `patience` is in seconds, for what hangs when the program stops."""
         self._site = site
@@ -65,7 +65,7 @@ class Supervisor:
         self._patience = patience
 
     def run(self) -> bool:
-        """Run; return whether all went as it should: nothing parked, nothing given up. Raises Unavailable."""
+        """Run; return whether no source and no sink stopped with an error. Raises Unavailable."""
         with ExitStack() as opened:
             opened.callback(os.close, _lock(self._site.state))
             _claim(self._site)
@@ -73,55 +73,60 @@ class Supervisor:
             opened.callback(journal.close)
             identities = Identities(self._site.meters, lambda notice: log.warning("%s", notice))
             sinks, sources = self._sinks(journal), self._sources(journal, identities)
-            self._know(identities, journal)
-            roll = Roll.of(self._site, journal.heard_meters)
-            purpose = Purpose(sources, sinks)
+            self._restore_identities(identities, journal)
+            name_check = NameCheck.of(self._site, journal.heard_meters)
+            health = RunHealth(sources, sinks)
             held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
-        _remark_open(self._site.state)
+        _warn_if_readable(self._site.state)
         what = f"{plural(len(sources), 'source')}, {plural(len(sinks), 'sink')}"
         log.info("%s; the journal is in %s", what, self._site.state)
         try:
             for thread in _threads(sources, sinks):
                 thread.start()
-            self._watch(journal, sources, sinks, roll, purpose)
+            self._watch(journal, sources, sinks, name_check, health)
         finally:
             self._stop.set()
             journal.wake()
             if finished := _join(_threads(sources, sinks), self._patience):
                 held.close()
             else:
-                _tell_lost(sources)
-        roll.finish()
+                _report_lost(sources)
+        name_check.finish()
         for worker in sources:
             refused = f", {worker.refused} refused" if worker.refused else ""
             log.info("%s: %s; %s%s", worker.name, worker.counts, worker.stored, refused)
         for sink in sinks:
             log.info("%s: %s", sink.name, sink)
-        if why := purpose.why():
+        if why := health.describe_failure():
             log.error("ended with an error: %s", why)
         return finished and not why
 
     def _watch(
-        self, journal: Journal, sources: list[SourceWorker], sinks: list[SinkWorker], roll: Roll, purpose: Purpose
+        self,
+        journal: Journal,
+        sources: list[SourceWorker],
+        sinks: list[SinkWorker],
+        name_check: NameCheck,
+        health: RunHealth,
     ) -> None:
-        reporting = Reporting(sources, sinks, log)
+        reporting = ActivityReport(sources, sinks, log)
         upkeep = Upkeep(journal, [sink.table for sink in self._site.sinks], self._site.retention)
         while any(thread.is_alive() for thread in _threads(sources, sinks)):
             if not self._dry_run:
                 upkeep.turn()
-            roll.look()
-            reporting.look()
+            name_check.check()
+            reporting.check()
             for worker in sources:
-                worker.look()
+                worker.check()
             for sink in sinks:
-                sink.look()  # whatever its worker is at: parked, waiting, or in a call that hangs
+                sink.check()  # whatever its worker does: stopped, waiting, or in a call that hangs
             if self._once and not any(worker.thread.is_alive() for worker in sources):
                 self._drain.set()
                 journal.wake()
-            if not self._once and purpose.is_lost():
+            if not self._once and health.has_failed():
                 return
-            if self._stop.wait(LOOK if self._once or upkeep.is_busy else IDLE):
-                log.info("stopping: the work under way is finished first, for %.0f s at most", self._patience)
+            if self._stop.wait(POLL_INTERVAL_ONCE if self._once or upkeep.is_busy else POLL_INTERVAL):
+                log.info("stopping: the work in progress may take %.0f s more", self._patience)
                 return
 
     def _context(self, part: Source | Sink | Decoder) -> Context:
@@ -134,14 +139,14 @@ class Supervisor:
             dry_run=self._dry_run,
         )
 
-    def _know(self, identities: Identities, journal: Journal) -> None:
-        """Let it be known which meters were heard before, and what they are called."""
+    def _restore_identities(self, identities: Identities, journal: Journal) -> None:
+        """Restore which meters were heard before, and their names."""
         if not journal.newest():
             return
         decoders = self._decoders(()).for_worker(log)
         decoders.open(skip_failing=True)
         try:
-            identities.know(known(journal, decoders))
+            identities.restore(last_readings(journal, decoders))
         finally:
             decoders.close()
 
@@ -155,7 +160,7 @@ class Supervisor:
                 self._stop,
                 identities=identities,
                 once=self._once,
-                grace=self._patience * GRACE,
+                grace=self._patience * JOURNAL_SHARE,
             )
             for source in self._site.sources
         ]
@@ -189,26 +194,28 @@ def _threads(sources: list[SourceWorker], sinks: list[SinkWorker]) -> list[Threa
 
 
 def _join(threads: list[Thread], patience: float) -> bool:
-    """Wait for the workers to finish what they are at; return whether all did."""
+    """Wait for the workers to finish; return whether all did."""
     deadline = time.monotonic() + patience
     for thread in threads:
         if thread.ident is not None:  # it was started
             thread.join(max(deadline - time.monotonic(), 0.0))
         if thread.is_alive():
-            log.warning("%s does not stop; leaving it (what it did not finish will be delivered again)", thread.name)
+            log.warning(
+                "%s does not stop and is abandoned: what it did not finish is delivered again by the next run",
+                thread.name,
+            )
     return not any(thread.is_alive() for thread in threads)
 
 
-def _tell_lost(sources: list[SourceWorker]) -> None:
+def _report_lost(sources: list[SourceWorker]) -> None:
     for worker in sources:
         if worker.thread.is_alive() and worker.waiting:
-            told = "that the journal has not taken yet"
-            what = either(worker.waiting, f"reading {told} is", f"readings {told} are")
-            log.error("%s: %s lost", worker.name, what)
+            what = either(worker.waiting, "reading is", "readings are")
+            log.error("%s: %s lost: not yet written to the journal", worker.name, what)
 
 
 def _lock(state: Path) -> int:
-    """Take the state directory for this process alone; return what holds it."""
+    """Lock the state directory for this process; return the descriptor of the lock."""
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -227,19 +234,21 @@ def _lock(state: Path) -> int:
 
 
 def _claim(site: Site) -> None:
-    """Take the state directory for this configuration. Raises ConfigurationError where it is another's."""
+    """Claim the state directory for this configuration. Raises ConfigurationError if it belongs to another."""
     try:
-        if told := state_directory.claim(site.state, site.file):
-            log.warning("%s", told)
+        if warning := state_directory.claim(site.state, site.file):
+            log.warning("%s", warning)
     except OSError as error:  # on a full disk too, readings are kept
-        log.warning("whose state is in %s cannot be noted: %s", site.state, error.strerror)
+        log.warning(
+            "cannot note in the state directory %s which configuration it belongs to: %s", site.state, error.strerror
+        )
 
 
-def _remark_open(state: Path) -> None:
-    """Say so where everybody may read the journal: when and how much a household uses is its own affair."""
+def _warn_if_readable(state: Path) -> None:
+    """Warn if every user can read the journal: the consumption of a household is private."""
     file = state / JOURNAL
     if file.stat().st_mode & state.stat().st_mode & 0o005:
-        log.warning("everybody on this computer may read %s: chmod 700 %s", file, state)
+        log.warning("every user of this computer can read %s: run chmod 700 %s", file, state)
 
 
 def _unusable(state: Path, error: OSError) -> Unavailable:

@@ -62,7 +62,7 @@ class Backlog:
         self._context = context
         self._delivery = delivery
         self._patiently = patiently
-        self._outcome = outcome
+        self._reporter = outcome
         self._place = Place(journal, context, patiently, fingerprint)
         self._read_to = 0
         self._bounds = Bounds(journal, delivery.max_backlog_bytes)
@@ -180,7 +180,7 @@ class Backlog:
 
     def _count_not_live(self, entry: Entry) -> None:
         if not self.not_live:
-            self._outcome.note(
+            self._reporter.warn(
                 f"passing over readings that are {entry.origin}, such as those of source {entry.source}:"
                 " only_live = false in this sink's table sends them"
             )
@@ -210,7 +210,7 @@ class Backlog:
         except Unavailable as error:  # whoever needs the journal tells that it cannot
             self._context.log.debug("the bounds of the backlog cannot be kept now: %s", error)
         except Exception as error:  # noqa: BLE001 - our own bug must not end the thread of another
-            self._outcome.note(
+            self._reporter.warn(
                 f"the bounds of the backlog cannot be kept, by a fault of btcore: {describe_error(error)}"
             )
         finally:
@@ -222,7 +222,7 @@ class Backlog:
         self._place.drop(place)
         self._outdated = True
         self.dropped += count
-        self._outcome.dropped(count)
+        self._reporter.dropped(count)
 
     def is_outdated(self) -> bool:
         """Whether anything was dropped that may have been read already; if so, go on from the cursor."""

@@ -1,6 +1,6 @@
-"""Calling the hooks of one sink: what fails is tried again, with growing waits; what hangs is told.
+"""The calls of one sink's hooks: a failed call is retried with backoff, a call that hangs is reported.
 
-What it is called with, and what becomes of that, is `worker.py`'s.
+Which batch is delivered, and what follows from the answer, is decided in `worker.py`.
 """
 
 import logging
@@ -15,31 +15,31 @@ import attrs
 from btcore.backoff import Backoff
 from btcore.decode.decoder import hook_caller
 from btcore.errors import Reject, Retry, Stop
-from btcore.journal.retry import Stopping
+from btcore.journal.retry import ShuttingDown
 from btcore.logs.failures import FailureReporter
 from btcore.sinks.backlog import BOUND, Outdated
 from btcore.text import describe_error, format_duration
 
-HANG = 600.0
-"""Seconds after which a call that has not returned is told."""
+HANG_TIMEOUT = 600.0
+"""Seconds after which a call that has not returned is reported."""
 
 Done = TypeVar("Done")
 
 
 @attrs.frozen
-class Refusal:
-    """Why something will never work. `is_whole`: nor will any part of it. `is_bug`: as far as is known.
+class Rejection:
+    """Why a call will never succeed. `is_entire_batch`: nor will any part of the batch.
 
-    A plugin that does not know what happened raises anything; one that does, Reject.
+    `is_bug`: the plugin raised an unexpected exception, not Reject.
     """
 
     why: str
-    is_whole: bool = False
+    is_entire_batch: bool = False
     is_bug: bool = False
 
 
-class Calls:
-    """The calls of one sink's worker, in its thread; `look` is for others."""
+class HookCalls:
+    """The calls of one sink's worker, in its thread; `check_hang` is for other threads."""
 
     def __init__(
         self,
@@ -50,65 +50,66 @@ class Calls:
         stop: Event,
         meanwhile: Callable[[], object],
     ) -> None:
-        """Prepare. `meanwhile` is done now and then during a long wait."""
+        """Prepare. `meanwhile` is called now and then during a long wait."""
         self._hooks = hook_caller(instance)
         self._backoff = backoff
-        self._outcome = outcome
+        self._reporter = outcome
         self._log = log
         self._stop = stop
         self._meanwhile = meanwhile
-        self._calling: tuple[str, float] | None = None
-        self._hang_told: tuple[str, float] | None = None
+        self._current_call: tuple[str, float] | None = None
+        self._reported_hang: tuple[str, float] | None = None
 
     def call(self, hook: str, **given: object) -> Any:  # noqa: ANN401 - what a plugin answers
         """Call a hook."""
-        self._calling = (hook, monotonic())
+        self._current_call = (hook, monotonic())
         try:
             return getattr(self._hooks, hook)(**given)
         finally:
-            self._calling = None
+            self._current_call = None
 
-    def look(self) -> None:
-        """Tell of a call that hangs."""
-        call = self._calling
-        if call is not None and call is not self._hang_told and monotonic() - call[1] >= HANG:
-            self._hang_told = call
-            self._outcome.note(
-                f"{call[0]} has not returned for {format_duration(HANG)}: this sink hangs, and its readings wait"
+    def check_hang(self) -> None:
+        """Report a call that hangs, once."""
+        call = self._current_call
+        if call is not None and call is not self._reported_hang and monotonic() - call[1] >= HANG_TIMEOUT:
+            self._reported_hang = call
+            self._reporter.warn(
+                f"{call[0]} has not returned for {format_duration(HANG_TIMEOUT)}: this sink hangs;"
+                " its readings wait in the journal"
             )
 
-    def persist(self, work: Callable[[], Done], tries: float = math.inf) -> Done | Refusal:
-        """Do something until it works. Or return why it never will: it was refused, or is a plugin's bug.
+    def retry_until_done(self, work: Callable[[], Done], tries: float = math.inf) -> Done | Rejection:
+        """Call `work` until it succeeds; return its result, or why it never will succeed.
 
-        `tries` is how many unexpected exceptions it may end in.
+        After `tries` unexpected exceptions, that is a bug of the plugin.
         """
         bugs = 0
         while True:
-            self.look_for_stop()
+            self.raise_if_stopping()
             try:
                 done = work()
-            except (Stop, Stopping, Outdated):
+            except (Stop, ShuttingDown, Outdated):
                 raise
             except Retry as error:
-                self._failed(describe_error(error), _after(error))
+                self._failed(describe_error(error), _requested_wait(error))
             except Reject as error:
                 self._worked()
-                return Refusal(describe_error(error), getattr(error, "whole_batch", False) is True)
+                return Rejection(describe_error(error), getattr(error, "whole_batch", False) is True)
             except OSError as error:
-                # the world outside failed: a plugin need not translate what its library raises
+                # the network or a file failed: a plugin need not translate what its library raises
                 self._failed(describe_error(error))
-            except BaseException as error:  # noqa: BLE001 - a plugin's bug: tried again, then set aside
+            except BaseException as error:  # noqa: BLE001 - a plugin's bug: tried again, then a dead letter
                 bugs += 1
                 self._log.debug("details", exc_info=error)
                 if bugs >= tries:
-                    return Refusal(describe_error(error), is_bug=True)
+                    return Rejection(describe_error(error), is_bug=True)
                 self._failed(describe_error(error))
             else:
                 self._worked()
                 return done
 
-    def prepare(self, work: Callable[[], None]) -> None:
-        """Do something before the first delivery; to be refused there means no more than to have failed."""
+    def retry_until_prepared(self, work: Callable[[], None]) -> None:
+        """Call `work`, which precedes the first delivery, until it succeeds; Reject is retried there like a failure."""
 
         def prepared() -> None:
             try:
@@ -116,32 +117,32 @@ class Calls:
             except Reject as error:
                 raise Retry(describe_error(error)) from error
 
-        self.persist(prepared)
+        self.retry_until_done(prepared)
 
     def wait(self, seconds: float) -> None:
-        """Wait, however long."""
+        """Wait this many seconds. Raises ShuttingDown."""
         while seconds > 0:
             self._stop.wait(min(seconds, BOUND))
-            self.look_for_stop()
+            self.raise_if_stopping()
             self._meanwhile()
             seconds -= BOUND
 
-    def look_for_stop(self) -> None:
-        """Raise Stopping where the program stops."""
+    def raise_if_stopping(self) -> None:
+        """Raise ShuttingDown if the program stops."""
         if self._stop.is_set():
-            raise Stopping
+            raise ShuttingDown
 
     def _worked(self) -> None:
         self._backoff.worked()
-        self._outcome.worked()
+        self._reporter.worked()
 
     def _failed(self, what: str, after: float | None = None) -> None:
         wait = self._backoff.failed(after)
-        self._outcome.failed(what, wait, asked=bool(after))
+        self._reporter.failed(what, wait, requested=bool(after))
         self.wait(wait)
 
 
-def _after(error: Retry) -> float | None:
-    """Return how long the other side wants to be left alone; None where a plugin's own class has nonsense there."""
+def _requested_wait(error: Retry) -> float | None:
+    """Return the wait that the service asks for; None where there is none, or where it is no positive number."""
     after = getattr(error, "after", None)
     return after if isinstance(after, int | float) and 0 < after < math.inf else None

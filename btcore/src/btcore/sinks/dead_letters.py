@@ -43,12 +43,12 @@ class Refused:
         kept = [one for step in steps for one in _refused(self.sink, step, why)]
         if len(steps) > 1:
             until = max(one.end for one in kept)
-            line = f"set aside {len(kept)}, as none of them is ever taken: until {until}: {why}"
-            self.outcome.set_aside(line, f"until {until}: {why}", len(kept))
+            line = f"{len(kept)} readings became dead letters, until {until}: {why}"
+            self.outcome.dead_lettered(line, f"until {until}: {why}", len(kept))
         else:
             for one in kept:
                 detail = f"meter {one.serial} until {one.end}: {why}"
-                self.outcome.set_aside(f"set aside, as it is never taken: {detail}", detail)
+                self.outcome.dead_lettered(f"a reading became a dead letter: {detail}", detail)
         return kept
 
     def broken(self, step: Step, whys: Mapping[int, str]) -> list[DeadLetter]:

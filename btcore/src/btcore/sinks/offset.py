@@ -119,11 +119,11 @@ class Place:
 
     def _unseen(self, cursor: Checkpoint) -> Checkpoint:
         """Return the cursor of a sink whose settings changed: what it wanted nothing of before, it may want now."""
-        anew = attrs.evolve(cursor, examined=cursor.offset, settings=self._fingerprint.choosing)
+        for_worker = attrs.evolve(cursor, examined=cursor.offset, settings=self._fingerprint.choosing)
         with suppress(Unavailable):  # a full disk keeps no sink from beginning: the next commit says it as well
             if not self._context.dry_run:
-                return self._journal.commit(self._context.name, anew)
-        return anew
+                return self._journal.commit(self._context.name, for_worker)
+        return for_worker
 
     def _advanced(self, place: int, bases: Mapping[str, Baseline]) -> Checkpoint:
         """Return the cursor at a place, and over all that was passed over before it."""

@@ -1,4 +1,4 @@
-"""What a dry run shows in place of a delivery, line by line. Who is asked for the lines is `worker.py`'s."""
+"""The lines that a dry run prints in place of a delivery. `worker.py` asks the plugin for them."""
 
 from collections.abc import Callable, Iterable
 
@@ -7,23 +7,23 @@ from btcore.records import Batch
 from btcore.text import plain, plural
 
 
-def show(line: str) -> None:
-    """Show a line at once, also where standard output is a pipe; it cannot steer a terminal."""
-    # in one piece: the line of another sink does not come in between
+def print_line(line: str) -> None:
+    """Print a line without control characters, and flush it, so that a pipe gets it at once too."""
+    # in one write: lines of two sinks do not mix
     print(f"{plain(line)}\n", end="", flush=True)  # noqa: T201 - what a dry run is for
 
 
-def lines_of(batch: Batch, preview: Iterable[str] | None) -> list[str]:
-    """Return the lines that tell of a batch: a plugin's own, or, where it has none, how much it holds."""
+def describe_batch(batch: Batch, preview: Iterable[str] | None) -> list[str]:
+    """Return the lines that describe a batch: those of the plugin, or the number of readings and samples."""
     if preview is None:
         return [f"{plural(len(batch.readings), 'reading')}, {plural(len(batch.samples), 'sample')}"]
     return list(preview)
 
 
-def show_all(lines: Iterable[str], out: Callable[[str], object]) -> None:
-    """Show lines. Raises Stop where nobody reads them."""
+def print_lines(lines: Iterable[str], out: Callable[[str], object]) -> None:
+    """Print lines. Raises Stop if that fails."""
     try:
         for line in lines:
             out(line)
     except OSError as error:
-        raise Stop(f"nobody reads what would be sent: {error}") from error
+        raise Stop(f"cannot print what would be sent: {error}") from error

@@ -1,4 +1,4 @@
-"""When a sink may be called: the pause between calls, and the calls an hour."""
+"""When a sink may be called: the minimum interval between calls, and the calls per hour."""
 
 import time
 from collections import deque
@@ -8,22 +8,22 @@ HOUR = 3600.0
 
 
 class RateLimit:
-    """Holds calls back to the sink's own pace. Times are seconds of a clock that never goes back."""
+    """Limits the calls of one sink. Times are seconds of a monotonic clock."""
 
-    def __init__(self, pause: float, per_hour: int, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin with no call made. `min_call_interval` is in seconds; `per_hour` 0 means any number."""
-        self._pause = pause
-        self._per_hour = per_hour
+    def __init__(self, min_interval: float, max_per_hour: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """Begin with no call made. `min_interval` is in seconds; `max_per_hour` 0 means no limit."""
+        self._min_interval = min_interval
+        self._max_per_hour = max_per_hour
         self._clock = clock
-        self._calls: deque[float] = deque(maxlen=max(self._per_hour, 1))
+        self._calls: deque[float] = deque(maxlen=max(self._max_per_hour, 1))
 
     def wait(self) -> float:
         """Return the seconds to wait before the next call may be made."""
         if not self._calls:
             return 0.0
         now = self._clock()
-        wait = self._calls[-1] + self._pause - now
-        if self._per_hour and len(self._calls) == self._per_hour:
+        wait = self._calls[-1] + self._min_interval - now
+        if self._max_per_hour and len(self._calls) == self._max_per_hour:
             wait = max(wait, self._calls[0] + HOUR - now)
         return max(wait, 0.0)
 

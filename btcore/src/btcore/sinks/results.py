@@ -1,6 +1,6 @@
-"""What `process_batch` check_result: of how many of a batch's readings something was sent or stored.
+"""What `process_batch` returns: of how many of a batch's readings something was sent or stored.
 
-Checked here, once, where it comes in. What it raises is `worker.py`'s.
+It is checked here, once, where it enters. What `process_batch` raises is handled in `calls.py`.
 """
 
 from typing import Self
@@ -14,32 +14,38 @@ from btcore.records import Batch
 
 @attrs.frozen
 class BatchResult:
-    """How many readings of a batch were delivered, had no sample to be sent, and were not wanted by the settings.
+    """How many readings of a batch were delivered, had no sample, and were not selected by the settings.
 
-    `is_wanted`: something of the batch was wanted. `is_proof`: it was taken, so the settings work.
+    `is_any_wanted`: the settings select something in it. `proves_settings`: it was accepted, so the settings work.
     """
 
     delivered: int
-    unsampled: int = 0
+    without_sample: int = 0
     unwanted: int = 0
-    is_wanted: bool = True
-    is_proof: bool = True
+    is_any_wanted: bool = True
+    proves_settings: bool = True
 
     @classmethod
     def all(cls, batch: Batch) -> Self:
-        """Say that everything was wanted. Without a sample perhaps nothing was sent, so it proves nothing."""
-        return cls(len(batch.readings), is_proof=bool(batch.samples))
+        """Return the result of a batch that was delivered entirely. Without a sample, it proves no settings."""
+        return cls(len(batch.readings), proves_settings=bool(batch.samples))
 
 
-def check_result(said: object, batch: Batch) -> BatchResult:
-    """Return what a plugin said of a batch: None, all of it. Raises InvalidPluginResult for nonsense."""
-    if said is None:
+def check_result(returned: object, batch: Batch) -> BatchResult:
+    """Return the checked result of a batch; None means all of it. Raises PluginMistake for anything but a count."""
+    if returned is None:
         return BatchResult.all(batch)
     count = len(batch.readings)
-    if type(said) is not int or not 0 <= said <= count:
-        found = str(said) if type(said) is int else describe_type(said)
+    if type(returned) is not int or not 0 <= returned <= count:
+        found = str(returned) if type(returned) is int else describe_type(returned)
         raise InvalidPluginResult(
             f"process_batch returned {found}; expected None, or how many of its {count} readings it took"
         )
-    unsampled = min(count - batch.sampled, count - said)
-    return BatchResult(said, unsampled, count - said - unsampled, is_wanted=said > 0, is_proof=said > 0)
+    without_sample = min(count - batch.sampled, count - returned)
+    return BatchResult(
+        returned,
+        without_sample,
+        count - returned - without_sample,
+        is_any_wanted=returned > 0,
+        proves_settings=returned > 0,
+    )

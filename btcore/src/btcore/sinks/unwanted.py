@@ -1,4 +1,4 @@
-"""A sink whose settings want nothing of what comes in: told, for that may be a mistake in them."""
+"""A warning about a sink whose settings select nothing in the readings: that may be a mistake in them."""
 
 import math
 import time
@@ -8,43 +8,43 @@ import attrs
 
 from btcore.text import plural
 
-SOON = 60.0
-"""Seconds after which a sink is told of that never had anything that it wanted."""
+FIRST_REPORT = 60.0
+"""Seconds before the warning about a sink whose settings never selected anything."""
 
-LATER = 3600.0
-"""The same of one that had, and the seconds between two messages of one that had not."""
+REPORT_INTERVAL = 3600.0
+"""The same for a sink whose settings did, and the seconds between two warnings about one whose did not."""
 
 
 @attrs.define
-class Unwanted:
-    """Knows since when nothing was wanted. Seconds are of a clock that never goes back."""
+class UnwantedWatch:
+    """Knows since when the settings selected nothing. Seconds are of a monotonic clock."""
 
-    tell: Callable[[str], object]
+    warn: Callable[[str], object]
     clock: Callable[[], float] = time.monotonic
     _since: float = attrs.field(init=False, default=attrs.Factory(lambda self: self.clock(), takes_self=True))
     _before: int = attrs.field(init=False, default=0)
-    _told: float = attrs.field(init=False, default=-math.inf)
+    _reported_at: float = attrs.field(init=False, default=-math.inf)
 
     def wanted(self, total: int) -> None:
-        """Take note that something was wanted; `total` readings were not, until now."""
-        self._since, self._before, self._told = self.clock(), total, -math.inf
+        """Record that something was selected; `total` readings were not, until now."""
+        self._since, self._before, self._reported_at = self.clock(), total, -math.inf
 
-    def look(self, total: int, *, is_proven: bool) -> None:
-        """Tell where nothing was wanted for long: of a sink whose settings work, once; of one that is new, again."""
-        is_told = self._told > -math.inf
-        wait = LATER if is_proven or is_told else SOON
-        if self.clock() - max(self._since, self._told) >= wait and not (is_proven and is_told):
-            self._tell(total)
+    def check(self, total: int, *, is_proven: bool) -> None:
+        """Warn if nothing was selected for long: once for settings that are proven, again and again for new ones."""
+        is_reported = self._reported_at > -math.inf
+        wait = REPORT_INTERVAL if is_proven or is_reported else FIRST_REPORT
+        if self.clock() - max(self._since, self._reported_at) >= wait and not (is_proven and is_reported):
+            self._report(total)
 
     def finish(self, total: int, *, is_proven: bool) -> None:
-        """Tell at the end of a run what was not told yet of a sink that is new."""
-        if not is_proven and self._told == -math.inf:
-            self._tell(total)
+        """Warn at the end of a run, if the settings are new and no warning was logged."""
+        if not is_proven and self._reported_at == -math.inf:
+            self._report(total)
 
-    def _tell(self, total: int) -> None:
+    def _report(self, total: int) -> None:
         if count := total - self._before:
-            self._told = self.clock()
-            self.tell(
-                f"its settings want nothing of {plural(count, 'reading')}, so nothing of them was sent: if that is a"
-                " mistake, mend it and start again. They wait in the journal for as long as `retention` says"
+            self._reported_at = self.clock()
+            self.warn(
+                f"its settings select nothing in {plural(count, 'reading')}, so nothing was sent: if that is a mistake,"
+                " correct the settings and restart. The journal keeps the readings for as long as `retention` says"
             )

@@ -1,5 +1,5 @@
-"""The workers of sources: each runs one collector and hands what it brings to the journal.
+"""The workers of sources: each runs one collector and writes its readings to the journal.
 
-Here is what is asked of everything from outside before it is kept: is it sound, which meter is it of, how much of it is
-too much; and what is told when nothing comes, or nothing that is a packet.
+Here everything from outside is checked before it is kept: is it valid, which meter sent it, is it within the limits.
+A source without data, or with bytes that are no packets, is reported here too.
 """

@@ -1,6 +1,6 @@
-"""Which meters, and how much of each, a source takes in: nobody may fill the disk or the databases with inventions.
+"""Which meters a source admits, and how many packets of each: no sender may fill the disk with invented meters.
 
-What is kept of each meter is bounded: the one unheard for longest goes. Readings are counted here, and not changed.
+The meters that are remembered are bounded: the one unheard for longest is forgotten. Readings are not changed here.
 """
 
 import logging
@@ -12,14 +12,14 @@ import attrs
 from btcore import clocks
 from btcore.logs.tally import SummarizedCount
 
-MOST_METERS = 4096
-"""Meters that a source knows at once."""
+MAX_METERS = 4096
+"""Meters that a source remembers."""
 
 BURST = 20_000
 """Packets of one meter that may come at once: a gateway may have held back hours."""
 
-SINGLY = 8
-"""Meters an hour that are told one by one."""
+LINES_PER_HOUR = 8
+"""Meters an hour that are logged one by one."""
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -27,14 +27,14 @@ DAY = 86_400 * SECOND
 
 @attrs.define
 class _Meter:
-    """What a meter may still send at once, as of a time in microseconds; whether it was heard in this run."""
+    """How many packets a meter may send at once (a token bucket), and whether it was heard in this run."""
 
     left: float = BURST
     time: int = 0
     is_heard: bool = False
 
     def take(self, time: int, rate: float) -> bool:
-        """Take a packet that came at a time, if there is one left. A time that went back gives nothing more."""
+        """Take a packet that came at a time in microseconds, if one is left. A time that goes back adds none."""
         passed = max(time - self.time, 0)
         self.left = min(self.left + passed * rate / SECOND, BURST)
         self.time = time
@@ -45,7 +45,7 @@ class _Meter:
 
 
 class Admission:
-    """Decides for one source. Times are microseconds."""
+    """Admits the meters and packets of one source. Times are microseconds."""
 
     def __init__(
         self,
@@ -55,38 +55,38 @@ class Admission:
         log: logging.Logger,
         clock: Callable[[], int] = clocks.steady,
     ) -> None:
-        """Take these meters, or, where there are none, up to `max_new_meters_per_day` new ones a day; 0 is no bound."""
+        """Take these meters, or, where there are none, up to `max_new_meters_per_day` new ones a day; 0 is no limit."""
         self.refused = 0
         self.heard = 0
         self._listed = frozenset(meters)
-        self._most = max_new_meters_per_day
+        self._max_new_meters = max_new_meters_per_day
         self._rate = max_packets_per_second
         self._clock = clock
         self._known: OrderedDict[str, _Meter] = OrderedDict()
-        self._foreign: OrderedDict[str, None] = OrderedDict()
-        self._begun: deque[int] = deque(maxlen=max_new_meters_per_day)
-        self._heard = SummarizedCount(
-            log=log, level=logging.INFO, first=SINGLY, summary="heard {count:meter} more; the last: {last}"
+        self._unlisted_serials: OrderedDict[str, None] = OrderedDict()
+        self._new_meter_times: deque[int] = deque(maxlen=max_new_meters_per_day)
+        self._heard_meters = SummarizedCount(
+            log=log, level=logging.INFO, first=LINES_PER_HOUR, summary="heard {count:more meter}; last: {last}"
         )
         self._unlisted = SummarizedCount(
-            log=log, first=SINGLY, summary="refused {count:meter} more, not in `meters`; the last: {last}"
+            log=log, first=LINES_PER_HOUR, summary="refused {count:more meter} that are not in `meters`; last: {last}"
         )
-        self._beyond = SummarizedCount(
-            log=log, summary="refused {count:packet} more of meters beyond `max_new_meters_per_day`; the last: {last}"
+        self._over_limit = SummarizedCount(
+            log=log, summary="refused {count:more packet}: `max_new_meters_per_day` is reached; last: {last}"
         )
-        self._fast = SummarizedCount(
-            log=log, summary="refused {count:packet} more beyond `max_packets_per_second`; the last: meter {last}"
+        self._too_fast = SummarizedCount(
+            log=log, summary="refused {count:more packet}: above `max_packets_per_second`; last: meter {last}"
         )
 
-    def know(self, serials: Iterable[str]) -> None:
-        """Remember meters that were accepted before, the last heard last: they are not new."""
+    def add_known(self, serials: Iterable[str]) -> None:
+        """Remember meters of earlier runs, the last heard last: they are not new."""
         for serial in serials:
             self._remember(serial, self._known.get(serial) or _Meter())
 
-    def takes(self, serial: str, form: str, time: int, *, is_live: bool) -> bool:
-        """Whether a packet is taken in, of this meter and format, that came at this time, or was recorded at it.
+    def admits(self, serial: str, form: str, time: int, *, is_live: bool) -> bool:
+        """Whether a packet is admitted, of this meter and format, that came or was recorded at this time.
 
-        How many meters a recording has is not bounded: it was chosen by a person.
+        The number of meters in a recording is not limited: a person chose it.
         """
         meter = self._meter(serial, is_live=is_live)
         if meter is None:
@@ -95,38 +95,36 @@ class Admission:
         if not meter.is_heard:
             meter.is_heard = True
             self.heard += 1
-            self._heard.add(f"heard meter {serial} ({form})", serial)
+            self._heard_meters.add(f"heard meter {serial} ({form})", serial)
         if self._rate and not meter.take(time, self._rate):
             self.refused += 1
-            what = (
-                f"refused what meter {serial} sends beyond {self._rate:g} packets a second (`max_packets_per_second`)"
-            )
-            self._fast.add(what, serial)
+            what = f"refused packets of meter {serial}: more than {self._rate:g} per second (`max_packets_per_second`)"
+            self._too_fast.add(what, serial)
             return False
         return True
 
-    def look(self) -> None:
-        """Tell what was refused, where an hour has passed."""
+    def check(self) -> None:
+        """Log the summaries that are due."""
         for tally in self._tallies():
-            tally.look()
+            tally.report_due()
 
     def finish(self) -> None:
-        """Tell what was not told yet."""
+        """Log the remaining summaries."""
         for tally in self._tallies():
-            tally.finish()
+            tally.report_rest()
 
     def _tallies(self) -> tuple[SummarizedCount, ...]:
-        return (self._heard, self._unlisted, self._beyond, self._fast)
+        return (self._heard_meters, self._unlisted, self._over_limit, self._too_fast)
 
     def _meter(self, serial: str, *, is_live: bool) -> _Meter | None:
-        """Return what is known of a meter; None where it is not taken in."""
+        """Return what is known of a meter; None where it is not admitted."""
         meter = self._known.get(serial)
         if self._listed and serial not in self._listed:
-            self._tell_unlisted(serial)
+            self._refuse_unlisted(serial)
             return None
         if meter is None:
-            if not self._listed and is_live and not self._has_begun():
-                self._tell_beyond(serial)
+            if not self._listed and is_live and not self._may_begin():
+                self._refuse_over_limit(serial)
                 return None
             meter = _Meter()
         self._remember(serial, meter)
@@ -135,26 +133,29 @@ class Admission:
     def _remember(self, serial: str, meter: _Meter) -> None:
         self._known[serial] = meter
         self._known.move_to_end(serial)
-        if len(self._known) > MOST_METERS:
+        if len(self._known) > MAX_METERS:
             self._known.popitem(last=False)
 
-    def _has_begun(self) -> bool:
-        """Begin another meter, if one more may be new within a day."""
+    def _may_begin(self) -> bool:
+        """Count a new meter, if the limit of new meters a day allows one more."""
         now = self._clock()
-        if self._most and len(self._begun) == self._most and now - self._begun[0] < DAY:
+        if (
+            self._max_new_meters
+            and len(self._new_meter_times) == self._max_new_meters
+            and now - self._new_meter_times[0] < DAY
+        ):
             return False
-        self._begun.append(now)
+        self._new_meter_times.append(now)
         return True
 
-    def _tell_unlisted(self, serial: str) -> None:
-        """Tell each once, as long as they are few."""
-        if serial not in self._foreign:
+    def _refuse_unlisted(self, serial: str) -> None:
+        """Report each unlisted meter once, while they are few."""
+        if serial not in self._unlisted_serials:
             self._unlisted.add(f"refused meter {serial}: it is not in `meters`", serial)
-            self._foreign[serial] = None
-            if len(self._foreign) > MOST_METERS:
-                self._foreign.popitem(last=False)
+            self._unlisted_serials[serial] = None
+            if len(self._unlisted_serials) > MAX_METERS:
+                self._unlisted_serials.popitem(last=False)
 
-    def _tell_beyond(self, serial: str) -> None:
-        others = f"{self._most} others were new within a day, more than `max_new_meters_per_day` lets in"
-        what = f"refused meter {serial}: {others}"
-        self._beyond.add(f"{what}; list yours in `meters`", f"meter {serial}")
+    def _refuse_over_limit(self, serial: str) -> None:
+        what = f"refused meter {serial}: {self._max_new_meters} meters were new within a day (`max_new_meters_per_day`)"
+        self._over_limit.add(f"{what}; list your meters in `meters`", f"meter {serial}")

@@ -1,9 +1,9 @@
-"""Which meter a packet is of: a serial number alone does not tell.
+"""Which meter sent a packet: the serial number alone does not identify it.
 
-Many ECM-1240 send 000000, and a GEM's number may change by itself. So a meter is known by the source that it comes by,
-by what stays the same of the way it comes there, by its serial number, and, where these do not tell, by what it counts.
-What the configuration says comes first (`config/meters.py`). Two meters that send one number have two names from the
-moment on at which that is certain: the second one has `-2` behind it. One of these for all sources of a site.
+Many ECM-1240 send 000000, and the number of a GEM may change by itself. So a meter is identified by its source, by the
+constant part of its address, by its serial number, and, if these are not enough, by its counters. The configuration
+comes first (`config/meters.py`). When it is certain that two meters send one number, the second gets `-2` appended.
+One instance serves all sources of a site.
 """
 
 import logging
@@ -23,7 +23,7 @@ from btcore.records import Reading
 
 log = logging.getLogger("btcore")
 
-MOST_METERS = 1024
+MAX_METERS = 1024
 """Serial numbers that are remembered, over all sources."""
 
 RECENT = 1000
@@ -31,29 +31,29 @@ RECENT = 1000
 
 
 class Identities:
-    """Tells what a meter is called. Safe between threads."""
+    """Gives each meter its name. Thread-safe."""
 
-    def __init__(self, meters: Meters, tell: Callable[[Notice], None]) -> None:
-        """Know no meter yet. `tell` is given what a person should know, each once."""
+    def __init__(self, meters: Meters, notify: Callable[[Notice], None]) -> None:
+        """Begin without meters. `notify` is called with each notice once."""
         self._meters = meters
-        self._tell = tell
-        self._told: set[tuple[str, str]] = set()
+        self._notify = notify
+        self._notified: set[tuple[str, str]] = set()
         self._lock = Lock()
-        self._places = count(1)
-        self._chains = Chains({}, report=self._notice, max_meters=MOST_METERS)
+        self._offsets = count(1)
+        self._chains = Chains({}, report=self._notice, max_meters=MAX_METERS)
 
-    def know(self, readings: Iterable[tuple[str, Reading]]) -> None:
-        """Go on from earlier readings, oldest first, each with the serial number in its packet."""
+    def restore(self, readings: Iterable[tuple[str, Reading]]) -> None:
+        """Restore the meters from earlier readings, oldest first, each with the serial number of its packet."""
         bases: dict[str, ChainBaseline] = {}
         heard: list[tuple[str, bytes]] = []
         for sent, reading in readings:
             serial = self.serial_of(reading.source, reading.address, sent)
             rest = reading.serial.removeprefix(f"{serial}-")
             key = f"{serial}#{rest}" if rest != reading.serial and rest.isdigit() else serial
-            bases[key] = ChainBaseline(attrs.evolve(reading, serial=serial, offset=self.next_place()))
-            heard.append((serial, reading.raw))  # a slow second way may bring it once more
+            bases[key] = ChainBaseline(attrs.evolve(reading, serial=serial, offset=self.next_offset()))
+            heard.append((serial, reading.raw))  # a slower second connection may bring it again
         with self._lock:
-            self._chains = Chains(bases, heard=heard, report=self._notice, max_meters=MOST_METERS)
+            self._chains = Chains(bases, heard=heard, report=self._notice, max_meters=MAX_METERS)
             for key, base in bases.items():
                 if "#" in key.removeprefix(base.reading.serial):
                     self._chains.mark_several(base.reading.serial)
@@ -62,26 +62,31 @@ class Identities:
         """Return the serial number by which the configuration knows a meter, else the one that it sends."""
         return self._meters.serial_of(source, address, sent)
 
-    def next_place(self) -> int:
-        """Return the place of the next reading: they are told apart by it."""
-        return next(self._places)
+    def next_offset(self) -> int:
+        """Return the next offset: each reading of this run has its own."""
+        return next(self._offsets)
 
     def name(self, reading: Reading) -> str:
-        """Return what a reading's meter is called. Its serial number is that of `serial_of`, its `seq` `next_place`."""
+        """Return the name of a reading's meter. Its serial is that of `serial_of`, its offset that of `next_offset`."""
         try:
             with self._lock:
                 return self._name(reading)
         except Exception as error:
             # whatever is wrong with its numbers, the reading must be kept
-            if is_news := (reading.format.name, "fault") not in self._told:
-                self._told.add((reading.format.name, "fault"))
+            if is_news := (reading.format.name, "fault") not in self._notified:
+                self._notified.add((reading.format.name, "fault"))
             level = logging.ERROR if is_news else logging.DEBUG
-            log.log(level, "meter %s is known by its serial number alone: a fault", reading.serial, exc_info=error)
+            log.log(
+                level,
+                "meter %s is identified by its serial number alone: a fault of btcore",
+                reading.serial,
+                exc_info=error,
+            )
             return reading.serial
 
     def _name(self, reading: Reading) -> str:
         key = ""
-        if reading.boot or not self._chains.is_past(reading):  # a recording that is played again tells nothing new
+        if reading.boot or not self._chains.is_past(reading):  # a recording that is replayed adds nothing
             key = self._chains.follow(reading).key
             self._chains.forget()
         serial, _, number = (key or self._chains.key_of(reading)).rpartition("#")
@@ -90,13 +95,13 @@ class Identities:
 
     def _notice(self, notice: Notice) -> None:
         news = notice.called or notice.serial, notice.kind
-        if news not in self._told and len(self._told) < MOST_METERS:
-            self._told.add(news)
-            self._tell(notice)
+        if news not in self._notified and len(self._notified) < MAX_METERS:
+            self._notified.add(news)
+            self._notify(notice)
 
 
-def known(journal: Journal, decoders: Decoders) -> Iterator[tuple[str, Reading]]:
-    """Yield the last readings of the meters that were heard before, oldest first, as `Identities.know` takes them."""
+def last_readings(journal: Journal, decoders: Decoders) -> Iterator[tuple[str, Reading]]:
+    """Yield the last readings of the meters that were heard before, oldest first, for `Identities.restore`."""
     for entry in journal.heard(RECENT):
         found = decoders.read_entry_and_serial(entry)
         if found is not None:

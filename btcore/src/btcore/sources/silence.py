@@ -1,7 +1,7 @@
-"""Meters that fall silent, and come back: each is judged by its own habit, and told as one would want to read it.
+"""Meters that fall silent, and are heard again: each is compared with its own usual interval.
 
-Times are seconds of a clock that nobody sets, and that stands still while the computer sleeps. What comes that is no
-packet is not looked at here.
+Times are seconds of a monotonic clock, which stands still while the computer sleeps. Bytes without a packet are not
+looked at here.
 """
 
 import logging
@@ -16,82 +16,84 @@ import attrs
 from btcore.logs.tally import SummarizedCount
 from btcore.text import format_duration, plural
 
-FLOOR = 60.0
-"""Seconds for which no meter is held to be silent, however often it sends."""
+MIN_SILENCE = 60.0
+"""Least seconds after which a meter counts as silent, however often it sends."""
 
-TIMES = 6
-"""Times its usual pause after which a meter is silent; twice its longest one lately, where that is more."""
+USUAL_INTERVALS = 6
+"""A meter is silent after this many of its usual intervals, or after twice its longest recent one."""
 
-INTERVALS = 9
-"""Pauses of a meter that tell its habit, the last ones."""
+MAX_INTERVALS = 9
+"""Last intervals of a meter that are remembered."""
 
-FEW = 3
-"""Pauses that have to be known before a meter has a habit."""
+MIN_INTERVALS = 3
+"""Intervals after which the usual interval of a meter is known."""
 
-UNKNOWN = 3600.0
-"""Seconds after which a meter without a habit is silent."""
+DEFAULT_SILENCE = 3600.0
+"""Seconds after which a meter without a usual interval is silent."""
 
-MOST_METERS = 4096
-"""Meters of one source that are watched; beyond it the one unheard for longest is not."""
+MAX_METERS = 4096
+"""Meters of one source that are watched; above the limit, the one unheard for longest is forgotten."""
 
-EXPECTED = 300.0
-"""Seconds after the start within which meters that were heard lately before it should be heard."""
+EXPECTED_WITHIN = 300.0
+"""Seconds after the start within which meters of the last run should be heard."""
 
-LATELY = 86_400
-"""Seconds before the start: what was heard within them is expected to be heard again."""
+RECENTLY = 86_400
+"""Seconds before the start: a meter that was heard within them is expected."""
 
-GATHER = 60.0
-"""Seconds for which a silence is held back at most, until it shows whether other meters are silent with it."""
+MAX_GATHER_TIME = 60.0
+"""Most seconds for which a warning waits, to see whether other meters fall silent too."""
 
-HELD_UP = 10.0
-"""Seconds without a look after which this program, or its computer, was held up: nobody could be heard meanwhile."""
+SUSPENDED = 10.0
+"""Seconds without a check after which the program or computer was suspended: no meter could be heard."""
 
-SINGLY = 8
-"""Lines an hour, of meters that fall silent and of those that come back, each."""
+LINES_PER_HOUR = 8
+"""Lines an hour about meters that fall silent, and as many about meters that are heard again."""
 
-MOST_NAMES = 3
+MAX_NAMES = 3
 
 
 @attrs.define
 class _Meter:
-    """When a meter was heard last, by both clocks, and its last pauses."""
+    """When a meter was heard last, by both clocks, and its last intervals."""
 
     heard: float
     moment: float
-    pauses: deque[float] = attrs.field(factory=lambda: deque(maxlen=INTERVALS))
+    intervals: deque[float] = attrs.field(factory=lambda: deque(maxlen=MAX_INTERVALS))
     is_silent: bool = False
     silences: tuple[float, ...] = ()
-    """How long it was silent, time after time, with one packet between: several are a new habit."""
+    """Lengths of silences with one packet between: several of them are its new usual interval."""
 
     @property
     def usual(self) -> float:
-        """Its usual pause; 0 where it has no habit yet."""
-        return median(self.pauses) if len(self.pauses) >= FEW else 0.0
+        """Its usual interval; 0 where it is not known yet."""
+        return median(self.intervals) if len(self.intervals) >= MIN_INTERVALS else 0.0
 
     @property
-    def patience(self) -> float:
-        """For how long it may be silent."""
-        return max(FLOOR, TIMES * self.usual, 2 * max(self.pauses)) if self.usual else UNKNOWN
+    def max_silence(self) -> float:
+        """After how many seconds it counts as silent."""
+        return (
+            max(MIN_SILENCE, USUAL_INTERVALS * self.usual, 2 * max(self.intervals)) if self.usual else DEFAULT_SILENCE
+        )
 
     @property
     def due(self) -> float:
-        """When it should have been heard again, for certain."""
+        """When it should have been heard again at the latest."""
         return self.heard + 2 * self.usual
 
-    def went_on(self, pause: float) -> None:
-        """Take a pause into its habit."""
-        self.pauses.append(pause)
+    def add_interval(self, interval: float) -> None:
+        """Remember an interval."""
+        self.intervals.append(interval)
         self.silences = ()
 
-    def came_back(self, pause: float) -> None:
-        """End its silence, which is no habit, unless it is silent again and again after a single packet."""
+    def end_silence(self, interval: float) -> None:
+        """End its silence, which is no interval, unless it recurs after single packets."""
         self.is_silent = False
-        self.silences = (*self.silences, pause)[-INTERVALS:]
+        self.silences = (*self.silences, interval)[-MAX_INTERVALS:]
         if len(self.silences) > 1:
-            self.pauses = deque(self.silences, INTERVALS)
+            self.intervals = deque(self.silences, MAX_INTERVALS)
 
 
-class Silence:
+class SilenceWatch:
     """Watches the meters of one source. Safe between threads."""
 
     def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
@@ -99,16 +101,18 @@ class Silence:
         self._log = log
         self._clock = clock
         self._lock = Lock()
-        self._began = self._looked = self._free = clock()  # `_free` is when the program was held up last
+        self._began = self._checked = self._free = clock()  # `_free` is when the program was suspended last
         self._meters: OrderedDict[str, _Meter] = OrderedDict()  # the one unheard for longest is the first
         self._expected: dict[str, float] = {}
         self._missed: dict[str, float] = {}  # those that were expected, and told
         self._is_over = False
         self._silent = SummarizedCount(
-            log=log, first=SINGLY, summary="{count} meters more fell silent; the last: {last}", clock=clock
+            log=log, first=LINES_PER_HOUR, summary="{count} more meters fell silent; last: {last}", clock=clock
         )
-        again = "{count} meters more are heard again; the last: {last}"
-        self._back = SummarizedCount(log=log, level=logging.INFO, first=SINGLY, summary=again, clock=clock)
+        again = "{count} more meters are heard again; last: {last}"
+        self._heard_again = SummarizedCount(
+            log=log, level=logging.INFO, first=LINES_PER_HOUR, summary=again, clock=clock
+        )
 
     @property
     def meters(self) -> int:
@@ -125,133 +129,138 @@ class Silence:
         """Expect meters that were heard before the start, by when, in seconds since 1970."""
         now = time.time() if moment is None else moment
         with self._lock:  # a meter's own clock may be ahead
-            lately = {serial: at for serial, at in heard.items() if abs(now - at) < LATELY}
+            lately = {serial: at for serial, at in heard.items() if abs(now - at) < RECENTLY}
             for serial, at in list(lately.items()):
-                if lately.get(before := _before_parted(serial), at) < at - FLOOR:  # the name that it had at first
+                if lately.get(before := _first_name(serial), at) < at - MIN_SILENCE:  # the name that it had at first
                     del lately[before]
             self._expected = lately
 
     def heard(self, serial: str, moment: float | None = None) -> None:
-        """Take note of a packet that came just now; `moment` is in seconds since 1970."""
+        """Record a packet that came just now; `moment` is in seconds since 1970."""
         with self._lock:
             now, meter = self._clock(), self._meters.get(serial)
             at = time.time() if moment is None else moment
             self._expected.pop(serial, None)
             if serial in self._missed:
-                before = _day(self._missed.pop(serial))
-                self._back.add(f"meter {serial} is heard again; before this start it was last at {before}", serial)
+                before = _format_time(self._missed.pop(serial))
+                self._heard_again.add(
+                    f"meter {serial} is heard again; before this start it was last heard at {before}", serial
+                )
             if meter is None:
                 # two meters of one number are told apart from now on: which this name was until now shows itself
-                self._meters.pop(_before_parted(serial), None)
+                self._meters.pop(_first_name(serial), None)
                 meter = self._meters[serial] = _Meter(now, at)
             elif meter.is_silent:
-                self._back.add(f"meter {serial} is heard again, after {format_duration(now - meter.heard)}", serial)
-                meter.came_back(now - meter.heard)
+                self._heard_again.add(
+                    f"meter {serial} is heard again, after {format_duration(now - meter.heard)}", serial
+                )
+                meter.end_silence(now - meter.heard)
             else:
-                meter.went_on(now - meter.heard)
+                meter.add_interval(now - meter.heard)
             meter.heard, meter.moment = now, at
             self._meters.move_to_end(serial)
-            if len(self._meters) > MOST_METERS:
+            if len(self._meters) > MAX_METERS:
                 self._meters.popitem(last=False)
 
-    def end(self) -> None:
-        """Watch no longer: the source has ended."""
+    def finish(self) -> None:
+        """Stop watching: the source has ended."""
         with self._lock:
             self._is_over = True
-            self._silent.finish()
-            self._back.finish()
+            self._silent.report_rest()
+            self._heard_again.report_rest()
 
-    def look(self) -> None:
-        """Tell which meters have fallen silent; called about each second, from any thread."""
+    def check(self) -> None:
+        """Log which meters have fallen silent; called about every second, from any thread."""
         if self._is_over:
             return
         with self._lock:
             now = self._clock()
-            if now - self._looked > HELD_UP:
+            if now - self._checked > SUSPENDED:
                 self._free = now
-            self._looked = now
-            self._look_at_expected(now)
+            self._checked = now
+            self._check_expected(now)
             overdue = dict(self._overdue(now))
             if overdue and not self._is_in_doubt(overdue, now):
-                self._tell(overdue, now)
-            self._silent.look()
-            self._back.look()
+                self._report(overdue, now)
+            self._silent.report_due()
+            self._heard_again.report_due()
 
     def _overdue(self, now: float) -> Iterable[tuple[str, _Meter]]:
         for serial, meter in self._meters.items():
-            if now - meter.heard < FLOOR:
+            if now - meter.heard < MIN_SILENCE:
                 return  # those behind it were heard later
-            if not meter.is_silent and self._over(meter, now) >= 0:
+            if not meter.is_silent and self._excess(meter, now) >= 0:
                 yield serial, meter
 
-    def _over(self, meter: _Meter, now: float) -> float:
-        """Return for how long a meter has been silent beyond what is its own to be; below 0 where it is not."""
-        return now - max(meter.heard, self._free) - meter.patience
+    def _excess(self, meter: _Meter, now: float) -> float:
+        """Return for how many seconds a meter has been silent above its limit; below 0 where it is not silent."""
+        return now - max(meter.heard, self._free) - meter.max_silence
 
     def _others(self, overdue: Mapping[str, _Meter]) -> list[_Meter]:
         return [meter for serial, meter in self._meters.items() if not meter.is_silent and serial not in overdue]
 
     def _is_in_doubt(self, overdue: Mapping[str, _Meter], now: float) -> bool:
-        """Whether others may be silent since then too: they are late, and have not been heard since it began."""
-        if any(self._over(meter, now) >= GATHER for meter in overdue.values()):
+        """Whether other meters may have fallen silent too: they are late, and were not heard since."""
+        if any(self._excess(meter, now) >= MAX_GATHER_TIME for meter in overdue.values()):
             return False
         due = max(meter.due for meter in overdue.values())
         return any(meter.usual and meter.heard <= due and now > meter.due for meter in self._others(overdue))
 
-    def _tell(self, overdue: Mapping[str, _Meter], now: float) -> None:
+    def _report(self, overdue: Mapping[str, _Meter], now: float) -> None:
         due = max(meter.due for meter in overdue.values())
         others = sum(meter.heard > due for meter in self._others(overdue))  # the way that they come by is sound
         for meter in overdue.values():
             meter.is_silent = True
         last = list(overdue)[-1]
         if len(overdue) > 1:
-            whole = "all " if len(overdue) == len(self._meters) else ""
-            line = f"{whole}{len(overdue)} meters have fallen silent: {_named(list(overdue))}; {_where_to_look(others)}"
+            all_of = "all " if len(overdue) == len(self._meters) else ""
+            line = f"{all_of}{len(overdue)} meters have fallen silent: {_list_names(list(overdue))}; {_advice(others)}"
             self._silent.add(line, last, len(overdue))
             return
         meter = overdue[last]
-        usual = f", usually heard every {_pause(meter.usual)}" if meter.usual else ""
+        usual = f", usually heard every {_format_interval(meter.usual)}" if meter.usual else ""
         at = time.strftime("%H:%M:%S", time.localtime(meter.moment))
         since = format_duration(now - meter.heard)
-        line = f"meter {last} is silent for {since}{usual}; last heard at {at}; {_where_to_look(others)}"
+        line = f"meter {last} is silent for {since}{usual}; last heard at {at}; {_advice(others)}"
         self._silent.add(line, last)
 
-    def _look_at_expected(self, now: float) -> None:
-        if not self._expected or now - max(self._began, self._free) < EXPECTED:
+    def _check_expected(self, now: float) -> None:
+        if not self._expected or now - max(self._began, self._free) < EXPECTED_WITHIN:
             return
         missing = sorted(self._expected.items(), key=lambda pair: -pair[1])
         self._missed, self._expected = self._expected, {}
-        last = _day(missing[0][1])
+        last = _format_time(missing[0][1])
         who = f"meter {missing[0][0]} was" if len(missing) == 1 else f"{len(missing)} meters were"
-        names = "" if len(missing) == 1 else f" ({_named([serial for serial, _ in missing])})"
-        line = f"{who} heard before this start{names}, last at {last}, and not since {format_duration(EXPECTED)}"
-        self._silent.add(f"{line}; {_where_to_look(self.meters)}", missing[0][0], len(missing))
+        names = "" if len(missing) == 1 else f" ({_list_names([serial for serial, _ in missing])})"
+        span = format_duration(EXPECTED_WITHIN)
+        line = f"{who} heard before this start{names}, last at {last}, and not in the {span} since"
+        self._silent.add(f"{line}; {_advice(self.meters)}", missing[0][0], len(missing))
 
 
-def _before_parted(serial: str) -> str:
+def _first_name(serial: str) -> str:
     """Return the name that a meter had until it was told apart from another of its number; "" where it was not."""
     first, _, number = serial.rpartition("-")
     return first if number.isdigit() else ""
 
 
-def _where_to_look(others: int) -> str:
+def _advice(others: int) -> str:
     if others:
-        return f"{plural(others, 'other meter')} of this source can be heard, so look at its power and its cable"
-    return "nothing else is heard by this source, so look at the network or the line as well as at the meter's power"
+        return f"{plural(others, 'other meter')} of this source can be heard: check the power and the cable"
+    return "this source hears no other meter: check the network or the line, and the meter's power"
 
 
-def _day(moment: float) -> str:
+def _format_time(moment: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
 
 
-def _named(serials: list[str]) -> str:
-    more = len(serials) - MOST_NAMES
-    return ", ".join(serials[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+def _list_names(serials: list[str]) -> str:
+    more = len(serials) - MAX_NAMES
+    return ", ".join(serials[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
-def _pause(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < MOST_EXACT else format_duration(seconds)
+def _format_interval(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < MAX_WITH_TENTHS else format_duration(seconds)
 
 
-MOST_EXACT = 3.0
-"""Seconds below which tenths of them matter."""
+MAX_WITH_TENTHS = 3.0
+"""Seconds below which an interval is written with tenths."""

@@ -1,4 +1,4 @@
-"""What a source hands over, checked where it enters: after it, the core relies on it.
+"""What a source yields is checked here, where it enters: after this, the core relies on it.
 
 The records check themselves where they are made (`records.py`); what a decoder makes is checked in
 `decode/decoders.py`.

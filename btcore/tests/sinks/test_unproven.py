@@ -32,12 +32,17 @@ def test_a_few_readings_are_tried_and_then_it_stops(journal: SqliteJournal, capl
     sink = OneMeterSink(node="shed")
     work = deliver_all(journal, sink)
     assert batch_sizes(sink.calls) == [60, 1, 59, 1, 1, 1]
-    assert work.worker.parked == (
-        "400: no such node: shed; 3 readings tried, one by one, and nothing was ever accepted with these settings:"
-        " look at [sink.roof] in site.toml (node, meter, key)"
+    assert work.worker.stop_reason == (
+        "400: no such node: shed; 3 readings were rejected, one by one, and nothing was ever accepted with these"
+        " settings: check [sink.roof] in site.toml (node, meter, key)"
     )
-    assert (journal.dead_letters(), sink_offset(journal), examined_offset(journal), work.worker.aside) == ([], 0, 0, 0)
-    assert [text[:27] for text in logged(caplog)] == ["refused, and as nothing was", "stopped until a restart, it"]
+    assert (journal.dead_letters(), sink_offset(journal), examined_offset(journal), work.worker.dead_letters) == (
+        [],
+        0,
+        0,
+        0,
+    )
+    assert [text[:27] for text in logged(caplog)] == ["nothing was accepted with t", "stopped until a restart: 40"]
 
 
 def test_mending_the_setting_delivers_everything(journal: SqliteJournal) -> None:
@@ -66,10 +71,10 @@ def test_one_by_one_as_they_come_in(journal: SqliteJournal) -> None:
     sink = RecordingSink(answer=refuse)
     with RunningSink(journal, sink) as work:
         for n in range(3):
-            assert work.worker.parked == ""
+            assert work.worker.stop_reason == ""
             fill_journal(journal, 1, first=n)
             wait_for(lambda count=n + 1: len(sink.calls) == count)  # type: ignore[misc]
-        wait_for(lambda: work.worker.parked)
+        wait_for(lambda: work.worker.stop_reason)
     assert (batch_sizes(sink.calls), journal.dead_letters(), examined_offset(journal)) == ([1, 1, 1], [], 0)
 
 
@@ -77,7 +82,9 @@ def test_less_than_that_stops_a_run_that_ends(journal: SqliteJournal) -> None:
     """Where all that there is was refused, the run ends with the sink stopped, and the reading waits."""
     fill_journal(journal, 1)
     work = deliver_all(journal, RecordingSink(answer=refuse))
-    assert work.worker.parked.startswith("400: no such node; 1 reading tried, one by one, and nothing was ever")
+    assert work.worker.stop_reason.startswith(
+        "400: no such node; 1 reading was rejected, one by one, and nothing was ever"
+    )
     assert (journal.dead_letters(), sink_offset(journal)) == ([], 0)
 
 
@@ -87,7 +94,7 @@ def test_a_run_that_is_stopped_before_sets_nothing_aside(journal: SqliteJournal)
     sink = RecordingSink(answer=refuse)
     with RunningSink(journal, sink) as work:
         wait_for(lambda: len(sink.calls) == 3)
-    assert (work.worker.parked, journal.dead_letters(), sink_offset(journal)) == ("", [], 0)
+    assert (work.worker.stop_reason, journal.dead_letters(), sink_offset(journal)) == ("", [], 0)
     again = RecordingSink()
     deliver_all(journal, again)
     assert again.offsets == [1, 2]
@@ -101,7 +108,7 @@ def test_where_others_are_accepted_it_is_the_readings(journal: SqliteJournal, ba
     work = deliver_all(journal, sink)
     assert sink.offsets == [n for n in range(1, 31) if n not in bad]
     assert [one.entries[-1] for one in journal.dead_letters(SINK_TABLE)] == list(bad)
-    assert (work.worker.parked, work.worker.aside, sink_offset(journal)) == ("", len(bad), 30)
+    assert (work.worker.stop_reason, work.worker.dead_letters, sink_offset(journal)) == ("", len(bad), 30)
     assert len(sink.calls) <= 5 + 2 * 5 * len(bad)
 
 
@@ -111,11 +118,11 @@ def test_what_was_accepted_once_is_remembered(journal: SqliteJournal) -> None:
     deliver_all(journal, OneMeterSink())
     fill_journal(journal, 5, first=5)
     work = deliver_all(journal, OneMeterSink(known="another"))
-    assert (work.worker.parked, work.worker.aside) == ("", 5)
+    assert (work.worker.stop_reason, work.worker.dead_letters) == ("", 5)
     fill_journal(journal, 5, first=10)
     for changed in (OneMeterSink(node="shed"), OneMeterSink(key=Secret("another"), known="another")):
         work = deliver_all(journal, changed)
-        assert (work.worker.parked[:21], work.worker.aside) == ("400: no such node: " + changed.node[:2], 0)
+        assert (work.worker.stop_reason[:21], work.worker.dead_letters) == ("400: no such node: " + changed.node[:2], 0)
     deliver_all(journal, mended := OneMeterSink())
     assert mended.spans == [(n, n + 1) for n in range(10, 15)]
 
@@ -131,7 +138,7 @@ def test_nothing_that_was_sent_proves_nothing(journal: SqliteJournal) -> None:
     deliver_all(journal, RecordingSink(answer=answer))
     fill_journal(journal, 5)
     work = deliver_all(journal, RecordingSink(answer=answer))
-    assert (work.worker.parked[:3], journal.dead_letters()) == ("400", [])
+    assert (work.worker.stop_reason[:3], journal.dead_letters()) == ("400", [])
 
 
 def test_what_a_plugin_knows_to_be_never_taken_is_set_aside_by_a_new_sink_too(journal: SqliteJournal) -> None:
@@ -144,7 +151,7 @@ def test_what_a_plugin_knows_to_be_never_taken_is_set_aside_by_a_new_sink_too(jo
     fill_journal(journal, 100)
     sink = RecordingSink(answer=answer)
     work = deliver_all(journal, sink, batch_size=10)
-    assert (work.worker.parked, work.worker.aside, sink.offsets) == ("", 45, list(range(46, 101)))
+    assert (work.worker.stop_reason, work.worker.dead_letters, sink.offsets) == ("", 45, list(range(46, 101)))
     assert len(sink.calls) <= 10 + 2 * 4
 
 
@@ -158,7 +165,11 @@ def test_what_is_refused_beside_what_is_too_old_stops_it_still(journal: SqliteJo
 
     fill_journal(journal, 100)
     work = deliver_all(journal, RecordingSink(answer=answer), batch_size=20)
-    assert (work.worker.parked[:17], work.worker.aside, sink_offset(journal)) == ("400: no such node", 20, 20)
+    assert (work.worker.stop_reason[:17], work.worker.dead_letters, sink_offset(journal)) == (
+        "400: no such node",
+        20,
+        20,
+    )
 
 
 def test_a_retry_is_no_refusal(journal: SqliteJournal) -> None:
@@ -173,7 +184,7 @@ def test_a_retry_is_no_refusal(journal: SqliteJournal) -> None:
     fill_journal(journal, 3)
     sink = RecordingSink(answer=answer)
     work = deliver_all(journal, sink)
-    assert (work.worker.parked, work.worker.aside, sink.offsets) == ("", 1, [2, 3])
+    assert (work.worker.stop_reason, work.worker.dead_letters, sink.offsets) == ("", 1, [2, 3])
 
 
 def test_a_bug_is_set_aside_by_a_new_sink_too(journal: SqliteJournal) -> None:
@@ -186,7 +197,7 @@ def test_a_bug_is_set_aside_by_a_new_sink_too(journal: SqliteJournal) -> None:
     fill_journal(journal, 8)
     sink = RecordingSink(answer=answer)
     work = deliver_all(journal, sink)
-    assert (work.worker.parked, work.worker.aside, sink.offsets) == ("", 4, [5, 6, 7, 8])
+    assert (work.worker.stop_reason, work.worker.dead_letters, sink.offsets) == ("", 4, [5, 6, 7, 8])
 
 
 def test_what_is_dropped_meanwhile_is_in_doubt_no_more(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,8 +210,8 @@ def test_what_is_dropped_meanwhile_is_in_doubt_no_more(journal: SqliteJournal, m
             wait_for(lambda count=n + 1: len(sink.calls) == count)  # type: ignore[misc]
         fill_journal(journal, 1, first=2)
         wait_for(lambda: sink_offset(journal) == 3)
-    assert (work.worker.parked, sink.offsets) == ("", [3])
-    assert work.worker.aside + work.worker.backlog.dropped == 2
+    assert (work.worker.stop_reason, sink.offsets) == ("", [3])
+    assert work.worker.dead_letters + work.worker.backlog.dropped == 2
 
 
 def test_meters_and_readings_of_which_nothing_is_wanted_do_not_move_what_is_in_doubt(journal: SqliteJournal) -> None:

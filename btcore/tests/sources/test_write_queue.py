@@ -24,8 +24,8 @@ from btcore.errors import JournalFull, Unavailable
 from btcore.journal import Entry
 from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime.supervisor import Supervisor
-from btcore.sources.intake import BRISK, LOT, Intake
-from btcore.sources.silence import Silence
+from btcore.sources.silence import SilenceWatch
+from btcore.sources.write_queue import BURST_PUTS, MAX_ENTRIES_PER_WRITE, WriteQueue
 
 
 @attrs.define
@@ -91,7 +91,7 @@ def test_what_waits_has_the_time_at_which_it_came(
 def test_what_waits_is_written_in_lots(journal: SqliteJournal) -> None:
     """When the journal works again, what waited is written in few transactions, in order."""
     trouble = Trouble(journal, hangs=True)
-    count = 2 * LOT + 10
+    count = 2 * MAX_ENTRIES_PER_WRITE + 10
 
     def items(_stop: threading.Event) -> Iterator[Chunk]:
         yield from numbered(count)
@@ -101,7 +101,7 @@ def test_what_waits_is_written_in_lots(journal: SqliteJournal) -> None:
     with work:
         work.finish()
     assert [raw for _, raw in kept_packets(journal)] == [packet(secs=n) for n in range(count)]
-    assert (trouble.sizes, work.worker.kept) == ([1, LOT, LOT, 9], count)
+    assert (trouble.sizes, work.worker.kept) == ([1, MAX_ENTRIES_PER_WRITE, MAX_ENTRIES_PER_WRITE, 9], count)
 
 
 class Waits(threading.Condition):
@@ -123,10 +123,10 @@ class Waits(threading.Condition):
 def test_a_flush_returns_when_everything_is_written(journal: SqliteJournal) -> None:
     """How many readings were new is known after a flush: it waits for a journal that hangs."""
     trouble = Trouble(journal, hangs=True)
-    intake = Intake("panel", journal, logging.getLogger("source.panel"), threading.Event())
-    intake._change = waits = Waits()
-    intake.start()
-    intake.put([raw_entry(1), raw_entry(2)])
+    queue = WriteQueue("panel", journal, logging.getLogger("source.panel"), threading.Event())
+    queue._change = waits = Waits()
+    queue.start()
+    queue.put([raw_entry(1), raw_entry(2)])
     waits.begun.clear()
 
     def mend() -> None:
@@ -134,9 +134,9 @@ def test_a_flush_returns_when_everything_is_written(journal: SqliteJournal) -> N
         trouble.mended.set()
 
     with in_background(trouble.mended, mend):
-        intake.flush()
-        kept = intake.kept
-    intake.close()
+        queue.flush()
+        kept = queue.kept
+    queue.close()
     assert kept == 2
 
 
@@ -145,7 +145,7 @@ def test_the_room_is_bounded(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What waits takes a bounded room: then the source waits too, which is told once, and nothing is lost."""
-    monkeypatch.setattr("btcore.sources.intake.ROOM", 5000)
+    monkeypatch.setattr("btcore.sources.write_queue.MAX_QUEUE_BYTES", 5000)
     trouble, asked = Trouble(journal, hangs=True), []
 
     def items(_stop: threading.Event) -> Iterator[Chunk]:
@@ -157,7 +157,7 @@ def test_the_room_is_bounded(
     with work:
         wait_for(lambda: logged(caplog))
         waiting = len(asked)
-        assert logged(caplog) == [f"{waiting} readings wait for the journal: no more are taken till then"]
+        assert logged(caplog) == [f"{waiting} readings wait for the journal: the source waits until they are written"]
         assert (waiting, work.worker.waiting) == (len(asked), waiting)
         trouble.mended.set()
         work.finish()
@@ -171,15 +171,15 @@ def test_no_meter_is_called_silent_while_the_journal_takes_nothing(
 ) -> None:
     """What keeps the source waiting is the disk: its meters are not told, neither then nor after."""
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("btcore.sources.intake.ROOM", 5000)
+    monkeypatch.setattr("btcore.sources.write_queue.MAX_QUEUE_BYTES", 5000)
     clock = Clock()
-    monkeypatch.setattr("btcore.sources.worker.Silence", lambda log: Silence(log, clock))
+    monkeypatch.setattr("btcore.sources.worker.SilenceWatch", lambda log: SilenceWatch(log, clock))
     trouble = Trouble(journal, hangs=True)
 
     def items(_stop: threading.Event) -> Iterator[Chunk]:
         for n in range(50):
             clock.now += 10
-            work.worker.look()
+            work.worker.check()
             yield Chunk(packet(secs=10 * n))
 
     work = RunningSource(journal, IteratorSource(items=items))
@@ -187,7 +187,7 @@ def test_no_meter_is_called_silent_while_the_journal_takes_nothing(
         wait_for(lambda: any("readings wait" in text for text in logged(caplog)))
         for _ in range(600):
             clock.now += 1
-            work.worker.look()
+            work.worker.check()
         trouble.mended.set()
         work.finish()
     assert not [text for text in logged(caplog, logging.INFO) if "silent" in text or "again" in text]
@@ -196,7 +196,7 @@ def test_no_meter_is_called_silent_while_the_journal_takes_nothing(
 @pytest.mark.usefixtures("quick")
 def test_a_lot_that_is_larger_than_the_room_is_taken(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A single chunk may bring more than there is room for: nothing stands still."""
-    monkeypatch.setattr("btcore.sources.intake.ROOM", 1000)
+    monkeypatch.setattr("btcore.sources.write_queue.MAX_QUEUE_BYTES", 1000)
     data = b"".join(packet(secs=n) for n in range(50))
     assert collect_items(journal, Chunk(data), Chunk(packet(secs=50))).worker.kept == 51
 
@@ -230,7 +230,9 @@ def test_what_is_lost_at_a_stop_is_told_with_its_number(
     work = RunningSource(journal, IteratorSource(items=items), grace=0.01)
     with work:
         wait_for(lambda: work.worker.waiting == 30)
-    assert logged(caplog)[-1] == "31 readings are lost by stopping now: cannot write to the journal: disk full"
+    assert (
+        logged(caplog)[-1] == "31 readings are lost because the program stops: cannot write to the journal: disk full"
+    )
 
 
 @pytest.mark.usefixtures("quick")
@@ -251,7 +253,7 @@ def test_what_no_journal_can_hold_holds_up_nothing(
     assert [raw for _, raw in kept_packets(journal)] == [packet(secs=n) for n in range(11) if n not in (3, 4)]
     assert (work.worker.kept, work.worker.failure) == (9, "")
     assert [text.partition(":")[0] for text in logged(caplog)] == [
-        "a reading that the journal cannot hold is left out"
+        "a reading is lost, because the journal cannot store it"
     ] * 2
 
 
@@ -259,13 +261,13 @@ def test_a_source_that_brings_much_is_not_held_up_every_time(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """In a burst the source goes on while the journal writes what came before, by a lot at most."""
-    monkeypatch.setattr("btcore.sources.intake.PROMPT", 60)
+    monkeypatch.setattr("btcore.sources.write_queue.WRITE_TIMEOUT", 60)
     trouble = Trouble(journal, hangs=True)
     trouble.mended.set()
 
     def items(_stop: threading.Event) -> Iterator[Chunk]:
-        for n, chunk in enumerate(numbered(2 * BRISK)):
-            if n == BRISK + 1:
+        for n, chunk in enumerate(numbered(2 * BURST_PUTS)):
+            if n == BURST_PUTS + 1:
                 trouble.mended.clear()
             yield chunk
         trouble.mended.set()
@@ -273,7 +275,7 @@ def test_a_source_that_brings_much_is_not_held_up_every_time(
     work = RunningSource(journal, IteratorSource(items=items))
     with work:
         work.finish()
-    assert (work.worker.kept, logged(caplog)) == (2 * BRISK, [])
+    assert (work.worker.kept, logged(caplog)) == (2 * BURST_PUTS, [])
 
 
 def test_what_a_journal_that_hangs_costs_at_a_stop_is_told(
@@ -298,7 +300,7 @@ def test_what_a_journal_that_hangs_costs_at_a_stop_is_told(
         assert not Supervisor(make_site(tmp_path, *parts), stop, patience=0.1).run()
     release.set()
     assert logged(caplog)[-1].startswith("source.panel: ")
-    assert logged(caplog)[-1].endswith("that the journal has not taken yet are lost")
+    assert logged(caplog)[-1].endswith("readings are lost: not yet written to the journal")
 
 
 @pytest.mark.usefixtures("quick")
@@ -338,5 +340,5 @@ def test_what_a_full_journal_refuses_is_counted(
     assert (work.worker.kept, work.worker.refused, work.worker.failure) == (0, 5, "")
     assert logged(caplog) == [
         "the journal is full: no new readings are kept",
-        "the journal did not take 4 readings more; last: the journal is full",
+        "the journal refused 4 more readings; last: the journal is full",
     ]

@@ -14,7 +14,7 @@ from helpers.waiting import wait_for
 
 from btcore import Retry, Stop
 from btcore.config.site import Sink, Source
-from btcore.runtime.purpose import LAST_READINGS, LONGEST, MOST_TOLD, Purpose
+from btcore.runtime.health import DRAIN_TIMEOUT, MAX_REASON, MAX_REASONS, RunHealth
 from btcore.runtime.supervisor import Supervisor
 
 
@@ -44,7 +44,7 @@ def test_it_ends_when_the_only_sink_has_stopped(tmp_path: Path, caplog: pytest.L
     """Though the source works, it ends with an error, and its last line says why; what came in is kept."""
     caplog.set_level(logging.INFO)
     assert not run(tmp_path, make_source(endless_source()), make_sink(RecordingSink(answer=stopping)))
-    assert last(caplog) == "ended with an error: no sink works any more: sink.roof: the key is wrong"
+    assert last(caplog) == "ended with an error: all sinks have stopped: sink.roof: the key is wrong"
     roof = RecordingSink()
     assert Supervisor(make_site(tmp_path, make_sink(roof)), threading.Event(), once=True).run()
     assert roof.offsets[:1] == [1]
@@ -54,7 +54,7 @@ def test_it_ends_when_all_sinks_have_stopped(tmp_path: Path, caplog: pytest.LogC
     """Of several sinks the last one counts, and each is told."""
     sinks = [make_sink(RecordingSink(answer=stopping), name) for name in ("roof", "cellar")]
     assert not run(tmp_path, make_source(endless_source()), *sinks)
-    assert last(caplog).endswith("any more: sink.roof: the key is wrong; sink.cellar: the key is wrong")
+    assert last(caplog).endswith("all sinks have stopped: sink.roof: the key is wrong; sink.cellar: the key is wrong")
 
 
 def test_it_ends_when_the_only_source_has_stopped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -69,7 +69,7 @@ def test_it_ends_when_the_only_source_has_stopped(tmp_path: Path, caplog: pytest
     roof = RecordingSink()
     assert not run(tmp_path, make_source(IteratorSource(items=stopping)), make_sink(roof))
     assert (len(roof.offsets), stored_offset(tmp_path)) == (5, 5)
-    assert last(caplog) == "ended with an error: no source works any more: source.panel: the key is wrong"
+    assert last(caplog) == "ended with an error: all sources have stopped: source.panel: the key is wrong"
 
 
 def test_a_source_that_ended_well_is_not_missed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -132,7 +132,9 @@ def sinks(states: Iterable[str]) -> list[Any]:
     """Stand in for sinks: `level`, `behind`, or else why it is parked."""
     return [
         SimpleNamespace(
-            name=f"sink.{place}", parked="" if state in {"level", "behind"} else state, has_had_all=state == "level"
+            name=f"sink.{place}",
+            stop_reason="" if state in {"level", "behind"} else state,
+            is_up_to_date=state == "level",
         )
         for place, state in enumerate(states)
     ]
@@ -141,12 +143,12 @@ def sinks(states: Iterable[str]) -> list[Any]:
 def test_a_sink_that_is_behind_is_waited_for_but_not_for_ever() -> None:
     """After the last source has stopped, a sink that is down holds the end up for half a minute at most."""
     now = 100.0
-    purpose = Purpose([worker("no port")], sinks(["level", "behind", "the key is wrong"]), clock=lambda: now)
-    assert not purpose.is_lost()
-    now += LAST_READINGS - 1
-    assert not purpose.is_lost()
+    health = RunHealth([worker("no port")], sinks(["level", "behind", "the key is wrong"]), clock=lambda: now)
+    assert not health.has_failed()
+    now += DRAIN_TIMEOUT - 1
+    assert not health.has_failed()
     now += 1
-    assert purpose.is_lost()
+    assert health.has_failed()
 
 
 @pytest.mark.parametrize(
@@ -165,12 +167,12 @@ def test_a_sink_that_is_behind_is_waited_for_but_not_for_ever() -> None:
 )
 def test_it_takes_a_source_and_a_sink(source_workers: list[Any], states: list[str], lost: bool) -> None:
     """Lost is a run whose sinks have all stopped, or whose sources are all at an end and one of them by a fault."""
-    assert Purpose(source_workers, sinks(states)).is_lost() is lost
+    assert RunHealth(source_workers, sinks(states)).has_failed() is lost
 
 
 def test_what_is_told_is_bounded() -> None:
     """However many parts a sink has, and however much one says, the last line is one that can be read."""
-    why = Purpose([], sinks(["x" * 10_000] * 100)).why()
-    assert why.startswith("no sink works any more: sink.0: xxx")
-    assert why.endswith(f"; and {100 - MOST_TOLD} more")
-    assert len(why) < MOST_TOLD * (LONGEST + 100)
+    why = RunHealth([], sinks(["x" * 10_000] * 100)).describe_failure()
+    assert why.startswith("all sinks have stopped: sink.0: xxx")
+    assert why.endswith(f"; and {100 - MAX_REASONS} more")
+    assert len(why) < MAX_REASONS * (MAX_REASON + 100)

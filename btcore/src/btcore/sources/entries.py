@@ -1,0 +1,140 @@
+"""The journal entries that the packets and readings of one source become: with their times, meters and origin.
+
+When they are written is decided in `write_queue.py`, which meter they belong to in `identity.py`.
+"""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import attrs
+
+from btcore import clocks
+from btcore.config.site import Source
+from btcore.decode.decoders import Decoders
+from btcore.decode.device_clock import DeviceClock
+from btcore.decode.framing import Stream
+from btcore.decode.packetless import encode_reading
+from btcore.formats import SECONDS
+from btcore.journal import Entry
+from btcore.records import Packet, Reading, from_microseconds, reading_of, to_microseconds
+from btcore.sources.admission import Admission
+from btcore.sources.identity import Identities
+from btcore.sources.silence import SilenceWatch
+
+BOOT = clocks.boot()
+"""The clock of this process, by its number."""
+
+MAX_LIVE_AGE = 600.0
+"""Seconds: a reading without a packet that is older is not live."""
+
+
+class SourceStream:
+    """A stream, and the times given to its packets."""
+
+    def __init__(self, stream: Stream) -> None:
+        """Begin without packets."""
+        self.stream = stream
+        self.packets = 0
+        self.address = ""
+        self.is_timed = False  # whether it is known when its bytes came in
+        self._time = 0
+        self._same = 0
+        # microseconds by which the steady clock was ahead of the time of day at the last live bytes
+        self._ahead: int | None = None
+
+    def arrived(self) -> datetime:
+        """Return the time of the bytes that come in now."""
+        now = clocks.now()
+        self._ahead = clocks.steady() - to_microseconds(now)
+        return now
+
+    def steady(self, arrived: datetime) -> tuple[int, int]:
+        """Return a time by the steady clock, and the number of that clock; 0 and 0 for a recording."""
+        return (0, 0) if self._ahead is None else (to_microseconds(arrived) + self._ahead, BOOT)
+
+    def distinct(self, time: int) -> int:
+        """Return a distinct time for each of several packets that came in at once; a replay gives the same times."""
+        self._same = self._same + 1 if time == self._time else 0
+        self._time = time
+        return time + self._same
+
+
+class EntryMaker:
+    """Makes the entries of one source. An entry that is not admitted is None."""
+
+    def __init__(
+        self,
+        source: Source,
+        decoders: Decoders,
+        identities: Identities,
+        admission: Admission,
+        silence_watch: SilenceWatch,
+    ) -> None:
+        """Prepare."""
+        self._source = source
+        self._origin = source.origin
+        self._decoders = decoders
+        self._identities = identities
+        self._admission = admission
+        self._silence_watch = silence_watch
+        self._clock = DeviceClock(_local_offset)
+
+    def restart_clock(self) -> None:
+        """Forget the clocks of the meters: a recording begins anew, and has the same times again."""
+        self._clock = DeviceClock(_local_offset)
+
+    def of_packet(self, stream: SourceStream, packet: Packet, arrived: datetime) -> Entry | None:
+        """Make the entry of a packet; None where it is not admitted."""
+        key = stream.distinct(to_microseconds(self._device_time(stream, packet, arrived) or arrived))
+        steady, boot = stream.steady(arrived)
+        time = steady if boot else to_microseconds(arrived)
+        serial = self._identities.serial_of(self._source.name, stream.address, packet.serial)
+        if not self._admission.admits(serial, packet.format.name, time, is_live=bool(boot)):
+            return None
+        stream.packets += 1
+        offset = self._identities.next_offset()
+        way = (self._source.name, offset, steady, boot, stream.address)
+        name = self._identities.name(reading_of(packet, from_microseconds(key), serial, *way))
+        if boot:
+            self._silence_watch.heard(name)
+        stamps = (0, steady, boot, stream.address, self._origin)
+        return Entry(key, self._source.name, name, packet.format.name, packet.raw, False, *stamps)  # noqa: FBT003 - it has a packet
+
+    def _device_time(self, stream: SourceStream, packet: Packet, arrived: datetime) -> datetime | None:
+        """Return the time of the meter's own clock, if the source trusts that clock and it is set."""
+
+        def from_local(device_time: datetime) -> datetime:
+            form = packet.format
+            numbers = form.numbers(packet.raw) if packet.numbers is None else packet.numbers
+            seconds = int(numbers[form.index[SECONDS]] or 0)
+            return self._clock.utc(
+                packet.serial, device_time, seconds, form.seconds_bits, arrived if stream.is_timed else None
+            )
+
+        if self._source.clock == "arrival":
+            return None
+        return self._decoders.device_time(packet, _from_utc if self._source.clock == "device-utc" else from_local)
+
+    def of_reading(self, reading: Reading) -> Entry | None:
+        """Make the entry of a reading without a packet; None where it is not admitted."""
+        key = to_microseconds(reading.time)
+        source, address = self._source.name, reading.address
+        serial = self._identities.serial_of(source, address, reading.serial)
+        if not self._admission.admits(serial, reading.format.name, key, is_live=False):
+            return None
+        offset = self._identities.next_offset()
+        named = attrs.evolve(reading, serial=serial, source=source, offset=offset, numbers=reading.numbers)
+        name = self._identities.name(named)
+        if abs(time.time() - reading.timestamp) < MAX_LIVE_AGE:
+            self._silence_watch.heard(name, reading.timestamp)
+        origin = reading.origin or self._origin
+        values = encode_reading(reading)
+        return Entry(key, source, name, reading.format.name, values, whole=True, address=address, origin=origin)
+
+
+def _from_utc(device_time: datetime) -> datetime:
+    return device_time.replace(tzinfo=UTC)
+
+
+def _local_offset(device_time: datetime) -> timedelta:
+    return device_time.astimezone().utcoffset() or timedelta(0)

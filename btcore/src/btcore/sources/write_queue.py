@@ -1,0 +1,199 @@
+"""The bounded queue between a source and the journal, and the thread that writes it.
+
+So a journal that is slow or not writable does not block a source: readings keep the time at which they came in. Which
+readings are admitted is not decided here.
+"""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from itertools import islice
+from threading import Condition, Event, Thread
+
+from btcore.errors import JournalFull
+from btcore.journal import Entry, Journal
+from btcore.journal.retry import JournalRetry, ShuttingDown
+from btcore.logs.failures import FailureReporter
+from btcore.logs.tally import SummarizedCount
+from btcore.text import describe_error, either
+
+MAX_QUEUE_BYTES = 16 << 20
+"""Bytes of memory for the waiting readings of one source; above the limit, the source waits."""
+
+ENTRY_OVERHEAD = 400
+"""Bytes of memory that a reading needs beside its packet."""
+
+MAX_ENTRIES_PER_WRITE = 500
+"""Readings that one call of the journal writes."""
+
+WRITE_TIMEOUT = 0.05
+"""Seconds that `put` waits for the journal to write; after that, the source goes on."""
+
+BURST_PUTS = 64
+"""Calls of `put` within a second that are a burst: the source then waits once per write, not at every call."""
+
+
+class WriteQueue:
+    """Takes the readings of one source, and writes them to the journal in order, in its own thread.
+
+    `kept` counts what was new to the journal, `duplicates` what it had before, `waiting` what is not written yet,
+    `lost` what a stop leaves unwritten, `refused` what the journal had no room for. `is_full`: the source waits.
+    """
+
+    def __init__(self, name: str, journal: Journal, log: logging.Logger, stop: Event, grace: float = 0.0) -> None:
+        """Prepare. `grace`: seconds after `stop` for which a journal that cannot be written is still tried."""
+        self.kept = 0
+        self.duplicates = 0
+        self.lost = 0
+        self.is_full = False
+        self._journal = journal
+        self._log = log
+        self._retry = JournalRetry(stop, log, grace)
+        self._reporter = FailureReporter(log)
+        self.refused = SummarizedCount(
+            log=log, level=logging.ERROR, summary="the journal refused {count:more reading}; last: {last}"
+        )
+        self._thread = Thread(target=self._run, name=f"{name} (journal)", daemon=True)
+        self._waiting: deque[Entry] = deque()
+        self._size = 0
+        self._written = 0
+        self._is_late = False
+        self._put_times: deque[float] = deque(maxlen=BURST_PUTS)
+        self._is_closed = False
+        self._failure = ""
+        self._change = Condition()
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """How many readings are not written yet."""
+        return len(self._waiting)
+
+    # --- of the source's thread
+
+    def put(self, entries: Sequence[Entry]) -> None:
+        """Take readings; wait briefly for the journal, and for room. Raises ShuttingDown: they are lost."""
+        if not entries:
+            return
+        with self._change:
+            if self._failure:
+                self.lost += len(entries)
+                raise ShuttingDown(self._failure)
+            self._waiting.extend(entries)
+            self._size += sum(map(_size, entries))
+            self._change.notify_all()
+            if not self._is_late and (not self._is_burst() or len(self._waiting) >= MAX_ENTRIES_PER_WRITE):
+                self._is_late = not self._change.wait_for(self._is_empty, WRITE_TIMEOUT)
+            if self._size > MAX_QUEUE_BYTES:
+                self._wait_for_room()
+
+    def _is_burst(self) -> bool:
+        now = time.monotonic()
+        self._put_times.append(now)
+        return len(self._put_times) == BURST_PUTS and now - self._put_times[0] < 1
+
+    def _is_empty(self) -> bool:
+        return not self._waiting or bool(self._failure)
+
+    def _wait_for_room(self) -> None:
+        what = either(len(self._waiting), "reading waits", "readings wait")
+        self._reporter.warn(f"{what} for the journal: the source waits until they are written")
+        self.is_full = True
+        self._change.wait_for(lambda: self._size <= MAX_QUEUE_BYTES // 2 or self._failure)
+        self.is_full = False
+
+    def flush(self) -> None:
+        """Wait until everything is written, or never will be."""
+        with self._change:
+            self._change.wait_for(self._is_empty)
+
+    def close(self) -> None:
+        """Close the queue: wait until everything is written or never will be, and log what is lost."""
+        with self._change:
+            self._is_closed = True
+            self._change.notify_all()
+        self._thread.join()
+        self.refused.report_rest()
+        if self.lost:
+            self._log.error(
+                "%s lost because the program stops: %s", either(self.lost, "reading is", "readings are"), self._failure
+            )
+
+    # --- of the writer's thread
+
+    def _run(self) -> None:
+        while entries := self._next():
+            try:
+                self._write(entries)
+            except ShuttingDown as error:
+                self._give_up(str(error))
+                return
+            self._forget(len(entries))
+
+    def _next(self) -> list[Entry]:
+        """Return the entries to write next; none at the end."""
+        with self._change:
+            self._change.wait_for(lambda: self._waiting or self._is_closed)
+            return list(islice(self._waiting, MAX_ENTRIES_PER_WRITE))
+
+    def _forget(self, count: int) -> None:
+        with self._change:
+            for _ in range(count):
+                self._size -= _size(self._waiting.popleft())
+            self._is_late = self._is_late and bool(self._waiting)
+            self._change.notify_all()
+
+    def _give_up(self, why: str) -> None:
+        with self._change:
+            self._failure = why or "the journal cannot be written"
+            self.lost += len(self._waiting) - self._written
+            self._waiting.clear()
+            self._size = 0
+            self._change.notify_all()
+
+    def _write(self, entries: Sequence[Entry]) -> None:
+        """Write entries; where one of them cannot be stored, write by halves, and leave that one out."""
+        self._written = 0
+        parts = [entries]
+        while parts:
+            part = parts.pop()
+            half = len(part) // 2
+            error = self._try_append(part)
+            if error is not None and half:
+                parts += [part[half:], part[:half]]
+                continue
+            if error is not None:
+                self._reporter.dead_lettered(*_describe_unwritable(part[0], error))
+            self._written += len(part)
+
+    def _try_append(self, part: Sequence[Entry]) -> BaseException | None:
+        """Write entries, however long that takes; return an error that a retry does not solve."""
+        try:
+            new = len(self._retry(partial(self._journal.append, part), self._describe_waiting))
+            self.kept += new
+            self.duplicates += len(part) - new
+        except ShuttingDown:
+            raise
+        except JournalFull as error:
+            self.refused.add(f"{error}: no new readings are kept", error, len(part))
+        except BaseException as error:  # noqa: BLE001 - of any kind: the entries after it must still be written
+            return error
+        return None
+
+    def _describe_waiting(self) -> str:
+        return f" (readings that wait for it: {len(self._waiting) - self._written})"
+
+
+def _size(entry: Entry) -> int:
+    return len(entry.raw) + ENTRY_OVERHEAD
+
+
+def _describe_unwritable(entry: Entry, error: BaseException) -> tuple[str, str]:
+    """Describe a reading that no journal can store: for a line, and for a summary."""
+    detail = f"meter {entry.serial!r:.80}, {describe_error(error)}"
+    return f"a reading is lost, because the journal cannot store it: {detail}", detail
