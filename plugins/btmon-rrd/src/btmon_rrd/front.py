@@ -44,14 +44,14 @@ class Front:
             return None
         ends = [span.end for span in spans]
         self.last, self.raw = ends[-1], rows[-1]
-        whole = " ".join(f"{end}:%d" for end in ends)
+        integers = " ".join(f"{end}:%d" for end in ends)
         found = {
-            path: whole % (column if not offset else tuple(value + offset for value in column))
+            path: integers % (column if not offset else tuple(value + offset for value in column))
             for path, column, offset in zip(self.counters, zip(*rows, strict=True), self.offsets, strict=True)
         }
-        real = " ".join(f"{end}:%f" for end in ends)
+        floats = " ".join(f"{end}:%f" for end in ends)
         for path, column in zip(self.gauges, zip(*measured, strict=True), strict=True):
-            found[path] = real % column
+            found[path] = floats % column
         return found
 
     def states(self) -> Iterator[tuple[str, FileState]]:
