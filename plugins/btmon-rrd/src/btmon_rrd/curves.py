@@ -63,7 +63,9 @@ def curves_of(directory: Directory, channels: Mapping[str, str]) -> list[Curve]:
     except OSError as error:
         raise GraphError(f"{directory.path} cannot be read: {error.strerror or error}") from None
     if not files:
-        raise GraphError(f"{directory.path} has no RRD files: is that the `dir` of the sink, and has it stored anything?")
+        raise GraphError(
+            f"{directory.path} has no RRD files: is that the `dir` of the sink, and has it stored anything?"
+        )
     found: dict[tuple[str, str], dict[str, Path]] = {}
     for file in files:
         serial, _, label = unquote(file.stem).partition("_")

@@ -1,4 +1,4 @@
-"""PNG pictures, as far as it takes to put several of one width below each other. Source: the PNG specification, 5 and 9.
+"""PNG pictures, as far as it takes to put several of one width below each other. Source: PNG specification, 5, 9.
 
 The pixels are not decoded: a row of a PNG is stored as its difference to the row above, so of each picture only the
 first row, which has none above it, is written anew.
