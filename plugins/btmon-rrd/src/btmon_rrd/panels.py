@@ -4,11 +4,12 @@ Import is what flows as to a load, export as from solar panels, whatever the sit
 is decided in `sheet.py`.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 import attrs
 
-from btmon_rrd.curves import Curve, Directory, natural, source_of
+from btmon_rrd.curves import Curve, Directory, source_of
 from btmon_rrd.theme import Theme, fonts
 
 LEGEND_ROW = 15
@@ -19,6 +20,12 @@ MARGIN = 62
 
 WH = 3600
 KILO = 1000
+
+MAX_LOADS = 11
+"""The most loads that are shown, the sum of the smallest among them: as many as there are colours."""
+
+NOISE = 0.02
+"""The part of a channel's energy that a sensor may show the other way."""
 
 HOUR, DAY = 3600, 86_400
 
@@ -32,7 +39,9 @@ class View:
     width: int
     theme: Theme
     daemon: str = ""
-    seconds: float = DAY
+    first: float = 0.0
+    last: float = 0.0
+    """The first and the last second that is shown, once it is known."""
 
     def options(self, title: str, height: int, unit: str, legend_rows: int) -> list[str]:
         """Return the options of a graph; `height` is that of what is drawn, without title, axis and legend."""
@@ -49,21 +58,34 @@ class View:
     @property
     def bar(self) -> int:
         """The seconds that a bar of energy covers."""
-        return HOUR if self.seconds <= 3 * DAY else DAY
+        return HOUR if self.last - self.first <= 3 * DAY else DAY
+
+    @property
+    def dates(self) -> str:
+        """The days that are shown, for a title."""
+        first, last = (datetime.fromtimestamp(at).astimezone() for at in (self.first, self.last))
+        days = [f"{at:%A}, {at.day} {at:%B %Y}" for at in (first, last)]
+        return " to ".join(dict.fromkeys(days)) if self.last else ""
 
 
 @attrs.frozen
 class Total:
-    """What a channel used in the time that is shown, in Wh."""
+    """What a channel used in the time that is shown, in Wh, and the most that it drew, in W."""
 
     curve: Curve
     bought: float
     sold: float
+    highest: float
 
     @property
     def exports(self) -> bool:
         """Whether it fed in more than a sensor's noise."""
-        return self.sold > 10 and self.sold > 0.01 * self.bought  # noqa: PLR2004 - 10 Wh, 1 %
+        return self.sold > NOISE * max(self.bought, KILO)
+
+    @property
+    def only_exports(self) -> bool:
+        """Whether it took next to nothing, as solar panels do."""
+        return self.exports and self.bought < NOISE * self.sold
 
 
 def definitions(curve: Curve, index: int, directory: Directory, step: int = 0) -> Iterator[str]:
@@ -88,76 +110,106 @@ def definitions(curve: Curve, index: int, directory: Directory, step: int = 0) -
 
 
 def totals_of(curves: Sequence[Curve], view: View, directory: Directory) -> list[str]:
-    """Return the arguments that print import and export of each channel in Ws, then the first and the last time."""
+    """Return the arguments that print of each channel import and export in Ws and the highest W; then begin and end."""
     found = ["--start", view.start, "--end", view.end, *(("--daemon", view.daemon) if view.daemon else ())]
     for index, curve in enumerate(curves):
         found += definitions(curve, index, directory)
         for way in ("i", "e"):
             found += [f"VDEF:{way}t{index}={way}{index},TOTAL", f"PRINT:{way}t{index}:%lf"]
+        found += [f"VDEF:x{index}=i{index},MAXIMUM", f"PRINT:x{index}:%lf"]
     found += ["CDEF:time=i0,POP,TIME", "VDEF:first=time,MINIMUM", "VDEF:last=time,MAXIMUM"]
     return [*found, "PRINT:first:%lf", "PRINT:last:%lf"]
 
 
 def flows(totals: Sequence[Total], view: View, directory: Directory, height: int) -> list[str]:
-    """Return the panel of channels that feed in: import above zero, export below."""
+    """Return the panel of channels that feed in: generation and import above zero, export below."""
     theme = view.theme
-    found = view.options("Import and export", height, "kW", len(totals) * 2 + 1)
+    found = view.options(f"Power  ·  {view.dates}", height, "kW", len(totals) * 2 + 1)
     for index, total in enumerate(totals):
         found += definitions(total.curve, index, directory)
-        found += [f"CDEF:ki{index}=i{index},{KILO},/", f"CDEF:ke{index}=e{index},-{KILO},/"]
-    found += [heading(view, "mean", "highest", "kWh")]
-    colours = [(theme.bought, theme.sold), *((theme.channel(n), theme.channel(n + 1)) for n in range(5, 50, 2))]
-    for index, total in enumerate(totals):
-        bought, sold = colours[index]
-        if total.bought > 10:  # noqa: PLR2004 - Wh
-            found += flow(f"ki{index}", f"{total.curve.name}: import", bought, filled=index == 0)
-            found += numbers(f"ki{index}", total.bought, "MAXIMUM")
-        found += flow(f"ke{index}", f"{total.curve.name}: export", sold, filled=index == 0)
-        found += numbers(f"ke{index}", -total.sold, "MINIMUM")
+        found += [
+            f"CDEF:ki{index}=i{index},{KILO},/",
+            f"CDEF:ke{index}=e{index},{KILO},/",
+            f"CDEF:kn{index}=ke{index},-1,*",
+        ]
+    found += [heading("mean", "highest", "energy")]
+    made = [index for index, total in enumerate(totals) if total.only_exports]
+    both = [index for index, total in enumerate(totals) if not total.only_exports]
+    for place, index in enumerate(made):
+        colour = theme.made if not place else theme.channel(place + 4)
+        found += filled(f"ke{index}", f"{totals[index].curve.name}: generation", colour, totals[index].sold)
+    for place, index in enumerate(both):
+        bought, sold = (
+            (theme.bought, theme.sold) if not place else (theme.channel(2 * place), theme.channel(2 * place + 1))
+        )
+        found += filled(f"ki{index}", f"{totals[index].curve.name}: import", bought, totals[index].bought)
+        found += filled(f"kn{index}", f"{totals[index].curve.name}: export", sold, totals[index].sold)
     return [*found, f"HRULE:0{theme.axis}"]
 
 
-def flow(name: str, text: str, colour: str, *, filled: bool) -> list[str]:
-    """Return a curve of power: filled, or a line."""
-    legend = f"{padded(text)}"
-    if filled:
-        return [f"AREA:{name}{colour}99:{legend}", f"LINE1:{name}{colour}"]
-    return [f"LINE1.6:{name}{colour}:{legend}"]
+def filled(name: str, text: str, colour: str, watt_hours: float) -> list[str]:
+    """Return a curve of power, filled down or up to zero, and its line of the legend."""
+    extreme = "MINIMUM" if name.startswith("kn") else "MAXIMUM"
+    return [
+        f"AREA:{name}{colour}80:{padded(text)}",
+        f"LINE1:{name}{colour}",
+        *numbers(name, watt_hours, extreme),
+    ]
 
 
-def loads(
-    totals: Sequence[Total], view: View, directory: Directory, height: int, title: str = "Consumption"
-) -> list[str]:
-    """Return the panel of loads, stacked; the sum of the smallest is one."""
-    shown = list(totals)
-    found = view.options(title, height, "kW", len(shown) + 1)
-    for index, total in enumerate(shown):
+def loads(totals: Sequence[Total], view: View, directory: Directory, height: int, title: str) -> list[str]:
+    """Return the panel of loads, stacked, the steadiest at the bottom; the smallest of many are one."""
+    many = len(totals) > MAX_LOADS
+    shown, rest = (totals[: MAX_LOADS - 1], totals[MAX_LOADS - 1 :]) if many else (totals, [])
+    shown = sorted(shown, key=lambda one: -one.bought / max(one.highest, 1))
+    found = view.options(title, height, "kW", len(shown) + bool(rest) + 1)
+    for index, total in enumerate([*shown, *rest]):
         found += definitions(total.curve, index, directory)
         found += [f"CDEF:k{index}=i{index},UN,0,i{index},{KILO},/,IF"]
-    found += [heading(view, "mean", "highest", "kWh")]
-    for index, total in enumerate(shown):
+    found += [heading("mean", "highest", "energy")]
+    rows = [(f"k{index}", total.curve.name, total.bought) for index, total in enumerate(shown)]
+    if rest:
+        found.append(f"CDEF:rest={added('k', range(len(shown), len(totals)))}")
+        rows.append(("rest", f"{len(rest)} others", sum(one.bought for one in rest)))
+    for index, (name, text, watt_hours) in enumerate(rows):
         stacked = ":STACK" if index else ""
-        colour = view.theme.channel(index)
-        found += [f"AREA:k{index}{colour}:{padded(total.curve.name)}{stacked}"]
-        found += numbers(f"k{index}", total.bought, "MAXIMUM")
+        found += [f"AREA:{name}{view.theme.channel(index)}D0:{padded(text)}{stacked}"]
+        found += numbers(name, watt_hours, "MAXIMUM")
     return found
 
 
+def feeds_the_others(totals: Sequence[Total], view: View, directory: Directory) -> list[str]:
+    """Return the arguments that print by how many W the first channel is above the sum of the others, nearly always."""
+    found = ["--start", view.start, "--end", view.end, *(("--daemon", view.daemon) if view.daemon else ())]
+    for index, total in enumerate(totals):
+        found += definitions(total.curve, index, directory)
+    others = ",".join(f"i{index}" for index in range(1, len(totals))) + ",ADDNAN" * (len(totals) - 2)
+    return [*found, f"CDEF:above=i0,{others},-", "VDEF:mostly=above,5,PERCENTNAN", "PRINT:mostly:%lf"]
+
+
 def energy(totals: Sequence[Total], view: View, directory: Directory, height: int) -> list[str]:
-    """Return the panel of energy: a bar for each hour or day, import above zero, export below."""
+    """Return the panel of energy: a bar for each hour or day, import above zero, export below, generation as a line."""
     per = "hour" if view.bar == HOUR else "day"
-    found = view.options(f"Energy of each {per}", height, "kWh", 2 if any(one.exports for one in totals) else 1)
+    both = [index for index, total in enumerate(totals) if not total.only_exports]
+    made = [index for index, total in enumerate(totals) if total.only_exports]
+    found = view.options(f"Energy of each {per}", height, "kWh", 4)
     for index, total in enumerate(totals):
         found += definitions(total.curve, index, directory, view.bar)
     scale = f"{view.bar / WH / KILO},*"
-    found += [f"CDEF:in={added('i', len(totals))},{scale}", f"CDEF:out={added('e', len(totals))},-1,*,{scale}"]
-    bought, sold = (sum(getattr(one, way) for one in totals) for way in ("bought", "sold"))
-    names = ", ".join(one.curve.name for one in totals)
-    text = names if len(totals) <= 2 else "all channels"  # noqa: PLR2004 - as many as fit
-    found += [f"AREA:in{view.theme.bought}CC:{padded(f'{text}: import')}", kwh(bought)]
-    if sold:
-        found += [f"AREA:out{view.theme.sold}CC:{padded(f'{text}: export')}", kwh(sold)]
-    return [*found, f"HRULE:0{view.theme.axis}", "--no-gridfit"]
+    names = ", ".join(totals[index].curve.name for index in both)
+    text = f"{names}: " if len(both) <= 2 else ""  # noqa: PLR2004 - as many as fit
+    found.append(heading("energy"))
+    bought, sold = (sum(getattr(totals[index], way) for index in both) for way in ("bought", "sold"))
+    if both:
+        found += [f"CDEF:in={added('i', both)},{scale}", f"CDEF:out={added('e', both)},-1,*,{scale}"]
+        found += [f"AREA:in{view.theme.bought}B0:{padded(f'{text}import')}", energy_text(bought)]
+    if sold > 1:
+        found += [f"AREA:out{view.theme.sold}B0:{padded(f'{text}export')}", energy_text(sold)]
+    if made:
+        generated = sum(totals[index].sold for index in made)
+        found += [f"CDEF:made={added('e', made)},{scale}"]
+        found += [f"LINE2:made{view.theme.made}:{padded('generation')}", energy_text(generated)]
+    return [*found, f"HRULE:0{view.theme.axis}"]
 
 
 def lines(curves: Sequence[Curve], view: View, height: int, title: str, unit: str, number: str) -> list[str]:
@@ -167,7 +219,7 @@ def lines(curves: Sequence[Curve], view: View, height: int, title: str, unit: st
     for index, curve in enumerate(curves):
         ((label, path),) = list(curve.files.items())[:1]
         found.append(f"DEF:v{index}={escaped(str(path))}:{source_of(label)}:AVERAGE")
-    found.append(heading(view, "lowest", "mean", "highest", "last"))
+    found.append(heading("lowest", "mean", "highest", "last"))
     for index, curve in enumerate(curves):
         found.append(f"LINE1.6:v{index}{view.theme.channel(index)}:{padded(curve.name)}")
         for name, function in (("MINIMUM", "n"), ("AVERAGE", "a"), ("MAXIMUM", "x"), ("LAST", "l")):
@@ -176,20 +228,19 @@ def lines(curves: Sequence[Curve], view: View, height: int, title: str, unit: st
     return found
 
 
-def heading(view: View, *names: str) -> str:
-    """Return the line above the numbers of a legend."""
-    del view
-    return f"COMMENT:{' ' * (NAME + 3)}{''.join(f'{name:>{NUMBER}}' for name in names)}\\l"
-
-
-NAME = 26
-NUMBER = 11
+NAME = 30
+NUMBER = 14
 """Characters of a name, and of a number, below a graph."""
+
+
+def heading(*names: str) -> str:
+    """Return the line above the numbers of a legend."""
+    return f"COMMENT:{' ' * (NAME + 3)}{''.join(f'{name:>{NUMBER}}' for name in names)}\\l"
 
 
 def padded(name: str) -> str:
     """Return a name for a legend, as wide as the others."""
-    return escaped(f"{name[:NAME]:<{NAME}}")
+    return escaped(f" {name[:NAME]:<{NAME}}")
 
 
 def numbers(name: str, watt_hours: float, extreme: str) -> list[str]:
@@ -197,27 +248,22 @@ def numbers(name: str, watt_hours: float, extreme: str) -> list[str]:
     return [
         f"VDEF:a{name}={name},AVERAGE",
         f"VDEF:x{name}={name},{extreme}",
-        f"GPRINT:a{name}:%{NUMBER - 3}.2lf kW",
-        f"GPRINT:x{name}:%{NUMBER - 3}.2lf kW",
-        kwh(abs(watt_hours)),
+        f"GPRINT:a{name}:%{NUMBER - 4}.2lf kW",
+        f"GPRINT:x{name}:%{NUMBER - 4}.2lf kW",
+        energy_text(watt_hours),
     ]
 
 
-def kwh(watt_hours: float) -> str:
+def energy_text(watt_hours: float) -> str:
     """Return energy at the end of a legend's line."""
-    return f"COMMENT:{watt_hours / KILO:{NUMBER}.2f}\\l"
+    return f"COMMENT:{watt_hours / KILO:{NUMBER - 4}.2f} kWh\\l"
 
 
-def added(way: str, count: int) -> str:
+def added(way: str, indexes: Sequence[int]) -> str:
     """Return the sum of channels, as RRDtool reads it: what is unknown counts as 0."""
-    return ",".join(f"{way}{index}" for index in range(count)) + ",ADDNAN" * (count - 1)
+    return ",".join(f"{way}{index}" for index in indexes) + ",ADDNAN" * (len(indexes) - 1)
 
 
 def escaped(text: str) -> str:
     """Return text for an argument of RRDtool, whose colons end a part of it."""
     return text.replace("\\", "\\\\").replace(":", "\\:")
-
-
-def by_name(curves: Iterable[Curve]) -> list[Curve]:
-    """Return curves in the order of meters and channels."""
-    return sorted(curves, key=lambda curve: natural(curve.key))

@@ -11,14 +11,11 @@ from btmon_rrd.panels import Total, View
 from btmon_rrd.png import stack
 from btmon_rrd.render import draw, measure
 
-MAX_LOADS = 10
-"""The most loads that are shown each by itself."""
-
 LEAST = 1.0
 """Wh below which a channel used nothing."""
 
-MOST_OF_ALL = 0.8
-"""A channel that used this part of what all others used is the one that feeds them."""
+ABOVE = -20.0
+"""W by which the power of a channel that feeds all others may seem to be below theirs."""
 
 
 def draw_sheet(curves: Sequence[Curve], view: View, directory: Directory, height: int) -> bytes:
@@ -48,36 +45,43 @@ def sheet(curves: Sequence[Curve], view: View, directory: Directory, height: int
 
 def power_panels(curves: Sequence[Curve], view: View, directory: Directory, height: int) -> list[list[str]]:
     """Return the panels of power and energy of the channels that used or made any."""
-    totals, seconds = measured(curves, view, directory)
+    totals, first, last = measured(curves, view, directory)
     totals = [one for one in totals if one.bought + one.sold > LEAST]
-    view = attrs.evolve(view, seconds=seconds)
-    feeding = sorted((one for one in totals if one.exports), key=lambda one: one.bought == 0)
+    view = attrs.evolve(view, first=first, last=last)
+    feeding = sorted((one for one in totals if one.exports), key=lambda one: one.only_exports)
     using = sorted((one for one in totals if not one.exports), key=lambda one: -one.bought)
-    mains = using[:1] if is_mains(using) else []
+    mains = using[:1] if not feeding and is_mains(using, view, directory) else []
     found = []
     if feeding:
         found.append(panels.flows(feeding, view, directory, height))
     if mains:
-        found.append(panels.loads(mains, view, directory, height * 2 // 3, mains[0].curve.name))
-    if loads := using[len(mains) :][:MAX_LOADS]:
-        found.append(panels.loads(loads, view, directory, height))
-    if counted := feeding[:1] or mains or using:
+        found.append(panels.loads(mains, view, directory, height, f"Power  ·  {view.dates}"))
+    if loads := using[len(mains) :]:
+        title = "Consumption" if found else f"Power  ·  {view.dates}"
+        found.append(panels.loads(loads, view, directory, height, title))
+    if counted := feeding or mains or using:
         found.append(panels.energy(counted, view, directory, height // 2))
     return found
 
 
-def is_mains(using: Sequence[Total]) -> bool:
+def is_mains(using: Sequence[Total], view: View, directory: Directory) -> bool:
     """Whether the largest of several loads is what feeds the others, so that it must not be added to them."""
-    return len(using) > 2 and using[0].bought > MOST_OF_ALL * sum(one.bought for one in using[1:])  # noqa: PLR2004 - several
+    if len(using) < 3:  # noqa: PLR2004 - of two, nothing can be said
+        return False
+    return _number(measure(panels.feeds_the_others(using, view, directory))[0]) > ABOVE
 
 
-def measured(curves: Sequence[Curve], view: View, directory: Directory) -> tuple[list[Total], float]:
-    """Return what each channel used in the time that is shown, and how many seconds that is."""
+def measured(curves: Sequence[Curve], view: View, directory: Directory) -> tuple[list[Total], float, float]:
+    """Return what each channel used in the time that is shown, and when that begins and ends."""
     if not curves:
-        return [], 0.0
+        return [], 0.0, 0.0
     *printed, first, last = map(_number, measure(panels.totals_of(curves, view, directory)))
-    watt_hours = iter([one / panels.WH for one in printed])
-    return [Total(curve, next(watt_hours), next(watt_hours)) for curve in curves], last - first
+    of_each = zip(printed[::3], printed[1::3], printed[2::3], strict=True)
+    totals = [
+        Total(curve, bought / panels.WH, sold / panels.WH, highest)
+        for curve, (bought, sold, highest) in zip(curves, of_each, strict=True)
+    ]
+    return totals, first, last
 
 
 def _number(text: str) -> float:

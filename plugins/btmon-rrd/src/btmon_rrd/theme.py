@@ -7,13 +7,18 @@ import attrs
 
 ThemeName = Literal["light", "dark"]
 
-FONT = "DejaVu Sans"
-FONT_SIZES = {"DEFAULT": 9, "TITLE": 13, "AXIS": 8, "UNIT": 9, "LEGEND": 9}
+FONTS = {
+    "DEFAULT": "9:DejaVu Sans",
+    "TITLE": "13:DejaVu Sans",
+    "AXIS": "8:DejaVu Sans",
+    "UNIT": "9:DejaVu Sans",
+    "LEGEND": "9:DejaVu Sans Mono",  # columns of numbers stand below each other
+}
 
 
 @attrs.frozen(kw_only=True)
 class Theme:
-    """The colours of a sheet, as RRDtool has them: `#RRGGBB`."""
+    """The colours of a sheet, as RRDtool has them: `#RRGGBB`, or `#RRGGBBAA` where what is behind shines through."""
 
     back: str
     canvas: str
@@ -25,6 +30,7 @@ class Theme:
     """What stands out from the back: the sum of a house, the zero line."""
     bought: str
     sold: str
+    made: str
     channels: Sequence[str]
 
     def colours(self) -> list[str]:
@@ -53,12 +59,13 @@ THEMES: Mapping[ThemeName, Theme] = {
         back="#FFFFFF",
         canvas="#FFFFFF",
         font="#2E3440",
-        grid="#ECEFF4",
-        major="#D5DAE3",
+        grid="#8A94A81C",
+        major="#8A94A84C",
         axis="#9AA3B2",
         line="#2E3440",
         bought="#D9663F",
         sold="#4C9F70",
+        made="#E8B23A",
         channels=(
             *("#4E79A7", "#F28E2B", "#76B7B2", "#E15759", "#B07AA1", "#EDC948"),
             *("#59A14F", "#9C755F", "#FF9DA7", "#86A5C9", "#A0A7B4"),
@@ -68,12 +75,13 @@ THEMES: Mapping[ThemeName, Theme] = {
         back="#16191F",
         canvas="#16191F",
         font="#D8DEE9",
-        grid="#22262E",
-        major="#323844",
+        grid="#A9B4C618",
+        major="#A9B4C63C",
         axis="#5B6472",
         line="#ECEFF4",
         bought="#E8825A",
         sold="#66C28F",
+        made="#F2C14E",
         channels=(
             *("#6C9BD1", "#F5A04C", "#83CFC9", "#EC7A7C", "#C696BA", "#F3D96B"),
             *("#7BC070", "#BB9480", "#FFB3BB", "#A3BEDD", "#8B93A1"),
@@ -84,4 +92,4 @@ THEMES: Mapping[ThemeName, Theme] = {
 
 def fonts() -> list[str]:
     """Return RRDtool's options of the fonts."""
-    return [text for name, size in FONT_SIZES.items() for text in ("--font", f"{name}:{size}:{FONT}")]
+    return [text for name, font in FONTS.items() for text in ("--font", f"{name}:{font}")]
