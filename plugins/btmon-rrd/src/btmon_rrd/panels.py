@@ -50,6 +50,7 @@ class View:
             *("--width", str(self.width), "--height", str(height + MARGIN + legend_rows * LEGEND_ROW)),
             *("--full-size-mode", "--imgformat", "PNG", "--title", title, "--vertical-label", unit),
             *("--border", "0", "--slope-mode", "--disable-rrdtool-tag", "--grid-dash", "1:0", "--units-length", "7"),
+            *(("--units-exponent", "0") if unit.startswith("kW") else ()),
             *self.theme.colours(),
             *fonts(),
             *(("--daemon", self.daemon) if self.daemon else ()),
@@ -63,8 +64,9 @@ class View:
     @property
     def dates(self) -> str:
         """The days that are shown, for a title."""
-        first, last = (datetime.fromtimestamp(at).astimezone() for at in (self.first, self.last))
-        days = [f"{at:%A}, {at.day} {at:%B %Y}" for at in (first, last)]
+        last = self.last - (self.last - self.first) / 100  # RRDtool shows the begin of the next step
+        times = [datetime.fromtimestamp(at).astimezone() for at in (self.first, last)]
+        days = [f"{at:%A}, {at.day} {at:%B %Y}" for at in times]
         return " to ".join(dict.fromkeys(days)) if self.last else ""
 
 
@@ -135,12 +137,12 @@ def flows(totals: Sequence[Total], view: View, directory: Directory, height: int
     found += [heading("mean", "highest", "energy")]
     made = [index for index, total in enumerate(totals) if total.only_exports]
     both = [index for index, total in enumerate(totals) if not total.only_exports]
-    for place, index in enumerate(made):
-        colour = theme.made if not place else theme.channel(place + 4)
+    for rank, index in enumerate(made):
+        colour = theme.made if not rank else theme.channel(rank + 4)
         found += filled(f"ke{index}", f"{totals[index].curve.name}: generation", colour, totals[index].sold)
-    for place, index in enumerate(both):
+    for rank, index in enumerate(both):
         bought, sold = (
-            (theme.bought, theme.sold) if not place else (theme.channel(2 * place), theme.channel(2 * place + 1))
+            (theme.bought, theme.sold) if not rank else (theme.channel(2 * rank), theme.channel(2 * rank + 1))
         )
         found += filled(f"ki{index}", f"{totals[index].curve.name}: import", bought, totals[index].bought)
         found += filled(f"kn{index}", f"{totals[index].curve.name}: export", sold, totals[index].sold)
@@ -160,16 +162,16 @@ def filled(name: str, text: str, colour: str, watt_hours: float) -> list[str]:
 def loads(totals: Sequence[Total], view: View, directory: Directory, height: int, title: str) -> list[str]:
     """Return the panel of loads, stacked, the steadiest at the bottom; the smallest of many are one."""
     many = len(totals) > MAX_LOADS
-    shown, rest = (totals[: MAX_LOADS - 1], totals[MAX_LOADS - 1 :]) if many else (totals, [])
-    shown = sorted(shown, key=lambda one: -one.bought / max(one.highest, 1))
-    found = view.options(title, height, "kW", len(shown) + bool(rest) + 1)
-    for index, total in enumerate([*shown, *rest]):
+    single, rest = (totals[: MAX_LOADS - 1], totals[MAX_LOADS - 1 :]) if many else (totals, [])
+    single = sorted(single, key=lambda one: -one.bought / max(one.highest, 1))
+    found = view.options(title, height, "kW", len(single) + bool(rest) + 1)
+    for index, total in enumerate([*single, *rest]):
         found += definitions(total.curve, index, directory)
         found += [f"CDEF:k{index}=i{index},UN,0,i{index},{KILO},/,IF"]
     found += [heading("mean", "highest", "energy")]
-    rows = [(f"k{index}", total.curve.name, total.bought) for index, total in enumerate(shown)]
+    rows = [(f"k{index}", total.curve.name, total.bought) for index, total in enumerate(single)]
     if rest:
-        found.append(f"CDEF:rest={added('k', range(len(shown), len(totals)))}")
+        found.append(f"CDEF:rest={added('k', range(len(single), len(totals)))}")
         rows.append(("rest", f"{len(rest)} others", sum(one.bought for one in rest)))
     for index, (name, text, watt_hours) in enumerate(rows):
         stacked = ":STACK" if index else ""
@@ -229,13 +231,13 @@ def lines(curves: Sequence[Curve], view: View, height: int, title: str, unit: st
 
 
 NAME = 30
-NUMBER = 14
-"""Characters of a name, and of a number, below a graph."""
+NUMBER = 15
+"""Characters of a name, and of a number with the space that RRDtool puts before it, below a graph."""
 
 
 def heading(*names: str) -> str:
     """Return the line above the numbers of a legend."""
-    return f"COMMENT:{' ' * (NAME + 3)}{''.join(f'{name:>{NUMBER}}' for name in names)}\\l"
+    return f"COMMENT:{' ' * (NAME + 4)}{''.join(f'{name:>{NUMBER}}' for name in names)}\\l"
 
 
 def padded(name: str) -> str:
@@ -248,15 +250,15 @@ def numbers(name: str, watt_hours: float, extreme: str) -> list[str]:
     return [
         f"VDEF:a{name}={name},AVERAGE",
         f"VDEF:x{name}={name},{extreme}",
-        f"GPRINT:a{name}:%{NUMBER - 4}.2lf kW",
-        f"GPRINT:x{name}:%{NUMBER - 4}.2lf kW",
+        f"GPRINT:a{name}:%{NUMBER - 5}.2lf kW",
+        f"GPRINT:x{name}:%{NUMBER - 5}.2lf kW",
         energy_text(watt_hours),
     ]
 
 
 def energy_text(watt_hours: float) -> str:
     """Return energy at the end of a legend's line."""
-    return f"COMMENT:{watt_hours / KILO:{NUMBER - 4}.2f} kWh\\l"
+    return f"COMMENT:{watt_hours / KILO:{NUMBER - 5}.2f} kWh\\l"
 
 
 def added(way: str, indexes: Sequence[int]) -> str:

@@ -32,7 +32,7 @@ def draw(arguments: Sequence[str]) -> bytes:
 
 
 def _graph(file: str, arguments: Sequence[str]) -> list[str]:
-    if importlib.util.find_spec("rrdtool") is not None:
+    if has_binding():
         return _by_binding(file, arguments)
     program = shutil.which("rrdtool")
     if program is None:
@@ -41,6 +41,11 @@ def _graph(file: str, arguments: Sequence[str]) -> list[str]:
     if done.returncode:
         raise GraphError(f"RRDtool cannot draw this: {done.stderr.strip().removeprefix('ERROR: ')}")
     return done.stdout.splitlines()[1:]
+
+
+def has_binding() -> bool:
+    """Whether RRDtool's Python binding is installed. Imports nothing."""
+    return importlib.util.find_spec("rrdtool") is not None
 
 
 def _by_binding(file: str, arguments: Sequence[str]) -> list[str]:

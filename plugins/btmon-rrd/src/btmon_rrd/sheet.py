@@ -31,11 +31,11 @@ def sheet(curves: Sequence[Curve], view: View, directory: Directory, height: int
     small = height * 2 // 3
     found = power_panels([one for one in curves if one.quantity == "power"], view, directory, height)
     for quantity, title, unit, number in (
-        ("temperature", "Temperature", "degrees", "%8.1lf °"),
-        ("volts", "Voltage", "V", "%8.1lf V"),
-        ("amperes", "Current", "A", "%8.2lf A"),
-        ("pulses", "Pulses", "pulses a second", "%8.3lf  "),
-        ("other", "Further numbers", "", "%10.2lf"),
+        ("temperature", "Temperature", "degrees", "%11.1lf °"),
+        ("volts", "Voltage", "V", "%11.1lf V"),
+        ("amperes", "Current", "A", "%11.2lf A"),
+        ("pulses", "Pulses", "pulses a second", "%13.3lf"),
+        ("other", "Further numbers", "", "%13.2lf"),
     ):
         some = [one for one in curves if one.quantity == quantity]
         if some:
@@ -59,8 +59,8 @@ def power_panels(curves: Sequence[Curve], view: View, directory: Directory, heig
     if loads := using[len(mains) :]:
         title = "Consumption" if found else f"Power  ·  {view.dates}"
         found.append(panels.loads(loads, view, directory, height, title))
-    if counted := feeding or mains or using:
-        found.append(panels.energy(counted, view, directory, height // 2))
+    if metered := feeding or mains or using:
+        found.append(panels.energy(metered, view, directory, height // 2))
     return found
 
 
