@@ -12,6 +12,7 @@ WINGS = (
     "",  # what all others use, and what a plugin may import: records, formats, settings, hooks
     "logs",
     "web",
+    "control",
     "journal",
     "decode",
     "sql",
@@ -19,6 +20,7 @@ WINGS = (
     "calculate",
     "values",
     "config",
+    "status",
     "sources",
     "sinks",
     "runtime",

@@ -17,6 +17,7 @@ PLUGINS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("pp", "pps", "people-power"), ("peoplepower",)),
     **dict.fromkeys(("myenersave", "es"), ("enersave",)),
     **dict.fromkeys(("ted", "ted5000", "eg"), ("eragy",)),
+    **dict.fromkeys(("rrd", "rrdtool"), ("rrd",)),
     "by": ("bidgely",),
     "pw": ("plotwatt",),
     "ts": ("thingspeak",),
@@ -28,7 +29,6 @@ PLUGINS: Mapping[str, tuple[str, ...]] = {
 MISSING: Mapping[str, str] = {
     **dict.fromkeys(("influxdb", "influx"), "write to InfluxDB"),
     "mqtt": "publish to MQTT",
-    **dict.fromkeys(("rrd", "rrdtool"), "read and write RRD files"),
 }
 """Names for which no plugin of this project exists yet, and what btmon could do by them."""
 

@@ -19,6 +19,7 @@ from btcore.text import plain_lines
 from btcore.version import __version__
 
 OK = 0
+FAILING = 1
 USAGE = 2
 UNAVAILABLE = 69
 CONFIGURATION = 78
@@ -30,6 +31,7 @@ SITE = Path("site.toml")
 COMMANDS = {
     "run": "read the meters and deliver to the sinks until stopped",
     "check": "check a configuration for mistakes without running it",
+    "status": "show how a site is: its sources, sinks and journal",
     "init": "write a commented site.toml from the installed plugins",
     "plugins": "list the installed plugins, or show the settings of one",
     "decode": "show the packets in a capture",
@@ -55,7 +57,7 @@ def program() -> NoReturn:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit code: 0 ok, 2 usage, 69 unavailable, 78 configuration."""
+    """Run one command; return the exit code: 0 ok, 1 something fails, 2 usage, 69 unavailable, 78 configuration."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         args, unknown = _parser(words).parse_known_args(words)
@@ -137,4 +139,18 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
             module = importlib.import_module(f"btcore.cli.{name}")
             module.add_arguments(command)
             command.set_defaults(main=module.main, usage=command.error)
+    if not words or words[0] not in COMMANDS:
+        _add_extensions(commands, words)
     return parser
+
+
+def _add_extensions(commands: "argparse._SubParsersAction[Parser]", words: Sequence[str]) -> None:
+    """Add the commands of other distributions; only the one that is asked for is imported, or all for the list."""
+    extensions = importlib.import_module("btcore.cli.extensions")
+    found = {name: one for name, one in extensions.extensions().items() if name not in COMMANDS}
+    for name, extension in found.items():
+        asked = name in words[:1]
+        command = commands.add_parser(name, help=None if asked or words[:1] == ["--version"] else extension.help)
+        if asked:
+            extensions.add_extension(extension, command)
+            command.set_defaults(usage=command.error)

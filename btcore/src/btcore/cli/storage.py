@@ -1,7 +1,6 @@
 """`btcore check --create`: let each sink create what it stores into. What that is, is the plugin's `create_storage`."""
 
-from btcore.config.contexts import context_of
-from btcore.config.site import Sink, Site
+from btcore.config.site import Sink, Site, context_of
 from btcore.decode.brultech import FORMATS
 from btcore.decode.decoder import hook_caller
 from btcore.errors import BtcoreError, Unavailable, is_interrupt

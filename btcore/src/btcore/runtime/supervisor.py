@@ -1,6 +1,5 @@
 """Running a site: its sources and sinks at once, from the lock on its state to the last commit."""
 
-import fcntl
 import logging
 import os
 import time
@@ -10,21 +9,23 @@ from pathlib import Path
 from threading import Event, Thread
 
 from btcore.calculate.sampling import SampleCache
-from btcore.config.contexts import context_of
-from btcore.config.site import Decoder, Sink, Site, Source
+from btcore.config.site import Decoder, Sink, Site, Source, context_of
+from btcore.control.server import ControlServer
 from btcore.decode.decoders import Decoders
-from btcore.errors import Unavailable
-from btcore.journal import Journal
+from btcore.journal import Journal, Retention
 from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime import state_directory
 from btcore.runtime.health import RunHealth
+from btcore.runtime.http import open_monitoring
 from btcore.runtime.names import NameCheck
 from btcore.runtime.reporting import ActivityReport
 from btcore.runtime.retention import Upkeep
+from btcore.runtime.status import LiveStatus
 from btcore.settings import Context
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.identity import Identities, last_readings
 from btcore.sources.worker import SourceWorker
+from btcore.status.report import answer
 from btcore.text import either, plural
 
 log = logging.getLogger("btcore")
@@ -67,8 +68,9 @@ class Supervisor:
 
     def run(self) -> bool:
         """Run; return whether no source and no sink stopped with an error. Raises Unavailable."""
+        serving = ExitStack()
         with ExitStack() as opened:
-            opened.callback(os.close, _lock(self._site.state))
+            opened.callback(os.close, state_directory.lock(self._site.state))
             _claim(self._site)
             journal = SqliteJournal(self._site.state / JOURNAL, self._site.max_journal_bytes)
             opened.callback(journal.close)
@@ -81,26 +83,36 @@ class Supervisor:
         _warn_if_readable(self._site.state)
         what = f"{plural(len(sources), 'source')}, {plural(len(sinks), 'sink')}"
         log.info("%s; the journal is in %s", what, self._site.state)
+        status = LiveStatus(self._site, journal, sources, sinks, self._redact)
         try:
+            self._serve(status, serving)
             for thread in _threads(sources, sinks):
                 thread.start()
             self._watch(journal, sources, sinks, name_check, health)
         finally:
+            serving.close()
             self._stop.set()
             journal.wake()
-            if finished := _join(_threads(sources, sinks), self._patience):
-                held.close()
-            else:
+            finished = _join(_threads(sources, sinks), self._patience)
+            if not finished:
                 _report_lost(sources)
-        name_check.finish()
-        for worker in sources:
-            refused = f", {worker.refused} refused" if worker.refused else ""
-            log.info("%s: %s; %s%s", worker.name, worker.counts, worker.stored, refused)
-        for sink in sinks:
-            log.info("%s: %s", sink.name, sink)
-        if why := health.describe_failure():
-            log.error("ended with an error: %s", why)
-        return finished and not why
+            name_check.finish()
+            _report_totals(sources, sinks)
+            failure = health.describe_failure()
+            if finished:
+                held.close()
+        if failure:
+            log.error("ended with an error: %s", failure)
+        return finished and not failure
+
+    def _serve(self, status: LiveStatus, serving: ExitStack) -> None:
+        """Answer the commands of this machine's user, and a monitoring system if there is to be one."""
+        control = ControlServer(self._site.state, {"status": lambda _request: [answer(status())]})
+        serving.callback(control.close)
+        control.open()
+        address = self._site.metrics.address
+        if address is not None and (monitoring := open_monitoring(address, status)) is not None:
+            serving.callback(monitoring.close)
 
     def _watch(
         self,
@@ -111,7 +123,7 @@ class Supervisor:
         health: RunHealth,
     ) -> None:
         reporting = ActivityReport(sources, sinks, log)
-        upkeep = Upkeep(journal, [sink.table for sink in self._site.sinks], self._site.retention)
+        upkeep = Upkeep(journal, [sink.table for sink in self._site.sinks], Retention(self._site.retention))
         while any(thread.is_alive() for thread in _threads(sources, sinks)):
             if not self._dry_run:
                 upkeep.turn()
@@ -183,6 +195,15 @@ class Supervisor:
         )
 
 
+def _report_totals(sources: list[SourceWorker], sinks: list[SinkWorker]) -> None:
+    for worker in sources:
+        refused = f", {worker.refused} refused" if worker.refused else ""
+        log.info("%s: %s; %s%s", worker.name, worker.counts, worker.stored, refused)
+    for sink in sinks:
+        total = str(sink)  # at once: it asks the journal, which is closed soon
+        log.info("%s: %s", sink.name, total)
+
+
 def _threads(sources: list[SourceWorker], sinks: list[SinkWorker]) -> list[Thread]:
     return [*(sink.thread for sink in sinks), *(source.thread for source in sources)]
 
@@ -208,25 +229,6 @@ def _report_lost(sources: list[SourceWorker]) -> None:
             log.error("%s: %s lost: not yet written to the journal", worker.name, what)
 
 
-def _lock(state: Path) -> int:
-    """Lock the state directory for this process; return the descriptor of the lock."""
-    try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _unusable(state, error) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        if not isinstance(error, BlockingIOError):
-            raise _unusable(state, error) from error
-        raise Unavailable(
-            f"another btcore is using {state}: stop it first, or give this one another `state`"
-        ) from error
-    return lock
-
-
 def _claim(site: Site) -> None:
     """Claim the state directory for this configuration. Raises ConfigurationError if it belongs to another."""
     try:
@@ -243,7 +245,3 @@ def _warn_if_readable(state: Path) -> None:
     file = state / JOURNAL
     if file.stat().st_mode & state.stat().st_mode & 0o005:
         log.warning("every user of this computer can read %s: run chmod 700 %s", file, state)
-
-
-def _unusable(state: Path, error: OSError) -> Unavailable:
-    return Unavailable(f"cannot use the state directory {state}: {error.strerror}; set `state` in site.toml to another")
