@@ -245,6 +245,17 @@ class SqliteJournal:
         self._committed[sink] = kept
         return kept
 
+    def source_checkpoint(self, source: str) -> str:
+        """Return what was committed for a source last."""
+        with self._reading, self._guarded("read"):
+            row = self._reader.execute("SELECT state FROM source_checkpoint WHERE source = ?", (source,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def commit_source(self, source: str, state: str) -> None:
+        """Keep how far a source has come."""
+        with self._transaction() as connection:
+            connection.execute("REPLACE INTO source_checkpoint VALUES (?, ?)", (source, state))
+
     def _changed(self, sink: str, checkpoint: Checkpoint) -> list[tuple[str, str, int, str]]:
         """Return the rows of the baselines that are not as in the sink's last commit; all where that is not known."""
         last = self._committed.get(sink)
