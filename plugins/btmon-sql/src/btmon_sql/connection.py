@@ -7,6 +7,7 @@ import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -120,12 +121,14 @@ class SqlConnection:
                 self.connection.commit()
 
 
-def connect(address: Address) -> SqlConnection:
-    """Connect, and create the database if it does not exist. Raises SqlError."""
+def connect(address: Address, *, create: bool = True) -> SqlConnection:
+    """Connect, and create the database if it does not exist and may be created. Raises SqlError."""
+    if not create and address.dialect.name == "sqlite" and not Path(address.database).exists():
+        raise SqlError(ErrorKind.UNAVAILABLE, f"there is no file {address.database}: it is read once it is there")
     try:
         return _connect(address)
     except SqlError as error:
-        if error.kind is not ErrorKind.NO_DATABASE or address.dialect.name not in MAINTENANCE:
+        if not create or error.kind is not ErrorKind.NO_DATABASE or address.dialect.name not in MAINTENANCE:
             raise
     _create(address)
     return _connect(address)

@@ -2,12 +2,27 @@
 
 import os
 from collections.abc import Iterator
+from threading import Event
 from typing import Any
 
 import attrs
 
-from btcore import Batch, Claim, Context, Duration, Format, Problem, Secret, hookimpl, plugin, setting
-from btcore.sql import Schema, SqlWriter, check_table_name
+from btcore import (
+    FORMATS,
+    Batch,
+    Claim,
+    Context,
+    Duration,
+    Format,
+    Problem,
+    Reading,
+    Secret,
+    SourceCheckpoint,
+    hookimpl,
+    plugin,
+    setting,
+)
+from btcore.sql import Schema, SqlReader, SqlWriter, check_table_name
 from btmon_sql.address import Address, driver_problem, parse_address
 from btmon_sql.connection import connect
 
@@ -15,6 +30,10 @@ from btmon_sql.connection import connect
 def check_url(_instance: object, _attribute: Any, url: Secret) -> None:  # noqa: ANN401 - attrs' own type
     """Raise ValueError for what is no URL of a database."""
     parse_address(url.reveal())
+
+
+SOURCE = "source."
+"""What the name of a source's table begins with."""
 
 
 @plugin(api=1)
@@ -37,9 +56,18 @@ class Sql:
         help="the table; empty: one for each packet format, named FORMAT_SCHEMA (of samples: samples)",
         validator=check_table_name,
     )
-    retention: Duration = setting(default=Duration(0), help="delete rows that are older; 0: never")
+    retention: Duration = setting(default=Duration(0), help="as a sink: delete rows that are older; 0: never")
+    format: str = setting(
+        default="",
+        help="as a source: the packet format of the table's rows; empty: as the table's name says",
+        choices=("", *FORMATS),
+    )
+    poll_interval: Duration = setting(
+        default=Duration(60), help="as a source: how often new rows are asked for", validator=attrs.validators.gt(0)
+    )
     _address: Address = attrs.field(init=False, repr=False)
     _writer: SqlWriter = attrs.field(init=False, repr=False)
+    _reader: SqlReader = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Begin without a connection."""
@@ -47,6 +75,10 @@ class Sql:
         self._writer = SqlWriter(
             *(address.dialect, self.schema, self.table, address.where, lambda: connect(address)),
             retention=self.retention,
+        )
+        self._reader = SqlReader(
+            *(address.dialect, self.table, self.format, address.where, self.poll_interval),
+            connect=lambda: connect(address, create=False),
         )
 
     def check(self) -> Iterator[Problem]:
@@ -69,12 +101,18 @@ class Sql:
     @hookimpl
     def open(self, context: Context) -> None:
         """Connect. Raises Retry where the server is not there, Stop where a person has to act."""
-        self._writer.open(context)
+        (self._reader if context.name.startswith(SOURCE) else self._writer).open(context)
 
     @hookimpl
     def close(self) -> None:
         """End the connection."""
         self._writer.close()
+        self._reader.close()
+
+    @hookimpl
+    def collect(self, stop: Event) -> Iterator[Reading | SourceCheckpoint]:
+        """Yield the readings of `counters` tables, those that are there and those that come."""
+        return self._reader.collect(stop)
 
     @hookimpl
     def process_batch(self, batch: Batch) -> int | None:
