@@ -124,7 +124,7 @@ def test_a_history_is_imported_by_run_once(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """`run --once` brings all rows of a database into `samples`, and tells how far it is; done again, it adds nothing."""
+    """`run --once` brings all rows of a database into `samples`, and tells how far it is; again, it adds nothing."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("btcore.sql.progress.LINE_INTERVAL", 0.2)
     opened(**energy.settings()).process_batch(batch(0, 12_000))

@@ -113,12 +113,16 @@ class SqlConnection:
     @contextmanager
     def _own_transaction(self) -> Iterator[None]:
         """Outside of `transaction`, end what SQLAlchemy has begun by itself."""
-        is_own = not self.connection.in_transaction()
+        if self.connection.in_transaction():
+            yield
+            return
         try:
             yield
-        finally:
-            if is_own and self.connection.in_transaction():
-                self.connection.commit()
+            self.connection.commit()
+        except BaseException:
+            with suppress(Exception):  # a connection that is lost has ended it already
+                self.connection.rollback()
+            raise
 
 
 def connect(address: Address, *, create: bool = True) -> SqlConnection:
