@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import logging
+import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -18,11 +19,13 @@ from helpers.waiting import wait_for
 from btcore import Chunk, Duration, Retry, Stop, hookimpl, pack, plugin
 from btcore.config.site import Site
 from btcore.errors import Unavailable
-from btcore.journal import Baseline, Checkpoint
+from btcore.journal import Baseline, Checkpoint, Journal
+from btcore.journal.opening import DEFAULT, open_journal
 from btcore.journal.sqlite import SqliteJournal
+from btcore.journal.sqlite_file import FILE_NAME
 from btcore.journal.sqlite_schema import VERSION
 from btcore.records import from_microseconds
-from btcore.runtime.supervisor import JOURNAL, POLL_INTERVAL, POLL_INTERVAL_ONCE, Supervisor
+from btcore.runtime.supervisor import POLL_INTERVAL, POLL_INTERVAL_ONCE, Supervisor
 
 
 def texts(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
@@ -265,17 +268,17 @@ def _is_free(state: Path) -> None:
 def test_a_hung_sink_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A sink whose call does not return is left after the patience, with what it uses; the others were finished."""
     calling, release = threading.Event(), threading.Event()
-    journals: list[SqliteJournal] = []
+    journals: list[Journal] = []
 
     def answer(_batch: object) -> None:
         calling.set()
         release.wait(20)
 
-    def opened(file: Path, most_bytes: int) -> SqliteJournal:
-        journals.append(SqliteJournal(file, most_bytes))
+    def opened(url: str, state: Path, max_bytes: int) -> Journal:
+        journals.append(open_journal(url, state, max_bytes))
         return journals[-1]
 
-    monkeypatch.setattr("btcore.runtime.supervisor.SqliteJournal", opened)
+    monkeypatch.setattr("btcore.runtime.supervisor.open_journal", opened)
     roof, other = RecordingSink(answer=answer), RecordingSink()
     parts = (make_source(finite_source()), make_sink(roof), make_sink(other, "other"))
     with Running(make_site(tmp_path, *parts), patience=0.1) as running:
@@ -330,8 +333,8 @@ def test_a_state_that_cannot_be_locked_is_told(tmp_path: Path, monkeypatch: pyte
 
 def test_a_journal_that_cannot_be_used_leaves_the_lock_free(tmp_path: Path) -> None:
     """When the journal cannot be opened, the error tells why, and nothing is held."""
-    with closing(SqliteJournal(tmp_path / JOURNAL)) as journal:
-        journal._writer.execute(f"PRAGMA user_version = {VERSION + 1}")
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as later:
+        later.execute(f"PRAGMA user_version = {VERSION + 1}")
     with pytest.raises(Unavailable, match="newer btcore"):
         Supervisor(make_site(tmp_path), threading.Event()).run()
     _is_free(tmp_path)
@@ -346,7 +349,7 @@ def test_what_was_delivered_is_forgotten_in_time(tmp_path: Path, caplog: pytest.
         caplog.clear()
         with Running(make_site(tmp_path, make_source(finite_source(0)), make_sink(roof), retention=Duration(keep))):
             wait_for(lambda: any("delivered readings forgotten" in text for text in texts(caplog, logging.DEBUG)))
-        with closing(SqliteJournal(tmp_path / JOURNAL)) as journal:
+        with closing(open_journal(DEFAULT, tmp_path)) as journal:
             assert len(journal.read(0, 99)) == left
 
 

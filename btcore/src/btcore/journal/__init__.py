@@ -243,14 +243,15 @@ class Journal(Protocol):
         It does not ask the disk.
         """
 
-    def serials(self) -> Sequence[str]:
-        """Return the meters that were ever heard, the last heard first, as many as are remembered."""
-
     def heard(self, recent: int) -> Sequence[Entry]:
         """Return the last entry of each meter that any sink has a baseline of, and so many of the newest, oldest first.
 
         As many as are kept.
         """
+
+    @property
+    def location(self) -> str:
+        """Where it is kept, for messages: a directory, a server. It contains no secret."""
 
     @property
     def is_full(self) -> bool:
@@ -266,3 +267,8 @@ class Journal(Protocol):
 
     def close(self) -> None:
         """Give everything back. The journal cannot be used afterwards."""
+
+
+def known_serials(journal: Journal) -> list[str]:
+    """Return the meters that were ever heard, the last heard first, as many as the journal remembers."""
+    return list(dict.fromkeys(meter.serial for meter in reversed(journal.heard_meters())))

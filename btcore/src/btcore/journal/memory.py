@@ -4,6 +4,7 @@ Everything is done under one lock, and nothing survives the end of the process. 
 belong here: that is `sqlite.py`.
 """
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,12 +27,22 @@ from btcore.journal import (
     Retention,
     Superseded,
 )
+from btcore.journal.opening import JournalOptions
+
+log = logging.getLogger("btcore")
+
+
+def open_journal(_: JournalOptions) -> "MemoryJournal":
+    """Make a journal. It says that it keeps nothing: whoever chose it for a run should know."""
+    log.warning("the journal is in memory: readings that are not delivered are lost at the end of the run")
+    return MemoryJournal()
 
 
 class MemoryJournal:
     """A journal as lists and dicts."""
 
     is_full = False
+    location = "memory"
 
     def __init__(self) -> None:
         """Begin with nothing."""
@@ -124,10 +135,6 @@ class MemoryJournal:
         """Return which meters were ever heard."""
         with self._changed:
             return [HeardMeter(*meter, offset) for meter, offset in self._meters.items()]
-
-    def serials(self) -> Sequence[str]:
-        """Return the meters that were ever heard, the last heard first."""
-        return list(dict.fromkeys(meter.serial for meter in reversed(self.heard_meters())))
 
     def heard(self, recent: int) -> Sequence[Entry]:
         """Return the entries of all baselines, and so many of the newest."""

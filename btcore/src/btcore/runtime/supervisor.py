@@ -14,7 +14,7 @@ from btcore.config.site import Decoder, Sink, Site, Source
 from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.journal import Journal, Retention
-from btcore.journal.sqlite import SqliteJournal
+from btcore.journal.opening import open_journal
 from btcore.runtime import state_directory
 from btcore.runtime.health import RunHealth
 from btcore.runtime.names import NameCheck
@@ -28,7 +28,6 @@ from btcore.text import either, plural
 
 log = logging.getLogger("btcore")
 
-JOURNAL = "journal.db"
 STOP_TIMEOUT = 30.0
 """Seconds that the workers may take to finish when the program stops."""
 JOURNAL_SHARE = 0.5
@@ -69,7 +68,7 @@ class Supervisor:
         with ExitStack() as opened:
             opened.callback(os.close, _lock(self._site.state))
             _claim(self._site)
-            journal = SqliteJournal(self._site.state / JOURNAL, self._site.max_journal_bytes)
+            journal = open_journal(self._site.journal, self._site.state, self._site.max_journal_bytes)
             opened.callback(journal.close)
             identities = Identities(self._site.meters, lambda notice: log.warning("%s", notice))
             sinks, sources = self._sinks(journal), self._sources(journal, identities)
@@ -77,9 +76,8 @@ class Supervisor:
             name_check = NameCheck.of(self._site, journal.heard_meters)
             health = RunHealth(sources, sinks)
             held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
-        _warn_if_readable(self._site.state)
         what = f"{plural(len(sources), 'source')}, {plural(len(sinks), 'sink')}"
-        log.info("%s; the journal is in %s", what, self._site.state)
+        log.info("%s; the journal is in %s", what, journal.location)
         try:
             for thread in _threads(sources, sinks):
                 thread.start()
@@ -249,13 +247,6 @@ def _claim(site: Site) -> None:
         log.warning(
             "cannot note in the state directory %s which configuration it belongs to: %s", site.state, error.strerror
         )
-
-
-def _warn_if_readable(state: Path) -> None:
-    """Warn if every user can read the journal: the consumption of a household is private."""
-    file = state / JOURNAL
-    if file.stat().st_mode & state.stat().st_mode & 0o005:
-        log.warning("every user of this computer can read %s: run chmod 700 %s", file, state)
 
 
 def _unusable(state: Path, error: OSError) -> Unavailable:
