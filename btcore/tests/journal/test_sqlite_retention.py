@@ -19,7 +19,7 @@ from btcore.journal import Baseline, Checkpoint, Retention, known_serials, sqlit
 from btcore.journal.sqlite import SqliteJournal
 from btcore.journal.sqlite_sinks import MAX_IN_CHECKPOINT
 from btcore.runtime.retention import Upkeep
-from btcore.testing.journal import ANY_AGE, forget
+from btcore.testing.journal_entries import ANY_AGE, forget
 
 FULL_DISK = """
 import os, subprocess, sys

@@ -19,7 +19,7 @@ from btcore.errors import InvalidPluginResult, Unavailable
 from btcore.journal import Baseline, Checkpoint, Journal, Retention
 from btcore.sinks.results import BatchResult, check_result
 from btcore.sinks.unwanted import FIRST_REPORT, REPORT_INTERVAL, UnwantedWatch
-from btcore.testing.journal import ANY_AGE, forget
+from btcore.testing.journal_entries import ANY_AGE, forget
 
 WRONG = "399999"
 """A serial number that no meter has."""

@@ -29,7 +29,7 @@ from btcore.journal import Checkpoint, Entry, Journal
 from btcore.journal.sqlite import SqliteJournal
 from btcore.sinks import backlog
 from btcore.sinks.worker import POLL_INTERVAL
-from btcore.testing.journal import forget
+from btcore.testing.journal_entries import forget
 
 # --- in order, at least once
 

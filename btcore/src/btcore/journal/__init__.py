@@ -1,6 +1,6 @@
 """The journal: every packet that was decoded, in order, on disk, and how far each sink has come.
 
-The one place where the system remembers. This module is the contract and its records. `memory.py` keeps it in its
+Nothing else remembers anything. This module is the contract and its records. `memory.py` keeps it in its
 shortest form, `sqlite.py` on one machine's disk; `btcore.testing` holds an implementation to it. Nothing else may know
 what a journal is kept in.
 """
@@ -183,9 +183,10 @@ class Journal(Protocol):
         """Keep entries in their order, up to the first whose key is taken: all of these, or none.
 
         A reading is identified by `serial` and `key`. Where the pair is kept with the same packet, it is the same
-        reading, and is kept once. Where it is kept with another packet, the key is taken: the journal chooses no other,
-        and keeps nothing that comes after it, so that the order of a meter's readings stays. The writer appends the
-        rest with another key: `append_all` in `keys.py`.
+        reading, and is kept once: as long as the first is kept, or within a time that the implementation names. Where
+        the pair is kept with another packet, the key is taken: the journal chooses no other, and keeps nothing that
+        comes after it, so that the order of a meter's readings stays. The writer appends the rest with another key:
+        `append_all` in `keys.py`.
         """
 
     def read(self, after: Offset, limit: int) -> Sequence[Entry]:

@@ -103,7 +103,7 @@ class MemoryJournal:
             return [entry for entry in self._entries.values() if entry.offset <= until][-limit:]
 
     def sizes(self, after: Offset, limit: int) -> Sequence[EntrySize]:
-        """Return what the entries after an offset weigh."""
+        """Return the sizes of the entries after an offset."""
         return [EntrySize(entry.offset, entry.key, len(entry.raw)) for entry in self.read(after, limit)]
 
     def newest(self) -> Offset:

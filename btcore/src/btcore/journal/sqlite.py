@@ -47,16 +47,16 @@ HEARD = """offset IN (SELECT * FROM (SELECT offset FROM baseline ORDER BY offset
 DAMAGED = "the file is damaged or no journal: move it away and start again (what no sink has had yet is lost)"
 
 NEARLY = 0.95
-"""Share of the bound in bytes from which on what every sink has had is forgotten at once."""
+"""Share of the largest size; from it on, what every sink has had is forgotten at once."""
 
 MEASURED = 500
-"""Entries after which it is looked how large the file is."""
+"""Entries after which the size of the file is measured again."""
 
 BUSY = 2.0
 """Seconds to wait for another connection's lock, such as that of a person looking into the file."""
 
 BUGS = (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.IntegrityError, sqlite3.DataError)
-"""Errors that no waiting mends: the journal was given what it cannot hold, such as a plugin's number for a text."""
+"""Errors that no waiting ends: the journal was given what it cannot hold, such as a plugin's number for a text."""
 
 
 def open_journal(options: JournalOptions) -> "SqliteJournal":
@@ -156,12 +156,12 @@ class SqliteJournal:
             with self._news:
                 self._meters.write(connection, done.kept)
         if done.kept:
-            self._tell(done.kept)
+            self._publish(done.kept)
         self._room.is_full = False
         return done
 
-    def _tell(self, kept: Sequence[Entry]) -> None:
-        """Let everybody know of entries that are in."""
+    def _publish(self, kept: Sequence[Entry]) -> None:
+        """Make entries that are in known to readers."""
         with self._news:
             self._last = max(self._last, kept[-1].offset)  # another thread's may be in already
             self._meters.take(kept)
@@ -246,7 +246,7 @@ class SqliteJournal:
             return read_dead_letters(self._reader, sink)
 
     def sizes(self, after: Offset, limit: int) -> Sequence[EntrySize]:
-        """Return what the entries after an offset weigh."""
+        """Return the sizes of the entries after an offset."""
         with self._reading, self._guarded("read"):
             return [EntrySize(*row) for row in self._reader.execute(SIZES, (after, limit))]
 
@@ -266,7 +266,7 @@ class SqliteJournal:
 
     @property
     def is_full(self) -> bool:
-        """Whether the disk is full, or the file about to come to its bound."""
+        """Whether the disk is full, or the file about to reach its largest size."""
         return self._room.is_full or self._used > self._most * NEARLY
 
     def apply_retention(self, sinks: Sequence[str], retention: Retention) -> Iterator[Forgotten]:

@@ -42,7 +42,7 @@ def _mistake(message: str) -> ConfigurationError:
 
 def make_private(file: Path) -> None:
     """Make a file that only its owner may read, unless there is one."""
-    with suppress(OSError):  # it is there, or cannot be made: SQLite will tell
+    with suppress(OSError):  # it is there, or cannot be made: then SQLite raises
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
