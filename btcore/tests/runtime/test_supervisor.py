@@ -340,6 +340,17 @@ def test_a_journal_that_cannot_be_used_leaves_the_lock_free(tmp_path: Path) -> N
     _is_free(tmp_path)
 
 
+def test_a_run_uses_the_journal_of_its_configuration(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With another journal, nothing is written to the file in the state directory, and the log says where it is."""
+    caplog.set_level(logging.INFO)
+    roof = RecordingSink()
+    site = make_site(tmp_path, make_source(finite_source(3)), make_sink(roof), journal="memory")
+    assert Supervisor(site, threading.Event(), once=True).run()
+    assert len(roof.offsets) == 3
+    assert "btcore: 1 source, 1 sink; the journal is in memory" in texts(caplog, logging.INFO)
+    assert not (tmp_path / FILE_NAME).exists()
+
+
 def test_what_was_delivered_is_forgotten_in_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Readings that every sink had, and that were kept for long enough, are cleaned up while it runs."""
     caplog.set_level(logging.DEBUG)

@@ -145,6 +145,16 @@ class SqliteJournal:
                     self._room.give_up()
                 raise
 
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Read several things as they are at one moment."""
+        with self._reading, self._guarded("read"):
+            self._reader.execute("BEGIN")
+            try:
+                yield self._reader
+            finally:
+                self._reader.execute("COMMIT")
+
     def append(self, entries: Sequence[Entry]) -> Appended:
         """Keep these entries up to the first whose key is taken, all of them or none."""
         if self._used > self._most:
@@ -271,7 +281,7 @@ class SqliteJournal:
 
     def apply_retention(self, sinks: Sequence[str], retention: Retention) -> Iterator[Forgotten]:
         """Forget what is too old, and what nobody needs; whatever its age where there is no room."""
-        for forgotten in forget(self._transaction, sinks, retention, is_full=self.is_full):
+        for forgotten in forget(self._transaction, self._snapshot, sinks, retention, is_full=self.is_full):
             with self._writing:
                 self._measure()
             yield forgotten
