@@ -18,7 +18,7 @@ from helpers.waiting import wait_for
 
 from btcore import Chunk, Duration, Retry, Stop, hookimpl, pack, plugin
 from btcore.config.site import Site
-from btcore.errors import Unavailable
+from btcore.errors import ConfigurationError, Unavailable
 from btcore.journal import Baseline, Checkpoint, Journal
 from btcore.journal.opening import DEFAULT, open_journal
 from btcore.journal.sqlite import SqliteJournal
@@ -349,6 +349,14 @@ def test_a_run_uses_the_journal_of_its_configuration(tmp_path: Path, caplog: pyt
     assert len(roof.offsets) == 3
     assert "btcore: 1 source, 1 sink; the journal is in memory" in texts(caplog, logging.INFO)
     assert not (tmp_path / FILE_NAME).exists()
+
+
+def test_a_journal_that_the_configuration_describes_wrongly_is_a_mistake_in_it(tmp_path: Path) -> None:
+    """What only the journal itself can find is told with the file of the configuration and the setting."""
+    site = make_site(tmp_path, make_source(finite_source(3)), make_sink(RecordingSink()), journal="sqlite:///no/x.db")
+    with pytest.raises(ConfigurationError, match=r"site\.toml: journal: there is no directory .*/no; an absolute path"):
+        Supervisor(site, threading.Event()).run()
+    _is_free(tmp_path)
 
 
 def test_what_was_delivered_is_forgotten_in_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -9,10 +9,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Thread
 
+import attrs
+
 from btcore.calculate.sampling import SampleCache
 from btcore.config.site import Decoder, Sink, Site, Source
 from btcore.decode.decoders import Decoders
-from btcore.errors import Unavailable
+from btcore.errors import ConfigurationError, Unavailable
 from btcore.journal import Journal, Retention
 from btcore.journal.opening import open_journal
 from btcore.runtime import state_directory
@@ -68,7 +70,7 @@ class Supervisor:
         with ExitStack() as opened:
             opened.callback(os.close, _lock(self._site.state))
             _claim(self._site)
-            journal = open_journal(self._site.journal, self._site.state, self._site.max_journal_bytes)
+            journal = _open_journal(self._site)
             opened.callback(journal.close)
             identities = Identities(self._site.meters, lambda notice: log.warning("%s", notice))
             sinks, sources = self._sinks(journal), self._sources(journal, identities)
@@ -236,6 +238,15 @@ def _lock(state: Path) -> int:
             f"another btcore is using {state}: stop it first, or give this one another `state`"
         ) from error
     return lock
+
+
+def _open_journal(site: Site) -> Journal:
+    """Open the journal that the configuration chooses. Raises Unavailable, ConfigurationError."""
+    try:
+        return open_journal(site.journal, site.state, site.max_journal_bytes)
+    except ConfigurationError as error:
+        problems = [attrs.evolve(problem, file=str(site.file)) for problem in error.problems]
+        raise ConfigurationError(problems) from None
 
 
 def _claim(site: Site) -> None:
