@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 import attrs
 
-from btcore.errors import BtcoreError
+from btcore.errors import BtcoreError, JournalFull, Unavailable
 from btcore.origin import current_origin
 
 Offset: TypeAlias = int
@@ -176,7 +176,8 @@ class DeadLetter:
 class Journal(Protocol):
     """An append-only log of entries, with one durable checkpoint a sink. Safe to use from several threads.
 
-    What cannot be done now (a full disk) raises `Unavailable`; nothing is half done.
+    What cannot be done now (a full disk) raises `Unavailable`; nothing is half done. A journal that has reached its
+    largest size, and can forget nothing, raises `JournalFull`.
     """
 
     def append(self, entries: Sequence[Entry]) -> Appended:
@@ -273,3 +274,24 @@ class Journal(Protocol):
 def known_serials(journal: Journal) -> list[str]:
     """Return the meters that were ever heard, the last heard first, as many as the journal remembers."""
     return list(dict.fromkeys(meter.serial for meter in reversed(journal.heard_meters())))
+
+
+__all__ = [
+    "START",
+    "Appended",
+    "Baseline",
+    "Checkpoint",
+    "DeadLetter",
+    "Entry",
+    "EntrySize",
+    "Forgotten",
+    "HeardMeter",
+    "Journal",
+    "JournalFull",
+    "Lag",
+    "Offset",
+    "Retention",
+    "Superseded",
+    "Unavailable",
+    "known_serials",
+]

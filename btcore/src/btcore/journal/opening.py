@@ -44,7 +44,7 @@ class JournalOptions:
 
 
 Opener = Callable[[JournalOptions], Journal]
-"""What an entry point names: opens the journal, or makes it. Raises Unavailable, ConfigurationError for a wrong URL."""
+"""What an entry point names: opens the journal, or makes it. Raises Unavailable, or `wrong_url`."""
 
 
 def open_journal(url: str, state: Path, max_bytes: int = 0) -> Journal:
@@ -53,7 +53,7 @@ def open_journal(url: str, state: Path, max_bytes: int = 0) -> Journal:
         found = find_journal(url)
         opener: Opener = found.load_object()
     except PluginError as error:
-        raise ConfigurationError([Problem(str(error), key="journal")]) from None
+        raise wrong_url(str(error)) from None
     try:
         return opener(JournalOptions(url, state, max_bytes))
     except ConfigurationError:
@@ -68,6 +68,11 @@ def open_journal(url: str, state: Path, max_bytes: int = 0) -> Journal:
 def find_journal(url: str) -> Installed:
     """Return the installed implementation that a name or a URL chooses. Raises PluginError."""
     return find(_name(url), installed(GROUP), _describe_missing)
+
+
+def wrong_url(message: str) -> ConfigurationError:
+    """Return the error of a URL that a journal cannot use; the message says what was expected, without the URL."""
+    return ConfigurationError([Problem(message, key="journal")])
 
 
 def check_journal(_: object, __: object, url: str) -> None:

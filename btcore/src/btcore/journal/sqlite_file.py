@@ -8,8 +8,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from btcore.errors import ConfigurationError, Problem
-from btcore.journal.opening import JournalOptions
+from btcore.journal.opening import JournalOptions, wrong_url
 
 FILE_NAME = "journal.db"
 """The file in the state directory, where the URL names none."""
@@ -28,16 +27,12 @@ def file_of(options: JournalOptions) -> Path:
         return options.state / FILE_NAME
     name = options.rest.removeprefix(SLASHES)
     if name == options.rest or not name or "?" in name:
-        raise _mistake("expected sqlite:///FILE, or sqlite:////DIRECTORY/FILE for an absolute path")
+        raise wrong_url("expected sqlite:///FILE, or sqlite:////DIRECTORY/FILE for an absolute path")
     file = options.state / name
     if not file.parent.is_dir():
         hint = "" if name.startswith("/") else f"; an absolute path has four slashes: sqlite:////{name}"
-        raise _mistake(f"there is no directory {file.parent}{hint}")
+        raise wrong_url(f"there is no directory {file.parent}{hint}")
     return file
-
-
-def _mistake(message: str) -> ConfigurationError:
-    return ConfigurationError([Problem(message, key="journal")])
 
 
 def make_private(file: Path) -> None:
