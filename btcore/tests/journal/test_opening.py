@@ -81,6 +81,7 @@ def test_what_is_wrong_with_a_url_is_named(tmp_path: Path, url: str, expected: s
 STRANGER = """
 from btcore.errors import Unavailable
 from btcore.journal.memory import MemoryJournal
+from btcore.journal.opening import wrong_url
 
 def opening(options):
     assert options.url.startswith("stranger:") and options.max_bytes == 5 and options.state.is_dir()
@@ -88,6 +89,9 @@ def opening(options):
 
 def failing(options):
     raise OSError(f"no answer from {options.url}")
+
+def picky(options):
+    raise wrong_url(f"expected a stream, found {options.url}")
 
 def unavailable(options):
     raise Unavailable(f"no answer from {options.url}")
@@ -97,7 +101,13 @@ def unavailable(options):
 @pytest.fixture
 def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Install a distribution with journals, and return the state directory."""
-    journals = {"stranger": "opening", "failing": "failing", "unavailable": "unavailable", "absent": "absent"}
+    journals = {
+        "stranger": "opening",
+        "failing": "failing",
+        "unavailable": "unavailable",
+        "picky": "picky",
+        "absent": "absent",
+    }
     install_distribution(tmp_path, "btmon-stranger", STRANGER, journals, group="btcore.journals")
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
@@ -122,6 +132,12 @@ def test_a_journal_that_cannot_be_opened_is_named_without_its_secrets(stranger: 
     assert str(raised.value).startswith(expected)
     assert "Passw0rd" not in str(raised.value)
     assert "T0kenT0ken" not in str(raised.value)
+
+
+def test_a_journal_that_cannot_use_its_url_says_so_without_its_secrets(stranger: Path) -> None:
+    """What it says is a mistake of the setting; a secret in it is redacted as well."""
+    with pytest.raises(ConfigurationError, match=r"^journal: expected a stream, found picky://reader:\*\*\*@10"):
+        open_journal(URL.replace("stranger", "picky"), stranger)
 
 
 def test_a_journal_that_cannot_be_imported_is_named(stranger: Path) -> None:

@@ -56,8 +56,9 @@ def open_journal(url: str, state: Path, max_bytes: int = 0) -> Journal:
         raise wrong_url(str(error)) from None
     try:
         return opener(JournalOptions(url, state, max_bytes))
-    except ConfigurationError:
-        raise
+    except ConfigurationError as error:
+        problems = [attrs.evolve(one, message=redact(one.message, secrets_in(url))) for one in error.problems]
+        raise ConfigurationError(problems) from None
     except BaseException as error:
         if is_interrupt(error):
             raise
