@@ -36,9 +36,17 @@ def test_a_journal_in_sqlite_is_in_the_file_of_its_url(tmp_path: Path, url: str,
     with closing(open_journal(url.replace("/ABSOLUTE", str(tmp_path / name)), tmp_path)) as journal:
         assert isinstance(journal, SqliteJournal)
         journal.append([raw_entry(1)])
-        assert journal.location == str(tmp_path)
+        assert journal.location == str(tmp_path / name)
     with closing(sqlite3.connect(tmp_path / name)) as connection:
         assert connection.execute("SELECT count(*) FROM entry").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("url", ["sqlite", "sqlite:///other.db", "memory"])
+def test_a_journal_that_must_exist_is_not_made(tmp_path: Path, url: str) -> None:
+    """Whoever only looks into a journal changes nothing where there is none, and is told."""
+    with pytest.raises(Unavailable, match=r"^there is no journal .*\.db$|^the journal is in memory: nothing"):
+        open_journal(url, tmp_path, must_exist=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_journal_in_memory_says_that_it_keeps_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -106,7 +106,7 @@ def test_once_ends_when_everything_is_delivered(tmp_path: Path, caplog: pytest.L
     assert (len(first.offsets), stored_offset(tmp_path), stored_offset(tmp_path, "sink.second")) == (7, 7, 7)
     assert [sample.seconds for batch in second.taken for sample in batch.samples] == [60]
     told = texts(caplog, logging.INFO)
-    assert told[0] == f"btcore: 2 sources, 2 sinks; the journal is in {tmp_path}"
+    assert told[0] == f"btcore: 2 sources, 2 sinks; the journal is in {tmp_path / FILE_NAME}"
     assert told[-4:] == [
         "btcore: source.panel: 7 packets, 0 junk bytes, 0 damaged packets; 7 kept",
         "btcore: source.other: 0 packets, 0 junk bytes, 0 damaged packets; 0 kept",
@@ -274,8 +274,8 @@ def test_a_hung_sink_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         calling.set()
         release.wait(20)
 
-    def opened(url: str, state: Path, max_bytes: int) -> Journal:
-        journals.append(open_journal(url, state, max_bytes))
+    def opened(url: str, state: Path, max_bytes: int, *, must_exist: bool) -> Journal:
+        journals.append(open_journal(url, state, max_bytes, must_exist=must_exist))
         return journals[-1]
 
     monkeypatch.setattr("btcore.runtime.supervisor.open_journal", opened)

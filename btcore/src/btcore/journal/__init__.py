@@ -267,6 +267,9 @@ class Journal(Protocol):
         it; after each it yields what is gone. Not all need be asked for.
         """
 
+    def size(self) -> int:
+        """Return how many bytes it takes where it is kept."""
+
     def close(self) -> None:
         """Give everything back. The journal cannot be used afterwards."""
 

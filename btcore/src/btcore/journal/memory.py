@@ -12,6 +12,7 @@ from threading import Condition
 
 import attrs
 
+from btcore.errors import Unavailable
 from btcore.journal import (
     START,
     Appended,
@@ -32,8 +33,10 @@ from btcore.journal.opening import JournalOptions
 log = logging.getLogger("btcore")
 
 
-def open_journal(_: JournalOptions) -> "MemoryJournal":
+def open_journal(options: JournalOptions) -> "MemoryJournal":
     """Make a journal. It says that it keeps nothing: whoever chose it for a run should know."""
+    if options.must_exist:
+        raise Unavailable("the journal is in memory: nothing of it is left when btcore does not run")
     log.warning("the journal is in memory: readings that are not delivered are lost at the end of the run")
     return MemoryJournal()
 
@@ -205,6 +208,10 @@ class MemoryJournal:
                 gone[letter.sink] += 1
                 del self._dead_letters[identity]
         return gone
+
+    def size(self) -> int:
+        """Return the bytes of the packets."""
+        return self.lag(START).size
 
     def _baseline_offsets(self) -> set[int]:
         return {one.offset for kept in self._checkpoints.values() for one in kept.baselines.values()}

@@ -31,11 +31,15 @@ SECRET_NAME = re.compile(r"pass|token|secret|key|cred|auth", re.IGNORECASE)
 
 @attrs.frozen
 class JournalOptions:
-    """What an implementation is given: the URL, the state directory, and how large the journal may become (0: any)."""
+    """What an implementation is given: the URL, the state directory, and how large the journal may become (0: any).
+
+    `must_exist`: a journal that is not there is not made, but raises Unavailable.
+    """
 
     url: str = attrs.field(repr=False)
     state: Path
     max_bytes: int = 0
+    must_exist: bool = False
 
     @property
     def rest(self) -> str:
@@ -47,15 +51,15 @@ Opener = Callable[[JournalOptions], Journal]
 """What an entry point names: opens the journal, or makes it. Raises Unavailable, or `wrong_url`."""
 
 
-def open_journal(url: str, state: Path, max_bytes: int = 0) -> Journal:
-    """Open the journal of a name or a URL. Raises Unavailable, ConfigurationError."""
+def open_journal(url: str, state: Path, max_bytes: int = 0, *, must_exist: bool = False) -> Journal:
+    """Open the journal of a name or a URL; make it, unless it `must_exist`. Raises Unavailable, ConfigurationError."""
     try:
         found = find_journal(url)
         opener: Opener = found.load_object()
     except PluginError as error:
         raise wrong_url(str(error)) from None
     try:
-        return opener(JournalOptions(url, state, max_bytes))
+        return opener(JournalOptions(url, state, max_bytes, must_exist))
     except ConfigurationError as error:
         problems = [attrs.evolve(one, message=redact(one.message, secrets_in(url))) for one in error.problems]
         raise ConfigurationError(problems) from None

@@ -62,6 +62,8 @@ BUGS = (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.IntegrityError
 def open_journal(options: JournalOptions) -> "SqliteJournal":
     """Open the journal that a URL names, or the one in the state directory. Raises Unavailable, ConfigurationError."""
     file = file_of(options)
+    if options.must_exist and not file.exists():
+        raise Unavailable(f"there is no journal {file}")
     journal = SqliteJournal(file, options.max_bytes)
     warn_if_readable(file)
     return journal
@@ -270,11 +272,6 @@ class SqliteJournal:
         return self._select(HEARD, (MAX_BASELINES, recent))
 
     @property
-    def location(self) -> str:
-        """The directory of the file."""
-        return str(self._file.parent)
-
-    @property
     def is_full(self) -> bool:
         """Whether the disk is full, or the file about to reach its largest size."""
         return self._room.is_full or self._used > self._most * NEARLY
@@ -287,6 +284,16 @@ class SqliteJournal:
             yield forgotten
         with self._writing:
             self._room.look()
+
+    @property
+    def location(self) -> str:
+        """The file's path."""
+        return str(self._file)
+
+    def size(self) -> int:
+        """Return the bytes of the file, and of what SQLite keeps beside it."""
+        files = (self._file, Path(f"{self._file}-wal"), Path(f"{self._file}-shm"))
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def close(self) -> None:
         """Close both connections."""

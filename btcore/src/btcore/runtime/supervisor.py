@@ -1,31 +1,33 @@
 """Running a site: its sources and sinks at once, from the lock on its state to the last commit."""
 
-import fcntl
 import logging
 import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from threading import Event, Thread
 
 import attrs
 
 from btcore.calculate.sampling import SampleCache
 from btcore.config.site import Decoder, Sink, Site, Source
+from btcore.control.server import ControlServer
 from btcore.decode.decoders import Decoders
-from btcore.errors import ConfigurationError, Unavailable
+from btcore.errors import ConfigurationError
 from btcore.journal import Journal, Retention
 from btcore.journal.opening import open_journal
 from btcore.runtime import state_directory
 from btcore.runtime.health import RunHealth
+from btcore.runtime.http import open_monitoring
 from btcore.runtime.names import NameCheck
 from btcore.runtime.reporting import ActivityReport
 from btcore.runtime.retention import Upkeep
+from btcore.runtime.status import LiveStatus
 from btcore.settings import Context, Duration
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.identity import Identities, last_readings
 from btcore.sources.worker import SourceWorker
+from btcore.status.report import answer
 from btcore.text import either, plural
 
 log = logging.getLogger("btcore")
@@ -67,10 +69,11 @@ class Supervisor:
 
     def run(self) -> bool:
         """Run; return whether no source and no sink stopped with an error. Raises Unavailable."""
+        serving = ExitStack()
         with ExitStack() as opened:
-            opened.callback(os.close, _lock(self._site.state))
+            opened.callback(os.close, state_directory.lock(self._site.state))
             _claim(self._site)
-            journal = _open_journal(self._site)
+            journal = open_site_journal(self._site)
             opened.callback(journal.close)
             identities = Identities(self._site.meters, lambda notice: log.warning("%s", notice))
             sinks, sources = self._sinks(journal), self._sources(journal, identities)
@@ -80,11 +83,14 @@ class Supervisor:
             held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
         what = f"{plural(len(sources), 'source')}, {plural(len(sinks), 'sink')}"
         log.info("%s; the journal is in %s", what, journal.location)
+        status = LiveStatus(self._site, journal, sources, sinks, self._redact)
         try:
+            self._serve(status, serving)
             for thread in _threads(sources, sinks):
                 thread.start()
             self._watch(journal, sources, sinks, name_check, health)
         finally:
+            serving.close()
             self._stop.set()
             journal.wake()
             finished = _join(_threads(sources, sinks), self._patience)
@@ -98,6 +104,15 @@ class Supervisor:
         if failure:
             log.error("ended with an error: %s", failure)
         return finished and not failure
+
+    def _serve(self, status: LiveStatus, serving: ExitStack) -> None:
+        """Answer the commands of this machine's user, and a monitoring system if there is to be one."""
+        control = ControlServer(self._site.state, {"status": lambda _request: [answer(status())]})
+        serving.callback(control.close)
+        control.open()
+        address = self._site.metrics.address
+        if address is not None and (monitoring := open_monitoring(address, status)) is not None:
+            serving.callback(monitoring.close)
 
     def _watch(
         self,
@@ -221,29 +236,10 @@ def _report_lost(sources: list[SourceWorker]) -> None:
             log.error("%s: %s lost: not yet written to the journal", worker.name, what)
 
 
-def _lock(state: Path) -> int:
-    """Lock the state directory for this process; return the descriptor of the lock."""
+def open_site_journal(site: Site, *, must_exist: bool = False) -> Journal:
+    """Open the journal that a configuration chooses. Raises Unavailable, ConfigurationError."""
     try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _unusable(state, error) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        if not isinstance(error, BlockingIOError):
-            raise _unusable(state, error) from error
-        raise Unavailable(
-            f"another btcore is using {state}: stop it first, or give this one another `state`"
-        ) from error
-    return lock
-
-
-def _open_journal(site: Site) -> Journal:
-    """Open the journal that the configuration chooses. Raises Unavailable, ConfigurationError."""
-    try:
-        return open_journal(site.journal, site.state, site.max_journal_bytes)
+        return open_journal(site.journal, site.state, site.max_journal_bytes, must_exist=must_exist)
     except ConfigurationError as error:
         problems = [attrs.evolve(problem, file=str(site.file)) for problem in error.problems]
         raise ConfigurationError(problems) from None
@@ -258,7 +254,3 @@ def _claim(site: Site) -> None:
         log.warning(
             "cannot note in the state directory %s which configuration it belongs to: %s", site.state, error.strerror
         )
-
-
-def _unusable(state: Path, error: OSError) -> Unavailable:
-    return Unavailable(f"cannot use the state directory {state}: {error.strerror}; set `state` in site.toml to another")
