@@ -62,7 +62,7 @@ class Hooks:
         Raise `Retry(why, after=seconds)` if the batch may be accepted later, `Reject(why)` if it never will be,
         `Stop(why)` if a person has to act. Any other exception is a bug: the core tries again a few times, then keeps
         what cannot be delivered as dead letters. The same batch may come again after a crash: be idempotent by
-        `reading.key`, or by `(serial, time)`.
+        `reading.serial` and `reading.key` together: two meters may have the same key.
         """
 
     @hookspec(firstresult=True)

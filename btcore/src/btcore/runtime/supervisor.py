@@ -13,7 +13,7 @@ from btcore.calculate.sampling import SampleCache
 from btcore.config.site import Decoder, Sink, Site, Source
 from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
-from btcore.journal import Journal
+from btcore.journal import Journal, Retention
 from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime import state_directory
 from btcore.runtime.health import RunHealth
@@ -87,19 +87,17 @@ class Supervisor:
         finally:
             self._stop.set()
             journal.wake()
-            if finished := _join(_threads(sources, sinks), self._patience):
-                held.close()
-            else:
+            finished = _join(_threads(sources, sinks), self._patience)
+            if not finished:
                 _report_lost(sources)
-        name_check.finish()
-        for worker in sources:
-            refused = f", {worker.refused} refused" if worker.refused else ""
-            log.info("%s: %s; %s%s", worker.name, worker.counts, worker.stored, refused)
-        for sink in sinks:
-            log.info("%s: %s", sink.name, sink)
-        if why := health.describe_failure():
-            log.error("ended with an error: %s", why)
-        return finished and not why
+            name_check.finish()
+            _report_totals(sources, sinks)
+            failure = health.describe_failure()
+            if finished:
+                held.close()
+        if failure:
+            log.error("ended with an error: %s", failure)
+        return finished and not failure
 
     def _watch(
         self,
@@ -110,7 +108,7 @@ class Supervisor:
         health: RunHealth,
     ) -> None:
         reporting = ActivityReport(sources, sinks, log)
-        upkeep = Upkeep(journal, [sink.table for sink in self._site.sinks], self._site.retention)
+        upkeep = Upkeep(journal, [sink.table for sink in self._site.sinks], Retention(self._site.retention))
         while any(thread.is_alive() for thread in _threads(sources, sinks)):
             if not self._dry_run:
                 upkeep.turn()
@@ -187,6 +185,15 @@ class Supervisor:
         return Decoders(
             [one.instance for one in decoders], formats, contexts, name_meter=self._site.meters.current_serial
         )
+
+
+def _report_totals(sources: list[SourceWorker], sinks: list[SinkWorker]) -> None:
+    for worker in sources:
+        refused = f", {worker.refused} refused" if worker.refused else ""
+        log.info("%s: %s; %s%s", worker.name, worker.counts, worker.stored, refused)
+    for sink in sinks:
+        total = str(sink)  # at once: it asks the journal, which is closed soon
+        log.info("%s: %s", sink.name, total)
 
 
 def _threads(sources: list[SourceWorker], sinks: list[SinkWorker]) -> list[Thread]:

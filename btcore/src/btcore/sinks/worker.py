@@ -114,7 +114,10 @@ class SinkWorker:
         backlog = self.backlog
         failing = self._reporter.failing_for
         return sink_state(
-            stop_reason=self.stop_reason, failing_for=failing, behind=backlog.behind, is_up_to_date=backlog.is_level
+            stop_reason=self.stop_reason,
+            failing_for=failing,
+            behind=backlog.behind,
+            is_up_to_date=backlog.is_up_to_date,
         )
 
     def _run(self) -> None:
@@ -171,7 +174,7 @@ class SinkWorker:
     @property
     def is_up_to_date(self) -> bool:
         """Whether all that there is was delivered, but for an interval that is still open. Safe from any thread."""
-        return self._idle and self.backlog.is_level
+        return self._idle and self.backlog.is_up_to_date
 
     def _deliver_next(self) -> None:
         try:
