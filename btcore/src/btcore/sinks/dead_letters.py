@@ -1,4 +1,4 @@
-"""What of a step cannot be delivered: which of its samples cannot be calculated, and how a refusal is kept and told."""
+"""What of a step cannot be delivered: which samples cannot be calculated, and how a dead letter is kept and logged."""
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
@@ -10,7 +10,7 @@ from btcore.logs.failures import FailureReporter
 from btcore.text import describe_error
 
 LONGEST_WHY = 500
-"""Characters of the reason that is kept with what was set aside."""
+"""Characters of the reason that is kept with a dead letter."""
 
 
 def faults(step: Step) -> dict[int, str]:
@@ -38,7 +38,7 @@ class Refused:
     redact: Callable[[str], str]
 
     def set_aside(self, steps: Sequence[Step], why: str) -> list[DeadLetter]:
-        """Return what is set aside of steps."""
+        """Return the dead letters of steps."""
         why = " ".join(self.redact(why).split())[:LONGEST_WHY]
         kept = [one for step in steps for one in _refused(self.sink, step, why)]
         if len(steps) > 1:
@@ -52,7 +52,7 @@ class Refused:
         return kept
 
     def broken(self, step: Step, whys: Mapping[int, str]) -> list[DeadLetter]:
-        """Return what is set aside of a step because it cannot be calculated; what else is in it goes its way."""
+        """Return the dead letters of a step that cannot be calculated; the rest of the step is delivered."""
         one = attrs.evolve(step, readings=(), samples=tuple(step.samples[place] for place in whys))
         return self.set_aside([one], f"cannot be calculated, which is a fault of btcore: {next(iter(whys.values()))}")
 
