@@ -319,6 +319,13 @@ def test_a_state_that_cannot_be_used_is_told(tmp_path: Path) -> None:
         Supervisor(make_site(tmp_path / "file" / "state"), threading.Event()).run()
 
 
+def test_a_file_in_place_of_the_state_directory_is_told(tmp_path: Path) -> None:
+    """What is wrong is that it is a file, not that it exists."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unavailable, match="cannot use the state directory .*: it is no directory; set `state`"):
+        Supervisor(make_site(tmp_path / "file"), threading.Event()).run()
+
+
 def test_a_state_that_cannot_be_locked_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system without locks is not taken for another btcore."""
 

@@ -259,6 +259,7 @@ def _warn_if_readable(state: Path) -> None:
 
 
 def _unusable(state: Path, error: OSError) -> Unavailable:
+    why = "it is no directory" if isinstance(error, FileExistsError) else error.strerror
     return Unavailable(
-        f"cannot use the state directory {state}: {error.strerror}; set `state` to a directory that this user can write"
+        f"cannot use the state directory {state}: {why}; set `state` to a directory that this user can write"
     )
