@@ -322,7 +322,7 @@ def test_a_state_that_cannot_be_used_is_told(tmp_path: Path) -> None:
 def test_a_file_in_place_of_the_state_directory_is_told(tmp_path: Path) -> None:
     """What is wrong is that it is a file, not that it exists."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(Unavailable, match="cannot use the state directory .*: it is no directory; set `state`"):
+    with pytest.raises(Unavailable, match=r"cannot use the state directory .*: it is no directory; set `state`"):
         Supervisor(make_site(tmp_path / "file"), threading.Event()).run()
 
 
