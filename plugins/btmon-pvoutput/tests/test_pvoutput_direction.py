@@ -171,7 +171,7 @@ def test_two_counters_that_are_close_are_doubtful(
     house.quantities(sample)
     ((found, text),) = house.directions.notices()
     assert (found, words in text) == (level, True)
-    assert level == logging.INFO or 'write generation_direction = "export" or "import"' in text
+    assert level == logging.INFO or 'Write generation_direction = "export" or "import"' in text
 
 
 @pytest.mark.parametrize("polarity", POLARITIES)
@@ -194,9 +194,9 @@ def test_a_channel_whose_life_says_otherwise_is_sent_as_it_flows(make_sample: Ma
     (warning,) = (text for level, text in house.directions.notices() if level == logging.WARNING)
     assert warning == (
         "generation: 01000777_ch1 has counted 503 kWh as import and 0.21 kWh as export, but 2,187 W flow as export now"
-        " and 0 W as import: the power of export is sent, and its energy once its counter is the larger one, as PVOutput"
-        ' refuses energy that falls. To send both now, write generation_direction = "export"; if import is generation,'
-        ' write generation_direction = "import"'
+        " and 0 W as import: the power of export is sent, and its energy once its counter is the larger one, as"
+        ' PVOutput refuses energy that falls. To send both now, write generation_direction = "export"; if import is'
+        ' generation, write generation_direction = "import"'
     )
     # once the panels have counted more, their counter is the greater one
     found = house.quantities(make_sample(serial="01000777", **calculated("ch1", *after(504, 503.002), polarity)))

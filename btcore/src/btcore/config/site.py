@@ -12,6 +12,7 @@ import attrs
 import platformdirs
 
 from btcore.config.meters import Meters
+from btcore.config.metrics import MetricsSettings
 from btcore.decode.brultech import FORMATS
 from btcore.errors import Problem
 from btcore.origin import origin_of
@@ -120,6 +121,7 @@ class Site:
     )
     meters: Meters = attrs.field(factory=Meters)
     channels: Mapping[str, str] = attrs.field(factory=dict)
+    metrics: MetricsSettings = attrs.field(factory=MetricsSettings)
     sources: tuple[Source, ...] = ()
     sinks: tuple[Sink, ...] = ()
     decoders: tuple[Decoder, ...] = ()

@@ -11,10 +11,10 @@ from typing import Any
 import attrs
 
 from btcore.config.problems import Problems
-from btcore.config.renamed import RENAMED, renamed, renamed_value
 from btcore.config.toml import Key
 from btcore.discovery import Installed
 from btcore.errors import Problem, is_interrupt
+from btcore.renamed_settings import RENAMED, renamed, renamed_value
 from btcore.text import describe_error, nearest
 from btcore.values.constraints import error_text, validation_problem
 from btcore.values.convert import check_choice, convert

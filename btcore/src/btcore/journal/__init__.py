@@ -264,5 +264,12 @@ class Journal(Protocol):
         it; after each it yields what is gone. Not all need be asked for.
         """
 
+    @property
+    def location(self) -> str:
+        """Where it is kept, for a person."""
+
+    def size(self) -> int:
+        """Return how many bytes it takes where it is kept."""
+
     def close(self) -> None:
         """Give everything back. The journal cannot be used afterwards."""

@@ -32,6 +32,7 @@ class MemoryJournal:
     """A journal as lists and dicts."""
 
     is_full = False
+    location = "memory"
 
     def __init__(self) -> None:
         """Begin with nothing."""
@@ -198,6 +199,10 @@ class MemoryJournal:
                 gone[letter.sink] += 1
                 del self._dead_letters[identity]
         return gone
+
+    def size(self) -> int:
+        """Return the bytes of the packets."""
+        return self.lag(START).size
 
     def _baseline_offsets(self) -> set[int]:
         return {one.offset for kept in self._checkpoints.values() for one in kept.baselines.values()}

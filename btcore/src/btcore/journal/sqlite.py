@@ -308,6 +308,16 @@ class SqliteJournal:
         with self._writing:
             self._room.look()
 
+    @property
+    def location(self) -> str:
+        """The file's path."""
+        return str(self._file)
+
+    def size(self) -> int:
+        """Return the bytes of the file, and of what SQLite keeps beside it."""
+        files = (self._file, Path(f"{self._file}-wal"), Path(f"{self._file}-shm"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
     def close(self) -> None:
         """Close both connections."""
         with self._writing, self._reading:

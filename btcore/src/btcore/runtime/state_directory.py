@@ -1,14 +1,16 @@
-"""Which configuration a state directory belongs to: a note in it, written by the first run.
+"""The state directory: one process at a time uses it, and it belongs to one configuration.
 
+A lock in it is held while a program runs; a note, written by the first run, names the configuration.
 Two sites must not share a journal: the sinks of one would get the readings of the other. Other files in the directory
 are not looked at here.
 """
 
+import fcntl
 import json
 import os
 from pathlib import Path
 
-from btcore.errors import ConfigurationError, Problem
+from btcore.errors import ConfigurationError, Problem, Unavailable
 
 NOTE_FILE = "site"
 """The file in the state directory that holds the path of its configuration."""
@@ -91,3 +93,29 @@ def _is_gone(path: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def lock(state: Path) -> int:
+    """Lock the state directory for this process; return the descriptor of the lock."""
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unusable(state, error) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        if not isinstance(error, BlockingIOError):
+            raise _unusable(state, error) from error
+        raise Unavailable(
+            f"another btcore is using {state}: stop it first, or give this one another `state`"
+        ) from error
+    return lock
+
+
+def _unusable(state: Path, error: OSError) -> Unavailable:
+    why = "it is no directory" if isinstance(error, FileExistsError) else error.strerror
+    return Unavailable(
+        f"cannot use the state directory {state}: {why}; set `state` to a directory that this user can write"
+    )

@@ -1,6 +1,5 @@
 """Running a site: its sources and sinks at once, from the lock on its state to the last commit."""
 
-import fcntl
 import logging
 import os
 import time
@@ -11,19 +10,22 @@ from threading import Event, Thread
 
 from btcore.calculate.sampling import SampleCache
 from btcore.config.site import Decoder, Sink, Site, Source
+from btcore.control.server import ControlServer
 from btcore.decode.decoders import Decoders
-from btcore.errors import Unavailable
 from btcore.journal import Journal, Retention
 from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime import state_directory
 from btcore.runtime.health import RunHealth
+from btcore.runtime.http import open_monitoring
 from btcore.runtime.names import NameCheck
 from btcore.runtime.reporting import ActivityReport
 from btcore.runtime.retention import Upkeep
+from btcore.runtime.status import LiveStatus
 from btcore.settings import Context, Duration
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.identity import Identities, last_readings
 from btcore.sources.worker import SourceWorker
+from btcore.status.report import answer
 from btcore.text import either, plural
 
 log = logging.getLogger("btcore")
@@ -66,8 +68,9 @@ class Supervisor:
 
     def run(self) -> bool:
         """Run; return whether no source and no sink stopped with an error. Raises Unavailable."""
+        serving = ExitStack()
         with ExitStack() as opened:
-            opened.callback(os.close, _lock(self._site.state))
+            opened.callback(os.close, state_directory.lock(self._site.state))
             _claim(self._site)
             journal = SqliteJournal(self._site.state / JOURNAL, self._site.max_journal_bytes)
             opened.callback(journal.close)
@@ -80,11 +83,14 @@ class Supervisor:
         _warn_if_readable(self._site.state)
         what = f"{plural(len(sources), 'source')}, {plural(len(sinks), 'sink')}"
         log.info("%s; the journal is in %s", what, self._site.state)
+        status = LiveStatus(self._site, journal, sources, sinks, self._redact)
         try:
+            self._serve(status, serving)
             for thread in _threads(sources, sinks):
                 thread.start()
             self._watch(journal, sources, sinks, name_check, health)
         finally:
+            serving.close()
             self._stop.set()
             journal.wake()
             finished = _join(_threads(sources, sinks), self._patience)
@@ -98,6 +104,15 @@ class Supervisor:
         if failure:
             log.error("ended with an error: %s", failure)
         return finished and not failure
+
+    def _serve(self, status: LiveStatus, serving: ExitStack) -> None:
+        """Answer the commands of this machine's user, and a monitoring system if there is to be one."""
+        control = ControlServer(self._site.state, {"status": lambda _request: [answer(status())]})
+        serving.callback(control.close)
+        control.open()
+        address = self._site.metrics.address
+        if address is not None and (monitoring := open_monitoring(address, status)) is not None:
+            serving.callback(monitoring.close)
 
     def _watch(
         self,
@@ -221,25 +236,6 @@ def _report_lost(sources: list[SourceWorker]) -> None:
             log.error("%s: %s lost: not yet written to the journal", worker.name, what)
 
 
-def _lock(state: Path) -> int:
-    """Lock the state directory for this process; return the descriptor of the lock."""
-    try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _unusable(state, error) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        if not isinstance(error, BlockingIOError):
-            raise _unusable(state, error) from error
-        raise Unavailable(
-            f"another btcore is using {state}: stop it first, or give this one another `state`"
-        ) from error
-    return lock
-
-
 def _claim(site: Site) -> None:
     """Claim the state directory for this configuration. Raises ConfigurationError if it belongs to another."""
     try:
@@ -256,10 +252,3 @@ def _warn_if_readable(state: Path) -> None:
     file = state / JOURNAL
     if file.stat().st_mode & state.stat().st_mode & 0o005:
         log.warning("every user of this computer can read %s: run chmod 700 %s", file, state)
-
-
-def _unusable(state: Path, error: OSError) -> Unavailable:
-    why = "it is no directory" if isinstance(error, FileExistsError) else error.strerror
-    return Unavailable(
-        f"cannot use the state directory {state}: {why}; set `state` to a directory that this user can write"
-    )
