@@ -7,6 +7,7 @@ after a call returned, so everything is delivered at least once, in order. How a
 import logging
 import math
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from threading import Event, Thread
 from time import monotonic
 
@@ -38,6 +39,9 @@ from btcore.values.fingerprint import fingerprint
 
 MAX_UNEXPECTED_ERRORS = 5
 """Calls that end in an unexpected exception before the readings become dead letters."""
+
+BEHIND_AFTER = 60.0
+"""Seconds after which a reading that waits makes its sink `behind`, beside what its intervals let it wait."""
 
 POLL_INTERVAL = 1.0
 """Seconds between two looks of a worker that waits for new readings."""
@@ -147,7 +151,10 @@ class SinkWorker:
         if self._reporter.failing_for is not None:
             last = self._reporter.last_failure
             return "waiting" if last is not None and last.requested else "failing"
-        return "ok" if self.backlog.is_up_to_date else "behind"
+        delivery, oldest = self._delivery, self.backlog.oldest_waiting
+        usual = BEHIND_AFTER + 2 * (delivery.interval + delivery.flush_interval + delivery.min_call_interval)
+        is_late = oldest is not None and (datetime.now(UTC) - oldest).total_seconds() > usual
+        return "behind" if is_late else "ok"
 
     def _run(self) -> None:
         try:
