@@ -5,15 +5,17 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from threading import Event, Thread
+
+import attrs
 
 from btcore.calculate.sampling import SampleCache
 from btcore.config.site import Decoder, Sink, Site, Source, context_of
 from btcore.control.server import ControlServer
 from btcore.decode.decoders import Decoders
+from btcore.errors import ConfigurationError
 from btcore.journal import Journal, Retention
-from btcore.journal.sqlite import SqliteJournal
+from btcore.journal.opening import open_journal
 from btcore.runtime import state_directory
 from btcore.runtime.health import RunHealth
 from btcore.runtime.http import open_monitoring
@@ -30,7 +32,6 @@ from btcore.text import either, plural
 
 log = logging.getLogger("btcore")
 
-JOURNAL = "journal.db"
 STOP_TIMEOUT = 30.0
 """Seconds that the workers may take to finish when the program stops."""
 JOURNAL_SHARE = 0.5
@@ -72,7 +73,7 @@ class Supervisor:
         with ExitStack() as opened:
             opened.callback(os.close, state_directory.lock(self._site.state))
             _claim(self._site)
-            journal = SqliteJournal(self._site.state / JOURNAL, self._site.max_journal_bytes)
+            journal = open_site_journal(self._site)
             opened.callback(journal.close)
             identities = Identities(self._site.meters, lambda notice: log.warning("%s", notice))
             sinks, sources = self._sinks(journal), self._sources(journal, identities)
@@ -80,9 +81,8 @@ class Supervisor:
             name_check = NameCheck.of(self._site, journal.heard_meters)
             health = RunHealth(sources, sinks)
             held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
-        _warn_if_readable(self._site.state)
         what = f"{plural(len(sources), 'source')}, {plural(len(sinks), 'sink')}"
-        log.info("%s; the journal is in %s", what, self._site.state)
+        log.info("%s; the journal is in %s", what, journal.location)
         status = LiveStatus(self._site, journal, sources, sinks, self._redact)
         try:
             self._serve(status, serving)
@@ -216,7 +216,7 @@ def _join(threads: list[Thread], patience: float) -> bool:
             thread.join(max(deadline - time.monotonic(), 0.0))
         if thread.is_alive():
             log.warning(
-                "%s does not stop and is abandoned: what it did not finish is delivered again by the next run",
+                "%s does not stop and is abandoned: the next run delivers again what it did not finish",
                 thread.name,
             )
     return not any(thread.is_alive() for thread in threads)
@@ -229,6 +229,15 @@ def _report_lost(sources: list[SourceWorker]) -> None:
             log.error("%s: %s lost: not yet written to the journal", worker.name, what)
 
 
+def open_site_journal(site: Site, *, must_exist: bool = False) -> Journal:
+    """Open the journal that a configuration chooses. Raises Unavailable, ConfigurationError."""
+    try:
+        return open_journal(site.journal, site.state, site.max_journal_bytes, must_exist=must_exist)
+    except ConfigurationError as error:
+        problems = [attrs.evolve(problem, file=str(site.file)) for problem in error.problems]
+        raise ConfigurationError(problems) from None
+
+
 def _claim(site: Site) -> None:
     """Claim the state directory for this configuration. Raises ConfigurationError if it belongs to another."""
     try:
@@ -238,10 +247,3 @@ def _claim(site: Site) -> None:
         log.warning(
             "cannot note in the state directory %s which configuration it belongs to: %s", site.state, error.strerror
         )
-
-
-def _warn_if_readable(state: Path) -> None:
-    """Warn if every user can read the journal: the consumption of a household is private."""
-    file = state / JOURNAL
-    if file.stat().st_mode & state.stat().st_mode & 0o005:
-        log.warning("every user of this computer can read %s: run chmod 700 %s", file, state)
