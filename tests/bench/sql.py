@@ -92,7 +92,9 @@ def main() -> None:
             fill(folder / "old.db", rows)
             rate, memory = import_into(folder, sink, rows)
             middle = memory[len(memory) // 2] if memory else 0
-            print(f"SQLite into {name}: {rate:,.0f} rows/s; {middle} MB at the middle, {max(memory[-2:])} MB at the end")
+            print(
+                f"SQLite into {name}: {rate:,.0f} rows/s; {middle} MB at the middle, {max(memory[-2:])} MB at the end"
+            )
 
 
 if __name__ == "__main__":
