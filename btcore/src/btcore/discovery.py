@@ -31,8 +31,10 @@ HOOKS = tuple(name for name in vars(Hooks) if not name.startswith("_"))
 _PLUGINS: Mapping[str, tuple[str, ...]] = {
     "btcore": ("brultech",),
     "btmon-ip": ("tcp-server", "tcp-client"),
+    "btmon-mysql": ("mysql",),
     "btmon-print": ("print",),
     "btmon-pvoutput": ("pvoutput",),
+    "btmon-rrd": ("rrd",),
     "btmon-serial": ("serial",),
     "btmon-services": (
         *("wattzon", "plotwatt", "enersave", "bidgely", "peoplepower", "eragy", "smartenergygroups"),
@@ -121,7 +123,10 @@ class Installed:
 
 
 def installed(group: str = GROUP) -> dict[str, tuple[Installed, ...]]:
-    """Return the installed plugins by name; there may be several of one name. Imports nothing."""
+    """Return the installed plugins, or what else a group of entry points has, by name. Imports nothing.
+
+    There may be several of one name.
+    """
     found: dict[str, tuple[Installed, ...]] = {}
     for entry in _entries(group):
         found[entry.name] = (*found.get(entry.name, ()), entry)

@@ -10,7 +10,7 @@ from threading import Event, Thread
 import attrs
 
 from btcore.calculate.sampling import SampleCache
-from btcore.config.site import Decoder, Sink, Site, Source
+from btcore.config.site import Decoder, Sink, Site, Source, context_of
 from btcore.control.server import ControlServer
 from btcore.decode.decoders import Decoders
 from btcore.errors import ConfigurationError
@@ -23,7 +23,7 @@ from btcore.runtime.names import NameCheck
 from btcore.runtime.reporting import ActivityReport
 from btcore.runtime.retention import Upkeep
 from btcore.runtime.status import LiveStatus
-from btcore.settings import Context, Duration
+from btcore.settings import Context
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.identity import Identities, last_readings
 from btcore.sources.worker import SourceWorker
@@ -143,14 +143,7 @@ class Supervisor:
                 return
 
     def _context(self, part: Source | Sink | Decoder) -> Context:
-        return Context(
-            name=part.table,
-            log=logging.getLogger(part.table),
-            channels=self._site.channels,
-            polarity=part.delivery.polarity or self._site.polarity if isinstance(part, Sink) else self._site.polarity,
-            interval=part.delivery.interval if isinstance(part, Sink) else Duration(0),
-            dry_run=self._dry_run,
-        )
+        return context_of(self._site, part, dry_run=self._dry_run)
 
     def _restore_identities(self, identities: Identities, journal: Journal) -> None:
         """Restore which meters were heard before, and their names."""
