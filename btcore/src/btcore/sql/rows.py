@@ -25,14 +25,14 @@ class RowFormat:
 
     The first three are the key (None where the table has none), the time and the serial number; the others belong to
     the labels of the format, each at its index. `zeros` are the indexes of numbers that are 0 where a row has none: of
-    channels that had counted nothing yet. `whole` are those of counters.
+    channels that had counted nothing yet. `integers` are those of counters.
     """
 
     format: Format
     names: tuple[str, ...]
     indexes: tuple[int, ...]
     zeros: frozenset[int]
-    whole: frozenset[int]
+    integers: frozenset[int]
 
     def reading(self, row: Sequence[object]) -> Reading | None:
         """Return the reading of a row; None for a row that has no time, no serial number or no seconds."""
@@ -41,7 +41,7 @@ class RowFormat:
         for index in self.zeros:
             numbers[index] = 0
         for index, value in zip(self.indexes, row[3:], strict=True):
-            found = number(value, is_whole=index in self.whole)
+            found = number(value, is_integer=index in self.integers)
             if found is not None:
                 numbers[index] = found
         if key is None or not serial or numbers[self.format.index[SECONDS]] is None:
@@ -85,10 +85,10 @@ def key_of_row(key: object, time: object) -> int | None:
     return own if own >= STEP // 8 else None  # numbers that a database gives to rows are far below
 
 
-def number(value: object, *, is_whole: bool) -> Number:
+def number(value: object, *, is_integer: bool) -> Number:
     """Return the number of a column, whichever of its types a database has for it; None for what is none."""
     if isinstance(value, Decimal):
         value = float(value)
     if not isinstance(value, int | float) or isinstance(value, bool) or value != value:  # noqa: PLR0124 - NaN
         return None
-    return int(value) if is_whole else value
+    return int(value) if is_integer else value
