@@ -119,6 +119,7 @@ def test_rows_that_come_are_read_each_once(tmp_path: Path, journal: SqliteJourna
     first, late, same, newer = reading(10), reading(5), reading(10, "420467"), reading(20)
     store(file, first)
     with RunningSource(journal, Sqlite(file=file, poll_interval=0.01)):  # type: ignore[arg-type]
+        wait_for(lambda: len(kept(journal)) == 1, "the first row to be read")
         for n, one in enumerate((late, same, newer), 2):
             store(file, one)
             wait_for(lambda count=n: len(kept(journal)) == count, "the row to be read")  # type: ignore[misc]
@@ -133,6 +134,7 @@ def test_tables_of_earlier_programs_are_read(key: str, tmp_path: Path, journal: 
     first, late, same = reading(10), reading(5), reading(10, "420467")
     store(file, first)
     with RunningSource(journal, Sqlite(file=file, poll_interval=0.01)):  # type: ignore[arg-type]
+        wait_for(lambda: len(kept(journal)) == 1, "the first row to be read")
         for n, one in enumerate((same, late), 2):
             store(file, one)
             wait_for(lambda count=n: len(kept(journal)) == count, "the row to be read")  # type: ignore[misc]
