@@ -198,17 +198,16 @@ def setting(
     choices: Iterable[str] = (),
     validator: Callable[[Any, Any, Any], None] | None = None,
     example: str = "",
-    source_example: str = "",
 ) -> Any:  # noqa: ANN401 - the annotation of the class gives the type
     """Declare one setting of a plugin: a field of its class, whose annotation is the type of the setting.
 
     Types: `str`, `int`, `float`, `bool`, `Duration`, `Secret`, `pathlib.Path`, `ChannelRef`, `Serial`, `Literal[...]`,
     `list[X]`, `tuple[X, ...]`, `dict[str, X]`, `dict[ChannelRef, X]`, `dict[Serial, X]`, `X | None`, and an attrs class
     whose fields are settings, for a nested table. A setting without a default is required. `help` is one line without a
-    full stop; `example` is what `btcore init` writes for a setting that has no default, `source_example` the same in a
-    source's table, where the plugin is a sink as well. `validator` raises `ValueError` with what was expected.
+    full stop; `example` is what `btcore init` writes for a setting that has no default. `validator` raises `ValueError`
+    with what was expected.
     """
-    metadata = {"help": help, "choices": tuple(choices), "example": example, "source_example": source_example}
+    metadata = {"help": help, "choices": tuple(choices), "example": example}
     if factory is not None:
         return attrs.field(factory=factory, metadata=metadata, validator=validator)
     return attrs.field(default=default, metadata=metadata, validator=validator)

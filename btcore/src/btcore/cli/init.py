@@ -70,6 +70,10 @@ CHANNELS = """\
 """
 
 
+STORES = "What {} stored can be read back, as a source too: btcore plugins NAME has the settings."
+"""About plugins that are sinks in the first place."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument(
@@ -147,18 +151,15 @@ def _tables(
     kind: Kind, plugins: list[PluginInfo], wanted: Collection[str], usual: Collection[str], *, service: bool
 ) -> Iterator[str]:
     mine = [one for one in plugins if kind in one.kinds]
-    # a plugin that is a source and a sink is wanted as a sink
-    wanted = [one.name for one in plugins if one.name in wanted and (kind != "source" or "sink" not in one.kinds)]
+    if kind == "source":
+        stores = [one.name for one in mine if "sink" in one.kinds]
+        mine = [one for one in mine if one.name not in stores]
+        if stores:
+            yield "\n".join(template.comment(STORES.format(" and ".join(stores)))) + "\n"
     on = [one.name for one in mine if one.name in wanted] or usual
     for one in sorted(mine, key=lambda one: one.name not in on):
-        settings = list(map(_for_a_source, one.settings)) if kind == "source" else one.settings
-        settings = list(map(_for_a_service, settings)) if service else settings
+        settings = map(_for_a_service, one.settings) if service else one.settings
         yield template.table(kind, one.name, settings, about=one.summary, active=one.name in on)
-
-
-def _for_a_source(entry: Setting) -> Setting:
-    """Show the example of a source: what a sink stores into is not read by a source of the same file."""
-    return attrs.evolve(entry, example=entry.source_example or entry.example)
 
 
 def _for_a_service(entry: Setting) -> Setting:

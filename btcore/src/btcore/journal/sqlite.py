@@ -242,6 +242,11 @@ class SqliteJournal:
         self._committed[sink] = kept
         return kept
 
+    def baseline(self, sink: str, key: str) -> Baseline | None:
+        """Return one baseline of a sink."""
+        with self._reading, self._guarded("read"):
+            return read_baseline(self._reader, sink, key)
+
     def source_checkpoint(self, source: str) -> str:
         """Return what was committed for a source last."""
         with self._reading, self._guarded("read"):
@@ -252,11 +257,6 @@ class SqliteJournal:
         """Keep how far a source has come."""
         with self._transaction() as connection:
             connection.execute("REPLACE INTO source_checkpoint VALUES (?, ?)", (source, state))
-
-    def baseline(self, sink: str, key: str) -> Baseline | None:
-        """Return one baseline of a sink."""
-        with self._reading, self._guarded("read"):
-            return read_baseline(self._reader, sink, key)
 
     def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep these; one that is kept already stays as it is."""

@@ -36,7 +36,6 @@ class Setting:
     default: Any
     choices: tuple[str, ...]
     example: str
-    source_example: str
     field: "attrs.Attribute[Any]"
 
     @property
@@ -149,7 +148,6 @@ def _setting(cls: type, field: "attrs.Attribute[Any]") -> Setting:
         default=_default(field),
         choices=choices_of(annotation, declared),
         example=field.metadata.get("example", ""),
-        source_example=field.metadata.get("source_example", ""),
         field=field,
     )
 

@@ -43,7 +43,6 @@ class Mysql:
     database: str = setting(
         help="the database; it is created if it does not exist",
         example="energy",
-        source_example="ecm",
         validator=attrs.validators.min_len(1),
     )
     ssl: Ssl = setting(

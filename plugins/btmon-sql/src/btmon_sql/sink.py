@@ -42,7 +42,6 @@ class Sql:
     url: Secret = setting(
         help="the database, as SQLAlchemy has it; it is created if it does not exist",
         example='"postgresql+psycopg://btcore@localhost/energy"',
-        source_example='"postgresql+psycopg://btcore@localhost/old"',
         validator=check_url,
     )
     password: Secret = setting(default=Secret(""), help="the user's password; left out: the one in the URL")

@@ -32,9 +32,7 @@ SOURCE = "source."
 class Sqlite:
     """Stores readings in an SQLite file, in tables laid out as btmon's."""
 
-    file: Path = setting(
-        help="the database file; it is created if it does not exist", example="energy.db", source_example="old.db"
-    )
+    file: Path = setting(help="the database file; it is created if it does not exist", example="energy.db")
     schema: Schema = setting(
         default="counters",
         help="counters: every reading, with all its counters; ecmread: amperes and watts; ecmreadext: energies as well;"
