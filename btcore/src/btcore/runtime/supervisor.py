@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Thread
+from urllib.parse import quote
 
 from btcore.calculate.sampling import SampleCache
 from btcore.config.site import Decoder, Sink, Site, Source
@@ -135,6 +136,8 @@ class Supervisor:
             polarity=part.delivery.polarity or self._site.polarity if isinstance(part, Sink) else self._site.polarity,
             interval=part.delivery.interval if isinstance(part, Sink) else Duration(0),
             dry_run=self._dry_run,
+            once=self._once,
+            state=None if self._dry_run else self._site.state / f"{quote(part.table, safe='')}.state",
         )
 
     def _restore_identities(self, identities: Identities, journal: Journal) -> None:
