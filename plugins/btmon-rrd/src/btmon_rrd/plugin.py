@@ -4,11 +4,12 @@ import os
 from collections.abc import Iterator
 from logging import Logger, getLogger
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import attrs
 
-from btcore import FORMATS, Batch, Claim, Context, Delivery, Duration, Problem, hookimpl, plugin, setting
+from btcore import FORMATS, Batch, Claim, Context, Delivery, Duration, Problem, Reading, hookimpl, plugin, setting
 from btmon_rrd.daemon import DaemonStore
 from btmon_rrd.direct import ADVICE, INSTALL, DirectStore, binding_problem
 from btmon_rrd.feed import Stored, series_of, spans_of
@@ -22,6 +23,7 @@ from btmon_rrd.layout import (
     plural,
 )
 from btmon_rrd.rrdcached import MAX_LINE, line, parse_address
+from btmon_rrd.source import Directory, Memory, follow
 from btmon_rrd.store import Store
 from btmon_rrd.writer import Writer, by_meter
 
@@ -35,6 +37,12 @@ def check_seconds(_instance: object, _attribute: Any, value: float | None) -> No
         raise ValueError("expected whole seconds, at least 1s")
 
 
+def check_wait(_instance: object, _attribute: Any, value: float) -> None:  # noqa: ANN401 - attrs' own type
+    """Raise ValueError for no wait at all."""
+    if value < 1:
+        raise ValueError("expected at least 1s")
+
+
 def check_address(_instance: object, _attribute: Any, text: str) -> None:  # noqa: ANN401 - attrs' own type
     """Raise ValueError for what is no address."""
     if text:
@@ -43,7 +51,7 @@ def check_address(_instance: object, _attribute: Any, text: str) -> None:  # noq
 
 @plugin(api=1, delivery=FLUSH)
 class Rrd:
-    """Stores readings in RRD files, one for each number of a meter."""
+    """Stores readings in RRD files, one for each number of a meter, and reads them back."""
 
     dir: Path = setting(default=Path("rrd"), help="the directory of the files, which are named SERIAL_LABEL.rrd")
     step: Duration = setting(default=Duration(10), help="length of a step of new files", validator=check_seconds)
@@ -70,6 +78,15 @@ class Rrd:
         help="keep the highest and the lowest value of each row too, as btmon did; false: a third of the size",
     )
     timeout: Duration = setting(default=Duration(15), help="the longest wait for rrdcached")
+    format: str = setting(
+        default="",
+        help="source: the packet format of which readings are made; empty: seen from the files",
+        choices=("", *FORMATS),
+    )
+    poll_interval: Duration = setting(
+        default=Duration(120), help="source: how often files are read", validator=check_wait
+    )
+    _context: Context | None = attrs.field(init=False, default=None, repr=False)
     _log: Logger = attrs.field(init=False, factory=lambda: getLogger(__name__), repr=False)
     _store: Store | None = attrs.field(init=False, default=None, repr=False)
     _writer: Writer | None = attrs.field(init=False, default=None, repr=False)
@@ -96,7 +113,9 @@ class Rrd:
     @hookimpl
     def open(self, context: Context) -> None:
         """Connect to rrdcached, or import the binding. Raises Retry or Stop."""
-        self._log = context.log
+        self._log, self._context = context.log, context
+        if not context.name.startswith("sink."):
+            return
         if self._store is None:
             self._store = self._new_store()
         layout = self._layout()
@@ -109,6 +128,15 @@ class Rrd:
         """Have all that was delivered written."""
         if self._store is not None:
             self._store.close()
+
+    @hookimpl
+    def collect(self, stop: Event) -> Iterator[Reading]:
+        """Yield the readings that files were made of, then those that are added."""
+        assert self._context is not None  # noqa: S101 - the core opens before it collects
+        address = parse_address(self.daemon) if self.daemon else None
+        directory = Directory(self.dir, self._log, self.format, address, self.timeout)
+        memory = Memory(self._context.state)
+        return follow(directory, memory, stop, self.poll_interval, once=self._context.once)
 
     @hookimpl
     def process_batch(self, batch: Batch) -> int:
