@@ -9,8 +9,8 @@ from typing import Self
 
 from helpers.waiting import wait_for
 
-MISSING = "" if shutil.which("rrdcached") else "there is no rrdcached; apt install rrdcached"
-"""Why no rrdcached can be started; "" if one can."""
+MISSING = "" if all(map(shutil.which, ("rrdcached", "rrdtool"))) else "apt install rrdcached rrdtool: one is missing"
+"""Why no rrdcached can be started, and its files looked at; "" if it can."""
 
 
 class Rrdcached:

@@ -225,7 +225,9 @@ def test_a_missing_binding_is_told_with_the_line_that_helps() -> None:
     told = subprocess.run([sys.executable, "-c", NO_BINDING], check=True, capture_output=True, text=True).stdout
     listed, checked, stopped, daemon = told.splitlines()
     line = "apt install librrd-dev python3-dev gcc && pip install rrdtool"
-    assert listed.startswith("Stores readings in RRD files, one for each number of a meter, and reads them back; needs rrdcached")
+    assert listed.startswith(
+        "Stores readings in RRD files, one for each number of a meter, and reads them back; needs rrdcached"
+    )
     expected = f"RRDtool's Python binding is not installed: {line}; or set `daemon`, such as "
     assert checked.startswith(expected)
     assert stopped.startswith(expected)

@@ -89,9 +89,7 @@ def read_rows(path: Path, seconds: int, start: int, end: int) -> Rows | None:
         step, rows = _by_binding(str(path), options) if _has_binding() else _by_program(str(path), options)
     except Outdated:
         return {}
-    if step != seconds:
-        return None
-    return {time: value for time, value in rows if start < time <= end and not isnan(value)}
+    return {time: value for time, value in rows.items() if start < time <= end} if step == seconds else None
 
 
 @lru_cache(maxsize=1)
@@ -107,10 +105,10 @@ def _info(path: str) -> Mapping[str, object]:
     return {key: "NaN" if value is None else value for key, value in info.items()}
 
 
-def _by_binding(path: str, options: tuple[str, ...]) -> tuple[int, list[tuple[int, float]]]:
-    (first, _, step), _, rows = _call("fetch", path, *options)
-    nothing = float("nan")
-    return step, [(first + n * step, nothing if value is None else value) for n, (value,) in enumerate(rows, 1)]
+def _by_binding(path: str, options: tuple[str, ...]) -> tuple[int, dict[int, float]]:
+    (first, last, step), _, rows = _call("fetch", path, *options)
+    times = range(first + step, last + step + 1, step)
+    return step, {time: value for time, (value,) in zip(times, rows, strict=False) if value is not None}
 
 
 def _call(name: str, path: str, *arguments: str) -> Any:  # noqa: ANN401 - as the binding answers
@@ -121,10 +119,11 @@ def _call(name: str, path: str, *arguments: str) -> Any:  # noqa: ANN401 - as th
         raise outcome(path, str(error)) from error
 
 
-def _by_program(path: str, options: tuple[str, ...]) -> tuple[int, list[tuple[int, float]]]:
+def _by_program(path: str, options: tuple[str, ...]) -> tuple[int, dict[int, float]]:
     found = (line.partition(":") for line in _run("fetch", path, *options).splitlines())
     rows = [(int(time), float(value)) for time, colon, value in found if colon]
-    return rows[1][0] - rows[0][0] if len(rows) > 1 else int(options[2]), rows
+    step = rows[1][0] - rows[0][0] if len(rows) > 1 else int(options[2])
+    return step, {time: value for time, value in rows if not isnan(value)}
 
 
 def _run(name: str, path: str, *arguments: str) -> str:

@@ -38,10 +38,9 @@ def windows(file: File, since: int | None, until: int) -> list[Window]:
     before = until
     for archive in file.archives:
         seconds = archive.steps * file.step
-        end = before // seconds * seconds
+        end = min(_up(before, seconds), until // seconds * seconds)
         start = file.last // seconds * seconds - archive.rows * seconds
-        if since is not None:
-            start = max(start, -(-since // seconds) * seconds)
+        start = start if since is None else max(start, _up(since, seconds))
         if start < end:
             found.insert(0, Window(seconds, start, end))
             before = start
@@ -52,11 +51,15 @@ def _without_overlap(found: Sequence[Window]) -> list[Window]:
     """Have each window begin where the one before it, whose rows are longer, ends."""
     made: list[Window] = []
     for window in found:
-        start = max(window.start, made[-1].end) if made else window.start
-        start = -(-start // window.seconds) * window.seconds
+        start = _up(max(window.start, made[-1].end) if made else window.start, window.seconds)
         if start < window.end:
             made.append(attrs.evolve(window, start=start))
     return made
+
+
+def _up(time: int, seconds: int) -> int:
+    """Return the next end of a row."""
+    return -(-time // seconds) * seconds
 
 
 def format_of(labels: Iterable[str], name: str = "") -> Format | None:
@@ -122,14 +125,14 @@ class Meter:
                 numbers[label] = rate
             elif rate is not None:
                 self.counters[label] += rate * seconds
-                numbers[label] = self._shown(label)
+                numbers[label] = self._overflowed(label)
             elif label not in self._known and time + seconds in of_label:
-                numbers[label] = self._shown(label)  # what the next row adds to
+                numbers[label] = self._overflowed(label)  # what the next row adds to
             else:
                 numbers[label] = None
         return numbers
 
-    def _shown(self, label: str) -> int:
+    def _overflowed(self, label: str) -> int:
         """Return a counter as the meter shows it: it overflows."""
         return round(self.counters[label]) % (1 << self.format.counters.get(label, PULSE_BITS))
 
