@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 PLUGINS: Mapping[str, tuple[str, ...]] = {
     "ip": ("tcp-server", "tcp-client"),
+    "mariadb": ("mysql",),
     "pvo": ("pvoutput",),
     **dict.fromkeys(("oem", "openenergymonitor", "emon"), ("emoncms",)),
     **dict.fromkeys(("pachube", "cosm", "pbe"), ("xively",)),
@@ -27,7 +28,6 @@ PLUGINS: Mapping[str, tuple[str, ...]] = {
 MISSING: Mapping[str, str] = {
     **dict.fromkeys(("influxdb", "influx"), "write to InfluxDB"),
     "mqtt": "publish to MQTT",
-    **dict.fromkeys(("mysql", "mariadb"), "read and write MySQL tables"),
 }
 """Names for which no plugin of this project exists yet, and what btmon could do by them."""
 

@@ -5,6 +5,7 @@ Redacting secrets belongs to `redaction.py`.
 
 import difflib
 import json
+import math
 import re
 from collections.abc import Iterable
 
@@ -21,6 +22,9 @@ MAX_WORD = 100
 
 MAX_SUGGESTIONS = 3
 """The most words that are suggested; if more are equally similar, none is."""
+
+KILO = 1000
+BYTE_UNITS = ("kB", "MB", "GB", "TB")
 
 _UNFIT = re.compile(
     "["
@@ -75,6 +79,14 @@ def format_duration(seconds: float) -> str:
     days, hours = divmod(hours, 24)
     parts = [f"{days} d" if days else "", f"{hours} h" if hours else "", f"{minutes} min" if minutes else ""]
     return " ".join(part for part in parts if part) or f"{rest} s"
+
+
+def format_bytes(count: int) -> str:
+    """Return a size in words, in the units of disks: `625 bytes`, `1.3 MB`."""
+    if count < KILO:
+        return plural(count, "byte")
+    power = min(int(math.log10(count)) // 3, len(BYTE_UNITS))
+    return f"{count / KILO**power:.1f} {BYTE_UNITS[power - 1]}"
 
 
 def plural(number: int, thing: str) -> str:

@@ -19,6 +19,7 @@ from btcore.text import plain_lines
 from btcore.version import __version__
 
 OK = 0
+FAILING = 1
 USAGE = 2
 UNAVAILABLE = 69
 CONFIGURATION = 78
@@ -30,6 +31,7 @@ SITE = Path("site.toml")
 COMMANDS = {
     "run": "read the meters and deliver to the sinks until stopped",
     "check": "check a configuration for mistakes without running it",
+    "status": "show how a site is: its sources, sinks and journal",
     "init": "write a commented site.toml from the installed plugins",
     "plugins": "list the installed plugins, or show the settings of one",
     "decode": "show the packets in a capture",
@@ -55,7 +57,7 @@ def program() -> NoReturn:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return the exit code: 0 ok, 2 usage, 69 unavailable, 78 configuration."""
+    """Run one command; return the exit code: 0 ok, 1 something fails, 2 usage, 69 unavailable, 78 configuration."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         args, unknown = _parser(words).parse_known_args(words)

@@ -15,14 +15,16 @@ from btcore.config.channel_names import read_channels
 from btcore.config.claims import Claims
 from btcore.config.hosting import is_hosted, origin_notice
 from btcore.config.meters import read_meters
+from btcore.config.metrics import read_metrics
 from btcore.config.parts import split
-from btcore.config.problems import Problems
+from btcore.config.problems import SINGLE_TABLES, Problems
 from btcore.config.site import Decoder, Sink, Site, Source, core_settings, default_state, site_settings
 from btcore.config.site_file import read_site_file
 from btcore.config.tables import Reader, Values, readable_settings
 from btcore.config.toml import Key, read
 from btcore.discovery import DISTRIBUTIONS, KIND_HOOKS, Installed, PluginError, check_kind, find, installed
 from btcore.errors import Problem
+from btcore.journal.opening import secrets_in
 from btcore.settings import Delivery, Kind
 from btcore.text import closest, nearest
 from btcore.values.channels import KnownChannels, known_channels
@@ -67,6 +69,7 @@ class _Loader:
     def load(self) -> Site:
         """Read the whole file."""
         self._unknown_keys()
+        self.findings.secrets += secrets_in(str(self.data.get("journal", "")))
         values = {"state": default_state(), **self.reader.settings(self.top, self.data, ())}
         sources = [Source(**common, **core) for common, core, _ in self._tables("source")]
         sinks = [Sink(**common, delivery=_delivery(cls, core)) for common, core, cls in self._tables("sink")]
@@ -78,6 +81,7 @@ class _Loader:
             file=self.path,
             meters=self.meters,
             channels=self.channels,
+            metrics=read_metrics(self.data, self.findings, self.reader),
             sources=tuple(sources),
             sinks=tuple(sinks),
             decoders=tuple(decoders),
@@ -127,7 +131,7 @@ class _Loader:
         return found
 
     def _unknown_keys(self) -> None:
-        tables = (*KIND_HOOKS, "channels", "meters")
+        tables = (*KIND_HOOKS, *SINGLE_TABLES)
         known = (*tables, *(entry.name for entry in self.top))
         for name, value in self.data.items():
             if name not in known and isinstance(value, dict):
@@ -238,7 +242,7 @@ class _Loader:
         return plugin, cls
 
 
-_TABLES = "[source.NAME], [sink.NAME], [decoder.NAME], [channels], [meters]"
+_TABLES = "[source.NAME], [sink.NAME], [decoder.NAME], [channels], [meters], [metrics]"
 
 BRULTECH = "brultech"
 """The built-in decoder."""

@@ -47,6 +47,19 @@ class _Budget:
         return True
 
 
+@attrs.frozen
+class LastFailure:
+    """The last failure: its text, when it was, and when the next try is due; both in seconds since 1970.
+
+    `requested`: the service asked for that wait.
+    """
+
+    text: str
+    time: float
+    retry_at: float
+    requested: bool = False
+
+
 @attrs.define
 class _Losses:
     """What the sink lost and is not logged yet, with the last of it. `logged_at`: when a loss was logged last."""
@@ -73,6 +86,7 @@ class FailureReporter:
         self._unlogged = 0
         self._last = ""
         self._is_logged = False
+        self.last_failure: LastFailure | None = None
         self._losses = _Losses()
         self._lock = Lock()  # other threads than the worker's report drops of the backlog
 
@@ -94,6 +108,7 @@ class FailureReporter:
             self._count += 1
             self._unlogged += 1
             self._last = what
+            self.last_failure = LastFailure(what, at := time.time(), at + wait, requested)
             then = _format_requested_wait(wait) if requested else f"trying again in {format_duration(math.ceil(wait))}"
             is_long = requested and wait >= LONG_WAIT
             if not (
@@ -102,6 +117,11 @@ class FailureReporter:
             ):
                 self._log.debug("%s; %s", what, then)
             self._summarize_losses()
+
+    def gave_up(self, what: str) -> None:
+        """Remember why the worker stops, for its status; the worker itself logs it."""
+        with self._lock:
+            self.last_failure = LastFailure(what, time.time(), math.inf)
 
     def _log_failure(self, now: float, what: str, then: str, *, is_long: bool) -> bool:
         if self._unlogged == 1 or is_long:

@@ -1,17 +1,22 @@
-"""Which configuration a state directory belongs to: a note in it, written by the first run.
+"""The state directory: one process at a time uses it, and it belongs to one configuration.
 
+A lock in it is held while a program runs; a note, written by the first run, names the configuration.
 Two sites must not share a journal: the sinks of one would get the readings of the other. Other files in the directory
 are not looked at here.
 """
 
+import fcntl
 import json
 import os
 from pathlib import Path
 
-from btcore.errors import ConfigurationError, Problem
+from btcore.errors import ConfigurationError, Problem, Unavailable
 
 NOTE_FILE = "site"
 """The file in the state directory that holds the path of its configuration."""
+
+LOCK_FILE = "lock"
+"""The file in the state directory that a program locks while it runs."""
 
 MAX_PATH = 4096
 """Bytes of a path."""
@@ -91,3 +96,31 @@ def _is_gone(path: Path) -> bool:
     except OSError:
         return False
     return False
+
+
+def is_used(state: Path) -> bool:
+    """Whether a program has ever run with a state directory."""
+    return (state / LOCK_FILE).exists()
+
+
+def lock(state: Path) -> int:
+    """Lock the state directory for this process; return the descriptor of the lock."""
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(state / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unusable(state, error) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        if not isinstance(error, BlockingIOError):
+            raise _unusable(state, error) from error
+        raise Unavailable(
+            f"another btcore is using {state}: stop it first, or give this one another `state`"
+        ) from error
+    return lock
+
+
+def _unusable(state: Path, error: OSError) -> Unavailable:
+    return Unavailable(f"cannot use the state directory {state}: {error.strerror}; set `state` in site.toml to another")

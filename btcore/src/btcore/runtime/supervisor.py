@@ -1,35 +1,37 @@
 """Running a site: its sources and sinks at once, from the lock on its state to the last commit."""
 
-import fcntl
 import logging
 import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from threading import Event, Thread
-from urllib.parse import quote
+
+import attrs
 
 from btcore.calculate.sampling import SampleCache
-from btcore.config.site import Decoder, Sink, Site, Source
+from btcore.config.site import Decoder, Sink, Site, Source, context_of
+from btcore.control.server import ControlServer
 from btcore.decode.decoders import Decoders
-from btcore.errors import Unavailable
+from btcore.errors import ConfigurationError
 from btcore.journal import Journal, Retention
-from btcore.journal.sqlite import SqliteJournal
+from btcore.journal.opening import open_journal
 from btcore.runtime import state_directory
 from btcore.runtime.health import RunHealth
+from btcore.runtime.http import open_monitoring
 from btcore.runtime.names import NameCheck
 from btcore.runtime.reporting import ActivityReport
 from btcore.runtime.retention import Upkeep
-from btcore.settings import Context, Duration
+from btcore.runtime.status import LiveStatus
+from btcore.settings import Context
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.identity import Identities, last_readings
 from btcore.sources.worker import SourceWorker
+from btcore.status.report import answer
 from btcore.text import either, plural
 
 log = logging.getLogger("btcore")
 
-JOURNAL = "journal.db"
 STOP_TIMEOUT = 30.0
 """Seconds that the workers may take to finish when the program stops."""
 JOURNAL_SHARE = 0.5
@@ -67,10 +69,11 @@ class Supervisor:
 
     def run(self) -> bool:
         """Run; return whether no source and no sink stopped with an error. Raises Unavailable."""
+        serving = ExitStack()
         with ExitStack() as opened:
-            opened.callback(os.close, _lock(self._site.state))
+            opened.callback(os.close, state_directory.lock(self._site.state))
             _claim(self._site)
-            journal = SqliteJournal(self._site.state / JOURNAL, self._site.max_journal_bytes)
+            journal = open_site_journal(self._site)
             opened.callback(journal.close)
             identities = Identities(self._site.meters, lambda notice: log.warning("%s", notice))
             sinks, sources = self._sinks(journal), self._sources(journal, identities)
@@ -78,14 +81,16 @@ class Supervisor:
             name_check = NameCheck.of(self._site, journal.heard_meters)
             health = RunHealth(sources, sinks)
             held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
-        _warn_if_readable(self._site.state)
         what = f"{plural(len(sources), 'source')}, {plural(len(sinks), 'sink')}"
-        log.info("%s; the journal is in %s", what, self._site.state)
+        log.info("%s; the journal is in %s", what, journal.location)
+        status = LiveStatus(self._site, journal, sources, sinks, self._redact)
         try:
+            self._serve(status, serving)
             for thread in _threads(sources, sinks):
                 thread.start()
             self._watch(journal, sources, sinks, name_check, health)
         finally:
+            serving.close()
             self._stop.set()
             journal.wake()
             finished = _join(_threads(sources, sinks), self._patience)
@@ -99,6 +104,15 @@ class Supervisor:
         if failure:
             log.error("ended with an error: %s", failure)
         return finished and not failure
+
+    def _serve(self, status: LiveStatus, serving: ExitStack) -> None:
+        """Answer the commands of this machine's user, and a monitoring system if there is to be one."""
+        control = ControlServer(self._site.state, {"status": lambda _request: [answer(status())]})
+        serving.callback(control.close)
+        control.open()
+        address = self._site.metrics.address
+        if address is not None and (monitoring := open_monitoring(address, status)) is not None:
+            serving.callback(monitoring.close)
 
     def _watch(
         self,
@@ -129,16 +143,7 @@ class Supervisor:
                 return
 
     def _context(self, part: Source | Sink | Decoder) -> Context:
-        return Context(
-            name=part.table,
-            log=logging.getLogger(part.table),
-            channels=self._site.channels,
-            polarity=part.delivery.polarity or self._site.polarity if isinstance(part, Sink) else self._site.polarity,
-            interval=part.delivery.interval if isinstance(part, Sink) else Duration(0),
-            dry_run=self._dry_run,
-            once=self._once,
-            state=None if self._dry_run else self._site.state / f"{quote(part.table, safe='')}.state",
-        )
+        return context_of(self._site, part, dry_run=self._dry_run, once=self._once)
 
     def _restore_identities(self, identities: Identities, journal: Journal) -> None:
         """Restore which meters were heard before, and their names."""
@@ -224,23 +229,13 @@ def _report_lost(sources: list[SourceWorker]) -> None:
             log.error("%s: %s lost: not yet written to the journal", worker.name, what)
 
 
-def _lock(state: Path) -> int:
-    """Lock the state directory for this process; return the descriptor of the lock."""
+def open_site_journal(site: Site, *, must_exist: bool = False) -> Journal:
+    """Open the journal that a configuration chooses. Raises Unavailable, ConfigurationError."""
     try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _unusable(state, error) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(lock)
-        if not isinstance(error, BlockingIOError):
-            raise _unusable(state, error) from error
-        raise Unavailable(
-            f"another btcore is using {state}: stop it first, or give this one another `state`"
-        ) from error
-    return lock
+        return open_journal(site.journal, site.state, site.max_journal_bytes, must_exist=must_exist)
+    except ConfigurationError as error:
+        problems = [attrs.evolve(problem, file=str(site.file)) for problem in error.problems]
+        raise ConfigurationError(problems) from None
 
 
 def _claim(site: Site) -> None:
@@ -252,14 +247,3 @@ def _claim(site: Site) -> None:
         log.warning(
             "cannot note in the state directory %s which configuration it belongs to: %s", site.state, error.strerror
         )
-
-
-def _warn_if_readable(state: Path) -> None:
-    """Warn if every user can read the journal: the consumption of a household is private."""
-    file = state / JOURNAL
-    if file.stat().st_mode & state.stat().st_mode & 0o005:
-        log.warning("every user of this computer can read %s: run chmod 700 %s", file, state)
-
-
-def _unusable(state: Path, error: OSError) -> Unavailable:
-    return Unavailable(f"cannot use the state directory {state}: {error.strerror}; set `state` in site.toml to another")

@@ -7,6 +7,7 @@ the sink is the work of `worker.py`.
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from logging import DEBUG, ERROR
 from time import monotonic, time_ns
 
@@ -19,7 +20,7 @@ from btcore.errors import Unavailable
 from btcore.journal import START, Baseline, DeadLetter, Entry, Journal, Lag, Offset
 from btcore.journal.retry import JournalRetry
 from btcore.logs.failures import FailureReporter
-from btcore.records import Reading
+from btcore.records import Reading, from_microseconds
 from btcore.settings import Context, Delivery
 from btcore.sinks.backlog_limits import find_excess
 from btcore.sinks.progress import Progress
@@ -85,6 +86,20 @@ class Backlog:
             with suppress(Unavailable):
                 self._lag = self._journal.lag(self._progress.checkpoint.examined)
         return self._lag.entries
+
+    @property
+    def offset(self) -> Offset:
+        """The offset of the sink's checkpoint."""
+        return self._progress.checkpoint.offset if self._progress.has_begun else START
+
+    @property
+    def oldest_waiting(self) -> datetime | None:
+        """The time of the oldest reading that waits; as last known where the journal is unavailable."""
+        return from_microseconds(self._lag.oldest) if self.behind else None
+
+    def dead_letters(self) -> int:
+        """Return how many dead letters of the sink the journal keeps. Raises Unavailable."""
+        return len(self._journal.dead_letters(self._context.name))
 
     @property
     def is_up_to_date(self) -> bool:

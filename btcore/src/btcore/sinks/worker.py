@@ -31,6 +31,8 @@ from btcore.sinks.results import BatchResult, check_result
 from btcore.sinks.state import sink_state
 from btcore.sinks.unproven import HeldStep, UnprovenSettings, describe_location
 from btcore.sinks.unwanted import UnwantedWatch
+from btcore.status import SinkStatus, State
+from btcore.status.failures import error_status, next_attempt
 from btcore.text import describe_error, plural
 from btcore.values.fingerprint import fingerprint
 
@@ -59,6 +61,7 @@ class SinkWorker:
     ) -> None:
         """Prepare. `redact` removes secrets from texts that are kept; `out` prints the lines of a dry run."""
         self.name = sink.table
+        self._sink = sink
         self._split_from = sink.split_from
         self.stop_reason = ""
         self.delivered = 0
@@ -120,6 +123,32 @@ class SinkWorker:
             is_up_to_date=backlog.is_up_to_date,
         )
 
+    def status(self) -> SinkStatus:
+        """Return how the sink stands. Safe from any thread."""
+        backlog = self.backlog
+        return SinkStatus(
+            name=self._sink.name,
+            plugin=self._sink.plugin,
+            state=self._status_state(),
+            offset=backlog.offset,
+            waiting=backlog.behind,
+            oldest_waiting=backlog.oldest_waiting,
+            delivered=self.delivered,
+            unwanted=self.unwanted,
+            dropped=backlog.dropped,
+            dead_letters=backlog.dead_letters(),
+            last_error=error_status(self._reporter, self._redact),
+            next_attempt=next_attempt(self._reporter),
+        )
+
+    def _status_state(self) -> State:
+        if self.stop_reason:
+            return "stopped"
+        if self._reporter.failing_for is not None:
+            last = self._reporter.last_failure
+            return "waiting" if last is not None and last.requested else "failing"
+        return "ok" if self.backlog.is_up_to_date else "behind"
+
     def _run(self) -> None:
         try:
             # before opening, which may take long: with start_at = "end" too, what comes in meanwhile is delivered
@@ -133,17 +162,21 @@ class SinkWorker:
         except ShuttingDown:
             self._log.debug("stopping")
         except Superseded as error:
-            self.stop_reason = str(error)
+            self._stopped(error)
             self._log.warning("stopped: %s", error)
         except Stop as error:
-            self.stop_reason = self._redact(describe_error(error))
+            self._stopped(error)
             self._log.error("stopped until a restart: %s; its readings are kept", describe_error(error))
         except BaseException as error:  # noqa: BLE001 - our own bug: this sink stops, the others go on
-            self.stop_reason = self._redact(describe_error(error))
+            self._stopped(error)
             self._log.critical("stopped until a restart: a fault of btcore; its readings are kept", exc_info=error)
         finally:
             self._close()
             self._decoders.close()
+
+    def _stopped(self, error: BaseException) -> None:
+        self.stop_reason = self._redact(describe_error(error))
+        self._reporter.gave_up(self.stop_reason)
 
     def _open(self) -> None:
         self.backlog.is_outdated()

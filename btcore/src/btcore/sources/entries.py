@@ -17,6 +17,7 @@ from btcore.decode.packetless import encode_reading
 from btcore.formats import SECONDS
 from btcore.journal import Entry
 from btcore.records import Packet, Reading, from_microseconds, reading_of, to_microseconds
+from btcore.sources.activity import Activity
 from btcore.sources.admission import Admission
 from btcore.sources.identity import Identities
 from btcore.sources.silence import SilenceWatch
@@ -69,6 +70,7 @@ class EntryMaker:
         identities: Identities,
         admission: Admission,
         silence_watch: SilenceWatch,
+        activity: Activity,
     ) -> None:
         """Prepare."""
         self._source = source
@@ -77,6 +79,7 @@ class EntryMaker:
         self._identities = identities
         self._admission = admission
         self._silence_watch = silence_watch
+        self._activity = activity
         self._clock = DeviceClock(_local_offset)
 
     def restart_clock(self) -> None:
@@ -95,6 +98,7 @@ class EntryMaker:
         offset = self._identities.next_offset()
         way = (self._source.name, offset, steady, boot, stream.address)
         name = self._identities.name(reading_of(packet, from_microseconds(key), serial, *way))
+        self._activity.add(name, key)
         if boot:
             self._silence_watch.heard(name)
         stamps = (0, steady, boot, stream.address, self._origin)
@@ -125,6 +129,7 @@ class EntryMaker:
         offset = self._identities.next_offset()
         named = attrs.evolve(reading, serial=serial, source=source, offset=offset, numbers=reading.numbers)
         name = self._identities.name(named)
+        self._activity.add(name, key)
         if abs(time.time() - reading.timestamp) < MAX_LIVE_AGE:
             self._silence_watch.heard(name, reading.timestamp)
         origin = reading.origin or self._origin

@@ -125,6 +125,20 @@ class SilenceWatch:
         with self._lock:
             return [serial for serial, meter in self._meters.items() if meter.is_silent]
 
+    def overdue(self) -> dict[str, tuple[float | None, float | None]]:
+        """Return of each meter its usual interval, if it is known, and for how long it has been silent, if it is."""
+        with self._lock:
+            now = self._clock()
+            return {
+                serial: (meter.usual or None, now - meter.heard if meter.is_silent else None)
+                for serial, meter in self._meters.items()
+            }
+
+    def missed(self) -> dict[str, float]:
+        """Return the meters that an earlier run heard and this one did not, with when they were heard last."""
+        with self._lock:
+            return dict(self._missed)
+
     def expect(self, heard: Mapping[str, float], moment: float | None = None) -> None:
         """Expect meters that were heard before the start, by when, in seconds since 1970."""
         now = time.time() if moment is None else moment

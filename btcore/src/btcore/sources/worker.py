@@ -6,6 +6,7 @@ wait in `write_queue.py` while the journal cannot write.
 
 import math
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import ExitStack
 from threading import Event, Thread
 
@@ -19,18 +20,22 @@ from btcore.decode.decoders import Decoders
 from btcore.decode.framing import StreamCounts
 from btcore.decode.recognition import UNDONE
 from btcore.errors import Retry, Stop, Unavailable
-from btcore.journal import Entry, Journal
+from btcore.journal import Entry, Journal, known_serials
 from btcore.journal.retry import ShuttingDown
 from btcore.logs.failures import FailureReporter
 from btcore.records import Chunk, Reading
 from btcore.settings import Context, StreamStatus
+from btcore.sources.activity import Activity
 from btcore.sources.admission import Admission
 from btcore.sources.entries import EntryMaker, SourceStream
 from btcore.sources.identity import Identities
 from btcore.sources.no_packets import PacketWatch
 from btcore.sources.silence import SilenceWatch
+from btcore.sources.status import meter_statuses
 from btcore.sources.validation import checked_items
 from btcore.sources.write_queue import WriteQueue
+from btcore.status import SourceStatus, State
+from btcore.status.failures import error_status, next_attempt
 from btcore.text import describe_error
 
 MAX_STREAMS = 4096
@@ -64,6 +69,7 @@ class SourceWorker:
         """
         self.name = source.table
         self.counts = StreamCounts()
+        self.received_bytes = 0
         self.without_packets = 0  # readings that came without packets
         self.failure = ""
         self.thread = Thread(target=self._run, name=source.table, daemon=True)
@@ -84,7 +90,10 @@ class SourceWorker:
             source.meters, source.max_new_meters_per_day, source.max_packets_per_second, self._log
         )
         self._silence_watch = SilenceWatch(self._log)
-        self._entries = EntryMaker(source, self._decoders, self._identities, self._admission, self._silence_watch)
+        self._activity = Activity()
+        self._entries = EntryMaker(
+            source, self._decoders, self._identities, self._admission, self._silence_watch, self._activity
+        )
         self._are_meters_restored = False
         self._streams: OrderedDict[str, SourceStream] = OrderedDict()
         self._packet_watch = PacketWatch(
@@ -122,6 +131,35 @@ class SourceWorker:
     def silent(self) -> list[str]:
         """The meters that are silent now."""
         return self._silence_watch.silent
+
+    def status(self, redact: Callable[[str], str] = str) -> SourceStatus:
+        """Return how the source stands. Safe from any thread."""
+        counts, queue = self.counts, self._write_queue
+        return SourceStatus(
+            name=self._source.name,
+            plugin=self._source.plugin,
+            state=self._state(),
+            meters=tuple(meter_statuses(self._activity, self._silence_watch)),
+            packets=counts.packets,
+            bytes=self.received_bytes,
+            junk=counts.junk,
+            damaged=counts.damaged,
+            kept=queue.kept,
+            duplicates=queue.duplicates,
+            refused=self.refused,
+            unwritten=queue.waiting,
+            last_error=error_status(self._reporter, redact),
+            next_attempt=next_attempt(self._reporter),
+        )
+
+    def _state(self) -> State:
+        if self.failure:
+            return "stopped"
+        if self.thread.ident is not None and not self.thread.is_alive():
+            return "ended"
+        if self._reporter.failing_for is not None:
+            return "failing"
+        return "ok" if self.meters else "waiting"
 
     def check(self) -> None:
         """Report what is due by time alone; called about every second, whatever the source's thread does."""
@@ -163,6 +201,7 @@ class SourceWorker:
 
     def _give_up(self, what: str, error: BaseException) -> None:
         self.failure = describe_error(error)
+        self._reporter.gave_up(self.failure)
         self._log.error("%s: %s", what, self.failure)
 
     def _wait_after_failure(self, error: BaseException) -> None:
@@ -199,7 +238,7 @@ class SourceWorker:
             return
         try:
             recent = self._journal.recent(self._journal.newest(), RECENT)
-            self._admission.add_known([*reversed(self._journal.serials()), *(entry.serial for entry in recent)])
+            self._admission.add_known([*reversed(known_serials(self._journal)), *(entry.serial for entry in recent)])
             mine = [one for one in self._journal.heard(RECENT) if one.boot and one.source == self._source.name]
             found = filter(None, map(self._decoders.read_entry_and_serial, mine))  # by what [meters] calls them now
             self._silence_watch.expect({reading.serial: reading.timestamp for _, reading in found})
@@ -226,6 +265,7 @@ class SourceWorker:
             line.address = item.address
             line.is_timed = item.clock is None
             damaged = self.counts.damaged
+            self.received_bytes += len(item.data)
             found = line.stream.feed(item.data, when)
             self._keep([self._entries.of_packet(line, *one) for one in found])
             if found:

@@ -1,0 +1,149 @@
+"""The server of the control socket: it answers commands of the same user while the program runs.
+
+A client that sends nonsense, nothing, or too much is refused, and harms nobody: every wait has an end.
+"""
+
+import json
+import logging
+import os
+import socket
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from threading import BoundedSemaphore, Thread
+from typing import Any
+
+from btcore.control import MAX_REQUEST, SOCKET, TIMEOUT, socket_path
+from btcore.errors import BtcoreError
+from btcore.text import describe_error
+
+log = logging.getLogger("btcore.control")
+
+MAX_CLIENTS = 8
+"""Clients that are served at once; another one is refused."""
+
+ROOT = 0
+
+FOREIGN = {"error": "only the user whose program this is may ask it"}
+
+CREDENTIALS = struct.Struct("3i")
+"""Process, user and group of the client, as SO_PEERCRED tells them."""
+
+Request = Mapping[str, Any]
+Handler = Callable[[Request], Iterable[Mapping[str, Any]]]
+"""Answers a request with one or more objects. What it raises is told to the client."""
+
+
+class ControlServer:
+    """Serves the control socket of a state directory until it is closed."""
+
+    def __init__(self, state: Path, handlers: Mapping[str, Handler]) -> None:
+        """Prepare; `handlers` by the name of the command."""
+        self._state = state
+        self._handlers = handlers
+        self._free = BoundedSemaphore(MAX_CLIENTS)
+        self._listener: socket.socket | None = None
+
+    def open(self) -> None:
+        """Listen, in a thread of its own. A socket that cannot be made is logged: the program runs without it."""
+        try:
+            self._listener = _listen(self._state)
+        except OSError as error:
+            log.warning("`btcore status` cannot ask this program: no socket in %s: %s", self._state, error.strerror)
+            return
+        Thread(target=self._serve, args=(self._listener,), name="control", daemon=True).start()
+
+    def close(self) -> None:
+        """Listen no more, and remove the socket. Requests under way end with the process."""
+        if self._listener is None:
+            return
+        with suppress(OSError):
+            (self._state / SOCKET).unlink()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for clients
+        self._listener.close()
+        self._listener = None
+
+    def _serve(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return  # it is closed
+            with ExitStack() as refused:
+                refused.callback(client.close)
+                if not self._free.acquire(blocking=False):
+                    continue
+                refused.callback(self._free.release)
+                Thread(target=self._answer, args=(client,), name="control client", daemon=True).start()
+                refused.pop_all()
+
+    def _answer(self, client: socket.socket) -> None:
+        try:
+            with client:
+                client.settimeout(TIMEOUT)
+                request = _receive(client)  # in any case: a client of which nothing was read would lose the answer
+                answers = self._answers(request) if _is_allowed(client) else [FOREIGN]
+                for answer in answers:
+                    _send(client, answer)
+        except OSError as error:
+            log.debug("a client of the control socket is gone: %s", describe_error(error))
+        except Exception:
+            log.exception("a fault while a client of the control socket was answered")
+        finally:
+            self._free.release()
+
+    def _answers(self, line: bytes) -> Iterable[Mapping[str, Any]]:
+        try:
+            request = json.loads(line)
+        except ValueError:
+            request = None
+        if not isinstance(request, dict):
+            yield {"error": f"expected one line of JSON, an object of at most {MAX_REQUEST} bytes"}
+            return
+        handler = self._handlers.get(str(request.get("command")))
+        if handler is None:
+            yield {"error": f"unknown command; expected one of {', '.join(sorted(self._handlers))}"}
+            return
+        try:
+            yield from handler(request)
+        except BtcoreError as error:
+            yield {"error": describe_error(error)}
+
+
+def _listen(state: Path) -> socket.socket:
+    """Return a listening socket in a state directory that this process has locked."""
+    directory = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
+    with ExitStack() as failing:
+        failing.callback(os.close, directory)
+        (state / SOCKET).unlink(missing_ok=True)  # of a program that was killed
+        listener = failing.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        os.fchmod(listener.fileno(), 0o600)  # before it has a name: Linux gives the file this mode
+        listener.bind(socket_path(state, directory))
+        listener.listen(MAX_CLIENTS)
+        failing.pop_all()
+    os.close(directory)
+    return listener
+
+
+def _is_allowed(client: socket.socket) -> bool:
+    """Whether the client's user is that of this process, or root."""
+    raw = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+    _, user, _ = CREDENTIALS.unpack(raw)
+    return user in {ROOT, os.geteuid()}
+
+
+def _receive(client: socket.socket) -> bytes:
+    """Return the client's line, or the beginning of one that is too long."""
+    received = b""
+    while b"\n" not in received and len(received) <= MAX_REQUEST:
+        data = client.recv(4096)
+        if not data:
+            break
+        received += data
+    return received if len(received) <= MAX_REQUEST else b""
+
+
+def _send(client: socket.socket, answer: Mapping[str, Any]) -> None:
+    client.sendall(json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace") + b"\n")

@@ -1,0 +1,55 @@
+"""The status of a running site, from its workers and its journal."""
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from btcore.config.site import Site
+from btcore.errors import Unavailable
+from btcore.journal import Journal
+from btcore.sinks.worker import SinkWorker
+from btcore.sources.worker import SourceWorker
+from btcore.status import JournalStatus, SiteStatus
+from btcore.status.disk import journal_status
+from btcore.version import __version__
+
+
+class LiveStatus:
+    """Makes the status of a running site, whenever it is asked. Safe from any thread."""
+
+    def __init__(
+        self,
+        site: Site,
+        journal: Journal,
+        sources: Sequence[SourceWorker],
+        sinks: Sequence[SinkWorker],
+        redact: Callable[[str], str],
+    ) -> None:
+        """Take note of when the site was started."""
+        self._site = site
+        self._journal = journal
+        self._sources = sources
+        self._sinks = sinks
+        self._redact = redact
+        self._started = datetime.now(UTC)
+
+    def __call__(self) -> SiteStatus:
+        """Return the status now. Raises Unavailable."""
+        now = datetime.now(UTC)
+        return SiteStatus(
+            running=True,
+            time=now,
+            file=str(self._site.file.absolute()),
+            version=__version__,
+            sources=tuple(source.status(self._redact) for source in self._sources),
+            sinks=tuple(sink.status() for sink in self._sinks),
+            journal=self._journal_status(now),
+            process=os.getpid(),
+            started=self._started,
+        )
+
+    def _journal_status(self, now: datetime) -> JournalStatus | None:
+        try:
+            return journal_status(self._journal, self._site.state, self._site.retention, now)
+        except Unavailable:  # the journal's troubles are the log's, and the sources' and sinks'
+            return None

@@ -1,0 +1,132 @@
+"""A status as lines for a person: what is wrong first, then each source, sink and the journal."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from btcore.status import ErrorStatus, JournalStatus, MeterStatus, SinkStatus, SiteStatus, SourceStatus, as_json
+from btcore.text import format_bytes, format_duration, plural
+
+MAX_METERS = 8
+"""Meters of a source that are listed; the silent ones always are."""
+
+
+def answer(status: SiteStatus) -> dict[str, Any]:
+    """Return a status as the control socket answers it: for programs, and as lines for a person."""
+    return {"status": as_json(status), "lines": list(report(status))}
+
+
+def report(status: SiteStatus) -> Iterator[str]:
+    """Yield the lines of a status."""
+    yield _headline(status)
+    yield from (f"! {line}" for line in problems(status))
+    for source in status.sources:
+        yield ""
+        yield from _source_lines(source, status.time)
+    for sink in status.sinks:
+        yield ""
+        yield from _sink_lines(sink, status.time)
+    if status.journal is not None:
+        yield ""
+        yield from _journal_lines(status.journal, status.time)
+
+
+def problems(status: SiteStatus) -> Iterator[str]:
+    """Yield what a person should see to, the silent meters first."""
+    for source in status.sources:
+        for meter in source.meters:
+            if meter.silent_for is not None:
+                yield f"meter {meter.serial} silent for {format_duration(meter.silent_for)}{_usually(meter)}"
+    for table, one in _parts(status):
+        if one.state == "stopped":
+            yield f"{table} has stopped until a restart: {_error(one.last_error, status.time)}"
+        elif one.state == "failing":
+            again = _until(one.next_attempt, status.time)
+            yield f"{table} fails: {_error(one.last_error, status.time)}{again}"
+
+
+def _parts(status: SiteStatus) -> Iterable[tuple[str, SourceStatus | SinkStatus]]:
+    yield from ((f"source.{source.name}", source) for source in status.sources)
+    yield from ((f"sink.{sink.name}", sink) for sink in status.sinks)
+
+
+def _headline(status: SiteStatus) -> str:
+    if not status.running:
+        return f"btcore does not run with {status.file}"
+    since = f" for {format_duration((status.time - status.started).total_seconds())}" if status.started else ""
+    return f"btcore {status.version} runs with {status.file}{since} (process {status.process})"
+
+
+def _source_lines(source: SourceStatus, now: datetime) -> Iterator[str]:
+    yield f"source.{source.name} ({source.plugin}): {source.state}"
+    if source.packets is not None and source.bytes is not None:
+        damaged = f", {source.damaged} damaged" if source.damaged else ""
+        refused = f", {source.refused} refused" if source.refused else ""
+        unwritten = f", {source.unwritten} not yet in the journal" if source.unwritten else ""
+        yield f"    {plural(source.packets, 'packet')}, {format_bytes(source.bytes)}{damaged}{refused}{unwritten}"
+    yield from (f"    {_meter(meter, now)}" for meter in source.meters[:MAX_METERS])
+    if len(source.meters) > MAX_METERS:
+        yield f"    and {len(source.meters) - MAX_METERS} more meters"
+
+
+def _meter(meter: MeterStatus, now: datetime) -> str:
+    heard = f"last heard {_ago(meter.last, now)}" if meter.last else "never heard"
+    count = f", {plural(meter.readings, 'reading')}" if meter.readings is not None else ""
+    silent = " - silent" if meter.silent_for is not None else ""
+    return f"meter {meter.serial}: {heard}{_usually(meter)}{count}{silent}"
+
+
+def _usually(meter: MeterStatus) -> str:
+    return f", usually every {format_duration(meter.interval)}" if meter.interval else ""
+
+
+def _sink_lines(sink: SinkStatus, now: datetime) -> Iterator[str]:
+    yield f"sink.{sink.name} ({sink.plugin}): {sink.state}{_until(sink.next_attempt, now)}"
+    delivered = f"{sink.delivered} delivered in this run, " if sink.delivered is not None else ""
+    since = f" since {_ago(sink.oldest_waiting, now)}" if sink.oldest_waiting else ""
+    dead_letters = plural(sink.dead_letters, "dead letter")
+    yield f"    {delivered}{sink.waiting} waiting{since}, {dead_letters}; offset {sink.offset}"
+    passed = [f"{sink.unwanted} not selected by its settings"] if sink.unwanted else []
+    passed += [f"{sink.dropped} dropped by the limits of its backlog"] if sink.dropped else []
+    if passed:
+        yield f"    {', '.join(passed)}"
+    if sink.last_error is not None:
+        yield f"    last error: {_error(sink.last_error, now)}"
+
+
+def _journal_lines(journal: JournalStatus, now: datetime) -> Iterator[str]:
+    yield f"journal {journal.location}: {plural(journal.entries, 'reading')}, {format_bytes(journal.bytes)}"
+    if journal.oldest is not None and journal.newest is not None:
+        yield f"    from {_moment(journal.oldest)} to {_moment(journal.newest)}"
+    free = f", {format_bytes(journal.free)} free on its disk" if journal.free is not None else ""
+    yield f"    retention {format_duration(journal.retention)}{free}"
+    if journal.full is not None:
+        yield f"    at this rate the disk is full on {journal.full.astimezone():%Y-%m-%d} ({_in(journal.full, now)})"
+
+
+def _error(error: ErrorStatus | None, now: datetime) -> str:
+    return f"{error.text} ({_ago(error.time, now)})" if error is not None else "its log says why"
+
+
+def _until(moment: datetime | None, now: datetime) -> str:
+    if moment is None:
+        return ""
+    return f"; next attempt {_in(moment, now)}"
+
+
+def _in(moment: datetime, now: datetime) -> str:
+    seconds = (moment - now).total_seconds()
+    return f"in {format_duration(seconds)}" if seconds >= 1 else "now"
+
+
+def _ago(moment: datetime | None, now: datetime) -> str:
+    if moment is None:
+        return "never"
+    seconds = (now - moment).total_seconds()
+    if seconds < 0:
+        return f"at {_moment(moment)}"
+    return f"{format_duration(seconds)} ago" if seconds >= 1 else "just now"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M:%S}"
