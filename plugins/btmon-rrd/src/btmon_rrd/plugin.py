@@ -93,17 +93,24 @@ class Rrd:
     _is_sink: bool = attrs.field(init=False, default=False, repr=False)
 
     def check(self, delivery: Delivery | None = None) -> Iterator[Problem]:
-        """Find settings that do not fit together; tell how big the files become."""
+        """Find settings that do not fit together, and a binding that is missing."""
         self._is_sink = delivery is not None
         try:
             layout = self._layout()
         except ValueError as error:
             yield Problem(str(error), key="archives")
             return
+        if delivery is None:
+            return  # a source reads by RRDtool's program as well
         if not self.daemon and (problem := binding_problem()):
             yield Problem(problem, key="daemon")
-        if delivery is not None:
+        else:
             yield from self._check_sink(layout, delivery)
+
+    def notes(self) -> Iterator[str]:
+        """Tell how big new files become."""
+        if self._is_sink:
+            yield self._describe_size(self._layout())
 
     def claims(self) -> Iterator[Claim]:
         """Claim the files of a sink: of two that update one file, the second would find its times taken."""
@@ -176,7 +183,6 @@ class Rrd:
         longest = line("CREATE", *self._file("0" * 64, "label" * 3), *layout.round_robin_archives())
         if self.daemon and len(longest) > MAX_LINE:
             yield Problem("so many archives do not fit into a command of rrdcached: expected fewer", key="archives")
-        yield Problem(self._describe_size(layout), warning=True)
 
     def _file(self, serial: str, label: str) -> tuple[str, str]:
         return str(self.dir / file_name(serial, label)), data_source_name(label)
