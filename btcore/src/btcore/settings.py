@@ -223,9 +223,9 @@ def plugin(*, api: int, delivery: Delivery | None = None) -> Callable[[T], T]:
     `Problem(message, key=...)` for settings that do not fit together, with `warning=True` if the plugin can run all the
     same; the `check` of a sink may take the argument `delivery`. A method `claims(self)` may yield what only one table
     can use, as text or `Claim`. A method `notes(self)` may yield lines that `btcore check` shows below its table,
-    such as the space that it will take. These methods are called before anything is opened, and must open nothing. A source's
-    class attribute `origin` declares where its readings come from ("live", "recorded", "simulated"). A sink's attribute
-    `hosted` declares whether it delivers to an account on the Internet.
+    such as the space that it will take. These methods are called before anything is opened, and must open nothing. A
+    source's class attribute `origin` declares where its readings come from ("live", "recorded", "simulated"). A sink's
+    attribute `hosted` declares whether it delivers to an account on the Internet.
     """
 
     def decorate(cls: T) -> T:
