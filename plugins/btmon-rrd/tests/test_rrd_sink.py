@@ -176,8 +176,8 @@ def test_readings_that_come_too_slowly_are_reported(
     """A meter that sends once a minute into files with a heartbeat of 20 s has no known value: that is said once."""
     slow = batch_of(readings_of_values([{"ch1_aws": 6000 * n} for n in range(10)], step=60))
     sink = direct(dir=tmp_path / "rrd")
-    sink.process_batch(slow)
-    sink.process_batch(slow)
+    for sample in (*slow.samples, *slow.samples):
+        sink.process_batch(Batch((), (sample,)))
     (message,) = logged(caplog)
     assert message.startswith("readings of meter 312345 are 60 s apart, and files have a heartbeat of 20 s")
     assert 'set heartbeat = "120s" for new files; for each that is there run rrdtool tune' in message
@@ -295,6 +295,13 @@ def test_two_sinks_of_one_directory_are_a_mistake(tmp_path: Path) -> None:
     """Two tables that would write the same files are told."""
     table = "[sink.rrd]\ndaemon = '/x'\n[sink.again]\nuse = 'rrd'\ndaemon = '/x'\n"
     with pytest.raises(ConfigurationError, match=r"\[sink.again\] dir: .*counters files in"):
+        sink_from_toml(tmp_path, table)
+
+
+def test_a_source_of_its_own_sink_is_a_mistake(tmp_path: Path) -> None:
+    """A directory is not read by the configuration that writes it: each reading would come again."""
+    table = "[sink.rrd]\ndaemon = '/x'\n[source.old]\nuse = 'rrd'\n"
+    with pytest.raises(ConfigurationError, match=r"dir: .*counters files in"):
         sink_from_toml(tmp_path, table)
 
 

@@ -103,9 +103,9 @@ class Rrd:
         if delivery is None:
             return  # a source reads by RRDtool's program as well
         if not self.daemon and (problem := binding_problem()):
-            yield Problem(problem, key="daemon")
-        else:
-            yield from self._check_sink(layout, delivery)
+            # a warning: this sink cannot work, and the others need not wait for it
+            yield Problem(problem, key="daemon", warning=True)
+        yield from self._check_sink(layout, delivery)
 
     def notes(self) -> Iterator[str]:
         """Tell how big new files become."""
@@ -113,9 +113,8 @@ class Rrd:
             yield self._describe_size(self._layout())
 
     def claims(self) -> Iterator[Claim]:
-        """Claim the files of a sink: of two that update one file, the second would find its times taken."""
-        if self._is_sink:
-            yield Claim(f"{self.store} files in {os.path.realpath(self.dir)}", key="dir", per_meter=True)
+        """Claim the files: of two sinks the second would find its times taken, and a source would read its own sink."""
+        yield Claim(f"{self.store} files in {os.path.realpath(self.dir)}", key="dir", per_meter=self._is_sink)
 
     @hookimpl
     def open(self, context: Context) -> None:
