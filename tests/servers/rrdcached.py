@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -53,7 +55,13 @@ class Rrdcached:
                 stderr=log,
                 env={**os.environ, "TZ": "UTC"},
             )
-        wait_for(self.socket.exists, "rrdcached to listen")
+        wait_for(self._listens, "rrdcached to listen")
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+            probe.connect(str(self.socket))
+            return True
+        return False
 
     def stop(self) -> None:
         """End it as a service manager does: it writes what it has into the files, or into its journal."""
