@@ -227,18 +227,6 @@ def test_sinks_are_told_the_names_the_sign_and_the_interval(tmp_path: Path) -> N
     ]
 
 
-@pytest.mark.parametrize("dry_run", [False, True])
-def test_a_source_is_told_whether_it_runs_once_and_where_it_may_remember(tmp_path: Path, dry_run: bool) -> None:
-    """A source that polls can end a `once` run; what it remembers is in a file of its own, and in none in a dry run."""
-    source = finite_source()
-    name = "yard/shed"
-    site = make_site(tmp_path, make_source(source, name), make_sink(RecordingSink()))
-    Supervisor(site, threading.Event(), once=True, dry_run=dry_run).run()
-    (context,) = source.opened
-    assert context.once
-    assert context.state == (None if dry_run else tmp_path / "source.yard%2Fshed.state")
-
-
 def test_a_source_may_be_restricted_to_formats(tmp_path: Path) -> None:
     """A source that names formats takes no others, and another source is not restricted by that."""
     data = packet(secs=1) + pack("ecm1240bin", METER, {"secs": 2})

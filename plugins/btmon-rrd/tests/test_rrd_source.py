@@ -1,7 +1,7 @@
 """The source: a directory of RRD files read back into the readings that it was made of."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -12,10 +12,9 @@ from helpers.captured_log import logged
 from helpers.golden_streams import recorded_readings
 from helpers.rrd_files import START, batch_of, readings_of_values, rrd_reading
 
-from btcore import Batch, Context, Number, Reading, Retry, Sample, Stop
+from btcore import Batch, Context, Number, Reading, Retry, Sample, SourceCheckpoint, Stop
 from btmon_rrd import archive
 from btmon_rrd.plugin import Rrd
-from btmon_rrd.source import UNSURE
 
 Opened = Callable[..., Rrd]
 
@@ -27,17 +26,27 @@ def store(sink: Opened, folder: Path, readings: Sequence[Reading], **settings: A
     return opened
 
 
-def source_of(folder: Path, *, once: bool = True, state: Path | None = None, **settings: Any) -> Rrd:  # noqa: ANN401 - what a table may hold
+def source_of(folder: Path, *, once: bool = True, checkpoint: str = "", **settings: Any) -> Rrd:  # noqa: ANN401 - what a table may hold
     """Return an opened source of a directory."""
     source = Rrd(dir=folder, **settings)
-    source.open(Context("source.old", logging.getLogger("source.old"), once=once, state=state))
+    source.open(Context("source.old", logging.getLogger("source.old"), once=once, checkpoint=checkpoint))
     return source
 
 
-def read_back(folder: Path, state: Path | None = None, **settings: str) -> list[Reading]:
+def collected(source: Rrd, stop: Event | None = None) -> Iterator[Reading]:
+    """Yield the readings of a source, without its checkpoints."""
+    return (one for one in source.collect(stop or Event()) if isinstance(one, Reading))
+
+
+def read_back(folder: Path, checkpoint: str = "", **settings: str) -> list[Reading]:
     """Return all readings of a directory."""
-    source = source_of(folder, state=state, format=settings.get("format", ""))
-    return list(source.collect(Event()))
+    return list(collected(source_of(folder, checkpoint=checkpoint, format=settings.get("format", ""))))
+
+
+def checkpoints_of(folder: Path, checkpoint: str = "") -> list[str]:
+    """Return the checkpoints that are yielded while all of a directory is read."""
+    found = source_of(folder, checkpoint=checkpoint).collect(Event())
+    return [one.state for one in found if isinstance(one, SourceCheckpoint)]
 
 
 def seconds_of(readings: Iterable[Reading]) -> list[int]:
@@ -126,7 +135,7 @@ def test_new_rows_are_followed(direct: Opened, tmp_path: Path) -> None:
     readings = readings_of_values([{"ch1_aws": 1000 * n} for n in range(60)])
     sink = store(direct, tmp_path, readings[:30])
     stop = Event()
-    following = source_of(tmp_path, once=False, poll_interval=1).collect(stop)
+    following = collected(source_of(tmp_path, once=False, poll_interval=1), stop)
     first = [next(following) for _ in range(29)]
     sink.process_batch(Batch((), batch_of(readings).samples[29:]))
     second = [next(following) for _ in range(30)]
@@ -136,42 +145,29 @@ def test_new_rows_are_followed(direct: Opened, tmp_path: Path) -> None:
     assert list(following) == []
 
 
-def test_what_is_read_again_is_the_same(direct: Opened, tmp_path: Path) -> None:
-    """After a restart what may not have been kept is read again with the same numbers, so that it is kept once."""
+def test_what_is_read_again_is_the_same(direct: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From any checkpoint on, the readings that come again have the same numbers, so that they are kept once."""
+    monkeypatch.setattr("btmon_rrd.source.ROWS", 30)
     values = [{"ch1_aws": 1000 * n + n * n % 7, "volts": 120 + n % 3} for n in range(200)]
     readings = [rrd_reading(10 * n + 3.3, n + 1, **one) for n, one in enumerate(values)]
-    sink = store(direct, tmp_path / "rrd", readings[:100])
-    state = tmp_path / "source.state"
-    first = read_back(tmp_path / "rrd", state)
-    assert state.exists()
-    sink.process_batch(Batch((), batch_of(readings).samples[99:]))
-    second = read_back(tmp_path / "rrd", state)
-    assert [one.numbers for one in second[: len(first)]] == [one.numbers for one in first]
-    assert seconds_of(second)[: len(first)] == seconds_of(first)
-    assert len(second) == len(first) + 100
-
-
-def test_what_is_kept_for_certain_is_not_read_again(
-    direct: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A source goes on from where it was so many readings ago as may not be in the journal yet."""
-    monkeypatch.setattr("btmon_rrd.source.UNSURE", 50)
-    assert UNSURE > 10_000
-    store(direct, tmp_path / "rrd", readings_of_values([{"ch1_aws": 1000 * n} for n in range(300)]))
-    state = tmp_path / "source.state"
-    first, second = read_back(tmp_path / "rrd", state), read_back(tmp_path / "rrd", state)
-    assert 50 <= len(second) <= 110
-    assert [one.numbers for one in second] == [one.numbers for one in first[-len(second) :]]
-    assert seconds_of(second) == seconds_of(first)[-len(second) :]
+    sink = store(direct, tmp_path, readings[:120])
+    first = read_back(tmp_path)
+    checkpoints = checkpoints_of(tmp_path)
+    assert len(checkpoints) == 4
+    for number, checkpoint in enumerate(checkpoints[:-1], 1):
+        again = read_back(tmp_path, checkpoint)
+        assert [one.numbers for one in again] == [one.numbers for one in first[30 * number :]]
+        assert seconds_of(again) == seconds_of(first[30 * number :])
+    assert read_back(tmp_path, checkpoints[-1]) == []
+    sink.process_batch(Batch((), batch_of(readings).samples[119:]))
+    assert seconds_of(read_back(tmp_path, checkpoints[-1])) == [time + 1200 for time in range(0, 800, 10)]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"directory": "/elsewhere", "meters": {}}'])
-def test_a_memory_that_is_none_is_not_used(content: str, direct: Opened, tmp_path: Path) -> None:
-    """A file that is damaged, or of another directory, is as none."""
-    store(direct, tmp_path / "rrd", readings_of_values([{"ch1_aws": 1000 * n} for n in range(20)]))
-    state = tmp_path / "source.state"
-    state.write_text(content)
-    assert len(read_back(tmp_path / "rrd", state)) == 19
+def test_a_checkpoint_that_is_none_is_not_used(content: str, direct: Opened, tmp_path: Path) -> None:
+    """A checkpoint that is not understood, or is of another directory, is as none."""
+    store(direct, tmp_path, readings_of_values([{"ch1_aws": 1000 * n} for n in range(20)]))
+    assert len(read_back(tmp_path, content)) == 19
 
 
 def test_what_the_files_cannot_tell_is_said(direct: Opened, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -269,7 +265,7 @@ def test_a_source_that_is_stopped_ends(direct: Opened, tmp_path: Path) -> None:
     """A source that is stopped in the middle of its files yields nothing more."""
     store(direct, tmp_path, readings_of_values([{"ch1_aws": 1000 * n} for n in range(200)]))
     stop = Event()
-    reading = source_of(tmp_path, once=False).collect(stop)
+    reading = collected(source_of(tmp_path, once=False), stop)
     next(reading)
     stop.set()
     assert list(reading) == []

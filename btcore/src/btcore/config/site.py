@@ -8,7 +8,6 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote
 
 import attrs
 import platformdirs
@@ -138,7 +137,7 @@ class Site:
     warnings: tuple[Problem, ...] = ()
 
 
-def context_of(site: Site, part: Source | Sink | Decoder, *, dry_run: bool = False, once: bool = False) -> Context:
+def context_of(site: Site, part: Source | Sink | Decoder, *, dry_run: bool = False) -> Context:
     """Return the context with which the instance of a source, a sink or a decoder of a site is opened."""
     polarity = part.delivery.polarity if isinstance(part, Sink) else None
     return Context(
@@ -148,8 +147,6 @@ def context_of(site: Site, part: Source | Sink | Decoder, *, dry_run: bool = Fal
         polarity=polarity or site.polarity,
         interval=part.delivery.interval if isinstance(part, Sink) else Duration(0),
         dry_run=dry_run,
-        once=once,
-        state=None if dry_run else site.state / f"{quote(part.table, safe='')}.state",
     )
 
 

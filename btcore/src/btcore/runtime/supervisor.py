@@ -143,7 +143,7 @@ class Supervisor:
                 return
 
     def _context(self, part: Source | Sink | Decoder) -> Context:
-        return context_of(self._site, part, dry_run=self._dry_run, once=self._once)
+        return context_of(self._site, part, dry_run=self._dry_run)
 
     def _restore_identities(self, identities: Identities, journal: Journal) -> None:
         """Restore which meters were heard before, and their names."""

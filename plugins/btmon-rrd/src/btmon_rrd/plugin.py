@@ -9,7 +9,20 @@ from typing import Any
 
 import attrs
 
-from btcore import FORMATS, Batch, Claim, Context, Delivery, Duration, Problem, Reading, hookimpl, plugin, setting
+from btcore import (
+    FORMATS,
+    Batch,
+    Claim,
+    Context,
+    Delivery,
+    Duration,
+    Problem,
+    Reading,
+    SourceCheckpoint,
+    hookimpl,
+    plugin,
+    setting,
+)
 from btmon_rrd.daemon import DaemonStore
 from btmon_rrd.direct import ADVICE, INSTALL, DirectStore, binding_problem
 from btmon_rrd.feed import Stored, series_of, spans_of
@@ -23,7 +36,7 @@ from btmon_rrd.layout import (
     plural,
 )
 from btmon_rrd.rrdcached import MAX_LINE, line, parse_address
-from btmon_rrd.source import Directory, Memory, follow
+from btmon_rrd.source import Directory, follow
 from btmon_rrd.store import Store
 from btmon_rrd.writer import Writer, by_meter
 
@@ -136,13 +149,12 @@ class Rrd:
             self._store.close()
 
     @hookimpl
-    def collect(self, stop: Event) -> Iterator[Reading]:
+    def collect(self, stop: Event) -> Iterator[Reading | SourceCheckpoint]:
         """Yield the readings that files were made of, then those that are added."""
         assert self._context is not None  # noqa: S101 - the core opens before it collects
         address = parse_address(self.daemon) if self.daemon else None
         directory = Directory(self.dir, self._log, self.format, address, self.timeout)
-        memory = Memory(self._context.state)
-        return follow(directory, memory, stop, self.poll_interval, once=self._context.once)
+        return follow(directory, self._context.checkpoint, stop, self.poll_interval, once=self._context.once)
 
     @hookimpl
     def process_batch(self, batch: Batch) -> int:

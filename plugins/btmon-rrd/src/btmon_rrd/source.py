@@ -1,14 +1,13 @@
 """Reads a directory of RRD files back into readings: all that there is, then what is added.
 
-How rows become readings is in `history.py`. What it has read is remembered in a file of its own: a run that comes after
-reads on from there, with the same counters, so that what it reads twice is the same.
+How rows become readings is in `history.py`. A checkpoint has how far each meter is read, and its counters then: a run
+that comes after reads on from there, with the same counters, so that what it reads twice is the same.
 """
 
 import json
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from logging import Logger
 from pathlib import Path
 from threading import Event
@@ -17,17 +16,14 @@ from urllib.parse import unquote
 
 import attrs
 
-from btcore import Reading, Retry
+from btcore import Reading, Retry, SourceCheckpoint
 from btmon_rrd.archive import File, Rows, read_file, read_rows
 from btmon_rrd.history import Meter, Progress, Window, first_counter, format_of, windows
 from btmon_rrd.layout import joined
 from btmon_rrd.rrdcached import Address, connect, line
 
 ROWS = 5_000
-"""Rows that are read at once."""
-
-UNSURE = 20_000
-"""Readings that may not be in the journal yet: they are read again after a restart."""
+"""Rows that are read at once, and readings after which it is remembered how far they are."""
 
 LIVE = 3600
 """Seconds after which a reading counts as recorded."""
@@ -61,18 +57,18 @@ class Directory:
                 progress = Progress(of_meter["time"], of_meter["counters"], frozenset(of_meter["known"]))
                 self._meters[serial] = Meter.at(serial, form, progress)
 
-    def remembered(self) -> dict[str, Any]:
-        """Return what the next run needs to know."""
+    def checkpoint(self) -> SourceCheckpoint:
+        """Return how far all meters are read."""
         meters = {
             serial: {
                 "format": one.format.name,
-                "time": one.before.time,
-                "counters": dict(one.before.counters),
-                "known": sorted(one.before.known),
+                "time": one.progress.time,
+                "counters": dict(one.progress.counters),
+                "known": sorted(one.progress.known),
             }
             for serial, one in self._meters.items()
         }
-        return {"directory": str(self.path), "meters": meters}
+        return SourceCheckpoint(json.dumps({"directory": str(self.path), "meters": meters}))
 
     def new_readings(self, stop: Event) -> Iterator[Reading]:
         """Yield the readings that were not read yet, of each meter in order. Raises Retry or Stop."""
@@ -116,7 +112,7 @@ class Directory:
             return
         files = {label: file for label, file in files.items() if label in form.labels}
         until, meter = frontier(files), self._meters.get(serial)
-        plan = windows(next(iter(files.values())), meter.before.time if meter else None, until)
+        plan = windows(next(iter(files.values())), meter.progress.time if meter else None, until)
         is_first = meter is None
         if meter is None:
             meter = self._meters[serial] = Meter.at(serial, form, Progress(plan[0].start if plan else until, {}))
@@ -156,49 +152,31 @@ class Directory:
             self.log.warning(text, *arguments)
 
 
-@attrs.define(eq=False)
-class Memory:
-    """What a source remembers in its file: how far it was when so many readings had not been made yet."""
+def follow(
+    directory: Directory, checkpoint: str, stop: Event, poll_interval: float, *, once: bool
+) -> Iterator[Reading | SourceCheckpoint]:
+    """Yield all readings of a directory, then those that are added until `stop` is set; with `once`, return then.
 
-    path: Path | None
-    _snapshots: deque[dict[str, Any]] = attrs.field(factory=lambda: deque(maxlen=2))
-    _count: int = UNSURE
-
-    def load(self) -> Mapping[str, Any]:
-        """Return what was remembered; nothing where there is no file, or none of ours."""
-        if self.path is None:
-            return {}
-        try:
-            found = json.loads(self.path.read_text("utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return found if isinstance(found, dict) else {}
-
-    def note(self, directory: Directory) -> None:
-        """Count a reading; after so many, remember where the directory was before them."""
-        self._count += 1
-        if self._count >= UNSURE:
-            self._count = 0
-            self._snapshots.append(directory.remembered())
-            self._save(self._snapshots[0])
-
-    def _save(self, content: Mapping[str, Any]) -> None:
-        if self.path is not None:
-            with suppress(OSError):  # then the next run reads again what this one did
-                fresh = self.path.with_suffix(".new")
-                fresh.write_text(json.dumps(content), "utf-8")
-                fresh.replace(self.path)
-
-
-def follow(directory: Directory, memory: Memory, stop: Event, poll_interval: float, *, once: bool) -> Iterator[Reading]:
-    """Yield all readings of a directory, then those that are added until `stop` is set; with `once`, return then."""
-    directory.restore(memory.load())
+    `checkpoint` is the last that an earlier run has yielded.
+    """
+    directory.restore(parse_checkpoint(checkpoint))
     while not stop.is_set():
-        for reading in directory.new_readings(stop):
-            memory.note(directory)
+        for count, reading in enumerate(directory.new_readings(stop), 1):
             yield reading
+            if count % ROWS == 0:
+                yield directory.checkpoint()
+        yield directory.checkpoint()
         if once or stop.wait(poll_interval):
             return
+
+
+def parse_checkpoint(text: str) -> Mapping[str, Any]:
+    """Return what an earlier run has remembered; nothing where that was nothing, or is not understood."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def frontier(files: Files) -> int:
