@@ -33,20 +33,20 @@ def source_of(folder: Path, *, once: bool = True, checkpoint: str = "", **settin
     return source
 
 
+def collected(source: Rrd, stop: Event | None = None) -> Iterator[Reading]:
+    """Yield the readings of a source, without its checkpoints."""
+    return (one for one in source.collect(stop or Event()) if isinstance(one, Reading))
+
+
 def read_back(folder: Path, checkpoint: str = "", **settings: str) -> list[Reading]:
     """Return all readings of a directory."""
-    return [one for one in collect(folder, checkpoint, **settings) if isinstance(one, Reading)]
+    return list(collected(source_of(folder, checkpoint=checkpoint, format=settings.get("format", ""))))
 
 
-def only_readings(collected: Iterable[Reading | SourceCheckpoint]) -> Iterator[Reading]:
-    """Yield what is no checkpoint."""
-    yield from (one for one in collected if isinstance(one, Reading))
-
-
-def collect(folder: Path, checkpoint: str = "", **settings: str) -> list[Reading | SourceCheckpoint]:
-    """Return what a source of a directory yields."""
-    source = source_of(folder, checkpoint=checkpoint, format=settings.get("format", ""))
-    return list(source.collect(Event()))
+def checkpoints_of(folder: Path, checkpoint: str = "") -> list[str]:
+    """Return the checkpoints that are yielded while all of a directory is read."""
+    found = source_of(folder, checkpoint=checkpoint).collect(Event())
+    return [one.state for one in found if isinstance(one, SourceCheckpoint)]
 
 
 def seconds_of(readings: Iterable[Reading]) -> list[int]:
@@ -135,7 +135,7 @@ def test_new_rows_are_followed(direct: Opened, tmp_path: Path) -> None:
     readings = readings_of_values([{"ch1_aws": 1000 * n} for n in range(60)])
     sink = store(direct, tmp_path, readings[:30])
     stop = Event()
-    following = only_readings(source_of(tmp_path, once=False, poll_interval=1).collect(stop))
+    following = collected(source_of(tmp_path, once=False, poll_interval=1), stop)
     first = [next(following) for _ in range(29)]
     sink.process_batch(Batch((), batch_of(readings).samples[29:]))
     second = [next(following) for _ in range(30)]
@@ -145,46 +145,29 @@ def test_new_rows_are_followed(direct: Opened, tmp_path: Path) -> None:
     assert list(following) == []
 
 
-def test_a_source_goes_on_from_its_checkpoint(direct: Opened, tmp_path: Path) -> None:
-    """What is added after a checkpoint is read with the same numbers as without a restart."""
+def test_what_is_read_again_is_the_same(direct: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From any checkpoint on, the readings that come again have the same numbers, so that they are kept once."""
+    monkeypatch.setattr("btmon_rrd.source.ROWS", 30)
     values = [{"ch1_aws": 1000 * n + n * n % 7, "volts": 120 + n % 3} for n in range(200)]
     readings = [rrd_reading(10 * n + 3.3, n + 1, **one) for n, one in enumerate(values)]
-    sink = store(direct, tmp_path / "rrd", readings[:100])
-    *first, last = collect(tmp_path / "rrd")
-    assert isinstance(last, SourceCheckpoint)
-    sink.process_batch(Batch((), batch_of(readings).samples[99:]))
-    second = read_back(tmp_path / "rrd", last.state)
-    assert len(second) == 100
-    at_once = read_back(tmp_path / "rrd")
-    assert [one.numbers for one in second] == [one.numbers for one in at_once[len(first) :]]
-    assert seconds_of(second) == seconds_of(at_once)[len(first) :]
+    sink = store(direct, tmp_path, readings[:120])
+    first = read_back(tmp_path)
+    checkpoints = checkpoints_of(tmp_path)
+    assert len(checkpoints) == 4
+    for number, checkpoint in enumerate(checkpoints[:-1], 1):
+        again = read_back(tmp_path, checkpoint)
+        assert [one.numbers for one in again] == [one.numbers for one in first[30 * number :]]
+        assert seconds_of(again) == seconds_of(first[30 * number :])
+    assert read_back(tmp_path, checkpoints[-1]) == []
+    sink.process_batch(Batch((), batch_of(readings).samples[119:]))
+    assert seconds_of(read_back(tmp_path, checkpoints[-1])) == [time + 1200 for time in range(0, 800, 10)]
 
 
-def test_from_every_checkpoint_the_rest_is_the_same(
-    direct: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Wherever a run is ended, the next reads what came after the checkpoint, with the same numbers."""
-    monkeypatch.setattr("btmon_rrd.source.CHECKPOINT_EVERY", 50)
-    store(direct, tmp_path / "rrd", readings_of_values([{"ch1_aws": 1000 * n} for n in range(300)]))
-    whole = collect(tmp_path / "rrd")
-    at = [n for n, one in enumerate(whole) if isinstance(one, SourceCheckpoint)]
-    assert len(at) == 6
-    for n in at:
-        checkpoint = whole[n]
-        assert isinstance(checkpoint, SourceCheckpoint)
-        rest = list(only_readings(whole[n:]))
-        again = read_back(tmp_path / "rrd", checkpoint.state)
-        assert len(again) in (len(rest), len(rest) + 1)  # the one before it may be read again, as it was
-        expected = list(only_readings(whole))[-len(again) :] if again else []
-        assert seconds_of(again) == seconds_of(expected)
-        assert [one.numbers for one in again] == [one.numbers for one in expected]
-
-
-@pytest.mark.parametrize("checkpoint", ["", "[]", "{", '{"directory": "/elsewhere", "meters": {}}'])
-def test_a_checkpoint_that_is_none_is_not_used(checkpoint: str, direct: Opened, tmp_path: Path) -> None:
-    """One of another plugin or of another directory is as none."""
-    store(direct, tmp_path / "rrd", readings_of_values([{"ch1_aws": 1000 * n} for n in range(20)]))
-    assert len(read_back(tmp_path / "rrd", checkpoint)) == 19
+@pytest.mark.parametrize("content", ["", "[]", "{", '{"directory": "/elsewhere", "meters": {}}'])
+def test_a_checkpoint_that_is_none_is_not_used(content: str, direct: Opened, tmp_path: Path) -> None:
+    """A checkpoint that is not understood, or is of another directory, is as none."""
+    store(direct, tmp_path, readings_of_values([{"ch1_aws": 1000 * n} for n in range(20)]))
+    assert len(read_back(tmp_path, content)) == 19
 
 
 def test_what_the_files_cannot_tell_is_said(direct: Opened, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -282,7 +265,7 @@ def test_a_source_that_is_stopped_ends(direct: Opened, tmp_path: Path) -> None:
     """A source that is stopped in the middle of its files yields nothing more."""
     store(direct, tmp_path, readings_of_values([{"ch1_aws": 1000 * n} for n in range(200)]))
     stop = Event()
-    reading = source_of(tmp_path, once=False).collect(stop)
+    reading = collected(source_of(tmp_path, once=False), stop)
     next(reading)
     stop.set()
     assert list(reading) == []

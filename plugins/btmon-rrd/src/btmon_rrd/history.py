@@ -84,36 +84,35 @@ class Progress:
 
 @attrs.define
 class Meter:
-    """One meter: its format, its counters, and how far it was before its last reading."""
+    """One meter: its format, its counters, and how far it was read."""
 
     serial: str
     format: Format
     counters: dict[str, float]
-    before: Progress
-    _known: frozenset[str] = frozenset()
+    progress: Progress
 
     @classmethod
     def at(cls, serial: str, format: Format, progress: Progress) -> "Meter":
         """Return a meter that was read so far."""
-        return cls(serial, format, dict(progress.counters), progress, progress.known)
+        return cls(serial, format, dict(progress.counters), progress)
 
     def readings(self, window: Window, rows: Mapping[str, Rows], *, is_first: bool) -> Iterator[Reading]:
         """Yield the readings of a window whose rows are given by label. `is_first`: nothing is known before it."""
         for time in self._times(window, rows, is_first=is_first):
-            self.before = Progress(self.before.time, dict(self.counters), self._known)
             numbers = self._numbers(time, window.seconds, rows)
-            if self._known or any(value is not None for value in numbers.values()):
+            was_known = self.progress.known
+            known = frozenset(label for label in self.counters if numbers.get(label) is not None)
+            self.progress = Progress(time, dict(self.counters), known)
+            if was_known or any(value is not None for value in numbers.values()):
                 yield self._reading(time, numbers)
-            self._known = frozenset(label for label in self.counters if numbers.get(label) is not None)
-            self.before = Progress(time, dict(self.counters), self._known)
-        self.before = Progress(window.end, dict(self.counters), self._known)
+        self.progress = Progress(window.end, dict(self.counters), self.progress.known)
 
     def _times(self, window: Window, rows: Mapping[str, Rows], *, is_first: bool) -> list[int]:
         """Return the ends of the rows of which something is known, and of those before and behind them."""
         first = window.start + (0 if is_first else window.seconds)
         known = {time for of_label in rows.values() for time in of_label}
         around = {time + by for time in known for by in (-window.seconds, 0, window.seconds)}
-        if self._known:
+        if self.progress.known:
             around.add(first)
         return sorted(time for time in around if first <= time <= window.end)
 
@@ -126,7 +125,7 @@ class Meter:
             elif rate is not None:
                 self.counters[label] += rate * seconds
                 numbers[label] = self._overflowed(label)
-            elif label not in self._known and time + seconds in of_label:
+            elif label not in self.progress.known and time + seconds in of_label:
                 numbers[label] = self._overflowed(label)  # what the next row adds to
             else:
                 numbers[label] = None

@@ -154,8 +154,7 @@ class Rrd:
         assert self._context is not None  # noqa: S101 - the core opens before it collects
         address = parse_address(self.daemon) if self.daemon else None
         directory = Directory(self.dir, self._log, self.format, address, self.timeout)
-        context = self._context
-        return follow(directory, context.checkpoint, stop, self.poll_interval, once=context.once)
+        return follow(directory, self._context.checkpoint, stop, self.poll_interval, once=self._context.once)
 
     @hookimpl
     def process_batch(self, batch: Batch) -> int:

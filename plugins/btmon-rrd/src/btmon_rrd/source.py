@@ -1,7 +1,7 @@
 """Reads a directory of RRD files back into readings: all that there is, then what is added.
 
-How rows become readings is in `history.py`. Its checkpoints say how far it has come: the next run reads on from there,
-with the same counters, so that what it reads twice is the same.
+How rows become readings is in `history.py`. A checkpoint has how far each meter is read, and its counters then: a run
+that comes after reads on from there, with the same counters, so that what it reads twice is the same.
 """
 
 import json
@@ -23,10 +23,7 @@ from btmon_rrd.layout import joined
 from btmon_rrd.rrdcached import Address, connect, line
 
 ROWS = 5_000
-"""Rows that are read at once."""
-
-CHECKPOINT_EVERY = 5_000
-"""Readings after which it is noted how far the source has come, while it reads a history."""
+"""Rows that are read at once, and readings after which it is remembered how far they are."""
 
 LIVE = 3600
 """Seconds after which a reading counts as recorded."""
@@ -60,18 +57,18 @@ class Directory:
                 progress = Progress(of_meter["time"], of_meter["counters"], frozenset(of_meter["known"]))
                 self._meters[serial] = Meter.at(serial, form, progress)
 
-    def remembered(self) -> dict[str, Any]:
-        """Return what the next run needs to know."""
+    def checkpoint(self) -> SourceCheckpoint:
+        """Return how far all meters are read."""
         meters = {
             serial: {
                 "format": one.format.name,
-                "time": one.before.time,
-                "counters": dict(one.before.counters),
-                "known": sorted(one.before.known),
+                "time": one.progress.time,
+                "counters": dict(one.progress.counters),
+                "known": sorted(one.progress.known),
             }
             for serial, one in self._meters.items()
         }
-        return {"directory": str(self.path), "meters": meters}
+        return SourceCheckpoint(json.dumps({"directory": str(self.path), "meters": meters}))
 
     def new_readings(self, stop: Event) -> Iterator[Reading]:
         """Yield the readings that were not read yet, of each meter in order. Raises Retry or Stop."""
@@ -115,7 +112,7 @@ class Directory:
             return
         files = {label: file for label, file in files.items() if label in form.labels}
         until, meter = frontier(files), self._meters.get(serial)
-        plan = windows(next(iter(files.values())), meter.before.time if meter else None, until)
+        plan = windows(next(iter(files.values())), meter.progress.time if meter else None, until)
         is_first = meter is None
         if meter is None:
             meter = self._meters[serial] = Meter.at(serial, form, Progress(plan[0].start if plan else until, {}))
@@ -160,25 +157,21 @@ def follow(
 ) -> Iterator[Reading | SourceCheckpoint]:
     """Yield all readings of a directory, then those that are added until `stop` is set; with `once`, return then.
 
-    `checkpoint` is the last one that an earlier run yielded, "" at first.
+    `checkpoint` is the last that an earlier run has yielded.
     """
-    directory.restore(read_checkpoint(checkpoint))
+    directory.restore(parse_checkpoint(checkpoint))
     while not stop.is_set():
-        count = 0
         for count, reading in enumerate(directory.new_readings(stop), 1):
-            # taken before the reading is yielded, and yielded after it: what is remembered includes it
-            remembered = directory.remembered() if count % CHECKPOINT_EVERY == 0 else None
             yield reading
-            if remembered is not None:
-                yield SourceCheckpoint(json.dumps(remembered))
-        if count and not stop.is_set():
-            yield SourceCheckpoint(json.dumps(directory.remembered()))
+            if count % ROWS == 0:
+                yield directory.checkpoint()
+        yield directory.checkpoint()
         if once or stop.wait(poll_interval):
             return
 
 
-def read_checkpoint(text: str) -> Mapping[str, Any]:
-    """Return what a checkpoint has; nothing where it is none of ours."""
+def parse_checkpoint(text: str) -> Mapping[str, Any]:
+    """Return what an earlier run has remembered; nothing where that was nothing, or is not understood."""
     try:
         found = json.loads(text)
     except ValueError:
