@@ -7,10 +7,13 @@ from btcore.capture.files import CaptureError, read_capture
 from btcore.decode.brultech import FORMATS, pack
 from btcore.decode.further_channels import active_further_channels, visible_channels
 from btcore.decode.polling import Poll, validate_devices
+from btcore.decode.probing import ProbedDevice, answers_commands, probe_devices, sends_unasked
 from btcore.decode.schemas import SCHEMAS, Column, channels_in, columns, serial_column
 from btcore.errors import BtcoreError, Problem, Reject, Retry, Stop
+from btcore.findings import DiagnosisContext, Finding
 from btcore.formats import Channel, Format, Number
 from btcore.hookspecs import hookimpl
+from btcore.open_files import processes_holding, processes_listening
 from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, Sample
 from btcore.settings import (
     ChannelRef,
@@ -42,13 +45,16 @@ __all__ = [
     "Context",
     "Damaged",
     "Delivery",
+    "DiagnosisContext",
     "Duration",
+    "Finding",
     "Format",
     "Incomplete",
     "Number",
     "Packet",
     "Polarity",
     "Poll",
+    "ProbedDevice",
     "Problem",
     "Reading",
     "Reject",
@@ -60,12 +66,17 @@ __all__ = [
     "StreamStatus",
     "__version__",
     "active_further_channels",
+    "answers_commands",
     "channels_in",
     "columns",
     "hookimpl",
     "pack",
     "plugin",
+    "probe_devices",
+    "processes_holding",
+    "processes_listening",
     "read_capture",
+    "sends_unasked",
     "serial_column",
     "setting",
     "validate_devices",

@@ -32,6 +32,8 @@ COMMANDS = {
     "run": "read the meters and deliver to the sinks until stopped",
     "check": "check a configuration for mistakes without running it",
     "status": "show how a site is: its sources, sinks and journal",
+    "doctor": "find out what is wrong with a site, and say what to do",
+    "capture": "record what comes in on a source, to look into it or to attach it to a report",
     "init": "write a commented site.toml from the installed plugins",
     "plugins": "list the installed plugins, or show the settings of one",
     "decode": "show the packets in a capture",

@@ -15,13 +15,13 @@ from btcore.config.site import Site, Source
 from btcore.decode.decoder import hook_caller
 from btcore.decode.decoders import Decoders
 from btcore.decode.framing import Stream, StreamCounts
-from btcore.records import Chunk
+from btcore.records import Chunk, Reading, reading_of
 from btcore.settings import Context, StreamStatus
 from btcore.sources.recent_bytes import RecentBytes
 from btcore.sources.validation import checked_items
 
-_NOW = datetime(1970, 1, 1, tzinfo=UTC)
-"""The time of a packet, which nobody asks for here."""
+MAX_READINGS = 100
+"""Readings that are kept."""
 
 MUTE = logging.Logger("btcore.listening", logging.CRITICAL + 1)  # noqa: LOG001 - what a source logs belongs to a run
 
@@ -35,7 +35,7 @@ def site_decoders(site: Site, formats: tuple[str, ...] = ()) -> Decoders:
 class Listening:
     """What comes in on a source, and what the decoders find in it.
 
-    `serials` are the meters that were heard, `packets` and `damaged` count packets.
+    `serials` are the meters that were heard, `readings` their first ones; `counts` counts packets.
     """
 
     def __init__(self, site: Site, source: Source, stop: Event | None = None) -> None:
@@ -49,6 +49,7 @@ class Listening:
         self._decoders = site_decoders(site, source.formats)
         self._streams: dict[str, Stream] = {}
         self._packets: dict[str, int] = {}
+        self.readings: list[Reading] = []
 
     def chunks(self, seconds: float) -> Iterator[Chunk]:
         """Open the source, and yield what comes in until the time is over. What the source raises is passed on."""
@@ -71,6 +72,7 @@ class Listening:
                     yield item
                 else:
                     self.serials[item.serial] = None
+                    self.readings = [*self.readings, item][:MAX_READINGS]
                 if time.monotonic() >= until or self.stop.is_set():
                     return
 
@@ -93,11 +95,15 @@ class Listening:
         if stream is None:
             stream = self._streams[chunk.stream] = self._decoders.stream(self.counts)
         damaged = self.counts.damaged
-        found = list(stream.feed(chunk.data, chunk.time or _NOW)) if chunk.data else []
+        found = list(stream.feed(chunk.data, chunk.time or datetime.now(UTC))) if chunk.data else []
         if chunk.end:
             found += stream.close()
-        for packet, _ in found:
+        for packet, arrived in found:
             self.serials[packet.serial] = None
+            if len(self.readings) < MAX_READINGS:
+                self.readings.append(
+                    reading_of(packet, arrived, packet.serial, self._source.name, 0, 0, 0, chunk.address)
+                )
         if found:
             self._packets[chunk.stream] = self._packets.get(chunk.stream, 0) + len(found)
             self.recent_bytes.packet(chunk.stream)
