@@ -23,6 +23,7 @@ WINGS = (
     "sources",
     "sinks",
     "runtime",
+    "doctor",
     "testing",
     "cli",
 )

@@ -113,9 +113,7 @@ def _obfuscated(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
     yield from obfuscation.of(kept)
     say(f"{plural(len(obfuscation.numbers), 'serial number')} replaced")
     if obfuscation.outside:
-        say(
-            f"{plural(obfuscation.outside, 'byte')} are outside of any packet: look through them before you pass them on"
-        )
+        say(f"{plural(obfuscation.outside, 'byte')} outside of any packet: look at them before you pass them on")
 
 
 def _chunks(site: Site, source: Source, seconds: float, stop: Event) -> Iterator[Chunk]:

@@ -2,14 +2,14 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from logging import Logger, getLogger
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from btcore import FORMATS, Batch, Claim, Context, Problem, hookimpl, plugin, setting
+from btcore import FORMATS, Batch, Claim, Context, DiagnosisContext, Finding, Problem, hookimpl, plugin, setting
 from btmon_sqlite.database import Database, open_database
 from btmon_sqlite.errors import path_problem, translate_errors
 from btmon_sqlite.table import Record, Schema, tables_for
@@ -51,6 +51,12 @@ class Sqlite:
             [self.table.lower()] if self.table else schema_columns
         ):  # SQL does not tell capitals from small letters
             yield Claim(f"table {name} of {file}", key="file", per_meter=True)
+
+    def diagnose(self, _context: DiagnosisContext) -> Iterable[Finding]:
+        """Find out whether the file can be written. It is not made, and nothing in it is changed."""
+        from btmon_sqlite.diagnosis import diagnose  # noqa: PLC0415 - a run does not need it
+
+        return diagnose(self.file)
 
     @hookimpl
     def open(self, context: Context) -> None:
