@@ -24,6 +24,7 @@ from btcore.config.tables import Reader, Values, readable_settings
 from btcore.config.toml import Key, read
 from btcore.discovery import DISTRIBUTIONS, KIND_HOOKS, Installed, PluginError, check_kind, find, installed
 from btcore.errors import Problem
+from btcore.journal.opening import secrets_in
 from btcore.settings import Delivery, Kind
 from btcore.text import closest, nearest
 from btcore.values.channels import KnownChannels, known_channels
@@ -68,6 +69,7 @@ class _Loader:
     def load(self) -> Site:
         """Read the whole file."""
         self._unknown_keys()
+        self.findings.secrets += secrets_in(str(self.data.get("journal", "")))
         values = {"state": default_state(), **self.reader.settings(self.top, self.data, ())}
         sources = [Source(**common, **core) for common, core, _ in self._tables("source")]
         sinks = [Sink(**common, delivery=_delivery(cls, core)) for common, core, cls in self._tables("sink")]

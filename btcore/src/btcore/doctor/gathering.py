@@ -6,28 +6,30 @@ The only room of this wing that opens anything. It never opens what a running pr
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import attrs
 
-from btcore.config.site import Site, Source
-from btcore.control.client import NotRunning, ask_once
-from btcore.decode.decoders import Decoders
+from btcore import clocks
+from btcore.config.site import Sink, Site, Source
+from btcore.control.client import NotRunning, ask, ask_once
+from btcore.doctor.ears import listen
 from btcore.doctor.facts import HeardReading, JournalFacts, SilentMeter, SinkFacts, SiteFacts, SourceFacts, Undecoded
-from btcore.errors import Stop, Unavailable
-from btcore.journal import Entry
-from btcore.journal.sqlite_view import JournalView, view_journal
+from btcore.errors import Unavailable
+from btcore.journal import Entry, HeardMeter
 from btcore.origin import LIVE
+from btcore.records import from_microseconds
 from btcore.runtime import state_directory
-from btcore.runtime.listening import Listening, site_decoders
+from btcore.runtime.listening import site_decoders
 from btcore.runtime.names import NameCheck
-from btcore.runtime.supervisor import JOURNAL
-from btcore.text import describe_error
+from btcore.runtime.observation import decode_entry, newest_entries
+from btcore.runtime.supervisor import open_site_journal
+from btcore.status import as_json
+from btcore.status.at_rest import status_at_rest
 from btcore.version import __version__
 
 NEWEST = 3000
@@ -36,19 +38,28 @@ NEWEST = 3000
 FAILS = {"failing", "stopped"}
 """States in which the last error counts."""
 
-PATIENCE = 30.0
-"""Seconds that a source may take to close, after it was listened to."""
-
 
 Json = dict[str, Any]
 
 
 @attrs.frozen
-class _Running:
-    """What a running program tells: its status, and the bytes that it cannot decode, by table."""
+class _Answers:
+    """What the running program tells, or the journal of one that does not run; `silence` as in `SiteFacts`.
 
-    status: Json
-    undecoded: Json
+    `undecoded` are the bytes that the program cannot decode, by table. `failure`: why the journal cannot be read.
+    """
+
+    status: Json | None = None
+    undecoded: Json = attrs.field(factory=dict)
+    meters: Sequence[HeardMeter] = ()
+    entries: Sequence[Entry] = ()
+    silence: str = ""
+    failure: str = ""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the program was asked."""
+        return self.status is not None and bool(self.status["running"])
 
 
 def gather(site: Site, seconds: float) -> SiteFacts:
@@ -57,67 +68,75 @@ def gather(site: Site, seconds: float) -> SiteFacts:
     Raises ConfigurationError where the state directory belongs to another configuration.
     """
     state_directory.check(site.state, site.file)
-    running, silence = _ask(site)
     with ExitStack() as held:
-        if running is None and not silence:
-            silence = _hold(site, held)
-        sources, heard = _sources(site, running, seconds, may_listen=running is None and not silence)
-        journal, view = _journal(site, running)
+        answers = _ask(site) or _at_rest(site, held)
+        status = answers.status or {}
+        sources, heard = _sources(site, answers, seconds)
         return SiteFacts(
             site=site,
             now=datetime.now(UTC),
             sources=sources,
-            sinks=_sinks(site, running, view),
-            journal=journal,
-            readings=(*_readings(site, view), *heard),
-            unknown_names=tuple(NameCheck.of(site, lambda: view.meters).describe_mismatches()),
-            readable=tuple(_readable(site)),
+            sinks=_sinks(site, status, is_running=answers.is_running),
+            journal=_journal(site, answers),
+            readings=(*_readings(site, answers.entries), *heard),
+            unknown_names=tuple(NameCheck.of(site, lambda: answers.meters).describe_mismatches()),
+            readable=tuple(_readable(site, status)),
             version=__version__,
-            running_version=running.status.get("version", "") if running else "",
-            silence=silence,
-            process=running.status.get("process") if running else None,
+            running_version=status.get("version", "") if answers.is_running else "",
+            silence=answers.silence,
+            process=status.get("process"),
         )
 
 
-def _ask(site: Site) -> tuple[_Running | None, str]:
-    """Ask the running program; return what it tells, or why it cannot be asked, if one may be running."""
+def _ask(site: Site) -> _Answers | None:
+    """Ask the running program; None if none runs."""
     try:
         status = ask_once(site.state, "status")["status"]
-        return _Running(status, ask_once(site.state, "undecoded")["sources"]), ""
+        undecoded = ask_once(site.state, "undecoded")["sources"]
+        meters: list[HeardMeter] = []
+        entries: list[Entry] = []
+        for answer in ask(site.state, "newest", limit=NEWEST):
+            meters += [HeardMeter(*meter) for meter in answer.get("meters", ())]
+            entries += map(decode_entry, answer.get("entries", ()))
+        return _Answers(status, undecoded, meters, entries)
     except NotRunning:
-        return None, ""
+        return None
     except Unavailable as error:
-        return None, str(error)
+        return _Answers(silence=str(error))
 
 
-def _hold(site: Site, held: ExitStack) -> str:
-    """Hold the lock of the state directory if there is one, so that no btcore starts; return why that cannot be."""
-    if not (site.state / "lock").exists():
-        return ""
+def _at_rest(site: Site, held: ExitStack) -> _Answers:
+    """Hold the lock of the state directory if there is one, so that no btcore starts, and read the journal."""
+    if not state_directory.is_used(site.state):
+        return _Answers()
     try:
         held.callback(os.close, state_directory.lock(site.state))
     except Unavailable as error:
-        return str(error)
-    return ""
+        return _Answers(silence=str(error) if os.access(site.state, os.W_OK) else "")
+    try:
+        journal = open_site_journal(site, must_exist=True)
+        held.callback(journal.close)
+        status = as_json(status_at_rest(site, journal, datetime.now(UTC)))
+        return _Answers(status, {}, journal.heard_meters(), newest_entries(journal, NEWEST))
+    except Unavailable as error:
+        return _Answers(failure=str(error))
 
 
 # --- sources
 
 
-def _sources(
-    site: Site, running: _Running | None, seconds: float, *, may_listen: bool
-) -> tuple[tuple[SourceFacts, ...], list[HeardReading]]:
-    if running is not None:
-        by_name = {one["name"]: one for one in running.status["sources"]}
-        started = running.status.get("started")
+def _sources(site: Site, answers: _Answers, seconds: float) -> tuple[tuple[SourceFacts, ...], list[HeardReading]]:
+    if answers.status is not None and answers.is_running:
+        by_name = {one["name"]: one for one in answers.status["sources"]}
+        started = answers.status.get("started")
         since = (datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds() if started else 0.0
-        return tuple(_of_status(one, by_name.get(one.name, {}), running, since) for one in site.sources), []
-    if not may_listen:
+        return tuple(_of_status(one, by_name.get(one.name, {}), answers, since) for one in site.sources), []
+    if answers.silence:
         return tuple(SourceFacts(source=one) for one in site.sources), []
-    return _listen(site, seconds)
+    return listen(site, seconds)
 
 
-def _of_status(source: Source, found: Json, running: _Running, since: float) -> SourceFacts:
+def _of_status(source: Source, found: Json, answers: _Answers, since: float) -> SourceFacts:
     meters = found.get("meters", ())
     silent = [one for one in meters if one.get("silent_for") is not None]
     state = found.get("state", "")
@@ -128,7 +147,7 @@ def _of_status(source: Source, found: Json, running: _Running, since: float) -> 
         listened=since if since >= SETTLED and source.origin == LIVE and state == "waiting" else 0.0,
         undecoded=tuple(
             Undecoded(one["stream"], bytes.fromhex(one["hex"]), bool(one["damaged"]), one["not_taken"])
-            for one in running.undecoded.get(source.table, ())
+            for one in answers.undecoded.get(source.table, ())
         ),
         serials=tuple(one["serial"] for one in meters if one.get("readings")),
         silent=tuple(SilentMeter(one["serial"], one["silent_for"], one.get("interval")) for one in silent),
@@ -147,112 +166,48 @@ def _error(found: Json) -> str:
     return str(error["text"]) if error else "it fails: the log says why"
 
 
-def _listen(site: Site, seconds: float) -> tuple[tuple[SourceFacts, ...], list[HeardReading]]:
-    """Listen to all sources at once: those that play a recording, or simulate, are left alone."""
-    ears = [_Ear(site, source, seconds) for source in site.sources]
-    for ear in ears:
-        ear.start()
-    for ear in ears:
-        ear.join()
-    return tuple(ear.facts() for ear in ears), [one for ear in ears for one in ear.heard]
-
-
-class _Ear:
-    """Listens to one source in a thread of its own, until a packet has come in and the line is quiet, or in vain."""
-
-    def __init__(self, site: Site, source: Source, seconds: float) -> None:
-        self.heard: list[HeardReading] = []
-        self._site = site
-        self._source = source
-        self._seconds = seconds
-        self._listening = Listening(site, source)
-        self._failure = ""
-        self._stopped = False
-        self._thread = Thread(target=self._run, name=source.table, daemon=True)
-
-    def start(self) -> None:
-        if self._source.origin == LIVE:
-            self._thread.start()
-
-    def join(self) -> None:
-        if self._thread.ident is not None:
-            self._thread.join(self._seconds + PATIENCE)
-            if self._thread.is_alive():
-                self._failure = f"it does not stop within {PATIENCE:.0f} s after it was told to"
-
-    def facts(self) -> SourceFacts:
-        listening = self._listening
-        undecoded = listening.recent_bytes.undecoded(settle=0.0) if not listening.serials else []
-        return SourceFacts(
-            source=self._source,
-            state="stopped" if self._stopped else "",
-            failure=self._failure,
-            listened=self._seconds if self._thread.ident is not None else 0.0,
-            undecoded=tuple(Undecoded(one.stream, one.data, one.damaged > 0, one.not_taken) for one in undecoded),
-            serials=tuple(listening.serials),
-            packets=listening.counts.packets,
-            damaged=listening.counts.damaged,
-        )
-
-    def _run(self) -> None:
-        try:
-            for _chunk in self._listening.chunks(self._seconds):
-                if self._listening.serials:  # it works
-                    break
-        except Stop as error:
-            self._failure, self._stopped = describe_error(error), True
-        except BaseException as error:  # noqa: BLE001 - whatever a plugin raises is what is looked for
-            self._failure = describe_error(error)
-        self.heard = [
-            HeardReading(reading, reading.serial, reading.time, self._known_as(reading.address, reading.serial))
-            for reading in self._listening.readings
-        ]
-
-    def _known_as(self, address: str, sent: str) -> str:
-        return self._site.meters.serial_of(self._source.name, address, sent)
-
-
 # --- sinks
 
 
-def _sinks(site: Site, running: _Running | None, view: JournalView) -> tuple[SinkFacts, ...]:
-    by_name = {one["name"]: one for one in running.status["sinks"]} if running is not None else {}
-    return tuple(
-        SinkFacts(
-            sink=sink,
-            state=found.get("state", ""),
-            failure=_error(found) if found.get("state") in FAILS else "",
-            waiting=found.get("waiting", 0),
-            oldest_waiting=datetime.fromisoformat(oldest) if (oldest := found.get("oldest_waiting")) else None,
-            dead_letters=view.dead_letters.get(sink.table, 0),
-        )
-        for sink in site.sinks
-        for found in [by_name.get(sink.name, {})]
+def _sinks(site: Site, status: Json, *, is_running: bool) -> tuple[SinkFacts, ...]:
+    by_name = {one["name"]: one for one in status.get("sinks", ())}
+    return tuple(_sink(sink, by_name.get(sink.name, {}), is_running=is_running) for sink in site.sinks)
+
+
+def _sink(sink: Sink, found: Json, *, is_running: bool) -> SinkFacts:
+    state = found.get("state", "") if is_running else ""
+    oldest = found.get("oldest_waiting")
+    return SinkFacts(
+        sink=sink,
+        state=state,
+        failure=_error(found) if state in FAILS else "",
+        waiting=found.get("waiting", 0),
+        oldest_waiting=datetime.fromisoformat(oldest) if oldest else None,
+        dead_letters=found.get("dead_letters", 0),
     )
 
 
 # --- the journal, and this machine
 
 
-def _journal(site: Site, running: _Running | None) -> tuple[JournalFacts, JournalView]:
-    file = site.state / JOURNAL
-    failure, view = "", JournalView()
-    is_writable = not site.state.exists() or os.access(site.state, os.R_OK | os.W_OK | os.X_OK)
-    try:
-        if is_writable and file.exists():
-            view = view_journal(file, NEWEST)
-    except (Unavailable, OSError) as error:
-        failure = describe_error(error)
+def _journal(site: Site, answers: _Answers) -> JournalFacts:
     usage = _disk(site.state)
-    full = ((running.status.get("journal") or {}).get("full")) if running is not None else None
+    full = ((answers.status or {}).get("journal") or {}).get("full")
     return JournalFacts(
-        failure=failure,
+        failure=answers.failure,
         free=usage.free if usage else None,
         total=usage.total if usage else None,
-        newest=view.entries[-1][1] if view.entries else None,
+        newest=_newest(site, answers.entries),
         full=datetime.fromisoformat(full) if full else None,
-        is_writable=is_writable,
-    ), view
+        is_writable=answers.is_running or not site.state.exists() or os.access(site.state, os.R_OK | os.W_OK | os.X_OK),
+    )
+
+
+def _newest(site: Site, entries: Sequence[Entry]) -> datetime | None:
+    """Return when the newest reading came in, of the sources whose readings have the time of arrival."""
+    live = {source.name for source in site.sources if source.clock == "arrival" and source.origin == LIVE}
+    keys = [entry.key for entry in entries if entry.source in live and entry.boot]
+    return from_microseconds(max(keys)) if keys else None
 
 
 def _disk(state: Path) -> Any:  # noqa: ANN401 - shutil's own type
@@ -263,31 +218,36 @@ def _disk(state: Path) -> Any:  # noqa: ANN401 - shutil's own type
     return None
 
 
-def _readings(site: Site, view: JournalView) -> Iterator[HeardReading]:
-    if not view.entries:
+def _readings(site: Site, entries: Sequence[Entry]) -> Iterator[HeardReading]:
+    if not entries:
         return
     decoders = site_decoders(site)
     decoders.open(skip_failing=True)
     try:
-        for entry, added in view.entries:
-            yield from _reading(site, decoders, entry, added)
+        for entry in entries:
+            found = decoders.read_entry_and_serial(entry)
+            if found is not None:
+                sent, reading = found
+                known_as = site.meters.serial_of(entry.source, entry.address, sent)
+                yield HeardReading(reading, sent, _arrived(entry), known_as)
     finally:
         decoders.close()
 
 
-def _reading(site: Site, decoders: Decoders, entry: Entry, added: datetime) -> Iterator[HeardReading]:
-    found = decoders.read_entry_and_serial(entry)
-    if found is not None:
-        sent, reading = found
-        yield HeardReading(reading, sent, added, site.meters.serial_of(entry.source, entry.address, sent))
+def _arrived(entry: Entry) -> datetime:
+    """Return when an entry came in: by the steady clock if that still runs, else its own time."""
+    if entry.boot and entry.boot == clocks.boot():
+        return clocks.now() - timedelta(microseconds=clocks.steady() - entry.monotonic)
+    return from_microseconds(entry.key)
 
 
-def _readable(site: Site) -> Iterator[str]:
+def _readable(site: Site, status: Json) -> Iterator[str]:
     """Yield the files with secrets or readings that every user of this machine can read."""
     if site.secrets and _is_readable(site.file):
         yield str(site.file)
-    if _is_readable(site.state / JOURNAL):
-        yield str(site.state / JOURNAL)
+    location = Path((status.get("journal") or {}).get("location", ""))
+    if location.is_absolute() and _is_readable(location):
+        yield str(location)
 
 
 def _is_readable(file: Path) -> bool:

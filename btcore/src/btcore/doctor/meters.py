@@ -54,22 +54,24 @@ def _voltage(serial: str, heard: Sequence[HeardReading]) -> Iterator[Finding]:
 
 def _clock(serial: str, heard: HeardReading, setting: str) -> Iterator[Finding]:
     clock = heard.reading.format.clock
-    shown = _shown(heard) if clock is not None else None
+    device_time = _clock_time(heard) if clock is not None else None
     if clock is None:
         return
-    if shown is None:
+    if device_time is None:
         what = "its clock is not set"
     else:
         expected = heard.arrived.astimezone() if setting == "device-local" else heard.arrived.astimezone(UTC)
-        if abs(shown - expected.replace(tzinfo=None)) <= MAX_DELAY[setting]:
+        if abs(device_time - expected.replace(tzinfo=None)) <= MAX_DELAY[setting]:
             return
-        what = f"its clock showed {shown:%Y-%m-%d %H:%M} when it was {expected:%Y-%m-%d %H:%M} {expected.tzname()}"
+        what = (
+            f"its clock showed {device_time:%Y-%m-%d %H:%M} when it was {expected:%Y-%m-%d %H:%M} {expected.tzname()}"
+        )
     effect = "no harm is done" if setting == "arrival" else f'clock = "{setting}" makes it the time of the readings'
     advice = f"Set the meter's clock in the vendor's software. With clock = \"arrival\" it is not used: here, {effect}"
     yield Finding("meter-clock", what, advice, f"meter {serial}")
 
 
-def _shown(heard: HeardReading) -> datetime | None:
+def _clock_time(heard: HeardReading) -> datetime | None:
     """Return what the meter's clock shows; None where it is not set, or cannot be read."""
     try:
         return heard.reading.format.clock(heard.reading.raw) if heard.reading.format.clock else None

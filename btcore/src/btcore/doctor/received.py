@@ -44,7 +44,7 @@ CODES = {
 LEFT_OUT = "format-left-out"
 """The code of packets of a format that the source does not take."""
 
-SHOWN = 48
+MAX_BYTES = 48
 """Bytes that a finding shows."""
 
 MIN_DAMAGED = 10
@@ -98,6 +98,6 @@ def _undecoded(main: Undecoded, source: SourceFacts) -> Finding:
 
 def _show(data: bytes) -> str:
     """Show the beginning of some bytes, in hex and as the letters that they are."""
-    head = data[:SHOWN]
+    head = data[:MAX_BYTES]
     letters = "".join(chr(byte) if 0x20 <= byte < 0x7F else "." for byte in head)  # noqa: PLR2004 - printable ASCII
-    return f"{head.hex(' ')} ({letters})" + (f", and {len(data) - SHOWN} more" if len(data) > SHOWN else "")
+    return f"{head.hex(' ')} ({letters})" + (f", and {len(data) - MAX_BYTES} more" if len(data) > MAX_BYTES else "")

@@ -11,7 +11,9 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from threading import Event, Timer
 
-from btcore.config.site import Site, Source
+import attrs
+
+from btcore.config.site import Site, Source, context_of
 from btcore.decode.decoder import hook_caller
 from btcore.decode.decoders import Decoders
 from btcore.decode.framing import Stream, StreamCounts
@@ -77,14 +79,8 @@ class Listening:
                     return
 
     def _context(self) -> Context:
-        return Context(
-            self._source.table,
-            MUTE,
-            self._site.channels,
-            self._site.polarity,
-            dry_run=True,
-            stream_status=self._stream_status,
-        )
+        context = context_of(self._site, self._source, dry_run=True)
+        return attrs.evolve(context, log=MUTE, stream_status=self._stream_status)
 
     def _stream_status(self, name: str) -> StreamStatus:
         stream = self._streams.get(name)

@@ -20,7 +20,7 @@ from btcore.decode.decoders import Decoders
 from btcore.decode.framing import StreamCounts
 from btcore.decode.recognition import UNDONE
 from btcore.errors import Retry, Stop, Unavailable
-from btcore.journal import Entry, Journal
+from btcore.journal import Entry, Journal, known_serials
 from btcore.journal.retry import ShuttingDown
 from btcore.logs.failures import FailureReporter
 from btcore.records import Chunk, Reading
@@ -246,7 +246,7 @@ class SourceWorker:
             return
         try:
             recent = self._journal.recent(self._journal.newest(), RECENT)
-            self._admission.add_known([*reversed(self._journal.serials()), *(entry.serial for entry in recent)])
+            self._admission.add_known([*reversed(known_serials(self._journal)), *(entry.serial for entry in recent)])
             mine = [one for one in self._journal.heard(RECENT) if one.boot and one.source == self._source.name]
             found = filter(None, map(self._decoders.read_entry_and_serial, mine))  # by what [meters] calls them now
             self._silence_watch.expect({reading.serial: reading.timestamp for _, reading in found})

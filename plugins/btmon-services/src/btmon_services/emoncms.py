@@ -57,10 +57,10 @@ class Emoncms(ServiceOfMeters):
 
     def diagnose(self, _context: DiagnosisContext) -> Iterable[Finding]:
         """Find out whether emoncms takes the key: the list of feeds is asked for, and no data is sent."""
-        return self.diagnose_account(Request("GET", f"{self._base}/feed/list.json", headers=self._headers))
+        return self.diagnose_account(Request("GET", f"{self._root}/feed/list.json", headers=self._headers))
 
     @property
-    def _base(self) -> str:
+    def _root(self) -> str:
         return re.sub(r"(/input/(post|bulk)(\.json)?)?/?$", "", self.url, count=1)
 
     @property
@@ -74,7 +74,7 @@ class Emoncms(ServiceOfMeters):
         if rows:
             yield Request(
                 "POST",
-                f"{self._base}/input/bulk",
+                f"{self._root}/input/bulk",
                 # sentat: emoncms allows for the difference of its clock and ours
                 data={"data": json.dumps([*rows.values()], separators=(",", ":")), "sentat": str(int(time.time()))},
                 headers=self._headers,

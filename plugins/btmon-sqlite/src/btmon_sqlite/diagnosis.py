@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from btcore import Finding
-from btmon_sqlite.errors import classify_error
+from btmon_sqlite.errors import translate_error
 
 RIGHTS = "Let the user that runs btcore write the file and its directory (chown), or name another `file`"
 
@@ -32,6 +32,6 @@ def _database(file: Path) -> Iterator[Finding]:
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             return  # another program writes it now
-        why = str(classify_error(error, file) or error)
+        why = str(translate_error(error, file) or error)
         text, _, advice = why.partition(": ")
         yield Finding("sink-database", text, advice or "Name another `file`, or move this one away")
