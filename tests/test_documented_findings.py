@@ -24,7 +24,7 @@ def written_codes() -> Iterator[str]:
                 and node.func.id == "Finding"
                 and node.args
             ):
-                yield from (one.value for one in ast.walk(node.args[0]) if isinstance(one, ast.Constant))
+                yield from (str(one.value) for one in ast.walk(node.args[0]) if isinstance(one, ast.Constant))
 
 
 COMPUTED = {"name", "source-failing", "source-stopped"}

@@ -78,7 +78,7 @@ def find_damaged(facts: SiteFacts) -> Iterator[Finding]:
     """Yield the sources of whose packets many are damaged."""
     for source in facts.sources:
         total = source.packets + source.damaged
-        if source.damaged >= MIN_DAMAGED and source.damaged > MAX_DAMAGED_SHARE * total:
+        if source.packets and source.damaged >= MIN_DAMAGED and source.damaged > MAX_DAMAGED_SHARE * total:
             yield Finding(
                 "damaged-packets",
                 f"{source.damaged} of {plural(total, 'packet')} came in damaged",
