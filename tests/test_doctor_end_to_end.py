@@ -373,6 +373,36 @@ def test_a_running_program_is_asked_for_its_bytes(doctor: Doctor) -> None:
         assert btcore.stop() == 0
 
 
+def test_a_running_program_without_its_line(doctor: Doctor, wire: Wire) -> None:
+    """A program that cannot open its line, as another process has it: that one is named, and not the program."""
+    site = doctor.write(serial_site(wire))
+    code = "import serial\nline = serial.Serial(sys.argv[1], exclusive=True)"
+    with program(doctor.folder, code, wire.path) as number, BtcoreProcess(doctor.folder, site.read_text()) as btcore:
+        wait_for(lambda: "in use by another program" in btcore.log, "the failure")
+        (found,) = doctor.find()
+        assert btcore.stop() == 0
+    assert (found["code"], found["text"].count("process")) == ("port-in-use", 1)
+    assert f"process {number}" in found["text"]
+
+
+def test_two_meters_with_one_serial_number(doctor: Doctor) -> None:
+    """Two meters on two connections, whose counters do not fit together."""
+    count = iter(range(1_000_000))
+
+    def data() -> bytes:
+        number = next(count)
+        return gem((100_000 if number % 2 else 9_000_000) + number)
+
+    port = free_port()
+    site = doctor.write(server_site(port).replace(PRINT, '[sink.sqlite]\nfile = "energy.db"\n'))
+    database = doctor.folder / "energy.db"
+    with BtcoreProcess(doctor.folder, site.read_text()) as btcore, connecting(btcore.port(), data):
+        wait_for(lambda: len(table_rows(database, "gem48pbin_counters")) > 12, "readings")
+        found = doctor.codes()
+        assert btcore.stop() == 0
+    assert found == ["two-meters-one-serial"]
+
+
 # --- the meters, from the journal
 
 
@@ -469,6 +499,18 @@ def test_secrets_that_everybody_can_read(doctor: Doctor) -> None:
         doctor.folder.chmod(0o755)
         site.chmod(0o644)
         assert doctor.codes() == ["file-rights"]
+
+
+def test_a_state_directory_without_rights(doctor: Doctor) -> None:
+    """A state directory that this user may not write into."""
+    (doctor.folder / "capture").write_bytes(gem())
+    site = doctor.write(f'[source.file]\npath = "capture"\n{PRINT}')
+    assert main(["run", "--once", "--quiet", "--config", str(site)]) == 0
+    (doctor.folder / "state").chmod(0o500)
+    try:
+        assert without_rights(site) == ["state-rights"]
+    finally:
+        (doctor.folder / "state").chmod(0o700)
 
 
 def test_a_program_that_does_not_answer(doctor: Doctor, wire: Wire) -> None:

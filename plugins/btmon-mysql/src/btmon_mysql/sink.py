@@ -1,11 +1,24 @@
 """The sink: its settings and hooks. Connecting is `server.py`'s; what is stored is `btcore.sql`'s."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import attrs
 
-from btcore import Batch, Claim, Context, Duration, Format, Problem, Secret, hookimpl, plugin, setting
+from btcore import (
+    Batch,
+    Claim,
+    Context,
+    DiagnosisContext,
+    Duration,
+    Finding,
+    Format,
+    Problem,
+    Secret,
+    hookimpl,
+    plugin,
+    setting,
+)
 from btcore.sql import MYSQL, Schema, SqlWriter, check_table_name
 from btmon_mysql.server import Server, Ssl
 
@@ -66,6 +79,12 @@ class Mysql:
     def claims(self) -> Iterator[Claim]:
         """Claim the tables of the database."""
         return self._writer.claims(f"{self.database} at {self._server.address}", key="database")
+
+    def diagnose(self, _context: DiagnosisContext) -> Iterable[Finding]:
+        """Find out whether the server takes the user; nothing is stored."""
+        from btmon_mysql.diagnosis import diagnose  # noqa: PLC0415 - a run does not need it
+
+        return diagnose(self._server)
 
     @hookimpl
     def create_storage(self, context: Context, formats: tuple[Format, ...]) -> list[str]:
