@@ -12,10 +12,18 @@ from helpers.waiting import wait_for
 
 from btcore import Chunk
 from btcore.config.site import Site
-from btcore.control.client import ask, ask_once
+from btcore.control.client import NotRunning, ask, ask_once
 from btcore.errors import Unavailable
 from btcore.runtime.observation import decode_entry
 from btcore.runtime.supervisor import Supervisor
+
+
+def is_answering(site: Site) -> bool:
+    """Whether the program can be asked."""
+    try:
+        return bool(ask_once(site.state, "status"))
+    except NotRunning:
+        return False
 
 
 @pytest.fixture
@@ -39,7 +47,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     thread = threading.Thread(target=Supervisor(made, stop, patience=20).run)
     thread.start()
     try:
-        wait_for((tmp_path / "control").exists, "the socket")
+        wait_for(lambda: is_answering(made), "the socket")
         yield made
     finally:
         stop.set()
