@@ -52,6 +52,14 @@ def test_a_plugin_is_given_what_the_core_found_and_speaks_for_it(tmp_path: Path)
     ]
 
 
+def test_that_a_sink_has_stopped_is_said_beside_what_its_plugin_finds(tmp_path: Path) -> None:
+    """Who corrects the fault has to know that a restart is needed, too."""
+    site = make_site(tmp_path, make_sink(Failing()))
+    sink = SinkFacts(sink=site.sinks[0], state="stopped", failure="the key is wrong")
+    found = diagnose(SiteFacts(site=site, now=NOW, sinks=(sink,)), 0.0)
+    assert [one.code for one in found] == ["found", "plugin-fault", "sink-stopped"]
+
+
 def test_a_plugin_that_fails_is_a_finding(tmp_path: Path) -> None:
     """What it found before stays; the failure is one more, and never a traceback."""
     site = make_site(tmp_path, make_sink(Failing()))

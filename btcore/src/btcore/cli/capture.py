@@ -16,8 +16,7 @@ import attrs
 
 from btcore.capture.files import capture_line
 from btcore.capture.obfuscation import Obfuscation
-from btcore.cli import OK, SITE, UNAVAILABLE, standard_output
-from btcore.cli.doctor import add_seconds
+from btcore.cli import OK, SITE, UNAVAILABLE, add_seconds, standard_output
 from btcore.config.load import load_site
 from btcore.config.site import Site, Source
 from btcore.control.client import NotRunning, ask

@@ -6,11 +6,10 @@
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import attrs
 
-from btcore.cli import FAILING, OK, add_config, config_of, write_lines
+from btcore.cli import FAILING, OK, add_config, add_seconds, config_of, write_lines
 from btcore.config.load import load_site
 from btcore.config.site import Site
 from btcore.doctor.diagnosis import diagnose
@@ -20,13 +19,9 @@ from btcore.findings import Finding
 from btcore.logs.handler import say
 from btcore.redaction import Redactor
 from btcore.text import plural
-from btcore.values.durations import parse_duration
-from btcore.values.invalid_value import ConversionContext, InvalidValue
 
 LISTEN = 20.0
 """Seconds for which a source of a site that does not run is listened to."""
-
-MAX_SECONDS = 7 * 86_400.0
 
 PAGE = "docs/doctor.md"
 
@@ -36,13 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument("--json", action="store_true", help="write the findings as JSON, for a program")
     add_seconds(parser, LISTEN, "how long to listen to each source of a site that does not run")
-
-
-def add_seconds(parser: argparse.ArgumentParser, default: float, text: str) -> None:
-    """Add the option `--for`."""
-    parser.add_argument(
-        "--for", dest="seconds", type=_seconds, default=default, metavar="TIME", help=f"{text} (default: {default:g}s)"
-    )
 
 
 def main(args: argparse.Namespace) -> int:
@@ -71,13 +59,3 @@ def _scope(facts: SiteFacts) -> str:
     parts = [plural(len(site.sources), "source"), plural(len(facts.meters), "meter"), plural(len(site.sinks), "sink")]
     how = f"asked the running program (process {facts.process})" if facts.is_running else "no btcore runs with it"
     return f"{', '.join(parts)} looked at; {how}"
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds: float = parse_duration(text, ConversionContext(Path()))
-    except InvalidValue:
-        seconds = 0.0
-    if not 0 < seconds <= MAX_SECONDS:
-        raise argparse.ArgumentTypeError(f'{text!r} is not a time; expected one such as "20s" or "5m"')
-    return seconds

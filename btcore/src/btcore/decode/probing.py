@@ -6,12 +6,9 @@ How one meter is asked for a packet is in `polling.py`.
 import re
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import attrs
 
-from btcore.decode.brultech import Brultech
-from btcore.decode.decoders import Decoders
 from btcore.decode.polling import NoAnswer, Receive, Send, ask, poll_requests
 from btcore.records import Packet
 
@@ -20,12 +17,14 @@ TIMEOUT = 2.0
 
 ECMS = ("fc", "fd", "fe", "ff")
 
+MAX_BYTES = 1 << 13
+"""Bytes in which a packet is looked for: several times the longest one."""
+
 SERIAL_NUMBER = b"^^^RQSSRN"
 """The command that reads a GEM's serial number (CMD 10.0)."""
 
 _NUMBER = re.compile(rb"(?<!\d)\d{5,8}\s*\r?\n")
 _LINE_IDLE = 0.3
-_ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @attrs.frozen
@@ -59,13 +58,23 @@ def probe_devices(send: Send, receive: Receive, timeout: float = TIMEOUT) -> Pro
     return None
 
 
-def sends_unasked(receive: Receive, seconds: float, clock: Callable[[], float] = time.monotonic) -> tuple[str, ...]:
-    """Return the serial numbers of the meters that send a packet by themselves within so many seconds."""
-    stream = Decoders([Brultech()]).stream()
+def sends_unasked(
+    receive: Receive,
+    seconds: float,
+    find_packets: Callable[[bytes], tuple[str, ...]],
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[str, ...]:
+    """Return the serial numbers of the meters that send a packet by themselves within so many seconds.
+
+    `find_packets` returns those of the packets in some bytes. An OSError of `receive` is passed on.
+    """
+    data = b""
     until = clock() + seconds
     while (left := until - clock()) > 0:
-        if found := stream.feed(receive(min(left, _LINE_IDLE)), _ANY_TIME):
-            return tuple(dict.fromkeys(packet.serial for packet, _ in found))
+        received = receive(min(left, _LINE_IDLE))
+        data = (data + received)[-MAX_BYTES:]
+        if received and (found := find_packets(data)):
+            return found
     return ()
 
 

@@ -17,6 +17,9 @@ from btcore.runtime.listening import site_decoders
 MAX_AT_ONCE = 16
 """Plugins that are asked at the same time."""
 
+NEED_RESTART = {"source-stopped", "sink-stopped"}
+"""Findings of the core that say more than what a plugin finds: mending the fault alone is not enough."""
+
 Part = SourceFacts | SinkFacts
 
 
@@ -54,7 +57,12 @@ def _of_parts(facts: SiteFacts, parts: Sequence[Part], seconds: float) -> list[F
         return []
     with ThreadPoolExecutor(min(len(parts), MAX_AT_ONCE), thread_name_prefix="diagnose") as pool:
         asked = list(pool.map(lambda part: _of_plugin(facts, part, seconds), parts))
-    return [finding for part, own in zip(parts, asked, strict=True) for finding in own or _of_core(part)]
+    return [finding for part, own in zip(parts, asked, strict=True) for finding in (*own, *_beside(own, part))]
+
+
+def _beside(own: Sequence[Finding], part: Part) -> list[Finding]:
+    """Return the core's findings beside those of a plugin: all if it has none, else that a restart is needed."""
+    return [finding for finding in _of_core(part) if not own or finding.code in NEED_RESTART]
 
 
 def _of_core(part: Part) -> list[Finding]:

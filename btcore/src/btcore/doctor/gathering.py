@@ -223,20 +223,21 @@ def _readings(site: Site, entries: Sequence[Entry]) -> Iterator[HeardReading]:
         return
     decoders = site_decoders(site)
     decoders.open(skip_failing=True)
+    boot = clocks.boot()
     try:
         for entry in entries:
             found = decoders.read_entry_and_serial(entry)
             if found is not None:
                 sent, reading = found
                 known_as = site.meters.serial_of(entry.source, entry.address, sent)
-                yield HeardReading(reading, sent, _arrived(entry), known_as)
+                yield HeardReading(reading, sent, _arrived(entry, boot), known_as)
     finally:
         decoders.close()
 
 
-def _arrived(entry: Entry) -> datetime:
+def _arrived(entry: Entry, boot: int) -> datetime:
     """Return when an entry came in: by the steady clock if that still runs, else its own time."""
-    if entry.boot and entry.boot == clocks.boot():
+    if entry.boot == boot:
         return clocks.now() - timedelta(microseconds=clocks.steady() - entry.monotonic)
     return from_microseconds(entry.key)
 

@@ -74,7 +74,7 @@ def _unreachable(client: TcpClient, context: DiagnosisContext) -> Iterator[Findi
 def _of_connection(client: TcpClient, line: ClientConnection, context: DiagnosisContext) -> Iterator[Finding]:
     if context.serials:
         gems = all(len(serial) == GEM_DIGITS for serial in context.serials)
-        if client.poll_interval and gems and sends_unasked(line.receive, context.seconds):
+        if client.poll_interval and gems and sends_unasked(line.receive, context.seconds, context.find_packets):
             yield from _swallowed(line, context)
     elif context.kind in SILENT and not client.poll_interval:
         found = probe_devices(line.send, line.receive)

@@ -100,7 +100,7 @@ def _speed(line: SerialLine, context: DiagnosisContext) -> Finding:
 
 def _listen(line: SerialLine, baud: int, context: DiagnosisContext) -> tuple[str, ...]:
     with closing(Port(line.port, baud)) as port:
-        return sends_unasked(port.receive, max(context.seconds, MIN_LISTEN))
+        return sends_unasked(port.receive, max(context.seconds, MIN_LISTEN), context.find_packets)
 
 
 def _asked(line: SerialLine) -> Iterator[Finding]:
@@ -121,7 +121,8 @@ def _swallowed(line: SerialLine, context: DiagnosisContext) -> Iterator[Finding]
     if any(len(serial) != GEM_DIGITS for serial in context.serials):
         return
     with closing(Port(line.port, line.baud)) as port:
-        if sends_unasked(port.receive, context.seconds) and not answers_commands(port.send, port.receive):
+        unasked = sends_unasked(port.receive, context.seconds, context.find_packets)
+        if unasked and not answers_commands(port.send, port.receive):
             yield Finding(
                 "commands-swallowed",
                 f"meter {', '.join(context.serials)} sends packets by itself, and answers no command",
