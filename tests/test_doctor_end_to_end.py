@@ -261,6 +261,16 @@ def test_a_dashbox_that_swallows_commands(doctor: Doctor, wire: Wire) -> None:
         assert doctor.codes(serial_site(wire, 'poll_interval = "1s"'), "5s") == ["commands-swallowed"]
 
 
+def test_a_meter_that_understands_commands(doctor: Doctor, wire: Wire) -> None:
+    """A meter that sends by itself, and answers commands too, is no finding."""
+
+    def data() -> bytes:
+        return gem() + (b"00777\r\n" if b"RQSSRN" in wire.hear() else b"")
+
+    with sending(wire, data, 0.4):
+        assert doctor.find(serial_site(wire, 'poll_interval = "1s"'), "5s") == []
+
+
 def test_a_tcp_port_that_another_process_has(doctor: Doctor) -> None:
     """The process is named."""
     port = free_port()

@@ -1,5 +1,6 @@
 """What plugins find: they are asked by an optional method, and what they yield is checked."""
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,6 +67,33 @@ def test_a_plugin_that_fails_is_a_finding(tmp_path: Path) -> None:
     found = diagnose(SiteFacts(site=site, now=NOW, sinks=(SinkFacts(sink=site.sinks[0]),)), 0.0)
     assert [one.code for one in found] == ["found", "plugin-fault"]
     assert "ZeroDivisionError: oops" in found[1].text
+
+
+def test_a_plugin_that_hangs_is_left_behind() -> None:
+    """What it found before stays; that it does not return is one finding more."""
+    over = threading.Event()
+
+    class Hanging:
+        def diagnose(self, _context: DiagnosisContext) -> Iterator[Finding]:
+            yield Finding("found", "something", "do it")
+            over.wait()
+
+    try:
+        found = plugins.ask(Hanging(), "hanging", DiagnosisContext(name="sink.roof", seconds=0.0), patience=0.2)
+    finally:
+        over.set()
+    assert [(one.code, one.where) for one in found] == [("found", "sink.roof"), ("plugin-fault", "sink.roof")]
+
+
+def test_a_plugin_without_end_is_cut_off() -> None:
+    """However much a plugin finds, little of it is shown."""
+
+    class Endless:
+        def diagnose(self, _context: DiagnosisContext) -> Iterator[Finding]:
+            while True:
+                yield Finding("found", "something", "do it")
+
+    assert len(plugins.ask(Endless(), "endless", CONTEXT)) == plugins.MAX_FINDINGS
 
 
 def test_one_without_the_method_finds_nothing() -> None:

@@ -7,8 +7,6 @@ import argparse
 import json
 from collections.abc import Iterator, Sequence
 
-import attrs
-
 from btcore.cli import FAILING, OK, add_config, add_seconds, config_of, write_lines
 from btcore.config.load import load_site
 from btcore.config.site import Site
@@ -41,10 +39,14 @@ def main(args: argparse.Namespace) -> int:
     facts = gather(site, args.seconds)
     found = diagnose(facts, args.seconds, Redactor(site.secrets))
     if args.json:
-        write_lines([json.dumps([attrs.asdict(finding) for finding in found], indent=2, ensure_ascii=False)])
+        write_lines([json.dumps([_record(finding) for finding in found], indent=2, ensure_ascii=False)])
     else:
         write_lines(_lines(facts, found))
     return FAILING if found else OK
+
+
+def _record(finding: Finding) -> dict[str, str]:
+    return {"code": finding.code, "where": finding.where, "text": finding.text, "advice": finding.advice}
 
 
 def _lines(facts: SiteFacts, found: Sequence[Finding]) -> Iterator[str]:
