@@ -523,6 +523,16 @@ def test_a_state_directory_without_rights(doctor: Doctor) -> None:
         (doctor.folder / "state").chmod(0o700)
 
 
+def test_a_state_directory_of_another_user(doctor: Doctor, wire: Wire) -> None:
+    """Where nobody can say whether a program runs, no line is opened: one finding says as whom to run it."""
+    site = doctor.write(serial_site(wire))
+    (doctor.folder / "state").mkdir(mode=0o000)
+    try:
+        assert without_rights(site) == ["state-rights"]
+    finally:
+        (doctor.folder / "state").chmod(0o700)
+
+
 def test_a_program_that_does_not_answer(doctor: Doctor, wire: Wire) -> None:
     """Where another program has the state directory and cannot be asked, no line is opened."""
     site = doctor.write(serial_site(wire))

@@ -140,7 +140,7 @@ def _of_source(site: Site, source: Source, seconds: float, stop: Event) -> Itera
     """Open the source of a site that does not run, and hold the lock meanwhile if there is one."""
     state_directory.check(site.state, site.file)
     with ExitStack() as held:
-        if (site.state / "lock").exists():
+        if state_directory.is_used(site.state):
             held.callback(os.close, state_directory.lock(site.state))
         try:
             for chunk in Listening(site, source, stop).chunks(seconds):

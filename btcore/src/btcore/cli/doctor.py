@@ -12,7 +12,7 @@ from btcore.config.load import load_site
 from btcore.config.site import Site
 from btcore.doctor.diagnosis import diagnose
 from btcore.doctor.facts import SiteFacts
-from btcore.doctor.gathering import gather
+from btcore.doctor.gathering import gathered
 from btcore.findings import Finding
 from btcore.logs.handler import say
 from btcore.redaction import Redactor
@@ -36,8 +36,8 @@ def main(args: argparse.Namespace) -> int:
     site = load_site(config_of(args))
     if not args.json:
         say(f"looking at {site.file}; this takes up to a minute or two")
-    facts = gather(site, args.seconds)
-    found = diagnose(facts, args.seconds, Redactor(site.secrets))
+    with gathered(site, args.seconds) as facts:
+        found = diagnose(facts, args.seconds, Redactor(site.secrets))
     if args.json:
         write_lines([json.dumps([_record(finding) for finding in found], indent=2, ensure_ascii=False)])
     else:

@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -62,17 +62,19 @@ class _Answers:
         return self.status is not None and bool(self.status["running"])
 
 
-def gather(site: Site, seconds: float) -> SiteFacts:
+@contextmanager
+def gathered(site: Site, seconds: float) -> Iterator[SiteFacts]:
     """Gather the facts about a site; each source of one that does not run is listened to for so many seconds.
 
-    Raises ConfigurationError where the state directory belongs to another configuration.
+    While the block runs, no btcore can start with a site that does not run. Raises ConfigurationError where the state
+    directory belongs to another configuration.
     """
     state_directory.check(site.state, site.file)
     with ExitStack() as held:
         answers = _ask(site) or _at_rest(site, held)
         status = answers.status or {}
         sources, heard = _sources(site, answers, seconds)
-        return SiteFacts(
+        yield SiteFacts(
             site=site,
             now=datetime.now(UTC),
             sources=sources,
@@ -93,16 +95,20 @@ def _ask(site: Site) -> _Answers | None:
     try:
         status = ask_once(site.state, "status")["status"]
         undecoded = ask_once(site.state, "undecoded")["sources"]
-        meters: list[HeardMeter] = []
-        entries: list[Entry] = []
-        for answer in ask(site.state, "newest", limit=NEWEST):
-            meters += [HeardMeter(*meter) for meter in answer.get("meters", ())]
-            entries += map(decode_entry, answer.get("entries", ()))
-        return _Answers(status, undecoded, meters, entries)
     except NotRunning:
         return None
     except Unavailable as error:
         return _Answers(silence=str(error))
+    meters: list[HeardMeter] = []
+    entries: list[Entry] = []
+    failure = ""
+    try:
+        for answer in ask(site.state, "newest", limit=NEWEST):
+            meters += [HeardMeter(*meter) for meter in answer.get("meters", ())]
+            entries += map(decode_entry, answer.get("entries", ()))
+    except Unavailable as error:
+        failure = str(error)
+    return _Answers(status, undecoded, meters, entries, failure=failure)
 
 
 def _at_rest(site: Site, held: ExitStack) -> _Answers:
@@ -112,7 +118,7 @@ def _at_rest(site: Site, held: ExitStack) -> _Answers:
     try:
         held.callback(os.close, state_directory.lock(site.state))
     except Unavailable as error:
-        return _Answers(silence=str(error) if os.access(site.state, os.W_OK) else "")
+        return _Answers(silence=str(error))
     try:
         journal = open_site_journal(site, must_exist=True)
         held.callback(journal.close)
@@ -199,8 +205,19 @@ def _journal(site: Site, answers: _Answers) -> JournalFacts:
         total=usage.total if usage else None,
         newest=_newest(site, answers.entries),
         full=datetime.fromisoformat(full) if full else None,
-        is_writable=answers.is_running or not site.state.exists() or os.access(site.state, os.R_OK | os.W_OK | os.X_OK),
+        is_writable=answers.is_running or _is_writable(site.state),
     )
+
+
+def _is_writable(state: Path) -> bool:
+    """Whether this user may use the state directory, or make it."""
+    try:
+        state.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return os.access(state, os.R_OK | os.W_OK | os.X_OK)
 
 
 def _newest(site: Site, entries: Sequence[Entry]) -> datetime | None:

@@ -42,7 +42,7 @@ def _clock(facts: SiteFacts) -> Iterator[Finding]:
 
 def _program(facts: SiteFacts) -> Iterator[Finding]:
     state = str(facts.site.state)
-    if facts.silence:
+    if facts.silence and facts.journal.is_writable:  # else that is why
         advice = "Run `btcore doctor` as the user of the running program; if it hangs, its log says why: restart it"
         yield Finding("program-silent", facts.silence, advice, state)
     if facts.running_version and facts.running_version != facts.version:
