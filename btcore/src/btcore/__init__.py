@@ -15,7 +15,7 @@ from btcore.findings import DiagnosisContext, Finding
 from btcore.formats import Channel, Format, Number
 from btcore.hookspecs import hookimpl
 from btcore.open_files import processes_holding, processes_listening
-from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, Sample
+from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, Sample, SourceCheckpoint
 from btcore.settings import (
     ChannelRef,
     Claim,
@@ -66,6 +66,7 @@ __all__ = [
     "Sample",
     "Secret",
     "Serial",
+    "SourceCheckpoint",
     "Stop",
     "StreamStatus",
     "Table",

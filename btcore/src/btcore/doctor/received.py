@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from btcore.discovery import KIND_HOOKS
 from btcore.doctor.facts import SiteFacts, SourceFacts, Undecoded
 from btcore.findings import Finding
 from btcore.text import format_duration, plural
@@ -68,8 +69,12 @@ def of_source(source: SourceFacts) -> Iterator[Finding]:
     elif source.listened and not source.failure and not source.serials and not source.packets:
         when = format_duration(source.listened)
         kind = Undecoded("", b"").kind()
-        yield Finding(CODES[kind.name], f"nothing came in within {when}", f"{kind.advice}. {POWER}", table)
+        is_store = hasattr(source.source.instance, KIND_HOOKS["sink"])  # a database, which a meter does not fill
+        advice = STORE if is_store else f"{kind.advice}. {POWER}"
+        yield Finding(CODES[kind.name], f"nothing came in within {when}", advice, table)
 
+
+STORE = "Nothing is in its tables, or nothing new: see whether the program that fills them still runs"
 
 POWER = "Otherwise check that the meter has power, and its cable"
 

@@ -72,7 +72,7 @@ class Listening:
                 if isinstance(item, Chunk):
                     self._decode(item)
                     yield item
-                else:
+                elif isinstance(item, Reading):
                     self.serials[item.serial] = None
                     self.readings = [*self.readings, item][:MAX_READINGS]
                 if time.monotonic() >= until or self.stop.is_set():

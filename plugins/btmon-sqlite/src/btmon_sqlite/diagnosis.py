@@ -13,9 +13,13 @@ from btmon_sqlite.errors import translate_error
 RIGHTS = "Let the user that runs btcore write the file and its directory (chown), or name another `file`"
 
 
-def diagnose(file: Path) -> Iterator[Finding]:
-    """Yield what is wrong with a file, which may not be there yet."""
+def diagnose(file: Path, *, is_written: bool = True) -> Iterator[Finding]:
+    """Yield what is wrong with a file, which may not be there yet; one that is only read needs fewer rights."""
     folder = file.parent
+    if not is_written:
+        if file.exists():
+            yield from _database(file)
+        return
     if not folder.is_dir():
         advice = "Create it, mount it, or correct `file`"
         yield Finding("sink-directory", f"there is no directory {folder}", advice)

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from threading import Event
 
 import attrs
 
 from btcore import (
+    FORMATS,
     Batch,
     Claim,
     Context,
@@ -15,13 +17,18 @@ from btcore import (
     Finding,
     Format,
     Problem,
+    Reading,
+    SourceCheckpoint,
     hookimpl,
     plugin,
     setting,
 )
-from btcore.sql import SQLITE, Schema, SqlWriter, check_table_name
-from btmon_sqlite.database import SqliteConnection, open_file
+from btcore.sql import SQLITE, Schema, SqlReader, SqlWriter, check_table_name
+from btmon_sqlite.database import SqliteConnection, open_file, open_to_read
 from btmon_sqlite.errors import path_problem
+
+SOURCE = "source."
+"""What the name of a source's table begins with."""
 
 
 @plugin(api=1)
@@ -39,14 +46,27 @@ class Sqlite:
         help="the table; empty: one for each packet format, named FORMAT_SCHEMA (of samples: samples)",
         validator=check_table_name,
     )
-    retention: Duration = setting(default=Duration(0), help="delete rows that are older; 0: never")
+    retention: Duration = setting(default=Duration(0), help="as a sink: delete rows that are older; 0: never")
+    format: str = setting(
+        default="",
+        help="as a source: the packet format of the table's rows; empty: as the table's name says",
+        choices=("", *FORMATS),
+    )
+    poll_interval: Duration = setting(
+        default=Duration(60), help="as a source: how often new rows are asked for", validator=attrs.validators.gt(0)
+    )
     _writer: SqlWriter = attrs.field(init=False, repr=False)
+    _reader: SqlReader = attrs.field(init=False, repr=False)
     _connection: SqliteConnection | None = attrs.field(init=False, default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Begin without a connection."""
         self._writer = SqlWriter(
             SQLITE, self.schema, self.table, str(self.file), self._connect, retention=self.retention
+        )
+        self._reader = SqlReader(
+            *(SQLITE, self.table, self.format, str(self.file), self.poll_interval),
+            connect=lambda: open_to_read(self.file),
         )
 
     def check(self) -> Iterator[Problem]:
@@ -66,21 +86,27 @@ class Sqlite:
         """Create the file and its tables."""
         return self._writer.create(context, formats)
 
-    def diagnose(self, _context: DiagnosisContext) -> Iterable[Finding]:
-        """Find out whether the file can be written. It is not made, and nothing in it is changed."""
+    def diagnose(self, context: DiagnosisContext) -> Iterable[Finding]:
+        """Find out whether the file can be written, or read. It is not made, and nothing in it is changed."""
         from btmon_sqlite.diagnosis import diagnose  # noqa: PLC0415 - a run does not need it
 
-        return diagnose(self.file)
+        return diagnose(self.file, is_written=not context.name.startswith(SOURCE))
 
     @hookimpl
     def open(self, context: Context) -> None:
         """Open the file. Raises Retry where it is locked, Stop where a person has to act."""
-        self._writer.open(context)
+        (self._reader if context.name.startswith(SOURCE) else self._writer).open(context)
 
     @hookimpl
     def close(self) -> None:
         """Close the file."""
         self._writer.close()
+        self._reader.close()
+
+    @hookimpl
+    def collect(self, stop: Event) -> Iterator[Reading | SourceCheckpoint]:
+        """Yield the readings of `counters` tables, those that are there and those that come."""
+        return self._reader.collect(stop)
 
     @hookimpl
     def process_batch(self, batch: Batch) -> int | None:
