@@ -10,7 +10,7 @@ import pytest
 from helpers.fake_plugins import IteratorSource, RecordingSink
 from helpers.sites import make_sink, make_site, make_source
 
-from btcore import FORMATS, Finding, Reading, pack
+from btcore import FORMATS, Batch, Finding, Reading, hookimpl, pack, plugin
 from btcore.config.site import Site
 from btcore.decode.recognition import KINDS
 from btcore.doctor import channels, machine, meters, received, sinks, sources
@@ -338,3 +338,20 @@ def test_no_secret_is_in_a_finding(tmp_path: Path) -> None:
     facts = of_sink(healthy(tmp_path), state="stopped", failure="the key s3cret is wrong")
     (found,) = diagnose(facts, 0.0, redact=lambda text: text.replace("s3cret", "***"))
     assert found.text == "the key *** is wrong"
+
+
+def test_a_database_that_brings_nothing_has_its_own_advice(tmp_path: Path) -> None:
+    """Nobody is sent to a meter's real-time mode where readings come from a table."""
+
+    @plugin(api=1)
+    class Store(IteratorSource):
+        """A source that is a sink as well."""
+
+        @hookimpl
+        def process_batch(self, batch: Batch) -> None:
+            """Take it."""
+
+    made = make_source(Store(items=lambda _stop: []))
+    facts = of_source(healthy(tmp_path), source=made, serials=(), packets=0, listened=20.0)
+    (found,) = received.find(facts)
+    assert (found.code, "table" in found.advice, "real-time" in found.advice) == ("nothing-received", True, False)
