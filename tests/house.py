@@ -24,6 +24,7 @@ WINGS = (
     "sources",
     "sinks",
     "runtime",
+    "doctor",
     "testing",
     "cli",
 )
