@@ -4,6 +4,7 @@ This module is the public interface: what a plugin may import. Everything else i
 """
 
 from btcore.capture.files import CaptureError, read_capture
+from btcore.commands import Command, CommandFailed, Commands
 from btcore.decode.brultech import FORMATS, pack
 from btcore.decode.further_channels import active_further_channels, visible_channels
 from btcore.decode.polling import Poll, validate_devices
@@ -39,6 +40,9 @@ __all__ = [
     "Chunk",
     "Claim",
     "Column",
+    "Command",
+    "CommandFailed",
+    "Commands",
     "Context",
     "Damaged",
     "Delivery",

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NewType, TypeVar, dataclass_transfor
 
 import attrs
 
+from btcore.commands import Commands
 from btcore.errors import Problem
 
 Duration = NewType("Duration", float)
@@ -112,6 +113,7 @@ class Context:
     `name` is its table (`sink.roof`), `log` its own logger. `channels` maps `SERIAL_CHANNEL` to the name in [channels].
     `polarity` is the sign of its samples, `interval` the seconds that each sample covers (0: from one reading to the
     next). `dry_run`: nothing may be sent. `stream_status` returns what the core has found so far in a source's stream.
+    `commands` has what a source that can send to its meters is to send.
     """
 
     name: str
@@ -121,6 +123,7 @@ class Context:
     interval: Duration = Duration(0)
     dry_run: bool = False
     stream_status: Callable[[str], StreamStatus] = attrs.field(default=lambda _stream: StreamStatus(), repr=False)
+    commands: Commands = attrs.field(factory=Commands, repr=False)
 
     def channel_name(self, serial: str, channel: str) -> str:
         """Return the name of a meter's channel: the one of [channels], else `SERIAL_CHANNEL`."""

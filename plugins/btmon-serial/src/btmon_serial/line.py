@@ -17,6 +17,7 @@ import attrs
 from btcore import (
     Chunk,
     Claim,
+    Commands,
     Context,
     Duration,
     Poll,
@@ -78,6 +79,7 @@ class SerialLine:
     _port: Port = attrs.field(init=False, repr=False)
     _log: logging.Logger = attrs.field(init=False, repr=False)
     _poll: Poll | None = attrs.field(default=None, init=False, repr=False)
+    _commands: Commands = attrs.field(factory=Commands, init=False, repr=False)
 
     @property
     def patience(self) -> float:
@@ -112,7 +114,7 @@ class SerialLine:
     @hookimpl
     def open(self, context: Context) -> None:
         """Open the port. Raises Retry when it is not available now, Stop when it never can be."""
-        self._log = context.log
+        self._log, self._commands = context.log, context.commands
         if (
             self.poll_interval and self._poll is None
         ):  # kept when the port is opened again: it knows which meters do not answer
@@ -145,6 +147,7 @@ class SerialLine:
         patience = min(self.idle_timeout, SILENCE_WARNING_AFTER)  # `idle_timeout` alone once something has come
         while not stop.is_set():
             silence = time.monotonic() - last
+            self._send_commands()
             if data := self._port.receive(MAX_WAIT):
                 yield Chunk(data)
                 if is_warned:
@@ -156,6 +159,10 @@ class SerialLine:
             elif self.idle_timeout and silence >= self.idle_timeout and not stop.is_set():
                 self._reopen_port()
                 last = time.monotonic()
+
+    def _send_commands(self) -> None:
+        for command in self._commands.take():
+            self._port.send(command.data)
 
     def _reopen_port(self) -> None:
         """Open the port anew: an adapter that hangs, or a gateway that restarted, looks like a silent meter."""
@@ -184,9 +191,11 @@ class SerialLine:
                 return
 
     def _wait_until_due(self, stop: Event, until: float) -> Iterator[Chunk]:
-        """Wait, and take what a meter in real-time mode sends meanwhile."""
-        while not stop.is_set() and (left := until - time.monotonic()) > 0:
-            if data := self._port.receive(min(left, MAX_WAIT)):
+        """Wait, and take what a meter in real-time mode sends meanwhile, or answers to commands: these come first."""
+        while not stop.is_set() and (self._commands.is_busy or time.monotonic() < until):
+            self._send_commands()
+            left = MAX_WAIT if self._commands.is_busy else until - time.monotonic()
+            if data := self._port.receive(min(max(left, 0.0), MAX_WAIT)):
                 yield Chunk(data)
 
 
