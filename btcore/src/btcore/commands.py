@@ -22,10 +22,10 @@ MAX_RECEIVED = 1 << 16
 """Bytes that are kept for the one who waits for an answer; above it, the oldest are dropped."""
 
 FIRST_TAKE = 15.0
-"""Seconds in which a collector that has taken no command yet must take one."""
+"""Seconds in which a collector must take a command if it has never looked for one."""
 
-TAKE = 60.0
-"""Seconds in which a collector must take a command: it may first finish asking all its devices for a packet."""
+LATER_TAKE = 45.0
+"""Seconds more for one that has: it may first finish asking all its devices for a packet, or wait for a meter."""
 
 
 class CommandFailed(Unavailable):
@@ -55,6 +55,7 @@ class Commands:
         self._stream = ""
         self._failure = ""
         self._is_busy = False
+        self._is_taken = False  # whether the collector has taken a command of this conversation
         self._is_known = False  # whether the collector has ever looked for commands
 
     # --- for a collector
@@ -73,6 +74,7 @@ class Commands:
         with self._changed:
             taken = tuple(self._waiting)
             self._waiting.clear()
+            self._is_taken = True
             self._changed.notify_all()
         return taken
 
@@ -119,10 +121,12 @@ class Commands:
         """Add a command of the conversation, and wait until the collector has taken it. Raises CommandFailed."""
         self.post(Command(data, self._stream))
         with self._changed:
-            seconds = TAKE if self._is_known else FIRST_TAKE
-            if not self._changed.wait_for(lambda: not self._waiting or bool(self._failure), seconds):
-                raise CommandFailed(self._why_not_taken(seconds))
+            if not self._wait_until_taken(FIRST_TAKE) and not (self._is_known and self._wait_until_taken(LATER_TAKE)):
+                raise CommandFailed(self._why_not_taken())
             self._check()
+
+    def _wait_until_taken(self, seconds: float) -> bool:
+        return self._changed.wait_for(lambda: not self._waiting or bool(self._failure), seconds)
 
     def receive(self, seconds: float) -> bytes:
         """Return what came in since the last call; wait for it, so many seconds at most. Raises CommandFailed."""
@@ -143,8 +147,15 @@ class Commands:
                 self._changed.notify_all()
 
     def ended(self, stream: str) -> None:
-        """Take note that a stream has ended: nothing more will come on it."""
-        if self._is_busy and self._stream in {"", stream}:
+        """Take note that a stream has ended: nothing more will come on it.
+
+        Before the first command is sent, a collector that connects anew for each request may still do so.
+        """
+        if not self._is_busy or self._stream not in {"", stream}:
+            return
+        if not self._is_taken:
+            self._stream = ""
+        else:
             self._fail(
                 "the connection to the meter ended in the middle of the command: ask again, for what it has done"
             )
@@ -171,14 +182,15 @@ class Commands:
             self._failure = ""
             self._stream = stream
             self._is_busy = busy
+            self._is_taken = False
             self._changed.notify_all()
 
-    def _why_not_taken(self, seconds: float) -> str:
+    def _why_not_taken(self) -> str:
         if not self._is_known:
-            return (
-                f"the source took no command within {seconds:.0f} s: its plugin sends none, or cannot reach the meter"
-            )
-        return f"the source did not send the command within {seconds:.0f} s: no meter is connected, or its line hangs"
+            within = f"{FIRST_TAKE:.0f} s"
+            return f"the source took no command within {within}: its plugin sends none, or cannot reach the meter"
+        within = f"{FIRST_TAKE + LATER_TAKE:.0f} s"
+        return f"the source did not send the command within {within}: no meter is connected, or its line hangs"
 
 
 @attrs.frozen

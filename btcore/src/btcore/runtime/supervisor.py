@@ -15,6 +15,7 @@ from btcore.decode.decoders import Decoders
 from btcore.journal import Journal, Retention
 from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime import state_directory
+from btcore.runtime.devices import DeviceRequests
 from btcore.runtime.health import RunHealth
 from btcore.runtime.http import open_monitoring
 from btcore.runtime.names import NameCheck
@@ -85,7 +86,7 @@ class Supervisor:
         log.info("%s; the journal is in %s", what, self._site.state)
         status = LiveStatus(self._site, journal, sources, sinks, self._redact)
         try:
-            self._serve(status, serving)
+            self._serve(status, DeviceRequests(sources), serving)
             for thread in _threads(sources, sinks):
                 thread.start()
             self._watch(journal, sources, sinks, name_check, health)
@@ -105,9 +106,10 @@ class Supervisor:
             log.error("ended with an error: %s", failure)
         return finished and not failure
 
-    def _serve(self, status: LiveStatus, serving: ExitStack) -> None:
+    def _serve(self, status: LiveStatus, devices: DeviceRequests, serving: ExitStack) -> None:
         """Answer the commands of this machine's user, and a monitoring system if there is to be one."""
-        control = ControlServer(self._site.state, {"status": lambda _request: [answer(status())]})
+        handlers = {"status": lambda _request: [answer(status())], **devices.handlers()}
+        control = ControlServer(self._site.state, handlers)
         serving.callback(control.close)
         control.open()
         address = self._site.metrics.address

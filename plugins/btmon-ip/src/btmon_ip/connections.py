@@ -146,9 +146,10 @@ class ServerConnections:
         try:
             connection.socket.settimeout(SEND_TIMEOUT)
             connection.socket.sendall(data)
-            connection.socket.settimeout(0)
         except OSError as error:  # the next read finds the connection at its end, if it is
             self._commands.refuse(f"{connection.stream}: {error.strerror or error}")
+        finally:
+            connection.socket.settimeout(0)
 
     def close(self) -> None:
         """Close everything."""
