@@ -15,7 +15,7 @@ from btcore.config.load import load_site
 from btcore.config.site import Site, Source
 from btcore.control.client import NotRunning, ask_once
 from btcore.device.report import list_lines
-from btcore.device.settings import read_changes
+from btcore.device.settings import ChangeRefused, read_changes
 from btcore.errors import Unavailable
 from btcore.logs.handler import say, set_up
 from btcore.runtime.at_rest import journal_at_rest
@@ -70,7 +70,11 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _set(site: Site, args: argparse.Namespace) -> int:
-    read_changes(args.changes)  # a mistake is told before any meter is asked
+    try:
+        read_changes(args.changes)  # a mistake is told before any meter is asked
+    except ChangeRefused as error:
+        say(f"btcore device set: {error}")
+        return USAGE
     if not args.yes:
         write = say if args.json else _write_line
         for line in _request(site, args, "plan")["lines"]:

@@ -15,6 +15,7 @@ from btcore.decode.decoders import Decoders
 from btcore.journal import Journal, Retention
 from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime import state_directory
+from btcore.runtime.clock_sync import ClockSync
 from btcore.runtime.devices import DeviceRequests
 from btcore.runtime.health import RunHealth
 from btcore.runtime.http import open_monitoring
@@ -87,7 +88,7 @@ class Supervisor:
         status = LiveStatus(self._site, journal, sources, sinks, self._redact)
         try:
             self._serve(status, DeviceRequests(sources), serving)
-            for thread in _threads(sources, sinks):
+            for thread in [*_threads(sources, sinks), *self._clock_threads(sources)]:
                 thread.start()
             self._watch(journal, sources, sinks, name_check, health)
         finally:
@@ -115,6 +116,11 @@ class Supervisor:
         address = self._site.metrics.address
         if address is not None and (monitoring := open_monitoring(address, status)) is not None:
             serving.callback(monitoring.close)
+
+    def _clock_threads(self, sources: list[SourceWorker]) -> list[Thread]:
+        """Return the threads that keep clocks of meters right; they end with the process."""
+        wanted = [] if self._dry_run else [worker for worker in sources if worker.source.sync_clock]
+        return [ClockSync(worker, self._stop, logging.getLogger(worker.name)).thread for worker in wanted]
 
     def _watch(
         self,

@@ -14,6 +14,9 @@ from btcore import Chunk, Claim, Context, Duration, Poll, Problem, Retry, hookim
 from btmon_ip.addresses import LAST_PORT, check_host, format_address
 from btmon_ip.client_connection import MAX_WAIT, ClientConnection, connect
 
+COMMAND_WAIT = 0.05
+"""Seconds of the longest wait while a meter is given commands: the next one follows as soon as it has answered."""
+
 SILENCE_WARNING_AFTER = 120.0
 """Seconds after which a warning says that nothing has come since the first connection was made."""
 
@@ -138,7 +141,7 @@ class TcpClient:
         """Yield what comes in: of commands, as long as there are any, then of the meters that are asked."""
         while self._context.commands.is_busy:
             self._send_commands(line)
-            yield line.receive(MAX_WAIT)
+            yield line.receive(COMMAND_WAIT)
         yield from poll.ask_all(line.send, line.receive)
 
     def _send_commands(self, line: ClientConnection) -> None:
@@ -151,7 +154,7 @@ class TcpClient:
         quiet = 0
         while True:
             self._send_commands(line)
-            data = line.receive(MAX_WAIT)
+            data = line.receive(COMMAND_WAIT if self._context.commands.is_busy else MAX_WAIT)
             yield data
             now, before, quiet = time.monotonic(), quiet, self._context.stream_status(stream).bytes_since_packet
             if data and quiet < before + len(data):  # there was a packet in it

@@ -22,6 +22,8 @@ from btmon_ip.peers import MAX_JUNK_BYTES, Network, Peer, Peers
 MAX_WAIT = 0.5
 """Seconds of the longest wait, and so the longest delay until a stop is noticed."""
 READ_SIZE = 4096
+COMMAND_WAIT = 0.05
+"""The same while a meter is given commands: the next one follows as soon as it has answered."""
 SEND_TIMEOUT = 1.0
 """Seconds in which a connection must take a command, which is a few bytes."""
 MAX_FINAL_READS = 8
@@ -110,7 +112,7 @@ class ServerConnections:
         Then take in who is new.
         """
         self._send_commands()
-        ready = [key for key, _ in self._selector.select(MAX_WAIT)]
+        ready = [key for key, _ in self._selector.select(COMMAND_WAIT if self._commands.is_busy else MAX_WAIT)]
         now = time.monotonic()
         for key in ready:
             if isinstance(key.data, ServerConnection) and key.data in self._open:

@@ -35,6 +35,9 @@ from btmon_serial.port import Port
 MAX_WAIT = 0.5
 """Seconds of the longest wait, and so the longest delay until a stop is noticed."""
 
+COMMAND_WAIT = 0.05
+"""The longest wait while a meter is given commands: the next one follows as soon as it has answered."""
+
 LINE_IDLE = 0.3
 """Seconds without a byte after which the line is idle, and a meter may be asked."""
 
@@ -148,7 +151,7 @@ class SerialLine:
         while not stop.is_set():
             silence = time.monotonic() - last
             self._send_commands()
-            if data := self._port.receive(MAX_WAIT):
+            if data := self._port.receive(self._max_wait):
                 yield Chunk(data)
                 if is_warned:
                     self._log.info("%s: bytes are coming in again", self.port)
@@ -159,6 +162,10 @@ class SerialLine:
             elif self.idle_timeout and silence >= self.idle_timeout and not stop.is_set():
                 self._reopen_port()
                 last = time.monotonic()
+
+    @property
+    def _max_wait(self) -> float:
+        return COMMAND_WAIT if self._commands.is_busy else MAX_WAIT
 
     def _send_commands(self) -> None:
         for command in self._commands.take():
@@ -194,7 +201,7 @@ class SerialLine:
         """Wait, and take what a meter in real-time mode sends meanwhile, or answers to commands: these come first."""
         while not stop.is_set() and (self._commands.is_busy or time.monotonic() < until):
             self._send_commands()
-            left = MAX_WAIT if self._commands.is_busy else until - time.monotonic()
+            left = self._max_wait if self._commands.is_busy else until - time.monotonic()
             if data := self._port.receive(min(max(left, 0.0), MAX_WAIT)):
                 yield Chunk(data)
 
