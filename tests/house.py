@@ -16,6 +16,7 @@ WINGS = (
     "journal",
     "decode",
     "device",
+    "sql",
     "capture",
     "calculate",
     "values",

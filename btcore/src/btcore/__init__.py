@@ -4,7 +4,7 @@ This module is the public interface: what a plugin may import. Everything else i
 """
 
 from btcore.capture.files import CaptureError, read_capture
-from btcore.commands import Command, CommandFailed, Commands
+from btcore.commands import Command, Configuration, LoadConfiguration, Table
 from btcore.decode.brultech import FORMATS, pack
 from btcore.decode.further_channels import active_further_channels, visible_channels
 from btcore.decode.polling import Poll, validate_devices
@@ -12,6 +12,7 @@ from btcore.decode.schemas import SCHEMAS, Column, channels_in, columns, serial_
 from btcore.errors import BtcoreError, Problem, Reject, Retry, Stop
 from btcore.formats import Channel, Format, Number
 from btcore.hookspecs import hookimpl
+from btcore.meter_commands import CommandFailed, MeterCommand, MeterCommands
 from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, Sample
 from btcore.settings import (
     ChannelRef,
@@ -42,13 +43,16 @@ __all__ = [
     "Column",
     "Command",
     "CommandFailed",
-    "Commands",
+    "Configuration",
     "Context",
     "Damaged",
     "Delivery",
     "Duration",
     "Format",
     "Incomplete",
+    "LoadConfiguration",
+    "MeterCommand",
+    "MeterCommands",
     "Number",
     "Packet",
     "Polarity",
@@ -62,6 +66,7 @@ __all__ = [
     "Serial",
     "Stop",
     "StreamStatus",
+    "Table",
     "__version__",
     "active_further_channels",
     "channels_in",

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, NewType, TypeVar, dataclass_transfor
 
 import attrs
 
-from btcore.commands import Commands
 from btcore.errors import Problem
+from btcore.meter_commands import MeterCommands
 
 Duration = NewType("Duration", float)
 """Seconds. Written `"30s"`, `"5m"`, `"1h"`, `"7d"`, `"500ms"` in a configuration; `0` alone needs no unit."""
@@ -123,7 +123,7 @@ class Context:
     interval: Duration = Duration(0)
     dry_run: bool = False
     stream_status: Callable[[str], StreamStatus] = attrs.field(default=lambda _stream: StreamStatus(), repr=False)
-    commands: Commands = attrs.field(factory=Commands, repr=False)
+    commands: MeterCommands = attrs.field(factory=MeterCommands, repr=False)
 
     def channel_name(self, serial: str, channel: str) -> str:
         """Return the name of a meter's channel: the one of [channels], else `SERIAL_CHANNEL`."""

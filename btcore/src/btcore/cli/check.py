@@ -1,4 +1,7 @@
-"""`btcore check`: reads a configuration as `run` does, and shows what would run. Nothing is opened or sent."""
+"""`btcore check`: reads a configuration as `run` does, and shows what would run. Nothing is opened or sent.
+
+With `--create`, sinks create the databases, tables and files that they store into.
+"""
 
 import argparse
 import json
@@ -8,10 +11,12 @@ from pathlib import Path
 import attrs
 
 from btcore.cli import OK, add_config, config_of, write_lines
+from btcore.cli.storage import create_all
 from btcore.config.load import load_site
 from btcore.config.meters import Meter
 from btcore.config.site import Sink, Site, Source, site_settings
 from btcore.errors import ConfigurationError, Problem
+from btcore.journal.opening import describe_url
 from btcore.logs.handler import say
 from btcore.runtime import state_directory
 from btcore.settings import Delivery
@@ -24,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     add_config(parser)
     parser.add_argument("--json", action="store_true", help="write the result as JSON")
+    parser.add_argument("--create", action="store_true", help="create the databases, tables and files that are missing")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -38,11 +44,15 @@ def main(args: argparse.Namespace) -> int:
         else:
             _print_warnings(error.warnings)
         raise
-    if args.json:
-        _print_json({"ok": True, **_record(site), **_warnings_record(site.warnings)})
-    else:
+    if not args.json:
         _print_warnings(site.warnings)
         write_lines(_summary(site))
+    created = create_all(site) if args.create else []
+    if args.json:
+        made = {"created": created} if args.create else {}
+        _print_json({"ok": True, **_record(site), **_warnings_record(site.warnings), **made})
+    else:
+        write_lines(created)
     return OK
 
 
@@ -72,13 +82,17 @@ def _print_json(record: Record) -> None:
 def _record(site: Site) -> Record:
     return {
         "file": str(site.file),
-        **setting_values(site, site_settings()),
+        **_site_values(site),
         "meters": list(map(_meter_record, site.meters)),
         "channels": dict(site.channels),
         "sources": [{"name": one.name, "plugin": one.plugin, **_source_values(one)} for one in site.sources],
         "sinks": [{"name": one.name, "plugin": one.plugin, **_sink_values(one)} for one in site.sinks],
         "decoders": [{"name": one.name, "plugin": one.plugin} for one in site.decoders],
     }
+
+
+def _site_values(site: Site) -> Record:
+    return {**setting_values(site, site_settings()), "journal": describe_url(site.journal)}
 
 
 def _meter_record(meter: Meter) -> Record:
@@ -106,7 +120,7 @@ def _summary(site: Site) -> Iterator[str]:
     rows += [(one.table, one.plugin, _changed(_sink_values(one), settings_of(Delivery))) for one in site.sinks]
     rows += [(one.table, one.plugin, "") for one in site.decoders]
     rows += [(f"meters.{one.name}", one.serial, _meter_settings(one)) for one in site.meters]
-    settings = setting_values(site, site_settings())
+    settings = _site_values(site)
     width = max(*map(len, settings), *(len(row[0]) for row in rows))
     middle = max(len(row[1]) for row in rows)
     for table, plugin, changed in rows:

@@ -10,7 +10,6 @@ from typing import Any
 
 from btcore.cli import OK, USAGE, standard_output
 from btcore.cli.destinations import Connections, Destination, Gateway, Recording, SerialPort
-from btcore.commands import Command, CommandFailed, Commands
 from btcore.config.problems import Problems
 from btcore.config.tables import Reader
 from btcore.config.toml import read
@@ -18,6 +17,7 @@ from btcore.decode.brultech import FORMATS
 from btcore.discovery import find, installed
 from btcore.errors import Problem, Unavailable
 from btcore.logs.handler import say
+from btcore.meter_commands import CommandFailed, MeterCommand, MeterCommands
 from btcore.records import Chunk
 from btcore.runtime.signals import stop_on_signals
 from btcore.settings import Context
@@ -105,7 +105,7 @@ def _plugin(args: argparse.Namespace, *, is_live: bool) -> tuple[Any, list[Probl
     return reader.instance(plugin, cls, settings_of(cls), table, ("source", "simulator")), findings.problems
 
 
-def _play(chunks: Iterator[Chunk], commands: Commands, args: argparse.Namespace, *, is_live: bool) -> None:
+def _play(chunks: Iterator[Chunk], commands: MeterCommands, args: argparse.Namespace, *, is_live: bool) -> None:
     """Send the packets of the meters. However it ends, the last line on stderr says how many were sent."""
     packets, heard = 0, dict[str, object]()
     summary = ""
@@ -128,10 +128,10 @@ def _play(chunks: Iterator[Chunk], commands: Commands, args: argparse.Namespace,
         say(f"{what}{summary and ': '}{summary}")
 
 
-def _destination(args: argparse.Namespace, commands: Commands, *, is_live: bool) -> Destination:
+def _destination(args: argparse.Namespace, commands: MeterCommands, *, is_live: bool) -> Destination:
     def heard(stream: str, data: bytes) -> None:
         with contextlib.suppress(CommandFailed):  # more than a meter can take is lost, as with a meter
-            commands.post(Command(data, stream))
+            commands.post(MeterCommand(data, stream))
 
     if args.connect:
         return Connections(args.connect[0], args.connect[1], heard)

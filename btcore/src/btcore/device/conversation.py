@@ -10,9 +10,9 @@ from typing import Protocol, TypeVar
 
 import attrs
 
-from btcore.commands import CommandFailed
 from btcore.decode.recognition import recognize
 from btcore.device.answers import AnswerBytes
+from btcore.meter_commands import CommandFailed
 from btcore.text import quoted, shortened
 
 T = TypeVar("T")

@@ -14,7 +14,6 @@ from typing import Any
 import attrs
 
 from btcore import clocks
-from btcore.commands import CommandFailed
 from btcore.config.site import Site, Source
 from btcore.control.server import Handler, Request
 from btcore.decode.decoders import Decoders
@@ -31,6 +30,7 @@ from btcore.device.settings import (
     read_changes,
 )
 from btcore.journal.memory import MemoryJournal
+from btcore.meter_commands import CommandFailed
 from btcore.runtime import state_directory
 from btcore.settings import Context
 from btcore.sources.heard import HeardMeter, zone_time

@@ -5,15 +5,17 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from threading import Event, Thread
 
+import attrs
+
 from btcore.calculate.sampling import SampleCache
-from btcore.config.site import Decoder, Sink, Site, Source
+from btcore.config.site import Decoder, Sink, Site, Source, context_of
 from btcore.control.server import ControlServer
 from btcore.decode.decoders import Decoders
+from btcore.errors import ConfigurationError
 from btcore.journal import Journal, Retention
-from btcore.journal.sqlite import SqliteJournal
+from btcore.journal.opening import open_journal
 from btcore.runtime import state_directory
 from btcore.runtime.clock_sync import ClockSync
 from btcore.runtime.devices import DeviceRequests
@@ -23,7 +25,7 @@ from btcore.runtime.names import NameCheck
 from btcore.runtime.reporting import ActivityReport
 from btcore.runtime.retention import Upkeep
 from btcore.runtime.status import LiveStatus
-from btcore.settings import Context, Duration
+from btcore.settings import Context
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.identity import Identities, last_readings
 from btcore.sources.worker import SourceWorker
@@ -32,7 +34,6 @@ from btcore.text import either, plural
 
 log = logging.getLogger("btcore")
 
-JOURNAL = "journal.db"
 STOP_TIMEOUT = 30.0
 """Seconds that the workers may take to finish when the program stops."""
 JOURNAL_SHARE = 0.5
@@ -74,7 +75,7 @@ class Supervisor:
         with ExitStack() as opened:
             opened.callback(os.close, state_directory.lock(self._site.state))
             _claim(self._site)
-            journal = SqliteJournal(self._site.state / JOURNAL, self._site.max_journal_bytes)
+            journal = open_site_journal(self._site)
             opened.callback(journal.close)
             identities = Identities(self._site.meters, lambda notice: log.warning("%s", notice))
             sinks, sources = self._sinks(journal), self._sources(journal, identities)
@@ -82,9 +83,8 @@ class Supervisor:
             name_check = NameCheck.of(self._site, journal.heard_meters)
             health = RunHealth(sources, sinks)
             held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
-        _warn_if_readable(self._site.state)
         what = f"{plural(len(sources), 'source')}, {plural(len(sinks), 'sink')}"
-        log.info("%s; the journal is in %s", what, self._site.state)
+        log.info("%s; the journal is in %s", what, journal.location)
         status = LiveStatus(self._site, journal, sources, sinks, self._redact)
         try:
             self._serve(status, DeviceRequests(sources), serving)
@@ -151,14 +151,7 @@ class Supervisor:
                 return
 
     def _context(self, part: Source | Sink | Decoder) -> Context:
-        return Context(
-            name=part.table,
-            log=logging.getLogger(part.table),
-            channels=self._site.channels,
-            polarity=part.delivery.polarity or self._site.polarity if isinstance(part, Sink) else self._site.polarity,
-            interval=part.delivery.interval if isinstance(part, Sink) else Duration(0),
-            dry_run=self._dry_run,
-        )
+        return context_of(self._site, part, dry_run=self._dry_run)
 
     def _restore_identities(self, identities: Identities, journal: Journal) -> None:
         """Restore which meters were heard before, and their names."""
@@ -231,7 +224,7 @@ def _join(threads: list[Thread], patience: float) -> bool:
             thread.join(max(deadline - time.monotonic(), 0.0))
         if thread.is_alive():
             log.warning(
-                "%s does not stop and is abandoned: what it did not finish is delivered again by the next run",
+                "%s does not stop and is abandoned: the next run delivers again what it did not finish",
                 thread.name,
             )
     return not any(thread.is_alive() for thread in threads)
@@ -244,6 +237,15 @@ def _report_lost(sources: list[SourceWorker]) -> None:
             log.error("%s: %s lost: not yet written to the journal", worker.name, what)
 
 
+def open_site_journal(site: Site, *, must_exist: bool = False) -> Journal:
+    """Open the journal that a configuration chooses. Raises Unavailable, ConfigurationError."""
+    try:
+        return open_journal(site.journal, site.state, site.max_journal_bytes, must_exist=must_exist)
+    except ConfigurationError as error:
+        problems = [attrs.evolve(problem, file=str(site.file)) for problem in error.problems]
+        raise ConfigurationError(problems) from None
+
+
 def _claim(site: Site) -> None:
     """Claim the state directory for this configuration. Raises ConfigurationError if it belongs to another."""
     try:
@@ -253,10 +255,3 @@ def _claim(site: Site) -> None:
         log.warning(
             "cannot note in the state directory %s which configuration it belongs to: %s", site.state, error.strerror
         )
-
-
-def _warn_if_readable(state: Path) -> None:
-    """Warn if every user can read the journal: the consumption of a household is private."""
-    file = state / JOURNAL
-    if file.stat().st_mode & state.stat().st_mode & 0o005:
-        log.warning("every user of this computer can read %s: run chmod 700 %s", file, state)

@@ -13,7 +13,6 @@ from threading import Event, Thread
 import attrs
 
 from btcore.backoff import Backoff
-from btcore.commands import Commands
 from btcore.config.meters import Meters
 from btcore.config.site import Source
 from btcore.decode.decoder import hook_caller
@@ -21,9 +20,10 @@ from btcore.decode.decoders import Decoders
 from btcore.decode.framing import StreamCounts
 from btcore.decode.recognition import UNDONE
 from btcore.errors import Retry, Stop, Unavailable
-from btcore.journal import Entry, Journal
+from btcore.journal import Entry, Journal, known_serials
 from btcore.journal.retry import ShuttingDown
 from btcore.logs.failures import FailureReporter
+from btcore.meter_commands import MeterCommands
 from btcore.records import Chunk, Reading
 from btcore.settings import Context, StreamStatus
 from btcore.sources.activity import Activity
@@ -78,7 +78,7 @@ class SourceWorker:
         self._source = source
         self._origin = source.origin
         self._decoders = decoders.for_worker(context.log)
-        self.commands = Commands()
+        self.commands = MeterCommands()
         self.heard = HeardMeters()
         self._context = attrs.evolve(context, stream_status=self._stream_status, commands=self.commands)
         self._stop = stop
@@ -249,7 +249,7 @@ class SourceWorker:
             return
         try:
             recent = self._journal.recent(self._journal.newest(), RECENT)
-            self._admission.add_known([*reversed(self._journal.serials()), *(entry.serial for entry in recent)])
+            self._admission.add_known([*reversed(known_serials(self._journal)), *(entry.serial for entry in recent)])
             mine = [one for one in self._journal.heard(RECENT) if one.boot and one.source == self._source.name]
             found = filter(None, map(self._decoders.read_entry_and_serial, mine))  # by what [meters] calls them now
             self._silence_watch.expect({reading.serial: reading.timestamp for _, reading in found})
@@ -267,7 +267,7 @@ class SourceWorker:
         if isinstance(item, Reading):
             self._packet_watch.packet()
             self.without_packets += 1
-            self._keep([self._entries.of_reading(item)])
+            self._write([self._entries.of_reading(item)])
             self._admission.check()
             return
         line = self._line(item.stream)
@@ -279,7 +279,7 @@ class SourceWorker:
             self.received_bytes += len(item.data)
             self.commands.came_in(item.stream, item.data)
             found = line.stream.feed(item.data, when)
-            self._keep([self._entries.of_packet(line, *one) for one in found])
+            self._write([self._entries.of_packet(line, *one) for one in found])
             if found:
                 self._found(item.stream, line)
                 self.heard.add(item.stream, [packet for packet, _ in found])
@@ -309,7 +309,7 @@ class SourceWorker:
         self.commands.ended(name)
         self.heard.end(name)
         if found := line.stream.close():
-            self._keep([self._entries.of_packet(line, *one) for one in found])
+            self._write([self._entries.of_packet(line, *one) for one in found])
             self._found(name, line)
         self._packet_watch.end(name)
 
@@ -317,7 +317,7 @@ class SourceWorker:
         for name in list(self._streams):
             self._end(name)
 
-    def _keep(self, found: list[Entry | None]) -> None:
+    def _write(self, found: list[Entry | None]) -> None:
         if entries := [entry for entry in found if entry is not None]:
             self._backoff.worked()
             self._reporter.worked()

@@ -17,9 +17,9 @@ import attrs
 from btcore import (
     Chunk,
     Claim,
-    Commands,
     Context,
     Duration,
+    MeterCommands,
     Poll,
     Problem,
     Retry,
@@ -82,7 +82,7 @@ class SerialLine:
     _port: Port = attrs.field(init=False, repr=False)
     _log: logging.Logger = attrs.field(init=False, repr=False)
     _poll: Poll | None = attrs.field(default=None, init=False, repr=False)
-    _commands: Commands = attrs.field(factory=Commands, init=False, repr=False)
+    _commands: MeterCommands = attrs.field(factory=MeterCommands, init=False, repr=False)
 
     @property
     def patience(self) -> float:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import attrs
 
-from btcore import Chunk, Command, Commands, Context, Duration, Problem, hookimpl, plugin, setting
+from btcore import Chunk, Context, Duration, MeterCommand, MeterCommands, Problem, hookimpl, plugin, setting
 from btmon_simulator.ecm import DEVICES, SimulatedEcm
 from btmon_simulator.faults import Fault
 from btmon_simulator.gem import SimulatedGem, is_gem
@@ -31,7 +31,7 @@ class Simulator:
     origin = "simulated"
 
     format: FormatName = setting(default="gem48ptbin", help="packet format that the meters send")
-    serial: str = setting(default="", help="serial number of the first meter; empty: a usual one of the format")
+    serial: str = setting(default="", help="serial number of the first meter; empty: one that is usual for the format")
     count: int = setting(
         default=1,
         help="how many meters, with consecutive serial numbers",
@@ -61,7 +61,7 @@ class Simulator:
         validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(1)),
     )
 
-    _commands: Commands = attrs.field(factory=Commands, init=False, repr=False)
+    _commands: MeterCommands = attrs.field(factory=MeterCommands, init=False, repr=False)
 
     def check(self) -> Iterator[Problem]:
         """Find a serial number that the format cannot carry."""
@@ -127,7 +127,7 @@ def _processors(meters: Sequence[SimulatedMeter], interval: int) -> list[Process
     ]
 
 
-def _answers(command: Command, processors: Sequence[Processor]) -> Iterator[Chunk]:
+def _answers(command: MeterCommand, processors: Sequence[Processor]) -> Iterator[Chunk]:
     """Yield what the meter of a stream answers to a command; without a stream, all of them hear it."""
     now = datetime.now(UTC)
     for processor in processors:
