@@ -1,6 +1,7 @@
 """`btcore device` through the whole program: meters are changed while it reads them, and not one packet is lost."""
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -31,6 +32,28 @@ def command(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     """Run a command of btcore to its end."""
     arguments = [sys.executable, "-m", "btcore", *words]
     return subprocess.run(arguments, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+
+
+def at_a_terminal(folder: Path, reply: str, *words: str) -> str:
+    """Run a command of btcore for somebody at a terminal, who replies so; return what it writes."""
+    keyboard, terminal = os.openpty()
+    try:
+        os.write(keyboard, f"{reply}\n".encode())
+        arguments = [sys.executable, "-m", "btcore", *words]
+        done = subprocess.run(
+            arguments,
+            cwd=folder,
+            stdin=terminal,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+    return done.stdout
 
 
 def answer(folder: Path, *words: str) -> Any:  # noqa: ANN401 - JSON
@@ -228,13 +251,19 @@ def test_a_meter_is_asked_beside_no_running_btcore(tmp_path: Path) -> None:
     with simulated(tmp_path, "--format", "ecm1240bin", "--listen", f"127.0.0.1:{port}"):
         shown = answer(tmp_path, "device", "show", "gate")
         asked = command(tmp_path, "device", "set", "gate", "interval=7")
+        declined = at_a_terminal(tmp_path, "n", "device", "set", "gate", "interval=9")
         calibrated = command(tmp_path, "device", "set", "gate", "ch1.ct_type=146", "--yes")
         changed = command(
             tmp_path, "device", "set", "gate", "interval=7", "ch2.ct_range=1", "--yes", "--yes-lose-counters"
         )
     assert (shown["meter"], shown["family"], shown["interval"], shown["device"]) == ("300101", "ecm", 1, "fc")
     assert "  interval: 1 -> 7" in asked.stdout.splitlines()
-    assert "nothing was changed" in asked.stderr
+    assert (asked.returncode, "--yes changes it without asking" in asked.stderr) == (2, True)
+    assert ("  interval: 1 -> 9" in declined, "Change it? [y/N]" in declined, "nothing was changed" in declined) == (
+        True,
+        True,
+        True,
+    )
     assert "--yes-lose-counters" in calibrated.stderr
     assert changed.stdout.splitlines() == [
         "meter 300101 (ECM)",

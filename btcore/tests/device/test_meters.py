@@ -133,6 +133,14 @@ def test_another_meter_is_not_changed() -> None:
     assert not [data for data in line.sent if b"SYSIVL" in data]
 
 
+def test_a_gem_that_poses_as_an_ecm_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no ECM answers and a GEM does, the message names the GEM, and how it is asked."""
+    monkeypatch.setattr("btcore.device.meters.PROBE_TIMEOUT", 0.01)
+    with pytest.raises(NoAnswer, match=r"the GEM 01000101 poses as .* add --device 01000101"):
+        read_settings(line_of(gem()), ECM)
+    assert read_settings(line_of(gem()), Target(device="01000101", family="gem")).meter == "01000101"
+
+
 PACKET = pack("gem48ptbin", "01000101", {"volts": 120.0, "secs": 7})
 
 

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "--device",
             default="",
             metavar="NAME",
-            help='device byte of an ECM ("fc", "fd", "fe", "ff") on a shared line',
+            help='which meter of a line: the device byte of an ECM ("fc", "fd", "fe", "ff"), or the serial number of a GEM',
         )
     change.add_argument(
         "changes", nargs="+", metavar="NAME=VALUE", help="interval=10, format=gem48ptbin, clock=now, ..."
@@ -82,7 +82,8 @@ def _set(site: Site, args: argparse.Namespace) -> int:
         if not sys.stdin.isatty():
             say("btcore device set: nothing was changed: there is no terminal to ask; --yes changes it without asking")
             return USAGE
-        if input("Change it? [y/N] ").strip().lower() not in {"y", "yes"}:
+        say("Change it? [y/N]")
+        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             say("nothing was changed")
             return OK
     found = _request(site, args, "set")

@@ -23,7 +23,7 @@ TIMEOUT = 5.0
 QUIET = 0.4
 """Seconds of silence after which what looked like the beginning of a packet is none."""
 
-SHOWN = 60
+MAX_QUOTED = 60
 """Characters of an unexpected answer that a message shows."""
 
 
@@ -54,7 +54,7 @@ class Conversation:
     clock: Callable[[], float] = time.monotonic
     packets: int = 0
 
-    def pause(self, data: bytes, seconds: float) -> None:
+    def send_unanswered(self, data: bytes, seconds: float) -> None:
         """Send a command that has no answer, and let pass what is under way."""
         self.line.send(data)
         self._count(self.line.drain(seconds))
@@ -76,7 +76,9 @@ class Conversation:
             try:
                 found = read(came.outside)
             except ValueError as error:
-                raise NoAnswer(f"{what}: {self.name} answered {_shown(came.outside)}, which is not {error}") from None
+                raise NoAnswer(
+                    f"{what}: {self.name} answered {_describe_bytes(came.outside)}, which is not {error}"
+                ) from None
             if found is not None:
                 self.packets += came.packets
                 return found
@@ -100,7 +102,9 @@ class Conversation:
         if came.outside:
             kind = recognize(came.outside)
             seen = f": {kind.seen}" if kind.seen and not came.packets else ""
-            return f"{self.name} did not answer {expected} {within}; what came was {_shown(came.outside)}{seen}"
+            return (
+                f"{self.name} did not answer {expected} {within}; what came was {_describe_bytes(came.outside)}{seen}"
+            )
         if came.packets or self.packets:
             return (
                 f"{self.name} did not answer {within}, though packets came in: something in between passes packets on"
@@ -124,9 +128,9 @@ def line_reader(answer: str) -> Callable[[bytes], bool | None]:
     return read
 
 
-def _shown(data: bytes) -> str:
+def _describe_bytes(data: bytes) -> str:
     """Return bytes as text if they are, else as hexadecimal digits; shortened."""
     text = data.decode("ascii", "replace").strip()
     if text and text.isascii() and all(letter.isprintable() or letter in "\r\n\t" for letter in text):
-        return quoted(shortened(text, SHOWN))
-    return f"{shortened(data.hex(' '), SHOWN)} (hexadecimal)"
+        return quoted(shortened(text, MAX_QUOTED))
+    return f"{shortened(data.hex(' '), MAX_QUOTED)} (hexadecimal)"

@@ -16,7 +16,7 @@ from btcore.device.settings import FORMAT_NUMBERS, Change, ChannelSettings, form
 PREFIX = "^^^"
 END = b"\r\n"
 
-PAUSE = "SYSPDL"
+DELAY = "SYSPDL"
 """No packet for 15 seconds, so that no answer is mixed into one. It has no answer."""
 
 CENTURY = 2000

@@ -58,7 +58,7 @@ def change_settings(line: Line, target: Target, changes: Sequence[Change], now: 
 def set_clock(line: Line, target: Target, now: Now) -> None:
     """Set the clock of a GEM, and nothing else. Raises CommandFailed."""
     meter = _Gem(Conversation(line, _name(target)), target.serial if target.shared else "")
-    meter.pause()
+    meter.hold_packets()
     meter.change([Change("clock", "now")], now)
 
 
@@ -69,7 +69,7 @@ def _meter(line: Line, target: Target) -> "_Gem | _Ecm":
     if target.family != "ecm":
         number = target.serial if target.shared else target.device if target.device.isdigit() else ""
         meter = _Gem(talk, number)
-        meter.pause()
+        meter.hold_packets()
         try:
             meter.identify(target.serial)
         except NoAnswer as error:
@@ -99,7 +99,23 @@ def _find_ecm(talk: Conversation, target: Target, failure: NoAnswer | None) -> "
         others.append(f"{device} is meter {settings.serial}")
     if others:
         raise NoAnswer(f"meter {target.serial} did not answer under any device byte: {', '.join(others)}")
+    if target.family == "ecm":
+        _raise_if_gem(talk)
     raise failure or NoAnswer(f"{talk.name} did not answer")
+
+
+def _raise_if_gem(talk: Conversation) -> None:
+    """Raise NoAnswer if a GEM answers: one that is set to the format of an ECM sends as several of them."""
+    meter = _Gem(talk, "")
+    meter.hold_packets()
+    try:
+        meter.identify("")
+    except NoAnswer:
+        return
+    raise NoAnswer(
+        f"{talk.name} is one of the ECMs that the GEM {meter.serial} poses as (packet format 1): name the source, and"
+        f" add --device {meter.serial}"
+    )
 
 
 def _name(target: Target) -> str:
@@ -114,9 +130,9 @@ class _Gem:
     number: str
     serial: str = ""
 
-    def pause(self) -> None:
+    def hold_packets(self) -> None:
         """Hold its packets back for 15 seconds, and let the one under way come."""
-        self.talk.pause(gem.command(gem.PAUSE, self.number), PACKET_UNDER_WAY)
+        self.talk.send_unanswered(gem.command(gem.DELAY, self.number), PACKET_UNDER_WAY)
 
     def identify(self, expected: str) -> None:
         """Ask for its serial number. Raises NoAnswer if it is another one than is expected."""
@@ -132,18 +148,20 @@ class _Gem:
         """Ask for all settings. Raises NoAnswer."""
         firmware = self._query("RQSVR1", gem.parse_firmware, "a version")
         real_time = self._query("RQSRTL", gem.parse_real_time, "ON or OFF")
-        every = self.talk.ask(gem.command("RQSALL", self.number), _read_all, "settings (RQSALL)", "with its settings")
+        answered = self.talk.ask(
+            gem.command("RQSALL", self.number), _read_all, "settings (RQSALL)", "with its settings"
+        )
         return DeviceSettings(
             meter=self.serial,
             family="gem",
             firmware=firmware,
-            format=every.format,
-            secondary_format=every.secondary_format,
-            interval=every.interval,
+            format=answered.format,
+            secondary_format=answered.secondary_format,
+            interval=answered.interval,
             real_time=real_time,
-            pt_type=every.pt_type,
-            pt_range=every.pt_range,
-            channels=every.channels,
+            pt_type=answered.pt_type,
+            pt_range=answered.pt_range,
+            channels=answered.channels,
         )
 
     def change(self, changes: Iterable[Change], now: Now) -> None:
@@ -158,7 +176,7 @@ class _Gem:
     def _tell(self, order: gem.Order) -> None:
         data = gem.command(order.words, self.number)
         if not order.answer:
-            self.talk.pause(data, ECM_QUIET)
+            self.talk.send_unanswered(data, ECM_QUIET)
             return
         words = order.words.strip()
         self.talk.ask(data, line_reader(order.answer), f"the command {words}", f'"{order.answer}"')

@@ -80,7 +80,7 @@ class DeviceRequests:
         found = self._find(request)
         with found.worker.commands.conversation(found.stream) as line:
             settings = _with_clock(read_settings(line, found.target), found)
-        return _shown(settings, found)
+        return _answer(settings, found)
 
     def plan(self, request: Request) -> dict[str, Any]:
         """Ask a meter for its settings; return what the changes would replace. Raises CommandFailed, ChangeRefused."""
@@ -92,7 +92,7 @@ class DeviceRequests:
             settings = _with_clock(read_settings(line, found.target), found)
         _check(changes, found, settings.family, request)
         rows = [{"name": name, "old": old, "new": new} for name, old, new in old_values(changes, settings)]
-        return {**_shown(settings, found), "changes": rows, "lines": _change_lines(settings, rows)}
+        return {**_answer(settings, found), "changes": rows, "lines": _change_lines(settings, rows)}
 
     def set(self, request: Request) -> dict[str, Any]:
         """Change settings of a meter, and return what it says then. Raises CommandFailed, ChangeRefused."""
@@ -103,7 +103,7 @@ class DeviceRequests:
             _check(changes, found, before.family, request)
             after = change_settings(line, _known(found.target, before), changes, lambda: _now(found.worker.source))
         rows = [_row(change, before, after) for change in changes]
-        return {**_shown(after, found), "changes": rows, "lines": _change_lines(after, rows)}
+        return {**_answer(after, found), "changes": rows, "lines": _change_lines(after, rows)}
 
     def _find(self, request: Request) -> _Found:
         """Find the meter of a request, by serial number or source. Raises CommandFailed."""
@@ -180,17 +180,17 @@ def _check(changes: Sequence[Change], found: _Found, family: Family, request: Re
 
 def _row(change: Change, before: DeviceSettings, after: DeviceSettings) -> dict[str, Any]:
     now = current_text(change, after)
-    told = change.key != "clock" and now != "?"  # the clock is in the packets only
+    is_readable = change.key != "clock" and now != "?"  # the clock is in the packets only
     return {
         "name": change.name,
         "old": current_text(change, before),
         "new": change.text,
         "now": now,
-        "confirmed": now == change.text if told else None,
+        "confirmed": now == change.text if is_readable else None,
     }
 
 
-def _shown(settings: DeviceSettings, found: _Found) -> dict[str, Any]:
+def _answer(settings: DeviceSettings, found: _Found) -> dict[str, Any]:
     values = settings.values()
     return {"device": values, "source": found.worker.source.name, "lines": [*show_lines(values, found.worker.name)]}
 

@@ -6,7 +6,7 @@ Serial numbers here are those of the packets, which the meter itself knows. Noth
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from threading import Condition
+from threading import Lock
 
 import attrs
 
@@ -48,42 +48,34 @@ class HeardMeters:
 
     def __init__(self) -> None:
         """Begin without a meter."""
-        self._changed = Condition()
+        self._lock = Lock()
         self._meters: OrderedDict[str, HeardMeter] = OrderedDict()
 
     def add(self, stream: str, packets: Iterable[Packet]) -> None:
         """Take note of packets that came in now."""
         now = clocks.now()
-        with self._changed:
+        with self._lock:
             for packet in packets:
                 self._meters[packet.serial] = HeardMeter(packet.serial, stream, packet.format, now, _clock(packet))
                 self._meters.move_to_end(packet.serial)
                 if len(self._meters) > MAX_METERS:
                     self._meters.popitem(last=False)
-            self._changed.notify_all()
 
     def end(self, stream: str) -> None:
         """Take note that a stream has ended."""
-        with self._changed:
+        with self._lock:
             for serial, meter in self._meters.items():
                 if meter.stream == stream:
                     self._meters[serial] = attrs.evolve(meter, stream=None)
 
-    def get(self, serial: str, patience: float = 0.0) -> HeardMeter | None:
-        """Return a meter; wait for its next packet, so many seconds at most, if it is not there."""
-        with self._changed:
-            self._changed.wait_for(lambda: serial in self._meters, patience)
-            return self._meters.get(serial)
-
-    def next_after(self, serial: str, time: datetime, patience: float) -> HeardMeter | None:
-        """Return a meter once it has sent a packet after this time; wait so many seconds at most."""
-        with self._changed:
-            self._changed.wait_for(lambda: serial in self._meters and self._meters[serial].time > time, patience)
+    def get(self, serial: str) -> HeardMeter | None:
+        """Return a meter; None if it has not been heard."""
+        with self._lock:
             return self._meters.get(serial)
 
     def __iter__(self) -> Iterator[HeardMeter]:
         """Iterate over the meters, the last heard first."""
-        with self._changed:
+        with self._lock:
             return iter([*reversed(self._meters.values())])
 
     def on_stream(self, stream: str | None) -> list[HeardMeter]:

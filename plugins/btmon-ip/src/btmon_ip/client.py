@@ -102,9 +102,9 @@ class TcpClient:
                 return
             with line:
                 yield from self._read(line, stop)
-            self._pause(started + self.poll_interval, stop)
+            self._wait(started + self.poll_interval, stop)
 
-    def _pause(self, until: float, stop: Event) -> None:
+    def _wait(self, until: float, stop: Event) -> None:
         """Wait for the next request; a command to the meter ends the wait."""
         while not (stop.is_set() or self._context.commands.is_busy) and (left := until - time.monotonic()) > 0:
             stop.wait(min(left, MAX_WAIT))

@@ -14,7 +14,7 @@ COMMAND = re.compile(
     rb"(?:(?P<word>SYS_ON|SYSOFF|SYSPDL|SYSPKT|SYSPKF|SYSIVL|SYSKAI|SYSDTM|RQS[A-Z0-9]{3}|APISPK)(?P<value>[0-9,]*)\r?"
     rb"|C(?P<channel>[0-9]{2})(?P<what>TYP|RNG)(?P<number_of_it>[0-9]{1,3}))"
 )
-PAUSE = timedelta(seconds=15)
+DELAY = timedelta(seconds=15)
 """How long it sends no packet after SYSPDL."""
 
 FORMATS_BY_NUMBER = {
@@ -63,7 +63,7 @@ class SimulatedGem:
         if word == "APISPK":
             return self.meter.packet(now)
         if word == "SYSPDL":
-            self.meter.paused_until = now + PAUSE
+            self.meter.silent_until = now + DELAY
             return b""
         answer = self._query(word) if word.startswith("RQS") else self._set(word, value, now)
         return f"{answer}\r\n".encode() if answer else b""

@@ -28,7 +28,7 @@ MAX_UNIT = 0xFF
 class SimulatedMeter:
     """One meter in one house. `shift` is how many seconds its house is ahead of others with the same seed.
 
-    Commands change its format, `interval` (None: that of the schedule), `real_time`, `paused_until` and clock.
+    Commands change its format, `interval` (None: that of the schedule), `real_time`, `silent_until` and clock.
     """
 
     format: str
@@ -39,13 +39,13 @@ class SimulatedMeter:
     resets: int = 0
     interval: timedelta | None = None
     real_time: bool = True
-    paused_until: datetime = datetime(2000, 1, 1, tzinfo=UTC)
+    silent_until: datetime = datetime(2000, 1, 1, tzinfo=UTC)
     clock_shift: timedelta = timedelta()
     _zero: int | None = None
 
-    def is_paused(self, time: datetime) -> bool:
+    def is_silent(self, time: datetime) -> bool:
         """Whether it was told to send no packet now."""
-        return time < self.paused_until
+        return time < self.silent_until
 
     def packet(self, time: datetime, *, sensors: bool = True) -> bytes:
         """Make the packet of a moment; without sensors, no temperature sensor answers."""
@@ -79,9 +79,9 @@ class SimulatedMeter:
             values.update(_channel(number, now, then, state.volts * (2 if name in TWO_PHASE else 1)))
         return values
 
-    def set_clock(self, shown: datetime, time: datetime) -> None:
+    def set_clock(self, local: datetime, time: datetime) -> None:
         """Set the meter's own clock, at a moment. What it has counted stays."""
-        self.clock_shift = shown - self._local(time)
+        self.clock_shift = local - self._local(time)
 
     def _local(self, time: datetime) -> datetime:
         return time.astimezone(self.zone).replace(tzinfo=None)

@@ -37,7 +37,7 @@ class Transmission:
     def pieces(self) -> list[bytes]:
         """The bytes in the pieces they arrive in; none where the meter sends nothing now."""
         if self._pieces is None:
-            self._pieces = self._make() if self.meter.real_time and not self.meter.is_paused(self.time) else []
+            self._pieces = self._make() if self.meter.real_time and not self.meter.is_silent(self.time) else []
         return self._pieces
 
     def _make(self) -> list[bytes]:
@@ -78,8 +78,8 @@ class Schedule:
             else:
                 transmission = Transmission(time, meter, fault, chance)
                 yield transmission
-                if not transmission.pieces and meter.is_paused(time):  # it is sent when the pause is over
-                    heappush(queue, (meter.paused_until, index))
+                if not transmission.pieces and meter.is_silent(time):  # it is sent when the pause is over
+                    heappush(queue, (meter.silent_until, index))
                     continue
             left[index] -= 1
             if left[index]:
