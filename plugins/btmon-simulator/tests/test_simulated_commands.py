@@ -1,5 +1,6 @@
 """Commands to simulated meters: what they answer, and what they send after that."""
 
+import itertools
 import logging
 from datetime import UTC, datetime, timedelta, timezone
 from threading import Event
@@ -101,7 +102,7 @@ def test_a_command_changes_what_is_sent() -> None:
     assert [chunk.data for chunk in changed[:2]] == [b"PKT\r\n", b"IVL\r\n"]
     assert formats(changed) == ["gem48pbin"] * 3
     times = [chunk.time for chunk in changed if chunk.time and chunk.data]
-    assert [later - earlier for earlier, later in zip(times, times[1:], strict=False)] == [timedelta(seconds=20)] * 2
+    assert [later - earlier for earlier, later in itertools.pairwise(times)] == [timedelta(seconds=20)] * 2
     assert formats(collected(b"^^^SYSOFF")) == []
 
 

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "--device",
             default="",
             metavar="NAME",
-            help='which meter of a line: the device byte of an ECM ("fc", "fd", "fe", "ff"), or the serial number of a GEM',
+            help='which meter of the line: device byte of an ECM ("fc", "fd", "fe", "ff"), serial number of a GEM',
         )
     change.add_argument(
         "changes", nargs="+", metavar="NAME=VALUE", help="interval=10, format=gem48ptbin, clock=now, ..."
