@@ -143,7 +143,7 @@ def test_two_who_ask_at_once_get_their_own_answers() -> None:
             answers[serial] = requests.show({"target": serial})["device"]["meter"]
 
         wait_for(lambda: work.worker.heard.get("01000101"), "the first meter")
-        work.worker.heard.add("01000102", [packet("01000102", datetime.now())])  # noqa: DTZ005 - as a meter's clock
+        work.worker.heard.add("01000102", [(packet("01000102", datetime.now()), datetime.now(UTC))])  # noqa: DTZ005 - as a meter's clock
         threads = [Thread(target=ask, args=(serial,)) for serial in ("01000101", "01000102")]
         for thread in threads:
             thread.start()
@@ -169,7 +169,7 @@ def test_a_clock_that_is_wrong_twice_is_set(caplog: pytest.LogCaptureFixture) ->
         sync = ClockSync(work.worker, work.stop, LOG)
         wait_for(lambda: work.worker.heard.get("01000101"), "the meter")
         for count in (0, 1, 1):
-            work.worker.heard.add("01000101", [packet("01000101", LATE)])
+            work.worker.heard.add("01000101", [(packet("01000101", LATE), datetime.now(UTC))])
             sync.check()
             sync.check()  # of the same packet
             assert caplog.text.count("set the clock of meter 01000101, which was") == count
@@ -180,7 +180,7 @@ def test_a_clock_that_is_right_is_left_alone(caplog: pytest.LogCaptureFixture) -
     with RunningSource(MemoryJournal(), Simulator(interval=Duration(3600))) as work:
         sync = ClockSync(work.worker, work.stop, LOG)
         for _ in range(3):
-            work.worker.heard.add("01000101", [packet("01000101", datetime.now())])  # noqa: DTZ005 - as above
+            work.worker.heard.add("01000101", [(packet("01000101", datetime.now()), datetime.now(UTC))])  # noqa: DTZ005 - as above
             sync.check()
     assert "clock" not in caplog.text
 
@@ -191,7 +191,7 @@ def test_a_clock_that_cannot_be_set_is_reported(caplog: pytest.LogCaptureFixture
     with RunningSource(MemoryJournal(), source) as work:
         sync = ClockSync(work.worker, work.stop, LOG)
         for _ in range(3):
-            work.worker.heard.add("300101", [packet("01000101", LATE)])
+            work.worker.heard.add("300101", [(packet("01000101", LATE), datetime.now(UTC))])
             sync.check()
     assert caplog.text.count("cannot set the clock of meter 01000101: the command SYSDTM") == 1
 

@@ -13,7 +13,7 @@ from btcore.errors import BtcoreError, Problem, Reject, Retry, Stop
 from btcore.formats import Channel, Format, Number
 from btcore.hookspecs import hookimpl
 from btcore.meter_commands import CommandFailed, MeterCommand, MeterCommands
-from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, Sample
+from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, Sample, SourceCheckpoint
 from btcore.settings import (
     ChannelRef,
     Claim,
@@ -64,6 +64,7 @@ __all__ = [
     "Sample",
     "Secret",
     "Serial",
+    "SourceCheckpoint",
     "Stop",
     "StreamStatus",
     "Table",

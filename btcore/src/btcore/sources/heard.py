@@ -10,7 +10,6 @@ from threading import Lock
 
 import attrs
 
-from btcore import clocks
 from btcore.formats import Format
 from btcore.records import Packet
 
@@ -51,12 +50,11 @@ class HeardMeters:
         self._lock = Lock()
         self._meters: OrderedDict[str, HeardMeter] = OrderedDict()
 
-    def add(self, stream: str, packets: Iterable[Packet]) -> None:
-        """Take note of packets that came in now."""
-        now = clocks.now()
+    def add(self, stream: str, packets: Iterable[tuple[Packet, datetime]]) -> None:
+        """Take note of packets, each with the time at which it came in."""
         with self._lock:
-            for packet in packets:
-                self._meters[packet.serial] = HeardMeter(packet.serial, stream, packet.format, now, _clock(packet))
+            for packet, time in packets:
+                self._meters[packet.serial] = HeardMeter(packet.serial, stream, packet.format, time, _clock(packet))
                 self._meters.move_to_end(packet.serial)
                 if len(self._meters) > MAX_METERS:
                     self._meters.popitem(last=False)
