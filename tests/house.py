@@ -15,6 +15,7 @@ WINGS = (
     "control",
     "journal",
     "decode",
+    "device",
     "sql",
     "capture",
     "calculate",

@@ -39,6 +39,7 @@ COMMANDS = {
     "status": "show how a site is: its sources, sinks and journal",
     "doctor": "find out what is wrong with a site, and say what to do",
     "capture": "record what comes in on a source, to look into it or to attach it to a report",
+    "device": "show the settings of a meter, and change them",
     "init": "write a commented site.toml from the installed plugins",
     "plugins": "list the installed plugins, or show the settings of one",
     "decode": "show the packets in a capture",
@@ -90,6 +91,13 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that name a configuration, for `config_of`: `FILE`, or `--config FILE`."""
     parser.add_argument("file", nargs="?", type=Path, metavar="FILE", help=f"the configuration (default: {SITE})")
     parser.add_argument("--config", type=Path, metavar="FILE", help="the same as FILE")
+
+
+def add_config_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names a configuration, for `config_of`, to a command that has other arguments."""
+    help_text = f"the configuration (default: {SITE})"
+    parser.add_argument("--config", type=Path, metavar="FILE", help=help_text)
+    parser.set_defaults(file=None)
 
 
 def config_of(args: argparse.Namespace) -> Path:

@@ -51,6 +51,12 @@ class Source:
         validator=attrs.validators.ge(0),
         metadata={"help": "maximum rate of packets from each meter, after a burst of up to 20,000; 0: no limit"},
     )
+    sync_clock: bool = attrs.field(
+        default=False,
+        metadata={
+            "help": "set the clock of each GEM that is wrong, in UTC with clock = device-utc, else in local time"
+        },
+    )
     min_backoff: Duration = attrs.field(
         default=Duration(1),
         validator=attrs.validators.gt(Duration(0)),

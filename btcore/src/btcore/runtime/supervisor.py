@@ -17,6 +17,8 @@ from btcore.errors import ConfigurationError
 from btcore.journal import Journal, Retention
 from btcore.journal.opening import open_journal
 from btcore.runtime import state_directory
+from btcore.runtime.clock_sync import ClockSync
+from btcore.runtime.devices import DeviceRequests
 from btcore.runtime.health import RunHealth
 from btcore.runtime.http import open_monitoring
 from btcore.runtime.names import NameCheck
@@ -86,8 +88,8 @@ class Supervisor:
         log.info("%s; the journal is in %s", what, journal.location)
         status = LiveStatus(self._site, journal, sources, sinks, self._redact)
         try:
-            self._serve(status, Observation(sources, journal, self._stop), serving)
-            for thread in _threads(sources, sinks):
+            self._serve(status, Observation(sources, journal, self._stop), DeviceRequests(sources), serving)
+            for thread in [*_threads(sources, sinks), *self._clock_threads(sources)]:
                 thread.start()
             self._watch(journal, sources, sinks, name_check, health)
         finally:
@@ -106,13 +108,14 @@ class Supervisor:
             log.error("ended with an error: %s", failure)
         return finished and not failure
 
-    def _serve(self, status: LiveStatus, observation: Observation, serving: ExitStack) -> None:
+    def _serve(self, status: LiveStatus, observation: Observation, devices: DeviceRequests, serving: ExitStack) -> None:
         """Answer the commands of this machine's user, and a monitoring system if there is to be one."""
         handlers: dict[str, Handler] = {
             "status": lambda _request: [answer(status())],
             "undecoded": observation.undecoded,
             "newest": observation.newest,
             "capture": observation.capture,
+            **devices.handlers(),
         }
         control = ControlServer(self._site.state, handlers)
         serving.callback(control.close)
@@ -120,6 +123,11 @@ class Supervisor:
         address = self._site.metrics.address
         if address is not None and (monitoring := open_monitoring(address, status)) is not None:
             serving.callback(monitoring.close)
+
+    def _clock_threads(self, sources: list[SourceWorker]) -> list[Thread]:
+        """Return the threads that keep clocks of meters right; they end with the process."""
+        wanted = [] if self._dry_run else [worker for worker in sources if worker.source.sync_clock]
+        return [ClockSync(worker, self._stop, logging.getLogger(worker.name)).thread for worker in wanted]
 
     def _watch(
         self,

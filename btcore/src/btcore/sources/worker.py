@@ -23,11 +23,13 @@ from btcore.errors import Retry, Stop, Unavailable
 from btcore.journal import Entry, Journal, known_serials
 from btcore.journal.retry import ShuttingDown
 from btcore.logs.failures import FailureReporter
+from btcore.meter_commands import MeterCommands
 from btcore.records import Chunk, Reading, SourceCheckpoint
 from btcore.settings import Context, StreamStatus
 from btcore.sources.activity import Activity
 from btcore.sources.admission import Admission
 from btcore.sources.entries import EntryMaker, SourceStream
+from btcore.sources.heard import HeardMeters
 from btcore.sources.identity import Identities
 from btcore.sources.no_packets import PacketWatch
 from btcore.sources.recent_bytes import RecentBytes, Undecoded
@@ -79,7 +81,9 @@ class SourceWorker:
         self._source = source
         self._origin = source.origin
         self._decoders = decoders.for_worker(context.log)
-        self._context = attrs.evolve(context, stream_status=self._stream_status)
+        self.commands = MeterCommands()
+        self.heard = HeardMeters()
+        self._context = attrs.evolve(context, stream_status=self._stream_status, commands=self.commands)
         self._stop = stop
         self._once = once
         self._log = context.log
@@ -169,6 +173,11 @@ class SourceWorker:
             return "failing"
         return "ok" if self.meters else "waiting"
 
+    @property
+    def source(self) -> Source:
+        """The source as it is configured."""
+        return self._source
+
     def check(self) -> None:
         """Report what is due by time alone; called about every second, whatever the source's thread does."""
         self._packet_watch.check()
@@ -180,6 +189,7 @@ class SourceWorker:
         try:
             self._collect()
         finally:
+            self.commands.interrupt(self.failure or "it has ended")
             self._write_queue.close()
             self._admission.finish()
             self._silence_watch.finish()
@@ -215,6 +225,7 @@ class SourceWorker:
     def _wait_after_failure(self, error: BaseException) -> None:
         self._log.debug("details", exc_info=error)
         wait = self._backoff.failed(error.after if isinstance(error, Retry) else None)
+        self.commands.interrupt(describe_error(error))
         self._reporter.failed(describe_error(error), wait)
         self._stop.wait(wait)
 
@@ -282,10 +293,12 @@ class SourceWorker:
             line.is_timed = item.clock is None
             damaged = self.counts.damaged
             self.received_bytes += len(item.data)
+            self.commands.came_in(item.stream, item.data)
             found = line.stream.feed(item.data, when)
             self._write([self._entries.of_packet(line, *one) for one in found])
             if found:
                 self._found(item.stream, line)
+                self.heard.add(item.stream, found)
             else:
                 without = (item.stream, item.data, self.counts.damaged - damaged, line.stream.unwanted)
                 self._packet_watch.received(*without)
@@ -311,6 +324,8 @@ class SourceWorker:
 
     def _end(self, name: str) -> None:
         line = self._streams.pop(name)
+        self.commands.ended(name)
+        self.heard.end(name)
         if found := line.stream.close():
             self._write([self._entries.of_packet(line, *one) for one in found])
             self._found(name, line)
