@@ -22,6 +22,7 @@ WINGS = (
     "status",
     "sources",
     "sinks",
+    "workers",
     "runtime",
     "testing",
     "cli",

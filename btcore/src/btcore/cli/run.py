@@ -6,7 +6,10 @@ from threading import Event
 
 from btcore.cli import OK, UNAVAILABLE, add_config, config_of
 from btcore.config.load import load_site
+from btcore.config.site import Site
+from btcore.control.requests import RequestQueue
 from btcore.logs.handler import set_up
+from btcore.runtime.service_manager import ServiceManager
 from btcore.runtime.signals import stop_on_signals
 from btcore.runtime.supervisor import Supervisor
 
@@ -31,7 +34,22 @@ def main(args: argparse.Namespace) -> int:
     redaction = set_up(verbose=args.verbose, quiet=args.quiet, secrets=site.secrets)
     for warning in site.warnings:
         log.warning("%s", warning)
-    stop = Event()
-    stop_on_signals(stop)
-    supervisor = Supervisor(site, stop, once=args.once, dry_run=args.dry_run, redact=redaction.redact)
+
+    def load() -> Site:
+        again = load_site(site.file)
+        redaction.redact.add(again.secrets)
+        return again
+
+    stop, reloads = Event(), RequestQueue()
+    stop_on_signals(stop, reloads.put)
+    supervisor = Supervisor(
+        site,
+        stop,
+        once=args.once,
+        dry_run=args.dry_run,
+        redact=redaction.redact,
+        load=load,
+        reloads=reloads,
+        manager=ServiceManager(),
+    )
     return OK if supervisor.run() else UNAVAILABLE

@@ -85,6 +85,21 @@ def setting_values(holder: object, settings: Iterable[Setting]) -> dict[str, obj
     return {entry.name: plain_value(getattr(holder, entry.name), entry.annotation) for entry in settings}
 
 
+def configured_settings(instance: object) -> dict[str, object]:
+    """Return the values of an instance's settings, by name. Lists and tables are copied: a plugin may change them."""
+    cls = type(instance)
+    return {one.name: _copy(getattr(instance, one.field.name)) for one in settings_of(cls)} if attrs.has(cls) else {}
+
+
+def _copy(value: object) -> object:
+    match _table_as_dict(value):
+        case dict() as table:
+            return {key: _copy(item) for key, item in table.items()}
+        case list() | tuple() as items:
+            return [_copy(item) for item in items]
+    return value
+
+
 def plain_value(value: object, annotation: object = None) -> object:
     """Return a setting's value as a configuration writes it. A secret is redacted."""
     match _table_as_dict(value):
