@@ -117,7 +117,9 @@ class Supervisor:
         return monitoring
 
     def _watch(self, running: RunningSite, journal: Journal, monitoring: Monitoring) -> None:
-        changed: Callable[[Site], None] = lambda site: monitoring.listen(site.metrics.address)
+        def changed(site: Site) -> None:
+            monitoring.listen(site.metrics.address)
+
         reloader = Reloader(self._load, self._reloads, self._manager, changed, self._patience)
         ready_at = time.monotonic() + READY_TIMEOUT
         while running.is_alive:
