@@ -1,7 +1,9 @@
 """The workspace's jobs: `nox` alone checks everything; `nox -s demo` shows the program at work without hardware."""
 
+import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import nox
@@ -18,6 +20,9 @@ WORKSPACE = nox.project.load_toml(ROOT / "pyproject.toml")
 CORE = nox.project.load_toml(ROOT / "btcore" / "pyproject.toml")
 DEFAULT_SET = [f"plugins/{name}" for name in re.findall(r"\bbtmon-[\w-]+", " ".join(CORE["project"]["dependencies"]))]
 
+DEBIAN_PACKAGES = ("rrdtool", "rrdcached", "librrd-dev", "mariadb-server", "postgresql")
+"""The servers that tests start, and the headers that building RRDtool's Python binding needs."""
+
 
 def tools(*groups: str) -> tuple[str, ...]:
     """Return what the workspace's dependency groups of these names list."""
@@ -27,6 +32,34 @@ def tools(*groups: str) -> tuple[str, ...]:
 def folders(*packages: str) -> list[str]:
     """Return packages of the workspace as pip is told them."""
     return [f"./{package}" for package in packages]
+
+
+def install_debian_packages(session: nox.Session) -> None:
+    """Install the Debian packages that tests need and that are missing; without the right to, say the line that does.
+
+    On a system without dpkg, or without this right, the tests that need one of them are skipped or fail by its name.
+    """
+    if shutil.which("dpkg-query") is None:
+        session.log(f"this is not Debian: install the equivalents of {' '.join(DEBIAN_PACKAGES)}")
+        return
+    missing = [name for name in DEBIAN_PACKAGES if not is_installed(name)]
+    if not missing:
+        return
+    install = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
+    as_root = [] if os.geteuid() == 0 else ["sudo", "--non-interactive"]
+    environment = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}  # RUNLEVEL: start no server as a service
+    if as_root and (shutil.which("sudo") is None or subprocess.run([*as_root, "true"], check=False).returncode):
+        session.warn(f"tests need packages that are missing; as root, run: apt-get install {' '.join(missing)}")
+        return
+    settings = [f"{name}={value}" for name, value in environment.items()]
+    session.run(*as_root, "apt-get", "update", "--quiet", external=True, silent=True, success_codes=range(256))
+    session.run(*as_root, "env", *settings, *install, external=True, silent=True)
+
+
+def is_installed(package: str) -> bool:
+    """Whether a Debian package is installed."""
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", package]
+    return subprocess.run(query, check=False, capture_output=True, text=True).stdout == "installed"
 
 
 def build(session: nox.Session) -> Path:
@@ -80,7 +113,10 @@ def typing(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run all tests; `nox -s tests -- -m "not servers"` for those that start nothing."""
+    install_debian_packages(session)
     session.install("--quiet", *tools("test", "build"), *folders(*PACKAGES))
+    # without the headers this cannot be built: the tests that need it are skipped then, and say why
+    session.run("pip", "install", "--quiet", *tools("rrd"), success_codes=range(256))
     session.run("pytest", "--numprocesses", "auto", *session.posargs)
 
 
@@ -119,5 +155,7 @@ def sdists(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure speed and memory against a peer in the same run; prints ratios."""
-    session.install("--quiet", *tools("peer"), *folders("btcore", *DEFAULT_SET))
+    install_debian_packages(session)
+    session.install("--quiet", *tools("peer", "rrd"), *folders("btcore", *DEFAULT_SET, "plugins/btmon-rrd"))
     session.run("python", "tests/bench/run.py", *session.posargs)
+    session.run("python", "tests/bench/rrd.py", *session.posargs, env={"PYTHONPATH": "tests"})

@@ -15,6 +15,7 @@ WINGS = (
     "control",
     "journal",
     "decode",
+    "sql",
     "capture",
     "calculate",
     "values",

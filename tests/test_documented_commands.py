@@ -14,6 +14,8 @@ import tomli
 from btcore import Duration
 from btcore.cli import CONFIGURATION, UNAVAILABLE, USAGE, _parser
 from btcore.config.meters import MeterTable
+from btcore.config.metrics import MetricsSettings
+from btcore.config.problems import SINGLE_TABLES
 from btcore.config.site import core_settings, site_settings
 from btcore.discovery import find, installed
 from btcore.settings import Kind
@@ -103,16 +105,12 @@ def test_every_table_of_the_pages_has_settings_that_there_are(page: Path) -> Non
     for text in re.findall(r"```toml\n(.*?)```", page.read_text(), re.DOTALL):
         site = tomli.loads(text)
         if not site.keys() & {"build-system", "project"}:  # a pyproject.toml
-            assert (
-                site.keys()
-                - {"source", "sink", "decoder", "meters", "channels"}
-                - {one.name for one in site_settings()}
-                == set()
-            )
+            assert site.keys() - {*get_args(Kind), *SINGLE_TABLES} - {one.name for one in site_settings()} == set()
             for kind in get_args(Kind):
                 for name, table in site.get(kind, {}).items():
                     use = table.get("use", name)
                     assert use in MADE_ON_THE_PAGE or table.keys() - settings_of_tables(kind, use) == set()
+            assert site.get("metrics", {}).keys() <= names(settings_of(MetricsSettings))
             assert {key for meter in site.get("meters", {}).values() for key in meter} <= names(settings_of(MeterTable))
 
 

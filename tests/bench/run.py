@@ -79,7 +79,7 @@ def journal(folder: Path) -> Callable[[], int]:
     keys = iter(range(1, 1 << 40))
 
     def work() -> int:
-        return len(kept.append([Entry(next(keys), "panel", "01100603", "gem48ptbin", PACKET)]))
+        return len(kept.append([Entry(next(keys), "panel", "01100603", "gem48ptbin", PACKET)]).kept)
 
     return work
 

@@ -7,7 +7,14 @@ from uuid import uuid4
 
 
 def install_distribution(
-    directory: Path, name: str, source: str, plugins: Mapping[str, str], *, version: str = "1.0", metadata: str = ""
+    directory: Path,
+    name: str,
+    source: str,
+    plugins: Mapping[str, str],
+    *,
+    version: str = "1.0",
+    metadata: str = "",
+    group: str = "btcore.plugins",
 ) -> str:
     """Write a distribution and return the name of its module; `plugins` maps plugin names to names in the module."""
     module = f"stranger_{uuid4().hex}"
@@ -16,5 +23,5 @@ def install_distribution(
     info.mkdir()
     (info / "METADATA").write_text(metadata or f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
     lines = [f"{plugin} = {module}:{made}\n" for plugin, made in plugins.items()]
-    (info / "entry_points.txt").write_text("[btcore.plugins]\n" + "".join(lines))
+    (info / "entry_points.txt").write_text(f"[{group}]\n" + "".join(lines))
     return module

@@ -4,6 +4,7 @@ This module is the public interface: what a plugin may import. Everything else i
 """
 
 from btcore.capture.files import CaptureError, read_capture
+from btcore.commands import Command, Configuration, LoadConfiguration, Table
 from btcore.decode.brultech import FORMATS, pack
 from btcore.decode.further_channels import active_further_channels, visible_channels
 from btcore.decode.polling import Poll, validate_devices
@@ -39,12 +40,15 @@ __all__ = [
     "Chunk",
     "Claim",
     "Column",
+    "Command",
+    "Configuration",
     "Context",
     "Damaged",
     "Delivery",
     "Duration",
     "Format",
     "Incomplete",
+    "LoadConfiguration",
     "Number",
     "Packet",
     "Polarity",
@@ -58,6 +62,7 @@ __all__ = [
     "Serial",
     "Stop",
     "StreamStatus",
+    "Table",
     "__version__",
     "active_further_channels",
     "channels_in",

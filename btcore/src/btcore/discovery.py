@@ -30,8 +30,10 @@ HOOKS = tuple(name for name in vars(Hooks) if not name.startswith("_"))
 _PLUGINS: Mapping[str, tuple[str, ...]] = {
     "btcore": ("brultech",),
     "btmon-ip": ("tcp-server", "tcp-client"),
+    "btmon-mysql": ("mysql",),
     "btmon-print": ("print",),
     "btmon-pvoutput": ("pvoutput",),
+    "btmon-rrd": ("rrd",),
     "btmon-serial": ("serial",),
     "btmon-services": (
         *("wattzon", "plotwatt", "enersave", "bidgely", "peoplepower", "eragy", "smartenergygroups"),
@@ -110,10 +112,13 @@ class Installed:
             )
 
 
-def installed() -> dict[str, tuple[Installed, ...]]:
-    """Return the installed plugins by name; there may be several of one name. Imports nothing."""
+def installed(group: str = GROUP) -> dict[str, tuple[Installed, ...]]:
+    """Return the installed plugins, or what else a group of entry points has, by name. Imports nothing.
+
+    There may be several of one name.
+    """
     found: dict[str, tuple[Installed, ...]] = {}
-    for entry in _entries():
+    for entry in _entries(group):
         found[entry.name] = (*found.get(entry.name, ()), entry)
     return dict(sorted(found.items()))
 
@@ -151,11 +156,11 @@ def check_kind(plugin: Installed, cls: type, kind: Kind) -> None:
     raise PluginError(f"{plugin} is not a {kind}: it has no hook {KIND_HOOKS[kind]}{rather}")
 
 
-def _entries() -> Iterator[Installed]:
+def _entries(group: str) -> Iterator[Installed]:
     seen: set[str] = set()
     for distribution in metadata.distributions():
         try:
-            entries = [entry for entry in distribution.entry_points if entry.group == GROUP]
+            entries = [entry for entry in distribution.entry_points if entry.group == group]
             name = str(distribution.metadata["Name"]) if entries else ""
         except Exception:  # noqa: BLE001, S112 - a distribution that is half there is not ours to judge
             continue

@@ -9,6 +9,7 @@ from threading import Event
 
 from pluggy import HookimplMarker, HookspecMarker
 
+from btcore.formats import Format
 from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading
 from btcore.settings import Context
 
@@ -62,7 +63,7 @@ class Hooks:
         Raise `Retry(why, after=seconds)` if the batch may be accepted later, `Reject(why)` if it never will be,
         `Stop(why)` if a person has to act. Any other exception is a bug: the core tries again a few times, then keeps
         what cannot be delivered as dead letters. The same batch may come again after a crash: be idempotent by
-        `reading.key`, or by `(serial, time)`.
+        `reading.serial` and `reading.key` together: two meters may have the same key.
         """
 
     @hookspec(firstresult=True)
@@ -72,6 +73,15 @@ class Hooks:
         For a sink that sends to several accounts or streams: an instance of the same class for each, by a name that
         stays the same (a serial number). Each part has its own checkpoint: Retry, Reject and Stop concern only the
         part that raises them. Without this hook the sink is not split.
+        """
+
+    @hookspec(firstresult=True)
+    def create_storage(self, context: Context, formats: tuple[Format, ...]) -> Iterable[str]:  # type: ignore[empty-body]
+        """Call for `btcore check --create`, before `open`: create what a sink stores into, where it is missing.
+
+        That is a database, its tables, a file. `formats` are the packet formats that the site's sources are set to take
+        in; none where they take in all. Return what was created, a line each; nothing where all was there. What is
+        there already is left as it is. Raise as `open` does. `close` is called afterwards.
         """
 
     @hookspec(firstresult=True)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 PLUGINS: Mapping[str, tuple[str, ...]] = {
     "ip": ("tcp-server", "tcp-client"),
+    "mariadb": ("mysql",),
     "pvo": ("pvoutput",),
     **dict.fromkeys(("oem", "openenergymonitor", "emon"), ("emoncms",)),
     **dict.fromkeys(("pachube", "cosm", "pbe"), ("xively",)),
@@ -15,6 +16,7 @@ PLUGINS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("pp", "pps", "people-power"), ("peoplepower",)),
     **dict.fromkeys(("myenersave", "es"), ("enersave",)),
     **dict.fromkeys(("ted", "ted5000", "eg"), ("eragy",)),
+    **dict.fromkeys(("rrd", "rrdtool"), ("rrd",)),
     "by": ("bidgely",),
     "pw": ("plotwatt",),
     "ts": ("thingspeak",),
@@ -26,8 +28,6 @@ PLUGINS: Mapping[str, tuple[str, ...]] = {
 MISSING: Mapping[str, str] = {
     **dict.fromkeys(("influxdb", "influx"), "write to InfluxDB"),
     "mqtt": "publish to MQTT",
-    **dict.fromkeys(("mysql", "mariadb"), "read and write MySQL tables"),
-    **dict.fromkeys(("rrd", "rrdtool"), "read and write RRD files"),
 }
 """Names for which no plugin of this project exists yet, and what btmon could do by them."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.config_plugins import MINIMAL_SITE, Load, site_loader
 
-from btcore.cli import CONFIGURATION, OK, USAGE, main
+from btcore.cli import CONFIGURATION, OK, UNAVAILABLE, USAGE, main
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_what_a_command_does_not_take_is_told_with_its_usage(capsys: pytest.Capt
     assert caught.value.code == USAGE
     first, *_, last = capsys.readouterr().err.splitlines()
     assert (first, last) == (
-        "usage: btcore check [-h] [--config FILE] [--json] [FILE]",
+        "usage: btcore check [-h] [--config FILE] [--json] [--create] [FILE]",
         "btcore check: error: unrecognized arguments: other.toml",
     )
 
@@ -146,3 +146,35 @@ def test_a_warning_is_told_when_it_runs_too(tmp_path: Path) -> None:
     assert "[sink.emoncms] token: the file" in done.stderr
     assert "can be read and changed by every user of this computer: chmod 600" in done.stderr
     assert "a-secret-key" not in done.stderr
+
+
+SITE = """state = "state"
+[source.simulator]
+formats = ["gem48ptbin"]
+[sink.sqlite]
+file = "energy.db"
+[sink.print]
+"""
+
+
+def test_create_makes_what_sinks_store_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --create a database and the tables of the sources' formats are created, once, and each is reported."""
+    monkeypatch.chdir(tmp_path)
+    Path("site.toml").write_text(SITE)
+    file = tmp_path / "energy.db"
+    assert main(["check", "--create"]) == OK
+    assert capsys.readouterr().out.splitlines()[-1] == f"sink.sqlite: created table gem48ptbin_counters in {file}"
+    assert main(["check", "--create", "--json"]) == OK
+    assert json.loads(capsys.readouterr().out)["created"] == ["sink.sqlite: nothing had to be created"]
+
+
+def test_what_cannot_be_created_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where a sink cannot create what it needs, its reason is told, and the exit code says that it is unavailable."""
+    monkeypatch.chdir(tmp_path)
+    Path("site.toml").write_text(SITE.replace("energy.db", "missing/energy.db"))
+    assert main(["check", "--create"]) == UNAVAILABLE
+    assert f"sink.sqlite: {tmp_path}/missing/energy.db cannot be made: there is no directory" in capsys.readouterr().err

@@ -288,7 +288,7 @@ def test_a_whole_reading_that_makes_no_sense_any_more_is_passed_over(
 ) -> None:
     """An entry that was written by another version, or is damaged, costs only itself."""
     damaged = [b"", b"{", b"[]", b"{}", b'{"labels": ["secs"], "numbers": [NaN]}', b"[" * 5000]
-    wholes = [Entry(START + n, "old", "7", "meter", raw, whole=True) for n, raw in enumerate(damaged)]
+    wholes = [Entry(START + n, "old", "7", "meter", raw, packetless=True) for n, raw in enumerate(damaged)]
     journal.append([*wholes, entry(9)])
     taken = RecordingSink()
     with RunningSink(journal, taken, decoders=Decoders([making(acme())])) as work:

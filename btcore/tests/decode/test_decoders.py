@@ -125,7 +125,7 @@ NUMBERS = st.none() | st.integers(-(1 << 60), 1 << 60) | st.floats(allow_nan=Fal
 def recalled(whole: Reading) -> Reading:
     """Put a whole reading into an entry, and recall it without any decoder."""
     found = Decoders([]).read_entry(
-        Entry(whole.key, "old", whole.serial, whole.format.name, encode_reading(whole), whole=True, offset=9)
+        Entry(whole.key, "old", whole.serial, whole.format.name, encode_reading(whole), packetless=True, offset=9)
     )
     assert found is not None
     return found

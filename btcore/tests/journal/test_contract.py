@@ -58,6 +58,6 @@ def test_a_reading_that_comes_again_under_another_name_adds_nothing(
 ) -> None:
     """A packet is known by what is in it, whatever its meter is called by then; a whole reading by its meter too."""
     with closing(open_journal(tmp_path)) as journal:
-        assert len(journal.append([raw_entry(START, b"a"), raw_entry(START, b"a", "000000-2")])) == 1
-        whole = [attrs.evolve(raw_entry(START + 9, b"{}", serial), whole=True) for serial in ("1", "2", "1")]
-        assert [one.serial for one in journal.append(whole)] == ["1", "2"]
+        assert len(journal.append([raw_entry(START, b"a"), raw_entry(START, b"a", "000000-2")]).kept) == 1
+        whole = [attrs.evolve(raw_entry(START + 9, b"{}", serial), packetless=True) for serial in ("1", "2", "1")]
+        assert [one.serial for one in journal.append(whole).kept] == ["1", "2"]

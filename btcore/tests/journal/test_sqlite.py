@@ -2,7 +2,6 @@
 
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -11,10 +10,11 @@ import attrs
 import pytest
 from helpers.journal_entries import dead_letter, entry, raw_entry
 from helpers.packets import METER, packet
-from helpers.times import AFTER_NOW, START
+from helpers.times import START
 
-from btcore.journal import Baseline, Checkpoint, Entry
+from btcore.journal import Baseline, Checkpoint, Entry, Retention
 from btcore.journal.sqlite import SqliteJournal
+from btcore.testing.journal import forget
 
 # --- appending and reading
 
@@ -22,7 +22,7 @@ from btcore.journal.sqlite import SqliteJournal
 def test_entries_are_read_as_they_were_appended(journal: SqliteJournal) -> None:
     """What was appended is read in order, with its places, from any place, at most so many."""
     made = [attrs.evolve(entry(at), offset=at + 1) for at in range(5)]
-    assert made == list(journal.append([entry(at) for at in range(5)]))
+    assert made == list(journal.append([entry(at) for at in range(5)]).kept)
     assert (made, made[3:], made[1:3], []) == (
         journal.read(0, 100),
         journal.read(3, 100),
@@ -34,7 +34,7 @@ def test_entries_are_read_as_they_were_appended(journal: SqliteJournal) -> None:
 
 def test_a_whole_reading_stays_one(journal: SqliteJournal) -> None:
     """The mark of a reading that came without a packet is kept."""
-    whole = Entry(7, "old", METER, "meter", b"{}", whole=True)
+    whole = Entry(7, "old", METER, "meter", b"{}", packetless=True)
     journal.append([whole])
     assert [attrs.evolve(whole, offset=1)] == journal.read(0, 9)
 
@@ -48,44 +48,8 @@ def test_entries_are_found_by_their_places(journal: SqliteJournal) -> None:
 def test_the_same_reading_is_kept_once(journal: SqliteJournal) -> None:
     """A reading with the time, meter and packet of one that is kept is not appended again."""
     journal.append([entry(1)])
-    assert journal.append([entry(1), entry(1)]) == []
+    assert journal.append([entry(1), entry(1)]).kept == []
     assert len(journal.read(0, 9)) == 1
-
-
-def test_no_two_readings_have_the_same_time(journal: SqliteJournal) -> None:
-    """Different readings of one time are one microsecond apart, in order, also where those times are taken."""
-    journal.append([raw_entry(START + 1, b"in the way")])
-    kept = journal.append([raw_entry(START, b"a"), raw_entry(START, b"b"), raw_entry(START, b"c", "420467")])
-    assert [one.key for one in kept] == [START, START + 2, START + 3]
-
-
-def test_a_sequence_that_is_played_again_adds_nothing(journal: SqliteJournal) -> None:
-    """Readings that were moved are known again when they come again at their own times."""
-    played = [raw_entry(START, b"a"), raw_entry(START, b"b"), raw_entry(START + 1, b"a"), raw_entry(START + 1, b"c")]
-    assert len(journal.append(played)) == 4
-    assert journal.append(played) == []
-    assert [*journal.append(played[2:]), *journal.append(played[:1])] == []
-
-
-def test_many_readings_of_one_time_do_not_get_slow(journal: SqliteJournal) -> None:
-    """Thousands of readings at one time, as from a clock that stands still, are kept in seconds."""
-    began = time.monotonic()
-    journal.append([raw_entry(START, str(n).encode()) for n in range(2000)])
-    assert time.monotonic() - began < 15
-    assert journal.newest() == 2000
-
-
-def test_readings_of_one_time_cost_little_more_than_others_and_are_known_again(journal: SqliteJournal) -> None:
-    """However many readings have one time, each looks in few places, keeps near its time, and is not kept twice."""
-    readings = [raw_entry(START, str(n).encode()) for n in range(5000)]
-    statements: list[str] = []
-    journal._writer.set_trace_callback(statements.append)
-    kept = journal.append(readings)
-    journal._writer.set_trace_callback(None)
-    assert len({one.key for one in kept}) == len(readings)
-    assert max(one.key for one in kept) < START + 500_000
-    assert len(statements) < 6 * len(readings)
-    assert journal.append(readings) == []
 
 
 def test_all_or_none_is_kept(journal: SqliteJournal) -> None:
@@ -93,7 +57,7 @@ def test_all_or_none_is_kept(journal: SqliteJournal) -> None:
     with pytest.raises(sqlite3.Error):
         journal.append([raw_entry(1), attrs.evolve(raw_entry(2), serial=[])])  # type: ignore[arg-type]
     assert journal.read(0, 9) == []
-    assert len(journal.append([raw_entry(1)])) == 1
+    assert len(journal.append([raw_entry(1)]).kept) == 1
 
 
 class Waits(threading.Condition):
@@ -256,19 +220,19 @@ def test_only_what_all_sinks_had_is_forgotten(ten: SqliteJournal) -> None:
     ten.commit("a", Checkpoint(8))
     ten.commit("b", Checkpoint(4))
     ten.commit("gone", Checkpoint(1))
-    assert (sum(ten.trim(["a", "b"], AFTER_NOW)), places(ten)) == (4, [5, 6, 7, 8, 9, 10])
+    assert (forget(ten, ["a", "b"]), places(ten)) == (4, [5, 6, 7, 8, 9, 10])
 
 
 def test_nothing_is_forgotten_before_every_sink_has_begun(ten: SqliteJournal) -> None:
     """A configured sink without a cursor has had nothing, so everything stays."""
     ten.commit("a", Checkpoint(8))
-    assert (0, list(range(1, 11))) == (sum(ten.trim(["a", "new"], AFTER_NOW)), places(ten))
+    assert (0, list(range(1, 11))) == (forget(ten, ["a", "new"]), places(ten))
 
 
 def test_what_was_added_lately_stays(ten: SqliteJournal) -> None:
     """Delivered entries stay until they were in the journal for long enough."""
     ten.commit("a", Checkpoint(8))
-    assert sum(ten.trim(["a"], int(time.time()) - 60)) == 0
+    assert forget(ten, ["a"], Retention(60)) == 0
 
 
 def test_bases_and_what_is_set_aside_stay(ten: SqliteJournal) -> None:
@@ -276,24 +240,24 @@ def test_bases_and_what_is_set_aside_stay(ten: SqliteJournal) -> None:
     ten.keep_dead_letters([dead_letter("a", 5, 6)])
     ten.commit("a", Checkpoint(9, {METER: Baseline(3)}))
     ten.commit("gone", Checkpoint(9, {METER: Baseline(2)}))
-    assert (sum(ten.trim(["a"], AFTER_NOW)), places(ten)) == (5, [2, 3, 5, 6, 10])
+    assert (forget(ten, ["a"]), places(ten)) == (5, [2, 3, 5, 6, 10])
 
 
 def test_without_sinks_everything_old_is_forgotten(ten: SqliteJournal) -> None:
     """Where no sink is configured, age alone decides."""
-    assert (sum(ten.trim([], AFTER_NOW)), places(ten)) == (10, [])
+    assert (forget(ten, []), places(ten)) == (10, [])
 
 
 def test_places_are_never_used_again(ten: SqliteJournal, file: Path) -> None:
     """After everything was forgotten, also after reopening, new entries come after the cursors."""
     first = ten.commit("a", Checkpoint(10))
-    assert sum(ten.trim(["a"], AFTER_NOW)) == 10
-    assert [one.offset for one in ten.append([raw_entry(11)])] == [11]
+    assert forget(ten, ["a"]) == 10
+    assert [one.offset for one in ten.append([raw_entry(11)]).kept] == [11]
     ten.commit("a", first.moved(11, {}))
-    sum(ten.trim(["a"], AFTER_NOW))
+    forget(ten, ["a"])
     with closing(SqliteJournal(file)) as again:
         assert again.newest() == 11
-        assert [one.offset for one in again.append([raw_entry(12)])] == [12]
+        assert [one.offset for one in again.append([raw_entry(12)]).kept] == [12]
 
 
 # --- packets

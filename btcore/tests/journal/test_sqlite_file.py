@@ -15,7 +15,8 @@ from helpers.packets import METER
 
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Checkpoint, Entry
-from btcore.journal.sqlite import TABLES, VERSION, SqliteJournal
+from btcore.journal.sqlite import SqliteJournal
+from btcore.journal.sqlite_schema import TABLES, VERSION
 
 # --- files that cannot be used
 
@@ -66,7 +67,7 @@ def test_a_full_disk_loses_nothing(file: Path) -> None:
 
         def fill() -> None:
             for key in range(10_000):
-                kept.extend(journal.append([raw_entry(key, bytes(700) + bytes([key % 256]))]))
+                kept.extend(journal.append([raw_entry(key, bytes(700) + bytes([key % 256]))]).kept)
 
         with pytest.raises(Unavailable, match=r"cannot write to the journal .*journal\.db: database or disk is full"):
             fill()
@@ -75,7 +76,7 @@ def test_a_full_disk_loses_nothing(file: Path) -> None:
             journal.append([raw_entry(key, bytes(900)) for key in range(20_000, 20_100)])
         assert kept == journal.read(0, 10_000)
         journal._writer.execute("PRAGMA max_page_count = 1000000")
-        kept += journal.append([raw_entry(99_999, b"and again")])
+        kept += journal.append([raw_entry(99_999, b"and again")]).kept
         journal.commit("a", Checkpoint(kept[-1].offset))
     with closing(SqliteJournal(file)) as again:
         assert (kept, Checkpoint(kept[-1].offset)) == (again.read(0, 10_000), again.checkpoint("a"))
@@ -87,7 +88,7 @@ def test_a_person_who_looks_into_the_file_does_not_disturb(file: Path, journal: 
     with closing(sqlite3.connect(file)) as person:
         person.execute("BEGIN")
         assert person.execute("SELECT count(*) FROM entry").fetchall() == [(1,)]
-        assert len(journal.append([raw_entry(2)])) == 1
+        assert len(journal.append([raw_entry(2)]).kept) == 1
         assert person.execute("SELECT count(*) FROM entry").fetchall() == [(1,)]
 
 
@@ -164,150 +165,3 @@ def test_what_is_documented_works(file: Path, journal: SqliteJournal) -> None:
     assert waiting == [("sink.roof", 2)]
     assert asides == [("sink.roof", METER, "2026-06-21T12:00:10+00:00", "too sunny")]
     assert heard == [(METER, "2023-11-14 22:00:04")]
-
-
-FIRST = """
-CREATE TABLE entry (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, key INTEGER NOT NULL UNIQUE, added INTEGER NOT NULL, source TEXT NOT NULL,
-    serial TEXT NOT NULL, format TEXT NOT NULL, whole INTEGER NOT NULL, raw BLOB NOT NULL
-);
-CREATE TABLE cursor (sink TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE base (
-    sink TEXT NOT NULL, serial TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (sink, serial)
-) WITHOUT ROWID;
-CREATE TABLE aside (
-    sink TEXT NOT NULL, serial TEXT NOT NULL, start_time TEXT NOT NULL, end_time TEXT NOT NULL, why TEXT NOT NULL,
-    entries TEXT NOT NULL
-);
-PRAGMA user_version = 1;
-"""
-
-
-def test_a_file_of_the_first_version_is_brought_up_and_keeps_what_is_in_it(tmp_path: Path) -> None:
-    """What an older btcore has kept is there after an upgrade, and new readings go beside it."""
-    file = tmp_path / "journal.db"
-    with closing(sqlite3.connect(file)) as first:
-        first.executescript(FIRST)
-        first.execute("INSERT INTO entry VALUES (1, 5, 0, 'panel', '312345', 'ecm1220bin', 0, x'01')")
-        first.execute("INSERT INTO cursor VALUES ('sink.roof', 1)")
-        first.commit()
-    with closing(SqliteJournal(file)) as journal:
-        journal.append([Entry(6, "panel", "312345", "ecm1220bin", b"\x02", monotonic=7, boot=8)])
-        kept = [(one.key, one.raw, one.monotonic, one.boot, one.origin) for one in journal.read(0, 10)]
-        assert [(one.serial, one.format) for one in journal.heard_meters()] == [("312345", "ecm1220bin")]
-        assert journal.checkpoint("sink.roof") == Checkpoint(1, examined=1)
-    assert kept == [(5, b"\x01", 0, 0, ""), (6, b"\x02", 7, 8, "")]
-
-
-FOURTH = """
-CREATE TABLE entry (
-    seq    INTEGER PRIMARY KEY AUTOINCREMENT,
-    key    INTEGER NOT NULL UNIQUE,
-    added  INTEGER NOT NULL,
-    source TEXT NOT NULL,
-    serial TEXT NOT NULL,
-    format TEXT NOT NULL,
-    whole  INTEGER NOT NULL,
-    raw    BLOB NOT NULL,
-    steady INTEGER NOT NULL DEFAULT 0,
-    boot   INTEGER NOT NULL DEFAULT 0,
-    address TEXT NOT NULL DEFAULT '',
-    origin TEXT NOT NULL DEFAULT ''
-);
-CREATE TABLE cursor (
-    sink     TEXT PRIMARY KEY,
-    position INTEGER NOT NULL,
-    seen     INTEGER NOT NULL DEFAULT 0,
-    missed   INTEGER NOT NULL DEFAULT 0,
-    settings TEXT NOT NULL DEFAULT '',
-    accepted TEXT NOT NULL DEFAULT ''
-) WITHOUT ROWID;
-CREATE TABLE base (
-    sink   TEXT NOT NULL,
-    serial TEXT NOT NULL,
-    seq    INTEGER NOT NULL,
-    lifetime TEXT NOT NULL DEFAULT '{}',
-    PRIMARY KEY (sink, serial)
-) WITHOUT ROWID;
-CREATE TABLE aside (
-    sink       TEXT NOT NULL,
-    serial     TEXT NOT NULL,
-    start_time TEXT NOT NULL,
-    end_time   TEXT NOT NULL,
-    why        TEXT NOT NULL,
-    entries    TEXT NOT NULL,
-    added      INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE meter (
-    serial TEXT NOT NULL,
-    format TEXT NOT NULL,
-    seq    INTEGER NOT NULL,
-    PRIMARY KEY (serial, format)
-) WITHOUT ROWID;
-INSERT INTO entry VALUES (3, 70, 1, 'panel', '312345', 'ecm1220bin', 0, x'01', 11, 12, '10.0.0.1', 'recorded');
-INSERT INTO entry VALUES (4, 80, 1, 'panel', '312345', 'ecm1220bin', 1, x'02', 0, 0, '', '');
-INSERT INTO cursor VALUES ('sink.roof', 3, 4, 2, 'some', 'others');
-INSERT INTO base VALUES ('sink.roof', '312345', 3, '{"ch1_aws": 9}');
-INSERT INTO aside VALUES ('sink.roof', '312345', '2026-06-21T12:00:00+00:00', '2026-06-21T12:00:10+00:00',
-    'no', '[3, 4]', 5);
-INSERT INTO aside VALUES ('sink.roof', '312345', '2026-06-21T12:00:00+00:00', '2026-06-21T12:00:10+00:00',
-    'no', '[3, 4]', 6);
-INSERT INTO aside VALUES ('sink.roof', '312345', '2026-06-21T12:00:10+00:00', '2026-06-21T12:00:10+00:00',
-    'no', '[4]', 7);
-INSERT INTO meter VALUES ('312345', 'ecm1220bin', 3);
-PRAGMA user_version = 4;
-"""
-
-
-@pytest.fixture
-def fourth(tmp_path: Path) -> Path:
-    """Return a file of version 4."""
-    file = tmp_path / "journal.db"
-    with closing(sqlite3.connect(file)) as connection:
-        connection.executescript(FOURTH)
-        connection.commit()
-    return file
-
-
-def test_a_file_of_the_fourth_version_keeps_everything(fourth: Path) -> None:
-    """Entries, checkpoint, baselines and meters are as before; a dead letter that was there twice is there once."""
-    with closing(SqliteJournal(fourth)) as journal:
-        assert list(journal.read(0, 9)) == [
-            Entry(70, "panel", METER, "ecm1220bin", b"\x01", False, 3, 11, 12, "10.0.0.1", "recorded"),  # noqa: FBT003
-            Entry(80, "panel", METER, "ecm1220bin", b"\x02", True, 4),  # noqa: FBT003 - as the row
-        ]
-        checkpoint = journal.checkpoint("sink.roof")
-        assert checkpoint == Checkpoint(3, {METER: Baseline(3, {"ch1_aws": 9})}, 4, 2, "some", "others")
-        assert [(one.entries, one.keys) for one in journal.dead_letters()] == [((3, 4), (70, 80)), ((4,), (80,))]
-        assert [one.serial for one in journal.heard_meters()] == [METER]
-        journal.keep_dead_letters(journal.dead_letters())
-        assert len(journal.dead_letters()) == 2
-        assert checkpoint is not None
-        journal.commit("sink.roof", checkpoint.moved(4, {}))
-
-
-def columns(file: Path) -> dict[str, list[tuple[str, str, int, str, int]]]:
-    """Return the columns of each table, by name: type, whether it may be null, default, place in the primary key."""
-    with closing(sqlite3.connect(file)) as connection:
-        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: sorted(row[1:] for row in connection.execute(f"PRAGMA table_info({name})")) for name in tables}
-
-
-def test_a_file_that_was_brought_up_is_as_a_new_one(fourth: Path, tmp_path: Path) -> None:
-    """After the upgrade the tables have the columns of a new file."""
-    new = tmp_path / "new.db"
-    for file in (fourth, new):
-        SqliteJournal(file).close()
-    assert columns(fourth) == columns(new)
-
-
-def test_an_upgrade_is_done_whole_or_not_at_all(fourth: Path) -> None:
-    """Where a file cannot be brought up, it is as it was: of version 4, with all of its tables."""
-    with closing(sqlite3.connect(fourth)) as connection:
-        connection.execute("CREATE TABLE dead_letter (in_the_way TEXT)")
-        connection.commit()
-    with pytest.raises(Unavailable, match="cannot write to the journal"):
-        SqliteJournal(fourth)
-    with closing(sqlite3.connect(fourth)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (4,)
-        assert connection.execute("SELECT position FROM cursor").fetchall() == [(3,)]

@@ -5,7 +5,6 @@ import sqlite3
 import stat
 import subprocess
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -16,15 +15,16 @@ from helpers.packets import METER
 from helpers.times import AFTER_NOW
 
 from btcore.errors import JournalFull
-from btcore.journal import Baseline, Checkpoint, sqlite_meters, sqlite_retention
+from btcore.journal import Baseline, Checkpoint, Retention, sqlite_lag, sqlite_meters, sqlite_retention
 from btcore.journal.sqlite import MOST_IN_CHECKPOINT, SqliteJournal
 from btcore.runtime.retention import Upkeep
+from btcore.testing.journal import ANY_AGE, forget
 
 FULL_DISK = """
 import os, subprocess, sys
 from pathlib import Path
 from btcore.errors import Unavailable
-from btcore.journal import Baseline, Checkpoint, Entry
+from btcore.journal import Baseline, Checkpoint, Entry, Retention
 from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime.retention import Upkeep
 
@@ -51,7 +51,7 @@ for _ in range(2):
         sys.exit("the disk did not fill")
     journal.commit("sink.a", (journal.checkpoint("sink.a") or Checkpoint()).moved(journal.newest(), {}))
     now = [0.0]
-    upkeep = Upkeep(journal, ["sink.a"], 10**9, clock=lambda: now[0])
+    upkeep = Upkeep(journal, ["sink.a"], Retention(10**9), clock=lambda: now[0])
     upkeep.turn()
     while upkeep.is_busy:
         upkeep.turn()
@@ -60,9 +60,9 @@ for _ in range(2):
     print("healed", kept - before, len(journal.read(0, 100_000)) < 1100)
 journal.close()
 journal = SqliteJournal(folder / "journal.db")  # it can be opened although the disk is full
-print("opened", len(journal.append([Entry(10**9, "panel", "312345", "ecm1220bin", b"x")])))
+print("opened", len(journal.append([Entry(10**9, "panel", "312345", "ecm1220bin", b"x")]).kept))
 filler.unlink()
-sum(journal.trim(["sink.a"], 0))
+list(journal.apply_retention(["sink.a"], Retention(10**9)))
 append(30_000)  # the file may grow again, and has its reserve
 print("room again", (folder / "reserve").exists())
 journal.close()
@@ -85,45 +85,63 @@ def test_a_full_disk_heals_by_itself(tmp_path: Path) -> None:
 
 def test_trimming_holds_nobody_up(journal: SqliteJournal) -> None:
     """What is forgotten goes in portions, between which others have their turn; a portion that is left is no harm."""
-    journal.append([raw_entry(n) for n in range(2 * sqlite_retention.SLICE + 5)])
+    journal.append([raw_entry(n) for n in range(2 * sqlite_retention.PORTION + 5)])
     first = journal.commit("a", Checkpoint(journal.newest()))
-    portions = journal.trim(["a"], AFTER_NOW)
-    assert next(portions) == sqlite_retention.SLICE
-    assert len(journal.append([raw_entry(10**6)])) == 1
+    portions = journal.apply_retention(["a"], ANY_AGE)
+    assert next(portions).entries == sqlite_retention.PORTION
+    assert len(journal.append([raw_entry(10**6)]).kept) == 1
     journal.commit("a", first.moved(journal.newest(), {METER: Baseline(journal.newest())}))
-    assert list(portions) == [sqlite_retention.SLICE, 5, 0]
+    assert [one.entries for one in portions] == [sqlite_retention.PORTION, 5, 0]
     assert [one.key for one in journal.read(0, 9)] == [10**6]
 
 
 def test_what_is_committed_beside_trimming_stays(journal: SqliteJournal) -> None:
     """A baseline that moves while the journal is trimmed keeps its entry, and the one before it may go later."""
-    journal.append([raw_entry(n) for n in range(3 * sqlite_retention.SLICE)])
+    journal.append([raw_entry(n) for n in range(3 * sqlite_retention.PORTION)])
     first = journal.commit("a", Checkpoint(10, {METER: Baseline(10)}))
-    portions = journal.trim(["a"], AFTER_NOW)
-    assert next(portions) == 9
+    portions = journal.apply_retention(["a"], ANY_AGE)
+    assert next(portions).entries == 9
     journal.commit("a", first.moved(journal.newest(), {METER: Baseline(2500)}))
-    assert sum(portions) == 0
-    sum(journal.trim(["a"], AFTER_NOW))
+    assert sum(one.entries for one in portions) == 0
+    forget(journal, ["a"])
     assert [one.offset for one in journal.read(0, 10_000)] == [2500]
 
 
-def test_what_was_set_aside_is_kept_within_bounds(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The oldest beyond a number, and those of long ago, are forgotten by sink, told, and hold no entries any more."""
-    monkeypatch.setattr(sqlite_retention, "MOST_ASIDE", 3)
+def test_dead_letters_are_kept_within_limits(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+    """The oldest above a number are forgotten by sink, which the log says, and hold no entries any more."""
     journal.append([raw_entry(n) for n in range(8)])
     journal.keep_dead_letters([*(dead_letter("a", n) for n in range(1, 6)), dead_letter("b", 8)])
     journal.commit("a", Checkpoint(8))
     journal.commit("b", Checkpoint(8))
-    clean(Upkeep(journal, ["a", "b"], 10**6))
+    clean(Upkeep(journal, ["a", "b"], Retention(10**6, max_dead_letters=3)))
     assert [(one.sink, one.entries) for one in journal.dead_letters()] == [("a", (n,)) for n in (3, 4, 5)] + [
         ("b", (8,))
     ]
-    assert caplog.messages == ["a: forgot 2 readings that were set aside, as they are too old or too many"]
-    sum(journal.trim(["a", "b"], AFTER_NOW))
+    assert caplog.messages == ["a: forgot 2 dead letters, as they are too old or too many"]
+    forget(journal, ["a", "b"])
     assert [one.offset for one in journal.read(0, 9)] == [3, 4, 5, 8]
-    assert journal.forget_dead_letters(int(time.time()) + 10) == {"a": 3, "b": 1}
+
+
+def test_how_much_waits_is_known_without_counting_it(journal: SqliteJournal) -> None:
+    """To ask how far a sink is behind takes hardly longer for twice as large a backlog."""
+
+    def steps_of_sqlite() -> int:
+        steps = 0
+
+        def count() -> int:
+            nonlocal steps
+            steps += 1
+            return 0
+
+        journal._reader.set_progress_handler(count, 1)
+        assert journal.lag(0).entries == journal.newest()
+        journal._reader.set_progress_handler(None, 1)
+        return steps
+
+    journal.append([raw_entry(n) for n in range(5 * sqlite_lag.BLOCK)])
+    before = steps_of_sqlite()
+    journal.append([raw_entry(n) for n in range(5 * sqlite_lag.BLOCK, 10 * sqlite_lag.BLOCK)])
+    assert steps_of_sqlite() - before < sqlite_lag.BLOCK
 
 
 def test_baselines_are_bounded_and_those_that_are_not_in_memory_are_found(
@@ -139,8 +157,8 @@ def test_baselines_are_bounded_and_those_that_are_not_in_memory_are_found(
     assert len(cursor.baselines) == MOST_IN_CHECKPOINT
     assert (journal.baseline("a", "0"), journal.baseline("a", "none")) == (Baseline(1), None)
     assert journal.serials()[0] == str(count - 1)
-    monkeypatch.setattr(sqlite_retention, "MOST_BASES", 100)
-    journal.forget_dead_letters(0)
+    monkeypatch.setattr(sqlite_retention, "MAX_BASELINES", 100)
+    forget(journal, ["a"])
     assert (journal.baseline("a", "0"), journal.baseline("a", str(count - 100))) == (None, Baseline(count - 99))
 
 
@@ -155,9 +173,9 @@ def test_a_journal_at_its_bound_forgets_before_it_refuses(file: Path) -> None:
             fill(journal)
         assert journal.is_full
         journal.commit("a", Checkpoint(journal.newest() - 10))
-        clean(Upkeep(journal, ["a"], 10**9))
+        clean(Upkeep(journal, ["a"], Retention(10**9)))
         assert not journal.is_full
-        assert len(journal.append([raw_entry(10**6)])) == 1
+        assert len(journal.append([raw_entry(10**6)]).kept) == 1
 
 
 def clean(upkeep: Upkeep) -> None:
@@ -188,22 +206,22 @@ def test_only_its_owner_may_read_the_journal(file: Path) -> None:
 
 def test_a_clock_that_was_ahead_or_is_behind_does_not_stop_the_clean_up(journal: SqliteJournal) -> None:
     """Rows that were added at a time that is still to come are passed over; where there is no room, no time counts."""
-    journal.append([raw_entry(n) for n in range(3 * sqlite_retention.SLICE)])
+    journal.append([raw_entry(n) for n in range(3 * sqlite_retention.PORTION)])
     journal._writer.execute(
-        "UPDATE entry SET added = ? WHERE offset <= ?", (AFTER_NOW + 10**6, 2 * sqlite_retention.SLICE)
+        "UPDATE entry SET added = ? WHERE offset <= ?", (AFTER_NOW + 10**6, 2 * sqlite_retention.PORTION)
     )
     journal.commit("a", Checkpoint(journal.newest()))
-    assert sum(journal.trim(["a"], AFTER_NOW)) == sqlite_retention.SLICE
+    assert forget(journal, ["a"]) == sqlite_retention.PORTION
     journal._used = 1
     journal._most = 1
-    clean(Upkeep(journal, ["a"], 10**9))
+    clean(Upkeep(journal, ["a"], Retention(10**9)))
     assert journal.read(0, 1) == []
 
 
 def test_the_lack_of_room_is_told_now_and_then(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
     """A disk that is full again and again is told once an hour."""
     now = 0.0
-    upkeep = Upkeep(journal, ["a"], 10**9, clock=lambda: now)
+    upkeep = Upkeep(journal, ["a"], Retention(10**9), clock=lambda: now)
     for minute in range(100):
         now = minute * 60.0
         journal._room.is_full = minute % 2 == 0
@@ -220,7 +238,7 @@ def test_meters_are_remembered_when_their_readings_are_forgotten(file: Path) -> 
         journal.append(
             [raw_entry(1), attrs.evolve(raw_entry(2), format="gem48pbin"), attrs.evolve(raw_entry(3), serial="420467")]
         )
-        sum(journal.trim([], AFTER_NOW))
+        forget(journal, [])
     with closing(SqliteJournal(file)) as journal:
         earlier = {(METER, "ecm1220bin", 0), (METER, "gem48pbin", 0), ("420467", "ecm1220bin", 0)}
         assert {tuple(one) for one in journal.heard_meters()} == earlier

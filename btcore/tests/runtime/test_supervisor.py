@@ -19,7 +19,8 @@ from btcore import Chunk, Duration, Retry, Stop, hookimpl, pack, plugin
 from btcore.config.site import Site
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Checkpoint
-from btcore.journal.sqlite import VERSION, SqliteJournal
+from btcore.journal.sqlite import SqliteJournal
+from btcore.journal.sqlite_schema import VERSION
 from btcore.records import from_microseconds
 from btcore.runtime.supervisor import JOURNAL, POLL_INTERVAL, POLL_INTERVAL_ONCE, Supervisor
 
@@ -357,7 +358,7 @@ def test_cleaning_up_that_fails_is_told(
     def fail(*_: object) -> None:
         raise Unavailable("disk full")
 
-    monkeypatch.setattr(SqliteJournal, "trim", fail)
+    monkeypatch.setattr(SqliteJournal, "apply_retention", fail)
     roof = RecordingSink()
     with Running(make_site(tmp_path, make_source(endless_source()), make_sink(roof))) as running:
         wait_for(lambda: texts(caplog) == ["btcore: cannot clean up: disk full"])

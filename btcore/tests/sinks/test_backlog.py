@@ -99,7 +99,7 @@ def test_a_service_that_is_down_does_not_hold_what_is_beyond(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The bounds hold while a batch is tried again and again: what became too much meanwhile is dropped from it."""
-    monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
+    monkeypatch.setattr("btcore.sinks.backlog.LIMITS_INTERVAL", 0.0)
     fill_journal(journal, 10)
     down = threading.Event()
     down.set()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.captured_log import logged
 from helpers.fake_plugins import IteratorSource, RecordingSink
+from helpers.journal_entries import raw_entry
 from helpers.packets import packet
 from helpers.property_tests import examples
 from helpers.running_sink import RunningSink, deliver_all, fill_journal, sink_offset
@@ -18,73 +19,59 @@ from hypothesis import strategies as st
 
 from btcore import Chunk, Retry, Stop
 from btcore.errors import Unavailable
-from btcore.journal import EntrySize
+from btcore.journal import START, EntrySize, Offset
+from btcore.journal.keys import append_all
+from btcore.journal.memory import MemoryJournal
 from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime.supervisor import JOURNAL, Supervisor
-from btcore.sinks.backlog_limits import BLOCK, Bounds
+from btcore.sinks.backlog_limits import PORTION, find_excess
 
 PACKET = 43
 """Bytes of one packet of `fill`."""
 
 
-class Shelf:
-    """The part of a journal that is asked here: what entries weigh."""
+def slowly(entries: Sequence[EntrySize], oldest: int, most: int) -> tuple[int, int]:
+    """Find what is above the limits, entry by entry: the stricter one counts."""
+    old = next((n for n, entry in enumerate(entries) if entry.key >= oldest), len(entries))
+    large = next(n for n in range(len(entries) + 1) if not most or sum(entry.size for entry in entries[n:]) <= most)
+    count = max(old, large)
+    return (entries[count - 1].offset if count else START), count
 
-    def __init__(self) -> None:
-        """Begin empty."""
-        self.entries: list[EntrySize] = []
-        self.asked = 0
 
-    def add(self, key: int, size: int) -> None:
-        """Add an entry."""
-        self.entries.append(EntrySize(len(self.entries) + 1, key, size))
+@given(data=st.data(), most=st.integers(0, 60), portion=st.integers(1, 7))
+@settings(max_examples=examples(60), deadline=None)
+def test_exactly_what_is_above_the_limits_is_found(data: st.DataObject, most: int, portion: int) -> None:
+    """However entries come in and are delivered between two looks, the offset is that of adding all up again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("btcore.sinks.backlog_limits.PORTION", portion)
+        journal, after = MemoryJournal(), START
+        for number in range(data.draw(st.integers(1, 6))):
+            for key, size in data.draw(st.lists(st.tuples(st.integers(1, 50), st.integers(1, 9)), max_size=12)):
+                append_all(journal.append, [raw_entry(key, bytes([number] * size))])
+            after = data.draw(st.sampled_from([after, *(one.offset for one in journal.sizes(after, 1000))]))
+            oldest = data.draw(st.sampled_from([0, 10, 25, 40]))
+            offset, count = find_excess(journal, after, most, oldest)
+            assert (offset if count else START, count) == slowly(journal.sizes(after, 1000), oldest, most)
+            after = offset if data.draw(st.booleans()) else after
 
-    def sizes(self, after: int, limit: int) -> Sequence[EntrySize]:
-        """Tell what entries weigh."""
-        found = self.entries[after : after + limit]
-        self.asked += len(found)
+
+def test_a_backlog_within_its_limits_is_not_looked_at() -> None:
+    """Of a large backlog, no entry is looked at where none is above the limits; else those that are, and a portion."""
+    journal = MemoryJournal()
+    journal.append([raw_entry(key, b"x") for key in range(5 * PORTION)])
+    asked: list[int] = []
+    sizes = journal.sizes
+
+    def count(after: Offset, limit: int) -> Sequence[EntrySize]:
+        found = sizes(after, limit)
+        asked.append(len(found))
         return found
 
-
-def slowly(entries: Sequence[EntrySize], after: int, oldest: int, most: int) -> tuple[int, int]:
-    """Find what is beyond bounds, entry by entry: the stricter one counts."""
-    rest = entries[after:]
-    old = next((n for n, entry in enumerate(rest) if entry.key >= oldest), len(rest))
-    heavy = next(n for n in range(len(rest) + 1) if not most or sum(entry.size for entry in rest[n:]) <= most)
-    return after + max(old, heavy), max(old, heavy)
-
-
-@given(data=st.data(), most=st.integers(0, 60), block=st.integers(1, 7))
-@settings(max_examples=examples(60), deadline=None)
-def test_exactly_what_is_beyond_is_found(data: st.DataObject, most: int, block: int) -> None:
-    """However entries come in and are delivered between two looks, the place is that of adding all up again."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("btcore.sinks.backlog_limits.BLOCK", block)
-        shelf, after = Shelf(), 0
-        bounds = Bounds(shelf, most)  # type: ignore[arg-type]
-        for _ in range(data.draw(st.integers(1, 6))):
-            for key, size in data.draw(st.lists(st.tuples(st.integers(1, 50), st.integers(1, 9)), max_size=12)):
-                shelf.add(key, size)
-            after = data.draw(st.integers(after, len(shelf.entries)))
-            oldest = data.draw(st.sampled_from([0, 10, 25, 40]))
-            found = bounds.beyond(after, oldest)
-            assert found == slowly(shelf.entries, after, oldest, most)
-            if data.draw(st.booleans()):
-                after = found[0]
-
-
-def test_a_look_costs_what_came_in_since_the_last() -> None:
-    """Of a large backlog, a second look reads a block at its beginning, and what is new."""
-    shelf = Shelf()
-    for key in range(50 * BLOCK):
-        shelf.add(key, 1)
-    bounds = Bounds(shelf, 60 * BLOCK)  # type: ignore[arg-type]
-    bounds.beyond(0, 0)
-    before = shelf.asked
-    for key in range(10):
-        shelf.add(key, 1)
-    assert bounds.beyond(0, 0) == (0, 0)
-    assert shelf.asked - before <= 2 * BLOCK + 10
+    journal.sizes = count  # type: ignore[method-assign]
+    assert find_excess(journal, START, 5 * PORTION, 0) == (START, 0)
+    assert asked == []
+    assert find_excess(journal, START, 5 * PORTION - 10, 0)[1] == 10
+    assert sum(asked) <= PORTION
 
 
 # --- whatever the sink is at
@@ -118,7 +105,7 @@ def test_the_bounds_hold_whatever_a_sink_is_at(
     tmp_path: Path, trouble: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A sink that stopped, waits for a day, or hangs keeps no more than it may: the rest is dropped and told."""
-    monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
+    monkeypatch.setattr("btcore.sinks.backlog.LIMITS_INTERVAL", 0.0)
     monkeypatch.setattr("btcore.runtime.supervisor.POLL_INTERVAL", 0.01)
     release, half, stop = threading.Event(), threading.Event(), threading.Event()
     answers = {"stopped": stopped, "waiting": waiting, "hanging": lambda _batch: release.wait(20)}
@@ -137,7 +124,7 @@ def test_the_bounds_hold_whatever_a_sink_is_at(
 
 def test_a_late_delivery_does_not_undo_a_drop(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is dropped while it is being delivered stays dropped: the cursor never goes back, and the rest comes."""
-    monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
+    monkeypatch.setattr("btcore.sinks.backlog.LIMITS_INTERVAL", 0.0)
     release = threading.Event()
     roof = RecordingSink(answer=lambda _batch: release.wait(20))
     fill_journal(journal, 4)
@@ -155,7 +142,7 @@ def test_a_late_delivery_does_not_undo_a_drop(journal: SqliteJournal, monkeypatc
 
 def test_a_look_waits_for_nothing(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the journal cannot now, or a worker holds on to it, a look returns, and the next one does it."""
-    monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
+    monkeypatch.setattr("btcore.sinks.backlog.LIMITS_INTERVAL", 0.0)
     work = RunningSink(journal, RecordingSink(), settings={"max_backlog_bytes": 6 * PACKET})
     backlog = work.worker.backlog
     fill_journal(journal, 10)
@@ -164,7 +151,7 @@ def test_a_look_waits_for_nothing(journal: SqliteJournal, monkeypatch: pytest.Mo
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(journal, "commit", raising)
         backlog.look()
-    with backlog._place.lock:
+    with backlog._progress.lock:
         backlog.look()
     assert (backlog.dropped, sink_offset(journal)) == (0, 0)
     backlog.look()

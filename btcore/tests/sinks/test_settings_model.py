@@ -17,7 +17,6 @@ from helpers.journal_entries import entry
 from helpers.packets import METER
 from helpers.property_tests import examples
 from helpers.running_sink import SINK_TABLE, RunningSink, deliver_all
-from helpers.times import AFTER_NOW
 from helpers.waiting import wait_for
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -27,6 +26,7 @@ from btcore import Batch, Retry, hookimpl, plugin
 from btcore.errors import Unavailable
 from btcore.journal import Checkpoint
 from btcore.journal.sqlite import SqliteJournal
+from btcore.testing.journal import forget
 
 METERS = (METER, "420467", "401234")
 
@@ -87,7 +87,7 @@ class Mistaken(RuleBasedStateMachine):
         self.now += pause
         for _ in range(count):
             self.now += 10
-            (kept,) = self.journal.append([entry(self.now, serial, energy=100 * self.now)])
+            (kept,) = self.journal.append([entry(self.now, serial, energy=100 * self.now)]).kept
             if serial == METER:
                 self.readings.append(kept.offset)
 
@@ -137,7 +137,7 @@ class Mistaken(RuleBasedStateMachine):
     def trim(self) -> None:
         """Let go of all that the sink has looked at, as if it were old."""
         before = {one.offset for one in self.journal.read(0, 10_000)}
-        sum(self.journal.trim([SINK_TABLE], AFTER_NOW))
+        forget(self.journal, [SINK_TABLE])
         self.gone |= before - {one.offset for one in self.journal.read(0, 10_000)}
 
     @rule()

@@ -202,7 +202,7 @@ def test_a_bug_is_set_aside_by_a_new_sink_too(journal: SqliteJournal) -> None:
 
 def test_what_is_dropped_meanwhile_is_in_doubt_no_more(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was refused and then fell to the bounds of the backlog is neither set aside nor counted on."""
-    monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
+    monkeypatch.setattr("btcore.sinks.backlog.LIMITS_INTERVAL", 0.0)
     sink = RecordingSink(answer=refuse_offsets(1, 2))
     with RunningSink(journal, sink, settings={"max_backlog_bytes": 43}) as work:
         for n in range(2):

@@ -1,7 +1,6 @@
 """What a sink's settings want nothing of is not delivered: it waits, and comes once the settings are mended."""
 
 import logging
-import time
 from typing import Any
 
 import attrs
@@ -17,10 +16,11 @@ from helpers.waiting import wait_for
 
 from btcore import Batch, Secret, Stop, hookimpl, plugin
 from btcore.errors import InvalidPluginResult, Unavailable
-from btcore.journal import Baseline, Checkpoint
+from btcore.journal import Baseline, Checkpoint, Retention
 from btcore.journal.sqlite import SqliteJournal
 from btcore.sinks.results import BatchResult, check_result
 from btcore.sinks.unwanted import FIRST_REPORT, REPORT_INTERVAL, UnwantedWatch
+from btcore.testing.journal import ANY_AGE, forget
 
 WRONG = "399999"
 """A serial number that no meter has."""
@@ -134,7 +134,7 @@ def test_what_is_wanted_moves_the_place_over_what_is_not(journal: SqliteJournal)
     deliver_all(journal, sink, batch_size=1)
     cursor = journal.checkpoint(SINK_TABLE)
     assert cursor is not None
-    assert (cursor.offset, cursor.examined, cursor.first_unwanted) == (6, 8, 1)
+    assert (cursor.offset, cursor.examined, cursor.first_unwanted) == (6, 8, 2)
     assert {key: base.offset for key, base in cursor.baselines.items()} == {OTHER_METER: 3, METER: 6}
     mended = OneMeterSink(meter=OTHER_METER)
     deliver_all(journal, mended)
@@ -217,7 +217,7 @@ def test_what_can_be_had_later_is_told(journal: SqliteJournal, caplog: pytest.Lo
     page = (DOCS / "journal.md").read_text()
     assert "### To have a sink delivered everything again\n" in page
     caplog.clear()
-    sum(journal.trim([SINK_TABLE], int(time.time()) + 10))
+    forget(journal, [SINK_TABLE])
     fill_journal(journal, 1, first=20)
     wants(journal, meter=METER)
     assert logged(caplog, logging.INFO) == []
@@ -286,8 +286,8 @@ def test_what_is_not_wanted_holds_the_journal_for_keep_alone(journal: SqliteJour
     fill_journal(journal, 5)
     wants(journal, meter=WRONG)
     fill_journal(journal, 5, first=5)
-    assert sum(journal.trim([SINK_TABLE], int(time.time()) - 60)) == 0
-    assert sum(journal.trim([SINK_TABLE], int(time.time()) + 10)) == 5
+    assert forget(journal, [SINK_TABLE], Retention(60)) == 0
+    assert forget(journal, [SINK_TABLE]) == 5
     right = OneMeterSink(meter=METER)
     deliver_all(journal, right)
     assert right.spans == [(n, n + 1) for n in range(6, 10)]
@@ -297,23 +297,23 @@ def test_mended_settings_hold_what_was_not_wanted_before(journal: SqliteJournal)
     """From the moment at which a sink begins with other settings, what it has not looked at with them stays."""
     fill_journal(journal, 5)
     wants(journal, meter=WRONG)
-    portions = journal.trim([SINK_TABLE], int(time.time()) + 10)
+    portions = journal.apply_retention([SINK_TABLE], ANY_AGE)
     stuck = RecordingSink(answer=lambda _batch: (_ for _ in ()).throw(Stop("401")))
     stopped = deliver_all(journal, stuck, meters=(METER,))
     assert (stopped.worker.stop_reason, sink_offset(journal), examined_offset(journal)) == ("401", 0, 0)
-    assert sum(portions) == 0
-    assert sum(journal.trim([SINK_TABLE], int(time.time()) + 10)) == 0
+    assert sum(one.entries for one in portions) == 0
+    assert forget(journal, [SINK_TABLE]) == 0
 
 
 def test_a_baseline_made_of_what_was_let_go_stays(journal: SqliteJournal) -> None:
     """A sink that looks again while the journal is trimmed loses no reading from which its next sample counts."""
     fill_journal(journal, 5)
     wants(journal, meter=WRONG)
-    portions = journal.trim([SINK_TABLE], int(time.time()) + 10)
+    portions = journal.apply_retention([SINK_TABLE], ANY_AGE)
     cursor = attrs.evolve(journal.checkpoint(SINK_TABLE) or Checkpoint(), offset=2, baselines={METER: Baseline(2)})
     journal.keep_dead_letters([dead_letter(SINK_TABLE, 4)])
     journal.commit(SINK_TABLE, cursor)
-    assert sum(portions) == 3
+    assert sum(one.entries for one in portions) == 3
     assert [one.offset for one in journal.read(0, 9)] == [2, 4]
 
 
@@ -321,7 +321,7 @@ def test_the_bounds_of_a_backlog_do_not_count_what_is_not_wanted(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is dropped, and told as a loss, of what a sink's settings do not want; of what they want, as ever."""
-    monkeypatch.setattr("btcore.sinks.backlog.BOUND", 0.0)
+    monkeypatch.setattr("btcore.sinks.backlog.LIMITS_INTERVAL", 0.0)
     fill_journal(journal, 10)
     wants(journal, meter=WRONG)
     work = deliver_all(journal, OneMeterSink(meter=WRONG), max_backlog_bytes=1)
@@ -351,7 +351,7 @@ def test_many_meters_of_which_nothing_is_wanted_cost_bounded_memory(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the meters that are passed over, the baselines of those heard last are kept, once something is wanted."""
-    monkeypatch.setattr("btcore.sinks.offset.MOST_PASSED", 3)
+    monkeypatch.setattr("btcore.sinks.progress.MAX_PASSED", 3)
     journal.append([entry(n, str(400_000 + n)) for n in range(10)])
     fill_journal(journal, 2, first=10)
     deliver_all(journal, OneMeterSink(meter=METER), batch_size=1)

@@ -1,6 +1,5 @@
 """Delivery: everything that a sink wants, in order, at least once; a dry run shows it and delivers nothing."""
 
-import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -30,6 +29,7 @@ from btcore.journal import Checkpoint, Entry
 from btcore.journal.sqlite import SqliteJournal
 from btcore.sinks import backlog
 from btcore.sinks.worker import POLL_INTERVAL
+from btcore.testing.journal import forget
 
 # --- in order, at least once
 
@@ -172,7 +172,7 @@ def test_now_is_before_opening(journal: SqliteJournal) -> None:
 def test_a_new_sink_on_a_trimmed_journal_rests(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where everything older was forgotten, a new sink waits for what is newer, and does not look all the time."""
     fill_journal(journal, 5)
-    sum(journal.trim([], int(time.time()) + 10))
+    forget(journal, [])
     waited: list[int] = []
     wait = journal.wait
 

@@ -21,7 +21,7 @@ from helpers.waiting import in_background, wait_for
 
 from btcore import Chunk, clocks
 from btcore.errors import JournalFull, Unavailable
-from btcore.journal import Entry
+from btcore.journal import Appended, Entry
 from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime.supervisor import Supervisor
 from btcore.sources.silence import SilenceWatch
@@ -43,15 +43,15 @@ class Trouble:
         self._append = self.journal.append
         self.journal.append = self.append  # type: ignore[method-assign]
 
-    def append(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+    def append(self, entries: Sequence[Entry]) -> Appended:
         """Fail, or hang; later work."""
         self.sizes.append(len(entries))
         if self.hangs:
             self.mended.wait(20)
         if not self.mended.is_set():
             raise Unavailable("cannot write to the journal: disk full")
-        kept: Sequence[Entry] = self._append(entries)
-        return kept
+        done: Appended = self._append(entries)
+        return done
 
 
 @pytest.fixture
@@ -284,10 +284,10 @@ def test_what_a_journal_that_hangs_costs_at_a_stop_is_told(
     """A stop does not wait for ever for a journal that hangs; how many readings that costs is told."""
     hanging, release, stop = threading.Event(), threading.Event(), threading.Event()
 
-    def hang(_journal: SqliteJournal, _entries: Sequence[Entry]) -> Sequence[Entry]:
+    def hang(_journal: SqliteJournal, _entries: Sequence[Entry]) -> Appended:
         hanging.set()
         release.wait(20)
-        return ()
+        return Appended()
 
     monkeypatch.setattr(SqliteJournal, "append", hang)
     parts = (make_source(IteratorSource(items=lambda _stop: numbered(3))), make_sink(RecordingSink()))
@@ -314,7 +314,7 @@ def test_once_ends_when_what_waited_is_delivered(
     failures = [Unavailable("disk full")] * 20
     append = SqliteJournal.append
 
-    def later(self: SqliteJournal, entries: Sequence[Entry]) -> Sequence[Entry]:
+    def later(self: SqliteJournal, entries: Sequence[Entry]) -> Appended:
         if failures:
             raise failures.pop()
         return append(self, entries)

@@ -130,14 +130,14 @@ def test_nothing_is_told_of_what_could_not_be_added(
     caplog.set_level(logging.INFO)
     sink = opened(file=file)
     sink.process_batch(Batch((gem(0),)))
-    assert sink._database is not None
-    sink._database.connection.execute("PRAGMA max_page_count = 3")
+    assert sink._connection is not None
+    sink._connection.connection.execute("PRAGMA max_page_count = 3")
     batch = Batch(tuple(gem(secs, ch33_aws=1) for secs in range(100)))
     for _ in range(3):
         with pytest.raises(Retry, match="no space left"):
             sink.process_batch(batch)
     assert (caplog.messages, further(file)) == ([], [])
-    sink._database.connection.execute("PRAGMA max_page_count = 100000")
+    sink._connection.connection.execute("PRAGMA max_page_count = 100000")
     sink.process_batch(batch)
     assert len(caplog.messages) == 1
 

@@ -16,6 +16,7 @@ from btcore.calculate.links import Link
 from btcore.calculate.samples import sample_of_links
 from btcore.calculate.sampling import Step, baselines_of, guarded_sample
 from btcore.calculate.transition import Transition
+from btcore.journal import START, Offset
 from btcore.records import Reading, Sample
 from btcore.settings import Polarity
 
@@ -66,9 +67,9 @@ class _Run:
 
 @attrs.define
 class _MeterInterval:
-    """The runs of one meter within one interval, and the offset of the first reading."""
+    """The runs of one meter within one interval, and the offset of the entry before the first reading."""
 
-    first: int
+    after: Offset
     runs: list[_Run] = attrs.field(factory=list)
 
 
@@ -101,10 +102,11 @@ class Intervals:
         self._heard = OrderedDict((key, _LastHeard(reading.key, reading.key)) for key, reading in last.items())
         self._blockers: dict[int, str] = {}
         self._now = max((reading.key for reading in last.values()), default=0)
-        self._read = 0
+        self._read: Offset = START
 
-    def feed(self, reading: Reading) -> Iterator[Step]:
+    def feed(self, reading: Reading, after: Offset | None = None) -> Iterator[Step]:
         """Put the reading into its interval; close the intervals that are complete."""
+        self._read = self._read if after is None else after
         link = self._chains.follow(reading)
         if link.key:
             # a chain that has only now got a key of its own may have begun in an interval that is open
@@ -140,7 +142,7 @@ class Intervals:
         if self._ends.get(link.key) == end and link.key not in parts:
             end += self._interval
         self._ends[link.key] = end
-        part = self._open.setdefault(end, {}).setdefault(link.key, _MeterInterval(reading.offset))
+        part = self._open.setdefault(end, {}).setdefault(link.key, _MeterInterval(self._read))
         if link.before is None:
             part.runs.append(_Run([link], self._polarity))
             return
@@ -207,10 +209,9 @@ class Intervals:
         for end in sorted(self._open):
             yield self._close(end)
 
-    def settled(self, offset: int) -> int:
+    def settled(self, offset: Offset) -> Offset:
         """Return the offset before the first reading of the open intervals: after a restart those are read again."""
-        waiting = (part.first for parts in self._open.values() for part in parts.values())
-        return min(waiting, default=offset + 1) - 1
+        return min((part.after for parts in self._open.values() for part in parts.values()), default=offset)
 
 
 def _sample_over(run: _Run) -> Sample | None:

@@ -17,7 +17,7 @@ from btcore.calculate.chains import Chains
 from btcore.calculate.links import Link
 from btcore.calculate.samples import sample_of_link
 from btcore.formats import Number
-from btcore.journal import Baseline
+from btcore.journal import Baseline, Offset
 from btcore.records import Reading, Sample
 from btcore.settings import Polarity
 
@@ -30,7 +30,7 @@ class Step:
 
     readings: tuple[Reading, ...]
     samples: tuple[Sample, ...]
-    offset: int
+    offset: Offset
     baselines: Mapping[str, Baseline] = attrs.field(factory=dict)
 
 
@@ -39,13 +39,16 @@ class Sampler(Protocol):
 
     skipped: Counter[str]
 
-    def feed(self, reading: Reading) -> Iterator[Step]:
-        """Take the next reading of the journal; yield the steps that are complete now."""
+    def feed(self, reading: Reading, after: Offset | None = None) -> Iterator[Step]:
+        """Take the next reading of the journal; yield the steps that are complete now.
+
+        `after` is the offset of the entry before it, where that is not the reading that was fed last.
+        """
 
     def flush(self) -> Iterator[Step]:
         """Yield the steps that are not complete, as no more readings will come."""
 
-    def settled(self, offset: int) -> int:
+    def settled(self, offset: Offset) -> Offset:
         """Return up to which offset nothing must be read again; the journal was read up to `offset`."""
 
 
@@ -87,7 +90,7 @@ class Consecutive:
         self._cache = cache
         self.skipped = chains.skipped
 
-    def feed(self, reading: Reading) -> Iterator[Step]:
+    def feed(self, reading: Reading, after: Offset | None = None) -> Iterator[Step]:  # noqa: ARG002 - a step has one reading
         """Make the step of this reading."""
         link = self._chains.follow(reading)
         self._chains.forget()
@@ -100,7 +103,7 @@ class Consecutive:
         """Yield nothing: each step is complete at once."""
         yield from ()
 
-    def settled(self, offset: int) -> int:
+    def settled(self, offset: Offset) -> Offset:
         """Return the offset: each reading is delivered with its step."""
         return offset
 

@@ -140,4 +140,18 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
             module = importlib.import_module(f"btcore.cli.{name}")
             module.add_arguments(command)
             command.set_defaults(main=module.main, usage=command.error)
+    if not words or words[0] not in COMMANDS:
+        _add_extensions(commands, words)
     return parser
+
+
+def _add_extensions(commands: "argparse._SubParsersAction[Parser]", words: Sequence[str]) -> None:
+    """Add the commands of other distributions; only the one that is asked for is imported, or all for the list."""
+    extensions = importlib.import_module("btcore.cli.extensions")
+    found = {name: one for name, one in extensions.extensions().items() if name not in COMMANDS}
+    for name, extension in found.items():
+        asked = name in words[:1]
+        command = commands.add_parser(name, help=None if asked or words[:1] == ["--version"] else extension.help)
+        if asked:
+            extensions.add_extension(extension, command)
+            command.set_defaults(usage=command.error)

@@ -1,4 +1,7 @@
-"""`btcore check`: reads a configuration as `run` does, and shows what would run. Nothing is opened or sent."""
+"""`btcore check`: reads a configuration as `run` does, and shows what would run. Nothing is opened or sent.
+
+With `--create`, sinks create the databases, tables and files that they store into.
+"""
 
 import argparse
 import json
@@ -8,6 +11,7 @@ from pathlib import Path
 import attrs
 
 from btcore.cli import OK, add_config, config_of, write_lines
+from btcore.cli.storage import create_all
 from btcore.config.load import load_site
 from btcore.config.meters import Meter
 from btcore.config.site import Sink, Site, Source, site_settings
@@ -24,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     add_config(parser)
     parser.add_argument("--json", action="store_true", help="write the result as JSON")
+    parser.add_argument("--create", action="store_true", help="create the databases, tables and files that are missing")
 
 
 def main(args: argparse.Namespace) -> int:
@@ -38,11 +43,15 @@ def main(args: argparse.Namespace) -> int:
         else:
             _print_warnings(error.warnings)
         raise
-    if args.json:
-        _print_json({"ok": True, **_record(site), **_warnings_record(site.warnings)})
-    else:
+    if not args.json:
         _print_warnings(site.warnings)
         write_lines(_summary(site))
+    created = create_all(site) if args.create else []
+    if args.json:
+        made = {"created": created} if args.create else {}
+        _print_json({"ok": True, **_record(site), **_warnings_record(site.warnings), **made})
+    else:
+        write_lines(created)
     return OK
 
 

@@ -14,7 +14,6 @@ from btcore.control.client import NotRunning, ask_once
 from btcore.runtime.at_rest import journal_at_rest
 from btcore.status import SiteStatus
 from btcore.status.at_rest import status_at_rest
-from btcore.status.disk import journal_status
 from btcore.status.report import answer
 
 INTERVAL = 2.0
@@ -57,9 +56,8 @@ def _ask(site: Site) -> dict[str, Any]:
 
 
 def _at_rest(site: Site) -> SiteStatus:
-    now = datetime.now(UTC)
     with journal_at_rest(site) as journal:
-        return status_at_rest(site, journal, journal_status(journal.usage(), site.state, site.retention, now), now)
+        return status_at_rest(site, journal, datetime.now(UTC))
 
 
 def _lines(found: dict[str, Any], *, as_json: bool) -> Iterator[str]:

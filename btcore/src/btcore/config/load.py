@@ -17,7 +17,7 @@ from btcore.config.hosting import is_hosted, origin_notice
 from btcore.config.meters import read_meters
 from btcore.config.metrics import read_metrics
 from btcore.config.parts import split
-from btcore.config.problems import Problems
+from btcore.config.problems import SINGLE_TABLES, Problems
 from btcore.config.site import Decoder, Sink, Site, Source, core_settings, default_state, site_settings
 from btcore.config.site_file import read_site_file
 from btcore.config.tables import Reader, Values, readable_settings
@@ -141,7 +141,7 @@ class _Loader:
         return found
 
     def _unknown_keys(self) -> None:
-        tables = (*KIND_HOOKS, "channels", "meters", "metrics")
+        tables = (*KIND_HOOKS, *SINGLE_TABLES)
         known = (*tables, *(entry.name for entry in self.top))
         for name, value in self.data.items():
             if name not in known and isinstance(value, dict):

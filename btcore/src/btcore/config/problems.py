@@ -9,6 +9,9 @@ from btcore.config.toml import Key, TomlDocument
 from btcore.errors import ConfigurationError, Problem
 from btcore.redaction import redact
 
+SINGLE_TABLES = ("channels", "meters", "metrics")
+"""The tables without a name of their own."""
+
 IN_A_TABLE = 2
 """The number of names in the header of a source, sink or decoder: `sink`, `roof`."""
 
@@ -53,7 +56,7 @@ class Problems:
             raise ConfigurationError(sorted(self.problems, key=lambda problem: problem.line or 0), self.warnings)
 
     def _table_and_key(self, path: Key) -> tuple[str, str]:
-        depth = 1 if path[:1] in (("channels",), ("meters",)) else IN_A_TABLE
+        depth = 1 if path[:1] and path[0] in SINGLE_TABLES else IN_A_TABLE
         if len(path) < depth:
             return "", format_key(path)
         return format_key(path[:depth]), format_key(path[depth:])

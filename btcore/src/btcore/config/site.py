@@ -3,6 +3,7 @@
 Reading a site.toml is `load.py`'s. Nothing here is opened.
 """
 
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from btcore.config.metrics import MetricsSettings
 from btcore.decode.brultech import FORMATS
 from btcore.errors import Problem
 from btcore.origin import origin_of
-from btcore.settings import Delivery, Duration, Kind, Polarity, Serial
+from btcore.settings import Context, Delivery, Duration, Kind, Polarity, Serial
 from btcore.values.describe import Setting, configured_settings, delivery_settings, settings_of
 
 
@@ -138,6 +139,19 @@ class Site:
     decoders: tuple[Decoder, ...] = ()
     secrets: tuple[str, ...] = attrs.field(default=(), repr=False)
     warnings: tuple[Problem, ...] = ()
+
+
+def context_of(site: Site, part: Source | Sink | Decoder, *, dry_run: bool = False) -> Context:
+    """Return the context with which the instance of a source, a sink or a decoder of a site is opened."""
+    polarity = part.delivery.polarity if isinstance(part, Sink) else None
+    return Context(
+        name=part.table,
+        log=logging.getLogger(part.table),
+        channels=site.channels,
+        polarity=polarity or site.polarity,
+        interval=part.delivery.interval if isinstance(part, Sink) else Duration(0),
+        dry_run=dry_run,
+    )
 
 
 def site_settings() -> tuple[Setting, ...]:

@@ -23,6 +23,10 @@ log = logging.getLogger("btcore.control")
 MAX_CLIENTS = 8
 """Clients that are served at once; another one is refused."""
 
+ROOT = 0
+
+FOREIGN = {"error": "only the user whose program this is may ask it"}
+
 CREDENTIALS = struct.Struct("3i")
 """Process, user and group of the client, as SO_PEERCRED tells them."""
 
@@ -79,10 +83,9 @@ class ControlServer:
         try:
             with client:
                 client.settimeout(TIMEOUT)
-                if not _is_allowed(client):
-                    _send(client, {"error": "only the user whose program this is may ask it"})
-                    return
-                for answer in self._answers(_receive(client)):
+                request = _receive(client)  # in any case: a client of which nothing was read would lose the answer
+                answers = self._answers(request) if _is_allowed(client) else [FOREIGN]
+                for answer in answers:
                     _send(client, answer)
         except OSError as error:
             log.debug("a client of the control socket is gone: %s", describe_error(error))
@@ -111,18 +114,16 @@ class ControlServer:
 
 def _listen(state: Path) -> socket.socket:
     """Return a listening socket in a state directory that this process has locked."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     directory = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    with ExitStack() as failing:
+        failing.callback(os.close, directory)
         (state / SOCKET).unlink(missing_ok=True)  # of a program that was killed
+        listener = failing.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
         os.fchmod(listener.fileno(), 0o600)  # before it has a name: Linux gives the file this mode
         listener.bind(socket_path(state, directory))
         listener.listen(MAX_CLIENTS)
-    except OSError:
-        listener.close()
-        raise
-    finally:
-        os.close(directory)
+        failing.pop_all()
+    os.close(directory)
     return listener
 
 
@@ -130,7 +131,7 @@ def _is_allowed(client: socket.socket) -> bool:
     """Whether the client's user is that of this process, or root."""
     raw = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
     _, user, _ = CREDENTIALS.unpack(raw)
-    return user in {0, os.geteuid()}
+    return user in {ROOT, os.geteuid()}
 
 
 def _receive(client: socket.socket) -> bytes:

@@ -214,7 +214,7 @@ class Decoders:
 
     def _read_entry(self, entry: Entry) -> tuple[str, Reading] | None:
         time = from_microseconds(entry.key)
-        if entry.whole:
+        if entry.packetless:
             serial = self._name_meter(entry.source, entry.address, entry.serial, entry.serial)
             return entry.serial, decode_reading(entry, time, serial)
         packet = self._packet_of(entry)

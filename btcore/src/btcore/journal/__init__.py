@@ -7,12 +7,19 @@ what a journal is kept in.
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from types import MappingProxyType
+from typing import NamedTuple, Protocol, TypeAlias
 
 import attrs
 
 from btcore.errors import BtcoreError
 from btcore.origin import current_origin
+
+Offset: TypeAlias = int
+"""Says where an entry is in a journal: opaque and ordered. Offsets can be compared, but not counted with."""
+
+START: Offset = 0
+"""The offset before the first entry."""
 
 
 class Superseded(BtcoreError):
@@ -27,10 +34,10 @@ class Superseded(BtcoreError):
 class Entry:
     """One reading as the journal keeps it.
 
-    `key` is its time in microseconds since 1970: no two entries have the same; the journal moves an entry by single
-    microseconds until that holds. `raw` is the packet; where `whole` is set, the values of a reading that came without
-    one. `offset` is its place in the journal, given by it: 0 before that. `monotonic`, `boot`, `address` and `origin`
-    are as in `Reading`.
+    `serial` and `key` identify it: `key` is its time in microseconds since 1970, raised by its writer where another
+    reading of the meter has that key (`keys.py`). `raw` is the packet; where `packetless` is set, the values of a
+    reading that came without one. `offset` is given by the journal: 0 before that. `monotonic`, `boot`, `address` and
+    `origin` are as in `Reading`.
     """
 
     key: int
@@ -38,38 +45,78 @@ class Entry:
     serial: str
     format: str
     raw: bytes = attrs.field(repr=False)
-    whole: bool = False
-    offset: int = 0
+    packetless: bool = False
+    offset: Offset = START
     monotonic: int = 0
     boot: int = 0
     address: str = ""
     origin: str = attrs.field(default="", converter=current_origin)
 
 
-class EntrySize(NamedTuple):
-    """Of an entry: its place, its key, and the bytes of its packet."""
+@attrs.frozen
+class Appended:
+    """What became of entries that were appended.
 
-    offset: int
+    `kept` are those that are new, with their offsets. `rest` are those that were not appended: the key of the first one
+    is taken by another reading of its meter, and the others come after it.
+    """
+
+    kept: Sequence[Entry] = ()
+    rest: Sequence[Entry] = ()
+
+
+class EntrySize(NamedTuple):
+    """Of an entry: its offset, its key, and the bytes of its packet."""
+
+    offset: Offset
     key: int
     size: int
 
 
+class Lag(NamedTuple):
+    """What comes after an offset: how many entries, the bytes of their packets, and the key of the first (0: none)."""
+
+    entries: int = 0
+    size: int = 0
+    oldest: int = 0
+
+
+@attrs.frozen
+class Retention:
+    """For how long a journal keeps what nobody needs any more.
+
+    Entries that every sink has examined stay for `age` seconds; dead letters for `dead_letter_age` seconds, and of each
+    sink the newest `max_dead_letters`.
+    """
+
+    age: float
+    dead_letter_age: float = 90 * 86_400
+    max_dead_letters: int = 10_000
+
+
+class Forgotten(NamedTuple):
+    """What a journal has forgotten: how many entries, and how many dead letters by sink."""
+
+    entries: int = 0
+    dead_letters: Mapping[str, int] = MappingProxyType({})
+
+
 class HeardMeter(NamedTuple):
-    """That a meter was heard, in a packet format: `offset` is that of its last reading in this run, 0 before that."""
+    """A meter and a packet format of it: `offset` is that of its last such reading in this run, 0 before that."""
 
     serial: str
     format: str
-    offset: int
+    offset: Offset
 
 
 @attrs.frozen
 class Baseline:
-    """From where the next sample of a meter counts: the place of that reading in the journal.
+    """The reading from which the next sample of a meter counts, by its offset.
 
-    `lifetime` tells by how much the counters of the meter's life are ahead of what that reading shows, in Ws, by label.
+    `lifetime` says by how much the counters of the meter's life are ahead of what that reading shows, in Ws, by label.
     """
 
-    offset: int
+    offset: Offset
     lifetime: Mapping[str, int] = attrs.field(factory=dict)
 
 
@@ -77,36 +124,36 @@ class Baseline:
 class Checkpoint:
     """How far a sink has come: everything up to `offset` is delivered.
 
-    `baselines` has the baseline of each meter. It may lie beyond `offset`, where a sink averages over intervals: then
+    `baselines` has the baseline of each meter. It may come after `offset`, where a sink averages over intervals: then
     what the meter sent up to it is delivered too.
 
-    `examined` is up to where the sink has looked: of what is between `offset` and it, its settings wanted nothing. It
-    is never before `offset`. `settings` is a mark of those settings, `first_unwanted` the offset of the first reading
-    before `offset` that they did not want (0: none), `accepted` a mark of the settings with which anything was ever
-    accepted. `revision` says which commit of the sink this was, 0 before the first: two checkpoints that differ by it
-    alone are equal.
+    `examined` is up to where the sink has looked: of what is between `offset` and it, its settings selected nothing. It
+    is never before `offset`. `settings` is a fingerprint of those settings, `first_unwanted` the offset of the
+    first reading up to `offset` that they did not select (0: none), `accepted` a fingerprint of the settings with which
+    anything was ever accepted. `revision` says which commit of the sink this was, 0 before the
+    first: two checkpoints that differ by it alone are equal.
     """
 
-    offset: int = 0
+    offset: Offset = START
     baselines: Mapping[str, Baseline] = attrs.field(factory=dict)
-    examined: int = 0
-    first_unwanted: int = 0
+    examined: Offset = START
+    first_unwanted: Offset = START
     settings: str = ""
     accepted: str = ""
     revision: int = attrs.field(default=0, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        """Know that what was delivered was seen."""
+        """Set `examined`: what was delivered was examined."""
         object.__setattr__(self, "examined", max(self.examined, self.offset))
 
-    def moved(self, offset: int, baselines: Mapping[str, Baseline]) -> "Checkpoint":
-        """Return the cursor after delivering some more; `baselines` are those that changed."""
+    def moved(self, offset: Offset, baselines: Mapping[str, Baseline]) -> "Checkpoint":
+        """Return the checkpoint after delivering some more; `baselines` are those that changed."""
         return attrs.evolve(self, offset=offset, baselines={**self.baselines, **baselines})
 
 
 @attrs.frozen
 class DeadLetter:
-    """What a sink will never take: visible, countable, re-sendable.
+    """A sample or a reading that a sink will never take, kept with the reason.
 
     `keys` are those of the readings at the ends of the sample: with `sink` and `serial` they identify it. `entries` are
     the offsets of these readings; the journal keeps them.
@@ -117,7 +164,7 @@ class DeadLetter:
     start: datetime
     end: datetime
     why: str
-    entries: tuple[int, ...] = ()
+    entries: tuple[Offset, ...] = ()
     keys: tuple[int, ...] = ()
 
     @property
@@ -126,51 +173,41 @@ class DeadLetter:
         return self.sink, self.serial, self.keys
 
 
-@attrs.frozen
-class Usage:
-    """What a journal holds: how many entries, the keys of its oldest and newest one (0: none), and its size.
-
-    `size` is in bytes, of all its files; 0 where it has none. `location` says where they are, for a person.
-    """
-
-    entries: int
-    oldest: int
-    newest: int
-    size: int
-    location: str
-
-
 class Journal(Protocol):
     """An append-only log of entries, with one durable checkpoint a sink. Safe to use from several threads.
 
     What cannot be done now (a full disk) raises `Unavailable`; nothing is half done.
     """
 
-    def append(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """Keep these entries, all or none; return those that were new, with their `offset` and `key`.
+    def append(self, entries: Sequence[Entry]) -> Appended:
+        """Keep entries in their order, up to the first whose key is taken: all of these, or none.
 
-        An entry with the same time and packet as one that is kept is the same reading, and is not kept twice: the
-        packet says which meter it is of. Of a reading without a packet, that is said by its serial number. One that was
-        moved from its time is known again for certain only as long as nothing was forgotten.
+        A reading is identified by `serial` and `key`. Where the pair is kept with the same packet, it is the same
+        reading, and is kept once. Where it is kept with another packet, the key is taken: the journal chooses no other,
+        and keeps nothing that comes after it, so that the order of a meter's readings stays. The writer appends the
+        rest with another key: `append_all` in `keys.py`.
         """
 
-    def read(self, after: int, limit: int) -> Sequence[Entry]:
-        """Return the entries after a place, oldest first, at most `limit`."""
+    def read(self, after: Offset, limit: int) -> Sequence[Entry]:
+        """Return the entries after an offset, oldest first, at most `limit`."""
 
-    def get(self, places: Sequence[int]) -> Sequence[Entry]:
-        """Return the entries at these places that are still kept."""
+    def get(self, offsets: Sequence[Offset]) -> Sequence[Entry]:
+        """Return the entries at these offsets that are still kept, in this order."""
 
-    def newest(self) -> int:
-        """Return the offset of the newest entry; 0 when there never was one."""
+    def recent(self, until: Offset, limit: int) -> Sequence[Entry]:
+        """Return the last entries up to an offset, oldest first, at most `limit`."""
 
-    def lag(self, after: int) -> int:
-        """Return how many entries came in after an offset, whether or not they are still kept. It asks no disk."""
+    def newest(self) -> Offset:
+        """Return the offset of the newest entry, also where it is no longer kept; `START` when there never was one."""
 
-    def recent(self, until: int, limit: int) -> Sequence[Entry]:
-        """Return entries up to an offset that came in last before it, oldest first, at most `limit`."""
+    def lag(self, after: Offset) -> Lag:
+        """Return what is kept after an offset. It takes no longer where that is much: nothing is read one by one."""
 
-    def wait(self, after: int, timeout: float) -> bool:
-        """Wait until there is an entry after a place, for `timeout` seconds at most; return whether there is."""
+    def sizes(self, after: Offset, limit: int) -> Sequence[EntrySize]:
+        """Return the sizes of the entries after an offset, oldest first, at most `limit`, without their packets."""
+
+    def wait(self, after: Offset, timeout: float) -> bool:
+        """Wait until there is an entry after an offset, for `timeout` seconds at most; return whether there is."""
 
     def wake(self) -> None:
         """Make every `wait` return now."""
@@ -193,9 +230,6 @@ class Journal(Protocol):
 
     def dead_letters(self, sink: str | None = None) -> Sequence[DeadLetter]:
         """Return the dead letters, oldest first, of one sink or all."""
-
-    def sizes(self, after: int, limit: int) -> Sequence[EntrySize]:
-        """Return what the entries after a place weigh, oldest first, at most `limit`, without reading them."""
 
     def baseline(self, sink: str, key: str) -> Baseline | None:
         """Return one baseline of a sink, by its key; None when there is none.
@@ -222,22 +256,20 @@ class Journal(Protocol):
     def is_full(self) -> bool:
         """Whether there was no room for the last thing that was to be kept, or there soon will be none."""
 
-    def trim(self, sinks: Sequence[str], added_before: int) -> Iterator[int]:
-        """Forget entries that all these sinks have had or wanted nothing of, and that were added before a time.
+    def apply_retention(self, sinks: Sequence[str], retention: Retention) -> Iterator[Forgotten]:
+        """Forget what is older than the retention, and what nobody needs.
 
-        It does so in small portions, so that nobody waits for it, and yields after each how many are gone; not all need
-        be asked for. `added_before` is in seconds since 1970. What a baseline or a reading that was set aside needs
-        stays.
+        Entries stay that any of these sinks has not examined, and those of baselines and of dead letters. Where there
+        is no room, the others are forgotten whatever their age. It is done in small portions, so that nobody waits for
+        it; after each it yields what is gone. Not all need be asked for.
         """
 
-    def forget_dead_letters(self, added_before: int) -> Mapping[str, int]:
-        """Forget some of what was set aside before a time, or is too much of one sink; return how many, by sink.
+    @property
+    def location(self) -> str:
+        """Where it is kept, for a person."""
 
-        Of the baselines beyond a number of each sink, the oldest are forgotten too. Nothing is returned once all are.
-        """
-
-    def usage(self) -> Usage:
-        """Return what it holds. The first call may take seconds where there are millions of entries."""
+    def size(self) -> int:
+        """Return how many bytes it takes where it is kept."""
 
     def close(self) -> None:
         """Give everything back. The journal cannot be used afterwards."""

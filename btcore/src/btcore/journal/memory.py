@@ -11,20 +11,35 @@ from threading import Condition
 
 import attrs
 
-from btcore.journal import Baseline, Checkpoint, DeadLetter, Entry, EntrySize, HeardMeter, Superseded, Usage
+from btcore.journal import (
+    START,
+    Appended,
+    Baseline,
+    Checkpoint,
+    DeadLetter,
+    Entry,
+    EntrySize,
+    Forgotten,
+    HeardMeter,
+    Lag,
+    Offset,
+    Retention,
+    Superseded,
+)
 
 
 class MemoryJournal:
     """A journal as lists and dicts."""
 
     is_full = False
+    location = "memory"
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self._entries: dict[int, Entry] = {}  # by offset
-        self._added: dict[int, float] = {}
-        self._keys: dict[int, Entry] = {}
-        self._newest = 0
+        self._entries: dict[Offset, Entry] = {}
+        self._added: dict[Offset, float] = {}
+        self._keys: dict[int, dict[str, Entry]] = {}  # by key, then by serial number
+        self._newest: Offset = START
         self._meters: dict[tuple[str, str], int] = {}  # the last heard is the last one
         self._checkpoints: dict[str, Checkpoint] = {}
         self._dead_letters: dict[tuple[str, str, tuple[int, ...]], tuple[DeadLetter, float]] = {}
@@ -32,57 +47,67 @@ class MemoryJournal:
 
     # --- entries
 
-    def append(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """Keep these entries, all or none: nothing is changed before all of them are known to fit."""
+    def append(self, entries: Sequence[Entry]) -> Appended:
+        """Keep these entries up to the first whose key is taken; nothing is changed before all are known to fit."""
         with self._changed:
-            taken = dict(self._keys)
-            new: list[Entry] = []
-            for entry in entries:
-                key = _free_key(taken, entry)
-                if key is not None:
-                    new.append(attrs.evolve(entry, key=key, offset=self._newest + len(new) + 1))
-                    taken[key] = new[-1]
+            new, rest = self._sort_out(entries)
             for entry in new:
-                self._keep(entry)
+                self._add(entry)
             self._changed.notify_all()
-        return new
+        return Appended(new, rest)
 
-    def _keep(self, entry: Entry) -> None:
-        self._keys[entry.key] = self._entries[entry.offset] = entry
+    def _sort_out(self, entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
+        """Return the entries that are to be kept, with their offsets, and those from the first taken key on."""
+        fresh: dict[int, dict[str, Entry]] = {}
+        new: list[Entry] = []
+        rest: list[Entry] = []
+        for entry in entries:
+            others = {**self._keys.get(entry.key, {}), **fresh.get(entry.key, {})}
+            if rest or (entry.serial in others and not _is_known(entry, others)):
+                rest.append(entry)
+            elif not _is_known(entry, others):
+                new.append(attrs.evolve(entry, offset=self._newest + len(new) + 1))
+                fresh.setdefault(entry.key, {})[entry.serial] = new[-1]
+        return new, rest
+
+    def _add(self, entry: Entry) -> None:
+        self._keys.setdefault(entry.key, {})[entry.serial] = self._entries[entry.offset] = entry
         self._added[entry.offset] = time.time()
         self._newest = entry.offset
         self._meters.pop((entry.serial, entry.format), None)
         self._meters[entry.serial, entry.format] = entry.offset
 
-    def read(self, after: int, limit: int) -> Sequence[Entry]:
+    def read(self, after: Offset, limit: int) -> Sequence[Entry]:
         """Return the entries after an offset; it is in the order of the offsets that they were put in."""
         with self._changed:
             return [entry for entry in self._entries.values() if entry.offset > after][:limit]
 
-    def get(self, places: Sequence[int]) -> Sequence[Entry]:
+    def get(self, offsets: Sequence[Offset]) -> Sequence[Entry]:
         """Return the entries at these offsets."""
         with self._changed:
-            return [self._entries[offset] for offset in places if offset in self._entries]
+            return [self._entries[offset] for offset in offsets if offset in self._entries]
 
-    def recent(self, until: int, limit: int) -> Sequence[Entry]:
+    def recent(self, until: Offset, limit: int) -> Sequence[Entry]:
         """Return the last entries up to an offset."""
         with self._changed:
             return [entry for entry in self._entries.values() if entry.offset <= until][-limit:]
 
-    def sizes(self, after: int, limit: int) -> Sequence[EntrySize]:
+    def sizes(self, after: Offset, limit: int) -> Sequence[EntrySize]:
         """Return what the entries after an offset weigh."""
         return [EntrySize(entry.offset, entry.key, len(entry.raw)) for entry in self.read(after, limit)]
 
-    def newest(self) -> int:
+    def newest(self) -> Offset:
         """Return the newest offset."""
         with self._changed:
             return self._newest
 
-    def lag(self, after: int) -> int:
-        """Return how many entries came in after an offset."""
-        return max(self.newest() - after, 0)
+    def lag(self, after: Offset) -> Lag:
+        """Return what is kept after an offset."""
+        with self._changed:
+            kept = [entry for entry in self._entries.values() if entry.offset > after]
+        return Lag(len(kept), sum(len(entry.raw) for entry in kept), kept[0].key if kept else 0)
 
-    def wait(self, after: int, timeout: float) -> bool:
+    def wait(self, after: Offset, timeout: float) -> bool:
         """Wait until there is an entry after an offset."""
         with self._changed:
             if self._newest <= after:
@@ -147,29 +172,37 @@ class MemoryJournal:
 
     # --- retention
 
-    def trim(self, sinks: Sequence[str], added_before: int) -> Iterator[int]:
-        """Forget, in one portion, what all these sinks have had and nothing needs."""
+    def apply_retention(self, sinks: Sequence[str], retention: Retention) -> Iterator[Forgotten]:
+        """Forget, in one portion, what is too old, and what nobody needs."""
         with self._changed:
-            until = min([self._newest, *(self._checkpoints.get(sink, Checkpoint()).examined for sink in sinks)])
-            held = {*self._baseline_offsets()}
-            held |= {offset for letter, _ in self._dead_letters.values() for offset in letter.entries}
-            old = {offset for offset, added in self._added.items() if offset <= until and added < added_before}
-            for offset in old - held:
-                del self._keys[self._entries.pop(offset).key], self._added[offset]
-        yield len(old - held)
+            letters = self._forget_dead_letters(retention)
+            entries = self._forget_entries(sinks, time.time() - retention.age)
+        yield Forgotten(entries, letters)
 
-    def forget_dead_letters(self, added_before: int) -> Mapping[str, int]:
-        """Forget the dead letters that were kept before a time."""
-        with self._changed:
-            old = [key for key, (_, added) in self._dead_letters.items() if added < added_before]
-            return Counter(self._dead_letters.pop(key)[0].sink for key in old)
+    def _forget_entries(self, sinks: Sequence[str], added_before: float) -> int:
+        until = min([self._newest, *(self._checkpoints.get(sink, Checkpoint()).examined for sink in sinks)])
+        needed = {*self._baseline_offsets()}
+        needed |= {offset for letter, _ in self._dead_letters.values() for offset in letter.entries}
+        old = {offset for offset, added in self._added.items() if offset <= until and added < added_before}
+        for offset in old - needed:
+            gone = self._entries.pop(offset)
+            del self._keys[gone.key][gone.serial], self._added[offset]
+        return len(old - needed)
 
-    def usage(self) -> Usage:
-        """Return what it holds."""
-        with self._changed:
-            entries = list(self._entries.values())
-        ends = (entries[0].key, entries[-1].key) if entries else (0, 0)
-        return Usage(len(entries), *ends, sum(len(entry.raw) for entry in entries), "in memory")
+    def _forget_dead_letters(self, retention: Retention) -> Mapping[str, int]:
+        added_before = time.time() - retention.dead_letter_age
+        gone: Counter[str] = Counter()
+        count: Counter[str] = Counter()
+        for identity, (letter, added) in reversed(list(self._dead_letters.items())):
+            count[letter.sink] += 1
+            if added < added_before or count[letter.sink] > retention.max_dead_letters:
+                gone[letter.sink] += 1
+                del self._dead_letters[identity]
+        return gone
+
+    def size(self) -> int:
+        """Return the bytes of the packets."""
+        return self.lag(START).size
 
     def _baseline_offsets(self) -> set[int]:
         return {one.offset for kept in self._checkpoints.values() for one in kept.baselines.values()}
@@ -179,11 +212,7 @@ class MemoryJournal:
         self.wake()
 
 
-def _free_key(taken: Mapping[int, Entry], entry: Entry) -> int | None:
-    """Return the first key from the entry's own on that is free; None where the same reading is there."""
-    key = entry.key
-    while (other := taken.get(key)) is not None:
-        if other.raw == entry.raw and (not entry.whole or other.serial == entry.serial):
-            return None
-        key += 1
-    return key
+def _is_known(entry: Entry, others: Mapping[str, Entry]) -> bool:
+    """Whether one of the entries with its key is the same reading, whatever its meter was called then."""
+    same = [other for other in others.values() if other.raw == entry.raw]
+    return any(not entry.packetless or other.serial == entry.serial for other in same)

@@ -9,7 +9,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,108 +17,26 @@ from pathlib import Path
 import attrs
 
 from btcore.errors import JournalFull, Unavailable
-from btcore.journal import Baseline, Checkpoint, DeadLetter, Entry, EntrySize, HeardMeter, Superseded, Usage
-from btcore.journal.sqlite_keys import free_key
+from btcore.journal import (
+    Appended,
+    Baseline,
+    Checkpoint,
+    DeadLetter,
+    Entry,
+    EntrySize,
+    Forgotten,
+    HeardMeter,
+    Lag,
+    Offset,
+    Retention,
+    Superseded,
+)
+from btcore.journal.sqlite_entries import NEWEST, RECENT, SIZES, insert, select
+from btcore.journal.sqlite_lag import lag_after
 from btcore.journal.sqlite_meters import Meters
-from btcore.journal.sqlite_retention import MOST_BASES, Trimming, forget_dead_letters
+from btcore.journal.sqlite_retention import MAX_BASELINES, forget
+from btcore.journal.sqlite_schema import bring_up, is_current, is_newer
 from btcore.journal.sqlite_space import Room, give_up_reserve
-
-VERSION = 5
-"""Of the tables below, kept in the file. The format is public: docs/journal.md."""
-
-TABLES = """
-CREATE TABLE entry (
-    offset     INTEGER PRIMARY KEY AUTOINCREMENT,
-    key        INTEGER NOT NULL UNIQUE,
-    added      INTEGER NOT NULL,
-    source     TEXT NOT NULL,
-    serial     TEXT NOT NULL,
-    format     TEXT NOT NULL,
-    packetless INTEGER NOT NULL,
-    raw        BLOB NOT NULL,
-    monotonic  INTEGER NOT NULL DEFAULT 0,
-    boot       INTEGER NOT NULL DEFAULT 0,
-    address    TEXT NOT NULL DEFAULT '',
-    origin     TEXT NOT NULL DEFAULT ''
-);
-CREATE TABLE checkpoint (
-    sink           TEXT PRIMARY KEY,
-    offset         INTEGER NOT NULL,
-    examined       INTEGER NOT NULL DEFAULT 0,
-    first_unwanted INTEGER NOT NULL DEFAULT 0,
-    settings       TEXT NOT NULL DEFAULT '',
-    accepted       TEXT NOT NULL DEFAULT '',
-    revision       INTEGER NOT NULL DEFAULT 1
-) WITHOUT ROWID;
-CREATE TABLE baseline (
-    sink     TEXT NOT NULL,
-    serial   TEXT NOT NULL,
-    offset   INTEGER NOT NULL,
-    lifetime TEXT NOT NULL DEFAULT '{}',
-    PRIMARY KEY (sink, serial)
-) WITHOUT ROWID;
-CREATE TABLE dead_letter (
-    sink       TEXT NOT NULL,
-    serial     TEXT NOT NULL,
-    start_time TEXT NOT NULL,
-    end_time   TEXT NOT NULL,
-    why        TEXT NOT NULL,
-    entries    TEXT NOT NULL,
-    added      INTEGER NOT NULL DEFAULT 0,
-    keys       TEXT NOT NULL DEFAULT '[]'
-);
-CREATE UNIQUE INDEX dead_letter_identity ON dead_letter (sink, serial, keys);
-CREATE TABLE meter (
-    serial TEXT NOT NULL,
-    format TEXT NOT NULL,
-    offset INTEGER NOT NULL,
-    PRIMARY KEY (serial, format)
-) WITHOUT ROWID;
-"""
-
-UPGRADES = {
-    1: """ALTER TABLE entry ADD COLUMN steady INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE entry ADD COLUMN boot INTEGER NOT NULL DEFAULT 0""",
-    2: """ALTER TABLE aside ADD COLUMN added INTEGER NOT NULL DEFAULT 0;
-UPDATE aside SET added = strftime('%s', 'now')""",
-    3: """ALTER TABLE entry ADD COLUMN address TEXT NOT NULL DEFAULT '';
-ALTER TABLE entry ADD COLUMN origin TEXT NOT NULL DEFAULT '';
-ALTER TABLE base ADD COLUMN lifetime TEXT NOT NULL DEFAULT '{}';
-ALTER TABLE cursor ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE cursor ADD COLUMN missed INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE cursor ADD COLUMN settings TEXT NOT NULL DEFAULT '';
-ALTER TABLE cursor ADD COLUMN accepted TEXT NOT NULL DEFAULT '';
-UPDATE cursor SET seen = position;
-CREATE TABLE meter (serial TEXT NOT NULL, format TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (serial, format))
-    WITHOUT ROWID;
-INSERT INTO meter SELECT serial, format, min(seq) FROM entry GROUP BY serial, format""",
-    4: """ALTER TABLE entry RENAME COLUMN seq TO offset;
-ALTER TABLE entry RENAME COLUMN whole TO packetless;
-ALTER TABLE entry RENAME COLUMN steady TO monotonic;
-ALTER TABLE cursor RENAME TO checkpoint;
-ALTER TABLE checkpoint RENAME COLUMN position TO offset;
-ALTER TABLE checkpoint RENAME COLUMN seen TO examined;
-ALTER TABLE checkpoint RENAME COLUMN missed TO first_unwanted;
-ALTER TABLE checkpoint ADD COLUMN revision INTEGER NOT NULL DEFAULT 1;
-ALTER TABLE base RENAME TO baseline;
-ALTER TABLE baseline RENAME COLUMN seq TO offset;
-ALTER TABLE meter RENAME COLUMN seq TO offset;
-ALTER TABLE aside RENAME TO dead_letter;
-ALTER TABLE dead_letter ADD COLUMN keys TEXT NOT NULL DEFAULT '[]';
-UPDATE dead_letter SET keys = coalesce(nullif((SELECT json_group_array(key) FROM (SELECT entry.key
-    FROM json_each(dead_letter.entries) AS one JOIN entry ON entry.offset = one.value ORDER BY one.key)), '[]'),
-    entries);
-DELETE FROM dead_letter WHERE rowid NOT IN (SELECT min(rowid) FROM dead_letter GROUP BY sink, serial, keys);
-CREATE UNIQUE INDEX dead_letter_identity ON dead_letter (sink, serial, keys)""",
-}
-"""What makes a file of a version one of the next."""
-
-SELECT = "SELECT key, source, serial, format, raw, packetless, offset, monotonic, boot, address, origin FROM entry"
-
-OUTLINE = "SELECT offset, key, length(raw) FROM entry WHERE offset > ? ORDER BY offset LIMIT ?"
-
-INSERT = """INSERT INTO entry (key, added, source, serial, format, packetless, raw, monotonic, boot, address, origin)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 CHECKPOINT = "SELECT offset, examined, first_unwanted, settings, accepted, revision FROM checkpoint WHERE sink = ?"
 
@@ -133,11 +51,8 @@ KEEP_DEAD_LETTER = """INSERT INTO dead_letter (sink, serial, start_time, end_tim
 DEAD_LETTERS = """SELECT sink, serial, start_time, end_time, why, entries, keys FROM dead_letter
     WHERE ? IS NULL OR sink = ? ORDER BY rowid"""
 
-ENDS = """SELECT key FROM (SELECT key, offset FROM entry ORDER BY offset LIMIT 1) UNION ALL
-    SELECT key FROM (SELECT key, offset FROM entry ORDER BY offset DESC LIMIT 1)"""
-
-LAST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entry'"
-"""The newest place that was ever given: its entry may be trimmed."""
+HEARD = """offset IN (SELECT * FROM (SELECT offset FROM baseline ORDER BY offset DESC LIMIT ?)
+    UNION SELECT * FROM (SELECT offset FROM entry ORDER BY offset DESC LIMIT ?)) ORDER BY offset"""
 
 DAMAGED = "the file is damaged or no journal: move it away and start again (what no sink has had yet is lost)"
 
@@ -169,7 +84,6 @@ class SqliteJournal:
         self._most = most_bytes or math.inf
         self._used = 0
         self._unmeasured = 0
-        self._entries: int | None = None  # how many there are, once they were counted
         self._writing = threading.Lock()
         self._reading = threading.Lock()
         self._news = threading.Condition()
@@ -183,14 +97,14 @@ class SqliteJournal:
             self._open()
 
     def _open(self) -> None:
-        with ExitStack() as failing, self._told("open"):
+        with ExitStack() as failing, self._guarded("open"):
             self._writer = self._connect(failing)
-            self._prepare()
             self._room = Room(self._file, self._writer)
+            self._prepare()
             self._measure()
             self._meters = Meters(self._writer)
             self._reader = self._connect(failing)
-            self._last = int(self._reader.execute(LAST).fetchone()[0])
+            self._last = int(self._reader.execute(NEWEST).fetchone()[0])
             failing.pop_all()
 
     def _connect(self, failing: ExitStack) -> sqlite3.Connection:
@@ -202,21 +116,17 @@ class SqliteJournal:
         return connection
 
     def _prepare(self) -> None:
-        version = int(self._writer.execute("PRAGMA user_version").fetchone()[0])
-        if version > VERSION:
+        if version := is_newer(self._writer):
             raise Unavailable(
                 f"the journal {self._file} was written by a newer btcore (version {version}): upgrade btcore"
             )
-        if version < VERSION:
-            scripts = [UPGRADES[earlier] for earlier in range(version, VERSION)] if version else [TABLES]
-            with self._transaction():
-                for statement in (one for script in scripts for one in script.split(";\n")):
-                    self._writer.execute(statement)
-                self._writer.execute(f"PRAGMA user_version = {VERSION}")
+        if not is_current(self._writer):
+            with self._transaction() as connection:
+                bring_up(connection)
 
     @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
-        """Turn SQLite's errors into one that says which file, and what could not be done with it."""
+    def _guarded(self, what: str) -> Iterator[None]:
+        """Turn an error of SQLite into one that says which file, and what could not be done with it."""
         try:
             yield
         except BUGS:
@@ -228,47 +138,43 @@ class SqliteJournal:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._writing, self._told("write to"):
+        with self._writing, self._guarded("write to"):
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
                 self._writer.execute("COMMIT")
             except BaseException as error:
-                self._entries = None
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
                     self._room.give_up()
                 raise
 
-    def append(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """Keep these entries, all or none; return those that were new."""
-        added = int(time.time())
+    def append(self, entries: Sequence[Entry]) -> Appended:
+        """Keep these entries up to the first whose key is taken, all of them or none."""
         if self._used > self._most:
             raise JournalFull(
                 f"the journal {self._file} has come to its bound of {self._most} bytes, all of it undelivered"
             )
         with self._transaction() as connection:
-            kept = [new for entry in entries if (new := _insert(connection, entry, added)) is not None]
+            done = insert(connection, entries, int(time.time()))
             with self._news:
-                self._meters.write(connection, kept)
-            self._count(len(kept))
-        if kept:
-            with self._news:
-                self._last = max(self._last, kept[-1].offset)  # another thread's may be in already
-                self._meters.take(kept)
-                self._news.notify_all()
-            self._unmeasured += len(kept)
-            if self._unmeasured > MEASURED:
-                with self._writing:
-                    self._measure()
+                self._meters.write(connection, done.kept)
+        if done.kept:
+            self._tell(done.kept)
         self._room.is_full = False
-        return kept
+        return done
 
-    def _count(self, more: int) -> None:
-        """Count entries that come or go, within the transaction in which they do."""
-        if self._entries is not None:
-            self._entries += more
+    def _tell(self, kept: Sequence[Entry]) -> None:
+        """Let everybody know of entries that are in."""
+        with self._news:
+            self._last = max(self._last, kept[-1].offset)  # another thread's may be in already
+            self._meters.take(kept)
+            self._news.notify_all()
+        self._unmeasured += len(kept)
+        if self._unmeasured > MEASURED:
+            with self._writing:
+                self._measure()
 
     def _measure(self) -> None:
         """See how much of the file is in use."""
@@ -277,37 +183,34 @@ class SqliteJournal:
         count, free, size = (self._writer.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas)
         self._used = (count - free) * size
 
-    def read(self, after: int, limit: int) -> Sequence[Entry]:
-        """Return the entries after a place, oldest first."""
+    def read(self, after: Offset, limit: int) -> Sequence[Entry]:
+        """Return the entries after an offset, oldest first."""
         return self._select("offset > ? ORDER BY offset LIMIT ?", (after, limit))
 
-    def get(self, places: Sequence[int]) -> Sequence[Entry]:
-        """Return the entries at these places."""
-        return [entry for place in places for entry in self._select("offset = ?", (place,))]
+    def get(self, offsets: Sequence[Offset]) -> Sequence[Entry]:
+        """Return the entries at these offsets."""
+        return [entry for offset in offsets for entry in self._select("offset = ?", (offset,))]
 
     def _select(self, where: str, values: tuple[object, ...]) -> list[Entry]:
-        with self._reading, self._told("read"):
-            rows = self._reader.execute(f"{SELECT} WHERE {where}", values).fetchall()
-        return [
-            Entry(key, source, serial, form, raw, bool(whole), *placed)
-            for key, source, serial, form, raw, whole, *placed in rows
-        ]
+        with self._reading, self._guarded("read"):
+            return select(self._reader, where, values)
 
-    def newest(self) -> int:
-        """Return the place of the newest entry."""
+    def newest(self) -> Offset:
+        """Return the offset of the newest entry."""
         with self._news:
             return self._last
 
-    def lag(self, after: int) -> int:
-        """Return how many entries came in after an offset: offsets rise by one."""
-        return max(self.newest() - after, 0)
+    def lag(self, after: Offset) -> Lag:
+        """Return what is kept after an offset."""
+        with self._reading, self._guarded("read"):
+            return lag_after(self._reader, after)
 
-    def recent(self, until: int, limit: int) -> Sequence[Entry]:
-        """Return the entries at the last so many offsets."""
-        return self._select("offset > ? AND offset <= ? ORDER BY offset", (until - limit, until))
+    def recent(self, until: Offset, limit: int) -> Sequence[Entry]:
+        """Return the last entries up to an offset."""
+        return self._select(RECENT, (until, limit))
 
-    def wait(self, after: int, timeout: float) -> bool:
-        """Wait until there is an entry after a place."""
+    def wait(self, after: Offset, timeout: float) -> bool:
+        """Wait until there is an entry after an offset."""
         with self._news:
             if self._last <= after:
                 self._news.wait(timeout)
@@ -320,7 +223,7 @@ class SqliteJournal:
 
     def checkpoint(self, sink: str) -> Checkpoint | None:
         """Return how far a sink has come."""
-        with self._reading, self._told("read"):
+        with self._reading, self._guarded("read"):
             row = self._reader.execute(CHECKPOINT, (sink,)).fetchone()
             rows = self._reader.execute(
                 "SELECT serial, offset, lifetime FROM baseline WHERE sink = ? ORDER BY offset DESC LIMIT ?",
@@ -359,22 +262,22 @@ class SqliteJournal:
 
     def dead_letters(self, sink: str | None = None) -> Sequence[DeadLetter]:
         """Return the dead letters."""
-        with self._reading, self._told("read"):
+        with self._reading, self._guarded("read"):
             rows = self._reader.execute(DEAD_LETTERS, (sink, sink)).fetchall()
         return [
             DeadLetter(name, serial, _moment(start), _moment(end), why, _numbers(entries), _numbers(keys))
             for name, serial, start, end, why, entries, keys in rows
         ]
 
-    def sizes(self, after: int, limit: int) -> Sequence[EntrySize]:
-        """Return what the entries after a place weigh."""
-        with self._reading, self._told("read"):
-            return [EntrySize(*row) for row in self._reader.execute(OUTLINE, (after, limit))]
+    def sizes(self, after: Offset, limit: int) -> Sequence[EntrySize]:
+        """Return what the entries after an offset weigh."""
+        with self._reading, self._guarded("read"):
+            return [EntrySize(*row) for row in self._reader.execute(SIZES, (after, limit))]
 
     def baseline(self, sink: str, key: str) -> Baseline | None:
         """Return one baseline of a sink."""
         query = "SELECT offset, lifetime FROM baseline WHERE sink = ? AND serial = ?"
-        with self._reading, self._told("read"):
+        with self._reading, self._guarded("read"):
             row = self._reader.execute(query, (sink, key)).fetchone()
         return _baseline(*row) if row else None
 
@@ -389,64 +292,37 @@ class SqliteJournal:
 
     def heard(self, recent: int) -> Sequence[Entry]:
         """Return the last entries of the meters that any sink has a baseline of, and so many of the newest."""
-        where = """offset IN (SELECT offset FROM baseline ORDER BY offset DESC LIMIT ?) OR offset > ?
-            ORDER BY offset"""
-        return self._select(where, (MOST_BASES, self.newest() - recent))
+        return self._select(HEARD, (MAX_BASELINES, recent))
 
     @property
     def is_full(self) -> bool:
         """Whether the disk is full, or the file about to come to its bound."""
         return self._room.is_full or self._used > self._most * NEARLY
 
-    def trim(self, sinks: Sequence[str], added_before: int) -> Iterator[int]:
-        """Forget entries that no sink needs any more, and that were added before a time."""
-        with self._reading, self._told("read"):
-            trimming = Trimming(self._reader, sinks, added_before, self._last)
-        goes_on = True
-        while goes_on:
-            with self._transaction() as connection:
-                gone, goes_on = trimming.forget_some(connection)
+    def apply_retention(self, sinks: Sequence[str], retention: Retention) -> Iterator[Forgotten]:
+        """Forget what is too old, and what nobody needs; whatever its age where there is no room."""
+        for forgotten in forget(self._transaction, sinks, retention, is_full=self.is_full):
+            with self._writing:
                 self._measure()
-                self._count(-gone)
-            yield gone
+            yield forgotten
         with self._writing:
             self._room.look()
 
-    def forget_dead_letters(self, added_before: int) -> Mapping[str, int]:
-        """Forget what was set aside long ago or is too much, and the oldest baselines."""
-        with self._transaction() as connection:
-            return forget_dead_letters(connection, added_before)
+    @property
+    def location(self) -> str:
+        """The file's path."""
+        return str(self._file)
 
-    def usage(self) -> Usage:
-        """Return what the file holds; its entries are counted once, and from then on by what comes and goes."""
-        if self._entries is None:
-            with self._writing, self._told("read"):
-                self._entries = int(self._writer.execute("SELECT count(*) FROM entry").fetchone()[0])
-        entries = self._entries or 0
-        with self._reading, self._told("read"):
-            ends = [row[0] for row in self._reader.execute(ENDS)]
-        return Usage(entries, ends[0] if ends else 0, ends[-1] if ends else 0, _size(self._file), str(self._file))
+    def size(self) -> int:
+        """Return the bytes of the file, and of what SQLite keeps beside it."""
+        files = (self._file, Path(f"{self._file}-wal"), Path(f"{self._file}-shm"))
+        return sum(file.stat().st_size for file in files if file.exists())
 
     def close(self) -> None:
         """Close both connections."""
         with self._writing, self._reading:
             self._reader.close()
             self._writer.close()
-
-
-def _insert(connection: sqlite3.Connection, entry: Entry, added: int) -> Entry | None:
-    """Insert one entry at its time, or near it where that is taken; None when it is there already."""
-    key = free_key(connection, entry)
-    if key is None:
-        return None
-    of_packet = (entry.source, entry.serial, entry.format, entry.whole, entry.raw)
-    values = (key, added, *of_packet, entry.monotonic, entry.boot, entry.address, entry.origin)
-    return attrs.evolve(entry, key=key, offset=int(connection.execute(INSERT, values).lastrowid or 0))
-
-
-def _size(file: Path) -> int:
-    """Return the bytes of the file and of what SQLite keeps beside it."""
-    return sum(one.stat().st_size for one in (file, Path(f"{file}-wal"), Path(f"{file}-shm")) if one.exists())
 
 
 def _baseline(offset: int, lifetime: str) -> Baseline:

@@ -33,7 +33,7 @@ class Meters:
     def write(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
         """Write those that are new among these entries; `take` is called once they are committed."""
         heard = {(entry.serial, entry.format): entry.offset for entry in entries}
-        new = [(*pair, seq) for pair, seq in heard.items() if pair not in self._last]
+        new = [(*pair, offset) for pair, offset in heard.items() if pair not in self._last]
         if new:
             surplus = len(self._last) + len(new) - MOST
             most = max(surplus, MOST // PORTION) if surplus > 0 else 0
@@ -53,4 +53,4 @@ class Meters:
 
     def heard(self) -> list[HeardMeter]:
         """Return all of them, the last heard last."""
-        return [HeardMeter(*pair, seq) for pair, seq in self._last.items()]
+        return [HeardMeter(*pair, offset) for pair, offset in self._last.items()]

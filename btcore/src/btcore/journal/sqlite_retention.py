@@ -1,86 +1,114 @@
-"""What the SQLite journal forgets, a little at a time: what no sink needs any more, and what was set aside long ago."""
+"""What the SQLite journal forgets, a little at a time: entries that nobody needs, and dead letters that are too old."""
 
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 
-SLICE = 1000
+from btcore.journal import START, Forgotten, Offset, Retention
+from btcore.journal.sqlite_entries import NEWEST
+from btcore.journal.sqlite_lag import count_in_blocks
+
+PORTION = 1000
 """Entries that are looked at in one transaction: an append waits no longer than that takes."""
 
-MOST_ASIDE = 10_000
-"""Readings that are kept set aside, of one sink."""
+ANY_TIME = 1 << 60
+"""Seconds since 1970: everything was added before."""
 
-MOST_BASES = 4096
+MAX_BASELINES = 4096
 """Baselines that are kept, of one sink: those of the meters heard last."""
 
-HELD = "SELECT offset FROM baseline UNION SELECT value FROM dead_letter, json_each(dead_letter.entries)"
+OLDEST = """SELECT offset, added, length(raw) FROM entry WHERE offset > ? AND offset <= ?
+    ORDER BY offset LIMIT ?"""
 
-HELD_SINCE = """SELECT offset FROM baseline WHERE offset > ? AND offset <= ?
+NEEDED = "SELECT offset FROM baseline UNION SELECT value FROM dead_letter, json_each(dead_letter.entries)"
+
+NEEDED_SINCE = """SELECT offset FROM baseline WHERE offset > ? AND offset <= ?
     UNION SELECT value FROM dead_letter, json_each(dead_letter.entries) WHERE dead_letter.rowid > ?"""
 
-LAST_ASIDE = "SELECT coalesce(max(rowid), 0) FROM dead_letter"
+LAST_DEAD_LETTER = "SELECT coalesce(max(rowid), 0) FROM dead_letter"
 
-OLD_ASIDE = """SELECT rowid, sink FROM (SELECT rowid, sink, added, row_number()
-    OVER (PARTITION BY sink ORDER BY rowid DESC) AS place FROM dead_letter) WHERE added < ? OR place > ? LIMIT ?"""
+OLD_DEAD_LETTERS = """SELECT rowid, sink FROM (SELECT rowid, sink, added, row_number()
+    OVER (PARTITION BY sink ORDER BY rowid DESC) AS number FROM dead_letter) WHERE added < ? OR number > ? LIMIT ?"""
 
-OLD_BASES = """DELETE FROM baseline WHERE (sink, serial) IN (SELECT sink, serial FROM (SELECT sink, serial, row_number()
-    OVER (PARTITION BY sink ORDER BY offset DESC) AS place FROM baseline) WHERE place > ?)"""
+OLD_BASELINES = """DELETE FROM baseline WHERE (sink, serial) IN (SELECT sink, serial FROM (
+    SELECT sink, serial, row_number() OVER (PARTITION BY sink ORDER BY offset DESC) AS number FROM baseline)
+    WHERE number > ?)"""
 
 
-class Trimming:
-    """Forgets, a slice at a time, what all sinks have had or wanted nothing of."""
+def forget(
+    transaction: Callable[[], AbstractContextManager[sqlite3.Connection]],
+    sinks: Sequence[str],
+    retention: Retention,
+    *,
+    is_full: bool,
+) -> Iterator[Forgotten]:
+    """Forget dead letters, then entries, a portion in each transaction; `is_full`: whatever the age of the entries."""
+    now = int(time.time())
+    letters = True
+    while letters:
+        with transaction() as connection:
+            gone = _forget_dead_letters(connection, int(now - retention.dead_letter_age), retention.max_dead_letters)
+        letters = bool(gone)
+        if letters:
+            yield Forgotten(dead_letters=gone)
+    with transaction() as connection:
+        entries = _Entries(connection, sinks, ANY_TIME if is_full else int(now - retention.age))
+    while not entries.is_done:
+        with transaction() as connection:
+            count = entries.forget_some(connection)
+        yield Forgotten(count)
 
-    def __init__(self, connection: sqlite3.Connection, sinks: Sequence[str], added_before: int, last: int) -> None:
-        """Find which places must stay, whatever their age: what a baseline or a reading that was set aside needs.
 
-        Where there is no sink, all up to `last` may go.
-        """
+class _Entries:
+    """Forgets, a portion at a time, the entries that all sinks have examined."""
+
+    def __init__(self, connection: sqlite3.Connection, sinks: Sequence[str], added_before: int) -> None:
+        """Find which entries must stay, whatever their age: those of baselines and of dead letters."""
+        self.is_done = False
         self._sinks = tuple(sinks)
         self._added_before = added_before
-        self._until = last
-        self._after = 0
-        connection.execute("BEGIN")
-        try:
-            self._until = self._limit(connection)
-            self._held = frozenset(place for (place,) in connection.execute(HELD))
-            self._asides = int(connection.execute(LAST_ASIDE).fetchone()[0])
-        finally:
-            connection.execute("COMMIT")
+        self._after = START
+        self._until = int(connection.execute(NEWEST).fetchone()[0])
+        self._until = self._limit(connection)
+        self._needed = frozenset(offset for (offset,) in connection.execute(NEEDED))
+        self._last_dead_letter = int(connection.execute(LAST_DEAD_LETTER).fetchone()[0])
 
-    def forget_some(self, connection: sqlite3.Connection) -> tuple[int, bool]:
-        """Forget some entries; return how many are gone, and whether to go on."""
-        rows = connection.execute(
-            "SELECT offset, added FROM entry WHERE offset > ? AND offset <= ? ORDER BY offset LIMIT ?",
-            (self._after, self._limit(connection), SLICE),
-        ).fetchall()
+    def forget_some(self, connection: sqlite3.Connection) -> int:
+        """Forget some entries; return how many are gone."""
+        rows = connection.execute(OLDEST, (self._after, self._limit(connection), PORTION)).fetchall()
         if not rows:
-            return 0, False
-        held = self._held | self._held_since(connection, self._after, rows[-1][0])
+            self.is_done = True
+            return 0
+        needed = self._needed | self._needed_since(connection, self._after, rows[-1][0])
         self._after = rows[-1][0]
-        gone = [(place,) for place, added in rows if added < self._added_before and place not in held]
-        connection.executemany("DELETE FROM entry WHERE offset = ?", gone)
-        # entries are added in the order of time: where none was old, none behind it is, but where a clock was ahead
+        gone = [(at, size) for at, added, size in rows if added < self._added_before and at not in needed]
+        connection.executemany("DELETE FROM entry WHERE offset = ?", [(offset,) for offset, _ in gone])
+        count_in_blocks(connection, gone, -1)
+        # entries are added in the order of time: where none was old, none after it is, but where a clock was ahead
         now = time.time()
-        return len(gone), any(added < self._added_before or added > now for _, added in rows)
+        self.is_done = not any(added < self._added_before or added > now for _, added, _ in rows)
+        return len(gone)
 
-    def _limit(self, connection: sqlite3.Connection) -> int:
-        """Return the place up to which all sinks had looked at first, or less: mended settings look once more."""
+    def _limit(self, connection: sqlite3.Connection) -> Offset:
+        """Return up to where all sinks had looked at first, or less: a sink with other settings looks once more."""
         marks = ",".join("?" * len(self._sinks))
         seen = connection.execute(
             f"SELECT examined FROM checkpoint WHERE sink IN ({marks})",  # noqa: S608 - question marks alone
             self._sinks,
         ).fetchall()
-        return min([self._until, *(place for (place,) in seen)]) if len(seen) == len(self._sinks) else 0
+        return min([self._until, *(offset for (offset,) in seen)]) if len(seen) == len(self._sinks) else START
 
-    def _held_since(self, connection: sqlite3.Connection, after: int, until: int) -> set[int]:
-        """Return the places that must stay as well: a sink that looks again may have made a baseline of any by now."""
-        return {place for (place,) in connection.execute(HELD_SINCE, (after, until, self._asides))}
+    def _needed_since(self, connection: sqlite3.Connection, after: Offset, until: Offset) -> set[Offset]:
+        """Return what must stay as well: a sink that looks again may have made a baseline of any entry by now."""
+        found = connection.execute(NEEDED_SINCE, (after, until, self._last_dead_letter))
+        return {offset for (offset,) in found}
 
 
-def forget_dead_letters(connection: sqlite3.Connection, added_before: int) -> Mapping[str, int]:
-    """Forget some of what was set aside before a time or is beyond the bound, and of all baselines beyond theirs."""
-    connection.execute(OLD_BASES, (MOST_BASES,))
-    old = connection.execute(OLD_ASIDE, (added_before, MOST_ASIDE, SLICE)).fetchall()
+def _forget_dead_letters(connection: sqlite3.Connection, added_before: int, most: int) -> Mapping[str, int]:
+    """Forget some dead letters that are too old or too many, and of all baselines those that are too many."""
+    connection.execute(OLD_BASELINES, (MAX_BASELINES,))
+    old = connection.execute(OLD_DEAD_LETTERS, (added_before, most, PORTION)).fetchall()
     connection.executemany("DELETE FROM dead_letter WHERE rowid = ?", [(row,) for row, _ in old])
     return Counter(sink for _, sink in old)

@@ -1,4 +1,7 @@
-"""Keeping the journal small: what every sink has had is forgotten, a portion at a time, between other things."""
+"""Keeping the journal small: what every sink has had is forgotten, a portion at a time, between other things.
+
+What is forgotten is the journal's own decision; when, and what the log says of it, is decided here.
+"""
 
 import logging
 import time
@@ -6,39 +9,33 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from btcore.errors import Unavailable
-from btcore.journal import Journal
+from btcore.journal import Forgotten, Journal, Retention
 from btcore.text import plural
 
 log = logging.getLogger("btcore")
 
-EVERY = 3600.0
+INTERVAL = 3600.0
 """Seconds between two clean-ups of the journal."""
 
-URGENT = 10.0
+URGENT_INTERVAL = 10.0
 """The same where the journal has no room."""
-
-ANY_AGE = 1 << 60
-"""Seconds since 1970: everything was added before."""
-
-ASIDE_KEPT = 90 * 86_400
-"""Seconds for which readings that a sink refused are kept."""
 
 
 class Upkeep:
     """The clean-ups of one journal: `turn` does a little, and returns soon."""
 
     def __init__(
-        self, journal: Journal, sinks: Sequence[str], keep: float, clock: Callable[[], float] = time.monotonic
+        self, journal: Journal, sinks: Sequence[str], retention: Retention, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """Prepare. `retention` is for how many seconds readings stay after every one of the sinks has had them."""
+        """Prepare. `sinks` are all sinks of the configuration: what one of them has not had stays."""
         self._journal = journal
         self._sinks = sinks
-        self._keep = keep
+        self._retention = retention
         self._clock = clock
-        self._began = self._told = -EVERY
-        self._portions: Iterator[int] | None = None
-        self._gone = 0
-        self._is_full = False
+        self._began = self._warned = -INTERVAL
+        self._portions: Iterator[Forgotten] | None = None
+        self._entries = 0
+        self._dead_letters: Counter[str] = Counter()
 
     @property
     def is_busy(self) -> bool:
@@ -46,44 +43,35 @@ class Upkeep:
         return self._portions is not None
 
     def turn(self) -> None:
-        """Begin a clean-up when it is time, or go on with it; what the journal cannot do now is tried later."""
+        """Begin a clean-up when it is time, or continue with it; what the journal cannot do now is tried later."""
         try:
             if self._portions is None and self._is_due():
-                self._begin()
+                self._began = self._clock()
+                self._portions = iter(self._journal.apply_retention(self._sinks, self._retention))
             if self._portions is not None:
-                self._go_on(self._portions)
+                self._continue(self._portions)
         except Unavailable as error:
             log.warning("cannot clean up: %s", error)
-            self._portions = None
+            self._end()
 
     def _is_due(self) -> bool:
-        full = self._journal.is_full
-        if full and self._clock() - self._told >= EVERY:
-            self._told = self._clock()
+        is_full = self._journal.is_full
+        if is_full and self._clock() - self._warned >= INTERVAL:
+            self._warned = self._clock()
             log.warning("the journal has no room: what no sink waits for is forgotten now, before `retention` is over")
-        self._is_full = full
-        return self._clock() - self._began >= (URGENT if full else EVERY)
+        return self._clock() - self._began >= (URGENT_INTERVAL if is_full else INTERVAL)
 
-    def _begin(self) -> None:
-        self._began, self._gone = self._clock(), 0
-        self._portions = self._all_portions()
-
-    def _all_portions(self) -> Iterator[int]:
-        """Forget what was set aside, then what was delivered: whatever its age, where there is no room."""
-        now = int(time.time())
-        forgotten: Counter[str] = Counter()
-        while found := self._journal.forget_dead_letters(now - ASIDE_KEPT):
-            forgotten.update(found)
-            yield 0
-        for sink, count in forgotten.items():
-            what = plural(count, "reading")
-            log.warning("%s: forgot %s that were set aside, as they are too old or too many", sink, what)
-        yield from self._journal.trim(self._sinks, ANY_AGE if self._is_full else int(now - self._keep))
-
-    def _go_on(self, portions: Iterator[int]) -> None:
-        gone = next(portions, None)
-        if gone is None:
-            self._portions = None
-            log.debug("%s forgotten", plural(self._gone, "delivered reading"))
+    def _continue(self, portions: Iterator[Forgotten]) -> None:
+        forgotten = next(portions, None)
+        if forgotten is None:
+            self._end()
         else:
-            self._gone += gone
+            self._entries += forgotten.entries
+            self._dead_letters.update(forgotten.dead_letters)
+
+    def _end(self) -> None:
+        for sink, count in self._dead_letters.items():
+            log.warning("%s: forgot %s, as they are too old or too many", sink, plural(count, "dead letter"))
+        log.debug("%s forgotten", plural(self._entries, "delivered reading"))
+        self._portions, self._entries = None, 0
+        self._dead_letters.clear()

@@ -10,7 +10,7 @@ from threading import Event, Thread
 import attrs
 
 from btcore.config.site import Site
-from btcore.journal import Journal
+from btcore.journal import Journal, Retention
 from btcore.runtime.health import RunHealth
 from btcore.runtime.names import NameCheck
 from btcore.runtime.reporting import ActivityReport
@@ -85,7 +85,8 @@ class RunningSite:
         """Report what was done, when the workers have ended."""
         self._name_check.finish()
         for worker in self.workers:
-            log.info("%s: %s", worker.name, worker)
+            total = str(worker)  # at once: it asks the journal, which is closed soon
+            log.info("%s: %s", worker.name, total)
 
     # --- how it is
 
@@ -178,7 +179,7 @@ class RunningSite:
         log.info("%s: %s", worker.name, worker)
 
     def _make_upkeep(self) -> Upkeep:
-        return Upkeep(self._journal, [sink.table for sink in self.site.sinks], self.site.retention)
+        return Upkeep(self._journal, [sink.table for sink in self.site.sinks], Retention(self.site.retention))
 
 
 def _listed(what: str, names: Iterable[str]) -> str:

@@ -93,14 +93,16 @@ class Supervisor:
             serving.close()
             self._stop.set()
             running.end()
-            if finished := _join(running.threads, self._patience):
-                held.close()
-            else:
+            finished = _join(running.threads, self._patience)
+            if not finished:
                 _report_lost(running.sources.workers)
-        running.finish()
-        if why := running.health.describe_failure():
-            log.error("ended with an error: %s", why)
-        return finished and not why
+            running.finish()
+            failure = running.health.describe_failure()
+            if finished:
+                held.close()
+        if failure:
+            log.error("ended with an error: %s", failure)
+        return finished and not failure
 
     def _serve(self, running: RunningSite, serving: ExitStack) -> Monitoring:
         """Answer the commands of this machine's user, and a monitoring system if there is to be one."""

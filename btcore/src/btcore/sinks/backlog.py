@@ -1,11 +1,12 @@
-"""What one sink has not had yet: it is read on from the sink's cursor, and the cursor is moved when it is delivered.
+"""What one sink has not had yet: it is read from the sink's checkpoint on, which moves when it is delivered.
 
-Always in portions: however much there is, memory holds one batch. How the cursor moves is in `offset.py`; calling the
-sink is `worker.py`'s work.
+Always in portions: however much there is, memory holds one batch. How the checkpoint moves is in `progress.py`; calling
+the sink is the work of `worker.py`.
 """
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from logging import DEBUG, ERROR
 from time import monotonic, time_ns
@@ -16,25 +17,25 @@ from btcore.calculate.intervals import Intervals
 from btcore.calculate.sampling import Consecutive, SampleCache, Sampler, Step
 from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
-from btcore.journal import Baseline, DeadLetter, Entry, Journal
+from btcore.journal import START, Baseline, DeadLetter, Entry, Journal, Lag, Offset
 from btcore.journal.retry import JournalRetry
 from btcore.logs.failures import FailureReporter
 from btcore.records import Reading, from_microseconds
 from btcore.settings import Context, Delivery
-from btcore.sinks.backlog_limits import Bounds
-from btcore.sinks.offset import Place
+from btcore.sinks.backlog_limits import find_excess
+from btcore.sinks.progress import Progress
 from btcore.text import describe_error, plural
 from btcore.values.fingerprint import Fingerprint
 
 READ = 500
 """Journal entries read at once."""
 
-BOUND = 60.0
-"""Seconds between two looks at the bounds of the backlog."""
+LIMITS_INTERVAL = 60.0
+"""Seconds between two looks at the limits of the backlog."""
 
 
 class Outdated(Exception):
-    """What is being delivered was dropped meanwhile, by the bounds of the backlog."""
+    """What is being delivered was dropped meanwhile, by the limits of the backlog."""
 
 
 class Backlog:
@@ -47,8 +48,8 @@ class Backlog:
         cache: SampleCache,
         context: Context,
         delivery: Delivery,
-        patiently: JournalRetry,
-        outcome: FailureReporter,
+        retry: JournalRetry,
+        reporter: FailureReporter,
         fingerprint: Fingerprint,
     ) -> None:
         """Prepare; nothing is read before `begin`. The fingerprint is that of the sink's settings."""
@@ -62,65 +63,67 @@ class Backlog:
         self._cache = cache
         self._context = context
         self._delivery = delivery
-        self._patiently = patiently
-        self._reporter = outcome
-        self._place = Place(journal, context, patiently, fingerprint)
-        self._read_to = 0
-        self._bounds = Bounds(journal, delivery.max_backlog_bytes)
-        self._looked = -BOUND
+        self._retry = retry
+        self._reporter = reporter
+        self._progress = Progress(journal, context, retry, fingerprint)
+        self._read_to: Offset = START
+        self._lag = Lag()
+        self._looked = -LIMITS_INTERVAL
         self._outdated = False
         self._sampler: Sampler = Consecutive(context.polarity, Chains({}), cache)
 
-    def begin(self, whole: str = "") -> None:
-        """Find the sink's place in the journal, or give it one; `resume` goes on from there.
+    def begin(self, split_from: str = "") -> None:
+        """Find the sink's checkpoint in the journal, or make it; `resume` continues from there.
 
-        `whole` is the table that the sink was a part of before it was split: it goes on from there.
+        `split_from` is the table that the sink was a part of before it was split: it continues from there.
         """
-        self._place.begin(self._delivery.start_at, whole)
+        self._progress.begin(self._delivery.start_at, split_from)
 
     @property
     def behind(self) -> int:
-        """How many readings came in that the sink has not had, and that it has not found to be none of its own."""
-        return self._journal.lag(self._place.checkpoint.examined) if self._place.has_begun else 0
+        """How many readings wait that the sink has not looked at; as last known where the journal is unavailable."""
+        if self._progress.has_begun:
+            with suppress(Unavailable):
+                self._lag = self._journal.lag(self._progress.checkpoint.examined)
+        return self._lag.entries
 
     @property
-    def offset(self) -> int:
-        """Return the offset of the sink's checkpoint."""
-        return self._place.checkpoint.offset if self._place.has_begun else 0
+    def offset(self) -> Offset:
+        """The offset of the sink's checkpoint."""
+        return self._progress.checkpoint.offset if self._progress.has_begun else START
 
+    @property
     def oldest_waiting(self) -> datetime | None:
-        """Return the time of the oldest reading that the sink has not had. Raises Unavailable."""
-        if not self.behind:
-            return None
-        oldest = self._journal.sizes(self._place.checkpoint.examined, 1)
-        return from_microseconds(oldest[0].key) if oldest else None
+        """The time of the oldest reading that waits; as last known where the journal is unavailable."""
+        return from_microseconds(self._lag.oldest) if self.behind else None
 
     def dead_letters(self) -> int:
         """Return how many dead letters of the sink the journal keeps. Raises Unavailable."""
         return len(self._journal.dead_letters(self._context.name))
 
     @property
-    def is_level(self) -> bool:
+    def is_up_to_date(self) -> bool:
         """Whether everything that came in was read: what is not delivered is gathered for an interval or a call."""
-        return self._place.has_begun and self._read_to >= self._journal.newest()
+        return self._progress.has_begun and self._read_to >= self._journal.newest()
 
     @property
     def is_proven(self) -> bool:
         """Whether anything was ever accepted with these settings."""
-        return self._place.is_proven
+        return self._progress.is_proven
 
     def resume(self) -> None:
-        """Go on from the cursor."""
-        self._read_to = self._place.checkpoint.offset
-        places = {base.offset for base in self._place.checkpoint.baselines.values()}
-        kept = self._patiently(lambda: self._journal.get(sorted(places)))
-        readings = {entry.offset: reading for entry in kept if (reading := self._base(entry)) is not None}
-        found = self._place.checkpoint.baselines.items()
-        bases = {
-            key: ChainBaseline(readings[base.offset], base.lifetime) for key, base in found if base.offset in readings
+        """Continue from the checkpoint."""
+        self._read_to = self._progress.checkpoint.offset
+        found = self._progress.checkpoint.baselines
+        kept = self._retry(lambda: self._journal.get(sorted({one.offset for one in found.values()})))
+        readings = {entry.offset: reading for entry in kept if (reading := self._baseline_reading(entry)) is not None}
+        baselines = {
+            key: ChainBaseline(readings[one.offset], one.lifetime)
+            for key, one in found.items()
+            if one.offset in readings
         }
         most = max(MAX_METERS, 2 * self._delivery.batch_size)  # none is forgotten before its readings are delivered
-        chains = Chains(bases, heard=self._heard(), recall=self._recall, max_meters=most)
+        chains = Chains(baselines, heard=self._heard(), recall=self._recall, max_meters=most)
         interval = round(self._delivery.interval * 1e6)
         polarity = self._context.polarity
         self._sampler = (
@@ -128,9 +131,9 @@ class Backlog:
         )
 
     def _heard(self) -> list[tuple[str, bytes]]:
-        """Return what was read last before the cursor."""
-        place = self._place.checkpoint.offset
-        before = self._patiently(lambda: self._journal.recent(place, MAX_HEARD))
+        """Return what was read last before the checkpoint."""
+        offset = self._progress.checkpoint.offset
+        before = self._retry(lambda: self._journal.recent(offset, MAX_HEARD))
         taken = (entry for entry in before if self._takes(entry))
         return [
             (reading.serial, reading.raw)
@@ -140,36 +143,36 @@ class Backlog:
 
     def _recall(self, key: str) -> ChainBaseline | None:
         """Return the baseline of a meter that was not heard for so long that it is not in memory."""
-        base = self._place.base(key)
-        kept = self._patiently(lambda: self._journal.get([base.offset])) if base else ()
-        reading = self._base(kept[0]) if kept else None
-        return ChainBaseline(reading, base.lifetime) if base and reading else None
+        found = self._progress.baseline(key)
+        kept = self._retry(lambda: self._journal.get([found.offset])) if found else ()
+        reading = self._baseline_reading(kept[0]) if kept else None
+        return ChainBaseline(reading, found.lifetime) if found and reading else None
 
-    def _base(self, entry: Entry) -> Reading | None:
+    def _baseline_reading(self, entry: Entry) -> Reading | None:
         """Return the reading of a baseline; None where it is none that this sink takes any more."""
         return self._decoders.read_entry(entry) if self._takes(entry) else None
 
     def read(self, most: int) -> tuple[list[Step], bool]:
         """Return the next steps, of at most so many entries, and whether there were none."""
         newest = self._journal.newest()  # asked before reading: nothing comes in before it any more
-        entries = self._read_patiently(self._read_to, min(most, READ))
+        entries = self._read_entries(self._read_to, min(most, READ))
         if not entries:
             self._read_to = max(self._read_to, newest)  # what was there is trimmed
         steps: list[Step] = []
         for entry in entries:
-            self._read_to = entry.offset
+            after, self._read_to = self._read_to, entry.offset
             reading = self._wanted(entry)
             if reading is not None:
-                self._feed(reading, steps)
+                self._feed(reading, after, steps)
         return steps, not entries
 
-    def _read_patiently(self, after: int, most: int) -> Sequence[Entry]:
-        return self._patiently(lambda: self._journal.read(after, most))
+    def _read_entries(self, after: int, most: int) -> Sequence[Entry]:
+        return self._retry(lambda: self._journal.read(after, most))
 
-    def _feed(self, reading: Reading, steps: list[Step]) -> None:
+    def _feed(self, reading: Reading, after: Offset, steps: list[Step]) -> None:
         """Add the steps that a reading completes; one that no step can be made of costs itself alone."""
         try:
-            for step in self._sampler.feed(reading):
+            for step in self._sampler.feed(reading, after):
                 steps.append(step)  # noqa: PERF402 - those that were made before it raises count
         except BaseException as error:
             self.broken += 1
@@ -183,11 +186,11 @@ class Backlog:
         # not by the entry: [meters] may call its meter otherwise now
         if reading is not None and self._delivery.meters and reading.serial not in self._delivery.meters:
             self.unwanted += 1
-            self._place.unwanted(entry.offset)
+            self._progress.unwanted(entry.offset)
             return None
         if reading is not None and not self._takes(entry):
             self._count_not_live(entry)
-            self._place.unwanted(entry.offset)
+            self._progress.unwanted(entry.offset)
             return None
         return reading
 
@@ -212,37 +215,38 @@ class Backlog:
         return list(self._sampler.flush())
 
     def look(self) -> None:
-        """Drop, now and then, what is beyond the sink's bounds, and tell how much. Safe from any thread.
+        """Drop, now and then, what is above the sink's limits, and log how much. Safe from any thread.
 
-        It waits for nothing: where the journal cannot now, or the worker is about to move the cursor, the next look
-        will do. The worker notices by `is_outdated`.
+        It waits for nothing: where the journal is unavailable, or the worker is about to move the checkpoint, the next
+        look does it. The worker notices by `is_outdated`.
         """
-        age, most = self._delivery.max_backlog_age, self._delivery.max_backlog_bytes
-        if not (age or most) or monotonic() - self._looked < BOUND or not self._place.lock.acquire(blocking=False):
+        age, size = self._delivery.max_backlog_age, self._delivery.max_backlog_bytes
+        is_due = bool(age or size) and monotonic() - self._looked >= LIMITS_INTERVAL
+        if not is_due or not self._progress.lock.acquire(blocking=False):
             return
         try:
-            if self._place.has_begun:
+            if self._progress.has_begun:
                 self._looked = monotonic()
-                self._drop(*self._bounds.beyond(self._place.checkpoint.examined, _long_ago(age)))
-        except Unavailable as error:  # whoever needs the journal tells that it cannot
-            self._context.log.debug("the bounds of the backlog cannot be kept now: %s", error)
+                self._drop(*find_excess(self._journal, self._progress.checkpoint.examined, size, _long_ago(age)))
+        except Unavailable as error:  # whoever needs the journal logs that it is
+            self._context.log.debug("the limits of the backlog cannot be checked now: %s", error)
         except Exception as error:  # noqa: BLE001 - our own bug must not end the thread of another
             self._reporter.warn(
-                f"the bounds of the backlog cannot be kept, by a fault of btcore: {describe_error(error)}"
+                f"the limits of the backlog cannot be checked, by a fault of btcore: {describe_error(error)}"
             )
         finally:
-            self._place.lock.release()
+            self._progress.lock.release()
 
-    def _drop(self, place: int, count: int) -> None:
+    def _drop(self, offset: Offset, count: int) -> None:
         if not count:
             return
-        self._place.drop(place)
+        self._progress.drop(offset)
         self._outdated = True
         self.dropped += count
         self._reporter.dropped(count)
 
     def is_outdated(self) -> bool:
-        """Whether anything was dropped that may have been read already; if so, go on from the cursor."""
+        """Whether anything was dropped that may have been read already; if so, continue from the checkpoint."""
         self.look()
         if not self._outdated:
             return False
@@ -253,30 +257,34 @@ class Backlog:
     def delivered(
         self,
         steps: Sequence[Step],
-        aside: Sequence[DeadLetter] = (),
+        letters: Sequence[DeadLetter] = (),
         *,
         is_missed: bool = False,
         is_proof: bool = False,
     ) -> None:
-        """Move the cursor behind these steps; keep what of them was refused.
+        """Move the checkpoint behind these steps; keep the dead letters among them.
 
-        `is_missed`: the settings did not want all of them. `is_proof`: they were accepted, so the settings work.
+        `is_missed`: the settings did not select all of them. `is_proof`: they were accepted, so the settings work.
         """
-        self._place.delivered(steps[-1].offset, _bases(steps), aside, is_missed=is_missed, is_proof=is_proof)
+        if is_missed:
+            self._progress.unwanted(_first_offset(steps))
+        self._progress.delivered(steps[-1].offset, _baselines(steps), letters, is_proof=is_proof)
 
     def passed(self, steps: Sequence[Step], *, is_missed: bool) -> None:
-        """Take note of steps of which nothing was wanted: the cursor moves behind them with what is wanted after them.
+        """Remember steps of which nothing was selected: the checkpoint moves with what is selected after them.
 
-        `is_missed`: because of the settings, not because there was nothing to want.
+        `is_missed`: because of the settings, not because there was nothing to select.
         """
-        self._place.passed(_bases(steps), is_missed=is_missed)
+        if is_missed:
+            self._progress.unwanted(_first_offset(steps))
+        self._progress.passed(_baselines(steps))
 
     def settle(self) -> None:
-        """Take note of how far the sink has looked, when all that is wanted of it has been delivered."""
-        self._place.seen(self._sampler.settled(self._read_to))
+        """Keep how far the sink has looked, when all that is selected of it was delivered."""
+        self._progress.examined(self._sampler.settled(self._read_to))
 
     def __str__(self) -> str:
-        """Tell what was passed over or dropped, for a line of the log; nothing where all was delivered."""
+        """Describe what was passed over or dropped, for a line of the log; nothing where all was delivered."""
         counts = dict(self._sampler.skipped)
         if self.passed_over:
             counts["passed over, as no decoder reads them"] = self.passed_over
@@ -284,16 +292,20 @@ class Backlog:
             counts["passed over by a fault of btcore"] = self.broken
         if self.dropped:
             counts["dropped"] = self.dropped
-        told = [f"{count} {what}" for what, count in counts.items()]
+        parts = [f"{count} {what}" for what, count in counts.items()]
         if self.not_live:
             kinds = [(count, f"{origin} reading") for origin, count in self.not_live.items()]
             unsent = " and ".join(plural(count, kind) for count, kind in kinds)
-            told.append(f"{unsent} not sent (only_live = false sends them)")
-        return ", ".join(told)
+            parts.append(f"{unsent} not sent (only_live = false sends them)")
+        return ", ".join(parts)
 
 
-def _bases(steps: Sequence[Step]) -> dict[str, Baseline]:
-    return {key: base for step in steps for key, base in step.baselines.items()}
+def _baselines(steps: Sequence[Step]) -> dict[str, Baseline]:
+    return {key: baseline for step in steps for key, baseline in step.baselines.items()}
+
+
+def _first_offset(steps: Sequence[Step]) -> Offset:
+    return min((reading.offset for step in steps for reading in step.readings), default=steps[-1].offset)
 
 
 def _long_ago(age: float) -> int:

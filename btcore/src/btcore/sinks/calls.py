@@ -18,7 +18,7 @@ from btcore.errors import Reject, Retry, Stop
 from btcore.heartbeat import Heartbeat
 from btcore.journal.retry import ShuttingDown
 from btcore.logs.failures import FailureReporter
-from btcore.sinks.backlog import BOUND, Outdated
+from btcore.sinks.backlog import LIMITS_INTERVAL, Outdated
 from btcore.text import describe_error, format_duration
 
 HANG_TIMEOUT = 600.0
@@ -126,11 +126,11 @@ class HookCalls:
     def wait(self, seconds: float) -> None:
         """Wait this many seconds. Raises ShuttingDown."""
         while seconds > 0:
-            self._stop.wait(min(seconds, BOUND))
+            self._stop.wait(min(seconds, LIMITS_INTERVAL))
             self.raise_if_stopping()
             self._heartbeat.beat()
             self._meanwhile()
-            seconds -= BOUND
+            seconds -= LIMITS_INTERVAL
 
     def raise_if_stopping(self) -> None:
         """Raise ShuttingDown if the program stops."""

@@ -124,7 +124,10 @@ class SinkWorker:
         backlog = self.backlog
         failing = self._reporter.failing_for
         return sink_state(
-            stop_reason=self.stop_reason, failing_for=failing, behind=backlog.behind, is_up_to_date=backlog.is_level
+            stop_reason=self.stop_reason,
+            failing_for=failing,
+            behind=backlog.behind,
+            is_up_to_date=backlog.is_up_to_date,
         )
 
     @property
@@ -141,7 +144,7 @@ class SinkWorker:
             state=self._status_state(),
             offset=backlog.offset,
             waiting=backlog.behind,
-            oldest_waiting=backlog.oldest_waiting(),
+            oldest_waiting=backlog.oldest_waiting,
             delivered=self.delivered,
             unwanted=self.unwanted,
             dropped=backlog.dropped,
@@ -156,7 +159,7 @@ class SinkWorker:
         if self._reporter.failing_for is not None:
             last = self._reporter.last_failure
             return "waiting" if last is not None and last.requested else "failing"
-        return "ok" if self.backlog.is_level else "behind"
+        return "ok" if self.backlog.is_up_to_date else "behind"
 
     def end(self) -> None:
         """Tell it to end; the batch under way is finished first."""
@@ -238,7 +241,7 @@ class SinkWorker:
     @property
     def is_up_to_date(self) -> bool:
         """Whether all that there is was delivered, but for an interval that is still open. Safe from any thread."""
-        return self._idle and self.backlog.is_level
+        return self._idle and self.backlog.is_up_to_date
 
     def _deliver_next(self) -> None:
         try:

@@ -134,7 +134,7 @@ class EntryMaker:
             self._silence_watch.heard(name, reading.timestamp)
         origin = reading.origin or self._origin
         values = encode_reading(reading)
-        return Entry(key, source, name, reading.format.name, values, whole=True, address=address, origin=origin)
+        return Entry(key, source, name, reading.format.name, values, packetless=True, address=address, origin=origin)
 
 
 def _from_utc(device_time: datetime) -> datetime:

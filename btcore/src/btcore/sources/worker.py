@@ -278,7 +278,7 @@ class SourceWorker:
         if self._are_meters_restored:
             return
         try:
-            recent = self._journal.read(max(self._journal.newest() - RECENT, 0), RECENT)
+            recent = self._journal.recent(self._journal.newest(), RECENT)
             self._admission.add_known([*reversed(self._journal.serials()), *(entry.serial for entry in recent)])
             mine = [one for one in self._journal.heard(RECENT) if one.boot and one.source == self._source.name]
             found = filter(None, map(self._decoders.read_entry_and_serial, mine))  # by what [meters] calls them now

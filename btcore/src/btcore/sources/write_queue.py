@@ -14,7 +14,8 @@ from threading import Condition, Event, Thread
 
 from btcore.errors import JournalFull
 from btcore.heartbeat import Heartbeat
-from btcore.journal import Entry, Journal
+from btcore.journal import Appended, Entry, Journal
+from btcore.journal.keys import append_all
 from btcore.journal.retry import JournalRetry, ShuttingDown
 from btcore.logs.failures import FailureReporter
 from btcore.logs.tally import SummarizedCount
@@ -171,8 +172,9 @@ class WriteQueue:
         parts = [entries]
         while parts:
             part = parts.pop()
-            half = len(part) // 2
+            before, half = self._written, len(part) // 2
             error = self._try_append(part)
+            self._written = before
             if error is not None and half:
                 parts += [part[half:], part[:half]]
                 continue
@@ -182,17 +184,26 @@ class WriteQueue:
 
     def _try_append(self, part: Sequence[Entry]) -> BaseException | None:
         """Write entries, however long that takes; return an error that a retry does not solve."""
+        before = self._written
         try:
-            new = len(self._retry(partial(self._journal.append, part), self._describe_waiting))
-            self.kept += new
-            self.duplicates += len(part) - new
+            append_all(self._append, part)
         except ShuttingDown:
             raise
         except JournalFull as error:
-            self.refused.add(f"{error}: no new readings are kept", error, len(part))
+            count = len(part) - (self._written - before)
+            self.refused.add(f"{error}: no new readings are kept", error, count)
         except BaseException as error:  # noqa: BLE001 - of any kind: the entries after it must still be written
             return error
         return None
+
+    def _append(self, part: Sequence[Entry]) -> Appended:
+        """Append entries to the journal, up to the first whose key is taken; count what became of them."""
+        done = self._retry(partial(self._journal.append, part), self._describe_waiting)
+        written = len(part) - len(done.rest)
+        self._written += written
+        self.kept += len(done.kept)
+        self.duplicates += written - len(done.kept)
+        return done
 
     def _describe_waiting(self) -> str:
         return f" (readings that wait for it: {len(self._waiting) - self._written})"

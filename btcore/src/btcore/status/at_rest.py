@@ -6,16 +6,17 @@ Whoever calls this holds the lock of the state directory.
 from datetime import datetime
 
 from btcore.config.site import Site
-from btcore.journal import Journal
+from btcore.journal import START, Journal
 from btcore.records import from_microseconds
-from btcore.status import JournalStatus, MeterStatus, SinkStatus, SiteStatus, SourceStatus
+from btcore.status import MeterStatus, SinkStatus, SiteStatus, SourceStatus
+from btcore.status.disk import journal_status
 from btcore.version import __version__
 
 RECENT = 1000
 """Newest entries that are asked which source a meter was heard by."""
 
 
-def status_at_rest(site: Site, journal: Journal, journal_status: JournalStatus, now: datetime) -> SiteStatus:
+def status_at_rest(site: Site, journal: Journal, now: datetime) -> SiteStatus:
     """Return the status of a site that does not run. Raises Unavailable."""
     return SiteStatus(
         running=False,
@@ -24,7 +25,7 @@ def status_at_rest(site: Site, journal: Journal, journal_status: JournalStatus, 
         version=__version__,
         sources=tuple(_sources(site, journal)),
         sinks=tuple(_sink(table, name, plugin, journal) for table, name, plugin in _sinks(site)),
-        journal=journal_status,
+        journal=journal_status(journal, site.state, site.retention, now),
     )
 
 
@@ -51,15 +52,14 @@ def _sinks(site: Site) -> list[tuple[str, str, str]]:
 
 def _sink(table: str, name: str, plugin: str, journal: Journal) -> SinkStatus:
     checkpoint = journal.checkpoint(table)
-    examined = checkpoint.examined if checkpoint else 0
-    waiting = journal.lag(examined)
-    oldest = journal.sizes(examined, 1) if waiting else ()
+    examined = checkpoint.examined if checkpoint else START
+    lag = journal.lag(examined)
     return SinkStatus(
         name,
         plugin,
         "not running",
-        offset=checkpoint.offset if checkpoint else 0,
-        waiting=waiting,
-        oldest_waiting=from_microseconds(oldest[0].key) if oldest else None,
+        offset=checkpoint.offset if checkpoint else START,
+        waiting=lag.entries,
+        oldest_waiting=from_microseconds(lag.oldest) if lag.entries else None,
         dead_letters=len(journal.dead_letters(table)),
     )

@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from btcore.journal import Usage
+from btcore.journal import START, Journal
 from btcore.records import from_microseconds
 from btcore.status import JournalStatus
 
@@ -13,21 +13,23 @@ MIN_SPAN = 3600.0
 """Seconds that the entries must span before a rate is told."""
 
 
-def journal_status(usage: Usage, state: Path, retention: float, now: datetime) -> JournalStatus:
-    """Return the status of a journal in a state directory; `retention` is in seconds."""
+def journal_status(journal: Journal, state: Path, retention: float, now: datetime) -> JournalStatus:
+    """Return the status of a journal in a state directory; `retention` is in seconds. Raises Unavailable."""
     free: int | None = None
     with suppress(OSError):
         free = shutil.disk_usage(state).free
-    oldest, newest = (from_microseconds(key) if key else None for key in (usage.oldest, usage.newest))
+    kept, size = journal.lag(START), journal.size()
+    oldest = from_microseconds(kept.oldest) if kept.entries else None
+    newest = next((from_microseconds(one.key) for one in journal.recent(journal.newest(), 1)), None)
     return JournalStatus(
-        location=usage.location,
-        bytes=usage.size,
-        entries=usage.entries,
+        location=journal.location,
+        bytes=size,
+        entries=kept.entries,
         oldest=oldest,
         newest=newest,
         retention=retention,
         free=free,
-        full=full_at(usage.size, free, oldest, newest, retention, now),
+        full=full_at(size, free, oldest, newest, retention, now),
     )
 
 

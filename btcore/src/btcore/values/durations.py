@@ -5,7 +5,7 @@ import re
 from btcore.settings import Duration
 from btcore.values.invalid_value import ConversionContext, InvalidValue, ValueProblem, format_value
 
-UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800, "y": 365 * 86_400}
 MAX_DURATION = 36_500 * 86_400
 """The longest duration in seconds: a hundred years."""
 
@@ -16,6 +16,7 @@ UNIT_ALIASES = {
     **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600),
     **dict.fromkeys(("d", "day", "days"), 86_400),
     **dict.fromkeys(("w", "week", "weeks"), 604_800),
+    **dict.fromkeys(("y", "yr", "yrs", "year", "years"), 365 * 86_400),
 }
 """Common words for units, in seconds."""
 
@@ -49,7 +50,7 @@ def _seconds(value: object) -> float | None:
         return None
     if value in (0, "0"):
         return 0.0
-    found = re.fullmatch(rf"{NUMBER} ?(ms|s|m|h|d)", value.strip()) if isinstance(value, str) else None
+    found = re.fullmatch(rf"{NUMBER} ?(ms|s|m|h|d|w|y)", value.strip()) if isinstance(value, str) else None
     return float(found[1]) * UNITS[found[2]] if found else None
 
 

@@ -7,10 +7,10 @@ from threading import Event
 import attrs
 
 from btcore.calculate.sampling import SampleCache
-from btcore.config.site import Decoder, Sink, Site, Source
+from btcore.config.site import Decoder, Sink, Site, Source, context_of
 from btcore.decode.decoders import Decoders
 from btcore.journal import Journal
-from btcore.settings import Context, Duration
+from btcore.settings import Context
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.identity import Identities, last_readings
 from btcore.sources.worker import SourceWorker
@@ -86,15 +86,7 @@ class WorkerFactory:
         ]
 
     def _context(self, part: Source | Sink | Decoder) -> Context:
-        polarity = self._site.polarity
-        return Context(
-            name=part.table,
-            log=logging.getLogger(part.table),
-            channels=self._site.channels,
-            polarity=part.delivery.polarity or polarity if isinstance(part, Sink) else polarity,
-            interval=part.delivery.interval if isinstance(part, Sink) else Duration(0),
-            dry_run=self._options.dry_run,
-        )
+        return context_of(self._site, part, dry_run=self._options.dry_run)
 
     def _decoders(self, formats: tuple[str, ...]) -> Decoders:
         decoders = self._site.decoders

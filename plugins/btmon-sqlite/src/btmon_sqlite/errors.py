@@ -1,8 +1,4 @@
-"""The errors of SQLite: for each, the outcome for the core and the message for a person.
-
-An error that passes by itself, or once there is space, is a Retry; one that needs a person is a Stop, and the readings
-wait in the journal; a row that the table has already is a Reject.
-"""
+"""The errors of SQLite: for each, the kind by which `btcore.sql` knows what to do, and the message for a person."""
 
 import os
 import sqlite3
@@ -10,30 +6,44 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from btcore import Reject, Retry, Stop
+from btcore.sql import ErrorKind, SqlError
 
-RETRY_MESSAGES: Mapping[int, str] = {
-    sqlite3.SQLITE_BUSY: "{file} is locked by another program; btcore tries again until the lock is gone",
-    sqlite3.SQLITE_LOCKED: "{file} is locked by another program; btcore tries again until the lock is gone",
-    sqlite3.SQLITE_FULL: "no space left for {file}: free space on its disk; the readings wait in the journal",
-    sqlite3.SQLITE_IOERR: "{file} cannot be read or written ({error}): check its disk",
-    sqlite3.SQLITE_NOMEM: "no memory left to write {file}",
-    sqlite3.SQLITE_PROTOCOL: "{file} cannot be locked ({error})",
-}
-"""Messages of errors that pass, by SQLite's primary result code."""
+DAMAGED = (
+    "{file} is damaged ({error}): save what is in it with `sqlite3 {file} .recover`, and move it away;"
+    " a new one is made at the next start"
+)
+LOCKED = "{file} is locked by another program; btcore tries again until the lock is gone"
+READ_ONLY = "{file} is read-only ({error}): let the user that runs btcore write it and its directory"
+UNWRITABLE = "{file} cannot be written ({error}): let the user that runs btcore write it and its directory"
+CONSTRAINT = "{file} refuses every row ({error}) by a constraint of its table; name another `table`"
+STATEMENT = "{file} refuses a statement ({error}): check its table, or name another `table`"
+NO_SPACE = "no space left for {file}: free space on its disk; the readings wait in the journal"
 
-STOP_MESSAGES: Mapping[int, str] = {
-    sqlite3.SQLITE_NOTADB: "{file} is not an SQLite database: name another `file`, or move this one away",
-    sqlite3.SQLITE_CORRUPT: (
-        "{file} is damaged ({error}): save what is in it with `sqlite3 {file} .recover`, and move it away;"
-        " a new one is made at the next start"
+MEANINGS: Mapping[int, tuple[ErrorKind, str]] = {
+    sqlite3.SQLITE_BUSY: (ErrorKind.CONFLICT, LOCKED),
+    sqlite3.SQLITE_LOCKED: (ErrorKind.CONFLICT, LOCKED),
+    sqlite3.SQLITE_FULL: (ErrorKind.SPACE, NO_SPACE),
+    sqlite3.SQLITE_IOERR: (ErrorKind.UNAVAILABLE, "{file} cannot be read or written ({error}): check its disk"),
+    sqlite3.SQLITE_NOMEM: (ErrorKind.UNAVAILABLE, "no memory left to write {file}"),
+    sqlite3.SQLITE_PROTOCOL: (ErrorKind.CONFLICT, "{file} cannot be locked ({error})"),
+    sqlite3.SQLITE_NOTADB: (
+        ErrorKind.STATEMENT,
+        "{file} is not an SQLite database: name another `file`, or move this one away",
     ),
-    sqlite3.SQLITE_READONLY: "{file} is read-only ({error}): let the user that runs btcore write it and its directory",
-    sqlite3.SQLITE_PERM: "{file} cannot be written ({error}): let the user that runs btcore write it and its directory",
-    sqlite3.SQLITE_CONSTRAINT: "{file} refuses every row ({error}) by a constraint of its table; name another `table`",
-    sqlite3.SQLITE_ERROR: "{file} refuses a statement ({error}): check its table, or name another `table`",
+    sqlite3.SQLITE_CORRUPT: (ErrorKind.STATEMENT, DAMAGED),
+    sqlite3.SQLITE_READONLY: (ErrorKind.PERMISSION, READ_ONLY),
+    sqlite3.SQLITE_PERM: (ErrorKind.PERMISSION, UNWRITABLE),
+    sqlite3.SQLITE_CONSTRAINT: (ErrorKind.STATEMENT, CONSTRAINT),
+    sqlite3.SQLITE_ERROR: (ErrorKind.STATEMENT, STATEMENT),
 }
-"""Messages of errors that need a person."""
+"""Kind and message of an error, by SQLite's primary result code."""
+
+MISSING: Mapping[str, ErrorKind] = {
+    "no such table": ErrorKind.NO_TABLE,
+    "has no column named": ErrorKind.NO_COLUMN,
+    "no such column": ErrorKind.NO_COLUMN,
+}
+"""What SQLite has no code for: parts of its messages."""
 
 FORBIDDEN = "{file} cannot be opened: let the user that runs btcore write it and its directory"
 
@@ -63,43 +73,44 @@ def path_problem(file: Path) -> str:
 
 @contextmanager
 def translate_errors(file: Path) -> Iterator[None]:
-    """Translate errors of SQLite into Retry, Stop or Reject; errors that Python itself raises pass unchanged."""
+    """Make SqlErrors of the errors of SQLite; errors that Python itself raises pass unchanged."""
     try:
         yield
     except sqlite3.Error as error:
-        outcome = classify_error(error, file)
-        if outcome is None:
+        translated = translate_error(error, file)
+        if translated is None:
             raise
-        raise outcome from error
+        raise translated from error
 
 
-def classify_error(error: sqlite3.Error, file: Path) -> Retry | Stop | Reject | None:
-    """Return the outcome of an error; None if it does not come from the database."""
+def translate_error(error: sqlite3.Error, file: Path) -> SqlError | None:
+    """Return the meaning of an error; None if it does not come from the database."""
     extended: int = getattr(error, "sqlite_errorcode", 0)  # errors that Python itself raises have none
     if extended in DUPLICATE_CODES:
-        return Reject(f"{file} has a row like this already ({error})")
+        return SqlError(ErrorKind.DUPLICATE, f"{file} has a row like this already ({error})")
     code = extended & 0xFF
     if code == sqlite3.SQLITE_CANTOPEN:
         return _cannot_open(error, file)
-    if code in RETRY_MESSAGES:
-        return Retry(RETRY_MESSAGES[code].format(file=file, error=error))
-    if code in STOP_MESSAGES:
-        return Stop(STOP_MESSAGES[code].format(file=file, error=error))
-    return None
+    if code not in MEANINGS:
+        return None
+    kind, message = MEANINGS[code]
+    missing = (kind for part, kind in MISSING.items() if part in str(error)) if code == sqlite3.SQLITE_ERROR else ()
+    return SqlError(next(iter(missing), kind), message.format(file=file, error=error))
 
 
-def _cannot_open(error: sqlite3.Error, file: Path) -> Retry | Stop:
+def _cannot_open(error: sqlite3.Error, file: Path) -> SqlError:
     if _is_hidden(file):
-        return Stop(_forbidden(file))
+        return SqlError(ErrorKind.PERMISSION, _forbidden(file))
     if file.is_dir():
-        return Stop(f"{file} is a directory: `file` must name a file, such as {file / 'energy.db'}")
+        example = file / "energy.db"
+        message = f"{file} is a directory: `file` must name a file, such as {example}"
+        return SqlError(ErrorKind.STATEMENT, message)
     if not file.parent.is_dir():
-        return Stop(
-            f"{file} cannot be made: there is no directory {file.parent}; create it, mount it, or correct `file`"
-        )
+        message = f"{file} cannot be made: there is no directory {file.parent}; create it, mount it, or correct `file`"
+        return SqlError(ErrorKind.NO_DATABASE, message)
     if not os.access(file if file.exists() else file.parent, os.W_OK):
-        return Stop(_forbidden(file))
-    return Retry(f"{file} cannot be opened now ({error})")
+        return SqlError(ErrorKind.PERMISSION, _forbidden(file))
+    return SqlError(ErrorKind.UNAVAILABLE, f"{file} cannot be opened now ({error})")
 
 
 def _forbidden(file: Path) -> str:

@@ -1,0 +1,82 @@
+"""The commands that other distributions add: entry points of the group `btcore.commands`.
+
+A command is imported when it is asked for, or when all are listed. What a command is, is in `commands.py`.
+"""
+
+import argparse
+from pathlib import Path
+
+import attrs
+
+from btcore.commands import Command, Configuration, Table
+from btcore.config.load import load_site
+from btcore.discovery import Installed, PluginError, installed
+from btcore.errors import is_interrupt
+from btcore.text import describe_error
+from btcore.version import API
+
+GROUP = "btcore.commands"
+
+
+@attrs.frozen
+class Extension:
+    """A command of another distribution, which is imported when it is asked for."""
+
+    name: str
+    rivals: tuple[Installed, ...]
+
+    @property
+    def help(self) -> str:
+        """What the list of commands has of it."""
+        try:
+            return self.load().help
+        except PluginError as error:
+            return f"broken: {error}"
+
+    def load(self) -> Command:
+        """Import it. Raises PluginError."""
+        (first, *others) = self.rivals
+        if others:
+            claims = " and ".join(f"{one.distribution} {one.version}" for one in self.rivals)
+            raise PluginError(f'two distributions have a command "{self.name}": {claims}; pip uninstall one of them')
+        what = f'the command "{self.name}" of {first.distribution} {first.version}'
+        try:
+            command = first.entry.load()
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
+            why = " ".join(describe_error(error).split())
+            raise PluginError(f"{what} cannot be imported ({why})") from None
+        if not isinstance(command, Command):
+            raise PluginError(f"{what} is not a command: {first.entry.value} is not a Command of btcore")
+        if command.api != API:
+            upgrade = first.distribution if command.api < API else "btcore"
+            raise PluginError(
+                f"{what} is written for version {command.api} of the plugin interface; this btcore has version {API}:"
+                f" pip install --upgrade {upgrade}"
+            )
+        return command
+
+
+def extensions() -> dict[str, Extension]:
+    """Return the commands of other distributions, by name. Imports nothing of them."""
+    return {name: Extension(name, rivals) for name, rivals in installed(GROUP).items()}
+
+
+def add_extension(extension: Extension, parser: argparse.ArgumentParser) -> None:
+    """Have a parser run this command. Raises PluginError."""
+    command = extension.load()
+    parser.description = command.help[:1].upper() + command.help[1:] + "."
+    command.add_arguments(parser)
+    parser.set_defaults(main=lambda args: command.run(args, load_configuration))
+
+
+def load_configuration(file: Path) -> Configuration:
+    """Load a configuration as a command is given it. Raises ConfigurationError."""
+    site = load_site(file)
+    tables = (
+        *(Table(source.table, "source", source.instance) for source in site.sources),
+        *(Table(one.table, "sink", one.instance, one.delivery.polarity or site.polarity) for one in site.sinks),
+        *(Table(decoder.table, "decoder", decoder.instance) for decoder in site.decoders),
+    )
+    return Configuration(site.file, tables, site.channels)

@@ -1,0 +1,41 @@
+"""How much of the SQLite journal comes after an offset, without counting all of it.
+
+The file has the sums of blocks of entries; only within one block entries are counted one by one. Here offsets are
+numbers: those of a block share all but their last three digits.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable
+
+from btcore.journal import Lag, Offset
+
+BLOCK = 1000
+"""Offsets of a block."""
+
+CHANGE = """INSERT INTO block (number, entries, bytes) VALUES (?, ?, ?) ON CONFLICT (number)
+    DO UPDATE SET entries = entries + excluded.entries, bytes = bytes + excluded.bytes"""
+
+LAG = """SELECT sum(entries), sum(bytes), (SELECT key FROM entry WHERE offset > :after ORDER BY offset LIMIT 1) FROM (
+    SELECT entries, bytes FROM block WHERE number > :block
+    UNION ALL SELECT count(*), sum(length(raw)) FROM entry WHERE offset > :after AND offset < :end)"""
+
+
+def count_in_blocks(connection: sqlite3.Connection, sizes: Iterable[tuple[Offset, int]], sign: int = 1) -> None:
+    """Add entries to their blocks, or, with a sign of -1, take them away; each with its size in bytes."""
+    entries: Counter[int] = Counter()
+    total: Counter[int] = Counter()
+    for offset, size in sizes:
+        entries[offset // BLOCK] += sign
+        total[offset // BLOCK] += sign * size
+    connection.executemany(CHANGE, [(number, count, total[number]) for number, count in entries.items()])
+    if sign < 0:
+        connection.executemany("DELETE FROM block WHERE number = ? AND entries = 0", [(number,) for number in entries])
+
+
+def lag_after(connection: sqlite3.Connection, after: Offset) -> Lag:
+    """Return what is kept after an offset."""
+    block = after // BLOCK
+    values = {"after": after, "block": block, "end": (block + 1) * BLOCK}
+    entries, size, oldest = connection.execute(LAG, values).fetchone()
+    return Lag(entries or 0, size or 0, oldest or 0)

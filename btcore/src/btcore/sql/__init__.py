@@ -1,0 +1,31 @@
+"""Storing in SQL databases, for plugins that bring a driver: everything that is not the driver.
+
+Public, as `btcore` itself: `from btcore.sql import SqlWriter, Connection, SqlError`. It needs nothing but the standard
+library, and only plugins that use it load it. What belongs here: the tables and their rows, the statements and what
+differs in them between databases, what an error means, how a table that is there is continued, how a row is stored
+once. A plugin wraps its driver's connection (`Connection`), makes its exceptions `SqlError`s, and passes its hooks on
+to an `SqlWriter`.
+"""
+
+from btcore.sql.connection import Connection
+from btcore.sql.dialect import DIALECTS, MYSQL, POSTGRESQL, SQLITE, Dialect, Value
+from btcore.sql.errors import ErrorKind, SqlError, mysql_kind, postgresql_kind
+from btcore.sql.table import Schema
+from btcore.sql.writer import SqlWriter, check_table_name
+
+__all__ = [
+    "DIALECTS",
+    "MYSQL",
+    "POSTGRESQL",
+    "SQLITE",
+    "Connection",
+    "Dialect",
+    "ErrorKind",
+    "Schema",
+    "SqlError",
+    "SqlWriter",
+    "Value",
+    "check_table_name",
+    "mysql_kind",
+    "postgresql_kind",
+]

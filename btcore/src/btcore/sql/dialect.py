@@ -1,0 +1,125 @@
+"""What differs between the databases: how names are quoted, how values stand in a statement, what types are called.
+
+A dialect is a value; there is one for each database that a plugin writes to. What a statement says is
+`statements.py`'s.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Literal
+
+import attrs
+
+from btcore.records import from_microseconds, to_microseconds
+
+Kind = Literal["key", "seconds", "serial", "text", "integer", "real", "time"]
+"""What a column holds. `key` is microseconds since 1970, `seconds` whole seconds since 1970, `time` the database's own
+type of a time, to the microsecond."""
+
+Value = int | float | str | None
+
+
+@attrs.frozen
+class Dialect:
+    """One database's SQL.
+
+    `placeholder` stands for a value. `quote` is around a name. `types` has the type of a column of each kind. `zone`
+    is what the database wants behind a time in UTC. `day` and `month` are the expressions for the local day, and the
+    first day of the local month, of a column `time`. `narrow` are the types that keep fewer digits than a DOUBLE.
+    `widen` is how one column is given another type.
+    """
+
+    name: str
+    placeholder: str
+    quote: str
+    types: Mapping[Kind, str]
+    day: str
+    month: str
+    zone: str = ""
+    narrow: frozenset[str] = frozenset()
+    widen: str = ""
+
+    def quote_name(self, name: str) -> str:
+        """Quote the name of a table or a column."""
+        quoted = self.quote + name.replace(self.quote, 2 * self.quote) + self.quote
+        return quoted.replace("%", "%%") if self.placeholder == "%s" else quoted
+
+    def placeholders(self, count: int) -> str:
+        """Return so many placeholders, in parentheses."""
+        return f"({', '.join([self.placeholder] * count)})"
+
+    def time_value(self, key: int) -> str:
+        """Return the time of a key as a statement has it, in UTC."""
+        return f"{from_microseconds(key):%Y-%m-%d %H:%M:%S.%f}{self.zone}"
+
+
+def key_of(value: object) -> int | None:
+    """Return the key of a value of a column of kind `key` or `time`; None for what is neither."""
+    if isinstance(value, str):
+        value = datetime.fromisoformat(value)
+    if isinstance(value, datetime):
+        return to_microseconds(value if value.tzinfo else value.replace(tzinfo=UTC))
+    return value if isinstance(value, int) else None
+
+
+SQLITE = Dialect(
+    name="sqlite",
+    placeholder="?",
+    quote='"',
+    types={
+        "key": "INTEGER",
+        "seconds": "INTEGER",
+        "serial": "TEXT",
+        "text": "TEXT",
+        "integer": "INTEGER",
+        "real": "REAL",
+        "time": "TEXT",
+    },
+    day="date(time, 'localtime')",
+    month="date(time, 'localtime', 'start of month')",
+)
+
+MYSQL = Dialect(
+    name="mysql",
+    placeholder="%s",
+    quote="`",
+    types={
+        "key": "BIGINT",
+        "seconds": "BIGINT",
+        # two serial numbers that differ in capitals alone are two
+        "serial": "VARCHAR(64) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+        "text": "VARCHAR(255) CHARACTER SET utf8mb4",
+        "integer": "BIGINT",
+        "real": "DOUBLE",
+        "time": "DATETIME(6)",
+    },
+    day="DATE(CONVERT_TZ(time, '+00:00', 'SYSTEM'))",
+    month=(
+        "DATE(CONVERT_TZ(time, '+00:00', 'SYSTEM'))"
+        " - INTERVAL (DAYOFMONTH(CONVERT_TZ(time, '+00:00', 'SYSTEM')) - 1) DAY"
+    ),
+    narrow=frozenset({"float", "decimal", "bigint", "int", "mediumint", "smallint", "tinyint"}),
+    widen="MODIFY {column} {type}",
+)
+
+POSTGRESQL = Dialect(
+    name="postgresql",
+    placeholder="%s",
+    quote='"',
+    types={
+        "key": "BIGINT",
+        "seconds": "BIGINT",
+        "serial": "VARCHAR(64)",
+        "text": "TEXT",
+        "integer": "BIGINT",
+        "real": "DOUBLE PRECISION",
+        "time": "TIMESTAMPTZ",
+    },
+    day="CAST(time AS date)",
+    month="CAST(date_trunc('month', time) AS date)",
+    zone="+00",
+    narrow=frozenset({"real", "numeric", "bigint", "integer", "smallint"}),
+    widen="ALTER COLUMN {column} TYPE {type}",
+)
+
+DIALECTS: Mapping[str, Dialect] = {one.name: one for one in (SQLITE, MYSQL, POSTGRESQL)} | {"mariadb": MYSQL}

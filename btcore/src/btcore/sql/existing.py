@@ -1,0 +1,99 @@
+"""What a table that is there already looks like: its columns, their types, and what is unique in it.
+
+What is done about it is `database.py`'s.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+
+import attrs
+
+from btcore.sql.connection import Connection
+from btcore.sql.dialect import MYSQL, POSTGRESQL, SQLITE, Dialect
+
+
+@attrs.frozen
+class ExistingTable:
+    """A table of the database. `types` are its columns, as they are written, each with its type in small letters.
+
+    `unique` are the sets of columns of which each is unique, in small letters; `leading` the columns that an index
+    begins with.
+    """
+
+    types: Mapping[str, str]
+    unique: frozenset[frozenset[str]] = frozenset()
+    leading: frozenset[str] = frozenset()
+
+
+def find_table(connection: Connection, dialect: Dialect, name: str) -> ExistingTable | None:
+    """Look for a table; None where there is none. Raises SqlError."""
+    types, indexes = _FINDERS[dialect.name](connection, name)
+    if not types:
+        return None
+    columns: dict[object, list[str]] = defaultdict(list)
+    unique: set[object] = set()
+    for index, is_unique, column in indexes:
+        columns[index].append(str(column).lower())
+        unique |= {index} if is_unique else set()
+    return ExistingTable(
+        types,
+        frozenset(frozenset(columns[index]) for index in unique),
+        frozenset(some[0] for some in columns.values()),
+    )
+
+
+Found = tuple[dict[str, str], list[tuple[object, bool, str]]]
+"""Types by column; and a row for each column of an index, in order: the index, whether it is unique, the column."""
+
+
+def _sqlite(connection: Connection, name: str) -> Found:
+    columns = connection.query("SELECT name, lower(type), pk FROM pragma_table_info(?)", (name,))
+    indexes = connection.query(
+        'SELECT l.name, l."unique" AND NOT l.partial, i.name FROM pragma_index_list(?) AS l,'
+        " pragma_index_info(l.name) AS i WHERE i.name IS NOT NULL ORDER BY l.name, i.seqno",
+        (name,),
+    )
+    # the index of an INTEGER PRIMARY KEY is the table itself
+    keys = sorted((pk, column) for column, _, pk in columns if pk)
+    own = [("", True, column) for _, column in keys]
+    return {column: kind for column, kind, _ in columns}, [*own, *((i, bool(u), c) for i, u, c in indexes)]
+
+
+def _mysql(connection: Connection, name: str) -> Found:
+    columns = connection.query(
+        "SELECT column_name, data_type FROM information_schema.columns"
+        " WHERE table_schema = DATABASE() AND table_name = %s ORDER BY ordinal_position",
+        (name,),
+    )
+    indexes = connection.query(
+        "SELECT index_name, non_unique, column_name FROM information_schema.statistics"
+        " WHERE table_schema = DATABASE() AND table_name = %s ORDER BY index_name, seq_in_index",
+        (name,),
+    )
+    types = {str(column): str(kind).lower() for column, kind in columns}
+    return types, [(index, not int(other), column) for index, other, column in indexes]
+
+
+def _postgresql(connection: Connection, name: str) -> Found:
+    columns = connection.query(
+        "SELECT column_name, data_type FROM information_schema.columns"
+        " WHERE table_schema = current_schema() AND table_name = %s ORDER BY ordinal_position",
+        (name,),
+    )
+    indexes = connection.query(
+        "SELECT i.indexrelid, i.indisunique AND i.indpred IS NULL, a.attname"
+        " FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(number, place)"
+        " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number"
+        " WHERE n.nspname = current_schema() AND c.relname = %s ORDER BY i.indexrelid, k.place",
+        (name,),
+    )
+    return {str(c): str(k).lower() for c, k in columns}, [(i, bool(u), c) for i, u, c in indexes]
+
+
+_FINDERS: Mapping[str, Callable[[Connection, str], Found]] = {
+    SQLITE.name: _sqlite,
+    MYSQL.name: _mysql,
+    POSTGRESQL.name: _postgresql,
+}

@@ -1,0 +1,191 @@
+"""The control socket: only its owner is answered, and whoever misbehaves harms nobody."""
+
+import json
+import os
+import socket
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.waiting import wait_for
+
+from btcore.control import MAX_REQUEST, SOCKET, server
+from btcore.control.client import NotRunning, ask, ask_once
+from btcore.control.server import MAX_CLIENTS, ControlServer
+from btcore.errors import Unavailable
+
+
+def count(request: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """Answer so many times."""
+    for number in range(request["to"]):
+        yield {"number": number}
+
+
+def refuse(_request: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """Raise what a person should read."""
+    raise Unavailable("the disk is full")
+
+
+def break_down(_request: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """Raise what nobody expects."""
+    raise KeyError("bug")
+
+
+HANDLERS = {"count": count, "refuse": refuse, "break": break_down}
+
+
+@pytest.fixture(params=["short", "long" * 40], ids=["short path", "long path"])
+def state(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Return a state directory, also one whose path is longer than a socket's may be."""
+    folder = tmp_path / str(request.param)
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def serving(state: Path) -> Iterator[ControlServer]:
+    """Serve."""
+    control = ControlServer(state, HANDLERS)
+    control.open()
+    yield control
+    control.close()
+
+
+def raw(state: Path, data: bytes) -> bytes:
+    """Send bytes, and return what comes until the end."""
+    with connect(state) as client:
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: client.recv(4096), b""))
+
+
+def connect(state: Path) -> socket.socket:
+    """Connect."""
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(20)
+    directory = os.open(state, os.O_RDONLY)
+    try:
+        client.connect(f"/proc/self/fd/{directory}/{SOCKET}")
+    finally:
+        os.close(directory)
+    return client
+
+
+@pytest.mark.usefixtures("serving")
+def test_a_request_has_its_answers_in_order(state: Path) -> None:
+    """A command gets each answer as it comes."""
+    assert list(ask(state, "count", to=3)) == [{"number": 0}, {"number": 1}, {"number": 2}]
+    assert ask_once(state, "count", to=1) == {"number": 0}
+
+
+@pytest.mark.usefixtures("serving")
+def test_the_socket_is_its_owner_s(state: Path) -> None:
+    """Nobody else may open it."""
+    assert stat.S_IMODE((state / SOCKET).stat().st_mode) == 0o600
+
+
+@pytest.mark.usefixtures("serving")
+def test_another_user_is_refused(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the directory lets others in, the socket asks who they are: here this process is the other one."""
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    monkeypatch.setattr(server, "ROOT", 54321)
+    with pytest.raises(Unavailable, match="only the user whose program this is may ask it"):
+        ask_once(state, "count", to=1)
+
+
+@pytest.mark.usefixtures("serving")
+def test_what_cannot_be_done_is_said_by_the_command(state: Path) -> None:
+    """An error that a person should read arrives as the command's own."""
+    with pytest.raises(Unavailable, match="the running btcore says: the disk is full"):
+        ask_once(state, "refuse")
+
+
+@pytest.mark.usefixtures("serving")
+def test_a_fault_of_the_program_is_logged_and_hurts_nobody(state: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The client gets no answer, the log the traceback, the next client its answer."""
+    with pytest.raises(Unavailable, match="without an answer"):
+        ask_once(state, "break")
+    wait_for(lambda: "a fault while a client" in caplog.text)
+    assert ask_once(state, "count", to=1) == {"number": 0}
+
+
+@pytest.mark.usefixtures("serving")
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "expected one line of JSON"),
+        (b"nonsense\n", "expected one line of JSON"),
+        (b"[1]\n", "expected one line of JSON"),
+        (b"\xff\xfe\n", "expected one line of JSON"),
+        (b"x" * (MAX_REQUEST + 10), "expected one line of JSON"),
+        (b'{"command": ["status"]}\n', "unknown command; expected one of break, count, refuse"),
+        (b"{}\n", "unknown command; expected one of break, count, refuse"),
+    ],
+    ids=["nothing", "words", "a list", "no text", "too long", "an odd command", "no command"],
+)
+def test_nonsense_is_answered_with_what_was_expected(state: Path, data: bytes, said: str) -> None:
+    """A client that sends anything else is told so."""
+    assert said in json.loads(raw(state, data))["error"]
+
+
+def test_a_client_that_says_nothing_is_hung_up_on(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds a place for a bounded time only."""
+    monkeypatch.setattr(server, "TIMEOUT", 0.05)
+    control = ControlServer(state, HANDLERS)
+    control.open()
+    with connect(state) as client:
+        assert client.recv(10) == b""
+    control.close()
+
+
+@pytest.mark.usefixtures("serving")
+def test_clients_are_bounded(state: Path) -> None:
+    """One more than may be is hung up on at once; when another goes, the next is answered."""
+    clients = [connect(state) for _ in range(MAX_CLIENTS)]
+    with connect(state) as another:
+        assert another.recv(10) == b""
+    for client in clients:
+        client.sendall(b'{"command": "count", "to": 1}\n')
+        assert json.loads(client.makefile().readline()) == {"number": 0}
+        client.close()
+
+
+def test_without_a_program_that_is_said(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No directory, no socket, and the socket of a program that was killed are all told as: none runs."""
+    with pytest.raises(NotRunning, match="there is no such directory"):
+        ask_once(state / "nowhere", "count", to=1)
+    with pytest.raises(NotRunning, match="no btcore runs with"):
+        ask_once(state, "count", to=1)
+    monkeypatch.chdir(state)
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(SOCKET)
+    with pytest.raises(NotRunning, match="no btcore runs with"):
+        ask_once(state, "count", to=1)
+    control = ControlServer(state, HANDLERS)
+    control.open()  # the next run takes its place
+    assert ask_once(state, "count", to=1) == {"number": 0}
+    control.close()
+    assert not (state / SOCKET).exists()
+
+
+def test_a_socket_that_cannot_be_made_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The program runs without it, and says so."""
+    control = ControlServer(tmp_path / "nowhere", HANDLERS)
+    control.open()
+    control.close()
+    assert "`btcore status` cannot ask this program: no socket in" in caplog.text
+
+
+def test_an_answer_that_is_none_is_told(state: Path) -> None:
+    """A program of another version may answer otherwise."""
+
+    def odd(_request: Mapping[str, Any]) -> Iterable[Any]:
+        yield ["a list"]
+
+    control = ControlServer(state, {"odd": odd})
+    control.open()
+    with pytest.raises(Unavailable, match="is it of another version"):
+        ask_once(state, "odd")
+    control.close()

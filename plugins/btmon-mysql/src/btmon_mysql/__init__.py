@@ -1,0 +1,1 @@
+"""btmon-mysql: stores readings in a MySQL or MariaDB database, for btcore."""

@@ -1,0 +1,93 @@
+"""The sink: its settings and hooks. Connecting is `server.py`'s; what is stored is `btcore.sql`'s."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+
+from btcore import Batch, Claim, Context, Duration, Format, Problem, Secret, hookimpl, plugin, setting
+from btcore.sql import MYSQL, Schema, SqlWriter, check_table_name
+from btmon_mysql.server import Server, Ssl
+
+
+@plugin(api=1)
+class Mysql:
+    """Stores readings in a MySQL or MariaDB database, in tables laid out as btmon's."""
+
+    host: str = setting(default="localhost", help="the server's name or address")
+    port: int = setting(
+        default=3306,
+        help="its TCP port",
+        validator=attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(65535)),
+    )
+    unix_socket: str = setting(default="", help="connect by this socket of the server's computer, instead of TCP")
+    user: str = setting(help="the user's name", example="btcore")
+    password: Secret = setting(default=Secret(""), help="the user's password")
+    database: str = setting(
+        help="the database; it is created if it does not exist", example="energy", validator=attrs.validators.min_len(1)
+    )
+    ssl: Ssl = setting(
+        default="preferred",
+        help="encryption: preferred (where the server offers it), required, verify (the server's certificate), off",
+    )
+    ssl_ca: Path | None = setting(default=None, help="the certificates to trust with verify; left out: the system's")
+    schema: Schema = setting(
+        default="counters",
+        help="counters: every reading, with all its counters; ecmread: amperes and watts; ecmreadext: energies as well;"
+        " samples: a row for each channel and interval",
+    )
+    table: str = setting(
+        default="",
+        help="the table; empty: one for each packet format, named FORMAT_SCHEMA (of samples: samples)",
+        validator=check_table_name,
+    )
+    retention: Duration = setting(default=Duration(0), help="delete rows that are older; 0: never")
+    _server: Server = attrs.field(init=False, repr=False)
+    _writer: SqlWriter = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Begin without a connection."""
+        self._server = Server(
+            *(self.host, self.port, self.user, self.password.reveal(), self.database),
+            *(self.unix_socket, self.ssl, self.ssl_ca),
+        )
+        self._writer = SqlWriter(
+            MYSQL, self.schema, self.table, self._server.where, self._server.connect, retention=self.retention
+        )
+
+    def check(self) -> Iterator[Problem]:
+        """Find certificates that are given and not used, or not there."""
+        if self.ssl_ca and self.ssl != "verify":
+            yield Problem('it is used with ssl = "verify" alone', key="ssl_ca")
+        elif self.ssl_ca and not self.ssl_ca.is_file():
+            yield Problem(f"there is no file {self.ssl_ca}", key="ssl_ca")
+        yield from self._writer.check()
+
+    def claims(self) -> Iterator[Claim]:
+        """Claim the tables of the database."""
+        return self._writer.claims(f"{self.database} at {self._server.address}", key="database")
+
+    @hookimpl
+    def create_storage(self, context: Context, formats: tuple[Format, ...]) -> list[str]:
+        """Create the database and its tables."""
+        return self._writer.create(context, formats)
+
+    @hookimpl
+    def open(self, context: Context) -> None:
+        """Connect. Raises Retry where the server is not there, Stop where a person has to act."""
+        self._writer.open(context)
+
+    @hookimpl
+    def close(self) -> None:
+        """End the connection."""
+        self._writer.close()
+
+    @hookimpl
+    def process_batch(self, batch: Batch) -> int | None:
+        """Store what a batch holds, in one transaction, each row once however often the batch comes."""
+        return self._writer.process_batch(batch)
+
+    @hookimpl
+    def preview_batch(self, batch: Batch) -> Iterator[str]:
+        """Yield the rows that would be stored."""
+        return self._writer.preview_batch(batch)

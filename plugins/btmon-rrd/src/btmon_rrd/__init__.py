@@ -1,0 +1,1 @@
+"""btmon-rrd: stores readings in RRD files, reads them back and draws them, for btcore."""

@@ -1,0 +1,57 @@
+"""Has RRDtool draw: by its Python binding where that is installed, else by its program.
+
+What is drawn is in `panels.py`.
+"""
+
+import importlib
+import importlib.util
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from btmon_rrd.curves import GraphError
+
+INSTALL = "RRDtool draws the graphs, and is not installed: apt install rrdtool"
+
+
+def measure(arguments: Sequence[str]) -> list[str]:
+    """Return what the PRINTs of a graph print, without drawing it. Raises GraphError."""
+    return _graph(os.devnull, arguments)
+
+
+def draw(arguments: Sequence[str]) -> bytes:
+    """Return a graph as a PNG. Raises GraphError."""
+    with TemporaryDirectory(prefix="btcore-graph-") as folder:
+        file = Path(folder) / "graph.png"
+        _graph(str(file), arguments)
+        return file.read_bytes()
+
+
+def _graph(file: str, arguments: Sequence[str]) -> list[str]:
+    if has_binding():
+        return _by_binding(file, arguments)
+    program = shutil.which("rrdtool")
+    if program is None:
+        raise GraphError(INSTALL)
+    done = subprocess.run([program, "graph", file, *arguments], capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
+    if done.returncode:
+        raise GraphError(f"RRDtool cannot draw this: {done.stderr.strip().removeprefix('ERROR: ')}")
+    return done.stdout.splitlines()[1:]
+
+
+def has_binding() -> bool:
+    """Whether RRDtool's Python binding is installed. Imports nothing."""
+    return importlib.util.find_spec("rrdtool") is not None
+
+
+def _by_binding(file: str, arguments: Sequence[str]) -> list[str]:
+    binding: Any = importlib.import_module("rrdtool")
+    try:
+        _width, _height, printed = binding.graph(file, *arguments)
+    except (binding.OperationalError, binding.ProgrammingError) as error:
+        raise GraphError(f"RRDtool cannot draw this: {error}") from None
+    return list(printed or ())

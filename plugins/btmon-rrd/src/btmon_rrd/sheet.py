@@ -1,0 +1,90 @@
+"""A sheet: which panels it has, in which order and height, put below each other."""
+
+from collections.abc import Sequence
+from math import isnan
+
+import attrs
+
+from btmon_rrd import panels
+from btmon_rrd.curves import Curve, Directory, GraphError
+from btmon_rrd.panels import Total, View
+from btmon_rrd.png import stack
+from btmon_rrd.render import draw, measure
+
+LEAST = 1.0
+"""Wh below which a channel used nothing."""
+
+ABOVE = -20.0
+"""W by which the power of a channel that feeds all others may seem to be below theirs."""
+
+
+def draw_sheet(curves: Sequence[Curve], view: View, directory: Directory, height: int) -> bytes:
+    """Return a PNG of all that there is of these curves. Raises GraphError."""
+    arguments = sheet(curves, view, directory, height)
+    if not arguments:
+        raise GraphError("these channels measured nothing in this time")
+    return stack([draw(one) for one in arguments])
+
+
+def sheet(curves: Sequence[Curve], view: View, directory: Directory, height: int) -> list[list[str]]:
+    """Return the panels of a sheet, each as RRDtool's arguments. `height` is that of the largest."""
+    small = height * 2 // 3
+    found = power_panels([one for one in curves if one.quantity == "power"], view, directory, height)
+    for quantity, title, unit, number in (
+        ("temperature", "Temperature", "degrees", "%11.1lf °"),
+        ("volts", "Voltage", "V", "%11.1lf V"),
+        ("amperes", "Current", "A", "%11.2lf A"),
+        ("pulses", "Pulses", "pulses a second", "%13.3lf"),
+        ("other", "Further numbers", "", "%13.2lf"),
+    ):
+        some = [one for one in curves if one.quantity == quantity]
+        if some:
+            found.append(panels.lines(some, view, small, title, unit, number))
+    return found
+
+
+def power_panels(curves: Sequence[Curve], view: View, directory: Directory, height: int) -> list[list[str]]:
+    """Return the panels of power and energy of the channels that used or made any."""
+    totals, first, last = measured(curves, view, directory)
+    totals = [one for one in totals if one.bought + one.sold > LEAST]
+    view = attrs.evolve(view, first=first, last=last)
+    feeding = sorted((one for one in totals if one.exports), key=lambda one: one.only_exports)
+    using = sorted((one for one in totals if not one.exports), key=lambda one: -one.bought)
+    mains = using[:1] if not feeding and is_mains(using, view, directory) else []
+    found = []
+    if feeding:
+        found.append(panels.flows(feeding, view, directory, height))
+    if mains:
+        found.append(panels.loads(mains, view, directory, height, f"Power  ·  {view.dates}"))
+    if loads := using[len(mains) :]:
+        title = "Consumption" if found else f"Power  ·  {view.dates}"
+        found.append(panels.loads(loads, view, directory, height, title))
+    if metered := feeding or mains or using:
+        found.append(panels.energy(metered, view, directory, height // 2))
+    return found
+
+
+def is_mains(using: Sequence[Total], view: View, directory: Directory) -> bool:
+    """Whether the largest of several loads is what feeds the others, so that it must not be added to them."""
+    if len(using) < 3:  # noqa: PLR2004 - of two, nothing can be said
+        return False
+    return _number(measure(panels.feeds_the_others(using, view, directory))[0]) > ABOVE
+
+
+def measured(curves: Sequence[Curve], view: View, directory: Directory) -> tuple[list[Total], float, float]:
+    """Return what each channel used in the time that is shown, and when that begins and ends."""
+    if not curves:
+        return [], 0.0, 0.0
+    *printed, first, last = map(_number, measure(panels.totals_of(curves, view, directory)))
+    of_each = zip(printed[::3], printed[1::3], printed[2::3], strict=True)
+    totals = [
+        Total(curve, bought / panels.WH, sold / panels.WH, highest)
+        for curve, (bought, sold, highest) in zip(curves, of_each, strict=True)
+    ]
+    return totals, first, last
+
+
+def _number(text: str) -> float:
+    """Return a number that RRDtool printed; 0 where nothing is known."""
+    number = float(text)
+    return 0.0 if isnan(number) else number

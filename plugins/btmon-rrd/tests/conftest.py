@@ -1,0 +1,48 @@
+"""Sinks that are closed in the end, with the real binding or a real rrdcached."""
+
+import importlib.util
+import logging
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers.rrdcached import MISSING, Rrdcached
+
+from btcore import Context, Polarity
+from btmon_rrd.plugin import Rrd
+
+Opened = Callable[..., Rrd]
+
+
+@pytest.fixture
+def opened() -> Iterator[Opened]:
+    """Open sinks with the settings given, and close them in the end."""
+    with ExitStack() as stack:
+
+        def open_sink(*, dry_run: bool = False, polarity: Polarity = "brultech", **settings: Any) -> Rrd:  # noqa: ANN401 - what a table may hold
+            sink = Rrd(**settings)
+            stack.callback(sink.close)
+            sink.open(Context("sink.test", logging.getLogger("sink.test"), polarity=polarity, dry_run=dry_run))
+            return sink
+
+        yield open_sink
+
+
+@pytest.fixture
+def direct(opened: Opened) -> Opened:
+    """Open sinks that write by the binding, which must be there."""
+    if importlib.util.find_spec("rrdtool") is None or shutil.which("rrdtool") is None:
+        pytest.skip("RRDtool or its binding is missing: apt install rrdtool librrd-dev && pip install rrdtool")
+    return opened
+
+
+@pytest.fixture
+def rrdcached(tmp_path: Path) -> Iterator[Rrdcached]:
+    """Start rrdcached."""
+    if MISSING:
+        pytest.skip(MISSING)
+    with Rrdcached(tmp_path) as daemon:
+        yield daemon

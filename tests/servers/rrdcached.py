@@ -1,0 +1,70 @@
+"""A real rrdcached on a UNIX socket, which can be killed and started again; and whether there is one to start."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from helpers.waiting import wait_for
+
+MISSING = "" if shutil.which("rrdcached") else "there is no rrdcached; apt install rrdcached"
+"""Why no rrdcached can be started; "" if one can."""
+
+
+class Rrdcached:
+    """rrdcached with a directory of files and, unless it is told otherwise, a journal; started by `with`."""
+
+    def __init__(self, folder: Path, *, journal: bool = True) -> None:
+        """Remember where: everything it has is below this folder."""
+        self.files = folder / "rrd"
+        self.socket = folder / "rrdcached.sock"
+        self._folder = folder
+        self._journal: Sequence[str] = ("-j", str(folder / "journal")) if journal else ()
+        self._process: subprocess.Popen[bytes] | None = None
+        for directory in (self.files, folder / "journal"):
+            directory.mkdir(exist_ok=True)
+
+    @property
+    def address(self) -> str:
+        """Return its address, as a configuration has it."""
+        return f"unix:{self.socket}"
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        self.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """End it, at once."""
+        if self._process is not None:
+            self.kill()
+
+    def start(self) -> None:
+        """Start it, and wait until it listens."""
+        self.socket.unlink(missing_ok=True)
+        pid = self._folder / "rrdcached.pid"
+        pid.unlink(missing_ok=True)
+        with (self._folder / "rrdcached.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                ["rrdcached", "-g", "-l", self.address, "-b", self.files, "-B", "-R", "-p", pid, *self._journal],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "TZ": "UTC"},
+            )
+        wait_for(self.socket.exists, "rrdcached to listen")
+
+    def stop(self) -> None:
+        """End it as a service manager does: it writes what it has into the files, or into its journal."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+        self._process = None
+
+    def kill(self) -> None:
+        """Kill it: what it has not written is lost, but for its journal."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
