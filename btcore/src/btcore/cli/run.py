@@ -26,12 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     volume = parser.add_mutually_exclusive_group()
     volume.add_argument("-v", "--verbose", action="store_true", help="log debug messages too")
     volume.add_argument("-q", "--quiet", action="store_true", help="log warnings and errors only")
+    parser.add_argument(
+        "--log-format", choices=["text", "json"], default="text", help="log lines of text, or one JSON object a line"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
     """Run the site until a signal arrives or nothing is left to do."""
+    redaction = set_up(verbose=args.verbose, quiet=args.quiet, form=args.log_format)
     site = load_site(config_of(args))
-    redaction = set_up(verbose=args.verbose, quiet=args.quiet, secrets=site.secrets)
+    redaction.redact.add(site.secrets)
     for warning in site.warnings:
         log.warning("%s", warning)
 
