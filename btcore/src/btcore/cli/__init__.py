@@ -33,6 +33,7 @@ COMMANDS = {
     "check": "check a configuration for mistakes without running it",
     "status": "show how a site is: its sources, sinks and journal",
     "reload": "let the running program read its configuration again",
+    "service": "print a unit of systemd, a Dockerfile or a compose file",
     "init": "write a commented site.toml from the installed plugins",
     "plugins": "list the installed plugins, or show the settings of one",
     "decode": "show the packets in a capture",

@@ -1,6 +1,7 @@
 """`btcore run`: reads the meters and delivers to the sinks."""
 
 import argparse
+import faulthandler
 import logging
 from threading import Event
 
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the site until a signal arrives or nothing is left to do."""
+    faulthandler.enable(2)  # the watchdog of systemd sends SIGABRT: the log then has what each thread was doing
     redaction = set_up(verbose=args.verbose, quiet=args.quiet, form=args.log_format)
     site = load_site(config_of(args))
     redaction.redact.add(site.secrets)
