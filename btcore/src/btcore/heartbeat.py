@@ -40,7 +40,9 @@ class Heartbeat:
         current = self.current
         return self._clock() - current[1] if current is not None else 0.0
 
-    def describe(self) -> str:
-        """Describe what has been done for so long."""
-        current = self.current
-        return f"{current[0]} has not ended for {format_duration(self.age)}" if current is not None else ""
+    def hang(self, timeout: float) -> str:
+        """Describe what has been done for `timeout` seconds without a sign of life; "" if nothing has."""
+        current, age = self.current, self.age
+        if current is None or age < timeout:
+            return ""
+        return f"{current[0]} has not ended for {format_duration(age)}"

@@ -174,7 +174,7 @@ class SinkWorker:
         """Describe what has not moved for so many seconds, and only a restart can cure; "" if nothing."""
         if self.thread.ident is not None and not self.thread.is_alive() and not (self.stop_reason or self.has_ended):
             return "its thread has died"
-        return self.heartbeat.describe() if self.heartbeat.age >= timeout else ""
+        return self.heartbeat.hang(timeout)
 
     def _run(self) -> None:
         with self.heartbeat.during("delivering"):

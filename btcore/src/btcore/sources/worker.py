@@ -195,14 +195,12 @@ class SourceWorker:
     def hang(self, timeout: float) -> str:
         """Describe what has not moved for so many seconds, and only a restart can cure; "" if nothing."""
         queue = self._write_queue
-        is_waiting = queue.is_full or not self.heartbeat.current  # for the journal, or for what its meters send
         if self.thread.ident is not None and not self.thread.is_alive() and not (self.failure or self.has_ended):
             return "its thread has died"
         if queue.has_died:
             return "the thread that writes to the journal has died"
-        if queue.heartbeat.age >= timeout:
-            return queue.heartbeat.describe()
-        return self.heartbeat.describe() if not is_waiting and self.heartbeat.age >= timeout else ""
+        # a source that waits for room does not hang: its queue does, or the journal is known to fail
+        return queue.heartbeat.hang(timeout) or ("" if queue.is_full else self.heartbeat.hang(timeout))
 
     def _run(self) -> None:
         self._write_queue.start()
