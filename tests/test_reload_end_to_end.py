@@ -144,3 +144,33 @@ def test_reload_answers_what_has_changed(tmp_path: Path) -> None:
         assert answered.returncode == 0
         assert run.process.stop() == 0
     assert run.ask().returncode == 69
+
+
+def notifications(listener: socket.socket, until: str) -> list[str]:
+    """Return what the program tells its service manager, up to some line."""
+    found: list[str] = []
+    listener.settimeout(60)
+    while until not in found:
+        found += listener.recv(4096).decode().splitlines()
+    return found
+
+
+def test_a_service_manager_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ready when it listens, feeds the watchdog, tells of a reload, even if it fails, and of its end."""
+    port = free_port()
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setenv("WATCHDOG_USEC", "3000000")
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        with BtcoreProcess(tmp_path, site(port, kept=sqlite("kept"))) as process:
+            assert "STATUS=1 source, 0 meters, 1 sink" in notifications(listener, "READY=1")
+            assert "listening on" in process.log
+            notifications(listener, "WATCHDOG=1")
+            (tmp_path / "site.toml").write_text("[sink.kept")
+            process.process.send_signal(signal.SIGHUP)
+            told = [line.partition("=")[0] for line in notifications(listener, "READY=1") if "WATCHDOG" not in line]
+            assert told == ["RELOADING", "MONOTONIC_USEC", "READY"]
+            notifications(listener, "STATUS=1 source, 0 meters, 1 sink; site.toml has a mistake, and is not in use")
+            assert process.stop() == 0
+            assert notifications(listener, "STOPPING=1")

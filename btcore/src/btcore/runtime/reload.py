@@ -53,6 +53,8 @@ class Reloader:
         self._changed = changed
         self._patience = patience
         self._current: _Reload | None = None
+        self.notice = ""
+        """What a line about the run has to say of the last reload: that it failed; else ""."""
 
     @property
     def is_busy(self) -> bool:
@@ -67,7 +69,10 @@ class Reloader:
         elif (request := self._requests.take()) is not None:
             self._manager.reloading()
             log.info("reading the configuration again")
-            self._current = _Reload(request, self._reload(running), monotonic() + self._patience)
+            answer = self._reload(running)
+            file = running.site.file.name
+            self.notice = "" if answer["reloaded"] else f"; {file} has a mistake, and is not in use"
+            self._current = _Reload(request, answer, monotonic() + self._patience)
 
     def _reload(self, running: RunningSite) -> dict[str, Any]:
         """Return the answer."""

@@ -127,7 +127,7 @@ class Supervisor:
         while running.is_alive:
             running.check()
             reloader.turn(running)
-            self._notify(running, ready_at)
+            self._notify(running, reloader.notice, ready_at)
             if self._once and running.are_sources_over:
                 self._drain.set()
                 journal.wake()
@@ -138,11 +138,11 @@ class Supervisor:
                 log.info("stopping: the work in progress may take %.0f s more", self._patience)
                 return
 
-    def _notify(self, running: RunningSite, ready_at: float) -> None:
+    def _notify(self, running: RunningSite, notice: str, ready_at: float) -> None:
         """Tell the service manager how the run is, and that it moves."""
         if not self._manager.is_ready and (running.has_opened or time.monotonic() >= ready_at):
             self._manager.ready()
-        self._manager.status(running.describe())
+        self._manager.status(running.describe() + notice)
         if self._manager.has_watchdog:
             self._manager.feed(running.hang())
 
