@@ -8,20 +8,29 @@ import pytest
 from helpers.clocks import Clock
 from helpers.config_plugins import Load, site_loader
 
+from btcore.journal import Journal
+from btcore.journal.opening import open_journal
 from btcore.journal.sqlite import SqliteJournal
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Return where the journal is."""
+    """Return where the SQLite journal is."""
     return tmp_path / "journal.db"
 
 
+@pytest.fixture(params=["sqlite", "memory"])
+def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]:
+    """Return an empty journal, of each implementation."""
+    with closing(open_journal(request.param, tmp_path)) as opened:
+        yield opened
+
+
 @pytest.fixture
-def journal(file: Path) -> Iterator[SqliteJournal]:
-    """Return an empty journal."""
-    with closing(SqliteJournal(file)) as made:
-        yield made
+def sqlite_journal(file: Path) -> Iterator[SqliteJournal]:
+    """Return an empty journal in SQLite, for a test of what it alone does."""
+    with closing(SqliteJournal(file)) as opened:
+        yield opened
 
 
 @pytest.fixture

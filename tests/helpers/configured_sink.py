@@ -14,7 +14,7 @@ from btcore import Duration
 from btcore.config.load import load_site
 from btcore.config.site import Sink
 from btcore.journal import Entry
-from btcore.journal.sqlite import SqliteJournal
+from btcore.journal.opening import DEFAULT, open_journal
 from btcore.sinks.rate_limit import RateLimit
 from btcore.sinks.worker import SinkWorker
 from helpers.clocks import Clock
@@ -36,7 +36,7 @@ def sink_from_toml(folder: Path, table: str, *, polarity: str = "btmon") -> Sink
 def deliver_entries(sink: Sink, entries: Iterable[Entry], folder: Path, clock: Clock | None = None) -> SinkWorker:
     """Append entries to the journal of a folder, and deliver to a sink all that it has not had, at its own pace."""
     clock = clock or Clock()
-    with closing(SqliteJournal(folder / "journal.db")) as journal:
+    with closing(open_journal(DEFAULT, folder)) as journal:
         journal.append(list(entries))
         running = RunningSink(journal, sink.instance, sink, polarity="btmon", stop=clock)
         running.worker._limiter = RateLimit(sink.delivery.min_call_interval, sink.delivery.max_calls_per_hour, clock)

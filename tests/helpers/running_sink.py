@@ -12,7 +12,6 @@ from btcore.calculate.sampling import SampleCache
 from btcore.config.site import Sink
 from btcore.decode.decoders import Decoders
 from btcore.journal import Checkpoint, Journal
-from btcore.journal.sqlite import SqliteJournal
 from btcore.sinks.worker import SinkWorker
 from btcore.values.fingerprint import fingerprint
 from helpers.fake_plugins import FAST_RETRY
@@ -88,30 +87,30 @@ class RunningSink:
         assert not self.worker.thread.is_alive()
 
 
-def fill_journal(journal: SqliteJournal, count: int, serial: str = METER, first: int = 0) -> None:
+def fill_journal(journal: Journal, count: int, serial: str = METER, first: int = 0) -> None:
     """Append so many readings of a meter that uses 100 W, ten seconds apart; the first is its number `first`."""
     journal.append([entry(10 * n, serial, energy=1000 * n) for n in range(first, first + count)])
 
 
-def deliver_all(journal: SqliteJournal, instance: object, **settings: Any) -> RunningSink:  # noqa: ANN401 - of any kind
+def deliver_all(journal: Journal, instance: object, **settings: Any) -> RunningSink:  # noqa: ANN401 - of any kind
     """Deliver all that is in the journal to an instance of a plugin; return the worker that has done it."""
     with RunningSink(journal, instance, settings=settings) as work:
         work.finish()
     return work
 
 
-def mark_accepted(journal: SqliteJournal, instance: object, sink: str = SINK_TABLE) -> None:
+def mark_accepted(journal: Journal, instance: object, sink: str = SINK_TABLE) -> None:
     """Note in a sink's checkpoint that its service has accepted something with the settings that it has."""
     marks = fingerprint(instance, ())
     journal.commit(sink, Checkpoint(settings=marks.choosing, accepted=marks.all))
 
 
-def examined_offset(journal: SqliteJournal, sink: str = SINK_TABLE) -> int:
+def examined_offset(journal: Journal, sink: str = SINK_TABLE) -> int:
     """Return the offset up to which a sink has examined the journal."""
     return (journal.checkpoint(sink) or Checkpoint()).examined
 
 
-def sink_offset(journal: SqliteJournal, sink: str = SINK_TABLE) -> int:
+def sink_offset(journal: Journal, sink: str = SINK_TABLE) -> int:
     """Return the offset of a sink's checkpoint."""
     return (journal.checkpoint(sink) or Checkpoint()).offset
 

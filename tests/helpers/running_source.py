@@ -10,7 +10,6 @@ from btcore import Channel, Context, Format
 from btcore.config.site import Source
 from btcore.decode.decoders import Decoders
 from btcore.journal import Journal
-from btcore.journal.sqlite import SqliteJournal
 from btcore.sources.worker import SourceWorker
 from helpers.fake_plugins import FAST_RETRY, IteratorSource
 from helpers.packets import DECODERS
@@ -64,7 +63,7 @@ PACKETLESS = Format(
 """The format of readings that come without packets."""
 
 
-def collect_items(journal: SqliteJournal, *items: object, **options: Any) -> RunningSource:  # noqa: ANN401 - of any kind
+def collect_items(journal: Journal, *items: object, **options: Any) -> RunningSource:  # noqa: ANN401 - of any kind
     """Let a source yield these items, and end; return the worker that has collected them."""
     work = RunningSource(journal, IteratorSource(items=lambda _stop: items), **options)
     with work:
@@ -72,6 +71,6 @@ def collect_items(journal: SqliteJournal, *items: object, **options: Any) -> Run
     return work
 
 
-def kept_packets(journal: SqliteJournal) -> list[tuple[int, bytes]]:
+def kept_packets(journal: Journal) -> list[tuple[int, bytes]]:
     """Return the packets in the journal, each with its time in microseconds after noon."""
     return [(entry.key - NOON_KEY, entry.raw) for entry in journal.read(0, 10_000)]

@@ -9,8 +9,7 @@ from typing import Any
 from btcore import Chunk, Delivery
 from btcore.config.site import Decoder, Sink, Site, Source
 from btcore.decode.brultech import Brultech
-from btcore.journal.sqlite import SqliteJournal
-from btcore.runtime.supervisor import JOURNAL
+from btcore.journal.opening import DEFAULT, open_journal
 from helpers.fake_plugins import FAST_RETRY, IteratorSource
 from helpers.packets import packet
 from helpers.running_sink import SINK_TABLE, sink_offset
@@ -59,5 +58,5 @@ def make_site(state: Path, *parts: Source | Sink, **settings: Any) -> Site:  # n
 
 def stored_offset(state: Path, sink: str = SINK_TABLE) -> int:
     """Return the offset of a sink's checkpoint, in the journal of a state directory."""
-    with closing(SqliteJournal(state / JOURNAL)) as journal:
+    with closing(open_journal(DEFAULT, state)) as journal:
         return sink_offset(journal, sink)

@@ -21,6 +21,7 @@ from btcore.text import describe_error, nearest
 from btcore.version import API
 
 GROUP = "btcore.plugins"
+"""The entry points of plugins; those of a group `btcore.xs` are of kind `x`."""
 
 KIND_HOOKS: Mapping[Kind, str] = {"source": "collect", "sink": "process_batch", "decoder": "decode_packet"}
 """The hook that makes a plugin one of this kind."""
@@ -53,7 +54,7 @@ class PluginError(BtcoreError):
 
 @attrs.frozen
 class Installed:
-    """One plugin of an installed distribution, not imported yet."""
+    """One plugin, or one of another group of entry points, of an installed distribution; not imported yet."""
 
     name: str
     distribution: str
@@ -62,12 +63,21 @@ class Installed:
 
     def __str__(self) -> str:
         """Return how a message names it."""
-        return f'plugin "{self.name}" of {self.distribution} {self.version}'
+        return f'{self.kind} "{self.name}" of {self.distribution} {self.version}'
+
+    @property
+    def kind(self) -> str:
+        """What it is, by the group of its entry point: plugin or journal."""
+        return self.entry.group.removeprefix("btcore.").removesuffix("s")
+
+    def load_object(self) -> Any:  # noqa: ANN401 - whatever the entry point names
+        """Import what its entry point names. Raises PluginError."""
+        advice = f"; pip install --force-reinstall {self.distribution} may help"
+        return self._guarded(self.entry.load, "cannot be imported", advice)
 
     def load(self) -> type:
         """Import the plugin's class and check that this core can use it. Raises PluginError."""
-        advice = f"; pip install --force-reinstall {self.distribution} may help"
-        cls: type = self._guarded(self.entry.load, "cannot be imported", advice)
+        cls: type = self.load_object()
         self._guarded(lambda: self._check_class(cls), "cannot be inspected")
         self._guarded(lambda: packet_formats(cls), "declares invalid packet formats")
         callers = self._guarded(lambda: _callers(cls), "has a hook with a wrong signature")
@@ -123,14 +133,18 @@ def installed(group: str = GROUP) -> dict[str, tuple[Installed, ...]]:
     return dict(sorted(found.items()))
 
 
-def find(name: str, among: Mapping[str, tuple[Installed, ...]]) -> Installed:
+def find(
+    name: str,
+    among: Mapping[str, tuple[Installed, ...]],
+    describe_missing: Callable[[str, Mapping[str, object]], str] | None = None,
+) -> Installed:
     """Return the plugin of a name. Raises PluginError if there is none, or more than one."""
     rivals = among.get(name, ())
     if not rivals:
-        raise PluginError(_advice(name, among))
+        raise PluginError((describe_missing or _advice)(name, among))
     if len(rivals) > 1:
         claims = " and ".join(f"{rival.distribution} {rival.version}" for rival in rivals)
-        raise PluginError(f'the plugin "{name}" is provided by {claims}; uninstall one of them with pip')
+        raise PluginError(f'the {rivals[0].kind} "{name}" is provided by {claims}; uninstall one of them with pip')
     return rivals[0]
 
 

@@ -35,8 +35,7 @@ from btcore import (
 from btcore.config.site import Decoder
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
-from btcore.journal import Entry
-from btcore.journal.sqlite import SqliteJournal
+from btcore.journal import Entry, Journal
 from btcore.runtime.supervisor import Supervisor
 from btcore.text import describe_error
 
@@ -76,14 +75,12 @@ def making(form: Format, **changed: Any) -> Acme:  # noqa: ANN401 - of any kind
     return Acme(make=lambda raw: Packet(**{"size": 3, "format": form, "serial": "7", "raw": raw, **changed}))
 
 
-def levels(journal: SqliteJournal) -> list[int]:
+def levels(journal: Journal) -> list[int]:
     """Return the third byte of each packet that is kept."""
     return [entry.raw[2] for entry in journal.read(0, 100)]
 
 
-def test_a_packet_that_cannot_be_unpacked_is_a_damaged_one(
-    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_packet_that_cannot_be_unpacked_is_a_damaged_one(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """It is skipped as a whole, counted, told once with the decoder's name, and never journalled."""
     work = collect_items(
         journal,
@@ -192,7 +189,7 @@ FINE = acme("fine")
 
 @pytest.mark.parametrize("error", [CancelledError("gone"), GeneratorExit(), SystemExit(3), KeyboardInterrupt()])
 def test_no_exception_of_a_decoder_ends_a_worker(
-    journal: SqliteJournal, error: BaseException, caplog: pytest.LogCaptureFixture
+    journal: Journal, error: BaseException, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Whatever it raises, while it decodes or while it unpacks, the source goes on."""
 
@@ -222,7 +219,7 @@ def test_an_exception_that_cannot_be_told_is_told_by_its_type() -> None:
 @pytest.mark.parametrize("shown", ["noon", datetime(2026, 6, 21, tzinfo=UTC), FIRST, ZeroDivisionError])
 @pytest.mark.parametrize("clock", ["device-utc", "device-local"])
 def test_a_clock_that_cannot_be_read_is_not_set(
-    journal: SqliteJournal,
+    journal: Journal,
     caplog: pytest.LogCaptureFixture,
     shown: Any,  # noqa: ANN401 - of any kind
     clock: Literal["device-utc", "device-local"],
@@ -253,7 +250,7 @@ def entry(n: int, level: int = 0, name: str = "acme") -> Entry:
 
 
 def test_what_cannot_be_unpacked_any_more_is_passed_over_alone(
-    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
+    journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A sink is given all readings but those that a new version of the decoder cannot read; it is not parked."""
     journal.append([entry(n, 13 if n in (1, 3) else n) for n in range(5)])
@@ -268,7 +265,7 @@ def test_what_cannot_be_unpacked_any_more_is_passed_over_alone(
     )
 
 
-def test_nothing_is_left_to_fail_in_a_sink(journal: SqliteJournal) -> None:
+def test_nothing_is_left_to_fail_in_a_sink(journal: Journal) -> None:
     """What a sink is given was unpacked before: a decoder that fails later cannot harm it."""
     broken: list[bool] = []
 
@@ -284,7 +281,7 @@ def test_nothing_is_left_to_fail_in_a_sink(journal: SqliteJournal) -> None:
 
 
 def test_a_whole_reading_that_makes_no_sense_any_more_is_passed_over(
-    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
+    journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An entry that was written by another version, or is damaged, costs only itself."""
     damaged = [b"", b"{", b"[]", b"{}", b'{"labels": ["secs"], "numbers": [NaN]}', b"[" * 5000]
@@ -400,7 +397,7 @@ def test_each_worker_has_decoders_of_its_own(
     assert {(context.name, context.log.name) for context in Opened.contexts} == {("decoder.acme", "decoder.acme")}
 
 
-def test_a_decoder_that_cannot_be_opened_is_tried_again(journal: SqliteJournal, opened: Opened) -> None:
+def test_a_decoder_that_cannot_be_opened_is_tried_again(journal: Journal, opened: Opened) -> None:
     """As when the worker's own plugin cannot: the source waits, and opens all again; what was opened is closed."""
     answers = iter([Retry("not yet"), OSError("no device"), ValueError("a bug")])
 
@@ -418,7 +415,7 @@ def test_a_decoder_that_cannot_be_opened_is_tried_again(journal: SqliteJournal, 
     assert [what for what, *_ in Opened.noted] == ["open", "close"] * 3 + ["open", "decode", "close"]
 
 
-def test_a_decoder_that_cannot_be_opened_holds_a_sink(journal: SqliteJournal, opened: Opened) -> None:
+def test_a_decoder_that_cannot_be_opened_holds_a_sink(journal: Journal, opened: Opened) -> None:
     """A sink waits for its decoders, and is given all that it has missed; `Stop` parks it."""
     journal.append([entry(n) for n in range(3)])
     answers = iter([Retry("not yet"), ValueError("a bug")])
@@ -444,7 +441,7 @@ def test_a_decoder_that_cannot_be_opened_holds_a_sink(journal: SqliteJournal, op
 
 
 def test_a_decoder_that_fails_to_close_harms_nobody(
-    journal: SqliteJournal, opened: Opened, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    journal: Journal, opened: Opened, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its fault is told, and the source has ended as it would."""
 
@@ -472,7 +469,7 @@ def test_a_decoder_that_fails_to_close_harms_nobody(
     ],
 )
 def test_what_a_source_must_not_yield_is_told_and_costs_nothing_before_it(
-    journal: SqliteJournal, item: object, said: str, caplog: pytest.LogCaptureFixture
+    journal: Journal, item: object, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The error names the plugin and what it did; what came before is kept, and the source is started again."""
     whole = Reading(NOON, FINE, "7", b"", numbers=(1, 2))
@@ -483,7 +480,7 @@ def test_what_a_source_must_not_yield_is_told_and_costs_nothing_before_it(
 
 
 @pytest.mark.parametrize("returned", [None, 5, b"bytes", "text"])
-def test_what_collect_must_not_return_is_told(journal: SqliteJournal, returned: object) -> None:
+def test_what_collect_must_not_return_is_told(journal: Journal, returned: object) -> None:
     """A source that returns what is not to be looped over says so, and not what Python says of it."""
 
     @plugin(api=1)
@@ -499,7 +496,7 @@ def test_what_collect_must_not_return_is_told(journal: SqliteJournal, returned: 
     assert "from collect; expected an iterator" in collecting.worker.failure
 
 
-def test_a_source_of_whole_readings_may_take_some_formats_only(journal: SqliteJournal) -> None:
+def test_a_source_of_whole_readings_may_take_some_formats_only(journal: Journal) -> None:
     """`formats` chooses among readings that came without a packet too."""
     items = [
         Reading(NOON + timedelta(seconds=n), form, "7", b"", numbers=(n, 2)) for n, form in enumerate((FINE, OTHER))
@@ -517,7 +514,7 @@ def test_every_format_of_brultech_is_said() -> None:
 
 
 def test_a_decoder_that_finds_only_damage_beside_others_is_told_once(
-    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
+    journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where one decoder calls all its packets damaged, and another's are whole, that is told once, with its reason."""
     wrong = Acme(make=lambda _raw: Damaged("its checksum does not fit", size=3))
@@ -532,7 +529,7 @@ def test_a_decoder_that_finds_only_damage_beside_others_is_told_once(
 
 
 def test_damage_beside_whole_packets_of_the_same_decoder_is_nothing(
-    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
+    journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A decoder some of whose packets are damaged is the right one."""
     form = acme()
@@ -543,7 +540,7 @@ def test_damage_beside_whole_packets_of_the_same_decoder_is_nothing(
     assert caplog.messages == []
 
 
-def test_a_decoder_that_never_has_enough_is_told(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_decoder_that_never_has_enough_is_told(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """A decoder that asks for more for ever holds packets up, and is told once; they are kept all the same."""
 
     @plugin(api=1)
@@ -580,7 +577,7 @@ def test_a_decoder_that_never_has_enough_is_told(journal: SqliteJournal, caplog:
     ],
 )
 def test_a_header_or_candidate_that_is_no_use_is_told(
-    journal: SqliteJournal, caplog: pytest.LogCaptureFixture, attribute: str, value: object, expected: str
+    journal: Journal, caplog: pytest.LogCaptureFixture, attribute: str, value: object, expected: str
 ) -> None:
     """What a decoder says of its packets and cannot be used is told once, and it is asked without it."""
     decoder = making(acme())

@@ -14,7 +14,8 @@ from hypothesis import settings
 from btcore.journal import Journal
 from btcore.journal.memory import MemoryJournal
 from btcore.journal.sqlite import SqliteJournal
-from btcore.testing.journal import JournalContract, contract_machine
+from btcore.testing.journal import JournalContract
+from btcore.testing.journal_machine import contract_machine
 
 
 def open_sqlite(folder: Path) -> SqliteJournal:

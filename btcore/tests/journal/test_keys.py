@@ -10,7 +10,7 @@ from btcore.journal import Appended, Entry
 from btcore.journal.keys import RUN, append_all, candidate_keys
 from btcore.journal.memory import MemoryJournal
 from btcore.journal.sqlite import SqliteJournal
-from btcore.testing.journal import forget
+from btcore.testing.journal_entries import forget
 
 
 def test_readings_of_one_time_get_the_next_keys_in_order(journal: SqliteJournal) -> None:

@@ -15,10 +15,11 @@ from helpers.packets import METER
 from helpers.times import AFTER_NOW
 
 from btcore.errors import JournalFull
-from btcore.journal import Baseline, Checkpoint, Retention, sqlite_lag, sqlite_meters, sqlite_retention
-from btcore.journal.sqlite import MOST_IN_CHECKPOINT, SqliteJournal
+from btcore.journal import Baseline, Checkpoint, Retention, known_serials, sqlite_lag, sqlite_meters, sqlite_retention
+from btcore.journal.sqlite import SqliteJournal
+from btcore.journal.sqlite_sinks import MAX_IN_CHECKPOINT
 from btcore.runtime.retention import Upkeep
-from btcore.testing.journal import ANY_AGE, forget
+from btcore.testing.journal_entries import ANY_AGE, forget
 
 FULL_DISK = """
 import os, subprocess, sys
@@ -117,7 +118,7 @@ def test_dead_letters_are_kept_within_limits(journal: SqliteJournal, caplog: pyt
     assert [(one.sink, one.entries) for one in journal.dead_letters()] == [("a", (n,)) for n in (3, 4, 5)] + [
         ("b", (8,))
     ]
-    assert caplog.messages == ["a: forgot 2 dead letters, as they are too old or too many"]
+    assert caplog.messages == ["a: deleted 2 dead letters, as they are too old or too many"]
     forget(journal, ["a", "b"])
     assert [one.offset for one in journal.read(0, 9)] == [3, 4, 5, 8]
 
@@ -148,15 +149,15 @@ def test_baselines_are_bounded_and_those_that_are_not_in_memory_are_found(
     journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of invented meters the oldest go; a cursor holds those heard last, and each of the others can be asked for."""
-    count = MOST_IN_CHECKPOINT + 500
+    count = MAX_IN_CHECKPOINT + 500
     journal.append([attrs.evolve(raw_entry(n), serial=str(n)) for n in range(count)])
     bases = {str(n): Baseline(n + 1) for n in range(count)}
     journal.commit("a", Checkpoint(count, bases))
     cursor = journal.checkpoint("a")
     assert cursor is not None
-    assert len(cursor.baselines) == MOST_IN_CHECKPOINT
+    assert len(cursor.baselines) == MAX_IN_CHECKPOINT
     assert (journal.baseline("a", "0"), journal.baseline("a", "none")) == (Baseline(1), None)
-    assert journal.serials()[0] == str(count - 1)
+    assert known_serials(journal)[0] == str(count - 1)
     monkeypatch.setattr(sqlite_retention, "MAX_BASELINES", 100)
     forget(journal, ["a"])
     assert (journal.baseline("a", "0"), journal.baseline("a", str(count - 100))) == (None, Baseline(count - 99))
@@ -244,7 +245,7 @@ def test_meters_are_remembered_when_their_readings_are_forgotten(file: Path) -> 
         assert {tuple(one) for one in journal.heard_meters()} == earlier
         journal.append([raw_entry(4)])
         assert journal.heard_meters()[-1] == (METER, "ecm1220bin", 4)
-        assert journal.serials() == [METER, "420467"]
+        assert known_serials(journal) == [METER, "420467"]
 
 
 def test_many_new_meters_at_once_do_not_pass_the_bound(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from helpers.journal_entries import raw_entry
 from helpers.packets import METER
 
 from btcore.errors import Unavailable
-from btcore.journal import Baseline, Checkpoint, Entry
+from btcore.journal import Baseline, Checkpoint, Entry, Lag
 from btcore.journal.sqlite import SqliteJournal
 
 FIRST = """
@@ -217,6 +217,15 @@ def test_a_file_of_the_fifth_version_keeps_everything(fifth: Path) -> None:
         assert [one.identity for one in journal.dead_letters()] == [("sink.roof", METER, (70, 80))]
     with closing(sqlite3.connect(fifth)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_how_far_a_sink_is_behind_is_known_after_an_upgrade(fifth: Path) -> None:
+    """What was there before counts as what comes in after it, wherever a sink is."""
+    with closing(SqliteJournal(fifth)) as journal:
+        journal.append([raw_entry(10 * MANY)])
+        for after in (0, 1, 999, 1000, 1500, MANY):
+            rest = journal.read(after, MANY + 1)
+            assert journal.lag(after) == Lag(len(rest), sum(len(one.raw) for one in rest), rest[0].key)
 
 
 def test_a_file_of_the_fifth_version_takes_two_meters_at_one_time(fifth: Path) -> None:

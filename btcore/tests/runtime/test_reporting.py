@@ -121,6 +121,26 @@ def test_a_sink_that_was_far_behind_is_told_when_it_is_level(clock: Clock, caplo
     assert "sink.sqlite is up to date again, 8 more times" in logged(caplog, logging.INFO)
 
 
+def test_the_journal_is_not_asked_more_often_than_once_a_second(clock: Clock) -> None:
+    """However often a run checks its report, how far a sink is behind is asked once a second."""
+    asked: list[float] = []
+
+    class Asked(To):
+        @property
+        def behind(self) -> int:
+            asked.append(clock())
+            return 0
+
+        @behind.setter
+        def behind(self, _: int) -> None: ...
+
+    reporting = ActivityReport([From()], [Asked()], LOG, clock)
+    for _ in range(40):
+        reporting.check()
+        clock.now += 0.125
+    assert len(asked) == 5
+
+
 def test_a_line_of_many_is_bounded(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     """Of dozens of sinks, some are named and the others counted."""
     sinks = [To(f"sink.s{number}") for number in range(30)]

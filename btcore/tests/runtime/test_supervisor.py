@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import logging
+import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -17,12 +18,14 @@ from helpers.waiting import wait_for
 
 from btcore import Chunk, Duration, Retry, Stop, hookimpl, pack, plugin
 from btcore.config.site import Site
-from btcore.errors import Unavailable
-from btcore.journal import Baseline, Checkpoint
+from btcore.errors import ConfigurationError, Unavailable
+from btcore.journal import Baseline, Checkpoint, Journal
+from btcore.journal.opening import DEFAULT, open_journal
 from btcore.journal.sqlite import SqliteJournal
+from btcore.journal.sqlite_file import FILE_NAME
 from btcore.journal.sqlite_schema import VERSION
 from btcore.records import from_microseconds
-from btcore.runtime.supervisor import JOURNAL, POLL_INTERVAL, POLL_INTERVAL_ONCE, Supervisor
+from btcore.runtime.supervisor import POLL_INTERVAL, POLL_INTERVAL_ONCE, Supervisor
 
 
 def texts(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
@@ -103,7 +106,7 @@ def test_once_ends_when_everything_is_delivered(tmp_path: Path, caplog: pytest.L
     assert (len(first.offsets), stored_offset(tmp_path), stored_offset(tmp_path, "sink.second")) == (7, 7, 7)
     assert [sample.seconds for batch in second.taken for sample in batch.samples] == [60]
     told = texts(caplog, logging.INFO)
-    assert told[0] == f"btcore: 2 sources, 2 sinks; the journal is in {tmp_path}"
+    assert told[0] == f"btcore: 2 sources, 2 sinks; the journal is in {tmp_path / FILE_NAME}"
     assert told[-4:] == [
         "btcore: source.panel: 7 packets, 0 junk bytes, 0 damaged packets; 7 kept",
         "btcore: source.other: 0 packets, 0 junk bytes, 0 damaged packets; 0 kept",
@@ -265,24 +268,24 @@ def _is_free(state: Path) -> None:
 def test_a_hung_sink_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A sink whose call does not return is left after the patience, with what it uses; the others were finished."""
     calling, release = threading.Event(), threading.Event()
-    journals: list[SqliteJournal] = []
+    journals: list[Journal] = []
 
     def answer(_batch: object) -> None:
         calling.set()
         release.wait(20)
 
-    def opened(file: Path, most_bytes: int) -> SqliteJournal:
-        journals.append(SqliteJournal(file, most_bytes))
+    def opened(url: str, state: Path, max_bytes: int, *, must_exist: bool) -> Journal:
+        journals.append(open_journal(url, state, max_bytes, must_exist=must_exist))
         return journals[-1]
 
-    monkeypatch.setattr("btcore.runtime.supervisor.SqliteJournal", opened)
+    monkeypatch.setattr("btcore.runtime.supervisor.open_journal", opened)
     roof, other = RecordingSink(answer=answer), RecordingSink()
     parts = (make_source(finite_source()), make_sink(roof), make_sink(other, "other"))
     with Running(make_site(tmp_path, *parts), patience=0.1) as running:
         wait_for(lambda: calling.is_set() and len(other.offsets) == 5)
     assert running.well is False
     assert texts(caplog) == [
-        "btcore: sink.roof does not stop and is abandoned: what it did not finish is delivered again by the next run"
+        "btcore: sink.roof does not stop and is abandoned: the next run delivers again what it did not finish"
     ]
     release.set()
     for thread in threading.enumerate():
@@ -313,8 +316,17 @@ def test_one_state_has_one_run(tmp_path: Path) -> None:
 def test_a_state_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     """A state directory that cannot be made is named, with the reason and what to do."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(Unavailable, match=r"cannot use the state directory .*file/state: .*; set `state` in site.toml"):
+    with pytest.raises(
+        Unavailable, match=r"cannot use the state directory .*file/state: .*; set `state` to a directory"
+    ):
         Supervisor(make_site(tmp_path / "file" / "state"), threading.Event()).run()
+
+
+def test_a_file_in_place_of_the_state_directory_is_told(tmp_path: Path) -> None:
+    """What is wrong is that it is a file, not that it exists."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unavailable, match=r"cannot use the state directory .*: it is no directory; set `state`"):
+        Supervisor(make_site(tmp_path / "file"), threading.Event()).run()
 
 
 def test_a_state_that_cannot_be_locked_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,10 +342,29 @@ def test_a_state_that_cannot_be_locked_is_told(tmp_path: Path, monkeypatch: pyte
 
 def test_a_journal_that_cannot_be_used_leaves_the_lock_free(tmp_path: Path) -> None:
     """When the journal cannot be opened, the error tells why, and nothing is held."""
-    with closing(SqliteJournal(tmp_path / JOURNAL)) as journal:
-        journal._writer.execute(f"PRAGMA user_version = {VERSION + 1}")
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as later:
+        later.execute(f"PRAGMA user_version = {VERSION + 1}")
     with pytest.raises(Unavailable, match="newer btcore"):
         Supervisor(make_site(tmp_path), threading.Event()).run()
+    _is_free(tmp_path)
+
+
+def test_a_run_uses_the_journal_of_its_configuration(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """With another journal, nothing is written to the file in the state directory, and the log says where it is."""
+    caplog.set_level(logging.INFO)
+    roof = RecordingSink()
+    site = make_site(tmp_path, make_source(finite_source(3)), make_sink(roof), journal="memory")
+    assert Supervisor(site, threading.Event(), once=True).run()
+    assert len(roof.offsets) == 3
+    assert "btcore: 1 source, 1 sink; the journal is in memory" in texts(caplog, logging.INFO)
+    assert not (tmp_path / FILE_NAME).exists()
+
+
+def test_a_journal_that_the_configuration_describes_wrongly_is_a_mistake_in_it(tmp_path: Path) -> None:
+    """What only the journal itself can find is told with the file of the configuration and the setting."""
+    site = make_site(tmp_path, make_source(finite_source(3)), make_sink(RecordingSink()), journal="sqlite:///no/x.db")
+    with pytest.raises(ConfigurationError, match=r"site\.toml: journal: there is no directory .*/no; an absolute path"):
+        Supervisor(site, threading.Event()).run()
     _is_free(tmp_path)
 
 
@@ -345,8 +376,8 @@ def test_what_was_delivered_is_forgotten_in_time(tmp_path: Path, caplog: pytest.
     for keep, left in ((3600, 9), (-3600, 1)):
         caplog.clear()
         with Running(make_site(tmp_path, make_source(finite_source(0)), make_sink(roof), retention=Duration(keep))):
-            wait_for(lambda: any("delivered readings forgotten" in text for text in texts(caplog, logging.DEBUG)))
-        with closing(SqliteJournal(tmp_path / JOURNAL)) as journal:
+            wait_for(lambda: any("delivered reading" in text for text in texts(caplog, logging.DEBUG)))
+        with closing(open_journal(DEFAULT, tmp_path)) as journal:
             assert len(journal.read(0, 99)) == left
 
 
@@ -361,7 +392,7 @@ def test_cleaning_up_that_fails_is_told(
     monkeypatch.setattr(SqliteJournal, "apply_retention", fail)
     roof = RecordingSink()
     with Running(make_site(tmp_path, make_source(endless_source()), make_sink(roof))) as running:
-        wait_for(lambda: texts(caplog) == ["btcore: cannot clean up: disk full"])
+        wait_for(lambda: texts(caplog) == ["btcore: the journal cannot be cleaned up now: disk full"])
         before = len(roof.offsets)
         wait_for(lambda: len(roof.offsets) > before)
     assert running.well

@@ -15,14 +15,13 @@ from helpers.times import SECOND, START
 from helpers.waiting import wait_for
 
 from btcore import Batch, Retry
-from btcore.journal import Baseline, Checkpoint, Entry
-from btcore.journal.sqlite import SqliteJournal
+from btcore.journal import Baseline, Checkpoint, Entry, Journal
 from btcore.sinks.backlog import READ
 
 # --- pace
 
 
-def test_readings_are_gathered_for_a_period(journal: SqliteJournal) -> None:
+def test_readings_are_gathered_for_a_period(journal: Journal) -> None:
     """Without a backlog, a call waits until the period since the last is over, and takes what came in meanwhile."""
     sink = RecordingSink()
     with RunningSink(journal, sink, settings={"flush_interval": 0.5}):
@@ -36,7 +35,7 @@ def test_readings_are_gathered_for_a_period(journal: SqliteJournal) -> None:
     assert batch_sizes(sink.taken) == [1, 4]
 
 
-def test_a_backlog_is_not_gathered(journal: SqliteJournal) -> None:
+def test_a_backlog_is_not_gathered(journal: Journal) -> None:
     """A full batch is delivered at once, whatever the period."""
     fill_journal(journal, 40)
     sink = RecordingSink()
@@ -45,7 +44,7 @@ def test_a_backlog_is_not_gathered(journal: SqliteJournal) -> None:
     assert batch_sizes(sink.taken) == [10, 10, 10, 10]
 
 
-def test_calls_keep_the_pause(journal: SqliteJournal) -> None:
+def test_calls_keep_the_pause(journal: Journal) -> None:
     """Two calls are never closer than the pause."""
     times: list[float] = []
     fill_journal(journal, 4)
@@ -59,7 +58,7 @@ def test_calls_keep_the_pause(journal: SqliteJournal) -> None:
     assert min(later - earlier for earlier, later in pairwise(times)) >= 0.05
 
 
-def test_an_hour_has_its_calls(journal: SqliteJournal) -> None:
+def test_an_hour_has_its_calls(journal: Journal) -> None:
     """When an hour's calls are used up, the next waits, and the readings with it."""
     fill_journal(journal, 5)
     sink = RecordingSink()
@@ -71,7 +70,7 @@ def test_an_hour_has_its_calls(journal: SqliteJournal) -> None:
 # --- bounds
 
 
-def test_what_is_too_old_is_dropped(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_too_old_is_dropped(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """Undelivered readings beyond the age are dropped, counted and told; the sample after them goes over the gap."""
     fill_journal(journal, 5)
     recent = round((time.time() * SECOND - START) / SECOND)
@@ -87,7 +86,7 @@ def test_what_is_too_old_is_dropped(journal: SqliteJournal, caplog: pytest.LogCa
     assert str(work.worker) == "3 readings delivered, 0 dead letters, 3 dropped"
 
 
-def test_what_is_too_much_is_dropped(journal: SqliteJournal) -> None:
+def test_what_is_too_much_is_dropped(journal: Journal) -> None:
     """The oldest undelivered readings beyond the size are dropped."""
     fill_journal(journal, 10)
     sink = RecordingSink()
@@ -95,9 +94,7 @@ def test_what_is_too_much_is_dropped(journal: SqliteJournal) -> None:
     assert sink.offsets == [7, 8, 9, 10]
 
 
-def test_a_service_that_is_down_does_not_hold_what_is_beyond(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_service_that_is_down_does_not_hold_what_is_beyond(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bounds hold while a batch is tried again and again: what became too much meanwhile is dropped from it."""
     monkeypatch.setattr("btcore.sinks.backlog.LIMITS_INTERVAL", 0.0)
     fill_journal(journal, 10)
@@ -118,7 +115,7 @@ def test_a_service_that_is_down_does_not_hold_what_is_beyond(
     assert sink.offsets == [15, 16, 17, 18, 19, 20]
 
 
-def test_memory_does_not_grow_with_a_backlog(journal: SqliteJournal) -> None:
+def test_memory_does_not_grow_with_a_backlog(journal: Journal) -> None:
     """However much there is, the journal is read in portions, and no more is read than one batch ahead."""
     fill_journal(journal, 3 * READ)
     asked: list[tuple[int, int]] = []

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from btcore import Chunk, Retry, Stop
 from btcore.errors import Unavailable
-from btcore.journal import START, EntrySize, Offset
+from btcore.journal import START, EntrySize, Journal, Offset
 from btcore.journal.keys import append_all
 from btcore.journal.memory import MemoryJournal
-from btcore.journal.sqlite import SqliteJournal
-from btcore.runtime.supervisor import JOURNAL, Supervisor
+from btcore.journal.opening import DEFAULT, open_journal
+from btcore.runtime.supervisor import Supervisor
 from btcore.sinks.backlog_limits import PORTION, find_excess
 
 PACKET = 43
@@ -116,13 +116,13 @@ def test_the_bounds_hold_whatever_a_sink_is_at(
     with in_background(stop, run):
         wait_for(lambda: roof.calls, patience=20)
         half.set()
-        with closing(SqliteJournal(tmp_path / JOURNAL)) as journal:
+        with closing(open_journal(DEFAULT, tmp_path)) as journal:
             wait_for(lambda: sink_offset(journal) == 14, "the oldest to be dropped", patience=20)
         release.set()
     assert any("before they were delivered" in text for text in logged(caplog))
 
 
-def test_a_late_delivery_does_not_undo_a_drop(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_delivery_does_not_undo_a_drop(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is dropped while it is being delivered stays dropped: the cursor never goes back, and the rest comes."""
     monkeypatch.setattr("btcore.sinks.backlog.LIMITS_INTERVAL", 0.0)
     release = threading.Event()
@@ -140,7 +140,7 @@ def test_a_late_delivery_does_not_undo_a_drop(journal: SqliteJournal, monkeypatc
     assert pairs == [(1, 2), (2, 9), *((n, n + 1) for n in range(9, 14))]
 
 
-def test_a_look_waits_for_nothing(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_look_waits_for_nothing(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the journal cannot now, or a worker holds on to it, a look returns, and the next one does it."""
     monkeypatch.setattr("btcore.sinks.backlog.LIMITS_INTERVAL", 0.0)
     work = RunningSink(journal, RecordingSink(), settings={"max_backlog_bytes": 6 * PACKET})
@@ -163,7 +163,7 @@ def raising(*_: object) -> None:
     raise Unavailable("disk full")
 
 
-def test_a_dry_run_drops_nothing_for_good(journal: SqliteJournal) -> None:
+def test_a_dry_run_drops_nothing_for_good(journal: Journal) -> None:
     """It shows what would be sent, and leaves the cursor where it was."""
     fill_journal(journal, 10)
     with RunningSink(journal, RecordingSink(), dry_run=True, settings={"max_backlog_bytes": 6 * PACKET}) as work:

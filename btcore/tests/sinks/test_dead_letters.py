@@ -28,14 +28,15 @@ from hypothesis import strategies as st
 
 from btcore import Batch, Reject, Stop
 from btcore.errors import Unavailable
+from btcore.journal import Journal
 from btcore.journal.sqlite import SqliteJournal
-from btcore.sinks.dead_letters import LONGEST_WHY
+from btcore.sinks.dead_letters import MAX_WHY
 from btcore.sinks.worker import MAX_UNEXPECTED_ERRORS
 
 # --- what is refused for good
 
 
-def test_one_bad_row_of_thirty_is_set_aside_alone(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_bad_row_of_thirty_is_set_aside_alone(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """What is refused is found by halving, set aside and told; all others are delivered, in order, with few calls."""
     fill_journal(journal, 30)
     sink = RecordingSink(answer=refuse_offsets(17))
@@ -67,7 +68,7 @@ def test_exactly_what_is_refused_is_set_aside(
 
 
 def test_a_batch_that_is_refused_as_a_whole_is_set_aside_at_once(
-    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
+    journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where a plugin says that no part of a batch is ever taken, it is not halved; one line tells how many that are."""
     fill_journal(journal, 10)
@@ -83,7 +84,7 @@ def test_a_batch_that_is_refused_as_a_whole_is_set_aside_at_once(
     assert len(logged(caplog)) == 1
 
 
-def test_a_reading_without_a_sample_is_set_aside_too(journal: SqliteJournal) -> None:
+def test_a_reading_without_a_sample_is_set_aside_too(journal: Journal) -> None:
     """What is set aside of a reading that began no sample is the reading."""
     fill_journal(journal, 1)
     sink = RecordingSink(answer=refuse_offsets(1))
@@ -93,7 +94,7 @@ def test_a_reading_without_a_sample_is_set_aside_too(journal: SqliteJournal) -> 
     assert (aside.start, aside.entries) == (aside.end, (1,))
 
 
-def test_the_sample_after_what_was_set_aside_goes_on_from_it(journal: SqliteJournal) -> None:
+def test_the_sample_after_what_was_set_aside_goes_on_from_it(journal: Journal) -> None:
     """The energy of what was refused is not added to the sample after it."""
     fill_journal(journal, 4)
     sink = RecordingSink(answer=refuse_offsets(3))
@@ -102,7 +103,7 @@ def test_the_sample_after_what_was_set_aside_goes_on_from_it(journal: SqliteJour
     assert samples == [(1, 2), (3, 4)]
 
 
-def test_a_refused_interval_is_set_aside_with_all_its_meters(journal: SqliteJournal) -> None:
+def test_a_refused_interval_is_set_aside_with_all_its_meters(journal: Journal) -> None:
     """Intervals stand alone as a whole: what several meters measured in one is refused together."""
     journal.append([entry(at, serial, energy=at) for at in range(0, 190, 10) for serial in (METER, OTHER_METER)])
 
@@ -116,7 +117,7 @@ def test_a_refused_interval_is_set_aside_with_all_its_meters(journal: SqliteJour
     assert work.worker.dead_letters == 2
 
 
-def test_reasons_hold_no_secrets_and_are_short(journal: SqliteJournal) -> None:
+def test_reasons_hold_no_secrets_and_are_short(journal: Journal) -> None:
     """What is kept of a refusal is one short line without any secret."""
     fill_journal(journal, 1)
 
@@ -128,7 +129,7 @@ def test_reasons_hold_no_secrets_and_are_short(journal: SqliteJournal) -> None:
     with RunningSink(journal, sink, redact=lambda text: text.replace("s3cret", "***")) as work:
         work.finish()
     (aside,) = journal.dead_letters(SINK_TABLE)
-    assert aside.why == ("key *** is wrong " + "x" * 10_000)[:LONGEST_WHY]
+    assert aside.why == ("key *** is wrong " + "x" * 10_000)[:MAX_WHY]
 
 
 # --- a plugin's bugs
@@ -147,7 +148,7 @@ class Poison:
             raise KeyError("a bug")
 
 
-def test_a_bug_that_passes_costs_nothing(journal: SqliteJournal) -> None:
+def test_a_bug_that_passes_costs_nothing(journal: Journal) -> None:
     """An unexpected exception is tried again a few times before it counts."""
     fill_journal(journal, 3)
     sink = RecordingSink(answer=Poison(2, times=MAX_UNEXPECTED_ERRORS - 1))
@@ -156,7 +157,7 @@ def test_a_bug_that_passes_costs_nothing(journal: SqliteJournal) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyError("a bug"), SystemExit(1), RecursionError()], ids=repr)
-def test_a_bug_that_stays_is_set_aside(journal: SqliteJournal, error: BaseException) -> None:
+def test_a_bug_that_stays_is_set_aside(journal: Journal, error: BaseException) -> None:
     """What ends in unexpected exceptions time and again is found and set aside, and the others are delivered."""
     fill_journal(journal, 20)
 
@@ -171,7 +172,7 @@ def test_a_bug_that_stays_is_set_aside(journal: SqliteJournal, error: BaseExcept
     assert len(sink.calls) <= 2 * MAX_UNEXPECTED_ERRORS + 2 * 5
 
 
-def test_a_bug_in_everything_waits_longer_and_longer(journal: SqliteJournal) -> None:
+def test_a_bug_in_everything_waits_longer_and_longer(journal: Journal) -> None:
     """Where nothing works at all, the waits grow, so that an outage that a plugin does not know sets little aside."""
     fill_journal(journal, 8)
     times: list[float] = []
@@ -191,7 +192,7 @@ def test_a_bug_in_everything_waits_longer_and_longer(journal: SqliteJournal) -> 
 # --- what is told at the end
 
 
-def test_a_worker_tells_what_it_did(journal: SqliteJournal) -> None:
+def test_a_worker_tells_what_it_did(journal: Journal) -> None:
     """The last line of a worker counts what was delivered, set aside, and gave no sample."""
     journal.append([entry(0), entry(10), attrs.evolve(entry(10), key=START + 11 * SECOND)])
     sink = RecordingSink(answer=refuse_offsets(2))
@@ -200,7 +201,7 @@ def test_a_worker_tells_what_it_did(journal: SqliteJournal) -> None:
     assert str(work.worker) == "2 readings delivered, 1 dead letter, 1 duplicate"
 
 
-def test_what_waits_for_the_next_run_is_told(journal: SqliteJournal) -> None:
+def test_what_waits_for_the_next_run_is_told(journal: Journal) -> None:
     """A sink that a person has to look at says how much waits for it."""
     fill_journal(journal, 5)
 
@@ -211,7 +212,7 @@ def test_what_waits_for_the_next_run_is_told(journal: SqliteJournal) -> None:
     assert str(work.worker) == "0 readings delivered, 0 dead letters, 5 waiting for the next run"
 
 
-def test_what_is_set_aside_counts_once_it_is_kept(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_set_aside_counts_once_it_is_kept(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that is stopped before the journal could keep what was refused has set nothing aside."""
     fill_journal(journal, 1)
     sink = RecordingSink(answer=refuse_offsets(1))

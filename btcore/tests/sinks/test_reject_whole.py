@@ -7,8 +7,7 @@ import pytest
 from helpers.running_sink import SINK_TABLE, deliver_all, mark_accepted
 
 from btcore import Batch, Reject, hookimpl, pack, plugin
-from btcore.journal import Entry
-from btcore.journal.sqlite import SqliteJournal
+from btcore.journal import Entry, Journal
 
 COUNT, SIZE = 30, 10
 
@@ -33,7 +32,7 @@ class Choosy:
 
 
 @pytest.fixture
-def journal(journal: SqliteJournal) -> SqliteJournal:
+def journal(journal: Journal) -> Journal:
     """Keep some readings of one meter."""
     packets = (pack("ecm1220bin", "312345", {"secs": second}) for second in range(1, COUNT + 1))
     journal.append([Entry(second * 1_000_000, "", "312345", "ecm1220bin", raw) for second, raw in enumerate(packets)])
@@ -44,7 +43,7 @@ Deliver = Callable[..., Choosy]
 
 
 @pytest.fixture
-def deliver(journal: SqliteJournal) -> Deliver:
+def deliver(journal: Journal) -> Deliver:
     """Let a sink that refuses so many have all there is."""
 
     def run(refused: int, *, tells: bool = True) -> Choosy:
@@ -55,7 +54,7 @@ def deliver(journal: SqliteJournal) -> Deliver:
     return run
 
 
-def test_a_batch_of_which_no_part_is_taken_costs_one_call(deliver: Deliver, journal: SqliteJournal) -> None:
+def test_a_batch_of_which_no_part_is_taken_costs_one_call(deliver: Deliver, journal: Journal) -> None:
     """All of it is set aside with its reason, the cursor moves on, and what follows is delivered."""
     sink = deliver(2 * SIZE)
     assert [len(places) for places in sink.calls] == [SIZE] * 3
@@ -83,7 +82,7 @@ def test_a_part_of_a_halved_batch_may_be_refused_as_a_whole_too(deliver: Deliver
     assert sink.taken == list(range(SIZE + 6, COUNT + 1))
 
 
-def test_a_sink_that_cannot_tell_is_asked_for_each_row(deliver: Deliver, journal: SqliteJournal) -> None:
+def test_a_sink_that_cannot_tell_is_asked_for_each_row(deliver: Deliver, journal: Journal) -> None:
     """Without `whole_batch` a batch is halved until what is refused stands alone: ten rows cost nineteen calls."""
     mark_accepted(journal, Choosy(refused=0, tells=False), SINK_TABLE)
     sink = deliver(SIZE, tells=False)

@@ -18,7 +18,7 @@ from helpers.running_sink import (
 from helpers.waiting import wait_for
 
 from btcore import Batch, Reject, Retry, Secret
-from btcore.journal.sqlite import SqliteJournal
+from btcore.journal import Journal
 
 
 def refuse(_batch: Batch) -> None:
@@ -26,7 +26,7 @@ def refuse(_batch: Batch) -> None:
     raise Reject("400: no such node")
 
 
-def test_a_few_readings_are_tried_and_then_it_stops(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_few_readings_are_tried_and_then_it_stops(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """The batch is tried, then three readings of it, each by itself; nothing is set aside, and the setting is named."""
     fill_journal(journal, 60)
     sink = OneMeterSink(node="shed")
@@ -45,7 +45,7 @@ def test_a_few_readings_are_tried_and_then_it_stops(journal: SqliteJournal, capl
     assert [text[:27] for text in logged(caplog)] == ["nothing was accepted with t", "stopped until a restart: 40"]
 
 
-def test_mending_the_setting_delivers_everything(journal: SqliteJournal) -> None:
+def test_mending_the_setting_delivers_everything(journal: Journal) -> None:
     """With another node all that was refused is delivered."""
     fill_journal(journal, 60)
     deliver_all(journal, OneMeterSink(node="shed"))
@@ -54,7 +54,7 @@ def test_mending_the_setting_delivers_everything(journal: SqliteJournal) -> None
     assert (len(sink.taken), sink_offset(journal), journal.dead_letters()) == (59, 60, [])
 
 
-def test_it_starts_again_as_new_without_a_change(journal: SqliteJournal) -> None:
+def test_it_starts_again_as_new_without_a_change(journal: Journal) -> None:
     """Where it is the service that was mended, a restart is enough; where it was not, that costs few requests."""
     fill_journal(journal, 60)
     for _ in range(3):
@@ -66,7 +66,7 @@ def test_it_starts_again_as_new_without_a_change(journal: SqliteJournal) -> None
     assert (len(mended.taken), sink_offset(journal)) == (59, 60)
 
 
-def test_one_by_one_as_they_come_in(journal: SqliteJournal) -> None:
+def test_one_by_one_as_they_come_in(journal: Journal) -> None:
     """A sink that is given each reading as it comes waits for three of them before it stops."""
     sink = RecordingSink(answer=refuse)
     with RunningSink(journal, sink) as work:
@@ -78,7 +78,7 @@ def test_one_by_one_as_they_come_in(journal: SqliteJournal) -> None:
     assert (batch_sizes(sink.calls), journal.dead_letters(), examined_offset(journal)) == ([1, 1, 1], [], 0)
 
 
-def test_less_than_that_stops_a_run_that_ends(journal: SqliteJournal) -> None:
+def test_less_than_that_stops_a_run_that_ends(journal: Journal) -> None:
     """Where all that there is was refused, the run ends with the sink stopped, and the reading waits."""
     fill_journal(journal, 1)
     work = deliver_all(journal, RecordingSink(answer=refuse))
@@ -88,7 +88,7 @@ def test_less_than_that_stops_a_run_that_ends(journal: SqliteJournal) -> None:
     assert (journal.dead_letters(), sink_offset(journal)) == ([], 0)
 
 
-def test_a_run_that_is_stopped_before_sets_nothing_aside(journal: SqliteJournal) -> None:
+def test_a_run_that_is_stopped_before_sets_nothing_aside(journal: Journal) -> None:
     """What was refused is tried again at the next start."""
     fill_journal(journal, 2)
     sink = RecordingSink(answer=refuse)
@@ -101,7 +101,7 @@ def test_a_run_that_is_stopped_before_sets_nothing_aside(journal: SqliteJournal)
 
 
 @pytest.mark.parametrize("bad", [(1,), (1, 2), (2,), (2, 3), (30,), (1, 17)])
-def test_where_others_are_accepted_it_is_the_readings(journal: SqliteJournal, bad: tuple[int, ...]) -> None:
+def test_where_others_are_accepted_it_is_the_readings(journal: Journal, bad: tuple[int, ...]) -> None:
     """As soon as a reading is accepted, what was refused before is set aside, and the settings are known to work."""
     fill_journal(journal, 30)
     sink = RecordingSink(answer=refuse_offsets(*bad))
@@ -112,7 +112,7 @@ def test_where_others_are_accepted_it_is_the_readings(journal: SqliteJournal, ba
     assert len(sink.calls) <= 5 + 2 * 5 * len(bad)
 
 
-def test_what_was_accepted_once_is_remembered(journal: SqliteJournal) -> None:
+def test_what_was_accepted_once_is_remembered(journal: Journal) -> None:
     """After a restart with the same settings, refusals are set aside at once; with other settings, the sink is new."""
     fill_journal(journal, 5)
     deliver_all(journal, OneMeterSink())
@@ -127,7 +127,7 @@ def test_what_was_accepted_once_is_remembered(journal: SqliteJournal) -> None:
     assert mended.spans == [(n, n + 1) for n in range(10, 15)]
 
 
-def test_nothing_that_was_sent_proves_nothing(journal: SqliteJournal) -> None:
+def test_nothing_that_was_sent_proves_nothing(journal: Journal) -> None:
     """A batch without a sample, of which a plugin says nothing, may not have been sent: it is no acceptance."""
 
     def answer(batch: Batch) -> None:
@@ -141,7 +141,7 @@ def test_nothing_that_was_sent_proves_nothing(journal: SqliteJournal) -> None:
     assert (work.worker.stop_reason[:3], journal.dead_letters()) == ("400", [])
 
 
-def test_what_a_plugin_knows_to_be_never_taken_is_set_aside_by_a_new_sink_too(journal: SqliteJournal) -> None:
+def test_what_a_plugin_knows_to_be_never_taken_is_set_aside_by_a_new_sink_too(journal: Journal) -> None:
     """A backlog of which the service takes nothing that old stops no new sink, and is found in few requests."""
 
     def answer(batch: Batch) -> None:
@@ -155,7 +155,7 @@ def test_what_a_plugin_knows_to_be_never_taken_is_set_aside_by_a_new_sink_too(jo
     assert len(sink.calls) <= 10 + 2 * 4
 
 
-def test_what_is_refused_beside_what_is_too_old_stops_it_still(journal: SqliteJournal) -> None:
+def test_what_is_refused_beside_what_is_too_old_stops_it_still(journal: Journal) -> None:
     """A plugin that knows what is too old may still be set up wrong: what it refuses for another reason waits."""
 
     def answer(batch: Batch) -> None:
@@ -172,7 +172,7 @@ def test_what_is_refused_beside_what_is_too_old_stops_it_still(journal: SqliteJo
     )
 
 
-def test_a_retry_is_no_refusal(journal: SqliteJournal) -> None:
+def test_a_retry_is_no_refusal(journal: Journal) -> None:
     """What may be accepted later is tried again as ever, and counts neither way."""
     answers = iter([Retry("later"), Reject("no"), Retry("later"), Reject("no"), Retry("later"), None])
 
@@ -187,7 +187,7 @@ def test_a_retry_is_no_refusal(journal: SqliteJournal) -> None:
     assert (work.worker.stop_reason, work.worker.dead_letters, sink.offsets) == ("", 1, [2, 3])
 
 
-def test_a_bug_is_set_aside_by_a_new_sink_too(journal: SqliteJournal) -> None:
+def test_a_bug_is_set_aside_by_a_new_sink_too(journal: Journal) -> None:
     """What ends in unexpected exceptions is no refusal: it is found and set aside, and the others are delivered."""
 
     def answer(batch: Batch) -> None:
@@ -200,7 +200,7 @@ def test_a_bug_is_set_aside_by_a_new_sink_too(journal: SqliteJournal) -> None:
     assert (work.worker.stop_reason, work.worker.dead_letters, sink.offsets) == ("", 4, [5, 6, 7, 8])
 
 
-def test_what_is_dropped_meanwhile_is_in_doubt_no_more(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_dropped_meanwhile_is_in_doubt_no_more(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was refused and then fell to the bounds of the backlog is neither set aside nor counted on."""
     monkeypatch.setattr("btcore.sinks.backlog.LIMITS_INTERVAL", 0.0)
     sink = RecordingSink(answer=refuse_offsets(1, 2))
@@ -214,7 +214,7 @@ def test_what_is_dropped_meanwhile_is_in_doubt_no_more(journal: SqliteJournal, m
     assert work.worker.dead_letters + work.worker.backlog.dropped == 2
 
 
-def test_meters_and_readings_of_which_nothing_is_wanted_do_not_move_what_is_in_doubt(journal: SqliteJournal) -> None:
+def test_meters_and_readings_of_which_nothing_is_wanted_do_not_move_what_is_in_doubt(journal: Journal) -> None:
     """Between readings that were refused, others may be passed over: all of it waits."""
     fill_journal(journal, 2, OTHER_METER)
     fill_journal(journal, 2, first=10)

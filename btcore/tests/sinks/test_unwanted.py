@@ -16,17 +16,16 @@ from helpers.waiting import wait_for
 
 from btcore import Batch, Secret, Stop, hookimpl, plugin
 from btcore.errors import InvalidPluginResult, Unavailable
-from btcore.journal import Baseline, Checkpoint, Retention
-from btcore.journal.sqlite import SqliteJournal
+from btcore.journal import Baseline, Checkpoint, Journal, Retention
 from btcore.sinks.results import BatchResult, check_result
 from btcore.sinks.unwanted import FIRST_REPORT, REPORT_INTERVAL, UnwantedWatch
-from btcore.testing.journal import ANY_AGE, forget
+from btcore.testing.journal_entries import ANY_AGE, forget
 
 WRONG = "399999"
 """A serial number that no meter has."""
 
 
-def fill_both(journal: SqliteJournal, count: int, first: int = 0) -> None:
+def fill_both(journal: Journal, count: int, first: int = 0) -> None:
     """Append readings of two meters, in turns."""
     for n in range(first, first + count):
         fill_journal(journal, 1, METER, n)
@@ -44,7 +43,7 @@ ways = pytest.mark.parametrize("mistake", ["setting", "meters"])
 # --- what a plugin answers
 
 
-def test_of_how_many_readings_something_was_sent_is_what_is_counted(journal: SqliteJournal) -> None:
+def test_of_how_many_readings_something_was_sent_is_what_is_counted(journal: Journal) -> None:
     """Readings without a sample, and those that the settings do not want, are told apart from the delivered ones."""
     fill_both(journal, 5)
     work = deliver_all(journal, OneMeterSink(meter=METER))
@@ -54,7 +53,7 @@ def test_of_how_many_readings_something_was_sent_is_what_is_counted(journal: Sql
     )
 
 
-def test_readings_of_other_meters_than_the_table_s_are_not_wanted(journal: SqliteJournal) -> None:
+def test_readings_of_other_meters_than_the_table_s_are_not_wanted(journal: Journal) -> None:
     """What `meters` leaves out is counted as what it is."""
     fill_both(journal, 5)
     assert str(deliver_all(journal, RecordingSink(), meters=(METER,)).worker) == (
@@ -64,7 +63,7 @@ def test_readings_of_other_meters_than_the_table_s_are_not_wanted(journal: Sqlit
 
 @pytest.mark.parametrize("said", [-1, 6, True, 2.0, "2", [2]], ids=repr)
 def test_nonsense_is_told_once_and_taken_as_all(
-    journal: SqliteJournal, said: object, caplog: pytest.LogCaptureFixture
+    journal: Journal, said: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A plugin that answers what it must not has its mistake told, and what it was given counts as delivered."""
 
@@ -96,7 +95,7 @@ def test_an_answer_is_checked() -> None:
 
 @ways
 @pytest.mark.parametrize("interval", [0, 60])
-def test_mending_a_mistake_delivers_what_waited(journal: SqliteJournal, mistake: str, interval: int) -> None:
+def test_mending_a_mistake_delivers_what_waited(journal: Journal, mistake: str, interval: int) -> None:
     """After a wrong serial number is mended, everything comes, with the samples that there would have been."""
     fill_both(journal, 40)
     wrong, settings = by(mistake, WRONG)
@@ -113,7 +112,7 @@ def test_mending_a_mistake_delivers_what_waited(journal: SqliteJournal, mistake:
 
 
 @ways
-def test_within_a_run_nothing_is_looked_at_twice(journal: SqliteJournal, mistake: str) -> None:
+def test_within_a_run_nothing_is_looked_at_twice(journal: Journal, mistake: str) -> None:
     """A sink that goes on running is not given again what it did not want."""
     fill_both(journal, 5)
     sink, settings = by(mistake, WRONG)
@@ -125,7 +124,7 @@ def test_within_a_run_nothing_is_looked_at_twice(journal: SqliteJournal, mistake
     assert offsets == (list(range(1, 13)) if mistake == "setting" else [])
 
 
-def test_what_is_wanted_moves_the_place_over_what_is_not(journal: SqliteJournal) -> None:
+def test_what_is_wanted_moves_the_place_over_what_is_not(journal: Journal) -> None:
     """Behind something that was wanted, the place goes on from there, with the baselines of all meters before it."""
     fill_journal(journal, 3, OTHER_METER)
     journal.append([entry(100 + 10 * n, METER, energy=1000 * n) for n in range(3)])
@@ -141,7 +140,7 @@ def test_what_is_wanted_moves_the_place_over_what_is_not(journal: SqliteJournal)
     assert mended.spans == [(3, 7), (7, 8)]
 
 
-def test_a_meter_that_was_exchanged_costs_no_reading(journal: SqliteJournal) -> None:
+def test_a_meter_that_was_exchanged_costs_no_reading(journal: Journal) -> None:
     """Where the serial number of a meter changes in the midst of a run, the name mended, nothing is missing."""
     fill_journal(journal, 4)
     journal.append([entry(100 + 10 * n, OTHER_METER, energy=1000 * n) for n in range(4)])
@@ -152,7 +151,7 @@ def test_a_meter_that_was_exchanged_costs_no_reading(journal: SqliteJournal) -> 
     assert (sink.spans, mended.spans) == ([(1, 2), (2, 3), (3, 4)], [(5, 6), (6, 7), (7, 8)])
 
 
-def test_a_restart_without_a_change_sends_nothing_again(journal: SqliteJournal) -> None:
+def test_a_restart_without_a_change_sends_nothing_again(journal: Journal) -> None:
     """What is looked at again with the same settings is not wanted again, however often."""
     fill_both(journal, 4)
     fill_journal(journal, 4, OTHER_METER, first=10)
@@ -162,7 +161,7 @@ def test_a_restart_without_a_change_sends_nothing_again(journal: SqliteJournal) 
     assert (sink.taken, sink_offset(journal), examined_offset(journal)) == ([], 7, 12)
 
 
-def test_a_dry_run_tells_what_is_not_wanted_and_moves_nothing(journal: SqliteJournal) -> None:
+def test_a_dry_run_tells_what_is_not_wanted_and_moves_nothing(journal: Journal) -> None:
     """Where nothing would be sent, that is said, and no trace is left."""
 
     @plugin(api=1)
@@ -184,12 +183,12 @@ def test_a_dry_run_tells_what_is_not_wanted_and_moves_nothing(journal: SqliteJou
 # --- what is told of it
 
 
-def wants(journal: SqliteJournal, **settings: Any) -> None:  # noqa: ANN401 - of any kind
+def wants(journal: Journal, **settings: Any) -> None:  # noqa: ANN401 - of any kind
     """Let a sink with these settings have everything."""
     deliver_all(journal, OneMeterSink(**settings))
 
 
-def test_what_is_looked_at_again_is_told(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_looked_at_again_is_told(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """A sink whose settings changed says since when it looks again; one whose settings did not, nothing."""
     caplog.set_level("INFO")
     fill_journal(journal, 4)
@@ -200,7 +199,7 @@ def test_what_is_looked_at_again_is_told(journal: SqliteJournal, caplog: pytest.
     assert logged(caplog, logging.INFO)[2:] == [f"its settings changed: {again}"]
 
 
-def test_what_can_be_had_later_is_told(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_can_be_had_later_is_told(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """What was passed over beside what was wanted is offered once the settings change, for as long as it is kept."""
     caplog.set_level("INFO")
     fill_both(journal, 4)
@@ -224,7 +223,7 @@ def test_what_can_be_had_later_is_told(journal: SqliteJournal, caplog: pytest.Lo
 
 
 def test_a_long_stretch_is_told_at_each_start(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where much is looked at again although nothing changed, that is said, as it takes a while."""
     monkeypatch.setattr("btcore.sinks.resumption.LONG", 3)
@@ -238,9 +237,7 @@ def test_a_long_stretch_is_told_at_each_start(
     )
 
 
-def test_a_sink_that_wants_nothing_is_told_of_at_the_end(
-    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_sink_that_wants_nothing_is_told_of_at_the_end(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """A run in which a new sink had nothing that it wanted says so, and that the readings wait."""
     fill_journal(journal, 5)
     wants(journal, meter=WRONG)
@@ -281,7 +278,7 @@ def test_it_is_told_while_it_lasts() -> None:
 # --- how long it is kept
 
 
-def test_what_is_not_wanted_holds_the_journal_for_keep_alone(journal: SqliteJournal) -> None:
+def test_what_is_not_wanted_holds_the_journal_for_keep_alone(journal: Journal) -> None:
     """Of what a sink has looked at, the old is forgotten, as if it had been delivered; what it has not seen stays."""
     fill_journal(journal, 5)
     wants(journal, meter=WRONG)
@@ -293,7 +290,7 @@ def test_what_is_not_wanted_holds_the_journal_for_keep_alone(journal: SqliteJour
     assert right.spans == [(n, n + 1) for n in range(6, 10)]
 
 
-def test_mended_settings_hold_what_was_not_wanted_before(journal: SqliteJournal) -> None:
+def test_mended_settings_hold_what_was_not_wanted_before(journal: Journal) -> None:
     """From the moment at which a sink begins with other settings, what it has not looked at with them stays."""
     fill_journal(journal, 5)
     wants(journal, meter=WRONG)
@@ -305,7 +302,7 @@ def test_mended_settings_hold_what_was_not_wanted_before(journal: SqliteJournal)
     assert forget(journal, [SINK_TABLE]) == 0
 
 
-def test_a_baseline_made_of_what_was_let_go_stays(journal: SqliteJournal) -> None:
+def test_a_baseline_made_of_what_was_let_go_stays(journal: Journal) -> None:
     """A sink that looks again while the journal is trimmed loses no reading from which its next sample counts."""
     fill_journal(journal, 5)
     wants(journal, meter=WRONG)
@@ -318,7 +315,7 @@ def test_a_baseline_made_of_what_was_let_go_stays(journal: SqliteJournal) -> Non
 
 
 def test_the_bounds_of_a_backlog_do_not_count_what_is_not_wanted(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is dropped, and told as a loss, of what a sink's settings do not want; of what they want, as ever."""
     monkeypatch.setattr("btcore.sinks.backlog.LIMITS_INTERVAL", 0.0)
@@ -331,7 +328,7 @@ def test_the_bounds_of_a_backlog_do_not_count_what_is_not_wanted(
     assert (work.worker.backlog.dropped, right.spans) == (7, [(8, 9), (9, 10)])
 
 
-def test_a_full_disk_keeps_no_sink_with_mended_settings_from_beginning(journal: SqliteJournal) -> None:
+def test_a_full_disk_keeps_no_sink_with_mended_settings_from_beginning(journal: Journal) -> None:
     """Where the journal cannot be written now, a sink begins with its new settings all the same."""
     fill_journal(journal, 3)
     wants(journal, meter=WRONG)
@@ -348,7 +345,7 @@ def test_a_full_disk_keeps_no_sink_with_mended_settings_from_beginning(journal: 
 
 
 def test_many_meters_of_which_nothing_is_wanted_cost_bounded_memory(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of the meters that are passed over, the baselines of those heard last are kept, once something is wanted."""
     monkeypatch.setattr("btcore.sinks.progress.MAX_PASSED", 3)

@@ -25,16 +25,16 @@ from hypothesis import strategies as st
 
 from btcore import Batch, Retry, Stop, hookimpl, plugin
 from btcore.decode.decoders import Decoders
-from btcore.journal import Checkpoint, Entry
+from btcore.journal import Checkpoint, Entry, Journal
 from btcore.journal.sqlite import SqliteJournal
 from btcore.sinks import backlog
 from btcore.sinks.worker import POLL_INTERVAL
-from btcore.testing.journal import forget
+from btcore.testing.journal_entries import forget
 
 # --- in order, at least once
 
 
-def test_everything_is_delivered_in_order(journal: SqliteJournal) -> None:
+def test_everything_is_delivered_in_order(journal: Journal) -> None:
     """All readings come in the order of the journal, in batches of the size that is set, with their samples."""
     fill_journal(journal, 25)
     sink = RecordingSink()
@@ -46,7 +46,7 @@ def test_everything_is_delivered_in_order(journal: SqliteJournal) -> None:
     assert (sink_offset(journal), work.worker.delivered, work.worker.stop_reason) == (25, 25, "")
 
 
-def test_what_comes_in_is_delivered_at_once(journal: SqliteJournal) -> None:
+def test_what_comes_in_is_delivered_at_once(journal: Journal) -> None:
     """A sink that has had everything is given the next reading as soon as it is in the journal."""
     sink = RecordingSink()
     with RunningSink(journal, sink):
@@ -56,7 +56,7 @@ def test_what_comes_in_is_delivered_at_once(journal: SqliteJournal) -> None:
     assert batch_sizes(sink.taken) == [1, 1, 1]
 
 
-def test_a_restart_goes_on_where_it_was(journal: SqliteJournal) -> None:
+def test_a_restart_goes_on_where_it_was(journal: Journal) -> None:
     """A worker that begins again delivers what is new, with the sample that spans the restart."""
     sink = RecordingSink()
     fill_journal(journal, 3)
@@ -67,7 +67,7 @@ def test_a_restart_goes_on_where_it_was(journal: SqliteJournal) -> None:
     assert [(sample.older.offset, sample.newer.offset) for sample in sink.taken[1].samples] == [(3, 4), (4, 5)]
 
 
-def test_the_cursor_moves_only_after_the_call(journal: SqliteJournal) -> None:
+def test_the_cursor_moves_only_after_the_call(journal: Journal) -> None:
     """While a call is under way, what it was given is not counted as delivered."""
     seen: list[int] = []
     fill_journal(journal, 4)
@@ -102,7 +102,7 @@ def test_at_least_once_whatever_happens(
 # --- what is delivered
 
 
-def test_only_the_meters_that_are_wanted(journal: SqliteJournal) -> None:
+def test_only_the_meters_that_are_wanted(journal: Journal) -> None:
     """A sink that names meters gets theirs alone; its cursor goes over the others with them."""
     for n in range(5):
         journal.append([entry(10 * n, METER), entry(10 * n + 1, OTHER_METER)])
@@ -112,7 +112,7 @@ def test_only_the_meters_that_are_wanted(journal: SqliteJournal) -> None:
     assert (len(sink.offsets), sink_offset(journal)) == (5, 10)
 
 
-def test_batches_are_full_of_what_is_wanted(journal: SqliteJournal) -> None:
+def test_batches_are_full_of_what_is_wanted(journal: Journal) -> None:
     """Readings that a sink does not want take no room in its batches, however many lie between those that it does."""
     for n in range(12):
         journal.append([entry(60 * n, OTHER_METER), *(entry(60 * n + at) for at in range(1, 60, 5))])
@@ -126,7 +126,7 @@ def test_batches_are_full_of_what_is_wanted(journal: SqliteJournal) -> None:
 
 
 @pytest.mark.parametrize("interval", [0, 60])
-def test_what_a_sink_does_not_want_is_seen(journal: SqliteJournal, interval: int) -> None:
+def test_what_a_sink_does_not_want_is_seen(journal: Journal, interval: int) -> None:
     """Where a sink wants nothing of what is there, nothing is called; it is known as seen, not as delivered."""
     fill_journal(journal, 30)
     sink = RecordingSink()
@@ -137,7 +137,7 @@ def test_what_a_sink_does_not_want_is_seen(journal: SqliteJournal, interval: int
     assert (sink.calls, sink_offset(journal)) == ([], 0)
 
 
-def test_a_new_sink_begins_at_the_beginning_or_now(journal: SqliteJournal) -> None:
+def test_a_new_sink_begins_at_the_beginning_or_now(journal: Journal) -> None:
     """A new sink gets all that is kept, or what comes in from now on."""
     fill_journal(journal, 5)
     past, future = RecordingSink(), RecordingSink()
@@ -151,7 +151,7 @@ def test_a_new_sink_begins_at_the_beginning_or_now(journal: SqliteJournal) -> No
     assert (past.offsets, future.offsets) == ([1, 2, 3, 4, 5, 6], [6])
 
 
-def test_now_is_before_opening(journal: SqliteJournal) -> None:
+def test_now_is_before_opening(journal: Journal) -> None:
     """What comes in while a new sink cannot be opened is delivered to it, also where it began with now."""
     fill_journal(journal, 2)
 
@@ -169,7 +169,7 @@ def test_now_is_before_opening(journal: SqliteJournal) -> None:
     assert sink.offsets == [3]
 
 
-def test_a_new_sink_on_a_trimmed_journal_rests(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_sink_on_a_trimmed_journal_rests(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where everything older was forgotten, a new sink waits for what is newer, and does not look all the time."""
     fill_journal(journal, 5)
     forget(journal, [])
@@ -189,7 +189,7 @@ def test_a_new_sink_on_a_trimmed_journal_rests(journal: SqliteJournal, monkeypat
     assert waited[0] == 5
 
 
-def test_intervals_are_delivered_once_closed(journal: SqliteJournal) -> None:
+def test_intervals_are_delivered_once_closed(journal: Journal) -> None:
     """A sink with an interval gets one sample of it, and its cursor keeps what is open to be read again."""
     fill_journal(journal, 34)
     sink = RecordingSink()
@@ -201,7 +201,7 @@ def test_intervals_are_delivered_once_closed(journal: SqliteJournal) -> None:
     assert [sample.seconds for batch in again.taken for sample in batch.samples] == [30]
 
 
-def test_the_sign_is_the_sink_s(journal: SqliteJournal) -> None:
+def test_the_sign_is_the_sink_s(journal: Journal) -> None:
     """Two sinks with different polarity get the same power with different signs."""
     fill_journal(journal, 2)
     vendor, btmon = RecordingSink(), RecordingSink()
@@ -212,7 +212,7 @@ def test_the_sign_is_the_sink_s(journal: SqliteJournal) -> None:
     assert btmon.opened[0].polarity == "btmon"
 
 
-def test_what_nothing_decodes_any_more_is_passed_over(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_nothing_decodes_any_more_is_passed_over(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """Readings of a format whose plugin is gone are told, once a format, and hold nothing up."""
     fill_journal(journal, 3)
     journal.append([Entry(1, "old", "1", "strange", b"?"), Entry(2, "old", "1", "strange", b"??")])
@@ -230,7 +230,7 @@ def test_what_nothing_decodes_any_more_is_passed_over(journal: SqliteJournal, ca
 # --- dry run
 
 
-def test_a_dry_run_sends_nothing(journal: SqliteJournal) -> None:
+def test_a_dry_run_sends_nothing(journal: Journal) -> None:
     """Nothing is processed, the cursor stays, and what would be sent is shown, without secrets."""
 
     @plugin(api=1)
@@ -249,7 +249,7 @@ def test_a_dry_run_sends_nothing(journal: SqliteJournal) -> None:
     assert work.shown == ["sink.roof: POST 2 key=***", "sink.roof: POST 3 key=***"]
 
 
-def test_a_dry_run_of_a_new_sink_leaves_no_trace(journal: SqliteJournal) -> None:
+def test_a_dry_run_of_a_new_sink_leaves_no_trace(journal: Journal) -> None:
     """A plugin without a preview is told in numbers; the sink is as new afterwards."""
     fill_journal(journal, 3)
     with RunningSink(journal, RecordingSink(), dry_run=True) as work:
@@ -260,9 +260,7 @@ def test_a_dry_run_of_a_new_sink_leaves_no_trace(journal: SqliteJournal) -> None
 # --- two workers of one sink
 
 
-def test_a_worker_that_was_superseded_stops_and_says_so(
-    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_worker_that_was_superseded_stops_and_says_so(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """Where another worker has moved the sink's checkpoint, this one moves nothing, and stops with one line."""
     fill_journal(journal, 2)
     work = RunningSink(journal, RecordingSink())
@@ -282,7 +280,7 @@ def test_a_worker_that_was_superseded_stops_and_says_so(
 # --- parts
 
 
-def test_a_part_goes_on_from_where_the_whole_was(journal: SqliteJournal) -> None:
+def test_a_part_goes_on_from_where_the_whole_was(journal: Journal) -> None:
     """A part without a cursor begins at the cursor and the baselines of the undivided sink, and then has its own."""
     fill_journal(journal, 4)
     deliver_all(journal, RecordingSink())
@@ -296,7 +294,7 @@ def test_a_part_goes_on_from_where_the_whole_was(journal: SqliteJournal) -> None
     assert (sink_offset(journal), sink_offset(journal, "sink.roof/one")) == (4, 6)
 
 
-def test_a_part_of_nothing_begins_as_a_sink_does(journal: SqliteJournal) -> None:
+def test_a_part_of_nothing_begins_as_a_sink_does(journal: Journal) -> None:
     """Where there is no cursor of the undivided sink, `start` decides."""
     fill_journal(journal, 3)
     for name, start, offsets in (("a", "beginning", [1, 2, 3]), ("b", "end", [])):
@@ -308,9 +306,7 @@ def test_a_part_of_nothing_begins_as_a_sink_does(journal: SqliteJournal) -> None
         assert part.offsets == offsets
 
 
-def test_a_meter_that_was_forgotten_goes_on_from_the_journal(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_meter_that_was_forgotten_goes_on_from_the_journal(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many meters are heard between, the next sample of one counts from its last reading."""
     monkeypatch.setattr(backlog, "MAX_METERS", 2)
     names = [METER, "400001", "400002", "400003", METER]
@@ -325,7 +321,7 @@ def test_a_meter_that_was_forgotten_goes_on_from_the_journal(
 # --- having nothing to do
 
 
-def record_waits(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
+def record_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
     """Return a list to which each wait for the journal is added: after which offset, and for how many seconds."""
     waits: list[tuple[int, float]] = []
     wait = journal.wait
@@ -338,7 +334,7 @@ def record_waits(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> lis
     return waits
 
 
-def test_a_worker_that_has_had_everything_waits(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_has_had_everything_waits(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is nothing to deliver, a worker waits for what comes in after that, and looks around now and then."""
     fill_journal(journal, 3)
     waits = record_waits(journal, monkeypatch)
@@ -349,7 +345,7 @@ def test_a_worker_that_has_had_everything_waits(journal: SqliteJournal, monkeypa
 
 @pytest.mark.parametrize("seconds", [0.5, 3600])
 def test_a_worker_that_gathers_waits_until_its_call_is_due(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, seconds: float
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
     """Between two calls a worker waits for the rest of `flush_interval`, of a long one in parts."""
     fill_journal(journal, 1)

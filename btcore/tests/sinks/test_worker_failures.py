@@ -17,7 +17,7 @@ from helpers.running_sink import SINK_TABLE, RunningSink, batch_sizes, deliver_a
 from btcore import Batch, Context, Reading, Retry, Sample, Stop, hookimpl, plugin
 from btcore.calculate import intervals, sampling
 from btcore.calculate.chains import Chains
-from btcore.journal.sqlite import SqliteJournal
+from btcore.journal import Journal
 from btcore.sinks.state import sink_state
 from btcore.sinks.worker import MAX_UNEXPECTED_ERRORS
 
@@ -79,7 +79,7 @@ class Failing(RecordingSink):
 
 @pytest.mark.parametrize("where", ["open", "process_batch", "preview_batch", "close"])
 @pytest.mark.parametrize("error", FAULTS, ids=lambda error: type(error).__name__)
-def test_a_worker_survives_whatever_a_plugin_raises(journal: SqliteJournal, error: BaseException, where: str) -> None:
+def test_a_worker_survives_whatever_a_plugin_raises(journal: Journal, error: BaseException, where: str) -> None:
     """Whatever is raised, in whichever hook, the worker tries again, delivers everything, and ends as it should."""
     fill_journal(journal, 4)
     sink = Failing(where=where, error=error)
@@ -89,7 +89,7 @@ def test_a_worker_survives_whatever_a_plugin_raises(journal: SqliteJournal, erro
 
 
 @pytest.mark.parametrize("error", FAULTS, ids=lambda error: type(error).__name__)
-def test_what_always_raises_is_set_aside(journal: SqliteJournal, error: BaseException) -> None:
+def test_what_always_raises_is_set_aside(journal: Journal, error: BaseException) -> None:
     """A reading for which the plugin raises every time is found and set aside, and all others are delivered."""
 
     def answer(batch: Batch) -> None:
@@ -135,7 +135,7 @@ def lazily(sample: Sample, error: BaseException) -> Sample:
 @pytest.mark.parametrize("error", [ZeroDivisionError("zero"), Own("odd")], ids=repr)
 @pytest.mark.parametrize("every", [0, 60])
 def test_a_sample_that_fails_lazily_costs_itself_alone(
-    journal: SqliteJournal, every: int, error: BaseException, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, every: int, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A sample whose values raise within the plugin's call is set aside; the other meter's of its interval is not."""
     name, bad_places = ("sample_of_links", {12}) if every else ("sample_of_link", {8, 14})
@@ -163,7 +163,7 @@ def test_a_sample_that_fails_lazily_costs_itself_alone(
 
 @pytest.mark.parametrize("every", [0, 60])
 def test_a_sample_that_cannot_be_made_costs_itself_alone(
-    journal: SqliteJournal, every: int, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, every: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where making a sample raises, the sink is not parked: it is set aside, and told, and all else is delivered."""
     poison(
@@ -182,7 +182,7 @@ def test_a_sample_that_cannot_be_made_costs_itself_alone(
 
 @pytest.mark.parametrize("every", [0, 60])
 def test_a_reading_that_cannot_be_followed_costs_itself_alone(
-    journal: SqliteJournal, every: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    journal: Journal, every: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A reading for which finding its predecessor raises is passed over, counted, told, and the rest is delivered."""
     true = Chains.follow
@@ -203,7 +203,7 @@ def test_a_reading_that_cannot_be_followed_costs_itself_alone(
     assert sum(s.values["ch1_dwh"] or 0 for b in sink.taken for s in b.samples) * 3600 == pytest.approx(7000)
 
 
-def test_a_bug_is_given_its_tries(journal: SqliteJournal) -> None:
+def test_a_bug_is_given_its_tries(journal: Journal) -> None:
     """One reading for which the plugin always raises costs no more than the tries of a bug."""
     fill_journal(journal, 1)
     sink = Failing(where="process_batch", error=CancelledError(), times=MAX_UNEXPECTED_ERRORS - 1)
@@ -211,7 +211,7 @@ def test_a_bug_is_given_its_tries(journal: SqliteJournal) -> None:
     assert sink.offsets == [1]
 
 
-def test_only_single_readings_get_all_tries_of_a_bug(journal: SqliteJournal) -> None:
+def test_only_single_readings_get_all_tries_of_a_bug(journal: Journal) -> None:
     """A bug is looked for by halves that are tried once each; a reading that stands alone is tried like a batch."""
     fill_journal(journal, 4)
 
@@ -224,7 +224,7 @@ def test_only_single_readings_get_all_tries_of_a_bug(journal: SqliteJournal) -> 
     assert batch_sizes(sink.calls) == [*[4] * MAX_UNEXPECTED_ERRORS, 2, 2, *[1] * MAX_UNEXPECTED_ERRORS, 1]
 
 
-def test_a_sink_that_was_not_opened_is_not_closed(journal: SqliteJournal) -> None:
+def test_a_sink_that_was_not_opened_is_not_closed(journal: Journal) -> None:
     """Where the program stops before a sink was opened, its plugin is left alone."""
     sink, stop = RecordingSink(), Event()
     stop.set()
@@ -233,7 +233,7 @@ def test_a_sink_that_was_not_opened_is_not_closed(journal: SqliteJournal) -> Non
     assert (sink.opened, sink.closed) == ([], [])
 
 
-def test_a_worker_tells_its_state(journal: SqliteJournal) -> None:
+def test_a_worker_tells_its_state(journal: Journal) -> None:
     """How a sink stands is told of the readings that it has not had, of a failure that lasts, and of a stop."""
     answers: list[Exception] = [Retry("later"), Stop("the key is wrong")]
     fill_journal(journal, 2)

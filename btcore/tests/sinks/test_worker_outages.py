@@ -21,14 +21,13 @@ from helpers.waiting import wait_for
 
 from btcore import Batch, Context, Reject, Retry, Stop, hookimpl, plugin
 from btcore.errors import Unavailable
-from btcore.journal import Checkpoint
-from btcore.journal.sqlite import SqliteJournal
+from btcore.journal import Checkpoint, Journal
 from btcore.sinks.worker import MAX_UNEXPECTED_ERRORS
 
 # --- failures that pass
 
 
-def test_a_batch_that_is_to_come_later_comes_later(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_batch_that_is_to_come_later_comes_later(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """Retry and errors of the system: the same batch comes again until it is taken; told once, and when it works."""
     caplog.set_level(logging.INFO)
     fill_journal(journal, 3)
@@ -47,7 +46,7 @@ def test_a_batch_that_is_to_come_later_comes_later(journal: SqliteJournal, caplo
     ]
 
 
-def test_a_service_is_left_alone_as_it_asks(journal: SqliteJournal) -> None:
+def test_a_service_is_left_alone_as_it_asks(journal: Journal) -> None:
     """The wait that Retry names is kept."""
     fill_journal(journal, 1)
     times: list[float] = []
@@ -62,7 +61,7 @@ def test_a_service_is_left_alone_as_it_asks(journal: SqliteJournal) -> None:
 
 
 @pytest.mark.parametrize("option", ["min_backoff", "max_calls_per_hour", "min_call_interval", "flush_interval"])
-def test_waits_are_cut_short_by_stopping(journal: SqliteJournal, option: str) -> None:
+def test_waits_are_cut_short_by_stopping(journal: Journal, option: str) -> None:
     """A worker that waits for an hour, for whatever reason, stops at once."""
 
     def answer(_batch: Batch) -> None:
@@ -83,7 +82,7 @@ def test_waits_are_cut_short_by_stopping(journal: SqliteJournal, option: str) ->
 # --- opening
 
 
-def test_a_failing_open_is_tried_again(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_open_is_tried_again(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """Opening is tried until it works, whatever it raises, and each failed attempt is closed."""
     caplog.set_level(logging.INFO)
     failures: list[Exception] = [
@@ -114,7 +113,7 @@ def test_a_failing_open_is_tried_again(journal: SqliteJournal, caplog: pytest.Lo
 
 @pytest.mark.parametrize("refusing_first", [1, 20])
 def test_an_open_that_is_refused_waits_longer_each_time(
-    journal: SqliteJournal, refusing_first: int, caplog: pytest.LogCaptureFixture
+    journal: Journal, refusing_first: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """To be refused while opening is to have failed: the waits grow, and the log has one line."""
     waits: list[float] = []
@@ -146,7 +145,7 @@ class Sloppy(Retry):
         self.after = "soon"  # type: ignore[assignment]
 
 
-def test_nonsense_in_a_plugin_s_own_error_is_no_fault_of_the_core(journal: SqliteJournal) -> None:
+def test_nonsense_in_a_plugin_s_own_error_is_no_fault_of_the_core(journal: Journal) -> None:
     """A subclass of `Retry` without a usable wait is waited for as one that names none."""
     failures = [Sloppy("busy")] * 2
 
@@ -160,9 +159,7 @@ def test_nonsense_in_a_plugin_s_own_error_is_no_fault_of_the_core(journal: Sqlit
     assert (sink.offsets, work.worker.stop_reason) == ([1, 2], "")
 
 
-def test_a_service_that_refuses_everything_fills_no_log(
-    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_service_that_refuses_everything_fills_no_log(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """Of hundreds of readings that are set aside, three are told, with their reason; all are kept."""
 
     def answer(_batch: Batch) -> None:
@@ -176,7 +173,7 @@ def test_a_service_that_refuses_everything_fills_no_log(
     assert [text[:17] for text in logged(caplog)] == ["a reading became "] * 3
 
 
-def test_a_dry_run_that_nobody_reads_ends(journal: SqliteJournal) -> None:
+def test_a_dry_run_that_nobody_reads_ends(journal: Journal) -> None:
     """Where what would be sent cannot be shown, it is not tried for ever."""
 
     def closed(_line: str) -> None:
@@ -193,7 +190,7 @@ def test_a_dry_run_that_nobody_reads_ends(journal: SqliteJournal) -> None:
 # --- stop
 
 
-def test_stop_parks_this_sink_alone(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+def test_stop_parks_this_sink_alone(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """A sink that needs a person is parked, loudly, with its readings kept; another goes on."""
     fill_journal(journal, 6)
 
@@ -214,7 +211,7 @@ def test_stop_parks_this_sink_alone(journal: SqliteJournal, caplog: pytest.LogCa
     assert logged(caplog, logging.ERROR)[0].startswith("stopped until a restart: 401")
 
 
-def test_a_hung_sink_delays_nobody(journal: SqliteJournal) -> None:
+def test_a_hung_sink_delays_nobody(journal: Journal) -> None:
     """While one sink's call does not return, another is given everything."""
     fill_journal(journal, 5)
     release = threading.Event()
@@ -229,7 +226,7 @@ def test_a_hung_sink_delays_nobody(journal: SqliteJournal) -> None:
 
 @pytest.mark.parametrize("where", ["open", "process_batch", "close"])
 def test_a_call_that_hangs_is_told_once(
-    journal: SqliteJournal, where: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    journal: Journal, where: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A call that does not return is told, once, by whoever looks after the sink; in the end its readings come."""
     monkeypatch.setattr("btcore.sinks.calls.HANG_TIMEOUT", 0.0)
@@ -270,7 +267,7 @@ def test_a_call_that_hangs_is_told_once(
     assert [text.split(" for ")[0] for text in logged(caplog)] == [f"{where} has not returned"]
 
 
-def test_stopping_finishes_the_call_under_way(journal: SqliteJournal) -> None:
+def test_stopping_finishes_the_call_under_way(journal: Journal) -> None:
     """A worker that is told to stop in the midst of a call lets it end, and counts what was delivered."""
     fill_journal(journal, 4)
     release = threading.Event()
@@ -283,7 +280,7 @@ def test_stopping_finishes_the_call_under_way(journal: SqliteJournal) -> None:
     assert (sink.offsets, sink_offset(journal), len(sink.closed)) == ([1, 2], 2, 1)
 
 
-def test_a_close_that_fails_is_told(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_close_that_fails_is_told(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """A plugin that cannot close has its fault told, and what it delivered counts."""
 
     @plugin(api=1)
@@ -302,7 +299,7 @@ def test_a_close_that_fails_is_told(journal: SqliteJournal, caplog: pytest.LogCa
 
 @pytest.mark.parametrize("operation", ["checkpoint", "get", "read", "commit"])
 def test_a_journal_that_cannot_now_is_waited_for(
-    journal: SqliteJournal,
+    journal: Journal,
     operation: str,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -325,7 +322,7 @@ def test_a_journal_that_cannot_now_is_waited_for(
     assert logged(caplog) == ["cannot use the journal: disk full; trying again in 1 s"]
 
 
-def test_stopping_with_a_journal_that_cannot(journal: SqliteJournal) -> None:
+def test_stopping_with_a_journal_that_cannot(journal: Journal) -> None:
     """A worker that cannot keep its cursor stops when told to; what it delivered will be delivered again."""
 
     def fail(*_args: object) -> None:
@@ -344,7 +341,7 @@ def test_stopping_with_a_journal_that_cannot(journal: SqliteJournal) -> None:
 
 
 def test_a_fault_of_the_core_parks_the_sink(
-    journal: SqliteJournal, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What nobody foresaw parks one sink, loudly, with a traceback."""
     monkeypatch.setattr(journal, "newest", lambda: 1 // 0)

@@ -18,7 +18,7 @@ from helpers.times import NOON
 
 from btcore import Chunk, Reading
 from btcore.errors import Unavailable
-from btcore.journal.sqlite import SqliteJournal
+from btcore.journal import Journal
 from btcore.runtime.supervisor import Supervisor
 from btcore.sources.admission import BURST, DAY, LINES_PER_HOUR, MAX_METERS, SECOND, Admission
 
@@ -156,7 +156,7 @@ def test_times_that_go_back_give_nothing_and_cost_nothing(make: Make) -> None:
 
 
 @pytest.mark.parametrize("kind", ["packets", "readings"])
-def test_a_source_takes_its_meters(journal: SqliteJournal, kind: str) -> None:
+def test_a_source_takes_its_meters(journal: Journal, kind: str) -> None:
     """The list of a source is for packets and for whole readings; what is refused is counted."""
     serials = ("1", "2", "1")
     packets = [Chunk(packet(f"31234{serial}", secs=n)) for n, serial in enumerate(serials)]
@@ -170,7 +170,7 @@ def test_a_source_takes_its_meters(journal: SqliteJournal, kind: str) -> None:
 
 
 @pytest.mark.parametrize(("times", "taken"), [("its own", 30), ("arrival", 20)])
-def test_the_rate_of_a_source(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, times: str, taken: int) -> None:
+def test_the_rate_of_a_source(journal: Journal, monkeypatch: pytest.MonkeyPatch, times: str, taken: int) -> None:
     """The rate is by the recording's own times where it has them, else by arrival."""
     monkeypatch.setattr("btcore.sources.admission.BURST", 20)
     monkeypatch.setattr("btcore.clocks.steady", lambda: 5 * SECOND)
@@ -181,7 +181,7 @@ def test_the_rate_of_a_source(journal: SqliteJournal, monkeypatch: pytest.Monkey
     assert (work.worker.kept, work.worker.refused) == (taken, 30 - taken)
 
 
-def test_what_is_refused_does_not_change_the_times_of_the_rest(journal: SqliteJournal) -> None:
+def test_what_is_refused_does_not_change_the_times_of_the_rest(journal: Journal) -> None:
     """Packets of one moment have the same times again when they are played again, whatever is refused between."""
     data = b"".join(packet(f"31234{n % 2}", secs=n) for n in range(6))
     for meters in (("312341",), ()):
@@ -206,14 +206,14 @@ def test_a_meter_of_an_earlier_run_is_not_refused(tmp_path: Path) -> None:
 
 
 def test_a_journal_that_cannot_be_read_now_keeps_no_source_from_beginning(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where the meters of earlier runs cannot be read, that is told, and the source begins all the same."""
 
     def fail() -> None:
         raise Unavailable("cannot read the journal: disk error")
 
-    monkeypatch.setattr(journal, "serials", fail)
+    monkeypatch.setattr(journal, "heard_meters", fail)
     assert collect_items(journal, Chunk(packet())).worker.kept == 1
     told = "cannot read the meters of earlier runs, so all meters count as new: cannot read the journal: disk error"
     assert logged(caplog) == [told]

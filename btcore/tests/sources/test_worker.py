@@ -22,7 +22,7 @@ from helpers.waiting import wait_for
 from btcore import FORMATS, Channel, Chunk, Format, Incomplete, Packet, Reading, Retry, clocks, hookimpl, pack, plugin
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
-from btcore.journal.sqlite import SqliteJournal
+from btcore.journal import Journal
 from btcore.sources.entries import BOOT
 from btcore.sources.no_packets import MAX_SILENT_BYTES
 from btcore.sources.silence import SilenceWatch
@@ -33,7 +33,7 @@ OTHER = "420467"
 # --- packets
 
 
-def test_a_packet_is_kept_before_more_is_asked_for(journal: SqliteJournal) -> None:
+def test_a_packet_is_kept_before_more_is_asked_for(journal: Journal) -> None:
     """When a source is asked for its next chunk, everything of the one before is in the journal."""
     seen: list[int] = []
 
@@ -48,7 +48,7 @@ def test_a_packet_is_kept_before_more_is_asked_for(journal: SqliteJournal) -> No
     assert (seen, work.worker.kept) == ([2, 4, 6, 8, 10], 10)
 
 
-def test_an_entry_tells_where_it_came_from(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_entry_tells_where_it_came_from(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """An entry has the source's name, the meter, the format and the packet; a meter that is new is told once."""
     caplog.set_level(logging.INFO)
     collect_items(journal, Chunk(packet(), time=NOON), Chunk(packet(secs=9), time=NOON + timedelta(seconds=9)))
@@ -60,14 +60,14 @@ def test_an_entry_tells_where_it_came_from(journal: SqliteJournal, caplog: pytes
     ]
 
 
-def test_a_chunk_without_a_time_came_now(journal: SqliteJournal) -> None:
+def test_a_chunk_without_a_time_came_now(journal: Journal) -> None:
     """Without a time of its own, a chunk's is that of its arrival."""
     before = time.time_ns() // 1000
     collect_items(journal, Chunk(packet()))
     assert before <= journal.read(0, 1)[0].key <= time.time_ns() // 1000
 
 
-def test_what_comes_in_live_has_the_time_of_a_clock_that_nobody_sets(journal: SqliteJournal) -> None:
+def test_what_comes_in_live_has_the_time_of_a_clock_that_nobody_sets(journal: Journal) -> None:
     """A packet that came in now has a steady time, of this start of the system; a recorded one has none."""
     before = clocks.steady()
     collect_items(journal, Chunk(packet()))
@@ -79,7 +79,7 @@ def test_what_comes_in_live_has_the_time_of_a_clock_that_nobody_sets(journal: Sq
 
 @pytest.mark.parametrize("step", [timedelta(hours=-1), timedelta(hours=1), timedelta(days=400)])
 def test_a_clock_that_is_set_costs_a_young_meter_nothing(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, step: timedelta
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, step: timedelta
 ) -> None:
     """Where the computer's clock is set between two packets, their interval has its power, and all its energy."""
     times, passed = iter([NOON, NOON + timedelta(seconds=10) + step]), iter([5 * SECOND, 15 * SECOND])
@@ -100,7 +100,7 @@ def test_a_clock_is_named_by_the_start_of_the_system(tmp_path: Path) -> None:
     assert clocks.boot(tmp_path / "none") != clocks.boot(tmp_path / "none")
 
 
-def test_packets_that_come_at_once_have_times_of_their_own(journal: SqliteJournal) -> None:
+def test_packets_that_come_at_once_have_times_of_their_own(journal: Journal) -> None:
     """Packets of one moment are a microsecond apart, in order; played again, they add nothing."""
     data = b"".join(packet(secs=n) for n in range(4))
     chunks = [Chunk(data, time=NOON), Chunk(packet(secs=0), time=NOON), Chunk(packet(secs=9), time=NOON)]
@@ -109,7 +109,7 @@ def test_packets_that_come_at_once_have_times_of_their_own(journal: SqliteJourna
     assert (work.worker.kept, collect_items(journal, *chunks).worker.kept) == (6, 0)
 
 
-def test_what_is_played_again_is_told_as_such(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_played_again_is_told_as_such(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """A source that ends tells how many readings were new, how many were kept before, and how many were refused."""
     caplog.set_level(logging.INFO)
     chunks = [Chunk(packet(secs=n), time=NOON + timedelta(seconds=n)) for n in range(4)]
@@ -121,13 +121,13 @@ def test_what_is_played_again_is_told_as_such(journal: SqliteJournal, caplog: py
     ]
 
 
-def test_packets_of_two_streams_at_one_time(journal: SqliteJournal) -> None:
+def test_packets_of_two_streams_at_one_time(journal: Journal) -> None:
     """Two connections that bring different packets at one moment lose none, also when they are played again."""
     chunks = [Chunk(packet(serial) + packet(serial, 5), serial, NOON) for serial in (METER, OTHER)]
     assert [collect_items(journal, *chunks).worker.kept for _ in range(2)] == [4, 0]
 
 
-def test_a_clock_is_asked_for_each_packet(journal: SqliteJournal) -> None:
+def test_a_clock_is_asked_for_each_packet(journal: Journal) -> None:
     """A chunk with a clock instead of a time asks it once for each packet."""
     clock = (NOON + timedelta(seconds=10 * n) for n in range(9))
     data = b"".join(packet(secs=n) for n in range(3))
@@ -135,7 +135,7 @@ def test_a_clock_is_asked_for_each_packet(journal: SqliteJournal) -> None:
     assert [key // SECOND for key, _ in kept_packets(journal)] == [0, 10, 20]
 
 
-def test_streams_do_not_mix(journal: SqliteJournal) -> None:
+def test_streams_do_not_mix(journal: Journal) -> None:
     """Two connections that send pieces in turns each get their packets."""
     one, other = packet(METER, 1), packet(OTHER, 2)
     chunks = [Chunk(data[at : at + 7], data.hex()) for at in range(0, 49, 7) for data in (one, other)]
@@ -144,21 +144,21 @@ def test_streams_do_not_mix(journal: SqliteJournal) -> None:
 
 
 @pytest.mark.parametrize("ends", [True, False], ids=["told", "untold"])
-def test_the_end_of_a_stream_gives_what_it_held_back(journal: SqliteJournal, ends: bool) -> None:
+def test_the_end_of_a_stream_gives_what_it_held_back(journal: Journal, ends: bool) -> None:
     """A packet that stands behind the beginning of a longer one is found when nothing more comes, told so or not."""
     chunk = Chunk(pack("gem48pbin", "00100001", {})[:50] + packet(), "a", NOON, end=ends)
     assert collect_items(journal, chunk).worker.counts.damaged == 1
     assert kept_packets(journal) == [(0, packet())]
 
 
-def test_a_stream_that_ended_can_begin_anew(journal: SqliteJournal) -> None:
+def test_a_stream_that_ended_can_begin_anew(journal: Journal) -> None:
     """After the end of a stream, one of the same name has a buffer of its own."""
     half = packet()[:20]
     collect_items(journal, Chunk(half, "a", end=True), Chunk(packet(secs=1), "a", end=True), Chunk(b"", "b", end=True))
     assert [raw for _, raw in kept_packets(journal)] == [packet(secs=1)]
 
 
-def test_streams_are_bounded(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streams_are_bounded(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the most streams the one unused for longest is closed; memory is bounded, and what it held is not lost."""
     monkeypatch.setattr("btcore.sources.worker.MAX_STREAMS", 2)
     hiding = Chunk(pack("gem48pbin", "00100001", {})[:60] + packet(secs=1), "1")
@@ -167,7 +167,7 @@ def test_streams_are_bounded(journal: SqliteJournal, monkeypatch: pytest.MonkeyP
     assert [raw for _, raw in kept_packets(journal)] == [packet(secs=1), packet(secs=2)]
 
 
-def test_bytes_without_a_packet_are_told(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+def test_bytes_without_a_packet_are_told(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """A line that brings much and no packet is told once an hour, as what it brings, with what to do."""
     junk = [Chunk(b"n=01000010&m=4" * 100, "10.0.0.7") for _ in range(3 * MAX_SILENT_BYTES // 1400)]
     collect_items(journal, *junk)
@@ -178,7 +178,7 @@ def test_bytes_without_a_packet_are_told(journal: SqliteJournal, caplog: pytest.
 
 
 def test_bytes_without_a_packet_are_told_of_short_connections(
-    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
+    journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A meter that connects anew each time, and sends what is no packet, is told too, beside one that is understood."""
     junk = [Chunk(b"n=01000010&m=4" * 100, f"10.0.0.7:{n}", end=True) for n in range(3 * MAX_SILENT_BYTES // 1400)]
@@ -188,7 +188,7 @@ def test_bytes_without_a_packet_are_told_of_short_connections(
     assert "bytes without a packet on 12 connections, the last of them 10.0.0.7:11: text in the GEM's" in caplog.text
 
 
-def test_a_run_that_decodes_nothing_says_what_came(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_run_that_decodes_nothing_says_what_came(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """However little came, a source that ends or is stopped without a packet says what it was."""
     collect_items(journal, Chunk(b"$", "10.0.0.7", NOON))
     assert logged(caplog)[0].startswith(
@@ -196,7 +196,7 @@ def test_a_run_that_decodes_nothing_says_what_came(journal: SqliteJournal, caplo
     )
 
 
-def test_a_source_that_waits_is_looked_at(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_source_that_waits_is_looked_at(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """What a source brought before it began to wait is told while it waits, for the core looks at it from outside."""
 
     @plugin(api=1)
@@ -238,7 +238,7 @@ class Sun:
 
 @pytest.mark.parametrize("name", ["gem48pbin", "gem32pbin"])
 def test_packets_of_a_format_that_is_left_out_are_named(
-    journal: SqliteJournal, caplog: pytest.LogCaptureFixture, name: str
+    journal: Journal, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
     """Where `formats` leaves out what the meter sends, both are named: that of a meter of another make, too."""
     sent, found = (packet(), "ecm1220bin") if name == "gem48pbin" else (b"SUN,4242\n", "sun")
@@ -247,9 +247,7 @@ def test_packets_of_a_format_that_is_left_out_are_named(
     assert f'packets of {found}, which formats = ["{name}"] leaves out. Add "{found}" to formats' in caplog.text
 
 
-def test_what_a_telnet_port_did_is_undone_and_told_once(
-    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_a_telnet_port_did_is_undone_and_told_once(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """Through a telnet port every packet is kept, from the first on, and what to set is told once."""
     sent = [packet(secs=n).replace(b"\xff", b"\xff\xff") for n in range(4)]
     collect_items(journal, Chunk(b"\xff\xfb\x01", "a"), *(Chunk(one, "a") for one in sent), Chunk(sent[0], "b"))
@@ -259,7 +257,7 @@ def test_what_a_telnet_port_did_is_undone_and_told_once(
     ]
 
 
-def test_a_decoder_that_raises_is_told_once(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_decoder_that_raises_is_told_once(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """A decoder's bug costs neither packets nor the source, and is one line of the log."""
 
     @plugin(api=1)
@@ -274,7 +272,7 @@ def test_a_decoder_that_raises_is_told_once(journal: SqliteJournal, caplog: pyte
 
 
 def test_a_night_of_a_silent_meter_and_its_return(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each night of an inverter's meter beside one of the house is a line when it begins and one when it ends."""
     caplog.set_level(logging.INFO)
@@ -305,7 +303,7 @@ def test_a_night_of_a_silent_meter_and_its_return(
 # --- whole readings
 
 
-def test_whole_readings_are_kept_and_sampled(journal: SqliteJournal) -> None:
+def test_whole_readings_are_kept_and_sampled(journal: Journal) -> None:
     """A source of readings without packets, such as a database: they are kept, once, and sinks get their samples."""
     readings = [
         Reading(NOON + timedelta(seconds=10 * n), PACKETLESS, "house", b"", numbers=(10 * n, 5000 * n, 1000 * n))
@@ -356,7 +354,7 @@ def in_zone(monkeypatch: pytest.MonkeyPatch, zone: str) -> Iterator[None]:
     ],
 )
 def test_the_time_of_a_reading(
-    journal: SqliteJournal,
+    journal: Journal,
     monkeypatch: pytest.MonkeyPatch,
     setting: str,
     clock: datetime | None,
@@ -395,9 +393,7 @@ def through(zone: str, *, late: int = 0) -> tuple[list[datetime], list[bytes]]:
 
 @pytest.mark.parametrize("late", [0, 25])
 @pytest.mark.parametrize("zone", CHANGES)
-def test_the_night_when_clocks_are_set(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, zone: str, late: int
-) -> None:
+def test_the_night_when_clocks_are_set(journal: Journal, monkeypatch: pytest.MonkeyPatch, zone: str, late: int) -> None:
     """A meter in local time of which a recording tells no times has the right ones, also if it is set a bit late."""
     times, data = through(zone, late=late)
     with in_zone(monkeypatch, zone):
@@ -406,7 +402,7 @@ def test_the_night_when_clocks_are_set(
 
 
 def test_a_recording_that_is_started_again_has_the_same_times(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a meter showed at the end of a recording does not change what it showed at its beginning."""
 
@@ -431,13 +427,13 @@ def test_a_recording_that_is_started_again_has_the_same_times(
     assert (work.worker.counts.packets, work.worker.stored) == (34, "17 kept, 17 already there")
 
 
-def test_a_meter_without_a_clock_has_the_time_of_arrival(journal: SqliteJournal) -> None:
+def test_a_meter_without_a_clock_has_the_time_of_arrival(journal: Journal) -> None:
     """Where packets carry no clock, trusting it changes nothing."""
     collect_items(journal, Chunk(packet(), time=ARRIVED), settings={"clock": "device-utc"})
     assert [key for key, _ in kept_packets(journal)] == [7 * SECOND]
 
 
-def test_a_clock_that_stands_still_loses_nothing(journal: SqliteJournal) -> None:
+def test_a_clock_that_stands_still_loses_nothing(journal: Journal) -> None:
     """Readings of a meter whose clock does not move are kept all the same, in order."""
     chunks = [Chunk(pack("gem48ptbin", "00100001", {"secs": n}, clock=NOON)) for n in range(5)]
     assert [collect_items(journal, *chunks, settings={"clock": "device-utc"}).worker.kept for _ in range(2)] == [5, 0]
@@ -445,7 +441,7 @@ def test_a_clock_that_stands_still_loses_nothing(journal: SqliteJournal) -> None
     assert [FORMATS["gem48ptbin"].unpack(raw)[1] for _, raw in kept_packets(journal)] == [0, 1, 2, 3, 4]
 
 
-def test_times_before_the_epoch_are_kept(journal: SqliteJournal) -> None:
+def test_times_before_the_epoch_are_kept(journal: Journal) -> None:
     """A clock that was never set, or a database of old, breaks nothing."""
     collect_items(journal, Chunk(packet(), time=datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)))
     assert journal.read(0, 1)[0].key == -SECOND
@@ -453,7 +449,7 @@ def test_times_before_the_epoch_are_kept(journal: SqliteJournal) -> None:
 
 
 def test_after_a_start_meters_are_expected_by_the_names_that_they_have_now(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A meter that was named since is not missed under the serial number that it had in the journal."""
     expected: list[str] = []

@@ -19,6 +19,7 @@ from helpers.waiting import wait_for
 
 from btcore import FORMATS, Chunk, Retry, Stop, hookimpl, pack, plugin
 from btcore.errors import Unavailable
+from btcore.journal import Journal
 from btcore.journal.retry import ShuttingDown
 from btcore.journal.sqlite import SqliteJournal
 from btcore.sources.worker import MAX_FRUITLESS_ATTEMPTS
@@ -41,7 +42,7 @@ def failing(errors: list[BaseException], *then: Chunk) -> Items:
     return items
 
 
-def test_a_source_that_fails_is_started_again(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_source_that_fails_is_started_again(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever a source raises: it is closed, and after a wait opened and started again; the first time it is told."""
     caplog.set_level(logging.DEBUG)
     errors = [ConnectionResetError("hung up"), Retry("busy"), ValueError("bug"), SystemExit(3)]
@@ -72,7 +73,7 @@ class Exotic(BaseException):
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), GeneratorExit(), KeyboardInterrupt(), Exotic()], ids=repr)
 @pytest.mark.parametrize("where", ["open", "collect", "close"])
 def test_nothing_that_a_source_raises_ends_it(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, error: BaseException, where: str
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, error: BaseException, where: str
 ) -> None:
     """Only a signal ends a program: what a plugin raises, of whatever kind and wherever, is a failure like others."""
     errors = [error]
@@ -98,7 +99,7 @@ class Failing:
     append: Callable[..., None]
 
 
-def test_waits_grow_while_nothing_comes(journal: SqliteJournal, clock: Clock) -> None:
+def test_waits_grow_while_nothing_comes(journal: Journal, clock: Clock) -> None:
     """A source that brings nothing is tried after longer and longer waits."""
     times: list[float] = []
 
@@ -119,7 +120,7 @@ def test_waits_grow_while_nothing_comes(journal: SqliteJournal, clock: Clock) ->
 
 @pytest.mark.parametrize("trouble", ["the source yields nonsense", "btcore has a fault", "the program stops"])
 def test_a_source_s_iterator_is_closed_before_the_source(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, trouble: str
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
     """What an iterator holds is given up before its source is closed, whatever ended the collecting."""
     closed_before: list[int] = []
@@ -149,7 +150,7 @@ def test_a_source_s_iterator_is_closed_before_the_source(
     assert closed_before == ([0] if trouble == "the program stops" else [0, 1])
 
 
-def test_a_source_that_cannot_be_opened_is_closed(journal: SqliteJournal) -> None:
+def test_a_source_that_cannot_be_opened_is_closed(journal: Journal) -> None:
     """Also an attempt that failed at opening is closed, and the next one may work."""
 
     @plugin(api=1)
@@ -167,7 +168,7 @@ def test_a_source_that_cannot_be_opened_is_closed(journal: SqliteJournal) -> Non
     assert (work.worker.kept, len(source.closed)) == (1, 3)
 
 
-def test_a_close_that_fails_does_not_start_it_again(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_close_that_fails_does_not_start_it_again(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """A source that ended well and cannot close has ended, and its fault is told."""
 
     @plugin(api=1)
@@ -183,7 +184,7 @@ def test_a_close_that_fails_does_not_start_it_again(journal: SqliteJournal, capl
     assert (len(source.opened), logged(caplog), work.worker.failure) == (1, ["failed to close"], "")
 
 
-def test_stop_ends_a_source_until_a_person_acts(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+def test_stop_ends_a_source_until_a_person_acts(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """A source that raises Stop is not started again, and says why."""
     source = IteratorSource(items=failing([Stop("no such file: mend `path`")]))
     work = RunningSource(journal, source)
@@ -193,7 +194,7 @@ def test_stop_ends_a_source_until_a_person_acts(journal: SqliteJournal, caplog: 
     assert logged(caplog) == ["stopped until a restart: no such file: mend `path`"]
 
 
-def test_once_gives_up_a_source_that_brings_nothing(journal: SqliteJournal) -> None:
+def test_once_gives_up_a_source_that_brings_nothing(journal: Journal) -> None:
     """With `once`, attempts in a row that fail and bring nothing end a source; without it, it is tried for ever."""
 
     def items(_stop: threading.Event) -> Iterator[Chunk]:
@@ -210,7 +211,7 @@ def test_once_gives_up_a_source_that_brings_nothing(journal: SqliteJournal) -> N
         wait_for(lambda: len(patient.opened) > 2 * MAX_FRUITLESS_ATTEMPTS)
 
 
-def test_once_gives_up_a_source_that_brings_the_same_again(journal: SqliteJournal) -> None:
+def test_once_gives_up_a_source_that_brings_the_same_again(journal: Journal) -> None:
     """A capture that is damaged in its middle is not played for ever: what it brings is not new."""
 
     def items(_stop: threading.Event) -> Iterator[Chunk]:
@@ -228,13 +229,13 @@ def test_once_gives_up_a_source_that_brings_the_same_again(journal: SqliteJourna
     )
 
 
-def test_what_is_neither_bytes_nor_a_reading_is_a_failure(journal: SqliteJournal) -> None:
+def test_what_is_neither_bytes_nor_a_reading_is_a_failure(journal: Journal) -> None:
     """A source that yields anything else is at fault, and ends like any that fails."""
     work = collect_items(journal, "text", once=True)
     assert 'the plugin "yielding" yielded a str; expected a Chunk or a Reading' in work.worker.failure
 
 
-def test_stopping_ends_a_source(journal: SqliteJournal) -> None:
+def test_stopping_ends_a_source(journal: Journal) -> None:
     """A source that looks at `stop` ends when it is set, is closed, and nothing of what came in is lost."""
     ended: list[str] = []
 
@@ -256,7 +257,7 @@ def test_stopping_ends_a_source(journal: SqliteJournal) -> None:
 
 
 def test_a_journal_that_cannot_now_is_waited_for(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """While the disk is full, what comes in waits, and the source is not held up; then all is kept, and it is told."""
     caplog.set_level(logging.INFO)
@@ -288,22 +289,24 @@ def test_a_journal_that_cannot_now_is_waited_for(
     assert any(text.startswith("recovered") for text in logged(caplog, logging.INFO))
 
 
-def test_a_really_full_journal(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_really_full_journal(sqlite_journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a file that cannot grow, and can later, every packet is kept once."""
     monkeypatch.setattr("btcore.journal.retry.FIRST", 0.001)
-    pages = journal._writer.execute("PRAGMA page_count").fetchone()[0]
-    journal._writer.execute(f"PRAGMA max_page_count = {pages + 4}")
-    work = RunningSource(journal, IteratorSource(items=lambda _stop: [Chunk(packet(secs=n) * 20) for n in range(30)]))
+    pages = sqlite_journal._writer.execute("PRAGMA page_count").fetchone()[0]
+    sqlite_journal._writer.execute(f"PRAGMA max_page_count = {pages + 4}")
+    work = RunningSource(
+        sqlite_journal, IteratorSource(items=lambda _stop: [Chunk(packet(secs=n) * 20) for n in range(30)])
+    )
     with work:
-        wait_for(lambda: journal.newest() and not journal.wait(journal.newest(), 0.3))
-        with journal._writing:
-            journal._writer.execute("PRAGMA max_page_count = 100000")
+        wait_for(lambda: sqlite_journal.newest() and not sqlite_journal.wait(sqlite_journal.newest(), 0.3))
+        with sqlite_journal._writing:
+            sqlite_journal._writer.execute("PRAGMA max_page_count = 100000")
         work.finish()
-    assert work.worker.kept == journal.newest() == 600
+    assert work.worker.kept == sqlite_journal.newest() == 600
 
 
 def test_stopping_with_a_journal_that_cannot_is_told(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What cannot be kept when the program stops is lost, and said so."""
 

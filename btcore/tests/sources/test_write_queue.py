@@ -21,7 +21,7 @@ from helpers.waiting import in_background, wait_for
 
 from btcore import Chunk, clocks
 from btcore.errors import JournalFull, Unavailable
-from btcore.journal import Appended, Entry
+from btcore.journal import Appended, Entry, Journal
 from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime.supervisor import Supervisor
 from btcore.sources.silence import SilenceWatch
@@ -32,7 +32,7 @@ from btcore.sources.write_queue import BURST_PUTS, MAX_ENTRIES_PER_WRITE, WriteQ
 class Trouble:
     """A journal's `append` that fails, or hangs, until it is mended. `sizes` are the lots that it was given."""
 
-    journal: SqliteJournal
+    journal: Journal
     hangs: bool = False
     mended: threading.Event = attrs.field(factory=threading.Event)
     sizes: list[int] = attrs.field(factory=list)
@@ -69,7 +69,7 @@ def numbered(count: int) -> list[Chunk]:
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("hangs", [False, True], ids=["fails", "hangs"])
 def test_what_waits_has_the_time_at_which_it_came(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, hangs: bool
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, hangs: bool
 ) -> None:
     """Bytes that come in while the journal is in trouble have the time of their arrival, not of its recovery."""
     trouble = Trouble(journal, hangs)
@@ -88,7 +88,7 @@ def test_what_waits_has_the_time_at_which_it_came(
 
 
 @pytest.mark.usefixtures("quick")
-def test_what_waits_is_written_in_lots(journal: SqliteJournal) -> None:
+def test_what_waits_is_written_in_lots(journal: Journal) -> None:
     """When the journal works again, what waited is written in few transactions, in order."""
     trouble = Trouble(journal, hangs=True)
     count = 2 * MAX_ENTRIES_PER_WRITE + 10
@@ -120,7 +120,7 @@ class Waits(threading.Condition):
         return super().wait_for(predicate, timeout)
 
 
-def test_a_flush_returns_when_everything_is_written(journal: SqliteJournal) -> None:
+def test_a_flush_returns_when_everything_is_written(journal: Journal) -> None:
     """How many readings were new is known after a flush: it waits for a journal that hangs."""
     trouble = Trouble(journal, hangs=True)
     queue = WriteQueue("panel", journal, logging.getLogger("source.panel"), threading.Event())
@@ -142,7 +142,7 @@ def test_a_flush_returns_when_everything_is_written(journal: SqliteJournal) -> N
 
 @pytest.mark.usefixtures("quick")
 def test_the_room_is_bounded(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What waits takes a bounded room: then the source waits too, which is told once, and nothing is lost."""
     monkeypatch.setattr("btcore.sources.write_queue.MAX_QUEUE_BYTES", 5000)
@@ -167,7 +167,7 @@ def test_the_room_is_bounded(
 
 @pytest.mark.usefixtures("quick")
 def test_no_meter_is_called_silent_while_the_journal_takes_nothing(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What keeps the source waiting is the disk: its meters are not told, neither then nor after."""
     caplog.set_level(logging.INFO)
@@ -194,7 +194,7 @@ def test_no_meter_is_called_silent_while_the_journal_takes_nothing(
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_lot_that_is_larger_than_the_room_is_taken(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lot_that_is_larger_than_the_room_is_taken(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """A single chunk may bring more than there is room for: nothing stands still."""
     monkeypatch.setattr("btcore.sources.write_queue.MAX_QUEUE_BYTES", 1000)
     data = b"".join(packet(secs=n) for n in range(50))
@@ -202,7 +202,7 @@ def test_a_lot_that_is_larger_than_the_room_is_taken(journal: SqliteJournal, mon
 
 
 @pytest.mark.usefixtures("quick")
-def test_stopping_gives_what_waits_a_last_chance(journal: SqliteJournal, caplog: pytest.LogCaptureFixture) -> None:
+def test_stopping_gives_what_waits_a_last_chance(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """A journal that works again soon after the program was told to stop still gets what waited."""
     trouble = Trouble(journal)
     work = RunningSource(journal, IteratorSource(items=lambda _stop: numbered(3)), grace=20)
@@ -216,9 +216,7 @@ def test_stopping_gives_what_waits_a_last_chance(journal: SqliteJournal, caplog:
 
 
 @pytest.mark.usefixtures("quick")
-def test_what_is_lost_at_a_stop_is_told_with_its_number(
-    journal: SqliteJournal, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_is_lost_at_a_stop_is_told_with_its_number(journal: Journal, caplog: pytest.LogCaptureFixture) -> None:
     """What no patience saves is told once: what waited, and what came after it was given up."""
     Trouble(journal)
 
@@ -238,7 +236,7 @@ def test_what_is_lost_at_a_stop_is_told_with_its_number(
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("error", [OverflowError("too large"), UnicodeEncodeError("utf-8", "x", 0, 1, "surrogates")])
 def test_what_no_journal_can_hold_holds_up_nothing(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:
     """A reading that the journal refuses for good is told and left out; the others of its lot are kept, in order."""
     append = journal.append
@@ -258,7 +256,7 @@ def test_what_no_journal_can_hold_holds_up_nothing(
 
 
 def test_a_source_that_brings_much_is_not_held_up_every_time(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """In a burst the source goes on while the journal writes what came before, by a lot at most."""
     monkeypatch.setattr("btcore.sources.write_queue.WRITE_TIMEOUT", 60)
@@ -284,7 +282,7 @@ def test_what_a_journal_that_hangs_costs_at_a_stop_is_told(
     """A stop does not wait for ever for a journal that hangs; how many readings that costs is told."""
     hanging, release, stop = threading.Event(), threading.Event(), threading.Event()
 
-    def hang(_journal: SqliteJournal, _entries: Sequence[Entry]) -> Appended:
+    def hang(_journal: Journal, _entries: Sequence[Entry]) -> Appended:
         hanging.set()
         release.wait(20)
         return Appended()
@@ -328,7 +326,7 @@ def test_once_ends_when_what_waited_is_delivered(
 
 @pytest.mark.usefixtures("quick")
 def test_what_a_full_journal_refuses_is_counted(
-    journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A journal at its bound takes nothing: the source goes on, what is refused is counted and told once an hour."""
 

@@ -18,7 +18,7 @@ from servers.recorder import Recorder, Reply
 
 from btcore import Retry
 from btcore.errors import ConfigurationError
-from btcore.journal.sqlite import SqliteJournal
+from btcore.journal.opening import DEFAULT, open_journal
 
 pytestmark = pytest.mark.servers
 
@@ -109,7 +109,7 @@ def test_no_text_shows_a_secret(
     worker = deliver_entries(
         to, entries_of(scenario(SERVICES[name].btmon, "ecm1240bin_steady.typical").readings), tmp_path
     )
-    aside = [one.why for one in SqliteJournal(tmp_path / "journal.db").dead_letters()]
+    aside = [one.why for one in open_journal(DEFAULT, tmp_path).dead_letters()]
     told = [*caplog.messages, caplog.text, worker.stop_reason, *aside, repr(to), repr(to.instance)]
     assert [text for text in told if _shows(text, name)] == []
     assert len(server.requests) >= 1

@@ -16,6 +16,7 @@ from btcore.config.load import load_site
 from btcore.config.meters import Meter
 from btcore.config.site import Sink, Site, Source, site_settings
 from btcore.errors import ConfigurationError, Problem
+from btcore.journal.opening import describe_url
 from btcore.logs.handler import say
 from btcore.runtime import state_directory
 from btcore.settings import Delivery
@@ -81,13 +82,17 @@ def _print_json(record: Record) -> None:
 def _record(site: Site) -> Record:
     return {
         "file": str(site.file),
-        **setting_values(site, site_settings()),
+        **_site_values(site),
         "meters": list(map(_meter_record, site.meters)),
         "channels": dict(site.channels),
         "sources": [{"name": one.name, "plugin": one.plugin, **_source_values(one)} for one in site.sources],
         "sinks": [{"name": one.name, "plugin": one.plugin, **_sink_values(one)} for one in site.sinks],
         "decoders": [{"name": one.name, "plugin": one.plugin} for one in site.decoders],
     }
+
+
+def _site_values(site: Site) -> Record:
+    return {**setting_values(site, site_settings()), "journal": describe_url(site.journal)}
 
 
 def _meter_record(meter: Meter) -> Record:
@@ -115,7 +120,7 @@ def _summary(site: Site) -> Iterator[str]:
     rows += [(one.table, one.plugin, _changed(_sink_values(one), settings_of(Delivery))) for one in site.sinks]
     rows += [(one.table, one.plugin, "") for one in site.decoders]
     rows += [(f"meters.{one.name}", one.serial, _meter_settings(one)) for one in site.meters]
-    settings = setting_values(site, site_settings())
+    settings = _site_values(site)
     width = max(*map(len, settings), *(len(row[0]) for row in rows))
     middle = max(len(row[1]) for row in rows)
     for table, plugin, changed in rows:

@@ -16,6 +16,7 @@ from btcore.config.meters import Meters
 from btcore.config.metrics import MetricsSettings
 from btcore.decode.brultech import FORMATS
 from btcore.errors import Problem
+from btcore.journal.opening import DEFAULT, check_journal, describe_url
 from btcore.origin import origin_of
 from btcore.settings import Context, Delivery, Duration, Kind, Polarity, Serial
 from btcore.values.describe import Setting, configured_settings, delivery_settings, settings_of
@@ -125,6 +126,12 @@ class Site:
     retention: Duration = attrs.field(
         default=Duration(30 * 86_400),
         metadata={"help": "how long the journal keeps a reading after every sink has delivered it"},
+    )
+    journal: str = attrs.field(
+        default=DEFAULT,
+        repr=describe_url,
+        validator=check_journal,
+        metadata={"help": "where readings are kept: the name of a journal, or its URL (sqlite:////DIRECTORY/FILE)"},
     )
     max_journal_bytes: int = attrs.field(
         default=8_000_000_000,

@@ -1,6 +1,6 @@
 """The journal: every packet that was decoded, in order, on disk, and how far each sink has come.
 
-The one place where the system remembers. This module is the contract and its records. `memory.py` keeps it in its
+Nothing else remembers anything. This module is the contract and its records. `memory.py` keeps it in its
 shortest form, `sqlite.py` on one machine's disk; `btcore.testing` holds an implementation to it. Nothing else may know
 what a journal is kept in.
 """
@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 import attrs
 
-from btcore.errors import BtcoreError
+from btcore.errors import BtcoreError, JournalFull, Unavailable
 from btcore.origin import current_origin
 
 Offset: TypeAlias = int
@@ -176,16 +176,18 @@ class DeadLetter:
 class Journal(Protocol):
     """An append-only log of entries, with one durable checkpoint a sink. Safe to use from several threads.
 
-    What cannot be done now (a full disk) raises `Unavailable`; nothing is half done.
+    What cannot be done now (a full disk) raises `Unavailable`; nothing is half done. A journal that has reached its
+    largest size, and can forget nothing, raises `JournalFull`.
     """
 
     def append(self, entries: Sequence[Entry]) -> Appended:
         """Keep entries in their order, up to the first whose key is taken: all of these, or none.
 
         A reading is identified by `serial` and `key`. Where the pair is kept with the same packet, it is the same
-        reading, and is kept once. Where it is kept with another packet, the key is taken: the journal chooses no other,
-        and keeps nothing that comes after it, so that the order of a meter's readings stays. The writer appends the
-        rest with another key: `append_all` in `keys.py`.
+        reading, and is kept once: as long as the first is kept, or within a time that the implementation names. Where
+        the pair is kept with another packet, the key is taken: the journal chooses no other, and keeps nothing that
+        comes after it, so that the order of a meter's readings stays. The writer appends the rest with another key:
+        `append_all` in `keys.py`.
         """
 
     def read(self, after: Offset, limit: int) -> Sequence[Entry]:
@@ -243,14 +245,15 @@ class Journal(Protocol):
         It does not ask the disk.
         """
 
-    def serials(self) -> Sequence[str]:
-        """Return the meters that were ever heard, the last heard first, as many as are remembered."""
-
     def heard(self, recent: int) -> Sequence[Entry]:
         """Return the last entry of each meter that any sink has a baseline of, and so many of the newest, oldest first.
 
         As many as are kept.
         """
+
+    @property
+    def location(self) -> str:
+        """Where it is kept, for messages: a directory, a server. It contains no secret."""
 
     @property
     def is_full(self) -> bool:
@@ -264,12 +267,34 @@ class Journal(Protocol):
         it; after each it yields what is gone. Not all need be asked for.
         """
 
-    @property
-    def location(self) -> str:
-        """Where it is kept, for a person."""
-
     def size(self) -> int:
         """Return how many bytes it takes where it is kept."""
 
     def close(self) -> None:
         """Give everything back. The journal cannot be used afterwards."""
+
+
+def known_serials(journal: Journal) -> list[str]:
+    """Return the meters that were ever heard, the last heard first, as many as the journal remembers."""
+    return list(dict.fromkeys(meter.serial for meter in reversed(journal.heard_meters())))
+
+
+__all__ = [
+    "START",
+    "Appended",
+    "Baseline",
+    "Checkpoint",
+    "DeadLetter",
+    "Entry",
+    "EntrySize",
+    "Forgotten",
+    "HeardMeter",
+    "Journal",
+    "JournalFull",
+    "Lag",
+    "Offset",
+    "Retention",
+    "Superseded",
+    "Unavailable",
+    "known_serials",
+]

@@ -4,6 +4,7 @@ Everything is done under one lock, and nothing survives the end of the process. 
 belong here: that is `sqlite.py`.
 """
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from threading import Condition
 
 import attrs
 
+from btcore.errors import Unavailable
 from btcore.journal import (
     START,
     Appended,
@@ -26,6 +28,17 @@ from btcore.journal import (
     Retention,
     Superseded,
 )
+from btcore.journal.opening import JournalOptions
+
+log = logging.getLogger("btcore")
+
+
+def open_journal(options: JournalOptions) -> "MemoryJournal":
+    """Make a journal. It says that it keeps nothing: whoever chose it for a run should know."""
+    if options.must_exist:
+        raise Unavailable("the journal is in memory: nothing of it is left when btcore does not run")
+    log.warning("the journal is in memory: readings that are not delivered are lost at the end of the run")
+    return MemoryJournal()
 
 
 class MemoryJournal:
@@ -93,7 +106,7 @@ class MemoryJournal:
             return [entry for entry in self._entries.values() if entry.offset <= until][-limit:]
 
     def sizes(self, after: Offset, limit: int) -> Sequence[EntrySize]:
-        """Return what the entries after an offset weigh."""
+        """Return the sizes of the entries after an offset."""
         return [EntrySize(entry.offset, entry.key, len(entry.raw)) for entry in self.read(after, limit)]
 
     def newest(self) -> Offset:
@@ -125,10 +138,6 @@ class MemoryJournal:
         """Return which meters were ever heard."""
         with self._changed:
             return [HeardMeter(*meter, offset) for meter, offset in self._meters.items()]
-
-    def serials(self) -> Sequence[str]:
-        """Return the meters that were ever heard, the last heard first."""
-        return list(dict.fromkeys(meter.serial for meter in reversed(self.heard_meters())))
 
     def heard(self, recent: int) -> Sequence[Entry]:
         """Return the entries of all baselines, and so many of the newest."""

@@ -40,9 +40,9 @@ class JournalRetry:
         self._reporter = FailureReporter(log)
 
     def __call__(self, work: Callable[[], Done], meanwhile: Callable[[], str] = str) -> Done:
-        """Do something, at least once, and until it can be done. Raises Stopping.
+        """Do something, at least once, and until it can be done. Raises ShuttingDown.
 
-        `meanwhile` is told with the failure: what it means for the reader.
+        `meanwhile` returns what the failure means for the reader, for the message.
         """
         backoff = Backoff(FIRST, LONGEST)
         while True:
@@ -61,7 +61,7 @@ class JournalRetry:
                 return done
 
     def _has_grace(self, wait: float) -> bool:
-        """Wait on after the program was told to stop; return whether there was time for another try."""
+        """Wait on after the program was asked to stop; return whether there was time for another try."""
         now = time.monotonic()
         self._end = min(self._end, now + self._grace)
         if now >= self._end:

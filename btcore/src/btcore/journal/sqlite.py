@@ -3,18 +3,13 @@
 A power cut may cost what the operating system had not written yet (seconds); it never damages what is there.
 """
 
-import json
 import math
-import os
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-
-import attrs
 
 from btcore.errors import JournalFull, Unavailable
 from btcore.journal import (
@@ -29,27 +24,22 @@ from btcore.journal import (
     Lag,
     Offset,
     Retention,
-    Superseded,
 )
+from btcore.journal.opening import JournalOptions
 from btcore.journal.sqlite_entries import NEWEST, RECENT, SIZES, insert, select
+from btcore.journal.sqlite_file import file_of, make_private, warn_if_readable
 from btcore.journal.sqlite_lag import lag_after
 from btcore.journal.sqlite_meters import Meters
 from btcore.journal.sqlite_retention import MAX_BASELINES, forget
 from btcore.journal.sqlite_schema import bring_up, is_current, is_newer
+from btcore.journal.sqlite_sinks import (
+    read_baseline,
+    read_checkpoint,
+    read_dead_letters,
+    write_checkpoint,
+    write_dead_letters,
+)
 from btcore.journal.sqlite_space import Room, give_up_reserve
-
-CHECKPOINT = "SELECT offset, examined, first_unwanted, settings, accepted, revision FROM checkpoint WHERE sink = ?"
-
-REVISION = "SELECT revision FROM checkpoint WHERE sink = ?"
-
-KEEP_CHECKPOINT = """REPLACE INTO checkpoint (sink, offset, examined, first_unwanted, settings, accepted, revision)
-    VALUES (?, ?, ?, ?, ?, ?, ?)"""
-
-KEEP_DEAD_LETTER = """INSERT INTO dead_letter (sink, serial, start_time, end_time, why, entries, keys, added)
-    VALUES (?, ?, ?, ?, ?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER)) ON CONFLICT (sink, serial, keys) DO NOTHING"""
-
-DEAD_LETTERS = """SELECT sink, serial, start_time, end_time, why, entries, keys FROM dead_letter
-    WHERE ? IS NULL OR sink = ? ORDER BY rowid"""
 
 HEARD = """offset IN (SELECT * FROM (SELECT offset FROM baseline ORDER BY offset DESC LIMIT ?)
     UNION SELECT * FROM (SELECT offset FROM entry ORDER BY offset DESC LIMIT ?)) ORDER BY offset"""
@@ -57,19 +47,26 @@ HEARD = """offset IN (SELECT * FROM (SELECT offset FROM baseline ORDER BY offset
 DAMAGED = "the file is damaged or no journal: move it away and start again (what no sink has had yet is lost)"
 
 NEARLY = 0.95
-"""Share of the bound in bytes from which on what every sink has had is forgotten at once."""
+"""Share of the largest size; from it on, what every sink has had is forgotten at once."""
 
 MEASURED = 500
-"""Entries after which it is looked how large the file is."""
-
-MOST_IN_CHECKPOINT = 1024
-"""Baselines that a checkpoint holds in memory, of the meters heard last."""
+"""Entries after which the size of the file is measured again."""
 
 BUSY = 2.0
 """Seconds to wait for another connection's lock, such as that of a person looking into the file."""
 
 BUGS = (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.IntegrityError, sqlite3.DataError)
-"""Errors that no waiting mends: the journal was given what it cannot hold, such as a plugin's number for a text."""
+"""Errors that no waiting ends: the journal was given what it cannot hold, such as a plugin's number for a text."""
+
+
+def open_journal(options: JournalOptions) -> "SqliteJournal":
+    """Open the journal that a URL names, or the one in the state directory. Raises Unavailable, ConfigurationError."""
+    file = file_of(options)
+    if options.must_exist and not file.exists():
+        raise Unavailable(f"there is no journal {file}")
+    journal = SqliteJournal(file, options.max_bytes)
+    warn_if_readable(file)
+    return journal
 
 
 class SqliteJournal:
@@ -108,7 +105,7 @@ class SqliteJournal:
             failing.pop_all()
 
     def _connect(self, failing: ExitStack) -> sqlite3.Connection:
-        private(self._file)
+        make_private(self._file)
         connection = sqlite3.connect(self._file, timeout=BUSY, isolation_level=None, check_same_thread=False)
         failing.callback(connection.close)
         connection.execute("PRAGMA journal_mode = WAL")
@@ -150,6 +147,16 @@ class SqliteJournal:
                     self._room.give_up()
                 raise
 
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Read several things as they are at one moment."""
+        with self._reading, self._guarded("read"):
+            self._reader.execute("BEGIN")
+            try:
+                yield self._reader
+            finally:
+                self._reader.execute("COMMIT")
+
     def append(self, entries: Sequence[Entry]) -> Appended:
         """Keep these entries up to the first whose key is taken, all of them or none."""
         if self._used > self._most:
@@ -161,12 +168,12 @@ class SqliteJournal:
             with self._news:
                 self._meters.write(connection, done.kept)
         if done.kept:
-            self._tell(done.kept)
+            self._publish(done.kept)
         self._room.is_full = False
         return done
 
-    def _tell(self, kept: Sequence[Entry]) -> None:
-        """Let everybody know of entries that are in."""
+    def _publish(self, kept: Sequence[Entry]) -> None:
+        """Make entries that are in known to readers."""
         with self._news:
             self._last = max(self._last, kept[-1].offset)  # another thread's may be in already
             self._meters.take(kept)
@@ -224,71 +231,41 @@ class SqliteJournal:
     def checkpoint(self, sink: str) -> Checkpoint | None:
         """Return how far a sink has come."""
         with self._reading, self._guarded("read"):
-            row = self._reader.execute(CHECKPOINT, (sink,)).fetchone()
-            rows = self._reader.execute(
-                "SELECT serial, offset, lifetime FROM baseline WHERE sink = ? ORDER BY offset DESC LIMIT ?",
-                (sink, MOST_IN_CHECKPOINT),
-            ).fetchall()
-        baselines = {key: _baseline(offset, lifetime) for key, offset, lifetime in rows}
-        return Checkpoint(row[0], baselines, *row[1:]) if row else None
+            return read_checkpoint(self._reader, sink)
 
     def commit(self, sink: str, checkpoint: Checkpoint) -> Checkpoint:
-        """Make this a sink's checkpoint; of its baselines, those are written that changed."""
-        kept = attrs.evolve(checkpoint, revision=checkpoint.revision + 1)
-        marks = kept.examined, kept.first_unwanted, kept.settings, kept.accepted, kept.revision
+        """Make this a sink's checkpoint; of its baselines, those are written that changed since its last commit."""
+        last = self._committed.get(sink)
+        known = last.baselines if last and last.revision == checkpoint.revision else {}
         with self._transaction() as connection:
-            row = connection.execute(REVISION, (sink,)).fetchone()
-            if (row[0] if row else 0) != checkpoint.revision:
-                raise Superseded(sink)
-            connection.execute(KEEP_CHECKPOINT, (sink, kept.offset, *marks))
-            connection.executemany("REPLACE INTO baseline VALUES (?, ?, ?, ?)", self._changed(sink, checkpoint))
+            kept = write_checkpoint(connection, sink, checkpoint, known)
         self._committed[sink] = kept
         return kept
 
-    def _changed(self, sink: str, checkpoint: Checkpoint) -> list[tuple[str, str, int, str]]:
-        """Return the rows of the baselines that are not as in the sink's last commit; all where that is not known."""
-        last = self._committed.get(sink)
-        known = last.baselines if last and last.revision == checkpoint.revision else {}
-        return [
-            (sink, key, one.offset, json.dumps(dict(one.lifetime)))
-            for key, one in checkpoint.baselines.items()
-            if known.get(key) is not one
-        ]
+    def baseline(self, sink: str, key: str) -> Baseline | None:
+        """Return one baseline of a sink."""
+        with self._reading, self._guarded("read"):
+            return read_baseline(self._reader, sink, key)
 
     def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep these; one that is kept already stays as it is."""
         with self._transaction() as connection:
-            connection.executemany(KEEP_DEAD_LETTER, map(_row, letters))
+            write_dead_letters(connection, letters)
 
     def dead_letters(self, sink: str | None = None) -> Sequence[DeadLetter]:
         """Return the dead letters."""
         with self._reading, self._guarded("read"):
-            rows = self._reader.execute(DEAD_LETTERS, (sink, sink)).fetchall()
-        return [
-            DeadLetter(name, serial, _moment(start), _moment(end), why, _numbers(entries), _numbers(keys))
-            for name, serial, start, end, why, entries, keys in rows
-        ]
+            return read_dead_letters(self._reader, sink)
 
     def sizes(self, after: Offset, limit: int) -> Sequence[EntrySize]:
-        """Return what the entries after an offset weigh."""
+        """Return the sizes of the entries after an offset."""
         with self._reading, self._guarded("read"):
             return [EntrySize(*row) for row in self._reader.execute(SIZES, (after, limit))]
-
-    def baseline(self, sink: str, key: str) -> Baseline | None:
-        """Return one baseline of a sink."""
-        query = "SELECT offset, lifetime FROM baseline WHERE sink = ? AND serial = ?"
-        with self._reading, self._guarded("read"):
-            row = self._reader.execute(query, (sink, key)).fetchone()
-        return _baseline(*row) if row else None
 
     def heard_meters(self) -> Sequence[HeardMeter]:
         """Return which meters were ever heard."""
         with self._news:
             return self._meters.heard()
-
-    def serials(self) -> Sequence[str]:
-        """Return the meters that were ever heard, the last heard first."""
-        return list(dict.fromkeys(hearing.serial for hearing in reversed(self.heard_meters())))
 
     def heard(self, recent: int) -> Sequence[Entry]:
         """Return the last entries of the meters that any sink has a baseline of, and so many of the newest."""
@@ -296,12 +273,12 @@ class SqliteJournal:
 
     @property
     def is_full(self) -> bool:
-        """Whether the disk is full, or the file about to come to its bound."""
+        """Whether the disk is full, or the file about to reach its largest size."""
         return self._room.is_full or self._used > self._most * NEARLY
 
     def apply_retention(self, sinks: Sequence[str], retention: Retention) -> Iterator[Forgotten]:
         """Forget what is too old, and what nobody needs; whatever its age where there is no room."""
-        for forgotten in forget(self._transaction, sinks, retention, is_full=self.is_full):
+        for forgotten in forget(self._transaction, self._snapshot, sinks, retention, is_full=self.is_full):
             with self._writing:
                 self._measure()
             yield forgotten
@@ -323,26 +300,3 @@ class SqliteJournal:
         with self._writing, self._reading:
             self._reader.close()
             self._writer.close()
-
-
-def _baseline(offset: int, lifetime: str) -> Baseline:
-    return Baseline(offset, json.loads(lifetime))
-
-
-def _row(one: DeadLetter) -> tuple[str, ...]:
-    lists = (json.dumps(numbers, separators=(",", ":")) for numbers in (one.entries, one.keys))
-    return (one.sink, one.serial, one.start.isoformat(), one.end.isoformat(), one.why, *lists)
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(json.loads(text))
-
-
-def private(file: Path) -> None:
-    """Make a file that only its owner may read, unless there is one."""
-    with suppress(OSError):  # it is there, or cannot be made: SQLite will tell
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)

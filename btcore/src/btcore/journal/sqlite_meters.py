@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from btcore.journal import Entry, HeardMeter
 
 MOST = 4096
-"""Meters, each with one format, that are remembered: beyond it, those not heard for longest are forgotten."""
+"""Meters, each with one format, that are remembered; of more, those not heard for longest are forgotten."""
 
 PORTION = 8
 """Into one of so many parts of them are forgotten at once."""

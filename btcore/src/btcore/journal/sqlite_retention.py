@@ -37,14 +37,22 @@ OLD_BASELINES = """DELETE FROM baseline WHERE (sink, serial) IN (SELECT sink, se
     WHERE number > ?)"""
 
 
+Begin = Callable[[], AbstractContextManager[sqlite3.Connection]]
+"""Begins to write or to read; what is done within it is done at once."""
+
+
 def forget(
-    transaction: Callable[[], AbstractContextManager[sqlite3.Connection]],
+    transaction: Begin,
+    snapshot: Begin,
     sinks: Sequence[str],
     retention: Retention,
     *,
     is_full: bool,
 ) -> Iterator[Forgotten]:
-    """Forget dead letters, then entries, a portion in each transaction; `is_full`: whatever the age of the entries."""
+    """Forget dead letters, then entries, a portion in each transaction; `is_full`: whatever the age of the entries.
+
+    What must stay is read in a snapshot, which holds up nobody who writes.
+    """
     now = int(time.time())
     letters = True
     while letters:
@@ -53,7 +61,7 @@ def forget(
         letters = bool(gone)
         if letters:
             yield Forgotten(dead_letters=gone)
-    with transaction() as connection:
+    with snapshot() as connection:
         entries = _Entries(connection, sinks, ANY_TIME if is_full else int(now - retention.age))
     while not entries.is_done:
         with transaction() as connection:

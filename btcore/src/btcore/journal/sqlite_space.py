@@ -23,7 +23,7 @@ SHARE = 4
 """Into one of so many parts of what is free the file may still grow on a full disk: the rest is for its log."""
 
 ENDLESS = 0xFFFF_FFFE
-"""Pages: SQLite's own bound."""
+"""Pages: SQLite's own limit."""
 
 
 class Room:

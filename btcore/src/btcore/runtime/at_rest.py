@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from btcore.config.site import Site
 from btcore.errors import Unavailable
 from btcore.journal import Journal
-from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime import state_directory
-from btcore.runtime.supervisor import JOURNAL
+from btcore.runtime.supervisor import open_site_journal
 
 
 @contextmanager
@@ -18,12 +17,12 @@ def journal_at_rest(site: Site) -> Iterator[Journal]:
 
     Nothing is made that is not there.
     """
-    if not (site.state / JOURNAL).exists():
+    if not state_directory.is_used(site.state):
         raise Unavailable(f"btcore has not run with {site.file} yet: there is no journal in {site.state}")
     state_directory.check(site.state, site.file)
     held = state_directory.lock(site.state)
     try:
-        journal = SqliteJournal(site.state / JOURNAL, site.max_journal_bytes)
+        journal = open_site_journal(site, must_exist=True)
         try:
             yield journal
         finally:

@@ -5,6 +5,7 @@ So the log of a healthy run differs from that of a run that stores nothing. Fail
 """
 
 import logging
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +23,9 @@ FIRST_REPORT = 60.0
 
 REPORT_INTERVAL = 3600.0
 """Seconds between two reports after that."""
+
+CHECK_INTERVAL = 1.0
+"""Seconds between two looks at how far sinks are behind: each asks the journal."""
 
 FAR_BEHIND = 1000
 """Lag in readings above which it is logged that the sink is up to date again."""
@@ -95,6 +99,7 @@ class ActivityReport:
         self._log = log
         self._clock = clock
         self._began = self._reported_at = clock()
+        self._checked_at = -math.inf
         self._previous: defaultdict[str, _Previous] = defaultdict(_Previous)
         self._caught_up: defaultdict[str, SummarizedCount] = defaultdict(self._make_count)
 
@@ -107,10 +112,12 @@ class ActivityReport:
         return SummarizedCount(log=self._log, level=logging.INFO, first=2, summary=summary, clock=self._clock)
 
     def check(self) -> None:
-        """Log what is due; called about every second."""
-        for sink in self._sinks:
-            self._check_sink(sink)
+        """Log what is due; called about every second, or more often: sinks are looked at once a second."""
         now = self._clock()
+        if now - self._checked_at >= CHECK_INTERVAL:
+            self._checked_at = now
+            for sink in self._sinks:
+                self._check_sink(sink)
         is_first = self._reported_at == self._began
         if now - self._reported_at >= (FIRST_REPORT if is_first else REPORT_INTERVAL):
             span = "minute" if is_first else "hour"

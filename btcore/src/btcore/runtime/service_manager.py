@@ -37,6 +37,11 @@ class ServiceManager:
         self.is_ready = False
 
     @property
+    def is_listening(self) -> bool:
+        """Whether there is a service manager that is told anything."""
+        return bool(self._address)
+
+    @property
     def has_watchdog(self) -> bool:
         """Whether the service manager restarts a program that gives no sign of life."""
         return self._interval > 0

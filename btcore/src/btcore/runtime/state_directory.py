@@ -15,6 +15,9 @@ from btcore.errors import ConfigurationError, Problem, Unavailable
 NOTE_FILE = "site"
 """The file in the state directory that holds the path of its configuration."""
 
+LOCK_FILE = "lock"
+"""The file in the state directory that a program locks while it runs."""
+
 MAX_PATH = 4096
 """Bytes of a path."""
 
@@ -95,11 +98,16 @@ def _is_gone(path: Path) -> bool:
     return False
 
 
+def is_used(state: Path) -> bool:
+    """Whether a program has ever run with a state directory."""
+    return (state / LOCK_FILE).exists()
+
+
 def lock(state: Path) -> int:
     """Lock the state directory for this process; return the descriptor of the lock."""
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = os.open(state / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _unusable(state, error) from error
     try:
@@ -115,4 +123,7 @@ def lock(state: Path) -> int:
 
 
 def _unusable(state: Path, error: OSError) -> Unavailable:
-    return Unavailable(f"cannot use the state directory {state}: {error.strerror}; set `state` in site.toml to another")
+    why = "it is no directory" if isinstance(error, FileExistsError) else error.strerror
+    return Unavailable(
+        f"cannot use the state directory {state}: {why}; set `state` to a directory that this user can write"
+    )

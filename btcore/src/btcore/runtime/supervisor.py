@@ -5,14 +5,16 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from threading import Event, Thread
+
+import attrs
 
 from btcore.config.site import Site
 from btcore.control.requests import RequestQueue
 from btcore.control.server import ControlServer, Handler
+from btcore.errors import ConfigurationError
 from btcore.journal import Journal
-from btcore.journal.sqlite import SqliteJournal
+from btcore.journal.opening import open_journal
 from btcore.runtime import state_directory
 from btcore.runtime.http import Monitoring
 from btcore.runtime.reload import Reloader
@@ -25,7 +27,6 @@ from btcore.workers.factory import RunOptions
 
 log = logging.getLogger("btcore")
 
-JOURNAL = "journal.db"
 STOP_TIMEOUT = 30.0
 """Seconds that the workers may take to finish when the program stops."""
 JOURNAL_SHARE = 0.5
@@ -77,13 +78,12 @@ class Supervisor:
         with ExitStack() as opened:
             opened.callback(os.close, state_directory.lock(self._site.state))
             _claim(self._site)
-            journal = SqliteJournal(self._site.state / JOURNAL, self._site.max_journal_bytes)
+            journal = open_site_journal(self._site)
             opened.callback(journal.close)
             running = RunningSite(self._site, journal, self._stop, self._drain, self._options, self._patience)
             held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
-        _warn_if_readable(self._site.state)
         what = f"{plural(len(self._site.sources), 'source')}, {plural(len(self._site.sinks), 'sink')}"
-        log.info("%s; the journal is in %s", what, self._site.state)
+        log.info("%s; the journal is in %s", what, journal.location)
         try:
             monitoring = self._serve(running, serving)
             running.start()
@@ -142,7 +142,8 @@ class Supervisor:
         """Tell the service manager how the run is, and that it moves."""
         if not self._manager.is_ready and (running.has_opened or time.monotonic() >= ready_at):
             self._manager.ready()
-        self._manager.status(running.describe() + notice)
+        if self._manager.is_listening:
+            self._manager.status(running.describe() + notice)
         if self._manager.has_watchdog:
             self._manager.feed(running.hang())
 
@@ -155,7 +156,7 @@ def _join(threads: list[Thread], patience: float) -> bool:
             thread.join(max(deadline - time.monotonic(), 0.0))
         if thread.is_alive():
             log.warning(
-                "%s does not stop and is abandoned: what it did not finish is delivered again by the next run",
+                "%s does not stop and is abandoned: the next run delivers again what it did not finish",
                 thread.name,
             )
     return not any(thread.is_alive() for thread in threads)
@@ -168,6 +169,15 @@ def _report_lost(sources: list[SourceWorker]) -> None:
             log.error("%s: %s lost: not yet written to the journal", worker.name, what)
 
 
+def open_site_journal(site: Site, *, must_exist: bool = False) -> Journal:
+    """Open the journal that a configuration chooses. Raises Unavailable, ConfigurationError."""
+    try:
+        return open_journal(site.journal, site.state, site.max_journal_bytes, must_exist=must_exist)
+    except ConfigurationError as error:
+        problems = [attrs.evolve(problem, file=str(site.file)) for problem in error.problems]
+        raise ConfigurationError(problems) from None
+
+
 def _claim(site: Site) -> None:
     """Claim the state directory for this configuration. Raises ConfigurationError if it belongs to another."""
     try:
@@ -177,10 +187,3 @@ def _claim(site: Site) -> None:
         log.warning(
             "cannot note in the state directory %s which configuration it belongs to: %s", site.state, error.strerror
         )
-
-
-def _warn_if_readable(state: Path) -> None:
-    """Warn if every user can read the journal: the consumption of a household is private."""
-    file = state / JOURNAL
-    if file.stat().st_mode & state.stat().st_mode & 0o005:
-        log.warning("every user of this computer can read %s: run chmod 700 %s", file, state)

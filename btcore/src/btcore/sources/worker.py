@@ -21,7 +21,7 @@ from btcore.decode.framing import StreamCounts
 from btcore.decode.recognition import UNDONE
 from btcore.errors import Retry, Stop, Unavailable
 from btcore.heartbeat import Heartbeat
-from btcore.journal import Entry, Journal
+from btcore.journal import Entry, Journal, known_serials
 from btcore.journal.retry import ShuttingDown
 from btcore.logs.failures import FailureReporter
 from btcore.records import Chunk, Reading
@@ -277,7 +277,7 @@ class SourceWorker:
             return
         try:
             recent = self._journal.recent(self._journal.newest(), RECENT)
-            self._admission.add_known([*reversed(self._journal.serials()), *(entry.serial for entry in recent)])
+            self._admission.add_known([*reversed(known_serials(self._journal)), *(entry.serial for entry in recent)])
             mine = [one for one in self._journal.heard(RECENT) if one.boot and one.source == self._source.name]
             found = filter(None, map(self._decoders.read_entry_and_serial, mine))  # by what [meters] calls them now
             self._silence_watch.expect({reading.serial: reading.timestamp for _, reading in found})
@@ -296,7 +296,7 @@ class SourceWorker:
         if isinstance(item, Reading):
             self._packet_watch.packet()
             self.without_packets += 1
-            self._keep([self._entries.of_reading(item)])
+            self._write([self._entries.of_reading(item)])
             self._admission.check()
             return
         line = self._line(item.stream)
@@ -307,7 +307,7 @@ class SourceWorker:
             damaged = self.counts.damaged
             self.received_bytes += len(item.data)
             found = line.stream.feed(item.data, when)
-            self._keep([self._entries.of_packet(line, *one) for one in found])
+            self._write([self._entries.of_packet(line, *one) for one in found])
             if found:
                 self._found(item.stream, line)
             else:
@@ -334,7 +334,7 @@ class SourceWorker:
     def _end(self, name: str) -> None:
         line = self._streams.pop(name)
         if found := line.stream.close():
-            self._keep([self._entries.of_packet(line, *one) for one in found])
+            self._write([self._entries.of_packet(line, *one) for one in found])
             self._found(name, line)
         self._packet_watch.end(name)
 
@@ -342,7 +342,7 @@ class SourceWorker:
         for name in list(self._streams):
             self._end(name)
 
-    def _keep(self, found: list[Entry | None]) -> None:
+    def _write(self, found: list[Entry | None]) -> None:
         if entries := [entry for entry in found if entry is not None]:
             self._backoff.worked()
             self._reporter.worked()

@@ -11,7 +11,7 @@ import attrs
 from btcore.config.site import Decoder, Sink, Site, Source, site_settings
 from btcore.values.describe import settings_of
 
-ON_RESTART = ("state", "max_journal_bytes")
+ON_RESTART = ("state", "journal", "max_journal_bytes")
 """Settings of the site that take effect when the program is started again: the journal is opened with them."""
 
 Part = Source | Sink | Decoder

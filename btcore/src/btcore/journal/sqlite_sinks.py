@@ -1,0 +1,92 @@
+"""What the SQLite journal remembers of sinks: checkpoints, baselines and dead letters.
+
+How they are locked and committed does not belong here: whoever calls has begun a transaction, or only reads.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import attrs
+
+from btcore.journal import Baseline, Checkpoint, DeadLetter, Superseded
+
+CHECKPOINT = "SELECT offset, examined, first_unwanted, settings, accepted, revision FROM checkpoint WHERE sink = ?"
+
+REVISION = "SELECT revision FROM checkpoint WHERE sink = ?"
+
+KEEP_CHECKPOINT = """REPLACE INTO checkpoint (sink, offset, examined, first_unwanted, settings, accepted, revision)
+    VALUES (?, ?, ?, ?, ?, ?, ?)"""
+
+BASELINE = "SELECT offset, lifetime FROM baseline WHERE sink = ? AND serial = ?"
+
+BASELINES = "SELECT serial, offset, lifetime FROM baseline WHERE sink = ? ORDER BY offset DESC LIMIT ?"
+
+KEEP_DEAD_LETTER = """INSERT INTO dead_letter (sink, serial, start_time, end_time, why, entries, keys, added)
+    VALUES (?, ?, ?, ?, ?, ?, ?, CAST(strftime('%s', 'now') AS INTEGER)) ON CONFLICT (sink, serial, keys) DO NOTHING"""
+
+DEAD_LETTERS = """SELECT sink, serial, start_time, end_time, why, entries, keys FROM dead_letter
+    WHERE ? IS NULL OR sink = ? ORDER BY rowid"""
+
+MAX_IN_CHECKPOINT = 1024
+"""Baselines that a checkpoint holds in memory, of the meters heard last."""
+
+
+def read_checkpoint(connection: sqlite3.Connection, sink: str) -> Checkpoint | None:
+    """Return how far a sink has come."""
+    row = connection.execute(CHECKPOINT, (sink,)).fetchone()
+    rows = connection.execute(BASELINES, (sink, MAX_IN_CHECKPOINT)).fetchall()
+    return Checkpoint(row[0], {key: _baseline(*found) for key, *found in rows}, *row[1:]) if row else None
+
+
+def write_checkpoint(
+    connection: sqlite3.Connection, sink: str, checkpoint: Checkpoint, known: Mapping[str, Baseline]
+) -> Checkpoint:
+    """Write a checkpoint where it was made from the one that is kept; `known` baselines are there already."""
+    row = connection.execute(REVISION, (sink,)).fetchone()
+    if (row[0] if row else 0) != checkpoint.revision:
+        raise Superseded(sink)
+    kept = attrs.evolve(checkpoint, revision=checkpoint.revision + 1)
+    marks = kept.examined, kept.first_unwanted, kept.settings, kept.accepted, kept.revision
+    connection.execute(KEEP_CHECKPOINT, (sink, kept.offset, *marks))
+    changed = [(key, one) for key, one in kept.baselines.items() if known.get(key) is not one]
+    rows = [(sink, key, one.offset, json.dumps(dict(one.lifetime))) for key, one in changed]
+    connection.executemany("REPLACE INTO baseline VALUES (?, ?, ?, ?)", rows)
+    return kept
+
+
+def read_baseline(connection: sqlite3.Connection, sink: str, key: str) -> Baseline | None:
+    """Return one baseline of a sink."""
+    row = connection.execute(BASELINE, (sink, key)).fetchone()
+    return _baseline(*row) if row else None
+
+
+def write_dead_letters(connection: sqlite3.Connection, letters: Iterable[DeadLetter]) -> None:
+    """Write these; one that is kept already stays as it is."""
+    connection.executemany(KEEP_DEAD_LETTER, map(_row, letters))
+
+
+def read_dead_letters(connection: sqlite3.Connection, sink: str | None) -> Sequence[DeadLetter]:
+    """Return the dead letters of a sink, or all."""
+    return [
+        DeadLetter(name, serial, _time(start), _time(end), why, _numbers(entries), _numbers(keys))
+        for name, serial, start, end, why, entries, keys in connection.execute(DEAD_LETTERS, (sink, sink))
+    ]
+
+
+def _baseline(offset: int, lifetime: str) -> Baseline:
+    return Baseline(offset, json.loads(lifetime))
+
+
+def _row(one: DeadLetter) -> tuple[str, ...]:
+    lists = (json.dumps(numbers, separators=(",", ":")) for numbers in (one.entries, one.keys))
+    return (one.sink, one.serial, one.start.isoformat(), one.end.isoformat(), one.why, *lists)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(json.loads(text))
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)

@@ -1,0 +1,11 @@
+"""What tests of the SQLite journal are given; the contract of all journals is in `test_contract.py`."""
+
+import pytest
+
+from btcore.journal.sqlite import SqliteJournal
+
+
+@pytest.fixture
+def journal(sqlite_journal: SqliteJournal) -> SqliteJournal:
+    """Return an empty journal in SQLite."""
+    return sqlite_journal
