@@ -90,11 +90,11 @@ class WorkerGroup(Generic[W]):
         ready = [] if is_patient else [worker for worker in self._waiting if worker.name not in hanging]
         self._waiting = [worker for worker in self._waiting if worker not in ready]
         kept = [worker for worker in self.workers if worker not in gone]
-        self.workers[:] = sorted([*kept, *ready], key=self._place)
+        self.workers[:] = sorted([*kept, *ready], key=self._rank)
         for worker in gone:
             self._ended(worker)
         for worker in ready:
             worker.thread.start()
 
-    def _place(self, worker: W) -> int:
+    def _rank(self, worker: W) -> int:
         return self._order.index(worker.name) if worker.name in self._order else len(self._order)
