@@ -34,15 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Run the site until a signal arrives or nothing is left to do."""
+    file = config_of(args)
     faulthandler.enable(2)  # the watchdog of systemd sends SIGABRT: the log then has what each thread was doing
     redaction = set_up(verbose=args.verbose, quiet=args.quiet, form=args.log_format)
-    site = load_site(config_of(args))
+    site = load_site(file)
     redaction.redact.add(site.secrets)
     for warning in site.warnings:
         log.warning("%s", warning)
 
     def load() -> Site:
-        again = load_site(site.file)
+        again = load_site(file)
         redaction.redact.add(again.secrets)
         return again
 

@@ -87,17 +87,18 @@ def setting_values(holder: object, settings: Iterable[Setting]) -> dict[str, obj
 
 def configured_settings(instance: object) -> dict[str, object]:
     """Return the values of an instance's settings, by name. Lists and tables are copied: a plugin may change them."""
-    cls = type(instance)
-    return {one.name: _copy(getattr(instance, one.field.name)) for one in settings_of(cls)} if attrs.has(cls) else {}
+    fields = attrs.fields(type(instance)) if attrs.has(type(instance)) else ()
+    named = [field for field in fields if field.init and "help" in field.metadata]
+    return {field.alias or field.name: _copy(getattr(instance, field.name)) for field in named}
 
 
 def _copy(value: object) -> object:
-    match _table_as_dict(value):
+    match value:
         case dict() as table:
             return {key: _copy(item) for key, item in table.items()}
         case list() | tuple() as items:
             return [_copy(item) for item in items]
-    return value
+    return configured_settings(value) or value
 
 
 def plain_value(value: object, annotation: object = None) -> object:
