@@ -87,7 +87,7 @@ ALL_SOURCES = {"source.panel", "source.garage"}
         ({"top": 'polarity = "btmon"'}, set(), ALL_SINKS),
         ({"meters": 'house = { serial = "399999" }'}, ALL_SOURCES, ALL_SINKS),
     ],
-    ids=str,
+    ids=["channels", "polarity", "meters"],
 )
 def test_what_is_shared_restarts_what_depends_on_it(
     tmp_path: Path, after: dict[str, str], sources: set[str], sinks: set[str]

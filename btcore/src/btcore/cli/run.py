@@ -37,16 +37,15 @@ def main(args: argparse.Namespace) -> int:
     file = config_of(args)
     faulthandler.enable(2)  # the watchdog of systemd sends SIGABRT: the log then has what each thread was doing
     redaction = set_up(verbose=args.verbose, quiet=args.quiet, form=args.log_format)
-    site = load_site(file)
-    redaction.redact.add(site.secrets)
-    for warning in site.warnings:
-        log.warning("%s", warning)
 
     def load() -> Site:
-        again = load_site(file)
-        redaction.redact.add(again.secrets)
-        return again
+        site = load_site(file)
+        redaction.redact.add(site.secrets)
+        return site
 
+    site = load()
+    for warning in site.warnings:
+        log.warning("%s", warning)
     stop, reloads = Event(), RequestQueue()
     stop_on_signals(stop, reloads.put)
     supervisor = Supervisor(

@@ -87,7 +87,8 @@ def setting_values(holder: object, settings: Iterable[Setting]) -> dict[str, obj
 
 def configured_settings(instance: object) -> dict[str, object]:
     """Return the values of an instance's settings, by name. Lists and tables are copied: a plugin may change them."""
-    fields = attrs.fields(type(instance)) if attrs.has(type(instance)) else ()
+    cls = type(instance)
+    fields = attrs.fields(cls) if attrs.has(cls) else ()
     named = [field for field in fields if field.init and "help" in field.metadata]
     return {field.alias or field.name: _copy(getattr(instance, field.name)) for field in named}
 
