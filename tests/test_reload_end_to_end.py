@@ -104,7 +104,7 @@ def test_no_packet_is_lost_while_sinks_are_changed_added_and_removed(tmp_path: P
         run.write(site(port, kept=sqlite("kept", 'flush_interval = "100ms"'), more=sqlite("more")))
         run.hang_up("sink.gone: removed")
         run.write(site(port, kept="use = sqlite"))
-        run.hang_up("so the one that runs stays in use")
+        run.hang_up("the configuration that runs stays in use")
         run.write(site(port, kept=sqlite("kept"), more=sqlite("more", "batch_size = 3")))
         run.hang_up("sink.more: restarted (batch_size)")
         run.meter.over.set()
@@ -149,9 +149,15 @@ def test_reload_answers_what_has_changed(tmp_path: Path) -> None:
 def notifications(listener: socket.socket, until: str) -> list[str]:
     """Return what the program tells its service manager, up to some line."""
     found: list[str] = []
-    listener.settimeout(60)
-    while until not in found:
-        found += listener.recv(4096).decode().splitlines()
+    listener.settimeout(0)
+
+    def is_told() -> bool:
+        with suppress(BlockingIOError):
+            while until not in found:
+                found.extend(listener.recv(4096).decode().splitlines())
+        return until in found
+
+    wait_for(is_told, f"{until} to be told")
     return found
 
 
@@ -171,6 +177,6 @@ def test_a_service_manager_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             process.process.send_signal(signal.SIGHUP)
             told = [line.partition("=")[0] for line in notifications(listener, "READY=1") if "WATCHDOG" not in line]
             assert told == ["RELOADING", "MONOTONIC_USEC", "READY"]
-            notifications(listener, "STATUS=1 source, 0 meters, 1 sink; site.toml has a mistake, and is not in use")
+            notifications(listener, "STATUS=1 source, 0 meters, 1 sink; the last reload has failed")
             assert process.stop() == 0
             assert notifications(listener, "STOPPING=1")

@@ -23,6 +23,7 @@ from btcore.control.client import NotRunning, ask_once
 from btcore.control.requests import RequestQueue
 from btcore.errors import ConfigurationError, Problem, Unavailable
 from btcore.runtime.supervisor import Supervisor
+from btcore.workers.factory import WorkerFactory
 
 
 class Run:
@@ -177,7 +178,7 @@ def test_a_mistake_changes_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixt
         run.error = None
         assert run.reload()["changes"] == ["nothing has changed"]
     errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
-    assert errors[:3] == [*map(str, problems), "the configuration has a mistake, so the one that runs stays in use"]
+    assert errors[:3] == [*map(str, problems), "the configuration that runs stays in use"]
     assert len(roof.opened) == 1
 
 
@@ -273,3 +274,22 @@ def test_a_new_setting_of_a_plugin_is_used(tmp_path: Path) -> None:
         wait_for(lambda: old.calls)
         assert run.reload(make_site(tmp_path, source, make_sink(new)))["changes"] == ["sink.roof: restarted (node)"]
         wait_for(lambda: new.taken)
+
+
+def test_a_journal_that_cannot_be_read_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the names of meters cannot be read for another [meters], the old configuration stays in use."""
+    source, roof = make_source(endless_source()), RecordingSink()
+    site = make_site(tmp_path, source, make_sink(roof))
+    meters = Meters([Meter("house", "house", frozenset([METER]), "", "")])
+    with Run(site) as run:
+        wait_for(delivered(roof))
+        with monkeypatch.context() as patch:
+            patch.setattr(WorkerFactory, "restore_identities", unavailable)
+            answer = run.reload(attrs.evolve(site, meters=meters))
+        assert answer == {"reloaded": False, "problems": ["the disk is gone"]}
+        assert len(run.reload()["changes"]) == 2
+
+
+def unavailable(_factory: object) -> None:
+    """Raise what a journal does that cannot be read."""
+    raise Unavailable("the disk is gone")

@@ -20,7 +20,7 @@ from btcore.workers.changes import SiteChanges
 
 log = logging.getLogger("btcore")
 
-KEPT = "the configuration has a mistake, so the one that runs stays in use"
+KEPT = "the configuration that runs stays in use"
 
 
 @attrs.frozen
@@ -70,8 +70,7 @@ class Reloader:
             self._manager.reloading()
             log.info("reading the configuration again")
             answer = self._reload(running)
-            file = running.site.file.name
-            self.notice = "" if answer["reloaded"] else f"; {file} has a mistake, and is not in use"
+            self.notice = "" if answer["reloaded"] else "; the last reload has failed"
             self._current = _Reload(request, answer, monotonic() + self._patience)
 
     def _reload(self, running: RunningSite) -> dict[str, Any]:

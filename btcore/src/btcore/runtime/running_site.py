@@ -118,7 +118,7 @@ class RunningSite:
     @property
     def is_busy(self) -> bool:
         """Whether `check` has more to do at once."""
-        return self._upkeep.is_busy or not self.is_settled
+        return self._upkeep.is_busy
 
     @property
     def has_opened(self) -> bool:
@@ -147,32 +147,27 @@ class RunningSite:
     def change(self, new: Site) -> SiteChanges:
         """Take another configuration: restart what depends on what has changed, and nothing else.
 
-        The workers that are replaced end and start later, in `check`.
+        The workers that are replaced end and start later, in `check`. Raises Unavailable; nothing is changed then.
         """
         old = self.site
         stopped = [one.name for one in self.sources.workers if one.failure]
         stopped += [one.name for one in self.sinks.workers if one.stop_reason]
         changes = site_changes(old, new, stopped)
-        self.site = self.status.site = attrs.evolve(new, **{name: getattr(old, name) for name in ON_RESTART})
-        factory = self._make_factory(self.site)
+        new = attrs.evolve(new, **{name: getattr(old, name) for name in ON_RESTART})
+        factory = self._make_factory(new)
         if changes.is_naming_changed:
             factory.restore_identities()
         else:
             factory.identities = self._factory.identities
-        self._factory = factory
-        self._replace_workers(changes)
-        self._name_check = NameCheck.of(self.site, self._journal.heard_meters)
+        sources = factory.sources(one for one in new.sources if one.table in changes.sources.starting)
+        sinks = factory.sinks(one for one in new.sinks if one.table in changes.sinks.starting)
+        self.site, self.status.site, self._factory = new, new, factory
+        self.sources.replace(changes.sources.ending, sources, [one.table for one in new.sources])
+        self.sinks.replace(changes.sinks.ending, sinks, [one.table for one in new.sinks])
+        self._journal.wake()
+        self._name_check = NameCheck.of(new, self._journal.heard_meters)
         self._upkeep = self._make_upkeep()
         return changes
-
-    def _replace_workers(self, changes: SiteChanges) -> None:
-        sources = [one for one in self.site.sources if one.table in changes.sources.starting]
-        sinks = [one for one in self.site.sinks if one.table in changes.sinks.starting]
-        self.sources.replace(
-            changes.sources.ending, self._factory.sources(sources), [one.table for one in self.site.sources]
-        )
-        self.sinks.replace(changes.sinks.ending, self._factory.sinks(sinks), [one.table for one in self.site.sinks])
-        self._journal.wake()
 
     def _replaced(self, worker: SourceWorker | SinkWorker) -> None:
         self._report.forget(worker.name)
