@@ -25,6 +25,7 @@ WINGS = (
     "sinks",
     "workers",
     "runtime",
+    "doctor",
     "testing",
     "cli",
 )
