@@ -11,9 +11,7 @@ import attrs
 
 from btcore.config.site import Site
 from btcore.journal import Journal, Retention
-from btcore.runtime.health import RunHealth
 from btcore.runtime.names import NameCheck
-from btcore.runtime.reporting import ActivityReport
 from btcore.runtime.retention import Upkeep
 from btcore.runtime.status import LiveStatus
 from btcore.sinks.worker import SinkWorker
@@ -22,6 +20,8 @@ from btcore.text import plural
 from btcore.workers.changes import ON_RESTART, SiteChanges, site_changes
 from btcore.workers.factory import RunOptions, WorkerFactory
 from btcore.workers.group import WorkerGroup
+from btcore.workers.health import RunHealth
+from btcore.workers.reporting import ActivityReport
 
 log = logging.getLogger("btcore")
 
@@ -40,7 +40,7 @@ class RunningSite:
     ) -> None:
         """Make the workers; `stop` and `drain` are those of the run. Raises Unavailable."""
         self.site = site
-        self._journal = journal
+        self.journal = journal
         self._options = options
         self._make_factory: Callable[[Site], WorkerFactory] = lambda site: WorkerFactory(
             site, journal, stop, drain, options
@@ -79,7 +79,7 @@ class RunningSite:
         """Tell all workers to end."""
         self.sources.end()
         self.sinks.end()
-        self._journal.wake()
+        self.journal.wake()
 
     def finish(self) -> None:
         """Report what was done, when the workers have ended."""
@@ -164,8 +164,8 @@ class RunningSite:
         self.site, self.status.site, self._factory = new, new, factory
         self.sources.replace(changes.sources.ending, sources, [one.table for one in new.sources])
         self.sinks.replace(changes.sinks.ending, sinks, [one.table for one in new.sinks])
-        self._journal.wake()
-        self._name_check = NameCheck.of(new, self._journal.heard_meters)
+        self.journal.wake()
+        self._name_check = NameCheck.of(new, self.journal.heard_meters)
         self._upkeep = self._make_upkeep()
         return changes
 
@@ -174,7 +174,7 @@ class RunningSite:
         log.info("%s: %s", worker.name, worker)
 
     def _make_upkeep(self) -> Upkeep:
-        return Upkeep(self._journal, [sink.table for sink in self.site.sinks], Retention(self.site.retention))
+        return Upkeep(self.journal, [sink.table for sink in self.site.sinks], Retention(self.site.retention))
 
 
 def _listed(what: str, names: Iterable[str]) -> str:

@@ -9,37 +9,18 @@ from threading import Event, Thread
 
 import attrs
 
-<<<<<<< HEAD
 from btcore.config.site import Site
 from btcore.control.requests import RequestQueue
 from btcore.control.server import ControlServer, Handler
-=======
-from btcore.calculate.sampling import SampleCache
-from btcore.config.site import Decoder, Sink, Site, Source, context_of
-from btcore.control.server import ControlServer, Handler
-from btcore.decode.decoders import Decoders
->>>>>>> main
 from btcore.errors import ConfigurationError
 from btcore.journal import Journal
 from btcore.journal.opening import open_journal
 from btcore.runtime import state_directory
-<<<<<<< HEAD
 from btcore.runtime.http import Monitoring
+from btcore.runtime.observation import Observation
 from btcore.runtime.reload import Reloader
 from btcore.runtime.running_site import RunningSite
 from btcore.runtime.service_manager import ServiceManager
-=======
-from btcore.runtime.health import RunHealth
-from btcore.runtime.http import open_monitoring
-from btcore.runtime.names import NameCheck
-from btcore.runtime.observation import Observation
-from btcore.runtime.reporting import ActivityReport
-from btcore.runtime.retention import Upkeep
-from btcore.runtime.status import LiveStatus
-from btcore.settings import Context
-from btcore.sinks.worker import SinkWorker
-from btcore.sources.identity import Identities, last_readings
->>>>>>> main
 from btcore.sources.worker import SourceWorker
 from btcore.status.report import answer
 from btcore.text import either, plural
@@ -105,16 +86,9 @@ class Supervisor:
         what = f"{plural(len(self._site.sources), 'source')}, {plural(len(self._site.sinks), 'sink')}"
         log.info("%s; the journal is in %s", what, journal.location)
         try:
-<<<<<<< HEAD
             monitoring = self._serve(running, serving)
             running.start()
             self._watch(running, journal, monitoring)
-=======
-            self._serve(status, Observation(sources, journal, self._stop), serving)
-            for thread in _threads(sources, sinks):
-                thread.start()
-            self._watch(journal, sources, sinks, name_check, health)
->>>>>>> main
         finally:
             self._manager.stopping()
             serving.close()
@@ -131,21 +105,15 @@ class Supervisor:
             log.error("ended with an error: %s", failure)
         return finished and not failure
 
-<<<<<<< HEAD
     def _serve(self, running: RunningSite, serving: ExitStack) -> Monitoring:
         """Answer the commands of this machine's user, and a monitoring system if there is to be one."""
+        observation = Observation(running.sources.workers, running.journal, self._stop)
         handlers: dict[str, Handler] = {
             "status": lambda _request: [answer(running.status())],
             "reload": lambda _request: [self._reloads.put().wait(2 * self._patience)],
-=======
-    def _serve(self, status: LiveStatus, observation: Observation, serving: ExitStack) -> None:
-        """Answer the commands of this machine's user, and a monitoring system if there is to be one."""
-        handlers: dict[str, Handler] = {
-            "status": lambda _request: [answer(status())],
             "undecoded": observation.undecoded,
             "newest": observation.newest,
             "capture": observation.capture,
->>>>>>> main
         }
         control = ControlServer(self._site.state, handlers)
         serving.callback(control.close)
