@@ -24,6 +24,7 @@ WINGS = (
     "status",
     "sources",
     "sinks",
+    "workers",
     "runtime",
     "doctor",
     "testing",

@@ -18,8 +18,8 @@ from btcore.decode.brultech import Brultech
 from btcore.journal.memory import MemoryJournal
 from btcore.meter_commands import CommandFailed
 from btcore.records import Packet
-from btcore.runtime.clock_sync import ClockSync
-from btcore.runtime.devices import DeviceRequests
+from btcore.workers.clock_sync import ClockSync
+from btcore.workers.devices import DeviceRequests
 from btmon_ip.client import TcpClient
 from btmon_serial.line import SerialLine
 from btmon_simulator.ecm import SimulatedEcm
@@ -166,7 +166,7 @@ def test_a_clock_that_is_wrong_twice_is_set(caplog: pytest.LogCaptureFixture) ->
     """One packet with a wrong time may have come late; after a second one the clock is set, and not again at once."""
     caplog.set_level(logging.INFO)
     with RunningSource(MemoryJournal(), Simulator(interval=Duration(3600), format="gem48pbin")) as work:
-        sync = ClockSync(work.worker, work.stop, LOG)
+        sync = ClockSync([work.worker], work.stop)
         wait_for(lambda: work.worker.heard.get("01000101"), "the meter")
         for count in (0, 1, 1):
             work.worker.heard.add("01000101", [(packet("01000101", LATE), datetime.now(UTC))])
@@ -178,7 +178,7 @@ def test_a_clock_that_is_wrong_twice_is_set(caplog: pytest.LogCaptureFixture) ->
 def test_a_clock_that_is_right_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
     """A clock that shows the time of this computer is not set."""
     with RunningSource(MemoryJournal(), Simulator(interval=Duration(3600))) as work:
-        sync = ClockSync(work.worker, work.stop, LOG)
+        sync = ClockSync([work.worker], work.stop)
         for _ in range(3):
             work.worker.heard.add("01000101", [(packet("01000101", datetime.now()), datetime.now(UTC))])  # noqa: DTZ005 - as above
             sync.check()
@@ -189,7 +189,7 @@ def test_a_clock_that_cannot_be_set_is_reported(caplog: pytest.LogCaptureFixture
     """Where the meter does not answer, the log says why once."""
     source = Simulator(interval=Duration(3600), format="ecm1240bin")  # it does not understand the commands of a GEM
     with RunningSource(MemoryJournal(), source) as work:
-        sync = ClockSync(work.worker, work.stop, LOG)
+        sync = ClockSync([work.worker], work.stop)
         for _ in range(3):
             work.worker.heard.add("300101", [(packet("01000101", LATE), datetime.now(UTC))])
             sync.check()

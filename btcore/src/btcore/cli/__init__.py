@@ -37,6 +37,8 @@ COMMANDS = {
     "run": "read the meters and deliver to the sinks until stopped",
     "check": "check a configuration for mistakes without running it",
     "status": "show how a site is: its sources, sinks and journal",
+    "reload": "let the running program read its configuration again",
+    "service": "print a unit of systemd, a Dockerfile or a compose file",
     "doctor": "find out what is wrong with a site, and say what to do",
     "capture": "record what comes in on a source, to look into it or to attach it to a report",
     "device": "show the settings of a meter, and change them",

@@ -18,9 +18,9 @@ from btcore.device.report import list_lines
 from btcore.device.settings import ChangeRefused, read_changes
 from btcore.errors import Unavailable
 from btcore.logs.handler import say, set_up
-from btcore.runtime.at_rest import journal_at_rest
-from btcore.runtime.devices import source_at_rest
+from btcore.runtime.at_rest import journal_at_rest, source_at_rest
 from btcore.status.at_rest import status_at_rest
+from btcore.workers.devices import DeviceRequests
 
 TIMEOUT = 240.0
 """Seconds that the running program may take: another command may come first, and a poll, and every answer late."""
@@ -100,7 +100,8 @@ def _request(site: Site, args: argparse.Namespace, action: str) -> dict[str, Any
         return ask_once(site.state, f"device-{action}", TIMEOUT, **request)
     except NotRunning:
         source = _source(site, args.target)
-        with source_at_rest(site, source) as requests:
+        with source_at_rest(site, source) as worker:
+            requests = DeviceRequests([worker])
             return dict(next(iter(requests.handlers()[f"device-{action}"](request))))
 
 

@@ -20,6 +20,7 @@ from btcore.decode.decoders import Decoders
 from btcore.decode.framing import StreamCounts
 from btcore.decode.recognition import UNDONE
 from btcore.errors import Retry, Stop, Unavailable
+from btcore.heartbeat import Heartbeat
 from btcore.journal import Entry, Journal, known_serials
 from btcore.journal.retry import ShuttingDown
 from btcore.logs.failures import FailureReporter
@@ -38,7 +39,7 @@ from btcore.sources.status import meter_statuses
 from btcore.sources.taps import Taps
 from btcore.sources.validation import checked_items
 from btcore.sources.write_queue import WriteQueue
-from btcore.status import SourceStatus, State
+from btcore.status import BAD, SourceStatus, State
 from btcore.status.failures import error_status, next_attempt
 from btcore.text import describe_error
 
@@ -63,12 +64,14 @@ class SourceWorker:
         context: Context,
         stop: Event,
         *,
+        shutdown: Event | None = None,
         identities: Identities | None = None,
         once: bool = False,
         grace: float = 0.0,
     ) -> None:
         """Prepare; `once`: give up a source that fails and brings no new readings. `grace` is as in `WriteQueue`.
 
+        `stop` ends this worker, `shutdown` the program (default: `stop`): until then, the journal is waited for.
         `identities` are those of the whole site.
         """
         self.name = source.table
@@ -77,6 +80,8 @@ class SourceWorker:
         self.without_packets = 0  # readings that came without packets
         self.taps = Taps()
         self.failure = ""
+        self.has_ended = False  # of itself, or because it was told to
+        self.heartbeat = Heartbeat()
         self.thread = Thread(target=self._run, name=source.table, daemon=True)
         self._source = source
         self._origin = source.origin
@@ -90,7 +95,7 @@ class SourceWorker:
         self._hooks = hook_caller(source.instance)
         self._reporter = FailureReporter(self._log)
         self._backoff = Backoff(source.min_backoff, source.max_backoff)
-        self._write_queue = WriteQueue(source.table, journal, self._log, stop, grace, source.name)
+        self._write_queue = WriteQueue(source.table, journal, self._log, shutdown or stop, grace, source.name)
         self._journal = journal
         self._identities = identities or Identities(Meters(), lambda notice: self._log.warning("%s", notice))
         self._admission = Admission(
@@ -102,6 +107,7 @@ class SourceWorker:
             source, self._decoders, self._identities, self._admission, self._silence_watch, self._activity
         )
         self._are_meters_restored = False
+        self._is_open = False
         self._streams: OrderedDict[str, SourceStream] = OrderedDict()
         self._packet_watch = PacketWatch(
             self._log, source.formats, _patience(source.instance), examine=self._decoders.find_other_format
@@ -139,6 +145,16 @@ class SourceWorker:
     def silent(self) -> list[str]:
         """The meters that are silent now."""
         return self._silence_watch.silent
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether a person should see to it."""
+        return self._state() in BAD
+
+    def __str__(self) -> str:
+        """Describe what was done, for a log line."""
+        refused = f", {self.refused} refused" if self.refused else ""
+        return f"{self.counts}; {self.stored}{refused}"
 
     def status(self, redact: Callable[[str], str] = str) -> SourceStatus:
         """Return how the source stands. Safe from any thread."""
@@ -184,10 +200,30 @@ class SourceWorker:
         if not self._write_queue.is_full:  # its meters may well be sending
             self._silence_watch.check()
 
+    def end(self) -> None:
+        """Tell it to end; what came in is written to the journal first."""
+        self._stop.set()
+
+    @property
+    def has_opened(self) -> bool:
+        """Whether it receives, or it is known why not."""
+        return self._is_open or bool(self.failure) or self.has_ended or self._reporter.failing_for is not None
+
+    def hang(self, timeout: float) -> str:
+        """Describe what has not moved for so many seconds, and only a restart can cure; "" if nothing."""
+        queue = self._write_queue
+        if self.thread.ident is not None and not self.thread.is_alive() and not (self.failure or self.has_ended):
+            return "its thread has died"
+        if queue.has_died:
+            return "the thread that writes to the journal has died"
+        # a source that waits for room does not hang: its queue does, or the journal is known to fail
+        return queue.heartbeat.hang(timeout) or ("" if queue.is_full else self.heartbeat.hang(timeout))
+
     def _run(self) -> None:
         self._write_queue.start()
         try:
             self._collect()
+            self.has_ended = True
         finally:
             self.commands.interrupt(self.failure or "it has ended")
             self._write_queue.close()
@@ -238,14 +274,17 @@ class SourceWorker:
             self._restore_meters()
             last.callback(self._close)
             last.callback(self._end_streams)
-            self._hooks.open(context=self._opening_context())
+            with self.heartbeat.during("open"):
+                self._hooks.open(context=self._opening_context())
+            self._is_open = True
             last.callback(self._packet_watch.close)
             self._packet_watch.open()
             collected = self._hooks.collect(stop=self._stop)
             items = checked_items(collected, self._source.plugin, self._source.formats)
             last.callback(items.close)
             for item in items:
-                self._take(item)
+                with self.heartbeat.during("reading what came in"):
+                    self._take(item)
         if not self._stop.is_set():
             self._write_queue.flush()  # what was new is known after that
             refused = f", {self.refused} refused" if self.refused else ""
@@ -266,6 +305,7 @@ class SourceWorker:
             self._log.warning("cannot read the meters of earlier runs, so all meters count as new: %s", error)
 
     def _close(self) -> None:
+        self._is_open = False
         try:
             self._hooks.close()
         except BaseException:  # noqa: BLE001 - a plugin's bug must not end the source

@@ -3,20 +3,15 @@
 What is asked of a meter is in `device/`. The same code answers in the running program and in a command beside none.
 """
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from logging import getLogger
-from threading import Event
 from typing import Any
 
 import attrs
 
 from btcore import clocks
-from btcore.config.site import Site, Source
+from btcore.config.site import Source
 from btcore.control.server import Handler, Request
-from btcore.decode.decoders import Decoders
 from btcore.device.meters import Target, change_settings, read_settings
 from btcore.device.report import change_lines, list_lines, show_lines
 from btcore.device.settings import (
@@ -29,10 +24,7 @@ from btcore.device.settings import (
     old_values,
     read_changes,
 )
-from btcore.journal.memory import MemoryJournal
 from btcore.meter_commands import CommandFailed
-from btcore.runtime import state_directory
-from btcore.settings import Context
 from btcore.sources.heard import HeardMeter, zone_time
 from btcore.sources.worker import SourceWorker
 
@@ -237,27 +229,3 @@ def _listed(worker: SourceWorker) -> dict[str, Any]:
         for meter in list(worker.heard)[:MAX_LISTED]
     ]
     return {"name": worker.source.name, "plugin": worker.source.plugin, "state": state, "meters": meters}
-
-
-@contextmanager
-def source_at_rest(site: Site, source: Source) -> Iterator[DeviceRequests]:
-    """Run one source of a site that does not run, for its meters to be asked. What they send meanwhile is not kept.
-
-    Raises Unavailable. The lock of the state directory is held, if there is one, so that no `run` fights for the line.
-    """
-    stop = Event()
-    with ExitStack() as opened:
-        if site.state.is_dir():
-            opened.callback(os.close, state_directory.lock(site.state))
-        instances = [one.instance for one in site.decoders]
-        contexts = [_context(site, one.table) for one in site.decoders]
-        decoders = Decoders(instances, source.formats, contexts, name_meter=site.meters.current_serial)
-        worker = SourceWorker(source, MemoryJournal(), decoders, _context(site, source.table), stop)
-        worker.thread.start()
-        opened.callback(worker.thread.join, STOP_TIMEOUT)
-        opened.callback(stop.set)
-        yield DeviceRequests([worker])
-
-
-def _context(site: Site, table: str) -> Context:
-    return Context(name=table, log=getLogger(table), channels=site.channels, polarity=site.polarity)
