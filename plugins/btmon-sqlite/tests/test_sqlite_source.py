@@ -214,7 +214,23 @@ def test_rows_without_time_or_seconds_are_left_out(
     execute(file, "INSERT INTO ecm1240bin_counters (id, serial, secs) VALUES (5, '312345', 7)")
     execute(file, "INSERT INTO ecm1240bin_counters (id, time_created, serial) VALUES (6, 1700000000, '312345')")
     assert read_once(journal, file).worker.kept == 1
-    assert caplog.text.count("has rows without time, serial or secs: they are left out") == 1
+    assert caplog.text.count("has rows whose time, serial or secs are missing") == 1
+
+
+def test_rows_with_values_that_no_meter_has_stop_no_import(tmp_path: Path, journal: SqliteJournal) -> None:
+    """SQLite takes anything in any column: a time without end, seconds beyond the counter; all other rows are read."""
+    file = tmp_path / "energy.db"
+    store(file, reading(0))
+    table = "(id INTEGER PRIMARY KEY, time_created, serial, secs, volts, ch1_aws)"
+    execute(file, "DROP TABLE ecm1240bin_counters")
+    execute(file, f"CREATE TABLE ecm1240bin_counters {table}")
+    invalid = ("9e999, '312345', 7", "1e18, '312345', 7", "-5, '312345', 7", "'noon', '312345', 7")
+    invalid += ("1700000000, '31\n', 7", f"1700000000, '{'x' * 300}', 7", "1700000000, '312345', 9e999")
+    invalid += ("1700000000, '312345', 1000000000000",)
+    for row in invalid:
+        execute(file, f"INSERT INTO ecm1240bin_counters VALUES (NULL, {row}, 121.5, 3600)")
+    execute(file, "INSERT INTO ecm1240bin_counters VALUES (NULL, 1700000000, CAST('312345' AS BLOB), 7, 9e999, 9e999)")
+    assert read_once(journal, file).worker.kept == 1
 
 
 def test_the_file_is_not_changed(tmp_path: Path, journal: SqliteJournal) -> None:

@@ -106,7 +106,9 @@ class TableReader:
             p = self.dialect.placeholder
             where = f"WHERE {self._order} >= {p} AND ({self._order} > {p} OR {self._serial} > {p})"
             values = [self.mark[0], *self.mark]
-        return self._select(f"{where} ORDER BY {self._order}, {self._serial} LIMIT {PAGE}", values)
+        page = self._select(f"{where} ORDER BY {self._order}, {self._serial} LIMIT {PAGE}", values)
+        # to SQLite a BLOB is greater than any text, also than its own
+        return [row for row in page if _mark(row) != self.mark]
 
     def _fetch(self, marks: Sequence[Mark]) -> list[tuple[Any, ...]]:
         orders = list(dict.fromkeys(order for order, _ in marks))
@@ -244,7 +246,7 @@ class SqlReader:
 
     def _note_skipped(self, reader: TableReader) -> None:
         if reader.skipped:
-            self._note(f"table {reader.name} of {self.where} has rows without time, serial or secs: they are left out")
+            self._note(f"table {reader.name} of {self.where} has rows whose time, serial or secs are missing, or cannot be a meter's: they are left out")
 
     def _note(self, text: str) -> None:
         """Log something once."""

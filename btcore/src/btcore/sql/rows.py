@@ -5,6 +5,7 @@ Which rows are read, and when, is `reader.py`'s.
 
 from collections.abc import Sequence
 from decimal import Decimal
+from math import isfinite
 
 import attrs
 
@@ -35,8 +36,8 @@ class RowFormat:
     integers: frozenset[int]
 
     def reading(self, row: Sequence[object]) -> Reading | None:
-        """Return the reading of a row; None for a row that has no time, no serial number or no seconds."""
-        key, serial = key_of_row(row[0], row[1]), row[2]
+        """Return the reading of a row; None for a row whose time, serial number or seconds are none that can be."""
+        key, serial = key_of_row(row[0], row[1]), serial_of(row[2])
         numbers: list[Number] = [None] * len(self.format.labels)
         for index in self.zeros:
             numbers[index] = 0
@@ -46,7 +47,10 @@ class RowFormat:
                 numbers[index] = found
         if key is None or not serial or numbers[self.format.index[SECONDS]] is None:
             return None
-        return Reading(from_microseconds(key), self.format, str(serial), b"", numbers=tuple(numbers))
+        try:
+            return Reading(from_microseconds(key), self.format, serial, b"", numbers=tuple(numbers))
+        except ValueError:  # seconds that no meter counts, a serial number that cannot be printed
+            return None
 
 
 def row_format(format: Format, present: Sequence[str], table: str) -> RowFormat:
@@ -77,18 +81,28 @@ def row_format(format: Format, present: Sequence[str], table: str) -> RowFormat:
 def key_of_row(key: object, time: object) -> int | None:
     """Return the key of the reading that a row was made of, in microseconds; None where the row has no time.
 
-    Rows of ours have it in `id`, those of btmon the time in whole seconds alone.
+    Rows of ours have it in `id`, those of btmon the time in whole seconds alone. No meter measured before 1970, or
+    later than a key can tell.
     """
     own = abs(key) % STEP if isinstance(key, int) else 0
     if isinstance(time, int | float | Decimal):
+        if not isfinite(time) or not 0 <= time < STEP // 1_000_000:
+            return None
         return own if own // 1_000_000 == int(time) else int(time) * 1_000_000
     return own if own >= STEP // 8 else None  # numbers that a database gives to rows are far below
+
+
+def serial_of(value: object) -> str:
+    """Return the serial number of a row; empty for what is none."""
+    if isinstance(value, bytes):  # of a column BINARY or BLOB
+        value = value.decode(errors="ignore")
+    return "" if value is None else str(value).strip(" \0")
 
 
 def number(value: object, *, is_integer: bool) -> Number:
     """Return the number of a column, whichever of its types a database has for it; None for what is none."""
     if isinstance(value, Decimal):
         value = float(value)
-    if not isinstance(value, int | float) or isinstance(value, bool) or value != value:  # noqa: PLR0124 - NaN
+    if not isinstance(value, int | float) or isinstance(value, bool) or not isfinite(value):
         return None
     return int(value) if is_integer else value
