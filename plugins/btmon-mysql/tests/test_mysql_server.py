@@ -18,7 +18,7 @@ from helpers.samplers import samples_between
 from helpers.waiting import wait_for
 from servers.database_servers import MariaDB, free_port
 
-from btcore import FORMATS, Batch, Context, Reading, Reject, Retry, Secret, Stop, pack
+from btcore import FORMATS, Batch, Context, Duration, Reading, Reject, Retry, Secret, Stop, pack
 from btcore.cli import OK, UNAVAILABLE, main
 from btmon_mysql.server import MysqlConnection
 from btmon_mysql.sink import Mysql
@@ -317,10 +317,38 @@ def test_a_column_of_the_wrong_type_is_told(energy: "Energy", opened: Opened) ->
         opened(**energy.settings(table="house")).process_batch(batch(0, 1))
 
 
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ("a int, b text", "house of .* is of another program: it has neither time_created nor serial, but a, b; name"),
+        ("id varchar(20), time_created bigint, serial varchar(9)", "column id of .*house .* VARCHAR, expected BIGINT"),
+    ],
+)
+def test_a_table_of_another_program_is_not_changed(
+    columns: str, message: str, energy: "Energy", opened: Opened
+) -> None:
+    """A table that has nothing of ours, or a key of another type, stops the sink before a column is added to it."""
+    energy.server.sql("CREATE DATABASE energy")
+    energy.sql(f"CREATE TABLE house ({columns})")
+    before = energy.sql("SHOW CREATE TABLE house")
+    with pytest.raises(Stop, match=message):
+        opened(**energy.settings(table="house")).process_batch(batch(0, 1))
+    assert energy.sql("SHOW CREATE TABLE house") == before
+
+
+def test_a_long_name_of_a_table_is_no_hindrance(energy: "Energy", opened: Opened) -> None:
+    """The longest name that the setting takes leaves room for the names of views, and of indexes."""
+    sink = opened(**energy.settings(table="x" * 54, schema="samples", retention=Duration(10 * 365 * 86400)))
+    assert not list(sink.check())
+    sink.create_storage(Context("sink.test", logging.getLogger("sink.test")), ())
+    (problem,) = Mysql(**energy.settings(table="x" * 55, schema="samples")).check()
+    assert "at most 54 letters with this schema" in problem.message
+
+
 def test_a_view_in_place_of_the_table_stops(energy: "Energy", opened: Opened) -> None:
     """What is no table is told to refuse a statement."""
     energy.server.sql("CREATE DATABASE energy")
-    energy.sql("CREATE VIEW house AS SELECT 1 AS id")
+    energy.sql("CREATE VIEW house AS SELECT 1 AS id, 2 AS serial")
     with pytest.raises(Stop, match=r"refuses a statement .*name another `table`"):
         opened(**energy.settings(table="house")).process_batch(batch(0, 1))
 

@@ -13,7 +13,7 @@ from helpers.btmon_mysql_tables import RECORDED, fill_as_btmon, load, recorded_r
 from helpers.running_source import RunningSource
 from helpers.waiting import wait_for
 
-from btcore import FORMATS, Batch, Context, Reading, pack
+from btcore import FORMATS, Batch, Context, Reading, Stop, pack
 from btcore.cli import OK, main
 from btcore.decode.schemas import columns
 from btcore.journal.sqlite import SqliteJournal
@@ -141,3 +141,16 @@ def test_a_history_is_imported_by_run_once(
     told = capsys.readouterr().err
     assert "of 12,000 rows, " in told
     assert "source.old: 0 packets, 0 junk bytes, 0 damaged packets" in told
+
+
+def test_a_column_id_that_has_no_order_is_told(energy: "Energy") -> None:
+    """Rows are read in the order of `id`: a text stops the source, and rows without one are left out, which is told."""
+    energy.server.sql("CREATE DATABASE energy")
+    columns = "time_created bigint, serial varchar(10), secs int, ch1_aws bigint"
+    energy.sql(f"CREATE TABLE house (id varchar(20), {columns})")
+    with pytest.raises(Stop, match=r"column id of table house of .* is VARCHAR: .* must be an integer"):
+        collected(**energy.settings(table="house", format="ecm1240bin"))
+    energy.sql("DROP TABLE house")
+    energy.sql(f"CREATE TABLE house (id bigint, {columns})")
+    energy.sql("INSERT INTO house VALUES (NULL, 1700000000, '1', 5, 7), (1, 1700000010, '1', 15, 8)")
+    assert [one.timestamp for one in collected(**energy.settings(table="house", format="ecm1240bin"))] == [1700000010]

@@ -250,7 +250,7 @@ def test_a_rule_of_the_table_for_two_rows_rejects(opened: Opened, tmp_path: Path
 def test_a_rule_of_the_table_for_every_row_stops(opened: Opened, tmp_path: Path) -> None:
     """Where no row can be stored the sink stops, rather than setting aside everything."""
     file = tmp_path / "energy.db"
-    execute(file, "CREATE TABLE house (id integer primary key, note text NOT NULL);")
+    execute(file, "CREATE TABLE house (id integer primary key, serial text, note text NOT NULL);")
     with pytest.raises(Stop, match=r"NOT NULL constraint failed: house.note.*name another `table`"):
         opened(file=file, table="house").process_batch(Batch((reading(),)))
 
@@ -258,7 +258,7 @@ def test_a_rule_of_the_table_for_every_row_stops(opened: Opened, tmp_path: Path)
 def test_a_view_stops(opened: Opened, tmp_path: Path) -> None:
     """What is no table is said to refuse."""
     file = tmp_path / "energy.db"
-    execute(file, "CREATE VIEW house AS SELECT 1 AS id;")
+    execute(file, "CREATE VIEW house AS SELECT 1 AS id, 2 AS serial;")
     with pytest.raises(Stop, match=f"{re.escape(str(file))} refuses a statement"):
         opened(file=file, table="house").process_batch(Batch((reading(),)))
 

@@ -59,7 +59,10 @@ class Dialect:
 def key_of(value: object) -> int | None:
     """Return the key of a value of a column of kind `key` or `time`; None for what is neither."""
     if isinstance(value, str):
-        value = datetime.fromisoformat(value)
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return None
     if isinstance(value, datetime):
         return to_microseconds(value if value.tzinfo else value.replace(tzinfo=UTC))
     return value if isinstance(value, int) else None

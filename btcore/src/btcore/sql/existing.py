@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from btcore.sql.connection import Connection
-from btcore.sql.dialect import MYSQL, POSTGRESQL, SQLITE, Dialect
+from btcore.sql.dialect import MYSQL, POSTGRESQL, SQLITE, Dialect, Kind
 
 
 @attrs.frozen
@@ -23,6 +23,17 @@ class ExistingTable:
     types: Mapping[str, str]
     unique: frozenset[frozenset[str]] = frozenset()
     leading: frozenset[str] = frozenset()
+
+
+def holds(dialect: Dialect, kind: Kind, type_name: str) -> bool:
+    """Whether a column of this type, in small letters, can be the key of rows: an integer, or a time.
+
+    SQLite takes any name for a type, and none; what is refused is what it would keep in another way.
+    """
+    if dialect.name == SQLITE.name:
+        others = ("char", "clob", "text") if kind == "key" else ("int",)
+        return not any(part in type_name for part in (*others, "blob", "real", "floa", "doub"))
+    return "int" in type_name if kind == "key" else type_name.startswith(("timestamp", "datetime"))
 
 
 def find_table(connection: Connection, dialect: Dialect, name: str) -> ExistingTable | None:

@@ -10,7 +10,8 @@ import attrs
 
 from btcore.sql.connection import Connection
 from btcore.sql.dialect import Dialect
-from btcore.sql.existing import ExistingTable, find_table
+from btcore.sql.errors import ErrorKind, SqlError
+from btcore.sql.existing import ExistingTable, find_table, holds
 from btcore.sql.samples import SamplesTable, views
 from btcore.sql.statements import add_column, create_index, create_table, find_repeated, missing_columns, widen_columns
 from btcore.sql.table import Table
@@ -57,7 +58,8 @@ class Preparation:
         return PreparedTable(table) if there is None else self._continue(table, there)
 
     def _continue(self, table: Table, there: ExistingTable) -> PreparedTable:
-        """Add what a table lacks."""
+        """Add what a table lacks. Raises SqlError for a table of another program."""
+        self._check_is_ours(table, there)
         table = table.with_found_columns(list(there.types))
         added = missing_columns(table.kinds, there.types)
         for name in added:
@@ -67,6 +69,26 @@ class Preparation:
             self._note_columns(table, added)
         self._note_narrow(table, there)
         return PreparedTable(table, self._key(table, there))
+
+    def _check_is_ours(self, table: Table, there: ExistingTable) -> None:
+        """Raise SqlError for a table that has nothing of ours, or a key of which no row could be found again."""
+        types = {name.lower(): kind for name, kind in there.types.items()}
+        advice = "name another `table`, or another database"
+        if not {table.serial, table.time} & set(types):
+            shown = ", ".join([*there.types][:MOST_SHOWN])
+            raise SqlError(
+                ErrorKind.STATEMENT,
+                f"table {table.name} of {self.where} is of another program: it has neither {table.time} nor"
+                f" {table.serial}, but {shown}; {advice}",
+            )
+        found = types.get(table.key)
+        if found is not None and not holds(self.dialect, table.kinds[table.key], found):
+            expected = self.dialect.types[table.kinds[table.key]]
+            raise SqlError(
+                ErrorKind.STATEMENT,
+                f"column {table.key} of table {table.name} of {self.where} is {found.upper()}, expected {expected}:"
+                f" {advice}",
+            )
 
     def index_time(self, table: Table) -> bool:
         """Make an index for finding old rows, unless there is one; return whether there is such a table."""

@@ -21,7 +21,7 @@ from btcore.settings import Context
 from btcore.sql.connection import Connection
 from btcore.sql.dialect import SQLITE, Dialect, Value
 from btcore.sql.errors import ErrorKind, SqlError
-from btcore.sql.existing import find_table
+from btcore.sql.existing import find_table, holds
 from btcore.sql.progress import Progress
 from btcore.sql.rows import RowFormat, row_format
 
@@ -80,6 +80,10 @@ class TableReader:
             self._below_zero = dict.fromkeys(one for one in before_mark if one[0] < 0)
         self.count = count
 
+    def has_rows_without_order(self) -> bool:
+        """Whether there are rows that have no place in the order, so that they cannot be read."""
+        return bool(self.connection.query(f"SELECT 1 {self._from} WHERE {self._order} IS NULL LIMIT 1"))
+
     def remaining(self) -> int:
         """Return how many rows come after the mark."""
         if self.mark is None:
@@ -101,7 +105,7 @@ class TableReader:
         self._is_repeating = False
 
     def _page(self) -> list[tuple[Any, ...]]:
-        where, values = "", list[Value]()
+        where, values = f"WHERE {self._order} IS NOT NULL", list[Value]()
         if self.mark is not None:
             p = self.dialect.placeholder
             where = f"WHERE {self._order} >= {p} AND ({self._order} > {p} OR {self._serial} > {p})"
@@ -226,9 +230,17 @@ class SqlReader:
         rows = row_format(form, list(there.types), f"{name} of {self.where}")
         if not rows.names[0] and self.dialect.name != SQLITE.name:
             raise Stop(f"table {name} of {self.where} has no column id, by which its rows are read in order")
+        if self.dialect.name != SQLITE.name and not holds(self.dialect, "key", there.types[rows.names[0]]):
+            found = there.types[rows.names[0]].upper()
+            raise Stop(
+                f"column {rows.names[0]} of table {name} of {self.where} is {found}: rows are read in its order, so it"
+                " must be an integer"
+            )
         mark, count = self._state.get(name, [None, 0])
         reader = TableReader(self._connection, self.dialect, name, rows, tuple(mark) if mark else None, count)
         reader.resume()
+        if reader.has_rows_without_order():
+            self._note(f"table {name} of {self.where} has rows without {rows.names[0]}: they are left out")
         return reader
 
     def _formats(self) -> dict[str, Format]:
@@ -246,7 +258,8 @@ class SqlReader:
 
     def _note_skipped(self, reader: TableReader) -> None:
         if reader.skipped:
-            self._note(f"table {reader.name} of {self.where} has rows whose time, serial or secs are missing, or cannot be a meter's: they are left out")
+            text = f"table {reader.name} of {self.where} has rows whose time, serial or secs are missing,"
+            self._note(f"{text} or cannot be a meter's: they are left out")
 
     def _note(self, text: str) -> None:
         """Log something once."""

@@ -1,9 +1,13 @@
 """The statements for a table, as text: pure functions of a dialect and a table."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
 
 from btcore.sql.dialect import Dialect, Kind
 from btcore.sql.table import Table
+
+LONGEST_NAME = 63
+"""Bytes of a name: PostgreSQL cuts off the rest, MySQL refuses a few more."""
 
 
 def create_table(dialect: Dialect, table: Table) -> str:
@@ -15,9 +19,17 @@ def create_table(dialect: Dialect, table: Table) -> str:
 
 def create_index(dialect: Dialect, table: Table, columns: Sequence[str], *, unique: bool = False) -> str:
     """Return the statement that makes an index, whose name is that of the table and its columns."""
-    name = dialect.quote_name("_".join((table.name, *columns)))
+    name = dialect.quote_name(index_name(table.name, columns))
     kind = "UNIQUE INDEX" if unique else "INDEX"
     return f"CREATE {kind} {name} ON {dialect.quote_name(table.name)} ({_names(dialect, columns)})"
+
+
+def index_name(table: str, columns: Sequence[str]) -> str:
+    """Return the name of an index: that of the table and its columns, shortened where no database takes it."""
+    name = "_".join((table, *columns))
+    if len(name.encode()) <= LONGEST_NAME:
+        return name
+    return f"{columns[0]}_{sha256(name.encode()).hexdigest()[:16]}"
 
 
 def add_column(dialect: Dialect, table: Table, name: str) -> str:

@@ -25,6 +25,10 @@ from btcore.sql.table import Record, Schema, Table, describe_row, records_of, wi
 
 Done = TypeVar("Done")
 
+LONGEST_TABLE = 60
+LONGEST_TABLE_WITH_VIEWS = 54
+"""Bytes of a table's name; with `_monthly` a name has to be shorter than 64."""
+
 SHORTEST_RETENTION = 86_400.0
 """Seconds: less than a day would delete what was just stored."""
 
@@ -113,6 +117,9 @@ class SqlWriter:
         """Find what is wrong between the settings."""
         if 0 < self.retention < SHORTEST_RETENTION:
             yield Problem("expected at least a day, or 0: nothing is deleted", key="retention")
+        if self.schema == "samples" and len(self.table.encode()) > LONGEST_TABLE_WITH_VIEWS:
+            problem = f"at most {LONGEST_TABLE_WITH_VIEWS} letters with this schema: its views have longer names"
+            yield Problem(problem, key="table")
 
     def _records(self, batch: Batch) -> Mapping[Table, Sequence[Record]]:
         records = list(records_of(batch, self.schema))
@@ -166,8 +173,12 @@ class SqlWriter:
 
 def check_table_name(_instance: object, _attribute: Any, name: str) -> None:  # noqa: ANN401 - attrs' own type
     """Raise ValueError for what cannot be a table's name; for the `validator` of a setting."""
-    if name and (not re.fullmatch(r"\w{1,60}", name) or name.lower().startswith(("sqlite_", "pg_"))):
-        raise ValueError("expected letters, digits and underscores, at most 60, not starting with sqlite_ or pg_")
+    is_short = bool(re.fullmatch(r"\w*", name)) and len(name.encode()) <= LONGEST_TABLE
+    if not is_short or name.lower().startswith(("sqlite_", "pg_")):
+        raise ValueError(
+            "expected letters, digits and underscores, at most 60 (fewer of those beyond ASCII), not starting with"
+            " sqlite_ or pg_"
+        )
 
 
 def check_format(_instance: object, _attribute: Any, name: str) -> None:  # noqa: ANN401 - attrs' own type
