@@ -264,6 +264,61 @@ def test_a_wrong_time_is_told(
     assert capsys.readouterr().err.startswith("btcore: RRDtool cannot draw this: start time: ")
 
 
+@pytest.mark.parametrize("by_program", [False, True])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--from", "now", "--to", "-1d"), "the end of the picture is not after its beginning: --from must be earlier"),
+        (("--from", "0001-01-01"), "--from 0001-01-01: expected a time after 1980, where RRDtool begins"),
+        (("--to", "9999-12-31"), "--to 9999-12-31: expected a time after 1980"),
+        (("-o", ""), 'cannot write "": Is a directory'),
+    ],
+)
+def test_a_time_that_cannot_be_is_told(
+    *,
+    words: tuple[str, ...],
+    message: str,
+    by_program: bool,
+    site: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A time that ends before it begins, or is no time of RRDtool's, is told by the options that say it."""
+    if by_program:
+        monkeypatch.setattr(render, "has_binding", lambda: False)
+    usual = ["--from", BEGIN, "--to", END, "-o", str(tmp_path / "house.png")]
+    assert main(["graph", "--config", str(site), *usual, *words]) == UNAVAILABLE
+    error = capsys.readouterr().err
+    assert error.startswith(f"btcore: {message}")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "directory", "link", "foreign"])
+def test_a_damaged_file_is_left_out_of_the_house(
+    damage: str, files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that RRDtool cannot read costs its own channel alone, and its name is told; asked for, it is an error."""
+    shutil.copytree(files, tmp_path / "rrd", ignore=shutil.ignore_patterns("*_t1.rrd"))
+    file = tmp_path / "rrd" / f"{SERIAL}_t1.rrd"
+    if damage == "directory":
+        file.mkdir()
+    elif damage == "link":
+        file.symlink_to("/nowhere/t1.rrd")
+    else:
+        other = {"truncated": files / file.name, "foreign": files / f"{SERIAL}_volts.rrd"}.get(damage)
+        file.write_bytes(other.read_bytes()[: 1000 if damage == "truncated" else None] if other else b"")
+    site = tmp_path / "site.toml"
+    site.write_text("[source.simulator]\n[sink.rrd]\ndir = 'rrd'\n")
+    assert graph(site, "-o", str(tmp_path / "house.png")) == OK
+    left_out = f"btcore: left out: {file} cannot be read ("
+    error = capsys.readouterr().err
+    assert error.startswith(left_out)
+    assert error.count("\n") == 1
+    assert graph(site, "t1") == UNAVAILABLE
+    assert capsys.readouterr().err.startswith(f"btcore: {file} cannot be read (")
+
+
 def test_without_rrdtool_the_line_that_helps_is_told(
     site: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,20 +3,22 @@
 import argparse
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from btcore import API, Command, Configuration, LoadConfiguration, Table
-from btmon_rrd.curves import Directory, GraphError, curves_of, select
+from btmon_rrd.curves import Curve, Directory, GraphError, curves_of, select
 from btmon_rrd.panels import View
 from btmon_rrd.plugin import Rrd
-from btmon_rrd.sheet import draw_sheet
+from btmon_rrd.sheet import damage, draw_sheet
 from btmon_rrd.theme import THEMES
 
 SIZE = (1200, 300)
 SMALLEST = (400, 80)
 LARGEST = (8000, 4000)
+
+FIRST_YEAR, LAST_YEAR = 1980, 9999
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,9 +62,28 @@ def run(args: argparse.Namespace, load: LoadConfiguration) -> int:
         curves = select(curves, args.channels)
     else:
         curves = [one for one in curves if one.quantity in ("power", "temperature", "volts")]
-    view = View(_time(args.start), _time(args.end), args.size[0], THEMES[args.theme], directory.daemon)
-    _write(draw_sheet(curves, view, directory, args.size[1]), args.output)
+    view = View(
+        _time(args.start, "--from"), _time(args.end, "--to"), args.size[0], THEMES[args.theme], directory.daemon
+    )
+    _write(_draw(curves, view, directory, args.size[1]), args.output)
     return 0
+
+
+def _draw(curves: Sequence[Curve], view: View, directory: Directory, height: int) -> bytes:
+    """Return the picture; of a house one of whose files is damaged, that of the others. Raises GraphError."""
+    try:
+        return draw_sheet(curves, view, directory, height)
+    except GraphError:
+        damaged = {one.key: found for one in curves if (found := damage(one, view))}
+        readable = [one for one in curves if one.key not in damaged]
+        if not damaged:
+            raise
+        lines = [line for found in damaged.values() for line in found]
+        if not readable:
+            raise GraphError("; ".join(lines)) from None
+        for line in lines:
+            sys.stderr.write(f"btcore: left out: {line}\n")
+        return draw_sheet(readable, view, directory, height)
 
 
 GRAPH = Command(
@@ -92,12 +113,15 @@ def _files_of(table: Table) -> Directory:
     return Directory(instance.dir, instance.store, table.polarity, instance.daemon)
 
 
-def _time(text: str) -> str:
-    """Return a time as RRDtool reads it: ISO 8601 as seconds since 1970, all else as it is."""
+def _time(text: str, option: str) -> str:
+    """Return a time as RRDtool reads it: ISO 8601 as seconds since 1970, all else as it is. Raises GraphError."""
     try:
-        return str(int(datetime.fromisoformat(text).timestamp()))
+        time = datetime.fromisoformat(text)
     except ValueError:
         return text
+    if not FIRST_YEAR < time.year < LAST_YEAR:
+        raise GraphError(f"{option} {text}: expected a time after {FIRST_YEAR}, where RRDtool begins")
+    return str(int(time.timestamp()))
 
 
 def _write(picture: bytes, output: str) -> None:
@@ -108,7 +132,7 @@ def _write(picture: bytes, output: str) -> None:
         else:
             Path(output).write_bytes(picture)
     except OSError as error:
-        raise GraphError(f"cannot write {output}: {error.strerror or error}") from None
+        raise GraphError(f"cannot write {output or chr(34) * 2}: {error.strerror or error}") from None
 
 
 def _size(text: str) -> tuple[int, int]:

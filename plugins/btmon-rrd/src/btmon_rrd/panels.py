@@ -6,6 +6,7 @@ is decided in `sheet.py`.
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 
 import attrs
 
@@ -109,6 +110,15 @@ def definitions(curve: Curve, index: int, directory: Directory, step: int = 0) -
     elif absolute:
         yield f"CDEF:i{index}={absolute},1,*"
         yield f"CDEF:e{index}={absolute},0,*"
+
+
+def reading_of(path: Path, label: str, view: View) -> list[str]:
+    """Return the arguments that do nothing but read one file."""
+    daemon = ("--daemon", view.daemon) if view.daemon else ()
+    return [
+        *("--start", "-1h", "--end", "now", *daemon, f"DEF:a={escaped(str(path))}:{source_of(label)}:AVERAGE"),
+        *("VDEF:last=a,LAST", "PRINT:last:%lf"),
+    ]
 
 
 def totals_of(curves: Sequence[Curve], view: View, directory: Directory) -> list[str]:

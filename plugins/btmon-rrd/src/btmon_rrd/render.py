@@ -15,6 +15,8 @@ from typing import Any
 
 from btmon_rrd.curves import GraphError
 
+CANNOT = "RRDtool cannot draw this: "
+
 INSTALL = "RRDtool draws the graphs, and is not installed: apt install rrdtool"
 
 
@@ -39,8 +41,14 @@ def _graph(file: str, arguments: Sequence[str]) -> list[str]:
         raise GraphError(INSTALL)
     done = subprocess.run([program, "graph", file, *arguments], capture_output=True, text=True, check=False)  # noqa: S603 - our own arguments
     if done.returncode:
-        raise GraphError(f"RRDtool cannot draw this: {done.stderr.strip().removeprefix('ERROR: ')}")
+        raise _failure(done.stderr.strip().removeprefix("ERROR: "))
     return done.stdout.splitlines()[1:]
+
+
+def _failure(error: str) -> GraphError:
+    if "should be less than end" in error:
+        return GraphError("the end of the picture is not after its beginning: --from must be earlier than --to")
+    return GraphError(CANNOT + error)
 
 
 def has_binding() -> bool:
@@ -53,5 +61,5 @@ def _by_binding(file: str, arguments: Sequence[str]) -> list[str]:
     try:
         _width, _height, printed = binding.graph(file, *arguments)
     except (binding.OperationalError, binding.ProgrammingError) as error:
-        raise GraphError(f"RRDtool cannot draw this: {error}") from None
+        raise _failure(str(error)) from None
     return list(printed or ())

@@ -9,7 +9,7 @@ from btmon_rrd import panels
 from btmon_rrd.curves import Curve, Directory, GraphError
 from btmon_rrd.panels import Total, View
 from btmon_rrd.png import stack
-from btmon_rrd.render import draw, measure
+from btmon_rrd.render import CANNOT, draw, measure
 
 LEAST = 1.0
 """Wh below which a channel used nothing."""
@@ -24,6 +24,20 @@ def draw_sheet(curves: Sequence[Curve], view: View, directory: Directory, height
     if not arguments:
         raise GraphError("these channels measured nothing in this time")
     return stack([draw(one) for one in arguments])
+
+
+def damage(curve: Curve, view: View) -> list[str]:
+    """Return what is wrong with the files of a curve: a line for each that RRDtool cannot read."""
+    found = []
+    for label, path in curve.files.items():
+        try:
+            measure(panels.reading_of(path, label, view))
+        except GraphError as error:
+            reason = str(error).removeprefix(CANNOT)
+            if reason == str(error) or "connect" in reason:
+                return []  # without RRDtool, or rrdcached, no file can be read
+            found.append(f"{path} cannot be read ({reason}): move it away, or restore it")
+    return found
 
 
 def sheet(curves: Sequence[Curve], view: View, directory: Directory, height: int) -> list[list[str]]:
