@@ -1,10 +1,11 @@
 """The settings, without a server: what a URL may be, and that no text shows a password."""
 
+import logging
 from pathlib import Path
 
 import pytest
 
-from btcore import Claim, Secret
+from btcore import Claim, Context, Secret, Stop
 from btmon_sql.sink import Sql
 
 
@@ -16,7 +17,14 @@ def test_the_readme_shows_the_sample() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", "energy.db", "http://user:hunter22@host/x", "postgresql://user:hunter22@host", "oracle://a:hunter22@b/c"],
+    [
+        "",
+        "energy.db",
+        "http://user:hunter22@host/x",
+        "postgresql://user:hunter22@host",
+        "oracle://a:hunter22@b/c",
+        "postgresql://user:hunter22@host:70000/x",
+    ],
 )
 def test_what_is_no_url_of_a_database_is_told(url: str) -> None:
     """A wrong URL is told with an example, and without what may be a password."""
@@ -31,6 +39,21 @@ def test_a_driver_that_is_not_installed_is_told(url: str) -> None:
     (problem,) = Sql(url=Secret(f"{url}://user@host/energy")).check()
     assert problem.key == "url"
     assert "pip install psycopg2cffi" in problem.message or "no driver that SQLAlchemy knows" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("postgresql+psycopg://user:hunter22@127.0.0.1:1/x?sslmode=maybe", "invalid sslmode value"),
+        ("postgresql+psycopg://user:hunter22@127.0.0.1:1/x?colour=red", "invalid connection option"),
+        ("sqlite:////nowhere/energy.db", "unable to open database file"),
+    ],
+)
+def test_a_url_that_can_never_work_stops(url: str, reason: str) -> None:
+    """An option that there is not, or a file that cannot be made, is not waited for as a server that is down is."""
+    with pytest.raises(Stop, match=rf"cannot be opened as the settings say \(.*{reason}.*\): correct them") as stop:
+        Sql(url=Secret(url)).open(Context("sink.test", logging.getLogger("sink.test")))
+    assert "hunter22" not in str(stop.value)
 
 
 def test_the_password_is_in_no_text() -> None:

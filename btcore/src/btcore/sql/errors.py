@@ -18,6 +18,7 @@ class ErrorKind(Enum):
     CONFLICT = "another transaction was in the way: wait"
     SPACE = "no space is left: wait"
     CREDENTIALS = "the user or the password is wrong: a person has to act"
+    ADDRESS = "what says where the database is cannot be meant: a person has to act"
     PERMISSION = "the user lacks a right: a person has to act"
     NO_DATABASE = "there is no such database: create it"
     NO_TABLE = "there is no such table: create it"
@@ -33,6 +34,7 @@ MESSAGES: Mapping[ErrorKind, str] = {
     ErrorKind.CONFLICT: "another transaction was in the way at {where} ({error}); btcore tries again",
     ErrorKind.SPACE: "no space left at {where} ({error}): free space on its disk; the readings wait in the journal",
     ErrorKind.CREDENTIALS: "{where} refuses the user ({error}): correct `user` and `password`",
+    ErrorKind.ADDRESS: "{where} cannot be opened as the settings say ({error}): correct them",
     ErrorKind.PERMISSION: "the user has not all rights at {where} ({error}); an administrator gives them by: {grant}",
     ErrorKind.NO_DATABASE: "{where} does not exist ({error}); `btcore check --create` creates it",
     ErrorKind.NO_TABLE: "a table of {where} is missing, and is missing again after it was created ({error})",
@@ -63,6 +65,7 @@ MYSQL_ERRORS: Mapping[int, ErrorKind] = {
     **dict.fromkeys((1021, 1114, 1026, 1030, 1041, 1037, 1038, 3, 28), ErrorKind.SPACE),
     **dict.fromkeys((1045, 1698, 1130, 1251, 2059, 1820, 1862, 3118, 4151), ErrorKind.CREDENTIALS),
     **dict.fromkeys((1044, 1142, 1143, 1227, 1370), ErrorKind.PERMISSION),
+    1102: ErrorKind.ADDRESS,
     1049: ErrorKind.NO_DATABASE,
     **dict.fromkeys((1146, 1051), ErrorKind.NO_TABLE),
     1054: ErrorKind.NO_COLUMN,

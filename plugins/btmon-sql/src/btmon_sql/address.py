@@ -66,6 +66,8 @@ class Address:
         return str(self.url.username or "")
 
 
+LAST_PORT = 65_535
+
 _PORTS: Mapping[str, int] = {"postgresql": 5432, "mysql": 3306}
 
 
@@ -81,6 +83,8 @@ def parse_address(text: str, password: str = "") -> Address:
     name, _, driver = url.drivername.partition("+")
     if (name not in DIALECTS and name != "postgres") or not url.database:
         raise UrlProblem(EXPECTED if url.database else f"the URL names no database; {EXPECTED}")
+    if url.port is not None and not 0 < url.port <= LAST_PORT:
+        raise UrlProblem(f"the port is {url.port}, expected 1 to {LAST_PORT}; {EXPECTED}")
     dialect = DIALECTS.get(name, DIALECTS["postgresql"])
     if not driver and name in DRIVERS:
         url = url.set(drivername=f"{dialect.name}+{DRIVERS[name]}")

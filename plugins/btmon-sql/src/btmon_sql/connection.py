@@ -45,6 +45,7 @@ AT_CONNECTING: Mapping[str, ErrorKind] = {
     r"password authentication failed|no password supplied|no pg_hba.conf entry|role \S+ is not permitted|"
     r"role \S+ does not exist|authentication failed": ErrorKind.CREDENTIALS,
     r"permission denied": ErrorKind.PERMISSION,
+    r"^(?:connection is bad: )?invalid ": ErrorKind.ADDRESS,  # port, sslmode, an option that there is not
 }
 """What PostgreSQL says before there is a connection has no SQLSTATE: it is known by its words."""
 
@@ -204,6 +205,8 @@ def _sqlite_kind(error: BaseException | None, words: str) -> ErrorKind:
         return ErrorKind.NO_COLUMN
     if "UNIQUE constraint failed" in words:
         return ErrorKind.DUPLICATE
+    if "unable to open database file" in words:
+        return ErrorKind.ADDRESS
     return SQLITE_KINDS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, ErrorKind.STATEMENT)
 
 
