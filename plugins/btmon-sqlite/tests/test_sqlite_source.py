@@ -224,13 +224,26 @@ def test_rows_with_values_that_no_meter_has_stop_no_import(tmp_path: Path, journ
     table = "(id INTEGER PRIMARY KEY, time_created, serial, secs, volts, ch1_aws)"
     execute(file, "DROP TABLE ecm1240bin_counters")
     execute(file, f"CREATE TABLE ecm1240bin_counters {table}")
-    invalid = ("9e999, '312345', 7", "1e18, '312345', 7", "-5, '312345', 7", "'noon', '312345', 7")
+    invalid: tuple[str, ...] = ("9e999, '312345', 7", "1e18, '312345', 7", "-5, '312345', 7", "'noon', '312345', 7")
     invalid += ("1700000000, '31\n', 7", f"1700000000, '{'x' * 300}', 7", "1700000000, '312345', 9e999")
     invalid += ("1700000000, '312345', 1000000000000",)
     for row in invalid:
         execute(file, f"INSERT INTO ecm1240bin_counters VALUES (NULL, {row}, 121.5, 3600)")
     execute(file, "INSERT INTO ecm1240bin_counters VALUES (NULL, 1700000000, CAST('312345' AS BLOB), 7, 9e999, 9e999)")
     assert read_once(journal, file).worker.kept == 1
+
+
+@pytest.mark.parametrize("made", ["VIEW house AS SELECT * FROM other", "TABLE house ({}) WITHOUT ROWID"])
+def test_a_table_without_an_order_is_told(made: str, tmp_path: Path, journal: SqliteJournal) -> None:
+    """A view has no rowid, nor has a table that was made without: that is said, with what to do."""
+    file = tmp_path / "energy.db"
+    columns = "id INTEGER PRIMARY KEY, time_created, serial, secs, ch1_aws"
+    execute(file, f"CREATE TABLE other ({columns})")
+    execute(file, "INSERT INTO other VALUES (1, 1700000000, '312345', 7, 3600)")
+    execute(file, f"CREATE {made.format(columns)}")
+    failure = read_once(journal, file, table="house", format="ecm1240bin").worker.failure
+    assert "house of " in failure
+    assert "has no rowid, by which rows are read in order: it is a view, or made WITHOUT ROWID" in failure
 
 
 def test_the_file_is_not_changed(tmp_path: Path, journal: SqliteJournal) -> None:

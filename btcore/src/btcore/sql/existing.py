@@ -10,6 +10,7 @@ import attrs
 
 from btcore.sql.connection import Connection
 from btcore.sql.dialect import MYSQL, POSTGRESQL, SQLITE, Dialect, Kind
+from btcore.sql.errors import SqlError
 
 
 @attrs.frozen
@@ -51,6 +52,16 @@ def find_table(connection: Connection, dialect: Dialect, name: str) -> ExistingT
         frozenset(frozenset(columns[index]) for index in unique),
         frozenset(some[0] for some in columns.values()),
     )
+
+
+def has_rowid(connection: Connection, name: str) -> bool:
+    """Whether a table of SQLite has a rowid: a view has none, nor a table that was made WITHOUT ROWID."""
+    views = connection.query("SELECT 1 FROM sqlite_master WHERE type = 'view' AND lower(name) = lower(?)", (name,))
+    try:
+        connection.query(f"SELECT rowid FROM {SQLITE.quote_name(name)} LIMIT 0")  # noqa: S608 - the name is quoted
+    except SqlError:
+        return False
+    return not views
 
 
 Found = tuple[dict[str, str], list[tuple[object, bool, str]]]

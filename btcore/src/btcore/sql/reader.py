@@ -21,7 +21,7 @@ from btcore.settings import Context
 from btcore.sql.connection import Connection
 from btcore.sql.dialect import SQLITE, Dialect, Value
 from btcore.sql.errors import ErrorKind, SqlError
-from btcore.sql.existing import find_table, holds
+from btcore.sql.existing import find_table, has_rowid, holds
 from btcore.sql.progress import Progress
 from btcore.sql.rows import RowFormat, row_format
 
@@ -230,6 +230,11 @@ class SqlReader:
         rows = row_format(form, list(there.types), f"{name} of {self.where}")
         if not rows.names[0] and self.dialect.name != SQLITE.name:
             raise Stop(f"table {name} of {self.where} has no column id, by which its rows are read in order")
+        if self.dialect.name == SQLITE.name and not has_rowid(self._connection, name):
+            raise Stop(
+                f"{name} of {self.where} has no rowid, by which rows are read in order: it is a view, or made WITHOUT"
+                " ROWID; name the table that the view is of as `table`, or copy the rows into a new table"
+            )
         if self.dialect.name != SQLITE.name and not holds(self.dialect, "key", there.types[rows.names[0]]):
             found = there.types[rows.names[0]].upper()
             raise Stop(

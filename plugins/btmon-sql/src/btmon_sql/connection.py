@@ -205,7 +205,7 @@ def _sqlite_kind(error: BaseException | None, words: str) -> ErrorKind:
         return ErrorKind.NO_COLUMN
     if "UNIQUE constraint failed" in words:
         return ErrorKind.DUPLICATE
-    if "unable to open database file" in words:
+    if "unable to open database file" in words or "file is not a database" in words:
         return ErrorKind.ADDRESS
     return SQLITE_KINDS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, ErrorKind.STATEMENT)
 
