@@ -151,10 +151,19 @@ def test_a_file_of_another_program_stops(sources: list[str], message: str, direc
 
 
 def test_a_directory_that_cannot_be_made_stops(direct: Opened, tmp_path: Path) -> None:
-    """Where a file is in the way of the directory, the sink says so."""
+    """Where a file is in the way of the directory, or of one above it, the sink says so."""
     (tmp_path / "rrd").write_text("")
-    with pytest.raises(Retry, match=f"{re.escape(str(tmp_path / 'rrd'))} cannot be used now .*File exists"):
-        direct(dir=tmp_path / "rrd")
+    for directory in (tmp_path / "rrd", tmp_path / "rrd" / "house"):
+        with pytest.raises(Stop, match=f"{re.escape(str(directory))} is no directory .*: correct `dir`"):
+            direct(dir=directory)
+
+
+def test_a_directory_of_a_disk_that_is_not_mounted_waits(direct: Opened, tmp_path: Path) -> None:
+    """A directory that cannot be made now is waited for, and the message says which."""
+    (tmp_path / "rrd").symlink_to(tmp_path / "nowhere")
+    for directory in (tmp_path / "rrd", Path("/proc/nowhere")):
+        with pytest.raises(Retry, match=f"the directory {re.escape(str(directory))} cannot be made .*mount its disk"):
+            direct(dir=directory)
 
 
 def test_values_in_the_future_are_reported(direct: Opened, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

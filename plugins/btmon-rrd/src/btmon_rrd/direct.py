@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from btcore import Stop
+from btcore import Retry, Stop
 from btmon_rrd.feed import FileState
 from btmon_rrd.store import EXISTS, Outdated, Updates, outcome, parse_info
 
@@ -88,7 +88,7 @@ class DirectStore:
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise outcome(str(self.directory), error.strerror or str(error)) from error
+            raise directory_problem(self.directory, error) from error
 
     def _call(self, name: str, path: str, *arguments: str) -> Any:  # noqa: ANN401 - as the binding answers
         try:
@@ -97,3 +97,13 @@ class DirectStore:
             if EXISTS in str(error):
                 raise FileExistsError from None
             raise outcome(path, str(error)) from error
+
+
+def directory_problem(directory: Path, error: OSError) -> Exception:
+    """Return what an error means for the directory of the files: Stop where it is a file, or below one."""
+    reason = error.strerror or str(error)
+    if isinstance(error, NotADirectoryError) or directory.is_file():
+        return Stop(f"{directory} is no directory ({reason}): correct `dir`")
+    if isinstance(error, FileExistsError | FileNotFoundError):
+        return Retry(f"the directory {directory} cannot be made ({reason}): mount its disk, or correct `dir`")
+    return outcome(str(directory), reason)
