@@ -22,6 +22,7 @@ WINGS = (
     "config",
     "status",
     "sources",
+    "replay",
     "sinks",
     "runtime",
     "testing",

@@ -32,6 +32,8 @@ COMMANDS = {
     "run": "read the meters and deliver to the sinks until stopped",
     "check": "check a configuration for mistakes without running it",
     "status": "show how a site is: its sources, sinks and journal",
+    "dead-letters": "list what a sink will never take, deliver it after all, or drop it",
+    "replay": "deliver to a sink again what the journal still holds",
     "init": "write a commented site.toml from the installed plugins",
     "plugins": "list the installed plugins, or show the settings of one",
     "decode": "show the packets in a capture",
@@ -85,6 +87,11 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="the same as FILE")
 
 
+def add_config_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names a configuration, for a command whose words mean something else."""
+    parser.add_argument("--config", type=Path, default=SITE, metavar="FILE", help=f"the configuration; default: {SITE}")
+
+
 def config_of(args: argparse.Namespace) -> Path:
     """Return the configuration that a command is given. Exits with the usage if there are two."""
     given: list[Path] = [path for path in (args.file, args.config) if path is not None]
@@ -136,7 +143,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         if name in words:  # a command's module is imported only when it is asked for
-            module = importlib.import_module(f"btcore.cli.{name}")
+            module = importlib.import_module(f"btcore.cli.{name.replace('-', '_')}")
             module.add_arguments(command)
             command.set_defaults(main=module.main, usage=command.error)
     if not words or words[0] not in COMMANDS:

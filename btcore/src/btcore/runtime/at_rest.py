@@ -3,12 +3,23 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event
 
 from btcore.config.site import Site
 from btcore.errors import Unavailable
 from btcore.journal import Journal
+from btcore.replay.requests import Requests
 from btcore.runtime import state_directory
+from btcore.runtime.mending import Mending
 from btcore.runtime.supervisor import open_site_journal
+
+
+@contextmanager
+def mending_at_rest(site: Site) -> Iterator[Mending]:
+    """Mend a site that does not run: what is asked for is kept in its journal. Raises Unavailable."""
+    with journal_at_rest(site) as journal:
+        requests = {sink.table: Requests(journal, sink.table) for sink in site.sinks}
+        yield Mending(site, journal, requests, {}, Event())
 
 
 @contextmanager

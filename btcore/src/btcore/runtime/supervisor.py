@@ -19,6 +19,7 @@ from btcore.journal.opening import open_journal
 from btcore.runtime import state_directory
 from btcore.runtime.health import RunHealth
 from btcore.runtime.http import open_monitoring
+from btcore.runtime.mending import Mending
 from btcore.runtime.names import NameCheck
 from btcore.runtime.reporting import ActivityReport
 from btcore.runtime.retention import Upkeep
@@ -85,7 +86,7 @@ class Supervisor:
         log.info("%s; the journal is in %s", what, journal.location)
         status = LiveStatus(self._site, journal, sources, sinks, self._redact)
         try:
-            self._serve(status, serving)
+            self._serve(status, self._mending(journal, sinks), serving)
             for thread in _threads(sources, sinks):
                 thread.start()
             self._watch(journal, sources, sinks, name_check, health)
@@ -105,9 +106,14 @@ class Supervisor:
             log.error("ended with an error: %s", failure)
         return finished and not failure
 
-    def _serve(self, status: LiveStatus, serving: ExitStack) -> None:
+    def _mending(self, journal: Journal, sinks: list[SinkWorker]) -> Mending:
+        requests = {sink.name: sink.redelivery.requests for sink in sinks}
+        statuses = {sink.name: sink.redelivery.status for sink in sinks}
+        return Mending(self._site, journal, requests, statuses, self._stop)
+
+    def _serve(self, status: LiveStatus, mending: Mending, serving: ExitStack) -> None:
         """Answer the commands of this machine's user, and a monitoring system if there is to be one."""
-        control = ControlServer(self._site.state, {"status": lambda _request: [answer(status())]})
+        control = ControlServer(self._site.state, {"status": lambda _request: [answer(status())], **mending.handlers})
         serving.callback(control.close)
         control.open()
         address = self._site.metrics.address
@@ -123,7 +129,14 @@ class Supervisor:
         health: RunHealth,
     ) -> None:
         reporting = ActivityReport(sources, sinks, log)
-        upkeep = Upkeep(journal, [sink.table for sink in self._site.sinks], Retention(self._site.retention))
+        tables = [sink.table for sink in self._site.sinks]
+        requests = [sink.redelivery.requests for sink in sinks]
+        upkeep = Upkeep(
+            journal,
+            tables,
+            Retention(self._site.retention),
+            held=lambda: [name for one in requests for name in one.held()],
+        )
         while any(thread.is_alive() for thread in _threads(sources, sinks)):
             if not self._dry_run:
                 upkeep.turn()

@@ -27,6 +27,7 @@ from btcore.sinks.calls import HookCalls, Rejection
 from btcore.sinks.dead_letters import Refused, faults, without
 from btcore.sinks.preview import describe_batch, print_line, print_lines
 from btcore.sinks.rate_limit import RateLimit
+from btcore.sinks.redelivery import Redelivery
 from btcore.sinks.results import BatchResult, check_result
 from btcore.sinks.state import sink_state
 from btcore.sinks.unproven import HeldStep, UnprovenSettings, describe_location
@@ -93,6 +94,8 @@ class SinkWorker:
             fingerprint(sink.instance, chosen),
         )
         self._calls = HookCalls(sink.instance, self._backoff, self._reporter, context.log, stop, self.backlog.look)
+        delivery = attrs.evolve(sink.delivery, only_live=sink.only_live)
+        self.redelivery = Redelivery(journal, self._decoders, context, delivery, self._limiter, redact)
         self._unwanted = 0  # readings of which the plugin wanted nothing
         self._is_open = False
         self._close_failures = 0
@@ -139,6 +142,7 @@ class SinkWorker:
             dead_letters=backlog.dead_letters(),
             last_error=error_status(self._reporter, self._redact),
             next_attempt=next_attempt(self._reporter),
+            replay=self.redelivery.status(),
         )
 
     def _status_state(self) -> State:
@@ -158,6 +162,8 @@ class SinkWorker:
             while not self._is_finished:
                 self._deliver_next()
             self._unproven.end()
+            if not self._context.dry_run:
+                self.redelivery.finish(self._calls)
             self._unwanted_watch.finish(self.unwanted, is_proven=self.backlog.is_proven)
         except ShuttingDown:
             self._log.debug("stopping")
@@ -244,8 +250,13 @@ class SinkWorker:
             due = self._last_call + self._delivery.flush_interval - monotonic()
             if steps and due <= 0:
                 break
-            self.backlog.wait(min(due, POLL_INTERVAL) if steps else POLL_INTERVAL)
+            if not self._deliver_again():
+                self.backlog.wait(min(due, POLL_INTERVAL) if steps else POLL_INTERVAL)
         return steps
+
+    def _deliver_again(self) -> bool:
+        """Do some of what was asked to be delivered again, as nothing else is due; return whether there is more."""
+        return not self._context.dry_run and self.redelivery.turn(self._calls)
 
     def _release_if_dropped(self) -> None:
         if self.backlog.is_outdated():

@@ -1,0 +1,127 @@
+"""What mends a site: its dead letters, and what is to be delivered again. For a site that runs, and for one at rest.
+
+Each answer is a dict that the control socket can send. Delivering is done by the sinks' workers.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from threading import Event
+from typing import Any
+
+import attrs
+
+from btcore.config.site import Sink, Site
+from btcore.control.server import Handler
+from btcore.errors import Unavailable
+from btcore.journal import Journal
+from btcore.replay.letters import as_json, id_of, select_letters
+from btcore.replay.requests import Request, Requests
+from btcore.runtime.replay import REPORT_INTERVAL, finished_status, preview_request
+from btcore.status import ReplayStatus
+from btcore.text import nearest
+
+Answer = Mapping[str, Any]
+
+Status = Callable[[], ReplayStatus | None]
+"""Returns how far the redelivery of a sink has come."""
+
+
+class Mending:
+    """The mending of one site. `statuses` has, by table, how each sink's redelivery stands; none where nothing runs."""
+
+    def __init__(
+        self,
+        site: Site,
+        journal: Journal,
+        requests: Mapping[str, Requests],
+        statuses: Mapping[str, Status],
+        stop: Event,
+    ) -> None:
+        """Take what it works on. `stop` is set when the program ends."""
+        self.journal = journal
+        self._site = site
+        self._requests = requests
+        self._statuses = statuses
+        self._stop = stop
+
+    @property
+    def handlers(self) -> dict[str, Handler]:
+        """What the control socket answers, by command."""
+        return {"dead-letters": self.dead_letters, "replay": self.replay}
+
+    # --- dead letters
+
+    def dead_letters(self, request: Answer) -> Iterator[Answer]:
+        """List, drop or retry dead letters: those of a sink, of a meter, or of some ids."""
+        letters = self._selected(request)
+        match request.get("action"):
+            case "drop":
+                self.journal.forget_dead_letters(letters)
+            case "retry":
+                yield {"letters": [as_json(one) for one in letters], "requests": self._retry(letters)}
+                return
+        yield {"letters": [as_json(one) for one in letters]}
+
+    def _selected(self, request: Answer) -> list[Any]:
+        letters = self.journal.dead_letters()
+        known = [*(sink.table for sink in self._site.sinks), *(one.sink for one in letters)]
+        name = request.get("sink")
+        tables = tables_of(str(name), known) if name else []
+        return select_letters(letters, tables, request.get("meters", ()), request.get("ids", ()))
+
+    def _retry(self, letters: Sequence[Any]) -> list[str]:
+        numbers = []
+        for table in dict.fromkeys(one.sink for one in letters):
+            ids = tuple(id_of(one) for one in letters if one.sink == table)
+            numbers.append(self._ask(table, Request(retry=True, letters=ids)).number)
+        self.journal.wake()
+        return numbers
+
+    def _ask(self, table: str, request: Request) -> Request:
+        """Keep a request. Raises Unavailable where there is no such sink, or it has too many requests."""
+        if table not in self._requests:
+            raise Unavailable(f"[{table}] is not in the configuration: nothing can be delivered to it")
+        self._requests[table].ask(request)
+        return request
+
+    # --- replays
+
+    def replay(self, request: Answer) -> Iterator[Answer]:
+        """Deliver again, and yield how far it has come until it is done; with `dry_run`, only what it would be."""
+        asked = Request.from_json(request.get("request", {}))
+        sinks = self.sinks_of(str(request.get("sink")))
+        if request.get("dry_run"):
+            for sink in sinks:
+                yield {"sink": sink.table, "preview": preview_request(self._site, self.journal, sink, asked)}
+            return
+        for sink in sinks:
+            one = self._ask(sink.table, asked)
+            self.journal.wake()
+            yield from self._progress(sink.table, one.number)
+
+    def sinks_of(self, name: str) -> list[Sink]:
+        """Return the sinks of a name: one, or all parts of one. Raises Unavailable where there is none."""
+        tables = tables_of(name, [sink.table for sink in self._site.sinks])
+        return [sink for sink in self._site.sinks if sink.table in tables]
+
+    def _progress(self, table: str, number: str) -> Iterator[Answer]:
+        requests = self._requests[table]
+        while requests.is_waiting(number) and not self._stop.wait(REPORT_INTERVAL):
+            status = self._statuses[table]()
+            if status is not None and status.number == number:
+                yield {"sink": table, "replay": attrs.asdict(status)}
+            else:
+                yield {"sink": table, "replay": attrs.asdict(ReplayStatus(number))}
+        done = requests.get(number)
+        if done is not None and not requests.is_waiting(number):
+            yield {"sink": table, "replay": attrs.asdict(finished_status(done))}
+
+
+def tables_of(name: str, known: Sequence[str]) -> list[str]:
+    """Return the tables of sinks that a name means: `roof`, `sink.roof`, or all parts of that. Raises Unavailable."""
+    table = name if name.startswith("sink.") else f"sink.{name}"
+    found = [one for one in dict.fromkeys(known) if one == table or one.startswith(f"{table}/")]
+    if not found:
+        names = [one.removeprefix("sink.") for one in dict.fromkeys(known)]
+        hint = nearest(name, names) or f"; there are {', '.join(names)}"
+        raise Unavailable(f'there is no sink "{name}"{hint}')
+    return found
