@@ -88,6 +88,8 @@ class History:
         while True:
             entries = [one for one in self._journal.read(after, READ) if one.offset <= end]
             if not entries:
+                # what the live delivery has not closed yet is after its offset, and no request wants that
+                yield _found(list(sampler.flush()), after, after)
                 return
             portion: list[Found] = []
             for entry in entries:

@@ -122,6 +122,6 @@ def tables_of(name: str, known: Sequence[str]) -> list[str]:
     found = [one for one in dict.fromkeys(known) if one == table or one.startswith(f"{table}/")]
     if not found:
         names = [one.removeprefix("sink.") for one in dict.fromkeys(known)]
-        hint = nearest(name, names) or f"; there are {', '.join(names)}"
+        hint = nearest(name, names) or f"; the sinks are {', '.join(names)}"
         raise Unavailable(f'there is no sink "{name}"{hint}')
     return found

@@ -59,7 +59,7 @@ def _turns(redelivery: Redelivery, calls: HookCalls, request: Request) -> Iterat
     while redelivery.requests.is_waiting(request.number):
         calls.raise_if_stopping()
         if not redelivery.turn(calls):
-            calls.wait(redelivery.pause)
+            calls.wait(redelivery.next_turn_in)
         status = redelivery.status()
         if status is not None and time.monotonic() - last >= REPORT_INTERVAL:
             last = time.monotonic()

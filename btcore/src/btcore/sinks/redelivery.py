@@ -104,7 +104,7 @@ class Redelivery:
         return Sampling(context.polarity, interval, delivery.meters, bool(delivery.only_live))
 
     @property
-    def pause(self) -> float:
+    def next_turn_in(self) -> float:
         """Seconds until the next turn may do anything, where the last one could not; never long."""
         return min(max(self._limiter.wait(), self._not_before - monotonic(), SHORTEST_PAUSE), LONGEST_PAUSE)
 
@@ -140,7 +140,7 @@ class Redelivery:
         while self.turn(calls) or self.requests.first() is not None:
             calls.raise_if_stopping()
             if monotonic() < self._not_before or not self._limiter.has_spare:
-                calls.wait(self.pause)
+                calls.wait(self.next_turn_in)
 
     def _turn(self, calls: HookCalls) -> bool:
         work = self._begun()
