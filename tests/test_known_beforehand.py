@@ -1,5 +1,7 @@
 """What `btcore check` knows of the project's own plugins before anything runs: each with its place and words."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -135,6 +137,34 @@ def test_a_mistake_that_can_be_known_is_told(tmp_path: Path, text: str, key: str
     assert "k3y" not in str(problem)
 
 
+OLD_NAMES = {
+    "the site's": "{line}\n[source.simulator]\n[sink.print]\n",
+    "every `[source.x]`": "[source.x]\nuse = 'simulator'\n{line}\n[sink.print]\n",
+    "every `[sink.x]`": "[source.simulator]\n[sink.x]\nuse = 'print'\n{line}\n",
+    "`tcp-server`, `tcp-client`, `serial`": "[source.x]\nuse = 'tcp-server'\n{line}\n[sink.print]\n",
+    "`tcp-client`, `serial`": "[source.x]\nuse = 'serial'\nport = '/dev/x'\n{line}\n[sink.print]\n",
+}
+"""A configuration with a line in a table, by what CHANGELOG.md calls the table."""
+
+
+def renamed_settings() -> Iterator[tuple[str, str, str]]:
+    """Yield what CHANGELOG.md tells of each renamed setting: its table, its old and its present name."""
+    text = (Path(__file__).parents[1] / "CHANGELOG.md").read_text()
+    rows = text.partition("| table | setting was | is |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    table = ""
+    for row in rows.splitlines():
+        named, was, now = (cell.strip() for cell in row.strip("|").split("|"))
+        table = named or table
+        yield from ((table, *pair) for pair in zip(*(re.findall(r"`(\w+)", cell) for cell in (was, now)), strict=True))
+
+
+@pytest.mark.parametrize(("table", "was", "now"), list(renamed_settings()))
+def test_each_old_name_is_reported_with_the_present_one(tmp_path: Path, table: str, was: str, now: str) -> None:
+    """Every setting that CHANGELOG.md lists as renamed, in its table."""
+    (problem,), _ = found(tmp_path, OLD_NAMES[table].format(line=f'{was} = "1m"'))
+    assert (problem.key, problem.message) == (was, f"unknown setting; it is called {now} now")
+
+
 @pytest.mark.parametrize(
     ("text", "key", "said"),
     [
@@ -180,3 +210,8 @@ def test_what_may_be_right_later_is_a_warning(tmp_path: Path, text: str, key: st
 def test_what_can_be_has_neither(tmp_path: Path, text: str) -> None:
     """Two tables of a kind that use different things, and settings that fit, are not remarked."""
     assert found(tmp_path, text) == ([], [])
+
+
+def test_the_demonstration_starts_without_a_warning() -> None:
+    """Its folder is there in a fresh checkout."""
+    assert load_site(Path(__file__).parents[1] / "demo.toml").warnings == ()

@@ -148,6 +148,14 @@ def test_every_command_writes_in_the_characters_that_there_are(folder: Path, com
     assert (done.returncode, "Traceback" in done.stderr) == (OK, False)
 
 
+def test_a_path_that_the_locale_cannot_write_is_a_mistake_at_its_setting(folder: Path) -> None:
+    """Where names of files are in ASCII alone, no command ends with a traceback."""
+    (folder / "site.toml").write_text('state = "zähler"\n[source.simulator]\n[sink.print]\n')
+    done = shell(folder, "btcore check", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    start = "site.toml:1: state: the names of files are in ascii here, which lacks a letter of this one; "
+    assert (done.returncode, done.stderr[: len(start)]) == (CONFIGURATION, start)
+
+
 def test_errors_of_use_steer_no_terminal(folder: Path) -> None:
     """What a person mistyped is repeated as plain text, in one line."""
     done = shell(folder, "btcore check site.toml \"$(printf 'a\\033[2J\\nb')\"")

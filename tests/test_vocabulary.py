@@ -1,14 +1,10 @@
 """One name for one thing: what docs/vocabulary.md lists under "Not used" is used nowhere.
 
-`python tests/test_vocabulary.py` prints how much is left, file by file; with `--rewrite` it writes the list anew.
-A list that gets longer is a mistake, unless a module has another name.
+A word that is somebody else's is listed below with the module that has it.
 """
 
 import ast
-import functools
 import re
-import sys
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -34,7 +30,6 @@ PARTS = {
     "seq": "offset",
     "aside": "dead letter",
     "cursor": "checkpoint",
-    "level": "up to date",
     "parked": "stopped",
     "told": "report, describe",
     "said": "report, describe",
@@ -74,21 +69,13 @@ PHRASES = {
 
 NOT_OURS: Mapping[str, set[str]] = {
     "btcore/src/btcore/capture/hex_text.py": {"base", "_base"},  # of a number: 8, 10 or 16
-    "btcore/src/btcore/logs/moderation.py": {"level"},  # of a log record
-    "btcore/src/btcore/logs/repeat_limit.py": {"level"},
-    "btcore/src/btcore/logs/tally.py": {"level"},
-    "btcore/src/btcore/runtime/names.py": {"level"},
-    "btcore/src/btcore/sources/identity.py": {"level"},
-    "plugins/btmon-pvoutput/src/btmon_pvoutput/address.py": {"base"},  # of an address, without its path
+    "btcore/src/btcore/journal/sqlite_schema.py": {"cursor"},  # a table of an earlier version of the file
+    "btcore/src/btcore/origin.py": {"made up"},  # what an earlier version wrote into the journal
     "plugins/btmon-pvoutput/src/btmon_pvoutput/service.py": {"base", "_base"},
     "plugins/btmon-services/src/btmon_services/peoplepower.py": {"_seq"},  # the service's own word
     "plugins/btmon-services/src/btmon_services/thingspeak.py": {"_base"},
-    "plugins/btmon-sqlite/src/btmon_sqlite/database.py": {"cursor"},  # of the module sqlite3
 }
-"""Names by module that are somebody else's: of a library, of a service, of mathematics."""
-
-LEFT = Path(__file__).parent / "vocabulary_left.txt"
-"""What is still to be renamed, a file and a word a line. It only ever gets shorter."""
+"""Words by module that are somebody else's: of a library, of a service, of mathematics, of an earlier version."""
 
 
 def identifiers(tree: ast.AST) -> Iterator[str]:
@@ -126,31 +113,23 @@ def unused_in_text(text: str) -> Iterator[str]:
             yield found[0]
 
 
-def left_in_module(path: Path) -> set[str]:
-    """Return what a module still has: names, and phrases of its strings."""
+def unused_in_module(path: Path) -> set[str]:
+    """Return what a module has of it: names, and phrases of its strings."""
     tree = ast.parse(path.read_text("utf-8"))
-    ours = set(identifiers(tree)) - NOT_OURS.get(path.relative_to(ROOT).as_posix(), set())
-    return {name for name in ours if unused_in_name(name)} | {
-        one for text in texts(tree) for one in unused_in_text(text)
-    }
+    names = {name for name in identifiers(tree) if unused_in_name(name)}
+    return names | {one for text in texts(tree) for one in unused_in_text(text)}
 
 
-@functools.cache
-def left() -> frozenset[str]:
-    """Return what is left, as the lines of `LEFT`."""
-    found = {path: left_in_module(path) for path in MODULES}
-    found |= {path: set(unused_in_text(path.read_text("utf-8"))) for path in TEXTS}
-    return frozenset(f"{path.relative_to(ROOT).as_posix()}: {word}" for path, words in found.items() for word in words)
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_module_has_a_word_that_is_not_used(path: Path) -> None:
+    """Names and messages say what the vocabulary says; each word that is somebody else's is there, and no other."""
+    assert unused_in_module(path) == NOT_OURS.get(path.relative_to(ROOT).as_posix(), set())
 
 
-def test_no_name_and_no_text_has_a_word_that_is_not_used() -> None:
-    """Names, messages and pages say what the vocabulary says; what is still to be renamed is listed."""
-    assert left() - set(LEFT.read_text("utf-8").splitlines()) == set()
-
-
-def test_what_was_renamed_is_no_longer_listed() -> None:
-    """The list of what is left gets shorter: `python tests/test_vocabulary.py --rewrite` takes out what is done."""
-    assert set(LEFT.read_text("utf-8").splitlines()) - left() == set()
+@pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_page_has_a_word_that_is_not_used(path: Path) -> None:
+    """Pages say what the vocabulary says."""
+    assert set(unused_in_text(path.read_text("utf-8"))) == set()
 
 
 @pytest.mark.parametrize("word", sorted({**PARTS, **NAMES}))
@@ -184,15 +163,3 @@ def test_a_word_within_another_is_none(name: str) -> None:
 def test_phrases_are_found_across_lines() -> None:
     """A phrase that is broken by the end of a line is one."""
     assert list(unused_in_text("what is set\n    aside, and the cursor")) == ["set aside", "cursor"]
-
-
-def main(*, rewrite: bool) -> None:
-    """Print how much is left in each file; write the list anew, where a module has another name or is done."""
-    if rewrite:
-        LEFT.write_text("".join(f"{line}\n" for line in sorted(left())), "utf-8")
-    for file, count in sorted(Counter(line.partition(": ")[0] for line in left()).items()):
-        sys.stdout.write(f"{count:4} {file}\n")
-
-
-if __name__ == "__main__":
-    main(rewrite="--rewrite" in sys.argv)

@@ -49,7 +49,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "labels in one text": (lambda: clamp(labels="secs"), "labels: expected a tuple, found a str"),
     "a channel that counts by a label that is not there": (
         lambda: clamp(channels=(channel("main", "main_aws"),)),
-        'format "clamp": channel "main" counts by the label "main_aws", which the format has not',
+        'format "clamp": channel "main" counts by the label "main_aws", which the format does not have',
     ),
     "a channel twice": (lambda: clamp(channels=CLAMP.channels * 2), 'channels: "main" is there twice'),
     "a channel that is a name": (lambda: clamp(channels=("main",)), "expected Channels, found a str"),

@@ -235,7 +235,9 @@ def _check_channels(channels: tuple[Channel, ...], labels: tuple[str, ...]) -> N
             raise TypeError(f"channels: expected Channels, found {describe_type(channel)}")
         for label in (channel.absolute, channel.polarized):
             if label is not None and label not in labels:
-                raise ValueError(f'channel "{channel.name}" counts by the label "{label}", which the format has not')
+                raise ValueError(
+                    f'channel "{channel.name}" counts by the label "{label}", which the format does not have'
+                )
         for label in (f"{channel.name}_{unit}" for unit in CALCULATED):
             if label in labels:
                 what = f'the label "{label}" is that of what is calculated of channel "{channel.name}"'

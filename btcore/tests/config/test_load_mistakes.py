@@ -210,3 +210,39 @@ def test_a_broken_plugin_is_one_problem_among_others(load: Load, tmp_path: Path)
     install_distribution(tmp_path, "bomb", "raise SystemExit(3)", {"bomb": "Bomb"})
     found = problems_of(load, MINIMAL_SITE + "[sink.bomb]\n[sink.refusing]\n")
     assert problem_places(found) == [(4, "sink.bomb", ""), (5, "sink.refusing", "")]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[sink.pail]\ninterval = 0\nevery = 0", "it is called interval now, which is set as well: remove this line"),
+        ('[sink.pail]\nstart = "now"', 'it is called start_at now, with another value: start_at = "end"'),
+        ('[sink.pail]\nstart_at = "now"', 'found "now"; it is called "end" now'),
+        ('[sink.pail]\nkeep = "1d"', "it is called retention now; it belongs at the top of the file"),
+        ('[sink.pail]\nidle = "1d"', "unknown setting; the settings are"),
+    ],
+)
+def test_an_old_name_is_reported_with_the_present_one(load: Load, text: str, said: str) -> None:
+    """Also where the present name is set as well, the value was renamed, or the table is a wrong one."""
+    (problem,) = problems_of(load, f"[source.tap]\nport = 2\n{text}")
+    assert said in problem.message
+
+
+@pytest.mark.parametrize(
+    ("text", "table"),
+    [
+        ('[source.tap]\nport = 2\nmin_backoff = "2m"\n[sink.pail]', "source.tap"),
+        ('[source.tap]\nport = 2\n[sink.pail]\nmax_backoff = "500ms"', "sink.pail"),
+    ],
+)
+def test_a_longest_wait_below_the_first_is_a_warning(load: Load, text: str, table: str) -> None:
+    """Also where one of the two is a default; the run goes on with the first wait."""
+    (warning,) = load(text).warnings
+    assert (warning.table, warning.key) == (table, "min_backoff")
+    assert "is longer than max_backoff" in warning.message
+
+
+def test_a_name_with_a_dot_is_reported_with_its_quotes(load: Load) -> None:
+    """TOML reads [source.my.panel] as a table in the table [source.my]."""
+    (problem,) = problems_of(load, "[source.my.panel]\nport = 2\n[sink.pail]")
+    assert problem.message.endswith('; a name with a dot is in quotes: [source."my.panel"]')

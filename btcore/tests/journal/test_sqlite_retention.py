@@ -118,7 +118,7 @@ def test_dead_letters_are_kept_within_limits(journal: SqliteJournal, caplog: pyt
     assert [(one.sink, one.entries) for one in journal.dead_letters()] == [("a", (n,)) for n in (3, 4, 5)] + [
         ("b", (8,))
     ]
-    assert caplog.messages == ["a: forgot 2 dead letters, as they are too old or too many"]
+    assert caplog.messages == ["a: deleted 2 dead letters, as they are too old or too many"]
     forget(journal, ["a", "b"])
     assert [one.offset for one in journal.read(0, 9)] == [3, 4, 5, 8]
 

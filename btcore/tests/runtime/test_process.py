@@ -170,7 +170,7 @@ def test_a_state_that_cannot_be_written_exits(folder: Path) -> None:
         assert process.finish() == 69
     assert process.log == (
         f"btcore: cannot use the state directory {folder}/site.toml/state: Not a directory; "
-        "set `state` in site.toml to another\n"
+        "set `state` to a directory that this user can write\n"
     )
 
 

@@ -285,7 +285,7 @@ def test_a_hung_sink_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         wait_for(lambda: calling.is_set() and len(other.offsets) == 5)
     assert running.well is False
     assert texts(caplog) == [
-        "btcore: sink.roof does not stop and is abandoned: what it did not finish is delivered again by the next run"
+        "btcore: sink.roof does not stop and is abandoned: the next run delivers again what it did not finish"
     ]
     release.set()
     for thread in threading.enumerate():
@@ -316,8 +316,17 @@ def test_one_state_has_one_run(tmp_path: Path) -> None:
 def test_a_state_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     """A state directory that cannot be made is named, with the reason and what to do."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(Unavailable, match=r"cannot use the state directory .*file/state: .*; set `state` in site.toml"):
+    with pytest.raises(
+        Unavailable, match=r"cannot use the state directory .*file/state: .*; set `state` to a directory"
+    ):
         Supervisor(make_site(tmp_path / "file" / "state"), threading.Event()).run()
+
+
+def test_a_file_in_place_of_the_state_directory_is_told(tmp_path: Path) -> None:
+    """What is wrong is that it is a file, not that it exists."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(Unavailable, match=r"cannot use the state directory .*: it is no directory; set `state`"):
+        Supervisor(make_site(tmp_path / "file"), threading.Event()).run()
 
 
 def test_a_state_that_cannot_be_locked_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -367,7 +376,7 @@ def test_what_was_delivered_is_forgotten_in_time(tmp_path: Path, caplog: pytest.
     for keep, left in ((3600, 9), (-3600, 1)):
         caplog.clear()
         with Running(make_site(tmp_path, make_source(finite_source(0)), make_sink(roof), retention=Duration(keep))):
-            wait_for(lambda: any("delivered readings forgotten" in text for text in texts(caplog, logging.DEBUG)))
+            wait_for(lambda: any("delivered reading" in text for text in texts(caplog, logging.DEBUG)))
         with closing(open_journal(DEFAULT, tmp_path)) as journal:
             assert len(journal.read(0, 99)) == left
 
@@ -383,7 +392,7 @@ def test_cleaning_up_that_fails_is_told(
     monkeypatch.setattr(SqliteJournal, "apply_retention", fail)
     roof = RecordingSink()
     with Running(make_site(tmp_path, make_source(endless_source()), make_sink(roof))) as running:
-        wait_for(lambda: texts(caplog) == ["btcore: cannot clean up: disk full"])
+        wait_for(lambda: texts(caplog) == ["btcore: the journal cannot be cleaned up now: disk full"])
         before = len(roof.offsets)
         wait_for(lambda: len(roof.offsets) > before)
     assert running.well

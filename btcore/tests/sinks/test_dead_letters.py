@@ -30,7 +30,7 @@ from btcore import Batch, Reject, Stop
 from btcore.errors import Unavailable
 from btcore.journal import Journal
 from btcore.journal.sqlite import SqliteJournal
-from btcore.sinks.dead_letters import LONGEST_WHY
+from btcore.sinks.dead_letters import MAX_WHY
 from btcore.sinks.worker import MAX_UNEXPECTED_ERRORS
 
 # --- what is refused for good
@@ -129,7 +129,7 @@ def test_reasons_hold_no_secrets_and_are_short(journal: Journal) -> None:
     with RunningSink(journal, sink, redact=lambda text: text.replace("s3cret", "***")) as work:
         work.finish()
     (aside,) = journal.dead_letters(SINK_TABLE)
-    assert aside.why == ("key *** is wrong " + "x" * 10_000)[:LONGEST_WHY]
+    assert aside.why == ("key *** is wrong " + "x" * 10_000)[:MAX_WHY]
 
 
 # --- a plugin's bugs

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore.settings import Delivery, Duration
-from btcore.values.constraints import validation_problem
+from btcore.values.constraints import error_text, validation_problem
 
 PORT = validators.and_(validators.ge(1), validators.le(65_535))
 
@@ -89,3 +89,10 @@ def test_the_range_that_is_told_is_the_one_that_holds(low: int, high: int, value
     said = told(validators.and_(validators.gt(low), validators.lt(high)), int, value)
     assert (said == "") == (low + 1 <= value <= high - 1)
     assert not said or f"from {low + 1} to {high - 1}" in said
+
+
+def test_an_error_of_the_system_has_its_words() -> None:
+    """Its first argument is a number, which says nothing to a person."""
+    assert (
+        error_text(FileNotFoundError(2, "No such file or directory", "x")) == "[Errno 2] No such file or directory: 'x'"
+    )

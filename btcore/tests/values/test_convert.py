@@ -105,6 +105,7 @@ def test_a_value_that_fits_becomes_its_type(value: object, annotation: Any, expe
             Path,
             f"not a path: it contains a tab or a line break; {ESCAPE}",
         ),
+        ("x/" + 128 * "ä", Path, "the name of a file has at most 255 bytes, found 256"),
         ("~no-such-user-here/x", Path, 'no such user: "~no-such-user-here/x"'),
         ("bete", Literal["beta", "gamma"], 'expected one of "beta", "gamma", found "bete"; did you mean "beta"?'),
         (True, Literal[1, 2], "expected one of 1, 2, found true"),

@@ -75,7 +75,7 @@ from btcore.web import Client, raise_for_answer
 
 @plugin(api=1, delivery=Delivery(batch_size=10))
 class Uploader:
-    url: str = setting(help="where the service is")
+    url: str = setting(help="address of the service")
 
     @hookimpl
     def open(self):

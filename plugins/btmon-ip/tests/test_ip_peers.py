@@ -18,7 +18,7 @@ from btmon_ip.peers import (
     networks,
 )
 
-REFUSED = "its address sent what is no packet"
+REFUSED = "its address sent junk"
 
 ADDRESSES = ("192.168.1.5", "10.0.0.9", "2001:db8::1")
 

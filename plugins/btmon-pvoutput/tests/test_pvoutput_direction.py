@@ -157,8 +157,8 @@ def test_what_was_chosen_is_told_once_with_the_numbers(make_sample: MakeSample, 
     [
         (0, 0, logging.INFO, "has counted nothing yet: export is sent until more is counted as import;"),
         (0.028, 0.0011, logging.INFO, "has counted 0.028 kWh as export and 0.0011 kWh as import: export is sent;"),
-        (500, 251, logging.WARNING, "500 kWh as export and 251 kWh as import, which is close: export is sent as long"),
-        (300, 301, logging.WARNING, "301 kWh as import and 300 kWh as export, which is close: import is sent as long"),
+        (500, 251, logging.WARNING, "500 kWh as export and 251 kWh as import: they are close, and export is sent"),
+        (300, 301, logging.WARNING, "301 kWh as import and 300 kWh as export: they are close, and import is sent"),
         (500, 249, logging.INFO, "export is sent; generation_direction fixes it"),
     ],
 )
@@ -171,7 +171,7 @@ def test_two_counters_that_are_close_are_doubtful(
     house.quantities(sample)
     ((found, text),) = house.directions.notices()
     assert (found, words in text) == (level, True)
-    assert level == logging.INFO or 'write generation_direction = "export" or "import"' in text
+    assert level == logging.INFO or 'Write generation_direction = "export" or "import"' in text
 
 
 @pytest.mark.parametrize("polarity", POLARITIES)
@@ -194,8 +194,9 @@ def test_a_channel_whose_life_says_otherwise_is_sent_as_it_flows(make_sample: Ma
     (warning,) = (text for level, text in house.directions.notices() if level == logging.WARNING)
     assert warning == (
         "generation: 01000777_ch1 has counted 503 kWh as import and 0.21 kWh as export, but 2,187 W flow as export now"
-        " and 0 W as import: export is sent, its power alone until more of it is counted, as energy that falls is"
-        ' refused; write generation_direction = "export" to send both, or "import" where that is generation'
+        " and 0 W as import: the power of export is sent, and its energy once its counter is the larger one, as"
+        ' PVOutput refuses energy that falls. To send both now, write generation_direction = "export"; if import is'
+        ' generation, write generation_direction = "import"'
     )
     # once the panels have counted more, their counter is the greater one
     found = house.quantities(make_sample(serial="01000777", **calculated("ch1", *after(504, 503.002), polarity)))
@@ -300,7 +301,11 @@ polarity = "{polarity}"
     mismatches = [record.message for record in caplog.records if record.levelno == logging.WARNING]
     if polarized:
         assert set(watts[50:]) == {2000}
-        assert [text for text in mismatches if "export is sent, its power alone" in text] == mismatches != []
+        assert (
+            [text for text in mismatches if "the power of export is sent, and its energy once" in text]
+            == mismatches
+            != []
+        )
     else:
         assert set(watts[50:]) == {3}
         assert [text for text in mismatches if 'write generation_direction = "import"' in text] == mismatches != []

@@ -12,8 +12,8 @@ from btcore.decode.framing import Stream, StreamCounts
 from btcore.decode.recognition import SAMPLE, UNDONE, Kind, recognize
 
 EXPECTED = (
-    "Expected a capture of one of the formats of the installed decoders (`btcore plugins` lists them), as"
-    " docs/meters.md tells"
+    "Expected a capture in a packet format of the installed decoders (`btcore plugins brultech` lists those of"
+    " Brultech's meters); docs/meters.md has the kinds of captures"
 )
 
 GENERAL = ("text", "senseless")

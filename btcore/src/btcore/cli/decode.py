@@ -277,7 +277,7 @@ def _interval(text: str) -> timedelta:
         seconds = _parse_duration(text)
     if not 0 <= seconds <= DAY:
         expected = f'expected seconds, or a time such as "10s" or "5m", up to a day ({DAY} s)'
-        raise argparse.ArgumentTypeError(f"{text!r} is not an interval; {expected}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration; {expected}")
     return timedelta(seconds=seconds)
 
 

@@ -25,9 +25,11 @@ from btcore.config.toml import Key, read
 from btcore.discovery import DISTRIBUTIONS, KIND_HOOKS, Installed, PluginError, check_kind, find, installed
 from btcore.errors import Problem
 from btcore.journal.opening import secrets_in
+from btcore.renamed_settings import renamed
 from btcore.settings import Delivery, Kind
 from btcore.text import closest, nearest
 from btcore.values.channels import KnownChannels, known_channels
+from btcore.values.durations import duration_text
 from btcore.values.invalid_value import ConversionContext, format_value
 
 
@@ -77,6 +79,7 @@ class _Loader:
         self._name_clashes(sinks)
         self.claims.report()
         self._warn_of_origins(sources, sinks)
+        self._warn_of_backoffs(sources, sinks)
         return Site(
             file=self.path,
             meters=self.meters,
@@ -137,7 +140,8 @@ class _Loader:
             if name not in known and isinstance(value, dict):
                 self._unknown_table(name, value, closest(name, tables))
             elif name not in known:
-                self.findings.add((name,), f"unknown setting{nearest(name, known) or _list_known(known)}")
+                hint = renamed(name, self.data, known) or nearest(name, known) or _list_known(known)
+                self.findings.add((name,), f"unknown setting{hint}")
 
     def _unknown_table(self, name: str, value: Mapping[str, object], near: str) -> None:
         below = [f".{key}" for key, inner in value.items() if isinstance(inner, dict)] or [""]
@@ -168,6 +172,16 @@ class _Loader:
         only_live = {sink.split_from or sink.table: sink.only_live for sink in sinks if sink.hosted}
         if text := origin_notice(origins, only_live):
             self.findings.warn((), text)
+
+    def _warn_of_backoffs(self, sources: Sequence[Source], sinks: Sequence[Sink]) -> None:
+        """Warn of a longest wait that is shorter than the first one, which it does not bound."""
+        backoffs: dict[str, Source | Delivery] = {source.table: source for source in sources}
+        backoffs |= {sink.split_from or sink.table: sink.delivery for sink in sinks}
+        for table, one in backoffs.items():
+            if one.max_backoff < one.min_backoff:
+                first, longest = duration_text(one.min_backoff), duration_text(one.max_backoff)
+                message = f"min_backoff ({first}) is longer than max_backoff ({longest}), so every wait is {first}"
+                self.findings.warn((*table.split(".", 1), "min_backoff"), message)
 
     def _table(self, kind: Kind, name: str, table: object) -> list[tuple[Values, Values, type]]:
         path: Key = (kind, name)
@@ -237,7 +251,7 @@ class _Loader:
             known = use in self.plugins or use in DISTRIBUTIONS or predecessor.knows(use)
             own_name = not known and "use" not in table
             hint = f"; if {format_value(name)} is a name of your own, set the plugin: use = ..." if own_name else ""
-            self.findings.add_redacted(path, f"{error}{hint}")
+            self.findings.add_redacted(path, f"{error}{hint}{_dotted(kind, name, table) if own_name else ''}")
             return None
         return plugin, cls
 
@@ -256,6 +270,12 @@ _NOTHING: Mapping[Kind, str] = {
 def _use(name: str, table: object) -> object:
     """Return the name of a table's plugin."""
     return table.get("use", name) if isinstance(table, dict) else None
+
+
+def _dotted(kind: Kind, name: str, table: Mapping[str, object]) -> str:
+    """Return how the name of a table is written that was read as a table in a table, [sink.my.roof], or ""."""
+    inner = [key for key, value in table.items() if isinstance(value, dict)]
+    return f'; a name with a dot is in quotes: [{kind}."{name}.{inner[0]}"]' if len(inner) == len(table) == 1 else ""
 
 
 def _delivery(cls: type, given: Values) -> Delivery:

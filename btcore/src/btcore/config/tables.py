@@ -14,6 +14,7 @@ from btcore.config.problems import Problems
 from btcore.config.toml import Key
 from btcore.discovery import Installed
 from btcore.errors import Problem, is_interrupt
+from btcore.renamed_settings import RENAMED, renamed, renamed_value
 from btcore.text import describe_error, nearest
 from btcore.values.constraints import error_text, validation_problem
 from btcore.values.convert import check_choice, convert
@@ -50,9 +51,10 @@ class Reader:
         for name in table:
             if name in known:
                 continue
-            hint = nearest(name, known)
-            if name in elsewhere:
-                hint = "; it belongs at the top of the file, before the first [table]"
+            hint = renamed(name, table, known) or nearest(name, known)
+            if RENAMED.get(name, name) in elsewhere:
+                present = renamed(name, {name: table[name]}, elsewhere)
+                hint = f"{present}; it belongs at the top of the file, before the first [table]"
             self.findings.add((*path, name), f"unknown setting{hint or _listed(known)}")
 
     def instance(
@@ -91,7 +93,7 @@ class Reader:
             check_choice(value, entry.choices)
         except InvalidValue as error:
             for problem in error.problems:
-                self.findings.add(key_path + problem.path, problem.message)
+                self.findings.add(key_path + problem.path, problem.message + renamed_value(entry.name, given))
             return
         if wrong := validation_problem(entry.field, entry.annotation, value):
             self.findings.add_redacted(key_path, wrong)

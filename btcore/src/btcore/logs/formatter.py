@@ -33,10 +33,10 @@ class Formatter(logging.Formatter):
 
     def _line(self, record: logging.LogRecord, message: str) -> str:
         # a copy: what other handlers get stays as it is
-        shown = logging.makeLogRecord(record.__dict__)
-        shown.message = shortened(self.redact(message), MAX_MESSAGE)
-        shown.asctime = self.formatTime(record, self.datefmt)
-        return plain(self.redact(self.formatMessage(shown)))
+        redacted = logging.makeLogRecord(record.__dict__)
+        redacted.message = shortened(self.redact(message), MAX_MESSAGE)
+        redacted.asctime = self.formatTime(record, self.datefmt)
+        return plain(self.redact(self.formatMessage(redacted)))
 
     def _details(self, record: logging.LogRecord) -> list[str]:
         exc_info = record.exc_info if isinstance(record.exc_info, tuple) and record.exc_info[0] else None

@@ -60,14 +60,17 @@ class Upkeep:
             if self._portions is not None:
                 self._continue(self._portions)
         except Unavailable as error:
-            log.warning("cannot clean up: %s", error)
+            log.warning("the journal cannot be cleaned up now: %s", error)
             self._end()
 
     def _is_due(self) -> bool:
         is_full = self._journal.is_full
         if is_full and self._clock() - self._warned >= INTERVAL:
             self._warned = self._clock()
-            log.warning("the journal has no room: what no sink waits for is forgotten now, before `retention` is over")
+            log.warning(
+                "the journal is full, or nearly: readings that every sink has had are deleted now, before `retention`"
+                " is over"
+            )
         return self._clock() - self._began >= (URGENT_INTERVAL if is_full else INTERVAL)
 
     def _continue(self, portions: Iterator[Forgotten]) -> None:
@@ -80,7 +83,7 @@ class Upkeep:
 
     def _end(self) -> None:
         for sink, count in self._dead_letters.items():
-            log.warning("%s: forgot %s, as they are too old or too many", sink, plural(count, "dead letter"))
-        log.debug("%s forgotten", plural(self._entries, "delivered reading"))
+            log.warning("%s: deleted %s, as they are too old or too many", sink, plural(count, "dead letter"))
+        log.debug("deleted %s", plural(self._entries, "delivered reading"))
         self._portions, self._entries = None, 0
         self._dead_letters.clear()

@@ -123,4 +123,7 @@ def lock(state: Path) -> int:
 
 
 def _unusable(state: Path, error: OSError) -> Unavailable:
-    return Unavailable(f"cannot use the state directory {state}: {error.strerror}; set `state` in site.toml to another")
+    why = "it is no directory" if isinstance(error, FileExistsError) else error.strerror
+    return Unavailable(
+        f"cannot use the state directory {state}: {why}; set `state` to a directory that this user can write"
+    )

@@ -229,7 +229,7 @@ def _join(threads: list[Thread], patience: float) -> bool:
             thread.join(max(deadline - time.monotonic(), 0.0))
         if thread.is_alive():
             log.warning(
-                "%s does not stop and is abandoned: what it did not finish is delivered again by the next run",
+                "%s does not stop and is abandoned: the next run delivers again what it did not finish",
                 thread.name,
             )
     return not any(thread.is_alive() for thread in threads)

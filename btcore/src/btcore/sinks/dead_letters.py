@@ -1,4 +1,4 @@
-"""What of a step cannot be delivered: which of its samples cannot be calculated, and how a refusal is kept and told."""
+"""The dead letters of one sink: what is made of a step that the sink rejects, or that cannot be calculated."""
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
@@ -9,56 +9,58 @@ from btcore.journal import DeadLetter
 from btcore.logs.failures import FailureReporter
 from btcore.text import describe_error
 
-LONGEST_WHY = 500
-"""Characters of the reason that is kept with what was set aside."""
+MAX_WHY = 500
+"""Characters of the reason in a dead letter."""
 
 
 def faults(step: Step) -> dict[int, str]:
-    """Return which samples of a step cannot be calculated, by their place in it, and why."""
+    """Return which samples of a step cannot be calculated, by their index in it, and why."""
     faults: dict[int, str] = {}
-    for place, sample in enumerate(step.samples):
+    for index, sample in enumerate(step.samples):
         try:
             _ = sample.values
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is this sample's alone
-            faults[place] = describe_error(error)
+            faults[index] = describe_error(error)
     return faults
 
 
-def without(step: Step, places: Container[int]) -> Step:
+def without(step: Step, indexes: Container[int]) -> Step:
     """Return a step without some of its samples."""
-    return attrs.evolve(step, samples=tuple(one for place, one in enumerate(step.samples) if place not in places))
+    return attrs.evolve(step, samples=tuple(one for index, one in enumerate(step.samples) if index not in indexes))
 
 
 @attrs.frozen
-class Refused:
-    """Makes what is kept of the refusals of one sink, and tells them. `redact` takes secrets out of a text."""
+class DeadLetters:
+    """Makes the dead letters of one sink, and reports them. `redact` removes secrets from a text."""
 
     sink: str
-    outcome: FailureReporter
+    reporter: FailureReporter
     redact: Callable[[str], str]
 
-    def set_aside(self, steps: Sequence[Step], why: str) -> list[DeadLetter]:
-        """Return what is set aside of steps."""
-        why = " ".join(self.redact(why).split())[:LONGEST_WHY]
-        kept = [one for step in steps for one in _refused(self.sink, step, why)]
+    def of_rejected(self, steps: Sequence[Step], why: str) -> list[DeadLetter]:
+        """Return the dead letters of steps that the sink rejected."""
+        why = " ".join(self.redact(why).split())[:MAX_WHY]
+        kept = [one for step in steps for one in _letters(self.sink, step, why)]
         if len(steps) > 1:
             until = max(one.end for one in kept)
             line = f"{len(kept)} readings became dead letters, until {until}: {why}"
-            self.outcome.dead_lettered(line, f"until {until}: {why}", len(kept))
+            self.reporter.dead_lettered(line, f"until {until}: {why}", len(kept))
         else:
             for one in kept:
                 detail = f"meter {one.serial} until {one.end}: {why}"
-                self.outcome.dead_lettered(f"a reading became a dead letter: {detail}", detail)
+                self.reporter.dead_lettered(f"a reading became a dead letter: {detail}", detail)
         return kept
 
-    def broken(self, step: Step, whys: Mapping[int, str]) -> list[DeadLetter]:
-        """Return what is set aside of a step because it cannot be calculated; what else is in it goes its way."""
-        one = attrs.evolve(step, readings=(), samples=tuple(step.samples[place] for place in whys))
-        return self.set_aside([one], f"cannot be calculated, which is a fault of btcore: {next(iter(whys.values()))}")
+    def of_uncalculated(self, step: Step, reasons: Mapping[int, str]) -> list[DeadLetter]:
+        """Return the dead letters of those samples of a step that cannot be calculated; the others are delivered."""
+        one = attrs.evolve(step, readings=(), samples=tuple(step.samples[index] for index in reasons))
+        return self.of_rejected(
+            [one], f"cannot be calculated, which is a fault of btcore: {next(iter(reasons.values()))}"
+        )
 
 
-def _refused(sink: str, step: Step, why: str) -> Iterator[DeadLetter]:
-    """Yield what is kept of a step that a sink refused: its samples, and the readings that have none."""
+def _letters(sink: str, step: Step, why: str) -> Iterator[DeadLetter]:
+    """Yield the dead letters of a step: of its samples, and of the readings that have none."""
     for sample in step.samples:
         ends = sample.older, sample.newer
         offsets, keys = tuple(one.offset for one in ends), tuple(one.key for one in ends)

@@ -7,6 +7,7 @@ after a call returned, so everything is delivered at least once, in order. How a
 import logging
 import math
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from threading import Event, Thread
 from time import monotonic
 
@@ -24,7 +25,7 @@ from btcore.records import Batch
 from btcore.settings import Context
 from btcore.sinks.backlog import Backlog, Outdated
 from btcore.sinks.calls import HookCalls, Rejection
-from btcore.sinks.dead_letters import Refused, faults, without
+from btcore.sinks.dead_letters import DeadLetters, faults, without
 from btcore.sinks.preview import describe_batch, print_line, print_lines
 from btcore.sinks.rate_limit import RateLimit
 from btcore.sinks.redelivery import Redelivery
@@ -39,6 +40,9 @@ from btcore.values.fingerprint import fingerprint
 
 MAX_UNEXPECTED_ERRORS = 5
 """Calls that end in an unexpected exception before the readings become dead letters."""
+
+BEHIND_AFTER = 60.0
+"""Seconds after which a reading that waits makes its sink `behind`, beside what its intervals let it wait."""
 
 POLL_INTERVAL = 1.0
 """Seconds between two looks of a worker that waits for new readings."""
@@ -79,7 +83,7 @@ class SinkWorker:
         self._reporter = FailureReporter(context.log)
         self._limiter = RateLimit(sink.delivery.min_call_interval, sink.delivery.max_calls_per_hour)
         self._backoff = Backoff(sink.delivery.min_backoff, sink.delivery.max_backoff)
-        self._refused = Refused(context.name, self._reporter, redact)
+        self._letters = DeadLetters(context.name, self._reporter, redact)
         self._unproven = UnprovenSettings(describe_location(sink))
         self._unwanted_watch = UnwantedWatch(self._reporter.warn)
         chosen = [*sink.delivery.meters, *(["only live"] if sink.only_live else [])]
@@ -151,7 +155,10 @@ class SinkWorker:
         if self._reporter.failing_for is not None:
             last = self._reporter.last_failure
             return "waiting" if last is not None and last.requested else "failing"
-        return "ok" if self.backlog.is_up_to_date else "behind"
+        delivery, oldest = self._delivery, self.backlog.oldest_waiting
+        usual = BEHIND_AFTER + 2 * (delivery.interval + delivery.flush_interval + delivery.min_call_interval)
+        is_late = oldest is not None and (datetime.now(UTC) - oldest).total_seconds() > usual
+        return "behind" if is_late else "ok"
 
     def _run(self) -> None:
         try:
@@ -237,10 +244,10 @@ class SinkWorker:
             if not steps:
                 self._release_if_dropped()
             drained = self._drain.is_set()  # asked before reading: nothing is added after it is set
-            found, level = self.backlog.read(self._delivery.batch_size - len(steps))
+            found, has_read_all = self.backlog.read(self._delivery.batch_size - len(steps))
             steps += found
-            self._idle = level and not steps
-            if not level:
+            self._idle = has_read_all and not steps
+            if not has_read_all:
                 continue
             if drained:
                 self._is_finished = True
@@ -280,11 +287,11 @@ class SinkWorker:
                 self._count_delivered(part, answer, broken)
                 broken = []
             elif len(part) == 1 and (uncalculated := faults(part[0])):
-                broken = self._refused.broken(part[0], uncalculated)
+                broken = self._letters.of_uncalculated(part[0], uncalculated)
                 parts.append([without(part[0], uncalculated)])
             elif answer.is_entire_batch or (len(part) == 1 and not self._may_be_settings(answer)):
                 self._unproven.rejects_entire_batches = self._unproven.rejects_entire_batches or answer.is_entire_batch
-                self._move_on(part, [*broken, *self._refused.set_aside(part, answer.why)])
+                self._move_on(part, [*broken, *self._letters.of_rejected(part, answer.why)])
                 broken = []
             elif len(part) == 1:
                 self._hold(HeldStep(part[0], answer.why, broken))
@@ -325,7 +332,7 @@ class SinkWorker:
     ) -> None:
         """Move the checkpoint past steps, and past the held steps before them, which become dead letters."""
         held = self._unproven.release()
-        rejected = [one for each in held for one in (*each.broken, *self._refused.set_aside([each.step], each.why))]
+        rejected = [one for each in held for one in (*each.broken, *self._letters.of_rejected([each.step], each.why))]
         self.backlog.delivered(
             [*(each.step for each in held), *steps],
             [*rejected, *dead_letters],

@@ -44,19 +44,19 @@ class Identities:
 
     def restore(self, readings: Iterable[tuple[str, Reading]]) -> None:
         """Restore the meters from earlier readings, oldest first, each with the serial number of its packet."""
-        bases: dict[str, ChainBaseline] = {}
+        baselines: dict[str, ChainBaseline] = {}
         heard: list[tuple[str, bytes]] = []
         for sent, reading in readings:
             serial = self.serial_of(reading.source, reading.address, sent)
             rest = reading.serial.removeprefix(f"{serial}-")
             key = f"{serial}#{rest}" if rest != reading.serial and rest.isdigit() else serial
-            bases[key] = ChainBaseline(attrs.evolve(reading, serial=serial, offset=self.next_offset()))
+            baselines[key] = ChainBaseline(attrs.evolve(reading, serial=serial, offset=self.next_offset()))
             heard.append((serial, reading.raw))  # a slower second connection may bring it again
         with self._lock:
-            self._chains = Chains(bases, heard=heard, report=self._notice, max_meters=MAX_METERS)
-            for key, base in bases.items():
-                if "#" in key.removeprefix(base.reading.serial):
-                    self._chains.mark_several(base.reading.serial)
+            self._chains = Chains(baselines, heard=heard, report=self._notice, max_meters=MAX_METERS)
+            for key, baseline in baselines.items():
+                if "#" in key.removeprefix(baseline.reading.serial):
+                    self._chains.mark_several(baseline.reading.serial)
 
     def serial_of(self, source: str, address: str, sent: str) -> str:
         """Return the serial number by which the configuration knows a meter, else the one that it sends."""

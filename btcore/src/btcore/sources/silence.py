@@ -104,7 +104,7 @@ class SilenceWatch:
         self._began = self._checked = self._free = clock()  # `_free` is when the program was suspended last
         self._meters: OrderedDict[str, _Meter] = OrderedDict()  # the one unheard for longest is the first
         self._expected: dict[str, float] = {}
-        self._missed: dict[str, float] = {}  # those that were expected, and told
+        self._missed: dict[str, float] = {}  # those that were expected, and reported
         self._is_over = False
         self._silent = SummarizedCount(
             log=log, first=LINES_PER_HOUR, summary="{count} more meters fell silent; last: {last}", clock=clock

@@ -256,7 +256,7 @@ class SourceWorker:
         if isinstance(item, Reading):
             self._packet_watch.packet()
             self.without_packets += 1
-            self._keep([self._entries.of_reading(item)])
+            self._write([self._entries.of_reading(item)])
             self._admission.check()
             return
         line = self._line(item.stream)
@@ -267,7 +267,7 @@ class SourceWorker:
             damaged = self.counts.damaged
             self.received_bytes += len(item.data)
             found = line.stream.feed(item.data, when)
-            self._keep([self._entries.of_packet(line, *one) for one in found])
+            self._write([self._entries.of_packet(line, *one) for one in found])
             if found:
                 self._found(item.stream, line)
             else:
@@ -294,7 +294,7 @@ class SourceWorker:
     def _end(self, name: str) -> None:
         line = self._streams.pop(name)
         if found := line.stream.close():
-            self._keep([self._entries.of_packet(line, *one) for one in found])
+            self._write([self._entries.of_packet(line, *one) for one in found])
             self._found(name, line)
         self._packet_watch.end(name)
 
@@ -302,7 +302,7 @@ class SourceWorker:
         for name in list(self._streams):
             self._end(name)
 
-    def _keep(self, found: list[Entry | None]) -> None:
+    def _write(self, found: list[Entry | None]) -> None:
         if entries := [entry for entry in found if entry is not None]:
             self._backoff.worked()
             self._reporter.worked()

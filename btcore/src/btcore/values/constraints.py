@@ -45,6 +45,8 @@ def validation_problem(field: "attrs.Attribute[Any]", annotation: object, value:
 def error_text(error: BaseException) -> str:
     """Return the message of an error, without the field and the value that attrs' validators add."""
     try:
+        if isinstance(error, OSError):
+            return str(error)  # its first argument is a number
         return str(error.args[0]) if error.args else type(error).__name__
     except BaseException:  # noqa: BLE001 - what a stranger's error carries may fail to tell itself
         return type(error).__name__

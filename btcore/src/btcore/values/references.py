@@ -14,6 +14,9 @@ from btcore.values.variables import path_variable_problem
 
 ESCAPE = "a \\ inside double quotes starts an escape: write a Windows path in single quotes ('C:\\...'), or with /"
 
+MAX_NAME_BYTES = 255
+"""The longest name of a file on the file systems of Linux and macOS."""
+
 SECRET_BYTES = 65_536
 """The largest file with a text that is read."""
 
@@ -24,12 +27,22 @@ def parse_path(value: object, context: ConversionContext) -> Path:
         raise invalid("a path, as text", value)
     if any(letter < " " for letter in value):
         raise InvalidValue(ValueProblem(f"not a path: it contains a tab or a line break; {ESCAPE}"))
-    if wrong := path_variable_problem(value):
+    if wrong := path_variable_problem(value) or _name_problem(value):
         raise InvalidValue(ValueProblem(wrong))
     try:
         return context.directory / Path(value).expanduser()
     except RuntimeError:
         raise InvalidValue(ValueProblem(f"no such user: {format_value(value)}")) from None
+
+
+def _name_problem(path: str) -> str:
+    """Return why no file can have this name, or ""."""
+    try:
+        longest = max(len(part) for part in os.fsencode(path).split(b"/"))
+    except UnicodeEncodeError as error:
+        names = f"the names of files are in {error.encoding} here, which lacks a letter of this one"
+        return f"{names}; run btcore with LC_ALL=C.UTF-8, or choose plain letters"
+    return f"the name of a file has at most {MAX_NAME_BYTES} bytes, found {longest}" if longest > MAX_NAME_BYTES else ""
 
 
 def resolve_reference(value: Mapping[str, object], context: ConversionContext) -> str:

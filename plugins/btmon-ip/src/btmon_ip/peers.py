@@ -80,7 +80,7 @@ class Peers:
         if penalty is None or now >= penalty.until or self._is_known(address_key(host), now):
             return ""
         if now < penalty.next_try:
-            return "its address sent what is no packet"
+            return "its address sent junk"
         penalty.next_try = now + TRIAL_INTERVAL
         return ""
 

@@ -39,7 +39,7 @@ class TcpServer:
     )
     max_connections: int = setting(
         default=512,
-        help="most connections at once; above it, the longest silent one that has brought no packet is closed",
+        help="maximum number of open connections; above it, the longest silent one without a packet is closed",
         validator=attrs.validators.gt(0),
     )
     allow: list[str] = setting(

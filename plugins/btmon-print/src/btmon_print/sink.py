@@ -14,7 +14,10 @@ from btmon_print.layout import describe
 class Print:
     """Prints what each meter measured, line by line, as btmon did."""
 
-    current: bool = setting(default=False, help="also print the amperes of a GEM, which has to be set to send them")
+    current: bool = setting(
+        default=False,
+        help="also print the current of each channel of a GEM, in amperes; the GEM must be set to send it",
+    )
     _names: Mapping[str, str] = attrs.field(init=False, factory=dict, repr=False)
 
     @hookimpl

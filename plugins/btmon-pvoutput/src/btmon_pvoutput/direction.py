@@ -110,8 +110,8 @@ class Directions:
         elif theirs > CLOSE_SHARE * ours:
             self._note(
                 (kind, channel, sent),
-                f"{kind}: {_describe_counters(channel, sent, found)}, which is close: {sent} is sent as long as it is"
-                f' more; write {kind}_direction = "export" or "import", whichever is {kind}',
+                f"{kind}: {_describe_counters(channel, sent, found)}: they are close, and {sent} is sent as long"
+                f' as it is more. Write {kind}_direction = "export" or "import", whichever is {kind}',
             )
         else:
             text = f"{kind}: {_describe_counters(channel, sent, found)}: {sent} is sent; {kind}_direction fixes it"
@@ -122,9 +122,9 @@ class Directions:
         self._note(
             (kind, channel, "fallback"),
             f"{kind}: {_describe_counters(channel, other, found)}, but {_describe_power(found, other)}:"
-            f" {sent} is sent, its power alone until"
-            f' more of it is counted, as energy that falls is refused; write {kind}_direction = "{sent}" to send both,'
-            f' or "{other}" where that is {kind}',
+            f" the power of {sent} is sent, and its energy once its counter is the larger one, as PVOutput refuses"
+            f' energy that falls. To send both now, write {kind}_direction = "{sent}"; if {other} is {kind}, write'
+            f' {kind}_direction = "{other}"',
         )
 
     def _note_contradiction(self, kind: str, channel: ChannelRef, sent: Direction, found: Flows) -> None:

@@ -60,8 +60,8 @@ class PVOutput:
     )
     generation_direction: DirectionSetting = setting(
         default="auto",
-        help="which direction is sent: auto, the one of which the meter has counted more; export or import, always that"
-        " one, as for an inverter that uses some at night or a reversed clamp; both, their sum",
+        help="the direction that is sent; auto: the one with the larger counter; export, import: always that one, as"
+        " for an inverter that consumes at night, or a reversed clamp; both: the sum",
     )
     consumption: ChannelRef | None = setting(
         default=None, help="the channel that measures the consumption of the house", example="399999_ch2"
@@ -69,7 +69,7 @@ class PVOutput:
     consumption_direction: DirectionSetting = setting(
         # not auto: on a clamp at the mains of a house with panels the export may one day be the greater
         default="import",
-        help="the same for consumption: import; for a reversed clamp export, or auto; both, their sum",
+        help="the direction that is sent; import: usual; export or auto: for a reversed clamp; both: the sum",
     )
     grid: ChannelRef | None = setting(
         default=None,
@@ -88,7 +88,7 @@ class PVOutput:
         help="when PVOutput refuses generation at night: stop, because zone or generation is wrong; leave-out, send the"
         " status without generation, for a battery or an inverter that feeds in at night",
     )
-    url: str = setting(default=address.DEFAULT, help="where the service is")
+    url: str = setting(default=address.DEFAULT, help="address of the service")
     timeout: Duration = setting(default=Duration(15), validator=_is_positive, help="longest wait for an answer")
 
     def check(self, delivery: Delivery = DELIVERY) -> Iterator[Problem]:

@@ -35,7 +35,7 @@ class MeterOptions:
     type: int = setting(default=10, help="Bidgely's number for what it measures")
     direction: Direction | None = setting(  # noqa: RUF009 - a field
         default=None,
-        help="which flow counts: import (used), export (generated); left out: by type, export for 1 and 11",
+        help="the direction that is sent: import (used), export (generated); left out: by type, export for 1 and 11",
     )
 
     @property
@@ -57,8 +57,8 @@ class Bidgely(ServiceOfMeters):
     # a stop of the program waits no longer than 30 s
     timeout: Duration = setting(default=Duration(25), help="longest wait for an answer")
     map: dict[ChannelRef, MeterOptions] = setting(
-        help="channel and what it is there: description, type (Bidgely's number: 0 the house, 1 solar, 10 a circuit, 11"
-        " one that generates), direction (import or export, where it is not that of its type)",
+        help="what each channel measures: description; type, Bidgely's number (0 the house, 1 solar, 10 a circuit, 11 a"
+        " circuit that generates); direction (import or export), if it is not that of the type",
         example='{ "399999_ch1" = { description = "mains", type = 0 } }',
     )
 

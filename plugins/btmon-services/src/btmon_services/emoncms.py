@@ -41,12 +41,13 @@ class Emoncms(ServiceOfMeters):
         AnswerRule(200, "", Verdict.RETRY, "this is no answer of emoncms; is `url` right?"),
     )
 
-    url: str = setting(default="https://emoncms.org", help="where emoncms is, such as http://emonpi.local/emoncms")
+    url: str = setting(default="https://emoncms.org", help="address of emoncms, such as http://emonpi.local/emoncms")
     token: Secret = setting(help="the write key, from My Account")
     node: str = setting(default="1", help="the node that the inputs belong to")
-    include_current: bool = setting(default=False, help="send the amperes of each channel too")
+    include_current: bool = setting(default=False, help="also send the current of each channel, in amperes")
     include_directions: bool = setting(
-        default=False, help="send the energy of each channel one way and the other too, which never fall (pwh, nwh)"
+        default=False,
+        help="also send the energy of each channel in each direction (pwh, nwh), as counters that never fall",
     )
 
     def check(self) -> Iterator[Problem]:

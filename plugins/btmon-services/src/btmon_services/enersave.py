@@ -31,7 +31,7 @@ class SensorOptions:
     type: int = setting(default=2, help="MyEnerSave's number for what it measures")
     direction: Direction | None = setting(  # noqa: RUF009 - a field
         default=None,
-        help="which flow counts: import (used), export (generated); left out: by type, export for 1 and 11",
+        help="the direction that is sent: import (used), export (generated); left out: by type, export for 1 and 11",
     )
 
     @property
@@ -58,8 +58,8 @@ class EnerSave(ServiceOfMeters):
     timeout: Duration = setting(default=Duration(25), help="longest wait for an answer")
     map: dict[ChannelRef, SensorOptions] = setting(
         factory=dict,
-        help="channel and what it is there: description, type (MyEnerSave's number: 1 solar, 2 a circuit), direction"
-        " (import or export, where it is not that of its type); empty: all channels",
+        help="what each channel measures: description; type, MyEnerSave's number (1 solar, 2 a circuit); direction"
+        " (import or export), if it is not that of the type; empty: all channels",
         example='{ "399999_ch1" = { description = "kitchen" } }',
     )
 

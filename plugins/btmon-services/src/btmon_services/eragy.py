@@ -41,13 +41,13 @@ class Eragy(ServiceOfMeters):
 
     url: str = setting(
         default="http://d.myeragy.com/energyremote.aspx",
-        help="where the service is, or something that answers as it does",
+        help="address of the service, or of one that speaks its protocol",
     )
     gateway_id: str = setting(help="the gateway's number, as it was registered", example="399999")
     token: Secret = setting(help="the token that activation gave")
     generation: list[ChannelRef] = setting(
         factory=list,
-        help="channels that generate, whose export counts; of all others the import does",
+        help="channels that generate: their export is sent; of all other channels, the import",
         example='["399999_ch2"]',
     )
 

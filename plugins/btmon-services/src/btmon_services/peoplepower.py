@@ -56,13 +56,15 @@ class PeoplePower(Service):
     account = "`hub_id`, `token` and the ids in `map`"
     replies = (TAKEN, *REFUSED, _status("ERR_FORMAT", Verdict.REJECT), AnswerRule(200, "", Verdict.RETRY))
 
-    url: str = setting(default="https://esp.peoplepowerco.com:8443/deviceio/ml", help="where the service is")
+    url: str = setting(default="https://esp.peoplepowerco.com:8443/deviceio/ml", help="address of the service")
     token: Secret = setting(help="the hub's authentication token")
     hub_id: str = setting(default="1", help="the hub's number, as it was registered")
-    map: dict[ChannelRef, str] = setting(help="channel and the id of its device", example='{ "399999_ch1" = "9990c1" }')
+    map: dict[ChannelRef, str] = setting(
+        help="each channel, and the id of its device", example='{ "399999_ch1" = "9990c1" }'
+    )
     generation: list[ChannelRef] = setting(
         factory=list,
-        help="channels of the map that generate, whose export counts; of all others the import does",
+        help="channels of the map that generate: their export is sent; of all other channels, the import",
         example='["399999_ch2"]',
     )
     add_devices: bool = setting(default=True, help="register the devices of the map at the start")

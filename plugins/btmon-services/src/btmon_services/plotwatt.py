@@ -20,10 +20,10 @@ class PlotWatt(Service):
         AnswerRule(422, "", Verdict.STOP, "check the numbers of PlotWatt's meters in map"),
     )
 
-    url: str = setting(default="http://plotwatt.com", help="where the service is")
+    url: str = setting(default="http://plotwatt.com", help="address of the service")
     api_key: Secret = setting(help="the account's key")
     map: dict[ChannelRef, str] = setting(
-        help="channel and PlotWatt's meter number", example='{ "399999_ch1" = "1000" }'
+        help="each channel, and the number of its meter at PlotWatt", example='{ "399999_ch1" = "1000" }'
     )
 
     def check(self) -> Iterator[Problem]:

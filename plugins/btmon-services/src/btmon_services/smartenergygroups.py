@@ -36,7 +36,8 @@ class SmartEnergyGroups(ServiceOfMeters):
     )
     token: Secret = setting(help="the site's token")
     map: dict[ChannelRef, str] = setting(
-        factory=dict, help='channel and the name of its stream, "" for its own; empty: all channels'
+        factory=dict,
+        help='each channel, and the name of its stream ("": the label of the channel); empty: all channels',
     )
 
     def check(self) -> Iterator[Problem]:

@@ -59,7 +59,7 @@ class ThingSpeak(ServiceOfEntries):
         AnswerRule(429, "", Verdict.RETRY, after=MIN_INTERVAL),
     )
 
-    url: str = setting(default="https://api.thingspeak.com", help="where the service is")
+    url: str = setting(default="https://api.thingspeak.com", help="address of the service")
     tokens: dict[Serial, Secret] = setting(
         help="each meter's serial number and the Write API Key of its channel", example='{ "399999" = "KEY" }'
     )
@@ -68,7 +68,8 @@ class ThingSpeak(ServiceOfEntries):
         help="each meter's serial number and the Channel ID; with it many entries go in one request (see batch_size)",
     )
     fields: dict[ChannelRef, int] = setting(
-        factory=dict, help="channel and the number of its field, 1 to 8; empty: the first eight channels, in order"
+        factory=dict,
+        help="each channel, and the number of its field, 1 to 8; empty: the first eight channels, in order",
     )
 
     def check(self) -> Iterator[Problem]:

@@ -22,13 +22,13 @@ class Wattvision(ServiceOfEntries):
     account = "`sensor_id`, `api_id` and `api_key`"
     replies = (AnswerRule(200, '"success": ?false', Verdict.RETRY, "are `sensor_id`, `api_id` and `api_key` right?"),)
 
-    url: str = setting(default="https://www.wattvision.com/api/v0.2/elec", help="where the service is")
+    url: str = setting(default="https://www.wattvision.com/api/v0.2/elec", help="address of the service")
     api_id: str = setting(help="the API ID, from the API Settings page")
     api_key: Secret = setting(help="the API key, from the same page")
     sensor_id: str = setting(help="the sensor's number, from the same page", example="4321")
-    channel: ChannelRef = setting(help="what measures the whole house", example="399999_ch1")
+    channel: ChannelRef = setting(help="the channel that measures the entire house", example="399999_ch1")
     direction: Direction = setting(
-        default="import", help="which flow on it counts: import, as of a house; export, as of solar panels"
+        default="import", help="the direction that is sent: import, as of a house; export, as of solar panels"
     )
 
     def check(self) -> Iterator[Problem]:

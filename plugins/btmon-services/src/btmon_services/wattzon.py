@@ -32,7 +32,9 @@ class WattzOn(ServiceOfEntries):
     api_key: Secret = setting(help="the key of the API")
     user: str = setting(help="the account's name", example="someone")
     password: Secret = setting(help="the account's password")
-    map: dict[ChannelRef, str] = setting(help="channel and the meter's name", example='{ "399999_ch1" = "kitchen" }')
+    map: dict[ChannelRef, str] = setting(
+        help="each channel, and the name of its meter at WattzOn", example='{ "399999_ch1" = "kitchen" }'
+    )
 
     def check(self) -> Iterator[Problem]:
         """Yield the problems between the settings."""

@@ -30,7 +30,7 @@ class File:
     )
     start: str = setting(
         default="",
-        help="time of the first packet of a plain binary file, as 2026-06-21T06:00:00; empty: its last change",
+        help="time of the first packet of a plain binary file, as 2026-06-21T06:00:00; empty: when it was changed last",
         validator=validate_start,
     )
     interval: Duration = setting(

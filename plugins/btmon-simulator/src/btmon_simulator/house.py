@@ -28,7 +28,7 @@ class Circuit:
     """One circuit at one moment.
 
     `watts` is negative where power flows out: solar, and mains when the sun gives more than the house takes. `absolute`
-    counts watt-seconds whichever way they flow, `polarized` those that flow out. Neither wraps here.
+    counts watt-seconds whichever way they flow, `polarized` those that flow out. Neither overflows here.
     """
 
     watts: int

@@ -104,7 +104,7 @@ def serials(format: str, first: str, count: int) -> list[str]:
     first = first or DEFAULT_SERIALS[digits]
     if not (first.isascii() and first.isdigit() and len(first) == digits and int(first[:-5]) <= MAX_UNIT):
         units = "one digit of unit id" if digits == 6 else "three digits of unit id (000 to 255)"  # noqa: PLR2004
-        raise ValueError(f"{first!r} is no serial number of a {format} meter; expected {units}, then a number in five")
+        raise ValueError(f"{first!r} is no serial number of a {format} meter; expected {units} and a number of five")
     last = int(first[-5:]) + count - 1
     if last > MAX_NUMBER:
         raise ValueError(

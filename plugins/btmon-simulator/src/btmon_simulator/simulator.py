@@ -26,7 +26,7 @@ class Simulator:
     origin = "simulated"
 
     format: FormatName = setting(default="gem48ptbin", help="packet format that the meters send")
-    serial: str = setting(default="", help="serial number of the first meter; empty: a usual one of the format")
+    serial: str = setting(default="", help="serial number of the first meter; empty: one that is usual for the format")
     count: int = setting(
         default=1,
         help="how many meters, with consecutive serial numbers",
