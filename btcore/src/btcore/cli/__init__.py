@@ -34,6 +34,7 @@ COMMANDS = {
     "status": "show how a site is: its sources, sinks and journal",
     "dead-letters": "list what a sink will never take, deliver it after all, or drop it",
     "replay": "deliver to a sink again what the journal still holds",
+    "journal": "check or compact the journal, export a part of it as a capture, import a capture",
     "init": "write a commented site.toml from the installed plugins",
     "plugins": "list the installed plugins, or show the settings of one",
     "decode": "show the packets in a capture",

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,7 @@ from btcore.errors import Stop, Unavailable
 from btcore.journal.retry import ShuttingDown
 from btcore.logs.handler import say, set_up
 from btcore.replay.requests import Request
-from btcore.replay.spans import parse_moment
+from btcore.replay.spans import add_span_arguments, parse_span
 from btcore.runtime.at_rest import mending_at_rest
 from btcore.runtime.replay import deliver_at_rest
 from btcore.runtime.signals import stop_on_signals
@@ -37,12 +36,9 @@ PATIENCE = 60.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser._negative_number_matcher = re.compile(r"-\.?\d")  # noqa: SLF001 - of Python 3.14: `--from -7d` is no option
     parser.add_argument("sink", metavar="SINK", help="the sink, such as roof")
     add_config_option(parser)
-    time_help = "2026-11-01T12:00 (local time where no zone is given), 2026-11-01, or how long ago: -7d"
-    parser.add_argument("--from", dest="since", metavar="T", help=f"the first reading: {time_help}")
-    parser.add_argument("--to", dest="until", metavar="T", help="the last reading; a date means its end")
+    add_span_arguments(parser)
     parser.add_argument("--meter", action="append", default=[], metavar="SERIAL", help="only this meter; repeatable")
     parser.add_argument("--channel", default="", metavar="CHANNEL", help="only this channel, such as 399999_ch1 or ch1")
     parser.add_argument("--gaps", action="store_true", help="only what the sink does not have, where it can be asked")
@@ -68,14 +64,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _request(site: Site, args: argparse.Namespace) -> Request:
-    now = datetime.now(UTC)
-    try:
-        since = parse_moment(args.since, now) if args.since else None
-        until = parse_moment(args.until, now, is_end=True) if args.until else None
-    except ValueError as error:
-        args.usage(str(error))
-    if since is not None and until is not None and since > until:
-        args.usage("--from is after --to")
+    since, until = parse_span(args, datetime.now(UTC))
     named = {name: key for key, name in site.channels.items()}
     channel = named.get(args.channel, args.channel)
     return Request(since=since, until=until, meters=tuple(args.meter), channel=channel, gaps=args.gaps)

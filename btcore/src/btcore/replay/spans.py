@@ -1,6 +1,7 @@
-"""A time as a person types it for a span of readings: ISO 8601, a date, or how long ago. Pure."""
+"""A span of readings as a person types it: ISO 8601, a date, or how long ago. Pure."""
 
 import re
+from argparse import ArgumentParser, Namespace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
@@ -14,6 +15,26 @@ AGO = re.compile(r"-\s*(\d.*)")
 
 LAST = datetime(2200, 1, 1, tzinfo=UTC)
 """Later times are mistakes."""
+
+
+def add_span_arguments(parser: ArgumentParser) -> None:
+    """Add the options of a span of readings to a command, for `parse_span`."""
+    parser._negative_number_matcher = re.compile(r"-\.?\d")  # noqa: SLF001 - of Python 3.14: `--from -7d` is no option
+    time_help = "2026-11-01T12:00 (local time where no zone is given), 2026-11-01, or how long ago: -7d"
+    parser.add_argument("--from", dest="since", metavar="T", help=f"the first reading: {time_help}")
+    parser.add_argument("--to", dest="until", metavar="T", help="the last reading; a date means its end")
+
+
+def parse_span(args: Namespace, now: datetime) -> tuple[int | None, int | None]:
+    """Return the keys of the first and the last reading that are wanted. Ends with the usage for what is no span."""
+    try:
+        since = parse_moment(args.since, now) if args.since else None
+        until = parse_moment(args.until, now, is_end=True) if args.until else None
+    except ValueError as error:
+        args.usage(str(error))
+    if since is not None and until is not None and since > until:
+        args.usage("--from is after --to")
+    return since, until
 
 
 def parse_moment(text: str, now: datetime, *, is_end: bool = False) -> int:

@@ -3,21 +3,29 @@
 Each answer is a dict that the control socket can send. Delivering is done by the sinks' workers.
 """
 
+import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from threading import Event
 from typing import Any
 
 import attrs
 
-from btcore.config.site import Sink, Site
+from btcore.capture.export import READ, Span, export
+from btcore.config.site import Sink, Site, context_of
 from btcore.control.server import Handler
+from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
-from btcore.journal import Journal
+from btcore.journal import START, Journal
 from btcore.replay.letters import as_json, id_of, select_letters
 from btcore.replay.requests import Request, Requests
-from btcore.runtime.replay import REPORT_INTERVAL, finished_status, preview_request
+from btcore.runtime.replay import REPORT_INTERVAL, finished_status, open_decoders, preview_request
+from btcore.sources.capture_import import LiveCapture, RecordedCapture, capture_source
+from btcore.sources.worker import SourceWorker
 from btcore.status import ReplayStatus
-from btcore.text import nearest
+from btcore.text import nearest, plural
 
 Answer = Mapping[str, Any]
 
@@ -46,7 +54,7 @@ class Mending:
     @property
     def handlers(self) -> dict[str, Handler]:
         """What the control socket answers, by command."""
-        return {"dead-letters": self.dead_letters, "replay": self.replay}
+        return {"dead-letters": self.dead_letters, "replay": self.replay, "journal": self.look_after}
 
     # --- dead letters
 
@@ -114,6 +122,77 @@ class Mending:
         done = requests.get(number)
         if done is not None and not requests.is_waiting(number):
             yield {"sink": table, "replay": attrs.asdict(finished_status(done))}
+
+    # --- the journal
+
+    def look_after(self, request: Answer) -> Iterator[Answer]:
+        """Check the journal, export a part of it, or import a capture; compacting is for a site at rest."""
+        match request.get("action"):
+            case "check":
+                yield {"faults": list(self._faults())}
+            case "export":
+                span = Span(request.get("since"), request.get("until"), request.get("meters", ()))
+                yield from map(attrs.asdict, export(self.journal, span))
+            case "import":
+                yield from self._import(Path(str(request.get("file"))), is_live=bool(request.get("live")))
+            case "compact":
+                raise Unavailable("compacting takes the journal away from the meters for long: stop btcore first")
+
+    def compact(self) -> tuple[int, int]:
+        """Give free room of the journal back to the disk; return its bytes before and after."""
+        before = self.journal.size()
+        self.journal.compact()
+        return before, self.journal.size()
+
+    def _faults(self) -> Iterator[str]:
+        """Yield what is wrong with the journal, and which readings no decoder reads."""
+        yield from self.journal.check()
+        unread: Counter[str] = Counter()
+        with ExitStack() as opened:
+            decoders = open_decoders(self._site, opened)
+            after, end = START, self.journal.newest()
+            while entries := [one for one in self.journal.read(after, READ) if one.offset <= end]:
+                after = entries[-1].offset
+                unread.update(entry.format for entry in entries if decoders.read_entry(entry) is None)
+        for form, count in unread.items():
+            yield f"{plural(count, 'reading')} of format {form} cannot be read by any decoder of the configuration"
+
+    def _import(self, file: Path, *, is_live: bool) -> Iterator[Answer]:
+        """Bring in a capture, and yield how many readings were new until it is done."""
+        if not os.access(file, os.R_OK) or not file.is_file():
+            raise Unavailable(f"{file} is no file that btcore can read")
+        capture = LiveCapture(file) if is_live else RecordedCapture(file)
+        source = capture_source(capture)
+        decoders = Decoders(
+            [one.instance for one in self._site.decoders],
+            (),
+            [context_of(self._site, one) for one in self._site.decoders],
+            name_meter=self._site.meters.current_serial,
+        )
+        worker = SourceWorker(
+            source, self.journal, decoders, context_of(self._site, source), self._stop, once=True, grace=GRACE
+        )
+        worker.thread.start()
+        while worker.thread.is_alive():
+            worker.thread.join(REPORT_INTERVAL)
+            yield {**_imported(worker), "unread": capture.unread}
+        if worker.failure:
+            raise Unavailable(f"{file} was not brought in to its end: {worker.failure}")
+
+
+GRACE = 15.0
+"""Seconds for which an import tries a failing journal when the program stops."""
+
+
+def _imported(worker: SourceWorker) -> Answer:
+    status = worker.status()
+    return {
+        "kept": status.kept or 0,
+        "duplicates": status.duplicates or 0,
+        "refused": status.refused or 0,
+        "packets": status.packets or 0,
+        "finished": not worker.thread.is_alive(),
+    }
 
 
 def tables_of(name: str, known: Sequence[str]) -> list[str]:
