@@ -1,8 +1,10 @@
 """`btcore replay` and `btcore dead-letters`, as a person calls them: beside a running program, and at rest."""
 
 import json
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,25 @@ def test_a_replay_at_rest(tmp_path: Path) -> None:
     assert len(table_rows(tmp_path / "new.db", "samples", "DISTINCT time")) == 44
 
 
+def test_a_gap_in_sqlite_is_found_and_filled(tmp_path: Path) -> None:
+    """What is missing is counted by a dry run, delivered by a run, and nothing else is; the rows are what they were."""
+    recording(tmp_path, 300)
+    site = SITE.partition("[source.live]")[0] + SITE[SITE.index("[sink.db]") :]
+    (tmp_path / "site.toml").write_text(site)
+    assert btcore(tmp_path, "run", "--once", "site.toml")[0] == OK
+    before = table_rows(tmp_path / "energy.db", "samples ORDER BY time, channel", "*")
+    with closing(sqlite3.connect(tmp_path / "energy.db")) as connection, connection:
+        gone = "time BETWEEN '2026-11-20 00:10:00.000000' AND '2026-11-20 00:20:00.000000'"
+        assert connection.execute(f"DELETE FROM samples WHERE {gone}").rowcount > 1000
+    gaps = ("replay", "db", "--gaps", "--from", "2026-11-20T00:00:05Z")
+    missing = "61 missing, 238 already there\n"
+    assert btcore(tmp_path, *gaps, "--dry-run") == (OK, f"sink.db: 0 delivered, {missing}")
+    assert len(table_rows(tmp_path / "energy.db", "samples", "time")) < len(before)
+    assert btcore(tmp_path, *gaps) == (OK, f"sink.db: 61 delivered, {missing}")
+    assert table_rows(tmp_path / "energy.db", "samples ORDER BY time, channel", "*") == before
+    assert btcore(tmp_path, *gaps) == (OK, "sink.db: 0 delivered, 299 already there\n")
+
+
 def test_dead_letters_are_listed_retried_and_dropped(tmp_path: Path) -> None:
     """A service that refuses for a while: what it refused is listed with its reason, retried when it takes it again."""
     with Recorder(Reply(200, "ok")) as service:
@@ -155,6 +176,9 @@ def test_mistakes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert main(["run", "--once", "--quiet", *config]) == OK
     assert main(["replay", "dd", *config]) == UNAVAILABLE
     assert 'there is no sink "dd"; the sinks are db' in capsys.readouterr().err
+    (tmp_path / "site.toml").write_text(site + "[sink.print]\n")
+    assert main(["replay", "print", "--gaps", *config]) == UNAVAILABLE
+    assert "sink.print cannot be asked what it has" in capsys.readouterr().err
     for words in (["replay", "db", "--from", "soon"], ["dead-letters", "drop"], ["dead-letters", "show"]):
         with pytest.raises(SystemExit) as ended:
             main([*words, *config])

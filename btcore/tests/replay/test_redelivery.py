@@ -21,7 +21,7 @@ from helpers.running_sink import (
 )
 from helpers.waiting import wait_for
 
-from btcore import Batch, Reject, Retry
+from btcore import Batch, Reject, Retry, hookimpl
 from btcore.journal import DeadLetter, Journal, Retention
 from btcore.journal.sqlite import SqliteJournal
 from btcore.replay.letters import id_of
@@ -229,3 +229,54 @@ def test_requests_are_done_one_after_the_other_and_outlast_a_restart(journal: Jo
     assert again.first() == asked[0]
     again.finish(asked[0])
     assert Requests(journal, SINK_TABLE).first() == asked[1]
+
+
+# --- gaps
+
+
+class AskableSink(RecordingSink):
+    """A sink that can be asked what it has."""
+
+    @hookimpl
+    def find_stored(self, batch: Batch) -> list[tuple[str, int]]:
+        """Return what was taken of a batch."""
+        has = {(one.serial, one.key) for taken in self.taken for one in taken.readings}
+        return [(one.serial, one.key) for one in batch.readings if (one.serial, one.key) in has]
+
+
+class ConfusedSink(RecordingSink):
+    """A sink that answers something else than was asked."""
+
+    @hookimpl
+    def find_stored(self, batch: Batch) -> list[Batch]:
+        """Return the batch."""
+        return [batch]
+
+
+def test_only_what_the_sink_does_not_have_is_delivered(journal: Journal) -> None:
+    """A gap is delivered, with the samples that the first delivery gave; the rest is only asked for."""
+    fill_journal(journal, 40)
+    sink = AskableSink()
+    deliver_all(journal, sink, batch_size=7)
+    first = values_of(sink)
+    sink.taken = [batch for batch in sink.taken if batch.readings[0].offset not in {8, 22}]
+    kept = len(sink.taken)
+    for asked in (Request(gaps=True, find_only=True), Request(gaps=True)):
+        running = deliver_again(journal, sink, asked, batch_size=10)
+        done = running.worker.redelivery.requests.get(asked.number)
+        assert done is not None
+        assert (done.missing, done.stored, done.delivered) == (14, 26, 0 if asked.find_only else 14)
+    assert [one.offset for batch in sink.taken[kept:] for one in batch.readings] == [*range(8, 15), *range(22, 29)]
+    assert values_of(sink) == first
+
+
+def test_a_sink_that_answers_nonsense_is_not_believed(journal: Journal) -> None:
+    """An answer that is no list of pairs is a fault of the plugin: it is tried again, then given up with the reason."""
+    fill_journal(journal, 3)
+    sink = ConfusedSink()
+    deliver_all(journal, sink)
+    asked = Request(gaps=True)
+    running = deliver_again(journal, sink, asked)
+    done = running.worker.redelivery.requests.get(asked.number)
+    assert done is not None
+    assert (done.refused, "expected pairs of a serial number" in done.why) == (3, True)

@@ -21,6 +21,7 @@ from btcore.logs.handler import say, set_up
 from btcore.replay.requests import Request
 from btcore.replay.spans import add_span_arguments, parse_span
 from btcore.runtime.at_rest import mending_at_rest
+from btcore.runtime.mending import raise_if_unanswerable
 from btcore.runtime.replay import deliver_at_rest
 from btcore.runtime.signals import stop_on_signals
 from btcore.status import ReplayStatus
@@ -67,11 +68,18 @@ def _request(site: Site, args: argparse.Namespace) -> Request:
     since, until = parse_span(args, datetime.now(UTC))
     named = {name: key for key, name in site.channels.items()}
     channel = named.get(args.channel, args.channel)
-    return Request(since=since, until=until, meters=tuple(args.meter), channel=channel, gaps=args.gaps)
+    return Request(
+        since=since,
+        until=until,
+        meters=tuple(args.meter),
+        channel=channel,
+        gaps=args.gaps,
+        find_only=args.gaps and args.dry_run,
+    )
 
 
 def _answers(site: Site, args: argparse.Namespace, request: Request) -> Iterator[Mapping[str, Any]]:
-    asked = {"sink": args.sink, "request": attrs.asdict(request), "dry_run": args.dry_run}
+    asked = {"sink": args.sink, "request": attrs.asdict(request), "dry_run": _is_preview(request, args)}
     try:
         yield from ask(site.state, "replay", PATIENCE, **asked)
     except NotRunning:
@@ -84,7 +92,9 @@ def _answers(site: Site, args: argparse.Namespace, request: Request) -> Iterator
 def _at_rest(site: Site, args: argparse.Namespace, request: Request) -> Iterator[Mapping[str, Any]]:
     redaction = set_up(quiet=True, secrets=site.secrets)
     with mending_at_rest(site) as mending:
-        if args.dry_run:
+        if request.gaps:
+            raise_if_unanswerable(mending.sinks_of(args.sink))
+        if _is_preview(request, args):
             yield from mending.replay({"sink": args.sink, "request": attrs.asdict(request), "dry_run": True})
             return
         stop = Event()
@@ -97,6 +107,11 @@ def _at_rest(site: Site, args: argparse.Namespace, request: Request) -> Iterator
                 raise Unavailable("stopped; the rest is delivered again when btcore runs") from None
             except Stop as error:
                 raise Unavailable(f"{sink.table} stopped: {redaction.redact(describe_error(error))}") from None
+
+
+def _is_preview(request: Request, args: argparse.Namespace) -> bool:
+    """Whether nothing but the journal is asked; a dry run for gaps asks the sink."""
+    return bool(args.dry_run) and not request.gaps
 
 
 def _line(answer: Mapping[str, Any]) -> str:

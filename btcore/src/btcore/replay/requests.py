@@ -28,12 +28,14 @@ class Request:
     """One request, and how far it has come.
 
     `since` and `until` are keys, of the first and the last reading that is wanted; `meters` are serial numbers (empty:
-    all), `channel` is SERIAL_LABEL or a label (empty: all). `gaps`: only what the sink does not have. `retry`: nothing
-    of that counts, but `letters`: the ids of dead letters that are still to be retried.
+    all), `channel` is SERIAL_LABEL or a label (empty: all). `gaps`: only what the sink does not have; with `find_only`,
+    that is counted and not delivered. `retry`: nothing of that counts, but `letters`: the ids of dead letters that are
+    still to be retried.
 
     `end` is the offset up to which the live delivery had come when the request was begun (0: not begun): what comes
     after it is delivered anyway. `read_to` is up to where the journal is read for it. `done` is the offset up to which
-    all is settled. `delivered` and `refused` count readings, `stored` those that the sink had.
+    all is settled. `delivered` and `refused` count readings, `stored` those that the sink had,
+    `missing` those that it had not.
     """
 
     number: str = attrs.field(factory=lambda: secrets.token_hex(3))
@@ -42,6 +44,7 @@ class Request:
     meters: tuple[str, ...] = ()
     channel: str = ""
     gaps: bool = False
+    find_only: bool = False
     retry: bool = False
     letters: tuple[str, ...] = ()
     end: Offset = START
@@ -50,6 +53,7 @@ class Request:
     delivered: int = 0
     refused: int = 0
     stored: int = 0
+    missing: int = 0
     why: str = ""
 
     @property

@@ -101,6 +101,8 @@ class Mending:
             for sink in sinks:
                 yield {"sink": sink.table, "preview": preview_request(self._site, self.journal, sink, asked)}
             return
+        if asked.gaps:
+            raise_if_unanswerable(sinks)
         for sink in sinks:
             one = self._ask(sink.table, asked)
             self.journal.wake()
@@ -178,6 +180,15 @@ class Mending:
             yield {**_imported(worker), "unread": capture.unread}
         if worker.failure:
             raise Unavailable(f"{file} was not brought in to its end: {worker.failure}")
+
+
+def raise_if_unanswerable(sinks: Sequence[Sink]) -> None:
+    """Raise Unavailable where a sink cannot be asked what it has."""
+    for sink in sinks:
+        if not hasattr(sink.instance, "find_stored"):
+            raise Unavailable(
+                f"{sink.table} cannot be asked what it has: its plugin {sink.plugin} has no find_stored. Omit --gaps"
+            )
 
 
 GRACE = 15.0

@@ -74,6 +74,7 @@ def finished_status(request: Request) -> ReplayStatus:
         delivered=request.delivered,
         refused=request.refused,
         stored=request.stored,
+        missing=request.missing,
         last_error=request.why,
         finished=True,
     )

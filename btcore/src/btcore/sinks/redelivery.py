@@ -20,12 +20,12 @@ from btcore.records import Batch
 from btcore.replay.history import Found, History, Sampling
 from btcore.replay.letters import LetterIndex, id_of, rebuild
 from btcore.replay.requests import Request, Requests
-from btcore.replay.selection import select
+from btcore.replay.selection import select, without_stored
 from btcore.settings import Context, Delivery
 from btcore.sinks.calls import Failure, HookCalls, Rejection
 from btcore.sinks.dead_letters import faults
 from btcore.sinks.rate_limit import RateLimit
-from btcore.sinks.results import BatchResult, check_result
+from btcore.sinks.results import BatchResult, check_result, check_stored
 from btcore.status import ReplayStatus
 from btcore.text import describe_error, format_duration, plural
 
@@ -43,10 +43,14 @@ NOT_SELECTED = "the settings of the sink select nothing of it"
 
 @attrs.frozen
 class Part:
-    """What one call delivers again: steps, each with the dead letters that it settles."""
+    """What one call delivers again: steps, and the dead letters that they settle.
+
+    `is_asked`: the sink was asked whether it has them, and has none of them.
+    """
 
     found: Sequence[Found]
     letters: Sequence[DeadLetter] = ()
+    is_asked: bool = False
 
     @property
     def batch(self) -> Batch:
@@ -120,6 +124,7 @@ class Redelivery:
             delivered=work.request.delivered,
             refused=work.request.refused,
             stored=work.request.stored,
+            missing=work.request.missing,
             queued=len(work.queue) + sum(len(part.found) for part in work.parts),
             last_error=self._error or work.request.why,
         )
@@ -222,19 +227,42 @@ class Redelivery:
             some, work.queue = work.queue[: self._delivery.batch_size], work.queue[self._delivery.batch_size :]
             work.parts.append(Part([found for found, _ in some], [one for _, letters in some for one in letters]))
         part = work.parts[-1]
-        answer = calls.try_once(lambda: self._call(part, calls))
+        is_question = work.request.gaps and not part.is_asked
+        answer = calls.try_once(lambda: self._ask(part, calls) if is_question else self._call(part, calls))
         if isinstance(answer, Failure) and (not answer.is_bug or self._bugs + 1 < MAX_BUGS):
             self._bugs += answer.is_bug
             self._failed(answer)
             return
         self._has_answered()
         work.parts.pop()
-        if isinstance(answer, BatchResult):
+        if isinstance(answer, frozenset):
+            self._leave_missing(work, part, answer)
+        elif isinstance(answer, BatchResult):
             self._settle_delivered(work, part, answer)
         elif len(part.found) > 1 and not (isinstance(answer, Rejection) and answer.is_entire_batch):
             work.parts += reversed(_halves(part))
         else:
             self._settle_refused(work, part, answer.why)
+
+    def _ask(self, part: Part, calls: HookCalls) -> frozenset[tuple[str, int]]:
+        """Ask the sink which readings of a part it has."""
+        self._limiter.called()
+        return check_stored(calls.call("find_stored", batch=part.batch))
+
+    def _leave_missing(self, work: Work, part: Part, stored: frozenset[tuple[str, int]]) -> None:
+        """Put back what the sink does not have; settle the part where that is nothing, or only to be counted."""
+        missing = [attrs.evolve(one, step=step) for one in part.found if (step := without_stored(one.step, stored))]
+        count = sum(len(one.step.readings) for one in missing)
+        had = len(part.batch.readings) - count
+        if missing and not work.request.find_only:
+            work.request = attrs.evolve(
+                work.request, stored=work.request.stored + had, missing=work.request.missing + count
+            )
+            # what comes after the last of these is settled with them
+            last = attrs.evolve(missing[-1], settled=part.found[-1].settled)
+            work.parts.append(Part([*missing[:-1], last], is_asked=True))
+        else:
+            self._settle(work, part, stored=had, missing=count)
 
     def _call(self, part: Part, calls: HookCalls) -> BatchResult | Rejection:
         if len(part.found) == 1 and (broken := faults(part.found[0].step)):
@@ -266,7 +294,17 @@ class Redelivery:
         self._journal.replace_dead_letters([attrs.evolve(one, why=why) for one in letters])
         work.request = attrs.evolve(work.request, refused=work.request.refused + len(letters), why=why)
 
-    def _settle(self, work: Work, part: Part, *, delivered: int = 0, refused: int = 0, why: str = "") -> None:
+    def _settle(
+        self,
+        work: Work,
+        part: Part,
+        *,
+        delivered: int = 0,
+        refused: int = 0,
+        stored: int = 0,
+        missing: int = 0,
+        why: str = "",
+    ) -> None:
         """Keep in the journal how far the request has come."""
         request = work.request
         settled = {id_of(letter) for letter in part.letters}
@@ -276,6 +314,8 @@ class Redelivery:
             done=max(request.done, part.found[-1].settled),
             delivered=request.delivered + delivered,
             refused=request.refused + refused,
+            stored=request.stored + stored,
+            missing=request.missing + missing,
             why=why or request.why,
         )
         self.requests.update(work.request)
@@ -318,7 +358,8 @@ def _halves(part: Part) -> list[Part]:
     """Return a part as two; each has the dead letters of its own readings."""
     middle = len(part.found) // 2
     halves = [part.found[:middle], part.found[middle:]]
-    return [Part(half, [one for one in part.letters if _has(half, one)]) for half in halves]
+    letters = [[one for one in part.letters if _has(half, one)] for half in halves]
+    return [Part(half, own, part.is_asked) for half, own in zip(halves, letters, strict=True)]
 
 
 def _has(found: Sequence[Found], letter: DeadLetter) -> bool:

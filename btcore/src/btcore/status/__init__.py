@@ -71,8 +71,9 @@ class SourceStatus:
 class ReplayStatus:
     """What is delivered to a sink again: a replay, or its dead letters. `number` names the request.
 
-    Of `total` readings in the journal, `examined` were looked at; `delivered`, `refused` and `stored` (already there)
-    count readings, `queued` those that wait for the next call. `last_error` is why it waits, or what was refused last.
+    Of `total` readings in the journal, `examined` were looked at. `delivered`, `refused`, `stored` (already there) and
+    `missing` count readings, `queued` those that wait for the next call. `last_error` is why it waits, or what was
+    refused last.
     """
 
     number: str
@@ -81,6 +82,7 @@ class ReplayStatus:
     delivered: int = 0
     refused: int = 0
     stored: int = 0
+    missing: int = 0
     queued: int = 0
     waiting: int = 0
     last_error: str = ""

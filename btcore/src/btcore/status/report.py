@@ -109,6 +109,7 @@ def replay_line(replay: ReplayStatus) -> str:
     """Describe how far a replay has come."""
     parts = [f"{replay.examined} of {plural(replay.total, 'reading')} examined"] if replay.total else []
     parts.append(f"{replay.delivered} delivered")
+    parts += [f"{replay.missing} missing"] if replay.missing else []
     parts += [f"{replay.stored} already there"] if replay.stored else []
     parts += [f"{replay.refused} refused"] if replay.refused else []
     parts += [f"{plural(replay.waiting, 'request')} after it"] if replay.waiting else []
