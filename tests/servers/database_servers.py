@@ -36,6 +36,9 @@ def free_port() -> int:
 class DatabaseServer:
     """A server process in a directory of its own."""
 
+    stopping = signal.SIGTERM
+    """The signal that ends it, whoever is connected."""
+
     def __init__(self, port: int | None = None) -> None:
         """Choose a port; nothing is started yet. The directory is short, as the path of a socket must be."""
         self.port = port or free_port()
@@ -77,7 +80,7 @@ class DatabaseServer:
 
     def stop(self) -> None:
         """Stop as a computer that shuts down does."""
-        self._end(signal.SIGTERM)
+        self._end(self.stopping)
 
     def kill(self) -> None:
         """End at once, as when the power fails."""
@@ -156,7 +159,9 @@ class MariaDB(DatabaseServer):
 
 
 class PostgreSQL(DatabaseServer):
-    """PostgreSQL, whose administrator is `admin`; users on this computer need no password unless `hba` says so."""
+    """PostgreSQL, whose administrator is `admin`, by the socket; over TCP all need a password."""
+
+    stopping = signal.SIGINT
 
     @property
     def data(self) -> Path:

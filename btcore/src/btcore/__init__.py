@@ -12,7 +12,7 @@ from btcore.decode.schemas import SCHEMAS, Column, channels_in, columns, serial_
 from btcore.errors import BtcoreError, Problem, Reject, Retry, Stop
 from btcore.formats import Channel, Format, Number
 from btcore.hookspecs import hookimpl
-from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, Sample
+from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, Sample, SourceCheckpoint
 from btcore.settings import (
     ChannelRef,
     Claim,
@@ -60,6 +60,7 @@ __all__ = [
     "Sample",
     "Secret",
     "Serial",
+    "SourceCheckpoint",
     "Stop",
     "StreamStatus",
     "Table",

@@ -41,6 +41,7 @@ _PLUGINS: Mapping[str, tuple[str, ...]] = {
         *("thingspeak", "xively", "emoncms", "wattvision"),
     ),
     "btmon-simulator": ("simulator", "file"),
+    "btmon-sql": ("sql",),
     "btmon-sqlite": ("sqlite",),
 }
 

@@ -10,7 +10,7 @@ from threading import Event
 from pluggy import HookimplMarker, HookspecMarker
 
 from btcore.formats import Format
-from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading
+from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, SourceCheckpoint
 from btcore.settings import Context
 
 PROJECT = "btcore"
@@ -35,12 +35,13 @@ class Hooks:
         """Call after the last work, in the same thread, also after a failure: release everything that is open."""
 
     @hookspec(firstresult=True)
-    def collect(self, stop: Event) -> Iterator[Chunk | Reading]:  # type: ignore[empty-body]
+    def collect(self, stop: Event) -> Iterator[Chunk | Reading | SourceCheckpoint]:  # type: ignore[empty-body]
         """Call in a thread of its own, to yield what a meter sends until `stop` is set.
 
-        Yield `Chunk`s of bytes as they come in, or `Reading`s without a packet (from a database). Check `stop` at least
-        about once a second. Returning means that the source has ended. After an exception the core closes the
-        instance, waits (with backoff), opens it and collects again.
+        Yield `Chunk`s of bytes as they come in, or `Reading`s without a packet (from a database), and between these how
+        far it has come as `SourceCheckpoint`. Check `stop` at least about once a second. Returning means that the
+        source has ended. After an exception the core closes the instance, waits (with backoff), opens it and collects
+        again.
         """
 
     @hookspec(firstresult=True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 PLUGINS: Mapping[str, tuple[str, ...]] = {
     "ip": ("tcp-server", "tcp-client"),
     "mariadb": ("mysql",),
+    **dict.fromkeys(("postgres", "postgresql"), ("sql",)),
     "pvo": ("pvoutput",),
     **dict.fromkeys(("oem", "openenergymonitor", "emon"), ("emoncms",)),
     **dict.fromkeys(("pachube", "cosm", "pbe"), ("xively",)),

@@ -74,6 +74,29 @@ class Chunk:
             raise TypeError(f"a chunk's clock: expected an iterator of times, found {describe_type(self.clock)}")
 
 
+MAX_CHECKPOINT = 100_000
+"""The most characters of a source's checkpoint."""
+
+
+@attrs.frozen
+class SourceCheckpoint:
+    """How far a source has come, as its own text; for a source that reads a store of its own, such as a database.
+
+    The core keeps it once all readings that were yielded before it are in the journal. `Context.checkpoint` is the last
+    one when the source is opened again, also after a restart. So what was yielded after it is yielded again: a reading
+    that is in the journal already is not kept twice. Raises TypeError or ValueError for what is no text, or too long.
+    """
+
+    state: str
+
+    def __attrs_post_init__(self) -> None:
+        """Check it."""
+        if not isinstance(self.state, str):
+            raise TypeError(f"a source's checkpoint: expected text, found {describe_type(self.state)}")
+        if len(self.state) > MAX_CHECKPOINT:
+            raise ValueError(f"a source's checkpoint: more than {MAX_CHECKPOINT} characters, {len(self.state)}")
+
+
 @attrs.frozen
 class Packet:
     """A complete packet at the start of a stream's buffer: its length, and what was read from it.

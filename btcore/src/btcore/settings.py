@@ -112,6 +112,8 @@ class Context:
     `name` is its table (`sink.roof`), `log` its own logger. `channels` maps `SERIAL_CHANNEL` to the name in [channels].
     `polarity` is the sign of its samples, `interval` the seconds that each sample covers (0: from one reading to the
     next). `dry_run`: nothing may be sent. `stream_status` returns what the core has found so far in a source's stream.
+    `checkpoint` is what a source yielded last as `SourceCheckpoint`, "" at first. `once`: the run ends when all sources
+    have ended, so a source that waits for more returns instead.
     """
 
     name: str
@@ -121,6 +123,9 @@ class Context:
     interval: Duration = Duration(0)
     dry_run: bool = False
     stream_status: Callable[[str], StreamStatus] = attrs.field(default=lambda _stream: StreamStatus(), repr=False)
+
+    checkpoint: str = ""
+    once: bool = False
 
     def channel_name(self, serial: str, channel: str) -> str:
         """Return the name of a meter's channel: the one of [channels], else `SERIAL_CHANNEL`."""

@@ -35,6 +35,15 @@ def test_a_reading_after_the_end_belongs_to_the_next() -> None:
     assert [reading.offset for step in steps for reading in step.readings] == [1, 2, 4]
 
 
+def test_what_comes_before_an_open_interval_need_not_be_read_again() -> None:
+    """Where entries that are not sampled come before its first reading, the offset moves over them."""
+    first, last = readings_of([entry(0), *(entry(at) for at in range(10, 50, 10)), entry(90)])[::5]
+    sampler = intervals()
+    assert [step.offset for step in sampler.feed(first, 0)] == [first.offset]
+    assert list(sampler.feed(last, 5)) == []
+    assert (last.offset, sampler.settled(last.offset), sampler.settled(9)) == (6, 5, 5)
+
+
 def test_a_gap_gives_one_sample_over_the_whole_gap() -> None:
     """Intervals without a reading give nothing; the next sample goes over all of them."""
     readings = readings_of([entry(0), entry(600, energy=1000), entry(660, energy=1060)])

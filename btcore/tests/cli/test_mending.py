@@ -112,6 +112,42 @@ def test_a_replay_at_rest(tmp_path: Path) -> None:
     assert len(table_rows(tmp_path / "new.db", "samples", "DISTINCT time")) == 44
 
 
+def test_a_replay_outlasts_a_kill_of_the_program(tmp_path: Path) -> None:
+    """The program is killed in the midst of a replay: the next one does the rest, and all of it is there once."""
+    recording(tmp_path)
+    slow = NEW + 'batch_size = 10\nmin_call_interval = "100ms"\n'
+    (tmp_path / "site.toml").write_text(SITE)
+    with BtcoreProcess(tmp_path, SITE) as running:
+        wait_for(lambda: len(table_rows(tmp_path / "energy.db", "samples", "DISTINCT time")) > 401, "all of it")
+        assert running.stop() == 0
+    recorded = "samples WHERE serial <> '01000777'"
+    with BtcoreProcess(tmp_path, SITE + slow) as running:
+        wait_for(lambda: table_rows(tmp_path / "new.db", "samples", "time"), "a live reading")
+        command = [sys.executable, "-m", "btcore", "replay", "new"]
+        asking = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        wait_for(lambda: table_rows(tmp_path / "new.db", recorded, "time"), "the replay's first batches")
+        running.process.kill()
+        assert "gone" in (asking.communicate(timeout=60)[1] or "hung up, so it is gone")
+    assert len(table_rows(tmp_path / "new.db", recorded, "DISTINCT time")) < 399
+    with BtcoreProcess(tmp_path, SITE + slow) as running:
+        wait_for(lambda: len(table_rows(tmp_path / "new.db", recorded, "DISTINCT time")) >= 399, "the rest")
+        assert running.stop() == 0
+    rows = table_rows(tmp_path / "new.db", recorded, "time, channel")
+    assert len(rows) == len(set(rows)) == len(table_rows(tmp_path / "energy.db", recorded, "time"))
+
+
+def test_a_sink_that_has_stopped_says_so(tmp_path: Path) -> None:
+    """A replay to a sink that waits for a person is kept, and the command does not wait for it."""
+    with Recorder(Reply(401, "wrong key")) as service:
+        site = SITE[: SITE.index("[source.cap]")] + SITE[SITE.index("[source.live]") :]
+        cloud = CLOUD[CLOUD.index("[sink.cloud]") :].format(url=service.url)
+        with BtcoreProcess(tmp_path, site + cloud) as running:
+            wait_for(lambda: "stopped until a restart" in running.log, "the sink to stop")
+            code, text = btcore(tmp_path, "replay", "cloud")
+            assert (code, "sink.cloud has stopped until a restart (" in text) == (UNAVAILABLE, True)
+            assert running.stop() == UNAVAILABLE
+
+
 def test_a_gap_in_sqlite_is_found_and_filled(tmp_path: Path) -> None:
     """What is missing is counted by a dry run, delivered by a run, and nothing else is; the rows are what they were."""
     recording(tmp_path, 300)

@@ -461,11 +461,11 @@ def test_a_decoder_that_fails_to_close_harms_nobody(
 @pytest.mark.parametrize(
     ("item", "said"),
     [
-        (None, "yielded None; expected a Chunk or a Reading"),
-        (5, "yielded an int; expected a Chunk or a Reading"),
-        ("fe ff", "yielded a str; expected a Chunk or a Reading"),
-        (b"fe ff", "yielded a bytes; expected a Chunk or a Reading"),
-        (Chunk, "yielded a type; expected a Chunk or a Reading"),
+        (None, "yielded None; expected a Chunk, a Reading or a SourceCheckpoint"),
+        (5, "yielded an int; expected a Chunk, a Reading or a SourceCheckpoint"),
+        ("fe ff", "yielded a str; expected a Chunk, a Reading or a SourceCheckpoint"),
+        (b"fe ff", "yielded a bytes; expected a Chunk, a Reading or a SourceCheckpoint"),
+        (Chunk, "yielded a type; expected a Chunk, a Reading or a SourceCheckpoint"),
     ],
 )
 def test_what_a_source_must_not_yield_is_told_and_costs_nothing_before_it(

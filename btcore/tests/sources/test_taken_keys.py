@@ -25,12 +25,14 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("btcore.journal.retry.LONGEST", 0.001)
 
 
-def write_all(journal: Journal, stop: threading.Event | None = None) -> WriteQueue:
-    """Let a queue write the entries, and end; return it."""
+def write_all(
+    journal: Journal, stop: threading.Event | None = None, entries: Sequence[Entry] = tuple(ENTRIES)
+) -> WriteQueue:
+    """Let a queue write entries, and end; return it."""
     queue = WriteQueue("test", journal, logging.getLogger("btcore"), stop or threading.Event())
     queue.start()
     with suppress(ShuttingDown):
-        queue.put(ENTRIES)
+        queue.put(entries)
     queue.close()
     return queue
 
@@ -101,3 +103,24 @@ def test_only_what_is_not_written_to_a_full_journal_is_refused(
     written = len(journal.read(START, 99))
     assert 0 < written < COUNT
     assert (queue.kept, queue.refused.total) == (written, COUNT - written)
+
+
+def test_only_what_is_not_written_is_lost_where_one_reading_cannot_be_kept(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reading that the journal cannot hold is left out; at a stop, what was written around it is not lost."""
+    entries = [raw_entry(number) for number in range(COUNT)]
+    stop, append = threading.Event(), journal.append
+
+    def try_to(some: Sequence[Entry]) -> Appended:
+        if entries[2] in some:
+            raise OverflowError("too large")
+        if entries[7] in some:
+            stop.set()
+            raise Unavailable("disk full")
+        return append(some)
+
+    monkeypatch.setattr(journal, "append", try_to)
+    queue = write_all(journal, stop, entries)
+    assert [one.key for one in journal.read(START, 99)] == [0, 1, 3, 4]
+    assert (queue.kept, queue.lost) == (4, 5)

@@ -232,7 +232,9 @@ def test_once_gives_up_a_source_that_brings_the_same_again(journal: Journal) -> 
 def test_what_is_neither_bytes_nor_a_reading_is_a_failure(journal: Journal) -> None:
     """A source that yields anything else is at fault, and ends like any that fails."""
     work = collect_items(journal, "text", once=True)
-    assert 'the plugin "yielding" yielded a str; expected a Chunk or a Reading' in work.worker.failure
+    assert (
+        'the plugin "yielding" yielded a str; expected a Chunk, a Reading or a SourceCheckpoint' in work.worker.failure
+    )
 
 
 def test_stopping_ends_a_source(journal: Journal) -> None:

@@ -1,13 +1,12 @@
 """Against btmon, on MariaDB: the same rows by the names of their columns, but for what it did wrong."""
 
-import json
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from helpers.folders import GOLDEN
+from helpers.btmon_mysql_tables import RECORDED, fill_as_btmon, load, recorded_rows, table_of
 from helpers.golden_streams import recorded_readings
 from helpers.samplers import samples_between
 
@@ -19,40 +18,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.servers
 
-RECORDED = sorted((GOLDEN / "sql").glob("mysql.*.json"))
-
 Opened = Callable[..., Mysql]
 Rows = list[dict[str, Any]]
-
-
-def load(path: Path) -> dict[str, Any]:
-    """Read a recording."""
-    return json.loads(path.read_text("utf-8"))  # type: ignore[no-any-return]
-
-
-def statements_of(recording: dict[str, Any], word: str) -> list[str]:
-    """Return the statements that btmon sent, of those that begin with a word; its database is called energy."""
-    batches = [batch for one in recording["passes"] for batch in one["batches"]]
-    calls = [call for batch in batches for call in batch["calls"]] + recording["setup"]["calls"]
-    found = [call[1] for call in calls if call[0] == "execute" and call[1].lower().startswith(word)]
-    return [one.replace(f"{database(recording)}.", "") for one in found]
-
-
-def database(recording: dict[str, Any]) -> str:
-    """Return the name of btmon's database."""
-    return str(recording["options"].get("mysql_database", "ecm"))
-
-
-def table_of(recording: dict[str, Any]) -> str:
-    """Return the table that btmon stored into."""
-    return statements_of(recording, "create table")[0].split("exists ")[1].split(" ")[0]
-
-
-def fill_as_btmon(energy: "Energy", recording: dict[str, Any]) -> None:
-    """Make a database as btmon left it: by its own statements."""
-    energy.server.sql(f"CREATE DATABASE {energy.name}")
-    for statement in statements_of(recording, "create table") + statements_of(recording, "insert"):
-        energy.sql(statement)
 
 
 def rows_of(energy: "Energy", table: str) -> Rows:
@@ -61,18 +28,6 @@ def rows_of(energy: "Energy", table: str) -> Rows:
     return [
         dict(zip(names, row, strict=True)) for row in energy.sql(f"SELECT * FROM {table} ORDER BY time_created, id")
     ]
-
-
-def recorded_rows(recording: dict[str, Any]) -> Rows:
-    """Return the rows that btmon sent, by column, as it wrote them."""
-    rows = []
-    for statement in statements_of(recording, "insert"):
-        names, values = statement.split(" (", 1)[1].split(") VALUES (")
-        texts = values.removesuffix(")").split(",")
-        rows.append(
-            {n: t.strip("'") if t[0] == "'" else float(t) for n, t in zip(names.split(","), texts, strict=True)}
-        )
-    return rows
 
 
 def batch_of(recording: dict[str, Any]) -> Batch:

@@ -70,6 +70,10 @@ CHANNELS = """\
 """
 
 
+STORES = "What {} stored can be read back, as a source too: btcore plugins NAME has the settings."
+"""About plugins that are sinks in the first place."""
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument(
@@ -147,6 +151,11 @@ def _tables(
     kind: Kind, plugins: list[PluginInfo], wanted: Collection[str], usual: Collection[str], *, service: bool
 ) -> Iterator[str]:
     mine = [one for one in plugins if kind in one.kinds]
+    if kind == "source":
+        stores = [one.name for one in mine if "sink" in one.kinds]
+        mine = [one for one in mine if one.name not in stores]
+        if stores:
+            yield "\n".join(template.comment(STORES.format(" and ".join(stores)))) + "\n"
     on = [one.name for one in mine if one.name in wanted] or usual
     for one in sorted(mine, key=lambda one: one.name not in on):
         settings = map(_for_a_service, one.settings) if service else one.settings

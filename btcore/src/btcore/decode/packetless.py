@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from btcore.formats import Channel, Format
+from btcore.formats import Channel, Format, Number
 from btcore.journal import Entry
 from btcore.records import Reading
 
@@ -19,18 +19,14 @@ MAX_FORMATS = 1024
 """Formats that are remembered. Above it, a format is made anew, and two readings across that give no sample."""
 
 
+NUMBERS = ',"numbers":['
+"""What stands between the description of a format and the numbers, which are the end of an entry."""
+
+
 def encode_reading(reading: Reading) -> bytes:
     """Return the bytes that the journal keeps of a reading without a packet."""
-    form = reading.format
-    record = {
-        "labels": form.labels,
-        "numbers": reading.numbers,
-        "channels": [attrs.astuple(channel) for channel in form.channels],
-        "seconds_bits": form.seconds_bits,
-        "reset": [form.reset_label, form.reset_mask],
-        "family": form.family,
-    }
-    return json.dumps(record, separators=(",", ":")).encode()
+    numbers = json.dumps(reading.numbers, separators=(",", ":"))
+    return f'{_describe(reading.format)},"numbers":{numbers}}}'.encode()
 
 
 def decode_reading(entry: Entry, time: datetime, serial: str) -> Reading:
@@ -38,11 +34,33 @@ def decode_reading(entry: Entry, time: datetime, serial: str) -> Reading:
 
     Raises ValueError, KeyError or TypeError for an entry that `encode_reading` did not make.
     """
-    record: dict[str, Any] = json.loads(entry.raw)
-    numbers = tuple(record.pop("numbers"))
-    form = _format(entry.format, json.dumps(record))
+    description, numbers = _split(entry.raw.decode())
+    form = _format(entry.format, description)
     more = (entry.offset, entry.monotonic, entry.boot, entry.address, entry.origin)
     return Reading(time, form, serial, entry.raw, entry.source, *more, numbers=numbers)
+
+
+def _split(text: str) -> tuple[str, tuple[Number, ...]]:
+    """Return the description of the format, which is the same text for all entries of a meter, and the numbers."""
+    description, found, numbers = text.rpartition(NUMBERS)
+    if found and '"' not in numbers:
+        return description + "}", tuple(json.loads("[" + numbers.removesuffix("}")))
+    record: dict[str, Any] = json.loads(text)  # of an earlier version: the numbers are in the middle
+    numbers_in_record = tuple(record.pop("numbers"))
+    return json.dumps(record, separators=(",", ":")), numbers_in_record
+
+
+@lru_cache(maxsize=MAX_FORMATS)
+def _describe(form: Format) -> str:
+    """Return the description of a format, as JSON without its end."""
+    record = {
+        "labels": form.labels,
+        "channels": [attrs.astuple(channel) for channel in form.channels],
+        "seconds_bits": form.seconds_bits,
+        "reset": [form.reset_label, form.reset_mask],
+        "family": form.family,
+    }
+    return json.dumps(record, separators=(",", ":")).removesuffix("}")
 
 
 @lru_cache(maxsize=MAX_FORMATS)

@@ -248,6 +248,12 @@ class Journal(Protocol):
         A checkpoint holds those of the meters that were heard last; this finds the others.
         """
 
+    def source_checkpoint(self, source: str) -> str:
+        """Return what was committed for a source last; "" where nothing was."""
+
+    def commit_source(self, source: str, state: str) -> None:
+        """Keep how far a source has come, as its plugin's own text; called when the readings before it are kept."""
+
     def heard_meters(self) -> Sequence[HeardMeter]:
         """Return which meters were ever heard, and in which formats, the last heard last, as many as are remembered.
 

@@ -56,6 +56,7 @@ class MemoryJournal:
         self._kept_after: Offset = START
         self._meters: dict[tuple[str, str], int] = {}  # the last heard is the last one
         self._checkpoints: dict[str, Checkpoint] = {}
+        self._source_checkpoints: dict[str, str] = {}
         self._dead_letters: dict[tuple[str, str, tuple[int, ...]], tuple[DeadLetter, float]] = {}
         self._changed = Condition()
 
@@ -173,6 +174,16 @@ class MemoryJournal:
         """Return one baseline of a sink."""
         checkpoint = self.checkpoint(sink)
         return checkpoint.baselines.get(key) if checkpoint else None
+
+    def source_checkpoint(self, source: str) -> str:
+        """Return what was committed for a source last."""
+        with self._changed:
+            return self._source_checkpoints.get(source, "")
+
+    def commit_source(self, source: str, state: str) -> None:
+        """Keep how far a source has come."""
+        with self._changed:
+            self._source_checkpoints[source] = state
 
     def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep these; one that is kept already stays as it is."""

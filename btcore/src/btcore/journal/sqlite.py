@@ -255,6 +255,17 @@ class SqliteJournal:
         with self._reading, self._guarded("read"):
             return read_baseline(self._reader, sink, key)
 
+    def source_checkpoint(self, source: str) -> str:
+        """Return what was committed for a source last."""
+        with self._reading, self._guarded("read"):
+            row = self._reader.execute("SELECT state FROM source_checkpoint WHERE source = ?", (source,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def commit_source(self, source: str, state: str) -> None:
+        """Keep how far a source has come."""
+        with self._transaction() as connection:
+            connection.execute("REPLACE INTO source_checkpoint VALUES (?, ?)", (source, state))
+
     def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep these; one that is kept already stays as it is."""
         with self._transaction() as connection:

@@ -5,7 +5,7 @@ The format is public: docs/journal.md. What is read from the tables and written 
 
 import sqlite3
 
-VERSION = 6
+VERSION = 7
 """Of the tables below, kept in the file. The format is public: docs/journal.md."""
 
 TABLES = """
@@ -62,6 +62,10 @@ CREATE TABLE meter (
     offset INTEGER NOT NULL,
     PRIMARY KEY (serial, format)
 ) WITHOUT ROWID;
+CREATE TABLE source_checkpoint (
+    source TEXT PRIMARY KEY,
+    state  TEXT NOT NULL
+) WITHOUT ROWID;
 """
 
 UPGRADES = {
@@ -109,6 +113,7 @@ DROP INDEX entry_key;
 CREATE UNIQUE INDEX entry_identity ON entry (key, serial);
 CREATE TABLE block (number INTEGER PRIMARY KEY, entries INTEGER NOT NULL, bytes INTEGER NOT NULL);
 INSERT INTO block SELECT offset / 1000, count(*), sum(length(raw)) FROM entry GROUP BY 1""",
+    6: "CREATE TABLE source_checkpoint (source TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID",
 }
 """What makes a file of a version one of the next."""
 

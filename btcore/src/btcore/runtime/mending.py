@@ -5,7 +5,7 @@ Each answer is a dict that the control socket can send. Delivering is done by th
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
@@ -22,6 +22,7 @@ from btcore.journal import START, Journal
 from btcore.replay.letters import as_json, id_of, select_letters
 from btcore.replay.requests import Request, Requests
 from btcore.runtime.replay import REPORT_INTERVAL, finished_status, open_decoders, preview_request
+from btcore.sinks.worker import SinkWorker
 from btcore.sources.capture_import import LiveCapture, RecordedCapture, capture_source
 from btcore.sources.worker import SourceWorker
 from btcore.status import ReplayStatus
@@ -29,26 +30,23 @@ from btcore.text import nearest, plural
 
 Answer = Mapping[str, Any]
 
-Status = Callable[[], ReplayStatus | None]
-"""Returns how far the redelivery of a sink has come."""
-
 
 class Mending:
-    """The mending of one site. `statuses` has, by table, how each sink's redelivery stands; none where nothing runs."""
+    """The mending of one site. `workers` are those of its sinks, by table; none where nothing runs."""
 
     def __init__(
         self,
         site: Site,
         journal: Journal,
         requests: Mapping[str, Requests],
-        statuses: Mapping[str, Status],
+        workers: Mapping[str, SinkWorker],
         stop: Event,
     ) -> None:
         """Take what it works on. `stop` is set when the program ends."""
         self.journal = journal
         self._site = site
         self._requests = requests
-        self._statuses = statuses
+        self._workers = workers
         self._stop = stop
 
     @property
@@ -114,9 +112,13 @@ class Mending:
         return [sink for sink in self._site.sinks if sink.table in tables]
 
     def _progress(self, table: str, number: str) -> Iterator[Answer]:
-        requests = self._requests[table]
+        requests, worker = self._requests[table], self._workers[table]
         while requests.is_waiting(number) and not self._stop.wait(REPORT_INTERVAL):
-            status = self._statuses[table]()
+            if worker.stop_reason:
+                raise Unavailable(
+                    f"{table} has stopped until a restart ({worker.stop_reason}); what was asked for is done then"
+                )
+            status = worker.replay_status()
             if status is not None and status.number == number:
                 yield {"sink": table, "replay": attrs.asdict(status)}
             else:

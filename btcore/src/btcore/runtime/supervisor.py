@@ -108,8 +108,7 @@ class Supervisor:
 
     def _mending(self, journal: Journal, sinks: list[SinkWorker]) -> Mending:
         requests = {sink.name: sink.redelivery.requests for sink in sinks}
-        statuses = {sink.name: sink.redelivery.status for sink in sinks}
-        return Mending(self._site, journal, requests, statuses, self._stop)
+        return Mending(self._site, journal, requests, {sink.name: sink for sink in sinks}, self._stop)
 
     def _serve(self, status: LiveStatus, mending: Mending, serving: ExitStack) -> None:
         """Answer the commands of this machine's user, and a monitoring system if there is to be one."""

@@ -27,12 +27,13 @@ class RateLimit:
             wait = max(wait, self._calls[0] + HOUR - now)
         return max(wait, 0.0)
 
-    @property
-    def has_spare(self) -> bool:
-        """Whether a call may be made now that can wait: half of an hour's calls are left to those that cannot."""
-        now = self._clock()
-        used = sum(called > now - HOUR for called in self._calls)
-        return self.wait() == 0 and (not self._max_per_hour or 2 * used < max(self._max_per_hour, 2))
+    def spare_wait(self) -> float:
+        """Return the seconds until a call that can wait: half of an hour's calls are left to the others."""
+        share = max(self._max_per_hour // 2, 1)
+        wait = self.wait()
+        if self._max_per_hour and len(self._calls) >= share:
+            wait = max(wait, self._calls[-share] + HOUR - self._clock())
+        return wait
 
     def called(self) -> None:
         """Count a call."""

@@ -110,7 +110,9 @@ class Redelivery:
     @property
     def next_turn_in(self) -> float:
         """Seconds until the next turn may do anything, where the last one could not; never long."""
-        return min(max(self._limiter.wait(), self._not_before - monotonic(), SHORTEST_PAUSE), LONGEST_PAUSE)
+        if self._work is None and monotonic() >= self._not_before:
+            return LONGEST_PAUSE  # nothing is asked for
+        return min(max(self._limiter.spare_wait(), self._not_before - monotonic(), SHORTEST_PAUSE), LONGEST_PAUSE)
 
     def status(self) -> ReplayStatus | None:
         """Return how far the request has come that is worked on, or that waits to be."""
@@ -142,10 +144,16 @@ class Redelivery:
 
     def finish(self, calls: HookCalls) -> None:
         """Do all that was asked for, and wait for it. Raises Stop, ShuttingDown."""
-        while self.turn(calls) or self.requests.first() is not None:
+        while self.turn(calls) or self._is_anything_left():
             calls.raise_if_stopping()
-            if monotonic() < self._not_before or not self._limiter.has_spare:
+            if monotonic() < self._not_before or self._limiter.spare_wait() > 0:
                 calls.wait(self.next_turn_in)
+
+    def _is_anything_left(self) -> bool:
+        try:
+            return self.requests.first() is not None
+        except Unavailable:  # the next turn says why
+            return True
 
     def _turn(self, calls: HookCalls) -> bool:
         work = self._begun()
@@ -154,7 +162,7 @@ class Redelivery:
         if not work.parts and not work.has_read_all and len(work.queue) < self._delivery.batch_size:
             self._read(work)
         elif work.parts or work.queue:
-            if not self._limiter.has_spare:
+            if self._limiter.spare_wait() > 0:
                 return False
             self._deliver(work, calls)
         else:
@@ -233,13 +241,14 @@ class Redelivery:
             self._bugs += answer.is_bug
             self._failed(answer)
             return
-        self._has_answered()
+        if not isinstance(answer, Failure):
+            self._has_answered()  # after a bug, the halves are tried once each
         work.parts.pop()
         if isinstance(answer, frozenset):
             self._leave_missing(work, part, answer)
         elif isinstance(answer, BatchResult):
             self._settle_delivered(work, part, answer)
-        elif len(part.found) > 1 and not (isinstance(answer, Rejection) and answer.is_entire_batch):
+        elif len(part.found) > 1 and not is_question and not (isinstance(answer, Rejection) and answer.is_entire_batch):
             work.parts += reversed(_halves(part))
         else:
             self._settle_refused(work, part, answer.why)

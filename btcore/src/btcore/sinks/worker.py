@@ -33,7 +33,7 @@ from btcore.sinks.results import BatchResult, check_result
 from btcore.sinks.state import sink_state
 from btcore.sinks.unproven import HeldStep, UnprovenSettings, describe_location
 from btcore.sinks.unwanted import UnwantedWatch
-from btcore.status import SinkStatus, State
+from btcore.status import ReplayStatus, SinkStatus, State
 from btcore.status.failures import error_status, next_attempt
 from btcore.text import describe_error, plural
 from btcore.values.fingerprint import fingerprint
@@ -146,8 +146,17 @@ class SinkWorker:
             dead_letters=backlog.dead_letters(),
             last_error=error_status(self._reporter, self._redact),
             next_attempt=next_attempt(self._reporter),
-            replay=self.redelivery.status(),
+            replay=self.replay_status(),
         )
+
+    def replay_status(self) -> ReplayStatus | None:
+        """Return how far what is delivered again has come, and what keeps it waiting. Safe from any thread."""
+        found = self.redelivery.status()
+        last = self._reporter.last_failure
+        is_waiting = self._reporter.failing_for is not None or bool(self.stop_reason)
+        if found is None or last is None or not is_waiting:
+            return found
+        return attrs.evolve(found, last_error=self._redact(f"it waits for the live delivery: {last.text}"))
 
     def _status_state(self) -> State:
         if self.stop_reason:
@@ -258,7 +267,8 @@ class SinkWorker:
             if steps and due <= 0:
                 break
             if not self._deliver_again():
-                self.backlog.wait(min(due, POLL_INTERVAL) if steps else POLL_INTERVAL)
+                longest = min(POLL_INTERVAL, self.redelivery.next_turn_in)
+                self.backlog.wait(min(due, longest) if steps else longest)
         return steps
 
     def _deliver_again(self) -> bool:

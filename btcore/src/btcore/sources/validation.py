@@ -8,14 +8,14 @@ from collections.abc import Generator, Iterable, Sequence
 
 from btcore.errors import InvalidPluginResult
 from btcore.formats import describe_type
-from btcore.records import Chunk, Reading
+from btcore.records import Chunk, Reading, SourceCheckpoint
 
-EXPECTED = "expected a Chunk or a Reading"
+EXPECTED = "expected a Chunk, a Reading or a SourceCheckpoint"
 
 
 def checked_items(
     collected: object, plugin: str, formats: Sequence[str] = ()
-) -> Generator[Chunk | Reading, None, None]:
+) -> Generator[Chunk | Reading | SourceCheckpoint, None, None]:
     """Yield what a source's `collect` yields, each as it comes. Raises InvalidPluginResult for anything else.
 
     Readings of other formats than these, where there are any, are left out. The source's generator is closed as well.
@@ -27,9 +27,9 @@ def checked_items(
     items = iter(collected)
     try:
         for item in items:
-            if not isinstance(item, Chunk | Reading):
+            if not isinstance(item, Chunk | Reading | SourceCheckpoint):
                 raise InvalidPluginResult(f'the plugin "{plugin}" yielded {describe_type(item)}; {EXPECTED}')
-            if not formats or isinstance(item, Chunk) or item.format.name in formats:
+            if not formats or not isinstance(item, Reading) or item.format.name in formats:
                 yield item
     finally:
         close = getattr(items, "close", None)

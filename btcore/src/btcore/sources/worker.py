@@ -23,7 +23,7 @@ from btcore.errors import Retry, Stop, Unavailable
 from btcore.journal import Entry, Journal, known_serials
 from btcore.journal.retry import ShuttingDown
 from btcore.logs.failures import FailureReporter
-from btcore.records import Chunk, Reading
+from btcore.records import Chunk, Reading, SourceCheckpoint
 from btcore.settings import Context, StreamStatus
 from btcore.sources.activity import Activity
 from btcore.sources.admission import Admission
@@ -83,7 +83,7 @@ class SourceWorker:
         self._hooks = hook_caller(source.instance)
         self._reporter = FailureReporter(self._log)
         self._backoff = Backoff(source.min_backoff, source.max_backoff)
-        self._write_queue = WriteQueue(source.table, journal, self._log, stop, grace)
+        self._write_queue = WriteQueue(source.table, journal, self._log, stop, grace, source.name)
         self._journal = journal
         self._identities = identities or Identities(Meters(), lambda notice: self._log.warning("%s", notice))
         self._admission = Admission(
@@ -219,7 +219,7 @@ class SourceWorker:
             self._restore_meters()
             last.callback(self._close)
             last.callback(self._end_streams)
-            self._hooks.open(context=self._context)
+            self._hooks.open(context=self._opening_context())
             last.callback(self._packet_watch.close)
             self._packet_watch.open()
             collected = self._hooks.collect(stop=self._stop)
@@ -252,7 +252,14 @@ class SourceWorker:
         except BaseException:  # noqa: BLE001 - a plugin's bug must not end the source
             self._log.exception("failed to close")
 
-    def _take(self, item: Chunk | Reading) -> None:
+    def _opening_context(self) -> Context:
+        checkpoint = self._journal.source_checkpoint(self._source.name)
+        return attrs.evolve(self._context, checkpoint=checkpoint, once=self._once)
+
+    def _take(self, item: Chunk | Reading | SourceCheckpoint) -> None:
+        if isinstance(item, SourceCheckpoint):
+            self._write_queue.commit(item.state)
+            return
         if isinstance(item, Reading):
             self._packet_watch.packet()
             self.without_packets += 1

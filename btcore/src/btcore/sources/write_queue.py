@@ -43,8 +43,13 @@ class WriteQueue:
     `lost` what a stop leaves unwritten, `refused` what the journal had no room for. `is_full`: the source waits.
     """
 
-    def __init__(self, name: str, journal: Journal, log: logging.Logger, stop: Event, grace: float = 0.0) -> None:
-        """Prepare. `grace`: seconds after `stop` for which a journal that cannot be written is still tried."""
+    def __init__(
+        self, name: str, journal: Journal, log: logging.Logger, stop: Event, grace: float = 0.0, source: str = ""
+    ) -> None:
+        """Prepare. `grace`: seconds after `stop` for which a journal that cannot be written is still tried.
+
+        `source` is the one whose checkpoint `commit` keeps.
+        """
         self.kept = 0
         self.duplicates = 0
         self.lost = 0
@@ -64,6 +69,8 @@ class WriteQueue:
         self._put_times: deque[float] = deque(maxlen=BURST_PUTS)
         self._is_closed = False
         self._failure = ""
+        self._refused_before = 0
+        self._source = source
         self._change = Condition()
 
     def start(self) -> None:
@@ -112,6 +119,16 @@ class WriteQueue:
         """Wait until everything is written, or never will be."""
         with self._change:
             self._change.wait_for(self._is_empty)
+
+    def commit(self, state: str) -> None:
+        """Keep how far the source has come, after everything before it. Raises ShuttingDown, JournalFull."""
+        self.flush()
+        if self._failure:
+            raise ShuttingDown(self._failure)
+        if self.refused.total > self._refused_before:
+            self._refused_before = self.refused.total
+            raise JournalFull("the journal has refused readings, which the source is asked for again")
+        self._retry(partial(self._journal.commit_source, self._source, state), self._describe_waiting)
 
     def close(self) -> None:
         """Close the queue: wait until everything is written or never will be, and log what is lost."""

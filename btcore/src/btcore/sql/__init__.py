@@ -1,4 +1,4 @@
-"""Storing in SQL databases, for plugins that bring a driver: everything that is not the driver.
+"""Storing in SQL databases and reading from them, for plugins that bring a driver: all that is not the driver.
 
 Public, as `btcore` itself: `from btcore.sql import SqlWriter, Connection, SqlError`. It needs nothing but the standard
 library, and only plugins that use it load it. What belongs here: the tables and their rows, the statements and what
@@ -10,6 +10,7 @@ to an `SqlWriter`.
 from btcore.sql.connection import Connection
 from btcore.sql.dialect import DIALECTS, MYSQL, POSTGRESQL, SQLITE, Dialect, Value
 from btcore.sql.errors import ErrorKind, SqlError, mysql_kind, postgresql_kind
+from btcore.sql.reader import SqlReader
 from btcore.sql.table import Schema
 from btcore.sql.writer import SqlWriter, check_table_name
 
@@ -23,6 +24,7 @@ __all__ = [
     "ErrorKind",
     "Schema",
     "SqlError",
+    "SqlReader",
     "SqlWriter",
     "Value",
     "check_table_name",

@@ -28,19 +28,20 @@ Identity = tuple[int, str]
 
 @attrs.define(eq=False)
 class Database:
-    """An open database. All methods raise SqlError."""
+    """An open database. All methods raise SqlError. `reported`: see `Preparation`."""
 
     connection: Connection
     dialect: Dialect
     where: str
     log: Logger
+    reported: set[str]
     tables: dict[str, Table] = attrs.field(factory=dict, init=False)
     """The tables that rows were stored into, by name."""
     _prepared: dict[Table, PreparedTable] = attrs.field(factory=dict, init=False)
 
     def store(self, records: Mapping[Table, Sequence[Record]]) -> None:
         """Store all rows or none, each once."""
-        work = Preparation(self.connection, self.dialect, self.where)
+        work = Preparation(self.connection, self.dialect, self.where, self.reported)
         with self.connection.transaction():
             # all tables first: MySQL ends a transaction where a table is changed
             ready = {table: self._ready(table, work) for table in records}
@@ -50,7 +51,7 @@ class Database:
 
     def find_stored(self, records: Mapping[Table, Sequence[Record]]) -> list[Identity]:
         """Return the keys and serial numbers of the records that are stored already."""
-        work = Preparation(self.connection, self.dialect, self.where)
+        work = Preparation(self.connection, self.dialect, self.where, self.reported)
         found: list[Identity] = []
         with self.connection.transaction():
             ready = {table: self._ready(table, work) for table in records}
@@ -62,7 +63,7 @@ class Database:
 
     def prepare(self, tables: Iterable[Table]) -> list[str]:
         """Make tables ready; return what was created, a line each."""
-        work = Preparation(self.connection, self.dialect, self.where)
+        work = Preparation(self.connection, self.dialect, self.where, self.reported)
         with self.connection.transaction():
             ready = {table: work.prepare(table) for table in tables}
         self._remember(ready, work)

@@ -26,7 +26,8 @@ class Dialect:
     `placeholder` stands for a value. `quote` is around a name. `types` has the type of a column of each kind. `zone`
     is what the database wants behind a time in UTC. `day` and `month` are the expressions for the local day, and the
     first day of the local month, of a column `time`. `narrow` are the types that keep fewer digits than a DOUBLE.
-    `widen` is how one column is given another type.
+    `widen` is how one column is given another type. `partitioner` is the query that
+    finds what can divide a table by time, and `partition` the statement that does.
     """
 
     name: str
@@ -38,6 +39,8 @@ class Dialect:
     zone: str = ""
     narrow: frozenset[str] = frozenset()
     widen: str = ""
+    partitioner: str = ""
+    partition: str = ""
 
     def quote_name(self, name: str) -> str:
         """Quote the name of a table or a column."""
@@ -120,6 +123,9 @@ POSTGRESQL = Dialect(
     zone="+00",
     narrow=frozenset({"real", "numeric", "bigint", "integer", "smallint"}),
     widen="ALTER COLUMN {column} TYPE {type}",
+    # of the extension TimescaleDB
+    partitioner="SELECT 1 FROM pg_proc WHERE proname = 'create_hypertable' LIMIT 1",
+    partition="SELECT create_hypertable(%s, 'time')",
 )
 
 DIALECTS: Mapping[str, Dialect] = {one.name: one for one in (SQLITE, MYSQL, POSTGRESQL)} | {"mariadb": MYSQL}

@@ -75,9 +75,12 @@ def _mysql(connection: Connection, name: str) -> Found:
 
 
 def _postgresql(connection: Connection, name: str) -> Found:
+    # information_schema hides tables that the user has no right to
     columns = connection.query(
-        "SELECT column_name, data_type FROM information_schema.columns"
-        " WHERE table_schema = current_schema() AND table_name = %s ORDER BY ordinal_position",
+        "SELECT a.attname, split_part(format_type(a.atttypid, a.atttypmod), '(', 1) FROM pg_attribute a"
+        " JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname = current_schema() AND c.relname = %s AND a.attnum > 0 AND NOT a.attisdropped"
+        " ORDER BY a.attnum",
         (name,),
     )
     indexes = connection.query(

@@ -34,12 +34,14 @@ class PreparedTable:
 class Preparation:
     """Makes tables ready, within the transaction of the caller. `notices` is what to log after its end.
 
-    `created` are the lines for a person about what was created.
+    `created` are the lines for a person about what was created. `reported` are the tables whose narrow columns were
+    reported before.
     """
 
     connection: Connection
     dialect: Dialect
     where: str
+    reported: set[str]
     notices: list[Notice] = attrs.field(factory=list)
     created: list[str] = attrs.field(factory=list)
     changed: set[str] = attrs.field(factory=set)
@@ -51,6 +53,7 @@ class Preparation:
             self._create(table)
         if isinstance(table, SamplesTable):
             self._create_views(table)
+            self._partition(table, is_new=there is None)
         return PreparedTable(table) if there is None else self._continue(table, there)
 
     def _continue(self, table: Table, there: ExistingTable) -> PreparedTable:
@@ -84,6 +87,13 @@ class Preparation:
             if find_table(self.connection, self.dialect, name) is None:
                 self.connection.execute(statement)
                 self.created.append(f"created view {name} in {self.where}")
+
+    def _partition(self, table: SamplesTable, *, is_new: bool) -> None:
+        """Divide a new table by time where the database can; one that has rows would be locked for long."""
+        partitioner = self.dialect.partitioner
+        if is_new and partitioner and self.connection.query(partitioner):
+            self.connection.query(self.dialect.partition, (self.dialect.quote_name(table.name).replace("%%", "%"),))
+            self.created.append(f"made table {table.name} a hypertable")
 
     def _key(self, table: Table, there: ExistingTable) -> bool:
         """See to it that no row is stored twice; return whether the key alone is unique."""
@@ -120,8 +130,9 @@ class Preparation:
         """Report the columns that lose digits of what is stored, with the statement that widens them."""
         types = {name.lower(): (name, kind) for name, kind in there.types.items()}
         narrow = narrow_columns(table, self.dialect, types)
-        if not narrow:
+        if not narrow or table.name in self.reported:
             return
+        self.reported.add(table.name)
         listed = ", ".join(f"{name} ({types[name.lower()][1].upper()})" for name in narrow[:MOST_SHOWN])
         more = f" and {len(narrow) - MOST_SHOWN} more" if len(narrow) > MOST_SHOWN else ""
         statement = widen_columns(self.dialect, table, narrow).replace("%%", "%")

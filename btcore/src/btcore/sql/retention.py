@@ -69,7 +69,7 @@ class Retention:
         """Whether there is such a table; then it has an index by which old rows are found."""
         if table.name not in self._ready:
             with database.connection.transaction():
-                work = Preparation(database.connection, database.dialect, database.where)
+                work = Preparation(database.connection, database.dialect, database.where, database.reported)
                 self._ready[table.name] = work.index_time(table)
         return self._ready[table.name] or table.name in database.tables
 

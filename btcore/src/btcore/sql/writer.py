@@ -42,6 +42,7 @@ class SqlWriter:
     _context: Context = attrs.field(init=False, factory=lambda: Context("sink", getLogger(__name__)))
     _database: Database | None = attrs.field(init=False, default=None)
     _retention: Retention = attrs.field(init=False)
+    _reported: set[str] = attrs.field(init=False, factory=set)
     _samples: SamplesTable | None = attrs.field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
@@ -153,7 +154,7 @@ class SqlWriter:
 
     def _ensure_open(self) -> Database:
         if self._database is None:
-            self._database = Database(self.connect(), self.dialect, self.where, self.log)
+            self._database = Database(self.connect(), self.dialect, self.where, self.log, self._reported)
         return self._database
 
     def _delete_old(self, records: Mapping[Table, Sequence[Record]]) -> None:

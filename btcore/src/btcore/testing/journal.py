@@ -243,6 +243,13 @@ class JournalContract:
             journal.commit(SINKS[0], Checkpoint(settings="theirs"))
         assert journal.checkpoint(SINKS[0]) == Checkpoint(settings="mine")
 
+    def test_how_far_a_source_has_come_is_kept(self, tmp_path: Path, journal: Journal) -> None:
+        """What was committed for a source last is found again, each source's by itself; "" where nothing was."""
+        for source, state in (("old", "1"), ("other", "x"), ("old", "2")):
+            journal.commit_source(source, state)
+        again = self.reopen(tmp_path, journal)
+        assert [again.source_checkpoint(source) for source in ("old", "other", "new")] == ["2", "x", ""]
+
     # --- dead letters
 
     def test_dead_letters_are_kept_in_order_and_found_by_sink(self, tmp_path: Path, journal: Journal) -> None:

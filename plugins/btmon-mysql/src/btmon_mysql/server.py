@@ -55,11 +55,11 @@ class Server:
         """Name the database in a message."""
         return f"database {self.database} at {self.address}"
 
-    def connect(self) -> "MysqlConnection":
-        """Connect, and create the database if it does not exist. Raises SqlError."""
+    def connect(self, *, create: bool = True) -> "MysqlConnection":
+        """Connect, and create the database if it does not exist and may be created. Raises SqlError."""
         connection = MysqlConnection(self, self._open())
         try:
-            connection.use()
+            connection.use(create=create)
         except BaseException:
             connection.close()
             raise
@@ -109,15 +109,16 @@ class MysqlConnection:
     server: Server
     connection: "pymysql.Connection[Any]"
     account: str = ""
+    is_in_transaction: bool = False
 
-    def use(self) -> None:
-        """Use the database; create it if it does not exist."""
+    def use(self, *, create: bool) -> None:
+        """Use the database; create it if it does not exist and may be created."""
         self.account = _quote_account(self.query("SELECT CURRENT_USER()")[0][0])
         name = MYSQL.quote_name(self.server.database)
         try:
             self.execute(f"USE {name}")
         except SqlError as error:
-            if error.kind is not ErrorKind.NO_DATABASE:
+            if error.kind is not ErrorKind.NO_DATABASE or not create:
                 raise
             self.execute(f"CREATE DATABASE IF NOT EXISTS {name} CHARACTER SET utf8mb4")
             self.execute(f"USE {name}")
@@ -126,7 +127,10 @@ class MysqlConnection:
         """Run a query; return all its rows."""
         with translate_errors(self.server, self.account), self.connection.cursor() as results:
             results.execute(sql, tuple(values))
-            return list(results.fetchall())
+            rows = list(results.fetchall())
+            if not self.is_in_transaction:
+                self.connection.commit()  # or the next query would see what this one saw
+            return rows
 
     def execute(self, sql: str, values: Sequence[Value] = ()) -> int:
         """Run a statement; return how many rows it concerned."""
@@ -143,6 +147,7 @@ class MysqlConnection:
         """Run a transaction: all of it or nothing (in tables of the engine InnoDB)."""
         with translate_errors(self.server, self.account):
             self.connection.begin()
+        self.is_in_transaction = True
         try:
             yield
             with translate_errors(self.server, self.account):
@@ -151,6 +156,8 @@ class MysqlConnection:
             with suppress(pymysql.Error):  # a connection that is lost has ended it already
                 self.connection.rollback()
             raise
+        finally:
+            self.is_in_transaction = False
 
     def close(self) -> None:
         """Close it."""

@@ -2,12 +2,30 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import attrs
 
-from btcore import Batch, Claim, Context, Duration, Format, Problem, Secret, hookimpl, plugin, setting
-from btcore.sql import MYSQL, Schema, SqlWriter, check_table_name
+from btcore import (
+    FORMATS,
+    Batch,
+    Claim,
+    Context,
+    Duration,
+    Format,
+    Problem,
+    Reading,
+    Secret,
+    SourceCheckpoint,
+    hookimpl,
+    plugin,
+    setting,
+)
+from btcore.sql import MYSQL, Schema, SqlReader, SqlWriter, check_table_name
 from btmon_mysql.server import Server, Ssl
+
+SOURCE = "source."
+"""What the name of a source's table begins with."""
 
 
 @plugin(api=1)
@@ -41,9 +59,18 @@ class Mysql:
         help="the table; empty: one for each packet format, named FORMAT_SCHEMA (of samples: samples)",
         validator=check_table_name,
     )
-    retention: Duration = setting(default=Duration(0), help="delete rows that are older; 0: never")
+    retention: Duration = setting(default=Duration(0), help="as a sink: delete rows that are older; 0: never")
+    format: str = setting(
+        default="",
+        help="as a source: the packet format of the table's rows; empty: as the table's name says",
+        choices=("", *FORMATS),
+    )
+    poll_interval: Duration = setting(
+        default=Duration(60), help="as a source: how often new rows are asked for", validator=attrs.validators.gt(0)
+    )
     _server: Server = attrs.field(init=False, repr=False)
     _writer: SqlWriter = attrs.field(init=False, repr=False)
+    _reader: SqlReader = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Begin without a connection."""
@@ -53,6 +80,10 @@ class Mysql:
         )
         self._writer = SqlWriter(
             MYSQL, self.schema, self.table, self._server.where, self._server.connect, retention=self.retention
+        )
+        self._reader = SqlReader(
+            *(MYSQL, self.table, self.format, self._server.where, self.poll_interval),
+            connect=lambda: self._server.connect(create=False),
         )
 
     def check(self) -> Iterator[Problem]:
@@ -75,12 +106,18 @@ class Mysql:
     @hookimpl
     def open(self, context: Context) -> None:
         """Connect. Raises Retry where the server is not there, Stop where a person has to act."""
-        self._writer.open(context)
+        (self._reader if context.name.startswith(SOURCE) else self._writer).open(context)
 
     @hookimpl
     def close(self) -> None:
         """End the connection."""
         self._writer.close()
+        self._reader.close()
+
+    @hookimpl
+    def collect(self, stop: Event) -> Iterator[Reading | SourceCheckpoint]:
+        """Yield the readings of `counters` tables, those that are there and those that come."""
+        return self._reader.collect(stop)
 
     @hookimpl
     def process_batch(self, batch: Batch) -> int | None:

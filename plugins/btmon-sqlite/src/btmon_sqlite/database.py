@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from btcore.sql import Value
+from btcore.sql import ErrorKind, SqlError, Value
 from btmon_sqlite.errors import translate_errors
 
 LOCK_TIMEOUT = 2.0
@@ -61,7 +61,7 @@ class SqliteConnection:
 
     def close(self) -> None:
         """Close the file, with all rows in it."""
-        with suppress(sqlite3.Error):
+        with suppress(sqlite3.Error):  # also where it was opened to be read
             # closing alone does not do this for a file that was moved: its last rows would stay under the old name
             self.connection.execute("PRAGMA wal_checkpoint")
         self.connection.close()
@@ -79,6 +79,16 @@ def open_file(file: Path) -> SqliteConnection:
         except sqlite3.Error:
             connection.close()
             raise
+    return SqliteConnection(file, connection, identity(file))
+
+
+def open_to_read(file: Path) -> SqliteConnection:
+    """Open a file that is there, as it is, and change nothing in it. Raises SqlError."""
+    if not file.exists():
+        raise SqlError(ErrorKind.UNAVAILABLE, f"there is no file {file}: it is read once it is there")
+    with translate_errors(file):
+        address = f"{file.absolute().as_uri()}?mode=ro"
+        connection = sqlite3.connect(address, uri=True, timeout=LOCK_TIMEOUT, isolation_level=None)
     return SqliteConnection(file, connection, identity(file))
 
 

@@ -3,13 +3,30 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import attrs
 
-from btcore import Batch, Claim, Context, Duration, Format, Problem, hookimpl, plugin, setting
-from btcore.sql import SQLITE, Schema, SqlWriter, check_table_name
-from btmon_sqlite.database import SqliteConnection, open_file
+from btcore import (
+    FORMATS,
+    Batch,
+    Claim,
+    Context,
+    Duration,
+    Format,
+    Problem,
+    Reading,
+    SourceCheckpoint,
+    hookimpl,
+    plugin,
+    setting,
+)
+from btcore.sql import SQLITE, Schema, SqlReader, SqlWriter, check_table_name
+from btmon_sqlite.database import SqliteConnection, open_file, open_to_read
 from btmon_sqlite.errors import path_problem
+
+SOURCE = "source."
+"""What the name of a source's table begins with."""
 
 
 @plugin(api=1)
@@ -27,14 +44,27 @@ class Sqlite:
         help="the table; empty: one for each packet format, named FORMAT_SCHEMA (of samples: samples)",
         validator=check_table_name,
     )
-    retention: Duration = setting(default=Duration(0), help="delete rows that are older; 0: never")
+    retention: Duration = setting(default=Duration(0), help="as a sink: delete rows that are older; 0: never")
+    format: str = setting(
+        default="",
+        help="as a source: the packet format of the table's rows; empty: as the table's name says",
+        choices=("", *FORMATS),
+    )
+    poll_interval: Duration = setting(
+        default=Duration(60), help="as a source: how often new rows are asked for", validator=attrs.validators.gt(0)
+    )
     _writer: SqlWriter = attrs.field(init=False, repr=False)
+    _reader: SqlReader = attrs.field(init=False, repr=False)
     _connection: SqliteConnection | None = attrs.field(init=False, default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Begin without a connection."""
         self._writer = SqlWriter(
             SQLITE, self.schema, self.table, str(self.file), self._connect, retention=self.retention
+        )
+        self._reader = SqlReader(
+            *(SQLITE, self.table, self.format, str(self.file), self.poll_interval),
+            connect=lambda: open_to_read(self.file),
         )
 
     def check(self) -> Iterator[Problem]:
@@ -57,12 +87,18 @@ class Sqlite:
     @hookimpl
     def open(self, context: Context) -> None:
         """Open the file. Raises Retry where it is locked, Stop where a person has to act."""
-        self._writer.open(context)
+        (self._reader if context.name.startswith(SOURCE) else self._writer).open(context)
 
     @hookimpl
     def close(self) -> None:
         """Close the file."""
         self._writer.close()
+        self._reader.close()
+
+    @hookimpl
+    def collect(self, stop: Event) -> Iterator[Reading | SourceCheckpoint]:
+        """Yield the readings of `counters` tables, those that are there and those that come."""
+        return self._reader.collect(stop)
 
     @hookimpl
     def process_batch(self, batch: Batch) -> int | None:

@@ -1,0 +1,94 @@
+"""Readings out of the rows of a `counters` table, of btmon's making or of ours: pure functions of a row.
+
+Which rows are read, and when, is `reader.py`'s.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import attrs
+
+from btcore.decode.further_channels import further_channels
+from btcore.decode.schemas import columns
+from btcore.errors import Stop
+from btcore.formats import SECONDS, Format, Number
+from btcore.records import Reading, from_microseconds
+from btcore.sql.database import STEP
+from btcore.sql.table import KEY, TIME
+
+SERIAL = "serial"
+
+
+@attrs.frozen
+class RowFormat:
+    """How a row of a table becomes a reading. `names` are the columns to ask for, as the table writes them.
+
+    The first three are the key (None where the table has none), the time and the serial number; the others belong to
+    the labels of the format, each at its index. `zeros` are the indexes of numbers that are 0 where a row has none: of
+    channels that had counted nothing yet. `integers` are those of counters.
+    """
+
+    format: Format
+    names: tuple[str, ...]
+    indexes: tuple[int, ...]
+    zeros: frozenset[int]
+    integers: frozenset[int]
+
+    def reading(self, row: Sequence[object]) -> Reading | None:
+        """Return the reading of a row; None for a row that has no time, no serial number or no seconds."""
+        key, serial = key_of_row(row[0], row[1]), row[2]
+        numbers: list[Number] = [None] * len(self.format.labels)
+        for index in self.zeros:
+            numbers[index] = 0
+        for index, value in zip(self.indexes, row[3:], strict=True):
+            found = number(value, is_integer=index in self.integers)
+            if found is not None:
+                numbers[index] = found
+        if key is None or not serial or numbers[self.format.index[SECONDS]] is None:
+            return None
+        return Reading(from_microseconds(key), self.format, str(serial), b"", numbers=tuple(numbers))
+
+
+def row_format(format: Format, present: Sequence[str], table: str) -> RowFormat:
+    """Return how the rows of a table become readings; `present` are its columns. Raises Stop for another schema."""
+    written = {name.lower(): name for name in present}
+    of_labels = {one.label: one.name for one in columns(format, "counters", further_channels(format))}
+    there = {label: written[name.lower()] for label, name in of_labels.items() if name.lower() in written}
+    counters = {counter for one in format.channels for counter in (one.absolute, one.polarized) if counter}
+    missing = [name for name in (TIME, SERIAL, SECONDS) if name not in written]
+    if missing or not counters & set(there):
+        lacks = ", ".join(missing) or "the counters of its channels"
+        raise Stop(
+            f"table {table} is no table of the schema counters for {format.name}: it lacks {lacks}. Only counters can"
+            " be read back; amperes and watts of ecmread and ecmreadext cannot. Name another `table`, or another"
+            " `format`"
+        )
+    index = format.index
+    idle = {one.absolute for one in further_channels(format)} | {one.polarized for one in further_channels(format)}
+    return RowFormat(
+        format,
+        (written.get(KEY, ""), written[TIME], written[SERIAL], *there.values()),
+        tuple(index[label] for label in there),
+        frozenset(index[label] for label in idle if label),
+        frozenset(index[label] for label in (*counters, SECONDS) if label in index),
+    )
+
+
+def key_of_row(key: object, time: object) -> int | None:
+    """Return the key of the reading that a row was made of, in microseconds; None where the row has no time.
+
+    Rows of ours have it in `id`, those of btmon the time in whole seconds alone.
+    """
+    own = abs(key) % STEP if isinstance(key, int) else 0
+    if isinstance(time, int | float | Decimal):
+        return own if own // 1_000_000 == int(time) else int(time) * 1_000_000
+    return own if own >= STEP // 8 else None  # numbers that a database gives to rows are far below
+
+
+def number(value: object, *, is_integer: bool) -> Number:
+    """Return the number of a column, whichever of its types a database has for it; None for what is none."""
+    if isinstance(value, Decimal):
+        value = float(value)
+    if not isinstance(value, int | float) or isinstance(value, bool) or value != value:  # noqa: PLR0124 - NaN
+        return None
+    return int(value) if is_integer else value
