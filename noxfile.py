@@ -20,7 +20,7 @@ WORKSPACE = nox.project.load_toml(ROOT / "pyproject.toml")
 CORE = nox.project.load_toml(ROOT / "btcore" / "pyproject.toml")
 DEFAULT_SET = [f"plugins/{name}" for name in re.findall(r"\bbtmon-[\w-]+", " ".join(CORE["project"]["dependencies"]))]
 
-DEBIAN_PACKAGES = ("rrdtool", "rrdcached", "librrd-dev", "mariadb-server", "postgresql")
+DEBIAN_PACKAGES = ("rrdtool", "rrdcached", "librrd-dev", "python3-dev", "gcc", "mariadb-server", "postgresql")
 """The servers that tests start, and the headers that building RRDtool's Python binding needs."""
 
 
@@ -116,7 +116,7 @@ def tests(session: nox.Session) -> None:
     install_debian_packages(session)
     session.install("--quiet", *tools("test", "build"), *folders(*PACKAGES))
     # without the headers this cannot be built: the tests that need it are skipped then, and say why
-    session.run("pip", "install", "--quiet", *tools("rrd"), success_codes=range(256))
+    session.install("--quiet", *tools("rrd"), success_codes=range(256))
     session.run("pytest", "--numprocesses", "auto", *session.posargs)
 
 

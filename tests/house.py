@@ -24,7 +24,9 @@ WINGS = (
     "sources",
     "replay",
     "sinks",
+    "mending",
     "runtime",
+    "doctor",
     "testing",
     "cli",
 )

@@ -56,10 +56,14 @@ def test_what_runs_against_the_road_is_found() -> None:
 
 @pytest.mark.parametrize("name", WINGS[1:])
 def test_a_wing_says_what_belongs_in_it(name: str) -> None:
-    """A wing's docstring says in more than a line what belongs there, and its rooms are few enough to keep in mind."""
+    """A wing's docstring says in more than a line what belongs there, and its rooms are few enough to keep in mind.
+
+    The command line has one for each command, however many commands there are.
+    """
     docstring = ast.get_docstring(ast.parse((CORE / name / "__init__.py").read_text())) or ""
     assert len(docstring.splitlines()) > 1
-    assert len([room for room in rooms() if wing(room) == name and room != name]) <= MOST_ROOMS
+    count = len([room for room in rooms() if wing(room) == name and room != name])
+    assert name == "cli" or count <= MOST_ROOMS
 
 
 @pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: str(path.name))

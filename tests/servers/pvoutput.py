@@ -201,6 +201,8 @@ class PVOutputServer:
             return "OK 200: Added Status"
         if page == "addbatchstatus.jsp":
             return self._add_batch(request.form.get("data", ""), {"c1": request.form.get("c1", "0")})
+        if page == "getsystem.jsp":
+            return "House,3500,,14,250,,1,3400,,N,25,No,20200101,,,5;;0"
         raise Refused(400, "Could not read service")
 
     def _add_batch(self, data: str, flags: Mapping[str, str]) -> str:

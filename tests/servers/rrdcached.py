@@ -2,15 +2,17 @@
 
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
 from helpers.waiting import wait_for
 
-MISSING = "" if shutil.which("rrdcached") else "there is no rrdcached; apt install rrdcached"
-"""Why no rrdcached can be started; "" if one can."""
+MISSING = "" if all(map(shutil.which, ("rrdcached", "rrdtool"))) else "apt install rrdcached rrdtool: one is missing"
+"""Why no rrdcached can be started, and its files looked at; "" if it can."""
 
 
 class Rrdcached:
@@ -53,7 +55,13 @@ class Rrdcached:
                 stderr=log,
                 env={**os.environ, "TZ": "UTC"},
             )
-        wait_for(self.socket.exists, "rrdcached to listen")
+        wait_for(self._listens, "rrdcached to listen")
+
+    def _listens(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe, suppress(OSError):
+            probe.connect(str(self.socket))
+            return True
+        return False
 
     def stop(self) -> None:
         """End it as a service manager does: it writes what it has into the files, or into its journal."""

@@ -8,10 +8,13 @@ from btcore.commands import Command, Configuration, LoadConfiguration, Table
 from btcore.decode.brultech import FORMATS, pack
 from btcore.decode.further_channels import active_further_channels, visible_channels
 from btcore.decode.polling import Poll, validate_devices
+from btcore.decode.probing import ProbedDevice, answers_commands, probe_devices, sends_unasked
 from btcore.decode.schemas import SCHEMAS, Column, channels_in, columns, serial_column
 from btcore.errors import BtcoreError, Problem, Reject, Retry, Stop
+from btcore.findings import DiagnosisContext, Finding
 from btcore.formats import Channel, Format, Number
 from btcore.hookspecs import hookimpl
+from btcore.open_files import processes_holding, processes_listening
 from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, Sample, SourceCheckpoint
 from btcore.settings import (
     ChannelRef,
@@ -45,7 +48,9 @@ __all__ = [
     "Context",
     "Damaged",
     "Delivery",
+    "DiagnosisContext",
     "Duration",
+    "Finding",
     "Format",
     "Incomplete",
     "LoadConfiguration",
@@ -53,6 +58,7 @@ __all__ = [
     "Packet",
     "Polarity",
     "Poll",
+    "ProbedDevice",
     "Problem",
     "Reading",
     "Reject",
@@ -66,12 +72,17 @@ __all__ = [
     "Table",
     "__version__",
     "active_further_channels",
+    "answers_commands",
     "channels_in",
     "columns",
     "hookimpl",
     "pack",
     "plugin",
+    "probe_devices",
+    "processes_holding",
+    "processes_listening",
     "read_capture",
+    "sends_unasked",
     "serial_column",
     "setting",
     "validate_devices",

@@ -123,7 +123,6 @@ class Context:
     interval: Duration = Duration(0)
     dry_run: bool = False
     stream_status: Callable[[str], StreamStatus] = attrs.field(default=lambda _stream: StreamStatus(), repr=False)
-
     checkpoint: str = ""
     once: bool = False
 
@@ -221,9 +220,10 @@ def plugin(*, api: int, delivery: Delivery | None = None) -> Callable[[T], T]:
     defaults of a sink's delivery settings, if they differ from the core's. A method `check(self)` may yield a
     `Problem(message, key=...)` for settings that do not fit together, with `warning=True` if the plugin can run all the
     same; the `check` of a sink may take the argument `delivery`. A method `claims(self)` may yield what only one table
-    can use, as text or `Claim`. Both methods are called before anything is opened, and must open nothing. A source's
-    class attribute `origin` declares where its readings come from ("live", "recorded", "simulated"). A sink's attribute
-    `hosted` declares whether it delivers to an account on the Internet.
+    can use, as text or `Claim`. A method `notes(self)` may yield lines that `btcore check` shows below its table,
+    such as the space that it will take. These methods are called before anything is opened, and must open nothing. A
+    source's class attribute `origin` declares where its readings come from ("live", "recorded", "simulated"). A sink's
+    attribute `hosted` declares whether it delivers to an account on the Internet.
     """
 
     def decorate(cls: T) -> T:

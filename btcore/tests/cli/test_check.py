@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers.config_plugins import MINIMAL_SITE, Load, site_loader
+from helpers.distributions import install_distribution
 
 from btcore.cli import CONFIGURATION, OK, UNAVAILABLE, USAGE, main
 
@@ -43,6 +44,38 @@ def test_the_parts_of_a_sink_are_told_each(load: Load, capsys: pytest.CaptureFix
     assert (["sink.split/one", "split"] in told, ["sink.split/two", "split"] in told) == (True, True)
     assert main(["check", "--json"]) == OK
     assert [sink["name"] for sink in json.loads(capsys.readouterr().out)["sinks"]] == ["pail", "split/one", "split/two"]
+
+
+NOTES = """
+    from btcore import hookimpl, plugin
+
+    @plugin(api=1)
+    class Noter:
+        def notes(self):
+            yield "takes 3 MB"
+
+        @hookimpl
+        def process_batch(self, batch):
+            pass
+
+    class Clumsy(Noter):
+        def notes(self):
+            raise OSError("no paper")
+"""
+
+
+def test_what_a_plugin_says_of_its_settings_is_told(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
+    """Notes of a plugin stand below its table, and in JSON; a plugin that cannot tell them is named."""
+    install_distribution(Path.cwd(), "noter", NOTES, {"noter": "Noter", "clumsy": "Clumsy"})
+    Path("site.toml").write_text(MINIMAL_SITE + "[sink.noter]\n[sink.clumsy]\n")
+    assert main(["check"]) == OK
+    told = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert told[told.index("sink.noter noter") + 1] == "takes 3 MB"
+    failed = "the plugin clumsy failed to describe its settings (no paper)"
+    assert told[told.index("sink.clumsy clumsy") + 1] == failed
+    assert main(["check", "--json"]) == OK
+    sinks = json.loads(capsys.readouterr().out)["sinks"]
+    assert [sink.get("notes") for sink in sinks] == [None, ["takes 3 MB"], [failed]]
 
 
 def test_two_mistakes_are_both_told_with_line_and_key(load: Load, capsys: pytest.CaptureFixture[str]) -> None:

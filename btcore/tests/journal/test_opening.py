@@ -181,12 +181,14 @@ def test_the_secrets_of_a_journal_are_known_to_the_log(load: Load) -> None:
     assert isinstance(site, Site)
 
 
-@pytest.mark.usefixtures("stranger")
-def test_check_shows_a_journal_without_its_secrets(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_shows_a_journal_without_its_secrets(
+    stranger: Path, load: Load, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The listing has the address, in both forms; in place of the rest stands `***`."""
     load(MINIMAL_SITE)
-    Path("site.toml").write_text(f'state = "{Path.cwd()}"\njournal = "{URL}"\n' + MINIMAL_SITE)
-    for words in (["check", "site.toml"], ["check", "site.toml", "--json"]):
+    site = stranger / "site.toml"
+    site.write_text(f'state = "{stranger}"\njournal = "{URL}"\n' + MINIMAL_SITE)
+    for words in (["check", str(site)], ["check", str(site), "--json"]):
         assert main(words) == 0
         shown = capsys.readouterr()
         assert "stranger://***@10.0.0.7/log?***" in shown.out

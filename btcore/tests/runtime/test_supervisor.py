@@ -14,7 +14,7 @@ import pytest
 from helpers.fake_plugins import IteratorSource, RecordingSink
 from helpers.packets import METER, packet
 from helpers.sites import endless_source, finite_source, make_sink, make_site, make_source, stored_offset
-from helpers.waiting import wait_for
+from helpers.waiting import in_background, wait_for
 
 from btcore import Chunk, Duration, Retry, Stop, hookimpl, pack, plugin
 from btcore.config.site import Site
@@ -225,6 +225,16 @@ def test_sinks_are_told_the_names_the_sign_and_the_interval(tmp_path: Path) -> N
         ("sink.roof", names, "btmon", Duration(60), "sink.roof"),
         ("sink.second", names, "brultech", Duration(0), "sink.second"),
     ]
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_a_source_is_told_whether_it_runs_once(tmp_path: Path, once: bool) -> None:
+    """A source that polls can end a `once` run."""
+    source = finite_source()
+    site, stop = make_site(tmp_path, make_source(source), make_sink(RecordingSink())), threading.Event()
+    with in_background(stop, Supervisor(site, stop, once=once).run):
+        wait_for(lambda: source.opened)
+    assert [context.once for context in source.opened] == [once]
 
 
 def test_a_source_may_be_restricted_to_formats(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from helpers.waiting import wait_for
 from servers.rrdcached import Rrdcached
 
 from btcore import Batch, Retry, Stop
+from btcore.cli import main
 from btcore.journal.sqlite import SqliteJournal
 from btmon_rrd.plugin import Rrd
 from btmon_rrd.rrdcached import Connection, parse_address
@@ -34,6 +35,15 @@ END = START + 10 * COUNT
 def part(first: int, last: int) -> Batch:
     """Return the batch of some readings, with the samples that they have in it."""
     return Batch(tuple(HISTORY[first:last]), tuple(SAMPLES[max(first - 1, 0) : last - 1]))
+
+
+def is_taken(sink: Rrd, batch: Batch) -> bool:
+    """Whether a batch is delivered, or the core would try again: the connection was to a daemon that ended."""
+    try:
+        sink.process_batch(batch)
+    except Retry:
+        return False
+    return True
 
 
 def flushed(daemon: Rrdcached) -> dict[str, dict[int, float]]:
@@ -103,11 +113,7 @@ def test_a_daemon_that_is_restarted_loses_nothing(end: str, journal: bool, opene
             sink.process_batch(part(first, first + 100))
             getattr(daemon, end)()
             daemon.start()
-            for _ in range(2):
-                try:
-                    sink.process_batch(part(first + 100, first + 200))
-                except Retry:  # the connection to the daemon that ended
-                    continue
+            wait_for(lambda first=first: is_taken(sink, part(first + 100, first + 200)), "the daemon to take a batch")  # type: ignore[misc]
         check_complete(daemon)
 
 
@@ -165,6 +171,20 @@ def test_a_file_of_two_data_sources_gets_nothing(sink: Rrd, rrdcached: Rrdcached
         sink.process_batch(part(0, 20))
     with closing(connect_to(parse_address(rrdcached.address), 10)) as connection:
         assert connection.command("PENDING", str(path)).lines == ()
+
+
+def test_a_graph_has_what_the_daemon_has_not_written_yet(sink: Rrd, rrdcached: Rrdcached, tmp_path: Path) -> None:
+    """`btcore graph` has the daemon write first, so that the picture is up to date."""
+    sink.process_batch(part(0, 60))
+    site = tmp_path / "site.toml"
+    table = f'[sink.rrd]\ndir = "{rrdcached.files}"\ndaemon = "{rrdcached.address}"\n'
+    site.write_text(f"[source.simulator]\n{table}")
+    picture = tmp_path / "house.png"
+    words = ["graph", "--config", str(site), "--from", str(START), "--to", str(START + 600), "-o", str(picture)]
+    assert file_info(rrdcached.files / "312345_ch1_aws.rrd")["last_update"] != str(START + 590)
+    assert main(words) == 0
+    assert file_info(rrdcached.files / "312345_ch1_aws.rrd")["last_update"] == str(START + 590)
+    assert picture.stat().st_size > 10_000
 
 
 @pytest.fixture(name="small_disk")

@@ -98,7 +98,8 @@ def test_calls_are_those_of_btmon(name: str, called: Callable[[str], Calls]) -> 
         for mine, theirs in zip(our_arguments, arguments, strict=True)
     }
     assert found <= {"", "G7", "B1"}
-    assert set(ours) - set(btmon) == set()
+    further = {f"ch{n}" for n in range(33, 49)}  # the channels that btmon did not read, and that count something here
+    assert {file.split("_")[1] for _, file in set(ours) - set(btmon)} in (set(), further)
     missing = {file for _, file in set(btmon) - set(ours)}
     assert missing == ({"01021234_t3.rrd"} if "gem" in name else set())  # B1: no sensor
 

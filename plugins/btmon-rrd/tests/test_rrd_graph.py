@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import tomli
 from helpers.rrd_files import START, batch_of, rrd_reading
 
 from btcore import Context, Duration, Number, Reading
@@ -154,6 +155,17 @@ def test_days_are_bars_of_a_longer_time(files: Path) -> None:
     for days, title in ((3, "Energy of each hour"), (4, "Energy of each day")):
         view = View(str(START - 86_400 * days + 60 * MINUTES), END, 1000, THEMES["dark"])
         assert title in titles(sheet([*by_name(files).values()], view, Directory(files), 200))
+
+
+def test_a_short_time_is_drawn_without_bars(site: Path, tmp_path: Path) -> None:
+    """Of a few minutes there is power, and no energy of each hour."""
+    times = ["--from", str(START + 3600), "--to", str(START + 4200)]
+    assert main(["graph", "-o", str(tmp_path / "one.png"), "--config", str(site), *times]) == OK
+    view = View(times[1], times[3], 1000, THEMES["light"])
+    curves = [*by_name(Path(tomli.loads(site.read_text())["sink"]["rrd"]["dir"])).values()]
+    found = titles(sheet(curves, view, Directory(Path()), 200))
+    assert found[:2] == ["Power", "Consumption"]
+    assert "Energy of each hour" not in found
 
 
 def test_a_house_without_export_is_not_counted_twice(files: Path) -> None:

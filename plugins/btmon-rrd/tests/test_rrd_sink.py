@@ -11,7 +11,7 @@ from helpers.captured_log import logged
 from helpers.configured_sink import sink_from_toml
 from helpers.rrd_files import START, batch_of, file_info, rates, readings_of_values
 
-from btcore import Batch, Delivery, Retry, Stop
+from btcore import Batch, Retry, Stop
 from btcore.errors import ConfigurationError
 from btmon_rrd.direct import DirectStore
 from btmon_rrd.plugin import Rrd
@@ -176,8 +176,8 @@ def test_readings_that_come_too_slowly_are_reported(
     """A meter that sends once a minute into files with a heartbeat of 20 s has no known value: that is said once."""
     slow = batch_of(readings_of_values([{"ch1_aws": 6000 * n} for n in range(10)], step=60))
     sink = direct(dir=tmp_path / "rrd")
-    sink.process_batch(slow)
-    sink.process_batch(slow)
+    for sample in (*slow.samples, *slow.samples):
+        sink.process_batch(Batch((), (sample,)))
     (message,) = logged(caplog)
     assert message.startswith("readings of meter 312345 are 60 s apart, and files have a heartbeat of 20 s")
     assert 'set heartbeat = "120s" for new files; for each that is there run rrdtool tune' in message
@@ -207,16 +207,16 @@ from pathlib import Path
 sys.modules["rrdtool"] = None
 find = importlib.util.find_spec
 importlib.util.find_spec = lambda name: None if name == "rrdtool" else find(name)
-from btcore import Context, Stop
+from btcore import Context, Delivery, Stop
 from btmon_rrd.plugin import Rrd
 print(Rrd.__doc__)
 sink = Rrd(dir=Path("rrd"))
-print(*(problem.message for problem in sink.check()))
+print(*(problem.message for problem in sink.check(Delivery())))
 try:
     sink.open(Context("sink.test", logging.getLogger()))
 except Stop as error:
     print(error)
-print([problem.message for problem in Rrd(daemon="unix:/x").check()])
+print([problem.message for problem in Rrd(daemon="unix:/x").check(Delivery())])
 """
 
 
@@ -225,7 +225,9 @@ def test_a_missing_binding_is_told_with_the_line_that_helps() -> None:
     told = subprocess.run([sys.executable, "-c", NO_BINDING], check=True, capture_output=True, text=True).stdout
     listed, checked, stopped, daemon = told.splitlines()
     line = "apt install librrd-dev python3-dev gcc && pip install rrdtool"
-    assert listed.startswith("Stores readings in RRD files, one for each number of a meter; needs rrdcached, or ")
+    assert listed.startswith(
+        "Stores readings in RRD files, one for each number of a meter, and reads them back; needs rrdcached"
+    )
     expected = f"RRDtool's Python binding is not installed: {line}; or set `daemon`, such as "
     assert checked.startswith(expected)
     assert stopped.startswith(expected)
@@ -254,9 +256,8 @@ def test_the_binding_is_imported_only_where_it_is_needed() -> None:
 def test_the_sizes_that_follow_are_told(settings: str, sizes: str, tmp_path: Path) -> None:
     """`check` tells how big files become: 2.1 MB each and 161 MB a GEM with btmon's archives."""
     sink = configured(tmp_path, f"daemon = 'unix:/run/x'\n{settings}")
-    (told,) = sink.check(delivery=Delivery())
-    assert told.warning
-    assert sizes in told.message
+    (told,) = sink.notes()
+    assert sizes in told
 
 
 def test_a_file_is_as_big_as_was_told(direct: Opened, tmp_path: Path) -> None:
@@ -294,6 +295,13 @@ def test_two_sinks_of_one_directory_are_a_mistake(tmp_path: Path) -> None:
     """Two tables that would write the same files are told."""
     table = "[sink.rrd]\ndaemon = '/x'\n[sink.again]\nuse = 'rrd'\ndaemon = '/x'\n"
     with pytest.raises(ConfigurationError, match=r"\[sink.again\] dir: .*counters files in"):
+        sink_from_toml(tmp_path, table)
+
+
+def test_a_source_of_its_own_sink_is_a_mistake(tmp_path: Path) -> None:
+    """A directory is not read by the configuration that writes it: each reading would come again."""
+    table = "[sink.rrd]\ndaemon = '/x'\n[source.old]\nuse = 'rrd'\n"
+    with pytest.raises(ConfigurationError, match=r"dir: .*counters files in"):
         sink_from_toml(tmp_path, table)
 
 

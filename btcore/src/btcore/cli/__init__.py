@@ -16,6 +16,8 @@ from btcore.errors import BtcoreError, ConfigurationError, Unavailable
 from btcore.logs.handler import say
 from btcore.runtime.process import exit_process, open_standard_files
 from btcore.text import plain_lines
+from btcore.values.durations import parse_duration
+from btcore.values.invalid_value import ConversionContext, InvalidValue
 from btcore.version import __version__
 
 OK = 0
@@ -25,6 +27,9 @@ UNAVAILABLE = 69
 CONFIGURATION = 78
 INTERRUPTED = 130
 
+MAX_SECONDS = 7 * 86_400.0
+"""Seconds of the longest time that a command can be given."""
+
 SITE = Path("site.toml")
 """The configuration where none is named."""
 
@@ -32,6 +37,8 @@ COMMANDS = {
     "run": "read the meters and deliver to the sinks until stopped",
     "check": "check a configuration for mistakes without running it",
     "status": "show how a site is: its sources, sinks and journal",
+    "doctor": "find out what is wrong with a site, and say what to do",
+    "capture": "record what comes in on a source, to look into it or to attach it to a report",
     "dead-letters": "list what a sink will never take, deliver it after all, or drop it",
     "replay": "deliver to a sink again what the journal still holds",
     "journal": "check or compact the journal, export a part of it as a capture, import a capture",
@@ -101,6 +108,13 @@ def config_of(args: argparse.Namespace) -> Path:
     return given[0] if given else SITE
 
 
+def add_seconds(parser: argparse.ArgumentParser, default: float, text: str) -> None:
+    """Add the option `--for`."""
+    parser.add_argument(
+        "--for", dest="seconds", type=_seconds, default=default, metavar="TIME", help=f"{text} (default: {default:g}s)"
+    )
+
+
 def write_lines(lines: Iterable[str]) -> None:
     """Write lines of data to standard output, each made plain. Raises Unavailable if it is not writable."""
     write_text(f"{plain_lines(line)}\n" for line in lines)
@@ -162,3 +176,13 @@ def _add_extensions(commands: "argparse._SubParsersAction[Parser]", words: Seque
         if asked:
             extensions.add_extension(extension, command)
             command.set_defaults(usage=command.error)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds: float = parse_duration(text, ConversionContext(Path()))
+    except InvalidValue:
+        seconds = 0.0
+    if not 0 < seconds <= MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f'{text!r} is not a time; expected one such as "20s" or "5m"')
+    return seconds

@@ -20,6 +20,7 @@ from btcore.journal.opening import describe_url
 from btcore.logs.handler import say
 from btcore.runtime import state_directory
 from btcore.settings import Delivery
+from btcore.text import describe_error
 from btcore.values.describe import Setting, setting_values, settings_of, toml_text
 
 Record = dict[str, object]
@@ -85,14 +86,19 @@ def _record(site: Site) -> Record:
         **_site_values(site),
         "meters": list(map(_meter_record, site.meters)),
         "channels": dict(site.channels),
-        "sources": [{"name": one.name, "plugin": one.plugin, **_source_values(one)} for one in site.sources],
-        "sinks": [{"name": one.name, "plugin": one.plugin, **_sink_values(one)} for one in site.sinks],
+        "sources": [_part(one) | _source_values(one) for one in site.sources],
+        "sinks": [_part(one) | _sink_values(one) for one in site.sinks],
         "decoders": [{"name": one.name, "plugin": one.plugin} for one in site.decoders],
     }
 
 
 def _site_values(site: Site) -> Record:
     return {**setting_values(site, site_settings()), "journal": describe_url(site.journal)}
+
+
+def _part(part: Source | Sink) -> Record:
+    notes = _notes(part)
+    return {"name": part.name, "plugin": part.plugin, **({"notes": notes} if notes else {})}
 
 
 def _meter_record(meter: Meter) -> Record:
@@ -118,6 +124,8 @@ def _summary(site: Site) -> Iterator[str]:
     yield f"{site.file}: no mistakes. It would run:"
     rows = [(one.table, one.plugin, _changed(_source_values(one), settings_of(Source))) for one in site.sources]
     rows += [(one.table, one.plugin, _changed(_sink_values(one), settings_of(Delivery))) for one in site.sinks]
+    parts: tuple[Source | Sink, ...] = (*site.sources, *site.sinks)
+    notes = {one.table: _notes(one) for one in parts}
     rows += [(one.table, one.plugin, "") for one in site.decoders]
     rows += [(f"meters.{one.name}", one.serial, _meter_settings(one)) for one in site.meters]
     settings = _site_values(site)
@@ -125,8 +133,19 @@ def _summary(site: Site) -> Iterator[str]:
     middle = max(len(row[1]) for row in rows)
     for table, plugin, changed in rows:
         yield f"  {table:<{width}}  {plugin:<{middle}}  {changed}".rstrip()
+        for note in notes.get(table, ()):
+            yield f"  {'':<{width}}  {note}"
     for name, value in settings.items():
         yield f"  {name:<{width}}  {value}"
+
+
+def _notes(part: Source | Sink) -> list[str]:
+    """Return what a plugin says of its settings, or why it cannot."""
+    notes = getattr(part.instance, "notes", None)
+    try:
+        return [str(note) for note in notes()] if callable(notes) else []
+    except Exception as error:  # noqa: BLE001 - a plugin's code
+        return [f"the plugin {part.plugin} failed to describe its settings ({describe_error(error)})"]
 
 
 def _meter_settings(meter: Meter) -> str:

@@ -18,11 +18,11 @@ from btcore.control.client import NotRunning, ask
 from btcore.errors import Stop, Unavailable
 from btcore.journal.retry import ShuttingDown
 from btcore.logs.handler import say, set_up
+from btcore.mending.commands import raise_if_unanswerable
+from btcore.mending.redelivery import deliver_at_rest
 from btcore.replay.requests import Request
 from btcore.replay.spans import add_span_arguments, parse_span
 from btcore.runtime.at_rest import mending_at_rest
-from btcore.runtime.mending import raise_if_unanswerable
-from btcore.runtime.replay import deliver_at_rest
 from btcore.runtime.signals import stop_on_signals
 from btcore.status import ReplayStatus
 from btcore.status.report import replay_line

@@ -8,9 +8,9 @@ from threading import Event
 from btcore.config.site import Site
 from btcore.errors import Unavailable
 from btcore.journal import Journal
+from btcore.mending.commands import Mending
 from btcore.replay.requests import Requests
 from btcore.runtime import state_directory
-from btcore.runtime.mending import Mending
 from btcore.runtime.supervisor import open_site_journal
 
 

@@ -72,12 +72,15 @@ class NameCheck:
         if self.names:
             self._compare(self.heard(), self.clock())
 
+    def describe_mismatches(self) -> list[str]:
+        """Return what is wrong with the names now, each with its tables in front; nothing where no meter was heard."""
+        formats = _formats(self.heard())
+        return [self._describe_mismatch(*found, formats) for found in self._mismatches(formats)] if formats else []
+
     def _compare(self, heard: Sequence[HeardMeter], now: float) -> None:
         if not heard:
             return  # without any meter, no name is wrong
-        formats: dict[str, set[str]] = {}
-        for hearing in heard:
-            formats.setdefault(hearing.serial, set()).add(hearing.format)
+        formats = _formats(heard)
         mismatches = self._mismatches(formats)
         _log_lines(
             logging.INFO, [self._describe_resolved(*found) for found in self._reported if found not in mismatches]
@@ -135,6 +138,13 @@ class NameCheck:
         if known and new:
             self._unnamed |= new
             _log_lines(logging.INFO, [_describe_unnamed(serial, known) for serial in sorted(new)])
+
+
+def _formats(heard: Sequence[HeardMeter]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for hearing in heard:
+        found.setdefault(hearing.serial, set()).add(hearing.format)
+    return found
 
 
 def _sent(serial: str, formats: Formats) -> set[str]:

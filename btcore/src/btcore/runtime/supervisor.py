@@ -11,16 +11,17 @@ import attrs
 
 from btcore.calculate.sampling import SampleCache
 from btcore.config.site import Decoder, Sink, Site, Source, context_of
-from btcore.control.server import ControlServer
+from btcore.control.server import ControlServer, Handler
 from btcore.decode.decoders import Decoders
 from btcore.errors import ConfigurationError
 from btcore.journal import Journal, Retention
 from btcore.journal.opening import open_journal
+from btcore.mending.commands import Mending
 from btcore.runtime import state_directory
 from btcore.runtime.health import RunHealth
 from btcore.runtime.http import open_monitoring
-from btcore.runtime.mending import Mending
 from btcore.runtime.names import NameCheck
+from btcore.runtime.observation import Observation
 from btcore.runtime.reporting import ActivityReport
 from btcore.runtime.retention import Upkeep
 from btcore.runtime.status import LiveStatus
@@ -86,7 +87,7 @@ class Supervisor:
         log.info("%s; the journal is in %s", what, journal.location)
         status = LiveStatus(self._site, journal, sources, sinks, self._redact)
         try:
-            self._serve(status, self._mending(journal, sinks), serving)
+            self._serve(status, self._mending(journal, sinks), Observation(sources, journal, self._stop), serving)
             for thread in _threads(sources, sinks):
                 thread.start()
             self._watch(journal, sources, sinks, name_check, health)
@@ -110,9 +111,16 @@ class Supervisor:
         requests = {sink.name: sink.redelivery.requests for sink in sinks}
         return Mending(self._site, journal, requests, {sink.name: sink for sink in sinks}, self._stop)
 
-    def _serve(self, status: LiveStatus, mending: Mending, serving: ExitStack) -> None:
+    def _serve(self, status: LiveStatus, mending: Mending, observation: Observation, serving: ExitStack) -> None:
         """Answer the commands of this machine's user, and a monitoring system if there is to be one."""
-        control = ControlServer(self._site.state, {"status": lambda _request: [answer(status())], **mending.handlers})
+        handlers: dict[str, Handler] = {
+            "status": lambda _request: [answer(status())],
+            "undecoded": observation.undecoded,
+            "newest": observation.newest,
+            "capture": observation.capture,
+            **mending.handlers,
+        }
+        control = ControlServer(self._site.state, handlers)
         serving.callback(control.close)
         control.open()
         address = self._site.metrics.address

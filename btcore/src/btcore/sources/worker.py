@@ -30,8 +30,10 @@ from btcore.sources.admission import Admission
 from btcore.sources.entries import EntryMaker, SourceStream
 from btcore.sources.identity import Identities
 from btcore.sources.no_packets import PacketWatch
+from btcore.sources.recent_bytes import RecentBytes, Undecoded
 from btcore.sources.silence import SilenceWatch
 from btcore.sources.status import meter_statuses
+from btcore.sources.taps import Taps
 from btcore.sources.validation import checked_items
 from btcore.sources.write_queue import WriteQueue
 from btcore.status import SourceStatus, State
@@ -71,6 +73,7 @@ class SourceWorker:
         self.counts = StreamCounts()
         self.received_bytes = 0
         self.without_packets = 0  # readings that came without packets
+        self.taps = Taps()
         self.failure = ""
         self.thread = Thread(target=self._run, name=source.table, daemon=True)
         self._source = source
@@ -99,6 +102,7 @@ class SourceWorker:
         self._packet_watch = PacketWatch(
             self._log, source.formats, _patience(source.instance), examine=self._decoders.find_other_format
         )
+        self._recent_bytes = RecentBytes()
         self._is_undoing_reported = False
 
     @property
@@ -151,6 +155,10 @@ class SourceWorker:
             last_error=error_status(self._reporter, redact),
             next_attempt=next_attempt(self._reporter),
         )
+
+    def undecoded(self) -> list[Undecoded]:
+        """Return the last bytes in which no packet was found. Safe from any thread."""
+        return self._recent_bytes.undecoded()
 
     def _state(self) -> State:
         if self.failure:
@@ -266,6 +274,7 @@ class SourceWorker:
             self._write([self._entries.of_reading(item)])
             self._admission.check()
             return
+        self.taps.put(item)
         line = self._line(item.stream)
         if item.data:
             when = item.clock or item.time or line.arrived()
@@ -278,7 +287,9 @@ class SourceWorker:
             if found:
                 self._found(item.stream, line)
             else:
-                self._packet_watch.received(item.stream, item.data, self.counts.damaged - damaged, line.stream.unwanted)
+                without = (item.stream, item.data, self.counts.damaged - damaged, line.stream.unwanted)
+                self._packet_watch.received(*without)
+                self._recent_bytes.received(*without)
                 line.stream.unwanted = ""
             self._admission.check()
         if item.end:
@@ -304,6 +315,7 @@ class SourceWorker:
             self._write([self._entries.of_packet(line, *one) for one in found])
             self._found(name, line)
         self._packet_watch.end(name)
+        self._recent_bytes.end(name)
 
     def _end_streams(self) -> None:
         for name in list(self._streams):
@@ -318,6 +330,7 @@ class SourceWorker:
     def _found(self, name: str, line: SourceStream) -> None:
         """Record that packets were found in a stream; warn once if telnet escapes were undone for that."""
         self._packet_watch.packet(name)
+        self._recent_bytes.packet(name)
         if line.stream.undone and not self._is_undoing_reported:
             self._is_undoing_reported = True
             self._log.warning("on %s %s", name or "this line", UNDONE)

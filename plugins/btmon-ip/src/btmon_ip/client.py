@@ -5,12 +5,26 @@ What is sent to ask a meter is the core's (`btcore.Poll`).
 
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from threading import Event
 
 import attrs
 
-from btcore import Chunk, Claim, Context, Duration, Poll, Problem, Retry, hookimpl, plugin, setting, validate_devices
+from btcore import (
+    Chunk,
+    Claim,
+    Context,
+    DiagnosisContext,
+    Duration,
+    Finding,
+    Poll,
+    Problem,
+    Retry,
+    hookimpl,
+    plugin,
+    setting,
+    validate_devices,
+)
 from btmon_ip.addresses import LAST_PORT, check_host, format_address
 from btmon_ip.client_connection import MAX_WAIT, ClientConnection, connect
 
@@ -79,6 +93,12 @@ class TcpClient:
     def claims(self) -> Iterator[Claim]:
         """Claim the connection: most gateways take one, and two that ask on one line disturb each other."""
         yield Claim(f"tcp connection to {format_address(self.host.lower(), self.port)}", key="host")
+
+    def diagnose(self, context: DiagnosisContext) -> Iterable[Finding]:
+        """Find out why there is no connection, or no packet."""
+        from btmon_ip.diagnosis import diagnose_client  # noqa: PLC0415 - a run does not need it
+
+        return diagnose_client(self, context)
 
     @hookimpl
     def open(self, context: Context) -> None:

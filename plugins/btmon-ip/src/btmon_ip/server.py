@@ -1,13 +1,13 @@
 """The source `tcp-server`: its settings. What happens on the connections is in `connections.py`."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from threading import Event
 from typing import Any
 
 import attrs
 
-from btcore import Chunk, Claim, Context, Duration, hookimpl, plugin, setting
+from btcore import Chunk, Claim, Context, DiagnosisContext, Duration, Finding, hookimpl, plugin, setting
 from btmon_ip.addresses import LAST_PORT, check_host, claimed_addresses
 from btmon_ip.connections import ServerConnections
 from btmon_ip.listeners import listen
@@ -59,6 +59,12 @@ class TcpServer:
         """Claim the port, on the addresses that are listened on."""
         if self.port:
             yield from (Claim(f"tcp port {self.port}{address}", key="port") for address in claimed_addresses(self.host))
+
+    def diagnose(self, context: DiagnosisContext) -> Iterable[Finding]:
+        """Find out who has the port, or that nobody connects to it."""
+        from btmon_ip.diagnosis import diagnose_server  # noqa: PLC0415 - a run does not need it
+
+        return diagnose_server(self, context)
 
     @hookimpl
     def open(self, context: Context) -> None:

@@ -1,6 +1,6 @@
 """The sink: its settings and hooks. Connecting is `server.py`'s; what is stored is `btcore.sql`'s."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Event
 
@@ -11,7 +11,9 @@ from btcore import (
     Batch,
     Claim,
     Context,
+    DiagnosisContext,
     Duration,
+    Finding,
     Format,
     Problem,
     Reading,
@@ -97,6 +99,12 @@ class Mysql:
     def claims(self) -> Iterator[Claim]:
         """Claim the tables of the database."""
         return self._writer.claims(f"{self.database} at {self._server.address}", key="database")
+
+    def diagnose(self, _context: DiagnosisContext) -> Iterable[Finding]:
+        """Find out whether the server takes the user; nothing is stored."""
+        from btmon_mysql.diagnosis import diagnose  # noqa: PLC0415 - a run does not need it
+
+        return diagnose(self._server)
 
     @hookimpl
     def create_storage(self, context: Context, formats: tuple[Format, ...]) -> list[str]:

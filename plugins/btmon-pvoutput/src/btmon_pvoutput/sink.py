@@ -4,14 +4,28 @@ Statuses are made in `status.py` and sent in `client.py`.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 import attrs
 
-from btcore import Batch, ChannelRef, Context, Delivery, Duration, Problem, Secret, Stop, hookimpl, plugin, setting
+from btcore import (
+    Batch,
+    ChannelRef,
+    Context,
+    Delivery,
+    DiagnosisContext,
+    Duration,
+    Finding,
+    Problem,
+    Secret,
+    Stop,
+    hookimpl,
+    plugin,
+    setting,
+)
 from btmon_pvoutput import address
 from btmon_pvoutput.flows import DirectionSetting
 from btmon_pvoutput.measures import Measures, is_circuit, is_sensor
@@ -130,6 +144,12 @@ class PVOutput:
         """Whether it is the service on the Internet, and no server of one's own."""
         return address.is_hosted(self.url)
 
+    def diagnose(self, _context: DiagnosisContext) -> Iterable[Finding]:
+        """Find out whether the service takes the credentials; no data is sent."""
+        from btmon_pvoutput.diagnosis import diagnose  # noqa: PLC0415 - listing the plugins must not import requests
+
+        return diagnose(self)
+
     @hookimpl
     def open(self, context: Context) -> None:
         """Prepare; nothing is sent. Raises Stop for an interval that PVOutput does not have."""
@@ -155,7 +175,7 @@ class PVOutput:
     @hookimpl
     def close(self) -> None:
         """Give the connection back."""
-        if hasattr(self, "_service"):
+        if hasattr(self, "_client"):
             self._client.close()
 
     @hookimpl

@@ -19,8 +19,6 @@ from btmon_rrd.store import EXISTS, Outdated, Updates, outcome, parse_info
 MAX_UNWRITTEN = 90
 """Points of a file that may be remembered: after so many, rrdcached is made to write the files."""
 
-SHORTEST_POINT = len("1700000000:0 ")
-
 AT_ONCE = 50
 """Files that rrdcached is made to write in one batch, so that this takes no longer than an answer may."""
 
@@ -85,7 +83,7 @@ class DaemonStore:
 
     def _remember(self, updates: Updates) -> None:
         self._sent.append(updates)
-        self._points += max(map(len, updates.values()), default=0) // SHORTEST_POINT + 1
+        self._points += max(updates.values(), key=len, default="").count(" ") + 1
 
     def _connected(self) -> Connection:
         """Return the connection; after a new one, send again what a daemon that was killed has lost."""

@@ -1,7 +1,7 @@
 """What is put into each file: one number of one meter as a series of points, made of samples and of where the file is.
 
-Counters go in as lifetime counters: they are the meter's own until that overflows, restarts or is replaced, and go on
-from there by what was counted. So nothing in a file depends on what this program remembers, and no file shows a spike.
+A counter begins as the meter's own, and goes on from what is in the file by what was counted: also where the meter's
+overflows, restarts or is another one's. So nothing depends on what this program remembers, and no file shows a spike.
 
 No file is opened here. Writing the points is a store's work (`direct.py`, `daemon.py`).
 """
@@ -63,15 +63,16 @@ class FileState:
 
 @attrs.frozen
 class Series:
-    """One number of a meter: its label, the type of its data source, how a sample has it, and by how much it rose.
+    """One number of a meter: its label, the type of its data source, and how a sample has it.
 
-    `rise` is None where the number is no counter.
+    `rise` is by how much a counter rose, None where the number is none; `total` is the lifetime counter, if it has one.
     """
 
     label: str
     kind: Kind
     get: Callable[[Sample], Number]
     rise: Callable[[Sample], Number] | None = None
+    total: Callable[[Sample], Number] | None = None
     is_mean: bool = False
     """Whether a value is only true of the interval of its sample: power, but not a temperature."""
 
@@ -108,10 +109,12 @@ class Series:
         if self.rise is None or value is None or at.value is None:
             return value
         most = MAX_RATE * max(span.end - at.last, 1)
-        if 0 <= value - at.value <= most:
-            return value
         rise = self.rise(span.sample) if at.last == span.start else None
-        return at.value + rise if rise is not None and 0 <= rise <= most else None
+        if rise is not None and 0 <= rise <= most:
+            return at.value + rise
+        # the file is of an earlier time, or of another program: the counter in it may be the meter's, or go on from it
+        total = self.total(span.sample) if self.total else None
+        return next((one for one in (value, total) if one is not None and 0 <= one - at.value <= most), None)
 
 
 @lru_cache(maxsize=64)
@@ -166,27 +169,37 @@ def _pulses(label: str) -> Series:
 
 def _counter(channel: Channel, label: str, polarity: Polarity) -> Series:
     """Return the series of a channel's counter, in Ws; not known where the energy of the interval is not."""
-    names = _total_labels(channel, label, polarity)
+    ways = _ways(channel, label, polarity)
+    powers = [f"{channel.name}_{way}w" for way in ways]
+    totals = [f"{channel.name}_{way}wh_total" for way in ways]
     energy = f"{channel.name}_dwh"
 
     def get(sample: Sample) -> Number:
-        values = sample.values
-        totals = [values.get(name) for name in names]
-        if values.get(energy) is None or None in totals:
-            return None
-        return round(sum(total for total in totals if total is not None) * SECONDS_PER_HOUR)
+        return None if sample.values.get(energy) is None else sample.newer.get(label)
 
     def rise(sample: Sample) -> Number:
-        older, newer = sample.older.get(label), sample.newer.get(label)
-        return None if older is None or newer is None else newer - older
+        power = added(sample, powers)
+        if power is None or sample.seconds is None:
+            return sample.newer.get(label)  # it counts from zero
+        return round(power * sample.seconds)
 
-    return Series(label, "DERIVE", get, rise)
+    def total(sample: Sample) -> Number:
+        watt_hours = added(sample, totals)
+        return None if watt_hours is None else round(watt_hours * SECONDS_PER_HOUR)
+
+    return Series(label, "DERIVE", get, rise, total)
 
 
-def _total_labels(channel: Channel, label: str, polarity: Polarity) -> tuple[str, ...]:
-    """Return the lifetime counters, in Wh, whose sum is that of a label."""
+def added(sample: Sample, labels: Sequence[str]) -> Number:
+    """Return the sum of calculated values; None where one is not known."""
+    values = [value for value in map(sample.values.get, labels) if value is not None]
+    return sum(values) if len(values) == len(labels) else None
+
+
+def _ways(channel: Channel, label: str, polarity: Polarity) -> tuple[str, ...]:
+    """Return the directions that a counter adds up, as calculated values have them in their labels."""
     if not channel.directional:
-        return (f"{channel.name}_wh_total",)
+        return ("",)
     if label == channel.absolute:
-        return (f"{channel.name}_pwh_total", f"{channel.name}_nwh_total")
-    return (f"{channel.name}_{'pwh' if polarity == 'btmon' else 'nwh'}_total",)
+        return ("p", "n")
+    return ("p" if polarity == "btmon" else "n",)

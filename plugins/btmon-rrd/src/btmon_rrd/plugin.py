@@ -4,11 +4,25 @@ import os
 from collections.abc import Iterator
 from logging import Logger, getLogger
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import attrs
 
-from btcore import FORMATS, Batch, Claim, Context, Delivery, Duration, Problem, hookimpl, plugin, setting
+from btcore import (
+    FORMATS,
+    Batch,
+    Claim,
+    Context,
+    Delivery,
+    Duration,
+    Problem,
+    Reading,
+    SourceCheckpoint,
+    hookimpl,
+    plugin,
+    setting,
+)
 from btmon_rrd.daemon import DaemonStore
 from btmon_rrd.direct import ADVICE, INSTALL, DirectStore, binding_problem
 from btmon_rrd.feed import Stored, series_of, spans_of
@@ -22,6 +36,7 @@ from btmon_rrd.layout import (
     plural,
 )
 from btmon_rrd.rrdcached import MAX_LINE, line, parse_address
+from btmon_rrd.source import Directory, follow
 from btmon_rrd.store import Store
 from btmon_rrd.writer import Writer, by_meter
 
@@ -35,6 +50,12 @@ def check_seconds(_instance: object, _attribute: Any, value: float | None) -> No
         raise ValueError("expected whole seconds, at least 1s")
 
 
+def check_wait(_instance: object, _attribute: Any, value: float) -> None:  # noqa: ANN401 - attrs' own type
+    """Raise ValueError for no wait at all."""
+    if value < 1:
+        raise ValueError("expected at least 1s")
+
+
 def check_address(_instance: object, _attribute: Any, text: str) -> None:  # noqa: ANN401 - attrs' own type
     """Raise ValueError for what is no address."""
     if text:
@@ -43,7 +64,7 @@ def check_address(_instance: object, _attribute: Any, text: str) -> None:  # noq
 
 @plugin(api=1, delivery=FLUSH)
 class Rrd:
-    """Stores readings in RRD files, one for each number of a meter."""
+    """Stores readings in RRD files, one for each number of a meter, and reads them back."""
 
     dir: Path = setting(default=Path("rrd"), help="the directory of the files, which are named SERIAL_LABEL.rrd")
     step: Duration = setting(default=Duration(10), help="length of a step of new files", validator=check_seconds)
@@ -70,33 +91,50 @@ class Rrd:
         help="keep the highest and the lowest value of each row too, as btmon did; false: a third of the size",
     )
     timeout: Duration = setting(default=Duration(15), help="the longest wait for rrdcached")
+    format: str = setting(
+        default="",
+        help="source: the packet format of which readings are made; empty: seen from the files",
+        choices=("", *FORMATS),
+    )
+    poll_interval: Duration = setting(
+        default=Duration(120), help="source: how often files are read", validator=check_wait
+    )
+    _context: Context | None = attrs.field(init=False, default=None, repr=False)
     _log: Logger = attrs.field(init=False, factory=lambda: getLogger(__name__), repr=False)
     _store: Store | None = attrs.field(init=False, default=None, repr=False)
     _writer: Writer | None = attrs.field(init=False, default=None, repr=False)
     _is_sink: bool = attrs.field(init=False, default=False, repr=False)
 
     def check(self, delivery: Delivery | None = None) -> Iterator[Problem]:
-        """Find settings that do not fit together; tell how big the files become."""
+        """Find settings that do not fit together, and a binding that is missing."""
         self._is_sink = delivery is not None
         try:
             layout = self._layout()
         except ValueError as error:
             yield Problem(str(error), key="archives")
             return
+        if delivery is None:
+            return  # a source reads by RRDtool's program as well
         if not self.daemon and (problem := binding_problem()):
-            yield Problem(problem, key="daemon")
-        if delivery is not None:
-            yield from self._check_sink(layout, delivery)
+            # a warning: this sink cannot work, and the others need not wait for it
+            yield Problem(problem, key="daemon", warning=True)
+        yield from self._check_sink(layout, delivery)
+
+    def notes(self) -> Iterator[str]:
+        """Tell how big new files become."""
+        if self._is_sink:
+            yield self._describe_size(self._layout())
 
     def claims(self) -> Iterator[Claim]:
-        """Claim the files of a sink: of two that update one file, the second would find its times taken."""
-        if self._is_sink:
-            yield Claim(f"{self.store} files in {os.path.realpath(self.dir)}", key="dir", per_meter=True)
+        """Claim the files: of two sinks the second would find its times taken, and a source would read its own sink."""
+        yield Claim(f"{self.store} files in {os.path.realpath(self.dir)}", key="dir", per_meter=self._is_sink)
 
     @hookimpl
     def open(self, context: Context) -> None:
         """Connect to rrdcached, or import the binding. Raises Retry or Stop."""
-        self._log = context.log
+        self._log, self._context = context.log, context
+        if not context.name.startswith("sink."):
+            return
         if self._store is None:
             self._store = self._new_store()
         layout = self._layout()
@@ -109,6 +147,14 @@ class Rrd:
         """Have all that was delivered written."""
         if self._store is not None:
             self._store.close()
+
+    @hookimpl
+    def collect(self, stop: Event) -> Iterator[Reading | SourceCheckpoint]:
+        """Yield the readings that files were made of, then those that are added."""
+        assert self._context is not None  # noqa: S101 - the core opens before it collects
+        address = parse_address(self.daemon) if self.daemon else None
+        directory = Directory(self.dir, self._log, self.format, address, self.timeout)
+        return follow(directory, self._context.checkpoint, stop, self.poll_interval, once=self._context.once)
 
     @hookimpl
     def process_batch(self, batch: Batch) -> int:
@@ -148,7 +194,6 @@ class Rrd:
         longest = line("CREATE", *self._file("0" * 64, "label" * 3), *layout.round_robin_archives())
         if self.daemon and len(longest) > MAX_LINE:
             yield Problem("so many archives do not fit into a command of rrdcached: expected fewer", key="archives")
-        yield Problem(self._describe_size(layout), warning=True)
 
     def _file(self, serial: str, label: str) -> tuple[str, str]:
         return str(self.dir / file_name(serial, label)), data_source_name(label)

@@ -59,7 +59,8 @@ def power_panels(curves: Sequence[Curve], view: View, directory: Directory, heig
     if loads := using[len(mains) :]:
         title = "Consumption" if found else f"Power  ·  {view.dates}"
         found.append(panels.loads(loads, view, directory, height, title))
-    if metered := feeding or mains or using:
+    # RRDtool fails where bars are longer than the time that is shown
+    if (metered := feeding or mains or using) and last - first > 2 * view.bar:
         found.append(panels.energy(metered, view, directory, height // 2))
     return found
 

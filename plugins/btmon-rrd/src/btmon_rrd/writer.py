@@ -21,6 +21,9 @@ ATTEMPTS = 3
 
 COUNTER_KINDS = ("DERIVE", "COUNTER", "DDERIVE", "DCOUNTER")
 
+SLOW = 3
+"""Samples in a row that are too long, before that is reported: a single one is a gap."""
+
 FUTURE = 3600
 """Seconds by which the last update of a file may be later than the readings, before that is reported."""
 
@@ -40,6 +43,8 @@ class Writer:
     _states: dict[str, FileState] = attrs.field(factory=dict)
     _fronts: dict[str, Front] = attrs.field(factory=dict)
     """The meters whose files are all up to their last reading; what `_states` has of these files is outdated."""
+    _slow: dict[str, int] = attrs.field(factory=dict)
+    """Of how many samples in a row a meter's readings were further apart than the heartbeat."""
     _reported: set[str] = attrs.field(factory=set)
     """Meters, and files, of which something was reported already."""
 
@@ -77,6 +82,7 @@ class Writer:
         """Yield the points that each meter's files lack; from then on they are taken to be in them."""
         for serial, samples in by_meter(batch).items():
             spans = spans_of(samples)
+            self._report_heartbeat(serial, spans)
             front = self._fronts.get(serial)
             points = front.advance(spans) if front else None
             yield self._updates_of(serial, spans) if points is None else points
@@ -85,7 +91,6 @@ class Writer:
         """Return the points of a meter's files, file by file."""
         if front := self._fronts.pop(serial, None):
             self._states.update(front.states())
-        self._report_heartbeat(serial, spans)
         files, updates = [], {}
         for path, series, having in self.files_of(serial, spans):
             state = self._states.get(path) or self._opened(path, series, having)
@@ -145,15 +150,18 @@ class Writer:
 
     def _report_heartbeat(self, serial: str, spans: Sequence[Span]) -> None:
         """Report, once, a meter whose readings come more slowly than its files allow: all values would be unknown."""
-        seconds = [span.end - span.start for span in spans]
-        slow = min(seconds)
-        if len(seconds) > 1 and slow > self.layout.heartbeat and serial not in self._reported:
+        seconds = min(span.end - span.start for span in spans)
+        if seconds <= self.layout.heartbeat:
+            self._slow.pop(serial, None)
+            return
+        self._slow[serial] = self._slow.get(serial, 0) + len(spans)
+        if self._slow[serial] >= SLOW and serial not in self._reported:
             self._reported.add(serial)
             self.log.warning(
                 "readings of meter %s are %.0f s apart, and files have a heartbeat of %d s, so RRDtool takes every"
                 ' value for unknown: set heartbeat = "%.0fs" for new files; for each that is there run'
                 " rrdtool tune FILE --heartbeat NAME:%.0f",
-                *(serial, slow, self.layout.heartbeat, 2 * slow, 2 * slow),
+                *(serial, seconds, self.layout.heartbeat, 2 * seconds, 2 * seconds),
             )
 
 

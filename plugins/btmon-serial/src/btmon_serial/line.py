@@ -8,7 +8,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from threading import Event
 
@@ -18,7 +18,9 @@ from btcore import (
     Chunk,
     Claim,
     Context,
+    DiagnosisContext,
     Duration,
+    Finding,
     Poll,
     Problem,
     Retry,
@@ -108,6 +110,12 @@ class SerialLine:
             yield Claim(f"serial line {device}", key="port")
         elif kind in {"socket", "rfc2217"}:  # in the words of `tcp-client`, which may be on the same gateway
             yield Claim(f"tcp connection to {re.split('[/?]', rest)[0]}", key="port")
+
+    def diagnose(self, context: DiagnosisContext) -> Iterable[Finding]:
+        """Find out why the port cannot be used, or no packet comes in."""
+        from btmon_serial.diagnosis import diagnose  # noqa: PLC0415 - a run does not need it
+
+        return diagnose(self, context)
 
     @hookimpl
     def open(self, context: Context) -> None:

@@ -14,6 +14,9 @@ FORBIDDEN = (errno.EACCES, errno.EPERM)
 TAKEN = (errno.EBUSY, errno.EAGAIN)
 
 
+FORBIDDEN_WORDS = "may not be used by this user"
+"""What a message says where rights are missing."""
+
 BAUDS = (
     *(300, 600, 1200, 1800, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 500_000, 576_000),
     *(921_600, 1_000_000, 1_152_000, 1_500_000, 2_000_000, 2_500_000, 3_000_000, 3_500_000, 4_000_000),
@@ -36,10 +39,10 @@ def describe_open_failure(port: str, error: OSError, folder: Path = BY_PATH) -> 
     if "://" in port:
         return f"{port} cannot be opened: {error}; are host and port right, and is the gateway switched on?"
     if error.errno in GONE:
-        return f"{port} does not exist; {_list_adapters(folder)}"
+        return f"{port} does not exist; {list_adapters(folder)}"
     if error.errno in FORBIDDEN:
         return (
-            f"{port} may not be used by this user: add the user to the group that owns it"
+            f"{port} {FORBIDDEN_WORDS}: add the user to the group that owns it"
             " (`sudo usermod -a -G dialout USER`), then log in again or restart the service"
         )
     if error.errno in TAKEN:
@@ -54,7 +57,7 @@ def describe_port_failure(port: str, error: OSError, folder: Path = BY_PATH) -> 
     """Describe the failure of an open port and, where it is gone, name the adapters that are present."""
     if "://" in port or Path(port).exists():
         return f"{port} failed: {error}"
-    return f"{port} is gone (unplugged?); {_list_adapters(folder)}"
+    return f"{port} is gone (unplugged?); {list_adapters(folder)}"
 
 
 def describe_silence(port: str, seconds: float) -> str:
@@ -66,7 +69,8 @@ def describe_silence(port: str, seconds: float) -> str:
     )
 
 
-def _list_adapters(folder: Path) -> str:
+def list_adapters(folder: Path = BY_PATH) -> str:
+    """Name the adapters that are present."""
     try:
         names = sorted(str(name) for name in folder.iterdir())
     except OSError:  # the folder exists only while there is an adapter

@@ -6,9 +6,9 @@ Facts: https://emoncms.org/site/api, and what a server of our own answered.
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from btcore import Batch, Delivery, Duration, Problem, Sample, Secret, plugin, setting
+from btcore import Batch, Delivery, DiagnosisContext, Duration, Finding, Problem, Sample, Secret, plugin, setting
 from btcore.web import AnswerRule, Verdict
 from btmon_services.meters import ServiceOfMeters
 from btmon_services.selection import default_channels, epoch_seconds, finite_number, sensor_labels
@@ -56,6 +56,18 @@ class Emoncms(ServiceOfMeters):
         if not re.fullmatch(rf"[\w .-]{{1,{MAX_NODE_LENGTH}}}", self.node):
             yield Problem(f"expected at most {MAX_NODE_LENGTH} letters, digits, blanks or any of _ . -", "node")
 
+    def diagnose(self, _context: DiagnosisContext) -> Iterable[Finding]:
+        """Find out whether emoncms takes the key: the list of feeds is asked for, and no data is sent."""
+        return self.diagnose_account(Request("GET", f"{self._root}/feed/list.json", headers=self._headers))
+
+    @property
+    def _root(self) -> str:
+        return re.sub(r"(/input/(post|bulk)(\.json)?)?/?$", "", self.url, count=1)
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token.reveal()}"}
+
     def requests(self, batch: Batch) -> Iterator[Request]:
         """Make one request of all samples, oldest first: emoncms.org takes nothing behind what it has."""
         inputs = {sample: list(self._inputs(sample)) for sample in batch.samples}
@@ -63,10 +75,10 @@ class Emoncms(ServiceOfMeters):
         if rows:
             yield Request(
                 "POST",
-                re.sub(r"(/input/(post|bulk)(\.json)?)?/?$", "/input/bulk", self.url, count=1),
+                f"{self._root}/input/bulk",
                 # sentat: emoncms allows for the difference of its clock and ours
                 data={"data": json.dumps([*rows.values()], separators=(",", ":")), "sentat": str(int(time.time()))},
-                headers={"Authorization": f"Bearer {self.token.reveal()}"},
+                headers=self._headers,
                 of=rows,
             )
 

@@ -13,12 +13,27 @@ from typing import Any, ClassVar, TypeVar
 
 import attrs
 
-from btcore import Batch, ChannelRef, Context, Duration, Problem, Reject, Retry, Sample, Secret, Stop, hookimpl, setting
+from btcore import (
+    Batch,
+    ChannelRef,
+    Context,
+    Duration,
+    Finding,
+    Problem,
+    Reject,
+    Retry,
+    Sample,
+    Secret,
+    Stop,
+    hookimpl,
+    setting,
+)
 from btcore.web import (
     Answer,
     AnswerRule,
     Client,
     Verdict,
+    describe_answer,
     format_request,
     is_public,
     raise_for_answer,
@@ -34,6 +49,7 @@ MAX_TIMEOUT = 600.0
 """Seconds that a request may be given."""
 
 TOO_LARGE = 413
+REFUSED = (401, 403)
 SERVER_ERROR = 500
 
 WHOSE = r"(api|write|auth\w*|access)?.?(key|token)|user|account|node|feed|sensor|meter|device|hub|gateway|channel|home"
@@ -194,6 +210,22 @@ class Service(ABC):
             if answer.code < SERVER_ERROR and FUTURE.fits(answer):
                 raise Reject(f"{error}; are the clocks of the meter and of this computer right?") from None
             raise
+
+    def diagnose_account(self, request: Request) -> Iterator[Finding]:
+        """Send a request that stores nothing; yield what is wrong with the account, or the way to it."""
+        self._client = Client(agent="btmon-services", timeout=self.timeout, secrets=self.secrets())
+        try:
+            answer = self.ask(request)
+        except Retry as error:
+            advice = "Check the connection to the service, and `url`; readings wait meanwhile"
+            yield Finding("unreachable", str(error), advice)
+        except Stop as error:
+            yield Finding("unreachable", str(error), "Correct `url`")
+        else:
+            if answer.code in REFUSED:
+                yield Finding("credentials", describe_answer(answer, self.title), f"Check {self.account}")
+        finally:
+            self._client.close()
 
     @property
     def usual(self) -> tuple[AnswerRule, ...]:

@@ -2,7 +2,7 @@
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from logging import Logger
 from pathlib import Path
@@ -11,7 +11,20 @@ from typing import Literal
 
 import attrs
 
-from btcore import CaptureError, Chunk, Context, Duration, Problem, Stop, hookimpl, plugin, read_capture, setting
+from btcore import (
+    CaptureError,
+    Chunk,
+    Context,
+    DiagnosisContext,
+    Duration,
+    Finding,
+    Problem,
+    Stop,
+    hookimpl,
+    plugin,
+    read_capture,
+    setting,
+)
 from btmon_simulator.pace import with_recorded_pauses
 from btmon_simulator.times import parse_time, validate_start
 
@@ -46,6 +59,11 @@ class File:
         """Warn of a capture that does not exist or cannot be read: it may be there when the program runs."""
         if problem := _path_problem(self.path):
             yield Problem(f"{self.path}: {problem}", key="path", warning=True)
+
+    def diagnose(self, _context: DiagnosisContext) -> Iterable[Finding]:
+        """Find out whether the capture can be read."""
+        if problem := _path_problem(self.path):
+            yield Finding("capture-file", f"{self.path}: {problem}", "Correct `path`, or put the capture there")
 
     @hookimpl
     def open(self, context: Context) -> None:

@@ -1,7 +1,7 @@
 """The sink: its settings and hooks. The file is opened in `database.py`; what is stored is `btcore.sql`'s."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from threading import Event
 
@@ -12,7 +12,9 @@ from btcore import (
     Batch,
     Claim,
     Context,
+    DiagnosisContext,
     Duration,
+    Finding,
     Format,
     Problem,
     Reading,
@@ -83,6 +85,12 @@ class Sqlite:
     def create_storage(self, context: Context, formats: tuple[Format, ...]) -> list[str]:
         """Create the file and its tables."""
         return self._writer.create(context, formats)
+
+    def diagnose(self, context: DiagnosisContext) -> Iterable[Finding]:
+        """Find out whether the file can be written, or read. It is not made, and nothing in it is changed."""
+        from btmon_sqlite.diagnosis import diagnose  # noqa: PLC0415 - a run does not need it
+
+        return diagnose(self.file, is_written=not context.name.startswith(SOURCE))
 
     @hookimpl
     def open(self, context: Context) -> None:

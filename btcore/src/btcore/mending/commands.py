@@ -19,9 +19,9 @@ from btcore.control.server import Handler
 from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.journal import START, Journal
+from btcore.mending.redelivery import REPORT_INTERVAL, finished_status, open_decoders, preview_request
 from btcore.replay.letters import as_json, id_of, select_letters
 from btcore.replay.requests import Request, Requests
-from btcore.runtime.replay import REPORT_INTERVAL, finished_status, open_decoders, preview_request
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.capture_import import LiveCapture, RecordedCapture, capture_source
 from btcore.sources.worker import SourceWorker

@@ -1,0 +1,74 @@
+"""Findings about this machine: its clock, its disk, rights of files, versions, and the running program."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from btcore.doctor.facts import JournalFacts, SiteFacts
+from btcore.findings import Finding
+from btcore.text import format_bytes, format_duration
+
+EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
+"""No btcore is older than this, so no right clock shows less."""
+
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+
+AHEAD = timedelta(minutes=10)
+"""By how much the newest reading may be ahead of the clock of this machine."""
+
+MIN_FREE = 200_000_000
+"""Bytes of the journal's disk that should be free."""
+
+SOON = timedelta(days=30)
+"""A disk that is full within this time is reported."""
+
+
+def find(facts: SiteFacts) -> Iterator[Finding]:
+    """Yield what is wrong with this machine."""
+    yield from _clock(facts)
+    yield from _program(facts)
+    yield from _rights(facts)
+    yield from _disk(facts.journal, facts.now, str(facts.site.state))
+
+
+def _clock(facts: SiteFacts) -> Iterator[Finding]:
+    advice = "Set it: `timedatectl` shows whether it follows a time server (systemd-timesyncd, chrony)"
+    now, newest = facts.now, facts.journal.newest
+    if not EARLIEST <= now < LATEST:
+        yield Finding("machine-clock", f"this machine's clock shows {now:%Y-%m-%d %H:%M}Z", advice, "machine")
+    elif newest is not None and newest > now + AHEAD:
+        text = f"the newest reading came in at {newest:%Y-%m-%d %H:%M}Z, and this machine's clock shows"
+        yield Finding("machine-clock", f"{text} {now:%Y-%m-%d %H:%M}Z: it was set back", advice, "machine")
+
+
+def _program(facts: SiteFacts) -> Iterator[Finding]:
+    state = str(facts.site.state)
+    if facts.silence and facts.journal.is_writable:  # else that is why
+        advice = "Run `btcore doctor` as the user of the running program; if it hangs, its log says why: restart it"
+        yield Finding("program-silent", facts.silence, advice, state)
+    if facts.running_version and facts.running_version != facts.version:
+        text = f"btcore {facts.running_version} runs, and {facts.version} is installed"
+        yield Finding("version", text, "Restart btcore, so that the installed version runs", state)
+
+
+def _rights(facts: SiteFacts) -> Iterator[Finding]:
+    state = str(facts.site.state)
+    for file in facts.readable:
+        text = f"every user of this machine can read {file}"
+        yield Finding("file-rights", text, f"Run: chmod o-rwx {file}", str(file))
+    if not facts.journal.is_writable:
+        text = f"this user may not write into {state}"
+        advice = "Run btcore and this command as the user that owns it, or give the directory to that user (chown -R)"
+        yield Finding("state-rights", text, advice, state)
+    if facts.journal.failure and facts.journal.is_writable:
+        advice = "If it is damaged, docs/journal.md says what can be saved; if it is newer, upgrade btcore"
+        yield Finding("journal", facts.journal.failure, advice, state)
+
+
+def _disk(journal: JournalFacts, now: datetime, state: str) -> Iterator[Finding]:
+    advice = "Make room on this disk, or lower `retention` or max_journal_bytes"
+    if journal.free is not None and journal.free < MIN_FREE:
+        text = f"only {format_bytes(journal.free)} of the disk are free"
+        yield Finding("disk", text, advice, state)
+    elif journal.full is not None and journal.full - now < SOON:
+        when = format_duration((journal.full - now).total_seconds())
+        yield Finding("disk", f"the disk is full in {when}, if readings go on coming as they do", advice, state)
