@@ -215,6 +215,11 @@ def test_mistakes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     (tmp_path / "site.toml").write_text(site + "[sink.print]\n")
     assert main(["replay", "print", "--gaps", *config]) == UNAVAILABLE
     assert "sink.print cannot be asked what it has" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["replay", "db", "--channel", "ch_1", *config])
+    assert 'no such channel: "ch_1"' in capsys.readouterr().err
+    assert main(["replay", "db", "--from", "-1h", *config]) == OK
+    assert "the journal has no such readings" in capsys.readouterr().err
     for words in (["replay", "db", "--from", "soon"], ["dead-letters", "drop"], ["dead-letters", "show"]):
         with pytest.raises(SystemExit) as ended:
             main([*words, *config])

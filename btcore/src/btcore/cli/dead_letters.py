@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from btcore.cli import FAILING, OK, add_config_option, write_lines
+from btcore.cli.naming import naming_of
 from btcore.config.load import load_site
 from btcore.config.site import Site
 from btcore.control.client import NotRunning, ask_once
@@ -55,7 +56,12 @@ def main(args: argparse.Namespace) -> int:
 
 def _ask(site: Site, args: argparse.Namespace) -> tuple[dict[str, Any], bool]:
     """Return the answer, and whether the program runs."""
-    asked = {"action": args.action, "sink": args.sink, "ids": args.id, "meters": args.meter}
+    asked = {
+        "action": args.action,
+        "sink": args.sink,
+        "ids": args.id,
+        "meters": [*map(naming_of(site).serial, args.meter)],
+    }
     try:
         return ask_once(site.state, "dead-letters", **asked), True
     except NotRunning:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from btcore.cli import FAILING, OK, add_config_option, write_lines, write_text
+from btcore.cli.naming import naming_of
 from btcore.config.load import load_site
 from btcore.config.site import Site
 from btcore.control.client import NotRunning, ask
@@ -48,7 +49,13 @@ def main(args: argparse.Namespace) -> int:
         return _compact(site)
     since, until = parse_span(args, datetime.now(UTC))
     file = str(Path(args.file).absolute()) if args.file else ""
-    words = {"since": since, "until": until, "meters": args.meter, "file": file, "live": args.live}
+    words = {
+        "since": since,
+        "until": until,
+        "meters": [*map(naming_of(site).serial, args.meter)],
+        "file": file,
+        "live": args.live,
+    }
     answers = _ask(site, {"action": args.action, **words})
     if args.action == "check":
         return _check(next(answers)["faults"], as_json=args.json)

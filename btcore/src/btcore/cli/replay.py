@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 
 from btcore.cli import FAILING, OK, UNAVAILABLE, add_config_option, write_lines
+from btcore.cli.naming import naming_of
 from btcore.config.load import load_site
 from btcore.config.site import Site
 from btcore.control.client import NotRunning, ask
@@ -27,9 +28,17 @@ from btcore.runtime.signals import stop_on_signals
 from btcore.status import ReplayStatus
 from btcore.status.report import replay_line
 from btcore.text import describe_error, format_duration, plural
+from btcore.values.channels import parse_channel
+from btcore.values.invalid_value import InvalidValue
 
 WIDTH = 30
 """Characters of the progress bar."""
+
+COUNTS = ("delivered", "refused", "stored", "missing")
+
+NOTHING = (
+    "the journal has no such readings that this sink had before, or passed over; --dry-run without --from shows all"
+)
 
 PATIENCE = 60.0
 """Seconds to wait for the running program's next answer."""
@@ -58,6 +67,9 @@ def main(args: argparse.Namespace) -> int:
         if "preview" in answer or answer["replay"]["finished"]:
             found.append(answer)
     progress.clear()
+    for one in found:
+        if "replay" in one and not any(one["replay"][count] for count in COUNTS):
+            say(f"{one['sink']}: {NOTHING}")
     write_lines([json.dumps(found, indent=2)] if args.json else map(_line, found))
     if not found:
         return UNAVAILABLE
@@ -66,12 +78,15 @@ def main(args: argparse.Namespace) -> int:
 
 def _request(site: Site, args: argparse.Namespace) -> Request:
     since, until = parse_span(args, datetime.now(UTC))
-    named = {name: key for key, name in site.channels.items()}
-    channel = named.get(args.channel, args.channel)
+    names = naming_of(site)
+    try:
+        channel = str(parse_channel(args.channel, names)) if args.channel else ""
+    except InvalidValue as error:
+        args.usage(f"--channel: {error}")
     return Request(
         since=since,
         until=until,
-        meters=tuple(args.meter),
+        meters=tuple(map(names.serial, args.meter)),
         channel=channel,
         gaps=args.gaps,
         find_only=args.gaps and args.dry_run,
