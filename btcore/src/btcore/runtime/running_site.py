@@ -174,7 +174,16 @@ class RunningSite:
         log.info("%s: %s", worker.name, worker)
 
     def _make_upkeep(self) -> Upkeep:
-        return Upkeep(self.journal, [sink.table for sink in self.site.sinks], Retention(self.site.retention))
+        return Upkeep(
+            self.journal,
+            [sink.table for sink in self.site.sinks],
+            Retention(self.site.retention),
+            held=self._held_for_replays,
+        )
+
+    def _held_for_replays(self) -> list[str]:
+        """Return the names of checkpoints that hold readings for what is to be delivered again."""
+        return [name for worker in self.sinks.workers for name in worker.redelivery.requests.held()]
 
 
 def _listed(what: str, names: Iterable[str]) -> str:
