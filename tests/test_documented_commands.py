@@ -13,6 +13,7 @@ import tomli
 
 from btcore import Duration
 from btcore.cli import CONFIGURATION, UNAVAILABLE, USAGE, _parser
+from btcore.cli.service import packaged_file
 from btcore.config.meters import MeterTable
 from btcore.config.metrics import MetricsSettings
 from btcore.config.problems import SINGLE_TABLES
@@ -28,7 +29,6 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted(ROOT.glob("plugins/*/README.md")),
 ]
-SERVICE = (ROOT / "docs" / "service.md").read_text()
 USING = (ROOT / "docs" / "using.md").read_text()
 MADE_ON_THE_PAGE = {"webhook", "acme"}
 """Plugins that a page writes, and that are not installed."""
@@ -138,14 +138,14 @@ def test_every_link_of_the_pages_leads_somewhere(page: Path) -> None:
 
 def test_the_unit_runs_what_there_is() -> None:
     """Its command is understood; it is not started again where that would not help, and is where it would."""
-    (text,) = re.findall(r"```ini\n(.*?)```", SERVICE, re.DOTALL)
-    unit = configparser.ConfigParser()
+    unit = configparser.RawConfigParser(strict=False)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
-    unit.read_string(text)
+    unit.read_string(packaged_file("btcore.service"))
     service = unit["Service"]
-    program, *words = service["ExecStart"].split()
-    assert program == "/opt/btcore/bin/btcore"
-    assert str(_parser(words).parse_args(words).file) == "/etc/btcore/site.toml"
+    for key in ("ExecStart", "ExecReload"):
+        program, *words = service[key].split()
+        assert program == "/opt/btcore/bin/btcore"
+        assert str(_parser(words).parse_args(words).file) == "/etc/btcore/site.toml"
     codes = set(map(int, service["RestartPreventExitStatus"].split()))
     assert (codes, UNAVAILABLE in codes) == ({USAGE, CONFIGURATION}, False)
     assert (service["Restart"], service["StateDirectory"]) == ("on-failure", "btcore")

@@ -44,6 +44,7 @@ class BtcoreProcess:
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 cwd=folder,
+                start_new_session=True,  # without a terminal, as a service
             )
 
     def __enter__(self) -> Self:

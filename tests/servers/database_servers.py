@@ -23,7 +23,7 @@ from helpers.waiting import wait_for
 NOBODY = "nobody"
 """The user that the servers run as where the tests are run by root: PostgreSQL refuses root."""
 
-POSTGRESQL_PROGRAMS = Path("/usr/lib/postgresql/15/bin")
+POSTGRESQL_PROGRAMS = max(Path("/usr/lib/postgresql").glob("*/bin"), default=Path("/usr/bin"))
 
 
 def free_port() -> int:

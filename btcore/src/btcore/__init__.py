@@ -14,6 +14,7 @@ from btcore.errors import BtcoreError, Problem, Reject, Retry, Stop
 from btcore.findings import DiagnosisContext, Finding
 from btcore.formats import Channel, Format, Number
 from btcore.hookspecs import hookimpl
+from btcore.meter_commands import CommandFailed, MeterCommand, MeterCommands
 from btcore.open_files import processes_holding, processes_listening
 from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, Sample, SourceCheckpoint
 from btcore.settings import (
@@ -44,6 +45,7 @@ __all__ = [
     "Claim",
     "Column",
     "Command",
+    "CommandFailed",
     "Configuration",
     "Context",
     "Damaged",
@@ -54,6 +56,8 @@ __all__ = [
     "Format",
     "Incomplete",
     "LoadConfiguration",
+    "MeterCommand",
+    "MeterCommands",
     "Number",
     "Packet",
     "Polarity",

@@ -23,9 +23,14 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """Take the secrets; those shorter than `MIN_SECRET_LENGTH` are not redacted."""
+        self._forms: list[str] = []
+        self.add(secrets)
+
+    def add(self, secrets: Iterable[str]) -> None:
+        """Take further secrets."""
         known = {form for text in secrets if len(text) >= MIN_SECRET_LENGTH for form in _forms(text)}
         # the longest first: of a key that begins with another key, the rest must not remain
-        self._forms = sorted(known, key=len, reverse=True)
+        self._forms = sorted({*self._forms, *known}, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         """Return a text without the secrets."""

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NewType, TypeVar, dataclass_transfor
 import attrs
 
 from btcore.errors import Problem
+from btcore.meter_commands import MeterCommands
 
 Duration = NewType("Duration", float)
 """Seconds. Written `"30s"`, `"5m"`, `"1h"`, `"7d"`, `"500ms"` in a configuration; `0` alone needs no unit."""
@@ -112,6 +113,7 @@ class Context:
     `name` is its table (`sink.roof`), `log` its own logger. `channels` maps `SERIAL_CHANNEL` to the name in [channels].
     `polarity` is the sign of its samples, `interval` the seconds that each sample covers (0: from one reading to the
     next). `dry_run`: nothing may be sent. `stream_status` returns what the core has found so far in a source's stream.
+    `commands` has what a source that can send to its meters is to send.
     `checkpoint` is what a source yielded last as `SourceCheckpoint`, "" at first. `once`: the run ends when all sources
     have ended, so a source that waits for more returns instead.
     """
@@ -123,6 +125,7 @@ class Context:
     interval: Duration = Duration(0)
     dry_run: bool = False
     stream_status: Callable[[str], StreamStatus] = attrs.field(default=lambda _stream: StreamStatus(), repr=False)
+    commands: MeterCommands = attrs.field(factory=MeterCommands, repr=False)
     checkpoint: str = ""
     once: bool = False
 

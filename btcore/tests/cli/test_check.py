@@ -104,6 +104,7 @@ def test_what_would_run_is_told_as_json(load: Load, capsys: pytest.CaptureFixtur
         "meters": [],
         "max_new_meters_per_day": 256,
         "max_packets_per_second": 2.0,
+        "sync_clock": False,
         "min_backoff": "1s",
         "max_backoff": "1m",
     }

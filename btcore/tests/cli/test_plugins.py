@@ -107,6 +107,7 @@ def test_one_plugin_as_json_has_its_settings(shop: Path, capsys: pytest.CaptureF
             "meters",
             "max_new_meters_per_day",
             "max_packets_per_second",
+            "sync_clock",
             "min_backoff",
             "max_backoff",
         ],

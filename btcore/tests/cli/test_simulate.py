@@ -196,7 +196,7 @@ def test_nobody_who_listens_is_told() -> None:
 def test_a_connection_that_was_closed_is_opened_again() -> None:
     """A meter whose connection the server closed connects again, before it sends into the void."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        connections = Connections("127.0.0.1", server.getsockname()[1])
+        connections = Connections("127.0.0.1", server.getsockname()[1], lambda _stream, _data: None)
         connections.send(Chunk(b"one", "a"))
         first, _ = server.accept()
         assert first.recv(10) == b"one"
@@ -214,7 +214,7 @@ def test_what_cannot_be_sent_is_lost_and_counted(capsys: pytest.CaptureFixture[s
     """Without a server packets are lost, and told once until it works again."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    connections = Connections("127.0.0.1", port)
+    connections = Connections("127.0.0.1", port, lambda _stream, _data: None)
     for _ in range(3):
         connections.send(Chunk(b"lost", "a"))
     assert (connections.lost, connections.sent) == (3, 0)

@@ -103,11 +103,9 @@ def test_once_as_a_process(folder: Path) -> None:
 
 
 @pytest.mark.servers
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=str)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=str)
 def test_a_signal_finishes_the_batch_under_way(folder: Path, number: signal.Signals) -> None:
     """The first signal lets the call under way end, commits it, and exits with 0; nothing else is begun."""
-    if signal.getsignal(number) == signal.SIG_IGN:
-        pytest.skip("the tests run under nohup")
     with BtcoreProcess(folder, HOLDING) as process:
         wait_for(lambda: given(folder))
         process.process.send_signal(number)

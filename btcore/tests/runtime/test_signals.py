@@ -1,12 +1,11 @@
 """Signals: the first one stops the program in order, the second at once."""
 
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -80,43 +79,62 @@ while True:
 """
 
 
-HANGING_UP = """
-import signal, sys, threading
-from btcore.runtime.signals import stop_on_signals
+IN_A_TERMINAL = """
+import fcntl, os, signal, sys, termios, threading
+from btcore.runtime.signals import has_terminal, stop_on_signals
 
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
+os.setsid()
+terminal = os.open(sys.argv[1], os.O_RDWR)
+fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+assert has_terminal()
 stop = threading.Event()
-stop_on_signals(stop)
+stop_on_signals(stop, lambda: print("reading again", flush=True))
 print("ready", flush=True)
 stop.wait()
 print("stopping", flush=True)
-sys.stdin.read()
+os.kill(os.getpid(), signal.SIGHUP)
 print("done", flush=True)
 """
 
 
-@contextmanager
-def hanging_up() -> Iterator[subprocess.Popen[str]]:
-    """Start a program that ends in order when it is told to, once its standard input is closed."""
-    command = [sys.executable, "-c", HANGING_UP]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+def test_a_closed_terminal_ends_it_in_order() -> None:
+    """A terminal that is closed stops it as SIGTERM does; that SIGHUP comes again, as from a shell, hurries nothing."""
+    master, slave = os.openpty()
+    command = [sys.executable, "-c", IN_A_TERMINAL, os.ttyname(slave)]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
-            yield process
+            os.close(slave)
+            os.close(master)
+            assert process.communicate(timeout=60)[0] == "stopping\ndone\n"
         finally:
             process.kill()
+    assert process.returncode == 0
 
 
-def test_a_closed_terminal_ends_it_in_order() -> None:
-    """SIGHUP stops it as SIGTERM does; that it comes again, as from a shell that ends too, hurries nothing."""
-    with hanging_up() as process:
-        process.send_signal(signal.SIGHUP)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "stopping\n"
-        process.send_signal(signal.SIGHUP)
-        assert process.communicate(timeout=60)[0] == "done\n"
-        assert process.returncode == 0
+WITHOUT_A_TERMINAL = """
+import os, signal, threading
+from btcore.runtime.signals import has_terminal, stop_on_signals
+
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+os.setsid()
+assert not has_terminal()
+stop = threading.Event()
+stop_on_signals(stop, lambda: print("reading again", flush=True))
+for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM, signal.SIGHUP):
+    os.kill(os.getpid(), number)
+stop.wait()
+print("stopping", flush=True)
+"""
+
+
+def test_a_service_reads_its_configuration_again() -> None:
+    """Without a terminal, each SIGHUP asks for the configuration to be read again, until SIGTERM stops it."""
+    command = [sys.executable, "-c", WITHOUT_A_TERMINAL]
+    found = subprocess.run(command, timeout=60, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert found.stdout == "reading again\nreading again\nstopping\n"
 
 
 NOHUP = """

@@ -16,7 +16,9 @@ from helpers.running_source import RunningSource
 from helpers.waiting import wait_for
 
 from btcore import FORMATS, Batch, Context, Reading, SourceCheckpoint, pack
+from btcore.config.load import load_site
 from btcore.decode.schemas import columns
+from btcore.errors import ConfigurationError
 from btcore.journal.sqlite import SqliteJournal
 from btmon_sqlite.sink import Sqlite
 
@@ -224,6 +226,17 @@ def test_the_file_is_not_changed(tmp_path: Path, journal: SqliteJournal) -> None
     file.chmod(0o400)
     assert read_once(journal, file).worker.kept == 1
     assert file.read_bytes() == before
+
+
+def test_a_source_and_a_sink_of_one_table_are_told(tmp_path: Path) -> None:
+    """What a source reads would come back into its table: that is told before anything is opened."""
+    site = tmp_path / "site.toml"
+    old, new = '[source.old]\nuse = "sqlite"\nfile = "a.db"\n', '[sink.new]\nuse = "sqlite"\nfile = "a.db"\n'
+    site.write_text(f'state = "state"\n{old}{new}')
+    with pytest.raises(ConfigurationError, match=r"table format_counters of .*a.db is already used by \[source.old\]"):
+        load_site(site)
+    site.write_text(f'state = "state"\n{old}{new}schema = "samples"\n')
+    assert [one.name for one in load_site(site).sinks] == ["new"]
 
 
 def test_two_readings_of_one_second_are_both_read(tmp_path: Path, journal: SqliteJournal) -> None:

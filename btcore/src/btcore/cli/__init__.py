@@ -37,11 +37,14 @@ COMMANDS = {
     "run": "read the meters and deliver to the sinks until stopped",
     "check": "check a configuration for mistakes without running it",
     "status": "show how a site is: its sources, sinks and journal",
+    "reload": "let the running program read its configuration again",
+    "service": "print a unit of systemd, a Dockerfile or a compose file",
     "doctor": "find out what is wrong with a site, and say what to do",
     "capture": "record what comes in on a source, to look into it or to attach it to a report",
     "dead-letters": "list what a sink will never take, deliver it after all, or drop it",
     "replay": "deliver to a sink again what the journal still holds",
     "journal": "check or compact the journal, export a part of it as a capture, import a capture",
+    "device": "show the settings of a meter, and change them",
     "init": "write a commented site.toml from the installed plugins",
     "plugins": "list the installed plugins, or show the settings of one",
     "decode": "show the packets in a capture",
@@ -96,8 +99,10 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def add_config_option(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names a configuration, for a command whose words mean something else."""
-    parser.add_argument("--config", type=Path, default=SITE, metavar="FILE", help=f"the configuration; default: {SITE}")
+    """Add the option that names a configuration, for `config_of`, to a command that has other arguments."""
+    help_text = f"the configuration (default: {SITE})"
+    parser.add_argument("--config", type=Path, metavar="FILE", help=help_text)
+    parser.set_defaults(file=None)
 
 
 def config_of(args: argparse.Namespace) -> Path:

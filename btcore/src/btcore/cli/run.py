@@ -1,12 +1,16 @@
 """`btcore run`: reads the meters and delivers to the sinks."""
 
 import argparse
+import faulthandler
 import logging
 from threading import Event
 
 from btcore.cli import OK, UNAVAILABLE, add_config, config_of
 from btcore.config.load import load_site
+from btcore.config.site import Site
+from btcore.control.requests import RequestQueue
 from btcore.logs.handler import set_up
+from btcore.runtime.service_manager import ServiceManager
 from btcore.runtime.signals import stop_on_signals
 from btcore.runtime.supervisor import Supervisor
 
@@ -23,15 +27,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     volume = parser.add_mutually_exclusive_group()
     volume.add_argument("-v", "--verbose", action="store_true", help="log debug messages too")
     volume.add_argument("-q", "--quiet", action="store_true", help="log warnings and errors only")
+    parser.add_argument(
+        "--log-format", choices=["text", "json"], default="text", help="log lines of text, or one JSON object a line"
+    )
 
 
 def main(args: argparse.Namespace) -> int:
     """Run the site until a signal arrives or nothing is left to do."""
-    site = load_site(config_of(args))
-    redaction = set_up(verbose=args.verbose, quiet=args.quiet, secrets=site.secrets)
+    file = config_of(args)
+    faulthandler.enable(2)  # the watchdog of systemd sends SIGABRT: the log then has what each thread was doing
+    redaction = set_up(verbose=args.verbose, quiet=args.quiet, form=args.log_format)
+
+    def load() -> Site:
+        site = load_site(file)
+        redaction.redact.add(site.secrets)
+        return site
+
+    site = load()
     for warning in site.warnings:
         log.warning("%s", warning)
-    stop = Event()
-    stop_on_signals(stop)
-    supervisor = Supervisor(site, stop, once=args.once, dry_run=args.dry_run, redact=redaction.redact)
+    stop, reloads = Event(), RequestQueue()
+    stop_on_signals(stop, reloads.put)
+    supervisor = Supervisor(
+        site,
+        stop,
+        once=args.once,
+        dry_run=args.dry_run,
+        redact=redaction.redact,
+        load=load,
+        reloads=reloads,
+        manager=ServiceManager(),
+    )
     return OK if supervisor.run() else UNAVAILABLE

@@ -1,13 +1,15 @@
 """`btcore simulate`: simulates meters. The plugin `simulator` makes the packets; `destinations.py` sends them."""
 
 import argparse
+import contextlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 from btcore.cli import OK, USAGE, standard_output
-from btcore.cli.destinations import Connections, Destination, Recording
+from btcore.cli.destinations import Connections, Destination, Gateway, Recording, SerialPort
 from btcore.config.problems import Problems
 from btcore.config.tables import Reader
 from btcore.config.toml import read
@@ -15,8 +17,10 @@ from btcore.decode.brultech import FORMATS
 from btcore.discovery import find, installed
 from btcore.errors import Problem, Unavailable
 from btcore.logs.handler import say
+from btcore.meter_commands import CommandFailed, MeterCommand, MeterCommands
 from btcore.records import Chunk
 from btcore.runtime.signals import stop_on_signals
+from btcore.settings import Context
 from btcore.text import plural
 from btcore.values.describe import settings_of
 from btcore.values.invalid_value import ConversionContext
@@ -57,17 +61,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--connect", type=_address, metavar="HOST:PORT", help="send over TCP, with a connection for each meter"
     )
+    where.add_argument(
+        "--listen",
+        type=_address,
+        metavar="HOST:PORT",
+        help="as a gateway: wait for connections, with all meters on one line",
+    )
+    where.add_argument("--serial-port", type=Path, metavar="NAME", help="make a serial line of this name")
     parser.add_argument("--binary", action="store_true", help="write plain bytes instead of lines of JSON")
     parser.add_argument(
         "--realtime",
         action=argparse.BooleanOptionalAction,
-        help="send each packet at its time instead of all at once (default with --connect)",
+        help="send each packet at its time instead of all at once (default, unless into a file)",
     )
 
 
 def main(args: argparse.Namespace) -> int:
     """Simulate until all packets are sent, or until a signal arrives."""
-    is_live = args.connect is not None if args.realtime is None else args.realtime
+    is_line = any(way is not None for way in (args.connect, args.listen, args.serial_port))
+    is_live = is_line if args.realtime is None else args.realtime
     plugin, problems = _plugin(args, is_live=is_live)
     if problems:
         for problem in problems:
@@ -75,7 +87,9 @@ def main(args: argparse.Namespace) -> int:
         return USAGE
     stop = Event()
     stop_on_signals(stop)
-    _play(plugin.collect(stop=stop), args, is_live=is_live)
+    context = Context("source.simulator", logging.getLogger("source.simulator"))
+    plugin.open(context=context)
+    _play(plugin.collect(stop=stop), context.commands, args, is_live=is_live)
     return OK
 
 
@@ -91,34 +105,49 @@ def _plugin(args: argparse.Namespace, *, is_live: bool) -> tuple[Any, list[Probl
     return reader.instance(plugin, cls, settings_of(cls), table, ("source", "simulator")), findings.problems
 
 
-def _play(chunks: Iterator[Chunk], args: argparse.Namespace, *, is_live: bool) -> None:
+def _play(chunks: Iterator[Chunk], commands: MeterCommands, args: argparse.Namespace, *, is_live: bool) -> None:
     """Send the packets of the meters. However it ends, the last line on stderr says how many were sent."""
     packets, heard = 0, dict[str, object]()
     summary = ""
     try:
-        destination = _destination(args, is_live=is_live)
+        destination = _destination(args, commands, is_live=is_live)
         for chunk in chunks:
             if chunk.data:
                 destination.send(chunk)
-                packets += heard.get(chunk.stream) != chunk.time  # the pieces of a packet have one time
-                heard[chunk.stream] = chunk.time
+                if chunk.time is not None:  # an answer to a command has none
+                    packets += heard.get(chunk.stream) != chunk.time  # the pieces of a packet have one time
+                    heard[chunk.stream] = chunk.time
         summary = destination.close()
     except BrokenPipeError:
         raise  # the reader is gone; the top level handles it
     except OSError as error:
-        target = "standard output" if args.output == "-" else args.output
+        target = _target(args)
         raise Unavailable(f"cannot write to {target}: {error.strerror or error}") from error
     finally:
         what = f"{plural(packets, 'packet')} of {plural(len(heard), 'meter')}"
         say(f"{what}{summary and ': '}{summary}")
 
 
-def _destination(args: argparse.Namespace, *, is_live: bool) -> Destination:
+def _destination(args: argparse.Namespace, commands: MeterCommands, *, is_live: bool) -> Destination:
+    def heard(stream: str, data: bytes) -> None:
+        with contextlib.suppress(CommandFailed):  # more than a meter can take is lost, as with a meter
+            commands.post(MeterCommand(data, stream))
+
     if args.connect:
-        return Connections(*args.connect)
+        return Connections(args.connect[0], args.connect[1], heard)
+    if args.listen:
+        return Gateway(args.listen[0], args.listen[1], heard)
+    if args.serial_port:
+        return SerialPort(args.serial_port, heard)
     plain = args.binary or args.output.endswith(".bin")
     file = standard_output().buffer if args.output == "-" else Path(args.output).open("wb")  # noqa: SIM115 - the destination closes it
     return Recording(file, plain=plain, at_once=is_live)
+
+
+def _target(args: argparse.Namespace) -> str:
+    if args.listen:
+        return ":".join(map(str, args.listen))
+    return str(args.serial_port) if args.serial_port else "standard output" if args.output == "-" else args.output
 
 
 def _option(problem: Problem) -> str:

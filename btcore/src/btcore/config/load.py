@@ -44,6 +44,18 @@ def load_site(path: Path) -> Site:
     return site
 
 
+def load_state(path: Path) -> Path:
+    """Return the state directory of a configuration, whatever else is wrong in it. Raises ConfigurationError."""
+    document = read(read_site_file(path))
+    findings = Problems(str(path), document)
+    reader = Reader(findings, ConversionContext(path.absolute().parent, secrets=findings.secrets))
+    wanted = [entry for entry in site_settings() if entry.name == "state"]
+    values = {"state": default_state(), **reader.settings(wanted, document.data, ())}
+    findings.raise_all()
+    state: Path = values["state"]
+    return state
+
+
 class _Loader:
     """Reads the data of one file. Every mistake is added to the findings; the result may be incomplete then."""
 

@@ -7,7 +7,7 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 import platformdirs
@@ -19,7 +19,15 @@ from btcore.errors import Problem
 from btcore.journal.opening import DEFAULT, check_journal, describe_url
 from btcore.origin import origin_of
 from btcore.settings import Context, Delivery, Duration, Kind, Polarity, Serial
-from btcore.values.describe import Setting, delivery_settings, settings_of
+from btcore.values.describe import Setting, configured_settings, delivery_settings, settings_of
+
+
+def _as_configured(part: Any) -> dict[str, object]:  # noqa: ANN401 - a source, sink or decoder
+    return configured_settings(part.instance)
+
+
+AS_CONFIGURED: Any = attrs.Factory(_as_configured, takes_self=True)
+"""The settings of a plugin's instance as the configuration has them, noted before the plugin can change them."""
 
 
 @attrs.frozen
@@ -51,12 +59,19 @@ class Source:
         validator=attrs.validators.ge(0),
         metadata={"help": "maximum rate of packets from each meter, after a burst of up to 20,000; 0: no limit"},
     )
+    sync_clock: bool = attrs.field(
+        default=False,
+        metadata={
+            "help": "set the clock of each GEM that is wrong, in UTC with clock = device-utc, else in local time"
+        },
+    )
     min_backoff: Duration = attrs.field(
         default=Duration(1),
         validator=attrs.validators.gt(Duration(0)),
         metadata={"help": "wait after the first failure; it doubles with each further failure"},
     )
     max_backoff: Duration = attrs.field(default=Duration(60), metadata={"help": "longest wait after a failure"})
+    settings: Mapping[str, object] = attrs.field(default=AS_CONFIGURED, repr=False)
 
     @property
     def origin(self) -> str:
@@ -79,6 +94,7 @@ class Sink:
     delivery: Delivery
     split_from: str = ""
     hosted: bool = False
+    settings: Mapping[str, object] = attrs.field(default=AS_CONFIGURED, repr=False)
 
     @property
     def only_live(self) -> bool:
@@ -94,6 +110,7 @@ class Decoder:
     table: str
     plugin: str
     instance: object = attrs.field(repr=False)
+    settings: Mapping[str, object] = attrs.field(default=AS_CONFIGURED, repr=False)
 
 
 @attrs.frozen

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from btcore.backoff import Backoff
 from btcore.errors import JournalFull, Unavailable
+from btcore.heartbeat import Heartbeat
 from btcore.logs.failures import FailureReporter
 
 FIRST = 0.5
@@ -30,9 +31,10 @@ class ShuttingDown(Exception):
 class JournalRetry:
     """Does what needs the journal for one worker."""
 
-    def __init__(self, stop: Event, log: Logger, grace: float = 0.0) -> None:
-        """Wait until `stop` is set at most, and `grace` seconds more."""
+    def __init__(self, stop: Event, log: Logger, grace: float = 0.0, heartbeat: Heartbeat | None = None) -> None:
+        """Wait until `stop` is set at most, and `grace` seconds more. `heartbeat` is that of the worker."""
         self._stop = stop
+        self._heartbeat = heartbeat or Heartbeat()
         self._grace = grace
         self._end = math.inf
         self._reporter = FailureReporter(log)
@@ -44,6 +46,7 @@ class JournalRetry:
         """
         backoff = Backoff(FIRST, LONGEST)
         while True:
+            self._heartbeat.beat()
             try:
                 done = work()
             except JournalFull:

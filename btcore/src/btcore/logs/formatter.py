@@ -31,6 +31,14 @@ class Formatter(logging.Formatter):
         details = self._details(record)
         return "\n".join([line, *(f"  {plain(shortened(detail, MAX_TRACE_LINE))}" for detail in details)])
 
+    def message(self, text: str) -> str:
+        """Return a message of the command line, without control characters."""
+        return plain(text)
+
+    def direct(self, text: str) -> str:
+        """Return what was written to stderr past the log, without secrets."""
+        return plain(shortened(self.redact(text), MAX_MESSAGE))
+
     def _line(self, record: logging.LogRecord, message: str) -> str:
         # a copy: what other handlers get stays as it is
         redacted = logging.makeLogRecord(record.__dict__)

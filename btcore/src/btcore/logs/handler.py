@@ -12,14 +12,13 @@ from types import TracebackType
 from typing import TextIO
 
 from btcore.logs.formatter import MAX_MESSAGE, Formatter, message_of
+from btcore.logs.forms import LogFormat, make_formatter
 from btcore.logs.queue import LogQueue
 from btcore.logs.repeat_limit import RepeatLimit
-from btcore.text import plain, shortened
+from btcore.text import plain
 
 FLUSH = 1.0
 """Seconds to write what is still queued when the program ends."""
-
-FORM = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 
 
 class LogHandler(logging.Handler):
@@ -86,6 +85,10 @@ class LoggedStderr(io.TextIOBase):
         """Where the lines go."""
         return self._handler.queue
 
+    def message(self, text: str) -> str:
+        """Return a message of the command line in the form of the log."""
+        return self._handler.form.message(text)
+
     @property
     def encoding(self) -> str:  # type: ignore[override]
         """Every character may be written."""
@@ -120,14 +123,16 @@ class LoggedStderr(io.TextIOBase):
 
     def _queue(self, line: str) -> None:
         if self._handler.queue.accepts():
-            self._handler.queue.put(plain(shortened(self._handler.form.redact(line), MAX_MESSAGE)) + "\n")
+            self._handler.queue.put(self._handler.form.direct(line) + "\n")
 
 
-def set_up(*, verbose: bool = False, quiet: bool = False, secrets: Iterable[str] = ()) -> Formatter:
+def set_up(
+    *, verbose: bool = False, quiet: bool = False, secrets: Iterable[str] = (), form: LogFormat = "text"
+) -> Formatter:
     """Send the log of the program and its plugins to stderr; return the formatter: its `redact` is for all texts."""
-    form = Formatter(FORM, secrets)
     stream = sys.stderr.stream if isinstance(sys.stderr, LoggedStderr) else sys.stderr
-    handler = LogHandler(stream, form, None if verbose else RepeatLimit())
+    formatter = make_formatter(form, stream, secrets)
+    handler = LogHandler(stream, formatter, None if verbose else RepeatLimit())
     root = logging.getLogger()
     for old in root.handlers:
         if isinstance(old, LogHandler):
@@ -140,14 +145,15 @@ def set_up(*, verbose: bool = False, quiet: bool = False, secrets: Iterable[str]
     sys.excepthook = _uncaught
     threading.excepthook = lambda args: _uncaught(args.exc_type, args.exc_value, args.exc_traceback)
     sys.unraisablehook = _unraisable
-    return form
+    return formatter
 
 
 def say(text: str) -> None:
     """Write a line for a person to stderr, after the queued log lines; wait a second at most."""
     queue = _queue()
+    line = sys.stderr.message(text) if isinstance(sys.stderr, LoggedStderr) else plain(text)
     if queue.accepts(urgent=True):
-        queue.put(f"{plain(text)}\n")
+        queue.put(f"{line}\n")
     queue.flush(FLUSH)
 
 

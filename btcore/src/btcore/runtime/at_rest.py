@@ -1,25 +1,29 @@
-"""The journal of a site that does not run, for commands that look into it."""
+"""What belongs to a site that does not run, for commands that look into it: its journal, one of its sources."""
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Event
 
-from btcore.config.site import Site
+from btcore.config.site import Site, Source, context_of
+from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.journal import Journal
+from btcore.journal.memory import MemoryJournal
 from btcore.mending.commands import Mending
-from btcore.replay.requests import Requests
 from btcore.runtime import state_directory
 from btcore.runtime.supervisor import open_site_journal
+from btcore.sources.worker import SourceWorker
+
+SOURCE_STOP_TIMEOUT = 10.0
+"""Seconds that a source may take to stop after a command that opened it itself."""
 
 
 @contextmanager
 def mending_at_rest(site: Site) -> Iterator[Mending]:
     """Mend a site that does not run: what is asked for is kept in its journal. Raises Unavailable."""
     with journal_at_rest(site) as journal:
-        requests = {sink.table: Requests(journal, sink.table) for sink in site.sinks}
-        yield Mending(site, journal, requests, {}, Event())
+        yield Mending(journal, lambda: site, list, Event())
 
 
 @contextmanager
@@ -40,3 +44,23 @@ def journal_at_rest(site: Site) -> Iterator[Journal]:
             journal.close()
     finally:
         os.close(held)
+
+
+@contextmanager
+def source_at_rest(site: Site, source: Source) -> Iterator[SourceWorker]:
+    """Run one source of a site that does not run, for its meters to be asked. What they send meanwhile is not kept.
+
+    Raises Unavailable. The lock of the state directory is held, if there is one, so that no `run` fights for the line.
+    """
+    stop = Event()
+    with ExitStack() as opened:
+        if site.state.is_dir():
+            opened.callback(os.close, state_directory.lock(site.state))
+        instances = [one.instance for one in site.decoders]
+        contexts = [context_of(site, one) for one in site.decoders]
+        decoders = Decoders(instances, source.formats, contexts, name_meter=site.meters.current_serial)
+        worker = SourceWorker(source, MemoryJournal(), decoders, context_of(site, source), stop)
+        worker.thread.start()
+        opened.callback(worker.thread.join, SOURCE_STOP_TIMEOUT)
+        opened.callback(stop.set)
+        yield worker

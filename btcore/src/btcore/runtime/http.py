@@ -70,6 +70,30 @@ class MonitoringServer(ThreadingHTTPServer):
         log.debug("a client of [metrics], %s, is gone", client_address, exc_info=sys.exc_info())
 
 
+class Monitoring:
+    """The HTTP port of a run, which a new configuration may change."""
+
+    def __init__(self, status: Callable[[], SiteStatus]) -> None:
+        """Prepare; nothing is served yet."""
+        self._status = status
+        self._address: tuple[str, int] | None = None
+        self._server: MonitoringServer | None = None
+
+    def listen(self, address: tuple[str, int] | None) -> None:
+        """Serve at this address from now on; nowhere if it is None."""
+        if address == self._address and (self._server is not None or address is None):
+            return
+        self.close()
+        self._address = address
+        self._server = open_monitoring(address, self._status) if address is not None else None
+
+    def close(self) -> None:
+        """Stop serving."""
+        if self._server is not None:
+            self._server.close()
+        self._server = None
+
+
 def open_monitoring(address: tuple[str, int], status: Callable[[], SiteStatus]) -> MonitoringServer | None:
     """Return a server that has begun to serve; None where it cannot listen: readings matter more than who watches."""
     try:

@@ -26,7 +26,7 @@ class LiveStatus:
         redact: Callable[[str], str],
     ) -> None:
         """Take note of when the site was started."""
-        self._site = site
+        self.site = site
         self._journal = journal
         self._sources = sources
         self._sinks = sinks
@@ -35,14 +35,15 @@ class LiveStatus:
 
     def __call__(self) -> SiteStatus:
         """Return the status now. Raises Unavailable."""
-        now = datetime.now(UTC)
+        now, site = datetime.now(UTC), self.site
+        sources, sinks = tuple(self._sources), tuple(self._sinks)  # a reload may replace some meanwhile
         return SiteStatus(
             running=True,
             time=now,
-            file=str(self._site.file.absolute()),
+            file=str(site.file.absolute()),
             version=__version__,
-            sources=tuple(source.status(self._redact) for source in self._sources),
-            sinks=tuple(sink.status() for sink in self._sinks),
+            sources=tuple(source.status(self._redact) for source in sources),
+            sinks=tuple(sink.status() for sink in sinks),
             journal=self._journal_status(now),
             process=os.getpid(),
             started=self._started,
@@ -50,6 +51,6 @@ class LiveStatus:
 
     def _journal_status(self, now: datetime) -> JournalStatus | None:
         try:
-            return journal_status(self._journal, self._site.state, self._site.retention, now)
+            return journal_status(self._journal, self.site.state, self.site.retention, now)
         except Unavailable:  # the journal's troubles are the log's, and the sources' and sinks'
             return None

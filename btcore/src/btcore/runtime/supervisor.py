@@ -9,28 +9,25 @@ from threading import Event, Thread
 
 import attrs
 
-from btcore.calculate.sampling import SampleCache
-from btcore.config.site import Decoder, Sink, Site, Source, context_of
+from btcore.config.site import Site
+from btcore.control.requests import RequestQueue
 from btcore.control.server import ControlServer, Handler
-from btcore.decode.decoders import Decoders
 from btcore.errors import ConfigurationError
-from btcore.journal import Journal, Retention
+from btcore.journal import Journal
 from btcore.journal.opening import open_journal
 from btcore.mending.commands import Mending
 from btcore.runtime import state_directory
-from btcore.runtime.health import RunHealth
-from btcore.runtime.http import open_monitoring
-from btcore.runtime.names import NameCheck
+from btcore.runtime.http import Monitoring
 from btcore.runtime.observation import Observation
-from btcore.runtime.reporting import ActivityReport
-from btcore.runtime.retention import Upkeep
-from btcore.runtime.status import LiveStatus
-from btcore.settings import Context
-from btcore.sinks.worker import SinkWorker
-from btcore.sources.identity import Identities, last_readings
+from btcore.runtime.reload import Reloader
+from btcore.runtime.running_site import RunningSite
+from btcore.runtime.service_manager import ServiceManager
 from btcore.sources.worker import SourceWorker
 from btcore.status.report import answer
 from btcore.text import either, plural
+from btcore.workers.clock_sync import ClockSync
+from btcore.workers.devices import DeviceRequests
+from btcore.workers.factory import RunOptions
 
 log = logging.getLogger("btcore")
 
@@ -38,8 +35,10 @@ STOP_TIMEOUT = 30.0
 """Seconds that the workers may take to finish when the program stops."""
 JOURNAL_SHARE = 0.5
 """The share of STOP_TIMEOUT in which writes to a failing journal are retried; the rest is for the last try."""
+READY_TIMEOUT = 15.0
+"""Seconds after which a run counts as started, even if a service has not answered yet."""
 POLL_INTERVAL_ONCE = 0.05
-"""Seconds between two checks of the workers, in a `once` run."""
+"""Seconds between two checks of the workers, in a `once` run and while some are replaced."""
 POLL_INTERVAL = 1.0
 """The same in a run that goes on."""
 
@@ -59,15 +58,23 @@ class Supervisor:
         dry_run: bool = False,
         redact: Callable[[str], str] = str,
         patience: float = STOP_TIMEOUT,
+        load: Callable[[], Site] | None = None,
+        reloads: RequestQueue | None = None,
+        manager: ServiceManager | None = None,
     ) -> None:
-        """Prepare; nothing is opened yet. `patience` is in seconds, for what hangs when the program stops."""
+        """Prepare; nothing is opened yet. `patience` is in seconds, for what hangs when it stops or is replaced.
+
+        `load` reads the configuration again when `reloads` has a request. `manager` is told how the run is.
+        """
         self._site = site
         self._stop = stop
         self._drain = Event()
         self._once = once
-        self._dry_run = dry_run
-        self._redact = redact
+        self._options = RunOptions(once=once, dry_run=dry_run, redact=redact, grace=patience * JOURNAL_SHARE)
         self._patience = patience
+        self._load = load or (lambda: site)
+        self._reloads = reloads or RequestQueue()
+        self._manager = manager or ServiceManager({})
 
     def run(self) -> bool:
         """Run; return whether no source and no sink stopped with an error. Raises Unavailable."""
@@ -77,155 +84,80 @@ class Supervisor:
             _claim(self._site)
             journal = open_site_journal(self._site)
             opened.callback(journal.close)
-            identities = Identities(self._site.meters, lambda notice: log.warning("%s", notice))
-            sinks, sources = self._sinks(journal), self._sources(journal, identities)
-            self._restore_identities(identities, journal)
-            name_check = NameCheck.of(self._site, journal.heard_meters)
-            health = RunHealth(sources, sinks)
+            running = RunningSite(self._site, journal, self._stop, self._drain, self._options, self._patience)
             held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
-        what = f"{plural(len(sources), 'source')}, {plural(len(sinks), 'sink')}"
+        what = f"{plural(len(self._site.sources), 'source')}, {plural(len(self._site.sinks), 'sink')}"
         log.info("%s; the journal is in %s", what, journal.location)
-        status = LiveStatus(self._site, journal, sources, sinks, self._redact)
         try:
-            self._serve(status, self._mending(journal, sinks), Observation(sources, journal, self._stop), serving)
-            for thread in _threads(sources, sinks):
-                thread.start()
-            self._watch(journal, sources, sinks, name_check, health)
+            monitoring = self._serve(running, serving)
+            running.start()
+            if not self._options.dry_run:
+                ClockSync(running.sources.workers, self._stop).thread.start()
+            self._watch(running, journal, monitoring)
         finally:
+            self._manager.stopping()
             serving.close()
             self._stop.set()
-            journal.wake()
-            finished = _join(_threads(sources, sinks), self._patience)
+            running.end()
+            finished = _join(running.threads, self._patience)
             if not finished:
-                _report_lost(sources)
-            name_check.finish()
-            _report_totals(sources, sinks)
-            failure = health.describe_failure()
+                _report_lost(running.sources.workers)
+            running.finish()
+            failure = running.health.describe_failure()
             if finished:
                 held.close()
         if failure:
             log.error("ended with an error: %s", failure)
         return finished and not failure
 
-    def _mending(self, journal: Journal, sinks: list[SinkWorker]) -> Mending:
-        requests = {sink.name: sink.redelivery.requests for sink in sinks}
-        return Mending(self._site, journal, requests, {sink.name: sink for sink in sinks}, self._stop)
-
-    def _serve(self, status: LiveStatus, mending: Mending, observation: Observation, serving: ExitStack) -> None:
+    def _serve(self, running: RunningSite, serving: ExitStack) -> Monitoring:
         """Answer the commands of this machine's user, and a monitoring system if there is to be one."""
+        observation = Observation(running.sources.workers, running.journal, self._stop)
         handlers: dict[str, Handler] = {
-            "status": lambda _request: [answer(status())],
+            "status": lambda _request: [answer(running.status())],
+            "reload": lambda _request: [self._reloads.put().wait(2 * self._patience)],
             "undecoded": observation.undecoded,
             "newest": observation.newest,
             "capture": observation.capture,
-            **mending.handlers,
+            **Mending(running.journal, lambda: running.site, lambda: running.sinks.workers, self._stop).handlers,
+            **DeviceRequests(running.sources.workers).handlers(),
         }
         control = ControlServer(self._site.state, handlers)
         serving.callback(control.close)
         control.open()
-        address = self._site.metrics.address
-        if address is not None and (monitoring := open_monitoring(address, status)) is not None:
-            serving.callback(monitoring.close)
+        monitoring = Monitoring(running.status)
+        serving.callback(monitoring.close)
+        monitoring.listen(self._site.metrics.address)
+        return monitoring
 
-    def _watch(
-        self,
-        journal: Journal,
-        sources: list[SourceWorker],
-        sinks: list[SinkWorker],
-        name_check: NameCheck,
-        health: RunHealth,
-    ) -> None:
-        reporting = ActivityReport(sources, sinks, log)
-        tables = [sink.table for sink in self._site.sinks]
-        requests = [sink.redelivery.requests for sink in sinks]
-        upkeep = Upkeep(
-            journal,
-            tables,
-            Retention(self._site.retention),
-            held=lambda: [name for one in requests for name in one.held()],
-        )
-        while any(thread.is_alive() for thread in _threads(sources, sinks)):
-            if not self._dry_run:
-                upkeep.turn()
-            name_check.check()
-            reporting.check()
-            for worker in sources:
-                worker.check()
-            for sink in sinks:
-                sink.check()  # whatever its worker does: stopped, waiting, or in a call that hangs
-            if self._once and not any(worker.thread.is_alive() for worker in sources):
+    def _watch(self, running: RunningSite, journal: Journal, monitoring: Monitoring) -> None:
+        def changed(site: Site) -> None:
+            monitoring.listen(site.metrics.address)
+
+        reloader = Reloader(self._load, self._reloads, self._manager, changed, self._patience)
+        ready_at = time.monotonic() + READY_TIMEOUT
+        while running.is_alive:
+            running.check()
+            reloader.turn(running)
+            self._notify(running, reloader.notice, ready_at)
+            if self._once and running.are_sources_over:
                 self._drain.set()
                 journal.wake()
-            if not self._once and health.has_failed():
+            if not self._once and running.is_settled and running.health.has_failed():
                 return
-            if self._stop.wait(POLL_INTERVAL_ONCE if self._once or upkeep.is_busy else POLL_INTERVAL):
+            is_busy = self._once or running.is_busy or reloader.is_busy
+            if self._stop.wait(POLL_INTERVAL_ONCE if is_busy else POLL_INTERVAL):
                 log.info("stopping: the work in progress may take %.0f s more", self._patience)
                 return
 
-    def _context(self, part: Source | Sink | Decoder) -> Context:
-        return context_of(self._site, part, dry_run=self._dry_run)
-
-    def _restore_identities(self, identities: Identities, journal: Journal) -> None:
-        """Restore which meters were heard before, and their names."""
-        if not journal.newest():
-            return
-        decoders = self._decoders(()).for_worker(log)
-        decoders.open(skip_failing=True)
-        try:
-            identities.restore(last_readings(journal, decoders))
-        finally:
-            decoders.close()
-
-    def _sources(self, journal: Journal, identities: Identities) -> list[SourceWorker]:
-        return [
-            SourceWorker(
-                source,
-                journal,
-                self._decoders(source.formats),
-                self._context(source),
-                self._stop,
-                identities=identities,
-                once=self._once,
-                grace=self._patience * JOURNAL_SHARE,
-            )
-            for source in self._site.sources
-        ]
-
-    def _sinks(self, journal: Journal) -> list[SinkWorker]:
-        decoders, cache = self._decoders(()), SampleCache()
-        return [
-            SinkWorker(
-                sink,
-                journal,
-                decoders,
-                cache,
-                self._context(sink),
-                stop=self._stop,
-                drain=self._drain,
-                redact=self._redact,
-            )
-            for sink in self._site.sinks
-        ]
-
-    def _decoders(self, formats: tuple[str, ...]) -> Decoders:
-        decoders = self._site.decoders
-        contexts = [self._context(one) for one in decoders]
-        return Decoders(
-            [one.instance for one in decoders], formats, contexts, name_meter=self._site.meters.current_serial
-        )
-
-
-def _report_totals(sources: list[SourceWorker], sinks: list[SinkWorker]) -> None:
-    for worker in sources:
-        refused = f", {worker.refused} refused" if worker.refused else ""
-        log.info("%s: %s; %s%s", worker.name, worker.counts, worker.stored, refused)
-    for sink in sinks:
-        total = str(sink)  # at once: it asks the journal, which is closed soon
-        log.info("%s: %s", sink.name, total)
-
-
-def _threads(sources: list[SourceWorker], sinks: list[SinkWorker]) -> list[Thread]:
-    return [*(sink.thread for sink in sinks), *(source.thread for source in sources)]
+    def _notify(self, running: RunningSite, notice: str, ready_at: float) -> None:
+        """Tell the service manager how the run is, and that it moves."""
+        if not self._manager.is_ready and (running.has_opened or time.monotonic() >= ready_at):
+            self._manager.ready()
+        if self._manager.is_listening:
+            self._manager.status(running.describe() + notice)
+        if self._manager.has_watchdog:
+            self._manager.feed(running.hang())
 
 
 def _join(threads: list[Thread], patience: float) -> bool:

@@ -15,6 +15,7 @@ import attrs
 from btcore.backoff import Backoff
 from btcore.decode.decoder import hook_caller
 from btcore.errors import Reject, Retry, Stop
+from btcore.heartbeat import Heartbeat
 from btcore.journal.retry import ShuttingDown
 from btcore.logs.failures import FailureReporter
 from btcore.sinks.backlog import LIMITS_INTERVAL, Outdated
@@ -58,14 +59,16 @@ class HookCalls:
         log: logging.Logger,
         stop: Event,
         meanwhile: Callable[[], object],
+        heartbeat: Heartbeat | None = None,
     ) -> None:
-        """Prepare. `meanwhile` is called now and then during a long wait."""
+        """Prepare. `meanwhile` is called now and then during a long wait. `heartbeat` is that of the worker."""
         self._hooks = hook_caller(instance)
         self._backoff = backoff
         self._reporter = outcome
         self._log = log
         self._stop = stop
         self._meanwhile = meanwhile
+        self._heartbeat = heartbeat or Heartbeat()
         self._current_call: tuple[str, float] | None = None
         self._reported_hang: tuple[str, float] | None = None
 
@@ -73,7 +76,8 @@ class HookCalls:
         """Call a hook."""
         self._current_call = (hook, monotonic())
         try:
-            return getattr(self._hooks, hook)(**given)
+            with self._heartbeat.during(hook):
+                return getattr(self._hooks, hook)(**given)
         finally:
             self._current_call = None
 
@@ -137,6 +141,7 @@ class HookCalls:
         while seconds > 0:
             self._stop.wait(min(seconds, LIMITS_INTERVAL))
             self.raise_if_stopping()
+            self._heartbeat.beat()
             self._meanwhile()
             seconds -= LIMITS_INTERVAL
 

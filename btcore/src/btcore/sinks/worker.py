@@ -18,6 +18,7 @@ from btcore.calculate.sampling import SampleCache, Step
 from btcore.config.site import Sink
 from btcore.decode.decoders import Decoders
 from btcore.errors import InvalidPluginResult, Stop
+from btcore.heartbeat import Heartbeat
 from btcore.journal import DeadLetter, Journal, Superseded
 from btcore.journal.retry import JournalRetry, ShuttingDown
 from btcore.logs.failures import FailureReporter
@@ -33,7 +34,7 @@ from btcore.sinks.results import BatchResult, check_result
 from btcore.sinks.state import sink_state
 from btcore.sinks.unproven import HeldStep, UnprovenSettings, describe_location
 from btcore.sinks.unwanted import UnwantedWatch
-from btcore.status import ReplayStatus, SinkStatus, State
+from btcore.status import BAD, ReplayStatus, SinkStatus, State
 from btcore.status.failures import error_status, next_attempt
 from btcore.text import describe_error, plural
 from btcore.values.fingerprint import fingerprint
@@ -69,6 +70,9 @@ class SinkWorker:
         self._sink = sink
         self._split_from = sink.split_from
         self.stop_reason = ""
+        self.has_ended = False  # because it has had everything, or was told to
+        self._is_prepared = False
+        self.heartbeat = Heartbeat()
         self.delivered = 0
         self.without_sample = 0
         self.dead_letters = 0
@@ -76,6 +80,7 @@ class SinkWorker:
         self._decoders = decoders.for_worker(context.log)
         self._delivery = sink.delivery
         self._context = context
+        self._stop = stop
         self._drain = drain
         self._redact = redact
         self._out = out
@@ -93,11 +98,13 @@ class SinkWorker:
             cache,
             context,
             attrs.evolve(sink.delivery, only_live=sink.only_live),
-            JournalRetry(stop, context.log),
+            JournalRetry(stop, context.log, heartbeat=self.heartbeat),
             self._reporter,
             fingerprint(sink.instance, chosen),
         )
-        self._calls = HookCalls(sink.instance, self._backoff, self._reporter, context.log, stop, self.backlog.look)
+        self._calls = HookCalls(
+            sink.instance, self._backoff, self._reporter, context.log, stop, self.backlog.look, self.heartbeat
+        )
         delivery = attrs.evolve(sink.delivery, only_live=sink.only_live)
         self.redelivery = Redelivery(journal, self._decoders, context, delivery, self._limiter, redact)
         self._unwanted = 0  # readings of which the plugin wanted nothing
@@ -129,6 +136,11 @@ class SinkWorker:
             behind=backlog.behind,
             is_up_to_date=backlog.is_up_to_date,
         )
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether a person should see to it."""
+        return self._status_state() in BAD
 
     def status(self) -> SinkStatus:
         """Return how the sink stands. Safe from any thread."""
@@ -169,19 +181,41 @@ class SinkWorker:
         is_late = oldest is not None and (datetime.now(UTC) - oldest).total_seconds() > usual
         return "behind" if is_late else "ok"
 
+    def end(self) -> None:
+        """Tell it to end; the batch under way is finished first."""
+        self._stop.set()
+
+    @property
+    def has_opened(self) -> bool:
+        """Whether it delivers, or it is known why not."""
+        return self._is_prepared or bool(self.stop_reason) or self.has_ended or self._reporter.failing_for is not None
+
+    def hang(self, timeout: float) -> str:
+        """Describe what has not moved for so many seconds, and only a restart can cure; "" if nothing."""
+        if self.thread.ident is not None and not self.thread.is_alive() and not (self.stop_reason or self.has_ended):
+            return "its thread has died"
+        return self.heartbeat.hang(timeout)
+
     def _run(self) -> None:
+        with self.heartbeat.during("delivering"):
+            self._work()
+
+    def _work(self) -> None:
         try:
             # before opening, which may take long: with start_at = "end" too, what comes in meanwhile is delivered
             self.backlog.begin(self._split_from)
             for opened in (self._decoders.open, self.backlog.resume, self._open):
                 self._calls.retry_until_prepared(opened)
+            self._is_prepared = True
             while not self._is_finished:
                 self._deliver_next()
             self._unproven.end()
             if not self._context.dry_run:
                 self.redelivery.finish(self._calls)
             self._unwanted_watch.finish(self.unwanted, is_proven=self.backlog.is_proven)
+            self.has_ended = True
         except ShuttingDown:
+            self.has_ended = True
             self._log.debug("stopping")
         except Superseded as error:
             self._stopped(error)
@@ -250,6 +284,7 @@ class SinkWorker:
         steps: list[Step] = []
         while len(steps) < self._delivery.batch_size:
             self._calls.raise_if_stopping()
+            self.heartbeat.beat()
             if not steps:
                 self._release_if_dropped()
             drained = self._drain.is_set()  # asked before reading: nothing is added after it is set

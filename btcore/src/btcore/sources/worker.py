@@ -20,14 +20,17 @@ from btcore.decode.decoders import Decoders
 from btcore.decode.framing import StreamCounts
 from btcore.decode.recognition import UNDONE
 from btcore.errors import Retry, Stop, Unavailable
+from btcore.heartbeat import Heartbeat
 from btcore.journal import Entry, Journal, known_serials
 from btcore.journal.retry import ShuttingDown
 from btcore.logs.failures import FailureReporter
+from btcore.meter_commands import MeterCommands
 from btcore.records import Chunk, Reading, SourceCheckpoint
 from btcore.settings import Context, StreamStatus
 from btcore.sources.activity import Activity
 from btcore.sources.admission import Admission
 from btcore.sources.entries import EntryMaker, SourceStream
+from btcore.sources.heard import HeardMeters
 from btcore.sources.identity import Identities
 from btcore.sources.no_packets import PacketWatch
 from btcore.sources.recent_bytes import RecentBytes, Undecoded
@@ -36,7 +39,7 @@ from btcore.sources.status import meter_statuses
 from btcore.sources.taps import Taps
 from btcore.sources.validation import checked_items
 from btcore.sources.write_queue import WriteQueue
-from btcore.status import SourceStatus, State
+from btcore.status import BAD, SourceStatus, State
 from btcore.status.failures import error_status, next_attempt
 from btcore.text import describe_error
 
@@ -61,12 +64,14 @@ class SourceWorker:
         context: Context,
         stop: Event,
         *,
+        shutdown: Event | None = None,
         identities: Identities | None = None,
         once: bool = False,
         grace: float = 0.0,
     ) -> None:
         """Prepare; `once`: give up a source that fails and brings no new readings. `grace` is as in `WriteQueue`.
 
+        `stop` ends this worker, `shutdown` the program (default: `stop`): until then, the journal is waited for.
         `identities` are those of the whole site.
         """
         self.name = source.table
@@ -75,18 +80,22 @@ class SourceWorker:
         self.without_packets = 0  # readings that came without packets
         self.taps = Taps()
         self.failure = ""
+        self.has_ended = False  # of itself, or because it was told to
+        self.heartbeat = Heartbeat()
         self.thread = Thread(target=self._run, name=source.table, daemon=True)
         self._source = source
         self._origin = source.origin
         self._decoders = decoders.for_worker(context.log)
-        self._context = attrs.evolve(context, stream_status=self._stream_status)
+        self.commands = MeterCommands()
+        self.heard = HeardMeters()
+        self._context = attrs.evolve(context, stream_status=self._stream_status, commands=self.commands)
         self._stop = stop
         self._once = once
         self._log = context.log
         self._hooks = hook_caller(source.instance)
         self._reporter = FailureReporter(self._log)
         self._backoff = Backoff(source.min_backoff, source.max_backoff)
-        self._write_queue = WriteQueue(source.table, journal, self._log, stop, grace, source.name)
+        self._write_queue = WriteQueue(source.table, journal, self._log, shutdown or stop, grace, source.name)
         self._journal = journal
         self._identities = identities or Identities(Meters(), lambda notice: self._log.warning("%s", notice))
         self._admission = Admission(
@@ -98,6 +107,7 @@ class SourceWorker:
             source, self._decoders, self._identities, self._admission, self._silence_watch, self._activity
         )
         self._are_meters_restored = False
+        self._is_open = False
         self._streams: OrderedDict[str, SourceStream] = OrderedDict()
         self._packet_watch = PacketWatch(
             self._log, source.formats, _patience(source.instance), examine=self._decoders.find_other_format
@@ -136,6 +146,16 @@ class SourceWorker:
         """The meters that are silent now."""
         return self._silence_watch.silent
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether a person should see to it."""
+        return self._state() in BAD
+
+    def __str__(self) -> str:
+        """Describe what was done, for a log line."""
+        refused = f", {self.refused} refused" if self.refused else ""
+        return f"{self.counts}; {self.stored}{refused}"
+
     def status(self, redact: Callable[[str], str] = str) -> SourceStatus:
         """Return how the source stands. Safe from any thread."""
         counts, queue = self.counts, self._write_queue
@@ -169,17 +189,43 @@ class SourceWorker:
             return "failing"
         return "ok" if self.meters else "waiting"
 
+    @property
+    def source(self) -> Source:
+        """The source as it is configured."""
+        return self._source
+
     def check(self) -> None:
         """Report what is due by time alone; called about every second, whatever the source's thread does."""
         self._packet_watch.check()
         if not self._write_queue.is_full:  # its meters may well be sending
             self._silence_watch.check()
 
+    def end(self) -> None:
+        """Tell it to end; what came in is written to the journal first."""
+        self._stop.set()
+
+    @property
+    def has_opened(self) -> bool:
+        """Whether it receives, or it is known why not."""
+        return self._is_open or bool(self.failure) or self.has_ended or self._reporter.failing_for is not None
+
+    def hang(self, timeout: float) -> str:
+        """Describe what has not moved for so many seconds, and only a restart can cure; "" if nothing."""
+        queue = self._write_queue
+        if self.thread.ident is not None and not self.thread.is_alive() and not (self.failure or self.has_ended):
+            return "its thread has died"
+        if queue.has_died:
+            return "the thread that writes to the journal has died"
+        # a source that waits for room does not hang: its queue does, or the journal is known to fail
+        return queue.heartbeat.hang(timeout) or ("" if queue.is_full else self.heartbeat.hang(timeout))
+
     def _run(self) -> None:
         self._write_queue.start()
         try:
             self._collect()
+            self.has_ended = True
         finally:
+            self.commands.interrupt(self.failure or "it has ended")
             self._write_queue.close()
             self._admission.finish()
             self._silence_watch.finish()
@@ -215,6 +261,7 @@ class SourceWorker:
     def _wait_after_failure(self, error: BaseException) -> None:
         self._log.debug("details", exc_info=error)
         wait = self._backoff.failed(error.after if isinstance(error, Retry) else None)
+        self.commands.interrupt(describe_error(error))
         self._reporter.failed(describe_error(error), wait)
         self._stop.wait(wait)
 
@@ -227,14 +274,17 @@ class SourceWorker:
             self._restore_meters()
             last.callback(self._close)
             last.callback(self._end_streams)
-            self._hooks.open(context=self._opening_context())
+            with self.heartbeat.during("open"):
+                self._hooks.open(context=self._opening_context())
+            self._is_open = True
             last.callback(self._packet_watch.close)
             self._packet_watch.open()
             collected = self._hooks.collect(stop=self._stop)
             items = checked_items(collected, self._source.plugin, self._source.formats)
             last.callback(items.close)
             for item in items:
-                self._take(item)
+                with self.heartbeat.during("reading what came in"):
+                    self._take(item)
         if not self._stop.is_set():
             self._write_queue.flush()  # what was new is known after that
             refused = f", {self.refused} refused" if self.refused else ""
@@ -255,6 +305,7 @@ class SourceWorker:
             self._log.warning("cannot read the meters of earlier runs, so all meters count as new: %s", error)
 
     def _close(self) -> None:
+        self._is_open = False
         try:
             self._hooks.close()
         except BaseException:  # noqa: BLE001 - a plugin's bug must not end the source
@@ -282,10 +333,12 @@ class SourceWorker:
             line.is_timed = item.clock is None
             damaged = self.counts.damaged
             self.received_bytes += len(item.data)
+            self.commands.came_in(item.stream, item.data)
             found = line.stream.feed(item.data, when)
             self._write([self._entries.of_packet(line, *one) for one in found])
             if found:
                 self._found(item.stream, line)
+                self.heard.add(item.stream, found)
             else:
                 without = (item.stream, item.data, self.counts.damaged - damaged, line.stream.unwanted)
                 self._packet_watch.received(*without)
@@ -311,6 +364,8 @@ class SourceWorker:
 
     def _end(self, name: str) -> None:
         line = self._streams.pop(name)
+        self.commands.ended(name)
+        self.heard.end(name)
         if found := line.stream.close():
             self._write([self._entries.of_packet(line, *one) for one in found])
             self._found(name, line)

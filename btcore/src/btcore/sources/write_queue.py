@@ -13,6 +13,7 @@ from itertools import islice
 from threading import Condition, Event, Thread
 
 from btcore.errors import JournalFull
+from btcore.heartbeat import Heartbeat
 from btcore.journal import Appended, Entry, Journal
 from btcore.journal.keys import append_all
 from btcore.journal.retry import JournalRetry, ShuttingDown
@@ -56,7 +57,8 @@ class WriteQueue:
         self.is_full = False
         self._journal = journal
         self._log = log
-        self._retry = JournalRetry(stop, log, grace)
+        self.heartbeat = Heartbeat()  # of the writer's thread
+        self._retry = JournalRetry(stop, log, grace, self.heartbeat)
         self._reporter = FailureReporter(log)
         self.refused = SummarizedCount(
             log=log, level=logging.ERROR, summary="the journal refused {count:more reading}; last: {last}"
@@ -81,6 +83,12 @@ class WriteQueue:
     def waiting(self) -> int:
         """How many readings are not written yet."""
         return len(self._waiting)
+
+    @property
+    def has_died(self) -> bool:
+        """Whether the writer's thread has ended, though nothing has told it to."""
+        is_over = self._is_closed or bool(self._failure)
+        return self._thread.ident is not None and not self._thread.is_alive() and not is_over
 
     # --- of the source's thread
 
@@ -147,7 +155,8 @@ class WriteQueue:
     def _run(self) -> None:
         while entries := self._next():
             try:
-                self._write(entries)
+                with self.heartbeat.during("writing to the journal"):
+                    self._write(entries)
             except ShuttingDown as error:
                 self._give_up(str(error))
                 return

@@ -12,7 +12,7 @@ from btcore.sql.dialect import DIALECTS, MYSQL, POSTGRESQL, SQLITE, Dialect, Val
 from btcore.sql.errors import ErrorKind, SqlError, mysql_kind, postgresql_kind
 from btcore.sql.reader import SqlReader
 from btcore.sql.table import Schema
-from btcore.sql.writer import SqlWriter, check_table_name
+from btcore.sql.writer import SqlWriter, check_format, check_table_name
 
 __all__ = [
     "DIALECTS",
@@ -27,6 +27,7 @@ __all__ = [
     "SqlReader",
     "SqlWriter",
     "Value",
+    "check_format",
     "check_table_name",
     "mysql_kind",
     "postgresql_kind",

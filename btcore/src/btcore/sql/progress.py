@@ -60,7 +60,7 @@ class Progress:
             self.out.write(f"{start}{self.bar()} {self}\x1b[K{end}")
             self.out.flush()
         else:
-            self.log.info("%s: %s", self.what, self)
+            self.log.info("%s: %s", self.what, str(self))  # formatted later, by another thread
 
     def bar(self) -> str:
         """Draw the bar."""

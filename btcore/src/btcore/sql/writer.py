@@ -176,6 +176,12 @@ def check_table_name(_instance: object, _attribute: Any, name: str) -> None:  # 
         raise ValueError("expected letters, digits and underscores, at most 60, not starting with sqlite_ or pg_")
 
 
+def check_format(_instance: object, _attribute: Any, name: str) -> None:  # noqa: ANN401 - attrs' own type
+    """Raise ValueError for what is no packet format; for the `validator` of a setting."""
+    if name and name not in FORMATS:
+        raise ValueError(f"expected one of {', '.join(FORMATS)}, found {name}")
+
+
 def table_names(schema: str, table: str) -> list[str]:
     """Return the tables that a sink may store into."""
     if table or schema == "samples":

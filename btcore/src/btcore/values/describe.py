@@ -85,6 +85,23 @@ def setting_values(holder: object, settings: Iterable[Setting]) -> dict[str, obj
     return {entry.name: plain_value(getattr(holder, entry.name), entry.annotation) for entry in settings}
 
 
+def configured_settings(instance: object) -> dict[str, object]:
+    """Return the values of an instance's settings, by name. Lists and tables are copied: a plugin may change them."""
+    cls = type(instance)
+    fields = attrs.fields(cls) if attrs.has(cls) else ()
+    named = [field for field in fields if field.init and "help" in field.metadata]
+    return {field.alias or field.name: _copy(getattr(instance, field.name)) for field in named}
+
+
+def _copy(value: object) -> object:
+    match value:
+        case dict() as table:
+            return {key: _copy(item) for key, item in table.items()}
+        case list() | tuple() as items:
+            return [_copy(item) for item in items]
+    return configured_settings(value) or value
+
+
 def plain_value(value: object, annotation: object = None) -> object:
     """Return a setting's value as a configuration writes it. A secret is redacted."""
     match _table_as_dict(value):

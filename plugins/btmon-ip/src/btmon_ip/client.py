@@ -28,6 +28,9 @@ from btcore import (
 from btmon_ip.addresses import LAST_PORT, check_host, format_address
 from btmon_ip.client_connection import MAX_WAIT, ClientConnection, connect
 
+COMMAND_WAIT = 0.05
+"""Seconds of the longest wait while a meter is given commands: the next one follows as soon as it has answered."""
+
 SILENCE_WARNING_AFTER = 120.0
 """Seconds after which a warning says that nothing has come since the first connection was made."""
 
@@ -119,7 +122,12 @@ class TcpClient:
                 return
             with line:
                 yield from self._read(line, stop)
-            stop.wait(max(0.0, started + self.poll_interval - time.monotonic()))
+            self._wait(started + self.poll_interval, stop)
+
+    def _wait(self, until: float, stop: Event) -> None:
+        """Wait for the next request; a command to the meter ends the wait."""
+        while not (stop.is_set() or self._context.commands.is_busy) and (left := until - time.monotonic()) > 0:
+            stop.wait(min(left, MAX_WAIT))
 
     def _connect(self, stop: Event) -> ClientConnection | None:
         try:
@@ -136,7 +144,7 @@ class TcpClient:
         failure: OSError | None = None
         heard = False
         try:
-            for data in self._poll.ask_all(line.send, line.receive) if self._poll else self._listen(line, stream):
+            for data in self._poll_meters(self._poll, line) if self._poll else self._listen(line, stream):
                 if data:
                     heard = True
                     yield Chunk(data, stream=stream)
@@ -149,12 +157,24 @@ class TcpClient:
         if failure is not None:
             raise Retry(f"connection to {self._name}: {failure.strerror or failure}") from failure
 
+    def _poll_meters(self, poll: Poll, line: ClientConnection) -> Iterator[bytes]:
+        """Yield what comes in: of commands, as long as there are any, then of the meters that are asked."""
+        while self._context.commands.is_busy:
+            self._send_commands(line)
+            yield line.receive(COMMAND_WAIT)
+        yield from poll.ask_all(line.send, line.receive)
+
+    def _send_commands(self, line: ClientConnection) -> None:
+        for command in self._context.commands.take():
+            line.send(command.data)
+
     def _listen(self, line: ClientConnection, stream: str) -> Iterator[bytes]:
         """Yield what comes in, b"" where nothing does. Raises TimeoutError after too long without a packet."""
         began = heard = time.monotonic()
         quiet = 0
         while True:
-            data = line.receive(MAX_WAIT)
+            self._send_commands(line)
+            data = line.receive(COMMAND_WAIT if self._context.commands.is_busy else MAX_WAIT)
             yield data
             now, before, quiet = time.monotonic(), quiet, self._context.stream_status(stream).bytes_since_packet
             if data and quiet < before + len(data):  # there was a packet in it

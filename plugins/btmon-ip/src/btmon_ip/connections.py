@@ -22,6 +22,10 @@ from btmon_ip.peers import MAX_JUNK_BYTES, Network, Peer, Peers
 MAX_WAIT = 0.5
 """Seconds of the longest wait, and so the longest delay until a stop is noticed."""
 READ_SIZE = 4096
+COMMAND_WAIT = 0.05
+"""The same while a meter is given commands: the next one follows as soon as it has answered."""
+SEND_TIMEOUT = 1.0
+"""Seconds in which a connection must take a command, which is a few bytes."""
 MAX_FINAL_READS = 8
 """Reads of `READ_SIZE` bytes at most from a connection that is being closed: some packets, and not what a flood has."""
 MAX_ACCEPTS = 64
@@ -90,12 +94,8 @@ class ServerConnections:
         self._selector = selectors.DefaultSelector()
         self._open: OrderedDict[ServerConnection, None] = OrderedDict()  # the one silent for longest is the first
         self._by_peer: dict[Peer, ServerConnection] = {}
-        self._idle_timeout, self._numbers, self._log, self._stream_status = (
-            idle_timeout,
-            numbers,
-            context.log,
-            context.stream_status,
-        )
+        self._idle_timeout, self._numbers, self._log = idle_timeout, numbers, context.log
+        self._stream_status, self._commands = context.stream_status, context.commands
         self._began = time.monotonic()
         self._accepted, self._has_read, self._silence_warned_at = 0, False, -SILENCE_WARNING_INTERVAL
         self._spare = _spare()
@@ -107,8 +107,12 @@ class ServerConnections:
             self._selector.register(listener, selectors.EVENT_READ)
 
     def serve_once(self) -> Iterator[Chunk]:
-        """Wait for something, half a second at most; read once from each that is ready, then take in who is new."""
-        ready = [key for key, _ in self._selector.select(MAX_WAIT)]
+        """Send the commands that wait; wait for something, half a second at most; read once from each that is ready.
+
+        Then take in who is new.
+        """
+        self._send_commands()
+        ready = [key for key, _ in self._selector.select(COMMAND_WAIT if self._commands.is_busy else MAX_WAIT)]
         now = time.monotonic()
         for key in ready:
             if isinstance(key.data, ServerConnection) and key.data in self._open:
@@ -118,6 +122,36 @@ class ServerConnections:
         for key in ready:
             if isinstance(key.fileobj, socket.socket) and key.data is None:
                 yield from self._accept(key.fileobj)
+
+    def _send_commands(self) -> None:
+        """Send what is to be sent to meters, once one is connected."""
+        if not (self._commands.is_busy and self._open):
+            return
+        for command in self._commands.take():
+            connection = self._connection_for(command.stream)
+            if connection is not None:
+                self._send(connection, command.data)
+
+    def _connection_for(self, stream: str) -> ServerConnection | None:
+        """Return the connection of a stream, or the only one."""
+        found = [connection for connection in self._open if stream in {"", connection.stream}]
+        if len(found) == 1:
+            return found[0]
+        self._commands.refuse(
+            "the meter's connection has been closed: try again when it is connected"
+            if stream
+            else f"{len(found)} meters are connected: say which one is meant, by its serial number"
+        )
+        return None
+
+    def _send(self, connection: ServerConnection, data: bytes) -> None:
+        try:
+            connection.socket.settimeout(SEND_TIMEOUT)
+            connection.socket.sendall(data)
+        except OSError as error:  # the next read finds the connection at its end, if it is
+            self._commands.refuse(f"{connection.stream}: {error.strerror or error}")
+        finally:
+            connection.socket.settimeout(0)
 
     def close(self) -> None:
         """Close everything."""

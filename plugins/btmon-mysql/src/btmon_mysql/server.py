@@ -4,7 +4,7 @@ PyMySQL is imported here alone. What is stored is `btcore.sql`'s.
 """
 
 import ssl
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,9 @@ Ssl = Literal["preferred", "required", "verify", "off"]
 CONNECT_TIMEOUT = 10
 ANSWER_TIMEOUT = 300
 """Seconds; adding a column or an index to a table of ten years takes minutes."""
+
+MAX_STATEMENT = 500_000
+"""Characters of a statement; a server takes a million at least (max_allowed_packet)."""
 
 SQL_MODE = "STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION"
 """Strict: a number that does not fit is refused, and not cut."""
@@ -142,9 +145,12 @@ class MysqlConnection:
             return int(results.execute(sql, tuple(values)))
 
     def execute_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
-        """Run a statement for each row; PyMySQL makes long statements of many rows."""
+        """Run an INSERT for each row, as few long statements."""
+        beginning, _, _ = sql.rpartition(" VALUES ")
+        escape = self.connection.escape
         with translate_errors(self.server, self.account), self.connection.cursor() as results:
-            results.executemany(sql, [tuple(row) for row in rows])
+            for statement in long_statements(f"{beginning.replace('%%', '%')} VALUES ", rows, escape):
+                results.execute(statement)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -167,6 +173,28 @@ class MysqlConnection:
         """Close it."""
         with suppress(pymysql.Error):
             self.connection.close()
+
+
+def long_statements(beginning: str, rows: Iterable[Sequence[Value]], escape: Callable[[str], str]) -> Iterator[str]:
+    """Yield statements that store many rows each: PyMySQL's own way takes three times as long for a row of a GEM."""
+    parts: list[str] = []
+    size = 0
+    for row in rows:
+        part = "(" + ",".join([_literal(value, escape) for value in row]) + ")"
+        if parts and size + len(part) > MAX_STATEMENT:
+            yield beginning + ",".join(parts)
+            parts, size = [], 0
+        parts.append(part)
+        size += len(part) + 1
+    if parts:
+        yield beginning + ",".join(parts)
+
+
+def _literal(value: Value, escape: Callable[[str], str]) -> str:
+    """Write a value as a statement has it. A number is one that a reading may have: no NaN, not infinite."""
+    if value is None:
+        return "NULL"
+    return escape(value) if isinstance(value, str) else repr(value)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from threading import Event
 import attrs
 
 from btcore import (
-    FORMATS,
     Batch,
     Claim,
     Context,
@@ -23,7 +22,7 @@ from btcore import (
     plugin,
     setting,
 )
-from btcore.sql import MYSQL, Schema, SqlReader, SqlWriter, check_table_name
+from btcore.sql import MYSQL, Schema, SqlReader, SqlWriter, check_format, check_table_name
 from btmon_mysql.server import Server, Ssl
 
 SOURCE = "source."
@@ -44,7 +43,9 @@ class Mysql:
     user: str = setting(help="the user's name", example="btcore")
     password: Secret = setting(default=Secret(""), help="the user's password")
     database: str = setting(
-        help="the database; it is created if it does not exist", example="energy", validator=attrs.validators.min_len(1)
+        help="the database; it is created if it does not exist",
+        example="energy",
+        validator=attrs.validators.min_len(1),
     )
     ssl: Ssl = setting(
         default="preferred",
@@ -65,7 +66,7 @@ class Mysql:
     format: str = setting(
         default="",
         help="as a source: the packet format of the table's rows; empty: as the table's name says",
-        choices=("", *FORMATS),
+        validator=check_format,
     )
     poll_interval: Duration = setting(
         default=Duration(60), help="as a source: how often new rows are asked for", validator=attrs.validators.gt(0)

@@ -21,6 +21,7 @@ from btcore import (
     DiagnosisContext,
     Duration,
     Finding,
+    MeterCommands,
     Poll,
     Problem,
     Retry,
@@ -35,6 +36,9 @@ from btmon_serial.port import Port
 
 MAX_WAIT = 0.5
 """Seconds of the longest wait, and so the longest delay until a stop is noticed."""
+
+COMMAND_WAIT = 0.05
+"""The longest wait while a meter is given commands: the next one follows as soon as it has answered."""
 
 LINE_IDLE = 0.3
 """Seconds without a byte after which the line is idle, and a meter may be asked."""
@@ -80,6 +84,7 @@ class SerialLine:
     _port: Port = attrs.field(init=False, repr=False)
     _log: logging.Logger = attrs.field(init=False, repr=False)
     _poll: Poll | None = attrs.field(default=None, init=False, repr=False)
+    _commands: MeterCommands = attrs.field(factory=MeterCommands, init=False, repr=False)
 
     @property
     def patience(self) -> float:
@@ -120,7 +125,7 @@ class SerialLine:
     @hookimpl
     def open(self, context: Context) -> None:
         """Open the port. Raises Retry when it is not available now, Stop when it never can be."""
-        self._log = context.log
+        self._log, self._commands = context.log, context.commands
         if (
             self.poll_interval and self._poll is None
         ):  # kept when the port is opened again: it knows which meters do not answer
@@ -153,7 +158,8 @@ class SerialLine:
         patience = min(self.idle_timeout, SILENCE_WARNING_AFTER)  # `idle_timeout` alone once something has come
         while not stop.is_set():
             silence = time.monotonic() - last
-            if data := self._port.receive(MAX_WAIT):
+            self._send_commands()
+            if data := self._port.receive(self._max_wait):
                 yield Chunk(data)
                 if is_warned:
                     self._log.info("%s: bytes are coming in again", self.port)
@@ -164,6 +170,14 @@ class SerialLine:
             elif self.idle_timeout and silence >= self.idle_timeout and not stop.is_set():
                 self._reopen_port()
                 last = time.monotonic()
+
+    @property
+    def _max_wait(self) -> float:
+        return COMMAND_WAIT if self._commands.is_busy else MAX_WAIT
+
+    def _send_commands(self) -> None:
+        for command in self._commands.take():
+            self._port.send(command.data)
 
     def _reopen_port(self) -> None:
         """Open the port anew: an adapter that hangs, or a gateway that restarted, looks like a silent meter."""
@@ -192,9 +206,11 @@ class SerialLine:
                 return
 
     def _wait_until_due(self, stop: Event, until: float) -> Iterator[Chunk]:
-        """Wait, and take what a meter in real-time mode sends meanwhile."""
-        while not stop.is_set() and (left := until - time.monotonic()) > 0:
-            if data := self._port.receive(min(left, MAX_WAIT)):
+        """Wait, and take what a meter in real-time mode sends meanwhile, or answers to commands: these come first."""
+        while not stop.is_set() and (self._commands.is_busy or time.monotonic() < until):
+            self._send_commands()
+            left = self._max_wait if self._commands.is_busy else until - time.monotonic()
+            if data := self._port.receive(min(max(left, 0.0), MAX_WAIT)):
                 yield Chunk(data)
 
 

@@ -4,7 +4,7 @@ When packets are sent is `schedule.py`'s, what happens to them on the way `fault
 """
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from random import Random
 
 import attrs
@@ -26,7 +26,10 @@ MAX_UNIT = 0xFF
 
 @attrs.define(eq=False)
 class SimulatedMeter:
-    """One meter in one house. `shift` is how many seconds its house is ahead of others with the same seed."""
+    """One meter in one house. `shift` is how many seconds its house is ahead of others with the same seed.
+
+    Commands change its format, `interval` (None: that of the schedule), `real_time`, `silent_until` and clock.
+    """
 
     format: str
     serial: str
@@ -34,14 +37,24 @@ class SimulatedMeter:
     zone: timezone
     shift: int
     resets: int = 0
+    interval: timedelta | None = None
+    real_time: bool = True
+    silent_until: datetime = datetime(2000, 1, 1, tzinfo=UTC)
+    clock_shift: timedelta = timedelta()
     _zero: int | None = None
+
+    def is_silent(self, time: datetime) -> bool:
+        """Whether it was told to send no packet now."""
+        return time < self.silent_until
 
     def packet(self, time: datetime, *, sensors: bool = True) -> bytes:
         """Make the packet of a moment; without sensors, no temperature sensor answers."""
         values = self.values(time)
         if not sensors:
             values.update(t1=None, t2=None)
-        return pack(self.format, self.serial, values, clock=self._local(time))
+        is_ecm = FORMATS[self.format].family == "ecm"  # a GEM may be set to pose as one
+        serial = f"{self.serial[-6]}{self.serial[-5:]}" if is_ecm else self.serial
+        return pack(self.format, serial, values, clock=self._local(time) + self.clock_shift)
 
     def reset(self, time: datetime) -> None:
         """Restart all counters at a moment, as after a loss of power."""
@@ -65,6 +78,10 @@ class SimulatedMeter:
         for number, (now, then, name) in channels:
             values.update(_channel(number, now, then, state.volts * (2 if name in TWO_PHASE else 1)))
         return values
+
+    def set_clock(self, local: datetime, time: datetime) -> None:
+        """Set the meter's own clock, at a moment. What it has counted stays."""
+        self.clock_shift = local - self._local(time)
 
     def _local(self, time: datetime) -> datetime:
         return time.astimezone(self.zone).replace(tzinfo=None)

@@ -5,7 +5,7 @@ No waiting and no clock: the times are those of the schedule. `simulator.py` wai
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import count
+from heapq import heappop, heappush
 from random import Random
 
 import attrs
@@ -18,21 +18,41 @@ MAX_GAP = 12
 """Packets that are missing in a gap."""
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class Transmission:
-    """The bytes that arrive from one meter at one moment, in the pieces they arrive in."""
+    """What arrives from one meter at one moment. It is made when it is looked at: the meter may be told to be quiet."""
 
     time: datetime
-    serial: str
-    pieces: list[bytes]
+    meter: SimulatedMeter
+    fault: Fault | None
+    chance: Random
+    _pieces: list[bytes] | None = None
+
+    @property
+    def serial(self) -> str:
+        """The meter's serial number."""
+        return self.meter.serial
+
+    @property
+    def pieces(self) -> list[bytes]:
+        """The bytes in the pieces they arrive in; none where the meter sends nothing now."""
+        if self._pieces is None:
+            self._pieces = self._make() if self.meter.real_time and not self.meter.is_silent(self.time) else []
+        return self._pieces
+
+    def _make(self) -> list[bytes]:
+        if self.fault == "reset":
+            self.meter.reset(self.time)
+        packet = self.meter.packet(self.time, sensors=self.fault != "missing-sensor")
+        return TRANSMISSION_FAULTS[self.fault](packet, self.chance) if self.fault in TRANSMISSION_FAULTS else [packet]
 
 
 @attrs.frozen
 class Schedule:
     """The times of all packets: every meter once an interval, the meters evenly spread over it.
 
-    `packets` ends it after so many a meter (0: never). `rate` is the share of packets, 0 to 1, that have one of
-    the `faults`.
+    A meter that was told another interval has its own. `packets` ends it after so many a meter (0: never). `rate` is
+    the share of packets, 0 to 1, that have one of the `faults`.
     """
 
     start: datetime
@@ -42,23 +62,25 @@ class Schedule:
     rate: float = 0.0
 
     def transmissions(self, meters: Sequence[SimulatedMeter], seed: int) -> Iterator[Transmission]:
-        """Yield what the meters send: the same for the same meters and seed."""
+        """Yield what the meters send, in order of time: the same for the same meters and seed."""
         chance = Random(f"{seed} faults")  # noqa: S311 - faults that can be had again, no secret
         silent = dict.fromkeys(range(len(meters)), 0)
-        for turn in count() if not self.packets else range(self.packets * len(meters)):
-            index = turn % len(meters)
+        left = dict.fromkeys(silent, self.packets or -1)
+        queue = [(self.start + self.interval * index / len(meters), index) for index in silent]
+        while queue:
+            time, index = heappop(queue)
+            meter = meters[index]
             fault = chance.choice(self.faults) if self.faults and chance.random() < self.rate else None
             if silent[index]:
                 silent[index] -= 1
             elif fault == "gap":
                 silent[index] = chance.randrange(MIN_GAP, MAX_GAP + 1) - 1
             else:
-                yield _transmit(meters[index], self.start + self.interval * turn / len(meters), fault, chance)
-
-
-def _transmit(meter: SimulatedMeter, time: datetime, fault: Fault | None, chance: Random) -> Transmission:
-    if fault == "reset":
-        meter.reset(time)
-    packet = meter.packet(time, sensors=fault != "missing-sensor")
-    pieces = TRANSMISSION_FAULTS[fault](packet, chance) if fault in TRANSMISSION_FAULTS else [packet]
-    return Transmission(time, meter.serial, pieces)
+                transmission = Transmission(time, meter, fault, chance)
+                yield transmission
+                if not transmission.pieces and meter.is_silent(time):  # it is sent when the pause is over
+                    heappush(queue, (meter.silent_until, index))
+                    continue
+            left[index] -= 1
+            if left[index]:
+                heappush(queue, (time + (meter.interval or self.interval), index))

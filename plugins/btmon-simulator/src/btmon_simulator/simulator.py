@@ -1,22 +1,27 @@
 """The source `simulator`: its settings, and the waiting. The house is in `house.py`, its packets in `meter.py`."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from threading import Event
 from typing import Literal
 
 import attrs
 
-from btcore import Chunk, Duration, Problem, hookimpl, plugin, setting
+from btcore import Chunk, Context, Duration, MeterCommand, MeterCommands, Problem, hookimpl, plugin, setting
+from btmon_simulator.ecm import DEVICES, SimulatedEcm
 from btmon_simulator.faults import Fault
-from btmon_simulator.meter import make_meters, serials
+from btmon_simulator.gem import SimulatedGem, is_gem
+from btmon_simulator.meter import SimulatedMeter, make_meters, serials
 from btmon_simulator.schedule import Schedule
 from btmon_simulator.times import parse_time, validate_start
 
 FormatName = Literal["ecm1220bin", "ecm1240bin", "gem48pbin", "gem48ptbin", "gem48abin", "gem32pbin", "gem32abin"]
 
 MAX_METERS = 10_000
+
+MAX_WAIT = 0.25
+"""Seconds of the longest wait, and so the longest delay until a stop is noticed."""
 
 
 @plugin(api=1)
@@ -56,6 +61,8 @@ class Simulator:
         validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(1)),
     )
 
+    _commands: MeterCommands = attrs.field(factory=MeterCommands, init=False, repr=False)
+
     def check(self) -> Iterator[Problem]:
         """Find a serial number that the format cannot carry."""
         try:
@@ -64,21 +71,39 @@ class Simulator:
             yield Problem(str(error), key="serial")
 
     @hookimpl
+    def open(self, context: Context) -> None:
+        """Take the commands that its meters answer."""
+        self._commands = context.commands
+
+    @hookimpl
     def collect(self, stop: Event) -> Iterator[Chunk]:
-        """Yield the packets of all meters, each not before its time; a stream is one meter."""
+        """Yield the packets of all meters, each not before its time, and answers to commands; a stream is one meter."""
         start = self._start()
         meters = make_meters(
             self.format, self.serial, self.count, self.seed, timezone(start.utcoffset() or timedelta())
         )
+        processors = _processors(meters, round(self.interval))
         last = start
         for transmission in self._schedule(start).transmissions(meters, self.seed):
-            if stop.is_set() or not (self.pace == "fast" or _wait_until(transmission.time, stop)):
+            yield from self._wait_until(transmission.time, processors, stop)
+            if stop.is_set():
                 return
             last = transmission.time
             for piece in transmission.pieces:
                 yield Chunk(piece, stream=transmission.serial, time=last)
         for meter in meters:
             yield Chunk(b"", stream=meter.serial, time=last, end=True)
+
+    def _wait_until(self, moment: datetime, processors: "Sequence[Processor]", stop: Event) -> Iterator[Chunk]:
+        """Wait for a time, by short waits because the computer's clock may be set; yield answers to commands."""
+        left = 0.0
+        while not stop.is_set():
+            for command in self._commands.take():
+                yield from _answers(command, processors)
+            left = 0.0 if self.pace == "fast" else (moment - datetime.now(UTC)).total_seconds()
+            if left <= 0:
+                return
+            self._commands.wait(min(left, MAX_WAIT))
 
     def _start(self) -> datetime:
         if self.start:
@@ -91,9 +116,20 @@ class Simulator:
         return Schedule(start.astimezone(UTC), interval, self.packets, self.faults, self.fault_rate)
 
 
-def _wait_until(moment: datetime, stop: Event) -> bool:
-    """Wait for a time, by short waits because the computer's clock may be set; False when told to stop."""
-    while (left := (moment - datetime.now(UTC)).total_seconds()) > 0:
-        if stop.wait(min(left, 1)):
-            return False
-    return True
+Processor = SimulatedGem | SimulatedEcm
+
+
+def _processors(meters: Sequence[SimulatedMeter], interval: int) -> list[Processor]:
+    """Return the command processor of each meter; ECMs on one line have different device bytes, as far as there are."""
+    return [
+        SimulatedGem(meter, interval) if is_gem(meter) else SimulatedEcm(meter, interval, DEVICES[n % len(DEVICES)])
+        for n, meter in enumerate(meters)
+    ]
+
+
+def _answers(command: MeterCommand, processors: Sequence[Processor]) -> Iterator[Chunk]:
+    """Yield what the meter of a stream answers to a command; without a stream, all of them hear it."""
+    now = datetime.now(UTC)
+    for processor in processors:
+        if command.stream in {"", processor.meter.serial} and (answer := processor.receive(command.data, now)):
+            yield Chunk(answer, stream=processor.meter.serial)

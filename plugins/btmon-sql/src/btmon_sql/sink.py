@@ -8,7 +8,6 @@ from typing import Any
 import attrs
 
 from btcore import (
-    FORMATS,
     Batch,
     Claim,
     Context,
@@ -22,7 +21,7 @@ from btcore import (
     plugin,
     setting,
 )
-from btcore.sql import Schema, SqlReader, SqlWriter, check_table_name
+from btcore.sql import Schema, SqlReader, SqlWriter, check_format, check_table_name
 from btmon_sql.address import Address, driver_problem, parse_address
 from btmon_sql.connection import connect
 
@@ -42,7 +41,7 @@ class Sql:
 
     url: Secret = setting(
         help="the database, as SQLAlchemy has it; it is created if it does not exist",
-        example="postgresql+psycopg://btcore@localhost/energy",
+        example='"postgresql+psycopg://btcore@localhost/energy"',
         validator=check_url,
     )
     password: Secret = setting(default=Secret(""), help="the user's password; left out: the one in the URL")
@@ -60,7 +59,7 @@ class Sql:
     format: str = setting(
         default="",
         help="as a source: the packet format of the table's rows; empty: as the table's name says",
-        choices=("", *FORMATS),
+        validator=check_format,
     )
     poll_interval: Duration = setting(
         default=Duration(60), help="as a source: how often new rows are asked for", validator=attrs.validators.gt(0)

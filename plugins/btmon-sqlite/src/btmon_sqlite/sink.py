@@ -8,7 +8,6 @@ from threading import Event
 import attrs
 
 from btcore import (
-    FORMATS,
     Batch,
     Claim,
     Context,
@@ -23,7 +22,7 @@ from btcore import (
     plugin,
     setting,
 )
-from btcore.sql import SQLITE, Schema, SqlReader, SqlWriter, check_table_name
+from btcore.sql import SQLITE, Schema, SqlReader, SqlWriter, check_format, check_table_name
 from btmon_sqlite.database import SqliteConnection, open_file, open_to_read
 from btmon_sqlite.errors import path_problem
 
@@ -50,7 +49,7 @@ class Sqlite:
     format: str = setting(
         default="",
         help="as a source: the packet format of the table's rows; empty: as the table's name says",
-        choices=("", *FORMATS),
+        validator=check_format,
     )
     poll_interval: Duration = setting(
         default=Duration(60), help="as a source: how often new rows are asked for", validator=attrs.validators.gt(0)

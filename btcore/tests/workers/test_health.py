@@ -14,8 +14,8 @@ from helpers.waiting import wait_for
 
 from btcore import Retry, Stop
 from btcore.config.site import Sink, Source
-from btcore.runtime.health import DRAIN_TIMEOUT, MAX_REASON, MAX_REASONS, RunHealth
 from btcore.runtime.supervisor import Supervisor
+from btcore.workers.health import DRAIN_TIMEOUT, MAX_REASON, MAX_REASONS, RunHealth
 
 
 def stopping(*_: object) -> Any:  # noqa: ANN401 - never returns

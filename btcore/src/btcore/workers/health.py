@@ -44,6 +44,7 @@ class RunHealth:
             return True
         ended = not any(worker.thread.is_alive() for worker in self._sources)
         if not ended or not any(worker.failure for worker in self._sources):
+            self._since = None  # a reload may have started one again
             return False
         now = self._clock()
         self._since = now if self._since is None else self._since

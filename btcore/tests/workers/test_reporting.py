@@ -8,8 +8,8 @@ from helpers.captured_log import logged
 from helpers.clocks import Clock
 
 from btcore.decode.framing import StreamCounts
-from btcore.runtime.reporting import FAR_BEHIND, FIRST_REPORT, REPORT_INTERVAL, ActivityReport
 from btcore.sinks.state import sink_state
+from btcore.workers.reporting import FAR_BEHIND, FIRST_REPORT, REPORT_INTERVAL, ActivityReport
 
 LOG = logging.getLogger("btcore")
 

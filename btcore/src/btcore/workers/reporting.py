@@ -7,6 +7,7 @@ So the log of a healthy run differs from that of a run that stores nothing. Fail
 import logging
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
@@ -99,17 +100,16 @@ class ActivityReport:
         self._clock = clock
         self._began = self._reported_at = clock()
         self._checked_at = -math.inf
-        self._previous = {name: _Previous() for name in (*(one.name for one in sources), *(one.name for one in sinks))}
-        self._caught_up = {
-            one.name: SummarizedCount(
-                log=log,
-                level=logging.INFO,
-                first=2,
-                summary="{last} is up to date again, {count:more time}",
-                clock=clock,
-            )
-            for one in sinks
-        }
+        self._previous: defaultdict[str, _Previous] = defaultdict(_Previous)
+        self._caught_up: defaultdict[str, SummarizedCount] = defaultdict(self._make_count)
+
+    def forget(self, name: str) -> None:
+        """Forget what a source or sink had counted: it was replaced, and counts from zero."""
+        self._previous.pop(name, None)
+
+    def _make_count(self) -> SummarizedCount:
+        summary = "{last} is up to date again, {count:more time}"
+        return SummarizedCount(log=self._log, level=logging.INFO, first=2, summary=summary, clock=self._clock)
 
     def check(self) -> None:
         """Log what is due; called about every second, or more often: sinks are looked at once a second."""

@@ -1,0 +1,5 @@
+"""The meter itself: what its commands are, what their answers mean, and the conversation that reads or changes it.
+
+Codecs (`gem.py`, `ecm.py`) are pure; a conversation is given a line to send and receive on, by the core's `Commands`.
+Packets are not here, nor is which source has which meter.
+"""

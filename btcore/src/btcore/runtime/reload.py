@@ -1,0 +1,114 @@
+"""Reading the configuration again while the site runs, when a signal or a command asks for it.
+
+A configuration with a mistake changes nothing. What is restarted is decided in `workers/changes.py`.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from time import monotonic
+from typing import Any
+
+import attrs
+
+from btcore.config.site import Site
+from btcore.control.requests import Request, RequestQueue
+from btcore.errors import BtcoreError, ConfigurationError
+from btcore.runtime.running_site import RunningSite
+from btcore.runtime.service_manager import ServiceManager
+from btcore.text import describe_error
+from btcore.workers.changes import SiteChanges
+
+log = logging.getLogger("btcore")
+
+KEPT = "the configuration that runs stays in use"
+
+
+@attrs.frozen
+class _Reload:
+    """A reload under way: who asked, what is answered, and until when its workers are waited for."""
+
+    request: Request
+    answer: Mapping[str, Any]
+    deadline: float
+
+
+class Reloader:
+    """Handles the requests to read the configuration again, one after the other, in the thread of the supervisor."""
+
+    def __init__(
+        self,
+        load: Callable[[], Site],
+        requests: RequestQueue,
+        manager: ServiceManager,
+        changed: Callable[[Site], None],
+        patience: float,
+    ) -> None:
+        """Prepare. `load` reads the configuration; `changed` is called with one that is in use from now on.
+
+        `patience`: seconds for which workers that end are waited for.
+        """
+        self._load = load
+        self._requests = requests
+        self._manager = manager
+        self._changed = changed
+        self._patience = patience
+        self._current: _Reload | None = None
+        self.notice = ""
+        """What a line about the run has to say of the last reload: that it failed; else ""."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a reload is under way."""
+        return self._current is not None
+
+    def turn(self, running: RunningSite) -> None:
+        """Begin what is asked for, or end what is done; called again and again, and it returns soon."""
+        if self._current is not None:
+            if running.is_settled or monotonic() >= self._current.deadline:
+                self._finish(running, self._current)
+        elif (request := self._requests.take()) is not None:
+            self._manager.reloading()
+            log.info("reading the configuration again")
+            answer = self._reload(running)
+            self.notice = "" if answer["reloaded"] else "; the last reload has failed"
+            self._current = _Reload(request, answer, monotonic() + self._patience)
+
+    def _reload(self, running: RunningSite) -> dict[str, Any]:
+        """Return the answer."""
+        try:
+            site = self._load()
+            changes = running.change(site)
+        except ConfigurationError as error:
+            return self._refuse([str(problem) for problem in error.problems])
+        except BtcoreError as error:
+            return self._refuse([describe_error(error)])
+        except Exception as error:
+            log.exception("the configuration cannot be read: a fault of btcore; the one that runs stays in use")
+            return {"reloaded": False, "problems": [describe_error(error)]}
+        self._changed(running.site)
+        warnings = [*map(str, site.warnings), *_notices(changes)]
+        lines = list(changes.lines()) or ["nothing has changed"]
+        for line in lines:
+            log.info("%s", line)
+        for warning in warnings:
+            log.warning("%s", warning)
+        return {"reloaded": True, "changes": lines, "warnings": warnings}
+
+    def _refuse(self, problems: list[str]) -> dict[str, Any]:
+        for problem in problems:
+            log.error("%s", problem)
+        log.error("%s", KEPT)
+        return {"reloaded": False, "problems": problems}
+
+    def _finish(self, running: RunningSite, reload: _Reload) -> None:
+        self._current = None
+        pending = [*running.sources.pending, *running.sinks.pending]
+        late = [f"{table}: its call under way has not ended; it changes when it has" for table in pending]
+        for line in late:
+            log.warning("%s", line)
+        self._manager.ready()
+        reload.request.answer({**reload.answer, **({"pending": late} if late else {})})
+
+
+def _notices(changes: SiteChanges) -> Iterator[str]:
+    yield from (f"{name}: the new value is used after a restart" for name in changes.on_restart)

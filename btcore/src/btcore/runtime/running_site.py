@@ -1,0 +1,187 @@
+"""A site that runs: its workers, and what is checked and reported about them; it can take another configuration.
+
+When it starts, ends and takes one is decided in `supervisor.py` and `reload.py`.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from threading import Event, Thread
+
+import attrs
+
+from btcore.config.site import Site
+from btcore.journal import Journal, Retention
+from btcore.runtime.names import NameCheck
+from btcore.runtime.retention import Upkeep
+from btcore.runtime.status import LiveStatus
+from btcore.sinks.worker import SinkWorker
+from btcore.sources.worker import SourceWorker
+from btcore.text import plural
+from btcore.workers.changes import ON_RESTART, SiteChanges, site_changes
+from btcore.workers.factory import RunOptions, WorkerFactory
+from btcore.workers.group import WorkerGroup
+from btcore.workers.health import RunHealth
+from btcore.workers.reporting import ActivityReport
+
+log = logging.getLogger("btcore")
+
+SOURCE_HANG_TIMEOUT = 600.0
+"""Seconds after which a source that does not move, or its write to the journal, hangs."""
+
+SINK_HANG_TIMEOUT = 1800.0
+"""Seconds after which a call of a sink hangs; it is reported earlier."""
+
+
+class RunningSite:
+    """The workers of a site. Only the thread that made it calls it, but for `status`."""
+
+    def __init__(
+        self, site: Site, journal: Journal, stop: Event, drain: Event, options: RunOptions, patience: float
+    ) -> None:
+        """Make the workers; `stop` and `drain` are those of the run. Raises Unavailable."""
+        self.site = site
+        self.journal = journal
+        self._options = options
+        self._make_factory: Callable[[Site], WorkerFactory] = lambda site: WorkerFactory(
+            site, journal, stop, drain, options
+        )
+        self._factory = self._make_factory(site)
+        self.sources: WorkerGroup[SourceWorker] = WorkerGroup(
+            self._factory.sources(site.sources), self._replaced, patience
+        )
+        self.sinks: WorkerGroup[SinkWorker] = WorkerGroup(self._factory.sinks(site.sinks), self._replaced, patience)
+        self._factory.restore_identities()
+        self.health = RunHealth(self.sources.workers, self.sinks.workers)
+        self.status = LiveStatus(site, journal, self.sources.workers, self.sinks.workers, options.redact)
+        self._report = ActivityReport(self.sources.workers, self.sinks.workers, log)
+        self._name_check = NameCheck.of(site, journal.heard_meters)
+        self._upkeep = self._make_upkeep()
+
+    # --- what it does
+
+    def start(self) -> None:
+        """Start the workers."""
+        self.sinks.start()
+        self.sources.start()
+
+    def check(self) -> None:
+        """Report what is due, and keep the journal small; called about every second."""
+        if not self._options.dry_run:
+            self._upkeep.turn()
+        self._name_check.check()
+        self._report.check()
+        for worker in self.workers:
+            worker.check()  # whatever its thread does: stopped, waiting, or in a call that hangs
+        self.sources.advance()
+        self.sinks.advance()
+
+    def end(self) -> None:
+        """Tell all workers to end."""
+        self.sources.end()
+        self.sinks.end()
+        self.journal.wake()
+
+    def finish(self) -> None:
+        """Report what was done, when the workers have ended."""
+        self._name_check.finish()
+        for worker in self.workers:
+            total = str(worker)  # at once: it asks the journal, which is closed soon
+            log.info("%s: %s", worker.name, total)
+
+    # --- how it is
+
+    @property
+    def workers(self) -> list[SourceWorker | SinkWorker]:
+        """All workers, the sources first."""
+        return [*self.sources.workers, *self.sinks.workers]
+
+    @property
+    def threads(self) -> list[Thread]:
+        """The threads of the workers."""
+        return [*self.sinks.threads, *self.sources.threads]
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether any worker runs, or is about to."""
+        return not self.is_settled or any(thread.is_alive() for thread in self.threads)
+
+    @property
+    def are_sources_over(self) -> bool:
+        """Whether no source runs, or is about to."""
+        return self.sources.is_settled and not any(thread.is_alive() for thread in self.sources.threads)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every worker runs with the settings of the configuration."""
+        return self.sources.is_settled and self.sinks.is_settled
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether `check` has more to do at once."""
+        return self._upkeep.is_busy
+
+    @property
+    def has_opened(self) -> bool:
+        """Whether each source and sink works, or has failed at least once."""
+        return all(worker.has_opened for worker in self.workers)
+
+    def hang(self) -> str:
+        """Describe a worker that does not move, and that only a restart can cure; "" if there is none."""
+        found = [(worker.name, worker.hang(SOURCE_HANG_TIMEOUT)) for worker in self.sources.workers]
+        found += [(worker.name, worker.hang(SINK_HANG_TIMEOUT)) for worker in self.sinks.workers]
+        return "; ".join(f"{name}: {hang}" for name, hang in found if hang)
+
+    def describe(self) -> str:
+        """Describe the run in a line, for the service manager."""
+        sources, sinks = self.sources.workers, self.sinks.workers
+        meters = sum(source.meters for source in sources)
+        counts = ", ".join(
+            [plural(len(sources), "source"), plural(meters, "meter"), plural(len(sinks), "sink")],
+        )
+        bad = [worker.name for worker in self.workers if worker.is_failing]
+        silent = [serial for source in sources for serial in source.silent]
+        return counts + _listed("; failing: ", bad) + _listed("; silent: ", silent)
+
+    # --- another configuration
+
+    def change(self, new: Site) -> SiteChanges:
+        """Take another configuration: restart what depends on what has changed, and nothing else.
+
+        The workers that are replaced end and start later, in `check`. Raises Unavailable; nothing is changed then.
+        """
+        old = self.site
+        stopped = [one.name for one in self.sources.workers if one.failure]
+        stopped += [one.name for one in self.sinks.workers if one.stop_reason]
+        changes = site_changes(old, new, stopped)
+        new = attrs.evolve(new, **{name: getattr(old, name) for name in ON_RESTART})
+        factory = self._make_factory(new)
+        if changes.is_naming_changed:
+            factory.restore_identities()
+        else:
+            factory.identities = self._factory.identities
+        sources = factory.sources(one for one in new.sources if one.table in changes.sources.starting)
+        sinks = factory.sinks(one for one in new.sinks if one.table in changes.sinks.starting)
+        self.site, self.status.site, self._factory = new, new, factory
+        self.sources.replace(changes.sources.ending, sources, [one.table for one in new.sources])
+        self.sinks.replace(changes.sinks.ending, sinks, [one.table for one in new.sinks])
+        self.journal.wake()
+        self._name_check = NameCheck.of(new, self.journal.heard_meters)
+        self._upkeep = self._make_upkeep()
+        return changes
+
+    def _replaced(self, worker: SourceWorker | SinkWorker) -> None:
+        self._report.forget(worker.name)
+        log.info("%s: %s", worker.name, worker)
+
+    def _make_upkeep(self) -> Upkeep:
+        tables = [sink.table for sink in self.site.sinks]
+        return Upkeep(self.journal, tables, Retention(self.site.retention), held=self._held)
+
+    def _held(self) -> list[str]:
+        """Return the names whose checkpoints hold what is to be delivered again."""
+        return [name for worker in self.sinks.workers for name in worker.redelivery.requests.held()]
+
+
+def _listed(what: str, names: Iterable[str]) -> str:
+    texts = list(names)
+    return what + ", ".join(texts) if texts else ""

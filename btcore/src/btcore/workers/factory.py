@@ -1,0 +1,96 @@
+"""Makes the workers of a site's sources and sinks, with what they share. Nothing is started here."""
+
+import logging
+from collections.abc import Callable, Iterable
+from threading import Event
+
+import attrs
+
+from btcore.calculate.sampling import SampleCache
+from btcore.config.site import Decoder, Sink, Site, Source, context_of
+from btcore.decode.decoders import Decoders
+from btcore.journal import Journal
+from btcore.settings import Context
+from btcore.sinks.worker import SinkWorker
+from btcore.sources.identity import Identities, last_readings
+from btcore.sources.worker import SourceWorker
+
+log = logging.getLogger("btcore")
+
+
+@attrs.frozen
+class RunOptions:
+    """How a site is run. `grace` is in seconds, for writes to a failing journal when the program stops."""
+
+    once: bool = False
+    dry_run: bool = False
+    redact: Callable[[str], str] = str
+    grace: float = 0.0
+
+
+class WorkerFactory:
+    """Makes workers of one configuration of a site. `stop` and `drain` are those of the run."""
+
+    def __init__(self, site: Site, journal: Journal, stop: Event, drain: Event, options: RunOptions) -> None:
+        """Prepare; `identities` is made by `restore_identities`."""
+        self._site = site
+        self._journal = journal
+        self._stop = stop
+        self._drain = drain
+        self._options = options
+        self._cache = SampleCache()
+        self.identities = Identities(site.meters, lambda notice: log.warning("%s", notice))
+
+    def restore_identities(self) -> None:
+        """Restore which meters were heard before, and their names. Raises Unavailable."""
+        if not self._journal.newest():
+            return
+        decoders = self._decoders(()).for_worker(log)
+        decoders.open(skip_failing=True)
+        try:
+            self.identities.restore(last_readings(self._journal, decoders))
+        finally:
+            decoders.close()
+
+    def sources(self, sources: Iterable[Source]) -> list[SourceWorker]:
+        """Make the workers of some sources."""
+        return [
+            SourceWorker(
+                source,
+                self._journal,
+                self._decoders(source.formats),
+                self._context(source),
+                Event(),
+                shutdown=self._stop,
+                identities=self.identities,
+                once=self._options.once,
+                grace=self._options.grace,
+            )
+            for source in sources
+        ]
+
+    def sinks(self, sinks: Iterable[Sink]) -> list[SinkWorker]:
+        """Make the workers of some sinks."""
+        return [
+            SinkWorker(
+                sink,
+                self._journal,
+                self._decoders(()),
+                self._cache,
+                self._context(sink),
+                stop=Event(),
+                drain=self._drain,
+                redact=self._options.redact,
+            )
+            for sink in sinks
+        ]
+
+    def _context(self, part: Source | Sink | Decoder) -> Context:
+        return context_of(self._site, part, dry_run=self._options.dry_run)
+
+    def _decoders(self, formats: tuple[str, ...]) -> Decoders:
+        decoders = self._site.decoders
+        contexts = [self._context(one) for one in decoders]
+        return Decoders(
+            [one.instance for one in decoders], formats, contexts, name_meter=self._site.meters.current_serial
+        )
