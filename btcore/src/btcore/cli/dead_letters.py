@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from btcore.cli import FAILING, OK, add_config_option, write_lines
+from btcore.cli import FAILING, OK, add_config_option, config_of, write_lines
 from btcore.cli.naming import naming_of
 from btcore.config.load import load_site
 from btcore.config.site import Site
@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> int:
         args.usage("drop: name a sink, --id or --meter, or say --all")
     if args.action == "show" and not args.id:
         args.usage("show: name one by --id")
-    found, is_running = _ask(load_site(args.config), args)
+    found, is_running = _ask(load_site(config_of(args)), args)
     letters = found["letters"]
     if args.json:
         write_lines([json.dumps(letters, indent=2, ensure_ascii=False)])

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from btcore.cli import FAILING, OK, add_config_option, write_lines, write_text
+from btcore.cli import FAILING, OK, add_config_option, config_of, write_lines, write_text
 from btcore.cli.naming import naming_of
 from btcore.config.load import load_site
 from btcore.config.site import Site
@@ -31,7 +31,7 @@ Answers = Iterator[Mapping[str, Any]]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("action", choices=ACTIONS, help="what to do")
-    parser.add_argument("file", nargs="?", metavar="CAPTURE", help="with import: the capture to bring in")
+    parser.add_argument("capture", nargs="?", metavar="CAPTURE", help="with import: the capture to bring in")
     add_config_option(parser)
     parser.add_argument("-o", "--output", default="-", metavar="FILE", help="with export: the file; -: stdout")
     add_span_arguments(parser)
@@ -42,13 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Do it; return 0, or 1 if a check found something. Raises Unavailable."""
-    if (args.action == "import") != (args.file is not None):
-        args.usage("import: name the capture" if args.action == "import" else f"{args.action}: unexpected {args.file}")
-    site = load_site(args.config)
+    if (args.action == "import") != (args.capture is not None):
+        args.usage(
+            "import: name the capture" if args.action == "import" else f"{args.action}: unexpected {args.capture}"
+        )
+    site = load_site(config_of(args))
     if args.action == "compact":
         return _compact(site)
     since, until = parse_span(args, datetime.now(UTC))
-    file = str(Path(args.file).absolute()) if args.file else ""
+    file = str(Path(args.capture).absolute()) if args.capture else ""
     words = {
         "since": since,
         "until": until,
@@ -59,7 +61,7 @@ def main(args: argparse.Namespace) -> int:
     answers = _ask(site, {"action": args.action, **words})
     if args.action == "check":
         return _check(next(answers)["faults"], as_json=args.json)
-    return _export(answers, args.output) if args.action == "export" else _import(answers, args.file)
+    return _export(answers, args.output) if args.action == "export" else _import(answers, args.capture)
 
 
 def _ask(site: Site, asked: Mapping[str, Any]) -> Answers:

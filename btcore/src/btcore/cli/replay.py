@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 
-from btcore.cli import FAILING, OK, UNAVAILABLE, add_config_option, write_lines
+from btcore.cli import FAILING, OK, UNAVAILABLE, add_config_option, config_of, write_lines
 from btcore.cli.naming import naming_of
 from btcore.config.load import load_site
 from btcore.config.site import Site
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Deliver again; return 0 if all was taken, 1 if some was refused. Raises Unavailable."""
-    site = load_site(args.config)
+    site = load_site(config_of(args))
     request = _request(site, args)
     progress = ProgressBar()
     found: list[Mapping[str, Any]] = []

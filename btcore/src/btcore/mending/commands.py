@@ -5,7 +5,7 @@ Each answer is a dict that the control socket can send. Delivering is done by th
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Event
@@ -19,11 +19,11 @@ from btcore.control.server import Handler
 from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.journal import START, Journal
+from btcore.mending.capture_import import LiveCapture, RecordedCapture, capture_source
 from btcore.mending.redelivery import REPORT_INTERVAL, finished_status, open_decoders, preview_request
 from btcore.replay.letters import as_json, id_of, select_letters
 from btcore.replay.requests import Request, Requests
 from btcore.sinks.worker import SinkWorker
-from btcore.sources.capture_import import LiveCapture, RecordedCapture, capture_source
 from btcore.sources.worker import SourceWorker
 from btcore.status import ReplayStatus
 from btcore.text import nearest, plural
@@ -32,24 +32,33 @@ Answer = Mapping[str, Any]
 
 
 class Mending:
-    """The mending of one site. `workers` are those of its sinks, by table; none where nothing runs."""
+    """The mending of one site, whose configuration and workers may change: `site` and `workers` return them now.
 
-    COMMANDS = ("dead-letters", "replay", "journal")
+    Where nothing runs there are no workers: what is asked for is kept for the next run.
+    """
 
     def __init__(
-        self,
-        site: Site,
-        journal: Journal,
-        requests: Mapping[str, Requests],
-        workers: Mapping[str, SinkWorker],
-        stop: Event,
+        self, journal: Journal, site: Callable[[], Site], workers: Callable[[], Sequence[SinkWorker]], stop: Event
     ) -> None:
         """Take what it works on. `stop` is set when the program ends."""
         self.journal = journal
-        self._site = site
-        self._requests = requests
-        self._workers = workers
+        self._current_site = site
+        self._current_workers = workers
         self._stop = stop
+
+    @property
+    def _site(self) -> Site:
+        return self._current_site()
+
+    def _worker(self, table: str) -> SinkWorker | None:
+        return next((worker for worker in self._current_workers() if worker.name == table), None)
+
+    def _requests(self, table: str) -> Requests:
+        """Return the requests of a sink. Raises Unavailable where the configuration has none of that name."""
+        worker = self._worker(table)
+        if worker is None and all(sink.table != table for sink in self._site.sinks):
+            raise Unavailable(f"[{table}] is not in the configuration: nothing can be delivered to it")
+        return worker.redelivery.requests if worker else Requests(self.journal, table)
 
     @property
     def handlers(self) -> dict[str, Handler]:
@@ -86,9 +95,7 @@ class Mending:
 
     def _ask(self, table: str, request: Request) -> Request:
         """Keep a request. Raises Unavailable where there is no such sink, or it has too many requests."""
-        if table not in self._requests:
-            raise Unavailable(f"[{table}] is not in the configuration: nothing can be delivered to it")
-        self._requests[table].ask(request)
+        self._requests(table).ask(request)
         return request
 
     # --- replays
@@ -114,21 +121,16 @@ class Mending:
         return [sink for sink in self._site.sinks if sink.table in tables]
 
     def _progress(self, table: str, number: str) -> Iterator[Answer]:
-        requests, worker = self._requests[table], self._workers[table]
-        while requests.is_waiting(number) and not self._stop.wait(REPORT_INTERVAL):
-            if worker.stop_reason:
-                raise Unavailable(
-                    f"{table} has stopped until a restart ({worker.stop_reason}); what was asked for is done then"
-                )
-            if not worker.thread.is_alive():
-                raise Unavailable(f"{table} is restarted with another configuration: the replay goes on there")
-            status = worker.replay_status()
-            if status is not None and status.number == number:
-                yield {"sink": table, "replay": attrs.asdict(status)}
-            else:
-                yield {"sink": table, "replay": attrs.asdict(ReplayStatus(number))}
-        done = requests.get(number)
-        if done is not None and not requests.is_waiting(number):
+        while self._requests(table).is_waiting(number) and not self._stop.wait(REPORT_INTERVAL):
+            worker = self._worker(table)
+            if worker is not None and worker.stop_reason:
+                why = worker.stop_reason
+                raise Unavailable(f"{table} has stopped until a restart ({why}); what was asked for is done then")
+            status = worker.replay_status() if worker else None
+            found = status if status is not None and status.number == number else ReplayStatus(number)
+            yield {"sink": table, "replay": attrs.asdict(found)}
+        done = self._requests(table).get(number)
+        if done is not None and not self._requests(table).is_waiting(number):
             yield {"sink": table, "replay": attrs.asdict(finished_status(done))}
 
     # --- the journal

@@ -11,7 +11,6 @@ from btcore.errors import Unavailable
 from btcore.journal import Journal
 from btcore.journal.memory import MemoryJournal
 from btcore.mending.commands import Mending
-from btcore.replay.requests import Requests
 from btcore.runtime import state_directory
 from btcore.runtime.supervisor import open_site_journal
 from btcore.sources.worker import SourceWorker
@@ -24,8 +23,7 @@ SOURCE_STOP_TIMEOUT = 10.0
 def mending_at_rest(site: Site) -> Iterator[Mending]:
     """Mend a site that does not run: what is asked for is kept in its journal. Raises Unavailable."""
     with journal_at_rest(site) as journal:
-        requests = {sink.table: Requests(journal, sink.table) for sink in site.sinks}
-        yield Mending(site, journal, requests, {}, Event())
+        yield Mending(journal, lambda: site, list, Event())
 
 
 @contextmanager

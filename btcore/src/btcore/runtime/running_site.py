@@ -174,15 +174,11 @@ class RunningSite:
         log.info("%s: %s", worker.name, worker)
 
     def _make_upkeep(self) -> Upkeep:
-        return Upkeep(
-            self.journal,
-            [sink.table for sink in self.site.sinks],
-            Retention(self.site.retention),
-            held=self._held_for_replays,
-        )
+        tables = [sink.table for sink in self.site.sinks]
+        return Upkeep(self.journal, tables, Retention(self.site.retention), held=self._held)
 
-    def _held_for_replays(self) -> list[str]:
-        """Return the names of checkpoints that hold readings for what is to be delivered again."""
+    def _held(self) -> list[str]:
+        """Return the names whose checkpoints hold what is to be delivered again."""
         return [name for worker in self.sinks.workers for name in worker.redelivery.requests.held()]
 
 

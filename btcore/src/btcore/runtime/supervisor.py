@@ -3,16 +3,15 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from threading import Event, Thread
-from typing import Any
 
 import attrs
 
 from btcore.config.site import Site
 from btcore.control.requests import RequestQueue
-from btcore.control.server import ControlServer, Handler, Request
+from btcore.control.server import ControlServer, Handler
 from btcore.errors import ConfigurationError
 from btcore.journal import Journal
 from btcore.journal.opening import open_journal
@@ -120,8 +119,8 @@ class Supervisor:
             "undecoded": observation.undecoded,
             "newest": observation.newest,
             "capture": observation.capture,
+            **Mending(running.journal, lambda: running.site, lambda: running.sinks.workers, self._stop).handlers,
             **DeviceRequests(running.sources.workers).handlers(),
-            **self._mending_handlers(running),
         }
         control = ControlServer(self._site.state, handlers)
         serving.callback(control.close)
@@ -130,16 +129,6 @@ class Supervisor:
         serving.callback(monitoring.close)
         monitoring.listen(self._site.metrics.address)
         return monitoring
-
-    def _mending_handlers(self, running: RunningSite) -> dict[str, Handler]:
-        """Return what mends the site, with the sinks that run when it is asked for."""
-
-        def mending() -> Mending:
-            workers = {worker.name: worker for worker in running.sinks.workers}
-            requests = {name: worker.redelivery.requests for name, worker in workers.items()}
-            return Mending(running.site, running.journal, requests, workers, self._stop)
-
-        return {name: _answer_by(mending, name) for name in Mending.COMMANDS}
 
     def _watch(self, running: RunningSite, journal: Journal, monitoring: Monitoring) -> None:
         def changed(site: Site) -> None:
@@ -190,13 +179,6 @@ def _report_lost(sources: list[SourceWorker]) -> None:
         if worker.thread.is_alive() and worker.waiting:
             what = either(worker.waiting, "reading is", "readings are")
             log.error("%s: %s lost: not yet written to the journal", worker.name, what)
-
-
-def _answer_by(mending: Callable[[], Mending], command: str) -> Handler:
-    def handler(request: Request) -> Iterable[Mapping[str, Any]]:
-        return mending().handlers[command](request)  # made when it is asked for: a reload changes the sinks
-
-    return handler
 
 
 def open_site_journal(site: Site, *, must_exist: bool = False) -> Journal:
