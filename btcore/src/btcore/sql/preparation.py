@@ -75,11 +75,11 @@ class Preparation:
         types = {name.lower(): kind for name, kind in there.types.items()}
         advice = "name another `table`, or another database"
         if not {table.serial, table.time} & set(types):
-            shown = ", ".join([*there.types][:MOST_SHOWN])
+            names = ", ".join([*there.types][:MOST_SHOWN])
             raise SqlError(
                 ErrorKind.STATEMENT,
                 f"table {table.name} of {self.where} is of another program: it has neither {table.time} nor"
-                f" {table.serial}, but {shown}; {advice}",
+                f" {table.serial}, but {names}; {advice}",
             )
         found = types.get(table.key)
         if found is not None and not holds(self.dialect, table.kinds[table.key], found):
