@@ -6,7 +6,7 @@ A running program is asked for the bytes as they come in; otherwise the source i
 import argparse
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Record; return 0, or 69 where nothing came in. Raises ConfigurationError, Unavailable."""
     site = load_site(args.config)
+    state_directory.check(site.state, site.file)
     source = _source(site, args.source)
     stop = Event()
     stop_on_signals(stop)
@@ -58,8 +59,11 @@ def main(args: argparse.Namespace) -> int:
         say(f"recording {source.table} for {args.seconds:g} s; Ctrl-C ends it")
         chunks = _chunks(site, source, args.seconds, stop)
         size, count = _write(out, _obfuscated(chunks) if args.obfuscate else chunks)
+    if not size:
+        say(f"nothing came in by {source.table}: `btcore doctor` may tell why")
+        return UNAVAILABLE
     say(f"{plural(count, 'chunk')}, {plural(size, 'byte')} in {args.output}")
-    return OK if size else UNAVAILABLE
+    return OK
 
 
 def _source(site: Site, name: str | None) -> Source:
@@ -82,7 +86,16 @@ def _open(path: str, opened: ExitStack) -> TextIO:
         raise Unavailable(f"{path} exists already: name another file") from None
     except OSError as error:
         raise Unavailable(f"cannot write {path}: {error.strerror}") from None
-    return opened.enter_context(os.fdopen(descriptor, "w"))
+    out = os.fdopen(descriptor, "w")
+    opened.callback(_remove_empty, Path(path))
+    return opened.enter_context(out)
+
+
+def _remove_empty(path: Path) -> None:
+    """Remove a capture that nothing was written to, so that the same command can be given again."""
+    with suppress(OSError):
+        if path.stat().st_size == 0:
+            path.unlink()
 
 
 def _write(out: TextIO, chunks: Iterator[Chunk]) -> tuple[int, int]:
@@ -138,7 +151,6 @@ def _of_program(site: Site, source: Source, seconds: float, stop: Event) -> Iter
 
 def _of_source(site: Site, source: Source, seconds: float, stop: Event) -> Iterator[Chunk]:
     """Open the source of a site that does not run, and hold the lock meanwhile if there is one."""
-    state_directory.check(site.state, site.file)
     with ExitStack() as held:
         if state_directory.is_used(site.state):
             held.callback(os.close, state_directory.lock(site.state))

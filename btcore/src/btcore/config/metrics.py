@@ -1,6 +1,7 @@
 """The table [metrics]: the HTTP port where a monitoring system asks how the site is."""
 
 from collections.abc import Mapping
+from ipaddress import IPv6Address
 
 import attrs
 
@@ -30,9 +31,21 @@ class MetricsSettings:
         if not self.listen:
             return None
         host, _, port = self.listen.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > MAX_PORT:
-            raise ValueError(f'expected HOST:PORT, such as "127.0.0.1:9464", found "{self.listen}"')
-        return host.strip("[]"), int(port)
+        host = host.removeprefix("[").removesuffix("]")
+        if not _is_host(host) or not port.isdecimal() or int(port) > MAX_PORT:
+            raise ValueError(f'expected HOST:PORT, such as "127.0.0.1:9464", found {self.listen!r}')
+        return host, int(port)
+
+
+def _is_host(text: str) -> bool:
+    """Whether a text is an address, or can be a name."""
+    try:
+        if ":" in text:
+            IPv6Address(text)
+        text.encode("idna")
+    except ValueError:
+        return False
+    return bool(text) and text.isprintable()
 
 
 def read_metrics(data: Mapping[str, object], findings: Problems, reader: Reader) -> MetricsSettings:
