@@ -172,20 +172,26 @@ class SourceWorker:
             duplicates=queue.duplicates,
             refused=self.refused,
             unwritten=queue.waiting,
-            last_error=error_status(self._reporter, redact),
-            next_attempt=next_attempt(self._reporter),
+            last_error=error_status(self._failing, redact),
+            next_attempt=next_attempt(self._failing),
         )
 
     def undecoded(self) -> list[Undecoded]:
         """Return the last bytes in which no packet was found. Safe from any thread."""
         return self._recent_bytes.undecoded()
 
+    @property
+    def _failing(self) -> FailureReporter:
+        """The reporter of what fails: the journal, or else the source itself."""
+        queue = self._write_queue.reporter
+        return self._reporter if self.failure or queue.failing_for is None else queue
+
     def _state(self) -> State:
         if self.failure:
             return "stopped"
         if self.thread.ident is not None and not self.thread.is_alive():
             return "ended"
-        if self._reporter.failing_for is not None:
+        if self._failing.failing_for is not None:
             return "failing"
         return "ok" if self.meters else "waiting"
 
@@ -333,13 +339,13 @@ class SourceWorker:
             line.is_timed = item.clock is None
             damaged = self.counts.damaged
             self.received_bytes += len(item.data)
-            self.commands.came_in(item.stream, item.data)
+            is_answer = self.commands.came_in(item.stream, item.data)
             found = line.stream.feed(item.data, when)
             self._write([self._entries.of_packet(line, *one) for one in found])
             if found:
                 self._found(item.stream, line)
                 self.heard.add(item.stream, found)
-            else:
+            elif not is_answer:  # which is not expected to be a packet
                 without = (item.stream, item.data, self.counts.damaged - damaged, line.stream.unwanted)
                 self._packet_watch.received(*without)
                 self._recent_bytes.received(*without)

@@ -85,6 +85,11 @@ class WriteQueue:
         return len(self._waiting)
 
     @property
+    def reporter(self) -> FailureReporter:
+        """Reports the failures of the journal: what it knows is for a status."""
+        return self._reporter
+
+    @property
     def has_died(self) -> bool:
         """Whether the writer's thread has ended, though nothing has told it to."""
         is_over = self._is_closed or bool(self._failure)
