@@ -40,7 +40,7 @@ from btcore.sources.taps import Taps
 from btcore.sources.validation import checked_items
 from btcore.sources.write_queue import WriteQueue
 from btcore.status import BAD, SourceStatus, State
-from btcore.status.failures import error_status, next_attempt
+from btcore.status.failures import attempt_at, error_status, next_attempt
 from btcore.text import describe_error
 
 MAX_STREAMS = 4096
@@ -159,6 +159,7 @@ class SourceWorker:
     def status(self, redact: Callable[[str], str] = str) -> SourceStatus:
         """Return how the source stands. Safe from any thread."""
         counts, queue = self.counts, self._write_queue
+        unkept = None if self.failure else queue.failure_now
         return SourceStatus(
             name=self._source.name,
             plugin=self._source.plugin,
@@ -172,26 +173,20 @@ class SourceWorker:
             duplicates=queue.duplicates,
             refused=self.refused,
             unwritten=queue.waiting,
-            last_error=error_status(self._failing, redact),
-            next_attempt=next_attempt(self._failing),
+            last_error=error_status(unkept or self._reporter.last_failure, redact),
+            next_attempt=attempt_at(unkept) if unkept else next_attempt(self._reporter),
         )
 
     def undecoded(self) -> list[Undecoded]:
         """Return the last bytes in which no packet was found. Safe from any thread."""
         return self._recent_bytes.undecoded()
 
-    @property
-    def _failing(self) -> FailureReporter:
-        """The reporter of what fails: the journal, or else the source itself."""
-        queue = self._write_queue.reporter
-        return self._reporter if self.failure or queue.failing_for is None else queue
-
     def _state(self) -> State:
         if self.failure:
             return "stopped"
         if self.thread.ident is not None and not self.thread.is_alive():
             return "ended"
-        if self._failing.failing_for is not None:
+        if self._reporter.failing_for is not None or self._write_queue.failure_now:
             return "failing"
         return "ok" if self.meters else "waiting"
 
