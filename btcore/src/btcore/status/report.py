@@ -53,9 +53,13 @@ def _parts(status: SiteStatus) -> Iterable[tuple[str, SourceStatus | SinkStatus]
 def _headline(status: SiteStatus) -> str:
     if not status.running:
         return f"btcore does not run with {status.file}"
-    since = f" for {format_duration((status.time - status.started).total_seconds())}" if status.started else ""
+    since = f" for {format_duration(_seconds_since(status.started, status.time))}" if status.started else ""
     dry = ", a dry run: nothing is sent" if status.dry_run else ""
     return f"btcore {status.version} runs with {status.file}{since} (process {status.process}){dry}"
+
+
+def _seconds_since(moment: datetime, now: datetime) -> float:
+    return max(0.0, (now - moment).total_seconds())  # the clock may have been set back
 
 
 def _source_lines(source: SourceStatus, now: datetime) -> Iterator[str]:
