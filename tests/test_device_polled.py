@@ -159,13 +159,16 @@ def packet(serial: str, clock: datetime) -> Packet:
     return found
 
 
+SYNCED = {"sync_clock": True}
 LATE = datetime(2020, 1, 1)  # noqa: DTZ001 - a meter's clock has no zone
 
 
 def test_a_clock_that_is_wrong_twice_is_set(caplog: pytest.LogCaptureFixture) -> None:
     """One packet with a wrong time may have come late; after a second one the clock is set, and not again at once."""
     caplog.set_level(logging.INFO)
-    with RunningSource(MemoryJournal(), Simulator(interval=Duration(3600), format="gem48pbin")) as work:
+    with RunningSource(
+        MemoryJournal(), Simulator(interval=Duration(3600), format="gem48pbin"), settings=SYNCED
+    ) as work:
         sync = ClockSync([work.worker], work.stop)
         wait_for(lambda: work.worker.heard.get("01000101"), "the meter")
         for count in (0, 1, 1):
@@ -177,7 +180,7 @@ def test_a_clock_that_is_wrong_twice_is_set(caplog: pytest.LogCaptureFixture) ->
 
 def test_a_clock_that_is_right_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
     """A clock that shows the time of this computer is not set."""
-    with RunningSource(MemoryJournal(), Simulator(interval=Duration(3600))) as work:
+    with RunningSource(MemoryJournal(), Simulator(interval=Duration(3600)), settings=SYNCED) as work:
         sync = ClockSync([work.worker], work.stop)
         for _ in range(3):
             work.worker.heard.add("01000101", [(packet("01000101", datetime.now()), datetime.now(UTC))])  # noqa: DTZ005 - as above
@@ -188,7 +191,7 @@ def test_a_clock_that_is_right_is_left_alone(caplog: pytest.LogCaptureFixture) -
 def test_a_clock_that_cannot_be_set_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     """Where the meter does not answer, the log says why once."""
     source = Simulator(interval=Duration(3600), format="ecm1240bin")  # it does not understand the commands of a GEM
-    with RunningSource(MemoryJournal(), source) as work:
+    with RunningSource(MemoryJournal(), source, settings=SYNCED) as work:
         sync = ClockSync([work.worker], work.stop)
         for _ in range(3):
             work.worker.heard.add("300101", [(packet("01000101", LATE), datetime.now(UTC))])

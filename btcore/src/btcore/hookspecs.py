@@ -86,5 +86,14 @@ class Hooks:
         """
 
     @hookspec(firstresult=True)
+    def find_stored(self, batch: Batch) -> Iterable[tuple[str, int]]:  # type: ignore[empty-body]
+        """Call for `btcore replay SINK --gaps`, in the sink's own thread, with what may be delivered again.
+
+        Return `serial` and `key` of those readings of the batch that the sink has; a sample is identified by its newer
+        reading. What is not among them is delivered by `process_batch`. Change nothing. Raise as `process_batch` does.
+        A sink that cannot be asked leaves this hook out.
+        """
+
+    @hookspec(firstresult=True)
     def preview_batch(self, batch: Batch) -> Iterable[str]:  # type: ignore[empty-body]
         """Call in a dry run in place of `process_batch`: return lines that show what would be sent. Send nothing."""

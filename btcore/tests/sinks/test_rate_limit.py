@@ -45,6 +45,18 @@ def test_an_hour_has_so_many_calls(clock: Clock) -> None:
     assert limiter.wait() == 0
 
 
+def test_a_call_that_can_wait_leaves_half_of_the_hour(clock: Clock) -> None:
+    """With half of the calls made, such a call waits until one of these is an hour ago; the others need not."""
+    limiter = RateLimit(0, 4, clock)
+    for _ in range(2):
+        assert limiter.spare_wait() == 0
+        limiter.called()
+        clock.now += 60
+    assert (limiter.spare_wait(), limiter.wait()) == (HOUR - 120, 0)
+    clock.now += HOUR - 120
+    assert limiter.spare_wait() == 0
+
+
 @given(
     min_call_interval=st.floats(0, 300),
     per_hour=st.integers(0, 20),

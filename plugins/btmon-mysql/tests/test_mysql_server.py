@@ -339,6 +339,31 @@ def test_two_programs_that_store_the_same_are_kept_apart(energy: "Energy", opene
     assert stored(energy.server) == expected(300)
 
 
+def test_a_gap_is_found_and_filled(
+    energy: "Energy", tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows that somebody deleted are found by `replay --gaps`, and are what they were afterwards."""
+    monkeypatch.chdir(tmp_path)
+    words = ["simulate", "--format", "ecm1240bin", "--packets", "100", "--start", "2026-11-20T00:00Z"]
+    assert main([*words, "--output", "cap"]) == OK
+    own = energy.settings()
+    table = "".join(f'{key} = "{own[key]}"\n' for key in ("host", "user", "database"))
+    secret = own["password"].reveal()
+    Path("site.toml").write_text(
+        f'state = "state"\n[source.file]\npath = "cap"\n[sink.mysql]\n{table}port = {own["port"]}\n'
+        f'password = "{secret}"\n'
+    )
+    assert main(["run", "--once", "--quiet", "site.toml"]) == OK
+    before = energy.sql(f"SELECT * FROM {TABLE} ORDER BY id")
+    energy.sql(f"DELETE FROM {TABLE} WHERE time_created % 100 < 40")
+    missing = 100 - energy.count()
+    capsys.readouterr()
+    assert main(["replay", "mysql", "--gaps"]) == OK
+    expected = f"sink.mysql: {missing} delivered, {missing} missing, {100 - missing} already there\n"
+    assert (missing > 30, capsys.readouterr().out) == (True, expected)
+    assert energy.sql(f"SELECT * FROM {TABLE} ORDER BY id") == before
+
+
 def test_old_rows_are_deleted_in_slices(energy: "Energy", opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a retention, rows that are older than it go, a slice with each batch; those of btmon as well."""
     monkeypatch.setattr("btcore.sql.retention.SLICE", 40)

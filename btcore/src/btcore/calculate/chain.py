@@ -165,10 +165,14 @@ class SerialState:
         self.recent_index = (self.recent_index + 1) % MAX_RECENT
         return False
 
-    def add_to_lifetime(self, link: Link) -> Link:
-        """Add the energy of a link to the lifetime; return the link with the new lifetime."""
+    def add_to_lifetime(self, link: Link, first: Lifetime = NEW) -> Link:
+        """Add the energy of a link to the lifetime; return the link with the new lifetime.
+
+        `first` is by how much the lifetime is ahead where the meter was heard before its first reading here.
+        """
         if self.lifetime_reading is None:
-            self.lifetime = new_lifetime(link.reading)
+            own = new_lifetime(link.reading)
+            self.lifetime = {**own, **{label: own.get(label, 0) + more for label, more in first.items()}}
         elif link.before is None:
             self.lifetime = carry_lifetime(self.lifetime_reading, self.lifetime, link.reading)
         else:

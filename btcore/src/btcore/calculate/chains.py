@@ -15,7 +15,7 @@ import attrs
 
 from btcore.calculate.chain import COMPLEMENT, UNPROVEN, Chain, ChainBaseline, SerialState, keys, resume, route_of
 from btcore.calculate.lifetime import carry_lifetime
-from btcore.calculate.links import Link
+from btcore.calculate.links import NEW, Lifetime, Link
 from btcore.calculate.notices import Notice, new_baseline, new_number, two_meters
 from btcore.calculate.transition import SLOW_ROUTE_DELAY, NoSample, Transition, comparable, is_same_meter, precedes
 from btcore.records import Reading
@@ -38,6 +38,9 @@ MAX_HEARD = 256
 MAX_CANDIDATES = 8
 """Meters heard last that are compared with a new serial number, as one of them may have changed its own."""
 
+NO_LIFETIMES: Mapping[str, Lifetime] = {}
+"""Of meters that are followed from their first reading on, or from baselines."""
+
 
 class Chains:
     """The chains of all meters, by serial number."""
@@ -50,16 +53,19 @@ class Chains:
         recall: Callable[[str], ChainBaseline | None] = lambda _key: None,
         report: Callable[[Notice], None] = lambda _notice: None,
         max_meters: int = MAX_METERS,
+        lifetimes: Mapping[str, Lifetime] = NO_LIFETIMES,
     ) -> None:
         """Resume from these baselines, by the keys of their chains.
 
         `heard` are the serial numbers and packets of the last readings before, as they may come again. `recall` returns
-        the baseline of a chain that was forgotten. `report` takes what a person should know.
+        the baseline of a chain that was forgotten. `report` takes what a person should know. `lifetimes` are those of
+        meters, by serial number, as of the first reading that is followed of them.
         """
         self.skipped: Counter[str] = Counter()
         self._recall = recall
         self._report = report
         self._max_meters = max_meters
+        self._lifetimes = lifetimes
         self._known: OrderedDict[str, SerialState] = OrderedDict()
         of_serial: dict[str, dict[str, ChainBaseline]] = {}
         for key, baseline in sorted(baselines.items(), key=lambda pair: pair[1].reading.offset):
@@ -80,7 +86,7 @@ class Chains:
             link = self._skip(reading, NoSample.DUPLICATE)
             return attrs.evolve(link, is_repeat=route_of(state.chains[-1].last) != route_of(reading))
         link = self._continue(state, reading) if state.chains else self._begin_serial(state, reading)
-        return state.add_to_lifetime(link) if link.key else link
+        return state.add_to_lifetime(link, self._lifetimes.get(reading.serial, NEW)) if link.key else link
 
     def _begin_serial(self, state: SerialState, reading: Reading) -> Link:
         """Add the first reading of a serial number; if a meter has changed its own to that, continue its chain."""

@@ -42,6 +42,9 @@ COMMANDS = {
     "doctor": "find out what is wrong with a site, and say what to do",
     "capture": "record what comes in on a source, to look into it or to attach it to a report",
     "device": "show the settings of a meter, and change them",
+    "dead-letters": "list what a sink will never take, deliver it after all, or drop it",
+    "replay": "deliver to a sink again what the journal still holds",
+    "journal": "check or compact the journal, export a part of it as a capture, import a capture",
     "init": "write a commented site.toml from the installed plugins",
     "plugins": "list the installed plugins, or show the settings of one",
     "decode": "show the packets in a capture",
@@ -160,7 +163,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         if name in words:  # a command's module is imported only when it is asked for
-            module = importlib.import_module(f"btcore.cli.{name}")
+            module = importlib.import_module(f"btcore.cli.{name.replace('-', '_')}")
             module.add_arguments(command)
             command.set_defaults(main=module.main, usage=command.error)
     if not words or words[0] not in COMMANDS:

@@ -202,6 +202,9 @@ class Journal(Protocol):
     def newest(self) -> Offset:
         """Return the offset of the newest entry, also where it is no longer kept; `START` when there never was one."""
 
+    def kept_after(self) -> Offset:
+        """Return an offset after which nothing was forgotten: all that came in after it is kept."""
+
     def lag(self, after: Offset) -> Lag:
         """Return what is kept after an offset. It takes no longer where that is much: nothing is read one by one."""
 
@@ -232,6 +235,12 @@ class Journal(Protocol):
 
     def dead_letters(self, sink: str | None = None) -> Sequence[DeadLetter]:
         """Return the dead letters, oldest first, of one sink or all."""
+
+    def replace_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Give dead letters that are kept these reasons, all or none. One that is kept no longer stays away."""
+
+    def forget_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Forget these, all or none: they were delivered, or dropped by a person."""
 
     def baseline(self, sink: str, key: str) -> Baseline | None:
         """Return one baseline of a sink, by its key; None when there is none.
@@ -272,6 +281,12 @@ class Journal(Protocol):
         is no room, the others are forgotten whatever their age. It is done in small portions, so that nobody waits for
         it; after each it yields what is gone. Not all need be asked for.
         """
+
+    def check(self) -> Iterator[str]:
+        """Yield what is wrong with what is kept, a line for a person each. Nothing is changed, and nobody waits."""
+
+    def compact(self) -> None:
+        """Give room that is free in it back to the disk. It may take long; nobody else uses the journal meanwhile."""
 
     def size(self) -> int:
         """Return how many bytes it takes where it is kept."""

@@ -53,6 +53,7 @@ class MemoryJournal:
         self._added: dict[Offset, float] = {}
         self._keys: dict[int, dict[str, Entry]] = {}  # by key, then by serial number
         self._newest: Offset = START
+        self._kept_after: Offset = START
         self._meters: dict[tuple[str, str], int] = {}  # the last heard is the last one
         self._checkpoints: dict[str, Checkpoint] = {}
         self._source_checkpoints: dict[str, str] = {}
@@ -114,6 +115,11 @@ class MemoryJournal:
         """Return the newest offset."""
         with self._changed:
             return self._newest
+
+    def kept_after(self) -> Offset:
+        """Return the newest offset that was forgotten."""
+        with self._changed:
+            return self._kept_after
 
     def lag(self, after: Offset) -> Lag:
         """Return what is kept after an offset."""
@@ -190,6 +196,19 @@ class MemoryJournal:
         with self._changed:
             return [letter for letter, _ in self._dead_letters.values() if sink in {None, letter.sink}]
 
+    def replace_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Give those that are kept these reasons."""
+        with self._changed:
+            kept = {one.identity: self._dead_letters.get(one.identity) for one in letters}
+            new = {one.identity: (one, found[1]) for one in letters if (found := kept[one.identity])}
+            self._dead_letters = {**self._dead_letters, **new}
+
+    def forget_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Forget these."""
+        gone = {letter.identity for letter in letters}
+        with self._changed:
+            self._dead_letters = {k: v for k, v in self._dead_letters.items() if k not in gone}
+
     # --- retention
 
     def apply_retention(self, sinks: Sequence[str], retention: Retention) -> Iterator[Forgotten]:
@@ -207,6 +226,7 @@ class MemoryJournal:
         for offset in old - needed:
             gone = self._entries.pop(offset)
             del self._keys[gone.key][gone.serial], self._added[offset]
+            self._kept_after = max(self._kept_after, offset)
         return len(old - needed)
 
     def _forget_dead_letters(self, retention: Retention) -> Mapping[str, int]:
@@ -219,6 +239,13 @@ class MemoryJournal:
                 gone[letter.sink] += 1
                 del self._dead_letters[identity]
         return gone
+
+    def check(self) -> Iterator[str]:
+        """Yield nothing: there is no disk that could fail."""
+        yield from ()
+
+    def compact(self) -> None:
+        """Do nothing: there is no disk."""
 
     def size(self) -> int:
         """Return the bytes of the packets."""

@@ -26,16 +26,19 @@ from btcore.journal import (
     Retention,
 )
 from btcore.journal.opening import JournalOptions
+from btcore.journal.sqlite_check import compact, find_faults
 from btcore.journal.sqlite_entries import NEWEST, RECENT, SIZES, insert, select
 from btcore.journal.sqlite_file import file_of, make_private, warn_if_readable
-from btcore.journal.sqlite_lag import lag_after
+from btcore.journal.sqlite_lag import kept_after, lag_after
 from btcore.journal.sqlite_meters import Meters
 from btcore.journal.sqlite_retention import MAX_BASELINES, forget
 from btcore.journal.sqlite_schema import bring_up, is_current, is_newer
 from btcore.journal.sqlite_sinks import (
+    forget_dead_letters,
     read_baseline,
     read_checkpoint,
     read_dead_letters,
+    replace_dead_letters,
     write_checkpoint,
     write_dead_letters,
 )
@@ -207,6 +210,11 @@ class SqliteJournal:
         with self._news:
             return self._last
 
+    def kept_after(self) -> Offset:
+        """Return the newest offset that was forgotten."""
+        with self._snapshot() as connection:
+            return kept_after(connection)
+
     def lag(self, after: Offset) -> Lag:
         """Return what is kept after an offset."""
         with self._reading, self._guarded("read"):
@@ -268,6 +276,16 @@ class SqliteJournal:
         with self._reading, self._guarded("read"):
             return read_dead_letters(self._reader, sink)
 
+    def replace_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Give those that are kept these reasons."""
+        with self._transaction() as connection:
+            replace_dead_letters(connection, letters)
+
+    def forget_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Forget these."""
+        with self._transaction() as connection:
+            forget_dead_letters(connection, letters)
+
     def sizes(self, after: Offset, limit: int) -> Sequence[EntrySize]:
         """Return the sizes of the entries after an offset."""
         with self._reading, self._guarded("read"):
@@ -295,6 +313,18 @@ class SqliteJournal:
             yield forgotten
         with self._writing:
             self._room.look()
+
+    def check(self) -> Iterator[str]:
+        """Yield what is wrong with the file; a connection of its own reads it, so that nobody waits."""
+        with self._guarded("check"), ExitStack() as closing:
+            connection = self._connect(closing)
+            yield from find_faults(connection)
+
+    def compact(self) -> None:
+        """Write the file anew without the room in it that is free."""
+        with self._writing, self._reading, self._guarded("compact"):
+            compact(self._writer, self._file)
+            self._measure()
 
     @property
     def location(self) -> str:

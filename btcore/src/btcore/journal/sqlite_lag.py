@@ -8,7 +8,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable
 
-from btcore.journal import Lag, Offset
+from btcore.journal import START, Lag, Offset
 
 BLOCK = 1000
 """Offsets of a block."""
@@ -39,3 +39,29 @@ def lag_after(connection: sqlite3.Connection, after: Offset) -> Lag:
     values = {"after": after, "block": block, "end": (block + 1) * BLOCK}
     entries, size, oldest = connection.execute(LAG, values).fetchone()
     return Lag(entries or 0, size or 0, oldest or 0)
+
+
+def kept_after(connection: sqlite3.Connection) -> Offset:
+    """Return the newest offset that is missing: each was given to an entry once, one after the other."""
+    newest = connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entry'").fetchone()[0]
+    block = newest // BLOCK
+    for number, entries in connection.execute("SELECT number, entries FROM block ORDER BY number DESC"):
+        if number != block or entries != _full(number, newest):
+            break
+        block -= 1
+    if block < 0:
+        return START
+    last = min((block + 1) * BLOCK - 1, newest)
+    rows = connection.execute("SELECT offset FROM entry WHERE offset BETWEEN ? AND ?", (block * BLOCK, last))
+    return _last_missing({offset for (offset,) in rows}, last)
+
+
+def _full(number: int, newest: Offset) -> int:
+    """Return how many entries a block has of which none was forgotten. There is no entry at the offset 0."""
+    return min((number + 1) * BLOCK - 1, newest) - max(number * BLOCK, 1) + 1
+
+
+def _last_missing(offsets: set[Offset], last: Offset) -> Offset:
+    while last in offsets:
+        last -= 1
+    return last

@@ -29,6 +29,10 @@ KEEP_DEAD_LETTER = """INSERT INTO dead_letter (sink, serial, start_time, end_tim
 DEAD_LETTERS = """SELECT sink, serial, start_time, end_time, why, entries, keys FROM dead_letter
     WHERE ? IS NULL OR sink = ? ORDER BY rowid"""
 
+REPLACE_WHY = "UPDATE dead_letter SET why = ? WHERE sink = ? AND serial = ? AND keys = ?"
+
+FORGET_DEAD_LETTER = "DELETE FROM dead_letter WHERE sink = ? AND serial = ? AND keys = ?"
+
 MAX_IN_CHECKPOINT = 1024
 """Baselines that a checkpoint holds in memory, of the meters heard last."""
 
@@ -67,6 +71,16 @@ def write_dead_letters(connection: sqlite3.Connection, letters: Iterable[DeadLet
     connection.executemany(KEEP_DEAD_LETTER, map(_row, letters))
 
 
+def replace_dead_letters(connection: sqlite3.Connection, letters: Iterable[DeadLetter]) -> None:
+    """Write other reasons of these."""
+    connection.executemany(REPLACE_WHY, [(one.why, *_identity(one)) for one in letters])
+
+
+def forget_dead_letters(connection: sqlite3.Connection, letters: Iterable[DeadLetter]) -> None:
+    """Delete these."""
+    connection.executemany(FORGET_DEAD_LETTER, map(_identity, letters))
+
+
 def read_dead_letters(connection: sqlite3.Connection, sink: str | None) -> Sequence[DeadLetter]:
     """Return the dead letters of a sink, or all."""
     return [
@@ -80,8 +94,16 @@ def _baseline(offset: int, lifetime: str) -> Baseline:
 
 
 def _row(one: DeadLetter) -> tuple[str, ...]:
-    lists = (json.dumps(numbers, separators=(",", ":")) for numbers in (one.entries, one.keys))
+    lists = map(_list, (one.entries, one.keys))
     return (one.sink, one.serial, one.start.isoformat(), one.end.isoformat(), one.why, *lists)
+
+
+def _identity(one: DeadLetter) -> tuple[str, str, str]:
+    return one.sink, one.serial, _list(one.keys)
+
+
+def _list(numbers: Iterable[int]) -> str:
+    return json.dumps(list(numbers), separators=(",", ":"))
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -10,12 +10,20 @@ from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.journal import Journal
 from btcore.journal.memory import MemoryJournal
+from btcore.mending.commands import Mending
 from btcore.runtime import state_directory
 from btcore.runtime.supervisor import open_site_journal
 from btcore.sources.worker import SourceWorker
 
 SOURCE_STOP_TIMEOUT = 10.0
 """Seconds that a source may take to stop after a command that opened it itself."""
+
+
+@contextmanager
+def mending_at_rest(site: Site) -> Iterator[Mending]:
+    """Mend a site that does not run: what is asked for is kept in its journal. Raises Unavailable."""
+    with journal_at_rest(site) as journal:
+        yield Mending(journal, lambda: site, list, Event())
 
 
 @contextmanager

@@ -25,13 +25,22 @@ class Upkeep:
     """The clean-ups of one journal: `turn` does a little, and returns soon."""
 
     def __init__(
-        self, journal: Journal, sinks: Sequence[str], retention: Retention, clock: Callable[[], float] = time.monotonic
+        self,
+        journal: Journal,
+        sinks: Sequence[str],
+        retention: Retention,
+        clock: Callable[[], float] = time.monotonic,
+        held: Callable[[], Sequence[str]] = tuple,
     ) -> None:
-        """Prepare. `sinks` are all sinks of the configuration: what one of them has not had stays."""
+        """Prepare. `sinks` are all sinks of the configuration: what one of them has not had stays.
+
+        `held` returns further names whose checkpoints hold readings now. It may raise Unavailable.
+        """
         self._journal = journal
         self._sinks = sinks
         self._retention = retention
         self._clock = clock
+        self._held = held
         self._began = self._warned = -INTERVAL
         self._portions: Iterator[Forgotten] | None = None
         self._entries = 0
@@ -47,7 +56,7 @@ class Upkeep:
         try:
             if self._portions is None and self._is_due():
                 self._began = self._clock()
-                self._portions = iter(self._journal.apply_retention(self._sinks, self._retention))
+                self._portions = iter(self._journal.apply_retention([*self._sinks, *self._held()], self._retention))
             if self._portions is not None:
                 self._continue(self._portions)
         except Unavailable as error:

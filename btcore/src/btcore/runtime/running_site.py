@@ -176,7 +176,12 @@ class RunningSite:
         log.info("%s: %s", worker.name, worker)
 
     def _make_upkeep(self) -> Upkeep:
-        return Upkeep(self.journal, [sink.table for sink in self.site.sinks], Retention(self.site.retention))
+        tables = [sink.table for sink in self.site.sinks]
+        return Upkeep(self.journal, tables, Retention(self.site.retention), held=self._held)
+
+    def _held(self) -> list[str]:
+        """Return the names whose checkpoints hold what is to be delivered again."""
+        return [name for worker in self.sinks.workers for name in worker.redelivery.requests.held()]
 
 
 def _listed(what: str, names: Iterable[str]) -> str:

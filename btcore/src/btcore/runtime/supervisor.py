@@ -15,6 +15,7 @@ from btcore.control.server import ControlServer, Handler
 from btcore.errors import ConfigurationError
 from btcore.journal import Journal
 from btcore.journal.opening import open_journal
+from btcore.mending.commands import Mending
 from btcore.runtime import state_directory
 from btcore.runtime.http import Monitoring
 from btcore.runtime.observation import Observation
@@ -118,6 +119,7 @@ class Supervisor:
             "undecoded": observation.undecoded,
             "newest": observation.newest,
             "capture": observation.capture,
+            **Mending(running.journal, lambda: running.site, lambda: running.sinks.workers, self._stop).handlers,
             **DeviceRequests(running.sources.workers).handlers(),
         }
         control = ControlServer(self._site.state, handlers)

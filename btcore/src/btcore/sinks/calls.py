@@ -39,6 +39,15 @@ class Rejection:
     is_bug: bool = False
 
 
+@attrs.frozen
+class Failure:
+    """Why a call did not succeed this time, and the seconds that the service asks to wait. `is_bug`: as above."""
+
+    why: str
+    after: float | None = None
+    is_bug: bool = False
+
+
 class HookCalls:
     """The calls of one sink's worker, in its thread; `check_hang` is for other threads."""
 
@@ -90,27 +99,31 @@ class HookCalls:
         bugs = 0
         while True:
             self.raise_if_stopping()
-            try:
-                done = work()
-            except (Stop, ShuttingDown, Outdated):
-                raise
-            except Retry as error:
-                self._failed(describe_error(error), _requested_wait(error))
-            except Reject as error:
-                self._worked()
-                return Rejection(describe_error(error), getattr(error, "whole_batch", False) is True)
-            except OSError as error:
-                # the network or a file failed: a plugin need not translate what its library raises
-                self._failed(describe_error(error))
-            except BaseException as error:  # noqa: BLE001 - a plugin's bug: tried again, then a dead letter
-                bugs += 1
-                self._log.debug("details", exc_info=error)
-                if bugs >= tries:
-                    return Rejection(describe_error(error), is_bug=True)
-                self._failed(describe_error(error))
-            else:
+            done = self.try_once(work)
+            if not isinstance(done, Failure):
                 self._worked()
                 return done
+            bugs += done.is_bug
+            if bugs >= tries:
+                return Rejection(done.why, is_bug=True)
+            self._failed(done.why, done.after)
+
+    def try_once(self, work: Callable[[], Done]) -> Done | Rejection | Failure:
+        """Call `work` once; return its result, why it never will succeed, or why it did not this time."""
+        try:
+            return work()
+        except (Stop, ShuttingDown, Outdated):
+            raise
+        except Retry as error:
+            return Failure(describe_error(error), _requested_wait(error))
+        except Reject as error:
+            return Rejection(describe_error(error), getattr(error, "whole_batch", False) is True)
+        except OSError as error:
+            # the network or a file failed: a plugin need not translate what its library raises
+            return Failure(describe_error(error))
+        except BaseException as error:  # noqa: BLE001 - a plugin's bug: tried again, then a dead letter
+            self._log.debug("details", exc_info=error)
+            return Failure(describe_error(error), is_bug=True)
 
     def retry_until_prepared(self, work: Callable[[], None]) -> None:
         """Call `work`, which precedes the first delivery, until it succeeds; Reject is retried there like a failure."""

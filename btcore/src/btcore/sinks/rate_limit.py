@@ -27,6 +27,14 @@ class RateLimit:
             wait = max(wait, self._calls[0] + HOUR - now)
         return max(wait, 0.0)
 
+    def spare_wait(self) -> float:
+        """Return the seconds until a call that can wait: half of an hour's calls are left to the others."""
+        share = max(self._max_per_hour // 2, 1)
+        wait = self.wait()
+        if self._max_per_hour and len(self._calls) >= share:
+            wait = max(wait, self._calls[-share] + HOUR - self._clock())
+        return wait
+
     def called(self) -> None:
         """Count a call."""
         self._calls.append(self._clock())

@@ -3,6 +3,7 @@
 It is checked here, once, where it enters. What `process_batch` raises is handled in `calls.py`.
 """
 
+from collections.abc import Iterable
 from typing import Self
 
 import attrs
@@ -29,6 +30,18 @@ class BatchResult:
     def all(cls, batch: Batch) -> Self:
         """Return the result of a batch that was delivered entirely. Without a sample, it proves no settings."""
         return cls(len(batch.readings), proves_settings=bool(batch.samples))
+
+
+def check_stored(returned: object) -> frozenset[tuple[str, int]]:
+    """Return the checked answer of `find_stored`. Raises InvalidPluginResult for anything but pairs."""
+    pairs = list(returned) if isinstance(returned, Iterable) else None
+    if pairs is None or not all(_is_identity(pair) for pair in pairs):
+        raise InvalidPluginResult("find_stored: expected pairs of a serial number (text) and a key (a whole number)")
+    return frozenset((serial, key) for serial, key in pairs)
+
+
+def _is_identity(pair: object) -> bool:
+    return isinstance(pair, tuple) and tuple(map(type, pair)) == (str, int)
 
 
 def check_result(returned: object, batch: Batch) -> BatchResult:

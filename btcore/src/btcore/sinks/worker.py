@@ -29,11 +29,12 @@ from btcore.sinks.calls import HookCalls, Rejection
 from btcore.sinks.dead_letters import DeadLetters, faults, without
 from btcore.sinks.preview import describe_batch, print_line, print_lines
 from btcore.sinks.rate_limit import RateLimit
+from btcore.sinks.redelivery import Redelivery
 from btcore.sinks.results import BatchResult, check_result
 from btcore.sinks.state import sink_state
 from btcore.sinks.unproven import HeldStep, UnprovenSettings, describe_location
 from btcore.sinks.unwanted import UnwantedWatch
-from btcore.status import BAD, SinkStatus, State
+from btcore.status import BAD, ReplayStatus, SinkStatus, State
 from btcore.status.failures import error_status, next_attempt
 from btcore.text import describe_error, plural
 from btcore.values.fingerprint import fingerprint
@@ -104,6 +105,8 @@ class SinkWorker:
         self._calls = HookCalls(
             sink.instance, self._backoff, self._reporter, context.log, stop, self.backlog.look, self.heartbeat
         )
+        delivery = attrs.evolve(sink.delivery, only_live=sink.only_live)
+        self.redelivery = Redelivery(journal, self._decoders, context, delivery, self._limiter, redact)
         self._unwanted = 0  # readings of which the plugin wanted nothing
         self._is_open = False
         self._close_failures = 0
@@ -155,7 +158,17 @@ class SinkWorker:
             dead_letters=backlog.dead_letters(),
             last_error=error_status(self._reporter.last_failure, self._redact),
             next_attempt=next_attempt(self._reporter),
+            replay=self.replay_status(),
         )
+
+    def replay_status(self) -> ReplayStatus | None:
+        """Return how far what is delivered again has come, and what keeps it waiting. Safe from any thread."""
+        found = self.redelivery.status()
+        last = self._reporter.last_failure
+        is_waiting = self._reporter.failing_for is not None or bool(self.stop_reason)
+        if found is None or last is None or not is_waiting:
+            return found
+        return attrs.evolve(found, last_error=self._redact(f"it waits for the live delivery: {last.text}"))
 
     def _status_state(self) -> State:
         if self.stop_reason:
@@ -197,6 +210,8 @@ class SinkWorker:
             while not self._is_finished:
                 self._deliver_next()
             self._unproven.end()
+            if not self._context.dry_run:
+                self.redelivery.finish(self._calls)
             self._unwanted_watch.finish(self.unwanted, is_proven=self.backlog.is_proven)
             self.has_ended = True
         except ShuttingDown:
@@ -286,8 +301,14 @@ class SinkWorker:
             due = self._last_call + self._delivery.flush_interval - monotonic()
             if steps and due <= 0:
                 break
-            self.backlog.wait(min(due, POLL_INTERVAL) if steps else POLL_INTERVAL)
+            if not self._deliver_again():
+                longest = min(POLL_INTERVAL, self.redelivery.next_turn_in)
+                self.backlog.wait(min(due, longest) if steps else longest)
         return steps
+
+    def _deliver_again(self) -> bool:
+        """Do some of what was asked to be delivered again, as nothing else is due; return whether there is more."""
+        return not self._context.dry_run and self.redelivery.turn(self._calls)
 
     def _release_if_dropped(self) -> None:
         if self.backlog.is_outdated():

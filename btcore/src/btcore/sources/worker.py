@@ -19,6 +19,7 @@ from btcore.decode.decoder import hook_caller
 from btcore.decode.decoders import Decoders
 from btcore.decode.framing import StreamCounts
 from btcore.decode.recognition import UNDONE
+from btcore.device.heard import HeardMeters
 from btcore.errors import Retry, Stop, Unavailable
 from btcore.heartbeat import Heartbeat
 from btcore.journal import Entry, Journal, known_serials
@@ -30,7 +31,6 @@ from btcore.settings import Context, StreamStatus
 from btcore.sources.activity import Activity
 from btcore.sources.admission import Admission
 from btcore.sources.entries import EntryMaker, SourceStream
-from btcore.sources.heard import HeardMeters
 from btcore.sources.identity import Identities
 from btcore.sources.no_packets import PacketWatch
 from btcore.sources.recent_bytes import RecentBytes, Undecoded

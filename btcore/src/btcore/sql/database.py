@@ -6,7 +6,7 @@ programs that store the same row at the same time are kept apart by the table's 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, count
+from itertools import count
 from logging import Logger
 
 import attrs
@@ -49,6 +49,18 @@ class Database:
                 self._store(ready[table], of_table)
         self._remember(ready, work)
 
+    def find_stored(self, records: Mapping[Table, Sequence[Record]]) -> list[Identity]:
+        """Return the keys and serial numbers of the records that are stored already."""
+        work = Preparation(self.connection, self.dialect, self.where, self.reported)
+        found: list[Identity] = []
+        with self.connection.transaction():
+            ready = {table: self._ready(table, work) for table in records}
+            for table, of_table in records.items():
+                missing = {(one.key, one.serial) for (one, _), _ in self._unstored(ready[table], of_table)}
+                found += [(one.key, one.serial) for one, _ in of_table if (one.key, one.serial) not in missing]
+        self._remember(ready, work)
+        return found
+
     def prepare(self, tables: Iterable[Table]) -> list[str]:
         """Make tables ready; return what was created, a line each."""
         work = Preparation(self.connection, self.dialect, self.where, self.reported)
@@ -75,22 +87,29 @@ class Database:
 
     def _store(self, prepared: PreparedTable, records: Sequence[Record]) -> None:
         table = prepared.table
-        new = self._new_by_key_alone if prepared.by_key_alone else self._new
-        rows = list(chain.from_iterable(new(table, records)))
+        rows = [
+            row if key == record[0].key else _with_key(row, key)
+            for record, key in self._unstored(prepared, records)
+            for row in table.rows(record, self.dialect)
+        ]
         if rows:
             self.connection.execute_many(insert(self.dialect, table), rows)
 
-    def _new(self, table: Table, records: Sequence[Record]) -> Iterator[Iterable[Row]]:
-        """Yield the rows of each record that is not stored yet."""
+    def _unstored(self, prepared: PreparedTable, records: Sequence[Record]) -> Iterator[tuple[Record, int]]:
+        """Yield the records that are not stored yet, once each, with the key that its rows are to have."""
+        find = self._unstored_by_key_alone if prepared.by_key_alone else self._unstored_by_identity
+        return find(prepared.table, records)
+
+    def _unstored_by_identity(self, table: Table, records: Sequence[Record]) -> Iterator[tuple[Record, int]]:
         stored = set(self._find(table, [reading.key for reading, _ in records]))
         for record in records:
             reading, _ = record
             identity = (reading.key, reading.serial)
             if identity not in stored:
                 stored.add(identity)
-                yield table.rows(record, self.dialect)
+                yield record, reading.key
 
-    def _new_by_key_alone(self, table: Table, records: Sequence[Record]) -> Iterator[Iterable[Row]]:
+    def _unstored_by_key_alone(self, table: Table, records: Sequence[Record]) -> Iterator[tuple[Record, int]]:
         """Do the same for a table in which no two meters may have the same key: see `substitutes`."""
         serials = dict(self._find(table, [reading.key for reading, _ in records]))
         for record in records:
@@ -102,7 +121,7 @@ class Database:
                     break
                 if not serials[key]:
                     serials[key] = reading.serial
-                    yield (_with_key(row, key) for row in table.rows(record, self.dialect))
+                    yield record, key
                     break
 
     def _find(self, table: Table, keys: Sequence[int]) -> Iterator[Identity]:

@@ -80,6 +80,12 @@ class SqlWriter:
             self._delete_old(records)
         return None if self.schema == "counters" else batch.sampled
 
+    def find_stored(self, batch: Batch) -> list[tuple[str, int]]:
+        """Return serial number and key of what a batch holds that is stored already. Raises Retry or Stop."""
+        records = self._records(batch)
+        found = self._run(lambda database: database.find_stored(records)) if records else []
+        return [(serial, key) for key, serial in found]
+
     def preview_batch(self, batch: Batch) -> Iterator[str]:
         """Yield the rows that would be stored."""
         for table, records in self._records(batch).items():

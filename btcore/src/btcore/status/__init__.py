@@ -68,11 +68,33 @@ class SourceStatus:
 
 
 @attrs.frozen
+class ReplayStatus:
+    """What is delivered to a sink again: a replay, or its dead letters. `number` names the request.
+
+    Of `total` readings in the journal, `examined` were looked at. `delivered`, `refused`, `stored` (already there) and
+    `missing` count readings, `queued` those that wait for the next call. `last_error` is why it waits, or what was
+    refused last.
+    """
+
+    number: str
+    total: int = 0
+    examined: int = 0
+    delivered: int = 0
+    refused: int = 0
+    stored: int = 0
+    missing: int = 0
+    queued: int = 0
+    waiting: int = 0
+    last_error: str = ""
+    finished: bool = False
+
+
+@attrs.frozen
 class SinkStatus:
     """One sink. `delivered`, `unwanted` and `dropped` count readings of this run, and are None where nothing runs.
 
     `offset` is that of its checkpoint; `waiting` readings came in after it, of which `oldest_waiting` is the time of
-    the oldest. `dead_letters` are all that the journal keeps.
+    the oldest. `dead_letters` are all that the journal keeps. `replay` is what is delivered again now.
     """
 
     name: str
@@ -87,6 +109,7 @@ class SinkStatus:
     dead_letters: int = 0
     last_error: ErrorStatus | None = None
     next_attempt: datetime | None = None
+    replay: ReplayStatus | None = None
 
 
 @attrs.frozen

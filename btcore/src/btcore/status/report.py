@@ -4,7 +4,16 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from btcore.status import ErrorStatus, JournalStatus, MeterStatus, SinkStatus, SiteStatus, SourceStatus, as_json
+from btcore.status import (
+    ErrorStatus,
+    JournalStatus,
+    MeterStatus,
+    ReplayStatus,
+    SinkStatus,
+    SiteStatus,
+    SourceStatus,
+    as_json,
+)
 from btcore.text import format_bytes, format_duration, plural
 
 MAX_METERS = 8
@@ -97,6 +106,20 @@ def _sink_lines(sink: SinkStatus, now: datetime, done: str) -> Iterator[str]:
         yield f"    {', '.join(passed)}"
     if sink.last_error is not None:
         yield f"    last error: {_error(sink.last_error, now)}"
+    if sink.replay is not None:
+        yield f"    delivering again ({sink.replay.number}): {replay_line(sink.replay)}"
+
+
+def replay_line(replay: ReplayStatus) -> str:
+    """Describe how far a replay has come."""
+    parts = [f"{replay.examined} of {plural(replay.total, 'reading')} examined"] if replay.total else []
+    parts.append(f"{replay.delivered} delivered")
+    parts += [f"{replay.missing} missing"] if replay.missing else []
+    parts += [f"{replay.stored} already there"] if replay.stored else []
+    parts += [f"{replay.refused} refused"] if replay.refused else []
+    parts += [f"{plural(replay.waiting, 'request')} after it"] if replay.waiting else []
+    parts += [f"last: {replay.last_error}"] if replay.last_error else []
+    return ", ".join(parts)
 
 
 def _journal_lines(journal: JournalStatus, now: datetime) -> Iterator[str]:

@@ -142,6 +142,20 @@ class JournalContract:
         assert found == [Lag(3, sum(sizes), 30), Lag(2, sum(sizes[1:]), 10), Lag(1, sizes[2], 20), Lag()]
         assert list(journal.sizes(kept[0].offset, 9)) == [(one.offset, one.key, len(one.raw)) for one in kept[1:]]
 
+    def test_after_which_offset_all_is_kept_is_known(self, tmp_path: Path, journal: Journal) -> None:
+        """From the start on where nothing was forgotten; else after the newest entry that was, and not earlier."""
+        kept = journal.append([make_entry(key) for key in range(2500)]).kept
+        assert journal.kept_after() == START
+        journal.commit(SINKS[0], Checkpoint(kept[1700].offset, {"1": Baseline(kept[1690].offset)}))
+        forget(journal, SINKS[:1])
+        again = self.reopen(tmp_path, journal)
+        after = again.kept_after()
+        assert after < kept[1701].offset
+        assert [one for one in kept if one.offset > after] == list(again.read(after, 9999))
+        again.commit(SINKS[0], Checkpoint(kept[-1].offset, revision=1))
+        forget(again, SINKS[:1])
+        assert list(again.read(again.kept_after(), 9)) == []
+
     def test_what_is_forgotten_is_no_lag(self, tmp_path: Path, journal: Journal) -> None:
         """Only what is kept counts, also in a large journal, and after a restart."""
         kept = journal.append([make_entry(key) for key in range(2500)]).kept
@@ -261,6 +275,30 @@ class JournalContract:
         again.keep_dead_letters([attrs.evolve(make_dead_letter(SINKS[0], entry), why="in other words")])
         again.commit(SINKS[0], Checkpoint(entry.offset))
         assert list(again.dead_letters()) == [make_dead_letter(SINKS[0], entry)]
+
+    def test_a_dead_letter_gets_another_reason_or_goes(self, tmp_path: Path, journal: Journal) -> None:
+        """The reason of one that is kept is replaced, one that is not kept stays away; what is forgotten is gone."""
+        kept = journal.append([make_entry(key) for key in range(3)]).kept
+        letters = [make_dead_letter(SINKS[0], one) for one in kept]
+        journal.keep_dead_letters(letters[:2])
+        changed = [attrs.evolve(one, why="in other words") for one in letters]
+        journal.replace_dead_letters(changed[1:])
+        journal.forget_dead_letters(letters[:1])
+        assert list(self.reopen(tmp_path, journal).dead_letters()) == changed[1:2]
+
+    # --- being in order
+
+    def test_a_journal_is_in_order_and_can_be_compacted(self, tmp_path: Path, journal: Journal) -> None:
+        """Nothing is wrong with it, also after forgetting and giving room back; what was kept is kept."""
+        kept = journal.append([make_entry(key, bytes(500)) for key in range(1200)]).kept
+        journal.commit(SINKS[0], Checkpoint(kept[1100].offset))
+        forget(journal, SINKS[:1])
+        journal.compact()
+        again = self.reopen(tmp_path, journal)
+        left = [one for one in kept if one.offset > kept[1100].offset]
+        assert [one for one in again.read(START, 9999) if one in left] == left
+        assert list(again.check()) == []
+        assert again.newest() == kept[-1].offset
 
     # --- retention
 

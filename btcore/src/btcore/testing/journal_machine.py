@@ -44,6 +44,7 @@ class ContractMachine(RuleBasedStateMachine):
         self.left: list[Journal] = []  # by processes that died
         self.journal = type(self).open(Path(self.folder.name))
         self.entries: list[Entry] = []
+        self.all: list[Entry] = []  # also what was forgotten
         self.ever: set[bytes] = set()
         self.has_forgotten = False
         self.checkpoints: dict[str, Checkpoint] = {}
@@ -85,6 +86,7 @@ class ContractMachine(RuleBasedStateMachine):
 
     def _has_kept(self, kept: Sequence[Entry]) -> None:
         self.entries += kept
+        self.all += kept
         self.ever |= {one.raw for one in kept}
 
     @rule(batch=batches)
@@ -145,6 +147,18 @@ class ContractMachine(RuleBasedStateMachine):
             self.journal.keep_dead_letters([letter])
         self.letters.setdefault(letter.identity, letter)
 
+    @precondition(lambda self: self.letters)
+    @rule(data=st.data(), is_delivered=st.booleans())
+    def retry(self, data: st.DataObject, *, is_delivered: bool) -> None:
+        """Deliver a dead letter after all, or have it refused for another reason."""
+        letter = data.draw(st.sampled_from(list(self.letters.values())))
+        if is_delivered:
+            self.journal.forget_dead_letters([letter])
+            del self.letters[letter.identity]
+        else:
+            self.letters[letter.identity] = attrs.evolve(letter, why="again")
+            self.journal.replace_dead_letters([self.letters[letter.identity]])
+
     @rule()
     def apply_retention(self) -> None:
         """Forget what both sinks have had: what is needed stays, and nothing else comes up."""
@@ -183,6 +197,8 @@ class ContractMachine(RuleBasedStateMachine):
         assert self.journal.lag(START).entries == len(self.entries)
         assert [self.journal.checkpoint(sink) for sink in SINKS] == [self.checkpoints.get(sink) for sink in SINKS]
         assert list(self.journal.dead_letters()) == list(self.letters.values())
+        after = self.journal.kept_after()
+        assert list(self.journal.read(after, 1000)) == [one for one in self.all if one.offset > after]
 
     def teardown(self) -> None:
         """Close and remove it."""

@@ -11,10 +11,10 @@ from datetime import datetime
 from threading import Event, Thread
 
 from btcore import clocks
+from btcore.device.heard import HeardMeter, zone_time
 from btcore.device.meters import Target, set_clock
 from btcore.device.report import describe_clock_error
 from btcore.meter_commands import CommandFailed
-from btcore.sources.heard import HeardMeter, zone_time
 from btcore.sources.worker import SourceWorker
 
 Meter = tuple[str, str]

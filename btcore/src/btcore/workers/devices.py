@@ -12,6 +12,7 @@ import attrs
 from btcore import clocks
 from btcore.config.site import Source
 from btcore.control.server import Handler, Request
+from btcore.device.heard import HeardMeter, zone_time
 from btcore.device.meters import Target, change_settings, read_settings
 from btcore.device.report import change_lines, list_lines, show_lines
 from btcore.device.settings import (
@@ -25,7 +26,6 @@ from btcore.device.settings import (
     read_changes,
 )
 from btcore.meter_commands import CommandFailed
-from btcore.sources.heard import HeardMeter, zone_time
 from btcore.sources.worker import SourceWorker
 
 GEM_DIGITS, ECM_DIGITS = 8, 6

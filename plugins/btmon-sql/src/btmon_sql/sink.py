@@ -119,6 +119,11 @@ class Sql:
         return self._writer.process_batch(batch)
 
     @hookimpl
+    def find_stored(self, batch: Batch) -> list[tuple[str, int]]:
+        """Return serial number and key of what a batch holds that is stored already."""
+        return self._writer.find_stored(batch)
+
+    @hookimpl
     def preview_batch(self, batch: Batch) -> Iterator[str]:
         """Yield the rows that would be stored."""
         return self._writer.preview_batch(batch)

@@ -110,15 +110,25 @@ class Sqlite:
     @hookimpl
     def process_batch(self, batch: Batch) -> int | None:
         """Store what a batch holds, in one transaction, each row once however often the batch comes."""
-        if self._writer.is_open and self._connection is not None and self._connection.is_gone:
-            self._writer.log.warning("%s was moved or deleted: a new file is created", self.file)
-            self._writer.close()
+        self._close_if_gone()
         return self._writer.process_batch(batch)
+
+    @hookimpl
+    def find_stored(self, batch: Batch) -> list[tuple[str, int]]:
+        """Return serial number and key of what a batch holds that is stored already."""
+        self._close_if_gone()
+        return self._writer.find_stored(batch)
 
     @hookimpl
     def preview_batch(self, batch: Batch) -> Iterator[str]:
         """Yield the rows that would be stored."""
         return self._writer.preview_batch(batch)
+
+    def _close_if_gone(self) -> None:
+        """Close a file that was moved or deleted: a new one is opened."""
+        if self._writer.is_open and self._connection is not None and self._connection.is_gone:
+            self._writer.log.warning("%s was moved or deleted: a new file is created", self.file)
+            self._writer.close()
 
     def _connect(self) -> SqliteConnection:
         self._connection = open_file(self.file)

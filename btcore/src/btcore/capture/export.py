@@ -1,0 +1,55 @@
+"""A part of the journal as a capture: lines that `use = "file"`, `btcore decode` and `btcore journal import` read.
+
+A stream of the capture is the way that readings came: the name of the source, and the address within it.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import attrs
+
+from btcore.capture.files import capture_line
+from btcore.journal import START, Entry, Journal
+from btcore.records import MAX_STREAM_NAME, Chunk, from_microseconds
+
+READ = 500
+"""Journal entries read at once."""
+
+
+@attrs.frozen
+class Span:
+    """Which readings are wanted: keys of the first and the last one, and meters by serial number (empty: all)."""
+
+    since: int | None = None
+    until: int | None = None
+    meters: Sequence[str] = ()
+
+    def has(self, entry: Entry) -> bool:
+        """Whether an entry is in it."""
+        return (
+            (self.since is None or entry.key >= self.since)
+            and (self.until is None or entry.key <= self.until)
+            and (not self.meters or entry.serial in self.meters)
+        )
+
+
+@attrs.frozen
+class Exported:
+    """A portion of a capture, and how many readings were left out, as they came without a packet."""
+
+    lines: Sequence[str]
+    without_packet: int
+
+
+def export(journal: Journal, span: Span) -> Iterator[Exported]:
+    """Yield the readings of a span as lines of a capture, in the order of the journal. Raises Unavailable."""
+    after, end = START, journal.newest()
+    while entries := [one for one in journal.read(after, READ) if one.offset <= end]:
+        after = entries[-1].offset
+        wanted = [entry for entry in entries if span.has(entry)]
+        lines = [_line(entry) for entry in wanted if not entry.packetless]
+        yield Exported(lines, len(wanted) - len(lines))
+
+
+def _line(entry: Entry) -> str:
+    stream = f"{entry.source} {entry.address}".strip()[:MAX_STREAM_NAME]
+    return capture_line(Chunk(entry.raw, stream, from_microseconds(entry.key)))

@@ -1,0 +1,58 @@
+"""Whether the file of the SQLite journal is in order, and giving its free room back to the disk.
+
+What is wrong is described for a person; nothing is mended here.
+"""
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from btcore.errors import Unavailable
+from btcore.journal.sqlite_lag import BLOCK
+from btcore.text import format_bytes, plural
+
+MAX_FAULTS = 20
+"""Lines of SQLite's own check that are shown."""
+
+WRONG_SUMS = f"""SELECT count(*) FROM (SELECT number FROM (
+    SELECT offset / {BLOCK} AS number, count(*) AS entries, sum(length(raw)) AS bytes FROM entry GROUP BY 1
+    UNION ALL SELECT number, -entries, -bytes FROM block)
+    GROUP BY number HAVING sum(entries) != 0 OR sum(bytes) != 0)"""  # noqa: S608 - a number of ours
+
+AHEAD = """SELECT sink FROM checkpoint WHERE max(offset, examined) > (SELECT coalesce(max(seq), 0)
+    FROM sqlite_sequence WHERE name = 'entry')"""
+
+LOST = """SELECT count(*) FROM dead_letter, json_each(dead_letter.entries) AS one
+    WHERE NOT EXISTS (SELECT 1 FROM entry WHERE entry.offset = one.value)"""
+
+
+def find_faults(connection: sqlite3.Connection) -> Iterator[str]:
+    """Yield what is wrong with the file, as lines for a person."""
+    faults = [text for (text,) in connection.execute(f"PRAGMA integrity_check({MAX_FAULTS})") if text != "ok"]
+    yield from (f"the file is damaged: {' '.join(fault.split())}" for fault in faults)
+    if faults:
+        return  # what could be found besides follows from that
+    (blocks,) = connection.execute(WRONG_SUMS).fetchone()
+    if blocks:
+        yield f"the sums of {plural(blocks, 'block')} are wrong: how far sinks are behind is not shown right"
+    for (sink,) in connection.execute(AHEAD):
+        yield f"the checkpoint of {sink} is after the newest reading: it gets nothing before the journal is there"
+    (lost,) = connection.execute(LOST).fetchone()
+    if lost:
+        yield f"{plural(lost, 'reading')} of dead letters are not in the journal any more: those cannot be retried"
+
+
+def compact(connection: sqlite3.Connection, file: Path) -> None:
+    """Write the file anew, without free room. Raises Unavailable where the disk has no room for the copy."""
+    pages, free, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+    )
+    needed, there = 2 * (pages - free) * size, shutil.disk_usage(file.parent).free
+    if there < needed:
+        raise Unavailable(
+            f"compacting the journal {file} needs {format_bytes(needed)} of its disk for a while,"
+            f" and {format_bytes(there)} are free"
+        )
+    connection.execute("VACUUM")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

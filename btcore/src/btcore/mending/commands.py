@@ -1,0 +1,225 @@
+"""What mends a site: its dead letters, and what is to be delivered again. For a site that runs, and for one at rest.
+
+Each answer is a dict that the control socket can send. Delivering is done by the sinks' workers.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import attrs
+
+from btcore.capture.export import READ, Span, export
+from btcore.config.site import Sink, Site, context_of
+from btcore.control.server import Handler
+from btcore.decode.decoders import Decoders
+from btcore.errors import Unavailable
+from btcore.journal import START, Journal
+from btcore.mending.capture_import import LiveCapture, RecordedCapture, capture_source
+from btcore.mending.redelivery import REPORT_INTERVAL, finished_status, open_decoders, preview_request
+from btcore.replay.letters import as_json, id_of, select_letters
+from btcore.replay.requests import Request, Requests
+from btcore.sinks.worker import SinkWorker
+from btcore.sources.worker import SourceWorker
+from btcore.status import ReplayStatus
+from btcore.text import nearest, plural
+
+Answer = Mapping[str, Any]
+
+
+class Mending:
+    """The mending of one site, whose configuration and workers may change: `site` and `workers` return them now.
+
+    Where nothing runs there are no workers: what is asked for is kept for the next run.
+    """
+
+    def __init__(
+        self, journal: Journal, site: Callable[[], Site], workers: Callable[[], Sequence[SinkWorker]], stop: Event
+    ) -> None:
+        """Take what it works on. `stop` is set when the program ends."""
+        self.journal = journal
+        self._current_site = site
+        self._current_workers = workers
+        self._stop = stop
+
+    @property
+    def _site(self) -> Site:
+        return self._current_site()
+
+    def _worker(self, table: str) -> SinkWorker | None:
+        return next((worker for worker in self._current_workers() if worker.name == table), None)
+
+    def _requests(self, table: str) -> Requests:
+        """Return the requests of a sink. Raises Unavailable where the configuration has none of that name."""
+        worker = self._worker(table)
+        if worker is None and all(sink.table != table for sink in self._site.sinks):
+            raise Unavailable(f"[{table}] is not in the configuration: nothing can be delivered to it")
+        return worker.redelivery.requests if worker else Requests(self.journal, table)
+
+    @property
+    def handlers(self) -> dict[str, Handler]:
+        """What the control socket answers, by command."""
+        return {"dead-letters": self.dead_letters, "replay": self.replay, "journal": self.look_after}
+
+    # --- dead letters
+
+    def dead_letters(self, request: Answer) -> Iterator[Answer]:
+        """List, drop or retry dead letters: those of a sink, of a meter, or of some ids."""
+        letters = self._selected(request)
+        match request.get("action"):
+            case "drop":
+                self.journal.forget_dead_letters(letters)
+            case "retry":
+                yield {"letters": [as_json(one) for one in letters], "requests": self._retry(letters)}
+                return
+        yield {"letters": [as_json(one) for one in letters]}
+
+    def _selected(self, request: Answer) -> list[Any]:
+        letters = self.journal.dead_letters()
+        known = [*(sink.table for sink in self._site.sinks), *(one.sink for one in letters)]
+        name = request.get("sink")
+        tables = tables_of(str(name), known) if name else []
+        return select_letters(letters, tables, request.get("meters", ()), request.get("ids", ()))
+
+    def _retry(self, letters: Sequence[Any]) -> list[str]:
+        numbers = []
+        for table in dict.fromkeys(one.sink for one in letters):
+            ids = tuple(id_of(one) for one in letters if one.sink == table)
+            numbers.append(self._ask(table, Request(retry=True, letters=ids)).number)
+        self.journal.wake()
+        return numbers
+
+    def _ask(self, table: str, request: Request) -> Request:
+        """Keep a request. Raises Unavailable where there is no such sink, or it has too many requests."""
+        self._requests(table).ask(request)
+        return request
+
+    # --- replays
+
+    def replay(self, request: Answer) -> Iterator[Answer]:
+        """Deliver again, and yield how far it has come until it is done; with `dry_run`, only what it would be."""
+        asked = Request.from_json(request.get("request", {}))
+        sinks = self.sinks_of(str(request.get("sink")))
+        if request.get("dry_run"):
+            for sink in sinks:
+                yield {"sink": sink.table, "preview": preview_request(self._site, self.journal, sink, asked)}
+            return
+        if asked.gaps:
+            raise_if_unanswerable(sinks)
+        for sink in sinks:
+            one = self._ask(sink.table, asked)
+            self.journal.wake()
+            yield from self._progress(sink.table, one.number)
+
+    def sinks_of(self, name: str) -> list[Sink]:
+        """Return the sinks of a name: one, or all parts of one. Raises Unavailable where there is none."""
+        tables = tables_of(name, [sink.table for sink in self._site.sinks])
+        return [sink for sink in self._site.sinks if sink.table in tables]
+
+    def _progress(self, table: str, number: str) -> Iterator[Answer]:
+        while self._requests(table).is_waiting(number) and not self._stop.wait(REPORT_INTERVAL):
+            worker = self._worker(table)
+            if worker is not None and worker.stop_reason:
+                why = worker.stop_reason
+                raise Unavailable(f"{table} has stopped until a restart ({why}); what was asked for is done then")
+            status = worker.replay_status() if worker else None
+            found = status if status is not None and status.number == number else ReplayStatus(number)
+            yield {"sink": table, "replay": attrs.asdict(found)}
+        done = self._requests(table).get(number)
+        if done is not None and not self._requests(table).is_waiting(number):
+            yield {"sink": table, "replay": attrs.asdict(finished_status(done))}
+
+    # --- the journal
+
+    def look_after(self, request: Answer) -> Iterator[Answer]:
+        """Check the journal, export a part of it, or import a capture; compacting is for a site at rest."""
+        match request.get("action"):
+            case "check":
+                yield {"faults": list(self._faults())}
+            case "export":
+                span = Span(request.get("since"), request.get("until"), request.get("meters", ()))
+                yield from map(attrs.asdict, export(self.journal, span))
+            case "import":
+                yield from self._import(Path(str(request.get("file"))), is_live=bool(request.get("live")))
+            case "compact":
+                raise Unavailable("compacting takes the journal away from the meters for long: stop btcore first")
+
+    def compact(self) -> tuple[int, int]:
+        """Give free room of the journal back to the disk; return its bytes before and after."""
+        before = self.journal.size()
+        self.journal.compact()
+        return before, self.journal.size()
+
+    def _faults(self) -> Iterator[str]:
+        """Yield what is wrong with the journal, and which readings no decoder reads."""
+        yield from self.journal.check()
+        unread: Counter[str] = Counter()
+        with ExitStack() as opened:
+            decoders = open_decoders(self._site, opened)
+            after, end = START, self.journal.newest()
+            while entries := [one for one in self.journal.read(after, READ) if one.offset <= end]:
+                after = entries[-1].offset
+                unread.update(entry.format for entry in entries if decoders.read_entry(entry) is None)
+        for form, count in unread.items():
+            yield f"{plural(count, 'reading')} of format {form} cannot be read by any decoder of the configuration"
+
+    def _import(self, file: Path, *, is_live: bool) -> Iterator[Answer]:
+        """Bring in a capture, and yield how many readings were new until it is done."""
+        if not os.access(file, os.R_OK) or not file.is_file():
+            raise Unavailable(f"{file} is no file that btcore can read")
+        capture = LiveCapture(file) if is_live else RecordedCapture(file)
+        source = capture_source(capture)
+        decoders = Decoders(
+            [one.instance for one in self._site.decoders],
+            (),
+            [context_of(self._site, one) for one in self._site.decoders],
+            name_meter=self._site.meters.current_serial,
+        )
+        worker = SourceWorker(
+            source, self.journal, decoders, context_of(self._site, source), self._stop, once=True, grace=GRACE
+        )
+        worker.thread.start()
+        while worker.thread.is_alive():
+            worker.thread.join(REPORT_INTERVAL)
+            yield {**_imported(worker), "unread": capture.unread}
+        if worker.failure:
+            raise Unavailable(f"{file} was not brought in to its end: {worker.failure}")
+
+
+def raise_if_unanswerable(sinks: Sequence[Sink]) -> None:
+    """Raise Unavailable where a sink cannot be asked what it has."""
+    for sink in sinks:
+        if not hasattr(sink.instance, "find_stored"):
+            raise Unavailable(
+                f"{sink.table} cannot be asked what it has: its plugin {sink.plugin} has no find_stored. Omit --gaps"
+            )
+
+
+GRACE = 15.0
+"""Seconds for which an import tries a failing journal when the program stops."""
+
+
+def _imported(worker: SourceWorker) -> Answer:
+    status = worker.status()
+    return {
+        "kept": status.kept or 0,
+        "duplicates": status.duplicates or 0,
+        "refused": status.refused or 0,
+        "packets": status.packets or 0,
+        "finished": not worker.thread.is_alive(),
+    }
+
+
+def tables_of(name: str, known: Sequence[str]) -> list[str]:
+    """Return the tables of sinks that a name means: `roof`, `sink.roof`, or all parts of that. Raises Unavailable."""
+    table = name if name.startswith("sink.") else f"sink.{name}"
+    found = [one for one in dict.fromkeys(known) if one == table or one.startswith(f"{table}/")]
+    if not found:
+        names = [one.removeprefix("sink.") for one in dict.fromkeys(known)]
+        hint = nearest(name, names) or f"; the sinks are {', '.join(names)}"
+        raise Unavailable(f'there is no sink "{name}"{hint}')
+    return found

@@ -1,0 +1,142 @@
+"""`btcore journal`: the journal is checked, compacted, exported as a capture; a capture is brought in, once."""
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, table_rows
+from helpers.waiting import wait_for
+
+from btcore.cli import FAILING, OK, UNAVAILABLE, USAGE, main
+
+SITE = """
+state = "state"
+[source.cap]
+use = "file"
+path = "cap"
+[sink.db]
+use = "sqlite"
+file = "energy.db"
+"""
+LIVE = '[source.live]\nuse = "simulator"\ninterval = "1s"\nserial = "01000777"\n'
+ROWS = "gem48ptbin_counters"
+
+
+def simulate(file: Path, *options: str) -> None:
+    """Write a recording of one meter, ten seconds apart."""
+    words = ["simulate", "--start", "2026-11-20T00:00Z", "--output", str(file), *options]
+    assert main([*words, "--packets", "200"]) == OK
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the option of a site at rest whose journal has 200 readings."""
+    monkeypatch.chdir(tmp_path)
+    simulate(tmp_path / "cap")
+    (tmp_path / "site.toml").write_text(SITE)
+    assert main(["run", "--once", "--quiet", "site.toml"]) == OK
+    return ["--config", "site.toml"]
+
+
+def test_a_journal_in_order_is_said_to_be(config: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A check finds nothing, for a person and as JSON."""
+    assert main(["journal", "check", *config]) == OK
+    assert capsys.readouterr().out == "the journal is in order\n"
+    assert main(["journal", "check", "--json", *config]) == OK
+    assert json.loads(capsys.readouterr().out) == {"ok": True, "faults": []}
+
+
+def test_what_is_wrong_with_a_journal_is_found(config: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """A packet that no decoder reads, wrong sums, and a checkpoint of another journal: each is a line, exit code 1."""
+    with closing(sqlite3.connect(JOURNAL_FILE)) as connection, connection:
+        connection.execute("UPDATE entry SET raw = zeroblob(length(raw)) WHERE offset = 7")
+        connection.execute("UPDATE block SET bytes = 1")
+        connection.execute("UPDATE checkpoint SET offset = 9999")
+    assert main(["journal", "check", *config]) == FAILING
+    text = capsys.readouterr().out
+    for what in (
+        "the sums of 1 block are wrong",
+        "the checkpoint of sink.db is after",
+        "1 reading of format gem48ptbin",
+    ):
+        assert what in text
+
+
+def test_a_damaged_file_is_found(config: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Bytes that a disk has changed are found by SQLite's own check."""
+    data = bytearray(JOURNAL_FILE.read_bytes())
+    middle = len(data) // 2 // 4096 * 4096
+    data[middle : middle + 64] = bytes(range(64))
+    JOURNAL_FILE.write_bytes(data)
+    assert main(["journal", "check", *config]) in {FAILING, UNAVAILABLE}
+    assert "damaged" in "".join(capsys.readouterr())
+
+
+def test_room_is_given_back_to_the_disk(config: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """After compacting, the file is smaller by what was deleted, and in order."""
+    with closing(sqlite3.connect(JOURNAL_FILE)) as connection, connection:
+        connection.execute("CREATE TABLE ballast AS SELECT zeroblob(3000000)")
+        connection.execute("DROP TABLE ballast")
+    before = JOURNAL_FILE.stat().st_size
+    assert main(["journal", "compact", *config]) == OK
+    assert JOURNAL_FILE.stat().st_size < before - 2_900_000
+    assert "the journal had 3." in capsys.readouterr().err
+    assert main(["journal", "check", *config]) == OK
+
+
+def test_what_is_exported_is_a_capture(config: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A span of it is read by `btcore decode`, and is known where it is imported again: nothing is new."""
+    span = ["--from", "2026-11-20T00:05Z", "--to", "2026-11-20T00:10Z"]
+    assert main(["journal", "export", "-o", "part", *span, *config]) == OK
+    assert capsys.readouterr().err == "exported 31 readings\n"
+    assert (tmp_path / "part").stat().st_mode & 0o077 == 0
+    assert main(["decode", "part", "--json"]) == OK
+    times = [json.loads(line)["time"] for line in capsys.readouterr().out.splitlines()]
+    assert (len(times), times[0], times[-1]) == (31, 1_795_133_100, 1_795_133_400)
+    assert main(["journal", "import", "part", *config]) == OK
+    assert capsys.readouterr().err == "part: 31 packets; 0 new, 31 already there\n"
+
+
+def test_a_capture_is_brought_in_once(config: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its readings keep their times, are delivered by the next run, and a second import adds nothing."""
+    simulate(tmp_path / "other", "--serial", "01000999", "--seed", "2")
+    for new in (200, 0):
+        capsys.readouterr()
+        assert main(["journal", "import", "other", *config]) == OK
+        assert f"200 packets; {new} new, {200 - new} already there" in capsys.readouterr().err
+    assert main(["run", "--once", "--quiet", "site.toml"]) == OK
+    rows = table_rows(tmp_path / "energy.db", f"{ROWS} WHERE serial = '01000999'", "id")
+    assert (len(rows), rows[0][0], rows[-1][0] - rows[0][0]) == (200, 1_795_132_800_000_000, 1_990_000_000)
+
+
+def test_no_capture_and_no_file(config: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What has no packet is exit code 1; a file that is not there 69; an import without a file is wrong usage."""
+    (tmp_path / "letter").write_text("Dear meter,\n")
+    assert main(["journal", "import", "letter", *config]) == FAILING
+    assert "btcore decode letter shows what is in it" in capsys.readouterr().err
+    assert main(["journal", "import", "nowhere", *config]) == UNAVAILABLE
+    assert "nowhere is no file that btcore can read" in capsys.readouterr().err
+    for words in (["import"], ["check", "cap"], ["export", "--from", "x"]):
+        with pytest.raises(SystemExit) as ended:
+            main(["journal", *words, *config])
+        assert ended.value.code == USAGE
+
+
+@pytest.mark.servers
+def test_beside_a_running_program(config: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It checks, exports and imports while meters are heard; it refuses to compact, and says what to do."""
+    simulate(tmp_path / "other", "--serial", "01000999", "--seed", "2")
+    with BtcoreProcess(tmp_path, SITE + LIVE) as running:
+        wait_for((tmp_path / "state" / "control").exists, "the program to answer")
+        capsys.readouterr()
+        assert main(["journal", "check", *config]) == OK
+        assert main(["journal", "import", "other", *config]) == OK
+        assert "200 packets; 200 new" in capsys.readouterr().err
+        wait_for(lambda: len(table_rows(tmp_path / "energy.db", f"{ROWS} WHERE serial = '01000999'")) == 200, "it")
+        assert main(["journal", "export", "--meter", "01000999", *config]) == OK
+        assert len(capsys.readouterr().out.splitlines()) == 200
+        assert main(["journal", "compact", *config]) == UNAVAILABLE
+        assert "stop btcore first" in capsys.readouterr().err
+        assert running.stop() == 0
