@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -123,7 +125,30 @@ def test_nothing_came(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     """Where nothing came in, the exit code says so."""
     config = site(tmp_path, free_port())
     assert main(["capture", "-o", "-", "--config", str(config), "--for", "1s"]) == UNAVAILABLE
-    assert "0 chunks, 0 bytes" in capsys.readouterr().err
+    assert "nothing came in by source." in capsys.readouterr().err
+
+
+def test_a_capture_of_nothing_is_no_file(tmp_path: Path) -> None:
+    """The same command can be given again, once the meter sends."""
+    config, capture = site(tmp_path, free_port()), tmp_path / "capture.json"
+    assert main(["capture", "-o", str(capture), "--config", str(config), "--for", "1s"]) == UNAVAILABLE
+    assert not capture.exists()
+
+
+@pytest.mark.parametrize("option", ["", "--obfuscate"])
+def test_a_disk_that_takes_no_capture_is_told(tmp_path: Path, option: str) -> None:
+    """In one line, without a traceback: here no file may have any content."""
+    (tmp_path / "site.toml").write_text('state = "state"\n[source.simulator]\ninterval = "1s"\n[sink.print]\n')
+    command = f"ulimit -f 0; exec {sys.executable} -m btcore capture -o capture.json --for 3s {option}"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        UNAVAILABLE,
+        "btcore: cannot write the capture: File too large",
+    )
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "capture.json").exists()
 
 
 @pytest.mark.parametrize("words", [[], ["roof"]])

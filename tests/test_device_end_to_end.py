@@ -272,6 +272,17 @@ def test_a_meter_is_asked_beside_no_running_btcore(tmp_path: Path) -> None:
     ]
 
 
+def test_the_answer_of_a_meter_is_no_packet_that_is_damaged(tmp_path: Path) -> None:
+    """A GEM answers with text and sends no packet for a while: that is no reason to change its format."""
+    port = free_port()
+    (tmp_path / "site.toml").write_text(
+        f'state = "state"\n[source.gate]\nuse = "tcp-client"\nhost = "127.0.0.1"\nport = {port}\n[sink.print]\n'
+    )
+    with simulated(tmp_path, "--format", "gem48ptbin", "--listen", f"127.0.0.1:{port}"):
+        shown = command(tmp_path, "device", "show", "gate")
+    assert (shown.returncode, "(GEM)" in shown.stdout, shown.stderr) == (0, True, "")
+
+
 def test_a_mistake_is_told_before_any_meter_is_asked(tmp_path: Path) -> None:
     """A change that there is not is the usage's exit code; a meter that is not known is named with those that are."""
     config = tmp_path / "site.toml"

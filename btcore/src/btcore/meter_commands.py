@@ -138,13 +138,15 @@ class MeterCommands:
                 self._check()
             return received
 
-    def came_in(self, stream: str, data: bytes) -> None:
-        """Take note of bytes that the source has brought."""
-        if self._is_busy and self._stream in {"", stream}:
-            with self._changed:
-                self._received += data
-                del self._received[:-MAX_RECEIVED]
-                self._changed.notify_all()
+    def came_in(self, stream: str, data: bytes) -> bool:
+        """Take note of bytes that the source has brought; return whether they may be the answer to a command."""
+        if not (self._is_busy and self._stream in {"", stream}):
+            return False
+        with self._changed:
+            self._received += data
+            del self._received[:-MAX_RECEIVED]
+            self._changed.notify_all()
+        return True
 
     def ended(self, stream: str) -> None:
         """Take note that a stream has ended: nothing more will come on it.

@@ -76,6 +76,15 @@ def test_a_failing_sink_is_exit_code_1(tmp_path: Path) -> None:
         assert "next attempt" in text
 
 
+def test_a_dry_run_delivers_nothing(tmp_path: Path) -> None:
+    """What it shows is not called delivered."""
+    with BtcoreProcess(tmp_path, SITE.format(more=""), "--dry-run"):
+        wait_for(lambda: " shown in this run" in status(tmp_path)[1])
+        text = status(tmp_path)[1]
+        assert ("a dry run: nothing is sent" in text, "delivered" in text) == (True, False)
+        assert json.loads(status(tmp_path, "--json")[1])["dry_run"] is True
+
+
 def test_a_site_that_never_ran_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In one line, without making anything."""
     (tmp_path / "site.toml").write_text(SITE.format(more=""))

@@ -119,11 +119,12 @@ def test_a_fault_of_the_program_is_logged_and_hurts_nobody(state: Path, caplog: 
         (b"nonsense\n", "expected one line of JSON"),
         (b"[1]\n", "expected one line of JSON"),
         (b"\xff\xfe\n", "expected one line of JSON"),
+        (b"[" * 60_000 + b"\n", "expected one line of JSON"),
         (b"x" * (MAX_REQUEST + 10), "expected one line of JSON"),
         (b'{"command": ["status"]}\n', "unknown command; expected one of break, count, refuse"),
         (b"{}\n", "unknown command; expected one of break, count, refuse"),
     ],
-    ids=["nothing", "words", "a list", "no text", "too long", "an odd command", "no command"],
+    ids=["nothing", "words", "a list", "no text", "brackets", "too long", "an odd command", "no command"],
 )
 def test_nonsense_is_answered_with_what_was_expected(state: Path, data: bytes, said: str) -> None:
     """A client that sends anything else is told so."""
@@ -142,10 +143,13 @@ def test_a_client_that_says_nothing_is_hung_up_on(state: Path, monkeypatch: pyte
 
 @pytest.mark.usefixtures("serving")
 def test_clients_are_bounded(state: Path) -> None:
-    """One more than may be is hung up on at once; when another goes, the next is answered."""
+    """One more than may be is told so and hung up on at once; when another goes, the next is answered."""
     clients = [connect(state) for _ in range(MAX_CLIENTS)]
     with connect(state) as another:
+        assert b"commands are asking it already" in another.recv(1000)
         assert another.recv(10) == b""
+    with pytest.raises(Unavailable, match="8 commands are asking it already: try again"):
+        ask_once(state, "count", to=1)
     for client in clients:
         client.sendall(b'{"command": "count", "to": 1}\n')
         assert json.loads(client.makefile().readline()) == {"number": 0}

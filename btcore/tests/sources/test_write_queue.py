@@ -340,3 +340,36 @@ def test_what_a_full_journal_refuses_is_counted(
         "the journal is full: no new readings are kept",
         "the journal refused 4 more readings; last: the journal is full",
     ]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("kind", [Unavailable, JournalFull])
+def test_a_journal_that_takes_nothing_is_in_the_status(journal: Journal, kind: type[Exception]) -> None:
+    """The source fails in the eyes of a monitoring system as long as the journal does, and not for longer."""
+    append: Any = journal.append
+    mended = threading.Event()
+    seen: list[tuple[str, str]] = []
+
+    def fail(entries: Sequence[Entry]) -> Any:  # noqa: ANN401 - what the journal returns
+        if mended.is_set():
+            return append(entries)
+        raise kind("the disk is full")
+
+    journal.append = fail  # type: ignore[method-assign]
+
+    def items(_stop: threading.Event) -> Iterator[Chunk]:
+        yield numbered(1)[0]
+        wait_for(lambda: work.worker.status().state == "failing")
+        status = work.worker.status()
+        assert status.last_error is not None
+        seen.append((status.state, status.last_error.text))
+        mended.set()
+        yield numbered(2)[1]
+        wait_for(lambda: work.worker.kept)
+        wait_for(lambda: work.worker.status().state == "ok")
+
+    work = RunningSource(journal, IteratorSource(items=items))
+    with work:
+        work.finish()
+    assert work.worker.failure == ""
+    assert [(state, "the disk is full" in text) for state, text in seen] == [("failing", True)]

@@ -190,7 +190,7 @@ def test_at_rest_the_journal_tells_what_waits(folder: Path, troubled: Troubled) 
     data = as_json(status)
     assert (data["running"], [meter["serial"] for meter in data["sources"][0]["meters"]]) == (
         False,
-        [OTHER_METER, METER],
+        [METER, OTHER_METER],
     )
     sinks = {sink["name"]: sink for sink in data["sinks"]}
     entries = data["journal"]["entries"]

@@ -6,7 +6,7 @@ A running program is asked for the bytes as they come in; otherwise the source i
 import argparse
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -50,16 +50,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Record; return 0, or 69 where nothing came in. Raises ConfigurationError, Unavailable."""
     site = load_site(args.config)
+    state_directory.check(site.state, site.file)
     source = _source(site, args.source)
     stop = Event()
     stop_on_signals(stop)
-    with ExitStack() as opened:
-        out = _open(args.output, opened)
+    with _output(args.output) as out:
         say(f"recording {source.table} for {args.seconds:g} s; Ctrl-C ends it")
         chunks = _chunks(site, source, args.seconds, stop)
         size, count = _write(out, _obfuscated(chunks) if args.obfuscate else chunks)
+    if not size:
+        say(f"nothing came in by {source.table}: `btcore doctor` may tell why")
+        return UNAVAILABLE
     say(f"{plural(count, 'chunk')}, {plural(size, 'byte')} in {args.output}")
-    return OK if size else UNAVAILABLE
+    return OK
 
 
 def _source(site: Site, name: str | None) -> Source:
@@ -73,16 +76,42 @@ def _source(site: Site, name: str | None) -> Source:
     return found[0]
 
 
-def _open(path: str, opened: ExitStack) -> TextIO:
+@contextmanager
+def _output(path: str) -> Iterator[TextIO]:
+    """Open what to write to; a file that stays empty is removed. Raises Unavailable."""
     if path == STDOUT:
-        return standard_output()
+        yield standard_output()
+        return
+    out = _create(path)
+    try:
+        yield out
+    finally:
+        _close(out, Path(path))
+
+
+def _create(path: str) -> TextIO:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # what a house uses is private
     except FileExistsError:
         raise Unavailable(f"{path} exists already: name another file") from None
     except OSError as error:
         raise Unavailable(f"cannot write {path}: {error.strerror}") from None
-    return opened.enter_context(os.fdopen(descriptor, "w"))
+    return os.fdopen(descriptor, "w")
+
+
+def _close(out: TextIO, path: Path) -> None:
+    try:
+        out.close()
+    except OSError as error:  # also after a write that failed: what it could not write is tried again
+        raise _unwritable(error) from None
+    finally:
+        with suppress(OSError):
+            if path.stat().st_size == 0:  # so that the same command can be given again
+                path.unlink()
+
+
+def _unwritable(error: OSError) -> Unavailable:
+    return Unavailable(f"cannot write the capture: {error.strerror or error}")
 
 
 def _write(out: TextIO, chunks: Iterator[Chunk]) -> tuple[int, int]:
@@ -95,7 +124,7 @@ def _write(out: TextIO, chunks: Iterator[Chunk]) -> tuple[int, int]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise Unavailable(f"cannot write the capture: {error.strerror or error}") from None
+        raise _unwritable(error) from None
     return size, count
 
 
@@ -138,7 +167,6 @@ def _of_program(site: Site, source: Source, seconds: float, stop: Event) -> Iter
 
 def _of_source(site: Site, source: Source, seconds: float, stop: Event) -> Iterator[Chunk]:
     """Open the source of a site that does not run, and hold the lock meanwhile if there is one."""
-    state_directory.check(site.state, site.file)
     with ExitStack() as held:
         if state_directory.is_used(site.state):
             held.callback(os.close, state_directory.lock(site.state))

@@ -18,6 +18,7 @@ from btcore.device.report import list_lines
 from btcore.device.settings import ChangeRefused, read_changes
 from btcore.errors import Unavailable
 from btcore.logs.handler import say, set_up
+from btcore.runtime import state_directory
 from btcore.runtime.at_rest import journal_at_rest, source_at_rest
 from btcore.status.at_rest import status_at_rest
 from btcore.workers.devices import DeviceRequests
@@ -57,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Do what is asked; return 0, or 1 if the meter does not have what was set."""
     site = load_site(config_of(args))
+    state_directory.check(site.state, site.file)
     set_up(quiet=True, secrets=site.secrets)
     if args.action == "list":
         found = _list(site)

@@ -8,6 +8,7 @@ from btcore.cli import CONFIGURATION, OK, add_config, config_of, write_lines
 from btcore.config.load import load_site, load_state
 from btcore.control.client import NotRunning, ask_once
 from btcore.logs.handler import say
+from btcore.runtime import state_directory
 
 TIMEOUT = 90.0
 """Seconds to wait for the answer: sinks finish their calls under way first."""
@@ -34,8 +35,10 @@ def main(args: argparse.Namespace) -> int:
 def _ask(args: argparse.Namespace) -> dict[str, Any]:
     """Return the answer of the running program. Raises ConfigurationError, NotRunning, Unavailable."""
     file = config_of(args)
+    state = load_state(file)
+    state_directory.check(state, file)
     try:
-        return ask_once(load_state(file), "reload", TIMEOUT)
+        return ask_once(state, "reload", TIMEOUT)
     except NotRunning as error:
         load_site(file)  # a mistake is told first
         raise NotRunning(f"{error}; if the setting `state` has changed, restart the program") from None

@@ -11,6 +11,7 @@ from btcore.cli import FAILING, OK, UNAVAILABLE, add_config, config_of, standard
 from btcore.config.load import load_site
 from btcore.config.site import Site
 from btcore.control.client import NotRunning, ask_once
+from btcore.runtime import state_directory
 from btcore.runtime.at_rest import journal_at_rest
 from btcore.status import SiteStatus
 from btcore.status.at_rest import status_at_rest
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Show the status; return 0 if all is well, 1 if something fails, 69 if the site does not run."""
     site = load_site(config_of(args))
+    state_directory.check(site.state, site.file)
     while True:
         found = _ask(site)
         if args.watch and standard_output().isatty():

@@ -3,6 +3,8 @@
 A plugin lists its claims in `claims`; conflicts between tables are found here, before anything is opened.
 """
 
+from collections.abc import Iterable
+
 import attrs
 
 from btcore.config.problems import Problems
@@ -62,6 +64,10 @@ class Claims:
             self._claims += [TableClaim(path, claim, meters) for claim in _claims_of(plugin, instance)]
         except PluginError as error:
             self._findings.add_redacted(path, str(error))
+
+    def add_all(self, claims: Iterable[Claim], path: Key) -> None:
+        """Add the claims of a table that is no plugin's."""
+        self._claims += [TableClaim(path, claim) for claim in claims]
 
     def report(self) -> None:
         """Report each pair of tables with conflicting claims once, at the later table."""

@@ -88,6 +88,7 @@ class _Loader:
         sources = [Source(**common, **core) for common, core, _ in self._tables("source")]
         sinks = [Sink(**common, delivery=_delivery(cls, core)) for common, core, cls in self._tables("sink")]
         decoders = [Decoder(**common) for common, _, _ in self._tables("decoder")]
+        metrics = read_metrics(self.data, self.findings, self.reader, self.claims)
         self._name_clashes(sinks)
         self.claims.report()
         self._warn_of_origins(sources, sinks)
@@ -96,7 +97,7 @@ class _Loader:
             file=self.path,
             meters=self.meters,
             channels=self.channels,
-            metrics=read_metrics(self.data, self.findings, self.reader),
+            metrics=metrics,
             sources=tuple(sources),
             sinks=tuple(sinks),
             decoders=tuple(decoders),

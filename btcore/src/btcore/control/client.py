@@ -4,6 +4,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ def ask(state: Path, command: str, timeout: float = TIMEOUT, **arguments: object
     """
     with _connect(state, timeout) as connection, connection.makefile("rb") as lines:
         try:
-            connection.sendall(json.dumps({"command": command, **arguments}).encode() + b"\n")
+            with suppress(BrokenPipeError):  # a program that refuses answers before it hangs up
+                connection.sendall(json.dumps({"command": command, **arguments}).encode() + b"\n")
             while line := lines.readline(MAX_ANSWER):
                 yield _read(line)
         except TimeoutError:

@@ -26,6 +26,7 @@ MAX_CLIENTS = 8
 ROOT = 0
 
 FOREIGN = {"error": "only the user whose program this is may ask it"}
+BUSY = {"error": f"{MAX_CLIENTS} commands are asking it already: try again when one of them has ended"}
 
 CREDENTIALS = struct.Struct("3i")
 """Process, user and group of the client, as SO_PEERCRED tells them."""
@@ -74,6 +75,7 @@ class ControlServer:
             with ExitStack() as refused:
                 refused.callback(client.close)
                 if not self._free.acquire(blocking=False):
+                    _refuse(client)
                     continue
                 refused.callback(self._free.release)
                 Thread(target=self._answer, args=(client,), name="control client", daemon=True).start()
@@ -97,7 +99,7 @@ class ControlServer:
     def _answers(self, line: bytes) -> Iterable[Mapping[str, Any]]:
         try:
             request = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):  # the second: thousands of brackets
             request = None
         if not isinstance(request, dict):
             yield {"error": f"expected one line of JSON, an object of at most {MAX_REQUEST} bytes"}
@@ -143,6 +145,13 @@ def _receive(client: socket.socket) -> bytes:
             break
         received += data
     return received if len(received) <= MAX_REQUEST else b""
+
+
+def _refuse(client: socket.socket) -> None:
+    """Tell a client that is one too many so; its request is not waited for."""
+    client.settimeout(0)
+    with suppress(OSError):
+        _send(client, BUSY)
 
 
 def _send(client: socket.socket, answer: Mapping[str, Any]) -> None:

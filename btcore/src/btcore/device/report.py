@@ -1,6 +1,7 @@
 """The lines that show meters and their settings to a person, from the objects that a program gets as JSON."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from btcore.text import format_duration
@@ -46,8 +47,15 @@ def list_lines(sources: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _heard(meter: Mapping[str, Any]) -> str:
-    heard = f"heard {format_duration(meter['heard_for'])} ago" if meter["heard_for"] is not None else ""
-    return heard + describe_clock_error(meter["clock_error"])
+    return _when(meter["heard"], meter["heard_for"]) + describe_clock_error(meter["clock_error"])
+
+
+def _when(heard: str | None, heard_for: float | None) -> str:
+    if heard is None or heard_for is None:
+        return ""
+    if heard_for < 0:  # a recording, or this computer's clock was set back
+        return f"heard at {datetime.fromisoformat(heard).astimezone():%Y-%m-%d %H:%M:%S}"
+    return f"heard {format_duration(heard_for)} ago"
 
 
 def describe_clock_error(seconds: float | None) -> str:

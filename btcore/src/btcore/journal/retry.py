@@ -29,7 +29,7 @@ class ShuttingDown(Exception):
 
 
 class JournalRetry:
-    """Does what needs the journal for one worker."""
+    """Does what needs the journal for one worker; `reporter` knows whether that fails now."""
 
     def __init__(self, stop: Event, log: Logger, grace: float = 0.0, heartbeat: Heartbeat | None = None) -> None:
         """Wait until `stop` is set at most, and `grace` seconds more. `heartbeat` is that of the worker."""
@@ -37,7 +37,7 @@ class JournalRetry:
         self._heartbeat = heartbeat or Heartbeat()
         self._grace = grace
         self._end = math.inf
-        self._reporter = FailureReporter(log)
+        self.reporter = FailureReporter(log)
 
     def __call__(self, work: Callable[[], Done], meanwhile: Callable[[], str] = str) -> Done:
         """Do something, at least once, and until it can be done. Raises ShuttingDown.
@@ -53,11 +53,11 @@ class JournalRetry:
                 raise  # no waiting helps: what is to be kept is refused
             except Unavailable as error:
                 wait = backoff.failed()
-                self._reporter.failed(f"{error}{meanwhile()}", wait)
+                self.reporter.failed(f"{error}{meanwhile()}", wait)
                 if self._stop.wait(wait) and not self._has_grace(wait):
                     raise ShuttingDown(str(error)) from error
             else:
-                self._reporter.worked()
+                self.reporter.worked()
                 return done
 
     def _has_grace(self, wait: float) -> bool:

@@ -4,6 +4,7 @@ It is off unless [metrics] has `listen`. Nothing can be changed over it.
 """
 
 import logging
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -37,13 +38,15 @@ class MonitoringServer(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], status: Callable[[], SiteStatus]) -> None:
         """Listen at an address. Raises OSError."""
         self.status = status
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self._free = threading.BoundedSemaphore(MAX_CLIENTS)
         super().__init__(address, _Handler)
 
     def open(self) -> None:
         """Serve, in a thread of its own."""
         host, port = self.server_address[:2]
-        log.info("metrics at http://%s:%s/metrics", host if isinstance(host, str) else host.decode(), port)
+        name = host if isinstance(host, str) else host.decode()
+        log.info("metrics at http://%s:%s/metrics", f"[{name}]" if ":" in name else name, port)
         threading.Thread(target=self.serve_forever, name="metrics", daemon=True).start()
 
     def close(self) -> None:

@@ -52,7 +52,9 @@ class RunningSite:
         self.sinks: WorkerGroup[SinkWorker] = WorkerGroup(self._factory.sinks(site.sinks), self._replaced, patience)
         self._factory.restore_identities()
         self.health = RunHealth(self.sources.workers, self.sinks.workers)
-        self.status = LiveStatus(site, journal, self.sources.workers, self.sinks.workers, options.redact)
+        self.status = LiveStatus(
+            site, journal, self.sources.workers, self.sinks.workers, options.redact, dry_run=options.dry_run
+        )
         self._report = ActivityReport(self.sources.workers, self.sinks.workers, log)
         self._name_check = NameCheck.of(site, journal.heard_meters)
         self._upkeep = self._make_upkeep()

@@ -24,6 +24,8 @@ class LiveStatus:
         sources: Sequence[SourceWorker],
         sinks: Sequence[SinkWorker],
         redact: Callable[[str], str],
+        *,
+        dry_run: bool = False,
     ) -> None:
         """Take note of when the site was started."""
         self.site = site
@@ -31,6 +33,7 @@ class LiveStatus:
         self._sources = sources
         self._sinks = sinks
         self._redact = redact
+        self._dry_run = dry_run
         self._started = datetime.now(UTC)
 
     def __call__(self) -> SiteStatus:
@@ -47,6 +50,7 @@ class LiveStatus:
             journal=self._journal_status(now),
             process=os.getpid(),
             started=self._started,
+            dry_run=self._dry_run,
         )
 
     def _journal_status(self, now: datetime) -> JournalStatus | None:

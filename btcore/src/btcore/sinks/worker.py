@@ -156,7 +156,7 @@ class SinkWorker:
             unwanted=self.unwanted,
             dropped=backlog.dropped,
             dead_letters=backlog.dead_letters(),
-            last_error=error_status(self._reporter, self._redact),
+            last_error=error_status(self._reporter.last_failure, self._redact),
             next_attempt=next_attempt(self._reporter),
             replay=self.replay_status(),
         )

@@ -14,7 +14,7 @@ MAX_METERS = 1000
 
 
 def meter_statuses(activity: Activity, silence_watch: SilenceWatch) -> Iterator[MeterStatus]:
-    """Yield the status of each meter: the silent ones first, then the others, the last heard first."""
+    """Yield the status of each meter: the silent ones first, and each kind by serial number."""
     overdue = silence_watch.overdue()
     now = time()
     meters = [
@@ -25,5 +25,4 @@ def meter_statuses(activity: Activity, silence_watch: SilenceWatch) -> Iterator[
         MeterStatus(serial, datetime.fromtimestamp(last, UTC), 0, silent_for=now - last)
         for serial, last in silence_watch.missed().items()
     ]
-    yield from missed
-    yield from sorted(meters, key=lambda meter: meter.silent_for is None)
+    yield from sorted((*missed, *meters), key=lambda meter: (meter.silent_for is None, meter.serial))

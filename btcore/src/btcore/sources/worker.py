@@ -40,7 +40,7 @@ from btcore.sources.taps import Taps
 from btcore.sources.validation import checked_items
 from btcore.sources.write_queue import WriteQueue
 from btcore.status import BAD, SourceStatus, State
-from btcore.status.failures import error_status, next_attempt
+from btcore.status.failures import attempt_at, error_status, next_attempt
 from btcore.text import describe_error
 
 MAX_STREAMS = 4096
@@ -159,6 +159,7 @@ class SourceWorker:
     def status(self, redact: Callable[[str], str] = str) -> SourceStatus:
         """Return how the source stands. Safe from any thread."""
         counts, queue = self.counts, self._write_queue
+        unkept = None if self.failure else queue.failure_now
         return SourceStatus(
             name=self._source.name,
             plugin=self._source.plugin,
@@ -172,8 +173,8 @@ class SourceWorker:
             duplicates=queue.duplicates,
             refused=self.refused,
             unwritten=queue.waiting,
-            last_error=error_status(self._reporter, redact),
-            next_attempt=next_attempt(self._reporter),
+            last_error=error_status(unkept or self._reporter.last_failure, redact),
+            next_attempt=attempt_at(unkept) if unkept else next_attempt(self._reporter),
         )
 
     def undecoded(self) -> list[Undecoded]:
@@ -185,7 +186,7 @@ class SourceWorker:
             return "stopped"
         if self.thread.ident is not None and not self.thread.is_alive():
             return "ended"
-        if self._reporter.failing_for is not None:
+        if self._reporter.failing_for is not None or self._write_queue.failure_now:
             return "failing"
         return "ok" if self.meters else "waiting"
 
@@ -333,13 +334,13 @@ class SourceWorker:
             line.is_timed = item.clock is None
             damaged = self.counts.damaged
             self.received_bytes += len(item.data)
-            self.commands.came_in(item.stream, item.data)
+            is_answer = self.commands.came_in(item.stream, item.data)
             found = line.stream.feed(item.data, when)
             self._write([self._entries.of_packet(line, *one) for one in found])
             if found:
                 self._found(item.stream, line)
                 self.heard.add(item.stream, found)
-            else:
+            elif not is_answer:  # which is not expected to be a packet
                 without = (item.stream, item.data, self.counts.damaged - damaged, line.stream.unwanted)
                 self._packet_watch.received(*without)
                 self._recent_bytes.received(*without)

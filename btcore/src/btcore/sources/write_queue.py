@@ -5,6 +5,7 @@ readings are admitted is not decided here.
 """
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from btcore.heartbeat import Heartbeat
 from btcore.journal import Appended, Entry, Journal
 from btcore.journal.keys import append_all
 from btcore.journal.retry import JournalRetry, ShuttingDown
-from btcore.logs.failures import FailureReporter
+from btcore.logs.failures import FailureReporter, LastFailure
 from btcore.logs.tally import SummarizedCount
 from btcore.text import describe_error, either
 
@@ -71,6 +72,7 @@ class WriteQueue:
         self._put_times: deque[float] = deque(maxlen=BURST_PUTS)
         self._is_closed = False
         self._failure = ""
+        self._full: LastFailure | None = None
         self._refused_before = 0
         self._source = source
         self._change = Condition()
@@ -83,6 +85,12 @@ class WriteQueue:
     def waiting(self) -> int:
         """How many readings are not written yet."""
         return len(self._waiting)
+
+    @property
+    def failure_now(self) -> LastFailure | None:
+        """Why the journal takes nothing now; None where it does. Safe from any thread."""
+        reporter = self._retry.reporter
+        return self._full or (reporter.last_failure if reporter.failing_for is not None else None)
 
     @property
     def has_died(self) -> bool:
@@ -208,6 +216,7 @@ class WriteQueue:
             raise
         except JournalFull as error:
             count = len(part) - (self._written - before)
+            self._full = LastFailure(f"{error}: no new readings are kept", time.time(), math.inf)
             self.refused.add(f"{error}: no new readings are kept", error, count)
         except BaseException as error:  # noqa: BLE001 - of any kind: the entries after it must still be written
             return error
@@ -216,6 +225,7 @@ class WriteQueue:
     def _append(self, part: Sequence[Entry]) -> Appended:
         """Append entries to the journal, up to the first whose key is taken; count what became of them."""
         done = self._retry(partial(self._journal.append, part), self._describe_waiting)
+        self._full = None
         written = len(part) - len(done.rest)
         self._written += written
         self.kept += len(done.kept)

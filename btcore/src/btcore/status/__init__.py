@@ -131,7 +131,10 @@ class JournalStatus:
 
 @attrs.frozen
 class SiteStatus:
-    """A site at one moment: `time`. `started` is when the program was; None where it does not run."""
+    """A site at one moment: `time`. `started` is when the program was; None where it does not run.
+
+    In a dry run nothing is sent: the `delivered` of a sink are readings that were shown.
+    """
 
     running: bool
     time: datetime
@@ -142,6 +145,7 @@ class SiteStatus:
     journal: JournalStatus | None
     process: int | None = None
     started: datetime | None = None
+    dry_run: bool = False
 
     @property
     def is_ok(self) -> bool:

@@ -40,7 +40,7 @@ def _sources(site: Site, journal: Journal) -> list[SourceStatus]:
             source.name,
             source.plugin,
             "not running",
-            tuple(MeterStatus(serial, time) for serial, time in last.get(source.name, {}).items()),
+            tuple(MeterStatus(serial, time) for serial, time in sorted(last.get(source.name, {}).items())),
         )
         for source in site.sources
     ]

@@ -87,7 +87,8 @@ def _sinks(status: SiteStatus) -> Iterator[Family]:
         return Family(name, kind, text, tuple((labels, getattr(one, field)) for labels, one in sinks))
 
     yield _states("btcore_sink_state", "sink", ((one.name, one.state) for one in status.sinks))
-    yield family("btcore_sink_readings_delivered_total", "counter", "readings that were delivered", "delivered")
+    if not status.dry_run:
+        yield family("btcore_sink_readings_delivered_total", "counter", "readings that were delivered", "delivered")
     yield family("btcore_sink_readings_unwanted_total", "counter", "readings not selected by its settings", "unwanted")
     yield family("btcore_sink_readings_dropped_total", "counter", "readings dropped by backlog limits", "dropped")
     yield family("btcore_sink_readings_waiting", "gauge", "readings that are not delivered yet", "waiting")

@@ -34,7 +34,7 @@ def report(status: SiteStatus) -> Iterator[str]:
         yield from _source_lines(source, status.time)
     for sink in status.sinks:
         yield ""
-        yield from _sink_lines(sink, status.time)
+        yield from _sink_lines(sink, status.time, "shown" if status.dry_run else "delivered")
     if status.journal is not None:
         yield ""
         yield from _journal_lines(status.journal, status.time)
@@ -62,8 +62,13 @@ def _parts(status: SiteStatus) -> Iterable[tuple[str, SourceStatus | SinkStatus]
 def _headline(status: SiteStatus) -> str:
     if not status.running:
         return f"btcore does not run with {status.file}"
-    since = f" for {format_duration((status.time - status.started).total_seconds())}" if status.started else ""
-    return f"btcore {status.version} runs with {status.file}{since} (process {status.process})"
+    since = f" for {format_duration(_seconds_since(status.started, status.time))}" if status.started else ""
+    dry = ", a dry run: nothing is sent" if status.dry_run else ""
+    return f"btcore {status.version} runs with {status.file}{since} (process {status.process}){dry}"
+
+
+def _seconds_since(moment: datetime, now: datetime) -> float:
+    return max(0.0, (now - moment).total_seconds())  # the clock may have been set back
 
 
 def _source_lines(source: SourceStatus, now: datetime) -> Iterator[str]:
@@ -89,9 +94,9 @@ def _usually(meter: MeterStatus) -> str:
     return f", usually every {format_duration(meter.interval)}" if meter.interval else ""
 
 
-def _sink_lines(sink: SinkStatus, now: datetime) -> Iterator[str]:
+def _sink_lines(sink: SinkStatus, now: datetime, done: str) -> Iterator[str]:
     yield f"sink.{sink.name} ({sink.plugin}): {sink.state}{_until(sink.next_attempt, now)}"
-    delivered = f"{sink.delivered} delivered in this run, " if sink.delivered is not None else ""
+    delivered = f"{sink.delivered} {done} in this run, " if sink.delivered is not None else ""
     since = f" since {_ago(sink.oldest_waiting, now)}" if sink.oldest_waiting else ""
     dead_letters = plural(sink.dead_letters, "dead letter")
     yield f"    {delivered}{sink.waiting} waiting{since}, {dead_letters}; offset {sink.offset}"

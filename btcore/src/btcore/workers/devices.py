@@ -110,7 +110,7 @@ class DeviceRequests:
         family = _family(name)
         if family and len(self._workers) == 1:
             return _Found(_alive(self._workers[0]), "", Target(serial=name, family=family, device=device))
-        serials = [meter.serial for worker in self._workers for meter in worker.heard][:MAX_LISTED]
+        serials = sorted(meter.serial for worker in self._workers for meter in worker.heard)[:MAX_LISTED]
         names = [worker.source.name for worker in self._workers]
         known = ", ".join([*serials, *names]) or "none"
         raise CommandFailed(f"no meter or source {name!r:.60} is known; those that are: {known}")
@@ -136,7 +136,7 @@ def _on_source(worker: SourceWorker, device: str) -> _Found:
     if device or not meters:
         return _Found(worker, "", Target(device=device, family="gem" if device.isdigit() else None))
     if len(meters) > 1:
-        serials = ", ".join(meter.serial for meter in meters[:MAX_LISTED])
+        serials = ", ".join(sorted(meter.serial for meter in meters)[:MAX_LISTED])
         raise CommandFailed(f"{worker.name} has several meters: say which one is meant: {serials}")
     return _heard_on(worker, meters[0], device)
 
@@ -226,6 +226,6 @@ def _listed(worker: SourceWorker) -> dict[str, Any]:
             "clock": meter.clock.isoformat(" ") if meter.clock else None,
             "clock_error": meter.clock_error(utc=utc),
         }
-        for meter in list(worker.heard)[:MAX_LISTED]
+        for meter in sorted(list(worker.heard)[:MAX_LISTED], key=lambda meter: meter.serial)
     ]
     return {"name": worker.source.name, "plugin": worker.source.plugin, "state": state, "meters": meters}
