@@ -15,6 +15,7 @@ from btcore.config.load import load_site
 from btcore.config.site import Site
 from btcore.control.client import NotRunning, ask_once
 from btcore.logs.handler import say
+from btcore.runtime import state_directory
 from btcore.runtime.at_rest import mending_at_rest
 from btcore.text import plural
 
@@ -41,7 +42,9 @@ def main(args: argparse.Namespace) -> int:
         args.usage("drop: name a sink, --id or --meter, or say --all")
     if args.action == "show" and not args.id:
         args.usage("show: name one by --id")
-    found, is_running = _ask(load_site(config_of(args)), args)
+    site = load_site(config_of(args))
+    state_directory.check(site.state, site.file)
+    found, is_running = _ask(site, args)
     letters = found["letters"]
     if args.json:
         write_lines([json.dumps(letters, indent=2, ensure_ascii=False)])

@@ -17,6 +17,7 @@ from btcore.control.client import NotRunning, ask
 from btcore.errors import Unavailable
 from btcore.logs.handler import say
 from btcore.replay.spans import add_span_arguments, parse_span
+from btcore.runtime import state_directory
 from btcore.runtime.at_rest import mending_at_rest
 from btcore.text import format_bytes, plural
 
@@ -47,6 +48,7 @@ def main(args: argparse.Namespace) -> int:
             "import: name the capture" if args.action == "import" else f"{args.action}: unexpected {args.capture}"
         )
     site = load_site(config_of(args))
+    state_directory.check(site.state, site.file)
     if args.action == "compact":
         return _compact(site)
     since, until = parse_span(args, datetime.now(UTC))

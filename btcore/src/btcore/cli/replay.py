@@ -23,6 +23,7 @@ from btcore.mending.commands import raise_if_unanswerable
 from btcore.mending.redelivery import deliver_at_rest
 from btcore.replay.requests import Request
 from btcore.replay.spans import add_span_arguments, parse_span
+from btcore.runtime import state_directory
 from btcore.runtime.at_rest import mending_at_rest
 from btcore.runtime.signals import stop_on_signals
 from btcore.status import ReplayStatus
@@ -59,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> int:
     """Deliver again; return 0 if all was taken, 1 if some was refused. Raises Unavailable."""
     site = load_site(config_of(args))
+    state_directory.check(site.state, site.file)
     request = _request(site, args)
     progress = ProgressBar()
     found: list[Mapping[str, Any]] = []
