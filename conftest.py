@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What all tests share.
 
 pytest names test modules by their folders from here, so `btcore.tests` needs a `btcore`: this imports the package,

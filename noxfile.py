@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The workspace's jobs: `nox` alone checks everything; `nox -s demo` shows the program at work without hardware."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The house: the wings of the core, their rooms, and which imports which. `python tests/house.py` prints it."""
 
 import ast

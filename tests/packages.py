@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The packages of the workspace, as their pyproject.toml files state them. A package is found by its folder."""
 
 import tomllib

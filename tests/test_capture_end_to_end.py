@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore capture`: of a running program and of a source at rest; what it records is played again."""
 
 import json

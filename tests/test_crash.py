@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is in the journal survives: the program is killed at random moments, and in the end nothing is missing."""
 
 import random

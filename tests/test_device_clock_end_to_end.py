@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The night when clocks go back, and a capture that is played again: through the whole program."""
 
 import json

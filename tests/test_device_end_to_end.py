@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore device` through the whole program: meters are changed while it reads them, and not one packet is lost."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Meters that are asked for packets, or are silent, and are given commands meanwhile: asking and telling do not mix."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore doctor` of real sites with real faults: lines, ports, programs, files, services; and of healthy ones."""
 
 import json

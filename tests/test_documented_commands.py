@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the documentation tells to type and to write is what there is."""
 
 import configparser

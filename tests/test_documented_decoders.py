@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The decoders of docs/writing-a-plugin.md, as they stand on the page."""
 
 import re

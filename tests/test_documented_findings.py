@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """docs/doctor.md explains each code that a finding can have, and no other."""
 
 import ast

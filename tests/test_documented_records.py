@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What plugins are given, as docs/writing-a-plugin.md lists it: nothing is left out."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What btmon 3.4.0 calculated from the recorded streams, and where that is wrong: golden/QUIRKS.md, by its numbers.
 
 Where a difference is meant, a test below has the quirk's number in its name. Everything else must be equal.

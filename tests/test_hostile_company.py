@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """An honest meter beside junk, floods, port scanners and silent connections: nothing of it is lost.
 
 All of them come from one address, as behind a port forward.

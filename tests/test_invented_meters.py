@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Meters that do not exist, sent to the whole program: they cost little memory, and the meter that exists nothing."""
 
 import re

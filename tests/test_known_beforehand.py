@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What `btcore check` knows of the project's own plugins before anything runs: each with its place and words."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A mistake in site.toml, and its mending, through the whole program: it is told, and costs no reading."""
 
 import json

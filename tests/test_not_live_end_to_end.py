@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A simulated house and a recording in a whole run: stored at home, and sent to no account unless that is said."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A binary and a text meter of other makes: their decoders are installed as strangers' and go the whole way."""
 
 import json

@@ -1,9 +1,11 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The packages of the workspace: what each pyproject.toml states, and the lists of packages and plugins elsewhere.
 
 All of this holds for the next package too: `packages.py` finds it by its folder. The sources are `test_rooms.py`'s.
 """
 
 import pkgutil
+import subprocess
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -19,6 +21,8 @@ from btcore.version import __version__
 
 WORKSPACE: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK: dict[str, Any] = tomllib.loads((ROOT / "uv.lock").read_text())
+
+SPDX = "# SPDX-License-Identifier: GPL-3.0-or-later"
 
 SERIES = ".".join(__version__.split(".")[:2])
 RANGE = SpecifierSet(f">={SERIES},<{SERIES.split('.')[0]}.{int(SERIES.split('.')[1]) + 1}")
@@ -78,6 +82,14 @@ def test_every_package_states_the_same_of_itself(package: Package) -> None:
     assert set(project["keywords"]) >= {"energy", "brultech"}
     assert project["description"]
     assert project["name"] == package.folder.name
+
+
+def test_every_python_file_states_its_licence() -> None:
+    """Whoever takes a single file finds the licence in its first lines, as https://spdx.dev asks."""
+    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, check=True, capture_output=True, text=True)
+    files = [ROOT / line for line in listed.stdout.splitlines()]
+    assert len(files) > 300
+    assert [str(file) for file in files if SPDX not in file.read_text("utf-8").splitlines()[:2]] == []
 
 
 @each_package

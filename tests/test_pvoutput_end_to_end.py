@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """From a capture to PVOutput, through the whole program: slots, batches, and what can go wrong on the way."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The examples of golden/QUIRKS.md, with their numbers: what btmon 3.4.0 made of each, and what is so."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A configuration that changes while meters send: SIGHUP and `btcore reload`, through the whole program."""
 
 import signal

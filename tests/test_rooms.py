@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The wings and rooms of the house: what may import what."""
 
 import ast

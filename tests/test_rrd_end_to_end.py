@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """btcore with RRD files as a user runs it: stored, read back, drawn, and a directory of btmon's that is continued."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """From a serial line to the database, through the whole program: meters that send, and meters that are asked."""
 
 from collections import Counter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A source that brings bytes and never a packet, through the whole program: the log says what comes, and what to do.
 
 Each is a trouble that owners of these meters ran into, or a relative of one.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A sink with several accounts, through the whole program: what one key meets is no matter of the other meter's."""
 
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Two sources and four sinks for SQL databases in one site: a history and a capture, in files and real servers."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The uploader of a stranger: the one in docs/writing-a-plugin.md, installed from a directory of its own."""
 
 import json

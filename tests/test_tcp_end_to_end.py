@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """From the meters' TCP connections to the database, through the whole program."""
 
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Two meters that call themselves alike, and what a configuration says of meters, through the whole program."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Output that nobody reads: it holds up neither what comes in, nor what goes out, nor a stop."""
 
 import os

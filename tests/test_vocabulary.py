@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """One name for one thing: what docs/vocabulary.md lists under "Not used" is used nowhere.
 
 A word that is somebody else's is listed below with the module that has it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What tests of the core are given: a journal in a folder of their own, a clock, and plugins to load."""
 
 from collections.abc import Iterator

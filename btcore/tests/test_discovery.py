@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Finding plugins: strangers' distributions in a directory of their own, good ones and every kind of broken one."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The commands to the meters of one source: who has the line, what the collector takes, and every way it can fail."""
 
 from threading import Event, Thread

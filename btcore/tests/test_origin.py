@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Where readings come from: what is simulated or recorded is marked for good, and reaches no hosted service unasked."""
 
 import re

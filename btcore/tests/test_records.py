@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a plugin makes is checked where it is made, and never changes afterwards."""
 
 import logging

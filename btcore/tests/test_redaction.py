@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Short secrets: a key of a letter or two must not make every message unreadable."""
 
 import pytest

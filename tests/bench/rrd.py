@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Measures what a minute of a GEM costs in RRD files: 108 files, six readings, as btmon did it and as the sink does.
 
 btmon writes each value as text, and calls RRDtool's binding once for each file and batch. The peer does just that.

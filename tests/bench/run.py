@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Measures speed and memory: ratios against a peer in the same run, so that the machine does not matter.
 
 The peer is siobrultech-protocols, which Home Assistant reads these meters with. It decodes one packet; for what it does

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Measures an import: a history of one GEM in an SQLite file is brought into MariaDB and PostgreSQL by `run --once`.
 
 Rows a second, from the first one read until the last one is stored, and the memory of the process at the middle and at

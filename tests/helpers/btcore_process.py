@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """btcore as a user runs it: a process, a site.toml, signals, and what is in its databases afterwards."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What btmon 3.4.0 stored in MySQL, as it was recorded: its statements, its rows, and a database as it left it."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """btmon's recordings of what it sent to each service, and the same readings for a plugin of ours to send.
 
 `scenario("plotwatt", "ecm1240bin_steady.typical")` has what btmon was told and what it sent; `batches()` are the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A clock for tests of what time brings about: it stands still until it is set, or until somebody waits with it."""
 
 from threading import Event

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Plugins for tests of the configuration: good ones, and one for each way of being bad."""
 
 import textwrap

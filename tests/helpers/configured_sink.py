@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A sink made from its table in a site.toml, and delivered to as btcore does: with a journal, a worker, and a clock.
 
 With `Clock` an outage of a week takes a second: waiting moves the clock, nothing else does.

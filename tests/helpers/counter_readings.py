@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Readings of a meter whose counters rise as a test says, and the samples between them: for tests of calculation."""
 
 from collections.abc import Sequence

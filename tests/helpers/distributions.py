@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Distributions of plugins, put into a directory as an installer would: a module, and its metadata beside it."""
 
 import textwrap

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the Acme and the Sunline meters send, whose plugins `docs/writing-a-plugin.md` writes and `meters/` has."""
 
 import struct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What flowed through a channel one way, worked out from the packets alone: what services have to be told of it."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Sources and sinks that do as a test says, and keep what was done to them."""
 
 from collections.abc import Callable, Iterable, Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Histories of meters and what goes wrong in them, each from a seed: what they counted, and what was received.
 
 One serial number, behind which there are one or two meters; among their packets absurd ones that no meter sent; meters

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """btcore run again and again, without the time that Python takes to start: each run is forked off a process that waits.
 
 As a program, it is that process. It imports btcore and the plugins of a configuration. Then it answers each line of its

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The recorded streams in `golden/`: their bytes, their packets, and what btmon 3.4.0 made of them."""
 
 import json

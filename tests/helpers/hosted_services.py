@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The hosted services of btmon-services: for each, a table that delivers to a server of ours, and what it answers."""
 
 import json

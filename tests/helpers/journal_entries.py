@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Entries of a journal and their readings: of ECM-1220s, of an ECM-1240, of a recording, and with bytes of any kind."""
 
 from collections.abc import Iterable, Iterator, Sequence

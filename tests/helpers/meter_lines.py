@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Lines to meters for tests of conversations: time stands still until somebody waits; the far end answers at once."""
 
 from collections.abc import Callable

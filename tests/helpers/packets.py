@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Packets of ECM-1220s, and the serial numbers of the meters that send them."""
 
 from btcore import pack

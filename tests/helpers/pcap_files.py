@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Recordings of a network, made byte by byte: links, IP, TCP, and the files that tcpdump and Wireshark write."""
 
 import struct

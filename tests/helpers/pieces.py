@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Bytes cut into pieces, as they come over a line or a network."""
 
 from collections.abc import Sequence

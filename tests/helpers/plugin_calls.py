@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The calls that the core makes to a sink's plugin, made without a worker: for tests of what the plugin itself does."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How many examples a property test tries: few by default, all of them with `--hypothesis-profile=thorough`.
 
 So the tests that start nothing take less than a minute; `nox -s thorough` is for a change of the algebra.

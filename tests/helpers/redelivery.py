@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is delivered again to a sink, and the values of what a sink took."""
 
 from typing import Any, NamedTuple

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is in RRD files, read with the real RRDtool; and readings of a meter whose counters a test sets."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A sink worker at work on a journal: what it delivers, how far it comes, and what its service refuses."""
 
 import logging

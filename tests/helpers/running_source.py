@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A source worker at work on a journal: what it collects, and what of that is kept."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Samplers, and what is in the steps that they make of readings."""
 
 from collections import defaultdict

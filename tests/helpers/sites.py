@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A `Site` of sources and sinks that a test makes, and how far its sinks came: for tests of whole runs."""
 
 import threading

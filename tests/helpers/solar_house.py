@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A house with panels on its roof, whose every counter is known: for tests of what PVOutput is told of it.
 
 Two meters: a GreenEye Monitor measures what the panels generate, an ECM-1240 what the house consumes. What a status has

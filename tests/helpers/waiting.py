@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Waiting for an event, and work in the background meanwhile."""
 
 import time

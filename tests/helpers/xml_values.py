@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """XML as plain values, which compare equal where it says the same: tags, attributes, texts, children, no spelling."""
 
 from collections.abc import Collection

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Real database servers for tests: MariaDB and PostgreSQL, each in a directory of its own, on a port of its own.
 
     with MariaDB(tmp_path) as server:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """PVOutput, as its API documentation describes it, in one process: for tests that must not trouble the real one.
 
     with PVOutputServer() as server:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A server of raw TCP: what it does with a connection is a function that a test gives it.
 
 with RawServer(dribbling(b"HTTP/1.1 200 OK", b" ")) as service:

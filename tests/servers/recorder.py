@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A hosted service that keeps what it is sent and answers as it is told: for tests of the uploaders.
 
 with Recorder(Reply(200, "ok")) as service:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A real rrdcached on a UNIX socket, which can be killed and started again; and whether there is one to start."""
 
 import os

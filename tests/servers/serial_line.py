@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A serial line, and the meters at the far end of it: a real pty, and answers as those of an ECM or a GEM.
 
     wire = Wire(tmp_path / "ttyUSB0")

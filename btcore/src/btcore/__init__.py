@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """btcore: reads Brultech energy monitors and delivers to databases and services, losing nothing.
 
 This module is the public interface: what a plugin may import. Everything else is private to the core.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The two clocks of the computer: the time of day, which may be set, and the steady clock, which nobody sets.
 
 The clocks of meters are not here (`decode/device_clock.py`).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a distribution gives `btcore` to have a command of its own, and what that command is told of a configuration.
 
 How commands are found, and which there are, belongs to `cli/extensions.py`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The installed plugins, found by the entry points of the group `btcore.plugins`, and how one of them is loaded.
 
 Only `Installed.load` imports a plugin. Whatever is wrong with the plugin, it raises one error that names the

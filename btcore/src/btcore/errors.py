@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The exceptions, typed by what to do about them: correct the configuration, wait, or stop.
 
 An exception that is caught in the room that raises it does not belong here.

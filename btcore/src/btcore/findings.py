@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Findings: what `btcore doctor` reports, and what a plugin is given to find more of them.
 
 A plugin's instance may have a method `diagnose(self, context: DiagnosisContext) -> Iterable[Finding]`. It is optional,

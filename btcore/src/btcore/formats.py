@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Packet formats: the names of the numbers in a reading, and how its counters are read.
 
 A `Format` describes all readings of one packet format. The seven formats of Brultech are in `decode/brultech.py`; a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a worker is doing, and since when: so another thread can find out that it hangs.
 
 What follows from a hang is decided elsewhere.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The hooks: everything that a plugin can do.
 
 A plugin class implements a hook with a method decorated with `@hookimpl`; it may leave out arguments that it does not

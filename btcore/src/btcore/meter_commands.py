@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Commands to meters on the line of a source: what is to be sent, and what comes in meanwhile.
 
 A collector owns its line, so it alone sends: it takes the commands that wait, at a moment that suits it, and goes on

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which process holds a file, a device or a port of this machine: Linux tells it below /proc.
 
 Only what this user may see: root sees all, another user only processes of its own.

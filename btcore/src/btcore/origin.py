@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The origin of readings: a meter now, a recording of one, or a simulation.
 
 What a source's plugin class declares, and how readings and the journal keep it. Which sink gets which readings is not

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Names of btmon, the program that this one follows, and the plugins that replace what they stand for.
 
 Which plugins are installed belongs to `discovery.py`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The records that travel the road of the data, from bytes to batches.
 
     bytes: Chunk -> decode_packet: Packet, Incomplete, Damaged -> Reading -> Sample -> Batch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Redaction: replaces secrets in texts, so that no log, error or screen shows a key or a password.
 
 The forms in which a secret may appear are listed here once, for the log, the answers of services and the mistakes of a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Settings that were renamed, so that an old name in a site.toml is reported with the new one.
 
 Old names only. Misspelt names belong to `text.nearest`, names of btmon to `predecessor`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a plugin's settings are made of: the decorator of a plugin class, its fields, and their types.
 
 How a table of the configuration becomes an instance belongs to `config/load.py`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Texts for people: made plain, shortened and quoted; errors, numbers and durations as words; the nearest known word.
 
 Redacting secrets belongs to `redaction.py`.

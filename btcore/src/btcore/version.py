@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The version of this distribution, and of the interface that plugins are written for."""
 
 __version__ = "0.1.0"

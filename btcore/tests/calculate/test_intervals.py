@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Intervals: one sample of each meter in each, in order, whatever the clocks of the meters do."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Lifetime counters: they go on over wraps, restarts, swaps and channels that restart by themselves, and never fall."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A meter changes in mid-stream: its serial number, its packet format, its clock, its counters, alone and together."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Nothing is invented: whatever a serial number's packets claim, no power that no panel carries, no energy twice."""
 
 from itertools import pairwise

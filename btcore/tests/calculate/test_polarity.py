@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Signs: each polarity is the other with directions exchanged, and net is positive less negative."""
 
 from itertools import pairwise

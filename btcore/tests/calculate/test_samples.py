@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Calculation: energy is exact however a span is cut, and power is only told where it is known.
 
 What btmon calculated, and where it was wrong, is in `tests/test_golden_samples.py` of the workspace.

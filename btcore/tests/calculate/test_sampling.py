@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Sampling: every step can be the last before a restart, and no energy is lost or counted twice, however it is cut."""
 
 from collections import defaultdict

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Counters that fell: wrapped or restarted, told apart, and no power where it is not known."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Captures: every file is read as what it is, and damage in one costs only itself."""
 
 import json

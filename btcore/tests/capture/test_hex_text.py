@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Hex as text: whatever tool or person wrote bytes down, the same bytes are read, and nothing else is taken for it."""
 
 import codecs

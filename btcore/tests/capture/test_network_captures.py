@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Recordings of a network: what a connection carried comes out once, in order, at its time, however it was recorded."""
 
 import gzip

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Obfuscation: other serial numbers, and nothing else is another."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Commands that are given a configuration whose state directory belongs to another site."""
 
 from pathlib import Path
@@ -25,6 +26,11 @@ use = "simulator"
         ["device", "list"],
         ["device", "show", "01000101"],
         ["device", "set", "01000101", "interval=10", "--yes"],
+        ["replay", "print"],
+        ["dead-letters", "list"],
+        ["dead-letters", "drop", "--all"],
+        ["journal", "check"],
+        ["journal", "compact"],
     ],
     ids=" ".join,
 )

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore decode`: what other programs may rely on, and what a person at midnight reads."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Commands that other distributions add, as a user calls them."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore init`: what it writes loads, as it is and with everything switched on."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore journal`: the journal is checked, compacted, exported as a capture; a capture is brought in, once."""
 
 import json

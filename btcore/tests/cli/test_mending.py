@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore replay` and `btcore dead-letters`, as a person calls them: beside a running program, and at rest."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore plugins`, as a user and a program call it."""
 
 import json

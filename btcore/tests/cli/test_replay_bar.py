@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a person sees of a replay: the bar on a terminal, and the line of a status."""
 
 from btcore.cli.replay import bar

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore service print`: a unit, a Dockerfile and a compose file, as systemd and others want them."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore simulate`: what it writes is a capture, what it sends is what a meter sends, and it ends cleanly."""
 
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore status`, as a user and a monitoring system call it."""
 
 import json

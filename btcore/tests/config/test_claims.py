@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What two tables of a configuration cannot both have is told before anything is opened, of whoever's plugins."""
 
 from pathlib import Path

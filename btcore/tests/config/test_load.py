@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A whole site.toml: what a good one becomes, and that all mistakes of a bad one are told together, in their places."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Each mistake that a site.toml can have, alone: where it is told to be, and what is said of it."""
 
 import sys

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """[meters]: what a configuration says of its meters, and by what name their readings and their channels are known."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Lines of keys, and mistakes of the syntax: against texts that are made so that both are known."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What people write that is no TOML: each mistake has its own words, at its line, and nothing else is lost by it."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The control socket: only its owner is answered, and whoever misbehaves harms nobody."""
 
 import json

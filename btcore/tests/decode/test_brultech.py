@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The seven formats: what was packed decodes to itself, and what real meters sent to what it says."""
 
 import json

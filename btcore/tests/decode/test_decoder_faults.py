@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a stranger's decoder can do wrong: it costs the packet that it did it to, and is told once."""
 
 import logging

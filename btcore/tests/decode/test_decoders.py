@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Decoders: which plugin answers, what its faults cost, and how readings come out of the journal again."""
 
 import logging

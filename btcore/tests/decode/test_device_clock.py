@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A meter's clock in local time: whichever hour is shown twice or left out, its readings get the right moment."""
 
 from collections.abc import Callable, Iterable, Sequence

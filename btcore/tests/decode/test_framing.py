@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Framing: every intact packet is found, with its time, whatever is around it and however the bytes are split."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The channels of a GEM that btmon did not have: which they are, which have a new name, and their columns."""
 
 from datetime import UTC, datetime

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Readings without a packet in the journal: what is written is read again, also what an earlier version wrote."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Asking meters: the requests of both kinds, against meters that answer, chatter, stall and die."""
 
 import logging

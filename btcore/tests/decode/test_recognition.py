@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Recognition: bytes without a packet are called what they are, and nothing is promised that was not seen."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The columns of the SQL tables, against those that btmon made."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A telnet port between meter and computer: its changes are undone where that is certain, and nowhere else."""
 
 from collections.abc import Sequence

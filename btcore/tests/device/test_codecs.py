@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The commands of meters, and what their answers mean: both ways, and for any bytes."""
 
 from collections.abc import Callable

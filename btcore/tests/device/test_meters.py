@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Conversations with meters: simulated ones that answer, and what is at the far end where no answer comes."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the core finds: pure functions of facts, each with a staged fault, and nothing of a healthy site."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What plugins find: they are asked by an optional method, and what they yield is checked."""
 
 import threading

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What tests of the SQLite journal are given; the contract of all journals is in `test_contract.py`."""
 
 import pytest

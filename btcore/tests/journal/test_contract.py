@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The contract of a journal, of the one in SQLite and of the one in memory."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The keys that a writer chooses: near the reading's time, the same on every replay, and found in few tries."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Choosing a journal by a name or a URL: what is installed is found, what is wrong is named, no secret is shown."""
 
 import logging

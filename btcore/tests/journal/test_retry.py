@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Waiting for a journal: longer and longer while it cannot be used, and after a stop no longer than there is grace."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The journal: what was appended is there, in order, once, until every sink has had it."""
 
 import sqlite3

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The file of the journal: documented tables, a newer or a damaged file, a full disk, a program that is killed."""
 
 import random

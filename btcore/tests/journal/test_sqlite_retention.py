@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the journal forgets, how much it holds, and a full disk: it heals once the sinks have had what is in it."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The reserve beside a SQLite journal: when it is made, and what giving it up leaves of the disk.
 
 That a disk which is really full heals by this is in `test_sqlite_retention.py`.

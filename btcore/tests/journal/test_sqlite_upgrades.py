@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Files of earlier versions of the journal: they are brought up, all at once, and keep what is in them."""
 
 import sqlite3

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Outcomes: a failure that lasts for a week is a few lines of the log, and its end is told."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The forms of the log: for a file, a terminal, the journal of systemd, and a program."""
 
 import json

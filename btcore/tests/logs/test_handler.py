@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Logs: one line an event, and never a secret, however it is written."""
 
 import asyncio

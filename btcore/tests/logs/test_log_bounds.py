@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The log's bounds: texts that cannot steer a terminal, lines that wait, messages that repeat."""
 
 import logging

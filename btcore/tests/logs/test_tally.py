@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What happens very often is told seldom, and its number is right."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A replay gives the samples that the first delivery gave: the same energy, the same lifetime counters, none twice."""
 
 from pathlib import Path

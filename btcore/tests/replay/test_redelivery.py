@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Delivering again beside the live delivery: it neither moves nor holds up anything, and outlasts a kill."""
 
 import threading

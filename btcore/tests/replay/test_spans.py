@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A time is read as a person types it."""
 
 from datetime import UTC, datetime

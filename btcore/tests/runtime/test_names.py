@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Names of meters in a configuration: wherever they stand they are found, and compared with what is heard."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a running program tells of its sources and its journal, and what it refuses to tell."""
 
 import threading

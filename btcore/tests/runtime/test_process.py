@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """btcore as a process: signals, exit codes, and no secret in anything that it tells."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A run that takes another configuration: what changed is restarted, the rest goes on, and nothing is lost."""
 
 import logging

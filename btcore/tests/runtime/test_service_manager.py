@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What systemd is told: datagrams to the socket of NOTIFY_SOCKET, as sd_notify(3) describes them."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Signals: the first one stops the program in order, the second at once."""
 
 import os

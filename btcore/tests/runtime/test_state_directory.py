@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A state directory belongs to one configuration, and is given up only when that is gone."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Running a site: from the lock on its state to the last commit, whatever stops it."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The pace of calls, and the bounds of what waits for them."""
 
 import threading

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The bounds of a backlog hold whatever its sink is at, and looking at them costs what came in since the last look."""
 
 import threading

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is refused: it is found, stands alone, is told and set aside, and all else is delivered."""
 
 import threading

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Limits: a sink is called at its own pace, and failures are waited for longer and longer, within reason."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`Reject(whole_batch=True)`: what a sink says of a whole batch is believed at once."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the log says of a sink that begins again: since when there is something that it did not have."""
 
 from datetime import timedelta

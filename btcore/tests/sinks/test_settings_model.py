@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Mistakes in a sink's settings, and their mending, against what the right settings would have delivered all along.
 
 Whatever comes in, however often the settings are wrong, and the worker is started, stopped or killed: in the end, all

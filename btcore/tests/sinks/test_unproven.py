@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A sink whose first readings are refused one and all is set up wrong: it stops, and its readings wait."""
 
 import pytest

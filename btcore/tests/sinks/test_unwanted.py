@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a sink's settings want nothing of is not delivered: it waits, and comes once the settings are mended."""
 
 import logging

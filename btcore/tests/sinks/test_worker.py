@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Delivery: everything that a sink wants, in order, at least once; a dry run shows it and delivers nothing."""
 
 from collections.abc import Iterator

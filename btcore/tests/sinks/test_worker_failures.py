@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Whatever a sink's plugin raises, wherever, its worker goes on; what cannot be calculated costs itself alone."""
 
 import logging

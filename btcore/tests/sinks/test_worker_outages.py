@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What goes wrong around a delivery: nothing is lost, nobody waits for anybody, and stopping is quick."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which meters a source takes in, and how much of each: invented ones are refused, and cost the others nothing."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Who is who: meters are told apart by where they come from and what they count, and a move makes no second one."""
 
 from collections.abc import Sequence

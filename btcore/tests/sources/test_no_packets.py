@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Bytes without a packet: what is told of them, when, and how often."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The last bytes without a packet, and taps: what a running program tells of what comes in."""
 
 from helpers.clocks import Clock

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Silence: a meter that is quiet for longer than its habit is told once, and that it is back; nothing else is."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A meter that falls silent in the midst of a run, and comes back, while another goes on: what the log tells."""
 
 import logging

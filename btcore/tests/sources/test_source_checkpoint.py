@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How far a source has come that reads a store: kept after its readings, and found again."""
 
 import logging

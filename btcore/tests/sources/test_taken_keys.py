@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Readings of one time, for which the queue tries further keys: each is counted once, whatever fails between two."""
 
 import logging

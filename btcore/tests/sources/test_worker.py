@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Collection: what a meter sent is in the journal, once, at its time, before anything else happens."""
 
 import logging

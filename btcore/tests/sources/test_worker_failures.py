@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Sources in trouble, and a journal in trouble under them: tried again, waited for, told, and ended when asked."""
 
 import asyncio

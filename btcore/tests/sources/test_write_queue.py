@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The readings that wait for the journal: at their own times, in order, bounded, and none lost without a word."""
 
 import logging

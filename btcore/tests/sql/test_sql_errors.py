@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the errors of a database mean, and what a sink answers to each."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How far an import is: a bar on a terminal, lines in a log."""
 
 import io

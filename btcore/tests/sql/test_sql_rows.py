@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The keys of rows, and the names and statements of a dialect."""
 
 from datetime import UTC, datetime

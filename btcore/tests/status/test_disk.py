@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """When the disk of the journal will be full."""
 
 from datetime import UTC, datetime, timedelta

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The status of a site that runs, with a silent meter, failing, stopped and slow sinks; and of the same at rest."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Hints never change the meaning: they keep the meter and the number, and name a channel that there is, or none."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Bounds of settings read like sentences, whichever validator of attrs has them."""
 
 from collections.abc import Callable

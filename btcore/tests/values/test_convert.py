@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Values of TOML as settings: what each type takes, what it says of the rest, and that no secret is ever in that."""
 
 import datetime as dt

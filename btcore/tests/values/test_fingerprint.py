@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Marks of settings: they change with the settings, with nothing else, and nothing can be read from them."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Tables within a setting: an attrs class whose fields are settings, as a type of a setting."""
 
 from pathlib import Path

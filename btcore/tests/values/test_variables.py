@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Variables of a shell are not put in: a text that is one is told with what to write, and no secret is shown."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Where an address leads: what is certainly near is not public, all else is, however it is written."""
 
 import ipaddress

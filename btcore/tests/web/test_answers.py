@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What an answer of a service means: delivered, refused, to be tried again, or a matter for a person."""
 
 from datetime import UTC, datetime, timedelta

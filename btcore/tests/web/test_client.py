@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What uploaders share: one request at a time, bounded and timed, and no secret in any text."""
 
 import base64

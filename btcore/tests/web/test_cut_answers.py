@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """An answer of which a part is missing is never judged as if it were whole: it is to be sent again."""
 
 import gzip

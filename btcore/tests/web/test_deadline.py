@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A request has one deadline, from the look-up of the name to the last byte; whatever keeps it waiting, it is kept."""
 
 import socket

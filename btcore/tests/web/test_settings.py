@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Addresses and secrets in settings: what is wrong with them is told, without them."""
 
 import pytest

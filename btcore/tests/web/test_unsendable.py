@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What can never be sent is refused, or stops the sink where a setting is at fault: it is not tried for ever."""
 
 import math

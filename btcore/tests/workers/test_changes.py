@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What has to be restarted for another configuration: what depends on what differs, and nothing else."""
 
 from collections.abc import Mapping

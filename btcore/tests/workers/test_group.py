@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Workers that are replaced one by one: the new one starts when the old one has ended."""
 
 from threading import Event, Thread

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Workers that do not move: what only a restart can cure is told from what waits, fails, or is known."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A run whose only source or only sink has stopped ends with an error; one that has others left goes on."""
 
 import logging

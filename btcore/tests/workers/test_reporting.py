@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Reporting: a line after the first minute and each hour, in which a healthy run and a useless one look different."""
 
 import logging

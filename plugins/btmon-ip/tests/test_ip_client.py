@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`tcp-client`: a meter that sends, meters that are asked, and meters and gateways that fail."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`tcp-server`: claiming a port, giving it back, and what the system refuses."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Who may stay connected: meters before all others, whatever the others do."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`tcp-server`: what meters send comes out byte for byte, whoever else is connected."""
 
 import contextlib

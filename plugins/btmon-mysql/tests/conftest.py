@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A MariaDB server for all tests of a run, a database for each, and sinks that are closed in the end."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What `btcore doctor` finds of a MariaDB, without storing anything."""
 
 from typing import TYPE_CHECKING

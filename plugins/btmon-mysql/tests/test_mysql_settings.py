@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The settings of the sink, without a server."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A MariaDB database as a source: rows of btmon's and of ours become readings, each once."""
 
 import logging

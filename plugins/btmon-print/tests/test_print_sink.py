@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Printing: against btmon's own output but for what it did wrong, and what is printed where something is not known."""
 
 import json

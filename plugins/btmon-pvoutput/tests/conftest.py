@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the tests of btmon-pvoutput share: a server, a sink that sends to it, and samples made by hand."""
 
 import logging

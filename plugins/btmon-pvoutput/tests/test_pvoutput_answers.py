@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What each answer of the service comes to: delivered, tried again, set aside, or stopped."""
 
 import re

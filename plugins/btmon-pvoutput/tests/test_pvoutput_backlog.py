@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A backlog from before what PVOutput takes: the service says so, cheaply, and all that is newer arrives."""
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which flow on a channel counts where nobody has said: the one that the meter has counted more of, and it is told."""
 
 import logging

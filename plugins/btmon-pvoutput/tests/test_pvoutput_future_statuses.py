@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What PVOutput holds to be in the future: a wrong date of a meter holds up nothing, a wrong zone costs nothing."""
 
 from collections.abc import Callable, Iterator

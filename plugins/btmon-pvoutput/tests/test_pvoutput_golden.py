@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What btmon 3.4.0 sent to PVOutput, request by request, and where this plugin differs on purpose."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The service's limits: requests an hour, and catching up after an outage without breaking one."""
 
 from collections.abc import Callable

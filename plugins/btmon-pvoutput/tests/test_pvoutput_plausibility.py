@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What PVOutput does not believe: a wrong zone or size stops the sink and costs nothing; one bad status goes alone."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The key is shown nowhere: no log, no exception, no repr, at any level, whatever goes wrong."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The PVOutput of the tests itself: it behaves as the service documents, so that passing against it means something."""
 
 import json

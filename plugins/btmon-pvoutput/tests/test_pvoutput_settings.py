@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The settings: what is refused, what addresses may look like, what the sample shows, and what fits no meter."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which statuses samples become: slots, time zones, several meters, and the numbers in them."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Two meters that send one serial number: each channel that is named is that of one of them alone."""
 
 from pathlib import Path

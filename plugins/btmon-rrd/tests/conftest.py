@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Sinks that are closed in the end, with the real binding or a real rrdcached."""
 
 import importlib.util

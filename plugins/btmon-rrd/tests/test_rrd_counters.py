@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What files show where counters overflow, restart, are another meter's, or not known: no spike, nothing invented."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The sink with a real rrdcached: each reading exactly once, whatever happens to the daemon."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The quick way gives the same points as the careful one, or none."""
 
 import logging

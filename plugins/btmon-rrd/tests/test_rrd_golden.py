@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Against btmon: the same files and updates, call for call, but for what it did wrong."""
 
 import json

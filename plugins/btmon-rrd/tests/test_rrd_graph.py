@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore graph`: what it draws, of which files, and what it says where it cannot."""
 
 import logging

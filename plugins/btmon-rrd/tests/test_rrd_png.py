@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Pictures below each other: the pixels are those of the pictures."""
 
 import random

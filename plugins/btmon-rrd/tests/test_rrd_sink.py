@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The sink with RRDtool's binding: each reading once, what is refused, and what a person is told."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The source: a directory of RRD files read back into the readings that it was made of."""
 
 import logging

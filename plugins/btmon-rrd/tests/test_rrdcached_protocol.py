@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """rrdcached's protocol: addresses, commands, and daemons that hang, end, or are something else."""
 
 import socket

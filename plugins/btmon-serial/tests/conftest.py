@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the tests of btmon-serial share: recorded packets, serial lines, and what the core does with a source."""
 
 import logging

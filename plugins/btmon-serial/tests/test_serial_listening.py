@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Listening: meters in real-time mode, on real ptys and behind pyserial's URLs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Ports that cannot be used and settings that cannot work: what a person is told."""
 
 from __future__ import annotations

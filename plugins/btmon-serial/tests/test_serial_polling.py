@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Polling: meters with real-time mode off, several on one line, and what else happens on it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Bidgely: what is sent is what btmon sent, with watts and a counter of one direction; the address stays a secret."""
 
 import json

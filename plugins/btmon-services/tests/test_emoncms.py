@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """emoncms: what it has to store is what btmon sent, in bulk; its answers, HTTP 200 or not, are understood.
 
 `Emoncms` answers as a real emoncms was seen to. It is no emoncms: that runs on PHP, and is in no package repository.

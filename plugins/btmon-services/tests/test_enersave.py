@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """MyEnerSave: what is sent is what btmon sent, with a counter that never falls."""
 
 from collections.abc import Mapping

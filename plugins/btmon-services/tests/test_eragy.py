@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Eragy: what is sent has the form of what btmon sent, with the energy that the format is made for."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Channels 33 to 48 of a GEM, which btmon left out (QUIRKS B4): a service that gets all channels gets them too."""
 
 import re

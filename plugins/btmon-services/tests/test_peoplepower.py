@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """People Power: what is sent is what btmon sent, in messages whose numbers rise, and answers are understood."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """PlotWatt: what is sent is what btmon sent, and its answers are understood."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is counted as delivered is what was sent; and every cumulative value is the counter that goes on."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Services that fail in every way: what was not taken comes again, in order, and no text shows a secret."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What flows one way, from what the core calculates: watts and a counter, always of the same direction."""
 
 from datetime import UTC, datetime

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A serial number that is mistyped in the table of a service: nothing is sent, and once it is mended, all of it is."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A sink with several accounts or streams is split: what one is refused, or has to wait for, is its own."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The sample is a configuration that works, for every service of the package, and the README shows it."""
 
 import re

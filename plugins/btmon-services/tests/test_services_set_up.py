@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the settings are to blame for: a refusal stops the sink, names the setting and costs nothing; a name is told."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Two meters that send one serial number: each service is sent what two with numbers of their own would be."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Short names of meters: different for each, and the same for the same meters in whatever order they are heard."""
 
 from itertools import permutations

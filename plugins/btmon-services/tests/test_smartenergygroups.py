@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Smart Energy Groups: an expression in brackets, as btmon sent it, to whatever speaks that protocol."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """ThingSpeak: entries as the service documents them, one a request or many, within its limits."""
 
 from collections.abc import Mapping

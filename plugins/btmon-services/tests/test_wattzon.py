@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """WattzOn: one update a reading and channel, to whatever speaks that protocol."""
 
 import base64

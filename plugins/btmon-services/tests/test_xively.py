@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Xively: what is sent is what btmon sent to Pachube, and its answers are understood."""
 
 from collections.abc import Mapping

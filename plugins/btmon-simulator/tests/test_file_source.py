@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The source `file`: plays captures of both kinds, at once or as slowly as they were recorded, whatever is in them."""
 
 import json

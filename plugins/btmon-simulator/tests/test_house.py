@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The simulated house: counters are exact integrals, and the house is one that could be lived in."""
 
 from functools import cache

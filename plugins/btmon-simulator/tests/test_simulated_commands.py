@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Commands to simulated meters: what they answer, and what they send after that."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The source `simulator`: packets that decode to what the house did, at their times, with the faults asked for."""
 
 import threading

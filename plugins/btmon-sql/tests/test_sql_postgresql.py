@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """With a real PostgreSQL: outages, rights, tables of all kinds, and each row there exactly once."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The settings, without a server: what a URL may be, and that no text shows a password."""
 
 import logging

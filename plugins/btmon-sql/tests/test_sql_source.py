@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A PostgreSQL database as a source, and an SQLite file by its URL: rows become the readings that were put in."""
 
 import logging

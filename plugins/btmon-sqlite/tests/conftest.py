@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Readings and samples of the recorded streams, and sinks that are closed in the end."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The directory that the file is to be in: what is said when it cannot be there."""
 
 import os

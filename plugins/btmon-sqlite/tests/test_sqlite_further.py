@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Channels 33 to 48 of a GEM: a table gains their columns when they first move, and no energy is ever left out."""
 
 import json

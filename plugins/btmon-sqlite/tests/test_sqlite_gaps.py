@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The file can be asked what it has, so that gaps in it are found."""
 
 import sqlite3

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Against btmon: the same rows by the names of their columns, but for what it did wrong."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The schema `samples` and the retention, in an SQLite file."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Storing: once each, whatever comes how often in what order, and what is said where it cannot be done."""
 
 import logging

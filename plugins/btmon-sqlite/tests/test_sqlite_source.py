@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """An SQLite file as a source: its rows become the readings that were put in, each once."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Decodes the packets of Acme's inverters: a header, seven numbers, and a checksum."""
 
 import struct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Decodes the lines of text that Sunline's meters send: SUN,serial,seconds,volts,Ws."""
 
 import re

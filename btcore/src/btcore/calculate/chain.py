@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The state of one serial number: its chains of readings, each of which continues from the one before.
 
 A serial number has one chain as long as one meter sends it and nothing goes wrong. Which chain a reading belongs to is

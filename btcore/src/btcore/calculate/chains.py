@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The chains of all meters: which reading continues from which.
 
 The last reading of each chain is kept: the next one continues from it. A reading that continues from none begins a

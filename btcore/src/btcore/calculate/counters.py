@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The counters that two readings of one meter have in common, and how far they rose.
 
 Pure, and used for every packet, so it must be quick. What a rise or a fall means is decided in `transition.py`, how

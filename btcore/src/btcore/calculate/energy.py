@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How much energy each channel counted between two readings of one meter: pure, in the meter's own watt-seconds.
 
 If the two have different packet formats, counters are compared by label. Power and other values are calculated in

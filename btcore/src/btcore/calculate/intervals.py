@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Steps of intervals: for each meter one sample over an interval of the clock, such as five minutes.
 
 No clock is asked: intervals are closed by the times of readings, so a replay gives the same steps. Pure, except for the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Lifetime counters: what a meter has counted in all its life, as far as it was heard. They never fall.
 
 A meter's own counters overflow, restart, or are those of another meter after it was replaced. A lifetime counter

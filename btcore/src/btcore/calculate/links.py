@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A link: a reading, and the reading that it continues from. Samples are calculated of links.
 
 How links are found among the readings of a meter is in `chains.py`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Notices: what a person should know of a serial number, and what to write in the configuration.
 
 When a notice is due is decided in `chains.py`; where it is logged, by those who ask.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Power and energy from two readings of one meter: pure functions, nothing mutated.
 
 The formulas are in `docs/numbers.md`. Intervals are measured by the meter's own seconds counter, never by arrival

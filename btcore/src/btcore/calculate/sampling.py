@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """From readings of the journal to steps: what a sink is given, in portions that can be delivered one after another.
 
 A step has the checkpoint that is true once it is delivered, so delivery can stop after any step. Here are steps of

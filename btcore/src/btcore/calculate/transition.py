@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How a meter came from one reading to the next: it continued, it restarted, or the two do not belong together.
 
 Pure: two readings go in, an explanation comes out. Intervals are measured by the meter's seconds counter. The time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Capture files, read and written.
 
 A capture is lines of JSON, `{"time": 1700000000.0, "stream": "a", "hex": "feff03..."}`, or plain bytes, or what other

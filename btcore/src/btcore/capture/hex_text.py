@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Bytes written as text: hex digits in any spacing, or a dump of a tool with its offsets.
 
 This is what people paste into a report: `feff0504...`, `FE FF 05`, `0xfe, 0xff`, a line of a log that ends in hex, and

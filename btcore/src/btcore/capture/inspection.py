@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The inspection of a capture: which parts cannot be read, and what the file is if there is no packet in it.
 
 What bytes are is `decode/recognition.py`'s; what is said of a source that runs is `sources/no_packets.py`'s.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Obfuscation: replaces the serial numbers of meters in the chunks of a capture, to attach it to a report.
 
 Pure. Numbers are replaced in the order in which they appear, the first by 1: the same capture always gives the same,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Recordings of a network as files: frames with their times are read from classic pcap and from pcapng.
 
 What a frame contains is read in `tcp_streams.py`. A file that is cut off or damaged gives the frames before the damage,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The payloads of TCP connections, reassembled from the frames of a network: in order, and without retransmissions.
 
 Frames are read in `pcap.py`. Each direction of a connection is a stream of its own. Memory is bounded: segments wait

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The command line: one module a command, found by name.
 
 Only the top level, the exit codes and the report of a failure belong here. Data goes to stdout, all else to stderr.

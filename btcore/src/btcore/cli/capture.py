@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore capture`: records what comes in on a source, for `btcore decode`, the source `file`, or a report.
 
 A running program is asked for the bytes as they come in; otherwise the source is opened.

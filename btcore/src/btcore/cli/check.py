@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore check`: reads a configuration as `run` does, and shows what would run. Nothing is opened or sent.
 
 With `--create`, sinks create the databases, tables and files that they store into.

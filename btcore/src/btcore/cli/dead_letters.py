@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore dead-letters`: what a sink will never take: listed, retried once the cause is gone, or dropped.
 
 `list --json` writes a list of `{"id", "sink", "serial", "start", "end", "reason", "readings"}`, oldest first.

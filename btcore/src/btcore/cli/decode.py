@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore decode`: shows the packets in a capture, for people and for other programs."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Destinations of a simulation: a file, TCP connections, a TCP port, or a serial line.
 
 Each destination has `send` and `close`; all but a file pass on what comes in: commands. What is sent, and

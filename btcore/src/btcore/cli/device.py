@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore device`: asks meters for their settings and changes them, through the program that runs, or by itself.
 
 While a program runs, the line is its own: it is asked over the control socket. Else the source is opened here.

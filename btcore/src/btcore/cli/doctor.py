@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore doctor`: what is wrong with a site, and what to do.
 
 `--json` writes a list of `{"code", "where", "text", "advice"}`; docs/doctor.md explains the codes.

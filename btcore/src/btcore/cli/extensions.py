@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The commands that other distributions add: entry points of the group `btcore.commands`.
 
 A command is imported when it is asked for, or when all are listed. What a command is, is in `commands.py`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore init`: writes a commented site.toml from the installed plugins, some of them switched on."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore journal`: its integrity, its room on the disk, a part of it as a capture, and a capture brought in."""
 
 import argparse

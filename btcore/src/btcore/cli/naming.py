@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How a person names meters and channels on the command line: as in the configuration."""
 
 from btcore.config.site import Site

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore plugins`: lists the installed plugins, or the settings of one.
 
 A plugin that cannot be loaded is listed with the reason. `--json` writes a list of `{"name", "kinds", "distribution",

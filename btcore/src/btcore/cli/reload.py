@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore reload`: the running program reads its configuration again, and restarts what has changed."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore replay`: delivers to a sink again what the journal still holds, while the program runs or stands still."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore run`: reads the meters and delivers to the sinks."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore service`: prints what makes a service of the program: a unit of systemd, a Dockerfile, a compose file.
 
 Nothing is installed. The files themselves are in the folder `packaging`.

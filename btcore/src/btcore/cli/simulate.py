@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore simulate`: simulates meters. The plugin `simulator` makes the packets; `destinations.py` sends them."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore status`: how a site is, asked of the program that runs it, or of the journal if none does."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore check --create`: let each sink create what it stores into. What that is, is the plugin's `create_storage`."""
 
 from btcore.config.site import Sink, Site, context_of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Reads [channels], the names of channels, and reports the mistakes in it."""
 
 from collections.abc import Mapping

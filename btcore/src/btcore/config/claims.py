@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Claims: what only one table of a configuration can use, such as a port, a device or a table of a database.
 
 A plugin lists its claims in `claims`; conflicts between tables are found here, before anything is opened.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which sinks are hosted services on the Internet, and the warning about readings that are not live.
 
 The plugins' attribute `hosted` is checked here. Which readings a sink gets belongs to `sinks/backlog.py`.

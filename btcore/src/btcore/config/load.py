@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Loads a site.toml: the result is a `Site` with every setting converted and checked, or all mistakes at once.
 
 Reading one table belongs to `tables.py`, one value to `values/convert.py`, the lines of keys to `toml.py`. Nothing is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The meters of a configuration: the name of each, and how its packets are identified.
 
 [meters] is read here, and the serial number in a packet is translated to that of the meter. Whether two meters send

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The table [metrics]: the HTTP port where a monitoring system asks how the site is."""
 
 from collections.abc import Iterator, Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The meters and channels that a configuration names, each with its table and key."""
 
 import types

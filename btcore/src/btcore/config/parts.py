@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The parts of a sink that sends to several accounts or streams: each is delivered as a sink of its own.
 
 The result of a plugin's `split` is checked here, once. A part is named after its sink: `things/399999`.

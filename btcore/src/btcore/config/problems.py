@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The problems of one configuration: each gets its file, line, table and key, and all are raised together."""
 
 import json

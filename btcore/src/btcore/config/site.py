@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A site as its configuration describes it: sources, sinks and decoders, and the settings that the core adds to them.
 
 Reading a site.toml is `load.py`'s. Nothing here is opened.

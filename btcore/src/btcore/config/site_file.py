@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The text of a site.toml: read from its file, decoded, and refused if it cannot be one.
 
 What the text says is `toml.py`'s and `load.py`'s.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Reads one table of the configuration: its settings, and the plugin instance with them.
 
 Every mistake in the table is added to the findings, none is raised. Which tables exist belongs to `load.py`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Reads TOML with the line of every key, and with every syntax mistake.
 
 The parser gives no positions and stops at the first mistake. So the text is split into statements: lines are added to

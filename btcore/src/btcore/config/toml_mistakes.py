@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Messages for common TOML mistakes, by the line and the column at which the parser stopped.
 
 A message repeats only what looks like the name of a setting: anything else may be a secret. Finding the mistakes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The control socket: how a command on the same machine asks the running program.
 
 One socket in the state directory, for its owner alone. A request is one line of JSON, an answer is one or more. What is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The client of the control socket: a command asks the program that runs with a state directory."""
 
 import json

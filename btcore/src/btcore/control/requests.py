@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Requests to the thread that runs the site: from a signal, or from a client of the control socket, who gets an answer.
 
 What a request means is decided by whoever takes it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The server of the control socket: it answers commands of the same user while the program runs.
 
 A client that sends nonsense, nothing, or too much is refused, and harms nobody: every wait has an end.

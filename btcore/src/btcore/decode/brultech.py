@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The seven binary formats of Brultech's monitors: their tables, and the plugin that decodes them.
 
 A frame is `FE FF`, a code, the payload, `FF FE`, and a checksum: the low byte of the sum of all bytes before it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """One decoder plugin at work: asked about bytes, and its answers checked.
 
 The one place where `decode_packet` is called, and where what a plugin returns is checked: after that, nothing of a

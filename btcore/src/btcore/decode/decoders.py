@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The decoders of one worker: they find packets in bytes, and make readings of journal entries again.
 
 How one decoder is asked, and its answers are checked, is in `decoder.py`; where in a stream they are asked, in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The meter's own clock, which is set to local time: the time in UTC that it shows.
 
 Pure: it asks no clock of the computer, and knows no zone by itself. A local time names two moments in the hour that is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Reports of what goes wrong with decoders: each fault once, however often it comes.
 
 Where it goes wrong, and what is done about it, is decided in `decoder.py` and `decoders.py`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Finding packets in a stream of bytes: any mix of formats, any splitting of the bytes, any junk between.
 
 Pure: no socket, clock, thread or log. The strategy: ask the decoders at the first byte where a packet could start. A

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The channels of a meter that btmon did not have: 33 to 48 of a GEM. In most panels nothing is clamped to them.
 
 So a sink with a column or a feed for each channel adds these channels only once they are active: once they have counted

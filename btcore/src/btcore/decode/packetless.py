@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Readings without a packet, as the journal keeps them: each entry describes its own format.
 
 A source of such readings (a database) is not asked when they are read from the journal, so the entry has all of the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Asking a meter for a packet: what is sent, what must come back, and when to give up.
 
 It is the same over a serial line and over TCP, so there is no I/O here: a plugin passes `send` and `receive`, and gets

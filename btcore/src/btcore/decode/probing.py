@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which meter on a line answers: for `btcore doctor`, where nothing comes in by itself. It changes nothing in a meter.
 
 How one meter is asked for a packet is in `polling.py`.

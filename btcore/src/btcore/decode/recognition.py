@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Recognizes bytes in which no packet was found: what they are, and what the owner of the meter can do about it.
 
 Pure, and a table: each row is a kind of bytes and the regular expression that recognizes it. The first row that matches

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which meter answers when a device is asked: on a line with several meters, it may be another one than was asked.
 
 Pure: packets go in, remarks for the log come out. What is sent and waited for is in `polling.py`. The device byte of an

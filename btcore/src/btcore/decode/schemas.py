@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The columns of btmon's database tables, for each packet format and schema: one table for every SQL sink.
 
 `counters` keeps what the meter counted, from which all else can be calculated; `ecmread` amperes and watts;

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Transformers that undo what a telnet port does to the bytes of a meter.
 
 A telnet port sends every FF twice, mixes the negotiation of its options (`FF FB 01`) into the bytes, and may send a NUL

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What comes in on a line without the packets in it: an answer may come before, after or between two packets.
 
 Pure: bytes go in, the bytes of answers come out. The packets themselves go to the decoders by another way.

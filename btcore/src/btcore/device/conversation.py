@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """One conversation with a meter: what is sent, which answer is waited for, and what is said where it does not come.
 
 It is given a line (`send`, `receive`, `drain`). Every wait has an end. Which line that is belongs to `runtime/`.

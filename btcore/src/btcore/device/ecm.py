@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The commands of an ECM-1220 or ECM-1240, and what its answers mean. Pure: bytes only.
 
 A meter is addressed by its device byte (`fc`, `fd`, `fe`, `ff`), and acknowledges each word by `fc`. Its settings are

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The commands of a GEM (GEM-CMD 10.0), and what its answers mean. Pure: text and bytes only.
 
 A command is `^^^`, a group and what to do; an answer is a line that ends in CR LF. One GEM of several on a line is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """On which stream each meter of a source was heard last, and what its own clock showed: where a command finds it.
 
 Serial numbers here are those of the packets, which the meter itself knows. Nothing is sent here.

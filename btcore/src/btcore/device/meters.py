@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Reading and changing a meter by a conversation: the order of the questions for a GEM and for an ECM.
 
 The bytes are those of `gem.py` and `ecm.py`.

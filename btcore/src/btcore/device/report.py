@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The lines that show meters and their settings to a person, from the objects that a program gets as JSON."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What can be read of a meter, and what can be changed: names, values, and the text of both.
 
 The bytes of commands are in `gem.py` and `ecm.py`.

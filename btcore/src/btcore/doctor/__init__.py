@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is wrong with a site, and what to do: `btcore doctor`. One room a kind of finding.
 
 `facts.py` has the records of what is known about a site; the rooms of findings are pure functions of them.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Findings about channels that the configuration names, from the readings of late: clamps and sensors."""
 
 import itertools

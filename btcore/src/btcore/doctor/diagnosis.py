@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The walk along the road of the data: machine, sources, packets, journal, sinks. It returns all findings, in order."""
 
 from collections.abc import Callable, Iterator, Sequence

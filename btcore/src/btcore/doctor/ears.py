@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Listening to all sources of a site that does not run, at once: for `gathering.py`."""
 
 from threading import Thread

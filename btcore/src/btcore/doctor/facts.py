@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The facts about a site that findings are made of: records, gathered in `gathering.py`."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Gathering the facts about a site: from the program that runs with it, else by listening to its sources.
 
 The only room of this wing that opens anything. It never opens what a running program holds.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Findings about this machine: its clock, its disk, rights of files, versions, and the running program."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Findings about meters, from their readings of late: clocks, voltages, and two with one serial number."""
 
 from collections.abc import Iterator, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Asking a plugin for findings: its optional method `diagnose`. What it yields is checked here.
 
 The core has no other way to ask its own plugins.

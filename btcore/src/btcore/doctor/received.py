@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Findings about bytes in which no packet was found: what they are is `decode/recognition.py`'s."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Findings about sinks: they fail, have stopped, are far behind, or have dead letters."""
 
 from collections.abc import Iterator

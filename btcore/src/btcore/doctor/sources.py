@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Findings about the state of a source: it cannot be opened, it has stopped, its meters are silent or refused."""
 
 from collections.abc import Iterator

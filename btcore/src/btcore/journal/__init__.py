@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The journal: every packet that was decoded, in order, on disk, and how far each sink has come.
 
 Nothing else remembers anything. This module is the contract and its records. `memory.py` keeps it in its

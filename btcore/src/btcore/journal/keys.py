@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How a writer chooses the keys of its readings, without a look at what the journal has.
 
 A key is the reading's time. Where another reading of the same meter has it (its clock stands still, or two packets came

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The journal in memory: the contract in its shortest form, for reading it and for tests.
 
 Everything is done under one lock, and nothing survives the end of the process. What a file or a network needs does not

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Opening the journal that a configuration chooses, by a name or a URL: `sqlite`, `sqlite:////srv/btcore/journal.db`.
 
 What is before the colon is the name of an entry point in the group `btcore.journals`; what comes after it is read by

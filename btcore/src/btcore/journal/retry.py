@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Waiting for the journal: what cannot be kept or read now is tried until it can, or until the program stops.
 
 How often a sink or a source is tried again is not decided here, but by its own settings.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The journal in a SQLite file, in WAL mode: a commit survives a crash of the program without waiting for the disk.
 
 A power cut may cost what the operating system had not written yet (seconds); it never damages what is there.

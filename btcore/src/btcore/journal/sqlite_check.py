@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Whether the file of the SQLite journal is in order, and giving its free room back to the disk.
 
 What is wrong is described for a person; nothing is mended here.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Entries in the tables of the SQLite journal: how they are written, and how they are read.
 
 A reading is identified by its meter and its key. Which key it has is its writer's choice (`keys.py`).

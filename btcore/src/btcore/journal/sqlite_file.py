@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Where the file of the SQLite journal is, and who may read it.
 
 What is in the file does not belong here.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How much of the SQLite journal comes after an offset, without counting all of it.
 
 The file has the sums of blocks of entries; only within one block entries are counted one by one. Here offsets are

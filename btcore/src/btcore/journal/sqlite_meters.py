@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which meters the SQLite journal ever heard, and in which formats: remembered also when their readings are forgotten.
 
 Kept in memory; the file has a row for each, written when it is heard for the first time. Whoever calls holds a lock.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the SQLite journal forgets, a little at a time: entries that nobody needs, and dead letters that are too old."""
 
 import sqlite3

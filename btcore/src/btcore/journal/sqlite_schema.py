@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The tables of the SQLite journal, and what brings the file of an earlier version up to them.
 
 The format is public: docs/journal.md. What is read from the tables and written to them does not belong here.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the SQLite journal remembers of sinks: checkpoints, baselines and dead letters.
 
 How they are locked and committed does not belong here: whoever calls has begun a transaction, or only reads.

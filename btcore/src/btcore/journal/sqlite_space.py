@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Room for the SQLite journal on its disk: a reserve for when that is full, and how large the file may grow then.
 
 Deleting needs room of its own: what changes is written to the file's log first, and comes into the file only later. On

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The log: what is written about a run, and how often.
 
 Here is everything that a line passes on its way to stderr, and what keeps the log of years small: failures are

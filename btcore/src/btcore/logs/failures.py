@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Reporting the failures of one worker without filling the log: a new one at once, a lasting one once an hour.
 
 However a service behaves, one worker logs at most `BURST` + `LINES_PER_HOUR` * h lines in h hours.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Formatting of log lines: secrets redacted, control characters removed, length limited."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The forms of the log: for a file, for a terminal, for the journal of systemd, and as JSON for a program.
 
 What a line says, and what is redacted in it, is decided in `formatter.py`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The program's log: one line an event, to stderr. A thread that logs never waits for the reader of stderr.
 
 A line is formatted in the thread that logs, with the values of that moment; `queue.py` writes it.

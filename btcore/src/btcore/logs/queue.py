@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The queue of lines for stderr, which may be slow, block or fail: only the thread of the queue waits for it.
 
 Nothing is formatted here.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The limit of repeated messages: the first few within an hour are written, then how many more there were.
 
 It is the safety net below `failures.py`, which reports failures by their meaning: whatever a plugin or a library logs,

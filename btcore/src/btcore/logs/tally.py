@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Counting what may happen very often and logging it rarely: the first of an hour, then a summary once an hour."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A capture that is brought into the journal, by a source of its own that is in no configuration.
 
 So its readings become entries as those of `use = "file"` do: with their times, each once however often it comes.

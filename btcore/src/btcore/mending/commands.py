@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What mends a site: its dead letters, and what is to be delivered again. For a site that runs, and for one at rest.
 
 Each answer is a dict that the control socket can send. Delivering is done by the sinks' workers.

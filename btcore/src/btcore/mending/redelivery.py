@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Delivering again while no program runs, and showing what would be delivered again.
 
 The running program does it in its sinks' workers; here a sink is opened for it alone.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The history that the journal still holds, as the steps that a sink was given of it: the same samples again.
 
 A sample depends on what came before it: on the baseline of its meter, on chains of several meters behind one serial

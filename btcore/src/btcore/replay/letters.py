@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Dead letters as a person names, lists and retries them: their ids, and the steps that deliver them after all."""
 
 import hashlib

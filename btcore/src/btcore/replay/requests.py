@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What was asked for, for one sink: kept in the journal, so that it outlasts a kill, until it is done.
 
 The requests of a sink are in a checkpoint of their own, beside that of its live delivery: while there are any, it holds

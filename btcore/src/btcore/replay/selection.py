@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What of a step a request wants: a time span, meters, one channel. Pure."""
 
 from collections.abc import Container

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A span of readings as a person types it: ISO 8601, a date, or how long ago. Pure."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What belongs to a site that does not run, for commands that look into it: its journal, one of its sources."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The HTTP port for monitoring: `/metrics` for Prometheus, `/health` for a container's health check.
 
 It is off unless [metrics] has `listen`. Nothing can be changed over it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Listening to one source of a site that does not run: what comes in, for so long, without a journal.
 
 For `btcore doctor` and `btcore capture`. Whoever calls this holds the lock of the state directory, so that no other

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A check of the meters and channels that a configuration names: those that no meter has are logged.
 
 `config/named_channels.py` finds the names, the journal knows which meters were heard. Silent meters are not looked for

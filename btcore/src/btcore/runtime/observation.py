@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a running program tells on the control socket: bytes that it cannot decode, its newest readings, and all bytes.
 
 `btcore doctor` asks for the former, `btcore capture` for the latter. The states of sources and sinks are in

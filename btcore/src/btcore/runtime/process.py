@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The start and the end of the process: safe standard files, and an exit that does not hang."""
 
 import atexit

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Reading the configuration again while the site runs, when a signal or a command asks for it.
 
 A configuration with a mistake changes nothing. What is restarted is decided in `workers/changes.py`.

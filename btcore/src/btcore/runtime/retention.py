@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Keeping the journal small: what every sink has had is forgotten, a portion at a time, between other things.
 
 What is forgotten is the journal's own decision; when, and what the log says of it, is decided here.

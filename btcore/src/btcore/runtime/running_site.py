@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A site that runs: its workers, and what is checked and reported about them; it can take another configuration.
 
 When it starts, ends and takes one is decided in `supervisor.py` and `reload.py`.

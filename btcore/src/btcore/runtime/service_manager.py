@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Tells the service manager (systemd) how the program is: started, reloading, stopping, and that its workers move.
 
 The protocol is that of sd_notify(3): datagrams to the socket that NOTIFY_SOCKET names. Without one, nothing is sent.

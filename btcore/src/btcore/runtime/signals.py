@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The signals that the program takes: they set its `stop` event, or ask it to read the configuration again.
 
 Nothing else is decided here.

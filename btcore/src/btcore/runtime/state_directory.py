@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The state directory: one process at a time uses it, and it belongs to one configuration.
 
 A lock in it is held while a program runs; a note, written by the first run, names the configuration.

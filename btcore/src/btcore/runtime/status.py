@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The status of a running site, from its workers and its journal."""
 
 import os

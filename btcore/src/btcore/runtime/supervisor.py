@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Running a site: its sources and sinks at once, from the lock on its state to the last commit."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What one sink has not had yet: it is read from the sink's checkpoint on, which moves when it is delivered.
 
 Always in portions: however much there is, memory holds one batch. How the checkpoint moves is in `progress.py`; calling

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How much of a backlog is above the limits of its sink: too old, or too many bytes.
 
 The journal says how much waits; only what is above the limits is looked at one by one. Nothing here takes long, so

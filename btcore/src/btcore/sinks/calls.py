@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The calls of one sink's hooks: a failed call is retried with backoff, a call that hangs is reported.
 
 Which batch is delivered, and what follows from the answer, is decided in `worker.py`.

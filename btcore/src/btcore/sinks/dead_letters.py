@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The dead letters of one sink: what is made of a step that the sink rejects, or that cannot be calculated."""
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence

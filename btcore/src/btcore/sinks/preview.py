@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The lines that a dry run prints in place of a delivery. `worker.py` asks the plugin for them."""
 
 from collections.abc import Callable, Iterable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How far one sink has come: its checkpoint, in memory and in the journal.
 
 What the sink's settings do not select moves the offset only together with what they do select, after it: where they are

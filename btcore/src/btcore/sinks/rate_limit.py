@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """When a sink may be called: the minimum interval between calls, and the calls per hour."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Delivering again to one sink: replays, and dead letters that are retried, a little at a time.
 
 It is done in the sink's own thread, with its own instance and within its limits, whenever the live delivery has nothing

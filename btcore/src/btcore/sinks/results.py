@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What `process_batch` returns: of how many of a batch's readings something was sent or stored.
 
 It is checked here, once, where it enters. What `process_batch` raises is handled in `calls.py`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the log says of a sink that begins again: what it looks at again, and what it can have now."""
 
 from collections.abc import Iterator, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The state of a sink, in a few words: up to date, behind, failing, stopped."""
 
 from btcore.text import format_duration, plural

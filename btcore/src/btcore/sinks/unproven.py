@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Settings of a sink that nothing was accepted with yet: rejected readings are held, and are no dead letters.
 
 A service that rejects every one of the first readings rejects the settings. Pure: nothing is called here.

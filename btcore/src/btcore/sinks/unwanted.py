@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A warning about a sink whose settings select nothing in the readings: that may be a mistake in them."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Sink workers: each delivers the journal to one sink, in a thread of its own, at that sink's pace.
 
 A sink that is slow, down, hung or broken delays no other: its backlog is in the journal. Its checkpoint moves only

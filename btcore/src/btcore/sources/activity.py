@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What each meter of a source has sent in this run: how many readings, and when the last of them was taken.
 
 Whether a meter is silent is `silence.py`'s.

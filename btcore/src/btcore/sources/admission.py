@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which meters a source admits, and how many packets of each: no sender may fill the disk with invented meters.
 
 The meters that are remembered are bounded: the one unheard for longest is forgotten. Readings are not changed here.

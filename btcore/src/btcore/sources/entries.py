@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The journal entries that the packets and readings of one source become: with their times, meters and origin.
 
 When they are written is decided in `write_queue.py`, which meter they belong to in `identity.py`.

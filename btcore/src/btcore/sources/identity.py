@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Which meter sent a packet: the serial number alone does not identify it.
 
 Many ECM-1240 send 000000, and the number of a GEM may change by itself. So a meter is identified by its source, by the

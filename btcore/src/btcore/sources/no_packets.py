@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Warnings about a source that receives bytes but no packets: after a minute, then once an hour.
 
 A source works if it has packets, not if it has bytes: a keep-alive now and then, or text on short connections, is no

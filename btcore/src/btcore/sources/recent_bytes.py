@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The last bytes of a source in which no packet was found: for `btcore doctor`, which asks the running program.
 
 Whether they are worth a warning in the log is decided in `no_packets.py`.

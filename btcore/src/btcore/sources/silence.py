@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Meters that fall silent, and are heard again: each is compared with its own usual interval.
 
 Times are seconds of a monotonic clock, which stands still while the computer sleeps. Bytes without a packet are not

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The status of the meters of a source: those that were heard in this run, and those that an earlier run heard."""
 
 from collections.abc import Iterator

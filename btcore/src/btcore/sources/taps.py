@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Taps on a source: whoever attaches one is given the chunks as they come in, beside the decoder.
 
 A tap that is not emptied loses chunks, and counts them: it never holds the source up.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Bytes without a packet: those of one stream since its last packet, and those of one kind that are not reported yet.
 
 When they are reported is decided in `no_packets.py`; what they are, in `decode/recognition.py`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a source yields is checked here, where it enters: after this, the core relies on it.
 
 The records check themselves where they are made (`records.py`); what a decoder makes is checked in

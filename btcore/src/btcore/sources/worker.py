@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Source workers: each runs one collector in its own thread, and sends every packet to the journal at once.
 
 What a meter sends must reach the journal whatever else is broken: a collector that fails is started again, and entries

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The bounded queue between a source and the journal, and the thread that writes it.
 
 So a journal that is slow or not writable does not block a source: readings keep the time at which they came in. Which

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Storing in SQL databases and reading from them, for plugins that bring a driver: all that is not the driver.
 
 Public, as `btcore` itself: `from btcore.sql import SqlWriter, Connection, SqlError`. It needs nothing but the standard

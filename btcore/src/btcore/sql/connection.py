@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a driver must do: the contract between this package and the plugin that has the driver.
 
 A plugin wraps its driver's connection in a class with these methods. Nothing else of a driver is used.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Storing rows in a database that is open: each row once, however often it comes.
 
 A row is looked for before it is stored, by the key and the serial number of its reading. So no dialect's own way of

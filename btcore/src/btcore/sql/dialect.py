@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What differs between the databases: how names are quoted, how values stand in a statement, what types are called.
 
 A dialect is a value; there is one for each database that a plugin writes to. What a statement says is

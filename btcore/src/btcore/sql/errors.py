@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What an error of a database means: a table of kinds, and for each database the codes that are of a kind.
 
 A plugin makes its driver's exception an `SqlError`; what then happens is the same for all. How an exception is taken

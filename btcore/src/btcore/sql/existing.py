@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a table that is there already looks like: its columns, their types, and what is unique in it.
 
 What is done about it is `database.py`'s.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Making a table ready for rows: create it, add what it lacks, give it a key, report what it cannot keep.
 
 A table of btmon's making, or of any other program, is continued as it is: nothing in it is changed, only added to.

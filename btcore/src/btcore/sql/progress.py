@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How far an import is: a bar on a terminal, a line in the log now and then elsewhere."""
 
 import sys

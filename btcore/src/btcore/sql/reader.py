@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the sources for SQL databases do: read the rows of `counters` tables, from where they were the last time.
 
 Rows are read in the order of `id` (SQLite: of the rowid), a page at a time. That order is the order in which rows were

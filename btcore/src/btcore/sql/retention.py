@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Deleting old rows, a slice at a time, so that no call takes long and no lock is held long.
 
 Which rows a source still has to read is not known here: a sink that deletes claims its tables for itself, so that no

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Readings out of the rows of a `counters` table, of btmon's making or of ours: pure functions of a row.
 
 Which rows are read, and when, is `reader.py`'s.

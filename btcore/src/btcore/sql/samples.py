@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The table of the schema `samples`: one row for each meter, channel and interval, whatever the packet format.
 
 What belongs here: its columns, how a sample becomes rows, and the views for the energy of a day and of a month. Sensors

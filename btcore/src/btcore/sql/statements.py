@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The statements for a table, as text: pure functions of a dialect and a table."""
 
 from collections.abc import Iterable, Mapping, Sequence

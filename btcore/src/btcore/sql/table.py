@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A table: its columns, and the rows that a reading or a sample makes in it.
 
 `WideTable` is btmon's: a row for each reading, or for each interval, with a column for each number. The table with a

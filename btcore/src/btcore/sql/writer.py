@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the sinks for SQL databases do: store batches through a connection that comes and goes.
 
 A plugin has the settings, the driver, and one `SqlWriter`, to which its hooks pass on what they are given.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a site does: the states of its sources, sinks and journal, as a person and a monitoring system ask for them.
 
 This module has the records. `live.py` makes them of a running program's workers, `at_rest.py` of the journal when

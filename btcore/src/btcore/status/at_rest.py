@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The status of a site that does not run, from its journal: what waits for each sink, and when each meter was heard.
 
 Whoever calls this holds the lock of the state directory.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The status of the journal, and when its disk will be full if readings go on coming as they do."""
 
 import shutil

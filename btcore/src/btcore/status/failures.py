@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The last error and the next attempt of a worker, from what its failure reporter knows."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A status in Prometheus's text format, with names and units as https://prometheus.io/docs/practices/naming asks."""
 
 from collections.abc import Iterable, Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A status as lines for a person: what is wrong first, then each source, sink and the journal."""
 
 from collections.abc import Iterable, Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The contract of a journal, as tests: what `btcore.journal.Journal` promises, and no more.
 
 Derive a test class from `JournalContract` that says how your journal is opened, and make a state machine with

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Entries and dead letters for the tests of a journal, and the death of a process in the midst of an append."""
 
 from collections.abc import Iterator, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The contract of a journal as a state machine: any operations in any order, deaths and reopenings among them.
 
     TestMyModel = contract_machine(MyJournal).TestCase

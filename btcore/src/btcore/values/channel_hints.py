@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Suggestions for a channel that does not exist: a similar one of the same meter and number, or those that exist.
 
 Reading a channel belongs to `channels.py`. Pure.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How a configuration names a meter and a channel.
 
 A meter by its serial number; a channel by a label, by SERIAL_LABEL, or by its name in [channels]. The decoders of the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Messages for values that a setting's validator refuses: `expected a whole number from 1 to 9, found 10`.
 
 The messages of attrs' own validators are for programmers, so they are written anew here. Types belong to `convert.py`.

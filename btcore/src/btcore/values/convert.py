@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Conversion of a TOML value to the type of its setting: one function for each type.
 
 Any value is either converted, or InvalidValue is raised, whose text never contains a secret. Tables and the lines of a

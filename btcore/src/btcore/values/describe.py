@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Descriptions of the settings of a class, by which tables are read, settings listed and examples written.
 
 Reading a table belongs to `config/tables.py`, the listings to `cli/`.

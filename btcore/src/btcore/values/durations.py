@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Durations as a configuration writes them: `"30s"`, `"5m"`, `"1h"`."""
 
 import re

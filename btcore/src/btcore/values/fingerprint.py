@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Fingerprints of a sink's settings, which show whether they have changed since the last run, and nothing else.
 
 A setting at its default is not included, so a new version of a plugin with more settings changes nothing.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The error for a value that its setting does not accept, and how a message shows a value."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Nested tables: a setting whose type is an attrs class, with settings as its fields.
 
 Creating an instance from a table belongs to `convert.py`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """References of a setting: a path, a text in an environment variable, or a text in a file.
 
 Such a text may be a secret: no message shows it. Its conversion belongs to `convert.py`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Settings as the text of a site.toml, for `btcore init` and `btcore plugins NAME`.
 
 In the text, `# ` with a space begins a comment; `#` without a space begins a setting that is switched off, with its

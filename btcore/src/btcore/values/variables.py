@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Texts that look like a shell variable, or like a quoted { env = ... }: a configuration takes them literally.
 
 Resolving { env = ... } and { file = ... } belongs to `references.py`. Pure, but for reading the environment.

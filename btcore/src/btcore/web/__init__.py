@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """HTTP for plugins that upload to a hosted service: requests with a deadline, answers judged by a table of rules.
 
 Public, as `btcore` itself: `from btcore.web import Client, AnswerRule, Verdict, raise_for_answer`. It needs the package

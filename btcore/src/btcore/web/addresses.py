@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Whether an address is on the Internet, or on this computer or a private network. No name is looked up."""
 
 import ipaddress

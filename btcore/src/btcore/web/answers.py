@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the answers of a service mean: rules by code and text, and the exception for each verdict.
 
 Pure: no request is made here.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The body of an answer: read completely and within a bound, or IncompleteAnswer.
 
 The request asks for an uncompressed body; a server may compress it all the same.

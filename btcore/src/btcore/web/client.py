@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The client of one service: one request at a time, with a deadline, and a complete answer or an error.
 
 What an answer means belongs to `answers.py`.

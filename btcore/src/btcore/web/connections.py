@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Connections of urllib3, the library below requests, that observe the deadline of their request.
 
 All else is urllib3's: TLS, proxies, connections that are kept open.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """One deadline for everything that a request waits for: the look-up of a name, the connection, each byte.
 
 A timeout of a socket limits one operation: a service that sends a byte now and then is never timed out. So a timer

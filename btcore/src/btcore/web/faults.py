@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Checks of the settings and headers of a plugin that uploads, before anything is sent.
 
 No message contains the invalid value: it may be a key.

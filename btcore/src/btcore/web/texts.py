@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Texts for people: on one line, without secrets, in the system's own words.
 
 An answer, and an exception of a library, may repeat what was sent, and contain control characters.

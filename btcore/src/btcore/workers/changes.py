@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What differs between two configurations of a site, and what has to be restarted for that. Pure.
 
 A source and a sink depend on their own tables, on [meters] and on the decoders; a sink also on [channels] and on the

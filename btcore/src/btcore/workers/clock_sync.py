@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Keeps the clocks of the GEMs of a site right (`sync_clock` of a source): sets one whose packets show a wrong time.
 
 Only a packet format that has the meter's clock tells. What the commands are is in `device/`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The requests of `btcore device`: which meter is meant, on which source and stream, and the conversation with it.
 
 What is asked of a meter is in `device/`. The same code answers in the running program and in a command beside none.

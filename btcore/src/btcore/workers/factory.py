@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Makes the workers of a site's sources and sinks, with what they share. Nothing is started here."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The workers of one kind, sources or sinks: they are started together, and replaced one by one.
 
 A worker that is replaced finishes what it has begun, and the new one starts when it has: two never read one line, nor

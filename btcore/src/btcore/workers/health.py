@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The health of a run: it has failed when no source or no sink works any more. What stopped, and why.
 
 The supervisor ends a run that has failed; a service manager or a person starts it again.

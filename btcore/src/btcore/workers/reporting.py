@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The activity report of a run: what each source received, what each sink delivered, and their states.
 
 So the log of a healthy run differs from that of a run that stores nothing. Failures and losses are reported by

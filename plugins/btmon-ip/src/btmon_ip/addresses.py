@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Addresses and socket options that both sources use."""
 
 import ipaddress

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The source `tcp-client`: connects to a meter, or to the gateway in front of it, and listens or asks.
 
 What is sent to ask a meter is the core's (`btcore.Poll`).

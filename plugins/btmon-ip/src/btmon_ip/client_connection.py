@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A TCP connection from this computer to a meter. What is sent, and when, does not belong here."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Many connections in one thread: who is ready, what came in, who is new, who is gone or silent for too long.
 
 One bounded read for each that is ready, so that nobody waits for anybody. What the bytes mean is unknown here.

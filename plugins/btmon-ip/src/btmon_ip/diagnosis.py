@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is wrong with a connection: nobody answers or connects, another program has it, or a meter waits to be asked.
 
 A gateway that a running btcore is connected to is not connected to: many take one connection only. What is sent asks

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The listening sockets of a port: one for each address of a host name."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The peers that are connected: which new ones are refused, and which is closed when room is needed.
 
 A connection is *proven* once a packet of a meter came in on it. A proven one is never closed for one that is not. No

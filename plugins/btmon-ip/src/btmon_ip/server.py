@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The source `tcp-server`: its settings. What happens on the connections is in `connections.py`."""
 
 import itertools

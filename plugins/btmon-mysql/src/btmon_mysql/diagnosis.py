@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Whether the server takes the user: one connection, by which nothing is created or stored."""
 
 from collections.abc import Iterator

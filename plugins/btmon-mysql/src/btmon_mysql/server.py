@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The server: connecting to it, its database, and the rights of the user there.
 
 PyMySQL is imported here alone. What is stored is `btcore.sql`'s.

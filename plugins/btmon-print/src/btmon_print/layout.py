@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The layout: what btmon printed of one interval, line by line. Nothing is printed here.
 
 Every width is btmon's. It had two layouts: the ECM's, with lines of its own for either direction of a channel, and the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The sink: prints each sample to standard output. How it looks is in `layout.py`."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The address of the service, in the forms that a configuration may have.
 
 Nothing is sent from here.

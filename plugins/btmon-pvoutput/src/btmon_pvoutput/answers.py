@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The rules for PVOutput's answers, beside those for HTTP in general, which are in `btcore.web`.
 
 Pure: an answer goes in; nothing, the slots that were not stored, or one of `Retry`, `Reject` and `Stop` comes out.

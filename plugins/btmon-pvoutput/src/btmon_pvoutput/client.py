@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The client: sends statuses in as few requests as possible, within the limit of requests an hour.
 
 What an answer means is in `answers.py`. This module needs requests, so it is imported only when a sink is opened.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Whether PVOutput takes the credentials: one request, in which no data is sent.
 
 The page getsystem.jsp describes the system; the request counts among those of the hour.

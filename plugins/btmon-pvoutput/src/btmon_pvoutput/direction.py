@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The direction that is sent of a channel: as the settings say, or as `auto` selects; with messages about it.
 
 `auto` compares the lifetime counters of the meter. The greater of two counters that never fall does not fall either.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The flows through a channel: power and energy of each direction.
 
 Pure. Which direction is sent is decided in `direction.py`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The policy for statuses that PVOutput refuses as being in the future.
 
 The clock of the meter, the clock of this computer or the zone may be wrong. The wrong date of one meter must not delay

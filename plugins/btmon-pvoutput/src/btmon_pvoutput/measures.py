@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The measures that are sent to PVOutput: from a sample to the fields v1 to v6 of a status.
 
 Power and energy of a field are of one direction, and its energy a counter that never falls, not the net: see

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The policy for statuses that PVOutput refuses as implausible: generated at night ("moon powered"), or too high.
 
 The cause may be a setting (the zone, the channel, the size of the system): then every status with real power is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The sink: its settings, what is wrong with them, and the hooks.
 
 Statuses are made in `status.py` and sent in `client.py`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A status: the numbers of one slot of time, and how they are written into a request.
 
 Pure. What the numbers of a slot are is in `measures.py`.

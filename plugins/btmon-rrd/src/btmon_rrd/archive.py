@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Reads RRD files: what a file is, and the rows of an archive. By RRDtool's binding, else by its program.
 
 What becomes of the rows is `history.py`'s.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore graph`: its arguments, which directory it draws, and where the picture goes."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What a directory of RRD files can show: for each channel and sensor, its files and its name. No file is opened.
 
 How a curve is drawn is in `panels.py`.

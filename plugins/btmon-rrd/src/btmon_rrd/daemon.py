@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Files that rrdcached writes: many updates in one batch, and none lost when it is restarted, killed or has no space.
 
 rrdcached keeps updates in memory until it writes them, minutes later. Each is remembered here until it is in its file,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Files that this program writes by itself, with RRDtool's Python binding, which is imported only here.
 
 The binding is compiled when it is installed, so it may be missing: `problem` says what helps.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is put into each file: one number of one meter as a series of points, made of samples and of where the file is.
 
 A counter begins as the meter's own, and goes on from what is in the file by what was counted: also where the meter's

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The ordinary case, quickly: a meter whose files are all up to its last reading, and whose counters only rose.
 
 It gives the same points as `feed.py`, for a tenth of the work, or none at all: then the case is not ordinary.

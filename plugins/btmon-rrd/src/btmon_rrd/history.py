@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Makes readings of rows: of each meter, at the end of each row, with the counters that its energy adds up to.
 
 Pure: rows go in, readings come out. Where rows come from is `archive.py`'s, which of them and when, `source.py`'s.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What an RRD file is made of: its name, its one data source, its archives, and the bytes that these take.
 
 Nothing here opens a file. What goes into a file is `feed.py`'s.

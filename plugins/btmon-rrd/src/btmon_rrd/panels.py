@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The panels of a sheet, as RRDtool's arguments: power, energy, temperatures, volts. Pure.
 
 Import is what flows as to a load, export as from solar panels, whatever the site's polarity is. Which panels there are

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """PNG pictures, as far as it takes to put several of one width below each other. Source: PNG specification, 5, 9.
 
 The pixels are not decoded: a row of a PNG is stored as its difference to the row above, so of each picture only the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Has RRDtool draw: by its Python binding where that is installed, else by its program.
 
 What is drawn is in `panels.py`.

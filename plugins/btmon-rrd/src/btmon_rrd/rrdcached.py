@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """rrdcached's protocol: a connection, a command and its answer, many commands in one batch. No files, no readings.
 
 Source of the protocol: rrdcached(1), PROTOCOL. A line is at most 4096 bytes, an answer begins with the number of lines

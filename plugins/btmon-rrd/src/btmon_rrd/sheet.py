@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A sheet: which panels it has, in which order and height, put below each other."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Reads a directory of RRD files back into readings: all that there is, then what is added.
 
 How rows become readings is in `history.py`. A checkpoint has how far each meter is read, and its counters then: a run

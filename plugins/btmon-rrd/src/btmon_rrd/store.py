@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What the sink asks of a store: how far a file is, to create one, to update many. `direct.py` and `daemon.py` are two.
 
 How RRDtool describes a file, and what its errors mean, is the same for both, and is here.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Colours and fonts of the graphs: what they are, not where they are used."""
 
 from collections.abc import Mapping, Sequence

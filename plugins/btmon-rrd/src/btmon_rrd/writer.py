@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Writes batches into files: which file gets which points, from where on, and new files for what has none yet.
 
 What a point is, is decided in `feed.py`; how points get into files, by a store.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is wrong with a serial line: the port, its rights, who holds it, its speed, or a meter that waits to be asked.
 
 A line that a running btcore holds is not opened. What is sent asks for packets, and for a serial number: it changes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The plugin: a serial line as a source, listened to or polled.
 
 How a meter is asked is the core's `Poll`; how a port is opened and read is `port`; the messages are in `messages`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The messages about a serial port that cannot be used or is silent: what is wrong, and what to do about it.
 
 No port is opened here: a message is made of the error and of the names that the system gives its adapters.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """One open serial port: bytes in, bytes out, every wait and every buffer bounded.
 
 What the bytes mean, when to ask for them and what to do about a port that fails is not here.

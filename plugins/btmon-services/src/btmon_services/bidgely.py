@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Bidgely: cumulative energy and power of each meter, to the address that the user was given."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The channels that settings name, compared with the meters that send: what does not exist is logged once.
 
 The core logs a meter that is named and never sends. Here it is a channel that its meter does not have, and a channel

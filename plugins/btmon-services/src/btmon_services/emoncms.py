@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """emoncms (OpenEnergyMonitor), at emoncms.org or one's own: power, energy, volts and sensors as inputs of a node.
 
 Facts: https://emoncms.org/site/api, and what a server of our own answered.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """MyEnerSave: cumulative energy of each channel."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Eragy: cumulative energy of every channel, in the form in which a TED 5000 posts to third parties.
 
 Facts: TED 5000 Third Party Posting API, gateway firmware R452. An MTU is what measures a circuit there. Its types are 0

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """XML as services take it: built as a tree, so that whatever a description holds is written properly."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Services whose requests name the meter: by its shortened serial number, unless the complete one is wanted."""
 
 import re

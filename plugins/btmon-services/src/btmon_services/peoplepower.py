@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """People Power: power and energy of each channel, as devices of a hub.
 
 Facts: http://developer.peoplepowerco.com/docs/, Device API: measurements, adding devices, result codes.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """PlotWatt: readings of power, several meters and moments in one request."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The selection of what a service gets of a sample: channels, numbers and times."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What all services of this package share: a request is sent, and a table of rules classifies the answer.
 
 The module of a service has its settings, its `replies`, and `requests`, which makes the requests of a batch. The

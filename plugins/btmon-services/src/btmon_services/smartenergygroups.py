@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Smart Energy Groups: power, energy, pulses and temperatures, several readings in one request."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """ThingSpeak: up to eight fields of a channel; one entry a request, or many.
 
 A meter has a channel of its own with a key of its own, and is delivered by itself.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Wattvision: power and energy of one channel, one reading a request.
 
 Facts: https://wattvision.readme.io/reference/upload-data-to-wattvision.

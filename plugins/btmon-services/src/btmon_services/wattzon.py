@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """WattzOn: power of one channel a request; each channel is delivered by itself."""
 
 from collections.abc import Iterator, Mapping

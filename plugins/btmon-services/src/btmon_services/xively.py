@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Xively, earlier Pachube and COSM: power, pulses and temperatures of every channel, into one feed.
 
 Facts: https://xively.com/dev/docs/api/communicating/http/http_status_codes/, as it was.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The appliances of the simulated house: what each draws through one week, in whole watts, step by step.
 
 Each is a function of a random generator alone. How energy adds up is `house.py`'s.

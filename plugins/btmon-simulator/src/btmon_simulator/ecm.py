@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How a simulated ECM-1220 or ECM-1240 answers commands: word for word, each acknowledged by `fc`."""
 
 from datetime import datetime, timedelta

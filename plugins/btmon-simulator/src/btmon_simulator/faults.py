@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The faults between a meter and this computer: each is a function from a packet to the bytes that arrive.
 
 No fault damages the next packet: a correct framing of the bytes still finds it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The source `file`: replays a capture. The core reads captures of all kinds."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """How a simulated GEM answers commands, as the vendor's GEM-CMD 10.0 and real meters have it."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The simulated house: at any moment, the power of its circuits and what their counters have counted.
 
 The house lives one week over and over, so the state of any moment is one look into a table, and a run that begins later

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """A simulated meter: what it has measured in its house, as a packet.
 
 When packets are sent is `schedule.py`'s, what happens to them on the way `faults.py`'s.

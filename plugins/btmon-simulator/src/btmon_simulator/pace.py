@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The pace of a replayed capture: chunks with the pauses of the recording. No file is read here."""
 
 from collections.abc import Iterator

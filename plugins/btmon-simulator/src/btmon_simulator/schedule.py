@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The schedule of all meters: in order of time, which one sends, when, and with which fault.
 
 No waiting and no clock: the times are those of the schedule. `simulator.py` waits for them.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The source `simulator`: its settings, and the waiting. The house is in `house.py`, its packets in `meter.py`."""
 
 import time

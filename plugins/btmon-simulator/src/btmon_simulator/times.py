@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Times as a configuration writes them. No clock and no waiting here."""
 
 from datetime import datetime

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The URL of a database: what is in it, and what is wrong with it. Nothing is opened here.
 
 SQLAlchemy is imported when a URL is first read: that takes half a second, and only a site that uses it waits for it.

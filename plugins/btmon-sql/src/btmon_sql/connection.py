@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Connecting by SQLAlchemy, and the connection as `btcore.sql` wants it. What is stored is `btcore.sql`'s.
 
 Statements are sent as they are (`exec_driver_sql`): they are made for each database already.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The sink: its settings and hooks. Connecting is `connection.py`'s; what is stored is `btcore.sql`'s."""
 
 import os

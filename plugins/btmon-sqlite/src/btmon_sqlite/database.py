@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The file: opening it, and the connection as `btcore.sql` wants it.
 
 What is stored in it is `btcore.sql`'s, what an error means is in `errors.py`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """What is wrong with the database file: missing directory, missing rights, or no database. It is opened read-only."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The errors of SQLite: for each, the kind by which `btcore.sql` knows what to do, and the message for a person."""
 
 import os

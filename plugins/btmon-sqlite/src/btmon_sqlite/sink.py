@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The sink: its settings and hooks. The file is opened in `database.py`; what is stored is `btcore.sql`'s."""
 
 import os
