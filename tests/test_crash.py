@@ -151,7 +151,7 @@ def test_kill_at_any_moment(tmp_path: Path, server: PVOutputServer, chance: rand
         assert "Traceback" not in btcore.log
     kept = journalled(tmp_path)
     fewest = min(Counter(counted.serial for counted in kept).values())
-    assert fewest > KILLS // 2, "the runs are too short to prove anything"
+    assert fewest > KILLS // 4, "the runs are too short to prove anything"
     assert stored(tmp_path) == Counter((counted.time, counted.serial, counted.seconds) for counted in kept)
     assert set(Counter((counted.serial, counted.seconds) for counted in kept).values()) == {1}
     assert items(server.accepted) == items(expected_statuses(counted for counted in kept if counted.serial in HOUSE))
