@@ -47,8 +47,10 @@ def stream() -> Stream:
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_the_page_shows_what_is_installed_in_other_tests(name: str) -> None:
-    """The examples that go the whole way are those of the page, letter for letter."""
-    assert code(name) == (METERS_FOLDER / f"btmon-{name}" / f"btmon_{name}.py").read_text()
+    """The examples that go the whole way are those of the page, letter for letter, behind the line of the licence."""
+    licence, _, text = (METERS_FOLDER / f"btmon-{name}" / f"btmon_{name}.py").read_text().partition("\n")
+    assert licence.startswith("# SPDX-License-Identifier: ")
+    assert code(name) == text
 
 
 @pytest.mark.parametrize("cls", [Format, Channel])
