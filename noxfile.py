@@ -24,6 +24,9 @@ DEFAULT_SET = [f"plugins/{name}" for name in re.findall(r"\bbtmon-[\w-]+", " ".j
 DEBIAN_PACKAGES = ("rrdtool", "rrdcached", "librrd-dev", "python3-dev", "gcc", "mariadb-server", "postgresql")
 """The servers that tests start, and the headers that building RRDtool's Python binding needs."""
 
+WORKERS = str(3 * (os.cpu_count() or 2) // 2)
+"""Tests that run at once where servers are among them, which wait more than they compute."""
+
 
 def tools(*groups: str) -> tuple[str, ...]:
     """Return what the workspace's dependency groups of these names list."""
@@ -118,7 +121,7 @@ def tests(session: nox.Session) -> None:
     session.install("--quiet", *tools("test", "build"), *folders(*PACKAGES))
     # without the headers this cannot be built: the tests that need it are skipped then, and say why
     session.install("--quiet", *tools("rrd"), success_codes=range(256))
-    session.run("pytest", "--numprocesses", "auto", *session.posargs)
+    session.run("pytest", "--numprocesses", WORKERS, *session.posargs)
 
 
 @nox.session
