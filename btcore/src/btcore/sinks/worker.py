@@ -93,12 +93,13 @@ class SinkWorker:
         self._unproven = UnprovenSettings(describe_location(sink))
         self._unwanted_watch = UnwantedWatch(self._reporter.warn)
         chosen = [*sink.delivery.meters, *(["only live"] if sink.only_live else [])]
+        delivery = attrs.evolve(sink.delivery, only_live=sink.only_live)
         self.backlog = Backlog(
             journal,
             self._decoders,
             cache,
             context,
-            attrs.evolve(sink.delivery, only_live=sink.only_live),
+            delivery,
             JournalRetry(stop, context.log, heartbeat=self.heartbeat),
             self._reporter,
             fingerprint(sink.instance, chosen),
@@ -106,7 +107,6 @@ class SinkWorker:
         self._calls = HookCalls(
             sink.instance, self._backoff, self._reporter, context.log, stop, self.backlog.look, self.heartbeat
         )
-        delivery = attrs.evolve(sink.delivery, only_live=sink.only_live)
         self.redelivery = Redelivery(journal, self._decoders, context, delivery, self._limiter, redact)
         self._unwanted = 0  # readings of which the plugin wanted nothing
         self._is_open = False

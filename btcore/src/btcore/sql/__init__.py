@@ -8,9 +8,9 @@ once. A plugin wraps its driver's connection (`Connection`), makes its exception
 to an `SqlWriter`.
 """
 
-from btcore.sql.connection import Connection
-from btcore.sql.dialect import DIALECTS, MYSQL, POSTGRESQL, SQLITE, Dialect, Value
+from btcore.sql.dialect import DIALECTS, MYSQL, POSTGRESQL, SQLITE, Connection, Dialect, Value
 from btcore.sql.errors import ErrorKind, SqlError, mysql_kind, postgresql_kind
+from btcore.sql.hooks import SqlHooks
 from btcore.sql.reader import SqlReader
 from btcore.sql.table import Schema
 from btcore.sql.writer import SqlWriter, check_format, check_table_name
@@ -25,6 +25,7 @@ __all__ = [
     "ErrorKind",
     "Schema",
     "SqlError",
+    "SqlHooks",
     "SqlReader",
     "SqlWriter",
     "Value",

@@ -12,8 +12,7 @@ from logging import Logger
 
 import attrs
 
-from btcore.sql.connection import Connection
-from btcore.sql.dialect import Dialect, key_of
+from btcore.sql.dialect import Connection, Dialect, key_of
 from btcore.sql.preparation import Preparation, PreparedTable
 from btcore.sql.statements import find_stored, insert
 from btcore.sql.table import Record, Row, Table

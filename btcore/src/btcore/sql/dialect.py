@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What differs between the databases: how names are quoted, how values stand in a statement, what types are called.
 
-A dialect is a value; there is one for each database that a plugin writes to. What a statement says is
-`statements.py`'s.
+A dialect is a value; there is one for each database that a plugin writes to. What its driver must do is the contract
+`Connection`: a plugin wraps its driver's connection in a class with these methods; nothing else of a driver is used.
+What a statement says is `statements.py`'s.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import attrs
 
@@ -18,6 +20,25 @@ Kind = Literal["key", "seconds", "serial", "text", "integer", "real", "time"]
 type of a time, to the microsecond."""
 
 Value = int | float | str | None
+
+
+class Connection(Protocol):
+    """An open connection. Every method raises SqlError for what the database answers."""
+
+    def query(self, sql: str, values: Sequence[Value] = ()) -> list[tuple[Any, ...]]:
+        """Run a query; return all its rows."""
+
+    def execute(self, sql: str, values: Sequence[Value] = ()) -> int:
+        """Run a statement; return how many rows it concerned."""
+
+    def execute_many(self, sql: str, rows: Sequence[Sequence[Value]]) -> None:
+        """Run a statement for each row."""
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Run a block in a transaction: all of it or nothing."""
+
+    def close(self) -> None:
+        """Close it; never raises."""
 
 
 @attrs.frozen

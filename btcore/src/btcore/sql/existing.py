@@ -9,8 +9,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-from btcore.sql.connection import Connection
-from btcore.sql.dialect import MYSQL, POSTGRESQL, SQLITE, Dialect, Kind
+from btcore.sql.dialect import MYSQL, POSTGRESQL, SQLITE, Connection, Dialect, Kind
 from btcore.sql.errors import SqlError
 
 

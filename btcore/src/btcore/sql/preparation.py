@@ -9,8 +9,7 @@ from logging import Logger
 
 import attrs
 
-from btcore.sql.connection import Connection
-from btcore.sql.dialect import Dialect
+from btcore.sql.dialect import Connection, Dialect
 from btcore.sql.errors import ErrorKind, SqlError
 from btcore.sql.existing import ExistingTable, find_table, holds
 from btcore.sql.samples import SamplesTable, views

@@ -19,8 +19,7 @@ from btcore.errors import Retry, Stop
 from btcore.formats import Format
 from btcore.records import Reading, SourceCheckpoint
 from btcore.settings import Context
-from btcore.sql.connection import Connection
-from btcore.sql.dialect import SQLITE, Dialect, Value
+from btcore.sql.dialect import SQLITE, Connection, Dialect, Value
 from btcore.sql.errors import ErrorKind, SqlError
 from btcore.sql.existing import find_table, has_rowid, holds
 from btcore.sql.progress import Progress

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
-from btcore.sql.connection import Connection
 from btcore.sql.database import Database
+from btcore.sql.dialect import Connection
 from btcore.sql.preparation import Preparation
 from btcore.sql.statements import delete_older, find_slice
 from btcore.sql.table import Table

@@ -16,9 +16,8 @@ from btcore.errors import Problem
 from btcore.formats import Format
 from btcore.records import Batch
 from btcore.settings import Claim, Context
-from btcore.sql.connection import Connection
 from btcore.sql.database import Database
-from btcore.sql.dialect import Dialect
+from btcore.sql.dialect import Connection, Dialect
 from btcore.sql.errors import AT_ONCE, DISCONNECTED, SqlError
 from btcore.sql.retention import Retention
 from btcore.sql.samples import SamplesTable

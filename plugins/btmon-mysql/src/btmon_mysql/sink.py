@@ -3,35 +3,25 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from threading import Event
 
 import attrs
 
 from btcore import (
-    Batch,
     Claim,
-    Context,
     DiagnosisContext,
     Duration,
     Finding,
-    Format,
     Problem,
-    Reading,
     Secret,
-    SourceCheckpoint,
-    hookimpl,
     plugin,
     setting,
 )
-from btcore.sql import MYSQL, Schema, SqlReader, SqlWriter, check_format, check_table_name
+from btcore.sql import MYSQL, Schema, SqlHooks, SqlReader, SqlWriter, check_format, check_table_name
 from btmon_mysql.server import Server, Ssl
-
-SOURCE = "source."
-"""What the name of a source's table begins with."""
 
 
 @plugin(api=1)
-class Mysql:
+class Mysql(SqlHooks):
     """Stores readings in a MySQL or MariaDB database, in tables laid out as btmon's."""
 
     host: str = setting(default="localhost", help="the server's name or address")
@@ -107,39 +97,3 @@ class Mysql:
         from btmon_mysql.diagnosis import diagnose  # noqa: PLC0415 - a run does not need it
 
         return diagnose(self._server)
-
-    @hookimpl
-    def create_storage(self, context: Context, formats: tuple[Format, ...]) -> list[str]:
-        """Create the database and its tables."""
-        return self._writer.create(context, formats)
-
-    @hookimpl
-    def open(self, context: Context) -> None:
-        """Connect. Raises Retry where the server is not there, Stop where a person has to act."""
-        (self._reader if context.name.startswith(SOURCE) else self._writer).open(context)
-
-    @hookimpl
-    def close(self) -> None:
-        """End the connection."""
-        self._writer.close()
-        self._reader.close()
-
-    @hookimpl
-    def collect(self, stop: Event) -> Iterator[Reading | SourceCheckpoint]:
-        """Yield the readings of `counters` tables, those that are there and those that come."""
-        return self._reader.collect(stop)
-
-    @hookimpl
-    def process_batch(self, batch: Batch) -> int | None:
-        """Store what a batch holds, in one transaction, each row once however often the batch comes."""
-        return self._writer.process_batch(batch)
-
-    @hookimpl
-    def find_stored(self, batch: Batch) -> list[tuple[str, int]]:
-        """Return serial number and key of what a batch holds that is stored already."""
-        return self._writer.find_stored(batch)
-
-    @hookimpl
-    def preview_batch(self, batch: Batch) -> Iterator[str]:
-        """Yield the rows that would be stored."""
-        return self._writer.preview_batch(batch)

@@ -3,26 +3,19 @@
 
 import os
 from collections.abc import Iterator
-from threading import Event
 from typing import Any
 
 import attrs
 
 from btcore import (
-    Batch,
     Claim,
-    Context,
     Duration,
-    Format,
     Problem,
-    Reading,
     Secret,
-    SourceCheckpoint,
-    hookimpl,
     plugin,
     setting,
 )
-from btcore.sql import Schema, SqlReader, SqlWriter, check_format, check_table_name
+from btcore.sql import Schema, SqlHooks, SqlReader, SqlWriter, check_format, check_table_name
 from btmon_sql.address import Address, driver_problem, parse_address
 from btmon_sql.connection import connect
 
@@ -32,12 +25,8 @@ def check_url(_instance: object, _attribute: Any, url: Secret) -> None:  # noqa:
     parse_address(url.reveal())
 
 
-SOURCE = "source."
-"""What the name of a source's table begins with."""
-
-
 @plugin(api=1)
-class Sql:
+class Sql(SqlHooks):
     """Stores readings in a database that a URL names: PostgreSQL, MySQL, MariaDB or SQLite."""
 
     url: Secret = setting(
@@ -92,39 +81,3 @@ class Sql:
         address = self._address
         file = os.path.realpath(address.database)
         return self._writer.claims(f"{address.database} at {address.server}" if address.server else file, key="url")
-
-    @hookimpl
-    def create_storage(self, context: Context, formats: tuple[Format, ...]) -> list[str]:
-        """Create the database and its tables."""
-        return self._writer.create(context, formats)
-
-    @hookimpl
-    def open(self, context: Context) -> None:
-        """Connect. Raises Retry where the server is not there, Stop where a person has to act."""
-        (self._reader if context.name.startswith(SOURCE) else self._writer).open(context)
-
-    @hookimpl
-    def close(self) -> None:
-        """End the connection."""
-        self._writer.close()
-        self._reader.close()
-
-    @hookimpl
-    def collect(self, stop: Event) -> Iterator[Reading | SourceCheckpoint]:
-        """Yield the readings of `counters` tables, those that are there and those that come."""
-        return self._reader.collect(stop)
-
-    @hookimpl
-    def process_batch(self, batch: Batch) -> int | None:
-        """Store what a batch holds, in one transaction, each row once however often the batch comes."""
-        return self._writer.process_batch(batch)
-
-    @hookimpl
-    def find_stored(self, batch: Batch) -> list[tuple[str, int]]:
-        """Return serial number and key of what a batch holds that is stored already."""
-        return self._writer.find_stored(batch)
-
-    @hookimpl
-    def preview_batch(self, batch: Batch) -> Iterator[str]:
-        """Yield the rows that would be stored."""
-        return self._writer.preview_batch(batch)

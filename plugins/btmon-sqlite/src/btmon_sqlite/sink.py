@@ -4,35 +4,27 @@
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from threading import Event
 
 import attrs
 
 from btcore import (
     Batch,
     Claim,
-    Context,
     DiagnosisContext,
     Duration,
     Finding,
-    Format,
     Problem,
-    Reading,
-    SourceCheckpoint,
     hookimpl,
     plugin,
     setting,
 )
-from btcore.sql import SQLITE, Schema, SqlReader, SqlWriter, check_format, check_table_name
+from btcore.sql import SQLITE, Schema, SqlHooks, SqlReader, SqlWriter, check_format, check_table_name
 from btmon_sqlite.database import SqliteConnection, open_file, open_to_read
 from btmon_sqlite.errors import path_problem
 
-SOURCE = "source."
-"""What the name of a source's table begins with."""
-
 
 @plugin(api=1)
-class Sqlite:
+class Sqlite(SqlHooks):
     """Stores readings in an SQLite file, in tables laid out as btmon's."""
 
     file: Path = setting(help="the database file; it is created if it does not exist", example="energy.db")
@@ -81,49 +73,23 @@ class Sqlite:
         """Claim the tables of the file."""
         return self._writer.claims(os.path.realpath(self.file), key="file")
 
-    @hookimpl
-    def create_storage(self, context: Context, formats: tuple[Format, ...]) -> list[str]:
-        """Create the file and its tables."""
-        return self._writer.create(context, formats)
-
     def diagnose(self, context: DiagnosisContext) -> Iterable[Finding]:
         """Find out whether the file can be written, or read. It is not made, and nothing in it is changed."""
         from btmon_sqlite.diagnosis import diagnose  # noqa: PLC0415 - a run does not need it
 
-        return diagnose(self.file, is_written=not context.name.startswith(SOURCE))
-
-    @hookimpl
-    def open(self, context: Context) -> None:
-        """Open the file. Raises Retry where it is locked, Stop where a person has to act."""
-        (self._reader if context.name.startswith(SOURCE) else self._writer).open(context)
-
-    @hookimpl
-    def close(self) -> None:
-        """Close the file."""
-        self._writer.close()
-        self._reader.close()
-
-    @hookimpl
-    def collect(self, stop: Event) -> Iterator[Reading | SourceCheckpoint]:
-        """Yield the readings of `counters` tables, those that are there and those that come."""
-        return self._reader.collect(stop)
+        return diagnose(self.file, is_written=not context.name.startswith("source."))
 
     @hookimpl
     def process_batch(self, batch: Batch) -> int | None:
         """Store what a batch holds, in one transaction, each row once however often the batch comes."""
         self._close_if_gone()
-        return self._writer.process_batch(batch)
+        return super().process_batch(batch)
 
     @hookimpl
     def find_stored(self, batch: Batch) -> list[tuple[str, int]]:
         """Return serial number and key of what a batch holds that is stored already."""
         self._close_if_gone()
-        return self._writer.find_stored(batch)
-
-    @hookimpl
-    def preview_batch(self, batch: Batch) -> Iterator[str]:
-        """Yield the rows that would be stored."""
-        return self._writer.preview_batch(batch)
+        return super().find_stored(batch)
 
     def _close_if_gone(self) -> None:
         """Close a file that was moved or deleted: a new one is opened."""
