@@ -66,6 +66,12 @@ def is_installed(package: str) -> bool:
     return subprocess.run(query, check=False, capture_output=True, text=True).stdout == "installed"
 
 
+def keep_bytecode(session: nox.Session) -> None:
+    """Have each module compiled once, though the environment may forbid it: a test run starts btcore hundreds of times."""
+    session.env["PYTHONPYCACHEPREFIX"] = str(session.cache_dir / "bytecode")
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""
+
+
 def build(session: nox.Session) -> Path:
     """Build each package's sdist, and its wheel from that; install the wheels; return the folder of the archives."""
     session.install("--quiet", *tools("build"))
@@ -121,6 +127,7 @@ def tests(session: nox.Session) -> None:
     session.install("--quiet", *tools("test", "build"), *folders(*PACKAGES))
     # without the headers this cannot be built: the tests that need it are skipped then, and say why
     session.install("--quiet", *tools("rrd"), success_codes=range(256))
+    keep_bytecode(session)
     session.run("pytest", "--numprocesses", WORKERS, *session.posargs)
 
 
