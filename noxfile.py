@@ -67,7 +67,7 @@ def is_installed(package: str) -> bool:
 
 
 def keep_bytecode(session: nox.Session) -> None:
-    """Have each module compiled once, though the environment may forbid it: a test run starts btcore hundreds of times."""
+    """Have each module compiled once, whatever the environment says: tests start btcore hundreds of times."""
     session.env["PYTHONPYCACHEPREFIX"] = str(session.cache_dir / "bytecode")
     session.env["PYTHONDONTWRITEBYTECODE"] = ""
 
