@@ -5,6 +5,7 @@ This module is the public interface: what a plugin may import. Everything else i
 """
 
 from btcore.capture.files import CaptureError, read_capture
+from btcore.channel_descriptions import ChannelDescription
 from btcore.commands import Command, Configuration, LoadConfiguration, Table
 from btcore.decode.brultech import FORMATS, pack
 from btcore.decode.further_channels import active_further_channels, visible_channels
@@ -41,6 +42,7 @@ __all__ = [
     "BtcoreError",
     "CaptureError",
     "Channel",
+    "ChannelDescription",
     "ChannelRef",
     "Chunk",
     "Claim",
