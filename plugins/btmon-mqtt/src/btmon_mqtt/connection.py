@@ -98,6 +98,8 @@ class Connection:
             else:
                 return
         hint = "has it a listener for MQTT on this port, with TLS as `tls` says?"
+        if self.login.tls and not self.login.tls_cert:
+            hint = "does it ask for a certificate of ours (`tls_cert`)?"
         raise Retry(f"{self.login.address} ends each connection without an answer: {hint}")
 
     def learn(self, topics: Sequence[str], receive: Receive) -> list[str]:
@@ -132,6 +134,7 @@ class Connection:
             self._wait_for_acknowledgements(0)
         except (Retry, Reject, Stop):
             self.abandon()  # what was not acknowledged is sent again, by another connection
+            self._raise_for_refusal()  # a broker may end the connection because of what it has refused
             raise
 
     def close(self, farewell: Message | None = None) -> None:
@@ -168,6 +171,9 @@ class Connection:
             client.connect(self.login.host, self.login.port, keepalive=self.login.keepalive)
         except ssl.SSLError as error:
             raise tls_error(self.login, error) from None
+        except ConnectionResetError as error:
+            hint = ": does this port speak TLS?" if self.login.tls else ""
+            raise Retry(f"{self.login.address} ended the connection at once ({_words(error)}){hint}") from None
         except OSError as error:
             raise Retry(f"{self.login.address} cannot be reached: {_words(error)}") from None
         except UnicodeError:
@@ -219,8 +225,11 @@ class Connection:
         events = self._events
         while len(events.waiting) > most and not events.refused:
             self._wait(partial(events.has_moved, events.acknowledged, most), "an acknowledgement")
-        if events.refused:
-            topic, reason = events.refused.popleft()
+        self._raise_for_refusal()
+
+    def _raise_for_refusal(self) -> None:
+        if self._events.refused:
+            topic, reason = self._events.refused.popleft()
             raise message_error(self.login, topic, reason.value, str(reason))
 
     def _wait(self, condition: Callable[[], object], what: str, seconds: float | None = None) -> None:

@@ -73,7 +73,8 @@ def listen(client: Client, events: Events, answer: Answer) -> None:
 
     def ended(_c: Client, _u: object, _f: DisconnectFlags, reason: ReasonCode, _p: Properties | None) -> None:
         with events.condition:
-            events.ended, events.end_reason = True, reason
+            if not events.ended:  # behind the broker's reason comes one that says only that the connection has ended
+                events.ended, events.end_reason = True, reason
             events.condition.notify_all()
 
     def subscribed(_c: Client, _u: object, mid: int, reasons: Sequence[ReasonCode], _p: Properties | None) -> None:
@@ -86,7 +87,7 @@ def listen(client: Client, events: Events, answer: Answer) -> None:
             events.sent(mid, topic)
 
     def logged(_c: Client, _u: object, level: int, text: str) -> None:
-        if level == LogLevel.MQTT_LOG_ERR:
+        if level == LogLevel.MQTT_LOG_ERR and not events.fault:  # those that follow say only that it has ended
             events.fault = text
 
     client.on_connect, client.on_disconnect, client.on_subscribe = connected, ended, subscribed

@@ -13,6 +13,18 @@ Protocol = Literal["auto", "5", "3.1.1"]
 """The type of the setting `protocol`."""
 
 
+class TlsSocket(ssl.SSLSocket):
+    """A socket that is closed when its handshake fails: paho leaves it open."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Shake hands."""
+        try:
+            super().do_handshake(block)
+        except BaseException:
+            self.close()
+            raise
+
+
 @attrs.frozen(kw_only=True)
 class Login:
     """How to reach a broker."""
@@ -41,6 +53,7 @@ class Login:
             context = ssl.create_default_context(cafile=self.tls_ca)
         except OSError as error:  # an SSLError is one
             raise Stop(f"tls_ca: {self.tls_ca} is no file of certificates ({_reason(error)})") from None
+        context.sslsocket_class = TlsSocket
         if self.tls_cert:
             try:
                 # a key with a passphrase would be asked for at the terminal
