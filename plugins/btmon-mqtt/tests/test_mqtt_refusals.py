@@ -32,8 +32,11 @@ def test_a_connection_that_is_refused(code: int, error: type[BtcoreError], text:
 
 @pytest.mark.parametrize(
     ("code", "error"),
-    [(135, Stop), (144, Stop), (154, Stop), (155, Stop), (128, Reject), (131, Reject), (149, Reject), (153, Reject)]
-    + [(145, Retry), (151, Retry), (147, Retry)],
+    [
+        *((code, Stop) for code in (135, 144, 154, 155)),
+        *((code, Reject) for code in (128, 131, 149, 153)),
+        *((code, Retry) for code in (145, 147, 151)),
+    ],
 )
 def test_a_message_that_is_refused_is_named(code: int, error: type[BtcoreError]) -> None:
     """An access list waits for a person, a message that is too large is a dead letter, a quota is tried again."""

@@ -5,6 +5,7 @@ One device a meter; a channel with an area of its own is a device of its own, as
 only. When it is told, and what it is told that is gone, belongs to `home_assistant.py`.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -101,7 +102,7 @@ class Discovery:
         return {
             "platform": "sensor",
             "unique_id": unique_id,
-            "default_entity_id": f"sensor.{unique_id.lower().replace('-', '_')}",
+            "default_entity_id": f"sensor.{_slug(unique_id)}",
             "name": self._name(sample, serial, entity, device),
             "value_template": f"{{{{ value_json.{entity.key} }}}}",
             "state_class": entity.state_class,
@@ -109,7 +110,7 @@ class Discovery:
             **({"device_class": entity.device_class} if entity.device_class else {}),
             **({"unit_of_measurement": entity.unit} if entity.unit else {}),
             **({} if entity.precision is None else {"suggested_display_precision": entity.precision}),
-            **({} if is_used else {"enabled_by_default": False}),
+            **({} if is_used or self.unused == "show" else {"enabled_by_default": False}),
         }
 
     def _name(self, sample: Sample, serial: str, entity: Entity, device: str) -> str | None:
@@ -139,3 +140,7 @@ def components(config: Config) -> Mapping[str, Any]:
 
 def _device_id(serial: str, channel: str = "") -> str:
     return "_".join(filter(None, (ORIGIN, identifier(serial), identifier(channel))))
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
