@@ -97,6 +97,12 @@ class Mosquitto:
             listener.settle()
             return dict(listener.messages)
 
+    def publish(self, topic: str, payload: str, *, retain: bool = False) -> None:
+        """Publish a message as another client does, where everybody may."""
+        kept = ["-r"] if retain else []
+        command = ["mosquitto_pub", "-p", str(self.port), "-q", "1", "-t", topic, "-s", *kept]
+        subprocess.run(command, input=payload.encode(), check=True, timeout=PATIENCE)
+
     def _lines(self) -> list[str]:
         lines = [f"listener {self.port} 127.0.0.1", "persistence true", f"persistence_location {self._folder}/"]
         lines += ["user root"] if os.geteuid() == 0 else []
