@@ -47,7 +47,7 @@ class Last:
 class HomeAssistant:
     """What Home Assistant has been told, and what it is to be told next. Its methods may be called by two threads."""
 
-    base: str
+    base_topic: str
     discovery: Discovery
     entities: Entities
     serials: SerialNames
@@ -72,7 +72,7 @@ class HomeAssistant:
 
     def state_topic(self, serial: str) -> str:
         """Return the topic of a meter's states."""
-        return join(self.base, f"{serial}/state")
+        return join(self.base_topic, f"{serial}/state")
 
     def begin(self) -> None:
         """Begin with a connection: what was published by the last one may not have arrived."""

@@ -40,7 +40,7 @@ class Numbers:
 class Layout:
     """Where each number goes: topics, and the names that a map gives to some numbers in their place."""
 
-    base: str
+    base_topic: str
     topic: str
     json_topic: str
     map: Mapping[ChannelRef, str]
@@ -56,14 +56,14 @@ class Layout:
         for quantity in self.selection.quantities_of(sample):
             value = self.numbers.rounded(sample.get(quantity.label))
             if value is not None:
-                topic = join(self.base, self._topic(sample.serial, quantity))
+                topic = join(self.base_topic, self._topic(sample.serial, quantity))
                 yield Message(topic, self.numbers.write(value, quantity.unit, sample.end), self.retain)
 
     def meter(self, sample: Sample) -> Iterator[Message]:
         """Yield the message with all numbers of a sample, if any is selected; null is what is not known."""
         quantities = self.selection.quantities_of(sample)
         if quantities:
-            topic = join(self.base, self.json_topic.format(serial=level(self.serials[sample.serial])))
+            topic = join(self.base_topic, self.json_topic.format(serial=level(self.serials[sample.serial])))
             yield Message(topic, compact(self._table(sample, quantities)), self.retain)
 
     def _table(self, sample: Sample, quantities: Sequence[Quantity]) -> dict[str, object]:

@@ -213,7 +213,7 @@ class Mqtt:
     def _make_layout(self, context: Context) -> Layout:
         further = [ref for ref in self.map if not any(ref == one for one in self.channels)]
         return Layout(
-            base=self.base_topic,
+            base_topic=self.base_topic,
             topic=self.topic,
             json_topic=self.json_topic,
             map=self.map,

@@ -24,9 +24,9 @@ def identifier(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "_", text)
 
 
-def join(base: str, rest: str) -> str:
+def join(above: str, rest: str) -> str:
     """Return a topic below another one."""
-    return f"{base}/{rest}" if base else rest
+    return f"{above}/{rest}" if above else rest
 
 
 def topic_problem(topic: str) -> str:
