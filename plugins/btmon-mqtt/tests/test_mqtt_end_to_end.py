@@ -13,7 +13,7 @@ from btcore import pack
 
 pytestmark = [pytest.mark.servers, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
 
-PACKETS = 400
+PACKETS = 200
 STATE = "/house/energy/01000777/state"
 SITE = """
 state = "state"
@@ -26,7 +26,7 @@ homeassistant = true
 values = true
 retain = true
 topic = "{{serial}}/{{label}}"
-batch_size = 5
+batch_size = 2
 min_call_interval = "40ms"
 min_backoff = "100ms"
 max_backoff = "200ms"

@@ -12,7 +12,6 @@ import ssl
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
-from time import monotonic
 
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -75,11 +74,6 @@ class Connection:
         """Whether the broker has accepted it, and it has not ended."""
         return self._client is not None and not self._events.ended
 
-    @property
-    def has_reasons(self) -> bool:
-        """Whether the broker says why it refuses a message: MQTT 5."""
-        return self._client is not None and self._client.protocol == MQTTProtocolVersion.MQTTv5
-
     def open(self) -> None:
         """Connect. Raises Retry or Stop."""
         self.abandon()
@@ -132,7 +126,7 @@ class Connection:
                 self._wait_for_acknowledgements(WINDOW)
                 self._send(client, message)
             self._wait_for_acknowledgements(0)
-        except (Retry, Reject, Stop):
+        except Exception:
             self.abandon()  # what was not acknowledged is sent again, by another connection
             self._raise_for_refusal()  # a broker may end the connection because of what it has refused
             raise
@@ -146,8 +140,8 @@ class Connection:
                     self._wait(lambda: not self._events.waiting, "the last acknowledgement", FAREWELL)
             if self._client is not None:
                 self._client.disconnect()
-                with suppress(Retry, Reject):
-                    self._wait_for_end(FAREWELL)
+                with self._events.condition:
+                    self._events.condition.wait_for(lambda: self._events.ended, FAREWELL)
         self.abandon()
 
     def abandon(self) -> None:
@@ -155,8 +149,10 @@ class Connection:
         client, self._client = self._client, None
         if client is None:
             return
-        with suppress(OSError, AttributeError):  # paho may close it meanwhile
-            client.socket().shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+        with suppress(OSError):  # paho may close it meanwhile
+            if (connected := client.socket()) is not None:
+                # that of a TLS socket would first end the encryption, while the other thread may write
+                socket.socket.shutdown(connected, socket.SHUT_RDWR)  # type: ignore[arg-type]
         client.loop_stop()
 
     def _open_client(self) -> Client:
@@ -245,11 +241,6 @@ class Connection:
             raise self._lost()
         if not is_over:
             raise Retry(f"{self.login.address} does not answer: waited {self.login.timeout:g} s for {what}")
-
-    def _wait_for_end(self, seconds: float) -> None:
-        events, until = self._events, monotonic() + seconds
-        with events.condition:
-            events.condition.wait_for(lambda: events.ended, max(0.0, until - monotonic()))
 
     def _lost(self) -> Retry | Reject:
         reason = self._events.end_reason

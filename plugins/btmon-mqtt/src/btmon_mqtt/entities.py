@@ -4,13 +4,14 @@
 Classes and units are those of its sensor documentation. How they are announced belongs to `discovery.py`.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Literal
 
 import attrs
 
 from btcore import Channel, ChannelDescription, Number, Polarity, Sample, visible_channels
-from btmon_mqtt.quantities import SENSOR, is_temperature, sensors
+from btmon_mqtt.quantities import is_temperature, sensors
 
 TemperatureUnit = Literal["C", "F"]
 """The type of the setting `temperature_unit`."""
@@ -22,6 +23,11 @@ Describe = Callable[[str, str], ChannelDescription]
 """Returns what [channels] says of a channel; one that is not there is named SERIAL_CHANNEL."""
 
 
+def _as_key(text: str) -> str:
+    """Return a label of any meter as a name that Home Assistant's templates take."""
+    return re.sub(r"\W", "_", text)
+
+
 @attrs.frozen(kw_only=True)
 class Entity:
     """One entity: `key` is its name in the state of the meter, and the end of its identifiers.
@@ -30,7 +36,7 @@ class Entity:
     behind the name of its channel.
     """
 
-    key: str
+    key: str = attrs.field(converter=_as_key)
     channel: str
     label: str
     quantity: str
@@ -107,7 +113,7 @@ class Entities:
         is_used = is_named or sample.get(label) is not None
         if sample.format.family and is_temperature(label):
             return _temperature(label, self.temperature_unit), is_used
-        return Entity(key=label, channel=label, label=label, quantity=SENSOR), is_used
+        return Entity(key=label, channel=label, label=label, quantity=""), is_used
 
     def _is_named(self, serial: str, channel: str) -> bool:
         return self.describe(serial, channel).name != f"{serial}_{channel}"

@@ -26,6 +26,9 @@ MIN_EXPIRY = 300
 MISSED = 5
 """How many states a meter may miss before it is unavailable."""
 
+FIRST_HABIT = 60.0
+"""Seconds: the longest usual interval of a meter of which only one is known: that may be a gap."""
+
 MAX_HABIT = 86_400.0
 """Seconds: the longest usual interval of a meter."""
 
@@ -157,7 +160,8 @@ class HomeAssistant:
 
     def _note_habit(self, sample: Sample) -> None:
         length = min((sample.end - sample.start).total_seconds(), MAX_HABIT)
-        _, before = self._habits.get(sample.serial, (length, length))
+        first = min(length, max(FIRST_HABIT, self.delivery.interval))
+        _, before = self._habits.get(sample.serial, (first, first))
         self._habits[sample.serial] = (before, length)
 
     def _expiry(self, serial: str) -> int:

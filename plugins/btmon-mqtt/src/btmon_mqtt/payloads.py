@@ -83,8 +83,8 @@ class Layout:
         key = f"{serial}_{quantity.channel}"
         return self.topic.format(
             serial=level(self.serials[serial]),
-            label=quantity.label,
-            channel=quantity.channel,
+            label=level(quantity.label),
+            channel=level(quantity.channel),
             kind=quantity.kind,
             name=level(self.names.get(key) or f"{self.serials[serial]}_{quantity.channel}"),
         )

@@ -141,18 +141,17 @@ class Mqtt:
         """Publish a batch; return how many of its readings were used. Raises Retry, Reject or Stop."""
         if not self._connection.is_open:
             self._connect()
-        found = self._numbers(batch)
-        self._connection.publish(message for messages in found.values() for message in messages)
+        used = set(batch.samples) if self._home_assistant else set()
+        self._connection.publish(self._numbers(batch, used))
         if self._home_assistant:
             self._connection.publish(self._home_assistant.messages(batch))
-        used = {(s.serial, s.newer.key) for s in batch.samples if self._home_assistant or found[s]}
-        return min(len(used), len(batch.readings))
+        readings = {(sample.serial, sample.newer.key) for sample in used}
+        return min(len(readings), len(batch.readings))
 
     @hookimpl
     def preview_batch(self, batch: Batch) -> Iterator[str]:
         """Yield the messages that would be published."""
-        for messages in self._numbers(batch).values():
-            yield from map(str, messages)
+        yield from map(str, self._numbers(batch, set()))
         if self._home_assistant:
             yield from map(str, self._home_assistant.messages(batch))
 
@@ -185,9 +184,12 @@ class Mqtt:
                 )
         connection.publish([Message(self.status, "online", retain=True)])
 
-    def _numbers(self, batch: Batch) -> dict[Sample, list[Message]]:
-        """Return the messages with the numbers of each sample, oldest first."""
-        return {sample: list(self._messages(sample)) for sample in batch.samples}
+    def _numbers(self, batch: Batch, used: set[Sample]) -> Iterator[Message]:
+        """Yield the messages with numbers, oldest first; add the samples that they are of."""
+        for sample in batch.samples:
+            for message in self._messages(sample):
+                used.add(sample)
+                yield message
 
     def _messages(self, sample: Sample) -> Iterator[Message]:
         if self.sends_values:
