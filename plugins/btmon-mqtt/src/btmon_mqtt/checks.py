@@ -46,7 +46,8 @@ def _login_problems(sink: "Mqtt") -> Iterator[Problem]:
 
 
 def _topic_problems(sink: "Mqtt") -> Iterator[Problem]:
-    topics = {"base_topic": sink.base_topic, "status_topic": sink.status}
+    topics = {"base_topic": sink.base_topic}
+    topics |= {"status_topic": sink.status_topic} if sink.status_topic else {}
     topics |= {"discovery_prefix": sink.discovery_prefix} if sink.homeassistant else {}
     for key, topic in topics.items():
         if wrong := topic_problem(topic):
