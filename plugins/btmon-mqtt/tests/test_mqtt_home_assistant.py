@@ -12,7 +12,19 @@ from helpers.counter_readings import MORNING
 from helpers.home_assistant import faults
 from helpers.samplers import samples_between
 
-from btcore import FORMATS, Batch, ChannelDescription, Context, Delivery, Duration, Number, Polarity, Reading, pack
+from btcore import (
+    FORMATS,
+    Batch,
+    ChannelDescription,
+    ChannelRef,
+    Context,
+    Delivery,
+    Duration,
+    Number,
+    Polarity,
+    Reading,
+    pack,
+)
 from btmon_mqtt.sink import Mqtt
 
 GEM = "01000777"
@@ -194,7 +206,6 @@ def test_a_state_has_the_numbers_of_the_meter(polarity: Polarity) -> None:
         "p2": 0.07,
         "p3": 1.0,
         "t1": 21.5,
-        "t3": None,
     }
     assert {key: state[key] for key in expected} == expected
 
@@ -208,6 +219,23 @@ def test_unused_entities_are_left_out_disabled_or_shown() -> None:
     assert "enabled_by_default" not in shown["ch5_power"]
     later = batch_of([reading(0), reading(10), reading(20, ch5_aws=50)])
     assert "ch5_power" in components_of(told(later))
+
+
+def test_a_state_has_what_is_announced_and_nothing_else() -> None:
+    """Each entity finds its value in each state, null where there is none: Home Assistant warns of one without."""
+    batch = batch_of([reading(0), reading(10), reading(20, t1=None)])
+    for way in ("hide", "disable", "show"):
+        found = told(batch, unused=way)
+        (text,) = found["energy/01000777/state"]
+        assert json.loads(text).keys() - components_of(found).keys() == {"time", "offset"}
+    assert json.loads(text)["t1"] is None
+
+
+def test_channels_choose_the_entities() -> None:
+    """Of a channel that is not among `channels` there is nothing."""
+    chosen = (ChannelRef(GEM, "ch1"), ChannelRef("", "p1"), ChannelRef(GEM, "ch2_w"))
+    found = components_of(told(TEN_SECONDS, channels=chosen))
+    assert {key.partition("_")[0] for key in found} == {"ch1", "ch2", "p1"}
 
 
 def test_what_the_settings_call_things() -> None:

@@ -50,12 +50,14 @@ class Discovery:
     def configs(
         self, sample: Sample, serial: str, entities: Iterable[tuple[Entity, bool]], state_topic: str, expire_after: int
     ) -> dict[str, Config]:
-        """Return the devices of a meter by their topics; the meter itself first. `serial` is how the meter is named."""
+        """Return the devices of a meter by their topics; the meter itself first.
+
+        `serial` is how the meter is named; `entities` are those to announce, each with whether it is used.
+        """
         groups: dict[str, list[tuple[Entity, bool]]] = {"": []}
         for entity, is_used in entities:
-            if is_used or self.unused != "hide":
-                area = self.describe(sample.serial, entity.channel).area
-                groups.setdefault(entity.channel if area else "", []).append((entity, is_used))
+            area = self.describe(sample.serial, entity.channel).area
+            groups.setdefault(entity.channel if area else "", []).append((entity, is_used))
         return {
             self.topic(serial, channel): {
                 "device": self._device(sample, serial, channel),

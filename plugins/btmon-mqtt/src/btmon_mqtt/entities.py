@@ -5,12 +5,12 @@ Classes and units are those of its sensor documentation. How they are announced 
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import attrs
 
-from btcore import Channel, ChannelDescription, Number, Polarity, Sample, visible_channels
+from btcore import Channel, ChannelDescription, ChannelRef, Number, Polarity, Sample, visible_channels
 from btmon_mqtt.quantities import is_temperature, sensors
 
 TemperatureUnit = Literal["C", "F"]
@@ -66,21 +66,29 @@ VOLTS = Entity(
 
 @attrs.frozen
 class Entities:
-    """Which entities a meter has, by the polarity of its samples and the settings."""
+    """Which entities a meter has, by the polarity of its samples and the settings: of all channels, or of these."""
 
     polarity: Polarity
     describe: Describe
+    channels: Sequence[ChannelRef] = ()
     include_current: bool = False
     temperature_unit: TemperatureUnit = "C"
 
     def of(self, sample: Sample) -> Iterator[tuple[Entity, bool]]:
         """Yield the entities of a meter, each with whether it is used: it has measured something, or has a name."""
-        if "volts" in sample.format.index:
+        if "volts" in sample.format.index and self._chooses(sample.serial, "volts"):
             yield VOLTS, True
         for channel in visible_channels(sample):
-            yield from self._of_channel(sample, channel)
+            if self._chooses(sample.serial, channel.name):
+                yield from self._of_channel(sample, channel)
         for label in sensors(sample.format):
-            yield self._of_sensor(sample, label)
+            if self._chooses(sample.serial, label):
+                yield self._of_sensor(sample, label)
+
+    def _chooses(self, serial: str, channel: str) -> bool:
+        """Whether a channel is to have entities: where settings choose a number, its channel has."""
+        chosen = (f"{ref.label}_" for ref in self.channels if ref.matches(serial))
+        return not self.channels or any(label.startswith(f"{channel}_") for label in chosen)
 
     def _of_channel(self, sample: Sample, channel: Channel) -> Iterator[tuple[Entity, bool]]:
         name = channel.name
@@ -96,10 +104,8 @@ class Entities:
         imports, exports = (bool(sample.get(label)) for label in labels.values())
         is_used = is_named or imports or exports
         yield _power(name), is_used
-        yield (
-            _energy(f"{name}_import", name, labels["import"], "energy imported"),
-            imports or (is_named and not exports),
-        )
+        imported = _energy(f"{name}_import", name, labels["import"], "energy imported")
+        yield imported, imports or (is_named and not exports)
         yield _energy(f"{name}_export", name, labels["export"], "energy exported"), exports
         yield _energy(f"{name}_net", name, f"{name}_wh_total", "energy net", "total"), exports
         if self.include_current and f"{name}_a" in sample.format.index:

@@ -15,7 +15,7 @@ import attrs
 
 from btcore import Batch, Delivery, Sample, SerialNames
 from btmon_mqtt.discovery import Config, Discovery, removals
-from btmon_mqtt.entities import Entities
+from btmon_mqtt.entities import Entities, Entity
 from btmon_mqtt.messages import Message
 from btmon_mqtt.payloads import compact, format_time
 from btmon_mqtt.topics import join, level
@@ -122,22 +122,26 @@ class HomeAssistant:
         now = Last(sample.newer.offset, format_time(sample.end))
         if last and now.offset <= last.offset and _not_after(now.time, last.time):
             return  # delivered again: Home Assistant has a later state
-        yield from self._announcements(sample, serial, topic)
+        entities = self._entities_of(sample)
+        yield from self._announcements(sample, serial, topic, entities)
         self._last[topic] = now
-        state = Message(topic, compact(self._state(sample, now)), retain=True)
+        values = {entity.key: _finite(entity.value(sample)) for entity, _ in entities}
+        state = Message(topic, compact({"time": now.time, "offset": now.offset, **values}), retain=True)
         self._states[topic] = state
         yield state
 
-    def _state(self, sample: Sample, now: Last) -> dict[str, object]:
-        values = {entity.key: _finite(entity.value(sample)) for entity, _ in self.entities.of(sample)}
-        return {"time": now.time, "offset": now.offset, **values}
-
-    def _announcements(self, sample: Sample, serial: str, state_topic: str) -> Iterator[Message]:
-        """Yield the devices of a meter that are new or have changed, and what removes those that are gone."""
-        used = self._used.setdefault(serial, set())
+    def _entities_of(self, sample: Sample) -> list[tuple[Entity, bool]]:
+        """Return the entities of a meter that are announced, each with whether it has ever been used in this run."""
+        used = self._used.setdefault(sample.serial, set())
         found = [(entity, is_used or entity.key in used) for entity, is_used in self.entities.of(sample)]
         used.update(entity.key for entity, is_used in found if is_used)
-        configs = self.discovery.configs(sample, serial, found, state_topic, self._expiry(sample.serial))
+        return [(entity, is_used) for entity, is_used in found if is_used or self.discovery.unused != "hide"]
+
+    def _announcements(
+        self, sample: Sample, serial: str, state_topic: str, entities: Sequence[tuple[Entity, bool]]
+    ) -> Iterator[Message]:
+        """Yield the devices of a meter that are new or have changed, and what removes those that are gone."""
+        configs = self.discovery.configs(sample, serial, entities, state_topic, self._expiry(sample.serial))
         main = next(iter(configs))
         stem = main.removesuffix("/config")
         gone = [one for one in self._configs if one.startswith(f"{stem}_") and one not in configs]

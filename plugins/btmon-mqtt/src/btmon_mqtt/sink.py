@@ -236,7 +236,9 @@ class Mqtt:
             entity_name=self.entity_name,
             unused=self.unused,
         )
-        entities = Entities(context.polarity, context.describe_channel, self.include_current, self.temperature_unit)
+        entities = Entities(
+            context.polarity, context.describe_channel, self.channels, self.include_current, self.temperature_unit
+        )
         return HomeAssistant(self.base_topic, discovery, entities, self._serial_names(context), context.delivery)
 
     def _serial_names(self, context: Context) -> SerialNames:
