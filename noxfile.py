@@ -163,5 +163,6 @@ def bench(session: nox.Session) -> None:
     session.install("--quiet", *tools("peer", "rrd"), *folders("btcore", *DEFAULT_SET, "plugins/btmon-rrd"))
     session.run("python", "tests/bench/run.py", *session.posargs)
     session.run("python", "tests/bench/rrd.py", *session.posargs, env={"PYTHONPATH": "tests"})
+    session.run("python", "tests/bench/mqtt.py", *session.posargs, env={"PYTHONPATH": "tests"})
     session.install("--quiet", *tools("test"), *folders("plugins/btmon-mysql", "plugins/btmon-sql"))
     session.run("python", "tests/bench/sql.py", *session.posargs, env={"PYTHONPATH": "tests"})

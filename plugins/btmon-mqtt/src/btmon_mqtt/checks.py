@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from btmon_mqtt.sink import Mqtt
 
 TEMPLATES = {
-    "topic": ("serial", "label", "channel", "name", "kind"),
+    "topic": ("serial", "label", "channel", "kind", "name"),
     "json_topic": ("serial",),
     "device_name": ("model", "serial"),
     "entity_name": ("name", "quantity", "channel", "serial"),

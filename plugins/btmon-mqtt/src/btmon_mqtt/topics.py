@@ -8,9 +8,6 @@ from collections.abc import Collection
 MAX_TOPIC_BYTES = 65_535
 """Bytes of a topic (MQTT 5, 1.5.4)."""
 
-PLACEHOLDERS = ("serial", "label", "channel", "name", "kind")
-"""What a template of topics may contain, in braces."""
-
 _UNFIT = re.compile(r"[+#/\x00-\x1f\x7f-\x9f]")
 
 
@@ -40,8 +37,8 @@ def topic_problem(topic: str) -> str:
     return ""
 
 
-def template_problem(template: str, allowed: Collection[str] = PLACEHOLDERS) -> str:
-    """Return what is wrong with a template, or ""."""
+def template_problem(template: str, allowed: Collection[str]) -> str:
+    """Return what is wrong with a template that may contain these names in braces, or ""."""
     known = ", ".join(f"{{{name}}}" for name in allowed)
     try:
         parts = list(string.Formatter().parse(template))
