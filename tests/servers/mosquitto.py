@@ -7,6 +7,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -18,8 +19,12 @@ from typing import Any, Self
 from helpers.btcore_process import free_port
 from helpers.waiting import PATIENCE, wait_for
 
-NEEDED = ("mosquitto", "mosquitto_passwd", "mosquitto_sub", "openssl")
-MISSING = "" if all(map(shutil.which, NEEDED)) else "apt install mosquitto mosquitto-clients openssl: one is missing"
+PROGRAM = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin") or ""
+"""mosquitto, which Debian has where the path of most users does not lead."""
+
+NEEDED = ("mosquitto_passwd", "mosquitto_sub", "mosquitto_pub", "openssl")
+HAS_ALL = PROGRAM and all(map(shutil.which, NEEDED))
+MISSING = "" if HAS_ALL else "apt install mosquitto mosquitto-clients openssl: one is missing"
 """Why no broker can be started; "" if it can."""
 
 
@@ -69,7 +74,7 @@ class Mosquitto:
         config = self._folder / "mosquitto.conf"
         config.write_text("\n".join(self._lines()) + "\n")
         with (self._folder / "log.txt").open("ab") as log:
-            self._process = subprocess.Popen(["mosquitto", "-c", str(config)], stdout=log, stderr=log)
+            self._process = subprocess.Popen([PROGRAM, "-c", str(config)], stdout=log, stderr=log)
         wait_for(self._listens, "mosquitto to listen")
 
     def stop(self) -> None:
@@ -89,7 +94,7 @@ class Mosquitto:
     def freeze(self, *, frozen: bool = True) -> None:
         """Stop it in the middle of what it does, as a computer that hangs; or let it go on."""
         assert self._process is not None
-        os.kill(self._process.pid, 19 if frozen else 18)
+        self._process.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def retained(self, pattern: str = "#") -> dict[str, str]:
         """Return what it has retained, by topic."""

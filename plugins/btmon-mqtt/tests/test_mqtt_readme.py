@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from helpers.btcore_process import free_port
 from helpers.waiting import wait_for
-from servers.mosquitto import MISSING
+from servers.mosquitto import MISSING, PROGRAM
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 SECTION = README.partition("## Seeing it work")[2].partition("\n## ")[0]
@@ -32,8 +32,8 @@ def test_the_readme_s_commands_show_a_meter(tmp_path: Path) -> None:
     with ExitStack() as stack:
         for command in commands:
             start(stack, tmp_path, command.replace("1883", str(broker)).replace("8083", str(meter)))
-            if command.startswith(("mosquitto -p", "btcore run")):
-                port = broker if command.startswith("mosquitto") else meter
+            if command.startswith(("/usr/sbin/mosquitto", "btcore run")):
+                port = broker if "mosquitto" in command else meter
                 wait_for(partial(listens, port), f"{command} to listen")
         wait_for(lambda: '"volts":' in shown.read_text(), "a reading")
     first, second = shown.read_text().splitlines()[:2]
@@ -43,8 +43,9 @@ def test_the_readme_s_commands_show_a_meter(tmp_path: Path) -> None:
 
 def start(stack: ExitStack, folder: Path, command: str) -> None:
     """Start a command; what it shows is in a file of its name. It is ended with all others."""
-    name, *words = shlex.split(command)
-    program = [sys.executable, "-m", "btcore"] if name == "btcore" else [name]
+    path, *words = shlex.split(command)
+    name = Path(path).name
+    program = [sys.executable, "-m", "btcore"] if name == "btcore" else [PROGRAM if name == "mosquitto" else name]
     with (folder / f"{name}.txt").open("ab") as shown:
         process = subprocess.Popen([*program, *words], stdout=shown, stderr=subprocess.STDOUT, cwd=folder)
     stack.callback(process.wait)
