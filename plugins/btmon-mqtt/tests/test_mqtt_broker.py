@@ -75,6 +75,14 @@ def test_a_topic_that_the_access_list_denies_stops_the_sink(tmp_path: Path, open
             sink.process_batch(readings())
 
 
+def test_a_message_that_is_too_large_waits_for_a_person(tmp_path: Path, opened: Opened) -> None:
+    """How large a message is depends on the settings: no reading is to blame."""
+    with Mosquitto(tmp_path, more=["max_packet_size 300"]) as broker:
+        sink = opened(broker.port, json=True)
+        with pytest.raises(Stop, match="too large: have the broker's limit raised, or choose fewer `channels`"):
+            sink.process_batch(readings())
+
+
 def test_a_broker_that_is_not_there_is_waited_for(tmp_path: Path) -> None:
     """Nobody listens on the port: later; doctor says the same."""
     login = Login(host="127.0.0.1", port=free_port())
@@ -97,8 +105,10 @@ def test_what_is_no_broker_is_told() -> None:
 
 
 @pytest.mark.parametrize("rudely", [False, True], ids=["says so", "hangs up"])
-def test_a_broker_that_knows_3_1_1_alone_is_spoken_to_in_it(rudely: bool, broker: Mosquitto, opened: Opened) -> None:
-    """MQTT 5 is tried first; a broker that has said that it does not know it is not asked again."""
+def test_a_broker_that_knows_3_1_1_alone_is_spoken_to_in_it(
+    rudely: bool, broker: Mosquitto, opened: Opened, caplog: pytest.LogCaptureFixture
+) -> None:
+    """MQTT 5 is tried first; a broker that has said that it does not know it is not asked again; the log says so."""
     old = OldBroker(broker, rudely=rudely)
     with RawServer(old) as front, Listener(broker, "/house/energy/312345_volts") as listener:
         sink = opened(front.port)
@@ -108,6 +118,8 @@ def test_a_broker_that_knows_3_1_1_alone_is_spoken_to_in_it(rudely: bool, broker
         assert len(listener.messages) == 7
         sink.close()
     assert old.versions == ([5, 4, 5, 4] if rudely else [5, 4, 4])
+    (text,) = caplog.messages
+    assert text.endswith("knows MQTT 3.1.1 only: what its access list denies is lost without a word")
 
 
 def test_a_version_that_is_set_is_the_only_one_tried(broker: Mosquitto) -> None:

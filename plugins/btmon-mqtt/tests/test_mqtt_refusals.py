@@ -33,20 +33,20 @@ def test_a_connection_that_is_refused(code: int, error: type[BtcoreError], text:
 @pytest.mark.parametrize(
     ("code", "error"),
     [
-        *((code, Stop) for code in (135, 144, 154, 155)),
-        *((code, Reject) for code in (128, 131, 149, 153)),
+        *((code, Stop) for code in (135, 144, 149, 154, 155)),
+        *((code, Reject) for code in (128, 131, 153)),
         *((code, Retry) for code in (145, 147, 151)),
     ],
 )
 def test_a_message_that_is_refused_is_named(code: int, error: type[BtcoreError]) -> None:
-    """An access list waits for a person, a message that is too large is a dead letter, a quota is tried again."""
+    """An access list waits for a person, a text that is not wanted is a dead letter, a quota is tried again."""
     found = message_error(LOGIN, "energy/1", code, "no")
     assert (type(found), "refuses a message to energy/1 (no)" in str(found)) == (error, True)
 
 
 @pytest.mark.parametrize(
     ("code", "error", "text"),
-    [(149, Reject, "too large"), (142, Retry, "another client has the same client_id"), (139, Retry, "(bye)")],
+    [(149, Stop, "too large"), (142, Retry, "another client has the same client_id"), (139, Retry, "(bye)")],
 )
 def test_a_connection_that_ends(code: int, error: type[BtcoreError], text: str) -> None:
     """A broker may end a connection for what was sent, for another client, or because it stops."""

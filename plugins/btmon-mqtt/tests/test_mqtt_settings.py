@@ -2,6 +2,7 @@
 """What the settings choose and name, and the mistakes in them that are found before anything is opened."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ from helpers.configured_sink import sink_from_toml
 from helpers.golden_streams import recorded_readings
 from helpers.plugin_calls import make_context, preview_batches
 from helpers.samplers import samples_between
+from hypothesis import given
+from hypothesis import strategies as st
 
 from btcore import Batch, Channel, ChannelRef, Claim, Format, Reading
 from btcore.errors import ConfigurationError
 from btmon_mqtt.sink import Mqtt
-from btmon_mqtt.topics import topic_problem
+from btmon_mqtt.topics import join, level, topic_problem
 
 
 def batch_of(stream: str = "ecm1240bin_steady") -> Batch:
@@ -41,6 +44,15 @@ def test_a_name_is_one_level_of_a_topic() -> None:
     found = lines(topic="{name}/{kind}", names={"312345_ch1": "a/b +1 #2"})
     assert "e/a_b _1 _2/w 1536.4" in found
     assert all(topic_problem(line.rpartition(" ")[0]) == "" for line in found)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20))
+def test_any_name_makes_a_topic(name: str) -> None:
+    """Whatever a channel or a meter is called, it is one level of a topic that brokers take."""
+    found = join("e", level(name))
+    assert found.count("/") == 1
+    assert topic_problem(found) == "" or not name.isprintable()
+    assert re.fullmatch(r"[^+#\x00]+", found)
 
 
 def test_channels_choose_what_is_published() -> None:

@@ -74,6 +74,11 @@ class Connection:
         """Whether the broker has accepted it, and it has not ended."""
         return self._client is not None and not self._events.ended
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether the broker drops what its access list denies without a word, as by MQTT 3.1.1."""
+        return self._client is not None and self._client.protocol == MQTTProtocolVersion.MQTTv311
+
     def open(self) -> None:
         """Connect. Raises Retry or Stop."""
         self.abandon()
@@ -229,7 +234,7 @@ class Connection:
             raise message_error(self.login, topic, reason.value, str(reason))
 
     def _wait(self, condition: Callable[[], object], what: str, seconds: float | None = None) -> None:
-        """Wait for something. Raises Retry or Reject if the connection ends, or takes too long."""
+        """Wait for something. Raises Retry or Stop if the connection ends, or takes too long."""
         events = self._events
         with events.condition:
             is_over = events.condition.wait_for(
@@ -242,7 +247,7 @@ class Connection:
         if not is_over:
             raise Retry(f"{self.login.address} does not answer: waited {self.login.timeout:g} s for {what}")
 
-    def _lost(self) -> Retry | Reject:
+    def _lost(self) -> Retry | Stop:
         reason = self._events.end_reason
         if reason is None or reason.value == MQTTErrorCode.MQTT_ERR_SUCCESS:
             return lost_error(self.login, 0, "")

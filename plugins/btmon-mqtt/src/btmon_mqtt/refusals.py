@@ -24,6 +24,7 @@ PERSON: Mapping[int, str] = {
     138: "the broker has banned it; ask its administrator",
     140: "the broker wants another kind of login; ask its administrator",
     144: "correct `base_topic` and `status_topic`",
+    TOO_LARGE: "it is too large: have the broker's limit raised, or choose fewer `channels`",
     154: "the broker keeps no messages: set `retain = false`",
     155: "lower `qos`",
     156: "correct `host`: the broker has moved",
@@ -31,8 +32,8 @@ PERSON: Mapping[int, str] = {
 }
 """Codes that refuse every connection or message alike, and what to do."""
 
-NEVER = frozenset({128, 131, TOO_LARGE, 153})
-"""Codes that refuse this message whenever it is sent: it is too large, or its text is not wanted."""
+NEVER = frozenset({128, 131, 153})
+"""Codes that refuse this message whenever it is sent: its text is not wanted."""
 
 NOT_IN_TIME = frozenset({9, 10})
 """OpenSSL's codes for a certificate that is not valid yet, or not any more."""
@@ -59,10 +60,10 @@ def message_error(login: Login, topic: str, code: int, words: str) -> Retry | Re
     return Reject(text) if code in NEVER else Retry(text)
 
 
-def lost_error(login: Login, code: int, words: str) -> Retry | Reject:
+def lost_error(login: Login, code: int, words: str) -> Retry | Stop:
     """Return the error for a connection that ended while something was sent."""
-    if code == TOO_LARGE:
-        return Reject(f"{login.address} ends the connection: a message is too large for it")
+    if code == TOO_LARGE:  # how large messages are depends on the settings, not on the readings
+        return Stop(f"{login.address} ends the connection because of a message: {PERSON[code]}")
     if code == TAKEN_OVER:
         return Retry(f"{login.address} ends the connection: another client has the same client_id")
     return Retry(f"{login.address} ended the connection{f' ({words})' if words else ''}")

@@ -130,6 +130,7 @@ class Mqtt:
     def open(self, context: Context) -> None:
         """Prepare; the connection is made with the first batch."""
         self._context = context
+        self._warned: set[str] = set()
         self._layout = self._make_layout(context)
         self._home_assistant = self._make_home_assistant(context) if self.homeassistant else None
         self._connection = Connection(self._login(), Message(self.status, "offline", retain=True), self.qos)
@@ -171,18 +172,25 @@ class Mqtt:
         """Connect, learn what Home Assistant knows already, and say that we are there. Raises Retry or Stop."""
         connection, home_assistant = self._connection, self._home_assistant
         connection.open()
+        if connection.is_silent and self.protocol == "auto":
+            self._warn("%s knows MQTT 3.1.1 only: what its access list denies is lost without a word")
         if home_assistant:
             home_assistant.begin()
             denied = connection.learn(home_assistant.retained_topics, home_assistant.learn)
             denied += connection.subscribe([home_assistant.birth_topic], home_assistant.answer)
             if denied:
-                self._context.log.warning(
-                    "%s does not let us subscribe to %s: Home Assistant may not learn of meters when it starts, and a"
-                    " reading that is delivered again may make an energy fall; its access list has to allow it",
-                    connection.login.address,
-                    " and ".join(denied),
+                self._warn(
+                    f"%s does not let us subscribe to {' and '.join(denied)}: Home Assistant may not learn of meters"
+                    " when it starts, and a reading that is delivered again may make an energy fall; its access list"
+                    " has to allow it"
                 )
         connection.publish([Message(self.status, "online", retain=True)])
+
+    def _warn(self, text: str) -> None:
+        """Warn of something about the broker, once."""
+        if text not in self._warned:
+            self._warned.add(text)
+            self._context.log.warning(text, self._connection.login.address)
 
     def _numbers(self, batch: Batch, used: set[Sample]) -> Iterator[Message]:
         """Yield the messages with numbers, oldest first; add the samples that they are of."""
