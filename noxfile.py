@@ -21,7 +21,18 @@ WORKSPACE = nox.project.load_toml(ROOT / "pyproject.toml")
 CORE = nox.project.load_toml(ROOT / "btcore" / "pyproject.toml")
 DEFAULT_SET = [f"plugins/{name}" for name in re.findall(r"\bbtmon-[\w-]+", " ".join(CORE["project"]["dependencies"]))]
 
-DEBIAN_PACKAGES = ("rrdtool", "rrdcached", "librrd-dev", "python3-dev", "gcc", "mariadb-server", "postgresql")
+DEBIAN_PACKAGES = (
+    "rrdtool",
+    "rrdcached",
+    "librrd-dev",
+    "python3-dev",
+    "gcc",
+    "mariadb-server",
+    "postgresql",
+    "mosquitto",
+    "mosquitto-clients",
+    "openssl",
+)
 """The servers that tests start, and the headers that building RRDtool's Python binding needs."""
 
 WORKERS = str(3 * (os.cpu_count() or 2) // 2)
@@ -170,5 +181,8 @@ def bench(session: nox.Session) -> None:
     session.install("--quiet", *tools("peer", "rrd"), *folders("btcore", *DEFAULT_SET, "plugins/btmon-rrd"))
     session.run("python", "tests/bench/run.py", *session.posargs)
     session.run("python", "tests/bench/rrd.py", *session.posargs, env={"PYTHONPATH": "tests"})
-    session.install("--quiet", *tools("test"), *folders("plugins/btmon-mysql", "plugins/btmon-sql"))
+    session.install(
+        "--quiet", *tools("test"), *folders("plugins/btmon-mqtt", "plugins/btmon-mysql", "plugins/btmon-sql")
+    )
     session.run("python", "tests/bench/sql.py", *session.posargs, env={"PYTHONPATH": "tests"})
+    session.run("python", "tests/bench/mqtt.py", *session.posargs, env={"PYTHONPATH": "tests"})

@@ -204,7 +204,7 @@ def test_a_missing_plugin_of_the_project_names_what_to_install(name: str, distri
     assert str(caught.value) == f'no plugin "{name}" is installed; install it with: pip install {distribution}'
 
 
-@pytest.mark.parametrize("name", ["influxdb", "InfluxDB", "influx", "mqtt"])
+@pytest.mark.parametrize("name", ["influxdb", "InfluxDB", "influx"])
 def test_what_btmon_had_and_btcore_has_not_is_said_without_advice_to_install(name: str) -> None:
     """In one line: btmon could, btcore cannot yet, and that no package of that name is of this project."""
     told = why_not(name)

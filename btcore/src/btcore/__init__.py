@@ -5,6 +5,7 @@ This module is the public interface: what a plugin may import. Everything else i
 """
 
 from btcore.capture.files import CaptureError, read_capture
+from btcore.channel_descriptions import ChannelDescription
 from btcore.commands import Command, Configuration, LoadConfiguration, Table
 from btcore.decode.brultech import FORMATS, pack
 from btcore.decode.further_channels import active_further_channels, visible_channels
@@ -18,6 +19,7 @@ from btcore.hookspecs import hookimpl
 from btcore.meter_commands import CommandFailed, MeterCommand, MeterCommands
 from btcore.open_files import processes_holding, processes_listening
 from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, Sample, SourceCheckpoint
+from btcore.serial_names import SerialNames, Serials, shorten_serial
 from btcore.settings import (
     ChannelRef,
     Claim,
@@ -41,6 +43,7 @@ __all__ = [
     "BtcoreError",
     "CaptureError",
     "Channel",
+    "ChannelDescription",
     "ChannelRef",
     "Chunk",
     "Claim",
@@ -71,6 +74,8 @@ __all__ = [
     "Sample",
     "Secret",
     "Serial",
+    "SerialNames",
+    "Serials",
     "SourceCheckpoint",
     "Stop",
     "StreamStatus",
@@ -90,6 +95,7 @@ __all__ = [
     "sends_unasked",
     "serial_column",
     "setting",
+    "shorten_serial",
     "validate_devices",
     "visible_channels",
 ]

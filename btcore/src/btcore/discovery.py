@@ -32,6 +32,7 @@ HOOKS = tuple(name for name in vars(Hooks) if not name.startswith("_"))
 _PLUGINS: Mapping[str, tuple[str, ...]] = {
     "btcore": ("brultech",),
     "btmon-ip": ("tcp-server", "tcp-client"),
+    "btmon-mqtt": ("mqtt",),
     "btmon-mysql": ("mysql",),
     "btmon-print": ("print",),
     "btmon-pvoutput": ("pvoutput",),

@@ -20,6 +20,7 @@ PLUGINS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("ted", "ted5000", "eg"), ("eragy",)),
     **dict.fromkeys(("rrd", "rrdtool"), ("rrd",)),
     "by": ("bidgely",),
+    "mqtt": ("mqtt",),
     "pw": ("plotwatt",),
     "ts": ("thingspeak",),
     "wo": ("wattzon",),
@@ -29,7 +30,6 @@ PLUGINS: Mapping[str, tuple[str, ...]] = {
 
 MISSING: Mapping[str, str] = {
     **dict.fromkeys(("influxdb", "influx"), "write to InfluxDB"),
-    "mqtt": "publish to MQTT",
 }
 """Names for which no plugin of this project exists yet, and what btmon could do by them."""
 

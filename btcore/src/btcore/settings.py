@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NewType, TypeVar, dataclass_transfor
 
 import attrs
 
+from btcore.channel_descriptions import ChannelDescription
 from btcore.errors import Problem
 from btcore.meter_commands import MeterCommands
 
@@ -107,35 +108,6 @@ def _fixed(names: Mapping[str, str]) -> Mapping[str, str]:
     return MappingProxyType(dict(names))
 
 
-@attrs.frozen
-class Context:
-    """What an instance is given when it is opened.
-
-    `name` is its table (`sink.roof`), `log` its own logger. `channels` maps `SERIAL_CHANNEL` to the name in [channels].
-    `polarity` is the sign of its samples, `interval` the seconds that each sample covers (0: from one reading to the
-    next). `dry_run`: nothing may be sent. `stream_status` returns what the core has found so far in a source's stream.
-    `commands` has what a source that can send to its meters is to send.
-    `checkpoint` is what a source yielded last as `SourceCheckpoint`, "" at first. `once`: the run ends when all sources
-    have ended, so a source that waits for more returns instead.
-    """
-
-    name: str
-    log: logging.Logger
-    channels: Mapping[str, str] = attrs.field(factory=dict, converter=_fixed)
-    polarity: Polarity = "brultech"
-    interval: Duration = Duration(0)
-    dry_run: bool = False
-    stream_status: Callable[[str], StreamStatus] = attrs.field(default=lambda _stream: StreamStatus(), repr=False)
-    commands: MeterCommands = attrs.field(factory=MeterCommands, repr=False)
-    checkpoint: str = ""
-    once: bool = False
-
-    def channel_name(self, serial: str, channel: str) -> str:
-        """Return the name of a meter's channel: the one of [channels], else `SERIAL_CHANNEL`."""
-        key = f"{serial}_{channel}"
-        return self.channels.get(key, key)
-
-
 @attrs.frozen(kw_only=True)
 class Delivery:
     """How the core delivers to a sink. All durations are seconds.
@@ -191,6 +163,43 @@ class Delivery:
         default=None,
         metadata={"help": "deliver no readings of a recording or simulator; default: true for a hosted service"},
     )
+
+
+@attrs.frozen
+class Context:
+    """What an instance is given when it is opened.
+
+    `name` is its table (`sink.roof`), `log` its own logger. `channels` maps `SERIAL_CHANNEL` to the name in [channels].
+    `polarity` is the sign of its samples, `interval` the seconds that each sample covers (0: from one reading to the
+    next). `dry_run`: nothing may be sent. `stream_status` returns what the core has found so far in a source's stream.
+    `commands` has what a source that can send to its meters is to send. `channel_descriptions` maps `SERIAL_CHANNEL` to
+    all that [channels] says of it. `delivery` are a sink's delivery settings.
+    `checkpoint` is what a source yielded last as `SourceCheckpoint`, "" at first. `once`: the run ends when all sources
+    have ended, so a source that waits for more returns instead.
+    """
+
+    name: str
+    log: logging.Logger
+    channels: Mapping[str, str] = attrs.field(factory=dict, converter=_fixed)
+    polarity: Polarity = "brultech"
+    interval: Duration = Duration(0)
+    dry_run: bool = False
+    stream_status: Callable[[str], StreamStatus] = attrs.field(default=lambda _stream: StreamStatus(), repr=False)
+    commands: MeterCommands = attrs.field(factory=MeterCommands, repr=False)
+    checkpoint: str = ""
+    once: bool = False
+    channel_descriptions: Mapping[str, ChannelDescription] = attrs.field(factory=dict, repr=False)
+    delivery: Delivery = attrs.field(factory=Delivery, repr=False)
+
+    def channel_name(self, serial: str, channel: str) -> str:
+        """Return the name of a meter's channel: the one of [channels], else `SERIAL_CHANNEL`."""
+        key = f"{serial}_{channel}"
+        return self.channels.get(key, key)
+
+    def describe_channel(self, serial: str, channel: str) -> ChannelDescription:
+        """Return what [channels] says of a meter's channel; of one that is not there only the name, as above."""
+        found = self.channel_descriptions.get(f"{serial}_{channel}")
+        return found or ChannelDescription(name=self.channel_name(serial, channel))
 
 
 def setting(

@@ -2,8 +2,8 @@
 """Lifetime counters: what a meter has counted in all its life, as far as it was heard. They never fall.
 
 A meter's own counters overflow, restart, or are those of another meter after it was replaced. A lifetime counter
-continues: it grows by the energy of samples, and by nothing else. It is kept as the difference to the meter's own
-counter, which stays the same from reading to reading as long as nothing happens.
+continues: it grows by the energy of samples, or by the pulses between readings, and by nothing else. It is kept as the
+difference to the meter's own counter, which stays the same from reading to reading as long as nothing happens.
 """
 
 from functools import lru_cache
@@ -14,6 +14,7 @@ import attrs
 from btcore.calculate.counters import MAX_WATTS, Getter, label_getter
 from btcore.calculate.energy import Energy, energies
 from btcore.calculate.links import NEW, Lifetime, Link, hidden_key
+from btcore.calculate.pulses import MAX_PULSES, pulses_of
 from btcore.calculate.transition import Transition
 from btcore.formats import Channel, Format
 from btcore.records import Reading
@@ -46,6 +47,8 @@ def grow_lifetime(last: Reading, lifetime: Lifetime, link: Link) -> Lifetime:
     known = {row.channel.name: energy for row, energy in energies(link)} if link.before is not None else {}
     for channel in link.reading.format.channels:
         ahead |= totals.after(channel, *_rises_of(channel, known.get(channel.name)))
+    for label, pulses in pulses_of(link).items():
+        ahead |= totals.after_pulses(label, pulses)
     return ahead or NEW
 
 
@@ -71,14 +74,22 @@ class _Totals:
 
     def unshown(self) -> dict[str, int]:
         """Return the lifetime counters whose counters the new reading lacks, unchanged."""
-        kept = {label: self.total(label) or 0 for label in self.last.format.counters}
+        counters = (*self.last.format.counters, *self.last.format.pulses)
+        kept = {label: self.total(label) or 0 for label in counters}
         for channel in self.last.format.channels:
             if channel.polarized in kept:
                 kept[hidden_key(channel.name)] = kept[channel.polarized]
         channels = self.reading.format.channels
         both = (hidden_key(channel.name) for channel in channels if channel.polarized is not None)
         present = {*self.reading.format.counters, *(channel.name for channel in channels), *both}
+        present.update(self.reading.format.pulses)
         return {label: ahead for label, ahead in {**self.lifetime, **kept}.items() if ahead and label not in present}
+
+    def after_pulses(self, label: str, pulses: int) -> dict[str, int]:
+        """Return by how much a pulse counter is ahead of what the new reading shows, after so many pulses."""
+        before = self.total(label)
+        ahead = 0 if before is None else before + pulses - int(self.reading.get(label) or 0)
+        return {label: ahead} if ahead else {}
 
     def after(self, channel: Channel, rise: int, one_way: int) -> dict[str, int]:
         """Return by how much a channel's counters are ahead of what the new reading shows, after they rose."""
@@ -96,15 +107,18 @@ class _Totals:
 
 
 @lru_cache(maxsize=64)
-def _getter(format: Format) -> tuple[Getter, int]:
-    """Return a function that gets all counters of a format from a reading, and how many channels have two counters.
+def _getter(format: Format) -> tuple[Getter, slice, slice]:
+    """Return a function that gets all counters of a format from a reading, and where pulses and polarized ones are.
 
-    The absolute counters of those channels come first, then the other absolute ones, at the end the polarized ones.
+    The absolute counters of channels that have two come first, then the other absolute ones, at the end the polarized
+    ones.
     """
     pairs = [(one.absolute, one.polarized) for one in format.channels if one.polarized is not None]
     others = [one.absolute for one in format.channels if one.polarized is None]
-    labels = [*(absolute for absolute, _ in pairs), *others, *(polarized for _, polarized in pairs)]
-    return label_getter(format, labels), len(pairs)
+    labels = [*(absolute for absolute, _ in pairs), *others, *format.pulses]
+    pulses = slice(len(labels) - len(format.pulses), len(labels))
+    labels += [polarized for _, polarized in pairs]
+    return label_getter(format, labels), pulses, slice(pulses.stop, len(labels))
 
 
 def _only_rose(link: Link) -> bool:
@@ -120,15 +134,17 @@ def _only_rose(link: Link) -> bool:
         or link.complement is not None
     ):
         return False
-    get, pairs = _getter(newer.format)
+    get, pulses, polarized = _getter(newer.format)
     earlier, later = get(older.numbers), get(newer.numbers)
     if None in earlier or None in later:
         return False
     rises = tuple(map(sub, later, earlier))
-    max_rise = MAX_WATTS * max(newer.seconds - older.seconds, 0)
-    if min(rises, default=0) < 0 or max(rises, default=0) > max_rise:
+    seconds = max(newer.seconds - older.seconds, 0)
+    if min(rises, default=0) < 0 or max(rises, default=0) > MAX_WATTS * seconds:
         return False
-    return not any(map(gt, rises[len(rises) - pairs :], rises))
+    if max(rises[pulses], default=0) > MAX_PULSES * seconds:
+        return False
+    return not any(map(gt, rises[polarized], rises))
 
 
 def _has_early(lifetime: Lifetime, format: Format) -> bool:

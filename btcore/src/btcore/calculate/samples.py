@@ -110,6 +110,9 @@ def _values(link: Link, polarity: Polarity) -> dict[str, Number]:
     for labels, (row, energy) in zip(_labels(link.reading.format), energies(link), strict=True):
         calculate = _directional if row.channel.directional else _plain
         values.update(zip(labels, calculate(row, energy, link, polarity), strict=True))
+    for label in link.reading.format.pulses:
+        pulses = link.reading.get(label)
+        values[f"{label}_total"] = None if pulses is None else pulses + link.lifetime.get(label, 0)
     return values
 
 

@@ -76,8 +76,10 @@ class _Loader:
         sources = data.get("source")
         self.meters = read_meters(data, findings, context, sources if isinstance(sources, dict) else ())
         names = self.meters.names
-        self.channels = read_channels(data, findings, self.known, names)
-        context = attrs.evolve(context, channels=self.channels, meters=names)
+        context = attrs.evolve(context, meters=names)
+        self.descriptions = read_channels(data, findings, self.known, context)
+        self.channels = {key: one.name for key, one in self.descriptions.items()}
+        context = attrs.evolve(context, channels=self.channels)
         self.reader = Reader(findings, context)
         self.top = site_settings()
 
@@ -98,6 +100,7 @@ class _Loader:
             file=self.path,
             meters=self.meters,
             channels=self.channels,
+            channel_descriptions=self.descriptions,
             metrics=metrics,
             sources=tuple(sources),
             sinks=tuple(sinks),

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import attrs
 import platformdirs
 
+from btcore.channel_descriptions import ChannelDescription
 from btcore.config.meters import Meters
 from btcore.config.metrics import MetricsSettings
 from btcore.decode.brultech import FORMATS
@@ -119,7 +120,8 @@ class Site:
     """Everything that a configuration defines.
 
     `state` is the directory of the journal. `meters` are the meters of [meters]; `channels` maps `SERIAL_CHANNEL` to a
-    name. `secrets` are texts that no log may show. `warnings` are findings that do not prevent a run.
+    name, `channel_descriptions` to all that [channels] says. `secrets` are texts that no log may show. `warnings` are
+    findings that do not prevent a run.
     """
 
     file: Path
@@ -147,6 +149,7 @@ class Site:
     )
     meters: Meters = attrs.field(factory=Meters)
     channels: Mapping[str, str] = attrs.field(factory=dict)
+    channel_descriptions: Mapping[str, ChannelDescription] = attrs.field(factory=dict)
     metrics: MetricsSettings = attrs.field(factory=MetricsSettings)
     sources: tuple[Source, ...] = ()
     sinks: tuple[Sink, ...] = ()
@@ -162,9 +165,11 @@ def context_of(site: Site, part: Source | Sink | Decoder, *, dry_run: bool = Fal
         name=part.table,
         log=logging.getLogger(part.table),
         channels=site.channels,
+        channel_descriptions=site.channel_descriptions,
         polarity=polarity or site.polarity,
         interval=part.delivery.interval if isinstance(part, Sink) else Duration(0),
         dry_run=dry_run,
+        delivery=part.delivery if isinstance(part, Sink) else Delivery(),
     )
 
 

@@ -48,6 +48,7 @@ def labels_of(form: Format) -> Iterator[str]:
     for channel in form.channels:
         yield channel.name
         yield from (f"{channel.name}_{unit}" for unit in CALCULATED)
+    yield from (f"{label}_total" for label in form.pulses)
 
 
 def parse_serial(text: str, context: ConversionContext) -> str:
