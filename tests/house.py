@@ -20,6 +20,7 @@ WINGS = (
     "sql",
     "capture",
     "calculate",
+    "virtual",
     "values",
     "config",
     "status",

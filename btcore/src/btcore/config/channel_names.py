@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads [channels], the names of channels and what else is said of them, and reports the mistakes in it."""
+"""Reads [channels], the names of channels and what else is said of them, and reports the mistakes in it.
+
+Virtual channels are read in `virtual_channels.py`.
+"""
 
 import re
 from collections.abc import Mapping
@@ -7,6 +10,7 @@ from typing import Any
 
 from btcore.channel_descriptions import ChannelDescription
 from btcore.config.problems import Problems
+from btcore.config.virtual_channels import is_virtual
 from btcore.values.channel_hints import channel_hint
 from btcore.values.channels import KnownChannels, split_channel
 from btcore.values.convert import convert
@@ -29,6 +33,8 @@ def read_channels(
         return {}
     found: dict[str, ChannelDescription] = {}
     for key, value in table.items():
+        if is_virtual(value):
+            continue
         names = {other: one.name for other, one in found.items()}
         name = value.get("name") if isinstance(value, dict) else value
         if wrong := _wrong_key(key, known) or _wrong_name(name, names, known):

@@ -23,6 +23,7 @@ from btcore.config.site import Decoder, Sink, Site, Source, core_settings, defau
 from btcore.config.site_file import read_site_file
 from btcore.config.tables import Reader, Values, readable_settings
 from btcore.config.toml import Key, read
+from btcore.config.virtual_channels import read_virtual_channels
 from btcore.discovery import DISTRIBUTIONS, KIND_HOOKS, Installed, PluginError, check_kind, find, installed
 from btcore.errors import Problem
 from btcore.journal.opening import secrets_in
@@ -78,6 +79,9 @@ class _Loader:
         names = self.meters.names
         context = attrs.evolve(context, meters=names)
         self.descriptions = read_channels(data, findings, self.known, context)
+        context = attrs.evolve(context, channels={key: one.name for key, one in self.descriptions.items()})
+        self.virtual = read_virtual_channels(data, findings, self.known, context)
+        self.descriptions |= self.virtual.descriptions
         self.channels = {key: one.name for key, one in self.descriptions.items()}
         context = attrs.evolve(context, channels=self.channels)
         self.reader = Reader(findings, context)
@@ -101,6 +105,7 @@ class _Loader:
             meters=self.meters,
             channels=self.channels,
             channel_descriptions=self.descriptions,
+            virtual_channels=self.virtual.channels,
             metrics=metrics,
             sources=tuple(sources),
             sinks=tuple(sinks),

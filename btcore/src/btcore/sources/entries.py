@@ -131,7 +131,8 @@ class EntryMaker:
         named = attrs.evolve(reading, serial=serial, source=source, offset=offset, numbers=reading.numbers)
         name = self._identities.name(named)
         self._activity.add(name, key)
-        if abs(time.time() - reading.timestamp) < MAX_LIVE_AGE:
+        is_heard = not self._source.is_derived  # of a virtual channel, its meters are silent
+        if is_heard and abs(time.time() - reading.timestamp) < MAX_LIVE_AGE:
             self._silence_watch.heard(name, reading.timestamp)
         origin = reading.origin or self._origin
         values = encode_reading(reading)
