@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reads [channels], the names of channels and what else is said of them, and reports the mistakes in it.
 
-Virtual channels are read in `virtual_channels.py`.
+Virtual channels are read in `values/virtual_channels.py`.
 """
 
 import re
@@ -10,11 +10,11 @@ from typing import Any
 
 from btcore.channel_descriptions import ChannelDescription
 from btcore.config.problems import Problems
-from btcore.config.virtual_channels import is_virtual
 from btcore.values.channel_hints import channel_hint
 from btcore.values.channels import KnownChannels, split_channel
 from btcore.values.convert import convert
 from btcore.values.invalid_value import ConversionContext, InvalidValue, ValueProblem
+from btcore.values.virtual_channels import is_virtual
 
 PULSES = re.compile(r"p\d+")
 """The labels of pulse counters."""

@@ -23,7 +23,6 @@ from btcore.config.site import Decoder, Sink, Site, Source, core_settings, defau
 from btcore.config.site_file import read_site_file
 from btcore.config.tables import Reader, Values, readable_settings
 from btcore.config.toml import Key, read
-from btcore.config.virtual_channels import read_virtual_channels
 from btcore.discovery import DISTRIBUTIONS, KIND_HOOKS, Installed, PluginError, check_kind, find, installed
 from btcore.errors import Problem
 from btcore.journal.opening import secrets_in
@@ -33,6 +32,7 @@ from btcore.text import closest, nearest
 from btcore.values.channels import KnownChannels, known_channels
 from btcore.values.durations import duration_text
 from btcore.values.invalid_value import ConversionContext, format_value
+from btcore.values.virtual_channels import read_virtual_channels
 
 
 def load_site(path: Path) -> Site:
@@ -80,7 +80,9 @@ class _Loader:
         context = attrs.evolve(context, meters=names)
         self.descriptions = read_channels(data, findings, self.known, context)
         context = attrs.evolve(context, channels={key: one.name for key, one in self.descriptions.items()})
-        self.virtual = read_virtual_channels(data, findings, self.known, context)
+        self.virtual = read_virtual_channels(data.get("channels"), self.known, context)
+        for problem in self.virtual.problems:
+            findings.add(("channels", *problem.path), problem.message)
         self.descriptions |= self.virtual.descriptions
         self.channels = {key: one.name for key, one in self.descriptions.items()}
         context = attrs.evolve(context, channels=self.channels)
@@ -105,7 +107,7 @@ class _Loader:
             meters=self.meters,
             channels=self.channels,
             channel_descriptions=self.descriptions,
-            virtual_channels=self.virtual.channels,
+            virtual_channels=tuple(self.virtual.channels),
             metrics=metrics,
             sources=tuple(sources),
             sinks=tuple(sinks),

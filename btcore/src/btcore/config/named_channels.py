@@ -33,13 +33,13 @@ def named_channels(site: Site) -> list[NamedChannel]:
     tables = [*_of_instances(site.sources), *_of_instances(site.sinks), *_of_meters(site)]
     meters = [NamedChannel(meter.serial, "", "meters", meter.name) for meter in site.meters]
     labels = frozenset().union(*labels_by_format(site).values())
-    parts = [
-        NamedChannel(*part, "channels", virtual.name)
-        for virtual in site.virtual_channels
-        for part in virtual.terms.factors
-    ]
     channels = [NamedChannel(*split_channel(key, labels), "channels", key) for key in site.channels]
-    return list(dict.fromkeys([*tables, *meters, *channels, *parts]))
+    return list(dict.fromkeys([*tables, *meters, *channels, *_of_virtual_channels(site)]))
+
+
+def _of_virtual_channels(site: Site) -> Iterator[NamedChannel]:
+    for channel in site.virtual_channels:
+        yield from (NamedChannel(*part, "channels", channel.name) for part in channel.terms.factors)
 
 
 def labels_by_format(site: Site) -> dict[str, frozenset[str]]:

@@ -136,7 +136,8 @@ class EntryMaker:
             self._silence_watch.heard(name, reading.timestamp)
         origin = reading.origin or self._origin
         values = encode_reading(reading)
-        return Entry(key, source, name, reading.format.name, values, packetless=True, address=address, origin=origin)
+        stamps = (0, reading.monotonic, reading.boot, address, origin)
+        return Entry(key, source, name, reading.format.name, values, True, *stamps)  # noqa: FBT003 - it has no packet
 
 
 def _from_utc(device_time: datetime) -> datetime:

@@ -46,7 +46,7 @@ class Collector:
         self._log: Logger = getLogger(SOURCE)
         self._once = False
         self._followers: list[Follower] = []
-        self._kept = 0.0
+        self._checkpoint_at = 0.0
         self._waiting_since: dict[str, float] = {}
 
     @hookimpl
@@ -69,7 +69,7 @@ class Collector:
             follower = self._followers[0]
             entries = self._journal.read(follower.offset, READ)
             if not entries and len(self._followers) == 1:
-                yield from self._keep()
+                yield from self._checkpoint()
                 if stop.is_set():
                     break
                 self._journal.wait(follower.offset, WAIT)
@@ -79,8 +79,8 @@ class Collector:
                 yield from self._read(follower, entry)
             self._merge(is_at_end=not entries)
             if len(entries) == READ:
-                yield from self._keep(now=True)
-        yield from self._keep(now=True)
+                yield from self._checkpoint(now=True)
+        yield from self._checkpoint(now=True)
 
     def _read(self, follower: Follower, entry: Entry) -> Iterator[Reading]:
         reading = None if entry.source == SOURCE else self._decoders.read_entry(entry)
@@ -94,11 +94,11 @@ class Collector:
             caught_up = self._followers.pop(0)
             self._followers[0].channels += caught_up.channels
 
-    def _keep(self, *, now: bool = False) -> Iterator[SourceCheckpoint]:
+    def _checkpoint(self, *, now: bool = False) -> Iterator[SourceCheckpoint]:
         """Yield a checkpoint, if it is time for one."""
         self._report_waits()
-        if now or monotonic() - self._kept >= CHECKPOINT_INTERVAL:
-            self._kept = monotonic()
+        if now or monotonic() - self._checkpoint_at >= CHECKPOINT_INTERVAL:
+            self._checkpoint_at = monotonic()
             self._hold()
             yield SourceCheckpoint(json.dumps([one.state() for one in self._followers], separators=(",", ":")))
 

@@ -36,7 +36,7 @@ class Running:
         """Begin at zero."""
         return cls(channel, Timeline(channel.terms.meters), Counters(channel.terms.unit))
 
-    def follow(self, link: Link, counted: Mapping[str, int], seconds: int | None) -> Iterator[Reading]:
+    def follow(self, link: Link, rises: Mapping[str, int], seconds: int | None) -> Iterator[Reading]:
         """Take the next reading of a meter, and what each of its channels counted in Ws since the one before."""
         reading, terms = link.reading, self.channel.terms
         meter = self._meter(reading)
@@ -46,13 +46,13 @@ class Running:
         piece = None
         if link.before is not None:
             start = min(link.before.key, reading.key)
-            piece = Piece(start, reading.key, terms.energy(meter, counted), seconds)
+            piece = Piece(start, reading.key, terms.energy(meter, rises), seconds)
         for interval in self.timeline.heard(meter, reading.key, piece):
             if not self.has_begun:
                 self.has_begun = True
-                yield self._reading(interval.start)
+                yield self._reading(interval.start, link)
             self.counters.count(interval)
-            yield self._reading(interval.end)
+            yield self._reading(interval.end, link)
 
     def _meter(self, reading: Reading) -> str | None:
         """Return by which name the expression has a reading's meter; None if it does not have it."""
@@ -63,7 +63,7 @@ class Running:
             self.only = reading.serial
         return ANY if reading.serial == self.only else None
 
-    def _reading(self, time: int) -> Reading:
+    def _reading(self, time: int, link: Link) -> Reading:
         return Reading(
             from_microseconds(time),
             FORMAT,
@@ -71,6 +71,8 @@ class Running:
             b"",
             SOURCE,
             origin=self.origin,
+            monotonic=link.reading.monotonic,
+            boot=link.reading.boot,
             numbers=self.counters.numbers,
         )
 
@@ -101,14 +103,14 @@ class Follower:
         self.chains.forget()
         if not link.key or link.is_repeat:
             return
-        counted: dict[str, int] = {}
+        rises: dict[str, int] = {}
         seconds = None
         if link.before is not None and link.transition is not None:
             nets = ((row.channel, net_energy(one, directional=row.channel.directional)) for row, one in energies(link))
-            counted = {channel.name: net for channel, net in nets if net}
+            rises = {channel.name: net for channel, net in nets if net}
             seconds = rules_between(link.before, reading, link.transition).seconds
         for channel in self.channels:
-            yield from channel.follow(link, counted, seconds)
+            yield from channel.follow(link, rises, seconds)
 
     def state(self) -> dict[str, object]:
         """Return what it remembers, as JSON can hold it."""

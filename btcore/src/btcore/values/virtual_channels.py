@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads the virtual channels of [channels], `house = { expression = "mains_a + mains_b" }`, and reports the mistakes.
+"""Reads the virtual channels of [channels], `house = { expression = "mains_a + mains_b" }`, with the mistakes in them.
 
-What an expression may be is in `virtual/expressions.py`, the other entries of [channels] in `channel_names.py`.
+What an expression may be is in `virtual/expressions.py`, the other entries in `config/channel_names.py`.
 """
 
 import re
@@ -12,11 +12,10 @@ from typing import Any
 import attrs
 
 from btcore.channel_descriptions import ChannelDescription
-from btcore.config.problems import Problems
 from btcore.text import nearest
 from btcore.values.channels import KnownChannels, parse_channel
 from btcore.values.convert import convert
-from btcore.values.invalid_value import ConversionContext, InvalidValue
+from btcore.values.invalid_value import ConversionContext, InvalidValue, ValueProblem
 from btcore.virtual.counting import CHANNEL, Terms, VirtualChannel
 from btcore.virtual.expressions import InvalidExpression, parse
 
@@ -37,36 +36,31 @@ def is_virtual(value: object) -> bool:
 
 @attrs.frozen
 class Found:
-    """The virtual channels, and what [channels] says of each by `NAME_ch1`."""
+    """The virtual channels, what [channels] says of each by `NAME_ch1`, and the mistakes in them, by their keys."""
 
-    channels: tuple[VirtualChannel, ...] = ()
-    descriptions: Mapping[str, ChannelDescription] = attrs.field(factory=dict)
+    channels: list[VirtualChannel] = attrs.field(factory=list)
+    descriptions: dict[str, ChannelDescription] = attrs.field(factory=dict)
+    problems: list[ValueProblem] = attrs.field(factory=list)
 
 
-def read_virtual_channels(
-    data: Mapping[str, Any], findings: Problems, known: KnownChannels, context: ConversionContext
-) -> Found:
-    """Return the virtual channels; add the mistakes to the findings. `context` has the names of the other channels."""
-    table = data.get("channels", {})
+def read_virtual_channels(table: object, known: KnownChannels, context: ConversionContext) -> Found:
+    """Return the virtual channels of [channels]. `context` has the names of the other channels."""
     entries = {key: value for key, value in table.items() if is_virtual(value)} if isinstance(table, dict) else {}
+    found = Found()
     if len(entries) > MAX_CHANNELS:
-        findings.add(("channels",), f"expected at most {MAX_CHANNELS} virtual channels, found {len(entries)}")
+        found.problems.append(ValueProblem(f"expected at most {MAX_CHANNELS} virtual channels, found {len(entries)}"))
     reader = _Reader(entries, known, context)
-    channels, descriptions = [], {}
     for name, value in entries.items():
         try:
-            if wrong := _wrong_name(name, known, context):
-                findings.add(("channels", name), wrong)
-                continue
+            _check_name(name, known, context)
             more = {"name": name, **{key: one for key, one in value.items() if key != EXPRESSION}}
-            descriptions[f"{name}_{CHANNEL}"] = _description(more, context)
-            channels.append(VirtualChannel(name, _terms(reader.factors(name))))
+            found.descriptions[f"{name}_{CHANNEL}"] = _description(more, context)
+            found.channels.append(VirtualChannel(name, _terms(reader.factors(name))))
         except InvalidExpression as error:
-            findings.add(("channels", name, EXPRESSION), str(error))
+            found.problems.append(ValueProblem(str(error), (name, EXPRESSION)))
         except InvalidValue as error:
-            for problem in error.problems:
-                findings.add(("channels", name, *problem.path), problem.message)
-    return Found(tuple(channels), descriptions)
+            found.problems.extend(ValueProblem(one.message, (name, *one.path)) for one in error.problems)
+    return found
 
 
 def _terms(factors: Factors) -> Terms:
@@ -79,16 +73,18 @@ def _terms(factors: Factors) -> Terms:
 def _description(table: Mapping[str, object], context: ConversionContext) -> ChannelDescription:
     description: ChannelDescription = convert(table, ChannelDescription, context)
     if description.is_of_pulses:
-        raise InvalidExpression("unit, per_pulse and class are for pulse counters; a virtual channel is of energy")
+        text = "unit, per_pulse and class are for pulse counters; a virtual channel is of energy"
+        raise InvalidValue(ValueProblem(text))
     return description
 
 
-def _wrong_name(name: str, known: KnownChannels, context: ConversionContext) -> str:
+def _check_name(name: str, known: KnownChannels, context: ConversionContext) -> None:
     if not NAME.fullmatch(name):
-        return "expected a name that begins with a letter, of at most 32 letters, digits, - and _, such as house"
+        text = "expected a name that begins with a letter, of at most 32 letters, digits, - and _, such as house"
+        raise InvalidValue(ValueProblem(text))
     if name in known.labels or name in context.meters or name in context.channels.values():
-        return f'"{name}" is a channel, or the name of another one or of a meter; choose another name'
-    return ""
+        text = f'"{name}" is a channel, or the name of another one or of a meter; choose another name'
+        raise InvalidValue(ValueProblem(text))
 
 
 class _Reader:
