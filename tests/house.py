@@ -21,6 +21,7 @@ WINGS = (
     "sql",
     "capture",
     "calculate",
+    "virtual",
     "values",
     "config",
     "status",

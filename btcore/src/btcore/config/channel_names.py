@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads [channels], the names of channels and what else is said of them, and reports the mistakes in it."""
+"""Reads [channels], the names of channels and what else is said of them, and reports the mistakes in it.
+
+Virtual channels are read in `values/virtual_channels.py`.
+"""
 
 import re
 from collections.abc import Mapping
@@ -11,6 +14,7 @@ from btcore.values.channel_hints import channel_hint
 from btcore.values.channels import KnownChannels, split_channel
 from btcore.values.convert import convert
 from btcore.values.invalid_value import ConversionContext, InvalidValue, ValueProblem
+from btcore.values.virtual_channels import is_virtual
 
 PULSES = re.compile(r"p\d+")
 """The labels of pulse counters."""
@@ -29,6 +33,8 @@ def read_channels(
         return {}
     found: dict[str, ChannelDescription] = {}
     for key, value in table.items():
+        if is_virtual(value):
+            continue
         names = {other: one.name for other, one in found.items()}
         name = value.get("name") if isinstance(value, dict) else value
         if wrong := _wrong_key(key, known) or _wrong_name(name, names, known):

@@ -32,6 +32,7 @@ from btcore.text import closest, nearest
 from btcore.values.channels import KnownChannels, known_channels
 from btcore.values.durations import duration_text
 from btcore.values.invalid_value import ConversionContext, format_value
+from btcore.values.virtual_channels import read_virtual_channels
 
 
 def load_site(path: Path) -> Site:
@@ -78,6 +79,11 @@ class _Loader:
         names = self.meters.names
         context = attrs.evolve(context, meters=names)
         self.descriptions = read_channels(data, findings, self.known, context)
+        context = attrs.evolve(context, channels={key: one.name for key, one in self.descriptions.items()})
+        self.virtual = read_virtual_channels(data.get("channels"), self.known, context)
+        for problem in self.virtual.problems:
+            findings.add(("channels", *problem.path), problem.message)
+        self.descriptions |= self.virtual.descriptions
         self.channels = {key: one.name for key, one in self.descriptions.items()}
         context = attrs.evolve(context, channels=self.channels)
         self.reader = Reader(findings, context)
@@ -101,6 +107,7 @@ class _Loader:
             meters=self.meters,
             channels=self.channels,
             channel_descriptions=self.descriptions,
+            virtual_channels=tuple(self.virtual.channels),
             metrics=metrics,
             sources=tuple(sources),
             sinks=tuple(sinks),

@@ -48,7 +48,7 @@ class RunningSite:
         )
         self._factory = self._make_factory(site)
         self.sources: WorkerGroup[SourceWorker] = WorkerGroup(
-            self._factory.sources(site.sources), self._replaced, patience
+            self._factory.sources(site.running_sources), self._replaced, patience
         )
         self.sinks: WorkerGroup[SinkWorker] = WorkerGroup(self._factory.sinks(site.sinks), self._replaced, patience)
         self._factory.restore_identities()
@@ -110,8 +110,13 @@ class RunningSite:
 
     @property
     def are_sources_over(self) -> bool:
-        """Whether no source runs, or is about to."""
-        return self.sources.is_settled and not any(thread.is_alive() for thread in self.sources.threads)
+        """Whether no source runs, or is about to. Those that are derived from others end when the others have."""
+        running = [worker for worker in self.sources.workers if worker.thread.is_alive()]
+        if not self.sources.is_settled or any(not worker.source.is_derived for worker in running):
+            return False
+        for worker in running:
+            worker.end()
+        return not running
 
     @property
     def is_settled(self) -> bool:
@@ -162,10 +167,10 @@ class RunningSite:
             factory.restore_identities()
         else:
             factory.identities = self._factory.identities
-        sources = factory.sources(one for one in new.sources if one.table in changes.sources.starting)
+        sources = factory.sources(one for one in new.running_sources if one.table in changes.sources.starting)
         sinks = factory.sinks(one for one in new.sinks if one.table in changes.sinks.starting)
         self.site, self.status.site, self._factory = new, new, factory
-        self.sources.replace(changes.sources.ending, sources, [one.table for one in new.sources])
+        self.sources.replace(changes.sources.ending, sources, [one.table for one in new.running_sources])
         self.sinks.replace(changes.sinks.ending, sinks, [one.table for one in new.sinks])
         self.journal.wake()
         self._name_check = NameCheck.of(new, self.journal.heard_meters)
@@ -182,7 +187,8 @@ class RunningSite:
 
     def _held(self) -> list[str]:
         """Return the names whose checkpoints hold what is to be delivered again."""
-        return [name for worker in self.sinks.workers for name in worker.redelivery.requests.held()]
+        derived = [one.name for one in self.site.running_sources if one.is_derived]
+        return derived + [name for worker in self.sinks.workers for name in worker.redelivery.requests.held()]
 
 
 def _listed(what: str, names: Iterable[str]) -> str:

@@ -131,11 +131,13 @@ class EntryMaker:
         named = attrs.evolve(reading, serial=serial, source=source, offset=offset, numbers=reading.numbers)
         name = self._identities.name(named)
         self._activity.add(name, key)
-        if abs(time.time() - reading.timestamp) < MAX_LIVE_AGE:
+        is_heard = not self._source.is_derived  # of a virtual channel, its meters are silent
+        if is_heard and abs(time.time() - reading.timestamp) < MAX_LIVE_AGE:
             self._silence_watch.heard(name, reading.timestamp)
         origin = reading.origin or self._origin
         values = encode_reading(reading)
-        return Entry(key, source, name, reading.format.name, values, packetless=True, address=address, origin=origin)
+        stamps = (0, reading.monotonic, reading.boot, address, origin)
+        return Entry(key, source, name, reading.format.name, values, True, *stamps)  # noqa: FBT003 - it has no packet
 
 
 def _from_utc(device_time: datetime) -> datetime:

@@ -72,7 +72,7 @@ def site_changes(old: Site, new: Site, stopped: Sequence[str] = ()) -> SiteChang
     settings = [entry.name for entry in site_settings() if getattr(old, entry.name) != getattr(new, entry.name)]
     settings += ["metrics"] if old.metrics != new.metrics else []
     return SiteChanges(
-        _part_changes(old.sources, new.sources, shared, stopped),
+        _part_changes(old.running_sources, new.running_sources, shared, stopped),
         _part_changes(old.sinks, new.sinks, names, stopped),
         tuple(name for name in settings if name not in ON_RESTART),
         tuple(name for name in settings if name in ON_RESTART),

@@ -15,6 +15,7 @@ from btcore.settings import Context
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.identity import Identities, last_readings
 from btcore.sources.worker import SourceWorker
+from btcore.virtual.collector import Collector
 
 log = logging.getLogger("btcore")
 
@@ -57,7 +58,7 @@ class WorkerFactory:
         """Make the workers of some sources."""
         return [
             SourceWorker(
-                source,
+                self._reading(source),
                 self._journal,
                 self._decoders(source.formats),
                 self._context(source),
@@ -69,6 +70,12 @@ class WorkerFactory:
             )
             for source in sources
         ]
+
+    def _reading(self, source: Source) -> Source:
+        """Give the source of virtual channels the journal that it reads."""
+        if not isinstance(source.instance, tuple):
+            return source
+        return attrs.evolve(source, instance=Collector(source.instance, self._journal, self._decoders(())))
 
     def sinks(self, sinks: Iterable[Sink]) -> list[SinkWorker]:
         """Make the workers of some sinks."""
