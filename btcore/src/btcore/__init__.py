@@ -19,6 +19,7 @@ from btcore.measurements import Measurement, measurements
 from btcore.meter_commands import CommandFailed, MeterCommand, MeterCommands
 from btcore.open_files import processes_holding, processes_listening
 from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, Sample, SourceCheckpoint
+from btcore.serial_names import SerialNames, Serials, shorten_serial
 from btcore.settings import (
     ChannelRef,
     Claim,
@@ -73,6 +74,8 @@ __all__ = [
     "Sample",
     "Secret",
     "Serial",
+    "SerialNames",
+    "Serials",
     "SourceCheckpoint",
     "Stop",
     "StreamStatus",
@@ -93,6 +96,7 @@ __all__ = [
     "sends_unasked",
     "serial_column",
     "setting",
+    "shorten_serial",
     "validate_devices",
     "visible_channels",
 ]
