@@ -115,7 +115,7 @@ class VictoriaMetrics(MetricsServer):
             f"-storageDataPath={self.folder / 'data'}",
             f"-httpListenAddr=127.0.0.1:{self.port}",
             *("-search.latencyOffset=0s", "-retentionPeriod=100y", "-memory.allowedBytes=64MB"),
-            *("-loggerLevel=WARN", "-search.disableCache"),
+            *("-loggerLevel=WARN", "-search.disableCache", "-http.maxGracefulShutdownDuration=1s"),
         ]
 
     def flush(self) -> None:
