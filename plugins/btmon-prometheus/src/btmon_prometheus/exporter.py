@@ -43,7 +43,7 @@ def check_listen(_instance: object, _attribute: object, text: str) -> None:
 
 
 @attrs.frozen
-class Shown:
+class Visible:
     """What is shown of a meter: its last sample, until `expires` (of the monotonic clock)."""
 
     sample: Sample
@@ -68,7 +68,7 @@ class Prometheus(SeriesSink):
     serials: Serials = setting(
         default="full", help="how meters are named: full, the serial number; short, XXX and the last three digits"
     )
-    _shown: dict[str, Shown] = attrs.field(init=False, factory=dict, repr=False)
+    _visible: dict[str, Visible] = attrs.field(init=False, factory=dict, repr=False)
     _lock: threading.Lock = attrs.field(init=False, factory=threading.Lock, repr=False)
     _server: HttpServer | None = attrs.field(init=False, default=None, repr=False)
 
@@ -128,17 +128,17 @@ class Prometheus(SeriesSink):
 
     def _show(self, sample: Sample, points: list[Point]) -> None:
         """Show a sample if it is no older than what is shown. Its age counts: a backlog is no news."""
-        before = self._shown.get(sample.serial)
+        before = self._visible.get(sample.serial)
         if before is not None and before.sample.end > sample.end:
             return
         age = max(time.time() - sample.newer.timestamp, 0.0)
-        self._shown[sample.serial] = Shown(sample, tuple(points), time.monotonic() + self.stale_after - age)
+        self._visible[sample.serial] = Visible(sample, tuple(points), time.monotonic() + self.stale_after - age)
 
     def _page(self) -> Page:
         with self._lock:
             now = time.monotonic()
-            self._shown = {serial: shown for serial, shown in self._shown.items() if shown.expires > now}
-            points = [point for _, shown in sorted(self._shown.items()) for point in shown.points]
+            self._visible = {serial: visible for serial, visible in self._visible.items() if visible.expires > now}
+            points = [point for _, visible in sorted(self._visible.items()) for point in visible.points]
         return Page(self._format(points), EXPOSITION)
 
     def _format(self, points: Iterable[Point]) -> str:
