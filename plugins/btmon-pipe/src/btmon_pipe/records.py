@@ -107,11 +107,9 @@ class Recorder:
         found = [one for one in measurements(sample, self.polarity) if self._is_wanted(sample.serial, one.channel)]
         if not found:
             return ()
-        return (
-            tuple(self._csv(sample, found))
-            if self.form == "csv"
-            else (self._json(sample.newer, self._tree(sample, found)),)
-        )
+        if self.form == "csv":
+            return tuple(self._csv(sample, found))
+        return (self._json(sample.newer, self._tree(sample, found)),)
 
     def _is_wanted(self, serial: str, label: str) -> bool:
         wanted = (ref.label for ref in self.channels if ref.matches(serial))
@@ -123,9 +121,7 @@ class Recorder:
         for one in found:
             named = {"name": self._name(sample.serial, one.channel)}
             if one.value is None:
-                channels[one.channel] = named | {
-                    name: _plain(getattr(one, name)) for name in COLUMNS[6:-1] if name != "volts"
-                }
+                channels[one.channel] = named | {name: _plain(getattr(one, name)) for name in CIRCUIT}
             else:
                 sensors[one.channel] = named | {"value": _plain(one.value)}
         interval = {"seconds": sample.seconds, "reset": sample.reset, "volts": _plain(sample.newer.get("volts"))}
@@ -134,9 +130,7 @@ class Recorder:
     def _json(self, reading: Reading, rest: Mapping[str, Any]) -> Row:
         whose = {"meter": self.meter_name(reading.serial), "key": reading.key, "time": _utc(reading.time)}
         line = json.dumps({**whose, **rest}, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-        found = JSON_LINES.identify(line)
-        assert found is not None  # noqa: S101 - it was written just now
-        return Row(*found, line)
+        return _identified(JSON_LINES, line)
 
     def _csv(self, sample: Sample, found: Iterable[Measurement]) -> Iterator[Row]:
         meter, volts = self.meter_name(sample.serial), _plain(sample.newer.get("volts"))
@@ -144,16 +138,20 @@ class Recorder:
             own = (_utc(sample.end), sample.newer.key, meter, one.channel, self._name(sample.serial, one.channel))
             numbers = map(_plain, (one.amps, one.wh_delta, one.wh_import, one.wh_export, one.value))
             circuit = (sample.seconds, _plain(one.watts), volts) if one.value is None else (None, None, None)
-            line = _row([*own, *circuit, *numbers])
-            found_in = CSV_ROWS.identify(line)
-            assert found_in is not None  # noqa: S101 - as above
-            yield Row(*found_in, line)
+            yield _identified(CSV_ROWS, _csv_line([*own, *circuit, *numbers]))
 
     def _name(self, serial: str, channel: str) -> str:
         return _CONTROLS.sub(" ", self.channel_name(serial, channel))
 
 
-def _row(values: Sequence[object]) -> bytes:
+def _identified(layout: Layout, line: bytes) -> Row:
+    """Return a line with what it will be recognised by."""
+    found = layout.identify(line)
+    assert found is not None  # noqa: S101 - it was written just now
+    return Row(*found, line)
+
+
+def _csv_line(values: Sequence[object]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerow(values)
     return text.getvalue().encode()

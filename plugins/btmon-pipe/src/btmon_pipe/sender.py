@@ -14,14 +14,16 @@ from btmon_pipe.records import Record
 class LineSender:
     """The records of one batch, until all of it is delivered. Parts of it may come again: the core halves a batch."""
 
+    _batch: set[bytes] = attrs.field(init=False, factory=set)
+    """The records of the last batch that was no part of the one before."""
     _delivered: set[bytes] = attrs.field(init=False, factory=set)
     _refusal: tuple[type[Retry | Reject], str] | None = attrs.field(init=False, default=None)
 
     def send(self, records: Sequence[Record], exchange: Exchange, *, acknowledge: bool, who: str) -> None:
         """Send what was not acknowledged before. Raises Retry or Reject, or what an exchange raises."""
         rows = [row for record in records for row in record.rows]
-        if self._delivered.isdisjoint(row.record for row in rows):
-            self._delivered.clear()  # another batch, and no part of the last one
+        if not self._batch.issuperset(row.record for row in rows):
+            self._batch, self._delivered = {row.record for row in rows}, set()
         left = [row for row in rows if row.record not in self._delivered]
         self._refusal = None
 

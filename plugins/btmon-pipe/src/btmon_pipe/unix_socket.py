@@ -3,14 +3,18 @@
 
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
 
 from btcore import Batch, Context, DiagnosisContext, Duration, Finding, Retry, Serials, hookimpl, plugin, setting
-from btmon_pipe.exchange import Ended, Exchange, Senseless, TimedOut
+from btmon_pipe.exchange import BLOCK, Ended, Exchange, Senseless, TimedOut
 from btmon_pipe.sender import LineSender
 from btmon_pipe.sink import LineSink, count_readings
+
+GRACE = 2.0
+"""Seconds without anything from a program after the end of the lines, until the connection is closed."""
 
 
 @plugin(api=1)
@@ -52,7 +56,16 @@ class PipeSocket(LineSink):
 
     @hookimpl
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection: first this side alone, so that the program can read what is under way, and answer."""
+        if self._socket is not None:
+            with self._socket, suppress(OSError):
+                self._socket.settimeout(GRACE)
+                self._socket.shutdown(socket.SHUT_WR)
+                while self._socket.recv(BLOCK):
+                    pass
+        self._drop()
+
+    def _drop(self) -> None:
         if self._socket is not None:
             self._socket.close()
         self._socket = self._exchange = None
@@ -82,12 +95,12 @@ class PipeSocket(LineSink):
         try:
             self._socket.connect(str(self.path))
         except (OSError, ValueError) as error:  # ValueError: a path with a null character
-            self.close()
+            self._drop()
             reason = getattr(error, "strerror", None) or error
             raise Retry(f"nobody listens at {self.path}: {reason}") from None
         self._exchange = Exchange(self._socket.fileno(), self._socket.fileno(), self.timeout)
         return self._exchange
 
     def _failed(self, why: str) -> Retry:
-        self.close()
+        self._drop()
         return Retry(f"the program at {self.path} {why}")
