@@ -4,6 +4,7 @@
 import json
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -302,3 +303,17 @@ def test_a_command_is_a_list_of_words(tmp_path: Path) -> None:
     (sink,) = load_site(site).sinks
     assert isinstance(sink.instance, PipeProgram)
     assert sink.instance.command == ["true"]
+
+
+def test_the_program_of_the_readme_works(
+    opened: Any,  # noqa: ANN401 - fixture
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It gets each line and acknowledges it."""
+    readme = Path(__file__).parents[1].joinpath("README.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    assert opened(PipeProgram, command=program(code), acknowledge=True).process_batch(BATCH) == 40
+    lines = (tmp_path / "watts.txt").read_text().splitlines()
+    assert (len(lines), lines[0]) == (40, "2023-11-14T22:13:30Z 750.0")

@@ -213,6 +213,7 @@ def test_replay_of_gaps_asks_what_is_there(receiver: Receiver, opened: Open) -> 
     [
         ("http://a:9090/api/v1/write", "http://a:9090/api/v1/query"),
         ("https://a/prometheus/api/v1/write", "https://a/prometheus/api/v1/query"),
+        ("http://mimir/api/v1/push", "http://mimir/prometheus/api/v1/query"),
         ("https://a/api/prom/push", "https://a/api/prom/api/v1/query"),
         ("https://a/write?x=1", ""),
     ],

@@ -2,6 +2,7 @@
 """What a sample says for each metric."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -11,8 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore import ChannelRef, Polarity, Reading, Sample
+from btcore.config.load import load_site
 from btcore.serve import Labels
 from btmon_prometheus.series import METRICS, Selection, TemperatureUnit
+
+HERE = Path(__file__).parents[1]
 
 
 def selection(
@@ -93,3 +97,13 @@ def test_a_series_has_meter_channel_and_name() -> None:
 def test_counters_are_called_as_prometheus_asks() -> None:
     """A counter's name ends with _total, no other does."""
     assert [metric for metric in METRICS if (metric.kind == "counter") != metric.name.endswith("_total")] == []
+
+
+def test_the_sample_is_a_configuration_and_the_readme_shows_it(tmp_path: Path) -> None:
+    """Both plugins of the package are in it, and the README has each metric."""
+    sample, readme = ((HERE / name).read_text("utf-8") for name in ("sample.toml", "README.md"))
+    assert f"```toml\n{sample}```" in readme
+    (tmp_path / "site.toml").write_text(f'state = "."\n[source.tcp-server]\n{sample}')
+    plugins = [sink.plugin for sink in load_site(tmp_path / "site.toml").sinks]
+    assert plugins == ["prometheus", "prometheus-remote-write"]
+    assert [metric.name for metric in METRICS if f"| `energy_{metric.name}` |" not in readme] == []

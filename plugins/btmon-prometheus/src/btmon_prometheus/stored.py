@@ -7,7 +7,6 @@ others store it twice. So after a start, and after an answer that was lost, what
 
 import json
 import logging
-import re
 from collections.abc import Callable, Collection, Mapping
 
 import attrs
@@ -18,16 +17,20 @@ from btcore.web import Answer, Client, describe_answer
 
 log = logging.getLogger(__name__)
 
+ADDRESSES = {
+    "/api/v1/write": "/api/v1/query",  # Prometheus, VictoriaMetrics
+    "/api/v1/push": "/prometheus/api/v1/query",  # Mimir
+    "/api/prom/push": "/api/prom/api/v1/query",  # Cortex, and services that are made of it
+}
+"""How an address that takes samples ends, and what answers queries in its place."""
+
 TEMPORARY = 500
 TOO_MANY = 429
 
 
 def query_address(url: str) -> str:
     """Return where a receiver answers queries, as its address says; "" if it does not."""
-    for end, query in ((r"/api/v1/write", "/api/v1/query"), (r"/api/prom/push", "/api/prom/api/v1/query")):
-        if re.search(f"{end}$", url):
-            return re.sub(f"{end}$", query, url)
-    return ""
+    return next((url.removesuffix(end) + query for end, query in ADDRESSES.items() if url.endswith(end)), "")
 
 
 @attrs.frozen
