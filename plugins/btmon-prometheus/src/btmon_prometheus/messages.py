@@ -2,12 +2,13 @@
 """The bytes of a remote-write request: protobuf in Snappy's block format. Pure.
 
 https://prometheus.io/docs/specs/prw/remote_write_spec/ has the message, a few fields; ADR 45 says why no library. Data
-that Snappy holds as literals alone is valid, and not smaller: a request has the labels of a series once, and 18 bytes
-for each of its samples, so there is little to gain in a back-fill.
+that Snappy holds as literals alone is valid, and not smaller. A request has the labels of a series once, and 18 bytes
+for each of its samples.
 """
 
 import struct
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from btcore.serve import Labels
 
@@ -35,6 +36,8 @@ def snappy(data: bytes) -> bytes:
 
 def varint(number: int) -> bytes:
     """Return a number from 0 on, seven bits a byte, the lowest first."""
+    if number < CONTINUES:
+        return bytes([number])
     found = bytearray()
     while number >= CONTINUES:
         found.append(number & 0x7F | CONTINUES)
@@ -49,7 +52,13 @@ def _series(labels: Labels, samples: Samples) -> bytes:
 
 def _samples(samples: Samples) -> Iterable[bytes]:
     for time, value in sorted(samples.items()):
-        yield _field(2, DOUBLE_OF_1 + struct.pack("<d", value) + VARINT_OF_2 + varint(time))
+        yield _field(2, DOUBLE_OF_1 + struct.pack("<d", value) + _time(time))
+
+
+@lru_cache(maxsize=1024)
+def _time(time: int) -> bytes:
+    """Return the field of a time: all series of a request have the same ones."""
+    return VARINT_OF_2 + varint(time)
 
 
 def _field(number: int, data: bytes) -> bytes:
