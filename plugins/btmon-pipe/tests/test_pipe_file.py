@@ -311,3 +311,20 @@ def test_a_program_that_is_killed_again_and_again_writes_every_line_once(tmp_pat
     assert found == sorted(found)
     per_sample = 1 if form == "json" else 8  # of an ECM-1240: 7 channels, and a sensor
     assert (len(set(found)), len(found)) == (1199, 1199 * per_sample)
+
+
+@pytest.mark.servers
+def test_a_line_that_somebody_deleted_comes_back_by_replay(tmp_path: Path) -> None:
+    """`btcore replay --gaps` writes what the files lack, packed ones too, and no line twice."""
+    site = SITE.format(form="json").replace("packets = 1200", "packets = 240").replace("T22:30", "T23:45")
+    with BtcoreProcess(tmp_path, site, "--once") as btcore:
+        assert btcore.finish() == 0, btcore.log
+    packed, plain = sorted((tmp_path / "archive").iterdir())
+    lines = gzip.decompress(packed.read_bytes()).splitlines(keepends=True)
+    packed.write_bytes(gzip.compress(b"".join(lines[:50] + lines[53:])))
+    plain.write_bytes(b"".join(plain.read_bytes().splitlines(keepends=True)[:-5]))
+    replay = [sys.executable, "-m", "btcore", "replay", "archive", "--gaps"]
+    done = subprocess.run(replay, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = [key for path in (tmp_path / "archive").iterdir() for key in keys(path)]
+    assert (len(found), len(set(found))) == (239, 239)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Real Prometheus and VictoriaMetrics: scraped, written to, killed in the middle, and asked for what they have."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -155,6 +157,23 @@ def test_a_receiver_that_ends_in_the_middle_has_every_sample_once(server: Metric
         server.flush()
     assert stored() == 399
     assert seconds_of(server, "energy_power_watts", 400) == list(range(1, 400))
+
+
+def test_what_a_receiver_has_lost_is_sent_by_replay(tmp_path: Path) -> None:
+    """VictoriaMetrics that is killed loses what is not on its disk; `btcore replay --gaps` sends that and no more."""
+    start = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(START))
+    with VictoriaMetrics() as server:
+        site = RECORDED.format(start=start, url=server.write_url).replace("batch_size = 5\n", "")
+        with BtcoreProcess(tmp_path, site, "--once") as btcore:
+            assert btcore.finish() == 0, btcore.log
+        server.kill()
+        server.start()
+        deliver(server, batch_of(readings(3)))
+        server.flush()
+        replay = [sys.executable, "-m", "btcore", "replay", "history", "--gaps"]
+        done = subprocess.run(replay, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert seconds_of(server, "energy_power_watts", 400) == list(range(1, 400))
 
 
 def test_prometheus_refuses_what_is_older_than_it_has() -> None:

@@ -97,10 +97,9 @@ class PipeProgram(LineSink):
         return count_readings(batch, records)
 
     def _running(self) -> Child:
-        """Return the program; start it if it has ended since the last batch."""
+        """Return the program. Raises Retry if it has ended: it is started again after the core's wait."""
         if self._child is not None and self._child.has_ended:
-            self._context.log.warning("the program %s; it is started again", self._child.describe_end())
-            self.close()
+            raise self._failed(self._child, f"the program {self._child.describe_end()}")
         return self._child or self._start()
 
     def _start(self) -> Child:
