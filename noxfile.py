@@ -22,15 +22,8 @@ CORE = nox.project.load_toml(ROOT / "btcore" / "pyproject.toml")
 DEFAULT_SET = [f"plugins/{name}" for name in re.findall(r"\bbtmon-[\w-]+", " ".join(CORE["project"]["dependencies"]))]
 
 DEBIAN_PACKAGES = (
-    "rrdtool",
-    "rrdcached",
-    "librrd-dev",
-    "python3-dev",
-    "gcc",
-    "mariadb-server",
-    "postgresql",
-    "mosquitto",
-    "mosquitto-clients",
+    *("rrdtool", "rrdcached", "librrd-dev", "python3-dev", "gcc"),
+    *("mariadb-server", "postgresql", "mosquitto", "mosquitto-clients", "influxdb", "victoria-metrics", "prometheus"),
     "openssl",
 )
 """The servers that tests start, and the headers that building RRDtool's Python binding needs."""

@@ -14,6 +14,7 @@ WINGS = (
     "",  # what all others use, and what a plugin may import: records, formats, settings, hooks
     "logs",
     "web",
+    "serve",
     "control",
     "journal",
     "decode",
