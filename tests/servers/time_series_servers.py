@@ -99,7 +99,7 @@ class InfluxDB(TimeSeriesServer):
         return {
             (
                 series["name"],
-                tuple(sorted((tag, text) for tag, text in series["tags"].items() if text)),
+                tuple(sorted((tag, text) for tag, text in series.get("tags", {}).items() if text)),
                 row[0],
                 field,
                 float(value),

@@ -37,6 +37,11 @@ def plain_name(text: str) -> str:
     return _UNWRITABLE.sub(" ", text).replace("\\", "/")
 
 
+def plain_field(text: str) -> str:
+    """Return the name of a field as the databases can keep it: VictoriaMetrics takes none with a quotation mark."""
+    return plain_name(text).replace('"', "'")
+
+
 def finite_fields(values: Mapping[str, Number]) -> dict[str, float]:
     """Return the values that are known, as floats; the protocol has no null, no NaN and no infinity."""
     known = {name: float(value) for name, value in values.items() if value is not None}
@@ -47,7 +52,7 @@ def write_line(point: Point) -> str:
     """Return the line of a point, which has a field at least, without a line break; its time is in microseconds."""
     measurement = _IN_MEASUREMENT.sub(r"\\\1", plain_name(point.measurement))
     tags = "".join(f",{_name(tag)}={_name(text)}" for tag, text in sorted(point.tags.items()) if text)
-    fields = ",".join(f"{_name(field)}={value!r}" for field, value in point.fields.items())
+    fields = ",".join(f"{_name(plain_field(field))}={value!r}" for field, value in point.fields.items())
     return f"{measurement}{tags} {fields} {point.key}"
 
 

@@ -13,7 +13,7 @@ import attrs
 
 from btcore import Retry
 from btcore.web import Answer, Client
-from btmon_influxdb.line_protocol import Point, plain_name
+from btmon_influxdb.line_protocol import Point, plain_field, plain_name
 from btmon_influxdb.points import IDENTIFYING, Entry
 from btmon_influxdb.writer import Target, quote_name
 
@@ -36,7 +36,7 @@ class Series:
     def of(cls, point: Point) -> "Series":
         """Return the first field of a point."""
         tags = tuple((tag, plain_name(point.tags[tag])) for tag in IDENTIFYING if tag in point.tags)
-        return cls(plain_name(point.measurement), plain_name(next(iter(point.fields))), tags)
+        return cls(plain_name(point.measurement), plain_field(next(iter(point.fields))), tags)
 
 
 def find_stored(target: Target, client: Client, entries: Sequence[Entry]) -> list[tuple[str, int]]:
