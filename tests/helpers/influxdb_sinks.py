@@ -4,14 +4,15 @@
 from typing import Any
 
 from servers.influxdb_api import TOKEN, InfluxDB2, InfluxDB3
-from servers.time_series_servers import VictoriaMetrics
+from servers.recorder import Recorder
+from servers.time_series_servers import TimeSeriesServer, VictoriaMetrics
 
 from btcore import Batch, Polarity, Secret
 from helpers.golden_streams import recorded_readings
 from helpers.samplers import samples_between
 
 
-def settings_for(server: object, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - what a table may hold
+def settings_for(server: Recorder | TimeSeriesServer, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - what a table may hold
     """Return the settings of a sink that writes to one of these servers."""
     if isinstance(server, InfluxDB2):
         own = {"server": "influxdb-2", "org": server.org, "bucket": server.bucket, "token": Secret(TOKEN)}
@@ -21,7 +22,7 @@ def settings_for(server: object, **more: Any) -> dict[str, Any]:  # noqa: ANN401
         own = {"server": "victoriametrics", "database": "house"}
     else:
         own = {"server": "influxdb-1", "database": "house"}
-    return {"url": server.url, **own, **more}  # type: ignore[attr-defined] - each has it
+    return {"url": server.url, **own, **more}
 
 
 def recorded_batch(stream: str = "ecm1240bin_steady", polarity: Polarity = "brultech") -> Batch:

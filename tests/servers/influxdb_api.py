@@ -51,13 +51,16 @@ class InfluxApi(Recorder):
 
     def write(self, lines: list[Line]) -> Reply:
         """Keep what can be kept of some points."""
-        kept, old, conflicts = [], [], []
+        old: list[tuple[int, Line]] = []
+        conflicts: list[tuple[int, Line]] = []
         for number, line in enumerate(lines, 1):
-            is_conflict = self.integers & set(line.fields)
-            (conflicts if is_conflict else old if line.time < self.oldest else kept).append((number, line))
-        for _, line in kept:
-            key = (line.measurement, frozenset(line.tags.items()), line.time)
-            self.points.setdefault(key, {}).update(line.fields)
+            if self.integers & set(line.fields):
+                conflicts.append((number, line))
+            elif line.time < self.oldest:
+                old.append((number, line))
+            else:
+                key = (line.measurement, frozenset(line.tags.items()), line.time)
+                self.points.setdefault(key, {}).update(line.fields)
         return self.partial(old, conflicts) if old or conflicts else Reply(204)
 
     def answer_query(self, form: dict[str, str]) -> Reply:

@@ -7,7 +7,9 @@ with InfluxDB() as server:
 
 import json
 import shutil
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
@@ -30,6 +32,12 @@ def fetch(url: str, form: Mapping[str, str] | None = None, headers: Mapping[str,
             return str(answer.read().decode())
     except HTTPError as error:
         return error.read().decode()
+
+
+def post(url: str, lines: str) -> None:
+    """Write points, all of which are taken."""
+    with urlopen(Request(url, lines.encode()), timeout=TIMEOUT) as answer:
+        assert answer.status == HTTPStatus.NO_CONTENT
 
 
 class TimeSeriesServer(DatabaseServer):
@@ -82,8 +90,8 @@ class InfluxDB(TimeSeriesServer):
 
     def query(self, statement: str, database: str = "") -> list[dict[str, Any]]:
         """Run a statement as the administrator; return the series of its result."""
-        user = dict(zip(("u", "p"), ADMIN, strict=True)) if self.auth else {}
-        answer = json.loads(fetch(f"{self.url}/query", {"db": database, "epoch": "u", "q": statement, **user}))
+        user = {"Authorization": f"Basic {b64encode(':'.join(ADMIN).encode()).decode()}"} if self.auth else {}
+        answer = json.loads(fetch(f"{self.url}/query", {"db": database, "epoch": "u", "q": statement}, user))
         assert "error" not in answer, answer
         (result,) = answer["results"]
         assert "error" not in result, result

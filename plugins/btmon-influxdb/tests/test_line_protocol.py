@@ -3,7 +3,6 @@
 
 import itertools
 import math
-import urllib.request
 
 import pytest
 from helpers.line_protocol import Line, read_lines
@@ -11,7 +10,7 @@ from helpers.property_tests import examples
 from helpers.waiting import wait_for
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from servers.time_series_servers import InfluxDB, VictoriaMetrics
+from servers.time_series_servers import InfluxDB, VictoriaMetrics, post
 
 from btmon_influxdb.line_protocol import Point, finite_fields, plain_field, plain_name, write_line
 
@@ -69,6 +68,11 @@ def test_fields_are_finite_floats(values: dict[str, float | None]) -> None:
     assert all(type(value) is float and str(value) != "-0.0" for value in found.values())
 
 
+def lines_of(points: list[Point]) -> str:
+    """Return a request."""
+    return "".join(f"{write_line(point)}\n" for point in points)
+
+
 def values_of(points: list[Point]) -> set[tuple[str, tuple[tuple[str, str], ...], int, str, float]]:
     """Return what a database is to hold of points; of two for one value, the later one."""
     found = {
@@ -84,13 +88,6 @@ def values_of(points: list[Point]) -> set[tuple[str, tuple[tuple[str, str], ...]
     return {(*what, value) for what, value in found.items()}
 
 
-def post(url: str, points: list[Point]) -> None:
-    """Write points."""
-    body = "".join(f"{write_line(point)}\n" for point in points).encode()
-    with urllib.request.urlopen(urllib.request.Request(url, body), timeout=30) as answer:
-        assert answer.status == 204
-
-
 @pytest.mark.servers
 @real
 @given(points=POINTS)
@@ -99,7 +96,7 @@ def test_influxdb_reads_back_what_was_written(influxdb: InfluxDB, points: list[P
     """Measurement, tags, field, time and value of each point are in the database, and nothing else."""
     influxdb.query('DROP DATABASE "names"')
     influxdb.query('CREATE DATABASE "names"')
-    post(f"{influxdb.url}/write?db=names&precision=u", points)
+    post(f"{influxdb.url}/write?db=names&precision=u", lines_of(points))
     assert influxdb.points("names") == values_of(points)
 
 
@@ -110,7 +107,7 @@ def test_influxdb_reads_back_what_was_written(influxdb: InfluxDB, points: list[P
 def test_victoriametrics_reads_back_what_was_written(victoria: VictoriaMetrics, points: list[Point]) -> None:
     """Name, labels, time and value of each point are in the database, and nothing else."""
     name = f"names{next(NUMBERS)}"
-    post(f"{victoria.url}/api/v2/write?db={name}&precision=us", points)
+    post(f"{victoria.url}/api/v2/write?db={name}&precision=us", lines_of(points))
     written = {
         (f"{measurement}_{field}", tuple(sorted({**dict(tags), "db": name}.items())), time // 1000)
         for measurement, tags, time, field, _ in values_of(points)
