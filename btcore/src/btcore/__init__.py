@@ -18,6 +18,7 @@ from btcore.hookspecs import hookimpl
 from btcore.meter_commands import CommandFailed, MeterCommand, MeterCommands
 from btcore.open_files import processes_holding, processes_listening
 from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, Sample, SourceCheckpoint
+from btcore.serial_names import SerialNames, Serials, shorten_serial
 from btcore.settings import (
     ChannelRef,
     Claim,
@@ -71,6 +72,8 @@ __all__ = [
     "Sample",
     "Secret",
     "Serial",
+    "SerialNames",
+    "Serials",
     "SourceCheckpoint",
     "Stop",
     "StreamStatus",
@@ -90,6 +93,7 @@ __all__ = [
     "sends_unasked",
     "serial_column",
     "setting",
+    "shorten_serial",
     "validate_devices",
     "visible_channels",
 ]

@@ -6,14 +6,14 @@ from itertools import permutations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btmon_services.meters import ShortNames
+from btcore import SerialNames
 
 SERIALS = st.lists(st.from_regex(r"[0-9]{1,8}(-[2-9])?", fullmatch=True), min_size=1, max_size=5, unique=True)
 
 
 def named(serials: list[str] | tuple[str, ...]) -> dict[str, str]:
     """Return the names of meters that are heard in this order."""
-    names = ShortNames()
+    names = SerialNames("short")
     for serial in serials:
         names.add(serial)
     return {serial: names[serial] for serial in serials}
@@ -42,3 +42,14 @@ def test_every_meter_has_a_name_of_its_own_in_any_order(serials: list[str]) -> N
     expected = named(serials)
     assert len(set(expected.values())) == len(serials)
     assert all(named(order) == expected for order in permutations(serials))
+
+
+def test_a_complete_serial_number_is_the_name_itself() -> None:
+    """With `serials = "full"` no meter's name depends on any other's."""
+    names = SerialNames("full", ["312345"])
+    assert ([names["312345"], names["412345"]], names.alike("412345")) == (["312345", "412345"], [])
+
+
+def test_meters_that_a_configuration_names_have_their_names_from_the_start() -> None:
+    """So the name of the first that is heard is the same before and after the second is."""
+    assert SerialNames("short", ["312345", "419345", ""])["312345"] == "XXX2345"
