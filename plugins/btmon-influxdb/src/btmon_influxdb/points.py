@@ -4,7 +4,7 @@
 Each point has the time of its reading. btmon's points had none, so that of a batch one value each survived.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -19,6 +19,7 @@ from btcore import (
     Polarity,
     Reading,
     Sample,
+    SerialNames,
     active_further_channels,
     columns,
     visible_channels,
@@ -46,7 +47,7 @@ class Entry:
 
 @attrs.frozen(kw_only=True)
 class Layout:
-    """How readings and samples become points. `serial_name` is how a meter is called, `names` are those of [channels].
+    """How readings and samples become points. `serial_names` are the names of meters, `names` those of [channels].
 
     `map` has the channels (with btmon's schemas: labels) that are written, and their names; all, where it is empty.
     """
@@ -59,7 +60,7 @@ class Layout:
     polarity: Polarity
     include_current: bool
     names: Mapping[str, str]
-    serial_name: Callable[[str], str]
+    serial_names: SerialNames
 
     def entries(self, batch: Batch) -> Iterator[Entry]:
         """Yield what is written of a batch, oldest first: an entry for each reading, or sample, that has a point."""
@@ -79,7 +80,7 @@ class Layout:
     def _sample_points(self, sample: Sample) -> Iterator[Point]:
         for channel, values in self._measured(sample):
             if (fields := finite_fields(values)) and (name := self._name(sample.serial, channel)):
-                serial = self.serial_name(sample.serial)
+                serial = self.serial_names[sample.serial]
                 yield self._point(sample, self.measurement, fields, serial=serial, channel=channel, name=name)
 
     def _measured(self, sample: Sample) -> Iterator[tuple[str, dict[str, Number]]]:
@@ -104,13 +105,13 @@ class Layout:
         """Return what a channel is called; empty where the map leaves it out."""
         if self.map:
             return _mapped(self.map, serial, channel)
-        return self.names.get(f"{serial}_{channel}", f"{self.serial_name(serial)}_{channel}")
+        return self.names.get(f"{serial}_{channel}", f"{self.serial_names[serial]}_{channel}")
 
     # --- btmon's
 
     def _btmon_points(self, record: Reading | Sample) -> Iterator[Point]:
         reading = _end_of(record)
-        serial = self.serial_name(reading.serial)
+        serial = self.serial_names[reading.serial]
         fields = finite_fields(self._values(record))
         if self.mode == "row":
             if fields:

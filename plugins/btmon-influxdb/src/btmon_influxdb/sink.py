@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sink: its settings and hooks. What is written is in `points.py`, how it is sent in `writer.py`."""
 
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 from btcore import (
@@ -18,6 +17,8 @@ from btcore import (
     Format,
     Problem,
     Secret,
+    SerialNames,
+    Serials,
     hookimpl,
     plugin,
     setting,
@@ -77,8 +78,8 @@ class InfluxDB:
     tags: dict[str, str] = setting(
         factory=dict, help="tags that every point gets", example='{ site = "home", room = "cellar" }'
     )
-    serials: Literal["full", "short"] = setting(
-        default="full", help="short: XXX and the last three digits in place of serial numbers"
+    serials: Serials = setting(
+        default="full", help="how meters are named: full, the serial number; short, XXX and the last three digits"
     )
     include_current: bool = setting(default=False, help="with samples: also the current of each channel, in amperes")
     timeout: Duration = setting(default=Duration(30), help="longest wait for an answer")
@@ -205,7 +206,7 @@ class InfluxDB:
         )
 
     def _make_layout(self, context: Context) -> Layout:
-        short = self.serials == "short"
+        named = {ref.serial for ref in self.map} | {key.partition("_")[0] for key in context.channels}
         return Layout(
             schema=self.schema,
             mode=self.mode or "col",
@@ -215,7 +216,7 @@ class InfluxDB:
             polarity=context.polarity,
             include_current=self.include_current,
             names=context.channels,
-            serial_name=shorten if short else str,
+            serial_names=SerialNames(self.serials, named),
         )
 
 
@@ -226,8 +227,3 @@ _SETTINGS_OF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "victoriametrics": ((), ("org", "bucket")),
 }
 """For each server the settings that it needs, and those that it has not."""
-
-
-def shorten(serial: str) -> str:
-    """Return a serial number without all but its last digits, as btmon sent it."""
-    return re.sub(r"^\d*(?=\d{3})", "XXX", serial)
