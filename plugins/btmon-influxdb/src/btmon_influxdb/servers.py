@@ -38,9 +38,16 @@ ANSWERS = (
     AnswerRule(404, "organi[sz]ation", Verdict.STOP, "correct `org`"),
     AnswerRule(404, "", Verdict.STOP, "there is no such page: check `url` and `server`"),
     AnswerRule(405, "", Verdict.STOP, "there is no such page: check `url` and `server`"),
+    AnswerRule(400, "https server|to https port", Verdict.STOP, "`url` has to begin with https"),
     AnswerRule(400, "unsupported path", Verdict.STOP, 'check `server`: VictoriaMetrics is "victoriametrics"'),
 )
 """What an answer to a write means, where it is not HTTP's usual meaning."""
+
+TLS_FAULTS = {
+    "CERTIFICATE_VERIFY_FAILED": "name the server as its certificate does, and as `ssl_ca` who vouches for that",
+    "WRONG_VERSION_NUMBER": "it speaks no https: is `url` right?",
+}
+"""What to do where there is no connection for one of these reasons."""
 
 NO_DATABASE = AnswerRule(404, "database not found", Verdict.STOP)
 

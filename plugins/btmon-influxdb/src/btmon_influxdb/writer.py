@@ -11,11 +11,11 @@ from typing import Any
 
 import attrs
 
-from btcore import Reject, Stop
+from btcore import Reject, Retry, Stop
 from btcore.web import Answer, Client, raise_for_answer
 from btmon_influxdb.line_protocol import write_line
 from btmon_influxdb.points import Entry
-from btmon_influxdb.servers import NO_DATABASE, Dropped, Server, dropped_points
+from btmon_influxdb.servers import NO_DATABASE, TLS_FAULTS, Dropped, Server, dropped_points
 
 MAX_REQUEST_BYTES = 1_000_000
 """Bytes of a request before it is compressed: what a proxy with usual settings takes, and a small server at a time."""
@@ -46,7 +46,11 @@ class Target:
 
     def send(self, client: Client, page: str, **request: Any) -> Answer:  # noqa: ANN401 - as `Client.send` has it
         """Send a request to one of the server's pages. Raises Retry, Reject or Stop."""
-        return client.send("POST", f"{self.url.rstrip('/')}{page}", auth=self.auth, **request)
+        try:
+            return client.send("POST", f"{self.url.rstrip('/')}{page}", auth=self.auth, **request)
+        except Retry as error:
+            advice = next((text for fault, text in TLS_FAULTS.items() if fault in str(error)), "")
+            raise (Retry(f"{error}; {advice}") if advice else error) from None
 
     def write(self, client: Client, body: bytes) -> Answer:
         """Send points. Raises Retry, Reject or Stop."""
