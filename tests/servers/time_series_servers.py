@@ -142,3 +142,7 @@ class VictoriaMetrics(TimeSeriesServer):
         fetch(f"{self.url}/internal/force_flush", headers=headers)
         found = fetch(f"{self.url}/api/v1/export", {"match[]": match, "start": "0"}, headers)
         return [json.loads(line) for line in found.split("\n") if line]
+
+    def delete(self, match: str) -> None:
+        """Delete the series that match."""
+        fetch(f"{self.url}/api/v1/admin/tsdb/delete_series", {"match[]": match})

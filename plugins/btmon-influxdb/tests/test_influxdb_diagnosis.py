@@ -88,20 +88,24 @@ def test_check_creates_the_database(influxdb: InfluxDB, house: str) -> None:
 def test_a_database_tells_what_it_has(
     layout: dict[str, Any], kind: str, opened: Opened, request: pytest.FixtureRequest
 ) -> None:
-    """Of a batch of which a part was written, that part is found; a renamed channel and new tags do not matter."""
+    """Of a batch of which a part was written, that part is found; a renamed channel and new tags do not matter.
+
+    The first reading has no sample, so nothing of it is missing.
+    """
     server, batch = request.getfixturevalue(kind), recorded_batch("gem48ptbin_steady")
     own = settings_for(server, measurement=f"it's \"{len(str(layout))}", **layout)
     own |= {} if kind == "influxdb2" else {"database": f'stored as "{layout.get("schema")}"'}
     some = Batch(batch.readings[2:5], batch.samples[1:4])
     sink = opened(**own)
+    nothing = [(one.serial, one.key) for one in batch.readings[: layout.get("schema") != "counters"]]
     if kind != "victoria":
-        assert sink.find_stored(batch) == []
+        assert sink.find_stored(batch) == nothing
     sink.process_batch(some)
     if isinstance(server, VictoriaMetrics):
         server.export()
     renamed = Context("sink.test", logging.getLogger("sink.test"), channels={"01021234_ch1": "new name"})
     again = opened(**own, tags={"site": "hill"}, context=renamed)
-    assert again.find_stored(batch) == [(one.serial, one.key) for one in batch.readings[2:5]]
+    assert again.find_stored(batch) == nothing + [(one.serial, one.key) for one in batch.readings[2:5]]
 
 
 def test_what_is_stored_in_part_is_not_stored(influxdb2: InfluxDB2, opened: Opened) -> None:
@@ -112,4 +116,4 @@ def test_what_is_stored_in_part_is_not_stored(influxdb2: InfluxDB2, opened: Open
     last = batch.samples[-1].newer.key
     for key in [key for key in influxdb2.points if key[2] == last and ("channel", "aux5_volts") in key[1]]:
         del influxdb2.points[key]
-    assert sink.find_stored(batch) == [(one.serial, one.newer.key) for one in batch.samples[:-1]]
+    assert sink.find_stored(batch) == [(one.serial, one.key) for one in batch.readings[:-1]]

@@ -109,9 +109,9 @@ def test_tls_that_does_not_fit_waits_and_says_what_to_do(opened: Opened) -> None
 
 def test_http_where_the_server_speaks_https(opened: Opened) -> None:
     """What InfluxDB answers to it is no fault of a reading: the line says what to set."""
-    with Recorder(Reply(400, "Client sent an HTTP request to an HTTPS server.\n")) as server:
-        with pytest.raises(Stop, match="`url` has to begin with https"):
-            opened(**settings_for(server)).process_batch(recorded_batch())
+    reply = Reply(400, "Client sent an HTTP request to an HTTPS server.\n")
+    with Recorder(reply) as server, pytest.raises(Stop, match="`url` has to begin with https"):
+        opened(**settings_for(server)).process_batch(recorded_batch())
 
 
 def test_https_where_the_server_speaks_http(influxdb: InfluxDB, opened: Opened) -> None:

@@ -171,10 +171,13 @@ class InfluxDB:
 
     @hookimpl
     def find_stored(self, batch: Batch) -> list[tuple[str, int]]:
-        """Return serial number and key of what a batch holds that is in the database."""
+        """Return serial number and key of what a batch holds that is in the database, or of which nothing would be."""
         from btmon_influxdb.stored import find_stored  # noqa: PLC0415 - a run does not need it
 
-        return find_stored(self.target(), self._client, self._entries(batch))
+        entries = self._entries(batch)
+        wanted = {(entry.serial, entry.key) for entry in entries}
+        empty = [at for reading in batch.readings if (at := (reading.serial, reading.key)) not in wanted]
+        return empty + find_stored(self.target(), self._client, entries)
 
     @hookimpl
     def preview_batch(self, batch: Batch) -> list[str]:
