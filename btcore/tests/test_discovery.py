@@ -204,7 +204,7 @@ def test_a_missing_plugin_of_the_project_names_what_to_install(name: str, distri
     assert str(caught.value) == f'no plugin "{name}" is installed; install it with: pip install {distribution}'
 
 
-@pytest.mark.parametrize("name", ["influxdb", "InfluxDB", "influx", "mqtt"])
+@pytest.mark.parametrize("name", ["mqtt", "MQTT"])
 def test_what_btmon_had_and_btcore_has_not_is_said_without_advice_to_install(name: str) -> None:
     """In one line: btmon could, btcore cannot yet, and that no package of that name is of this project."""
     told = why_not(name)
@@ -218,7 +218,7 @@ def test_what_btmon_had_and_btcore_has_not_is_said_without_advice_to_install(nam
     [
         *(("pachube", "xively"), ("cosm", "xively"), ("oem", "emoncms"), ("oem_out", "emoncms")),
         *(("OpenEnergyMonitor", "emoncms"), ("seg", "smartenergygroups"), ("pps", "peoplepower"), ("ted", "eragy")),
-        *(("pvo", "pvoutput"), ("myenersave", "enersave"), ("wv", "wattvision")),
+        *(("pvo", "pvoutput"), ("myenersave", "enersave"), ("wv", "wattvision"), ("influx", "influxdb")),
     ],
 )
 def test_a_name_of_btmon_s_is_told_with_the_plugin_that_does_it(name: str, does: str) -> None:

@@ -19,6 +19,7 @@ PLUGINS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("myenersave", "es"), ("enersave",)),
     **dict.fromkeys(("ted", "ted5000", "eg"), ("eragy",)),
     **dict.fromkeys(("rrd", "rrdtool"), ("rrd",)),
+    **dict.fromkeys(("influxdb", "influx"), ("influxdb",)),
     "by": ("bidgely",),
     "pw": ("plotwatt",),
     "ts": ("thingspeak",),
@@ -28,7 +29,6 @@ PLUGINS: Mapping[str, tuple[str, ...]] = {
 """The plugins that replace the options of btmon with a name or a prefix."""
 
 MISSING: Mapping[str, str] = {
-    **dict.fromkeys(("influxdb", "influx"), "write to InfluxDB"),
     "mqtt": "publish to MQTT",
 }
 """Names for which no plugin of this project exists yet, and what btmon could do by them."""
