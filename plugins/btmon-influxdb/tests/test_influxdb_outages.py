@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Callable, Iterator
 
 import pytest
+from helpers.certificates import make_certificate
 from helpers.influxdb_sinks import recorded_batch, settings_for
 from servers.database_servers import free_port
 from servers.recorder import Recorder, Reply
@@ -60,30 +61,20 @@ def test_an_outage_waits(server: TimeSeriesServer, opened: Opened) -> None:
     assert watts_in(server) == len(batch.samples)
 
 
-MAKE = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-"""Makes a certificate that vouches for itself."""
-
-
 class SecureInfluxDB(InfluxDB):
     """An InfluxDB that speaks https, with a certificate for 127.0.0.1."""
 
     def __init__(self) -> None:
-        """Choose where key and certificate are."""
+        """Make the certificate."""
         super().__init__()
-        self.key, self.certificate = self.folder / "key.pem", self.folder / "certificate.pem"
-        files = f'https-certificate = "{self.certificate}"\nhttps-private-key = "{self.key}"'
+        self.certificate, key = make_certificate(self.folder)
+        files = f'https-certificate = "{self.certificate}"\nhttps-private-key = "{key}"'
         self.http = f"https-enabled = true\n{files}"
 
     @property
     def url(self) -> str:
         """Where the server is."""
         return f"https://127.0.0.1:{self.port}"
-
-    def create(self) -> None:
-        """Make the certificate."""
-        super().create()
-        files = ["-keyout", str(self.key), "-out", str(self.certificate)]
-        self.run([*MAKE, "-subj", "/CN=a", *files, "-addext", "subjectAltName=IP:127.0.0.1"])
 
     def is_up(self) -> bool:
         """Whether it answers with its certificate."""

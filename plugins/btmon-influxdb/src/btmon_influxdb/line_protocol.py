@@ -6,6 +6,7 @@ All values are floats: the first write of a field fixes its type, so one counter
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 import attrs
 
@@ -50,11 +51,23 @@ def finite_fields(values: Mapping[str, Number]) -> dict[str, float]:
 
 def write_line(point: Point) -> str:
     """Return the line of a point, which has a field at least, without a line break; its time is in microseconds."""
-    measurement = _IN_MEASUREMENT.sub(r"\\\1", plain_name(point.measurement))
+    measurement = _measurement(point.measurement)
     tags = "".join(f",{_name(tag)}={_name(text)}" for tag, text in sorted(point.tags.items()) if text)
-    fields = ",".join(f"{_name(plain_field(field))}={value!r}" for field, value in point.fields.items())
+    fields = ",".join(f"{_field(field)}={value!r}" for field, value in point.fields.items())
     return f"{measurement}{tags} {fields} {point.key}"
 
 
+@lru_cache(maxsize=1000)
+def _measurement(text: str) -> str:
+    return _IN_MEASUREMENT.sub(r"\\\1", plain_name(text))
+
+
+@lru_cache(maxsize=10_000)
 def _name(text: str) -> str:
+    """Return a name as it is written; the same ones come in every reading."""
     return _IN_NAME.sub(r"\\\1", plain_name(text))
+
+
+@lru_cache(maxsize=10_000)
+def _field(text: str) -> str:
+    return _name(plain_field(text))

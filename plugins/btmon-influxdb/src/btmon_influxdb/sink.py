@@ -11,6 +11,7 @@ from btcore import (
     ChannelRef,
     Claim,
     Context,
+    Delivery,
     DiagnosisContext,
     Duration,
     Finding,
@@ -41,7 +42,8 @@ def _is_measurement(_instance: object, _attribute: Any, name: str) -> None:  # n
         raise ValueError('expected a name, such as "energy", without a backslash and not starting with # or _')
 
 
-@plugin(api=1)
+# a hundred readings of a GEM are about one request, and few megabytes of memory
+@plugin(api=1, delivery=Delivery(batch_size=100))
 class InfluxDB:
     """Writes to InfluxDB 1.x, 2.x or 3.x, or to VictoriaMetrics."""
 
@@ -127,7 +129,7 @@ class InfluxDB:
         """Claim the series of the database: two sinks of one meter would overwrite each other's points."""
         tags = "".join(f",{tag}={text}" for tag, text in sorted(self.tags.items()))
         what = f"series {self.measurement}{tags} ({self.schema} {self.mode or 'col'})"
-        where = f"{self._database} at {urlsplit(self.url).netloc.lower()}"
+        where = f"{self.target()} at {urlsplit(self.url).netloc.lower()}"
         yield Claim(f"{what} of {where}", key="measurement", per_meter=True)
 
     @property
