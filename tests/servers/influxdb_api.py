@@ -11,7 +11,6 @@ Points are kept by series and time, as the real ones do. `fail` of a `Recorder` 
 import gzip
 import json
 import re
-from typing import Any
 
 from helpers.line_protocol import Line, read_lines
 from servers.recorder import Recorder, Reply, Request
@@ -26,6 +25,7 @@ class InfluxApi(Recorder):
 
     precision = ""
     scheme = ""
+    accepts_partial = True
 
     def __init__(self) -> None:
         """Prepare; nothing listens yet. `oldest` is the first time that is kept, `integers` are fields of that type."""
@@ -53,14 +53,17 @@ class InfluxApi(Recorder):
         """Keep what can be kept of some points."""
         old: list[tuple[int, Line]] = []
         conflicts: list[tuple[int, Line]] = []
+        kept: list[Line] = []
         for number, line in enumerate(lines, 1):
             if self.integers & set(line.fields):
                 conflicts.append((number, line))
             elif line.time < self.oldest:
                 old.append((number, line))
             else:
-                key = (line.measurement, frozenset(line.tags.items()), line.time)
-                self.points.setdefault(key, {}).update(line.fields)
+                kept.append(line)
+        for line in kept if self.accepts_partial or not (old or conflicts) else ():
+            key = (line.measurement, frozenset(line.tags.items()), line.time)
+            self.points.setdefault(key, {}).update(line.fields)
         return self.partial(old, conflicts) if old or conflicts else Reply(204)
 
     def answer_query(self, form: dict[str, str]) -> Reply:
@@ -146,10 +149,12 @@ class InfluxDB3(InfluxApi):
 
     precision = "microsecond"
     scheme = "Bearer"
+    accepts_partial = False
 
     def refuse(self, path: str, query: dict[str, str]) -> Reply | None:
         """Take every database."""
         assert (path, query["precision"], bool(query["db"])) == ("/api/v3/write_lp", self.precision, True)
+        assert query["accept_partial"] == "false"
         return None
 
     def unauthorized(self) -> Reply:
@@ -161,13 +166,12 @@ class InfluxDB3(InfluxApi):
         return Reply(400, json.dumps({"error": "no lines in the request"}))
 
     def partial(self, old: list[tuple[int, Line]], conflicts: list[tuple[int, Line]]) -> Reply:
-        """Tell of each line what was wrong with it."""
-        data: list[dict[str, Any]] = [
-            {"original_line": line.measurement, "line_number": number, "error_message": why}
-            for some, why in (
-                (old, "timestamp is older than the retention period"),
-                (conflicts, "invalid column type for column 'watts', expected iox::column_type::field::integer"),
-            )
-            for number, line in some
-        ]
-        return Reply(400, json.dumps({"error": "partial write of line protocol occurred", "data": data}))
+        """Tell of one line what was wrong with it; nothing is written."""
+        number, line = (conflicts or old)[0]
+        why = (
+            "invalid column type for column 'watts', expected iox::column_type::field::integer"
+            if conflicts
+            else "the time is before the retention"
+        )
+        data = {"original_line": line.measurement, "line_number": number, "error_message": why}
+        return Reply(400, json.dumps({"error": "parsing failed for write_lp endpoint", "data": data}))

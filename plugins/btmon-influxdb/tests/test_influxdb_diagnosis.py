@@ -12,7 +12,7 @@ from servers.influxdb_api import InfluxApi, InfluxDB2, InfluxDB3
 from servers.recorder import Reply
 from servers.time_series_servers import InfluxDB, VictoriaMetrics
 
-from btcore import Batch, Context, DiagnosisContext, Finding, Secret
+from btcore import Batch, Context, DiagnosisContext, Finding, Reject, Secret
 from btmon_influxdb.sink import InfluxDB as Sink
 
 Opened = Callable[..., Sink]
@@ -106,6 +106,15 @@ def test_a_database_tells_what_it_has(
     renamed = Context("sink.test", logging.getLogger("sink.test"), channels={"01021234_ch1": "new name"})
     again = opened(**own, tags={"site": "hill"}, context=renamed)
     assert again.find_stored(batch) == nothing + [(one.serial, one.key) for one in batch.readings[2:5]]
+
+
+@pytest.mark.servers
+def test_a_user_that_may_only_write_is_told_so(guarded: InfluxDB, opened: Opened) -> None:
+    """The question is refused, with what is needed; the sink itself goes on."""
+    sink = opened(**settings_for(guarded, user="writer", password=Secret("pass-word")))
+    with pytest.raises(Reject, match="403 to the question what is stored: that needs the right to read database house"):
+        sink.find_stored(recorded_batch())
+    sink.process_batch(recorded_batch())
 
 
 def test_what_is_stored_in_part_is_not_stored(influxdb2: InfluxDB2, opened: Opened) -> None:

@@ -51,7 +51,7 @@ def test_a_user_with_the_right_to_write_is_enough(guarded: InfluxDB, opened: Ope
 @pytest.mark.parametrize(
     ("user", "words"),
     [
-        (login(password="wr0ng-word"), "401: .*authorization failed.*; check `user` and `password`"),
+        (login(password="wr0ng-word"), "^InfluxDB answered 401: authorization failed; check `user` and `password`"),
         (login("nobody"), "401: .*; check `user` and `password`"),
         (login("reader"), "403: .*not authorized to write to database.*; check `user` and `password`, and that"),
         ({}, "401: .*; check `user` and `password`"),
@@ -150,12 +150,11 @@ def test_what_is_all_beyond_the_retention_becomes_dead_letters_at_once(
     assert caught.value.whole_batch
 
 
-@pytest.mark.parametrize("kind", ["influxdb2", "influxdb3"])
 def test_what_is_stored_of_a_request_is_not_sent_again(
-    kind: str, opened: Opened, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+    influxdb2: InfluxDB2, opened: Opened, caplog: pytest.LogCaptureFixture
 ) -> None:
     """After a partial write the rest counts as delivered, and the log says how many points are not there, and why."""
-    server, batch = request.getfixturevalue(kind), recorded_batch()
+    server, batch = influxdb2, recorded_batch()
     server.oldest = batch.samples[2].newer.key
     sink = opened(**settings_for(server))
     assert sink.process_batch(batch) == len(batch.samples)
@@ -164,6 +163,18 @@ def test_what_is_stored_of_a_request_is_not_sent_again(
     assert f"has dropped {every - len(server.points)} of {every} points, and stored the others: " in warning
     assert "retention" in warning
     assert len(server.requests) == 1
+
+
+def test_influxdb_3_stores_all_of_a_request_or_nothing(influxdb3: InfluxDB3, opened: Opened) -> None:
+    """It is told to, as it does not name all that it drops: the core finds the readings that are refused."""
+    batch = recorded_batch()
+    influxdb3.oldest = batch.samples[2].newer.key
+    sink = opened(**settings_for(influxdb3))
+    with pytest.raises(Reject, match="before the retention") as caught:
+        sink.process_batch(batch)
+    assert (influxdb3.points, caught.value.whole_batch) == ({}, False)
+    sink.process_batch(Batch(batch.readings[3:], batch.samples[2:]))
+    assert influxdb3.points
 
 
 @pytest.mark.servers

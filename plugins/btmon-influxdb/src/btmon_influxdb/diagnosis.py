@@ -10,9 +10,7 @@ from contextlib import suppress
 
 from btcore import Finding, Reject, Retry, Stop
 from btcore.web import Answer, Client
-from btmon_influxdb.writer import Target, create_database
-
-REFUSED = (401, 403)
+from btmon_influxdb.writer import REFUSED, Target, create_database
 
 
 def diagnose(target: Target, client: Client) -> Iterator[Finding]:

@@ -66,6 +66,8 @@ class Server:
     scheme: str
     account: str
     """The settings to check where it refuses the user."""
+    more: Mapping[str, str] = attrs.field(factory=dict)
+    """Further parameters of a write."""
     has_influxql: bool = True
     makes_database: bool = False
     """Whether a database has to be created before the first write, and can be by a statement."""
@@ -89,7 +91,10 @@ SERVERS: Mapping[str, Server] = {
     "influxdb-2": Server(
         *("InfluxDB", "/api/v2/write", "us", "bucket", "Token", "`token`, and that it may write to `bucket`")
     ),
-    "influxdb-3": Server("InfluxDB", "/api/v3/write_lp", "microsecond", "db", "Bearer", "`token`"),
+    "influxdb-3": Server(
+        *("InfluxDB", "/api/v3/write_lp", "microsecond", "db", "Bearer", "`token`"),
+        more={"accept_partial": "false"},  # it names no more than some of the points that it would drop
+    ),
     "victoriametrics": Server(
         *("VictoriaMetrics", "/api/v2/write", "us", "db", "Bearer", "`user` and `password`, or `token`"),
         has_influxql=False,
@@ -112,12 +117,15 @@ def dropped_points(answer: Answer) -> Dropped | None:
     """
     if any(rule.fits(answer) for rule in LASTING):
         return None
-    if found := PARTIAL.search(answer.line):
-        return Dropped(int(found["dropped"]), found["why"])
-    if not answer.line.startswith("{") or "partial write of line protocol" not in answer.line:
-        return None
+    found = PARTIAL.search(answer.line)
+    return Dropped(int(found["dropped"]), found["why"]) if found else None
+
+
+def own_words(text: str) -> str:
+    """Return what an answer says, without the JSON around it."""
     try:
-        lines = json.loads(answer.body)["data"]
-        return Dropped(len(lines), str(lines[0]["error_message"]))
-    except (ValueError, LookupError, TypeError):
-        return None
+        found = json.loads(text)
+    except ValueError:
+        return text
+    words = (found.get("message") or found.get("error")) if isinstance(found, dict) and "data" not in found else None
+    return words if isinstance(words, str) else text

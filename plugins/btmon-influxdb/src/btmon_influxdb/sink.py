@@ -129,7 +129,7 @@ class InfluxDB:
         """Claim the series of the database: two sinks of one meter would overwrite each other's points."""
         tags = "".join(f",{tag}={text}" for tag, text in sorted(self.tags.items()))
         what = f"series {self.measurement}{tags} ({self.schema} {self.mode or 'col'})"
-        where = f"{self.target()} at {urlsplit(self.url).netloc.lower()}"
+        where = f"{self._target()} at {urlsplit(self.url).netloc.lower()}"
         yield Claim(f"{what} of {where}", key="measurement", per_meter=True)
 
     @property
@@ -141,22 +141,22 @@ class InfluxDB:
         """Find out whether the server takes the user; nothing is written."""
         from btmon_influxdb.diagnosis import diagnose  # noqa: PLC0415 - a run does not need it
 
-        return diagnose(self.target(), self.client())
+        return diagnose(self._target(), self._connect())
 
     @hookimpl
     def create_storage(self, context: Context, formats: tuple[Format, ...]) -> list[str]:  # noqa: ARG002 - the hook's
         """Create the database, if it is missing and the server is one that has to be told."""
         from btmon_influxdb.diagnosis import create_if_missing  # noqa: PLC0415 - a run does not need it
 
-        self._client = self.client()
-        return create_if_missing(self.target(), self._client)
+        self._client = self._connect()
+        return create_if_missing(self._target(), self._client)
 
     @hookimpl
     def open(self, context: Context) -> None:
         """Prepare to write; nothing is sent."""
         self._layout = self._make_layout(context)
-        self._client = self.client()
-        self._writer = Writer(self.target(), self._client, context.log)
+        self._client = self._connect()
+        self._writer = Writer(self._target(), self._client, context.log)
 
     @hookimpl
     def close(self) -> None:
@@ -179,7 +179,7 @@ class InfluxDB:
         entries = self._entries(batch)
         wanted = {(entry.serial, entry.key) for entry in entries}
         empty = [at for reading in batch.readings if (at := (reading.serial, reading.key)) not in wanted]
-        return empty + find_stored(self.target(), self._client, entries)
+        return empty + find_stored(self._target(), self._client, entries)
 
     @hookimpl
     def preview_batch(self, batch: Batch) -> list[str]:
@@ -193,14 +193,14 @@ class InfluxDB:
     def _database(self) -> str:
         return self.bucket if self.server == "influxdb-2" else self.database
 
-    def target(self) -> Target:
+    def _target(self) -> Target:
         """Return where points are written."""
         server = SERVERS[self.server]
         params = {server.target: self._database, "org": self.org}
         auth = (self.user, self.password.reveal()) if self.user else None
         return Target(server, self.url, self._database, {name: text for name, text in params.items() if text}, auth)
 
-    def client(self) -> Client:
+    def _connect(self) -> Client:
         """Return a client that sends the token, if there is one. Raises Stop."""
         return Client(
             agent="btmon-influxdb",

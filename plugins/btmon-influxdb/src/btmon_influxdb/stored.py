@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 import attrs
 
-from btcore import Retry
+from btcore import Reject, Retry
 from btcore.web import Answer, Client
 from btmon_influxdb.line_protocol import Point, plain_field, plain_name
 from btmon_influxdb.points import IDENTIFYING, Entry
-from btmon_influxdb.writer import Target, quote_name
+from btmon_influxdb.writer import REFUSED, Target, quote_name
 
 NOTHING = re.compile(r"\b(database|bucket|table|measurement)\b.{0,100}\bnot found\b", re.IGNORECASE)
 """What a database says of a question about what it does not have at all."""
@@ -40,7 +40,7 @@ class Series:
 
 
 def find_stored(target: Target, client: Client, entries: Sequence[Entry]) -> list[tuple[str, int]]:
-    """Return serial number and key of the entries that a database has. Raises Retry or Stop."""
+    """Return serial number and key of the entries that a database has. Raises Retry, Reject or Stop."""
     if not entries:
         return []
     first, last = min(entry.key for entry in entries), max(entry.key for entry in entries)
@@ -65,7 +65,7 @@ def _ask_influxql(target: Target, client: Client, series: Series, first: int, la
     answer = target.send(client, "/query", data={"db": target.name, "epoch": "u", "q": query})
     if NOTHING.search(answer.line):
         return set()
-    target.raise_for_answer(_as_write(answer))
+    _raise_for_answer(target, answer)
     try:
         results = json.loads(answer.body)["results"]
         if error := next((one["error"] for one in results if "error" in one), None):
@@ -82,16 +82,20 @@ def _ask_export(target: Target, client: Client, series: Series, first: int, last
     match = ",".join(f"{label}={json.dumps(text, ensure_ascii=False)}" for label, text in labels)
     span = {"start": f"{first / 1e6 - 0.001:.3f}", "end": f"{last / 1e6 + 0.001:.3f}"}
     answer = target.send(client, "/api/v1/export", data={"match[]": f"{{{match}}}", **span})
-    target.raise_for_answer(_as_write(answer))
+    _raise_for_answer(target, answer)
     try:
         return {int(at) for line in answer.body.split("\n") if line for at in json.loads(line)["timestamps"]}
     except (ValueError, LookupError, TypeError):
         raise Retry(f"{target.server.title} answered an export with something else than times") from None
 
 
-def _as_write(answer: Answer) -> Answer:
-    """Return an answer to a query, whose success has a body, as one to a write, whose success has none."""
-    return attrs.evolve(answer, code=204) if answer.ok else answer
+def _raise_for_answer(target: Target, answer: Answer) -> None:
+    """Return where a question was answered. Raises Retry, Stop, or Reject where the user may write, and not read."""
+    if answer.code in REFUSED:
+        why = f"{target.server.title} answered {answer.code} to the question what is stored"
+        raise Reject(f"{why}: that needs the right to read {target}", whole_batch=True)
+    if not answer.ok:
+        target.raise_for_answer(answer)
 
 
 def _quote_text(text: str) -> str:

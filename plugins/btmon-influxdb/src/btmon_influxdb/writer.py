@@ -15,7 +15,7 @@ from btcore import Reject, Retry, Stop
 from btcore.web import Answer, Client, raise_for_answer
 from btmon_influxdb.line_protocol import write_line
 from btmon_influxdb.points import Entry
-from btmon_influxdb.servers import NO_DATABASE, TLS_FAULTS, Dropped, Server, dropped_points
+from btmon_influxdb.servers import NO_DATABASE, TLS_FAULTS, Server, dropped_points, own_words
 
 MAX_REQUEST_BYTES = 1_000_000
 """Bytes of a request before it is compressed: what a proxy with usual settings takes, and a small server at a time."""
@@ -27,6 +27,7 @@ MAX_WHY = 200
 """The most characters of the server's own words in a message."""
 
 TOO_LARGE = 413
+REFUSED = (401, 403)
 
 
 @attrs.define
@@ -47,16 +48,17 @@ class Target:
     def send(self, client: Client, page: str, **request: Any) -> Answer:  # noqa: ANN401 - as `Client.send` has it
         """Send a request to one of the server's pages. Raises Retry, Reject or Stop."""
         try:
-            return client.send("POST", f"{self.url.rstrip('/')}{page}", auth=self.auth, **request)
+            answer = client.send("POST", f"{self.url.rstrip('/')}{page}", auth=self.auth, **request)
         except Retry as error:
             advice = next((text for fault, text in TLS_FAULTS.items() if fault in str(error)), "")
             raise (Retry(f"{error}; {advice}") if advice else error) from None
+        return attrs.evolve(answer, text=client.redact(own_words(answer.text)))
 
     def write(self, client: Client, body: bytes) -> Answer:
         """Send points. Raises Retry, Reject or Stop."""
         headers = {"Content-Encoding": "gzip", "Content-Type": "text/plain; charset=utf-8"}
         packed = gzip.compress(body, COMPRESSION, mtime=0)
-        params = {**self.params, "precision": self.server.precision}
+        params = {**self.params, **self.server.more, "precision": self.server.precision}
         return self.send(client, self.server.page, params=params, data=packed, headers=headers)
 
     def lacks_database(self, answer: Answer) -> bool:
@@ -103,12 +105,6 @@ class Writer:
         waiting = [entry for entry in entries if (entry.serial, entry.key) not in self._taken]
         if len(waiting) == len(entries):
             self._taken.clear()  # another batch, and no part of the last one
-        dropped = [found for found in self._write_all(waiting) if found]
-        self._taken.clear()
-        if dropped:
-            self._report(dropped, sum(len(entry.points) for entry in waiting))
-
-    def _write_all(self, waiting: Sequence[Entry]) -> Iterator[Dropped | None]:
         while waiting:
             body = next(bodies(waiting, self.max_bytes))
             answer = self._send(bytes(body))
@@ -116,12 +112,10 @@ class Writer:
                 self.max_bytes = body.size // 2
                 self.log.info("%s takes no request of %d bytes: half of that is sent", self.target, body.size)
                 continue
-            dropped = dropped_points(answer)
-            if dropped is None:
-                self.target.raise_for_answer(answer)
+            self._judge(answer, body, is_entire_batch=len(body.entries) == len(entries))
             self._taken.update((entry.serial, entry.key) for entry in body.entries)
-            yield dropped
             waiting = waiting[len(body.entries) :]
+        self._taken.clear()
 
     def _send(self, body: bytes) -> Answer:
         """Send a request; where there is no such database yet, create it, and send the request again."""
@@ -132,13 +126,18 @@ class Writer:
             answer = self.target.write(self.client, body)
         return answer
 
-    def _report(self, dropped: Sequence[Dropped], total: int) -> None:
-        """Log what the server did not store. Raises Reject if it is all of a batch."""
-        count = sum(one.points for one in dropped)
-        why = self.client.redact(dropped[0].why)[:MAX_WHY]
-        if count >= total:
-            raise Reject(f"{self.target.server.title} has stored none of {total} points: {why}", whole_batch=True)
-        self.log.warning("%s has dropped %d of %d points, and stored the others: %s", self.target, count, total, why)
+    def _judge(self, answer: Answer, body: Body, *, is_entire_batch: bool) -> None:
+        """Return where all of a request is stored, or a part, which is logged. Raises Retry, Reject or Stop."""
+        dropped = dropped_points(answer)
+        if dropped is None:
+            self.target.raise_for_answer(answer)
+            return
+        why = self.client.redact(dropped.why)[:MAX_WHY]
+        total = len(body.lines)
+        if dropped.points >= total:
+            raise Reject(f"{self.target} has stored none of {total} points: {why}", whole_batch=is_entire_batch)
+        text = "%s has dropped %d of %d points, and stored the others: %s"
+        self.log.warning(text, self.target, dropped.points, total, why)
 
 
 def bodies(entries: Iterable[Entry], max_bytes: int) -> Iterator[Body]:
@@ -158,7 +157,7 @@ def create_database(target: Target, client: Client) -> None:
     """Create the database of a target. Raises Retry, or Stop where the user may not."""
     statement = f"CREATE DATABASE {quote_name(target.name)}"
     answer = target.send(client, "/query", data={"q": statement})
-    if answer.code in (401, 403):
+    if answer.code in REFUSED:
         advice = f"an administrator runs: {statement}; GRANT ALL ON {quote_name(target.name)} TO the user"
         raise Stop(f"there is no {target}, and the user may not create it; {advice}")
     if answer.ok and '"error"' not in answer.line:
