@@ -64,7 +64,6 @@ def test_what_is_commented_out_in_the_sample_is_valid(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("table", "told"),
     [
-        ("", 'database: is needed with server = "influxdb-1"'),
         ('database = "a"\ntoken = "x"', 'token: is not used with server = "influxdb-1"'),
         ('server = "influxdb-2"\nbucket = "a"', 'org: is needed with server = "influxdb-2"'),
         ('server = "influxdb-2"\ndatabase = "a"', "database: is not used"),
@@ -88,6 +87,13 @@ def test_what_is_commented_out_in_the_sample_is_valid(tmp_path: Path, monkeypatc
 def test_a_mistake_is_named(table: str, told: str, tmp_path: Path) -> None:
     """What does not fit is reported with its key, before anything runs."""
     assert told in problems(table, tmp_path)
+
+
+def test_an_influxdb_on_this_computer_needs_no_setting(tmp_path: Path) -> None:
+    """Where no database is named, it is `energy`; a VictoriaMetrics gets no label then."""
+    assert str(Sink()._target()) == "database energy"
+    assert Sink(server="victoriametrics")._target().params == {}
+    sink_from_toml(tmp_path, "[sink.influxdb]\n")
 
 
 def test_two_sinks_that_would_overwrite_each_other_are_found(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ IDENTIFYING = ("serial", "channel", "id")
 
 
 @attrs.frozen(eq=False)
-class Entry:
+class PointGroup:
     """What is written of one reading: its points, all of the same time."""
 
     serial: str
@@ -62,13 +62,13 @@ class Layout:
     names: Mapping[str, str]
     serial_names: SerialNames
 
-    def entries(self, batch: Batch) -> Iterator[Entry]:
-        """Yield what is written of a batch, oldest first: an entry for each reading, or sample, that has a point."""
+    def groups(self, batch: Batch) -> Iterator[PointGroup]:
+        """Yield what is written of a batch, oldest first: a group for each reading, or sample, that has a point."""
         for record in batch.readings if self.schema == "counters" else batch.samples:
             points = list(self._points(record))
             if points:
                 reading = _end_of(record)
-                yield Entry(reading.serial, reading.key, points)
+                yield PointGroup(reading.serial, reading.key, points)
 
     def _points(self, record: Reading | Sample) -> Iterator[Point]:
         if isinstance(record, Sample) and self.schema == "samples":

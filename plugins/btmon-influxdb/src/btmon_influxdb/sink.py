@@ -26,12 +26,15 @@ from btcore import (
 )
 from btcore.web import Client, is_public, secret_problem, url_problem
 from btmon_influxdb.line_protocol import write_line
-from btmon_influxdb.points import IDENTIFYING, Entry, Layout, Mode, Schema
+from btmon_influxdb.points import IDENTIFYING, Layout, Mode, PointGroup, Schema
 from btmon_influxdb.servers import SERVERS, Kind
 from btmon_influxdb.writer import Target, Writer
 
 RESERVED = frozenset({"time", "name", *IDENTIFYING})
 """Names that a tag of one's own cannot have: those of a point's own tags, and of its time."""
+
+DATABASE = "energy"
+"""The database, where the settings name none."""
 
 MAX_TIMEOUT = 600.0
 """Seconds that a request may be given."""
@@ -51,8 +54,7 @@ class InfluxDB:
     server: Kind = setting(default="influxdb-1", help="what it is")
     database: str = setting(
         default="",
-        help="the database; that of influxdb-1 is created if it does not exist; with victoriametrics the label db",
-        example="energy",
+        help="the database, which is created if it does not exist; left out: energy; victoriametrics has it as label db",
     )
     org: str = setting(default="", help="with influxdb-2: the organization")
     bucket: str = setting(default="", help="with influxdb-2: the bucket, which must exist")
@@ -167,31 +169,33 @@ class InfluxDB:
     @hookimpl
     def process_batch(self, batch: Batch) -> int:
         """Write the points of a batch; return of how many readings there are any."""
-        entries = self._entries(batch)
-        self._writer.write(entries)
-        return min(len(entries), len(batch.readings))
+        groups = self._groups(batch)
+        self._writer.write(groups)
+        return min(len(groups), len(batch.readings))
 
     @hookimpl
     def find_stored(self, batch: Batch) -> list[tuple[str, int]]:
         """Return serial number and key of what a batch holds that is in the database, or of which nothing would be."""
         from btmon_influxdb.stored import find_stored  # noqa: PLC0415 - a run does not need it
 
-        entries = self._entries(batch)
-        wanted = {(entry.serial, entry.key) for entry in entries}
+        groups = self._groups(batch)
+        wanted = {(group.serial, group.key) for group in groups}
         empty = [at for reading in batch.readings if (at := (reading.serial, reading.key)) not in wanted]
-        return empty + find_stored(self._target(), self._client, entries)
+        return empty + find_stored(self._target(), self._client, groups)
 
     @hookimpl
     def preview_batch(self, batch: Batch) -> list[str]:
         """Return the lines that would be written."""
-        return [write_line(point) for entry in self._entries(batch) for point in entry.points]
+        return [write_line(point) for group in self._groups(batch) for point in group.points]
 
-    def _entries(self, batch: Batch) -> list[Entry]:
-        return list(self._layout.entries(batch))
+    def _groups(self, batch: Batch) -> list[PointGroup]:
+        return list(self._layout.groups(batch))
 
     @property
     def _database(self) -> str:
-        return self.bucket if self.server == "influxdb-2" else self.database
+        if self.server == "influxdb-2":
+            return self.bucket
+        return self.database or ("" if self.server == "victoriametrics" else DATABASE)
 
     def _target(self) -> Target:
         """Return where points are written."""
@@ -226,9 +230,9 @@ class InfluxDB:
 
 
 _SETTINGS_OF: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "influxdb-1": (("database",), ("org", "bucket", "token")),
+    "influxdb-1": ((), ("org", "bucket", "token")),
     "influxdb-2": (("org", "bucket", "token"), ("database", "user", "password")),
-    "influxdb-3": (("database",), ("org", "bucket", "user", "password")),
+    "influxdb-3": ((), ("org", "bucket", "user", "password")),
     "victoriametrics": ((), ("org", "bucket")),
 }
 """For each server the settings that it needs, and those that it has not."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which entries a database has: it is asked for the times of the first and the last point of each.
+"""Which readings a database has: it is asked for the times of the first and the last point of each.
 
-An entry is written in one request, from the first point to the last, so what has both has all. What a channel is
-called, and tags of one's own, do not count: a channel that was renamed is the same channel.
+The points of a reading are written in one request, from the first to the last, so what has both has all. What a channel
+is called, and tags of one's own, do not count: a channel that was renamed is the same channel.
 """
 
 import json
@@ -14,7 +14,7 @@ import attrs
 from btcore import Reject, Retry
 from btcore.web import Answer, Client
 from btmon_influxdb.line_protocol import Point, plain_field, plain_name
-from btmon_influxdb.points import IDENTIFYING, Entry
+from btmon_influxdb.points import IDENTIFYING, PointGroup
 from btmon_influxdb.writer import REFUSED, Target, quote_name
 
 NOTHING = re.compile(r"\b(database|bucket|table|measurement)\b.{0,100}\bnot found\b", re.IGNORECASE)
@@ -39,21 +39,21 @@ class Series:
         return cls(plain_name(point.measurement), plain_field(next(iter(point.fields))), tags)
 
 
-def find_stored(target: Target, client: Client, entries: Sequence[Entry]) -> list[tuple[str, int]]:
-    """Return serial number and key of the entries that a database has. Raises Retry, Reject or Stop."""
-    if not entries:
+def find_stored(target: Target, client: Client, groups: Sequence[PointGroup]) -> list[tuple[str, int]]:
+    """Return serial number and key of the readings that a database has. Raises Retry, Reject or Stop."""
+    if not groups:
         return []
-    first, last = min(entry.key for entry in entries), max(entry.key for entry in entries)
+    first, last = min(group.key for group in groups), max(group.key for group in groups)
     ask = _ask_influxql if target.server.has_influxql else _ask_export
     unit = 1 if target.server.has_influxql else MILLISECOND
-    needed = {entry: {Series.of(point) for point in (entry.points[0], entry.points[-1])} for entry in entries}
+    needed = {group: {Series.of(point) for point in (group.points[0], group.points[-1])} for group in groups}
     found: dict[Series, set[int]] = {}
     for series in set().union(*needed.values()):
         found[series] = ask(target, client, series, first, last)
     return [
-        (entry.serial, entry.key)
-        for entry, some in needed.items()
-        if all(entry.key // unit in found[series] for series in some)
+        (group.serial, group.key)
+        for group, some in needed.items()
+        if all(group.key // unit in found[series] for series in some)
     ]
 
 

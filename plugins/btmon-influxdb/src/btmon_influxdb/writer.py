@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writes entries: in requests of so many bytes, compressed, each entry until the server has taken it.
+"""Writes points: in requests of so many bytes, compressed, each until the server has taken it.
 
-A request has the points of entire readings. What an answer means is in `servers.py`.
+A request has all points of a reading. What an answer means is in `servers.py`.
 """
 
 import gzip
@@ -14,7 +14,7 @@ import attrs
 from btcore import Reject, Retry, Stop
 from btcore.web import Answer, Client, raise_for_answer
 from btmon_influxdb.line_protocol import write_line
-from btmon_influxdb.points import Entry
+from btmon_influxdb.points import PointGroup
 from btmon_influxdb.servers import NO_DATABASE, TLS_FAULTS, Server, dropped_points, own_words
 
 MAX_REQUEST_BYTES = 1_000_000
@@ -72,15 +72,15 @@ class Target:
 
 @attrs.define
 class Body:
-    """Some entries as the text of one request."""
+    """The points of some readings as the text of one request."""
 
-    entries: list[Entry] = attrs.field(factory=list)
+    groups: list[PointGroup] = attrs.field(factory=list)
     lines: list[bytes] = attrs.field(factory=list)
     size: int = 0
 
-    def add(self, entry: Entry, lines: Sequence[bytes]) -> None:
-        """Add the lines of an entry."""
-        self.entries.append(entry)
+    def add(self, group: PointGroup, lines: Sequence[bytes]) -> None:
+        """Add the lines of a reading."""
+        self.groups.append(group)
         self.lines += lines
         self.size += sum(map(len, lines))
 
@@ -91,7 +91,7 @@ class Body:
 
 @attrs.define(eq=False)
 class Writer:
-    """Writes the entries of batches to one target."""
+    """Writes the points of batches to one target."""
 
     target: Target
     client: Client
@@ -100,21 +100,21 @@ class Writer:
     _taken: set[tuple[str, int]] = attrs.field(init=False, factory=set)
     """What was taken of a batch of which the rest was not: it is not sent again with that."""
 
-    def write(self, entries: Sequence[Entry]) -> None:
+    def write(self, groups: Sequence[PointGroup]) -> None:
         """Write what a batch holds. Raises Retry, Reject or Stop."""
-        waiting = [entry for entry in entries if (entry.serial, entry.key) not in self._taken]
-        if len(waiting) == len(entries):
+        waiting = [group for group in groups if (group.serial, group.key) not in self._taken]
+        if len(waiting) == len(groups):
             self._taken.clear()  # another batch, and no part of the last one
         while waiting:
             body = next(bodies(waiting, self.max_bytes))
             answer = self._send(bytes(body))
-            if answer.code == TOO_LARGE and len(body.entries) > 1:
+            if answer.code == TOO_LARGE and len(body.groups) > 1:
                 self.max_bytes = body.size // 2
                 self.log.info("%s takes no request of %d bytes: half of that is sent", self.target, body.size)
                 continue
-            self._judge(answer, body, is_entire_batch=len(body.entries) == len(entries))
-            self._taken.update((entry.serial, entry.key) for entry in body.entries)
-            waiting = waiting[len(body.entries) :]
+            self._judge(answer, body, is_entire_batch=len(body.groups) == len(groups))
+            self._taken.update((group.serial, group.key) for group in body.groups)
+            waiting = waiting[len(body.groups) :]
         self._taken.clear()
 
     def _send(self, body: bytes) -> Answer:
@@ -140,16 +140,16 @@ class Writer:
         self.log.warning(text, self.target, dropped.points, total, why)
 
 
-def bodies(entries: Iterable[Entry], max_bytes: int) -> Iterator[Body]:
-    """Yield requests of so many bytes at most, or of one entry."""
+def bodies(groups: Iterable[PointGroup], max_bytes: int) -> Iterator[Body]:
+    """Yield requests of so many bytes at most, or of one reading."""
     body = Body()
-    for entry in entries:
-        lines = [f"{write_line(point)}\n".encode() for point in entry.points]
-        if body.entries and body.size + sum(map(len, lines)) > max_bytes:
+    for group in groups:
+        lines = [f"{write_line(point)}\n".encode() for point in group.points]
+        if body.groups and body.size + sum(map(len, lines)) > max_bytes:
             yield body
             body = Body()
-        body.add(entry, lines)
-    if body.entries:
+        body.add(group, lines)
+    if body.groups:
         yield body
 
 
