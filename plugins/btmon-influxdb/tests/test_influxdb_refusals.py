@@ -79,7 +79,7 @@ def test_a_database_that_the_user_may_not_create_is_for_an_administrator(guarded
 def test_a_database_is_created_where_there_is_none_and_nowhere_else(
     influxdb: InfluxDB, house: str, opened: Opened, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It is created with the first points, and again after it was dropped; each time the log says so, once."""
+    """QUIRKS F6: it is created with the first points, and again after it was dropped, not before each batch."""
     caplog.set_level(logging.INFO)
     sink = opened(**settings_for(influxdb))
     for _ in range(2):

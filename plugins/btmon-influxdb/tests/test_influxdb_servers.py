@@ -76,6 +76,15 @@ def test_the_layouts_of_btmon_are_taken(schema: str, mode: str, influxdb: Influx
     assert influxdb.points(house) == shown
 
 
+@pytest.mark.servers
+def test_every_field_is_a_float(influxdb: InfluxDB, house: str, opened: Opened) -> None:
+    """Counters and pulses too, so that no later value is of another type than the first."""
+    for schema in ("samples", "counters"):
+        opened(**settings_for(influxdb, schema=schema)).process_batch(recorded_batch("gem48ptbin_steady"))
+    types = {row[1] for series in influxdb.query("SHOW FIELD KEYS", house) for row in series["values"]}
+    assert types == {"float"}
+
+
 def test_sensors_and_volts_have_points_of_their_own(opened: Opened, influxdb2: InfluxDB2) -> None:
     """The voltage, temperatures and pulses are channels too; `include_current` adds amperes."""
     opened(**settings_for(influxdb2, include_current=True)).process_batch(recorded_batch("gem48ptbin_steady"))

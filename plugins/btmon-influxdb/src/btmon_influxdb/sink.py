@@ -54,7 +54,7 @@ class InfluxDB:
     server: Kind = setting(default="influxdb-1", help="what it is")
     database: str = setting(
         default="",
-        help="the database, which is created if it does not exist; left out: energy; victoriametrics has it as label db",
+        help="the database, which is created if it does not exist; left out: energy; victoriametrics: label db",
     )
     org: str = setting(default="", help="with influxdb-2: the organization")
     bucket: str = setting(default="", help="with influxdb-2: the bucket, which must exist")
