@@ -124,17 +124,17 @@ class VictoriaMetrics(TimeSeriesServer):
 
     health = "/health"
 
-    def __init__(self, port: int | None = None, *, flags: Sequence[str] = ()) -> None:
+    def __init__(self, port: int | None = None, *, flags: Sequence[str] = (), retention: str = "100y") -> None:
         """Choose a port; nothing is started yet."""
         super().__init__(port)
-        self.flags = flags
+        self.flags = [*flags, f"-retentionPeriod={retention}"]
 
     def command(self) -> Sequence[str]:
         """Return the command that is the server: it keeps what is old, and shows what is new at once."""
         return [
             shutil.which("victoria-metrics") or "/usr/bin/victoria-metrics",
             *(f"-storageDataPath={self.folder}/data", f"-httpListenAddr=127.0.0.1:{self.port}"),
-            *("-retentionPeriod=100y", "-search.latencyOffset=0s", "-memory.allowedBytes=64MB", *self.flags),
+            *("-search.latencyOffset=0s", "-memory.allowedBytes=64MB", *self.flags),
         ]
 
     def export(self, match: str = '{__name__!=""}', **headers: str) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 
 import json
 import logging
+import math
 import re
 import time
 from collections.abc import Callable
@@ -11,8 +12,9 @@ from typing import Any
 import attrs
 import pytest
 from helpers.influxdb_sinks import recorded_batch, settings_for
+from helpers.waiting import wait_for
 from servers.influxdb_api import InfluxApi, InfluxDB2, InfluxDB3
-from servers.recorder import Recorder, Reply
+from servers.recorder import Recorder, Reply, Request
 from servers.time_series_servers import InfluxDB, VictoriaMetrics, post
 
 from btcore import Batch, Reject, Secret, Stop
@@ -224,3 +226,61 @@ def test_a_line_that_cannot_be_read_is_refused(opened: Opened) -> None:
     why = "partial write: unable to parse 'energy watts= 1': missing field value dropped=0"
     with Recorder(Reply(400, json.dumps({"error": why}))) as server, pytest.raises(Reject, match="unable to parse"):
         opened(**settings_for(server)).process_batch(recorded_batch())
+
+
+# --- what VictoriaMetrics would lose without a word
+
+
+@pytest.mark.servers
+def test_what_victoriametrics_would_not_keep_is_refused(opened: Opened) -> None:
+    """With its usual retention of a month, and for a clock that is ahead, it answers 204: nothing is sent to it."""
+    with VictoriaMetrics(retention="1") as server:
+        now, batch = int(time.time() * 1e6), recorded_batch()
+        sink = opened(**settings_for(server))
+        for hours, words, is_all in (
+            (40 * 24, "older than 31 days: start it with a longer -retentionPeriod", True),
+            (31 * 24 - 3, "older than 31 days", False),
+            (-72, "two days ahead", True),
+        ):
+            with pytest.raises(Reject, match=words) as caught:
+                sink.process_batch(moved(batch, now - hours * HOUR, HOUR))
+            assert caught.value.whole_batch == is_all
+        assert server.export() == []
+        sink.process_batch(moved(batch, now - 30 * 24 * HOUR))
+        wait_for(server.export, "what is within the retention")
+
+
+def moved(batch: Batch, end: int, step: int = 10_000_000) -> Batch:
+    """Return the samples of a batch, so far apart, so that the last ends at this time."""
+    times = [from_microseconds(end - step * n) for n in reversed(range(len(batch.samples)))]
+    newer = [attrs.evolve(one.newer, time=time) for one, time in zip(batch.samples, times, strict=True)]
+    return Batch(tuple(newer), tuple(attrs.evolve(s, newer=n) for s, n in zip(batch.samples, newer, strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("metrics", "days"),
+    [
+        ('flag{name="retentionPeriod", value="1", is_set="false"} 1', 31),
+        ('flag{name="retentionPeriod", value="100y", is_set="true"} 1', 36_500),
+        ('flag{name="retentionPeriod", value="1.5w", is_set="true"} 1', 10.5),
+        ('flag{name="retentionPeriod", value="36h", is_set="true"} 1', 1.5),
+        ("no such flag", math.inf),
+    ],
+)
+def test_every_way_to_write_a_retention_is_read(metrics: str, days: float, opened: Opened) -> None:
+    """What is not known, as behind a proxy, refuses nothing."""
+
+    def answer(came: Request) -> Reply:
+        return Reply(200, f"other 1\n{metrics}\n") if came.path == "/metrics" else Reply(204)
+
+    now, batch = time.time() * 1e6, recorded_batch()
+    with Recorder(answer) as server:
+        sink = opened(url=server.url, server="victoriametrics")
+        for age in (0.9 * days, 1.1 * days) if days < math.inf else (10_000.0,):
+            of_age = moved(batch, round(now - age * 24 * HOUR))
+            if age > days:
+                with pytest.raises(Reject):
+                    sink.process_batch(of_age)
+            else:
+                assert sink.process_batch(of_age) == len(batch.samples)
+        assert [one.path for one in server.requests].count("/metrics") == 1

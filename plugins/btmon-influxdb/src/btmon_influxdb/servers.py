@@ -69,6 +69,8 @@ class Server:
     more: Mapping[str, str] = attrs.field(factory=dict)
     """Further parameters of a write."""
     has_influxql: bool = True
+    tells_losses: bool = True
+    """Whether it says what it does not store."""
     makes_database: bool = False
     """Whether a database has to be created before the first write, and can be by a statement."""
 
@@ -98,6 +100,7 @@ SERVERS: Mapping[str, Server] = {
     "victoriametrics": Server(
         *("VictoriaMetrics", "/api/v2/write", "us", "db", "Bearer", "`user` and `password`, or `token`"),
         has_influxql=False,
+        tells_losses=False,
     ),
 }
 

@@ -28,6 +28,7 @@ from btcore.web import Client, is_public, secret_problem, url_problem
 from btmon_influxdb.line_protocol import write_line
 from btmon_influxdb.points import IDENTIFYING, Layout, Mode, PointGroup, Schema
 from btmon_influxdb.servers import SERVERS, Kind
+from btmon_influxdb.silent_losses import SilentLosses
 from btmon_influxdb.writer import Target, Writer
 
 RESERVED = frozenset({"time", "name", *IDENTIFYING})
@@ -158,7 +159,9 @@ class InfluxDB:
         """Prepare to write; nothing is sent."""
         self._layout = self._make_layout(context)
         self._client = self._connect()
-        self._writer = Writer(self._target(), self._client, context.log)
+        target = self._target()
+        self._writer = Writer(target, self._client, context.log)
+        self._losses = None if target.server.tells_losses else SilentLosses(target, self._client)
 
     @hookimpl
     def close(self) -> None:
@@ -170,6 +173,8 @@ class InfluxDB:
     def process_batch(self, batch: Batch) -> int:
         """Write the points of a batch; return of how many readings there are any."""
         groups = self._groups(batch)
+        if self._losses:
+            self._losses.check(groups)
         self._writer.write(groups)
         return min(len(groups), len(batch.readings))
 
