@@ -7,14 +7,15 @@ This module is the public interface: what a plugin may import. Everything else i
 from btcore.capture.files import CaptureError, read_capture
 from btcore.commands import Command, Configuration, LoadConfiguration, Table
 from btcore.decode.brultech import FORMATS, pack
-from btcore.decode.further_channels import active_further_channels, visible_channels
 from btcore.decode.polling import Poll, validate_devices
 from btcore.decode.probing import ProbedDevice, answers_commands, probe_devices, sends_unasked
 from btcore.decode.schemas import SCHEMAS, Column, channels_in, columns, serial_column
 from btcore.errors import BtcoreError, Problem, Reject, Retry, Stop
 from btcore.findings import DiagnosisContext, Finding
 from btcore.formats import Channel, Format, Number
+from btcore.further_channels import active_further_channels, visible_channels
 from btcore.hookspecs import hookimpl
+from btcore.measurements import Measurement, measurements
 from btcore.meter_commands import CommandFailed, MeterCommand, MeterCommands
 from btcore.open_files import processes_holding, processes_listening
 from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, Sample, SourceCheckpoint
@@ -58,6 +59,7 @@ __all__ = [
     "Format",
     "Incomplete",
     "LoadConfiguration",
+    "Measurement",
     "MeterCommand",
     "MeterCommands",
     "Number",
@@ -84,6 +86,7 @@ __all__ = [
     "channels_in",
     "columns",
     "hookimpl",
+    "measurements",
     "pack",
     "plugin",
     "probe_devices",

@@ -11,9 +11,9 @@ from typing import Literal, Protocol
 
 import attrs
 
-from btcore.decode.further_channels import active_further_channels
 from btcore.decode.schemas import Column, channels_in, columns, serial_column
 from btcore.formats import Channel, Format
+from btcore.further_channels import active_further_channels
 from btcore.records import Batch, Reading, Sample
 from btcore.sql.dialect import Dialect, Kind, Value
 

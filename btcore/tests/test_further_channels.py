@@ -22,7 +22,7 @@ from btcore import (
     visible_channels,
 )
 from btcore.calculate.samples import between, over
-from btcore.decode.further_channels import further_channels
+from btcore.further_channels import further_channels
 
 GEM = "01021234"
 WIDE = ("gem48ptbin", "gem48pbin", "gem48abin")
