@@ -15,7 +15,7 @@ from btcore.findings import DiagnosisContext, Finding
 from btcore.formats import Channel, Format, Number
 from btcore.further_channels import active_further_channels, visible_channels
 from btcore.hookspecs import hookimpl
-from btcore.measurements import Measurement, measurements
+from btcore.measurement import Measurement, measurements
 from btcore.meter_commands import CommandFailed, MeterCommand, MeterCommands
 from btcore.open_files import processes_holding, processes_listening
 from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, Sample, SourceCheckpoint

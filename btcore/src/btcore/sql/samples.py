@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import attrs
 
-from btcore.measurements import Measurement, measurements
+from btcore.measurement import Measurement, measurements
 from btcore.records import Sample
 from btcore.settings import Polarity
 from btcore.sql.dialect import Dialect, Kind, Value
