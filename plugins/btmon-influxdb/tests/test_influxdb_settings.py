@@ -79,6 +79,7 @@ def test_what_is_commented_out_in_the_sample_is_valid(tmp_path: Path, monkeypatc
         ('database = "a"\nschema = "counters"\ninclude_current = true', "include_current: "),
         ('database = "a"\ntags = { serial = "x" }', 'tags: "serial" cannot be the name of a tag'),
         ('database = "a"\nmap = { ch1 = "time" }', 'map: "time" cannot be the name of a channel'),
+        ('schema = "counters"\nmap = { ch1_aws = "x", volts = "x" }', 'map: 2 values of one meter would be "x"'),
         ('database = "a"\nmap = { chx = "x" }', "map.chx: no such channel"),
         ('database = "a"\nssl_ca = "none.pem"', "ssl_ca: there is no file"),
         ('database = "a"\ntimeout = "0"', "timeout: expected more than 0 s"),

@@ -5,16 +5,13 @@ Each point has the time of its reading. btmon's points had none, so that of a ba
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Literal
 
 import attrs
 
 from btcore import (
     Batch,
-    Channel,
     ChannelRef,
-    Format,
     Number,
     Polarity,
     Reading,
@@ -22,7 +19,7 @@ from btcore import (
     SerialNames,
     active_further_channels,
     columns,
-    visible_channels,
+    measurements,
 )
 from btmon_influxdb.line_protocol import Point, finite_fields
 
@@ -84,22 +81,12 @@ class Layout:
                 yield self._point(sample, self.measurement, fields, serial=serial, channel=channel, name=name)
 
     def _measured(self, sample: Sample) -> Iterator[tuple[str, dict[str, Number]]]:
-        """Yield the values of each channel in use, of the voltage, and of each sensor."""
-        for channel in visible_channels(sample):
-            yield channel.name, self._energy(sample, channel)
+        """Yield the values of each channel in use and of each sensor, and the voltage."""
+        for one in measurements(sample, self.polarity):
+            amps = one.amps if self.include_current else None
+            energy = {"watts": one.watts, "wh_import": one.wh_import, "wh_export": one.wh_export}
+            yield one.channel, {**energy, "amps": amps, "value": one.value}
         yield VOLTS, {VOLTS: sample.newer.get(VOLTS)}
-        for label in _sensors(sample.format):
-            yield label, {"value": sample.newer.get(label)}
-
-    def _energy(self, sample: Sample, channel: Channel) -> dict[str, Number]:
-        name = channel.name
-        imported, exported = energy_labels(channel, self.polarity)
-        values = {"watts": sample.get(f"{name}_w"), "wh_import": sample.get(f"{name}_{imported}_total")}
-        if exported:
-            values["wh_export"] = sample.get(f"{name}_{exported}_total")
-        if self.include_current:
-            values["amps"] = sample.newer.get(f"{name}_a")
-        return values
 
     def _name(self, serial: str, channel: str) -> str:
         """Return what a channel is called; empty where the map leaves it out."""
@@ -137,16 +124,6 @@ class Layout:
         return Point(measurement, {**self.tags, **own}, fields, _end_of(record).key)
 
 
-def energy_labels(channel: Channel, polarity: Polarity) -> tuple[str, str]:
-    """Return which energies are imported and exported: what a positive number means depends on the polarity.
-
-    A channel without directions has one counter, and exports nothing.
-    """
-    if not channel.directional:
-        return "wh", ""
-    return ("pwh", "nwh") if polarity == "brultech" else ("nwh", "pwh")
-
-
 def _mapped(names: Mapping[ChannelRef, str], serial: str, label: str) -> str:
     """Return the name that a map has for a channel or label of a meter; for "" its label; empty where it has none."""
     return next((name or label for ref, name in names.items() if ref.label == label and ref.matches(serial)), "")
@@ -154,12 +131,3 @@ def _mapped(names: Mapping[ChannelRef, str], serial: str, label: str) -> str:
 
 def _end_of(record: Reading | Sample) -> Reading:
     return record.newer if isinstance(record, Sample) else record
-
-
-@lru_cache(maxsize=64)
-def _sensors(format: Format) -> tuple[str, ...]:
-    """Return the labels of a format that are neither of a channel nor of the meter itself."""
-    of_channels = {counter for one in format.channels for counter in (one.absolute, one.polarized)}
-    of_channels |= {f"{one.name}_a" for one in format.channels}
-    own = {SECONDS, VOLTS, format.reset_label}
-    return tuple(label for label in format.labels if label not in of_channels and label not in own)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The sink: its settings and hooks. What is written is in `points.py`, how it is sent in `writer.py`."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,11 @@ class InfluxDB:
         for name in self.map.values():
             if not name.isprintable() or name == "time" or name.startswith("_"):
                 yield Problem(f'"{name}" cannot be the name of a channel', key="map")
+        if self.schema != "samples":
+            named = Counter((ref.serial, name or ref.label) for ref, name in self.map.items())
+            for (_, name), count in named.items():
+                if count > 1:
+                    yield Problem(f'{count} values of one meter would be "{name}"', key="map")
 
     def claims(self) -> Iterator[Claim]:
         """Claim the series of the database: two sinks of one meter would overwrite each other's points."""
