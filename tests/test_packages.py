@@ -140,12 +140,6 @@ def test_every_plugin_is_found_by_what_btmon_called_it() -> None:
     assert does & BY_THEIR_OWN_NAME == set()
 
 
-def test_what_btcore_has_is_not_said_to_be_missing() -> None:
-    """What `btcore/predecessor.py` says that btcore cannot do yet, no plugin does."""
-    there_is = {*OFFERED, *predecessor.PLUGINS}
-    assert {what for name, what in predecessor.MISSING.items() if name in there_is} == set()
-
-
 @each_package
 def test_the_readme_lists_every_package(package: Package) -> None:
     """The README's table of what there is has a row for each distribution."""
