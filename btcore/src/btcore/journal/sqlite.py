@@ -5,11 +5,12 @@ A power cut may cost what the operating system had not written yet (seconds); it
 """
 
 import math
+import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from btcore.errors import JournalFull, Unavailable
@@ -336,6 +337,12 @@ class SqliteJournal:
         """Return the bytes of the file, and of what SQLite keeps beside it."""
         files = (self._file, Path(f"{self._file}-wal"), Path(f"{self._file}-shm"))
         return sum(file.stat().st_size for file in files if file.exists())
+
+    def free(self) -> int | None:
+        """Return the free bytes of the disk that the file is on."""
+        with suppress(OSError):
+            return shutil.disk_usage(self._file.parent).free
+        return None
 
     def close(self) -> None:
         """Close both connections."""
