@@ -87,11 +87,15 @@ class Requests:
         self._waiting: OrderedDict[str, Request] = OrderedDict()
         self._finished: OrderedDict[str, Request] = OrderedDict()
 
-    def first(self) -> Request | None:
-        """Return the request to work on, if there is any."""
+    def waiting(self) -> tuple[Request, ...]:
+        """Return the requests that are not finished, oldest first."""
         with self._lock:
             self._load()
-            return next(iter(self._waiting.values()), None)
+            return tuple(self._waiting.values())
+
+    def first(self) -> Request | None:
+        """Return the request to work on, if there is any."""
+        return next(iter(self.waiting()), None)
 
     def get(self, number: str) -> Request | None:
         """Return a request that waits or was finished lately."""

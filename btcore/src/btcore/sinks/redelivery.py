@@ -28,6 +28,7 @@ from btcore.sinks.dead_letters import faults
 from btcore.sinks.rate_limit import RateLimit
 from btcore.sinks.results import BatchResult, check_result, check_stored
 from btcore.status import ReplayStatus
+from btcore.status.replays import waiting_replay
 from btcore.text import describe_error, format_duration, plural
 
 MAX_BUGS = 5
@@ -117,19 +118,17 @@ class Redelivery:
 
     def status(self) -> ReplayStatus | None:
         """Return how far the request has come that is worked on, or that waits to be."""
-        work, request = self._work, self.requests.first()
-        if work is None or request is None:
-            return ReplayStatus(request.number, last_error=self._error) if request else None
-        return ReplayStatus(
-            number=work.request.number,
+        work, kept = self._work, waiting_replay(self.requests)
+        if kept is None:
+            return None
+        known = attrs.evolve(kept, last_error=self._error or kept.last_error)
+        if work is None or work.request.number != kept.number:
+            return known
+        return attrs.evolve(
+            known,
             total=work.history.total,
             examined=work.history.examined,
-            delivered=work.request.delivered,
-            refused=work.request.refused,
-            stored=work.request.stored,
-            missing=work.request.missing,
             queued=len(work.queue) + sum(len(part.found) for part in work.parts),
-            last_error=self._error or work.request.why,
         )
 
     def turn(self, calls: HookCalls) -> bool:
