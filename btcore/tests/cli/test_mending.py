@@ -211,10 +211,10 @@ def test_mistakes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert main(["replay", "db", *config]) == UNAVAILABLE
     assert "btcore has not run with" in capsys.readouterr().err
     assert main(["run", "--once", "--quiet", *config]) == OK
-    assert main(["replay", "dd", *config]) == UNAVAILABLE
+    assert main(["replay", "dd", *config]) == USAGE
     assert 'there is no sink "dd"; the sinks are db' in capsys.readouterr().err
     (tmp_path / "site.toml").write_text(site + "[sink.print]\n")
-    assert main(["replay", "print", "--gaps", *config]) == UNAVAILABLE
+    assert main(["replay", "print", "--gaps", *config]) == USAGE
     assert "sink.print cannot be asked what it has" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["replay", "db", "--channel", "ch_1", *config])

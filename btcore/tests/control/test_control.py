@@ -15,7 +15,7 @@ from helpers.waiting import wait_for
 from btcore.control import MAX_REQUEST, SOCKET, server
 from btcore.control.client import NotRunning, ask, ask_once
 from btcore.control.server import MAX_CLIENTS, ControlServer
-from btcore.errors import Unavailable
+from btcore.errors import Unavailable, WrongUse
 
 
 def count(request: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
@@ -34,7 +34,12 @@ def break_down(_request: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
     raise KeyError("bug")
 
 
-HANDLERS = {"count": count, "refuse": refuse, "break": break_down}
+def correct(_request: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """Raise what is the fault of who asks."""
+    raise WrongUse("there is no such sink")
+
+
+HANDLERS = {"count": count, "refuse": refuse, "correct": correct, "break": break_down}
 
 
 @pytest.fixture(params=["short", "long" * 40], ids=["short path", "long path"])
@@ -98,9 +103,11 @@ def test_another_user_is_refused(state: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.usefixtures("serving")
 def test_what_cannot_be_done_is_said_by_the_command(state: Path) -> None:
-    """An error that a person should read arrives as the command's own."""
+    """An error that a person should read arrives as the command's own, with what is to be done about it."""
     with pytest.raises(Unavailable, match="the running btcore says: the disk is full"):
         ask_once(state, "refuse")
+    with pytest.raises(WrongUse, match=r"^there is no such sink$"):
+        ask_once(state, "correct")
 
 
 @pytest.mark.usefixtures("serving")
@@ -122,8 +129,8 @@ def test_a_fault_of_the_program_is_logged_and_hurts_nobody(state: Path, caplog: 
         (b"\xff\xfe\n", "expected one line of JSON"),
         (b"[" * 60_000 + b"\n", "expected one line of JSON"),
         (b"x" * (MAX_REQUEST + 10), "expected one line of JSON"),
-        (b'{"command": ["status"]}\n', "unknown command; expected one of break, count, refuse"),
-        (b"{}\n", "unknown command; expected one of break, count, refuse"),
+        (b'{"command": ["status"]}\n', "unknown command; expected one of break, correct, count, refuse"),
+        (b"{}\n", "unknown command; expected one of break, correct, count, refuse"),
     ],
     ids=["nothing", "words", "a list", "no text", "brackets", "too long", "an odd command", "no command"],
 )

@@ -16,7 +16,7 @@ from threading import BoundedSemaphore, Thread
 from typing import Any
 
 from btcore.control import MAX_REQUEST, SOCKET, TIMEOUT, socket_path
-from btcore.errors import BtcoreError
+from btcore.errors import BtcoreError, WrongUse
 from btcore.text import describe_error
 
 log = logging.getLogger("btcore.control")
@@ -112,7 +112,7 @@ class ControlServer:
         try:
             yield from handler(request)
         except BtcoreError as error:
-            yield {"error": describe_error(error)}
+            yield {"error": describe_error(error), "wrong_use": isinstance(error, WrongUse)}
 
 
 def _listen(state: Path) -> socket.socket:

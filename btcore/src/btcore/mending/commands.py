@@ -18,15 +18,16 @@ from btcore.capture.export import READ, Span, export
 from btcore.config.site import Sink, Site, context_of
 from btcore.control.server import Handler
 from btcore.decode.decoders import Decoders
-from btcore.errors import Unavailable
+from btcore.errors import Unavailable, WrongUse
 from btcore.journal import START, Journal
 from btcore.mending.capture_import import LiveCapture, RecordedCapture, capture_source
-from btcore.mending.redelivery import REPORT_INTERVAL, finished_status, open_decoders, preview_request
+from btcore.mending.redelivery import REPORT_INTERVAL, open_decoders, preview_request
 from btcore.replay.letters import as_json, id_of, select_letters
 from btcore.replay.requests import Request, Requests
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.worker import SourceWorker
 from btcore.status import ReplayStatus
+from btcore.status.replays import request_status
 from btcore.text import nearest, plural
 
 Answer = Mapping[str, Any]
@@ -117,7 +118,7 @@ class Mending:
             yield from self._progress(sink.table, one.number)
 
     def sinks_of(self, name: str) -> list[Sink]:
-        """Return the sinks of a name: one, or all parts of one. Raises Unavailable where there is none."""
+        """Return the sinks of a name: one, or all parts of one. Raises WrongUse where there is none."""
         tables = tables_of(name, [sink.table for sink in self._site.sinks])
         return [sink for sink in self._site.sinks if sink.table in tables]
 
@@ -132,7 +133,7 @@ class Mending:
             yield {"sink": table, "replay": attrs.asdict(found)}
         done = self._requests(table).get(number)
         if done is not None and not self._requests(table).is_waiting(number):
-            yield {"sink": table, "replay": attrs.asdict(finished_status(done))}
+            yield {"sink": table, "replay": attrs.asdict(request_status(done, finished=True))}
 
     # --- the journal
 
@@ -192,10 +193,10 @@ class Mending:
 
 
 def raise_if_unanswerable(sinks: Sequence[Sink]) -> None:
-    """Raise Unavailable where a sink cannot be asked what it has."""
+    """Raise WrongUse where a sink cannot be asked what it has."""
     for sink in sinks:
         if not hasattr(sink.instance, "find_stored"):
-            raise Unavailable(
+            raise WrongUse(
                 f"{sink.table} cannot be asked what it has: its plugin {sink.plugin} has no find_stored. Omit --gaps"
             )
 
@@ -216,11 +217,11 @@ def _imported(worker: SourceWorker) -> Answer:
 
 
 def tables_of(name: str, known: Sequence[str]) -> list[str]:
-    """Return the tables of sinks that a name means: `roof`, `sink.roof`, or all parts of that. Raises Unavailable."""
+    """Return the tables of sinks that a name means: `roof`, `sink.roof`, or all parts of that. Raises WrongUse."""
     table = name if name.startswith("sink.") else f"sink.{name}"
     found = [one for one in dict.fromkeys(known) if one == table or one.startswith(f"{table}/")]
     if not found:
         names = [one.removeprefix("sink.") for one in dict.fromkeys(known)]
         hint = nearest(name, names) or f"; the sinks are {', '.join(names)}"
-        raise Unavailable(f'there is no sink "{name}"{hint}')
+        raise WrongUse(f'there is no sink "{name}"{hint}')
     return found
