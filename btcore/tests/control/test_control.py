@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import stat
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,9 @@ def state(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.fixture
 def serving(state: Path) -> Iterator[ControlServer]:
     """Serve."""
-    control = ControlServer(state, HANDLERS)
+    control = ControlServer(state)
     control.open()
+    control.serve(HANDLERS)
     yield control
     control.close()
 
@@ -142,8 +144,9 @@ def test_nonsense_is_answered_with_what_was_expected(state: Path, data: bytes, s
 def test_a_client_that_says_nothing_is_hung_up_on(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It holds a place for a bounded time only."""
     monkeypatch.setattr(server, "TIMEOUT", 0.05)
-    control = ControlServer(state, HANDLERS)
+    control = ControlServer(state)
     control.open()
+    control.serve(HANDLERS)
     with connect(state) as client:
         assert client.recv(10) == b""
     control.close()
@@ -175,7 +178,8 @@ def test_without_a_program_that_is_said(state: Path, monkeypatch: pytest.MonkeyP
         killed.bind(SOCKET)
     with pytest.raises(NotRunning, match="no btcore runs with"):
         ask_once(state, "count", to=1)
-    control = ControlServer(state, HANDLERS)
+    control = ControlServer(state)
+    control.serve(HANDLERS)
     control.open()  # the next run takes its place
     assert ask_once(state, "count", to=1) == {"number": 0}
     control.close()
@@ -184,7 +188,8 @@ def test_without_a_program_that_is_said(state: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_socket_that_cannot_be_made_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The program runs without it, and says so."""
-    control = ControlServer(tmp_path / "nowhere", HANDLERS)
+    control = ControlServer(tmp_path / "nowhere")
+    control.serve(HANDLERS)
     control.open()
     control.close()
     assert "`btcore status` cannot ask this program: no socket in" in caplog.text
@@ -196,8 +201,41 @@ def test_an_answer_that_is_none_is_told(state: Path) -> None:
     def odd(_request: Mapping[str, Any]) -> Iterable[Any]:
         yield ["a list"]
 
-    control = ControlServer(state, {"odd": odd})
+    control = ControlServer(state)
+    control.serve({"odd": odd})
     control.open()
     with pytest.raises(Unavailable, match="is it of another version"):
         ask_once(state, "odd")
     control.close()
+
+
+def test_who_asks_while_the_program_starts_waits(state: Path) -> None:
+    """The answer comes when there is one; no command takes a program that starts for one that does not run."""
+    control = ControlServer(state)
+    control.open()
+    answers: list[object] = []
+    client = threading.Thread(target=lambda: answers.append(ask_once(state, "count", to=1)))
+    client.start()
+    wait_for(lambda: control._free._value < MAX_CLIENTS, "the client")
+    assert answers == []
+    control.serve(HANDLERS)
+    client.join(20)
+    control.close()
+    assert answers == [{"number": 0}]
+
+
+def test_a_start_that_takes_long_is_told(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command does not wait for ever."""
+    monkeypatch.setattr(server, "START_PATIENCE", 0.01)
+    control = ControlServer(state)
+    control.open()
+    with pytest.raises(Unavailable, match="it is starting, and does not answer yet: try again"):
+        ask_once(state, "count", to=1)
+    control.close()
+
+
+def test_a_program_that_stops_says_so(state: Path, serving: ControlServer) -> None:
+    """Until its end the socket is there: nobody is told that another btcore has the state directory."""
+    serving.refuse()
+    with pytest.raises(Unavailable, match="it is stopping: try again when it has ended"):
+        ask_once(state, "count", to=1)

@@ -2,6 +2,7 @@
 """A run that takes another configuration: what changed is restarted, the rest goes on, and nothing is lost."""
 
 import logging
+import socket
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -23,6 +24,8 @@ from btcore.config.site import Site
 from btcore.control.client import NotRunning, ask_once
 from btcore.control.requests import RequestQueue
 from btcore.errors import ConfigurationError, Problem, Unavailable
+from btcore.journal import Journal
+from btcore.runtime import loading, supervisor
 from btcore.runtime.supervisor import Supervisor
 from btcore.workers.factory import WorkerFactory
 
@@ -36,10 +39,15 @@ class Run:
         self.stop, self.reloads = threading.Event(), RequestQueue()
         self.error: Exception | None = None
         self.well: bool | None = None
+        self.wait_before_loading: threading.Event | None = None
+        self.loads = 0
         self._supervisor = Supervisor(site, self.stop, load=self._load, reloads=self.reloads, **options)
         self.thread = threading.Thread(target=self._work)
 
     def _load(self) -> Site:
+        self.loads += 1
+        if self.wait_before_loading is not None:
+            self.wait_before_loading.wait(60)
         if self.error is not None:
             raise self.error
         return self.site
@@ -240,6 +248,65 @@ def test_what_is_served_goes_on(tmp_path: Path) -> None:
     assert failures == []
 
 
+def test_a_port_of_metrics_that_cannot_be_had_changes_nothing(tmp_path: Path) -> None:
+    """The reload is refused, and says why; the port before and the configuration before stay in use."""
+    first = free_port()
+    source, roof = make_source(endless_source()), RecordingSink()
+    site = make_site(tmp_path, source, make_sink(roof), metrics=MetricsSettings(f"127.0.0.1:{first}"))
+    with socket.create_server(("127.0.0.1", 0)) as other, Run(site) as run:
+        taken = other.getsockname()[1]
+        wait_for(delivered(roof))
+        new = attrs.evolve(
+            site, metrics=MetricsSettings(f"127.0.0.1:{taken}"), sinks=(make_sink(RecordingSink(), "x"),)
+        )
+        answer = run.reload(new)
+        assert (answer["reloaded"], answer["problems"]) == (
+            False,
+            [f"[metrics] cannot listen on 127.0.0.1:{taken}: Address already in use"],
+        )
+        wait_for(delivered(roof))
+        with urllib.request.urlopen(f"http://127.0.0.1:{first}/health", timeout=20) as page:
+            assert page.status == 200
+        assert run.reload(attrs.evolve(site, metrics=MetricsSettings(f"0.0.0.0:{first}")))["reloaded"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{first}/health", timeout=20) as page:
+            assert page.status == 200
+    assert len(roof.opened) == 1
+
+
+def test_a_port_that_could_not_be_had_at_the_start_is_tried_again(tmp_path: Path) -> None:
+    """Each reload says that the site runs without it, until it is free; nothing else is refused for it."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        site = make_site(
+            tmp_path, make_source(endless_source()), make_sink(RecordingSink()), metrics=MetricsSettings(address)
+        )
+        with Run(site) as run:
+            told = [f"[metrics] cannot listen on {address}: Address already in use; running without it"]
+            assert run.reload()["warnings"] == told
+            other.close()
+            assert run.reload()["warnings"] == []
+            with urllib.request.urlopen(f"http://{address}/health", timeout=20) as page:
+                assert page.status == 200
+
+
+def test_a_configuration_that_cannot_be_read_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload that waits for a pipe or a disk is refused after its time; the next one too, until it can be read."""
+    monkeypatch.setattr(loading, "LOAD_TIMEOUT", 0.3)
+    roof, readable = RecordingSink(), threading.Event()
+    site = make_site(tmp_path, make_source(endless_source()), make_sink(roof))
+    with Run(site) as run:
+        wait_for(delivered(roof))
+        run.wait_before_loading = readable
+        for _ in range(2):
+            answer = run.reload()
+            assert (answer["reloaded"], "was not read within" in answer["problems"][0]) == (False, True)
+        assert run.loads == 1
+        wait_for(delivered(roof))
+        assert ask_once(tmp_path, "status")["status"]["running"]
+        readable.set()
+        wait_for(lambda: run.reload()["reloaded"])
+
+
 def test_what_takes_a_restart_is_told_each_time(tmp_path: Path) -> None:
     """The journal stays where it is; each reload tells that the new setting is not in use."""
     source, roof = make_source(endless_source()), make_sink(RecordingSink())
@@ -294,3 +361,24 @@ def test_a_journal_that_cannot_be_read_changes_nothing(tmp_path: Path, monkeypat
 def unavailable(_factory: object) -> None:
     """Raise what a journal does that cannot be read."""
     raise Unavailable("the disk is gone")
+
+
+def test_a_command_waits_for_a_program_that_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the journal is opened, which may take long, `status` waits, and is then answered by the program."""
+    opening, opened = threading.Event(), threading.Event()
+
+    def slow(site: Site) -> Journal:
+        opening.set()
+        opened.wait(60)
+        return open_site_journal(site)
+
+    open_site_journal = supervisor.open_site_journal
+    monkeypatch.setattr(supervisor, "open_site_journal", slow)
+    answers: list[dict[str, Any]] = []
+    asking = threading.Thread(target=lambda: answers.append(ask_once(tmp_path, "status")))
+    with Run(make_site(tmp_path, make_source(endless_source()), make_sink(RecordingSink()))):
+        assert opening.wait(60)
+        asking.start()
+        opened.set()
+        asking.join(60)
+    assert answers[0]["status"]["running"]

@@ -5,7 +5,7 @@ A configuration with a mistake changes nothing. What is restarted is decided in 
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import monotonic
 from typing import Any
 
@@ -14,6 +14,7 @@ import attrs
 from btcore.config.site import Site
 from btcore.control.requests import Request, RequestQueue
 from btcore.errors import BtcoreError, ConfigurationError
+from btcore.runtime.loading import Loading
 from btcore.runtime.running_site import RunningSite
 from btcore.runtime.service_manager import ServiceManager
 from btcore.text import describe_error
@@ -41,18 +42,21 @@ class Reloader:
         load: Callable[[], Site],
         requests: RequestQueue,
         manager: ServiceManager,
-        changed: Callable[[Site], None],
+        changed: Callable[[Site], Iterable[str]],
         patience: float,
     ) -> None:
-        """Prepare. `load` reads the configuration; `changed` is called with one that is in use from now on.
+        """Prepare. `load` reads the configuration.
 
-        `patience`: seconds for which workers that end are waited for.
+        `changed` is called with one that is in use from now on, and returns what has to be said of it; where it raises
+        Unavailable, the one that runs stays in use. `patience`: seconds for which workers that end are waited for.
         """
         self._load = load
         self._requests = requests
         self._manager = manager
         self._changed = changed
         self._patience = patience
+        self._asked: Request | None = None
+        self._loading: Loading | None = None
         self._current: _Reload | None = None
         self.notice = ""
         """What a line about the run has to say of the last reload: that it failed; else ""."""
@@ -60,25 +64,38 @@ class Reloader:
     @property
     def is_busy(self) -> bool:
         """Whether a reload is under way."""
-        return self._current is not None
+        return self._current is not None or self._asked is not None
 
     def turn(self, running: RunningSite) -> None:
         """Begin what is asked for, or end what is done; called again and again, and it returns soon."""
         if self._current is not None:
             if running.is_settled or monotonic() >= self._current.deadline:
                 self._finish(running, self._current)
+        elif self._asked is not None and self._loading is not None:
+            if self._loading.is_over:
+                self._take(running, self._asked, self._loading)
         elif (request := self._requests.take()) is not None:
-            self._manager.reloading()
-            log.info("reading the configuration again")
-            answer = self._reload(running)
-            self.notice = "" if answer["reloaded"] else "; the last reload has failed"
-            self._current = _Reload(request, answer, monotonic() + self._patience)
+            self._begin(request)
 
-    def _reload(self, running: RunningSite) -> dict[str, Any]:
+    def _begin(self, request: Request) -> None:
+        self._manager.reloading()
+        log.info("reading the configuration again")
+        self._asked = request
+        if self._loading is None or not self._loading.is_going_on:  # of one that hangs there is no second
+            self._loading = Loading(self._load)
+
+    def _take(self, running: RunningSite, request: Request, loading: Loading) -> None:
+        """Use what was read."""
+        self._asked = None
+        answer = self._reload(running, loading)
+        self.notice = "" if answer["reloaded"] else "; the last reload has failed"
+        self._current = _Reload(request, answer, monotonic() + self._patience)
+
+    def _reload(self, running: RunningSite, loading: Loading) -> dict[str, Any]:
         """Return the answer."""
+        notices: list[str] = []
         try:
-            site = self._load()
-            changes = running.change(site)
+            changes = running.change(loading.site(), lambda site: notices.extend(self._changed(site)))
         except ConfigurationError as error:
             return self._refuse([str(problem) for problem in error.problems])
         except BtcoreError as error:
@@ -86,8 +103,7 @@ class Reloader:
         except Exception as error:
             log.exception("the configuration cannot be read: a fault of btcore; the one that runs stays in use")
             return {"reloaded": False, "problems": [describe_error(error)]}
-        self._changed(running.site)
-        warnings = [*map(str, site.warnings), *_notices(changes)]
+        warnings = [*map(str, running.site.warnings), *_notices(changes), *notices]
         lines = list(changes.lines()) or ["nothing has changed"]
         for line in lines:
             log.info("%s", line)

@@ -147,10 +147,11 @@ class RunningSite:
 
     # --- another configuration
 
-    def change(self, new: Site) -> SiteChanges:
+    def change(self, new: Site, accept: Callable[[Site], None]) -> SiteChanges:
         """Take another configuration: restart what depends on what has changed, and nothing else.
 
-        The workers that are replaced end and start later, in `check`. Raises Unavailable; nothing is changed then.
+        `accept` is called when all is prepared, and may refuse it. The workers that are replaced end and start later,
+        in `check`. Raises Unavailable; nothing is changed then.
         """
         old = self.site
         stopped = [one.name for one in self.sources.workers if one.failure]
@@ -164,6 +165,7 @@ class RunningSite:
             factory.identities = self._factory.identities
         sources = factory.sources(one for one in new.sources if one.table in changes.sources.starting)
         sinks = factory.sinks(one for one in new.sinks if one.table in changes.sinks.starting)
+        accept(new)
         self.site, self.status.site, self._factory = new, new, factory
         self.sources.replace(changes.sources.ending, sources, [one.table for one in new.sources])
         self.sinks.replace(changes.sinks.ending, sinks, [one.table for one in new.sinks])
