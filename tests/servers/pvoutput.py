@@ -6,7 +6,8 @@
         assert server.slots["20231114", "17:15"]["v2"] == "1911"
 
 Or as a program: `python tests/servers/pvoutput.py --port 8765 --log accepted.jsonl` writes a line of JSON for each
-status that it accepts. Only what clients of this project use is here: adding statuses, one or many, and asking which there are.
+status that it accepts. Only what clients of this project use is here: adding statuses, one or many, and asking which
+there are.
 """
 
 import argparse
@@ -311,7 +312,7 @@ class PVOutputServer:
 
 
 def _history_row(slot: Slot, kept: Mapping[str, str]) -> str:
-    """Write a status: date, time, Wh, Wh/kW, W, average W, normalised, consumed Wh and W, °C, V; NaN for what is not."""
+    """Write a status: date, time, Wh, Wh/kW, W, mean W, kW/kW, consumed Wh and W, °C, V; NaN is what is not known."""
     columns = ("v1", "", "v2", "v2", "", "v3", "v4", "v5", "v6")
     return ",".join([*slot, *(kept.get(name, "NaN") for name in columns)])
 
