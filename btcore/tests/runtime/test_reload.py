@@ -25,7 +25,7 @@ from btcore.control.client import NotRunning, ask_once
 from btcore.control.requests import RequestQueue
 from btcore.errors import ConfigurationError, Problem, Unavailable
 from btcore.journal import Journal
-from btcore.runtime import loading, supervisor
+from btcore.runtime import reload, supervisor
 from btcore.runtime.supervisor import Supervisor
 from btcore.workers.factory import WorkerFactory
 
@@ -291,7 +291,7 @@ def test_a_port_that_could_not_be_had_at_the_start_is_tried_again(tmp_path: Path
 
 def test_a_configuration_that_cannot_be_read_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reload that waits for a pipe or a disk is refused after its time; the next one too, until it can be read."""
-    monkeypatch.setattr(loading, "LOAD_TIMEOUT", 0.3)
+    monkeypatch.setattr(reload, "LOAD_TIMEOUT", 0.3)
     roof, readable = RecordingSink(), threading.Event()
     site = make_site(tmp_path, make_source(endless_source()), make_sink(roof))
     with Run(site) as run:

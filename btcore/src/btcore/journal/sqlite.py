@@ -34,7 +34,7 @@ from btcore.journal.sqlite_file import file_of, make_private, warn_if_readable
 from btcore.journal.sqlite_lag import kept_after, lag_after
 from btcore.journal.sqlite_meters import Meters
 from btcore.journal.sqlite_retention import MAX_BASELINES, forget
-from btcore.journal.sqlite_schema import bring_up, is_current, is_newer
+from btcore.journal.sqlite_schema import bring_up, is_current, is_newer, refuse_foreign
 from btcore.journal.sqlite_sinks import (
     forget_dead_letters,
     read_baseline,
@@ -67,11 +67,15 @@ BUGS = (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.IntegrityError
 def open_journal(options: JournalOptions) -> "SqliteJournal":
     """Open the journal that a URL names, or the one in the state directory. Raises Unavailable, ConfigurationError."""
     file = file_of(options)
+    refuse_foreign(file)
     if options.must_exist and not file.exists():
         raise Unavailable(f"there is no journal {file}")
     journal = SqliteJournal(file, options.max_bytes)
     warn_if_readable(file)
     return journal
+
+
+open_journal.check = file_of  # type: ignore[attr-defined] # what `check_url` calls
 
 
 class SqliteJournal:

@@ -6,6 +6,8 @@ A configuration with a mistake changes nothing. What is restarted is decided in 
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future
+from threading import Thread
 from time import monotonic
 from typing import Any
 
@@ -13,8 +15,7 @@ import attrs
 
 from btcore.config.site import Site
 from btcore.control.requests import Request, RequestQueue
-from btcore.errors import BtcoreError, ConfigurationError
-from btcore.runtime.loading import Loading
+from btcore.errors import BtcoreError, ConfigurationError, Unavailable
 from btcore.runtime.running_site import RunningSite
 from btcore.runtime.service_manager import ServiceManager
 from btcore.text import describe_error
@@ -23,6 +24,54 @@ from btcore.workers.changes import SiteChanges
 log = logging.getLogger("btcore")
 
 KEPT = "the configuration that runs stays in use"
+
+
+LOAD_TIMEOUT = 10.0
+"""Seconds that reading the configuration may take."""
+
+
+class Loading:
+    """One reading of the configuration, in a thread of its own: a pipe or a disk that hangs holds nothing up."""
+
+    def __init__(self, load: Callable[[], Site]) -> None:
+        """Begin it."""
+        self._found: Future[Site] = Future()
+        self._deadline = monotonic() + LOAD_TIMEOUT
+        Thread(target=self._work, args=(load,), name="configuration", daemon=True).start()
+
+    def _work(self, load: Callable[[], Site]) -> None:
+        try:
+            site = load()
+        except BaseException as error:  # noqa: BLE001 - `site` raises it where it is waited for
+            self._found.set_exception(error)
+            return
+        if monotonic() >= self._deadline:
+            self._found.set_exception(_too_late())
+        else:
+            self._found.set_result(site)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is read, or has taken too long."""
+        return not self.is_going_on or monotonic() >= self._deadline
+
+    @property
+    def is_going_on(self) -> bool:
+        """Whether it is still being read, however long that takes."""
+        return not self._found.done()
+
+    def site(self) -> Site:
+        """Return the configuration. Raises what reading it has raised, and Unavailable where that took too long."""
+        if self.is_going_on:
+            raise _too_late()
+        return self._found.result()
+
+
+def _too_late() -> Unavailable:
+    return Unavailable(
+        f"the configuration, or a file that it names, was not read within {LOAD_TIMEOUT:.0f} s: is it a pipe that"
+        " nobody writes into, or on a file system that hangs?"
+    )
 
 
 @attrs.frozen

@@ -5,7 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from threading import Event, Thread
 
 import attrs
@@ -15,7 +15,7 @@ from btcore.control.requests import RequestQueue
 from btcore.control.server import ControlServer, Handler
 from btcore.errors import ConfigurationError
 from btcore.journal import Journal
-from btcore.journal.opening import open_journal
+from btcore.journal.opening import check_url, open_journal
 from btcore.mending.commands import Mending
 from btcore.runtime import state_directory
 from btcore.runtime.http import Monitoring
@@ -193,8 +193,21 @@ def _report_lost(sources: list[SourceWorker]) -> None:
 
 def open_site_journal(site: Site, *, must_exist: bool = False) -> Journal:
     """Open the journal that a configuration chooses. Raises Unavailable, ConfigurationError."""
-    try:
+    with _naming_the_file(site):
         return open_journal(site.journal, site.state, site.max_journal_bytes, must_exist=must_exist)
+
+
+def check_site_journal(site: Site) -> None:
+    """Raise ConfigurationError where the journal that a configuration chooses cannot be had; nothing is opened."""
+    with _naming_the_file(site):
+        check_url(site.journal, site.state)
+
+
+@contextmanager
+def _naming_the_file(site: Site) -> Iterator[None]:
+    """Let mistakes say in which configuration they are."""
+    try:
+        yield
     except ConfigurationError as error:
         problems = [attrs.evolve(problem, file=str(site.file)) for problem in error.problems]
         raise ConfigurationError(problems) from None
