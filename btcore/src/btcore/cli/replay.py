@@ -75,6 +75,7 @@ def main(args: argparse.Namespace) -> int:
             say(f"{one['sink']}: {NOTHING}")
     write_lines([json.dumps(found, indent=2)] if args.json else map(_line, found))
     if not found:
+        say("btcore ended before all was delivered again; the rest is delivered when it runs")
         return UNAVAILABLE
     return FAILING if any(one.get("replay", {}).get("refused") for one in found) else OK
 

@@ -22,12 +22,14 @@ from btcore.errors import Unavailable, WrongUse
 from btcore.journal import START, Journal
 from btcore.mending.capture_import import LiveCapture, RecordedCapture, capture_source
 from btcore.mending.redelivery import REPORT_INTERVAL, open_decoders, preview_request
+from btcore.records import from_microseconds
 from btcore.replay.letters import as_json, id_of, select_letters
-from btcore.replay.requests import Request, Requests
+from btcore.replay.requests import Request, RequestBook
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.worker import SourceWorker
 from btcore.status import ReplayStatus
 from btcore.status.replays import request_status
+from btcore.status.report import replay_line
 from btcore.text import nearest, plural
 
 Answer = Mapping[str, Any]
@@ -40,10 +42,16 @@ class Mending:
     """
 
     def __init__(
-        self, journal: Journal, site: Callable[[], Site], workers: Callable[[], Sequence[SinkWorker]], stop: Event
+        self,
+        journal: Journal,
+        site: Callable[[], Site],
+        workers: Callable[[], Sequence[SinkWorker]],
+        stop: Event,
+        requests: RequestBook | None = None,
     ) -> None:
-        """Take what it works on. `stop` is set when the program ends."""
+        """Take what it works on. `stop` is set when the program ends; `requests` are those that the workers have."""
         self.journal = journal
+        self._book = requests or RequestBook(journal)
         self._current_site = site
         self._current_workers = workers
         self._stop = stop
@@ -55,12 +63,8 @@ class Mending:
     def _worker(self, table: str) -> SinkWorker | None:
         return next((worker for worker in self._current_workers() if worker.name == table), None)
 
-    def _requests(self, table: str) -> Requests:
-        """Return the requests of a sink. Raises Unavailable where the configuration has none of that name."""
-        worker = self._worker(table)
-        if worker is None and all(sink.table != table for sink in self._site.sinks):
-            raise Unavailable(f"[{table}] is not in the configuration: nothing can be delivered to it")
-        return worker.redelivery.requests if worker else Requests(self.journal, table)
+    def _is_configured(self, table: str) -> bool:
+        return any(sink.table == table for sink in self._site.sinks)
 
     @property
     def handlers(self) -> dict[str, Handler]:
@@ -96,8 +100,10 @@ class Mending:
         return numbers
 
     def _ask(self, table: str, request: Request) -> Request:
-        """Keep a request. Raises Unavailable where there is no such sink, or it has too many requests."""
-        self._requests(table).ask(request)
+        """Keep a request. Raises WrongUse where there is no such sink, Unavailable where it has too many requests."""
+        if not self._is_configured(table):
+            raise WrongUse(f"[{table}] is not in the configuration: nothing can be delivered to it")
+        self._book.of(table).ask(request)
         return request
 
     # --- replays
@@ -123,17 +129,29 @@ class Mending:
         return [sink for sink in self._site.sinks if sink.table in tables]
 
     def _progress(self, table: str, number: str) -> Iterator[Answer]:
-        while self._requests(table).is_waiting(number) and not self._stop.wait(REPORT_INTERVAL):
+        requests = self._book.of(table)
+        while requests.is_waiting(number) and not self._stop.wait(REPORT_INTERVAL):
             worker = self._worker(table)
             if worker is not None and worker.stop_reason:
                 why = worker.stop_reason
                 raise Unavailable(f"{table} has stopped until a restart ({why}); what was asked for is done then")
+            if worker is None and not self._is_configured(table):
+                raise Unavailable(self._describe_removal(table, requests.get(number)))
             status = worker.replay_status() if worker else None
             found = status if status is not None and status.number == number else ReplayStatus(number)
             yield {"sink": table, "replay": attrs.asdict(found)}
-        done = self._requests(table).get(number)
-        if done is not None and not self._requests(table).is_waiting(number):
+        if requests.is_waiting(number):
+            raise Unavailable("btcore stops: what is left is delivered again when it runs")
+        done = requests.get(number)
+        if done is not None:
             yield {"sink": table, "replay": attrs.asdict(request_status(done, finished=True))}
+
+    def _describe_removal(self, table: str, request: Request | None) -> str:
+        """Describe how far a replay came whose sink was taken out of the configuration."""
+        last = self.journal.recent(request.done, 1) if request and request.done else ()
+        until = f" up to {from_microseconds(last[0].key).astimezone():%Y-%m-%d %H:%M:%S}" if last else ""
+        came = f"it came{until}, {replay_line(request_status(request))}" if request else "it had not begun"
+        return f"[{table}] was taken out of the configuration: {came}; where it is back, the rest is delivered"
 
     # --- the journal
 

@@ -154,3 +154,20 @@ class Requests:
             self._checkpoint = None
             raise
         self._waiting = OrderedDict(waiting)
+
+
+class RequestBook:
+    """The requests of all sinks of a site: each has one `Requests`, also while its worker is replaced."""
+
+    def __init__(self, journal: Journal) -> None:
+        """Prepare; nothing is read yet."""
+        self._journal = journal
+        self._lock = Lock()
+        self._of: dict[str, Requests] = {}
+
+    def of(self, table: str) -> Requests:
+        """Return the requests of a sink. Safe from any thread."""
+        with self._lock:
+            if table not in self._of:
+                self._of[table] = Requests(self._journal, table)
+            return self._of[table]

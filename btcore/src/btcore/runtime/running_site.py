@@ -12,6 +12,7 @@ import attrs
 
 from btcore.config.site import Site
 from btcore.journal import Journal, Retention
+from btcore.replay.requests import RequestBook
 from btcore.runtime.names import NameCheck
 from btcore.runtime.retention import Upkeep
 from btcore.runtime.status import LiveStatus
@@ -43,8 +44,9 @@ class RunningSite:
         self.site = site
         self.journal = journal
         self._options = options
+        self.requests = RequestBook(journal)
         self._make_factory: Callable[[Site], WorkerFactory] = lambda site: WorkerFactory(
-            site, journal, stop, drain, options
+            site, journal, stop, drain, options, self.requests
         )
         self._factory = self._make_factory(site)
         self.sources: WorkerGroup[SourceWorker] = WorkerGroup(

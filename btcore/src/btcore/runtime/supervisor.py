@@ -126,7 +126,9 @@ class Supervisor:
             "undecoded": observation.undecoded,
             "newest": observation.newest,
             "capture": observation.capture,
-            **Mending(running.journal, lambda: running.site, lambda: running.sinks.workers, self._stop).handlers,
+            **Mending(
+                running.journal, lambda: running.site, lambda: running.sinks.workers, self._stop, running.requests
+            ).handlers,
             **DeviceRequests(running.sources.workers).handlers(),
         }
 

@@ -88,9 +88,13 @@ class Redelivery:
         delivery: Delivery,
         limiter: RateLimit,
         redact: Callable[[str], str] = str,
+        requests: Requests | None = None,
     ) -> None:
-        """Prepare; nothing is read before the first turn. `delivery` says whether the sink takes only what is live."""
-        self.requests = Requests(journal, context.name)
+        """Prepare; nothing is read before the first turn. `delivery` says whether the sink takes only what is live.
+
+        `requests` are those of the sink, where others see them too.
+        """
+        self.requests = requests or Requests(journal, context.name)
         self._journal = journal
         self._decoders = decoders
         self._context = context

@@ -24,6 +24,7 @@ from btcore.journal import DeadLetter, Journal, Superseded
 from btcore.journal.retry import JournalRetry, ShuttingDown
 from btcore.logs.failures import FailureReporter
 from btcore.records import Batch
+from btcore.replay.requests import Requests
 from btcore.settings import Context
 from btcore.sinks.backlog import Backlog, Outdated
 from btcore.sinks.calls import HookCalls, Rejection
@@ -53,7 +54,7 @@ POLL_INTERVAL = 1.0
 class SinkWorker:
     """Delivers to one sink until told to stop, or, once `drain` is set, until it has had everything."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what one sink has, and what it shares with the others
         self,
         sink: Sink,
         journal: Journal,
@@ -65,8 +66,12 @@ class SinkWorker:
         drain: Event,
         redact: Callable[[str], str] = str,
         out: Callable[[str], object] = print_line,
+        requests: Requests | None = None,
     ) -> None:
-        """Prepare. `redact` removes secrets from texts that are kept; `out` prints the lines of a dry run."""
+        """Prepare. `redact` removes secrets from texts that are kept; `out` prints the lines of a dry run.
+
+        `requests` are what is to be delivered again, where others see them too.
+        """
         self.name = sink.table
         self._sink = sink
         self._split_from = sink.split_from
@@ -107,7 +112,7 @@ class SinkWorker:
         self._calls = HookCalls(
             sink.instance, self._backoff, self._reporter, context.log, stop, self.backlog.look, self.heartbeat
         )
-        self.redelivery = Redelivery(journal, self._decoders, context, delivery, self._limiter, redact)
+        self.redelivery = Redelivery(journal, self._decoders, context, delivery, self._limiter, redact, requests)
         self._unwanted = 0  # readings of which the plugin wanted nothing
         self._is_open = False
         self._close_failures = 0
