@@ -116,7 +116,8 @@ class Context:
     next). `dry_run`: nothing may be sent. `stream_status` returns what the core has found so far in a source's stream.
     `commands` has what a source that can send to its meters is to send.
     `checkpoint` is what a source yielded last as `SourceCheckpoint`, "" at first. `once`: the run ends when all sources
-    have ended, so a source that waits for more returns instead.
+    have ended, so a source that waits for more returns instead. `is_replaced` says, while a source stops, whether a
+    reload has another instance of its class ready for its table, to which it may leave a port or a line.
     """
 
     name: str
@@ -129,6 +130,7 @@ class Context:
     commands: MeterCommands = attrs.field(factory=MeterCommands, repr=False)
     checkpoint: str = ""
     once: bool = False
+    is_replaced: Callable[[], bool] = attrs.field(default=lambda: False, repr=False)
 
     def channel_name(self, serial: str, channel: str) -> str:
         """Return the name of a meter's channel: the one of [channels], else `SERIAL_CHANNEL`."""

@@ -169,12 +169,19 @@ class RunningSite:
         sinks = factory.sinks(one for one in new.sinks if one.table in changes.sinks.starting)
         accept(new)
         self.site, self.status.site, self._factory = new, new, factory
+        self._announce(sources)
         self.sources.replace(changes.sources.ending, sources, [one.table for one in new.sources])
         self.sinks.replace(changes.sinks.ending, sinks, [one.table for one in new.sinks])
         self.journal.wake()
         self._name_check = NameCheck.of(new, self.journal.heard_meters)
         self._upkeep = self._make_upkeep()
         return changes
+
+    def _announce(self, successors: Iterable[SourceWorker]) -> None:
+        """Tell the sources that end which of them have a successor of their kind: they may leave it what they hold."""
+        kinds = {worker.name: type(worker.source.instance) for worker in successors}
+        for worker in self.sources.workers:
+            worker.is_replaced = kinds.get(worker.name) is type(worker.source.instance)
 
     def _replaced(self, worker: SourceWorker | SinkWorker) -> None:
         self._report.forget(worker.name)

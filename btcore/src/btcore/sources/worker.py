@@ -89,7 +89,13 @@ class SourceWorker:
         self._decoders = decoders.for_worker(context.log)
         self.commands = MeterCommands()
         self.heard = HeardMeters()
-        self._context = attrs.evolve(context, stream_status=self._stream_status, commands=self.commands)
+        self.is_replaced = False  # another worker of this table is ready
+        self._context = attrs.evolve(
+            context,
+            stream_status=self._stream_status,
+            commands=self.commands,
+            is_replaced=lambda: self.is_replaced and self._stop.is_set(),
+        )
         self._stop = stop
         self._once = once
         self._log = context.log
