@@ -295,20 +295,22 @@ def test_a_port_that_could_not_be_had_at_the_start_is_tried_again(tmp_path: Path
 
 
 def test_a_configuration_that_cannot_be_read_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reload that waits for a pipe or a disk is refused after its time; the next one too, until it can be read."""
+    """A reload that waits for a pipe or a disk is refused after its time; the next one reads anew, if not for ever."""
     monkeypatch.setattr(reload, "LOAD_TIMEOUT", 0.3)
+    monkeypatch.setattr(reload, "MAX_HANGING", 2)
     roof, readable = RecordingSink(), threading.Event()
     site = make_site(tmp_path, make_source(endless_source()), make_sink(roof))
     with Run(site) as run:
         wait_for(delivered(roof))
         run.wait_before_loading = readable
-        for _ in range(2):
+        for _ in range(3):
             answer = run.reload()
             assert (answer["reloaded"], "was not read within" in answer["problems"][0]) == (False, True)
-        assert run.loads == 1
+        assert run.loads == 2
         wait_for(delivered(roof))
         assert ask_once(tmp_path, "status")["status"]["running"]
         readable.set()
+        run.wait_before_loading = None
         wait_for(lambda: run.reload()["reloaded"])
 
 

@@ -103,6 +103,9 @@ class Mending:
         """Keep a request. Raises WrongUse where there is no such sink, Unavailable where it has too many requests."""
         if not self._is_configured(table):
             raise WrongUse(f"[{table}] is not in the configuration: nothing can be delivered to it")
+        worker = self._worker(table)
+        if worker is not None and worker.is_dry_run:
+            raise Unavailable("btcore makes a dry run, which delivers nothing: stop it, or ask again when it is over")
         self._book.of(table).ask(request)
         return request
 

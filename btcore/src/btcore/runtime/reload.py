@@ -29,6 +29,9 @@ KEPT = "the configuration that runs stays in use"
 LOAD_TIMEOUT = 10.0
 """Seconds that reading the configuration may take."""
 
+MAX_HANGING = 8
+"""Readings of the configuration that may hang, such as one of a pipe that is gone; with more, none is begun."""
+
 
 class Loading:
     """One reading of the configuration, in a thread of its own: a pipe or a disk that hangs holds nothing up."""
@@ -106,6 +109,7 @@ class Reloader:
         self._patience = patience
         self._asked: Request | None = None
         self._loading: Loading | None = None
+        self._hanging: list[Loading] = []  # and the last one
         self._current: _Reload | None = None
         self.notice = ""
         """What a line about the run has to say of the last reload: that it failed; else ""."""
@@ -130,8 +134,10 @@ class Reloader:
         self._manager.reloading()
         log.info("reading the configuration again")
         self._asked = request
-        if self._loading is None or not self._loading.is_going_on:  # of one that hangs there is no second
-            self._loading = Loading(self._load)
+        self._hanging = [one for one in self._hanging if one.is_going_on]
+        if len(self._hanging) < MAX_HANGING:
+            self._hanging.append(Loading(self._load))
+        self._loading = self._hanging[-1]
 
     def _take(self, running: RunningSite, request: Request, loading: Loading) -> None:
         """Use what was read."""

@@ -144,6 +144,11 @@ class SinkWorker:
         )
 
     @property
+    def is_dry_run(self) -> bool:
+        """Whether it shows what it would deliver, and delivers nothing."""
+        return self._context.dry_run
+
+    @property
     def is_failing(self) -> bool:
         """Whether a person should see to it."""
         return self._status_state() in BAD
