@@ -8,7 +8,6 @@ after a call returned, so everything is delivered at least once, in order. How a
 import logging
 import math
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from threading import Event, Thread
 from time import monotonic
 
@@ -33,19 +32,15 @@ from btcore.sinks.preview import describe_batch, print_line, print_lines
 from btcore.sinks.rate_limit import RateLimit
 from btcore.sinks.redelivery import Redelivery
 from btcore.sinks.results import BatchResult, check_result
-from btcore.sinks.state import sink_state
+from btcore.sinks.state import SinkState
 from btcore.sinks.unproven import HeldStep, UnprovenSettings, describe_location
 from btcore.sinks.unwanted import UnwantedWatch
-from btcore.status import BAD, ReplayStatus, SinkStatus, State
-from btcore.status.failures import error_status, next_attempt
+from btcore.status import BAD, ReplayStatus, SinkStatus
 from btcore.text import describe_error, plural
 from btcore.values.fingerprint import fingerprint
 
 MAX_UNEXPECTED_ERRORS = 5
 """Calls that end in an unexpected exception before the readings become dead letters."""
-
-BEHIND_AFTER = 60.0
-"""Seconds after which a reading that waits makes its sink `behind`, beside what its intervals let it wait."""
 
 POLL_INTERVAL = 1.0
 """Seconds between two looks of a worker that waits for new readings."""
@@ -73,9 +68,7 @@ class SinkWorker:
         `requests` are what is to be delivered again, where others see them too.
         """
         self.name = sink.table
-        self._sink = sink
         self._split_from = sink.split_from
-        self.stop_reason = ""
         self.has_ended = False  # because it has had everything, or was told to
         self._is_prepared = False
         self.heartbeat = Heartbeat()
@@ -113,6 +106,7 @@ class SinkWorker:
             sink.instance, self._backoff, self._reporter, context.log, stop, self.backlog.look, self.heartbeat
         )
         self.redelivery = Redelivery(journal, self._decoders, context, delivery, self._limiter, redact, requests)
+        self._state = SinkState(sink, self.backlog, self._reporter, self.redelivery, redact)
         self._unwanted = 0  # readings of which the plugin wanted nothing
         self._is_open = False
         self._close_failures = 0
@@ -132,16 +126,22 @@ class SinkWorker:
         return self.backlog.behind
 
     @property
+    def stop_reason(self) -> str:
+        """Why it has stopped until a restart; "" if it has not."""
+        return self._state.stop_reason
+
+    @property
     def state(self) -> str:
         """Its state, in a few words."""
-        backlog = self.backlog
-        failing = self._reporter.failing_for
-        return sink_state(
-            stop_reason=self.stop_reason,
-            failing_for=failing,
-            behind=backlog.behind,
-            is_up_to_date=backlog.is_up_to_date,
-        )
+        return str(self._state)
+
+    def status(self) -> SinkStatus:
+        """Return how the sink stands. Safe from any thread."""
+        return self._state.status(self.delivered, self.unwanted)
+
+    def replay_status(self) -> ReplayStatus | None:
+        """Return how far what is delivered again has come, and what keeps it waiting. Safe from any thread."""
+        return self._state.replay_status()
 
     @property
     def is_dry_run(self) -> bool:
@@ -151,46 +151,7 @@ class SinkWorker:
     @property
     def is_failing(self) -> bool:
         """Whether a person should see to it."""
-        return self._status_state() in BAD
-
-    def status(self) -> SinkStatus:
-        """Return how the sink stands. Safe from any thread."""
-        backlog = self.backlog
-        return SinkStatus(
-            name=self._sink.name,
-            plugin=self._sink.plugin,
-            state=self._status_state(),
-            offset=backlog.offset,
-            waiting=backlog.behind,
-            oldest_waiting=backlog.oldest_waiting,
-            delivered=self.delivered,
-            unwanted=self.unwanted,
-            dropped=backlog.dropped,
-            dead_letters=backlog.dead_letters(),
-            last_error=error_status(self._reporter.last_failure, self._redact),
-            next_attempt=next_attempt(self._reporter),
-            replay=self.replay_status(),
-        )
-
-    def replay_status(self) -> ReplayStatus | None:
-        """Return how far what is delivered again has come, and what keeps it waiting. Safe from any thread."""
-        found = self.redelivery.status()
-        last = self._reporter.last_failure
-        is_waiting = self._reporter.failing_for is not None or bool(self.stop_reason)
-        if found is None or last is None or not is_waiting:
-            return found
-        return attrs.evolve(found, last_error=self._redact(f"it waits for the live delivery: {last.text}"))
-
-    def _status_state(self) -> State:
-        if self.stop_reason:
-            return "stopped"
-        if self._reporter.failing_for is not None:
-            last = self._reporter.last_failure
-            return "waiting" if last is not None and last.requested else "failing"
-        delivery, oldest = self._delivery, self.backlog.oldest_waiting
-        usual = BEHIND_AFTER + 2 * (delivery.interval + delivery.flush_interval + delivery.min_call_interval)
-        is_late = oldest is not None and (datetime.now(UTC) - oldest).total_seconds() > usual
-        return "behind" if is_late else "ok"
+        return self._state.word in BAD
 
     def end(self) -> None:
         """Tell it to end; the batch under way is finished first."""
@@ -242,7 +203,7 @@ class SinkWorker:
             self._decoders.close()
 
     def _stopped(self, error: BaseException) -> None:
-        self.stop_reason = self._redact(describe_error(error))
+        self._state.stop_reason = self._redact(describe_error(error))
         self._reporter.gave_up(self.stop_reason)
 
     def _open(self) -> None:
