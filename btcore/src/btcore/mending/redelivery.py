@@ -27,7 +27,7 @@ from btcore.replay.requests import Request
 from btcore.replay.selection import select
 from btcore.settings import Delivery
 from btcore.sinks.calls import HookCalls
-from btcore.sinks.rate_limit import RateLimit
+from btcore.sinks.limits import RateLimit
 from btcore.sinks.redelivery import Redelivery, begin_request
 from btcore.status import ReplayStatus
 from btcore.status.replays import request_status

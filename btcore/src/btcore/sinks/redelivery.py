@@ -25,7 +25,7 @@ from btcore.replay.selection import select, without_stored
 from btcore.settings import Context, Delivery
 from btcore.sinks.calls import Failure, HookCalls, Rejection
 from btcore.sinks.dead_letters import faults
-from btcore.sinks.rate_limit import RateLimit
+from btcore.sinks.limits import RateLimit
 from btcore.sinks.results import BatchResult, check_result, check_stored
 from btcore.status import ReplayStatus
 from btcore.status.replays import waiting_replay

@@ -19,7 +19,7 @@ from btcore.config.site import Sink
 from btcore.decode.decoders import Decoders
 from btcore.errors import InvalidPluginResult, Stop
 from btcore.heartbeat import Heartbeat
-from btcore.journal import DeadLetter, Journal, Superseded
+from btcore.journal import Journal, Superseded
 from btcore.journal.retry import JournalRetry, ShuttingDown
 from btcore.logs.failures import FailureReporter
 from btcore.records import Batch
@@ -27,20 +27,15 @@ from btcore.replay.requests import Requests
 from btcore.settings import Context
 from btcore.sinks.backlog import Backlog, Outdated
 from btcore.sinks.calls import HookCalls, Rejection
-from btcore.sinks.dead_letters import DeadLetters, faults, without
+from btcore.sinks.limits import RateLimit
 from btcore.sinks.preview import describe_batch, print_line, print_lines
-from btcore.sinks.rate_limit import RateLimit
 from btcore.sinks.redelivery import Redelivery
 from btcore.sinks.results import BatchResult, check_result
+from btcore.sinks.settling import Settling
 from btcore.sinks.state import SinkState
-from btcore.sinks.unproven import HeldStep, UnprovenSettings, describe_location
-from btcore.sinks.unwanted import UnwantedWatch
 from btcore.status import BAD, ReplayStatus, SinkStatus
 from btcore.text import describe_error, plural
 from btcore.values.fingerprint import fingerprint
-
-MAX_UNEXPECTED_ERRORS = 5
-"""Calls that end in an unexpected exception before the readings become dead letters."""
 
 POLL_INTERVAL = 1.0
 """Seconds between two looks of a worker that waits for new readings."""
@@ -72,9 +67,6 @@ class SinkWorker:
         self.has_ended = False  # because it has had everything, or was told to
         self._is_prepared = False
         self.heartbeat = Heartbeat()
-        self.delivered = 0
-        self.without_sample = 0
-        self.dead_letters = 0
         self.thread = Thread(target=self._run, name=sink.table, daemon=True)
         self._decoders = decoders.for_worker(context.log)
         self._delivery = sink.delivery
@@ -87,9 +79,6 @@ class SinkWorker:
         self._reporter = FailureReporter(context.log)
         self._limiter = RateLimit(sink.delivery.min_call_interval, sink.delivery.max_calls_per_hour)
         self._backoff = Backoff(sink.delivery.min_backoff, sink.delivery.max_backoff)
-        self._letters = DeadLetters(context.name, self._reporter, redact)
-        self._unproven = UnprovenSettings(describe_location(sink))
-        self._unwanted_watch = UnwantedWatch(self._reporter.warn)
         chosen = [*sink.delivery.meters, *(["only live"] if sink.only_live else [])]
         delivery = attrs.evolve(sink.delivery, only_live=sink.only_live)
         self.backlog = Backlog(
@@ -107,7 +96,7 @@ class SinkWorker:
         )
         self.redelivery = Redelivery(journal, self._decoders, context, delivery, self._limiter, redact, requests)
         self._state = SinkState(sink, self.backlog, self._reporter, self.redelivery, redact)
-        self._unwanted = 0  # readings of which the plugin wanted nothing
+        self._settling = Settling(sink, self.backlog, self._reporter, self._call, redact)
         self._is_open = False
         self._close_failures = 0
         self._is_result_reported = False
@@ -116,9 +105,24 @@ class SinkWorker:
         self._last_call = -math.inf
 
     @property
+    def delivered(self) -> int:
+        """How many readings were delivered."""
+        return self._settling.delivered
+
+    @property
+    def without_sample(self) -> int:
+        """How many readings were delivered without a sample."""
+        return self._settling.without_sample
+
+    @property
+    def dead_letters(self) -> int:
+        """How many dead letters were made."""
+        return self._settling.dead_letters
+
+    @property
     def unwanted(self) -> int:
         """In how many readings the sink's settings selected nothing."""
-        return self.backlog.unwanted + self._unwanted
+        return self._settling.unwanted
 
     @property
     def behind(self) -> int:
@@ -181,10 +185,10 @@ class SinkWorker:
             self._is_prepared = True
             while not self._is_finished:
                 self._deliver_next()
-            self._unproven.end()
+            self._settling.end()
             if not self._context.dry_run:
                 self.redelivery.finish(self._calls)
-            self._unwanted_watch.finish(self.unwanted, is_proven=self.backlog.is_proven)
+            self._settling.finish()
             self.has_ended = True
         except ShuttingDown:
             self.has_ended = True
@@ -230,7 +234,7 @@ class SinkWorker:
         self.backlog.look()
         self._calls.check_hang()
         if not self.stop_reason:
-            self._unwanted_watch.check(self.unwanted, is_proven=self.backlog.is_proven)
+            self._settling.check()
 
     @property
     def is_up_to_date(self) -> bool:
@@ -239,15 +243,11 @@ class SinkWorker:
 
     def _deliver_next(self) -> None:
         try:
-            self._deliver(self._gather())
-            self._settle()
+            self._settling.deliver(self._gather())
+            self._settling.settle()
         except Outdated:
-            self._unproven.release()  # the held steps were dropped
+            self._settling.release()  # the held steps were dropped
             self._is_finished = False
-
-    def _settle(self) -> None:
-        if not self._unproven.held:  # held steps are not passed
-            self.backlog.settle()
 
     # --- what to deliver next
 
@@ -269,7 +269,7 @@ class SinkWorker:
                 self._is_finished = True
                 return steps + self.backlog.flush()
             if not steps:
-                self._settle()
+                self._settling.settle()
             due = self._last_call + self._delivery.flush_interval - monotonic()
             if steps and due <= 0:
                 break
@@ -284,80 +284,9 @@ class SinkWorker:
 
     def _release_if_dropped(self) -> None:
         if self.backlog.is_outdated():
-            self._unproven.release()  # the held steps were dropped
+            self._settling.release()  # the held steps were dropped
 
-    # --- delivering it
-
-    def _deliver(self, steps: Sequence[Step]) -> None:
-        """Deliver these steps in order. A rejected batch is halved; a single rejected step becomes a dead letter."""
-        parts = [steps] if steps else []
-        broken: list[DeadLetter] = []
-        while parts:
-            part = parts.pop()
-            if self._unproven.held and len(part) > 1:
-                parts.append(part[1:])
-                part = part[:1]
-            # halving does not wait for retries: if everything fails, the single steps do
-            tries = 1 if 1 < len(part) < len(steps) else MAX_UNEXPECTED_ERRORS
-            answer = self._call(part, tries)
-            if isinstance(answer, BatchResult):
-                self._count_delivered(part, answer, broken)
-                broken = []
-            elif len(part) == 1 and (uncalculated := faults(part[0])):
-                broken = self._letters.of_uncalculated(part[0], uncalculated)
-                parts.append([without(part[0], uncalculated)])
-            elif answer.is_entire_batch or (len(part) == 1 and not self._may_be_settings(answer)):
-                self._unproven.rejects_entire_batches = self._unproven.rejects_entire_batches or answer.is_entire_batch
-                self._move_on(part, [*broken, *self._letters.of_rejected(part, answer.why)])
-                broken = []
-            elif len(part) == 1:
-                self._hold(HeldStep(part[0], answer.why, broken))
-                broken = []
-            else:
-                first = (
-                    1 if self._may_be_settings(answer) and not self._unproven.rejects_entire_batches else len(part) // 2
-                )
-                parts += [part[first:], part[:first]]
-
-    def _count_delivered(self, steps: Sequence[Step], answer: BatchResult, broken: Sequence[DeadLetter]) -> None:
-        """Count what was delivered, and move the checkpoint if it was anything."""
-        self.delivered += answer.delivered
-        self.without_sample += answer.without_sample
-        self._unwanted += answer.unwanted
-        # a result that proves nothing does not move the checkpoint past steps that are held
-        is_held = self._unproven.held and not answer.proves_settings
-        if broken or (answer.is_any_wanted and not is_held):
-            self._move_on(steps, broken, answer)
-        else:
-            self.backlog.passed(steps, is_missed=answer.unwanted > 0)
-
-    def _may_be_settings(self, rejection: Rejection) -> bool:
-        """Whether the settings may be the reason of a rejection: nothing was accepted with them yet."""
-        return not (self.backlog.is_proven or rejection.is_entire_batch or rejection.is_bug)
-
-    def _hold(self, step: HeldStep) -> None:
-        """Hold a step that was rejected while nothing was accepted yet. Raises Stop at the limit."""
-        if not self._unproven.held:
-            what = (
-                "nothing was accepted with these settings yet, so the next readings are tried; a reading was rejected"
-            )
-            self._reporter.warn(f"{what}: {step.why}")
-        self._unproven.hold(step)
-
-    def _move_on(
-        self, steps: Sequence[Step], dead_letters: Sequence[DeadLetter], answer: BatchResult | None = None
-    ) -> None:
-        """Move the checkpoint past steps, and past the held steps before them, which become dead letters."""
-        held = self._unproven.release()
-        rejected = [one for each in held for one in (*each.broken, *self._letters.of_rejected([each.step], each.why))]
-        self.backlog.delivered(
-            [*(each.step for each in held), *steps],
-            [*rejected, *dead_letters],
-            is_missed=answer is not None and answer.unwanted > 0,
-            is_proof=answer is not None and answer.proves_settings,
-        )
-        self._unwanted_watch.wanted(self.unwanted)
-        self.dead_letters += len(rejected) + len(dead_letters)  # not before they are kept
+    # --- calling it
 
     def _call(self, steps: Sequence[Step], tries: int) -> BatchResult | Rejection:
         """Call the plugin until it accepts the steps; return its result, or why it never will."""
