@@ -175,7 +175,8 @@ class Context:
     `commands` has what a source that can send to its meters is to send. `channel_descriptions` maps `SERIAL_CHANNEL` to
     all that [channels] says of it. `delivery` are a sink's delivery settings.
     `checkpoint` is what a source yielded last as `SourceCheckpoint`, "" at first. `once`: the run ends when all sources
-    have ended, so a source that waits for more returns instead.
+    have ended, so a source that waits for more returns instead. `is_replaced` says, while a source stops, whether a
+    reload has another instance of its class ready for its table, to which it may leave a port or a line.
     """
 
     name: str
@@ -190,6 +191,7 @@ class Context:
     once: bool = False
     channel_descriptions: Mapping[str, ChannelDescription] = attrs.field(factory=dict, repr=False)
     delivery: Delivery = attrs.field(factory=Delivery, repr=False)
+    is_replaced: Callable[[], bool] = attrs.field(default=lambda: False, repr=False)
 
     def channel_name(self, serial: str, channel: str) -> str:
         """Return the name of a meter's channel: the one of [channels], else `SERIAL_CHANNEL`."""

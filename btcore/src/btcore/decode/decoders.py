@@ -115,6 +115,10 @@ class Decoders:
             return Stream(self.decode, (), counts, second_look=second_look)
         return Stream(self.decode, known, counts, usable if all(usable) else (), second_look)
 
+    def _is_packet(self, data: bytes) -> bool:
+        answer = self.decode(memoryview(data))
+        return isinstance(answer, Packet) and answer.size == len(data)
+
     def _second_look(
         self,
         headers: tuple[bytes, ...],
@@ -131,7 +135,7 @@ class Decoders:
 
         def decode(buffer: memoryview) -> Answer:
             answer = self.decode(buffer)
-            return None if isinstance(answer, Packet) and not first.proves(answer.raw) else answer
+            return None if isinstance(answer, Packet) and not first.proves(answer.raw, self._is_packet) else answer
 
         def make() -> SecondLook:
             nested = self._second_look(headers, candidates, others)

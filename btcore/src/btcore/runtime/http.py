@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from http import HTTPStatus
 
+from btcore.errors import Unavailable
 from btcore.serve import EXPOSITION, HttpServer, Page
 from btcore.status import SiteStatus
 from btcore.status.metrics import metrics
@@ -25,13 +26,31 @@ class Monitoring:
         self._address: tuple[str, int] | None = None
         self._server: HttpServer | None = None
 
-    def listen(self, address: tuple[str, int] | None) -> None:
-        """Serve at this address from now on; nowhere if it is None."""
-        if address == self._address and (self._server is not None or address is None):
-            return
-        self.close()
+    def begin(self, address: tuple[str, int] | None) -> str:
+        """Serve at an address, if there is one; return why not, or "": readings matter more than who watches."""
         self._address = address
-        self._server = open_monitoring(address, self._status) if address is not None else None
+        try:
+            self._listen()
+        except Unavailable as error:
+            return f"{error}; running without it"
+        return ""
+
+    def change(self, address: tuple[str, int] | None) -> str:
+        """Serve at another address from now on. Raises Unavailable, and goes on at the one before.
+
+        Where the address is the same and could not be had, it is tried again; returns as `begin`.
+        """
+        if address == self._address:
+            return self.begin(address) if self._server is None else ""
+        before = self._address
+        self.close()  # the new address may include the one before
+        self._address = address
+        try:
+            self._listen()
+        except Unavailable:
+            self.begin(before)
+            raise
+        return ""
 
     def close(self) -> None:
         """Stop serving."""
@@ -39,15 +58,17 @@ class Monitoring:
             self._server.close()
         self._server = None
 
+    def _listen(self) -> None:
+        self._server = open_monitoring(self._address, self._status) if self._address is not None else None
 
-def open_monitoring(address: tuple[str, int], status: Callable[[], SiteStatus]) -> HttpServer | None:
-    """Return a server that has begun to serve; None where it cannot listen: readings matter more than who watches."""
+
+def open_monitoring(address: tuple[str, int], status: Callable[[], SiteStatus]) -> HttpServer:
+    """Return a server that has begun to serve. Raises Unavailable where it cannot listen."""
     pages = {"/metrics": lambda: _metrics(status()), "/health": lambda: _health(status())}
     try:
         server = HttpServer(address, pages, log)
     except OSError as error:
-        log.error("[metrics] cannot listen on %s:%s: %s; running without it", *address, error.strerror)  # noqa: TRY400 - no fault of ours
-        return None
+        raise Unavailable(f"[metrics] cannot listen on {address[0]}:{address[1]}: {error.strerror}") from None
     log.info("metrics at %s/metrics", server.url)
     server.open()
     return server

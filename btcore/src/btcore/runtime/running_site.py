@@ -12,6 +12,7 @@ import attrs
 
 from btcore.config.site import Site
 from btcore.journal import Journal, Retention
+from btcore.replay.requests import RequestBook
 from btcore.runtime.names import NameCheck
 from btcore.runtime.retention import Upkeep
 from btcore.runtime.status import LiveStatus
@@ -43,8 +44,9 @@ class RunningSite:
         self.site = site
         self.journal = journal
         self._options = options
+        self.requests = RequestBook(journal)
         self._make_factory: Callable[[Site], WorkerFactory] = lambda site: WorkerFactory(
-            site, journal, stop, drain, options
+            site, journal, stop, drain, options, self.requests
         )
         self._factory = self._make_factory(site)
         self.sources: WorkerGroup[SourceWorker] = WorkerGroup(
@@ -152,10 +154,11 @@ class RunningSite:
 
     # --- another configuration
 
-    def change(self, new: Site) -> SiteChanges:
+    def change(self, new: Site, accept: Callable[[Site], None]) -> SiteChanges:
         """Take another configuration: restart what depends on what has changed, and nothing else.
 
-        The workers that are replaced end and start later, in `check`. Raises Unavailable; nothing is changed then.
+        `accept` is called when all is prepared, and may refuse it. The workers that are replaced end and start later,
+        in `check`. Raises Unavailable; nothing is changed then.
         """
         old = self.site
         stopped = [one.name for one in self.sources.workers if one.failure]
@@ -169,13 +172,21 @@ class RunningSite:
             factory.identities = self._factory.identities
         sources = factory.sources(one for one in new.running_sources if one.table in changes.sources.starting)
         sinks = factory.sinks(one for one in new.sinks if one.table in changes.sinks.starting)
+        accept(new)
         self.site, self.status.site, self._factory = new, new, factory
+        self._announce(sources)
         self.sources.replace(changes.sources.ending, sources, [one.table for one in new.running_sources])
         self.sinks.replace(changes.sinks.ending, sinks, [one.table for one in new.sinks])
         self.journal.wake()
         self._name_check = NameCheck.of(new, self.journal.heard_meters)
         self._upkeep = self._make_upkeep()
         return changes
+
+    def _announce(self, successors: Iterable[SourceWorker]) -> None:
+        """Tell the sources that end which of them have a successor of their kind: they may leave it what they hold."""
+        kinds = {worker.name: type(worker.source.instance) for worker in successors}
+        for worker in self.sources.workers:
+            worker.is_replaced = kinds.get(worker.name) is type(worker.source.instance)
 
     def _replaced(self, worker: SourceWorker | SinkWorker) -> None:
         self._report.forget(worker.name)

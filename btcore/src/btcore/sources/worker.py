@@ -36,12 +36,11 @@ from btcore.sources.identity import Identities
 from btcore.sources.no_packets import PacketWatch
 from btcore.sources.recent_bytes import RecentBytes, Undecoded
 from btcore.sources.silence import SilenceWatch
-from btcore.sources.status import meter_statuses
+from btcore.sources.status import meter_statuses, source_status
 from btcore.sources.taps import Taps
 from btcore.sources.validation import checked_items
 from btcore.sources.write_queue import WriteQueue
 from btcore.status import BAD, SourceStatus, State
-from btcore.status.failures import attempt_at, error_status, next_attempt
 from btcore.text import describe_error
 
 MAX_STREAMS = 4096
@@ -89,7 +88,13 @@ class SourceWorker:
         self._decoders = decoders.for_worker(context.log)
         self.commands = MeterCommands()
         self.heard = HeardMeters()
-        self._context = attrs.evolve(context, stream_status=self._stream_status, commands=self.commands)
+        self.is_replaced = False  # another worker of this table is ready
+        self._context = attrs.evolve(
+            context,
+            stream_status=self._stream_status,
+            commands=self.commands,
+            is_replaced=lambda: self.is_replaced and self._stop.is_set(),
+        )
         self._stop = stop
         self._once = once
         self._log = context.log
@@ -159,23 +164,11 @@ class SourceWorker:
 
     def status(self, redact: Callable[[str], str] = str) -> SourceStatus:
         """Return how the source stands. Safe from any thread."""
-        counts, queue = self.counts, self._write_queue
-        unkept = None if self.failure else queue.failure_now
-        return SourceStatus(
-            name=self._source.name,
-            plugin=self._source.plugin,
-            state=self._state(),
+        return attrs.evolve(
+            source_status(self._source, self._state(), self.counts, self._write_queue, self._reporter, redact),
             meters=tuple(meter_statuses(self._activity, self._silence_watch)),
-            packets=counts.packets,
             bytes=self.received_bytes,
-            junk=counts.junk,
-            damaged=counts.damaged,
-            kept=queue.kept,
-            duplicates=queue.duplicates,
             refused=self.refused,
-            unwritten=queue.waiting,
-            last_error=error_status(unkept or self._reporter.last_failure, redact),
-            next_attempt=attempt_at(unkept) if unkept else next_attempt(self._reporter),
         )
 
     def undecoded(self) -> list[Undecoded]:

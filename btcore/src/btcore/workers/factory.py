@@ -11,6 +11,7 @@ from btcore.calculate.sampling import SampleCache
 from btcore.config.site import Decoder, Sink, Site, Source, context_of
 from btcore.decode.decoders import Decoders
 from btcore.journal import Journal
+from btcore.replay.requests import RequestBook
 from btcore.settings import Context
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.identity import Identities, last_readings
@@ -33,13 +34,16 @@ class RunOptions:
 class WorkerFactory:
     """Makes workers of one configuration of a site. `stop` and `drain` are those of the run."""
 
-    def __init__(self, site: Site, journal: Journal, stop: Event, drain: Event, options: RunOptions) -> None:
+    def __init__(
+        self, site: Site, journal: Journal, stop: Event, drain: Event, options: RunOptions, requests: RequestBook
+    ) -> None:
         """Prepare; `identities` is made by `restore_identities`."""
         self._site = site
         self._journal = journal
         self._stop = stop
         self._drain = drain
         self._options = options
+        self._requests = requests
         self._cache = SampleCache()
         self.identities = Identities(site.meters, lambda notice: log.warning("%s", notice))
 
@@ -89,6 +93,7 @@ class WorkerFactory:
                 stop=Event(),
                 drain=self._drain,
                 redact=self._options.redact,
+                requests=self._requests.of(sink.table),
             )
             for sink in sinks
         ]

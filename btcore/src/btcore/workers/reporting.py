@@ -60,7 +60,10 @@ class Sink(Protocol):
     """What a report needs of a sink."""
 
     name: str
-    delivered: int
+
+    @property
+    def delivered(self) -> int:
+        """How many readings were delivered."""
 
     @property
     def state(self) -> str:
