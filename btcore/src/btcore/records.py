@@ -232,6 +232,17 @@ def reading_of(packet: Packet, time: datetime, serial: str, *more: Any) -> Readi
     return reading
 
 
+def renamed_reading(reading: Reading, serial: str, source: str, offset: int) -> Reading:
+    """Return a reading under another serial number, source and offset; its numbers are not checked again.
+
+    `attrs.evolve` checks all numbers of a GEM a second time: 17 µs instead of 3.
+    """
+    more = (reading.monotonic, reading.boot, reading.address, reading.origin)
+    renamed = Reading(reading.time, reading.format, serial, reading.raw, source, offset, *more)
+    object.__setattr__(renamed, "_numbers", reading.numbers)
+    return renamed
+
+
 @attrs.frozen(eq=False)
 class Sample:
     """What one meter measured between two of its readings. It never changes.

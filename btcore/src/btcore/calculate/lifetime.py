@@ -6,12 +6,9 @@ continues: it grows by the energy of samples, and by nothing else. It is kept as
 counter, which stays the same from reading to reading as long as nothing happens.
 """
 
-from functools import lru_cache
-from operator import gt, sub
-
 import attrs
 
-from btcore.calculate.counters import MAX_WATTS, Getter, label_getter
+from btcore.calculate.counters import MAX_WATTS, only_rose
 from btcore.calculate.energy import Energy, energies
 from btcore.calculate.links import NEW, Lifetime, Link, hidden_key
 from btcore.calculate.transition import Transition
@@ -39,7 +36,7 @@ def carry_lifetime(last: Reading, lifetime: Lifetime, reading: Reading) -> Lifet
 
 def grow_lifetime(last: Reading, lifetime: Lifetime, link: Link) -> Lifetime:
     """Return a lifetime as of the reading of a link; `lifetime` is as of `last`, the reading of the meter before."""
-    if link.before is last and _only_rose(link) and not _has_early(lifetime, link.reading.format):
+    if link.before is last and _only_rose(link) and not has_early(lifetime, link.reading.format):
         return lifetime
     totals = _Totals(last, lifetime, link.reading)
     ahead = totals.unshown()
@@ -95,18 +92,6 @@ class _Totals:
         return found
 
 
-@lru_cache(maxsize=64)
-def _getter(format: Format) -> tuple[Getter, int]:
-    """Return a function that gets all counters of a format from a reading, and how many channels have two counters.
-
-    The absolute counters of those channels come first, then the other absolute ones, at the end the polarized ones.
-    """
-    pairs = [(one.absolute, one.polarized) for one in format.channels if one.polarized is not None]
-    others = [one.absolute for one in format.channels if one.polarized is None]
-    labels = [*(absolute for absolute, _ in pairs), *others, *(polarized for _, polarized in pairs)]
-    return label_getter(format, labels), len(pairs)
-
-
 def _only_rose(link: Link) -> bool:
     """Whether all counters only rose, the polarized ones by no more than the absolute ones.
 
@@ -120,16 +105,9 @@ def _only_rose(link: Link) -> bool:
         or link.complement is not None
     ):
         return False
-    get, pairs = _getter(newer.format)
-    earlier, later = get(older.numbers), get(newer.numbers)
-    if None in earlier or None in later:
-        return False
-    rises = tuple(map(sub, later, earlier))
-    max_rise = MAX_WATTS * max(newer.seconds - older.seconds, 0)
-    if min(rises, default=0) < 0 or max(rises, default=0) > max_rise:
-        return False
-    return not any(map(gt, rises[len(rises) - pairs :], rises))
+    return only_rose(older, newer, MAX_WATTS * max(newer.seconds - older.seconds, 0))
 
 
-def _has_early(lifetime: Lifetime, format: Format) -> bool:
+def has_early(lifetime: Lifetime, format: Format) -> bool:
+    """Whether energy of any channel was counted too early, and is not to be counted again."""
     return bool(lifetime) and any(channel.name in lifetime for channel in format.channels)

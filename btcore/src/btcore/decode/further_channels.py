@@ -27,10 +27,13 @@ def active_further_channels(record: Reading | Sample) -> tuple[Channel, ...]:
     """
     reading = record if isinstance(record, Reading) else record.newer
     numbers = reading.numbers
+    further = _further_counters(reading.format)
+    if isinstance(record, Reading):
+        return tuple(c for c, absolute, polarized, _ in further if numbers[absolute] or numbers[polarized])
     return tuple(
         channel
-        for channel, absolute, polarized, energy in _further_counters(reading.format)
-        if numbers[absolute] or numbers[polarized] or (isinstance(record, Sample) and record.values.get(energy))
+        for channel, absolute, polarized, energy in further
+        if numbers[absolute] or numbers[polarized] or record.values.get(energy)
     )
 
 
