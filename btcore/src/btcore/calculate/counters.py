@@ -90,10 +90,10 @@ def only_rose(older: Reading, newer: Reading, max_rise: float) -> bool:
     The polarized ones by no more than the absolute ones. Nearly always so: it must be quick.
     """
     get, pairs = _all_counters(newer.format)
-    earlier, later = get(older.numbers), get(newer.numbers)
-    if None in earlier or None in later:
+    try:
+        steps = tuple(map(sub, get(newer.numbers), get(older.numbers)))
+    except TypeError:  # one of them is None
         return False
-    steps = tuple(map(sub, later, earlier))
     if min(steps, default=0) < 0 or max(steps, default=0) > max_rise:
         return False
     return not any(map(gt, steps[len(steps) - pairs :], steps))

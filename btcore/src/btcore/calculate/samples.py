@@ -12,9 +12,9 @@ from functools import lru_cache, partial
 import attrs
 
 from btcore.calculate.counters import counters_rose
-from btcore.calculate.energy import SKEW, Energy, Row, energies, rules_between
+from btcore.calculate.energy import SKEW, Energy, Row, energies
 from btcore.calculate.links import Lifetime, Link, hidden_key
-from btcore.calculate.transition import NoSample, Transition, transition_between
+from btcore.calculate.transition import NoSample, Transition, elapsed_between, transition_between
 from btcore.formats import Channel, Format, Number
 from btcore.records import Reading, Sample
 from btcore.settings import Polarity
@@ -45,7 +45,8 @@ def sample_of_link(link: Link, polarity: Polarity = "brultech") -> Sample:
     """Make the sample of a link. Raises ValueError for a link that begins a chain."""
     if link.before is None or link.transition is None:
         raise ValueError("there is no sample before the first reading")
-    seconds = rules_between(link.before, link.reading, link.transition).seconds
+    is_continued = link.transition is Transition.CONTINUED
+    seconds = elapsed_between(link.before, link.reading).seconds if is_continued else None
     values = partial(_values, link, polarity)
     return Sample(link.before, link.reading, seconds, link.transition is Transition.RESET, values)
 

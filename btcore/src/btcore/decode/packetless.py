@@ -18,7 +18,7 @@ import attrs
 from btcore.decode.brultech import FORMATS
 from btcore.formats import Channel, Format, Number
 from btcore.journal import Entry
-from btcore.records import Reading
+from btcore.records import Reading, trusted_reading
 
 MAX_FORMATS = 1024
 """Formats that are remembered. Above it, a format is made anew, and two readings across that give no sample."""
@@ -43,7 +43,9 @@ def decode_reading(entry: Entry, time: datetime, serial: str) -> Reading:
     description, numbers = _split(entry.raw.decode())
     form = _format(entry.format, description)
     more = (entry.offset, entry.monotonic, entry.boot, entry.address, entry.origin)
-    return Reading(time, form, serial, entry.raw, entry.source, *more, numbers=numbers)
+    if len(numbers) != len(form.labels):
+        raise ValueError(f"{len(numbers)} numbers for the {len(form.labels)} labels of format {form.name}")
+    return trusted_reading(numbers, time, form, serial, entry.raw, entry.source, *more)
 
 
 def _split(text: str) -> tuple[str, tuple[Number, ...]]:
