@@ -6,7 +6,7 @@ What belongs here: its columns, how a sample becomes rows, and the views for the
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import attrs
 
@@ -14,7 +14,7 @@ from btcore.decode.further_channels import visible_channels
 from btcore.formats import SECONDS, Channel, Format
 from btcore.records import Sample
 from btcore.settings import Polarity
-from btcore.sql.dialect import Dialect, Kind, Value
+from btcore.sql.dialect import Dialect, Kind
 from btcore.sql.table import Record, Row
 
 KINDS: Mapping[str, Kind] = {
@@ -60,34 +60,45 @@ class SamplesTable:
         reading, sample = record
         if not isinstance(sample, Sample):
             return
-        own = (dialect.time_value(reading.key), reading.serial)
+        time, serial, seconds, values = dialect.time_value(reading.key), reading.serial, sample.seconds, sample.values
+        numbers = (*sample.newer.numbers, None)  # what is not measured is at the index -1
+        volts = numbers[sample.format.index.get("volts", -1)]
         for channel in visible_channels(sample):
-            yield own + self._named(reading.serial, channel.name) + self._energy(sample, channel)
+            name, amps, power, energy, taken, given = self._plan(sample.format, channel)
+            yield (
+                *(
+                    time,
+                    serial,
+                    name,
+                    self.channel_name(serial, name),
+                    seconds,
+                    values.get(power),
+                    volts,
+                    numbers[amps],
+                ),
+                *(values.get(energy), values.get(taken), values.get(given), None),
+            )
         for label in sensors(sample.format):
             if (value := reading.get(label)) is not None:
-                yield own + self._named(reading.serial, label) + (*([None] * 7), value)
+                yield (time, serial, label, self.channel_name(serial, label), *([None] * 7), value)
 
-    def _named(self, serial: str, channel: str) -> tuple[str, str]:
-        return channel, self.channel_name(serial, channel)
+    @cached_property
+    def _plan(self) -> Callable[[Format, Channel], tuple[str, int, str, str, str, str]]:
+        """What returns a channel's name, the index of its amperes, and the labels of its columns, from `watts` on."""
 
-    def _energy(self, sample: Sample, channel: Channel) -> tuple[Value, ...]:
-        name = channel.name
-        taken, given = self._directions(channel)
-        return (
-            sample.seconds,
-            sample.get(f"{name}_w"),
-            sample.newer.get("volts"),
-            sample.newer.get(f"{name}_a"),
-            sample.get(f"{name}_dwh"),
-            sample.get(f"{name}_{taken}_total"),
-            sample.get(f"{name}_{given}_total") if given else None,
-            None,
-        )
+        @lru_cache(maxsize=1024)
+        def plan(format: Format, channel: Channel) -> tuple[str, int, str, str, str, str]:
+            name = channel.name
+            taken, given = self._directions(channel)
+            amps = format.index.get(f"{name}_a", -1)
+            return name, amps, f"{name}_w", f"{name}_dwh", f"{name}_{taken}_total", f"{name}_{given}_total"
+
+        return plan
 
     def _directions(self, channel: Channel) -> tuple[str, str]:
         """Return which energies are imported and exported: what a positive number means depends on the polarity."""
         if not channel.directional:
-            return "wh", ""
+            return "wh", ""  # nothing is exported
         return ("pwh", "nwh") if self.polarity == "brultech" else ("nwh", "pwh")
 
 
