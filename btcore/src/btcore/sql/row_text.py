@@ -33,5 +33,5 @@ def row_writer(separator: str, null: str, escape: Callable[[str], str]) -> Calla
 def _template(types: tuple[type, ...], separator: str, null: str) -> tuple[str, tuple[int, ...]]:
     """Return the template of rows with values of these types, and the places of texts among them."""
     none = null.replace("%", "%%") + "%.0s"  # which takes the value, and writes nothing of it
-    template = separator.join(none if kind is NoneType else "%s" for kind in types)
+    template = separator.replace("%", "%%").join(none if kind is NoneType else "%s" for kind in types)
     return template, tuple(place for place, kind in enumerate(types) if issubclass(kind, str))
