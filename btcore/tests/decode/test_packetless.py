@@ -74,7 +74,7 @@ KNOWN = {
     "gem32pbin": "7121490b",
     "gem32abin": "153d83ca",
 }
-"""In the journals of those who have imported something. A format that changes needs another name, or its former self."""
+"""In the journals of those who have imported something. A format that changes needs another name."""
 
 
 def test_the_known_formats_stay_what_they_are() -> None:
