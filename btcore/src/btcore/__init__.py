@@ -15,6 +15,7 @@ from btcore.errors import BtcoreError, Problem, Reject, Retry, Stop
 from btcore.findings import DiagnosisContext, Finding
 from btcore.formats import Channel, Format, Number
 from btcore.hookspecs import hookimpl
+from btcore.import_progress import ImportProgress
 from btcore.meter_commands import CommandFailed, MeterCommand, MeterCommands
 from btcore.open_files import processes_holding, processes_listening
 from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, Sample, SourceCheckpoint
@@ -55,6 +56,7 @@ __all__ = [
     "Duration",
     "Finding",
     "Format",
+    "ImportProgress",
     "Incomplete",
     "LoadConfiguration",
     "MeterCommand",

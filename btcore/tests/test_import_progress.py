@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from btcore.sql.progress import Progress
+from btcore import ImportProgress
 
 log = logging.getLogger("source.old")
 
@@ -19,9 +19,9 @@ class Terminal(io.StringIO):
         return True
 
 
-def progress(clock: list[float], out: io.StringIO) -> Progress:
+def progress(clock: list[float], out: io.StringIO) -> ImportProgress:
     """Make the progress of an import of 3000 rows."""
-    return Progress(3000, log, "reading old.db", out=out, clock=lambda: clock[0])
+    return ImportProgress(3000, log, "reading old.db", out=out, clock=lambda: clock[0])
 
 
 def test_a_terminal_has_a_bar() -> None:

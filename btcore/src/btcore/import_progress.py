@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far an import is: a bar on a terminal, a line in the log now and then elsewhere."""
+"""How far a source that reads a store is: a bar on a terminal, a line in the log now and then elsewhere."""
 
 import sys
 import time
@@ -18,8 +18,8 @@ LINE_INTERVAL = 30.0
 
 
 @attrs.define
-class Progress:
-    """Tells how many rows of how many were read, how fast, and how long the rest takes."""
+class ImportProgress:
+    """Tells how many rows of how many were read, how fast, and how long the rest takes; nothing where that is soon."""
 
     total: int
     log: Logger
