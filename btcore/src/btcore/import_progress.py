@@ -17,7 +17,7 @@ LINE_INTERVAL = 30.0
 """Seconds between two changes of the bar, and until the first line."""
 
 MAX_LINE_INTERVAL = 300.0
-"""Seconds between two lines in the end; each wait is twice the one before. More lines of one kind the log leaves out."""
+"""Seconds between two lines in the end; each wait is twice the one before. Of more lines the log leaves some out."""
 
 
 @attrs.define
