@@ -35,6 +35,10 @@ KINDS: Mapping[str, Kind] = {
 in all its life, and never fall."""
 
 
+Plan = tuple[int, str, tuple[str, str, str]]
+"""Of a channel: the index of its amperes, and the labels of its power, and of its energies."""
+
+
 @attrs.frozen(eq=False, slots=False)
 class SamplesTable:
     """The table for the samples of all meters. `channel_name` names a meter's channel, `polarity` is the samples'."""
@@ -60,40 +64,37 @@ class SamplesTable:
         reading, sample = record
         if not isinstance(sample, Sample):
             return
-        time, serial, seconds, values = dialect.time_value(reading.key), reading.serial, sample.seconds, sample.values
+        own, serial = (dialect.time_value(reading.key), reading.serial), reading.serial
+        for channel, measured in self._measured(sample):
+            yield (*own, channel, self.channel_name(serial, channel), sample.seconds, *measured, None)
+        for label in sensors(sample.format):
+            if (value := reading.get(label)) is not None:
+                yield (*own, label, self.channel_name(serial, label), *([None] * 7), value)
+
+    def _measured(self, sample: Sample) -> Iterator[tuple[str, Row]]:
+        """Yield each channel that is in use, with its columns from `watts` to `wh_export`."""
+        values, plans = sample.values, self._plans(sample.format)
         numbers = (*sample.newer.numbers, None)  # what is not measured is at the index -1
         volts = numbers[sample.format.index.get("volts", -1)]
         for channel in visible_channels(sample):
-            name, amps, power, energy, taken, given = self._plan(sample.format, channel)
-            yield (
-                *(
-                    time,
-                    serial,
-                    name,
-                    self.channel_name(serial, name),
-                    seconds,
-                    values.get(power),
-                    volts,
-                    numbers[amps],
-                ),
-                *(values.get(energy), values.get(taken), values.get(given), None),
-            )
-        for label in sensors(sample.format):
-            if (value := reading.get(label)) is not None:
-                yield (time, serial, label, self.channel_name(serial, label), *([None] * 7), value)
+            amps, power, energies = plans[channel.name]
+            yield channel.name, (values.get(power), volts, numbers[amps], *map(values.get, energies))
 
     @cached_property
-    def _plan(self) -> Callable[[Format, Channel], tuple[str, int, str, str, str, str]]:
-        """What returns a channel's name, the index of its amperes, and the labels of its columns, from `watts` on."""
+    def _plans(self) -> Callable[[Format], Mapping[str, Plan]]:
+        """What returns the plan of each channel of a format, by its name, made once."""
 
-        @lru_cache(maxsize=1024)
-        def plan(format: Format, channel: Channel) -> tuple[str, int, str, str, str, str]:
-            name = channel.name
-            taken, given = self._directions(channel)
-            amps = format.index.get(f"{name}_a", -1)
-            return name, amps, f"{name}_w", f"{name}_dwh", f"{name}_{taken}_total", f"{name}_{given}_total"
+        @lru_cache(maxsize=64)
+        def plans(format: Format) -> Mapping[str, Plan]:
+            return {channel.name: self._plan(format, channel) for channel in format.channels}
 
-        return plan
+        return plans
+
+    def _plan(self, format: Format, channel: Channel) -> Plan:
+        name = channel.name
+        taken, given = self._directions(channel)
+        amps = format.index.get(f"{name}_a", -1)
+        return amps, f"{name}_w", (f"{name}_dwh", f"{name}_{taken}_total", f"{name}_{given}_total")
 
     def _directions(self, channel: Channel) -> tuple[str, str]:
         """Return which energies are imported and exported: what a positive number means depends on the polarity."""
