@@ -16,6 +16,7 @@ from btcore.findings import DiagnosisContext, Finding
 from btcore.formats import Channel, Format, Number
 from btcore.further_channels import active_further_channels, visible_channels
 from btcore.hookspecs import hookimpl
+from btcore.import_progress import ImportProgress
 from btcore.measurement import Measurement, measurements
 from btcore.meter_commands import CommandFailed, MeterCommand, MeterCommands
 from btcore.open_files import processes_holding, processes_listening
@@ -59,6 +60,7 @@ __all__ = [
     "Duration",
     "Finding",
     "Format",
+    "ImportProgress",
     "Incomplete",
     "LoadConfiguration",
     "Measurement",

@@ -5,10 +5,13 @@ So a sink with a column or a feed for each channel adds these channels only once
 something. How a sink shows them is decided in the sink; their columns in btmon's tables are in `schemas.py`.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 
-from btcore.formats import Channel, Format
+from btcore.formats import Channel, Format, Number
 from btcore.records import Reading, Sample
+
+NO_VALUES: Mapping[str, Number] = {}
 
 CIRCUITS = 32
 """The most directional channels that btmon read of any packet."""
@@ -27,17 +30,24 @@ def active_further_channels(record: Reading | Sample) -> tuple[Channel, ...]:
     """
     reading = record if isinstance(record, Reading) else record.newer
     numbers = reading.numbers
+    further = _further_counters(reading.format)
+    energies = record.values if isinstance(record, Sample) and further else NO_VALUES
     return tuple(
         channel
-        for channel, absolute, polarized, energy in _further_counters(reading.format)
-        if numbers[absolute] or numbers[polarized] or (isinstance(record, Sample) and record.values.get(energy))
+        for channel, absolute, polarized, energy in further
+        if numbers[absolute] or numbers[polarized] or energies.get(energy)
     )
 
 
 def visible_channels(record: Reading | Sample) -> tuple[Channel, ...]:
     """Return the channels that a sink shows by default: all but the further channels that are not active."""
-    idle = set(further_channels(record.format)).difference(active_further_channels(record))
-    return tuple(channel for channel in record.format.channels if channel not in idle)
+    return _shown(record.format, active_further_channels(record))
+
+
+@lru_cache(maxsize=256)
+def _shown(format: Format, active: tuple[Channel, ...]) -> tuple[Channel, ...]:
+    idle = set(further_channels(format)).difference(active)
+    return tuple(channel for channel in format.channels if channel not in idle)
 
 
 @lru_cache(maxsize=64)

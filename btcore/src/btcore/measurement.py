@@ -4,10 +4,9 @@
 For sinks with a row, a series or a line for each channel. How a sink writes it belongs to the sink.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
-
-import attrs
+from typing import NamedTuple
 
 from btcore.formats import SECONDS, Channel, Format, Number
 from btcore.further_channels import visible_channels
@@ -15,8 +14,7 @@ from btcore.records import Sample
 from btcore.settings import Polarity
 
 
-@attrs.frozen
-class Measurement:
+class Measurement(NamedTuple):
     """One channel or sensor of a meter in one sample. None is what is not known, or what it does not have.
 
     `watts` is the mean power of the interval, with the sign that the polarity gives it. `amps` is measured at the
@@ -36,11 +34,14 @@ class Measurement:
 
 def measurements(sample: Sample, polarity: Polarity) -> Iterator[Measurement]:
     """Yield the visible channels of a sample, then the sensors that there are. `polarity` is the sign that it has."""
+    plans, value = _plans(sample.format, polarity), sample.values.get
+    numbers = (*sample.newer.numbers, None)  # what is not measured is at the index -1
     for channel in visible_channels(sample):
-        yield _of_channel(sample, channel, polarity)
+        amps, power, energies = plans[channel.name]
+        yield Measurement(channel.name, value(power), numbers[amps], *map(value, energies))
     for label in sensor_labels(sample.format):
-        if (value := sample.newer.get(label)) is not None:
-            yield Measurement(label, value=value)
+        if (found := sample.newer.get(label)) is not None:
+            yield Measurement(label, value=found)
 
 
 @lru_cache(maxsize=64)
@@ -52,21 +53,28 @@ def sensor_labels(format: Format) -> tuple[str, ...]:
     return tuple(label for label in format.labels if label not in of_channels and label not in own)
 
 
-def _of_channel(sample: Sample, channel: Channel, polarity: Polarity) -> Measurement:
+Plan = tuple[int, str, tuple[str, str, str]]
+"""Of a channel: the index of its amperes, and the labels of its power, and of its energies."""
+
+
+@lru_cache(maxsize=64)
+def _plans(format: Format, polarity: Polarity) -> Mapping[str, Plan]:
+    """Return the plan of each channel of a format, by its name."""
+    return {channel.name: _plan(format, channel, polarity) for channel in format.channels}
+
+
+def _plan(format: Format, channel: Channel, polarity: Polarity) -> Plan:
     name = channel.name
     taken, given = _directions(channel, polarity)
-    return Measurement(
-        channel=name,
-        watts=sample.get(f"{name}_w"),
-        amps=sample.newer.get(f"{name}_a"),
-        wh_delta=sample.get(f"{name}_dwh"),
-        wh_import=sample.get(f"{name}_{taken}_total"),
-        wh_export=sample.get(f"{name}_{given}_total") if given else None,
+    return (
+        format.index.get(f"{name}_a", -1),
+        f"{name}_w",
+        (f"{name}_dwh", f"{name}_{taken}_total", f"{name}_{given}_total"),
     )
 
 
 def _directions(channel: Channel, polarity: Polarity) -> tuple[str, str]:
     """Return which energies are imported and exported: what a positive number means depends on the polarity."""
     if not channel.directional:
-        return "wh", ""
+        return "wh", ""  # nothing is exported
     return ("pwh", "nwh") if polarity == "brultech" else ("nwh", "pwh")

@@ -127,7 +127,7 @@ def test_a_history_is_imported_by_run_once(
 ) -> None:
     """`run --once` brings all rows of a database into `samples`, and tells how far it is; again, it adds nothing."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("btcore.sql.progress.LINE_INTERVAL", 0.2)
+    monkeypatch.setattr("btcore.import_progress.LINE_INTERVAL", 0.2)
     opened(**energy.settings()).process_batch(batch(0, 12_000))
     server = f'use = "mysql"\nhost = "127.0.0.1"\nport = {energy.server.port}\nuser = "btcore"\npassword = "secret"\n'
     old = f'[source.old]\n{server}database = "energy"\n'

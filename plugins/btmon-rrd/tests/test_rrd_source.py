@@ -14,7 +14,7 @@ from helpers.golden_streams import recorded_readings
 from helpers.rrd_files import START, batch_of, readings_of_values, rrd_reading
 
 from btcore import Batch, Context, Number, Reading, Retry, Sample, SourceCheckpoint, Stop
-from btmon_rrd import archive
+from btmon_rrd import archive, source
 from btmon_rrd.plugin import Rrd
 
 Opened = Callable[..., Rrd]
@@ -144,6 +144,21 @@ def test_new_rows_are_followed(direct: Opened, tmp_path: Path) -> None:
     assert seconds_of([*first, *second]) == list(range(10, 600, 10))
     assert [one.get("ch1_aws") for one in second] == [1000 * n for n in range(30, 60)]
     assert list(following) == []
+
+
+def test_a_long_history_is_told_how_far_it_is(
+    direct: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While an archive with many rows is read, a line tells how many of how many, as of the tables of a database."""
+    monkeypatch.setattr("btcore.import_progress.LINE_INTERVAL", 0.0)
+    monkeypatch.setattr(source, "MUCH", 30)
+    monkeypatch.setattr(source, "ROWS", 20)
+    store(direct, tmp_path, readings_of_values([{"ch1_aws": 100 * n} for n in range(60)]))
+    caplog.set_level(logging.INFO)
+    assert len(read_back(tmp_path)) > 30
+    lines = [line for line in caplog.messages if " rows/s" in line]
+    assert lines[0].startswith(f"reading {tmp_path}, meter 312345: 20 of 360 rows, ")
+    assert ": 360 of 360 rows, " in lines[-1]
 
 
 def test_what_is_read_again_is_the_same(direct: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,9 @@ continues: it grows by the energy of samples, or by the pulses between readings,
 difference to the meter's own counter, which stays the same from reading to reading as long as nothing happens.
 """
 
-from functools import lru_cache
-from operator import gt, sub
-
 import attrs
 
-from btcore.calculate.counters import MAX_WATTS, Getter, label_getter
+from btcore.calculate.counters import MAX_WATTS, only_rose
 from btcore.calculate.energy import Energy, energies
 from btcore.calculate.links import NEW, Lifetime, Link, hidden_key
 from btcore.calculate.pulses import MAX_PULSES, pulses_of
@@ -40,7 +37,7 @@ def carry_lifetime(last: Reading, lifetime: Lifetime, reading: Reading) -> Lifet
 
 def grow_lifetime(last: Reading, lifetime: Lifetime, link: Link) -> Lifetime:
     """Return a lifetime as of the reading of a link; `lifetime` is as of `last`, the reading of the meter before."""
-    if link.before is last and _only_rose(link) and not _has_early(lifetime, link.reading.format):
+    if link.before is last and _only_rose(link) and not has_early(lifetime, link.reading.format):
         return lifetime
     totals = _Totals(last, lifetime, link.reading)
     ahead = totals.unshown()
@@ -106,21 +103,6 @@ class _Totals:
         return found
 
 
-@lru_cache(maxsize=64)
-def _getter(format: Format) -> tuple[Getter, slice, slice]:
-    """Return a function that gets all counters of a format from a reading, and where pulses and polarized ones are.
-
-    The absolute counters of channels that have two come first, then the other absolute ones, at the end the polarized
-    ones.
-    """
-    pairs = [(one.absolute, one.polarized) for one in format.channels if one.polarized is not None]
-    others = [one.absolute for one in format.channels if one.polarized is None]
-    labels = [*(absolute for absolute, _ in pairs), *others, *format.pulses]
-    pulses = slice(len(labels) - len(format.pulses), len(labels))
-    labels += [polarized for _, polarized in pairs]
-    return label_getter(format, labels), pulses, slice(pulses.stop, len(labels))
-
-
 def _only_rose(link: Link) -> bool:
     """Whether all counters only rose, the polarized ones by no more than the absolute ones.
 
@@ -134,18 +116,18 @@ def _only_rose(link: Link) -> bool:
         or link.complement is not None
     ):
         return False
-    get, pulses, polarized = _getter(newer.format)
-    earlier, later = get(older.numbers), get(newer.numbers)
-    if None in earlier or None in later:
-        return False
-    rises = tuple(map(sub, later, earlier))
     seconds = max(newer.seconds - older.seconds, 0)
-    if min(rises, default=0) < 0 or max(rises, default=0) > MAX_WATTS * seconds:
-        return False
-    if max(rises[pulses], default=0) > MAX_PULSES * seconds:
-        return False
-    return not any(map(gt, rises[polarized], rises))
+    return only_rose(older, newer, MAX_WATTS * seconds) and _pulses_only_rose(older, newer, MAX_PULSES * seconds)
 
 
-def _has_early(lifetime: Lifetime, format: Format) -> bool:
+def _pulses_only_rose(older: Reading, newer: Reading, most: float) -> bool:
+    for label in newer.format.pulses:
+        before, after = older.get(label), newer.get(label)
+        if before is None or after is None or not 0 <= after - before <= most:
+            return False
+    return True
+
+
+def has_early(lifetime: Lifetime, format: Format) -> bool:
+    """Whether energy of any channel was counted too early, and is not to be counted again."""
     return bool(lifetime) and any(channel.name in lifetime for channel in format.channels)

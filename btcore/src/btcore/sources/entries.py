@@ -7,8 +7,6 @@ When they are written is decided in `write_queue.py`, which meter they belong to
 import time
 from datetime import UTC, datetime, timedelta
 
-import attrs
-
 from btcore import clocks
 from btcore.config.site import Source
 from btcore.decode.decoders import Decoders
@@ -17,7 +15,7 @@ from btcore.decode.framing import Stream
 from btcore.decode.packetless import encode_reading
 from btcore.formats import SECONDS
 from btcore.journal import Entry
-from btcore.records import Packet, Reading, from_microseconds, reading_of, to_microseconds
+from btcore.records import Packet, Reading, from_microseconds, reading_of, renamed_reading, to_microseconds
 from btcore.sources.activity import Activity
 from btcore.sources.admission import Admission
 from btcore.sources.identity import Identities
@@ -128,8 +126,7 @@ class EntryMaker:
         if not self._admission.admits(serial, reading.format.name, key, is_live=False):
             return None
         offset = self._identities.next_offset()
-        named = attrs.evolve(reading, serial=serial, source=source, offset=offset, numbers=reading.numbers)
-        name = self._identities.name(named)
+        name = self._identities.name(renamed_reading(reading, serial, source, offset))
         self._activity.add(name, key)
         is_heard = not self._source.is_derived  # of a virtual channel, its meters are silent
         if is_heard and abs(time.time() - reading.timestamp) < MAX_LIVE_AGE:

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import ExitStack
 from threading import Event, Thread
+from time import monotonic
 
 import attrs
 
@@ -48,6 +49,12 @@ MAX_STREAMS = 4096
 
 RECENT = 1000
 """Readings at the end of the journal whose meters are known, also where no sink has had them yet."""
+
+ROOM_INTERVAL = 0.5
+"""Seconds between two looks of a source that reads a store, whether the journal has room."""
+
+MAX_ROOM_WAIT = 600.0
+"""Seconds after which it goes on without: a sink that has stopped gives none back."""
 
 MAX_FRUITLESS_ATTEMPTS = 3
 """Attempts in a row without a new reading after which a `once` run gives up a source."""
@@ -120,6 +127,7 @@ class SourceWorker:
         )
         self._recent_bytes = RecentBytes()
         self._is_undoing_reported = False
+        self._is_waiting_reported = False
 
     @property
     def kept(self) -> int:
@@ -313,6 +321,7 @@ class SourceWorker:
     def _take(self, item: Chunk | Reading | SourceCheckpoint) -> None:
         if isinstance(item, SourceCheckpoint):
             self._write_queue.commit(item.state)
+            self._wait_for_room()
             return
         if isinstance(item, Reading):
             self._packet_watch.packet()
@@ -342,6 +351,15 @@ class SourceWorker:
             self._admission.check()
         if item.end:
             self._end(item.stream)
+
+    def _wait_for_room(self) -> None:
+        """Wait while the journal is nearly full: a store keeps what it has, a meter that sends meanwhile does not."""
+        if self._journal.is_full and not self._is_waiting_reported:
+            self._is_waiting_reported = True
+            self._log.warning("the journal is nearly full: the source waits until every sink has had some of it")
+        end = monotonic() + MAX_ROOM_WAIT
+        while self._journal.is_full and monotonic() < end and not self._stop.wait(ROOM_INTERVAL):
+            self.heartbeat.beat()
 
     def _stream_status(self, name: str) -> StreamStatus:
         """Return what was found in a stream so far, for the source."""

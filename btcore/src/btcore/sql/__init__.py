@@ -12,6 +12,7 @@ from btcore.sql.dialect import DIALECTS, MYSQL, POSTGRESQL, SQLITE, Connection, 
 from btcore.sql.errors import ErrorKind, SqlError, mysql_kind, postgresql_kind
 from btcore.sql.hooks import SqlHooks
 from btcore.sql.reader import SqlReader
+from btcore.sql.row_text import row_writer
 from btcore.sql.table import Schema
 from btcore.sql.writer import SqlWriter, check_format, check_table_name
 
@@ -33,4 +34,5 @@ __all__ = [
     "check_table_name",
     "mysql_kind",
     "postgresql_kind",
+    "row_writer",
 ]

@@ -17,12 +17,12 @@ import attrs
 from btcore.decode.brultech import FORMATS
 from btcore.errors import Retry, Stop
 from btcore.formats import Format
+from btcore.import_progress import ImportProgress
 from btcore.records import Reading, SourceCheckpoint
 from btcore.settings import Context
 from btcore.sql.dialect import SQLITE, Connection, Dialect, Value
 from btcore.sql.errors import ErrorKind, SqlError
 from btcore.sql.existing import find_table, has_rowid, holds
-from btcore.sql.progress import Progress
 from btcore.sql.rows import RowFormat, row_format
 
 PAGE = 1000
@@ -199,7 +199,7 @@ class SqlReader:
         readers = list(self._find_tables())
         remaining = sum(reader.remaining() for reader in readers)
         log = self._require_context().log
-        progress = Progress(remaining, log, f"reading {self.where}") if remaining >= MUCH else None
+        progress = ImportProgress(remaining, log, f"reading {self.where}") if remaining >= MUCH else None
         for reader in readers:
             for page in reader.pages():
                 yield from page

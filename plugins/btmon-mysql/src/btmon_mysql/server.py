@@ -13,7 +13,7 @@ from typing import Any, Literal
 import attrs
 import pymysql
 
-from btcore.sql import MYSQL, ErrorKind, SqlError, Value, mysql_kind
+from btcore.sql import MYSQL, ErrorKind, SqlError, Value, mysql_kind, row_writer
 
 Ssl = Literal["preferred", "required", "verify", "off"]
 
@@ -177,11 +177,15 @@ class MysqlConnection:
 
 
 def long_statements(beginning: str, rows: Iterable[Sequence[Value]], escape: Callable[[str], str]) -> Iterator[str]:
-    """Yield statements that store many rows each: PyMySQL's own way takes three times as long for a row of a GEM."""
+    """Yield statements that store many rows each: PyMySQL's own way takes six times as long for a row of a GEM.
+
+    A number is one that a reading may have: no NaN, not infinite.
+    """
     parts: list[str] = []
     size = 0
+    write = row_writer(",", "NULL", escape)
     for row in rows:
-        part = "(" + ",".join([_literal(value, escape) for value in row]) + ")"
+        part = f"({write(row)})"
         if parts and size + len(part) > MAX_STATEMENT:
             yield beginning + ",".join(parts)
             parts, size = [], 0
@@ -189,13 +193,6 @@ def long_statements(beginning: str, rows: Iterable[Sequence[Value]], escape: Cal
         size += len(part) + 1
     if parts:
         yield beginning + ",".join(parts)
-
-
-def _literal(value: Value, escape: Callable[[str], str]) -> str:
-    """Write a value as a statement has it. A number is one that a reading may have: no NaN, not infinite."""
-    if value is None:
-        return "NULL"
-    return escape(value) if isinstance(value, str) else repr(value)
 
 
 @contextmanager

@@ -6,7 +6,8 @@ import logging
 
 import pytest
 
-from btcore.sql.progress import Progress
+from btcore import ImportProgress
+from btcore.logs.repeat_limit import FIRST_OF_CORE
 
 log = logging.getLogger("source.old")
 
@@ -19,9 +20,9 @@ class Terminal(io.StringIO):
         return True
 
 
-def progress(clock: list[float], out: io.StringIO) -> Progress:
+def progress(clock: list[float], out: io.StringIO) -> ImportProgress:
     """Make the progress of an import of 3000 rows."""
-    return Progress(3000, log, "reading old.db", out=out, clock=lambda: clock[0])
+    return ImportProgress(3000, log, "reading old.db", out=out, clock=lambda: clock[0])
 
 
 def test_a_terminal_has_a_bar() -> None:
@@ -40,13 +41,30 @@ def test_a_terminal_has_a_bar() -> None:
 
 
 def test_a_log_has_a_line_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
-    """Without a terminal a line is logged every 30 seconds."""
+    """Without a terminal a line is logged after 30 seconds, then after twice as long each time."""
     caplog.set_level(logging.INFO)
     clock = [0.0]
     work = progress(clock, io.StringIO())
-    for clock[0] in (10.0, 30.0, 50.0):
+    for clock[0] in (10.0, 30.0, 60.0):
         work.add(1000)
     assert caplog.messages == ["reading old.db: 2,000 of 3,000 rows, 67 rows/s, 15 s left"]
+    clock[0] = 90.0
+    work.add(0)
+    assert caplog.messages[1:] == ["reading old.db: 3,000 of 3,000 rows, 33 rows/s"]
+
+
+def test_a_log_of_hours_has_each_line(caplog: pytest.LogCaptureFixture) -> None:
+    """An import of a day is told to the end: no hour has more lines than the log takes of one kind."""
+    caplog.set_level(logging.INFO)
+    clock = [0.0]
+    work = progress(clock, io.StringIO())
+    lines = []
+    for clock[0] in range(0, 86_400, 10):
+        before = len(caplog.messages)
+        work.add(1)
+        lines += [clock[0]] * (len(caplog.messages) - before)
+    assert max(sum(at <= one < at + 3600 for one in lines) for at in lines) < FIRST_OF_CORE
+    assert lines[-1] > 86_400 - 600
 
 
 def test_an_import_that_is_short_is_not_told(caplog: pytest.LogCaptureFixture) -> None:

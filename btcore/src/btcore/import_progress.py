@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far an import is: a bar on a terminal, a line in the log now and then elsewhere."""
+"""How far a source that reads a store is: a bar on a terminal, a line in the log now and then elsewhere."""
 
 import sys
 import time
@@ -14,12 +14,15 @@ from btcore.text import format_duration
 WIDTH = 30
 BAR_INTERVAL = 0.5
 LINE_INTERVAL = 30.0
-"""Seconds between two changes of the bar, and between two lines."""
+"""Seconds between two changes of the bar, and until the first line."""
+
+MAX_LINE_INTERVAL = 300.0
+"""Seconds between two lines in the end; each wait is twice the one before. Of more lines the log leaves some out."""
 
 
 @attrs.define
-class Progress:
-    """Tells how many rows of how many were read, how fast, and how long the rest takes."""
+class ImportProgress:
+    """Tells how many rows of how many were read, how fast, and how long the rest takes; nothing where that is soon."""
 
     total: int
     log: Logger
@@ -29,10 +32,13 @@ class Progress:
     done: int = 0
     _started: float = attrs.field(init=False)
     _next: float = attrs.field(init=False)
+    _interval: float = attrs.field(init=False)
+    _is_shown: bool = attrs.field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
         """Begin to count."""
         self._started = self.clock()
+        self._interval = BAR_INTERVAL if self.is_bar else LINE_INTERVAL
         self._next = self._started + self._interval
 
     @property
@@ -44,17 +50,16 @@ class Progress:
         """Count rows, and tell how far it is if it is time to."""
         self.done += rows
         if self.clock() >= self._next:
+            if not self.is_bar:
+                self._interval = min(2 * self._interval, MAX_LINE_INTERVAL)
             self._next = self.clock() + self._interval
+            self._is_shown = True
             self._show("\r" if self.is_bar else "")
 
     def finish(self) -> None:
         """Tell how much it was, where it was much."""
-        if self._next > self._started + self._interval:
+        if self._is_shown:
             self._show("\r", end="\n")
-
-    @property
-    def _interval(self) -> float:
-        return BAR_INTERVAL if self.is_bar else LINE_INTERVAL
 
     def _show(self, start: str, end: str = "") -> None:
         if self.is_bar:
