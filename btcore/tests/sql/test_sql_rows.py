@@ -7,11 +7,11 @@ from itertools import islice
 
 import attrs
 import pytest
-from btcore.decode.further_channels import further_channels
 from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore import FORMATS, Format, Reading
+from btcore.further_channels import further_channels
 from btcore.sql import MYSQL, POSTGRESQL, SQLITE, Dialect, Value, row_writer
 from btcore.sql.database import substitutes
 from btcore.sql.dialect import key_of

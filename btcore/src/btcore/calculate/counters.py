@@ -17,6 +17,9 @@ from btcore.records import Reading
 MAX_WATTS = 1_000_000
 """The most that one channel can measure, far above any panel: a counter that rose by more is not that of this meter."""
 
+MAX_PULSES = 1000
+"""The most pulses in a second: more than any sensor of water, gas or energy sends."""
+
 Numbers = tuple[Number, ...]
 Getter = Callable[[Numbers], Numbers]
 """Returns some of the numbers of a reading."""
@@ -100,6 +103,15 @@ def only_rose(older: Reading, newer: Reading, max_rise: float) -> bool:
     if min(steps, default=0) < 0 or max(steps, default=0) > max_rise:
         return False
     return min(one_way, default=0) >= 0 and not any(map(gt, one_way, steps))
+
+
+def pulses_only_rose(older: Reading, newer: Reading, seconds: float) -> bool:
+    """Whether all pulse counters of two readings of one format are known, and rose as they can in so many seconds."""
+    for label in newer.format.pulses:
+        before, after = older.get(label), newer.get(label)
+        if before is None or after is None or not 0 <= after - before <= MAX_PULSES * seconds:
+            return False
+    return True
 
 
 def rises(older: Reading, newer: Reading) -> Iterator[tuple[float, int]]:

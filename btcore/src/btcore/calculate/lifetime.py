@@ -8,10 +8,10 @@ difference to the meter's own counter, which stays the same from reading to read
 
 import attrs
 
-from btcore.calculate.counters import MAX_WATTS, only_rose
+from btcore.calculate.counters import MAX_WATTS, only_rose, pulses_only_rose
 from btcore.calculate.energy import Energy, energies
 from btcore.calculate.links import NEW, Lifetime, Link, hidden_key
-from btcore.calculate.pulses import MAX_PULSES, pulses_of
+from btcore.calculate.pulses import pulses_of
 from btcore.calculate.transition import Transition
 from btcore.formats import Channel, Format
 from btcore.records import Reading
@@ -117,15 +117,7 @@ def _only_rose(link: Link) -> bool:
     ):
         return False
     seconds = max(newer.seconds - older.seconds, 0)
-    return only_rose(older, newer, MAX_WATTS * seconds) and _pulses_only_rose(older, newer, MAX_PULSES * seconds)
-
-
-def _pulses_only_rose(older: Reading, newer: Reading, most: float) -> bool:
-    for label in newer.format.pulses:
-        before, after = older.get(label), newer.get(label)
-        if before is None or after is None or not 0 <= after - before <= most:
-            return False
-    return True
+    return only_rose(older, newer, MAX_WATTS * seconds) and pulses_only_rose(older, newer, seconds)
 
 
 def has_early(lifetime: Lifetime, format: Format) -> bool:

@@ -5,13 +5,10 @@ A pulse counter begins again by itself (its owner resets it), with its meter, or
 certain to be an overflow is none: too few pulses are a small error, sixteen million too many are a large one.
 """
 
-from btcore.calculate.counters import MAX_WATTS
+from btcore.calculate.counters import MAX_PULSES, MAX_WATTS
 from btcore.calculate.energy import CounterRules, rules_between
 from btcore.calculate.links import Link
 from btcore.formats import PULSE_BITS, Number
-
-MAX_PULSES = 1000
-"""The most pulses in a second: more than any sensor of water, gas or energy sends."""
 
 
 def pulses_of(link: Link) -> dict[str, int]:

@@ -11,7 +11,7 @@ from enum import Enum
 
 import attrs
 
-from btcore.calculate.counters import MAX_WATTS, all_rose, only_rose, rises, shared_absolute, tally
+from btcore.calculate.counters import MAX_WATTS, all_rose, only_rose, pulses_only_rose, rises, shared_absolute, tally
 from btcore.formats import Format
 from btcore.records import Reading
 
@@ -125,7 +125,7 @@ def continues_plainly(older: Reading, newer: Reading) -> bool:
     seconds = newer.seconds - older.seconds
     if seconds <= 0 or abs(seconds - seconds_between_arrivals(older, newer)) > JITTER:
         return False
-    return only_rose(older, newer, MAX_WATTS * seconds)
+    return only_rose(older, newer, MAX_WATTS * seconds) and pulses_only_rose(older, newer, seconds)
 
 
 def comparable(older: Format, newer: Format) -> bool:
