@@ -39,9 +39,15 @@ class Source(Protocol):
     """What a report needs of a source."""
 
     name: str
-    counts: StreamCounts
-    without_packets: int
     failure: str
+
+    @property
+    def counts(self) -> StreamCounts:
+        """What was found in its streams."""
+
+    @property
+    def without_packets(self) -> int:
+        """How many readings came without packets."""
 
     @property
     def kept(self) -> int:
