@@ -3,16 +3,17 @@
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from helpers.influxdb_sinks import recorded_batch, settings_for
 from servers.database_servers import free_port
 from servers.influxdb_api import InfluxApi, InfluxDB2, InfluxDB3
-from servers.recorder import Reply
+from servers.recorder import Recorder, Reply
 from servers.time_series_servers import InfluxDB, VictoriaMetrics
 
-from btcore import Batch, Context, DiagnosisContext, Finding, Reject, Secret
+from btcore import Batch, Context, DiagnosisContext, Finding, Reject, Retry, Secret
 from btmon_influxdb.sink import InfluxDB as Sink
 
 Opened = Callable[..., Sink]
@@ -115,6 +116,22 @@ def test_a_user_that_may_only_write_is_told_so(guarded: InfluxDB, opened: Opened
     with pytest.raises(Reject, match="403 to the question what is stored: that needs the right to read database house"):
         sink.find_stored(recorded_batch())
     sink.process_batch(recorded_batch())
+
+
+HOSTILE = [
+    *("", "ok", "[" * 100_000, "null", "{}", '{"results": 5}', '{"results": ["x"]}', '{"results": [{"series": 1}]}'),
+    *('{"results": [{"error": {"a": 1}}]}', '{"results": [{"series": [{"values": [[1e999]]}]}]}', '{"timestamps": 7}'),
+]
+
+
+@pytest.mark.parametrize("body", HOSTILE)
+@pytest.mark.parametrize("kind", ["influxdb-1", "victoriametrics"])
+def test_an_answer_that_is_none_is_asked_for_again(kind: str, body: str, opened: Opened) -> None:
+    """Whatever comes in place of times is no fault of the sink, and nothing counts as stored by it."""
+    with Recorder(Reply(200, body)) as server:
+        sink = opened(url=server.url, server=kind)
+        with suppress(Retry):
+            assert sink.find_stored(Batch((), recorded_batch().samples)) == []
 
 
 def test_what_is_stored_in_part_is_not_stored(influxdb2: InfluxDB2, opened: Opened) -> None:

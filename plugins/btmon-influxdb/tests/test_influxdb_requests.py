@@ -93,6 +93,16 @@ def test_the_server_says_how_long_to_wait(code: int, opened: Opened, influxdb2: 
     assert caught.value.after == 17
 
 
+@pytest.mark.parametrize("body", ["[" * 100_000, '{"error": {"a": 1}}', '{"message": "\\u001b[2J\\n\\ud800"}', "null"])
+def test_an_answer_of_any_kind_is_one_line(body: str, opened: Opened, influxdb2: InfluxDB2) -> None:
+    """What a server answers is shown as one plain line, whatever it is."""
+    influxdb2.fail(Reply(500, body))
+    with pytest.raises(Retry) as caught:
+        opened(**settings_for(influxdb2)).process_batch(recorded_batch())
+    assert str(caught.value).isascii()
+    assert str(caught.value).isprintable()
+
+
 @pytest.mark.parametrize("reply", [Reply(500, '{"error":"timeout"}'), Reply(200, "<html>Welcome"), Reply(wire="reset")])
 def test_what_may_be_well_again_is_tried_again(reply: Reply, opened: Opened, influxdb2: InfluxDB2) -> None:
     """A fault of the server, a page that is none of a database's, and a broken connection are no refusal."""

@@ -74,6 +74,7 @@ def test_what_is_commented_out_in_the_sample_is_valid(tmp_path: Path, monkeypatc
         ('database = "a"\nuser = "u"\npassword = "x\\ny"', "password: "),
         ('database = "a"\nurl = "localhost:8086"', "url: expected an address"),
         ('database = "a"\nurl = "http://u:pw@localhost"', "url: expected an address without a user name"),
+        ('database = "a"\nurl = "http://[bad"', "url: expected an address"),
         ('database = "a"\nmeasurement = "#energy"', "measurement: expected a name"),
         ('database = "a"\nmode = "row"', "mode: "),
         ('database = "a"\nschema = "counters"\ninclude_current = true', "include_current: "),
@@ -87,7 +88,8 @@ def test_what_is_commented_out_in_the_sample_is_valid(tmp_path: Path, monkeypatc
 )
 def test_a_mistake_is_named(table: str, told: str, tmp_path: Path) -> None:
     """What does not fit is reported with its key, before anything runs."""
-    assert told in problems(table, tmp_path)
+    found = problems(table, tmp_path)
+    assert (told in found, "mistake in the plugin" in found) == (True, False), found
 
 
 def test_an_influxdb_on_this_computer_needs_no_setting(tmp_path: Path) -> None:

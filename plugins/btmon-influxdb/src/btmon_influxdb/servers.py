@@ -128,7 +128,7 @@ def own_words(text: str) -> str:
     """Return what an answer says, without the JSON around it."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     words = (found.get("message") or found.get("error")) if isinstance(found, dict) and "data" not in found else None
     return words if isinstance(words, str) else text

@@ -100,6 +100,7 @@ class InfluxDB:
             yield Problem(f"there is no file {self.ssl_ca}", key="ssl_ca")
         yield from self._check_account()
         yield from self._check_layout()
+        yield from self._check_names()
 
     def _check_account(self) -> Iterator[Problem]:
         for key in ("password", "token"):
@@ -122,6 +123,8 @@ class InfluxDB:
             yield Problem('is of btmon\'s schemas: set schema = "counters", or leave mode out', key="mode")
         if self.include_current and self.schema != "samples":
             yield Problem("is of samples alone: btmon's schemas have their own currents", key="include_current")
+
+    def _check_names(self) -> Iterator[Problem]:
         for tag in self.tags:
             if tag in RESERVED or tag.startswith("_") or not tag.strip() or not tag.isprintable():
                 yield Problem(f'"{tag}" cannot be the name of a tag', key="tags")
@@ -136,6 +139,8 @@ class InfluxDB:
 
     def claims(self) -> Iterator[Claim]:
         """Claim the series of the database: two sinks of one meter would overwrite each other's points."""
+        if url_problem(self.url):  # which `check` reports
+            return
         tags = "".join(f",{tag}={text}" for tag, text in sorted(self.tags.items()))
         what = f"series {self.measurement}{tags} ({self.schema} {self.mode or 'col'})"
         where = f"{self._target()} at {urlsplit(self.url).netloc.lower()}"

@@ -20,6 +20,9 @@ from btmon_influxdb.writer import REFUSED, Target, quote_name
 NOTHING = re.compile(r"\b(database|bucket|table|measurement)\b.{0,100}\bnot found\b", re.IGNORECASE)
 """What a database says of a question about what it does not have at all."""
 
+MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What reading an answer may raise that is not what it should be."""
+
 MILLISECOND = 1000
 """Microseconds: VictoriaMetrics keeps times in milliseconds."""
 
@@ -71,7 +74,7 @@ def _ask_influxql(target: Target, client: Client, series: Series, first: int, la
         if error := next((one["error"] for one in results if "error" in one), None):
             raise Retry(f"{target.server.title} answered: {client.redact(str(error))}")
         return {int(row[0]) for one in results for some in one.get("series", ()) for row in some["values"]}
-    except (ValueError, LookupError, TypeError):
+    except MALFORMED:
         raise Retry(f"{target.server.title} answered a query with something else than times") from None
 
 
@@ -85,7 +88,7 @@ def _ask_export(target: Target, client: Client, series: Series, first: int, last
     _raise_for_answer(target, answer)
     try:
         return {int(at) for line in answer.body.split("\n") if line for at in json.loads(line)["timestamps"]}
-    except (ValueError, LookupError, TypeError):
+    except MALFORMED:
         raise Retry(f"{target.server.title} answered an export with something else than times") from None
 
 
