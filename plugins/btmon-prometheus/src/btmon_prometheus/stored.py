@@ -73,8 +73,8 @@ class Stored:
             return {round(float(value) * 1_000_000) for one in series for _, value in one["values"]}
         except (ValueError, LookupError, TypeError, OverflowError):
             self.log.warning(
-                "the receiver cannot be asked what it has (%s): what is sent again after a restart may be refused, or be"
-                " there twice; check `query_url`",
+                "the receiver cannot be asked what it has (%s): what is sent again after a restart may be refused,"
+                " or be there twice; check `query_url`",
                 describe_answer(answer, "it"),
             )
             return set()
