@@ -53,6 +53,11 @@ def test_a_page_that_cannot_be_made_now_says_why(server: HttpServer) -> None:
     assert ask(server, "/full") == (503, "text/plain; charset=utf-8", b"the disk is full\n")
 
 
+def test_a_server_that_never_began_can_be_closed() -> None:
+    """It waits for nothing."""
+    HttpServer(("127.0.0.1", 0), {}, logging.getLogger("test")).close()
+
+
 def test_no_other_method_is_served(server: HttpServer) -> None:
     """Nothing can be changed over it."""
     assert ask(server, "/one", "POST")[0] == 501

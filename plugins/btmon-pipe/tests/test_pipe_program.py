@@ -90,6 +90,25 @@ def test_a_program_that_ends_again_and_again_gets_every_line_once(opened: Any, t
     assert keys(file) == keys_of(BATCH)
 
 
+def test_what_it_answered_before_it_ended_counts(opened: Any, tmp_path: Path) -> None:  # noqa: ANN401 - fixture
+    """Also where a pipe cannot hold all that is still to be written when it ends."""
+    file = tmp_path / "lines"
+    batch = batch_of(readings(300, form="gem48ptbin"))
+    end = "    if open(file.name).read().count('\\n') % 60 == 0: os._exit(3)\n"
+    code = ANSWER.format(file=str(file), answer="'ok'") + end
+    sink = opened(PipeProgram, command=program(code), acknowledge=True)
+    assert deliver(sink, batch) == 4
+    assert keys(file) == keys_of(batch)
+
+
+def test_a_batch_that_a_person_wants_again_is_sent_again(opened: Any, tmp_path: Path) -> None:  # noqa: ANN401 - fixture
+    """As by `btcore replay`: what was acknowledged is remembered only until its batch is delivered."""
+    file = tmp_path / "lines"
+    sink = opened(PipeProgram, command=program(ANSWER.format(file=str(file), answer="'ok'")), acknowledge=True)
+    assert [sink.process_batch(BATCH), sink.process_batch(BATCH)] == [40, 40]
+    assert keys(file) == keys_of(BATCH) * 2
+
+
 def test_a_program_that_is_killed_gets_every_line(opened: Any, tmp_path: Path) -> None:  # noqa: ANN401 - fixture
     """Only a line that it had kept and not answered comes a second time."""
     file = tmp_path / "lines"

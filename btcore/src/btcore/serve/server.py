@@ -49,6 +49,7 @@ class HttpServer(ThreadingHTTPServer):
         """
         self.pages, self.log = pages, log
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self._thread: threading.Thread | None = None
         self._free = threading.BoundedSemaphore(MAX_CLIENTS)
         super().__init__(address, _Handler)
 
@@ -61,11 +62,13 @@ class HttpServer(ThreadingHTTPServer):
 
     def open(self) -> None:
         """Serve, in a thread of its own."""
-        threading.Thread(target=self.serve_forever, name="http server", daemon=True).start()
+        self._thread = threading.Thread(target=self.serve_forever, name="http server", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
         """Stop serving."""
-        self.shutdown()
+        if self._thread is not None:  # otherwise it would wait for the end of what has not begun
+            self.shutdown()
         self.server_close()
 
     def server_bind(self) -> None:

@@ -75,7 +75,8 @@ class Child:
         if code is None:
             how = "closed its input"
         elif code < 0:
-            how = f"was ended by {signal.Signals(-code).name}"
+            names = {number.value: number.name for number in signal.Signals}
+            how = f"was ended by {names.get(-code, f'signal {-code}')}"
         else:
             how = f"ended with exit code {code}"
         return f"{how}: {self.last_words}" if self.last_words else how

@@ -10,7 +10,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Iterable
-from io import BufferedRandom
+from io import FileIO
 from pathlib import Path
 
 import attrs
@@ -73,7 +73,7 @@ class DayFile:
     layout: Layout
     cut: int = attrs.field(init=False, default=0)
     """How many bytes of a half-written line were cut off when it was opened."""
-    _stream: BufferedRandom = attrs.field(init=False, repr=False)
+    _stream: FileIO = attrs.field(init=False, repr=False)
     _written: Written = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -81,12 +81,10 @@ class DayFile:
         if not self.path.exists() and packed(self.path).exists():
             unpack(self.path)
         self._written = Written(self.layout)
-        self._stream = self.path.open("a+b")
-        try:
+        if self.path.exists():
             self._mend()
-        except BaseException:
-            self._stream.close()
-            raise
+        # without a buffer: what a full disk does not take must not be in one when the file is closed
+        self._stream = self.path.open("ab", buffering=0)
 
     def append(self, records: Iterable[Record]) -> None:
         """Write what is not there yet, and have it on the disk."""
@@ -95,22 +93,23 @@ class DayFile:
             for row in self._written.missing(record):
                 self._written.note(row.record, row.part)
                 new += row.line
-        if new:
-            self._stream.write((b"" if self._stream.tell() else self.layout.header) + new)
-            self._stream.flush()
-            os.fsync(self._stream.fileno())
+        if not new:
+            return
+        left = memoryview((b"" if self._stream.tell() else self.layout.header) + new)
+        while left:
+            left = left[self._stream.write(left) :]
+        os.fsync(self._stream.fileno())
 
     def close(self) -> None:
         """Close it."""
         self._stream.close()
 
     def _mend(self) -> None:
-        self._stream.seek(0)
-        self._written.read(self._stream, self.path)
-        self.cut = self._stream.seek(0, os.SEEK_END) - self._written.end
-        if self.cut:
-            self._stream.truncate(self._written.end)
-            self._stream.seek(0, os.SEEK_END)
+        with self.path.open("r+b") as stream:
+            self._written.read(stream, self.path)
+            self.cut = stream.seek(0, os.SEEK_END) - self._written.end
+            if self.cut:
+                stream.truncate(self._written.end)
 
 
 def written(path: Path, layout: Layout) -> Written:

@@ -8,6 +8,7 @@ import os
 import selectors
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import attrs
 
@@ -69,7 +70,18 @@ class Exchange:
         Without it, what comes back is not looked at. Raises Ended, TimedOut or Senseless; each line of which the answer
         has come by then was given.
         """
-        left, waiting = memoryview(b"".join(lines)), deque(range(len(lines)) if answered else ())
+        waiting = deque(range(len(lines)) if answered else ())
+        try:
+            self._send(memoryview(b"".join(lines)), waiting, answered)
+        except Ended:
+            with suppress(Ended, Senseless):  # it may have answered some lines before it ended
+                while self._is_readable():
+                    self._read(waiting, answered)
+            raise
+        if self._is_readable():
+            self._read(deque(), None)
+
+    def _send(self, left: memoryview, waiting: deque[int], answered: Callable[[int, Answer], object] | None) -> None:
         with selectors.DefaultSelector() as selector:
             if self.back is not None:
                 selector.register(self.back, selectors.EVENT_READ)
@@ -83,7 +95,6 @@ class Exchange:
                         self._read(waiting, answered)
                     if events & selectors.EVENT_WRITE:
                         left = left[self._write(left) :]
-        self._check_open()
 
     def _watch(self, selector: selectors.BaseSelector, *, writing: bool) -> None:
         """Wait for the descriptor to write to while there is something to write."""
@@ -127,11 +138,10 @@ class Exchange:
         if len(self._received) > MAX_ANSWER:
             raise Senseless(f"more than {MAX_ANSWER} characters without the end of a line")
 
-    def _check_open(self) -> None:
-        """Look whether the other side has closed meanwhile. Raises Ended."""
+    def _is_readable(self) -> bool:
+        """Whether something has come back, or the other side has closed."""
         if self.back is None:
-            return
+            return False
         with selectors.DefaultSelector() as selector:
             selector.register(self.back, selectors.EVENT_READ)
-            if selector.select(0):
-                self._read(deque(), None)
+            return bool(selector.select(0))

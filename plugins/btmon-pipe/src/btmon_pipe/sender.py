@@ -15,7 +15,7 @@ class LineSender:
     """The records of one batch, until all of it is delivered. Parts of it may come again: the core halves a batch."""
 
     _batch: set[bytes] = attrs.field(init=False, factory=set)
-    """The records of the last batch that was no part of the one before."""
+    """The records of the last batch that are not delivered, as far as the core knows."""
     _delivered: set[bytes] = attrs.field(init=False, factory=set)
     _refusal: tuple[type[Retry | Reject], str] | None = attrs.field(init=False, default=None)
 
@@ -38,3 +38,5 @@ class LineSender:
         if self._refusal is not None:
             kind, why = self._refusal
             raise kind(why)
+        # what is delivered does not come again, unless a person wants it to: then it is sent
+        self._batch.difference_update(row.record for row in rows)

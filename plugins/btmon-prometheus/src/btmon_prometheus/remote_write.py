@@ -133,7 +133,7 @@ class PrometheusRemoteWrite(SeriesSink):
         if new:
             self._is_unsure = True
             self._post(self._series(new))
-        self._is_unsure = self._is_unsure and not new
+            self._is_unsure = False
         return count_readings(batch, wanted)
 
     @hookimpl
@@ -162,7 +162,8 @@ class PrometheusRemoteWrite(SeriesSink):
     def _stored(self) -> Stored:
         assert self._client is not None  # noqa: S101 - the core opens before it delivers
         metric, address = f"{self.prefix}_{TIME.name}", self.query_url or query_address(self.url)
-        return Stored(self._client, address, self._account, metric, self._selection.meter_labels, self.labels)
+        meter_labels, log = self._selection.meter_labels, self._context.log
+        return Stored(self._client, address, self._account, metric, meter_labels, self.labels, log)
 
     def _series(self, wanted: Mapping[Sample, Iterable[Point]]) -> dict[Labels, dict[int, float]]:
         """Return the numbers of each series by time; two of one millisecond are one."""

@@ -6,16 +6,14 @@ others store it twice. So after a start, and after an answer that was lost, what
 """
 
 import json
-import logging
 from collections.abc import Callable, Collection, Mapping
+from logging import Logger
 
 import attrs
 
 from btcore import Retry, Sample
 from btcore.serve import Labels
 from btcore.web import Answer, Client, describe_answer
-
-log = logging.getLogger(__name__)
 
 ADDRESSES = {
     "/api/v1/write": "/api/v1/query",  # Prometheus, VictoriaMetrics
@@ -43,6 +41,7 @@ class Stored:
     metric: str
     meter_labels: Callable[[str], Labels]
     labels: Mapping[str, str]
+    log: Logger = attrs.field(repr=False)
 
     def find(self, samples: Collection[Sample]) -> set[Sample]:
         """Return those of the samples that are there; none where it cannot be asked. Raises Retry."""
@@ -58,25 +57,24 @@ class Stored:
         # a second more at either end, as the receiver counts in milliseconds and may leave out the edge
         span, end = (last - first) // 1_000_000 + 3, last / 1_000_000 + 1
         form = {"query": f"{self.metric}{self._selector(serial)}[{span}s]", "time": f"{end:.3f}"}
-        there = _values(self.client.send("POST", self.address, data=form, auth=self.account))
+        there = self._values(self.client.send("POST", self.address, data=form, auth=self.account))
         return [sample for sample in samples if sample.newer.key in there]
 
     def _selector(self, serial: str) -> str:
         labels = (*self.labels.items(), *self.meter_labels(serial))
         return "{" + ",".join(f"{name}={json.dumps(text, ensure_ascii=False)}" for name, text in labels) + "}"
 
-
-def _values(answer: Answer) -> set[int]:
-    """Return the values of an answer, as microseconds. Raises Retry."""
-    if answer.code >= TEMPORARY or answer.code == TOO_MANY:
-        raise Retry(describe_answer(answer, "The receiver"), after=answer.retry_after)
-    try:
-        series = json.loads(answer.body)["data"]["result"]
-        return {round(float(value) * 1_000_000) for one in series for _, value in one["values"]}
-    except (ValueError, LookupError, TypeError, OverflowError):
-        log.warning(
-            "the receiver cannot be asked what it has (%s): what is sent again after a restart may be refused, or be"
-            " there twice; check `query_url`",
-            describe_answer(answer, "it"),
-        )
-        return set()
+    def _values(self, answer: Answer) -> set[int]:
+        """Return the values of an answer, as microseconds. Raises Retry."""
+        if answer.code >= TEMPORARY or answer.code == TOO_MANY:
+            raise Retry(describe_answer(answer, "The receiver"), after=answer.retry_after)
+        try:
+            series = json.loads(answer.body)["data"]["result"]
+            return {round(float(value) * 1_000_000) for one in series for _, value in one["values"]}
+        except (ValueError, LookupError, TypeError, OverflowError):
+            self.log.warning(
+                "the receiver cannot be asked what it has (%s): what is sent again after a restart may be refused,"
+                " or be there twice; check `query_url`",
+                describe_answer(answer, "it"),
+            )
+            return set()
