@@ -72,10 +72,10 @@ class RowFormat:
     @cached_property
     def _pick(self) -> Callable[[Sequence[Number]], tuple[Number, ...]]:
         """What picks the numbers, in the order of the labels, from the values of a row and behind them None and 0."""
-        places = [len(self.indexes) + (index in self.zeros) for index in range(len(self.format.labels))]
-        for place, index in enumerate(self.indexes):
-            places[index] = place
-        return itemgetter(*places)
+        columns = [len(self.indexes) + (index in self.zeros) for index in range(len(self.format.labels))]
+        for column, index in enumerate(self.indexes):
+            columns[index] = column
+        return itemgetter(*columns)
 
     @cached_property
     def _plain(self) -> set[tuple[type, ...]]:
