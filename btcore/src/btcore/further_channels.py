@@ -41,11 +41,11 @@ def active_further_channels(record: Reading | Sample) -> tuple[Channel, ...]:
 
 def visible_channels(record: Reading | Sample) -> tuple[Channel, ...]:
     """Return the channels that a sink shows by default: all but the further channels that are not active."""
-    return _shown(record.format, active_further_channels(record))
+    return _all_but_idle(record.format, active_further_channels(record))
 
 
 @lru_cache(maxsize=256)
-def _shown(format: Format, active: tuple[Channel, ...]) -> tuple[Channel, ...]:
+def _all_but_idle(format: Format, active: tuple[Channel, ...]) -> tuple[Channel, ...]:
     idle = set(further_channels(format)).difference(active)
     return tuple(channel for channel in format.channels if channel not in idle)
 

@@ -228,7 +228,7 @@ class Reading:
 def trusted_reading(numbers: tuple[Number, ...] | None, *given: Any) -> Reading:  # noqa: ANN401 - a reading's types
     """Make a reading whose numbers were checked before, as they are; `given` is all else, in a reading's order.
 
-    Checking the numbers of a GEM takes 9 µs.
+    Checking the numbers of a GEM takes 5 µs.
     """
     reading = Reading(*given)
     object.__setattr__(reading, "_numbers", numbers)

@@ -117,7 +117,7 @@ def continues_plainly(older: Reading, newer: Reading) -> bool:
     """Whether a meter continued, beyond any doubt: each counter is known and only rose, and no packet was late.
 
     Then `explain` says CONTINUED, and the lifetime counters stay as far ahead as they are. So it is for nearly all
-    readings, and known here in 14 µs for a GEM, where the long way takes 38.
+    readings: to follow one of a GEM takes 16 µs, where the long way takes 28.
     """
     form = older.format
     if form is not newer.format or form.seconds_bits < MIN_PLAIN_BITS or _was_reset(older, newer):

@@ -3,7 +3,7 @@
 
 A source of such readings (a database) is not asked when they are read from the journal, so the entry has all of the
 format but what unpacks a packet. Of a format of Brultech it has the checksum of that: 1 kB instead of 4.5 for a GEM,
-and the year of one that is imported fills 3 GB of the journal's disk instead of 14. Readings with a packet are read by
+and the year of one that is imported fills 4 GB of the journal's disk instead of 14. Readings with a packet are read by
 `decoders.py`.
 """
 

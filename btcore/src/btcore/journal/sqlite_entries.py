@@ -52,7 +52,7 @@ def _are_new(connection: sqlite3.Connection, entries: Sequence[Entry]) -> bool:
 def _insert_all(connection: sqlite3.Connection, entries: Sequence[Entry], added: int) -> list[Entry]:
     """Insert entries that are new. Within one transaction, offsets are given one after the other.
 
-    Looking for each, and inserting one by one, takes 29 µs an entry; this takes 13.
+    Looking for each, and inserting one by one, takes 15 µs an entry; this takes 10.
     """
     connection.executemany(INSERT, [_values(entry, added) for entry in entries])
     last = int(connection.execute("SELECT last_insert_rowid()").fetchone()[0])
@@ -83,7 +83,7 @@ def _values(entry: Entry, added: int) -> tuple[object, ...]:
 
 
 def _at(entry: Entry, offset: Offset) -> Entry:
-    """Return an entry with its offset: three times as fast as `attrs.evolve`."""
+    """Return an entry with its offset; `attrs.evolve` takes longer than the insertion."""
     of_packet = (entry.source, entry.serial, entry.format, entry.raw, entry.packetless)
     return Entry(entry.key, *of_packet, offset, entry.monotonic, entry.boot, entry.address, entry.origin)
 

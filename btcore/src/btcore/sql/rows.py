@@ -45,7 +45,7 @@ class RowFormat:
 
     def reading(self, row: Sequence[Any]) -> Reading | None:
         """Return the reading of a row; None for a row whose time, serial number or seconds are none that can be."""
-        # a row of a GEM as sinks store it: 12 µs instead of 48, as no number is converted
+        # a row of a GEM as sinks store it: 16 µs instead of 38, as no number is converted
         found = self._reading(row, self._pick((*row[3:], None, 0))) if self._is_plain(row) else None
         return found or self._reading(row, self.converted(row))
 
@@ -72,10 +72,10 @@ class RowFormat:
     @cached_property
     def _pick(self) -> Callable[[Sequence[Number]], tuple[Number, ...]]:
         """What picks the numbers, in the order of the labels, from the values of a row and behind them None and 0."""
-        places = [len(self.indexes) + (index in self.zeros) for index in range(len(self.format.labels))]
-        for place, index in enumerate(self.indexes):
-            places[index] = place
-        return itemgetter(*places)
+        columns = [len(self.indexes) + (index in self.zeros) for index in range(len(self.format.labels))]
+        for column, index in enumerate(self.indexes):
+            columns[index] = column
+        return itemgetter(*columns)
 
     @cached_property
     def _plain(self) -> set[tuple[type, ...]]:

@@ -33,8 +33,8 @@ def copy_rows(connection: "Connection", insert: str, rows: Sequence[Sequence[Val
     try:
         with (
             driver.transaction(),
-            driver.cursor() as cursor,
-            cursor.copy(f"COPY {names.replace('%%', '%')} FROM STDIN") as copy,
+            driver.cursor() as statement,
+            statement.copy(f"COPY {names.replace('%%', '%')} FROM STDIN") as copy,
         ):
             write = row_writer("\t", "\\N", lambda text: text.translate(ESCAPED))
             for first in range(0, len(rows), CHUNK):
