@@ -21,8 +21,11 @@ WORKSPACE = nox.project.load_toml(ROOT / "pyproject.toml")
 CORE = nox.project.load_toml(ROOT / "btcore" / "pyproject.toml")
 DEFAULT_SET = [f"plugins/{name}" for name in re.findall(r"\bbtmon-[\w-]+", " ".join(CORE["project"]["dependencies"]))]
 
-DEBIAN_PACKAGES = ("rrdtool", "rrdcached", "librrd-dev", "python3-dev", "gcc", "mariadb-server", "postgresql")
-"""The servers that tests start, and the headers that building RRDtool's Python binding needs."""
+DEBIAN_PACKAGES = (
+    *("rrdtool", "rrdcached", "librrd-dev", "python3-dev", "gcc"),
+    *("mariadb-server", "postgresql", "systemd"),
+)
+"""The programs that tests start, and the headers that building RRDtool's Python binding needs."""
 
 WORKERS = str(3 * (os.cpu_count() or 2) // 2)
 """Tests that run at once where servers are among them, which wait more than they compute."""
