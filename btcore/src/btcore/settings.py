@@ -232,12 +232,17 @@ def plugin(*, api: int, delivery: Delivery | None = None) -> Callable[[T], T]:
 
     def decorate(cls: T) -> T:
         # kw_only: settings are named; eq=False: two instances with equal settings are still two (pluggy refuses equals)
-        made = attrs.define(cls, kw_only=True, eq=False, slots=False)
+        made = attrs.define(cls, kw_only=True, eq=False, slots=False, field_transformer=_own_first)
         made.btcore_api = api  # type: ignore[attr-defined]
         made.delivery = delivery or Delivery()  # type: ignore[attr-defined]
         return made
 
     return decorate
+
+
+def _own_first(_cls: type, fields: list[Any]) -> list[Any]:
+    """Have the settings of a class come before those of its base, which it shares with others."""
+    return sorted(fields, key=lambda one: one.inherited)
 
 
 __all__ = [

@@ -27,6 +27,7 @@ class ErrorKind(Enum):
     DUPLICATE = "a unique key has these values already: look again what is stored, then reject the row"
     ROW = "this row is refused, and always will be: reject it"
     STATEMENT = "no statement of this kind works: a person has to act"
+    DAMAGED = "what is stored is damaged: a person has to act"
 
 
 MESSAGES: Mapping[ErrorKind, str] = {
@@ -43,6 +44,7 @@ MESSAGES: Mapping[ErrorKind, str] = {
     ErrorKind.DUPLICATE: "{where} has a row like this already ({error})",
     ErrorKind.ROW: "{where} refuses this row ({error})",
     ErrorKind.STATEMENT: "{where} refuses a statement ({error}): check its table, or name another `table`",
+    ErrorKind.DAMAGED: "a table of {where} is damaged ({error}): an administrator has to repair it, or name another `table`",
 }
 """What a person is told. `where` is the database, `error` the server's own words, `grant` the statement that helps."""
 
@@ -67,6 +69,7 @@ MYSQL_ERRORS: Mapping[int, ErrorKind] = {
     **dict.fromkeys((1045, 1698, 1130, 1251, 2059, 1820, 1862, 3118, 4151), ErrorKind.CREDENTIALS),
     **dict.fromkeys((1044, 1142, 1143, 1227, 1370), ErrorKind.PERMISSION),
     1102: ErrorKind.ADDRESS,
+    **dict.fromkeys((126, 127, 134, 144, 145, 1034, 1035, 1194, 1195, 1712, 1877), ErrorKind.DAMAGED),
     1049: ErrorKind.NO_DATABASE,
     **dict.fromkeys((1146, 1051), ErrorKind.NO_TABLE),
     1054: ErrorKind.NO_COLUMN,
@@ -99,6 +102,8 @@ POSTGRESQL_ERRORS: Mapping[str, ErrorKind] = {
     "23505": ErrorKind.DUPLICATE,
     "23": ErrorKind.ROW,
     "22": ErrorKind.ROW,
+    "XX001": ErrorKind.DAMAGED,
+    "XX002": ErrorKind.DAMAGED,
 }
 """SQLSTATEs of PostgreSQL, or the class that the first two characters name; what is not here is a STATEMENT."""
 

@@ -59,7 +59,7 @@ class Preparation:
 
     def _continue(self, table: Table, there: ExistingTable) -> PreparedTable:
         """Add what a table lacks. Raises SqlError for a table of another program."""
-        self._check_is_ours(table, there)
+        self.check_is_ours(table, there)
         table = table.with_found_columns(list(there.types))
         added = missing_columns(table.kinds, there.types)
         for name in added:
@@ -70,7 +70,7 @@ class Preparation:
         self._note_narrow(table, there)
         return PreparedTable(table, self._key(table, there))
 
-    def _check_is_ours(self, table: Table, there: ExistingTable) -> None:
+    def check_is_ours(self, table: Table, there: ExistingTable) -> None:
         """Raise SqlError for a table that has nothing of ours, or a key of which no row could be found again."""
         types = {name.lower(): kind for name, kind in there.types.items()}
         advice = "name another `table`, or another database"

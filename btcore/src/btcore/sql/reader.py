@@ -9,6 +9,9 @@ it has come is a `SourceCheckpoint`.
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from logging import getLogger
 from threading import Event
 from typing import Any
 
@@ -16,14 +19,17 @@ import attrs
 
 from btcore.decode.brultech import FORMATS
 from btcore.errors import Retry, Stop
+from btcore.findings import DiagnosisContext, Finding
 from btcore.formats import Format
 from btcore.records import Reading, SourceCheckpoint
 from btcore.settings import Context
+from btcore.sql.diagnosis import diagnose_source
 from btcore.sql.dialect import SQLITE, Connection, Dialect, Value
 from btcore.sql.errors import ErrorKind, SqlError
 from btcore.sql.existing import find_table, has_rowid, holds
 from btcore.sql.progress import Progress
 from btcore.sql.rows import RowFormat, row_format
+from btcore.sql.salvage import SalvagingConnection, next_rows
 
 PAGE = 1000
 """Rows of one query."""
@@ -42,13 +48,15 @@ Mark = tuple[int, str]
 class TableReader:
     """Reads one table. `mark` is the last row in order that was read, `count` how many rows were."""
 
-    connection: Connection
+    connection: Connection | SalvagingConnection
     dialect: Dialect
     name: str
     rows: RowFormat
     mark: Mark | None = None
     count: int = 0
     skipped: int = 0
+    jumped: int = 0
+    """How many numbers of rows were passed over because the file is damaged there."""
     _recent: dict[Mark, None] = attrs.field(factory=dict, init=False)
     _below_zero: dict[Mark, None] = attrs.field(factory=dict, init=False)
     _is_repeating: bool = attrs.field(default=False, init=False)  # rows that were counted already
@@ -72,7 +80,7 @@ class TableReader:
             return
         p = self.dialect.placeholder
         before = f"WHERE {self._order} < {p} OR ({self._order} = {p} AND {self._serial} <= {p})"
-        ((count,),) = self.connection.query(f"SELECT COUNT(*) {self._from} {before}", (self.mark[0], *self.mark))
+        count = self._count(before, (self.mark[0], *self.mark), instead=self.count)
         self._is_repeating = count != self.count
         if not self._is_repeating:
             before_mark = [one for one in self._last() if one <= self.mark]
@@ -82,14 +90,33 @@ class TableReader:
 
     def has_rows_without_order(self) -> bool:
         """Whether there are rows that have no place in the order, so that they cannot be read."""
-        return bool(self.connection.query(f"SELECT 1 {self._from} WHERE {self._order} IS NULL LIMIT 1"))
+        return bool(self._query([], f"SELECT 1 {self._from} WHERE {self._order} IS NULL LIMIT 1"))
 
     def remaining(self) -> int:
         """Return how many rows come after the mark."""
         if self.mark is None:
-            return int(self.connection.query(f"SELECT COUNT(*) {self._from}")[0][0])
-        where = f"WHERE {self._order} > {self.dialect.placeholder}"
-        return int(self.connection.query(f"SELECT COUNT(*) {self._from} {where}", self.mark[:1])[0][0])
+            return self._count()
+        return self._count(f"WHERE {self._order} > {self.dialect.placeholder}", self.mark[:1])
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the file was found to be damaged, so that its rows are read with care."""
+        return isinstance(self.connection, SalvagingConnection) and bool(self.connection.damage)
+
+    def lost(self) -> int:
+        """Return how many rows there are that could not be read, as far as can be known."""
+        return max(self._count(instead=self.count) - self.count, self.jumped)
+
+    def _count(self, where: str = "", values: Sequence[Value] = (), *, instead: int = 0) -> int:
+        """Count rows; return something else where the file is damaged."""
+        sql = f"SELECT COUNT(*) {self._from} {where}"
+        ((count,),) = self._query([(instead,)], sql, values)
+        return int(count)
+
+    def _query(self, instead: list[tuple[Any, ...]], sql: str, values: Sequence[Value] = ()) -> list[tuple[Any, ...]]:
+        if isinstance(self.connection, SalvagingConnection):
+            return self.connection.query_or(instead, sql, values)
+        return self.connection.query(sql, values)
 
     def pages(self) -> Iterator[list[Reading]]:
         """Yield the readings of the rows after the mark, a page at a time, then those that came late."""
@@ -110,9 +137,26 @@ class TableReader:
             p = self.dialect.placeholder
             where = f"WHERE {self._order} >= {p} AND ({self._order} > {p} OR {self._serial} > {p})"
             values = [self.mark[0], *self.mark]
-        page = self._select(f"{where} ORDER BY {self._order}, {self._serial} LIMIT {PAGE}", values)
+        try:
+            page = self._select(f"{where} ORDER BY {self._order}, {self._serial} LIMIT {PAGE}", values)
+        except SqlError:
+            if not self.is_damaged:
+                raise
+        if self.is_damaged:
+            page = self._salvage()
         # to SQLite a BLOB is greater than any text, also than its own
         return [row for row in page if _mark(row) != self.mark]
+
+    def _salvage(self) -> list[tuple[Any, ...]]:
+        """Return the next rows of a damaged file that can be read."""
+        first = self.mark[0] + 1 if self.mark else 0
+
+        def fetch(order: int, limit: int) -> list[tuple[Any, ...]]:
+            return self._select(f"WHERE {self._order} >= ? ORDER BY {self._order} LIMIT {limit}", (order,))
+
+        page = next_rows(fetch, first, PAGE)
+        self.jumped += page[0][0] - first if page and self.mark else 0
+        return page
 
     def _fetch(self, marks: Sequence[Mark]) -> list[tuple[Any, ...]]:
         orders = list(dict.fromkeys(order for order, _ in marks))
@@ -127,8 +171,8 @@ class TableReader:
     def _last(self) -> list[Mark]:
         """Return the last rows in order, and those below zero, which are rows of ours in a table of btmon's."""
         what = f"SELECT {self._order}, {self._serial} {self._from}"
-        last = self.connection.query(f"{what} ORDER BY {self._order} DESC LIMIT {LOOKED_BACK}")
-        negative = self.connection.query(f"{what} WHERE {self._order} < 0 ORDER BY {self._order} LIMIT {LOOKED_BACK}")
+        last = self._query([], f"{what} ORDER BY {self._order} DESC LIMIT {LOOKED_BACK}")
+        negative = self._query([], f"{what} WHERE {self._order} < 0 ORDER BY {self._order} LIMIT {LOOKED_BACK}")
         return [(order, str(serial)) for order, serial in (*last, *negative) if order is not None]
 
     def _readings(self, page: Sequence[tuple[Any, ...]]) -> list[Reading]:
@@ -162,7 +206,7 @@ class SqlReader:
     poll_interval: float
     connect: Callable[[], Connection]
     _context: Context | None = attrs.field(init=False, default=None)
-    _connection: Connection | None = attrs.field(init=False, default=None)
+    _connection: Connection | SalvagingConnection | None = attrs.field(init=False, default=None)
     _readers: dict[str, TableReader] = attrs.field(init=False, factory=dict)
     _state: dict[str, list[Any]] = attrs.field(init=False, factory=dict)
     _notes: set[str] = attrs.field(init=False, factory=set)
@@ -173,9 +217,13 @@ class SqlReader:
         self._state = _read_state(context.checkpoint)
         self._formats()
         try:
-            self._connection = self.connect()
+            self._connection = self._connect()
         except SqlError as error:
             raise _outcome(error) from error
+
+    def _connect(self) -> Connection | SalvagingConnection:
+        connection = self.connect()
+        return SalvagingConnection(connection) if self.dialect.name == SQLITE.name else connection
 
     def close(self) -> None:
         """Close the connection."""
@@ -183,6 +231,20 @@ class SqlReader:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def diagnose(self, context: DiagnosisContext) -> Iterator[Finding]:
+        """Find out whether the tables can be read."""
+        return diagnose_source(partial(self._look, context.name), self.dialect)
+
+    def _look(self, name: str) -> None:
+        """Open the database, and look at the tables. Raises Stop or SqlError."""
+        self._context = Context(name, getLogger(__name__))
+        formats = self._formats()
+        with closing(self._connect()) as connection:
+            self._connection = connection
+            for table, form in formats.items():
+                self._find_table(table, form)
+        self._connection = None
 
     def collect(self, stop: Event) -> Iterator[Reading | SourceCheckpoint]:
         """Yield the readings of all rows, and wait for more; with `run --once`, end. Raises Retry or Stop."""
@@ -210,6 +272,7 @@ class SqlReader:
                 if stop.is_set():
                     return
             self._note_skipped(reader)
+            self._note_damage(reader)
         if progress:
             progress.finish()
 
@@ -265,6 +328,14 @@ class SqlReader:
         if reader.skipped:
             text = f"table {reader.name} of {self.where} has rows whose time, serial or secs are missing,"
             self._note(f"{text} or cannot be a meter's: they are left out")
+
+    def _note_damage(self, reader: TableReader) -> None:
+        damage = getattr(reader.connection, "damage", "")
+        if damage:
+            self._note(
+                f"{self.where} is damaged ({damage}): all of table {reader.name} that can be read is read;"
+                f" {reader.lost() or 'no'} rows are known to be lost; `sqlite3 {self.where} .recover` may find more"
+            )
 
     def _note(self, text: str) -> None:
         """Log something once."""

@@ -69,10 +69,6 @@ class Server:
             raise
         return connection
 
-    def log_in(self) -> None:
-        """Connect as the user, and disconnect; the database need not exist. Raises SqlError."""
-        MysqlConnection(self, self._open()).close()
-
     def grant(self, account: str) -> str:
         """Return the statement that gives an account all rights that are needed."""
         return GRANT.format(rights=RIGHTS, database=MYSQL.quote_name(self.database).replace("%%", "%"), account=account)

@@ -55,6 +55,7 @@ SQLITE_KINDS: Mapping[int, ErrorKind] = {
     sqlite3.SQLITE_LOCKED: ErrorKind.CONFLICT,
     sqlite3.SQLITE_FULL: ErrorKind.SPACE,
     sqlite3.SQLITE_IOERR: ErrorKind.UNAVAILABLE,
+    sqlite3.SQLITE_CORRUPT: ErrorKind.DAMAGED,
 }
 
 GRANTS: Mapping[str, str] = {
