@@ -44,7 +44,7 @@ MESSAGES: Mapping[ErrorKind, str] = {
     ErrorKind.DUPLICATE: "{where} has a row like this already ({error})",
     ErrorKind.ROW: "{where} refuses this row ({error})",
     ErrorKind.STATEMENT: "{where} refuses a statement ({error}): check its table, or name another `table`",
-    ErrorKind.DAMAGED: "a table of {where} is damaged ({error}): an administrator has to repair it, or name another `table`",
+    ErrorKind.DAMAGED: "a table of {where} is damaged ({error}): an administrator has to repair it",
 }
 """What a person is told. `where` is the database, `error` the server's own words, `grant` the statement that helps."""
 

@@ -81,14 +81,14 @@ class Preparation:
                 f"table {table.name} of {self.where} is of another program: it has neither {table.time} nor"
                 f" {table.serial}, but {names}; {advice}",
             )
-        found = types.get(table.key)
-        if found is not None and not holds(self.dialect, table.kinds[table.key], found):
-            expected = self.dialect.types[table.kinds[table.key]]
-            raise SqlError(
-                ErrorKind.STATEMENT,
-                f"column {table.key} of table {table.name} of {self.where} is {found.upper()}, expected {expected}:"
-                f" {advice}",
-            )
+        for column in (table.key, table.time):
+            found, kind = types.get(column), table.kinds[column]
+            if found is not None and not holds(self.dialect, kind, found):
+                raise SqlError(
+                    ErrorKind.STATEMENT,
+                    f"column {column} of table {table.name} of {self.where} is {found.upper()}, expected"
+                    f" {self.dialect.types[kind]}: {advice}",
+                )
 
     def index_time(self, table: Table) -> bool:
         """Make an index for finding old rows, unless there is one; return whether there is such a table."""

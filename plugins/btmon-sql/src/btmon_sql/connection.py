@@ -8,6 +8,7 @@ import re
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +133,8 @@ def connect(address: Address, *, create: bool = True) -> SqlConnection:
     """Connect, and create the database if it does not exist and may be created. Raises SqlError."""
     if not create and address.dialect.name == "sqlite" and not Path(address.database).exists():
         raise SqlError(ErrorKind.UNAVAILABLE, f"there is no file {address.database}: it is read once it is there")
+    if not create and address.dialect.name == "sqlite":
+        return _read_only(address)
     try:
         return _connect(address)
     except SqlError as error:
@@ -141,7 +144,15 @@ def connect(address: Address, *, create: bool = True) -> SqlConnection:
     return _connect(address)
 
 
-def _connect(address: Address, *, autocommit: bool = False) -> SqlConnection:
+def _read_only(address: Address) -> SqlConnection:
+    """Connect to a file of which nothing is changed, and which may be damaged."""
+    connection = _connect(address, statements=("PRAGMA query_only = ON",))
+    driver: Any = connection.connection.connection.driver_connection
+    driver.text_factory = partial(bytes.decode, errors="replace")
+    return connection
+
+
+def _connect(address: Address, *, autocommit: bool = False, statements: Sequence[str] | None = None) -> SqlConnection:
     from sqlalchemy import create_engine  # noqa: PLC0415 - see address.py
     from sqlalchemy.pool import NullPool  # noqa: PLC0415
 
@@ -150,7 +161,7 @@ def _connect(address: Address, *, autocommit: bool = False) -> SqlConnection:
     with translate_errors(address):
         engine = create_engine(address.url, poolclass=NullPool, connect_args=arguments, **options)
         connection = SqlConnection(address, engine.connect())
-    for statement in FIRST_STATEMENTS[address.dialect.name]:
+    for statement in FIRST_STATEMENTS[address.dialect.name] if statements is None else statements:
         connection.execute(statement)
     return connection
 
