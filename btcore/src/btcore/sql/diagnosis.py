@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is wrong with a database: the way to it, the account, its rights, a table. Nothing is created or stored."""
+"""What is wrong with a database: the way to it, the account, its rights, a table. Nothing is created or stored.
+
+Rights are found out by statements that change nothing; `check --create` tries them too.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -10,7 +13,6 @@ from btcore.sql.dialect import SQLITE, Connection, Dialect
 from btcore.sql.errors import ErrorKind, SqlError
 from btcore.sql.existing import find_table
 from btcore.sql.preparation import Preparation
-from btcore.sql.rights import check_rights
 from btcore.sql.table import Table
 
 ADVICE: Mapping[ErrorKind, str] = {
@@ -20,6 +22,12 @@ ADVICE: Mapping[ErrorKind, str] = {
     ErrorKind.DAMAGED: "Repair it, or name another database",
     ErrorKind.STATEMENT: "Name another `table`, or another database",
 }
+
+NOWHERE = "btcore_rights"
+"""A table that does not exist: whether it may be used is looked at before whether it is there."""
+
+ALLOWED = frozenset({ErrorKind.STATEMENT, ErrorKind.NO_TABLE})
+"""What statements that are allowed, and do nothing, may end with."""
 
 UNREACHABLE = "Check that the server runs, and what says where it is; readings wait meanwhile"
 
@@ -66,3 +74,25 @@ def describe(error: SqlError, dialect: Dialect) -> Iterator[Finding]:
         yield Finding("sink-database", str(error), advice)
     else:
         yield Finding("unreachable", str(error), advice)
+
+
+def check_rights(connection: Connection, dialect: Dialect, tables: Sequence[str], *, deletes: bool) -> None:
+    """Raise SqlError for a right that is missing: to store into these tables, or with none of them to create tables."""
+    for statement in _statements(dialect, tables, deletes=deletes):
+        try:
+            with connection.transaction():
+                connection.execute(statement)
+        except SqlError as error:
+            if error.kind not in ALLOWED:
+                raise
+
+
+def _statements(dialect: Dialect, tables: Sequence[str], *, deletes: bool) -> Iterator[str]:
+    if not tables:
+        # a table cannot have two columns of one name: it is not created, but only where it might have been
+        integer = dialect.types["integer"]
+        yield f"CREATE TABLE {dialect.quote_name(NOWHERE)} (a {integer}, a {integer})"
+    for name in map(dialect.quote_name, tables or (NOWHERE,)):
+        yield f"INSERT INTO {name} SELECT * FROM {name} WHERE 1 = 0"  # noqa: S608 - names are quoted
+        if deletes:
+            yield f"DELETE FROM {name} WHERE 1 = 0"  # noqa: S608 - as above

@@ -18,11 +18,10 @@ from btcore.formats import Format
 from btcore.records import Batch
 from btcore.settings import Claim, Context
 from btcore.sql.database import Database
-from btcore.sql.diagnosis import diagnose_sink
+from btcore.sql.diagnosis import check_rights, diagnose_sink
 from btcore.sql.dialect import Connection, Dialect
 from btcore.sql.errors import AT_ONCE, DISCONNECTED, SqlError
 from btcore.sql.retention import Retention
-from btcore.sql.rights import check_rights
 from btcore.sql.samples import SamplesTable
 from btcore.sql.table import Record, Schema, Table, describe_row, records_of, wide_table, wide_tables
 

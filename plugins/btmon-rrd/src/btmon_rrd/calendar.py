@@ -106,8 +106,8 @@ def grid(first: float, last: float, pixels: int) -> str:
 def shown_end(first: float, last: float, pixels: int) -> int:
     """Return when an axis ends: a second before its end where a label would be cut off, within the last pixel."""
     _, step, _, _ = _fitting(first, last, pixels)
-    beyond = (last - midnight(day_of(last))) % min(step, DAY)
-    return int(last - beyond - 1 if beyond * pixels < last - first else last)
+    above = (last - midnight(day_of(last))) % min(step, DAY)
+    return int(last - above - 1 if above * pixels < last - first else last)
 
 
 def _fitting(first: float, last: float, pixels: int) -> tuple[int, int, int, str]:

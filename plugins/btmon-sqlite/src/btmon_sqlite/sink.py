@@ -33,11 +33,11 @@ class Sqlite(SqlHooks):
         """Begin without a connection."""
         self.connect_by(SQLITE, str(self.file), self._connect, lambda: open_to_read(self.file))
 
-    def check(self) -> Iterator[Problem]:
+    def check(self, state: Path | None = None) -> Iterator[Problem]:
         """Find a path that is a directory, and a directory that does not exist or is not writable for a service."""
         if self.file.is_dir():
             yield Problem(f"{self.file} is a directory: name a file, such as {self.file / 'energy.db'}", key="file")
-        elif problem := path_problem(self.file):
+        elif self.file.parent != state and (problem := path_problem(self.file)):
             yield Problem(problem, key="file", warning=True)
         yield from super().check()
 
