@@ -244,7 +244,7 @@ def test_an_empty_directory_has_no_readings(tmp_path: Path, caplog: pytest.LogCa
 def test_a_damaged_file_costs_nothing_but_itself(
     damage: str, direct: Opened, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A file that is none is named once, with what to do, and all others are read: by the binding, and by the program."""
+    """A file that is none is named once, with what to do, and all others are read."""
     store(direct, tmp_path, readings_of_values([{"ch1_aws": 1000 * n} for n in range(20)]))
     complete = read_back(tmp_path)
     file = tmp_path / "312345_volts.rrd"

@@ -15,6 +15,7 @@ class ErrorKind(Enum):
     """What an error means, and so what must be done."""
 
     UNAVAILABLE = "the server cannot be reached, or takes no one in now: wait"
+    UNTRUSTED = "the server's certificate is not trusted: wait, as it may be renewed"
     LOST = "the connection was lost: connect again, once at once, then wait"
     CONFLICT = "another transaction was in the way: wait"
     SPACE = "no space is left: wait"
@@ -32,6 +33,8 @@ class ErrorKind(Enum):
 
 MESSAGES: Mapping[ErrorKind, str] = {
     ErrorKind.UNAVAILABLE: "{where} cannot be reached ({error}); btcore tries again until it can",
+    ErrorKind.UNTRUSTED: "{where} shows a certificate that is not trusted ({error}): correct it, or which are trusted;"
+    " btcore tries again",
     ErrorKind.LOST: "the connection to {where} was lost ({error}); btcore connects again",
     ErrorKind.CONFLICT: "another transaction was in the way at {where} ({error}); btcore tries again",
     ErrorKind.SPACE: "no space left at {where} ({error}): free space on its disk; the readings wait in the journal",
@@ -48,13 +51,18 @@ MESSAGES: Mapping[ErrorKind, str] = {
 }
 """What a person is told. `where` is the database, `error` the server's own words, `grant` the statement that helps."""
 
-RETRIED = frozenset({ErrorKind.UNAVAILABLE, ErrorKind.LOST, ErrorKind.CONFLICT, ErrorKind.SPACE})
+RETRIED = frozenset({ErrorKind.UNAVAILABLE, ErrorKind.UNTRUSTED, ErrorKind.LOST, ErrorKind.CONFLICT, ErrorKind.SPACE})
 REJECTED = frozenset({ErrorKind.DUPLICATE, ErrorKind.ROW})
 
 AT_ONCE = frozenset({ErrorKind.LOST, ErrorKind.NO_TABLE, ErrorKind.NO_COLUMN, ErrorKind.DUPLICATE})
 """After these the same is tried once more at once: on a new connection, with tables that are looked at anew."""
 
-DISCONNECTED = frozenset({ErrorKind.UNAVAILABLE, ErrorKind.LOST, ErrorKind.CREDENTIALS, ErrorKind.NO_DATABASE})
+DISCONNECTED = frozenset(
+    {
+        *(ErrorKind.UNAVAILABLE, ErrorKind.UNTRUSTED, ErrorKind.LOST),
+        *(ErrorKind.CREDENTIALS, ErrorKind.NO_DATABASE),
+    }
+)
 """After these the connection is of no more use."""
 
 MYSQL_ERRORS: Mapping[int, ErrorKind] = {
@@ -108,8 +116,10 @@ POSTGRESQL_ERRORS: Mapping[str, ErrorKind] = {
 """SQLSTATEs of PostgreSQL, or the class that the first two characters name; what is not here is a STATEMENT."""
 
 
-def mysql_kind(code: object) -> ErrorKind:
-    """Return what an error of MySQL or MariaDB means."""
+def mysql_kind(code: object, words: str = "") -> ErrorKind:
+    """Return what an error of MySQL or MariaDB means; `words` are the driver's, for what has no code of its own."""
+    if "certificate verify failed" in words:
+        return ErrorKind.UNTRUSTED
     return MYSQL_ERRORS.get(code, ErrorKind.STATEMENT) if isinstance(code, int) else ErrorKind.STATEMENT
 
 

@@ -107,7 +107,7 @@ class Directory:
         return {label: file for label, file in found.items() if file is not None and file.archives}
 
     def _read(self, path: Path) -> File | None:
-        """Return what a file is; None where it was deleted, or cannot be read, which is reported. Raises Retry or Stop."""
+        """Return what a file is; None where it was deleted, or cannot be read, which is reported."""
         try:
             return read_file(path)
         except FileProblem as error:

@@ -43,6 +43,8 @@ MAINTENANCE: Mapping[str, str | None] = {"postgresql": "postgres", "mysql": None
 """The database from which another one is created."""
 
 AT_CONNECTING: Mapping[str, ErrorKind] = {
+    r"certificate verify failed|does not match host name": ErrorKind.UNTRUSTED,
+    r"root certificate file .* does not exist": ErrorKind.ADDRESS,
     r"does not exist$": ErrorKind.NO_DATABASE,
     r"password authentication failed|no password supplied|no pg_hba.conf entry|role \S+ is not permitted|"
     r"role \S+ does not exist|authentication failed": ErrorKind.CREDENTIALS,
@@ -202,7 +204,7 @@ def _words(error: BaseException | None, address: Address) -> str:
 def _kind(error: BaseException | None, words: str, address: Address) -> ErrorKind:
     name = address.dialect.name
     if name == "mysql":
-        return mysql_kind(error.args[0] if error and error.args else None)
+        return mysql_kind(error.args[0] if error and error.args else None, words)
     if name == "sqlite":
         return _sqlite_kind(error, words)
     sqlstate = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
