@@ -59,14 +59,16 @@ def collected(**settings: Any) -> list[Reading]:  # noqa: ANN401 - what a table 
 
 
 def test_a_deadlock_is_tried_again(energy: "Energy", opened: Opened) -> None:
-    """Of two transactions that wait for each other the sink's is given up; it is a Retry, and then each row is there."""
+    """Of two transactions that wait for each other the sink's is given up, and stored again later, each row once."""
     sink = opened(**energy.settings())
     sink.process_batch(batch(0, 1))
     energy.sql("CREATE TABLE weight (n INT PRIMARY KEY)")
     row = f"INSERT INTO {TABLE} (id, time_created, serial) VALUES (%s, 0, '312345')"
     with energy.server.connect("energy") as other, other.cursor() as results, ThreadPoolExecutor(1) as pool:
         other.begin()
-        results.executemany("INSERT INTO weight VALUES (%s)", range(1000))  # the lighter transaction is given up
+        results.executemany(
+            "INSERT INTO weight VALUES (%s)", [(n,) for n in range(1000)]
+        )  # the lighter transaction is given up
         results.execute(row, reading(15).key)
         storing = pool.submit(sink.process_batch, batch(0, COUNT))
         waiting = "SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
@@ -91,7 +93,7 @@ def test_a_full_disk_of_the_server_waits(opened: Opened) -> None:
         sink.process_batch(batch(0, 10))
         disk.fill()
         done = 10
-        with pytest.raises(Retry, match="no space left at database energy .*free space on its disk"):  # noqa: PT012
+        with pytest.raises(Retry, match=r"no space left at database energy .*free space on its disk"):  # noqa: PT012
             while done < 100_000:  # until what the table has in reserve is used up
                 sink.process_batch(batch(done, done + 2000))
                 done += 2000
@@ -188,7 +190,7 @@ def test_doctor_names_a_wrong_table(energy: "Energy") -> None:
 
 @pytest.mark.parametrize("kind", ["DATETIME", "TIMESTAMP"])
 def test_a_column_of_times_is_read(kind: str, energy: "Energy", caplog: pytest.LogCaptureFixture) -> None:
-    """Where `time_created` has times instead of seconds they are read, which is told; a sink leaves such a table alone."""
+    """Where `time_created` has times instead of seconds they are read, which is told; a sink changes nothing there."""
     energy.server.sql("CREATE DATABASE energy")
     columns = "serial varchar(20), secs bigint, ch1_aws bigint, ch1_pws bigint"
     energy.sql(f"CREATE TABLE {TABLE} (id int primary key auto_increment, time_created {kind} NULL, {columns})")
