@@ -69,11 +69,11 @@ def test_a_deadlock_is_tried_again(energy: "Energy", opened: Opened) -> None:
         results.executemany(
             "INSERT INTO weight VALUES (%s)", [(n,) for n in range(1000)]
         )  # the lighter transaction is given up
-        results.execute(row, reading(15).key)
+        results.execute(row, (reading(15).key,))
         storing = pool.submit(sink.process_batch, batch(0, COUNT))
         waiting = "SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
         wait_for(lambda: energy.server.sql(waiting), "the sink to wait for the row")
-        results.execute(row, reading(5).key)
+        results.execute(row, (reading(5).key,))
         with pytest.raises(Retry, match=r"another transaction was in the way .*1213: Deadlock found"):
             storing.result()
         other.rollback()

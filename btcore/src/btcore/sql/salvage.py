@@ -27,6 +27,7 @@ class SalvagingConnection:
 
     connection: Connection
     damage: str = ""
+    _is_forced: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Find out whether the file ends within a page: SQLite itself does not tell."""
@@ -41,9 +42,10 @@ class SalvagingConnection:
         try:
             return self.connection.query(sql, values)
         except SqlError as error:
-            if error.kind is not ErrorKind.DAMAGED or self.damage:
+            if error.kind is not ErrorKind.DAMAGED or self._is_forced:
                 raise
-            self.damage = str(error.__cause__ or error)
+            self.damage = self.damage or str(error.__cause__ or error)
+        self._is_forced = True
         # so that SQLite opens a file that is shorter than it says itself
         self.connection.query("PRAGMA writable_schema = ON")
         return self.connection.query(sql, values)
