@@ -4,8 +4,8 @@
 import re
 
 import pytest
+from helpers.folders import ROOT
 from helpers.needed import need, needs
-from packages import ROOT
 
 OF_THE_COMPUTER = {
     "btcore/tests/logs/test_log_bounds.py": "/dev/full is Linux's",

@@ -39,8 +39,8 @@ class Circuit:
 class Locked:
     """Has a secret."""
 
-    key: Secret = setting(help="a key")
-    size: "int" = setting(default=2, help="an even number", validator=_even)
+    key: Secret = setting(help="a key")  # noqa: RUF009 - a field
+    size: "int" = setting(default=2, help="an even number", validator=_even)  # noqa: RUF009 - a field
 
 
 def _loud(_instance: object, _attribute: object, value: Secret) -> None:
@@ -51,7 +51,7 @@ def _loud(_instance: object, _attribute: object, value: Secret) -> None:
 class Loud:
     """Refuses, and says what."""
 
-    key: Secret = setting(help="a key", validator=_loud)
+    key: Secret = setting(help="a key", validator=_loud)  # noqa: RUF009 - a field
 
 
 def faults(value: object, annotation: Any, context: ConversionContext = HERE) -> tuple[ValueProblem, ...]:  # noqa: ANN401 - types are values

@@ -4,6 +4,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.rrd_files import batch_of, readings_of_values
@@ -16,9 +17,9 @@ from btmon_rrd.plugin import Rrd
 Opened = Callable[..., Rrd]
 
 
-def codes(name: str, seconds: float = 10.0, **settings: object) -> list[str]:
+def codes(name: str, **settings: Any) -> list[str]:  # noqa: ANN401 - what a table may hold
     """Return the codes that are found of a table."""
-    found = Rrd(**settings).diagnose(DiagnosisContext(name=name, seconds=seconds))  # type: ignore[arg-type]
+    found = Rrd(**settings).diagnose(DiagnosisContext(name=name))
     return [one.code for one in found]
 
 

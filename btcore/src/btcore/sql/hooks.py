@@ -14,7 +14,7 @@ from btcore.findings import DiagnosisContext, Finding
 from btcore.formats import Format
 from btcore.hookspecs import hookimpl
 from btcore.records import Batch, Reading, SourceCheckpoint
-from btcore.settings import Context, Duration, setting
+from btcore.settings import Context, Duration, plugin, setting
 from btcore.sql.dialect import Connection, Dialect
 from btcore.sql.reader import SqlReader
 from btcore.sql.table import Schema
@@ -24,7 +24,7 @@ SOURCE = "source."
 """What the name of a source's table begins with."""
 
 
-@attrs.define(kw_only=True, eq=False, slots=False)
+@plugin(api=1)
 class SqlHooks:
     """Base of such a plugin. It calls `connect_by` once it knows where its database is."""
 

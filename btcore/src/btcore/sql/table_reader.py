@@ -109,6 +109,8 @@ class TableReader:
             self.mark = _mark(page[-1])
             self.count += len(page)
             yield self._readings(page)
+        if self.is_damaged:
+            return  # an index may have rows that are lost
         late = sorted(one for one in self._last() if one not in self._recent and one not in self._below_zero)
         for first in range(0, len(late), PAGE):
             found = self._fetch(late[first : first + PAGE])
