@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import attrs
+import pytest
 
 ADDRESS = "subjectAltName=IP:127.0.0.1"
 
@@ -36,6 +37,14 @@ class Authority:
         signed = ("-CA", self.certificate, "-CAkey", self.key, "-addext", ADDRESS)
         _openssl("req", "-x509", "-nodes", "-subj", "/CN=server", "-keyout", key, "-out", certificate, *signed)
         return certificate, key
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """Make an authority."""
+    made = Authority(tmp_path_factory.mktemp("authority"))
+    made.create()
+    return made
 
 
 def _openssl(*words: str | Path) -> None:

@@ -4,7 +4,6 @@
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from helpers.captured_log import logged
 from helpers.small_disk import small_disk
+from helpers.stored_readings import TABLE, keys_of, numbered_batch, numbered_reading
 from helpers.waiting import wait_for
 from servers.certificates import Authority
 from servers.database_servers import MariaDB
 
-from btcore import FORMATS, Batch, Context, DiagnosisContext, Reading, Retry, Secret, Stop, pack
+from btcore import Context, DiagnosisContext, Reading, Retry, Secret, Stop
 from btcore.cli import OK, UNAVAILABLE, main
 from btmon_mysql.sink import Mysql
 
@@ -25,27 +25,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.servers
 
-START = datetime(2024, 3, 1, 12, tzinfo=UTC)
-TABLE = "ecm1240bin_counters"
 COUNT = 20
 
 Opened = Callable[..., Mysql]
-
-
-def batch(first: int, last: int) -> Batch:
-    """Make a batch of readings, ten seconds apart."""
-    return Batch(tuple(reading(n) for n in range(first, last)))
-
-
-def reading(number: int) -> Reading:
-    """Make one of them."""
-    raw = pack("ecm1240bin", "312345", {"volts": 121.5, "secs": 5000 + 10 * number, "ch1_aws": 1000 * number})
-    return Reading(START + timedelta(seconds=10 * number), FORMATS["ecm1240bin"], "312345", raw)
-
-
-def keys(last: int) -> list[tuple[int]]:
-    """Return the keys of the first readings, as they are stored."""
-    return [(one.key,) for one in batch(0, last).readings]
 
 
 def collected(**settings: Any) -> list[Reading]:  # noqa: ANN401 - what a table may hold
@@ -61,7 +43,7 @@ def collected(**settings: Any) -> list[Reading]:  # noqa: ANN401 - what a table 
 def test_a_deadlock_is_tried_again(energy: "Energy", opened: Opened) -> None:
     """Of two transactions that wait for each other the sink's is given up, and stored again later, each row once."""
     sink = opened(**energy.settings())
-    sink.process_batch(batch(0, 1))
+    sink.process_batch(numbered_batch(0, 1))
     energy.sql("CREATE TABLE weight (n INT PRIMARY KEY)")
     row = f"INSERT INTO {TABLE} (id, time_created, serial) VALUES (%s, 0, '312345')"
     with energy.server.connect("energy") as other, other.cursor() as results, ThreadPoolExecutor(1) as pool:
@@ -69,17 +51,17 @@ def test_a_deadlock_is_tried_again(energy: "Energy", opened: Opened) -> None:
         results.executemany(
             "INSERT INTO weight VALUES (%s)", [(n,) for n in range(1000)]
         )  # the lighter transaction is given up
-        results.execute(row, (reading(15).key,))
-        storing = pool.submit(sink.process_batch, batch(0, COUNT))
+        results.execute(row, (numbered_reading(15).key,))
+        storing = pool.submit(sink.process_batch, numbered_batch(0, COUNT))
         waiting = "SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
         wait_for(lambda: energy.server.sql(waiting), "the sink to wait for the row")
-        results.execute(row, (reading(5).key,))
+        results.execute(row, (numbered_reading(5).key,))
         with pytest.raises(Retry, match=r"another transaction was in the way .*1213: Deadlock found"):
             storing.result()
         other.rollback()
     assert energy.count() == 1
-    sink.process_batch(batch(0, COUNT))
-    assert energy.sql(f"SELECT id FROM {TABLE} ORDER BY id") == keys(COUNT)
+    sink.process_batch(numbered_batch(0, COUNT))
+    assert energy.sql(f"SELECT id FROM {TABLE} ORDER BY id") == keys_of(range(COUNT))
 
 
 def test_a_full_disk_of_the_server_waits(opened: Opened) -> None:
@@ -90,26 +72,18 @@ def test_a_full_disk_of_the_server_waits(opened: Opened) -> None:
         server.sql("GRANT ALL ON energy.* TO btcore")
         where = {"host": "127.0.0.1", "port": server.port, "user": "btcore", "password": Secret("secret")}
         sink = opened(**where, database="energy")
-        sink.process_batch(batch(0, 10))
+        sink.process_batch(numbered_batch(0, 10))
         disk.fill()
         done = 10
         with pytest.raises(Retry, match=r"no space left at database energy .*free space on its disk"):  # noqa: PT012
             while done < 100_000:  # until what the table has in reserve is used up
-                sink.process_batch(batch(done, done + 2000))
+                sink.process_batch(numbered_batch(done, done + 2000))
                 done += 2000
         disk.free()
         last = done + 2000
         for first in range(0, last, 2000):
-            sink.process_batch(batch(first, min(first + 2000, last)))
+            sink.process_batch(numbered_batch(first, min(first + 2000, last)))
         assert server.sql(f"SELECT COUNT(*), COUNT(DISTINCT id) FROM {TABLE}", "energy") == [(last, last)]
-
-
-@pytest.fixture(name="authority", scope="module")
-def authority_fixture(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Make an authority."""
-    authority = Authority(tmp_path_factory.mktemp("authority"))
-    authority.create()
-    return authority
 
 
 @pytest.fixture(name="encrypted", scope="module")
@@ -135,8 +109,8 @@ def test_a_certificate_of_an_authority_of_ones_own_is_trusted(
 ) -> None:
     """With `ssl = "verify"` and the authority in `ssl_ca` rows are stored through TLS."""
     sink = opened(**at(encrypted, ssl="verify", ssl_ca=authority.certificate))
-    sink.process_batch(batch(0, 3))
-    assert encrypted.sql(f"SELECT id FROM {TABLE} ORDER BY id", "energy") == keys(3)
+    sink.process_batch(numbered_batch(0, 3))
+    assert encrypted.sql(f"SELECT id FROM {TABLE} ORDER BY id", "energy") == keys_of(range(3))
 
 
 def test_a_certificate_of_another_authority_is_refused(encrypted: MariaDB, opened: Opened, tmp_path: Path) -> None:
@@ -205,5 +179,5 @@ def test_a_column_of_times_is_read(kind: str, energy: "Energy", caplog: pytest.L
     sink = Mysql(**energy.settings())
     sink.open(Context("sink.test", logging.getLogger("sink.test")))
     with pytest.raises(Stop, match=f"column time_created of table {TABLE} .* is {kind}, expected BIGINT"):
-        sink.process_batch(batch(0, 1))
+        sink.process_batch(numbered_batch(0, 1))
     sink.close()

@@ -4,18 +4,18 @@
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from helpers.captured_log import logged
+from helpers.stored_readings import TABLE, keys_of, numbered_batch, numbered_reading
 from helpers.waiting import wait_for
 from servers.certificates import Authority
 from servers.database_servers import PostgreSQL, free_port
 
-from btcore import FORMATS, Batch, Context, DiagnosisContext, Reading, Retry, Secret, Stop, pack
+from btcore import Context, DiagnosisContext, Reading, Retry, Secret, Stop
 from btcore.cli import OK, UNAVAILABLE, main
 from btmon_sql.sink import Sql
 
@@ -24,27 +24,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.servers
 
-START = datetime(2024, 3, 1, 12, tzinfo=UTC)
-TABLE = "ecm1240bin_counters"
 COUNT = 20
 
 Opened = Callable[..., Sql]
-
-
-def batch(first: int, last: int) -> Batch:
-    """Make a batch of readings, ten seconds apart."""
-    return Batch(tuple(reading(n) for n in range(first, last)))
-
-
-def reading(number: int) -> Reading:
-    """Make one of them."""
-    raw = pack("ecm1240bin", "312345", {"volts": 121.5, "secs": 5000 + 10 * number, "ch1_aws": 1000 * number})
-    return Reading(START + timedelta(seconds=10 * number), FORMATS["ecm1240bin"], "312345", raw)
-
-
-def keys(last: int) -> list[tuple[int]]:
-    """Return the keys of the first readings, as they are stored."""
-    return [(one.key,) for one in batch(0, last).readings]
 
 
 def collected(**settings: Any) -> list[Reading]:  # noqa: ANN401 - what a table may hold
@@ -62,31 +44,23 @@ def test_a_deadlock_is_tried_again(energy: "Energy", opened: Opened) -> None:
     energy.create()
     energy.server.sql("ALTER USER btcore SET deadlock_timeout = '3s'")  # who looks first is given up
     sink = opened(**energy.settings())
-    sink.process_batch(batch(0, 1))
+    sink.process_batch(numbered_batch(0, 1))
     row = f"INSERT INTO {TABLE} (id, time_created, serial) VALUES (%s, 0, '312345')"
     with energy.server.connect("energy") as other, ThreadPoolExecutor(1) as pool:
         other.execute("SET deadlock_timeout = '1h'")
         other.execute("SET lock_timeout = '60s'")
         other.execute("BEGIN")
-        other.execute(row, (reading(15).key,))
-        storing = pool.submit(sink.process_batch, batch(0, COUNT))
+        other.execute(row, (numbered_reading(15).key,))
+        storing = pool.submit(sink.process_batch, numbered_batch(0, COUNT))
         wait_for(lambda: energy.sql("SELECT 1 FROM pg_locks WHERE NOT granted"), "the sink to wait for the row")
-        other.execute(row, (reading(5).key,))
+        other.execute(row, (numbered_reading(5).key,))
         with pytest.raises(Retry, match=r"another transaction was in the way .*deadlock detected"):
             storing.result()
         other.execute("ROLLBACK")
     energy.server.sql("ALTER USER btcore RESET deadlock_timeout")
     assert energy.count() == 1
-    sink.process_batch(batch(0, COUNT))
-    assert energy.sql(f"SELECT id FROM {TABLE} ORDER BY id") == keys(COUNT)
-
-
-@pytest.fixture(name="authority", scope="module")
-def authority_fixture(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    """Make an authority."""
-    authority = Authority(tmp_path_factory.mktemp("authority"))
-    authority.create()
-    return authority
+    sink.process_batch(numbered_batch(0, COUNT))
+    assert energy.sql(f"SELECT id FROM {TABLE} ORDER BY id") == keys_of(range(COUNT))
 
 
 @pytest.fixture(name="encrypted", scope="module")
@@ -112,8 +86,8 @@ def test_a_certificate_of_an_authority_of_ones_own_is_trusted(
 ) -> None:
     """With `sslmode=verify-full` and the authority in `sslrootcert` rows are stored through TLS."""
     sink = opened(url=verified(encrypted, authority.certificate))
-    sink.process_batch(batch(0, 3))
-    assert encrypted.sql(f"SELECT id FROM {TABLE} ORDER BY id", "energy") == keys(3)
+    sink.process_batch(numbered_batch(0, 3))
+    assert encrypted.sql(f"SELECT id FROM {TABLE} ORDER BY id", "energy") == keys_of(range(3))
     ours = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE usename = 'btcore'"
     assert encrypted.sql(ours) == [(True,)]
 

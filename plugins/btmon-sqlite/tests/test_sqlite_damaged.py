@@ -6,34 +6,22 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from threading import Event
 
 import pytest
 from helpers.small_disk import small_disk
+from helpers.stored_readings import numbered_batch, numbered_reading
 
-from btcore import FORMATS, Batch, Context, DiagnosisContext, Reading, Retry, pack
+from btcore import Context, DiagnosisContext, Reading, Retry
 from btcore.config.load import load_site
 from btmon_sqlite.sink import Sqlite
 
-START = datetime(2024, 3, 1, 12, tzinfo=UTC)
 COUNT = 3000
 PAGE = 4096
 
 Damage = Callable[[Path], None]
-
-
-def reading(number: int) -> Reading:
-    """Make a reading, ten seconds after the one before."""
-    raw = pack("ecm1240bin", "312345", {"volts": 121.5, "secs": 5000 + 10 * number, "ch1_aws": 1000 * number})
-    return Reading(START + timedelta(seconds=10 * number), FORMATS["ecm1240bin"], "312345", raw)
-
-
-def batch(first: int, last: int) -> Batch:
-    """Make a batch of readings."""
-    return Batch(tuple(reading(n) for n in range(first, last)))
 
 
 def sink_of(file: Path) -> Sqlite:
@@ -58,7 +46,7 @@ def intact_fixture(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Return a file with some thousand rows."""
     file = tmp_path_factory.mktemp("intact") / "energy.db"
     sink = sink_of(file)
-    sink.process_batch(batch(0, COUNT))
+    sink.process_batch(numbered_batch(0, COUNT))
     sink.close()
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
@@ -108,7 +96,7 @@ def test_what_can_be_read_of_a_damaged_file_is_read(
     found = collected(file)
     assert len(found) >= COUNT * (1 - most_lost)
     assert len({one.key for one in found}) == len(found) < COUNT
-    known = {reading(n).key for n in range(COUNT)}
+    known = {numbered_reading(n).key for n in range(COUNT)}
     assert len([one for one in found if one.key not in known]) <= COUNT * 0.1  # of pages of nonsense
     assert caplog.text.count(f"{file} is damaged (") == 1
     assert f"`sqlite3 {file} .recover` may find more" in caplog.text
@@ -141,16 +129,16 @@ def test_a_full_disk_waits() -> None:
     with small_disk(16) as disk:
         file = disk.path / "energy.db"
         sink = sink_of(file)
-        sink.process_batch(batch(0, 10))
+        sink.process_batch(numbered_batch(0, 10))
         disk.fill()
         done = 10
         with pytest.raises(Retry, match=r"no space left for .*energy.db: free space on its disk"):  # noqa: PT012
             while done < COUNT:
-                sink.process_batch(batch(done, done + 500))
+                sink.process_batch(numbered_batch(done, done + 500))
                 done += 500
         disk.free()
         for first in range(0, COUNT, 500):
-            sink.process_batch(batch(first, first + 500))
+            sink.process_batch(numbered_batch(first, first + 500))
         sink.close()
         with closing(sqlite3.connect(file)) as connection:
             ((count, keys),) = connection.execute("SELECT count(*), count(DISTINCT id) FROM ecm1240bin_counters")
