@@ -3,8 +3,11 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from logging import getLogger
+from threading import Event
 
-from btcore import FORMATS, Batch, Reading, pack
+from btcore import FORMATS, Batch, Context, Reading, pack
+from btcore.sql import SqlHooks
 
 START = datetime(2024, 3, 1, 12, tzinfo=UTC)
 TABLE = "ecm1240bin_counters"
@@ -24,3 +27,12 @@ def numbered_batch(first: int, last: int) -> Batch:
 def keys_of(numbers: Iterable[int]) -> list[tuple[int]]:
     """Return the keys of some of them, as rows."""
     return [(numbered_reading(number).key,) for number in numbers]
+
+
+def read_once(source: SqlHooks) -> list[Reading]:
+    """Return the readings that a source yields of what there is."""
+    source.open(Context("source.old", getLogger("source.old"), once=True))
+    try:
+        return [one for one in source.collect(Event()) if isinstance(one, Reading)]
+    finally:
+        source.close()

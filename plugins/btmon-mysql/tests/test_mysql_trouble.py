@@ -5,18 +5,17 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from helpers.captured_log import logged
 from helpers.small_disk import small_disk
-from helpers.stored_readings import TABLE, keys_of, numbered_batch, numbered_reading
+from helpers.stored_readings import TABLE, keys_of, numbered_batch, numbered_reading, read_once
 from helpers.waiting import wait_for
 from servers.certificates import Authority
 from servers.database_servers import MariaDB
 
-from btcore import Context, DiagnosisContext, Reading, Retry, Secret, Stop
+from btcore import Context, DiagnosisContext, Retry, Secret, Stop
 from btcore.cli import OK, UNAVAILABLE, main
 from btmon_mysql.sink import Mysql
 
@@ -28,16 +27,6 @@ pytestmark = pytest.mark.servers
 COUNT = 20
 
 Opened = Callable[..., Mysql]
-
-
-def collected(**settings: Any) -> list[Reading]:  # noqa: ANN401 - what a table may hold
-    """Return what the source reads."""
-    source = Mysql(**settings)
-    source.open(Context("source.old", logging.getLogger("source.old"), once=True))
-    try:
-        return [one for one in source.collect(Event()) if isinstance(one, Reading)]
-    finally:
-        source.close()
 
 
 def test_a_deadlock_is_tried_again(energy: "Energy", opened: Opened) -> None:
@@ -172,7 +161,7 @@ def test_a_column_of_times_is_read(kind: str, energy: "Energy", caplog: pytest.L
         time = f"FROM_UNIXTIME({1_709_294_400 + 10 * n})"
         energy.sql(f"INSERT INTO {TABLE} VALUES (NULL, {time}, '312345', {5000 + 10 * n}, {1000 * n}, 0)")
     energy.sql(f"INSERT INTO {TABLE} VALUES (NULL, NULL, '312345', 7, 8, 0)")
-    found = collected(**energy.settings())
+    found = read_once(Mysql(**energy.settings()))
     assert [one.timestamp for one in found] == [1_709_294_410, 1_709_294_420]
     assert any(f"is {kind}, and no seconds since 1970: its times are taken to be in" in one for one in logged(caplog))
     assert any("1 row of table ecm1240bin_counters" in one for one in logged(caplog))

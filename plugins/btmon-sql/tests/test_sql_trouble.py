@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Trouble with a real PostgreSQL: a deadlock, certificates, rights, a table of somebody's own."""
 
-import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from helpers.captured_log import logged
-from helpers.stored_readings import TABLE, keys_of, numbered_batch, numbered_reading
+from helpers.stored_readings import TABLE, keys_of, numbered_batch, numbered_reading, read_once
 from helpers.waiting import wait_for
 from servers.certificates import Authority
 from servers.database_servers import PostgreSQL, free_port
 
-from btcore import Context, DiagnosisContext, Reading, Retry, Secret, Stop
+from btcore import DiagnosisContext, Retry, Secret, Stop
 from btcore.cli import OK, UNAVAILABLE, main
 from btmon_sql.sink import Sql
 
@@ -27,16 +25,6 @@ pytestmark = pytest.mark.servers
 COUNT = 20
 
 Opened = Callable[..., Sql]
-
-
-def collected(**settings: Any) -> list[Reading]:  # noqa: ANN401 - what a table may hold
-    """Return what the source reads."""
-    source = Sql(**settings)
-    source.open(Context("source.old", logging.getLogger("source.old"), once=True))
-    try:
-        return [one for one in source.collect(Event()) if isinstance(one, Reading)]
-    finally:
-        source.close()
 
 
 def test_a_deadlock_is_tried_again(energy: "Energy", opened: Opened) -> None:
@@ -154,7 +142,7 @@ def test_a_column_of_times_is_read(kind: str, energy: "Energy", caplog: pytest.L
         row = f"to_timestamp({1_709_294_400 + 10 * n}), '312345', {5000 + 10 * n}, 'NaN', {1000 * n}, 0"
         energy.sql(f"INSERT INTO {TABLE} (time_created, serial, secs, volts, ch1_aws, ch1_pws) VALUES ({row})")
     energy.sql(f"INSERT INTO {TABLE} (time_created, serial, secs) VALUES ('infinity', '312345', 7)")
-    found = collected(**energy.settings())
+    found = read_once(Sql(**energy.settings()))
     assert [(one.timestamp, one.get("volts")) for one in found] == [(1_709_294_410, None), (1_709_294_420, None)]
     assert any("no seconds since 1970" in one for one in logged(caplog)) == (kind == "timestamp")
     assert any("1 row of table ecm1240bin_counters" in one for one in logged(caplog))

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from random import Random
-from threading import Event
 
 import pytest
 from helpers.small_disk import small_disk
-from helpers.stored_readings import numbered_batch, numbered_reading
+from helpers.stored_readings import numbered_batch, numbered_reading, read_once
 
-from btcore import Context, DiagnosisContext, Reading, Retry
+from btcore import Context, DiagnosisContext, Retry
 from btcore.config.load import load_site
 from btmon_sqlite.sink import Sqlite
 
@@ -29,16 +28,6 @@ def sink_of(file: Path) -> Sqlite:
     sink = Sqlite(file=file)
     sink.open(Context("sink.test", logging.getLogger("sink.test")))
     return sink
-
-
-def collected(file: Path) -> list[Reading]:
-    """Return what the source reads."""
-    source = Sqlite(file=file)
-    source.open(Context("source.old", logging.getLogger("source.old"), once=True))
-    try:
-        return [one for one in source.collect(Event()) if isinstance(one, Reading)]
-    finally:
-        source.close()
 
 
 @pytest.fixture(name="intact", scope="module")
@@ -93,7 +82,7 @@ def test_what_can_be_read_of_a_damaged_file_is_read(
     file = tmp_path / "energy.db"
     file.write_bytes(intact)
     damage(file)
-    found = collected(file)
+    found = read_once(Sqlite(file=file))
     assert len(found) >= COUNT * (1 - most_lost)
     assert len({one.key for one in found}) == len(found) < COUNT
     known = {numbered_reading(n).key for n in range(COUNT)}
@@ -105,7 +94,7 @@ def test_what_can_be_read_of_a_damaged_file_is_read(
 def test_an_intact_file_is_not_called_damaged(intact: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """All rows are read, and nothing is said."""
     (tmp_path / "energy.db").write_bytes(intact)
-    assert len(collected(tmp_path / "energy.db")) == COUNT
+    assert len(read_once(Sqlite(file=tmp_path / "energy.db"))) == COUNT
     assert "damaged" not in caplog.text
 
 
@@ -118,7 +107,7 @@ def test_times_as_text_are_read(tmp_path: Path, caplog: pytest.LogCaptureFixture
         for time in ("2024-03-01 12:00:00", "1709294410", "at noon", None):
             connection.execute("INSERT INTO ecm1240bin_counters VALUES (?, '312345', 7, 8, 0)", (time,))
         connection.commit()
-    assert [one.timestamp for one in collected(file)] == [1_709_294_400, 1_709_294_410]
+    assert [one.timestamp for one in read_once(Sqlite(file=file))] == [1_709_294_400, 1_709_294_410]
     assert "its times are taken to be in UTC" in caplog.text
     assert "2 rows of table ecm1240bin_counters" in caplog.text
 
