@@ -24,9 +24,9 @@ DEFAULT_SET = [f"plugins/{name}" for name in re.findall(r"\bbtmon-[\w-]+", " ".j
 DEBIAN_PACKAGES = (
     *("rrdtool", "rrdcached", "librrd-dev", "python3-dev", "gcc"),
     *("mariadb-server", "postgresql", "mosquitto", "mosquitto-clients", "influxdb", "victoria-metrics", "prometheus"),
-    "openssl",
+    *("openssl", "systemd"),
 )
-"""The servers that tests start, and the headers that building RRDtool's Python binding needs."""
+"""The programs that tests start, and the headers that building RRDtool's Python binding needs."""
 
 WORKERS = str(3 * (os.cpu_count() or 2) // 2)
 """Tests that run at once where servers are among them, which wait more than they compute."""

@@ -234,7 +234,8 @@ def plugin(*, api: int, delivery: Delivery | None = None) -> Callable[[T], T]:
     `api` is the version of the plugin interface that the class is written for (`btcore.API`). `delivery` has the
     defaults of a sink's delivery settings, if they differ from the core's. A method `check(self)` may yield a
     `Problem(message, key=...)` for settings that do not fit together, with `warning=True` if the plugin can run all the
-    same; the `check` of a sink may take the argument `delivery`. A method `claims(self)` may yield what only one table
+    same; it may take the argument `state`, the site's state directory, which btcore makes, and that of a sink
+    `delivery`. A method `claims(self)` may yield what only one table
     can use, as text or `Claim`. A method `notes(self)` may yield lines that `btcore check` shows below its table,
     such as the space that it will take. These methods are called before anything is opened, and must open nothing. A
     source's class attribute `origin` declares where its readings come from ("live", "recorded", "simulated"). A sink's
@@ -243,12 +244,17 @@ def plugin(*, api: int, delivery: Delivery | None = None) -> Callable[[T], T]:
 
     def decorate(cls: T) -> T:
         # kw_only: settings are named; eq=False: two instances with equal settings are still two (pluggy refuses equals)
-        made = attrs.define(cls, kw_only=True, eq=False, slots=False)
+        made = attrs.define(cls, kw_only=True, eq=False, slots=False, field_transformer=_own_first)
         made.btcore_api = api  # type: ignore[attr-defined]
         made.delivery = delivery or Delivery()  # type: ignore[attr-defined]
         return made
 
     return decorate
+
+
+def _own_first(_cls: type, fields: list[Any]) -> list[Any]:
+    """Have the settings of a class come before those of its base, which it shares with others."""
+    return sorted(fields, key=lambda one: one.inherited)
 
 
 __all__ = [

@@ -255,12 +255,26 @@ def test_an_empty_directory_has_no_readings(tmp_path: Path, caplog: pytest.LogCa
     assert logged(caplog) == [f"{tmp_path} has no RRD files"]
 
 
-def test_a_damaged_file_stops(direct: Opened, tmp_path: Path) -> None:
-    """A file that is none is named, with what to do."""
+@pytest.mark.parametrize("damage", ["foreign", "empty", "cut", "header", "directory"])
+def test_a_damaged_file_costs_nothing_but_itself(
+    damage: str, direct: Opened, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file that is none is named once, with what to do, and all others are read."""
     store(direct, tmp_path, readings_of_values([{"ch1_aws": 1000 * n} for n in range(20)]))
-    (tmp_path / "312345_volts.rrd").write_text("x" * 5000)
-    with pytest.raises(Stop, match=r"312345_volts.rrd is damaged, or no RRD file"):
-        read_back(tmp_path)
+    complete = read_back(tmp_path)
+    file = tmp_path / "312345_volts.rrd"
+    known = file.read_bytes()
+    damaged = {"foreign": b"x" * 5000, "empty": b"", "cut": known[: len(known) // 2]}
+    file.unlink()
+    if damage == "directory":
+        file.mkdir()
+    else:
+        file.write_bytes(damaged.get(damage, known[:16] + bytes(200) + known[216:]))
+    found = read_back(tmp_path)
+    assert [(one.key, one.get("ch1_aws")) for one in found] == [(one.key, one.get("ch1_aws")) for one in complete]
+    assert {one.get("volts") for one in found} == {None}
+    assert caplog.text.count(f"{file} ") == 1
+    assert "it is left out, and the other files are read" in caplog.text
 
 
 def test_the_program_reads_where_the_binding_is_missing(

@@ -94,6 +94,7 @@ class _Loader:
         self._unknown_keys()
         self.findings.secrets += secrets_in(str(self.data.get("journal", "")))
         values = {"state": default_state(), **self.reader.settings(self.top, self.data, ())}
+        self.state: Path = values["state"]
         sources = [Source(**common, **core) for common, core, _ in self._tables("source")]
         sinks = [Sink(**common, delivery=_delivery(cls, core)) for common, core, cls in self._tables("sink")]
         decoders = [Decoder(**common) for common, _, _ in self._tables("decoder")]
@@ -237,8 +238,9 @@ class _Loader:
         self.reader.unknown(table, [*(entry.name for entry in own), *reserved], path, top)
         before = len(self.findings.problems)
         values = self.reader.settings(core, table, path)
-        known = {"delivery": _delivery(cls, values)} if kind == "sink" else {}
-        meters = known["delivery"].meters if known else ()
+        delivery = _delivery(cls, values) if kind == "sink" else None
+        meters = delivery.meters if delivery else ()
+        known = {"state": self.state} | ({"delivery": delivery} if delivery else {})
         instance = self.reader.instance(plugin, cls, own, table, path, **known)
         self.claims.add(plugin, instance, path, meters)
         common = {"name": name, "table": f"{kind}.{name}", "plugin": plugin.name, "instance": instance}

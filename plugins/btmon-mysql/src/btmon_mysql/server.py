@@ -69,10 +69,6 @@ class Server:
             raise
         return connection
 
-    def log_in(self) -> None:
-        """Connect as the user, and disconnect; the database need not exist. Raises SqlError."""
-        MysqlConnection(self, self._open()).close()
-
     def grant(self, account: str) -> str:
         """Return the statement that gives an account all rights that are needed."""
         return GRANT.format(rights=RIGHTS, database=MYSQL.quote_name(self.database).replace("%%", "%"), account=account)
@@ -103,7 +99,12 @@ class Server:
             return {"ssl_disabled": True}
         if self.ssl == "preferred":
             return {}
-        context = ssl.create_default_context(cafile=str(self.ssl_ca) if self.ssl_ca else None)
+        try:
+            context = ssl.create_default_context(cafile=str(self.ssl_ca) if self.ssl_ca else None)
+        except OSError as error:
+            raise SqlError(
+                ErrorKind.ADDRESS, f"{self.ssl_ca} has no certificates ({error}): correct `ssl_ca`"
+            ) from error
         if self.ssl == "required":
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -203,7 +204,7 @@ def translate_errors(server: Server, account: str = "") -> Iterator[None]:
     except pymysql.Error as error:
         code, text = (*error.args, "", "")[:2]
         # an answer that PyMySQL does not understand has no code: the connection is of no more use
-        kind = mysql_kind(code) if isinstance(code, int) else ErrorKind.LOST
+        kind = mysql_kind(code, str(text)) if isinstance(code, int) else ErrorKind.LOST
         account = account or f"'{server.user}'"
         words = f"{code}: {text}" if text else str(code or "it is closed")
         raise SqlError.at(server.where, kind, words, server.grant(account)) from error

@@ -22,6 +22,7 @@ from btmon_rrd.archive import File, Rows, read_file, read_rows
 from btmon_rrd.history import Meter, Progress, Window, first_counter, format_of, windows
 from btmon_rrd.layout import joined
 from btmon_rrd.rrdcached import Address, connect, line
+from btmon_rrd.store import FileProblem
 
 ROWS = 5_000
 """Rows that are read at once, and readings after which it is remembered how far they are."""
@@ -105,8 +106,16 @@ class Directory:
         if self.daemon is not None:
             with closing(connect(self.daemon, self.timeout)) as connection:
                 connection.batch([line("FLUSH", str(path)) for path in paths.values()])
-        found = {label: read_file(path) for label, path in paths.items() if label not in power}
+        found = {label: self._read(path) for label, path in paths.items() if label not in power}
         return {label: file for label, file in found.items() if file is not None and file.archives}
+
+    def _read(self, path: Path) -> File | None:
+        """Return what a file is; None where it was deleted, or cannot be read, which is reported."""
+        try:
+            return read_file(path)
+        except FileProblem as error:
+            self._report(path.name, "%s; it is left out, and the other files are read", error)
+            return None
 
     def _of_meter(self, serial: str, files: Files, stop: Event) -> Iterator[Reading]:
         form = format_of(files, self.format)
