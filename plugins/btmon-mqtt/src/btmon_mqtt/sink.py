@@ -134,7 +134,7 @@ class Mqtt:
 
     @hookimpl
     def open(self, context: Context) -> None:
-        """Prepare; the connection is made with the first batch."""
+        """Prepare and, unless nothing may be sent, connect. Raises Retry or Stop."""
         self._context = context
         self._warned: set[str] = set()
         self._layout = self._make_layout(context)
@@ -148,10 +148,11 @@ class Mqtt:
         """Publish a batch; return how many of its readings were used. Raises Retry, Reject or Stop."""
         if not self._connection.is_open:
             self._connect()
-        used = set(batch.samples) if self._home_assistant else set()
+        used: set[Sample] = set()
         self._connection.publish(self._numbers(batch, used))
         if self._home_assistant:
             self._connection.publish(self._home_assistant.messages(batch))
+            used.update(sample for sample in batch.samples if self._home_assistant.wants(sample.serial))
         readings = {(sample.serial, sample.newer.key) for sample in used}
         return min(len(readings), len(batch.readings))
 
