@@ -143,6 +143,7 @@ OLD_NAMES = {
     "every `[source.x]`": "[source.x]\nuse = 'simulator'\n{line}\n[sink.print]\n",
     "every `[sink.x]`": "[source.simulator]\n[sink.x]\nuse = 'print'\n{line}\n",
     "`tcp-server`, `tcp-client`, `serial`": "[source.x]\nuse = 'tcp-server'\n{line}\n[sink.print]\n",
+    "the hosted services": "[source.simulator]\n[sink.x]\nuse = 'emoncms'\ntoken = 'k3y'\n{line}\n",
     "`tcp-client`, `serial`": "[source.x]\nuse = 'serial'\nport = '/dev/x'\n{line}\n[sink.print]\n",
 }
 """A configuration with a line in a table, by what CHANGELOG.md calls the table."""

@@ -62,7 +62,7 @@ def test_a_wrong_password_stops_the_sink(protocol: str, tmp_path: Path) -> None:
         (found,) = sink.diagnose(DIAGNOSIS)
         with pytest.raises(Stop, match=r"refuses the user energy .*: correct `user` and `password`") as error:
             connection_to(broker, user="energy", password=Secret("wr0ng-one"), protocol=protocol).open()
-    assert (found.code, found.advice) == ("credentials", "Correct `user` and `password`")
+    assert (found.code, found.advice) == ("credentials", "Correct `user`, `password` and `client_id`")
     assert "wr0ng-one" not in f"{error.value} {found} {sink}"
 
 
@@ -163,6 +163,8 @@ def test_tls_that_does_not_fit_names_the_setting(encrypted: Mosquitto, certifica
     # by TLS 1.3 the broker's alert may be overtaken by the end of the connection
     with pytest.raises((Stop, Retry), match=r"asks? for a certificate .*`tls_cert`"):
         connection_to(encrypted, tls=True, tls_ca=certificates.ca).open()
+    (finding,) = Mqtt(host="127.0.0.1", port=encrypted.port, tls=True, tls_ca=certificates.other_ca).diagnose(DIAGNOSIS)
+    assert (finding.code, "set `tls_ca`" in finding.text, "`tls_ca`" in finding.advice) == ("certificate", True, True)
     with pytest.raises(Stop, match="set `host` to a name that is in the certificate"):
         Connection(Login(host="localhost", port=encrypted.port, **trusting)).open()
     with pytest.raises(Retry, match=r"without an answer: .*, with TLS as `tls` says\?"):

@@ -18,7 +18,7 @@ from helpers.samplers import samples_between
 from helpers.waiting import wait_for
 from servers.mosquitto import MISSING, Listener, Mosquitto
 
-from btcore import Batch, ChannelDescription, Context, Reading, pack
+from btcore import Batch, ChannelDescription, ChannelRef, Context, Reading, pack
 from btcore.decode.brultech import FORMATS
 from btcore.formats import Format
 from btcore.journal import Entry, Journal
@@ -231,6 +231,15 @@ def test_a_channel_that_loses_its_area_is_no_device_any_more(broker: Mosquitto, 
     publish(opened(broker.port, base_topic="energy", homeassistant=True), 5)
     assert {topic for topic in broker.retained() if topic.endswith("config")} == {CONFIG, other}
     assert "ch2_power" in json.loads(broker.retained()[CONFIG])["components"]
+
+
+def test_a_meter_of_which_nothing_is_chosen_is_not_announced(broker: Mosquitto, opened: Opened) -> None:
+    """With a mistyped channel nothing counts as delivered, so mended settings get everything."""
+    chosen = (ChannelRef("99999999", "ch1"),)
+    sink = opened(broker.port, base_topic="energy", homeassistant=True, channels=chosen)
+    readings = readings_of(Panel().run(10, 3))
+    assert sink.process_batch(Batch(tuple(readings), tuple(samples_between(readings)))) == 0
+    assert broker.retained() == {"energy/status": "online"}
 
 
 def test_nonsense_on_its_topics_does_no_harm(broker: Mosquitto, opened: Opened) -> None:

@@ -66,7 +66,7 @@ def test_a_connection_that_ends(code: int, error: type[BtcoreError], text: str) 
 def test_tls_that_fails(reason: str, error: type[BtcoreError], text: str) -> None:
     """What a setting can mend names the setting."""
     found = alert_error(LOGIN, reason)
-    assert (type(found), text in str(found)) == (error, True)
+    assert (isinstance(found, error), text in str(found)) == (True, True)
 
 
 def test_a_certificate_that_has_expired_is_tried_again() -> None:

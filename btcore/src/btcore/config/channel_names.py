@@ -4,7 +4,6 @@
 Virtual channels are read in `values/virtual_channels.py`.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,9 +14,6 @@ from btcore.values.channels import KnownChannels, split_channel
 from btcore.values.convert import convert
 from btcore.values.invalid_value import ConversionContext, InvalidValue, ValueProblem
 from btcore.values.virtual_channels import is_virtual
-
-PULSES = re.compile(r"p\d+")
-"""The labels of pulse counters."""
 
 
 def read_channels(
@@ -42,7 +38,7 @@ def read_channels(
             continue
         serial, label = split_channel(key, known.labels)
         try:
-            description = _description(value if isinstance(value, dict) else {"name": name}, label, context)
+            description = _description(value if isinstance(value, dict) else {"name": name}, label, known, context)
         except InvalidValue as error:
             for problem in error.problems:
                 findings.add(("channels", key, *problem.path), problem.message)
@@ -51,11 +47,13 @@ def read_channels(
     return found
 
 
-def _description(table: Mapping[str, object], label: str, context: ConversionContext) -> ChannelDescription:
+def _description(
+    table: Mapping[str, object], label: str, known: KnownChannels, context: ConversionContext
+) -> ChannelDescription:
     """Convert the table of a channel. Raises InvalidValue."""
     description: ChannelDescription = convert(table, ChannelDescription, context)
-    if description.is_of_pulses and not PULSES.fullmatch(label):
-        what = f"{label} is no pulse counter: unit, per_pulse and class are for p1 to p4"
+    if description.is_of_pulses and known.complete and label not in known.pulses:
+        what = f"{label} is no pulse counter: unit, per_pulse and class are for one, such as p1"
         raise InvalidValue(ValueProblem(what))
     return description
 

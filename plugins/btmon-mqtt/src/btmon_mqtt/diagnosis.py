@@ -7,7 +7,7 @@ import attrs
 
 from btcore import Finding, Retry, Stop
 from btmon_mqtt.connection import Connection
-from btmon_mqtt.login import Login
+from btmon_mqtt.login import Login, TlsStop
 
 
 def diagnose(login: Login) -> Iterator[Finding]:
@@ -16,9 +16,12 @@ def diagnose(login: Login) -> Iterator[Finding]:
     connection = Connection(attrs.evolve(login, client_id=""))
     try:
         connection.open()
+    except TlsStop as error:
+        yield Finding(
+            "certificate", str(error), "Correct `tls`, `tls_ca`, `tls_cert` and `tls_key`, or `host` and `port`"
+        )
     except Stop as error:
-        what, _, advice = str(error).rpartition(": ")
-        yield Finding("credentials", what, advice[:1].upper() + advice[1:])
+        yield Finding("credentials", str(error), "Correct `user`, `password` and `client_id`")
     except Retry as error:
         advice = "Check `host`, `port` and `tls`, and that the broker runs and may be reached; readings wait meanwhile"
         yield Finding("unreachable", str(error), advice)

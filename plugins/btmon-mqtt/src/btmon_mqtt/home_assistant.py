@@ -59,6 +59,7 @@ class HomeAssistant:
     _states: dict[str, Message] = attrs.field(factory=dict)
     _last: dict[str, Last] = attrs.field(factory=dict)
     _used: dict[str, set[str]] = attrs.field(factory=dict)
+    _wanted: set[str] = attrs.field(factory=set)
     _habits: dict[str, tuple[float, float]] = attrs.field(factory=dict)
     _expiries: dict[str, int] = attrs.field(factory=dict)
     _lock: RLock = attrs.field(factory=RLock)
@@ -115,14 +116,21 @@ class HomeAssistant:
                 found = list(self._of_meter(sample))
             yield from found
 
+    def wants(self, serial: str) -> bool:
+        """Whether a meter of which `messages` has had a sample has any entity."""
+        return serial in self._wanted
+
     def _of_meter(self, sample: Sample) -> Iterator[Message]:
+        entities = self._entities_of(sample)
+        if not entities:
+            return  # the settings choose nothing of it
+        self._wanted.add(sample.serial)
         serial = self.serials[sample.serial]
         topic = self.state_topic(level(serial))
         last = self._last.get(topic)
         now = Last(sample.newer.offset, format_time(sample.end))
         if last and now.offset <= last.offset and _not_after(now.time, last.time):
             return  # delivered again: Home Assistant has a later state
-        entities = self._entities_of(sample)
         yield from self._announcements(sample, serial, topic, entities)
         self._last[topic] = now
         values = {entity.key: _finite(entity.value(sample)) for entity, _ in entities}

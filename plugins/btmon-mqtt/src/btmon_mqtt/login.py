@@ -13,6 +13,10 @@ Protocol = Literal["auto", "5", "3.1.1"]
 """The type of the setting `protocol`."""
 
 
+class TlsStop(Stop):
+    """Raised if TLS does not fit: a file, a certificate, or that one side speaks it at all."""
+
+
 class TlsSocket(ssl.SSLSocket):
     """A socket that is closed when its handshake fails: paho leaves it open."""
 
@@ -48,11 +52,11 @@ class Login:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def tls_context(self) -> ssl.SSLContext:
-        """Return what TLS needs: whom we trust, and who we are. Raises Stop for files that do not fit."""
+        """Return what TLS needs: whom we trust, and who we are. Raises TlsStop for files that do not fit."""
         try:
             context = ssl.create_default_context(cafile=self.tls_ca)
         except OSError as error:  # an SSLError is one
-            raise Stop(f"tls_ca: {self.tls_ca} is no file of certificates ({_reason(error)})") from None
+            raise TlsStop(f"tls_ca: {self.tls_ca} is no file of certificates ({_reason(error)})") from None
         context.sslsocket_class = TlsSocket
         if self.tls_cert:
             try:
@@ -61,7 +65,7 @@ class Login:
             except (OSError, ValueError) as error:
                 files = " and ".join(str(file) for file in (self.tls_cert, self.tls_key) if file)
                 text = f"tls_cert: {files} are no certificate and its key, in PEM, without a passphrase"
-                raise Stop(f"{text} ({_reason(error)})") from None
+                raise TlsStop(f"{text} ({_reason(error)})") from None
         return context
 
 

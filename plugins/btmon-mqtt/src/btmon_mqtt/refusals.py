@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Mapping
 
 from btcore import Reject, Retry, Stop
-from btmon_mqtt.login import Login
+from btmon_mqtt.login import Login, TlsStop
 
 UNSUPPORTED_VERSION = 132
 NOT_AUTHORIZED = 135
@@ -76,17 +76,17 @@ def tls_error(login: Login, error: ssl.SSLError) -> Retry | Stop:
         if error.verify_code in NOT_IN_TIME:
             return Retry(f"{text}: it has to be renewed, or the clock of this computer is wrong")
         if "mismatch" in error.verify_message:
-            return Stop(f"{text}: set `host` to a name that is in the certificate")
-        return Stop(f"{text}: set `tls_ca` to the file with the certificate of the authority that signed it")
+            return TlsStop(f"{text}: set `host` to a name that is in the certificate")
+        return TlsStop(f"{text}: set `tls_ca` to the file with the certificate of the authority that signed it")
     return alert_error(login, error.reason or "")
 
 
 def alert_error(login: Login, reason: str) -> Retry | Stop:
     """Return the error for OpenSSL's reason why there is no connection; "" where it has none."""
     if any(part in reason for part in ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE")):
-        return Stop(f"{login.address} asks for a certificate of ours: set `tls_cert` and `tls_key`")
+        return TlsStop(f"{login.address} asks for a certificate of ours: set `tls_cert` and `tls_key`")
     if any(part in reason for part in ("UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_UNKNOWN")):
-        return Stop(f"{login.address} does not trust the certificate of `tls_cert`")
+        return TlsStop(f"{login.address} does not trust the certificate of `tls_cert`")
     if reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}:
-        return Stop(f"{login.address} does not speak TLS: correct `port` (often 8883), or set `tls = false`")
+        return TlsStop(f"{login.address} does not speak TLS: correct `port` (often 8883), or set `tls = false`")
     return Retry(f"{login.address} ended the TLS handshake ({reason or 'the connection was closed'})")

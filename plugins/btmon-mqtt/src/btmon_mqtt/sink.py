@@ -70,7 +70,7 @@ class Mqtt:
     )
     topic: str = setting(
         default="{serial}_{label}",
-        help="of each number, below base_topic: text with {serial}, {label}, {channel}, {kind} and {name}",
+        help="the topic of a number, below base_topic: text with {serial}, {label}, {channel}, {kind} and {name}",
     )
     map: dict[ChannelRef, str] = setting(
         factory=dict, help="another topic for some numbers, below base_topic; in JSON another key"
@@ -87,22 +87,28 @@ class Mqtt:
     units: bool = setting(default=False, help="with each number its unit: 120.9 V")
     timestamps: bool = setting(default=False, help="with each number its time, as JSON")
     json: bool = setting(default=False, help="one message for each meter and reading, as JSON")
-    json_topic: str = setting(default="{serial}/json", help="its topic, below base_topic: text with {serial}")
-    status_topic: str = setting(
-        default="", help="where online or offline is published, and kept; empty: status, below base_topic"
+    json_topic: str = setting(
+        default="{serial}/json", help="the topic of the JSON, below base_topic: text with {serial}"
     )
+    status_topic: str = setting(default="", help="the topic of online and offline; empty: status, below base_topic")
     serials: Serials = setting(
         default="full", help="how meters are named: full, the serial number; short, XXX and the last three digits"
     )
     homeassistant: bool = setting(default=False, help="announce the meters to Home Assistant")
     discovery_prefix: str = setting(default="homeassistant", help="Home Assistant's discovery prefix")
     unused: Unused = setting(
-        default="hide", help="entities that never measured anything: hide, disable (to be enabled there), show"
+        default="hide",
+        help="entities that never measured anything: leave them out, announce them disabled, or announce them",
     )
-    temperature_unit: TemperatureUnit = setting(default="C", help="what the meter's sensors are set to, for it: C or F")
-    device_name: str = setting(default="{model} {serial}", help="of a meter there: text with {model} and {serial}")
+    temperature_unit: TemperatureUnit = setting(
+        default="C", help="the unit that the meter's temperature sensors are set to, for Home Assistant"
+    )
+    device_name: str = setting(
+        default="{model} {serial}", help="name of a meter in Home Assistant: text with {model} and {serial}"
+    )
     entity_name: str = setting(
-        default="{name} {quantity}", help="of an entity there: text with {name}, {quantity}, {channel} and {serial}"
+        default="{name} {quantity}",
+        help="name of an entity in Home Assistant: text with {name}, {quantity}, {channel} and {serial}",
     )
 
     def check(self) -> Iterator[Problem]:
@@ -128,7 +134,7 @@ class Mqtt:
 
     @hookimpl
     def open(self, context: Context) -> None:
-        """Prepare; the connection is made with the first batch."""
+        """Prepare and, unless nothing may be sent, connect. Raises Retry or Stop."""
         self._context = context
         self._warned: set[str] = set()
         self._layout = self._make_layout(context)
@@ -142,10 +148,11 @@ class Mqtt:
         """Publish a batch; return how many of its readings were used. Raises Retry, Reject or Stop."""
         if not self._connection.is_open:
             self._connect()
-        used = set(batch.samples) if self._home_assistant else set()
+        used: set[Sample] = set()
         self._connection.publish(self._numbers(batch, used))
         if self._home_assistant:
             self._connection.publish(self._home_assistant.messages(batch))
+            used.update(sample for sample in batch.samples if self._home_assistant.wants(sample.serial))
         readings = {(sample.serial, sample.newer.key) for sample in used}
         return min(len(readings), len(batch.readings))
 
