@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Literal
 
 from helpers.golden_streams import recorded_readings
 from helpers.samplers import samples_between
@@ -17,7 +18,7 @@ from btmon_mqtt.sink import Mqtt
 ROUNDS = 10
 
 
-def measure(broker: Mosquitto, qos: int) -> float:
+def measure(broker: Mosquitto, qos: Literal[0, 1, 2]) -> float:
     """Return the topics that are published in a second."""
     readings = recorded_readings("gem48pbin_steady")
     batch = Batch(tuple(readings), tuple(samples_between(readings)))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from helpers.btcore_process import free_port
 from helpers.golden_streams import recorded_readings
+from helpers.needed import needs
 from helpers.samplers import samples_between
 from helpers.waiting import wait_for
 from servers.mosquitto import MISSING, Certificates, Listener, Mosquitto, OldBroker
@@ -20,7 +21,7 @@ from btmon_mqtt.login import Login
 from btmon_mqtt.messages import Message
 from btmon_mqtt.sink import Mqtt
 
-pytestmark = [pytest.mark.servers, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
+pytestmark = [pytest.mark.servers, needs(MISSING)]
 
 Opened = Callable[..., Mqtt]
 

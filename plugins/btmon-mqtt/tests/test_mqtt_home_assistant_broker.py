@@ -13,6 +13,7 @@ import attrs
 import pytest
 from helpers.counter_readings import MORNING
 from helpers.home_assistant import faults, statistics
+from helpers.needed import needs
 from helpers.running_sink import RunningSink
 from helpers.samplers import samples_between
 from helpers.waiting import wait_for
@@ -25,7 +26,7 @@ from btcore.journal import Entry, Journal
 from btcore.journal.opening import DEFAULT, open_journal
 from btmon_mqtt.sink import Mqtt
 
-pytestmark = [pytest.mark.servers, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
+pytestmark = [pytest.mark.servers, needs(MISSING)]
 
 Opened = Callable[..., Mqtt]
 
