@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measures what reaches the disk for one packet: bytes at the block device, and calls that wait for the disk.
+
+Each setting has a file system of its own (ext4 on a loop device, in memory), all at the same time. The program runs as
+it is installed, and simulated GEMs send to it. What counts is from the first seconds to after the end, when all is
+written. It needs root, mkfs.ext4 and strace; without them it says so, and measures nothing.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import attrs
+
+WARM_UP = 8.0
+"""Seconds that do not count: the files are made in them."""
+
+SECTOR = 512
+
+SYNCS = "fsync,fdatasync,sync_file_range,msync"
+
+SITE = """
+state = "state"
+[source.panel]
+use = "tcp-server"
+host = "127.0.0.1"
+port = {port}
+"""
+
+SINK = """
+[sink.sqlite]
+file = "energy.db"
+"""
+
+
+@attrs.frozen
+class Setting:
+    """What is measured: a name, and what the configuration has beside a source."""
+
+    name: str
+    text: str
+
+
+SETTINGS = (
+    Setting("the journal alone", '[sink.print]\nmeters = ["0"]\n'),
+    Setting("default: journal and SQLite", SINK),
+    Setting("flush_interval = 0 in [sink.sqlite]", f'{SINK}flush_interval = "0s"\n'),
+    Setting("flush_interval = 1m in [sink.sqlite]", f'{SINK}flush_interval = "1m"\n'),
+    Setting("interval = 1m in [sink.sqlite]", f'{SINK}interval = "1m"\n'),
+)
+
+
+@attrs.frozen
+class Written:
+    """What was measured."""
+
+    packets: int
+    size: int
+    syncs: int
+
+    def __str__(self) -> str:
+        """Format it, for one packet."""
+        return f"{self.size / self.packets:8,.0f} bytes {self.syncs / self.packets:7.3f} syncs"
+
+
+@contextmanager
+def disk(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """Make a file system of its own; yield where it is mounted, and the file with its device's counts."""
+    image, mounted = folder / "image", folder / "disk"
+    mounted.mkdir()
+    with image.open("wb") as file:
+        file.truncate(512 << 20)
+    # nothing is to be written later in the background by the file system itself
+    run("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", str(image))
+    device = run("losetup", "--find", "--show", str(image)).strip()
+    try:
+        run("mount", device, str(mounted))
+        try:
+            yield mounted, Path("/sys/block", Path(device).name, "stat")
+        finally:
+            run("umount", str(mounted))
+    finally:
+        run("losetup", "--detach", device)
+
+
+def run(*command: str) -> str:
+    """Run a command; return what it printed."""
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def written(mounted: Path, stat: Path) -> int:
+    """Return the bytes that were written to the device, after all that waits was written."""
+    run("sync", "--file-system", str(mounted))
+    return int(stat.read_text().split()[6]) * SECTOR
+
+
+def measure(setting: Setting, rate: int, seconds: float) -> Written:
+    """Run the program on a disk of its own, with so many packets a second."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, disk(Path(folder)) as (mounted, stat):  # noqa: S108
+        port = free_port()
+        site, trace = mounted / "site.toml", Path(folder, "trace")
+        site.write_text(SITE.format(port=port) + setting.text)
+        options = ("--follow-forks", "--seccomp-bpf", f"--trace={SYNCS}", f"--output={trace}")
+        program = ("btcore", "run", "--config", str(site), "--quiet")
+        with running("strace", *options, sys.executable, "-m", *program) as traced:
+            wait_for(port)
+            gems = ("simulate", "--connect", f"127.0.0.1:{port}", "--format", "gem48ptbin", "--realtime")
+            paces = ("--meters", str(rate), "--interval", "1s")
+            with running(sys.executable, "-m", "btcore", *gems, *paces):
+                time.sleep(WARM_UP)
+                before, syncs, started = written(mounted, stat), count(trace), time.monotonic()
+                time.sleep(seconds)
+            packets = round((time.monotonic() - started) * rate)
+            end(traced)
+        return Written(packets, written(mounted, stat) - before, count(trace) - syncs)
+
+
+def count(trace: Path) -> int:
+    """Return how many calls of the program have waited for the disk."""
+    return sum("sync" in line and "resumed" not in line for line in trace.read_text().splitlines())
+
+
+@contextmanager
+def running(*command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program meanwhile."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            yield process
+        finally:
+            end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Tell a program to end, or the one that is traced, and wait for it."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    with suppress(OSError):
+        for child in children.read_text().split():
+            os.kill(int(child), signal.SIGTERM)
+    if process.args[0] != "strace":  # type: ignore[index]
+        process.terminate()
+    process.wait(60)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def wait_for(port: int) -> None:
+    """Wait until the program listens."""
+    deadline = time.monotonic() + 60
+    while True:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError("the program does not listen")
+        time.sleep(0.2)
+
+
+def main() -> int:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--rates", type=int, nargs="*", default=[1, 10])
+    arguments = parser.parse_args()
+    missing = [name for name in ("mkfs.ext4", "losetup", "mount", "strace") if shutil.which(name) is None]
+    if missing or os.geteuid():
+        print(f"written bytes are not measured: this needs root{''.join(f', {name}' for name in missing)}")
+        return 0
+    jobs = [(setting, rate) for setting in SETTINGS for rate in arguments.rates]
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        found = pool.map(lambda job: measure(*job, arguments.seconds), jobs)
+        for (setting, rate), one in zip(jobs, found, strict=True):
+            print(f"{setting.name:<40} {rate:3} a second: {one} a packet", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
