@@ -106,7 +106,7 @@ def written(mounted: Path, stat: Path) -> int:
 
 def measure(setting: Setting, rate: int, seconds: float) -> Written:
     """Run the program on a disk of its own, with so many packets a second."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, disk(Path(folder)) as (mounted, stat):  # noqa: S108
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder, disk(Path(folder)) as (mounted, stat):
         port = free_port()
         site, trace = mounted / "site.toml", Path(folder, "trace")
         site.write_text(SITE.format(port=port) + setting.text)

@@ -8,6 +8,7 @@ the implementation alone. No message here shows a URL: it may contain a password
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 from urllib.parse import parse_qsl, unquote
 
 import attrs
@@ -30,17 +31,22 @@ SECRET_NAME = re.compile(r"pass|token|secret|key|cred|auth", re.IGNORECASE)
 """In the name of a parameter of a URL: its value is a secret."""
 
 
+Sync = Literal["normal", "always"]
+
+
 @attrs.frozen
 class JournalOptions:
     """What an implementation is given: the URL, the state directory, and how large the journal may become (0: any).
 
-    `must_exist`: a journal that is not there is not made, but raises Unavailable.
+    `must_exist`: a journal that is not there is not made, but raises Unavailable. `sync`: with `always`, a reading is
+    on the disk before it counts as kept; with `normal`, it survives the end of the program.
     """
 
     url: str = attrs.field(repr=False)
     state: Path
     max_bytes: int = 0
     must_exist: bool = False
+    sync: Sync = "normal"
 
     @property
     def rest(self) -> str:
@@ -52,7 +58,9 @@ Opener = Callable[[JournalOptions], Journal]
 """What an entry point names: opens the journal, or makes it. Raises Unavailable, or `wrong_url`."""
 
 
-def open_journal(url: str, state: Path, max_bytes: int = 0, *, must_exist: bool = False) -> Journal:
+def open_journal(
+    url: str, state: Path, max_bytes: int = 0, *, must_exist: bool = False, sync: Sync = "normal"
+) -> Journal:
     """Open the journal of a name or a URL; make it, unless it `must_exist`. Raises Unavailable, ConfigurationError."""
     try:
         found = find_journal(url)
@@ -60,7 +68,7 @@ def open_journal(url: str, state: Path, max_bytes: int = 0, *, must_exist: bool 
     except PluginError as error:
         raise wrong_url(str(error)) from None
     try:
-        return opener(JournalOptions(url, state, max_bytes, must_exist))
+        return opener(JournalOptions(url, state, max_bytes, must_exist, sync))
     except ConfigurationError as error:
         problems = [attrs.evolve(one, message=redact(one.message, secrets_in(url))) for one in error.problems]
         raise ConfigurationError(problems) from None

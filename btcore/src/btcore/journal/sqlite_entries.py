@@ -9,15 +9,16 @@ from collections.abc import Sequence
 
 import attrs
 
-from btcore.journal import Appended, Entry
+from btcore.journal import Appended, Entry, Offset
 from btcore.journal.sqlite_lag import count_in_blocks
 
 SELECT = "SELECT key, source, serial, format, raw, packetless, offset, monotonic, boot, address, origin FROM entry"
 
 SIZES = "SELECT offset, key, length(raw) FROM entry WHERE offset > ? ORDER BY offset LIMIT ?"
 
-INSERT = """INSERT INTO entry (key, added, source, serial, format, packetless, raw, monotonic, boot, address, origin)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT = """INSERT INTO entry
+    (offset, key, added, source, serial, format, packetless, raw, monotonic, boot, address, origin)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 NEWEST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entry'"
 """The newest offset that was ever given: its entry may be forgotten."""
@@ -38,15 +39,17 @@ def insert(connection: sqlite3.Connection, entries: Sequence[Entry], added: int)
         if rest or (not is_known and entry.serial in (serial for serial, _ in found)):
             rest.append(entry)
         elif not is_known:
-            kept.append(_insert_one(connection, entry, added))
+            kept.append(attrs.evolve(entry, offset=insert_at(connection, None, entry, added)))
     count_in_blocks(connection, ((entry.offset, len(entry.raw)) for entry in kept))
     return Appended(kept, rest)
 
 
-def _insert_one(connection: sqlite3.Connection, entry: Entry, added: int) -> Entry:
+def insert_at(connection: sqlite3.Connection, offset: Offset | None, entry: Entry, added: int) -> Offset:
+    """Insert an entry at an offset, or at the next one; return it."""
     of_packet = (entry.source, entry.serial, entry.format, entry.packetless, entry.raw)
-    values = (entry.key, added, *of_packet, entry.monotonic, entry.boot, entry.address, entry.origin)
-    return attrs.evolve(entry, offset=int(connection.execute(INSERT, values).lastrowid or 0))
+    stamps = (entry.monotonic, entry.boot, entry.address, entry.origin)
+    cursor = connection.execute(INSERT, (offset, entry.key, added, *of_packet, *stamps))
+    return int(cursor.lastrowid or 0)
 
 
 def select(connection: sqlite3.Connection, where: str, values: Sequence[object]) -> list[Entry]:

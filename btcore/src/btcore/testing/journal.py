@@ -43,9 +43,13 @@ from btcore.testing.journal_entries import (
 
 
 class JournalContract:
-    """The contract as single tests. `survives` says whether what was kept is there when the journal is opened again."""
+    """The contract as single tests. `survives` says whether what was kept is there when the journal is opened again.
+
+    `is_shared` says whether two processes may have it open at once; else the second has it once the first is dead.
+    """
 
     survives = True
+    is_shared = True
 
     def open_journal(self, folder: Path) -> Journal:
         """Open the journal that is in a folder, or make it."""
@@ -232,8 +236,9 @@ class JournalContract:
         found = other.checkpoint(SINKS[0])
         assert found is not None
         theirs = other.commit(SINKS[0], attrs.evolve(found, offset=second))
+        late = journal if self.is_shared else other  # then a worker of the same process
         with pytest.raises(Superseded, match=SINKS[0]):
-            journal.commit(SINKS[0], attrs.evolve(mine, offset=third, baselines={"1": Baseline(third)}))
+            late.commit(SINKS[0], attrs.evolve(mine, offset=third, baselines={"1": Baseline(third)}))
         assert other.checkpoint(SINKS[0]) == theirs == attrs.evolve(found, offset=second)
         other.commit(SINKS[0], attrs.evolve(theirs, offset=third))
 
