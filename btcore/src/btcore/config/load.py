@@ -15,6 +15,8 @@ from btcore import predecessor
 from btcore.config.channel_names import read_channels
 from btcore.config.claims import Claims
 from btcore.config.hosting import is_hosted, origin_notice
+from btcore.config.journal import KEY as JOURNAL
+from btcore.config.journal import journal_url, read_journal
 from btcore.config.meters import read_meters
 from btcore.config.metrics import read_metrics
 from btcore.config.parts import split
@@ -84,8 +86,8 @@ class _Loader:
     def load(self) -> Site:
         """Read the whole file."""
         self._unknown_keys()
-        self.findings.secrets += secrets_in(str(self.data.get("journal", "")))
-        values = {"state": default_state(), **self.reader.settings(self.top, self.data, ())}
+        self.findings.secrets += secrets_in(journal_url(self.data))
+        values = {"state": default_state(), **self._top_values()}
         sources = [Source(**common, **core) for common, core, _ in self._tables("source")]
         sinks = [Sink(**common, delivery=_delivery(cls, core)) for common, core, cls in self._tables("sink")]
         decoders = [Decoder(**common) for common, _, _ in self._tables("decoder")]
@@ -106,6 +108,15 @@ class _Loader:
             warnings=tuple(self.findings.warnings),
             **values,
         )
+
+    def _top_values(self) -> Values:
+        """Return the settings of the top level; the journal's may be in a table of their own."""
+        table = self.data.get(JOURNAL)
+        if not isinstance(table, dict):
+            return self.reader.settings(self.top, self.data, ())
+        journal = read_journal(table, self.reader)
+        others = [entry for entry in self.top if entry.name != JOURNAL]
+        return {JOURNAL: journal.use, "sync": journal.sync, **self.reader.settings(others, self.data, ())}
 
     def _decoder_tables(self) -> object:
         """Return the tables of decoders, with the built-in one of Brultech's meters."""
@@ -270,7 +281,7 @@ class _Loader:
         return plugin, cls
 
 
-_TABLES = "[source.NAME], [sink.NAME], [decoder.NAME], [channels], [meters], [metrics]"
+_TABLES = "[source.NAME], [sink.NAME], [decoder.NAME], [channels], [meters], [metrics], [journal]"
 
 BRULTECH = "brultech"
 """The built-in decoder."""

@@ -10,7 +10,7 @@ from btcore.config.toml import Key, TomlDocument
 from btcore.errors import ConfigurationError, Problem
 from btcore.redaction import redact
 
-SINGLE_TABLES = ("channels", "meters", "metrics")
+SINGLE_TABLES = ("channels", "meters", "metrics", "journal")
 """The tables without a name of their own."""
 
 IN_A_TABLE = 2

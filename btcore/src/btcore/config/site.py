@@ -17,7 +17,7 @@ from btcore.config.meters import Meters
 from btcore.config.metrics import MetricsSettings
 from btcore.decode.brultech import FORMATS
 from btcore.errors import Problem
-from btcore.journal.opening import DEFAULT, check_journal, describe_url
+from btcore.journal.opening import DEFAULT, Sync, check_journal, describe_url
 from btcore.origin import origin_of
 from btcore.settings import Context, Delivery, Duration, Kind, Polarity, Serial
 from btcore.values.describe import Setting, configured_settings, delivery_settings, settings_of
@@ -119,7 +119,8 @@ class Site:
     """Everything that a configuration defines.
 
     `state` is the directory of the journal. `meters` are the meters of [meters]; `channels` maps `SERIAL_CHANNEL` to a
-    name. `secrets` are texts that no log may show. `warnings` are findings that do not prevent a run.
+    name. `sync` says when a reading is on the disk. `secrets` are texts that no log may show. `warnings` are findings
+    that do not prevent a run.
     """
 
     file: Path
@@ -140,6 +141,7 @@ class Site:
         validator=check_journal,
         metadata={"help": "where readings are kept: the name of a journal, or its URL (sqlite:////DIRECTORY/FILE)"},
     )
+    sync: Sync = "normal"
     max_journal_bytes: int = attrs.field(
         default=8_000_000_000,
         validator=attrs.validators.ge(0),

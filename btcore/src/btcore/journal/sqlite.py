@@ -29,7 +29,7 @@ from btcore.journal import (
 )
 from btcore.journal.opening import JournalOptions
 from btcore.journal.sqlite_check import compact, find_faults
-from btcore.journal.sqlite_entries import NEWEST, RECENT, SIZES, insert, select
+from btcore.journal.sqlite_entries import NEWEST, RECENT, SIZES, insert, restamp, select
 from btcore.journal.sqlite_file import file_of, make_private, warn_if_readable
 from btcore.journal.sqlite_gathering import Gathering
 from btcore.journal.sqlite_lag import kept_after, lag_after
@@ -279,6 +279,11 @@ class SqliteJournal:
         """Return one baseline of a sink."""
         with self._snapshot() as connection:
             return read_baseline(connection, sink, key)
+
+    def restamp(self, entries: Sequence[Entry]) -> None:
+        """Give entries these keys and boots."""
+        with self._transaction() as connection:
+            restamp(connection, entries)
 
     def source_checkpoint(self, source: str) -> str:
         """Return what was committed for a source last."""

@@ -25,6 +25,11 @@ NEWEST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entry'
 
 RECENT = "offset IN (SELECT offset FROM entry WHERE offset <= ? ORDER BY offset DESC LIMIT ?) ORDER BY offset"
 
+KEY_TAKEN = """SELECT 1 FROM entry WHERE key = ? AND offset != ?
+    AND serial = (SELECT serial FROM entry WHERE offset = ?)"""
+
+RESTAMP = "UPDATE entry SET key = ?, boot = ?, added = ? WHERE offset = ?"
+
 SAME_KEY = "SELECT serial, raw = ? AND (packetless = 0 OR serial = ?) FROM entry WHERE key = ?"
 """The meters that have a key, and whether they have it by the same reading: a packet says which meter it is of."""
 
@@ -58,3 +63,12 @@ def select(connection: sqlite3.Connection, where: str, values: Sequence[object])
         Entry(key, source, serial, form, raw, bool(packetless), *more)
         for key, source, serial, form, raw, packetless, *more in connection.execute(f"{SELECT} WHERE {where}", values)
     ]
+
+
+def restamp(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+    """Give entries these keys and boots, by their offsets; a key that is taken is raised."""
+    for entry in entries:
+        key = entry.key
+        while connection.execute(KEY_TAKEN, (key, entry.offset, entry.offset)).fetchone():
+            key += 1
+        connection.execute(RESTAMP, (key, entry.boot, key // 1_000_000, entry.offset))

@@ -185,7 +185,7 @@ def _report_lost(sources: list[SourceWorker]) -> None:
 def open_site_journal(site: Site, *, must_exist: bool = False) -> Journal:
     """Open the journal that a configuration chooses. Raises Unavailable, ConfigurationError."""
     try:
-        return open_journal(site.journal, site.state, site.max_journal_bytes, must_exist=must_exist)
+        return open_journal(site.journal, site.state, site.max_journal_bytes, must_exist=must_exist, sync=site.sync)
     except ConfigurationError as error:
         problems = [attrs.evolve(problem, file=str(site.file)) for problem in error.problems]
         raise ConfigurationError(problems) from None

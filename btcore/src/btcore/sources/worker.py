@@ -24,6 +24,7 @@ from btcore.device.heard import HeardMeters
 from btcore.errors import Retry, Stop, Unavailable
 from btcore.heartbeat import Heartbeat
 from btcore.journal import Entry, Journal, known_serials
+from btcore.journal.clock_watch import ClockWatch
 from btcore.journal.retry import ShuttingDown
 from btcore.logs.failures import FailureReporter
 from btcore.meter_commands import MeterCommands
@@ -115,6 +116,10 @@ class SourceWorker:
         )
         self._recent_bytes = RecentBytes()
         self._is_undoing_reported = False
+
+    def doubt_clock(self, clock_watch: ClockWatch | None) -> None:
+        """Let readings be kept without a time while it is not known. Called before the worker starts."""
+        self._entries.clock_watch = clock_watch
 
     @property
     def kept(self) -> int:
