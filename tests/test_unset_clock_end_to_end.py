@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,11 @@ def kept(folder: Path) -> int:
     return sum(source["kept"] for source in status["sources"])
 
 
+def has_said(btcore: BtcoreProcess, text: str, before: int) -> bool:
+    """Whether the log has a text more often than before."""
+    return btcore.log.count(text) > before
+
+
 def rows(folder: Path) -> list[tuple[int, int]]:
     """Return the seconds counter and the time of each row."""
     return table_rows(folder / "energy.db", TABLE, "secs, time_created")
@@ -79,8 +85,8 @@ def test_readings_of_1970_get_their_time_when_the_clock_is_set(tmp_path: Path, c
     began = time.time()
     for run in range(2):
         with BtcoreProcess(tmp_path, SITE) as btcore:
-            wait_for(lambda run=run: btcore.log.count("clock is not set yet") > run, "btcore to doubt the clock")
-            wait_for(lambda run=run: btcore.log.count("listening on") > run, "btcore to listen")
+            wait_for(partial(has_said, btcore, "clock is not set yet", run), "btcore to doubt the clock")
+            wait_for(partial(has_said, btcore, "listening on", run), "btcore to listen")
             long_lived(btcore.port(), [packet(10 * run + n) for n in range(3)])
             wait_for(lambda: kept(tmp_path) == 3, "the readings to be kept")
             assert rows(tmp_path) == []

@@ -23,6 +23,8 @@ HEADER = Struct("<4sII")
 SIZE = 320 << 10
 """Bytes that the file has from the beginning, so that a record within them changes no length."""
 
+PAGE = 4096
+
 MAX_RECORD = 4 << 20
 """Bytes of a record, uncompressed: what claims to be longer is damaged."""
 
@@ -87,7 +89,8 @@ class Tail:
     def clear(self) -> None:
         """Forget all records: they are in the journal's file, and on the disk. Raises OSError."""
         if os.fstat(self._descriptor).st_size < SIZE:
-            _write_all(self._descriptor, bytes(SIZE), 0)
+            for at in range(0, SIZE, PAGE):  # by pages: of what is written at once, the system may make one large page
+                _write_all(self._descriptor, bytes(PAGE), at)
         _write_all(self._descriptor, MAGIC + bytes(HEADER.size), 0)
         self._filling = os.urandom(4)
         self._end = len(MAGIC)
