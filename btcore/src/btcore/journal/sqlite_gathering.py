@@ -114,6 +114,8 @@ class Gathering:
         `durable`: it is to be on the disk with `always_sync`. Raises OSError, sqlite3.Error, Unavailable.
         """
         sync = durable and self._always_sync
+        if self._tail.is_gone:
+            self._commit_later()
         self.begin()
         if self.is_stuck and durable:
             raise Unavailable(f"cannot write to the journal {self._file}: the disk is full")
@@ -160,7 +162,7 @@ class Gathering:
         now = time.monotonic()
         if self._failed and now - self._failed < RETRY:
             return False
-        return now - self._since > MAX_AGE or self._tail.size > MAX_TAIL or self._tail.is_gone
+        return now - self._since > MAX_AGE or self._tail.size > MAX_TAIL
 
     def _commit_later(self) -> None:
         """Commit what is in the tail; a failure costs nothing, and is tried again."""
@@ -202,7 +204,7 @@ class Gathering:
             _sync(Path(f"{self._file}-wal"))
 
     def _replace_tail(self) -> None:
-        log.warning("%s-tail was removed or replaced: a new one is made, nothing is lost", self._file)
+        log.warning("%s-tail was removed, replaced or cut short: a new one is made, nothing is lost", self._file)
         self._tail.close(remove=False)
         self._tail = Tail(self._file)
         self._tail.clear()

@@ -51,13 +51,14 @@ class Tail:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the file was removed or replaced: after a restart nobody would find what is written to it."""
+        """Whether the file was removed, replaced or cut short: nobody would find what is written to it."""
         mine = os.fstat(self._descriptor)
         try:
             there = self._file.stat()
         except OSError:
             return True
-        return (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino) or there.st_size < self._end > len(MAGIC)
+        is_short = any(self._filling) and there.st_size < max(self._end, SIZE)
+        return is_short or (there.st_dev, there.st_ino) != (mine.st_dev, mine.st_ino)
 
     def records(self) -> Iterator[bytes]:
         """Yield the records that are complete, in order. What is written next comes after those that were read."""
