@@ -41,6 +41,7 @@ daemon = "{daemon}"
 
 [sink.sqlite]
 file = "energy.db"
+flush_interval = 0
 """
 
 
