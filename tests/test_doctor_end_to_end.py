@@ -483,9 +483,7 @@ def test_a_database_that_is_none(doctor: Doctor) -> None:
     (doctor.folder / "capture").write_bytes(gem())
     (doctor.folder / "energy.db").write_text("no database, but a long text that SQLite does not know" * 30)
     before = (doctor.folder / "energy.db").read_bytes()
-    assert doctor.codes('[source.file]\npath = "capture"\n[sink.sqlite]\nfile = "energy.db"\n') == [
-        "sink-database"
-    ]
+    assert doctor.codes('[source.file]\npath = "capture"\n[sink.sqlite]\nfile = "energy.db"\n') == ["sink-database"]
     assert (doctor.folder / "energy.db").read_bytes() == before
 
 

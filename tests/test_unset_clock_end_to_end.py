@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ RIGHT = "+0"
 
 
 @pytest.fixture
-def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Return the file that says what time it is for every program that is started."""
     if LIBRARY is None:
         pytest.skip("libfaketime is not installed (Debian: libfaketime)")
@@ -53,7 +54,10 @@ def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # nobody sets that clock
     }.items():
         monkeypatch.setenv(name, value)
-    return file
+    yield file
+    for left in Path("/dev/shm").glob("*faketime_s*_*"):  # noqa: S108 - libfaketime's own, of programs that were killed
+        if not Path("/proc", left.name.rpartition("_")[2]).exists():
+            left.unlink(missing_ok=True)
 
 
 def packet(n: int) -> bytes:

@@ -60,7 +60,7 @@ NOTHING = '[sink.print]\nmeters = ["0"]\n'
 SETTINGS = (
     Setting("the journal alone", NOTHING),
     Setting("default: journal and SQLite", SINK),
-    Setting("the same, mounted with lazytime", SINK, "lazytime"),
+    Setting("the same, mounted with commit=60", SINK, "commit=60"),
     Setting("flush_interval = 5m of SQLite", f'{SINK}flush_interval = "5m"\n'),
     Setting("flush_interval = 0 of SQLite", f'{SINK}flush_interval = "0s"\n'),
     Setting("interval = 1m of SQLite", f'{SINK}interval = "1m"\n'),
