@@ -55,7 +55,7 @@ def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     }.items():
         monkeypatch.setenv(name, value)
     yield file
-    for left in Path("/dev/shm").glob("*faketime_s*_*"):  # noqa: S108 - libfaketime's own, of programs that were killed
+    for left in Path("/dev/shm").glob("*faketime_s*_*"):
         if not Path("/proc", left.name.rpartition("_")[2]).exists():
             left.unlink(missing_ok=True)
 
