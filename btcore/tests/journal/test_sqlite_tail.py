@@ -211,3 +211,23 @@ def test_with_always_each_append_waits_for_the_disk(tmp_path: Path, monkeypatch:
         fill(journal, 3)
         journal.commit("sink.a", Checkpoint(3))
         assert len(synced) == 3
+
+
+def test_a_tail_that_cannot_be_written_costs_nothing(
+    tmp_path: Path, journal: MortalJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each reading is committed at once, as long as that lasts; the log says so once."""
+    kept = fill(journal, 2)
+    with monkeypatch.context() as broken:
+        broken.setattr(Tail, "write", failing_write)
+        kept += fill(journal, 3, first=2)
+        assert committed(tmp_path) == 5
+    kept += fill(journal, 2, first=5)
+    assert committed(tmp_path) == 5
+    assert caplog.text.count("cannot write to") == 1
+    assert raws(open_mortal(tmp_path)) == kept
+
+
+def failing_write(_: Tail, _record: bytes, *, sync: bool) -> None:
+    """Fail as a bad disk does."""
+    raise OSError(5, f"Input/output error {sync}")

@@ -56,13 +56,13 @@ class Gathering:
         self._since = self._failed = 0.0
         self._tail = Tail(file)
         self._restored = 0
+        self._is_tail_failing = False
         self.is_stuck = False  # the disk has no room for all of the tail
         self.committed_to = START  # the newest offset that every connection sees
         self._begin()
         if self._restored:
-            log.info(
-                "%s restored: the last run has not ended in order", either(self._restored, "reading is", "readings are")
-            )
+            what = either(self._restored, "reading is", "readings are")
+            log.info("%s restored from %s-tail: the last run did not end in order", what, file)
         if self._tail.is_damaged:
             log.error("%s-tail is damaged: some of the last readings of the last run are lost", file)
         self.commit()
@@ -123,9 +123,7 @@ class Gathering:
         self._connection.execute("SAVEPOINT change")
         try:
             yield record
-            is_gathered = bool(record) and len(record[0]) <= MAX_RECORD
-            if is_gathered:
-                self._write(record[0], sync=sync)
+            is_gathered = bool(record) and len(record[0]) <= MAX_RECORD and self._write(record[0], sync=sync)
             self._connection.execute("RELEASE change")
         except BaseException as error:
             self._undo(error)
@@ -135,10 +133,19 @@ class Gathering:
         elif self._is_due or self.is_stuck:
             self._commit_later()
 
-    def _write(self, record: bytes, *, sync: bool) -> None:
+    def _write(self, record: bytes, *, sync: bool) -> bool:
+        """Write a record to the tail; return whether it is there. Where it is not, the change is committed at once."""
         if self._tail.size > MOST_TAIL:
             raise Unavailable(f"cannot write to the journal {self._file}, and {self._file}-tail is full")
-        self._tail.write(record, sync=sync)
+        try:
+            self._tail.write(record, sync=sync)
+        except OSError as error:
+            if not self._is_tail_failing:
+                log.warning("cannot write to %s-tail: %s; each reading is committed at once", self._file, error)
+            self._is_tail_failing = True
+            return False
+        self._is_tail_failing = False
+        return True
 
     def _undo(self, error: BaseException) -> None:
         """Take back a change that failed, and nothing else."""

@@ -66,7 +66,10 @@ class Tail:
         self._filling, self._end = data[len(MAGIC) :][:4], len(MAGIC)
         self._deflate, inflate = _compressor(), zlib.decompressobj(-zlib.MAX_WBITS)
         while found := _record_at(data, self._end, self._filling):
-            record = inflate.decompress(found, MAX_RECORD)
+            try:
+                record = inflate.decompress(found, MAX_RECORD)
+            except zlib.error:
+                break
             self._deflate.compress(record)
             self._deflate.flush(zlib.Z_SYNC_FLUSH)  # so that it has seen what the reader has
             self._end += HEADER.size + len(found)
