@@ -115,6 +115,25 @@ class Decoder:
 
 
 @attrs.frozen
+class JournalSettings:
+    """The settings of the table [journal]; a `journal` that is a text is short for one with `use` alone."""
+
+    use: str = attrs.field(
+        default=DEFAULT,
+        repr=describe_url,
+        validator=check_journal,
+        metadata={"help": "where readings are kept: the name of a journal, or its URL (sqlite:////DIRECTORY/FILE)"},
+    )
+    sync: Sync = attrs.field(
+        default="normal",
+        metadata={
+            "help": "normal: a power cut costs the readings of about the last half minute; always: each reading is on"
+            " the disk before anything is done with it, which wears out an SD card"
+        },
+    )
+
+
+@attrs.frozen
 class Site:
     """Everything that a configuration defines.
 

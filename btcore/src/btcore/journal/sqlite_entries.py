@@ -53,8 +53,8 @@ def insert_at(connection: sqlite3.Connection, offset: Offset | None, entry: Entr
     """Insert an entry at an offset, or at the next one; return it."""
     of_packet = (entry.source, entry.serial, entry.format, entry.packetless, entry.raw)
     stamps = (entry.monotonic, entry.boot, entry.address, entry.origin)
-    cursor = connection.execute(INSERT, (offset, entry.key, added, *of_packet, *stamps))
-    return int(cursor.lastrowid or 0)
+    done = connection.execute(INSERT, (offset, entry.key, added, *of_packet, *stamps))
+    return int(done.lastrowid or 0)
 
 
 def select(connection: sqlite3.Connection, where: str, values: Sequence[object]) -> list[Entry]:
