@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -120,3 +121,28 @@ def test_a_clock_that_is_set_loses_and_doubles_nothing(tmp_path: Path, clock: Pa
         wait_for(lambda: len(rows(tmp_path)) == 6, "the readings after")
         assert btcore.stop() == 0
     assert sorted(seconds for seconds, _ in rows(tmp_path)) == [100, 101, 102, 110, 111, 112]
+
+
+@pytest.mark.parametrize("change", [datetime(2026, 3, 29, 1, tzinfo=UTC), datetime(2026, 10, 25, 1, tzinfo=UTC)])
+def test_summer_time_begins_and_ends_without_a_trace(
+    tmp_path: Path, clock: Path, monkeypatch: pytest.MonkeyPatch, change: datetime
+) -> None:
+    """Where local time jumps by an hour, forward or back, the times of readings go on as before."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    monkeypatch.setenv("FAKETIME_FMT", "%s")
+    before = 8
+    clock.write_text(f"@{change.timestamp() - before:.0f}")  # when a program starts
+    started = time.monotonic()
+    with BtcoreProcess(tmp_path, SITE) as btcore:
+        port = btcore.port()
+        long_lived(port, [packet(n) for n in range(3)])
+        wait_for(lambda: len(rows(tmp_path)) == 3, "the readings before")
+        wait_for(lambda: time.monotonic() > started + before + 2, "the hour to change")
+        long_lived(port, [packet(10 + n) for n in range(3)])
+        wait_for(lambda: len(rows(tmp_path)) == 6, "the readings after")
+        assert btcore.stop() == 0
+        assert "clock was set" not in btcore.log
+    times = [at for _, at in sorted(rows(tmp_path))]
+    assert times == sorted(times)
+    assert times[-1] > change.timestamp()
+    assert times[-1] - times[0] < 600
