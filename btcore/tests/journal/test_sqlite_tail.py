@@ -2,6 +2,7 @@
 """The tail of the SQLite journal: what is kept there survives the process, and whatever happens to the file is told."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -231,3 +232,18 @@ def test_a_tail_that_cannot_be_written_costs_nothing(
 def failing_write(_: Tail, _record: bytes, *, sync: bool) -> None:
     """Fail as a bad disk does."""
     raise OSError(5, f"Input/output error {sync}")
+
+
+def test_a_reader_misses_nothing_while_it_is_committed(journal: MortalJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is known to be kept is read at any moment: before, during and after a commit."""
+    monkeypatch.setattr(gathering, "MAX_TAIL", 100)
+    count, at = 3000, 0
+    writer = threading.Thread(target=fill, args=(journal, count))
+    writer.start()
+    while at < count:
+        newest = journal.newest()
+        found = journal.read(at, 7)
+        assert found or newest <= at
+        assert [one.offset for one in found] == list(range(at + 1, at + 1 + len(found)))
+        at += len(found)
+    writer.join(60)

@@ -54,6 +54,7 @@ class Gathering:
         self._on_full = on_full
         self._always_sync = always_sync
         self._since = self._failed = 0.0
+        self._is_pending = False  # SQLite says that a transaction is over before others see what was in it
         self._tail = Tail(file)
         self._restored = 0
         self._is_tail_failing = False
@@ -70,7 +71,7 @@ class Gathering:
     @property
     def is_empty(self) -> bool:
         """Whether all that was kept is committed, so that every connection sees it."""
-        return not (self._connection.in_transaction or self._failed)
+        return not self._is_pending
 
     @property
     def is_failing(self) -> bool:
@@ -88,6 +89,7 @@ class Gathering:
             self._begin()
 
     def _begin(self) -> None:
+        self._is_pending = True
         self._connection.execute("BEGIN IMMEDIATE")
         self._since = time.monotonic()
         if self._failed or not self._tail.is_read:
@@ -207,6 +209,7 @@ class Gathering:
             raise
         self._failed = time.monotonic() if self.is_stuck else 0.0
         self.committed_to = int(self._connection.execute(NEWEST).fetchone()[0])
+        self._is_pending = self.is_stuck
         if sync:
             _sync(Path(f"{self._file}-wal"))
 
