@@ -21,8 +21,11 @@ WORKSPACE = nox.project.load_toml(ROOT / "pyproject.toml")
 CORE = nox.project.load_toml(ROOT / "btcore" / "pyproject.toml")
 DEFAULT_SET = [f"plugins/{name}" for name in re.findall(r"\bbtmon-[\w-]+", " ".join(CORE["project"]["dependencies"]))]
 
-DEBIAN_PACKAGES = ("rrdtool", "rrdcached", "librrd-dev", "python3-dev", "gcc", "mariadb-server", "postgresql")
-"""The servers that tests start, and the headers that building RRDtool's Python binding needs."""
+DEBIAN_PACKAGES = (
+    *("rrdtool", "rrdcached", "librrd-dev", "python3-dev", "gcc", "mariadb-server", "postgresql"),
+    *("libfaketime", "strace"),
+)
+"""The servers that tests start, the headers that building RRDtool's Python binding needs, another time, and a count."""
 
 WORKERS = str(3 * (os.cpu_count() or 2) // 2)
 """Tests that run at once where servers are among them, which wait more than they compute."""
@@ -162,6 +165,7 @@ def bench(session: nox.Session) -> None:
     install_debian_packages(session)
     session.install("--quiet", *tools("peer", "rrd"), *folders("btcore", *DEFAULT_SET, "plugins/btmon-rrd"))
     session.run("python", "tests/bench/run.py", *session.posargs)
+    session.run("python", "tests/bench/written.py", *session.posargs)
     session.run("python", "tests/bench/rrd.py", *session.posargs, env={"PYTHONPATH": "tests"})
     session.install("--quiet", *tools("test"), *folders("plugins/btmon-mysql", "plugins/btmon-sql"))
     session.run("python", "tests/bench/sql.py", *session.posargs, env={"PYTHONPATH": "tests"})

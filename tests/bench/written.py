@@ -194,7 +194,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=330.0)
     parser.add_argument("--rates", type=int, nargs="*", default=[1, 10])
-    arguments = parser.parse_args()
+    arguments, _ = parser.parse_known_args()  # those of the other benches
     missing = [name for name in ("mkfs.ext4", "losetup", "mount", "strace") if shutil.which(name) is None]
     if missing or os.geteuid():
         print(f"written bytes are not measured: this needs root{''.join(f', {name}' for name in missing)}")
