@@ -60,7 +60,7 @@ def test_the_same_configuration_changes_nothing(tmp_path: Path) -> None:
     [
         ({"panel": "max_connections = 9"}, ["source.panel: restarted (max_connections)"]),
         ({"panel": 'clock = "device-utc"'}, ["source.panel: restarted (clock)"]),
-        ({"sqlite": 'table = "x"\nflush_interval = "1m"'}, ["sink.sqlite: restarted (table, flush_interval)"]),
+        ({"sqlite": 'table = "x"\nflush_interval = "2m"'}, ["sink.sqlite: restarted (table, flush_interval)"]),
         ({"sqlite": "only_live = true"}, ["sink.sqlite: restarted (only_live)"]),
         ({"print": 'use = "sqlite"\nfile = "other.db"'}, ["sink.print: restarted (use)"]),
         ({"more": '[sink.other]\nuse = "print"'}, ["sink.other: added"]),
