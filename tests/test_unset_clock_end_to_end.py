@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from helpers.btcore_process import BtcoreProcess, table_rows
+from helpers.needed import need
 from helpers.waiting import wait_for
 from test_tcp_end_to_end import long_lived
 
@@ -45,8 +46,7 @@ RIGHT = "+0"
 @pytest.fixture
 def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Return the file that says what time it is for every program that is started."""
-    if LIBRARY is None:
-        pytest.skip("libfaketime is not installed (Debian: libfaketime)")
+    need("" if LIBRARY else "apt install libfaketime: it is missing")
     file = tmp_path / "clock"
     for name, value in {
         "LD_PRELOAD": str(LIBRARY),
