@@ -7,8 +7,8 @@ crash, nor when readings are delivered again. So the energies that Home Assistan
 
 import json
 import math
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from threading import RLock
 
 import attrs
@@ -55,6 +55,7 @@ class HomeAssistant:
     entities: Entities
     serials: SerialNames
     delivery: Delivery
+    now: Callable[[], datetime] = attrs.field(default=lambda: datetime.now(UTC))
     _configs: dict[str, Config] = attrs.field(factory=dict)
     _states: dict[str, Message] = attrs.field(factory=dict)
     _last: dict[str, Last] = attrs.field(factory=dict)
@@ -131,12 +132,19 @@ class HomeAssistant:
         now = Last(sample.newer.offset, format_time(sample.end))
         if last and now.offset <= last.offset and _not_after(now.time, last.time):
             return  # delivered again: Home Assistant has a later state
+        if last is None and not self._is_fresh(sample):
+            return  # what the journal has of earlier days would be energy of this hour
         yield from self._announcements(sample, serial, topic, entities)
         self._last[topic] = now
         values = {entity.key: _finite(entity.value(sample)) for entity, _ in entities}
         state = Message(topic, compact({"time": now.time, "offset": now.offset, **values}), retain=True)
         self._states[topic] = state
         yield state
+
+    def _is_fresh(self, sample: Sample) -> bool:
+        """Whether a meter may have its first state ever from this sample: one that holds still, or is not live."""
+        age = self.now() - sample.end
+        return sample.newer.origin != "" or age.total_seconds() <= self._expiry(sample.serial)
 
     def _entities_of(self, sample: Sample) -> list[tuple[Entity, bool]]:
         """Return the entities of a meter that are announced, each with whether it has ever been used in this run."""
