@@ -288,8 +288,9 @@ def test_of_a_batch_home_assistant_gets_the_newest_state_alone() -> None:
     assert json.loads(state)["time"] == "2026-06-21T06:08:10Z"
 
 
-def test_the_first_state_of_a_meter_is_none_of_earlier_days() -> None:
+def test_the_first_state_of_a_meter_is_none_of_earlier_days(caplog: pytest.LogCaptureFixture) -> None:
     """A sink that is added to a journal of a month begins with the present: else that were energy of this hour."""
+    caplog.set_level(logging.INFO)
     readings = [attrs.evolve(reading(10 * number), origin="") for number in range(4)]
     first, then = batch_of(readings[:2]), batch_of(readings[1:])
     for late, expected in ((299, 1), (301, 0)):
@@ -301,6 +302,8 @@ def test_the_first_state_of_a_meter_is_none_of_earlier_days() -> None:
         assert sink._home_assistant.wants(GEM)
         sink._home_assistant.now = lambda: readings[-1].time
         assert [line for line in sink.preview_batch(then) if "/state" in line.partition(" ")[0]]
+    what = "Home Assistant gets its state when they are of the present"
+    assert caplog.messages == [f"meter {GEM}: its readings are of 2026-06-21T06:00:10Z; {what}"]
 
 
 def test_two_meters_are_two_devices() -> None:
