@@ -132,3 +132,10 @@ def test_what_a_plugin_changes_of_itself_does_not_count(tmp_path: Path) -> None:
     instance: Any = before.sinks[-1].instance
     instance.tokens.clear()
     assert list(site_changes(before, site(tmp_path, **more)).lines()) == []
+
+
+def test_what_is_said_of_a_channel_beside_its_name_is_shared_too(tmp_path: Path) -> None:
+    """A pulse counter that stands for more, or a channel in another area, restarts the sinks."""
+    before = {"channels": '"01000777_p1" = { name = "water", unit = "L", per_pulse = 0.5 }'}
+    found = changes(tmp_path, before, channels='"01000777_p1" = { name = "water", unit = "L", per_pulse = 1 }')
+    assert {*found.sinks.ending} == ALL_SINKS
