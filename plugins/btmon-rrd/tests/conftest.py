@@ -17,6 +17,9 @@ from btmon_rrd.plugin import Rrd
 
 Opened = Callable[..., Rrd]
 
+SMALL = ["10s:1h", "1m:1d"]
+"""Archives for tests that do not look at btmon's own, which take 162 MB for a GEM."""
+
 
 @pytest.fixture
 def opened() -> Iterator[Opened]:
@@ -24,7 +27,7 @@ def opened() -> Iterator[Opened]:
     with ExitStack() as stack:
 
         def open_sink(*, dry_run: bool = False, polarity: Polarity = "brultech", **settings: Any) -> Rrd:  # noqa: ANN401 - what a table may hold
-            sink = Rrd(**settings)
+            sink = Rrd(**{"archives": SMALL, **settings})
             stack.callback(sink.close)
             sink.open(Context("sink.test", logging.getLogger("sink.test"), polarity=polarity, dry_run=dry_run))
             return sink

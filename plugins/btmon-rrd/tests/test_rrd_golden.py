@@ -59,7 +59,7 @@ def called(direct: Callable[..., Rrd], tmp_path: Path, monkeypatch: pytest.Monke
         monkeypatch.setattr(DirectStore, "_call", noted)
         options = recording["options"]
         settings = {name: float(options[f"rrd_{name}"]) for name in ("step", "heartbeat") if f"rrd_{name}" in options}
-        sink = direct(dir=tmp_path / "rrd", polarity="btmon", **settings)
+        sink = direct(dir=tmp_path / "rrd", archives=[], polarity="btmon", **settings)
         readings = recorded_readings(recording["input"]["stream"])
         samples = samples_between(readings, "btmon")
         sink.process_batch(Batch(tuple(readings[:5]), tuple(samples[:4])))

@@ -272,7 +272,7 @@ def test_the_sizes_that_follow_are_told(settings: str, sizes: str, tmp_path: Pat
 
 def test_a_file_is_as_big_as_was_told(direct: Opened, tmp_path: Path) -> None:
     """What `check` tells is the size on the disk."""
-    sink = direct(dir=tmp_path / "rrd")
+    sink = direct(dir=tmp_path / "rrd", archives=[])
     sink.process_batch(part(0, 3))
     assert file_of(tmp_path).stat().st_size == sink._layout().file_bytes == 2_087_992
 
