@@ -36,6 +36,33 @@ def test_readings_are_gathered_for_a_period(journal: Journal) -> None:
     assert batch_sizes(sink.taken) == [1, 4]
 
 
+def test_what_is_gathered_is_delivered_when_the_program_stops(journal: Journal) -> None:
+    """A worker that is told to stop delivers what it has gathered, and does not wait for the period."""
+    sink = RecordingSink()
+    with RunningSink(journal, sink, settings={"flush_interval": 3600}) as running:
+        fill_journal(journal, 1)
+        wait_for(lambda: sink.taken)
+        fill_journal(journal, 3, first=1)
+        wait_for(lambda: running.worker.backlog._read_to >= journal.newest())
+    assert batch_sizes(sink.taken) == [1, 3]
+
+
+def test_what_is_gathered_is_tried_once_when_the_program_stops(journal: Journal) -> None:
+    """Where the service is down then, the worker ends all the same, and the readings wait for the next run."""
+
+    def answer(batch: Batch) -> None:
+        if len(batch.readings) > 1:
+            raise Retry("down")
+
+    sink = RecordingSink(answer=answer)
+    with RunningSink(journal, sink, settings={"flush_interval": 3600}) as running:
+        fill_journal(journal, 1)
+        wait_for(lambda: sink.taken)
+        fill_journal(journal, 3, first=1)
+        wait_for(lambda: running.worker.backlog._read_to >= journal.newest())
+    assert (batch_sizes(sink.taken), running.worker.behind) == ([1], 3)
+
+
 def test_a_backlog_is_not_gathered(journal: Journal) -> None:
     """A full batch is delivered at once, whatever the period."""
     fill_journal(journal, 40)

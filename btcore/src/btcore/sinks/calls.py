@@ -92,14 +92,18 @@ class HookCalls:
                 " its readings wait in the journal"
             )
 
-    def retry_until_done(self, work: Callable[[], Done], tries: float = math.inf) -> Done | Rejection:
+    def retry_until_done(
+        self, work: Callable[[], Done], tries: float = math.inf, *, is_last: bool = False
+    ) -> Done | Rejection:
         """Call `work` until it succeeds; return its result, or why it never will succeed.
 
-        After `tries` unexpected exceptions, that is a bug of the plugin.
+        After `tries` unexpected exceptions, that is a bug of the plugin. `is_last`: also where the program stops, it is
+        called once.
         """
         bugs = 0
         while True:
-            self.raise_if_stopping()
+            if not is_last:
+                self.raise_if_stopping()
             done = self.try_once(work)
             if not isinstance(done, Failure):
                 self._worked()
@@ -108,6 +112,7 @@ class HookCalls:
             if bugs >= tries:
                 return Rejection(done.why, is_bug=True)
             self._failed(done.why, done.after)
+            is_last = False
 
     def try_once(self, work: Callable[[], Done]) -> Done | Rejection | Failure:
         """Call `work` once; return its result, why it never will succeed, or why it did not this time."""
@@ -146,9 +151,14 @@ class HookCalls:
             self._meanwhile()
             seconds -= LIMITS_INTERVAL
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the program stops."""
+        return self._stop.is_set()
+
     def raise_if_stopping(self) -> None:
         """Raise ShuttingDown if the program stops."""
-        if self._stop.is_set():
+        if self.is_stopping:
             raise ShuttingDown
 
     def _worked(self) -> None:

@@ -103,6 +103,7 @@ class SinkWorker:
         self._is_result_reported = False
         self._is_finished = False
         self._idle = False
+        self._is_last = False  # what was gathered is delivered once more, as the program stops
         self._last_call = -math.inf
 
     def wait_for_clock(self, clock_watch: ClockWatch | None) -> None:
@@ -257,10 +258,12 @@ class SinkWorker:
     # --- what to deliver next
 
     def _gather(self) -> list[Step]:
-        """Return the next steps: a full batch, or what there is once the flush interval is over."""
+        """Return the next steps: a full batch, or what there is when a call is due or the program stops."""
         steps: list[Step] = []
         while len(steps) < self._delivery.batch_size:
-            self._calls.raise_if_stopping()
+            if self._calls.is_stopping:
+                self._is_last = bool(steps)
+                break
             self.heartbeat.beat()
             if not steps:
                 self._release_if_dropped()
@@ -281,6 +284,8 @@ class SinkWorker:
             if not self._deliver_again():
                 longest = min(POLL_INTERVAL, self.redelivery.next_turn_in)
                 self.backlog.wait(min(due, longest) if steps else longest)
+        if not self._is_last:
+            self._calls.raise_if_stopping()
         return steps
 
     def _deliver_again(self) -> bool:
@@ -298,7 +303,9 @@ class SinkWorker:
         readings = tuple(reading for step in steps for reading in step.readings)
         samples = tuple(sample for step in steps for sample in step.samples)
         try:
-            return self._calls.retry_until_done(lambda: self._attempt(Batch(readings, samples)), tries)
+            return self._calls.retry_until_done(
+                lambda: self._attempt(Batch(readings, samples)), tries, is_last=self._is_last
+            )
         finally:
             self._last_call = monotonic()
 
