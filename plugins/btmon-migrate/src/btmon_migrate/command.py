@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`btcore migrate`: its arguments, which files it reads, and where the site.toml goes.
+
+Standard output has the site.toml and nothing else; standard error the doubts, a line each.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from btcore import API, BtcoreError, Command, ConfigurationError, LoadConfiguration
+from btmon_migrate.command_line import CommandLine
+from btmon_migrate.given import Doubts, Options
+from btmon_migrate.ini import read_ini
+from btmon_migrate.secrets import move_secrets, write_secrets
+from btmon_migrate.site import Site, make_site
+
+LARGEST = 1_000_000
+"""Bytes of the largest configuration that is read."""
+
+DISTRIBUTIONS = {name: f"btmon-{name}" for name in ("influxdb", "mqtt", "mysql", "pvoutput", "rrd")}
+DEFAULT_SET = ("print", "serial", "sqlite", "tcp-client", "tcp-server")
+
+
+class MigrationError(BtcoreError):
+    """A file that cannot be read or written."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `btcore migrate`."""
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="FILE | -- OPTION",
+        help="the configuration file of btmon; or, behind --, the command line with which btmon was started",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        default="-",
+        metavar="FILE",
+        help="the site.toml to write; passwords and keys go into files in secrets/ beside it (default: -, standard output)",
+    )
+
+
+def run(args: argparse.Namespace, load: LoadConfiguration) -> int:
+    """Write a site.toml: 0 if everything was carried over, 1 if a person has to look. Raises MigrationError."""
+    if not args.words:
+        args.usage("expected the configuration file of btmon, or its command line behind --")
+    doubts = Doubts()
+    site = make_site(*_read(args.words, Options(doubts)))
+    if args.output == "-":
+        text = _text(site)
+        _check(text, site, load, doubts)
+        sys.stdout.write(text)
+    else:
+        text = _write(site, Path(args.output))
+        _check(text, site, load, doubts)
+    for doubt in doubts:
+        sys.stderr.write(f"btcore migrate: {doubt}\n")
+    return 1 if doubts else 0
+
+
+MIGRATE = Command(
+    api=API,
+    help="make a site.toml of a configuration or command line of btmon",
+    add_arguments=add_arguments,
+    run=run,
+)
+
+
+def _read(words: Sequence[str], options: Options) -> tuple[str, Options]:
+    """Read a file, a command line, or both: what the command line says counts more."""
+    first, *rest = words
+    is_file = not first.startswith("-") and not Path(first).name.startswith(("btmon.py", "btmon3", "python"))
+    line = CommandLine(options)
+    line.read(rest if is_file else words)
+    files = [first] if is_file else []
+    for file in (*files, *line.files):
+        if file in line.files and not Path(file).is_file():
+            options.doubts.add("-c", f"{file}: no such file; btmon went on without it")
+        else:
+            read_ini(_file_text(Path(file)), Path(file).name, options)
+    return " and ".join(Path(file).name for file in (*files, *line.files)) or "a command line", options
+
+
+def _file_text(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(LARGEST + 1)
+    except OSError as error:
+        raise MigrationError(f"{file}: {error.strerror}") from None
+    if len(data) > LARGEST or b"\0" in data:
+        raise MigrationError(f"{file}: expected a configuration of btmon, a text of less than {LARGEST:,} bytes")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _text(site: Site) -> str:
+    return "\n".join(site.lines()) + "\n"
+
+
+def _write(site: Site, output: Path) -> str:
+    """Write it and its secrets; nothing that is there is overwritten. Raises MigrationError."""
+    secrets = move_secrets(site.tables)
+    text = _text(site)
+    try:
+        with output.open("x", encoding="utf-8") as file:
+            file.write(text)
+        for _ in write_secrets(secrets, output.parent):
+            pass
+    except FileExistsError as error:
+        raise MigrationError(f"{error.filename} already exists; move it away, or choose another name with -o") from None
+    except OSError as error:
+        raise MigrationError(f"cannot write {error.filename or output}: {error.strerror}") from None
+    return text
+
+
+def _check(text: str, site: Site, load: LoadConfiguration, doubts: Doubts) -> None:
+    """Check what was made as `btcore check` does. What it finds becomes a doubt."""
+    there = {entry.name for entry in entry_points(group="btcore.plugins")}
+    missing = sorted({distribution(name) for name in site.plugins() if name not in there})
+    if missing:
+        sys.stderr.write(f"btcore migrate: first, pip install {' '.join(missing)}; then btcore check\n")
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "site.toml"
+        file.write_text(text, encoding="utf-8")
+        for _ in write_secrets(move_secrets(site.tables), file.parent):
+            pass
+        try:
+            load(file)
+        except ConfigurationError as error:
+            for problem in error.problems:
+                doubts.add("", str(problem).replace(str(file), "site.toml"))
+
+
+def distribution(plugin: str) -> str:
+    """Return what has a plugin that does not come with btcore."""
+    return DISTRIBUTIONS.get(plugin, "btmon-services")

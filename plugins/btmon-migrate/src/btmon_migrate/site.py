@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The site that comes of the options of btmon: what holds for all of it, its sources and its sinks, in the order of the file."""
+
+from collections.abc import Iterator
+
+import attrs
+
+from btmon_migrate.databases import database_sinks
+from btmon_migrate.given import Doubts, Options
+from btmon_migrate.services import service_sinks
+from btmon_migrate.sources import sources
+from btmon_migrate.streams import print_sink, stream_sinks
+from btmon_migrate.toml import Table, comment
+
+NOT_NEEDED = ("packet_format", "device_type", "buffer_size", "mysql_persistent_connection", "db_schema", "full_serials")
+"""Options that btcore does without: it finds the format, and the journal keeps what is not delivered."""
+
+ORDERS = {
+    "mysql_config": "btmon only made the database and its table, and ended: that is btcore check --create",
+    "sqlite_config": "btmon only made the file and its table, and ended: that is btcore check --create",
+    "skip_upload": "btmon sent nothing with this option: that is btcore run --dry-run; what is written here does send",
+}
+QUIET = "in a file it had no effect in btmon; on btcore's command line it is {flag}"
+
+
+@attrs.frozen
+class Site:
+    """A site.toml in tables. `origin` names what it was made of."""
+
+    origin: str
+    tables: tuple[Table, ...]
+
+    def lines(self) -> Iterator[str]:
+        """Write it, line by line."""
+        yield from comment(
+            f"Made of {self.origin} by btcore migrate. Next: btcore check, then btcore doctor, then btcore run."
+        )
+        for table in self.tables:
+            yield ""
+            yield from table.lines()
+
+    def plugins(self) -> list[str]:
+        """Return the names of the plugins that it uses."""
+        return sorted({table.plugin for table in self.tables if table.is_active and table.plugin})
+
+
+def make_site(origin: str, options: Options) -> Site:
+    """Make a site of options. What cannot be carried over becomes a doubt."""
+    found_sources = sources(options)
+    sinks = [*print_sink(options), *database_sinks(options), *stream_sinks(options), *service_sinks(options)]
+    if not any(table.is_active for table in found_sources):
+        options.doubts.add("", "no source is switched on, and btmon ended: add one, as docs/using.md has it")
+    if not any(table.is_active for table in sinks):
+        options.doubts.add("", "no sink is switched on: btmon read the meter, and did nothing with what it read")
+    site = Site(origin, (_head(options), *found_sources, *sinks))
+    _left_over(options, options.doubts)
+    return site
+
+
+def _head(options: Options) -> Table:
+    head = Table("")
+    reverse = options.get("reverse_polarity")
+    if reverse is None:
+        head.set("polarity", "btmon", "the sign that btmon gave: consumption is negative")
+    else:
+        head.set("polarity", "brultech", "reverse_polarity: consumption is positive")
+        if reverse.text.lower() in {"0", "no", "off", "none", "n", "false"}:
+            options.doubts.add(
+                reverse.where,
+                f'reverse_polarity = {reverse.text} switched it on in btmon, as any text but "false" did; to switch it off here'
+                ' write polarity = "btmon"',
+            )
+    return head
+
+
+def _left_over(options: Options, doubts: Doubts) -> None:
+    for name, text in ORDERS.items():
+        if given := options.get(name):
+            doubts.add(given.where, f"{name}: {text}")
+    for name, flag in (("quiet", "--quiet"), ("debug", "--verbose")):
+        if (given := options.get(name)) and not given.where.startswith("-"):
+            doubts.add(given.where, f"{name}: {QUIET.format(flag=flag)}")
+    options.use(*NOT_NEEDED)
