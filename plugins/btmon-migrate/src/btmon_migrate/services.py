@@ -7,7 +7,7 @@ import attrs
 
 from btmon_migrate.given import Options
 from btmon_migrate.toml import SecretText, Table, Toml
-from btmon_migrate.values import carry, carry_seconds, duration, groups, number, pairs, seconds
+from btmon_migrate.values import carry, carry_seconds, duration, groups, pairs, seconds
 
 
 @attrs.frozen
