@@ -93,7 +93,9 @@ def test_an_old_configuration_has_the_options_that_btmon_read_in_it(file: Path) 
     options = Options(Doubts())
     read_ini(file.read_text(), file.name, options)
     read = {name: given.value for name in OPTIONS if (given := options.peek(name))}
-    assert {name: str(value or "") for name, value in read.items()} == {name: str(effective[name] or "") for name in read}
+    assert {name: str(value or "") for name, value in read.items()} == {
+        name: str(effective[name] or "") for name in read
+    }
 
 
 @pytest.mark.parametrize("file", CONFIGURATIONS, ids=lambda file: file.stem)
@@ -126,7 +128,9 @@ def test_what_was_carried_over_passes_check(tmp_path: Path) -> None:
     assert subprocess.run([*run, "check", str(output)], check=False).returncode == 0
 
 
-def test_secrets_are_in_files_that_only_their_owner_may_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_secrets_are_in_files_that_only_their_owner_may_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """With -o each password and key is in a file of mode 600 beside the site.toml, and nowhere else."""
     output = tmp_path / "site.toml"
     main(["migrate", str(GOLDEN / "legacy_configs" / "house_full.cfg"), "-o", str(output)])
@@ -200,7 +204,9 @@ def test_h5_a_hash_in_a_password_stays(migrate) -> None:  # noqa: ANN001
 
 def test_h6_sections_mean_nothing(migrate) -> None:  # noqa: ANN001
     """H6: an option counts in whichever section it stands; of two sections the first, of one section the last."""
-    found = migrate("[pvo]\nserial_read = true\nserial_baud=1\nserial_baud=9600\n[b]\nserial_baud=115200\nprint_out=true\n")
+    found = migrate(
+        "[pvo]\nserial_read = true\nserial_baud=1\nserial_baud=9600\n[b]\nserial_baud=115200\nprint_out=true\n"
+    )
     assert found.source["baud"] == 9600
     assert any("btmon took that" in doubt for doubt in found.doubts)
 
@@ -222,7 +228,15 @@ def test_h8_bidgely_without_address(migrate) -> None:  # noqa: ANN001
 
 def test_a_command_line(migrate) -> None:  # noqa: ANN001
     """A command line is read as btmon read it: long options cut short, short ones together, values behind = or a blank."""
-    words = ["btmon.py", "--serial", "--serial-por=/dev/ttyS3", "--serial-baud", "9600", "-pq", "--reverse-polarity=yes"]
+    words = [
+        "btmon.py",
+        "--serial",
+        "--serial-por=/dev/ttyS3",
+        "--serial-baud",
+        "9600",
+        "-pq",
+        "--reverse-polarity=yes",
+    ]
     found = migrate("", *words)
     assert found.source == {"use": "serial", "port": "/dev/ttyS3", "baud": 9600}
     assert (found.code, found.toml["polarity"], found.doubts) == (0, "brultech", [])

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`btcore migrate`: makes a site.toml of a configuration, or a command line, of btmon.
 
-The way of an option: it is read as btmon read it (`ini.py`, `command_line.py`, `options.py`), becomes a table of a source or
-sink (`sources.py`, `databases.py`, `services.py`, `streams.py`), and is written (`toml.py`).
+The way of an option: it is read as btmon read it (`ini.py`, `command_line.py`, `options.py`), becomes a table of a
+source or sink (`sources.py`, `databases.py`, `services.py`, `streams.py`), and is written (`toml.py`).
 """

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         default="-",
         metavar="FILE",
-        help="the site.toml to write; passwords and keys go into files in secrets/ beside it (default: -, standard output)",
+        help="the site.toml to write; passwords and keys go into secrets/ beside it (default: -, standard output)",
     )
 
 

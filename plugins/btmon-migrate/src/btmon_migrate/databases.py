@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""btmon's databases and RRD files, as sinks; its databases as sources, too. New rows follow btmon's in the same tables."""
+"""btmon's databases and RRD files as sinks, and its databases as sources. New rows follow btmon's in its tables."""
 
 from btmon_migrate.given import Options
 from btmon_migrate.toml import SecretText, Table

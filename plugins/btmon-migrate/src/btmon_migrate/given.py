@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was given: the options of one configuration, with where each of them stands, and what a person has to look at."""
+"""What was given: the options of one configuration, where each of them stands, and what a person has to look at."""
 
 from collections.abc import Iterator
 from difflib import get_close_matches

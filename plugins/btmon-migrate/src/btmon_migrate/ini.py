@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A configuration file, read as btmon read it.
 
-Section names mean nothing. `;` after a blank begins a comment, `#` does so only at the beginning of a line. A line that begins
-with a blank goes on from the line before. `true` and `false` are values of their own, in any case. Of two equal names in
-one section the last counts, of two in different sections the first.
+Section names mean nothing. `;` after a blank begins a comment, `#` does so only at the beginning of a line. A line that
+begins with a blank goes on from the line before. `true` and `false` are values of their own, in any case. Of two equal
+names in one section the last counts, of two in different sections the first.
 """
 
 import re

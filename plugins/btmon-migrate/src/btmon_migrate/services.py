@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The hosted services that btmon sent to, each as a sink: which options it had, and which of them it could not do without."""
+"""The hosted services that btmon sent to, each as a sink: which options it had, and which of them it needed."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -14,8 +14,8 @@ from btmon_migrate.values import carry, carry_seconds, duration, groups, pairs, 
 class Service:
     """A hosted service: the plugin, the prefix of its options, and what each of them is called here.
 
-    `period` is the setting that btmon's upload period becomes: `flush_interval` where every reading is sent, `interval` where
-    it is one average. `ended` says that its address leads nowhere any more. `fill` adds what is no plain text.
+    `period` is the setting that btmon's upload period becomes: `flush_interval` where every reading is sent, `interval`
+    where it is one average. `ended` says that its address leads nowhere any more. `fill` adds what is no plain text.
     """
 
     plugin: str
@@ -26,6 +26,13 @@ class Service:
     period: str = "flush_interval"
     ended: bool = False
     fill: Callable[[Options, Table], None] = lambda _options, _table: None
+
+
+NAMING = ("bidgely", "emoncms", "enersave", "eragy", "peoplepower", "smartenergygroups", "xively")
+"""The services that are sent serial numbers: shortened, unless `full_serials` is on."""
+
+FIELDS = 8
+"""The fields of a channel of ThingSpeak."""
 
 
 def service_sinks(options: Options) -> list[Table]:
@@ -47,8 +54,8 @@ def _sink(options: Options, service: Service) -> Table:
             table.set(setting, SecretText(text))
     service.fill(options, table)
     _times(options, table, service)
-    if options.is_on("full_serials"):
-        table.set("full_serials", value=True)
+    if service.plugin in NAMING and options.is_on("full_serials"):
+        table.set("serials", "full")
     _complete(options, table, service)
     return table
 
@@ -140,7 +147,7 @@ def _fields(options: Options, table: Table) -> None:
         table.set("tokens", {serial: SecretText(token) for serial, token in tokens.items()})
     fields: dict[str, Toml] = {}
     for channel, field in pairs(options, "ts_fields").items():
-        if field.isdecimal() and 1 <= int(field) <= 8:
+        if field.isdecimal() and 1 <= int(field) <= FIELDS:
             fields[channel] = int(field)
         else:
             options.doubts.add(
@@ -160,7 +167,8 @@ def _pvoutput(options: Options, table: Table) -> None:
         if slot != period:
             options.doubts.add(
                 options.where("pvo_upload_period"),
-                f"pvo_upload_period = {period:g}: PVOutput keeps a status for each 5, 10 or 15 minutes; {duration(slot)} is written",
+                f"pvo_upload_period = {period:g}: PVOutput keeps a status for each 5, 10 or 15 minutes;"
+                f" {duration(slot)} is written",
             )
     if "generation" not in table.settings and "consumption" not in table.settings:
         table.is_active = False
@@ -170,8 +178,8 @@ def _pvoutput(options: Options, table: Table) -> None:
         )
     else:
         table.about.append(
-            "Of generation the direction with the larger counter is sent, of consumption the import, whatever the polarity: the sign"
-            " that btmon had to have for PVOutput to take it. btmon's energy was the net of both."
+            "Of generation the direction with the larger counter is sent, of consumption the import, whatever the"
+            " polarity: the sign that btmon had to have for PVOutput to take it. btmon's energy was the net of both."
         )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The site that comes of the options of btmon: what holds for all of it, its sources and its sinks, in the order of the file."""
+"""The site that comes of the options of btmon: what holds for all of it, its source and its sinks."""
 
 from collections.abc import Iterator
 
@@ -67,8 +67,8 @@ def _head(options: Options) -> Table:
         if reverse.text.lower() in {"0", "no", "off", "none", "n", "false"}:
             options.doubts.add(
                 reverse.where,
-                f'reverse_polarity = {reverse.text} switched it on in btmon, as any text but "false" did; to switch it off here'
-                ' write polarity = "btmon"',
+                f'reverse_polarity = {reverse.text} switched it on in btmon, as any text but "false" did; to switch it'
+                ' off here write polarity = "btmon"',
             )
     return head
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The source that btmon read, as a table `[source.…]`; the others that were switched on, which it did not read, are doubts."""
+"""The source that btmon read, as a table `[source.…]`; others that were switched on it did not read: doubts."""
 
 from collections.abc import Callable, Mapping
 
@@ -31,7 +31,8 @@ def _is_meant(options: Options, name: str) -> None:
     if given and given.text.lower() in {"0", "no", "off", "n", "none"}:
         options.doubts.add(
             given.where,
-            f'{name} = {given.text} switched it on in btmon, as any text but "false" did; remove it if that is not meant',
+            f'{name} = {given.text} switched it on in btmon, as any text but "false" did; remove it if that is not'
+            " meant",
         )
 
 
@@ -96,8 +97,8 @@ def _polling(options: Options, table: Table, name: str) -> None:
         table.set("poll_interval", NO_PAUSE)
         options.doubts.add(
             given.where,
-            f'{name} = 0: btmon did not wait for the meter but asked it again and again, as "0" was a text to it; {NO_PAUSE} is'
-            " written. If the meter sends by itself, remove poll_interval and devices",
+            f'{name} = 0: btmon did not wait for the meter but asked it again and again, as "0" was a text to it;'
+            f" {NO_PAUSE} is written. If the meter sends by itself, remove poll_interval and devices",
         )
     else:
         table.set("poll_interval", duration(pause))

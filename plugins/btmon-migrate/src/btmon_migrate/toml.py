@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The site.toml that is written: tables with their settings, remarks and, where btmon would have done nothing, switched off."""
+"""The site.toml that is written: tables with their settings and remarks, some of them switched off."""
 
 import json
 import re

@@ -63,7 +63,8 @@ def path(options: Options, table: Table, name: str, setting: str, default: str) 
     if not Path(text).expanduser().is_absolute():
         options.doubts.add(
             options.where(name) or name,
-            f"{name} = {text} was in the directory in which btmon was started; here it is beside site.toml: write the whole path",
+            f"{name} = {text} was in the directory in which btmon was started; here it is beside site.toml: write the"
+            " whole path",
         )
 
 
