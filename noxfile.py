@@ -21,8 +21,12 @@ WORKSPACE = nox.project.load_toml(ROOT / "pyproject.toml")
 CORE = nox.project.load_toml(ROOT / "btcore" / "pyproject.toml")
 DEFAULT_SET = [f"plugins/{name}" for name in re.findall(r"\bbtmon-[\w-]+", " ".join(CORE["project"]["dependencies"]))]
 
-DEBIAN_PACKAGES = ("rrdtool", "rrdcached", "librrd-dev", "python3-dev", "gcc", "mariadb-server", "postgresql")
-"""The servers that tests start, and the headers that building RRDtool's Python binding needs."""
+DEBIAN_PACKAGES = (
+    *("rrdtool", "rrdcached", "librrd-dev", "python3-dev", "gcc"),
+    *("mariadb-server", "postgresql", "mosquitto", "mosquitto-clients", "influxdb", "victoria-metrics", "prometheus"),
+    *("openssl", "systemd"),
+)
+"""The programs that tests start, and the headers that building RRDtool's Python binding needs."""
 
 WORKERS = str(3 * (os.cpu_count() or 2) // 2)
 """Tests that run at once where servers are among them, which wait more than they compute."""
@@ -64,6 +68,12 @@ def is_installed(package: str) -> bool:
     """Whether a Debian package is installed."""
     query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", package]
     return subprocess.run(query, check=False, capture_output=True, text=True).stdout == "installed"
+
+
+def keep_bytecode(session: nox.Session) -> None:
+    """Have each module compiled once, whatever the environment says: tests start btcore hundreds of times."""
+    session.env["PYTHONPYCACHEPREFIX"] = str(session.cache_dir / "bytecode")
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""
 
 
 def build(session: nox.Session) -> Path:
@@ -121,6 +131,7 @@ def tests(session: nox.Session) -> None:
     session.install("--quiet", *tools("test", "build"), *folders(*PACKAGES))
     # without the headers this cannot be built: the tests that need it are skipped then, and say why
     session.install("--quiet", *tools("rrd"), success_codes=range(256))
+    keep_bytecode(session)
     session.run("pytest", "--numprocesses", WORKERS, *session.posargs)
 
 
@@ -163,5 +174,8 @@ def bench(session: nox.Session) -> None:
     session.install("--quiet", *tools("peer", "rrd"), *folders("btcore", *DEFAULT_SET, "plugins/btmon-rrd"))
     session.run("python", "tests/bench/run.py", *session.posargs)
     session.run("python", "tests/bench/rrd.py", *session.posargs, env={"PYTHONPATH": "tests"})
-    session.install("--quiet", *tools("test"), *folders("plugins/btmon-mysql", "plugins/btmon-sql"))
+    session.install(
+        "--quiet", *tools("test"), *folders("plugins/btmon-mqtt", "plugins/btmon-mysql", "plugins/btmon-sql")
+    )
     session.run("python", "tests/bench/sql.py", *session.posargs, env={"PYTHONPATH": "tests"})
+    session.run("python", "tests/bench/mqtt.py", *session.posargs, env={"PYTHONPATH": "tests"})

@@ -4,7 +4,8 @@
 import ast
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 CORE = Path(__file__).parents[1] / "btcore" / "src" / "btcore"
@@ -13,6 +14,7 @@ WINGS = (
     "",  # what all others use, and what a plugin may import: records, formats, settings, hooks
     "logs",
     "web",
+    "serve",
     "control",
     "journal",
     "decode",
@@ -20,11 +22,12 @@ WINGS = (
     "sql",
     "capture",
     "calculate",
+    "virtual",
     "values",
     "config",
+    "replay",
     "status",
     "sources",
-    "replay",
     "sinks",
     "workers",
     "mending",
@@ -39,9 +42,14 @@ PUBLIC = {"__init__", "__main__"}
 """Modules of the first wing that only pass on names: they stand at no place on the road."""
 
 
-def imports(file: Path) -> Iterator[str]:
-    """Yield the modules that a file imports, wherever in it."""
-    for node in ast.walk(ast.parse(file.read_text())):
+@cache
+def imports(file: Path) -> tuple[str, ...]:
+    """Return the modules that a file imports, wherever in it."""
+    return tuple(_imports(ast.parse(file.read_text())))
+
+
+def _imports(module: ast.Module) -> Iterator[str]:
+    for node in ast.walk(module):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -50,7 +58,8 @@ def imports(file: Path) -> Iterator[str]:
             yield from (f"{node.module}.{name.name}" for name in node.names)
 
 
-def rooms() -> dict[str, Path]:
+@cache
+def rooms() -> Mapping[str, Path]:
     """Return the rooms of the core by the names of their modules, `sinks.worker`; a wing's own module by its name."""
     found = {}
     for file in CORE.rglob("*.py"):
@@ -60,20 +69,22 @@ def rooms() -> dict[str, Path]:
     return found
 
 
+@cache
 def wing(room: str) -> str:
     """Return the wing that a room is in; "" is the first."""
     return room.partition(".")[0] if (CORE / room.partition(".")[0]).is_dir() else ""
 
 
-def arrows() -> dict[str, set[str]]:
+@cache
+def arrows() -> Mapping[str, frozenset[str]]:
     """Return for each room the other rooms that it imports."""
     all_rooms = rooms()
     return {
-        room: {
+        room: frozenset(
             name
             for module in imports(file)
             if (name := module.removeprefix("btcore.")) in all_rooms and name not in (module, room)
-        }
+        )
         for room, file in all_rooms.items()
     }
 
@@ -89,7 +100,7 @@ def backward(wings: Iterable[str] = WINGS) -> list[str]:
     ]
 
 
-def circles(arrows: Mapping[str, set[str]]) -> list[str]:
+def circles(arrows: Mapping[str, Collection[str]]) -> list[str]:
     """Return the rooms that import each other, however far round."""
     left = {room: set(others) for room, others in arrows.items()}
     while free := [room for room, others in left.items() if not others & left.keys()]:

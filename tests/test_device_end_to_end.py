@@ -265,7 +265,7 @@ def test_a_meter_is_asked_beside_no_running_btcore(tmp_path: Path) -> None:
         True,
         True,
     )
-    assert "--yes-lose-counters" in calibrated.stderr
+    assert (calibrated.returncode, "--yes-lose-counters" in calibrated.stderr) == (2, True)
     assert changed.stdout.splitlines() == [
         "meter 300101 (ECM)",
         "  interval: 1 -> 7: done",

@@ -143,6 +143,7 @@ OLD_NAMES = {
     "every `[source.x]`": "[source.x]\nuse = 'simulator'\n{line}\n[sink.print]\n",
     "every `[sink.x]`": "[source.simulator]\n[sink.x]\nuse = 'print'\n{line}\n",
     "`tcp-server`, `tcp-client`, `serial`": "[source.x]\nuse = 'tcp-server'\n{line}\n[sink.print]\n",
+    "the hosted services": "[source.simulator]\n[sink.x]\nuse = 'emoncms'\ntoken = 'k3y'\n{line}\n",
     "`tcp-client`, `serial`": "[source.x]\nuse = 'serial'\nport = '/dev/x'\n{line}\n[sink.print]\n",
 }
 """A configuration with a line in a table, by what CHANGELOG.md calls the table."""
@@ -216,3 +217,39 @@ def test_what_can_be_has_neither(tmp_path: Path, text: str) -> None:
 def test_the_demonstration_starts_without_a_warning() -> None:
     """Its folder is there in a fresh checkout."""
     assert load_site(Path(__file__).parents[1] / "demo.toml").warnings == ()
+
+
+VIRTUAL = SOURCE + SINK + '[channels]\n01000777_ch1 = "mains"\n01000777_p1 = "water"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('house = { expression = "mains + solar" }', 'no such channel: "solar"; expected SERIAL_CHANNEL'),
+        ('house = { expression = "mians" }', 'no such channel: "mians"; did you mean "mains"?'),
+        ('house = { expression = "water" }', '"water" has no energy'),
+        ('house = { expression = "mains * mains" }', "two channels cannot be multiplied"),
+        ('house = { expression = "max(0, mains)" }', "counts import and export apart"),
+        ('house = { expression = "ch2 + mains" }', '"ch2": which meter? Write SERIAL_ch2'),
+        ("house = { expression = 5 }", "expected an expression of channels, as text"),
+        ('a = { expression = "b" }\nb = { expression = "2 * a" }', "it is calculated of itself: a -> b -> a"),
+        ('mains = { expression = "01000777_ch2" }', '"mains" is a channel, or the name of another one'),
+        ('"a house" = { expression = "mains" }', "expected a name that begins with a letter"),
+        ('house = { expression = "mains", unit = "L" }', "are for pulse counters"),
+        ('house = { expression = "mains", colour = 1 }', "unknown"),
+    ],
+)
+def test_a_virtual_channel_that_cannot_be_is_told(text: str, said: str, tmp_path: Path) -> None:
+    """A mistake in an expression is told with its channel, and with what was expected."""
+    mistakes, _ = found(tmp_path, f"{VIRTUAL}{text}\n")
+    assert any(said in mistake.message for mistake in mistakes), [mistake.message for mistake in mistakes]
+    assert {mistake.table for mistake in mistakes} == {"[channels]"} or all("channels" in str(one) for one in mistakes)
+
+
+def test_a_virtual_channel_of_others_has_their_parts(tmp_path: Path) -> None:
+    """An expression may name another virtual channel, wherever in the file that stands."""
+    text = 'rest = { expression = "house - 2 * 01000777_ch2" }\nhouse = { expression = "mains + 01000777_ch3" }\n'
+    (tmp_path / "site.toml").write_text(VIRTUAL + text)
+    rest, house = load_site(tmp_path / "site.toml").virtual_channels
+    assert {label: int(factor) for (_, label), factor in rest.terms.factors.items()} == {"ch1": 1, "ch3": 1, "ch2": -2}
+    assert house.name == "house"

@@ -36,7 +36,10 @@ CLASSIFIERS = {
 SHARED = {"conftest.py", "pytest.ini", "tests/helpers", "tests/servers"}
 """What every sdist has from the root of the workspace, so that its tests run."""
 
-BY_THEIR_OWN_NAME = {"brultech", "file", "print", "serial", "simulator", "sqlite"}
+BY_THEIR_OWN_NAME = {
+    *("brultech", "file", "print", "serial", "simulator", "sqlite", "prometheus", "prometheus-remote-write"),
+    *("pipe-program", "pipe-file", "pipe-socket", "pipe-webhook"),
+}
 """Plugins that nobody looks for under another name of btmon's."""
 
 
@@ -135,12 +138,6 @@ def test_every_plugin_is_found_by_what_btmon_called_it() -> None:
     assert missing(OFFERED, does | BY_THEIR_OWN_NAME) == []
     assert missing(does | BY_THEIR_OWN_NAME, OFFERED) == []
     assert does & BY_THEIR_OWN_NAME == set()
-
-
-def test_what_btcore_has_is_not_said_to_be_missing() -> None:
-    """What `btcore/predecessor.py` says that btcore cannot do yet, no plugin does."""
-    there_is = {*OFFERED, *predecessor.PLUGINS}
-    assert {what for name, what in predecessor.MISSING.items() if name in there_is} == set()
 
 
 @each_package

@@ -117,6 +117,31 @@ def test_no_packet_is_lost_while_sinks_are_changed_added_and_removed(tmp_path: P
     assert f"heard meter {METER}" in run.process.log
 
 
+def test_no_packet_is_lost_while_the_source_is_changed(tmp_path: Path) -> None:
+    """The port and the connections of a tcp-server outlast its change: what is sent meanwhile is read as well."""
+    port = free_port()
+    with running(tmp_path, port, site(port, kept=sqlite("kept"))) as run:
+        for seconds in (50, 60, 70):
+            run.write(site(port, kept=sqlite("kept")).replace("[sink", f'idle_timeout = "{seconds}s"\n[sink', 1))
+            run.hang_up("source.panel: restarted (idle_timeout)")
+        run.meter.over.set()
+        wait_for(lambda: run.stored("kept") == {*range(run.meter.sent)}, "all to be stored")
+        assert run.process.stop() == 0
+    assert run.process.log.count("listening on") == 1
+
+
+def test_a_port_that_is_changed_or_given_up_is_closed(tmp_path: Path) -> None:
+    """After a reload with another port nobody listens on the one before, and the meter that sent there is cut off."""
+    port, other = free_port(), free_port()
+    with running(tmp_path, port, site(port, kept=sqlite("kept"))) as run:
+        run.write(site(other, kept=sqlite("kept")))
+        assert run.ask().returncode == 0
+        wait_for(lambda: f"listening on 127.0.0.1:{other}" in run.process.log)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=20)
+        assert run.process.stop() == 0
+
+
 def test_a_mistake_is_logged_as_check_reports_it(tmp_path: Path) -> None:
     """A configuration with a mistake changes nothing: it is logged as `check` reports it, and `reload` exits 78."""
     port = free_port()

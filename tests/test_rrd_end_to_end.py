@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from helpers.btcore_process import BtcoreProcess, table_rows
+from helpers.needed import needs
 from helpers.rrd_files import START, file_info, rates
 from servers.rrdcached import MISSING, Rrdcached
 
-pytestmark = [pytest.mark.servers, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
+pytestmark = [pytest.mark.servers, needs(MISSING)]
 
 METER = "312345"
 COUNT = 360

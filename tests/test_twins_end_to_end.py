@@ -29,7 +29,7 @@ schema = "ecmreadext"
 [sink.emoncms]
 url = "URL"
 token = "0123456789abcdef"
-full_serials = true
+serials = "full"
 flush_interval = "0s"
 """
 TWO_SOURCES = """

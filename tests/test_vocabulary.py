@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 import btcore
+import btcore.serve
 import btcore.web
 
 ROOT = Path(__file__).parents[1]
@@ -140,7 +141,7 @@ def test_each_word_is_on_the_page(word: str) -> None:
     assert re.search(rf"\*{word.removesuffix('s')}", page) or f"{word}*" in page
 
 
-@pytest.mark.parametrize("module", [btcore, btcore.web], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [btcore, btcore.web, btcore.serve], ids=lambda module: module.__name__)
 def test_each_public_name_is_on_the_page(module: ModuleType) -> None:
     """What a plugin imports stands in the vocabulary."""
     page = PAGE.read_text("utf-8").partition("## Not used")[0]

@@ -204,21 +204,12 @@ def test_a_missing_plugin_of_the_project_names_what_to_install(name: str, distri
     assert str(caught.value) == f'no plugin "{name}" is installed; install it with: pip install {distribution}'
 
 
-@pytest.mark.parametrize("name", ["influxdb", "InfluxDB", "influx", "mqtt"])
-def test_what_btmon_had_and_btcore_has_not_is_said_without_advice_to_install(name: str) -> None:
-    """In one line: btmon could, btcore cannot yet, and that no package of that name is of this project."""
-    told = why_not(name)
-    assert told.startswith(f'no plugin "{name}" is installed: btmon could ')
-    assert "btcore has no plugin for it yet. Do not install a package with this name" in told
-    assert ("pip" in told, "\n" in told) == (False, False)
-
-
 @pytest.mark.parametrize(
     ("name", "does"),
     [
         *(("pachube", "xively"), ("cosm", "xively"), ("oem", "emoncms"), ("oem_out", "emoncms")),
         *(("OpenEnergyMonitor", "emoncms"), ("seg", "smartenergygroups"), ("pps", "peoplepower"), ("ted", "eragy")),
-        *(("pvo", "pvoutput"), ("myenersave", "enersave"), ("wv", "wattvision")),
+        *(("pvo", "pvoutput"), ("myenersave", "enersave"), ("wv", "wattvision"), ("influx", "influxdb")),
     ],
 )
 def test_a_name_of_btmon_s_is_told_with_the_plugin_that_does_it(name: str, does: str) -> None:
@@ -233,7 +224,6 @@ def test_a_name_of_btmon_s_is_told_with_the_plugin_that_does_it(name: str, does:
 def test_every_plugin_that_btmon_s_names_lead_to_is_there() -> None:
     """What is told to do what btmon did is a plugin of the project."""
     assert {plugin for does in predecessor.PLUGINS.values() for plugin in does} <= set(DISTRIBUTIONS)
-    assert set(predecessor.MISSING).isdisjoint(DISTRIBUTIONS)
 
 
 def test_a_misspelt_plugin_is_told_with_the_nearest(install: Install) -> None:

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Measures an import: a history of one GEM in an SQLite file is brought into MariaDB and PostgreSQL by `run --once`.
+"""Measures an import: a history of one GEM, in a table or a capture, is brought into databases by `run --once`.
 
-Rows a second, from the first one read until the last one is stored, and the memory of the process at the middle and at
-the end: it must not grow with the number of rows. The databases are real ones on the same computer. The argument is the
-number of rows (20,000); a year at ten seconds has 3.1 million.
+Readings a second, the seconds of processor that the program takes for a thousand of them, and its memory at the middle
+and at most: it must not grow with the number of readings. What the program takes to start is left out. The databases
+are real ones on the same computer. The argument is the number of readings (20,000); a year at ten seconds has 3.1
+million.
 """
 
 import logging
+import resource
 import subprocess
 import sys
 import tempfile
@@ -17,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
 
+import attrs
 from servers.database_servers import MariaDB, PostgreSQL
 
 from btcore import FORMATS, Batch, Context, Reading, pack
@@ -31,7 +34,7 @@ def readings(rows: int) -> Iterator[Reading]:
     """Yield the readings of a GEM, one each ten seconds."""
     for n in range(rows):
         values = {f"ch{channel}_aws": 1000 * n * channel for channel in range(1, 33)}
-        raw = pack("gem48ptbin", GEM, {"volts": 121.5, "secs": 10 * n, **values})
+        raw = pack("gem48ptbin", GEM, {"volts": 121.5, "secs": 10 * n % (1 << 24), **values})
         yield Reading(START + timedelta(seconds=10 * n), FORMATS["gem48ptbin"], GEM, raw)
 
 
@@ -49,16 +52,29 @@ def fill(file: Path, rows: int) -> None:
     sink.close()
 
 
-def import_into(folder: Path, sink: str, rows: int) -> tuple[float, list[int]]:
-    """Import the file of the folder into a sink; return the rows a second, and the memory in MB, second by second."""
-    old = f'[source.old]\nuse = "sqlite"\nfile = "{folder / "old.db"}"\n'
-    (folder / "site.toml").write_text(f'state = "{folder / "state"}"\n{old}[sink.new]\n{sink}')
+@attrs.define
+class Import:
+    """What one run of btcore took: seconds, seconds of processor, and its memory in MB, second by second."""
+
+    seconds: float = 0.0
+    processor: float = 0.0
+    memory: list[int] = attrs.field(factory=list)
+
+
+def import_into(folder: Path, source: str, sink: str) -> Import:
+    """Run an import."""
+    (folder / "site.toml").write_text(f'state = "{folder / "state"}"\n[source.old]\n{source}[sink.new]\n{sink}')
     command = [sys.executable, "-m", "btcore", "run", "--once", "--quiet", "--config", str(folder / "site.toml")]
-    started, memory = time.monotonic(), list[int]()
+    done, before, started = Import(), resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     with subprocess.Popen(command) as process:
-        Thread(target=watch, args=(process, memory)).start()
+        watching = Thread(target=watch, args=(process, done.memory))
+        watching.start()
         assert process.wait() == 0
-    return rows / (time.monotonic() - started), memory
+        done.seconds = time.monotonic() - started
+        watching.join()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done.processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return done
 
 
 def watch(process: subprocess.Popen[bytes], memory: list[int]) -> None:
@@ -73,29 +89,48 @@ def watch(process: subprocess.Popen[bytes], memory: list[int]) -> None:
         time.sleep(1)
 
 
+def report(name: str, rows: int, done: Import, start: Import) -> None:
+    """Print what an import took, without what a start takes."""
+    rate = rows / max(done.seconds - start.seconds, 0.1)
+    processor = 1_000_000 * (done.processor - start.processor) / rows
+    middle = done.memory[len(done.memory) // 2] if done.memory else 0
+    memory = f"{middle} MB at the middle, {max(done.memory, default=0)} at most"
+    print(f"{f'import: {name}':<36} {rate:10,.0f} readings/s {processor:6.0f} µs each; {memory}")
+
+
 def main() -> None:
     """Print the figures."""
-    rows = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    rows = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdigit() else 20_000
     with ExitStack() as stack:
         mariadb, postgresql = stack.enter_context(MariaDB()), stack.enter_context(PostgreSQL())
         mariadb.sql(f"CREATE USER btcore IDENTIFIED BY '{PASSWORD}'")
         mariadb.sql("GRANT ALL ON *.* TO btcore")
         postgresql.sql(f"CREATE USER btcore PASSWORD '{PASSWORD}' CREATEDB")
+        old = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        fill(old / "old.db", rows)
+        fill(old / "one.db", 1)
+        (old / "capture.bin").write_bytes(b"".join(one.raw for one in readings(rows)))
+        (old / "one.bin").write_bytes(next(readings(1)).raw)
         login = f'host = "127.0.0.1"\nport = {mariadb.port}\nuser = "btcore"\npassword = "{PASSWORD}"\n'
-        url = f"postgresql+psycopg://btcore:{PASSWORD}@127.0.0.1:{postgresql.port}/energy"
-        sinks = {
-            "MariaDB": f'use = "mysql"\ndatabase = "energy"\n{login}',
-            "PostgreSQL": f'use = "sql"\nurl = "{url}"\n',
-            "MariaDB, samples": f'use = "mysql"\ndatabase = "energy"\nschema = "samples"\n{login}',
+        mysql = f'use = "mysql"\n{login}'
+        sql = f'use = "sql"\nurl = "postgresql+psycopg://btcore:{PASSWORD}@127.0.0.1:{postgresql.port}'
+        samples = 'schema = "samples"\n'
+        sqlite = 'use = "sqlite"\nfile = "new.db"\n'
+        table, capture = 'use = "sqlite"\nfile = "{}.db"\n', 'use = "file"\npath = "{}.bin"\n'
+        works = {
+            "table into SQLite": (table, "old", sqlite),
+            "capture into SQLite": (capture, "capture", sqlite),
+            "table into MariaDB": (table, "old", f'{mysql}database = "{{}}"\n'),
+            "table into PostgreSQL": (table, "old", f'{sql}/{{}}"\n'),
+            "table into MariaDB, samples": (table, "old", f'{mysql}database = "{{}}"\n{samples}'),
+            "table into PostgreSQL, samples": (table, "old", f'{sql}/{{}}"\n{samples}'),
         }
-        for name, sink in sinks.items():
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            fill(folder / "old.db", rows)
-            rate, memory = import_into(folder, sink, rows)
-            middle = memory[len(memory) // 2] if memory else 0
-            print(
-                f"SQLite into {name}: {rate:,.0f} rows/s; {middle} MB at the middle, {max(memory[-2:])} MB at the end"
-            )
+        for number, (name, (source, file, sink)) in enumerate(works.items()):
+            done = []
+            for which in ("one", file):
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+                done.append(import_into(folder, source.format(old / which), sink.format(f"energy{number}{which}")))
+            report(name, rows, done[1], done[0])
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from btcore.config.load import load_site
 from btcore.config.site import Sink
 from btcore.journal import Entry
 from btcore.journal.opening import DEFAULT, open_journal
-from btcore.sinks.rate_limit import RateLimit
+from btcore.sinks.limits import RateLimit
 from btcore.sinks.worker import SinkWorker
 from helpers.clocks import Clock
 from helpers.running_sink import RunningSink

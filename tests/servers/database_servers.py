@@ -20,6 +20,7 @@ from tempfile import mkdtemp
 from typing import Any, Self
 
 from helpers.waiting import wait_for
+from servers.certificates import Authority
 
 NOBODY = "nobody"
 """The user that the servers run as where the tests are run by root: PostgreSQL refuses root."""
@@ -40,10 +41,14 @@ class DatabaseServer:
     stopping = signal.SIGTERM
     """The signal that ends it, whoever is connected."""
 
-    def __init__(self, port: int | None = None) -> None:
-        """Choose a port; nothing is started yet. The directory is short, as the path of a socket must be."""
+    def __init__(self, port: int | None = None, *, disk: Path | None = None, options: Sequence[str] = ()) -> None:
+        """Choose a port; nothing is started yet. The directory is short, as the path of a socket must be.
+
+        It is on a `disk`, if one is given. `options` are further words of the server's command.
+        """
         self.port = port or free_port()
-        self.folder = Path(mkdtemp(prefix="db"))
+        self.folder = Path(mkdtemp(prefix="db", dir=disk))
+        self.options = list(options)
         self.process: subprocess.Popen[bytes] | None = None
         if os.geteuid() == 0:
             account = pwd.getpwnam(NOBODY)
@@ -98,6 +103,16 @@ class DatabaseServer:
         done = subprocess.run(self.as_user(command), capture_output=True, text=True, cwd=self.folder, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
+    def certify(self, authority: Authority) -> tuple[Path, Path]:
+        """Take certificate and key of an authority into the server's directory, for its user alone; return them."""
+        certificate, key = (Path(shutil.copy(file, self.folder)) for file in authority.certify())
+        key.chmod(0o600)
+        if os.geteuid() == 0:
+            account = pwd.getpwnam(NOBODY)
+            for file in (certificate, key):
+                os.chown(file, account.pw_uid, account.pw_gid)
+        return certificate, key
+
     def as_user(self, command: Sequence[str]) -> list[str]:
         """Return a command that is run by a user who is not root."""
         if os.geteuid() != 0:
@@ -134,6 +149,7 @@ class MariaDB(DatabaseServer):
             f"--tmpdir={self.folder}",
             *(f"--port={self.port}", "--bind-address=127.0.0.1", "--skip-name-resolve"),
             *("--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=2"),
+            *self.options,
         ]
 
     def is_up(self) -> bool:
@@ -186,6 +202,7 @@ class PostgreSQL(DatabaseServer):
             str(POSTGRESQL_PROGRAMS / "postgres"),
             *("-D", str(self.data), "-k", str(self.folder), "-p", str(self.port), "-h", "127.0.0.1"),
             *("-c", "fsync=off", "-c", "shared_buffers=16MB"),
+            *self.options,
         ]
 
     def is_up(self) -> bool:

@@ -6,7 +6,8 @@
         assert server.slots["20231114", "17:15"]["v2"] == "1911"
 
 Or as a program: `python tests/servers/pvoutput.py --port 8765 --log accepted.jsonl` writes a line of JSON for each
-status that it accepts. Only what clients of this project use is here: adding statuses, one or many.
+status that it accepts. Only what clients of this project use is here: adding statuses, one or many, and asking which
+there are.
 """
 
 import argparse
@@ -202,6 +203,8 @@ class PVOutputServer:
             return "OK 200: Added Status"
         if page == "addbatchstatus.jsp":
             return self._add_batch(request.form.get("data", ""), {"c1": request.form.get("c1", "0")})
+        if page == "getstatus.jsp":
+            return self._history(request.form)
         if page == "getsystem.jsp":
             return "House,3500,,14,250,,1,3400,,N,25,No,20200101,,,5;;0"
         raise Refused(400, "Could not read service")
@@ -229,6 +232,15 @@ class PVOutputServer:
             raise error
         self._store(good)
         return ";".join(results)
+
+    def _history(self, form: Mapping[str, str]) -> str:
+        """Return the statuses of a day, as getstatus.jsp does with h=1: the newest first, 30 of them, unless asked."""
+        day, order = form.get("d", ""), 1 if form.get("asc") == "1" else -1
+        found = [(slot, kept) for slot, kept in sorted(self.slots.items()) if slot[0] == day][::order]
+        rows = [_history_row(slot, kept) for slot, kept in found[: min(int(form.get("limit", 30)), 288)]]
+        if form.get("h") != "1" or not rows:
+            raise Refused(400, "No status found")
+        return ";".join(rows)
 
     def _checked(self, status: Mapping[str, str], slots: Mapping[Slot, dict[str, str]]) -> Checked:
         """Return a status as it may be stored beside these. Raises Refused."""
@@ -297,6 +309,12 @@ class PVOutputServer:
         """Yield bytes, slowly, until the server is closed."""
         while not self._closing.wait(0.02):
             yield b"x"
+
+
+def _history_row(slot: Slot, kept: Mapping[str, str]) -> str:
+    """Write a status: date, time, Wh, Wh/kW, W, mean W, kW/kW, consumed Wh and W, °C, V; NaN is what is not known."""
+    columns = ("v1", "", "v2", "v2", "", "v3", "v4", "v5", "v6")
+    return ",".join([*slot, *(kept.get(name, "NaN") for name in columns)])
 
 
 class Http(ThreadingHTTPServer):

@@ -200,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._reset()
 
-    do_GET = do_POST = do_PUT = _handle  # noqa: N815 - the names that http.server looks for
+    do_GET = do_HEAD = do_POST = do_PUT = _handle  # noqa: N815 - the names that http.server looks for
 
     def _answer(self, reply: Reply) -> None:
         body = reply.body.encode()
@@ -209,6 +209,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, text)
         self.send_header("Content-Length", str(1 << 40 if reply.wire else len(body)))
         self.end_headers()
+        if self.command == "HEAD":
+            return
         self.wfile.write(body)
         while reply.wire == "flood":
             self.wfile.write(b"x" * 65_536)

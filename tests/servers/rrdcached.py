@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A real rrdcached on a UNIX socket, which can be killed and started again; and whether there is one to start."""
 
+import importlib.util
 import os
 import shutil
 import socket
@@ -14,6 +15,13 @@ from helpers.waiting import wait_for
 
 MISSING = "" if all(map(shutil.which, ("rrdcached", "rrdtool"))) else "apt install rrdcached rrdtool: one is missing"
 """Why no rrdcached can be started, and its files looked at; "" if it can."""
+
+BINDING_MISSING = (
+    ""
+    if shutil.which("rrdtool") and importlib.util.find_spec("rrdtool")
+    else "RRDtool or its binding is missing: apt install rrdtool librrd-dev && pip install rrdtool"
+)
+"""Why no file can be written without rrdcached; "" if it can."""
 
 
 class Rrdcached:

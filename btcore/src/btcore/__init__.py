@@ -5,19 +5,23 @@ This module is the public interface: what a plugin may import. Everything else i
 """
 
 from btcore.capture.files import CaptureError, read_capture
+from btcore.channel_descriptions import ChannelDescription
 from btcore.commands import Command, Configuration, LoadConfiguration, Table
 from btcore.decode.brultech import FORMATS, pack
-from btcore.decode.further_channels import active_further_channels, visible_channels
 from btcore.decode.polling import Poll, validate_devices
 from btcore.decode.probing import ProbedDevice, answers_commands, probe_devices, sends_unasked
 from btcore.decode.schemas import SCHEMAS, Column, channels_in, columns, serial_column
 from btcore.errors import BtcoreError, ConfigurationError, Problem, Reject, Retry, Stop
 from btcore.findings import DiagnosisContext, Finding
 from btcore.formats import Channel, Format, Number
+from btcore.further_channels import active_further_channels, visible_channels
 from btcore.hookspecs import hookimpl
+from btcore.import_progress import ImportProgress
+from btcore.measurement import Measurement, measurements
 from btcore.meter_commands import CommandFailed, MeterCommand, MeterCommands
 from btcore.open_files import processes_holding, processes_listening
 from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, Sample, SourceCheckpoint
+from btcore.serial_names import SerialNames, Serials, shorten_serial
 from btcore.settings import (
     ChannelRef,
     Claim,
@@ -41,6 +45,7 @@ __all__ = [
     "BtcoreError",
     "CaptureError",
     "Channel",
+    "ChannelDescription",
     "ChannelRef",
     "Chunk",
     "Claim",
@@ -56,8 +61,10 @@ __all__ = [
     "Duration",
     "Finding",
     "Format",
+    "ImportProgress",
     "Incomplete",
     "LoadConfiguration",
+    "Measurement",
     "MeterCommand",
     "MeterCommands",
     "Number",
@@ -72,6 +79,8 @@ __all__ = [
     "Sample",
     "Secret",
     "Serial",
+    "SerialNames",
+    "Serials",
     "SourceCheckpoint",
     "Stop",
     "StreamStatus",
@@ -82,6 +91,7 @@ __all__ = [
     "channels_in",
     "columns",
     "hookimpl",
+    "measurements",
     "pack",
     "plugin",
     "probe_devices",
@@ -91,6 +101,7 @@ __all__ = [
     "sends_unasked",
     "serial_column",
     "setting",
+    "shorten_serial",
     "validate_devices",
     "visible_channels",
 ]

@@ -31,9 +31,13 @@ HOOKS = tuple(name for name in vars(Hooks) if not name.startswith("_"))
 
 _PLUGINS: Mapping[str, tuple[str, ...]] = {
     "btcore": ("brultech",),
+    "btmon-influxdb": ("influxdb",),
     "btmon-ip": ("tcp-server", "tcp-client"),
+    "btmon-mqtt": ("mqtt",),
     "btmon-mysql": ("mysql",),
+    "btmon-pipe": ("pipe-program", "pipe-file", "pipe-socket", "pipe-webhook"),
     "btmon-print": ("print",),
+    "btmon-prometheus": ("prometheus", "prometheus-remote-write"),
     "btmon-pvoutput": ("pvoutput",),
     "btmon-rrd": ("rrd",),
     "btmon-serial": ("serial",),
@@ -199,8 +203,6 @@ def _hook_advice(name: str) -> str:
 def _advice(name: str, among: Mapping[str, object]) -> str:
     if name in DISTRIBUTIONS:
         return f'no plugin "{name}" is installed{_install_advice(name, among)}'
-    if why := predecessor.missing(name):
-        return f'no plugin "{name}" is installed: {why}'
     if does := predecessor.plugins(name):
         names = " or ".join(f'"{plugin}"' for plugin in does)
         advice = _install_advice(does[0], among)

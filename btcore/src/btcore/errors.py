@@ -99,6 +99,10 @@ class ConfigurationError(BtcoreError):
         self.warnings = tuple(warnings)
 
 
+class WrongUse(BtcoreError):
+    """A command asks for what there is not (a sink of that name), or what is refused: correct the command."""
+
+
 class Unavailable(BtcoreError):
     """Something that the program needs cannot be used now: a port or directory is in use, the disk is full."""
 

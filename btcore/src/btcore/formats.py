@@ -27,6 +27,9 @@ MAX_NAME = 64
 MAX_BITS = 63
 """Bits of the widest counter: no meter lives long enough to fill it, and a database can store it."""
 
+PULSE_BITS = 24
+"""Bits of a pulse counter."""
+
 SECONDS = "secs"
 """The label of the meter's seconds counter, by which intervals are measured."""
 
@@ -77,6 +80,10 @@ def _labels(given: Iterable[str]) -> tuple[str, ...]:
     return _tuple(given, "labels")
 
 
+def _pulses(given: Iterable[str]) -> tuple[str, ...]:
+    return _tuple(given, "pulses")
+
+
 def _channels(given: Iterable[Channel]) -> tuple[Channel, ...]:
     return _tuple(given, "channels")
 
@@ -97,7 +104,8 @@ class Format:
     format has no clock. `labels` must contain `secs`, the meter's seconds counter, which overflows at 2 to the power
     `seconds_bits`. `reset_label` names a number that changes whenever the meter's counters restart (ECM: the flag byte;
     only the bits of `reset_mask` count). `family` says how btmon's tables and printed lines show readings of it: as
-    those of an `ecm`, of a `gem`, or "" for a meter that btmon did not know.
+    those of an `ecm`, of a `gem`, or "" for a meter that btmon did not know. `pulses` are the labels of pulse counters,
+    which overflow at 2 to the power `PULSE_BITS`.
 
     Raises TypeError or ValueError for a format that contradicts itself: without `secs`, with a label or channel twice,
     with a channel whose counter is not among the labels, or with the label of a calculated value (`ch1_w`). Labels that
@@ -113,6 +121,7 @@ class Format:
     reset_label: str | None = None
     reset_mask: int = 0
     family: Literal["", "ecm", "gem"] = ""
+    pulses: tuple[str, ...] = attrs.field(default=(), converter=_pulses)
     index: Mapping[str, int] = attrs.field(init=False, repr=False)
     counters: Mapping[str, int] = attrs.field(init=False, repr=False)
     """The label of each counter of the channels, and how many bits it has."""
@@ -141,6 +150,7 @@ class Format:
             _check_reset(self.reset_label, self.reset_mask, self.labels)
             _check_functions(self.unpack, self.clock)
             _check_family(self.family)
+            _check_pulses(self.pulses, self.labels)
         except (TypeError, ValueError) as error:
             raise type(error)(f'format "{self.name}": {error}') from None
 
@@ -266,6 +276,15 @@ def _check_functions(unpack: object, clock: object) -> None:
 def _check_family(family: object) -> None:
     if family not in ("", "ecm", "gem"):
         raise ValueError(f'family: expected "", "ecm" or "gem", found {family!r:.80}')
+
+
+def _check_pulses(pulses: tuple[str, ...], labels: tuple[str, ...]) -> None:
+    for label in pulses:
+        if label not in labels:
+            raise ValueError(f"pulses: the format has no label {label!r:.80}")
+        if f"{label}_total" in labels:
+            what = f'the label "{label}_total" is that of what is calculated of the pulse counter "{label}"'
+            raise ValueError(f"{what}; give what the meter measures another one")
 
 
 def _check_bits(bits: object, what: str) -> None:

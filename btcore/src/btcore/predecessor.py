@@ -19,19 +19,15 @@ PLUGINS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("myenersave", "es"), ("enersave",)),
     **dict.fromkeys(("ted", "ted5000", "eg"), ("eragy",)),
     **dict.fromkeys(("rrd", "rrdtool"), ("rrd",)),
+    **dict.fromkeys(("influxdb", "influx"), ("influxdb",)),
     "by": ("bidgely",),
+    "mqtt": ("mqtt",),
     "pw": ("plotwatt",),
     "ts": ("thingspeak",),
     "wo": ("wattzon",),
     "wv": ("wattvision",),
 }
 """The plugins that replace the options of btmon with a name or a prefix."""
-
-MISSING: Mapping[str, str] = {
-    **dict.fromkeys(("influxdb", "influx"), "write to InfluxDB"),
-    "mqtt": "publish to MQTT",
-}
-"""Names for which no plugin of this project exists yet, and what btmon could do by them."""
 
 OPTION = re.compile(
     r"^\s*((ip|serial|mysql|sqlite|rrd)_read|[a-z]+_out|(ip|serial)_(mode|host|port|baud|poll_interval)|device_(type|list)"
@@ -44,23 +40,12 @@ TABLE = re.compile(r"^\s*\[\s*(source|sink|decoder)\s*\.", re.MULTILINE)
 
 def knows(name: str) -> bool:
     """Whether btmon used this name."""
-    return _plain(name) in {**PLUGINS, **MISSING}
+    return _plain(name) in PLUGINS
 
 
 def plugins(name: str) -> tuple[str, ...]:
-    """Return the plugins that replace a name of btmon; empty if there is no such name, or no plugin for it yet."""
+    """Return the plugins that replace a name of btmon; empty if there is no such name."""
     return PLUGINS.get(_plain(name), ())
-
-
-def missing(name: str) -> str:
-    """Return a message for a name of btmon that no plugin replaces yet; "" for any other name."""
-    what = MISSING.get(_plain(name), "")
-    return (
-        f"btmon could {what}; btcore has no plugin for it yet. Do not install a package with this name:"
-        " it is not part of this project"
-        if what
-        else ""
-    )
 
 
 def is_configuration(text: str) -> bool:

@@ -225,11 +225,25 @@ class Reading:
         return None if index is None else self.numbers[index]
 
 
+def trusted_reading(numbers: tuple[Number, ...] | None, *given: Any) -> Reading:  # noqa: ANN401 - a reading's types
+    """Make a reading whose numbers were checked before, as they are; `given` is all else, in a reading's order.
+
+    Checking the numbers of a GEM takes 5 µs.
+    """
+    reading = Reading(*given)
+    object.__setattr__(reading, "_numbers", numbers)
+    return reading
+
+
 def reading_of(packet: Packet, time: datetime, serial: str, *more: Any) -> Reading:  # noqa: ANN401 - a reading's types
     """Make the reading of a packet that the core has checked; `more`: source, offset, monotonic, boot and address."""
-    reading = Reading(time, packet.format, serial, packet.raw, *more)
-    object.__setattr__(reading, "_numbers", packet.numbers)
-    return reading
+    return trusted_reading(packet.numbers, time, packet.format, serial, packet.raw, *more)
+
+
+def renamed_reading(reading: Reading, serial: str, source: str, offset: int) -> Reading:
+    """Return a reading under another serial number, source and offset."""
+    more = (reading.monotonic, reading.boot, reading.address, reading.origin)
+    return trusted_reading(reading.numbers, reading.time, reading.format, serial, reading.raw, source, offset, *more)
 
 
 @attrs.frozen(eq=False)

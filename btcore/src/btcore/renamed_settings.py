@@ -11,6 +11,7 @@ RENAMED: Mapping[str, str] = {
     "backlog_bytes": "max_backlog_bytes",
     "calls_per_hour": "max_calls_per_hour",
     "every": "interval",
+    "full_serials": "serials",
     "idle": "idle_timeout",
     "journal_bytes": "max_journal_bytes",
     "keep": "retention",

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NewType, TypeVar, dataclass_transfor
 
 import attrs
 
+from btcore.channel_descriptions import ChannelDescription
 from btcore.errors import Problem
 from btcore.meter_commands import MeterCommands
 
@@ -107,35 +108,6 @@ def _fixed(names: Mapping[str, str]) -> Mapping[str, str]:
     return MappingProxyType(dict(names))
 
 
-@attrs.frozen
-class Context:
-    """What an instance is given when it is opened.
-
-    `name` is its table (`sink.roof`), `log` its own logger. `channels` maps `SERIAL_CHANNEL` to the name in [channels].
-    `polarity` is the sign of its samples, `interval` the seconds that each sample covers (0: from one reading to the
-    next). `dry_run`: nothing may be sent. `stream_status` returns what the core has found so far in a source's stream.
-    `commands` has what a source that can send to its meters is to send.
-    `checkpoint` is what a source yielded last as `SourceCheckpoint`, "" at first. `once`: the run ends when all sources
-    have ended, so a source that waits for more returns instead.
-    """
-
-    name: str
-    log: logging.Logger
-    channels: Mapping[str, str] = attrs.field(factory=dict, converter=_fixed)
-    polarity: Polarity = "brultech"
-    interval: Duration = Duration(0)
-    dry_run: bool = False
-    stream_status: Callable[[str], StreamStatus] = attrs.field(default=lambda _stream: StreamStatus(), repr=False)
-    commands: MeterCommands = attrs.field(factory=MeterCommands, repr=False)
-    checkpoint: str = ""
-    once: bool = False
-
-    def channel_name(self, serial: str, channel: str) -> str:
-        """Return the name of a meter's channel: the one of [channels], else `SERIAL_CHANNEL`."""
-        key = f"{serial}_{channel}"
-        return self.channels.get(key, key)
-
-
 @attrs.frozen(kw_only=True)
 class Delivery:
     """How the core delivers to a sink. All durations are seconds.
@@ -193,6 +165,45 @@ class Delivery:
     )
 
 
+@attrs.frozen
+class Context:
+    """What an instance is given when it is opened.
+
+    `name` is its table (`sink.roof`), `log` its own logger. `channels` maps `SERIAL_CHANNEL` to the name in [channels].
+    `polarity` is the sign of its samples, `interval` the seconds that each sample covers (0: from one reading to the
+    next). `dry_run`: nothing may be sent. `stream_status` returns what the core has found so far in a source's stream.
+    `commands` has what a source that can send to its meters is to send. `channel_descriptions` maps `SERIAL_CHANNEL` to
+    all that [channels] says of it. `delivery` are a sink's delivery settings.
+    `checkpoint` is what a source yielded last as `SourceCheckpoint`, "" at first. `once`: the run ends when all sources
+    have ended, so a source that waits for more returns instead. `is_replaced` says, while a source stops, whether a
+    reload has another instance of its class ready for its table, to which it may leave a port or a line.
+    """
+
+    name: str
+    log: logging.Logger
+    channels: Mapping[str, str] = attrs.field(factory=dict, converter=_fixed)
+    polarity: Polarity = "brultech"
+    interval: Duration = Duration(0)
+    dry_run: bool = False
+    stream_status: Callable[[str], StreamStatus] = attrs.field(default=lambda _stream: StreamStatus(), repr=False)
+    commands: MeterCommands = attrs.field(factory=MeterCommands, repr=False)
+    checkpoint: str = ""
+    once: bool = False
+    channel_descriptions: Mapping[str, ChannelDescription] = attrs.field(factory=dict, repr=False)
+    delivery: Delivery = attrs.field(factory=Delivery, repr=False)
+    is_replaced: Callable[[], bool] = attrs.field(default=lambda: False, repr=False)
+
+    def channel_name(self, serial: str, channel: str) -> str:
+        """Return the name of a meter's channel: the one of [channels], else `SERIAL_CHANNEL`."""
+        key = f"{serial}_{channel}"
+        return self.channels.get(key, key)
+
+    def describe_channel(self, serial: str, channel: str) -> ChannelDescription:
+        """Return what [channels] says of a meter's channel; of one that is not there only the name, as above."""
+        found = self.channel_descriptions.get(f"{serial}_{channel}")
+        return found or ChannelDescription(name=self.channel_name(serial, channel))
+
+
 def setting(
     *,
     default: Any = attrs.NOTHING,  # noqa: ANN401 - any type that the annotation names
@@ -223,7 +234,8 @@ def plugin(*, api: int, delivery: Delivery | None = None) -> Callable[[T], T]:
     `api` is the version of the plugin interface that the class is written for (`btcore.API`). `delivery` has the
     defaults of a sink's delivery settings, if they differ from the core's. A method `check(self)` may yield a
     `Problem(message, key=...)` for settings that do not fit together, with `warning=True` if the plugin can run all the
-    same; the `check` of a sink may take the argument `delivery`. A method `claims(self)` may yield what only one table
+    same; it may take the argument `state`, the site's state directory, which btcore makes, and that of a sink
+    `delivery`. A method `claims(self)` may yield what only one table
     can use, as text or `Claim`. A method `notes(self)` may yield lines that `btcore check` shows below its table,
     such as the space that it will take. These methods are called before anything is opened, and must open nothing. A
     source's class attribute `origin` declares where its readings come from ("live", "recorded", "simulated"). A sink's
@@ -232,12 +244,17 @@ def plugin(*, api: int, delivery: Delivery | None = None) -> Callable[[T], T]:
 
     def decorate(cls: T) -> T:
         # kw_only: settings are named; eq=False: two instances with equal settings are still two (pluggy refuses equals)
-        made = attrs.define(cls, kw_only=True, eq=False, slots=False)
+        made = attrs.define(cls, kw_only=True, eq=False, slots=False, field_transformer=_own_first)
         made.btcore_api = api  # type: ignore[attr-defined]
         made.delivery = delivery or Delivery()  # type: ignore[attr-defined]
         return made
 
     return decorate
+
+
+def _own_first(_cls: type, fields: list[Any]) -> list[Any]:
+    """Have the settings of a class come before those of its base, which it shares with others."""
+    return sorted(fields, key=lambda one: one.inherited)
 
 
 __all__ = [

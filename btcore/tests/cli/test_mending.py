@@ -128,7 +128,8 @@ def test_a_replay_outlasts_a_kill_of_the_program(tmp_path: Path) -> None:
         asking = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
         wait_for(lambda: table_rows(tmp_path / "new.db", recorded, "time"), "the replay's first batches")
         running.process.kill()
-        assert "gone" in (asking.communicate(timeout=60)[1] or "hung up, so it is gone")
+        told = asking.communicate(timeout=60)[1]
+        assert "gone" in told or "btcore ended before all was delivered again" in told
     assert len(table_rows(tmp_path / "new.db", recorded, "DISTINCT time")) < 399
     with BtcoreProcess(tmp_path, SITE + slow) as running:
         wait_for(lambda: len(table_rows(tmp_path / "new.db", recorded, "DISTINCT time")) >= 399, "the rest")
@@ -211,10 +212,10 @@ def test_mistakes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert main(["replay", "db", *config]) == UNAVAILABLE
     assert "btcore has not run with" in capsys.readouterr().err
     assert main(["run", "--once", "--quiet", *config]) == OK
-    assert main(["replay", "dd", *config]) == UNAVAILABLE
+    assert main(["replay", "dd", *config]) == USAGE
     assert 'there is no sink "dd"; the sinks are db' in capsys.readouterr().err
     (tmp_path / "site.toml").write_text(site + "[sink.print]\n")
-    assert main(["replay", "print", "--gaps", *config]) == UNAVAILABLE
+    assert main(["replay", "print", "--gaps", *config]) == USAGE
     assert "sink.print cannot be asked what it has" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["replay", "db", "--channel", "ch_1", *config])
@@ -227,3 +228,26 @@ def test_mistakes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         assert ended.value.code == USAGE
     assert main(["dead-letters", "show", "--id", "nothing", *config]) == FAILING
     assert main(["replay", "db", "--from", "-7d", "--to", "-1d", *config]) == OK
+
+
+def test_a_dry_run_delivers_nothing_again(tmp_path: Path) -> None:
+    """A replay, and a dead letter that is retried, are refused at once."""
+    with BtcoreProcess(tmp_path, SITE[: SITE.index("[source.cap]")] + SITE[SITE.index("[source.live]") :], "--dry-run"):
+        wait_for((tmp_path / "state" / "control").exists, "the program to answer")
+        code, text = btcore(tmp_path, "replay", "db")
+        assert (code, "btcore makes a dry run, which delivers nothing" in text) == (UNAVAILABLE, True)
+
+
+def test_a_replay_that_waits_says_why(tmp_path: Path) -> None:
+    """Also where there is no terminal: the service is down, and the command does not seem to hang."""
+    with Recorder(Reply(503, "down")) as service:
+        site = SITE[: SITE.index("[source.cap]")] + SITE[SITE.index("[source.live]") :]
+        cloud = CLOUD[CLOUD.index("[sink.cloud]") :].format(url=service.url)
+        with BtcoreProcess(tmp_path, site + cloud) as running:
+            wait_for(lambda: "sink.cloud: " in running.log, "the sink to fail")
+            command = [sys.executable, "-m", "btcore", "replay", "cloud"]
+            with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as asking:
+                assert asking.stderr is not None
+                told = asking.stderr.readline()
+                asking.kill()
+            assert told.startswith("sink.cloud: it waits for the live delivery: ")

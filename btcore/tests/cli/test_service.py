@@ -8,11 +8,12 @@ from configparser import RawConfigParser
 from pathlib import Path
 
 import pytest
+from helpers.needed import needs
 
 from btcore.cli import main
 from btcore.cli.service import fill_unit, packaged_file
 
-VERIFYING = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+VERIFYING = needs("" if shutil.which("systemd-analyze") else "systemd is not installed: apt install systemd")
 
 
 def printed(capsys: pytest.CaptureFixture[str], *options: str) -> str:

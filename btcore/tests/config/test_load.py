@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from helpers.config_plugins import MINIMAL_SITE, Load, problem_places, problems_of
 
+from btcore.channel_descriptions import ChannelDescription
 from btcore.config.load import load_site
-from btcore.config.site import Site, Source
+from btcore.config.site import Site, Source, context_of
 from btcore.errors import ConfigurationError
 from btcore.settings import ChannelRef, Delivery, Duration, Secret
 
@@ -297,3 +298,28 @@ def test_a_secret_file_that_everybody_may_replace_is_remarked(load: Load, tmp_pa
         told.append([warning.message for warning in load(MINIMAL_SITE + 'api_key = { file = "run/key" }\n').warnings])
     replaced = f"the file {folder / 'key'} can be replaced by every user of this computer: chmod o-w {folder}"
     assert told == [[], [], [replaced]]
+
+
+def test_a_channel_may_be_described_by_a_table(load: Load) -> None:
+    """An entry of [channels] is a name or a table; either way its name is one that settings may use."""
+    site = load(
+        MINIMAL_SITE
+        + 'solar = "roof"\n[channels]\n"01000777_ch1" = { name = "roof", area = "Garden" }\n399999_ch1 = "mains"\n'
+        + '"01000777_p1" = { name = "water", unit = "m3", per_pulse = 0.5, class = "water" }\n'
+    )
+    assert site.channels == {"01000777_ch1": "roof", "399999_ch1": "mains", "01000777_p1": "water"}
+    assert site.channel_descriptions == {
+        "01000777_ch1": ChannelDescription(name="roof", area="Garden"),
+        "399999_ch1": ChannelDescription(name="mains"),
+        "01000777_p1": ChannelDescription(name="water", unit="m³", per_pulse=0.5, class_="water"),
+    }
+    assert site.sinks[0].instance.solar == ChannelRef("01000777", "ch1")  # type: ignore[attr-defined]
+
+
+def test_what_is_said_of_a_channel_reaches_the_sink(load: Load) -> None:
+    """The context describes a channel as [channels] does, and one that is not there by SERIAL_CHANNEL."""
+    site = load(MINIMAL_SITE + '[channels]\n"01000777_ch1" = { name = "roof", area = "Garden" }\n')
+    context = context_of(site, site.sinks[0])
+    assert context.describe_channel("01000777", "ch1") == ChannelDescription(name="roof", area="Garden")
+    assert context.describe_channel("01000777", "ch2") == ChannelDescription(name="01000777_ch2")
+    assert context.delivery == site.sinks[0].delivery

@@ -66,6 +66,13 @@ from btcore.errors import ConfigurationError
         ("[channels]\n399999_ch1 = 3", "399999_ch1", "expected a name, as text in quotes"),
         ('[channels]\n399999_ch1 = "ch2"', "399999_ch1", '"ch2" is the notation of a channel'),
         ('[channels]\n399999_ch1 = "399999_ch2"', "399999_ch1", '"399999_ch2" is the notation of a channel'),
+        ('[channels]\n399999_ch1 = { area = "roof" }', "399999_ch1", "expected a name, as text in quotes"),
+        ('[channels]\n399999_ch1 = { name = "a", are = "b" }', "399999_ch1.are", 'did you mean "area"?'),
+        ('[channels]\n399999_ch1 = { name = "a", unit = "L" }', "399999_ch1", "ch1 is no pulse counter"),
+        ('[channels]\n399999_ch1 = { name = "a", per_pulse = 2 }', "399999_ch1", "ch1 is no pulse counter"),
+        ('[channels]\n01000777_p1 = { name = "a", per_pulse = 0 }', "01000777_p1.per_pulse", "above 0, found 0"),
+        ('[channels]\n01000777_p1 = { name = "a", class = "gas" }', "01000777_p1", "needs a unit: one of m³, ft³"),
+        ('[channels]\n01000777_p1 = { name = "a", class = "oil" }', "01000777_p1.class", 'one of "water", "gas"'),
     ],
 )
 def test_a_mistake_in_a_table_is_told_in_its_place(load: Load, table: str, key: str, said: str) -> None:

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import stat
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from helpers.waiting import wait_for
 from btcore.control import MAX_REQUEST, SOCKET, server
 from btcore.control.client import NotRunning, ask, ask_once
 from btcore.control.server import MAX_CLIENTS, ControlServer
-from btcore.errors import Unavailable
+from btcore.errors import Unavailable, WrongUse
 
 
 def count(request: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
@@ -34,7 +35,12 @@ def break_down(_request: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
     raise KeyError("bug")
 
 
-HANDLERS = {"count": count, "refuse": refuse, "break": break_down}
+def correct(_request: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """Raise what is the fault of who asks."""
+    raise WrongUse("there is no such sink")
+
+
+HANDLERS = {"count": count, "refuse": refuse, "correct": correct, "break": break_down}
 
 
 @pytest.fixture(params=["short", "long" * 40], ids=["short path", "long path"])
@@ -48,8 +54,9 @@ def state(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.fixture
 def serving(state: Path) -> Iterator[ControlServer]:
     """Serve."""
-    control = ControlServer(state, HANDLERS)
+    control = ControlServer(state)
     control.open()
+    control.serve(HANDLERS)
     yield control
     control.close()
 
@@ -98,9 +105,11 @@ def test_another_user_is_refused(state: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.usefixtures("serving")
 def test_what_cannot_be_done_is_said_by_the_command(state: Path) -> None:
-    """An error that a person should read arrives as the command's own."""
+    """An error that a person should read arrives as the command's own, with what is to be done about it."""
     with pytest.raises(Unavailable, match="the running btcore says: the disk is full"):
         ask_once(state, "refuse")
+    with pytest.raises(WrongUse, match=r"^there is no such sink$"):
+        ask_once(state, "correct")
 
 
 @pytest.mark.usefixtures("serving")
@@ -122,8 +131,8 @@ def test_a_fault_of_the_program_is_logged_and_hurts_nobody(state: Path, caplog: 
         (b"\xff\xfe\n", "expected one line of JSON"),
         (b"[" * 60_000 + b"\n", "expected one line of JSON"),
         (b"x" * (MAX_REQUEST + 10), "expected one line of JSON"),
-        (b'{"command": ["status"]}\n', "unknown command; expected one of break, count, refuse"),
-        (b"{}\n", "unknown command; expected one of break, count, refuse"),
+        (b'{"command": ["status"]}\n', "unknown command; expected one of break, correct, count, refuse"),
+        (b"{}\n", "unknown command; expected one of break, correct, count, refuse"),
     ],
     ids=["nothing", "words", "a list", "no text", "brackets", "too long", "an odd command", "no command"],
 )
@@ -135,8 +144,9 @@ def test_nonsense_is_answered_with_what_was_expected(state: Path, data: bytes, s
 def test_a_client_that_says_nothing_is_hung_up_on(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It holds a place for a bounded time only."""
     monkeypatch.setattr(server, "TIMEOUT", 0.05)
-    control = ControlServer(state, HANDLERS)
+    control = ControlServer(state)
     control.open()
+    control.serve(HANDLERS)
     with connect(state) as client:
         assert client.recv(10) == b""
     control.close()
@@ -168,7 +178,8 @@ def test_without_a_program_that_is_said(state: Path, monkeypatch: pytest.MonkeyP
         killed.bind(SOCKET)
     with pytest.raises(NotRunning, match="no btcore runs with"):
         ask_once(state, "count", to=1)
-    control = ControlServer(state, HANDLERS)
+    control = ControlServer(state)
+    control.serve(HANDLERS)
     control.open()  # the next run takes its place
     assert ask_once(state, "count", to=1) == {"number": 0}
     control.close()
@@ -177,7 +188,8 @@ def test_without_a_program_that_is_said(state: Path, monkeypatch: pytest.MonkeyP
 
 def test_a_socket_that_cannot_be_made_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The program runs without it, and says so."""
-    control = ControlServer(tmp_path / "nowhere", HANDLERS)
+    control = ControlServer(tmp_path / "nowhere")
+    control.serve(HANDLERS)
     control.open()
     control.close()
     assert "`btcore status` cannot ask this program: no socket in" in caplog.text
@@ -189,8 +201,41 @@ def test_an_answer_that_is_none_is_told(state: Path) -> None:
     def odd(_request: Mapping[str, Any]) -> Iterable[Any]:
         yield ["a list"]
 
-    control = ControlServer(state, {"odd": odd})
+    control = ControlServer(state)
+    control.serve({"odd": odd})
     control.open()
     with pytest.raises(Unavailable, match="is it of another version"):
         ask_once(state, "odd")
     control.close()
+
+
+def test_who_asks_while_the_program_starts_waits(state: Path) -> None:
+    """The answer comes when there is one; no command takes a program that starts for one that does not run."""
+    control = ControlServer(state)
+    control.open()
+    answers: list[object] = []
+    client = threading.Thread(target=lambda: answers.append(ask_once(state, "count", to=1)))
+    client.start()
+    wait_for(lambda: control._free._value < MAX_CLIENTS, "the client")
+    assert answers == []
+    control.serve(HANDLERS)
+    client.join(20)
+    control.close()
+    assert answers == [{"number": 0}]
+
+
+def test_a_start_that_takes_long_is_told(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command does not wait for ever."""
+    monkeypatch.setattr(server, "START_PATIENCE", 0.01)
+    control = ControlServer(state)
+    control.open()
+    with pytest.raises(Unavailable, match="it is starting, and does not answer yet: try again"):
+        ask_once(state, "count", to=1)
+    control.close()
+
+
+def test_a_program_that_stops_says_so(state: Path, serving: ControlServer) -> None:
+    """Until its end the socket is there: nobody is told that another btcore has the state directory."""
+    serving.refuse()
+    with pytest.raises(Unavailable, match="it is stopping: try again when it has ended"):
+        ask_once(state, "count", to=1)

@@ -9,6 +9,7 @@ from helpers.running_source import PACKETLESS
 from helpers.times import NOON, NOON_KEY
 
 from btcore import FORMATS, Format, Reading
+from btcore.calculate.transition import comparable
 from btcore.decode.packetless import decode_reading, encode_reading
 from btcore.formats import Number
 from btcore.journal import Entry
@@ -53,3 +54,43 @@ def test_what_an_earlier_version_wrote_is_read() -> None:
     entry = Entry(NOON_KEY, "old", "1", "meter", earlier(reading), packetless=True)
     assert decode_reading(entry, NOON, "1").numbers == reading.numbers
     assert decode_reading(entry, NOON, "1").format.channels == PACKETLESS.channels
+
+
+def test_an_entry_with_the_whole_description_is_read_as_one_of_the_same_format() -> None:
+    """What an earlier version wrote of a known format, and what this one writes, have one Format: samples go on."""
+    reading = example(FORMATS["gem48ptbin"])
+    raws = (earlier(attrs.evolve(reading)), encode_reading(reading))
+    old, new = (decode_reading(Entry(1, "old", "1", "gem48ptbin", raw, packetless=True), NOON, "1") for raw in raws)
+    assert comparable(old.format, new.format)
+    assert (old.numbers, new.numbers) == (reading.numbers, reading.numbers)
+
+
+KNOWN = {
+    "ecm1220bin": "7823e187",
+    "ecm1240bin": "f43c7b15",
+    "gem48pbin": "651da2cd",
+    "gem48ptbin": "651da2cd",
+    "gem48abin": "54df1225",
+    "gem32pbin": "7121490b",
+    "gem32abin": "153d83ca",
+}
+"""In the journals of those who have imported something. A format that changes needs another name."""
+
+
+def test_the_known_formats_stay_what_they_are() -> None:
+    """The description of a known format never changes: an entry has its checksum alone."""
+    assert {name: json.loads(encode_reading(example(form)))["known"] for name, form in FORMATS.items()} == KNOWN
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "why"),
+    [
+        ("gem48ptbin", '{"known":"00000000","numbers":[1]}', "not the one that this version of btcore knows"),
+        ("gem99", '{"known":"651da2cd","numbers":[1]}', "not the one that this version of btcore knows"),
+        ("gem48ptbin", '{"known":"651da2cd","numbers":[1,2]}', "2 numbers for the 158 labels"),
+    ],
+)
+def test_an_entry_of_another_format_is_refused(name: str, raw: str, why: str) -> None:
+    """A format that is not known, or has changed, is never taken for one that is."""
+    with pytest.raises(ValueError, match=why):
+        decode_reading(Entry(1, "old", "1", name, raw.encode(), packetless=True), NOON, "1")

@@ -10,7 +10,7 @@ from helpers.folders import GOLDEN
 from helpers.golden_streams import stream_file
 from helpers.pieces import pieces_of
 from helpers.property_tests import examples
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from btcore import FORMATS, Packet, pack
@@ -106,6 +106,7 @@ def test_a_reported_recording_is_decoded_whole() -> None:
 
 @pytest.mark.parametrize("change", [doubled, stuffed])
 @quick
+@example(line=[(b"\xff\xfd\x00", packet("ecm1220bin", 3464))], sizes=[1])  # four CRs, a NUL behind each by chance
 @given(line=st.lists(st.tuples(negotiation, packets), min_size=1, max_size=4), sizes=sizes)
 def test_every_packet_of_a_telnet_port_is_found(change, line: list[tuple[bytes, bytes]], sizes: list[int]) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - bytes to bytes
     """With negotiation between the packets, and however the bytes are split, all packets are found."""

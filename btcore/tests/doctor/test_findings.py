@@ -72,7 +72,7 @@ def healthy(folder: Path, **settings: Any) -> SiteFacts:  # noqa: ANN401 - of an
         now=NOW,
         sources=(SourceFacts(source=made.sources[0], state="ok", serials=(GEM,), packets=60),),
         sinks=(SinkFacts(sink=made.sinks[0], state="ok"),),
-        journal=JournalFacts(free=10**10, total=10**11, newest=NOW),
+        journal=JournalFacts(free=10**10, newest=NOW),
         readings=tuple(heard(ch1_aws=500, ch2_aws=900)),
         version="1.0",
         running_version="1.0",
@@ -190,7 +190,7 @@ MACHINE_FAULTS: dict[str, dict[str, Any]] = {
     "file-rights": {"readable": ("/etc/btcore/site.toml",)},
     "state-rights": {"journal": JournalFacts(is_writable=False)},
     "journal": {"journal": JournalFacts(failure="the journal is damaged")},
-    "disk": {"journal": JournalFacts(free=10**7, total=10**11)},
+    "disk": {"journal": JournalFacts(free=10**7)},
     "unknown-channel": {"unknown_names": ("[sink.roof] generation: meter 399999 was never heard",)},
 }
 

@@ -4,6 +4,7 @@
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from unittest.mock import patch
 
 import attrs
 import pytest
@@ -12,7 +13,7 @@ from helpers.property_tests import examples
 from helpers.times import START
 from hypothesis import settings
 
-from btcore.journal import Journal
+from btcore.journal import Journal, sqlite_entries
 from btcore.journal.memory import MemoryJournal
 from btcore.journal.sqlite import SqliteJournal
 from btcore.testing.journal import JournalContract
@@ -49,6 +50,18 @@ class TestMemory(JournalContract):
 
 TestSqliteModel = contract_machine(open_sqlite).TestCase
 TestSqliteModel.settings = settings(max_examples=examples(30), stateful_step_count=25, deadline=None)
+
+
+class TestSqliteAtOnceModel(contract_machine(open_sqlite).TestCase):  # type: ignore[misc]
+    """The same, where new entries are inserted at once however few they are."""
+
+    settings = settings(max_examples=examples(30), stateful_step_count=25, deadline=None)
+
+    def setUp(self) -> None:
+        """Let two be many."""
+        self.enterContext(patch.object(sqlite_entries, "MANY", 2))
+        super().setUp()
+
 
 TestMemoryModel = contract_machine(open_memory, survives=False).TestCase
 TestMemoryModel.settings = settings(max_examples=examples(30), stateful_step_count=25, deadline=None)

@@ -12,11 +12,11 @@ from helpers.config_plugins import MINIMAL_SITE, Load, problems_of
 from helpers.distributions import install_distribution
 from helpers.journal_entries import raw_entry
 
-from btcore.cli import main
+from btcore.cli import CONFIGURATION, main
 from btcore.config.site import Site
 from btcore.errors import ConfigurationError, Unavailable
 from btcore.journal.memory import MemoryJournal
-from btcore.journal.opening import describe_url, open_journal, secrets_in
+from btcore.journal.opening import check_url, describe_url, open_journal, secrets_in
 from btcore.journal.sqlite import SqliteJournal
 from btcore.journal.sqlite_file import FILE_NAME
 
@@ -102,6 +102,11 @@ def failing(options):
 def picky(options):
     raise wrong_url(f"expected a stream, found {options.url}")
 
+def strict(options):
+    raise AssertionError("check opens nothing")
+
+strict.check = picky
+
 def unavailable(options):
     raise Unavailable(f"no answer from {options.url}")
 """
@@ -115,6 +120,7 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "failing": "failing",
         "unavailable": "unavailable",
         "picky": "picky",
+        "strict": "strict",
         "absent": "absent",
     }
     install_distribution(tmp_path, "btmon-stranger", STRANGER, journals, group="btcore.journals")
@@ -213,3 +219,24 @@ def test_the_secrets_of_a_url(url: str, secrets: set[str], shown: str) -> None:
     """A password, a token before the host and parameters with such names are secrets, as they stand and unquoted."""
     assert set(secrets_in(url)) == secrets
     assert describe_url(url) == shown
+
+
+@pytest.mark.parametrize("url", ["sqlite:/srv/journal.db", "sqlite:////no/such/x.db"])
+def test_check_finds_what_a_run_would(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A path that cannot be is a mistake in the configuration, in the same words; nothing is made."""
+    file = tmp_path / "site.toml"
+    file.write_text(f'journal = "{url}"\nstate = "state"\n[source.simulator]\n[sink.print]\n')
+    assert main(["check", str(file)]) == CONFIGURATION
+    checked = capsys.readouterr().err
+    assert [one.name for one in tmp_path.iterdir()] == ["site.toml"]
+    assert main(["run", "--quiet", str(file)]) == CONFIGURATION
+    assert (checked, checked.startswith(f"{file}: journal: ")) == (capsys.readouterr().err, True)
+
+
+def test_check_shows_no_secret_of_a_url(stranger: Path) -> None:
+    """What an implementation says of the URL is redacted here too; one without `check` is not asked."""
+    with pytest.raises(ConfigurationError) as raised:
+        check_url(URL.replace("stranger", "strict"), stranger)
+    assert "expected a stream" in str(raised.value)
+    assert not any(secret in str(raised.value) for secret in ("Passw0rd", "T0kenT0ken"))
+    check_url(URL, stranger)

@@ -16,6 +16,7 @@ from helpers.packets import METER
 
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Checkpoint, Entry
+from btcore.journal.opening import DEFAULT, open_journal
 from btcore.journal.sqlite import SqliteJournal
 from btcore.journal.sqlite_schema import TABLES, VERSION
 
@@ -35,6 +36,37 @@ def test_a_file_that_is_no_database_is_refused(file: Path) -> None:
     file.write_bytes(b"something else " * 1000)
     with pytest.raises(Unavailable, match=r"cannot open the journal .*journal\.db: .*not a database; .*move it away"):
         SqliteJournal(file)
+
+
+@pytest.mark.parametrize("version", range(VERSION + 1))
+@pytest.mark.parametrize("tables", [("songs",), ("entry", "songs")])
+def test_a_database_of_something_else_is_refused(file: Path, version: int, tables: tuple[str, ...]) -> None:
+    """Whatever number it carries; nothing in it is changed, and no file is made beside it."""
+    with closing(sqlite3.connect(file)) as other:
+        for table in tables:
+            other.execute(f"CREATE TABLE {table} (x)")
+        other.execute(f"PRAGMA user_version = {version}")
+    before = file.read_bytes()
+    names = ", ".join(tables)
+    expected = f"it is the database of something else, with the tables {names}; move it away, or name another file"
+    with pytest.raises(Unavailable, match=re.escape(f"{file}: {expected}")):
+        open_journal(DEFAULT, file.parent)
+    assert file.read_bytes() == before
+    assert [one.name for one in file.parent.iterdir()] == [file.name]
+
+
+def test_a_directory_is_refused(file: Path) -> None:
+    """The message says that it is one, and what to do."""
+    file.mkdir()
+    with pytest.raises(Unavailable, match=r"journal\.db: it is a directory; move it away, or name another file by `jo"):
+        open_journal(DEFAULT, file.parent)
+
+
+def test_a_journal_that_was_killed_at_its_start_is_no_foreign_file(file: Path) -> None:
+    """An empty file, and one whose tables are still in the log beside it, are opened."""
+    file.touch()
+    for _ in range(2):
+        open_journal(DEFAULT, file.parent).close()
 
 
 def test_a_place_that_cannot_hold_a_file_is_told(tmp_path: Path) -> None:

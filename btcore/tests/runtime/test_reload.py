@@ -2,9 +2,12 @@
 """A run that takes another configuration: what changed is restarted, the rest goes on, and nothing is lost."""
 
 import logging
+import re
+import socket
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,16 +16,21 @@ import pytest
 from helpers.btcore_process import free_port
 from helpers.fake_plugins import IteratorSource, OneMeterSink, RecordingSink
 from helpers.packets import METER, packet
+from helpers.running_sink import fill_journal
 from helpers.sites import endless_source, make_sink, make_site, make_source, stored_offset
 from helpers.waiting import in_background, wait_for
 
 from btcore import Batch, Chunk, Stop
 from btcore.config.meters import Meter, Meters
 from btcore.config.metrics import MetricsSettings
-from btcore.config.site import Site
-from btcore.control.client import NotRunning, ask_once
+from btcore.config.site import Sink, Site, Source
+from btcore.control.client import NotRunning, ask, ask_once
 from btcore.control.requests import RequestQueue
 from btcore.errors import ConfigurationError, Problem, Unavailable
+from btcore.journal import Journal
+from btcore.journal.opening import DEFAULT, open_journal
+from btcore.replay.requests import Request
+from btcore.runtime import reload, supervisor
 from btcore.runtime.supervisor import Supervisor
 from btcore.workers.factory import WorkerFactory
 
@@ -36,10 +44,15 @@ class Run:
         self.stop, self.reloads = threading.Event(), RequestQueue()
         self.error: Exception | None = None
         self.well: bool | None = None
+        self.wait_before_loading: threading.Event | None = None
+        self.loads = 0
         self._supervisor = Supervisor(site, self.stop, load=self._load, reloads=self.reloads, **options)
         self.thread = threading.Thread(target=self._work)
 
     def _load(self) -> Site:
+        self.loads += 1
+        if self.wait_before_loading is not None:
+            self.wait_before_loading.wait(60)
         if self.error is not None:
             raise self.error
         return self.site
@@ -240,6 +253,67 @@ def test_what_is_served_goes_on(tmp_path: Path) -> None:
     assert failures == []
 
 
+def test_a_port_of_metrics_that_cannot_be_had_changes_nothing(tmp_path: Path) -> None:
+    """The reload is refused, and says why; the port before and the configuration before stay in use."""
+    first = free_port()
+    source, roof = make_source(endless_source()), RecordingSink()
+    site = make_site(tmp_path, source, make_sink(roof), metrics=MetricsSettings(f"127.0.0.1:{first}"))
+    with socket.create_server(("127.0.0.1", 0)) as other, Run(site) as run:
+        taken = other.getsockname()[1]
+        wait_for(delivered(roof))
+        new = attrs.evolve(
+            site, metrics=MetricsSettings(f"127.0.0.1:{taken}"), sinks=(make_sink(RecordingSink(), "x"),)
+        )
+        answer = run.reload(new)
+        assert (answer["reloaded"], answer["problems"]) == (
+            False,
+            [f"[metrics] cannot listen on 127.0.0.1:{taken}: Address already in use"],
+        )
+        wait_for(delivered(roof))
+        with urllib.request.urlopen(f"http://127.0.0.1:{first}/health", timeout=20) as page:
+            assert page.status == 200
+        assert run.reload(attrs.evolve(site, metrics=MetricsSettings(f"0.0.0.0:{first}")))["reloaded"]
+        with urllib.request.urlopen(f"http://127.0.0.1:{first}/health", timeout=20) as page:
+            assert page.status == 200
+    assert len(roof.opened) == 1
+
+
+def test_a_port_that_could_not_be_had_at_the_start_is_tried_again(tmp_path: Path) -> None:
+    """Each reload says that the site runs without it, until it is free; nothing else is refused for it."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        site = make_site(
+            tmp_path, make_source(endless_source()), make_sink(RecordingSink()), metrics=MetricsSettings(address)
+        )
+        with Run(site) as run:
+            told = [f"[metrics] cannot listen on {address}: Address already in use; running without it"]
+            assert run.reload()["warnings"] == told
+            other.close()
+            assert run.reload()["warnings"] == []
+            with urllib.request.urlopen(f"http://{address}/health", timeout=20) as page:
+                assert page.status == 200
+
+
+def test_a_configuration_that_cannot_be_read_holds_nothing_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reload that waits for a pipe or a disk is refused after its time; the next one reads anew, if not for ever."""
+    monkeypatch.setattr(reload, "LOAD_TIMEOUT", 0.3)
+    monkeypatch.setattr(reload, "MAX_HANGING", 2)
+    roof, readable = RecordingSink(), threading.Event()
+    site = make_site(tmp_path, make_source(endless_source()), make_sink(roof))
+    with Run(site) as run:
+        wait_for(delivered(roof))
+        run.wait_before_loading = readable
+        for _ in range(3):
+            answer = run.reload()
+            assert (answer["reloaded"], "was not read within" in answer["problems"][0]) == (False, True)
+        assert run.loads == 2
+        wait_for(delivered(roof))
+        assert ask_once(tmp_path, "status")["status"]["running"]
+        readable.set()
+        run.wait_before_loading = None
+        wait_for(lambda: run.reload()["reloaded"])
+
+
 def test_what_takes_a_restart_is_told_each_time(tmp_path: Path) -> None:
     """The journal stays where it is; each reload tells that the new setting is not in use."""
     source, roof = make_source(endless_source()), make_sink(RecordingSink())
@@ -294,3 +368,119 @@ def test_a_journal_that_cannot_be_read_changes_nothing(tmp_path: Path, monkeypat
 def unavailable(_factory: object) -> None:
     """Raise what a journal does that cannot be read."""
     raise Unavailable("the disk is gone")
+
+
+def test_a_command_waits_for_a_program_that_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the journal is opened, which may take long, `status` waits, and is then answered by the program."""
+    opening, opened = threading.Event(), threading.Event()
+
+    def slow(site: Site) -> Journal:
+        opening.set()
+        opened.wait(60)
+        return open_site_journal(site)
+
+    open_site_journal = supervisor.open_site_journal
+    monkeypatch.setattr(supervisor, "open_site_journal", slow)
+    answers: list[dict[str, Any]] = []
+    asking = threading.Thread(target=lambda: answers.append(ask_once(tmp_path, "status")))
+    with Run(make_site(tmp_path, make_source(endless_source()), make_sink(RecordingSink()))):
+        assert opening.wait(60)
+        asking.start()
+        opened.set()
+        asking.join(60)
+    assert answers[0]["status"]["running"]
+
+
+# --- a replay that is under way
+
+
+def silent_source() -> Source:
+    """Make a source that brings nothing until it is stopped."""
+
+    def items(stop: threading.Event) -> Iterator[Chunk]:
+        stop.wait(60)
+        yield from ()
+
+    return make_source(IteratorSource(items=items))
+
+
+class Replayed:
+    """A run whose sink is being delivered again what the journal has; `release` lets it go on."""
+
+    COUNT = 100
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.begun, self.release = threading.Event(), threading.Event()
+        self.old, self.new = RecordingSink(answer=self._answer), RecordingSink()
+        with closing(open_journal(DEFAULT, folder)) as journal:
+            fill_journal(journal, self.COUNT)
+        self.answers: list[Any] = []
+        self._asking = threading.Thread(target=self._ask)
+
+    def site(self, *sinks: Sink) -> Site:
+        """Make a configuration with these sinks."""
+        return make_site(self.folder, silent_source(), *sinks)
+
+    def _answer(self, _batch: Batch) -> None:
+        if len(self.old.taken) == 3:
+            self.begun.set()
+            self.release.wait(60)
+
+    def begin(self, run: Run) -> None:
+        """Ask for it, once all was delivered, and wait for the midst of it."""
+        wait_for(lambda: is_listening(self.folder))
+        self._asking.start()
+        assert self.begun.wait(60)
+        assert run.thread.is_alive()
+
+    def _ask(self) -> None:
+        try:
+            self.answers += ask(self.folder, "replay", 60, sink="roof", request=attrs.asdict(Request()))
+        except Unavailable as error:
+            self.answers.append(error)
+
+    def end(self) -> Any:  # noqa: ANN401 - an answer, or an error
+        """Return the last answer."""
+        self._asking.join(60)
+        return self.answers[-1]
+
+
+def test_a_replay_goes_on_over_a_reload(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The sink is restarted in the midst of a replay: each reading is delivered again once, and the command is told."""
+    caplog.set_level(logging.INFO)
+    replayed = Replayed(tmp_path)
+    old, new = make_sink(replayed.old, start_at="end", batch_size=5), make_sink(replayed.new, batch_size=7)
+    with Run(replayed.site(old)) as run:
+        replayed.begin(run)
+        run.site = replayed.site(new)
+        request = run.reloads.put()
+        wait_for(lambda: "sink.roof: restarted (batch_size, start_at)" in caplog.messages)
+        replayed.release.set()
+        assert request.wait(60)["reloaded"]
+        done = replayed.end()
+    assert done["replay"]["finished"]
+    assert done["replay"]["delivered"] == replayed.COUNT
+    assert [*replayed.old.offsets, *replayed.new.offsets] == list(range(1, replayed.COUNT + 1))
+    assert replayed.new.offsets
+
+
+def test_a_replay_whose_sink_is_removed_says_how_far_it_came(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The command ends with that; where the sink is back, the rest is delivered, and nothing twice."""
+    caplog.set_level(logging.INFO)
+    replayed = Replayed(tmp_path)
+    old, other = make_sink(replayed.old, start_at="end", batch_size=5), make_sink(RecordingSink(), "other")
+    with Run(replayed.site(old, other)) as run:
+        replayed.begin(run)
+        run.site = replayed.site(other)
+        request = run.reloads.put()
+        wait_for(lambda: "sink.roof: removed" in caplog.messages)
+        replayed.release.set()
+        assert request.wait(60)["reloaded"]
+        told = str(replayed.end())
+        given = len(replayed.old.offsets)
+        assert re.search(r"\[sink\.roof\] was taken out of the configuration: it came up to \d{4}-", told)
+        assert f", {given} delivered; where it is back, the rest is delivered" in told
+        run.reload(replayed.site(make_sink(replayed.new, batch_size=7), other))
+        wait_for(lambda: len(replayed.new.offsets) >= replayed.COUNT - given)
+    assert [*replayed.old.offsets, *replayed.new.offsets] == list(range(1, replayed.COUNT + 1))

@@ -2,6 +2,7 @@
 """A state directory belongs to one configuration, and is given up only when that is gone."""
 
 import os
+import threading
 from pathlib import Path
 from threading import Event
 
@@ -12,8 +13,10 @@ from helpers.sites import finite_source, make_sink, make_site, make_source
 
 from btcore.cli import CONFIGURATION, OK, main
 from btcore.config.site import Site
-from btcore.errors import ConfigurationError
+from btcore.control import SOCKET
+from btcore.errors import ConfigurationError, Unavailable
 from btcore.runtime import state_directory
+from btcore.runtime.state_directory import lock
 from btcore.runtime.supervisor import Supervisor
 
 
@@ -173,3 +176,31 @@ def test_check_tells_it_and_writes_nothing(
     assert told.startswith(f"{file}: state: the state directory {state} belongs to {other}")
     assert main(["check", "--json", str(file)]) == CONFIGURATION
     assert '"ok": false' in capsys.readouterr().out
+
+
+# --- the lock
+
+
+def test_a_command_that_has_the_lock_is_waited_for(state: Path) -> None:
+    """A start in the moment in which `status` looks into the journal is not refused."""
+    held = lock(state)
+    found: list[int] = []
+    starting = threading.Thread(target=lambda: found.append(lock(state)))
+    starting.start()
+    assert found == []
+    os.close(held)
+    starting.join(20)
+    os.close(found[0])
+
+
+def test_a_program_that_has_the_lock_is_not_waited_for(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has a socket; nor is a command waited for that takes long."""
+    held = lock(state)
+    monkeypatch.setattr(state_directory, "LOCK_PATIENCE", 0.2)
+    with pytest.raises(Unavailable, match="another btcore is using"):
+        lock(state)
+    monkeypatch.setattr(state_directory, "LOCK_PATIENCE", 1e9)
+    (state / SOCKET).touch()
+    with pytest.raises(Unavailable, match="another btcore is using"):
+        lock(state)
+    os.close(held)

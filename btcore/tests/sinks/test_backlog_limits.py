@@ -25,7 +25,7 @@ from btcore.journal.keys import append_all
 from btcore.journal.memory import MemoryJournal
 from btcore.journal.opening import DEFAULT, open_journal
 from btcore.runtime.supervisor import Supervisor
-from btcore.sinks.backlog_limits import PORTION, find_excess
+from btcore.sinks.limits import PORTION, find_excess
 
 PACKET = 43
 """Bytes of one packet of `fill`."""
@@ -44,7 +44,7 @@ def slowly(entries: Sequence[EntrySize], oldest: int, most: int) -> tuple[int, i
 def test_exactly_what_is_above_the_limits_is_found(data: st.DataObject, most: int, portion: int) -> None:
     """However entries come in and are delivered between two looks, the offset is that of adding all up again."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("btcore.sinks.backlog_limits.PORTION", portion)
+        patch.setattr("btcore.sinks.limits.PORTION", portion)
         journal, after = MemoryJournal(), START
         for number in range(data.draw(st.integers(1, 6))):
             for key, size in data.draw(st.lists(st.tuples(st.integers(1, 50), st.integers(1, 9)), max_size=12)):

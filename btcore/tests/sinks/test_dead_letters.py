@@ -32,7 +32,7 @@ from btcore.errors import Unavailable
 from btcore.journal import Journal
 from btcore.journal.sqlite import SqliteJournal
 from btcore.sinks.dead_letters import MAX_WHY
-from btcore.sinks.worker import MAX_UNEXPECTED_ERRORS
+from btcore.sinks.settling import MAX_UNEXPECTED_ERRORS
 
 # --- what is refused for good
 

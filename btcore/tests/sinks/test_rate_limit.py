@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore.backoff import MAX_REQUESTED, Backoff
-from btcore.sinks.rate_limit import HOUR, RateLimit
+from btcore.sinks.limits import HOUR, RateLimit
 
 
 def test_without_limits_nothing_waits(clock: Clock) -> None:

@@ -19,8 +19,8 @@ from btcore import Batch, Context, Reading, Retry, Sample, Stop, hookimpl, plugi
 from btcore.calculate import intervals, sampling
 from btcore.calculate.chains import Chains
 from btcore.journal import Journal
+from btcore.sinks.settling import MAX_UNEXPECTED_ERRORS
 from btcore.sinks.state import sink_state
-from btcore.sinks.worker import MAX_UNEXPECTED_ERRORS
 
 
 class Own(BaseException):

@@ -23,7 +23,7 @@ from helpers.waiting import wait_for
 from btcore import Batch, Context, Reject, Retry, Stop, hookimpl, plugin
 from btcore.errors import Unavailable
 from btcore.journal import Checkpoint, Journal
-from btcore.sinks.worker import MAX_UNEXPECTED_ERRORS
+from btcore.sinks.settling import MAX_UNEXPECTED_ERRORS
 
 # --- failures that pass
 

@@ -7,12 +7,15 @@ from datetime import timedelta
 from threading import Event
 
 import pytest
+from helpers.captured_log import logged
 from helpers.fake_plugins import IteratorSource
 from helpers.running_source import PACKETLESS, RunningSource, collect_items
 from helpers.times import NOON
+from helpers.waiting import wait_for
 
 from btcore import Reading, SourceCheckpoint
 from btcore.errors import JournalFull
+from btcore.journal.memory import MemoryJournal
 from btcore.journal.sqlite import SqliteJournal
 
 
@@ -96,3 +99,28 @@ def test_a_checkpoint_is_no_reading(journal: SqliteJournal) -> None:
     """A source that yields checkpoints alone keeps nothing else."""
     collect_items(journal, SourceCheckpoint("1"), settings={"formats": ("ecm1220bin",)})
     assert (journal.source_checkpoint("panel"), journal.read(0, 1)) == ("1", [])
+
+
+def test_a_store_is_not_read_on_while_the_journal_has_no_room(caplog: pytest.LogCaptureFixture) -> None:
+    """A source that reads a store waits for the sinks, which is said once; then it goes on where it was."""
+    journal = MemoryJournal()
+    journal.is_full = True
+    items = [one for n in range(4) for one in (reading(n), SourceCheckpoint(str(n)))]
+    with RunningSource(journal, IteratorSource(items=lambda _stop: items)) as work:
+        wait_for(lambda: journal.source_checkpoint("panel") == "0")
+        wait_for(lambda: logged(caplog))
+        assert (work.worker.kept, work.worker.hang(60)) == (1, "")
+        journal.is_full = False
+        wait_for(lambda: journal.source_checkpoint("panel") == "3")
+    assert work.worker.kept == 4
+    assert logged(caplog) == ["the journal is nearly full: the source waits until every sink has had some of it"]
+
+
+def test_a_source_that_waits_for_room_can_be_stopped() -> None:
+    """A stop is not held up by a journal that stays full."""
+    journal = MemoryJournal()
+    journal.is_full = True
+    items = [reading(0), SourceCheckpoint("0"), reading(1)]
+    with RunningSource(journal, IteratorSource(items=lambda _stop: items)) as work:
+        wait_for(lambda: work.worker.kept == 1)
+    assert work.worker.has_ended

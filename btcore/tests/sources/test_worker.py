@@ -161,7 +161,7 @@ def test_a_stream_that_ended_can_begin_anew(journal: Journal) -> None:
 
 def test_streams_are_bounded(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the most streams the one unused for longest is closed; memory is bounded, and what it held is not lost."""
-    monkeypatch.setattr("btcore.sources.worker.MAX_STREAMS", 2)
+    monkeypatch.setattr("btcore.sources.intake.MAX_STREAMS", 2)
     hiding = Chunk(pack("gem48pbin", "00100001", {})[:60] + packet(secs=1), "1")
     first, second = (packet(secs=2)[:20], packet(secs=2)[20:])
     collect_items(journal, Chunk(first, "2"), hiding, Chunk(b"", "2"), Chunk(first, "3"), Chunk(second, "2"))

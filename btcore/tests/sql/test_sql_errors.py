@@ -59,7 +59,7 @@ def test_sqlstates_have_their_meaning(sqlstate: str, kind: ErrorKind) -> None:
 def test_every_kind_has_one_answer_and_a_message(kind: ErrorKind) -> None:
     """What passes by itself is tried again, a row that is refused rejected; all else stops, and says what to do."""
     outcome = SqlError.at("database energy at db:3306", kind, "1: words of the server", "GRANT").outcome()
-    retried = {ErrorKind.UNAVAILABLE, ErrorKind.LOST, ErrorKind.CONFLICT, ErrorKind.SPACE}
+    retried = {ErrorKind.UNAVAILABLE, ErrorKind.UNTRUSTED, ErrorKind.LOST, ErrorKind.CONFLICT, ErrorKind.SPACE}
     rejected = {ErrorKind.DUPLICATE, ErrorKind.ROW}
     assert type(outcome) is (Retry if kind in retried else Reject if kind in rejected else Stop)
     assert "database energy at db:3306" in str(outcome)

@@ -1,11 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When the disk of the journal will be full."""
+"""The disk of the journal: how much of it is free, and when it will be full."""
 
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from btcore.status.disk import full_at
+from btcore.journal.memory import MemoryJournal
+from btcore.journal.opening import open_journal
+from btcore.status.disk import full_at, journal_status
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 DAY = 86_400.0
@@ -35,3 +43,29 @@ def test_without_a_rate_nothing_is_told() -> None:
     """An empty journal, one of minutes, and a disk that cannot be asked tell no day."""
     for oldest, free in ((None, 1), (NOW - timedelta(minutes=5), 1), (NOW - timedelta(days=5), None)):
         assert full_at(10**9, free, oldest, NOW, 30 * DAY, NOW) is None
+
+
+MEMORY = Path("/dev/shm")
+
+
+@pytest.fixture
+def other_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a directory on another disk than that of the state directory."""
+    if not os.access(MEMORY, os.W_OK) or MEMORY.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("this machine has one disk")
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        yield Path(folder)
+
+
+def test_the_disk_is_that_of_the_journal(tmp_path: Path, other_disk: Path) -> None:
+    """Where `journal` names a file on another disk than the state directory's, that disk is told."""
+    with closing(open_journal(f"sqlite:///{other_disk}/journal.db", tmp_path)) as journal:
+        found = journal_status(journal, 30 * DAY, NOW)
+    free = {folder: shutil.disk_usage(folder).free for folder in (tmp_path, other_disk)}
+    assert found.free is not None
+    assert min(free, key=lambda folder: abs(free[folder] - (found.free or 0))) == other_disk
+
+
+def test_a_journal_without_a_disk_tells_none() -> None:
+    """Nothing is told of a disk that the journal does not use."""
+    assert journal_status(MemoryJournal(), 30 * DAY, NOW).free is None

@@ -24,7 +24,7 @@ from btcore.config.site import Site
 from btcore.control.client import ask_once
 from btcore.runtime.at_rest import journal_at_rest
 from btcore.runtime.supervisor import Supervisor
-from btcore.sinks import worker
+from btcore.sinks import state
 from btcore.sources import silence
 from btcore.status import as_json
 from btcore.status.at_rest import status_at_rest
@@ -113,7 +113,7 @@ def troubled(folder: Path) -> Iterator[Troubled]:
     patch = pytest.MonkeyPatch()
     patch.setattr(silence, "MIN_SILENCE", 0.3)
     patch.setattr(silence, "MAX_GATHER_TIME", 0.1)
-    patch.setattr(worker, "BEHIND_AFTER", 5.0)
+    patch.setattr(state, "BEHIND_AFTER", 5.0)
     site = Troubled(folder)
     try:
         wait_for(site.is_troubled, "all troubles", 60)

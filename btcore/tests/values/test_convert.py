@@ -151,12 +151,19 @@ def test_durations_are_seconds(text: str | int, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["5 min", "", "-1s", "1h30m", "s", "1e3s", "9999999999d", -1, math.nan, math.inf, True, [], 10**17, "1:30"]
+    "text", ["5 min", "", "-1s", "1h30m", "s", "1e3s", -1, math.nan, math.inf, True, [], 10**17, "1:30"]
 )
 def test_what_is_no_duration_is_told_with_an_example(text: object) -> None:
-    """An unknown unit, a negative or an absurd length is refused with examples."""
+    """An unknown unit, or a negative length, is refused with examples."""
     (said,) = problems(text, Duration)
     assert said.startswith('expected a duration such as "500ms", "30s", "5m", "1h" or "7d", found')
+
+
+@pytest.mark.parametrize("text", ["200y", "9999999999d", "101y"])
+def test_the_longest_duration_is_told(text: str) -> None:
+    """A length that no setting means is refused with the longest."""
+    assert problems(text, Duration) == [f'a duration is at most "100y", found "{text}"']
+    assert convert("100y", Duration, HERE) == 100 * 365 * 86_400
 
 
 @pytest.mark.parametrize(("value", "bare"), [(30, "30"), (300, "300"), ("30", "30"), (0.5, "0.5"), (" 1.5 ", "1.5")])

@@ -4,12 +4,13 @@
 import gzip
 import socket
 import ssl
-import subprocess
 import threading
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from helpers.certificates import make_certificate
 from helpers.property_tests import examples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -134,18 +135,9 @@ def test_wherever_a_compressed_body_is_cut_it_is_told(cut: st.DataObject) -> Non
         ask(encoded("gzip" if body is GZIPPED else "deflate", body[:some], length=False))
 
 
-MAKE = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-"""Makes a certificate that vouches for itself."""
-
-
 def test_an_end_of_tls_that_is_not_announced_is_a_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Anybody on the way can end a connection; where no length is told, only the service says that it is all."""
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subprocess.run(
-        [*MAKE, "-subj", "/CN=a", "-keyout", key, "-out", certificate, "-addext", "subjectAltName=IP:127.0.0.1"],
-        check=True,
-        capture_output=True,
-    )
+    certificate, key = make_certificate(tmp_path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
@@ -165,3 +157,21 @@ def test_an_end_of_tls_that_is_not_announced_is_a_cut(tmp_path: Path, monkeypatc
         with pytest.raises(Retry, match="was cut off: "):
             client.send("GET", url)
     client.close()
+
+
+def test_certificates_of_ones_own_are_trusted_instead_of_the_usual_ones(tmp_path: Path) -> None:
+    """`ca` vouches for a server that nobody else vouches for; without it, nothing is sent."""
+    certificate, key = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    def talk(connection: socket.socket, _closing: threading.Event) -> None:
+        with suppress(ssl.SSLError), context.wrap_socket(connection, server_side=True) as secure:
+            if read_request(secure):
+                secure.sendall(OK + b"Content-Length: 2\r\n\r\nok")
+
+    with RawServer(talk) as service:
+        url = service.url.replace("http:", "https:")
+        assert Client(agent="btmon-test", timeout=5, ca=certificate).send("GET", url).text == "ok"
+        with pytest.raises(Retry, match="certificate verify failed"):
+            Client(agent="btmon-test", timeout=5).send("GET", url)

@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A MariaDB database as a source: rows of btmon's and of ours become readings, each once."""
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from helpers.btmon_mysql_tables import RECORDED, fill_as_btmon, load, recorded_rows, table_of
 from helpers.running_source import RunningSource
+from helpers.stored_readings import read_once
 from helpers.waiting import wait_for
 
-from btcore import FORMATS, Batch, Context, Reading, Stop, pack
+from btcore import FORMATS, Batch, Reading, Stop, pack
 from btcore.cli import OK, main
 from btcore.decode.schemas import columns
 from btcore.journal.sqlite import SqliteJournal
@@ -47,16 +46,6 @@ def journal_fixture(tmp_path: Path) -> Iterator[SqliteJournal]:
         yield journal
 
 
-def collected(**settings: Any) -> list[Reading]:  # noqa: ANN401 - what a table may hold
-    """Return the readings that the source yields of what there is."""
-    source = Mysql(**settings)
-    source.open(Context("source.old", logging.getLogger("source.old"), once=True))
-    try:
-        return [one for one in source.collect(Event()) if isinstance(one, Reading)]
-    finally:
-        source.close()
-
-
 def kept(journal: SqliteJournal) -> list[tuple[int, str]]:
     """Return key and serial number of what is in the journal, in order."""
     return [(entry.key, entry.serial) for entry in journal.read(0, 100_000)]
@@ -70,7 +59,7 @@ def test_a_database_of_btmon_is_read(path: Path, energy: "Energy") -> None:
     """Every row that btmon stored is a reading of its second, with its numbers (QUIRKS G6)."""
     recording = load(path)
     fill_as_btmon(energy, recording)
-    found = collected(**energy.settings(table=table_of(recording), format=recording["input"]["format"]))
+    found = read_once(Mysql(**energy.settings(table=table_of(recording), format=recording["input"]["format"])))
     for one, row in zip(found, recorded_rows(recording), strict=True):
         assert (one.key, one.serial) == (int(row["time_created"]) * 1_000_000, row["serial"])
         for column in columns(one.format, "counters"):
@@ -80,7 +69,7 @@ def test_a_database_of_btmon_is_read(path: Path, energy: "Energy") -> None:
 def test_what_was_stored_is_read(energy: "Energy", opened: Opened) -> None:
     """Every reading that the sink stored comes back, with its exact time."""
     opened(**energy.settings()).process_batch(batch(0, 2500))
-    assert [one.key for one in collected(**energy.settings())] == [one.key for one in batch(0, 2500).readings]
+    assert [one.key for one in read_once(Mysql(**energy.settings()))] == [one.key for one in batch(0, 2500).readings]
 
 
 def test_rows_that_come_are_read_each_once(energy: "Energy", opened: Opened, journal: SqliteJournal) -> None:
@@ -127,7 +116,7 @@ def test_a_history_is_imported_by_run_once(
 ) -> None:
     """`run --once` brings all rows of a database into `samples`, and tells how far it is; again, it adds nothing."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("btcore.sql.progress.LINE_INTERVAL", 0.2)
+    monkeypatch.setattr("btcore.import_progress.LINE_INTERVAL", 0.2)
     opened(**energy.settings()).process_batch(batch(0, 12_000))
     server = f'use = "mysql"\nhost = "127.0.0.1"\nport = {energy.server.port}\nuser = "btcore"\npassword = "secret"\n'
     old = f'[source.old]\n{server}database = "energy"\n'
@@ -150,8 +139,10 @@ def test_a_column_id_that_has_no_order_is_told(energy: "Energy") -> None:
     columns = "time_created bigint, serial varchar(10), secs int, ch1_aws bigint"
     energy.sql(f"CREATE TABLE house (id varchar(20), {columns})")
     with pytest.raises(Stop, match=r"column id of table house of .* is VARCHAR: .* must be an integer"):
-        collected(**energy.settings(table="house", format="ecm1240bin"))
+        read_once(Mysql(**energy.settings(table="house", format="ecm1240bin")))
     energy.sql("DROP TABLE house")
     energy.sql(f"CREATE TABLE house (id bigint, {columns})")
     energy.sql("INSERT INTO house VALUES (NULL, 1700000000, '1', 5, 7), (1, 1700000010, '1', 15, 8)")
-    assert [one.timestamp for one in collected(**energy.settings(table="house", format="ecm1240bin"))] == [1700000010]
+    assert [one.timestamp for one in read_once(Mysql(**energy.settings(table="house", format="ecm1240bin")))] == [
+        1700000010
+    ]

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sinks that are closed in the end, with the real binding or a real rrdcached."""
 
-import importlib.util
 import logging
-import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from servers.rrdcached import MISSING, Rrdcached
+from helpers.needed import need
+from servers.rrdcached import BINDING_MISSING, MISSING, Rrdcached
 
 from btcore import Context, Polarity
 from btmon_rrd.plugin import Rrd
@@ -35,15 +35,26 @@ def opened() -> Iterator[Opened]:
 @pytest.fixture
 def direct(opened: Opened) -> Opened:
     """Open sinks that write by the binding, which must be there."""
-    if importlib.util.find_spec("rrdtool") is None or shutil.which("rrdtool") is None:
-        pytest.skip("RRDtool or its binding is missing: apt install rrdtool librrd-dev && pip install rrdtool")
+    need(BINDING_MISSING)
     return opened
 
 
 @pytest.fixture
 def rrdcached(tmp_path: Path) -> Iterator[Rrdcached]:
     """Start rrdcached."""
-    if MISSING:
-        pytest.skip(MISSING)
+    need(MISSING)
     with Rrdcached(tmp_path) as daemon:
         yield daemon
+
+
+@pytest.fixture
+def set_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Return a function that has this process live in a time zone."""
+
+    def change(name: str) -> None:
+        monkeypatch.setenv("TZ", name)
+        time.tzset()
+
+    yield change
+    monkeypatch.undo()
+    time.tzset()

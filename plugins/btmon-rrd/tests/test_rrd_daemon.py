@@ -4,7 +4,7 @@
 import random
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 from helpers.journal_entries import ecm1240_entries
 from helpers.rrd_files import START, batch_of, file_info, rates, readings_of_values
 from helpers.running_sink import RunningSink, sink_offset
+from helpers.small_disk import small_disk
 from helpers.waiting import wait_for
 from servers.rrdcached import Rrdcached
 
@@ -188,29 +189,16 @@ def test_a_graph_has_what_the_daemon_has_not_written_yet(sink: Rrd, rrdcached: R
     assert picture.stat().st_size > 10_000
 
 
-@pytest.fixture(name="small_disk")
-def small_disk_fixture(tmp_path: Path) -> Iterator[Path]:
-    """Mount a disk of 4 MB, where that is allowed."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "none", disk], check=False, capture_output=True)
-    if mounted.returncode:
-        pytest.skip("a small disk is mounted as root only")
-    try:
-        yield disk
-    finally:
-        subprocess.run(["umount", "--lazy", disk], check=True)
-
-
 @pytest.mark.parametrize("through", ["rrdcached", "binding"])
-def test_a_full_disk_waits(through: str, opened: Opened, direct: Opened, small_disk: Path) -> None:
+def test_a_full_disk_waits(through: str, opened: Opened, direct: Opened) -> None:
     """Files that do not fit are made once there is space; every reading is in them then, once."""
-    with Rrdcached(small_disk) as daemon:
+    with small_disk(64) as disk, Rrdcached(disk.path) as daemon:
+        disk.fill(free=4_000_000)
         open_sink, address = (direct, "") if through == "binding" else (opened, daemon.address)
         sink = open_sink(dir=daemon.files, daemon=address)
         with pytest.raises(Retry, match=r"^no space left for .*312345_\w+.rrd: free space"):
             sink.process_batch(part(0, COUNT))
-        subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+        disk.free()
         sink.process_batch(part(0, COUNT))
         check_complete(daemon)
         assert {path.suffix for path in daemon.files.iterdir()} == {".rrd"}

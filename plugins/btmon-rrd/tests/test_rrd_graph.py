@@ -2,6 +2,7 @@
 """`btcore graph`: what it draws, of which files, and what it says where it cannot."""
 
 import logging
+import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import pytest
 import tomli
+from helpers.needed import need
+from helpers.png_pixels import pixels
 from helpers.rrd_files import START, batch_of, rrd_reading
+from servers.rrdcached import BINDING_MISSING
 
 from btcore import Context, Duration, Number, Reading
 from btcore.cli import CONFIGURATION, OK, UNAVAILABLE, USAGE, main
@@ -57,8 +61,7 @@ def readings() -> list[Reading]:
 @pytest.fixture(scope="module", name="files")
 def files_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the directory of three hours of a house."""
-    if shutil.which("rrdtool") is None or not render.has_binding():
-        pytest.skip("RRDtool or its binding is missing: apt install rrdtool librrd-dev && pip install rrdtool")
+    need(BINDING_MISSING)
     folder = tmp_path_factory.mktemp("house") / "rrd"
     store(folder)
     return folder
@@ -100,7 +103,7 @@ def totals(files: Path, **directory: str) -> dict[str, Total]:
     """Return what the channels of the house used, by name."""
     where = Directory(files, **directory)  # type: ignore[arg-type]
     curves = [one for one in curves_of(where, CHANNELS) if one.quantity == "power"]
-    return {one.curve.name: one for one in measured(curves, VIEW, where)[0]}
+    return {one.curve.name: one for one in measured(curves, VIEW, where)}
 
 
 def test_a_house_is_on_one_sheet(site: Path, tmp_path: Path) -> None:
@@ -139,6 +142,42 @@ def test_energy_is_what_was_counted(files: Path) -> None:
     assert (found["sun: roof"].only_exports, found["mains"].only_exports) == (True, False)
     assert (found["mains"].exports, found["tea & coffee"].exports) == (True, False)
     assert found["ch5"].bought == 0
+
+
+def test_a_bar_is_a_day_of_the_owners(files: Path, set_zone: Callable[[str], None]) -> None:
+    """Where midnight is within the three hours, each day's bar has what was counted on its side of it."""
+    set_zone("Etc/GMT-1")  # an hour ahead of UTC: midnight is 46 minutes and 40 seconds after the first reading
+    midnight = 47  # the first minute that ends after it; RRDtool's own end 20 seconds earlier
+    first, between, last = house(1), house(midnight), house(MINUTES)
+    view = View(str(START - 5 * 86_400), END, 1000, THEMES["light"])
+    panels = sheet(select([*by_name(files).values()], ["ch3"]), view, Directory(files), 200)
+    assert titles(panels) == ["Power", "Energy of each day"]
+    (steps,) = (one for one in panels[1] if one.startswith("CDEF:in="))
+    drawn = [float(one) for one in re.findall(r"\*,(-?[\d.]+)", steps)]
+    ends = [int(one["ch3_aws"] or 0) / 3.6e6 for one in (first, between, last)]
+    counted = [ends[1] - ends[0], ends[2] - ends[1]]
+    assert not any(drawn[:-2])
+    assert drawn[-2:] == pytest.approx(counted, rel=0.001)
+    assert sum(drawn) == pytest.approx(sum(counted), rel=0.01)
+
+
+@pytest.mark.parametrize("size", ["400x80", "800x80"])
+@pytest.mark.parametrize("end", [-1000, 0, 10, 20, 400])
+def test_no_label_is_cut_off(size: str, end: int, site: Path, tmp_path: Path) -> None:
+    """Wherever a time ends, near a full hour or not, nothing is drawn at the right edge of the sheet."""
+    full_hour = START + 2 * 3600 - START % 3600
+    words = ["--from", str(full_hour - 6000), "--to", str(full_hour + end), "-o", str(tmp_path / "one.png")]
+    assert main(["graph", "volts", *words, "--config", str(site), "--size", size]) == OK
+    rows = list(pixels(read_picture((tmp_path / "one.png").read_bytes())))
+    assert {row[-1] for row in rows} == {rows[0][0]}
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_a_narrow_sheet_has_its_numbers_beside_the_names(theme: str, site: Path, tmp_path: Path) -> None:
+    """At the smallest width a line of numbers ends before the edge, in each theme."""
+    assert graph(site, "volts", "--size", "400x80", "--theme", theme, "-o", str(tmp_path / "one.png")) == OK
+    rows = list(pixels(read_picture((tmp_path / "one.png").read_bytes())))
+    assert {row[-1] for row in rows} == {rows[0][0]}
 
 
 @pytest.mark.parametrize("polarity", ["brultech", "btmon"])
@@ -197,7 +236,7 @@ def test_the_smallest_of_many_loads_are_one() -> None:
     [
         (("tea & coffee",), ["Power", "Energy of each hour"]),
         (("out", "volts"), ["Temperature", "Voltage"]),
-        (("ch2", f"{SERIAL}_p1"), ["Power", "Energy of each hour", "Pulses"]),
+        (("ch2", f"{SERIAL}_p1"), ["Power", "Energy of each hour", "Pulses a second"]),
     ],
 )
 def test_channels_are_chosen_by_any_of_their_names(words: tuple[str, ...], panels: list[str], files: Path) -> None:

@@ -14,7 +14,7 @@ from helpers.golden_streams import recorded_readings
 from helpers.rrd_files import START, batch_of, readings_of_values, rrd_reading
 
 from btcore import Batch, Context, Number, Reading, Retry, Sample, SourceCheckpoint, Stop
-from btmon_rrd import archive
+from btmon_rrd import archive, source
 from btmon_rrd.plugin import Rrd
 
 Opened = Callable[..., Rrd]
@@ -146,6 +146,21 @@ def test_new_rows_are_followed(direct: Opened, tmp_path: Path) -> None:
     assert list(following) == []
 
 
+def test_a_long_history_is_told_how_far_it_is(
+    direct: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While an archive with many rows is read, a line tells how many of how many, as of the tables of a database."""
+    monkeypatch.setattr("btcore.import_progress.LINE_INTERVAL", 0.0)
+    monkeypatch.setattr(source, "MUCH", 30)
+    monkeypatch.setattr(source, "ROWS", 20)
+    store(direct, tmp_path, readings_of_values([{"ch1_aws": 100 * n} for n in range(60)]))
+    caplog.set_level(logging.INFO)
+    assert len(read_back(tmp_path)) > 30
+    lines = [line for line in caplog.messages if " rows/s" in line]
+    assert lines[0].startswith(f"reading {tmp_path}, meter 312345: 20 of 360 rows, ")
+    assert ": 360 of 360 rows, " in lines[-1]
+
+
 def test_what_is_read_again_is_the_same(direct: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From any checkpoint on, the readings that come again have the same numbers, so that they are kept once."""
     monkeypatch.setattr("btmon_rrd.source.ROWS", 30)
@@ -240,12 +255,26 @@ def test_an_empty_directory_has_no_readings(tmp_path: Path, caplog: pytest.LogCa
     assert logged(caplog) == [f"{tmp_path} has no RRD files"]
 
 
-def test_a_damaged_file_stops(direct: Opened, tmp_path: Path) -> None:
-    """A file that is none is named, with what to do."""
+@pytest.mark.parametrize("damage", ["foreign", "empty", "cut", "header", "directory"])
+def test_a_damaged_file_costs_nothing_but_itself(
+    damage: str, direct: Opened, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file that is none is named once, with what to do, and all others are read."""
     store(direct, tmp_path, readings_of_values([{"ch1_aws": 1000 * n} for n in range(20)]))
-    (tmp_path / "312345_volts.rrd").write_text("x" * 5000)
-    with pytest.raises(Stop, match=r"312345_volts.rrd is damaged, or no RRD file"):
-        read_back(tmp_path)
+    complete = read_back(tmp_path)
+    file = tmp_path / "312345_volts.rrd"
+    known = file.read_bytes()
+    damaged = {"foreign": b"x" * 5000, "empty": b"", "cut": known[: len(known) // 2]}
+    file.unlink()
+    if damage == "directory":
+        file.mkdir()
+    else:
+        file.write_bytes(damaged.get(damage, known[:16] + bytes(200) + known[216:]))
+    found = read_back(tmp_path)
+    assert [(one.key, one.get("ch1_aws")) for one in found] == [(one.key, one.get("ch1_aws")) for one in complete]
+    assert {one.get("volts") for one in found} == {None}
+    assert caplog.text.count(f"{file} ") == 1
+    assert "it is left out, and the other files are read" in caplog.text
 
 
 def test_the_program_reads_where_the_binding_is_missing(

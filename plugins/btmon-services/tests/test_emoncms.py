@@ -218,7 +218,7 @@ def test_two_meters_whose_numbers_end_alike_are_told_apart(
     both = [*ecm1240_entries(60, serial="312345"), *ecm1240_entries(60, serial="413345")]
     for more, expected in (
         ("", {"XXX2345_volts", "XXX3345_volts"}),
-        ("full_serials = true\n", {"312345_volts", "413345_volts"}),
+        ('serials = "full"\n', {"312345_volts", "413345_volts"}),
     ):
         account.inputs.clear()
         (folder := tmp_path / str(len(more))).mkdir()
@@ -227,8 +227,8 @@ def test_two_meters_whose_numbers_end_alike_are_told_apart(
         assert {name for _, _, name, _ in account.inputs if "volts" in name} == expected
     (target,) = [text for text in caplog.messages if "would both be" in text]
     assert target == (
-        "meters 312345 and 413345 would both be XXX345 there: they are XXX2345 and XXX3345 now; full_serials = true"
-        " sends complete numbers"
+        "meters 312345 and 413345 would both be XXX345 there: they are XXX2345 and XXX3345 now; serials"
+        ' = "full" sends complete numbers'
     )
 
 

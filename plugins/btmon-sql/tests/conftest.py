@@ -8,10 +8,13 @@ from typing import Any
 
 import attrs
 import pytest
+from servers.certificates import authority
 from servers.database_servers import PostgreSQL
 
 from btcore import Context, Secret
 from btmon_sql.sink import Sql
+
+__all__ = ["authority"]
 
 
 @pytest.fixture(scope="session")

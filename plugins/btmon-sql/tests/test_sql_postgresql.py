@@ -253,6 +253,31 @@ def test_a_row_that_is_refused_is_rejected(energy: "Energy", opened: Opened) -> 
     assert energy.count("house") == 1
 
 
+def test_columns_for_whole_numbers_take_what_an_insert_rounds(energy: "Energy", opened: Opened) -> None:
+    """COPY puts no 121.5 into a column of another program for whole numbers: an INSERT does it, each row once."""
+    energy.create()
+    columns = "id bigint, serial varchar(6), volts integer, ch1_aws numeric(20), PRIMARY KEY (id, serial)"
+    energy.sql(f"CREATE TABLE house ({columns})")
+    energy.sql("ALTER TABLE house OWNER TO btcore")
+    sink = opened(**energy.settings(table="house"))
+    for _ in range(2):
+        sink.process_batch(batch(0, 3))
+    assert energy.sql("SELECT volts, ch1_aws FROM house ORDER BY id") == [(122, 0), (122, 1000), (122, 2000)]
+
+
+NAMES = ("tab\tand\nline", "\\N", "\\.", "it's 100 %s", "", "smør\r☀", "NULL")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_is_stored_as_it_is(name: str, energy: "Energy", opened: Opened) -> None:
+    """No text of a row has a meaning for COPY."""
+    context = Context("sink.test", logging.getLogger("sink.test"), channels={"312345_ch1": name})
+    readings = [reading(0), reading(10_000_000, ch1_aws=36_000)]
+    sink = opened(context=context, **energy.settings(schema="samples"))
+    sink.process_batch(Batch(tuple(readings), tuple(samples_between(readings))))
+    assert energy.sql("SELECT name, wh_delta FROM samples WHERE channel = 'ch1'") == [(name, 10)]
+
+
 def test_a_column_of_the_wrong_type_is_told(energy: "Energy", opened: Opened) -> None:
     """A column that takes no numbers refuses the statement, with the column's name."""
     energy.create()

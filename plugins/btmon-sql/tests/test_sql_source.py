@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A PostgreSQL database as a source, and an SQLite file by its URL: rows become the readings that were put in."""
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from helpers.golden_streams import recorded_readings
 from helpers.running_source import RunningSource
+from helpers.stored_readings import read_once
 from helpers.waiting import wait_for
 
-from btcore import FORMATS, Batch, Context, Reading, Secret, pack
+from btcore import FORMATS, Batch, Reading, Secret, pack
 from btcore.decode.schemas import columns
 from btcore.journal.sqlite import SqliteJournal
 from btmon_sql.sink import Sql
@@ -40,16 +39,6 @@ def journal_fixture(tmp_path: Path) -> Iterator[SqliteJournal]:
         yield journal
 
 
-def collected(**settings: Any) -> list[Reading]:  # noqa: ANN401 - what a table may hold
-    """Return the readings that the source yields of what there is."""
-    source = Sql(**settings)
-    source.open(Context("source.old", logging.getLogger("source.old"), once=True))
-    try:
-        return [one for one in source.collect(Event()) if isinstance(one, Reading)]
-    finally:
-        source.close()
-
-
 def kept(journal: SqliteJournal) -> list[tuple[int, str]]:
     """Return key and serial number of what is in the journal, in order."""
     return [(entry.key, entry.serial) for entry in journal.read(0, 100_000)]
@@ -61,7 +50,7 @@ def test_what_was_stored_is_read(energy: "Energy", opened: Opened) -> None:
     names = ("ecm1220bin", "ecm1240bin", "gem48pbin", "gem48ptbin")
     put_in = [one for name in names for one in recorded_readings(f"{name}_steady")]
     opened(**energy.settings()).process_batch(Batch(tuple(put_in)))
-    found = {(one.key, one.format.name): one for one in collected(**energy.settings())}
+    found = {(one.key, one.format.name): one for one in read_once(Sql(**energy.settings()))}
     assert len(found) == len(put_in)
     for one in put_in:
         again = found[one.key, one.format.name]
@@ -105,4 +94,4 @@ def test_an_sqlite_file_by_its_url(tmp_path: Path, opened: Opened) -> None:
     put_in = (reading(0), reading(10), reading(10, "420467"))
     for _ in range(2):
         opened(url=url).process_batch(Batch(put_in))
-    assert [(one.key, one.serial) for one in collected(url=url)] == [(one.key, one.serial) for one in put_in]
+    assert [(one.key, one.serial) for one in read_once(Sql(url=url))] == [(one.key, one.serial) for one in put_in]

@@ -215,7 +215,7 @@ def test_rows_without_time_or_seconds_are_left_out(
     execute(file, "INSERT INTO ecm1240bin_counters (id, serial, secs) VALUES (5, '312345', 7)")
     execute(file, "INSERT INTO ecm1240bin_counters (id, time_created, serial) VALUES (6, 1700000000, '312345')")
     assert read_once(journal, file).worker.kept == 1
-    assert caplog.text.count("has rows whose time, serial or secs are missing") == 1
+    assert caplog.text.count("are left out: time, serial or secs are missing") == 1
 
 
 def test_rows_with_values_that_no_meter_has_stop_no_import(tmp_path: Path, journal: SqliteJournal) -> None:

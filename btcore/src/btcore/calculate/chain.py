@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
-from btcore.calculate.lifetime import carry_lifetime, grow_lifetime, new_lifetime
+from btcore.calculate.lifetime import carry_lifetime, grow_lifetime, has_early, new_lifetime
 from btcore.calculate.links import NEW, Lifetime, Link
 from btcore.calculate.transition import (
     NoSample,
     Transition,
     continues_on_time,
+    continues_plainly,
     implied_energy,
     is_delayed,
     seconds_between_arrivals,
@@ -107,7 +108,7 @@ class Chain:
         former = self.former
         return is_delayed(reading, self.last) or (former is not None and is_delayed(reading, former))
 
-    def add(self, reading: Reading, transition: Transition) -> Link:
+    def add(self, reading: Reading, transition: Transition, lifetime: Lifetime = NEW) -> Link:
         """Add the next reading. A reading from before a restart of the meter is no complement any more."""
         complement, is_adjacent, before = self.complement, self.is_adjacent, self.last
         self.last, self.links, self.is_adjacent = reading, self.links + 1, False
@@ -125,6 +126,7 @@ class Chain:
             complement if transition is Transition.CONTINUED else None,
             is_adjacent,
             self.complement,
+            lifetime,
         )
 
 
@@ -165,6 +167,22 @@ class SerialState:
         self.recent[self.recent_index] = mark
         self.recent_index = (self.recent_index + 1) % MAX_RECENT
         return False
+
+    def continue_plainly(self, reading: Reading) -> Link | None:
+        """Add a reading that continues the only chain beyond any doubt; return its link. None: it has to be examined.
+
+        The link is the one that `Chains.follow` would find by examining all that may be.
+        """
+        chain, route = self.chains[-1], route_of(reading)
+        if len(self.chains) > 1 or not chain.is_proven or route not in chain.routes or chain.complement is not None:
+            return None
+        before = chain.last
+        if self.lifetime_reading is not before or has_early(self.lifetime, reading.format):
+            return None
+        if not continues_plainly(before, reading):
+            return None
+        self.late, self.lifetime_reading = 0, reading
+        return chain.add(reading, Transition.CONTINUED, self.lifetime)
 
     def add_to_lifetime(self, link: Link, first: Lifetime = NEW) -> Link:
         """Add the energy of a link to the lifetime; return the link with the new lifetime.

@@ -86,6 +86,8 @@ class Chains:
         if repeated and state.chains:
             link = self._skip(reading, NoSample.DUPLICATE)
             return attrs.evolve(link, is_repeat=route_of(state.chains[-1].last) != route_of(reading))
+        if state.chains and (plain := state.continue_plainly(reading)) is not None:
+            return plain
         link = self._continue(state, reading) if state.chains else self._begin_serial(state, reading)
         return state.add_to_lifetime(link, self._lifetimes.get(reading.serial, NEW)) if link.key else link
 

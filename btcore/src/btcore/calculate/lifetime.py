@@ -2,18 +2,16 @@
 """Lifetime counters: what a meter has counted in all its life, as far as it was heard. They never fall.
 
 A meter's own counters overflow, restart, or are those of another meter after it was replaced. A lifetime counter
-continues: it grows by the energy of samples, and by nothing else. It is kept as the difference to the meter's own
-counter, which stays the same from reading to reading as long as nothing happens.
+continues: it grows by the energy of samples, or by the pulses between readings, and by nothing else. It is kept as the
+difference to the meter's own counter, which stays the same from reading to reading as long as nothing happens.
 """
-
-from functools import lru_cache
-from operator import gt, sub
 
 import attrs
 
-from btcore.calculate.counters import MAX_WATTS, Getter, label_getter
+from btcore.calculate.counters import MAX_WATTS, only_rose, pulses_only_rose
 from btcore.calculate.energy import Energy, energies
 from btcore.calculate.links import NEW, Lifetime, Link, hidden_key
+from btcore.calculate.pulses import pulses_of
 from btcore.calculate.transition import Transition
 from btcore.formats import Channel, Format
 from btcore.records import Reading
@@ -39,13 +37,15 @@ def carry_lifetime(last: Reading, lifetime: Lifetime, reading: Reading) -> Lifet
 
 def grow_lifetime(last: Reading, lifetime: Lifetime, link: Link) -> Lifetime:
     """Return a lifetime as of the reading of a link; `lifetime` is as of `last`, the reading of the meter before."""
-    if link.before is last and _only_rose(link) and not _has_early(lifetime, link.reading.format):
+    if link.before is last and _only_rose(link) and not has_early(lifetime, link.reading.format):
         return lifetime
     totals = _Totals(last, lifetime, link.reading)
     ahead = totals.unshown()
     known = {row.channel.name: energy for row, energy in energies(link)} if link.before is not None else {}
     for channel in link.reading.format.channels:
         ahead |= totals.after(channel, *_rises_of(channel, known.get(channel.name)))
+    for label, pulses in pulses_of(link).items():
+        ahead |= totals.after_pulses(label, pulses)
     return ahead or NEW
 
 
@@ -71,14 +71,22 @@ class _Totals:
 
     def unshown(self) -> dict[str, int]:
         """Return the lifetime counters whose counters the new reading lacks, unchanged."""
-        kept = {label: self.total(label) or 0 for label in self.last.format.counters}
+        counters = (*self.last.format.counters, *self.last.format.pulses)
+        kept = {label: self.total(label) or 0 for label in counters}
         for channel in self.last.format.channels:
             if channel.polarized in kept:
                 kept[hidden_key(channel.name)] = kept[channel.polarized]
         channels = self.reading.format.channels
         both = (hidden_key(channel.name) for channel in channels if channel.polarized is not None)
         present = {*self.reading.format.counters, *(channel.name for channel in channels), *both}
+        present.update(self.reading.format.pulses)
         return {label: ahead for label, ahead in {**self.lifetime, **kept}.items() if ahead and label not in present}
+
+    def after_pulses(self, label: str, pulses: int) -> dict[str, int]:
+        """Return by how much a pulse counter is ahead of what the new reading shows, after so many pulses."""
+        before = self.total(label)
+        ahead = 0 if before is None else before + pulses - int(self.reading.get(label) or 0)
+        return {label: ahead} if ahead else {}
 
     def after(self, channel: Channel, rise: int, one_way: int) -> dict[str, int]:
         """Return by how much a channel's counters are ahead of what the new reading shows, after they rose."""
@@ -95,18 +103,6 @@ class _Totals:
         return found
 
 
-@lru_cache(maxsize=64)
-def _getter(format: Format) -> tuple[Getter, int]:
-    """Return a function that gets all counters of a format from a reading, and how many channels have two counters.
-
-    The absolute counters of those channels come first, then the other absolute ones, at the end the polarized ones.
-    """
-    pairs = [(one.absolute, one.polarized) for one in format.channels if one.polarized is not None]
-    others = [one.absolute for one in format.channels if one.polarized is None]
-    labels = [*(absolute for absolute, _ in pairs), *others, *(polarized for _, polarized in pairs)]
-    return label_getter(format, labels), len(pairs)
-
-
 def _only_rose(link: Link) -> bool:
     """Whether all counters only rose, the polarized ones by no more than the absolute ones.
 
@@ -120,16 +116,10 @@ def _only_rose(link: Link) -> bool:
         or link.complement is not None
     ):
         return False
-    get, pairs = _getter(newer.format)
-    earlier, later = get(older.numbers), get(newer.numbers)
-    if None in earlier or None in later:
-        return False
-    rises = tuple(map(sub, later, earlier))
-    max_rise = MAX_WATTS * max(newer.seconds - older.seconds, 0)
-    if min(rises, default=0) < 0 or max(rises, default=0) > max_rise:
-        return False
-    return not any(map(gt, rises[len(rises) - pairs :], rises))
+    seconds = max(newer.seconds - older.seconds, 0)
+    return only_rose(older, newer, MAX_WATTS * seconds) and pulses_only_rose(older, newer, seconds)
 
 
-def _has_early(lifetime: Lifetime, format: Format) -> bool:
+def has_early(lifetime: Lifetime, format: Format) -> bool:
+    """Whether energy of any channel was counted too early, and is not to be counted again."""
     return bool(lifetime) and any(channel.name in lifetime for channel in format.channels)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from btcore.errors import BtcoreError, ConfigurationError, Unavailable
+from btcore.errors import BtcoreError, ConfigurationError, Unavailable, WrongUse
 from btcore.logs.handler import say
 from btcore.runtime.process import exit_process, open_standard_files
 from btcore.text import plain_lines
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return CONFIGURATION
     except BtcoreError as error:
         say(f"btcore: {error}")
-        return UNAVAILABLE
+        return USAGE if isinstance(error, WrongUse) else UNAVAILABLE
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

@@ -20,6 +20,7 @@ from btcore.errors import ConfigurationError, Problem
 from btcore.journal.opening import describe_url
 from btcore.logs.handler import say
 from btcore.runtime import state_directory
+from btcore.runtime.supervisor import check_site_journal
 from btcore.settings import Delivery
 from btcore.text import describe_error
 from btcore.values.describe import Setting, setting_values, settings_of, toml_text
@@ -59,10 +60,14 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _checked(file: Path) -> Site:
-    """Read a configuration, and check that no other one has its state directory. Raises ConfigurationError."""
+    """Read a configuration; check that its journal can be there, and that no other one has its state directory.
+
+    Raises ConfigurationError.
+    """
     site = load_site(file)
     try:
         state_directory.check(site.state, site.file)
+        check_site_journal(site)
     except ConfigurationError as error:
         raise ConfigurationError(error.problems, site.warnings) from None
     return site

@@ -47,6 +47,9 @@ def main(args: argparse.Namespace) -> int:
     state_directory.check(site.state, site.file)
     found, is_running = _ask(site, args)
     letters = found["letters"]
+    if args.id and not letters:
+        say(f"there is no dead letter {', '.join(args.id)}; btcore dead-letters list shows those that there are")
+        return FAILING
     if args.json:
         write_lines([json.dumps(letters, indent=2, ensure_ascii=False)])
     elif args.action == "list":
@@ -55,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
         write_lines(line for one in letters for line in _details(one))
     else:
         say(_done(args.action, len(letters), is_running=is_running))
-    return OK if letters or not args.id else FAILING
+    return OK
 
 
 def _ask(site: Site, args: argparse.Namespace) -> tuple[dict[str, Any], bool]:

@@ -16,7 +16,7 @@ from btcore.config.load import load_site
 from btcore.config.site import Site, Source
 from btcore.control.client import NotRunning, ask_once
 from btcore.device.report import list_lines
-from btcore.device.settings import ChangeRefused, read_changes
+from btcore.device.settings import check_loss, read_changes
 from btcore.errors import Unavailable
 from btcore.logs.handler import say, set_up
 from btcore.runtime import state_directory
@@ -73,11 +73,8 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _set(site: Site, args: argparse.Namespace) -> int:
-    try:
-        read_changes(args.changes)  # a mistake is told before any meter is asked
-    except ChangeRefused as error:
-        say(f"btcore device set: {error}")
-        return USAGE
+    # a mistake is told before any meter is asked
+    check_loss(read_changes(args.changes), may_lose=args.yes_lose_counters)
     if not args.yes:
         write = say if args.json else _write_line
         for line in _request(site, args, "plan")["lines"]:

@@ -67,6 +67,7 @@ def main(args: argparse.Namespace) -> int:
     found: list[Mapping[str, Any]] = []
     for answer in _answers(site, args, request):
         progress.show(answer)
+        progress.explain(answer)
         if "preview" in answer or answer["replay"]["finished"]:
             found.append(answer)
     progress.clear()
@@ -75,6 +76,7 @@ def main(args: argparse.Namespace) -> int:
             say(f"{one['sink']}: {NOTHING}")
     write_lines([json.dumps(found, indent=2)] if args.json else map(_line, found))
     if not found:
+        say("btcore ended before all was delivered again; the rest is delivered when it runs")
         return UNAVAILABLE
     return FAILING if any(one.get("replay", {}).get("refused") for one in found) else OK
 
@@ -150,12 +152,21 @@ class ProgressBar:
         """Begin now."""
         self._began = time.monotonic()
         self._is_shown = sys.stderr.isatty()
+        self._explained = ""
 
     def show(self, answer: Mapping[str, Any]) -> None:
         """Show it."""
         if self._is_shown and "replay" in answer:
             sys.stderr.write(f"\r\x1b[K{bar(ReplayStatus(**answer['replay']), time.monotonic() - self._began)}")
             sys.stderr.flush()
+
+    def explain(self, answer: Mapping[str, Any]) -> None:
+        """Say why it waits, or what was refused, once."""
+        why = answer.get("replay", {}).get("last_error", "")
+        if why and why != self._explained and not answer["replay"]["finished"]:
+            self.clear()
+            say(f"{answer['sink']}: {why}")
+        self._explained = why
 
     def clear(self) -> None:
         """Remove it."""

@@ -1,34 +1,61 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads [channels], the names of channels, and reports the mistakes in it."""
+"""Reads [channels], the names of channels and what else is said of them, and reports the mistakes in it.
+
+Virtual channels are read in `values/virtual_channels.py`.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
+from btcore.channel_descriptions import ChannelDescription
 from btcore.config.problems import Problems
 from btcore.values.channel_hints import channel_hint
 from btcore.values.channels import KnownChannels, split_channel
+from btcore.values.convert import convert
+from btcore.values.invalid_value import ConversionContext, InvalidValue, ValueProblem
+from btcore.values.virtual_channels import is_virtual
 
 
 def read_channels(
-    data: Mapping[str, Any], findings: Problems, known: KnownChannels, meters: Mapping[str, str]
-) -> dict[str, str]:
-    """Return the names by `SERIAL_CHANNEL`; add the mistakes to the findings.
+    data: Mapping[str, Any], findings: Problems, known: KnownChannels, context: ConversionContext
+) -> dict[str, ChannelDescription]:
+    """Return the descriptions by `SERIAL_CHANNEL`; add the mistakes to the findings.
 
-    `meters` has the serial numbers of meters by their names.
+    `context.meters` has the serial numbers of meters by their names.
     """
     table = data.get("channels", {})
     if not isinstance(table, dict):
         findings.add(("channels",), 'expected a table: [channels], and in it "399999_ch1" = "solar"')
         return {}
-    names: dict[str, str] = {}
-    for key, name in table.items():
-        wrong = _wrong_key(key, known) or _wrong_name(name, names, known)
-        if wrong:
+    found: dict[str, ChannelDescription] = {}
+    for key, value in table.items():
+        if is_virtual(value):
+            continue
+        names = {other: one.name for other, one in found.items()}
+        name = value.get("name") if isinstance(value, dict) else value
+        if wrong := _wrong_key(key, known) or _wrong_name(name, names, known):
             findings.add(("channels", key), wrong)
+            continue
+        serial, label = split_channel(key, known.labels)
+        try:
+            description = _description(value if isinstance(value, dict) else {"name": name}, label, known, context)
+        except InvalidValue as error:
+            for problem in error.problems:
+                findings.add(("channels", key, *problem.path), problem.message)
         else:
-            serial, label = split_channel(key, known.labels)
-            names[f"{meters.get(serial, serial)}_{label}"] = name
-    return names
+            found[f"{context.serial(serial)}_{label}"] = description
+    return found
+
+
+def _description(
+    table: Mapping[str, object], label: str, known: KnownChannels, context: ConversionContext
+) -> ChannelDescription:
+    """Convert the table of a channel. Raises InvalidValue."""
+    description: ChannelDescription = convert(table, ChannelDescription, context)
+    if description.is_of_pulses and known.complete and label not in known.pulses:
+        what = f"{label} is no pulse counter: unit, per_pulse and class are for one, such as p1"
+        raise InvalidValue(ValueProblem(what))
+    return description
 
 
 def _wrong_key(key: str, known: KnownChannels) -> str:

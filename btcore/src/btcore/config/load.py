@@ -32,6 +32,7 @@ from btcore.text import closest, nearest
 from btcore.values.channels import KnownChannels, known_channels
 from btcore.values.durations import duration_text
 from btcore.values.invalid_value import ConversionContext, format_value
+from btcore.values.virtual_channels import read_virtual_channels
 
 
 def load_site(path: Path) -> Site:
@@ -76,8 +77,15 @@ class _Loader:
         sources = data.get("source")
         self.meters = read_meters(data, findings, context, sources if isinstance(sources, dict) else ())
         names = self.meters.names
-        self.channels = read_channels(data, findings, self.known, names)
-        context = attrs.evolve(context, channels=self.channels, meters=names)
+        context = attrs.evolve(context, meters=names)
+        self.descriptions = read_channels(data, findings, self.known, context)
+        context = attrs.evolve(context, channels={key: one.name for key, one in self.descriptions.items()})
+        self.virtual = read_virtual_channels(data.get("channels"), self.known, context)
+        for problem in self.virtual.problems:
+            findings.add(("channels", *problem.path), problem.message)
+        self.descriptions |= self.virtual.descriptions
+        self.channels = {key: one.name for key, one in self.descriptions.items()}
+        context = attrs.evolve(context, channels=self.channels)
         self.reader = Reader(findings, context)
         self.top = site_settings()
 
@@ -86,6 +94,7 @@ class _Loader:
         self._unknown_keys()
         self.findings.secrets += secrets_in(str(self.data.get("journal", "")))
         values = {"state": default_state(), **self.reader.settings(self.top, self.data, ())}
+        self.state: Path = values["state"]
         sources = [Source(**common, **core) for common, core, _ in self._tables("source")]
         sinks = [Sink(**common, delivery=_delivery(cls, core)) for common, core, cls in self._tables("sink")]
         decoders = [Decoder(**common) for common, _, _ in self._tables("decoder")]
@@ -98,6 +107,8 @@ class _Loader:
             file=self.path,
             meters=self.meters,
             channels=self.channels,
+            channel_descriptions=self.descriptions,
+            virtual_channels=tuple(self.virtual.channels),
             metrics=metrics,
             sources=tuple(sources),
             sinks=tuple(sinks),
@@ -227,8 +238,9 @@ class _Loader:
         self.reader.unknown(table, [*(entry.name for entry in own), *reserved], path, top)
         before = len(self.findings.problems)
         values = self.reader.settings(core, table, path)
-        known = {"delivery": _delivery(cls, values)} if kind == "sink" else {}
-        meters = known["delivery"].meters if known else ()
+        delivery = _delivery(cls, values) if kind == "sink" else None
+        meters = delivery.meters if delivery else ()
+        known = {"state": self.state} | ({"delivery": delivery} if delivery else {})
         instance = self.reader.instance(plugin, cls, own, table, path, **known)
         self.claims.add(plugin, instance, path, meters)
         common = {"name": name, "table": f"{kind}.{name}", "plugin": plugin.name, "instance": instance}

@@ -34,7 +34,12 @@ def named_channels(site: Site) -> list[NamedChannel]:
     meters = [NamedChannel(meter.serial, "", "meters", meter.name) for meter in site.meters]
     labels = frozenset().union(*labels_by_format(site).values())
     channels = [NamedChannel(*split_channel(key, labels), "channels", key) for key in site.channels]
-    return list(dict.fromkeys([*tables, *meters, *channels]))
+    return list(dict.fromkeys([*tables, *meters, *channels, *_of_virtual_channels(site)]))
+
+
+def _of_virtual_channels(site: Site) -> Iterator[NamedChannel]:
+    for channel in site.virtual_channels:
+        yield from (NamedChannel(*part, "channels", channel.name) for part in channel.terms.factors)
 
 
 def labels_by_format(site: Site) -> dict[str, frozenset[str]]:

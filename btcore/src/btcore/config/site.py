@@ -13,6 +13,7 @@ from typing import Any, Literal
 import attrs
 import platformdirs
 
+from btcore.channel_descriptions import ChannelDescription
 from btcore.config.meters import Meters
 from btcore.config.metrics import MetricsSettings
 from btcore.decode.brultech import FORMATS
@@ -21,6 +22,7 @@ from btcore.journal.opening import DEFAULT, check_journal, describe_url
 from btcore.origin import origin_of
 from btcore.settings import Context, Delivery, Duration, Kind, Polarity, Serial
 from btcore.values.describe import Setting, configured_settings, delivery_settings, settings_of
+from btcore.virtual.counting import SOURCE, VirtualChannel
 
 
 def _as_configured(part: Any) -> dict[str, object]:  # noqa: ANN401 - a source, sink or decoder
@@ -33,7 +35,10 @@ AS_CONFIGURED: Any = attrs.Factory(_as_configured, takes_self=True)
 
 @attrs.frozen
 class Source:
-    """One source: a plugin's instance, and how the core takes in what it yields."""
+    """One source: a plugin's instance, and how the core takes in what it yields.
+
+    `is_derived`: its readings are calculated from those of the other sources.
+    """
 
     name: str
     table: str
@@ -73,6 +78,7 @@ class Source:
     )
     max_backoff: Duration = attrs.field(default=Duration(60), metadata={"help": "longest wait after a failure"})
     settings: Mapping[str, object] = attrs.field(default=AS_CONFIGURED, repr=False)
+    is_derived: bool = False
 
     @property
     def origin(self) -> str:
@@ -119,7 +125,8 @@ class Site:
     """Everything that a configuration defines.
 
     `state` is the directory of the journal. `meters` are the meters of [meters]; `channels` maps `SERIAL_CHANNEL` to a
-    name. `secrets` are texts that no log may show. `warnings` are findings that do not prevent a run.
+    name, `channel_descriptions` to all that [channels] says. `secrets` are texts that no log may show. `warnings` are
+    findings that do not prevent a run.
     """
 
     file: Path
@@ -147,12 +154,31 @@ class Site:
     )
     meters: Meters = attrs.field(factory=Meters)
     channels: Mapping[str, str] = attrs.field(factory=dict)
+    channel_descriptions: Mapping[str, ChannelDescription] = attrs.field(factory=dict)
+    virtual_channels: tuple[VirtualChannel, ...] = ()
     metrics: MetricsSettings = attrs.field(factory=MetricsSettings)
     sources: tuple[Source, ...] = ()
     sinks: tuple[Sink, ...] = ()
     decoders: tuple[Decoder, ...] = ()
     secrets: tuple[str, ...] = attrs.field(default=(), repr=False)
     warnings: tuple[Problem, ...] = ()
+
+    @property
+    def running_sources(self) -> tuple[Source, ...]:
+        """The sources, and that of the virtual channels, if there are any: its instance is what defines them."""
+        if not self.virtual_channels:
+            return self.sources
+        derived = Source(
+            name=SOURCE,
+            table="channels",
+            plugin=SOURCE,
+            instance=self.virtual_channels,
+            max_new_meters_per_day=0,
+            max_packets_per_second=0,
+            settings={one.name: one.terms for one in self.virtual_channels},
+            is_derived=True,
+        )
+        return (*self.sources, derived)
 
 
 def context_of(site: Site, part: Source | Sink | Decoder, *, dry_run: bool = False) -> Context:
@@ -162,9 +188,11 @@ def context_of(site: Site, part: Source | Sink | Decoder, *, dry_run: bool = Fal
         name=part.table,
         log=logging.getLogger(part.table),
         channels=site.channels,
+        channel_descriptions=site.channel_descriptions,
         polarity=polarity or site.polarity,
         interval=part.delivery.interval if isinstance(part, Sink) else Duration(0),
         dry_run=dry_run,
+        delivery=part.delivery if isinstance(part, Sink) else Delivery(),
     )
 
 

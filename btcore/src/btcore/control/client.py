@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from btcore.control import MAX_ANSWER, SOCKET, TIMEOUT, socket_path
-from btcore.errors import Unavailable
+from btcore.errors import Unavailable, WrongUse
 
 NOT_RUNNING = (FileNotFoundError, ConnectionRefusedError, NotADirectoryError)
 """What connecting raises where no program listens: there is no socket, or one of a program that was killed."""
@@ -21,7 +21,7 @@ class NotRunning(Unavailable):
 
 
 def ask(state: Path, command: str, timeout: float = TIMEOUT, **arguments: object) -> Iterator[dict[str, Any]]:
-    """Yield the answers of the running program, each as it comes. Raises NotRunning, Unavailable.
+    """Yield the answers of the running program, each as it comes. Raises NotRunning, Unavailable, WrongUse.
 
     `timeout` is how many seconds to wait for each answer.
     """
@@ -38,7 +38,7 @@ def ask(state: Path, command: str, timeout: float = TIMEOUT, **arguments: object
 
 
 def ask_once(state: Path, command: str, timeout: float = TIMEOUT, **arguments: object) -> dict[str, Any]:
-    """Return the one answer of the running program. Raises NotRunning, Unavailable."""
+    """Return the one answer of the running program. Raises NotRunning, Unavailable, WrongUse."""
     for answer in ask(state, command, timeout, **arguments):
         return answer
     raise Unavailable(f"the btcore that runs with {state} hung up without an answer: it may be stopping")
@@ -73,6 +73,8 @@ def _read(line: bytes) -> dict[str, Any]:
         answer = None
     if not isinstance(answer, dict):
         raise Unavailable("the running btcore answered something that is no JSON object: is it of another version?")
+    if answer.get("wrong_use"):
+        raise WrongUse(str(answer.get("error")))
     if "error" in answer:
         raise Unavailable(f"the running btcore says: {answer['error']}")
     return answer

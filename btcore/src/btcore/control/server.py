@@ -12,11 +12,11 @@ import struct
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from threading import BoundedSemaphore, Thread
+from threading import BoundedSemaphore, Event, Thread
 from typing import Any
 
 from btcore.control import MAX_REQUEST, SOCKET, TIMEOUT, socket_path
-from btcore.errors import BtcoreError
+from btcore.errors import BtcoreError, WrongUse
 from btcore.text import describe_error
 
 log = logging.getLogger("btcore.control")
@@ -24,9 +24,14 @@ log = logging.getLogger("btcore.control")
 MAX_CLIENTS = 8
 """Clients that are served at once; another one is refused."""
 
+START_PATIENCE = 0.8 * TIMEOUT
+"""Seconds for which a client waits while the program starts: less than a client has patience."""
+
 ROOT = 0
 
 FOREIGN = {"error": "only the user whose program this is may ask it"}
+STARTING = {"error": "it is starting, and does not answer yet: try again in a moment; its log says what takes long"}
+STOPPING = {"error": "it is stopping: try again when it has ended"}
 BUSY = {"error": f"{MAX_CLIENTS} commands are asking it already: try again when one of them has ended"}
 
 CREDENTIALS = struct.Struct("3i")
@@ -38,12 +43,13 @@ Handler = Callable[[Request], Iterable[Mapping[str, Any]]]
 
 
 class ControlServer:
-    """Serves the control socket of a state directory until it is closed."""
+    """Serves the control socket of a state directory until it is closed: while the program starts and stops, too."""
 
-    def __init__(self, state: Path, handlers: Mapping[str, Handler]) -> None:
-        """Prepare; `handlers` by the name of the command."""
+    def __init__(self, state: Path) -> None:
+        """Prepare."""
         self._state = state
-        self._handlers = handlers
+        self._handlers: Mapping[str, Handler] | None = None
+        self._has_started = Event()
         self._free = BoundedSemaphore(MAX_CLIENTS)
         self._listener: socket.socket | None = None
 
@@ -55,6 +61,16 @@ class ControlServer:
             log.warning("`btcore status` cannot ask this program: no socket in %s: %s", self._state, error.strerror)
             return
         Thread(target=self._serve, args=(self._listener,), name="control", daemon=True).start()
+
+    def serve(self, handlers: Mapping[str, Handler]) -> None:
+        """Answer from now on, by the name of the command; whoever asks earlier waits for it."""
+        self._handlers = handlers
+        self._has_started.set()
+
+    def refuse(self) -> None:
+        """Answer nothing more: the program stops. What is being answered goes on."""
+        self._handlers = None
+        self._has_started.set()
 
     def close(self) -> None:
         """Listen no more, and remove the socket. Requests under way end with the process."""
@@ -105,14 +121,21 @@ class ControlServer:
         if not isinstance(request, dict):
             yield {"error": f"expected one line of JSON, an object of at most {MAX_REQUEST} bytes"}
             return
-        handler = self._handlers.get(str(request.get("command")))
+        if not self._has_started.wait(START_PATIENCE):
+            yield STARTING
+            return
+        handlers = self._handlers
+        if handlers is None:
+            yield STOPPING
+            return
+        handler = handlers.get(str(request.get("command")))
         if handler is None:
-            yield {"error": f"unknown command; expected one of {', '.join(sorted(self._handlers))}"}
+            yield {"error": f"unknown command; expected one of {', '.join(sorted(handlers))}"}
             return
         try:
             yield from handler(request)
         except BtcoreError as error:
-            yield {"error": describe_error(error)}
+            yield {"error": describe_error(error), "wrong_use": isinstance(error, WrongUse)}
 
 
 def _listen(state: Path) -> socket.socket:

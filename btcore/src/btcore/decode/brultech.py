@@ -162,6 +162,7 @@ def _format(layout: Layout) -> Format:
         channels=_channels(layout),
         unpack=_unpack_gem(layout) if layout.gem else _unpack_ecm(layout),
         clock=_clock(layout) if layout.clock else None,
+        pulses=_numbered("p{}", 4 if layout.gem else 0),
         reset_label=None if layout.gem else "flag",
         reset_mask=0 if layout.gem else 0b111,  # the upper bits are polarity
         family="gem" if layout.gem else "ecm",

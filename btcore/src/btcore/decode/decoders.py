@@ -9,13 +9,14 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from btcore.decode.brultech import FORMATS
 from btcore.decode.decoder import Decoder, copy_of, decoder_name, default_context, format_names
 from btcore.decode.fault_reports import FaultReports
 from btcore.decode.framing import MAX_PACKET, Answer, SecondLook, Stream, StreamCounts
 from btcore.decode.packetless import decode_reading
 from btcore.decode.telnet import Doubled, Stuffed, Transformer
 from btcore.journal import Entry
-from btcore.records import Damaged, Incomplete, Packet, Reading, Unwanted, from_microseconds
+from btcore.records import Damaged, Incomplete, Packet, Reading, Unwanted, from_microseconds, trusted_reading
 from btcore.settings import Context
 
 log = logging.getLogger("btcore.decode.decoders")
@@ -115,6 +116,10 @@ class Decoders:
             return Stream(self.decode, (), counts, second_look=second_look)
         return Stream(self.decode, known, counts, usable if all(usable) else (), second_look)
 
+    def _is_packet(self, data: bytes) -> bool:
+        answer = self.decode(memoryview(data))
+        return isinstance(answer, Packet) and answer.size == len(data)
+
     def _second_look(
         self,
         headers: tuple[bytes, ...],
@@ -131,7 +136,7 @@ class Decoders:
 
         def decode(buffer: memoryview) -> Answer:
             answer = self.decode(buffer)
-            return None if isinstance(answer, Packet) and not first.proves(answer.raw) else answer
+            return None if isinstance(answer, Packet) and not first.proves(answer.raw, self._is_packet) else answer
 
         def make() -> SecondLook:
             nested = self._second_look(headers, candidates, others)
@@ -222,9 +227,11 @@ class Decoders:
         if packet is None:
             return None
         more = (entry.offset, entry.monotonic, entry.boot, entry.address, entry.origin)
-        numbers = tuple(packet.format.unpack(entry.raw))
+        form = packet.format
+        # those of our own formats were checked when they came in; another decoder may be of another version by now
+        numbers = tuple(form.unpack(entry.raw)) if FORMATS.get(form.name) is form else form.numbers(entry.raw)
         serial = self._name_meter(entry.source, entry.address, packet.serial, entry.serial)
-        return packet.serial, Reading(time, packet.format, serial, entry.raw, entry.source, *more, numbers=numbers)
+        return packet.serial, trusted_reading(numbers, time, form, serial, entry.raw, entry.source, *more)
 
     def _packet_of(self, entry: Entry) -> Packet | None:
         """Return the packet of an entry, if possible in the format that the entry names."""

@@ -16,8 +16,8 @@ from typing import Literal
 
 import attrs
 
-from btcore.decode.further_channels import further_channels
 from btcore.formats import CALCULATED, SECONDS, Channel, Format
+from btcore.further_channels import further_channels
 
 SCHEMAS = ("counters", "ecmread", "ecmreadext")
 

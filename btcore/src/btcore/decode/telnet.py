@@ -7,7 +7,7 @@ found (`framing.py`). The result does not depend on how the bytes were split.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 IAC = b"\xff"
@@ -34,6 +34,10 @@ _TOKEN = re.compile(
 )
 
 
+IsPacket = Callable[[bytes], bool]
+"""Whether some bytes are one packet."""
+
+
 class Transformer(Protocol):
     """Undoes one kind of change in a stream of bytes."""
 
@@ -41,7 +45,7 @@ class Transformer(Protocol):
         """Yield the bytes without the change; None where they were not changed, which ends the packet before."""
 
     @staticmethod
-    def proves(found: bytes) -> bool:
+    def proves(found: bytes, is_packet: IsPacket) -> bool:
         """Whether a packet in the result is there only because the change was undone."""
 
 
@@ -97,13 +101,14 @@ class Doubled:
         self._is_doubled = self._is_doubled and not at_end
 
     @staticmethod
-    def proves(found: bytes) -> bool:
-        """Whether there is an FF in it, which was doubled, and not a NUL behind each of several CRs: see `Stuffed`.
+    def proves(found: bytes, is_packet: IsPacket) -> bool:
+        """Whether there is an FF in it, which was doubled, and no other packet when `Stuffed` undoes its change, too.
 
         A NUL changes no checksum, so a BIN48-NET packet with six of them would be taken for a BIN48-NET-TIME one.
         """
         returns = found.count(b"\r")
-        return IAC in found and not (returns >= MIN_RETURNS and returns == found.count(b"\r\0"))
+        is_stuffed = returns >= MIN_RETURNS and returns == found.count(b"\r\0")
+        return IAC in found and not (is_stuffed and is_packet(found.replace(b"\r\0", b"\r")))
 
 
 class Stuffed:
@@ -120,6 +125,6 @@ class Stuffed:
         yield data[start:].replace(b"\r\0", b"\r")
 
     @staticmethod
-    def proves(found: bytes) -> bool:
+    def proves(found: bytes, _is_packet: IsPacket) -> bool:
         """Whether there is a CR in it, which had a NUL behind it, and an FF, which was doubled."""
         return b"\r" in found and IAC in found

@@ -5,13 +5,13 @@ The bytes of commands are in `gem.py` and `ecm.py`.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 import attrs
 
-from btcore.errors import BtcoreError
+from btcore.errors import WrongUse
 
 Family = Literal["gem", "ecm"]
 
@@ -55,7 +55,7 @@ MAX_RANGE = 15
 MAX_KEEP_ALIVE = 7
 
 
-class ChangeRefused(BtcoreError):
+class ChangeRefused(WrongUse):
     """A change that the meter does not know, or that would lose something; the text says what is possible."""
 
 
@@ -234,7 +234,7 @@ def _read(name: str, text: str) -> Change:
     return Change(name, READERS[key](text))
 
 
-def check_changes(changes: Iterable[Change], family: Family, *, may_lose: bool) -> None:
+def check_changes(changes: Sequence[Change], family: Family, *, may_lose: bool) -> None:
     """Raise ChangeRefused for what a meter of this family does not know, and for what loses its calibration."""
     meter = "a GEM" if family == "gem" else "an ECM"
     for change in changes:
@@ -243,6 +243,12 @@ def check_changes(changes: Iterable[Change], family: Family, *, may_lose: bool) 
             raise ChangeRefused(f"{change.name}: no such command of {meter}; those that there are set {known}")
         if change.channel and int(change.channel[2:]) > CHANNELS[family]:
             raise ChangeRefused(f"{change.name}: this meter has the channels ch1 to ch{CHANNELS[family]}")
+    check_loss(changes, may_lose=may_lose)
+
+
+def check_loss(changes: Iterable[Change], *, may_lose: bool) -> None:
+    """Raise ChangeRefused for what loses the calibration of a meter, unless it may."""
+    for change in changes:
         if change.key in LOSES_CALIBRATION and not may_lose:
             raise ChangeRefused(
                 f"{change.name} is a part of the meter's calibration: from then on its counters rise at another rate."

@@ -87,15 +87,14 @@ class HeardReading:
 
 @attrs.frozen(kw_only=True)
 class JournalFacts:
-    """The journal. `failure`: why it cannot be read. `free` and `total` are bytes of its disk, None if not known.
+    """The journal, and where it is. `failure`: why it cannot be read. `free` are bytes of its disk, None if not known.
 
     `newest` is when the newest entry came in, `full` when the disk will be full at this rate.
     """
 
+    location: str = ""
     failure: str = ""
-    bytes: int = 0
     free: int | None = None
-    total: int | None = None
     newest: datetime | None = None
     full: datetime | None = None
     is_writable: bool = True

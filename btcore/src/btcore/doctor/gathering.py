@@ -198,12 +198,12 @@ def _sink(sink: Sink, found: Json, *, is_running: bool) -> SinkFacts:
 
 
 def _journal(site: Site, answers: _Answers) -> JournalFacts:
-    usage = _disk(site.state)
-    full = ((answers.status or {}).get("journal") or {}).get("full")
+    found = (answers.status or {}).get("journal") or {"free": _free(site.state)}
+    full = found.get("full")
     return JournalFacts(
+        location=found.get("location", str(site.state)),
         failure=answers.failure,
-        free=usage.free if usage else None,
-        total=usage.total if usage else None,
+        free=found.get("free"),
         newest=_newest(site, answers.entries),
         full=datetime.fromisoformat(full) if full else None,
         is_writable=answers.is_running or _is_writable(site.state),
@@ -228,11 +228,11 @@ def _newest(site: Site, entries: Sequence[Entry]) -> datetime | None:
     return from_microseconds(max(keys)) if keys else None
 
 
-def _disk(state: Path) -> Any:  # noqa: ANN401 - shutil's own type
-    """Return the usage of the disk that the state directory is on, or will be."""
+def _free(state: Path) -> int | None:
+    """Return the free bytes of the disk that the state directory is on, or will be."""
     for folder in (state, *state.absolute().parents):
         with suppress(OSError):
-            return shutil.disk_usage(folder)
+            return shutil.disk_usage(folder).free
     return None
 
 

@@ -28,7 +28,7 @@ def find(facts: SiteFacts) -> Iterator[Finding]:
     yield from _clock(facts)
     yield from _program(facts)
     yield from _rights(facts)
-    yield from _disk(facts.journal, facts.now, str(facts.site.state))
+    yield from _disk(facts.journal, facts.now)
 
 
 def _clock(facts: SiteFacts) -> Iterator[Finding]:
@@ -65,11 +65,11 @@ def _rights(facts: SiteFacts) -> Iterator[Finding]:
         yield Finding("journal", facts.journal.failure, advice, state)
 
 
-def _disk(journal: JournalFacts, now: datetime, state: str) -> Iterator[Finding]:
-    advice = "Make room on this disk, or lower `retention` or max_journal_bytes"
+def _disk(journal: JournalFacts, now: datetime) -> Iterator[Finding]:
+    advice, where = "Make room on this disk, or lower `retention` or max_journal_bytes", journal.location
     if journal.free is not None and journal.free < MIN_FREE:
         text = f"only {format_bytes(journal.free)} of the disk are free"
-        yield Finding("disk", text, advice, state)
+        yield Finding("disk", text, advice, where)
     elif journal.full is not None and journal.full - now < SOON:
         when = format_duration((journal.full - now).total_seconds())
-        yield Finding("disk", f"the disk is full in {when}, if readings go on coming as they do", advice, state)
+        yield Finding("disk", f"the disk is full in {when}, if readings go on coming as they do", advice, where)

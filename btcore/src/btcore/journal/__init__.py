@@ -292,6 +292,9 @@ class Journal(Protocol):
     def size(self) -> int:
         """Return how many bytes it takes where it is kept."""
 
+    def free(self) -> int | None:
+        """Return how many bytes are free where it is kept; None where that is not known."""
+
     def close(self) -> None:
         """Give everything back. The journal cannot be used afterwards."""
 

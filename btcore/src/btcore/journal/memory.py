@@ -252,6 +252,9 @@ class MemoryJournal:
         """Return the bytes of the packets."""
         return self.lag(START).size
 
+    def free(self) -> None:
+        """Return nothing: there is no disk."""
+
     def _baseline_offsets(self) -> set[int]:
         return {one.offset for kept in self._checkpoints.values() for one in kept.baselines.values()}
 

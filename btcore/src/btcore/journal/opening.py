@@ -49,7 +49,10 @@ class JournalOptions:
 
 
 Opener = Callable[[JournalOptions], Journal]
-"""What an entry point names: opens the journal, or makes it. Raises Unavailable, or `wrong_url`."""
+"""What an entry point names: opens the journal, or makes it. Raises Unavailable, or `wrong_url`.
+
+It may have an attribute `check`, which is called with the same, opens nothing, and raises as well.
+"""
 
 
 def open_journal(url: str, state: Path, max_bytes: int = 0, *, must_exist: bool = False) -> Journal:
@@ -62,13 +65,32 @@ def open_journal(url: str, state: Path, max_bytes: int = 0, *, must_exist: bool 
     try:
         return opener(JournalOptions(url, state, max_bytes, must_exist))
     except ConfigurationError as error:
-        problems = [attrs.evolve(one, message=redact(one.message, secrets_in(url))) for one in error.problems]
-        raise ConfigurationError(problems) from None
+        raise _redacted(error, url) from None
     except BaseException as error:
         if is_interrupt(error):
             raise
         why = str(error) if isinstance(error, BtcoreError) else f"the {found} cannot be opened: {describe_error(error)}"
         raise Unavailable(redact(why, secrets_in(url))) from None
+
+
+def check_url(url: str, state: Path) -> None:
+    """Raise ConfigurationError where a journal cannot be had by a URL, as far as is known without opening anything."""
+    try:
+        check = getattr(find_journal(url).load_object(), "check", None)
+    except PluginError as error:
+        raise wrong_url(str(error)) from None
+    if callable(check):
+        try:
+            check(JournalOptions(url, state, must_exist=True))
+        except ConfigurationError as error:
+            raise _redacted(error, url) from None
+
+
+def _redacted(error: ConfigurationError, url: str) -> ConfigurationError:
+    """Return an error without the secrets of a URL."""
+    return ConfigurationError(
+        [attrs.evolve(one, message=redact(one.message, secrets_in(url))) for one in error.problems]
+    )
 
 
 def find_journal(url: str) -> Installed:

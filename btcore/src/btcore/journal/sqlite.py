@@ -5,11 +5,12 @@ A power cut may cost what the operating system had not written yet (seconds); it
 """
 
 import math
+import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from btcore.errors import JournalFull, Unavailable
@@ -33,7 +34,7 @@ from btcore.journal.sqlite_file import file_of, make_private, warn_if_readable
 from btcore.journal.sqlite_lag import kept_after, lag_after
 from btcore.journal.sqlite_meters import Meters
 from btcore.journal.sqlite_retention import MAX_BASELINES, forget
-from btcore.journal.sqlite_schema import bring_up, is_current, is_newer
+from btcore.journal.sqlite_schema import bring_up, is_current, is_newer, refuse_foreign
 from btcore.journal.sqlite_sinks import (
     forget_dead_letters,
     read_baseline,
@@ -66,11 +67,15 @@ BUGS = (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.IntegrityError
 def open_journal(options: JournalOptions) -> "SqliteJournal":
     """Open the journal that a URL names, or the one in the state directory. Raises Unavailable, ConfigurationError."""
     file = file_of(options)
+    refuse_foreign(file)
     if options.must_exist and not file.exists():
         raise Unavailable(f"there is no journal {file}")
     journal = SqliteJournal(file, options.max_bytes)
     warn_if_readable(file)
     return journal
+
+
+open_journal.check = file_of  # type: ignore[attr-defined] # what `check_url` calls
 
 
 class SqliteJournal:
@@ -336,6 +341,12 @@ class SqliteJournal:
         """Return the bytes of the file, and of what SQLite keeps beside it."""
         files = (self._file, Path(f"{self._file}-wal"), Path(f"{self._file}-shm"))
         return sum(file.stat().st_size for file in files if file.exists())
+
+    def free(self) -> int | None:
+        """Return the free bytes of the disk that the file is on."""
+        with suppress(OSError):
+            return shutil.disk_usage(self._file.parent).free
+        return None
 
     def close(self) -> None:
         """Close both connections."""

@@ -4,12 +4,11 @@
 A reading is identified by its meter and its key. Which key it has is its writer's choice (`keys.py`).
 """
 
+import json
 import sqlite3
 from collections.abc import Sequence
 
-import attrs
-
-from btcore.journal import Appended, Entry
+from btcore.journal import Appended, Entry, Offset
 from btcore.journal.sqlite_lag import count_in_blocks
 
 SELECT = "SELECT key, source, serial, format, raw, packetless, offset, monotonic, boot, address, origin FROM entry"
@@ -18,6 +17,12 @@ SIZES = "SELECT offset, key, length(raw) FROM entry WHERE offset > ? ORDER BY of
 
 INSERT = """INSERT INTO entry (key, added, source, serial, format, packetless, raw, monotonic, boot, address, origin)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+ANY_KEY = "SELECT EXISTS (SELECT 1 FROM json_each(?) AS one JOIN entry ON entry.key = one.value)"
+"""Whether any of a list of keys is there, whichever meter has it."""
+
+MANY = 8
+"""Entries from which on it pays to look for all of their keys at once."""
 
 NEWEST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entry'"
 """The newest offset that was ever given: its entry may be forgotten."""
@@ -30,6 +35,31 @@ SAME_KEY = "SELECT serial, raw = ? AND (packetless = 0 OR serial = ?) FROM entry
 
 def insert(connection: sqlite3.Connection, entries: Sequence[Entry], added: int) -> Appended:
     """Insert entries up to the first whose key is taken. Call it within a transaction."""
+    if len(entries) >= MANY and _are_new(connection, entries):
+        kept = _insert_all(connection, entries, added)
+        count_in_blocks(connection, ((entry.offset, len(entry.raw)) for entry in kept))
+        return Appended(kept)
+    return _insert_in_turn(connection, entries, added)
+
+
+def _are_new(connection: sqlite3.Connection, entries: Sequence[Entry]) -> bool:
+    """Whether none of the entries has the key of another one, or one that is in the journal: nearly always so."""
+    keys = {entry.key for entry in entries}
+    found = connection.execute(ANY_KEY, (json.dumps(list(keys)),)).fetchone()[0]
+    return len(keys) == len(entries) and not found
+
+
+def _insert_all(connection: sqlite3.Connection, entries: Sequence[Entry], added: int) -> list[Entry]:
+    """Insert entries that are new. Within one transaction, offsets are given one after the other.
+
+    Looking for each, and inserting one by one, takes 15 µs an entry; this takes 10.
+    """
+    connection.executemany(INSERT, [_values(entry, added) for entry in entries])
+    last = int(connection.execute("SELECT last_insert_rowid()").fetchone()[0])
+    return [_at(entry, offset) for offset, entry in enumerate(entries, last - len(entries) + 1)]
+
+
+def _insert_in_turn(connection: sqlite3.Connection, entries: Sequence[Entry], added: int) -> Appended:
     kept: list[Entry] = []
     rest: list[Entry] = []
     for entry in entries:
@@ -44,9 +74,18 @@ def insert(connection: sqlite3.Connection, entries: Sequence[Entry], added: int)
 
 
 def _insert_one(connection: sqlite3.Connection, entry: Entry, added: int) -> Entry:
+    return _at(entry, int(connection.execute(INSERT, _values(entry, added)).lastrowid or 0))
+
+
+def _values(entry: Entry, added: int) -> tuple[object, ...]:
     of_packet = (entry.source, entry.serial, entry.format, entry.packetless, entry.raw)
-    values = (entry.key, added, *of_packet, entry.monotonic, entry.boot, entry.address, entry.origin)
-    return attrs.evolve(entry, offset=int(connection.execute(INSERT, values).lastrowid or 0))
+    return (entry.key, added, *of_packet, entry.monotonic, entry.boot, entry.address, entry.origin)
+
+
+def _at(entry: Entry, offset: Offset) -> Entry:
+    """Return an entry with its offset; `attrs.evolve` takes longer than the insertion."""
+    of_packet = (entry.source, entry.serial, entry.format, entry.raw, entry.packetless)
+    return Entry(entry.key, *of_packet, offset, entry.monotonic, entry.boot, entry.address, entry.origin)
 
 
 def select(connection: sqlite3.Connection, where: str, values: Sequence[object]) -> list[Entry]:

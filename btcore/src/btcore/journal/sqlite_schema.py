@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The tables of the SQLite journal, and what brings the file of an earlier version up to them.
 
-The format is public: docs/journal.md. What is read from the tables and written to them does not belong here.
+A file of something else is refused. The format is public: docs/journal.md. What is read from the tables and written to
+them does not belong here.
 """
 
 import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from btcore.errors import Unavailable
 
 VERSION = 7
 """Of the tables below, kept in the file. The format is public: docs/journal.md."""
@@ -69,6 +75,11 @@ CREATE TABLE source_checkpoint (
 ) WITHOUT ROWID;
 """
 
+RENAMED = 5
+"""The first version with the present names of the tables."""
+
+ADVICE = "move it away, or name another file by `journal`"
+
 UPGRADES = {
     1: """ALTER TABLE entry ADD COLUMN steady INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE entry ADD COLUMN boot INTEGER NOT NULL DEFAULT 0""",
@@ -117,6 +128,39 @@ INSERT INTO block SELECT offset / 1000, count(*), sum(length(raw)) FROM entry GR
     6: "CREATE TABLE source_checkpoint (source TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID",
 }
 """What makes a file of a version one of the next."""
+
+
+def refuse_foreign(file: Path) -> None:
+    """Raise Unavailable for a directory, and for the database of another program; nothing is changed in it.
+
+    What is damaged, or of a newer version, is told when it is opened.
+    """
+    if file.is_dir():
+        raise Unavailable(f"cannot open the journal {file}: it is a directory; {ADVICE}")
+    with suppress(sqlite3.Error):
+        version, tables = _look_into(file)
+        if version <= VERSION and tables and not _needed(version) <= tables:
+            names = ", ".join(sorted(tables)[:3])
+            what = f"it is the database of something else, with the tables {names}"
+            raise Unavailable(f"cannot open the journal {file}: {what}; {ADVICE}")
+
+
+def _needed(version: int) -> set[str]:
+    """Return tables that a journal of this version has; of version 0, which no journal has, one that never is."""
+    if version == 0:
+        return {"sqlite_"}
+    return {"entry", "checkpoint"} if version >= RENAMED else {"entry", "cursor"}
+
+
+def _look_into(file: Path) -> tuple[int, set[str]]:
+    """Return the version and the tables of a database, without a lock or a file beside it."""
+    if not file.exists():
+        return 0, set()
+    address = f"file:{quote(str(file))}?mode=ro&immutable=1"
+    with closing(sqlite3.connect(address, uri=True)) as connection:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+        return version, {str(name) for (name,) in rows}
 
 
 def is_newer(connection: sqlite3.Connection) -> int:

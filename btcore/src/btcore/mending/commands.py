@@ -18,15 +18,18 @@ from btcore.capture.export import READ, Span, export
 from btcore.config.site import Sink, Site, context_of
 from btcore.control.server import Handler
 from btcore.decode.decoders import Decoders
-from btcore.errors import Unavailable
+from btcore.errors import Unavailable, WrongUse
 from btcore.journal import START, Journal
 from btcore.mending.capture_import import LiveCapture, RecordedCapture, capture_source
-from btcore.mending.redelivery import REPORT_INTERVAL, finished_status, open_decoders, preview_request
+from btcore.mending.redelivery import REPORT_INTERVAL, open_decoders, preview_request
+from btcore.records import from_microseconds
 from btcore.replay.letters import as_json, id_of, select_letters
-from btcore.replay.requests import Request, Requests
+from btcore.replay.requests import Request, RequestBook
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.worker import SourceWorker
 from btcore.status import ReplayStatus
+from btcore.status.replays import request_status
+from btcore.status.report import replay_line
 from btcore.text import nearest, plural
 
 Answer = Mapping[str, Any]
@@ -39,10 +42,16 @@ class Mending:
     """
 
     def __init__(
-        self, journal: Journal, site: Callable[[], Site], workers: Callable[[], Sequence[SinkWorker]], stop: Event
+        self,
+        journal: Journal,
+        site: Callable[[], Site],
+        workers: Callable[[], Sequence[SinkWorker]],
+        stop: Event,
+        requests: RequestBook | None = None,
     ) -> None:
-        """Take what it works on. `stop` is set when the program ends."""
+        """Take what it works on. `stop` is set when the program ends; `requests` are those that the workers have."""
         self.journal = journal
+        self._book = requests or RequestBook(journal)
         self._current_site = site
         self._current_workers = workers
         self._stop = stop
@@ -54,12 +63,8 @@ class Mending:
     def _worker(self, table: str) -> SinkWorker | None:
         return next((worker for worker in self._current_workers() if worker.name == table), None)
 
-    def _requests(self, table: str) -> Requests:
-        """Return the requests of a sink. Raises Unavailable where the configuration has none of that name."""
-        worker = self._worker(table)
-        if worker is None and all(sink.table != table for sink in self._site.sinks):
-            raise Unavailable(f"[{table}] is not in the configuration: nothing can be delivered to it")
-        return worker.redelivery.requests if worker else Requests(self.journal, table)
+    def _is_configured(self, table: str) -> bool:
+        return any(sink.table == table for sink in self._site.sinks)
 
     @property
     def handlers(self) -> dict[str, Handler]:
@@ -95,8 +100,13 @@ class Mending:
         return numbers
 
     def _ask(self, table: str, request: Request) -> Request:
-        """Keep a request. Raises Unavailable where there is no such sink, or it has too many requests."""
-        self._requests(table).ask(request)
+        """Keep a request. Raises WrongUse where there is no such sink, Unavailable where it has too many requests."""
+        if not self._is_configured(table):
+            raise WrongUse(f"[{table}] is not in the configuration: nothing can be delivered to it")
+        worker = self._worker(table)
+        if worker is not None and worker.is_dry_run:
+            raise Unavailable("btcore makes a dry run, which delivers nothing: stop it, or ask again when it is over")
+        self._book.of(table).ask(request)
         return request
 
     # --- replays
@@ -117,22 +127,34 @@ class Mending:
             yield from self._progress(sink.table, one.number)
 
     def sinks_of(self, name: str) -> list[Sink]:
-        """Return the sinks of a name: one, or all parts of one. Raises Unavailable where there is none."""
+        """Return the sinks of a name: one, or all parts of one. Raises WrongUse where there is none."""
         tables = tables_of(name, [sink.table for sink in self._site.sinks])
         return [sink for sink in self._site.sinks if sink.table in tables]
 
     def _progress(self, table: str, number: str) -> Iterator[Answer]:
-        while self._requests(table).is_waiting(number) and not self._stop.wait(REPORT_INTERVAL):
+        requests = self._book.of(table)
+        while requests.is_waiting(number) and not self._stop.wait(REPORT_INTERVAL):
             worker = self._worker(table)
             if worker is not None and worker.stop_reason:
                 why = worker.stop_reason
                 raise Unavailable(f"{table} has stopped until a restart ({why}); what was asked for is done then")
+            if worker is None and not self._is_configured(table):
+                raise Unavailable(self._describe_removal(table, requests.get(number)))
             status = worker.replay_status() if worker else None
             found = status if status is not None and status.number == number else ReplayStatus(number)
             yield {"sink": table, "replay": attrs.asdict(found)}
-        done = self._requests(table).get(number)
-        if done is not None and not self._requests(table).is_waiting(number):
-            yield {"sink": table, "replay": attrs.asdict(finished_status(done))}
+        if requests.is_waiting(number):
+            raise Unavailable("btcore stops: what is left is delivered again when it runs")
+        done = requests.get(number)
+        if done is not None:
+            yield {"sink": table, "replay": attrs.asdict(request_status(done, finished=True))}
+
+    def _describe_removal(self, table: str, request: Request | None) -> str:
+        """Describe how far a replay came whose sink was taken out of the configuration."""
+        last = self.journal.recent(request.done, 1) if request and request.done else ()
+        until = f" up to {from_microseconds(last[0].key).astimezone():%Y-%m-%d %H:%M:%S}" if last else ""
+        came = f"it came{until}, {replay_line(request_status(request))}" if request else "it had not begun"
+        return f"[{table}] was taken out of the configuration: {came}; where it is back, the rest is delivered"
 
     # --- the journal
 
@@ -192,10 +214,10 @@ class Mending:
 
 
 def raise_if_unanswerable(sinks: Sequence[Sink]) -> None:
-    """Raise Unavailable where a sink cannot be asked what it has."""
+    """Raise WrongUse where a sink cannot be asked what it has."""
     for sink in sinks:
         if not hasattr(sink.instance, "find_stored"):
-            raise Unavailable(
+            raise WrongUse(
                 f"{sink.table} cannot be asked what it has: its plugin {sink.plugin} has no find_stored. Omit --gaps"
             )
 
@@ -216,11 +238,11 @@ def _imported(worker: SourceWorker) -> Answer:
 
 
 def tables_of(name: str, known: Sequence[str]) -> list[str]:
-    """Return the tables of sinks that a name means: `roof`, `sink.roof`, or all parts of that. Raises Unavailable."""
+    """Return the tables of sinks that a name means: `roof`, `sink.roof`, or all parts of that. Raises WrongUse."""
     table = name if name.startswith("sink.") else f"sink.{name}"
     found = [one for one in dict.fromkeys(known) if one == table or one.startswith(f"{table}/")]
     if not found:
         names = [one.removeprefix("sink.") for one in dict.fromkeys(known)]
         hint = nearest(name, names) or f"; the sinks are {', '.join(names)}"
-        raise Unavailable(f'there is no sink "{name}"{hint}')
+        raise WrongUse(f'there is no sink "{name}"{hint}')
     return found

@@ -27,9 +27,10 @@ from btcore.replay.requests import Request
 from btcore.replay.selection import select
 from btcore.settings import Delivery
 from btcore.sinks.calls import HookCalls
-from btcore.sinks.rate_limit import RateLimit
+from btcore.sinks.limits import RateLimit
 from btcore.sinks.redelivery import Redelivery, begin_request
 from btcore.status import ReplayStatus
+from btcore.status.replays import request_status
 
 REPORT_INTERVAL = 0.5
 """Seconds between two reports of how far it has come."""
@@ -65,20 +66,7 @@ def _turns(redelivery: Redelivery, calls: HookCalls, request: Request) -> Iterat
         if status is not None and time.monotonic() - last >= REPORT_INTERVAL:
             last = time.monotonic()
             yield status
-    yield finished_status(redelivery.requests.get(request.number) or request)
-
-
-def finished_status(request: Request) -> ReplayStatus:
-    """Return the status of a request that is done."""
-    return ReplayStatus(
-        request.number,
-        delivered=request.delivered,
-        refused=request.refused,
-        stored=request.stored,
-        missing=request.missing,
-        last_error=request.why,
-        finished=True,
-    )
+    yield request_status(redelivery.requests.get(request.number) or request, finished=True)
 
 
 def live_delivery(sink: Sink) -> Delivery:

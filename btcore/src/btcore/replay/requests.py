@@ -87,11 +87,15 @@ class Requests:
         self._waiting: OrderedDict[str, Request] = OrderedDict()
         self._finished: OrderedDict[str, Request] = OrderedDict()
 
-    def first(self) -> Request | None:
-        """Return the request to work on, if there is any."""
+    def waiting(self) -> tuple[Request, ...]:
+        """Return the requests that are not finished, oldest first."""
         with self._lock:
             self._load()
-            return next(iter(self._waiting.values()), None)
+            return tuple(self._waiting.values())
+
+    def first(self) -> Request | None:
+        """Return the request to work on, if there is any."""
+        return next(iter(self.waiting()), None)
 
     def get(self, number: str) -> Request | None:
         """Return a request that waits or was finished lately."""
@@ -150,3 +154,20 @@ class Requests:
             self._checkpoint = None
             raise
         self._waiting = OrderedDict(waiting)
+
+
+class RequestBook:
+    """The requests of all sinks of a site: each has one `Requests`, also while its worker is replaced."""
+
+    def __init__(self, journal: Journal) -> None:
+        """Prepare; nothing is read yet."""
+        self._journal = journal
+        self._lock = Lock()
+        self._of: dict[str, Requests] = {}
+
+    def of(self, table: str) -> Requests:
+        """Return the requests of a sink. Safe from any thread."""
+        with self._lock:
+            if table not in self._of:
+                self._of[table] = Requests(self._journal, table)
+            return self._of[table]

@@ -12,6 +12,7 @@ import attrs
 
 from btcore.config.site import Site
 from btcore.journal import Journal, Retention
+from btcore.replay.requests import RequestBook
 from btcore.runtime.names import NameCheck
 from btcore.runtime.retention import Upkeep
 from btcore.runtime.status import LiveStatus
@@ -43,12 +44,13 @@ class RunningSite:
         self.site = site
         self.journal = journal
         self._options = options
+        self.requests = RequestBook(journal)
         self._make_factory: Callable[[Site], WorkerFactory] = lambda site: WorkerFactory(
-            site, journal, stop, drain, options
+            site, journal, stop, drain, options, self.requests
         )
         self._factory = self._make_factory(site)
         self.sources: WorkerGroup[SourceWorker] = WorkerGroup(
-            self._factory.sources(site.sources), self._replaced, patience
+            self._factory.sources(site.running_sources), self._replaced, patience
         )
         self.sinks: WorkerGroup[SinkWorker] = WorkerGroup(self._factory.sinks(site.sinks), self._replaced, patience)
         self._factory.restore_identities()
@@ -110,8 +112,13 @@ class RunningSite:
 
     @property
     def are_sources_over(self) -> bool:
-        """Whether no source runs, or is about to."""
-        return self.sources.is_settled and not any(thread.is_alive() for thread in self.sources.threads)
+        """Whether no source runs, or is about to. Those that are derived from others end when the others have."""
+        running = [worker for worker in self.sources.workers if worker.thread.is_alive()]
+        if not self.sources.is_settled or any(not worker.source.is_derived for worker in running):
+            return False
+        for worker in running:
+            worker.end()
+        return not running
 
     @property
     def is_settled(self) -> bool:
@@ -147,10 +154,11 @@ class RunningSite:
 
     # --- another configuration
 
-    def change(self, new: Site) -> SiteChanges:
+    def change(self, new: Site, accept: Callable[[Site], None]) -> SiteChanges:
         """Take another configuration: restart what depends on what has changed, and nothing else.
 
-        The workers that are replaced end and start later, in `check`. Raises Unavailable; nothing is changed then.
+        `accept` is called when all is prepared, and may refuse it. The workers that are replaced end and start later,
+        in `check`. Raises Unavailable; nothing is changed then.
         """
         old = self.site
         stopped = [one.name for one in self.sources.workers if one.failure]
@@ -162,15 +170,23 @@ class RunningSite:
             factory.restore_identities()
         else:
             factory.identities = self._factory.identities
-        sources = factory.sources(one for one in new.sources if one.table in changes.sources.starting)
+        sources = factory.sources(one for one in new.running_sources if one.table in changes.sources.starting)
         sinks = factory.sinks(one for one in new.sinks if one.table in changes.sinks.starting)
+        accept(new)
         self.site, self.status.site, self._factory = new, new, factory
-        self.sources.replace(changes.sources.ending, sources, [one.table for one in new.sources])
+        self._announce(sources)
+        self.sources.replace(changes.sources.ending, sources, [one.table for one in new.running_sources])
         self.sinks.replace(changes.sinks.ending, sinks, [one.table for one in new.sinks])
         self.journal.wake()
         self._name_check = NameCheck.of(new, self.journal.heard_meters)
         self._upkeep = self._make_upkeep()
         return changes
+
+    def _announce(self, successors: Iterable[SourceWorker]) -> None:
+        """Tell the sources that end which of them have a successor of their kind: they may leave it what they hold."""
+        kinds = {worker.name: type(worker.source.instance) for worker in successors}
+        for worker in self.sources.workers:
+            worker.is_replaced = kinds.get(worker.name) is type(worker.source.instance)
 
     def _replaced(self, worker: SourceWorker | SinkWorker) -> None:
         self._report.forget(worker.name)
@@ -182,7 +198,8 @@ class RunningSite:
 
     def _held(self) -> list[str]:
         """Return the names whose checkpoints hold what is to be delivered again."""
-        return [name for worker in self.sinks.workers for name in worker.redelivery.requests.held()]
+        derived = [one.name for one in self.site.running_sources if one.is_derived]
+        return derived + [name for worker in self.sinks.workers for name in worker.redelivery.requests.held()]
 
 
 def _listed(what: str, names: Iterable[str]) -> str:

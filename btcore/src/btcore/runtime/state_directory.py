@@ -9,8 +9,10 @@ are not looked at here.
 import fcntl
 import json
 import os
+import time
 from pathlib import Path
 
+from btcore.control import SOCKET
 from btcore.errors import ConfigurationError, Problem, Unavailable
 
 NOTE_FILE = "site"
@@ -18,6 +20,12 @@ NOTE_FILE = "site"
 
 LOCK_FILE = "lock"
 """The file in the state directory that a program locks while it runs."""
+
+LOCK_PATIENCE = 5.0
+"""Seconds for which a lock is waited for that a command may have, such as `status` of a site at rest."""
+
+LOCK_INTERVAL = 0.05
+"""Seconds between two tries."""
 
 MAX_PATH = 4096
 """Bytes of a path."""
@@ -105,14 +113,17 @@ def is_used(state: Path) -> bool:
 
 
 def lock(state: Path) -> int:
-    """Lock the state directory for this process; return the descriptor of the lock."""
+    """Lock the state directory for this process; return the descriptor of the lock. Raises Unavailable.
+
+    A command that has it is waited for a little; a program that runs is not.
+    """
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(state / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise _unusable(state, error) from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _wait_for(lock, state)
     except OSError as error:
         os.close(lock)
         if not isinstance(error, BlockingIOError):
@@ -121,6 +132,20 @@ def lock(state: Path) -> int:
             f"another btcore is using {state}: stop it first, or give this one another `state`"
         ) from error
     return lock
+
+
+def _wait_for(lock: int, state: Path) -> None:
+    """Have the lock. Raises BlockingIOError where another has it for long, OSError where it cannot be had."""
+    deadline = time.monotonic() + LOCK_PATIENCE
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if (state / SOCKET).exists() or time.monotonic() >= deadline:
+                raise
+            time.sleep(LOCK_INTERVAL)
+        else:
+            return
 
 
 def _unusable(state: Path, error: OSError) -> Unavailable:

@@ -56,6 +56,6 @@ class LiveStatus:
 
     def _journal_status(self, now: datetime) -> JournalStatus | None:
         try:
-            return journal_status(self._journal, self.site.state, self.site.retention, now)
+            return journal_status(self._journal, self.site.retention, now)
         except Unavailable:  # the journal's troubles are the log's, and the sources' and sinks'
             return None

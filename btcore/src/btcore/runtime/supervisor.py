@@ -4,8 +4,8 @@
 import logging
 import os
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from threading import Event, Thread
 
 import attrs
@@ -15,7 +15,7 @@ from btcore.control.requests import RequestQueue
 from btcore.control.server import ControlServer, Handler
 from btcore.errors import ConfigurationError
 from btcore.journal import Journal
-from btcore.journal.opening import open_journal
+from btcore.journal.opening import check_url, open_journal
 from btcore.mending.commands import Mending
 from btcore.runtime import state_directory
 from btcore.runtime.http import Monitoring
@@ -79,9 +79,11 @@ class Supervisor:
 
     def run(self) -> bool:
         """Run; return whether no source and no sink stopped with an error. Raises Unavailable."""
-        serving = ExitStack()
+        control, serving = ControlServer(self._site.state), ExitStack()
         with ExitStack() as opened:
             opened.callback(os.close, state_directory.lock(self._site.state))
+            opened.callback(control.close)
+            control.open()  # at once: whoever asks while the journal is opened waits for the answer
             _claim(self._site)
             journal = open_site_journal(self._site)
             opened.callback(journal.close)
@@ -90,13 +92,15 @@ class Supervisor:
         what = f"{plural(len(self._site.sources), 'source')}, {plural(len(self._site.sinks), 'sink')}"
         log.info("%s; the journal is in %s", what, journal.location)
         try:
-            monitoring = self._serve(running, serving)
+            control.serve(self._handlers(running))
+            monitoring = self._monitor(running, serving)
             running.start()
             if not self._options.dry_run:
                 ClockSync(running.sources.workers, self._stop).thread.start()
             self._watch(running, journal, monitoring)
         finally:
             self._manager.stopping()
+            control.refuse()
             serving.close()
             self._stop.set()
             running.end()
@@ -107,33 +111,39 @@ class Supervisor:
             failure = running.health.describe_failure()
             if finished:
                 held.close()
+            else:
+                control.close()
         if failure:
             log.error("ended with an error: %s", failure)
         return finished and not failure
 
-    def _serve(self, running: RunningSite, serving: ExitStack) -> Monitoring:
-        """Answer the commands of this machine's user, and a monitoring system if there is to be one."""
+    def _handlers(self, running: RunningSite) -> dict[str, Handler]:
+        """Return what answers the commands of this machine's user."""
         observation = Observation(running.sources.workers, running.journal, self._stop)
-        handlers: dict[str, Handler] = {
+        return {
             "status": lambda _request: [answer(running.status())],
             "reload": lambda _request: [self._reloads.put().wait(2 * self._patience)],
             "undecoded": observation.undecoded,
             "newest": observation.newest,
             "capture": observation.capture,
-            **Mending(running.journal, lambda: running.site, lambda: running.sinks.workers, self._stop).handlers,
+            **Mending(
+                running.journal, lambda: running.site, lambda: running.sinks.workers, self._stop, running.requests
+            ).handlers,
             **DeviceRequests(running.sources.workers).handlers(),
         }
-        control = ControlServer(self._site.state, handlers)
-        serving.callback(control.close)
-        control.open()
+
+    def _monitor(self, running: RunningSite, serving: ExitStack) -> Monitoring:
+        """Serve a monitoring system, if there is to be one."""
         monitoring = Monitoring(running.status)
         serving.callback(monitoring.close)
-        monitoring.listen(self._site.metrics.address)
+        if problem := monitoring.begin(self._site.metrics.address):
+            log.error("%s", problem)
         return monitoring
 
     def _watch(self, running: RunningSite, journal: Journal, monitoring: Monitoring) -> None:
-        def changed(site: Site) -> None:
-            monitoring.listen(site.metrics.address)
+        def changed(site: Site) -> Iterator[str]:
+            if problem := monitoring.change(site.metrics.address):
+                yield problem
 
         reloader = Reloader(self._load, self._reloads, self._manager, changed, self._patience)
         ready_at = time.monotonic() + READY_TIMEOUT
@@ -144,7 +154,8 @@ class Supervisor:
             if self._once and running.are_sources_over:
                 self._drain.set()
                 journal.wake()
-            if not self._once and running.is_settled and running.health.has_failed():
+            # what has failed may be corrected by the configuration that is being read
+            if not self._once and running.is_settled and not reloader.is_busy and running.health.has_failed():
                 return
             is_busy = self._once or running.is_busy or reloader.is_busy
             if self._stop.wait(POLL_INTERVAL_ONCE if is_busy else POLL_INTERVAL):
@@ -184,8 +195,21 @@ def _report_lost(sources: list[SourceWorker]) -> None:
 
 def open_site_journal(site: Site, *, must_exist: bool = False) -> Journal:
     """Open the journal that a configuration chooses. Raises Unavailable, ConfigurationError."""
-    try:
+    with _naming_the_file(site):
         return open_journal(site.journal, site.state, site.max_journal_bytes, must_exist=must_exist)
+
+
+def check_site_journal(site: Site) -> None:
+    """Raise ConfigurationError where the journal that a configuration chooses cannot be had; nothing is opened."""
+    with _naming_the_file(site):
+        check_url(site.journal, site.state)
+
+
+@contextmanager
+def _naming_the_file(site: Site) -> Iterator[None]:
+    """Let mistakes say in which configuration they are."""
+    try:
+        yield
     except ConfigurationError as error:
         problems = [attrs.evolve(problem, file=str(site.file)) for problem in error.problems]
         raise ConfigurationError(problems) from None

@@ -23,7 +23,7 @@ from btcore.journal.retry import JournalRetry
 from btcore.logs.failures import FailureReporter
 from btcore.records import Reading, from_microseconds
 from btcore.settings import Context, Delivery
-from btcore.sinks.backlog_limits import find_excess
+from btcore.sinks.limits import find_excess
 from btcore.sinks.progress import Progress
 from btcore.text import describe_error, plural
 from btcore.values.fingerprint import Fingerprint

@@ -25,9 +25,10 @@ from btcore.replay.selection import select, without_stored
 from btcore.settings import Context, Delivery
 from btcore.sinks.calls import Failure, HookCalls, Rejection
 from btcore.sinks.dead_letters import faults
-from btcore.sinks.rate_limit import RateLimit
+from btcore.sinks.limits import RateLimit
 from btcore.sinks.results import BatchResult, check_result, check_stored
 from btcore.status import ReplayStatus
+from btcore.status.replays import waiting_replay
 from btcore.text import describe_error, format_duration, plural
 
 MAX_BUGS = 5
@@ -87,9 +88,13 @@ class Redelivery:
         delivery: Delivery,
         limiter: RateLimit,
         redact: Callable[[str], str] = str,
+        requests: Requests | None = None,
     ) -> None:
-        """Prepare; nothing is read before the first turn. `delivery` says whether the sink takes only what is live."""
-        self.requests = Requests(journal, context.name)
+        """Prepare; nothing is read before the first turn. `delivery` says whether the sink takes only what is live.
+
+        `requests` are those of the sink, where others see them too.
+        """
+        self.requests = requests or Requests(journal, context.name)
         self._journal = journal
         self._decoders = decoders
         self._context = context
@@ -117,19 +122,17 @@ class Redelivery:
 
     def status(self) -> ReplayStatus | None:
         """Return how far the request has come that is worked on, or that waits to be."""
-        work, request = self._work, self.requests.first()
-        if work is None or request is None:
-            return ReplayStatus(request.number, last_error=self._error) if request else None
-        return ReplayStatus(
-            number=work.request.number,
+        work, kept = self._work, waiting_replay(self.requests)
+        if kept is None:
+            return None
+        known = attrs.evolve(kept, last_error=self._error or kept.last_error)
+        if work is None or work.request.number != kept.number:
+            return known
+        return attrs.evolve(
+            known,
             total=work.history.total,
             examined=work.history.examined,
-            delivered=work.request.delivered,
-            refused=work.request.refused,
-            stored=work.request.stored,
-            missing=work.request.missing,
             queued=len(work.queue) + sum(len(part.found) for part in work.parts),
-            last_error=self._error or work.request.why,
         )
 
     def turn(self, calls: HookCalls) -> bool:

@@ -7,8 +7,6 @@ When they are written is decided in `write_queue.py`, which meter they belong to
 import time
 from datetime import UTC, datetime, timedelta
 
-import attrs
-
 from btcore import clocks
 from btcore.config.site import Source
 from btcore.decode.decoders import Decoders
@@ -17,7 +15,7 @@ from btcore.decode.framing import Stream
 from btcore.decode.packetless import encode_reading
 from btcore.formats import SECONDS
 from btcore.journal import Entry
-from btcore.records import Packet, Reading, from_microseconds, reading_of, to_microseconds
+from btcore.records import Packet, Reading, from_microseconds, reading_of, renamed_reading, to_microseconds
 from btcore.sources.activity import Activity
 from btcore.sources.admission import Admission
 from btcore.sources.identity import Identities
@@ -128,14 +126,15 @@ class EntryMaker:
         if not self._admission.admits(serial, reading.format.name, key, is_live=False):
             return None
         offset = self._identities.next_offset()
-        named = attrs.evolve(reading, serial=serial, source=source, offset=offset, numbers=reading.numbers)
-        name = self._identities.name(named)
+        name = self._identities.name(renamed_reading(reading, serial, source, offset))
         self._activity.add(name, key)
-        if abs(time.time() - reading.timestamp) < MAX_LIVE_AGE:
+        is_heard = not self._source.is_derived  # of a virtual channel, its meters are silent
+        if is_heard and abs(time.time() - reading.timestamp) < MAX_LIVE_AGE:
             self._silence_watch.heard(name, reading.timestamp)
         origin = reading.origin or self._origin
         values = encode_reading(reading)
-        return Entry(key, source, name, reading.format.name, values, packetless=True, address=address, origin=origin)
+        stamps = (0, reading.monotonic, reading.boot, address, origin)
+        return Entry(key, source, name, reading.format.name, values, True, *stamps)  # noqa: FBT003 - it has no packet
 
 
 def _from_utc(device_time: datetime) -> datetime:

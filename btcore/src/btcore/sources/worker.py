@@ -5,11 +5,10 @@ What a meter sends must reach the journal whatever else is broken: a collector t
 wait in `write_queue.py` while the journal cannot write.
 """
 
-import math
-from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import ExitStack
 from threading import Event, Thread
+from time import monotonic
 
 import attrs
 
@@ -19,36 +18,37 @@ from btcore.config.site import Source
 from btcore.decode.decoder import hook_caller
 from btcore.decode.decoders import Decoders
 from btcore.decode.framing import StreamCounts
-from btcore.decode.recognition import UNDONE
 from btcore.device.heard import HeardMeters
 from btcore.errors import Retry, Stop, Unavailable
 from btcore.heartbeat import Heartbeat
-from btcore.journal import Entry, Journal, known_serials
+from btcore.journal import Journal, known_serials
 from btcore.journal.retry import ShuttingDown
 from btcore.logs.failures import FailureReporter
 from btcore.meter_commands import MeterCommands
-from btcore.records import Chunk, Reading, SourceCheckpoint
-from btcore.settings import Context, StreamStatus
+from btcore.records import SourceCheckpoint
+from btcore.settings import Context
 from btcore.sources.activity import Activity
 from btcore.sources.admission import Admission
-from btcore.sources.entries import EntryMaker, SourceStream
+from btcore.sources.entries import EntryMaker
 from btcore.sources.identity import Identities
-from btcore.sources.no_packets import PacketWatch
-from btcore.sources.recent_bytes import RecentBytes, Undecoded
+from btcore.sources.intake import Intake
+from btcore.sources.recent_bytes import Undecoded
 from btcore.sources.silence import SilenceWatch
-from btcore.sources.status import meter_statuses
+from btcore.sources.status import meter_statuses, source_status
 from btcore.sources.taps import Taps
 from btcore.sources.validation import checked_items
 from btcore.sources.write_queue import WriteQueue
 from btcore.status import BAD, SourceStatus, State
-from btcore.status.failures import attempt_at, error_status, next_attempt
 from btcore.text import describe_error
-
-MAX_STREAMS = 4096
-"""Framing buffers of one source; above the limit, the one unused for longest is closed."""
 
 RECENT = 1000
 """Readings at the end of the journal whose meters are known, also where no sink has had them yet."""
+
+ROOM_INTERVAL = 0.5
+"""Seconds between two looks of a source that reads a store, whether the journal has room."""
+
+MAX_ROOM_WAIT = 600.0
+"""Seconds after which it goes on without: a sink that has stopped gives none back."""
 
 MAX_FRUITLESS_ATTEMPTS = 3
 """Attempts in a row without a new reading after which a `once` run gives up a source."""
@@ -76,10 +76,6 @@ class SourceWorker:
         `identities` are those of the whole site.
         """
         self.name = source.table
-        self.counts = StreamCounts()
-        self.received_bytes = 0
-        self.without_packets = 0  # readings that came without packets
-        self.taps = Taps()
         self.failure = ""
         self.has_ended = False  # of itself, or because it was told to
         self.heartbeat = Heartbeat()
@@ -87,9 +83,7 @@ class SourceWorker:
         self._source = source
         self._origin = source.origin
         self._decoders = decoders.for_worker(context.log)
-        self.commands = MeterCommands()
-        self.heard = HeardMeters()
-        self._context = attrs.evolve(context, stream_status=self._stream_status, commands=self.commands)
+        self.is_replaced = False  # another worker of this table is ready
         self._stop = stop
         self._once = once
         self._log = context.log
@@ -109,12 +103,41 @@ class SourceWorker:
         )
         self._are_meters_restored = False
         self._is_open = False
-        self._streams: OrderedDict[str, SourceStream] = OrderedDict()
-        self._packet_watch = PacketWatch(
-            self._log, source.formats, _patience(source.instance), examine=self._decoders.find_other_format
+        self._is_waiting_reported = False
+        self._intake = Intake(
+            source, self._decoders, self._entries, self._admission, self._write_queue, self._worked, self._log
         )
-        self._recent_bytes = RecentBytes()
-        self._is_undoing_reported = False
+        self._context = attrs.evolve(
+            context,
+            stream_status=self._intake.stream_status,
+            commands=self._intake.commands,
+            is_replaced=lambda: self.is_replaced and self._stop.is_set(),
+        )
+
+    @property
+    def counts(self) -> StreamCounts:
+        """What was found in its streams."""
+        return self._intake.counts
+
+    @property
+    def without_packets(self) -> int:
+        """How many readings came without packets."""
+        return self._intake.without_packets
+
+    @property
+    def taps(self) -> Taps:
+        """Those who are given what comes in."""
+        return self._intake.taps
+
+    @property
+    def commands(self) -> MeterCommands:
+        """What is sent to its meters."""
+        return self._intake.commands
+
+    @property
+    def heard(self) -> HeardMeters:
+        """The meters that were heard, and on which stream."""
+        return self._intake.heard
 
     @property
     def kept(self) -> int:
@@ -159,28 +182,16 @@ class SourceWorker:
 
     def status(self, redact: Callable[[str], str] = str) -> SourceStatus:
         """Return how the source stands. Safe from any thread."""
-        counts, queue = self.counts, self._write_queue
-        unkept = None if self.failure else queue.failure_now
-        return SourceStatus(
-            name=self._source.name,
-            plugin=self._source.plugin,
-            state=self._state(),
+        return attrs.evolve(
+            source_status(self._source, self._state(), self.counts, self._write_queue, self._reporter, redact),
             meters=tuple(meter_statuses(self._activity, self._silence_watch)),
-            packets=counts.packets,
-            bytes=self.received_bytes,
-            junk=counts.junk,
-            damaged=counts.damaged,
-            kept=queue.kept,
-            duplicates=queue.duplicates,
+            bytes=self._intake.received_bytes,
             refused=self.refused,
-            unwritten=queue.waiting,
-            last_error=error_status(unkept or self._reporter.last_failure, redact),
-            next_attempt=attempt_at(unkept) if unkept else next_attempt(self._reporter),
         )
 
     def undecoded(self) -> list[Undecoded]:
         """Return the last bytes in which no packet was found. Safe from any thread."""
-        return self._recent_bytes.undecoded()
+        return self._intake.undecoded()
 
     def _state(self) -> State:
         if self.failure:
@@ -198,7 +209,7 @@ class SourceWorker:
 
     def check(self) -> None:
         """Report what is due by time alone; called about every second, whatever the source's thread does."""
-        self._packet_watch.check()
+        self._intake.packet_watch.check()
         if not self._write_queue.is_full:  # its meters may well be sending
             self._silence_watch.check()
 
@@ -231,7 +242,7 @@ class SourceWorker:
             self._write_queue.close()
             self._admission.finish()
             self._silence_watch.finish()
-            self._packet_watch.finish(has_ended=not self._stop.is_set() and not self.failure)
+            self._intake.packet_watch.finish(has_ended=not self._stop.is_set() and not self.failure)
 
     def _collect(self) -> None:
         fruitless = 0
@@ -255,6 +266,10 @@ class SourceWorker:
             else:
                 return
 
+    def _worked(self) -> None:
+        self._backoff.worked()
+        self._reporter.worked()
+
     def _give_up(self, what: str, error: BaseException) -> None:
         self.failure = describe_error(error)
         self._reporter.gave_up(self.failure)
@@ -275,22 +290,33 @@ class SourceWorker:
             self._decoders.open()
             self._restore_meters()
             last.callback(self._close)
-            last.callback(self._end_streams)
+            last.callback(self._intake.end_streams)
             with self.heartbeat.during("open"):
                 self._hooks.open(context=self._opening_context())
             self._is_open = True
-            last.callback(self._packet_watch.close)
-            self._packet_watch.open()
+            last.callback(self._intake.packet_watch.close)
+            self._intake.packet_watch.open()
             collected = self._hooks.collect(stop=self._stop)
             items = checked_items(collected, self._source.plugin, self._source.formats)
             last.callback(items.close)
             for item in items:
                 with self.heartbeat.during("reading what came in"):
-                    self._take(item)
+                    self._intake.take(item)
+                    if isinstance(item, SourceCheckpoint):
+                        self._wait_for_room()
         if not self._stop.is_set():
             self._write_queue.flush()  # what was new is known after that
             refused = f", {self.refused} refused" if self.refused else ""
             self._log.info("ended: %s; %s%s", self.counts, self.stored, refused)
+
+    def _wait_for_room(self) -> None:
+        """Wait while the journal is nearly full: a store keeps what it has, a meter that sends meanwhile does not."""
+        if self._journal.is_full and not self._is_waiting_reported:
+            self._is_waiting_reported = True
+            self._log.warning("the journal is nearly full: the source waits until every sink has had some of it")
+        end = monotonic() + MAX_ROOM_WAIT
+        while self._journal.is_full and monotonic() < end and not self._stop.wait(ROOM_INTERVAL):
+            self.heartbeat.beat()
 
     def _restore_meters(self) -> None:
         """Restore the meters that were admitted by earlier runs: they are not new."""
@@ -316,87 +342,3 @@ class SourceWorker:
     def _opening_context(self) -> Context:
         checkpoint = self._journal.source_checkpoint(self._source.name)
         return attrs.evolve(self._context, checkpoint=checkpoint, once=self._once)
-
-    def _take(self, item: Chunk | Reading | SourceCheckpoint) -> None:
-        if isinstance(item, SourceCheckpoint):
-            self._write_queue.commit(item.state)
-            return
-        if isinstance(item, Reading):
-            self._packet_watch.packet()
-            self.without_packets += 1
-            self._write([self._entries.of_reading(item)])
-            self._admission.check()
-            return
-        self.taps.put(item)
-        line = self._line(item.stream)
-        if item.data:
-            when = item.clock or item.time or line.arrived()
-            line.address = item.address
-            line.is_timed = item.clock is None
-            damaged = self.counts.damaged
-            self.received_bytes += len(item.data)
-            is_answer = self.commands.came_in(item.stream, item.data)
-            found = line.stream.feed(item.data, when)
-            self._write([self._entries.of_packet(line, *one) for one in found])
-            if found:
-                self._found(item.stream, line)
-                self.heard.add(item.stream, found)
-            elif not is_answer:  # which is not expected to be a packet
-                without = (item.stream, item.data, self.counts.damaged - damaged, line.stream.unwanted)
-                self._packet_watch.received(*without)
-                self._recent_bytes.received(*without)
-                line.stream.unwanted = ""
-            self._admission.check()
-        if item.end:
-            self._end(item.stream)
-
-    def _stream_status(self, name: str) -> StreamStatus:
-        """Return what was found in a stream so far, for the source."""
-        line = self._streams.get(name)
-        return StreamStatus(line.packets, line.stream.bytes_since_packet) if line is not None else StreamStatus()
-
-    def _line(self, name: str) -> SourceStream:
-        line = self._streams.get(name)
-        if line is None:
-            line = self._streams[name] = SourceStream(self._decoders.stream(self.counts))
-            if len(self._streams) > MAX_STREAMS:
-                self._end(next(iter(self._streams)))
-        self._streams.move_to_end(name)
-        return line
-
-    def _end(self, name: str) -> None:
-        line = self._streams.pop(name)
-        self.commands.ended(name)
-        self.heard.end(name)
-        if found := line.stream.close():
-            self._write([self._entries.of_packet(line, *one) for one in found])
-            self._found(name, line)
-        self._packet_watch.end(name)
-        self._recent_bytes.end(name)
-
-    def _end_streams(self) -> None:
-        for name in list(self._streams):
-            self._end(name)
-
-    def _write(self, found: list[Entry | None]) -> None:
-        if entries := [entry for entry in found if entry is not None]:
-            self._backoff.worked()
-            self._reporter.worked()
-            self._write_queue.put(entries)
-
-    def _found(self, name: str, line: SourceStream) -> None:
-        """Record that packets were found in a stream; warn once if telnet escapes were undone for that."""
-        self._packet_watch.packet(name)
-        self._recent_bytes.packet(name)
-        if line.stream.undone and not self._is_undoing_reported:
-            self._is_undoing_reported = True
-            self._log.warning("on %s %s", name or "this line", UNDONE)
-
-
-def _patience(instance: object) -> float:
-    """Return how many seconds a source itself waits for a packet; 0 where it has no such setting."""
-    try:
-        patience = getattr(instance, "patience", 0)
-    except Exception:  # noqa: BLE001 - a plugin's property
-        patience = 0
-    return float(patience) if isinstance(patience, int | float) and 0 < patience < math.inf else 0.0

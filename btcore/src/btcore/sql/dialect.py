@@ -48,7 +48,8 @@ class Dialect:
     `placeholder` stands for a value. `quote` is around a name. `types` has the type of a column of each kind. `zone`
     is what the database wants behind a time in UTC. `day` and `month` are the expressions for the local day, and the
     first day of the local month, of a column `time`. `narrow` are the types that keep fewer digits than a DOUBLE.
-    `widen` is how one column is given another type. `partitioner` is the query that
+    `widen` is how one column is given another type. `epoch` is the expression for the seconds since 1970 of a time
+    `{column}`; one without a zone is in that of the database's session (SQLite: UTC). `partitioner` is the query that
     finds what can divide a table by time, and `partition` the statement that does.
     """
 
@@ -61,6 +62,7 @@ class Dialect:
     zone: str = ""
     narrow: frozenset[str] = frozenset()
     widen: str = ""
+    epoch: str = ""
     partitioner: str = ""
     partition: str = ""
 
@@ -105,6 +107,10 @@ SQLITE = Dialect(
     },
     day="date(time, 'localtime')",
     month="date(time, 'localtime', 'start of month')",
+    epoch=(
+        "CASE WHEN typeof({column}) <> 'text' THEN {column} WHEN {column} GLOB '*[^0-9]*'"
+        " THEN CAST(strftime('%s', {column}) AS INTEGER) ELSE CAST({column} AS INTEGER) END"
+    ),
 )
 
 MYSQL = Dialect(
@@ -128,6 +134,7 @@ MYSQL = Dialect(
     ),
     narrow=frozenset({"float", "decimal", "bigint", "int", "mediumint", "smallint", "tinyint"}),
     widen="MODIFY {column} {type}",
+    epoch="UNIX_TIMESTAMP({column})",
 )
 
 POSTGRESQL = Dialect(
@@ -148,6 +155,7 @@ POSTGRESQL = Dialect(
     zone="+00",
     narrow=frozenset({"real", "numeric", "bigint", "integer", "smallint"}),
     widen="ALTER COLUMN {column} TYPE {type}",
+    epoch="EXTRACT(EPOCH FROM CAST({column} AS timestamptz))",
     # of the extension TimescaleDB
     partitioner="SELECT 1 FROM pg_proc WHERE proname = 'create_hypertable' LIMIT 1",
     partition="SELECT create_hypertable(%s, 'time')",

@@ -15,6 +15,7 @@ class ErrorKind(Enum):
     """What an error means, and so what must be done."""
 
     UNAVAILABLE = "the server cannot be reached, or takes no one in now: wait"
+    UNTRUSTED = "the server's certificate is not trusted: wait, as it may be renewed"
     LOST = "the connection was lost: connect again, once at once, then wait"
     CONFLICT = "another transaction was in the way: wait"
     SPACE = "no space is left: wait"
@@ -27,10 +28,13 @@ class ErrorKind(Enum):
     DUPLICATE = "a unique key has these values already: look again what is stored, then reject the row"
     ROW = "this row is refused, and always will be: reject it"
     STATEMENT = "no statement of this kind works: a person has to act"
+    DAMAGED = "what is stored is damaged: a person has to act"
 
 
 MESSAGES: Mapping[ErrorKind, str] = {
     ErrorKind.UNAVAILABLE: "{where} cannot be reached ({error}); btcore tries again until it can",
+    ErrorKind.UNTRUSTED: "{where} shows a certificate that is not trusted ({error}): correct it, or which are trusted;"
+    " btcore tries again",
     ErrorKind.LOST: "the connection to {where} was lost ({error}); btcore connects again",
     ErrorKind.CONFLICT: "another transaction was in the way at {where} ({error}); btcore tries again",
     ErrorKind.SPACE: "no space left at {where} ({error}): free space on its disk; the readings wait in the journal",
@@ -43,16 +47,22 @@ MESSAGES: Mapping[ErrorKind, str] = {
     ErrorKind.DUPLICATE: "{where} has a row like this already ({error})",
     ErrorKind.ROW: "{where} refuses this row ({error})",
     ErrorKind.STATEMENT: "{where} refuses a statement ({error}): check its table, or name another `table`",
+    ErrorKind.DAMAGED: "a table of {where} is damaged ({error}): an administrator has to repair it",
 }
 """What a person is told. `where` is the database, `error` the server's own words, `grant` the statement that helps."""
 
-RETRIED = frozenset({ErrorKind.UNAVAILABLE, ErrorKind.LOST, ErrorKind.CONFLICT, ErrorKind.SPACE})
+RETRIED = frozenset({ErrorKind.UNAVAILABLE, ErrorKind.UNTRUSTED, ErrorKind.LOST, ErrorKind.CONFLICT, ErrorKind.SPACE})
 REJECTED = frozenset({ErrorKind.DUPLICATE, ErrorKind.ROW})
 
 AT_ONCE = frozenset({ErrorKind.LOST, ErrorKind.NO_TABLE, ErrorKind.NO_COLUMN, ErrorKind.DUPLICATE})
 """After these the same is tried once more at once: on a new connection, with tables that are looked at anew."""
 
-DISCONNECTED = frozenset({ErrorKind.UNAVAILABLE, ErrorKind.LOST, ErrorKind.CREDENTIALS, ErrorKind.NO_DATABASE})
+DISCONNECTED = frozenset(
+    {
+        *(ErrorKind.UNAVAILABLE, ErrorKind.UNTRUSTED, ErrorKind.LOST),
+        *(ErrorKind.CREDENTIALS, ErrorKind.NO_DATABASE),
+    }
+)
 """After these the connection is of no more use."""
 
 MYSQL_ERRORS: Mapping[int, ErrorKind] = {
@@ -67,6 +77,7 @@ MYSQL_ERRORS: Mapping[int, ErrorKind] = {
     **dict.fromkeys((1045, 1698, 1130, 1251, 2059, 1820, 1862, 3118, 4151), ErrorKind.CREDENTIALS),
     **dict.fromkeys((1044, 1142, 1143, 1227, 1370), ErrorKind.PERMISSION),
     1102: ErrorKind.ADDRESS,
+    **dict.fromkeys((126, 127, 134, 144, 145, 1034, 1035, 1194, 1195, 1712, 1877), ErrorKind.DAMAGED),
     1049: ErrorKind.NO_DATABASE,
     **dict.fromkeys((1146, 1051), ErrorKind.NO_TABLE),
     1054: ErrorKind.NO_COLUMN,
@@ -99,12 +110,16 @@ POSTGRESQL_ERRORS: Mapping[str, ErrorKind] = {
     "23505": ErrorKind.DUPLICATE,
     "23": ErrorKind.ROW,
     "22": ErrorKind.ROW,
+    "XX001": ErrorKind.DAMAGED,
+    "XX002": ErrorKind.DAMAGED,
 }
 """SQLSTATEs of PostgreSQL, or the class that the first two characters name; what is not here is a STATEMENT."""
 
 
-def mysql_kind(code: object) -> ErrorKind:
-    """Return what an error of MySQL or MariaDB means."""
+def mysql_kind(code: object, words: str = "") -> ErrorKind:
+    """Return what an error of MySQL or MariaDB means; `words` are the driver's, for what has no code of its own."""
+    if "certificate verify failed" in words:
+        return ErrorKind.UNTRUSTED
     return MYSQL_ERRORS.get(code, ErrorKind.STATEMENT) if isinstance(code, int) else ErrorKind.STATEMENT
 
 

@@ -26,14 +26,28 @@ class ExistingTable:
     leading: frozenset[str] = frozenset()
 
 
+NUMBERS = ("int", "dec", "num", "doub", "floa", "real")
+TIMES = ("timestamp", "datetime", "date")
+
+
+def is_time(dialect: Dialect, type_name: str) -> bool:
+    """Whether a column of this type, in small letters, has times that are no numbers."""
+    texts = ("char", "text") if dialect.name == SQLITE.name else ()
+    return type_name.startswith((*TIMES, *texts)) or (bool(texts) and "char" in type_name)
+
+
 def holds(dialect: Dialect, kind: Kind, type_name: str) -> bool:
-    """Whether a column of this type, in small letters, can be the key of rows: an integer, or a time.
+    """Whether a column of this type, in small letters, can be the key of rows, an integer or a time, or have seconds.
 
     SQLite takes any name for a type, and none; what is refused is what it would keep in another way.
     """
     if dialect.name == SQLITE.name:
+        if kind == "seconds":
+            return not is_time(dialect, type_name)
         others = ("char", "clob", "text") if kind == "key" else ("int",)
         return not any(part in type_name for part in (*others, "blob", "real", "floa", "doub"))
+    if kind == "seconds":
+        return any(part in type_name for part in NUMBERS)
     return "int" in type_name if kind == "key" else type_name.startswith(("timestamp", "datetime"))
 
 

@@ -1,25 +1,74 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The hooks of a plugin for SQL databases: what each passes on to its writer, as a sink, or its reader, as a source."""
+"""The base of a plugin for SQL databases: the settings that all have, and what each hook passes on.
 
-from collections.abc import Iterator
+As a sink it passes on to its writer, as a source to its reader. A plugin adds what says where its database is.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 from threading import Event
 
+import attrs
+
+from btcore.errors import Problem
+from btcore.findings import DiagnosisContext, Finding
 from btcore.formats import Format
 from btcore.hookspecs import hookimpl
 from btcore.records import Batch, Reading, SourceCheckpoint
-from btcore.settings import Context
+from btcore.settings import Context, Duration, plugin, setting
+from btcore.sql.dialect import Connection, Dialect
 from btcore.sql.reader import SqlReader
-from btcore.sql.writer import SqlWriter
+from btcore.sql.table import Schema
+from btcore.sql.writer import SqlWriter, check_format, check_table_name
 
 SOURCE = "source."
 """What the name of a source's table begins with."""
 
 
+@plugin(api=1)
 class SqlHooks:
-    """Base of such a plugin, which has settings, and makes `_writer` and `_reader` of them."""
+    """Base of such a plugin. It calls `connect_by` once it knows where its database is."""
 
-    _writer: SqlWriter
-    _reader: SqlReader
+    schema: Schema = setting(
+        default="counters",
+        help="counters: every reading, with all its counters; ecmread: amperes and watts; ecmreadext: energies as well;"
+        " samples: a row for each channel and interval",
+    )
+    table: str = setting(
+        default="",
+        help="the table; empty: one for each packet format, named FORMAT_SCHEMA (of samples: samples)",
+        validator=check_table_name,
+    )
+    retention: Duration = setting(default=Duration(0), help="as a sink: delete rows that are older; 0: never")
+    format: str = setting(
+        default="",
+        help="as a source: the packet format of the table's rows; empty: as the table's name says",
+        validator=check_format,
+    )
+    poll_interval: Duration = setting(
+        default=Duration(60), help="as a source: how often new rows are asked for", validator=attrs.validators.gt(0)
+    )
+    _writer: SqlWriter = attrs.field(init=False, repr=False)
+    _reader: SqlReader = attrs.field(init=False, repr=False)
+
+    def connect_by(
+        self, dialect: Dialect, where: str, connect: Callable[[], Connection], to_read: Callable[[], Connection]
+    ) -> None:
+        """Use these functions to connect: the first may create the database, the second creates nothing.
+
+        Both raise SqlError. `where` names the database in messages.
+        """
+        self._writer = SqlWriter(dialect, self.schema, self.table, where, connect, retention=self.retention)
+        self._reader = SqlReader(dialect, self.table, self.format, where, self.poll_interval, connect=to_read)
+
+    def check(self) -> Iterator[Problem]:
+        """Find what is wrong between the settings."""
+        return self._writer.check()
+
+    def diagnose(self, context: DiagnosisContext) -> Iterable[Finding]:
+        """Find out whether the database can be reached and used; nothing is created or stored."""
+        if context.name.startswith(SOURCE):
+            return self._reader.diagnose(context)
+        return self._writer.diagnose(self._reader.connect)
 
     @hookimpl
     def create_storage(self, context: Context, formats: tuple[Format, ...]) -> list[str]:

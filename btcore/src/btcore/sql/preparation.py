@@ -59,7 +59,7 @@ class Preparation:
 
     def _continue(self, table: Table, there: ExistingTable) -> PreparedTable:
         """Add what a table lacks. Raises SqlError for a table of another program."""
-        self._check_is_ours(table, there)
+        self.check_is_ours(table, there)
         table = table.with_found_columns(list(there.types))
         added = missing_columns(table.kinds, there.types)
         for name in added:
@@ -70,7 +70,7 @@ class Preparation:
         self._note_narrow(table, there)
         return PreparedTable(table, self._key(table, there))
 
-    def _check_is_ours(self, table: Table, there: ExistingTable) -> None:
+    def check_is_ours(self, table: Table, there: ExistingTable) -> None:
         """Raise SqlError for a table that has nothing of ours, or a key of which no row could be found again."""
         types = {name.lower(): kind for name, kind in there.types.items()}
         advice = "name another `table`, or another database"
@@ -81,14 +81,14 @@ class Preparation:
                 f"table {table.name} of {self.where} is of another program: it has neither {table.time} nor"
                 f" {table.serial}, but {names}; {advice}",
             )
-        found = types.get(table.key)
-        if found is not None and not holds(self.dialect, table.kinds[table.key], found):
-            expected = self.dialect.types[table.kinds[table.key]]
-            raise SqlError(
-                ErrorKind.STATEMENT,
-                f"column {table.key} of table {table.name} of {self.where} is {found.upper()}, expected {expected}:"
-                f" {advice}",
-            )
+        for column in (table.key, table.time):
+            found, kind = types.get(column), table.kinds[column]
+            if found is not None and not holds(self.dialect, kind, found):
+                raise SqlError(
+                    ErrorKind.STATEMENT,
+                    f"column {column} of table {table.name} of {self.where} is {found.upper()}, expected"
+                    f" {self.dialect.types[kind]}: {advice}",
+                )
 
     def index_time(self, table: Table) -> bool:
         """Make an index for finding old rows, unless there is one; return whether there is such a table."""

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the sources for SQL databases do: read the rows of `counters` tables, from where they were the last time.
 
-Rows are read in the order of `id` (SQLite: of the rowid), a page at a time. That order is the order in which rows were
-stored, or that of time. So a row may appear behind others that were read: it came late, or another meter has the same
-time. At each poll the last rows are compared with those that were read, and what is new among them is read too. How far
-it has come is a `SourceCheckpoint`.
+Which tables are read, when, and what is said of them; how one is read is `table_reader.py`'s. How far it has come is a
+`SourceCheckpoint`.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from logging import getLogger
 from threading import Event
 from typing import Any
 
@@ -16,135 +17,21 @@ import attrs
 
 from btcore.decode.brultech import FORMATS
 from btcore.errors import Retry, Stop
+from btcore.findings import DiagnosisContext, Finding
 from btcore.formats import Format
+from btcore.import_progress import ImportProgress
 from btcore.records import Reading, SourceCheckpoint
 from btcore.settings import Context
-from btcore.sql.dialect import SQLITE, Connection, Dialect, Value
+from btcore.sql.diagnosis import diagnose_source
+from btcore.sql.dialect import SQLITE, Connection, Dialect
 from btcore.sql.errors import ErrorKind, SqlError
-from btcore.sql.existing import find_table, has_rowid, holds
-from btcore.sql.progress import Progress
-from btcore.sql.rows import RowFormat, row_format
-
-PAGE = 1000
-"""Rows of one query."""
-
-LOOKED_BACK = 10_000
-"""Rows at the end of a table among which a late one is found: a day of a meter that sends each ten seconds."""
+from btcore.sql.existing import find_table, has_rowid, holds, is_time
+from btcore.sql.rows import row_format
+from btcore.sql.salvage import SalvagingConnection
+from btcore.sql.table_reader import TableReader
 
 MUCH = 10_000
 """Rows from which on it is told how far the reading is."""
-
-Mark = tuple[int, str]
-"""The order of a row, and its serial number."""
-
-
-@attrs.define
-class TableReader:
-    """Reads one table. `mark` is the last row in order that was read, `count` how many rows were."""
-
-    connection: Connection
-    dialect: Dialect
-    name: str
-    rows: RowFormat
-    mark: Mark | None = None
-    count: int = 0
-    skipped: int = 0
-    _recent: dict[Mark, None] = attrs.field(factory=dict, init=False)
-    _below_zero: dict[Mark, None] = attrs.field(factory=dict, init=False)
-    _is_repeating: bool = attrs.field(default=False, init=False)  # rows that were counted already
-
-    @property
-    def _order(self) -> str:
-        name = self.rows.names[0]
-        return "rowid" if self.dialect.name == SQLITE.name else self.dialect.quote_name(name)
-
-    @property
-    def _from(self) -> str:
-        return f"FROM {self.dialect.quote_name(self.name)}"
-
-    @property
-    def _serial(self) -> str:
-        return self.dialect.quote_name(self.rows.names[2])
-
-    def resume(self) -> None:
-        """Find out whether rows came before the mark meanwhile; where none did, none is read again."""
-        if self.mark is None:
-            return
-        p = self.dialect.placeholder
-        before = f"WHERE {self._order} < {p} OR ({self._order} = {p} AND {self._serial} <= {p})"
-        ((count,),) = self.connection.query(f"SELECT COUNT(*) {self._from} {before}", (self.mark[0], *self.mark))
-        self._is_repeating = count != self.count
-        if not self._is_repeating:
-            before_mark = [one for one in self._last() if one <= self.mark]
-            self._recent = dict.fromkeys(one for one in before_mark if one[0] >= 0)
-            self._below_zero = dict.fromkeys(one for one in before_mark if one[0] < 0)
-        self.count = count
-
-    def has_rows_without_order(self) -> bool:
-        """Whether there are rows that have no place in the order, so that they cannot be read."""
-        return bool(self.connection.query(f"SELECT 1 {self._from} WHERE {self._order} IS NULL LIMIT 1"))
-
-    def remaining(self) -> int:
-        """Return how many rows come after the mark."""
-        if self.mark is None:
-            return int(self.connection.query(f"SELECT COUNT(*) {self._from}")[0][0])
-        where = f"WHERE {self._order} > {self.dialect.placeholder}"
-        return int(self.connection.query(f"SELECT COUNT(*) {self._from} {where}", self.mark[:1])[0][0])
-
-    def pages(self) -> Iterator[list[Reading]]:
-        """Yield the readings of the rows after the mark, a page at a time, then those that came late."""
-        while page := self._page():
-            self.mark = _mark(page[-1])
-            self.count += len(page)
-            yield self._readings(page)
-        late = sorted(one for one in self._last() if one not in self._recent and one not in self._below_zero)
-        for first in range(0, len(late), PAGE):
-            found = self._fetch(late[first : first + PAGE])
-            self.count += 0 if self._is_repeating else len(found)
-            yield self._readings(found)
-        self._is_repeating = False
-
-    def _page(self) -> list[tuple[Any, ...]]:
-        where, values = f"WHERE {self._order} IS NOT NULL", list[Value]()
-        if self.mark is not None:
-            p = self.dialect.placeholder
-            where = f"WHERE {self._order} >= {p} AND ({self._order} > {p} OR {self._serial} > {p})"
-            values = [self.mark[0], *self.mark]
-        page = self._select(f"{where} ORDER BY {self._order}, {self._serial} LIMIT {PAGE}", values)
-        # to SQLite a BLOB is greater than any text, also than its own
-        return [row for row in page if _mark(row) != self.mark]
-
-    def _fetch(self, marks: Sequence[Mark]) -> list[tuple[Any, ...]]:
-        orders = list(dict.fromkeys(order for order, _ in marks))
-        where = f"WHERE {self._order} IN {self.dialect.placeholders(len(orders))} ORDER BY {self._order}"
-        wanted = set(marks)
-        return [row for row in self._select(where, orders) if _mark(row) in wanted]
-
-    def _select(self, rest: str, values: Sequence[Value]) -> list[tuple[Any, ...]]:
-        names = [self.dialect.quote_name(name) if name else "NULL" for name in self.rows.names]
-        return self.connection.query(f"SELECT {self._order}, {', '.join(names)} {self._from} {rest}", values)
-
-    def _last(self) -> list[Mark]:
-        """Return the last rows in order, and those below zero, which are rows of ours in a table of btmon's."""
-        what = f"SELECT {self._order}, {self._serial} {self._from}"
-        last = self.connection.query(f"{what} ORDER BY {self._order} DESC LIMIT {LOOKED_BACK}")
-        negative = self.connection.query(f"{what} WHERE {self._order} < 0 ORDER BY {self._order} LIMIT {LOOKED_BACK}")
-        return [(order, str(serial)) for order, serial in (*last, *negative) if order is not None]
-
-    def _readings(self, page: Sequence[tuple[Any, ...]]) -> list[Reading]:
-        """Return the readings of rows, and remember that these were read."""
-        for mark in map(_mark, page):
-            (self._below_zero if mark[0] < 0 else self._recent)[mark] = None
-        for _ in range(len(self._recent) - 2 * LOOKED_BACK - PAGE):
-            del self._recent[next(iter(self._recent))]
-        made = [self.rows.reading(row[1:]) for row in page]
-        self.skipped += made.count(None)
-        return [one for one in made if one is not None]
-
-
-def _mark(row: Sequence[Any]) -> Mark:
-    """Return the mark of a selected row: its order, and the serial number behind key and time."""
-    return row[0], str(row[3])
 
 
 @attrs.define(eq=False)
@@ -162,7 +49,7 @@ class SqlReader:
     poll_interval: float
     connect: Callable[[], Connection]
     _context: Context | None = attrs.field(init=False, default=None)
-    _connection: Connection | None = attrs.field(init=False, default=None)
+    _connection: Connection | SalvagingConnection | None = attrs.field(init=False, default=None)
     _readers: dict[str, TableReader] = attrs.field(init=False, factory=dict)
     _state: dict[str, list[Any]] = attrs.field(init=False, factory=dict)
     _notes: set[str] = attrs.field(init=False, factory=set)
@@ -173,9 +60,13 @@ class SqlReader:
         self._state = _read_state(context.checkpoint)
         self._formats()
         try:
-            self._connection = self.connect()
+            self._connection = self._connect()
         except SqlError as error:
             raise _outcome(error) from error
+
+    def _connect(self) -> Connection | SalvagingConnection:
+        connection = self.connect()
+        return SalvagingConnection(connection) if self.dialect.name == SQLITE.name else connection
 
     def close(self) -> None:
         """Close the connection."""
@@ -183,6 +74,20 @@ class SqlReader:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def diagnose(self, context: DiagnosisContext) -> Iterator[Finding]:
+        """Find out whether the tables can be read."""
+        return diagnose_source(partial(self._look, context.name), self.dialect)
+
+    def _look(self, name: str) -> None:
+        """Open the database, and look at the tables. Raises Stop or SqlError."""
+        self._context = Context(name, getLogger(__name__))
+        formats = self._formats()
+        with closing(self._connect()) as connection:
+            self._connection = connection
+            for table, form in formats.items():
+                self._find_table(table, form)
+        self._connection = None
 
     def collect(self, stop: Event) -> Iterator[Reading | SourceCheckpoint]:
         """Yield the readings of all rows, and wait for more; with `run --once`, end. Raises Retry or Stop."""
@@ -199,7 +104,7 @@ class SqlReader:
         readers = list(self._find_tables())
         remaining = sum(reader.remaining() for reader in readers)
         log = self._require_context().log
-        progress = Progress(remaining, log, f"reading {self.where}") if remaining >= MUCH else None
+        progress = ImportProgress(remaining, log, f"reading {self.where}") if remaining >= MUCH else None
         for reader in readers:
             for page in reader.pages():
                 yield from page
@@ -210,6 +115,7 @@ class SqlReader:
                 if stop.is_set():
                     return
             self._note_skipped(reader)
+            self._note_damage(reader)
         if progress:
             progress.finish()
 
@@ -243,10 +149,23 @@ class SqlReader:
             )
         mark, count = self._state.get(name, [None, 0])
         reader = TableReader(self._connection, self.dialect, name, rows, tuple(mark) if mark else None, count)
+        reader.has_times = self._has_times(name, rows.names[1], there.types[rows.names[1]])
         reader.resume()
         if reader.has_rows_without_order():
             self._note(f"table {name} of {self.where} has rows without {rows.names[0]}: they are left out")
         return reader
+
+    def _has_times(self, table: str, column: str, kind: str) -> bool:
+        """Whether a column has times, which are told how they are read. Raises Stop for what is no time at all."""
+        if holds(self.dialect, "seconds", kind):
+            return False
+        where = f"column {column} of table {table} of {self.where} is {kind.upper()}"
+        if not is_time(self.dialect, kind):
+            raise Stop(f"{where}: expected seconds since 1970, or a time")
+        if not kind.startswith("timestamp with time"):
+            zone = "UTC" if self.dialect.name == SQLITE.name else "the time zone of the database's session"
+            self._note(f"{where}, and no seconds since 1970: its times are taken to be in {zone}")
+        return True
 
     def _formats(self) -> dict[str, Format]:
         """Return the tables to read, each with the packet format of its rows. Raises Stop where that is not known."""
@@ -263,8 +182,17 @@ class SqlReader:
 
     def _note_skipped(self, reader: TableReader) -> None:
         if reader.skipped:
-            text = f"table {reader.name} of {self.where} has rows whose time, serial or secs are missing,"
-            self._note(f"{text} or cannot be a meter's: they are left out")
+            rows = f"{reader.skipped} row{'s' if reader.skipped > 1 else ''}"
+            text = f"{rows} of table {reader.name} of {self.where} are left out: time, serial or secs are missing,"
+            self._note(f"{text} or cannot be a meter's")
+
+    def _note_damage(self, reader: TableReader) -> None:
+        damage = getattr(reader.connection, "damage", "")
+        if damage:
+            self._note(
+                f"{self.where} is damaged ({damage}): all of table {reader.name} that can be read is read;"
+                f" {reader.lost() or 'no'} rows are known to be lost; `sqlite3 {self.where} .recover` may find more"
+            )
 
     def _note(self, text: str) -> None:
         """Log something once."""

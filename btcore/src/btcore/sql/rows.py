@@ -4,24 +4,31 @@
 Which rows are read, and when, is `reader.py`'s.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import cached_property
 from math import isfinite
+from operator import itemgetter
+from types import NoneType
+from typing import Any
 
 import attrs
 
-from btcore.decode.further_channels import further_channels
 from btcore.decode.schemas import columns
 from btcore.errors import Stop
 from btcore.formats import SECONDS, Format, Number
+from btcore.further_channels import further_channels
 from btcore.records import Reading, from_microseconds
 from btcore.sql.database import STEP
 from btcore.sql.table import KEY, TIME
 
 SERIAL = "serial"
 
+MAX_PLAIN = 64
+"""Combinations of types that are remembered of a table."""
 
-@attrs.frozen
+
+@attrs.frozen(eq=False, slots=False)
 class RowFormat:
     """How a row of a table becomes a reading. `names` are the columns to ask for, as the table writes them.
 
@@ -36,9 +43,14 @@ class RowFormat:
     zeros: frozenset[int]
     integers: frozenset[int]
 
-    def reading(self, row: Sequence[object]) -> Reading | None:
+    def reading(self, row: Sequence[Any]) -> Reading | None:
         """Return the reading of a row; None for a row whose time, serial number or seconds are none that can be."""
-        key, serial = key_of_row(row[0], row[1]), serial_of(row[2])
+        # a row of a GEM as sinks store it: 16 µs instead of 38, as no number is converted
+        found = self._reading(row, self._pick((*row[3:], None, 0))) if self._is_plain(row) else None
+        return found or self._reading(row, self.converted(row))
+
+    def converted(self, row: Sequence[object]) -> tuple[Number, ...]:
+        """Return the numbers of a row, in the order of the labels, whatever types its columns have."""
         numbers: list[Number] = [None] * len(self.format.labels)
         for index in self.zeros:
             numbers[index] = 0
@@ -46,12 +58,45 @@ class RowFormat:
             found = number(value, is_integer=index in self.integers)
             if found is not None:
                 numbers[index] = found
+        return tuple(numbers)
+
+    def _reading(self, row: Sequence[object], numbers: tuple[Number, ...]) -> Reading | None:
+        key, serial = key_of_row(row[0], row[1]), serial_of(row[2])
         if key is None or not serial or numbers[self.format.index[SECONDS]] is None:
             return None
         try:
-            return Reading(from_microseconds(key), self.format, serial, b"", numbers=tuple(numbers))
+            return Reading(from_microseconds(key), self.format, serial, b"", numbers=numbers)
         except ValueError:  # seconds that no meter counts, a serial number that cannot be printed
             return None
+
+    @cached_property
+    def _pick(self) -> Callable[[Sequence[Number]], tuple[Number, ...]]:
+        """What picks the numbers, in the order of the labels, from the values of a row and behind them None and 0."""
+        columns = [len(self.indexes) + (index in self.zeros) for index in range(len(self.format.labels))]
+        for column, index in enumerate(self.indexes):
+            columns[index] = column
+        return itemgetter(*columns)
+
+    @cached_property
+    def _plain(self) -> set[tuple[type, ...]]:
+        """The types of the values of rows of which no number must be converted, as far as they were met."""
+        return set()
+
+    def _is_plain(self, row: Sequence[object]) -> bool:
+        """Whether each number of a row is of the type that a reading has."""
+        types = tuple(map(type, row[3:]))
+        if types in self._plain:
+            return True
+        is_plain = all(map(self._is_kept, self.indexes, types))
+        if is_plain and len(self._plain) < MAX_PLAIN:
+            self._plain.add(types)
+        return is_plain
+
+    def _is_kept(self, index: int, kind: type) -> bool:
+        """Whether a number of a type stays as it is: no float is a counter, and some are 0 where there is none."""
+        if kind is NoneType:
+            return index not in self.zeros
+        return kind is int or (kind is float and index not in self.integers)
 
 
 def row_format(format: Format, present: Sequence[str], table: str) -> RowFormat:

@@ -6,12 +6,10 @@ What belongs here: its columns, how a sample becomes rows, and the views for the
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 
 import attrs
 
-from btcore.decode.further_channels import visible_channels
-from btcore.formats import SECONDS, Channel, Format
+from btcore.measurement import Measurement, measurements
 from btcore.records import Sample
 from btcore.settings import Polarity
 from btcore.sql.dialect import Dialect, Kind, Value
@@ -60,44 +58,18 @@ class SamplesTable:
         reading, sample = record
         if not isinstance(sample, Sample):
             return
-        own = (dialect.time_value(reading.key), reading.serial)
-        for channel in visible_channels(sample):
-            yield own + self._named(reading.serial, channel.name) + self._energy(sample, channel)
-        for label in sensors(sample.format):
-            if (value := reading.get(label)) is not None:
-                yield own + self._named(reading.serial, label) + (*([None] * 7), value)
-
-    def _named(self, serial: str, channel: str) -> tuple[str, str]:
-        return channel, self.channel_name(serial, channel)
-
-    def _energy(self, sample: Sample, channel: Channel) -> tuple[Value, ...]:
-        name = channel.name
-        taken, given = self._directions(channel)
-        return (
-            sample.seconds,
-            sample.get(f"{name}_w"),
-            sample.newer.get("volts"),
-            sample.newer.get(f"{name}_a"),
-            sample.get(f"{name}_dwh"),
-            sample.get(f"{name}_{taken}_total"),
-            sample.get(f"{name}_{given}_total") if given else None,
-            None,
-        )
-
-    def _directions(self, channel: Channel) -> tuple[str, str]:
-        """Return which energies are imported and exported: what a positive number means depends on the polarity."""
-        if not channel.directional:
-            return "wh", ""
-        return ("pwh", "nwh") if self.polarity == "brultech" else ("nwh", "pwh")
+        time, volts = dialect.time_value(reading.key), reading.get("volts")
+        for one in measurements(sample, self.polarity):
+            yield (
+                *(time, reading.serial, one.channel, self.channel_name(reading.serial, one.channel)),
+                *_values(one, sample.seconds, volts),
+            )
 
 
-@lru_cache(maxsize=64)
-def sensors(format: Format) -> tuple[str, ...]:
-    """Return the labels of a format that are neither of a channel nor of the meter itself."""
-    of_channels = {counter for one in format.channels for counter in (one.absolute, one.polarized)}
-    of_channels |= {f"{one.name}_a" for one in format.channels}
-    own = {SECONDS, "volts", format.reset_label}
-    return tuple(label for label in format.labels if label not in of_channels and label not in own)
+def _values(one: Measurement, seconds: int | None, volts: Value) -> tuple[Value, ...]:
+    if one.value is not None:
+        return (*([None] * 7), one.value)
+    return seconds, one.watts, volts, one.amps, one.wh_delta, one.wh_import, one.wh_export, None
 
 
 def views(table: SamplesTable, dialect: Dialect) -> dict[str, str]:

@@ -5,15 +5,16 @@
 row for each channel is in `samples.py`. No SQL here: statements are `statements.py`'s.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
+from operator import itemgetter
 from typing import Literal, Protocol
 
 import attrs
 
-from btcore.decode.further_channels import active_further_channels
 from btcore.decode.schemas import Column, channels_in, columns, serial_column
-from btcore.formats import Channel, Format
+from btcore.formats import Channel, Format, Number
+from btcore.further_channels import active_further_channels
 from btcore.records import Batch, Reading, Sample
 from btcore.sql.dialect import Dialect, Kind, Value
 
@@ -136,8 +137,19 @@ class WideTable:
     def rows(self, record: Record, _dialect: Dialect) -> Iterator[Row]:
         """Yield the one row of a record."""
         reading, values = record
-        own = (reading.key, reading.key // 1_000_000, reading.serial)
-        yield own + tuple(values.get(column.label) for column in self.columns)
+        key = reading.key
+        yield (key, key // 1_000_000, reading.serial, *self._values_of(values))
+
+    def _values_of(self, values: Reading | Sample) -> tuple[Value, ...]:
+        if isinstance(values, Reading) and values.format is self.format:
+            return self._pick((*values.numbers, None))  # 3 µs for a GEM instead of 28
+        return tuple(values.get(column.label) for column in self.columns)
+
+    @cached_property
+    def _pick(self) -> Callable[[Sequence[Number]], tuple[Value, ...]]:
+        """What picks the values of the columns from the numbers of a reading, and behind them None."""
+        index = self.format.index
+        return itemgetter(*(index.get(column.label, len(index)) for column in self.columns))
 
 
 @lru_cache(maxsize=64)

@@ -13,10 +13,12 @@ import attrs
 
 from btcore.decode.brultech import FORMATS
 from btcore.errors import Problem
+from btcore.findings import Finding
 from btcore.formats import Format
 from btcore.records import Batch
 from btcore.settings import Claim, Context
 from btcore.sql.database import Database
+from btcore.sql.diagnosis import check_rights, diagnose_sink
 from btcore.sql.dialect import Connection, Dialect
 from btcore.sql.errors import AT_ONCE, DISCONNECTED, SqlError
 from btcore.sql.retention import Retention
@@ -101,9 +103,16 @@ class SqlWriter:
         self._context = context
         tables = self.tables(formats)
         created = self._run(lambda database: database.prepare(tables))
+        names, deletes = [table.name for table in tables], bool(self.retention)
+        self._run(lambda database: check_rights(database.connection, self.dialect, names, deletes=deletes))
         if not tables:
             created.append(f"{self.where} can be used; a table is created with the first reading of a packet format")
         return created
+
+    def diagnose(self, connect: Callable[[], Connection]) -> Iterator[Finding]:
+        """Find out whether rows can be stored; `connect` opens a connection by which nothing is created."""
+        tables = self.tables(FORMATS.values())
+        return diagnose_sink(connect, self.dialect, self.where, tables, deletes=bool(self.retention))
 
     def tables(self, formats: Iterable[Format]) -> list[Table]:
         """Return the tables for readings of these formats."""

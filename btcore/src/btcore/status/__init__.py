@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a site does: the states of its sources, sinks and journal, as a person and a monitoring system ask for them.
 
-This module has the records. `live.py` makes them of a running program's workers, `at_rest.py` of the journal when
-nothing runs; `report.py` writes them for a person, `metrics.py` for Prometheus. Nothing here changes anything.
+This module has the records. `runtime/status.py` makes them of a running program's workers, `at_rest.py` of the journal
+when nothing runs; `report.py` writes them for a person, `metrics.py` for Prometheus. Nothing here changes anything.
 """
 
 from datetime import UTC, datetime
@@ -117,7 +117,8 @@ class SinkStatus:
 class JournalStatus:
     """The journal. `bytes` and `free` (of its disk) are bytes, `retention` seconds.
 
-    `full` is when the disk will be full if the readings go on coming as they do; None where it never will.
+    `free` is None where it is not known. `full` is when the disk will be full if the readings go on coming as they do;
+    None where it never will.
     """
 
     location: str

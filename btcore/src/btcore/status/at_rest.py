@@ -9,8 +9,10 @@ from datetime import datetime
 from btcore.config.site import Site
 from btcore.journal import START, Journal
 from btcore.records import from_microseconds
+from btcore.replay.requests import Requests
 from btcore.status import MeterStatus, SinkStatus, SiteStatus, SourceStatus
 from btcore.status.disk import journal_status
+from btcore.status.replays import waiting_replay
 from btcore.version import __version__
 
 RECENT = 1000
@@ -26,7 +28,7 @@ def status_at_rest(site: Site, journal: Journal, now: datetime) -> SiteStatus:
         version=__version__,
         sources=tuple(_sources(site, journal)),
         sinks=tuple(_sink(table, name, plugin, journal) for table, name, plugin in _sinks(site)),
-        journal=journal_status(journal, site.state, site.retention, now),
+        journal=journal_status(journal, site.retention, now),
     )
 
 
@@ -63,4 +65,5 @@ def _sink(table: str, name: str, plugin: str, journal: Journal) -> SinkStatus:
         waiting=lag.entries,
         oldest_waiting=from_microseconds(lag.oldest) if lag.entries else None,
         dead_letters=len(journal.dead_letters(table)),
+        replay=waiting_replay(Requests(journal, table)),
     )

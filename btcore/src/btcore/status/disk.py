@@ -1,10 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The status of the journal, and when its disk will be full if readings go on coming as they do."""
 
-import shutil
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from btcore.journal import START, Journal
 from btcore.records import from_microseconds
@@ -14,12 +11,9 @@ MIN_SPAN = 3600.0
 """Seconds that the entries must span before a rate is told."""
 
 
-def journal_status(journal: Journal, state: Path, retention: float, now: datetime) -> JournalStatus:
-    """Return the status of a journal in a state directory; `retention` is in seconds. Raises Unavailable."""
-    free: int | None = None
-    with suppress(OSError):
-        free = shutil.disk_usage(state).free
-    kept, size = journal.lag(START), journal.size()
+def journal_status(journal: Journal, retention: float, now: datetime) -> JournalStatus:
+    """Return the status of a journal; `retention` is in seconds. Raises Unavailable."""
+    kept, size, free = journal.lag(START), journal.size(), journal.free()
     oldest = from_microseconds(kept.oldest) if kept.entries else None
     newest = next((from_microseconds(one.key) for one in journal.recent(journal.newest(), 1)), None)
     return JournalStatus(

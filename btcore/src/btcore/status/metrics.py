@@ -5,29 +5,15 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Literal, get_args
 
-import attrs
-
+from btcore.serve import Family, Labels, format_families
 from btcore.status import MeterStatus, SiteStatus, State
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-Labels = tuple[tuple[str, str], ...]
 Value = float | datetime | None
-
-
-@attrs.frozen
-class Family:
-    """One metric with its samples; a value of None is not known, and has no sample."""
-
-    name: str
-    kind: Literal["counter", "gauge"]
-    help: str
-    samples: tuple[tuple[Labels, Value], ...]
 
 
 def metrics(status: SiteStatus) -> str:
     """Return a status in the text format."""
-    return "".join(_text(family) for family in (*_site(status), *_sources(status), *_meters(status), *_sinks(status)))
+    return format_families((*_site(status), *_sources(status), *_meters(status), *_sinks(status)))
 
 
 def _site(status: SiteStatus) -> Iterator[Family]:
@@ -107,25 +93,3 @@ def _states(name: str, label: str, states: Iterable[tuple[str, State]]) -> Famil
         (((label, one), ("state", each)), float(state == each)) for one, state in states for each in get_args(State)
     )
     return Family(name, "gauge", f"1 for the state of the {label}", samples)
-
-
-def _text(family: Family) -> str:
-    known = [(labels, value) for labels, value in family.samples if value is not None]
-    if not known:
-        return ""
-    lines = [f"# HELP {family.name} {family.help}", f"# TYPE {family.name} {family.kind}"]
-    lines += [f"{family.name}{_labels(labels)} {_number(value)}" for labels, value in known]
-    return "\n".join(lines) + "\n"
-
-
-def _labels(labels: Labels) -> str:
-    return "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in labels) + "}" if labels else ""
-
-
-def _escape(text: str) -> str:
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-
-
-def _number(value: float | datetime) -> str:
-    number = value.timestamp() if isinstance(value, datetime) else value
-    return str(int(number)) if number == int(number) else repr(float(number))

@@ -108,7 +108,8 @@ def _sink_lines(sink: SinkStatus, now: datetime, done: str) -> Iterator[str]:
     if sink.last_error is not None:
         yield f"    last error: {_error(sink.last_error, now)}"
     if sink.replay is not None:
-        yield f"    delivering again ({sink.replay.number}): {replay_line(sink.replay)}"
+        what = "waits to be delivered again" if sink.state == "not running" else "delivering again"
+        yield f"    {what} ({sink.replay.number}): {replay_line(sink.replay)}"
 
 
 def replay_line(replay: ReplayStatus) -> str:

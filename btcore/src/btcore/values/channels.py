@@ -19,12 +19,14 @@ from btcore.values.invalid_value import ConversionContext, InvalidValue, ValuePr
 class KnownChannels:
     """The packet formats and labels that the plugins of a configuration declare.
 
-    `labels` are the channels, and every measured or calculated label. `complete`: there are no others.
+    `labels` are the channels, and every measured or calculated label, `pulses` those of pulse counters. `complete`:
+    there are no others.
     """
 
     formats: tuple[str, ...] = ()
     labels: frozenset[str] = frozenset()
     complete: bool = True
+    pulses: frozenset[str] = frozenset()
 
 
 def known_channels(
@@ -38,7 +40,10 @@ def known_channels(
     formats = [form for each in (*declared, *map(packet_formats, sources)) for form in each or ()]
     names = tuple(dict.fromkeys(form.name for form in formats))
     return KnownChannels(
-        names, frozenset(label for form in formats for label in labels_of(form)), complete and None not in declared
+        names,
+        frozenset(label for form in formats for label in labels_of(form)),
+        complete and None not in declared,
+        frozenset(label for form in formats for label in form.pulses),
     )
 
 
@@ -48,6 +53,7 @@ def labels_of(form: Format) -> Iterator[str]:
     for channel in form.channels:
         yield channel.name
         yield from (f"{channel.name}_{unit}" for unit in CALCULATED)
+    yield from (f"{label}_total" for label in form.pulses)
 
 
 def parse_serial(text: str, context: ConversionContext) -> str:

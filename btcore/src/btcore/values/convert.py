@@ -168,11 +168,11 @@ def _table(value: object, cls: type, context: ConversionContext) -> object:
 
 def _field(name: str, field: Field, given: Mapping[str, object], context: ConversionContext) -> dict[str, object]:
     if name in given:
-        made = {name: convert(given[name], field.annotation, context)}
-        check_choice(made[name], field.choices)
-        if wrong := validation_problem(field.field, field.annotation, made[name]):
+        value = convert(given[name], field.annotation, context)
+        check_choice(value, field.choices)
+        if wrong := validation_problem(field.field, field.annotation, value):
             raise InvalidValue(ValueProblem(redact(wrong, context.secrets)))
-        return made
+        return {field.field.alias or field.field.name: value}
     if field.required:
         raise InvalidValue(ValueProblem(f"a required setting is missing: {field.help} ({type_name(field.annotation)})"))
     return {}

@@ -32,6 +32,8 @@ def parse_duration(value: object, _scope: ConversionContext) -> Duration:
     seconds = _seconds(value)
     if seconds is not None and seconds <= MAX_DURATION:
         return Duration(seconds)
+    if seconds is not None:
+        raise InvalidValue(ValueProblem(f'a duration is at most "100y", found {format_value(value)}'))
     if number := _number_without_unit(value):
         raise InvalidValue(ValueProblem(f'a duration needs a unit: "{number}s", "{number}m" or "{number}d"?'))
     raise InvalidValue(ValueProblem(f"expected {EXPECTED}, found {format_value(value)}{_suggestion(value)}"))

@@ -27,10 +27,13 @@ def is_table(annotation: Any) -> bool:  # noqa: ANN401 - types are values here
 
 
 def fields_of(cls: type) -> dict[str, Field]:
-    """Return the settings of a class, by name. Raises NameError if an annotation cannot be resolved."""
+    """Return the settings of a class, by name. Raises NameError if an annotation cannot be resolved.
+
+    A setting whose name is a word of Python (`class`) has an underscore behind it in the class.
+    """
     hints = typing.get_type_hints(cls, include_extras=True)
     return {
-        field.alias or field.name: Field(
+        (field.alias or field.name).removesuffix("_"): Field(
             annotation=hints[field.name],
             help=field.metadata["help"],
             choices=tuple(field.metadata.get("choices", ())),

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from email.utils import formatdate
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -35,15 +36,23 @@ class Client:
     """One service over HTTP. The connection is kept open; redirects are not followed, so no key is sent elsewhere."""
 
     def __init__(
-        self, *, agent: str, timeout: float, secrets: Iterable[Secret] = (), headers: Mapping[str, str] | None = None
+        self,
+        *,
+        agent: str,
+        timeout: float,
+        secrets: Iterable[Secret] = (),
+        headers: Mapping[str, str] | None = None,
+        ca: Path | None = None,
     ) -> None:
         """Prepare; nothing is sent. `agent` is the name of the plugin, `headers` are sent with every request.
 
         `timeout` is the time limit of a request in seconds, from the look-up of the name to the last byte of the
         answer. `secrets` are redacted in every text that is shown, as an answer may repeat what was sent; secrets of
-        fewer than four characters are not, as messages would be unreadable. Raises Stop if a header is invalid.
+        fewer than four characters are not, as messages would be unreadable. `ca` is a file of the certificates to
+        trust, in place of those that are usual. Raises Stop if a header is invalid.
         """
         self._timeout = timeout
+        self._ca = None if ca is None else str(ca)
         self._secrets = [secret.reveal() for secret in secrets]
         self._sanitize = Sanitizer(self._secrets)
         self._names = NameResolver()
@@ -138,9 +147,9 @@ class Client:
         raise self._timeout_error(host) if deadline.over and isinstance(fault, Retry) else fault
 
     def _exchange(self, request: requests.PreparedRequest) -> Answer:
-        # from the environment: proxies and certificates
+        # from the environment: proxies, and certificates unless there are own ones
         around: dict[str, Any] = dict(
-            self._session.merge_environment_settings(request.url or "", {}, stream=True, verify=None, cert=None)
+            self._session.merge_environment_settings(request.url or "", {}, stream=True, verify=self._ca, cert=None)
         )
         response = self._session.send(request, timeout=self._timeout, allow_redirects=False, **around)
         with response:

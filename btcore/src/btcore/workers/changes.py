@@ -66,12 +66,13 @@ class SiteChanges:
 def site_changes(old: Site, new: Site, stopped: Sequence[str] = ()) -> SiteChanges:
     """Compare two configurations. `stopped` are the tables of workers that wait for a restart: they get one."""
     shared = [*(["[meters]"] if list(old.meters) != list(new.meters) else []), *_decoder_changes(old, new)]
-    names = [*shared, *(["[channels]"] if dict(old.channels) != dict(new.channels) else [])]
+    described = [(dict(site.channels), dict(site.channel_descriptions)) for site in (old, new)]
+    names = [*shared, *(["[channels]"] if described[0] != described[1] else [])]
     names += ["polarity"] if old.polarity != new.polarity else []
     settings = [entry.name for entry in site_settings() if getattr(old, entry.name) != getattr(new, entry.name)]
     settings += ["metrics"] if old.metrics != new.metrics else []
     return SiteChanges(
-        _part_changes(old.sources, new.sources, shared, stopped),
+        _part_changes(old.running_sources, new.running_sources, shared, stopped),
         _part_changes(old.sinks, new.sinks, names, stopped),
         tuple(name for name in settings if name not in ON_RESTART),
         tuple(name for name in settings if name in ON_RESTART),

@@ -11,10 +11,12 @@ from btcore.calculate.sampling import SampleCache
 from btcore.config.site import Decoder, Sink, Site, Source, context_of
 from btcore.decode.decoders import Decoders
 from btcore.journal import Journal
+from btcore.replay.requests import RequestBook
 from btcore.settings import Context
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.identity import Identities, last_readings
 from btcore.sources.worker import SourceWorker
+from btcore.virtual.collector import Collector
 
 log = logging.getLogger("btcore")
 
@@ -32,13 +34,16 @@ class RunOptions:
 class WorkerFactory:
     """Makes workers of one configuration of a site. `stop` and `drain` are those of the run."""
 
-    def __init__(self, site: Site, journal: Journal, stop: Event, drain: Event, options: RunOptions) -> None:
+    def __init__(
+        self, site: Site, journal: Journal, stop: Event, drain: Event, options: RunOptions, requests: RequestBook
+    ) -> None:
         """Prepare; `identities` is made by `restore_identities`."""
         self._site = site
         self._journal = journal
         self._stop = stop
         self._drain = drain
         self._options = options
+        self._requests = requests
         self._cache = SampleCache()
         self.identities = Identities(site.meters, lambda notice: log.warning("%s", notice))
 
@@ -57,7 +62,7 @@ class WorkerFactory:
         """Make the workers of some sources."""
         return [
             SourceWorker(
-                source,
+                self._reading(source),
                 self._journal,
                 self._decoders(source.formats),
                 self._context(source),
@@ -69,6 +74,12 @@ class WorkerFactory:
             )
             for source in sources
         ]
+
+    def _reading(self, source: Source) -> Source:
+        """Give the source of virtual channels the journal that it reads."""
+        if not isinstance(source.instance, tuple):
+            return source
+        return attrs.evolve(source, instance=Collector(source.instance, self._journal, self._decoders(())))
 
     def sinks(self, sinks: Iterable[Sink]) -> list[SinkWorker]:
         """Make the workers of some sinks."""
@@ -82,6 +93,7 @@ class WorkerFactory:
                 stop=Event(),
                 drain=self._drain,
                 redact=self._options.redact,
+                requests=self._requests.of(sink.table),
             )
             for sink in sinks
         ]

@@ -43,7 +43,8 @@ class RunHealth:
         """
         if self._sinks and all(sink.stop_reason for sink in self._sinks):
             return True
-        ended = not any(worker.thread.is_alive() for worker in self._sources)
+        receiving = [worker for worker in self._sources if not worker.source.is_derived]
+        ended = not any(worker.thread.is_alive() for worker in receiving)
         if not ended or not any(worker.failure for worker in self._sources):
             self._since = None  # a reload may have started one again
             return False

@@ -39,9 +39,15 @@ class Source(Protocol):
     """What a report needs of a source."""
 
     name: str
-    counts: StreamCounts
-    without_packets: int
     failure: str
+
+    @property
+    def counts(self) -> StreamCounts:
+        """What was found in its streams."""
+
+    @property
+    def without_packets(self) -> int:
+        """How many readings came without packets."""
 
     @property
     def kept(self) -> int:
@@ -60,7 +66,10 @@ class Sink(Protocol):
     """What a report needs of a sink."""
 
     name: str
-    delivered: int
+
+    @property
+    def delivered(self) -> int:
+        """How many readings were delivered."""
 
     @property
     def state(self) -> str:

@@ -19,6 +19,7 @@ import attrs
 from btcore import Chunk, Context
 from btmon_ip.addresses import format_address, keep_alive, plain_address
 from btmon_ip.peers import MAX_JUNK_BYTES, Network, Peer, Peers
+from btmon_ip.succession import Sockets
 
 MAX_WAIT = 0.5
 """Seconds of the longest wait, and so the longest delay until a stop is noticed."""
@@ -29,6 +30,8 @@ SEND_TIMEOUT = 1.0
 """Seconds in which a connection must take a command, which is a few bytes."""
 MAX_FINAL_READS = 8
 """Reads of `READ_SIZE` bytes at most from a connection that is being closed: some packets, and not what a flood has."""
+MAX_FINISH = 1.0
+"""Seconds for which packets that have begun are waited for before another instance takes over."""
 MAX_ACCEPTS = 64
 """New connections accepted at once, before the open ones are read again."""
 
@@ -90,8 +93,12 @@ class ServerConnections:
         numbers: Iterator[int],
         context: Context,
         allow: Sequence[Network] = (),
+        connected: Sequence[socket.socket] = (),
     ) -> None:
-        """Take over the listeners. `idle_timeout` is in seconds; at most `max_connections` are open at once."""
+        """Take over the listeners, and those that are connected already.
+
+        `idle_timeout` is in seconds; at most `max_connections` are open at once.
+        """
         self._selector = selectors.DefaultSelector()
         self._open: OrderedDict[ServerConnection, None] = OrderedDict()  # the one silent for longest is the first
         self._by_peer: dict[Peer, ServerConnection] = {}
@@ -106,12 +113,15 @@ class ServerConnections:
         for listener in listeners:
             listener.settimeout(0)
             self._selector.register(listener, selectors.EVENT_READ)
+        self._connected = list(connected)
 
     def serve_once(self) -> Iterator[Chunk]:
         """Send the commands that wait; wait for something, half a second at most; read once from each that is ready.
 
         Then take in who is new.
         """
+        while self._connected:
+            yield from self._admit(self._connected.pop())
         self._send_commands()
         ready = [key for key, _ in self._selector.select(COMMAND_WAIT if self._commands.is_busy else MAX_WAIT)]
         now = time.monotonic()
@@ -153,6 +163,27 @@ class ServerConnections:
             self._commands.refuse(f"{connection.stream}: {error.strerror or error}")
         finally:
             connection.socket.settimeout(0)
+
+    def finish_packets(self) -> Iterator[Chunk]:
+        """Read on for a moment from those that are within a packet: whoever takes them over begins with the next."""
+        deadline = time.monotonic() + MAX_FINISH
+        while time.monotonic() < deadline:
+            within = [one for one in self._open if self._stream_status(one.stream).bytes_since_packet]
+            if not within:
+                return
+            selected = self._selector.select(COMMAND_WAIT)
+            for key in [key for key, _ in selected if key.data in within]:
+                yield from self._read(key.data)
+
+    def release(self) -> Sockets:
+        """Give away all sockets as they are, and close the rest."""
+        all_keys = list(self._selector.get_map().values())
+        listeners = tuple(key.fileobj for key in all_keys if isinstance(key.fileobj, socket.socket) and not key.data)
+        sockets = Sockets(listeners, tuple(one.socket for one in self._open))
+        self._selector.close()
+        self._open.clear()
+        self._release_spare()
+        return sockets
 
     def close(self) -> None:
         """Close everything."""
@@ -243,11 +274,23 @@ class ServerConnections:
             except OSError as error:
                 yield from self._cannot_accept(listener, error)
                 return
-            if refusal_reason := self._peers.refusal_reason(address[0], time.monotonic()):
-                new.close()
-                self._warn_limited(f"refused a connection: {refusal_reason}", format_address(*address[:2]))
-                continue
-            yield from self._add(new, address)
+            yield from self._admit_from(new, address)
+
+    def _admit(self, new: socket.socket) -> Iterator[Chunk]:
+        """Take in one that was connected to an instance before this one."""
+        try:
+            address = new.getpeername()
+        except OSError:  # gone meanwhile
+            new.close()
+            return
+        yield from self._admit_from(new, address)
+
+    def _admit_from(self, new: socket.socket, address: tuple[Any, ...]) -> Iterator[Chunk]:
+        if refusal_reason := self._peers.refusal_reason(address[0], time.monotonic()):
+            new.close()
+            self._warn_limited(f"refused a connection: {refusal_reason}", format_address(*address[:2]))
+            return
+        yield from self._add(new, address)
 
     def _add(self, new: socket.socket, address: tuple[Any, ...]) -> Iterator[Chunk]:
         try:

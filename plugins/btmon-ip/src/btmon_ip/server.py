@@ -13,6 +13,7 @@ from btmon_ip.addresses import LAST_PORT, check_host, claimed_addresses
 from btmon_ip.connections import ServerConnections
 from btmon_ip.listeners import listen
 from btmon_ip.peers import networks
+from btmon_ip.succession import leave, take
 
 
 def _check_networks(_instance: object, _attribute: Any, texts: list[str]) -> None:  # noqa: ANN401 - attrs' own type
@@ -49,6 +50,7 @@ class TcpServer:
         validator=_check_networks,
     )
     _connections: ServerConnections | None = attrs.field(default=None, init=False, repr=False)
+    _context: Context | None = attrs.field(default=None, init=False, repr=False)
     _numbers: Iterator[int] = attrs.field(factory=lambda: itertools.count(1), init=False, repr=False)
 
     @property
@@ -69,14 +71,17 @@ class TcpServer:
 
     @hookimpl
     def open(self, context: Context) -> None:
-        """Listen on the port. Raises Retry when the port is not available now."""
+        """Listen on the port, or take over what the last instance left. Raises Retry when the port is not available."""
+        self._context = context
+        left = take(context.name, (self.host, self.port))
         self._connections = ServerConnections(
-            listen(self.host, self.port, context.log),
+            left.listeners or listen(self.host, self.port, context.log),
             idle_timeout=self.idle_timeout,
             max_connections=self.max_connections,
             numbers=self._numbers,
             context=context,
             allow=networks(self.allow),
+            connected=left.connections,
         )
 
     @hookimpl
@@ -84,10 +89,16 @@ class TcpServer:
         """Yield what comes in on all connections, each a stream of its own that ends when the connection does."""
         while self._connections is not None and not stop.is_set():
             yield from self._connections.serve_once()
+        if self._connections is not None and self._context is not None and self._context.is_replaced():
+            yield from self._connections.finish_packets()
 
     @hookimpl
     def close(self) -> None:
-        """Close all connections and give the port back."""
-        if self._connections is not None:
+        """Close all connections and give the port back; leave all that to an instance that takes its place."""
+        if self._connections is None or self._context is None:
+            return
+        if self._context.is_replaced():
+            leave(self._context.name, (self.host, self.port), self._connections.release())
+        else:
             self._connections.close()
-            self._connections = None
+        self._connections = None

@@ -96,8 +96,13 @@ def refused_slots(answer: Answer) -> set[tuple[str, str]]:
         return set()
     results = re.findall(r"(?:^|;)(\d{8}),(\d{1,2}:\d{2}),(\d)", answer.line)
     if not results:
-        raise Retry(f"{describe_answer(answer, SERVICE)}; this is no answer of PVOutput: is `url` right?")
+        raise no_answer(answer)
     return {(day, time.zfill(5)) for day, time, result in results if result == "0"}
+
+
+def no_answer(answer: Answer) -> Retry:
+    """Return the error of an answer that is none of PVOutput's."""
+    return Retry(f"{describe_answer(answer, SERVICE)}; this is no answer of PVOutput: is `url` right?")
 
 
 def normalize(answer: Answer) -> Answer:

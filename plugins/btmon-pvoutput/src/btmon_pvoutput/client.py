@@ -11,8 +11,12 @@ from btcore import Reject, Retry, Secret
 from btcore.web import Answer, Client
 from btmon_pvoutput.answers import Implausible, TooNew, TooOld, refused_slots, requests_left, seconds_until_reset
 from btmon_pvoutput.future_statuses import FuturePolicy
+from btmon_pvoutput.history import Day, is_stored, query, read_day
 from btmon_pvoutput.plausibility import Night, PlausibilityPolicy
 from btmon_pvoutput.status import Status, request, split_requests
+
+DAY_VALID = 600.0
+"""Seconds for which the answer about a day is used: a replay asks for the same day again and again."""
 
 
 class PVOutputClient:
@@ -42,6 +46,9 @@ class PVOutputClient:
         self._future = FuturePolicy(interval, zone)
         self._plausibility = PlausibilityPolicy(zone, night, lambda status: self._add([status], self._lifetime))
         self._lifetime = ""
+        self._day: Day = {}
+        self._asked_day = ""
+        self._asked_at = float("-inf")
         key = api_key.reveal().strip()
         self._client = Client(
             agent="btmon-pvoutput",
@@ -65,6 +72,19 @@ class PVOutputClient:
             raise Reject(str(error), whole_batch=whole_batch) from None
         except TooNew as error:
             raise self._future.outcome(statuses, error) from None
+
+    def missing(self, statuses: Sequence[Status]) -> list[Status]:
+        """Return the statuses that the system does not have. Raises Retry, Reject or Stop."""
+        return [status for status in statuses if not is_stored(status, self._day_of(status.day))]
+
+    def _day_of(self, day: str) -> Day:
+        """Return what the system has of a day; of the day that was asked for last, as it was a short time ago."""
+        if day != self._asked_day or self._clock() - self._asked_at > DAY_VALID:
+            self._respect_limit()
+            answer = self._client.send("GET", f"{self._base_url}getstatus.jsp", params=query(day))
+            self._note_limit(answer)
+            self._day, self._asked_day, self._asked_at = read_day(answer), day, self._clock()
+        return self._day
 
     def close(self) -> None:
         """Give the connection back."""

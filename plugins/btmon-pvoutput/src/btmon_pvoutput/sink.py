@@ -191,6 +191,20 @@ class PVOutput:
         return _readings_in(made, batch)
 
     @hookimpl
+    def find_stored(self, batch: Batch) -> list[tuple[str, int]]:
+        """Ask which statuses the system has; return all of the batch but what is missing there.
+
+        So what makes no status, such as a reading of another meter, is not missing either.
+        """
+        missing = {
+            (sample.serial, sample.newer.key)
+            for status in self._client.missing(self._statuses(batch))
+            for sample in status.of
+        }
+        ends = [(sample.serial, sample.newer.key) for sample in batch.samples]
+        return list({*((one.serial, one.key) for one in batch.readings), *ends} - missing)
+
+    @hookimpl
     def preview_batch(self, batch: Batch) -> Iterator[str]:
         """Yield the requests, without the credentials."""
         for some in split_requests(self._statuses(batch)):

@@ -20,7 +20,7 @@ import attrs
 from btcore import Number, Stop
 from btmon_rrd.direct import INSTALL
 from btmon_rrd.layout import Archive
-from btmon_rrd.store import Outdated, outcome, parse_info
+from btmon_rrd.store import FileProblem, Outdated, outcome, parse_info
 
 AVERAGES = re.compile(r"rra\[(\d+)\]\.cf")
 
@@ -56,15 +56,25 @@ class File:
 
 
 def read_file(path: Path) -> File | None:
-    """Return what a file is; None if it was deleted. Raises Retry or Stop."""
+    """Return what a file is; None if it was deleted. Raises Retry or Stop, FileProblem where it is this file alone."""
     try:
         info = _info(str(path))
     except Outdated:
         return None
+    try:
+        return _file(path, info)
+    except (KeyError, ValueError, OverflowError) as error:
+        raise FileProblem(f"{path} is damaged: what RRDtool tells of it has no sense ({error})") from None
+
+
+def _file(path: Path, info: Mapping[str, object]) -> File:
+    """Return a file as RRDtool describes it. Raises FileProblem, KeyError, ValueError or OverflowError."""
     state = parse_info(str(path), info)
     pending = next((float(str(value)) for key, value in info.items() if re.fullmatch(r"ds\[.+\]\.value", key)), 0.0)
     averages = [found[1] for found in map(AVERAGES.match, info) if found and str(info[found[0]]) == "AVERAGE"]
     archives = {_archive(info, index) for index in averages}
+    if int(str(info["step"])) < 1 or any(one.steps < 1 or one.rows < 1 for one in archives):
+        raise ValueError("steps of no length")
     return File(
         path,
         int(str(info["step"])),

@@ -27,6 +27,11 @@ class Window:
     start: int
     end: int
 
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return (self.end - self.start) // self.seconds
+
     def slices(self, rows: int) -> Iterator["Window"]:
         """Yield windows of so many rows at most."""
         for start in range(self.start, self.end, self.seconds * rows):

@@ -2,7 +2,7 @@
 """The plugin: its settings and hooks."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from logging import Logger, getLogger
 from pathlib import Path
 from threading import Event
@@ -16,7 +16,9 @@ from btcore import (
     Claim,
     Context,
     Delivery,
+    DiagnosisContext,
     Duration,
+    Finding,
     Problem,
     Reading,
     SourceCheckpoint,
@@ -129,6 +131,14 @@ class Rrd:
     def claims(self) -> Iterator[Claim]:
         """Claim the files: of two sinks the second would find its times taken, and a source would read its own sink."""
         yield Claim(f"{self.store} files in {os.path.realpath(self.dir)}", key="dir", per_meter=self._is_sink)
+
+    def diagnose(self, context: DiagnosisContext) -> Iterable[Finding]:
+        """Find out whether the files, and rrdcached, can be used; nothing is stored."""
+        from btmon_rrd.diagnosis import diagnose  # noqa: PLC0415 - a run does not need it
+
+        address = parse_address(self.daemon) if self.daemon else None
+        timeout = min(self.timeout, context.seconds)
+        return diagnose(self.dir, address, timeout, is_written=context.name.startswith("sink."))
 
     @hookimpl
     def open(self, context: Context) -> None:

@@ -7,13 +7,20 @@ from math import isnan
 import attrs
 
 from btmon_rrd import panels
+from btmon_rrd.calendar import divide
 from btmon_rrd.curves import Curve, Directory, GraphError
+from btmon_rrd.energy import bars_of, bars_printed, energy
 from btmon_rrd.panels import Total, View
 from btmon_rrd.png import stack
-from btmon_rrd.render import CANNOT, draw, measure
+from btmon_rrd.render import CANNOT, draw, measure, shown_time
 
 LEAST = 1.0
 """Wh below which a channel used nothing."""
+
+FEWEST_BARS = 3
+
+MOST_MEASURED = 500
+"""Energies that RRDtool is asked for at once: a command line is bounded."""
 
 ABOVE = -20.0
 """W by which the power of a channel that feeds all others may seem to be below theirs."""
@@ -43,26 +50,26 @@ def damage(curve: Curve, view: View) -> list[str]:
 
 def sheet(curves: Sequence[Curve], view: View, directory: Directory, height: int) -> list[list[str]]:
     """Return the panels of a sheet, each as RRDtool's arguments. `height` is that of the largest."""
+    first, last = shown_time(view.times())
+    view = attrs.evolve(view, first=first, last=last)
     small = height * 2 // 3
     found = power_panels([one for one in curves if one.quantity == "power"], view, directory, height)
-    for quantity, title, unit, number in (
-        ("temperature", "Temperature", "degrees", "%11.1lf °"),
-        ("volts", "Voltage", "V", "%11.1lf V"),
-        ("amperes", "Current", "A", "%11.2lf A"),
-        ("pulses", "Pulses", "pulses a second", "%13.3lf"),
-        ("other", "Further numbers", "", "%13.2lf"),
+    for quantity, title, unit, digits in (
+        ("temperature", "Temperature", "°", 1),
+        ("volts", "Voltage", "V", 1),
+        ("amperes", "Current", "A", 2),
+        ("pulses", "Pulses a second", "", 3),
+        ("other", "Further numbers", "", 2),
     ):
         some = [one for one in curves if one.quantity == quantity]
         if some:
-            found.append(panels.lines(some, view, small, title, unit, number))
+            found.append(panels.lines(some, view, small, title, unit, digits))
     return found
 
 
 def power_panels(curves: Sequence[Curve], view: View, directory: Directory, height: int) -> list[list[str]]:
     """Return the panels of power and energy of the channels that used or made any."""
-    totals, first, last = measured(curves, view, directory)
-    totals = [one for one in totals if one.bought + one.sold > LEAST]
-    view = attrs.evolve(view, first=first, last=last)
+    totals = [one for one in measured(curves, view, directory) if one.bought + one.sold > LEAST]
     feeding = sorted((one for one in totals if one.exports), key=lambda one: one.only_exports)
     using = sorted((one for one in totals if not one.exports), key=lambda one: -one.bought)
     mains = using[:1] if not feeding and is_mains(using, view, directory) else []
@@ -74,10 +81,22 @@ def power_panels(curves: Sequence[Curve], view: View, directory: Directory, heig
     if loads := using[len(mains) :]:
         title = "Consumption" if found else f"Power  ·  {view.dates}"
         found.append(panels.loads(loads, view, directory, height, title))
-    # RRDtool fails where bars are longer than the time that is shown
-    if (metered := feeding or mains or using) and last - first > 2 * view.bar:
-        found.append(panels.energy(metered, view, directory, height // 2))
+    if metered := feeding or mains or using:
+        found += energy_panel(metered, view, directory, height // 2)
     return found
+
+
+def energy_panel(totals: Sequence[Total], view: View, directory: Directory, height: int) -> list[list[str]]:
+    """Return the panel of energy; none where there would be a bar or two."""
+    spans = divide(view.first, view.last)
+    if len(spans) < FEWEST_BARS:
+        return []
+    at_once = max(MOST_MEASURED // len(totals), 1)
+    printed: list[float] = []
+    for first in range(0, len(spans), at_once):
+        some = spans[first : first + at_once]
+        printed += map(_number, measure(bars_printed(totals, some, view, directory)))
+    return [energy(totals, list(bars_of(totals, spans, printed)), view, directory, height)]
 
 
 def is_mains(using: Sequence[Total], view: View, directory: Directory) -> bool:
@@ -87,17 +106,16 @@ def is_mains(using: Sequence[Total], view: View, directory: Directory) -> bool:
     return _number(measure(panels.feeds_the_others(using, view, directory))[0]) > ABOVE
 
 
-def measured(curves: Sequence[Curve], view: View, directory: Directory) -> tuple[list[Total], float, float]:
-    """Return what each channel used in the time that is shown, and when that begins and ends."""
+def measured(curves: Sequence[Curve], view: View, directory: Directory) -> list[Total]:
+    """Return what each channel used in the time that is shown."""
     if not curves:
-        return [], 0.0, 0.0
-    *printed, first, last = map(_number, measure(panels.totals_of(curves, view, directory)))
+        return []
+    printed = list(map(_number, measure(panels.totals_of(curves, view, directory))))
     of_each = zip(printed[::3], printed[1::3], printed[2::3], strict=True)
-    totals = [
+    return [
         Total(curve, bought / panels.WH, sold / panels.WH, highest)
         for curve, (bought, sold, highest) in zip(curves, of_each, strict=True)
     ]
-    return totals, first, last
 
 
 def _number(text: str) -> float:

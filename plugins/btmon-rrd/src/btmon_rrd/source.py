@@ -17,14 +17,18 @@ from urllib.parse import unquote
 
 import attrs
 
-from btcore import Reading, Retry, SourceCheckpoint
+from btcore import ImportProgress, Reading, Retry, SourceCheckpoint
 from btmon_rrd.archive import File, Rows, read_file, read_rows
 from btmon_rrd.history import Meter, Progress, Window, first_counter, format_of, windows
 from btmon_rrd.layout import joined
 from btmon_rrd.rrdcached import Address, connect, line
+from btmon_rrd.store import FileProblem
 
 ROWS = 5_000
 """Rows that are read at once, and readings after which it is remembered how far they are."""
+
+MUCH = 10_000
+"""Rows of a meter from which on it is told how far the reading is."""
 
 LIVE = 3600
 """Seconds after which a reading counts as recorded."""
@@ -102,8 +106,16 @@ class Directory:
         if self.daemon is not None:
             with closing(connect(self.daemon, self.timeout)) as connection:
                 connection.batch([line("FLUSH", str(path)) for path in paths.values()])
-        found = {label: read_file(path) for label, path in paths.items() if label not in power}
+        found = {label: self._read(path) for label, path in paths.items() if label not in power}
         return {label: file for label, file in found.items() if file is not None and file.archives}
+
+    def _read(self, path: Path) -> File | None:
+        """Return what a file is; None where it was deleted, or cannot be read, which is reported."""
+        try:
+            return read_file(path)
+        except FileProblem as error:
+            self._report(path.name, "%s; it is left out, and the other files are read", error)
+            return None
 
     def _of_meter(self, serial: str, files: Files, stop: Event) -> Iterator[Reading]:
         form = format_of(files, self.format)
@@ -121,12 +133,22 @@ class Directory:
         for label, file in files.items():
             if file.is_counter and label not in meter.counters:
                 meter.counters[label] = first_counter(file, risen(file, plan))
+        progress = self._progress(serial, plan)
         for window in (part for one in plan for part in one.slices(ROWS)):
             for reading in meter.readings(window, self._rows(files, window), is_first=is_first):
                 if stop.is_set():
                     return
                 yield with_origin(reading)
             is_first = False
+            if progress:
+                progress.add(window.rows)
+        if progress:
+            progress.finish()
+
+    def _progress(self, serial: str, plan: Sequence[Window]) -> ImportProgress | None:
+        """Return what tells how far the reading is, where that is much."""
+        rows = sum(window.rows for window in plan)
+        return ImportProgress(rows, self.log, f"reading {self.path}, meter {serial}") if rows >= MUCH else None
 
     def _rows(self, files: Files, window: Window) -> dict[str, Rows]:
         """Return the rows of a window, by label, and the one behind it, which shows with what it begins."""

@@ -36,15 +36,19 @@ class Store(Protocol):
         """
 
 
+class FileProblem(Stop):
+    """One file cannot be used, whatever is done with the others."""
+
+
 class Outdated(Exception):
     """A file is not where the sink thought: it has a later update already, or does not exist."""
 
 
 def parse_info(path: str, info: Mapping[str, object]) -> FileState:
-    """Return the state of a file as RRDtool describes it. Raises Stop for a file that this plugin cannot update."""
+    """Return the state of a file as RRDtool describes it. Raises FileProblem for one that this plugin cannot update."""
     names = [key[3:-6] for key in info if key.startswith("ds[") and key.endswith("].type")]
     if len(names) != 1:
-        raise Stop(
+        raise FileProblem(
             f"{path} has {len(names)} data sources, so btmon did not make it; expected one: name another `dir`, or move"
             " the file away"
         )
@@ -90,7 +94,7 @@ MEANINGS: Sequence[tuple[Sequence[str], type[Retry] | type[Stop], str]] = (
     ),
     (
         ("Permission denied", "Read-only file system", "Operation not permitted"),
-        Stop,
+        FileProblem,
         (
             "{path} cannot be written ({error}): let the user that writes the files (btcore, or rrdcached's) write it"
             " and its directory, or correct `dir`; rrdcached may allow only what is below its base directory, -b"
@@ -98,7 +102,7 @@ MEANINGS: Sequence[tuple[Sequence[str], type[Retry] | type[Stop], str]] = (
     ),
     (
         ("reached EOF", "another architecture", "not an RRD", "too small", "mmaping", "not a regular file"),
-        Stop,
+        FileProblem,
         "{path} is damaged, or no RRD file ({error}): move it away; a new one is made at the next start",
     ),
     (

@@ -6,15 +6,9 @@ from typing import Literal
 
 import attrs
 
-ThemeName = Literal["light", "dark"]
+from btmon_rrd.legend import Legend
 
-FONTS = {
-    "DEFAULT": "9:DejaVu Sans",
-    "TITLE": "13:DejaVu Sans",
-    "AXIS": "8:DejaVu Sans",
-    "UNIT": "9:DejaVu Sans",
-    "LEGEND": "9:DejaVu Sans Mono",  # columns of numbers stand below each other
-}
+ThemeName = Literal["light", "dark"]
 
 
 @attrs.frozen(kw_only=True)
@@ -91,6 +85,13 @@ THEMES: Mapping[ThemeName, Theme] = {
 }
 
 
-def fonts() -> list[str]:
+def fonts(legend: Legend) -> list[str]:
     """Return RRDtool's options of the fonts."""
-    return [text for name, font in FONTS.items() for text in ("--font", f"{name}:{font}")]
+    of = {
+        "DEFAULT": "9:DejaVu Sans",
+        "TITLE": f"{13 if legend.is_wide else 9}:DejaVu Sans",
+        "AXIS": "8:DejaVu Sans",
+        "UNIT": "9:DejaVu Sans",
+        "LEGEND": f"{legend.points}:DejaVu Sans Mono",  # columns of numbers stand below each other
+    }
+    return [text for name, font in of.items() for text in ("--font", f"{name}:{font}")]

@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Any, ClassVar, TypeVar
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -18,6 +19,7 @@ from btcore import (
     Batch,
     ChannelRef,
     Context,
+    DiagnosisContext,
     Duration,
     Finding,
     Problem,
@@ -211,6 +213,15 @@ class Service(ABC):
             if answer.code < SERVER_ERROR and FUTURE.fits(answer):
                 raise Reject(f"{error}; are the clocks of the meter and of this computer right?") from None
             raise
+
+    def diagnose(self, _context: DiagnosisContext) -> Iterable[Finding]:
+        """Find out whether the service is there; neither a key nor data is sent.
+
+        Most services take a key with data alone, so whether it is right cannot be asked.
+        """
+        scheme, host, *_ = urlsplit(self.address.strip())
+        found = self.diagnose_account(Request("HEAD", f"{scheme}://{host.rpartition('@')[2]}/"))
+        return (one for one in found if one.code != "credentials")
 
     def diagnose_account(self, request: Request) -> Iterator[Finding]:
         """Send a request that stores nothing; yield what is wrong with the account, or the way to it."""

@@ -9,13 +9,12 @@ import attrs
 
 from btcore import (
     Claim,
-    Duration,
     Problem,
     Secret,
     plugin,
     setting,
 )
-from btcore.sql import Schema, SqlHooks, SqlReader, SqlWriter, check_format, check_table_name
+from btcore.sql import SqlHooks
 from btmon_sql.address import Address, driver_problem, parse_address
 from btmon_sql.connection import connect
 
@@ -35,46 +34,20 @@ class Sql(SqlHooks):
         validator=check_url,
     )
     password: Secret = setting(default=Secret(""), help="the user's password; left out: the one in the URL")
-    schema: Schema = setting(
-        default="counters",
-        help="counters: every reading, with all its counters; ecmread: amperes and watts; ecmreadext: energies as well;"
-        " samples: a row for each channel and interval",
-    )
-    table: str = setting(
-        default="",
-        help="the table; empty: one for each packet format, named FORMAT_SCHEMA (of samples: samples)",
-        validator=check_table_name,
-    )
-    retention: Duration = setting(default=Duration(0), help="as a sink: delete rows that are older; 0: never")
-    format: str = setting(
-        default="",
-        help="as a source: the packet format of the table's rows; empty: as the table's name says",
-        validator=check_format,
-    )
-    poll_interval: Duration = setting(
-        default=Duration(60), help="as a source: how often new rows are asked for", validator=attrs.validators.gt(0)
-    )
     _address: Address = attrs.field(init=False, repr=False)
-    _writer: SqlWriter = attrs.field(init=False, repr=False)
-    _reader: SqlReader = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Begin without a connection."""
         self._address = address = parse_address(self.url.reveal(), self.password.reveal())
-        self._writer = SqlWriter(
-            *(address.dialect, self.schema, self.table, address.where, lambda: connect(address)),
-            retention=self.retention,
-        )
-        self._reader = SqlReader(
-            *(address.dialect, self.table, self.format, address.where, self.poll_interval),
-            connect=lambda: connect(address, create=False),
+        self.connect_by(
+            address.dialect, address.where, lambda: connect(address), lambda: connect(address, create=False)
         )
 
     def check(self) -> Iterator[Problem]:
         """Find a driver that is not installed."""
         if problem := driver_problem(self._address):
             yield Problem(problem, key="url")
-        yield from self._writer.check()
+        yield from super().check()
 
     def claims(self) -> Iterator[Claim]:
         """Claim the tables of the database, by the names that other plugins have for it."""

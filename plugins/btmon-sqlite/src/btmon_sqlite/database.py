@@ -90,7 +90,13 @@ def open_to_read(file: Path) -> SqliteConnection:
     with translate_errors(file):
         address = f"{file.absolute().as_uri()}?mode=ro"
         connection = sqlite3.connect(address, uri=True, timeout=LOCK_TIMEOUT, isolation_level=None)
+        connection.text_factory = readable
     return SqliteConnection(file, connection, identity(file))
+
+
+def readable(text: bytes) -> str:
+    """Return text of the file, which may be damaged, and be none."""
+    return text.decode(errors="replace")
 
 
 def _create_private(file: Path) -> None:

@@ -11,7 +11,7 @@ from btcore.sql import ErrorKind, SqlError
 
 DAMAGED = (
     "{file} is damaged ({error}): save what is in it with `sqlite3 {file} .recover`, and move it away;"
-    " a new one is made at the next start"
+    " a sink makes a new one at its next start"
 )
 LOCKED = "{file} is locked by another program; btcore tries again until the lock is gone"
 READ_ONLY = "{file} is read-only ({error}): let the user that runs btcore write it and its directory"
@@ -31,7 +31,7 @@ MEANINGS: Mapping[int, tuple[ErrorKind, str]] = {
         ErrorKind.STATEMENT,
         "{file} is not an SQLite database: name another `file`, or move this one away",
     ),
-    sqlite3.SQLITE_CORRUPT: (ErrorKind.STATEMENT, DAMAGED),
+    sqlite3.SQLITE_CORRUPT: (ErrorKind.DAMAGED, DAMAGED),
     sqlite3.SQLITE_READONLY: (ErrorKind.PERMISSION, READ_ONLY),
     sqlite3.SQLITE_PERM: (ErrorKind.PERMISSION, UNWRITABLE),
     sqlite3.SQLITE_CONSTRAINT: (ErrorKind.STATEMENT, CONSTRAINT),

@@ -11,14 +11,13 @@ from btcore import (
     Batch,
     Claim,
     DiagnosisContext,
-    Duration,
     Finding,
     Problem,
     hookimpl,
     plugin,
     setting,
 )
-from btcore.sql import SQLITE, Schema, SqlHooks, SqlReader, SqlWriter, check_format, check_table_name
+from btcore.sql import SQLITE, SqlHooks
 from btmon_sqlite.database import SqliteConnection, open_file, open_to_read
 from btmon_sqlite.errors import path_problem
 
@@ -28,46 +27,19 @@ class Sqlite(SqlHooks):
     """Stores readings in an SQLite file, in tables laid out as btmon's."""
 
     file: Path = setting(help="the database file; it is created if it does not exist", example="energy.db")
-    schema: Schema = setting(
-        default="counters",
-        help="counters: every reading, with all its counters; ecmread: amperes and watts; ecmreadext: energies as well;"
-        " samples: a row for each channel and interval",
-    )
-    table: str = setting(
-        default="",
-        help="the table; empty: one for each packet format, named FORMAT_SCHEMA (of samples: samples)",
-        validator=check_table_name,
-    )
-    retention: Duration = setting(default=Duration(0), help="as a sink: delete rows that are older; 0: never")
-    format: str = setting(
-        default="",
-        help="as a source: the packet format of the table's rows; empty: as the table's name says",
-        validator=check_format,
-    )
-    poll_interval: Duration = setting(
-        default=Duration(60), help="as a source: how often new rows are asked for", validator=attrs.validators.gt(0)
-    )
-    _writer: SqlWriter = attrs.field(init=False, repr=False)
-    _reader: SqlReader = attrs.field(init=False, repr=False)
     _connection: SqliteConnection | None = attrs.field(init=False, default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
         """Begin without a connection."""
-        self._writer = SqlWriter(
-            SQLITE, self.schema, self.table, str(self.file), self._connect, retention=self.retention
-        )
-        self._reader = SqlReader(
-            *(SQLITE, self.table, self.format, str(self.file), self.poll_interval),
-            connect=lambda: open_to_read(self.file),
-        )
+        self.connect_by(SQLITE, str(self.file), self._connect, lambda: open_to_read(self.file))
 
-    def check(self) -> Iterator[Problem]:
+    def check(self, state: Path | None = None) -> Iterator[Problem]:
         """Find a path that is a directory, and a directory that does not exist or is not writable for a service."""
         if self.file.is_dir():
             yield Problem(f"{self.file} is a directory: name a file, such as {self.file / 'energy.db'}", key="file")
-        elif problem := path_problem(self.file):
+        elif self.file.parent != state and (problem := path_problem(self.file)):
             yield Problem(problem, key="file", warning=True)
-        yield from self._writer.check()
+        yield from super().check()
 
     def claims(self) -> Iterator[Claim]:
         """Claim the tables of the file."""
@@ -77,7 +49,8 @@ class Sqlite(SqlHooks):
         """Find out whether the file can be written, or read. It is not made, and nothing in it is changed."""
         from btmon_sqlite.diagnosis import diagnose  # noqa: PLC0415 - a run does not need it
 
-        return diagnose(self.file, is_written=not context.name.startswith("source."))
+        found = list(diagnose(self.file, is_written=not context.name.startswith("source.")))
+        return found or super().diagnose(context)
 
     @hookimpl
     def process_batch(self, batch: Batch) -> int | None:

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The short ways for readings that plainly continue: whatever was sent, they give what the long ways give."""
+
+from itertools import pairwise
+
+import pytest
+from helpers.counter_readings import GEM, POLARITIES, counter_starts, reading_at, readings_after, usage_histories
+from helpers.faulty_histories import random_history
+from helpers.property_tests import hundred_examples
+from hypothesis import given
+from hypothesis import strategies as st
+
+from btcore import Format, Polarity, Reading
+from btcore.calculate.chain import SerialState
+from btcore.calculate.chains import Chains
+from btcore.calculate.lifetime import grow_lifetime
+from btcore.calculate.links import Lifetime, Link
+from btcore.calculate.samples import continues_in_step, examined_values, plain_values
+from btcore.calculate.transition import Transition, continues_plainly, transition_between
+
+FAULTS = ("absurd", "set seconds", "restart", "clock", "gap")
+
+lifetimes = st.dictionaries(
+    st.sampled_from(["ch1_aws", "ch1_pws", "ch2_aws", "aux1_ws", "ch1"]), st.integers(0, 1 << 40)
+)
+
+pairs = st.tuples(counter_starts, usage_histories).map(lambda both: readings_after(*both))
+
+
+def links_of(readings: list[Reading]) -> list[Link]:
+    """Follow readings from the first one on."""
+    chains = Chains({})
+    return [chains.follow(reading) for reading in readings]
+
+
+@hundred_examples
+@given(pairs, lifetimes, st.sampled_from(POLARITIES))
+def test_plain_values_are_those_of_each_counter_by_itself(
+    readings: list[Reading], lifetime: Lifetime, polarity: Polarity
+) -> None:
+    """Where there are plain values, each of them is exactly what examining each counter gives."""
+    for older, newer in pairwise(readings):
+        link = Link(newer, "312345", older, Transition.CONTINUED, lifetime=lifetime)
+        found = plain_values(link, polarity)
+        assert found is None or list(found.items()) == list(examined_values(link, polarity).items())
+
+
+@pytest.mark.parametrize("form", [GEM], ids=lambda form: form.name)
+def test_a_meter_that_only_counts_has_plain_values(form: Format) -> None:
+    """The usual reading takes the short way; one with a counter that overflowed, or is not known, does not."""
+    start = {"ch1_aws": 1 << 39, "ch1_pws": 5, "ch32_aws": 7}
+    older = reading_at(100, 0, form, **start)
+    usual = reading_at(110, 10, form, **start | {"ch1_aws": (1 << 39) + 3600, "ch1_pws": 3605})
+    fell = reading_at(110, 10, form, **start | {"ch32_aws": 6})
+    assert plain_values(Link(usual, "", older, Transition.CONTINUED), "brultech") is not None
+    assert plain_values(Link(fell, "", older, Transition.CONTINUED), "brultech") is None
+    assert continues_plainly(older, usual)
+    assert not continues_plainly(older, fell)
+    assert not continues_in_step(Link(usual, "", older, Transition.RESET))
+
+
+@hundred_examples
+@given(st.integers(0, 1 << 30), st.integers(1, 2), st.booleans(), lifetimes)
+def test_what_continues_plainly_continues(seed: int, meters: int, steady: bool, lifetime: Lifetime) -> None:
+    """Of any two readings: where they continue plainly, the long way says so, and the lifetime stays as it is."""
+    readings = random_history(seed, meters=meters, steady=steady, faults=FAULTS).readings
+    for older, newer in pairwise(readings):
+        if continues_plainly(older, newer):
+            assert transition_between(older, newer) is Transition.CONTINUED
+            without = {label: ahead for label, ahead in lifetime.items() if label != "ch1"}
+            link = Link(newer, "1", older, Transition.CONTINUED)
+            assert grow_lifetime(older, without, link) == without
+
+
+@hundred_examples
+@given(st.integers(0, 1 << 30), st.integers(1, 2), st.booleans())
+def test_the_links_are_the_same_without_the_short_way(seed: int, meters: int, steady: bool) -> None:
+    """Whatever goes wrong in a history, each reading continues from the one that the long way finds."""
+    readings = random_history(seed, meters=meters, steady=steady, faults=FAULTS).readings
+    found = links_of(readings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SerialState, "continue_plainly", lambda _state, _reading: None)
+        assert links_of(readings) == found
