@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, Protocol
 
 import attrs
 import pytest
@@ -46,19 +47,27 @@ class Migrated:
     doubts: list[str]
 
     @property
-    def toml(self) -> dict[str, dict[str, dict[str, object]]]:
+    def toml(self) -> dict[str, Any]:
         """The site.toml's tables."""
         return tomli.loads(self.text)
 
     @property
-    def source(self) -> dict[str, object]:
+    def source(self) -> dict[str, Any]:
         """The only source."""
         (table,) = self.toml["source"].values()
-        return table
+        return dict(table)
+
+
+class Migrate(Protocol):
+    """Migrates a text, or the words of a command line."""
+
+    def __call__(self, text: str, *words: str) -> Migrated:
+        """Return what came of it."""
+        ...
 
 
 @pytest.fixture
-def migrate(capsys: pytest.CaptureFixture[str], tmp_path: Path):  # noqa: ANN201 - a function
+def migrate(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Migrate:
     """Return a function that migrates a text, or the words of a command line."""
 
     def run(text: str, *words: str) -> Migrated:
@@ -154,19 +163,19 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("value", ["0", "no", "anything"])
-def test_h2_any_text_switches_on(migrate, value: str) -> None:  # noqa: ANN001
+def test_h2_any_text_switches_on(migrate: Migrate, value: str) -> None:
     """H2: `reverse_polarity = 0` switched it on, so polarity is brultech, and the doubt says so."""
     found = migrate(f"{METER}reverse_polarity = {value}\n")
     assert found.toml["polarity"] == "brultech"
     assert bool(found.doubts) == (value != "anything")
 
 
-def test_h2_false_switches_off(migrate) -> None:  # noqa: ANN001
+def test_h2_false_switches_off(migrate: Migrate) -> None:
     """H2: `reverse_polarity = false` left it off, so the sign is btmon's."""
     assert migrate(f"{METER}reverse_polarity = False\n").toml["polarity"] == "btmon"
 
 
-def test_h2_a_source_that_is_zero_is_read(migrate) -> None:  # noqa: ANN001
+def test_h2_a_source_that_is_zero_is_read(migrate: Migrate) -> None:
     """H2: `serial_read = 0` selected the serial port, and the doubt says so."""
     found = migrate("[source]\nserial_read = 0\nip_read = true\n[x]\nprint_out = yes\n")
     assert found.source["use"] == "serial"
@@ -174,35 +183,35 @@ def test_h2_a_source_that_is_zero_is_read(migrate) -> None:  # noqa: ANN001
     assert any("ip_read: btmon read one source, and that was serial_read" in doubt for doubt in found.doubts)
 
 
-def test_h1_a_pause_of_zero_is_polling(migrate) -> None:  # noqa: ANN001
+def test_h1_a_pause_of_zero_is_polling(migrate: Migrate) -> None:
     """H1: `serial_poll_interval = 0` asked the meter without a pause, and the doubt says what to do."""
     found = migrate(f"{METER}serial_poll_interval = 0\n")
     assert found.source["poll_interval"] == "1s"
     assert any("again and again" in doubt for doubt in found.doubts)
 
 
-def test_h4_blanks_in_the_device_list(migrate) -> None:  # noqa: ANN001
+def test_h4_blanks_in_the_device_list(migrate: Migrate) -> None:
     """H4: `device_list = fc, fd, fe` was refused by btmon; here all three are asked, and the doubt says so."""
     found = migrate(f"{METER}serial_poll_interval = 10\ndevice_list = fc, fd, fe\n")
     assert found.source["devices"] == ["fc", "fd", "fe"]
     assert any("refused the blanks" in doubt for doubt in found.doubts)
 
 
-def test_h5_a_hash_was_no_comment(migrate) -> None:  # noqa: ANN001
+def test_h5_a_hash_was_no_comment(migrate: Migrate) -> None:
     """H5: what follows a # was part of the value in btmon; it is left out, and the doubt says so; `;` did begin one."""
     found = migrate(f"{METER}serial_port = /dev/ttyS1   # main port\nserial_baud = 9600 ; slow\n")
     assert (found.source["port"], found.source["baud"]) == ("/dev/ttyS1", 9600)
     assert [doubt.partition(": ")[0] for doubt in found.doubts] == ["btmon.cfg:5"]
 
 
-def test_h5_a_hash_in_a_password_stays(migrate) -> None:  # noqa: ANN001
+def test_h5_a_hash_in_a_password_stays(migrate: Migrate) -> None:
     """H5: a password keeps its #, as btmon sent it, and the doubt asks to look."""
     found = migrate("[s]\nserial_read = true\nmysql_out = true\nmysql_passwd = ab #cd\n")
     assert found.toml["sink"]["mysql"]["password"] == "ab #cd"
     assert len(found.doubts) == 1
 
 
-def test_h6_sections_mean_nothing(migrate) -> None:  # noqa: ANN001
+def test_h6_sections_mean_nothing(migrate: Migrate) -> None:
     """H6: an option counts in whichever section it stands; of two sections the first, of one section the last."""
     found = migrate(
         "[pvo]\nserial_read = true\nserial_baud=1\nserial_baud=9600\n[b]\nserial_baud=115200\nprint_out=true\n"
@@ -211,14 +220,14 @@ def test_h6_sections_mean_nothing(migrate) -> None:  # noqa: ANN001
     assert any("btmon took that" in doubt for doubt in found.doubts)
 
 
-def test_h7_an_unknown_name(migrate) -> None:  # noqa: ANN001
+def test_h7_an_unknown_name(migrate: Migrate) -> None:
     """H7: a name that btmon did not know is a doubt with the one that is meant; hyphens are taken as underscores."""
     found = migrate(f"{METER}serial_pot = /dev/ttyS1\nserial-baud = 9600\n")
     assert found.source["baud"] == 9600
     assert any("did you mean serial_port?" in doubt for doubt in found.doubts)
 
 
-def test_h8_bidgely_without_address(migrate) -> None:  # noqa: ANN001
+def test_h8_bidgely_without_address(migrate: Migrate) -> None:
     """H8: Bidgely without by_url ended btmon; its table is written switched off, and the doubt says what to fill in."""
     found = migrate(f"{METER}bidgely_out = true\n")
     assert "bidgely" not in found.toml["sink"]
@@ -226,31 +235,23 @@ def test_h8_bidgely_without_address(migrate) -> None:  # noqa: ANN001
     assert any("by_url must be set" in doubt for doubt in found.doubts)
 
 
-def test_a_command_line(migrate) -> None:  # noqa: ANN001
-    """A command line is read as btmon read it: long options cut short, short ones together, values behind = or a blank."""
-    words = [
-        "btmon.py",
-        "--serial",
-        "--serial-por=/dev/ttyS3",
-        "--serial-baud",
-        "9600",
-        "-pq",
-        "--reverse-polarity=yes",
-    ]
-    found = migrate("", *words)
+def test_a_command_line(migrate: Migrate) -> None:
+    """A command line is read as btmon read it: long options cut short, short ones together, values behind = or not."""
+    words = ["btmon.py", "--serial", "--serial-por=/dev/ttyS3", "--serial-baud", "9600", "-pq"]
+    found = migrate("", *words, "--reverse-polarity=yes")
     assert found.source == {"use": "serial", "port": "/dev/ttyS3", "baud": 9600}
     assert (found.code, found.toml["polarity"], found.doubts) == (0, "brultech", [])
     assert set(found.toml["sink"]) == {"print"}
 
 
-def test_the_command_line_wins_over_the_file(migrate) -> None:  # noqa: ANN001
+def test_the_command_line_wins_over_the_file(migrate: Migrate) -> None:
     """What the command line says counts more than the file, but cannot switch off what the file switches on."""
     found = migrate(f"{METER}serial_baud = 9600\n", "--serial-baud=115200")
     assert found.source["baud"] == 115200
 
 
 @pytest.mark.parametrize("switch", SERVICES)
-def test_each_service_that_lacks_its_key_is_switched_off(migrate, switch: str) -> None:  # noqa: ANN001
+def test_each_service_that_lacks_its_key_is_switched_off(migrate: Migrate, switch: str) -> None:
     """A service without what it needs is written switched off, with a doubt, and the rest passes check."""
     found = migrate(f"{METER}{switch} = true\n")
     assert set(found.toml["sink"]) == {"print"}

@@ -66,8 +66,8 @@ def _storage(options: Options, table: Table, prefix: str) -> None:
 
 
 def _gathering(options: Options, table: Table, name: str) -> None:
-    period = seconds(options, name)
-    table.set("flush_interval", duration(BATCH if period is None else period))
+    gathered = seconds(options, name)
+    table.set("flush_interval", duration(BATCH if gathered is None else gathered))
 
 
 def _rrd(options: Options) -> Table:

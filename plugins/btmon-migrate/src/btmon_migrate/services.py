@@ -14,8 +14,9 @@ from btmon_migrate.values import carry, carry_seconds, duration, groups, pairs, 
 class Service:
     """A hosted service: the plugin, the prefix of its options, and what each of them is called here.
 
-    `period` is the setting that btmon's upload period becomes: `flush_interval` where every reading is sent, `interval`
-    where it is one average. `ended` says that its address leads nowhere any more. `fill` adds what is no plain text.
+    `gathers` is the setting that btmon's upload period becomes: `flush_interval` where every reading is sent,
+    `interval` where it is one average. `ended` says that its address leads nowhere any more. `fill` adds what is no
+    plain text.
     """
 
     plugin: str
@@ -23,7 +24,7 @@ class Service:
     texts: Mapping[str, str] = attrs.field(factory=dict)
     secrets: Mapping[str, str] = attrs.field(factory=dict)
     required: Sequence[str] = ()
-    period: str = "flush_interval"
+    gathers: str = "flush_interval"
     ended: bool = False
     fill: Callable[[Options, Table], None] = lambda _options, _table: None
 
@@ -62,9 +63,9 @@ def _sink(options: Options, service: Service) -> Table:
 
 def _times(options: Options, table: Table, service: Service) -> None:
     carry_seconds(options, table, {f"{service.prefix}_timeout": "timeout"})
-    period = seconds(options, f"{service.prefix}_upload_period")
-    if period and service.plugin != "pvoutput":
-        table.set(service.period, duration(period))
+    wait = seconds(options, f"{service.prefix}_upload_period")
+    if wait and service.plugin != "pvoutput":
+        table.set(service.gathers, duration(wait))
 
 
 def _complete(options: Options, table: Table, service: Service) -> None:
@@ -160,14 +161,14 @@ def _fields(options: Options, table: Table) -> None:
 
 def _pvoutput(options: Options, table: Table) -> None:
     slots = (300, 600, 900)
-    period = seconds(options, "pvo_upload_period")
-    if period and period != slots[0]:
-        slot = min(slots, key=lambda one: abs(one - period))
+    wait = seconds(options, "pvo_upload_period")
+    if wait and wait != slots[0]:
+        slot = min(slots, key=lambda one: abs(one - wait))
         table.set("interval", duration(slot))
-        if slot != period:
+        if slot != wait:
             options.doubts.add(
                 options.where("pvo_upload_period"),
-                f"pvo_upload_period = {period:g}: PVOutput keeps a status for each 5, 10 or 15 minutes;"
+                f"pvo_upload_period = {wait:g}: PVOutput keeps a status for each 5, 10 or 15 minutes;"
                 f" {duration(slot)} is written",
             )
     if "generation" not in table.settings and "consumption" not in table.settings:
@@ -190,7 +191,7 @@ SERVICES: Mapping[str, Service] = {
         {"user": "user"},
         {"pass": "password", "api_key": "api_key"},
         ("url", "api_key", "user", "password", "map"),
-        period="interval",
+        gathers="interval",
         ended=True,
         fill=_map("map", "wo_map"),
     ),
@@ -215,7 +216,7 @@ SERVICES: Mapping[str, Service] = {
     "smartenergygroups_out": Service(
         "smartenergygroups", "seg", {"url": "url"}, {"token": "token"}, ("url", "token"), ended=True, fill=_segments
     ),
-    "thingspeak_out": Service("thingspeak", "ts", {"url": "url"}, {}, ("tokens",), period="interval", fill=_fields),
+    "thingspeak_out": Service("thingspeak", "ts", {"url": "url"}, {}, ("tokens",), gathers="interval", fill=_fields),
     "pachube_out": Service(
         "xively", "pbe", {"url": "url", "feed": "feed"}, {"token": "token"}, ("url", "feed", "token"), ended=True
     ),
@@ -226,7 +227,7 @@ SERVICES: Mapping[str, Service] = {
         {"url": "url", "api_id": "api_id", "sensor_id": "sensor_id", "channel": "channel"},
         {"api_key": "api_key"},
         ("api_id", "api_key", "sensor_id", "channel"),
-        period="interval",
+        gathers="interval",
     ),
     "pvo_out": Service(
         "pvoutput",

@@ -89,11 +89,11 @@ def _client(options: Options) -> Table:
 
 def _polling(options: Options, table: Table, name: str) -> None:
     given = options.get(name)
-    pause = seconds(options, name)
-    if given is None or pause is None:
+    wait = seconds(options, name)
+    if given is None or wait is None:
         options.use("device_list")
         return
-    if pause == 0:
+    if wait == 0:
         table.set("poll_interval", NO_PAUSE)
         options.doubts.add(
             given.where,
@@ -101,7 +101,7 @@ def _polling(options: Options, table: Table, name: str) -> None:
             f" {NO_PAUSE} is written. If the meter sends by itself, remove poll_interval and devices",
         )
     else:
-        table.set("poll_interval", duration(pause))
+        table.set("poll_interval", duration(wait))
     table.settings |= _devices(options)
 
 
