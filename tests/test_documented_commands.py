@@ -36,8 +36,8 @@ FROM_BTMON = ROOT / "docs" / "from-btmon.md"
 USING = (ROOT / "docs" / "using.md").read_text()
 MADE_ON_THE_PAGE = {"webhook", "acme"}
 """Plugins that a page writes, and that are not installed."""
-NO_SETTINGS = {"acme", "origin", "synchronous"}
-"""What is written so in a sentence, and is an entry point, an attribute of a class or a pragma of SQLite."""
+NO_SETTINGS = {"use", "acme", "origin", "synchronous"}
+"""What is written so in a sentence: the key of every table, an entry point, an attribute, a pragma of SQLite."""
 COMMAND = re.compile(r"(?:^ {4}|`)(?:sudo )?(?:-u \w+ )?(?:/opt/btcore/bin/)?btcore (\w[^`\n]*)", re.MULTILINE)
 COMMANDS = [
     (page.relative_to(ROOT), found[1].partition("  #")[0].partition(" | ")[0].strip())
