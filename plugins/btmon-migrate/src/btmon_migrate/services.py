@@ -15,8 +15,8 @@ class Service:
     """A hosted service: the plugin, the prefix of its options, and what each of them is called here.
 
     `gathers` is the setting that btmon's upload period becomes: `flush_interval` where every reading is sent,
-    `interval` where it is one average. `ended` says that its address leads nowhere any more. `fill` adds what is no
-    plain text.
+    `interval` where it is one average. `ended` says that its address leads nowhere any more. `about`
+    is what stands above the table. `fill` adds what is no plain text.
     """
 
     plugin: str
@@ -26,11 +26,18 @@ class Service:
     required: Sequence[str] = ()
     gathers: str = "flush_interval"
     ended: bool = False
+    about: Sequence[str] = ()
     fill: Callable[[Options, Table], None] = lambda _options, _table: None
 
 
 NAMING = ("bidgely", "emoncms", "enersave", "eragy", "peoplepower", "smartenergygroups", "xively")
 """The services that are sent serial numbers: shortened, unless `full_serials` is on."""
+
+ONE_DIRECTION = (
+    "Watts and watt-hours of one direction, whatever the polarity: which, is in docs/services.md. btmon sent the net of"
+    " both, which falls for a load."
+)
+AVERAGES = "An average of each interval. btmon sent every reading, more than the service takes."
 
 FIELDS = 8
 """The fields of a channel of ThingSpeak."""
@@ -48,7 +55,7 @@ def service_sinks(options: Options) -> list[Table]:
 
 
 def _sink(options: Options, service: Service) -> Table:
-    table = Table(f"sink.{service.plugin}", plugin=service.plugin)
+    table = Table(f"sink.{service.plugin}", plugin=service.plugin, about=list(service.about))
     carry(options, table, {f"{service.prefix}_{name}": setting for name, setting in service.texts.items()})
     for name, setting in service.secrets.items():
         if text := options.text(f"{service.prefix}_{name}"):
@@ -199,24 +206,41 @@ SERVICES: Mapping[str, Service] = {
         "plotwatt", "pw", {}, {"api_key": "api_key"}, ("api_key", "map"), fill=_map("map", "pw_map")
     ),
     "enersave_out": Service(
-        "enersave", "es", {"url": "url"}, {"token": "token"}, ("url", "token"), ended=True, fill=_typed_map("es_map")
+        "enersave",
+        "es",
+        {"url": "url"},
+        {"token": "token"},
+        ("url", "token"),
+        ended=True,
+        about=(ONE_DIRECTION,),
+        fill=_typed_map("es_map"),
     ),
-    "bidgely_out": Service("bidgely", "by", {}, {"url": "url"}, ("url",), fill=_typed_map("by_map")),
+    "bidgely_out": Service(
+        "bidgely", "by", {}, {"url": "url"}, ("url",), about=(ONE_DIRECTION,), fill=_typed_map("by_map")
+    ),
     "peoplepower_out": Service(
         "peoplepower",
         "pp",
         {"url": "url", "hub_id": "hub_id"},
         {"token": "token"},
         ("token", "map"),
+        about=(ONE_DIRECTION,),
         fill=_people,
     ),
     "eragy_out": Service(
-        "eragy", "eg", {"url": "url", "gateway_id": "gateway_id"}, {"token": "token"}, ("gateway_id", "token")
+        "eragy",
+        "eg",
+        {"url": "url", "gateway_id": "gateway_id"},
+        {"token": "token"},
+        ("gateway_id", "token"),
+        about=(ONE_DIRECTION,),
     ),
     "smartenergygroups_out": Service(
         "smartenergygroups", "seg", {"url": "url"}, {"token": "token"}, ("url", "token"), ended=True, fill=_segments
     ),
-    "thingspeak_out": Service("thingspeak", "ts", {"url": "url"}, {}, ("tokens",), gathers="interval", fill=_fields),
+    "thingspeak_out": Service(
+        "thingspeak", "ts", {"url": "url"}, {}, ("tokens",), gathers="interval", about=(AVERAGES,), fill=_fields
+    ),
     "pachube_out": Service(
         "xively", "pbe", {"url": "url", "feed": "feed"}, {"token": "token"}, ("url", "feed", "token"), ended=True
     ),
@@ -228,6 +252,7 @@ SERVICES: Mapping[str, Service] = {
         {"api_key": "api_key"},
         ("api_id", "api_key", "sensor_id", "channel"),
         gathers="interval",
+        about=(AVERAGES, ONE_DIRECTION),
     ),
     "pvo_out": Service(
         "pvoutput",

@@ -8,7 +8,7 @@ import attrs
 from btmon_migrate.databases import database_sinks
 from btmon_migrate.given import Doubts, Options
 from btmon_migrate.services import service_sinks
-from btmon_migrate.sources import sources
+from btmon_migrate.sources import SERVER_PORT, sources
 from btmon_migrate.streams import print_sink, stream_sinks
 from btmon_migrate.toml import Table, comment
 
@@ -49,9 +49,11 @@ def make_site(origin: str, options: Options) -> Site:
     found_sources = sources(options)
     sinks = [*print_sink(options), *database_sinks(options), *stream_sinks(options), *service_sinks(options)]
     if not any(table.is_active for table in found_sources):
-        options.doubts.add("", "no source is switched on, and btmon ended: add one, as docs/using.md has it")
+        options.doubts.add("", "no source can be used, and btmon ended; one is written that waits for a meter to connect")
+        found_sources.append(Table("source.tcp-server", {"port": SERVER_PORT}, plugin="tcp-server"))
     if not any(table.is_active for table in sinks):
-        options.doubts.add("", "no sink is switched on: btmon read the meter, and did nothing with what it read")
+        options.doubts.add("", "no sink can be used: btmon did nothing with what it read; here it is printed")
+        sinks.append(Table("sink.print", plugin="print"))
     site = Site(origin, (_head(options), *found_sources, *sinks))
     _left_over(options, options.doubts)
     return site

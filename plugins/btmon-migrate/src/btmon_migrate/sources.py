@@ -8,8 +8,11 @@ from btmon_migrate.given import Options
 from btmon_migrate.toml import Table, Toml
 from btmon_migrate.values import carry, carry_seconds, duration, number, path, seconds
 
-NO_PAUSE = "1s"
-"""What is written for polling without a pause."""
+SERVER_PORT = 8083
+"""The port that btmon listened on, unless told otherwise."""
+
+NO_WAIT = "1s"
+"""What is written for polling without a wait."""
 
 
 def sources(options: Options) -> list[Table]:
@@ -59,7 +62,7 @@ def _server(options: Options) -> Table:
     table = Table("source.meter", plugin="tcp-server")
     table.set("use", "tcp-server")
     carry(options, table, {"ip_host": "host"})
-    table.set("port", number(options, "ip_port", 8083))
+    table.set("port", number(options, "ip_port", SERVER_PORT))
     options.use("ip_poll_interval", "device_list")
     mode = options.text("ip_mode", "server")
     if mode != "server":
@@ -94,11 +97,11 @@ def _polling(options: Options, table: Table, name: str) -> None:
         options.use("device_list")
         return
     if wait == 0:
-        table.set("poll_interval", NO_PAUSE)
+        table.set("poll_interval", NO_WAIT)
         options.doubts.add(
             given.where,
             f'{name} = 0: btmon did not wait for the meter but asked it again and again, as "0" was a text to it;'
-            f" {NO_PAUSE} is written. If the meter sends by itself, remove poll_interval and devices",
+            f" {NO_WAIT} is written. If the meter sends by itself, remove poll_interval and devices",
         )
     else:
         table.set("poll_interval", duration(wait))
