@@ -28,6 +28,9 @@ SOURCES: Mapping[str, Mapping[str, str]] = {
 }
 """Configurations to which an option is added; each has all sinks, too."""
 
+INSTEAD = "source.tcp-server"
+"""What is written where no source can be used."""
+
 MAP = "399999_ch1,1,7,399999_aux1,2,8"
 VALUES: Mapping[str, str] = {
     "db_schema": "ecmread",
@@ -121,7 +124,11 @@ def _settings(given: Mapping[str, str]) -> dict[str, dict[str, str]]:
     for name, value in given.items():
         options.add(name, {"true": True, "false": False}.get(value, value), "here")
     site = make_site("", options)
-    return {one.header: {key: to_toml(value) for key, value in one.settings.items()} for one in site.tables}
+    return {
+        one.header: {key: to_toml(value) for key, value in one.settings.items()}
+        for one in site.tables
+        if one.header != INSTEAD
+    }
 
 
 def _value(name: str) -> str:

@@ -268,6 +268,31 @@ def test_what_is_no_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().err.count("\n") == 2
 
 
+POSTED = sorted((Path(__file__).parent / "golden" / "posted").glob("*.cfg"))
+"""Configurations as people post them: mistakes, mixtures and old names; beside each, the doubts that are to be told."""
+
+
+@pytest.mark.parametrize("file", POSTED, ids=lambda file: file.stem)
+def test_a_configuration_as_people_post_them(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each doubt is told, by its line, and nothing else is; what is written passes btcore check."""
+    site = tmp_path / "site.toml"
+    code = main(["migrate", str(file), "-o", str(site)])
+    doubts = capsys.readouterr().err.replace("btcore migrate: ", "")
+    assert doubts == file.with_suffix(".doubts").read_text()
+    assert code == bool(doubts)
+    assert main(["check", str(site)]) == 0
+
+
+def test_there_are_twenty_configurations() -> None:
+    """There are as many as are promised, and the awkward ones keep their bytes."""
+    assert len(POSTED) >= 20
+    texts = {file.stem.partition("-")[2]: file.read_bytes() for file in POSTED}
+    assert texts["windows"].startswith(b"\xef\xbb\xbf")
+    assert b"\r\n" in texts["windows"]
+    assert b"\r\n" in texts["mixed-ends"]
+    assert b"Z\xe4hler" in texts["latin-1"]
+
+
 VALUE = st.one_of(
     st.sampled_from(["true", "false", "0", "10", "0.5", "gem", "client", "a,b,c", ",", "1,,", "é#;%(x)s", " ", '""']),
     st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=20),

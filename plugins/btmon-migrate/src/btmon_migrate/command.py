@@ -6,12 +6,11 @@ Standard output has the site.toml and nothing else; standard error the doubts, a
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 
-from btcore import API, BtcoreError, Command, ConfigurationError, LoadConfiguration
+from btcore import API, BtcoreError, Command, LoadConfiguration
+from btmon_migrate.checking import check_site
 from btmon_migrate.command_line import CommandLine
 from btmon_migrate.given import Doubts, Options
 from btmon_migrate.ini import read_ini
@@ -20,9 +19,6 @@ from btmon_migrate.site import Site, make_site
 
 LARGEST = 1_000_000
 """Bytes of the largest configuration that is read."""
-
-DISTRIBUTIONS = {name: f"btmon-{name}" for name in ("influxdb", "mqtt", "mysql", "pvoutput", "rrd")}
-DEFAULT_SET = ("print", "serial", "sqlite", "tcp-client", "tcp-server")
 
 
 class MigrationError(BtcoreError):
@@ -52,13 +48,11 @@ def run(args: argparse.Namespace, load: LoadConfiguration) -> int:
         args.usage("expected the configuration file of btmon, or its command line behind --")
     doubts = Doubts()
     site = make_site(*_read(args.words, Options(doubts)))
+    check_site(site, load, doubts)
     if args.output == "-":
-        text = _text(site)
-        _check(text, site, load, doubts)
-        sys.stdout.write(text)
+        sys.stdout.write(site.text())
     else:
-        text = _write(site, Path(args.output))
-        _check(text, site, load, doubts)
+        _write(site, Path(args.output))
     for doubt in doubts:
         sys.stderr.write(f"btcore migrate: {doubt}\n")
     return 1 if doubts else 0
@@ -101,45 +95,15 @@ def _file_text(file: Path) -> str:
         return data.decode("latin-1")
 
 
-def _text(site: Site) -> str:
-    return "\n".join(site.lines()) + "\n"
-
-
-def _write(site: Site, output: Path) -> str:
+def _write(site: Site, output: Path) -> None:
     """Write it and its secrets; nothing that is there is overwritten. Raises MigrationError."""
     secrets = move_secrets(site.tables)
-    text = _text(site)
     try:
         with output.open("x", encoding="utf-8") as file:
-            file.write(text)
+            file.write(site.text())
         for _ in write_secrets(secrets, output.parent):
             pass
     except FileExistsError as error:
         raise MigrationError(f"{error.filename} already exists; move it away, or choose another name with -o") from None
     except OSError as error:
         raise MigrationError(f"cannot write {error.filename or output}: {error.strerror}") from None
-    return text
-
-
-def _check(text: str, site: Site, load: LoadConfiguration, doubts: Doubts) -> None:
-    """Check what was made as `btcore check` does. What it finds becomes a doubt."""
-    there = {entry.name for entry in entry_points(group="btcore.plugins")}
-    missing = sorted({distribution(name) for name in site.plugins() if name not in there})
-    if missing:
-        sys.stderr.write(f"btcore migrate: first, pip install {' '.join(missing)}; then btcore check\n")
-        return
-    with tempfile.TemporaryDirectory() as directory:
-        file = Path(directory) / "site.toml"
-        file.write_text(text, encoding="utf-8")
-        for _ in write_secrets(move_secrets(site.tables), file.parent):
-            pass
-        try:
-            load(file)
-        except ConfigurationError as error:
-            for problem in error.problems:
-                doubts.add("", str(problem).replace(str(file), "site.toml"))
-
-
-def distribution(plugin: str) -> str:
-    """Return what has a plugin that does not come with btcore."""
-    return DISTRIBUTIONS.get(plugin, "btmon-services")

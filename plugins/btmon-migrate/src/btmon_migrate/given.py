@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What was given: the options of one configuration, where each of them stands, and what a person has to look at."""
 
+import math
 from collections.abc import Iterator
 from difflib import get_close_matches
 
 import attrs
 
-from btmon_migrate.options import OPTIONS
+from btmon_migrate.options import OPTIONS, option_name
 
 Value = str | bool
+
+READS_AS_OFF = ("0", "no", "off", "n", "none", "never", "disabled", "f")
+"""What people write for `false`."""
 
 
 @attrs.frozen
@@ -36,6 +40,12 @@ class Doubt:
     where: str
     text: str
 
+    @property
+    def line(self) -> float:
+        """The line of a file; infinite if it is of none."""
+        number = self.where.rpartition(":")[2]
+        return int(number) if number.isdecimal() else math.inf
+
     def __str__(self) -> str:
         """Return it as a line of a message."""
         return f"{self.where}: {self.text}" if self.where else self.text
@@ -54,8 +64,8 @@ class Doubts:
             self._found.append(doubt)
 
     def __iter__(self) -> Iterator[Doubt]:
-        """Go through them."""
-        return iter(self._found)
+        """Go through them, those of a file line by line, before those of none."""
+        return iter(sorted(self._found, key=lambda doubt: doubt.line))
 
     def __bool__(self) -> bool:
         """Whether there are any."""
@@ -72,7 +82,7 @@ class Options:
 
     def add(self, name: str, value: Value, where: str) -> None:
         """Add an option as it was read: the first that is set counts, as in btmon. An unknown name becomes a doubt."""
-        known = name.lower().replace("-", "_")
+        known = option_name(name)
         if known not in OPTIONS:
             near = get_close_matches(known, OPTIONS, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
@@ -109,8 +119,14 @@ class Options:
         return given.text
 
     def is_on(self, name: str) -> bool:
-        """Whether btmon took a switch for switched on."""
+        """Whether btmon took a switch for switched on. A value that reads as off, and was not, becomes a doubt."""
         given = self.get(name)
+        if given and given.text.strip().lower() in READS_AS_OFF:
+            self.doubts.add(
+                given.where,
+                f'{name} = {given.text} switched it on in btmon, as any text but "false" did; if that is not meant, '
+                "write false, and migrate again",
+            )
         return given is not None and given.is_on
 
     def where(self, name: str) -> str:

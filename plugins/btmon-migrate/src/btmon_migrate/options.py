@@ -100,3 +100,8 @@ OPTIONS: Mapping[str, Option] = {option.name: option for option in _all()}
 
 FLAGS: Mapping[str, Option] = {flag: option for option in OPTIONS.values() for flag in option.flags}
 """Each option by what is written on a command line."""
+
+
+def option_name(written: str) -> str:
+    """Return a name as btmon had it: in lower case, and with underscores."""
+    return written.strip().lower().replace("-", "_")

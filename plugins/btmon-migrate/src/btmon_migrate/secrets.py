@@ -3,7 +3,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from btmon_migrate.toml import SecretText, Table, Toml
@@ -12,7 +12,7 @@ DIRECTORY = "secrets"
 """Where they are kept, beside site.toml."""
 
 
-def move_secrets(tables: tuple[Table, ...]) -> dict[str, str]:
+def move_secrets(tables: Iterable[Table]) -> dict[str, str]:
     """Have the tables refer to files; return what each file is to hold, by its path beside site.toml."""
     files: dict[str, str] = {}
     for table in tables:

@@ -28,7 +28,7 @@ class Site:
     """A site.toml in tables. `origin` names what it was made of."""
 
     origin: str
-    tables: tuple[Table, ...]
+    tables: list[Table]
 
     def lines(self) -> Iterator[str]:
         """Write it, line by line."""
@@ -39,6 +39,22 @@ class Site:
             yield ""
             yield from table.lines()
 
+    def text(self) -> str:
+        """Return what the file is to hold."""
+        return "\n".join(self.lines()) + "\n"
+
+    def complete(self, doubts: Doubts) -> None:
+        """Add a source where none can be used, and a sink: without both, a site does not run."""
+        if not self._has("source"):
+            doubts.add("", f"no source can be used: one is written that listens for a meter on port {SERVER_PORT}")
+            self.tables.append(Table("source.tcp-server", {"port": SERVER_PORT}, plugin="tcp-server"))
+        if not self._has("sink"):
+            doubts.add("", "no sink can be used: one is written that prints what the meter measures")
+            self.tables.append(Table("sink.print", plugin="print"))
+
+    def _has(self, kind: str) -> bool:
+        return any(table.is_active and table.header.startswith(f"{kind}.") for table in self.tables)
+
     def plugins(self) -> list[str]:
         """Return the names of the plugins that it uses."""
         return sorted({table.plugin for table in self.tables if table.is_active and table.plugin})
@@ -46,32 +62,19 @@ class Site:
 
 def make_site(origin: str, options: Options) -> Site:
     """Make a site of options. What cannot be carried over becomes a doubt."""
-    found_sources = sources(options)
     sinks = [*print_sink(options), *database_sinks(options), *stream_sinks(options), *service_sinks(options)]
-    if not any(table.is_active for table in found_sources):
-        options.doubts.add("", "no source can be used, and btmon ended; one is written that waits for a meter to connect")
-        found_sources.append(Table("source.tcp-server", {"port": SERVER_PORT}, plugin="tcp-server"))
-    if not any(table.is_active for table in sinks):
-        options.doubts.add("", "no sink can be used: btmon did nothing with what it read; here it is printed")
-        sinks.append(Table("sink.print", plugin="print"))
-    site = Site(origin, (_head(options), *found_sources, *sinks))
+    site = Site(origin, [_head(options), *sources(options), *sinks])
+    site.complete(options.doubts)
     _left_over(options, options.doubts)
     return site
 
 
 def _head(options: Options) -> Table:
     head = Table("")
-    reverse = options.get("reverse_polarity")
-    if reverse is None:
-        head.set("polarity", "btmon", "the sign that btmon gave: consumption is negative")
-    else:
+    if options.is_on("reverse_polarity"):
         head.set("polarity", "brultech", "reverse_polarity: consumption is positive")
-        if reverse.text.lower() in {"0", "no", "off", "none", "n", "false"}:
-            options.doubts.add(
-                reverse.where,
-                f'reverse_polarity = {reverse.text} switched it on in btmon, as any text but "false" did; to switch it'
-                ' off here write polarity = "btmon"',
-            )
+    else:
+        head.set("polarity", "btmon", "the sign that btmon gave: consumption is negative")
     return head
 
 

@@ -18,8 +18,6 @@ NO_WAIT = "1s"
 def sources(options: Options) -> list[Table]:
     """Return the source that btmon took: the first of those that are switched on, in its order."""
     on = [name for name in READERS if options.is_on(name)]
-    for name in on:
-        _is_meant(options, name)
     for name in on[1:]:
         options.doubts.add(
             options.where(name), f"{name}: btmon read one source, and that was {on[0]}; this one is left out"
@@ -27,16 +25,6 @@ def sources(options: Options) -> list[Table]:
         for unused, _ in options.unused(name.split("_", maxsplit=1)[0] + "_"):
             options.use(unused)
     return [READERS[on[0]](options)] if on else []
-
-
-def _is_meant(options: Options, name: str) -> None:
-    given = options.get(name)
-    if given and given.text.lower() in {"0", "no", "off", "n", "none"}:
-        options.doubts.add(
-            given.where,
-            f'{name} = {given.text} switched it on in btmon, as any text but "false" did; remove it if that is not'
-            " meant",
-        )
 
 
 def _serial(options: Options) -> Table:
