@@ -156,6 +156,22 @@ def test_whatever_btmon_calculated_differs_by_a_quirk(name: str, compare: Compar
     assert found["safe"], [one for one in found["differences"] if not one["quirk"]]
 
 
+def test_a_journal_is_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a capture, the readings are those of the site's journal, and the sign is that of its sinks."""
+    log, readings, recording = recorded("ecm1240bin_steady.reverse_polarity")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TZ", recording["tz"])
+    time.tzset()
+    Path("log").write_text(log)
+    Path("capture").write_text("".join(f"{json.dumps(captured(one))}\n" for one in readings))
+    Path("site.toml").write_text('state = "state"\n[source.file]\npath = "capture"\n[sink.sqlite]\nfile = "house.db"\n')
+    assert main(["run", "--once", "--quiet"]) == 0
+    assert main(["compare", "log"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("Safe to switch: btcore has all 7 readings")
+
+
 def test_a_log_without_readings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A log in which btmon printed nothing, or no log, is one clear line and exit code 69."""
     log = tmp_path / "log"

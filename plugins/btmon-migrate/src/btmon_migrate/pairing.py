@@ -54,25 +54,24 @@ def _of_a_meter(btmon: Sequence[Printed], ours: Sequence[Printed]) -> Iterator[P
     """Yield the packets of a meter."""
     found = _by_energies(btmon, ours)
     found |= _by_time(btmon, ours, found)
-    mine = {position: index for index, position in found.items()}
-    rest = [Pair(None, one) for position, one in enumerate(ours) if position not in mine]
     pairs = [Pair(one, ours[found[index]] if index in found else None) for index, one in enumerate(btmon)]
+    taken = set(found.values())
     first, last = min(one.at for one in btmon) - NEAR, max(one.at for one in btmon) + NEAR
-    within = [pair for pair in rest if pair.ours and first <= pair.ours.at <= last]
-    yield from sorted([*pairs, *within], key=lambda pair: pair.at)
+    within = [one for index, one in enumerate(ours) if index not in taken and first <= one.at <= last]
+    yield from sorted([*pairs, *(Pair(None, one) for one in within)], key=lambda pair: pair.at)
 
 
 def _by_energies(btmon: Sequence[Printed], ours: Sequence[Printed]) -> dict[int, int]:
     """Return which of ours has the same counters as each of btmon's, if there is one that is not taken."""
     waiting: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
     titles = {key for one in btmon for key in one.numbers}
-    for position, one in enumerate(ours):
-        waiting[_energies(one, titles)].append(position)
+    for index, one in enumerate(ours):
+        waiting[_energies(one, titles)].append(index)
     found = {}
     for index, one in enumerate(btmon):
         same = waiting[_energies(one, titles)]
         if same:
-            nearest = min(same, key=lambda position: abs(ours[position].at - one.at))
+            nearest = min(same, key=lambda other: abs(ours[other].at - one.at))
             same.remove(nearest)
             found[index] = nearest
     return found
@@ -86,7 +85,7 @@ def _energies(one: Printed, titles: set[tuple[str, str]]) -> tuple[str, ...]:
 def _by_time(btmon: Sequence[Printed], ours: Sequence[Printed], found: dict[int, int]) -> dict[int, int]:
     """Return which of ours is of about the same time as each of btmon's that has no counterpart yet."""
     taken = set(found.values())
-    free = sorted((one.at, position) for position, one in enumerate(ours) if position not in taken)
+    free = sorted((one.at, index) for index, one in enumerate(ours) if index not in taken)
     more = {}
     for index, one in enumerate(btmon):
         if index not in found:
