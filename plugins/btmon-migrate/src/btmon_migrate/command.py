@@ -13,12 +13,19 @@ from btcore import API, BtcoreError, Command, LoadConfiguration
 from btmon_migrate.checking import check_site
 from btmon_migrate.command_line import CommandLine
 from btmon_migrate.given import Doubts, Options
+from btmon_migrate.home_assistant import home_assistant_site, is_home_assistant
 from btmon_migrate.ini import read_ini
 from btmon_migrate.secrets import move_secrets, write_secrets
+from btmon_migrate.serial2mqtt import is_serial2mqtt, serial2mqtt_site
 from btmon_migrate.site import Site, make_site
+from btmon_migrate.yaml_file import read_yaml
 
 LARGEST = 1_000_000
 """Bytes of the largest configuration that is read."""
+
+
+YAML = (".yaml", ".yml")
+"""How the names of files of other programs end."""
 
 
 class MigrationError(BtcoreError):
@@ -31,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "words",
         nargs="*",
         metavar="FILE | -- OPTION",
-        help="the configuration file of btmon; or, behind --, the command line with which btmon was started",
+        help="the configuration file of btmon, or of another program in YAML; or, behind --, the command line of btmon",
     )
     parser.add_argument(
         "-o",
@@ -47,7 +54,7 @@ def run(args: argparse.Namespace, load: LoadConfiguration) -> int:
     if not args.words:
         args.usage("expected the configuration file of btmon, or its command line behind --")
     doubts = Doubts()
-    site = make_site(*_read(args.words, Options(doubts)))
+    site = _site(args.words, doubts)
     check_site(site, load, doubts)
     if args.output == "-":
         sys.stdout.write(site.text())
@@ -64,6 +71,22 @@ MIGRATE = Command(
     add_arguments=add_arguments,
     run=run,
 )
+
+
+def _site(words: Sequence[str], doubts: Doubts) -> Site:
+    """Make a site of what is given: a file in YAML is of another program than btmon."""
+    first = Path(words[0])
+    if first.suffix.lower() not in YAML:
+        return make_site(*_read(words, Options(doubts)))
+    node = read_yaml(_file_text(first), first.name, doubts)
+    if is_home_assistant(node):
+        site = home_assistant_site(node)
+    elif is_serial2mqtt(node):
+        site = serial2mqtt_site(node)
+    else:
+        raise MigrationError(f"{first}: expected greeneye_monitor of Home Assistant, or device and mqtt of serial2mqtt")
+    site.complete(doubts)
+    return site
 
 
 def _read(words: Sequence[str], options: Options) -> tuple[str, Options]:
