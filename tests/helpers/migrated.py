@@ -3,14 +3,14 @@
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 from btcore.cli import main
 from helpers.folders import GOLDEN
-from helpers.golden_streams import stream_file
+from helpers.golden_streams import RECORDED_AT, recorded_packets
 
 LEGACY = GOLDEN / "btmon" / "legacy_configs"
-RECORDED_AT = "2023-11-14T22:13:20"
 
 
 def write_legacy(name: str, file: Path, changes: Mapping[str, object]) -> None:
@@ -45,10 +45,16 @@ def change_table(site: Path, header: str, **settings: str) -> None:
     site.write_text(before + begin + "\n".join(lines) + "\n" + end + after)
 
 
-def read_recording(site: Path, stream: str) -> None:
-    """Have a site read a recorded stream, with the times at which btmon had its packets, in place of its source."""
+def read_recording(site: Path, stream: str, first: int = 0) -> None:
+    """Have a site read a recorded stream, with the times at which btmon had its packets, in place of its source.
+
+    The packet number `first` is the first that it reads; they are ten seconds apart.
+    """
     text = site.read_text()
-    recording = f'[source.meter]\nuse = "file"\npath = "{stream_file(stream)}"\nstart = "{RECORDED_AT}"\n'
+    packets = site.with_name("packets.bin")
+    packets.write_bytes(b"".join(recorded_packets(stream)[first:]))
+    start = RECORDED_AT + timedelta(seconds=10 * first)
+    recording = f'[source.meter]\nuse = "file"\npath = "{packets}"\nstart = "{start:%Y-%m-%dT%H:%M:%S}"\n'
     text, count = re.subn(r"\[source\.meter\]\n(?:.+\n)*", recording, text)
     assert count == 1
     site.write_text('state = "state"\n' + text)

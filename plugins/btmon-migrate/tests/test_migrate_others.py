@@ -43,7 +43,7 @@ def test_home_assistant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         "01000777_p2": {"name": "gas", "unit": "m³", "per_pulse": 1.0},
     }
     of = "greeneye_monitor: monitors"
-    by_mqtt = (
+    sink_to_see = "see that host, user and password of [sink.homeassistant] are right"
         "Home Assistant gets its meters by MQTT: see that host, user and password of [sink.homeassistant] are right"
     )
     rate = "what is counted is shown, not its rate; a derivative sensor shows that"
@@ -52,7 +52,7 @@ def test_home_assistant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         f"{of} 1: voltage 1: name: the voltage is not called house voltage: rename its entity in Home Assistant",
         f"{of} 2: channels 1: number: expected 1 to 48; it is left out",
         f"{of} 3: serial_number: expected eight digits, found 778; the meter is left out",
-        f"greeneye_monitor: {by_mqtt}",
+        f"greeneye_monitor: Home Assistant gets its meters by MQTT: {sink_to_see}",
     ]
 
 
