@@ -44,8 +44,6 @@ def test_home_assistant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     }
     of = "greeneye_monitor: monitors"
     sink_to_see = "see that host, user and password of [sink.homeassistant] are right"
-        "Home Assistant gets its meters by MQTT: see that host, user and password of [sink.homeassistant] are right"
-    )
     rate = "what is counted is shown, not its rate; a derivative sensor shows that"
     assert doubts == [
         f"{of} 1: pulse_counters 1: time_unit = min: {rate}",
