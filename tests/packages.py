@@ -11,6 +11,7 @@ import attrs
 from helpers.folders import ROOT
 from packaging.requirements import Requirement
 
+from btcore.cli.extensions import GROUP as COMMANDS
 from btcore.discovery import GROUP
 
 FOLDERS = [ROOT / "btcore", *sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))]
@@ -42,8 +43,14 @@ class Package:
     @property
     def plugins(self) -> dict[str, str]:
         """Its plugins, and where each of them is."""
-        plugins: dict[str, str] = self.project["entry-points"][GROUP]
+        plugins: dict[str, str] = self.project["entry-points"].get(GROUP, {})
         return plugins
+
+    @property
+    def commands(self) -> dict[str, str]:
+        """The commands that it adds, and where each of them is."""
+        commands: dict[str, str] = self.project["entry-points"].get(COMMANDS, {})
+        return commands
 
     @property
     def hatch(self) -> dict[str, Any]:

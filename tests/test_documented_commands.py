@@ -22,6 +22,7 @@ from btcore.config.site import JournalSettings, core_settings, site_settings
 from btcore.discovery import find, installed
 from btcore.settings import Kind
 from btcore.values.describe import Setting, settings_of
+from btmon_migrate.options import OPTIONS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -30,11 +31,13 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted(ROOT.glob("plugins/*/README.md")),
 ]
+FROM_BTMON = ROOT / "docs" / "from-btmon.md"
+"""The page that has btmon's settings beside btcore's."""
 USING = (ROOT / "docs" / "using.md").read_text()
 MADE_ON_THE_PAGE = {"webhook", "acme"}
 """Plugins that a page writes, and that are not installed."""
-NO_SETTINGS = {"acme", "origin", "synchronous"}
-"""What is written so in a sentence, and is an entry point, an attribute of a class or a pragma of SQLite."""
+NO_SETTINGS = {"use", "acme", "origin", "synchronous"}
+"""What is written so in a sentence: the key of every table, an entry point, an attribute, a pragma of SQLite."""
 COMMAND = re.compile(r"(?:^ {4}|`)(?:sudo )?(?:-u \w+ )?(?:/opt/btcore/bin/)?btcore (\w[^`\n]*)", re.MULTILINE)
 COMMANDS = [
     (page.relative_to(ROOT), found[1].partition("  #")[0].partition(" | ")[0].strip())
@@ -121,7 +124,8 @@ def test_every_table_of_the_pages_has_settings_that_there_are(page: Path) -> Non
 def test_every_setting_in_a_sentence_is_one(page: Path) -> None:
     """What a sentence tells to write, `interval = "5m"`, is a setting of some table."""
     written = set(re.findall(r"`(\w+) = [^`]*`", page.read_text()))
-    assert written - known_settings() - NO_SETTINGS == set()
+    btmon = OPTIONS.keys() if page == FROM_BTMON else set()
+    assert written - known_settings() - NO_SETTINGS - btmon == set()
 
 
 @pytest.mark.parametrize("kind", ["source", "sink"])

@@ -15,7 +15,7 @@ from helpers.folders import ROOT
 from packages import CORE, OFFERED, PACKAGES, PLUGINS, Package, named
 from packaging.specifiers import SpecifierSet
 
-from btcore import predecessor
+from btcore import API, predecessor
 from btcore.discovery import DISTRIBUTIONS
 from btcore.version import __version__
 
@@ -117,13 +117,14 @@ def test_an_sdist_has_what_its_tests_share_with_others(package: Package) -> None
 
 
 @each_package
-def test_every_entry_point_leads_to_a_plugin_of_the_package(package: Package) -> None:
-    """An entry point is a name in lower case, and a class of the package that `@plugin` has made one."""
-    assert package.plugins
-    for name, value in package.plugins.items():
+def test_every_entry_point_leads_to_a_plugin_or_a_command_of_the_package(package: Package) -> None:
+    """An entry point is a name in lower case, and a class that `@plugin` has made one, or a `Command`."""
+    assert package.plugins or package.commands
+    for name, value in (package.plugins | package.commands).items():
         assert name == name.lower()
         assert value.split(".")[0].split(":")[0] == package.module
-        assert pkgutil.resolve_name(value).btcore_api == 1
+    assert {pkgutil.resolve_name(value).btcore_api for value in package.plugins.values()} <= {API}
+    assert {pkgutil.resolve_name(value).api for value in package.commands.values()} <= {API}
 
 
 def test_btcore_knows_every_plugin_of_the_workspace_and_no_other() -> None:

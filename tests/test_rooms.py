@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from house import CORE, WINGS, arrows, backward, circles, imports, rooms, wing
+from packages import PACKAGES
 
 import btcore
 from btcore.cli import COMMANDS
@@ -83,8 +84,9 @@ def test_a_plugin_uses_nothing_of_the_core_but_its_public_names(plugin: Path) ->
 @pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: str(path.name))
 def test_every_plugin_folder_has_the_same_shape(plugin: Path) -> None:
     """A plugin's folder has a pyproject, a README that shows its sample, the sample, typed sources and tests."""
-    package = plugin.name.replace("-", "_")
-    expected = ["pyproject.toml", "README.md", "sample.toml", f"src/{package}/py.typed", "tests"]
+    package = PACKAGES[plugin.name]
+    sample = ["sample.toml"] if package.plugins else []  # a package of commands alone has no table
+    expected = ["pyproject.toml", "README.md", *sample, f"src/{package.module}/py.typed", "tests"]
     assert [part for part in expected if not (plugin / part).exists()] == []
 
 

@@ -11,7 +11,7 @@ from btcore.decode.brultech import FORMATS, pack
 from btcore.decode.polling import Poll, validate_devices
 from btcore.decode.probing import ProbedDevice, answers_commands, probe_devices, sends_unasked
 from btcore.decode.schemas import SCHEMAS, Column, channels_in, columns, serial_column
-from btcore.errors import BtcoreError, Problem, Reject, Retry, Stop
+from btcore.errors import BtcoreError, ConfigurationError, Problem, Reject, Retry, Stop
 from btcore.findings import DiagnosisContext, Finding
 from btcore.formats import Channel, Format, Number
 from btcore.further_channels import active_further_channels, visible_channels
@@ -53,6 +53,7 @@ __all__ = [
     "Command",
     "CommandFailed",
     "Configuration",
+    "ConfigurationError",
     "Context",
     "Damaged",
     "Delivery",

@@ -174,7 +174,7 @@ def test_a_file_that_is_no_text_is_told(load: Load, tmp_path: Path, raw: bytes, 
 def test_a_configuration_of_btmon_is_told_as_such(load: Load, text: str) -> None:
     """In one line, in place of a mistake for each of its lines."""
     (problem,) = problems_of(load, text)
-    assert problem.message.startswith("this is a configuration of btmon, which btcore cannot read or import")
+    assert problem.message.startswith("this is a configuration of btmon, not of btcore; btcore migrate")
 
 
 def test_an_option_of_btmon_s_in_a_site_is_a_mistake_of_its_own(load: Load) -> None:

@@ -12,17 +12,14 @@ from btcore.errors import ConfigurationError, Problem
 MAX_BYTES = 1 << 20
 """The largest file that is read: a site.toml is never as large."""
 
-BTMON = (
-    "this is a configuration of btmon, which btcore cannot read or import; run btcore init to write a site.toml, and "
-    "btcore plugins to see what each plugin does"
-)
+BTMON = "this is a configuration of btmon, not of btcore; btcore migrate {path} -o site.toml writes one of btcore"
 
 
 def read_site_file(path: Path) -> str:
     """Return the text of a configuration. Raises ConfigurationError if it cannot be read, or is not one of btcore."""
     text = _decode(path, _read(path))
     if predecessor.is_configuration(text):
-        raise _error(path, BTMON)
+        raise _error(path, BTMON.format(path=path))
     return text
 
 

@@ -72,14 +72,14 @@ def type_name(annotation: Any) -> str:  # noqa: ANN401 - types are values here
 
 
 def check_choice(value: object, choices: tuple[str, ...]) -> None:
-    """Raise InvalidValue if a value, or an item of a list, is none of the choices."""
+    """Raise InvalidValue if a value, or an item of a list, is none of the choices, which are written as texts."""
     if not choices:
         return
     if not isinstance(value, list | tuple):
-        if value not in choices:
+        if str(value) not in choices:
             raise _one_of(choices, value)
         return
-    wrong = [(index, item) for index, item in enumerate(value) if item not in choices]
+    wrong = [(index, item) for index, item in enumerate(value) if str(item) not in choices]
     if wrong:
         raise InvalidValue(*(problem for index, item in wrong for problem in _within(index, _one_of(choices, item))))
 

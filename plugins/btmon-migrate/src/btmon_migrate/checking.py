@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checks a site that was made, as `btcore check` does, and switches off the tables in which there is a mistake."""
+
+import sys
+import tempfile
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from btcore import ConfigurationError, LoadConfiguration, Problem
+from btmon_migrate.given import Doubts
+from btmon_migrate.site import Site
+
+DISTRIBUTIONS = {name: f"btmon-{name}" for name in ("influxdb", "mqtt", "mysql", "pvoutput", "rrd")}
+SWITCHED_OFF = "Switched off, as btcore check finds a mistake in it: correct it, then remove the # of each line."
+
+
+def check_site(site: Site, load: LoadConfiguration, doubts: Doubts) -> None:
+    """Have a site pass `btcore check`. A mistake becomes a doubt, and its table comments; a missing plugin is named."""
+    there = {entry.name for entry in entry_points(group="btcore.plugins")}
+    missing = sorted({distribution(name) for name in site.plugins() if name not in there})
+    if missing:
+        sys.stderr.write(f"btcore migrate: first, pip install {' '.join(missing)}; then btcore check\n")
+        return
+    while any([_switch_off(site, problem, doubts) for problem in _problems(site, load)]):  # noqa: C419 - all of them
+        site.complete(doubts)
+
+
+def distribution(plugin: str) -> str:
+    """Return what has a plugin that does not come with btcore."""
+    return DISTRIBUTIONS.get(plugin, "btmon-services")
+
+
+def _problems(site: Site, load: LoadConfiguration) -> tuple[Problem, ...]:
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "site.toml"
+        file.write_text(site.text(), encoding="utf-8")
+        try:
+            load(file)
+        except ConfigurationError as error:
+            return error.problems
+    return ()
+
+
+def _switch_off(site: Site, problem: Problem, doubts: Doubts) -> bool:
+    """Report a problem; return whether its table was switched off."""
+    where = f"[{problem.table}] {problem.key}".strip() if problem.table else "site.toml"
+    doubts.add("", f"{where}: {problem.message}")
+    wrong = [table for table in site.tables if table.is_active and table.header and table.header == problem.table]
+    for table in wrong:
+        table.is_active = False
+        table.about.append(SWITCHED_OFF)
+    return bool(wrong)
