@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the text formats have in common: how a packet is found at the start of a buffer, and its numbers are read.
+
+A text has no checksum. So each format is a regular expression that a packet matches from its first byte to its end,
+and one that the beginning of a packet matches: anything else is damaged at once, and nothing behind it waits. Both are
+possessive: no text takes longer than it is long.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import attrs
+
+from btcore import Damaged, Format, Incomplete, Number, Packet
+
+MAX_SIZE = 8192
+"""Bytes of the longest text: three times those of 48 channels with everything."""
+
+NUMBER = rb"-?+(?:\d{1,13}+(?:\.\d{0,6}+)?+|\.\d{1,6}+)"
+"""A number as a GEM writes it: `223.19`, `.82`, `-5`."""
+
+END = rb"[\s\0]"
+"""What stands behind a text that has no end of its own."""
+
+NEXT = rb"(?=\xfe\xff|[$]|Alive|GET |PUT |POST )"
+"""What may follow it instead: a binary packet, a keep-alive, a request."""
+
+NEXT_BEGUN = rb"(?:\xfe|A(?:l(?:i(?:v)?)?)?|G(?:E(?:T)?)?|P(?:U(?:T)?|O(?:S(?:T)?)?)?)?"
+"""The beginnings of these."""
+
+Values = Mapping[str, Number]
+Answer = Packet | Incomplete | Damaged
+
+WS_PER_WH = 3600
+
+
+@attrs.frozen
+class Text:
+    """One text format.
+
+    `header` is what it begins with, `packet` matches a complete one, `begun` the beginning of one. `serial` and `raw`
+    make the serial number and the bytes to keep of a match; `read` returns the numbers of these bytes by label.
+    """
+
+    header: bytes
+    candidate: bytes
+    packet: re.Pattern[bytes]
+    begun: re.Pattern[bytes]
+    serial: Callable[[re.Match[bytes]], str]
+    raw: Callable[[re.Match[bytes]], bytes]
+    read: Callable[[bytes], Values]
+    format: Format
+
+    def look(self, buffer: bytes) -> Answer:
+        """Look for a packet at the start of a buffer."""
+        found = self.packet.match(buffer)
+        if found is None:
+            is_begun = len(buffer) < MAX_SIZE and self.begun.fullmatch(buffer)
+            return Incomplete() if is_begun else Damaged("not a complete text")
+        raw = self.raw(found)
+        try:
+            self.read(raw)
+        except ValueError as error:
+            return Damaged(str(error), found.end())
+        return Packet(found.end(), self.format, self.serial(found), raw)
+
+
+def unpack(read: Callable[[bytes], Values], labels: Sequence[str]) -> Callable[[bytes], Sequence[Number]]:
+    """Return the function that unpacks the numbers of a text in the order of the labels."""
+
+    def numbers(raw: bytes) -> Sequence[Number]:
+        values = read(raw)
+        return tuple(values.get(label) for label in labels)
+
+    return numbers
+
+
+def distinct(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return the fields of a text by name. Raises ValueError for a name that is there twice: two texts ran together."""
+    found: dict[str, str] = {}
+    for name, value in fields:
+        key = name.decode("ascii")
+        if key in found:
+            raise ValueError("a field is there twice")
+        found[key] = value.decode("ascii")
+    return found
+
+
+def number(text: str, scale: float = 1) -> Number:
+    """Return a number times a scale, whole where it is whole; None for an empty text."""
+    if not text:
+        return None
+    value = float(text) * scale
+    return int(value) if value == int(value) else value
+
+
+def counter(text: str, bits: int, scale: int = 1) -> int | None:
+    """Return a counter, to the whole unit; None for an empty text. Raises ValueError for one of more bits."""
+    value = None if not text else round(float(text) * scale) if "." in text else int(text) * scale
+    if value is not None and not 0 <= value < 1 << bits:
+        raise ValueError("a counter is out of its range")
+    return value
+
+
+def tenths(text: str) -> Number:
+    """Return volts that are written without their point."""
+    value = number(text)
+    return None if value is None else value / 10
+
+
+def serial_number(found: re.Match[bytes]) -> str:
+    """Return the serial number in the first group, with the zeros in front that a program on the way may drop."""
+    return found[1].decode("ascii").zfill(8)
