@@ -102,14 +102,15 @@ class Format:
     `unpack` returns the numbers of one raw packet, in the order of `labels`. `clock` returns the time that the meter's
     own clock shows in a raw packet (without a zone), or None if the clock is not set; `clock` itself is None if the
     format has no clock. `labels` must contain `secs`, the meter's seconds counter, which overflows at 2 to the power
-    `seconds_bits`; 0 says that the meter sends none, and that intervals are those between arrivals. `reset_label` names a number that changes whenever the meter's counters restart (ECM: the flag byte;
-    only the bits of `reset_mask` count). `family` says how btmon's tables and printed lines show readings of it: as
-    those of an `ecm`, of a `gem`, or "" for a meter that btmon did not know. `pulses` are the labels of pulse counters,
-    which overflow at 2 to the power `PULSE_BITS`.
+    `seconds_bits`; 0 says that the meter sends none, and that intervals are those between arrivals. `reset_label` names
+    a number that changes whenever the meter's counters restart (ECM: the flag byte; only the bits of `reset_mask`
+    count). `family` says how btmon's tables and printed lines show readings of it: as those of an `ecm`, of a `gem`, or
+    "" for a meter that btmon did not know. `pulses` are the labels of pulse counters, which overflow at 2 to the power
+    `PULSE_BITS`.
 
-    Raises TypeError or ValueError for a format that contradicts itself: without `secs`, with a label or channel twice,
-    with a channel whose counter is not among the labels, or with the label of a calculated value (`ch1_w`). Labels that
-    differ only in case are the same to a database, so they are here.
+    Raises TypeError or ValueError for a format that contradicts itself: without `secs` and with `seconds_bits`, with a label
+    or channel twice, with a channel whose counter is not among the labels, or with the label of a calculated value
+    (`ch1_w`). Labels that differ only in case are the same to a database, so they are here.
     """
 
     name: str

@@ -109,10 +109,14 @@ def explain(older: Reading, newer: Reading, elapsed: Elapsed) -> Transition | No
     """Return the explanation for which the packets were delayed least; `NEW_BASELINE` if there is none."""
     if newer.format is not older.format and not comparable(older.format, newer.format):
         return NoSample.OTHER_FORMAT
-    if _was_reset(older, newer):
-        return _after_reset(older, newer, elapsed)
     if not newer.format.has_seconds:
         return _explain_by_counters(older, newer, elapsed)
+    return _explain_by_seconds(older, newer, elapsed)
+
+
+def _explain_by_seconds(older: Reading, newer: Reading, elapsed: Elapsed) -> Transition | NoSample:
+    if _was_reset(older, newer):
+        return _after_reset(older, newer, elapsed)
     if elapsed.seconds == 0:
         same = _continues(older, newer, 1) or _continues(newer, older, 1)
         return NoSample.DUPLICATE if same else _after_restart(older, newer, elapsed)

@@ -18,7 +18,7 @@ from btcore.cli import OK, UNAVAILABLE, write_lines
 from btcore.config.meters import Meters
 from btcore.decode.decoders import Decoders
 from btcore.decode.framing import Stream
-from btcore.discovery import DISTRIBUTIONS, Installed, PluginError, find, installed, kinds_of
+from btcore.discovery import DECODERS, DISTRIBUTIONS, Installed, PluginError, find, installed, kinds_of
 from btcore.errors import Unavailable, is_interrupt
 from btcore.formats import Number
 from btcore.logs.handler import say
@@ -35,8 +35,6 @@ FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 """The earliest and the latest time that an argument can give."""
 
 DAY = 86_400
-
-"""The decoder that is tried first."""
 
 MAX_STREAMS = 4096
 """The most framing buffers; above it, the least recently used one is closed."""

@@ -20,7 +20,7 @@ def decoder_tables(written: Mapping[str, Any], sources: Iterable[type]) -> dict[
     `written` are those of the file, `sources` the plugin classes of its sources.
     """
     used = {used_plugin(name, table) for name, table in written.items()}
-    first = {} if BRULTECH in used else {BRULTECH: {}}
+    first: dict[str, Any] = {} if BRULTECH in used else {BRULTECH: {}}
     needed = dict.fromkeys(name for cls in sources for name in needed_decoders(cls))
     return {**first, **written, **{name: {} for name in needed if name not in used | set(written)}}
 

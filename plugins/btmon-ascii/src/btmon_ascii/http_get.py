@@ -19,7 +19,6 @@ from btmon_ascii.texts import (
     counter,
     distinct,
     number,
-    serial_number,
     tenths,
     unpack,
 )
