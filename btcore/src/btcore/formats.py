@@ -108,9 +108,9 @@ class Format:
     "" for a meter that btmon did not know. `pulses` are the labels of pulse counters, which overflow at 2 to the power
     `PULSE_BITS`.
 
-    Raises TypeError or ValueError for a format that contradicts itself: without `secs` and with `seconds_bits`, with a label
-    or channel twice, with a channel whose counter is not among the labels, or with the label of a calculated value
-    (`ch1_w`). Labels that differ only in case are the same to a database, so they are here.
+    Raises TypeError or ValueError for a format that contradicts itself: with `seconds_bits` and without `secs`, with a
+    label or channel twice, with a channel whose counter is not among the labels, or with the label of a calculated
+    value (`ch1_w`). Labels that differ only in case are the same to a database, so they are here.
     """
 
     name: str

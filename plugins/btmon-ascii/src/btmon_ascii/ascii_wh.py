@@ -26,6 +26,7 @@ from btmon_ascii.texts import (
 _KEY = rb"[a-mo-z][a-z]{0,7}+(?:_\d{1,2}+)?+"  # not `n`, with which the next text begins
 _FIELD = rb"&%b=(?:%b)?+" % (_KEY, NUMBER)
 _FIELDS = re.compile(rb"&(%b)=([^&]*)" % _KEY)
+_LAST = rb"(?:(?<=&v=\d{3}\.\d)|(?<=&v=\d\d\.\d))"
 _MORE = rb"-?\.?(?:&[a-z]{0,8}(?:_\d{0,2})?)?"
 
 LABELS = ("volts", *ENERGY, *WATTS, *AMPS, *SENSORS)
@@ -50,7 +51,7 @@ def read(raw: bytes) -> Values:
 ASCII_WH = Text(
     header=b"n=",
     candidate=rb"n=(?:\d{8}&m=|(?!.{11}))",
-    packet=re.compile(rb"n=(\d{8})(&m=(?:%b)?+(?:%b)++)(?:%b|%b|(?=n=\d))" % (NUMBER, _FIELD, END, NEXT)),
+    packet=re.compile(rb"n=(\d{8})(&m=(?:%b)?+(?:%b)++)(?:%b|%b(?:%b|(?=n=\d)))" % (NUMBER, _FIELD, END, _LAST, NEXT)),
     begun=re.compile(rb"n(?:=(?:\d{0,7}|\d{8}(?:%b)*+%b%b(?:n=?)?)?)?" % (_FIELD, _MORE, NEXT_BEGUN)),
     serial=serial_number,
     raw=lambda found: b"n=%b%b\n" % (found[1], found[2]),

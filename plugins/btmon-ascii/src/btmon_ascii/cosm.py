@@ -12,7 +12,9 @@ from btmon_ascii.texts import NUMBER, Text, Values, distinct, number, tenths, un
 
 _LINE = rb"[A-Z]{1,4}+\d{0,2}+,(?:%b)?+\r?+\n" % NUMBER
 _LINES = re.compile(rb"([A-Z]+\d*),([^\r\n]*)")
-_HEADERS = rb"[!-~ \t]{0,256}+\r?+\n(?:[!-~][!-~ \t]{0,511}+\r?+\n){0,32}+\r?+\n"
+_CHARACTER = rb"(?:(?!/v2/feeds/)[ -~\t])"  # a second path begins another request
+_HEADERS = rb"%b{0,256}+\r?+\n(?:%b{1,512}+\r?+\n){0,32}+\r?+\n" % (_CHARACTER, _CHARACTER)
+_REQUEST_BEGUN = rb"\d{1,20}(?:(?!/v2/feeds/)[\t\r\n -~])*+"
 
 LABELS = ("volts", *WATTS, *SENSORS)
 NAMES = {"P": "ch{}_watts", "T": "t{}"}
@@ -33,7 +35,7 @@ COSM = Text(
     header=b"/v2/feeds/",
     candidate=rb"/v2/feeds/",
     packet=re.compile(rb"/v2/feeds/(\d{1,20}+)%b((?:(?!V,)%b)*+V,\d{1,5}+)[\s\0]" % (_HEADERS, _LINE)),
-    begun=re.compile(rb"/(?:v(?:2(?:/(?:f(?:e(?:e(?:d(?:s(?:/(?:\d{1,20}[\t\r\n -~]*+)?)?)?)?)?)?)?)?)?)?"),
+    begun=re.compile(rb"/(?:v(?:2(?:/(?:f(?:e(?:e(?:d(?:s(?:/(?:%b)?)?)?)?)?)?)?)?)?)?" % _REQUEST_BEGUN),
     serial=lambda found: found[1].decode("ascii"),
     raw=lambda found: b"/v2/feeds/%b\n\n%b\n" % (found[1], found[2].replace(b"\r", b"")),
     read=read,

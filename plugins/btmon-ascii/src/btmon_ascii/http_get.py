@@ -23,7 +23,7 @@ from btmon_ascii.texts import (
     unpack,
 )
 
-_FIELD = rb"&(?:c\d{1,2}+=\d{1,13}+(?:,\d{1,13}+)?+(?:,(?:%b)?+)?+|PL=[\d,]*+|T=[-\d.,]*+|Resp=[\w.-]{0,64}+)" % NUMBER
+_FIELD = rb"&(?:c\d{1,2}+=\d{1,13}+(?:,\d{1,13}+)?+(?:,(?:%b)?+)?+|PL=[\d,]*+|T=[-\d.,]*+|Resp=\d{0,9}+)" % NUMBER
 _FIELDS = re.compile(rb"[&?]?([A-Za-z]+\d*)=([^&]*)")
 _MORE = rb"-?\.?(?:&(?:c\d{0,2}(?:=\d{0,13})?|[PTR][A-Za-z]{0,4}=?)?)?"
 _LISTS = {"PL": "p{}", "T": "t{}"}
@@ -57,7 +57,7 @@ def _listed(name: str, text: str) -> Number:
 HTTP_GET = Text(
     header=b"SN=",
     candidate=rb"SN=(?:\d{1,8}&SC=|(?!.{12}))",
-    packet=re.compile(rb"(SN=(\d{1,8}+)&SC=\d{1,8}+&V=\d{1,5}+(?:%b)++)(?:%b|%b)" % (_FIELD, END, NEXT)),
+    packet=re.compile(rb"(SN=(\d{1,8}+)&SC=\d{1,8}+&V=\d{1,5}+(?:%b)++)(?:%b|(?<=&Resp=)%b)" % (_FIELD, END, NEXT)),
     begun=re.compile(
         rb"S(?:N(?:=(?:\d{0,8}|\d{1,8}&S?C?|\d{1,8}&SC=\d{0,8}|\d{1,8}&SC=\d{1,8}&V?"
         rb"|\d{1,8}&SC=\d{1,8}&V=\d{0,5}(?:%b)*+%b%b))?)?" % (_FIELD, _MORE, NEXT_BEGUN)

@@ -22,11 +22,15 @@ NUMBER = rb"-?+(?:\d{1,13}+(?:\.\d{0,6}+)?+|\.\d{1,6}+)"
 END = rb"[\s\0]"
 """What stands behind a text that has no end of its own."""
 
-NEXT = rb"(?=\xfe\xff|[$]|Alive|GET |PUT |POST )"
-"""What may follow it instead: a binary packet, a keep-alive, a request."""
+WORDS = (
+    *(b"$", b"Alive"),  # keep-alives
+    *(b"_ON", b"OFF", b"ON", b"OK", b"IVL", b"PKT", b"PKF", b"DTM", b"KAI", b"VAL"),  # answers to commands
+    *(b"GET ", b"PUT ", b"POST ", b"\xfe\xff"),  # a request, a binary packet
+)
+"""What may follow the last field of a text instead, at once."""
 
-NEXT_BEGUN = rb"(?:\xfe|A(?:l(?:i(?:v)?)?)?|G(?:E(?:T)?)?|P(?:U(?:T)?|O(?:S(?:T)?)?)?)?"
-"""The beginnings of these."""
+NEXT = b"(?=%b)" % b"|".join(map(re.escape, WORDS))
+NEXT_BEGUN = b"(?:%b)?" % b"|".join(sorted({re.escape(word[:end]) for word in WORDS for end in range(1, len(word))}))
 
 Values = Mapping[str, Number]
 Answer = Packet | Incomplete | Damaged
