@@ -14,7 +14,6 @@ import attrs
 from btcore import predecessor
 from btcore.config.channel_names import read_channels
 from btcore.config.claims import Claims
-from btcore.config.decoder_tables import BRULTECH, decoder_tables, used_plugin
 from btcore.config.hosting import is_hosted, origin_notice
 from btcore.config.meters import read_meters
 from btcore.config.metrics import read_metrics
@@ -22,7 +21,7 @@ from btcore.config.parts import split
 from btcore.config.problems import SINGLE_TABLES, Problems
 from btcore.config.site import Decoder, Sink, Site, Source, core_settings, default_state, site_settings
 from btcore.config.site_file import read_site_file
-from btcore.config.tables import Reader, Values, readable_settings
+from btcore.config.tables import BRULTECH, Reader, Values, decoder_tables, readable_settings, used_plugin
 from btcore.config.toml import Key, read
 from btcore.discovery import DISTRIBUTIONS, KIND_HOOKS, Installed, PluginError, check_kind, find, installed
 from btcore.errors import Problem
