@@ -153,6 +153,8 @@ DAMAGED = {
     "a counter out of its range": b"SN=01000010&SC=99999999&V=1149&c1=1,0&Resp= ",
     "a text that ends within a value": b"n=01000010&m=4&wh_1=2" + ascii_wh()[:60],
     "a list with a sign within a number": b"SN=01000010&SC=9&V=1149&c1=1,0&T=1-2&Resp= ",
+    "a temperature of 40 digits": b"SN=01000010&SC=9&V=1149&c1=1,0&T=" + b"9" * 40 + b"&Resp= ",
+    "pulses below zero": b"SN=01000010&SC=9&V=1149&c1=1,0&PL=-1&Resp= ",
     "more bytes than a text has": b"n=01000010&m=4" + b"&wh_1=1" * 2000,
     "no channel": b"SN=01000010&SC=9&V=1149 ",
 }

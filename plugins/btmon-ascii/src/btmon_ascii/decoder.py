@@ -13,7 +13,7 @@ from btmon_ascii.texts import MAX_SIZE, Text
 
 TEXTS: tuple[Text, ...] = (ASCII_WH, HTTP_GET, SEG, EMON, COSM)
 
-_HEADERS = re.compile(b"|".join(re.escape(text.header) for text in TEXTS))
+HEADERS = re.compile(b"|".join(re.escape(text.header) for text in TEXTS))
 
 
 @plugin(api=1)
@@ -36,7 +36,7 @@ class Ascii:
 
 def find_packet(data: bytes) -> Packet | None:
     """Return the first complete packet in some bytes that were sent as one; None if there is none."""
-    for found in _HEADERS.finditer(data):
+    for found in HEADERS.finditer(data):
         text = next(one for one in TEXTS if one.header == found[0])
         answer = text.look(data[found.start() :][:MAX_SIZE] + b"\n")
         if isinstance(answer, Packet):
