@@ -14,12 +14,13 @@ from btcore import Packet, pack
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
 from btcore.decode.framing import MAX_PACKET
-from btmon_ascii.decoder import HEADERS, Ascii
+from btmon_ascii.decoder import CANDIDATES, Ascii
 from btmon_http.packets import has_token, packet_of
 from btmon_http.requests import MAX_BODY, MAX_HEAD, Request, RequestReader
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 ASCII = Ascii()
+DECODERS = Decoders([Brultech(), ASCII])
 BINARY = pack("ecm1240bin", "355555", {"volts": 120.1, "secs": 77, "ch1_aws": 5})
 LAST = b"\xfe\r\n" + ascii_wh(serial="01000099") + BINARY
 SEEDS = [*on_a_stream().values(), cosm(), BINARY, b"GET /?" + http_get() + b" HTTP/1.1\r\nContent-Length: 0\r\n\r\n"]
@@ -34,7 +35,7 @@ def pieces(data: bytes) -> Iterator[bytes]:
 
 def decode_text(data: bytes) -> None:
     """Have bytes decoded wherever a text may begin; what is kept of a packet makes that packet again."""
-    for found in HEADERS.finditer(data):
+    for found in CANDIDATES.finditer(data):
         answer = ASCII.decode_packet(memoryview(data)[found.start() :])
         if isinstance(answer, Packet):
             answer.format.numbers(answer.raw)
@@ -45,7 +46,7 @@ def decode_text(data: bytes) -> None:
 
 def find_in_stream(data: bytes) -> None:
     """Have bytes come in on a stream, and behind them two packets: those are found."""
-    stream = Decoders([Brultech(), ASCII]).stream()
+    stream = DECODERS.stream()
     found = []
     for piece in (*pieces(data), LAST):
         found += stream.feed(piece, NOW)

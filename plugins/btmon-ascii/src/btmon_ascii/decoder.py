@@ -13,7 +13,8 @@ from btmon_ascii.texts import MAX_SIZE, Text
 
 TEXTS: tuple[Text, ...] = (ASCII_WH, HTTP_GET, SEG, EMON, COSM)
 
-HEADERS = re.compile(b"|".join(re.escape(text.header) for text in TEXTS))
+CANDIDATES = re.compile(b"|".join(b"(?:%b)" % text.candidate for text in TEXTS), re.DOTALL)
+"""Matches where a text may begin."""
 
 
 @plugin(api=1)
@@ -21,7 +22,7 @@ class Ascii:
     """Decodes the packet formats of a GEM that are text: ASCII with Wh, HTTP GET, SEG, Emon and COSM."""
 
     header = tuple(text.header for text in TEXTS)
-    candidate = b"|".join(b"(?:%b)" % text.candidate for text in TEXTS)
+    candidate = CANDIDATES.pattern
     packet_formats = tuple(text.format for text in TEXTS)
 
     @hookimpl
@@ -36,9 +37,9 @@ class Ascii:
 
 def find_packet(data: bytes) -> Packet | None:
     """Return the first complete packet in some bytes that were sent as one; None if there is none."""
-    for found in HEADERS.finditer(data):
-        text = next(one for one in TEXTS if one.header == found[0])
-        answer = text.look(data[found.start() :][:MAX_SIZE] + b"\n")
+    for found in CANDIDATES.finditer(data):
+        text = next(one for one in TEXTS if found[0].startswith(one.header))
+        answer = text.look(data[found.start() : found.start() + MAX_SIZE] + b"\n")
         if isinstance(answer, Packet):
             return answer
     return None

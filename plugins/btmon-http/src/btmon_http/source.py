@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The source `http`: its settings. What happens on the connections is in `connections.py`."""
 
+from collections.abc import Iterable
+
 import attrs
 
-from btcore import Context, Duration, Secret, plugin, setting
+from btcore import Context, DiagnosisContext, Duration, Finding, Secret, plugin, setting
 from btmon_http.connections import HttpConnections
 from btmon_ip.addresses import LAST_PORT
 from btmon_ip.connections import ServerConnections
@@ -34,6 +36,12 @@ class Http(TcpServer):
         help="the longest time from the first byte of a request to its last",
         validator=attrs.validators.gt(0),
     )
+
+    def diagnose(self, context: DiagnosisContext) -> Iterable[Finding]:
+        """Find out who has the port, or that nobody sends a packet to it."""
+        from btmon_http.diagnosis import diagnose  # noqa: PLC0415 - a run does not need it
+
+        return diagnose(self, context)
 
     def _serve(self, context: Context, left: Sockets) -> ServerConnections:
         """Return the connections, with what the last instance left. Raises Retry."""
