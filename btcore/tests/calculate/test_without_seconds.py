@@ -22,11 +22,13 @@ PLAIN = Format(
 BOOT = 7
 
 
-def reading(seconds: float, *energies: int | None, time: datetime | None = None, offset: int = 0) -> Reading:
+def reading(
+    seconds: float, *energies: int | None, time: datetime | None = None, offset: int = 0, source: str = "panel"
+) -> Reading:
     """Return a reading that came so many seconds after noon by the steady clock, whatever the time of day was."""
     at = time or NOON + timedelta(seconds=seconds)
     steady = 1_000_000_000 + round(seconds * 1e6)
-    return Reading(at, PLAIN, "77", b"", "panel", offset, steady, BOOT, numbers=(230.0, *energies))
+    return Reading(at, PLAIN, "77", repr(energies).encode(), source, offset, steady, BOOT, numbers=(230.0, *energies))
 
 
 def sample(older: Reading, newer: Reading) -> Sample:
@@ -76,12 +78,19 @@ def test_a_counter_that_is_missing_says_nothing() -> None:
     assert (found.get("ch1_dwh"), found.get("ch2_dwh"), found.get("ch2_w")) == (1, None, None)
 
 
-def test_no_packet_is_taken_for_a_late_one() -> None:
-    """An idle meter sends the same counters for hours: none of its readings is late."""
+def test_the_same_text_again_is_no_duplicate() -> None:
+    """An idle meter sends the same text for hours: each is a reading of its own, and none is late."""
     assert not is_delayed(reading(10, 5, 5), reading(0, 5, 5))
     chains = Chains({})
     links = [chains.follow(reading(10 * step, 5, 5, offset=step + 1)) for step in range(20)]
     assert [link.transition for link in links[1:]] == [Transition.CONTINUED] * 19
+
+
+def test_the_same_text_by_two_routes_is_one() -> None:
+    """A text that comes by a second route, too, is a repetition of the first."""
+    chains = Chains({})
+    chains.follow(reading(0, 5, 5, offset=1))
+    assert chains.follow(reading(0.1, 5, 5, offset=2, source="other")).is_repeat
 
 
 @hundred_examples
