@@ -260,10 +260,8 @@ def test_a_source_brings_the_decoder_that_it_names(load: Load) -> None:
 def test_a_source_that_names_its_decoders_wrongly(load: Load) -> None:
     """A text in place of a tuple is reported with the plugin that has it."""
     (problem,) = problems_of(load, "[source.vague]\nport = 8\n[sink.pail]\n")
-    assert (
-        'names its decoders wrongly (TypeError: decoders: expected a tuple of names, such as ("ascii",)'
-        in problem.message
-    )
+    assert "names its decoders wrongly" in problem.message
+    assert "expected a tuple of names, such as (\"ascii\",), found 'sun'" in problem.message
 
 
 def test_another_decoder_cannot_be_called_brultech(load: Load) -> None:

@@ -148,13 +148,18 @@ def attrs_of(packet: Packet | Incomplete | Damaged | None) -> tuple[object, ...]
     return packet.format, packet.serial, packet.raw
 
 
+def test_what_no_counter_shows_is_not_known() -> None:
+    """An energy below zero costs its channel alone: the rest of the packet is taken."""
+    found = values_of(b"n=01000010&m=4&wh_1=-2.5&p_1=-900&wh_2=1&p_2=40&v=114.4\r\n")
+    assert found == {"ch1_watts": -900, "ch2_aws": 3600, "ch2_watts": 40, "volts": 114.4}
+
+
 DAMAGED = {
     "a field is there twice": b"n=01000010&m=4&wh_1=2&wh_1=3\r\n",
     "a counter out of its range": b"SN=01000010&SC=99999999&V=1149&c1=1,0&Resp= ",
     "a text that ends within a value": b"n=01000010&m=4&wh_1=2" + ascii_wh()[:60],
     "a list with a sign within a number": b"SN=01000010&SC=9&V=1149&c1=1,0&T=1-2&Resp= ",
     "a temperature of 40 digits": b"SN=01000010&SC=9&V=1149&c1=1,0&T=" + b"9" * 40 + b"&Resp= ",
-    "pulses below zero": b"SN=01000010&SC=9&V=1149&c1=1,0&PL=-1&Resp= ",
     "more bytes than a text has": b"n=01000010&m=4" + b"&wh_1=1" * 2000,
     "no channel": b"SN=01000010&SC=9&V=1149 ",
 }

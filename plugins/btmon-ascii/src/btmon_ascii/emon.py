@@ -7,7 +7,7 @@ Serial number, seconds counter, tenths of a volt; of each channel Ws in both dir
 import re
 
 from btmon_ascii.formats import COUNTER_BITS, ENERGY, SECONDS_BITS, SENSORS, WATTS, counting_format
-from btmon_ascii.texts import NUMBER, Text, Values, counter, distinct, number, tenths, unpack
+from btmon_ascii.texts import NUMBER, Text, Values, counter, distinct, number, serial_number, tenths, unpack
 
 _FIELD = rb",[A-Z]{1,4}+\d{0,2}+:(?:%b)?+" % NUMBER
 _FIELDS = re.compile(rb"([A-Z]+\d*):([^,}]*)")
@@ -36,7 +36,7 @@ EMON = Text(
     candidate=rb"\{SN:(?:\d{1,8},SC:|(?!.{13}))",
     packet=re.compile(rb"\{SN:(\d{1,8}+),SC:\d{1,8}+(?:%b)++\}" % _FIELD),
     begun=re.compile(_BEGUN_HEAD + _BEGUN_TAIL),
-    serial=lambda found: found[1].decode("ascii").zfill(8),
+    serial=serial_number,
     raw=lambda found: found[0],
     read=read,
     format=counting_format("gememon", LABELS, unpack(read, LABELS), SECONDS_BITS),

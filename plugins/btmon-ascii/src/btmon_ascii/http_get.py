@@ -26,7 +26,7 @@ from btmon_ascii.texts import (
 _CHANNEL = rb"c\d{1,2}+=\d{1,13}+(?:,\d{1,13}+)?+(?:,(?:%b)?+)?+" % NUMBER
 _LIST = rb"(?:PL|T)=(?:%b)?+(?:,(?:%b)?+){0,15}+" % (NUMBER, NUMBER)
 _FIELD = rb"&(?:%b|%b|Resp=\d{0,9}+)" % (_CHANNEL, _LIST)
-_FIELDS = re.compile(rb"[&?]?([A-Za-z]+\d*)=([^&]*)")
+_FIELDS = re.compile(rb"([A-Za-z]+\d*)=([^&]*)")
 _MORE = rb"-?\.?(?:&(?:c\d{0,2}(?:=\d{0,13})?|[PTR][A-Za-z]{0,4}=?)?)?"
 _LISTS = {"PL": "p{}", "T": "t{}"}
 

@@ -42,8 +42,9 @@ WS_PER_WH = 3600
 class Text:
     """One text format.
 
-    `header` is what it begins with, `packet` matches a complete one, `begun` the beginning of one. `serial` and `raw`
-    make the serial number and the bytes to keep of a match; `read` returns the numbers of these bytes by label.
+    `header` is what it begins with. `candidate` matches where one may begin, `packet` a complete one, `begun` the
+    beginning of one. `serial` and `raw` make the serial number and the bytes to keep of a match; `read` returns the
+    numbers of these bytes by label, and raises ValueError for those that no meter sends.
     """
 
     header: bytes
@@ -90,18 +91,23 @@ def distinct(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return found
 
 
-def number(text: str, scale: float = 1) -> Number:
-    """Return a number times a scale, whole where it is whole; None for an empty text."""
+def number(text: str) -> Number:
+    """Return a number, whole where it is whole; None for an empty text."""
     if not text:
         return None
-    value = float(text) * scale
+    value = float(text)
     return int(value) if value == int(value) else value
 
 
 def counter(text: str, bits: int, scale: int = 1) -> int | None:
-    """Return a counter, to the whole unit; None for an empty text. Raises ValueError for one of more bits."""
-    value = None if not text else round(float(text) * scale) if "." in text else int(text) * scale
-    if value is not None and not 0 <= value < 1 << bits:
+    """Return a counter, to the whole unit; None for an empty text, and for a number below zero, which none counts.
+
+    Raises ValueError for one of more bits.
+    """
+    if not text or text[0] == "-":
+        return None
+    value = round(float(text) * scale) if "." in text else int(text) * scale
+    if value >= 1 << bits:
         raise ValueError("a counter is out of its range")
     return value
 
