@@ -37,6 +37,7 @@ SHARED = {"conftest.py", "pytest.ini", "tests/helpers", "tests/servers"}
 """What every sdist has from the root of the workspace, so that its tests run."""
 
 BY_THEIR_OWN_NAME = {
+    *("ascii", "http"),
     *("brultech", "file", "print", "serial", "simulator", "sqlite", "prometheus", "prometheus-remote-write"),
     *("pipe-program", "pipe-file", "pipe-socket", "pipe-webhook"),
 }

@@ -119,6 +119,14 @@ SOURCE = """
         packet_formats = (TIDE,)
 
     @plugin(api=1)
+    class Dish(Tap):
+        decoders = ("sun",)
+
+    @plugin(api=1)
+    class Vague(Tap):
+        decoders = "sun"
+
+    @plugin(api=1)
     class Canceled(Pail):
         def __attrs_post_init__(self):
             raise CancelledError("no time")
@@ -173,7 +181,7 @@ PLUGINS = {
     for name in (
         *("Tap", "Pail", "Loud", "Crash", "Refusing", "BadCheck", "NoCheck", "Silent"),
         *("Exit", "Grabbing", "Strange", "Ears", "Sun", "Tide", "Canceled", "Interrupting"),
-        *("Mute", "Undelivered", "Split"),
+        *("Mute", "Undelivered", "Split", "Dish", "Vague"),
     )
 }
 MINIMAL_SITE = "[source.tap]\nport = 8\n[sink.pail]\n"

@@ -31,6 +31,8 @@ HOOKS = tuple(name for name in vars(Hooks) if not name.startswith("_"))
 
 _PLUGINS: Mapping[str, tuple[str, ...]] = {
     "btcore": ("brultech",),
+    "btmon-ascii": ("ascii",),
+    "btmon-http": ("http",),
     "btmon-influxdb": ("influxdb",),
     "btmon-ip": ("tcp-server", "tcp-client"),
     "btmon-mqtt": ("mqtt",),
@@ -52,6 +54,9 @@ _PLUGINS: Mapping[str, tuple[str, ...]] = {
 
 DISTRIBUTIONS: Mapping[str, str] = {name: distribution for distribution, names in _PLUGINS.items() for name in names}
 """The distribution to install for each of the project's own plugins."""
+
+DECODERS = ("brultech", "ascii")
+"""Those of the project's own plugins that are decoders, in the order in which they are asked."""
 
 
 class PluginError(BtcoreError):
@@ -91,6 +96,7 @@ class Installed:
             self._check_hook(caller)
         if any(caller.name == KIND_HOOKS["source"] for caller in callers):
             self._guarded(lambda: origin_of(cls), "declares an invalid origin")
+            self._guarded(lambda: needed_decoders(cls), "names its decoders wrongly")
         return cls
 
     def _guarded(self, look: Callable[[], Any], wrong: str, advice: str = "") -> Any:  # noqa: ANN401 - anything
@@ -163,6 +169,14 @@ def kinds_of(cls: type) -> tuple[Kind, ...]:
     """Return the kinds that a loaded plugin class can be."""
     hooks = hooks_of(cls)
     return tuple(kind for kind, hook in KIND_HOOKS.items() if hook in hooks)
+
+
+def needed_decoders(cls: type) -> tuple[str, ...]:
+    """Return the decoders that a source's class names in `decoders`. Raises TypeError for anything but names."""
+    found = getattr(cls, "decoders", ())
+    if not isinstance(found, tuple) or not all(isinstance(name, str) for name in found):
+        raise TypeError(f'decoders: expected a tuple of names, such as ("ascii",), found {found!r:.80}')
+    return found
 
 
 def check_kind(plugin: Installed, cls: type, kind: Kind) -> None:

@@ -102,14 +102,15 @@ class Format:
     `unpack` returns the numbers of one raw packet, in the order of `labels`. `clock` returns the time that the meter's
     own clock shows in a raw packet (without a zone), or None if the clock is not set; `clock` itself is None if the
     format has no clock. `labels` must contain `secs`, the meter's seconds counter, which overflows at 2 to the power
-    `seconds_bits`. `reset_label` names a number that changes whenever the meter's counters restart (ECM: the flag byte;
-    only the bits of `reset_mask` count). `family` says how btmon's tables and printed lines show readings of it: as
-    those of an `ecm`, of a `gem`, or "" for a meter that btmon did not know. `pulses` are the labels of pulse counters,
-    which overflow at 2 to the power `PULSE_BITS`.
+    `seconds_bits`; 0 says that the meter sends none, and that intervals are those between arrivals. `reset_label` names
+    a number that changes whenever the meter's counters restart (ECM: the flag byte; only the bits of `reset_mask`
+    count). `family` says how btmon's tables and printed lines show readings of it: as those of an `ecm`, of a `gem`, or
+    "" for a meter that btmon did not know. `pulses` are the labels of pulse counters, which overflow at 2 to the power
+    `PULSE_BITS`.
 
-    Raises TypeError or ValueError for a format that contradicts itself: without `secs`, with a label or channel twice,
-    with a channel whose counter is not among the labels, or with the label of a calculated value (`ch1_w`). Labels that
-    differ only in case are the same to a database, so they are here.
+    Raises TypeError or ValueError for a format that contradicts itself: with `seconds_bits` and without `secs`, with a
+    label or channel twice, with a channel whose counter is not among the labels, or with the label of a calculated
+    value (`ch1_w`). Labels that differ only in case are the same to a database, so they are here.
     """
 
     name: str
@@ -145,8 +146,8 @@ class Format:
         _check_format_name(self.name)
         try:
             _check_labels(self.labels)
+            _check_seconds(self.seconds_bits, self.labels)
             _check_channels(self.channels, self.labels)
-            _check_bits(self.seconds_bits, "seconds_bits")
             _check_reset(self.reset_label, self.reset_mask, self.labels)
             _check_functions(self.unpack, self.clock)
             _check_family(self.family)
@@ -161,7 +162,8 @@ class Format:
     def checked(self, numbers: Iterable[Number]) -> tuple[Number, ...]:
         """Return these numbers, one for each label. Raises ValueError for too few or many, and for one that is invalid.
 
-        A number is an int, a finite float, or None; `secs` is an integer below 2 to the power `seconds_bits`.
+        A number is an int, a finite float, or None; `secs`, if there is one, is an integer below 2 to the power
+        `seconds_bits`.
         """
         found = tuple(numbers)
         if len(found) != len(self.labels):
@@ -169,11 +171,19 @@ class Format:
         # a few microseconds for the 158 numbers of a GEM: no loop in Python
         if not _NUMBERS.issuperset(map(type, found)) or not _fit_database(found):
             raise ValueError(self._describe_invalid(found))
-        seconds = found[self._seconds]
+        if self.has_seconds:
+            self._check_seconds_counter(found[self._seconds])
+        return found
+
+    @property
+    def has_seconds(self) -> bool:
+        """Whether the meter sends its seconds counter."""
+        return self._seconds >= 0
+
+    def _check_seconds_counter(self, seconds: Number) -> None:
         if seconds is None or not 0 <= seconds < 1 << self.seconds_bits or seconds != int(seconds):
             expected = f"a whole number from 0 to {(1 << self.seconds_bits) - 1}"
             raise ValueError(f"{SECONDS} of format {self.name}: expected {expected}, found {seconds}")
-        return found
 
     def _describe_invalid(self, numbers: Sequence[Number]) -> str:
         index = next(i for i, n in enumerate(numbers) if type(n) not in _NUMBERS or not _fit_database((n,)))
@@ -234,10 +244,19 @@ def _check_format_name(name: object) -> None:
 def _check_labels(labels: tuple[str, ...]) -> None:
     for label in labels:
         check_name(label, "a label")
-    if SECONDS not in labels:
-        raise ValueError(f'labels: "{SECONDS}" is missing, the seconds counter by which intervals are measured')
     if twice := _twice(labels):
         raise ValueError(f'labels: "{twice}" is there twice')
+
+
+def _check_seconds(bits: object, labels: tuple[str, ...]) -> None:
+    if type(bits) is int and bits == 0:
+        if SECONDS in labels:
+            raise ValueError(f'seconds_bits: 0 says that there is no seconds counter, and labels has "{SECONDS}"')
+        return
+    if SECONDS not in labels:
+        what = f'labels: "{SECONDS}" is missing, the seconds counter by which intervals are measured'
+        raise ValueError(f"{what}; for a meter that sends none, seconds_bits=0")
+    _check_bits(bits, "seconds_bits")
 
 
 def _check_channels(channels: tuple[Channel, ...], labels: tuple[str, ...]) -> None:

@@ -146,8 +146,8 @@ class Reading:
     """One meter at one moment. It never changes.
 
     `time` is when the packet was received (aware, UTC, to the microsecond); with `serial` it identifies the reading: no
-    two readings of one meter have the same time. `seconds` is the meter's own seconds counter, the only clock that
-    intervals are measured by. `numbers` that are not given are unpacked from `raw` on first use.
+    two readings of one meter have the same time. `seconds` is the meter's own seconds counter; where the meter sends
+    one, intervals are measured by nothing else. `numbers` that are not given are unpacked from `raw` on first use.
 
     `source` is the name of the source. `address` says which way the reading came within that source, such as the
     meter's network address; "" if there is only one.
@@ -206,7 +206,7 @@ class Reading:
 
     @property
     def seconds(self) -> int:
-        """The meter's seconds counter."""
+        """The meter's seconds counter; 0 where it sends none."""
         return int(self.get("secs") or 0)
 
     @property
@@ -250,16 +250,16 @@ def renamed_reading(reading: Reading, serial: str, source: str, offset: int) -> 
 class Sample:
     """What one meter measured between two of its readings. It never changes.
 
-    `seconds` is the length of the interval by the meter's own counter; None if it is not known, because the meter
-    restarted within the interval. `reset` says that its counters restarted too. `values` are the calculated values by
-    label: for each channel `ch1_w`, `ch1_pw`, `ch1_nw` in W, the mean over the interval; `ch1_wh`, `ch1_pwh`, `ch1_nwh`
-    in Wh, the meter's cumulative counters; `ch1_dwh` in Wh, the energy of the interval. A value that is not known is
-    None. Values are calculated on first use, once for all sinks.
+    `seconds` is the length of the interval by the meter's own counter, or, where the meter sends none, by the times of
+    arrival; None if it is not known, because the meter restarted within the interval. `reset` says that its counters
+    restarted too. `values` are the calculated values by label: for each channel `ch1_w`, `ch1_pw`, `ch1_nw` in W, the
+    mean over the interval; `ch1_wh`, `ch1_pwh`, `ch1_nwh` in Wh, the meter's cumulative counters; `ch1_dwh` in Wh, the
+    energy of the interval. A value that is not known is None. Values are calculated on first use, once for all sinks.
     """
 
     older: Reading
     newer: Reading
-    seconds: int | None
+    seconds: float | None
     reset: bool
     _calculate: Callable[[], dict[str, Number]] = attrs.field(repr=False, alias="calculate")
     _values: Mapping[str, Number] | None = attrs.field(default=None, init=False, repr=False)

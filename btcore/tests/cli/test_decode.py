@@ -152,7 +152,7 @@ def test_damage_is_counted_and_no_failure(capture: Write, capsys: Capture) -> No
 NO_PACKET = {
     "nothing": (b"", "it is empty"),
     "a configuration": (b"[source.panel]\n", "text in no format that is known here. Expected a capture"),
-    "a GEM's text": (b"n=01000010&m=4&wh_1=223.19&p_1=3065\n", "text in the GEM's format ASCII with Wh (2). Set"),
+    "a GEM's text": (b"n=01000010&m=4&wh_1=223.19&p_1", "text in the GEM's format ASCII with Wh (2). Set"),
     "a GEM's request": (
         json.dumps({"time": 1, "stream": "a", "hex": b"GET /?SN=01000010&SC=1&V=1149 HTTP/1.1".hex()}).encode(),
         "text in the GEM's format HTTP GET (3). Set the GEM's packet format to BIN48-NET-TIME (4)",
@@ -334,7 +334,7 @@ def test_formats_may_be_restricted(capture: Write, capsys: Capture, formats: str
 def test_an_unknown_format_is_a_mistake(capture: Write, capsys: Capture) -> None:
     """A format that does not exist is told, with those that do."""
     said = refused(capsys, capture(ECM[0]), "--formats", "ecm1240,gem48pbin")
-    assert said.endswith(f"argument --formats: no packet format ecm1240; there are {', '.join(FORMATS)}")
+    assert f"argument --formats: no packet format ecm1240; there are {', '.join(FORMATS)}" in said
 
 
 # --- decoders of others -----------------------------------------------------------------------------------------------

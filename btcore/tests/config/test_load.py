@@ -245,6 +245,25 @@ def test_the_decoder_of_brultech_is_always_there(load: Load) -> None:
     assert found == tables
 
 
+def test_a_source_brings_the_decoder_that_it_names(load: Load) -> None:
+    """The decoder that a source's class names is there once, with its formats: that of the file, if it has one."""
+    dish = '[source.dish]\nport = 8\nformats = ["sun"]\n[source.tap]\nport = 10\n[sink.pail]\nsolar = "7_pv1"\n'
+    tables = {
+        "": [("decoder.brultech", "brultech"), ("decoder.sun", "sun")],
+        "[decoder.sun]": [("decoder.brultech", "brultech"), ("decoder.sun", "sun")],
+        '[decoder.mine]\nuse = "sun"': [("decoder.brultech", "brultech"), ("decoder.mine", "sun")],
+    }
+    found = {text: [(one.table, one.plugin) for one in load(f"{dish}{text}\n").decoders] for text in tables}
+    assert found == tables
+
+
+def test_a_source_that_names_its_decoders_wrongly(load: Load) -> None:
+    """A text in place of a tuple is reported with the plugin that has it."""
+    (problem,) = problems_of(load, "[source.vague]\nport = 8\n[sink.pail]\n")
+    assert "names its decoders wrongly" in problem.message
+    assert "expected a tuple of names, such as (\"ascii\",), found 'sun'" in problem.message
+
+
 def test_another_decoder_cannot_be_called_brultech(load: Load) -> None:
     """Its name would be that of the decoder that is there in any case."""
     (problem,) = problems_of(load, MINIMAL_SITE + '[decoder.brultech]\nuse = "ears"\n')

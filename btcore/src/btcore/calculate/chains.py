@@ -84,8 +84,9 @@ class Chains:
         if reading.offset <= state.delivered:
             return Link(reading)  # read again after a restart
         if repeated and state.chains:
-            link = self._skip(reading, NoSample.DUPLICATE)
-            return attrs.evolve(link, is_repeat=route_of(state.chains[-1].last) != route_of(reading))
+            is_repeat = route_of(state.chains[-1].last) != route_of(reading)
+            if is_repeat or reading.format.has_seconds:  # without, an idle meter sends the same again and again
+                return attrs.evolve(self._skip(reading, NoSample.DUPLICATE), is_repeat=is_repeat)
         if state.chains and (plain := state.continue_plainly(reading)) is not None:
             return plain
         link = self._continue(state, reading) if state.chains else self._begin_serial(state, reading)

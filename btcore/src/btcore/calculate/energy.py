@@ -32,7 +32,7 @@ class Energy(NamedTuple):
     one_way: Number
     rise: Number
     rise_one_way: Number
-    seconds: int | None
+    seconds: float | None
 
 
 UNKNOWN = Energy(None, None, None, None, None)
@@ -91,7 +91,7 @@ class CounterRules:
     absolute one. `from_zero`: all counters restarted at zero.
     """
 
-    seconds: int | None
+    seconds: float | None
     max_rise: float
     skew: int = 0
     from_zero: bool = False

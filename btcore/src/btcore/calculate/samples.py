@@ -215,7 +215,7 @@ def _net(total: Number, one_way: Number, polarity: Polarity) -> Number:
     return (2 * one_way - total if polarity == "btmon" else total - 2 * one_way) / WH
 
 
-def _split(total: Number, one_way: Number, unit: int | None, polarity: Polarity) -> tuple[Number, Number, Number]:
+def _split(total: Number, one_way: Number, unit: float | None, polarity: Polarity) -> tuple[Number, Number, Number]:
     """Return net, positive and negative of what was counted in both directions and in one; None if not known."""
     if total is None or one_way is None or unit is None:
         return None, None, None
@@ -236,12 +236,12 @@ def _consecutive(readings: Sequence[Reading]) -> list[Link]:
     return links
 
 
-def _length(parts: Sequence[Sample]) -> int | None:
+def _length(parts: Sequence[Sample]) -> float | None:
     lengths = [part.seconds for part in parts if part.seconds is not None]
     return sum(lengths) if len(lengths) == len(parts) else None
 
 
-def _sum(parts: Sequence[Sample], seconds: int | None) -> dict[str, Number]:
+def _sum(parts: Sequence[Sample], seconds: float | None) -> dict[str, Number]:
     """Add up consecutive samples: mean power if all of them have it, and the energy that is known.
 
     A sample whose format lacks the channel is ignored; other values are those of the last sample that has them.

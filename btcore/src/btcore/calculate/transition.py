@@ -8,6 +8,7 @@ follows for power and energy is in `samples.py`.
 
 from datetime import timedelta
 from enum import Enum
+from math import inf
 
 import attrs
 
@@ -62,11 +63,12 @@ class Elapsed:
     """The time between two readings, and by how many seconds a packet must have been late for each explanation of it.
 
     `seconds` is the time by the meter's counter, if the meter continued. `arrival_seconds` is the time between the
-    arrivals, by a clock that nobody sets if both readings have one. The delays: `if_continued`; `if_restarted`, if the
-    meter restarted in between and has been running since; `if_older`, if the newer reading is older than the other.
+    arrivals, by a clock that nobody sets if both readings have one; `seconds` is the same where the meter sends no
+    counter. The delays: `if_continued`; `if_restarted`, if the meter restarted in between and has been running since;
+    `if_older`, if the newer reading is older than the other.
     """
 
-    seconds: int
+    seconds: float
     arrival_seconds: float
     if_continued: float
     if_restarted: float
@@ -80,6 +82,8 @@ class Elapsed:
 
 def elapsed_between(older: Reading, newer: Reading) -> Elapsed:
     """Return the time between two readings."""
+    if not newer.format.has_seconds:
+        return _elapsed_between_arrivals(older, newer)
     modulus = 1 << older.format.seconds_bits
     up = newer.seconds
     ahead = (up - older.seconds) % modulus
@@ -88,6 +92,12 @@ def elapsed_between(older: Reading, newer: Reading) -> Elapsed:
     if passed > ahead:
         seconds += modulus * round((passed - ahead) / modulus)  # it may overflow within a gap of months
     return Elapsed(seconds, passed, abs(seconds - passed), max(up - passed, 0.0), modulus - ahead + passed)
+
+
+def _elapsed_between_arrivals(older: Reading, newer: Reading) -> Elapsed:
+    """Return the time between readings of a meter without a seconds counter: no packet of it is known to be late."""
+    passed = round(max(seconds_between_arrivals(older, newer), 0.0), 3)
+    return Elapsed(passed, passed, 0.0, inf, inf)
 
 
 def transition_between(older: Reading, newer: Reading) -> Transition | NoSample:
@@ -99,6 +109,12 @@ def explain(older: Reading, newer: Reading, elapsed: Elapsed) -> Transition | No
     """Return the explanation for which the packets were delayed least; `NEW_BASELINE` if there is none."""
     if newer.format is not older.format and not comparable(older.format, newer.format):
         return NoSample.OTHER_FORMAT
+    if not newer.format.has_seconds:
+        return _explain_by_counters(older, newer, elapsed)
+    return _explain_by_seconds(older, newer, elapsed)
+
+
+def _explain_by_seconds(older: Reading, newer: Reading, elapsed: Elapsed) -> Transition | NoSample:
     if _was_reset(older, newer):
         return _after_reset(older, newer, elapsed)
     if elapsed.seconds == 0:
@@ -111,6 +127,24 @@ def explain(older: Reading, newer: Reading, elapsed: Elapsed) -> Transition | No
     if elapsed.if_continued <= elapsed.if_restarted + JITTER + MAX_DRIFT * elapsed.arrival_seconds:
         return Transition.CONTINUED if _can_continue(older, newer, elapsed) else NoSample.NEW_BASELINE
     return _after_restart(older, newer, elapsed)
+
+
+def _explain_by_counters(older: Reading, newer: Reading, elapsed: Elapsed) -> Transition | NoSample:
+    """Explain two readings of a meter without a seconds counter: by its energy counters and the times of arrival.
+
+    Counters that fell restarted, if they can have counted so far since the older reading.
+    """
+    if elapsed.seconds == 0:
+        return NoSample.DUPLICATE if older.numbers == newer.numbers else NoSample.OUT_OF_ORDER
+    _, impossible = tally(older, newer, elapsed.seconds)
+    if not impossible:
+        return Transition.CONTINUED
+    shared = shared_absolute(older.format, newer.format)
+    pairs = zip(*shared.numbers_of(older, newer), strict=True)
+    fell = [after for before, after in pairs if before is not None and after is not None and after < before]
+    max_count = MAX_WATTS * (elapsed.seconds + USUAL_DELAY)
+    is_reset = len(fell) >= impossible and max(fell, default=0) <= max_count
+    return Transition.RESET if is_reset else NoSample.NEW_BASELINE
 
 
 def continues_plainly(older: Reading, newer: Reading) -> bool:
@@ -210,7 +244,7 @@ def precedes(reading: Reading, other: Reading) -> bool:
 
 def is_delayed(reading: Reading, last: Reading) -> bool:
     """Whether a slower route may have brought a reading: it is from shortly before the last one, or soon after."""
-    if not comparable(last.format, reading.format) or _was_reset(last, reading):
+    if not comparable(last.format, reading.format) or _was_reset(last, reading) or not reading.format.has_seconds:
         return False
     elapsed = elapsed_between(last, reading)
     modulus = 1 << last.format.seconds_bits

@@ -18,7 +18,7 @@ from btcore.cli import OK, UNAVAILABLE, write_lines
 from btcore.config.meters import Meters
 from btcore.decode.decoders import Decoders
 from btcore.decode.framing import Stream
-from btcore.discovery import DISTRIBUTIONS, Installed, PluginError, find, installed, kinds_of
+from btcore.discovery import DECODERS, DISTRIBUTIONS, Installed, PluginError, find, installed, kinds_of
 from btcore.errors import Unavailable, is_interrupt
 from btcore.formats import Number
 from btcore.logs.handler import say
@@ -35,9 +35,6 @@ FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 """The earliest and the latest time that an argument can give."""
 
 DAY = 86_400
-
-BRULTECH = "brultech"
-"""The decoder that is tried first."""
 
 MAX_STREAMS = 4096
 """The most framing buffers; above it, the least recently used one is closed."""
@@ -98,7 +95,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _decoders(args: argparse.Namespace) -> Decoders:
     """Create the installed decoders; broken ones are reported and skipped."""
-    names = sorted(installed().items(), key=lambda one: one[0] != BRULTECH)
+    names = sorted(installed().items(), key=lambda one: one[0] != DECODERS[0])
     classes = {name: cls for name, rivals in names if (cls := _decoder(name, rivals)) is not None}
     channels = known_channels(classes.values())
     if channels.complete and (unknown := [name for name in args.formats if name not in channels.formats]):
@@ -110,9 +107,9 @@ def _decoders(args: argparse.Namespace) -> Decoders:
 
 
 def _decoder(name: str, rivals: tuple[Installed, ...]) -> type | None:
-    """Load the plugin of a name if it can be a decoder: the project's other plugins are known not to be one."""
+    """Load the plugin of a name if it can be a decoder: of the project's own plugins it is known which are."""
     ours = all(plugin.distribution == DISTRIBUTIONS.get(name) for plugin in rivals)
-    if ours and name != BRULTECH:
+    if ours and name not in DECODERS:
         return None
     try:
         cls = find(name, {name: rivals}).load()

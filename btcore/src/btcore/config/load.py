@@ -21,7 +21,7 @@ from btcore.config.parts import split
 from btcore.config.problems import SINGLE_TABLES, Problems
 from btcore.config.site import Decoder, JournalSettings, Sink, Site, Source, core_settings, default_state, site_settings
 from btcore.config.site_file import read_site_file
-from btcore.config.tables import Reader, Values, readable_settings
+from btcore.config.tables import BRULTECH, Reader, Values, decoder_tables, readable_settings, used_plugin
 from btcore.config.toml import Key, read
 from btcore.discovery import DISTRIBUTIONS, KIND_HOOKS, Installed, PluginError, check_kind, find, installed
 from btcore.errors import Problem
@@ -132,14 +132,14 @@ class _Loader:
         return {"journal": journal.use, "sync": journal.sync, **self.reader.settings(others, self.data, ())}
 
     def _decoder_tables(self) -> object:
-        """Return the tables of decoders, with the built-in one of Brultech's meters."""
+        """Return the tables of decoders, with those that need none in the file."""
         tables = self.data.get("decoder", {})
-        if not isinstance(tables, dict) or any(_use(name, table) == BRULTECH for name, table in tables.items()):
+        if not isinstance(tables, dict):
             return tables
-        if BRULTECH in tables:
+        if BRULTECH in tables and BRULTECH not in {used_plugin(name, table) for name, table in tables.items()}:
             message = "this name belongs to the built-in decoder of Brultech's meters; choose another name"
             self.findings.add(("decoder", BRULTECH), message)
-        return {BRULTECH: {}, **tables}
+        return decoder_tables(tables, self._classes(self.data.get("source"))[0])
 
     def _known(self) -> KnownChannels:
         """Return the formats and labels that decoders and sources declare, before their tables are read."""
@@ -149,7 +149,7 @@ class _Loader:
 
     def _classes(self, tables: object) -> tuple[list[type], bool]:
         """Return the plugin classes of tables, and whether one cannot be loaded, which is reported with its table."""
-        uses = [_use(name, table) for name, table in tables.items()] if isinstance(tables, dict) else []
+        uses = [used_plugin(name, table) for name, table in tables.items()] if isinstance(tables, dict) else []
         classes: list[type] = []
         for use in uses:
             try:
@@ -297,18 +297,10 @@ class _Loader:
 
 _TABLES = "[source.NAME], [sink.NAME], [decoder.NAME], [channels], [meters], [metrics], [journal]"
 
-BRULTECH = "brultech"
-"""The built-in decoder."""
-
 _NOTHING: Mapping[Kind, str] = {
     "source": "there is no source, so nothing is received; add a table [source.NAME], such as [source.tcp-server]",
     "sink": "there is no sink, so nothing is delivered; add a table [sink.NAME], such as [sink.print]",
 }
-
-
-def _use(name: str, table: object) -> object:
-    """Return the name of a table's plugin."""
-    return table.get("use", name) if isinstance(table, dict) else None
 
 
 def _dotted(kind: Kind, name: str, table: Mapping[str, object]) -> str:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reads one table of the configuration: its settings, and the plugin instance with them.
 
-Every mistake in the table is added to the findings, none is raised. Which tables exist belongs to `load.py`.
+Every mistake in the table is added to the findings, none is raised. Which tables exist belongs to `load.py`, but for
+those of decoders, which need none in the file.
 """
 
 import inspect
@@ -13,7 +14,7 @@ import attrs
 
 from btcore.config.problems import Problems
 from btcore.config.toml import Key
-from btcore.discovery import Installed
+from btcore.discovery import Installed, needed_decoders
 from btcore.errors import Problem, is_interrupt
 from btcore.renamed_settings import RENAMED, renamed, renamed_value
 from btcore.text import describe_error, nearest
@@ -23,6 +24,9 @@ from btcore.values.describe import Setting, settings_of
 from btcore.values.invalid_value import ConversionContext, InvalidValue
 
 Values = dict[str, Any]
+
+BRULTECH = "brultech"
+"""The built-in decoder."""
 
 
 @attrs.frozen
@@ -141,3 +145,19 @@ def readable_settings(plugin: Installed, cls: type, core: Sequence[str]) -> tupl
 
 def _listed(known: Sequence[str]) -> str:
     return f"; the settings are {', '.join(known)}" if known else "; it has no settings"
+
+
+def decoder_tables(written: Mapping[str, Any], sources: Iterable[type]) -> dict[str, Any]:
+    """Return all tables of decoders by their names: an empty one for each decoder that the file has no table of.
+
+    `written` are those of the file, `sources` the plugin classes of its sources.
+    """
+    used = {used_plugin(name, table) for name, table in written.items()}
+    first: dict[str, Any] = {} if BRULTECH in used else {BRULTECH: {}}
+    needed = dict.fromkeys(name for cls in sources for name in needed_decoders(cls))
+    return {**first, **written, **{name: {} for name in needed if name not in used | set(written)}}
+
+
+def used_plugin(name: str, table: object) -> object:
+    """Return the name of a table's plugin."""
+    return table.get("use", name) if isinstance(table, dict) else None

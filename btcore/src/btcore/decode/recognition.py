@@ -34,6 +34,10 @@ class Kind:
 
 
 BINARY = "Set the GEM's packet format to BIN48-NET-TIME (4) or BIN48-NET (5)"
+AS_TEXT = (
+    f"{BINARY}; or take it as it is, with [decoder.ascii] (pip install btmon-ascii), and what comes over HTTP with"
+    ' use = "http" (pip install btmon-http)'
+)
 RAW = "Set the gateway's port to raw TCP, not telnet"
 REAL_TIME = (
     "Its real-time mode is off, or it sends its packets elsewhere: switch real-time mode on, or have it asked"
@@ -58,7 +62,7 @@ DAMAGED = Kind("damaged", "packets, but all of them damaged", LOST, is_meter=Tru
 
 
 def _gem_text(name: str, option: str) -> Kind:
-    return Kind(name, f"text in the GEM's format {option}", BINARY, is_meter=True)
+    return Kind(name, f"text in the GEM's format {option}", AS_TEXT, is_meter=True)
 
 
 _ROWS: tuple[tuple[Kind, bytes], ...] = (

@@ -66,10 +66,11 @@ class SamplesTable:
             )
 
 
-def _values(one: Measurement, seconds: int | None, volts: Value) -> tuple[Value, ...]:
+def _values(one: Measurement, seconds: float | None, volts: Value) -> tuple[Value, ...]:
     if one.value is not None:
         return (*([None] * 7), one.value)
-    return seconds, one.watts, volts, one.amps, one.wh_delta, one.wh_import, one.wh_export, None
+    length = None if seconds is None else round(seconds)
+    return length, one.watts, volts, one.amps, one.wh_delta, one.wh_import, one.wh_export, None
 
 
 def views(table: SamplesTable, dialect: Dialect) -> dict[str, str]:

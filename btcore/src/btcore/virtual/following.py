@@ -11,6 +11,7 @@ import attrs
 from btcore.calculate.chains import Chains
 from btcore.calculate.energy import energies, rules_between
 from btcore.calculate.links import Link
+from btcore.calculate.transition import Transition
 from btcore.journal import START, Offset
 from btcore.records import Reading, from_microseconds
 from btcore.virtual.counting import ANY, FORMAT, SOURCE, Counters, VirtualChannel, net_energy, restored
@@ -89,6 +90,12 @@ class Running:
             self.has_begun, self.origin, self.only = bool(has_begun), str(origin), str(only)
 
 
+def _own_seconds(link: Link, before: Reading, transition: Transition) -> int | None:
+    """Return how long a meter counted by its own seconds counter; None where it sends none, or restarted."""
+    seconds = rules_between(before, link.reading, transition).seconds
+    return int(seconds) if seconds is not None and link.reading.format.has_seconds else None
+
+
 @attrs.define
 class Follower:
     """Reads the journal from an offset on, for some virtual channels that have all come so far."""
@@ -108,7 +115,7 @@ class Follower:
         if link.before is not None and link.transition is not None:
             nets = ((row.channel, net_energy(one, directional=row.channel.directional)) for row, one in energies(link))
             rises = {channel.name: net for channel, net in nets if net}
-            seconds = rules_between(link.before, reading, link.transition).seconds
+            seconds = _own_seconds(link, link.before, link.transition)
         for channel in self.channels:
             yield from channel.follow(link, rises, seconds)
 

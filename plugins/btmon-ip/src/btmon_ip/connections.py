@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Many connections in one thread: who is ready, what came in, who is new, who is gone or silent for too long.
 
-One bounded read for each that is ready, so that nobody waits for anybody. What the bytes mean is unknown here.
+One bounded read for each that is ready, so that nobody waits for anybody. What the bytes mean is unknown here:
+`btmon-http`, whose meters expect answers, overrides what is done with them.
 """
 
 import errno
@@ -82,7 +83,12 @@ class ServerConnection:
 
 
 class ServerConnections:
-    """The listening sockets and all that has connected to them. Who may stay is decided by `peers.py`."""
+    """The listening sockets and all that has connected to them. Who may stay is decided by `peers.py`.
+
+    `advice` is for a port on which nothing comes in.
+    """
+
+    advice = ADVICE
 
     def __init__(
         self,
@@ -168,12 +174,16 @@ class ServerConnections:
         """Read on for a moment from those that are within a packet: whoever takes them over begins with the next."""
         deadline = time.monotonic() + MAX_FINISH
         while time.monotonic() < deadline:
-            within = [one for one in self._open if self._stream_status(one.stream).bytes_since_packet]
+            within = [one for one in self._open if self._is_within_packet(one)]
             if not within:
                 return
             selected = self._selector.select(COMMAND_WAIT)
             for key in [key for key, _ in selected if key.data in within]:
                 yield from self._read(key.data)
+
+    def _is_within_packet(self, connection: ServerConnection) -> bool:
+        """Whether a packet has begun on a connection."""
+        return self._stream_status(connection.stream).bytes_since_packet > 0
 
     def release(self) -> Sockets:
         """Give away all sockets as they are, and close the rest."""
@@ -215,8 +225,16 @@ class ServerConnections:
         connection.heard = time.monotonic()
         self._open.move_to_end(connection)
         self._peers.note_activity(connection.peer)
-        yield Chunk(data, stream=connection.stream, address=connection.address)
+        yield from self._take(connection, data)
+
+    def _take(self, connection: ServerConnection, data: bytes) -> Iterator[Chunk]:
+        """Pass on what was read, and see what the core found in it."""
+        yield from self._chunks(connection, data)
         yield from self._check_packets(connection)
+
+    def _chunks(self, connection: ServerConnection, data: bytes) -> Iterator[Chunk]:
+        """Yield what the core is to find packets in."""
+        yield Chunk(data, stream=connection.stream, address=connection.address)
 
     def _check_packets(self, connection: ServerConnection) -> Iterator[Chunk]:
         """See what the core found in what was read: a packet proves a connection, much without one ends it."""
@@ -248,7 +266,7 @@ class ServerConnections:
                 break
             if not data:
                 break
-            yield Chunk(data, stream=connection.stream, address=connection.address)
+            yield from self._chunks(connection, data)
         yield self._end(connection, why)
 
     def _close_idle(self, now: float) -> Iterator[Chunk]:
@@ -263,7 +281,7 @@ class ServerConnections:
             return
         self._silence_warned_at = now
         who = "nothing was sent on any connection" if self._accepted else "nobody has connected"
-        self._log.warning("%s for %.0f s. %s", who, now - self._began, ADVICE)
+        self._log.warning("%s for %.0f s. %s", who, now - self._began, self.advice)
 
     def _accept(self, listener: socket.socket) -> Iterator[Chunk]:
         for _ in range(MAX_ACCEPTS):

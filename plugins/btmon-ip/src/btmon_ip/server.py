@@ -13,7 +13,7 @@ from btmon_ip.addresses import LAST_PORT, check_host, claimed_addresses
 from btmon_ip.connections import ServerConnections
 from btmon_ip.listeners import listen
 from btmon_ip.peers import networks
-from btmon_ip.succession import leave, take
+from btmon_ip.succession import Sockets, leave, take
 
 
 def _check_networks(_instance: object, _attribute: Any, texts: list[str]) -> None:  # noqa: ANN401 - attrs' own type
@@ -73,8 +73,11 @@ class TcpServer:
     def open(self, context: Context) -> None:
         """Listen on the port, or take over what the last instance left. Raises Retry when the port is not available."""
         self._context = context
-        left = take(context.name, (self.host, self.port))
-        self._connections = ServerConnections(
+        self._connections = self._serve(context, take(context.name, (self.host, self.port)))
+
+    def _serve(self, context: Context, left: Sockets) -> ServerConnections:
+        """Return the connections, with what the last instance left. Raises Retry."""
+        return ServerConnections(
             left.listeners or listen(self.host, self.port, context.log),
             idle_timeout=self.idle_timeout,
             max_connections=self.max_connections,
