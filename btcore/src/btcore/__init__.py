@@ -18,9 +18,9 @@ from btcore.further_channels import active_further_channels, visible_channels
 from btcore.hookspecs import hookimpl
 from btcore.import_progress import ImportProgress
 from btcore.measurement import Measurement, measurements
-from btcore.meter_commands import CommandFailed, MeterCommand, MeterCommands
+from btcore.meter_commands import CommandFailed, CommandLine, MeterCommand, MeterCommands
 from btcore.open_files import processes_holding, processes_listening
-from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, Sample, SourceCheckpoint
+from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Piece, Reading, Sample, SourceCheckpoint
 from btcore.serial_names import SerialNames, Serials, shorten_serial
 from btcore.settings import (
     ChannelRef,
@@ -31,6 +31,7 @@ from btcore.settings import (
     Polarity,
     Secret,
     Serial,
+    Splitter,
     StreamStatus,
     plugin,
     setting,
@@ -52,6 +53,7 @@ __all__ = [
     "Column",
     "Command",
     "CommandFailed",
+    "CommandLine",
     "Configuration",
     "Context",
     "Damaged",
@@ -68,6 +70,7 @@ __all__ = [
     "MeterCommands",
     "Number",
     "Packet",
+    "Piece",
     "Polarity",
     "Poll",
     "ProbedDevice",
@@ -81,6 +84,7 @@ __all__ = [
     "SerialNames",
     "Serials",
     "SourceCheckpoint",
+    "Splitter",
     "Stop",
     "StreamStatus",
     "Table",
