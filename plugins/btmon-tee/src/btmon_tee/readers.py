@@ -20,6 +20,9 @@ from btmon_ip.peers import Network, is_allowed
 from btmon_tee.outbox import Outbox
 
 READ_SIZE = 4096
+MAX_SENDS = 32
+"""Pieces that one reader is sent at once, before the others."""
+
 ACCEPT_PAUSE = 0.05
 """Seconds after a connection that could not be accepted: where the system has no room, the next one cannot either."""
 
@@ -35,6 +38,7 @@ class Reader:
     connection: socket.socket = attrs.field(repr=False)
     outbox: Outbox = attrs.field(factory=Outbox, repr=False)
     gone: Event = attrs.field(factory=Event, repr=False)
+    is_slow: bool = attrs.field(default=False, init=False, repr=False)
     reported: int = attrs.field(default=0, init=False, repr=False)
     """How many dropped packets the log has."""
 
@@ -139,6 +143,7 @@ class Readers:
         """Look at each reader for what it sends, and for room if there is something for it."""
         known = self._selector.get_map()
         for reader in list(self._readers):
+            self._report_dropped(reader)
             wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if reader.outbox.waiting else 0)
             if reader.connection not in known:
                 self._selector.register(reader.connection, wanted, reader)
@@ -161,21 +166,22 @@ class Readers:
             self._end(reader, "closed by the other side")
 
     def _send(self, reader: Reader) -> None:
-        with self._lock:
-            waiting = reader.outbox.next()
-            if waiting:
-                reader.outbox.sent(reader.connection.send(waiting))
-        self._report_dropped(reader)
+        """Send what there is room for, which the lock is held for: a packet must not be dropped while it is sent."""
+        with self._lock, suppress(BlockingIOError):
+            for _ in range(MAX_SENDS):
+                if waiting := reader.outbox.next():
+                    reader.outbox.sent(reader.connection.send(waiting))
 
     def _report_dropped(self, reader: Reader) -> None:
         """Warn when a reader begins to lose packets; say how many, once it has caught up."""
-        dropped, is_late = reader.outbox.dropped, reader.outbox.waiting > 0
-        if dropped and not reader.reported:
+        if not reader.is_slow and reader.outbox.dropped > reader.reported:
+            reader.is_slow = True
             self._log.warning("%s is too slow: the oldest packets that wait for it are dropped", reader.name)
-            reader.reported = dropped
-        elif dropped > reader.reported and not is_late:
-            self._log.warning("%s has caught up; it has lost %d packets since it connected", reader.name, dropped)
-            reader.reported = dropped
+        elif reader.is_slow and not reader.outbox.waiting:
+            reader.is_slow, reader.reported = False, reader.outbox.dropped
+            self._log.warning(
+                "%s has caught up; it has lost %d packets since it connected", reader.name, reader.reported
+            )
 
     def _accept(self, listener: socket.socket) -> None:
         try:
