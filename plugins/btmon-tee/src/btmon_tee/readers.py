@@ -136,6 +136,8 @@ class Readers:
                 elif isinstance(key.fileobj, socket.socket):
                     self._accept(key.fileobj)
         for reader in list(self._readers):
+            with suppress(OSError):
+                self._send(reader)
             self._end(reader, "closed")
         self._selector.close()
 

@@ -17,10 +17,10 @@ from btmon_tee.turns import Turns
 
 @attrs.define
 class _Line:
-    """One stream. `shown` are the bytes of what is held that its reader was given before it was known what they are."""
+    """One stream. `revealed` are the bytes of what is held that its reader was given before it was known what they are."""
 
     splitter: Splitter
-    shown: int = 0
+    revealed: int = 0
     has_packets: bool = False
 
 
@@ -51,19 +51,19 @@ class Router:
                 del self._lines[chunk.stream]
             for piece in pieces:
                 if piece.packet is not None:
-                    line.has_packets, line.shown = True, 0
+                    line.has_packets, line.revealed = True, 0
                     self._packet(piece.data)
                 else:
-                    self._other(piece.data[line.shown :])
-                    line.shown = max(0, line.shown - len(piece.data))
+                    self._other(piece.data[line.revealed :])
+                    line.revealed = max(0, line.revealed - len(piece.data))
 
     def settle(self) -> None:
         """Show what is held to whose turn it is: the line is quiet, so it may be the end of an answer."""
         with self._lock:
             for line in self._lines.values():
                 held = line.splitter.held
-                self._other(held[line.shown :])
-                line.shown = len(held)
+                self._other(held[line.revealed :])
+                line.revealed = len(held)
 
     def _packet(self, data: bytes) -> None:
         if self.turns is not None:
