@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from helpers.sockets import read_exactly
 from helpers.waiting import wait_for
 
 from btcore import CommandFailed, Retry, pack
@@ -74,7 +75,6 @@ def test_commands_are_sent_one_after_the_other(site: Site, monkeypatch: pytest.M
     monkeypatch.setattr(turns, "QUIET", 0.2)
     gateway = site.gateway()
     site.proxy(tcp_client=client(gateway))
-    gateway.say(PACKETS[0])
     first, second = site.reader(), site.reader()
     first.send(b"^^^RQSVR1")
     wait_for(lambda: gateway.heard == b"^^^RQSVR1")
@@ -212,10 +212,10 @@ def test_a_reader_that_waits_for_a_meter(site: Site) -> None:
         with waiting.accept()[0] as first:
             wait_for(lambda: " reads, " in site.caplog.text)
             gateway.say(PACKETS[0])
-            assert first.recv(625, socket.MSG_WAITALL) == PACKETS[0]
+            assert read_exactly(first, 625) == PACKETS[0]
         with waiting.accept()[0] as second:
             second.sendall(b"^^^RQSSRN")
-            assert second.recv(10, socket.MSG_WAITALL) == b"01000777\r\n"
+            assert read_exactly(second, 10) == b"01000777\r\n"
             running.end()
             assert second.recv(1) == b""
 
@@ -241,13 +241,13 @@ def test_two_meters_never_mix(site: Site) -> None:
         gem.sendall(PACKETS[0][:300])
         wait_for(lambda: running.data == PACKETS[0][:300])
         ecm.sendall(ECM)
-        assert one.recv(len(ECM), socket.MSG_WAITALL) == ECM
+        assert read_exactly(one, len(ECM)) == ECM
         gem.sendall(PACKETS[0][300:])
-        assert one.recv(625, socket.MSG_WAITALL) == PACKETS[0]
+        assert read_exactly(one, 625) == PACKETS[0]
         one.sendall(b"^^^APISPK")
         for meter in (gem, ecm):
             meter.settimeout(20)
-            assert meter.recv(9, socket.MSG_WAITALL) == b"^^^APISPK"
+            assert read_exactly(meter, 9) == b"^^^APISPK"
 
 
 def test_no_more_readers_than_allowed(site: Site) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import attrs
 import pytest
+from helpers.sockets import read_exactly
 from helpers.waiting import wait_for
 
 from btcore import FORMATS, Batch, Context, Duration, Reading, pack
@@ -63,7 +64,7 @@ def test_packets_are_passed_on_byte_for_byte(start: Start, caplog: pytest.LogCap
         readings = [reading(secs) for secs in range(3)]
         assert sink.process_batch(Batch(tuple(readings))) == 3
         expected = b"".join(one.raw for one in readings)
-        assert reader.recv(len(expected), socket.MSG_WAITALL) == expected
+        assert read_exactly(reader, len(expected)) == expected
 
 
 def test_what_is_old_is_not_passed_on(start: Start, caplog: pytest.LogCaptureFixture) -> None:
@@ -72,7 +73,7 @@ def test_what_is_old_is_not_passed_on(start: Start, caplog: pytest.LogCaptureFix
     with connect(caplog) as reader:
         new = reading(2)
         assert sink.process_batch(Batch((reading(1, age=3600), new))) == 1
-        assert reader.recv(len(new.raw), socket.MSG_WAITALL) == new.raw
+        assert read_exactly(reader, len(new.raw)) == new.raw
 
 
 def test_readings_without_a_packet(start: Start) -> None:
@@ -95,7 +96,7 @@ def test_a_reader_that_sends_commands(start: Start, caplog: pytest.LogCaptureFix
         reader.sendall(b"^^^RQSSRN")
         one = reading(1)
         sink.process_batch(Batch((one,)))
-        assert reader.recv(len(one.raw), socket.MSG_WAITALL) == one.raw
+        assert read_exactly(reader, len(one.raw)) == one.raw
     assert caplog.text.count("b'^^^RQSSRN'") == 1
 
 

@@ -194,10 +194,10 @@ class Readers:
             return
         name = f"reader {format_address(*address[:2])}#{next(self._numbers)}"
         if why := self._refusal_reason(address[0]):
-            connection.close()
             if not self._is_refusal_reported:
                 self._is_refusal_reported = True
                 self._log.warning("refused %s: %s; further ones are not reported", name, why)
+            connection.close()
             return
         self.add(connection, name)
 

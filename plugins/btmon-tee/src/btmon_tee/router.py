@@ -17,7 +17,7 @@ from btmon_tee.turns import Turns
 
 @attrs.define
 class _Line:
-    """One stream. `revealed` are the bytes of what is held that its reader was given before it was known what they are."""
+    """One stream. `revealed`: how many bytes of what is held a reader was given before it was known what they are."""
 
     splitter: Splitter
     revealed: int = 0
