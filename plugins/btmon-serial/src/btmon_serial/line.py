@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from threading import Event
 
 import attrs
@@ -34,6 +34,7 @@ from btcore import (
 )
 from btmon_serial import messages
 from btmon_serial.port import Port
+from btmon_serial.usb import check_port, device_of
 
 MAX_WAIT = 0.5
 """Seconds of the longest wait, and so the longest delay until a stop is noticed."""
@@ -53,7 +54,11 @@ class SerialLine:
     """Reads the meters on a serial line: takes what they send by themselves, or asks each of them in turn."""
 
     port: str = setting(
-        help="the serial device by a name that stays the same, or a pyserial URL (rfc2217://HOST:PORT, socket://HOST:PORT)",
+        help=(
+            "the serial device by a name that stays the same, usb:VENDOR:PRODUCT:SERIAL of a USB adapter, or a pyserial"
+            " URL (rfc2217://HOST:PORT, socket://HOST:PORT)"
+        ),
+        validator=check_port,
         example="/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0",
     )
     baud: int = setting(
@@ -112,8 +117,7 @@ class SerialLine:
         """Claim the device, under whichever of its names: two on one line take each other's bytes."""
         kind, is_url, rest = self.port.lower().partition("://")
         if not is_url:
-            device = os.path.realpath(self.port) if "/" in self.port else self.port
-            yield Claim(f"serial line {device}", key="port")
+            yield Claim(f"serial line {self._device()}", key="port")
         elif kind in {"socket", "rfc2217"}:  # in the words of `tcp-client`, which may be on the same gateway
             yield Claim(f"tcp connection to {re.split('[/?]', rest)[0]}", key="port")
 
@@ -146,9 +150,16 @@ class SerialLine:
         except OSError as error:
             raise Retry(messages.describe_port_failure(self.port, error)) from error
 
+    def _device(self) -> str:
+        """Return the device as the system names it; the port's own name if there is none at the moment."""
+        with suppress(OSError):
+            device = device_of(self.port)
+            return os.path.realpath(device) if "/" in device else device
+        return self.port.lower()
+
     def _open_port(self) -> None:
         try:
-            self._port = self._resources.enter_context(closing(Port(self.port, self.baud)))
+            self._port = self._resources.enter_context(closing(Port(device_of(self.port), self.baud)))
         except OSError as error:
             raise Retry(messages.describe_open_failure(self.port, error)) from error
         except ValueError as error:
