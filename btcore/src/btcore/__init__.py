@@ -8,7 +8,7 @@ from btcore.capture.files import CaptureError, read_capture
 from btcore.channel_descriptions import ChannelDescription
 from btcore.commands import Command, Configuration, LoadConfiguration, Table
 from btcore.decode.brultech import FORMATS, pack
-from btcore.decode.polling import Poll, validate_devices
+from btcore.decode.polling import Poll, check_polling, validate_devices
 from btcore.decode.probing import ProbedDevice, answers_commands, probe_devices, sends_unasked
 from btcore.decode.schemas import SCHEMAS, Column, channels_in, columns, serial_column
 from btcore.errors import BtcoreError, Problem, Reject, Retry, Stop
@@ -92,6 +92,7 @@ __all__ = [
     "active_further_channels",
     "answers_commands",
     "channels_in",
+    "check_polling",
     "columns",
     "hookimpl",
     "measurements",
