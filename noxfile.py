@@ -179,3 +179,11 @@ def bench(session: nox.Session) -> None:
     )
     session.run("python", "tests/bench/sql.py", *session.posargs, env={"PYTHONPATH": "tests"})
     session.run("python", "tests/bench/mqtt.py", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Send from 300 meters on bad connections: nothing may be lost; ten minutes, or `nox -s soak -- --seconds 120`."""
+    session.install("--quiet", *tools("test"), *folders("btcore", *DEFAULT_SET))
+    keep_bytecode(session)
+    session.run("python", "tests/soak/run.py", *session.posargs)
