@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from helpers.sockets import read_exactly
 from helpers.waiting import wait_for
+from servers.serial_line import Wire
 
 from btcore import CommandFailed, Retry, pack
 from btmon_ip.client import TcpClient
@@ -188,6 +191,52 @@ def test_readers_are_let_go_when_the_meter_does_not_come_back(site: Site, monkey
     wait_for(lambda: one.has_ended)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", site.port), 5)
+
+
+def test_a_packet_that_was_cut_by_the_line(site: Site, tmp_path: Path) -> None:
+    """Half a packet before an adapter was unplugged is not continued by what comes when it is back."""
+    wire = Wire(tmp_path / "ttyUSB0")
+    site.stack.callback(wire.unplug)
+    running = site.proxy(serial=SerialLine(port=wire.path))
+    one = site.reader()
+    wire.send(PACKETS[0][:300])
+    wait_for(lambda: running.data == PACKETS[0][:300])
+    wire.unplug()
+    running.thread.join(20)
+    wire.plug()
+    again = running.again()
+    site.stack.callback(again.end)
+    wire.send(ECM)
+    one.hears(ECM)
+
+
+def test_a_table_that_is_changed_while_the_meter_is_away(site: Site) -> None:
+    """The port of the readers is free for the next instance at once, though the readers of the last were kept."""
+    gateway = site.gateway()
+    running = site.proxy(tcp_client=client(gateway))
+    gateway.say(PACKETS[0])
+    one = site.reader()
+    gateway.hang_up()
+    running.thread.join(20)
+    site.proxy(listen=f"127.0.0.1:{site.port}", tcp_client=client(gateway))
+    wait_for(lambda: one.has_ended)
+    two = site.reader()
+    gateway.say(PACKETS[1])
+    two.hears(PACKETS[1])
+
+
+def test_a_reader_that_sends_without_end(site: Site) -> None:
+    """It is hung up on, and the log says so: the meter's line is not for it alone."""
+    gateway = site.gateway()
+    site.proxy(tcp_client=client(gateway))
+    greedy, other = site.reader(), site.reader()
+    with contextlib.suppress(OSError):
+        for _ in range(1000):
+            greedy.send(b"^^^RQSSRN" * 100)
+    wait_for(lambda: greedy.has_ended)
+    assert "sends more than is taken from it" in site.caplog.text
+    gateway.say(PACKETS[0])
+    other.hears(PACKETS[0])
 
 
 def test_the_end_closes_all(site: Site) -> None:

@@ -26,6 +26,10 @@ LINGER = 60.0
 """Seconds for which readers stay connected while the connection to the meter is lost."""
 
 
+_lingering: "dict[str, Proxy]" = {}
+"""By table, the instance whose readers are connected still, while its meter is away."""
+
+
 @attrs.frozen
 class _Sharing:
     """All that serves the readers."""
@@ -92,6 +96,9 @@ class Proxy(ReaderSettings):
     def open(self, context: Context) -> None:
         """Serve the readers, and open the meter's line. Raises Retry when a port or the line is not available."""
         self._context = context
+        before = _lingering.pop(context.name, None)
+        if before is not None and before is not self:  # a reload has changed the table while its meter was away
+            before.let_go()
         with self._lock:
             if self._expiry is not None:
                 self._expiry.cancel()
@@ -104,6 +111,8 @@ class Proxy(ReaderSettings):
         """Yield what the meters send, and pass it on."""
         self._stop = stop
         sharing = self._sharing
+        if sharing is not None:
+            sharing.router.restart()
         for chunk in self._line.collect(stop):
             if sharing is not None:
                 sharing.router.route(chunk)
@@ -118,9 +127,17 @@ class Proxy(ReaderSettings):
             if self._stop.is_set():
                 self._end_sharing()
             elif self._expiry is None:
-                self._expiry = Timer(LINGER, self._expire)
+                self._expiry = Timer(LINGER, self.let_go)
                 self._expiry.daemon = True
+                _lingering[self._context.name] = self
                 self._expiry.start()
+
+    def let_go(self) -> None:
+        """End the connections of readers that were kept while the meter is away."""
+        with self._lock:
+            if self._expiry is not None:  # else it was opened again a moment ago
+                self._expiry = None
+                self._end_sharing()
 
     @property
     def _line(self) -> Line:
@@ -137,24 +154,19 @@ class Proxy(ReaderSettings):
         router.turns = Turns(context.commands, router.streams, router.settle, context.log)
         return _Sharing(service, router, router.turns)
 
-    def _expire(self) -> None:
-        with self._lock:
-            if self._expiry is not None:  # else it was opened again a moment ago
-                self._expiry = None
-                self._end_sharing()
-
     def _end_sharing(self) -> None:
         sharing, self._sharing = self._sharing, None
         if sharing is not None:
             sharing.close()
 
-    def _received(self, reader: Reader, data: bytes) -> None:
+    def _received(self, reader: Reader, data: bytes) -> bool:
         sharing = self._sharing
         if self.commands and sharing is not None:
-            sharing.turns.add(reader, data)
-        elif not self.commands and not self._has_warned:
+            return sharing.turns.add(reader, data)
+        if not self.commands and not self._has_warned:
             self._has_warned = True
             self._context.log.warning("%s sends commands, which commands = false keeps from the meters", reader.name)
+        return True
 
     def _left(self, reader: Reader) -> None:
         sharing = self._sharing

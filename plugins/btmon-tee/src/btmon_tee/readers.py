@@ -44,7 +44,10 @@ class Reader:
 
 
 class Readers:
-    """The readers that are connected. `received` is called with what one sends, `left` when one is gone."""
+    """The readers that are connected.
+
+    `received` is called with what one sends, and returns whether it may stay; `left` is called when one is gone.
+    """
 
     def __init__(
         self,
@@ -52,7 +55,7 @@ class Readers:
         *,
         max_readers: int,
         allow: Sequence[Network],
-        received: Callable[[Reader, bytes], object],
+        received: Callable[[Reader, bytes], bool],
         left: Callable[[Reader], object],
         log: logging.Logger,
     ) -> None:
@@ -96,6 +99,7 @@ class Readers:
         with suppress(OSError):  # gone already: the next read tells
             connection.settimeout(0)
             keep_alive(connection)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # answers are short, and waited for
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, MAX_BACKLOG_OF_SYSTEM)
         with self._lock:
             is_late = self._closing
@@ -163,7 +167,9 @@ class Readers:
             self._end(reader, error.strerror or str(error))
             return
         if data:
-            self._received(reader, data)
+            if not self._received(reader, data):
+                self._log.warning("%s sends more than is taken from it, and is hung up on", reader.name)
+                self._end(reader, "hung up on")
         elif data is not None:
             self._end(reader, "closed by the other side")
 

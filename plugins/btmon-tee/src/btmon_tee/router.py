@@ -39,6 +39,11 @@ class Router:
         with self._lock:
             return [name for name, line in self._lines.items() if line.has_packets]
 
+    def restart(self) -> None:
+        """Begin anew, without what was left of a line that failed: it is not continued by what comes now."""
+        with self._lock:
+            self._lines.clear()
+
     def route(self, chunk: Chunk) -> None:
         """Pass on what has come in."""
         with self._lock:

@@ -81,7 +81,7 @@ class ReaderSettings:
         yield from (Claim(f"tcp connection to {address.lower()}", key="send_to") for address in self.send_to)
 
     def _serve(
-        self, log: logging.Logger, received: Callable[[Reader, bytes], object], left: Callable[[Reader], object]
+        self, log: logging.Logger, received: Callable[[Reader, bytes], bool], left: Callable[[Reader], object]
     ) -> ReaderService:
         """Begin to serve the readers. Raises Retry if the port is not available."""
         readers = Readers(

@@ -68,7 +68,7 @@ class Tee(ReaderSettings):
         oldest = datetime.now(UTC).timestamp() - self.max_age
         return [reading for reading in batch.readings if reading.raw and reading.timestamp >= oldest]
 
-    def _received(self, reader: Reader, data: bytes) -> None:
+    def _received(self, reader: Reader, data: bytes) -> bool:
         """Warn once of a reader that sends commands."""
         if not self._has_warned:
             self._has_warned = True
@@ -78,3 +78,4 @@ class Tee(ReaderSettings):
                 reader.name,
                 data[:MAX_QUOTED],
             )
+        return True

@@ -27,7 +27,10 @@ HELD = 0.4
 """Seconds of silence after which what may be the beginning of a packet is shown to whom it may be an answer."""
 
 MAX_COMMANDS = 4096
-"""Bytes of commands that wait for one reader's turn; what is above is dropped."""
+"""Bytes of commands that wait for one reader's turn."""
+
+CLOSE_TIMEOUT = 5.0
+"""Seconds that a turn may take to end at the end."""
 
 ASKS_FOR_PACKET = b"SPK"
 """In the command of an ECM and a GEM alike: the answer is a packet, as those that come unasked are."""
@@ -50,7 +53,6 @@ class Turns:
         self._owner: Reader | None = None
         self._heard = 0.0
         self._is_answered = self._awaits_packet = self._is_closing = self._is_failing = False
-        self._is_excess_reported = False
         self._thread = Thread(target=self._run, name=f"commands of the readers of {log.name}", daemon=True)
         self._thread.start()
 
@@ -59,17 +61,15 @@ class Turns:
         """The reader whose turn it is."""
         return self._owner
 
-    def add(self, reader: Reader, data: bytes) -> None:
-        """Add commands of a reader."""
+    def add(self, reader: Reader, data: bytes) -> bool:
+        """Add commands of a reader; return whether there is room for them."""
         with self._changed:
             waiting = self._waiting.setdefault(reader, bytearray())
-            is_too_much = len(waiting) + len(data) > MAX_COMMANDS
-            if not is_too_much:
-                waiting += data
-                self._changed.notify_all()
-        if is_too_much and not self._is_excess_reported:
-            self._is_excess_reported = True
-            self._log.warning("%s sends more commands than its meter takes: those above are dropped", reader.name)
+            if len(waiting) + len(data) > MAX_COMMANDS:
+                return False
+            waiting += data
+            self._changed.notify_all()
+            return True
 
     def forget(self, reader: Reader) -> None:
         """Take note that a reader is gone. A turn that it had goes on until the meter has answered."""
@@ -88,8 +88,9 @@ class Turns:
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
-        self._commands.refuse("the readers are closed")
-        self._thread.join()
+        if self._owner is not None:
+            self._commands.refuse("the readers are closed")
+        self._thread.join(CLOSE_TIMEOUT)
 
     def _run(self) -> None:
         while (reader := self._next()) is not None:
