@@ -126,7 +126,7 @@ class Proxy(ReaderSettings):
         with self._lock:
             if self._stop.is_set():
                 self._end_sharing()
-            elif self._expiry is None:
+            elif self._expiry is None and self._sharing is not None:
                 self._expiry = Timer(LINGER, self.let_go)
                 self._expiry.daemon = True
                 _lingering[self._context.name] = self
