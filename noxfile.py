@@ -191,3 +191,11 @@ def fuzz(session: nox.Session) -> None:
     session.install("--quiet", *tools("fuzz"), success_codes=range(256))  # without it, the bytes are made by chance
     for parser in ("texts", "stream", "requests"):
         session.run("python", "tests/fuzz/run.py", parser, *(session.posargs or ["60"]), env={"PYTHONPATH": "tests"})
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Send from 300 meters on bad connections: nothing may be lost; ten minutes, or `nox -s soak -- --seconds 120`."""
+    session.install("--quiet", *tools("test"), *folders("btcore", *DEFAULT_SET))
+    keep_bytecode(session)
+    session.run("python", "tests/soak/run.py", *session.posargs)

@@ -100,3 +100,22 @@ def test_a_gem_that_is_asked_by_its_serial_number(tmp_path: Path, wire: Wire) ->
         assert btcore.stop() == 0
     assert stored(tmp_path, GEM) == sent("01130567")
     assert {name for name, _ in meters.asked} == {"30567"}
+
+
+def test_an_adapter_that_is_unplugged_and_comes_back(tmp_path: Path, wire: Wire) -> None:
+    """It goes on with the line as soon as it is back, however often that happens, and says what is missing."""
+    settings = 'baud = 115200\nmin_backoff = "100ms"\nmax_backoff = "200ms"\n'
+    with BtcoreProcess(tmp_path, site(wire, settings)) as btcore:
+        for number in range(3):
+            packet = pack(GEM, "01000777", {"secs": 100 + 10 * number})
+
+            def is_stored(number: int = number, packet: bytes = packet) -> bool:
+                wire.send(packet)  # a port that is being opened throws away what has come in
+                return stored(tmp_path, GEM)["01000777", 100 + 10 * number] > 0
+
+            wait_for(is_stored, f"packet {number}")
+            wire.unplug()
+            # the log sums up what fails again and again
+            wait_for(lambda: "ttyUSB0 is gone (unplugged?)" in btcore.log, "the adapter to be missed")
+            wire.plug()
+        assert btcore.stop() == 0

@@ -99,3 +99,29 @@ def test_every_packet_reaches_the_database_once(tmp_path: Path, meters: int, sen
         wait_for(lambda: len(table_rows(tmp_path / "energy.db", TABLE)) >= len(expected), "all packets in the database")
         assert btcore.stop() == 0
     assert Counter(table_rows(tmp_path / "energy.db", TABLE)) == expected
+
+
+def test_an_ecm_and_a_gem_on_one_port(tmp_path: Path) -> None:
+    """Both on one connection in pieces, as a DashBox mixes them, and each on its own: every packet is stored once."""
+    mixed, alone = [("01000001", "300001"), ("01000002", "300002")]
+    tables = {TABLE: ("01000001", "01000002"), "ecm1240bin_counters": ("300001", "300002")}
+    expected = {
+        table: Counter((serial, 100 + 10 * n) for serial in serials for n in range(PACKETS))
+        for table, serials in tables.items()
+    }
+
+    def made(gem: str, ecm: str) -> list[bytes]:
+        ecms = [pack("ecm1240bin", ecm, {"volts": 120.0, "secs": 100 + 10 * n}) for n in range(PACKETS)]
+        return [packet for pair in zip(packets(gem), ecms, strict=True) for packet in pair]
+
+    def found() -> dict[str, Counter[tuple[str, int]]]:
+        return {table: Counter(table_rows(tmp_path / "energy.db", table)) for table in tables}
+
+    with BtcoreProcess(tmp_path, SITE) as btcore:
+        port = btcore.port()
+        stream = b"".join(made(*mixed))
+        long_lived(port, [stream[at : at + 333] for at in range(0, len(stream), 333)])
+        one_each(port, made(*alone))
+        wait_for(lambda: found() == expected, "all packets in the database")
+        assert btcore.stop() == 0
+    assert found() == expected

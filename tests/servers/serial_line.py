@@ -55,11 +55,15 @@ class Wire:
 class Meters:
     """The meters on a line, by device byte or the end of a serial number: each that is named here answers as it should.
 
-    `noise` comes before every packet that is sent. `asked` tells who was asked for a packet, and when.
+    `noise` comes before every packet that is sent. `asked` tells who was asked for a packet, and when. On a line of two
+    wires (RS-485) what is sent to them comes back: `echoes`.
     """
 
-    def __init__(self, wire: Wire, packets: Mapping[str, list[bytes]], noise: bytes = b"") -> None:
+    def __init__(
+        self, wire: Wire, packets: Mapping[str, list[bytes]], noise: bytes = b"", *, echoes: bool = False
+    ) -> None:
         """Switch them on; each has so many packets to send, and is silent then."""
+        self._echoes = echoes
         self.asked: list[tuple[str, float]] = []
         self._wire, self._noise = wire, noise
         self._packets = {name: iter(each) for name, each in packets.items()}
@@ -76,7 +80,10 @@ class Meters:
     def _run(self) -> None:
         heard = b""
         while not self._off.is_set():
-            heard += self._wire.hear()
+            new = self._wire.hear()
+            if self._echoes and new:
+                self._wire.send(new)
+            heard += new
             while word := WORD.search(heard):
                 heard = heard[word.end() :]
                 self._wire.send(self._answer(word))

@@ -8,7 +8,7 @@ from btcore.capture.files import CaptureError, read_capture
 from btcore.channel_descriptions import ChannelDescription
 from btcore.commands import Command, Configuration, LoadConfiguration, Table
 from btcore.decode.brultech import FORMATS, pack
-from btcore.decode.polling import Poll, validate_devices
+from btcore.decode.polling import Poll, check_polling, validate_devices
 from btcore.decode.probing import ProbedDevice, answers_commands, probe_devices, sends_unasked
 from btcore.decode.schemas import SCHEMAS, Column, channels_in, columns, serial_column
 from btcore.errors import BtcoreError, ConfigurationError, Problem, Reject, Retry, Stop
@@ -18,9 +18,9 @@ from btcore.further_channels import active_further_channels, visible_channels
 from btcore.hookspecs import hookimpl
 from btcore.import_progress import ImportProgress
 from btcore.measurement import Measurement, measurements
-from btcore.meter_commands import CommandFailed, MeterCommand, MeterCommands
+from btcore.meter_commands import CommandFailed, CommandLine, MeterCommand, MeterCommands
 from btcore.open_files import processes_holding, processes_listening
-from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Reading, Sample, SourceCheckpoint
+from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Piece, Reading, Sample, SourceCheckpoint
 from btcore.serial_names import SerialNames, Serials, shorten_serial
 from btcore.settings import (
     ChannelRef,
@@ -31,6 +31,7 @@ from btcore.settings import (
     Polarity,
     Secret,
     Serial,
+    Splitter,
     StreamStatus,
     plugin,
     setting,
@@ -52,6 +53,7 @@ __all__ = [
     "Column",
     "Command",
     "CommandFailed",
+    "CommandLine",
     "Configuration",
     "ConfigurationError",
     "Context",
@@ -69,6 +71,7 @@ __all__ = [
     "MeterCommands",
     "Number",
     "Packet",
+    "Piece",
     "Polarity",
     "Poll",
     "ProbedDevice",
@@ -82,6 +85,7 @@ __all__ = [
     "SerialNames",
     "Serials",
     "SourceCheckpoint",
+    "Splitter",
     "Stop",
     "StreamStatus",
     "Table",
@@ -89,6 +93,7 @@ __all__ = [
     "active_further_channels",
     "answers_commands",
     "channels_in",
+    "check_polling",
     "columns",
     "hookimpl",
     "measurements",

@@ -50,6 +50,7 @@ _PLUGINS: Mapping[str, tuple[str, ...]] = {
     "btmon-simulator": ("simulator", "file"),
     "btmon-sql": ("sql",),
     "btmon-sqlite": ("sqlite",),
+    "btmon-tee": ("tee", "proxy"),
 }
 
 DISTRIBUTIONS: Mapping[str, str] = {name: distribution for distribution, names in _PLUGINS.items() for name in names}

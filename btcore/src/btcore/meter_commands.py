@@ -8,7 +8,7 @@ what its answer must be, belongs to `device/`.
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Condition, Lock
 
@@ -44,7 +44,8 @@ class MeterCommand:
 class MeterCommands:
     """The commands to the meters of one source. Safe between threads.
 
-    For a collector: `take`, `wait`, `is_busy` and `refuse`. The rest is for the core.
+    For a collector: `take`, `wait`, `is_busy` and `refuse`. For a source that passes on commands of others, also
+    `conversation`, in another thread than its collector's. The rest is for the core.
     """
 
     def __init__(self) -> None:
@@ -118,9 +119,13 @@ class MeterCommands:
             self._waiting.append(command)
             self._changed.notify_all()
 
-    def send(self, data: bytes) -> None:
-        """Add a command of the conversation, and wait until the collector has taken it. Raises CommandFailed."""
-        self.post(MeterCommand(data, self._stream))
+    def send(self, data: bytes, streams: Sequence[str] = ()) -> None:
+        """Add a command of the conversation, and wait until the collector has taken it. Raises CommandFailed.
+
+        It is sent on each of these streams; by default, on that of the conversation.
+        """
+        for stream in streams or (self._stream,):
+            self.post(MeterCommand(data, stream))
         with self._changed:
             if not self._wait_until_taken(FIRST_TAKE) and not (self._is_known and self._wait_until_taken(LATER_TAKE)):
                 raise CommandFailed(self._why_not_taken())
@@ -202,9 +207,12 @@ class CommandLine:
 
     commands: MeterCommands = attrs.field(repr=False)
 
-    def send(self, data: bytes) -> None:
-        """Send bytes to the meter; return when the collector has taken them. Raises CommandFailed."""
-        self.commands.send(data)
+    def send(self, data: bytes, streams: Sequence[str] = ()) -> None:
+        """Send bytes to the meter; return when the collector has taken them. Raises CommandFailed.
+
+        They go to each of these streams; by default, to that of the conversation.
+        """
+        self.commands.send(data, streams)
 
     def receive(self, seconds: float) -> bytes:
         """Return what comes in within so many seconds, packets included; b"" if nothing. Raises CommandFailed."""

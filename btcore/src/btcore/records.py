@@ -141,6 +141,14 @@ class Unwanted:
     format: str = ""
 
 
+@attrs.frozen
+class Piece:
+    """A part of a stream: the bytes of one packet, or those between two (answers, a keep-alive, junk)."""
+
+    data: bytes
+    packet: Packet | None = attrs.field(default=None, repr=False)
+
+
 @attrs.frozen(eq=False)
 class Reading:
     """One meter at one moment. It never changes.

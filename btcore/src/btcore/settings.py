@@ -5,15 +5,16 @@ How a table of the configuration becomes an instance belongs to `config/load.py`
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, NewType, TypeVar, dataclass_transform
+from typing import Annotated, Any, Literal, NewType, Protocol, TypeVar, dataclass_transform
 
 import attrs
 
 from btcore.channel_descriptions import ChannelDescription
 from btcore.errors import Problem
 from btcore.meter_commands import MeterCommands
+from btcore.records import Piece
 
 Duration = NewType("Duration", float)
 """Seconds. Written `"30s"`, `"5m"`, `"1h"`, `"7d"`, `"500ms"` in a configuration; `0` alone needs no unit."""
@@ -104,6 +105,32 @@ class StreamStatus:
     bytes_since_packet: int = 0
 
 
+class Splitter(Protocol):
+    """Splits one stream into its packets and the bytes between them. The beginning of a packet is held."""
+
+    @property
+    def held(self) -> bytes:
+        """The last bytes, which may be the beginning of a packet."""
+
+    def feed(self, data: bytes) -> Sequence[Piece]:
+        """Take what came in; return the pieces that are known now, in order."""
+
+    def close(self) -> Sequence[Piece]:
+        """Return the last pieces, as no more bytes will come."""
+
+
+class _WithoutDecoders:
+    """Finds no packet, where there are no decoders."""
+
+    held = b""
+
+    def feed(self, data: bytes) -> Sequence[Piece]:
+        return [Piece(data)] if data else []
+
+    def close(self) -> Sequence[Piece]:
+        return []
+
+
 def _fixed(names: Mapping[str, str]) -> Mapping[str, str]:
     return MappingProxyType(dict(names))
 
@@ -172,6 +199,7 @@ class Context:
     `name` is its table (`sink.roof`), `log` its own logger. `channels` maps `SERIAL_CHANNEL` to the name in [channels].
     `polarity` is the sign of its samples, `interval` the seconds that each sample covers (0: from one reading to the
     next). `dry_run`: nothing may be sent. `stream_status` returns what the core has found so far in a source's stream.
+    `splitter` makes a `Splitter` for a stream, which asks the site's decoders; it is for the source's own thread.
     `commands` has what a source that can send to its meters is to send. `channel_descriptions` maps `SERIAL_CHANNEL` to
     all that [channels] says of it. `delivery` are a sink's delivery settings.
     `checkpoint` is what a source yielded last as `SourceCheckpoint`, "" at first. `once`: the run ends when all sources
@@ -186,6 +214,7 @@ class Context:
     interval: Duration = Duration(0)
     dry_run: bool = False
     stream_status: Callable[[str], StreamStatus] = attrs.field(default=lambda _stream: StreamStatus(), repr=False)
+    splitter: Callable[[], Splitter] = attrs.field(default=_WithoutDecoders, repr=False)
     commands: MeterCommands = attrs.field(factory=MeterCommands, repr=False)
     checkpoint: str = ""
     once: bool = False
@@ -268,6 +297,7 @@ __all__ = [
     "Problem",
     "Secret",
     "Serial",
+    "Splitter",
     "StreamStatus",
     "plugin",
     "setting",

@@ -14,7 +14,7 @@ from btcore import hookimpl, plugin
 from btcore.decode import polling
 from btcore.decode.brultech import Brultech, pack
 from btcore.decode.decoders import Decoders
-from btcore.decode.polling import NoAnswer, Poll, Request, ask, poll_requests, validate_devices
+from btcore.decode.polling import NoAnswer, Poll, Request, ask, next_due, poll_requests, validate_devices
 
 ACK = b"\xfc"
 ECM = pack("ecm1240bin", "312345", {"volts": 120.1, "secs": 77})
@@ -413,3 +413,82 @@ def test_a_gem_that_poses_as_ecms_or_is_the_only_one_is_no_mistake(
     for packets in ([GEM], [ecm("312345"), ecm("412346")]):
         poll_of(Line({word: packets}), devices)()
     assert caplog.messages == []
+
+
+@given(st.integers(0, 10**9), st.integers(1, 10**5), st.integers(0, 10**9))
+def test_the_next_time(due: int, interval: int, later: int) -> None:
+    """The next time is later than now, at most one interval, and a whole number of intervals after the one before."""
+    after = next_due(due, interval, due + later)
+    assert (0 < after - (due + later) <= interval, (after - due) % interval) == (True, 0)
+
+
+def test_a_missed_time() -> None:
+    """Times that passed while the meters answered are left out."""
+    assert next_due(100.0, 10.0, 134.5) == 140.0
+
+
+def test_each_device_by_its_own_interval() -> None:
+    """A device with an interval of its own is asked by that, the others by the common one."""
+    line = Line({b"\xfc": [ACK], b"\xfd": [ACK], SPK: [ACK, ECM]})
+    poll = Poll(
+        devices=["fc", "fd"],
+        timeout=1,
+        log=logging.getLogger("test"),
+        clock=line.now,
+        interval=10,
+        intervals={"fd": 30},
+    )
+    asked = []
+    for _ in range(7):
+        before = len(line.sent)
+        line.time = max(line.time, poll.next_due)
+        list(poll.ask_due(line.send, line.receive))
+        asked.append([word.hex() for word in line.sent[before:] if word != SPK])
+    assert asked == [["fc", "fd"], ["fc"], ["fc"], ["fc", "fd"], ["fc"], ["fc"], ["fc", "fd"]]
+
+
+def test_a_device_is_asked_again_after_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    """One that answered before is asked again when it does not; one that is known as silent is not."""
+    line = Line({b"\xfd": [ACK], SPK: [ACK, ECM]})
+    poll = Poll(devices=["fc", "fd"], timeout=1, log=logging.getLogger("test"), clock=line.now, retries=2)
+    rounds = []
+    for _ in range(2):
+        before = len(line.sent)
+        list(poll.ask_all(line.send, line.receive))
+        rounds.append([word.hex() for word in line.sent[before:] if word != SPK])
+    assert rounds == [["fc", "fd", "fc", "fc"], ["fc", "fd"]]
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+class TwoWires(Line):
+    """A line on which what is sent comes back before the answer."""
+
+    def send(self, data: bytes) -> None:
+        """Send a word, which comes back."""
+        self.pieces.append(data)
+        super().send(data)
+
+
+def test_a_line_with_an_echo() -> None:
+    """An echo is no acknowledgement once it is known: each word waits for its own; the packet comes in each time."""
+    line = TwoWires({b"\xfc": [b"", ACK], SPK: [b"", ACK, ECM]})
+    poll = Poll(devices=["fc"], timeout=5, log=logging.getLogger("test"), clock=line.now)
+    packets = []
+    for _ in range(3):
+        came = b"".join(poll.ask_all(line.send, line.receive))
+        packets.append(came.count(ECM))
+        assert line.pieces == []
+    assert packets == [1, 1, 1]
+    late = TwoWires({b"\xfc": [b"", b"", b"", ACK]})
+    poll.clock = late.now
+    list(poll.ask_all(late.send, late.receive))
+    assert (late.sent, late.time >= 1.5 + poll.timeout) == ([b"\xfc", SPK], True)
+
+
+def test_a_line_that_has_no_echo_after_all() -> None:
+    """Where the last word stands in a packet by chance, no echo is waited for longer than once."""
+    odd = pack("ecm1240bin", "312345", {"ch1_aws": int.from_bytes(SPK, "little"), "secs": 9})
+    line = Line({b"\xfc": [ACK], SPK: [odd[:40], odd[40:]]})
+    poll = Poll(devices=["fc"], timeout=5, log=logging.getLogger("test"), clock=line.now)
+    came = [b"".join(poll.ask_all(line.send, line.receive)) for _ in range(4)]
+    assert came[-1].count(odd) == 1

@@ -125,6 +125,21 @@ def start(caplog: pytest.LogCaptureFixture) -> Iterator[Start]:
 
 
 @pytest.fixture
+def server_side(monkeypatch: pytest.MonkeyPatch) -> list[socket.socket]:
+    """Give the connections that servers accept."""
+    accepted: list[socket.socket] = []
+    accept = socket.socket.accept
+
+    def remember(listener: socket.socket) -> Any:  # noqa: ANN401 - as socket's
+        new, address = accept(listener)
+        accepted.append(new)
+        return new, address
+
+    monkeypatch.setattr(socket.socket, "accept", remember)
+    return accepted
+
+
+@pytest.fixture
 def server(caplog: pytest.LogCaptureFixture) -> Iterator[tuple[TcpServer, int]]:
     """Open a server whose `collect` the test drives by itself."""
     server = TcpServer(host="127.0.0.1", port=0)
@@ -359,6 +374,33 @@ def test_a_refusal_closes_nothing_of_others(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.undo()
         connections.close()
         os.close(taken[0])  # would fail, had the server closed it
+
+
+def test_a_connection_that_is_lost_without_a_word(start: Start, server_side: list[socket.socket]) -> None:
+    """The system asks a silent meter within minutes whether it is there: one behind a router may be gone for hours."""
+    running = start()
+    with running.connect(PACKET):
+        running.wait(lambda: running.received() == [PACKET])
+        (accepted,) = server_side
+        assert accepted.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        patience = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) + accepted.getsockopt(
+            socket.IPPROTO_TCP, socket.TCP_KEEPINTVL
+        ) * accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT)
+        assert patience <= 180
+
+
+def test_half_open_connections_cost_no_meter_its_place(start: Start) -> None:
+    """A meter that connects again and again, and leaves each connection open in a packet, is read all the same."""
+    running = start(idle_timeout=0.7)
+    with contextlib.ExitStack() as stack:
+        for _ in range(40):
+            stack.enter_context(running.connect(PACKET[:200]))
+        meter = stack.enter_context(running.connect())
+        while len(running.ended()) < 40:  # it sends now and then, so it is not idle
+            meter.sendall(PACKET)
+            running.stop.wait(0.05)
+        assert max(running.received(), key=len).startswith(PACKET)
+        assert all(running.streams()[stream] == PACKET[:200] for stream in running.ended())
 
 
 @pytest.mark.parametrize(

@@ -108,8 +108,8 @@ def meters(wire: Wire) -> Iterator[Callable[..., Meters]]:
     """Give the maker of the meters at the far end of the line, which are switched off in the end."""
     made: list[Meters] = []
 
-    def make(packets: Mapping[str, list[bytes]], noise: bytes = b"") -> Meters:
-        made.append(Meters(wire, packets, noise))
+    def make(packets: Mapping[str, list[bytes]], noise: bytes = b"", *, echoes: bool = False) -> Meters:
+        made.append(Meters(wire, packets, noise, echoes=echoes))
         return made[-1]
 
     yield make

@@ -108,6 +108,14 @@ def test_devices_without_poll() -> None:
     assert [[problem.key for problem in each] for each in problems] == [["devices"], []]
 
 
+def test_an_interval_of_a_device_that_there_is_not() -> None:
+    """It is a mistake that is told, with the devices that there are."""
+    source = SerialLine(port="loop://", devices=["fc"], poll_interval=Duration(10), poll_intervals={"fd": Duration(60)})
+    assert [str(problem) for problem in source.check()] == [
+        'poll_intervals: device "fd" is none of those in `devices` (fc)'
+    ]
+
+
 def test_no_port() -> None:
     """A port that is empty is a mistake that is told with where the ports are listed."""
     problems = list(SerialLine(port="").check())

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from helpers.golden_streams import recorded_packets
-from hypothesis import given
-from hypothesis import strategies as st
 
-from btcore import Duration
-from btmon_serial.line import SerialLine, next_due
+from btcore import Duration, pack
+from btmon_serial.line import SerialLine
 
 pytestmark = pytest.mark.servers
 
@@ -51,6 +49,56 @@ def test_the_only_gem(wire: Wire, meters: Switch, listen: Listen) -> None:
     meters({"": sent})
     ear = listen(SerialLine(port=wire.path, poll_interval=SOON))
     assert ear.hears(b"".join(sent)) == b"".join(sent)
+
+
+def test_four_ecms_and_a_gem(wire: Wire, meters: Switch, listen: Listen) -> None:
+    """Every device byte and a GEM on one line: each is asked in turn, and all packets come in."""
+    ecms, gem = recorded_packets("ecm1240bin_two_devices")[:4], recorded_packets("gem48ptbin_steady")[0]
+    on_line = {device: [packet] for device, packet in zip(("fc", "fd", "fe", "ff"), ecms, strict=True)}
+    meters({**on_line, "21234": [gem]})
+    devices = [*on_line, "01021234"]
+    ear = listen(SerialLine(port=wire.path, poll_interval=HOUR, devices=devices, timeout=HOUR))
+    sent = b"".join([*ecms, gem])
+    assert ear.hears(sent) == sent
+
+
+def test_a_gem_that_plays_five_ecms(wire: Wire, meters: Switch, listen: Listen) -> None:
+    """The answer of a GEM that sends as five ECM-1240 is five packets: all come in before it is asked again."""
+    five = [pack("ecm1240bin", f"30000{n}", {"secs": n}) for n in range(5)]
+    on = meters({"": [b"".join(five)] * 2})
+    ear = listen(SerialLine(port=wire.path, poll_interval=SOON))
+    assert ear.hears(b"".join(five * 2)) == b"".join(five * 2)
+    assert len(on.asked) >= 2
+
+
+def test_a_line_with_an_echo(wire: Wire, meters: Switch, listen: Listen, packets_in: Packets) -> None:
+    """On RS-485 with two wires, where all that is sent comes back, both kinds of meters are read."""
+    ecms, gems = recorded_packets("ecm1240bin_steady")[:2], recorded_packets("gem48ptbin_steady")[:2]
+    meters({"fc": ecms, "21234": gems}, echoes=True)
+    ear = listen(SerialLine(port=wire.path, poll_interval=SOON, devices=["fc", "21234"], timeout=Duration(2)))
+    ear.until(lambda: packets_in(ear.data) == [ecms[0], gems[0], ecms[1], gems[1]])
+
+
+def test_a_meter_that_never_answers_delays_the_others_by_its_time_out(
+    wire: Wire, meters: Switch, listen: Listen, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With retries, the others are asked before it is asked again."""
+    packet = recorded_packets("ecm1220bin_steady")[0]
+    meters({"fe": [packet]})
+    source = SerialLine(port=wire.path, poll_interval=HOUR, devices=["fd", "fe"], timeout=Duration(0.2), retries=10_000)
+    assert listen(source).hears(packet) == packet
+    assert "meter fd" not in caplog.text  # it is still asked again
+
+
+def test_a_device_with_an_interval_of_its_own(wire: Wire, meters: Switch, listen: Listen) -> None:
+    """It is asked by that one, and the others by `poll_interval`."""
+    seldom, often = recorded_packets("ecm1220bin_steady")[:2]
+    on = meters({"fc": [seldom] * 9, "fd": [often] * 9})
+    source = SerialLine(
+        port=wire.path, poll_interval=SOON, devices=["fc", "fd"], poll_intervals={"fc": HOUR}, timeout=HOUR
+    )
+    listen(source).hears(seldom + often * 3)
+    assert [name for name, _ in on.asked].count("fc") == 1
 
 
 def test_a_silent_meter(wire: Wire, meters: Switch, listen: Listen, caplog: pytest.LogCaptureFixture) -> None:
@@ -123,15 +171,3 @@ def test_the_schedule(wire: Wire, meters: Switch, listen: Listen) -> None:
     ear.hears(b"".join(sent))
     late = [(when - on.asked[0][1]) % 1 for _, when in on.asked]
     assert [offset < 0.2 or offset > 0.9 for offset in late] == [True] * 3
-
-
-@given(st.integers(0, 10**9), st.integers(1, 10**5), st.integers(0, 10**9))
-def test_the_next_time(due: int, interval: int, later: int) -> None:
-    """The next time is later than now, at most one interval, and a whole number of intervals after the one before."""
-    after = next_due(due, interval, due + later)
-    assert (0 < after - (due + later) <= interval, (after - due) % interval) == (True, 0)
-
-
-def test_a_missed_time() -> None:
-    """Times that passed while the meters answered are left out."""
-    assert next_due(100.0, 10.0, 134.5) == 140.0

@@ -27,6 +27,8 @@ Decode = Callable[[memoryview], Answer]
 
 Time = datetime | Iterator[datetime]
 Found = list[tuple[Packet, datetime]]
+OnPiece = Callable[[bytes, Packet | None], object]
+"""Called with the bytes of each packet, and with the bytes between packets, in the order of the stream."""
 
 MAX_PACKET = 1 << 16
 """Bytes of the longest packet: a decoder that asks for more is not waited for."""
@@ -71,6 +73,7 @@ class Stream:
         self.bytes_since_packet = 0
         self.undone = 0
         self.unwanted = ""
+        self.on_piece: OnPiece | None = None
         self._make_second_look = second_look
         self._second_look: SecondLook | None = None
         self._is_undoing = False  # junk came since the last packet
@@ -86,6 +89,11 @@ class Stream:
     def is_waiting(self) -> bool:
         """Whether the last bytes may be the beginning of a packet."""
         return bool(self._rest) or (self._second_look is not None and self._second_look.is_waiting)
+
+    @property
+    def rest(self) -> bytes:
+        """The last bytes, which may be the beginning of a packet."""
+        return self._rest
 
     def feed(self, data: bytes, time: Time) -> Found:
         """Return the packets that these bytes complete, each with the time at which its last byte came in.
@@ -112,8 +120,9 @@ class Stream:
             left = len(buffer) - at
             answer = self._decode(view[at:])
             if isinstance(answer, Packet) and 0 < answer.size <= left:
-                found += self._undo(buffer[junk:at], begin + junk, final=True)
+                found += self._junk(buffer[junk:at], begin + junk, final=True)
                 at += answer.size
+                self._piece(answer.raw, answer)
                 found.append((answer, self._arrival(begin + at)))
                 self.counts.packets += 1
                 self.bytes_since_packet = len(buffer) - at
@@ -126,10 +135,23 @@ class Stream:
                 at += size
                 self.counts.junk += size
                 self.counts.damaged += self._is_damaged(answer, left)
-        found += self._undo(buffer[junk:at], begin + junk, final=final)
+        found += self._junk(buffer[junk:at], begin + junk, final=final)
         self._rest = buffer[at:]
         self._forget(begin + at + 1)
         return found
+
+    def _junk(self, junk: bytes, begin: int, *, final: bool) -> Found:
+        """Return the packets that a second look finds in junk. They are its pieces; without any, the junk is one."""
+        found = self._undo(junk, begin, final=final)
+        for packet, _ in found:
+            self._piece(packet.raw, packet)
+        if junk and not found:
+            self._piece(junk, None)
+        return found
+
+    def _piece(self, data: bytes, packet: Packet | None) -> None:
+        if self.on_piece is not None:
+            self.on_piece(data, packet)
 
     def _undo(self, junk: bytes, begin: int, *, final: bool) -> Found:
         """Return the packets that a second look finds in junk; `final`: the junk ends here."""

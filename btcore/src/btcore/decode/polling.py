@@ -6,9 +6,10 @@ the bytes for the decoder. Reading or changing the settings of a meter does not 
 """
 
 import logging
+import math
 import re
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from logging import Logger
 from typing import Any
@@ -19,7 +20,7 @@ from btcore.decode.brultech import HEADER, Brultech
 from btcore.decode.decoders import Decoders
 from btcore.decode.recognition import SAMPLE, recognize
 from btcore.decode.respondents import Respondents
-from btcore.errors import BtcoreError
+from btcore.errors import BtcoreError, Problem
 from btcore.records import Incomplete, Packet
 
 Send = Callable[[bytes], object]
@@ -31,6 +32,8 @@ Receive = Callable[[float], bytes]
 ACKNOWLEDGE = 0xFC
 MAX_WAIT = 0.5
 """Seconds of the longest single wait, so that the caller can stop soon."""
+EARLY = 0.2
+"""Seconds before its time at which a device may be asked, so that several that are due together are asked together."""
 QUIET = 0.3
 """Seconds of silence after a packet that end an answer: a GEM may answer with up to five ECM-1240 packets."""
 
@@ -76,6 +79,36 @@ def validate_devices(_instance: object, _attribute: Any, value: Sequence[str]) -
         raise ValueError(f"expected each device once, but {', '.join(map(repr, twice))} are the same")
 
 
+@attrs.define
+class Echo:
+    """Whether what is sent on a line comes back, as on RS-485 with two wires.
+
+    The echo of an ECM's device byte looks like its acknowledgement. So it is learned from the word after that.
+    """
+
+    is_heard: bool = False
+
+
+def check_polling(
+    devices: Sequence[str], poll_interval: float, poll_intervals: Mapping[str, float]
+) -> Iterator[Problem]:
+    """Find devices that would never be asked, and intervals of devices that there are not."""
+    if devices and not poll_interval:
+        yield Problem(
+            'devices has an effect only with poll_interval: add poll_interval = "10s", or remove devices',
+            key="devices",
+        )
+    for device in poll_intervals:
+        if device not in devices:
+            known = ", ".join(devices) or "none"
+            yield Problem(f'device "{device}" is none of those in `devices` ({known})', key="poll_intervals")
+
+
+def next_due(due: float, interval: float, now: float) -> float:
+    """Return the next time of a steady schedule after `now`: times that have passed are left out, not caught up."""
+    return due + interval * (math.floor((now - due) / interval) + 1)
+
+
 @attrs.define(kw_only=True)
 class Poll:
     """Asks devices in turn, again and again.
@@ -83,13 +116,20 @@ class Poll:
     A device that does not answer is skipped; the log says so once, and once more when it answers again. The same holds
     for a device for which another meter answers; the packets of that meter are kept.
 
-    `timeout` is how many seconds a meter has for each step of its answer.
+    `timeout` is how many seconds a meter has for each step of its answer. `interval` is how often a device is asked, in
+    seconds, `intervals` the same for those that have their own. A device that answered before and does not now is
+    asked again up to `retries` times, after all others: so one that never answers delays them by its time-out at most.
     """
 
     devices: Sequence[str] = attrs.field(validator=validate_devices)
     timeout: float
     log: Logger
     clock: Callable[[], float] = time.monotonic
+    interval: float = 0.0
+    intervals: Mapping[str, float] = attrs.field(factory=dict)
+    retries: int = 0
+    _due: dict[str, float] = attrs.field(factory=dict, init=False)
+    _echo: Echo = attrs.field(factory=Echo, init=False)
     _silent: set[str] = attrs.field(factory=set, init=False)
     _respondents: Respondents = attrs.field(factory=Respondents, init=False)
 
@@ -99,13 +139,41 @@ class Poll:
         Yields at least every half second, b"" if nothing came in, so that the caller can stop. An OSError of `send` or
         `receive` is passed on.
         """
-        for request in poll_requests(self.devices):
-            try:
-                packets = yield from ask(request, send, receive, timeout=self.timeout, clock=self.clock)
-            except NoAnswer as failure:
-                self._failed(request.device, failure)
-            else:
-                self._answered(request.device, packets)
+        yield from self._ask(poll_requests(self.devices), send, receive)
+
+    def ask_due(self, send: Send, receive: Receive) -> Iterator[bytes]:
+        """Do the same with the devices that are due, each by its own interval; at first all are."""
+        now = self.clock()
+        due = [request for request in poll_requests(self.devices) if self._due.get(request.device, now) <= now + EARLY]
+        for request in due:
+            interval = self.intervals.get(request.device, self.interval)
+            began = self._due.get(request.device, now)
+            self._due[request.device] = next_due(began, interval, now + EARLY) if interval else now
+        yield from self._ask(due, send, receive)
+
+    @property
+    def next_due(self) -> float:
+        """When a device is to be asked next, by `clock`; now, if none was asked yet."""
+        return min(self._due.values(), default=self.clock())
+
+    def _ask(self, requests: Sequence[Request], send: Send, receive: Receive) -> Iterator[bytes]:
+        for retries_left in range(self.retries, -1, -1):
+            again = []
+            for request in requests:
+                try:
+                    packets = yield from ask(
+                        request, send, receive, timeout=self.timeout, clock=self.clock, echo=self._echo
+                    )
+                except NoAnswer as failure:
+                    if retries_left and request.device not in self._silent:
+                        again.append(request)
+                    else:
+                        self._failed(request.device, failure)
+                else:
+                    self._answered(request.device, packets)
+            if not again:
+                return
+            requests = again
 
     def _failed(self, device: str, failure: NoAnswer) -> None:
         if device not in self._silent:
@@ -127,19 +195,21 @@ def ask(
     *,
     timeout: float,
     clock: Callable[[], float] = time.monotonic,
+    echo: Echo | None = None,
 ) -> Generator[bytes, None, list[Packet]]:
     """Ask one meter, and yield what comes in until its packet is complete: see `Poll.ask_all`. Raises NoAnswer.
 
-    Returns the packets that came after it was asked.
+    Returns the packets that came after it was asked. `echo` is what is known of the line.
     """
-    line = _Line(request=request, receive=receive, timeout=timeout, clock=clock)
+    line = _Line(request=request, receive=receive, timeout=timeout, clock=clock, echo=echo or Echo())
     try:
         for word in request.words:
             send(word)
             if request.acknowledged:
-                yield from line.acknowledgement()
+                yield from line.acknowledgement(word)
         yield from line.packet()
     except (NoAnswer, OSError):
+        line.echo.is_heard = False  # or a line that never had one would stay silent
         yield line.unread  # an intact packet may be in what looked like the start of another one
         if not line.packets:  # a gateway may close the connection as soon as it has passed on the answer
             raise
@@ -158,16 +228,23 @@ class _Line:
     receive: Receive
     timeout: float
     clock: Callable[[], float]
+    echo: Echo
     unread: bytes = b""
     total: int = 0
     sample: bytes = b""
     packets: list[Packet] = attrs.field(factory=list)
 
-    def acknowledgement(self) -> Iterator[bytes]:
+    def acknowledgement(self, word: bytes) -> Iterator[bytes]:
         """Wait for the byte that acknowledges. Within a packet of a meter in real-time mode, that byte is data."""
         deadline = self.clock() + self.timeout
+        while self.echo.is_heard and word.startswith(self.unread) and self.unread != word:
+            self._wait(MAX_WAIT, deadline)
+            yield b""
+        if self.echo.is_heard:
+            self.unread = self.unread.removeprefix(word)
         while True:
             data, found = self._read_on()
+            self._listen_for_echo(data)
             yield data
             if found:
                 return
@@ -183,11 +260,17 @@ class _Line:
         stream = _DECODERS.stream()  # as the core does: it undoes what a telnet port does
         while True:
             data, self.unread = self.unread, b""
+            if not self.packets:
+                self._listen_for_echo(data)
             self.packets += [packet for packet, _ in stream.feed(data, _ANY_TIME)]
             yield data
             received = self._wait(QUIET if self.packets else MAX_WAIT, deadline)
             if self.packets and not received and not stream.is_waiting:
                 return
+
+    def _listen_for_echo(self, data: bytes) -> None:
+        if self.request.acknowledged and self.request.words[-1] in data:
+            self.echo.is_heard = True
 
     def _wait(self, seconds: float, deadline: float) -> bool:
         """Receive once; return whether anything came in. Raises NoAnswer when the time is over."""

@@ -75,7 +75,7 @@ class Conversation:
         deadline = self.clock() + self.timeout
         while True:
             try:
-                found = read(came.outside)
+                found = read(_without_echo(came.outside, data))
             except ValueError as error:
                 raise NoAnswer(
                     f"{what}: {self.name} answered {_describe_bytes(came.outside)}, which is not {error}"
@@ -117,6 +117,14 @@ class Conversation:
             " (an ECM has 19200 baud), and whether the gateway passes bytes both ways. A DashBox in between swallows"
             " commands"
         )
+
+
+def _without_echo(data: bytes, sent: bytes) -> bytes:
+    """Return an answer without what was sent, which comes back on a line of two wires (RS-485).
+
+    A single byte stays: the acknowledgement of an ECM is the byte that addresses it.
+    """
+    return data.replace(sent, b"", 1) if len(sent) > 1 else data
 
 
 def line_reader(answer: str) -> Callable[[bytes], bool | None]:

@@ -18,6 +18,7 @@ from btcore.config.site import Source
 from btcore.decode.decoder import hook_caller
 from btcore.decode.decoders import Decoders
 from btcore.decode.framing import StreamCounts
+from btcore.decode.splitting import PacketSplitter
 from btcore.device.heard import HeardMeters
 from btcore.errors import Retry, Stop, Unavailable
 from btcore.heartbeat import Heartbeat
@@ -112,6 +113,7 @@ class SourceWorker:
             context,
             stream_status=self._intake.stream_status,
             commands=self._intake.commands,
+            splitter=lambda: PacketSplitter(self._decoders.stream()),
             is_replaced=lambda: self.is_replaced and self._stop.is_set(),
         )
 

@@ -21,6 +21,7 @@ from btcore import (
     Poll,
     Problem,
     Retry,
+    check_polling,
     hookimpl,
     plugin,
     setting,
@@ -58,6 +59,14 @@ class TcpClient:
         help='meters to ask, in turn: "fc", "fd", "fe", "ff" for ECMs, serial numbers for GEMs; empty: the only GEM',
         validator=validate_devices,
     )
+    poll_intervals: dict[str, Duration] = setting(
+        factory=dict, help='the interval of some of the devices, in place of poll_interval: { fd = "1m" }'
+    )
+    retries: int = setting(
+        default=0,
+        help="ask a device that does not answer so many times again, after the others, unless it was silent before",
+        validator=attrs.validators.ge(0),
+    )
     timeout: Duration = setting(
         default=Duration(5),
         help="longest wait for the connection, and for each step of an answer",
@@ -88,11 +97,7 @@ class TcpClient:
         """Find an address that is missing, and devices that would never be asked."""
         if not self.host:
             yield Problem('expected the address or name of the meter, such as "192.168.1.20"', key="host")
-        if self.devices and not self.poll_interval:
-            yield Problem(
-                'devices has an effect only with poll_interval: add poll_interval = "10s", or remove devices',
-                key="devices",
-            )
+        yield from check_polling(self.devices, self.poll_interval, self.poll_intervals)
 
     def claims(self) -> Iterator[Claim]:
         """Claim the connection: most gateways take one, and two that ask on one line disturb each other."""
@@ -111,19 +116,25 @@ class TcpClient:
         if (
             self.poll_interval and self._poll is None
         ):  # kept when the source is opened again: it knows which meters do not answer
-            self._poll = Poll(devices=self.devices, timeout=self.timeout, log=context.log)
+            self._poll = Poll(
+                devices=self.devices,
+                timeout=self.timeout,
+                log=context.log,
+                interval=self.poll_interval,
+                intervals=self.poll_intervals,
+                retries=self.retries,
+            )
 
     @hookimpl
     def collect(self, stop: Event) -> Iterator[Chunk]:
         """Yield what the meter sends. Each connection is a stream of its own. Raises Retry when one fails."""
         while not stop.is_set():
-            started = time.monotonic()
             line = self._connect(stop)
             if line is None:
                 return
             with line:
                 yield from self._read(line, stop)
-            self._wait(started + self.poll_interval, stop)
+            self._wait(self._poll.next_due if self._poll else 0, stop)
 
     def _wait(self, until: float, stop: Event) -> None:
         """Wait for the next request; a command to the meter ends the wait."""
@@ -163,7 +174,7 @@ class TcpClient:
         while self._context.commands.is_busy:
             self._send_commands(line)
             yield line.receive(COMMAND_WAIT)
-        yield from poll.ask_all(line.send, line.receive)
+        yield from poll.ask_due(line.send, line.receive)
 
     def _send_commands(self, line: ClientConnection) -> None:
         for command in self._context.commands.take():

@@ -73,9 +73,7 @@ class Peers:
 
     def refusal_reason(self, host: str, now: float) -> str:
         """Return why a new connection is refused; "" where it is accepted."""
-        address = ipaddress.ip_address(host.partition("%")[0])
-        address = getattr(address, "ipv4_mapped", None) or address
-        if self._allow and not any(address in network for network in self._allow if network.version == address.version):
+        if self._allow and not is_allowed(host, self._allow):
             return "its address is in none of the networks of `allow`"
         penalty = self._penalties.get(address_key(host))
         if penalty is None or now >= penalty.until or self._is_known(address_key(host), now):
@@ -156,6 +154,13 @@ def address_key(host: str) -> str:
             return str(address.ipv4_mapped)
         return str(ipaddress.ip_network((address, PREFIX), strict=False))
     return str(address)
+
+
+def is_allowed(host: str, allow: Sequence[Network]) -> bool:
+    """Whether an address is in one of the networks."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    address = getattr(address, "ipv4_mapped", None) or address
+    return any(address in network for network in allow if network.version == address.version)
 
 
 def networks(texts: Sequence[str]) -> tuple[Network, ...]:

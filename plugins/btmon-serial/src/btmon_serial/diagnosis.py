@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from btcore import Finding, answers_commands, probe_devices, processes_holding, sends_unasked
 from btmon_serial import messages
 from btmon_serial.port import Port
+from btmon_serial.usb import device_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,8 @@ SILENT = {"nothing", "keep-alive", "answers", "acknowledgements"}
 
 MIN_LISTEN = 2.0
 """Seconds of listening at another speed, at least."""
+
+PLUG_IN = "Name it in `port`, or plug the adapter in"
 
 GEM_DIGITS = 8
 """Digits of the serial number of a GEM."""
@@ -51,7 +54,11 @@ def diagnose(line: SerialLine, context: DiagnosisContext) -> Iterator[Finding]:
 
 
 def _port(line: SerialLine, context: DiagnosisContext) -> Iterator[Finding]:
-    port = line.port
+    try:
+        port = device_of(line.port)
+    except OSError as error:
+        yield Finding("port-missing", messages.describe_open_failure(line.port, error), PLUG_IN)
+        return
     if not os.path.exists(port):  # noqa: PTH110 - a name such as COM3 too
         yield Finding("port-missing", f"{port} does not exist", _first_up(messages.list_adapters()))
     elif not os.access(port, os.R_OK | os.W_OK) or messages.FORBIDDEN_WORDS in context.failure:
@@ -80,7 +87,7 @@ def _group(port: str) -> str:
 
 
 def _first_up(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}. Name it in `port`, or plug the adapter in"
+    return f"{text[0].upper()}{text[1:]}. {PLUG_IN}"
 
 
 def _speed(line: SerialLine, context: DiagnosisContext) -> Finding:
@@ -100,13 +107,13 @@ def _speed(line: SerialLine, context: DiagnosisContext) -> Finding:
 
 
 def _listen(line: SerialLine, baud: int, context: DiagnosisContext) -> tuple[str, ...]:
-    with closing(Port(line.port, baud)) as port:
+    with closing(Port(device_of(line.port), baud)) as port:
         return sends_unasked(port.receive, max(context.seconds, MIN_LISTEN), context.find_packets)
 
 
 def _asked(line: SerialLine) -> Iterator[Finding]:
     """Ask the meter, and yield that its real-time mode is off if it answers."""
-    with closing(Port(line.port, line.baud)) as port:
+    with closing(Port(device_of(line.port), line.baud)) as port:
         found = probe_devices(port.send, port.receive)
     if found is not None:
         yield Finding(
@@ -121,7 +128,7 @@ def _swallowed(line: SerialLine, context: DiagnosisContext) -> Iterator[Finding]
     """Yield that commands do not reach a meter that sends by itself although it is to be asked."""
     if any(len(serial) != GEM_DIGITS for serial in context.serials):
         return
-    with closing(Port(line.port, line.baud)) as port:
+    with closing(Port(device_of(line.port), line.baud)) as port:
         unasked = sends_unasked(port.receive, context.seconds, context.find_packets)
         if unasked and not answers_commands(port.send, port.receive):
             yield Finding(

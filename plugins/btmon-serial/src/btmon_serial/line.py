@@ -5,12 +5,11 @@ How a meter is asked is the core's `Poll`; how a port is opened and read is `por
 """
 
 import logging
-import math
 import os
 import re
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from threading import Event
 
 import attrs
@@ -27,6 +26,7 @@ from btcore import (
     Problem,
     Retry,
     Stop,
+    check_polling,
     hookimpl,
     plugin,
     setting,
@@ -34,6 +34,7 @@ from btcore import (
 )
 from btmon_serial import messages
 from btmon_serial.port import Port
+from btmon_serial.usb import check_port, device_of
 
 MAX_WAIT = 0.5
 """Seconds of the longest wait, and so the longest delay until a stop is noticed."""
@@ -53,7 +54,11 @@ class SerialLine:
     """Reads the meters on a serial line: takes what they send by themselves, or asks each of them in turn."""
 
     port: str = setting(
-        help="the serial device by a name that stays the same, or a pyserial URL (rfc2217://HOST:PORT, socket://HOST:PORT)",
+        help=(
+            "the serial device by a name that stays the same, usb:VENDOR:PRODUCT:SERIAL of a USB adapter, or a pyserial"
+            " URL (rfc2217://HOST:PORT, socket://HOST:PORT)"
+        ),
+        validator=check_port,
         example="/dev/serial/by-path/pci-0000:00:14.0-usb-0:2:1.0-port0",
     )
     baud: int = setting(
@@ -70,6 +75,14 @@ class SerialLine:
         factory=list,
         validator=validate_devices,
         help='meters to ask, in turn: "fc", "fd", "fe", "ff" for ECMs, serial numbers for GEMs; empty: the only GEM',
+    )
+    poll_intervals: dict[str, Duration] = setting(
+        factory=dict, help='the interval of some of the devices, in place of poll_interval: { fd = "1m" }'
+    )
+    retries: int = setting(
+        default=0,
+        help="ask a device that does not answer so many times again, after the others, unless it was silent before",
+        validator=attrs.validators.ge(0),
     )
     timeout: Duration = setting(
         default=Duration(5),
@@ -100,11 +113,7 @@ class SerialLine:
         """Find a port that is missing, and devices that would never be asked."""
         if not self.port:
             yield Problem("expected a serial device: `ls /dev/serial/by-path/` shows them", key="port")
-        if self.devices and not self.poll_interval:
-            yield Problem(
-                'devices has an effect only with poll_interval: add poll_interval = "10s", or remove devices',
-                key="devices",
-            )
+        yield from check_polling(self.devices, self.poll_interval, self.poll_intervals)
         if not self.port.lower().startswith("socket:") and (problem := messages.baud_problem(self.baud)):
             yield Problem(problem, key="baud", warning=self.baud in messages.BAUDS)
 
@@ -112,8 +121,7 @@ class SerialLine:
         """Claim the device, under whichever of its names: two on one line take each other's bytes."""
         kind, is_url, rest = self.port.lower().partition("://")
         if not is_url:
-            device = os.path.realpath(self.port) if "/" in self.port else self.port
-            yield Claim(f"serial line {device}", key="port")
+            yield Claim(f"serial line {self._device()}", key="port")
         elif kind in {"socket", "rfc2217"}:  # in the words of `tcp-client`, which may be on the same gateway
             yield Claim(f"tcp connection to {re.split('[/?]', rest)[0]}", key="port")
 
@@ -130,7 +138,14 @@ class SerialLine:
         if (
             self.poll_interval and self._poll is None
         ):  # kept when the port is opened again: it knows which meters do not answer
-            self._poll = Poll(devices=self.devices, timeout=self.timeout, log=context.log)
+            self._poll = Poll(
+                devices=self.devices,
+                timeout=self.timeout,
+                log=context.log,
+                interval=self.poll_interval,
+                intervals=self.poll_intervals,
+                retries=self.retries,
+            )
         self._open_port()
 
     @hookimpl
@@ -146,9 +161,16 @@ class SerialLine:
         except OSError as error:
             raise Retry(messages.describe_port_failure(self.port, error)) from error
 
+    def _device(self) -> str:
+        """Return the device as the system names it; the port's own name if there is none at the moment."""
+        with suppress(OSError):
+            device = device_of(self.port)
+            return os.path.realpath(device) if "/" in device else device
+        return self.port.lower()
+
     def _open_port(self) -> None:
         try:
-            self._port = self._resources.enter_context(closing(Port(self.port, self.baud)))
+            self._port = self._resources.enter_context(closing(Port(device_of(self.port), self.baud)))
         except OSError as error:
             raise Retry(messages.describe_open_failure(self.port, error)) from error
         except ValueError as error:
@@ -186,12 +208,10 @@ class SerialLine:
         self._open_port()
 
     def _poll_meters(self, poll: Poll, stop: Event) -> Iterator[Chunk]:
-        due = time.monotonic() + LINE_IDLE
         while not stop.is_set():
             yield from self._wait_for_idle_line(stop)
             yield from self._ask(poll, stop)
-            due = next_due(due, self.poll_interval, time.monotonic())
-            yield from self._wait_until_due(stop, due - LINE_IDLE)
+            yield from self._wait_until_due(stop, poll.next_due - LINE_IDLE)
 
     def _wait_for_idle_line(self, stop: Event) -> Iterator[Chunk]:
         """Let a packet that is just coming in end: an acknowledgement must not be looked for in the rest of it."""
@@ -200,7 +220,7 @@ class SerialLine:
             yield Chunk(data)
 
     def _ask(self, poll: Poll, stop: Event) -> Iterator[Chunk]:
-        for data in poll.ask_all(self._port.send, self._port.receive):
+        for data in poll.ask_due(self._port.send, self._port.receive):
             if data:
                 yield Chunk(data)
             if stop.is_set():
@@ -213,8 +233,3 @@ class SerialLine:
             left = self._max_wait if self._commands.is_busy else until - time.monotonic()
             if data := self._port.receive(min(max(left, 0.0), MAX_WAIT)):
                 yield Chunk(data)
-
-
-def next_due(due: float, interval: float, now: float) -> float:
-    """Return the next time of a steady schedule after `now`: times that have passed are left out, not caught up."""
-    return due + interval * (math.floor((now - due) / interval) + 1)

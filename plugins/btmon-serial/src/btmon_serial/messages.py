@@ -7,8 +7,7 @@ No port is opened here: a message is made of the error and of the names that the
 import errno
 from pathlib import Path
 
-BY_PATH = Path("/dev/serial/by-path")
-"""Where Linux names each adapter by the socket it is plugged into: a name that stays when others come and go."""
+from btmon_serial.usb import BY_PATH, device_of, is_usb, list_usb_adapters
 
 GONE = (errno.ENOENT, errno.ENXIO, errno.ENODEV)
 FORBIDDEN = (errno.EACCES, errno.EPERM)
@@ -40,7 +39,7 @@ def describe_open_failure(port: str, error: OSError, folder: Path = BY_PATH) -> 
     if "://" in port:
         return f"{port} cannot be opened: {error}; are host and port right, and is the gateway switched on?"
     if error.errno in GONE:
-        return f"{port} does not exist; {list_adapters(folder)}"
+        return f"{port} {'is not plugged in' if is_usb(port) else 'does not exist'}; {list_present(port, folder)}"
     if error.errno in FORBIDDEN:
         return (
             f"{port} {FORBIDDEN_WORDS}: add the user to the group that owns it"
@@ -56,9 +55,9 @@ def describe_open_failure(port: str, error: OSError, folder: Path = BY_PATH) -> 
 
 def describe_port_failure(port: str, error: OSError, folder: Path = BY_PATH) -> str:
     """Describe the failure of an open port and, where it is gone, name the adapters that are present."""
-    if "://" in port or Path(port).exists():
+    if "://" in port or _exists(port):
         return f"{port} failed: {error}"
-    return f"{port} is gone (unplugged?); {list_adapters(folder)}"
+    return f"{port} is gone (unplugged?); {list_present(port, folder)}"
 
 
 def describe_silence(port: str, seconds: float) -> str:
@@ -68,6 +67,21 @@ def describe_silence(port: str, seconds: float) -> str:
         ' sends only when it is asked: set poll_interval = "10s" and, for an ECM, devices = ["fc"]. Otherwise check its'
         " power and its cable. The port is opened again; this warning is repeated only after bytes have come in"
     )
+
+
+def list_present(port: str, folder: Path = BY_PATH) -> str:
+    """Name the adapters that are present, in the way in which the port is named."""
+    if not is_usb(port):
+        return list_adapters(folder)
+    names = list_usb_adapters()
+    return f"present now: {', '.join(names)}" if names else "no USB adapter is present"
+
+
+def _exists(port: str) -> bool:
+    try:
+        return Path(device_of(port)).exists()
+    except OSError:
+        return False
 
 
 def list_adapters(folder: Path = BY_PATH) -> str:
