@@ -137,12 +137,12 @@ class _RowReader:
             known[f"{channel}_a"] = numbers.get(f"{channel}_a")
             known |= self._energy(serial, channel, time, numbers)
         form = format_of(serial, {label.partition("_")[0] for label in self.columns.indexes} - NO_CHANNELS)
-        return assemble(form, serial, time, {label: _whole(label, number) for label, number in known.items()})
+        return assemble(form, serial, time, {label: _as_packet_has(label, number) for label, number in known.items()})
 
     def _energy(self, serial: str, channel: str, time: datetime, numbers: Mapping[str, Number]) -> dict[str, Number]:
         """Return the counters of a channel; none where the row has nothing of it."""
         if (counters := self._counters(channel, numbers)) is None:
-            counters = self._counted(serial, channel, time, numbers)
+            counters = self._from_rises(serial, channel, time, numbers)
         if counters is None:
             return {}
         if channel.startswith("aux"):
@@ -159,7 +159,7 @@ class _RowReader:
             return None
         return positive + negative, negative if self.options.polarity == "brultech" else positive
 
-    def _counted(
+    def _from_rises(
         self, serial: str, channel: str, time: datetime, numbers: Mapping[str, Number]
     ) -> tuple[int, int] | None:
         """Return counters that rise by the net energy, the energy of the interval, or the power of a row."""
@@ -200,7 +200,7 @@ def _energy_of(numbers: Mapping[str, Number], start: str) -> int | None:
     return None
 
 
-def _whole(label: str, number: Number) -> Number:
+def _as_packet_has(label: str, number: Number) -> Number:
     """Return a number as a packet has it: what counts is whole."""
     is_counter = label in ("secs", "flag") or label.endswith("ws") or (label[0] == "p" and label[1:].isdigit())
     return int(number) if is_counter and number is not None else number

@@ -11,7 +11,6 @@ from typing import BinaryIO, cast
 import attrs
 
 from btcore.capture.files import CaptureError, Damaged, read_chunks, steady_clock
-from btcore.capture.hex_text import is_hex
 from btcore.imports.csv_file import parse_header, read_csv
 from btcore.imports.energies import EnergyCounters
 from btcore.imports.options import ImportOptions
@@ -50,11 +49,10 @@ class ImportFile:
         def wrong(line: int, why: str) -> None:
             damaged(CaptureError(f"{self.path.name}:{line}: {why}"))
 
-        head = file.peek(HEAD)[:HEAD]
-        text = decoded(head)
+        text = decoded(file.peek(HEAD)[:HEAD])
         if is_printed_log(text):
             yield from read_printed_log(text_lines(file), self.options, self.counters, wrong)
-        elif _is_table(head, text, self.options):
+        elif _is_table(text, self.options):
             yield from read_csv(text_lines(file), self.options, self.counters, wrong)
         else:
             changed = datetime.fromtimestamp(self.path.stat().st_mtime, UTC)
@@ -69,9 +67,9 @@ def _uncompressed(file: BinaryIO) -> io.BufferedReader:
     return io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=file)), HEAD)
 
 
-def _is_table(head: bytes, text: str, options: ImportOptions) -> bool:
+def _is_table(text: str, options: ImportOptions) -> bool:
     first = next((line for line in text.splitlines() if line.strip()), "")
     try:
-        return parse_header(first, options) is not None and not is_hex(head)
+        return parse_header(first, options) is not None
     except ValueError:
         return False
