@@ -22,6 +22,7 @@ WINGS = (
     "sql",
     "capture",
     "calculate",
+    "imports",
     "virtual",
     "values",
     "config",

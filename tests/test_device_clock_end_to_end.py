@@ -37,14 +37,26 @@ clock = "device-local"
 {SINK}
 """
 
-BEGIN = round(datetime(2026, 11, 1, 4, 50, tzinfo=UTC).timestamp())
 COUNT = 30
 STEP = 300
 
 
+def last_night() -> datetime:
+    """Return the last first Sunday of November, which is over, in UTC: a packet of years ago would not be believed."""
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    days = (datetime(yesterday.year - back, 11, day, tzinfo=UTC) for back in (0, 1) for day in range(1, 8))
+    return next(day for day in days if day.weekday() == SUNDAY and day < yesterday)
+
+
+SUNDAY = 6
+NIGHT = last_night()
+BEGIN = round((NIGHT + timedelta(hours=4, minutes=50)).timestamp())
+
+
 def night() -> list[bytes]:
     """Make what a meter in New York sends: 0:50 to 1:55, 1:00 to 2:15; each five minutes later."""
-    shown = [datetime(2026, 11, 1, 0, 50) + timedelta(seconds=STEP * n) for n in range(COUNT)]  # noqa: DTZ001 - local
+    start = NIGHT.replace(minute=50, tzinfo=None)
+    shown = [start + timedelta(seconds=STEP * n) for n in range(COUNT)]
     clocks = [time - timedelta(hours=n >= 14) for n, time in enumerate(shown)]
     values = [{"volts": 120, "secs": 1000 + STEP * n, "ch1_aws": 10**8 + 1000 * STEP * n} for n in range(COUNT)]
     return [pack("gem48ptbin", "01000777", number, clock=time) for number, time in zip(values, clocks, strict=True)]

@@ -27,6 +27,7 @@ class ImportProgress:
     total: int
     log: Logger
     what: str
+    unit: str = "rows"
     out: TextIO = attrs.field(factory=lambda: sys.stderr)
     clock: Callable[[], float] = time.monotonic
     done: int = 0
@@ -77,6 +78,6 @@ class ImportProgress:
         """As a person reads it."""
         passed = self.clock() - self._started
         rate = self.done / passed if passed > 0 else 0.0
-        text = f"{self.done:,} of {max(self.total, self.done):,} rows, {rate:,.0f} rows/s"
+        text = f"{self.done:,} of {max(self.total, self.done):,} {self.unit}, {rate:,.0f} {self.unit}/s"
         left = max(self.total - self.done, 0)
         return text + (f", {format_duration(left / rate)} left" if rate and left else "")

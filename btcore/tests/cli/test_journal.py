@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`btcore journal`: the journal is checked, compacted, exported as a capture; a capture is brought in, once."""
+"""`btcore journal`: the journal is checked, compacted, exported as a capture."""
 
 import json
 import sqlite3
@@ -97,30 +97,13 @@ def test_what_is_exported_is_a_capture(config: list[str], tmp_path: Path, capsys
     assert main(["decode", "part", "--json"]) == OK
     times = [json.loads(line)["time"] for line in capsys.readouterr().out.splitlines()]
     assert (len(times), times[0], times[-1]) == (31, 1_795_133_100, 1_795_133_400)
-    assert main(["journal", "import", "part", *config]) == OK
-    assert capsys.readouterr().err == "part: 31 packets; 0 new, 31 already there\n"
+    assert main(["import", "part", *config]) == OK
+    assert capsys.readouterr().err == "part: 31 readings; 0 new, 31 already there\n"
 
 
-def test_a_capture_is_brought_in_once(config: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its readings keep their times, are delivered by the next run, and a second import adds nothing."""
-    simulate(tmp_path / "other", "--serial", "01000999", "--seed", "2")
-    for new in (200, 0):
-        capsys.readouterr()
-        assert main(["journal", "import", "other", *config]) == OK
-        assert f"200 packets; {new} new, {200 - new} already there" in capsys.readouterr().err
-    assert main(["run", "--once", "--quiet", "site.toml"]) == OK
-    rows = table_rows(tmp_path / "energy.db", f"{ROWS} WHERE serial = '01000999'", "id")
-    assert (len(rows), rows[0][0], rows[-1][0] - rows[0][0]) == (200, 1_795_132_800_000_000, 1_990_000_000)
-
-
-def test_no_capture_and_no_file(config: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What has no packet is exit code 1; a file that is not there 69; an import without a file is wrong usage."""
-    (tmp_path / "letter").write_text("Dear meter,\n")
-    assert main(["journal", "import", "letter", *config]) == FAILING
-    assert "btcore decode letter shows what is in it" in capsys.readouterr().err
-    assert main(["journal", "import", "nowhere", *config]) == UNAVAILABLE
-    assert "nowhere is no file that btcore can read" in capsys.readouterr().err
-    for words in (["import"], ["check", "cap"], ["export", "--from", "x"]):
+def test_wrong_use_is_told(config: list[str]) -> None:
+    """An argument or a span that is none ends with the usage."""
+    for words in (["import", "cap"], ["check", "cap"], ["export", "--from", "x"]):
         with pytest.raises(SystemExit) as ended:
             main(["journal", *words, *config])
         assert ended.value.code == USAGE
@@ -134,8 +117,8 @@ def test_beside_a_running_program(config: list[str], tmp_path: Path, capsys: pyt
         wait_for((tmp_path / "state" / "control").exists, "the program to answer")
         capsys.readouterr()
         assert main(["journal", "check", *config]) == OK
-        assert main(["journal", "import", "other", *config]) == OK
-        assert "200 packets; 200 new" in capsys.readouterr().err
+        assert main(["import", "other", *config]) == OK
+        assert "200 readings; 200 new" in capsys.readouterr().err
         wait_for(lambda: len(table_rows(tmp_path / "energy.db", f"{ROWS} WHERE serial = '01000999'")) == 200, "it")
         assert main(["journal", "export", "--meter", "01000999", *config]) == OK
         assert len(capsys.readouterr().out.splitlines()) == 200

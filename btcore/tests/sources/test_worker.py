@@ -367,6 +367,35 @@ def test_the_time_of_a_reading(
     assert [key for key, _ in kept_packets(journal)] == [expected]
 
 
+@pytest.mark.parametrize("setting", ["device-utc", "device-local"])
+@pytest.mark.parametrize("clock", [None, datetime(2085, 6, 1), datetime(2001, 1, 1)])  # noqa: DTZ001 - local time
+def test_a_clock_that_cannot_be_right_is_told(
+    journal: Journal, caplog: pytest.LogCaptureFixture, clock: datetime | None, setting: str
+) -> None:
+    """Live, a clock that is not set, ahead or years behind gives no time; it is told once, with how to set it."""
+    before = time.time()
+    data = [pack("gem48ptbin", "01000777", {"secs": secs}, clock=clock) for secs in (1, 2, 3)]
+    collect_items(journal, *map(Chunk, data), settings={"clock": setting})
+    assert all(before - 1 <= entry.key / SECOND <= time.time() for entry in journal.read(0, 9))
+    (told,) = [one for one in logged(caplog, logging.WARNING) if "clock" in one]
+    assert told.startswith("meter 01000777: its clock ")
+    assert told.endswith("`btcore device set 01000777 clock=now` sets it, `sync_clock = true` keeps it right")
+
+
+def test_stored_packets_have_the_time_at_which_they_were_made(
+    journal: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a gateway stored for a day and sends at once has the time that the meter showed, and nothing is told."""
+    day = datetime.now(UTC).replace(microsecond=0) - timedelta(days=1)
+    times = [day + timedelta(minutes=n) for n in range(100)]
+    data = [
+        pack("gem48ptbin", "01000777", {"secs": 60 * n}, clock=at.replace(tzinfo=None)) for n, at in enumerate(times)
+    ]
+    collect_items(journal, Chunk(b"".join(data)), settings={"clock": "device-utc"})
+    assert [entry.key / SECOND for entry in journal.read(0, 999)] == [at.timestamp() for at in times]
+    assert not [one for one in logged(caplog, logging.WARNING) if "clock" in one]
+
+
 CHANGES = {
     "America/New_York": (2026, 11, 1, 6),
     "Europe/Berlin": (2026, 10, 25, 1),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A part of the journal as a capture: lines that `use = "file"`, `btcore decode` and `btcore journal import` read.
+"""A part of the journal as a capture: lines that `use = "file"`, `btcore decode` and `btcore import` read.
 
 A stream of the capture is the way that readings came: the name of the source, and the address within it.
 """

@@ -49,11 +49,11 @@ def read_capture(
     """
     if str(path) == "-":
         with open(0, "rb", closefd=False) as stdin:
-            yield from _chunks(stdin, "standard input", steady_clock(start or datetime.now(UTC), interval), damaged)
+            yield from read_chunks(stdin, "standard input", steady_clock(start or datetime.now(UTC), interval), damaged)
     else:
         with Path(path).open("rb") as file:
             changed = datetime.fromtimestamp(Path(path).stat().st_mtime, UTC)
-            yield from _chunks(file, str(path), steady_clock(start or changed, interval), damaged)
+            yield from read_chunks(file, str(path), steady_clock(start or changed, interval), damaged)
 
 
 def capture_line(chunk: Chunk) -> str:
@@ -62,7 +62,8 @@ def capture_line(chunk: Chunk) -> str:
     return json.dumps({"time": time, "stream": chunk.stream, "hex": chunk.data.hex()}) + "\n"
 
 
-def _chunks(file: BufferedReader, name: str, clock: Iterator[datetime], damaged: Damaged | None) -> Iterator[Chunk]:
+def read_chunks(file: BufferedReader, name: str, clock: Iterator[datetime], damaged: Damaged | None) -> Iterator[Chunk]:
+    """Yield the chunks of a capture that is open, as `read_capture`. A packet without a time gets one of the clock."""
     report = damaged or _raise
     head = file.peek()
     if is_pcap(head):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`btcore journal`: its integrity, its room on the disk, a part of it as a capture, and a capture brought in."""
+"""`btcore journal`: its integrity, its room on the disk, and a part of it as a capture."""
 
 import argparse
 import json
@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from btcore.cli import FAILING, OK, add_config_option, config_of, write_lines, write_text
@@ -22,7 +21,7 @@ from btcore.runtime import state_directory
 from btcore.runtime.at_rest import mending_at_rest
 from btcore.text import format_bytes, plural
 
-ACTIONS = ("check", "compact", "export", "import")
+ACTIONS = ("check", "compact", "export")
 
 PATIENCE = 600.0
 """Seconds to wait for the running program's next answer: a check of a large file takes long."""
@@ -33,38 +32,25 @@ Answers = Iterator[Mapping[str, Any]]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("action", choices=ACTIONS, help="what to do")
-    parser.add_argument("capture", nargs="?", metavar="CAPTURE", help="with import: the capture to bring in")
     add_config_option(parser)
     parser.add_argument("-o", "--output", default="-", metavar="FILE", help="with export: the file; -: stdout")
     add_span_arguments(parser)
     parser.add_argument("--meter", action="append", default=[], metavar="SERIAL", help="with export: only this meter")
-    parser.add_argument("--live", action="store_true", help="with import: hosted services get it too")
     parser.add_argument("--json", action="store_true", help="with check: write JSON")
 
 
 def main(args: argparse.Namespace) -> int:
     """Do it; return 0, or 1 if a check found something. Raises Unavailable."""
-    if (args.action == "import") != (args.capture is not None):
-        args.usage(
-            "import: name the capture" if args.action == "import" else f"{args.action}: unexpected {args.capture}"
-        )
     site = load_site(config_of(args))
     state_directory.check(site.state, site.file)
     if args.action == "compact":
         return _compact(site)
     since, until = parse_span(args, datetime.now(UTC))
-    file = str(Path(args.capture).absolute()) if args.capture else ""
-    words = {
-        "since": since,
-        "until": until,
-        "meters": [*map(naming_of(site).serial, args.meter)],
-        "file": file,
-        "live": args.live,
-    }
+    words = {"since": since, "until": until, "meters": [*map(naming_of(site).serial, args.meter)]}
     answers = _ask(site, {"action": args.action, **words})
     if args.action == "check":
         return _check(next(answers)["faults"], as_json=args.json)
-    return _export(answers, args.output) if args.action == "export" else _import(answers, args.capture)
+    return _export(answers, args.output)
 
 
 def _ask(site: Site, asked: Mapping[str, Any]) -> Answers:
@@ -119,17 +105,3 @@ def _write(lines: Iterable[str], output: str) -> None:
             file.writelines(lines)
     except OSError as error:
         raise Unavailable(f"cannot write {output}: {error.strerror}") from None
-
-
-def _import(answers: Answers, file: str) -> int:
-    last: Mapping[str, Any] = {}
-    for answer in answers:
-        last = answer
-    refused = f", {last['refused']} refused" if last["refused"] else ""
-    unread = f", {plural(last['unread'], 'part')} of it cannot be read" if last["unread"] else ""
-    new = f"{last['kept']} new, {last['duplicates']} already there"
-    say(f"{file}: {plural(last['packets'], 'packet')}; {new}{refused}{unread}")
-    if last["packets"]:
-        return OK
-    say(f"btcore decode {file} shows what is in it")
-    return FAILING

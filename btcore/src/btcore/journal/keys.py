@@ -26,6 +26,10 @@ STEP = 1_664_525
 """Makes each key of the one before it: any multiplier that goes through all numbers of 32 bits would do."""
 
 
+Append = Callable[[Sequence[Entry]], Appended]
+"""Keeps entries up to the first whose key is taken, as a journal's `append`."""
+
+
 def candidate_keys(entry: Entry) -> Iterator[int]:
     """Yield the keys that a reading may have, the first choice first; they follow from its time and its packet."""
     yield from range(entry.key, entry.key + RUN)
@@ -37,7 +41,7 @@ def candidate_keys(entry: Entry) -> Iterator[int]:
         spread *= 4
 
 
-def append_all(append: Callable[[Sequence[Entry]], Appended], entries: Sequence[Entry]) -> list[Entry]:
+def append_all(append: Append, entries: Sequence[Entry]) -> list[Entry]:
     """Append entries in order, each with the first of its keys that is not taken; return those that were new.
 
     `append` is that of the journal. Where it raises, what was appended before stays, and may be appended again.
@@ -54,7 +58,7 @@ def append_all(append: Callable[[Sequence[Entry]], Appended], entries: Sequence[
     return kept
 
 
-def _append_first(append: Callable[[Sequence[Entry]], Appended], entry: Entry) -> Sequence[Entry]:
+def _append_first(append: Append, entry: Entry) -> Sequence[Entry]:
     """Append an entry whose first key is taken, with the next one that is not."""
     keys = candidate_keys(entry)
     next(keys)
@@ -63,3 +67,20 @@ def _append_first(append: Callable[[Sequence[Entry]], Appended], entry: Entry) -
         if not done.rest:
             return done.kept
     raise AssertionError("there is no end of keys")
+
+
+def append_once_per_time(append: Append, entries: Sequence[Entry]) -> Appended:
+    """Append entries; of a meter that has a reading of the same time, a reading without a packet is there already.
+
+    It is for files in which the same reading may have other numbers, as they count from the beginning of the file.
+    """
+    kept: list[Entry] = []
+    rest = entries
+    while rest:
+        done = append(rest)
+        kept += done.kept
+        rest = done.rest
+        if not rest or not rest[0].packetless:
+            break
+        rest = rest[1:]
+    return Appended(kept, rest)

@@ -4,29 +4,25 @@
 Each answer is a dict that the control socket can send. Delivering is done by the sinks' workers.
 """
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from threading import Event
 from typing import Any
 
 import attrs
 
 from btcore.capture.export import READ, Span, export
-from btcore.config.site import Sink, Site, context_of
+from btcore.config.site import Sink, Site
 from btcore.control.server import Handler
-from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable, WrongUse
 from btcore.journal import START, Journal
-from btcore.mending.capture_import import LiveCapture, RecordedCapture, capture_source
+from btcore.mending.file_import import import_files
 from btcore.mending.redelivery import REPORT_INTERVAL, open_decoders, preview_request
 from btcore.records import from_microseconds
 from btcore.replay.letters import as_json, id_of, select_letters
 from btcore.replay.requests import Request, RequestBook
 from btcore.sinks.worker import SinkWorker
-from btcore.sources.worker import SourceWorker
 from btcore.status import ReplayStatus
 from btcore.status.replays import request_status
 from btcore.status.report import replay_line
@@ -69,7 +65,12 @@ class Mending:
     @property
     def handlers(self) -> dict[str, Handler]:
         """What the control socket answers, by command."""
-        return {"dead-letters": self.dead_letters, "replay": self.replay, "journal": self.look_after}
+        return {
+            "dead-letters": self.dead_letters,
+            "replay": self.replay,
+            "journal": self.look_after,
+            "import": self.import_files,
+        }
 
     # --- dead letters
 
@@ -159,17 +160,19 @@ class Mending:
     # --- the journal
 
     def look_after(self, request: Answer) -> Iterator[Answer]:
-        """Check the journal, export a part of it, or import a capture; compacting is for a site at rest."""
+        """Check the journal, or export a part of it; compacting is for a site at rest."""
         match request.get("action"):
             case "check":
                 yield {"faults": list(self._faults())}
             case "export":
                 span = Span(request.get("since"), request.get("until"), request.get("meters", ()))
                 yield from map(attrs.asdict, export(self.journal, span))
-            case "import":
-                yield from self._import(Path(str(request.get("file"))), is_live=bool(request.get("live")))
             case "compact":
                 raise Unavailable("compacting takes the journal away from the meters for long: stop btcore first")
+
+    def import_files(self, request: Answer) -> Iterator[Answer]:
+        """Bring files into the journal, one after the other, and yield how far it has come."""
+        yield from import_files(self._site, self.journal, self._stop, request)
 
     def compact(self) -> tuple[int, int]:
         """Give free room of the journal back to the disk; return its bytes before and after."""
@@ -190,28 +193,6 @@ class Mending:
         for form, count in unread.items():
             yield f"{plural(count, 'reading')} of format {form} cannot be read by any decoder of the configuration"
 
-    def _import(self, file: Path, *, is_live: bool) -> Iterator[Answer]:
-        """Bring in a capture, and yield how many readings were new until it is done."""
-        if not os.access(file, os.R_OK) or not file.is_file():
-            raise Unavailable(f"{file} is no file that btcore can read")
-        capture = LiveCapture(file) if is_live else RecordedCapture(file)
-        source = capture_source(capture)
-        decoders = Decoders(
-            [one.instance for one in self._site.decoders],
-            (),
-            [context_of(self._site, one) for one in self._site.decoders],
-            name_meter=self._site.meters.current_serial,
-        )
-        worker = SourceWorker(
-            source, self.journal, decoders, context_of(self._site, source), self._stop, once=True, grace=GRACE
-        )
-        worker.thread.start()
-        while worker.thread.is_alive():
-            worker.thread.join(REPORT_INTERVAL)
-            yield {**_imported(worker), "unread": capture.unread}
-        if worker.failure:
-            raise Unavailable(f"{file} was not brought in to its end: {worker.failure}")
-
 
 def raise_if_unanswerable(sinks: Sequence[Sink]) -> None:
     """Raise WrongUse where a sink cannot be asked what it has."""
@@ -220,21 +201,6 @@ def raise_if_unanswerable(sinks: Sequence[Sink]) -> None:
             raise WrongUse(
                 f"{sink.table} cannot be asked what it has: its plugin {sink.plugin} has no find_stored. Omit --gaps"
             )
-
-
-GRACE = 15.0
-"""Seconds for which an import tries a failing journal when the program stops."""
-
-
-def _imported(worker: SourceWorker) -> Answer:
-    status = worker.status()
-    return {
-        "kept": status.kept or 0,
-        "duplicates": status.duplicates or 0,
-        "refused": status.refused or 0,
-        "packets": status.packets or 0,
-        "finished": not worker.thread.is_alive(),
-    }
 
 
 def tables_of(name: str, known: Sequence[str]) -> list[str]:

@@ -21,30 +21,39 @@ SOURCE_STOP_TIMEOUT = 10.0
 
 
 @contextmanager
-def mending_at_rest(site: Site) -> Iterator[Mending]:
+def mending_at_rest(site: Site, *, may_create: bool = False) -> Iterator[Mending]:
     """Mend a site that does not run: what is asked for is kept in its journal. Raises Unavailable."""
-    with journal_at_rest(site) as journal:
+    with journal_at_rest(site, may_create=may_create) as journal:
         yield Mending(journal, lambda: site, list, Event())
 
 
 @contextmanager
-def journal_at_rest(site: Site) -> Iterator[Journal]:
+def journal_at_rest(site: Site, *, may_create: bool = False) -> Iterator[Journal]:
     """Open the journal of a site that does not run, and hold the lock meanwhile. Raises Unavailable.
 
-    Nothing is made that is not there.
+    Nothing is made that is not there, unless it may be created: then a site that has never run has a journal after it.
     """
-    if not state_directory.is_used(site.state):
+    if not may_create and not state_directory.is_used(site.state):
         raise Unavailable(f"btcore has not run with {site.file} yet: there is no journal in {site.state}")
     state_directory.check(site.state, site.file)
     held = state_directory.lock(site.state)
     try:
-        journal = open_site_journal(site, must_exist=True)
+        if may_create:
+            _claim(site)
+        journal = open_site_journal(site, must_exist=not may_create)
         try:
             yield journal
         finally:
             journal.close()
     finally:
         os.close(held)
+
+
+def _claim(site: Site) -> None:
+    try:
+        state_directory.claim(site.state, site.file)
+    except OSError as error:
+        raise Unavailable(f"cannot use the state directory {site.state}: {error.strerror}") from None
 
 
 @contextmanager

@@ -4,11 +4,13 @@
 When they are written is decided in `write_queue.py`, which meter they belong to in `identity.py`.
 """
 
+import logging
 import time
 from datetime import UTC, datetime, timedelta
 
 from btcore import clocks
 from btcore.config.site import Source
+from btcore.decode.clock_trust import ClockTrust
 from btcore.decode.decoders import Decoders
 from btcore.decode.device_clock import DeviceClock
 from btcore.decode.framing import Stream
@@ -24,6 +26,9 @@ from btcore.sources.silence import SilenceWatch
 
 BOOT = clocks.boot()
 """The clock of this process, by its number."""
+
+CLOCK_TOLERANCE = {"device-utc": timedelta(hours=1), "device-local": timedelta(hours=2)}
+"""By how much the clock of a meter may be wrong and is believed. In local time, it may be set to summer time late."""
 
 MAX_LIVE_AGE = 600.0
 """Seconds: a reading without a packet that is older is not live."""
@@ -48,6 +53,11 @@ class SourceStream:
         now = clocks.now()
         self._ahead = clocks.steady() - to_microseconds(now)
         return now
+
+    @property
+    def is_live(self) -> bool:
+        """Whether its bytes come in now, and are no recording."""
+        return self._ahead is not None
 
     def steady(self, arrived: datetime) -> tuple[int, int]:
         """Return a time by the steady clock, and the number of that clock; 0 and 0 for a recording."""
@@ -81,6 +91,7 @@ class EntryMaker:
         self._silence_watch = silence_watch
         self._activity = activity
         self._clock = DeviceClock(_local_offset)
+        self._trust = ClockTrust(CLOCK_TOLERANCE.get(source.clock, timedelta(0)), self._report_clock)
         self.clock_watch: ClockWatch | None = None
 
     def restart_clock(self) -> None:
@@ -121,9 +132,22 @@ class EntryMaker:
                 packet.serial, device_time, seconds, form.seconds_bits, arrived if stream.is_timed else None
             )
 
-        if self._source.clock == "arrival":
+        if self._source.clock == "arrival" or packet.format.clock is None:
             return None
-        return self._decoders.device_time(packet, _from_utc if self._source.clock == "device-utc" else from_local)
+        shown = self._decoders.device_time(packet, _from_utc if self._source.clock == "device-utc" else from_local)
+        return shown if not self._can_judge(stream) or self._trust.believes(packet.serial, shown, arrived) else None
+
+    def _can_judge(self, stream: SourceStream) -> bool:
+        """Whether it is known when packets come in: not of a recording, nor while the computer's clock is not set."""
+        return stream.is_live and (self.clock_watch is None or self.clock_watch.is_set)
+
+    def _report_clock(self, serial: str, fault: str) -> None:
+        log = logging.getLogger(self._source.table)
+        if fault:
+            advice = f"`btcore device set {serial} clock=now` sets it, `sync_clock = true` keeps it right"
+            log.warning("meter %s: %s: its readings have the time of arrival; %s", serial, fault, advice)
+        else:
+            log.info("meter %s: its clock is right again", serial)
 
     def of_reading(self, reading: Reading) -> Entry | None:
         """Make the entry of a reading without a packet; None where it is not admitted."""

@@ -24,6 +24,7 @@ from btcore.errors import Retry, Stop, Unavailable
 from btcore.heartbeat import Heartbeat
 from btcore.journal import Journal, known_serials
 from btcore.journal.clock_watch import ClockWatch
+from btcore.journal.keys import Append
 from btcore.journal.retry import ShuttingDown
 from btcore.logs.failures import FailureReporter
 from btcore.meter_commands import MeterCommands
@@ -145,6 +146,10 @@ class SourceWorker:
     def doubt_clock(self, clock_watch: ClockWatch | None) -> None:
         """Let readings be kept without a time while it is not known. Called before the worker starts."""
         self._entries.clock_watch = clock_watch
+
+    def append_by(self, append: Append) -> None:
+        """Let this append the entries, in place of the journal itself. Called before the worker starts."""
+        self._write_queue.append = append
 
     @property
     def kept(self) -> int:

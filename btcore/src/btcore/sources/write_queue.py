@@ -17,7 +17,7 @@ from threading import Condition, Event, Thread
 from btcore.errors import JournalFull
 from btcore.heartbeat import Heartbeat
 from btcore.journal import Appended, Entry, Journal
-from btcore.journal.keys import append_all
+from btcore.journal.keys import Append, append_all
 from btcore.journal.retry import JournalRetry, ShuttingDown
 from btcore.logs.failures import FailureReporter, LastFailure
 from btcore.logs.tally import SummarizedCount
@@ -58,6 +58,7 @@ class WriteQueue:
         self.lost = 0
         self.is_full = False
         self._journal = journal
+        self.append: Append = journal.append
         self._log = log
         self.heartbeat = Heartbeat()  # of the writer's thread
         self._retry = JournalRetry(stop, log, grace, self.heartbeat)
@@ -225,7 +226,7 @@ class WriteQueue:
 
     def _append(self, part: Sequence[Entry]) -> Appended:
         """Append entries to the journal, up to the first whose key is taken; count what became of them."""
-        done = self._retry(partial(self._journal.append, part), self._describe_waiting)
+        done = self._retry(partial(self.append, part), self._describe_waiting)
         self._full = None
         written = len(part) - len(done.rest)
         self._written += written
