@@ -8,6 +8,7 @@ import json
 import logging
 import ssl
 import time
+from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Self
@@ -53,21 +54,20 @@ class Connection:
         self.server = server
         self.version: tuple[int, ...] = ()
         self._last_id = 0
-        self._socket: ClientConnection | None = None
+        self._open = ExitStack()
+        self._socket: ClientConnection
 
     def __enter__(self) -> Self:
         """Connect and log in."""
-        self._socket = self._connect()
-        try:
+        with ExitStack() as opening:
+            self._socket = self._connect(opening)
             self._log_in()
-        except BaseException:
-            self._close()
-            raise
+            self._open = opening.pop_all()
         return self
 
     def __exit__(self, *_error: object) -> None:
         """Disconnect."""
-        self._close()
+        self._open.close()
 
     def call(self, command: str, **arguments: object) -> Any:  # noqa: ANN401 - whatever the command answers
         """Give a command and return its result. Raises Retry or Stop."""
@@ -80,20 +80,22 @@ class Connection:
             self._refuse(command, answer.get("error"))
         return answer.get("result")
 
-    def _connect(self) -> ClientConnection:
+    def _connect(self, opening: ExitStack) -> ClientConnection:
         server = self.server
         address = f"ws{server.url.removeprefix('http').rstrip('/')}/api/websocket"
         try:
-            return connect(
+            connecting = connect(
                 address,
                 ssl=_trust(server.ssl_ca) if address.startswith("wss:") else None,
                 open_timeout=server.timeout,
                 close_timeout=1,
                 max_size=MAX_MESSAGE_BYTES,
+                create_connection=_Unredirected,
                 logger=SILENT,
             )
-        except InvalidStatus as error:
-            raise _refused_connection(server, error.response.status_code, error.response.headers) from None
+            return opening.enter_context(connecting)
+        except (Retry, Stop) as error:
+            raise type(error)(f"{server} {error}") from None
         except ssl.SSLCertVerificationError as error:
             why = f"the certificate of {server} is not trusted: {error.verify_message}; correct `ssl_ca` or `url`"
             raise TlsStop(why) from None
@@ -127,14 +129,12 @@ class Connection:
         raise Retry(f"{self.server} failed to do {command}: {said}")
 
     def _send(self, message: Answer) -> None:
-        assert self._socket is not None, "used before `with`"  # noqa: S101 - for the types
         try:
             self._socket.send(json.dumps(message))
         except (OSError, WebSocketException) as error:
             raise Retry(f"{self.server} has ended the connection: {_describe(error)}") from None
 
     def _receive(self, deadline: float) -> Answer:
-        assert self._socket is not None, "used before `with`"  # noqa: S101 - for the types
         try:
             answer = json.loads(self._socket.recv(timeout=max(deadline - time.monotonic(), 0)))
         except TimeoutError:
@@ -147,10 +147,6 @@ class Connection:
             raise Retry(f"{self.server} does not answer as it should; is `url` right?")
         return answer
 
-    def _close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-
 
 def _trust(ca: Path | None) -> ssl.SSLContext:
     try:
@@ -159,16 +155,26 @@ def _trust(ca: Path | None) -> ssl.SSLContext:
         raise TlsStop(f"{ca} has no certificates that can be read ({_describe(error)}); correct `ssl_ca`") from None
 
 
-def _refused_connection(server: Server, status: int, headers: Any) -> Retry | Stop:  # noqa: ANN401 - the library's own
+class _Unredirected(ClientConnection):
+    """A connection that follows no redirect: the token is for the address of the settings alone."""
+
+    def handshake(self, *given: Any, **more: Any) -> None:  # noqa: ANN401 - the library's own
+        """Ask for a WebSocket. Raises Retry or Stop for an answer of HTTP."""
+        try:
+            super().handshake(*given, **more)
+        except InvalidStatus as error:
+            raise _meaning(error.response.status_code, error.response.headers.get("Location")) from None
+
+
+def _meaning(status: int, location: str | None) -> Retry | Stop:
     """Return what an answer of HTTP means, where a WebSocket was asked for."""
-    said = f"{server} answers {status}"
-    if location := headers.get("Location"):
-        return Stop(f"{said} and redirects to {location:.200}; write that as `url`")
+    if location:
+        return Stop(f"redirects to {location:.200}; write the address there as `url`")
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-        return Stop(f"{said}: it, or a proxy before it, lets this computer not in; look into its ip_bans.yaml")
+        return Stop(f"answers {status}: it, or a proxy before it, does not let this computer in; see its ip_bans.yaml")
     if status == HTTPStatus.NOT_FOUND:
-        return Stop(f"{said}: this is no Home Assistant; correct `url`")
-    return Retry(f"{said}: it is starting, or a proxy does not reach it")
+        return Stop(f"answers {status}: this is no Home Assistant; correct `url`")
+    return Retry(f"answers {status}: it is starting, or a proxy does not reach it")
 
 
 def _describe(error: Exception) -> str:

@@ -4,7 +4,7 @@
 Home Assistant takes the difference of the sums of two rows, one behind the other, for the energy of the time between
 them, and the first sum of all for that of its hour. So sums begin at zero, and a row that is put between two others
 has to fit both: the sums differ by what the counter rose. Where the counter fell, because it is another one, nothing
-is known to have been counted.
+is known to have been counted between the two.
 """
 
 from collections.abc import Iterable, Mapping
@@ -79,9 +79,8 @@ def continue_rows(totals: Totals, known: Iterable[Row]) -> Continuation:
     if not by_hour:
         return Continuation(())
     first, last = min(by_hour), max(by_hour)
-    before = existing.get(max((hour for hour in existing if hour < first), default=first))
-    after = existing.get(min((hour for hour in existing if hour > last), default=0))
-    state, total = (before.state, before.sum) if before else (totals.first, 0.0)
+    after = existing.get(min((hour for hour in existing if hour > last), default=-1))
+    state, total = _basis(totals.first, by_hour[first], existing, first)
     rows = []
     for hour in sorted(by_hour):
         total = round(total + max(by_hour[hour] - state, 0.0), EXACT)
@@ -92,6 +91,19 @@ def continue_rows(totals: Totals, known: Iterable[Row]) -> Continuation:
     fitting = round(total + max(after.state - state, 0.0), EXACT)
     adjustment = 0.0 if _same(fitting, after.sum) else round(fitting - after.sum, EXACT)
     return Continuation(tuple(rows), after, adjustment)
+
+
+def _basis(begun: float, shown: float, existing: Mapping[int, Row], first: int) -> tuple[float, float]:
+    """Return the counter and the sum from which the first row counts.
+
+    That is the row before it. Where there is none, or it is of a higher counter, the row of the same hour; else the
+    beginning of the batch.
+    """
+    before = existing.get(max((hour for hour in existing if hour < first), default=-1))
+    for row in (before, existing.get(first)):
+        if row is not None and row.state <= shown:
+            return row.state, row.sum
+    return begun, before.sum if before else 0.0
 
 
 def _without_older(totals: Totals, existing: Mapping[int, Row]) -> Mapping[int, float]:

@@ -123,11 +123,11 @@ class HomeAssistant:
 
 
 def _needed(samples: Sequence[Sample]) -> Iterator[Sample]:
-    """Yield the samples without which a row would be missing: of each meter the first, the last, one at each hour."""
-    first: set[str] = set()
-    last = {sample.serial: sample for sample in samples}
+    """Yield the samples that rows are made of: of each meter the first, and in each hour the first and the last."""
+    last = {(sample.serial, hour_of(sample.end.timestamp())): sample for sample in samples}
+    begun: set[tuple[str, int]] = set()
     for sample in samples:
-        is_within = hour_of(sample.start.timestamp()) == hour_of(sample.end.timestamp())
-        if not is_within or sample.serial not in first or last[sample.serial] is sample:
-            first.add(sample.serial)
+        part = (sample.serial, hour_of(sample.end.timestamp()))
+        if part not in begun or last[part] is sample:
+            begun.add(part)
             yield sample
