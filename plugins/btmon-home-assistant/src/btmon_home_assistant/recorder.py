@@ -19,8 +19,8 @@ from btmon_home_assistant.hours import DAY, HOUR
 from btmon_home_assistant.series import Row
 from btmon_home_assistant.statistics import SOURCE, Statistic
 
-MAX_ROWS = 2000
-"""Rows in one command: about 200 kB, and a second of Home Assistant's time."""
+MAX_ROWS = 500
+"""Rows in one command, and rows that wait in Home Assistant's queue: about a second of its time."""
 
 FAR = 35 * DAY
 """Longer than a month, in seconds: farther away, rows are looked for month by month."""
@@ -72,17 +72,30 @@ class Recorder:
             near = self.rows([statistic_id], months[0].hour, months[0].hour + FAR).get(statistic_id, ())
         return near[:1]
 
-    def write(self, statistic: Statistic, rows: Sequence[Row]) -> None:
-        """Queue rows; those that are there are overwritten."""
-        for first in range(0, len(rows), MAX_ROWS):
-            self.connection.call(
-                "recorder/import_statistics",
-                metadata=self._metadata(statistic),
-                stats=[
-                    {"start": _iso(row.hour), "state": row.state, "sum": row.sum}
-                    for row in rows[first : first + MAX_ROWS]
-                ],
-            )
+    def write(self, parts: Mapping[Statistic, Sequence[Row]]) -> None:
+        """Write rows, and wait until they are stored; those that are there are overwritten. Raises Retry or Stop.
+
+        Home Assistant stores some hundred rows a second. So no more are queued than it has soon done.
+        """
+        queued: dict[str, Row] = {}
+        count = 0
+        for statistic, rows in parts.items():
+            for first in range(0, len(rows), MAX_ROWS):
+                some = rows[first : first + MAX_ROWS]
+                self._queue(statistic, some)
+                queued[statistic.id] = some[-1]
+                count += len(some)
+                if count >= MAX_ROWS:
+                    self.wait_until_stored(queued)
+                    queued, count = {}, 0
+        self.wait_until_stored(queued)
+
+    def _queue(self, statistic: Statistic, rows: Sequence[Row]) -> None:
+        self.connection.call(
+            "recorder/import_statistics",
+            metadata=self._metadata(statistic),
+            stats=[{"start": _iso(row.hour), "state": row.state, "sum": row.sum} for row in rows],
+        )
 
     def adjust(self, statistic: Statistic, hour: int, by: float) -> None:
         """Queue that the sums of all rows from an hour on change by so much."""

@@ -92,10 +92,8 @@ def _store(recorder: Recorder, parts: Mapping[Statistic, Continuation]) -> None:
             # before the rows are there: so there is a step too high for a moment, and none that is negative
             recorder.adjust(statistic, part.after.hour, part.adjustment)
             adjusted[statistic.id] = attrs.evolve(part.after, sum=part.after.sum + part.adjustment)
-    for statistic, part in parts.items():
-        recorder.write(statistic, part.rows)
     recorder.wait_until_stored(adjusted)
-    recorder.wait_until_stored({statistic.id: part.rows[-1] for statistic, part in parts.items() if part.rows})
+    recorder.write({statistic: part.rows for statistic, part in parts.items()})
 
 
 def _gap_behind(part: Continuation) -> Gap:
