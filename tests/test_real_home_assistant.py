@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real Home Assistant (`nox -s homeassistant`): entities by MQTT, and statistics, over all that happens to a meter."""
+"""A real Home Assistant (`nox -s homeassistant`): entities by MQTT, and statistics, whatever happens to a meter."""
 
 import logging
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from helpers.journal_entries import entries_of
-from helpers.metered_house import CHANNELS, HOUSE, batch_of, house_entries, house_reading, house_readings
+from helpers.metered_house import CHANNELS, HOUSE, batch_of, house_reading, house_readings
 from helpers.running_sink import RunningSink, deliver_all
 from helpers.waiting import wait_for
 from servers.mosquitto import MISSING as NO_BROKER
@@ -26,6 +27,7 @@ pytestmark = [
 ]
 
 HOUR, DAY = 3600, 86_400
+DEVICE = f"sensor.greeneye_monitor_{HOUSE}_"
 IMPORT = f"btcore:{HOUSE}_ch1_import"
 SUN = f"btcore:{HOUSE}_ch2_export"
 
@@ -130,16 +132,16 @@ def test_a_restart_a_reset_and_a_gap(home: RealHomeAssistant, tmp_path: Path) ->
     assert steps[1:-1] == pytest.approx([0.8] * 39, abs=1e-5)
 
 
-def test_ten_years(home: RealHomeAssistant) -> None:
-    """Ten years of hourly rows are written in batches, and read back month by month."""
+def test_years(home: RealHomeAssistant) -> None:
+    """Two years of hourly rows are written in batches, and read back month by month."""
     serial, sink = "01003000", history(home, [ChannelRef("", "ch2")])
-    begun = -3652 * DAY
-    for start in range(begun, 0, 83 * DAY):
-        times = range(start, start + 83 * DAY + 1, 6 * HOUR)
+    begun = -2 * 365 * DAY
+    for start in range(begun, 0, 73 * DAY):
+        times = range(start, start + 73 * DAY + 1, 6 * HOUR)
         sink.process_batch(batch_of(house_reading(at, serial, since=begun, begun=0) for at in times))
     months = home.energies(f"btcore:{serial}_ch2_export", "month")
-    assert len(months) in (120, 121)
-    assert sum(months) == pytest.approx(3652 * 12, abs=0.1)
+    assert len(months) == 25
+    assert sum(months) == pytest.approx(730 * 12, abs=0.1)
     assert min(months) > 0
     assert max(months[1:-1]) < 31 * 12 + 1
 
@@ -151,3 +153,64 @@ def test_a_wrong_token_and_a_user_without_rights(home: RealHomeAssistant) -> Non
     wrong = HomeAssistant(url=home.url, token=Secret("wrong"))
     (found,) = wrong.diagnose(DiagnosisContext(name="sink.ha"))
     assert (found.code, "refuses the token" in found.text) == ("credentials", True)
+
+
+def test_entities_by_mqtt(home: RealHomeAssistant, tmp_path: Path) -> None:
+    """Every channel is an entity with class and unit, and over restarts, a reset and a day's gap no energy falls."""
+    journal = open_journal(DEFAULT, tmp_path)
+    shown: list[dict[str, float]] = []
+
+    def run(mosquitto: Mosquitto, start: int, end: int, since: int = 0) -> None:
+        """Run btcore while a meter sends; note what Home Assistant shows then."""
+        running = RunningSink(journal, Mqtt(host="127.0.0.1", port=mosquitto.port, homeassistant=True))
+        running.worker._context = context()
+        begun = 0 if since else 3_600_000_000
+        with running:
+            readings = [house_reading(at, HOUSE, since, begun) for at in range(start, end + 1, 300)]
+            journal.append(entries_of(readings))
+            wait_for(lambda: len(energies(home)) == 4 and energies(home) not in shown, "the states")
+            shown.append(energies(home))
+
+    with Mosquitto(tmp_path) as mosquitto:
+        home.add_mqtt(mosquitto.port)
+        run(mosquitto, 0, HOUR)
+        about = entities(home)
+        run(mosquitto, HOUR + 300, 2 * HOUR)
+        run(mosquitto, 2 * HOUR + 300, 3 * HOUR, since=2 * HOUR)
+        mosquitto.stop()
+        mosquitto.start()
+        run(mosquitto, DAY, DAY + HOUR, since=2 * HOUR)
+        home.stop()
+        home.start()
+        run(mosquitto, DAY + HOUR + 300, DAY + 2 * HOUR, since=2 * HOUR)
+    journal.close()
+    assert about == {
+        "voltage": ("voltage", "measurement", "V"),
+        "grid_power": ("power", "measurement", "W"),
+        "grid_energy_imported": ("energy", "total_increasing", "kWh"),
+        "grid_energy_exported": ("energy", "total_increasing", "kWh"),
+        "grid_energy_net": ("energy", "total", "kWh"),
+        "solar_power": ("power", "measurement", "W"),
+        "solar_energy_exported": ("energy", "total_increasing", "kWh"),
+        "solar_energy_net": ("energy", "total", "kWh"),
+        "water": ("water", "total_increasing", "L"),
+        "t1_temperature": ("temperature", "measurement", "°C"),
+    }
+    solar = [one["solar_energy_exported"] for one in shown]
+    assert solar == pytest.approx([0.5, 1.0, 1.5, 12.5, 13.0], abs=2e-6)
+    assert all(after[key] > before[key] for before, after in pairwise(shown) for key in before)
+    assert all("connection was lost" in line for line in home.warnings("mqtt", "sensor", "btcore"))
+
+
+def entities(home: RealHomeAssistant) -> dict[str, tuple[str, ...]]:
+    """Return what the entities of the meter are: their classes and their units, by the ends of their ids."""
+    keys = ("device_class", "state_class", "unit_of_measurement")
+    found = home.states(DEVICE)
+    return {name: tuple(one["attributes"].get(key, "") for key in keys) for name, one in found.items()}
+
+
+def energies(home: RealHomeAssistant) -> dict[str, float]:
+    """Return the counters that are shown."""
+    found = home.states(DEVICE).items()
+    rising = [(name, one) for name, one in found if one["attributes"].get("state_class") == "total_increasing"]
+    return {name: float(one["state"]) for name, one in rising if one["state"][0].isdigit()}

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import requests
-from websockets.sync.client import connect
-
 from helpers.btcore_process import free_port
 from helpers.waiting import wait_for
+from websockets.sync.client import connect
 
 PROGRAM = os.environ.get("HASS", "")
 MISSING = "" if PROGRAM else "a real Home Assistant is needed: nox -s homeassistant"
@@ -109,10 +108,11 @@ class RealHomeAssistant:
         assert done["type"] == "create_entry", done
 
     def states(self, begins: str) -> dict[str, Any]:
-        """Return the states of the entities whose id begins so."""
+        """Return the states of the entities whose id begins so, by the rest of it."""
         headers = {"Authorization": f"Bearer {self.token}"}
         found = requests.get(f"{self.url}/api/states", headers=headers, timeout=30).json()
-        return {one["entity_id"]: one for one in found if one["entity_id"].startswith(begins)}
+        ids = ((one["entity_id"], one) for one in found)
+        return {name.removeprefix(begins): one for name, one in ids if name.startswith(begins)}
 
     def ask(self, command: str, **arguments: object) -> Any:  # noqa: ANN401 - whatever it answers
         """Give a command of the WebSocket API and return its result."""

@@ -2,10 +2,11 @@
 """A Home Assistant that is down, busy, restarted or refuses: all is there in the end, once; else one clear line."""
 
 import logging
+import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from threading import Timer
+from threading import Event, Timer
 
 import pytest
 from helpers.certificates import make_certificate
@@ -130,10 +131,14 @@ def test_what_is_no_home_assistant(opened: Opened, reply: Reply, kind: type[Exce
         opened(url=other.url).process_batch(batch_of(house_readings(0, HOUR)))
 
 
+def _say_nothing(_socket: socket.socket, over: Event) -> None:
+    over.wait()
+
+
 def test_silence_has_an_end(opened: Opened) -> None:
     """A server that takes the connection and says nothing is left after `timeout`."""
     with (
-        RawServer(lambda _socket, over: over.wait()) as mute,
+        RawServer(_say_nothing) as mute,
         pytest.raises(Retry, match="cannot be reached: timed out"),
     ):
         opened(url=mute.url, timeout=Duration(0.2)).process_batch(batch_of(house_readings(0, HOUR)))

@@ -145,7 +145,7 @@ def test_a_year_goes_in_large_steps(server: HomeAssistantApi, opened: Opened) ->
     sink = opened(channels=[ChannelRef(HOUSE, "ch2")])
     sink.process_batch(batch_of(house_readings(0, 365 * DAY, HOUR)))
     sizes = [len(one["stats"]) for one in server.recorder.asked if one["type"] == "recorder/import_statistics"]
-    assert sizes == [2000] * 4 + [761]
+    assert sizes == [500] * 17 + [261]
     assert sum(server.recorder.steps(SUN)) == pytest.approx(365 * 12, abs=1e-3)
 
 

@@ -123,10 +123,10 @@ class Connection:
             raise Stop(f"{self.server}: the token is of a user who may not write; make one as an administrator")
         if code == "unknown_command":
             raise Retry(f"{self.server} does not know {command}: it is starting, or its `recorder` is off")
-        said = f"{code}: {message}"[:300]
+        details = f"{code}: {message}"[:300]
         if code == "invalid_format":
-            raise Stop(f"{self.server} does not take {command}: {said}; update btmon-home-assistant")
-        raise Retry(f"{self.server} failed to do {command}: {said}")
+            raise Stop(f"{self.server} does not take {command}: {details}; update btmon-home-assistant")
+        raise Retry(f"{self.server} failed to do {command}: {details}")
 
     def _send(self, message: Answer) -> None:
         try:

@@ -46,14 +46,14 @@ class Recorder:
 
     connection: Connection
 
-    def rows(self, ids: Iterable[str], start: int, end: int | None = None, period: str = "hour") -> ById:
+    def rows(self, ids: Iterable[str], start: int, end: int | None = None, by: str = "hour") -> ById:
         """Return the rows that begin from `start` on and before `end`, by statistic, in their order."""
         until = {} if end is None else {"end_time": _iso(end)}
         found = self.connection.call(
             "recorder/statistics_during_period",
             statistic_ids=sorted(ids),
             start_time=_iso(start),
-            period=period,
+            **{"period": by},
             types=["state", "sum"],
             **until,
         )
@@ -68,7 +68,7 @@ class Recorder:
     def after(self, statistic_id: str, hour: int) -> Sequence[Row]:
         """Return the first row after an hour, if there is one."""
         near = self.rows([statistic_id], hour + HOUR, hour + FAR).get(statistic_id, ())
-        if not near and (months := self.rows([statistic_id], hour + FAR, period="month").get(statistic_id)):
+        if not near and (months := self.rows([statistic_id], hour + FAR, by="month").get(statistic_id)):
             near = self.rows([statistic_id], months[0].hour, months[0].hour + FAR).get(statistic_id, ())
         return near[:1]
 

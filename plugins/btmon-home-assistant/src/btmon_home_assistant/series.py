@@ -93,7 +93,7 @@ def continue_rows(totals: Totals, known: Iterable[Row]) -> Continuation:
     return Continuation(tuple(rows), after, adjustment)
 
 
-def _basis(begun: float, shown: float, existing: Mapping[int, Row], first: int) -> tuple[float, float]:
+def _basis(begun: float, counter: float, existing: Mapping[int, Row], first: int) -> tuple[float, float]:
     """Return the counter and the sum from which the first row counts.
 
     That is the row before it. Where there is none, or it is of a higher counter, the row of the same hour; else the
@@ -101,7 +101,7 @@ def _basis(begun: float, shown: float, existing: Mapping[int, Row], first: int) 
     """
     before = existing.get(max((hour for hour in existing if hour < first), default=-1))
     for row in (before, existing.get(first)):
-        if row is not None and row.state <= shown:
+        if row is not None and row.state <= counter:
             return row.state, row.sum
     return begun, before.sum if before else 0.0
 

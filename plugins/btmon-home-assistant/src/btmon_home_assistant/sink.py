@@ -89,7 +89,7 @@ class HomeAssistant:
 
     @hookimpl
     def process_batch(self, batch: Batch) -> int:
-        """Write the hours of a batch; return how many of its readings counted in any. Raises Retry or Stop."""
+        """Write the hours of a batch; return how many of its readings have a part in them. Raises Retry or Stop."""
         totals, meters = self._totals(batch)
         if totals:
             with Connection(self._server()) as connection:
@@ -111,11 +111,11 @@ class HomeAssistant:
         meters: set[str] = set()
         for sample in _needed(batch.samples):
             start, end = sample.start.timestamp(), sample.end.timestamp()
-            for counted in self._statistics.of(sample):
+            for value in self._statistics.of(sample):
                 meters.add(sample.serial)
-                begun = counted.total - (counted.rise or 0.0)
-                totals = found.setdefault(counted.statistic, Totals(round(begun, 6)))
-                totals.add(totals_by_hour(start, end, counted.total, counted.rise), end)
+                begun = value.total - (value.rise or 0.0)
+                totals = found.setdefault(value.statistic, Totals(round(begun, 6)))
+                totals.add(totals_by_hour(start, end, value.total, value.rise), end)
         return found, meters
 
     def _server(self) -> Server:

@@ -32,7 +32,7 @@ class Statistic:
 
 
 @attrs.frozen
-class Counted:
+class CounterValue:
     """What a statistic's counter showed at the end of a sample, and by how much it rose; None where that is unknown."""
 
     statistic: Statistic
@@ -49,7 +49,7 @@ class Statistics:
     serials: SerialNames
     channels: Sequence[ChannelRef] = ()
 
-    def of(self, sample: Sample) -> Iterator[Counted]:
+    def of(self, sample: Sample) -> Iterator[CounterValue]:
         """Yield what a sample says of each counter that has ever counted anything."""
         for channel in visible_channels(sample):
             if self._chooses(sample.serial, channel.name):
@@ -61,16 +61,16 @@ class Statistics:
     def _chooses(self, serial: str, channel: str) -> bool:
         return not self.channels or any(one.matches(serial) and one.label == channel for one in self.channels)
 
-    def _of_channel(self, sample: Sample, channel: Channel) -> Iterator[Counted]:
+    def _of_channel(self, sample: Sample, channel: Channel) -> Iterator[CounterValue]:
         for what, energy in _directions(channel, self.polarity):
             total = sample.get(f"{channel.name}_{energy}_total")
             if total:
                 words = f"energy {what}ed" if channel.directional else "energy"
                 statistic = self._statistic(sample.serial, channel.name, what, words)
                 power = sample.get(f"{channel.name}_{energy[:-1]}")  # wh is counted at w
-                yield Counted(statistic, total * KILO, _energy(power, sample.seconds))
+                yield CounterValue(statistic, total * KILO, _energy(power, sample.seconds))
 
-    def _of_pulses(self, sample: Sample, label: str) -> Iterator[Counted]:
+    def _of_pulses(self, sample: Sample, label: str) -> Iterator[CounterValue]:
         description = self.describe(sample.serial, label)
         total = sample.get(f"{label}_total")
         if description.unit and total:
@@ -78,14 +78,14 @@ class Statistics:
             is_known = before is not None and after is not None and after >= before and not sample.reset
             rise = (after - before) * description.per_pulse if is_known else None  # type: ignore[operator]
             statistic = self._statistic(sample.serial, label, "", "", description.unit)
-            yield Counted(statistic, total * description.per_pulse, rise)
+            yield CounterValue(statistic, total * description.per_pulse, rise)
 
     def _statistic(self, serial: str, channel: str, what: str, words: str, unit: str = "kWh") -> Statistic:
-        shown = self.serials[serial]
+        meter = self.serials[serial]
         name = self.describe(serial, channel).name
         if name == f"{serial}_{channel}":
-            name = f"{shown} {channel}"
-        slug = "_".join(filter(None, (shown, channel, what)))
+            name = f"{meter} {channel}"
+        slug = "_".join(filter(None, (meter, channel, what)))
         return Statistic(f"{SOURCE}:{_slug(slug)}", f"{name} {words}".rstrip(), unit)
 
 
