@@ -132,16 +132,16 @@ def test_a_restart_a_reset_and_a_gap(home: RealHomeAssistant, tmp_path: Path) ->
     assert steps[1:-1] == pytest.approx([0.8] * 39, abs=1e-5)
 
 
-def test_years(home: RealHomeAssistant) -> None:
-    """Two years of hourly rows are written in batches, and read back month by month."""
+def test_a_year(home: RealHomeAssistant) -> None:
+    """A year of hourly rows is written in batches, and read back month by month."""
     serial, sink = "01003000", history(home, [ChannelRef("", "ch2")])
-    begun = -2 * 365 * DAY
+    begun = -365 * DAY
     for start in range(begun, 0, 73 * DAY):
         times = range(start, start + 73 * DAY + 1, 6 * HOUR)
         sink.process_batch(batch_of(house_reading(at, serial, since=begun, begun=0) for at in times))
     months = home.energies(f"btcore:{serial}_ch2_export", "month")
-    assert len(months) == 25
-    assert sum(months) == pytest.approx(730 * 12, abs=0.1)
+    assert len(months) == 13
+    assert sum(months) == pytest.approx(365 * 12, abs=0.1)
     assert min(months) > 0
     assert max(months[1:-1]) < 31 * 12 + 1
 

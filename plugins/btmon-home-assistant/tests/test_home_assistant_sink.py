@@ -143,7 +143,7 @@ def test_newer_versions_are_told_the_kind_of_unit(server: HomeAssistantApi, open
 def test_a_year_goes_in_large_steps(server: HomeAssistantApi, opened: Opened) -> None:
     """A year is written by few commands, of a bounded size."""
     sink = opened(channels=[ChannelRef(HOUSE, "ch2")])
-    sink.process_batch(batch_of(house_readings(0, 365 * DAY, HOUR)))
+    sink.process_batch(batch_of(house_readings(0, 365 * DAY, DAY)))
     sizes = [len(one["stats"]) for one in server.recorder.asked if one["type"] == "recorder/import_statistics"]
     assert sizes == [500] * 17 + [261]
     assert sum(server.recorder.steps(SUN)) == pytest.approx(365 * 12, abs=1e-3)

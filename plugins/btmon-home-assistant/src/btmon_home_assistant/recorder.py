@@ -53,7 +53,7 @@ class Recorder:
             "recorder/statistics_during_period",
             statistic_ids=sorted(ids),
             start_time=_iso(start),
-            **{"period": by},
+            period=by,
             types=["state", "sum"],
             **until,
         )
