@@ -151,6 +151,20 @@ def test_nobody_there(server: HomeAssistantApi, opened: Opened) -> None:
         opened().process_batch(batch_of(house_readings(0, HOUR)))
 
 
+@pytest.mark.parametrize("url", ["http://a..b:8123", "http://host.invalid", "https://127.0.0.1:1"])
+def test_an_address_that_cannot_be(opened: Opened, url: str) -> None:
+    """Whatever is wrong with an address, the readings wait."""
+    with pytest.raises(Retry, match="cannot be reached"):
+        opened(url=url).process_batch(batch_of(house_readings(0, HOUR)))
+
+
+def test_a_proxy_that_cannot_be_used(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that needs what is not installed costs no reading."""
+    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
+    with pytest.raises(Retry, match="cannot be reached"):
+        opened(url="http://ha.example.com:8123").process_batch(batch_of(house_readings(0, HOUR)))
+
+
 @pytest.mark.parametrize(
     "result", [[], {"a": 7}, {IMPORT: [{"start": "x"}]}, {IMPORT: [{"start": 0, "state": 1, "sum": 1e999}]}]
 )

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import pytest
 from helpers.journal_entries import entries_of
 from helpers.metered_house import BEGINNING, HOUSE, batch_of, house_entries, house_reading, house_readings
@@ -131,6 +132,16 @@ def test_serials_are_shortened(server: HomeAssistantApi, opened: Opened) -> None
     opened(serials="short").process_batch(batch_of(house_readings(0, HOUR, serial="01000888")))
     assert "btcore:xxx888_ch1_import" in server.recorder.metadata
     assert "1000888" not in str(server.recorder.metadata)
+
+
+def test_ids_are_as_home_assistant_wants_them(server: HomeAssistantApi, opened: Opened) -> None:
+    """Whatever a meter goes by, its ids are valid, and its own."""
+    sink = opened(channels=[ChannelRef("", "ch2")])
+    for serial in ("000000-2", "Küche", "кухня", "ванная", "A.b"):
+        sink.process_batch(batch_of(attrs.evolve(one, serial=serial) for one in house_readings(0, HOUR)))
+    ids = {name.removesuffix("_ch2_export") for name in server.recorder.metadata}
+    assert {"btcore:000000_2", "btcore:kfcche", "btcore:a_b"} < ids
+    assert len(ids) == 5
 
 
 def test_newer_versions_are_told_the_kind_of_unit(server: HomeAssistantApi, opened: Opened) -> None:

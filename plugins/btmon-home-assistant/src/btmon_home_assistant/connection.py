@@ -99,7 +99,7 @@ class Connection:
         except ssl.SSLCertVerificationError as error:
             why = f"the certificate of {server} is not trusted: {error.verify_message}; correct `ssl_ca` or `url`"
             raise TlsStop(why) from None
-        except (OSError, WebSocketException) as error:
+        except (OSError, ValueError, ImportError, WebSocketException) as error:  # a name or a proxy that cannot be
             raise Retry(f"{server} cannot be reached: {_describe(error)}") from None
 
     def _log_in(self) -> None:

@@ -74,10 +74,9 @@ class Statistics:
         description = self.describe(sample.serial, label)
         total = sample.get(f"{label}_total")
         if description.unit and total:
-            before, after = sample.older.get(label), sample.newer.get(label)
-            is_known = before is not None and after is not None and after >= before and not sample.reset
-            rise = (after - before) * description.per_pulse if is_known else None  # type: ignore[operator]
             statistic = self._statistic(sample.serial, label, "", "", description.unit)
+            pulses = _pulses(sample, label)
+            rise = None if pulses is None else pulses * description.per_pulse
             yield CounterValue(statistic, total * description.per_pulse, rise)
 
     def _statistic(self, serial: str, channel: str, what: str, words: str, unit: str = "kWh") -> Statistic:
@@ -101,6 +100,18 @@ def _energy(watts: Number, seconds: int | None) -> float | None:
     return None if watts is None or seconds is None else watts * seconds / HOUR * KILO
 
 
+def _pulses(sample: Sample, label: str) -> float | None:
+    """Return by how much a pulse counter rose; None where it did not just rise, or is not known."""
+    before, after = sample.older.get(label), sample.newer.get(label)
+    if before is None or after is None or after < before or sample.reset:
+        return None
+    return after - before
+
+
 def _slug(text: str) -> str:
-    """Return a text as Home Assistant wants the second half of an id: small letters, digits, single underscores."""
-    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+    """Return a text as Home Assistant wants the second half of an id: small letters, digits, single underscores.
+
+    Letters of other alphabets become their numbers, so that two meters do not get the same id.
+    """
+    ascii_only = re.sub(r"[^\x00-\x7f]", lambda found: f"{ord(found[0]):x}", text.lower())
+    return re.sub(r"[^a-z0-9]+", "_", ascii_only).strip("_")
