@@ -37,18 +37,8 @@ SHARED = {"conftest.py", "pytest.ini", "tests/helpers", "tests/servers"}
 """What every sdist has from the root of the workspace, so that its tests run."""
 
 BY_THEIR_OWN_NAME = {
-    *(
-        "brultech",
-        "file",
-        "home-assistant",
-        "print",
-        "serial",
-        "simulator",
-        "sqlite",
-        "prometheus",
-        "prometheus-remote-write",
-    ),
-    *("pipe-program", "pipe-file", "pipe-socket", "pipe-webhook"),
+    *("brultech", "file", "print", "serial", "simulator", "sqlite", "prometheus", "prometheus-remote-write"),
+    *("home-assistant", "pipe-program", "pipe-file", "pipe-socket", "pipe-webhook"),
 }
 """Plugins that nobody looks for under another name of btmon's."""
 

@@ -175,6 +175,7 @@ def test_senseless_answers_are_refused(server: HomeAssistantApi, opened: Opened,
         opened().process_batch(batch_of(house_readings(0, HOUR)))
 
 
+@pytest.mark.servers
 def test_tls(opened: Opened, tmp_path: Path) -> None:
     """A certificate of one's own is trusted where `ssl_ca` names it, and stops the sink where it does not."""
     certificate, key = make_certificate(tmp_path)
