@@ -156,7 +156,7 @@ def homeassistant(session: nox.Session) -> None:
     session.run("python", "-m", "venv", str(home))
     session.run(str(home / "bin" / "pip"), "install", "--quiet", "homeassistant", "paho-mqtt<3", external=True)
     program = str(home / "bin" / "hass")
-    session.run("pytest", "tests/test_real_home_assistant.py", *session.posargs, env={"HASS": program})
+    session.run("pytest", "tests/real/home_assistant.py", *session.posargs, env={"HASS": program})
 
 
 @nox.session(python=["3.11", "3.12", "3.13", "3.14"])

@@ -6,7 +6,7 @@ with HomeAssistantApi() as server:
     assert server.recorder.sums("btcore:01000777_ch1_import") == ...
 
 Commands of the recorder are answered before they are done, as by the real one; `busy` lets them wait. The real one is
-in `real_home_assistant.py`; both are given the same tests.
+in `real_home_assistant.py`.
 """
 
 import json

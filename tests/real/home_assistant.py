@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real Home Assistant (`nox -s homeassistant`): entities by MQTT, and statistics, whatever happens to a meter."""
+"""A real Home Assistant (`nox -s homeassistant`): entities by MQTT, and statistics, whatever happens to a meter.
+
+No `test_` in the name of this file: it is not among what a run of all tests collects.
+"""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 from helpers.journal_entries import entries_of
 from helpers.metered_house import CHANNELS, HOUSE, batch_of, house_reading, house_readings
+from helpers.needed import needs
 from helpers.running_sink import RunningSink, deliver_all
 from helpers.waiting import wait_for
 from servers.mosquitto import MISSING as NO_BROKER
@@ -20,11 +24,7 @@ from btcore.journal.opening import DEFAULT, open_journal
 from btmon_home_assistant.sink import HomeAssistant
 from btmon_mqtt.sink import Mqtt
 
-pytestmark = [
-    pytest.mark.servers,
-    pytest.mark.skipif(bool(MISSING or NO_BROKER), reason=MISSING or NO_BROKER),
-    pytest.mark.timeout(600),
-]
+pytestmark = [pytest.mark.servers, needs(MISSING), needs(NO_BROKER), pytest.mark.timeout(600)]
 
 HOUR, DAY = 3600, 86_400
 DEVICE = f"sensor.greeneye_monitor_{HOUSE}_"
