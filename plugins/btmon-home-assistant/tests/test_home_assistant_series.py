@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from random import Random
 
 from helpers.property_tests import hundred_examples
 from hypothesis import given
@@ -71,17 +72,17 @@ lengths = st.lists(st.integers(60, 20_000), min_size=1, max_size=30)
 
 @given(lengths, st.integers(0, 10_000), st.randoms(use_true_random=False))
 @hundred_examples
-def test_the_order_of_batches_does_not_matter(parts: list[int], begun: int, random: object) -> None:
+def test_the_order_of_batches_does_not_matter(parts: list[int], begun: int, random: Random) -> None:
     """Batches in any order, and again, end in sums that differ by what the counter rose, and none ever falls."""
     samples, at = [], 1_000_000
     total = float(begun)
     for seconds in parts:
         samples.append((at, at + seconds, total + seconds / 100, seconds / 100))
         at, total = at + seconds, total + seconds / 100
-    cuts = sorted(random.sample(range(len(samples)), min(3, len(samples))))  # type: ignore[attr-defined]
+    cuts = sorted(random.sample(range(len(samples)), min(3, len(samples))))
     batches = [samples[a:b] for a, b in zip([0, *cuts], [*cuts, len(samples)], strict=True) if samples[a:b]]
     again = [*batches, *batches, samples]
-    random.shuffle(again)  # type: ignore[attr-defined]
+    random.shuffle(again)
     table: Table = {}
     for batch in again:
         deliver(table, batch)
