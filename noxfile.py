@@ -21,6 +21,8 @@ WORKSPACE = nox.project.load_toml(ROOT / "pyproject.toml")
 CORE = nox.project.load_toml(ROOT / "btcore" / "pyproject.toml")
 DEFAULT_SET = [f"plugins/{name}" for name in re.findall(r"\bbtmon-[\w-]+", " ".join(CORE["project"]["dependencies"]))]
 
+HOME_ASSISTANT = ["plugins/btmon-home-assistant", "plugins/btmon-mqtt"]
+
 DEBIAN_PACKAGES = (
     *("rrdtool", "rrdcached", "librrd-dev", "python3-dev", "gcc"),
     *("mariadb-server", "postgresql", "mosquitto", "mosquitto-clients", "influxdb", "victoria-metrics", "prometheus"),
@@ -143,6 +145,18 @@ def thorough(session: nox.Session) -> None:
         *("pytest", "--numprocesses", "auto", "-m", "not servers", "--hypothesis-profile", "thorough"),
         *session.posargs,
     )
+
+
+@nox.session(python="3.13")
+def homeassistant(session: nox.Session) -> None:
+    """Install a real Home Assistant, the newest for this Python, and see what it makes of meters: some minutes."""
+    install_debian_packages(session)
+    session.install("--quiet", *tools("test"), *folders("btcore", *DEFAULT_SET, *HOME_ASSISTANT))
+    home = Path(session.create_tmp()) / "home-assistant"
+    session.run("python", "-m", "venv", str(home))
+    session.run(str(home / "bin" / "pip"), "install", "--quiet", "homeassistant", "paho-mqtt<3", external=True)
+    program = str(home / "bin" / "hass")
+    session.run("pytest", "tests/real/home_assistant.py", *session.posargs, env={"HASS": program})
 
 
 @nox.session(python=["3.11", "3.12", "3.13", "3.14"])

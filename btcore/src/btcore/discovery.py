@@ -32,6 +32,7 @@ HOOKS = tuple(name for name in vars(Hooks) if not name.startswith("_"))
 _PLUGINS: Mapping[str, tuple[str, ...]] = {
     "btcore": ("brultech",),
     "btmon-ascii": ("ascii",),
+    "btmon-home-assistant": ("home-assistant",),
     "btmon-http": ("http",),
     "btmon-influxdb": ("influxdb",),
     "btmon-ip": ("tcp-server", "tcp-client"),
