@@ -38,7 +38,7 @@ SHARED = {"conftest.py", "pytest.ini", "tests/helpers", "tests/servers"}
 
 BY_THEIR_OWN_NAME = {
     *("brultech", "file", "print", "serial", "simulator", "sqlite", "prometheus", "prometheus-remote-write"),
-    *("pipe-program", "pipe-file", "pipe-socket", "pipe-webhook"),
+    *("pipe-program", "pipe-file", "pipe-socket", "pipe-webhook", "dashboard"),
 }
 """Plugins that nobody looks for under another name of btmon's."""
 

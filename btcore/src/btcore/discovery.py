@@ -31,6 +31,7 @@ HOOKS = tuple(name for name in vars(Hooks) if not name.startswith("_"))
 
 _PLUGINS: Mapping[str, tuple[str, ...]] = {
     "btcore": ("brultech",),
+    "btmon-dashboard": ("dashboard",),
     "btmon-influxdb": ("influxdb",),
     "btmon-ip": ("tcp-server", "tcp-client"),
     "btmon-mqtt": ("mqtt",),
