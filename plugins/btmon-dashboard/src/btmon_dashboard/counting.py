@@ -5,11 +5,9 @@ The energy is the difference of lifetime counters, so what lies between is in it
 before it was written, or a batch never came. Where a lifetime counter is not known, the sample's own energy is taken.
 """
 
-from collections.abc import Iterator
-
 import attrs
 
-from btcore import Channel, Measurement, Number, Polarity, Sample, measurements
+from btcore import Channel, Number, Polarity, Sample, measurements
 from btmon_dashboard.spans import SECOND
 
 WH = 3600
@@ -33,13 +31,20 @@ class Meter:
     channels: list[str] = attrs.field(factory=list)
     key: int = 0
     counters: list[int] = attrs.field(factory=list)
+    _columns: dict[str, int] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Know the columns by the names of their channels."""
+        self._columns = {channel: at for at, channel in enumerate(self.channels)}
 
     def column(self, channel: str) -> int:
         """Return the column of a channel, which is added if it is new."""
-        if channel not in self.channels:
+        found = self._columns.get(channel)
+        if found is None:
+            found = self._columns[channel] = len(self.channels)
             self.channels.append(channel)
             self.counters += (-1, -1)
-        return self.channels.index(channel)
+        return found
 
 
 @attrs.frozen
@@ -56,12 +61,17 @@ def count(meter: Meter, sample: Sample, polarity: Polarity) -> Increment | None:
     span = _span(meter, sample)
     if span is None:
         return None
-    ws: dict[int, tuple[int, int]] = {}
-    for measured, channel in _channels(sample, polarity):
-        column = meter.column(channel.name)
-        ws[column] = _rise(meter, column, measured, own_energy(sample, channel, polarity), span[1] - span[0])
+    max_rise = MAX_WATTS * (span[1] - span[0]) // SECOND
+    ws = [0] * (2 * len(meter.channels))
+    channels = {channel.name: channel for channel in sample.channels}
+    for measured in measurements(sample, polarity):
+        if (channel := channels.get(measured.channel)) is not None:
+            at = 2 * meter.column(channel.name)
+            ws += [0] * (at + 2 - len(ws))
+            rises = _rise(meter, at, measured.wh_import, max_rise), _rise(meter, at + 1, measured.wh_export, max_rise)
+            ws[at], ws[at + 1] = known_or_own(rises, sample, channel, polarity)
     meter.key = sample.newer.key
-    return Increment(*span, [energy for at in range(len(meter.channels)) for energy in ws.get(at, (0, 0))])
+    return Increment(*span, ws)
 
 
 def _span(meter: Meter, sample: Sample) -> tuple[int, int] | None:
@@ -77,26 +87,27 @@ def _span(meter: Meter, sample: Sample) -> tuple[int, int] | None:
     return end - max(sample.seconds or 1, 1) * SECOND, end
 
 
-def _channels(sample: Sample, polarity: Polarity) -> Iterator[tuple[Measurement, Channel]]:
-    channels = {channel.name: channel for channel in sample.channels}
-    for measured in measurements(sample, polarity):
-        if measured.channel in channels:
-            yield measured, channels[measured.channel]
+def _rise(meter: Meter, at: int, wh: Number, max_rise: int) -> int | None:
+    """Return by how many Ws a lifetime counter rose, and keep it; None where that is not known, or not possible."""
+    old, new = meter.counters[at], -1 if wh is None else round(wh * WH)
+    rise = new - old
+    if old < 0 or new < 0 or rise < -SKEW or rise > max_rise:
+        meter.counters[at] = new
+        return None
+    if rise > 0:
+        meter.counters[at] = new
+    return max(rise, 0)
 
 
-def _rise(meter: Meter, column: int, measured: Measurement, own: tuple[int, int], length: int) -> tuple[int, int]:
-    """Return what a channel imported and exported, and keep its counters."""
-    found = []
-    for at, wh, energy in zip((2 * column, 2 * column + 1), (measured.wh_import, measured.wh_export), own, strict=True):
-        old, new = meter.counters[at], -1 if wh is None else round(wh * WH)
-        rise = new - old
-        if min(old, new) < 0 or rise < -SKEW or rise > MAX_WATTS * length // SECOND:
-            found.append(energy)
-            meter.counters[at] = new
-        else:
-            found.append(max(rise, 0))
-            meter.counters[at] = max(old, new)
-    return found[0], found[1]
+def known_or_own(
+    rises: tuple[int | None, int | None], sample: Sample, channel: Channel, polarity: Polarity
+) -> tuple[int, int]:
+    """Return the two rises of a channel; for one that is not known, what the sample has by itself."""
+    imported, exported = rises
+    if imported is None or exported is None:
+        own = own_energy(sample, channel, polarity)
+        return own[0] if imported is None else imported, own[1] if exported is None else exported
+    return imported, exported
 
 
 def own_energy(sample: Sample, channel: Channel, polarity: Polarity) -> tuple[int, int]:

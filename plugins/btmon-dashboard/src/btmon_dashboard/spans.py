@@ -12,6 +12,8 @@ SECOND = 1_000_000
 SAMPLE, MINUTE, HOUR, DAY = 0, 60, 3600, 86_400
 """The levels of sums, by their length in seconds; at `SAMPLE`, each interval of a meter stands alone."""
 
+LEVELS = (SAMPLE, MINUTE, HOUR, DAY)
+
 Span = tuple[int, int]
 """Start and end."""
 

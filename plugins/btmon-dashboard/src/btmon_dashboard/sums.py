@@ -8,6 +8,7 @@ import zlib
 from array import array
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
+from operator import add, sub
 
 import attrs
 
@@ -33,7 +34,10 @@ class Sums:
     def add(self, length: int, ws: Sequence[int]) -> None:
         """Add what was counted in a further part of the span."""
         self.length += length
-        self.ws = [one + other for one, other in zip_longest(self.ws, ws, fillvalue=0)]
+        if len(self.ws) == len(ws):
+            self.ws = list(map(add, self.ws, ws))
+        else:
+            self.ws = [one + other for one, other in zip_longest(self.ws, ws, fillvalue=0)]
 
     def of(self, column: int) -> tuple[int, int]:
         """Return what the channel at a column imported and exported."""
@@ -68,6 +72,7 @@ def parts(start: int, end: int, ws: Sequence[int]) -> Iterator[Part]:
 def _spread(level: int, start: int, end: int, ws: Sequence[int]) -> Iterator[Part]:
     at, had = start, [0] * len(ws)
     for bucket, until in cut(level, start, end):
-        upto = [one * (until - start) // (end - start) for one in ws]
-        yield level, bucket, until - at, [new - old for new, old in zip(upto, had, strict=True)]
+        # mostly the entire interval is within one minute
+        upto = list(ws) if until == end else [one * (until - start) // (end - start) for one in ws]
+        yield level, bucket, until - at, list(map(sub, upto, had))
         at, had = until, upto
