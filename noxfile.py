@@ -24,7 +24,7 @@ DEFAULT_SET = [f"plugins/{name}" for name in re.findall(r"\bbtmon-[\w-]+", " ".j
 DEBIAN_PACKAGES = (
     *("rrdtool", "rrdcached", "librrd-dev", "python3-dev", "gcc"),
     *("mariadb-server", "postgresql", "mosquitto", "mosquitto-clients", "influxdb", "victoria-metrics", "prometheus"),
-    *("openssl", "systemd", "libfaketime", "strace"),
+    *("openssl", "systemd", "libfaketime", "strace", "chromium"),
 )
 """The programs that tests start, and the headers that building RRDtool's Python binding needs."""
 
@@ -99,8 +99,8 @@ def check_sdists(session: nox.Session, archives: Path, *packages: str) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Run a simulated house into SQLite and onto the screen, until Ctrl-C."""
-    session.install("--quiet", *folders("btcore", *DEFAULT_SET))
+    """Run a simulated house into SQLite and the pages of the dashboard, until Ctrl-C."""
+    session.install("--quiet", *folders("btcore", *DEFAULT_SET, "plugins/btmon-dashboard"))
     session.run("btcore", "run", "--config", "demo.toml", *session.posargs)
 
 

@@ -11,7 +11,7 @@ export const SPANS = {
   week: { name: "Week", bars: "day", bounds: (d, by) => [0, 7].map((n) => at(d.getFullYear(), d.getMonth(), d.getDate() - ((d.getDay() + 6) % 7) + 7 * by + n)) },
   month: { name: "Month", bars: "day", bounds: (d, by) => [0, 1].map((n) => at(d.getFullYear(), d.getMonth() + by + n, 1)) },
   year: { name: "Year", bars: "month", bounds: (d, by) => [0, 1].map((n) => at(d.getFullYear() + by + n, 0, 1)) },
-  decade: { name: "10 years", bars: "year", bounds: (d, by) => [0, 10].map((n) => at(d.getFullYear() - 9 + 10 * by + n, 0, 1)) },
+  decade: { name: "Years", bars: "year", bounds: (d, by) => [0, 10].map((n) => at(d.getFullYear() - 9 + 10 * by + n, 0, 1)) },
 };
 
 const LINE_STEPS = [10, 60, 300, 900, 3600, 14_400, DAY];

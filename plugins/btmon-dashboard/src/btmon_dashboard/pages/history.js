@@ -8,7 +8,8 @@ import { kindOf, readView, writeView } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
 const HUES = ["--hue-1", "--hue-2", "--hue-3", "--hue-4", "--hue-5", "--hue-6", "--hue-7", "--hue-8"];
-const MOST_CHANNELS = HUES.length;
+const MOST_CHANNELS = 6;
+const HINT = "Drag across the picture to look closer.";
 const KINDS = { power: "Power", energy: "Energy" };
 let known = [];
 let view = readView(location.hash);
@@ -22,8 +23,14 @@ function go(change) {
   show();
 }
 
-// a channel keeps its colour while it is shown
-const hue = (id) => `var(${HUES[view.channels.indexOf(id) % HUES.length]})`;
+// grid and sun have the colours that they have on the page Now; others go by the order in which they were chosen
+function hueName(id) {
+  const roles = ["grid", "solar"];
+  const roleOf = (channel) => roles.indexOf(known.find((one) => one.id === channel)?.role);
+  if (roleOf(id) >= 0) return HUES[roleOf(id)];
+  const others = view.channels.filter((channel) => roleOf(channel) < 0);
+  return HUES[roles.length + (others.indexOf(id) % (HUES.length - roles.length))];
+}
 
 async function ask(id, step) {
   const [from, to] = view.range;
@@ -57,12 +64,13 @@ function showPicture(series, kind, step) {
   const style = getComputedStyle(document.documentElement);
   const drawn = series.map((one) => ({
     name: one.name,
-    hue: style.getPropertyValue(HUES[view.channels.indexOf(one.id) % HUES.length]).trim(),
+    hue: style.getPropertyValue(hueName(one.id)).trim(),
     times: one.times,
     values: kind === "power" ? one.watts : one.wh,
   }));
   const onZoom = (range) => go({ range, isFree: true });
-  forget = draw($("plot"), drawn, { kind, range: view.range, step, onZoom, onValues: (text) => setText($("values"), text) });
+  forget = draw($("plot"), drawn, { kind, range: view.range, step, onZoom, onValues: (text) => setText($("values"), text || HINT) });
+  setText($("values"), HINT);
   $("plot").setAttribute("aria-label", `${KINDS[kind]} of ${series.map((one) => one.name).join(", ")}, ${describeSpan(view.isFree ? "" : view.span, view.range)}; the table below has the sums`);
 }
 
@@ -73,7 +81,7 @@ function showFigures(series, kind, step) {
   const titles = ["Circuit", ...(hasExport ? ["In", "Out"] : []), "Energy", "Mean", most];
   const rows = series.map((one) => {
     const name = element("th", { scope: "row" }, element("i"), one.name);
-    name.firstChild.style.background = hue(one.id);
+    name.firstChild.style.background = `var(${hueName(one.id)})`;
     const ways = hasExport ? [total(one.wh_import), total(one.wh_export)].map(kilowattHours) : [];
     const values = kind === "power" ? one.watts : one.wh;
     const peak = values.reduce((best, value) => (Math.abs(value ?? 0) > Math.abs(best ?? 0) ? value : best), values[0] ?? null);
@@ -111,7 +119,7 @@ function showControls() {
   $("later").disabled = view.range[1] > Date.now() / 1000;
   for (const input of $("legend").querySelectorAll("input")) {
     input.checked = view.channels.includes(input.value);
-    input.style.setProperty("--hue", input.checked ? hue(input.value) : "");
+    input.style.setProperty("--hue", input.checked ? `var(${hueName(input.value)})` : "");
     input.disabled = !input.checked && view.channels.length >= MOST_CHANNELS;
   }
 }

@@ -5,7 +5,7 @@ import uPlot from "./vendor/uPlot.esm.js";
 import { axisMoment, barEnd, describeMoment } from "./calendar.js";
 import { number, withUnit } from "./text.js";
 
-const MAX_BAR = 56; // pixels
+const FILLED = 0.76; // of the time of a bar, what it takes
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 // series: [{ name, hue, times, values }]; a step that has a name is one of bars
@@ -48,7 +48,7 @@ function axes(unit) {
   const common = { stroke: css("--soft"), font: "12px system-ui, sans-serif", ticks: { show: false } };
   const values = (_plot, splits) => splits.map((value) => axisText(value, unit));
   const times = (_plot, splits, _axis, _space, step) => splits.map((moment) => axisMoment(moment, step));
-  return [{ ...common, grid: { show: false }, gap: 8, size: 34, space: 64, values: times }, { ...common, grid, size: 64, gap: 8, values }];
+  return [{ ...common, grid: { show: false }, gap: 8, size: 34, space: 64, values: times }, { ...common, grid, size: 70, gap: 8, values }];
 }
 
 function axisText(value, unit) {
@@ -62,22 +62,10 @@ function line(one) {
 
 // bars of several channels stand beside each other within the time that they are of
 function bars(one, at, count, step) {
-  const left = [];
-  const width = [];
-  const measure = (plot) => {
-    const ratio = devicePixelRatio;
-    plot.data[0].forEach((start, index) => {
-      const [from, to] = [start, barEnd(start, step)].map((moment) => plot.valToPos(moment, "x", true));
-      const room = Math.min((to - from) * 0.8, MAX_BAR * ratio * count);
-      width[index] = Math.max(room / count - (count > 1 ? ratio : 0), 1);
-      left[index] = (from + to) / 2 - room / 2 + (at * room) / count;
-    });
-  };
-  const disp = {
-    x0: { unit: 2, values: (plot) => (measure(plot), left) },
-    size: { unit: 2, values: () => width },
-  };
-  return { label: one.name, stroke: one.hue, fill: one.hue, width: 0, points: { show: false }, paths: uPlot.paths.bars({ disp, radius: 0.12 }) };
+  const room = (plot) => FILLED * Math.min(...plot.data[0].map((start) => barEnd(start, step) - start));
+  const left = (plot) => plot.data[0].map((start) => (start + barEnd(start, step) - room(plot)) / 2 + (at * room(plot)) / count);
+  const disp = { x0: { unit: 1, values: left }, size: { unit: 1, values: (plot) => [room(plot) / count] } };
+  return { label: one.name, stroke: one.hue, fill: one.hue, width: 0, points: { show: false }, paths: uPlot.paths.bars({ disp, radius: 0.1 }) };
 }
 
 // one row of times for all series, as uPlot wants it; in lines, a time without samples is a gap
