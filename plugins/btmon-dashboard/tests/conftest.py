@@ -19,10 +19,15 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Dashboard]]:
     """Open dashboards at any free port, and close them in the end."""
     with ExitStack() as stack:
 
-        def open_sink(names: dict[str, str] | None = None, **settings: Any) -> Dashboard:  # noqa: ANN401 - of any kind
+        def open_sink(
+            names: dict[str, str] | None = None,
+            status: Callable[[], dict[str, Any]] = dict,
+            **settings: Any,  # noqa: ANN401 - of any kind
+        ) -> Dashboard:
             sink = Dashboard(**{"file": tmp_path / "dashboard.db", "port": 0, **settings})
             stack.callback(sink.close)
-            sink.open(attrs.evolve(make_context(), channels=names or {}, polarity="brultech"))
+            context = attrs.evolve(make_context(), channels=names or {}, polarity="brultech", site_status=status)
+            sink.open(context)
             return sink
 
         yield open_sink

@@ -112,6 +112,19 @@ def test_a_question_that_cannot_be_answered_is_refused(query: str, said: str, op
     assert (status, said in json.loads(text)["error"]) == (400, True), text
 
 
+def test_health_is_that_of_the_site(opened: Opened) -> None:
+    """It is asked once for all browsers within a few seconds."""
+    asked: list[int] = []
+
+    def status() -> dict[str, object]:
+        asked.append(1)
+        return {"ok": True, "problems": []}
+
+    sink = opened(status=status)
+    assert [ask(sink, "/api/health") for _ in range(5)] == [{"ok": True, "problems": []}] * 5
+    assert len(asked) == 1
+
+
 def test_an_empty_store_has_no_meters(opened: Opened) -> None:
     """The program that has just been installed answers too."""
     sink = opened()
@@ -190,7 +203,17 @@ def test_browsers_beyond_the_limit_are_refused_and_the_sink_goes_on(opened: Open
 def test_a_password_is_asked_for(opened: Opened) -> None:
     """For all but /healthz; a wrong one, or what is no password at all, is answered 401, and the right one serves."""
     sink = opened(password=Secret("a secret: ü"))
-    for path in ("/", "/history", "/api/now", "/api/history", "/api/events", "/static/now.js", "/nowhere"):
+    for path in (
+        "/",
+        "/history",
+        "/health",
+        "/api/now",
+        "/api/history",
+        "/api/health",
+        "/api/events",
+        "/static/now.js",
+        "/nowhere",
+    ):
         assert refusal(sink, path)[0] == 401
         assert refusal(sink, path, "wrong")[0] == 401
     assert ask(sink, "/healthz") == {"status": "ok"}
@@ -203,7 +226,7 @@ def test_a_password_is_asked_for(opened: Opened) -> None:
         caught.value.close()
 
 
-@pytest.mark.parametrize("path", ["/", "/history", "/api/now", "/static/now.js", "/healthz"])
+@pytest.mark.parametrize("path", ["/", "/history", "/health", "/api/now", "/static/now.js", "/healthz"])
 def test_every_answer_forbids_what_is_from_elsewhere(path: str, opened: Opened) -> None:
     """Scripts that stand in a page, requests to others, frames."""
     with request(opened(), path) as answer:

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pytest
 from helpers.metered import batch_of, readings
@@ -156,6 +156,54 @@ def test_history_shows_power_and_energy(kind: Kind, opened: Opened, browser: Bro
                     "aria-label", re.compile(f"^{kind_name} of Mains, Solar")
                 )
                 expect(page.locator("#plot canvas")).to_have_count(1)
+        assert fits(page)
+
+
+STATUS: dict[str, Any] = {
+    "running": True,
+    "ok": False,
+    "time": "2026-11-27T14:55:24Z",
+    "file": "/etc/btcore/site.toml",
+    "version": "0.1.0",
+    "started": "2026-11-27T11:55:24Z",
+    "problems": [f"sink.roof fails: {MARKUP}"],
+    "sources": [
+        {
+            "name": "panel", "plugin": "tcp-server", "state": "ok", "packets": 4260, "damaged": 2, "kept": 4258,
+            "last_error": {"text": "reset by peer", "time": "2026-11-27T13:55:24Z"},
+            "meters": [
+                {
+                    "serial": "01021234", "last": "2026-11-27T14:55:14Z", "readings": 4258,
+                    "interval": 10.0, "silent_for": None,
+                }
+            ],
+        }
+    ],
+    "sinks": [
+        {
+            "name": "roof", "plugin": "pvoutput", "state": "failing", "delivered": 4000, "waiting": 258,
+            "oldest_waiting": "2026-11-27T14:12:24Z", "dead_letters": 3,
+            "last_error": {"text": MARKUP, "time": "2026-11-27T14:55:14Z"},
+        }
+    ],
+    "journal": {
+        "bytes": 792_504, "entries": 4258, "oldest": "2026-11-01T14:39:11Z", "newest": "2026-11-27T14:55:23Z",
+        "retention": 2_592_000, "free": 67_477_364_736, "full": None,
+    },
+}
+
+
+@each_kind
+def test_health_shows_what_is_wrong(kind: Kind, opened: Opened, browser: Browser) -> None:
+    """And of each source and sink how far it is."""
+    with page_of(browser, opened(status=lambda: STATUS), "/health", kind) as page:
+        expect(page.locator("#verdict")).to_have_text("One thing is wrong")
+        expect(page.locator("#notices")).to_have_text(f"sink.roof fails: {MARKUP}")
+        expect(page.locator("#meters tbody")).to_have_text("01021234works10 s ago10\u00a0s4,258")
+        expect(page.locator("#sources tbody")).to_contain_text("4,260")
+        expect(page.locator("#sources tbody")).to_contain_text("Last error: reset by peer (60 min ago)")
+        expect(page.locator("#sinks tbody")).to_have_text("roofpvoutputfails4,00025843 min ago3")
+        expect(page.locator("#journal")).to_contain_text("Size793\u00a0kB")
         assert fits(page)
 
 

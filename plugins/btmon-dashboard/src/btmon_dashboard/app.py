@@ -29,7 +29,7 @@ from btmon_dashboard.store import Store, energies
 from btmon_dashboard.sums import Sums
 
 FILES = Path(__file__).parent / "pages"
-PAGES = {"/": "now.html", "/history": "history.html"}
+PAGES = {"/": "now.html", "/history": "history.html", "/health": "health.html"}
 
 MAX_STREAMS = 100
 """The most browsers that are sent news; another one is answered 503, and asks again."""
@@ -37,6 +37,9 @@ MAX_STREAMS = 100
 MIN_NEWS = 0.25
 MAX_QUIET = 15.0
 """Seconds between two events: at least, and at most, so that a browser that is gone is noticed."""
+
+HEALTH_SECONDS = 3.0
+"""For how long an answer of the journal's state is good: it is not for free."""
 
 RECENT = 3600
 """Seconds of the small pictures beside each channel."""
@@ -51,11 +54,18 @@ class Dashboard:
     is_stopping: Callable[[], bool]
     _streams: int = 0
     _latest: tuple[int, int, str] = (-1, 0, "")
+    _health: tuple[float, str] = (0.0, "")
     _lock: threading.Lock = attrs.field(factory=threading.Lock)
 
     def app(self, password: str) -> Any:  # noqa: ANN401 - an ASGI application
         """Return the application."""
-        api = {"now": self.now, "recent": self.recent, "history": self.history, "events": self.events}
+        api = {
+            "now": self.now,
+            "recent": self.recent,
+            "history": self.history,
+            "health": self.health,
+            "events": self.events,
+        }
         routes: list[BaseRoute] = [Route(path, partial(page, name)) for path, name in PAGES.items()]
         routes += [Route(f"/api/{name}", answer) for name, answer in api.items()]
         routes += [Route("/healthz", healthz), Mount("/static", StaticFiles(directory=FILES))]
@@ -113,6 +123,13 @@ class Dashboard:
         serial, _, channel = query.get("channel", "").rpartition("_")
         step = parse_step(query.get("step", ""), end - start)
         return JSONResponse(history(self.store, serial, channel, (start, end), step))
+
+    def health(self, _request: Request) -> Response:
+        """Answer with the facts of `btcore status`, asked once for all browsers."""
+        with self._lock:
+            if time() - self._health[0] >= HEALTH_SECONDS:
+                self._health = (time(), json.dumps(self.live.context.site_status()))
+            return Response(self._health[1], media_type="application/json")
 
     async def events(self, _request: Request) -> Response:
         """Answer with the snapshot, and with each later one as it comes."""

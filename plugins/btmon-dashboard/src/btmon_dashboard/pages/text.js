@@ -43,3 +43,15 @@ export function ago(seconds) {
   if (seconds < 129_600) return `${Math.round(seconds / 3600)} h ago`;
   return `${Math.round(seconds / 86_400)} days ago`;
 }
+
+export function duration(seconds) {
+  const [size, name] = seconds < 90 ? [1, "s"] : seconds < 5400 ? [60, "min"] : seconds < 172_800 ? [3600, "h"] : [86_400, "days"];
+  return `${number(seconds / size, 0)}\u00a0${name}`;
+}
+
+export function bytes(size) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  const at = Math.min(Math.max(Math.floor(Math.log10(Math.max(size, 1)) / 3), 0), units.length - 1);
+  const value = size / 1000 ** at;
+  return `${number(value, at && value < 100 ? 1 : 0)}\u00a0${units[at]}`;
+}
