@@ -31,7 +31,7 @@ function node(role, title, watts, today, way) {
 }
 
 function showFlow(parts) {
-  $("flow").hidden = !parts.isKnown;
+  $("house").hidden = !parts.isKnown;
   if (parts.has.solar) node("solar", "Solar", parts.solar.watts, `${kilowattHours(parts.solar.today)} today`);
   if (parts.has.battery) {
     const title = parts.battery.watts > 0 ? "Into the battery" : "From the battery";
@@ -58,7 +58,7 @@ function showSupply(parts) {
       piece.style.background = hue;
       made.firstChild.append(piece);
     }
-    $("flow").append(made);
+    $("house").append(made);
   }
   const from = sources(parts);
   const used = parts.house.watts || 1;
