@@ -53,4 +53,4 @@ def run_npm(folder: str, *arguments: str) -> None:
     except subprocess.TimeoutExpired:
         raise RuntimeError(f"npm has not brought uPlot within {TIMEOUT} s: is the network there?") from None
     if done.returncode:
-        raise RuntimeError(f"npm could not bring uPlot, which the pages need: {done.stderr.strip()[-500:]}")
+        raise RuntimeError(f"npm could not bring uPlot, which the pages need: {str(done.stderr).strip()[-500:]}")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The pages in a browser: what is on them, wide and on a phone, light and dark."""
 
+import csv
 import re
 import shutil
 import time
@@ -13,7 +14,7 @@ from helpers.metered import batch_of, readings
 from helpers.needed import needs
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
-from btcore import Secret
+from btcore import ChannelRef, Secret
 from btmon_dashboard.sink import Dashboard
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -169,26 +170,44 @@ STATUS: dict[str, Any] = {
     "problems": [f"sink.roof fails: {MARKUP}"],
     "sources": [
         {
-            "name": "panel", "plugin": "tcp-server", "state": "ok", "packets": 4260, "damaged": 2, "kept": 4258,
+            "name": "panel",
+            "plugin": "tcp-server",
+            "state": "ok",
+            "packets": 4260,
+            "damaged": 2,
+            "kept": 4258,
             "last_error": {"text": "reset by peer", "time": "2026-11-27T13:55:24Z"},
             "meters": [
                 {
-                    "serial": "01021234", "last": "2026-11-27T14:55:14Z", "readings": 4258,
-                    "interval": 10.0, "silent_for": None,
+                    "serial": "01021234",
+                    "last": "2026-11-27T14:55:14Z",
+                    "readings": 4258,
+                    "interval": 10.0,
+                    "silent_for": None,
                 }
             ],
         }
     ],
     "sinks": [
         {
-            "name": "roof", "plugin": "pvoutput", "state": "failing", "delivered": 4000, "waiting": 258,
-            "oldest_waiting": "2026-11-27T14:12:24Z", "dead_letters": 3,
+            "name": "roof",
+            "plugin": "pvoutput",
+            "state": "failing",
+            "delivered": 4000,
+            "waiting": 258,
+            "oldest_waiting": "2026-11-27T14:12:24Z",
+            "dead_letters": 3,
             "last_error": {"text": MARKUP, "time": "2026-11-27T14:55:14Z"},
         }
     ],
     "journal": {
-        "bytes": 792_504, "entries": 4258, "oldest": "2026-11-01T14:39:11Z", "newest": "2026-11-27T14:55:23Z",
-        "retention": 2_592_000, "free": 67_477_364_736, "full": None,
+        "bytes": 792_504,
+        "entries": 4258,
+        "oldest": "2026-11-01T14:39:11Z",
+        "newest": "2026-11-27T14:55:23Z",
+        "retention": 2_592_000,
+        "free": 67_477_364_736,
+        "full": None,
     },
 }
 
@@ -241,6 +260,23 @@ def test_dragging_looks_closer(opened: Opened, browser: Browser) -> None:
         assert "from=" in page.url
         page.locator("#plot").dblclick()
         expect(page.locator("#span")).to_have_text(day)
+
+
+def test_what_is_visible_can_be_saved(opened: Opened, browser: Browser) -> None:
+    """As CSV, with the sums of the counters and no formula for a spreadsheet, and as PNG."""
+    sink = opened({**NAMES, "01021234_ch1": '=HYPERLINK("x")'}, grid=(ChannelRef("", "ch1"),))
+    deliver(sink, 1, count=361)
+    with page_of(browser, sink, "/history#span=decade&c=01021234_ch1&c=01021234_ch2") as page:
+        expect(page.locator("#figures tbody tr").first).to_contain_text("0.75\u00a0kWh")
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="CSV").click()
+        head, *rows = list(csv.reader(saved.value.path().read_text("utf-8").splitlines()))
+        assert head == ["time", '\'=HYPERLINK("x") W', '\'=HYPERLINK("x") Wh', "Solar W", "Solar Wh"]
+        assert sum(float(row[2]) for row in rows) == pytest.approx(750)
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="PNG").click()
+        assert saved.value.path().read_bytes().startswith(b"\x89PNG")
+        assert saved.value.suggested_filename.endswith(".png")
 
 
 def test_a_circuit_leads_to_its_history(opened: Opened, browser: Browser) -> None:

@@ -2,6 +2,7 @@
 // The page History: the view is in the address, what it asks for comes from /api/history, one request a circuit.
 
 import { barEnd, barStep, bounds, describeSpan, lineStep, SPANS } from "./calendar.js";
+import { csv, png, save } from "./export.js";
 import { draw } from "./plot.js";
 import { element, kilowattHours, setText, withUnit } from "./text.js";
 import { kindOf, readView, writeView } from "./view.js";
@@ -15,6 +16,7 @@ let known = [];
 let view = readView(location.hash);
 let forget = () => {};
 let latest = 0;
+let visible = [];
 
 function go(change) {
   view = { ...view, ...change };
@@ -51,6 +53,7 @@ async function show() {
     const found = await Promise.all(shown.map((one) => ask(one.id, step)));
     if (request !== latest) return; // a later view was asked for meanwhile
     const series = shown.map((one, at) => ({ ...one, ...found[at] })).sort((a, b) => view.channels.indexOf(a.id) - view.channels.indexOf(b.id));
+    visible = series;
     showPicture(series, kind, step);
     showFigures(series, kind, step);
     notice("");
@@ -181,6 +184,9 @@ addEventListener("popstate", () => {
 $("earlier").addEventListener("click", () => move(-1));
 $("later").addEventListener("click", () => move(1));
 $("plot").addEventListener("dblclick", () => view.isFree && go({ isFree: false }));
+const fileName = (ending) => `energy ${describeSpan(view.isFree ? "" : view.span, view.range)}.${ending}`.replaceAll(/[/:]/g, ".");
+$("csv").addEventListener("click", () => save(new Blob([csv(visible)], { type: "text/csv" }), fileName("csv")));
+$("png").addEventListener("click", async () => save(await png($("plot").querySelector("canvas")), fileName("png")));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => show());
 setInterval(() => !document.hidden && view.range[1] > Date.now() / 1000 && known.length && show(), 60_000);
 try {
