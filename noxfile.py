@@ -26,7 +26,7 @@ HOME_ASSISTANT = ["plugins/btmon-home-assistant", "plugins/btmon-mqtt"]
 DEBIAN_PACKAGES = (
     *("rrdtool", "rrdcached", "librrd-dev", "python3-dev", "gcc"),
     *("mariadb-server", "postgresql", "mosquitto", "mosquitto-clients", "influxdb", "victoria-metrics", "prometheus"),
-    *("openssl", "systemd", "libfaketime", "strace"),
+    *("openssl", "systemd", "libfaketime", "strace", "chromium"),
 )
 """The programs that tests start, and the headers that building RRDtool's Python binding needs."""
 
@@ -101,8 +101,8 @@ def check_sdists(session: nox.Session, archives: Path, *packages: str) -> None:
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Run a simulated house into SQLite and onto the screen, until Ctrl-C."""
-    session.install("--quiet", *folders("btcore", *DEFAULT_SET))
+    """Run a simulated house into SQLite and the pages of the dashboard, until Ctrl-C."""
+    session.install("--quiet", *folders("btcore", *DEFAULT_SET, "plugins/btmon-dashboard"))
     session.run("btcore", "run", "--config", "demo.toml", *session.posargs)
 
 

@@ -39,7 +39,7 @@ SHARED = {"conftest.py", "pytest.ini", "tests/helpers", "tests/servers"}
 BY_THEIR_OWN_NAME = {
     *("ascii", "http"),
     *("brultech", "file", "print", "serial", "simulator", "sqlite", "prometheus", "prometheus-remote-write"),
-    *("home-assistant", "pipe-program", "pipe-file", "pipe-socket", "pipe-webhook", "tee", "proxy"),
+    *("home-assistant", "pipe-program", "pipe-file", "pipe-socket", "pipe-webhook", "tee", "proxy", "dashboard"),
 }
 """Plugins that nobody looks for under another name of btmon's."""
 

@@ -32,6 +32,7 @@ HOOKS = tuple(name for name in vars(Hooks) if not name.startswith("_"))
 _PLUGINS: Mapping[str, tuple[str, ...]] = {
     "btcore": ("brultech",),
     "btmon-ascii": ("ascii",),
+    "btmon-dashboard": ("dashboard",),
     "btmon-home-assistant": ("home-assistant",),
     "btmon-http": ("http",),
     "btmon-influxdb": ("influxdb",),

@@ -204,7 +204,9 @@ class Context:
     all that [channels] says of it. `delivery` are a sink's delivery settings.
     `checkpoint` is what a source yielded last as `SourceCheckpoint`, "" at first. `once`: the run ends when all sources
     have ended, so a source that waits for more returns instead. `is_replaced` says, while a source stops, whether a
-    reload has another instance of its class ready for its table, to which it may leave a port or a line.
+    reload has another instance of its class ready for its table, to which it may leave a port or a line. `site_status`
+    returns what `btcore status --json` shows, and `problems`, the lines that a person should see to; empty where there
+    is no run. It may be called from any thread, and raises BtcoreError where the journal cannot be read.
     """
 
     name: str
@@ -221,6 +223,7 @@ class Context:
     channel_descriptions: Mapping[str, ChannelDescription] = attrs.field(factory=dict, repr=False)
     delivery: Delivery = attrs.field(factory=Delivery, repr=False)
     is_replaced: Callable[[], bool] = attrs.field(default=lambda: False, repr=False)
+    site_status: Callable[[], Mapping[str, Any]] = attrs.field(default=dict, repr=False)
 
     def channel_name(self, serial: str, channel: str) -> str:
         """Return the name of a meter's channel: the one of [channels], else `SERIAL_CHANNEL`."""

@@ -21,6 +21,7 @@ from btcore.runtime.retention import Upkeep
 from btcore.runtime.status import LiveStatus
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.worker import SourceWorker
+from btcore.status.report import facts
 from btcore.text import plural
 from btcore.workers.changes import ON_RESTART, SiteChanges, site_changes
 from btcore.workers.factory import RunOptions, WorkerFactory
@@ -50,7 +51,7 @@ class RunningSite:
         self.requests = RequestBook(journal)
         self._clock_watch = None if options.dry_run else ClockWatch(journal)
         self._make_factory: Callable[[Site], WorkerFactory] = lambda site: WorkerFactory(
-            site, journal, stop, drain, options, self.requests, self._clock_watch
+            site, journal, stop, drain, options, self.requests, self._clock_watch, lambda: facts(self.status())
         )
         self._factory = self._make_factory(site)
         self.sources: WorkerGroup[SourceWorker] = WorkerGroup(

@@ -26,6 +26,11 @@ def answer(status: SiteStatus) -> dict[str, Any]:
     return {"status": as_json(status), "lines": list(report(status))}
 
 
+def facts(status: SiteStatus) -> dict[str, Any]:
+    """Return a status as a plugin is given it: for programs, with the lines of what is wrong."""
+    return {**as_json(status), "problems": list(problems(status))}
+
+
 def report(status: SiteStatus) -> Iterator[str]:
     """Yield the lines of a status."""
     yield _headline(status)

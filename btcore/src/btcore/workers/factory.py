@@ -2,8 +2,9 @@
 """Makes the workers of a site's sources and sinks, with what they share. Nothing is started here."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from threading import Event
+from typing import Any
 
 import attrs
 
@@ -44,8 +45,9 @@ class WorkerFactory:
         options: RunOptions,
         requests: RequestBook,
         clock_watch: ClockWatch | None = None,
+        site_status: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
-        """Prepare; `identities` is made by `restore_identities`. `clock_watch` is that of the run."""
+        """Prepare; `identities` is made by `restore_identities`. `clock_watch` and `site_status` are the run's."""
         self._site = site
         self._journal = journal
         self._stop = stop
@@ -54,6 +56,7 @@ class WorkerFactory:
         self._requests = requests
         self._cache = SampleCache()
         self._clock_watch = clock_watch
+        self._site_status = site_status
         self.identities = Identities(site.meters, lambda notice: log.warning("%s", notice))
 
     def restore_identities(self) -> None:
@@ -112,7 +115,8 @@ class WorkerFactory:
         return worker
 
     def _context(self, part: Source | Sink | Decoder) -> Context:
-        return context_of(self._site, part, dry_run=self._options.dry_run)
+        context = context_of(self._site, part, dry_run=self._options.dry_run)
+        return attrs.evolve(context, site_status=self._site_status)
 
     def _decoders(self, formats: tuple[str, ...]) -> Decoders:
         decoders = self._site.decoders

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The house as a whole: what the grid, the sun and the battery give, and what is used. Pure.
+
+const sum = (channels, key) => channels.reduce((total, one) => total + (one[key] ?? 0), 0);
+
+// Watts and Wh of today of each part. The sun is a gift, whichever way its sensor is clipped on.
+export function balance(channels) {
+  const of = (role) => channels.filter((one) => one.role === role);
+  const [grid, solar, battery, loads] = [of("grid"), of("solar"), of("battery"), of("")];
+  const sun = { watts: Math.abs(sum(solar, "watts")), today: Math.abs(sum(solar, "wh_today")) };
+  const store = { watts: sum(battery, "watts"), today: sum(battery, "wh_today") };
+  const supply = { watts: sum(grid, "watts"), taken: sum(grid, "import_today"), given: sum(grid, "export_today") };
+  const measured = grid.length
+    ? [supply.watts + sun.watts - store.watts, supply.taken - supply.given + sun.today - store.today]
+    : [sum(loads, "watts"), sum(loads, "wh_today")];
+  return {
+    has: { grid: grid.length > 0, solar: solar.length > 0, battery: battery.length > 0 },
+    isKnown: channels.some((one) => one.watts !== null),
+    grid: supply,
+    solar: sun,
+    battery: store,
+    house: { watts: Math.max(measured[0], 0), today: Math.max(measured[1], 0) },
+    loads: sum(loads, "watts"),
+  };
+}
+
+// Of what is used now, how many watts come from where, and what is left of the sun.
+export function sources(parts) {
+  const used = parts.house.watts;
+  const sun = Math.min(parts.solar.watts, used);
+  const stored = Math.min(Math.max(-parts.battery.watts, 0), used - sun);
+  return { solar: sun, battery: stored, grid: Math.max(used - sun - stored, 0) };
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The picture of History, by uPlot: lines of power, or bars of energy side by side.
+
+import uPlot from "./vendor/uPlot.esm.js";
+import { axisMoment, barEnd, describeMoment } from "./calendar.js";
+import { number, withUnit } from "./text.js";
+
+const FILLED = 0.76; // of the time of a bar, what it takes
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+// series: [{ name, hue, times, values }]; a step that has a name is one of bars
+export function draw(target, series, { kind, range, step, onZoom, onValues }) {
+  const unit = kind === "power" ? "W" : "Wh";
+  const data = joined(series, kind === "power" ? step : null);
+  const options = {
+    ...size(target),
+    padding: [12, 24, 0, 0],
+    legend: { show: false },
+    cursor: { y: false, drag: { x: true, y: false, setScale: false }, points: { show: kind === "power", size: 7 } },
+    scales: { x: { time: true, range: () => range }, y: { range: (_plot, low, high) => around(low, high) } },
+    axes: axes(unit),
+    series: [{}, ...series.map((one, at) => (kind === "power" ? line(one) : bars(one, at, series.length, step)))],
+    hooks: {
+      setSelect: [(plot) => plot.select.width > 5 && onZoom([plot.posToVal(plot.select.left, "x"), plot.posToVal(plot.select.left + plot.select.width, "x")])],
+      setCursor: [(plot) => onValues(valuesAt(plot, series, step, unit))],
+    },
+  };
+  target.replaceChildren();
+  const plot = new uPlot(options, data, target);
+  const observer = new ResizeObserver(() => target.isConnected && plot.setSize(size(target)));
+  observer.observe(target);
+  return () => {
+    observer.disconnect();
+    plot.destroy();
+  };
+}
+
+const size = (target) => ({ width: Math.max(target.clientWidth, 200), height: Math.max(target.clientHeight, 200) });
+
+function around(low, high) {
+  const [bottom, top] = [Math.min(low ?? 0, 0), Math.max(high ?? 0, 0)];
+  const space = (top - bottom || 100) * 0.06;
+  return [bottom < 0 ? bottom - space : 0, top > 0 || bottom === 0 ? top + space : 0];
+}
+
+function axes(unit) {
+  const grid = { stroke: css("--line"), width: 1 };
+  const common = { stroke: css("--soft"), font: "12px system-ui, sans-serif", ticks: { show: false } };
+  const values = (_plot, splits) => splits.map((value) => axisText(value, unit));
+  const times = (_plot, splits, _axis, _space, step) => splits.map((moment) => axisMoment(moment, step));
+  return [{ ...common, grid: { show: false }, gap: 8, size: 34, space: 64, values: times }, { ...common, grid, size: 70, gap: 8, values }];
+}
+
+function axisText(value, unit) {
+  const big = Math.abs(value) >= 1e6 ? [1e6, "M"] : [1e3, "k"];
+  return value === 0 ? "0" : Math.abs(value) < 1000 ? `${number(value, Math.abs(value) < 1 ? 2 : 0)} ${unit}` : `${Number((value / big[0]).toFixed(2)).toString().replace("-", "−")} ${big[1]}${unit}`;
+}
+
+function line(one) {
+  return { label: one.name, stroke: one.hue, width: 1.75, points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) };
+}
+
+// bars of several channels stand beside each other within the time that they are of
+function bars(one, at, count, step) {
+  const room = (plot) => FILLED * Math.min(...plot.data[0].map((start) => barEnd(start, step) - start));
+  const left = (plot) => plot.data[0].map((start) => (start + barEnd(start, step) - room(plot)) / 2 + (at * room(plot)) / count);
+  const disp = { x0: { unit: 1, values: left }, size: { unit: 1, values: (plot) => [room(plot) / count] } };
+  return { label: one.name, stroke: one.hue, fill: one.hue, width: 0, points: { show: false }, paths: uPlot.paths.bars({ disp, radius: 0.1 }) };
+}
+
+// one row of times for all series, as uPlot wants it; in lines, a time without samples is a gap
+function joined(series, step) {
+  const tables = series.map(({ times, values }) => (step ? withGaps(times, values, step) : [times, values]));
+  return tables.length === 0 ? [[]] : tables.length === 1 ? tables[0] : uPlot.join(tables, tables.map(() => [0, 2]));
+}
+
+function withGaps(times, values, step) {
+  const [when, what] = [[], []];
+  times.forEach((time, at) => {
+    if (at && time - times[at - 1] > Math.max(3 * step, 180)) {
+      when.push(times[at - 1] + step);
+      what.push(null);
+    }
+    when.push(time);
+    what.push(values[at]);
+  });
+  return [when, what];
+}
+
+function valuesAt(plot, series, step, unit) {
+  const at = plot.cursor.idx;
+  if (at === null || at === undefined || plot.cursor.left < 0) return "";
+  const found = series.map((one, index) => [one.name, plot.data[index + 1][at]]).filter(([, value]) => value !== null && value !== undefined);
+  return found.length ? `${describeMoment(plot.data[0][at], step)}: ${found.map(([name, value]) => `${name} ${withUnit(value, unit)}`).join(", ")}` : "";
+}

@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is answered at each address: the contract that other tools rely on, and who may ask."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from helpers.metered import batch_of, readings
+from helpers.plugin_calls import make_context
+from helpers.waiting import wait_for
+
+from btcore import Retry, Secret
+from btmon_dashboard.app import MAX_STREAMS
+from btmon_dashboard.sink import Dashboard
+
+Opened = Callable[..., Dashboard]
+
+
+def ask(sink: Dashboard, path: str, password: str = "") -> Any:  # noqa: ANN401 - any JSON
+    """Return what is answered, as JSON."""
+    with request(sink, path, password) as answer:
+        return json.load(answer)
+
+
+@contextmanager
+def request(sink: Dashboard, path: str, password: str = "") -> Iterator[HTTPResponse]:
+    """Ask, and give the answer."""
+    headers = {"Authorization": f"Basic {b64encode(f'me:{password}'.encode()).decode()}"} if password else {}
+    with urllib.request.urlopen(urllib.request.Request(f"{sink.url}{path}", headers=headers), timeout=20) as answer:
+        yield answer
+
+
+def refusal(sink: Dashboard, path: str, password: str = "") -> tuple[int, str]:
+    """Return the status and the text of an answer that is an error."""
+    with pytest.raises(urllib.error.HTTPError) as caught, request(sink, path, password):
+        pass
+    with caught.value as error:
+        return error.code, error.read().decode()
+
+
+def history(sink: Dashboard, channel: str, **query: object) -> Any:  # noqa: ANN401 - any JSON
+    """Return the answer of /api/history."""
+    return ask(sink, f"/api/history?{urlencode({'channel': channel, **query})}")
+
+
+def deliver(sink: Dashboard, count: int = 31, age: float = 300, **made: Any) -> float:  # noqa: ANN401 - of any kind
+    """Deliver readings, the first of which is so old; return its time."""
+    start = float(int(time.time() - age))
+    sink.process_batch(batch_of(readings(count, start=start, **made)))
+    return start
+
+
+def test_now_has_each_meter_with_its_channels(opened: Opened) -> None:
+    """Name, watts, and Wh of today of each, as the contract has it."""
+    sink = opened({"312345_ch1": "mains"})
+    start = deliver(sink)
+    (meter,) = ask(sink, "/api/now")["meters"]
+    assert (meter["serial"], meter["time"]) == ("312345", start + 300)
+    channels = {one["channel"]: one for one in meter["channels"]}
+    assert (channels["ch1"]["name"], channels["ch1"]["watts"]) == ("mains", 1000 - 250)
+    assert channels["aux1"]["name"] == "312345_aux1"
+    today = ask(sink, f"/api/history?channel=312345_ch1&from={start - 86_400}&to={start + 400}&step=day")
+    assert channels["ch1"]["wh_today"] == pytest.approx(today["wh"][-1])
+
+
+def test_history_is_the_counters(opened: Opened) -> None:
+    """Mean watts and Wh of each step; `from` and `to` may be times of ISO 8601; sums agree at each step."""
+    sink = opened()
+    start = 1_780_000_000 - 1_780_000_000 % 3600
+    sink.process_batch(batch_of(readings(361, start=start)))
+    hour = history(sink, "312345_ch1", **{"from": start, "to": start + 3600, "step": 3600})
+    assert (hour["times"], hour["watts"], hour["wh"]) == ([start], [750.0], [750.0])
+    assert (hour["wh_import"], hour["wh_export"]) == ([1000.0], [250.0])
+    iso = {"from": "2026-05-28T20:00Z", "to": "2026-05-28T21:00:00+00:00"}
+    for step in (10, 60, 300, 900, "minute", "hour"):
+        found = history(sink, "312345_ch1", **iso, step=step)
+        assert sum(found["wh"]) == pytest.approx(750, abs=1e-6)
+        assert set(found["watts"]) == {750.0}
+    assert len(history(sink, "312345_ch1", **iso)["times"]) == 60  # a step that suits the span
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("channel=312345_ch99", "channel: there is none"),
+        ("channel=%3Cscript%3E", "channel: there is none"),
+        ("channel=312345_ch1&from=yesterday", "from: expected seconds since 1970"),
+        ("channel=312345_ch1&to=nan", "to: expected seconds since 1970"),
+        ("channel=312345_ch1&from=-5", "from: expected seconds since 1970"),
+        ("channel=312345_ch1&from=1e300", "from: expected seconds since 1970"),
+        ("channel=312345_ch1&from=20&to=10", "from: expected a time before"),
+        ("channel=312345_ch1&step=0", "step: expected seconds"),
+        ("channel=312345_ch1&step=fortnight", "step: expected seconds"),
+        ("channel=312345_ch1&from=0&to=1000000&step=1", "step: expected one with at most 10000"),
+        ("channel=312345_ch1&step=" + "9" * 5000, "step: expected seconds"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_is_refused(query: str, said: str, opened: Opened) -> None:
+    """With 400, and what was expected."""
+    sink = opened()
+    deliver(sink)
+    status, text = refusal(sink, f"/api/history?{query}")
+    assert (status, said in json.loads(text)["error"]) == (400, True), text
+
+
+def test_health_is_that_of_the_site(opened: Opened) -> None:
+    """It is asked once for all browsers within a few seconds."""
+    asked: list[int] = []
+
+    def status() -> dict[str, object]:
+        asked.append(1)
+        return {"ok": True, "problems": []}
+
+    sink = opened(status=status)
+    assert [ask(sink, "/api/health") for _ in range(5)] == [{"ok": True, "problems": []}] * 5
+    assert len(asked) == 1
+
+
+def test_an_empty_store_has_no_meters(opened: Opened) -> None:
+    """The program that has just been installed answers too."""
+    sink = opened()
+    assert ask(sink, "/api/now")["meters"] == []
+    assert ask(sink, "/api/recent")["watts"] == {}
+    assert ask(sink, "/healthz") == {"status": "ok"}
+    assert refusal(sink, "/api/history?channel=312345_ch1")[0] == 400
+
+
+def test_a_meter_that_is_silent_stays(opened: Opened, tmp_path: Path) -> None:
+    """Also after a restart, with the time of its last reading and without watts."""
+    sink = opened({"312345_ch1": "mains"})
+    start = deliver(sink, age=7200)
+    sink.close()
+    again = opened({"312345_ch1": "mains"})
+    (meter,) = ask(again, "/api/now")["meters"]
+    assert (meter["serial"], meter["time"]) == ("312345", start + 300)
+    mains = meter["channels"][0]
+    assert (mains["name"], mains["watts"]) == ("mains", None)
+
+
+def test_the_last_hour_of_all_channels_is_one_question(opened: Opened) -> None:
+    """With a gap where there was no sample."""
+    sink = opened()
+    deliver(sink, count=91, age=900)
+    recent = ask(sink, "/api/recent")
+    assert len(recent["times"]) == len(recent["watts"]["312345_ch1"]) == 60
+    assert recent["watts"]["312345_ch1"][-5] == 750
+    assert recent["watts"]["312345_ch1"][5] is None
+
+
+def test_news_come_as_events(opened: Opened) -> None:
+    """A browser has each sample as it is delivered."""
+    sink = opened()
+    first = deliver(sink, count=2, age=100)
+    with request(sink, "/api/events") as stream:
+        assert stream.headers["Content-Type"].startswith("text/event-stream")
+        assert event(stream)["meters"][0]["time"] == first + 10
+        start = deliver(sink, count=3, age=60)
+        while (news := event(stream)["meters"][0]["time"]) == first + 10:
+            pass
+        assert news == start + 20
+
+
+def event(stream: HTTPResponse) -> Any:  # noqa: ANN401 - any JSON
+    """Return the data of the next event."""
+    assert stream.readline() == b"event: now\n"
+    data = stream.readline().removeprefix(b"data: ")
+    stream.readline()
+    return json.loads(data)
+
+
+def test_browsers_beyond_the_limit_are_refused_and_the_sink_goes_on(opened: Opened) -> None:
+    """None of them holds up a batch, and the page is there again when one leaves."""
+    sink = opened()
+    deliver(sink, count=2)
+    with ExitStack() as stack:
+        streams = [stack.enter_context(request(sink, "/api/events")) for _ in range(MAX_STREAMS)]
+        for stream in streams:
+            event(stream)
+        assert refusal(sink, "/api/events")[0] == 503
+        deliver(sink, count=3, age=60)
+        assert [len(event(stream)["meters"]) for stream in streams] == [1] * MAX_STREAMS
+
+    def is_served() -> bool:
+        deliver(sink, count=2, age=5)  # a browser that is gone is noticed when it is sent something
+        try:
+            with request(sink, "/api/events") as stream:
+                return bool(event(stream))
+        except urllib.error.HTTPError:
+            return False
+
+    wait_for(is_served, "a stream to be free")
+
+
+def test_a_password_is_asked_for(opened: Opened) -> None:
+    """For all but /healthz; a wrong one, or what is no password at all, is answered 401, and the right one serves."""
+    sink = opened(password=Secret("a secret: ü"))
+    for path in (
+        "/",
+        "/history",
+        "/health",
+        "/api/now",
+        "/api/history",
+        "/api/health",
+        "/api/events",
+        "/static/now.js",
+        "/nowhere",
+    ):
+        assert refusal(sink, path)[0] == 401
+        assert refusal(sink, path, "wrong")[0] == 401
+    assert ask(sink, "/healthz") == {"status": "ok"}
+    assert ask(sink, "/api/now", "a secret: ü")["meters"] == []
+    for header in ("Basic", "Basic %%%", "Basic bm90aGluZw==", "Bearer a secret: ", ""):
+        bad = urllib.request.Request(f"{sink.url}/api/now", headers={"Authorization": header})
+        with pytest.raises(urllib.error.HTTPError) as caught, urllib.request.urlopen(bad, timeout=20):
+            pass
+        assert caught.value.code == 401
+        caught.value.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/history", "/health", "/api/now", "/static/now.js", "/healthz"])
+def test_every_answer_forbids_what_is_from_elsewhere(path: str, opened: Opened) -> None:
+    """Scripts that stand in a page, requests to others, frames."""
+    with request(opened(), path) as answer:
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'self'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/static/../sink.py", "/static/%2e%2e/sink.py", "/static/", "/api/"])
+def test_nothing_else_is_served(path: str, opened: Opened) -> None:
+    """No file outside the pages, and no directory."""
+    assert refusal(opened(), path)[0] == 404
+
+
+def test_a_port_that_is_taken_is_waited_for(opened: Opened, tmp_path: Path) -> None:
+    """The sink tries again, and leaves no file locked behind."""
+    port = int(opened().url.rpartition(":")[2])
+    second = Dashboard(file=tmp_path / "second.db", port=port)
+    with pytest.raises(Retry, match=f"cannot listen on 127.0.0.1, port {port}: Address already in use"):
+        second.open(make_context())
+    second.close()
+
+
+def test_pages_for_everybody_are_warned_of(tmp_path: Path) -> None:
+    """Who sees a house's power sees when somebody is at home."""
+    assert [one.key for one in Dashboard(host="0.0.0.0").check()] == ["host"]
+    assert list(Dashboard(host="0.0.0.0", password=Secret("x")).check()) == []
+    assert list(Dashboard().check()) == []
+
+
+def test_a_dry_run_serves_nothing(tmp_path: Path) -> None:
+    """And makes no file."""
+    sink = Dashboard(file=tmp_path / "dashboard.db", port=0)
+    sink.open(make_context(dry_run=True))
+    assert list(sink.preview_batch(batch_of(readings(3)))) == [
+        "2023-11-14 22:13:30 312345: energy of 7 channels",
+        "2023-11-14 22:13:40 312345: energy of 7 channels",
+    ]
+    sink.close()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pages in a browser: what is on them, wide and on a phone, light and dark."""
+
+import csv
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
+
+import pytest
+from helpers.metered import batch_of, readings
+from helpers.needed import needs
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+
+from btcore import ChannelRef, Secret
+from btmon_dashboard.sink import Dashboard
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = [
+    pytest.mark.servers,
+    pytest.mark.timeout(120),
+    needs("" if BROWSER else "there is no browser: apt-get install chromium"),
+]
+
+MARKUP = "<script>document.title = 'broken'</script><b>lights</b>"
+NAMES = {
+    "01021234_ch1": "Mains",
+    "01021234_ch2": "Solar",
+    "01021234_ch3": MARKUP,
+    "01021234_t1": "Cellar",
+}
+
+Opened = Callable[..., Dashboard]
+
+
+class Kind(NamedTuple):
+    """What a browser looks like."""
+
+    width: int
+    height: int
+    colors: Literal["light", "dark"]
+
+
+WIDE, PHONE = Kind(1280, 900, "light"), Kind(390, 844, "light")
+KINDS = [WIDE, PHONE, WIDE._replace(colors="dark"), PHONE._replace(colors="dark")]
+each_kind = pytest.mark.parametrize("kind", KINDS, ids=["wide", "phone", "wide dark", "phone dark"])
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    """Start what drives the browser."""
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """Start a browser."""
+    started = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])  # tests may run as root
+    yield started
+    started.close()
+
+
+@contextmanager
+def page_of(browser: Browser, sink: Dashboard, path: str, kind: Kind = WIDE, password: str = "") -> Iterator[Page]:
+    """Open a page; in the end, fail for an error of a script, a message in the console, or a request to elsewhere."""
+    complaints: list[str] = []
+    context = browser.new_context(
+        viewport={"width": kind.width, "height": kind.height},
+        color_scheme=kind.colors,
+        http_credentials={"username": "me", "password": password} if password else None,
+    )
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: complaints.extend([] if request.url.startswith(sink.url) else [request.url]))
+    page.goto(f"{sink.url}{path}")
+    yield page
+    context.close()
+    assert complaints == []
+
+
+def deliver(sink: Dashboard, age: float, count: int = 61, **made: object) -> None:
+    """Deliver readings of a GEM that uses 1000 W and exports 250 W on ch1, the last one so many seconds old."""
+    start = float(int(time.time() - age)) - 10 * (count - 1)
+    sink.process_batch(batch_of(readings(count, start=start, form="gem48ptbin", serial="01021234", **made)))  # type: ignore[arg-type]
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing sticks out of the window to the right."""
+    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+
+@each_kind
+def test_now_shows_the_house_and_its_circuits(kind: Kind, opened: Opened, browser: Browser) -> None:
+    """Watts, kWh of today, sensors, and that it is live; unnamed channels that measure nothing are folded away."""
+    sink = opened(NAMES)
+    deliver(sink, 1)
+    with page_of(browser, sink, "/", kind) as page:
+        expect(page.locator("#connection")).to_have_text("live")
+        expect(page.locator("#node-house .power")).to_have_text("750W")
+        expect(page.locator("#node-grid dt")).to_have_text("From the grid")
+        expect(page.locator("#busy li[data-id='01021234_ch1'] .watts")).to_have_text("750\u00a0W")
+        expect(page.locator("#idle summary")).to_have_text("29 channels measure nothing")
+        expect(page.locator("#tiles")).to_contain_text("Voltage120.0V")
+        expect(page.locator("#tiles")).to_contain_text("Cellar21.5")
+        expect(page.locator("#notices")).to_be_empty()
+        assert fits(page)
+
+
+def test_now_changes_as_samples_come(opened: Opened, browser: Browser) -> None:
+    """Without loading the page again; energy of today is the counters'."""
+    sink = opened(NAMES)
+    with page_of(browser, sink, "/") as page:
+        expect(page.locator("#empty")).to_contain_text("No meter has been heard yet")
+        deliver(sink, 700, count=2)
+        expect(page.locator("#notices")).to_contain_text("Meter 01021234 is silent: its last reading came 12 min ago")
+        deliver(sink, 1, count=11)
+        expect(page.locator("#notices")).to_be_empty()
+        expect(page.locator("#empty")).to_be_hidden()
+        expect(page.locator("#busy li[data-id='01021234_ch1'] .watts")).to_have_text("750\u00a0W")
+
+
+@pytest.mark.parametrize("path", ["/", "/history"])
+def test_a_name_is_text_and_never_markup(path: str, opened: Opened, browser: Browser) -> None:
+    """Whatever a circuit is called."""
+    sink = opened(NAMES)
+    deliver(sink, 1)
+    with page_of(browser, sink, path) as page:
+        expect(page.get_by_text(MARKUP).first).to_be_visible()
+        assert page.locator("b").count() == 0
+        assert "broken" not in page.title()
+
+
+@each_kind
+def test_history_shows_power_and_energy(kind: Kind, opened: Opened, browser: Browser) -> None:
+    """Each span has a picture, and a table with the sums of the counters."""
+    sink = opened(NAMES)
+    deliver(sink, 1, count=361)
+    with page_of(browser, sink, "/history", kind) as page:
+        table = page.locator("#figures tbody tr").first
+        expect(table).to_contain_text("Mains")
+        page.get_by_role("button", name="Years").click()  # all of it, also in the night of a new year
+        expect(table).to_contain_text("1.00\u00a0kWh")
+        expect(table).to_contain_text("0.25\u00a0kWh")
+        expect(table).to_contain_text("0.75\u00a0kWh")
+        for span in ("Hour", "Day", "Week", "Month", "Year"):
+            page.get_by_role("button", name=span, exact=True).click()
+            expect(page.get_by_role("button", name=span, exact=True)).to_have_attribute("aria-pressed", "true")
+            for kind_name in ("Energy", "Power"):
+                page.get_by_role("button", name=kind_name).click()
+                expect(page.locator("#plot")).to_have_attribute(
+                    "aria-label", re.compile(f"^{kind_name} of Mains, Solar")
+                )
+                expect(page.locator("#plot canvas")).to_have_count(1)
+        assert fits(page)
+
+
+STATUS: dict[str, Any] = {
+    "running": True,
+    "ok": False,
+    "time": "2026-11-27T14:55:24Z",
+    "file": "/etc/btcore/site.toml",
+    "version": "0.1.0",
+    "started": "2026-11-27T11:55:24Z",
+    "problems": [f"sink.roof fails: {MARKUP}"],
+    "sources": [
+        {
+            "name": "panel",
+            "plugin": "tcp-server",
+            "state": "ok",
+            "packets": 4260,
+            "damaged": 2,
+            "kept": 4258,
+            "last_error": {"text": "reset by peer", "time": "2026-11-27T13:55:24Z"},
+            "meters": [
+                {
+                    "serial": "01021234",
+                    "last": "2026-11-27T14:55:14Z",
+                    "readings": 4258,
+                    "interval": 10.0,
+                    "silent_for": None,
+                }
+            ],
+        }
+    ],
+    "sinks": [
+        {
+            "name": "roof",
+            "plugin": "pvoutput",
+            "state": "failing",
+            "delivered": 4000,
+            "waiting": 258,
+            "oldest_waiting": "2026-11-27T14:12:24Z",
+            "dead_letters": 3,
+            "last_error": {"text": MARKUP, "time": "2026-11-27T14:55:14Z"},
+        }
+    ],
+    "journal": {
+        "bytes": 792_504,
+        "entries": 4258,
+        "oldest": "2026-11-01T14:39:11Z",
+        "newest": "2026-11-27T14:55:23Z",
+        "retention": 2_592_000,
+        "free": 67_477_364_736,
+        "full": None,
+    },
+}
+
+
+@each_kind
+def test_health_shows_what_is_wrong(kind: Kind, opened: Opened, browser: Browser) -> None:
+    """And of each source and sink how far it is."""
+    with page_of(browser, opened(status=lambda: STATUS), "/health", kind) as page:
+        expect(page.locator("#verdict")).to_have_text("One thing is wrong")
+        expect(page.locator("#notices")).to_have_text(f"sink.roof fails: {MARKUP}")
+        expect(page.locator("#meters tbody")).to_have_text("01021234works10 s ago10\u00a0s4,258")
+        expect(page.locator("#sources tbody")).to_contain_text("4,260")
+        expect(page.locator("#sources tbody")).to_contain_text("Last error: reset by peer (60 min ago)")
+        expect(page.locator("#sinks tbody")).to_have_text("roofpvoutputfails4,00025843 min ago3")
+        expect(page.locator("#journal")).to_contain_text("Size793\u00a0kB")
+        assert fits(page)
+
+
+def test_a_link_reproduces_a_view(opened: Opened, browser: Browser) -> None:
+    """With its circuits and its span; the browser's Back goes back."""
+    sink = opened(NAMES)
+    deliver(sink, 1)
+    with page_of(browser, sink, "/history") as page:
+        page.get_by_role("checkbox", name="Solar").uncheck()
+        page.get_by_role("button", name="Month", exact=True).click()
+        page.get_by_role("button", name="Earlier").click()
+        before = page.locator("#span").inner_text()
+        link = page.url.removeprefix(sink.url)
+        page.go_back()
+        expect(page.locator("#span")).not_to_have_text(before)
+    with page_of(browser, sink, link, PHONE) as page:
+        expect(page.locator("#span")).to_have_text(before)
+        expect(page.get_by_role("checkbox", name="Mains")).to_be_checked()
+        expect(page.get_by_role("checkbox", name="Solar")).not_to_be_checked()
+
+
+def test_dragging_looks_closer(opened: Opened, browser: Browser) -> None:
+    """A part of the picture becomes the picture, and a double click brings the span back."""
+    sink = opened(NAMES)
+    deliver(sink, 1, count=361)
+    with page_of(browser, sink, "/history#span=day") as page:
+        day = page.locator("#span").inner_text()
+        box = page.locator("#plot .u-over").bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + 50)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + 60, steps=5)
+        page.mouse.up()
+        expect(page.locator("#span")).not_to_have_text(day)
+        assert "from=" in page.url
+        page.locator("#plot").dblclick()
+        expect(page.locator("#span")).to_have_text(day)
+
+
+def test_what_is_visible_can_be_saved(opened: Opened, browser: Browser) -> None:
+    """As CSV, with the sums of the counters and no formula for a spreadsheet, and as PNG."""
+    sink = opened({**NAMES, "01021234_ch1": '=HYPERLINK("x")'}, grid=(ChannelRef("", "ch1"),))
+    deliver(sink, 1, count=361)
+    with page_of(browser, sink, "/history#span=decade&c=01021234_ch1&c=01021234_ch2") as page:
+        expect(page.locator("#figures tbody tr").first).to_contain_text("0.75\u00a0kWh")
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="CSV").click()
+        head, *rows = list(csv.reader(saved.value.path().read_text("utf-8").splitlines()))
+        assert head == ["time", '\'=HYPERLINK("x") W', '\'=HYPERLINK("x") Wh', "Solar W", "Solar Wh"]
+        assert sum(float(row[2]) for row in rows) == pytest.approx(750)
+        with page.expect_download() as saved:
+            page.get_by_role("button", name="PNG").click()
+        assert saved.value.path().read_bytes().startswith(b"\x89PNG")
+        assert saved.value.suggested_filename.endswith(".png")
+
+
+def test_a_circuit_leads_to_its_history(opened: Opened, browser: Browser) -> None:
+    """By the keyboard too."""
+    sink = opened(NAMES)
+    deliver(sink, 1)
+    with page_of(browser, sink, "/") as page:
+        page.get_by_role("link", name="Solar").focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("checkbox", name="Solar")).to_be_checked()
+        expect(page.get_by_role("checkbox", name="Mains")).not_to_be_checked()
+
+
+def test_a_browser_with_the_password_sees_the_page(opened: Opened, browser: Browser) -> None:
+    """All that the page asks for is asked with it."""
+    sink = opened(NAMES, password=Secret("let me in"))
+    deliver(sink, 1)
+    with page_of(browser, sink, "/", password="let me in") as page:
+        expect(page.locator("#node-house .power")).to_have_text("750W")
+        page.get_by_role("link", name="History").click()
+        expect(page.locator("#figures tbody tr").first).to_contain_text("Mains")
