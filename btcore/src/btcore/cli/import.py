@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from btcore.cli import FAILING, OK, config_of
+from btcore.cli import FAILING, OK, add_config_option, config_of
+from btcore.cli.naming import naming_of
 from btcore.config.load import load_site
 from btcore.config.site import Site
 from btcore.control.client import NotRunning, ask
@@ -28,8 +29,7 @@ Answer = Mapping[str, Any]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="a capture, a log of btmon, or a CSV; oldest first")
-    parser.add_argument("--config", type=Path, metavar="SITE", help="the configuration (default: site.toml)")
-    parser.set_defaults(file=None)
+    add_config_option(parser)
     parser.add_argument("--live", action="store_true", help="hosted services get it too")
     parser.add_argument("--zone", metavar="ZONE", help="of times without one, such as America/New_York")
     parser.add_argument("--serial", metavar="SERIAL", help="the meter of a CSV that names none")
@@ -48,7 +48,7 @@ def main(args: argparse.Namespace) -> int:
         "files": [str(Path(name).absolute()) for name in args.files],
         "live": args.live,
         "zone": args.zone,
-        "serial": args.serial,
+        "serial": naming_of(site).serial(args.serial) if args.serial else "",
         "columns": _columns(args),
         "time_format": args.time_format,
         "polarity": args.polarity,
