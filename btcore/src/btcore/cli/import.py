@@ -12,6 +12,7 @@ from btcore.cli.naming import naming_of
 from btcore.config.load import load_site
 from btcore.config.site import Site
 from btcore.control.client import NotRunning, ask
+from btcore.errors import Unavailable
 from btcore.import_progress import ImportProgress
 from btcore.imports.csv_file import is_label
 from btcore.logs.handler import say
@@ -58,7 +59,9 @@ def main(args: argparse.Namespace) -> int:
     progress.finish()
     for answer in finished:
         _report(answer)
-    return OK if len(finished) == len(args.files) and all(one["readings"] for one in finished) else FAILING
+    if len(finished) < len(args.files):
+        raise Unavailable("btcore stops: import again what is left; what is there already is not added")
+    return OK if all(one["readings"] for one in finished) else FAILING
 
 
 def _columns(args: argparse.Namespace) -> dict[str, str]:
