@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from btcore.cli import FAILING, OK, config_of
+from btcore.cli import FAILING, OK, add_config_option, config_of
+from btcore.cli.naming import naming_of
 from btcore.config.load import load_site
 from btcore.config.site import Site
 from btcore.control.client import NotRunning, ask
+from btcore.errors import Unavailable
 from btcore.import_progress import ImportProgress
 from btcore.imports.csv_file import is_label
 from btcore.logs.handler import say
@@ -28,8 +30,7 @@ Answer = Mapping[str, Any]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="a capture, a log of btmon, or a CSV; oldest first")
-    parser.add_argument("--config", type=Path, metavar="SITE", help="the configuration (default: site.toml)")
-    parser.set_defaults(file=None)
+    add_config_option(parser)
     parser.add_argument("--live", action="store_true", help="hosted services get it too")
     parser.add_argument("--zone", metavar="ZONE", help="of times without one, such as America/New_York")
     parser.add_argument("--serial", metavar="SERIAL", help="the meter of a CSV that names none")
@@ -48,7 +49,7 @@ def main(args: argparse.Namespace) -> int:
         "files": [str(Path(name).absolute()) for name in args.files],
         "live": args.live,
         "zone": args.zone,
-        "serial": args.serial,
+        "serial": naming_of(site).serial(args.serial) if args.serial else "",
         "columns": _columns(args),
         "time_format": args.time_format,
         "polarity": args.polarity,
@@ -58,7 +59,9 @@ def main(args: argparse.Namespace) -> int:
     progress.finish()
     for answer in finished:
         _report(answer)
-    return OK if len(finished) == len(args.files) and all(one["readings"] for one in finished) else FAILING
+    if len(finished) < len(args.files):
+        raise Unavailable("btcore stops: import again what is left; what is there already is not added")
+    return OK if all(one["readings"] for one in finished) else FAILING
 
 
 def _columns(args: argparse.Namespace) -> dict[str, str]:

@@ -35,19 +35,23 @@ class _Meter:
     """What is known of a meter's clock: what is wrong with it, and the packet at which the window begins."""
 
     fault: str = ""
-    shown: datetime | None = None
+    device_time: datetime | None = None
     arrived: datetime | None = None
 
-    def comes_at_its_pace(self, shown: datetime, arrived: datetime) -> bool | None:
+    def comes_at_its_pace(self, device_time: datetime, arrived: datetime) -> bool | None:
         """Whether packets come as they are made; None while that is not known. After a window, the next one begins."""
-        if self.shown is None or self.arrived is None or not timedelta(0) <= shown - self.shown <= MAX_STORED:
-            self.shown, self.arrived = shown, arrived
+        if (
+            self.device_time is None
+            or self.arrived is None
+            or not timedelta(0) <= device_time - self.device_time <= MAX_STORED
+        ):
+            self.device_time, self.arrived = device_time, arrived
             return None
-        made = shown - self.shown
+        made = device_time - self.device_time
         if made < WINDOW:
             return None
         passed = arrived - self.arrived
-        self.shown, self.arrived = shown, arrived
+        self.device_time, self.arrived = device_time, arrived
         return passed >= MIN_PACE * made
 
 
@@ -60,29 +64,29 @@ class ClockTrust:
         self._report = report
         self._meters: OrderedDict[str, _Meter] = OrderedDict()
 
-    def believes(self, serial: str, shown: datetime | None, arrived: datetime) -> bool:
+    def believes(self, serial: str, device_time: datetime | None, arrived: datetime) -> bool:
         """Whether a packet has the time that its meter's clock shows (in UTC; None: it is not set)."""
         meter = self._meters.setdefault(serial, _Meter())
         self._meters.move_to_end(serial)
         if len(self._meters) > MAX_METERS:
             self._meters.popitem(last=False)
-        fault = self._fault(meter, shown, arrived)
+        fault = self._fault(meter, device_time, arrived)
         if fault != meter.fault:
             if not (fault and meter.fault):
                 self._report(serial, fault)
             meter.fault = fault
         return not fault
 
-    def _fault(self, meter: _Meter, shown: datetime | None, arrived: datetime) -> str:
+    def _fault(self, meter: _Meter, device_time: datetime | None, arrived: datetime) -> str:
         """Return what is wrong with the clock."""
-        if shown is None:
+        if device_time is None:
             return UNSET
-        behind = arrived - shown
+        behind = arrived - device_time
         if abs(behind) <= self._tolerance:
-            meter.shown = None
+            meter.device_time = None
             return ""
-        is_at_pace = meter.comes_at_its_pace(shown, arrived)
-        wrong = f"its clock shows {shown:%Y-%m-%d %H:%M} UTC when it is {arrived:%Y-%m-%d %H:%M} UTC"
+        is_at_pace = meter.comes_at_its_pace(device_time, arrived)
+        wrong = f"its clock shows {device_time:%Y-%m-%d %H:%M} UTC when it is {arrived:%Y-%m-%d %H:%M} UTC"
         if behind < timedelta(0) or behind > MAX_STORED:
             return meter.fault or wrong
         if is_at_pace is None:

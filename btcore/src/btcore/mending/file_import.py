@@ -122,14 +122,15 @@ def _import(site: Site, journal: Journal, stop: Event, recorded: RecordedFile) -
     worker.append_by(partial(append_once_per_time, journal.append))
     worker.thread.start()
     while worker.thread.is_alive():
+        yield _progress(worker, recorded, is_finished=False)
         worker.thread.join(REPORT_INTERVAL)
-        yield _progress(worker, recorded)
     if worker.failure:
         raise Unavailable(f"{recorded.file.path} was not brought in to its end: {worker.failure}")
+    yield _progress(worker, recorded, is_finished=not stop.is_set())
 
 
-def _progress(worker: SourceWorker, recorded: RecordedFile) -> Mapping[str, Any]:
-    status, is_finished = worker.status(), not worker.thread.is_alive()
+def _progress(worker: SourceWorker, recorded: RecordedFile, *, is_finished: bool) -> Mapping[str, Any]:
+    status = worker.status()
     return {
         "file": str(recorded.file.path),
         "readings": (status.packets or 0) + worker.without_packets,

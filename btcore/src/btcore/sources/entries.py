@@ -134,8 +134,8 @@ class EntryMaker:
 
         if self._source.clock == "arrival" or packet.format.clock is None:
             return None
-        shown = self._decoders.device_time(packet, _from_utc if self._source.clock == "device-utc" else from_local)
-        return shown if not self._can_judge(stream) or self._trust.believes(packet.serial, shown, arrived) else None
+        found = self._decoders.device_time(packet, _from_utc if self._source.clock == "device-utc" else from_local)
+        return found if not self._can_judge(stream) or self._trust.believes(packet.serial, found, arrived) else None
 
     def _can_judge(self, stream: SourceStream) -> bool:
         """Whether it is known when packets come in: not of a recording, nor while the computer's clock is not set."""
@@ -144,8 +144,10 @@ class EntryMaker:
     def _report_clock(self, serial: str, fault: str) -> None:
         log = logging.getLogger(self._source.table)
         if fault:
+            what = f"meter {serial}: {fault}: its readings have the time of arrival"
+            sure = f'if `clock = "{self._source.clock}"` is as the meter is set'
             advice = f"`btcore device set {serial} clock=now` sets it, `sync_clock = true` keeps it right"
-            log.warning("meter %s: %s: its readings have the time of arrival; %s", serial, fault, advice)
+            log.warning("%s; %s, %s", what, sure, advice)
         else:
             log.info("meter %s: its clock is right again", serial)
 
