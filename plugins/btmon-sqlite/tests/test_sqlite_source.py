@@ -18,9 +18,9 @@ from helpers.waiting import wait_for
 
 from btcore import FORMATS, Batch, Context, Reading, SourceCheckpoint, pack
 from btcore.config.load import load_site
-from btcore.decode.schemas import columns
 from btcore.errors import ConfigurationError
 from btcore.journal.sqlite import SqliteJournal
+from btcore.schemas import columns
 from btmon_sqlite.sink import Sqlite
 
 START = datetime(2024, 3, 1, 12, tzinfo=UTC)

@@ -14,11 +14,11 @@ from typing import Any
 
 import attrs
 
-from btcore.decode.schemas import columns
 from btcore.errors import Stop
 from btcore.formats import SECONDS, Format, Number
 from btcore.further_channels import further_channels
 from btcore.records import Reading, from_microseconds
+from btcore.schemas import columns
 from btcore.sql.database import STEP
 from btcore.sql.table import KEY, TIME
 

@@ -12,10 +12,10 @@ from typing import Literal, Protocol
 
 import attrs
 
-from btcore.decode.schemas import Column, channels_in, columns, serial_column
 from btcore.formats import Channel, Format, Number
 from btcore.further_channels import active_further_channels
 from btcore.records import Batch, Reading, Sample
+from btcore.schemas import Column, channels_in, columns, serial_column
 from btcore.sql.dialect import Dialect, Kind, Value
 
 Schema = Literal["counters", "ecmread", "ecmreadext", "samples"]

@@ -84,7 +84,7 @@ def _span(meter: Meter, sample: Sample) -> tuple[int, int] | None:
         return meter.key or sample.older.key, end
     if sample.older.key != meter.key:
         return None
-    return end - max(sample.seconds or 1, 1) * SECOND, end
+    return end - round(max(sample.seconds or 1, 1) * SECOND), end
 
 
 def _rise(meter: Meter, at: int, wh: Number, max_rise: int) -> int | None:
@@ -122,5 +122,5 @@ def own_energy(sample: Sample, channel: Channel, polarity: Polarity) -> tuple[in
     return (max(net, 0), max(-net, 0)) if exported is None else (net + exported, exported)
 
 
-def _ws(number: Number, factor: int) -> int | None:
+def _ws(number: Number, factor: float) -> int | None:
     return None if number is None else round(number * factor)

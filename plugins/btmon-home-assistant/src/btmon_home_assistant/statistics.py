@@ -96,7 +96,7 @@ def _directions(channel: Channel, polarity: Polarity) -> tuple[tuple[str, str], 
     return tuple(zip(("import", "export"), ways, strict=True))
 
 
-def _energy(watts: Number, seconds: int | None) -> float | None:
+def _energy(watts: Number, seconds: float | None) -> float | None:
     return None if watts is None or seconds is None else watts * seconds / HOUR * KILO
 
 
