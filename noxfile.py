@@ -210,6 +210,6 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 def soak(session: nox.Session) -> None:
     """Send from 300 meters on bad connections: nothing may be lost; ten minutes, or `nox -s soak -- --seconds 120`."""
-    session.install("--quiet", *tools("test"), *folders("btcore", *DEFAULT_SET))
+    session.install("--quiet", *folders("btcore", *DEFAULT_SET))
     keep_bytecode(session)
     session.run("python", "tests/soak/run.py", *session.posargs)

@@ -485,10 +485,22 @@ def test_a_line_with_an_echo() -> None:
     assert (late.sent, late.time >= 1.5 + poll.timeout) == ([b"\xfc", SPK], True)
 
 
-def test_a_line_that_has_no_echo_after_all() -> None:
-    """Where the last word stands in a packet by chance, no echo is waited for longer than once."""
+@pytest.mark.parametrize("size", [1, 5, 40, 100])
+def test_the_last_word_within_a_packet_is_no_echo(size: int) -> None:
+    """Where a counter has the bytes of SPK by chance, however the packet is cut, each request gets its packet."""
     odd = pack("ecm1240bin", "312345", {"ch1_aws": int.from_bytes(SPK, "little"), "secs": 9})
-    line = Line({b"\xfc": [ACK], SPK: [odd[:40], odd[40:]]})
+    pieces = [odd[at : at + size] for at in range(0, len(odd), size)]
+    line = Line({b"\xfc": [ACK], SPK: [ACK, *pieces]})
     poll = Poll(devices=["fc"], timeout=5, log=logging.getLogger("test"), clock=line.now)
-    came = [b"".join(poll.ask_all(line.send, line.receive)) for _ in range(4)]
-    assert came[-1].count(odd) == 1
+    assert [b"".join(poll.ask_all(line.send, line.receive)) for _ in range(3)] == [odd] * 3
+
+
+def test_an_echo_that_is_no_longer_there() -> None:
+    """Where a line has another adapter now, the first request that fails is the last one that waits for an echo."""
+    poll = Poll(devices=["fc"], timeout=5, log=logging.getLogger("test"))
+    answers = {b"\xfc": [ACK], SPK: [ACK, ECM]}
+    counts = []
+    for line in (TwoWires(answers), Line(answers), Line(answers)):
+        poll.clock = line.now
+        counts.append(b"".join(poll.ask_all(line.send, line.receive)).count(ECM))
+    assert counts == [1, 0, 1]

@@ -67,6 +67,14 @@ def test_an_ecm_tells_its_settings() -> None:
     assert [(one.channel, one.ct_type, one.ct_range) for one in settings.channels] == [("ch1", 144, 2), ("ch2", 146, 3)]
 
 
+@pytest.mark.parametrize(("meter", "target", "word"), [(gem(), GEM, "interval=30"), (ecm(), ECM, "interval=30")])
+def test_a_line_whose_echo_comes_back(meter: SimulatedGem | SimulatedEcm, target: Target, word: str) -> None:
+    """On RS-485 with two wires, where what is sent comes back first, settings are read and changed all the same."""
+    line = MeterLine(lambda data: data + meter.receive(data, NOW))
+    assert read_settings(line, target).meter == target.serial
+    assert change_settings(line, target, read_changes([word]), lambda: LOCAL).interval == 30
+
+
 @pytest.mark.parametrize(
     ("word", "key", "value"),
     [

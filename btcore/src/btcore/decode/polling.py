@@ -220,8 +220,8 @@ def ask(
 class _Line:
     """What comes in during one request.
 
-    `unread` are the bytes that may be the start of an incomplete packet, `packets` are those of the answer, `sample` is
-    the beginning of what came in.
+    `unread` are the bytes that may be the start of an incomplete packet, `has_header` says that one began. `packets`
+    are those of the answer, `sample` is the beginning of what came in.
     """
 
     request: Request
@@ -230,6 +230,7 @@ class _Line:
     clock: Callable[[], float]
     echo: Echo
     unread: bytes = b""
+    has_header: bool = False
     total: int = 0
     sample: bytes = b""
     packets: list[Packet] = attrs.field(factory=list)
@@ -260,8 +261,7 @@ class _Line:
         stream = _DECODERS.stream()  # as the core does: it undoes what a telnet port does
         while True:
             data, self.unread = self.unread, b""
-            if not self.packets:
-                self._listen_for_echo(data)
+            self._listen_for_echo(data)
             self.packets += [packet for packet, _ in stream.feed(data, _ANY_TIME)]
             yield data
             received = self._wait(QUIET if self.packets else MAX_WAIT, deadline)
@@ -269,8 +269,11 @@ class _Line:
                 return
 
     def _listen_for_echo(self, data: bytes) -> None:
-        if self.request.acknowledged and self.request.words[-1] in data:
+        """Look for the last word in what comes before a packet: within one it may stand by chance."""
+        before, header, _ = data.partition(HEADER)
+        if self.request.acknowledged and not self.has_header and self.request.words[-1] in before:
             self.echo.is_heard = True
+        self.has_header = self.has_header or bool(header) or data.endswith(HEADER[:1])
 
     def _wait(self, seconds: float, deadline: float) -> bool:
         """Receive once; return whether anything came in. Raises NoAnswer when the time is over."""
