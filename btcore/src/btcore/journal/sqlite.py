@@ -14,9 +14,11 @@ from pathlib import Path
 
 from btcore.errors import JournalFull, Unavailable
 from btcore.journal import (
+    START,
     Appended,
     Baseline,
     Checkpoint,
+    Damage,
     DeadLetter,
     Entry,
     EntrySize,
@@ -28,9 +30,11 @@ from btcore.journal import (
 )
 from btcore.journal.opening import JournalOptions
 from btcore.journal.sqlite_check import compact, find_faults
+from btcore.journal.sqlite_check_thread import is_damage, is_read_error
 from btcore.journal.sqlite_entries import NEWEST, RECENT, SIZES, insert, select
 from btcore.journal.sqlite_file import file_of, make_private, warn_if_readable
 from btcore.journal.sqlite_lag import kept_after, lag_after
+from btcore.journal.sqlite_mending import Hooks, Mender
 from btcore.journal.sqlite_meters import Meters
 from btcore.journal.sqlite_retention import MAX_BASELINES, forget
 from btcore.journal.sqlite_schema import bring_up, is_current, is_newer
@@ -50,6 +54,8 @@ HEARD = """offset IN (SELECT * FROM (SELECT offset FROM baseline ORDER BY offset
 
 DAMAGED = "the file is damaged or no journal: move it away and start again (what no sink has had yet is lost)"
 
+LEFT = "the next `btcore run` sets it aside, begins a new one, and saves what can be read"
+
 NEARLY = 0.95
 """Share of the largest size; from it on, what every sink has had is forgotten at once."""
 
@@ -68,7 +74,7 @@ def open_journal(options: JournalOptions) -> "SqliteJournal":
     file = file_of(options)
     if options.must_exist and not file.exists():
         raise Unavailable(f"there is no journal {file}")
-    journal = SqliteJournal(file, options.max_bytes)
+    journal = SqliteJournal(file, options.max_bytes, mends=not options.must_exist)
     warn_if_readable(file)
     return journal
 
@@ -76,10 +82,11 @@ def open_journal(options: JournalOptions) -> "SqliteJournal":
 class SqliteJournal:
     """A journal in one SQLite file. One connection writes, another reads, so that reading never delays the meters."""
 
-    def __init__(self, file: Path, most_bytes: int = 0) -> None:
-        """Open the file, or make it. Raises Unavailable when that cannot be done.
+    def __init__(self, file: Path, most_bytes: int = 0, *, mends: bool = True) -> None:
+        """Open the file, or make it; one that is damaged is mended. Raises Unavailable when that cannot be done.
 
         `most_bytes` is how large it may become, without the room in it that is free; 0: as large as the disk allows.
+        Without `mends` a damaged file is left as it is, and raises Unavailable.
         """
         self._file = file
         self._most = most_bytes or math.inf
@@ -89,11 +96,54 @@ class SqliteJournal:
         self._reading = threading.Lock()
         self._news = threading.Condition()
         self._committed: dict[str, Checkpoint] = {}  # the last of each sink
+        self._source_states: dict[str, str] = {}
+        self._fresh: Sequence[Entry] = ()  # what the transaction under way adds
+        self._closed = ""  # why there is no connection now
+        self._last = START
+        self._meters = Meters()
+        self._mends = mends
+        self._mender = Mender(file, self._hooks())
+        self._begin()
+
+    def _hooks(self) -> Hooks:
+        return Hooks(
+            hold=self._hold,
+            transaction=self._transaction,
+            writer=lambda: self._writer,
+            open=self._open,
+            close=self._close,
+            committed=self._committed,
+            sources=self._source_states,
+            meters=self._meters.pairs,
+            newest=lambda: self._last,
+        )
+
+    def _begin(self) -> None:
+        """Open the file for the first time; set aside what is damaged, and begin a new one."""
+        if not self._mends:
+            if fault := self._mender.fault_at_rest():
+                raise Unavailable(f"the journal {self._file} {fault}; {LEFT}")
+            self._open_with_reserve()
+            return
+        with self._guarded("open"):
+            self._mender.prepare()
+        try:
+            self._open_with_reserve()
+        except Unavailable as error:
+            if not self._mender.is_journal or not is_damage(error.__cause__):
+                raise
+            with self._guarded("open"):
+                self._mender.set_aside(f"is damaged ({error.__cause__})")
+            self._open_with_reserve()
+        self._mender.opened()
+        self._last = max(self._last, int(self._reader.execute(NEWEST).fetchone()[0]))
+
+    def _open_with_reserve(self) -> None:
         try:
             self._open()
         except Unavailable:
             # on a full disk even opening may need room
-            if not give_up_reserve(file):
+            if not give_up_reserve(self._file):
                 raise
             self._open()
 
@@ -103,10 +153,23 @@ class SqliteJournal:
             self._room = Room(self._file, self._writer)
             self._prepare()
             self._measure()
-            self._meters = Meters(self._writer)
+            self._meters.read(self._writer)
             self._reader = self._connect(failing)
-            self._last = int(self._reader.execute(NEWEST).fetchone()[0])
+            self._last = max(self._last, int(self._reader.execute(NEWEST).fetchone()[0]))
+            self._closed = ""
             failing.pop_all()
+
+    def _close(self, why: str) -> None:
+        """Close both connections; until they are opened again, `why` is told."""
+        self._closed = why
+        self._reader.close()
+        self._writer.close()
+
+    @contextmanager
+    def _hold(self) -> Iterator[None]:
+        """Keep all others away from both connections."""
+        with self._writing, self._reading:
+            yield
 
     def _connect(self, failing: ExitStack) -> sqlite3.Connection:
         make_private(self._file)
@@ -128,14 +191,21 @@ class SqliteJournal:
     @contextmanager
     def _guarded(self, what: str) -> Iterator[None]:
         """Turn an error of SQLite into one that says which file, and what could not be done with it."""
+        if self._closed and what != "open":
+            raise Unavailable(f"cannot {what} the journal {self._file}: {self._closed}")
         try:
             yield
         except BUGS:
             raise
-        except sqlite3.OperationalError as error:
-            raise Unavailable(f"cannot {what} the journal {self._file}: {error}") from error
+        except OSError as error:
+            raise Unavailable(f"cannot {what} the journal {self._file}: {error.strerror}") from error
         except sqlite3.Error as error:
-            raise Unavailable(f"cannot {what} the journal {self._file}: {error}; {DAMAGED}") from error
+            if is_damage(error) and what != "open":
+                self._mender.suspect(str(error))
+            elif is_read_error(error) and what != "open":
+                self._mender.suspect(str(error), is_io=True)
+            advice = f"; {DAMAGED}" if is_damage(error) and not self._mends else ""
+            raise Unavailable(f"cannot {what} the journal {self._file}: {error}{advice}") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -144,12 +214,15 @@ class SqliteJournal:
             try:
                 yield self._writer
                 self._writer.execute("COMMIT")
+                self._mender.kept(self._fresh)
             except BaseException as error:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
                     self._room.give_up()
                 raise
+            finally:
+                self._fresh = ()
 
     @contextmanager
     def _snapshot(self) -> Iterator[sqlite3.Connection]:
@@ -171,6 +244,7 @@ class SqliteJournal:
             done = insert(connection, entries, int(time.time()))
             with self._news:
                 self._meters.write(connection, done.kept)
+            self._fresh = done.kept
         if done.kept:
             self._publish(done.kept)
         self._room.is_full = False
@@ -196,15 +270,30 @@ class SqliteJournal:
 
     def read(self, after: Offset, limit: int) -> Sequence[Entry]:
         """Return the entries after an offset, oldest first."""
-        return self._select("offset > ? ORDER BY offset LIMIT ?", (after, limit))
+        self._mender.raise_if_missing(after)
+        found: list[Entry] = []
+        damaged: set[Offset] = set()
+        while not found:
+            damaged.clear()
+            found = self._select("offset > ? ORDER BY offset LIMIT ?", (after, limit), damaged)
+            after = max(damaged, default=after)
+            if not damaged:
+                break
+        return found
 
     def get(self, offsets: Sequence[Offset]) -> Sequence[Entry]:
         """Return the entries at these offsets."""
-        return [entry for offset in offsets for entry in self._select("offset = ?", (offset,))]
+        found = [entry for offset in offsets for entry in self._select("offset = ?", (offset,))]
+        if len(found) < len(offsets):
+            self._mender.raise_if_missing(min(offsets) - 1)
+        return found
 
-    def _select(self, where: str, values: tuple[object, ...]) -> list[Entry]:
+    def _select(self, where: str, values: tuple[object, ...], damaged: set[Offset] | None = None) -> list[Entry]:
+        damaged = set() if damaged is None else damaged
         with self._reading, self._guarded("read"):
-            return select(self._reader, where, values)
+            found = select(self._reader, where, values, damaged)
+        self._mender.damaged.update(damaged)
+        return found
 
     def newest(self) -> Offset:
         """Return the offset of the newest entry."""
@@ -239,12 +328,19 @@ class SqliteJournal:
 
     def checkpoint(self, sink: str) -> Checkpoint | None:
         """Return how far a sink has come."""
+        if sink not in self._committed:
+            self._mender.raise_if_missing(START)
         with self._reading, self._guarded("read"):
-            return read_checkpoint(self._reader, sink)
+            found = read_checkpoint(self._reader, sink)
+        if found is not None:
+            self._committed.setdefault(sink, found)
+        return found
 
     def commit(self, sink: str, checkpoint: Checkpoint) -> Checkpoint:
         """Make this a sink's checkpoint; of its baselines, those are written that changed since its last commit."""
         last = self._committed.get(sink)
+        if last is None:
+            self._mender.raise_if_missing(START)
         known = last.baselines if last and last.revision == checkpoint.revision else {}
         with self._transaction() as connection:
             kept = write_checkpoint(connection, sink, checkpoint, known)
@@ -254,18 +350,25 @@ class SqliteJournal:
     def baseline(self, sink: str, key: str) -> Baseline | None:
         """Return one baseline of a sink."""
         with self._reading, self._guarded("read"):
-            return read_baseline(self._reader, sink, key)
+            found = read_baseline(self._reader, sink, key)
+        if found is None:
+            self._mender.raise_if_missing(START)
+        return found
 
     def source_checkpoint(self, source: str) -> str:
         """Return what was committed for a source last."""
         with self._reading, self._guarded("read"):
             row = self._reader.execute("SELECT state FROM source_checkpoint WHERE source = ?", (source,)).fetchone()
-        return str(row[0]) if row else ""
+        if row is None:
+            self._mender.raise_if_missing(START)
+            return ""
+        return self._source_states.setdefault(source, str(row[0]))
 
     def commit_source(self, source: str, state: str) -> None:
         """Keep how far a source has come."""
         with self._transaction() as connection:
             connection.execute("REPLACE INTO source_checkpoint VALUES (?, ?)", (source, state))
+        self._source_states[source] = state
 
     def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep these; one that is kept already stays as it is."""
@@ -289,6 +392,7 @@ class SqliteJournal:
 
     def sizes(self, after: Offset, limit: int) -> Sequence[EntrySize]:
         """Return the sizes of the entries after an offset."""
+        self._mender.raise_if_missing(after)
         with self._reading, self._guarded("read"):
             return [EntrySize(*row) for row in self._reader.execute(SIZES, (after, limit))]
 
@@ -315,6 +419,15 @@ class SqliteJournal:
         with self._writing:
             self._room.look()
 
+    def inspect(self) -> Sequence[Damage]:
+        """See whether the file is well, and mend what is not."""
+        return self._mender.inspect()
+
+    @property
+    def damages(self) -> Sequence[Damage]:
+        """What was found of late."""
+        return self._mender.damages
+
     def check(self) -> Iterator[str]:
         """Yield what is wrong with the file; a connection of its own reads it, so that nobody waits."""
         with self._guarded("check"), ExitStack() as closing:
@@ -339,6 +452,8 @@ class SqliteJournal:
 
     def close(self) -> None:
         """Close both connections."""
-        with self._writing, self._reading:
-            self._reader.close()
-            self._writer.close()
+        if self._mends:
+            self._mender.end()
+        with self._hold():
+            self._close("it is closed")
+        self._mender.closed()

@@ -8,7 +8,6 @@ import zlib
 
 from btcore.journal import Entry
 
-
 KNOWN_DAMAGED = -1
 """In place of the checksum of an entry whose damage was told: it is left where it is, and never read again."""
 
@@ -21,7 +20,7 @@ def checksum_of(entry: Entry) -> int:
 
 
 def is_damaged(entry: Entry, checksum: int | None) -> bool:
-    """Whether an entry is not as it was written. Of one without a checksum only this is known: no packet is all zeros."""
+    """Whether an entry is not as it was written. Where there is no checksum, only zeros are known to be none."""
     if checksum is None:
         return bool(entry.raw) and not any(entry.raw)
     return checksum_of(entry) != checksum

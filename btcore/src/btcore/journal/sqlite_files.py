@@ -29,6 +29,7 @@ class Fault(Enum):
 
     GONE = "the connections have all that there is; the directory has not"
     LOG_GONE = "the same, but only of the log, or of its index"
+    FOREIGN = "nobody may open the file again: its rights or its owner were changed"
     BROKEN = "what the connections have is damaged"
     CHANGED = "somebody else has written to the file: whether it is damaged is to be seen"
 
@@ -69,6 +70,8 @@ class OpenFiles:
         """Return what is wrong; None where all is well. Nobody writes to the journal meanwhile."""
         if _id(self._file) != self._ids[self._file]:
             return Finding(Fault.GONE, "was replaced by another file" if self._file.exists() else "was removed")
+        if not is_ours(self._file):
+            return Finding(Fault.FOREIGN, "was given other rights, or another owner,")
         for one in (self._log, self._shm):
             if self._ids[one] is not None and _id(one) != self._ids[one]:
                 what = "was replaced by another file" if one.exists() else "was removed"
@@ -82,8 +85,10 @@ class OpenFiles:
             return Finding(Fault.BROKEN, f"was cut from {before} to {status.st_size} bytes")
         index = os.pread(self._descriptors[1], INDEX, 0) if len(self._descriptors) > 1 else b""
         if len(index) == INDEX and (broken := self._find_in_log(index)):
-            return Finding(Fault.BROKEN, f"is damaged: its log ({self._log.name}) {broken}")
-        seen, self._seen = self._seen, (status.st_mtime_ns, index[96:] + index[32:40])
+            is_moving = os.pread(self._descriptors[1], INDEX, 0)[:48] != index[:48]  # another program writes
+            return None if is_moving else Finding(Fault.BROKEN, f"is damaged: its log ({self._log.name}) {broken}")
+        done = index[96:100] + index[128:132] + index[32:40]  # what SQLite has brought from the log into the file
+        seen, self._seen = self._seen, (status.st_mtime_ns, done)
         if seen is not None and seen[0] != self._seen[0] and seen[1] == self._seen[1]:
             return Finding(Fault.CHANGED, "was written to by another program")
         return None
@@ -112,6 +117,15 @@ class OpenFiles:
                     return f"is damaged in page {number + 1} of {count}"
                 before = struct.unpack_from(">2I", frame, 16)
         return ""
+
+
+def is_ours(file: Path) -> bool:
+    """Whether this user may still read and write a file; of a disk that nobody may write, that is not its fault."""
+    try:
+        is_read_only = os.statvfs(file.parent).f_flag & os.ST_RDONLY
+        return bool(is_read_only) or os.access(file, os.R_OK | os.W_OK, effective_ids=True)
+    except OSError:
+        return True
 
 
 def _id(file: Path) -> _Id | None:

@@ -28,12 +28,14 @@ class Note:
     """What is noted of a journal.
 
     `newest` is an offset that it had, and `heard` when that came in, in seconds since 1970: it may have had more since.
+    After `kept_after` nothing was forgotten up to it; None: nobody knows.
     `is_open`: something was written to it, and it was not closed since, so that there must be a log beside it.
     `unsaved` are the names of files that were set aside, and of which not all was brought in yet.
     """
 
     newest: Offset = START
     heard: int = 0
+    kept_after: Offset | None = None
     is_open: bool = False
     unsaved: tuple[str, ...] = ()
     damages: tuple[Damage, ...] = ()
@@ -58,12 +60,18 @@ def read_note(file: Path) -> Note:
 
 
 def write_note(file: Path, note: Note) -> None:
-    """Write the note of a journal, all of it or nothing; on a full disk the one before stays."""
-    new = Path(f"{path_of(file)}.new")
+    """Write the note of a journal over the one before: it takes one block of the disk, and is often written.
+
+    One that is half written is none.
+    """
+    data = json.dumps(_as_json(note)).encode()
     with suppress(OSError):
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
-            json.dump(_as_json(note), out)
-        new.replace(path_of(file))
+        descriptor = os.open(path_of(file), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.pwrite(descriptor, data, 0)
+            os.ftruncate(descriptor, len(data))
+        finally:
+            os.close(descriptor)
 
 
 def _as_json(note: Note) -> Mapping[str, Any]:
@@ -75,6 +83,7 @@ def _parse(found: Any) -> Note:  # noqa: ANN401 - of any shape
     return Note(
         int(found["newest"]),
         int(found["heard"]),
+        None if found["kept_after"] is None else int(found["kept_after"]),
         bool(found["is_open"]),
         tuple(map(str, found["unsaved"])),
         tuple(_damage(one) for one in found["damages"])[-MAX_DAMAGES:],

@@ -21,7 +21,7 @@ ROWS, ROWS_BY_KEY = 0x0D, 0x0A
 MAX_PAYLOAD = 16 << 20
 """Bytes of the largest row that is believed."""
 
-Value: TypeAlias = None | int | float | str | bytes
+Value: TypeAlias = int | float | str | bytes | None
 
 FetchPage = Callable[[int], bytes]
 """Returns a page by its number, from 1 on; b"" where it is not there."""

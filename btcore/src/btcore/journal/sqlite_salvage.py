@@ -6,6 +6,8 @@ An entry is known by its checksum. It keeps its offset, so the checkpoints of si
 read; what is found twice is kept once, so that a salvage that was interrupted is simply done again.
 """
 
+import io
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -51,7 +53,7 @@ KEEP_SOURCE = "INSERT OR IGNORE INTO source_checkpoint (source, state) VALUES (?
 
 
 class Salvage:
-    """The salvage of one journal. `saved` counts its entries that are in the new one by it, `newest` is the last offset.
+    """The salvage of one journal. `saved` counts the entries that it has brought in, `newest` is the last offset seen.
 
     `until`: entries of the old journal have offsets up to it at most; what is new comes after. `is_done` says that all
     was looked at.
@@ -98,13 +100,11 @@ class Salvage:
                 yield from rows_of(frame.data, self._fetch, FILE_HEADER if frame.page == 1 else 0)
 
     def _read_file(self) -> Iterator[Row]:
-        with self.file.open("rb") as file:
-            self._page_size = page_size_of(file.read(FILE_HEADER))
-            file.seek(0)
-            begin = FILE_HEADER
-            while page := file.read(self._page_size):
-                yield from rows_of(page, self._fetch, begin)
-                begin = 0
+        with self.file.open("rb", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            self._page_size = page_size_of(_read_at(file, 0, FILE_HEADER))
+            for at in range(0, end, self._page_size):
+                yield from rows_of(_read_at(file, at, self._page_size), self._fetch, 0 if at else FILE_HEADER)
 
     def _fetch(self, number: int) -> bytes:
         """Return a page on which a long row goes on: the last version of it."""
@@ -112,9 +112,8 @@ class Salvage:
             self._in_log = {frame.page: frame.data for frame in frames(self._log)} if self._log.exists() else {}
         if number in self._in_log or not self.file.exists():
             return self._in_log.get(number, b"")
-        with self.file.open("rb") as file:
-            file.seek((number - 1) * self._page_size)
-            return file.read(self._page_size)
+        with self.file.open("rb", buffering=0) as file:
+            return _read_at(file, (number - 1) * self._page_size, self._page_size)
 
     # --- recognizing
 
@@ -165,6 +164,14 @@ class Salvage:
         connection.execute(
             "INSERT OR IGNORE INTO meter SELECT serial, format, min(offset) FROM entry GROUP BY serial, format"
         )
+
+
+def _read_at(file: io.FileIO, at: int, size: int) -> bytes:
+    """Return some bytes of a file; none where the disk cannot read them any more."""
+    try:
+        return os.pread(file.fileno(), size, at)
+    except OSError:
+        return b""
 
 
 def _fits(values: Sequence[object], types: Sequence[type]) -> bool:

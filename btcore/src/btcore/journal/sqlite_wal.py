@@ -31,7 +31,7 @@ class Header(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """A page in the log: its number, from 1 on, and its bytes. `is_current`: SQLite reads it, if those before it are."""
+    """A page in the log: its number, from 1 on, and its bytes; whether it was written since the log began anew."""
 
     page: int
     data: bytes
