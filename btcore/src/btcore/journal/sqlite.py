@@ -185,7 +185,7 @@ class SqliteJournal:
                 f"the journal {self._file} was written by a newer btcore (version {version}): upgrade btcore"
             )
         if not is_current(self._writer):
-            with self._transaction() as connection:
+            with self._committing() as connection:
                 bring_up(connection)
 
     @contextmanager
@@ -209,20 +209,25 @@ class SqliteJournal:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._writing, self._guarded("write to"):
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._writer
-                self._writer.execute("COMMIT")
-                self._mender.kept(self._fresh)
-            except BaseException as error:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
-                if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
-                    self._room.give_up()
-                raise
-            finally:
-                self._fresh = ()
+        with self._writing, self._guarded("write to"), self._committing() as connection:
+            yield connection
+
+    @contextmanager
+    def _committing(self) -> Iterator[sqlite3.Connection]:
+        """Write several things at once. The lock of the writer is held."""
+        self._writer.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._writer
+            self._writer.execute("COMMIT")
+            self._mender.kept(self._fresh)
+        except BaseException as error:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
+                self._room.give_up()
+            raise
+        finally:
+            self._fresh = ()
 
     @contextmanager
     def _snapshot(self) -> Iterator[sqlite3.Connection]:

@@ -30,6 +30,7 @@ from btcore.journal.sqlite_note import path_of, read_note, write_note
 from btcore.journal.sqlite_restoring import missing, raise_sequence, restore
 from btcore.journal.sqlite_retention import Begin
 from btcore.journal.sqlite_salvage import Salvage
+from btcore.journal.sqlite_space import RESERVE_NAME
 from btcore.journal.sqlite_wal import find_fault
 from btcore.text import either, plural
 
@@ -144,7 +145,8 @@ class Mender:
                 return f"belongs to another user ({self._file.owner()}), and may not be read and written"
         has_log = wal.exists() and wal.stat().st_size > 0
         if not self._file.exists():
-            return "was removed" if has_log or self._note.newest else ""
+            was_there = has_log or self._note.newest or self._file.with_name(RESERVE_NAME).exists()
+            return "was removed" if was_there else ""
         if not self._file.stat().st_size:
             return "is empty" if has_log or self._note.newest else ""
         fault = find_fault(wal) if has_log else ""
