@@ -167,7 +167,8 @@ DAMAGES = (
         "its log (journal.db-wal) was changed",
         "is damaged at its beginning",
     ),
-    Harm("beginning garbled",
+    Harm(
+        "beginning garbled",
         lambda file: overwrite(file, 0, 3 * PAGE, noise),
         told_at_rest=False,  # the log has these pages too: SQLite never reads them
         told_while_open=False,

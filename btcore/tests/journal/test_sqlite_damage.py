@@ -17,8 +17,7 @@ from helpers.journal_entries import dead_letter, raw_entry
 from helpers.waiting import wait_for
 
 from btcore.errors import Unavailable
-from btcore.journal import sqlite_mending
-from btcore.journal import START, Baseline, Checkpoint, Damage, Entry
+from btcore.journal import START, Baseline, Checkpoint, Damage, Entry, sqlite_mending
 from btcore.journal.sqlite import SqliteJournal
 
 SINK = "sink.roof"

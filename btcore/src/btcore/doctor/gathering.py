@@ -199,7 +199,8 @@ def _sink(sink: Sink, found: Json, *, is_running: bool) -> SinkFacts:
 
 def _journal(site: Site, answers: _Answers) -> JournalFacts:
     usage = _disk(site.state)
-    full = ((answers.status or {}).get("journal") or {}).get("full")
+    journal = (answers.status or {}).get("journal") or {}
+    full, damage = journal.get("full"), journal.get("last_damage") or {}
     return JournalFacts(
         failure=answers.failure,
         free=usage.free if usage else None,
@@ -207,6 +208,8 @@ def _journal(site: Site, answers: _Answers) -> JournalFacts:
         newest=_newest(site, answers.entries),
         full=datetime.fromisoformat(full) if full else None,
         is_writable=answers.is_running or _is_writable(site.state),
+        damage=damage.get("text", ""),
+        damaged_at=datetime.fromisoformat(damage["time"]) if damage else None,
     )
 
 

@@ -176,7 +176,7 @@ class DeadLetter:
 
 @attrs.frozen
 class Damage:
-    """What has happened to what a journal keeps, and was mended: `text` says in a line what was found and what was done.
+    """Damage of what a journal keeps, which was mended: `text` says in a line what was found, and what was done.
 
     `lost` readings are gone for good; None: nobody knows how many. `time` is when it was found.
     """

@@ -8,7 +8,6 @@ found in `sqlite_salvage.py`; docs/guarantees.md has what each damage costs.
 """
 
 import logging
-import os
 import sqlite3
 import time
 from collections import deque

@@ -124,7 +124,7 @@ class Salvage:
         elif row.number > 0 and _fits(values, DEAD_LETTER):
             connection.execute(KEEP_DEAD_LETTER, values)
         elif row.number > 0 and _fits(values, SEQUENCE) and values[0] == "entry":
-            self.newest = max(self.newest, int(values[1] or 0))  # type: ignore[arg-type]
+            self.newest = max(self.newest, int(values[1] or 0))
         elif _fits(values, CHECKPOINT) and self._is_old(values[1], values[2]):
             self._keep_newest(self._checkpoints, str(values[0]), values, len(CHECKPOINT) - 1)
         elif _fits(values, BASELINE) and self._is_old(values[2]):

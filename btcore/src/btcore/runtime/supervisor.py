@@ -2,7 +2,6 @@
 """Running a site: its sources and sinks at once, from the lock on its state to the last commit."""
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from btcore.journal.opening import open_journal
 from btcore.mending.commands import Mending
 from btcore.runtime import state_directory
 from btcore.runtime.http import Monitoring
+from btcore.runtime.journal_watch import JournalWatch
 from btcore.runtime.observation import Observation
 from btcore.runtime.reload import Reloader
 from btcore.runtime.running_site import RunningSite
@@ -81,7 +81,8 @@ class Supervisor:
         """Run; return whether no source and no sink stopped with an error. Raises Unavailable."""
         serving = ExitStack()
         with ExitStack() as opened:
-            opened.callback(os.close, state_directory.lock(self._site.state))
+            lock = state_directory.Lock(self._site.state)
+            opened.callback(lock.close)
             _claim(self._site)
             journal = open_site_journal(self._site)
             opened.callback(journal.close)
@@ -89,7 +90,10 @@ class Supervisor:
             held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
         what = f"{plural(len(self._site.sources), 'source')}, {plural(len(self._site.sinks), 'sink')}"
         log.info("%s; the journal is in %s", what, journal.location)
+        watch = JournalWatch(journal, lock.check, self._stop)
         try:
+            watch.turn()  # what was found at the start
+            watch.thread.start()
             monitoring = self._serve(running, serving)
             running.start()
             if not self._options.dry_run:
@@ -103,8 +107,10 @@ class Supervisor:
             finished = _join(running.threads, self._patience)
             if not finished:
                 _report_lost(running.sources.workers)
+            watch.end()
+            finished = _join([watch.thread], self._patience) and finished
             running.finish()
-            failure = running.health.describe_failure()
+            failure = running.health.describe_failure() or watch.failure
             if finished:
                 held.close()
         if failure:

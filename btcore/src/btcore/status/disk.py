@@ -8,7 +8,7 @@ from pathlib import Path
 
 from btcore.journal import START, Journal
 from btcore.records import from_microseconds
-from btcore.status import JournalStatus
+from btcore.status import ErrorStatus, JournalStatus
 
 MIN_SPAN = 3600.0
 """Seconds that the entries must span before a rate is told."""
@@ -31,6 +31,9 @@ def journal_status(journal: Journal, state: Path, retention: float, now: datetim
         retention=retention,
         free=free,
         full=full_at(size, free, oldest, newest, retention, now),
+        damages=len(journal.damages),
+        lost=sum(one.lost or 0 for one in journal.damages),
+        last_damage=next((ErrorStatus(one.text, one.time) for one in reversed(journal.damages)), None),
     )
 
 

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The state directory of a real program is damaged while it runs and when it was killed: it collects on, and tells it."""
+
+import re
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+import pytest
+from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, free_port, table_rows
+from helpers.journal_damage import DAMAGES, Harm, log_of
+from helpers.packets import packet
+from helpers.waiting import in_background, wait_for
+
+pytestmark = pytest.mark.servers
+
+SITE = """
+state = "state"
+
+[source.panel]
+use = "tcp-server"
+host = "127.0.0.1"
+port = {port}
+
+[sink.sqlite]
+file = "energy.db"
+"""
+
+PAUSE = 0.02
+"""Seconds between two packets."""
+
+SOME = 60
+"""Packets that come before the damage."""
+
+
+class Meter:
+    """A meter that sends packets, each once, and connects again where it is cut off; `sent` is the last that it sent."""
+
+    def __init__(self, port: int) -> None:
+        """Prepare."""
+        self.sent = 0
+        self._port = port
+        self._over = threading.Event()
+
+    @contextmanager
+    def sending(self) -> Iterator["Meter"]:
+        """Send while the block runs."""
+        with in_background(self._over, self._send):
+            yield self
+
+    def _send(self) -> None:
+        numbers = count(1)
+        while not self._over.wait(PAUSE):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self._port), timeout=5) as connection:
+                while not self._over.wait(PAUSE):
+                    number = next(numbers)
+                    connection.sendall(packet(secs=number, energy=1000 * number))
+                    self.sent = number
+
+
+def stored(folder: Path) -> list[int]:
+    """Return which packets the sink has stored, by their number; each as often as it is there."""
+    return [secs for _, secs in table_rows(folder / "energy.db", "ecm1220bin_counters")]
+
+
+def kept(folder: Path) -> int:
+    """Return how many readings the journal has."""
+    [(entries,)] = table_rows(folder / JOURNAL_FILE, "entry", "count(*)")
+    return int(entries)
+
+
+@pytest.mark.parametrize("harm", DAMAGES, ids=lambda harm: harm.name)
+def test_a_running_program_collects_on(tmp_path: Path, harm: Harm) -> None:
+    """Every packet that came in is delivered, once; the damage is told in one line, and the journal is there after it."""
+    port = free_port()
+    with BtcoreProcess(tmp_path, SITE.format(port=port)) as btcore, Meter(port).sending() as meter:
+        wait_for(lambda: len(stored(tmp_path)) >= SOME, "the first packets")
+        harm.do(tmp_path / JOURNAL_FILE)
+        if harm.told_while_open:
+            wait_for(lambda: harm.words_open in btcore.log, f"{harm.words_open!r} in the log")
+        number = meter.sent
+        wait_for(lambda: number + SOME in stored(tmp_path), "packets after the damage")
+        btcore.process.kill()
+        btcore.process.wait()
+        last = max(stored(tmp_path))
+        journalled = kept(tmp_path)
+        log = btcore.log
+    lost = re.findall(r"(\d+) (?:is|are) lost", log)
+    assert sorted(stored(tmp_path)) == list(range(1, last + 1))
+    assert "Traceback" not in log
+    assert journalled + sum(map(int, lost)) >= last
+    assert (tmp_path / JOURNAL_FILE).exists()
+    assert len([line for line in log.splitlines() if harm.words_open in line]) <= 2
+
+
+@pytest.mark.parametrize("harm", DAMAGES, ids=lambda harm: harm.name)
+def test_a_killed_program_starts_again(tmp_path: Path, harm: Harm) -> None:
+    """It starts, tells what it found in one line, stores what comes in, and stores nothing twice."""
+    port = free_port()
+    with Meter(port).sending() as meter:
+        with BtcoreProcess(tmp_path, SITE.format(port=port)) as btcore:
+            wait_for(lambda: len(stored(tmp_path)) >= SOME, "the first packets")
+            wait_for(lambda: '"newest": 0' not in note(tmp_path), "the note")
+        harm.do(tmp_path / JOURNAL_FILE)
+        number = meter.sent
+        with BtcoreProcess(tmp_path, SITE.format(port=port)) as btcore:
+            wait_for(lambda: max(stored(tmp_path)) > number + SOME, "packets after the damage")
+            assert btcore.stop() == 0
+            log = btcore.log
+    found = sorted(stored(tmp_path))
+    assert found == sorted(set(found))
+    assert "Traceback" not in log
+    if harm.told_at_rest:
+        assert harm.words in log or "set aside as" in log or harm.is_slow, log
+
+
+def note(folder: Path) -> str:
+    """Return the note beside the journal; nothing while there is none."""
+    path = folder / f"{JOURNAL_FILE}-note"
+    return path.read_text() if path.exists() else '"newest": 0'
