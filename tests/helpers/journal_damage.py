@@ -9,7 +9,10 @@ from pathlib import Path
 
 import attrs
 
+from btcore.journal import Baseline, Checkpoint, Entry
+from btcore.journal.sqlite import SqliteJournal
 from btcore.journal.sqlite_wal import frames
+from helpers.journal_entries import raw_entry
 
 PAGE = 4096
 FRAME = PAGE + 24
@@ -17,6 +20,13 @@ FRAME = PAGE + 24
 
 ROWS_BY_KEY = 0x0A
 """The first byte of a page of an index."""
+
+
+ALL = 3000
+"""Readings of the journal that is damaged."""
+
+IN_FILE = 2400
+"""Of these, so many are in the file itself."""
 
 
 @attrs.frozen
@@ -34,6 +44,22 @@ class Harm:
     words_open: str = ""
     told_at_rest: bool = True
     told_while_open: bool = True
+
+
+def made(key: int) -> Entry:
+    """Make an entry as long as that of a GEM."""
+    return raw_entry(key, random.Random(key).randbytes(625))
+
+
+def fill(journal: SqliteJournal, sink: str, had: int) -> list[Entry]:
+    """Append entries, and move a sink's checkpoint behind some of them; return all. The last are in the log alone."""
+    kept: list[Entry] = []
+    for begin in range(0, ALL, 50):
+        kept += journal.append([made(key) for key in range(begin + 1, begin + 51)]).kept
+        if len(kept) == IN_FILE:
+            journal._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    journal.commit(sink, Checkpoint(kept[had - 1].offset, {"1": Baseline(kept[had - 1].offset)}, settings="some"))
+    return kept
 
 
 def log_of(file: Path) -> Path:
@@ -111,9 +137,6 @@ def copy_over(file: Path) -> None:
     file.write_bytes(data[: len(data) // 2])
 
 
-ALL = 3000
-"""Readings of the journal that is damaged."""
-
 PER_PAGE = 6
 """Readings of a GEM in a page of the file, at most."""
 
@@ -150,14 +173,14 @@ DAMAGES = (
         lambda file: os.truncate(log_of(file), 32 + 40 * FRAME + 99),
         IN_LOG,
         "its log was removed, or it is an older copy",
-        "was cut short",
+        DAMAGED,
     ),
     Harm(
         "log emptied",
         lambda file: os.truncate(log_of(file), 0),
         IN_LOG,
         "its log was removed, or",
-        "is damaged at its beginning",
+        DAMAGED,
     ),
     Harm("log garbled", garble_log, PER_PAGE, "its log (journal.db-wal) was changed", "is damaged in page"),
     Harm(

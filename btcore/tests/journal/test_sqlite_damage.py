@@ -4,7 +4,6 @@
 The same under a running program is in `tests/test_damage_end_to_end.py`.
 """
 
-import random
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
@@ -12,39 +11,23 @@ from pathlib import Path
 
 import attrs
 import pytest
-from helpers.journal_damage import DAMAGES, Harm
-from helpers.journal_entries import dead_letter, raw_entry
+from helpers.journal_damage import ALL, DAMAGES, Harm, fill, made
+from helpers.journal_entries import dead_letter
 from helpers.waiting import wait_for
 
 from btcore.errors import Unavailable
-from btcore.journal import START, Baseline, Checkpoint, Damage, Entry, sqlite_mending
+from btcore.journal import START, Damage, Entry, sqlite_mending
 from btcore.journal.sqlite import SqliteJournal
 
 SINK = "sink.roof"
-
-COUNT = 3000
-"""Entries that a journal has, some of them in its log alone."""
-
-IN_FILE = 2400
-"""Entries that are in the file itself."""
 
 HAD = 2900
 """Entries that its sink has had."""
 
 
-def made(key: int) -> Entry:
-    """Make an entry as long as that of a GEM."""
-    return raw_entry(key, random.Random(key).randbytes(625))
-
-
-def fill(journal: SqliteJournal) -> list[Entry]:
-    """Append entries, move a sink's checkpoint, keep a dead letter; return the entries."""
-    kept: list[Entry] = []
-    for begin in range(0, COUNT, 50):
-        kept += journal.append([made(key) for key in range(begin + 1, begin + 51)]).kept
-        if len(kept) == IN_FILE:
-            journal._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    journal.commit(SINK, Checkpoint(kept[HAD - 1].offset, {"1": Baseline(kept[HAD - 1].offset)}, settings="some"))
+def fill_all(journal: SqliteJournal) -> list[Entry]:
+    """Fill a journal with all kinds of things; return its entries."""
+    kept = fill(journal, SINK, HAD)
     journal.keep_dead_letters([dead_letter(SINK, 2895)])
     journal.commit_source("source.old", "far")
     assert journal.inspect() == []
@@ -63,7 +46,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("killed")
     used = tmp_path_factory.mktemp("used")
     with closing(SqliteJournal(used / "journal.db")) as journal:
-        fill(journal)
+        fill_all(journal)
         for name in ("journal.db", "journal.db-wal", "journal.db-note", "reserve"):
             shutil.copy(used / name, folder / name)
     return folder
@@ -110,14 +93,14 @@ def test_a_journal_that_was_damaged_at_rest_is_used_on(tmp_path: Path, killed: P
     with closing(SqliteJournal(folder / "journal.db")) as journal:
         told = inspect_until(journal, lambda found: found or not harm.told_at_rest)
         entries = list(read_all(journal))
-        [new] = journal.append([made(COUNT + 1)]).kept
+        [new] = journal.append([made(ALL + 1)]).kept
         assert are_same([*entries, new], read_all(journal))
         assert all(one.raw == made(one.key).raw for one in entries)
-        assert new.offset > COUNT - harm.most_lost
-        assert len(entries) >= COUNT - harm.most_lost
+        assert new.offset > ALL - harm.most_lost
+        assert len(entries) >= ALL - harm.most_lost
         losses = [one.lost for one in told]
         is_known = harm.told_at_rest or not harm.most_lost
-        assert not is_known or None in losses or COUNT - len(entries) == sum(one or 0 for one in losses)
+        assert not is_known or None in losses or ALL - len(entries) == sum(one or 0 for one in losses)
         assert [one for one in told if harm.words not in one.text or "\n" in one.text] == []
         assert bool(told) == harm.told_at_rest
         assert list(journal.check()) == []
@@ -131,19 +114,19 @@ def test_a_journal_that_was_damaged_at_rest_is_used_on(tmp_path: Path, killed: P
 def test_a_journal_that_is_damaged_while_it_is_open_is_used_on(file: Path, harm: Harm) -> None:
     """What no sink has had is all there, and each sink is where it was; what is lost is counted and told in a line."""
     with closing(SqliteJournal(file)) as journal:
-        kept = fill(journal)
+        kept = fill_all(journal)
         checkpoint = journal.checkpoint(SINK)
         assert checkpoint is not None
         harm.do(file)
         told = inspect_until(journal, lambda found: found or not harm.told_while_open)
-        [new] = journal.append([made(COUNT + 1)]).kept
+        [new] = journal.append([made(ALL + 1)]).kept
         assert are_same([*kept[HAD:], new], read_all(journal, HAD))
         told += inspect_until(journal, lambda _found: True)
         entries = list(read_all(journal))
         losses = [one.lost for one in told]
         assert None not in losses
-        assert COUNT + 1 - len(entries) == sum(one or 0 for one in losses)
-        assert len(entries) >= COUNT + 1 - harm.most_lost
+        assert ALL + 1 - len(entries) == sum(one or 0 for one in losses)
+        assert len(entries) >= ALL + 1 - harm.most_lost
         assert journal.checkpoint(SINK) == checkpoint
         moved = journal.commit(SINK, attrs.evolve(checkpoint, offset=new.offset))
         assert journal.source_checkpoint("source.old") == "far"

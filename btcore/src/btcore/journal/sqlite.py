@@ -204,7 +204,8 @@ class SqliteJournal:
                 self._mender.suspect(str(error))
             elif is_read_error(error) and what != "open":
                 self._mender.suspect(str(error), is_io=True)
-            advice = f"; {DAMAGED}" if is_damage(error) and not self._mends else ""
+            is_left = is_damage(error) and (not self._mends or not self._mender.is_journal)
+            advice = f"; {DAMAGED}" if is_left else ""
             raise Unavailable(f"cannot {what} the journal {self._file}: {error}{advice}") from error
 
     @contextmanager

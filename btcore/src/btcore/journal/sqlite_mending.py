@@ -47,6 +47,12 @@ CHECK_INTERVAL = 86_400.0
 PATIENCE = 20.0
 """Seconds that the start waits for a salvage; what is not there by then is brought in while the program runs."""
 
+SHARE = 0.5
+"""Seconds of a salvage in one inspection; there is one a second."""
+
+YIELD = 0.005
+"""Seconds between two portions, in which others may write."""
+
 BEYOND = 1_000_000_000
 """Offsets that are left free for entries of a damaged file whose newest nobody knows."""
 
@@ -176,9 +182,7 @@ class Mender:
         if self._note.unsaved:
             self._until = max(newest, self._note.newest) + BEYOND
             self._begin_salvage()
-            until = time.monotonic() + PATIENCE
-            while self._salvage is not None and time.monotonic() < until:
-                self._go_on()
+            self._go_on_for(PATIENCE)
         elif newest < self._note.newest:
             self._tell_missing_end(newest)
         with self._hooks.transaction() as connection:
@@ -203,7 +207,7 @@ class Mender:
             try:
                 self._look()
                 self._mark_damaged()
-                self._go_on()
+                self._go_on_for(SHARE)
             except (Unavailable, OSError, sqlite3.Error) as error:
                 self._next_try = time.monotonic() + RETRY
                 log.debug("the journal cannot be mended now: %s", error)
@@ -306,16 +310,21 @@ class Mender:
         self._salvage = Salvage(self._file.with_name(self._note.unsaved[0]), self._until)
         self._gap_until = self._gap_until or self._until
 
-    def _go_on(self) -> None:
+    def _go_on_for(self, seconds: float) -> None:
         """Bring in some more of what was set aside."""
-        if self._salvage is None:
-            return
+        until = time.monotonic() + seconds
+        while self._salvage is not None and time.monotonic() < until:
+            self._go_on(self._salvage)
+            time.sleep(YIELD)
+
+    def _go_on(self, salvage: Salvage) -> None:
         try:
-            self._salvage.portion(self._hooks.transaction)
+            salvage.portion(self._hooks.transaction)
         except PermissionError as error:
-            self._give_up(self._salvage, error)
-        if self._salvage is not None and self._salvage.is_done:
-            self._finish(self._salvage)
+            self._give_up(salvage, error)
+            return
+        if salvage.is_done:
+            self._finish(salvage)
 
     def _give_up(self, salvage: Salvage, error: OSError) -> None:
         """Leave what may not be read where it is: the next start tries again."""
