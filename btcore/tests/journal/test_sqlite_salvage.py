@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from btcore.journal import Entry
 from btcore.journal.sqlite import SqliteJournal
-from btcore.journal.sqlite_pages import PAGE_SIZE, Row, page_size_of, rows_of
+from btcore.journal.sqlite_pages import PAGE_SIZE, Row, Value, page_size_of, rows_of
 from btcore.journal.sqlite_salvage import Salvage
 from btcore.journal.sqlite_wal import find_fault, frames
 
@@ -28,7 +28,7 @@ def found_rows(file: Path) -> list[Row]:
 
 
 @given(rows=st.lists(st.tuples(VALUES, VALUES, VALUES), max_size=20))
-def test_every_row_is_found_as_it_was_written(tmp_path_factory: object, rows: list[tuple[object, ...]]) -> None:
+def test_every_row_is_found_as_it_was_written(tmp_path_factory: object, rows: list[tuple[Value, ...]]) -> None:
     """Of whatever values a row is, and however long: it is found once, with its number."""
     file = tmp_path_factory.mktemp("rows") / "any.db"  # type: ignore[attr-defined]
     with closing(sqlite3.connect(file)) as connection, connection:
@@ -77,7 +77,7 @@ def salvaged(file: Path, folder: Path) -> list[Entry]:
 
 
 def test_the_log_of_a_killed_program_is_in_order(tmp_path: Path) -> None:
-    """What SQLite has written is found in order, also where the log was begun anew, or its last page is half written."""
+    """What SQLite has written is in order, also where the log was begun anew, or its last page is half written."""
     file = tmp_path / "journal.db"
     with closing(SqliteJournal(file)) as journal:
         journal.append([made(key) for key in range(1, 500)])

@@ -54,7 +54,7 @@ HEARD = """offset IN (SELECT * FROM (SELECT offset FROM baseline ORDER BY offset
 
 DAMAGED = "the file is damaged or no journal: move it away and start again (what no sink has had yet is lost)"
 
-LEFT = "the next `btcore run` sets it aside, begins a new one, and saves what can be read"
+LEFT = "the next `btcore run` moves it away, begins a new one, and saves what can be read"
 
 NEARLY = 0.95
 """Share of the largest size; from it on, what every sink has had is forgotten at once."""
@@ -119,7 +119,7 @@ class SqliteJournal:
         )
 
     def _begin(self) -> None:
-        """Open the file for the first time; set aside what is damaged, and begin a new one."""
+        """Open the file for the first time; move away what is damaged, and begin a new one."""
         if not self._mends:
             if fault := self._mender.fault_at_rest():
                 raise Unavailable(f"the journal {self._file} {fault}; {LEFT}")
@@ -133,7 +133,7 @@ class SqliteJournal:
             if not self._mender.is_journal or not is_damage(error.__cause__):
                 raise
             with self._guarded("open"):
-                self._mender.set_aside(f"is damaged ({error.__cause__})")
+                self._mender.move_away(f"is damaged ({error.__cause__})")
             self._open_with_reserve()
         self._mender.opened()
         self._last = max(self._last, int(self._reader.execute(NEWEST).fetchone()[0]))

@@ -16,7 +16,7 @@ from btcore.journal.sqlite_entries import select
 PORTION = 500
 """Entries that are read at once."""
 
-PAUSE = 0.02
+REST = 0.02
 """Seconds between two portions: about a fifth of one core is left to others on a small computer."""
 
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -60,7 +60,7 @@ class BackgroundCheck:
         for (text,) in connection.execute("PRAGMA integrity_check(1)"):
             self.fault = "" if text == "ok" else " ".join(str(text).split())
         after = START
-        while not self.fault and not self._stop.wait(PAUSE):
+        while not self.fault and not self._stop.wait(REST):
             rows = connection.execute(
                 "SELECT max(offset) FROM (SELECT offset FROM entry WHERE offset > ? ORDER BY offset LIMIT ?)",
                 (after, PORTION),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Mends the SQLite journal, at rest and under the running program, so that no damage stops the collecting of readings.
 
-What its connections still have goes back to the disk. A file that is damaged is set aside, a new one is begun, and what
+What its connections still have goes back to the disk. A file that is damaged is moved away, a new one is begun, and what
 can be read of the old one is brought into it. Meanwhile new readings are kept, and a sink that needs what is not
 there yet waits. How damage is found is in `sqlite_files.py` and `sqlite_check_thread.py`, how records are
 found in `sqlite_salvage.py`; docs/guarantees.md has what each damage costs.
@@ -53,7 +53,7 @@ SHARE = 0.5
 YIELD = 0.005
 """Seconds between two portions, in which others may write."""
 
-BEYOND = 1_000_000_000
+FREE_OFFSETS = 1_000_000_000
 """Offsets that are left free for entries of a damaged file whose newest nobody knows."""
 
 MAX_RECENT = 1024
@@ -104,7 +104,7 @@ class Mender:
         self._salvage: Salvage | None = None
         self._until: Offset = START
         self._gap_until: Offset = START
-        self._told = ""
+        self._fault = ""
         self._check: BackgroundCheck | None = None
         self._check_at = time.monotonic() + (CHECK_DELAY if self._note.is_open else CHECK_INTERVAL)
         self._noted_at = -NOTE_INTERVAL
@@ -158,29 +158,31 @@ class Mender:
         return f"is damaged: its log ({wal.name}) was changed: {fault}" if fault else ""
 
     def prepare(self) -> None:
-        """Before the file is opened: finish what was begun, and set aside what is damaged. Raises OSError."""
+        """Before the file is opened: finish what was begun, and move away what is damaged. Raises OSError."""
         copy = _copy_of(self._file)
         if copy.exists() and not self._file.exists():
             copy.replace(self._file)
         copy.unlink(missing_ok=True)
         if self.is_journal and (fault := self.fault_at_rest()):
-            self.set_aside(fault)
+            self.move_away(fault)
 
-    def set_aside(self, fault: str) -> None:
-        """Set the files aside, so that a new one can be made in their place. Raises OSError."""
-        aside = _set_aside(self._file)
-        self._told = f"the journal {self._file} {fault}"
-        where = f"set aside as {aside.name}; " if aside.exists() else ""
-        log.error("%s: %sa new one is begun, and what can be read of the old one is brought into it", self._told, where)
-        self._note = attrs.evolve(self._note, unsaved=(*self._note.unsaved, aside.name))
+    def move_away(self, fault: str) -> None:
+        """Move the files away, so that a new one can be made in their place. Raises OSError."""
+        moved = _move_away(self._file)
+        self._fault = f"the journal {self._file} {fault}"
+        where = f"moved to {moved.name}; " if moved.exists() else ""
+        log.error(
+            "%s: %sa new one is begun, and what can be read of the old one is brought into it", self._fault, where
+        )
+        self._note = attrs.evolve(self._note, unsaved=(*self._note.unsaved, moved.name))
         write_note(self._file, self._note)
 
     def opened(self) -> None:
-        """After the file was opened for the first time: bring in what was set aside, and see what is missing."""
+        """After the file was opened for the first time: bring in what was moved away, and see what is missing."""
         self._watch()
         newest = self._hooks.newest()
         if self._note.unsaved:
-            self._until = max(newest, self._note.newest) + BEYOND
+            self._until = max(newest, self._note.newest) + FREE_OFFSETS
             self._begin_salvage()
             self._go_on_for(PATIENCE)
         elif newest < self._note.newest:
@@ -269,7 +271,7 @@ class Mender:
             self._hooks.close("it is written back")
             self.closed()
             if finding.fault is Fault.GONE and self._file.exists():
-                _set_aside(self._file)
+                _move_away(self._file)
             for name in ("-wal", "-shm"):
                 Path(f"{self._file}{name}").unlink(missing_ok=True)
             copy.replace(self._file)
@@ -279,12 +281,12 @@ class Mender:
         )
 
     def _begin_anew(self, fault: str) -> None:
-        """Set the files aside and begin new ones, with what is in memory; what else can be read comes later."""
+        """Move the files away and begin new ones, with what is in memory; what else can be read comes later."""
         self._until = self._newest()
         self._note = attrs.evolve(self._note, newest=self._until)
         self._gap_until = self._until if not self._recent else min(one.offset for one in self._recent) - 1
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.set_aside(fault)
+        self.move_away(fault)
         self._hooks.close("it was damaged, and is begun anew")
         self.closed()
         self._reopen()
@@ -304,14 +306,14 @@ class Mender:
         self.closed()
         self._files = OpenFiles(self._file)
 
-    # --- what was set aside
+    # --- what was moved away
 
     def _begin_salvage(self) -> None:
         self._salvage = Salvage(self._file.with_name(self._note.unsaved[0]), self._until)
         self._gap_until = self._gap_until or self._until
 
     def _go_on_for(self, seconds: float) -> None:
-        """Bring in some more of what was set aside."""
+        """Bring in some more of what was moved away."""
         until = time.monotonic() + seconds
         while self._salvage is not None and time.monotonic() < until:
             self._go_on(self._salvage)
@@ -330,7 +332,7 @@ class Mender:
         """Leave what may not be read where it is: the next start tries again."""
         self._salvage, self._gap_until = None, START
         advice = f"give {salvage.file} to btcore's user (chown) and start btcore again: then it is brought in"
-        self._tell(f"{self._told or 'what was set aside of the journal'}: {error.strerror}; {advice}", None)
+        self._tell(f"{self._fault or 'what was moved away of the journal'}: {error.strerror}; {advice}", None)
 
     def _finish(self, salvage: Salvage) -> None:
         newest = max(salvage.newest, self._note.newest if self._note.newest <= salvage.until else START)
@@ -341,12 +343,12 @@ class Mender:
         self._note = attrs.evolve(self._note, newest=newest, unsaved=rest)
         self._salvage = None
         self._gap_until = self._gap_until if rest else START
-        told = self._told or f"the journal {self._file} was damaged"
+        what = self._fault or f"the journal {self._file} was damaged"
         gone = "how many are lost is not known" if lost is None else _describe_lost(lost, undelivered)
         kept = (
             f"; the old file is {salvage.file.name}: delete it when you do not need it" if salvage.file.exists() else ""
         )
-        self._tell(f"{told}: {plural(salvage.saved, 'reading')} of it brought into a new one, {gone}{kept}", lost)
+        self._tell(f"{what}: {plural(salvage.saved, 'reading')} of it brought into a new one, {gone}{kept}", lost)
         if rest:
             self._begin_salvage()
 
@@ -380,7 +382,7 @@ class Mender:
         damage = Damage(datetime.now(UTC), text, lost)
         self._found.append(damage)
         self._note = self._note.with_damage(damage)
-        self._told = ""
+        self._fault = ""
         write_note(self._file, self._note)
 
     def _write_note(self, *, is_open: bool) -> None:
@@ -395,17 +397,17 @@ class Mender:
             write_note(self._file, note)
 
 
-def _set_aside(file: Path) -> Path:
+def _move_away(file: Path) -> Path:
     """Rename the files of a journal; return what the first of them is called now. Raises OSError."""
     stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     names = (f"{file.name}.damaged-{stamp}", *(f"{file.name}.damaged-{stamp}-{count}" for count in range(2, 100)))
     free = (name for name in names if not file.with_name(name).exists() and not file.with_name(f"{name}-wal").exists())
-    aside = file.with_name(next(free))
+    moved = file.with_name(next(free))
     for suffix in ("", "-wal"):
         with suppress(FileNotFoundError):
-            Path(f"{file}{suffix}").rename(f"{aside}{suffix}")
+            Path(f"{file}{suffix}").rename(f"{moved}{suffix}")
     Path(f"{file}-shm").unlink(missing_ok=True)
-    return aside
+    return moved
 
 
 def _copy_of(file: Path) -> Path:

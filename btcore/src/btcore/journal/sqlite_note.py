@@ -30,7 +30,7 @@ class Note:
     `newest` is an offset that it had, and `heard` when that came in, in seconds since 1970: it may have had more since.
     After `kept_after` nothing was forgotten up to it; None: nobody knows.
     `is_open`: something was written to it, and it was not closed since, so that there must be a log beside it.
-    `unsaved` are the names of files that were set aside, and of which not all was brought in yet.
+    `unsaved` are the names of files that were moved away, and of which not all was brought in yet.
     """
 
     newest: Offset = START

@@ -36,9 +36,9 @@ class Row(NamedTuple):
 
 def page_size_of(header: bytes) -> int:
     """Return the bytes of a page, as the beginning of a file says; the usual size where it says nothing that can be."""
-    said = int.from_bytes(header[16:18], "big")
-    said = 1 << 16 if said == 1 else said
-    return said if said in {1 << power for power in range(9, 17)} else PAGE_SIZE
+    size = int.from_bytes(header[16:18], "big")
+    size = 1 << 16 if size == 1 else size
+    return size if size in {1 << power for power in range(9, 17)} else PAGE_SIZE
 
 
 def rows_of(page: bytes, fetch: FetchPage, begin: int = 0) -> Iterator[Row]:
@@ -118,10 +118,10 @@ def _value(payload: bytes, at: int, kind: int) -> tuple[Value, int]:
 def _varint(data: bytes, at: int) -> tuple[int, int]:
     """Return the number at a place, and the place after it: seven bits a byte, and eight of the ninth."""
     number = 0
-    for place in range(at, at + 8):
-        byte = data[place]
+    for byte_at in range(at, at + 8):
+        byte = data[byte_at]
         number = number << 7 | byte & 0x7F
         if byte < 0x80:  # noqa: PLR2004 - the highest bit says that more follow
-            return number, place + 1
+            return number, byte_at + 1
     number = number << 8 | data[at + 8]
     return number - (1 << 64) if number >> 63 else number, at + 9

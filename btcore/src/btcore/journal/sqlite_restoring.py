@@ -48,11 +48,14 @@ def restore(
         for sink, one in checkpoints.items():
             marks = (one.examined, one.first_unwanted, one.settings, one.accepted, one.revision)
             connection.execute(KEEP_CHECKPOINT, (sink, one.offset, *marks))
-            rows = [(sink, key, base.offset, json.dumps(dict(base.lifetime))) for key, base in one.baselines.items()]
+            rows = [
+                (sink, key, baseline.offset, json.dumps(dict(baseline.lifetime)))
+                for key, baseline in one.baselines.items()
+            ]
             connection.executemany(KEEP_BASELINE, rows)
         connection.executemany(KEEP_SOURCE, sources.items())
         connection.executemany(KEEP_METER, [(*meter, 0) for meter in meters])
-        count_in_blocks(connection, [(one.offset, len(one.raw)) for one in entries if _keep(connection, one)])
+        count_in_blocks(connection, [(one.offset, len(one.raw)) for one in entries if _is_added(connection, one)])
         raise_sequence(connection, until)
         connection.execute("COMMIT")
     except BaseException:
@@ -72,7 +75,7 @@ def _count(connection: sqlite3.Connection, after: Offset, until: Offset) -> int:
     return max(0, until - after - int(there))
 
 
-def _keep(connection: sqlite3.Connection, one: Entry) -> bool:
+def _is_added(connection: sqlite3.Connection, one: Entry) -> bool:
     of_packet = (one.source, one.serial, one.format, one.packetless, one.raw)
     others = (one.monotonic, one.boot, one.address, one.origin, checksum_of(one))
     return connection.execute(KEEP_ENTRY, (one.offset, one.key, int(time.time()), *of_packet, *others)).rowcount > 0

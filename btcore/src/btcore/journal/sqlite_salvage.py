@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can be read of a SQLite journal that was set aside is brought into the new one, record by record.
+"""What can be read of a SQLite journal that was moved away is brought into the new one, record by record.
 
 Each record is recognized by its values, wherever it is in the file or in its log: no other part of them need be whole.
-An entry is known by its checksum. It keeps its offset, so the checkpoints of sinks stay true. What is set aside is only
+An entry is known by its checksum. It keeps its offset, so the checkpoints of sinks stay true. What is moved away is only
 read; what is found twice is kept once, so that a salvage that was interrupted is simply done again.
 """
 
@@ -60,7 +60,7 @@ class Salvage:
     """
 
     def __init__(self, file: Path, until: Offset) -> None:
-        """Prepare to read a file that was set aside, and its log beside it, where there is one."""
+        """Prepare to read a file that was moved away, and its log beside it, where there is one."""
         self.file = file
         self.until = until
         self.saved = 0

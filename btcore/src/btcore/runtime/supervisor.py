@@ -18,7 +18,6 @@ from btcore.journal.opening import open_journal
 from btcore.mending.commands import Mending
 from btcore.runtime import state_directory
 from btcore.runtime.http import Monitoring
-from btcore.runtime.journal_watch import JournalWatch
 from btcore.runtime.observation import Observation
 from btcore.runtime.reload import Reloader
 from btcore.runtime.running_site import RunningSite
@@ -29,6 +28,7 @@ from btcore.text import either, plural
 from btcore.workers.clock_sync import ClockSync
 from btcore.workers.devices import DeviceRequests
 from btcore.workers.factory import RunOptions
+from btcore.workers.journal_watch import JournalWatch
 
 log = logging.getLogger("btcore")
 
