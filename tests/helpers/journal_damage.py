@@ -182,7 +182,7 @@ DAMAGES = (
         "its log was removed, or",
         DAMAGED,
     ),
-    Harm("log garbled", garble_log, PER_PAGE, "its log (journal.db-wal) was changed", "is damaged in page"),
+    Harm("log garbled", garble_log, PER_PAGE, "its log (journal.db-wal) was changed", DAMAGED),
     Harm(
         "log's beginning garbled",
         lambda file: overwrite(log_of(file), 0, 32, noise),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Mends the SQLite journal, at rest and under the running program, so that no damage stops the collecting of readings.
 
-What its connections still have goes back to the disk. A file that is damaged is moved away, a new one is begun, and what
-can be read of the old one is brought into it. Meanwhile new readings are kept, and a sink that needs what is not
+What its connections still have goes back to the disk. A file that is damaged is moved away, a new one is begun, and
+what can be read of the old one is brought into it. Meanwhile new readings are kept, and a sink that needs what is not
 there yet waits. How damage is found is in `sqlite_files.py` and `sqlite_check_thread.py`, how records are
 found in `sqlite_salvage.py`; docs/guarantees.md has what each damage costs.
 """
@@ -171,9 +171,7 @@ class Mender:
         moved = _move_away(self._file)
         self._fault = f"the journal {self._file} {fault}"
         where = f"moved to {moved.name}; " if moved.exists() else ""
-        log.error(
-            "%s: %sa new one is begun, and what can be read of the old one is brought into it", self._fault, where
-        )
+        log.error("%s: %sa new one is begun, and what can be read of the old one is saved", self._fault, where)
         self._note = attrs.evolve(self._note, unsaved=(*self._note.unsaved, moved.name))
         write_note(self._file, self._note)
 

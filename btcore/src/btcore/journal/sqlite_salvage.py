@@ -2,8 +2,8 @@
 """What can be read of a SQLite journal that was moved away is brought into the new one, record by record.
 
 Each record is recognized by its values, wherever it is in the file or in its log: no other part of them need be whole.
-An entry is known by its checksum. It keeps its offset, so the checkpoints of sinks stay true. What is moved away is only
-read; what is found twice is kept once, so that a salvage that was interrupted is simply done again.
+An entry is known by its checksum. It keeps its offset, so the checkpoints of sinks stay true. What was moved
+away is only read; what is found twice is kept once, so that a salvage that was interrupted is simply done again.
 """
 
 import io
