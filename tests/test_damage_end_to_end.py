@@ -131,6 +131,7 @@ def test_a_killed_program_starts_again(folder: Path, harm: Harm) -> None:
         number = meter.sent
         with BtcoreProcess(folder, SITE.format(port=port)) as btcore:
             wait_for(lambda: max(stored(folder)) > number + SOME, "packets after the damage")
+            wait_for(lambda: harm.words in btcore.log, f"{harm.words!r} in the log")
             assert btcore.stop() == 0
             log = btcore.log
     found = sorted(stored(folder))

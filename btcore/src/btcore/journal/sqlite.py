@@ -30,7 +30,7 @@ from btcore.journal import (
 )
 from btcore.journal.opening import JournalOptions
 from btcore.journal.sqlite_check import compact, find_faults
-from btcore.journal.sqlite_check_thread import is_damage, is_read_error
+from btcore.journal.sqlite_check_thread import is_damage, is_read_error, raise_if_damaged
 from btcore.journal.sqlite_entries import NEWEST, RECENT, SIZES, insert, select
 from btcore.journal.sqlite_file import file_of, make_private, warn_if_readable
 from btcore.journal.sqlite_lag import kept_after, lag_after
@@ -61,6 +61,9 @@ NEARLY = 0.95
 
 MEASURED = 500
 """Entries after which the size of the file is measured again."""
+
+MAX_CHECKED = 256 << 20
+"""Bytes of a file that was not closed, and is checked before the start: some seconds. A larger one is checked later."""
 
 BUSY = 2.0
 """Seconds to wait for another connection's lock, such as that of a person looking into the file."""
@@ -129,14 +132,22 @@ class SqliteJournal:
             self._mender.prepare()
         try:
             self._open_with_reserve()
+            self._raise_if_damaged()
         except Unavailable as error:
             if not self._mender.is_journal or not is_damage(error.__cause__):
                 raise
             with self._guarded("open"):
                 self._mender.move_away(f"is damaged ({error.__cause__})")
+            self._close("it is damaged")
             self._open_with_reserve()
         self._mender.opened()
         self._last = max(self._last, int(self._reader.execute(NEWEST).fetchone()[0]))
+
+    def _raise_if_damaged(self) -> None:
+        """Find damage that would keep the program from starting. Raises Unavailable."""
+        is_suspect = self._mender.was_left_open and self._file.stat().st_size < MAX_CHECKED
+        with self._guarded("read"):
+            raise_if_damaged(self._reader, is_suspect=is_suspect)
 
     def _open_with_reserve(self) -> None:
         try:

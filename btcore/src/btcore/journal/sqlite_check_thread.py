@@ -22,6 +22,16 @@ REST = 0.02
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 """SQLite's codes of a damaged file; a full or busy disk is none."""
 
+READ_AT_START = (
+    "SELECT length(raw) FROM entry WHERE offset IN (SELECT offset FROM baseline)",
+    "SELECT length(raw) FROM entry ORDER BY offset DESC LIMIT 1000",
+    "SELECT sum(entries) FROM block",
+    "SELECT count(settings) FROM checkpoint",
+    "SELECT count(state) FROM source_checkpoint",
+    "SELECT count(keys) FROM dead_letter",
+)
+"""What the start of a program reads: damage there would keep it from starting."""
+
 READ_ERRORS = (sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS)
 
 
@@ -79,3 +89,16 @@ def is_damage(error: BaseException | None) -> bool:
 def is_read_error(error: BaseException) -> bool:
     """Whether the disk cannot read some of the file, which may pass."""
     return getattr(error, "sqlite_errorcode", 0) in READ_ERRORS
+
+
+def raise_if_damaged(connection: sqlite3.Connection, *, is_suspect: bool) -> None:
+    """Raise sqlite3.DatabaseError where what a start reads is damaged; of a suspect file, where anything is."""
+    if is_suspect:
+        (text,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if text != "ok":
+            error = sqlite3.DatabaseError(" ".join(str(text).split()))
+            error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+            raise error
+    for statement in READ_AT_START:
+        for _ in connection.execute(statement):
+            pass

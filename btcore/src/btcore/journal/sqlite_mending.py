@@ -136,6 +136,11 @@ class Mender:
     # --- at rest
 
     @property
+    def was_left_open(self) -> bool:
+        """Whether the journal was not closed by who used it last."""
+        return self._note.is_open
+
+    @property
     def is_journal(self) -> bool:
         """Whether what is at this place was a journal, and no file of another kind that somebody named by mistake."""
         return self._file.name == FILE_NAME or path_of(self._file).exists()
