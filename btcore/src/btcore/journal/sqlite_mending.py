@@ -7,6 +7,7 @@ there yet waits. How damage is found is in `sqlite_files.py` and `sqlite_check_t
 found in `sqlite_salvage.py`; docs/guarantees.md has what each damage costs.
 """
 
+import glob
 import logging
 import sqlite3
 import time
@@ -61,6 +62,9 @@ MAX_RECENT = 1024
 
 MAX_IO_ERRORS = 10
 """Failures to read the file, one after the other, after which it counts as damaged."""
+
+MAX_MOVED = 5
+"""Damaged files that are kept, beside those of which not all was brought in."""
 
 RETRY = 5.0
 """Seconds between two attempts to mend what could not be mended, as on a full disk."""
@@ -354,6 +358,7 @@ class Mender:
         self._tell(f"{what}: {plural(salvage.saved, 'reading')} of it brought into a new one, {gone}{kept}", lost)
         if rest:
             self._begin_salvage()
+        _remove_oldest(self._file, rest)
 
     def _mark_damaged(self) -> None:
         if not self.damaged:
@@ -411,6 +416,15 @@ def _move_away(file: Path) -> Path:
             Path(f"{file}{suffix}").rename(f"{moved}{suffix}")
     Path(f"{file}-shm").unlink(missing_ok=True)
     return moved
+
+
+def _remove_oldest(file: Path, unsaved: Sequence[str]) -> None:
+    """Remove the oldest of many damaged files, from which all that can be read was brought in: they fill the disk."""
+    names = {one.name.removesuffix("-wal") for one in file.parent.glob(f"{glob.escape(file.name)}.damaged-*")}
+    for name in sorted(names - {*unsaved})[:-MAX_MOVED]:
+        for suffix in ("", "-wal"):
+            file.with_name(f"{name}{suffix}").unlink(missing_ok=True)
+        log.warning("%s was removed: of damaged journals the newest %d are kept", name, MAX_MOVED)
 
 
 def _copy_of(file: Path) -> Path:
