@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A state directory belongs to one configuration, and is given up only when that is gone."""
+"""A state directory belongs to one configuration, and is given up only when that is gone; one program uses it."""
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 
@@ -12,9 +15,11 @@ from helpers.sites import finite_source, make_sink, make_site, make_source
 
 from btcore.cli import CONFIGURATION, OK, main
 from btcore.config.site import Site
-from btcore.errors import ConfigurationError
+from btcore.errors import ConfigurationError, Unavailable
+from btcore.journal.memory import MemoryJournal
 from btcore.runtime import state_directory
 from btcore.runtime.supervisor import Supervisor
+from btcore.workers.journal_watch import JournalWatch
 
 
 @pytest.fixture
@@ -173,3 +178,47 @@ def test_check_tells_it_and_writes_nothing(
     assert told.startswith(f"{file}: state: the state directory {state} belongs to {other}")
     assert main(["check", "--json", str(file)]) == CONFIGURATION
     assert '"ok": false' in capsys.readouterr().out
+
+
+# --- the lock
+
+
+@pytest.fixture
+def lock(state: Path) -> Iterator[state_directory.Lock]:
+    """Lock the state directory, as a running program does."""
+    with closing(state_directory.Lock(state)) as held:
+        yield held
+
+
+def test_no_file_is_removed_to_get_round_the_lock(state: Path, lock: state_directory.Lock) -> None:
+    """Where `lock` was removed, a second program is refused as before, and the file comes back."""
+    (state / "lock").unlink()
+    with pytest.raises(Unavailable, match="another btcore is using"):
+        state_directory.lock(state)
+    assert lock.check() == ""
+    assert (state / "lock").exists()
+
+
+def test_a_directory_that_was_removed_is_locked_again(state: Path, lock: state_directory.Lock) -> None:
+    """It is made again, which is said once, and a second program is refused."""
+    shutil.rmtree(state)
+    assert "was removed while btcore used it: it was made again, and locked" in lock.check()
+    assert lock.check() == ""
+    with pytest.raises(Unavailable, match="another btcore is using"):
+        state_directory.lock(state)
+
+
+def test_a_program_whose_directory_another_has_by_now_ends(
+    state: Path, lock: state_directory.Lock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two programs never write to one journal: the one that was robbed ends, and says why."""
+    shutil.rmtree(state)
+    other = state_directory.lock(state)
+    stop = Event()
+    watch = JournalWatch(MemoryJournal(), lock.check, stop)
+    watch.turn()
+    watch.turn()
+    os.close(other)
+    assert stop.is_set()
+    assert watch.failure in caplog.text
+    assert caplog.text.count("this one ends, so that not both write") == 1
