@@ -29,7 +29,7 @@ from btcore.journal import (
     Retention,
 )
 from btcore.journal.opening import JournalOptions
-from btcore.journal.sqlite_check import compact, find_faults
+from btcore.journal.sqlite_check import compact, find_damaged_entries, find_faults
 from btcore.journal.sqlite_check_thread import is_damage, is_read_error, raise_if_damaged
 from btcore.journal.sqlite_entries import NEWEST, RECENT, SIZES, insert, select
 from btcore.journal.sqlite_file import file_of, make_private, warn_if_readable
@@ -101,7 +101,7 @@ class SqliteJournal:
         self._committed: dict[str, Checkpoint] = {}  # the last of each sink
         self._source_states: dict[str, str] = {}
         self._fresh: Sequence[Entry] = ()  # what the transaction under way adds
-        self._closed = ""  # why there is no connection now
+        self._closed = "it is not open yet"  # why there is no connection now
         self._last = START
         self._meters = Meters()
         self._mends = mends
@@ -138,7 +138,8 @@ class SqliteJournal:
                 raise
             with self._guarded("open"):
                 self._mender.move_away(f"is damaged ({error.__cause__})")
-            self._close("it is damaged")
+            if not self._closed:
+                self._close("it is damaged")
             self._open_with_reserve()
         self._mender.opened()
         self._last = max(self._last, int(self._reader.execute(NEWEST).fetchone()[0]))
@@ -146,7 +147,7 @@ class SqliteJournal:
     def _raise_if_damaged(self) -> None:
         """Find damage that would keep the program from starting. Raises Unavailable."""
         is_suspect = self._mender.was_left_open and self._file.stat().st_size < MAX_CHECKED
-        with self._guarded("read"):
+        with self._guarded("open"):
             raise_if_damaged(self._reader, is_suspect=is_suspect)
 
     def _open_with_reserve(self) -> None:
@@ -450,6 +451,7 @@ class SqliteJournal:
         with self._guarded("check"), ExitStack() as closing:
             connection = self._connect(closing)
             yield from find_faults(connection)
+            yield from find_damaged_entries(connection)
 
     def compact(self) -> None:
         """Write the file anew without the room in it that is free."""
