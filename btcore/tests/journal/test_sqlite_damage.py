@@ -138,3 +138,14 @@ def test_a_journal_that_is_damaged_while_it_is_open_is_used_on(file: Path, harm:
         assert list(again.inspect()) == []
         assert are_same(entries, read_all(again))
         assert again.checkpoint(SINK) == moved
+
+
+def test_a_file_that_is_removed_just_before_the_end_is_written_back(file: Path) -> None:
+    """What was not inspected any more is looked at when the journal is closed."""
+    with closing(SqliteJournal(file)) as journal:
+        kept = fill_all(journal)
+        file.unlink()
+    with closing(SqliteJournal(file)) as again:
+        assert are_same(kept, read_all(again))
+        [damage] = again.damages
+        assert "was removed while btcore used it" in damage.text

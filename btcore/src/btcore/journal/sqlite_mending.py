@@ -231,7 +231,8 @@ class Mender:
         """End, before the connections are closed."""
         if self._check is not None:
             self._check.end()
-        with suppress(Unavailable, sqlite3.Error):
+        with suppress(Unavailable, OSError, sqlite3.Error):
+            self._look()  # what was removed just now would be gone with the connections
             self._write_note(is_open=False)
 
     def closed(self) -> None:
