@@ -109,6 +109,8 @@ class Supervisor:
                 _report_lost(running.sources.workers)
             watch.end()
             finished = _join([watch.thread], self._patience) and finished
+            if finished:
+                watch.turn()  # what happened since it looked last
             running.finish()
             failure = running.health.describe_failure() or watch.failure
             if finished:
