@@ -31,6 +31,7 @@ port = {port}
 
 [sink.sqlite]
 file = "energy.db"
+flush_interval = 0
 """
 
 PAUSE = 0.02
