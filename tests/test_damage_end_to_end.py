@@ -17,7 +17,7 @@ from helpers.packets import packet
 from helpers.waiting import in_background, wait_for
 
 from btcore.journal import START
-from btcore.journal.sqlite import SqliteJournal
+from btcore.sqlite_journal.journal import SqliteJournal
 
 pytestmark = pytest.mark.servers
 
@@ -82,10 +82,13 @@ def kept(folder: Path) -> int:
 
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a state directory with the journal of earlier runs, all of which its sink has had."""
-    folder = tmp_path_factory.mktemp("earlier")
-    with closing(SqliteJournal(folder / "journal.db")) as journal:
+    """Return a state directory with the journal of an earlier run that was killed; its sink has had all of it."""
+    folder, used = tmp_path_factory.mktemp("earlier"), tmp_path_factory.mktemp("used")
+    with closing(SqliteJournal(used / "journal.db")) as journal:
         fill(journal, "sink.sqlite", ALL)
+        journal.inspect()
+        for name in ("journal.db", "journal.db-wal", "journal.db-tail", "journal.db-note"):
+            shutil.copy(used / name, folder / name)
     return folder
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import attrs
 
-from btcore.journal import Baseline, Checkpoint, Entry, sqlite_tail
-from btcore.journal.sqlite import SqliteJournal
-from btcore.journal.sqlite_wal import frames
+from btcore.journal import Baseline, Checkpoint, Entry
+from btcore.sqlite_journal.files.tail import MARK
+from btcore.sqlite_journal.files.wal import frames
+from btcore.sqlite_journal.journal import SqliteJournal
 from helpers.journal_entries import raw_entry
 
 PAGE = 4096
@@ -93,7 +94,7 @@ def tail_of(file: Path) -> Path:
 def garble_tail(file: Path) -> None:
     """Write noise over a page in the middle of the records of the tail."""
     data = tail_of(file).read_bytes()
-    begin = data.rindex(sqlite_tail.MARK + data[16:20]) // 2 // PAGE * PAGE
+    begin = data.rindex(MARK + data[16:20]) // 2 // PAGE * PAGE
     overwrite(tail_of(file), begin, begin + PAGE, noise)
 
 

@@ -22,12 +22,12 @@ from btcore.config.site import Site
 from btcore.errors import ConfigurationError, Unavailable
 from btcore.journal import Baseline, Checkpoint, Journal
 from btcore.journal.opening import DEFAULT, Sync, open_journal
-from btcore.journal.sqlite import SqliteJournal
-from btcore.journal.sqlite_file import FILE_NAME
-from btcore.journal.sqlite_schema import VERSION
 from btcore.records import from_microseconds
 from btcore.runtime import state_directory
 from btcore.runtime.supervisor import POLL_INTERVAL, POLL_INTERVAL_ONCE, Supervisor
+from btcore.sqlite_journal.files.place import FILE_NAME
+from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.sqlite_journal.tables.schema import VERSION
 
 
 def texts(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:

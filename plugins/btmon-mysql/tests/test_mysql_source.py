@@ -16,7 +16,7 @@ from helpers.waiting import wait_for
 from btcore import FORMATS, Batch, Reading, Stop, pack
 from btcore.cli import OK, main
 from btcore.decode.schemas import columns
-from btcore.journal.sqlite import SqliteJournal
+from btcore.sqlite_journal.journal import SqliteJournal
 from btmon_mysql.sink import Mysql
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from helpers.waiting import wait_for
 
 from btcore import FORMATS, Batch, Reading, Secret, pack
 from btcore.decode.schemas import columns
-from btcore.journal.sqlite import SqliteJournal
+from btcore.sqlite_journal.journal import SqliteJournal
 from btmon_sql.sink import Sql
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 """The journal: every packet that was decoded, in order, on disk, and how far each sink has come.
 
 Nothing else remembers anything. This module is the contract and its records. `memory.py` keeps it in its
-shortest form, `sqlite.py` on one machine's disk; `btcore.testing` holds an implementation to it. Nothing else may know
+shortest form, `btcore.sqlite_journal` on a disk; `btcore.testing` holds an implementation to it. Nothing else may know
 what a journal is kept in.
 """
 

@@ -2,7 +2,7 @@
 """The journal in memory: the contract in its shortest form, for reading it and for tests.
 
 Everything is done under one lock, and nothing survives the end of the process. What a file or a network needs does not
-belong here: that is `sqlite.py`.
+belong here: that is `btcore.sqlite_journal`.
 """
 
 import logging

@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The journal in a SQLite file, in WAL mode, and what was kept last in a smaller file beside it.
 
-What is kept survives a crash of the program without waiting for the disk: see `sqlite_gathering.py`. A power cut may
+What is kept survives a crash of the program without waiting for the disk: see `gathering.py`. A power cut may
 cost what the operating system had not written yet (seconds); it never damages what is there.
 """
 
-import math
 import shutil
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 
 from btcore.errors import JournalFull, Unavailable
@@ -31,19 +29,16 @@ from btcore.journal import (
     Retention,
 )
 from btcore.journal.opening import JournalOptions
-from btcore.journal.sqlite_check import compact, find_damaged_entries, find_faults
-from btcore.journal.sqlite_check_thread import is_damage, is_read_error, raise_if_damaged
-from btcore.journal.sqlite_checksum import KNOWN_DAMAGED
-from btcore.journal.sqlite_entries import NEWEST, RECENT, SIZES, insert, restamp, select
-from btcore.journal.sqlite_file import file_of, make_private, warn_if_readable
-from btcore.journal.sqlite_gathering import Gathering
-from btcore.journal.sqlite_lag import kept_after, lag_after
-from btcore.journal.sqlite_mending import Hooks, Mender
-from btcore.journal.sqlite_meters import Meters
-from btcore.journal.sqlite_records import KEEP_SOURCE, encode_checkpoint, encode_entries, encode_source
-from btcore.journal.sqlite_retention import MAX_BASELINES, forget
-from btcore.journal.sqlite_schema import bring_up, is_current, is_newer, refuse_foreign
-from btcore.journal.sqlite_sinks import (
+from btcore.sqlite_journal.connections import OpenJournal
+from btcore.sqlite_journal.files.place import file_of, warn_if_readable
+from btcore.sqlite_journal.tables.check import compact, find_damaged_entries, find_faults
+from btcore.sqlite_journal.tables.checksum import KNOWN_DAMAGED
+from btcore.sqlite_journal.tables.entries import RECENT, SIZES, insert, restamp, select
+from btcore.sqlite_journal.tables.lag import kept_after, lag_after
+from btcore.sqlite_journal.tables.records import KEEP_SOURCE, encode_checkpoint, encode_entries, encode_source
+from btcore.sqlite_journal.tables.retention import MAX_BASELINES, forget
+from btcore.sqlite_journal.tables.schema import refuse_foreign
+from btcore.sqlite_journal.tables.sinks import (
     forget_dead_letters,
     read_baseline,
     read_checkpoint,
@@ -52,31 +47,17 @@ from btcore.journal.sqlite_sinks import (
     write_checkpoint,
     write_dead_letters,
 )
-from btcore.journal.sqlite_space import Room, give_up_reserve
 
 HEARD = """offset IN (SELECT * FROM (SELECT offset FROM baseline ORDER BY offset DESC LIMIT ?)
     UNION SELECT * FROM (SELECT offset FROM entry ORDER BY offset DESC LIMIT ?)) ORDER BY offset"""
 
 AFTER = f"offset > ? AND checksum IS NOT {KNOWN_DAMAGED} ORDER BY offset LIMIT ?"
 
-DAMAGED = "the file is damaged or no journal: move it away and start again (what no sink has had yet is lost)"
-
-LEFT = "the next `btcore run` moves it away, begins a new one, and saves what can be read"
-
 NEARLY = 0.95
 """Share of the largest size; from it on, what every sink has had is forgotten at once."""
 
 MEASURED = 500
 """Entries after which the size of the file is measured again."""
-
-MAX_CHECKED = 256 << 20
-"""Bytes of a file that was not closed, and is checked before the start: some seconds. A larger one is checked later."""
-
-BUSY = 2.0
-"""Seconds to wait for another connection's lock, such as that of a person looking into the file."""
-
-BUGS = (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.IntegrityError, sqlite3.DataError)
-"""Errors that no waiting ends: the journal was given what it cannot hold, such as a plugin's number for a text."""
 
 
 def open_journal(options: JournalOptions) -> "SqliteJournal":
@@ -94,180 +75,10 @@ def open_journal(options: JournalOptions) -> "SqliteJournal":
 open_journal.check = file_of  # type: ignore[attr-defined] # what `check_url` calls
 
 
-class SqliteJournal:
-    """A journal in one SQLite file. One connection writes, another reads, so that reading never delays the meters."""
+class SqliteJournal(OpenJournal):
+    """A journal in one SQLite file."""
 
-    def __init__(self, file: Path, most_bytes: int = 0, *, always_sync: bool = False, mends: bool = True) -> None:
-        """Open the file, or make it; one that is damaged is mended. Raises Unavailable when that cannot be done.
-
-        `most_bytes` is how large it may become, without the room in it that is free; 0: as large as the disk allows.
-        `always_sync`: an entry is on the disk before it counts as kept.
-        Without `mends` a damaged file is left as it is, and raises Unavailable.
-        """
-        self._file = file
-        self._always_sync = always_sync
-        self._most = most_bytes or math.inf
-        self._used = 0
-        self._unmeasured = 0
-        self._writing = threading.Lock()
-        self._reading = threading.Lock()
-        self._news = threading.Condition()
-        self._committed: dict[str, Checkpoint] = {}  # the last of each sink
-        self._source_states: dict[str, str] = {}
-        self._closed = "it is not open yet"  # why there is no connection now
-        self._last = START
-        self._meters = Meters()
-        self._mends = mends
-        self._mender = Mender(file, self._hooks())
-        self._begin()
-
-    def _hooks(self) -> Hooks:
-        return Hooks(
-            hold=self._hold,
-            transaction=self._transaction,
-            gathering=lambda: self._gathering,
-            writer=lambda: self._writer,
-            open=self._open,
-            close=self._close,
-            committed=self._committed,
-            sources=self._source_states,
-            meters=self._meters.pairs,
-            newest=lambda: self._last,
-        )
-
-    def _begin(self) -> None:
-        """Open the file for the first time; move away what is damaged, and begin a new one."""
-        if not self._mends:
-            if fault := self._mender.fault_at_rest():
-                raise Unavailable(f"the journal {self._file} {fault}; {LEFT}")
-            self._open_with_reserve()
-            return
-        with self._guarded("open"):
-            self._mender.prepare()
-        try:
-            self._open_with_reserve()
-            self._raise_if_damaged()
-        except Unavailable as error:
-            if not self._mender.is_journal or not is_damage(error.__cause__):
-                raise
-            with self._guarded("open"):
-                self._mender.move_away(f"is damaged ({error.__cause__})")
-            if not self._closed:
-                self._close("it is damaged")
-            self._open_with_reserve()
-        self._mender.opened()
-        self._commit()  # what was in the tail is in a file that is whole: it is not needed any more
-        self._last = max(self._last, int(self._reader.execute(NEWEST).fetchone()[0]))
-
-    def _raise_if_damaged(self) -> None:
-        """Find damage that would keep the program from starting. Raises Unavailable."""
-        is_suspect = self._mender.was_left_open and self._file.stat().st_size < MAX_CHECKED
-        with self._guarded("open"):
-            raise_if_damaged(self._reader, is_suspect=is_suspect)
-
-    def _open_with_reserve(self) -> None:
-        try:
-            self._open()
-        except Unavailable:
-            # on a full disk even opening may need room
-            if not give_up_reserve(self._file):
-                raise
-            self._open()
-
-    def _open(self) -> None:
-        with ExitStack() as failing, self._guarded("open"):
-            self._writer = self._connect(failing)
-            self._room = Room(self._file, self._writer)
-            self._prepare()
-            self._gathering = Gathering(self._file, self._writer, self._room.give_up, always_sync=self._always_sync)
-            failing.callback(self._gathering.leave)
-            self._measure()
-            self._meters.read(self._writer)
-            self._reader = self._connect(failing)
-            self._last = max(self._last, int(self._reader.execute(NEWEST).fetchone()[0]))
-            self._closed = ""
-            failing.pop_all()
-
-    def _close(self, why: str) -> None:
-        """Close both connections; until they are opened again, `why` is told. What is in the tail stays there."""
-        self._closed = why
-        self._gathering.leave()
-        self._reader.close()
-        self._writer.close()
-
-    @contextmanager
-    def _hold(self) -> Iterator[None]:
-        """Keep all others away from both connections."""
-        with self._writing, self._reading:
-            yield
-
-    def _connect(self, failing: ExitStack) -> sqlite3.Connection:
-        make_private(self._file)
-        connection = sqlite3.connect(self._file, timeout=BUSY, isolation_level=None, check_same_thread=False)
-        failing.callback(connection.close)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        return connection
-
-    def _prepare(self) -> None:
-        if version := is_newer(self._writer):
-            raise Unavailable(
-                f"the journal {self._file} was written by a newer btcore (version {version}): upgrade btcore"
-            )
-        if not is_current(self._writer):
-            with self._writer:  # which commits, or takes all back
-                self._writer.execute("BEGIN IMMEDIATE")
-                bring_up(self._writer)
-
-    @contextmanager
-    def _guarded(self, what: str) -> Iterator[None]:
-        """Turn an error of SQLite into one that says which file, and what could not be done with it."""
-        if self._closed and what != "open":
-            raise Unavailable(f"cannot {what} the journal {self._file}: {self._closed}")
-        try:
-            yield
-        except BUGS:
-            raise
-        except OSError as error:
-            raise Unavailable(f"cannot {what} the journal {self._file}: {error.strerror or error}") from error
-        except sqlite3.Error as error:
-            if is_damage(error) and what != "open":
-                self._mender.suspect(str(error))
-            elif is_read_error(error) and what != "open":
-                self._mender.suspect(str(error), is_io=True)
-            is_left = is_damage(error) and (not self._mends or not self._mender.is_journal)
-            advice = f"; {DAMAGED}" if is_left else ""
-            raise Unavailable(f"cannot {what} the journal {self._file}: {error}{advice}") from error
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Change something, and commit it at once."""
-        with self._writing, self._guarded("write to"), self._gathering.change():
-            yield self._writer
-
-    @contextmanager
-    def _only_committed(self) -> Iterator[sqlite3.Connection]:
-        """Read what is committed."""
-        with self._reading, self._guarded("read"):
-            yield self._reader
-
-    @contextmanager
-    def _snapshot(self) -> Iterator[sqlite3.Connection]:
-        """Read several things as they are at one moment.
-
-        What is gathered is seen by the connection that writes alone: the meters wait for what is read there.
-        """
-        if self._gathering.is_empty:
-            with self._reading, self._guarded("read"):
-                self._reader.execute("BEGIN")
-                try:
-                    yield self._reader
-                finally:
-                    self._reader.execute("COMMIT")
-        else:
-            with self._writing, self._guarded("read"):
-                self._gathering.begin()
-                yield self._writer
+    _unmeasured = 0  # entries since the size of the file was measured
 
     def append(self, entries: Sequence[Entry]) -> Appended:
         """Keep these entries up to the first whose key is taken, all of them or none."""
@@ -301,15 +112,9 @@ class SqliteJournal:
             self._news.notify_all()
         self._unmeasured += len(kept)
         if self._unmeasured > MEASURED:
+            self._unmeasured = 0
             with self._writing:
                 self._measure()
-
-    def _measure(self) -> None:
-        """See how much of the file is in use."""
-        self._unmeasured = 0
-        pragmas = ("page_count", "freelist_count", "page_size")
-        count, free, size = (self._writer.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas)
-        self._used = (count - free) * size
 
     def read(self, after: Offset, limit: int) -> Sequence[Entry]:
         """Return the entries after an offset, oldest first."""
@@ -333,7 +138,7 @@ class SqliteJournal:
                 found = select(connection, AFTER, (after, limit), damaged)
             looked_at = max([after, *damaged, *(one.offset for one in found[-1:])])
             if found or looked_at == after:
-                self._mender.damaged.update(damaged)
+                self._mender.suspicions.damaged.update(damaged)
                 return found, looked_at
             after = looked_at
 
@@ -348,7 +153,7 @@ class SqliteJournal:
         damaged: set[Offset] = set()
         with self._snapshot() as connection:
             found = select(connection, where, values, damaged)
-        self._mender.damaged.update(damaged)
+        self._mender.suspicions.damaged.update(damaged)
         return found
 
     def newest(self) -> Offset:
@@ -513,11 +318,6 @@ class SqliteJournal:
             self._gathering.commit()
             compact(self._writer, self._file)
             self._measure()
-
-    def _commit(self) -> None:
-        """Commit what is gathered."""
-        with self._writing, self._guarded("write to"):
-            self._gathering.commit()
 
     @property
     def location(self) -> str:

@@ -2,7 +2,7 @@
 """Records in the pages of a SQLite file, found one by one, whatever else of the file is damaged: bytes to values.
 
 A page that holds rows says so in its first byte, and each row in it says how long it is. So rows can be read without
-the pages that lead to them; which table a row is of is told by its values (`sqlite_salvage.py`). The format is that of
+the pages that lead to them; which table a row is of is told by its values (`salvage.py`). The format is that of
 https://www.sqlite.org/fileformat2.html. No file is opened here.
 """
 

@@ -16,8 +16,9 @@ from helpers.journal_entries import dead_letter
 from helpers.waiting import wait_for
 
 from btcore.errors import Unavailable
-from btcore.journal import START, Damage, Entry, sqlite_mending
-from btcore.journal.sqlite import SqliteJournal
+from btcore.journal import START, Damage, Entry
+from btcore.sqlite_journal import suspicions
+from btcore.sqlite_journal.journal import SqliteJournal
 
 SINK = "sink.roof"
 
@@ -37,7 +38,7 @@ def fill_all(journal: SqliteJournal) -> list[Entry]:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a file that was not closed be read at once, not after some seconds."""
-    monkeypatch.setattr(sqlite_mending, "CHECK_DELAY", 0.1)
+    monkeypatch.setattr(suspicions, "CHECK_DELAY", 0.1)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 
 SQLite writes pages: a commit for each packet would write ten times what a packet has. So packets are appended here,
 compressed, and committed many at a time. A record that is written survives the death of this process; the system brings
-it to the disk within about half a minute. What a record says is `sqlite_records.py`'s.
+it to the disk within about half a minute. What a record says is `records.py`'s.
 
 Records of a block hold what those before them in it have said, so damage costs at most the rest of its block.
 """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a new file of the SQLite journal begins with, in place of a damaged one: what the program has in memory.
 
-What is read of a damaged file is in `sqlite_salvage.py`.
+What is read of a damaged file is in `salvage.py`.
 """
 
 import sqlite3
@@ -9,11 +9,11 @@ import time
 from collections.abc import Iterable, Mapping
 
 from btcore.journal import Checkpoint, Entry, Offset
-from btcore.journal.sqlite_entries import insert_again
-from btcore.journal.sqlite_lag import count_in_blocks
-from btcore.journal.sqlite_records import KEEP_SOURCE
-from btcore.journal.sqlite_salvage import KEEP_METER
-from btcore.journal.sqlite_sinks import keep_checkpoint
+from btcore.sqlite_journal.salvage import KEEP_METER
+from btcore.sqlite_journal.tables.entries import insert_again
+from btcore.sqlite_journal.tables.lag import count_in_blocks
+from btcore.sqlite_journal.tables.records import KEEP_SOURCE
+from btcore.sqlite_journal.tables.sinks import keep_checkpoint
 
 FARTHEST = "SELECT coalesce(max(max(offset, examined)), 0) FROM checkpoint"
 

@@ -17,8 +17,8 @@ from helpers.packets import METER
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Checkpoint, Entry
 from btcore.journal.opening import DEFAULT, open_journal
-from btcore.journal.sqlite import SqliteJournal
-from btcore.journal.sqlite_schema import TABLES, VERSION
+from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.sqlite_journal.tables.schema import TABLES, VERSION
 
 # --- files that cannot be used
 
@@ -136,7 +136,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from btcore.journal import Baseline, Checkpoint, Entry
-from btcore.journal.sqlite import SqliteJournal
+from btcore.sqlite_journal.journal import SqliteJournal
 
 journal = SqliteJournal(Path(sys.argv[1]))
 n = int(sys.argv[2])

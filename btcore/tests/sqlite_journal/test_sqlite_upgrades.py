@@ -13,7 +13,7 @@ from helpers.packets import METER
 
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Checkpoint, Entry, Lag
-from btcore.journal.sqlite import SqliteJournal
+from btcore.sqlite_journal.journal import SqliteJournal
 
 FIRST = """
 CREATE TABLE entry (
@@ -249,7 +249,7 @@ def test_an_upgrade_of_the_fifth_version_does_not_copy_the_entries(fifth: Path) 
 
 DYING = """
 import os, sqlite3, sys
-from btcore.journal.sqlite_schema import bring_up
+from btcore.sqlite_journal.tables.schema import bring_up
 
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
 connection.execute("PRAGMA journal_mode = WAL")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Gathering what is written to the SQLite journal: many small changes in one transaction, which is committed later.
 
-Each change is in the tail (`sqlite_tail.py`) before it counts as done, so the death of the process costs none: whoever
+Each change is in the tail (`tail.py`) before it counts as done, so the death of the process costs none: whoever
 opens the journal next does them again, also where its file is a new one by then. The connection that has the
 transaction open sees them all.
 """
@@ -17,9 +17,9 @@ from pathlib import Path
 
 from btcore.errors import Unavailable
 from btcore.journal import START
-from btcore.journal.sqlite_entries import NEWEST
-from btcore.journal.sqlite_records import BROKEN, replay
-from btcore.journal.sqlite_tail import Tail
+from btcore.sqlite_journal.files.tail import Tail
+from btcore.sqlite_journal.tables.entries import NEWEST
+from btcore.sqlite_journal.tables.records import BROKEN, replay
 from btcore.text import either
 
 MAX_AGE = 300.0
@@ -261,8 +261,8 @@ class Gathering:
         with suppress(sqlite3.Error, OSError):
             self.begin()
             self._commit(sync=False)
-        if self._connection.in_transaction:
-            with suppress(sqlite3.Error):
+        with suppress(sqlite3.Error):  # which it says of a connection that is closed, too
+            if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
 
     def leave(self) -> None:

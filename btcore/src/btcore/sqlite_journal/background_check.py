@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 from btcore.journal import START, Offset
-from btcore.journal.sqlite_entries import select
+from btcore.sqlite_journal.tables.entries import select
 
 PORTION = 500
 """Entries that are read at once."""

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from btcore.journal import START, Entry, Offset
-from btcore.journal.sqlite_checksum import checksum_of, is_damaged
-from btcore.journal.sqlite_lag import count_in_blocks
-from btcore.journal.sqlite_pages import FILE_HEADER, PAGE_SIZE, Row, page_size_of, rows_of
-from btcore.journal.sqlite_retention import Begin
-from btcore.journal.sqlite_wal import frames
+from btcore.sqlite_journal.files.pages import FILE_HEADER, PAGE_SIZE, Row, page_size_of, rows_of
+from btcore.sqlite_journal.files.wal import frames
+from btcore.sqlite_journal.tables.checksum import checksum_of, is_damaged
+from btcore.sqlite_journal.tables.lag import count_in_blocks
+from btcore.sqlite_journal.tables.retention import Begin
 
 PORTION = 1000
 """Rows of one portion: an append waits no longer than they take."""

@@ -14,7 +14,7 @@ from helpers.journal_entries import raw_entry
 from helpers.small_disk import small_disk
 
 from btcore.errors import Unavailable
-from btcore.journal.sqlite import SqliteJournal
+from btcore.sqlite_journal.journal import SqliteJournal
 
 NOBODY = 65534
 

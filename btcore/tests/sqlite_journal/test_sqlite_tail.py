@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Checkpoint
-from btcore.journal import sqlite_gathering as gathering
-from btcore.journal.sqlite import SqliteJournal
-from btcore.journal.sqlite_tail import BEGIN, BLOCK, PAGE, SIZE, Tail
+from btcore.sqlite_journal import gathering
+from btcore.sqlite_journal.files.tail import BEGIN, BLOCK, PAGE, SIZE, Tail
+from btcore.sqlite_journal.journal import SqliteJournal
 
 
 @pytest.fixture
@@ -241,7 +241,7 @@ def test_what_was_restamped_is_not_taken_back(tmp_path: Path, journal: MortalJou
     first, *_ = journal.read(0, 1)
     journal.restamp([attrs.evolve(first, key=77, boot=4)])
     (tmp_path / "journal.db").write_bytes(os.urandom(30_000))
-    journal._mender.suspect("noise")
+    journal._mender.suspicions.add("noise")
     journal.inspect()
     assert [(one.key, one.boot) for one in journal.read(0, 9)] == [(77, 4), (1, 0), (2, 0)]
     assert [(one.key, one.boot) for one in open_mortal(tmp_path).read(0, 9)] == [(77, 4), (1, 0), (2, 0)]

@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 
 from btcore.journal import Baseline, Checkpoint, Entry
-from btcore.journal.sqlite_entries import insert_again
-from btcore.journal.sqlite_lag import count_in_blocks
-from btcore.journal.sqlite_sinks import REVISION, keep_checkpoint
+from btcore.sqlite_journal.tables.entries import insert_again
+from btcore.sqlite_journal.tables.lag import count_in_blocks
+from btcore.sqlite_journal.tables.sinks import REVISION, keep_checkpoint
 
 _OF_ENTRY = attrgetter("key", "source", "serial", "format", "packetless", "monotonic", "boot", "address", "origin")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from btcore.errors import Unavailable
 from btcore.journal import START, Offset
-from btcore.journal.sqlite_entries import select
-from btcore.journal.sqlite_lag import BLOCK
+from btcore.sqlite_journal.tables.entries import select
+from btcore.sqlite_journal.tables.lag import BLOCK
 from btcore.text import either, format_bytes, plural
 
 MAX_FAULTS = 20

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 import attrs
 
 from btcore.journal import Appended, Entry, Offset
-from btcore.journal.sqlite_checksum import KNOWN_DAMAGED, checksum_of, is_damaged
-from btcore.journal.sqlite_lag import count_in_blocks
+from btcore.sqlite_journal.tables.checksum import KNOWN_DAMAGED, checksum_of, is_damaged
+from btcore.sqlite_journal.tables.lag import count_in_blocks
 
 SELECT = """SELECT checksum, key, source, serial, format, raw, packetless, offset, monotonic, boot, address, origin
     FROM entry"""

@@ -15,7 +15,7 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
-from btcore.journal.sqlite_wal import FRAME_HEADER, HEADER, is_intact, read_header
+from btcore.sqlite_journal.files.wal import FRAME_HEADER, HEADER, is_intact, read_header
 
 FRAMES = 20
 """Frames of the log whose checksums are looked at in one turn."""

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from btcore.journal import Entry
-from btcore.journal.sqlite import SqliteJournal
-from btcore.journal.sqlite_pages import PAGE_SIZE, Row, Value, page_size_of, rows_of
-from btcore.journal.sqlite_salvage import Salvage
-from btcore.journal.sqlite_wal import find_fault, frames
+from btcore.sqlite_journal.files.pages import PAGE_SIZE, Row, Value, page_size_of, rows_of
+from btcore.sqlite_journal.files.wal import find_fault, frames
+from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.sqlite_journal.salvage import Salvage
 
 VALUES = st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1), st.text(max_size=20), st.binary(max_size=5000))
 
