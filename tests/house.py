@@ -17,6 +17,9 @@ WINGS = (
     "serve",
     "control",
     "journal",
+    "sqlite_journal.files",
+    "sqlite_journal.tables",
+    "sqlite_journal",
     "decode",
     "device",
     "sql",
@@ -72,8 +75,10 @@ def rooms() -> Mapping[str, Path]:
 
 @cache
 def wing(room: str) -> str:
-    """Return the wing that a room is in; "" is the first."""
-    return room.partition(".")[0] if (CORE / room.partition(".")[0]).is_dir() else ""
+    """Return the wing that a room is in, the innermost folder; "" is the first."""
+    parts = room.split(".")
+    folders = [parts[:count] for count in range(len(parts), 0, -1) if CORE.joinpath(*parts[:count]).is_dir()]
+    return ".".join(folders[0]) if folders else ""
 
 
 @cache

@@ -11,7 +11,7 @@ from helpers.btcore_process import JOURNAL_FILE, BtcoreProcess, table_rows
 from helpers.waiting import wait_for
 
 from btcore import FORMATS, Batch, Context, Reading
-from btcore.journal.sqlite import SqliteJournal
+from btcore.sqlite_journal.journal import SqliteJournal
 from btmon_sqlite.sink import Sqlite
 
 pytestmark = pytest.mark.servers

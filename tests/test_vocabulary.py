@@ -71,7 +71,7 @@ PHRASES = {
 
 NOT_OURS: Mapping[str, set[str]] = {
     "btcore/src/btcore/capture/hex_text.py": {"base", "_base"},  # of a number: 8, 10 or 16
-    "btcore/src/btcore/journal/sqlite_schema.py": {"cursor"},  # a table of an earlier version of the file
+    "btcore/src/btcore/sqlite_journal/tables/schema.py": {"cursor"},  # a table of an earlier version of the file
     "btcore/src/btcore/origin.py": {"made up"},  # what an earlier version wrote into the journal
     "plugins/btmon-pvoutput/src/btmon_pvoutput/service.py": {"base", "_base"},
     "plugins/btmon-services/src/btmon_services/peoplepower.py": {"_seq"},  # the service's own word

@@ -11,7 +11,7 @@ from helpers.config_plugins import Load, site_loader
 
 from btcore.journal import Journal
 from btcore.journal.opening import open_journal
-from btcore.journal.sqlite import SqliteJournal
+from btcore.sqlite_journal.journal import SqliteJournal
 
 
 @pytest.fixture

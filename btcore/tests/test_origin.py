@@ -26,8 +26,8 @@ from btcore.config.load import load_site
 from btcore.config.site import Site
 from btcore.errors import ConfigurationError
 from btcore.journal import Entry, Journal
-from btcore.journal.sqlite import SqliteJournal
 from btcore.origin import origin_of
+from btcore.sqlite_journal.journal import SqliteJournal
 
 # --- what a plugin says
 

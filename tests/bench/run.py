@@ -21,8 +21,8 @@ from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
 from btcore.decode.framing import StreamCounts
 from btcore.journal import Entry
-from btcore.journal.sqlite import SqliteJournal
 from btcore.records import Sample
+from btcore.sqlite_journal.journal import SqliteJournal
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PACKET = (GOLDEN / "captures" / "BIN48-NET-TIME.bin").read_bytes()

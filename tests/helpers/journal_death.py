@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from btcore.journal.sqlite import SqliteJournal
+from btcore.sqlite_journal.journal import SqliteJournal
 
 
 class MortalJournal(SqliteJournal):

@@ -51,7 +51,7 @@ def test_a_journal_in_order_is_said_to_be(config: list[str], capsys: pytest.Capt
 
 
 def test_what_is_wrong_with_a_journal_is_found(config: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """A packet that no decoder reads, wrong sums, and a checkpoint of another journal: each is a line, exit code 1."""
+    """A packet that was overwritten, wrong sums, and a checkpoint of another journal: each is a line, exit code 1."""
     with closing(sqlite3.connect(JOURNAL_FILE)) as connection, connection:
         connection.execute("UPDATE entry SET raw = zeroblob(length(raw)) WHERE offset = 7")
         connection.execute("UPDATE block SET bytes = 1")
@@ -61,7 +61,7 @@ def test_what_is_wrong_with_a_journal_is_found(config: list[str], capsys: pytest
     for what in (
         "the sums of 1 block are wrong",
         "the checkpoint of sink.db is after",
-        "1 reading of format gem48ptbin",
+        "1 reading is not as it was written: the first has offset 7",
     ):
         assert what in text
 

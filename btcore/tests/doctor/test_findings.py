@@ -190,6 +190,7 @@ MACHINE_FAULTS: dict[str, dict[str, Any]] = {
     "file-rights": {"readable": ("/etc/btcore/site.toml",)},
     "state-rights": {"journal": JournalFacts(is_writable=False)},
     "journal": {"journal": JournalFacts(failure="the journal is damaged")},
+    "journal-damaged": {"journal": JournalFacts(damage="it was removed", damaged_at=NOW - timedelta(days=6))},
     "disk": {"journal": JournalFacts(free=10**7)},
     "unknown-channel": {"unknown_names": ("[sink.roof] generation: meter 399999 was never heard",)},
 }

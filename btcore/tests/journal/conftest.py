@@ -3,7 +3,7 @@
 
 import pytest
 
-from btcore.journal.sqlite import SqliteJournal
+from btcore.sqlite_journal.journal import SqliteJournal
 
 
 @pytest.fixture

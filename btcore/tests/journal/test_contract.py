@@ -14,9 +14,10 @@ from helpers.property_tests import examples
 from helpers.times import START
 from hypothesis import settings
 
-from btcore.journal import Journal, sqlite_entries
+from btcore.journal import Journal
 from btcore.journal.memory import MemoryJournal
-from btcore.journal.sqlite import SqliteJournal
+from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.sqlite_journal.tables import entries
 from btcore.testing.journal import JournalContract
 from btcore.testing.journal_machine import contract_machine
 
@@ -62,7 +63,7 @@ class TestSqliteAtOnceModel(contract_machine(open_sqlite).TestCase):  # type: ig
 
     def setUp(self) -> None:
         """Let two be many."""
-        self.enterContext(patch.object(sqlite_entries, "MANY", 2))
+        self.enterContext(patch.object(entries, "MANY", 2))
         super().setUp()
 
 

@@ -10,7 +10,7 @@ from helpers.times import START
 from btcore.journal import Appended, Entry
 from btcore.journal.keys import RUN, append_all, candidate_keys
 from btcore.journal.memory import MemoryJournal
-from btcore.journal.sqlite import SqliteJournal
+from btcore.sqlite_journal.journal import SqliteJournal
 from btcore.testing.journal_entries import forget
 
 

@@ -17,8 +17,8 @@ from btcore.config.site import Site
 from btcore.errors import ConfigurationError, Unavailable
 from btcore.journal.memory import MemoryJournal
 from btcore.journal.opening import check_url, describe_url, open_journal, secrets_in
-from btcore.journal.sqlite import SqliteJournal
-from btcore.journal.sqlite_file import FILE_NAME
+from btcore.sqlite_journal.files.place import FILE_NAME
+from btcore.sqlite_journal.journal import SqliteJournal
 
 URL = "stranger://reader:Passw0rd@10.0.0.7/log?token=T0kenT0ken&keep=30d"
 

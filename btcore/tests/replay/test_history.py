@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from btcore.journal import Entry, Journal, Retention
 from btcore.journal.memory import MemoryJournal
-from btcore.journal.sqlite import SqliteJournal
 from btcore.replay.requests import Request
+from btcore.sqlite_journal.journal import SqliteJournal
 
 FAULTS = ("absurd", "set seconds", "restart", "clock", "gap")
 

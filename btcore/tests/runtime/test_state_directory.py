@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A state directory belongs to one configuration, and is given up only when that is gone."""
+"""A state directory belongs to one configuration, and is given up only when that is gone; one program uses it."""
 
 import os
+import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 
@@ -15,9 +18,10 @@ from btcore.cli import CONFIGURATION, OK, main
 from btcore.config.site import Site
 from btcore.control import SOCKET
 from btcore.errors import ConfigurationError, Unavailable
+from btcore.journal.memory import MemoryJournal
 from btcore.runtime import state_directory
-from btcore.runtime.state_directory import lock
 from btcore.runtime.supervisor import Supervisor
+from btcore.workers.journal_watch import JournalWatch
 
 
 @pytest.fixture
@@ -183,9 +187,9 @@ def test_check_tells_it_and_writes_nothing(
 
 def test_a_command_that_has_the_lock_is_waited_for(state: Path) -> None:
     """A start in the moment in which `status` looks into the journal is not refused."""
-    held = lock(state)
+    held = state_directory.lock(state)
     found: list[int] = []
-    starting = threading.Thread(target=lambda: found.append(lock(state)))
+    starting = threading.Thread(target=lambda: found.append(state_directory.lock(state)))
     starting.start()
     assert found == []
     os.close(held)
@@ -195,12 +199,53 @@ def test_a_command_that_has_the_lock_is_waited_for(state: Path) -> None:
 
 def test_a_program_that_has_the_lock_is_not_waited_for(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has a socket; nor is a command waited for that takes long."""
-    held = lock(state)
+    held = state_directory.lock(state)
     monkeypatch.setattr(state_directory, "LOCK_PATIENCE", 0.2)
     with pytest.raises(Unavailable, match="another btcore is using"):
-        lock(state)
+        state_directory.lock(state)
     monkeypatch.setattr(state_directory, "LOCK_PATIENCE", 1e9)
     (state / SOCKET).touch()
     with pytest.raises(Unavailable, match="another btcore is using"):
-        lock(state)
+        state_directory.lock(state)
     os.close(held)
+
+
+@pytest.fixture
+def lock(state: Path) -> Iterator[state_directory.Lock]:
+    """Lock the state directory, as a running program does."""
+    with closing(state_directory.Lock(state)) as held:
+        yield held
+
+
+def test_no_file_is_removed_to_get_round_the_lock(state: Path, lock: state_directory.Lock) -> None:
+    """Where `lock` was removed, a second program is refused as before, and the file comes back."""
+    (state / "lock").unlink()
+    with pytest.raises(Unavailable, match="another btcore is using"):
+        state_directory.lock(state)
+    assert lock.check() == ""
+    assert (state / "lock").exists()
+
+
+def test_a_directory_that_was_removed_is_locked_again(state: Path, lock: state_directory.Lock) -> None:
+    """It is made again, which is said once, and a second program is refused."""
+    shutil.rmtree(state)
+    assert "was removed while btcore used it: it was made again, and locked" in lock.check()
+    assert lock.check() == ""
+    with pytest.raises(Unavailable, match="another btcore is using"):
+        state_directory.lock(state)
+
+
+def test_a_program_whose_directory_another_has_by_now_ends(
+    state: Path, lock: state_directory.Lock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two programs never write to one journal: the one that was robbed ends, and says why."""
+    shutil.rmtree(state)
+    other = state_directory.lock(state)
+    stop = Event()
+    watch = JournalWatch(MemoryJournal(), lock.check, stop)
+    watch.turn()
+    watch.turn()
+    os.close(other)
+    assert stop.is_set()
+    assert watch.failure in caplog.text
+    assert caplog.text.count("this one ends, so that not both write") == 1

@@ -2,8 +2,8 @@
 """Running a site: from the lock on its state to the last commit, whatever stops it."""
 
 import errno
-import fcntl
 import logging
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
@@ -22,11 +22,12 @@ from btcore.config.site import Site
 from btcore.errors import ConfigurationError, Unavailable
 from btcore.journal import Baseline, Checkpoint, Journal
 from btcore.journal.opening import DEFAULT, Sync, open_journal
-from btcore.journal.sqlite import SqliteJournal
-from btcore.journal.sqlite_file import FILE_NAME
-from btcore.journal.sqlite_schema import VERSION
 from btcore.records import from_microseconds
+from btcore.runtime import state_directory
 from btcore.runtime.supervisor import POLL_INTERVAL, POLL_INTERVAL_ONCE, Supervisor
+from btcore.sqlite_journal.files.place import FILE_NAME
+from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.sqlite_journal.tables.schema import VERSION
 
 
 def texts(caplog: pytest.LogCaptureFixture, level: int = logging.WARNING) -> list[str]:
@@ -272,8 +273,7 @@ def test_stopping_finishes_and_commits(tmp_path: Path) -> None:
 
 
 def _is_free(state: Path) -> None:
-    with (state / "lock").open() as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(state_directory.lock(state))
 
 
 def test_a_hung_sink_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

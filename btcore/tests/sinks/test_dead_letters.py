@@ -30,9 +30,9 @@ from hypothesis import strategies as st
 from btcore import Batch, Reject, Stop
 from btcore.errors import Unavailable
 from btcore.journal import Journal
-from btcore.journal.sqlite import SqliteJournal
 from btcore.sinks.dead_letters import MAX_WHY
 from btcore.sinks.settling import MAX_UNEXPECTED_ERRORS
+from btcore.sqlite_journal.journal import SqliteJournal
 
 # --- what is refused for good
 

@@ -26,7 +26,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from btcore import Batch, Retry, hookimpl, plugin
 from btcore.errors import Unavailable
 from btcore.journal import Checkpoint
-from btcore.journal.sqlite import SqliteJournal
+from btcore.sqlite_journal.journal import SqliteJournal
 from btcore.testing.journal_entries import forget
 
 METERS = (METER, "420467", "401234")

@@ -27,9 +27,9 @@ from hypothesis import strategies as st
 from btcore import Batch, Retry, Stop, hookimpl, plugin
 from btcore.decode.decoders import Decoders
 from btcore.journal import Checkpoint, Entry, Journal
-from btcore.journal.sqlite import SqliteJournal
 from btcore.sinks import backlog
 from btcore.sinks.worker import POLL_INTERVAL
+from btcore.sqlite_journal.journal import SqliteJournal
 from btcore.testing.journal_entries import forget
 
 # --- in order, at least once

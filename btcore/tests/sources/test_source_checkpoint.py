@@ -16,7 +16,7 @@ from helpers.waiting import wait_for
 from btcore import Reading, SourceCheckpoint
 from btcore.errors import JournalFull
 from btcore.journal.memory import MemoryJournal
-from btcore.journal.sqlite import SqliteJournal
+from btcore.sqlite_journal.journal import SqliteJournal
 
 
 def reading(n: int) -> Reading:

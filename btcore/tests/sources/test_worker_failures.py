@@ -22,8 +22,8 @@ from btcore import FORMATS, Chunk, Retry, Stop, hookimpl, pack, plugin
 from btcore.errors import Unavailable
 from btcore.journal import Journal
 from btcore.journal.retry import ShuttingDown
-from btcore.journal.sqlite import SqliteJournal
 from btcore.sources.worker import MAX_FRUITLESS_ATTEMPTS
+from btcore.sqlite_journal.journal import SqliteJournal
 
 Items = Callable[[threading.Event], Iterable[Any]]
 

@@ -23,10 +23,10 @@ from helpers.waiting import in_background, wait_for
 from btcore import Chunk, clocks
 from btcore.errors import JournalFull, Unavailable
 from btcore.journal import Appended, Entry, Journal
-from btcore.journal.sqlite import SqliteJournal
 from btcore.runtime.supervisor import Supervisor
 from btcore.sources.silence import SilenceWatch
 from btcore.sources.write_queue import BURST_PUTS, MAX_ENTRIES_PER_WRITE, WriteQueue
+from btcore.sqlite_journal.journal import SqliteJournal
 
 
 @attrs.define

@@ -22,8 +22,8 @@ from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.heartbeat import Heartbeat
-from btcore.journal.sqlite import SqliteJournal
 from btcore.sources.worker import SourceWorker
+from btcore.sqlite_journal.journal import SqliteJournal
 
 HOUR = 3600.0
 

@@ -15,8 +15,8 @@ from helpers.waiting import wait_for
 
 from btcore import FORMATS, Batch, Reading, Stop, pack
 from btcore.cli import OK, main
-from btcore.journal.sqlite import SqliteJournal
 from btcore.schemas import columns
+from btcore.sqlite_journal.journal import SqliteJournal
 from btmon_mysql.sink import Mysql
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from servers.rrdcached import Rrdcached
 
 from btcore import Batch, Retry, Stop
 from btcore.cli import main
-from btcore.journal.sqlite import SqliteJournal
+from btcore.sqlite_journal.journal import SqliteJournal
 from btmon_rrd.plugin import Rrd
 from btmon_rrd.rrdcached import Connection, parse_address
 from btmon_rrd.rrdcached import connect as connect_to

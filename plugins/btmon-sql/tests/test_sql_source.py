@@ -14,8 +14,8 @@ from helpers.stored_readings import read_once
 from helpers.waiting import wait_for
 
 from btcore import FORMATS, Batch, Reading, Secret, pack
-from btcore.journal.sqlite import SqliteJournal
 from btcore.schemas import columns
+from btcore.sqlite_journal.journal import SqliteJournal
 from btmon_sql.sink import Sql
 
 if TYPE_CHECKING:

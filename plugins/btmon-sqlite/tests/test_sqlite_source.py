@@ -19,8 +19,8 @@ from helpers.waiting import wait_for
 from btcore import FORMATS, Batch, Context, Reading, SourceCheckpoint, pack
 from btcore.config.load import load_site
 from btcore.errors import ConfigurationError
-from btcore.journal.sqlite import SqliteJournal
 from btcore.schemas import columns
+from btcore.sqlite_journal.journal import SqliteJournal
 from btmon_sqlite.sink import Sqlite
 
 START = datetime(2024, 3, 1, 12, tzinfo=UTC)

@@ -89,7 +89,8 @@ class HeardReading:
 class JournalFacts:
     """The journal, and where it is. `failure`: why it cannot be read. `free` are bytes of its disk, None if not known.
 
-    `newest` is when the newest entry came in, `full` when the disk will be full at this rate.
+    `newest` is when the newest entry came in, `full` when the disk will be full at this rate. `damage` is what happened
+    to the journal last, at `damaged_at`.
     """
 
     location: str = ""
@@ -98,6 +99,8 @@ class JournalFacts:
     newest: datetime | None = None
     full: datetime | None = None
     is_writable: bool = True
+    damage: str = ""
+    damaged_at: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)

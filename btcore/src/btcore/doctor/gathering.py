@@ -199,7 +199,7 @@ def _sink(sink: Sink, found: Json, *, is_running: bool) -> SinkFacts:
 
 def _journal(site: Site, answers: _Answers) -> JournalFacts:
     found = (answers.status or {}).get("journal") or {"free": _free(site.state)}
-    full = found.get("full")
+    full, damage = found.get("full"), found.get("last_damage") or {}
     return JournalFacts(
         location=found.get("location", str(site.state)),
         failure=answers.failure,
@@ -207,6 +207,8 @@ def _journal(site: Site, answers: _Answers) -> JournalFacts:
         newest=_newest(site, answers.entries),
         full=datetime.fromisoformat(full) if full else None,
         is_writable=answers.is_running or _is_writable(site.state),
+        damage=damage.get("text", ""),
+        damaged_at=datetime.fromisoformat(damage["time"]) if damage else None,
     )
 
 

@@ -15,6 +15,9 @@ AHEAD = timedelta(minutes=10)
 MIN_FREE = 200_000_000
 """Bytes of the journal's disk that should be free."""
 
+RECENT = timedelta(days=7)
+"""A damage of the journal is reported for so long."""
+
 SOON = timedelta(days=30)
 """A disk that is full within this time is reported."""
 
@@ -24,6 +27,7 @@ def find(facts: SiteFacts) -> Iterator[Finding]:
     yield from _clock(facts)
     yield from _program(facts)
     yield from _rights(facts)
+    yield from _damage(facts.journal, facts.now)
     yield from _disk(facts.journal, facts.now)
 
 
@@ -59,6 +63,15 @@ def _rights(facts: SiteFacts) -> Iterator[Finding]:
     if facts.journal.failure and facts.journal.is_writable:
         advice = "If it is damaged, docs/journal.md says what can be saved; if it is newer, upgrade btcore"
         yield Finding("journal", facts.journal.failure, advice, state)
+
+
+def _damage(journal: JournalFacts, now: datetime) -> Iterator[Finding]:
+    if journal.damaged_at is not None and now - journal.damaged_at < RECENT:
+        advice = (
+            "btcore has mended it and goes on. If nobody has changed the file, look at the disk: `dmesg`, `smartctl`"
+        )
+        text = f"{journal.damaged_at:%Y-%m-%d %H:%M}Z: {journal.damage}"
+        yield Finding("journal-damaged", text, advice, journal.location)
 
 
 def _disk(journal: JournalFacts, now: datetime) -> Iterator[Finding]:

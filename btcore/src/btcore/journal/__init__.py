@@ -2,7 +2,7 @@
 """The journal: every packet that was decoded, in order, on disk, and how far each sink has come.
 
 Nothing else remembers anything. This module is the contract and its records. `memory.py` keeps it in its
-shortest form, `sqlite.py` on one machine's disk; `btcore.testing` holds an implementation to it. Nothing else may know
+shortest form, `btcore.sqlite_journal` on a disk; `btcore.testing` holds an implementation to it. Nothing else may know
 what a journal is kept in.
 """
 
@@ -174,6 +174,18 @@ class DeadLetter:
         return self.sink, self.serial, self.keys
 
 
+@attrs.frozen
+class Damage:
+    """Damage of what a journal keeps, which was mended: `text` says in a line what was found, and what was done.
+
+    `lost` readings are gone for good; None: nobody knows how many. `time` is when it was found.
+    """
+
+    time: datetime
+    text: str
+    lost: int | None = 0
+
+
 class Journal(Protocol):
     """An append-only log of entries, with one durable checkpoint a sink. Safe to use from several threads.
 
@@ -290,6 +302,17 @@ class Journal(Protocol):
         it; after each it yields what is gone. Not all need be asked for.
         """
 
+    def inspect(self) -> Sequence[Damage]:
+        """See whether what is kept is well, mend what is not, and return what was found since the last call.
+
+        Called about once a second, by a thread of its own. Where there is much to mend it takes long, and what others
+        ask for meanwhile waits, or raises Unavailable. A journal whose store looks after itself returns nothing.
+        """
+
+    @property
+    def damages(self) -> Sequence[Damage]:
+        """What was found of late, oldest first, also before the journal was opened, as far as that is remembered."""
+
     def check(self) -> Iterator[str]:
         """Yield what is wrong with what is kept, a line for a person each. Nothing is changed, and nobody waits."""
 
@@ -316,6 +339,7 @@ __all__ = [
     "Appended",
     "Baseline",
     "Checkpoint",
+    "Damage",
     "DeadLetter",
     "Entry",
     "EntrySize",

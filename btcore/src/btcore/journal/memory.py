@@ -2,7 +2,7 @@
 """The journal in memory: the contract in its shortest form, for reading it and for tests.
 
 Everything is done under one lock, and nothing survives the end of the process. What a file or a network needs does not
-belong here: that is `sqlite.py`.
+belong here: that is `btcore.sqlite_journal`.
 """
 
 import logging
@@ -19,6 +19,7 @@ from btcore.journal import (
     Appended,
     Baseline,
     Checkpoint,
+    Damage,
     DeadLetter,
     Entry,
     EntrySize,
@@ -47,6 +48,7 @@ class MemoryJournal:
 
     is_full = False
     location = "memory"
+    damages: Sequence[Damage] = ()
 
     def __init__(self) -> None:
         """Begin with nothing."""
@@ -253,6 +255,10 @@ class MemoryJournal:
                 gone[letter.sink] += 1
                 del self._dead_letters[identity]
         return gone
+
+    def inspect(self) -> Sequence[Damage]:
+        """Return nothing: what is in memory is well."""
+        return ()
 
     def check(self) -> Iterator[str]:
         """Yield nothing: there is no disk that could fail."""

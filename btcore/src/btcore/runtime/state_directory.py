@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The state directory: one process at a time uses it, and it belongs to one configuration.
 
-A lock in it is held while a program runs; a note, written by the first run, names the configuration.
+It is locked while a program runs: the directory itself, as a file in it can be removed. A note, written by the first
+run, names the configuration.
 Two sites must not share a journal: the sinks of one would get the readings of the other. Other files in the directory
 are not looked at here.
 """
@@ -10,6 +11,7 @@ import fcntl
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from btcore.control import SOCKET
@@ -19,7 +21,7 @@ NOTE_FILE = "site"
 """The file in the state directory that holds the path of its configuration."""
 
 LOCK_FILE = "lock"
-"""The file in the state directory that a program locks while it runs."""
+"""A file in the state directory that says that a program has used it; it is locked where the directory cannot be."""
 
 LOCK_PATIENCE = 5.0
 """Seconds for which a lock is waited for that a command may have, such as `status` of a site at rest."""
@@ -113,25 +115,71 @@ def is_used(state: Path) -> bool:
 
 
 def lock(state: Path) -> int:
-    """Lock the state directory for this process; return the descriptor of the lock. Raises Unavailable.
+    """Lock the state directory for this process, make it if it is not there; return the descriptor of the lock.
 
-    A command that has it is waited for a little; a program that runs is not.
+    A command that has it is waited for a little; a program that runs is not. Raises Unavailable.
     """
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(state / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise _unusable(state, error) from error
-    try:
-        _wait_for(lock, state)
-    except OSError as error:
-        os.close(lock)
-        if not isinstance(error, BlockingIOError):
-            raise _unusable(state, error) from error
+        os.close(os.open(state / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        try:
+            return _locked(state, state, os.O_RDONLY | os.O_DIRECTORY)
+        except BlockingIOError:
+            raise
+        except OSError:  # a network's file system may lock no directory
+            return _locked(state, state / LOCK_FILE, os.O_RDWR)
+    except BlockingIOError as error:
         raise Unavailable(
             f"another btcore is using {state}: stop it first, or give this one another `state`"
         ) from error
-    return lock
+    except OSError as error:
+        raise _unusable(state, error) from error
+
+
+def _locked(state: Path, path: Path, flags: int) -> int:
+    """Return the descriptor of a path that this process has locked. Raises OSError."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC)
+    try:
+        _wait_for(descriptor, state)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+class Lock:
+    """The lock of a state directory that a running program holds; taken again where the directory is a new one."""
+
+    def __init__(self, state: Path) -> None:
+        """Lock the directory. Raises Unavailable."""
+        self._state = state
+        self._descriptor = lock(state)
+
+    def close(self) -> None:
+        """Give it up."""
+        os.close(self._descriptor)
+
+    def check(self) -> str:
+        """See whether the lock still keeps others out; return what was done, for the log, "" where all is well.
+
+        Raises Unavailable where another btcore uses the directory by now.
+        """
+        if self._is_held():
+            with suppress(OSError):
+                (self._state / LOCK_FILE).touch(0o600)
+            return ""
+        before, self._descriptor = self._descriptor, lock(self._state)
+        os.close(before)
+        return f"the state directory {self._state} was removed while btcore used it: it was made again, and locked"
+
+    def _is_held(self) -> bool:
+        held = os.fstat(self._descriptor)
+        for path in (self._state, self._state / LOCK_FILE):
+            with suppress(FileNotFoundError):
+                found = path.stat()
+                if (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino):
+                    return True
+        return False
 
 
 def _wait_for(lock: int, state: Path) -> None:

@@ -2,7 +2,6 @@
 """Running a site: its sources and sinks at once, from the lock on its state to the last commit."""
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -29,6 +28,7 @@ from btcore.text import either, plural
 from btcore.workers.clock_sync import ClockSync
 from btcore.workers.devices import DeviceRequests
 from btcore.workers.factory import RunOptions
+from btcore.workers.journal_watch import JournalWatch
 
 log = logging.getLogger("btcore")
 
@@ -81,7 +81,8 @@ class Supervisor:
         """Run; return whether no source and no sink stopped with an error. Raises Unavailable."""
         control, serving = ControlServer(self._site.state), ExitStack()
         with ExitStack() as opened:
-            opened.callback(os.close, state_directory.lock(self._site.state))
+            lock = state_directory.Lock(self._site.state)
+            opened.callback(lock.close)
             opened.callback(control.close)
             control.open()  # at once: whoever asks while the journal is opened waits for the answer
             _claim(self._site)
@@ -91,7 +92,10 @@ class Supervisor:
             held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
         what = f"{plural(len(self._site.sources), 'source')}, {plural(len(self._site.sinks), 'sink')}"
         log.info("%s; the journal is in %s", what, journal.location)
+        watch = JournalWatch(journal, lock.check, self._stop)
         try:
+            watch.turn()  # what was found at the start
+            watch.thread.start()
             control.serve(self._handlers(running))
             monitoring = self._monitor(running, serving)
             running.start()
@@ -107,8 +111,12 @@ class Supervisor:
             finished = _join(running.threads, self._patience)
             if not finished:
                 _report_lost(running.sources.workers)
+            watch.end()
+            finished = _join([watch.thread], self._patience) and finished
+            if finished:
+                watch.turn()  # what happened since it looked last
             running.finish()
-            failure = running.health.describe_failure()
+            failure = running.health.describe_failure() or watch.failure
             if finished:
                 held.close()
             else:

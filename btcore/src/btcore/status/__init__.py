@@ -118,7 +118,8 @@ class JournalStatus:
     """The journal. `bytes` and `free` (of its disk) are bytes, `retention` seconds.
 
     `free` is None where it is not known. `full` is when the disk will be full if the readings go on coming as they do;
-    None where it never will.
+    None where it never will. `damages` are how often it was damaged of late, `lost` the readings that are gone by it,
+    as far as known, and `last_damage` what happened last.
     """
 
     location: str
@@ -129,6 +130,9 @@ class JournalStatus:
     retention: float = 0.0
     free: int | None = None
     full: datetime | None = None
+    damages: int = 0
+    lost: int = 0
+    last_damage: ErrorStatus | None = None
 
 
 @attrs.frozen

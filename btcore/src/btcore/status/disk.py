@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from btcore.journal import START, Journal
 from btcore.records import from_microseconds
-from btcore.status import JournalStatus
+from btcore.status import ErrorStatus, JournalStatus
 
 MIN_SPAN = 3600.0
 """Seconds that the entries must span before a rate is told."""
@@ -25,6 +25,9 @@ def journal_status(journal: Journal, retention: float, now: datetime) -> Journal
         retention=retention,
         free=free,
         full=full_at(size, free, oldest, newest, retention, now),
+        damages=len(journal.damages),
+        lost=sum(one.lost or 0 for one in journal.damages),
+        last_damage=next((ErrorStatus(one.text, one.time) for one in reversed(journal.damages)), None),
     )
 
 

@@ -28,6 +28,8 @@ def _site(status: SiteStatus) -> Iterator[Family]:
         yield gauge("btcore_journal_oldest_timestamp_seconds", "time of the oldest reading", journal.oldest)
         yield gauge("btcore_journal_newest_timestamp_seconds", "time of the newest reading", journal.newest)
         yield gauge("btcore_journal_disk_free_bytes", "free space on the journal's disk", journal.free)
+        yield gauge("btcore_journal_damages", "how often the journal was damaged of late", journal.damages)
+        yield gauge("btcore_journal_readings_lost", "readings that are gone by it, as far as known", journal.lost)
 
 
 def _sources(status: SiteStatus) -> Iterator[Family]:

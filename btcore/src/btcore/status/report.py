@@ -21,6 +21,10 @@ MAX_METERS = 8
 """Meters of a source that are listed; the silent ones always are."""
 
 
+RECENT_DAMAGE = 86_400.0
+"""Seconds for which a damage of the journal stands among what is wrong."""
+
+
 def answer(status: SiteStatus) -> dict[str, Any]:
     """Return a status as the control socket answers it: for programs, and as lines for a person."""
     return {"status": as_json(status), "lines": list(report(status))}
@@ -47,7 +51,8 @@ def report(status: SiteStatus) -> Iterator[str]:
 
 
 def problems(status: SiteStatus) -> Iterator[str]:
-    """Yield what a person should see to, the silent meters first."""
+    """Yield what a person should see to, the journal and the silent meters first."""
+    yield from _journal_problems(status)
     for source in status.sources:
         for meter in source.meters:
             if meter.silent_for is not None:
@@ -58,6 +63,12 @@ def problems(status: SiteStatus) -> Iterator[str]:
         elif one.state == "failing":
             again = _until(one.next_attempt, status.time)
             yield f"{table} fails: {_error(one.last_error, status.time)}{again}"
+
+
+def _journal_problems(status: SiteStatus) -> Iterator[str]:
+    last = status.journal.last_damage if status.journal is not None else None
+    if last is not None and (status.time - last.time).total_seconds() < RECENT_DAMAGE:
+        yield f"{_error(last, status.time)}"
 
 
 def _parts(status: SiteStatus) -> Iterable[tuple[str, SourceStatus | SinkStatus]]:
@@ -135,6 +146,9 @@ def _journal_lines(journal: JournalStatus, now: datetime) -> Iterator[str]:
         yield f"    from {_moment(journal.oldest)} to {_moment(journal.newest)}"
     free = f", {format_bytes(journal.free)} free on its disk" if journal.free is not None else ""
     yield f"    retention {format_duration(journal.retention)}{free}"
+    if journal.damages:
+        lost = f", {plural(journal.lost, 'reading')} lost" if journal.lost else ""
+        yield f"    damaged {plural(journal.damages, 'time')} of late{lost}; last: {_error(journal.last_damage, now)}"
     if journal.full is not None:
         yield f"    at this rate the disk is full on {journal.full.astimezone():%Y-%m-%d} ({_in(journal.full, now)})"
 

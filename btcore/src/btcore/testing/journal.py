@@ -267,6 +267,16 @@ class JournalContract:
         again = self.reopen(tmp_path, journal)
         assert [again.source_checkpoint(source) for source in ("old", "other", "new")] == ["2", "x", ""]
 
+    # --- damage
+
+    def test_a_journal_that_is_well_is_inspected_in_vain(self, tmp_path: Path, journal: Journal) -> None:
+        """Where nothing has happened nothing is told, however often it is asked, and nothing is changed."""
+        kept = list(journal.append([make_entry(key) for key in range(5)]).kept)
+        assert [*journal.inspect(), *journal.inspect(), *journal.damages] == []
+        again = self.reopen(tmp_path, journal)
+        assert [*again.inspect(), *again.damages] == []
+        assert list(again.read(START, 9)) == kept
+
     # --- dead letters
 
     def test_dead_letters_are_kept_in_order_and_found_by_sink(self, tmp_path: Path, journal: Journal) -> None:

@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The journal in a SQLite file, in WAL mode, and what was kept last in a smaller file beside it.
 
-What is kept survives a crash of the program without waiting for the disk: see `sqlite_gathering.py`. A power cut may
+What is kept survives a crash of the program without waiting for the disk: see `gathering.py`. A power cut may
 cost what the operating system had not written yet (seconds); it never damages what is there.
 """
 
-import math
 import shutil
 import sqlite3
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 
 from btcore.errors import JournalFull, Unavailable
 from btcore.journal import (
+    START,
     Appended,
     Baseline,
     Checkpoint,
+    Damage,
     DeadLetter,
     Entry,
     EntrySize,
@@ -29,16 +29,16 @@ from btcore.journal import (
     Retention,
 )
 from btcore.journal.opening import JournalOptions
-from btcore.journal.sqlite_check import compact, find_faults
-from btcore.journal.sqlite_entries import NEWEST, RECENT, SIZES, insert, restamp, select
-from btcore.journal.sqlite_file import file_of, make_private, warn_if_readable
-from btcore.journal.sqlite_gathering import Gathering
-from btcore.journal.sqlite_lag import kept_after, lag_after
-from btcore.journal.sqlite_meters import Meters
-from btcore.journal.sqlite_records import KEEP_SOURCE, encode_checkpoint, encode_entries, encode_source
-from btcore.journal.sqlite_retention import MAX_BASELINES, forget
-from btcore.journal.sqlite_schema import bring_up, is_current, is_newer, refuse_foreign
-from btcore.journal.sqlite_sinks import (
+from btcore.sqlite_journal.connections import OpenJournal
+from btcore.sqlite_journal.files.place import file_of, warn_if_readable
+from btcore.sqlite_journal.tables.check import compact, find_damaged_entries, find_faults
+from btcore.sqlite_journal.tables.checksum import KNOWN_DAMAGED
+from btcore.sqlite_journal.tables.entries import RECENT, SIZES, insert, restamp, select
+from btcore.sqlite_journal.tables.lag import kept_after, lag_after
+from btcore.sqlite_journal.tables.records import KEEP_SOURCE, encode_checkpoint, encode_entries, encode_source
+from btcore.sqlite_journal.tables.retention import MAX_BASELINES, forget
+from btcore.sqlite_journal.tables.schema import refuse_foreign
+from btcore.sqlite_journal.tables.sinks import (
     forget_dead_letters,
     read_baseline,
     read_checkpoint,
@@ -47,26 +47,17 @@ from btcore.journal.sqlite_sinks import (
     write_checkpoint,
     write_dead_letters,
 )
-from btcore.journal.sqlite_space import Room, give_up_reserve
 
 HEARD = """offset IN (SELECT * FROM (SELECT offset FROM baseline ORDER BY offset DESC LIMIT ?)
     UNION SELECT * FROM (SELECT offset FROM entry ORDER BY offset DESC LIMIT ?)) ORDER BY offset"""
 
-AFTER = "offset > ? ORDER BY offset LIMIT ?"
-
-DAMAGED = "the file is damaged or no journal: move it away and start again (what no sink has had yet is lost)"
+AFTER = f"offset > ? AND checksum IS NOT {KNOWN_DAMAGED} ORDER BY offset LIMIT ?"
 
 NEARLY = 0.95
 """Share of the largest size; from it on, what every sink has had is forgotten at once."""
 
 MEASURED = 500
 """Entries after which the size of the file is measured again."""
-
-BUSY = 2.0
-"""Seconds to wait for another connection's lock, such as that of a person looking into the file."""
-
-BUGS = (sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.IntegrityError, sqlite3.DataError)
-"""Errors that no waiting ends: the journal was given what it cannot hold, such as a plugin's number for a text."""
 
 
 def open_journal(options: JournalOptions) -> "SqliteJournal":
@@ -75,7 +66,8 @@ def open_journal(options: JournalOptions) -> "SqliteJournal":
     refuse_foreign(file)
     if options.must_exist and not file.exists():
         raise Unavailable(f"there is no journal {file}")
-    journal = SqliteJournal(file, options.max_bytes, always_sync=options.sync == "always")
+    is_looked_into = options.must_exist
+    journal = SqliteJournal(file, options.max_bytes, always_sync=options.sync == "always", mends=not is_looked_into)
     warn_if_readable(file)
     return journal
 
@@ -83,98 +75,10 @@ def open_journal(options: JournalOptions) -> "SqliteJournal":
 open_journal.check = file_of  # type: ignore[attr-defined] # what `check_url` calls
 
 
-class SqliteJournal:
-    """A journal in one SQLite file. One connection writes, another reads, so that reading never delays the meters."""
+class SqliteJournal(OpenJournal):
+    """A journal in one SQLite file."""
 
-    def __init__(self, file: Path, most_bytes: int = 0, *, always_sync: bool = False) -> None:
-        """Open the file, or make it. Raises Unavailable when that cannot be done.
-
-        `most_bytes` is how large it may become, without the room in it that is free; 0: as large as the disk allows.
-        `always_sync`: an entry is on the disk before it counts as kept.
-        """
-        self._file = file
-        self._always_sync = always_sync
-        self._most = most_bytes or math.inf
-        self._used = 0
-        self._unmeasured = 0
-        self._writing = threading.Lock()
-        self._reading = threading.Lock()
-        self._news = threading.Condition()
-        self._committed: dict[str, Checkpoint] = {}  # the last of each sink
-        try:
-            self._open()
-        except Unavailable:
-            # on a full disk even opening may need room
-            if not give_up_reserve(file):
-                raise
-            self._open()
-
-    def _open(self) -> None:
-        with ExitStack() as failing, self._guarded("open"):
-            self._writer = self._connect(failing)
-            self._room = Room(self._file, self._writer)
-            self._prepare()
-            self._gathering = Gathering(self._file, self._writer, self._room.give_up, always_sync=self._always_sync)
-            self._measure()
-            self._meters = Meters(self._writer)
-            self._reader = self._connect(failing)
-            self._last = int(self._reader.execute(NEWEST).fetchone()[0])
-            self._gathering.committed_to = self._last
-            failing.pop_all()
-
-    def _connect(self, failing: ExitStack) -> sqlite3.Connection:
-        make_private(self._file)
-        connection = sqlite3.connect(self._file, timeout=BUSY, isolation_level=None, check_same_thread=False)
-        failing.callback(connection.close)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        return connection
-
-    def _prepare(self) -> None:
-        if version := is_newer(self._writer):
-            raise Unavailable(
-                f"the journal {self._file} was written by a newer btcore (version {version}): upgrade btcore"
-            )
-        if not is_current(self._writer):
-            with self._guarded("write to"), self._writer:  # which commits, or takes all back
-                self._writer.execute("BEGIN IMMEDIATE")
-                bring_up(self._writer)
-
-    @contextmanager
-    def _guarded(self, what: str) -> Iterator[None]:
-        """Turn an error of SQLite into one that says which file, and what could not be done with it."""
-        try:
-            yield
-        except BUGS:
-            raise
-        except (sqlite3.OperationalError, OSError) as error:
-            raise Unavailable(f"cannot {what} the journal {self._file}: {error}") from error
-        except sqlite3.Error as error:
-            raise Unavailable(f"cannot {what} the journal {self._file}: {error}; {DAMAGED}") from error
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """Change something, and commit it at once."""
-        with self._writing, self._guarded("write to"), self._gathering.change():
-            yield self._writer
-
-    @contextmanager
-    def _snapshot(self) -> Iterator[sqlite3.Connection]:
-        """Read several things as they are at one moment.
-
-        What is gathered is seen by the connection that writes alone: the meters wait for what is read there.
-        """
-        if self._gathering.is_empty:
-            with self._reading, self._guarded("read"):
-                self._reader.execute("BEGIN")
-                try:
-                    yield self._reader
-                finally:
-                    self._reader.execute("COMMIT")
-        else:
-            with self._writing, self._guarded("read"):
-                self._gathering.begin()
-                yield self._writer
+    _unmeasured = 0  # entries since the size of the file was measured
 
     def append(self, entries: Sequence[Entry]) -> Appended:
         """Keep these entries up to the first whose key is taken, all of them or none."""
@@ -182,16 +86,22 @@ class SqliteJournal:
             raise JournalFull(
                 f"the journal {self._file} has come to its bound of {self._most} bytes, all of it undelivered"
             )
+        with self._writing, self._guarded("write to"):
+            done = self._keep(entries)
+            self._mender.kept(done.kept)
+        if done.kept:
+            self._publish(done.kept)
+        self._room.is_full = self._room.is_full and self._gathering.is_failing
+        return done
+
+    def _keep(self, entries: Sequence[Entry]) -> Appended:
         added = int(time.time())
-        with self._writing, self._guarded("write to"), self._gathering.change(durable=True) as record:
+        with self._gathering.change(durable=True) as record:
             done = insert(self._writer, entries, added)
             if done.kept:
                 record.append(encode_entries(done.kept, added))
             with self._news:
                 self._meters.write(self._writer, done.kept)
-        if done.kept:
-            self._publish(done.kept)
-        self._room.is_full = self._room.is_full and self._gathering.is_failing
         return done
 
     def _publish(self, kept: Sequence[Entry]) -> None:
@@ -202,37 +112,49 @@ class SqliteJournal:
             self._news.notify_all()
         self._unmeasured += len(kept)
         if self._unmeasured > MEASURED:
+            self._unmeasured = 0
             with self._writing:
                 self._measure()
 
-    def _measure(self) -> None:
-        """See how much of the file is in use."""
-        self._unmeasured = 0
-        pragmas = ("page_count", "freelist_count", "page_size")
-        count, free, size = (self._writer.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas)
-        self._used = (count - free) * size
-
     def read(self, after: Offset, limit: int) -> Sequence[Entry]:
         """Return the entries after an offset, oldest first."""
+        self._mender.raise_if_missing(after)
         found: list[Entry] = []
         if after < self._gathering.committed_to:  # what is committed is read without the meters waiting for it
-            with self._reading, self._guarded("read"):
-                found = select(self._reader, AFTER, (after, limit))
-        if found:
-            after, limit = found[-1].offset, limit - len(found)
-        if limit and after < self._last:
-            found += self._select(AFTER, (after, limit))
+            found, after = self._read_on(self._only_committed, after, limit)
+        if len(found) < limit and after < self._last:
+            found += self._read_on(self._snapshot, after, limit - len(found))[0]
         if not found and self._gathering.is_stuck:
             raise Unavailable(f"cannot read the journal {self._file}: the disk is full")
         return found
 
+    def _read_on(
+        self, connected: Callable[[], AbstractContextManager[sqlite3.Connection]], after: Offset, limit: int
+    ) -> tuple[list[Entry], Offset]:
+        """Return entries after an offset, past those that are damaged, and up to where they were looked at."""
+        damaged: set[Offset] = set()
+        while True:
+            with connected() as connection:
+                found = select(connection, AFTER, (after, limit), damaged)
+            looked_at = max([after, *damaged, *(one.offset for one in found[-1:])])
+            if found or looked_at == after:
+                self._mender.suspicions.damaged.update(damaged)
+                return found, looked_at
+            after = looked_at
+
     def get(self, offsets: Sequence[Offset]) -> Sequence[Entry]:
         """Return the entries at these offsets."""
-        return [entry for offset in offsets for entry in self._select("offset = ?", (offset,))]
+        found = [entry for offset in offsets for entry in self._select("offset = ?", (offset,))]
+        if len(found) < len(offsets):
+            self._mender.raise_if_missing(min(offsets) - 1)
+        return found
 
     def _select(self, where: str, values: tuple[object, ...]) -> list[Entry]:
+        damaged: set[Offset] = set()
         with self._snapshot() as connection:
-            return select(connection, where, values)
+            found = select(connection, where, values, damaged)
+        self._mender.suspicions.damaged.update(damaged)
+        return found
 
     def newest(self) -> Offset:
         """Return the offset of the newest entry."""
@@ -267,12 +189,19 @@ class SqliteJournal:
 
     def checkpoint(self, sink: str) -> Checkpoint | None:
         """Return how far a sink has come."""
+        if sink not in self._committed:
+            self._mender.raise_if_missing(START)
         with self._snapshot() as connection:
-            return read_checkpoint(connection, sink)
+            found = read_checkpoint(connection, sink)
+        if found is not None:
+            self._committed.setdefault(sink, found)
+        return found
 
     def commit(self, sink: str, checkpoint: Checkpoint) -> Checkpoint:
         """Make this a sink's checkpoint; of its baselines, those are written that changed since its last commit."""
         last = self._committed.get(sink)
+        if last is None:
+            self._mender.raise_if_missing(START)
         known = last.baselines if last and last.revision == checkpoint.revision else {}
         with self._writing, self._guarded("write to"), self._gathering.change() as record:
             kept, changed = write_checkpoint(self._writer, sink, checkpoint, known)
@@ -283,24 +212,34 @@ class SqliteJournal:
     def baseline(self, sink: str, key: str) -> Baseline | None:
         """Return one baseline of a sink."""
         with self._snapshot() as connection:
-            return read_baseline(connection, sink, key)
+            found = read_baseline(connection, sink, key)
+        if found is None:
+            self._mender.raise_if_missing(START)
+        return found
 
     def restamp(self, entries: Sequence[Entry]) -> None:
         """Give entries these keys and boots."""
-        with self._transaction() as connection:
-            restamp(connection, entries)
+        with self._writing, self._guarded("write to"):
+            with self._gathering.change():
+                done = restamp(self._writer, entries)
+            self._mender.restamped(done)
+            self._gathering.commit()  # the tail has them as they were
 
     def source_checkpoint(self, source: str) -> str:
         """Return what was committed for a source last."""
         with self._snapshot() as connection:
             row = connection.execute("SELECT state FROM source_checkpoint WHERE source = ?", (source,)).fetchone()
-        return str(row[0]) if row else ""
+        if row is None:
+            self._mender.raise_if_missing(START)
+            return ""
+        return self._source_states.setdefault(source, str(row[0]))
 
     def commit_source(self, source: str, state: str) -> None:
         """Keep how far a source has come."""
         with self._writing, self._guarded("write to"), self._gathering.change() as record:
             self._writer.execute(KEEP_SOURCE, (source, state))
             record.append(encode_source(source, state))
+        self._source_states[source] = state
 
     def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep these; one that is kept already stays as it is."""
@@ -324,6 +263,7 @@ class SqliteJournal:
 
     def sizes(self, after: Offset, limit: int) -> Sequence[EntrySize]:
         """Return the sizes of the entries after an offset."""
+        self._mender.raise_if_missing(after)
         with self._snapshot() as connection:
             return [EntrySize(*row) for row in connection.execute(SIZES, (after, limit))]
 
@@ -344,12 +284,25 @@ class SqliteJournal:
     def apply_retention(self, sinks: Sequence[str], retention: Retention) -> Iterator[Forgotten]:
         """Forget what is too old, and what nobody needs; whatever its age where there is no room."""
         self._commit()
+        with self._mender.forgetting():
+            yield from self._forget(sinks, retention)
+        with self._writing:
+            self._room.look()
+
+    def _forget(self, sinks: Sequence[str], retention: Retention) -> Iterator[Forgotten]:
         for forgotten in forget(self._transaction, self._snapshot, sinks, retention, is_full=self.is_full):
             with self._writing:
                 self._measure()
             yield forgotten
-        with self._writing:
-            self._room.look()
+
+    def inspect(self) -> Sequence[Damage]:
+        """See whether the file is well, and mend what is not."""
+        return self._mender.inspect()
+
+    @property
+    def damages(self) -> Sequence[Damage]:
+        """What was found of late."""
+        return self._mender.damages
 
     def check(self) -> Iterator[str]:
         """Yield what is wrong with the file; a connection of its own reads it, so that nobody waits."""
@@ -357,6 +310,7 @@ class SqliteJournal:
         with self._guarded("check"), ExitStack() as closing:
             connection = self._connect(closing)
             yield from find_faults(connection)
+            yield from find_damaged_entries(connection)
 
     def compact(self) -> None:
         """Write the file anew without the room in it that is free."""
@@ -364,11 +318,6 @@ class SqliteJournal:
             self._gathering.commit()
             compact(self._writer, self._file)
             self._measure()
-
-    def _commit(self) -> None:
-        """Commit what is gathered."""
-        with self._writing, self._guarded("write to"):
-            self._gathering.commit()
 
     @property
     def location(self) -> str:
@@ -388,7 +337,13 @@ class SqliteJournal:
 
     def close(self) -> None:
         """Close both connections."""
-        with self._writing, self._reading:
-            self._gathering.close()
-            self._reader.close()
-            self._writer.close()
+        if self._mends:
+            self._mender.end()
+        with self._hold():
+            if not self._closed:
+                if self._mends or not self._mender.was_left_open:
+                    self._gathering.end()
+                else:  # the next run is to see what the last one has left
+                    self._gathering.settle()
+                self._close("it is closed")
+        self._mender.closed()

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from btcore.journal import START, Forgotten, Offset, Retention
-from btcore.journal.sqlite_entries import NEWEST
-from btcore.journal.sqlite_lag import count_in_blocks
+from btcore.sqlite_journal.tables.entries import NEWEST
+from btcore.sqlite_journal.tables.lag import count_in_blocks
 
 PORTION = 1000
 """Entries that are looked at in one transaction: an append waits no longer than that takes."""

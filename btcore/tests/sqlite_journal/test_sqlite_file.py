@@ -17,8 +17,8 @@ from helpers.packets import METER
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Checkpoint, Entry
 from btcore.journal.opening import DEFAULT, open_journal
-from btcore.journal.sqlite import SqliteJournal
-from btcore.journal.sqlite_schema import TABLES, VERSION
+from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.sqlite_journal.tables.schema import TABLES, VERSION
 
 # --- files that cannot be used
 
@@ -31,11 +31,13 @@ def test_a_newer_file_is_refused(file: Path) -> None:
         SqliteJournal(file)
 
 
-def test_a_file_that_is_no_database_is_refused(file: Path) -> None:
-    """A file that is something else is named, and what to do."""
+def test_a_file_that_was_never_a_journal_is_refused(tmp_path: Path) -> None:
+    """A file of another kind, named by mistake, is named, and is not moved away."""
+    file = tmp_path / "photo.jpg"
     file.write_bytes(b"something else " * 1000)
-    with pytest.raises(Unavailable, match=r"cannot open the journal .*journal\.db: .*not a database; .*move it away"):
+    with pytest.raises(Unavailable, match=r"cannot open the journal .*photo\.jpg: file is not a database; .*move it"):
         SqliteJournal(file)
+    assert [one.name for one in tmp_path.iterdir() if one.name != "reserve"] == ["photo.jpg"]
 
 
 @pytest.mark.parametrize("version", range(VERSION + 1))
@@ -75,8 +77,8 @@ def test_a_place_that_cannot_hold_a_file_is_told(tmp_path: Path) -> None:
         SqliteJournal(tmp_path / "nowhere" / "journal.db")
 
 
-def test_damage_within_the_file_is_told(file: Path) -> None:
-    """A file that a disk has damaged raises Unavailable with its name, and what to do; never wrong entries."""
+def test_damage_is_told_and_left_by_what_only_looks(file: Path) -> None:
+    """A command that mends nothing raises Unavailable with the file's name, and what to do; never wrong entries."""
     with closing(SqliteJournal(file)) as whole:
         whole.append([raw_entry(key, bytes(500) + bytes([key])) for key in range(200)])
     content = bytearray(file.read_bytes())
@@ -84,7 +86,7 @@ def test_damage_within_the_file_is_told(file: Path) -> None:
     file.write_bytes(content)
 
     def read_all() -> None:
-        with closing(SqliteJournal(file)) as damaged:
+        with closing(SqliteJournal(file, mends=False)) as damaged:
             damaged.read(0, 1000)
 
     with pytest.raises(Unavailable, match=r"journal\.db: database disk image is malformed; .*move it away"):
@@ -134,7 +136,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from btcore.journal import Baseline, Checkpoint, Entry
-from btcore.journal.sqlite import SqliteJournal
+from btcore.sqlite_journal.journal import SqliteJournal
 
 journal = SqliteJournal(Path(sys.argv[1]))
 n = int(sys.argv[2])

@@ -13,7 +13,7 @@ from helpers.packets import METER
 
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Checkpoint, Entry, Lag
-from btcore.journal.sqlite import SqliteJournal
+from btcore.sqlite_journal.journal import SqliteJournal
 
 FIRST = """
 CREATE TABLE entry (
@@ -249,7 +249,7 @@ def test_an_upgrade_of_the_fifth_version_does_not_copy_the_entries(fifth: Path) 
 
 DYING = """
 import os, sqlite3, sys
-from btcore.journal.sqlite_schema import bring_up
+from btcore.sqlite_journal.tables.schema import bring_up
 
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
 connection.execute("PRAGMA journal_mode = WAL")
@@ -279,7 +279,7 @@ def test_an_upgrade_that_fails_at_its_end_changes_nothing(fifth: Path) -> None:
     with closing(sqlite3.connect(fifth)) as connection:
         connection.execute("CREATE INDEX entry_identity ON meter (offset)")
         connection.commit()
-    with pytest.raises(Unavailable, match=r"cannot write to the journal .*entry_identity already exists"):
+    with pytest.raises(Unavailable, match=r"cannot open the journal .*entry_identity already exists"):
         SqliteJournal(fifth)
     with closing(sqlite3.connect(fifth)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (5,)
@@ -318,7 +318,7 @@ def test_an_upgrade_is_done_whole_or_not_at_all(fourth: Path) -> None:
     with closing(sqlite3.connect(fourth)) as connection:
         connection.execute("CREATE TABLE dead_letter (in_the_way TEXT)")
         connection.commit()
-    with pytest.raises(Unavailable, match=r"cannot write to the journal"):
+    with pytest.raises(Unavailable, match=r"cannot open the journal"):
         SqliteJournal(fourth)
     with closing(sqlite3.connect(fourth)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (4,)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Gathering what is written to the SQLite journal: many small changes in one transaction, which is committed later.
 
-Each change is in the tail (`sqlite_tail.py`) before it counts as done, so the death of the process costs none: whoever
-opens the journal next does them again. The connection that has the transaction open sees them all.
+Each change is in the tail (`tail.py`) before it counts as done, so the death of the process costs none: whoever
+opens the journal next does them again, also where its file is a new one by then. The connection that has the
+transaction open sees them all.
 """
 
 import errno
@@ -16,9 +17,9 @@ from pathlib import Path
 
 from btcore.errors import Unavailable
 from btcore.journal import START
-from btcore.journal.sqlite_entries import NEWEST
-from btcore.journal.sqlite_records import replay
-from btcore.journal.sqlite_tail import Tail
+from btcore.sqlite_journal.files.tail import Tail
+from btcore.sqlite_journal.tables.entries import NEWEST
+from btcore.sqlite_journal.tables.records import BROKEN, replay
 from btcore.text import either
 
 MAX_AGE = 300.0
@@ -45,9 +46,12 @@ class Gathering:
     def __init__(
         self, file: Path, connection: sqlite3.Connection, on_full: Callable[[], None], *, always_sync: bool = False
     ) -> None:
-        """Commit what an earlier run has left in the tail. Raises OSError, sqlite3.Error.
+        """Do again what an earlier run has left in the tail; it stays there until the first commit.
+
+        Raises OSError, sqlite3.Error.
 
         `on_full` is called where the disk is full. `always_sync`: entries are on the disk before they count as kept.
+        `was_empty` and `was_damaged` say how the tail was found, `newest` which offset it told of.
         """
         self._file = file
         self._connection = connection
@@ -58,15 +62,20 @@ class Gathering:
         self._tail = Tail(file)
         self._restored = 0
         self._is_tail_failing = False
+        self._fault = ""
         self.is_stuck = False  # the disk has no room for all of the tail
         self.committed_to = START  # the newest offset that every connection sees
-        self._begin()
+        try:
+            self._begin()
+            self.was_empty, self.was_damaged = self._tail.is_empty, self._tail.is_damaged
+            self.newest = self._tail.newest
+            self._commit(sync=False)
+        except BaseException:
+            self._tail.close()
+            raise
         if self._restored:
             what = either(self._restored, "reading is", "readings are")
             log.info("%s restored from %s-tail: the last run did not end in order", what, file)
-        if self._tail.is_damaged:
-            log.error("%s-tail is damaged: some of the last readings of the last run are lost", file)
-        self.commit()
 
     @property
     def is_empty(self) -> bool:
@@ -98,7 +107,7 @@ class Gathering:
     def _restore(self) -> None:
         """Do again what is in the tail; where the disk has no room for more entries, all but those."""
         try:
-            self._restored = sum(replay(self._connection, record) for record in self._tail.records())
+            self._restored = sum(self._replay(record) for record in self._tail.records())
             self.is_stuck = False
         except sqlite3.OperationalError as error:
             if not is_full(error):
@@ -107,7 +116,14 @@ class Gathering:
             self._give_up_reserve()
             self._connection.execute("BEGIN IMMEDIATE")
             for record in self._tail.records():
-                replay(self._connection, record, entries=False)
+                self._replay(record, entries=False)
+
+    def _replay(self, record: bytes, *, entries: bool = True) -> int:
+        try:
+            return replay(self._connection, record, entries=entries)
+        except BROKEN:
+            self._tail.is_damaged = True
+            return 0
 
     @contextmanager
     def change(self, *, durable: bool = False) -> Iterator[list[bytes]]:
@@ -140,7 +156,7 @@ class Gathering:
         if self._tail.size > MOST_TAIL:
             raise Unavailable(f"cannot write to the journal {self._file}, and {self._file}-tail is full")
         try:
-            self._tail.write(record, sync=sync)
+            self._tail.write(record, int(self._connection.execute(NEWEST).fetchone()[0]), sync=sync)
         except OSError as error:
             if not self._is_tail_failing:
                 log.warning("cannot write to %s-tail: %s; each reading is committed at once", self._file, error)
@@ -214,20 +230,53 @@ class Gathering:
             _sync(Path(f"{self._file}-wal"))
 
     def _replace_tail(self) -> None:
-        log.warning("%s-tail was removed, replaced or cut short: a new one is made, nothing is lost", self._file)
-        self._tail.close(remove=False)
-        self._tail = Tail(self._file)
-        self._tail.clear()
+        tail = Tail(self._file)
+        try:
+            tail.clear()
+        except BaseException:
+            tail.close()
+            raise
+        self._tail.close()
+        self._tail = tail
+        self._fault = "was removed, replaced or cut short"
 
-    def close(self) -> None:
-        """Commit all, and remove the tail; where that cannot be done, the next run does."""
+    def prepare(self) -> None:
+        """Begin the tail, if nothing was written to it yet: one that is empty later was emptied. Raises OSError."""
+        if self._tail.is_empty:
+            self._tail.clear()
+
+    def find_fault(self) -> str:
+        """See whether the tail is as it was written; where it is not, commit all, so that nothing is lost by it.
+
+        Return what was done to it, once; "" for nothing. Raises OSError, sqlite3.Error.
+        """
+        is_changed = not self._tail.is_gone and self._tail.is_changed
+        if is_changed or self._tail.is_gone:
+            self.commit()
+        fault, self._fault = self._fault or ("was written to by another program" if is_changed else ""), ""
+        return fault
+
+    def settle(self) -> None:
+        """End the transaction, committed if that can be; all of it stays in the tail."""
+        with suppress(sqlite3.Error, OSError):
+            self.begin()
+            self._commit(sync=False)
+        with suppress(sqlite3.Error):  # which it says of a connection that is closed, too
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def leave(self) -> None:
+        """Let go of the tail; whoever opens the journal next finds all of it."""
+        self._tail.close()
+
+    def end(self) -> None:
+        """Commit all, and remove the tail; where that cannot be done, the next run does. `leave` comes after it."""
         try:
             self.commit()
         except (sqlite3.Error, OSError) as error:
             log.warning("%s", self._describe(error))
-            self._tail.close(remove=False)
         else:
-            self._tail.close(remove=True)
+            self._tail.remove()
 
 
 def is_full(error: BaseException) -> bool:

@@ -25,11 +25,16 @@ Pair = tuple[str, str]
 class Meters:
     """The meters of one journal."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        """Read what the file has."""
-        rows = connection.execute("SELECT serial, format FROM meter ORDER BY offset").fetchall()
-        self._last: dict[Pair, int] = dict.fromkeys(rows, 0)
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._last: dict[Pair, int] = {}
         self._leaving: list[Pair] = []
+
+    def read(self, connection: sqlite3.Connection) -> None:
+        """Read what the file has; what is known already was heard later."""
+        rows = connection.execute("SELECT serial, format FROM meter ORDER BY offset").fetchall()
+        known = self._last
+        self._last = {**{pair: 0 for pair in rows if pair not in known}, **known}
 
     def write(self, connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
         """Write those that are new among these entries; `take` is called once they are committed."""
@@ -51,6 +56,10 @@ class Meters:
             pair = entry.serial, entry.format
             self._last.pop(pair, None)  # the last heard is the last one
             self._last[pair] = entry.offset
+
+    def pairs(self) -> list[Pair]:
+        """Return each meter with each of its formats."""
+        return list(self._last)
 
     def heard(self) -> list[HeardMeter]:
         """Return all of them, the last heard last."""

@@ -14,7 +14,7 @@ from helpers.packets import METER, packet
 from helpers.times import START
 
 from btcore.journal import Baseline, Checkpoint, Entry, Retention
-from btcore.journal.sqlite import SqliteJournal
+from btcore.sqlite_journal.journal import SqliteJournal
 from btcore.testing.journal_entries import forget
 
 # --- appending and reading

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
-from btcore.journal import sqlite_space
-from btcore.journal.sqlite_space import ENDLESS, ENOUGH, SHARE, Room, give_up_reserve
+from btcore.sqlite_journal.files import space
+from btcore.sqlite_journal.files.space import ENDLESS, ENOUGH, SHARE, Room, give_up_reserve
 
 RESERVE = 1 << 20
 
@@ -30,7 +30,7 @@ SetFree = Callable[[int], None]
 @pytest.fixture
 def set_free(monkeypatch: pytest.MonkeyPatch) -> SetFree:
     """Say how much of the disk is free; the reserve is a small one."""
-    monkeypatch.setattr(sqlite_space, "RESERVE", RESERVE)
+    monkeypatch.setattr(space, "RESERVE", RESERVE)
 
     def say(free: int) -> None:
         monkeypatch.setattr("shutil.disk_usage", lambda _path: Usage(free))

@@ -2,12 +2,14 @@
 """The tail of the SQLite journal: what is kept there survives the process, and whatever happens to the file is told."""
 
 import os
+import random
 import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import attrs
 import pytest
 from helpers.journal_death import MortalJournal, open_mortal
 from helpers.journal_entries import raw_entry
@@ -16,9 +18,9 @@ from hypothesis import strategies as st
 
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Checkpoint
-from btcore.journal import sqlite_gathering as gathering
-from btcore.journal.sqlite import SqliteJournal
-from btcore.journal.sqlite_tail import MAGIC, SIZE, Tail
+from btcore.sqlite_journal import gathering
+from btcore.sqlite_journal.files.tail import BEGIN, BLOCK, PAGE, SIZE, Tail
+from btcore.sqlite_journal.journal import SqliteJournal
 
 
 @pytest.fixture
@@ -67,24 +69,24 @@ def test_a_file_that_is_cut_anywhere_has_its_first_records(
         tail = Tail(file)
         list(tail.records())
         for n in range(earlier):
-            tail.write(b"earlier %d" % n * 50)
+            tail.write(b"earlier %d" % n * 50, n)
         tail.clear()
-        ends = []
+        ends: list[int] = []
         for record in records:
-            tail.write(record)
-            ends.append(len(MAGIC) + tail.size)
-        tail.close(remove=False)
+            tail.write(record, len(ends))
+            ends.append(BEGIN.size + tail.size)
+        tail.close()
         cut = data.draw(st.integers(0, (ends or [0])[-1]))
         path = Path(folder, "journal.db-tail")
         os.truncate(path, cut)
         again = Tail(file)
         found = list(again.records())
         assert found == records[: sum(end <= cut for end in ends)]
-        again.write(b"and on")
-        again.close(remove=False)
+        again.write(b"and on", 0)
+        again.close()
         last = Tail(file)
         assert list(last.records()) == [*found, b"and on"]
-        last.close(remove=False)
+        last.close()
 
 
 # --- the journal with it
@@ -139,15 +141,15 @@ def test_many_packets_at_a_time_are_committed_at_once(tmp_path: Path, journal: M
     assert committed(tmp_path) == 100
 
 
-def test_a_tail_that_is_removed_costs_nothing(
-    tmp_path: Path, journal: MortalJournal, tail_file: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The next packet brings all into the journal's file, the log says so, and a new tail is made."""
+def test_a_tail_that_is_removed_costs_nothing(tmp_path: Path, journal: MortalJournal, tail_file: Path) -> None:
+    """The next packet brings all into the journal's file, the next inspection says so, and a new tail is made."""
     kept = fill(journal, 5)
     tail_file.unlink()
     kept += fill(journal, 1, first=5)
     assert committed(tmp_path) == 5
-    assert "journal.db-tail was removed, replaced or cut short" in caplog.text
+    [damage] = journal.inspect()
+    assert "(journal.db-tail) was removed, replaced or cut short" in damage.text
+    assert journal.inspect() == []
     kept += fill(journal, 3, first=6)
     assert raws(open_mortal(tmp_path)) == kept
 
@@ -163,21 +165,101 @@ def test_a_tail_that_is_cut_short_costs_nothing(
     assert raws(open_mortal(tmp_path)) == kept
 
 
-def test_a_tail_that_is_damaged_is_told(
-    tmp_path: Path, journal: MortalJournal, tail_file: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """What comes before the damage is there; that something is lost is in the log; readings are taken again."""
+def test_a_tail_that_is_damaged_is_told(tmp_path: Path, journal: MortalJournal, tail_file: Path) -> None:
+    """What comes before the damage is there, what is lost is told and counted, and readings are taken again."""
     kept = fill(journal, 20)
+    assert journal.inspect() == []
     with tail_file.open("r+b") as file:
-        file.seek(len(MAGIC) + journal._gathering.size // 2)
+        file.seek(BEGIN.size + journal._gathering.size // 2)
         file.write(bytes(8))
     again = open_mortal(tmp_path)
     found = raws(again)
     assert 0 < len(found) < 20
     assert found == kept[: len(found)]
-    assert "journal.db-tail is damaged" in caplog.text
+    [damage] = again.inspect()
+    assert f"its tail (journal.db-tail) is damaged: {20 - len(found)} readings are lost" in damage.text
+    assert damage.lost == 20 - len(found)
     assert fill(again, 3, first=100) == raws(again)[-3:]
     again.close()
+
+
+def test_damage_to_a_tail_costs_its_block_alone(tmp_path: Path, journal: MortalJournal, tail_file: Path) -> None:
+    """Of a tail of many blocks, what is before and after the damaged one is there, in order, and the loss is exact."""
+    kept = [random.Random(n).randbytes(600) for n in range(200)]
+    for n, raw in enumerate(kept):
+        journal.append([raw_entry(n, raw)])
+    with tail_file.open("r+b") as file:
+        file.seek(BEGIN.size + journal._gathering.size // 2)
+        file.write(bytes(PAGE))
+    again = open_mortal(tmp_path)
+    found = raws(again)
+    [damage] = again.inspect()
+    assert found == [raw for raw in kept if raw in set(found)]
+    assert found[-1] == kept[-1]
+    assert 200 - len(found) <= BLOCK // 600 + PAGE // 600 + 2
+    assert damage.lost == 200 - len(found) > 0
+    again.close()
+
+
+@pytest.mark.parametrize("end", [BEGIN.size, PAGE])
+def test_a_tail_without_its_beginning_is_read(tmp_path: Path, tail_file: Path, end: int) -> None:
+    """The records say themselves that they belong together; none of an earlier filling is taken for one of them."""
+    with closing(Tail(tmp_path / "journal.db")) as tail:
+        for n in range(400):
+            tail.write(b"earlier %d" % n * 50, n)
+        tail.clear()
+        records = [random.Random(n).randbytes(600) for n in range(100)]
+        for n, record in enumerate(records):
+            tail.write(record, n)
+    with tail_file.open("r+b") as file:
+        file.write(bytes(end))
+    with closing(Tail(tmp_path / "journal.db")) as again:
+        found = list(again.records())
+        assert again.is_damaged == (end > BEGIN.size)
+        assert again.newest == 99
+    assert found == records[len(records) - len(found) :]
+    assert len(found) >= 100 - (BLOCK if end > BEGIN.size else 0) // 600 - 2
+
+
+def test_a_tail_is_replayed_into_another_file(tmp_path: Path, journal: MortalJournal) -> None:
+    """Where the journal's file is an older one, or a new one, it gets what the tail has, at the same offsets."""
+    fill(journal, 5)
+    list(journal.check())  # commits
+    kept = fill(journal, 5, first=5)
+    checkpoint = journal.commit("sink.a", Checkpoint(7, {"1": Baseline(7)}))
+    for name in ("journal.db", "journal.db-wal"):
+        (tmp_path / name).unlink()
+    again = open_mortal(tmp_path)
+    assert [one.offset for one in again.read(0, 99)] == [6, 7, 8, 9, 10]
+    assert (raws(again), again.checkpoint("sink.a")) == (kept, checkpoint)
+    again.close()
+
+
+def test_what_was_restamped_is_not_taken_back(tmp_path: Path, journal: MortalJournal) -> None:
+    """A key that was given later is there after the death of the process, and in a file that is begun anew."""
+    fill(journal, 3)
+    first, *_ = journal.read(0, 1)
+    journal.restamp([attrs.evolve(first, key=77, boot=4)])
+    (tmp_path / "journal.db").write_bytes(os.urandom(30_000))
+    journal._mender.suspicions.add("noise")
+    journal.inspect()
+    assert [(one.key, one.boot) for one in journal.read(0, 9)] == [(77, 4), (1, 0), (2, 0)]
+    assert [(one.key, one.boot) for one in open_mortal(tmp_path).read(0, 9)] == [(77, 4), (1, 0), (2, 0)]
+
+
+def test_a_command_leaves_the_tail_to_the_next_run(tmp_path: Path, journal: MortalJournal, tail_file: Path) -> None:
+    """One that only looks into what a killed program left sees all of it, and the next run sees what is damaged."""
+    kept = fill(journal, 20)
+    assert journal.inspect() == []
+    with tail_file.open("r+b") as file:
+        file.seek(BEGIN.size + journal._gathering.size - 20)
+        file.write(bytes(8))
+    journal.die()
+    with closing(SqliteJournal(tmp_path / "journal.db", mends=False)) as looking:
+        assert raws(looking) == kept[:-1]
+    with closing(open_mortal(tmp_path)) as again:
+        [damage] = again.inspect()
+        assert damage.lost == 1
 
 
 def test_what_is_no_tail_is_overwritten(tmp_path: Path, tail_file: Path) -> None:
@@ -229,7 +311,7 @@ def test_a_tail_that_cannot_be_written_costs_nothing(
     assert raws(open_mortal(tmp_path)) == kept
 
 
-def failing_write(_: Tail, _record: bytes, *, sync: bool) -> None:
+def failing_write(_: Tail, _record: bytes, _newest: int, *, sync: bool) -> None:
     """Fail as a bad disk does."""
     raise OSError(5, f"Input/output error {sync}")
 

@@ -2,7 +2,8 @@
 """What the records of the journal's tail say, and doing it again: for what the journal's file does not have yet.
 
 A record is a line of JSON and, of entries, their packets behind it. To do one again that the file has already changes
-nothing: an offset is given once, and a revision only rises.
+nothing: an offset is given once, and a revision only rises. So it does not matter which file they are brought into: the
+one that they were written beside, an older copy, or a new one in place of one that was damaged.
 """
 
 import json
@@ -11,13 +12,19 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 
 from btcore.journal import Baseline, Checkpoint, Entry
-from btcore.journal.sqlite_entries import NEWEST, insert_at
-from btcore.journal.sqlite_lag import count_in_blocks
-from btcore.journal.sqlite_sinks import REVISION, keep_checkpoint
+from btcore.sqlite_journal.tables.entries import insert_again
+from btcore.sqlite_journal.tables.lag import count_in_blocks
+from btcore.sqlite_journal.tables.sinks import REVISION, keep_checkpoint
 
 _OF_ENTRY = attrgetter("key", "source", "serial", "format", "packetless", "monotonic", "boot", "address", "origin")
 
 NEW_METER = "INSERT OR IGNORE INTO meter VALUES (?, ?, ?)"
+
+BROKEN = (
+    *(ValueError, TypeError, LookupError, AttributeError),
+    *(sqlite3.IntegrityError, sqlite3.InterfaceError, sqlite3.ProgrammingError),
+)
+"""What `replay` raises for a record that says nothing that is known."""
 
 KEEP_SOURCE = "REPLACE INTO source_checkpoint VALUES (?, ?)"
 
@@ -60,13 +67,12 @@ def replay(connection: sqlite3.Connection, record: bytes, *, entries: bool = Tru
 
 
 def _replay_entries(connection: sqlite3.Connection, found: Mapping[str, list[list[object]]], raws: bytes) -> int:
-    newest, at, missing = int(connection.execute(NEWEST).fetchone()[0]), 0, []
+    at, all_of_them = 0, []
     for offset, size, key, source, serial, form, packetless, *more in found["entries"]:
         raw, at = raws[at : at + size], at + size  # type: ignore[operator]
-        if offset > newest:  # type: ignore[operator]
-            missing.append(Entry(key, source, serial, form, raw, packetless, offset, *more))  # type: ignore[arg-type]
+        all_of_them.append(Entry(key, source, serial, form, raw, packetless, offset, *more))  # type: ignore[arg-type]
+    missing = [entry for entry in all_of_them if insert_again(connection, entry, found["added"])]  # type: ignore[arg-type]
     for entry in missing:
-        insert_at(connection, entry.offset, entry, found["added"])  # type: ignore[arg-type]
         connection.execute(NEW_METER, (entry.serial, entry.format, entry.offset))
     count_in_blocks(connection, ((entry.offset, len(entry.raw)) for entry in missing))
     return len(missing)

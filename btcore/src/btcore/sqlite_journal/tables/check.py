@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from btcore.errors import Unavailable
-from btcore.journal.sqlite_lag import BLOCK
-from btcore.text import format_bytes, plural
+from btcore.journal import START, Offset
+from btcore.sqlite_journal.tables.entries import select
+from btcore.sqlite_journal.tables.lag import BLOCK
+from btcore.text import either, format_bytes, plural
 
 MAX_FAULTS = 20
 """Lines of SQLite's own check that are shown."""
@@ -23,6 +25,8 @@ WRONG_SUMS = f"""SELECT count(*) FROM (SELECT number FROM (
 
 AHEAD = """SELECT sink FROM checkpoint WHERE max(offset, examined) > (SELECT coalesce(max(seq), 0)
     FROM sqlite_sequence WHERE name = 'entry')"""
+
+NEXT = "SELECT min(offset) FROM entry WHERE offset > ?"
 
 LOST = """SELECT count(*) FROM dead_letter, json_each(dead_letter.entries) AS one
     WHERE NOT EXISTS (SELECT 1 FROM entry WHERE entry.offset = one.value)"""
@@ -42,6 +46,17 @@ def find_faults(connection: sqlite3.Connection) -> Iterator[str]:
     (lost,) = connection.execute(LOST).fetchone()
     if lost:
         yield f"{plural(lost, 'reading')} of dead letters are not in the journal any more: those cannot be retried"
+
+
+def find_damaged_entries(connection: sqlite3.Connection, after: Offset = START) -> Iterator[str]:
+    """Yield how many entries are not as they were written, of those whose damage was not told before."""
+    damaged: set[Offset] = set()
+    while (first := connection.execute(NEXT, (after,)).fetchone()[0]) is not None:
+        after = first + BLOCK
+        select(connection, "offset BETWEEN ? AND ?", (first, after), damaged)
+    if damaged:
+        what = either(len(damaged), "reading is not as it was", "readings are not as they were")
+        yield f"{what} written: the first has offset {min(damaged)}"
 
 
 def compact(connection: sqlite3.Connection, file: Path) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from btcore.errors import Unavailable
 
-VERSION = 7
+VERSION = 8
 """Of the tables below, kept in the file. The format is public: docs/journal.md."""
 
 TABLES = """
@@ -28,7 +28,8 @@ CREATE TABLE entry (
     monotonic  INTEGER NOT NULL DEFAULT 0,
     boot       INTEGER NOT NULL DEFAULT 0,
     address    TEXT NOT NULL DEFAULT '',
-    origin     TEXT NOT NULL DEFAULT ''
+    origin     TEXT NOT NULL DEFAULT '',
+    checksum   INTEGER
 );
 CREATE UNIQUE INDEX entry_identity ON entry (key, serial);
 CREATE TABLE block (
@@ -126,6 +127,7 @@ CREATE UNIQUE INDEX entry_identity ON entry (key, serial);
 CREATE TABLE block (number INTEGER PRIMARY KEY, entries INTEGER NOT NULL, bytes INTEGER NOT NULL);
 INSERT INTO block SELECT offset / 1000, count(*), sum(length(raw)) FROM entry GROUP BY 1""",
     6: "CREATE TABLE source_checkpoint (source TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID",
+    7: "ALTER TABLE entry ADD COLUMN checksum INTEGER",
 }
 """What makes a file of a version one of the next."""
 

@@ -6,18 +6,24 @@ A reading is identified by its meter and its key. Which key it has is its writer
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+import attrs
 
 from btcore.journal import Appended, Entry, Offset
-from btcore.journal.sqlite_lag import count_in_blocks
+from btcore.sqlite_journal.tables.checksum import KNOWN_DAMAGED, checksum_of, is_damaged
+from btcore.sqlite_journal.tables.lag import count_in_blocks
 
-SELECT = "SELECT key, source, serial, format, raw, packetless, offset, monotonic, boot, address, origin FROM entry"
+SELECT = """SELECT checksum, key, source, serial, format, raw, packetless, offset, monotonic, boot, address, origin
+    FROM entry"""
 
 SIZES = "SELECT offset, key, length(raw) FROM entry WHERE offset > ? ORDER BY offset LIMIT ?"
 
 INSERT = """INSERT INTO entry
-    (offset, key, added, source, serial, format, packetless, raw, monotonic, boot, address, origin)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    (offset, key, added, source, serial, format, packetless, raw, monotonic, boot, address, origin, checksum)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+INSERT_AGAIN = INSERT.replace("INSERT", "INSERT OR IGNORE", 1)
 
 ANY_KEY = "SELECT EXISTS (SELECT 1 FROM json_each(?) AS one JOIN entry ON entry.key = one.value)"
 """Whether any of a list of keys is there, whichever meter has it."""
@@ -33,7 +39,9 @@ RECENT = "offset IN (SELECT offset FROM entry WHERE offset <= ? ORDER BY offset 
 KEY_TAKEN = """SELECT 1 FROM entry WHERE key = ? AND offset != ?
     AND serial = (SELECT serial FROM entry WHERE offset = ?)"""
 
-RESTAMP = "UPDATE entry SET key = ?, boot = ?, added = ? WHERE offset = ?"
+RESTAMP = "UPDATE entry SET key = ?, boot = ?, added = ?, checksum = ? WHERE offset = ?"
+
+MARK = "UPDATE entry SET checksum = ? WHERE offset = ? AND checksum IS NOT ?"
 
 SAME_KEY = "SELECT serial, raw = ? AND (packetless = 0 OR serial = ?) FROM entry WHERE key = ?"
 """The meters that have a key, and whether they have it by the same reading: a packet says which meter it is of."""
@@ -74,19 +82,21 @@ def _insert_in_turn(connection: sqlite3.Connection, entries: Sequence[Entry], ad
         if rest or (not is_known and entry.serial in (serial for serial, _ in found)):
             rest.append(entry)
         elif not is_known:
-            kept.append(_at(entry, insert_at(connection, None, entry, added)))
+            values = _values(None, entry, added)
+            kept.append(_at(entry, int(connection.execute(INSERT, values).lastrowid or 0)))
     count_in_blocks(connection, ((entry.offset, len(entry.raw)) for entry in kept))
     return Appended(kept, rest)
 
 
-def insert_at(connection: sqlite3.Connection, offset: Offset | None, entry: Entry, added: int) -> Offset:
-    """Insert an entry at an offset, or at the next one; return it."""
-    return int(connection.execute(INSERT, _values(offset, entry, added)).lastrowid or 0)
+def insert_again(connection: sqlite3.Connection, entry: Entry, added: int) -> bool:
+    """Insert an entry at its offset, unless it is there; return whether it was not."""
+    return connection.execute(INSERT_AGAIN, _values(entry.offset, entry, added)).rowcount > 0
 
 
 def _values(offset: Offset | None, entry: Entry, added: int) -> tuple[object, ...]:
     of_packet = (entry.source, entry.serial, entry.format, entry.packetless, entry.raw)
-    return (offset, entry.key, added, *of_packet, entry.monotonic, entry.boot, entry.address, entry.origin)
+    others = (entry.monotonic, entry.boot, entry.address, entry.origin, checksum_of(entry))
+    return (offset, entry.key, added, *of_packet, *others)
 
 
 def _at(entry: Entry, offset: Offset) -> Entry:
@@ -95,18 +105,44 @@ def _at(entry: Entry, offset: Offset) -> Entry:
     return Entry(entry.key, *of_packet, offset, entry.monotonic, entry.boot, entry.address, entry.origin)
 
 
-def select(connection: sqlite3.Connection, where: str, values: Sequence[object]) -> list[Entry]:
-    """Return the entries of a condition, which may order and limit them."""
-    return [
-        Entry(key, source, serial, form, raw, bool(packetless), *more)
-        for key, source, serial, form, raw, packetless, *more in connection.execute(f"{SELECT} WHERE {where}", values)
-    ]
+def select(connection: sqlite3.Connection, where: str, values: Sequence[object], damaged: set[Offset]) -> list[Entry]:
+    """Return the entries of a condition, which may order and limit them.
+
+    Those that are not as they were written are left out; the offsets of those that nobody was told of go to `damaged`.
+    """
+    found = []
+    rows = connection.execute(f"{SELECT} WHERE {where}", values)
+    for checksum, key, source, serial, form, raw, packetless, *more in rows:
+        entry = Entry(key, source, serial, form, raw, bool(packetless), *more)
+        if not is_damaged(entry, checksum):
+            found.append(entry)
+        elif checksum != KNOWN_DAMAGED:
+            damaged.add(entry.offset)
+    return found
 
 
-def restamp(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
-    """Give entries these keys and boots, by their offsets; a key that is taken is raised."""
-    for entry in entries:
-        key = entry.key
-        while connection.execute(KEY_TAKEN, (key, entry.offset, entry.offset)).fetchone():
-            key += 1
-        connection.execute(RESTAMP, (key, entry.boot, key // 1_000_000, entry.offset))
+def mark_damaged(connection: sqlite3.Connection, offsets: Iterable[Offset]) -> int:
+    """Mark entries as damaged, so that they are told once; return how many. Call it within a transaction."""
+    marks = [(KNOWN_DAMAGED, offset, KNOWN_DAMAGED) for offset in offsets]
+    return connection.executemany(MARK, marks).rowcount if marks else 0
+
+
+def restamp(connection: sqlite3.Connection, entries: Sequence[Entry]) -> list[Entry]:
+    """Give entries these keys and boots, by their offsets; a key that is taken is raised. Return them as they are now.
+
+    What is damaged stays as it is: a new checksum would make it seem whole.
+    """
+    return [_restamp_one(connection, entry, one) for one in entries for entry in _at_offset(connection, one.offset)]
+
+
+def _at_offset(connection: sqlite3.Connection, offset: Offset) -> list[Entry]:
+    return select(connection, "offset = ?", (offset,), set())
+
+
+def _restamp_one(connection: sqlite3.Connection, entry: Entry, wanted: Entry) -> Entry:
+    key = wanted.key
+    while connection.execute(KEY_TAKEN, (key, entry.offset, entry.offset)).fetchone():
+        key += 1
+    done = attrs.evolve(entry, key=key, boot=wanted.boot)
+    connection.execute(RESTAMP, (key, done.boot, key // 1_000_000, checksum_of(done), done.offset))
+    return done

@@ -16,10 +16,11 @@ from helpers.packets import METER
 from helpers.times import AFTER_NOW
 
 from btcore.errors import JournalFull
-from btcore.journal import Baseline, Checkpoint, Retention, known_serials, sqlite_lag, sqlite_meters, sqlite_retention
-from btcore.journal.sqlite import SqliteJournal
-from btcore.journal.sqlite_sinks import MAX_IN_CHECKPOINT
+from btcore.journal import Baseline, Checkpoint, Retention, known_serials
 from btcore.runtime.retention import Upkeep
+from btcore.sqlite_journal.journal import SqliteJournal
+from btcore.sqlite_journal.tables import lag, meters, retention
+from btcore.sqlite_journal.tables.sinks import MAX_IN_CHECKPOINT
 from btcore.testing.journal_entries import ANY_AGE, forget
 
 FULL_DISK = """
@@ -27,7 +28,7 @@ import os, subprocess, sys
 from pathlib import Path
 from btcore.errors import Unavailable
 from btcore.journal import Baseline, Checkpoint, Entry, Retention
-from btcore.journal.sqlite import SqliteJournal
+from btcore.sqlite_journal.journal import SqliteJournal
 from btcore.runtime.retention import Upkeep
 
 folder = Path(sys.argv[1])
@@ -87,19 +88,19 @@ def test_a_full_disk_heals_by_itself(tmp_path: Path) -> None:
 
 def test_trimming_holds_nobody_up(journal: SqliteJournal) -> None:
     """What is forgotten goes in portions, between which others have their turn; a portion that is left is no harm."""
-    journal.append([raw_entry(n) for n in range(2 * sqlite_retention.PORTION + 5)])
+    journal.append([raw_entry(n) for n in range(2 * retention.PORTION + 5)])
     first = journal.commit("a", Checkpoint(journal.newest()))
     portions = journal.apply_retention(["a"], ANY_AGE)
-    assert next(portions).entries == sqlite_retention.PORTION
+    assert next(portions).entries == retention.PORTION
     assert len(journal.append([raw_entry(10**6)]).kept) == 1
     journal.commit("a", first.moved(journal.newest(), {METER: Baseline(journal.newest())}))
-    assert [one.entries for one in portions] == [sqlite_retention.PORTION, 5, 0]
+    assert [one.entries for one in portions] == [retention.PORTION, 5, 0]
     assert [one.key for one in journal.read(0, 9)] == [10**6]
 
 
 def test_what_is_committed_beside_trimming_stays(journal: SqliteJournal) -> None:
     """A baseline that moves while the journal is trimmed keeps its entry, and the one before it may go later."""
-    journal.append([raw_entry(n) for n in range(3 * sqlite_retention.PORTION)])
+    journal.append([raw_entry(n) for n in range(3 * retention.PORTION)])
     first = journal.commit("a", Checkpoint(10, {METER: Baseline(10)}))
     portions = journal.apply_retention(["a"], ANY_AGE)
     assert next(portions).entries == 9
@@ -140,10 +141,10 @@ def test_how_much_waits_is_known_without_counting_it(journal: SqliteJournal) -> 
         journal._reader.set_progress_handler(None, 1)
         return steps
 
-    journal.append([raw_entry(n) for n in range(5 * sqlite_lag.BLOCK)])
+    journal.append([raw_entry(n) for n in range(5 * lag.BLOCK)])
     before = steps_of_sqlite()
-    journal.append([raw_entry(n) for n in range(5 * sqlite_lag.BLOCK, 10 * sqlite_lag.BLOCK)])
-    assert steps_of_sqlite() - before < sqlite_lag.BLOCK
+    journal.append([raw_entry(n) for n in range(5 * lag.BLOCK, 10 * lag.BLOCK)])
+    assert steps_of_sqlite() - before < lag.BLOCK
 
 
 def test_baselines_are_bounded_and_those_that_are_not_in_memory_are_found(
@@ -159,7 +160,7 @@ def test_baselines_are_bounded_and_those_that_are_not_in_memory_are_found(
     assert len(cursor.baselines) == MAX_IN_CHECKPOINT
     assert (journal.baseline("a", "0"), journal.baseline("a", "none")) == (Baseline(1), None)
     assert known_serials(journal)[0] == str(count - 1)
-    monkeypatch.setattr(sqlite_retention, "MAX_BASELINES", 100)
+    monkeypatch.setattr(retention, "MAX_BASELINES", 100)
     forget(journal, ["a"])
     assert (journal.baseline("a", "0"), journal.baseline("a", str(count - 100))) == (None, Baseline(count - 99))
 
@@ -208,12 +209,10 @@ def test_only_its_owner_may_read_the_journal(file: Path) -> None:
 
 def test_a_clock_that_was_ahead_or_is_behind_does_not_stop_the_clean_up(journal: SqliteJournal) -> None:
     """Rows that were added at a time that is still to come are passed over; where there is no room, no time counts."""
-    journal.append([raw_entry(n) for n in range(3 * sqlite_retention.PORTION)])
-    journal._writer.execute(
-        "UPDATE entry SET added = ? WHERE offset <= ?", (AFTER_NOW + 10**6, 2 * sqlite_retention.PORTION)
-    )
+    journal.append([raw_entry(n) for n in range(3 * retention.PORTION)])
+    journal._writer.execute("UPDATE entry SET added = ? WHERE offset <= ?", (AFTER_NOW + 10**6, 2 * retention.PORTION))
     journal.commit("a", Checkpoint(journal.newest()))
-    assert forget(journal, ["a"]) == sqlite_retention.PORTION
+    assert forget(journal, ["a"]) == retention.PORTION
     journal._used = 1
     journal._most = 1
     clean(Upkeep(journal, ["a"], Retention(10**9)))
@@ -251,7 +250,7 @@ def test_meters_are_remembered_when_their_readings_are_forgotten(file: Path) -> 
 
 def test_many_new_meters_at_once_do_not_pass_the_bound(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where more meters come in than are forgotten at once otherwise, as many go."""
-    monkeypatch.setattr(sqlite_meters, "MOST", 16)
+    monkeypatch.setattr(meters, "MOST", 16)
     journal.append([raw_entry(n, serial=str(n)) for n in range(16)])
     journal.append([raw_entry(n, serial=str(n)) for n in range(16, 22)])
     assert [one.serial for one in journal.heard_meters()] == [str(n) for n in range(6, 22)]
@@ -259,7 +258,7 @@ def test_many_new_meters_at_once_do_not_pass_the_bound(journal: SqliteJournal, m
 
 def test_invented_meters_are_forgotten_before_those_that_are_heard(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of more meters than are remembered, those go that were not heard for longest, in memory and in the file."""
-    monkeypatch.setattr(sqlite_meters, "MOST", 16)
+    monkeypatch.setattr(meters, "MOST", 16)
     with closing(SqliteJournal(file)) as journal:
         for n in range(100):
             journal.append([attrs.evolve(raw_entry(2 * n), serial=f"4{n:05}"), raw_entry(2 * n + 1)])

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What btcore knows of a SQLite journal without its file: a note beside it, for when the file is gone or damaged.
+
+The journal works without the note; then less can be said of what is missing.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from btcore.journal import START, Damage, Offset
+
+MAX_BYTES = 1 << 16
+"""Bytes of the largest note that is read."""
+
+MAX_DAMAGES = 20
+"""Damages that are remembered."""
+
+
+@attrs.frozen
+class Note:
+    """What is noted of a journal.
+
+    `newest` is an offset that it had, and `heard` when that came in, in seconds since 1970: it may have had more since.
+    After `kept_after` nothing was forgotten up to it; None: nobody knows.
+    `is_open`: something was written to it, and it was not closed since, so that there must be a log beside it.
+    `unsaved` are the names of files that were moved away, and of which not all was brought in yet.
+    """
+
+    newest: Offset = START
+    heard: int = 0
+    kept_after: Offset | None = None
+    is_open: bool = False
+    unsaved: tuple[str, ...] = ()
+    damages: tuple[Damage, ...] = ()
+
+    def with_damage(self, damage: Damage) -> "Note":
+        """Return the note with one more damage."""
+        return attrs.evolve(self, damages=(*self.damages, damage)[-MAX_DAMAGES:])
+
+
+def path_of(file: Path) -> Path:
+    """Return where the note of a journal is."""
+    return Path(f"{file}-note")
+
+
+def read_note(file: Path) -> Note:
+    """Return the note of a journal; an empty one where there is none, or none that can be read."""
+    try:
+        with path_of(file).open("rb") as note:
+            return _parse(json.loads(note.read(MAX_BYTES)))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
+        return Note()
+
+
+def write_note(file: Path, note: Note) -> None:
+    """Write the note of a journal over the one before: it takes one block of the disk, and is often written.
+
+    One that is half written is none.
+    """
+    data = json.dumps(_as_json(note)).encode()
+    with suppress(OSError):
+        descriptor = os.open(path_of(file), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.pwrite(descriptor, data, 0)
+            os.ftruncate(descriptor, len(data))
+        finally:
+            os.close(descriptor)
+
+
+def _as_json(note: Note) -> Mapping[str, Any]:
+    damages = [{"time": one.time.timestamp(), "text": one.text, "lost": one.lost} for one in note.damages]
+    return {**attrs.asdict(note, recurse=False), "damages": damages}
+
+
+def _parse(found: Any) -> Note:  # noqa: ANN401 - of any shape
+    return Note(
+        int(found["newest"]),
+        int(found["heard"]),
+        None if found["kept_after"] is None else int(found["kept_after"]),
+        bool(found["is_open"]),
+        tuple(map(str, found["unsaved"])),
+        tuple(_damage(one) for one in found["damages"])[-MAX_DAMAGES:],
+    )
+
+
+def _damage(found: Any) -> Damage:  # noqa: ANN401 - of any shape
+    lost = found["lost"]
+    return Damage(
+        datetime.fromtimestamp(float(found["time"]), UTC), str(found["text"]), None if lost is None else int(lost)
+    )

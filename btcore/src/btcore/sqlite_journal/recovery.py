@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files of the SQLite journal that were moved away: what can be read of them is brought in, a little at a time.
+
+Meanwhile `raise_if_missing` keeps sinks from passing over what is still to come. How records are found is in
+`salvage.py`.
+"""
+
+import time
+from pathlib import Path
+
+from btcore.errors import Unavailable
+from btcore.journal import START, Offset
+from btcore.sqlite_journal.files.moving import move_away, remove_oldest
+from btcore.sqlite_journal.notebook import Notebook
+from btcore.sqlite_journal.restoring import missing
+from btcore.sqlite_journal.salvage import Salvage
+from btcore.sqlite_journal.tables.retention import Begin
+from btcore.text import either, plural
+
+YIELD = 0.005
+"""Seconds between two portions, in which others may write."""
+
+
+class Recovery:
+    """What was moved away of one journal. `gap_until`: entries up to this offset may still come."""
+
+    def __init__(self, file: Path, notebook: Notebook, transaction: Begin, reading: Begin) -> None:
+        """Prepare; `transaction` writes to the journal, `reading` reads from it."""
+        self.gap_until: Offset = START
+        self._file = file
+        self._notebook = notebook
+        self._transaction = transaction
+        self._reading = reading
+        self._salvage: Salvage | None = None
+        self._fault = ""
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether more may come."""
+        return self._salvage is not None
+
+    def raise_if_missing(self, after: Offset) -> None:
+        """Raise Unavailable where entries after an offset may still be brought in."""
+        if max(after, START) < self.gap_until:
+            raise Unavailable(f"the journal {self._file} was damaged, and what can be read of it is still brought back")
+
+    def move_away(self, fault: str) -> str:
+        """Move the files away, so that new ones can be made in their place; return what to say. Raises OSError."""
+        moved = move_away(self._file)
+        self._fault = f"the journal {self._file} {fault}"
+        self._notebook.keep(unsaved=(*self._notebook.note.unsaved, moved.name))
+        where = f"moved to {moved.name}; " if moved.exists() else ""
+        return f"{self._fault}: {where}a new one is begun, and what can be read of the old one is saved"
+
+    def begin(self, until: Offset) -> None:
+        """Begin, unless it is under way; entries of what was moved away have offsets up to `until` at most."""
+        if self._salvage is None:
+            self._salvage = Salvage(self._file.with_name(self._notebook.note.unsaved[0]), until)
+            self.gap_until = self.gap_until or until
+
+    def go_on_for(self, seconds: float) -> None:
+        """Bring in some more."""
+        end = time.monotonic() + seconds
+        while self._salvage is not None and time.monotonic() < end:
+            self._go_on(self._salvage)
+            time.sleep(YIELD)
+
+    def _go_on(self, salvage: Salvage) -> None:
+        try:
+            salvage.portion(self._transaction)
+        except PermissionError as error:
+            self._give_up(salvage, error)
+            return
+        if salvage.is_done:
+            self._finish(salvage)
+
+    def _give_up(self, salvage: Salvage, error: OSError) -> None:
+        """Leave what may not be read where it is: the next start tries again."""
+        self._salvage, self.gap_until = None, START
+        advice = f"give {salvage.file} to btcore's user (chown) and start btcore again: then it is brought in"
+        self._tell(f"{self._fault or 'what was moved away of the journal'}: {error.strerror}; {advice}", None)
+
+    def _finish(self, salvage: Salvage) -> None:
+        note = self._notebook.note
+        newest = max(salvage.newest, note.newest if note.newest <= salvage.until else START)
+        lost, undelivered = self._count_lost(newest)
+        rest = note.unsaved[1:]
+        self._notebook.keep(newest=newest, unsaved=rest, kept_after=note.kept_after if rest else None)
+        self._notebook.expire()
+        self._salvage = None
+        self.gap_until = self.gap_until if rest else START
+        what = self._fault or f"the journal {self._file} was damaged"
+        self._tell(f"{what}: {_describe(salvage, lost, undelivered)}", lost)
+        if rest:
+            self.begin(salvage.until)
+        remove_oldest(self._file, rest)
+
+    def _count_lost(self, newest: Offset) -> tuple[int | None, int]:
+        """Return how many entries are lost, and how many of them not all sinks have had; None: nobody knows."""
+        after = self._notebook.note.kept_after
+        if after is None:
+            return None, 0
+        with self._reading() as connection:
+            return missing(connection, after, newest)
+
+    def _tell(self, text: str, lost: int | None) -> None:
+        self._notebook.tell(text, lost)
+        self._fault = ""
+
+
+def _describe(salvage: Salvage, lost: int | None, undelivered: int) -> str:
+    gone = "how many are lost is not known" if lost is None else _describe_lost(lost, undelivered)
+    kept = f"; the old file is {salvage.file.name}: delete it when you do not need it" if salvage.file.exists() else ""
+    return f"{plural(salvage.saved, 'reading')} of it brought into a new one, {gone}{kept}"
+
+
+def _describe_lost(lost: int, undelivered: int) -> str:
+    if not lost:
+        return "none is lost"
+    sinks = (
+        f"{undelivered} of which no sink, or not all, had had" if undelivered else "none of which a sink had not had"
+    )
+    return f"{either(lost, 'is', 'are')} lost, {sinks}"

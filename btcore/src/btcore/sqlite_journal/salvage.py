@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What can be read of a SQLite journal that was moved away is brought into the new one, record by record.
+
+Each record is recognized by its values, wherever it is in the file or in its log: no other part of them need be whole.
+An entry is known by its checksum. It keeps its offset, so the checkpoints of sinks stay true. What was moved
+away is only read; what is found twice is kept once, so that a salvage that was interrupted is simply done again.
+"""
+
+import io
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from btcore.journal import START, Entry, Offset
+from btcore.sqlite_journal.files.pages import FILE_HEADER, PAGE_SIZE, Row, page_size_of, rows_of
+from btcore.sqlite_journal.files.wal import frames
+from btcore.sqlite_journal.tables.checksum import checksum_of, is_damaged
+from btcore.sqlite_journal.tables.lag import count_in_blocks
+from btcore.sqlite_journal.tables.retention import Begin
+
+PORTION = 1000
+"""Rows of one portion: an append waits no longer than they take."""
+
+ENTRY = (type(None), int, int, str, str, str, int, bytes, int, int, str, str, int)
+"""The types of an entry's values; a file of an earlier version has fewer, 8 at least."""
+
+FEWEST = 8
+
+CHECKPOINT = (str, int, int, int, str, str, int)
+BASELINE = (str, str, int, str)
+DEAD_LETTER = (str, str, str, str, str, str, int, str)
+METER = (str, str, int)
+SOURCE = (str, str)
+SEQUENCE = (str, int)
+
+KEEP_ENTRY = """INSERT OR IGNORE INTO entry (offset, key, added, source, serial, format, packetless, raw, monotonic,
+    boot, address, origin, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+KEEP_CHECKPOINT = """INSERT OR IGNORE INTO checkpoint (sink, offset, examined, first_unwanted, settings, accepted,
+    revision) VALUES (?, ?, ?, ?, ?, ?, ?)"""
+
+KEEP_BASELINE = "INSERT OR IGNORE INTO baseline (sink, serial, offset, lifetime) VALUES (?, ?, ?, ?)"
+
+KEEP_DEAD_LETTER = """INSERT OR IGNORE INTO dead_letter (sink, serial, start_time, end_time, why, entries, added, keys)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
+
+KEEP_METER = "INSERT OR IGNORE INTO meter (serial, format, offset) VALUES (?, ?, ?)"
+
+KEEP_SOURCE = "INSERT OR IGNORE INTO source_checkpoint (source, state) VALUES (?, ?)"
+
+
+class Salvage:
+    """The salvage of one journal. `saved` counts the entries that it has brought in, `newest` is the last offset seen.
+
+    `until`: entries of the old journal have offsets up to it at most; what is new comes after. `is_done` says that all
+    was looked at.
+    """
+
+    def __init__(self, file: Path, until: Offset) -> None:
+        """Prepare to read a file that was moved away, and its log beside it, where there is one."""
+        self.file = file
+        self.until = until
+        self.saved = 0
+        self.newest: Offset = START
+        self.is_done = False
+        self._log = Path(f"{file}-wal")
+        self._page_size = PAGE_SIZE
+        self._in_log: dict[int, bytes] | None = None
+        self._checkpoints: dict[str, tuple[Any, ...]] = {}
+        self._baselines: dict[tuple[str, str], tuple[Any, ...]] = {}
+        self._sources: dict[str, tuple[Any, ...]] = {}
+        self._rows = self._read()
+        self._portion: list[Row] = []
+
+    def portion(self, transaction: Begin) -> None:
+        """Bring some of it in, in one transaction; it is done again where that fails. Raises OSError, Unavailable."""
+        self._portion = self._portion or list(islice(self._rows, PORTION))
+        sizes: list[tuple[Offset, int]] = []
+        with transaction() as connection:
+            for row in self._portion:
+                self._take(connection, row, sizes)
+            if not self._portion:
+                self._finish(connection)
+            count_in_blocks(connection, sizes)
+        self.saved += len(sizes)
+        self.is_done = not self._portion
+        self._portion = []
+
+    # --- reading
+
+    def _read(self) -> Iterator[Row]:
+        """Yield all rows, those of the log last: of two versions of one, the later one comes last."""
+        if self.file.exists():  # else the log alone is left
+            yield from self._read_file()
+        if self._log.exists():
+            for frame in frames(self._log):
+                yield from rows_of(frame.data, self._fetch, FILE_HEADER if frame.page == 1 else 0)
+
+    def _read_file(self) -> Iterator[Row]:
+        with self.file.open("rb", buffering=0) as file:
+            end = file.seek(0, os.SEEK_END)
+            self._page_size = page_size_of(_read_at(file, 0, FILE_HEADER))
+            for at in range(0, end, self._page_size):
+                yield from rows_of(_read_at(file, at, self._page_size), self._fetch, 0 if at else FILE_HEADER)
+
+    def _fetch(self, number: int) -> bytes:
+        """Return a page on which a long row goes on: the last version of it."""
+        if self._in_log is None:
+            self._in_log = {frame.page: frame.data for frame in frames(self._log)} if self._log.exists() else {}
+        if number in self._in_log or not self.file.exists():
+            return self._in_log.get(number, b"")
+        with self.file.open("rb", buffering=0) as file:
+            return _read_at(file, (number - 1) * self._page_size, self._page_size)
+
+    # --- recognizing
+
+    def _take(self, connection: sqlite3.Connection, row: Row, sizes: list[tuple[Offset, int]]) -> None:
+        values = row.values
+        if row.number > 0 and len(values) >= FEWEST and _fits(values, ENTRY[: len(values)]):
+            self._take_entry(connection, row, sizes)
+        elif row.number > 0 and _fits(values, DEAD_LETTER):
+            connection.execute(KEEP_DEAD_LETTER, values)
+        elif row.number > 0 and _fits(values, SEQUENCE) and values[0] == "entry":
+            self.newest = max(self.newest, int(values[1] or 0))
+        elif _fits(values, CHECKPOINT) and self._is_old(values[1], values[2]):
+            self._keep_newest(self._checkpoints, str(values[0]), values, len(CHECKPOINT) - 1)
+        elif _fits(values, BASELINE) and self._is_old(values[2]):
+            self._keep_newest(self._baselines, (str(values[0]), str(values[1])), values, 2)
+        elif row.number == 0 and _fits(values, METER):
+            connection.execute(KEEP_METER, values)
+        elif row.number == 0 and _fits(values, SOURCE):
+            self._sources[str(values[0])] = values
+
+    def _is_old(self, *offsets: Any) -> bool:  # noqa: ANN401 - values of a row, numbers as was looked at
+        """Whether these can be offsets of the old journal."""
+        return all(0 <= offset <= self.until for offset in offsets)
+
+    @staticmethod
+    def _keep_newest(found: dict[Any, tuple[Any, ...]], key: object, values: tuple[Any, ...], at: int) -> None:
+        """Keep the version of a row that has the highest number at a place."""
+        if key not in found or found[key][at] <= values[at]:
+            found[key] = values
+
+    def _take_entry(self, connection: sqlite3.Connection, row: Row, sizes: list[tuple[Offset, int]]) -> None:
+        full = (*row.values, *(0, 0, "", "", None)[len(row.values) - FEWEST :])
+        _, key, added, source, serial, form, packetless, raw, monotonic, boot, address, origin, known = full
+        entry = Entry(key, source, serial, form, raw, bool(packetless), row.number, monotonic, boot, address, origin)  # type: ignore[arg-type]
+        if is_damaged(entry, known) or not self._is_old(row.number):  # type: ignore[arg-type]
+            return
+        self.newest = max(self.newest, row.number)
+        checksum = known if known is not None else checksum_of(entry)
+        values = (row.number, key, added, source, serial, form, packetless, raw, monotonic, boot, address, entry.origin)
+        if connection.execute(KEEP_ENTRY, (*values, checksum)).rowcount > 0:
+            sizes.append((row.number, len(entry.raw)))
+
+    def _finish(self, connection: sqlite3.Connection) -> None:
+        """Bring in what there may be several versions of: the last of each."""
+        connection.executemany(KEEP_CHECKPOINT, self._checkpoints.values())
+        connection.executemany(KEEP_BASELINE, self._baselines.values())
+        connection.executemany(KEEP_SOURCE, self._sources.values())
+        connection.execute(
+            "INSERT OR IGNORE INTO meter SELECT serial, format, min(offset) FROM entry GROUP BY serial, format"
+        )
+
+
+def _read_at(file: io.FileIO, at: int, size: int) -> bytes:
+    """Return some bytes of a file; none where the disk cannot read them any more."""
+    try:
+        return os.pread(file.fileno(), size, at)
+    except OSError:
+        return b""
+
+
+def _fits(values: Sequence[object], types: Sequence[type]) -> bool:
+    """Whether values are of these types; a number that was added later may be left out."""
+    return len(values) == len(types) and all(
+        isinstance(value, kind) or (value is None and at == len(ENTRY) - 1)
+        for at, (value, kind) in enumerate(zip(values, types, strict=True))
+    )

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was found in the SQLite journal by reading it: damage to its file, and entries that are not as they were.
+
+Who reads tells it here; the whole file is read in the background now and then. What is done about it does not belong
+here.
+"""
+
+import time
+from pathlib import Path
+
+from btcore.journal import Offset
+from btcore.sqlite_journal.background_check import BackgroundCheck
+from btcore.sqlite_journal.files.open_files import Fault, Finding
+from btcore.sqlite_journal.tables.entries import mark_damaged
+from btcore.sqlite_journal.tables.retention import Begin
+from btcore.text import either
+
+CHECK_DELAY = 10.0
+"""Seconds after the start until a file that was not closed is read in the background."""
+
+CHECK_INTERVAL = 86_400.0
+"""Seconds between two readings of the whole file in the background."""
+
+MAX_IO_ERRORS = 10
+"""Failures to read the file, one after the other, after which it counts as damaged."""
+
+
+class Suspicions:
+    """What was found in one journal. `damaged` takes the offsets of entries that are not as they were written."""
+
+    def __init__(self, file: Path, *, was_left_open: bool) -> None:
+        """Begin; a file that was left open is read soon."""
+        self.damaged: set[Offset] = set()
+        self._file = file
+        self._text = ""
+        self._io_errors = 0
+        self._check: BackgroundCheck | None = None
+        self._check_at = time.monotonic() + (CHECK_DELAY if was_left_open else CHECK_INTERVAL)
+
+    def add(self, text: str, *, is_io: bool = False) -> None:
+        """Take note that SQLite has found damage, or cannot read the disk."""
+        self._io_errors += is_io
+        if not is_io or self._io_errors >= MAX_IO_ERRORS:
+            self._text = self._text or text
+
+    def is_readable(self) -> None:
+        """Take note that the disk works."""
+        self._io_errors = 0
+
+    def take(self) -> Finding | None:
+        """Return what is wrong with the file, once."""
+        text, self._text = self._text, ""
+        return Finding(Fault.BROKEN, f"is damaged ({text})") if text else None
+
+    def check_soon(self) -> None:
+        """Have the whole file read."""
+        self._check_at = 0.0
+
+    def look_in_background(self, *, is_open: bool) -> None:
+        """Begin to read the whole file when it is time, and take what was found."""
+        if self._check is None and time.monotonic() >= self._check_at and is_open:
+            self._check_at = time.monotonic() + CHECK_INTERVAL
+            self._check = BackgroundCheck(self._file)
+        elif self._check is not None and self._check.is_done:
+            check, self._check = self._check, None
+            self.damaged |= check.damaged
+            if check.fault:
+                self.add(check.fault)
+
+    def end(self) -> None:
+        """End what is read in the background."""
+        if self._check is not None:
+            self._check.end()
+
+    def mark_damaged(self, transaction: Begin) -> tuple[str, int]:
+        """Mark the entries that are damaged, so that they are told once; return what to say, and how many they are."""
+        offsets, self.damaged = self.damaged, set()
+        if not offsets:
+            return "", 0
+        with transaction() as connection:
+            count = mark_damaged(connection, offsets)
+        singular, several = "reading is not as it was written, and is", "readings are not as they were written, and are"
+        what = f"{either(count, singular, several)} left out (the first has offset {min(offsets)})"
+        return f"the journal {self._file} is damaged: {what}", count
