@@ -6,6 +6,7 @@ With atheris, which follows the paths that bytes take through the code; without 
 
 import importlib.util
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -22,7 +23,15 @@ def fuzz_by_coverage(name: str, seconds: int) -> None:
     with atheris.instrument_imports(include=FOLLOWED):
         parsers = import_module("fuzz.parsers")  # what is imported here is followed
     target = parsers.TARGETS[name]
-    bounds = [f"-max_total_time={seconds}", "-max_len=2048", "-timeout=5", "-rss_limit_mb=1024", "-print_final_stats=1"]
+    found = tempfile.mkdtemp(prefix="fuzz-")  # where the bytes are kept that break something
+    bounds = [
+        f"-artifact_prefix={found}/",
+        f"-max_total_time={seconds}",
+        "-max_len=2048",
+        "-timeout=5",
+        "-rss_limit_mb=1024",
+        "-print_final_stats=1",
+    ]
     atheris.Setup([sys.argv[0], *bounds], lambda data: target(parsers.seeded(data)))
     atheris.Fuzz()
 

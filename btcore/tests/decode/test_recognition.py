@@ -112,10 +112,13 @@ def test_what_is_seen_is_on_the_page_that_messages_name(kind: Kind) -> None:
 
 @pytest.mark.parametrize("name", ["ascii", "http-get", "seg", "emon", "cosm"])
 def test_a_text_format_is_named_with_what_to_set(name: str) -> None:
-    """Of a GEM's text the format is named, and to which it has to be set."""
+    """Of a GEM's text the format is named, to which it has to be set, and what decodes it as it is."""
     kind = recognize(SEEN[name][0])
     assert kind.seen.startswith("text in the GEM's format ")
-    assert kind.advice == "Set the GEM's packet format to BIN48-NET-TIME (4) or BIN48-NET (5)"
+    assert kind.advice.startswith(
+        "Set the GEM's packet format to BIN48-NET-TIME (4) or BIN48-NET (5); or take it as it is"
+    )
+    assert "[decoder.ascii] (pip install btmon-ascii)" in kind.advice
 
 
 @pytest.mark.parametrize("data", [GEM * 2, GEM.replace(b"\xff", b"\xff\xff"), b"junk" + GEM])

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from btcore import FORMATS, Damaged, Incomplete, Number, Packet, pack
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
+from btcore.decode.framing import StreamCounts
 from btmon_ascii import MAX_SIZE, find_packet
 from btmon_ascii.decoder import TEXTS, Ascii
 
@@ -183,6 +184,16 @@ def test_keep_alives_and_answers_between_texts() -> None:
     words = (b"$", b"Alive", b"_ON\r\n", b"IVL\r\n", b"Alive\r\n", b"\0", b"PKT\r\nOFF\r\n")
     pieces = [piece for word in words for piece in (word, ascii_wh(end=""), word, http_get(), BINARY)]
     assert len(found_in(*pieces)) == 3 * len(words)
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n", "\r", "\0", " "])
+def test_each_end_of_a_line_is_part_of_its_text(end: str) -> None:
+    """Whatever ends a line, no byte of it is junk, and what comes after it is found."""
+    counts = StreamCounts()
+    stream = Decoders([Brultech(), ASCII]).stream(counts)
+    texts = b"".join(ascii_wh(end=end) for _ in range(3)) + BINARY
+    found = [each for byte in texts for each in stream.feed(bytes([byte]), NOW)]
+    assert (len(found), counts.junk) == (4, 0)
 
 
 def test_texts_without_a_line_end() -> None:

@@ -8,7 +8,7 @@ number: a meter is known by the ID of its feed. The headers of the request, with
 import re
 
 from btmon_ascii.formats import SENSORS, WATTS, power_format
-from btmon_ascii.texts import NUMBER, Text, Values, distinct, number, tenths, unpack
+from btmon_ascii.texts import END, NUMBER, Text, Values, distinct, number, tenths, unpack
 
 _LINE = rb"[A-Z]{1,4}+\d{0,2}+,(?:%b)?+\r?+\n" % NUMBER
 _LINES = re.compile(rb"([A-Z]+\d*),([^\r\n]*)")
@@ -34,7 +34,7 @@ def read(raw: bytes) -> Values:
 COSM = Text(
     header=b"/v2/feeds/",
     candidate=rb"/v2/feeds/",
-    packet=re.compile(rb"/v2/feeds/(\d{1,20}+)%b((?:(?!V,)%b)*+V,\d{1,5}+)[\s\0]" % (_HEADERS, _LINE)),
+    packet=re.compile(rb"/v2/feeds/(\d{1,20}+)%b((?:(?!V,)%b)*+V,\d{1,5}+)%b" % (_HEADERS, _LINE, END)),
     begun=re.compile(rb"/(?:v(?:2(?:/(?:f(?:e(?:e(?:d(?:s(?:/(?:%b)?)?)?)?)?)?)?)?)?)?" % _REQUEST_BEGUN),
     serial=lambda found: found[1].decode("ascii"),
     raw=lambda found: b"/v2/feeds/%b\n\n%b\n" % (found[1], found[2].replace(b"\r", b"")),

@@ -19,8 +19,8 @@ MAX_SIZE = 8192
 NUMBER = rb"-?+(?:\d{1,13}+(?:\.\d{0,6}+)?+|\.\d{1,6}+)"
 """A number as a GEM writes it: `223.19`, `.82`, `-5`."""
 
-END = rb"[\s\0]"
-"""What stands behind a text that has no end of its own."""
+END = rb"(?:\r?+\n|\r(?!\Z)|[ \t\0])"
+"""What stands behind a text that has no end of its own: a line end, which is waited for after CR, or a blank."""
 
 WORDS = (
     *(b"$", b"Alive"),  # keep-alives
@@ -30,7 +30,9 @@ WORDS = (
 """What may follow the last field of a text instead, at once."""
 
 NEXT = b"(?=%b)" % b"|".join(map(re.escape, WORDS))
-NEXT_BEGUN = b"(?:%b)?" % b"|".join(sorted({re.escape(word[:end]) for word in WORDS for end in range(1, len(word))}))
+NEXT_BEGUN = b"(?:%b)?" % b"|".join(
+    sorted({re.escape(word[:end]) for word in (*WORDS, b"\r\n") for end in range(1, len(word))})
+)
 
 Values = Mapping[str, Number]
 Answer = Packet | Incomplete | Damaged
