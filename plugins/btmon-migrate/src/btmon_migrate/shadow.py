@@ -56,8 +56,8 @@ def run_btcore(*words: str, directory: Path) -> str:
     except subprocess.TimeoutExpired:
         raise ShadowError(f"btcore {words[0]} took longer than {MAX_SECONDS // 60} minutes") from None
     if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        raise ShadowError(f"btcore {words[0]} failed: {lines[-1] if lines else f'exit code {done.returncode}'}")
+        why = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise ShadowError(f"btcore {words[0]} failed: {why[-1].removeprefix('btcore: ')}")
     return done.stdout
 
 
