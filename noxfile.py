@@ -24,7 +24,7 @@ DEFAULT_SET = [f"plugins/{name}" for name in re.findall(r"\bbtmon-[\w-]+", " ".j
 DEBIAN_PACKAGES = (
     *("rrdtool", "rrdcached", "librrd-dev", "python3-dev", "gcc"),
     *("mariadb-server", "postgresql", "mosquitto", "mosquitto-clients", "influxdb", "victoria-metrics", "prometheus"),
-    *("openssl", "systemd"),
+    *("openssl", "systemd", "libfaketime", "strace"),
 )
 """The programs that tests start, and the headers that building RRDtool's Python binding needs."""
 
@@ -173,6 +173,7 @@ def bench(session: nox.Session) -> None:
     install_debian_packages(session)
     session.install("--quiet", *tools("peer", "rrd"), *folders("btcore", *DEFAULT_SET, "plugins/btmon-rrd"))
     session.run("python", "tests/bench/run.py", *session.posargs)
+    session.run("python", "tests/bench/written.py", *session.posargs)
     session.run("python", "tests/bench/rrd.py", *session.posargs, env={"PYTHONPATH": "tests"})
     session.install(
         "--quiet", *tools("test"), *folders("plugins/btmon-mqtt", "plugins/btmon-mysql", "plugins/btmon-sql")

@@ -56,7 +56,7 @@ def site(folder: Path, port: int) -> Path:
     file = folder / "site.toml"
     file.write_text(
         f'state = "state"\n[source.panel]\nuse = "tcp-server"\nhost = "127.0.0.1"\nport = {port}\n'
-        '[sink.sqlite]\nfile = "energy.db"\n'
+        '[sink.sqlite]\nfile = "energy.db"\nflush_interval = 0\n'
     )
     return file
 
@@ -88,7 +88,7 @@ def test_beside_a_running_program(tmp_path: Path) -> None:
     again = tmp_path / "again"
     again.mkdir()
     (again / "site.toml").write_text(
-        f'state = "state"\n[source.file]\npath = "{capture}"\n[sink.sqlite]\nfile = "energy.db"\n'
+        f'state = "state"\n[source.file]\npath = "{capture}"\n[sink.sqlite]\nfile = "energy.db"\nflush_interval = 0\n'
     )
     assert main(["run", "--once", "--quiet", "--config", str(again / "site.toml")]) == OK
     played = seconds_in(again / "energy.db")

@@ -60,6 +60,7 @@ state = "state"
 
 [sink.sqlite]
 file = "energy.db"
+flush_interval = 0
 
 [source.file]
 path = "capture.json"

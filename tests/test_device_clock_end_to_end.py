@@ -17,6 +17,7 @@ pytestmark = pytest.mark.servers
 SINK = """
 [sink.sqlite]
 file = "energy.db"
+flush_interval = 0
 """
 LIVE = f"""
 state = "state"

@@ -139,6 +139,7 @@ port = {panel_port}
 sync_clock = true
 [sink.sqlite]
 file = "energy.db"
+flush_interval = 0
 """
 
 
@@ -219,7 +220,9 @@ def gem_at(port: int, serial: str, answer: Callable[[bytes], bytes | None]) -> I
 def test_every_way_in_which_no_answer_comes_is_told(tmp_path: Path) -> None:
     """Garbage, a DashBox that swallows commands and a meter that vanishes: each has its message, and packets go on."""
     panel = '[source.panel]\nuse = "tcp-server"\nhost = "127.0.0.1"\nport = 0\n'
-    with BtcoreProcess(tmp_path, f'state = "state"\n{panel}[sink.sqlite]\nfile = "energy.db"\n') as btcore:
+    with BtcoreProcess(
+        tmp_path, f'state = "state"\n{panel}[sink.sqlite]\nfile = "energy.db"\nflush_interval = 0\n'
+    ) as btcore:
         port = btcore.port()
         with (
             gem_at(port, "01000201", dashbox),

@@ -162,7 +162,7 @@ def test_a_healthy_running_site(doctor: Doctor) -> None:
     """The running program is asked, goes on, and loses nothing; nothing is found."""
     count = iter(range(1_000_000))
     port = free_port()
-    doctor.write(server_site(port).replace(PRINT, '[sink.sqlite]\nfile = "energy.db"\n'))
+    doctor.write(server_site(port).replace(PRINT, '[sink.sqlite]\nfile = "energy.db"\nflush_interval = 0\n'))
     site = (doctor.folder / "site.toml").read_text()
     database = doctor.folder / "energy.db"
     with BtcoreProcess(doctor.folder, site) as btcore:
@@ -373,7 +373,7 @@ def test_a_format_that_is_left_out(doctor: Doctor) -> None:
 def test_a_running_program_is_asked_for_its_bytes(doctor: Doctor) -> None:
     """Text that a running program cannot decode is known without its port."""
     port = free_port()
-    site = doctor.write(server_site(port).replace(PRINT, '[sink.sqlite]\nfile = "energy.db"\n'))
+    site = doctor.write(server_site(port).replace(PRINT, '[sink.sqlite]\nfile = "energy.db"\nflush_interval = 0\n'))
     with (
         BtcoreProcess(doctor.folder, site.read_text()) as btcore,
         connecting(btcore.port(), lambda: b"n=01000777&m=4&wh_1=2&p_1=3\r\n"),
@@ -405,7 +405,7 @@ def test_two_meters_with_one_serial_number(doctor: Doctor) -> None:
         return gem((100_000 if number % 2 else 9_000_000) + number)
 
     port = free_port()
-    site = doctor.write(server_site(port).replace(PRINT, '[sink.sqlite]\nfile = "energy.db"\n'))
+    site = doctor.write(server_site(port).replace(PRINT, '[sink.sqlite]\nfile = "energy.db"\nflush_interval = 0\n'))
     database = doctor.folder / "energy.db"
     with BtcoreProcess(doctor.folder, site.read_text()) as btcore, connecting(btcore.port(), data):
         wait_for(lambda: len(table_rows(database, "gem48pbin_counters")) > 12, "readings")

@@ -18,7 +18,7 @@ from btcore.cli.service import packaged_file
 from btcore.config.meters import MeterTable
 from btcore.config.metrics import MetricsSettings
 from btcore.config.problems import SINGLE_TABLES
-from btcore.config.site import core_settings, site_settings
+from btcore.config.site import JournalSettings, core_settings, site_settings
 from btcore.discovery import find, installed
 from btcore.settings import Kind
 from btcore.values.describe import Setting, settings_of
@@ -63,7 +63,7 @@ def known_settings() -> set[str]:
     plugins = [one.load() for rivals in installed().values() for one in rivals]
     own = {key for cls in plugins for key in names(within(cls))}
     core = {key for kind in get_args(Kind) for key in names(core_settings(kind, object))}
-    return own | core | names(site_settings()) | names(settings_of(MeterTable))
+    return own | core | names(site_settings()) | names(settings_of(MeterTable)) | names(settings_of(JournalSettings))
 
 
 def within(cls: type) -> list[Setting]:
@@ -114,6 +114,8 @@ def test_every_table_of_the_pages_has_settings_that_there_are(page: Path) -> Non
                 for name, table in site.get(kind, {}).items():
                     use = table.get("use", name)
                     assert use in MADE_ON_THE_PAGE or table.keys() - settings_of_tables(kind, use) == set()
+            if isinstance(site.get("journal"), dict):
+                assert site["journal"].keys() <= names(settings_of(JournalSettings))
             assert site.get("metrics", {}).keys() <= names(settings_of(MetricsSettings))
             assert {key for meter in site.get("meters", {}).values() for key in meter} <= names(settings_of(MeterTable))
 

@@ -29,6 +29,7 @@ host = "127.0.0.1"
 port = 0
 [sink.sqlite]
 file = "energy.db"
+flush_interval = 0
 meters = ["{METER}"]
 """
 

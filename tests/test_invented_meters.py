@@ -25,10 +25,12 @@ port = 0
 [sink.one]
 use = "sqlite"
 file = "one.db"
+flush_interval = 0
 
 [sink.two]
 use = "sqlite"
 file = "two.db"
+flush_interval = 0
 """
 
 HONEST = "01000001"

@@ -108,7 +108,7 @@ def test_pvoutput_gets_the_whole_day_after_mending(
 def test_a_database_gets_all_after_mending(tmp_path: Path, readings: list[HouseReading]) -> None:
     """A table for meters that do not exist stays empty, which is told; mended, it has every reading."""
     database = tmp_path / "energy.db"
-    table = '[sink.sqlite]\nfile = "energy.db"\nmeters = ["{}"]\n'
+    table = '[sink.sqlite]\nfile = "energy.db"\nflush_interval = 0\nmeters = ["{}"]\n'
     code, log = run(tmp_path, table.format("1001"))
     assert (code, table_rows(database, "gem48pbin_counters")) == (0, []), log
     assert f"[sink.sqlite] meters: meter 1001 {NEVER}" in log

@@ -29,6 +29,7 @@ start = "2026-06-20T06:00:00"
 
 [sink.sqlite]
 file = "energy.db"
+flush_interval = 0
 
 [sink.mine]
 use = "emoncms"

@@ -38,6 +38,7 @@ path = "capture.json"
 
 [sink.sqlite]
 file = "energy.db"
+flush_interval = 0
 """
 
 BAD_SLOT = 20

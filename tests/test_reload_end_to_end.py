@@ -29,7 +29,8 @@ def site(port: int, **sinks: str) -> str:
 
 def sqlite(name: str, more: str = "") -> str:
     """Return the settings of a database."""
-    return f'use = "sqlite"\nfile = "{name}.db"\n{more}\n'
+    at_once = "" if "flush_interval" in more else "flush_interval = 0\n"
+    return f'use = "sqlite"\nfile = "{name}.db"\n{at_once}{more}\n'
 
 
 class Meter:

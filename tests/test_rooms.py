@@ -64,9 +64,9 @@ def test_a_wing_says_what_belongs_in_it(name: str) -> None:
     docstring = ast.get_docstring(ast.parse((CORE / name / "__init__.py").read_text())) or ""
     assert len(docstring.splitlines()) > 1
     commands = {f"cli.{command.replace('-', '_')}" for command in COMMANDS}
-    assert len([room for room in rooms() if wing(room) == name and room not in {name, *commands}]) <= (
-        SQL_ROOMS if name == "sql" else MOST_ROOMS
-    )
+    here = [room for room in rooms() if wing(room) == name and room not in {name, *commands}]
+    sqlite = [room for room in here if room.startswith("journal.sqlite")]  # one implementation: counted by itself
+    assert max(len(sqlite), len(here) - len(sqlite)) <= (SQL_ROOMS if name == "sql" else MOST_ROOMS)
 
 
 @pytest.mark.parametrize("plugin", PLUGINS, ids=lambda path: str(path.name))

@@ -42,6 +42,7 @@ daemon = "{daemon}"
 
 [sink.sqlite]
 file = "energy.db"
+flush_interval = 0
 """
 
 

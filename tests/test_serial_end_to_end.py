@@ -30,7 +30,7 @@ def wire(tmp_path: Path) -> Iterator[Wire]:
 def site(wire: Wire, settings: str = "") -> str:
     """Return the configuration."""
     source = f'[source.line]\nuse = "serial"\nport = "{wire.path}"\n{settings}'
-    return f'state = "state"\n{source}\n[sink.sqlite]\nfile = "energy.db"\n'
+    return f'state = "state"\n{source}\n[sink.sqlite]\nfile = "energy.db"\nflush_interval = 0\n'
 
 
 def packets(format: str, serial: str) -> list[bytes]:

@@ -20,7 +20,7 @@ from btcore import pack
 pytestmark = pytest.mark.servers
 
 REPORTED = Path(__file__).parent / "golden" / "reported" / "telnet_doubled.bin"
-SINK = '\n[sink.sqlite]\nfile = "energy.db"\n'
+SINK = '\n[sink.sqlite]\nfile = "energy.db"\nflush_interval = 0\n'
 SERVER = 'state = "state"\n[source.panel]\nuse = "tcp-server"\nhost = "127.0.0.1"\nport = 0\n'
 CLIENT = 'state = "state"\n[source.g]\nuse = "tcp-client"\nhost = "127.0.0.1"\nport = {}\n'
 GEM = [pack("gem48pbin", "01000777", {"volts": 120, "secs": 10 * n, "ch1_aws": 5000 * n}) for n in range(5)]

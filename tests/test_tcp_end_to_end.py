@@ -27,6 +27,7 @@ port = 0
 
 [sink.sqlite]
 file = "energy.db"
+flush_interval = 0
 """
 
 PACKETS = 12

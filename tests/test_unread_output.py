@@ -41,7 +41,7 @@ def start(
     config = folder / "site.toml"
     config.write_text(
         f'state = "state"\n[source.panel]\nuse = "tcp-server"\nhost = "127.0.0.1"\nport = {port}\n'
-        f'[sink.kept]\nuse = "sqlite"\nfile = "energy.db"\n{sink}'
+        f'[sink.kept]\nuse = "sqlite"\nfile = "energy.db"\nflush_interval = 0\n{sink}'
     )
     command = [sys.executable, "-m", "btcore", "run", "--config", str(config), *options]
     return subprocess.Popen(command, cwd=folder, stdout=stdout, stderr=stderr)

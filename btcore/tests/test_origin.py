@@ -4,6 +4,7 @@
 import re
 import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -117,13 +118,15 @@ def test_a_packet_is_kept_with_its_origin(journal: Journal, cls: type, origin: s
 
 
 def test_an_origin_of_an_earlier_version_is_read_under_its_present_name(
-    sqlite_journal: SqliteJournal, file: Path
+    file: Path,
 ) -> None:
     """A journal that holds `made up`, as earlier versions wrote it, gives readings that are `simulated`."""
-    (kept,) = collect(sqlite_journal, Dream, Chunk(packet(), time=NOON))
+    with closing(SqliteJournal(file)) as journal:
+        (kept,) = collect(journal, Dream, Chunk(packet(), time=NOON))
     with sqlite3.connect(file) as connection:
         connection.execute("UPDATE entry SET origin = 'made up'")
-    (entry,) = sqlite_journal.get([kept.offset])
+    with closing(SqliteJournal(file)) as journal:
+        (entry,) = journal.get([kept.offset])
     recalled = DECODERS.read_entry(entry)
     assert recalled is not None
     assert (entry.origin, recalled.origin) == ("simulated", "simulated")

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Literal
 
 from helpers.golden_streams import recorded_readings
 from helpers.samplers import samples_between
@@ -16,8 +17,10 @@ from btmon_mqtt.sink import Mqtt
 
 ROUNDS = 10
 
+LEVELS: tuple[Literal[0], Literal[1], Literal[2]] = (0, 1, 2)
 
-def measure(broker: Mosquitto, qos: int) -> float:
+
+def measure(broker: Mosquitto, qos: Literal[0, 1, 2]) -> float:
     """Return the topics that are published in a second."""
     readings = recorded_readings("gem48pbin_steady")
     batch = Batch(tuple(readings), tuple(samples_between(readings)))
@@ -38,7 +41,7 @@ def main() -> int:
         print(MISSING)
         return 0
     with tempfile.TemporaryDirectory() as name, Mosquitto(Path(name)) as broker:
-        for qos in (0, 1, 2):
+        for qos in LEVELS:
             print(f"{f'MQTT: topics a second, qos {qos}':<32} {measure(broker, qos):10.0f}")
     return 0
 

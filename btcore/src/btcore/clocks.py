@@ -4,11 +4,18 @@
 The clocks of meters are not here (`decode/device_clock.py`).
 """
 
+import ctypes
 import random
 import time
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
+
+EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
+"""No btcore is older than this, so no right clock shows less."""
+
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+"""No right clock shows more."""
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 """The file in which Linux identifies the current start of the system."""
@@ -20,6 +27,28 @@ _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 def now() -> datetime:
     """Return the time of day."""
     return datetime.now(UTC)
+
+
+def is_absurd(time: datetime) -> bool:
+    """Whether a clock that shows this time cannot be right: a computer without a battery begins with 1970."""
+    return not EARLIEST <= time < LATEST
+
+
+def is_synchronized() -> bool | None:
+    """Return whether something (NTP) keeps the time of day right, as the kernel knows; None where it does not tell."""
+    try:
+        adjtimex = ctypes.CDLL(None).adjtimex
+    except (AttributeError, OSError):
+        return None
+    state = int(adjtimex(ctypes.create_string_buffer(_TIMEX)))  # without a mode it changes nothing
+    return None if state < 0 else state != _TIME_ERROR
+
+
+_TIMEX = 512
+"""Bytes: more than the kernel's struct timex has."""
+
+_TIME_ERROR = 5
+"""What adjtimex returns where the clock is not synchronized (<sys/timex.h>)."""
 
 
 def steady() -> int:

@@ -34,6 +34,7 @@ def test_a_good_configuration_is_told_as_what_would_run(load: Load, capsys: pyte
         "  retention          30d",
         "  journal            sqlite",
         "  max_journal_bytes  8000000000",
+        "  sync               normal",
     ]
 
 

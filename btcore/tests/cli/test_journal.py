@@ -20,6 +20,7 @@ path = "cap"
 [sink.db]
 use = "sqlite"
 file = "energy.db"
+flush_interval = 0
 """
 LIVE = '[source.live]\nuse = "simulator"\ninterval = "1s"\nserial = "01000777"\n'
 ROWS = "gem48ptbin_counters"

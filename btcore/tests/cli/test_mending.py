@@ -31,12 +31,14 @@ serial = "01000777"
 use = "sqlite"
 file = "energy.db"
 schema = "samples"
+flush_interval = 0
 """
 NEW = """
 [sink.new]
 use = "sqlite"
 file = "new.db"
 schema = "samples"
+flush_interval = 0
 start_at = "end"
 """
 CLOUD = """

@@ -22,6 +22,7 @@ interval = "1s"
 [sink.db]
 use = "sqlite"
 file = "energy.db"
+flush_interval = 0
 {more}
 """
 WRONG = """

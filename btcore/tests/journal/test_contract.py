@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 import attrs
 import pytest
+from helpers.journal_death import open_mortal
 from helpers.journal_entries import raw_entry
 from helpers.property_tests import examples
 from helpers.times import START
@@ -22,7 +23,7 @@ from btcore.testing.journal_machine import contract_machine
 
 def open_sqlite(folder: Path) -> SqliteJournal:
     """Open the journal in a folder."""
-    return SqliteJournal(folder / "journal.db")
+    return open_mortal(folder)
 
 
 def open_memory(_: Path) -> MemoryJournal:
@@ -32,6 +33,8 @@ def open_memory(_: Path) -> MemoryJournal:
 
 class TestSqlite(JournalContract):
     """What SQLite keeps is there after the death of the process."""
+
+    is_shared = False
 
     def open_journal(self, folder: Path) -> Journal:
         """Open the journal in a folder."""

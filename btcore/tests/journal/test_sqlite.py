@@ -3,8 +3,8 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import attrs
@@ -132,18 +132,16 @@ def test_threads_append_and_read_at_once(journal: SqliteJournal) -> None:
 def test_the_newest_entry_stays_the_newest(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a thread appends more before an earlier one has taken note of its own: the later entry counts."""
     kept, go_on = threading.Event(), threading.Event()
-    transaction = journal._transaction
+    publish = journal._publish
 
-    @contextmanager
-    def held_up() -> Iterator[sqlite3.Connection]:
-        with transaction() as connection:
-            yield connection
+    def held_up(entries: Sequence[Entry]) -> None:
         if threading.current_thread() is first:
             kept.set()
             assert go_on.wait(20)
+        publish(entries)
 
     first = threading.Thread(target=journal.append, args=([raw_entry(1)],))
-    monkeypatch.setattr(journal, "_transaction", held_up)
+    monkeypatch.setattr(journal, "_publish", held_up)
     first.start()
     assert kept.wait(20)
     journal.append([raw_entry(2)])

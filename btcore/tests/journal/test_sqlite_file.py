@@ -116,12 +116,14 @@ def test_a_full_disk_loses_nothing(file: Path) -> None:
 
 
 def test_a_person_who_looks_into_the_file_does_not_disturb(file: Path, journal: SqliteJournal) -> None:
-    """While another connection reads, appending goes on."""
+    """While another connection reads, appending goes on, and so does the commit of what was gathered."""
     journal.append([raw_entry(1)])
+    assert list(journal.check()) == []  # commits what is gathered
     with closing(sqlite3.connect(file)) as person:
         person.execute("BEGIN")
         assert person.execute("SELECT count(*) FROM entry").fetchall() == [(1,)]
         assert len(journal.append([raw_entry(2)]).kept) == 1
+        assert list(journal.check()) == []
         assert person.execute("SELECT count(*) FROM entry").fetchall() == [(1,)]
 
 
@@ -193,6 +195,7 @@ def test_what_is_documented_works(file: Path, journal: SqliteJournal) -> None:
     journal.append([entry(at) for at in range(5)])
     journal.keep_dead_letters([dead_letter("sink.roof", 2)])
     journal.commit("sink.roof", Checkpoint(3, {METER: Baseline(3)}))
+    assert list(journal.check()) == []  # commits what is gathered
     with closing(sqlite3.connect(file)) as person:
         waiting, asides, heard = (person.execute(statement).fetchall() for statement in STATEMENTS[1:4])
     assert waiting == [("sink.roof", 2)]

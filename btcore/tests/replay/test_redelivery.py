@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from helpers.captured_log import logged
 from helpers.fake_plugins import OneMeterSink, RecordingSink
+from helpers.journal_death import open_mortal
 from helpers.journal_entries import entry
 from helpers.packets import METER
 from helpers.redelivery import deliver_again, values_of
@@ -24,7 +25,6 @@ from helpers.waiting import wait_for
 
 from btcore import Batch, Reject, Retry, hookimpl
 from btcore.journal import DeadLetter, Journal, Retention
-from btcore.journal.sqlite import SqliteJournal
 from btcore.replay.letters import id_of
 from btcore.replay.requests import Request, Requests, replay_name
 
@@ -179,8 +179,7 @@ def test_a_replay_that_fails_holds_up_no_live_reading(journal: Journal, caplog: 
 
 def test_a_replay_goes_on_after_a_kill(tmp_path: Path) -> None:
     """What was delivered before the program died does not come again, but for the last batch; all the rest comes."""
-    file = tmp_path / "journal.db"
-    before = SqliteJournal(file)
+    before = open_mortal(tmp_path)
     fill_journal(before, 100)
     deliver_all(before, RecordingSink())
 
@@ -196,7 +195,7 @@ def test_a_replay_goes_on_after_a_kill(tmp_path: Path) -> None:
     running.worker.redelivery.requests.ask(Request())
     with running:
         running.worker.thread.join(60)
-    after = SqliteJournal(file)
+    after = open_mortal(tmp_path)
     second = RecordingSink()
     with RunningSink(after, second, settings={"batch_size": 10}) as resumed:
         resumed.finish()

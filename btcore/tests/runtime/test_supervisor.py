@@ -21,7 +21,7 @@ from btcore import Chunk, Duration, Retry, Stop, hookimpl, pack, plugin
 from btcore.config.site import Site
 from btcore.errors import ConfigurationError, Unavailable
 from btcore.journal import Baseline, Checkpoint, Journal
-from btcore.journal.opening import DEFAULT, open_journal
+from btcore.journal.opening import DEFAULT, Sync, open_journal
 from btcore.journal.sqlite import SqliteJournal
 from btcore.journal.sqlite_file import FILE_NAME
 from btcore.journal.sqlite_schema import VERSION
@@ -285,8 +285,8 @@ def test_a_hung_sink_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca
         calling.set()
         release.wait(20)
 
-    def opened(url: str, state: Path, max_bytes: int, *, must_exist: bool) -> Journal:
-        journals.append(open_journal(url, state, max_bytes, must_exist=must_exist))
+    def opened(url: str, state: Path, max_bytes: int, *, must_exist: bool, sync: Sync) -> Journal:
+        journals.append(open_journal(url, state, max_bytes, must_exist=must_exist, sync=sync))
         return journals[-1]
 
     monkeypatch.setattr("btcore.runtime.supervisor.open_journal", opened)

@@ -3,7 +3,6 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,12 +18,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btcore import Chunk, Retry, Stop
+from btcore.config.site import Site
 from btcore.errors import Unavailable
 from btcore.journal import START, EntrySize, Journal, Offset
 from btcore.journal.keys import append_all
 from btcore.journal.memory import MemoryJournal
-from btcore.journal.opening import DEFAULT, open_journal
-from btcore.runtime.supervisor import Supervisor
+from btcore.runtime.supervisor import Supervisor, open_site_journal
 from btcore.sinks.limits import PORTION, find_excess
 
 PACKET = 43
@@ -113,12 +112,18 @@ def test_the_bounds_hold_whatever_a_sink_is_at(
     roof = RecordingSink(answer=answers[trouble])
     other = make_sink(RecordingSink(), "other")  # a run of which all sinks have stopped ends
     parts = (make_source(twenty(half)), make_sink(roof, max_backlog_bytes=6 * PACKET), other)
+    journals: list[Journal] = []
+
+    def opened(site: Site) -> Journal:
+        journals.append(open_site_journal(site))
+        return journals[0]
+
+    monkeypatch.setattr("btcore.runtime.supervisor.open_site_journal", opened)
     run = Supervisor(make_site(tmp_path, *parts), stop).run
     with in_background(stop, run):
         wait_for(lambda: roof.calls, patience=20)
         half.set()
-        with closing(open_journal(DEFAULT, tmp_path)) as journal:
-            wait_for(lambda: sink_offset(journal) == 14, "the oldest to be dropped", patience=20)
+        wait_for(lambda: sink_offset(journals[0]) == 14, "the oldest to be dropped", patience=20)
         release.set()
     assert any("before they were delivered" in text for text in logged(caplog))
 

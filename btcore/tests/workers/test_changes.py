@@ -60,7 +60,7 @@ def test_the_same_configuration_changes_nothing(tmp_path: Path) -> None:
     [
         ({"panel": "max_connections = 9"}, ["source.panel: restarted (max_connections)"]),
         ({"panel": 'clock = "device-utc"'}, ["source.panel: restarted (clock)"]),
-        ({"sqlite": 'table = "x"\nflush_interval = "1m"'}, ["sink.sqlite: restarted (table, flush_interval)"]),
+        ({"sqlite": 'table = "x"\nflush_interval = "2m"'}, ["sink.sqlite: restarted (table, flush_interval)"]),
         ({"sqlite": "only_live = true"}, ["sink.sqlite: restarted (only_live)"]),
         ({"print": 'use = "sqlite"\nfile = "other.db"'}, ["sink.print: restarted (use)"]),
         ({"more": '[sink.other]\nuse = "print"'}, ["sink.other: added"]),
@@ -132,3 +132,10 @@ def test_what_a_plugin_changes_of_itself_does_not_count(tmp_path: Path) -> None:
     instance: Any = before.sinks[-1].instance
     instance.tokens.clear()
     assert list(site_changes(before, site(tmp_path, **more)).lines()) == []
+
+
+def test_what_is_said_of_a_channel_beside_its_name_is_shared_too(tmp_path: Path) -> None:
+    """A pulse counter that stands for more, or a channel in another area, restarts the sinks."""
+    before = {"channels": '"01000777_p1" = { name = "water", unit = "L", per_pulse = 0.5 }'}
+    found = changes(tmp_path, before, channels='"01000777_p1" = { name = "water", unit = "L", per_pulse = 1 }')
+    assert {*found.sinks.ending} == ALL_SINKS

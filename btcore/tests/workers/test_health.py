@@ -126,7 +126,12 @@ def test_a_source_that_fails_for_a_while_is_no_end(tmp_path: Path) -> None:
 
 def worker(failure: str = "", *, alive: bool = False) -> Any:  # noqa: ANN401 - what is asked of a worker, and no more
     """Stand in for a source."""
-    return SimpleNamespace(name="source.x", failure=failure, thread=SimpleNamespace(is_alive=lambda: alive))
+    return SimpleNamespace(
+        name="source.x",
+        failure=failure,
+        thread=SimpleNamespace(is_alive=lambda: alive),
+        source=SimpleNamespace(is_derived=False),
+    )
 
 
 def sinks(states: Iterable[str]) -> list[Any]:

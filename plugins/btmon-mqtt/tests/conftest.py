@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.needed import need
 from servers.mosquitto import MISSING, Certificates, Mosquitto
 
 from btcore import Context
@@ -17,8 +18,7 @@ from btmon_mqtt.sink import Mqtt
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     """Run a broker that everybody may use."""
-    if MISSING:
-        pytest.skip(MISSING)
+    need(MISSING)
     with Mosquitto(tmp_path) as server:
         yield server
 
@@ -26,8 +26,7 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     """Make an authority and what it has signed."""
-    if MISSING:
-        pytest.skip(MISSING)
+    need(MISSING)
     return Certificates(tmp_path_factory.mktemp("certificates"))
 
 

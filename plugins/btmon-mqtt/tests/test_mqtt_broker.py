@@ -2,13 +2,17 @@
 """With a real broker that refuses, hangs, dies and comes back: what is reported, and that nothing is lost."""
 
 import logging
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from helpers.btcore_process import free_port
 from helpers.golden_streams import recorded_readings
+from helpers.needed import needs
 from helpers.samplers import samples_between
 from helpers.waiting import wait_for
 from servers.mosquitto import MISSING, Certificates, Listener, Mosquitto, OldBroker
@@ -20,7 +24,7 @@ from btmon_mqtt.login import Login
 from btmon_mqtt.messages import Message
 from btmon_mqtt.sink import Mqtt
 
-pytestmark = [pytest.mark.servers, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
+pytestmark = [pytest.mark.servers, needs(MISSING)]
 
 Opened = Callable[..., Mqtt]
 
@@ -102,6 +106,29 @@ def test_what_is_no_broker_is_told() -> None:
     """A port that ends each connection is not taken for one that is down."""
     with RawServer(lambda _connection, _closing: None) as server, pytest.raises(Retry, match="without an answer"):
         Connection(Login(host="127.0.0.1", port=server.port, timeout=5)).open()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_broker_that_sends_nonsense_is_given_up(seed: int) -> None:
+    """Whatever comes in place of an acknowledgement, the message is not delivered, and no thread is left."""
+    random = Random(seed)
+
+    def talk(connection: socket.socket, _closing: threading.Event) -> None:
+        connection.recv(4096)
+        connection.sendall(b"\x20\x03\x00\x00\x00")  # it accepts the connection
+        connection.recv(4096)
+        size = random.randrange(40)
+        connection.sendall(
+            bytes([random.choice((0x30, 0x36, 0x40, 0x50, 0x90, 0xD0, 0xE0)), size]) + random.randbytes(140)
+        )
+
+    threads = threading.active_count()
+    with RawServer(talk) as server:
+        connection = Connection(Login(host="127.0.0.1", port=server.port, timeout=5))
+        connection.open()
+        with pytest.raises(Retry):
+            connection.publish(numbered(3))
+    assert (connection.is_open, threading.active_count()) == (False, threads)
 
 
 @pytest.mark.parametrize("rudely", [False, True], ids=["says so", "hangs up"])

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 from helpers.btcore_process import BtcoreProcess
+from helpers.needed import needs
 from helpers.waiting import wait_for
 from servers.mosquitto import MISSING, Listener, Mosquitto
 
 from btcore import pack
 
-pytestmark = [pytest.mark.servers, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
+pytestmark = [pytest.mark.servers, needs(MISSING)]
 
 PACKETS = 200
 STATE = "/house/energy/01000777/state"

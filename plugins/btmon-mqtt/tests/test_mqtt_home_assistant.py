@@ -5,8 +5,11 @@ import json
 import logging
 from collections.abc import Iterable
 from datetime import timedelta
+from functools import partial
+from operator import add
 from typing import Any
 
+import attrs
 import pytest
 from helpers.counter_readings import MORNING
 from helpers.home_assistant import faults
@@ -59,9 +62,8 @@ def reading(seconds: int, form: str = "gem48pbin", serial: str = GEM, **more: Nu
     }
     known = {label: value for label, value in values.items() if label in FORMATS[form].index}
     at = MORNING + timedelta(seconds=seconds)
-    return Reading(
-        at, FORMATS[form], serial, pack(form, serial if serial.isdigit() else GEM, known), offset=1000 + seconds
-    )
+    raw = pack(form, serial if serial.isdigit() else GEM, known)
+    return Reading(at, FORMATS[form], serial, raw, offset=1000 + seconds, origin="recorded")
 
 
 def batch_of(readings: Iterable[Reading], polarity: Polarity = "brultech") -> Batch:
@@ -284,6 +286,24 @@ def test_of_a_batch_home_assistant_gets_the_newest_state_alone() -> None:
     found = told(batch_of(reading(10 * number) for number in range(50)))
     (state,) = found["energy/01000777/state"]
     assert json.loads(state)["time"] == "2026-06-21T06:08:10Z"
+
+
+def test_the_first_state_of_a_meter_is_none_of_earlier_days(caplog: pytest.LogCaptureFixture) -> None:
+    """A sink that is added to a journal of a month begins with the present: else that were energy of this hour."""
+    caplog.set_level(logging.INFO)
+    readings = [attrs.evolve(reading(10 * number), origin="") for number in range(4)]
+    first, then = batch_of(readings[:2]), batch_of(readings[1:])
+    for late, expected in ((299, 1), (301, 0)):
+        sink = Mqtt(homeassistant=True, base_topic="energy")
+        sink.open(make_context())
+        assert sink._home_assistant
+        sink._home_assistant.now = partial(add, readings[1].time, timedelta(seconds=late))
+        assert len([line for line in sink.preview_batch(first) if "/state" in line.partition(" ")[0]]) == expected
+        assert sink._home_assistant.wants(GEM)
+        sink._home_assistant.now = lambda: readings[-1].time
+        assert [line for line in sink.preview_batch(then) if "/state" in line.partition(" ")[0]]
+    what = "Home Assistant gets its state when they are of the present"
+    assert caplog.messages == [f"meter {GEM}: its readings are of 2026-06-21T06:00:10Z; {what}"]
 
 
 def test_two_meters_are_two_devices() -> None:

@@ -5,14 +5,14 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
-from helpers.counter_readings import MORNING
 from helpers.home_assistant import faults, statistics
+from helpers.needed import needs
 from helpers.running_sink import RunningSink
 from helpers.samplers import samples_between
 from helpers.waiting import wait_for
@@ -25,9 +25,12 @@ from btcore.journal import Entry, Journal
 from btcore.journal.opening import DEFAULT, open_journal
 from btmon_mqtt.sink import Mqtt
 
-pytestmark = [pytest.mark.servers, pytest.mark.skipif(bool(MISSING), reason=MISSING)]
+pytestmark = [pytest.mark.servers, needs(MISSING)]
 
 Opened = Callable[..., Mqtt]
+
+START = datetime.now(UTC).replace(microsecond=0)
+"""When the first packet comes: the first state of a meter is one of the present."""
 
 GEM = "01000777"
 FORM: Format = FORMATS["gem48pbin"]
@@ -77,7 +80,7 @@ class Panel:
             "p1": self.pulses,
         }
         raw = pack(FORM.name, GEM, values | {"ch2_aws": self.sun, "ch2_pws": self.sun})
-        key = round((MORNING + timedelta(seconds=self.at)).timestamp() * 1_000_000)
+        key = round((START + timedelta(seconds=self.at)).timestamp() * 1_000_000)
         return Entry(key, "panel", GEM, FORM.name, raw)
 
 
@@ -167,7 +170,7 @@ def readings_of(entries: Iterator[Entry]) -> list[Reading]:
     """Return the readings of packets, with offsets from 1 on."""
     found = []
     for offset, entry in enumerate(entries, 1):
-        at = MORNING + timedelta(microseconds=entry.key - round(MORNING.timestamp() * 1_000_000))
+        at = START + timedelta(microseconds=entry.key - round(START.timestamp() * 1_000_000))
         found.append(Reading(at, FORM, GEM, entry.raw, offset=offset))
     return found
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from helpers.btcore_process import free_port
+from helpers.needed import needs
 from helpers.waiting import wait_for
 from servers.mosquitto import MISSING, PROGRAM
 
@@ -20,7 +21,7 @@ SECTION = README.partition("## Seeing it work")[2].partition("\n## ")[0]
 
 
 @pytest.mark.servers
-@pytest.mark.skipif(bool(MISSING), reason=MISSING)
+@needs(MISSING)
 def test_the_readme_s_commands_show_a_meter(tmp_path: Path) -> None:
     """With the README's configuration and its four commands, its two lines are shown."""
     broker, meter = free_port(), free_port()

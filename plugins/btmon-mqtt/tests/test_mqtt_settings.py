@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from helpers.configured_sink import sink_from_toml
 from helpers.golden_streams import recorded_readings
@@ -112,6 +113,7 @@ def test_a_meter_of_another_make_has_its_sensors() -> None:
     from helpers.counter_readings import reading_at  # noqa: PLC0415 - for this test alone
 
     readings = [reading_at(0, 0, form), reading_at(10, 10, form, **{"pv 1 ws": 100, "heat/in": 20.5})]
+    readings = [attrs.evolve(one, numbers=one.numbers, origin="recorded") for one in readings]
     batch = Batch(tuple(readings), tuple(samples_between(readings)))
     found = lines(batch=batch, homeassistant=True, values=True)
     assert found[:3] == ["e/312345_volts 0.0", "e/312345_pv 1_w 10.0", f"e/312345_pv 1_wh {round(100 / 3600, 3)}"]

@@ -11,6 +11,7 @@ import attrs
 import pytest
 from helpers.btcore_process import BtcoreProcess, free_port
 from helpers.metered import START, batch_of, readings
+from helpers.needed import needs
 from helpers.plugin_calls import make_context
 from helpers.waiting import wait_for
 from servers.prometheus import (
@@ -27,7 +28,7 @@ from btmon_prometheus.series import METRICS
 
 pytestmark = [
     pytest.mark.servers,
-    pytest.mark.skipif(bool(MISSING_PROMETHEUS or MISSING_VICTORIA), reason=MISSING_PROMETHEUS or MISSING_VICTORIA),
+    needs(MISSING_PROMETHEUS or MISSING_VICTORIA),
 ]
 
 SERVERS = {"prometheus": Prometheus, "victoria-metrics": VictoriaMetrics}

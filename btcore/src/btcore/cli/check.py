@@ -99,7 +99,7 @@ def _record(site: Site) -> Record:
 
 
 def _site_values(site: Site) -> Record:
-    return {**setting_values(site, site_settings()), "journal": describe_url(site.journal)}
+    return {**setting_values(site, site_settings()), "journal": describe_url(site.journal), "sync": site.sync}
 
 
 def _part(part: Source | Sink) -> Record:

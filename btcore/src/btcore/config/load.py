@@ -19,7 +19,7 @@ from btcore.config.meters import read_meters
 from btcore.config.metrics import read_metrics
 from btcore.config.parts import split
 from btcore.config.problems import SINGLE_TABLES, Problems
-from btcore.config.site import Decoder, Sink, Site, Source, core_settings, default_state, site_settings
+from btcore.config.site import Decoder, JournalSettings, Sink, Site, Source, core_settings, default_state, site_settings
 from btcore.config.site_file import read_site_file
 from btcore.config.tables import Reader, Values, readable_settings
 from btcore.config.toml import Key, read
@@ -30,6 +30,7 @@ from btcore.renamed_settings import renamed
 from btcore.settings import Delivery, Kind
 from btcore.text import closest, nearest
 from btcore.values.channels import KnownChannels, known_channels
+from btcore.values.describe import settings_of
 from btcore.values.durations import duration_text
 from btcore.values.invalid_value import ConversionContext, format_value
 from btcore.values.virtual_channels import read_virtual_channels
@@ -92,8 +93,9 @@ class _Loader:
     def load(self) -> Site:
         """Read the whole file."""
         self._unknown_keys()
-        self.findings.secrets += secrets_in(str(self.data.get("journal", "")))
-        values = {"state": default_state(), **self.reader.settings(self.top, self.data, ())}
+        journal = self.data.get("journal", "")
+        self.findings.secrets += secrets_in(str(journal.get("use", "") if isinstance(journal, dict) else journal))
+        values = {"state": default_state(), **self._top_values()}
         self.state: Path = values["state"]
         sources = [Source(**common, **core) for common, core, _ in self._tables("source")]
         sinks = [Sink(**common, delivery=_delivery(cls, core)) for common, core, cls in self._tables("sink")]
@@ -117,6 +119,17 @@ class _Loader:
             warnings=tuple(self.findings.warnings),
             **values,
         )
+
+    def _top_values(self) -> Values:
+        """Return the settings of the top level; the journal's may be in a table of their own."""
+        table = self.data.get("journal")
+        if not isinstance(table, dict):
+            return self.reader.settings(self.top, self.data, ())
+        known = settings_of(JournalSettings)
+        self.reader.unknown(table, [entry.name for entry in known], ("journal",), ())
+        journal = JournalSettings(**self.reader.settings(known, table, ("journal",)))
+        others = [entry for entry in self.top if entry.name != "journal"]
+        return {"journal": journal.use, "sync": journal.sync, **self.reader.settings(others, self.data, ())}
 
     def _decoder_tables(self) -> object:
         """Return the tables of decoders, with the built-in one of Brultech's meters."""
@@ -160,7 +173,7 @@ class _Loader:
 
     def _unknown_keys(self) -> None:
         tables = (*KIND_HOOKS, *SINGLE_TABLES)
-        known = (*tables, *(entry.name for entry in self.top))
+        known = tuple(dict.fromkeys((*tables, *(entry.name for entry in self.top))))
         for name, value in self.data.items():
             if name not in known and isinstance(value, dict):
                 self._unknown_table(name, value, closest(name, tables))
@@ -282,7 +295,7 @@ class _Loader:
         return plugin, cls
 
 
-_TABLES = "[source.NAME], [sink.NAME], [decoder.NAME], [channels], [meters], [metrics]"
+_TABLES = "[source.NAME], [sink.NAME], [decoder.NAME], [channels], [meters], [metrics], [journal]"
 
 BRULTECH = "brultech"
 """The built-in decoder."""

@@ -10,8 +10,11 @@ from btcore.config.toml import Key, TomlDocument
 from btcore.errors import ConfigurationError, Problem
 from btcore.redaction import redact
 
-SINGLE_TABLES = ("channels", "meters", "metrics")
+SINGLE_TABLES = ("channels", "meters", "metrics", "journal")
 """The tables without a name of their own."""
+
+ALSO_A_SETTING = "journal"
+"""The table that may be a single value instead."""
 
 IN_A_TABLE = 2
 """The number of names in the header of a source, sink or decoder: `sink`, `roof`."""
@@ -58,7 +61,7 @@ class Problems:
 
     def _table_and_key(self, path: Key) -> tuple[str, str]:
         depth = 1 if path[:1] and path[0] in SINGLE_TABLES else IN_A_TABLE
-        if len(path) < depth:
+        if len(path) < depth or path == (ALSO_A_SETTING,):
             return "", format_key(path)
         return format_key(path[:depth]), format_key(path[depth:])
 

@@ -18,7 +18,7 @@ from btcore.config.meters import Meters
 from btcore.config.metrics import MetricsSettings
 from btcore.decode.brultech import FORMATS
 from btcore.errors import Problem
-from btcore.journal.opening import DEFAULT, check_journal, describe_url
+from btcore.journal.opening import DEFAULT, Sync, check_journal, describe_url
 from btcore.origin import origin_of
 from btcore.settings import Context, Delivery, Duration, Kind, Polarity, Serial
 from btcore.values.describe import Setting, configured_settings, delivery_settings, settings_of
@@ -121,12 +121,31 @@ class Decoder:
 
 
 @attrs.frozen
+class JournalSettings:
+    """The settings of the table [journal]; a `journal` that is a text is short for one with `use` alone."""
+
+    use: str = attrs.field(
+        default=DEFAULT,
+        repr=describe_url,
+        validator=check_journal,
+        metadata={"help": "where readings are kept: the name of a journal, or its URL (sqlite:////DIRECTORY/FILE)"},
+    )
+    sync: Sync = attrs.field(
+        default="normal",
+        metadata={
+            "help": "normal: a power cut costs the readings of about the last half minute; always: each reading is on"
+            " the disk before anything is done with it, which wears out an SD card"
+        },
+    )
+
+
+@attrs.frozen
 class Site:
     """Everything that a configuration defines.
 
     `state` is the directory of the journal. `meters` are the meters of [meters]; `channels` maps `SERIAL_CHANNEL` to a
-    name, `channel_descriptions` to all that [channels] says. `secrets` are texts that no log may show. `warnings` are
-    findings that do not prevent a run.
+    name, `channel_descriptions` to all that [channels] says. `sync` says when a reading is on the disk. `secrets` are
+    texts that no log may show. `warnings` are findings that do not prevent a run.
     """
 
     file: Path
@@ -147,6 +166,7 @@ class Site:
         validator=check_journal,
         metadata={"help": "where readings are kept: the name of a journal, or its URL (sqlite:////DIRECTORY/FILE)"},
     )
+    sync: Sync = "normal"
     max_journal_bytes: int = attrs.field(
         default=8_000_000_000,
         validator=attrs.validators.ge(0),

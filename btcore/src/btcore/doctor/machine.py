@@ -2,16 +2,12 @@
 """Findings about this machine: its clock, its disk, rights of files, versions, and the running program."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from btcore.clocks import is_absurd
 from btcore.doctor.facts import JournalFacts, SiteFacts
 from btcore.findings import Finding
 from btcore.text import format_bytes, format_duration
-
-EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
-"""No btcore is older than this, so no right clock shows less."""
-
-LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
 AHEAD = timedelta(minutes=10)
 """By how much the newest reading may be ahead of the clock of this machine."""
@@ -34,7 +30,7 @@ def find(facts: SiteFacts) -> Iterator[Finding]:
 def _clock(facts: SiteFacts) -> Iterator[Finding]:
     advice = "Set it: `timedatectl` shows whether it follows a time server (systemd-timesyncd, chrony)"
     now, newest = facts.now, facts.journal.newest
-    if not EARLIEST <= now < LATEST:
+    if is_absurd(now):
         yield Finding("machine-clock", f"this machine's clock shows {now:%Y-%m-%d %H:%M}Z", advice, "machine")
     elif newest is not None and newest > now + AHEAD:
         text = f"the newest reading came in at {newest:%Y-%m-%d %H:%M}Z, and this machine's clock shows"

@@ -38,7 +38,7 @@ class Entry:
     `serial` and `key` identify it: `key` is its time in microseconds since 1970, raised by its writer where another
     reading of the meter has that key (`keys.py`). `raw` is the packet; where `packetless` is set, the values of a
     reading that came without one. `offset` is given by the journal: 0 before that. `monotonic`, `boot`, `address` and
-    `origin` are as in `Reading`.
+    `origin` are as in `Reading`; a negative `boot` says that the time of day was not known, so that `key` is a guess.
     """
 
     key: int
@@ -247,6 +247,13 @@ class Journal(Protocol):
         """Return one baseline of a sink, by its key; None when there is none.
 
         A checkpoint holds those of the meters that were heard last; this finds the others.
+        """
+
+    def restamp(self, entries: Sequence[Entry]) -> None:
+        """Give entries that are kept, by their offsets, these keys and boots: they were kept before the time was known.
+
+        Where another reading of the meter has the key, the next one that is free. One that is not kept stays away. No
+        sink has examined any of them.
         """
 
     def source_checkpoint(self, source: str) -> str:

@@ -93,6 +93,19 @@ class MemoryJournal:
         self._meters.pop((entry.serial, entry.format), None)
         self._meters[entry.serial, entry.format] = entry.offset
 
+    def restamp(self, entries: Sequence[Entry]) -> None:
+        """Give entries these keys and boots."""
+        with self._changed:
+            for entry in entries:
+                if (kept := self._entries.get(entry.offset)) is not None:
+                    del self._keys[kept.key][kept.serial]
+                    key = entry.key
+                    while kept.serial in self._keys.get(key, {}):
+                        key += 1
+                    changed = attrs.evolve(kept, key=key, boot=entry.boot)
+                    self._entries[entry.offset] = self._keys.setdefault(key, {})[kept.serial] = changed
+                    self._added[entry.offset] = key / 1e6
+
     def read(self, after: Offset, limit: int) -> Sequence[Entry]:
         """Return the entries after an offset; it is in the order of the offsets that they were put in."""
         with self._changed:

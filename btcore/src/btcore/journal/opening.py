@@ -8,6 +8,7 @@ the implementation alone. No message here shows a URL: it may contain a password
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Literal
 from urllib.parse import parse_qsl, unquote
 
 import attrs
@@ -30,17 +31,22 @@ SECRET_NAME = re.compile(r"pass|token|secret|key|cred|auth", re.IGNORECASE)
 """In the name of a parameter of a URL: its value is a secret."""
 
 
+Sync = Literal["normal", "always"]
+
+
 @attrs.frozen
 class JournalOptions:
     """What an implementation is given: the URL, the state directory, and how large the journal may become (0: any).
 
-    `must_exist`: a journal that is not there is not made, but raises Unavailable.
+    `must_exist`: a journal that is not there is not made, but raises Unavailable. `sync`: with `always`, a reading is
+    on the disk before it counts as kept; with `normal`, it survives the end of the program.
     """
 
     url: str = attrs.field(repr=False)
     state: Path
     max_bytes: int = 0
     must_exist: bool = False
+    sync: Sync = "normal"
 
     @property
     def rest(self) -> str:
@@ -55,7 +61,9 @@ It may have an attribute `check`, which is called with the same, opens nothing, 
 """
 
 
-def open_journal(url: str, state: Path, max_bytes: int = 0, *, must_exist: bool = False) -> Journal:
+def open_journal(
+    url: str, state: Path, max_bytes: int = 0, *, must_exist: bool = False, sync: Sync = "normal"
+) -> Journal:
     """Open the journal of a name or a URL; make it, unless it `must_exist`. Raises Unavailable, ConfigurationError."""
     try:
         found = find_journal(url)
@@ -63,7 +71,7 @@ def open_journal(url: str, state: Path, max_bytes: int = 0, *, must_exist: bool 
     except PluginError as error:
         raise wrong_url(str(error)) from None
     try:
-        return opener(JournalOptions(url, state, max_bytes, must_exist))
+        return opener(JournalOptions(url, state, max_bytes, must_exist, sync))
     except ConfigurationError as error:
         raise _redacted(error, url) from None
     except BaseException as error:

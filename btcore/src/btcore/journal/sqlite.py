@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The journal in a SQLite file, in WAL mode: a commit survives a crash of the program without waiting for the disk.
+"""The journal in a SQLite file, in WAL mode, and what was kept last in a smaller file beside it.
 
-A power cut may cost what the operating system had not written yet (seconds); it never damages what is there.
+What is kept survives a crash of the program without waiting for the disk: see `sqlite_gathering.py`. A power cut may
+cost what the operating system had not written yet (seconds); it never damages what is there.
 """
 
 import math
@@ -29,10 +30,12 @@ from btcore.journal import (
 )
 from btcore.journal.opening import JournalOptions
 from btcore.journal.sqlite_check import compact, find_faults
-from btcore.journal.sqlite_entries import NEWEST, RECENT, SIZES, insert, select
+from btcore.journal.sqlite_entries import NEWEST, RECENT, SIZES, insert, restamp, select
 from btcore.journal.sqlite_file import file_of, make_private, warn_if_readable
+from btcore.journal.sqlite_gathering import Gathering
 from btcore.journal.sqlite_lag import kept_after, lag_after
 from btcore.journal.sqlite_meters import Meters
+from btcore.journal.sqlite_records import KEEP_SOURCE, encode_checkpoint, encode_entries, encode_source
 from btcore.journal.sqlite_retention import MAX_BASELINES, forget
 from btcore.journal.sqlite_schema import bring_up, is_current, is_newer, refuse_foreign
 from btcore.journal.sqlite_sinks import (
@@ -48,6 +51,8 @@ from btcore.journal.sqlite_space import Room, give_up_reserve
 
 HEARD = """offset IN (SELECT * FROM (SELECT offset FROM baseline ORDER BY offset DESC LIMIT ?)
     UNION SELECT * FROM (SELECT offset FROM entry ORDER BY offset DESC LIMIT ?)) ORDER BY offset"""
+
+AFTER = "offset > ? ORDER BY offset LIMIT ?"
 
 DAMAGED = "the file is damaged or no journal: move it away and start again (what no sink has had yet is lost)"
 
@@ -70,7 +75,7 @@ def open_journal(options: JournalOptions) -> "SqliteJournal":
     refuse_foreign(file)
     if options.must_exist and not file.exists():
         raise Unavailable(f"there is no journal {file}")
-    journal = SqliteJournal(file, options.max_bytes)
+    journal = SqliteJournal(file, options.max_bytes, always_sync=options.sync == "always")
     warn_if_readable(file)
     return journal
 
@@ -81,12 +86,14 @@ open_journal.check = file_of  # type: ignore[attr-defined] # what `check_url` ca
 class SqliteJournal:
     """A journal in one SQLite file. One connection writes, another reads, so that reading never delays the meters."""
 
-    def __init__(self, file: Path, most_bytes: int = 0) -> None:
+    def __init__(self, file: Path, most_bytes: int = 0, *, always_sync: bool = False) -> None:
         """Open the file, or make it. Raises Unavailable when that cannot be done.
 
         `most_bytes` is how large it may become, without the room in it that is free; 0: as large as the disk allows.
+        `always_sync`: an entry is on the disk before it counts as kept.
         """
         self._file = file
+        self._always_sync = always_sync
         self._most = most_bytes or math.inf
         self._used = 0
         self._unmeasured = 0
@@ -107,10 +114,12 @@ class SqliteJournal:
             self._writer = self._connect(failing)
             self._room = Room(self._file, self._writer)
             self._prepare()
+            self._gathering = Gathering(self._file, self._writer, self._room.give_up, always_sync=self._always_sync)
             self._measure()
             self._meters = Meters(self._writer)
             self._reader = self._connect(failing)
             self._last = int(self._reader.execute(NEWEST).fetchone()[0])
+            self._gathering.committed_to = self._last
             failing.pop_all()
 
     def _connect(self, failing: ExitStack) -> sqlite3.Connection:
@@ -127,8 +136,9 @@ class SqliteJournal:
                 f"the journal {self._file} was written by a newer btcore (version {version}): upgrade btcore"
             )
         if not is_current(self._writer):
-            with self._transaction() as connection:
-                bring_up(connection)
+            with self._guarded("write to"), self._writer:  # which commits, or takes all back
+                self._writer.execute("BEGIN IMMEDIATE")
+                bring_up(self._writer)
 
     @contextmanager
     def _guarded(self, what: str) -> Iterator[None]:
@@ -137,34 +147,34 @@ class SqliteJournal:
             yield
         except BUGS:
             raise
-        except sqlite3.OperationalError as error:
+        except (sqlite3.OperationalError, OSError) as error:
             raise Unavailable(f"cannot {what} the journal {self._file}: {error}") from error
         except sqlite3.Error as error:
             raise Unavailable(f"cannot {what} the journal {self._file}: {error}; {DAMAGED}") from error
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._writing, self._guarded("write to"):
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._writer
-                self._writer.execute("COMMIT")
-            except BaseException as error:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
-                if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL:
-                    self._room.give_up()
-                raise
+        """Change something, and commit it at once."""
+        with self._writing, self._guarded("write to"), self._gathering.change():
+            yield self._writer
 
     @contextmanager
     def _snapshot(self) -> Iterator[sqlite3.Connection]:
-        """Read several things as they are at one moment."""
-        with self._reading, self._guarded("read"):
-            self._reader.execute("BEGIN")
-            try:
-                yield self._reader
-            finally:
-                self._reader.execute("COMMIT")
+        """Read several things as they are at one moment.
+
+        What is gathered is seen by the connection that writes alone: the meters wait for what is read there.
+        """
+        if self._gathering.is_empty:
+            with self._reading, self._guarded("read"):
+                self._reader.execute("BEGIN")
+                try:
+                    yield self._reader
+                finally:
+                    self._reader.execute("COMMIT")
+        else:
+            with self._writing, self._guarded("read"):
+                self._gathering.begin()
+                yield self._writer
 
     def append(self, entries: Sequence[Entry]) -> Appended:
         """Keep these entries up to the first whose key is taken, all of them or none."""
@@ -172,13 +182,16 @@ class SqliteJournal:
             raise JournalFull(
                 f"the journal {self._file} has come to its bound of {self._most} bytes, all of it undelivered"
             )
-        with self._transaction() as connection:
-            done = insert(connection, entries, int(time.time()))
+        added = int(time.time())
+        with self._writing, self._guarded("write to"), self._gathering.change(durable=True) as record:
+            done = insert(self._writer, entries, added)
+            if done.kept:
+                record.append(encode_entries(done.kept, added))
             with self._news:
-                self._meters.write(connection, done.kept)
+                self._meters.write(self._writer, done.kept)
         if done.kept:
             self._publish(done.kept)
-        self._room.is_full = False
+        self._room.is_full = self._room.is_full and self._gathering.is_failing
         return done
 
     def _publish(self, kept: Sequence[Entry]) -> None:
@@ -201,15 +214,25 @@ class SqliteJournal:
 
     def read(self, after: Offset, limit: int) -> Sequence[Entry]:
         """Return the entries after an offset, oldest first."""
-        return self._select("offset > ? ORDER BY offset LIMIT ?", (after, limit))
+        found: list[Entry] = []
+        if after < self._gathering.committed_to:  # what is committed is read without the meters waiting for it
+            with self._reading, self._guarded("read"):
+                found = select(self._reader, AFTER, (after, limit))
+        if found:
+            after, limit = found[-1].offset, limit - len(found)
+        if limit and after < self._last:
+            found += self._select(AFTER, (after, limit))
+        if not found and self._gathering.is_stuck:
+            raise Unavailable(f"cannot read the journal {self._file}: the disk is full")
+        return found
 
     def get(self, offsets: Sequence[Offset]) -> Sequence[Entry]:
         """Return the entries at these offsets."""
         return [entry for offset in offsets for entry in self._select("offset = ?", (offset,))]
 
     def _select(self, where: str, values: tuple[object, ...]) -> list[Entry]:
-        with self._reading, self._guarded("read"):
-            return select(self._reader, where, values)
+        with self._snapshot() as connection:
+            return select(connection, where, values)
 
     def newest(self) -> Offset:
         """Return the offset of the newest entry."""
@@ -223,8 +246,8 @@ class SqliteJournal:
 
     def lag(self, after: Offset) -> Lag:
         """Return what is kept after an offset."""
-        with self._reading, self._guarded("read"):
-            return lag_after(self._reader, after)
+        with self._snapshot() as connection:
+            return lag_after(connection, after)
 
     def recent(self, until: Offset, limit: int) -> Sequence[Entry]:
         """Return the last entries up to an offset."""
@@ -244,33 +267,40 @@ class SqliteJournal:
 
     def checkpoint(self, sink: str) -> Checkpoint | None:
         """Return how far a sink has come."""
-        with self._reading, self._guarded("read"):
-            return read_checkpoint(self._reader, sink)
+        with self._snapshot() as connection:
+            return read_checkpoint(connection, sink)
 
     def commit(self, sink: str, checkpoint: Checkpoint) -> Checkpoint:
         """Make this a sink's checkpoint; of its baselines, those are written that changed since its last commit."""
         last = self._committed.get(sink)
         known = last.baselines if last and last.revision == checkpoint.revision else {}
-        with self._transaction() as connection:
-            kept = write_checkpoint(connection, sink, checkpoint, known)
+        with self._writing, self._guarded("write to"), self._gathering.change() as record:
+            kept, changed = write_checkpoint(self._writer, sink, checkpoint, known)
+            record.append(encode_checkpoint(sink, kept, changed))
         self._committed[sink] = kept
         return kept
 
     def baseline(self, sink: str, key: str) -> Baseline | None:
         """Return one baseline of a sink."""
-        with self._reading, self._guarded("read"):
-            return read_baseline(self._reader, sink, key)
+        with self._snapshot() as connection:
+            return read_baseline(connection, sink, key)
+
+    def restamp(self, entries: Sequence[Entry]) -> None:
+        """Give entries these keys and boots."""
+        with self._transaction() as connection:
+            restamp(connection, entries)
 
     def source_checkpoint(self, source: str) -> str:
         """Return what was committed for a source last."""
-        with self._reading, self._guarded("read"):
-            row = self._reader.execute("SELECT state FROM source_checkpoint WHERE source = ?", (source,)).fetchone()
+        with self._snapshot() as connection:
+            row = connection.execute("SELECT state FROM source_checkpoint WHERE source = ?", (source,)).fetchone()
         return str(row[0]) if row else ""
 
     def commit_source(self, source: str, state: str) -> None:
         """Keep how far a source has come."""
-        with self._transaction() as connection:
-            connection.execute("REPLACE INTO source_checkpoint VALUES (?, ?)", (source, state))
+        with self._writing, self._guarded("write to"), self._gathering.change() as record:
+            self._writer.execute(KEEP_SOURCE, (source, state))
+            record.append(encode_source(source, state))
 
     def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Keep these; one that is kept already stays as it is."""
@@ -279,8 +309,8 @@ class SqliteJournal:
 
     def dead_letters(self, sink: str | None = None) -> Sequence[DeadLetter]:
         """Return the dead letters."""
-        with self._reading, self._guarded("read"):
-            return read_dead_letters(self._reader, sink)
+        with self._snapshot() as connection:
+            return read_dead_letters(connection, sink)
 
     def replace_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Give those that are kept these reasons."""
@@ -294,8 +324,8 @@ class SqliteJournal:
 
     def sizes(self, after: Offset, limit: int) -> Sequence[EntrySize]:
         """Return the sizes of the entries after an offset."""
-        with self._reading, self._guarded("read"):
-            return [EntrySize(*row) for row in self._reader.execute(SIZES, (after, limit))]
+        with self._snapshot() as connection:
+            return [EntrySize(*row) for row in connection.execute(SIZES, (after, limit))]
 
     def heard_meters(self) -> Sequence[HeardMeter]:
         """Return which meters were ever heard."""
@@ -313,6 +343,7 @@ class SqliteJournal:
 
     def apply_retention(self, sinks: Sequence[str], retention: Retention) -> Iterator[Forgotten]:
         """Forget what is too old, and what nobody needs; whatever its age where there is no room."""
+        self._commit()
         for forgotten in forget(self._transaction, self._snapshot, sinks, retention, is_full=self.is_full):
             with self._writing:
                 self._measure()
@@ -322,6 +353,7 @@ class SqliteJournal:
 
     def check(self) -> Iterator[str]:
         """Yield what is wrong with the file; a connection of its own reads it, so that nobody waits."""
+        self._commit()
         with self._guarded("check"), ExitStack() as closing:
             connection = self._connect(closing)
             yield from find_faults(connection)
@@ -329,8 +361,14 @@ class SqliteJournal:
     def compact(self) -> None:
         """Write the file anew without the room in it that is free."""
         with self._writing, self._reading, self._guarded("compact"):
+            self._gathering.commit()
             compact(self._writer, self._file)
             self._measure()
+
+    def _commit(self) -> None:
+        """Commit what is gathered."""
+        with self._writing, self._guarded("write to"):
+            self._gathering.commit()
 
     @property
     def location(self) -> str:
@@ -339,7 +377,7 @@ class SqliteJournal:
 
     def size(self) -> int:
         """Return the bytes of the file, and of what SQLite keeps beside it."""
-        files = (self._file, Path(f"{self._file}-wal"), Path(f"{self._file}-shm"))
+        files = [self._file, *(Path(f"{self._file}-{name}") for name in ("wal", "shm", "tail"))]
         return sum(file.stat().st_size for file in files if file.exists())
 
     def free(self) -> int | None:
@@ -351,5 +389,6 @@ class SqliteJournal:
     def close(self) -> None:
         """Close both connections."""
         with self._writing, self._reading:
+            self._gathering.close()
             self._reader.close()
             self._writer.close()

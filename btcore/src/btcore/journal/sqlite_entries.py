@@ -15,8 +15,9 @@ SELECT = "SELECT key, source, serial, format, raw, packetless, offset, monotonic
 
 SIZES = "SELECT offset, key, length(raw) FROM entry WHERE offset > ? ORDER BY offset LIMIT ?"
 
-INSERT = """INSERT INTO entry (key, added, source, serial, format, packetless, raw, monotonic, boot, address, origin)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+INSERT = """INSERT INTO entry
+    (offset, key, added, source, serial, format, packetless, raw, monotonic, boot, address, origin)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 ANY_KEY = "SELECT EXISTS (SELECT 1 FROM json_each(?) AS one JOIN entry ON entry.key = one.value)"
 """Whether any of a list of keys is there, whichever meter has it."""
@@ -28,6 +29,11 @@ NEWEST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'entry'
 """The newest offset that was ever given: its entry may be forgotten."""
 
 RECENT = "offset IN (SELECT offset FROM entry WHERE offset <= ? ORDER BY offset DESC LIMIT ?) ORDER BY offset"
+
+KEY_TAKEN = """SELECT 1 FROM entry WHERE key = ? AND offset != ?
+    AND serial = (SELECT serial FROM entry WHERE offset = ?)"""
+
+RESTAMP = "UPDATE entry SET key = ?, boot = ?, added = ? WHERE offset = ?"
 
 SAME_KEY = "SELECT serial, raw = ? AND (packetless = 0 OR serial = ?) FROM entry WHERE key = ?"
 """The meters that have a key, and whether they have it by the same reading: a packet says which meter it is of."""
@@ -54,7 +60,7 @@ def _insert_all(connection: sqlite3.Connection, entries: Sequence[Entry], added:
 
     Looking for each, and inserting one by one, takes 15 µs an entry; this takes 10.
     """
-    connection.executemany(INSERT, [_values(entry, added) for entry in entries])
+    connection.executemany(INSERT, [_values(None, entry, added) for entry in entries])
     last = int(connection.execute("SELECT last_insert_rowid()").fetchone()[0])
     return [_at(entry, offset) for offset, entry in enumerate(entries, last - len(entries) + 1)]
 
@@ -68,18 +74,19 @@ def _insert_in_turn(connection: sqlite3.Connection, entries: Sequence[Entry], ad
         if rest or (not is_known and entry.serial in (serial for serial, _ in found)):
             rest.append(entry)
         elif not is_known:
-            kept.append(_insert_one(connection, entry, added))
+            kept.append(_at(entry, insert_at(connection, None, entry, added)))
     count_in_blocks(connection, ((entry.offset, len(entry.raw)) for entry in kept))
     return Appended(kept, rest)
 
 
-def _insert_one(connection: sqlite3.Connection, entry: Entry, added: int) -> Entry:
-    return _at(entry, int(connection.execute(INSERT, _values(entry, added)).lastrowid or 0))
+def insert_at(connection: sqlite3.Connection, offset: Offset | None, entry: Entry, added: int) -> Offset:
+    """Insert an entry at an offset, or at the next one; return it."""
+    return int(connection.execute(INSERT, _values(offset, entry, added)).lastrowid or 0)
 
 
-def _values(entry: Entry, added: int) -> tuple[object, ...]:
+def _values(offset: Offset | None, entry: Entry, added: int) -> tuple[object, ...]:
     of_packet = (entry.source, entry.serial, entry.format, entry.packetless, entry.raw)
-    return (entry.key, added, *of_packet, entry.monotonic, entry.boot, entry.address, entry.origin)
+    return (offset, entry.key, added, *of_packet, entry.monotonic, entry.boot, entry.address, entry.origin)
 
 
 def _at(entry: Entry, offset: Offset) -> Entry:
@@ -94,3 +101,12 @@ def select(connection: sqlite3.Connection, where: str, values: Sequence[object])
         Entry(key, source, serial, form, raw, bool(packetless), *more)
         for key, source, serial, form, raw, packetless, *more in connection.execute(f"{SELECT} WHERE {where}", values)
     ]
+
+
+def restamp(connection: sqlite3.Connection, entries: Sequence[Entry]) -> None:
+    """Give entries these keys and boots, by their offsets; a key that is taken is raised."""
+    for entry in entries:
+        key = entry.key
+        while connection.execute(KEY_TAKEN, (key, entry.offset, entry.offset)).fetchone():
+            key += 1
+        connection.execute(RESTAMP, (key, entry.boot, key // 1_000_000, entry.offset))

@@ -47,18 +47,28 @@ def read_checkpoint(connection: sqlite3.Connection, sink: str) -> Checkpoint | N
 
 def write_checkpoint(
     connection: sqlite3.Connection, sink: str, checkpoint: Checkpoint, known: Mapping[str, Baseline]
-) -> Checkpoint:
-    """Write a checkpoint where it was made from the one that is kept; `known` baselines are there already."""
+) -> tuple[Checkpoint, Mapping[str, Baseline]]:
+    """Write a checkpoint where it was made from the one that is kept; `known` baselines are there already.
+
+    Return it, and the baselines that were written.
+    """
     row = connection.execute(REVISION, (sink,)).fetchone()
     if (row[0] if row else 0) != checkpoint.revision:
         raise Superseded(sink)
     kept = attrs.evolve(checkpoint, revision=checkpoint.revision + 1)
+    changed = {key: one for key, one in kept.baselines.items() if known.get(key) is not one}
+    keep_checkpoint(connection, sink, kept, changed)
+    return kept, changed
+
+
+def keep_checkpoint(
+    connection: sqlite3.Connection, sink: str, kept: Checkpoint, changed: Mapping[str, Baseline]
+) -> None:
+    """Write a checkpoint, whatever is kept, and these baselines."""
     marks = kept.examined, kept.first_unwanted, kept.settings, kept.accepted, kept.revision
     connection.execute(KEEP_CHECKPOINT, (sink, kept.offset, *marks))
-    changed = [(key, one) for key, one in kept.baselines.items() if known.get(key) is not one]
-    rows = [(sink, key, one.offset, json.dumps(dict(one.lifetime))) for key, one in changed]
+    rows = [(sink, key, one.offset, json.dumps(dict(one.lifetime))) for key, one in changed.items()]
     connection.executemany("REPLACE INTO baseline VALUES (?, ?, ?, ?)", rows)
-    return kept
 
 
 def read_baseline(connection: sqlite3.Connection, sink: str, key: str) -> Baseline | None:

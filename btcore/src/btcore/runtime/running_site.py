@@ -6,12 +6,15 @@ When it starts, ends and takes one is decided in `supervisor.py` and `reload.py`
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from threading import Event, Thread
 
 import attrs
 
 from btcore.config.site import Site
+from btcore.errors import Unavailable
 from btcore.journal import Journal, Retention
+from btcore.journal.clock_watch import ClockWatch
 from btcore.replay.requests import RequestBook
 from btcore.runtime.names import NameCheck
 from btcore.runtime.retention import Upkeep
@@ -45,8 +48,9 @@ class RunningSite:
         self.journal = journal
         self._options = options
         self.requests = RequestBook(journal)
+        self._clock_watch = None if options.dry_run else ClockWatch(journal)
         self._make_factory: Callable[[Site], WorkerFactory] = lambda site: WorkerFactory(
-            site, journal, stop, drain, options, self.requests
+            site, journal, stop, drain, options, self.requests, self._clock_watch
         )
         self._factory = self._make_factory(site)
         self.sources: WorkerGroup[SourceWorker] = WorkerGroup(
@@ -71,7 +75,9 @@ class RunningSite:
 
     def check(self) -> None:
         """Report what is due, and keep the journal small; called about every second."""
-        if not self._options.dry_run:
+        if self._clock_watch is not None:
+            with suppress(Unavailable):  # whoever needs the journal reports that it is
+                self._clock_watch.check()
             self._upkeep.turn()
         self._name_check.check()
         self._report.check()

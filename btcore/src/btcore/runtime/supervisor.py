@@ -196,7 +196,7 @@ def _report_lost(sources: list[SourceWorker]) -> None:
 def open_site_journal(site: Site, *, must_exist: bool = False) -> Journal:
     """Open the journal that a configuration chooses. Raises Unavailable, ConfigurationError."""
     with _naming_the_file(site):
-        return open_journal(site.journal, site.state, site.max_journal_bytes, must_exist=must_exist)
+        return open_journal(site.journal, site.state, site.max_journal_bytes, must_exist=must_exist, sync=site.sync)
 
 
 def check_site_journal(site: Site) -> None:

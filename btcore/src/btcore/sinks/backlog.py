@@ -19,6 +19,7 @@ from btcore.calculate.sampling import Consecutive, SampleCache, Sampler, Step
 from btcore.decode.decoders import Decoders
 from btcore.errors import Unavailable
 from btcore.journal import START, Baseline, DeadLetter, Entry, Journal, Lag, Offset
+from btcore.journal.clock_watch import ClockWatch, without_time
 from btcore.journal.retry import JournalRetry
 from btcore.logs.failures import FailureReporter
 from btcore.records import Reading, from_microseconds
@@ -67,6 +68,8 @@ class Backlog:
         self._retry = retry
         self._reporter = reporter
         self._progress = Progress(journal, context, retry, fingerprint)
+        self.clock_watch: ClockWatch | None = None  # readings wait until their time is known
+        self._is_held = False  # the next reading has no time yet
         self._read_to: Offset = START
         self._lag = Lag()
         self._looked = -LIMITS_INTERVAL
@@ -156,8 +159,8 @@ class Backlog:
     def read(self, most: int) -> tuple[list[Step], bool]:
         """Return the next steps, of at most so many entries, and whether there were none."""
         newest = self._journal.newest()  # asked before reading: nothing comes in before it any more
-        entries = self._read_entries(self._read_to, min(most, READ))
-        if not entries:
+        entries = self._with_times(self._read_entries(self._read_to, min(most, READ)))
+        if not entries and not self._is_held:
             self._read_to = max(self._read_to, newest)  # what was there is trimmed
         steps: list[Step] = []
         for entry in entries:
@@ -166,6 +169,16 @@ class Backlog:
             if reading is not None:
                 self._feed(reading, after, steps)
         return steps, not entries
+
+    def _with_times(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Return the entries up to the first that has no time yet."""
+        if self.clock_watch is None:
+            return entries
+        found, without = without_time(entries)
+        self._is_held = without is not None
+        if without is not None:
+            self.clock_watch.found(without)
+        return found
 
     def _read_entries(self, after: int, most: int) -> Sequence[Entry]:
         return self._retry(lambda: self._journal.read(after, most))
@@ -209,7 +222,7 @@ class Backlog:
 
     def wait(self, timeout: float) -> None:
         """Wait for more to read."""
-        self._journal.wait(self._read_to, timeout)
+        self._journal.wait(self._journal.newest() if self._is_held else self._read_to, timeout)
 
     def flush(self) -> list[Step]:
         """Return what is incomplete, because nothing more will come."""
@@ -221,6 +234,8 @@ class Backlog:
         It waits for nothing: where the journal is unavailable, or the worker is about to move the checkpoint, the next
         look does it. The worker notices by `is_outdated`.
         """
+        if self.clock_watch is not None and self.clock_watch.is_holding:
+            return  # how old a reading is, is not known
         age, size = self._delivery.max_backlog_age, self._delivery.max_backlog_bytes
         is_due = bool(age or size) and monotonic() - self._looked >= LIMITS_INTERVAL
         if not is_due or not self._progress.lock.acquire(blocking=False):

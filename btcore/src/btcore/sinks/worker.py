@@ -20,6 +20,7 @@ from btcore.decode.decoders import Decoders
 from btcore.errors import InvalidPluginResult, Stop
 from btcore.heartbeat import Heartbeat
 from btcore.journal import Journal, Superseded
+from btcore.journal.clock_watch import ClockWatch
 from btcore.journal.retry import JournalRetry, ShuttingDown
 from btcore.logs.failures import FailureReporter
 from btcore.records import Batch
@@ -103,6 +104,10 @@ class SinkWorker:
         self._is_finished = False
         self._idle = False
         self._last_call = -math.inf
+
+    def wait_for_clock(self, clock_watch: ClockWatch | None) -> None:
+        """Let readings wait until their time is known. Called before the worker starts."""
+        self.backlog.clock_watch = clock_watch
 
     @property
     def delivered(self) -> int:

@@ -15,6 +15,7 @@ from btcore.decode.framing import Stream
 from btcore.decode.packetless import encode_reading
 from btcore.formats import SECONDS
 from btcore.journal import Entry
+from btcore.journal.clock_watch import ClockWatch
 from btcore.records import Packet, Reading, from_microseconds, reading_of, renamed_reading, to_microseconds
 from btcore.sources.activity import Activity
 from btcore.sources.admission import Admission
@@ -80,6 +81,7 @@ class EntryMaker:
         self._silence_watch = silence_watch
         self._activity = activity
         self._clock = DeviceClock(_local_offset)
+        self.clock_watch: ClockWatch | None = None
 
     def restart_clock(self) -> None:
         """Forget the clocks of the meters: a recording begins anew, and has the same times again."""
@@ -87,7 +89,8 @@ class EntryMaker:
 
     def of_packet(self, stream: SourceStream, packet: Packet, arrived: datetime) -> Entry | None:
         """Make the entry of a packet; None where it is not admitted."""
-        key = stream.distinct(to_microseconds(self._device_time(stream, packet, arrived) or arrived))
+        device_time = self._device_time(stream, packet, arrived)
+        key = stream.distinct(to_microseconds(device_time or arrived))
         steady, boot = stream.steady(arrived)
         time = steady if boot else to_microseconds(arrived)
         serial = self._identities.serial_of(self._source.name, stream.address, packet.serial)
@@ -100,8 +103,12 @@ class EntryMaker:
         self._activity.add(name, key)
         if boot:
             self._silence_watch.heard(name)
-        stamps = (0, steady, boot, stream.address, self._origin)
+        stamps = (0, steady, boot if device_time else self._known(boot), stream.address, self._origin)
         return Entry(key, self._source.name, name, packet.format.name, packet.raw, False, *stamps)  # noqa: FBT003 - it has a packet
+
+    def _known(self, boot: int) -> int:
+        """Return what an entry has as its boot: negative where the time of day is not known yet."""
+        return -boot if self.clock_watch is not None and not self.clock_watch.is_set else boot
 
     def _device_time(self, stream: SourceStream, packet: Packet, arrived: datetime) -> datetime | None:
         """Return the time of the meter's own clock, if the source trusts that clock and it is set."""

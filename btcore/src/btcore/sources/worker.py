@@ -22,6 +22,7 @@ from btcore.device.heard import HeardMeters
 from btcore.errors import Retry, Stop, Unavailable
 from btcore.heartbeat import Heartbeat
 from btcore.journal import Journal, known_serials
+from btcore.journal.clock_watch import ClockWatch
 from btcore.journal.retry import ShuttingDown
 from btcore.logs.failures import FailureReporter
 from btcore.meter_commands import MeterCommands
@@ -138,6 +139,10 @@ class SourceWorker:
     def heard(self) -> HeardMeters:
         """The meters that were heard, and on which stream."""
         return self._intake.heard
+
+    def doubt_clock(self, clock_watch: ClockWatch | None) -> None:
+        """Let readings be kept without a time while it is not known. Called before the worker starts."""
+        self._entries.clock_watch = clock_watch
 
     @property
     def kept(self) -> int:

@@ -43,9 +43,13 @@ from btcore.testing.journal_entries import (
 
 
 class JournalContract:
-    """The contract as single tests. `survives` says whether what was kept is there when the journal is opened again."""
+    """The contract as single tests. `survives` says whether what was kept is there when the journal is opened again.
+
+    `is_shared` says whether two processes may have it open at once; else the second has it once the first is dead.
+    """
 
     survives = True
+    is_shared = True
 
     def open_journal(self, folder: Path) -> Journal:
         """Open the journal that is in a folder, or make it."""
@@ -224,6 +228,17 @@ class JournalContract:
         assert again.checkpoint(SINKS[1]) == Checkpoint(examined=kept.offset, settings="y")
         assert again.baseline(SINKS[0], "2") == Baseline(kept.offset)
 
+    def test_entries_get_another_time(self, tmp_path: Path, journal: Journal) -> None:
+        """Keys that were a guess are corrected, in place; one that is taken is raised; the old ones are free again."""
+        guesses = [attrs.evolve(make_entry(key), boot=-7) for key in range(3)]
+        kept = journal.append(guesses).kept
+        journal.restamp([attrs.evolve(one, key=100, boot=7) for one in kept[:2]])
+        journal = self.reopen(tmp_path, journal)
+        found = [(one.key, one.boot, one.raw) for one in journal.read(START, 9)]
+        raws = [one.raw for one in guesses]
+        assert found == [(100, 7, raws[0]), (101, 7, raws[1]), (2, -7, raws[2])]
+        assert len(journal.append([make_entry(0), make_entry(100)]).kept) == 1
+
     def test_a_worker_that_was_superseded_moves_nothing(self, tmp_path: Path, journal: Journal) -> None:
         """Where another has committed since a checkpoint was read, a commit raises Superseded and changes nothing."""
         _, second, third = offsets_of(journal.append([make_entry(key) for key in range(3)]).kept)
@@ -232,8 +247,9 @@ class JournalContract:
         found = other.checkpoint(SINKS[0])
         assert found is not None
         theirs = other.commit(SINKS[0], attrs.evolve(found, offset=second))
+        late = journal if self.is_shared else other  # then a worker of the same process
         with pytest.raises(Superseded, match=SINKS[0]):
-            journal.commit(SINKS[0], attrs.evolve(mine, offset=third, baselines={"1": Baseline(third)}))
+            late.commit(SINKS[0], attrs.evolve(mine, offset=third, baselines={"1": Baseline(third)}))
         assert other.checkpoint(SINKS[0]) == theirs == attrs.evolve(found, offset=second)
         other.commit(SINKS[0], attrs.evolve(theirs, offset=third))
 

@@ -17,6 +17,7 @@ from btcore.calculate.chains import Chains
 from btcore.decode.decoders import Decoders
 from btcore.hookspecs import hookimpl
 from btcore.journal import START, Checkpoint, Entry, Journal, Superseded
+from btcore.journal.clock_watch import without_time
 from btcore.records import Reading, SourceCheckpoint
 from btcore.settings import Context
 from btcore.virtual.counting import SOURCE, VirtualChannel
@@ -67,12 +68,15 @@ class Collector:
         """Yield the readings of the virtual channels. In a `once` run it ends when it has read everything."""
         while self._once or not stop.is_set():
             follower = self._followers[0]
-            entries = self._journal.read(follower.offset, READ)
+            entries, held = without_time(self._journal.read(follower.offset, READ))
             if not entries and len(self._followers) == 1:
                 yield from self._checkpoint()
                 if stop.is_set():
                     break
-                self._journal.wait(follower.offset, WAIT)
+                if held is None:
+                    self._journal.wait(follower.offset, WAIT)
+                else:  # its time is not known before the clock is set
+                    stop.wait(WAIT)
             for entry in entries:
                 if len(self._followers) > 1 and entry.offset > self._followers[1].offset:
                     break

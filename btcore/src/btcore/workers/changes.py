@@ -12,7 +12,7 @@ import attrs
 from btcore.config.site import Decoder, Sink, Site, Source, site_settings
 from btcore.values.describe import settings_of
 
-ON_RESTART = ("state", "journal", "max_journal_bytes")
+ON_RESTART = ("state", "journal", "sync", "max_journal_bytes")
 """Settings of the site that take effect when the program is started again: the journal is opened with them."""
 
 Part = Source | Sink | Decoder
@@ -70,6 +70,7 @@ def site_changes(old: Site, new: Site, stopped: Sequence[str] = ()) -> SiteChang
     names = [*shared, *(["[channels]"] if described[0] != described[1] else [])]
     names += ["polarity"] if old.polarity != new.polarity else []
     settings = [entry.name for entry in site_settings() if getattr(old, entry.name) != getattr(new, entry.name)]
+    settings += ["sync"] if old.sync != new.sync else []
     settings += ["metrics"] if old.metrics != new.metrics else []
     return SiteChanges(
         _part_changes(old.running_sources, new.running_sources, shared, stopped),

@@ -11,6 +11,7 @@ from btcore.calculate.sampling import SampleCache
 from btcore.config.site import Decoder, Sink, Site, Source, context_of
 from btcore.decode.decoders import Decoders
 from btcore.journal import Journal
+from btcore.journal.clock_watch import ClockWatch
 from btcore.replay.requests import RequestBook
 from btcore.settings import Context
 from btcore.sinks.worker import SinkWorker
@@ -35,9 +36,16 @@ class WorkerFactory:
     """Makes workers of one configuration of a site. `stop` and `drain` are those of the run."""
 
     def __init__(
-        self, site: Site, journal: Journal, stop: Event, drain: Event, options: RunOptions, requests: RequestBook
+        self,
+        site: Site,
+        journal: Journal,
+        stop: Event,
+        drain: Event,
+        options: RunOptions,
+        requests: RequestBook,
+        clock_watch: ClockWatch | None = None,
     ) -> None:
-        """Prepare; `identities` is made by `restore_identities`."""
+        """Prepare; `identities` is made by `restore_identities`. `clock_watch` is that of the run."""
         self._site = site
         self._journal = journal
         self._stop = stop
@@ -45,6 +53,7 @@ class WorkerFactory:
         self._options = options
         self._requests = requests
         self._cache = SampleCache()
+        self._clock_watch = clock_watch
         self.identities = Identities(site.meters, lambda notice: log.warning("%s", notice))
 
     def restore_identities(self) -> None:
@@ -60,20 +69,22 @@ class WorkerFactory:
 
     def sources(self, sources: Iterable[Source]) -> list[SourceWorker]:
         """Make the workers of some sources."""
-        return [
-            SourceWorker(
-                self._reading(source),
-                self._journal,
-                self._decoders(source.formats),
-                self._context(source),
-                Event(),
-                shutdown=self._stop,
-                identities=self.identities,
-                once=self._options.once,
-                grace=self._options.grace,
-            )
-            for source in sources
-        ]
+        return [self._source(source) for source in sources]
+
+    def _source(self, source: Source) -> SourceWorker:
+        worker = SourceWorker(
+            self._reading(source),
+            self._journal,
+            self._decoders(source.formats),
+            self._context(source),
+            Event(),
+            shutdown=self._stop,
+            identities=self.identities,
+            once=self._options.once,
+            grace=self._options.grace,
+        )
+        worker.doubt_clock(self._clock_watch)
+        return worker
 
     def _reading(self, source: Source) -> Source:
         """Give the source of virtual channels the journal that it reads."""
@@ -83,20 +94,22 @@ class WorkerFactory:
 
     def sinks(self, sinks: Iterable[Sink]) -> list[SinkWorker]:
         """Make the workers of some sinks."""
-        return [
-            SinkWorker(
-                sink,
-                self._journal,
-                self._decoders(()),
-                self._cache,
-                self._context(sink),
-                stop=Event(),
-                drain=self._drain,
-                redact=self._options.redact,
-                requests=self._requests.of(sink.table),
-            )
-            for sink in sinks
-        ]
+        return [self._sink(sink) for sink in sinks]
+
+    def _sink(self, sink: Sink) -> SinkWorker:
+        worker = SinkWorker(
+            sink,
+            self._journal,
+            self._decoders(()),
+            self._cache,
+            self._context(sink),
+            stop=Event(),
+            drain=self._drain,
+            redact=self._options.redact,
+            requests=self._requests.of(sink.table),
+        )
+        worker.wait_for_clock(self._clock_watch)
+        return worker
 
     def _context(self, part: Source | Sink | Decoder) -> Context:
         return context_of(self._site, part, dry_run=self._options.dry_run)

@@ -7,8 +7,8 @@ crash, nor when readings are delivered again. So the energies that Home Assistan
 
 import json
 import math
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from threading import RLock
 
 import attrs
@@ -55,10 +55,13 @@ class HomeAssistant:
     entities: Entities
     serials: SerialNames
     delivery: Delivery
+    report: Callable[[str], None] = attrs.field(default=lambda _text: None)
+    now: Callable[[], datetime] = attrs.field(default=lambda: datetime.now(UTC))
     _configs: dict[str, Config] = attrs.field(factory=dict)
     _states: dict[str, Message] = attrs.field(factory=dict)
     _last: dict[str, Last] = attrs.field(factory=dict)
     _used: dict[str, set[str]] = attrs.field(factory=dict)
+    _stale: set[str] = attrs.field(factory=set)
     _wanted: set[str] = attrs.field(factory=set)
     _habits: dict[str, tuple[float, float]] = attrs.field(factory=dict)
     _expiries: dict[str, int] = attrs.field(factory=dict)
@@ -131,12 +134,27 @@ class HomeAssistant:
         now = Last(sample.newer.offset, format_time(sample.end))
         if last and now.offset <= last.offset and _not_after(now.time, last.time):
             return  # delivered again: Home Assistant has a later state
+        if last is None and not self._is_fresh(sample):
+            self._report_stale(sample)
+            return  # what the journal has of earlier days would be energy of this hour
         yield from self._announcements(sample, serial, topic, entities)
         self._last[topic] = now
         values = {entity.key: _finite(entity.value(sample)) for entity, _ in entities}
         state = Message(topic, compact({"time": now.time, "offset": now.offset, **values}), retain=True)
         self._states[topic] = state
         yield state
+
+    def _is_fresh(self, sample: Sample) -> bool:
+        """Whether a meter may have its first state ever from this sample: one that holds still, or is not live."""
+        age = self.now() - sample.end
+        return sample.newer.origin != "" or age.total_seconds() <= self._expiry(sample.serial)
+
+    def _report_stale(self, sample: Sample) -> None:
+        """Report once that a meter has no state yet: its readings are old, or their clock is wrong."""
+        if sample.serial not in self._stale:
+            self._stale.add(sample.serial)
+            what = "Home Assistant gets its state when they are of the present"
+            self.report(f"meter {sample.serial}: its readings are of {format_time(sample.end)}; {what}")
 
     def _entities_of(self, sample: Sample) -> list[tuple[Entity, bool]]:
         """Return the entities of a meter that are announced, each with whether it has ever been used in this run."""

@@ -104,7 +104,8 @@ def quantity_of(format: Format, label: str) -> Quantity:
         name, _, kind = label.partition(f"{channel.name}_")
         if not name and kind:
             return Quantity(label, channel.name, kind, _unit(kind))
-    return Quantity(label, label, SENSOR, UNITS.get(label, "pulses" if label in format.pulses else ""))
+    is_pulses = label.removesuffix("_total") in format.pulses
+    return Quantity(label, label, SENSOR, "pulses" if is_pulses else UNITS.get(label, ""))
 
 
 def _unit(kind: str) -> str:

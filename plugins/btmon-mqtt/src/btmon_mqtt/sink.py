@@ -254,7 +254,8 @@ class Mqtt:
         entities = Entities(
             context.polarity, context.describe_channel, self.channels, self.include_current, self.temperature_unit
         )
-        return HomeAssistant(self.base_topic, discovery, entities, self._serial_names(context), context.delivery)
+        names = self._serial_names(context)
+        return HomeAssistant(self.base_topic, discovery, entities, names, context.delivery, context.log.info)
 
     def _serial_names(self, context: Context) -> SerialNames:
         named = {ref.serial for ref in (*self.map, *self.channels)}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The bytes of a remote-write request: protobuf in Snappy's block format. Pure.
 
-https://prometheus.io/docs/specs/prw/remote_write_spec/ has the message, a few fields; ADR 45 says why no library. Data
+https://prometheus.io/docs/specs/prw/remote_write_spec/ has the message, a few fields; ADR 51 says why no library. Data
 that Snappy holds as literals alone is valid, and not smaller. A request has the labels of a series once, and 18 bytes
 for each of its samples.
 """

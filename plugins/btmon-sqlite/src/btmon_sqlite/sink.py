@@ -10,7 +10,9 @@ import attrs
 from btcore import (
     Batch,
     Claim,
+    Delivery,
     DiagnosisContext,
+    Duration,
     Finding,
     Problem,
     hookimpl,
@@ -22,7 +24,8 @@ from btmon_sqlite.database import SqliteConnection, open_file, open_to_read
 from btmon_sqlite.errors import path_problem
 
 
-@plugin(api=1)
+# a commit writes at least two pages and waits for the disk: one for each reading wears out an SD card
+@plugin(api=1, delivery=Delivery(flush_interval=Duration(60)))
 class Sqlite(SqlHooks):
     """Stores readings in an SQLite file, in tables laid out as btmon's."""
 

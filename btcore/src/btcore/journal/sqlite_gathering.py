@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Gathering what is written to the SQLite journal: many small changes in one transaction, which is committed later.
+
+Each change is in the tail (`sqlite_tail.py`) before it counts as done, so the death of the process costs none: whoever
+opens the journal next does them again. The connection that has the transaction open sees them all.
+"""
+
+import errno
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from btcore.errors import Unavailable
+from btcore.journal import START
+from btcore.journal.sqlite_entries import NEWEST
+from btcore.journal.sqlite_records import replay
+from btcore.journal.sqlite_tail import Tail
+from btcore.text import either
+
+MAX_AGE = 300.0
+"""Seconds after which what is gathered is committed, with the next change."""
+
+MAX_TAIL = 256 << 10
+"""Bytes of the tail with which it is committed."""
+
+MOST_TAIL = 4 << 20
+"""Bytes of the tail above which nothing more is taken, where it cannot be committed."""
+
+MAX_RECORD = 64 << 10
+"""Bytes of a change that is not gathered, but committed at once: it has many packets, and pages are full of them."""
+
+RETRY = 30.0
+"""Seconds until a commit that failed is tried again."""
+
+log = logging.getLogger("btcore")
+
+
+class Gathering:
+    """The transaction of the connection that writes. Whoever calls holds the journal's lock."""
+
+    def __init__(
+        self, file: Path, connection: sqlite3.Connection, on_full: Callable[[], None], *, always_sync: bool = False
+    ) -> None:
+        """Commit what an earlier run has left in the tail. Raises OSError, sqlite3.Error.
+
+        `on_full` is called where the disk is full. `always_sync`: entries are on the disk before they count as kept.
+        """
+        self._file = file
+        self._connection = connection
+        self._on_full = on_full
+        self._always_sync = always_sync
+        self._since = self._failed = 0.0
+        self._is_pending = False  # SQLite says that a transaction is over before others see what was in it
+        self._tail = Tail(file)
+        self._restored = 0
+        self._is_tail_failing = False
+        self.is_stuck = False  # the disk has no room for all of the tail
+        self.committed_to = START  # the newest offset that every connection sees
+        self._begin()
+        if self._restored:
+            what = either(self._restored, "reading is", "readings are")
+            log.info("%s restored from %s-tail: the last run did not end in order", what, file)
+        if self._tail.is_damaged:
+            log.error("%s-tail is damaged: some of the last readings of the last run are lost", file)
+        self.commit()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all that was kept is committed, so that every connection sees it."""
+        return not self._is_pending
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last commit has failed."""
+        return bool(self._failed)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the tail."""
+        return self._tail.size
+
+    def begin(self) -> None:
+        """Begin the transaction, unless it is open; what a commit that failed has left is done again."""
+        if not self._connection.in_transaction:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._is_pending = True
+        self._connection.execute("BEGIN IMMEDIATE")
+        self._since = time.monotonic()
+        if self._failed or not self._tail.is_read:
+            self._restore()
+
+    def _restore(self) -> None:
+        """Do again what is in the tail; where the disk has no room for more entries, all but those."""
+        try:
+            self._restored = sum(replay(self._connection, record) for record in self._tail.records())
+            self.is_stuck = False
+        except sqlite3.OperationalError as error:
+            if not is_full(error):
+                raise
+            self.is_stuck = True
+            self._give_up_reserve()
+            self._connection.execute("BEGIN IMMEDIATE")
+            for record in self._tail.records():
+                replay(self._connection, record, entries=False)
+
+    @contextmanager
+    def change(self, *, durable: bool = False) -> Iterator[list[bytes]]:
+        """Change something: all of it, or nothing. Its record goes into the list; without one it is committed at once.
+
+        `durable`: it is to be on the disk with `always_sync`. Raises OSError, sqlite3.Error, Unavailable.
+        """
+        sync = durable and self._always_sync
+        if self._tail.is_gone:
+            self._commit_later()
+        self.begin()
+        if self.is_stuck and durable:
+            raise Unavailable(f"cannot write to the journal {self._file}: the disk is full")
+        record: list[bytes] = []
+        self._connection.execute("SAVEPOINT change")
+        try:
+            yield record
+            is_gathered = bool(record) and len(record[0]) <= MAX_RECORD and self._write(record[0], sync=sync)
+            self._connection.execute("RELEASE change")
+        except BaseException as error:
+            self._undo(error)
+            raise
+        if not is_gathered:
+            self._commit(sync=sync)
+        elif self._is_due or self.is_stuck:
+            self._commit_later()
+
+    def _write(self, record: bytes, *, sync: bool) -> bool:
+        """Write a record to the tail; return whether it is there. Where it is not, the change is committed at once."""
+        if self._tail.size > MOST_TAIL:
+            raise Unavailable(f"cannot write to the journal {self._file}, and {self._file}-tail is full")
+        try:
+            self._tail.write(record, sync=sync)
+        except OSError as error:
+            if not self._is_tail_failing:
+                log.warning("cannot write to %s-tail: %s; each reading is committed at once", self._file, error)
+            self._is_tail_failing = True
+            return False
+        self._is_tail_failing = False
+        return True
+
+    def _undo(self, error: BaseException) -> None:
+        """Take back a change that failed, and nothing else."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK TO change")
+            self._connection.execute("RELEASE change")
+        else:  # SQLite has taken back all that is gathered: it is done again
+            self._failed = time.monotonic()
+        if is_full(error):
+            self._give_up_reserve()
+
+    def _give_up_reserve(self) -> None:
+        """Make room on a full disk; what is gathered is taken back for that, and done again."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+            self._failed = time.monotonic()
+        self._on_full()
+
+    @property
+    def _is_due(self) -> bool:
+        now = time.monotonic()
+        if self._failed and now - self._failed < RETRY:
+            return False
+        return now - self._since > MAX_AGE or self._tail.size > MAX_TAIL
+
+    def _commit_later(self) -> None:
+        """Commit what is in the tail; a failure costs nothing, and is tried again."""
+        has_failed = bool(self._failed)
+        try:
+            self.commit()
+        except (sqlite3.Error, OSError) as error:
+            self._failed = time.monotonic()
+            if not has_failed:
+                log.warning("%s", self._describe(error))
+            if is_full(error):
+                self._give_up_reserve()
+
+    def _describe(self, error: BaseException) -> str:
+        return f"cannot write to the journal {self._file}: {error}; the last readings are kept in {self._file}-tail"
+
+    def commit(self) -> None:
+        """Commit all, wait until it is on the disk, and empty the tail. Raises OSError, sqlite3.Error."""
+        if self._failed:
+            self.begin()
+        self._commit(sync=bool(self._tail.size))
+        if self._tail.is_gone:
+            self._replace_tail()
+        elif self._tail.size and not self.is_stuck:
+            self._tail.clear()
+
+    def _commit(self, *, sync: bool) -> None:
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("COMMIT")
+        except sqlite3.Error:
+            self._failed = time.monotonic()
+            with suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+            raise
+        self._failed = time.monotonic() if self.is_stuck else 0.0
+        self.committed_to = int(self._connection.execute(NEWEST).fetchone()[0])
+        self._is_pending = self.is_stuck
+        if sync:
+            _sync(Path(f"{self._file}-wal"))
+
+    def _replace_tail(self) -> None:
+        log.warning("%s-tail was removed, replaced or cut short: a new one is made, nothing is lost", self._file)
+        self._tail.close(remove=False)
+        self._tail = Tail(self._file)
+        self._tail.clear()
+
+    def close(self) -> None:
+        """Commit all, and remove the tail; where that cannot be done, the next run does."""
+        try:
+            self.commit()
+        except (sqlite3.Error, OSError) as error:
+            log.warning("%s", self._describe(error))
+            self._tail.close(remove=False)
+        else:
+            self._tail.close(remove=True)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that the disk is full."""
+    return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL or getattr(error, "errno", 0) == errno.ENOSPC
+
+
+def _sync(file: Path) -> None:
+    """Wait until a file is on the disk."""
+    with suppress(FileNotFoundError):  # SQLite has brought it into the journal's file, and waited for that
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the records of the journal's tail say, and doing it again: for what the journal's file does not have yet.
+
+A record is a line of JSON and, of entries, their packets behind it. To do one again that the file has already changes
+nothing: an offset is given once, and a revision only rises.
+"""
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+
+from btcore.journal import Baseline, Checkpoint, Entry
+from btcore.journal.sqlite_entries import NEWEST, insert_at
+from btcore.journal.sqlite_lag import count_in_blocks
+from btcore.journal.sqlite_sinks import REVISION, keep_checkpoint
+
+_OF_ENTRY = attrgetter("key", "source", "serial", "format", "packetless", "monotonic", "boot", "address", "origin")
+
+NEW_METER = "INSERT OR IGNORE INTO meter VALUES (?, ?, ?)"
+
+KEEP_SOURCE = "REPLACE INTO source_checkpoint VALUES (?, ?)"
+
+
+def encode_entries(entries: Sequence[Entry], added: int) -> bytes:
+    """Return the record of entries that have their offsets."""
+    rows = [(one.offset, len(one.raw), *_OF_ENTRY(one)) for one in entries]
+    return _line(entries=rows, added=added) + b"".join(entry.raw for entry in entries)
+
+
+def encode_checkpoint(sink: str, kept: Checkpoint, changed: Mapping[str, Baseline]) -> bytes:
+    """Return the record of a sink's checkpoint, with the baselines that changed."""
+    marks = (kept.offset, kept.examined, kept.first_unwanted, kept.settings, kept.accepted, kept.revision)
+    return _line(sink=sink, marks=marks, baselines=[(key, b.offset, dict(b.lifetime)) for key, b in changed.items()])
+
+
+def encode_source(source: str, state: str) -> bytes:
+    """Return the record of a source's checkpoint."""
+    return _line(source=source, state=state)
+
+
+def replay(connection: sqlite3.Connection, record: bytes, *, entries: bool = True) -> int:
+    """Do again what a record says, unless the file has it; return how many entries were missing in it.
+
+    Without `entries`, those of a record are passed over.
+    """
+    line, _, rest = record.partition(b"\n")
+    found = json.loads(line)
+    if "entries" in found:
+        return _replay_entries(connection, found, rest) if entries else 0
+    if "sink" in found:
+        offset, examined, first_unwanted, settings, accepted, revision = found["marks"]
+        kept = Checkpoint(offset, {}, examined, first_unwanted, settings, accepted, revision)
+        row = connection.execute(REVISION, (found["sink"],)).fetchone()
+        if (row[0] if row else 0) < revision:
+            keep_checkpoint(connection, found["sink"], kept, {key: Baseline(*one) for key, *one in found["baselines"]})
+    else:
+        connection.execute(KEEP_SOURCE, (found["source"], found["state"]))
+    return 0
+
+
+def _replay_entries(connection: sqlite3.Connection, found: Mapping[str, list[list[object]]], raws: bytes) -> int:
+    newest, at, missing = int(connection.execute(NEWEST).fetchone()[0]), 0, []
+    for offset, size, key, source, serial, form, packetless, *more in found["entries"]:
+        raw, at = raws[at : at + size], at + size  # type: ignore[operator]
+        if offset > newest:  # type: ignore[operator]
+            missing.append(Entry(key, source, serial, form, raw, packetless, offset, *more))  # type: ignore[arg-type]
+    for entry in missing:
+        insert_at(connection, entry.offset, entry, found["added"])  # type: ignore[arg-type]
+        connection.execute(NEW_METER, (entry.serial, entry.format, entry.offset))
+    count_in_blocks(connection, ((entry.offset, len(entry.raw)) for entry in missing))
+    return len(missing)
+
+
+def _line(**record: object) -> bytes:
+    return json.dumps(record, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tail of the SQLite journal: what is kept there survives the process, and whatever happens to the file is told."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from helpers.journal_death import MortalJournal, open_mortal
+from helpers.journal_entries import raw_entry
+from hypothesis import given
+from hypothesis import strategies as st
+
+from btcore.errors import Unavailable
+from btcore.journal import Baseline, Checkpoint
+from btcore.journal import sqlite_gathering as gathering
+from btcore.journal.sqlite import SqliteJournal
+from btcore.journal.sqlite_tail import MAGIC, SIZE, Tail
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[MortalJournal]:
+    """Return an empty journal whose process can die."""
+    with closing(open_mortal(tmp_path)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def tail_file(tmp_path: Path) -> Path:
+    """Return where its tail is."""
+    return tmp_path / "journal.db-tail"
+
+
+def committed(folder: Path) -> int:
+    """Return how many entries are in the journal's file itself."""
+    from helpers.btcore_process import table_rows  # noqa: PLC0415
+
+    return int(table_rows(folder / "journal.db", "entry", "count(*)")[0][0])
+
+
+def fill(journal: SqliteJournal, count: int, *, first: int = 0) -> list[bytes]:
+    """Append so many entries, one by one; return their packets."""
+    raws = [b"%d" % n * 40 for n in range(first, first + count)]
+    for n, raw in enumerate(raws, first):
+        journal.append([raw_entry(n, raw)])
+    return raws
+
+
+def raws(journal: SqliteJournal) -> list[bytes]:
+    """Return the packets that a journal has."""
+    return [one.raw for one in journal.read(0, 10_000)]
+
+
+# --- the file by itself
+
+
+@given(st.lists(st.binary(max_size=3000), max_size=20), st.integers(0, 100), st.data())
+def test_a_file_that_is_cut_anywhere_has_its_first_records(
+    records: list[bytes], earlier: int, data: st.DataObject
+) -> None:
+    """What was written before the cut is read, in order; nothing of an earlier filling, and nothing else."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "journal.db")
+        tail = Tail(file)
+        list(tail.records())
+        for n in range(earlier):
+            tail.write(b"earlier %d" % n * 50)
+        tail.clear()
+        ends = []
+        for record in records:
+            tail.write(record)
+            ends.append(len(MAGIC) + tail.size)
+        tail.close(remove=False)
+        cut = data.draw(st.integers(0, (ends or [0])[-1]))
+        path = Path(folder, "journal.db-tail")
+        os.truncate(path, cut)
+        again = Tail(file)
+        found = list(again.records())
+        assert found == records[: sum(end <= cut for end in ends)]
+        again.write(b"and on")
+        again.close(remove=False)
+        last = Tail(file)
+        assert list(last.records()) == [*found, b"and on"]
+        last.close(remove=False)
+
+
+# --- the journal with it
+
+
+def test_what_is_kept_is_not_committed_at_once_and_survives(tmp_path: Path, journal: MortalJournal) -> None:
+    """Packets and checkpoints are in the tail alone; after the death of the process they are in the journal."""
+    kept = fill(journal, 20)
+    checkpoint = journal.commit("sink.a", Checkpoint(7, {"1": Baseline(7, {"wh": 3})}))
+    journal.commit_source("panel", "row 9")
+    assert committed(tmp_path) == 0
+    again = open_mortal(tmp_path)
+    assert committed(tmp_path) == 20
+    assert (raws(again), again.checkpoint("sink.a"), again.source_checkpoint("panel")) == (kept, checkpoint, "row 9")
+    assert list(again.check()) == []
+    again.close()
+
+
+def test_a_process_that_dies_between_commit_and_tail_doubles_nothing(tmp_path: Path, journal: MortalJournal) -> None:
+    """What is in both files is in the journal once."""
+    kept = fill(journal, 5)
+    journal.commit("sink.a", Checkpoint(3))
+    journal._writer.execute("COMMIT")
+    again = open_mortal(tmp_path)
+    assert (raws(again), again.lag(0).entries) == (kept, 5)
+    assert list(again.check()) == []
+    again.close()
+
+
+def test_an_orderly_end_leaves_no_tail(tmp_path: Path, journal: MortalJournal, tail_file: Path) -> None:
+    """All is in the journal's file then, for a copy or for an older btcore."""
+    fill(journal, 5)
+    assert tail_file.stat().st_size == SIZE
+    journal.close()
+    assert not tail_file.exists()
+    assert committed(tmp_path) == 5
+
+
+def test_a_full_tail_is_committed(tmp_path: Path, journal: MortalJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At so many bytes, or when it is old."""
+    monkeypatch.setattr(gathering, "MAX_TAIL", 500)
+    fill(journal, 100)
+    assert committed(tmp_path) > 50
+    monkeypatch.setattr(gathering, "MAX_AGE", -1.0)
+    fill(journal, 1, first=100)
+    assert committed(tmp_path) == 101
+
+
+def test_many_packets_at_a_time_are_committed_at_once(tmp_path: Path, journal: MortalJournal) -> None:
+    """An import does not pass through the tail."""
+    journal.append([raw_entry(n, bytes(700)) for n in range(100)])
+    assert committed(tmp_path) == 100
+
+
+def test_a_tail_that_is_removed_costs_nothing(
+    tmp_path: Path, journal: MortalJournal, tail_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The next packet brings all into the journal's file, the log says so, and a new tail is made."""
+    kept = fill(journal, 5)
+    tail_file.unlink()
+    kept += fill(journal, 1, first=5)
+    assert committed(tmp_path) == 5
+    assert "journal.db-tail was removed, replaced or cut short" in caplog.text
+    kept += fill(journal, 3, first=6)
+    assert raws(open_mortal(tmp_path)) == kept
+
+
+@pytest.mark.parametrize("length", [0, 10, 100])
+def test_a_tail_that_is_cut_short_costs_nothing(
+    tmp_path: Path, journal: MortalJournal, tail_file: Path, length: int
+) -> None:
+    """As one that is removed."""
+    kept = fill(journal, 50)
+    os.truncate(tail_file, length)
+    kept += fill(journal, 1, first=50)
+    assert raws(open_mortal(tmp_path)) == kept
+
+
+def test_a_tail_that_is_damaged_is_told(
+    tmp_path: Path, journal: MortalJournal, tail_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What comes before the damage is there; that something is lost is in the log; readings are taken again."""
+    kept = fill(journal, 20)
+    with tail_file.open("r+b") as file:
+        file.seek(len(MAGIC) + journal._gathering.size // 2)
+        file.write(bytes(8))
+    again = open_mortal(tmp_path)
+    found = raws(again)
+    assert 0 < len(found) < 20
+    assert found == kept[: len(found)]
+    assert "journal.db-tail is damaged" in caplog.text
+    assert fill(again, 3, first=100) == raws(again)[-3:]
+    again.close()
+
+
+def test_what_is_no_tail_is_overwritten(tmp_path: Path, tail_file: Path) -> None:
+    """A file of zeros, or of anything, stops nothing."""
+    for content in (b"", bytes(100), os.urandom(500)):
+        tail_file.write_bytes(content)
+        with closing(open_mortal(tmp_path)) as journal:
+            fill(journal, 1, first=len(content))
+    assert committed(tmp_path) == 3
+
+
+def test_a_commit_that_fails_costs_nothing(tmp_path: Path, journal: MortalJournal) -> None:
+    """Where SQLite has no room, readings are kept in the tail, in order, and a sink that is up to date goes on."""
+    kept = fill(journal, 3)
+    list(journal.check())  # commits
+    (pages,) = journal._writer.execute("PRAGMA page_count").fetchone()
+    journal._writer.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(Unavailable, match="disk is full"):  # noqa: PT012 - which of them it is, is SQLite's matter
+        for n in range(3, 1000):
+            kept += fill(journal, 1, first=n)
+    journal._writer.execute("PRAGMA max_page_count = 100000")
+    kept += fill(journal, 3, first=2000)
+    assert raws(journal) == kept
+    assert raws(open_mortal(tmp_path)) == kept
+
+
+def test_with_always_each_append_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for each append, and not for a checkpoint."""
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    with closing(SqliteJournal(tmp_path / "journal.db", always_sync=True)) as journal:
+        fill(journal, 3)
+        journal.commit("sink.a", Checkpoint(3))
+        assert len(synced) == 3
+
+
+def test_a_tail_that_cannot_be_written_costs_nothing(
+    tmp_path: Path, journal: MortalJournal, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each reading is committed at once, as long as that lasts; the log says so once."""
+    kept = fill(journal, 2)
+    with monkeypatch.context() as broken:
+        broken.setattr(Tail, "write", failing_write)
+        kept += fill(journal, 3, first=2)
+        assert committed(tmp_path) == 5
+    kept += fill(journal, 2, first=5)
+    assert committed(tmp_path) == 5
+    assert caplog.text.count("cannot write to") == 1
+    assert raws(open_mortal(tmp_path)) == kept
+
+
+def failing_write(_: Tail, _record: bytes, *, sync: bool) -> None:
+    """Fail as a bad disk does."""
+    raise OSError(5, f"Input/output error {sync}")
+
+
+def test_a_reader_misses_nothing_while_it_is_committed(journal: MortalJournal) -> None:
+    """What is known to be kept is read at any moment: before, during and after a commit."""
+    sizes = [1, 1, 1, 120] * 60  # packets that are gathered, and many that are committed at once
+
+    def write() -> None:
+        key = 0
+        for size in sizes:
+            journal.append([raw_entry(key + n, bytes(600)) for n in range(size)])
+            key += size
+
+    writer, at = threading.Thread(target=write), 0
+    writer.start()
+    while writer.is_alive() or at < journal.newest():
+        newest = journal.newest()
+        found = journal.read(at, 500)
+        assert found or newest <= at
+        assert [one.offset for one in found] == list(range(at + 1, at + 1 + len(found)))
+        at += len(found)
+    writer.join()
+    assert at == sum(sizes)
