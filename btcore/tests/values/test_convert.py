@@ -352,3 +352,10 @@ def test_a_long_value_is_shown_short() -> None:
     """A message shows no more of a value than a line holds, and no line end of it."""
     assert len(format_value("x" * 1000)) == MAX_SHOWN + 3
     assert "\n" not in format_value("a\nb")
+
+
+def test_a_choice_may_be_a_number() -> None:
+    """A setting of `Literal[0, 1, 2]` takes 1, although choices are written as texts; 3 is refused."""
+    check_choice(convert(1, Literal[0, 1, 2], HERE), ("0", "1", "2"))
+    with pytest.raises(InvalidValue, match="found 3"):
+        check_choice(3, ("0", "1", "2"))

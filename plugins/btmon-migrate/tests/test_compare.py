@@ -114,6 +114,17 @@ def test_the_wrong_sign_is_not_safe(compare: Compare) -> None:
     assert not compare(log, readings, "--polarity", "brultech")["safe"]
 
 
+def test_readings_of_another_meter(compare: Compare, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where btcore has none of the readings, the report asks whether meter, span and time zone are the same."""
+    log, _, _ = recorded(ECM)
+    _, others, _ = recorded(GEM)
+    assert not compare(log, others)["safe"]
+    assert main(["compare", str(tmp_path / "log"), "--capture", str(tmp_path / "capture")]) == 1
+    *_, hint, sentence = capsys.readouterr().out.splitlines()
+    assert hint == "btcore has none of these: is it the same meter, the same span of time, the same time zone (TZ)?"
+    assert sentence == "Not safe to switch, because btcore lacks 7 of 7 readings of btmon."
+
+
 def test_a_reading_that_btmon_lost_is_known(compare: Compare) -> None:
     """D1: a packet that btmon did not have is no reason not to switch, nor is what follows from it."""
     log, readings, _ = recorded(ECM)

@@ -154,12 +154,18 @@ def test_secrets_are_in_files_that_only_their_owner_may_read(
 
 
 def test_nothing_is_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A site.toml that is there already stays as it is."""
+    """A site.toml or a secret that is there already stays as it is, and nothing else is written."""
     output = tmp_path / "site.toml"
     output.write_text("mine")
     assert main(["migrate", str(CONFIGURATIONS[2]), "-o", str(output)]) == 69
     assert output.read_text() == "mine"
     assert "already exists" in capsys.readouterr().err
+    output.unlink()
+    secret = tmp_path / "secrets" / "mysql-password"
+    secret.parent.mkdir()
+    secret.write_text("mine")
+    assert main(["migrate", str(GOLDEN / "legacy_configs" / "house_full.cfg"), "-o", str(output)]) == 69
+    assert (secret.read_text(), output.exists()) == ("mine", False)
 
 
 @pytest.mark.parametrize("value", ["0", "no", "anything"])

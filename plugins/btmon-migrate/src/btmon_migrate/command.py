@@ -121,12 +121,13 @@ def _file_text(file: Path) -> str:
 def _write(site: Site, output: Path) -> None:
     """Write it and its secrets; nothing that is there is overwritten. Raises MigrationError."""
     secrets = move_secrets(site.tables)
+    for file in (output, *(output.parent / name for name in secrets)):
+        if file.exists():
+            raise MigrationError(f"{file} already exists; move it away, or choose another directory with -o")
     try:
-        with output.open("x", encoding="utf-8") as file:
-            file.write(site.text())
+        with output.open("x", encoding="utf-8") as stream:
+            stream.write(site.text())
         for _ in write_secrets(secrets, output.parent):
             pass
-    except FileExistsError as error:
-        raise MigrationError(f"{error.filename} already exists; move it away, or choose another name with -o") from None
     except OSError as error:
         raise MigrationError(f"cannot write {error.filename or output}: {error.strerror}") from None

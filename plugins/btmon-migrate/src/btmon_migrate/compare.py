@@ -102,6 +102,8 @@ class Report:
         for quirk, count in sorted(Counter(one.quirk for one in self.differences if one.quirk).items()):
             example = next(one for one in self.differences if one.quirk == quirk)
             yield f"{quirk}: {count} x {QUIRKS[quirk]}; such as {example}"
+        if self.pairs and all(pair.ours is None for pair in self.pairs):
+            yield "btcore has none of these: is it the same meter, the same span of time, the same time zone (TZ)?"
         yield self.sentence
 
     def json(self) -> str:

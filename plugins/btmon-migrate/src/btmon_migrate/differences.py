@@ -50,8 +50,8 @@ LAST_DIGIT = {"KWh": 1.5e-6, "W": 1.0}
 POWER_TOLERANCE = 2.0
 """Watts by which a sum of two directions may differ: each is cut to whole watts."""
 
-BothWays = Mapping[tuple[str, datetime, str], Sequence[float]]
-"""By serial number, time and channel: the power in both directions together, in watts; several within one second."""
+BothWays = Mapping[tuple[str, datetime], Sequence[Mapping[str, float]]]
+"""By serial number and time: the power in both directions together, in watts, by channel; several within one second."""
 
 
 @attrs.frozen
@@ -108,13 +108,15 @@ def _why_lost(pair: Pair, before: Pair | None, lost: Sequence[tuple[datetime, st
 
 
 def _of_a_packet(btmon: Printed, ours: Printed, both_ways: BothWays, follows: str) -> Iterator[Difference]:
+    powers = both_ways.get((ours.serial, ours.at), ())
     for key, theirs in btmon.numbers.items():
         title, unit = key
         mine = ours.numbers.get(key, "nothing")
         if mine != theirs and _number(mine) != _number(theirs):
             quirk = _quirk(unit, mine, theirs)
             if unit == "W" and not quirk:
-                is_sum = _is_sum(theirs, mine, both_ways.get((ours.serial, ours.at, _channel(title)), ()))
+                channel = _channel(title)
+                is_sum = _is_sum(theirs, mine, [one[channel] for one in powers if channel in one])
                 quirk = "A1" if is_sum else follows
             yield Difference(ours.serial, ours.at, f"{title} {unit}".strip(), theirs, mine, quirk)
     further = [title for (title, unit) in ours.numbers.keys() - btmon.numbers.keys() if unit == "KWh"]

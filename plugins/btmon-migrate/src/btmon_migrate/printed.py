@@ -5,6 +5,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 
 import attrs
 
@@ -82,7 +83,13 @@ def _time(text: str) -> datetime | None:
 def _numbers(title: str, text: str) -> Mapping[tuple[str, str], str]:
     if power := POWER.fullmatch(text):
         numbers = zip(("KWh", "W", "A"), power.groups(), strict=True)
-        return {(title, unit): number for unit, number in numbers if number is not None}
+        return {_key(title, unit): number for unit, number in numbers if number is not None}
     if plain := PLAIN.fullmatch(text):
-        return {(title, plain[2]): plain[1]}
+        return {_key(title, plain[2]): plain[1]}
     return {}
+
+
+@lru_cache(maxsize=1000)
+def _key(title: str, unit: str) -> tuple[str, str]:
+    """Return a key that all readings share: a day has ten thousand, with a hundred numbers each."""
+    return title, unit

@@ -56,8 +56,8 @@ def run_btcore(*words: str, directory: Path) -> str:
     except subprocess.TimeoutExpired:
         raise ShadowError(f"btcore {words[0]} took longer than {MAX_SECONDS // 60} minutes") from None
     if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        raise ShadowError(f"btcore {words[0]} failed: {lines[-1] if lines else f'exit code {done.returncode}'}")
+        why = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise ShadowError(f"btcore {words[0]} failed: {why[-1].removeprefix('btcore: ')}")
     return done.stdout
 
 
@@ -67,23 +67,26 @@ def replay(directory: Path, polarity: str) -> Log:
     return read_log(run_btcore("run", "--once", "--quiet", "site.toml", directory=directory).splitlines())
 
 
-def both_ways(directory: Path) -> dict[tuple[str, datetime, str], list[float]]:
-    """Return the power in both directions together, in watts, by serial number, time as it is printed, and channel.
+def both_ways(directory: Path) -> dict[tuple[str, datetime], list[dict[str, float]]]:
+    """Return the power in both directions together, in watts, by channel; by serial number and time as it is printed.
 
     There are several where packets came in one second.
     """
-    found: dict[tuple[str, datetime, str], list[float]] = {}
+    found: dict[tuple[str, datetime], list[dict[str, float]]] = {}
     before: dict[str, sqlite3.Row] = {}
     for row in _rows(directory / "counters.db"):
         serial = row["serial" if "serial" in row.keys() else "ecm_serial"]  # noqa: SIM118 - a row has values
         older = before.get(serial, row)
         at = datetime.fromtimestamp(row["time_created"])  # noqa: DTZ006 - as it is printed
-        for label in row.keys() if (seconds := (row["secs"] - older["secs"]) % SECONDS) else ():
-            if label.endswith("_aws"):
-                power = (row[label] - older[label]) / seconds
-                found.setdefault((serial, at, label.removesuffix("_aws")), []).append(power)
+        if seconds := (row["secs"] - older["secs"]) % SECONDS:
+            found.setdefault((serial, at), []).append(_power(older, row, seconds))
         before[serial] = row
     return found
+
+
+def _power(older: sqlite3.Row, newer: sqlite3.Row, seconds: int) -> dict[str, float]:
+    labels = [label for label in newer.keys() if label.endswith("_aws")]  # noqa: SIM118 - as above
+    return {label.removesuffix("_aws"): (newer[label] - older[label]) / seconds for label in labels}
 
 
 def _rows(file: Path) -> Iterator[sqlite3.Row]:
