@@ -262,6 +262,20 @@ def test_dragging_looks_closer(opened: Opened, browser: Browser) -> None:
         expect(page.locator("#span")).to_have_text(day)
 
 
+def test_a_span_is_compared_with_the_one_before(opened: Opened, browser: Browser) -> None:
+    """The table has the sum of both."""
+    sink = opened(NAMES)
+    deliver(sink, 4100, count=61)
+    deliver(sink, 1, count=361)
+    end = int(time.time()) + 60
+    with page_of(browser, sink, f"/history#from={end - 4000}&to={end}&c=01021234_ch1") as page:
+        row = page.locator("#figures tbody tr")
+        expect(row).to_contain_text("0.75\u00a0kWh")
+        page.get_by_role("button", name="Compare").click()
+        expect(row.locator("td").nth(3)).to_have_text("0.13\u00a0kWh")
+        assert "before=1" in page.url
+
+
 def test_what_is_visible_can_be_saved(opened: Opened, browser: Browser) -> None:
     """As CSV, with the sums of the counters and no formula for a spreadsheet, and as PNG."""
     sink = opened({**NAMES, "01021234_ch1": '=HYPERLINK("x")'}, grid=(ChannelRef("", "ch1"),))
