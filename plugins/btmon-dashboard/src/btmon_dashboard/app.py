@@ -56,6 +56,7 @@ class Dashboard:
     _latest: tuple[int, int, str] = (-1, 0, "")
     _health: tuple[float, str] = (0.0, "")
     _lock: threading.Lock = attrs.field(factory=threading.Lock)
+    _health_lock: threading.Lock = attrs.field(factory=threading.Lock)
 
     def app(self, password: str) -> Any:  # noqa: ANN401 - an ASGI application
         """Return the application."""
@@ -126,7 +127,7 @@ class Dashboard:
 
     def health(self, _request: Request) -> Response:
         """Answer with the facts of `btcore status`, asked once for all browsers."""
-        with self._lock:
+        with self._health_lock:  # the journal may take its time, and the page Now does not wait for it
             if time() - self._health[0] >= HEALTH_SECONDS:
                 self._health = (time(), json.dumps(self.live.context.site_status()))
             return Response(self._health[1], media_type="application/json")
