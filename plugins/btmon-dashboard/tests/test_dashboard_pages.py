@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from helpers.metered import batch_of, readings
 from helpers.needed import needs
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
@@ -291,6 +292,22 @@ def test_what_is_visible_can_be_saved(opened: Opened, browser: Browser) -> None:
             page.get_by_role("button", name="PNG").click()
         assert saved.value.path().read_bytes().startswith(b"\x89PNG")
         assert saved.value.suggested_filename.endswith(".png")
+
+
+@pytest.mark.parametrize("path", ["/", "/history", "/health"])
+@pytest.mark.parametrize("kind", [WIDE, WIDE._replace(colors="dark")], ids=["light", "dark"])
+def test_a_page_can_be_used_by_everybody(path: str, kind: Kind, opened: Opened, browser: Browser) -> None:
+    """Axe finds nothing serious: contrast, names of controls, structure for a screen reader."""
+    sink = opened(NAMES, status=lambda: STATUS)
+    deliver(sink, 1)
+    context = browser.new_context(color_scheme=kind.colors, bypass_csp=True)  # axe is a script from elsewhere
+    page = context.new_page()
+    page.goto(f"{sink.url}{path}")
+    ready = page.locator("#busy li, #figures tbody tr, #sinks tbody tr")
+    expect(ready.first).to_be_visible()
+    found = Axe().run(page).response["violations"]
+    context.close()
+    assert [(one["id"], one["help"]) for one in found if one["impact"] in {"serious", "critical"}] == []
 
 
 def test_a_circuit_leads_to_its_history(opened: Opened, browser: Browser) -> None:
