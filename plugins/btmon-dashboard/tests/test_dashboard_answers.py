@@ -101,6 +101,7 @@ def test_history_is_the_counters(opened: Opened) -> None:
         ("channel=312345_ch1&step=0", "step: expected seconds"),
         ("channel=312345_ch1&step=fortnight", "step: expected seconds"),
         ("channel=312345_ch1&from=0&to=1000000&step=1", "step: expected one with at most 10000"),
+        ("channel=312345_ch1&from=0&to=35000000&step=3540", "step: expected full hours or days"),
         ("channel=312345_ch1&step=" + "9" * 5000, "step: expected seconds"),
     ],
 )
@@ -167,6 +168,18 @@ def test_news_come_as_events(opened: Opened) -> None:
         while (news := event(stream)["meters"][0]["time"]) == first + 10:
             pass
         assert news == start + 20
+
+
+def test_a_browser_that_watches_does_not_hold_up_the_end(opened: Opened, caplog: pytest.LogCaptureFixture) -> None:
+    """Its stream ends, and nothing is logged as an error."""
+    sink = opened()
+    deliver(sink, count=2)
+    with request(sink, "/api/events") as stream:
+        event(stream)
+        sink.close()
+        while stream.readline():
+            pass
+    assert [one.getMessage() for one in caplog.records if one.levelname in {"WARNING", "ERROR"}] == []
 
 
 def event(stream: HTTPResponse) -> Any:  # noqa: ANN401 - any JSON

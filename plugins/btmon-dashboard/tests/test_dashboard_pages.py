@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from helpers.metered import batch_of, readings
 from helpers.needed import needs
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
@@ -262,6 +263,20 @@ def test_dragging_looks_closer(opened: Opened, browser: Browser) -> None:
         expect(page.locator("#span")).to_have_text(day)
 
 
+def test_a_span_is_compared_with_the_one_before(opened: Opened, browser: Browser) -> None:
+    """The table has the sum of both."""
+    sink = opened(NAMES)
+    deliver(sink, 4100, count=61)
+    deliver(sink, 1, count=361)
+    end = int(time.time()) + 60
+    with page_of(browser, sink, f"/history#from={end - 4000}&to={end}&c=01021234_ch1") as page:
+        row = page.locator("#figures tbody tr")
+        expect(row).to_contain_text("0.75\u00a0kWh")
+        page.get_by_role("button", name="Compare").click()
+        expect(row.locator("td").nth(3)).to_have_text("0.13\u00a0kWh")
+        assert "before=1" in page.url
+
+
 def test_what_is_visible_can_be_saved(opened: Opened, browser: Browser) -> None:
     """As CSV, with the sums of the counters and no formula for a spreadsheet, and as PNG."""
     sink = opened({**NAMES, "01021234_ch1": '=HYPERLINK("x")'}, grid=(ChannelRef("", "ch1"),))
@@ -277,6 +292,22 @@ def test_what_is_visible_can_be_saved(opened: Opened, browser: Browser) -> None:
             page.get_by_role("button", name="PNG").click()
         assert saved.value.path().read_bytes().startswith(b"\x89PNG")
         assert saved.value.suggested_filename.endswith(".png")
+
+
+@pytest.mark.parametrize("path", ["/", "/history", "/health"])
+@pytest.mark.parametrize("kind", [WIDE, WIDE._replace(colors="dark")], ids=["light", "dark"])
+def test_a_page_can_be_used_by_everybody(path: str, kind: Kind, opened: Opened, browser: Browser) -> None:
+    """Axe finds nothing serious: contrast, names of controls, structure for a screen reader."""
+    sink = opened(NAMES, status=lambda: STATUS)
+    deliver(sink, 1)
+    context = browser.new_context(color_scheme=kind.colors, bypass_csp=True)  # axe is a script from elsewhere
+    page = context.new_page()
+    page.goto(f"{sink.url}{path}")
+    ready = page.locator("#busy li, #figures tbody tr, #sinks tbody tr")
+    expect(ready.first).to_be_visible()
+    found = Axe().run(page).response["violations"]
+    context.close()
+    assert [(one["id"], one["help"]) for one in found if one["impact"] in {"serious", "critical"}] == []
 
 
 def test_a_circuit_leads_to_its_history(opened: Opened, browser: Browser) -> None:

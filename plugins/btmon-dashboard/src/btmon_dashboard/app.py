@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from math import isfinite
 from pathlib import Path
-from time import time
+from time import monotonic, time
 from typing import Any
 
 import attrs
@@ -54,8 +54,9 @@ class Dashboard:
     is_stopping: Callable[[], bool]
     _streams: int = 0
     _latest: tuple[int, int, str] = (-1, 0, "")
-    _health: tuple[float, str] = (0.0, "")
+    _health: tuple[float, str] = (-HEALTH_SECONDS, "")
     _lock: threading.Lock = attrs.field(factory=threading.Lock)
+    _health_lock: threading.Lock = attrs.field(factory=threading.Lock)
 
     def app(self, password: str) -> Any:  # noqa: ANN401 - an ASGI application
         """Return the application."""
@@ -126,9 +127,9 @@ class Dashboard:
 
     def health(self, _request: Request) -> Response:
         """Answer with the facts of `btcore status`, asked once for all browsers."""
-        with self._lock:
-            if time() - self._health[0] >= HEALTH_SECONDS:
-                self._health = (time(), json.dumps(self.live.context.site_status()))
+        with self._health_lock:  # the journal may take its time, and the page Now does not wait for it
+            if monotonic() - self._health[0] >= HEALTH_SECONDS:
+                self._health = (monotonic(), json.dumps(self.live.context.site_status()))
             return Response(self._health[1], media_type="application/json")
 
     async def events(self, _request: Request) -> Response:

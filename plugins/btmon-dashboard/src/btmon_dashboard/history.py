@@ -15,6 +15,9 @@ WH = 3600
 MAX_POINTS = 10_000
 """The most points of an answer."""
 
+MAX_ROWS = 50_000
+"""The most sums that an answer is made of: more would hold up the sink for a second."""
+
 USUAL_POINTS = 500
 """About as many points as a picture can show."""
 
@@ -82,10 +85,21 @@ def history(store: Store, serial: str, channel: str, span: tuple[float, float], 
     meter = store.meters.get(serial)
     if meter is None or channel not in meter.channels:
         raise QueryError(f"channel: there is none of this name: {f'{serial}_{channel}'!r:.80}")
-    rows = store.read(serial, step.level, start, end)
-    if not rows and step.level == SAMPLE:  # they are kept for two days
-        rows, step = store.read(serial, MINUTE, start, end), Step(MINUTE)
-    return points(rows, meter.channels.index(channel), step)
+    level = _level(step, (end - start) // SECOND)
+    rows = store.read(serial, level, start, end)
+    if not rows and level == SAMPLE:  # they are kept for two days
+        rows, level = store.read(serial, MINUTE, start, end), MINUTE
+    return points(rows, meter.channels.index(channel), step if step.seconds >= level else Step(level))
+
+
+def _level(step: Step, seconds: int) -> int:
+    """Return the level of sums for a span of seconds. Raises QueryError where there would be too many."""
+    level = step.level
+    if level == SAMPLE and seconds > MAX_ROWS:  # a meter sends at most one a second
+        level = MINUTE
+    if seconds // max(level, 1) > MAX_ROWS:
+        raise QueryError("step: expected full hours or days for so long a span")
+    return level
 
 
 def points(rows: Iterable[Row], column: int, step: Step) -> dict[str, Any]:

@@ -41,6 +41,10 @@ class Live:
                 known = self._meters.get(sample.serial)
                 if known is None or known["time"] <= made["time"] or known["time"] > time.time():
                     self._meters[sample.serial] = made
+        self.wake()
+
+    def wake(self) -> None:
+        """Wake whoever waits for news."""
         self.version += 1
         for listener in list(self._listeners):
             listener()

@@ -63,10 +63,11 @@ class WebServer:
 
         return run
 
-    def close(self) -> None:
-        """Stop serving."""
+    def close(self, wake: Callable[[], None]) -> None:
+        """Stop serving. `wake` wakes the streams, which end then."""
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
+            wake()
             self._thread.join(STOP_TIMEOUT + 3)
         self.listener.close()
 

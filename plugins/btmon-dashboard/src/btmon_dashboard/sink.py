@@ -115,7 +115,7 @@ class Dashboard:
             server = WebServer(listen(self.host, self.port), context.log)
         except OSError as error:
             raise Retry(f"cannot listen on {self.host}, port {self.port}: {error.strerror or error}") from error
-        stack.callback(server.close)
+        stack.callback(server.close, live.wake)
         server.open(Pages(live, store, lambda: server.is_stopping).app(self.password.reveal()))
         self.url = server.url
         context.log.info("the dashboard is at %s", self.url)

@@ -14,6 +14,17 @@ export const SPANS = {
   decade: { name: "Years", bars: "year", bounds: (d, by) => [0, 10].map((n) => at(d.getFullYear() - 9 + 10 * by + n, 0, 1)) },
 };
 
+// the field of a date by which a span is moved, and by how much
+const FIELDS = { hour: [3, 1], day: [2, 1], week: [2, 7], month: [1, 1], year: [0, 1], decade: [0, 10] };
+
+// the moment of the next span that is the same: the same time of the next day, the same day of the next month
+export function sameInNext(span, seconds) {
+  const d = new Date(seconds * 1000);
+  const parts = [d.getFullYear(), d.getMonth(), d.getDate(), d.getHours(), d.getMinutes(), d.getSeconds()];
+  parts[FIELDS[span][0]] += FIELDS[span][1];
+  return at(...parts);
+}
+
 const LINE_STEPS = [10, 60, 300, 900, 3600, 14_400, DAY];
 const MOST_POINTS = 750;
 

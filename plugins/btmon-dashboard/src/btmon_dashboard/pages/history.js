@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The page History: the view is in the address, what it asks for comes from /api/history, one request a circuit.
 
-import { barEnd, barStep, bounds, describeSpan, lineStep, SPANS } from "./calendar.js";
+import { barEnd, barStep, bounds, describeSpan, lineStep, sameInNext, SPANS } from "./calendar.js";
 import { csv, png, save } from "./export.js";
 import { draw } from "./plot.js";
 import { element, kilowattHours, setText, withUnit } from "./text.js";
@@ -34,12 +34,22 @@ function hueName(id) {
   return HUES[roles.length + (others.indexOf(id) % (HUES.length - roles.length))];
 }
 
-async function ask(id, step) {
-  const [from, to] = view.range;
+async function ask(id, step, [from, to]) {
   const answer = await fetch(`/api/history?${new URLSearchParams({ channel: id, from, to, step })}`);
   const found = await answer.json();
   if (!answer.ok) throw new Error(found.error);
   return found;
+}
+
+// what the span before had, at the same times of this one; the 31st of a month has none in one of 30 days
+async function askBefore(id, step) {
+  const [start, end] = view.range;
+  const next = (time) => (view.isFree ? time + (end - start) : sameInNext(view.span, time));
+  const range = view.isFree ? [2 * start - end, start] : bounds(view.span, view.moment ?? Date.now() / 1000, -1);
+  const found = await ask(id, step, range);
+  const kept = found.times.map((_time, at) => at).filter((at) => next(found.times[at]) < end);
+  const pick = (values) => kept.map((at) => values[at]);
+  return { times: pick(found.times).map(next), watts: pick(found.watts), wh: pick(found.wh), sum: found.wh.reduce((sum, wh) => sum + wh, 0) };
 }
 
 async function show() {
@@ -50,9 +60,10 @@ async function show() {
   const step = kind === "power" ? lineStep(view.range) : named;
   const shown = known.filter((one) => view.channels.includes(one.id));
   try {
-    const found = await Promise.all(shown.map((one) => ask(one.id, step)));
+    const found = await Promise.all(shown.map((one) => ask(one.id, step, view.range)));
+    const before = await Promise.all(view.isCompared ? shown.map((one) => askBefore(one.id, step)) : []);
     if (request !== latest) return; // a later view was asked for meanwhile
-    const series = shown.map((one, at) => ({ ...one, ...found[at] })).sort((a, b) => view.channels.indexOf(a.id) - view.channels.indexOf(b.id));
+    const series = shown.map((one, at) => ({ ...one, ...found[at], before: before[at] })).sort((a, b) => view.channels.indexOf(a.id) - view.channels.indexOf(b.id));
     visible = series;
     showPicture(series, kind, step);
     showFigures(series, kind, step);
@@ -65,15 +76,16 @@ async function show() {
 function showPicture(series, kind, step) {
   forget();
   const style = getComputedStyle(document.documentElement);
-  const drawn = series.map((one) => ({
-    name: one.name,
-    hue: style.getPropertyValue(hueName(one.id)).trim(),
-    times: one.times,
-    values: kind === "power" ? one.watts : one.wh,
-  }));
+  const drawn = series.flatMap((one) => {
+    const hue = style.getPropertyValue(hueName(one.id)).trim();
+    const values = (of) => ({ times: of.times, values: kind === "power" ? of.watts : of.wh });
+    const before = one.before ? [{ name: `${one.name} before`, hue: `${hue}70`, isBefore: true, ...values(one.before) }] : [];
+    return [...before, { name: one.name, hue, ...values(one) }];
+  });
+  const hint = view.isCompared ? `${HINT} Paler is what was before.` : HINT;
   const onZoom = (range) => go({ range, isFree: true });
-  forget = draw($("plot"), drawn, { kind, range: view.range, step, onZoom, onValues: (text) => setText($("values"), text || HINT) });
-  setText($("values"), HINT);
+  forget = draw($("plot"), drawn, { kind, range: view.range, step, onZoom, onValues: (text) => setText($("values"), text || hint) });
+  setText($("values"), hint);
   $("plot").setAttribute("aria-label", `${KINDS[kind]} of ${series.map((one) => one.name).join(", ")}, ${describeSpan(view.isFree ? "" : view.span, view.range)}; the table below has the sums`);
 }
 
@@ -81,14 +93,14 @@ function showFigures(series, kind, step) {
   const total = (values) => values.reduce((sum, value) => sum + value, 0);
   const hasExport = series.some((one) => total(one.wh_export) >= 1);
   const most = kind === "power" ? "Highest" : `Highest ${step}`;
-  const titles = ["Circuit", ...(hasExport ? ["In", "Out"] : []), "Energy", "Mean", most];
+  const titles = ["Circuit", ...(hasExport ? ["In", "Out"] : []), "Energy", ...(view.isCompared ? ["Before"] : []), "Mean", most];
   const rows = series.map((one) => {
     const name = element("th", { scope: "row" }, element("i"), one.name);
     name.firstChild.style.background = `var(${hueName(one.id)})`;
     const ways = hasExport ? [total(one.wh_import), total(one.wh_export)].map(kilowattHours) : [];
     const values = kind === "power" ? one.watts : one.wh;
     const peak = values.reduce((best, value) => (Math.abs(value ?? 0) > Math.abs(best ?? 0) ? value : best), values[0] ?? null);
-    const cells = [...ways, kilowattHours(total(one.wh)), withUnit(mean(one, step), "W"), withUnit(peak, kind === "power" ? "W" : "Wh")];
+    const cells = [...ways, kilowattHours(total(one.wh)), ...(one.before ? [kilowattHours(one.before.sum)] : []), withUnit(mean(one, step), "W"), withUnit(peak, kind === "power" ? "W" : "Wh")];
     return element("tr", {}, name, ...cells.map((text) => element("td", {}, text)));
   });
   const head = element("thead", {}, element("tr", {}, ...titles.map((text) => element("th", { scope: "col" }, text))));
@@ -118,6 +130,7 @@ function showControls() {
   const names = Object.fromEntries(Object.entries(SPANS).map(([id, span]) => [id, span.name]));
   choose($("spans"), names, view.isFree ? "" : view.span, (span) => go({ span, isFree: false, kind: null }));
   choose($("kinds"), KINDS, kindOf(view), (kind) => go({ kind }));
+  $("before").setAttribute("aria-pressed", String(view.isCompared));
   setText($("span"), describeSpan(view.isFree ? "" : view.span, view.range));
   $("later").disabled = view.range[1] > Date.now() / 1000;
   for (const input of $("legend").querySelectorAll("input")) {
@@ -183,6 +196,7 @@ addEventListener("popstate", () => {
 });
 $("earlier").addEventListener("click", () => move(-1));
 $("later").addEventListener("click", () => move(1));
+$("before").addEventListener("click", () => go({ isCompared: !view.isCompared }));
 $("plot").addEventListener("dblclick", () => view.isFree && go({ isFree: false }));
 const fileName = (ending) => `energy ${describeSpan(view.isFree ? "" : view.span, view.range)}.${ending}`.replaceAll(/[/:]/g, ".");
 $("csv").addEventListener("click", () => save(new Blob([csv(visible)], { type: "text/csv" }), fileName("csv")));

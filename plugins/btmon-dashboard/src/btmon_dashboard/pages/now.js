@@ -68,7 +68,8 @@ function showSupply(parts) {
     piece.hidden = from[role] < 1;
   });
   const share = Math.round((100 * (from.solar + from.battery)) / used);
-  const own = parts.has.battery ? "the sun and the battery" : "the sun";
+  const named = [from.solar >= 1 && "the sun", from.battery >= 1 && "the battery"].filter(Boolean);
+  const own = named.join(" and ") || "the sun";
   setText(made.children[1], share >= 100 ? `Everything that is used now comes from ${own}.` : `${share} % of what is used now comes from ${own}.`);
 }
 

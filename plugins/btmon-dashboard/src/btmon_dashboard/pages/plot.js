@@ -57,7 +57,7 @@ function axisText(value, unit) {
 }
 
 function line(one) {
-  return { label: one.name, stroke: one.hue, width: 1.75, points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) };
+  return { label: one.name, stroke: one.hue, width: one.isBefore ? 1.25 : 1.75, points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) };
 }
 
 // bars of several channels stand beside each other within the time that they are of

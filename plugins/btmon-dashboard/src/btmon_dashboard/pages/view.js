@@ -15,6 +15,7 @@ export function readView(hash) {
     moment, // null: now
     range: isFree ? [from, to] : bounds(span, moment ?? Date.now() / 1000),
     isFree,
+    isCompared: query.get("before") === "1",
     kind: query.get("kind") === "energy" ? "energy" : query.get("kind") === "power" ? "power" : null,
   };
 }
@@ -27,6 +28,7 @@ export function writeView(view) {
     query.set("from", Math.floor(view.range[0]));
     query.set("to", Math.ceil(view.range[1]));
   } else if (view.moment !== null) query.set("at", Math.floor(view.moment));
+  if (view.isCompared) query.set("before", "1");
   if (view.kind) query.set("kind", view.kind);
   return `#${query}`;
 }
