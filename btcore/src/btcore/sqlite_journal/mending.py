@@ -142,6 +142,8 @@ class Mender:
         self._watch()
         known = max(self._notebook.note.newest, self._hooks.newest(), self._hooks.gathering().newest)
         if self._notebook.note.unsaved:
+            if not self._recovery.is_new:  # a salvage was interrupted: what is new by now is far behind what was then
+                known = self._notebook.note.newest
             self._notebook.change(newest=known)
             self._recovery.begin(known + FREE_OFFSETS)
             self._recovery.go_on_for(PATIENCE)
@@ -287,7 +289,7 @@ class Mender:
                 with suppress(OSError):
                     self._hooks.gathering().prepare()
             after = note.kept_after if note.unsaved else kept_after(self._hooks.writer())
-            newest = self._newest()
+            newest = note.newest if note.unsaved else self._newest()
         self._notebook.note_progress(newest=newest, heard=heard, kept_after=after, is_open=is_open)
 
     @contextmanager

@@ -39,6 +39,11 @@ class Recovery:
         """Whether more may come."""
         return self._salvage is not None
 
+    @property
+    def is_new(self) -> bool:
+        """Whether files were moved away since the start, and nothing was told of them yet."""
+        return bool(self._fault)
+
     def raise_if_missing(self, after: Offset) -> None:
         """Raise Unavailable where entries after an offset may still be brought in."""
         if max(after, START) < self.gap_until:
