@@ -119,8 +119,10 @@ def exchange(file: Path) -> None:
 
 
 def remove_directory(file: Path) -> None:
-    """Remove the directory with all that is in it."""
-    shutil.rmtree(file.parent)
+    """Remove the directory with all that is in it, at once: a running program would put files into what is left."""
+    gone = file.parent.with_name("gone")
+    file.parent.rename(gone)
+    shutil.rmtree(gone)
 
 
 def remove_files(file: Path) -> None:

@@ -12,12 +12,13 @@ from pathlib import Path
 import attrs
 import pytest
 from helpers.journal_damage import ALL, DAMAGES, Harm, fill, made
+from helpers.journal_death import open_mortal
 from helpers.journal_entries import dead_letter
 from helpers.waiting import wait_for
 
 from btcore.errors import Unavailable
 from btcore.journal import START, Damage, Entry
-from btcore.sqlite_journal import suspicions
+from btcore.sqlite_journal import mending, suspicions
 from btcore.sqlite_journal.journal import SqliteJournal
 
 SINK = "sink.roof"
@@ -139,6 +140,30 @@ def test_a_journal_that_is_damaged_while_it_is_open_is_used_on(file: Path, harm:
         assert list(again.inspect()) == []
         assert are_same(entries, read_all(again))
         assert again.checkpoint(SINK) == moved
+
+
+def test_a_salvage_that_is_interrupted_is_done_again(
+    tmp_path: Path, killed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often: the loss is counted right, and what came in meanwhile is there."""
+    folder = tmp_path / "state"
+    shutil.copytree(killed, folder)
+    [harm] = [one for one in DAMAGES if one.name == "page garbled"]
+    harm.do(folder / "journal.db")
+    with monkeypatch.context() as hasty:
+        hasty.setattr(mending, "PATIENCE", 0.0)
+        hasty.setattr(mending, "SHARE", 0.0)
+        for key in (ALL + 1, ALL + 2):
+            journal = open_mortal(folder)
+            journal.append([made(key)])
+            assert journal.inspect() == []
+            with pytest.raises(Unavailable, match="still brought back"):
+                journal.read(START, 10)
+    with closing(open_mortal(folder)) as journal:
+        [damage] = journal.inspect()
+        entries = list(read_all(journal))
+        assert [one.key for one in entries[-2:]] == [ALL + 1, ALL + 2]
+        assert damage.lost == ALL + 2 - len(entries) <= harm.most_lost
 
 
 def test_a_file_that_is_removed_just_before_the_end_is_written_back(file: Path) -> None:

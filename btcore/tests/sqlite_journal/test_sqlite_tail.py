@@ -89,6 +89,56 @@ def test_a_file_that_is_cut_anywhere_has_its_first_records(
         last.close()
 
 
+@given(
+    st.lists(st.integers(1, 6000), min_size=1, max_size=60),
+    st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["zeros", "noise", "unwritten"])), max_size=4),
+    st.integers(0, 80),
+)
+def test_whatever_page_is_damaged_nothing_is_invented(
+    sizes: list[int], harms: list[tuple[int, str]], earlier: int
+) -> None:
+    """What is read was written, in this order; before the first damage all is read, and from the next block on."""
+    records = [random.Random(n).randbytes(size) for n, size in enumerate(sizes)]
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "journal.db-tail")
+        with closing(Tail(Path(folder, "journal.db"))) as tail:
+            for n in range(earlier):
+                tail.write(random.Random(-n).randbytes(2000), n)
+            tail.clear()
+            unwritten = path.read_bytes()
+            ends, fresh = [], []
+            for n, record in enumerate(records):
+                begin = BEGIN.size + tail.size
+                tail.write(record, n + 1)
+                ends.append(BEGIN.size + tail.size)
+                is_fresh = int.from_bytes(path.read_bytes()[begin + 12 : begin + 16], "little") >> 31
+                fresh.append(bool(is_fresh))
+        data = bytearray(path.read_bytes())
+        before = bytes(data)
+        for page, harm in harms:
+            size = len(data[page * PAGE : (page + 1) * PAGE])
+            content = {"zeros": bytes(PAGE), "noise": random.Random(page).randbytes(PAGE)}.get(
+                harm, unwritten[page * PAGE : (page + 1) * PAGE]
+            )
+            data[page * PAGE : page * PAGE + size] = content[:size]
+        path.write_bytes(data)
+        with closing(Tail(Path(folder, "journal.db"))) as again:
+            found = list(again.records())
+            newest, is_damaged = again.newest, again.is_damaged
+    begins = [BEGIN.size, *ends[:-1]]
+    is_same = [data[begin:end] == before[begin:end] for begin, end in zip(begins, ends, strict=True)]
+    expected, is_in_order = [], True
+    for record, same, is_first in zip(records, is_same, fresh, strict=True):
+        is_in_order = same and (is_first or is_in_order)
+        expected += [record] if is_in_order else []
+    if any(is_same):
+        assert found == expected
+        assert newest == max(n for n, same in enumerate(is_same, 1) if same)
+        assert is_damaged or found == records[: len(found)]
+    else:
+        assert [one for one in found if len(one) != 2000] == []
+
+
 # --- the journal with it
 
 

@@ -87,14 +87,14 @@ class SqliteJournal(OpenJournal):
                 f"the journal {self._file} has come to its bound of {self._most} bytes, all of it undelivered"
             )
         with self._writing, self._guarded("write to"):
-            done = self._keep(entries)
+            done = self._insert(entries)
             self._mender.kept(done.kept)
         if done.kept:
             self._publish(done.kept)
         self._room.is_full = self._room.is_full and self._gathering.is_failing
         return done
 
-    def _keep(self, entries: Sequence[Entry]) -> Appended:
+    def _insert(self, entries: Sequence[Entry]) -> Appended:
         added = int(time.time())
         with self._gathering.change(durable=True) as record:
             done = insert(self._writer, entries, added)

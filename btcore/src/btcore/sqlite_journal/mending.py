@@ -142,7 +142,9 @@ class Mender:
         self._watch()
         known = max(self._notebook.note.newest, self._hooks.newest(), self._hooks.gathering().newest)
         if self._notebook.note.unsaved:
-            self._notebook.keep(newest=known)
+            if not self._recovery.is_new:  # a salvage was interrupted: what is new by now is far behind what was then
+                known = self._notebook.note.newest
+            self._notebook.change(newest=known)
             self._recovery.begin(known + FREE_OFFSETS)
             self._recovery.go_on_for(PATIENCE)
         else:
@@ -245,7 +247,7 @@ class Mender:
         """Move the files away and begin new ones, with what is in memory; what else can be read comes later."""
         self._hooks.gathering().settle()
         newest = self._newest()
-        self._notebook.keep(newest=newest)
+        self._notebook.change(newest=newest)
         self._recovery.gap_until = newest if not self._recent else min(one.offset for one in self._recent) - 1
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.move_away(fault)
@@ -287,8 +289,8 @@ class Mender:
                 with suppress(OSError):
                     self._hooks.gathering().prepare()
             after = note.kept_after if note.unsaved else kept_after(self._hooks.writer())
-            newest = self._newest()
-        self._notebook.keep_progress(newest=newest, heard=heard, kept_after=after, is_open=is_open)
+            newest = note.newest if note.unsaved else self._newest()
+        self._notebook.note_progress(newest=newest, heard=heard, kept_after=after, is_open=is_open)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

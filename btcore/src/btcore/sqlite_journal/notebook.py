@@ -37,18 +37,18 @@ class Notebook:
         """Whether how far the journal has come should be noted again."""
         return time.monotonic() - self._noted_at >= INTERVAL
 
-    def keep(self, **changes: Any) -> None:  # noqa: ANN401 - fields of a note
+    def change(self, **changes: Any) -> None:  # noqa: ANN401 - fields of a note
         """Change the note, and write it."""
         self.note = attrs.evolve(self.note, **changes)
         write_note(self._file, self.note)
 
-    def keep_progress(self, **changes: Any) -> None:  # noqa: ANN401 - fields of a note
+    def note_progress(self, **changes: Any) -> None:  # noqa: ANN401 - fields of a note
         """Note how far the journal has come; it is written where it says something new."""
         self._noted_at = time.monotonic()
         if self._is_forgetting:
             changes["kept_after"] = None
         if attrs.evolve(self.note, **changes) != self.note or not path_of(self._file).exists():
-            self.keep(**changes)
+            self.change(**changes)
 
     def expire(self) -> None:
         """Have how far the journal has come noted again at once."""
@@ -59,7 +59,7 @@ class Notebook:
         """Say, while entries are forgotten, that nobody knows which are: until the next note."""
         self._is_forgetting = True
         try:
-            self.keep(kept_after=None)
+            self.change(kept_after=None)
             yield
         finally:
             self._is_forgetting = False

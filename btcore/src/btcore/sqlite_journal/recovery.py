@@ -39,6 +39,11 @@ class Recovery:
         """Whether more may come."""
         return self._salvage is not None
 
+    @property
+    def is_new(self) -> bool:
+        """Whether files were moved away since the start, and nothing was told of them yet."""
+        return bool(self._fault)
+
     def raise_if_missing(self, after: Offset) -> None:
         """Raise Unavailable where entries after an offset may still be brought in."""
         if max(after, START) < self.gap_until:
@@ -48,7 +53,7 @@ class Recovery:
         """Move the files away, so that new ones can be made in their place; return what to say. Raises OSError."""
         moved = move_away(self._file)
         self._fault = f"the journal {self._file} {fault}"
-        self._notebook.keep(unsaved=(*self._notebook.note.unsaved, moved.name))
+        self._notebook.change(unsaved=(*self._notebook.note.unsaved, moved.name))
         where = f"moved to {moved.name}; " if moved.exists() else ""
         return f"{self._fault}: {where}a new one is begun, and what can be read of the old one is saved"
 
@@ -85,7 +90,7 @@ class Recovery:
         newest = max(salvage.newest, note.newest if note.newest <= salvage.until else START)
         lost, undelivered = self._count_lost(newest)
         rest = note.unsaved[1:]
-        self._notebook.keep(newest=newest, unsaved=rest, kept_after=note.kept_after if rest else None)
+        self._notebook.change(newest=newest, unsaved=rest, kept_after=note.kept_after if rest else None)
         self._notebook.expire()
         self._salvage = None
         self.gap_until = self.gap_until if rest else START

@@ -140,16 +140,16 @@ class Tail:
         deflate = self._deflate.copy()
         data = deflate.compress(record) + deflate.flush(zlib.Z_SYNC_FLUSH)
         body = BODY.pack(len(data) | (FRESH if is_fresh else 0), newest) + data
-        whole = HEADER.pack(MARK, self._filling, zlib.crc32(body)) + body
+        written = HEADER.pack(MARK, self._filling, zlib.crc32(body)) + body
         try:
-            _write_all(self._descriptor, whole, self._end)
+            _write_all(self._descriptor, written, self._end)
             if sync:
                 os.fdatasync(self._descriptor)
         except OSError:
             self._left = 0 if is_fresh else self._left
             raise
-        self._end += len(whole)
-        self._sum = zlib.crc32(whole, self._sum)
+        self._end += len(written)
+        self._sum = zlib.crc32(written, self._sum)
         self._left -= len(data)
         self._deflate = deflate
 
