@@ -262,12 +262,17 @@ class Mender:
         try:
             restore(hooks.writer(), self._newest(), hooks.committed, hooks.sources, hooks.meters(), self._recent)
             hooks.gathering().commit()
+            self._begin_tail()
             self._watch()
         except BaseException:
             hooks.close("what is in memory could not be written")
             raise
         if self._notebook.note.unsaved:
             self._recovery.begin(self._newest())
+
+    def _begin_tail(self) -> None:
+        with suppress(OSError):  # without room for it, it is begun later
+            self._hooks.gathering().prepare()
 
     def _newest(self) -> Offset:
         return max([self._hooks.newest(), *(one.offset for one in list(self._recent)[-1:])])
@@ -286,8 +291,7 @@ class Mender:
         heard = self._recent[-1].key // 1_000_000 if self._recent else note.heard
         with self._hooks.hold():
             if is_open:
-                with suppress(OSError):
-                    self._hooks.gathering().prepare()
+                self._begin_tail()
             after = note.kept_after if note.unsaved else kept_after(self._hooks.writer())
             newest = note.newest if note.unsaved else self._newest()
         self._notebook.note_progress(newest=newest, heard=heard, kept_after=after, is_open=is_open)
