@@ -30,7 +30,7 @@ DEBIAN_PACKAGES = (
 )
 """The programs that tests start, and the headers that building RRDtool's Python binding needs."""
 
-WORKERS = str(3 * (os.cpu_count() or 2) // 2)
+WORKERS = str(2 * (os.cpu_count() or 2))
 """Tests that run at once where servers are among them, which wait more than they compute."""
 
 

@@ -8,6 +8,7 @@ Meters send now, so what comes of an ECM is compared without its time.
 import json
 import math
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,7 @@ def test_simple_serial(tmp_path: Path) -> None:
 
 
 def test_gem_server(tmp_path: Path) -> None:
-    """A GEM that connects has the rows, topics and points that btmon made of the same packets, at its clock's times."""
+    """A GEM that connects has the rows, topics and points of btmon; its clock, years behind, is not believed."""
     rows = recorded("sql", "sqlite.gem48ptbin_steady.counters.include_current")
     with Mosquitto(tmp_path, users={"energy": "please_set_me"}) as broker, InfluxDB() as influxdb:
         changes = {
@@ -126,7 +127,7 @@ def test_gem_server(tmp_path: Path) -> None:
             listener.settle()
         btmon = [dict(zip(rows["columns"], row, strict=True)) for row in rows["rows"]]
         assert differences(ours, btmon) <= {"G1", "B1"}
-        assert [row["time_created"] + SLOW for row in ours[1:]] == [row["time_created"] for row in btmon]
+        assert all(abs(row["time_created"] - time.time()) < 600 for row in ours)
         assert topics(listener) <= {"A1", "A13"}
         assert points(influxdb) <= {"A1", "A13", "B1", "G1"}
 

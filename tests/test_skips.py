@@ -10,6 +10,7 @@ from helpers.needed import need, needs
 OF_THE_COMPUTER = {
     "btcore/tests/logs/test_log_bounds.py": "/dev/full is Linux's",
     "btcore/tests/status/test_disk.py": "a machine may have one disk",
+    "btcore/tests/sqlite_journal/test_sqlite_rights.py": "only root may become another user",
     "tests/helpers/needed.py": "where it is decided",
     "tests/helpers/small_disk.py": "only root may mount a disk",
     "tests/test_skips.py": "this test",

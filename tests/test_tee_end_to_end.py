@@ -124,7 +124,7 @@ def test_another_btcore_reads_and_asks_through_the_proxy(tmp_path: Path) -> None
     gateway, readers, copies = free_port(), free_port(), free_port()
     (second := tmp_path / "second").mkdir()
     source = f'[source.panel]\nuse = "tcp-client"\nhost = "127.0.0.1"\nport = {readers}\nmin_backoff = "100ms"\n'
-    configuration = f'state = "state"\n{source}[sink.sqlite]\nfile = "energy.db"\n'
+    configuration = f'state = "state"\n{source}[sink.sqlite]\nfile = "energy.db"\nflush_interval = 0\n'
     running = BtcoreProcess(tmp_path, site(gateway, readers, copies))
     with simulated_gem(gateway), running as btcore, BtcoreProcess(second, configuration) as other:
         wait_for(lambda: len(stored(second)) >= 2, "packets in the second database")

@@ -64,7 +64,7 @@ def test_a_broken_plugin_is_listed_with_the_reason(shop: Path, capsys: pytest.Ca
     """A plugin that cannot be loaded, or whose settings cannot be read, is listed as broken, and no other with it."""
     install_distribution(shop, "rival", ROOMY, {"tap": "Roomy"})
     errors = {str(one["name"]): str(one["error"]) for one in listed(capsys) if one["error"]}
-    assert sorted(errors) == ["bomb", "strange", "tap", "undelivered"]
+    assert sorted(errors) == ["bomb", "strange", "tap", "undelivered", "vague"]
     assert "cannot be imported (SystemExit: 3)" in errors["bomb"]
     assert "cannot read its settings (TypeError" in errors["strange"]
     assert "is provided by" in errors["tap"]

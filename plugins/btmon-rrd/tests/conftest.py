@@ -17,7 +17,7 @@ from btmon_rrd.plugin import Rrd
 
 Opened = Callable[..., Rrd]
 
-SMALL = ["10s:1h", "1m:1d"]
+SMALL = ["10s:6h", "1m:1d"]
 """Archives for tests that do not look at btmon's own, which take 162 MB for a GEM."""
 
 

@@ -195,7 +195,7 @@ def test_a_full_disk_waits(through: str, opened: Opened, direct: Opened) -> None
     with small_disk(64) as disk, Rrdcached(disk.path) as daemon:
         disk.fill(free=4_000_000)
         open_sink, address = (direct, "") if through == "binding" else (opened, daemon.address)
-        sink = open_sink(dir=daemon.files, daemon=address)
+        sink = open_sink(dir=daemon.files, daemon=address, archives=[])
         with pytest.raises(Retry, match=r"^no space left for .*312345_\w+.rrd: free space"):
             sink.process_batch(part(0, COUNT))
         disk.free()
