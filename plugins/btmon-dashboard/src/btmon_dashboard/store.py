@@ -36,6 +36,9 @@ CREATE TABLE IF NOT EXISTS sums(
     PRIMARY KEY(meter, level, start)) WITHOUT ROWID
 """
 
+BACKLOG = 50
+"""Samples in one call that are more than what comes in while it is called."""
+
 FLUSH_SECONDS = 60.0
 MAX_PENDING = 5_000
 """For how long, and how many sums, are gathered in memory."""
@@ -88,13 +91,19 @@ class Store:
             self._writer.close()
 
     def add(self, samples: Iterable[Sample], polarity: Polarity) -> None:
-        """Add samples, and write them now and then. Raises Retry or Stop."""
-        for sample in samples:
+        """Add samples, and write them now and then. Raises Retry or Stop.
+
+        What is new or comes many at a time is written at once: of a meter's first samples no counters are kept that a
+        difference could be taken to, and of a backlog the shape would be lost.
+        """
+        known, came = len(self.meters), 0
+        for came, sample in enumerate(samples, 1):  # noqa: B007 - how many there were
             with self._lock:
                 self._add(sample, polarity)
             if len(self._pending) >= MAX_PENDING:
                 self.flush()
-        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+        is_due = time.monotonic() - self._flushed >= FLUSH_SECONDS
+        if is_due or came >= BACKLOG or len(self.meters) > known:
             self.flush()
 
     def _add(self, sample: Sample, polarity: Polarity) -> None:
