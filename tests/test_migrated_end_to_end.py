@@ -33,9 +33,6 @@ Row = Mapping[str, Any]
 COUNT = 8
 """Packets of a recorded stream."""
 
-SLOW = 7
-"""Seconds that the clock of the recorded meter is slow."""
-
 
 def recorded(kind: str, name: str) -> dict[str, Any]:
     """Read a recording."""

@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from helpers.btcore_process import free_port
 from helpers.waiting import PATIENCE, wait_for
+from servers.server_process import ServerProcess
 
 PROGRAM = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin") or ""
 """mosquitto, which Debian has where the path of most users does not lead."""
@@ -28,7 +29,7 @@ MISSING = "" if HAS_ALL else "apt install mosquitto mosquitto-clients openssl: o
 """Why no broker can be started; "" if it can."""
 
 
-class Mosquitto:
+class Mosquitto(ServerProcess):
     """A mosquitto with a directory of its own, on a port of its own; started by `with`.
 
     `users` are names and passwords; without any, everybody may come. `acl` has the lines of an access list. `tls` are
@@ -52,7 +53,6 @@ class Mosquitto:
         self.tls, self._asks, self._more = tls, asks, more
         self._folder = folder / f"mosquitto-{self.port}"
         self._folder.mkdir()
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
@@ -76,20 +76,6 @@ class Mosquitto:
         with (self._folder / "log.txt").open("ab") as log:
             self._process = subprocess.Popen([PROGRAM, "-c", str(config)], stdout=log, stderr=log)
         wait_for(self._listens, "mosquitto to listen")
-
-    def stop(self) -> None:
-        """End it as a service manager does: it keeps what is retained."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(PATIENCE)
-        self._process = None
-
-    def kill(self) -> None:
-        """Kill it: it keeps what it had written by then."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-        self._process = None
 
     def freeze(self, *, frozen: bool = True) -> None:
         """Stop it in the middle of what it does, as a computer that hangs; or let it go on."""

@@ -15,6 +15,7 @@ from typing import Any, Self
 import requests
 from helpers.btcore_process import free_port
 from helpers.waiting import wait_for
+from servers.server_process import ServerProcess
 from websockets.sync.client import connect
 
 PROGRAM = os.environ.get("HASS", "")
@@ -47,8 +48,10 @@ energy:
 OWNER = {"name": "t", "username": "t", "password": "t", "language": "en"}
 
 
-class RealHomeAssistant:
+class RealHomeAssistant(ServerProcess):
     """Started by `with`; its owner's token is `token`."""
+
+    patience = PATIENCE
 
     def __init__(self, folder: Path) -> None:
         """Prepare."""
@@ -57,7 +60,6 @@ class RealHomeAssistant:
         self._folder = folder / "home-assistant"
         self._folder.mkdir()
         (self._folder / "configuration.yaml").write_text(CONFIGURATION.format(port=self.port))
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -84,20 +86,6 @@ class RealHomeAssistant:
             command = [PROGRAM, "--config", str(self._folder)]
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         wait_for(self._answers, "Home Assistant to start", PATIENCE)
-
-    def stop(self) -> None:
-        """End it as a service manager does."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(PATIENCE)
-        self._process = None
-
-    def kill(self) -> None:
-        """Kill it."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-        self._process = None
 
     def add_mqtt(self, port: int) -> None:
         """Connect it to a broker."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from helpers.waiting import wait_for
+from servers.server_process import ServerProcess
 
 MISSING = "" if all(map(shutil.which, ("rrdcached", "rrdtool"))) else "apt install rrdcached rrdtool: one is missing"
 """Why no rrdcached can be started, and its files looked at; "" if it can."""
@@ -24,7 +25,7 @@ BINDING_MISSING = (
 """Why no file can be written without rrdcached; "" if it can."""
 
 
-class Rrdcached:
+class Rrdcached(ServerProcess):
     """rrdcached with a directory of files and, unless it is told otherwise, a journal; started by `with`."""
 
     def __init__(self, folder: Path, *, journal: bool = True) -> None:
@@ -33,7 +34,6 @@ class Rrdcached:
         self.socket = folder / "rrdcached.sock"
         self._folder = folder
         self._journal: Sequence[str] = ("-j", str(folder / "journal")) if journal else ()
-        self._process: subprocess.Popen[bytes] | None = None
         for directory in (self.files, folder / "journal"):
             directory.mkdir(exist_ok=True)
 
@@ -71,17 +71,3 @@ class Rrdcached:
             probe.connect(str(self.socket))
             return True
         return False
-
-    def stop(self) -> None:
-        """End it as a service manager does: it writes what it has into the files, or into its journal."""
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait()
-        self._process = None
-
-    def kill(self) -> None:
-        """Kill it: what it has not written is lost, but for its journal."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-        self._process = None
