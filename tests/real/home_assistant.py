@@ -6,9 +6,11 @@ No `test_` in the name of this file: it is not among what a run of all tests col
 
 import logging
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
+import attrs
 import pytest
 from helpers.journal_entries import entries_of
 from helpers.metered_house import CHANNELS, HOUSE, batch_of, house_reading, house_readings
@@ -159,6 +161,7 @@ def test_entities_by_mqtt(home: RealHomeAssistant, tmp_path: Path) -> None:
     """Every channel is an entity with class and unit, and over restarts, a reset and a day's gap no energy falls."""
     journal = open_journal(DEFAULT, tmp_path)
     shown: list[dict[str, float]] = []
+    present = datetime.now(UTC)  # the first state of a meter is one of the present
 
     def run(mosquitto: Mosquitto, start: int, end: int, since: int = 0) -> None:
         """Run btcore while a meter sends; note what Home Assistant shows then."""
@@ -166,7 +169,11 @@ def test_entities_by_mqtt(home: RealHomeAssistant, tmp_path: Path) -> None:
         running.worker._context = context()
         begun = 0 if since else 3_600_000_000
         with running:
-            readings = [house_reading(at, HOUSE, since, begun) for at in range(start, end + 1, 300)]
+            times = range(start, end + 1, 300)
+            sent = [house_reading(at, HOUSE, since, begun) for at in times]
+            readings = [
+                attrs.evolve(one, time=present + timedelta(seconds=at)) for at, one in zip(times, sent, strict=True)
+            ]
             journal.append(entries_of(readings))
             wait_for(lambda: len(energies(home)) == 4 and energies(home) not in shown, "the states")
             shown.append(energies(home))
