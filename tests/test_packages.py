@@ -5,13 +5,12 @@ All of this holds for the next package too: `packages.py` finds it by its folder
 """
 
 import pkgutil
-import subprocess
 import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
-from helpers.folders import ROOT
+from helpers.folders import ROOT, python_files
 from packages import CORE, OFFERED, PACKAGES, PLUGINS, Package, named
 from packaging.specifiers import SpecifierSet
 
@@ -90,8 +89,7 @@ def test_every_package_states_the_same_of_itself(package: Package) -> None:
 
 def test_every_python_file_states_its_licence() -> None:
     """Whoever takes a single file finds the licence in its first lines, as https://spdx.dev asks."""
-    listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, check=True, capture_output=True, text=True)
-    files = [ROOT / line for line in listed.stdout.splitlines()]
+    files = python_files()
     assert len(files) > 300
     assert [str(file) for file in files if SPDX not in file.read_text("utf-8").splitlines()[:2]] == []
 

@@ -4,7 +4,7 @@
 import re
 
 import pytest
-from helpers.folders import ROOT
+from helpers.folders import ROOT, python_files
 from helpers.needed import need, needs
 
 OF_THE_COMPUTER = {
@@ -32,9 +32,7 @@ def test_what_is_missing_in_ci_is_an_error(
 
 def test_every_skip_is_decided_in_one_place() -> None:
     """No test skips itself in another way, which CI would not notice."""
-    found = {
-        str(file.relative_to(ROOT))
-        for file in ROOT.rglob("*.py")
-        if "tests" in file.parts and re.search(r"pytest\.(mark\.)?(skip|skipif|importorskip)\(", file.read_text())
-    }
+    tests = (file for file in python_files() if "tests" in file.parts)
+    skips = re.compile(r"pytest\.(mark\.)?(skip|skipif|importorskip)\(")
+    found = {str(file.relative_to(ROOT)) for file in tests if skips.search(file.read_text("utf-8"))}
     assert found <= set(OF_THE_COMPUTER)
