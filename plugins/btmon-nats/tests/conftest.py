@@ -44,9 +44,13 @@ def opened() -> Iterator[Callable[..., Any]]:
     with ExitStack() as stack:
 
         def open_plugin(
-            cls: type[Nats] | type[NatsStream], url: str, context: Context | None = None, **settings: Any
-        ) -> Any:  # noqa: ANN401
-            plugin = cls(servers=[url], timeout=5.0, **settings)
+            cls: type[Nats] | type[NatsStream],
+            url: str,
+            context: Context | None = None,
+            **settings: Any,  # noqa: ANN401 - any setting
+        ) -> Any:  # noqa: ANN401 - the class that was given
+            make: Any = cls
+            plugin = make(servers=[url], timeout=5.0, **settings)
             stack.callback(plugin.close)
             plugin.open(context or Context("sink.test", logging.getLogger("sink.test")))
             return plugin

@@ -62,8 +62,11 @@ def test_a_hundred_packets_take_less_than_themselves() -> None:
 
 
 def test_the_same_readings_are_the_same_message() -> None:
-    """So a cluster finds that it has it; another reading makes another."""
-    assert message_id(encode([gem(1)])) == message_id(encode([gem(1)])) != message_id(encode([gem(2)]))
+    """So a cluster finds that it has it; another reading, or another publisher, makes another."""
+    subject, message = "energy.007.house-1", encode([gem(1)])
+    assert message_id(subject, message) == message_id(subject, encode([gem(1)]))
+    others = {message_id(subject, encode([gem(2)])), message_id("energy.007.house-2", message)}
+    assert message_id(subject, message) not in others
 
 
 @given(st.binary(max_size=200), st.integers(0, 1000))

@@ -57,11 +57,7 @@ def run(args: argparse.Namespace, load: LoadConfiguration) -> int:
 def describe(plan: StreamPlan) -> str:
     """Return what a stream is, a line for each of its properties."""
     age = f"{plan.max_age / UNITS['d']:g} days" if plan.max_age else "for ever"
-    size = (
-        f"at most {plan.max_bytes / UNITS['GB']:g} GB; more is refused"
-        if plan.max_bytes
-        else "as much as there is room"
-    )
+    size = f"{plan.max_bytes / UNITS['GB']:g} GB; more is refused" if plan.max_bytes else "as much as there is room"
     lines = {
         "subjects": all_subjects(plan.name),
         "partitions": plan.partitions,

@@ -14,14 +14,12 @@ from contextlib import suppress
 from threading import Thread
 from typing import Any, TypeVar
 
-import nats
 from nats.aio.client import Client
-from nats.errors import AuthorizationError
 from nats.js import JetStreamContext
 
-from btcore import Retry, Stop
+from btcore import Retry
 from btmon_nats.login import Login
-from btmon_nats.refusals import Denials, cannot_connect, wrong_account
+from btmon_nats.refusals import Denials, cannot_connect, is_wrong_account, wrong_account
 
 T = TypeVar("T")
 
@@ -97,23 +95,26 @@ class Connection:
             loop.close()
 
     async def _connect(self) -> Client:
-        options, failures = self.login.options(), []
+        options: dict[str, Any] = {
+            "name": self._name,
+            "allow_reconnect": False,
+            "connect_timeout": self.login.timeout,
+            "error_cb": self.denials.note,
+            **self.login.options(),
+        }
+        failures = []
         for server in random.sample(self.login.servers, len(self.login.servers)):
+            client = Client()
             try:
-                return await nats.connect(
-                    server,
-                    name=self._name,
-                    allow_reconnect=False,
-                    connect_timeout=self.login.timeout,
-                    error_cb=self.denials.note,
-                    **options,
-                )
-            except AuthorizationError:
-                raise wrong_account(server) from None
-            except Stop:
-                raise
+                await client.connect(server, **options)
             except Exception as error:  # noqa: BLE001 - whatever the client meets; the next server may answer
+                with suppress(Exception):  # it gives nothing back by itself
+                    await client.close()
+                if is_wrong_account(error):
+                    raise wrong_account(server) from None
                 failures.append(f"{server}: {cannot_connect(error)}")
+            else:
+                return client
         raise Retry("; ".join(failures))
 
 

@@ -21,15 +21,15 @@ OLDEST = (2, 15)
 REPLICAS = 3
 
 
-def diagnose(login: Login, stream: str) -> Iterator[Finding]:
+def diagnose(login: Login) -> Iterator[Finding]:
     """Yield what is wrong with the account, the servers and the stream."""
     connection = Connection(login, "btcore doctor")
     try:
-        info = connection.use(lambda jetstream: jetstream.stream_info(stream))
+        info = connection.use(lambda jetstream: jetstream.stream_info(login.stream))
         yield from _server_findings(connection.server)
         yield from _stream_findings(info)
     except Exception as error:  # noqa: BLE001 - whatever the client meets
-        yield from _failure(meaning(error, stream, login.address, connection.denials.take()))
+        yield from _failure(meaning(error, login.stream, login.address, connection.denials.take()))
     finally:
         connection.close()
     yield from _sync_findings(login)

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a connection needs to know: where the servers are, who we are, whom to trust. Nothing is connected here."""
+"""What sink, source and command share: the stream, where the servers are, who we are, whom to trust.
+
+Nothing is connected here.
+"""
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import attrs
 
-from btcore import Duration, Problem, Secret, Stop, setting
+from btcore import DiagnosisContext, Duration, Finding, Problem, Secret, Stop, setting
+from btmon_nats.subjects import check_name
 
 MAX_TIMEOUT = 600.0
 """Seconds that an answer may be waited for."""
@@ -19,6 +23,7 @@ MAX_TIMEOUT = 600.0
 class Login:
     """The settings that sink, source and command share."""
 
+    stream: str = setting(default="energy", help="the stream's name", validator=check_name)
     servers: list[str] = setting(  # noqa: RUF009 - a field
         default=["nats://localhost:4222"], help="addresses of the cluster's servers; one that answers is enough"
     )
@@ -62,6 +67,12 @@ class Login:
     def address(self) -> str:
         """The servers, for messages."""
         return ", ".join(self.servers)
+
+    def diagnose(self, _context: DiagnosisContext) -> Iterable[Finding]:
+        """Find out whether the cluster takes the account, and keeps what it takes; nothing is published or read."""
+        from btmon_nats.diagnosis import diagnose  # noqa: PLC0415 - a run does not need it
+
+        return diagnose(self)
 
     def options(self) -> dict[str, Any]:
         """Return what the client is told beside the server's address. Raises Stop for files that do not fit."""

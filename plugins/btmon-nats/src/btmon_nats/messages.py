@@ -60,9 +60,9 @@ def encode(readings: Sequence[Reading]) -> bytes:
     return zlib.compress(b"\n".join((line, b"".join(packets))), LEVEL)
 
 
-def message_id(message: bytes) -> str:
-    """Return what a stream knows a message by that comes again: the same bytes have the same."""
-    return hashlib.blake2b(message, digest_size=16).hexdigest()
+def message_id(subject: str, message: bytes) -> str:
+    """Return what a stream knows a message by that comes again: the same bytes of the same publisher have the same."""
+    return hashlib.blake2b(message, digest_size=16, key=subject.encode()[:64]).hexdigest()
 
 
 def decode(message: bytes) -> list[Reading]:

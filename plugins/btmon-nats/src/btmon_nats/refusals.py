@@ -5,7 +5,7 @@ import ssl
 from collections import deque
 
 import attrs
-from nats.errors import MaxPayloadError, NoRespondersError
+from nats.errors import AuthorizationError, MaxPayloadError, NoRespondersError
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
@@ -36,6 +36,11 @@ class Denials:
         text = self._last[-1] if self._last else ""
         self._last.clear()
         return text
+
+
+def is_wrong_account(error: Exception) -> bool:
+    """Whether a server knows us not; with nkeys the client has no exception of its own for it."""
+    return isinstance(error, AuthorizationError) or "authorization violation" in str(error).lower()
 
 
 def wrong_account(server: str) -> Stop:

@@ -15,8 +15,6 @@ from btcore import (
     Claim,
     Context,
     Delivery,
-    DiagnosisContext,
-    Finding,
     Reading,
     Reject,
     Retry,
@@ -42,7 +40,6 @@ def _host_name() -> str:
 class Nats(Login):
     """Publishes readings to a stream of NATS JetStream: from many houses into one archive."""
 
-    stream: str = setting(default="energy", help="the stream's name", validator=check_name)
     publisher: str = setting(
         factory=_host_name, help="what this btcore is called in the stream; left out: this host", validator=check_name
     )
@@ -88,12 +85,6 @@ class Nats(Login):
         if hasattr(self, "_connection"):
             self._connection.close()
 
-    def diagnose(self, _context: DiagnosisContext) -> Iterable[Finding]:
-        """Find out whether the cluster takes the account, and keeps what it takes; nothing is published."""
-        from btmon_nats.diagnosis import diagnose  # noqa: PLC0415 - a run does not need it
-
-        return diagnose(self, self.stream)
-
     def _ask(self) -> None:
         try:
             self._partitions = self._connection.use(lambda stream: partitions_of(stream, self.stream))
@@ -111,7 +102,7 @@ class Nats(Login):
         subject = subject_of(self.stream, partition, self.publisher)
         for at in range(0, len(readings), MAX_READINGS):
             message = encode(readings[at : at + MAX_READINGS])
-            headers: dict[str, Any] = {Header.MSG_ID: message_id(message)}
+            headers: dict[str, Any] = {Header.MSG_ID: message_id(subject, message)}
             await stream.publish(subject, message, timeout=self.timeout, stream=self.stream, headers=headers)
 
     def _meaning(self, errors: Sequence[BaseException]) -> Retry | Reject | Stop:

@@ -30,7 +30,7 @@ from btmon_nats.login import Login
 from btmon_nats.messages import NotAMessage, decode
 from btmon_nats.refusals import meaning
 from btmon_nats.stream import partitions_of
-from btmon_nats.subjects import all_subjects, check_name, publisher_of
+from btmon_nats.subjects import all_subjects, publisher_of
 
 T = TypeVar("T")
 
@@ -48,7 +48,6 @@ INACTIVE = 300.0
 class NatsStream(Login):
     """Collects the readings of a stream of NATS JetStream, which `nats` sinks publish."""
 
-    stream: str = setting(default="energy", help="the stream's name", validator=check_name)
     publishers: dict[str, list[str]] = setting(
         factory=dict,
         help="who may publish, and readings of which meters; left out: everybody, of every meter",
@@ -91,9 +90,8 @@ class NatsStream(Login):
         try:
             readings = decode(message.data)
         except NotAMessage as error:
-            self._report(
-                f"message {message.metadata.sequence.stream} of {publisher} is passed over: {error}", publisher
-            )
+            which = f"message {message.metadata.sequence.stream} of publisher {publisher}"
+            self._report(f"{which} is passed over: {error}", publisher)
             return
         allowed = self.publishers.get(publisher)
         for reading in readings:
