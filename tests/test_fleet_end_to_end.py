@@ -163,7 +163,7 @@ def test_a_lost_cluster_is_filled_from_the_houses(fleet: Fleet, cluster: NatsClu
         shutil.rmtree(lost) if lost.is_dir() else lost.unlink()
     for server in cluster.servers:
         server.start()
-    wait_for(cluster.has_leader, "the cluster to choose a leader")
+    wait_for(cluster.is_ready, "the cluster to choose a leader")
     assert "made" in fleet.run("archive", "nats", "setup")
     fleet.start("archive")
     for name in HOUSES:

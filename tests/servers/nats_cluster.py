@@ -98,7 +98,7 @@ class NatsCluster:
             for server in self.servers:
                 server.start()
                 stack.callback(server.kill)
-            wait_for(self.has_leader, "the cluster to choose a leader")
+            wait_for(self.is_ready, "the cluster to choose a leader")
             stack.pop_all()
         return self
 
@@ -113,11 +113,12 @@ class NatsCluster:
         """The addresses of all."""
         return [server.url for server in self.servers]
 
-    def has_leader(self) -> bool:
-        """Whether JetStream can be used."""
-        if len(self.servers) == 1:
-            return True
-        return any(server.ask("jsz").get("meta_cluster", {}).get("leader") for server in self.servers if server.is_up())
+    def is_ready(self) -> bool:
+        """Whether JetStream can be used: there is a leader, and it has heard of all others."""
+        found = [server.ask("jsz").get("meta_cluster", {}) for server in self.servers if server.is_up()]
+        peers = [one.get("replicas", []) for one in found]
+        others = len(self.servers) - 1
+        return any(len(one) == others and all(peer["current"] for peer in one) for one in peers)
 
     def leader_of(self, stream: str) -> NatsServer:
         """Return the server that leads a stream."""
