@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Measures both ends of a NATS stream: readings of 200 GEMs published, and collected again, on one and on three servers.
+"""Measures both ends of a NATS stream: readings of 200 GEMs are published, and collected again.
 
-The servers are on the same computer, and bring each message to the disk before they acknowledge it. Rates are of one
+One server, or three, on the same computer bring each message to the disk before they acknowledge it. Rates are of one
 sink, and of one source, in one process each.
 """
 
