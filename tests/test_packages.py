@@ -39,6 +39,7 @@ BY_THEIR_OWN_NAME = {
     *("ascii", "http"),
     *("brultech", "file", "print", "serial", "simulator", "sqlite", "prometheus", "prometheus-remote-write"),
     *("home-assistant", "pipe-program", "pipe-file", "pipe-socket", "pipe-webhook", "tee", "proxy", "dashboard"),
+    *("nats", "nats-stream"),
 }
 """Plugins that nobody looks for under another name of btmon's."""
 

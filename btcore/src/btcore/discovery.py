@@ -39,6 +39,7 @@ _PLUGINS: Mapping[str, tuple[str, ...]] = {
     "btmon-ip": ("tcp-server", "tcp-client"),
     "btmon-mqtt": ("mqtt",),
     "btmon-mysql": ("mysql",),
+    "btmon-nats": ("nats", "nats-stream"),
     "btmon-pipe": ("pipe-program", "pipe-file", "pipe-socket", "pipe-webhook"),
     "btmon-print": ("print",),
     "btmon-prometheus": ("prometheus", "prometheus-remote-write"),

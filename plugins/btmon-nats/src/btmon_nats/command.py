@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`btcore nats setup`: makes the stream that a configuration names, or changes it, and says what it did."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from btcore import API, BtcoreError, Command, Configuration, LoadConfiguration
+from btmon_nats.connection import Connection
+from btmon_nats.refusals import meaning
+from btmon_nats.sink import Nats
+from btmon_nats.source import NatsStream
+from btmon_nats.stream import StreamPlan, set_up
+from btmon_nats.subjects import MAX_PARTITIONS, PARTITIONS, all_subjects
+
+UNITS = {"h": 3600, "d": 86_400, "w": 604_800, "y": 31_536_000, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+
+MAX_REPLICAS = 5
+"""JetStream's own limit."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `btcore nats`."""
+    parser.add_argument("action", choices=("setup",), help="setup: make the stream, or change it")
+    parser.add_argument("--config", type=Path, default=Path("site.toml"), metavar="FILE", help="the configuration")
+    parser.add_argument("--table", metavar="NAME", help="the sink or source whose stream it is, if there are several")
+    parser.add_argument(
+        "--replicas", type=_between(1, MAX_REPLICAS), default=3, metavar="N", help="servers that have each message (3)"
+    )
+    parser.add_argument(
+        "--partitions",
+        type=_between(1, MAX_PARTITIONS),
+        default=PARTITIONS,
+        metavar="N",
+        help=f"parts that are read apart, once and for all ({PARTITIONS})",
+    )
+    parser.add_argument("--max-age", type=_amount, default=0, metavar="T", help="drop what is older: 30d (never)")
+    parser.add_argument("--max-bytes", type=_amount, default=0, metavar="SIZE", help="refuse more: 500GB (never)")
+
+
+def run(args: argparse.Namespace, load: LoadConfiguration) -> int:
+    """Make it. Raises BtcoreError."""
+    login = _find(load(args.config), args.table)
+    plan = StreamPlan(login.stream, args.partitions, args.replicas, float(args.max_age), args.max_bytes)
+    connection = Connection(login, "btcore nats setup")
+    try:
+        done = connection.use(lambda stream: set_up(stream, plan))
+    except Exception as error:  # noqa: BLE001 - whatever the client meets
+        raise meaning(error, plan.name, login.address, connection.denials.take()) from None
+    finally:
+        connection.close()
+    sys.stdout.write(f"stream {plan.name} at {login.address}: {done}\n{describe(plan)}")
+    return 0
+
+
+def describe(plan: StreamPlan) -> str:
+    """Return what a stream is, a line for each of its properties."""
+    age = f"{plan.max_age / UNITS['d']:g} days" if plan.max_age else "for ever"
+    size = f"{plan.max_bytes / UNITS['GB']:g} GB; more is refused" if plan.max_bytes else "as much as there is room"
+    lines = {
+        "subjects": all_subjects(plan.name),
+        "partitions": plan.partitions,
+        "replicas": plan.replicas,
+        "kept": age,
+        "size": size,
+    }
+    return "".join(f"  {name:<11} {value}\n" for name, value in lines.items())
+
+
+NATS = Command(
+    api=API,
+    help="make the stream of NATS JetStream that sinks publish to",
+    add_arguments=add_arguments,
+    run=run,
+)
+
+
+def _find(configuration: Configuration, name: str | None) -> Nats | NatsStream:
+    tables = {one.name: one.instance for one in configuration.tables if isinstance(one.instance, Nats | NatsStream)}
+    found = [one for table, one in tables.items() if name in (None, table, table.partition(".")[2])]
+    if not tables:
+        raise BtcoreError(f'{configuration.file} has no stream: add [sink.NAME] with use = "nats"')
+    if len({one.stream for one in found}) != 1:
+        raise BtcoreError(f"expected --table with one of {', '.join(tables)}")
+    return found[0]
+
+
+def _between(low: int, high: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"expected a number from {low} to {high}, found {text!r}")
+        return int(text)
+
+    return convert
+
+
+def _amount(text: str) -> int:
+    for unit, factor in UNITS.items():
+        number = text.removesuffix(unit)
+        if number != text and number.isdecimal():
+            return int(number) * factor
+    units = ", ".join(UNITS)
+    raise argparse.ArgumentTypeError(f"expected a number with one of {units}, such as 30d or 500GB, found {text!r}")

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The connection to a cluster: opened when it is needed, kept, given up at the first fault.
+
+The client is asyncio's; it runs in a thread of its own, so that the server's pings are answered while a sink has
+nothing to do. A connection that has ended is not opened again by itself: the core waits, and calls again. What is
+published or read belongs to other rooms, what an error means to `refusals.py`.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
+from threading import Thread
+from typing import Any, TypeVar
+
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+
+from btcore import Retry
+from btmon_nats.login import Login
+from btmon_nats.refusals import Denials, cannot_connect, is_wrong_account, wrong_account
+
+T = TypeVar("T")
+
+GRACE = 5.0
+"""Seconds that what has its own time-out may take beyond that."""
+
+
+class Connection:
+    """A connection to one server of a cluster; `name` is what its operator sees."""
+
+    def __init__(self, login: Login, name: str) -> None:
+        """Prepare; nothing is connected yet."""
+        self.login = login
+        self.denials = Denials()
+        self._name = name
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: Thread | None = None
+        self._client: Client | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is connected."""
+        return self._client is not None and self._client.is_connected
+
+    @property
+    def server(self) -> dict[str, Any]:
+        """What the server says of itself."""
+        return dict(self._client._server_info) if self._client is not None else {}  # noqa: SLF001 - there is no other way
+
+    def open(self) -> None:
+        """Connect to any of the servers. Raises Retry or Stop."""
+        self.close()
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, name=f"{self._name}-nats", daemon=True)
+        self._thread.start()
+        try:
+            self._client = self.run(self._connect(), len(self.login.servers) * self.login.timeout)
+        except BaseException:
+            self.close()
+            raise
+
+    def run(self, work: Coroutine[Any, Any, T], patience: float) -> T:
+        """Run something in the client's thread, for so many seconds at most. Raises Retry, and what it raises."""
+        assert self._loop is not None  # noqa: S101 - it was opened
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(patience + GRACE)
+        except FutureTimeout:
+            future.cancel()
+            raise Retry(f"{self.login.address} did not answer within {patience:g} s") from None
+
+    def use(self, work: Callable[[JetStreamContext], Coroutine[Any, Any, T]], patience: float = 0.0) -> T:
+        """Run something with JetStream; the connection is opened where it is not. Raises as `open` does."""
+        if not self.is_open:
+            self.open()
+        assert self._client is not None  # noqa: S101 - as above
+        timeout = patience or self.login.timeout
+        return self.run(work(self._client.jetstream(timeout=self.login.timeout)), timeout)
+
+    def close(self) -> None:
+        """End it, whatever it is at."""
+        loop, self._loop, client, self._client = self._loop, None, self._client, None
+        if loop is None:
+            return
+        if client is not None:
+            with suppress(Exception):  # it is gone, then
+                asyncio.run_coroutine_threadsafe(client.close(), loop).result(GRACE)
+        asyncio.run_coroutine_threadsafe(_cancel_all(), loop)
+        if self._thread is not None:
+            self._thread.join(GRACE)
+            self._thread = None
+        if not loop.is_running():
+            loop.close()
+
+    async def _connect(self) -> Client:
+        options: dict[str, Any] = {
+            "name": self._name,
+            "allow_reconnect": False,
+            "connect_timeout": self.login.timeout,
+            "error_cb": self.denials.note,
+            **self.login.options(),
+        }
+        failures = []
+        for server in random.sample(self.login.servers, len(self.login.servers)):
+            client = Client()
+            try:
+                await client.connect(server, **options)
+            except Exception as error:  # noqa: BLE001 - whatever the client meets; the next server may answer
+                with suppress(Exception):  # it gives nothing back by itself
+                    await client.close()
+                if is_wrong_account(error):
+                    raise wrong_account(server) from None
+                failures.append(f"{server}: {cannot_connect(error)}")
+            else:
+                return client
+        raise Retry("; ".join(failures))
+
+
+async def _cancel_all() -> None:
+    loop = asyncio.get_running_loop()
+    tasks = [task for task in asyncio.all_tasks(loop) if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    loop.stop()

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a cluster takes the account, and keeps what it takes also when the power fails; nothing is published."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from nats.js.api import StreamInfo
+
+from btcore import Finding, Retry, Stop
+from btcore.web import Client
+from btmon_nats.connection import Connection
+from btmon_nats.login import Login
+from btmon_nats.refusals import meaning
+from btmon_nats.stream import partitions_in
+
+OLDEST = (2, 15)
+"""The first version of which no loss of what it had acknowledged is known, with `sync_interval: always`."""
+
+REPLICAS = 3
+
+
+def diagnose(login: Login) -> Iterator[Finding]:
+    """Yield what is wrong with the account, the servers and the stream."""
+    connection = Connection(login, "btcore doctor")
+    try:
+        info = connection.use(lambda jetstream: jetstream.stream_info(login.stream))
+        yield from _server_findings(connection.server)
+        yield from _stream_findings(info)
+    except Exception as error:  # noqa: BLE001 - whatever the client meets
+        yield from _failure(meaning(error, login.stream, login.address, connection.denials.take()))
+    finally:
+        connection.close()
+    yield from _sync_findings(login)
+
+
+def _failure(error: Exception) -> Iterator[Finding]:
+    if isinstance(error, Stop):
+        yield Finding("credentials", str(error), "Correct the account, or its rights: docs/fleet.md has them")
+    else:
+        yield Finding("unreachable", str(error), "Check `servers` and `stream`; readings wait in the journal meanwhile")
+
+
+def _server_findings(server: dict[str, Any]) -> Iterator[Finding]:
+    version = str(server.get("version", ""))
+    numbers = tuple(int(one) for one in re.findall(r"\d+", version)[:2])
+    if numbers < OLDEST:
+        wanted = ".".join(map(str, OLDEST))
+        yield Finding(
+            "old-server",
+            f"the server is NATS {version or 'of no version'}: a power cut may take what it has acknowledged",
+            f"Install NATS {wanted} or later, with `sync_interval: always`",
+        )
+
+
+def _stream_findings(info: StreamInfo) -> Iterator[Finding]:
+    name = info.config.name
+    if not partitions_in(info):
+        text = f"stream {name} is none of btcore's: nothing says how many partitions it has"
+        yield Finding("unknown-stream", text, "Check `stream`, or let `btcore nats setup` take it")
+    if (info.config.num_replicas or 1) < REPLICAS:
+        text = f"stream {name} is on {info.config.num_replicas or 1} server: if that is lost, its readings are"
+        yield Finding("few-replicas", text, "Run three servers, and `btcore nats setup --replicas 3`")
+
+
+def _sync_findings(login: Login) -> Iterator[Finding]:
+    """Ask each monitoring port whether what is acknowledged is on the disk: a client is not told."""
+    client = Client(agent="btcore-doctor", timeout=login.timeout)
+    try:
+        for address in login.monitoring:
+            try:
+                answer = client.send("GET", f"{address.rstrip('/')}/jsz?config=true")
+                config = json.loads(answer.body).get("config") or {}
+            except (Retry, Stop, ValueError, AttributeError) as error:
+                yield Finding("unreachable", f"{address}: {error}", "Check `monitoring`: the port of `http_port`")
+                continue
+            if not config.get("sync_always"):
+                yield Finding(
+                    "late-sync",
+                    f"{address}: the server acknowledges what is not on the disk yet",
+                    "Set `sync_interval: always` in its `jetstream { }`, and restart it",
+                )
+    finally:
+        client.close()
