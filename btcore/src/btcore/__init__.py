@@ -10,6 +10,7 @@ from btcore.commands import Command, Configuration, LoadConfiguration, Table
 from btcore.decode.brultech import FORMATS, pack
 from btcore.decode.polling import Poll, check_polling, validate_devices
 from btcore.decode.probing import ProbedDevice, answers_commands, probe_devices, sends_unasked
+from btcore.discovered import Discovered
 from btcore.errors import BtcoreError, ConfigurationError, Problem, Reject, Retry, Stop
 from btcore.findings import DiagnosisContext, Finding
 from btcore.formats import Channel, Format, Number
@@ -60,6 +61,7 @@ __all__ = [
     "Damaged",
     "Delivery",
     "DiagnosisContext",
+    "Discovered",
     "Duration",
     "Finding",
     "Format",
