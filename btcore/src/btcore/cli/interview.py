@@ -159,8 +159,8 @@ class Interview:
         """Show what is wrong; return whether settings that would mend it were taken over."""
         _show(found)
         better = {key: value for finding in found for key, value in finding.settings.items()}
-        shown = ", ".join(f"{key} = {toml_text(value)}" for key, value in better.items())
-        if not better or not confirm(f"Set {shown}, and try again?"):
+        formatted = ", ".join(f"{key} = {toml_text(value)}" for key, value in better.items())
+        if not better or not confirm(f"Set {formatted}, and try again?"):
             return False
         table.settings |= better
         return True
@@ -257,13 +257,13 @@ def _show(found: Sequence[Finding]) -> None:
 
 def _answer(entry: Setting, default: object) -> object:
     """Return the value of a setting as the person types it; None if it is left out."""
-    shown = default if isinstance(default, str) else "" if default is None else toml_text(default)
-    show(f"{entry.help}{f', such as {entry.example}' if entry.example and not shown else ''}", "  ")
+    formatted = default if isinstance(default, str) else "" if default is None else toml_text(default)
+    show(f"{entry.help}{f', such as {entry.example}' if entry.example and not formatted else ''}", "  ")
     if entry.annotation is bool:
         return confirm(entry.name, default=bool(default)) or None
     if entry.annotation is Secret:
         return ask_secret(entry.name) or default
-    while not (text := ask(entry.name, shown)) and entry.required:
+    while not (text := ask(entry.name, formatted)) and entry.required:
         show("This one is needed.")
     return _typed(entry.annotation, text) if text else None
 

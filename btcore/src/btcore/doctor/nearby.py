@@ -4,7 +4,8 @@
 A plugin that fails, hangs, or yields something else is named with the reason, and holds nobody up.
 """
 
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from threading import Thread
 
 import attrs
@@ -17,7 +18,7 @@ TIMEOUT = 2.0
 """Seconds for which a plugin may wait for an answer."""
 
 PATIENCE = 8.0
-"""Seconds after which a plugin that does not return is left alone."""
+"""Seconds after which those that do not return are left alone."""
 
 MAX_FOUND = 50
 """What one plugin may offer."""
@@ -32,14 +33,18 @@ class Nearby:
     failure: str = ""
 
 
-def discover(patience: float = PATIENCE) -> list[Nearby]:
-    """Return what each installed plugin offers, in the order of their names; those without the method are left out."""
-    asked = [(Nearby(name), rivals) for name, rivals in installed().items()]
+def discover(among: Mapping[str, tuple[Installed, ...]] | None = None, patience: float = PATIENCE) -> list[Nearby]:
+    """Return what each plugin offers, in the order of their names; those without the method are left out.
+
+    They are asked at once, and all of them have `patience` seconds together.
+    """
+    asked = [(Nearby(name), rivals) for name, rivals in (installed() if among is None else among).items()]
     threads = [Thread(target=_ask, args=one, name=f"discover {one[0].plugin}", daemon=True) for one in asked]
+    until = time.monotonic() + patience
     for thread in threads:
         thread.start()
     for (nearby, _), thread in zip(asked, threads, strict=True):
-        thread.join(patience)
+        thread.join(max(until - time.monotonic(), 0.0))
         if thread.is_alive():
             nearby.failure = f"it does not return within {patience:.0f} s"
     return [attrs.evolve(nearby, found=list(nearby.found)) for nearby, _ in asked if nearby.found or nearby.failure]

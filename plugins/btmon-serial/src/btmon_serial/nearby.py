@@ -14,16 +14,17 @@ USUAL = 19_200
 
 def discover(folder: Path = BY_PATH) -> Iterator[Discovered]:
     """Yield each adapter, and at last a port that is to be named."""
-    for device, what in list_usb_devices():
-        yield Discovered(kind="source", text=f"{what} ({device})", settings={"port": stable_name(device, folder)})
+    for device, name, what in list_usb_devices():
+        port = name_of_socket(device, folder) or name
+        yield Discovered(kind="source", text=f"{what} ({device})", settings={"port": port})
     text = "a meter on a serial port that is named"
     yield Discovered(kind="source", text=text, settings={"baud": USUAL}, ask=("port", "baud"), is_present=False)
 
 
-def stable_name(device: str, folder: Path = BY_PATH) -> str:
-    """Return the name of a device by the socket that it is in; the device itself where there is no such name."""
+def name_of_socket(device: str, folder: Path = BY_PATH) -> str:
+    """Return the name of a device by the socket that it is in; "" where there is no such name."""
     try:
         names = sorted(folder.iterdir())
     except OSError:
-        return device
-    return next((str(name) for name in names if os.path.realpath(name) == os.path.realpath(device)), device)
+        return ""
+    return next((str(name) for name in names if os.path.realpath(name) == os.path.realpath(device)), "")
