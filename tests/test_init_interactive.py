@@ -13,7 +13,7 @@ import pytest
 import tomli
 from helpers.btcore_process import free_port
 from helpers.needed import needs
-from helpers.terminal import INTERRUPT, Terminal
+from helpers.terminal import Terminal
 from helpers.waiting import in_background
 from servers.mosquitto import MISSING, Mosquitto
 from servers.serial_line import Meters, Wire
@@ -95,7 +95,7 @@ def wire(tmp_path: Path) -> Iterator[Wire]:
 
 def number_of(text: str, option: str) -> str:
     """Return the number of an option in a list."""
-    return re.findall(rf"(\d+) {option}", text)[-1]
+    return str(re.findall(rf"(\d+) {option}", text)[-1])
 
 
 def choose_line(terminal: Terminal, wire: Wire) -> None:
@@ -203,7 +203,7 @@ def test_ctrl_c_leaves_nothing(owner: Owner, last: str) -> None:
         if not last.startswith("Listen"):
             choose_simulator(terminal)
         terminal.read_until(last)
-        terminal.press(INTERRUPT)
+        terminal.interrupt()
         assert terminal.finish() == INTERRUPTED
         assert "nothing was written" in terminal.text
         assert "Traceback" not in terminal.text

@@ -17,8 +17,8 @@ from typing import Self
 from helpers.waiting import PATIENCE
 
 COLUMNS, ROWS = 80, 24
-INTERRUPT = "\x03"
-"""What Ctrl-C sends."""
+INTERRUPT, ECHO = b"\x03", "^C"
+"""What Ctrl-C sends, and what a terminal shows of it."""
 
 
 class Terminal:
@@ -65,12 +65,20 @@ class Terminal:
     def answer(self, question: str, reply: str = "") -> str:
         """Wait for a question, give a reply; return what came before."""
         before = self.read_until(question)
-        os.write(self._ours, f"{reply}\n".encode())
+        self.type(reply)
         return before
 
-    def press(self, keys: str) -> None:
-        """Press keys."""
-        os.write(self._ours, keys.encode())
+    def type(self, reply: str) -> None:
+        """Type a reply, and press Enter."""
+        os.write(self._ours, f"{reply}\n".encode())
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C, and again where nothing follows: `input` misses a signal that comes as it begins."""
+        echo = len(self.text) + len(ECHO)
+        while len(self.text) <= echo:
+            os.write(self._ours, INTERRUPT)
+            while self._read(1.0):
+                pass
 
     def finish(self) -> int:
         """Wait for the end of the program; return its exit code."""
