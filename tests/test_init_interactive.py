@@ -218,6 +218,12 @@ def test_an_existing_file_stays(owner: Owner) -> None:
     assert (owner.folder / "site.toml").read_text() == "mine"
 
 
+def test_a_directory_that_is_missing_is_told_before_the_questions(owner: Owner) -> None:
+    """Nobody answers ten questions to learn that the file cannot be written."""
+    done = owner.run("init", "--interactive", "--output", "nowhere/site.toml")
+    assert (done.returncode, done.stdout, "no such directory" in done.stderr) == (UNAVAILABLE, "", True)
+
+
 def test_answers_that_end_write_nothing(owner: Owner) -> None:
     """Where there is no terminal and nobody answers, it ends with the reason."""
     done = subprocess.run(

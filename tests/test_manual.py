@@ -12,7 +12,7 @@ import yaml  # type: ignore[import-untyped]
 from helpers.folders import ROOT
 from manual.navigation import complete, named_pages
 from manual.pages import ROOT as PAGES_ROOT
-from manual.pages import pages, text_of, title_of, with_links
+from manual.pages import list_of_decisions, pages, text_of, title_of, with_links
 from manual.reference import command_names, command_parser, commands, configuration, of_kind, overview, written
 from packages import OFFERED
 
@@ -75,6 +75,14 @@ def test_links_lead_to_the_same_file_from_anywhere(tmp_path: Path) -> None:
     changes = text_of("changelog.md", root)
     assert changes.endswith("[1. One](adr/0001.md) [why](using.md#why) [e](https://a.example/docs/using.md)")
     assert with_links("[t](../tests/x.py)", "docs/using.md", "using.md", root) == "[t](../tests/x.py)"
+
+
+def test_the_decisions_are_listed(tmp_path: Path) -> None:
+    """The page before the decisions has a link to each, by its title, in their order."""
+    root = tree(
+        tmp_path, docs__adr__README="# Decisions\n", docs__adr__0001="# 1. `One`\n", docs__adr__0002="# 2. Two\n"
+    )
+    assert list_of_decisions(root) == "- [1. One](0001.md)\n- [2. Two](0002.md)"
 
 
 def rows(text: str, heading: str) -> set[str]:

@@ -14,7 +14,7 @@ from mkdocs.structure.pages import Page
 sys.path.insert(0, str(Path(__file__).parents[1]))  # mkdocs loads this file by its path, so nothing else of it is found
 
 from manual.navigation import complete
-from manual.pages import from_elsewhere, pages, text_of, title_of, with_links
+from manual.pages import DECISIONS, from_elsewhere, list_of_decisions, pages, text_of, title_of, with_links
 from manual.reference import written
 
 ELSEWHERE = "https://unpkg.com/"
@@ -44,6 +44,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     del config, files
     place = page.file.src_uri
     file = pages().get(place, "")
+    if place == DECISIONS:
+        markdown += f"\n\n{list_of_decisions()}\n"
     return with_links(markdown, file, place) if file.startswith("docs/") else markdown
 
 

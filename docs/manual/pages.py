@@ -19,6 +19,9 @@ OWN = Path("docs/manual")
 HOME = "index.md"
 """The first page, which is also what a link to the README of the repository or of the core leads to."""
 
+DECISIONS = "adr/README.md"
+"""The page before the decisions."""
+
 ELSEWHERE: Mapping[str, str] = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -78,8 +81,14 @@ def outside_code(text: str, change: Callable[[str], str]) -> str:
 
 
 def title_of(page: str, root: Path = ROOT) -> str:
-    """Return the first heading of a page."""
-    return _title((root / pages(root)[page]).read_text("utf-8"))
+    """Return the first heading of a page, without the marks of code: for lists, which show no markup."""
+    return _title((root / pages(root)[page]).read_text("utf-8")).replace("`", "")
+
+
+def list_of_decisions(root: Path = ROOT) -> str:
+    """Return a list of all decisions, for the page that stands before them."""
+    decisions = [page for page in pages(root) if page.startswith("adr/") and page != DECISIONS]
+    return "\n".join(f"- [{title_of(page, root)}]({posixpath.basename(page)})" for page in decisions)
 
 
 def _title(text: str) -> str:

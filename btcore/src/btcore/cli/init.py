@@ -5,6 +5,7 @@ With `--interactive` it asks which, and with which settings; the questions are i
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -129,6 +130,9 @@ def _interview(args: argparse.Namespace, file: Path) -> int:
     """Ask, and write the file once all is answered."""
     if file.exists() and not args.force:  # before the questions
         return _refuse(file)
+    if not os.access(file.parent, os.W_OK | os.X_OK):
+        why = "this user may not write into it" if file.parent.is_dir() else "there is no such directory"
+        raise Unavailable(f"cannot write {file}: {file.parent.absolute()}: {why}")
     is_service = _is_service(file)
     try:
         interview = Interview(args.seconds, ACTIVE["source"] + ACTIVE["sink"], ON_A_TERMINAL if is_service else ())

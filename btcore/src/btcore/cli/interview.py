@@ -169,12 +169,13 @@ class Interview:
 
     def _sinks(self, offers: list[Offer]) -> None:
         known = {offer.plugin for offer in offers}
+        question = "Where do readings go?"
         while not any(table.kind == "sink" for table in self.tables):
             print()
-            show("Where do readings go?")
+            show(question)
+            question = "Where do readings go? At least one of these is needed."
             for offer in offers:
-                is_wanted = offer.found.is_present and offer.plugin
-                if is_wanted and confirm(f"  {offer}"):
+                if offer.found.is_present and confirm(f"  {offer}"):
                     self._sink(offer)
             self._further_sinks(offers, known)
 
