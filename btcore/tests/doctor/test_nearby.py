@@ -8,10 +8,11 @@ import pytest
 from helpers.distributions import install_distribution
 
 from btcore import Discovered
-from btcore.discovery import DISTRIBUTIONS, installed
+from btcore.discovery import DISTRIBUTIONS, find, installed
 from btcore.doctor.nearby import Nearby, discover
 from btcore.doctor.trial import TableText, examine_sink, examine_source, hear
 from btcore.errors import ConfigurationError
+from btcore.values.describe import settings_of
 
 ODD = """
     import threading
@@ -84,6 +85,9 @@ def test_the_default_set_offers_each_way_to_a_meter() -> None:
     found = {one.plugin: one for one in discover(among, patience=60)}
     assert {"tcp-server", "tcp-client", "serial", "simulator", "sqlite"} <= found.keys()
     assert [one.failure for one in found.values() if one.failure] == []
+    for name, one in found.items():
+        known = {entry.name for entry in settings_of(find(name, among).load())}
+        assert {key for offer in one.found for key in (*offer.ask, *offer.settings)} <= known
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ class Interview:
             if name in others:
                 self._sink(absent.get(name) or Offer(name, Discovered(kind="sink", text="")))
             else:
-                show(f"There is no {name}{nearest(name, others)}.")
+                show(f"There is no {name}{nearest(name, others) or '.'}")
 
     def _sink(self, offer: Offer) -> None:
         """Ask for what a sink needs, and ask its plugin whether that works."""
@@ -259,14 +259,17 @@ def _show(found: Sequence[Finding]) -> None:
 def _answer(entry: Setting, default: object) -> object:
     """Return the value of a setting as the person types it; None if it is left out."""
     formatted = default if isinstance(default, str) else "" if default is None else toml_text(default)
-    show(f"{entry.help}{f', such as {entry.example}' if entry.example and not formatted else ''}", "  ")
+    is_secret = entry.annotation is Secret
+    show(
+        f"{entry.help}{f', such as {entry.example}' if entry.example and not formatted and not is_secret else ''}", "  "
+    )
     if entry.annotation is bool:
         return confirm(entry.name, default=bool(default)) or None
-    if entry.annotation is Secret:
-        return ask_secret(entry.name) or default
-    while not (text := ask(entry.name, formatted)) and entry.required:
+    while not (text := (ask_secret(entry.name) or formatted) if is_secret else ask(entry.name, formatted)):
+        if not entry.required:
+            return None
         show("This one is needed.")
-    return _typed(entry.annotation, text) if text else None
+    return _typed(entry.annotation, text)
 
 
 def _typed(annotation: Any, text: str) -> object:  # noqa: ANN401 - types are values here
