@@ -10,7 +10,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.sessions = ["lint", "typing", "tests", "wheels"]
+nox.options.sessions = ["lint", "typing", "docs", "tests", "wheels"]
 nox.options.error_on_missing_interpreters = False
 
 ROOT = Path(__file__).parent
@@ -124,6 +124,14 @@ def typing(session: nox.Session) -> None:
     for folder in TESTS:
         if any((ROOT / folder).rglob("*.py")):
             session.run("mypy", folder)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the manual as a site into build/manual: a broken link, or a page without a place, is an error."""
+    session.install("--quiet", *tools("docs"), *folders(*PACKAGES))
+    # the theme's makers announce their next product at each build
+    session.run("mkdocs", "build", "--quiet", "--strict", *session.posargs, env={"NO_MKDOCS_2_WARNING": "1"})
 
 
 @nox.session

@@ -151,7 +151,7 @@ def test_the_workspace_s_lists_have_every_package() -> None:
     """The workspace's uv takes every package from this checkout, and mypy looks into every package's sources."""
     assert WORKSPACE["tool"]["uv"]["sources"] == {name: {"workspace": True} for name in PACKAGES}
     sources = [str(package.folder.relative_to(ROOT) / "src") for package in PACKAGES.values()]
-    assert WORKSPACE["tool"]["mypy"]["mypy_path"] == [*sources, "tests"]
+    assert WORKSPACE["tool"]["mypy"]["mypy_path"] == [*sources, "docs", "tests"]
 
 
 def test_the_lock_takes_everything_from_the_public_index() -> None:

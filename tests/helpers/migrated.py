@@ -35,6 +35,15 @@ def migrate(file: Path) -> Path:
     return site
 
 
+def switch_on(site: Path, header: str) -> None:
+    """Switch a table on that was written switched off, as its comment tells: remove the # of each of its lines."""
+    before, begin, rest = site.read_text().partition(f"#[{header}]\n")
+    assert begin, header
+    table, end, after = rest.partition("\n\n")
+    lines = [f"[{header}]", *(line.removeprefix("#") for line in table.splitlines())]
+    site.write_text(before + "\n".join(lines) + end + after)
+
+
 def change_table(site: Path, header: str, **settings: str) -> None:
     """Change settings of a table, each written as TOML; add those that it lacks."""
     before, begin, rest = site.read_text().partition(f"[{header}]\n")
@@ -54,7 +63,7 @@ def read_recording(site: Path, stream: str, first: int = 0) -> None:
     packets = site.with_name("packets.bin")
     packets.write_bytes(b"".join(recorded_packets(stream)[first:]))
     start = RECORDED_AT + timedelta(seconds=10 * first)
-    recording = f'[source.meter]\nuse = "file"\npath = "{packets}"\nstart = "{start:%Y-%m-%dT%H:%M:%S}"\n'
+    recording = f'[source.meter]\nuse = "file"\npath = "{packets}"\nstart = "{start:%Y-%m-%dT%H:%M:%S}Z"\n'
     text, count = re.subn(r"\[source\.meter\]\n(?:.+\n)*", recording, text)
     assert count == 1
     site.write_text('state = "state"\n' + text)

@@ -81,9 +81,23 @@ def _wattvision(request: Request) -> Iterator[Value]:
     yield request.json["time"], request.json["sensor_id"], float(request.json["watts"])
 
 
+def _eragy(request: Request) -> Iterator[Value]:
+    for unit in request.xml.iter("MTU"):
+        for one in unit.iter("cumulative"):
+            yield one.get("timestamp", ""), unit.get("ID", ""), float(one.get("watts", ""))
+
+
+def _wattzon(request: Request) -> Iterator[Value]:
+    if "authorization" not in request.headers:  # the request that is answered by a question for the password
+        return
+    for update in request.json["updates"]:
+        yield update["timestamp"], request.path.split("/")[-2], float(update["power"]["magnitude"])
+
+
 PARSERS: Mapping[str, Callable[[Request], Iterator[Value]]] = {
     "bidgely": _bidgely,
     "enersave": _enersave,
+    "eragy": _eragy,
     "oem": _emoncms,
     "pachube": _pachube,
     "peoplepower": _peoplepower,
@@ -91,4 +105,5 @@ PARSERS: Mapping[str, Callable[[Request], Iterator[Value]]] = {
     "smartenergygroups": _smartenergygroups,
     "thingspeak": _thingspeak,
     "wattvision": _wattvision,
+    "wattzon": _wattzon,
 }

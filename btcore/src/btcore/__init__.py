@@ -8,6 +8,7 @@ from btcore.capture.files import CaptureError, read_capture
 from btcore.channel_descriptions import ChannelDescription
 from btcore.commands import Command, Configuration, LoadConfiguration, Table
 from btcore.decode.brultech import FORMATS, pack
+from btcore.discovered import Discovered
 from btcore.errors import BtcoreError, ConfigurationError, Problem, Reject, Retry, Stop
 from btcore.findings import DiagnosisContext, Finding
 from btcore.formats import Channel, Format, Number
@@ -60,6 +61,7 @@ __all__ = [
     "Damaged",
     "Delivery",
     "DiagnosisContext",
+    "Discovered",
     "Duration",
     "Finding",
     "Format",

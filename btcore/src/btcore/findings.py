@@ -7,7 +7,7 @@ like `check` and `claims`: no hook, and asked by `btcore doctor` alone. What the
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import attrs
 
@@ -30,14 +30,16 @@ def _check_code(finding: object, attribute: "attrs.Attribute[str]", code: object
 class Finding:
     """One thing that is wrong: a stable code, what was found, and what to do about it.
 
-    `where` is the table, the meter or the file that it is about; "" means the table of the plugin that found it. Raises
-    TypeError or ValueError for anything but text, and for a code that is not words with hyphens.
+    `where` is the table, the meter or the file that it is about; "" means the table of the plugin that found it.
+    `settings` are those of that table that would mend it, as a site.toml has them: `btcore init --interactive` offers
+    them. Raises TypeError or ValueError for anything but text, and for a code that is not words with hyphens.
     """
 
     code: str = attrs.field(validator=_check_code)
     text: str = attrs.field(validator=_check_text)
     advice: str = attrs.field(validator=_check_text)
     where: str = attrs.field(default="", validator=_check_text)
+    settings: Mapping[str, object] = attrs.field(factory=dict, eq=False)
 
 
 def _no_packets(_data: bytes) -> tuple[str, ...]:

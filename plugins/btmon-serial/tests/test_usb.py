@@ -15,7 +15,7 @@ from servers.serial_line import Wire
 
 from btcore import Context, Retry, pack
 from btcore.journal.memory import MemoryJournal
-from btmon_serial import usb
+from btmon_serial import nearby, usb
 from btmon_serial.line import SerialLine
 
 pytestmark = pytest.mark.servers
@@ -127,3 +127,17 @@ def test_an_adapter_that_comes_back_under_another_name(
         plugged.append(adapter(second.path))
         send(second, packets[1], work.worker.kept + 1)
     assert packets[1] in [entry.raw for entry in journal.read(0, 10_000)]
+
+
+def test_each_adapter_is_offered_by_a_name_that_stays(plugged: list[ListPortInfo], tmp_path: Path) -> None:
+    """A socket's name goes before an adapter's; at last a port that is to be named is offered. Nothing is opened."""
+    device, folder = tmp_path / "ttyUSB3", tmp_path / "by-path"
+    device.touch()
+    folder.mkdir()
+    (folder / "pci-1").symlink_to(device)
+    plugged += [adapter(str(device)), adapter("/dev/ttyUSB4", "B")]
+    *found, named = nearby.discover(folder)
+    assert [one.settings for one in found] == [{"port": "usb:0403:6001:B"}, {"port": str(folder / "pci-1")}]
+    assert [(one.kind, one.is_present) for one in found] == [("source", True)] * 2
+    assert (named.is_present, named.ask) == (False, ("port", "baud"))
+    assert [one.settings.get("port") for one in nearby.discover(tmp_path / "none")][:1] == ["usb:0403:6001:B"]

@@ -1,19 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`btcore init`: writes a commented site.toml from the installed plugins, some of them switched on."""
+"""`btcore init`: writes a commented site.toml from the installed plugins, some of them switched on.
+
+With `--interactive` it asks which, and with which settings; the questions are in `interview.py`.
+"""
 
 import argparse
+import os
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import attrs
 
-from btcore.cli import OK, USAGE, write_text
+from btcore.cli import INTERRUPTED, OK, USAGE, add_seconds, write_text
+from btcore.cli.interview import Interview
+from btcore.cli.new_file import write_new
 from btcore.cli.plugins import PluginInfo, inspect_plugin
-from btcore.config.site import core_settings, site_settings
+from btcore.cli.questions import confirm
+from btcore.config.site import core_settings, default_state, site_settings
 from btcore.discovery import Installed, PluginError, find, installed
-from btcore.errors import Unavailable
+from btcore.doctor.trial import TableText
+from btcore.errors import ConfigurationError, Unavailable
 from btcore.logs.handler import say
+from btcore.runtime import state_directory
 from btcore.settings import Kind
 from btcore.values import template
 from btcore.values.describe import Setting
@@ -23,6 +33,12 @@ ACTIVE: Mapping[Kind, tuple[str, ...]] = {"source": ("tcp-server",), "sink": ("s
 
 ON_A_TERMINAL = ("print",)
 """The sinks that are also switched on at a terminal; a service has none."""
+
+LISTEN = 10.0
+"""Seconds for which sources are listened to; a meter sends every few seconds."""
+
+BESIDE = "state"
+"""The state directory where the usual one belongs to another configuration: beside the file."""
 
 SYSTEM, STATE = Path("/etc"), "/var/lib/btcore"
 """Where the configuration of a service is, and the directory that the service can write to."""
@@ -87,26 +103,75 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the file to write (default: site.toml; -: standard output)",
     )
     parser.add_argument("--force", action="store_true", help="overwrite an existing file")
+    parser.add_argument("-i", "--interactive", action="store_true", help="ask what is connected, and where readings go")
+    add_seconds(parser, LISTEN, "with --interactive: how long to listen for a meter")
 
 
 def main(args: argparse.Namespace) -> int:
     """Write the file. Raises PluginError for a plugin that is not installed, Unavailable for a failed write."""
-    is_service = args.output != "-" and SYSTEM in Path(args.output).absolute().parents
+    if args.interactive and (args.plugins or args.output == "-"):
+        args.usage("--interactive asks which plugins to use, and writes a file: leave out PLUGIN and --output -")
+    if args.interactive:
+        return _interview(args, Path(args.output))
+    is_service = args.output != "-" and _is_service(Path(args.output))
     is_terminal = sys.stdout is not None and sys.stdout.isatty() and not is_service
     text = site_text(args.plugins, installed(), terminal=is_terminal, service=is_service)
     if args.output == "-":
         write_text([text], encoding="utf-8")  # TOML's, whatever the terminal's is
         return OK
+    return _write(args, Path(args.output), text)
+
+
+def _is_service(file: Path) -> bool:
+    return SYSTEM in file.absolute().parents
+
+
+def _interview(args: argparse.Namespace, file: Path) -> int:
+    """Ask, and write the file once all is answered."""
+    if file.exists() and not args.force:  # before the questions
+        return _refuse(file)
+    if not os.access(file.parent, os.W_OK | os.X_OK):
+        why = "this user may not write into it" if file.parent.is_dir() else "there is no such directory"
+        raise Unavailable(f"cannot write {file}: {file.parent.absolute()}: {why}")
+    is_service = _is_service(file)
     try:
-        with Path(args.output).open("w" if args.force else "x", encoding="utf-8") as file:
-            file.write(text)
+        interview = Interview(args.seconds, ACTIVE["source"] + ACTIVE["sink"], ON_A_TERMINAL if is_service else ())
+        tables = interview.hold()
+        top = {"state": BESIDE} if _has_other_state(file) else {}
+        text = site_text((), installed(), service=is_service, chosen=tables, top=top)
+        if not confirm(f"Write {file}?"):
+            say("nothing was written")
+            return OK
+    except KeyboardInterrupt:
+        say("\nnothing was written")
+        return INTERRUPTED
+    return _write(args, file, text, private=interview.has_secrets)
+
+
+def _has_other_state(file: Path) -> bool:
+    """Whether the usual state directory belongs to another configuration already."""
+    try:
+        state_directory.check(default_state(), file)
+    except ConfigurationError:
+        return True
+    return False
+
+
+def _write(args: argparse.Namespace, file: Path, text: str, *, private: bool = False) -> int:
+    """Write the file: all of it, or nothing. Raises Unavailable."""
+    try:
+        write_new(file, text, overwrite=args.force, private=private)
     except FileExistsError:
-        say(f"btcore init: {args.output} already exists; use --force to overwrite it")
-        return USAGE
+        return _refuse(file)
     except OSError as error:
-        raise Unavailable(f"cannot write {args.output}: {error.strerror}") from None
-    say(f"wrote {args.output}. Next: btcore check {args.output}")
+        raise Unavailable(f"cannot write {file}: {error.strerror}") from None
+    say(f"wrote {file}. Next: btcore check {file}")
     return OK
+
+
+def _refuse(file: Path) -> int:
+    say(f"btcore init: {file} already exists; use --force to overwrite it")
+    return USAGE
 
 
 def site_text(
@@ -115,11 +180,14 @@ def site_text(
     *,
     terminal: bool = False,
     service: bool = False,
+    chosen: Sequence[TableText] = (),
+    top: Mapping[str, object] = MappingProxyType({}),
 ) -> str:
     """Return a site.toml with a table for each of some plugins, the wanted ones switched on.
 
     If no plugin of a kind is wanted, the default ones of that kind are on; at a `terminal` also those that print there.
-    For a `service`, files are in the directory that it can write to. Raises PluginError.
+    For a `service`, files are in the directory that it can write to. Where tables are `chosen`, these are on, and no
+    other; `top` are settings of the top level. Raises PluginError.
     """
     for name in wanted:
         find(name, among)
@@ -127,16 +195,19 @@ def site_text(
     for one in plugins:
         if one.name in wanted and one.error:
             raise PluginError(one.error)
-    sections = [INTRODUCTION, "\n".join(_top())]
+    sections = [INTRODUCTION, "\n".join(_top(top))]
     for kind, heading in HEADINGS.items():
         usual = (*ACTIVE.get(kind, ()), *(ON_A_TERMINAL if kind == "sink" and terminal else ()))
-        sections += ["\n".join(_heading(kind, heading)), *_tables(kind, plugins, wanted, usual, service=service)]
+        on = [table for table in chosen if table.kind == kind]
+        sections += ["\n".join(_heading(kind, heading)), *_chosen(on, plugins, service=service)]
+        left = [one for one in plugins if one.name not in {table.plugin for table in on}]
+        sections += _tables(kind, left, wanted, () if chosen else usual, service=service)
     return "\n".join([*sections, METERS, CHANNELS])
 
 
-def _top() -> Iterator[str]:
+def _top(values: Mapping[str, object]) -> Iterator[str]:
     for entry in site_settings():
-        yield from template.setting(entry)
+        yield from template.setting(entry, values)
     yield ""
 
 
@@ -161,6 +232,21 @@ def _tables(
     for one in sorted(mine, key=lambda one: one.name not in on):
         settings = map(_for_a_service, one.settings) if service else one.settings
         yield template.table(kind, one.name, settings, about=one.summary, active=one.name in on)
+
+
+def _chosen(tables: Iterable[TableText], plugins: Sequence[PluginInfo], *, service: bool) -> Iterator[str]:
+    """Write the tables that were chosen, each with all settings of its plugin."""
+    for table in tables:
+        plugin = next(one for one in plugins if one.name == table.plugin)
+        paths = {entry.name for entry in plugin.settings if entry.annotation is Path} if service else set()
+        values = {key: _below_state(value) if key in paths else value for key, value in table.settings.items()}
+        use = {} if table.name == table.plugin else {"use": table.plugin}
+        settings, about = plugin.settings, plugin.summary
+        yield template.table(table.kind, table.name, settings, about=about, values={**use, **values})
+
+
+def _below_state(value: object) -> object:
+    return f"{STATE}/{value}" if isinstance(value, str) and not value.startswith(("/", "~")) else value
 
 
 def _for_a_service(entry: Setting) -> Setting:

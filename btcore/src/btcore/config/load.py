@@ -36,13 +36,16 @@ from btcore.values.invalid_value import ConversionContext, format_value
 from btcore.values.virtual_channels import read_virtual_channels
 
 
-def load_site(path: Path) -> Site:
-    """Read a configuration and create every plugin's instance. Raises ConfigurationError with all mistakes."""
+def load_site(path: Path, *, complete: bool = True) -> Site:
+    """Read a configuration and create every plugin's instance. Raises ConfigurationError with all mistakes.
+
+    A configuration that is not to be `complete` may lack sources or sinks.
+    """
     document = read(read_site_file(path))
     findings = Problems(str(path), document)
     for mistake in document.mistakes:
         findings.problems.append(Problem(mistake.message, line=mistake.line, file=str(path)))
-    site = _Loader(path, document.data, findings).load()
+    site = _Loader(path, document.data, findings, complete=complete).load()
     findings.raise_all()
     return site
 
@@ -62,9 +65,10 @@ def load_state(path: Path) -> Path:
 class _Loader:
     """Reads the data of one file. Every mistake is added to the findings; the result may be incomplete then."""
 
-    def __init__(self, path: Path, data: Mapping[str, Any], findings: Problems) -> None:
+    def __init__(self, path: Path, data: Mapping[str, Any], findings: Problems, *, complete: bool) -> None:
         """Read the decoders' labels, the meters and the channels first: every table can name them."""
         self.path = path
+        self.complete = complete
         self.data = data
         self.findings = findings
         self.plugins = installed()
@@ -192,7 +196,7 @@ class _Loader:
         if not isinstance(tables, dict):
             self.findings.add((kind,), f"expected a table [{kind}.NAME], found something else")
             return []
-        if not tables and kind in _NOTHING and not self.findings.document.mistakes:
+        if not tables and self.complete and kind in _NOTHING and not self.findings.document.mistakes:
             self.findings.add((), _NOTHING[kind])
         return [one for name, table in tables.items() for one in self._table(kind, name, table)]
 

@@ -4,6 +4,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import attrs
+
 from btcore.config.site import Site
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
@@ -29,19 +31,20 @@ def diagnose(facts: SiteFacts, seconds: float, redact: Callable[[str], str] = st
     found = [
         *_configuration(facts.site.warnings),
         *machine.find(facts),
-        *_of_parts(facts, facts.sources, seconds),
+        *find_in_parts(facts, facts.sources, seconds),
         *sources.find(facts),
         *received.find_damaged(facts),
         *meters.find(facts),
         *channels.find(facts),
-        *_of_parts(facts, facts.sinks, seconds),
+        *find_in_parts(facts, facts.sinks, seconds),
         *sinks.find(facts),
     ]
-    return list(dict.fromkeys(_redacted(finding, redact) for finding in found))
+    return list(dict.fromkeys(redacted(finding, redact) for finding in found))
 
 
-def _redacted(finding: Finding, redact: Callable[[str], str]) -> Finding:
-    return Finding(finding.code, redact(finding.text), redact(finding.advice), redact(finding.where))
+def redacted(finding: Finding, redact: Callable[[str], str]) -> Finding:
+    """Return a finding without secrets in its texts."""
+    return attrs.evolve(finding, text=redact(finding.text), advice=redact(finding.advice), where=redact(finding.where))
 
 
 def _configuration(warnings: Sequence[Problem]) -> Iterator[Finding]:
@@ -52,7 +55,7 @@ def _configuration(warnings: Sequence[Problem]) -> Iterator[Finding]:
         yield Finding("configuration", f"{table}{warning.key}: {warning.message}".strip(": "), advice, where)
 
 
-def _of_parts(facts: SiteFacts, parts: Sequence[Part], seconds: float) -> list[Finding]:
+def find_in_parts(facts: SiteFacts, parts: Sequence[Part], seconds: float) -> list[Finding]:
     """Ask the plugins of all parts at once; a part without findings of its plugin has those of the core."""
     if not parts:
         return []

@@ -37,8 +37,13 @@ class ProbedDevice:
 
     @property
     def settings(self) -> str:
-        """The settings of a source with which this meter is asked."""
+        """The settings of a source with which this meter is asked, as a sentence has them."""
         return 'poll_interval = "10s"' + (f' and devices = ["{self.device}"]' if self.device else "")
+
+    @property
+    def polling(self) -> dict[str, object]:
+        """The same settings as a site.toml has them."""
+        return {"poll_interval": "10s", **({"devices": [self.device]} if self.device else {})}
 
 
 def probe_devices(send: Send, receive: Receive, timeout: float = TIMEOUT) -> ProbedDevice | None:

@@ -6,8 +6,9 @@ default or an example.
 """
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args, get_origin
 
 import tomli
@@ -21,18 +22,30 @@ from btcore.values.nested import is_table
 WIDTH = 100
 
 
-def table(kind: str, name: str, settings: Iterable[Setting], *, about: str = "", active: bool = True) -> str:
-    """Write a table with all settings of a plugin; if it is not active, each line begins with `#`."""
+def table(
+    kind: str,
+    name: str,
+    settings: Iterable[Setting],
+    *,
+    about: str = "",
+    active: bool = True,
+    values: Mapping[str, object] = MappingProxyType({}),
+) -> str:
+    """Write a table with all settings of a plugin; if it is not active, each line begins with `#`.
+
+    Settings that have a value among `values` are on, with that value; `use` among them is the plugin.
+    """
     header = f"[{kind}.{toml_key(name)}]"
     lines = [*comment(about), header if active else f"#{header}"]
+    lines += [f"use = {toml_text(values['use'])}"] if "use" in values else []
     for entry in settings:
-        lines += _lines(entry, name, active=active)
+        lines += _set(entry, values[entry.name]) if entry.name in values else _lines(entry, name, active=active)
     return "\n".join(lines) + "\n"
 
 
-def setting(entry: Setting) -> Iterator[str]:
-    """Write a setting of the top level, switched off."""
-    return _lines(entry, "", active=False)
+def setting(entry: Setting, values: Mapping[str, object] = MappingProxyType({})) -> Iterable[str]:
+    """Write a setting of the top level, switched off, or on with its value among some."""
+    return _set(entry, values[entry.name]) if entry.name in values else _lines(entry, "", active=False)
 
 
 def comment(text: str) -> list[str]:
@@ -71,6 +84,10 @@ def _is_toml(text: str) -> bool:
         return text == plain_text(text) and list(tomli.loads(f"x = {text}")) == ["x"]
     except tomli.TOMLDecodeError:
         return False
+
+
+def _set(entry: Setting, value: object) -> list[str]:
+    return [*comment(f"{entry.help} ({entry.type_and_choices})"), f"{toml_key(entry.name)} = {toml_text(value)}"]
 
 
 def _lines(entry: Setting, name: str, *, active: bool) -> Iterator[str]:

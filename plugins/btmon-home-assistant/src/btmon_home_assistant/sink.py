@@ -13,6 +13,7 @@ from btcore import (
     Context,
     Delivery,
     DiagnosisContext,
+    Discovered,
     Duration,
     Finding,
     Problem,
@@ -61,6 +62,13 @@ class HomeAssistant:
         """Claim the statistics: two sinks of one meter would write into each other's."""
         if not url_problem(self.url):
             yield Claim(f"statistics of Home Assistant at {urlsplit(self.url).netloc.lower()}", "url", per_meter=True)
+
+    @classmethod
+    def discover(cls, timeout: float) -> Iterable[Discovered]:
+        """Find Home Assistant on this computer."""
+        from btmon_home_assistant.nearby import discover  # noqa: PLC0415 - a run does not need it
+
+        return discover(timeout)
 
     def diagnose(self, _context: DiagnosisContext) -> Iterable[Finding]:
         """Find out whether Home Assistant takes the token; nothing is written."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from btcore import Context, DiagnosisContext, Duration, Finding, Secret, plugin, setting
+from btcore import Context, DiagnosisContext, Discovered, Duration, Finding, Secret, plugin, setting
 from btmon_http.connections import HttpConnections
 from btmon_ip.addresses import LAST_PORT
 from btmon_ip.connections import ServerConnections
@@ -36,6 +36,12 @@ class Http(TcpServer):
         help="the longest time from the first byte of a request to its last",
         validator=attrs.validators.gt(0),
     )
+
+    @classmethod
+    def discover(cls, _timeout: float) -> Iterable[Discovered]:
+        """Offer the port for a GEM that sends text by itself."""
+        text = "a GEM that sends HTTP to this computer, with the packet format HTTP GET"
+        yield Discovered(kind="source", text=text, settings={"port": 8080}, ask=("port",), is_present=False)
 
     def diagnose(self, context: DiagnosisContext) -> Iterable[Finding]:
         """Find out who has the port, or that nobody sends a packet to it."""

@@ -14,6 +14,7 @@ from btcore import (
     Context,
     Delivery,
     DiagnosisContext,
+    Discovered,
     Duration,
     Finding,
     Format,
@@ -139,6 +140,13 @@ class InfluxDB:
     def hosted(self) -> bool:
         """Whether it is on the Internet, and no server of one's own."""
         return is_public(self.url)
+
+    @classmethod
+    def discover(cls, timeout: float) -> Iterable[Discovered]:
+        """Find a server on this computer."""
+        from btmon_influxdb.nearby import discover  # noqa: PLC0415 - a run does not need it
+
+        return discover(timeout)
 
     def diagnose(self, _context: DiagnosisContext) -> Iterable[Finding]:
         """Find out whether the server takes the user; nothing is written."""

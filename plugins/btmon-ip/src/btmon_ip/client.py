@@ -16,6 +16,7 @@ from btcore import (
     Claim,
     Context,
     DiagnosisContext,
+    Discovered,
     Duration,
     Finding,
     Poll,
@@ -102,6 +103,12 @@ class TcpClient:
     def claims(self) -> Iterator[Claim]:
         """Claim the connection: most gateways take one, and two that ask on one line disturb each other."""
         yield Claim(f"tcp connection to {format_address(self.host.lower(), self.port)}", key="host")
+
+    @classmethod
+    def discover(cls, _timeout: float) -> Iterable[Discovered]:
+        """Offer a gateway that waits, whose address has to be known."""
+        text = "a gateway that waits for a connection, such as a WIZ110SR"
+        yield Discovered(kind="source", text=text, settings={"port": 5000}, ask=("port",), is_present=False)
 
     def diagnose(self, context: DiagnosisContext) -> Iterable[Finding]:
         """Find out why there is no connection, or no packet."""

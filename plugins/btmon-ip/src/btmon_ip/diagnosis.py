@@ -85,6 +85,7 @@ def _of_connection(client: TcpClient, line: ClientConnection, context: Diagnosis
                 f"meter {', '.join(found.serials)} sends nothing by itself, and answers when it is asked",
                 f"Its real-time mode is off. Set {found.settings} in this table, or switch its real-time mode on in"
                 " the vendor's software",
+                settings=found.polling,
             )
 
 

@@ -8,12 +8,15 @@ from typing import Any
 
 import attrs
 
-from btcore import Chunk, Claim, Context, DiagnosisContext, Duration, Finding, hookimpl, plugin, setting
+from btcore import Chunk, Claim, Context, DiagnosisContext, Discovered, Duration, Finding, hookimpl, plugin, setting
 from btmon_ip.addresses import LAST_PORT, check_host, claimed_addresses
 from btmon_ip.connections import ServerConnections
 from btmon_ip.listeners import listen
 from btmon_ip.peers import networks
 from btmon_ip.succession import Sockets, leave, take
+
+USUAL_PORT = 8083
+"""The port that a GEM and an EtherBee are usually set to."""
 
 
 def _check_networks(_instance: object, _attribute: Any, texts: list[str]) -> None:  # noqa: ANN401 - attrs' own type
@@ -30,7 +33,7 @@ class TcpServer:
         validator=check_host,
     )
     port: int = setting(
-        default=8083,
+        default=USUAL_PORT,
         help="the TCP port that the meters send to; 0: any free port, which the log names",
         validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(LAST_PORT)),
     )
@@ -62,6 +65,13 @@ class TcpServer:
         """Claim the port, on the addresses that are listened on."""
         if self.port:
             yield from (Claim(f"tcp port {self.port}{address}", key="port") for address in claimed_addresses(self.host))
+
+    @classmethod
+    def discover(cls, _timeout: float) -> Iterable[Discovered]:
+        """Offer the port that meters are usually set to."""
+        text = "a GEM or an EtherBee that connects to this computer"
+        settings = {"port": USUAL_PORT}
+        yield Discovered(kind="source", text=text, settings=settings, ask=("port",), is_present=False)
 
     def diagnose(self, context: DiagnosisContext) -> Iterable[Finding]:
         """Find out who has the port, or that nobody connects to it."""

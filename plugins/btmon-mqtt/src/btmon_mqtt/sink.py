@@ -14,6 +14,7 @@ from btcore import (
     Context,
     Delivery,
     DiagnosisContext,
+    Discovered,
     Duration,
     Finding,
     Problem,
@@ -168,6 +169,13 @@ class Mqtt:
         """Say that we are gone, and disconnect."""
         if hasattr(self, "_connection"):
             self._connection.close(Message(self.status, "offline", retain=True))
+
+    @classmethod
+    def discover(cls, timeout: float) -> Iterable[Discovered]:
+        """Find a broker on this computer."""
+        from btmon_mqtt.nearby import discover  # noqa: PLC0415 - a run does not need it
+
+        return discover(PORT, timeout)
 
     def diagnose(self, _context: DiagnosisContext) -> Iterable[Finding]:
         """Find out whether the broker takes the user; nothing is published."""

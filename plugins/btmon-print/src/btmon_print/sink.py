@@ -3,11 +3,11 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
-from btcore import Batch, Context, Retry, Stop, hookimpl, plugin, setting
+from btcore import Batch, Context, Discovered, Retry, Stop, hookimpl, plugin, setting
 from btmon_print.layout import describe
 
 
@@ -20,6 +20,11 @@ class Print:
         help="also print the current of each channel of a GEM, in amperes; the GEM must be set to send it",
     )
     _names: Mapping[str, str] = attrs.field(init=False, factory=dict, repr=False)
+
+    @classmethod
+    def discover(cls, _timeout: float) -> Iterable[Discovered]:
+        """Offer the terminal."""
+        yield Discovered(kind="sink", text="this terminal, while btcore runs in it")
 
     @hookimpl
     def open(self, context: Context) -> None:

@@ -18,6 +18,7 @@ from btcore import (
     Context,
     Delivery,
     DiagnosisContext,
+    Discovered,
     Duration,
     Finding,
     Problem,
@@ -144,6 +145,12 @@ class PVOutput:
     def hosted(self) -> bool:
         """Whether it is the service on the Internet, and no server of one's own."""
         return address.is_hosted(self.url)
+
+    @classmethod
+    def discover(cls, _timeout: float) -> Iterable[Discovered]:
+        """Offer an account, of which one of two channels is needed beside the key."""
+        ask = ("generation", "consumption")
+        yield Discovered(kind="sink", text="an account of pvoutput.org", ask=ask, is_present=False)
 
     def diagnose(self, _context: DiagnosisContext) -> Iterable[Finding]:
         """Find out whether the service takes the credentials; no data is sent."""

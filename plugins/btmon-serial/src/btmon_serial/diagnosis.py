@@ -97,6 +97,7 @@ def _speed(line: SerialLine, context: DiagnosisContext) -> Finding:
                 "wrong-baud",
                 f"the speed of the line is wrong: meter {serials[0]} sends at {baud} baud, and baud = {line.baud}",
                 f"Set baud = {baud} in this table",
+                settings={"baud": baud},
             )
     return Finding(
         "wrong-baud",
@@ -121,6 +122,7 @@ def _asked(line: SerialLine) -> Iterator[Finding]:
             f"meter {', '.join(found.serials)} sends nothing by itself, and answers when it is asked",
             f"Its real-time mode is off. Set {found.settings} in this table, or switch its real-time mode on in the"
             " vendor's software",
+            settings=found.polling,
         )
 
 

@@ -19,6 +19,7 @@ from btcore import (
     Claim,
     Context,
     DiagnosisContext,
+    Discovered,
     Duration,
     Finding,
     MeterCommands,
@@ -124,6 +125,13 @@ class SerialLine:
             yield Claim(f"serial line {self._device()}", key="port")
         elif kind in {"socket", "rfc2217"}:  # in the words of `tcp-client`, which may be on the same gateway
             yield Claim(f"tcp connection to {re.split('[/?]', rest)[0]}", key="port")
+
+    @classmethod
+    def discover(cls, _timeout: float) -> Iterable[Discovered]:
+        """Find the serial adapters of this computer. None is opened."""
+        from btmon_serial.nearby import discover  # noqa: PLC0415 - a run does not need it
+
+        return discover()
 
     def diagnose(self, context: DiagnosisContext) -> Iterable[Finding]:
         """Find out why the port cannot be used, or no packet comes in."""

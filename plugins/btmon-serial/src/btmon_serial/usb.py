@@ -57,6 +57,11 @@ def list_usb_adapters() -> list[str]:
     return sorted(f"{_name(info)} ({info.device})" for info in _adapters())
 
 
+def list_usb_devices() -> list[tuple[str, str, str]]:
+    """Return the device of each adapter that is present, its name, and what it is."""
+    return sorted((info.device, _name(info), info.description or "USB adapter") for info in _adapters())
+
+
 def _adapters() -> list[ListPortInfo]:
     from serial.tools import list_ports  # noqa: PLC0415 - only a port that is named so needs it
 

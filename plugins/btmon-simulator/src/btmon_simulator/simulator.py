@@ -2,14 +2,14 @@
 """The source `simulator`: its settings, and the waiting. The house is in `house.py`, its packets in `meter.py`."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from threading import Event
 from typing import Literal
 
 import attrs
 
-from btcore import Chunk, Context, Duration, MeterCommand, MeterCommands, Problem, hookimpl, plugin, setting
+from btcore import Chunk, Context, Discovered, Duration, MeterCommand, MeterCommands, Problem, hookimpl, plugin, setting
 from btmon_simulator.ecm import DEVICES, SimulatedEcm
 from btmon_simulator.faults import Fault
 from btmon_simulator.gem import SimulatedGem, is_gem
@@ -70,6 +70,11 @@ class Simulator:
             serials(self.format, self.serial, self.count)
         except ValueError as error:
             yield Problem(str(error), key="serial")
+
+    @classmethod
+    def discover(cls, _timeout: float) -> Iterable[Discovered]:
+        """Offer a house for those who have no meter yet."""
+        yield Discovered(kind="source", text="no meter yet: a simulated house", is_present=False)
 
     @hookimpl
     def open(self, context: Context) -> None:

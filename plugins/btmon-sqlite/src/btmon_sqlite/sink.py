@@ -12,6 +12,7 @@ from btcore import (
     Claim,
     Delivery,
     DiagnosisContext,
+    Discovered,
     Duration,
     Finding,
     Problem,
@@ -47,6 +48,11 @@ class Sqlite(SqlHooks):
     def claims(self) -> Iterator[Claim]:
         """Claim the tables of the file."""
         return self._writer.claims(os.path.realpath(self.file), key="file")
+
+    @classmethod
+    def discover(cls, _timeout: float) -> Iterable[Discovered]:
+        """Offer a file, which every computer can have."""
+        yield Discovered(kind="sink", text="a file, energy.db, with every reading", settings={"file": "energy.db"})
 
     def diagnose(self, context: DiagnosisContext) -> Iterable[Finding]:
         """Find out whether the file can be written, or read. It is not made, and nothing in it is changed."""
