@@ -84,11 +84,11 @@ def _setting_faults(entry: Setting) -> Iterator[str]:
         yield f"{name} has a help of more than a line, or with a full stop: {entry.help!r:.80}"
     if entry.type == "text" and SECRET_NAME.search(entry.name):
         yield f"{name} is a plain text, which logs and listings show: its type should be Secret"
-    if wrong := _default_fault(entry):
+    if wrong := default_fault(entry):
         yield f"{name} has a default that a configuration could not have: {wrong}"
 
 
-def _default_fault(entry: Setting) -> str:
+def default_fault(entry: Setting) -> str:
     """Return what is wrong with a default, or ""."""
     if entry.required or entry.default is None:
         return ""

@@ -80,7 +80,7 @@ def _sends(subject: Subject, caller: Caller) -> bool:
     """Whether a batch makes requests at all, with these settings."""
     seen = len(subject.service.requests)
     with caller.using(subject.make()) as opened:
-        opened.open(subject.context())
+        opened.open(subject.context("sink"))
         seen = len(subject.service.requests)
         opened.process(full_batch())
     return len(subject.service.requests) > seen
@@ -91,7 +91,7 @@ def _outcome(subject: Subject, caller: Caller, reply: Reply) -> Outcome | None:
     service = subject.service
     instance = subject.make(**subject.impatient())
     with caller.using(instance) as opened:
-        if opened.open(subject.context()).answer != "delivered":
+        if opened.open(subject.context("sink")).answer != "delivered":
             return None
         before, seen = service.answer, len(service.requests)
         service.answer = reply
@@ -110,7 +110,7 @@ def _unreachable_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
     subject.service.down()
     try:
         with caller.using(subject.make(**subject.impatient())) as opened:
-            outcome = opened.open(subject.context())
+            outcome = opened.open(subject.context("sink"))
             if outcome.answer == "delivered":
                 outcome = opened.process(full_batch())
             closed = opened.close()
@@ -131,7 +131,7 @@ def _nonsense_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
             break
     service, before = subject.service, subject.service.answer
     with caller.using(subject.make(**subject.impatient())) as opened:
-        opened.open(subject.context())
+        opened.open(subject.context("sink"))
         service.answer = _echo
         outcome = opened.process(full_batch())
         opened.close()
@@ -143,7 +143,7 @@ def _nonsense_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
 def _recovery_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
     """Fail once in the middle of a batch, then work again: the same instance delivers the batch."""
     with caller.using(subject.make(**subject.impatient())) as opened:
-        opened.open(subject.context())
+        opened.open(subject.context("sink"))
         subject.service.fail(Reply(wire="lost"), Reply(503))
         batch = make_batch(make_readings(3))
         outcomes = [opened.process(batch) for _ in range(6)]

@@ -28,7 +28,7 @@ MOST_CUTS = 200
 def decoder_faults(subject: Subject, caller: Caller, packets: Sequence[bytes]) -> Iterator[Fault]:
     """Yield what is wrong with a decoder; `packets` are intact ones of its own."""
     with caller.using(subject.make()) as opened:
-        opened.open(subject.context())
+        opened.open(subject.context("decoder"))
         yield from _foreign_faults(opened, packets)
         for packet in packets:
             yield from _packet_faults(opened, packet)
@@ -47,8 +47,9 @@ def _ask(opened: Opened, data: bytes) -> tuple[object, str]:
     outcome = opened.lane.run(lambda: answers.append(opened.hooks.decode_packet(buffer=view)))
     if not answers:
         return None, f"decode_packet fails: {outcome.text}; it answers None to what is not its own"
+    view.release()
     try:
-        view.release()
+        buffer.clear()
     except BufferError:
         return answers[
             0
@@ -125,7 +126,7 @@ def _engine_faults(subject: Subject, packets: Sequence[bytes]) -> Iterator[Fault
 
 
 def _found(subject: Subject, chunks: Sequence[bytes]) -> int:
-    decoders = Decoders([subject.make()]).for_worker(logging.getLogger(subject.table))
+    decoders = Decoders([subject.make()]).for_worker(logging.getLogger(f"decoder.{subject.name}"))
     decoders.open()
     stream = decoders.stream()
     found = [pair for chunk in chunks for pair in stream.feed(chunk, from_microseconds(0))]

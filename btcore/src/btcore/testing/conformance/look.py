@@ -4,12 +4,14 @@
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from btcore.config.declarations import class_faults
 from btcore.discovery import PluginError, kinds_of
 from btcore.errors import BtcoreError, is_interrupt
+from btcore.settings import Kind
 from btcore.testing.conformance.answers import answer_faults
 from btcore.testing.conformance.calls import Caller
 from btcore.testing.conformance.decoders import decoder_faults
@@ -30,24 +32,24 @@ def conforms(
     service: HostedService | None = None,
     stored: Stored | None = None,
     packets: Sequence[bytes] = (),
+    varies: str = "",
 ) -> None:
     """Look at a plugin: its class, an instance of it, or its name if it is installed. Raises DoesNotConform.
 
     `settings` are those of its table, as a site.toml has them: what is required and not given is invented. `service` is
     the hosted service that one of them is the address of; it answers as the real one does when all is well. Without it,
     a setting `url` gets the address of one that answers 200 to everything. `stored` returns what the sink has stored by
-    now (rows, files), to see that the same batch is stored once. `packets` are intact packets of a decoder.
+    now (rows, files), to see that the same batch is stored once. `packets` are intact packets of a decoder. `varies` is
+    a regular expression for what of a request is another each time, such as a number that the service asks for.
 
     What is looked at: settings have help, and defaults that are valid; nothing is opened before `open`, and nothing is
     left after `close`; `check` needs no network; each answer of a service is classified; the same batch twice is stored
     once; no secret is in a repr, a log line or an error; numbers may be None; a source stops; a decoder is pure. No
     connection leaves this machine. It takes a few seconds.
     """
-    faults = find_faults(plugin, settings, service=service, stored=stored, packets=packets)
+    faults = find_faults(plugin, settings, service=service, stored=stored, packets=packets, varies=varies)
     if faults:
-        raise DoesNotConform(
-            getattr(plugin, "__name__", str(plugin) if isinstance(plugin, str) else type(plugin).__name__), faults
-        )
+        raise DoesNotConform(_name(plugin), faults)
 
 
 def find_faults(
@@ -57,6 +59,7 @@ def find_faults(
     service: HostedService | None = None,
     stored: Stored | None = None,
     packets: Sequence[bytes] = (),
+    varies: str = "",
 ) -> tuple[Fault, ...]:
     """Return all that `conforms` finds wrong."""
     try:
@@ -76,12 +79,17 @@ def find_faults(
                 own=own_settings(plugin),
                 folder=folder,
                 service=served,
-                is_hosted=service is not None,
             )
         except (BtcoreError, TypeError, ValueError) as error:
             advice = "give the settings of a table that works to `conforms`"
             return (*declared, Fault("settings", f"its settings cannot be made: {describe_error(error)}; {advice}"))
-        return (*declared, *_faults(subject, stored, packets))
+        return (*declared, *_faults(subject, stored, packets, varies))
+
+
+def _name(plugin: object) -> str:
+    if isinstance(plugin, str):
+        return plugin
+    return (plugin if isinstance(plugin, type) else type(plugin)).__name__
 
 
 def _declared(cls: type) -> tuple[Fault, ...]:
@@ -93,10 +101,10 @@ def _declared(cls: type) -> tuple[Fault, ...]:
         return (Fault("declaration", f"its settings cannot be read: {describe_error(error)}"),)
 
 
-def _faults(subject: Subject, stored: Stored | None, packets: Sequence[bytes]) -> Iterator[Fault]:
+def _faults(subject: Subject, stored: Stored | None, packets: Sequence[bytes], varies: str) -> Iterator[Fault]:
     faults = list(creation_faults(subject))
-    yield from faults
     if any("cannot be made" in fault.text for fault in faults):
+        yield from faults
         return
     said = Said(frozenset(subject.secrets))
     caller = Caller(said)
@@ -104,23 +112,23 @@ def _faults(subject: Subject, stored: Stored | None, packets: Sequence[bytes]) -
         yield from check_faults(subject, caller)
         kinds = kinds_of(subject.cls)
         if "sink" in kinds:
-            yield from sink_faults(subject, caller, stored)
+            yield from sink_faults(subject, caller, stored, varies)
             if subject.is_hosted:
                 yield from answer_faults(subject, caller)
         if "source" in kinds:
-            yield from source_faults(subject, caller)
+            faults += source_faults(subject, caller)
         if "decoder" in kinds:
             yield from decoder_faults(subject, caller, packets)
-        yield from closing_faults(subject, lambda instance: _use(instance, subject, caller))
-    yield from said.faults()
+        for kind in [] if faults else kinds:  # what was opened too early, or hangs, would be found there once more
+            yield from closing_faults(subject, partial(_use, kind, subject, caller))
+    yield from (*faults, *said.faults())
 
 
-def _use(instance: Any, subject: Subject, caller: Caller) -> None:  # noqa: ANN401 - a plugin's instance
+def _use(kind: Kind, subject: Subject, caller: Caller, instance: Any) -> None:  # noqa: ANN401 - a plugin's instance
     """Open an instance, let it work, and close it."""
-    if "source" in kinds_of(subject.cls):
+    if kind == "source":
         use_source(instance, subject, caller)
         return
     with caller.using(instance) as opened:
-        opened.open(subject.context())
-        if "sink" in kinds_of(subject.cls):
+        if opened.open(subject.context(kind)).answer == "delivered" and kind == "sink":
             opened.process(full_batch())

@@ -4,6 +4,7 @@
 What it makes of the answers of a hosted service is in `answers.py`.
 """
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -36,17 +37,17 @@ BATCHES: Sequence[tuple[str, Callable[[], Batch]]] = (
 )
 
 
-def sink_faults(subject: Subject, caller: Caller, stored: Stored | None) -> Iterator[Fault]:
+def sink_faults(subject: Subject, caller: Caller, stored: Stored | None, varies: str) -> Iterator[Fault]:
     """Yield what is wrong with a sink whose service works."""
     with caller.using(subject.make()) as opened:
-        if outcome := _refused(opened.open(subject.context())):
+        if outcome := _refused(opened.open(subject.context("sink"))):
             yield Fault("outcome", f"`open` does not succeed where its service works: {outcome}")
             return
         for what, make in BATCHES:
             yield from _batch_faults(opened, what, make(), subject)
         if opened.process(full_batch()).answer == "delivered":
             yield from _stored_faults(opened)
-    yield from _twice_faults(subject, caller, stored)
+    yield from _twice_faults(subject, caller, stored, varies)
     yield from _preview_faults(subject, caller)
 
 
@@ -91,7 +92,7 @@ def _stored_faults(opened: Opened) -> Iterator[Fault]:
         yield Fault("outcome", f"find_stored returns what is not in the batch: {sorted(strange)[:3]}")
 
 
-def _twice_faults(subject: Subject, caller: Caller, stored: Stored | None) -> Iterator[Fault]:
+def _twice_faults(subject: Subject, caller: Caller, stored: Stored | None, varies: str) -> Iterator[Fault]:
     """Deliver the same batch twice, the second time by another instance, as after a crash."""
     first = _delivered(subject, caller)
     before = stored() if stored else None
@@ -102,6 +103,8 @@ def _twice_faults(subject: Subject, caller: Caller, stored: Stored | None) -> It
             f"the same batch is stored twice ({_short(before)}, then {_short(after)}): a batch comes again after a"
             " crash; reading.serial and reading.key together identify a reading",
         )
+    if varies:
+        first, second = ([re.sub(varies, "", one) for one in some] for some in (first, second))
     if extra := Counter(second) - Counter(first):
         yield Fault(
             "twice",
@@ -117,7 +120,7 @@ def _short(value: object) -> str:
 def _delivered(subject: Subject, caller: Caller) -> list[str]:
     """Deliver the full batch with a new instance; return what was sent to the hosted service."""
     with caller.using(subject.make()) as opened:
-        opened.open(subject.context())
+        opened.open(subject.context("sink"))
         seen = len(subject.service.requests)
         for batch in _split(full_batch(), opened.instance):
             opened.process(batch)
@@ -128,7 +131,7 @@ def _delivered(subject: Subject, caller: Caller) -> list[str]:
 def _preview_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
     """Look at a dry run: it shows lines, and sends nothing."""
     with caller.using(subject.make()) as opened:
-        opened.open(subject.context(dry_run=True))
+        opened.open(subject.context("sink", dry_run=True))
         seen, lines = len(subject.service.requests), list[str]()
         outcome = opened.lane.run(lambda: lines.extend(_lines(opened.hooks.preview_batch(batch=full_batch()))))
         caller.said.add("the lines of a dry run", *lines)

@@ -10,7 +10,7 @@ from btcore.testing.conformance.calls import Caller
 from btcore.testing.conformance.faults import Fault
 from btcore.testing.conformance.subject import Subject
 
-COLLECTS = 1.5
+COLLECTS = 0.3
 """Seconds for which a source collects before it is told to stop, unless something came."""
 MOST = 1000
 """The most items that are looked at."""
@@ -30,7 +30,7 @@ def use_source(instance: Any, subject: Subject, caller: Caller) -> list[Fault]: 
     faults: list[Fault] = []
     stop = Event()
     with caller.using(instance) as opened:
-        outcome = opened.open(subject.context())
+        outcome = opened.open(subject.context("source"))
         if outcome.answer == "delivered":
             told = Thread(target=_tell, args=(stop,), daemon=True, name="conforms")
             told.start()

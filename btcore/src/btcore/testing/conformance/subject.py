@@ -9,17 +9,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import attrs
 import tomli
 
+from btcore.config.declarations import default_fault
+from btcore.decode.brultech import Brultech
 from btcore.discovery import GROUP, Installed, find, hooks_of, installed
 from btcore.journal.opening import secrets_in
-from btcore.settings import ChannelRef, Context, Delivery, Duration, Secret
+from btcore.settings import ChannelRef, Context, Delivery, Duration, Kind, Secret
 from btcore.testing.kit.batches import ECM
 from btcore.testing.kit.hosted_service import HostedService
 from btcore.testing.kit.process import free_port
+from btcore.values.channels import known_channels
 from btcore.values.convert import convert
 from btcore.values.describe import Setting, configured_settings, settings_of
 from btcore.values.invalid_value import ConversionContext
@@ -74,7 +77,7 @@ class Subject:
     own: Mapping[str, object]
     folder: Path
     service: HostedService
-    is_hosted: bool = False
+    is_hosted: bool = attrs.field(init=False, default=False)
     values: dict[str, Any] = attrs.field(factory=dict)
     secrets: set[str] = attrs.field(factory=set)
 
@@ -88,9 +91,10 @@ class Subject:
                 self.values[entry.name] = self._read(entry, self.given[entry.name])
             elif entry.name in self.own:
                 self.values[entry.name] = self.own[entry.name]
-            elif entry.required or _is_address(entry):
+            elif entry.required or _is_address(entry) or default_fault(entry):
                 self.values[entry.name] = self._read(entry, self._invent(entry))
         self.secrets |= {secret for value in self.values.values() for secret in _secrets(value)}
+        self.is_hosted = any(self.service.url in str(_revealed(value)) for value in self.values.values())
         self.secrets = {one for one in self.secrets if len(one) >= MIN_SECRET and one != self.service.url}
 
     def make(self, **changes: object) -> Any:  # noqa: ANN401 - a plugin's instance
@@ -107,18 +111,14 @@ class Subject:
         """The hooks that it has."""
         return hooks_of(self.cls)
 
-    @property
-    def table(self) -> str:
-        """The name of its table."""
-        return f"sink.{self.name}"
-
-    def context(self, *, dry_run: bool = False) -> Context:
-        """Return what its `open` is given."""
+    def context(self, kind: Kind, *, dry_run: bool = False) -> Context:
+        """Return what its `open` is given as a plugin of this kind."""
         delivery: Delivery = getattr(self.cls, "delivery", Delivery())
         polarity = delivery.polarity or "brultech"
+        table = f"{kind}.{self.name}"
         return Context(
-            self.table,
-            logging.getLogger(self.table),
+            table,
+            logging.getLogger(table),
             polarity=polarity,
             interval=delivery.interval,
             dry_run=dry_run,
@@ -130,7 +130,8 @@ class Subject:
         if isinstance(value, Secret | ChannelRef | Path) or attrs.has(type(value)):
             return value
         secrets: list[str] = []
-        context = ConversionContext(self.folder, secrets=secrets)
+        labels = known_channels([Brultech]).labels
+        context = ConversionContext(self.folder, labels=labels, complete=False, secrets=secrets)
         found = convert(value, entry.annotation, context)
         self.secrets |= set(secrets)
         return found
@@ -138,7 +139,6 @@ class Subject:
     def _invent(self, entry: Setting) -> object:
         kind = (entry.annotation, *get_args(entry.annotation))
         if _is_address(entry):
-            self.is_hosted = True
             return self.service.url
         if Path in kind:
             return str(self.folder / entry.name)
@@ -147,7 +147,8 @@ class Subject:
         if entry.name == "port" and int in kind:
             return free_port()
         found = tomli.loads(f"x = {example_value(entry, self.name)}")["x"]
-        return f"{ECM}_ch1" if ChannelRef in kind else _with_secrets(found)
+        is_channel = get_origin(entry.annotation) not in (dict, list, tuple) and ChannelRef in kind
+        return f"{ECM}_ch1" if is_channel else _with_secrets(found)
 
 
 def _is_address(entry: Setting) -> bool:
@@ -188,6 +189,10 @@ def _secrets(value: object) -> Iterator[str]:
                 yield from _secrets(item)
         case _ if attrs.has(type(value)):
             yield from _secrets(configured_settings(value))
+
+
+def _revealed(value: object) -> object:
+    return value.reveal() if isinstance(value, Secret) else value
 
 
 def own_settings(plugin: object) -> dict[str, object]:

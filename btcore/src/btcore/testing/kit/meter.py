@@ -10,7 +10,7 @@ from typing import Self
 class MeterServer:
     """A TCP server of this machine that sends what a meter would; started by `with`. Afterwards nothing is left.
 
-    `hangs_up`: it closes the connection when it has sent all.
+    It serves one connection at a time, until the other side closes it. `hangs_up`: it closes it when it has sent all.
     """
 
     def __init__(self, data: bytes = b"", *, hangs_up: bool = False) -> None:
@@ -19,7 +19,7 @@ class MeterServer:
         self.hangs_up = hangs_up
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        self._connections: list[socket.socket] = []
+        self._connection: socket.socket | None = None
         self._thread = threading.Thread(target=self._serve, name="meter")
 
     def __enter__(self) -> Self:
@@ -28,23 +28,22 @@ class MeterServer:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        """Close them all."""
-        for one in (self._listener, *self._connections):
+        """Close all."""
+        for one in (self._listener, self._connection):
             with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+                if one is not None:
+                    one.shutdown(socket.SHUT_RDWR)
         self._thread.join()
-        for one in (self._listener, *self._connections):
-            one.close()
+        self._listener.close()
 
     def _serve(self) -> None:
         with suppress(OSError):  # what ends it: the listening socket is shut down
             while True:
-                connection, _ = self._listener.accept()
-                self._connections.append(connection)
-                self._send(connection)
+                self._connection, _ = self._listener.accept()
+                with self._connection as connection, suppress(OSError):
+                    self._talk(connection)
 
-    def _send(self, connection: socket.socket) -> None:
-        with suppress(OSError):
-            connection.sendall(self.data)
-            if self.hangs_up:
-                connection.close()
+    def _talk(self, connection: socket.socket) -> None:
+        connection.sendall(self.data)
+        while not self.hangs_up and connection.recv(4096):
+            pass
