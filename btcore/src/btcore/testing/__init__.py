@@ -25,7 +25,7 @@ from btcore.testing.kit.clocks import Clock
 from btcore.testing.kit.hosted_service import HostedService, Reply, Request
 from btcore.testing.kit.meter import MeterServer
 from btcore.testing.kit.process import BtcoreProcess, free_port
-from btcore.testing.kit.runs import Run, run_sink, run_source
+from btcore.testing.kit.runs import Run, run_decoder, run_sink, run_source
 from btcore.testing.kit.waiting import wait_for
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "make_packet",
     "make_readings",
     "pack",
+    "run_decoder",
     "run_sink",
     "run_source",
     "wait_for",

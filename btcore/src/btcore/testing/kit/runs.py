@@ -110,6 +110,12 @@ def run_source(
         return _run(supervisor, state, "sink.taker", decoder)
 
 
+def run_decoder(decoder: object, chunks: Iterable[bytes], state: Path) -> Run:
+    """Let a decoder find packets in these bytes, which come in one after the other; the built-in one is asked too."""
+    given = _Given(items=[Chunk(chunk, stream="given") for chunk in chunks])
+    return run_source(given, state, decoder=decoder)
+
+
 @contextmanager
 def _stopping(stop: Event, condition: Callable[[], bool]) -> Iterator[None]:
     """Set an event once a condition holds, while the block runs. What goes wrong in the condition is raised."""
