@@ -2,15 +2,17 @@
 """`btcore run --trace`: each hook call with who, how long, how many and the answer; nothing of it when it is off."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
 import pytest
 from helpers.fake_plugins import IteratorSource, RecordingSink
+from helpers.packets import packet
 from helpers.sites import finite_source, make_sink, make_site, make_source
 from servers.recorder import Recorder, Reply
 
-from btcore import Retry, hookimpl, plugin
+from btcore import Chunk, Retry, hookimpl, plugin
 from btcore.decode.decoder import hook_caller
 from btcore.hook_trace import LOGGER, HookTrace
 from btcore.runtime.supervisor import Supervisor
@@ -39,7 +41,7 @@ def test_each_call_is_a_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
     lines = [record.getMessage() for record in caplog.records if record.name == LOGGER.name]
     assert any(line.startswith("sink.roof process_batch(") and line.endswith("raised Retry: busy") for line in lines)
     assert any(line.startswith("sink.roof process_batch(") and line.endswith("returned None") for line in lines)
-    assert any(line.startswith("source.panel collect(5 chunks, 325 bytes, 0 readings): ") for line in lines)
+    assert any(line.startswith("source.panel collect(5 chunks, 215 bytes, 0 readings): ") for line in lines)
     assert not any("decode_packet" in line for line in lines)
 
 
@@ -54,16 +56,17 @@ def test_all_calls_are_in_the_table(tmp_path: Path) -> None:
 
 
 def test_a_source_that_fails_is_counted(tmp_path: Path) -> None:
-    """What ends a source stands in its row; what it brought before is kept."""
+    """What ends a source stands in its row, with how often."""
+    failures = iter([ConnectionError("the meter hangs up")])
 
-    def items(_stop: object) -> object:
-        yield from finite_source(2).items(None)  # type: ignore[arg-type]
-        raise ConnectionError("the meter hangs up")
+    def items(_stop: Event) -> Iterator[Chunk]:
+        yield Chunk(packet())
+        if error := next(failures, None):
+            raise error
 
-    sink = RecordingSink()
-    table = run(tmp_path, sink, IteratorSource(items=items))  # type: ignore[arg-type]
-    assert any("source.panel collect" in row and "ConnectionError" in row for row in table)
-    assert len(sink.offsets) == 2
+    table = run(tmp_path, RecordingSink(), IteratorSource(items=items))
+    (row,) = [row for row in table if row.startswith("source.panel collect 2 ")]
+    assert row.endswith("ConnectionError 1, ended 1")
 
 
 def test_off_it_costs_nothing() -> None:
