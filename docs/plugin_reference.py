@@ -124,16 +124,15 @@ def _plain(annotation: Any) -> str:
     text = text.replace("typing.Annotated[str, 'serial number']", "Serial")
     text = re.sub(r"\b(?:btcore|collections|threading|typing|datetime|pathlib|logging|types)\.(?:\w+\.)*", "", text)
     text = re.sub(r"^Optional\[(.*)\]$", r"\1 | None", text)  # as Python writes it from 3.14 on
-    return text if "Literal[" in text else text.replace("'", "")
+    return re.sub(r"'([A-Z]\w*)'", r"\1", text)
 
 
 def _signature(function: Any, name: str = "") -> str:
-    signature = inspect.signature(function)
-    given = [str(one).split(" = <factory>")[0] for key, one in signature.parameters.items() if key != "self"]
-    returns = (
-        "" if signature.return_annotation is inspect.Signature.empty else f" -> {_plain(signature.return_annotation)}"
-    )
-    return f"{name or function.__name__}({_plain(', '.join(given))}){returns}"
+    found = inspect.signature(function)
+    given = [one for key, one in found.parameters.items() if key != "self"]
+    shown = str(found.replace(parameters=given, return_annotation=inspect.Signature.empty)).replace("NOTHING", "...")
+    returns = "" if found.return_annotation is inspect.Signature.empty else f" -> {_plain(found.return_annotation)}"
+    return f"{name or function.__name__}{_plain(shown)}{returns}"
 
 
 def _hooks(shown: Mapping[str, str]) -> Iterator[str]:
