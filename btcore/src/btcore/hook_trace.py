@@ -91,10 +91,10 @@ def _short(result: object) -> str:
 
 def _traced_items(items: Any, who: str) -> Any:  # noqa: ANN401 - whatever a plugin returns
     """Return what a source yields, to be counted as it comes; what is no iterable is returned as it is."""
-    return _counted(items, who) if isinstance(items, Iterable) and not isinstance(items, str | bytes) else items
+    return _count_items(items, who) if isinstance(items, Iterable) and not isinstance(items, str | bytes) else items
 
 
-def _counted(items: Iterable[Any], who: str) -> Iterator[Any]:
+def _count_items(items: Iterable[Any], who: str) -> Iterator[Any]:
     """Yield the items of a source; when it ends, log how many they were, and how long they were waited for."""
     begin, waited, counts = perf_counter(), 0.0, {"chunks": 0, "bytes": 0, "readings": 0}
     answer, kind = "closed", "closed"

@@ -51,7 +51,6 @@ def test_it_passes_its_own_tests(folder: Path) -> None:
 
 def test_it_passes_ruff(folder: Path) -> None:
     """Its style is this project's, by its own pyproject.toml: as it is written, and by all the rules."""
-    pytest.importorskip("ruff")
     for words in (["check", "--no-cache", "."], ["format", "--no-cache", "--check", "."]):
         done = run(folder, "ruff", *words)
         assert done.returncode == 0, done.stdout
@@ -60,7 +59,6 @@ def test_it_passes_ruff(folder: Path) -> None:
 
 def test_it_passes_mypy(tmp_path: Path) -> None:
     """All kinds pass mypy --strict, tests included."""
-    pytest.importorskip("mypy")
     for kind in KINDS:
         main(["new-plugin", f"my-{kind}", "--kind", kind, "--dir", str(tmp_path / kind)])
         done = run(tmp_path / kind, "mypy", "--cache-dir", str(tmp_path / "cache"))

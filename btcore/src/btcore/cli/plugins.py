@@ -15,12 +15,12 @@ from collections.abc import Iterable, Iterator, Sequence
 import attrs
 
 from btcore.cli import OK, UNAVAILABLE, write_lines
-from btcore.config.declarations import faults_of
 from btcore.config.site import core_settings
 from btcore.discovery import Installed, PluginError, find, installed, kinds_of
 from btcore.settings import Kind
 from btcore.text import plain
 from btcore.values import template
+from btcore.values.declarations import faults_of
 from btcore.values.describe import Setting, first_line, settings_of, toml_text
 
 
@@ -95,7 +95,7 @@ def check_plugin(rivals: Sequence[Installed]) -> list[str]:
         plugin = find(rivals[0].name, {rivals[0].name: tuple(rivals)})
     except PluginError as error:
         return [str(error)]
-    return list(faults_of(plugin))
+    return list(faults_of(plugin, core_settings))
 
 
 def _checked_lines(name: str, faults: Sequence[str]) -> Iterator[str]:

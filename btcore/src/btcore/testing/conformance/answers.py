@@ -17,8 +17,8 @@ SENT_BACK = "what came was: "
 
 def _echo(request: Request) -> Reply:
     """Refuse a request as services do that show what they were sent, keys included."""
-    shown = f"{SENT_BACK}{request.path} {request.query} {dict(request.headers)} {request.text[:2000]}"
-    return Reply(400, shown)
+    text = f"{SENT_BACK}{request.path} {request.query} {dict(request.headers)} {request.text[:2000]}"
+    return Reply(400, text)
 
 
 @attrs.frozen

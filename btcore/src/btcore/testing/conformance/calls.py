@@ -14,7 +14,7 @@ from btcore.errors import Reject, Retry, Stop
 from btcore.records import Batch
 from btcore.settings import Context
 from btcore.sinks.results import check_result
-from btcore.testing.conformance.lines import Said
+from btcore.testing.conformance.lines import Output
 from btcore.testing.kit.guard import NETWORK, watching
 from btcore.testing.kit.runs import recorded_log
 from btcore.text import describe_error
@@ -42,9 +42,9 @@ class Outcome:
 class Lane:
     """A thread in which calls are made one after the other, as those of one instance are."""
 
-    def __init__(self, said: Said) -> None:
-        """Start it; what its calls raise is noted in `said`."""
-        self._said = said
+    def __init__(self, output: Output) -> None:
+        """Start it; what its calls raise is noted in `output`."""
+        self._output = output
         self._works: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._outcomes: SimpleQueue[Outcome] = SimpleQueue()
         self._thread = threading.Thread(target=self._serve, daemon=True, name="conforms")
@@ -72,7 +72,7 @@ class Lane:
         try:
             work()
         except BaseException as error:  # noqa: BLE001 - a plugin's code, which is what is looked at
-            self._said.add("the text of an error", str(error), repr(error))
+            self._output.add("the text of an error", str(error), repr(error))
             return Outcome(_meaning(error), describe_error(error))
         return Outcome("delivered")
 
@@ -81,12 +81,12 @@ class Lane:
 class Caller:
     """Opens instances, and takes note of what they say."""
 
-    said: Said
+    output: Output
 
     @contextmanager
     def using(self, instance: object) -> Iterator["Opened"]:
         """Return what calls the hooks of an instance, in a thread of its own; it is closed at the end of the block."""
-        opened = Opened(instance, Lane(self.said))
+        opened = Opened(instance, Lane(self.output))
         try:
             yield opened
         finally:
@@ -98,7 +98,7 @@ class Caller:
         """Take note of all that is logged while the block runs."""
         with recorded_log() as lines:
             yield
-        self.said.add("the log", *lines)
+        self.output.add("the log", *lines)
 
 
 def _meaning(error: BaseException) -> Answered:

@@ -107,12 +107,12 @@ def _headers(instance: object) -> tuple[bytes, ...]:
 
 
 def _engine_faults(subject: Subject, packets: Sequence[bytes]) -> Iterator[Fault]:
-    """Feed the packets to the engine, whole, in pieces and with junk between; all of them must come out."""
-    whole = b"".join(packets)
+    """Feed the packets to the engine, joined, in pieces and with junk between; all of them must come out."""
+    joined = b"".join(packets)
     junk = b"\x00junk\xfe".join([b"", *packets, b""])
     ways = (
-        ("one after the other", [whole]),
-        ("byte by byte", [whole[at : at + 1] for at in range(len(whole))]),
+        ("one after the other", [joined]),
+        ("byte by byte", [joined[at : at + 1] for at in range(len(joined))]),
         ("with junk between them", [junk]),
     )
     for what, chunks in ways:

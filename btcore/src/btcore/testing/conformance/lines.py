@@ -10,7 +10,7 @@ from btcore.testing.conformance.faults import Fault
 
 
 @attrs.define
-class Said:
+class Output:
     """Texts, each with where it was said; `secrets` are what must be in none."""
 
     secrets: frozenset[str]

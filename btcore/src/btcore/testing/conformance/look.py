@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from btcore.config.declarations import class_faults
+from btcore.config.site import core_settings
 from btcore.discovery import PluginError, kinds_of
 from btcore.errors import BtcoreError, is_interrupt
 from btcore.settings import Kind
@@ -16,13 +16,14 @@ from btcore.testing.conformance.answers import answer_faults
 from btcore.testing.conformance.calls import Caller
 from btcore.testing.conformance.decoders import decoder_faults
 from btcore.testing.conformance.faults import DoesNotConform, Fault
-from btcore.testing.conformance.lines import Said
+from btcore.testing.conformance.lines import Output
 from btcore.testing.conformance.resources import check_faults, closing_faults, creation_faults
 from btcore.testing.conformance.sinks import Stored, full_batch, sink_faults
 from btcore.testing.conformance.sources import source_faults, use_source
 from btcore.testing.conformance.subject import Subject, installed_plugin, own_settings
 from btcore.testing.kit.hosted_service import HostedService
 from btcore.text import describe_error
+from btcore.values.declarations import class_faults
 
 
 def conforms(
@@ -94,7 +95,7 @@ def _name(plugin: object) -> str:
 
 def _declared(cls: type) -> tuple[Fault, ...]:
     try:
-        return tuple(Fault("declaration", text) for text in class_faults(cls))
+        return tuple(Fault("declaration", text) for text in class_faults(cls, core_settings))
     except BaseException as error:
         if is_interrupt(error):
             raise
@@ -106,8 +107,8 @@ def _faults(subject: Subject, stored: Stored | None, packets: Sequence[bytes], v
     if any("cannot be made" in fault.text for fault in faults):
         yield from faults
         return
-    said = Said(frozenset(subject.secrets))
-    caller = Caller(said)
+    output = Output(frozenset(subject.secrets))
+    caller = Caller(output)
     with caller.recording():
         yield from check_faults(subject, caller)
         kinds = kinds_of(subject.cls)
@@ -121,7 +122,7 @@ def _faults(subject: Subject, stored: Stored | None, packets: Sequence[bytes], v
             yield from decoder_faults(subject, caller, packets)
         for kind in [] if faults else kinds:  # what was opened too early, or hangs, would be found there once more
             yield from closing_faults(subject, partial(_use, kind, subject, caller))
-    yield from (*faults, *said.faults())
+    yield from (*faults, *output.faults())
 
 
 def _use(kind: Kind, subject: Subject, caller: Caller, instance: Any) -> None:  # noqa: ANN401 - a plugin's instance

@@ -38,7 +38,7 @@ def creation_faults(subject: Subject) -> Iterator[Fault]:
 def check_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
     """Call `check`, `claims` and `notes`, as for a configuration; yield what is wrong."""
     instance = subject.make()
-    caller.said.add("its repr", repr(instance), str(instance))
+    caller.output.add("its repr", repr(instance), str(instance))
     known = {"state": subject.folder, "delivery": getattr(subject.cls, "delivery", Delivery())}
     for name, kind in (("check", Problem), ("claims", (Claim, str)), ("notes", str)):
         method = getattr(instance, name, None)
@@ -47,7 +47,7 @@ def check_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
         found: list[Any] = []
         yield from _method_faults(name, method, known, found)
         for one in found:
-            caller.said.add(f"what `{name}` yields", str(one))
+            caller.output.add(f"what `{name}` yields", str(one))
             if not isinstance(one, kind):
                 yield Fault("check", f"`{name}` yields {one!r:.60}, which is of another type than expected")
             elif isinstance(one, Problem) and not one.warning:

@@ -134,7 +134,7 @@ def _preview_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
         opened.open(subject.context("sink", dry_run=True))
         seen, lines = len(subject.service.requests), list[str]()
         outcome = opened.lane.run(lambda: lines.extend(_lines(opened.hooks.preview_batch(batch=full_batch()))))
-        caller.said.add("the lines of a dry run", *lines)
+        caller.output.add("the lines of a dry run", *lines)
         if not outcome.is_classified:
             yield Fault("outcome", f"preview_batch fails: {outcome.text}; it returns lines of text")
         if any(one.method not in ("GET", "HEAD") for one in subject.service.requests[seen:]):
@@ -143,8 +143,8 @@ def _preview_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
             )
 
 
-def _lines(shown: Iterable[str] | None) -> list[str]:
-    lines = list(shown or ())
+def _lines(preview: Iterable[str] | None) -> list[str]:
+    lines = list(preview or ())
     if any(not isinstance(line, str) for line in lines):
         raise TypeError("expected lines of text")
     return lines

@@ -32,13 +32,13 @@ def use_source(instance: Any, subject: Subject, caller: Caller) -> list[Fault]: 
     with caller.using(instance) as opened:
         outcome = opened.open(subject.context("source"))
         if outcome.answer == "delivered":
-            told = Thread(target=_tell, args=(stop,), daemon=True, name="conforms")
-            told.start()
+            ending = Thread(target=_tell, args=(stop,), daemon=True, name="conforms")
+            ending.start()
             items: list[object] = []
             outcome = opened.lane.run(lambda: _collect(opened.hooks.collect(stop=stop), stop, items))
             late = outcome.answer == "hang"
             stop.set()
-            told.join()
+            ending.join()
             faults += [_strange(one) for one in items if not isinstance(one, Chunk | Reading | SourceCheckpoint)]
             if late:
                 faults.append(

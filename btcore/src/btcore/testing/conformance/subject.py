@@ -14,7 +14,6 @@ from typing import Any, get_args, get_origin
 import attrs
 import tomli
 
-from btcore.config.declarations import default_fault
 from btcore.decode.brultech import Brultech
 from btcore.discovery import GROUP, Installed, find, hooks_of, installed
 from btcore.journal.opening import secrets_in
@@ -24,6 +23,7 @@ from btcore.testing.kit.hosted_service import HostedService
 from btcore.testing.kit.process import free_port
 from btcore.values.channels import known_channels
 from btcore.values.convert import convert
+from btcore.values.declarations import default_fault
 from btcore.values.describe import Setting, configured_settings, settings_of
 from btcore.values.invalid_value import ConversionContext
 from btcore.values.template import example_value

@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What is wrong with a plugin class as it is declared: its hooks, and its settings with their help and defaults.
 
-Nothing is made an instance of, or opened. What is wrong with a table of a configuration belongs to `tables.py`.
+Nothing is made an instance of, or opened. What is wrong with a table of a configuration belongs to `config/tables.py`.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
 
-from btcore.config.site import core_settings
 from btcore.discovery import HOOKS, KIND_HOOKS, Installed, PluginError, hooks_of, kinds_of
 from btcore.errors import is_interrupt
-from btcore.settings import Secret
+from btcore.settings import Kind, Secret
 from btcore.text import describe_error, likely
 from btcore.values.constraints import validation_problem
 from btcore.values.convert import check_choice, convert
@@ -25,7 +24,11 @@ SECRET_NAME = re.compile(r"(^|_)(pass(word|wd)?|secret|token|api_?key|auth_?key)
 """The name of a setting that has a secret."""
 
 
-def faults_of(installed: Installed) -> Iterator[str]:
+CoreSettings = Callable[[Kind, type], Iterable[Setting]]
+"""Returns the settings that the core adds to each table of a kind: those of `config/site.py`."""
+
+
+def faults_of(installed: Installed, core_settings: CoreSettings) -> Iterator[str]:
     """Load a plugin; yield what is wrong with it, a sentence each. A class that cannot be loaded has one fault."""
     try:
         cls = installed.load()
@@ -33,14 +36,14 @@ def faults_of(installed: Installed) -> Iterator[str]:
         yield str(error)
         return
     try:
-        yield from class_faults(cls)
+        yield from class_faults(cls, core_settings)
     except BaseException as error:
         if is_interrupt(error):
             raise
         yield f"its settings cannot be read: {describe_error(error)}"
 
 
-def class_faults(cls: type) -> Iterator[str]:
+def class_faults(cls: type, core_settings: CoreSettings) -> Iterator[str]:
     """Yield what is wrong with the class of a plugin that could be loaded. Raises what reading its settings raises."""
     if not first_line(cls):
         yield "the class has no docstring: its first line is what `btcore plugins` and `btcore init` show of it"
