@@ -4,6 +4,7 @@
 import http.client
 import json
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -300,6 +301,83 @@ def test_what_is_stored_twice_is_found(tmp_path: Path) -> None:
     found = find_faults(Appending, {"file": str(file)}, stored=lambda: len(file.read_text().splitlines()))
     assert [fault.code for fault in found] == ["twice"]
     assert "is stored twice" in found[0].text
+
+
+@plugin(api=1)
+class Clumsy:
+    """Fails in odd ways: its errors have no text, its repr fails, and so does `close`."""
+
+    @hookimpl
+    def open(self) -> None:
+        """Start what is not waited for."""
+        self.program = subprocess.Popen(["sleep", "60"])
+        OPENED.append(Ending(self.program))
+
+    @hookimpl
+    def process_batch(self) -> None:
+        """Fail, and fail to say why."""
+
+        class SilentError(Exception):
+            def __str__(self) -> str:
+                raise RuntimeError
+
+        raise SilentError
+
+    @hookimpl
+    def close(self) -> None:
+        """Fail."""
+        raise ValueError("cannot close")
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no repr")
+
+
+@attrs.frozen
+class Ending:
+    """Ends a program."""
+
+    program: subprocess.Popen[bytes]
+
+    def close(self) -> None:
+        """Kill it."""
+        self.program.kill()
+        self.program.wait()
+
+
+def test_a_clumsy_plugin_does_not_break_it() -> None:
+    """Whatever a plugin raises, and wherever, is a fault, and not an error of `conforms`."""
+    found = find_faults(Clumsy)
+    texts = " ".join(fault.text for fault in found)
+    assert "its repr fails: RuntimeError: no repr" in texts
+    assert "process_batch fails with the readings of two meters: SilentError" in texts
+    assert "`close` fails: ValueError: cannot close" in texts
+    assert "the process " in texts
+
+
+@pytest.mark.usefixtures("_short_patience")
+def test_a_sink_that_hangs_is_looked_at_no_further() -> None:
+    """A call that does not return is a fault, the last one."""
+    over = threading.Event()
+
+    @plugin(api=1)
+    class Hanging:
+        """Waits for ever."""
+
+        @hookimpl
+        def process_batch(self) -> None:
+            """Wait."""
+            over.wait()
+
+    found = find_faults(Hanging)
+    over.set()
+    assert ["it has not returned for 2 s; time out" in fault.text for fault in found] == [True]
+
+
+@pytest.mark.parametrize("what", [5, None, dict, "no-such-plugin", Ending])
+def test_what_is_no_plugin_is_a_fault(what: object) -> None:
+    """What is no plugin class, no instance of one and no name of one is said to be none."""
+    (fault,) = find_faults(what)
+    assert fault.code == "declaration"
 
 
 def test_an_instance_may_be_given() -> None:

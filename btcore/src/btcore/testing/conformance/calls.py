@@ -26,6 +26,10 @@ Answered = Literal["delivered", "retry", "reject", "reject all", "stop", "bug", 
 """What came of a call: the answers of a sink, an exception that is none of them, or nothing within `PATIENCE`."""
 
 
+class Hangs(Exception):
+    """Raised when a call does not return: nothing more can be seen of this plugin."""
+
+
 @attrs.frozen
 class Outcome:
     """What came of one call, and the text of what it raised."""
@@ -72,7 +76,7 @@ class Lane:
         try:
             work()
         except BaseException as error:  # noqa: BLE001 - a plugin's code, which is what is looked at
-            self._output.add("the text of an error", str(error), repr(error))
+            self._output.add("the text of an error", describe_error(error), _safe_repr(error))
             return Outcome(_meaning(error), describe_error(error))
         return Outcome("delivered")
 
@@ -99,6 +103,13 @@ class Caller:
         with recorded_log() as lines:
             yield
         self.output.add("the log", *lines)
+
+
+def _safe_repr(error: BaseException) -> str:
+    try:
+        return repr(error)
+    except BaseException:  # noqa: BLE001 - of a plugin's own exception
+        return ""
 
 
 def _meaning(error: BaseException) -> Answered:

@@ -64,7 +64,8 @@ def _foreign_faults(opened: Opened, packets: Sequence[bytes]) -> Iterator[Fault]
         answer, wrong = _ask(opened, data)
         if wrong:
             yield Fault("decoder", f"with {what}: {wrong}")
-        elif isinstance(answer, Packet) and data not in packets:
+            return
+        if isinstance(answer, Packet) and data not in packets:
             yield Fault("decoder", f"it finds a packet of its own in {what}")
 
 

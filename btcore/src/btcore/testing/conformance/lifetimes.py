@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is open in this process, to compare before and after: threads, and descriptors where the system lists them."""
+"""What is open in this process, to compare before and after: threads, descriptors, and processes that it started.
+
+The last two are seen where the system lists them, as Linux does.
+"""
 
 import gc
 import os
@@ -17,15 +20,16 @@ PATIENCE = 5.0
 
 @attrs.frozen
 class Open:
-    """The threads and the descriptors that are there at one moment."""
+    """The threads, the descriptors and the child processes that are there at one moment."""
 
     threads: frozenset[int]
     descriptors: frozenset[tuple[str, str]]
+    children: frozenset[str]
 
     @classmethod
     def now(cls) -> "Open":
         """Look."""
-        return cls(frozenset(thread.ident or 0 for thread in threading.enumerate()), _descriptors())
+        return cls(frozenset(thread.ident or 0 for thread in threading.enumerate()), _descriptors(), _children())
 
     def left_since(self) -> list[str]:
         """Return what there is now and was not then; what is about to end is waited for."""
@@ -38,7 +42,8 @@ class Open:
     def _left(self) -> list[str]:
         now = Open.now()
         threads = [f'the thread "{one.name}"' for one in threading.enumerate() if one.ident not in self.threads]
-        return threads + [_describe(target) for _, target in sorted(now.descriptors - self.descriptors)]
+        processes = [f"the process {number}" for number in sorted(now.children - self.children)]
+        return threads + processes + [_describe(target) for _, target in sorted(now.descriptors - self.descriptors)]
 
 
 def _descriptors() -> frozenset[tuple[str, str]]:
@@ -47,6 +52,14 @@ def _descriptors() -> frozenset[tuple[str, str]]:
         for name in os.listdir(DESCRIPTORS):  # noqa: PTH208 - names are what is compared
             with suppress(OSError):  # that of the listing itself
                 found.add((name, os.readlink(DESCRIPTORS / name)))  # noqa: PTH115 - no path: socket:[1234]
+    return frozenset(found)
+
+
+def _children() -> frozenset[str]:
+    found: set[str] = set()
+    for file in Path("/proc/self/task").glob("*/children"):
+        with suppress(OSError):  # the thread has ended
+            found.update(file.read_text().split())
     return frozenset(found)
 
 

@@ -3,7 +3,7 @@
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from btcore.discovery import PluginError, kinds_of
 from btcore.errors import BtcoreError, is_interrupt
 from btcore.settings import Kind
 from btcore.testing.conformance.answers import answer_faults
-from btcore.testing.conformance.calls import Caller
+from btcore.testing.conformance.calls import Caller, Hangs
 from btcore.testing.conformance.decoders import decoder_faults
 from btcore.testing.conformance.faults import DoesNotConform, Fault
 from btcore.testing.conformance.lines import Output
@@ -109,7 +109,7 @@ def _faults(subject: Subject, stored: Stored | None, packets: Sequence[bytes], v
         return
     output = Output(frozenset(subject.secrets))
     caller = Caller(output)
-    with caller.recording():
+    with caller.recording(), _until_it_hangs(faults):
         yield from check_faults(subject, caller)
         kinds = kinds_of(subject.cls)
         if "sink" in kinds:
@@ -123,6 +123,14 @@ def _faults(subject: Subject, stored: Stored | None, packets: Sequence[bytes], v
         for kind in [] if faults else kinds:  # what was opened too early, or hangs, would be found there once more
             yield from closing_faults(subject, partial(_use, kind, subject, caller))
     yield from (*faults, *output.faults())
+
+
+@contextmanager
+def _until_it_hangs(faults: list[Fault]) -> Iterator[None]:
+    try:
+        yield
+    except Hangs as error:
+        faults.append(Fault("outcome", str(error)))
 
 
 def _use(kind: Kind, subject: Subject, caller: Caller, instance: Any) -> None:  # noqa: ANN401 - a plugin's instance

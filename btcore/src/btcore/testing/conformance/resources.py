@@ -38,7 +38,10 @@ def creation_faults(subject: Subject) -> Iterator[Fault]:
 def check_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
     """Call `check`, `claims` and `notes`, as for a configuration; yield what is wrong."""
     instance = subject.make()
-    caller.output.add("its repr", repr(instance), str(instance))
+    try:
+        caller.output.add("its repr", repr(instance), str(instance))
+    except BaseException as error:  # noqa: BLE001 - as above
+        yield Fault("init", f"its repr fails: {describe_error(error)}")
     known = {"state": subject.folder, "delivery": getattr(subject.cls, "delivery", Delivery())}
     for name, kind in (("check", Problem), ("claims", (Claim, str)), ("notes", str)):
         method = getattr(instance, name, None)

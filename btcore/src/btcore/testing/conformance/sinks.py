@@ -12,7 +12,7 @@ from typing import Any
 from btcore.discovery import hooks_of
 from btcore.records import Batch
 from btcore.sinks.results import check_stored
-from btcore.testing.conformance.calls import Caller, Opened, Outcome
+from btcore.testing.conformance.calls import Caller, Hangs, Opened, Outcome
 from btcore.testing.conformance.faults import Code, Fault
 from btcore.testing.conformance.subject import Subject
 from btcore.testing.kit.batches import batch_of_restart, batch_without_numbers, make_batch, make_readings
@@ -29,11 +29,11 @@ def full_batch() -> Batch:
 
 
 BATCHES: Sequence[tuple[str, Callable[[], Batch]]] = (
+    ("the readings of two meters", full_batch),
     ("a batch of nothing", Batch),
     ("the first reading of a meter, which has no sample", lambda: make_batch(make_readings(1))),
     ("readings and samples whose numbers are None", batch_without_numbers),
     ("a sample in which the meter restarted, whose length is None", batch_of_restart),
-    ("the readings of two meters", full_batch),
 )
 
 
@@ -44,9 +44,14 @@ def sink_faults(subject: Subject, caller: Caller, stored: Stored | None, varies:
             yield Fault("outcome", f"`open` does not succeed where its service works: {outcome}")
             return
         for what, make in BATCHES:
-            yield from _batch_faults(opened, what, make(), subject)
-        if opened.process(full_batch()).answer == "delivered":
+            faults = list(_batch_faults(opened, what, make(), subject))
+            yield from faults
+            if faults and make is full_batch:
+                break  # it fails with the others for the same reason
+        else:
             yield from _stored_faults(opened)
+        if not (closed := opened.close()).is_classified:
+            yield Fault("close", f"`close` fails: {closed.text}")
     yield from _twice_faults(subject, caller, stored, varies)
     yield from _preview_faults(subject, caller)
 
@@ -61,11 +66,13 @@ def _batch_faults(opened: Opened, what: str, batch: Batch, subject: Subject) -> 
         outcome = opened.process(some)
         if outcome.answer == "delivered":
             continue
+        if outcome.answer == "hang":
+            raise Hangs(f"process_batch with {what}: {outcome.text}; time out, and raise Retry")
         code: Code = "none" if "None" in what else "outcome"
         if not outcome.is_classified:
             advice = "a value that is not known is None: leave it out" if code == "none" else "handle it"
             yield Fault(code, f"process_batch fails with {what}: {outcome.text}; {advice}")
-        elif what == BATCHES[-1][0] and subject.is_hosted:
+        elif what == BATCHES[0][0] and subject.is_hosted:
             yield Fault("outcome", f"process_batch does not deliver {what}: {outcome.answer}, {outcome.text}")
         return
 
