@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from threading import Thread
 
 import attrs
 import pytest
@@ -172,7 +173,7 @@ def test_what_is_opened_is_seen(tmp_path: Path) -> None:
             lambda: socket.create_server(("127.0.0.1", 0)),
             lambda: subprocess.Popen([sys.executable, "--version"]),
         ):
-            with pytest.raises(OSError, match="does not allow this|None"):
+            with pytest.raises(OSError, match=r"does not allow this|None"):
                 work()
     assert [what.split()[1] for what in seen] == ["opens", "opens", "listens", "starts"]
     (tmp_path / "a").write_text("a")
@@ -186,6 +187,23 @@ def test_connections_within_the_machine_may_be_allowed() -> None:
         with pytest.raises(OutsideError), socket.socket() as outside:
             outside.connect(("192.0.2.1", 80))
         assert seen == ["it connects to 192.0.2.1:80"]
+
+
+def test_threads_of_a_plugin_are_watched_too() -> None:
+    """Watched everywhere, a connection is refused in whichever thread it is made."""
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            socket.create_connection(("192.0.2.1", 80), 1)
+        except OSError as error:
+            failures.append(error)
+
+    with watching(NETWORK, local_only=True, everywhere=True):
+        thread = Thread(target=work)
+        thread.start()
+        thread.join()
+    assert [type(one) for one in failures] == [OutsideError]
 
 
 def test_the_fixtures_are_found(hosted_service: HostedService, btcore_clock: Clock, btcore_journal: Journal) -> None:

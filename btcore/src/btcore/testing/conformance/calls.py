@@ -15,7 +15,6 @@ from btcore.records import Batch
 from btcore.settings import Context
 from btcore.sinks.results import check_result
 from btcore.testing.conformance.lines import Output
-from btcore.testing.kit.guard import NETWORK, watching
 from btcore.testing.kit.runs import recorded_log
 from btcore.text import describe_error
 
@@ -68,9 +67,8 @@ class Lane:
         self._thread.join(1)
 
     def _serve(self) -> None:
-        with watching(NETWORK, local_only=True):
-            while (work := self._works.get()) is not None:
-                self._outcomes.put(self._outcome(work))
+        while (work := self._works.get()) is not None:
+            self._outcomes.put(self._outcome(work))
 
     def _outcome(self, work: Callable[[], object]) -> Outcome:
         try:

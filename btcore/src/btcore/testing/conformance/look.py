@@ -21,6 +21,7 @@ from btcore.testing.conformance.resources import check_faults, closing_faults, c
 from btcore.testing.conformance.sinks import Stored, full_batch, sink_faults
 from btcore.testing.conformance.sources import source_faults, use_source
 from btcore.testing.conformance.subject import Subject, installed_plugin, own_settings
+from btcore.testing.kit.guard import NETWORK, watching
 from btcore.testing.kit.hosted_service import HostedService
 from btcore.text import describe_error
 from btcore.values.declarations import class_faults
@@ -109,7 +110,8 @@ def _faults(subject: Subject, stored: Stored | None, packets: Sequence[bytes], v
         return
     output = Output(frozenset(subject.secrets))
     caller = Caller(output)
-    with caller.recording(), _until_it_hangs(faults):
+    outside = watching(NETWORK, local_only=True, everywhere=True)
+    with outside, caller.recording(), _until_it_hangs(faults):
         yield from check_faults(subject, caller)
         kinds = kinds_of(subject.cls)
         if "sink" in kinds:

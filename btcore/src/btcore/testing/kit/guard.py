@@ -43,9 +43,9 @@ class OutsideError(PermissionError):
     """Raised where code wants to do what it may not; an OSError, as it gets when a network refuses."""
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Watch:
-    """What one thread may not do, and what of it it did."""
+    """What may not be done, and what of it was done."""
 
     events: dict[str, str]
     refuses: bool
@@ -63,10 +63,11 @@ class Watch:
 
 
 _watches = threading.local()
+_everywhere: list[Watch] = []
 
 
 def _audit(event: str, args: tuple[Any, ...]) -> None:
-    for watch in getattr(_watches, "all", ()):
+    for watch in (*getattr(_watches, "all", ()), *_everywhere):
         watch.note(event, args)
 
 
@@ -83,13 +84,22 @@ def _install() -> None:
 
 
 @contextmanager
-def watching(events: dict[str, str], *, refuses: bool = True, local_only: bool = False) -> Iterator[list[str]]:
+def watching(
+    events: dict[str, str], *, refuses: bool = True, local_only: bool = False, everywhere: bool = False
+) -> Iterator[list[str]]:
     """Watch this thread while the block runs; what it does is in the list. `refuses`: it fails with OutsideError.
 
-    `local_only`: connections within this machine are allowed, and not noted.
+    `local_only`: connections within this machine are allowed, and not noted. `everywhere`: all threads are watched.
     """
     _install()
     watch = Watch(events, refuses, local_only)
+    if everywhere:
+        _everywhere.append(watch)
+        try:
+            yield watch.seen
+        finally:
+            _everywhere.remove(watch)
+        return
     before = getattr(_watches, "all", ())
     _watches.all = (*before, watch)
     try:
