@@ -33,7 +33,7 @@ def decoder_faults(subject: Subject, caller: Caller, packets: Sequence[bytes]) -
         for packet in packets:
             yield from _packet_faults(opened, packet)
     yield from _engine_faults(subject, packets)
-    if subject.cls and packet_formats(subject.cls) is None:
+    if packet_formats(subject.cls) is None:
         yield Fault(
             "decoder", "it has no `packet_formats`: without it, no label or format of a configuration is checked"
         )
@@ -90,12 +90,18 @@ def _answer_faults(opened: Opened, packet: bytes, answer: Packet) -> Iterator[Fa
     formats = packet_formats(type(opened.instance))
     if formats is not None and answer.format not in formats:
         yield Fault("decoder", f"the format {answer.format.name} is not in its `packet_formats`")
+    yield from _beginning_faults(opened, packet)
+
+
+def _beginning_faults(opened: Opened, packet: bytes) -> Iterator[Fault]:
+    """Ask about the beginnings of a packet: they are incomplete, once it can be recognized."""
+    recognized = max(map(len, _headers(opened.instance)), default=8)
     for cut in range(1, len(packet), max(1, len(packet) // MOST_CUTS)):
         beginning, wrong = _ask(opened, packet[:cut])
         if wrong or isinstance(beginning, Packet):
             yield Fault("decoder", wrong or f"it takes the first {cut} bytes of a packet for all of it: Incomplete()")
             return
-        if beginning is None and cut > max(len(header) for header in (_headers(opened.instance) or (b"12345678",))):
+        if beginning is None and cut > recognized:
             yield Fault(
                 "decoder", f"it says of the first {cut} bytes of a packet that they are not its own: Incomplete()"
             )

@@ -20,19 +20,17 @@ CYCLES = 2
 
 def creation_faults(subject: Subject) -> Iterator[Fault]:
     """Make an instance; yield what it opens."""
-    before = Open.now()
+    before, made, failure = Open.now(), [], ""
     with watching(OPENING) as seen:
         try:
-            instance = subject.make()
+            made.append(subject.make())
         except BaseException as error:  # noqa: BLE001 - a plugin's code, which is what is looked at
-            if not seen:
-                yield Fault("init", f"an instance cannot be made of its settings: {describe_error(error)}")
-            instance = None
-    for what in dict.fromkeys(seen):
+            failure = describe_error(error)
+    opened = list(dict.fromkeys(seen)) or before.left_since()
+    for what in opened:
         yield Fault("init", f"something is opened when an instance is made: {what}; do that in the hook `open`")
-    for what in [] if seen else before.left_since():
-        yield Fault("init", f"something is opened when an instance is made: {what}; do that in the hook `open`")
-    del instance
+    if failure and not opened:
+        yield Fault("init", f"an instance cannot be made of its settings: {failure}")
 
 
 def check_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:

@@ -6,7 +6,7 @@ from threading import Event, Thread
 from typing import Any
 
 from btcore.records import Chunk, Reading, SourceCheckpoint
-from btcore.testing.conformance.calls import Caller
+from btcore.testing.conformance.calls import Caller, Opened, Outcome
 from btcore.testing.conformance.faults import Fault
 from btcore.testing.conformance.subject import Subject
 
@@ -27,30 +27,33 @@ def source_faults(subject: Subject, caller: Caller) -> Iterator[Fault]:
 
 def use_source(instance: Any, subject: Subject, caller: Caller) -> list[Fault]:  # noqa: ANN401 - a plugin's instance
     """Open a source, let it collect, and close it; return what is wrong."""
-    faults: list[Fault] = []
-    stop = Event()
+    items: list[object] = []
     with caller.using(instance) as opened:
         outcome = opened.open(subject.context("source"))
         if outcome.answer == "delivered":
-            ending = Thread(target=_tell, args=(stop,), daemon=True, name="conforms")
-            ending.start()
-            items: list[object] = []
-            outcome = opened.lane.run(lambda: _collect(opened.hooks.collect(stop=stop), stop, items))
-            late = outcome.answer == "hang"
-            stop.set()
-            ending.join()
-            faults += [_strange(one) for one in items if not isinstance(one, Chunk | Reading | SourceCheckpoint)]
-            if late:
-                faults.append(
-                    Fault("source", "`collect` does not end when `stop` is set: look at it about once a second,"
-                          " and wait for nothing longer than that")
-                )  # fmt: skip
-        if outcome.answer in ("bug", "reject", "reject all"):
-            faults.append(Fault("source", f"`open` or `collect` fails: {outcome.text}"))
+            outcome = _collect_for_a_while(opened, items)
         closed = opened.close()
-        if closed.answer == "bug":
-            faults.append(Fault("close", f"`close` fails: {closed.text}"))
+    faults = [_strange(one) for one in items if not isinstance(one, Chunk | Reading | SourceCheckpoint)]
+    if outcome.answer == "hang":
+        advice = "look at it about once a second, and wait for nothing longer than that"
+        faults.append(Fault("source", f"`collect` does not end when `stop` is set: {advice}"))
+    if outcome.answer in ("bug", "reject", "reject all"):
+        faults.append(Fault("source", f"`open` or `collect` fails: {outcome.text}"))
+    if closed.answer == "bug":
+        faults.append(Fault("close", f"`close` fails: {closed.text}"))
     return faults
+
+
+def _collect_for_a_while(opened: Opened, items: list[object]) -> Outcome:
+    """Let an opened source collect until something comes, or for some time; it is stopped then."""
+    stop = Event()
+    ending = Thread(target=_set_later, args=(stop,), daemon=True, name="conforms")
+    ending.start()
+    try:
+        return opened.lane.run(lambda: _collect(opened.hooks.collect(stop=stop), stop, items))
+    finally:
+        stop.set()
+        ending.join()
 
 
 def _collect_faults(subject: Subject, caller: Caller, again: str) -> Iterator[Fault]:
@@ -58,7 +61,7 @@ def _collect_faults(subject: Subject, caller: Caller, again: str) -> Iterator[Fa
         yield Fault(fault.code, f"{fault.text}{again}")
 
 
-def _tell(stop: Event) -> None:
+def _set_later(stop: Event) -> None:
     stop.wait(COLLECTS)
     stop.set()
 
