@@ -85,7 +85,8 @@ def examples() -> dict[str, str]:
             if line.strip() and not line.startswith(indent):
                 break
             lines.append(line.removeprefix(indent))
-        found[name] = "\n".join(lines).partition("\n\n\n")[0].strip()  # what comes after belongs to nothing shown
+        text = "\n".join(lines).partition("\n\n\n")[0].strip()  # what comes after belongs to nothing that is shown
+        found[name] = text.replace("\n\n@hookimpl", "\n\n\n@hookimpl")  # as the formatter has it at the margin
     return found
 
 
