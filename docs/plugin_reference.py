@@ -85,8 +85,8 @@ def examples() -> dict[str, str]:
             if line.strip() and not line.startswith(indent):
                 break
             lines.append(line.removeprefix(indent))
-        text = "\n".join(lines).partition("\n\n\n")[0].strip()  # what comes after belongs to nothing that is shown
-        found[name] = text.replace("\n\n@hookimpl", "\n\n\n@hookimpl")  # as the formatter has it at the margin
+        example = "\n".join(lines).partition("\n\n\n")[0].strip()  # what comes after belongs to nothing that is shown
+        found[name] = example.replace("\n\n@hookimpl", "\n\n\n@hookimpl")  # as the formatter has it at the margin
     return found
 
 
