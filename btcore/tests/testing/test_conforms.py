@@ -380,6 +380,27 @@ def test_what_is_no_plugin_is_a_fault(what: object) -> None:
     assert fault.code == "declaration"
 
 
+def test_nothing_is_written_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path that is a default is in a folder of `conforms`, as it is beside the configuration in a run."""
+    monkeypatch.chdir(tmp_path)
+
+    @plugin(api=1)
+    class Writing:
+        """Writes into a directory."""
+
+        dir: Path = setting(default=Path("written"), help="the directory")
+
+        @hookimpl
+        def process_batch(self, batch: Batch) -> None:
+            """Write."""
+            self.dir.mkdir(exist_ok=True)
+            for one in batch.readings:
+                (self.dir / f"{one.serial}-{one.key}").touch()
+
+    conforms(Writing)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_instance_may_be_given() -> None:
     """The settings of an instance are those that are looked at."""
     with HostedService() as service:

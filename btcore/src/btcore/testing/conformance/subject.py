@@ -93,6 +93,8 @@ class Subject:
                 self.values[entry.name] = self.own[entry.name]
             elif entry.required or _is_address(entry) or default_fault(entry):
                 self.values[entry.name] = self._read(entry, self._invent(entry))
+            elif isinstance(entry.default, Path):
+                self.values[entry.name] = self.folder / entry.default  # the core puts it beside the configuration
         self.secrets |= {secret for value in self.values.values() for secret in _secrets(value)}
         self.is_hosted = any(self.service.url in str(_revealed(value)) for value in self.values.values())
         self.secrets = {one for one in self.secrets if len(one) >= MIN_SECRET and one != self.service.url}
