@@ -38,6 +38,8 @@ WINGS = (
     "mending",
     "runtime",
     "doctor",
+    "testing.kit",
+    "testing.conformance",
     "testing",
     "cli",
 )

@@ -36,7 +36,7 @@ WRITTEN = written()
 FROM_BTMON = ROOT / "docs" / "from-btmon.md"
 """The page that has btmon's settings beside btcore's."""
 USING = (ROOT / "docs" / "using.md").read_text()
-MADE_ON_THE_PAGE = {"webhook", "acme"}
+MADE_ON_THE_PAGE = {"webhook", "acme", "board", "logger", "inverter"}
 """Plugins that a page writes, and that are not installed."""
 NO_SETTINGS = {"use", "acme", "origin", "synchronous"}
 """What is written so in a sentence: the key of every table, an entry point, an attribute, a pragma of SQLite."""

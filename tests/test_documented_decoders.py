@@ -17,6 +17,7 @@ from btcore import Channel, Format
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
 from btcore.decode.framing import Stream
+from btcore.testing import conforms
 
 PAGE = (Path(__file__).parents[1] / "docs" / "writing-a-plugin.md").read_text()
 NOON = datetime(2026, 6, 21, 12, tzinfo=UTC)
@@ -51,6 +52,12 @@ def test_the_page_shows_what_is_installed_in_other_tests(name: str) -> None:
     licence, _, text = (METERS_FOLDER / f"btmon-{name}" / f"btmon_{name}.py").read_text().partition("\n")
     assert licence.startswith("# SPDX-License-Identifier: ")
     assert code(name) == text
+
+
+def test_they_conform() -> None:
+    """Both do what every decoder has to."""
+    conforms(ACME, packets=[acme_packet(7, total=5), acme_packet(8, total=9)])
+    conforms(SUNLINE, packets=[sunline_line(8, 11, volts="-"), sunline_line(18, 12)])
 
 
 @pytest.mark.parametrize("cls", [Format, Channel])

@@ -102,7 +102,7 @@ def test_every_archive_has_the_licence_and_the_types(package: Package) -> None:
     assert not licence.is_symlink()
     assert licence.read_text() == (ROOT / "LICENSE").read_text()
     assert (package.folder / "src" / package.module / "py.typed").exists()
-    assert package.hatch["wheel"] == {"packages": [f"src/{package.module}"]}
+    assert package.hatch["wheel"]["packages"] == [f"src/{package.module}"]
 
 
 @each_package

@@ -83,6 +83,13 @@ def test_it_is_short_enough_to_be_an_example() -> None:
     assert len([line for line in found[1].splitlines() if line]) <= 25
 
 
+def test_it_conforms(environment: dict[str, str]) -> None:
+    """It does what every sink has to."""
+    code = "from btcore.testing import conforms; from btmon_webhook import Webhook; conforms(Webhook)"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_it_is_found_once_installed(environment: dict[str, str]) -> None:
     """`btcore plugins --json` lists it with its distribution and what it is."""
     listed = json.loads(btcore(environment, "plugins", "--json").stdout)

@@ -14,6 +14,7 @@ import pytest
 
 import btcore
 import btcore.serve
+import btcore.testing
 import btcore.web
 
 ROOT = Path(__file__).parents[1]
@@ -141,7 +142,9 @@ def test_each_word_is_on_the_page(word: str) -> None:
     assert re.search(rf"\*{word.removesuffix('s')}", page) or f"{word}*" in page
 
 
-@pytest.mark.parametrize("module", [btcore, btcore.web, btcore.serve], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [btcore, btcore.web, btcore.serve, btcore.testing], ids=lambda module: module.__name__
+)
 def test_each_public_name_is_on_the_page(module: ModuleType) -> None:
     """What a plugin imports stands in the vocabulary."""
     page = PAGE.read_text("utf-8").partition("## Not used")[0]

@@ -140,3 +140,70 @@ def test_a_broken_plugin_that_is_asked_for_is_told(shop: Path, capsys: pytest.Ca
     """Asking for a plugin that cannot be loaded says why, and that it is not to be had."""
     assert main(["plugins", "bomb"]) == UNAVAILABLE
     assert capsys.readouterr().out.startswith("bomb: broken: plugin")
+
+
+SLOPPY = """
+    from btcore import hookimpl, plugin, setting
+
+    @plugin(api=1)
+    class Sloppy:
+        password: str = setting(default="", help="a word")
+        port: int = 7
+
+        @hookimpl
+        def process_batch(self, batch):
+            pass
+
+        def close(self):
+            pass
+
+    @plugin(api=1)
+    class Typo:
+        '''Has a hook that there is not.'''
+
+        @hookimpl
+        def proces_batch(self, batch):
+            pass
+
+    class Plain:
+        pass
+"""
+
+
+def test_check_says_what_is_wrong_with_each_plugin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each plugin is loaded: one without a fault is ok, each fault of another is a line, and the exit code says it."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    install_distribution(tmp_path, "sloppy", SLOPPY, {"sloppy": "Sloppy", "typo": "Typo", "plain": "Plain"})
+    install_distribution(tmp_path, "bomb", "raise SystemExit(3)", {"bomb": "Bomb"})
+    install_distribution(tmp_path, "rival", SLOPPY, {"print": "Sloppy"})
+    assert main(["plugins", "--check"]) == UNAVAILABLE
+    lines = capsys.readouterr().out.splitlines()
+    assert "brultech: ok" in lines
+    for fault in (
+        "sloppy: the class has no docstring",
+        "sloppy: the method `close` is not decorated with @hookimpl, so it is never called",
+        "sloppy: the field `port` is no setting: declare it with setting(help=...)",
+        "sloppy: the setting `password` is a plain text, which logs and listings show: its type should be Secret",
+        'typo: plugin "typo" of sloppy 1.0 has a hook that btcore does not know: "proces_batch"',
+        'plain: plugin "plain" of sloppy 1.0 is not a plugin',
+        'bomb: plugin "bomb" of bomb 1.0 cannot be imported (SystemExit: 3)',
+        'print: the plugin "print" is provided by',
+    ):
+        assert any(line.startswith(fault) for line in lines), fault
+
+
+def test_check_of_one_plugin(capsys: pytest.CaptureFixture[str]) -> None:
+    """With a name, that plugin alone is loaded; as JSON, its faults are a list."""
+    assert main(["plugins", "--check", "sqlite"]) == OK
+    assert capsys.readouterr().out == "sqlite: ok\n"
+    assert main(["plugins", "--check", "sqlite", "--json"]) == OK
+    (found,) = json.loads(capsys.readouterr().out)
+    assert (found["name"], found["distribution"], found["faults"]) == ("sqlite", "btmon-sqlite", [])
+
+
+def test_all_our_own_plugins_pass_the_check(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is wrong with what this project declares."""
+    assert main(["plugins", "--check"]) == OK
+    assert [line for line in capsys.readouterr().out.splitlines() if not line.endswith(": ok")] == []

@@ -49,6 +49,7 @@ COMMANDS = {
     "import": "bring captures, logs of btmon and CSV files into the journal, each reading once",
     "init": "write a commented site.toml from the installed plugins",
     "plugins": "list the installed plugins, or show the settings of one",
+    "new-plugin": "write the distribution of a new plugin: class, tests, README, to be changed",
     "decode": "show the packets in a capture",
     "simulate": "simulate meters: send packets to a file, standard output or a TCP port",
 }

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`btcore plugins`: lists the installed plugins, or the settings of one.
+"""`btcore plugins`: lists the installed plugins, or the settings of one; with `--check`, what is wrong with each.
 
 A plugin that cannot be loaded is listed with the reason. `--json` writes a list of `{"name", "kinds", "distribution",
 "version", "summary", "error"}`; `error` is null unless the plugin is broken. With a NAME the list has only that plugin,
 and also `"settings"` and `"core_settings"` (by kind: what the core adds to its tables): lists of `{"name", "type",
-"default", "required", "help", "choices"}`.
+"default", "required", "help", "choices"}`. With `--check` it is a list of `{"name", "distribution", "version",
+"faults"}`, and the exit code is 69 if there is any fault.
 """
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import attrs
 
@@ -19,6 +20,7 @@ from btcore.discovery import Installed, PluginError, find, installed, kinds_of
 from btcore.settings import Kind
 from btcore.text import plain
 from btcore.values import template
+from btcore.values.declarations import faults_of
 from btcore.values.describe import Setting, first_line, settings_of, toml_text
 
 
@@ -53,10 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument("name", nargs="?", metavar="NAME", help="show the settings of this plugin")
     parser.add_argument("--json", action="store_true", help="write JSON")
+    parser.add_argument("--check", action="store_true", help="load each plugin, and say what is wrong with it")
 
 
 def main(args: argparse.Namespace) -> int:
     """List the plugins, or show the settings of one. Raises PluginError if no plugin has that name."""
+    if args.check:
+        return _check(args)
     if args.name is None:
         plugins = [inspect_plugin(rivals) for rivals in installed().values()]
         lines = [json.dumps([one.as_json() for one in plugins], indent=2)] if args.json else _rows(plugins)
@@ -66,6 +71,37 @@ def main(args: argparse.Namespace) -> int:
     lines = [json.dumps([one.as_json_with_settings()], indent=2)] if args.json else _details(one)
     write_lines(lines)
     return UNAVAILABLE if one.error else OK
+
+
+def _check(args: argparse.Namespace) -> int:
+    known = installed()
+    if args.name is not None and args.name not in known:
+        find(args.name, known)
+    checked = [(name, rivals, check_plugin(rivals)) for name, rivals in known.items() if args.name in (None, name)]
+    if args.json:
+        facts = [
+            {"name": name, "distribution": rivals[0].distribution, "version": rivals[0].version, "faults": faults}
+            for name, rivals, faults in checked
+        ]
+        write_lines([json.dumps(facts, indent=2)])
+    else:
+        write_lines(line for name, _, faults in checked for line in _checked_lines(name, faults))
+    return UNAVAILABLE if any(faults for _, _, faults in checked) else OK
+
+
+def check_plugin(rivals: Sequence[Installed]) -> list[str]:
+    """Return what is wrong with the plugin of a name; `rivals` are all that claim it."""
+    try:
+        plugin = find(rivals[0].name, {rivals[0].name: tuple(rivals)})
+    except PluginError as error:
+        return [str(error)]
+    return list(faults_of(plugin, core_settings))
+
+
+def _checked_lines(name: str, faults: Sequence[str]) -> Iterator[str]:
+    if not faults:
+        yield f"{name}: ok"
+    yield from (f"{name}: {fault}" for fault in faults)
 
 
 def inspect_plugin(rivals: Iterable[Installed]) -> PluginInfo:

@@ -5,12 +5,16 @@ import argparse
 import faulthandler
 import gc
 import logging
+from collections.abc import Callable
+from contextlib import ExitStack
 from threading import Event
 
 from btcore.cli import OK, UNAVAILABLE, add_config, config_of
 from btcore.config.load import load_site
 from btcore.config.site import Site
 from btcore.control.requests import RequestQueue
+from btcore.hook_trace import HookTrace
+from btcore.logs.formatter import Formatter
 from btcore.logs.handler import set_up
 from btcore.runtime.service_manager import ServiceManager
 from btcore.runtime.signals import stop_on_signals
@@ -26,6 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--once", action="store_true", help="exit when all sources have ended and everything is delivered"
     )
     parser.add_argument("--dry-run", action="store_true", help="show what would be sent, and send nothing")
+    parser.add_argument(
+        "--trace", action="store_true", help="log each call of a plugin's hook, and a table of all of them at the end"
+    )
     volume = parser.add_mutually_exclusive_group()
     volume.add_argument("-v", "--verbose", action="store_true", help="log debug messages too")
     volume.add_argument("-q", "--quiet", action="store_true", help="log warnings and errors only")
@@ -45,6 +52,19 @@ def main(args: argparse.Namespace) -> int:
         redaction.redact.add(site.secrets)
         return site
 
+    with ExitStack() as last:
+        if args.trace:
+            trace = last.enter_context(HookTrace())
+            last.callback(_log_table, trace)
+        return _run(load, redaction, args)
+
+
+def _log_table(trace: HookTrace) -> None:
+    for line in trace.table():
+        log.info("trace: %s", line)
+
+
+def _run(load: Callable[[], Site], redaction: Formatter, args: argparse.Namespace) -> int:
     site = load()
     for warning in site.warnings:
         log.warning("%s", warning)

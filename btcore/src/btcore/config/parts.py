@@ -23,7 +23,7 @@ def split(plugin: Installed, instance: object) -> Mapping[str, object]:
     Raises PluginError if the plugin cannot be called, or if its `split` fails or returns something invalid.
     """
     try:
-        calls: Any = hook_caller(instance)
+        calls: Any = hook_caller(instance, plugin.name)
         if "split" not in hooks_of(type(instance)):
             return {"": instance}
         answer = calls.split()

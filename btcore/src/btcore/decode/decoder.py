@@ -18,6 +18,7 @@ import pluggy
 from btcore.decode.fault_reports import FaultReports
 from btcore.errors import InvalidPluginResult
 from btcore.formats import MAX_NAME, Format, check_name, describe_type, packet_formats
+from btcore.hook_trace import trace_calls
 from btcore.hookspecs import PROJECT, Hooks
 from btcore.records import Damaged, Incomplete, Packet, Unwanted
 from btcore.settings import Context
@@ -26,11 +27,15 @@ MAX_FORMATS = 1000
 """Formats that are remembered as checked; above it, they are checked again."""
 
 
-def hook_caller(instance: object) -> Any:  # noqa: ANN401 - pluggy's calls are made by name
-    """Return what calls the hooks of one instance, by name; a hook that it does not implement returns None."""
+def hook_caller(instance: object, who: str = "") -> Any:  # noqa: ANN401 - pluggy's calls are made by name
+    """Return what calls the hooks of one instance, by name; a hook that it does not implement returns None.
+
+    `who` is the table of the instance, for `btcore run --trace`.
+    """
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(Hooks)
     manager.register(instance)
+    trace_calls(manager, who or type(instance).__name__)
     return manager.hook
 
 
@@ -52,7 +57,7 @@ class Decoder:
 
     def __attrs_post_init__(self) -> None:
         """Register it in a plugin manager of its own: a decoder that raises must not keep the others from answering."""
-        self.calls = hook_caller(self.instance)
+        self.calls = hook_caller(self.instance, self.context.name)
 
     @property
     def name(self) -> str:

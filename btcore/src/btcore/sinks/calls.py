@@ -63,7 +63,7 @@ class HookCalls:
         heartbeat: Heartbeat | None = None,
     ) -> None:
         """Prepare. `meanwhile` is called now and then during a long wait. `heartbeat` is that of the worker."""
-        self._hooks = hook_caller(instance)
+        self._hooks = hook_caller(instance, log.name)
         self._backoff = backoff
         self._reporter = outcome
         self._log = log

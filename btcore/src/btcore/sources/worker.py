@@ -90,7 +90,7 @@ class SourceWorker:
         self._stop = stop
         self._once = once
         self._log = context.log
-        self._hooks = hook_caller(source.instance)
+        self._hooks = hook_caller(source.instance, source.table)
         self._reporter = FailureReporter(self._log)
         self._backoff = Backoff(source.min_backoff, source.max_backoff)
         self._write_queue = WriteQueue(source.table, journal, self._log, shutdown or stop, grace, source.name)

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong with a plugin class as it is declared: its hooks, and its settings with their help and defaults.
+
+Nothing is made an instance of, or opened. What is wrong with a table of a configuration belongs to `config/tables.py`.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from btcore.discovery import HOOKS, KIND_HOOKS, Installed, PluginError, hooks_of, kinds_of
+from btcore.errors import is_interrupt
+from btcore.settings import Kind, Secret
+from btcore.text import describe_error, likely
+from btcore.values.constraints import validation_problem
+from btcore.values.convert import check_choice, convert
+from btcore.values.describe import Setting, first_line, settings_of
+from btcore.values.invalid_value import ConversionContext, InvalidValue
+
+SECRET_NAME = re.compile(r"(^|_)(pass(word|wd)?|secret|token|api_?key|auth_?key)s?$")
+"""The name of a setting that has a secret."""
+
+
+CoreSettings = Callable[[Kind, type], Iterable[Setting]]
+"""Returns the settings that the core adds to each table of a kind: those of `config/site.py`."""
+
+
+def faults_of(installed: Installed, core_settings: CoreSettings) -> Iterator[str]:
+    """Load a plugin; yield what is wrong with it, a sentence each. A class that cannot be loaded has one fault."""
+    try:
+        cls = installed.load()
+    except PluginError as error:
+        yield str(error)
+        return
+    try:
+        yield from class_faults(cls, core_settings)
+    except BaseException as error:
+        if is_interrupt(error):
+            raise
+        yield f"its settings cannot be read: {describe_error(error)}"
+
+
+def class_faults(cls: type, core_settings: CoreSettings) -> Iterator[str]:
+    """Yield what is wrong with the class of a plugin that could be loaded. Raises what reading its settings raises."""
+    if not first_line(cls):
+        yield "the class has no docstring: its first line is what `btcore plugins` and `btcore init` show of it"
+    yield from _hook_faults(cls)
+    yield from _undeclared(cls)
+    taken = {entry.name for kind in kinds_of(cls) for entry in core_settings(kind, cls)} | {"use"}
+    for entry in settings_of(cls):
+        if entry.name in taken:
+            yield f"the setting `{entry.name}` has the name of a setting that every such table has: rename it"
+        yield from _setting_faults(entry)
+
+
+def _hook_faults(cls: type) -> Iterator[str]:
+    hooks = hooks_of(cls)
+    for name in HOOKS:
+        if name not in hooks and callable(getattr(cls, name, None)):
+            yield f"the method `{name}` is not decorated with @hookimpl, so it is never called"
+    if kinds_of(cls):
+        return
+    public = [name for name, value in vars(cls).items() if callable(value) and not name.startswith("_")]
+    near = [f"`{name}` looks like `{hook}`" for name in public for hook in likely(name, KIND_HOOKS.values())]
+    hint = f"; {near[0]}, misspelt" if near else ""
+    yield f"the class has none of the hooks {', '.join(KIND_HOOKS.values())}, so it is of no kind{hint}"
+
+
+def _undeclared(cls: type) -> Iterator[str]:
+    """Yield the fields that a person could take for settings, and that no table can set."""
+    for field in attrs.fields(cls):
+        if field.init and not field.name.startswith("_") and "help" not in field.metadata:
+            yield (
+                f"the field `{field.name}` is no setting: declare it with setting(help=...), or with"
+                " attrs.field(init=False) where it is the plugin's own"
+            )
+
+
+def _setting_faults(entry: Setting) -> Iterator[str]:
+    name = f"the setting `{entry.name}`"
+    if not isinstance(entry.help, str) or not entry.help.strip():
+        yield f"{name} has no help: say in a line what it is, `btcore plugins` and `btcore init` show that"
+    elif "\n" in entry.help or entry.help.rstrip().endswith("."):
+        yield f"{name} has a help of more than a line, or with a full stop: {entry.help!r:.80}"
+    if entry.type == "text" and SECRET_NAME.search(entry.name):
+        yield f"{name} is a plain text, which logs and listings show: its type should be Secret"
+    if wrong := default_fault(entry):
+        yield f"{name} has a default that a configuration could not have: {wrong}"
+
+
+def default_fault(entry: Setting) -> str:
+    """Return what is wrong with a default, or ""."""
+    if entry.required or entry.default is None:
+        return ""
+    try:
+        value: Any = entry.default
+        if not isinstance(value, Secret):
+            value = convert(entry.plain_default, entry.annotation, ConversionContext(Path.cwd()))
+            check_choice(value, entry.choices)
+    except InvalidValue as error:
+        return "; ".join(problem.message for problem in error.problems)
+    except TypeError as error:
+        return describe_error(error)
+    return validation_problem(entry.field, entry.annotation, entry.default)
