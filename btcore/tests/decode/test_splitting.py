@@ -9,7 +9,8 @@ from helpers.pieces import pieces_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcore import Context
+from btcore import FORMATS, Context, Damaged, Packet, hookimpl
+from btcore.decode.decoders import Decoders
 from btcore.decode.splitting import PacketSplitter
 from btcore.records import Piece
 
@@ -72,3 +73,25 @@ def test_without_decoders() -> None:
         [],
         b"",
     )
+
+
+class Quoted:
+    """A decoder of packets in quotation marks, which are not kept."""
+
+    headers = (b"'",)
+
+    @hookimpl
+    def decode_packet(self, buffer: memoryview) -> Packet | Damaged:
+        """Look for a packet."""
+        size = len(packet()) + 2
+        return (
+            Packet(size, FORMATS["ecm1220bin"], "1", bytes(buffer[1 : size - 1])) if len(buffer) > size else Damaged("")
+        )
+
+
+def test_a_packet_is_passed_on_as_it_came() -> None:
+    """Also what is not kept of it, such as a key in a text."""
+    splitter = PacketSplitter(Decoders([Quoted()]).stream())
+    pieces = [*splitter.feed(b"$'" + packet() + b"'\r\n"), *splitter.close()]
+    assert [piece.data for piece in pieces] == [b"$", b"'" + packet() + b"'", b"\r\n"]
+    assert [piece.packet.raw if piece.packet else None for piece in pieces] == [None, packet(), None]
