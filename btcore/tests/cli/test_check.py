@@ -104,6 +104,7 @@ def test_what_would_run_is_told_as_json(load: Load, capsys: pytest.CaptureFixtur
         "formats": [],
         "clock": "arrival",
         "meters": [],
+        "serial": "",
         "max_new_meters_per_day": 256,
         "max_packets_per_second": 2.0,
         "sync_clock": False,

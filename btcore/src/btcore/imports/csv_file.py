@@ -96,7 +96,7 @@ def read_csv(
 ) -> Iterator[Reading]:
     """Yield the readings of a table, in its order. The first line that is not blank has the names of the columns."""
     rows = ((number, line) for number, line in lines if line.strip())
-    number, line = next(rows)
+    number, line = next(rows, (1, ""))
     try:
         columns = parse_header(line, options)
     except ValueError as error:  # such as a file whose lines end in CR alone
