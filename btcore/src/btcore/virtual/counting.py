@@ -82,10 +82,14 @@ class Terms:
 
 @attrs.frozen
 class VirtualChannel:
-    """A virtual channel: the serial number of its readings, and of what it is calculated."""
+    """A virtual channel: the serial number of its readings, and of what it is calculated.
+
+    `expression` is the text of the configuration.
+    """
 
     name: str
     terms: Terms
+    expression: str = ""
 
 
 @attrs.define
