@@ -13,9 +13,10 @@ import attrs
 
 from btcore.calculate.energy import Energy
 from btcore.formats import Channel, Format
+from btcore.origin import DERIVED
 from btcore.virtual.timeline import Piece
 
-SOURCE = "virtual channels"
+SOURCE = DERIVED
 """The name of the source of virtual channels, and of its checkpoint as a sink."""
 
 ANY = ""
