@@ -27,12 +27,12 @@ def make_text(form: str, serial: str, values: Values, target: str) -> bytes:
     COSM is a request in any case: nothing else in it says whose it is.
     """
     token = next((part for part in reversed(urlsplit(target).path.split("/")) if part), "")
-    method, place, text, headers = FORMATS[form](serial, values, target or "/", token)
+    method, path, text, headers = FORMATS[form](serial, values, target or "/", token)
     if not target and form != "gemcosm":
         return f"{text}\r\n".encode("ascii")
     if method == "GET":
-        return f"GET {place}{text} HTTP/1.1\r\n{headers}\r\n".encode("ascii")
-    return f"PUT {place} HTTP/1.1\r\n{headers}Content-Length: {len(text)}\r\n\r\n{text}".encode("ascii")
+        return f"GET {path}{text} HTTP/1.1\r\n{headers}\r\n".encode("ascii")
+    return f"PUT {path} HTTP/1.1\r\n{headers}Content-Length: {len(text)}\r\n\r\n{text}".encode("ascii")
 
 
 Parts = tuple[str, str, str, str]
