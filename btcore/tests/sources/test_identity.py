@@ -245,6 +245,14 @@ def test_a_number_that_an_entry_names_is_no_second_one(notices: list[Notice]) ->
     assert notices == []
 
 
+def test_meters_of_a_source_may_be_told_apart_by_their_kind(notices: list[Notice]) -> None:
+    """Where an entry has no serial number, those of another kind are others, and nothing is wrong."""
+    identities = Identities(Meters([Meter("house", "1", frozenset(), "a", "", kind="gem")]), notices.append)
+    forms = ("gem48pbin", "ecm1240bin", "gemascii")
+    assert [identities.serial_of("a", "", "355555", form) for form in forms] == ["1", "355555", "1"]
+    assert notices == []
+
+
 def test_packets_of_another_kind_are_those_of_another_meter(notices: list[Notice]) -> None:
     """They are kept under a name that says what they are, and that is told once."""
     identities = Identities(

@@ -77,7 +77,8 @@ class Identities:
             self._checked.add((source, address, sent, form))
         meter = self._meters.find(source, address, sent, form)
         if meter is None:
-            if other := self._meters.of_other_kind(source, address, sent, form):
+            other = self._meters.of_other_kind(source, address, sent, form)
+            if other is not None and other.sends:  # else its kind is what tells it from others of that source
                 known_as = self._meters.serial_of(source, address, sent, form)
                 self._notice(other_kind(other.serial, other.kind, form, known_as))
         elif not meter.sends and sent not in meter.replaces:
