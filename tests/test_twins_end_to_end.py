@@ -143,6 +143,22 @@ def test_meters_have_the_names_that_the_configuration_gives(tmp_path: Path) -> N
     assert "WARNING" not in log
 
 
+def test_a_source_names_its_one_meter_and_two_are_noticed(tmp_path: Path) -> None:
+    """`serial` of a source renames what comes there; where two meters do, both are kept apart, and that is told."""
+    write(tmp_path)
+    named = TWO_SOURCES.replace('path = "a.json"', 'path = "a.json"\nserial = "300001"')
+    log, _ = run(tmp_path, named + SINKS)
+    assert energies(tmp_path) == pytest.approx({"300001": 290_000, "000000": 87_000})
+    assert "WARNING" not in log
+    both = tmp_path / "both"
+    both.mkdir()
+    write(both, pace=10)
+    log, _ = run(both, ONE_SOURCE + 'serial = "300001"\n' + SINKS)
+    assert sum(energies(both).values()) == pytest.approx(290_000 + 87_000)
+    assert energies(both).keys() == {"300001", "300001-2"}
+    assert "meter 300001: two meters send this serial number" in log
+
+
 def test_names_that_are_given_later_are_those_of_what_waits(tmp_path: Path) -> None:
     """Readings that were kept before their meters had names go to a new sink under the names that these have now."""
     write(tmp_path)

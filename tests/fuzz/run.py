@@ -1,28 +1,45 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fuzzes one parser: `python tests/fuzz/run.py NAME SECONDS`; `nox -s fuzz` fuzzes all.
+"""Fuzzes parsers, one after the other: `python tests/fuzz/run.py SECONDS [NAME ...]`; `nox -s fuzz` fuzzes all.
 
 With atheris, which follows the paths that bytes take through the code; without it hypothesis makes them.
 """
 
 import importlib.util
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from importlib import import_module
+from types import ModuleType
 
-FOLLOWED = ["btmon_ascii", "btmon_http", "btcore.decode"]
+ROOMS = {
+    "incoming": ("binary", "texts", "stream", "splitter", "requests", "answers", "recognition"),
+    "files": ("captures", "logs", "tables", "imports", "pages"),
+    "texts": ("toml", "configuration", "expressions", "control", "services", "btmon-configuration"),
+}
+"""The parsers of each room."""
+
+FOLLOWED = [
+    *("btmon_ascii", "btmon_http", "btmon_migrate"),
+    *(
+        f"btcore.{wing}"
+        for wing in ("decode", "device", "capture", "imports", "config", "values", "virtual", "control")
+    ),
+    *("btcore.web", "btcore.sqlite_journal.files"),
+]
 """The modules whose paths are followed."""
 
-Target = Callable[[bytes], None]
+
+def room_of(name: str) -> ModuleType:
+    """Return the room of a parser."""
+    return import_module(f"fuzz.{next(room for room, names in ROOMS.items() if name in names)}")
 
 
 def fuzz_by_coverage(name: str, seconds: int) -> None:
     """Fuzz for so many seconds with atheris, which ends this process."""
     atheris = import_module("atheris")  # it is not there on every system
     with atheris.instrument_imports(include=FOLLOWED):
-        parsers = import_module("fuzz.parsers")  # what is imported here is followed
-    target = parsers.TARGETS[name]
+        parser = room_of(name).PARSERS[name]  # what is imported here is followed
     found = tempfile.mkdtemp(prefix="fuzz-")  # where the bytes are kept that break something
     bounds = [
         f"-artifact_prefix={found}/",
@@ -32,7 +49,7 @@ def fuzz_by_coverage(name: str, seconds: int) -> None:
         "-rss_limit_mb=1024",
         "-print_final_stats=1",
     ]
-    atheris.Setup([sys.argv[0], *bounds], lambda data: target(parsers.seeded(data)))
+    atheris.Setup([f"{sys.argv[0]} {name}", *bounds], parser)
     atheris.Fuzz()
 
 
@@ -41,8 +58,7 @@ def fuzz_by_chance(name: str, seconds: int) -> None:
     from hypothesis import HealthCheck, given, settings  # noqa: PLC0415 - the other way needs none of it
     from hypothesis import strategies as st  # noqa: PLC0415
 
-    parsers = import_module("fuzz.parsers")
-    target: Target = parsers.TARGETS[name]
+    parser = room_of(name).PARSERS[name]
     count = 0
 
     @settings(max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck), database=None)
@@ -50,7 +66,7 @@ def fuzz_by_chance(name: str, seconds: int) -> None:
     def once(data: bytes) -> None:
         nonlocal count
         count += 1
-        target(parsers.seeded(data))
+        parser(data)
 
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -58,11 +74,20 @@ def fuzz_by_chance(name: str, seconds: int) -> None:
     sys.stderr.write(f"{name}: {count} inputs, by chance\n")
 
 
-def main(name: str, seconds: str) -> None:
-    """Fuzz one parser."""
-    is_there = importlib.util.find_spec("atheris") is not None
-    (fuzz_by_coverage if is_there else fuzz_by_chance)(name, int(seconds))
+def main(seconds: str, *names: str) -> int:
+    """Fuzz one parser, or each of several in a process of its own; all, where none is named."""
+    if len(names) == 1:
+        is_there = importlib.util.find_spec("atheris") is not None
+        (fuzz_by_coverage if is_there else fuzz_by_chance)(names[0], int(seconds))
+        return 0
+    broken = []
+    for name in names or [name for room in ROOMS.values() for name in room]:
+        sys.stderr.write(f"\n{name}:\n")
+        if subprocess.run([sys.executable, __file__, seconds, name], check=False).returncode:
+            broken.append(name)
+    sys.stderr.write(f"\nbroken: {', '.join(broken) or 'none'}\n")
+    return bool(broken)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(main(*sys.argv[1:]))

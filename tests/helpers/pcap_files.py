@@ -2,7 +2,7 @@
 """Recordings of a network, made byte by byte: links, IP, TCP, and the files that tcpdump and Wireshark write."""
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from ipaddress import ip_address
 from itertools import accumulate
@@ -40,7 +40,7 @@ def ethernet(inner: bytes, kind: int = 0x0800, vlans: int = 0) -> bytes:
     return bytes(12) + b"\x81\0\0\5" * vlans + struct.pack(">H", kind) + inner + bytes(max(46 - len(inner), 0))
 
 
-LINKS = {
+LINKS: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
     "Ethernet": (1, lambda segment: ethernet(ipv4(segment))),
     "Ethernet, IPv6": (1, lambda segment: ethernet(ipv6(segment), 0x86DD)),
     "Ethernet, IPv6 with an extension": (1, lambda segment: ethernet(ipv6(segment, extended=True), 0x86DD)),

@@ -18,6 +18,9 @@ LIVE = ""
 KEPT = (LIVE, "recorded", "simulated")
 """The origins that readings and the journal's entries may have."""
 
+DERIVED = "virtual channels"
+"""The name of the core's own source, whose readings are calculated from others, and come behind those."""
+
 FORMER = {"made up": "simulated"}
 """Origins in journals of earlier versions, and what they are called now."""
 

@@ -104,6 +104,7 @@ def test_what_would_run_is_told_as_json(load: Load, capsys: pytest.CaptureFixtur
         "formats": [],
         "clock": "arrival",
         "meters": [],
+        "serial": "",
         "max_new_meters_per_day": 256,
         "max_packets_per_second": 2.0,
         "sync_clock": False,
@@ -111,6 +112,28 @@ def test_what_would_run_is_told_as_json(load: Load, capsys: pytest.CaptureFixtur
         "max_backoff": "1m",
     }
     assert [told["sinks"][0][key] for key in ("name", "interval", "batch_size", "polarity")] == ["pail", "5m", 30, None]
+
+
+VIRTUAL = """
+[channels]
+"01000777_ch1" = "mains"
+house = { expression = "mains - 2 * 300001_ch1 / 4" }
+oven = { expression = "2 * ch5" }
+"""
+
+
+def test_virtual_channels_are_told(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each with its expression, its units, and the meters that it waits for."""
+    Path("site.toml").write_text(MINIMAL_SITE + VIRTUAL)
+    assert main(["check"]) == OK
+    told = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "channels.house virtual mains - 2 * 300001_ch1 / 4 (W and Wh, of meters 01000777, 300001)" in told
+    assert "channels.oven virtual 2 * ch5 (W and Wh, of the meter that is heard first)" in told
+    assert main(["check", "--json"]) == OK
+    house, oven = json.loads(capsys.readouterr().out)["virtual_channels"]
+    assert (house["units"], house["meters"]) == (["W", "Wh"], ["01000777", "300001"])
+    assert house["terms"] == {"01000777_ch1": 1, "300001_ch1": -0.5}
+    assert (oven["expression"], oven["meters"], oven["terms"]) == ("2 * ch5", [], {"ch5": 2})
 
 
 def test_mistakes_are_told_as_json(load: Load, capsys: pytest.CaptureFixture[str]) -> None:

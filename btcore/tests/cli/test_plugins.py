@@ -106,6 +106,7 @@ def test_one_plugin_as_json_has_its_settings(shop: Path, capsys: pytest.CaptureF
             "formats",
             "clock",
             "meters",
+            "serial",
             "max_new_meters_per_day",
             "max_packets_per_second",
             "sync_clock",

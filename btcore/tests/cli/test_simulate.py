@@ -248,6 +248,9 @@ def test_an_ipv6_address_may_be_given() -> None:
         (["--connect", "localhost"], "--connect: expected HOST:PORT"),
         (["--connect", "localhost:99999"], "--connect: expected HOST:PORT"),
         (["--connect", "localhost:1", "--output", "x"], "not allowed with argument"),
+        (["--http", "https://localhost/"], "--http: expected the URL of a source http, such as http://localhost:8080/"),
+        (["--http", "http://localhost:99999/"], "--http: expected the URL of a source http"),
+        (["--http", "http://localhost:1/", "--format", "gem48pbin"], "--format: gem48pbin is not sent over HTTP"),
     ],
 )
 def test_a_wrong_option_is_told(options: list[str], text: str) -> None:

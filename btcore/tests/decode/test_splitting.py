@@ -2,6 +2,7 @@
 """A stream's packets, and the bytes between them."""
 
 import logging
+import re
 
 from helpers.golden_streams import golden_stream, recorded_packets
 from helpers.packets import DECODERS, packet
@@ -9,7 +10,8 @@ from helpers.pieces import pieces_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btcore import Context
+from btcore import Context, Damaged, Format, Packet, hookimpl
+from btcore.decode.decoders import Decoders
 from btcore.decode.splitting import PacketSplitter
 from btcore.records import Piece
 
@@ -72,3 +74,27 @@ def test_without_decoders() -> None:
         [],
         b"",
     )
+
+
+KEYED = Format("keyed", ("secs",), (), unpack=lambda raw: (int(raw[3:]),))
+"""Of packets as `K:a77`: `a` is a key, which is not kept."""
+
+
+class Keyed:
+    """The decoder of these packets."""
+
+    headers = (b"K:",)
+
+    @hookimpl
+    def decode_packet(self, buffer: memoryview) -> Packet | Damaged:
+        """Look for a packet."""
+        found = re.match(rb"K:([\w-])(\d\d)", buffer)
+        return Packet(found.end(), KEYED, "1", b"K:-" + found[2]) if found else Damaged("no packet")
+
+
+def test_a_packet_is_passed_on_as_it_came() -> None:
+    """Also what is not kept of it, such as a key in a text."""
+    splitter = PacketSplitter(Decoders([Keyed()]).stream())
+    pieces = [*splitter.feed(b"$K:a77\r\n"), *splitter.close()]
+    assert [piece.data for piece in pieces] == [b"$", b"K:a77", b"\r\n"]
+    assert [piece.packet.raw if piece.packet else None for piece in pieces] == [None, b"K:-77", None]

@@ -108,3 +108,10 @@ def test_no_row_is_too_strange(rows: list[str]) -> None:
     """Whatever is in a row, a reading or a report comes of it, and no exception."""
     found, wrong = read("\n".join(["time,serial,ch1_aws,ch1_wh,secs", *rows]))
     assert len(found) + len(wrong) == sum(bool(row.strip()) for row in rows)
+
+
+def test_a_file_whose_lines_end_in_cr_alone_is_told() -> None:
+    """An old program writes such lines: they are one line here, which is no header."""
+    found, ((line, why),) = read("time,serial,ch1_wh\r1700000000,01000777,5\r")
+    assert (found, line) == ([], 1)
+    assert "lines end in LF" in why

@@ -210,14 +210,63 @@ def test_a_configured_meter_has_its_name_at_once() -> None:
     house = Meter("house", "300001", frozenset(), "a", "")
     identities = Identities(Meters([house]), lambda _notice: None)
 
-    def named(reading: Reading) -> str:
-        serial = identities.serial_of(reading.source, reading.address, reading.serial)
-        return identities.name(attrs.evolve(reading, serial=serial))
-
-    assert named(Panel().send(0, "a")) == "300001"
-    assert named(OTHER.send(5, "b")) == "000000"
-    last = [named(meter.send(at, "a")) for at in range(10, 200, 10) for meter in (Panel(), OTHER)][-2:]
+    assert came_in(identities, Panel().send(0, "a")) == "300001"
+    assert came_in(identities, OTHER.send(5, "b")) == "000000"
+    both = (Panel(), OTHER)
+    last = [came_in(identities, meter.send(at, "a")) for at in range(10, 200, 10) for meter in both][-2:]
     assert last == ["300001", "300001-2"]
+
+
+def came_in(identities: Identities, reading: Reading) -> str:
+    """Return what a reading's meter is called when it comes in."""
+    serial = identities.serial_of(reading.source, reading.address, reading.serial, reading.format.name)
+    return identities.name(attrs.evolve(reading, serial=serial))
+
+
+def test_two_numbers_at_a_place_of_one_meter_are_told(notices: list[Notice]) -> None:
+    """Where an entry takes all that comes by a source for one meter, a second serial number is noticed, once."""
+    identities = Identities(Meters([Meter("", "300001", frozenset(), "a", "")]), notices.append)
+    for at in range(0, 100, 10):
+        came_in(identities, Panel(serial="000000").send(at, "a"))
+        came_in(identities, attrs.evolve(OTHER, serial="355555").send(at, "a"))
+    (notice,) = [notice for notice in notices if notice.kind == "two numbers"]
+    assert str(notice).startswith("meter 300001: packets with the serial numbers 000000 and 355555 come as its own")
+    assert 'NAME2 = { source = "a", sends = "355555" }' in notice.text
+    assert "two meters" in {notice.kind for notice in notices}
+
+
+def test_a_number_that_an_entry_names_is_no_second_one(notices: list[Notice]) -> None:
+    """An entry with `sends`, and the number of a meter that is replaced, are as they should be."""
+    named = Meter("x", "300001", frozenset({"1", "2"}), "a", "")
+    place = Meter("y", "300002", frozenset(), "b", "", frozenset({"399999"}))
+    identities = Identities(Meters([named, place]), notices.append)
+    for source, sent in (("a", "1"), ("a", "2"), ("b", "3"), ("b", "399999"), ("b", "3")):
+        identities.serial_of(source, "", sent, "ecm1240bin")
+    assert notices == []
+
+
+def test_meters_of_a_source_may_be_told_apart_by_their_kind(notices: list[Notice]) -> None:
+    """Where an entry has no serial number, those of another kind are others, and nothing is wrong."""
+    identities = Identities(Meters([Meter("house", "1", frozenset(), "a", "", kind="gem")]), notices.append)
+    forms = ("gem48pbin", "ecm1240bin", "gemascii")
+    assert [identities.serial_of("a", "", "355555", form) for form in forms] == ["1", "355555", "1"]
+    assert notices == []
+
+
+def test_packets_of_another_kind_are_those_of_another_meter(notices: list[Notice]) -> None:
+    """They are kept under a name that says what they are, and that is told once."""
+    identities = Identities(
+        Meters([Meter("barn", "300001", frozenset({"300001"}), "", "", kind="ecm1240")]), notices.append
+    )
+    found = {
+        came_in(identities, Panel(serial="300001", form=form).send(at))
+        for at in (0, 10, 20)
+        for form in ("ecm1240bin", "ecm1220bin")
+    }
+    assert found == {"300001", "300001-ecm1220"}
+    (notice,) = notices
+    assert "it is of the kind ecm1240, but packets of ecm1220bin come as its own" in str(notice)
+    assert "another meter, 300001-ecm1220" in str(notice)
 
 
 def test_what_cannot_be_compared_is_known_by_its_number(caplog: pytest.LogCaptureFixture) -> None:

@@ -485,7 +485,7 @@ def test_after_a_start_meters_are_expected_by_the_names_that_they_have_now(
     expected: list[str] = []
     monkeypatch.setattr(SilenceWatch, "expect", lambda _silence, heard: expected.extend(heard))
     collect_items(journal, Chunk(packet()))
-    renaming = Decoders([Brultech()], name_meter=lambda _source, _address, _sent, _kept: "barn")
+    renaming = Decoders([Brultech()], name_meter=lambda _source, _address, _sent, _kept, _format: "barn")
     with RunningSource(journal, IteratorSource(items=lambda _stop: iter(())), decoders=renaming) as work:
         work.finish()
     assert expected == ["barn"]

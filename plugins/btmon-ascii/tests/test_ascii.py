@@ -118,7 +118,7 @@ def test_emon() -> None:
 
 
 def test_cosm() -> None:
-    """COSM has power; the meter is its feed, and the key is not kept."""
+    """COSM has power; the meter is its feed, and the key is not kept. The unit of its energy is not known."""
     packet = packet_of(cosm(HOUSE[:1], key="SECRET"))
     assert (packet.serial, b"SECRET" in packet.raw) == ("504", False)
     assert values_of(cosm(HOUSE[:1])) == {"ch1_watts": 3065, "volts": 114.4}
@@ -232,3 +232,11 @@ def test_a_changed_text_raises_nothing(text: bytes, data: st.DataObject) -> None
         if isinstance(answer, Packet):
             answer.format.numbers(answer.raw)
             assert attrs_of(look(answer.raw)) == attrs_of(answer)
+
+
+def test_the_energy_of_cosm_is_kept_and_not_read() -> None:
+    """Its unit is not documented: no number comes of it, but the text that the journal keeps has it."""
+    packet = packet_of(cosm([Circuit(36_942, 0, 3020)]))
+    assert b"\nE1,36942\n" in packet.raw
+    assert packet.format.channels == ()
+    assert {36_942, 36_942 * 3600} & set(packet.format.numbers(packet.raw)) == set()

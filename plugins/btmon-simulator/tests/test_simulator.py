@@ -22,7 +22,8 @@ from btmon_simulator.simulator import FormatName, Simulator
 START = "2026-06-21T12:00:00+02:00"
 NOON = datetime(2026, 6, 21, 10, tzinfo=UTC)
 MOST_WATTS = 25_000
-FORMAT_NAMES: tuple[FormatName, ...] = get_args(FormatName)
+FORMAT_NAMES: tuple[FormatName, ...] = tuple(name for name in get_args(FormatName) if name in FORMATS)
+"""The binary formats; those that are text are tried where their decoder is."""
 
 
 def simulator(**given: Any) -> Simulator:  # noqa: ANN401 - settings of all types

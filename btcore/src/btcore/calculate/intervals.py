@@ -18,12 +18,16 @@ from btcore.calculate.samples import sample_of_links
 from btcore.calculate.sampling import Step, baselines_of, guarded_sample
 from btcore.calculate.transition import Transition
 from btcore.journal import START, Offset
+from btcore.origin import DERIVED
 from btcore.records import Reading, Sample
 from btcore.settings import Polarity
 
 GRACE = 60_000_000
 """Microseconds after the end of an interval for which a meter that has not reached the end is waited for; never longer
 than the interval, so that intervals are closed in their order."""
+
+MAX_DERIVED_LAG = 100_000
+"""Readings of a recording for which those that are calculated of it are waited for, however much time they are of."""
 
 MAX_LINKS = 256
 """Links of a run that are kept at once, if the sample over them needs each."""
@@ -76,10 +80,14 @@ class _MeterInterval:
 
 @attrs.define
 class _LastHeard:
-    """When a meter was heard last: the time of its reading, and the shared time then, both in microseconds."""
+    """When a meter was heard last: the time of its reading, and the shared time then, both in microseconds.
+
+    `derived`: of a reading that was calculated of a recording, how many readings there had been until then.
+    """
 
     key: int
     at: int
+    derived: int | None = None
 
 
 class Intervals:
@@ -87,7 +95,9 @@ class Intervals:
 
     The interval that ends at E has the readings after the end before it and up to E. It is closed when every meter that
     was heard lately has reached E, or `GRACE` after E. The clocks of meters may differ: the shared time advances with
-    the readings of all meters, but whether a meter has reached E is decided by its own clock.
+    the readings of all meters, but whether a meter has reached E is decided by its own clock. In a recording hours pass
+    in a moment: there a virtual channel, whose readings come behind those that it is calculated of, is waited for by
+    the number of readings.
     """
 
     def __init__(self, interval: int, polarity: Polarity, chains: Chains) -> None:
@@ -104,10 +114,13 @@ class Intervals:
         self._blockers: dict[int, str] = {}
         self._now = max((reading.key for reading in last.values()), default=0)
         self._read: Offset = START
+        self._count = 0  # of all readings that were fed
+        self._is_recorded = False  # the last of them is
 
     def feed(self, reading: Reading, after: Offset | None = None) -> Iterator[Step]:
         """Put the reading into its interval; close the intervals that are complete."""
         self._read = self._read if after is None else after
+        self._count, self._is_recorded = self._count + 1, not reading.boot
         link = self._chains.follow(reading)
         if link.key:
             # a chain that has only now got a key of its own may have begun in an interval that is open
@@ -155,9 +168,10 @@ class Intervals:
     def _tick(self, reading: Reading, key: str) -> None:
         """Advance the shared time by the time between two readings of one meter, whatever that meter's clock shows."""
         last = self._heard.get(key)
-        time = reading.key if last is None else last.at + max(reading.key - last.key, 0)
-        self._now = max(self._now, time)
-        self._heard[key] = _LastHeard(reading.key, self._now)
+        derived = self._count if reading.source == DERIVED and self._is_recorded else None
+        if derived is None:  # else its time has passed already, with the readings that it is calculated of
+            self._now = max(self._now, reading.key if last is None else last.at + max(reading.key - last.key, 0))
+        self._heard[key] = _LastHeard(reading.key, self._now, derived)
         self._heard.move_to_end(key)
 
     def _complete(self) -> list[int]:
@@ -189,7 +203,11 @@ class Intervals:
 
     def _waits(self, last: _LastHeard, end: int) -> bool:
         """Whether this meter may still send a reading from before the end: it was heard lately, and there is time."""
-        return end - 2 * self._interval < last.key < end and last.key + self._now - last.at < end + self._grace
+        if not end - 2 * self._interval < last.key < end:
+            return False
+        if self._is_recorded and last.derived is not None:
+            return self._count - last.derived < MAX_DERIVED_LAG
+        return last.key + self._now - last.at < end + self._grace
 
     def _close(self, end: int) -> Step:
         parts = self._open.pop(end)

@@ -24,7 +24,7 @@ class Notice:
     """
 
     serial: str
-    kind: Literal["new baseline", "two meters", "new number"]
+    kind: Literal["new baseline", "two meters", "new number", "other kind", "two numbers"]
     text: str
     before: str = ""
     called: str = ""
@@ -64,6 +64,26 @@ def two_meters(last: Mapping[str, Reading]) -> Notice:
         return Notice(serial, "two meters", f"{what} {counters}", called=further[-1])
     shared = f". Those that come by the same way are told apart {counters}" if len(own) < len(routes) else ""
     return Notice(serial, "two meters", f"{what} {where}{shared}", called=further[-1])
+
+
+def other_kind(serial: str, kind: str, form: str, known_as: str) -> Notice:
+    """Return the notice that a packet came as a meter's, but is of another kind than that meter is."""
+    text = (
+        f"under [meters] in site.toml it is of the kind {kind}, but packets of {form} come as its own: they are kept as"
+        f" those of another meter, {known_as}. If they are its own, correct `kind`; else give that meter an entry, too"
+    )
+    return Notice(serial, "other kind", text, called=known_as)
+
+
+def two_numbers(serial: str, source: str, first: str, sent: str) -> Notice:
+    """Return the notice that packets with two serial numbers come as those of one meter that may send any."""
+    where = json.dumps(source, ensure_ascii=False)
+    entries = f'NAME1 = {{ source = {where}, sends = "{first}" }}; NAME2 = {{ source = {where}, sends = "{sent}" }}'
+    text = (
+        f"packets with the serial numbers {first} and {sent} come as its own, because site.toml says that all that"
+        f" comes there is its. If two meters are there, write under [meters], in place of what says so: {entries}"
+    )
+    return Notice(serial, "two numbers", text, called=sent)
 
 
 def new_baseline(last: Reading, reading: Reading) -> Notice:

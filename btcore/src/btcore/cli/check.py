@@ -24,8 +24,12 @@ from btcore.runtime.supervisor import check_site_journal
 from btcore.settings import Delivery
 from btcore.text import describe_error
 from btcore.values.describe import Setting, setting_values, settings_of, toml_text
+from btcore.virtual.counting import VirtualChannel
 
 Record = dict[str, object]
+
+UNITS = ("W", "Wh")
+"""What a virtual channel is in: each of its parts has power and energy."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,8 +94,9 @@ def _record(site: Site) -> Record:
     return {
         "file": str(site.file),
         **_site_values(site),
-        "meters": list(map(_meter_record, site.meters)),
+        "meters": list(map(_meter_record, _named_meters(site))),
         "channels": dict(site.channels),
+        "virtual_channels": list(map(_virtual_record, site.virtual_channels)),
         "sources": [_part(one) | _source_values(one) for one in site.sources],
         "sinks": [_part(one) | _sink_values(one) for one in site.sinks],
         "decoders": [{"name": one.name, "plugin": one.plugin} for one in site.decoders],
@@ -107,6 +112,11 @@ def _part(part: Source | Sink) -> Record:
     return {"name": part.name, "plugin": part.plugin, **({"notes": notes} if notes else {})}
 
 
+def _named_meters(site: Site) -> list[Meter]:
+    """Return the meters of [meters]; those that sources name are shown with their sources."""
+    return [meter for meter in site.meters if meter.name]
+
+
 def _meter_record(meter: Meter) -> Record:
     return {
         "name": meter.name,
@@ -115,7 +125,29 @@ def _meter_record(meter: Meter) -> Record:
         "source": meter.source,
         "address": meter.address,
         "replaces": sorted(meter.replaces),
+        "kind": meter.kind,
     }
+
+
+def _virtual_record(channel: VirtualChannel) -> Record:
+    return {
+        "name": channel.name,
+        "expression": channel.expression,
+        "units": list(UNITS),
+        "meters": [serial for serial in channel.terms.meters if serial],
+        "terms": {
+            "_".join(filter(None, one)): factor.numerator if factor.denominator == 1 else float(factor)
+            for one, factor in channel.terms.factors.items()
+        },
+    }
+
+
+def _virtual_text(channel: VirtualChannel) -> str:
+    """Return the expression of a virtual channel, its units, and whose channels are in it."""
+    meters = [serial for serial in channel.terms.meters if serial]
+    several = "s" if len(meters) > 1 else ""
+    whose = f"meter{several} {', '.join(meters)}" if meters else "the meter that is heard first"
+    return f"{channel.expression}   ({' and '.join(UNITS)}, of {whose})"
 
 
 def _source_values(source: Source) -> Record:
@@ -133,7 +165,8 @@ def _summary(site: Site) -> Iterator[str]:
     parts: tuple[Source | Sink, ...] = (*site.sources, *site.sinks)
     notes = {one.table: _notes(one) for one in parts}
     rows += [(one.table, one.plugin, "") for one in site.decoders]
-    rows += [(f"meters.{one.name}", one.serial, _meter_settings(one)) for one in site.meters]
+    rows += [(f"meters.{one.name}", one.serial, _meter_settings(one)) for one in _named_meters(site)]
+    rows += [(f"channels.{one.name}", "virtual", _virtual_text(one)) for one in site.virtual_channels]
     settings = _site_values(site)
     width = max(*map(len, settings), *(len(row[0]) for row in rows))
     middle = max(len(row[1]) for row in rows)

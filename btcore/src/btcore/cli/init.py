@@ -73,6 +73,7 @@ METERS = """\
 #   sends      the serial numbers in the meter's packets
 #   source     the source that receives it, panel of [source.panel]; address: its network address within that source
 #   replaces   the serial numbers of the meters that it replaces
+#   kind       ecm1220, ecm1240 or gem: packets of another kind are another meter's
 
 #[meters]
 #garage = { serial = "399998", sends = "000000" }

@@ -10,7 +10,6 @@ def naming_of(site: Site) -> ConversionContext:
     """Return the names of a site's meters and channels, with what its plugins declare."""
     decoders = [type(one.instance) for one in site.decoders]
     known = known_channels(decoders, [type(one.instance) for one in site.sources])
-    meters = {meter.name: meter.serial for meter in site.meters}
     return ConversionContext(
-        site.file.parent, site.channels, meters=meters, labels=known.labels, complete=known.complete
+        site.file.parent, site.channels, meters=site.meters.names, labels=known.labels, complete=known.complete
     )

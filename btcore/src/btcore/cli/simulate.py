@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 from btcore.cli import OK, USAGE, standard_output
 from btcore.cli.destinations import Connections, Destination, Gateway, Recording, SerialPort
+from btcore.cli.requests import HTTP_PORT, Requests
 from btcore.config.problems import Problems
 from btcore.config.tables import Reader
 from btcore.config.toml import read
@@ -29,6 +31,11 @@ from btcore.values.invalid_value import ConversionContext
 PACKETS = 60
 """The default number of packets of each meter if they are sent all at once."""
 
+TEXTS = "gemhttpget, gemascii, gemseg, gemseg6, gememon, gemcosm"
+
+OVER_HTTP = "gemhttpget"
+"""The default format of what is sent over HTTP."""
+
 SETTINGS = ("format", "serial", "count", "packets", "interval", "start", "seed", "faults", "fault_rate")
 """The options that are settings of the plugin."""
 
@@ -36,7 +43,7 @@ SETTINGS = ("format", "serial", "count", "packets", "interval", "start", "seed",
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     house = parser.add_argument_group("the meters", "for details, run btcore plugins simulator")
-    house.add_argument("--format", metavar="NAME", help=f"packet format: {', '.join(FORMATS)}")
+    house.add_argument("--format", metavar="NAME", help=f"packet format: {', '.join(FORMATS)}; as text: {TEXTS}")
     house.add_argument("--serial", metavar="SERIAL", help="serial number of the first meter")
     house.add_argument("--meters", dest="count", type=int, metavar="N", help="number of meters (default: 1)")
     house.add_argument(
@@ -68,6 +75,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="as a gateway: wait for connections, with all meters on one line",
     )
+    where.add_argument(
+        "--http", type=_url, metavar="URL", help=f"send over HTTP, as a GEM does (default format: {OVER_HTTP})"
+    )
     where.add_argument("--serial-port", type=Path, metavar="NAME", help="make a serial line of this name")
     parser.add_argument("--binary", action="store_true", help="write plain bytes instead of lines of JSON")
     parser.add_argument(
@@ -79,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Simulate until all packets are sent, or until a signal arrives."""
-    is_line = any(way is not None for way in (args.connect, args.listen, args.serial_port))
+    is_line = any(way is not None for way in (args.connect, args.listen, args.http, args.serial_port))
     is_live = is_line if args.realtime is None else args.realtime
     plugin, problems = _plugin(args, is_live=is_live)
     if problems:
@@ -99,11 +109,17 @@ def _plugin(args: argparse.Namespace, *, is_live: bool) -> tuple[Any, list[Probl
     table = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     table.setdefault("packets", 0 if is_live else PACKETS)
     table["pace"] = "live" if is_live else "fast"
+    if args.http is not None:
+        table.setdefault("format", OVER_HTTP)
+        table["target"] = args.http.path or "/"
     plugin = find("simulator", installed())
     cls = plugin.load()
     findings = Problems("", read(""))
     reader = Reader(findings, ConversionContext(Path.cwd()))
-    return reader.instance(plugin, cls, settings_of(cls), table, ("source", "simulator")), findings.problems
+    return reader.instance(plugin, cls, settings_of(cls), table, ("source", "simulator")), [
+        *findings.problems,
+        *findings.warnings,
+    ]
 
 
 def _play(chunks: Iterator[Chunk], commands: MeterCommands, args: argparse.Namespace, *, is_live: bool) -> None:
@@ -136,6 +152,8 @@ def _destination(args: argparse.Namespace, commands: MeterCommands, *, is_live: 
 
     if args.connect:
         return Connections(args.connect[0], args.connect[1], heard)
+    if args.http:
+        return Requests(args.http.hostname, args.http.port or HTTP_PORT)
     if args.listen:
         return Gateway(args.listen[0], args.listen[1], heard)
     if args.serial_port:
@@ -146,6 +164,8 @@ def _destination(args: argparse.Namespace, commands: MeterCommands, *, is_live: 
 
 
 def _target(args: argparse.Namespace) -> str:
+    if args.http:
+        return str(args.http.geturl())
     if args.listen:
         return ":".join(map(str, args.listen))
     return str(args.serial_port) if args.serial_port else "standard output" if args.output == "-" else args.output
@@ -159,6 +179,18 @@ def _option(problem: Problem) -> str:
 
 def _split_words(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _url(text: str) -> SplitResult:
+    expected = "expected the URL of a source http, such as http://localhost:8080/TOKEN/"
+    try:
+        url = urlsplit(text)
+        is_usable = url.scheme == "http" and bool(url.hostname) and url.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable or url.query or url.fragment:
+        raise argparse.ArgumentTypeError(f"{expected}, not {text!r}")
+    return url
 
 
 def _address(text: str) -> tuple[str, int]:

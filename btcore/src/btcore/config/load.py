@@ -15,7 +15,7 @@ from btcore import predecessor
 from btcore.config.channel_names import read_channels
 from btcore.config.claims import Claims
 from btcore.config.hosting import is_hosted, origin_notice
-from btcore.config.meters import read_meters
+from btcore.config.meters import add_sources, read_meters
 from btcore.config.metrics import read_metrics
 from btcore.config.parts import split
 from btcore.config.problems import SINGLE_TABLES, Problems
@@ -111,7 +111,7 @@ class _Loader:
         self._warn_of_backoffs(sources, sinks)
         return Site(
             file=self.path,
-            meters=self.meters,
+            meters=add_sources(self.meters, {source.name: source.serial for source in sources}, self.findings),
             channels=self.channels,
             channel_descriptions=self.descriptions,
             virtual_channels=tuple(self.virtual.channels),

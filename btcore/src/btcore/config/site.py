@@ -18,6 +18,7 @@ from btcore.config.meters import Meters
 from btcore.config.metrics import MetricsSettings
 from btcore.decode.brultech import FORMATS
 from btcore.errors import Problem
+from btcore.formats import MAX_NAME
 from btcore.journal.opening import DEFAULT, Sync, check_journal, describe_url
 from btcore.origin import origin_of
 from btcore.settings import Context, Delivery, Duration, Kind, Polarity, Serial
@@ -31,6 +32,11 @@ def _as_configured(part: Any) -> dict[str, object]:  # noqa: ANN401 - a source, 
 
 AS_CONFIGURED: Any = attrs.Factory(_as_configured, takes_self=True)
 """The settings of a plugin's instance as the configuration has them, noted before the plugin can change them."""
+
+
+def _check_serial(_source: object, _field: object, value: str) -> None:
+    if not value.isprintable() or len(value) > MAX_NAME:
+        raise ValueError(f"expected a serial number of at most {MAX_NAME} characters")
 
 
 @attrs.frozen
@@ -54,6 +60,13 @@ class Source:
     meters: tuple[Serial, ...] = attrs.field(
         default=(),
         metadata={"help": "accept only these meters, by serial number; empty: all, up to max_new_meters_per_day"},
+    )
+    serial: str = attrs.field(
+        default="",
+        validator=_check_serial,
+        metadata={
+            "help": "the serial number that its one meter goes by, whatever it sends (an ECM-1240 may send 000000)"
+        },
     )
     max_new_meters_per_day: int = attrs.field(
         default=256,
@@ -223,6 +236,10 @@ def site_settings() -> tuple[Setting, ...]:
     )
 
 
+YIELDING = {"serial"}
+"""Settings that a plugin may have of its own: `serial` of the simulator is what its meter sends."""
+
+
 def core_settings(kind: Kind, cls: type, formats: tuple[str, ...] = tuple(FORMATS)) -> tuple[Setting, ...]:
     """Return the settings that the core adds to every table of a kind, with the plugin's own defaults.
 
@@ -231,7 +248,11 @@ def core_settings(kind: Kind, cls: type, formats: tuple[str, ...] = tuple(FORMAT
     if kind == "sink":
         return delivery_settings(getattr(cls, "delivery", Delivery()))
     choices = {"formats": formats}
-    return tuple(_with_choices(entry, choices) for entry in settings_of(Source)) if kind == "source" else ()
+    if kind != "source":
+        return ()
+    own = {field.name for field in attrs.fields(cls) if "help" in field.metadata} if attrs.has(cls) else set()
+    entries = (entry for entry in settings_of(Source) if entry.name not in own & YIELDING)
+    return tuple(_with_choices(entry, choices) for entry in entries)
 
 
 def _with_choices(entry: Setting, choices: Mapping[str, tuple[str, ...]]) -> Setting:

@@ -29,7 +29,7 @@ TRANSFORMERS: tuple[type[Transformer], ...] = (Doubled, Stuffed)
 MIN_DAMAGED = 20
 """Damaged packets without an intact one after which a decoder is reported, if other decoders find intact packets."""
 
-NameMeter = Callable[[str, str, str, str], str]
+NameMeter = Callable[[str, str, str, str, str], str]
 """Returns the serial number or name of a meter, by source, address, serial number in the packet, and the kept one."""
 
 
@@ -46,7 +46,7 @@ class Decoders:
         formats: Sequence[str] = (),
         contexts: Sequence[Context] = (),
         log: logging.Logger = log,
-        name_meter: NameMeter = lambda _source, _address, _sent, kept: kept,
+        name_meter: NameMeter = lambda _source, _address, _sent, kept, _format: kept,
     ) -> None:
         """Take these instances, each with the context that it is opened with; by default, one named after its class.
 
@@ -221,7 +221,7 @@ class Decoders:
     def _read_entry(self, entry: Entry) -> tuple[str, Reading] | None:
         time = from_microseconds(entry.key)
         if entry.packetless:
-            serial = self._name_meter(entry.source, entry.address, entry.serial, entry.serial)
+            serial = self._name_meter(entry.source, entry.address, entry.serial, entry.serial, entry.format)
             return entry.serial, decode_reading(entry, time, serial)
         packet = self._packet_of(entry)
         if packet is None:
@@ -230,7 +230,7 @@ class Decoders:
         form = packet.format
         # those of our own formats were checked when they came in; another decoder may be of another version by now
         numbers = tuple(form.unpack(entry.raw)) if FORMATS.get(form.name) is form else form.numbers(entry.raw)
-        serial = self._name_meter(entry.source, entry.address, packet.serial, entry.serial)
+        serial = self._name_meter(entry.source, entry.address, packet.serial, entry.serial, form.name)
         return packet.serial, trusted_reading(numbers, time, form, serial, entry.raw, entry.source, *more)
 
     def _packet_of(self, entry: Entry) -> Packet | None:

@@ -122,7 +122,7 @@ class Stream:
             if isinstance(answer, Packet) and 0 < answer.size <= left:
                 found += self._junk(buffer[junk:at], begin + junk, final=True)
                 at += answer.size
-                self._piece(answer.raw, answer)
+                self._piece(buffer[at - answer.size : at], answer)  # as it came: `raw` may leave out a key
                 found.append((answer, self._arrival(begin + at)))
                 self.counts.packets += 1
                 self.bytes_since_packet = len(buffer) - at

@@ -7,6 +7,7 @@ from btcore.config.site import Site, Source
 from btcore.doctor.facts import HeardReading, SourceFacts, Undecoded
 from btcore.errors import Stop
 from btcore.origin import LIVE
+from btcore.records import Reading
 from btcore.runtime.listening import Listening
 from btcore.text import describe_error
 
@@ -75,9 +76,9 @@ class Ear:
         except BaseException as error:  # noqa: BLE001 - whatever a plugin raises is what is looked for
             self._failure = describe_error(error)
         self.heard = [
-            HeardReading(reading, reading.serial, reading.time, self._known_as(reading.address, reading.serial))
+            HeardReading(reading, reading.serial, reading.time, self._known_as(reading))
             for reading in self._listening.readings
         ]
 
-    def _known_as(self, address: str, sent: str) -> str:
-        return self._site.meters.serial_of(self._source.name, address, sent)
+    def _known_as(self, reading: Reading) -> str:
+        return self._site.meters.serial_of(self._source.name, reading.address, reading.serial, reading.format.name)

@@ -249,7 +249,7 @@ def _readings(site: Site, entries: Sequence[Entry]) -> Iterator[HeardReading]:
             found = decoders.read_entry_and_serial(entry)
             if found is not None:
                 sent, reading = found
-                known_as = site.meters.serial_of(entry.source, entry.address, sent)
+                known_as = site.meters.serial_of(entry.source, entry.address, sent, entry.format)
                 yield HeardReading(reading, sent, _arrived(entry, boot), known_as)
     finally:
         decoders.close()

@@ -96,8 +96,12 @@ def read_csv(
 ) -> Iterator[Reading]:
     """Yield the readings of a table, in its order. The first line that is not blank has the names of the columns."""
     rows = ((number, line) for number, line in lines if line.strip())
-    number, line = next(rows)
-    columns = parse_header(line, options)
+    number, line = next(rows, (1, ""))
+    try:
+        columns = parse_header(line, options)
+    except ValueError as error:  # such as a file whose lines end in CR alone
+        damaged(number, f"expected a table whose lines end in LF ({error})")
+        return
     if columns is None:
         damaged(number, f'expected the names of the columns, "{TIME}" among them')
         return

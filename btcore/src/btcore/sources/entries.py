@@ -104,7 +104,7 @@ class EntryMaker:
         key = stream.distinct(to_microseconds(device_time or arrived))
         steady, boot = stream.steady(arrived)
         time = steady if boot else to_microseconds(arrived)
-        serial = self._identities.serial_of(self._source.name, stream.address, packet.serial)
+        serial = self._identities.serial_of(self._source.name, stream.address, packet.serial, packet.format.name)
         if not self._admission.admits(serial, packet.format.name, time, is_live=bool(boot)):
             return None
         stream.packets += 1
@@ -155,7 +155,7 @@ class EntryMaker:
         """Make the entry of a reading without a packet; None where it is not admitted."""
         key = to_microseconds(reading.time)
         source, address = self._source.name, reading.address
-        serial = self._identities.serial_of(source, address, reading.serial)
+        serial = self._identities.serial_of(source, address, reading.serial, reading.format.name)
         if not self._admission.admits(serial, reading.format.name, key, is_live=False):
             return None
         offset = self._identities.next_offset()

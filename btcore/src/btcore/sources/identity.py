@@ -16,7 +16,7 @@ import attrs
 
 from btcore.calculate.chain import ChainBaseline
 from btcore.calculate.chains import Chains
-from btcore.calculate.notices import Notice
+from btcore.calculate.notices import Notice, other_kind, two_numbers
 from btcore.config.meters import Meters
 from btcore.decode.decoders import Decoders
 from btcore.journal import Journal
@@ -42,13 +42,15 @@ class Identities:
         self._lock = Lock()
         self._offsets = count(1)
         self._chains = Chains({}, report=self._notice, max_meters=MAX_METERS)
+        self._checked: set[tuple[str, str, str, str]] = set()
+        self._numbers: dict[str, str] = {}  # by the serial numbers of meters that may send any: what each sent first
 
     def restore(self, readings: Iterable[tuple[str, Reading]]) -> None:
         """Restore the meters from earlier readings, oldest first, each with the serial number of its packet."""
         baselines: dict[str, ChainBaseline] = {}
         heard: list[tuple[str, bytes]] = []
         for sent, reading in readings:
-            serial = self.serial_of(reading.source, reading.address, sent)
+            serial = self._meters.serial_of(reading.source, reading.address, sent, reading.format.name)
             rest = reading.serial.removeprefix(f"{serial}-")
             key = f"{serial}#{rest}" if rest != reading.serial and rest.isdigit() else serial
             baselines[key] = ChainBaseline(attrs.evolve(reading, serial=serial, offset=self.next_offset()))
@@ -59,9 +61,30 @@ class Identities:
                 if "#" in key.removeprefix(baseline.reading.serial):
                     self._chains.mark_several(baseline.reading.serial)
 
-    def serial_of(self, source: str, address: str, sent: str) -> str:
-        """Return the serial number by which the configuration knows a meter, else the one that it sends."""
-        return self._meters.serial_of(source, address, sent)
+    def serial_of(self, source: str, address: str, sent: str, form: str) -> str:
+        """Return the serial number by which the configuration knows a meter, else the one that it sends.
+
+        What contradicts the configuration is notified.
+        """
+        key = (source, address, sent, form)
+        if key not in self._checked:
+            with self._lock:
+                self._check(*key)
+        return self._meters.serial_of(*key)
+
+    def _check(self, source: str, address: str, sent: str, form: str) -> None:
+        if len(self._checked) < MAX_METERS:
+            self._checked.add((source, address, sent, form))
+        meter = self._meters.find(source, address, sent, form)
+        if meter is None:
+            other = self._meters.of_other_kind(source, address, sent, form)
+            if other is not None and other.sends:  # else its kind is what tells it from others of that source
+                known_as = self._meters.serial_of(source, address, sent, form)
+                self._notice(other_kind(other.serial, other.kind, form, known_as))
+        elif not meter.sends and sent not in meter.replaces:
+            first = self._numbers.setdefault(meter.serial, sent)
+            if first != sent:
+                self._notice(two_numbers(meter.serial, source, first, sent))
 
     def next_offset(self) -> int:
         """Return the next offset: each reading of this run has its own."""

@@ -36,7 +36,7 @@ def _sources(site: Site, journal: Journal) -> list[SourceStatus]:
     """Return each source with the meters that it was the last to hear; what is older belongs to none."""
     last: dict[str, dict[str, datetime]] = {}
     for entry in journal.heard(RECENT):
-        serial = site.meters.current_serial(entry.source, entry.address, entry.serial, entry.serial)
+        serial = site.meters.current_serial(entry.source, entry.address, entry.serial, entry.serial, entry.format)
         last.setdefault(entry.source, {})[serial] = from_microseconds(entry.key)
     return [
         SourceStatus(

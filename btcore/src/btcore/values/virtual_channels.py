@@ -55,7 +55,7 @@ def read_virtual_channels(table: object, known: KnownChannels, context: Conversi
             _check_name(name, known, context)
             more = {"name": name, **{key: one for key, one in value.items() if key != EXPRESSION}}
             found.descriptions[f"{name}_{CHANNEL}"] = _description(more, context)
-            found.channels.append(VirtualChannel(name, _terms(reader.factors(name))))
+            found.channels.append(VirtualChannel(name, _terms(reader.factors(name)), str(value[EXPRESSION])))
         except InvalidExpression as error:
             found.problems.append(ValueProblem(str(error), (name, EXPRESSION)))
         except InvalidValue as error:

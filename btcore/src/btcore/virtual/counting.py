@@ -13,9 +13,10 @@ import attrs
 
 from btcore.calculate.energy import Energy
 from btcore.formats import Channel, Format
+from btcore.origin import DERIVED
 from btcore.virtual.timeline import Piece
 
-SOURCE = "virtual channels"
+SOURCE = DERIVED
 """The name of the source of virtual channels, and of its checkpoint as a sink."""
 
 ANY = ""
@@ -82,10 +83,14 @@ class Terms:
 
 @attrs.frozen
 class VirtualChannel:
-    """A virtual channel: the serial number of its readings, and of what it is calculated."""
+    """A virtual channel: the serial number of its readings, and of what it is calculated.
+
+    `expression` is the text of the configuration.
+    """
 
     name: str
     terms: Terms
+    expression: str = ""
 
 
 @attrs.define

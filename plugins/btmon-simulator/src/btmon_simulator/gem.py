@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 import attrs
 
-from btcore import FORMATS
-from btmon_simulator.meter import SimulatedMeter
+from btmon_simulator.meter import SimulatedMeter, family_of
+from btmon_simulator.texts import NUMBERS
 
 COMMAND = re.compile(
     rb"\^\^\^(?:NMB(?P<number>[0-9]{5}))?"
@@ -25,6 +25,7 @@ FORMATS_BY_NUMBER = {
     7: "gem48abin",
     8: "gem32pbin",
     9: "gem32abin",
+    **NUMBERS,
 }
 CHANNELS = 48
 SIZE = 512
@@ -154,4 +155,4 @@ class SimulatedGem:
 
 def is_gem(meter: SimulatedMeter) -> bool:
     """Whether a meter is a GEM, by its format at the beginning."""
-    return FORMATS[meter.format].family == "gem"
+    return family_of(meter.format) == "gem"

@@ -12,6 +12,8 @@ import attrs
 
 from btcore import FORMATS, Number, pack
 from btmon_simulator.house import CIRCUITS, TWO_PHASE, Circuit, House, house
+from btmon_simulator.texts import FORMATS as TEXT_FORMATS
+from btmon_simulator.texts import make_text
 
 DAY = 86_400
 
@@ -42,6 +44,7 @@ class SimulatedMeter:
     real_time: bool = True
     silent_until: datetime = datetime(2000, 1, 1, tzinfo=UTC)
     clock_shift: timedelta = timedelta()
+    target: str = ""  # of the requests in which it sends packets that are text
     _zero: int | None = None
 
     def is_silent(self, time: datetime) -> bool:
@@ -53,6 +56,8 @@ class SimulatedMeter:
         values = self.values(time)
         if not sensors:
             values.update(t1=None, t2=None)
+        if self.format in TEXT_FORMATS:
+            return make_text(self.format, self.serial, values, self.target)
         is_ecm = FORMATS[self.format].family == "ecm"  # a GEM may be set to pose as one
         serial = f"{self.serial[-6]}{self.serial[-5:]}" if is_ecm else self.serial
         return pack(self.format, serial, values, clock=self._local(time) + self.clock_shift)
@@ -94,22 +99,32 @@ class SimulatedMeter:
 def _channel(number: int, now: Circuit, then: Circuit, volts: float) -> Iterator[tuple[str, Number]]:
     """Yield a circuit's numbers since the counters were zero. On an ECM, those behind the first two are auxiliary."""
     yield f"ch{number}_a", abs(now.watts) / volts
+    yield f"ch{number}_watts", abs(now.watts)
     yield f"ch{number}_aws", (now.absolute - then.absolute) % 2**40
     yield f"ch{number}_pws", (now.polarized - then.polarized) % 2**40
     yield f"aux{number - 2}_ws", (now.absolute - then.absolute) % 2**32
 
 
-def make_meters(format: str, serial: str, count: int, seed: int, zone: timezone) -> list[SimulatedMeter]:
+def family_of(format: str) -> str:
+    """Return whether a format is that of an `ecm` or a `gem`."""
+    return "gem" if format in TEXT_FORMATS else FORMATS[format].family
+
+
+def make_meters(
+    format: str, serial: str, count: int, seed: int, zone: timezone, target: str = ""
+) -> list[SimulatedMeter]:
     """Make meters with consecutive serial numbers, in equal houses that are in different weeks of their lives.
 
-    Raises ValueError, with what was expected, for serial numbers that the format cannot carry.
+    `target` is that of the requests in which they send packets that are text; "" is the text alone. Raises
+    ValueError, with what was expected, for serial numbers that the format cannot carry.
     """
     chance = Random(f"{seed} meters")  # noqa: S311 - a house that can be had again, no secret
     # whole days, so that the sun rises in every house; and some minutes, as neighbours do not cook in step
     shifts = [chance.randrange(1000) * DAY + chance.randrange(1200) for _ in range(count)]
     numbers = serials(format, serial, count)
     return [
-        SimulatedMeter(format, number, house(seed), zone, shift) for number, shift in zip(numbers, shifts, strict=True)
+        SimulatedMeter(format, number, house(seed), zone, shift, target=target)
+        for number, shift in zip(numbers, shifts, strict=True)
     ]
 
 
@@ -118,7 +133,7 @@ def serials(format: str, first: str, count: int) -> list[str]:
 
     Raises ValueError with what was expected.
     """
-    digits = 6 if FORMATS[format].reset_label else 8
+    digits = 6 if family_of(format) == "ecm" else 8
     first = first or DEFAULT_SERIALS[digits]
     if not (first.isascii() and first.isdigit() and len(first) == digits and int(first[:-5]) <= MAX_UNIT):
         units = "one digit of unit id" if digits == 6 else "three digits of unit id (000 to 255)"  # noqa: PLR2004

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The source `simulator`: its settings, and the waiting. The house is in `house.py`, its packets in `meter.py`."""
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta, timezone
@@ -15,14 +16,34 @@ from btmon_simulator.faults import Fault
 from btmon_simulator.gem import SimulatedGem, is_gem
 from btmon_simulator.meter import SimulatedMeter, make_meters, serials
 from btmon_simulator.schedule import Schedule
+from btmon_simulator.texts import FORMATS
 from btmon_simulator.times import parse_time, validate_start
 
-FormatName = Literal["ecm1220bin", "ecm1240bin", "gem48pbin", "gem48ptbin", "gem48abin", "gem32pbin", "gem32abin"]
+FormatName = Literal[
+    "ecm1220bin",
+    "ecm1240bin",
+    "gem48pbin",
+    "gem48ptbin",
+    "gem48abin",
+    "gem32pbin",
+    "gem32abin",
+    "gemascii",
+    "gemhttpget",
+    "gemseg6",
+    "gememon",
+    "gemcosm",
+    "gemseg",
+]
 
 MAX_METERS = 10_000
 
 MAX_WAIT = 0.25
 """Seconds of the longest wait, and so the longest delay until a stop is noticed."""
+
+
+def _validate_target(_instance: object, _field: object, text: str) -> None:
+    if text and not re.fullmatch(r"/[!-~]{0,200}", text):
+        raise ValueError("expected a path of at most 200 characters that begins with a slash, such as /TOKEN/")
 
 
 @plugin(api=1)
@@ -62,10 +83,20 @@ class Simulator:
         validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(1)),
     )
 
+    target: str = setting(
+        default="",
+        help="of a format that is text: the target of the HTTP requests in which a GEM sends it; empty: the text alone",
+        example="/TOKEN/",
+        validator=_validate_target,
+    )
+
     _commands: MeterCommands = attrs.field(factory=MeterCommands, init=False, repr=False)
 
     def check(self) -> Iterator[Problem]:
-        """Find a serial number that the format cannot carry."""
+        """Find a serial number that the format cannot carry, and a target of what is sent over no HTTP."""
+        if self.target and self.format not in FORMATS:
+            text = f"{self.format} is not sent over HTTP; expected one of {', '.join(FORMATS)}"
+            yield Problem(text, key="format", warning=True)
         try:
             serials(self.format, self.serial, self.count)
         except ValueError as error:
@@ -86,7 +117,7 @@ class Simulator:
         """Yield the packets of all meters, each not before its time, and answers to commands; a stream is one meter."""
         start = self._start()
         meters = make_meters(
-            self.format, self.serial, self.count, self.seed, timezone(start.utcoffset() or timedelta())
+            self.format, self.serial, self.count, self.seed, timezone(start.utcoffset() or timedelta()), self.target
         )
         processors = _processors(meters, round(self.interval))
         last = start
