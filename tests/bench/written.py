@@ -61,6 +61,8 @@ SETTINGS = (
     Setting("the journal alone", NOTHING),
     Setting("default: journal and SQLite", SINK),
     Setting("the same, mounted with commit=60", SINK, "commit=60"),
+    Setting("the same, mounted with lazytime", SINK, "lazytime"),
+    Setting("the journal alone, lazytime", NOTHING, "lazytime"),
     Setting("flush_interval = 5m of SQLite", f'{SINK}flush_interval = "5m"\n'),
     Setting("flush_interval = 0 of SQLite", f'{SINK}flush_interval = "0s"\n'),
     Setting("interval = 1m of SQLite", f'{SINK}interval = "1m"\n'),
@@ -194,12 +196,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=330.0)
     parser.add_argument("--rates", type=int, nargs="*", default=[1, 10])
+    parser.add_argument("--settings", default="", help="only the settings with this text in their name")
     arguments, _ = parser.parse_known_args()  # those of the other benches
     missing = [name for name in ("mkfs.ext4", "losetup", "mount", "strace") if shutil.which(name) is None]
     if missing or os.geteuid():
         print(f"written bytes are not measured: this needs root{''.join(f', {name}' for name in missing)}")
         return 0
-    jobs = [(setting, rate) for setting in SETTINGS for rate in arguments.rates]
+    jobs = [(setting, rate) for setting in SETTINGS if arguments.settings in setting.name for rate in arguments.rates]
     with ThreadPoolExecutor(len(jobs)) as pool:
         found = pool.map(lambda job: measure(job[0], job[1], arguments.seconds), jobs)
         for (setting, rate), one in zip(jobs, found, strict=True):

@@ -19,6 +19,9 @@ CALM_STEP = 1
 What is lost then is so little of a meter's time that its readings before and after it still belong together.
 """
 
+CALM_PACE = 3
+"""By how much longer the pauses between packets are meanwhile: a busy computer catches up."""
+
 LOST_AFTER_EACH_CUT = 2
 """Packets at most that a meter makes while it has no connection: nobody ever gets them."""
 
@@ -33,6 +36,7 @@ class Lines:
     step: int
     sent: dict[bytes, list[float]] = attrs.field(factory=dict)
     """When each packet was sent, by the steady clock: none, once, or more often."""
+    _slower: int = 1
     _over: Event = attrs.field(factory=Event)
     _on_hold: Event = attrs.field(factory=Event)
     _lock: Lock = attrs.field(factory=Lock)
@@ -47,14 +51,15 @@ class Lines:
     def calm(self) -> Iterator[None]:
         """Let the meters' time pass slowly while the block runs."""
         with self._lock:
-            self._set_step(CALM_STEP)
+            self._set_pace(CALM_STEP, CALM_PACE)
         try:
             yield
         finally:
             with self._lock:
-                self._set_step(self.step)
+                self._set_pace(self.step, 1)
 
-    def _set_step(self, step: int) -> None:
+    def _set_pace(self, step: int, slower: int) -> None:
+        self._slower = slower
         for meter in self.meters:
             meter.step = step
 
@@ -68,7 +73,7 @@ class Lines:
         while not self._over.is_set():
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                while not self._over.wait(self.pause):
+                while not self._over.wait(self.pause * self._slower):
                     self._send_next(meter, connection)
                 while meter.is_holding:
                     self._send_next(meter, connection)

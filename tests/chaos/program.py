@@ -116,7 +116,7 @@ class Program:
 
     def _catch_up(self) -> float:
         """Wait until the program has read what came in; return since when something may be on its way."""
-        wait_for(lambda: not unread_bytes(self.ports) or self.look(), "btcore to read what came in")
+        wait_for(lambda: not unread_bytes(self.ports) or self.look(), f"btcore to read what came in; {unread_bytes(self.ports)} bytes")
         began = time.monotonic() - GRACE
         time.sleep(random.uniform(0.2, HOT))
         return began

@@ -28,9 +28,9 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10, help="how long (default: 10)")
     parser.add_argument("--seed", type=int, help="which schedule and which meters (default: any)")
     parser.add_argument("--pause", type=float, default=4, help="seconds between two faults of the program (default: 4)")
-    parser.add_argument("--meters", type=int, default=8, help="how many meters (default: 8)")
+    parser.add_argument("--meters", type=int, default=6, help="how many meters (default: 6)")
     parser.add_argument("--costly", action="store_true", help="also damage after a kill that costs readings")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where something is wrong, copy all files into it")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="copy all files into it in the end")
     options = parser.parse_args()
     seed = random.SystemRandom().randrange(1 << 20) if options.seed is None else options.seed
     seconds = options.minutes * 60

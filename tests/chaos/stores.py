@@ -142,7 +142,7 @@ class MariaDBStore:
         for (table,) in self.server.sql("SHOW TABLES FROM energy LIKE '%ecmreadext'"):
             names = [name for name, *_ in self.server.sql(f"SHOW COLUMNS FROM energy.{table}")]
             deltas = [name for name in names if name.endswith("_dwh")]
-            rows = self.server.sql(f"SELECT ecm_serial, id, {', '.join(deltas)} FROM energy.{table}"): S608
+            rows = self.server.sql(f"SELECT ecm_serial, id, {', '.join(deltas)} FROM energy.{table}")  # noqa: S608 - names of the server itself
             readings.update((str(serial), int(key)) for serial, key, *_ in rows)
             energy |= _sums(
                 (str(row[0]), delta.removesuffix("_dwh"), value)

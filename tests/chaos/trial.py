@@ -51,14 +51,14 @@ max_packets_per_second = 0
 class Options:
     """What a trial is made of: `rate` are the packets of each meter in a second, `step` its seconds from one to the next.
 
-    `keep` is a folder for all files of a trial in which something is wrong.
+    `keep` is a folder that all its files are copied into.
     """
 
     seed: int
     seconds: float
-    meters: int = 8
-    rate: float = 6.0
-    step: int = 40
+    meters: int = 6
+    rate: float = 4.0
+    step: int = 50
     with_mariadb: bool = True
     keep: Path | None = None
 
@@ -78,15 +78,12 @@ def run_trial(options: Options, schedule: Sequence[Fault], say: Callable[[str], 
         program = stack.enter_context(Program(folder, disk, clock, _site(disk.path, ports, stores), ports).running())
         # a database server ends with the thread that has started it
         pool = stack.enter_context(ThreadPoolExecutor(len(stores)))
+        stack.callback(_keep, options, folder, disk.path)
         lines = Lines(meters, [ports[bool(number)] for number in range(len(meters))], 1 / options.rate, options.step)
         with lines.sending():
             _do_all(schedule, program, lines, {store.name: store for store in stores}, pool, say)
         program.wait_until_delivered(SETTLING, WITH_INTERVALS)
-        account = _account(program, lines, stores)
-        if account.wrong and options.keep is not None:
-            shutil.copytree(folder, options.keep, dirs_exist_ok=True)
-            shutil.copytree(disk.path, options.keep / "disk", dirs_exist_ok=True)
-        return account
+        return _account(program, lines, stores)
 
 
 def _stores(stack: ExitStack, folder: Path, meter: str, *, with_mariadb: bool) -> list[Store]:
@@ -97,6 +94,12 @@ def _stores(stack: ExitStack, folder: Path, meter: str, *, with_mariadb: bool) -
     stores.append(EmoncmsStore(stack.enter_context(Recorder())))
     stores.append(PVOutputStore(stack.enter_context(PVOutputServer(limit=1_000_000)), meter))
     return stores
+
+
+def _keep(options: Options, *folders: Path) -> None:
+    """Copy all files to where they are asked for."""
+    for folder in folders if options.keep is not None else ():
+        shutil.copytree(folder, options.keep / folder.name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("sock*"))
 
 
 def _site(disk: Path, ports: Sequence[int], stores: Sequence[Store]) -> str:
