@@ -7,7 +7,6 @@ Pure: what there is goes in, what is wrong with it comes out, and a table for a 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
-
 from chaos.meters import Packet, add_up, net
 from chaos.stores import Identity, Stored
 
@@ -27,9 +26,10 @@ class Kept:
 class Facts:
     """What is known when all is over.
 
-    `sent` are the sendings of each packet, `excused` spans of the steady clock in which the program was not able to take
-    what it was sent. `dead_letters` are those of each sink, `dropped` the readings that it passed over by its limits. `lost` is
-    how many readings the program says that the journal has lost.
+    `sent` are the sendings of each packet, `excused` spans of the steady clock in which the program was not able to
+    take what it was sent. `dead_letters` are those of each sink, `dropped` the readings that it passed over by its
+    limits. `lost` is how many readings the program says that the journal has lost. `slots` are PVOutput's counter of a
+    meter, `slots_of`.
     """
 
     packets: Sequence[Packet]
@@ -80,12 +80,14 @@ def settle(facts: Facts) -> Account:
     unexplained = len(missing) - len(excused)
     strangers = sum(raw not in by_raw for raw in kept)
     lines = [
-        f"packets sent {sum(map(len, facts.sent.values()))}, of which different {len(facts.sent)}; kept in the journal "
-        f"{len(facts.kept)}, of which different {len(kept)}",
-        f"sent while the program could not take them, and not kept: {len(excused)}; not kept without such a reason: "
-        f"{unexplained}; lost by damage, as the program says: {facts.lost}",
+        f"packets sent: {sum(map(len, facts.sent.values()))}, of which different: {len(facts.sent)}",
+        f"kept in the journal: {len(facts.kept)}, of which different: {len(kept)}",
+        f"sent while the program could not take them, and not kept: {len(excused)}",
+        f"not kept without such a reason: {unexplained}; lost by damage, as the program says: {facts.lost}",
     ]
-    wrong = [f"{unexplained} packets were sent to a running program and are not kept"] if unexplained > facts.lost else []
+    wrong = (
+        [f"{unexplained} packets were sent to a running program and are not kept"] if unexplained > facts.lost else []
+    )
     wrong += [f"{strangers} readings are kept that nobody sent"] if strangers else []
     checked = [_line(name, facts, by_raw) for name in facts.stored]
     lines += [*_table(checked)]
@@ -102,7 +104,7 @@ def _is_excused(facts: Facts, at: float) -> bool:
 
 
 def accepted(kept: Iterable[Kept], by_raw: Mapping[bytes, Packet]) -> Iterator[tuple[Kept, Packet]]:
-    """Yield what counts of the readings, in their order: none that came after a later one of its meter, and none twice."""
+    """Yield what counts of the readings, in order: none that came after a later one of its meter, and none twice."""
     newest: dict[str, int] = {}
     for one in kept:
         packet = by_raw.get(one.raw)
@@ -128,8 +130,9 @@ def _line(name: str, facts: Facts, by_raw: Mapping[bytes, Packet]) -> Line:
     stored, wanted = facts.stored[name], _wanted(name, facts, by_raw)
     dead, found = facts.dead_letters.get(name, set()), set(stored.readings)
     known = {(one.serial, one.key) for one in facts.kept}
-    sums = expected_energy(facts, by_raw, stored.is_from_first_sample) if stored.energy else {}
+    sums = expected_energy(facts, by_raw, is_from_second=stored.is_from_first_sample) if stored.energy else {}
     errors = {of: abs(stored.energy.get(of, 0.0) - count) for of, count in sums.items()}
+    worst = max(errors.items(), key=lambda one: one[1], default=(("", ""), 0.0))
     counts_readings = bool(stored.readings)
     return Line(
         *(name, len(wanted), len(found & wanted), len(dead), facts.dropped.get(name, 0)),
@@ -138,21 +141,23 @@ def _line(name: str, facts: Facts, by_raw: Mapping[bytes, Packet]) -> Line:
         unknown=len(found - known),
         expected=sum(sums.values()) if sums else None,
         found=sum(value for of, value in stored.energy.items() if of in sums) if sums else None,
-        worst=max(errors.values(), default=0.0),
-        worst_of="_".join(max(errors, key=errors.__getitem__)) if errors else "",
+        worst=worst[1],
+        worst_of="_".join(worst[0]),
         rounding=stored.rounding,
     )
 
 
-def expected_energy(facts: Facts, by_raw: Mapping[bytes, Packet], later: bool = False) -> dict[tuple[str, str], int]:
-    """Return the net Ws of each channel, from the first of its meter's packets that was kept (`later`: second) to the last."""
+def expected_energy(
+    facts: Facts, by_raw: Mapping[bytes, Packet], *, is_from_second: bool = False
+) -> dict[tuple[str, str], int]:
+    """Return the net Ws of each channel, from the first (or second) packet of its meter that was kept to the last."""
     of_each: dict[str, list[Packet]] = {}
     for _, packet in accepted(facts.kept, by_raw):
         of_each.setdefault(packet.serial, []).append(packet)
     return {
         (serial, channel): count
         for serial, packets in of_each.items()
-        for channel, count in net(add_up(packets[later:])).items()
+        for channel, count in net(add_up(packets[is_from_second:])).items()
     }
 
 
@@ -208,6 +213,6 @@ def _table(lines: Iterable[Line]) -> Iterator[str]:
         if line.expected is not None and line.found is not None:
             energy = f"{line.expected:21,.0f} {line.found:21,.2f} {line.worst:21.4f}"
         yield (
-            f"{line.sink:<10} {line.wanted:8} {line.delivered:9} {line.dead_letters:12} {line.dropped:7} {line.missing:7} "
-            f"{line.doubled:5} {energy}"
+            f"{line.sink:<10} {line.wanted:8} {line.delivered:9} {line.dead_letters:12} {line.dropped:7} "
+            f"{line.missing:7} {line.doubled:5} {energy}"
         )

@@ -9,9 +9,8 @@ from functools import partial
 from threading import Event, Lock
 
 import attrs
-from helpers.waiting import in_background
-
 from chaos.meters import Meter, Packet
+from helpers.waiting import in_background
 
 CALM_STEP = 1
 """Seconds that pass for a meter from packet to packet while something is being done to the program.
@@ -44,7 +43,9 @@ class Lines:
     @contextmanager
     def sending(self) -> Iterator["Lines"]:
         """Send while the block runs; what a meter holds back is sent at its end."""
-        with in_background(self._over, *(partial(self._send, *pair) for pair in zip(self.meters, self.ports, strict=True))):
+        with in_background(
+            self._over, *(partial(self._send, *pair) for pair in zip(self.meters, self.ports, strict=True))
+        ):
             yield self
 
     @contextmanager

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Meters of which everything is known: what each packet shows, and what its meter had really counted by then.
 
-A meter's seconds run faster than the computer's, so that minutes are weeks of meters. Its counters begin shortly before they
-overflow; it may restart; some packets come late, some twice. No input or output here: `lines.py` sends.
+A meter's seconds run faster than the computer's, so that minutes are weeks of meters. Its counters begin shortly before
+they overflow; it may restart; some packets come late, some twice. No input or output here: `lines.py` sends.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from random import Random
 
 import attrs
@@ -29,8 +30,8 @@ Energies = Mapping[str, int]
 class Packet:
     """One packet: the number that it has at its meter, and what was counted by then.
 
-    `shown` is what its counters show, `counted` what they have counted since it was made, `since` what they have since the
-    last restart; `restarts` is how many restarts there were before. `time` is what its clock shows, in microseconds.
+    `shown` is what its counters show, `counted` what they have counted since it was made, `since` what they have since
+    the last restart; `restarts` is how many restarts there were before. `seconds` have passed since it was made.
     """
 
     serial: str
@@ -41,10 +42,9 @@ class Packet:
     counted: Energies
     since: Energies
     raw: bytes
-    time: int
 
     def energy(self, older: "Packet") -> Energies:
-        """Return the energy that can be known of the time from an older packet to this one: after a restart, since it."""
+        """Return the energy that can be known of the time since an older packet: after a restart, since that."""
         if self.restarts != older.restarts:
             return self.since
         return {label: count - older.counted[label] for label, count in self.counted.items()}
@@ -63,7 +63,7 @@ def add_up(packets: Sequence[Packet]) -> dict[str, int]:
     """Return the Ws by label that are known from the first of one meter's packets to the last, whatever is missing."""
     ordered = sorted(packets, key=lambda packet: packet.number)
     sums: dict[str, int] = {}
-    for older, newer in zip(ordered, ordered[1:], strict=False):
+    for older, newer in pairwise(ordered):
         for label, count in newer.energy(older).items():
             sums[label] = sums.get(label, 0) + count
     return sums
@@ -148,8 +148,14 @@ class Meter:
         time = self.start + timedelta(seconds=self._passed)
         raw = pack(self.format, self.serial, values, clock=time)
         packet = Packet(
-            *(self.serial, len(self.packets), self.restarts, self._passed),
-            *(dict(self._shown), dict(self._counted), dict(self._since), raw, int(time.timestamp()) * 1_000_000),
+            serial=self.serial,
+            number=len(self.packets),
+            restarts=self.restarts,
+            seconds=self._passed,
+            shown=dict(self._shown),
+            counted=dict(self._counted),
+            since=dict(self._since),
+            raw=raw,
         )
         assert raw not in self.packets, "two packets show the same"
         self.packets[raw] = packet

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program under test: it is started, killed, held, put on a full disk, and its clock is set and its journal damaged."""
+"""The program under test: it is started, killed and held, its disk filled, its clock set, its journal damaged."""
 
 import json
 import os
@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from chaos.schedule import Fault
 from helpers.btcore_process import BtcoreProcess
 from helpers.clock_file import ClockFile
 from helpers.journal_damage import DAMAGES, Harm
 from helpers.small_disk import SmallDisk
 from helpers.sockets import unread_bytes
 from helpers.waiting import wait_for
-
-from chaos.schedule import Fault
 
 GRACE = 0.5
 """Seconds before a moment at which all was read, from which on something may have been on its way."""
@@ -94,9 +93,10 @@ class Program:
         assert self.process.process.poll() is None, f"btcore has ended by itself:\n{self.log[-3000:]}"
         return self.log.count("listening on") >= times
 
-    def look(self) -> None:
-        """Fail where it has ended by itself."""
+    def look(self) -> bool:
+        """Fail where it has ended by itself; return False."""
         assert self.process.process.poll() is None, f"btcore has ended by itself:\n{self.log[-3000:]}"
+        return False
 
     def do(self, fault: Fault) -> None:
         """Do something to it."""
@@ -116,7 +116,10 @@ class Program:
 
     def _catch_up(self) -> float:
         """Wait until the program has read what came in; return since when something may be on its way."""
-        wait_for(lambda: not unread_bytes(self.ports) or self.look(), f"btcore to read what came in; {unread_bytes(self.ports)} bytes")
+        wait_for(
+            lambda: not unread_bytes(self.ports) or self.look(),
+            f"btcore to read what came in; {unread_bytes(self.ports)} bytes",
+        )
         began = time.monotonic() - GRACE
         time.sleep(random.uniform(0.2, HOT))
         return began
@@ -198,7 +201,7 @@ class Program:
         return result
 
     def wait_until_delivered(self, patience: float, with_intervals: Collection[str]) -> None:
-        """Wait until no sink has anything to do; one with intervals waits for the end of its last one, so nothing moves."""
+        """Wait until no sink has anything to do; one with intervals waits for the end of its last one."""
         deadline, before, since = time.monotonic() + patience, -1, time.monotonic()
         while time.monotonic() < deadline:
             self.look()

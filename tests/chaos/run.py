@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Chaos: whatever can go wrong goes wrong for some minutes. In the end every packet and every watt-second is accounted for.
+"""Chaos: whatever can go wrong goes wrong for some minutes, and every packet and every watt-second is accounted for.
 
     nox -s chaos                              # ten minutes, of a seed that is printed
     nox -s chaos -- --minutes 2 --seed 7      # the same again: what is done, and when, is all of the seed
@@ -37,12 +37,14 @@ def main() -> int:
     schedule = make_schedule(seed, seconds, SERVICES, pause=options.pause, is_costly=options.costly)
     for fault in schedule:
         print(fault)
-    again = f"nox -s chaos -- --minutes {options.minutes:g} --seed {seed} --pause {options.pause:g} --meters {options.meters}"
-    again += " --costly" if options.costly else ""
+    again = f"nox -s chaos -- --minutes {options.minutes:g} --seed {seed} --pause {options.pause:g}"
+    again += f" --meters {options.meters}{' --costly' if options.costly else ''}"
     print(f"seed {seed}; again: {again}", flush=True)
     began = time.monotonic()
     try:
-        account = run_trial(Options(seed, seconds, options.meters, keep=options.keep), schedule, lambda line: print(line, flush=True))
+        account = run_trial(
+            Options(seed, seconds, options.meters, keep=options.keep), schedule, lambda line: print(line, flush=True)
+        )
     except AssertionError as error:
         print(f"{error}\nNOT GOOD; again: {again}")
         return 1

@@ -52,7 +52,7 @@ STEPS = (-86_400, -3600, -60, 60, 3600, 86_400)
 
 @attrs.frozen
 class Fault:
-    """One thing that is done: `at` seconds after the beginning, for so many seconds. `what` says more, `whose` to which sink."""
+    """One thing that is done, `at` seconds after the beginning: `what` says more, `whose` to which sink."""
 
     at: float
     kind: str
@@ -63,13 +63,15 @@ class Fault:
     def __str__(self) -> str:
         """Describe it in a line."""
         length = f" for {self.seconds:.1f} s" if self.seconds else ""
-        return f"{self.at:7.1f} s  {self.whose or 'btcore':<9} {self.kind}{f' ({self.what})' if self.what else ''}{length}"
+        return (
+            f"{self.at:7.1f} s  {self.whose or 'btcore':<9} {self.kind}{f' ({self.what})' if self.what else ''}{length}"
+        )
 
 
 def make_schedule(
     seed: int, seconds: float, services: Sequence[str], *, pause: float, is_costly: bool = False
 ) -> list[Fault]:
-    """Make a schedule: faults of the program one after the other, `pause` seconds apart or so, and those of each sink beside."""
+    """Make a schedule: faults of the program, some `pause` seconds apart, and those of each sink beside them."""
     random = Random(seed)
     found = [*_of_the_program(random, seconds, pause, is_costly=is_costly)]
     for name in services:
@@ -103,7 +105,9 @@ def _of_the_program(random: Random, seconds: float, pause: float, *, is_costly: 
 def _of_a_sink(random: Random, seconds: float, pause: float, name: str) -> Iterator[Fault]:
     at = random.uniform(0.5, 2) * pause
     while at < seconds:
-        troubles = {"mariadb": DATABASE_TROUBLES, "counters": FILE_TROUBLES, "samples": FILE_TROUBLES}.get(name, TROUBLES)
+        troubles = {"mariadb": DATABASE_TROUBLES, "counters": FILE_TROUBLES, "samples": FILE_TROUBLES}.get(
+            name, TROUBLES
+        )
         length = random.choice((random.uniform(0.2, 2.0), random.uniform(2.0, 8.0)))
         yield Fault(at, random.choice(troubles), length, whose=name)
         at += length + random.uniform(0.5, 3) * pause

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the program delivers to: real databases and played services, the trouble that they make, and what they have in the end."""
+"""What the program delivers to: real databases and played services, their troubles, and what they have in the end."""
 
 import json
 import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -31,12 +31,12 @@ Identity = tuple[str, int]
 class Stored:
     """What a sink has: each reading as often as it is there, and the net Ws of each meter's channels.
 
-    `rounding` is by how many Ws a sum of energies may be off, because of what the sink's columns can hold. Where a sink has
-    counters, it does not have their value before the first sample: `is_from_first_sample`.
+    `rounding` is by how many Ws a sum of energies may be off, because of what the sink's columns can hold. A sink with
+    counters does not have their value before the first sample: `is_from_first_sample`.
     """
 
     readings: Counter[Identity] = attrs.field(factory=Counter)
-    energy: Mapping[Identity | tuple[str, str], float] = attrs.field(factory=dict)
+    energy: Mapping[tuple[str, str], float] = attrs.field(factory=dict)
     rounding: float = 0.01
     is_from_first_sample: bool = False
 
@@ -44,14 +44,15 @@ class Stored:
 class Store(Protocol):
     """One that is delivered to."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Its name in the configuration."""
 
     @property
     def table(self) -> str:
         """Its table in the configuration."""
 
-    @contextmanager
-    def trouble(self, what: str) -> Iterator[None]:
+    def trouble(self, what: str, /) -> AbstractContextManager[None]:
         """Make trouble while the block runs."""
 
     def stored(self) -> Stored:
@@ -142,7 +143,7 @@ class MariaDBStore:
         for (table,) in self.server.sql("SHOW TABLES FROM energy LIKE '%ecmreadext'"):
             names = [name for name, *_ in self.server.sql(f"SHOW COLUMNS FROM energy.{table}")]
             deltas = [name for name in names if name.endswith("_dwh")]
-            rows = self.server.sql(f"SELECT ecm_serial, id, {', '.join(deltas)} FROM energy.{table}")  # noqa: S608 - names of the server itself
+            rows = self.server.sql(f"SELECT ecm_serial, id, {', '.join(deltas)} FROM energy.{table}")
             readings.update((str(serial), int(key)) for serial, key, *_ in rows)
             energy |= _sums(
                 (str(row[0]), delta.removesuffix("_dwh"), value)
@@ -229,8 +230,8 @@ class EmoncmsStore:
     def table(self) -> str:
         """Its table."""
         return (
-            f'[sink.emoncms]\nurl = "{self._server.url}"\ntoken = "abcdef0123456789"\ninclude_directions = true\nserials = "full"\n'
-            'flush_interval = "500ms"\ntimeout = "3s"\n'
+            f'[sink.emoncms]\nurl = "{self._server.url}"\ntoken = "abcdef0123456789"\ninclude_directions = true\n'
+            'serials = "full"\nflush_interval = "500ms"\ntimeout = "3s"\n'
         )
 
     def _take(self, request: Request) -> Reply:
@@ -263,8 +264,9 @@ class PVOutputStore:
     def table(self) -> str:
         """Its table."""
         return (
-            f'[sink.pvoutput]\nurl = "{self._server.url}"\nsystem_id = "{self._server.system}"\napi_key = "{self._server.key}"\n'
-            f'generation = "{self._meter}_ch1"\ngeneration_direction = "both"\nmeters = ["{self._meter}"]\nzone = "UTC"\n'
+            f'[sink.pvoutput]\nurl = "{self._server.url}"\nsystem_id = "{self._server.system}"\n'
+            f'api_key = "{self._server.key}"\ngeneration = "{self._meter}_ch1"\ngeneration_direction = "both"\n'
+            f'meters = ["{self._meter}"]\nzone = "UTC"\n'
             'max_calls_per_hour = 0\nflush_interval = 0\ntimeout = "3s"\n'
         )
 

@@ -1,31 +1,39 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One trial: a site with all its sinks, meters that send, everything that the schedule has, and the account at its end."""
+"""One trial: a site with all its sinks, meters that send, all that the schedule has, and the account at its end."""
 
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import attrs
-from helpers.btcore_process import free_port, table_rows
-from helpers.clock_file import ClockFile, remove_leftovers
-from helpers.small_disk import small_disk
-from servers.database_servers import MariaDB
-from servers.influxdb_api import InfluxDB2
-from servers.pvoutput import PVOutputServer
-from servers.recorder import Recorder
-
-from chaos.audit import Account, Facts, Identity, Kept, settle
+from chaos.audit import Account, Facts, Kept, settle
 from chaos.lines import Lines
 from chaos.meters import make_meters
 from chaos.program import Program
 from chaos.schedule import Fault
-from chaos.stores import SITE_OF_EACH, EmoncmsStore, InfluxStore, MariaDBStore, PVOutputStore, SqliteFile, Store
+from chaos.stores import (
+    SITE_OF_EACH,
+    EmoncmsStore,
+    Identity,
+    InfluxStore,
+    MariaDBStore,
+    PVOutputStore,
+    SqliteFile,
+    Store,
+)
+from helpers.btcore_process import free_port, table_rows
+from helpers.clock_file import ClockFile, remove_leftovers
+from helpers.small_disk import SmallDisk, small_disk
+from servers.database_servers import MariaDB
+from servers.influxdb_api import InfluxDB2
+from servers.pvoutput import PVOutputServer
+from servers.recorder import Recorder
 
 DISK = 200
 """Megabytes of the disk that the state is on."""
@@ -49,7 +57,7 @@ max_packets_per_second = 0
 
 @attrs.frozen
 class Options:
-    """What a trial is made of: `rate` are the packets of each meter in a second, `step` its seconds from one to the next.
+    """What a trial is made of: each meter sends `rate` packets a second, in which `step` seconds pass for it each.
 
     `keep` is a folder that all its files are copied into.
     """
@@ -60,6 +68,7 @@ class Options:
     rate: float = 4.0
     step: int = 50
     with_mariadb: bool = True
+    with_small_disk: bool = True
     keep: Path | None = None
 
 
@@ -72,7 +81,7 @@ def run_trial(options: Options, schedule: Sequence[Fault], say: Callable[[str], 
         meters = make_meters(options.meters, options.seed, options.step, begin)
         stores = _stores(stack, folder, meters[0].serial, with_mariadb=options.with_mariadb)
         ports = [free_port(), free_port()]
-        disk = stack.enter_context(small_disk(DISK))
+        disk = stack.enter_context(small_disk(DISK) if options.with_small_disk else _any_disk(schedule))
         clock = ClockFile(folder / "clock")
         clock.set(0)
         program = stack.enter_context(Program(folder, disk, clock, _site(disk.path, ports, stores), ports).running())
@@ -84,6 +93,14 @@ def run_trial(options: Options, schedule: Sequence[Fault], say: Callable[[str], 
             _do_all(schedule, program, lines, {store.name: store for store in stores}, pool, say)
         program.wait_until_delivered(SETTLING, WITH_INTERVALS)
         return _account(program, lines, stores)
+
+
+@contextmanager
+def _any_disk(schedule: Sequence[Fault]) -> Iterator[SmallDisk]:
+    """Use the disk of temporary files, which is never filled."""
+    assert not any("disk" in fault.kind for fault in schedule), "only a small disk may be filled"
+    with TemporaryDirectory(prefix="disk") as folder:
+        yield SmallDisk(Path(folder))
 
 
 def _stores(stack: ExitStack, folder: Path, meter: str, *, with_mariadb: bool) -> list[Store]:
@@ -98,8 +115,10 @@ def _stores(stack: ExitStack, folder: Path, meter: str, *, with_mariadb: bool) -
 
 def _keep(options: Options, *folders: Path) -> None:
     """Copy all files to where they are asked for."""
-    for folder in folders if options.keep is not None else ():
-        shutil.copytree(folder, options.keep / folder.name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("sock*"))
+    if options.keep is not None:
+        for folder in folders:
+            left_out = shutil.ignore_patterns("control*")  # a socket
+            shutil.copytree(folder, options.keep / folder.name, dirs_exist_ok=True, ignore=left_out)
 
 
 def _site(disk: Path, ports: Sequence[int], stores: Sequence[Store]) -> str:
@@ -170,7 +189,11 @@ def _account(program: Program, lines: Lines, stores: Sequence[Store]) -> Account
     wrong = [*account.wrong]
     wrong += [f"btcore ended with {code}"] if code else []
     wrong += ["there is a traceback in the log"] if "Traceback" in program.log else []
-    wrong += [f"sink {sink['name']} has not delivered: {sink['waiting']} wait" for sink in sinks if sink["waiting"] and sink["name"] not in WITH_INTERVALS]
+    wrong += [
+        f"sink {sink['name']} has not delivered: {sink['waiting']} wait"
+        for sink in sinks
+        if sink["waiting"] and sink["name"] not in WITH_INTERVALS
+    ]
     return Account(account.lines, wrong)
 
 
