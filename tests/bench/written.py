@@ -61,8 +61,6 @@ SETTINGS = (
     Setting("the journal alone", NOTHING),
     Setting("default: journal and SQLite", SINK),
     Setting("the same, mounted with commit=60", SINK, "commit=60"),
-    Setting("the same, mounted with lazytime", SINK, "lazytime"),
-    Setting("the journal alone, lazytime", NOTHING, "lazytime"),
     Setting("flush_interval = 5m of SQLite", f'{SINK}flush_interval = "5m"\n'),
     Setting("flush_interval = 0 of SQLite", f'{SINK}flush_interval = "0s"\n'),
     Setting("interval = 1m of SQLite", f'{SINK}interval = "1m"\n'),

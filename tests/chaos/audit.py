@@ -46,9 +46,10 @@ class Facts:
 
 @attrs.frozen
 class Line:
-    """What became of the readings of one sink."""
+    """What became of the readings of one sink. `counts_readings`: it can tell which it has."""
 
     sink: str
+    counts_readings: bool
     wanted: int
     delivered: int
     dead_letters: int
@@ -135,7 +136,7 @@ def _line(name: str, facts: Facts, by_raw: Mapping[bytes, Packet]) -> Line:
     worst = max(errors.items(), key=lambda one: one[1], default=(("", ""), 0.0))
     counts_readings = bool(stored.readings)
     return Line(
-        *(name, len(wanted), len(found & wanted), len(dead), facts.dropped.get(name, 0)),
+        *(name, counts_readings, len(wanted), len(found & wanted), len(dead), facts.dropped.get(name, 0)),
         missing=len(wanted - found - dead) if counts_readings else 0,
         doubled=sum(count - 1 for count in stored.readings.values()),
         unknown=len(found - known),
@@ -187,20 +188,19 @@ def _wrong_slots(facts: Facts, by_raw: Mapping[bytes, Packet]) -> Iterator[str]:
 
 
 def expected_slots(facts: Facts, by_raw: Mapping[bytes, Packet]) -> dict[int, float]:
-    """Return the Wh that the counter of each slot is to have; the first slot has no interval before it."""
+    """Return the Wh that the counter of each slot is to have; the first reading of all ends no interval."""
     slots: dict[int, float] = {}
-    total, older, first = 0.0, None, 0
+    total, older = 0.0, None
     for one, packet in accepted(facts.kept, by_raw):
         if packet.serial != facts.slots_of:
             continue
-        end = -(-one.key // (SLOT * 1_000_000)) * SLOT
         if older is None:
-            total, first = float(packet.shown["ch1_aws"]), end
+            total = float(packet.shown["ch1_aws"])
         else:
             total += packet.energy(older)["ch1_aws"]
+            slots[-(-one.key // (SLOT * 1_000_000)) * SLOT] = total / 3600
         older = packet
-        slots[end] = total / 3600
-    return slots if len(slots) < 2 else {end: count for end, count in slots.items() if end >= first}
+    return slots
 
 
 def _table(lines: Iterable[Line]) -> Iterator[str]:
@@ -212,7 +212,8 @@ def _table(lines: Iterable[Line]) -> Iterator[str]:
         energy = f"{'-':>21} {'-':>21} {'-':>21}"
         if line.expected is not None and line.found is not None:
             energy = f"{line.expected:21,.0f} {line.found:21,.2f} {line.worst:21.4f}"
+        delivered = f"{line.delivered:9}" if line.counts_readings else f"{'-':>9}"
         yield (
-            f"{line.sink:<10} {line.wanted:8} {line.delivered:9} {line.dead_letters:12} {line.dropped:7} "
+            f"{line.sink:<10} {line.wanted:8} {delivered} {line.dead_letters:12} {line.dropped:7} "
             f"{line.missing:7} {line.doubled:5} {energy}"
         )

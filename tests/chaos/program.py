@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,12 @@ from helpers.sockets import unread_bytes
 from helpers.waiting import wait_for
 
 GRACE = 0.5
-"""Seconds before a moment at which all was read, from which on something may have been on its way."""
+"""Seconds before a moment at which all was done, from which on something may have been on its way."""
 
-HOT = 0.7
+CATCHING_UP = 120.0
+"""Seconds that it has for that on a busy computer."""
+
+HOT = 0.5
 """Seconds at most from then to a kill: the meters send all the time."""
 
 NOTICING = 4.0
@@ -36,10 +39,10 @@ NOTICING = 4.0
 MENDING = 1.0
 """Seconds after which it is mended. Two damages at once, and a kill before the program has looked, cost readings."""
 
-QUIET = 3.0
-"""Seconds after which a sink whose backlog is the same has nothing to do."""
+QUIET = 0.7
+"""Seconds for which a program that has nothing to do sleeps."""
 
-LOST = re.compile(r"(\d+) (?:is|are) lost|(\d+) readings? (?:is|are) not as")
+LOST = re.compile(r"(\d+) (?:readings? )?(?:is|are) lost|(\d+) readings? (?:is|are) not as")
 HARMS: Mapping[str, Harm] = {harm.name: harm for harm in DAMAGES}
 
 
@@ -115,14 +118,14 @@ class Program:
         deeds[fault.kind](fault)
 
     def _catch_up(self) -> float:
-        """Wait until the program has read what came in; return since when something may be on its way."""
-        wait_for(
-            lambda: not unread_bytes(self.ports) or self.look(),
-            f"btcore to read what came in; {unread_bytes(self.ports)} bytes",
-        )
+        """Wait until the program has done all that came in; return since when something may be on its way."""
+        wait_for(lambda: self._has_caught_up() or self.look(), "btcore to read what came in", CATCHING_UP)
         began = time.monotonic() - GRACE
-        time.sleep(random.uniform(0.2, HOT))
+        time.sleep(random.uniform(0.0, HOT))
         return began
+
+    def _has_caught_up(self) -> bool:
+        return not unread_bytes(self.ports) and self._sleeps() and not unread_bytes(self.ports)
 
     def _kill(self, fault: Fault, since: float | None = None) -> None:
         began = since or self._catch_up()
@@ -202,16 +205,31 @@ class Program:
 
     def wait_until_delivered(self, patience: float, with_intervals: Collection[str]) -> None:
         """Wait until no sink has anything to do; one with intervals waits for the end of its last one."""
-        deadline, before, since = time.monotonic() + patience, -1, time.monotonic()
+        deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
             self.look()
-            waiting = {sink["name"]: sink["waiting"] for sink in self.status()["sinks"]}
-            if sum(waiting.values()) != before:
-                before, since = sum(waiting.values()), time.monotonic()
-            quiet = time.monotonic() - since > QUIET
-            if all(not count or (quiet and name in with_intervals) for name, count in waiting.items()):
+            is_idle = self._is_idle()
+            sinks = self.status()["sinks"]
+            busy = [sink for sink in sinks if sink["waiting"] and sink["name"] not in with_intervals]
+            if is_idle and not busy and not any(sink["next_attempt"] for sink in sinks):
                 return
-            time.sleep(0.5)
+            time.sleep(0.2)
+
+    def _is_idle(self) -> bool:
+        """Whether it sleeps for a while."""
+        until = time.monotonic() + QUIET
+        while time.monotonic() < until:
+            if not self._sleeps():
+                return False
+            time.sleep(0.02)
+        return True
+
+    def _sleeps(self) -> bool:
+        """Whether all its threads sleep: on a busy computer, one that has something to do is runnable."""
+        tasks = Path(f"/proc/{self.process.process.pid}/task")
+        with suppress(OSError):  # a thread has ended meanwhile
+            return all(file.read_text().rpartition(")")[2].split()[0] == "S" for file in tasks.glob("*/stat"))
+        return False
 
     @contextmanager
     def running(self) -> Iterator["Program"]:
