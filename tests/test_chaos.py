@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from chaos.schedule import Fault
 from chaos.trial import Options, run_trial
+from helpers.clock_file import LIBRARY
+from helpers.needed import needs
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, needs("" if LIBRARY else "apt install libfaketime: it is missing")]
 
 SCHEDULE = (
     Fault(0.6, "lost-answers", 1.0, whose="influxdb"),

@@ -39,6 +39,9 @@ NOTICING = 4.0
 MENDING = 1.0
 """Seconds after which it is mended. Two damages at once, and a kill before the program has looked, cost readings."""
 
+SALVAGED = 60.0
+"""Seconds after which nothing is read any more of a file that was moved away."""
+
 QUIET = 0.7
 """Seconds for which a program that has nothing to do sleeps."""
 
@@ -189,7 +192,8 @@ class Program:
     def _clean_up(self) -> None:
         """Remove what was moved away: the disk is small."""
         for left in self.disk.path.glob("state/*.damaged-*"):
-            left.unlink(missing_ok=True)
+            if left.stat().st_ctime < time.time() - SALVAGED:
+                left.unlink(missing_ok=True)
         shutil.rmtree(self.disk.path / "gone", ignore_errors=True)
 
     def _set_clock(self, fault: Fault) -> None:

@@ -17,16 +17,8 @@ from chaos.lines import Lines
 from chaos.meters import make_meters
 from chaos.program import Program
 from chaos.schedule import Fault
-from chaos.stores import (
-    SITE_OF_EACH,
-    EmoncmsStore,
-    Identity,
-    InfluxStore,
-    MariaDBStore,
-    PVOutputStore,
-    SqliteFile,
-    Store,
-)
+from chaos.services import EmoncmsStore, InfluxStore, PVOutputStore
+from chaos.stores import SITE_OF_EACH, Identity, MariaDBStore, SqliteFile, Store
 from helpers.btcore_process import free_port, table_rows
 from helpers.clock_file import ClockFile, remove_leftovers
 from helpers.small_disk import SmallDisk, small_disk
