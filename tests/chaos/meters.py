@@ -19,6 +19,15 @@ FORMATS = ("gem48ptbin", "ecm1240bin", "ecm1220bin", "gem48pbin", "ecm1240bin")
 
 BITS = {"aws": 40, "pws": 40, "ws": 32}
 MOST_WATTS = 5000
+SECONDS = 1 << 24
+"""At which the seconds of a meter overflow."""
+
+NEAR, SLOW_STEP = 200, 5
+"""Within so many seconds of zero, no more than so many pass from packet to packet.
+
+A meter that is ahead of time, as all of these are, would look there as one that has restarted, if packets are lost.
+"""
+
 LATE, TWICE = 0.01, 0.02
 """Shares of the packets that come after the next one, and that come twice."""
 
@@ -92,10 +101,10 @@ class Meter:
 
     def __attrs_post_init__(self) -> None:
         """Have counted for years: everything overflows soon."""
-        self._up = (1 << 24) - self.random.randrange(200, 5000)
+        self._up = SECONDS - self.random.randrange(200, 5000)
         for label in self.labels:
             absolute = self._shown.get(label.replace("_pws", "_aws"), 1 << BITS[label.partition("_")[2]])
-            self._shown[label] = absolute - self.random.randrange(1 << 20, 1 << 23)
+            self._shown[label] = absolute - self.random.randrange(1 << 20, 1 << 22)
         self._counted = dict.fromkeys(self.labels, 0)
         self._since = dict.fromkeys(self.labels, 0)
 
@@ -129,7 +138,8 @@ class Meter:
 
     def next(self) -> list[Packet]:
         """Let `step` seconds pass; return what is sent after them: mostly one packet."""
-        packet = self._made(self.step)
+        is_near_zero = min(self._up % SECONDS, -self._up % SECONDS) < NEAR
+        packet = self._made(min(self.step, SLOW_STEP) if is_near_zero else self.step)
         held, self._waiting = self._waiting, None
         if held is not None:
             return [packet, held]
@@ -142,7 +152,7 @@ class Meter:
 
     def _made(self, seconds: int) -> Packet:
         self._live(seconds)
-        values: dict[str, Number] = {"volts": 120.0, "secs": self._up % (1 << 24), **self._shown}
+        values: dict[str, Number] = {"volts": 120.0, "secs": self._up % SECONDS, **self._shown}
         if self.format.startswith("ecm"):
             values["flag"] = self.restarts % 8
         time = self.start + timedelta(seconds=self._passed)

@@ -121,14 +121,15 @@ class Program:
         deeds[fault.kind](fault)
 
     def _catch_up(self) -> float:
-        """Wait until the program has done all that came in; return since when something may be on its way."""
-        wait_for(lambda: self._has_caught_up() or self.look(), "btcore to read what came in", CATCHING_UP)
+        """Wait until the program has kept all that came in; return since when something may be on its way."""
+        wait_for(lambda: not unread_bytes(self.ports) or self.look(), "btcore to read what came in", CATCHING_UP)
         began = time.monotonic() - GRACE
+        wait_for(lambda: self._has_kept() or self.look(), "btcore to keep what it has read", CATCHING_UP)
         time.sleep(random.uniform(0.0, HOT))
         return began
 
-    def _has_caught_up(self) -> bool:
-        return not unread_bytes(self.ports) and self._sleeps() and not unread_bytes(self.ports)
+    def _has_kept(self) -> bool:
+        return not any(source["unwritten"] for source in self.status()["sources"])
 
     def _kill(self, fault: Fault, since: float | None = None) -> None:
         began = since or self._catch_up()
@@ -157,15 +158,15 @@ class Program:
             self.process.process.send_signal(signal.SIGCONT)
 
     def _fill(self, fault: Fault) -> None:
+        """Fill its disk; with a kill, it is started again while that is full."""
         began = self._catch_up()
         self.disk.fill()
         time.sleep(fault.seconds)
-        if fault.kind == "full-disk-kill":
-            self.process.process.kill()
-            self.process.process.wait()
-        self.disk.free()
-        if fault.kind == "full-disk-kill":
-            self._kill(fault, began)
+        try:
+            if fault.kind == "full-disk-kill":
+                self._kill(fault, began)
+        finally:
+            self.disk.free()
 
     def _damage(self, fault: Fault) -> None:
         """Damage the journal, and wait until that is mended where it is one that is noticed."""
