@@ -32,7 +32,7 @@ def test_every_packet_and_every_watt_second_is_accounted_for() -> None:
     assert len(said) == 4  # what is done to a sink is not said
 
 
-FAILING = (Fault(0.0, "errors", 3.0, whose="influxdb"), Fault(2.0, "kill"))
+FAILING = (Fault(0.0, "errors", 4.0, whose="influxdb"), Fault(3.0, "kill"))
 
 DROPPED_BATCH = """
 from btcore.sql.writer import SqlWriter
