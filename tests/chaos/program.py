@@ -2,7 +2,6 @@
 """The program under test: it is started, killed and held, its disk filled, its clock set, its journal damaged."""
 
 import json
-import os
 import random
 import re
 import shutil
@@ -204,9 +203,16 @@ class Program:
     def status(self) -> dict[str, Any]:
         """Return what `btcore status` says."""
         command = [sys.executable, "-m", "btcore", "status", "--json", "--config", str(self.folder / "site.toml")]
-        found = subprocess.run(command, check=False, capture_output=True, text=True, env=os.environ)
-        result: dict[str, Any] = json.loads(found.stdout)
-        return result
+        found: list[dict[str, Any]] = []
+
+        def has_answered() -> bool:  # not within a second after its socket was removed
+            self.look()
+            text = subprocess.run(command, check=False, capture_output=True, text=True).stdout
+            found[:] = [json.loads(text)] if text else []
+            return bool(found)
+
+        wait_for(has_answered, "btcore status to answer")
+        return found[0]
 
     def wait_until_delivered(self, patience: float, with_intervals: Collection[str]) -> None:
         """Wait until no sink has anything to do; one with intervals waits for the end of its last one."""
