@@ -128,11 +128,11 @@ class Supervisor:
 
     def _check_directory(self, lock: state_directory.Lock, control: ControlServer) -> str:
         """See that the state directory is this program's, with socket and note; return what was done about its lock."""
-        told = lock.check()
+        done = lock.check()
         control.check()
-        if told:
+        if done:
             _claim(self._site)
-        return told
+        return done
 
     def _handlers(self, running: RunningSite) -> dict[str, Handler]:
         """Return what answers the commands of this machine's user."""
