@@ -12,6 +12,7 @@ where memory grew, or a packet was lost.
 import argparse
 import socket
 import sqlite3
+import statistics
 import sys
 import tempfile
 import threading
@@ -54,7 +55,7 @@ interval = "5m"
 """
 
 MAX_GROWTH = 1.10
-"""By how much more memory there may be at the end than after a third, and as many MiB on top as follow."""
+"""By how much more memory there may be in the last third than in the one before, and as many MiB on top as follow."""
 SLACK = 4.0
 
 AT_ONCE = 50
@@ -157,12 +158,13 @@ def run(folder: Path, wanted: int) -> list[str]:
         rows, different, moved = connection.execute(COUNT).fetchone()
     sent = wanted * PER_DAY * METERS
     print(f"packets sent {sent}, stored {rows}, of which different {different}; channel 1 moved by {moved} Ws")
-    third, last = levels[max(1, wanted // 3)].memory, levels[wanted].memory
-    print(f"memory: {third:.1f} MiB after a third, {last:.1f} MiB at the end")
+    memory, third = [levels[day].memory for day in sorted(levels)], max(1, wanted // 3)
+    before, after = statistics.median(memory[third:-third] or memory), statistics.median(memory[-third:])
+    print(f"memory: {before:.1f} MiB in the middle third, {after:.1f} MiB in the last, {max(memory):.1f} MiB at most")
     wrong = [f"btcore ended with {code}"] if code else []
     wrong += [f"{sent - different} packets are missing, {rows - different} are there twice"] if rows != sent else []
     wrong += ["the energy is wrong"] if moved != 500 * INTERVAL * (wanted * PER_DAY - 1) else []
-    wrong += ["memory grew"] if last > third * MAX_GROWTH + SLACK else []
+    wrong += ["memory grew"] if after > before * MAX_GROWTH + SLACK else []
     return wrong + (["there is a traceback in the log"] if "Traceback" in log else [])
 
 
