@@ -21,6 +21,8 @@ WORKSPACE = nox.project.load_toml(ROOT / "pyproject.toml")
 CORE = nox.project.load_toml(ROOT / "btcore" / "pyproject.toml")
 DEFAULT_SET = [f"plugins/{name}" for name in re.findall(r"\bbtmon-[\w-]+", " ".join(CORE["project"]["dependencies"]))]
 
+CHAOS_SINKS = [f"plugins/btmon-{name}" for name in ("sql", "mysql", "influxdb", "services", "pvoutput")]
+
 HOME_ASSISTANT = ["plugins/btmon-home-assistant", "plugins/btmon-mqtt"]
 
 DEBIAN_PACKAGES = (
@@ -215,7 +217,17 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Send from 300 meters on bad connections: nothing may be lost; ten minutes, or `nox -s soak -- --seconds 120`."""
+    """Send from 300 meters on bad connections: nothing may be lost; with `-- --month`, memory over a month."""
     session.install("--quiet", *folders("btcore", *DEFAULT_SET))
     keep_bytecode(session)
-    session.run("python", "tests/soak/run.py", *session.posargs)
+    script = "month.py" if "--month" in session.posargs else "run.py"
+    session.run("python", f"tests/soak/{script}", *session.posargs)
+
+
+@nox.session
+def chaos(session: nox.Session) -> None:
+    """Let everything go wrong for ten minutes, and account for it; or `nox -s chaos -- --minutes 2 --seed 7`."""
+    install_debian_packages(session)
+    session.install("--quiet", *tools("test"), *folders("btcore", *DEFAULT_SET, *CHAOS_SINKS))
+    keep_bytecode(session)
+    session.run("python", "tests/chaos/run.py", *session.posargs)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from helpers.btcore_process import BtcoreProcess, table_rows
+from helpers.clock_file import LIBRARY, ClockFile, remove_leftovers
 from helpers.needed import need
 from helpers.waiting import wait_for
 from test_tcp_end_to_end import long_lived
@@ -21,9 +22,6 @@ from test_tcp_end_to_end import long_lived
 from btcore import pack
 
 pytestmark = pytest.mark.servers
-
-LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
-"""Debian's libfaketime: it gives a program the time that a file says."""
 
 SITE = """
 state = "state"
@@ -48,17 +46,10 @@ def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Return the file that says what time it is for every program that is started."""
     need("" if LIBRARY else "apt install libfaketime: it is missing")
     file = tmp_path / "clock"
-    for name, value in {
-        "LD_PRELOAD": str(LIBRARY),
-        "FAKETIME_TIMESTAMP_FILE": str(file),
-        "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",  # nobody sets that clock
-    }.items():
+    for name, value in ClockFile(file).environment.items():
         monkeypatch.setenv(name, value)
     yield file
-    for left in Path("/dev/shm").glob("*faketime_s*_*"):
-        if not Path("/proc", left.name.rpartition("_")[2]).exists():
-            left.unlink(missing_ok=True)
+    remove_leftovers()
 
 
 def packet(n: int) -> bytes:

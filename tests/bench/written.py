@@ -194,12 +194,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=330.0)
     parser.add_argument("--rates", type=int, nargs="*", default=[1, 10])
+    parser.add_argument("--settings", default="", help="only the settings with this text in their name")
     arguments, _ = parser.parse_known_args()  # those of the other benches
     missing = [name for name in ("mkfs.ext4", "losetup", "mount", "strace") if shutil.which(name) is None]
     if missing or os.geteuid():
         print(f"written bytes are not measured: this needs root{''.join(f', {name}' for name in missing)}")
         return 0
-    jobs = [(setting, rate) for setting in SETTINGS for rate in arguments.rates]
+    jobs = [(setting, rate) for setting in SETTINGS if arguments.settings in setting.name for rate in arguments.rates]
     with ThreadPoolExecutor(len(jobs)) as pool:
         found = pool.map(lambda job: measure(job[0], job[1], arguments.seconds), jobs)
         for (setting, rate), one in zip(jobs, found, strict=True):

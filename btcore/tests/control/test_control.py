@@ -239,3 +239,17 @@ def test_a_program_that_stops_says_so(state: Path, serving: ControlServer) -> No
     serving.refuse()
     with pytest.raises(Unavailable, match="it is stopping: try again when it has ended"):
         ask_once(state, "count", to=1)
+
+
+def test_a_socket_that_was_removed_is_made_again(serving: ControlServer, state: Path) -> None:
+    """Whoever asks finds the program again once it has looked, also in a directory that is a new one."""
+    serving.check()
+    made = (state / SOCKET).stat().st_ino
+    assert list(ask(state, "count", to=1)) == [{"number": 0}]
+    serving.check()
+    assert (state / SOCKET).stat().st_ino == made
+    (state / SOCKET).unlink()
+    state.rmdir()
+    state.mkdir()
+    serving.check()
+    assert list(ask(state, "count", to=2)) == [{"number": 0}, {"number": 1}]

@@ -14,6 +14,7 @@ import pytest
 
 from btcore.sqlite_journal.files import space
 from btcore.sqlite_journal.files.space import ENDLESS, ENOUGH, SHARE, Room, give_up_reserve
+from btcore.sqlite_journal.journal import SqliteJournal
 
 RESERVE = 1 << 20
 
@@ -93,6 +94,25 @@ def test_the_reserve_of_a_journal_that_cannot_be_opened(file: Path) -> None:
     assert give_up_reserve(file)
     assert not file.with_name("reserve").exists()
     assert not give_up_reserve(file)
+
+
+def test_the_reserve_is_made_again_within_seconds(
+    file: Path, set_free: SetFree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A journal that gave it up, or began without it, has it again soon after there is room: disks fill again."""
+    monkeypatch.setattr(space, "AGAIN", 0.0)
+    reserve = file.with_name("reserve")
+    set_free(RESERVE)
+    with closing(SqliteJournal(file)) as journal:
+        journal.inspect()
+        assert not reserve.exists()
+        set_free(ENOUGH * RESERVE)
+        journal.inspect()
+        assert reserve.exists()
+        journal._room.give_up()
+        assert not reserve.exists()
+        journal.inspect()
+        assert reserve.exists()
 
 
 def test_a_reserve_that_cannot_be_written_is_none(

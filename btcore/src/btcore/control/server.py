@@ -52,15 +52,33 @@ class ControlServer:
         self._has_started = Event()
         self._free = BoundedSemaphore(MAX_CLIENTS)
         self._listener: socket.socket | None = None
+        self._found: object = None  # which file the socket is
 
     def open(self) -> None:
         """Listen, in a thread of its own. A socket that cannot be made is logged: the program runs without it."""
         try:
             self._listener = _listen(self._state)
+            self._found = self._file()
         except OSError as error:
             log.warning("`btcore status` cannot ask this program: no socket in %s: %s", self._state, error.strerror)
             return
         Thread(target=self._serve, args=(self._listener,), name="control", daemon=True).start()
+
+    def check(self) -> None:
+        """Listen again where the socket was removed, as with the whole directory: nobody would find this program."""
+        if self._listener is None or self._file() == self._found:
+            return
+        before, self._listener = self._listener, None
+        _end(before)
+        self.open()
+
+    def _file(self) -> object:
+        """Return which file the socket is; None where it is not there."""
+        try:
+            found = (self._state / SOCKET).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def serve(self, handlers: Mapping[str, Handler]) -> None:
         """Answer from now on, by the name of the command; whoever asks earlier waits for it."""
@@ -78,9 +96,7 @@ class ControlServer:
             return
         with suppress(OSError):
             (self._state / SOCKET).unlink()
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for clients
-        self._listener.close()
+        _end(self._listener)
         self._listener = None
 
     def _serve(self, listener: socket.socket) -> None:
@@ -151,6 +167,12 @@ def _listen(state: Path) -> socket.socket:
         failing.pop_all()
     os.close(directory)
     return listener
+
+
+def _end(listener: socket.socket) -> None:
+    with suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for clients
+    listener.close()
 
 
 def _is_allowed(client: socket.socket) -> bool:

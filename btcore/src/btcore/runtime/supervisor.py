@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from threading import Event, Thread
 
 import attrs
@@ -93,7 +94,7 @@ class Supervisor:
             held = opened.pop_all()  # from here on by the workers: what one that hangs still uses stays open
         what = f"{plural(len(self._site.sources), 'source')}, {plural(len(self._site.sinks), 'sink')}"
         log.info("%s; the journal is in %s", what, journal.location)
-        watch = JournalWatch(journal, lock.check, self._stop)
+        watch = JournalWatch(journal, partial(self._check_directory, lock, control), self._stop)
         try:
             watch.turn()  # what was found at the start
             watch.thread.start()
@@ -125,6 +126,14 @@ class Supervisor:
         if failure:
             log.error("ended with an error: %s", failure)
         return finished and not failure
+
+    def _check_directory(self, lock: state_directory.Lock, control: ControlServer) -> str:
+        """See that the state directory is this program's, with socket and note; return what was done about its lock."""
+        done = lock.check()
+        control.check()
+        if done:
+            _claim(self._site)
+        return done
 
     def _handlers(self, running: RunningSite) -> dict[str, Handler]:
         """Return what answers the commands of this machine's user."""

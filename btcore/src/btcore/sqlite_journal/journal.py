@@ -296,7 +296,10 @@ class SqliteJournal(OpenJournal):
             yield forgotten
 
     def inspect(self) -> Sequence[Damage]:
-        """See whether the file is well, and mend what is not."""
+        """See whether the file is well, and mend what is not; and whether there is room for the reserve again."""
+        if self._room.is_due:
+            with self._writing:
+                self._room.look()
         return self._mender.inspect()
 
     @property

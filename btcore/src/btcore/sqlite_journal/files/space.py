@@ -9,6 +9,7 @@ given up then; and the file grows but little until there is room again, so that 
 import os
 import shutil
 import sqlite3
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,23 +24,35 @@ ENOUGH = 4
 SHARE = 4
 """Into one of so many parts of what is free the file may still grow on a full disk: the rest is for its log."""
 
+AGAIN = 10.0
+"""Seconds after which it is tried again to make a reserve that is missing."""
+
 ENDLESS = 0xFFFF_FFFE
 """Pages: SQLite's own limit."""
 
 
 class Room:
-    """The reserve of one journal. The connection is the one that writes; whoever calls holds its lock."""
+    """The reserve of one journal. The connection is the one that writes; whoever calls holds its lock.
+
+    `is_due`: the reserve is missing, and it is time to `look` whether there is room for it.
+    """
 
     def __init__(self, file: Path, connection: sqlite3.Connection) -> None:
         """Make the reserve, where there is room for it."""
         self.is_full = False
         self._reserve = file.with_name(RESERVE_NAME)
         self._connection = connection
-        self._fill()
+        self._tried = time.monotonic()
+        self._is_missing = not self._fill()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it should be looked again."""
+        return self._is_missing and time.monotonic() - self._tried >= AGAIN
 
     def give_up(self) -> None:
         """Take note that the disk is full: give the reserve to the journal, and let the file grow but little."""
-        self.is_full = True
+        self.is_full = self._is_missing = True
         with suppress(OSError):
             self._reserve.unlink()
         with suppress(sqlite3.Error):
@@ -50,7 +63,9 @@ class Room:
 
     def look(self) -> None:
         """Let the file grow again, and make the reserve anew, once the disk has room."""
-        if self._fill():
+        self._tried = time.monotonic()
+        self._is_missing = not self._fill()
+        if not self._is_missing:
             self.is_full = False
             with suppress(sqlite3.Error):
                 self._connection.execute(f"PRAGMA max_page_count = {ENDLESS}")
