@@ -118,7 +118,12 @@ class Packet:
 
 @attrs.frozen
 class Incomplete:
-    """Answer of `decode_packet`: the buffer starts with one of this decoder's packets, which is not complete yet."""
+    """Answer of `decode_packet`: the buffer starts with one of this decoder's packets, which is not complete yet.
+
+    `size` is how many bytes it has at least: the decoder is not asked again before they have come in. 0: not known.
+    """
+
+    size: int = 0
 
 
 @attrs.frozen
@@ -181,6 +186,8 @@ class Reading:
     address: str = ""
     origin: str = ""
     _numbers: tuple[Number, ...] | None = attrs.field(default=None, repr=False, alias="numbers")
+    _continued: int = attrs.field(default=0, init=False, repr=False)
+    """The offset of the reading that it is known to continue: what one sink has found out, the others need not."""
 
     def __attrs_post_init__(self) -> None:
         """Check it."""
@@ -215,7 +222,16 @@ class Reading:
     @property
     def seconds(self) -> int:
         """The meter's seconds counter; 0 where it sends none."""
-        return int(self.get("secs") or 0)
+        return self.format.seconds_of(self.numbers)
+
+    def is_known_to_continue(self, older: "Reading") -> bool:
+        """Whether `note_continued` was called for the reading at that offset."""
+        return self._continued == older.offset != 0
+
+    def note_continued(self, older: "Reading") -> bool:
+        """Note, for all who read the same journal, that the meter continued from an older reading; return True."""
+        object.__setattr__(self, "_continued", older.offset)
+        return True
 
     @property
     def timestamp(self) -> float:
@@ -333,12 +349,8 @@ class Batch:
 
 def to_microseconds(time: datetime) -> int:
     """Return an aware time as microseconds since 1970, exactly."""
-    days = time.toordinal() - _EPOCH_DAY
-    offset = time.utcoffset()
-    seconds = days * 86_400 + time.hour * 3_600 + time.minute * 60 + time.second
-    if offset:
-        seconds -= offset.days * 86_400 + offset.seconds
-    return seconds * 1_000_000 + time.microsecond
+    passed = time - EPOCH  # 0.3 µs; field by field it takes 2
+    return (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
 
 
 def from_microseconds(microseconds: int) -> datetime:
@@ -347,5 +359,3 @@ def from_microseconds(microseconds: int) -> datetime:
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-_EPOCH_DAY = datetime(1970, 1, 1).toordinal()  # noqa: DTZ001 - a day's number has no zone

@@ -153,6 +153,10 @@ def continues_plainly(older: Reading, newer: Reading) -> bool:
     Then `explain` says CONTINUED, and the lifetime counters stay as far ahead as they are. So it is for nearly all
     readings: to follow one of a GEM takes 16 µs, where the long way takes 28.
     """
+    return newer.is_known_to_continue(older) or (_continues_plainly(older, newer) and newer.note_continued(older))
+
+
+def _continues_plainly(older: Reading, newer: Reading) -> bool:
     form = older.format
     if form is not newer.format or form.seconds_bits < MIN_PLAIN_BITS or _was_reset(older, newer):
         return False

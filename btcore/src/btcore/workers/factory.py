@@ -11,6 +11,7 @@ import attrs
 from btcore.calculate.sampling import SampleCache
 from btcore.config.site import Decoder, Sink, Site, Source, context_of
 from btcore.decode.decoders import Decoders
+from btcore.decode.shared_readings import SharedReadings
 from btcore.journal import Journal
 from btcore.journal.clock_watch import ClockWatch
 from btcore.replay.requests import RequestBook
@@ -55,6 +56,7 @@ class WorkerFactory:
         self._options = options
         self._requests = requests
         self._cache = SampleCache()
+        self._shared = SharedReadings()
         self._clock_watch = clock_watch
         self._site_status = site_status
         self.identities = Identities(site.meters, lambda notice: log.warning("%s", notice))
@@ -122,5 +124,9 @@ class WorkerFactory:
         decoders = self._site.decoders
         contexts = [self._context(one) for one in decoders]
         return Decoders(
-            [one.instance for one in decoders], formats, contexts, name_meter=self._site.meters.current_serial
+            [one.instance for one in decoders],
+            formats,
+            contexts,
+            name_meter=self._site.meters.current_serial,
+            shared=None if formats else self._shared,  # a source's own choice of formats is for what comes in
         )

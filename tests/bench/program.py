@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole program at work: what it uses of the processor and of memory while meters send to it over TCP."""
+
+import json
+import os
+import resource
+import selectors
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+
+import attrs
+from bench.timing import memory_of, used_by
+from helpers.btcore_process import BtcoreProcess
+
+from btcore import pack
+
+PATIENCE = 120.0
+LOOK = 0.02
+"""Seconds between two looks at what is stored."""
+
+SITE = """
+state = "state"
+[source.panel]
+use = "tcp-server"
+host = "127.0.0.1"
+port = 0
+max_new_meters_per_day = 0
+max_packets_per_second = 0
+max_connections = 2000
+"""
+
+SINK = """
+[sink.s{number}]
+use = "sqlite"
+file = "{number}.db"
+flush_interval = "{flush}"
+schema = "{schema}"
+"""
+
+
+@attrs.frozen
+class Load:
+    """What is sent: so many packets, of so many meters, each on a connection of its own, into so many sinks."""
+
+    packets: int = 8000
+    meters: int = 100
+    sinks: int = 1
+    schema: str = "counters"
+    flush: str = "0s"
+
+    @property
+    def site(self) -> str:
+        """The configuration."""
+        sinks = (SINK.format(number=number, schema=self.schema, flush=self.flush) for number in range(self.sinks))
+        return SITE + "".join(sinks)
+
+
+@attrs.frozen
+class Used:
+    """What a load took: seconds of the processor for a packet, seconds of the clock for all, megabytes of memory."""
+
+    seconds_each: float
+    elapsed: float
+    memory: float
+
+
+def packet(meter: int, second: int) -> bytes:
+    """Make the packet of a meter in one second of its life: a house without solar panels."""
+    values = {f"ch{channel}_aws": 1_000_000 * channel + 100 * channel * second for channel in range(1, 33)}
+    numbers = {"volts": 120.5, "secs": 1000 + second, **values}
+    return pack("gem48ptbin", f"001{meter:05}", numbers, clock=datetime(2026, 1, 1))
+
+
+def lines(load: Load) -> list[bytes]:
+    """Make what each meter sends."""
+    each = max(load.packets // load.meters, 2)
+    return [b"".join(packet(meter, second) for second in range(each)) for meter in range(load.meters)]
+
+
+def connected(port: int, number: int) -> socket.socket:
+    """Connect, each meter from an address of its own."""
+    return socket.create_connection(("127.0.0.1", port), source_address=(f"127.1.{number // 250}.{number % 250 + 1}", 0))
+
+
+def send(port: int, data: Sequence[bytes]) -> None:
+    """Send all, each line on a connection of its own, a packet's worth at a time, and keep the connections open."""
+    left = {connected(port, number): memoryview(one) for number, one in enumerate(data)}
+    with selectors.DefaultSelector() as ready:
+        for one in left:
+            one.setblocking(False)
+            ready.register(one, selectors.EVENT_WRITE)
+        while left:
+            for key, _ in ready.select():
+                one = key.fileobj
+                assert isinstance(one, socket.socket)
+                with suppress(BlockingIOError):
+                    left[one] = left[one][one.send(left[one][:625]) :]
+                if not left[one]:
+                    ready.unregister(one)
+                    del left[one]
+                    _kept.append(one)
+
+
+_kept: list[socket.socket] = []
+
+
+def stored(file: Path, table: str) -> int:
+    """Return how many rows there are."""
+    with suppress(sqlite3.OperationalError):
+        connection = sqlite3.connect(file)
+        try:
+            return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+        finally:
+            connection.close()
+    return 0
+
+
+def wait_for_rows(folder: Path, load: Load, rows: int) -> None:
+    """Wait until all sinks have so many rows."""
+    deadline = time.monotonic() + PATIENCE
+    table = f"gem48ptbin_{load.schema}"
+    while any(stored(folder / f"{number}.db", table) < rows for number in range(load.sinks)):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"not all of {rows} packets came to the sinks: {folder}")
+        time.sleep(LOOK)
+
+
+@contextmanager
+def running(site: str) -> Iterator[tuple[BtcoreProcess, Path]]:
+    """Run the program with a configuration, in a folder of its own."""
+    with tempfile.TemporaryDirectory() as name, BtcoreProcess(Path(name), site, "--quiet") as process:
+        yield process, Path(name)
+
+
+def port_of(pid: int) -> int:
+    """Return the port that a process listens on, once it does."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        inodes = set()
+        for one in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                inodes.add(os.readlink(one))
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
+                return int(fields[1].partition(":")[2], 16)
+        time.sleep(0.001)
+    raise SystemExit("the program does not listen")
+
+
+def measure(load: Load) -> Used:
+    """Run the program under a load; a child sends, so that it is on a processor of its own where there are two."""
+    allow_many_files()
+    with running(load.site) as (process, folder):
+        pid, data = process.process.pid, lines(load)
+        port = port_of(pid)
+        # one packet of each meter first: tables are made, threads and connections are there
+        before, began = used_by(pid), time.monotonic()
+        sender = subprocess.Popen([sys.executable, __file__, str(port), json.dumps(attrs.asdict(load))], env=_environment())
+        wait_for_rows(folder, load, sum(len(one) for one in data) // 625)
+        used = Used((used_by(pid) - before) * 625 / sum(map(len, data)), time.monotonic() - began, memory_of(pid))
+        sender.kill()
+        sender.wait()
+        return used
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+
+
+def allow_many_files() -> None:
+    """Allow a thousand connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 4096), hard), hard))
+
+
+def main() -> None:
+    """Be the sender: of a load, to a port."""
+    allow_many_files()
+    send(int(sys.argv[1]), lines(Load(**json.loads(sys.argv[2]))))
+    time.sleep(PATIENCE)
+
+
+if __name__ == "__main__":
+    main()
