@@ -87,7 +87,9 @@ def lines(load: Load) -> list[bytes]:
 
 def connected(port: int, number: int) -> socket.socket:
     """Connect, each meter from an address of its own."""
-    return socket.create_connection(("127.0.0.1", port), source_address=(f"127.1.{number // 250}.{number % 250 + 1}", 0))
+    return socket.create_connection(
+        ("127.0.0.1", port), source_address=(f"127.1.{number // 250}.{number % 250 + 1}", 0)
+    )
 
 
 def send(port: int, data: Sequence[bytes]) -> None:
@@ -164,7 +166,9 @@ def measure(load: Load) -> Used:
         port = port_of(pid)
         # one packet of each meter first: tables are made, threads and connections are there
         before, began = used_by(pid), time.monotonic()
-        sender = subprocess.Popen([sys.executable, __file__, str(port), json.dumps(attrs.asdict(load))], env=_environment())
+        sender = subprocess.Popen(
+            [sys.executable, __file__, str(port), json.dumps(attrs.asdict(load))], env=_environment()
+        )
         wait_for_rows(folder, load, sum(len(one) for one in data) // 625)
         used = Used((used_by(pid) - before) * 625 / sum(map(len, data)), time.monotonic() - began, memory_of(pid))
         sender.kill()

@@ -186,6 +186,7 @@ class Reading:
     address: str = ""
     origin: str = ""
     _numbers: tuple[Number, ...] | None = attrs.field(default=None, repr=False, alias="numbers")
+    _key: int | None = attrs.field(default=None, init=False, repr=False)
     _continued: int = attrs.field(default=0, init=False, repr=False)
     """The offset of the reading that it is known to continue: what one sink has found out, the others need not."""
 
@@ -241,7 +242,9 @@ class Reading:
     @property
     def key(self) -> int:
         """`time` in microseconds since 1970, an integer: with the serial number it identifies a reading."""
-        return to_microseconds(self.time)
+        if self._key is None:
+            object.__setattr__(self, "_key", to_microseconds(self.time))
+        return self._key or 0
 
     def get(self, label: str) -> Number:
         """Return one number by label; None if the format has no such label, or the meter no such value."""

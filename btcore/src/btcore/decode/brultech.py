@@ -76,7 +76,8 @@ def five_byte(raw: bytes, offset: int, counters: struct.Struct) -> tuple[int, ..
     """
     wide = bytearray(counters.size)
     some = raw[offset : offset + counters.size // 8 * 5]
-    wide[0::8], wide[1::8], wide[2::8], wide[3::8], wide[4::8] = some[0::5], some[1::5], some[2::5], some[3::5], some[4::5]
+    wide[0::8], wide[1::8], wide[2::8] = some[0::5], some[1::5], some[2::5]
+    wide[3::8], wide[4::8] = some[3::5], some[4::5]
     return counters.unpack(wide)
 
 

@@ -14,10 +14,10 @@ from btcore.decode.decoder import Decoder, copy_of, decoder_name, default_contex
 from btcore.decode.fault_reports import FaultReports
 from btcore.decode.framing import MAX_PACKET, Answer, SecondLook, Stream, StreamCounts
 from btcore.decode.packetless import decode_reading
-from btcore.decode.shared_readings import SharedReadings
 from btcore.decode.telnet import Doubled, Stuffed, Transformer
 from btcore.formats import Format
 from btcore.journal import Entry
+from btcore.journal.shared_readings import SharedReadings
 from btcore.records import Damaged, Incomplete, Packet, Reading, Unwanted, from_microseconds, trusted_reading
 from btcore.settings import Context
 
@@ -213,7 +213,7 @@ class Decoders:
         reading = self._shared.find(entry)
         if reading is None and (found := self.read_entry_and_serial(entry)) is not None:
             reading = found[1]
-            self._shared.keep(entry, reading)
+            self._shared.add(entry, reading)
         return reading
 
     def read_entry_and_serial(self, entry: Entry) -> tuple[str, Reading] | None:

@@ -11,9 +11,9 @@ import attrs
 from btcore.calculate.sampling import SampleCache
 from btcore.config.site import Decoder, Sink, Site, Source, context_of
 from btcore.decode.decoders import Decoders
-from btcore.decode.shared_readings import SharedReadings
 from btcore.journal import Journal
 from btcore.journal.clock_watch import ClockWatch
+from btcore.journal.shared_readings import SharedReadings
 from btcore.replay.requests import RequestBook
 from btcore.settings import Context
 from btcore.sinks.worker import SinkWorker

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The readings that were made of journal entries last, for all workers that read them at about the same time.
 
-How a reading is made is in `decoders.py`.
+How a reading is made is in `decode/decoders.py`.
 """
 
 from btcore.journal import Entry
@@ -26,6 +26,6 @@ class SharedReadings:
         kept = self._kept[entry.offset % SIZE]
         return kept[1] if kept is not None and (kept[0] is entry or kept[0] == entry) else None
 
-    def keep(self, entry: Entry, reading: Reading) -> None:
-        """Keep the reading of an entry."""
+    def add(self, entry: Entry, reading: Reading) -> None:
+        """Add the reading of an entry."""
         self._kept[entry.offset % SIZE] = entry, reading
