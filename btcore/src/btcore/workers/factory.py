@@ -19,7 +19,6 @@ from btcore.settings import Context
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.identity import Identities, last_readings
 from btcore.sources.worker import SourceWorker
-from btcore.virtual.collector import Collector
 
 log = logging.getLogger("btcore")
 
@@ -95,6 +94,8 @@ class WorkerFactory:
         """Give the source of virtual channels the journal that it reads."""
         if not isinstance(source.instance, tuple):
             return source
+        from btcore.virtual.collector import Collector  # noqa: PLC0415 - for sites with virtual channels
+
         return attrs.evolve(source, instance=Collector(source.instance, self._journal, self._decoders(())))
 
     def sinks(self, sinks: Iterable[Sink]) -> list[SinkWorker]:
