@@ -17,12 +17,20 @@ from datetime import datetime
 from pathlib import Path
 
 import attrs
-from bench.timing import memory_of, used_by
+from bench.timing import memory_of, tasks, used_by
 from helpers.btcore_process import BtcoreProcess
 
 from btcore import pack
 
 PATIENCE = 120.0
+SETTLE = 0.5
+"""Seconds after which the program has started."""
+BETWEEN = 0.05
+"""Seconds between two packets of the honest meter."""
+HONEST = 2000
+"""The number of its address."""
+SIZE = 625
+"""Bytes of the packets that are sent."""
 LOOK = 0.02
 """Seconds between two looks at what is stored."""
 
@@ -55,6 +63,8 @@ class Load:
     sinks: int = 1
     schema: str = "counters"
     flush: str = "0s"
+    is_gateway: bool = False
+    """Whether all meters share one connection."""
 
     @property
     def site(self) -> str:
@@ -76,12 +86,14 @@ def packet(meter: int, second: int) -> bytes:
     """Make the packet of a meter in one second of its life: a house without solar panels."""
     values = {f"ch{channel}_aws": 1_000_000 * channel + 100 * channel * second for channel in range(1, 33)}
     numbers = {"volts": 120.5, "secs": 1000 + second, **values}
-    return pack("gem48ptbin", f"001{meter:05}", numbers, clock=datetime(2026, 1, 1))
+    return pack("gem48ptbin", f"001{meter:05}", numbers, clock=CLOCK)
 
 
 def lines(load: Load) -> list[bytes]:
     """Make what each meter sends."""
     each = max(load.packets // load.meters, 2)
+    if load.is_gateway:
+        return [b"".join(packet(meter, second) for second in range(each) for meter in range(load.meters))]
     return [b"".join(packet(meter, second) for second in range(each)) for meter in range(load.meters)]
 
 
@@ -96,20 +108,22 @@ def send(port: int, data: Sequence[bytes]) -> None:
     """Send all, each line on a connection of its own, a packet's worth at a time, and keep the connections open."""
     left = {connected(port, number): memoryview(one) for number, one in enumerate(data)}
     with selectors.DefaultSelector() as ready:
-        for one in left:
-            one.setblocking(False)
-            ready.register(one, selectors.EVENT_WRITE)
+        for line in left:
+            line.settimeout(0)
+            ready.register(line, selectors.EVENT_WRITE)
         while left:
             for key, _ in ready.select():
                 one = key.fileobj
                 assert isinstance(one, socket.socket)
                 with suppress(BlockingIOError):
-                    left[one] = left[one][one.send(left[one][:625]) :]
+                    left[one] = left[one][one.send(left[one][:SIZE]) :]
                 if not left[one]:
                     ready.unregister(one)
                     del left[one]
                     _kept.append(one)
 
+
+CLOCK = datetime(2026, 1, 1)  # noqa: DTZ001 - what a meter shows has no zone
 
 _kept: list[socket.socket] = []
 
@@ -149,7 +163,7 @@ def port_of(pid: int) -> int:
         inodes = set()
         for one in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(OSError):
-                inodes.add(os.readlink(one))
+                inodes.add(str(one.readlink()))
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
             fields = line.split()
             if fields[3] == "0A" and f"socket:[{fields[9]}]" in inodes:
@@ -169,11 +183,72 @@ def measure(load: Load) -> Used:
         sender = subprocess.Popen(
             [sys.executable, __file__, str(port), json.dumps(attrs.asdict(load))], env=_environment()
         )
-        wait_for_rows(folder, load, sum(len(one) for one in data) // 625)
-        used = Used((used_by(pid) - before) * 625 / sum(map(len, data)), time.monotonic() - began, memory_of(pid))
+        packets = sum(map(len, data)) // SIZE
+        # the first packet of a meter has no sample
+        wait_for_rows(folder, load, packets if load.schema == "counters" else packets - load.meters)
+        used = Used((used_by(pid) - before) / packets, time.monotonic() - began, memory_of(pid))
         sender.kill()
         sender.wait()
         return used
+
+
+@attrs.frozen
+class Start:
+    """What a start takes until the program listens: seconds of the processor; and megabytes of memory after it."""
+
+    seconds: float
+    memory: float
+
+
+def start(site: str) -> Start:
+    """Start the program."""
+    with running(site) as (process, _):
+        pid = process.process.pid
+        port_of(pid)
+        seconds = used_by(pid)
+        time.sleep(SETTLE)
+        return Start(seconds, memory_of(pid))
+
+
+def lateness(load: Load, packets: int, *, one_core: bool = False) -> list[float]:
+    """Return for each packet of an honest meter the ms until it is in the first sink; a load is sent beside it."""
+    allow_many_files()
+    with running(load.site) as (process, folder):
+        pid = process.process.pid
+        port = port_of(pid)
+        if one_core:
+            for task in tasks(pid):
+                os.sched_setaffinity(int(task.name), {min(os.sched_getaffinity(0))})
+        file, table = folder / "0.db", "ecm1220bin_counters"
+        honest = connected(port, HONEST)
+        honest.sendall(honest_packet(0))
+        wait_for_row(file, table, 1)
+        others = [connected(port, number) for number in range(load.meters)]
+        waits = []
+        for number in range(1, packets + 1):
+            for meter, one in enumerate(others):  # as many meters send in this second as in any other
+                if meter % packets == number % packets:
+                    one.sendall(packet(meter, number))
+            began = time.perf_counter()
+            honest.sendall(honest_packet(number))
+            wait_for_row(file, table, number + 1)
+            waits.append(1000 * (time.perf_counter() - began))
+            time.sleep(BETWEEN)
+        return waits
+
+
+def honest_packet(number: int) -> bytes:
+    """Make a packet of the honest meter, which no other has."""
+    return pack("ecm1220bin", "300001", {"secs": 100 + number, "ch1_aws": 5000 * number})
+
+
+def wait_for_row(file: Path, table: str, rows: int) -> None:
+    """Wait until a table has so many rows."""
+    deadline = time.monotonic() + PATIENCE
+    while stored(file, table) < rows:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{table} has no {rows} rows")
+        time.sleep(0.0005)
 
 
 def _environment() -> dict[str, str]:

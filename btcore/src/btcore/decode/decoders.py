@@ -15,7 +15,7 @@ from btcore.decode.fault_reports import FaultReports
 from btcore.decode.framing import MAX_PACKET, Answer, SecondLook, Stream, StreamCounts
 from btcore.decode.packetless import decode_reading
 from btcore.decode.telnet import Doubled, Stuffed, Transformer
-from btcore.formats import Format
+from btcore.formats import Format, Number
 from btcore.journal import Entry
 from btcore.journal.shared_readings import SharedReadings
 from btcore.records import Damaged, Incomplete, Packet, Reading, Unwanted, from_microseconds, trusted_reading
@@ -154,7 +154,8 @@ class Decoders:
         for decoder in self._decoders:
             answer = decoder.ask(buffer)
             if isinstance(answer, Packet):
-                return decoder.check(answer, len(buffer), self._formats)
+                checked = decoder.check(answer, len(buffer), self._formats)
+                return self._shared.add_packet(checked) if isinstance(checked, Packet) else checked
             if answer is not None:
                 self._warn_of(decoder, answer, len(buffer))
                 return answer
@@ -234,22 +235,28 @@ class Decoders:
         if entry.packetless:
             serial = self._name_meter(entry.source, entry.address, entry.serial, entry.serial)
             return entry.serial, decode_reading(entry, time, serial)
-        found = self._form_and_serial(entry)
+        found = self._decode_entry(entry)
         if found is None:
             return None
-        form, sent = found
+        form, sent, numbers = found
         more = (entry.offset, entry.monotonic, entry.boot, entry.address, entry.origin)
-        # those of our own formats were checked when they came in; another decoder may be of another version by now
-        numbers = tuple(form.unpack(entry.raw)) if FORMATS.get(form.name) is form else form.numbers(entry.raw)
         serial = self._name_meter(entry.source, entry.address, sent, entry.serial)
         return sent, trusted_reading(numbers, time, form, serial, entry.raw, entry.source, *more)
 
-    def _form_and_serial(self, entry: Entry) -> tuple[Format, str] | None:
-        """Return the format of an entry, and the serial number that its packet shows."""
+    def _decode_entry(self, entry: Entry) -> tuple[Format, str, tuple[Number, ...]] | None:
+        """Return the format of an entry, the serial number that its packet shows, and its numbers."""
+        known = self._shared.packet_of(entry)
+        if known is not None and known.numbers is not None:
+            return known.format, known.serial, known.numbers
         if entry.format in FORMATS and self._takes_own(entry.format) and (kept := read_kept(entry.format, entry.raw)):
-            return kept
-        packet = self._packet_of(entry)
-        return None if packet is None else (packet.format, packet.serial)
+            form, serial = kept
+        elif packet := self._packet_of(entry):
+            form, serial = packet.format, packet.serial
+        else:
+            return None
+        # those of our own formats were checked when they came in; another decoder may be of another version by now
+        is_own = FORMATS.get(form.name) is form
+        return form, serial, tuple(form.unpack(entry.raw)) if is_own else form.numbers(entry.raw)
 
     def _takes_own(self, name: str) -> bool:
         """Whether the first decoder is Brultech's, and takes a format: then its packets need no decoder to be asked."""

@@ -19,6 +19,7 @@ class Newest:
     """All entries after an offset, as far as they are known. Safe between threads.
 
     To read an entry from the file takes 15 µs, and holds up the meters for that long.
+    Offsets have no gaps here, as no two writers share a journal.
     """
 
     def __init__(self) -> None:

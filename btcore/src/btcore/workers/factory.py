@@ -129,5 +129,5 @@ class WorkerFactory:
             formats,
             contexts,
             name_meter=self._site.meters.current_serial,
-            shared=None if formats else self._shared,  # a source's own choice of formats is for what comes in
+            shared=self._shared,
         )
