@@ -2,7 +2,7 @@
 """Works on one packet, in this process: as a source and a sink do them, and as the peer does."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import cycle
 
 from bench.program import packet
@@ -10,8 +10,9 @@ from bench.rows import Must, Row
 from bench.timing import Spread, Work, take_turns
 from siobrultech_protocols.gem.packets import BIN48_NET_TIME, ECM_1240
 
-from btcore import FORMATS, Reading, pack
+from btcore import FORMATS, Reading, Sample, pack
 from btcore.calculate.chains import Chains
+from btcore.calculate.samples import between
 from btcore.calculate.sampling import Consecutive, SampleCache
 from btcore.decode.brultech import Brultech
 from btcore.decode.decoders import Decoders
@@ -76,6 +77,20 @@ def calculating(form: str, packets: Sequence[bytes]) -> Work:
     return work
 
 
+def decoding_and_calculating(form: str, older: bytes, newer: bytes) -> Work:
+    """Return work that decodes a packet, and calculates all values since one that is decoded; both named."""
+    made = FORMATS[form]
+    before = Reading(NOW, made, "1", older, offset=1)
+    later = NOW + timedelta(seconds=10)
+
+    def work() -> int:
+        reading = Reading(later, made, "1", newer, offset=2)
+        sample = between(before, reading)
+        return int(isinstance(sample, Sample) and bool(reading.values) and bool(sample.values))
+
+    return work
+
+
 def recalling() -> Work:
     """Return work that recalls packets, as the first sink does: more of them than are kept."""
     made, entries = decoders(), cycle([entry("gem48ptbin", GEM, 0, offset) for offset in range(1, MANY)])
@@ -123,8 +138,10 @@ def rows() -> list[Row]:
     gem = calculating("gem48ptbin", [packet(7, 10 * number) for number in range(MANY)])
     works: list[Work] = [
         *(peer_parse, peer_power, peer_ecm),
-        *(framing(0), decoding, gem, calculating("ecm1240bin", [ecm(10 * number) for number in range(MANY)])),
+        *(framing(0), decoding, decoding_and_calculating("gem48ptbin", GEM, LATER)),
+        decoding_and_calculating("ecm1240bin", ECM, ECM_LATER),
         *(recalling(), recalling_again(), framing(1), framing(PIECE)),
+        *(gem, calculating("ecm1240bin", [ecm(10 * number) for number in range(MANY)])),
     ]
     found = take_turns(works)
     parse, power, of_ecm, *ours = [Spread.of([1e6 * each for each in one]) for one in found]
@@ -132,8 +149,10 @@ def rows() -> list[Row]:
     return [
         Row("GEM: frame, checksum, keep, numbers", "µs", ours[0], Must(80, times=True), parse.median),
         Row("GEM: all named values decoded", "µs", ours[1], Must(12, times=True), parse.median),
-        Row("GEM: a packet recalled, all 480 values, named", "µs", ours[2], Must(5, times=True), power.median),
+        Row("GEM: a packet decoded, all 480 values, named", "µs", ours[2], Must(5, times=True), power.median),
         Row("ECM-1240: the same", "µs", ours[3], Must(5, times=True), of_ecm.median),
+        Row("GEM: recalled, followed, all values", "µs", ours[8]),
+        Row("ECM-1240: recalled, followed, all values", "µs", ours[9]),
         Row("recall of a journal entry, the first sink", "µs", ours[4]),
         Row("recall of a journal entry, every other sink", "µs", ours[5]),
         Row("framing, byte by byte", "MB/s", times[1], Must(5)),

@@ -15,7 +15,13 @@ from btcore.calculate.counters import counters_rose
 from btcore.calculate.energy import SKEW, Energy, Row, energies
 from btcore.calculate.links import Lifetime, Link, hidden_key
 from btcore.calculate.plain import KINDS, WH, plain_values
-from btcore.calculate.transition import NoSample, Transition, elapsed_between, transition_between
+from btcore.calculate.transition import (
+    NoSample,
+    Transition,
+    continues_plainly,
+    elapsed_between,
+    transition_between,
+)
 from btcore.formats import Channel, Format, Number
 from btcore.records import Reading, Sample
 from btcore.settings import Polarity
@@ -28,7 +34,7 @@ def between(older: Reading, newer: Reading, polarity: Polarity = "brultech") -> 
     the meter cannot have reached in the time is a new baseline. After a restart the sample has no length and no power;
     if the counters restarted too, `reset` is set, and energy is counted from zero.
     """
-    transition = transition_between(older, newer)
+    transition = Transition.CONTINUED if continues_plainly(older, newer) else transition_between(older, newer)
     if isinstance(transition, NoSample):
         return transition
     return sample_of_link(Link(newer, "", older, transition), polarity)
