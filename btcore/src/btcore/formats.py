@@ -180,10 +180,6 @@ class Format:
         """Whether the meter sends its seconds counter."""
         return self._seconds >= 0
 
-    def seconds_of(self, numbers: Sequence[Number]) -> int:
-        """Return the seconds counter among the numbers of a reading; 0 where the meter sends none."""
-        return int(numbers[self._seconds] or 0) if self._seconds >= 0 else 0
-
     def _check_seconds_counter(self, seconds: Number) -> None:
         if seconds is None or not 0 <= seconds < 1 << self.seconds_bits or seconds != int(seconds):
             expected = f"a whole number from 0 to {(1 << self.seconds_bits) - 1}"

@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from btcore.formats import MAX_NAME, Channel, Format, Number, check_name, describe_type
+from btcore.formats import MAX_NAME, SECONDS, Channel, Format, Number, check_name, describe_type
 from btcore.origin import LIVE, check_origin
 
 MAX_STREAM_NAME = 200
@@ -223,16 +223,8 @@ class Reading:
     @property
     def seconds(self) -> int:
         """The meter's seconds counter; 0 where it sends none."""
-        return self.format.seconds_of(self.numbers)
-
-    def is_known_to_continue(self, older: "Reading") -> bool:
-        """Whether `note_continued` was called for the reading at that offset."""
-        return self._continued == older.offset != 0
-
-    def note_continued(self, older: "Reading") -> bool:
-        """Note, for all who read the same journal, that the meter continued from an older reading; return True."""
-        object.__setattr__(self, "_continued", older.offset)
-        return True
+        index = self.format.index.get(SECONDS)
+        return 0 if index is None else int(self.numbers[index] or 0)
 
     @property
     def timestamp(self) -> float:
@@ -260,6 +252,17 @@ def trusted_reading(numbers: tuple[Number, ...] | None, *given: Any) -> Reading:
     reading = Reading(*given)
     object.__setattr__(reading, "_numbers", numbers)
     return reading
+
+
+def is_known_to_continue(newer: Reading, older: Reading) -> bool:
+    """Whether `note_continued` was called for a reading and the one at that offset."""
+    return newer._continued == older.offset != 0  # noqa: SLF001 - it is for no plugin
+
+
+def note_continued(newer: Reading, older: Reading) -> bool:
+    """Note, for all who read the same journal, that the meter continued from an older reading; return True."""
+    object.__setattr__(newer, "_continued", older.offset)
+    return True
 
 
 def reading_of(packet: Packet, time: datetime, serial: str, *more: Any) -> Reading:  # noqa: ANN401 - a reading's types

@@ -16,7 +16,7 @@ from btcore.calculate.counters import MAX_WATTS, only_rose
 from btcore.calculate.links import Lifetime, Link, hidden_key
 from btcore.calculate.transition import elapsed_between
 from btcore.formats import Channel, Format, Number
-from btcore.records import Reading
+from btcore.records import Reading, is_known_to_continue
 from btcore.settings import Polarity
 
 WH = 3600
@@ -69,7 +69,7 @@ def _getter(indexes: Sequence[int]) -> Any:  # noqa: ANN401 - of numbers that ar
 
 def plain_seconds(older: Reading, newer: Reading) -> float | None:
     """Return the length of an interval in which all counters only rose; None where they did anything else."""
-    if newer.is_known_to_continue(older):
+    if is_known_to_continue(newer, older):
         return newer.seconds - older.seconds
     seconds = elapsed_between(older, newer).seconds
     return seconds if only_rose(older, newer, MAX_WATTS * seconds) else None

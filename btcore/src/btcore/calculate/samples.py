@@ -23,7 +23,7 @@ from btcore.calculate.transition import (
     transition_between,
 )
 from btcore.formats import Channel, Format, Number
-from btcore.records import Reading, Sample
+from btcore.records import Reading, Sample, is_known_to_continue
 from btcore.settings import Polarity
 
 
@@ -52,7 +52,7 @@ def _seconds_of(link: Link) -> float | None:
     """Return the length of a link's interval; None where the meter restarted in it."""
     if link.before is None or link.transition is not Transition.CONTINUED:
         return None
-    if link.reading.is_known_to_continue(link.before):
+    if is_known_to_continue(link.reading, link.before):
         return link.reading.seconds - link.before.seconds
     return elapsed_between(link.before, link.reading).seconds
 

@@ -159,9 +159,9 @@ class WideTable:
         measured = [label for label in labels if label in self.format.index]
         if min(len(calculated), len(measured)) <= 1:  # with a single one, itemgetter makes no tuple
             return None
-        place = {label: at for at, label in enumerate((*calculated, *measured))}
+        order = {label: at for at, label in enumerate((*calculated, *measured))}
         indexes = [self.format.index[label] for label in measured]
-        return itemgetter(*calculated), itemgetter(*indexes), itemgetter(*(place[label] for label in labels))
+        return itemgetter(*calculated), itemgetter(*indexes), itemgetter(*(order[label] for label in labels))
 
     @cached_property
     def _pick(self) -> Callable[[Sequence[Number]], tuple[Value, ...]]:
