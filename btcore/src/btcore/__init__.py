@@ -137,9 +137,11 @@ _LATER = {
 """Names of which most runs use none: the module of each is imported with its first use, a fifth of all."""
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - what the module has
-    """Import a name of `_LATER`."""
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_LATER[name]), name)
-    return value
+if not TYPE_CHECKING:  # a type checker would believe that there is every name
+
+    def __getattr__(name: str) -> Any:  # noqa: ANN401 - what the module has
+        """Import a name of `_LATER`."""
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(_LATER[name]), name)
+        return value
