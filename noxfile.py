@@ -193,10 +193,17 @@ def sdists(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure speed and memory against a peer in the same run; prints ratios."""
-    install_debian_packages(session)
-    session.install("--quiet", *tools("peer", "rrd"), *folders("btcore", *DEFAULT_SET, "plugins/btmon-rrd"))
+    """Measure speed and memory against a peer in the same run: a table; `--json FILE`, `--compare REV`, `--page`."""
+    session.install("--quiet", *tools("peer"), *folders("btcore", *DEFAULT_SET))
+    keep_bytecode(session)
     session.run("python", "tests/bench/run.py", *session.posargs)
+
+
+@nox.session
+def bench_sinks(session: nox.Session) -> None:
+    """Measure what reaches the disk for a packet, and what the sinks for servers and RRD files do."""
+    install_debian_packages(session)
+    session.install("--quiet", *tools("rrd"), *folders("btcore", *DEFAULT_SET, "plugins/btmon-rrd"))
     session.run("python", "tests/bench/written.py", *session.posargs)
     session.run("python", "tests/bench/rrd.py", *session.posargs, env={"PYTHONPATH": "tests"})
     session.install(

@@ -1,120 +1,98 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Measures speed and memory: ratios against a peer in the same run, so that the machine does not matter.
+"""Measures speed and memory, beside a peer in the same run, and says what must be reached.
 
-The peer is siobrultech-protocols, which Home Assistant reads these meters with. It decodes one packet; for what it does
-not do (framing with resynchronisation, calculation, a journal) the figure is packets a second of one core.
+    nox -s bench                          # the table
+    nox -s bench -- --json FILE           # and as JSON
+    nox -s bench -- --compare REV         # and beside what the commit REV takes now
+    nox -s bench -- --page                # and into docs/performance.md, with its charts
+
+The peer is siobrultech-protocols, which Home Assistant reads these meters with. It decodes one packet, and calculates
+power; what it does not do has no ratio. Processor time is what is measured, so that a busy machine does not lie, but
+for waits. The median of several rounds counts, with the lowest and the highest.
 """
 
+import argparse
+import json
+import os
+import platform
 import sys
-import tempfile
-import time
-import tracemalloc
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from siobrultech_protocols.gem.packets import BIN48_NET_TIME
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from btcore import FORMATS, Reading, pack
-from btcore.calculate.samples import between
-from btcore.decode.brultech import Brultech
-from btcore.decode.decoders import Decoders
-from btcore.decode.framing import StreamCounts
-from btcore.journal import Entry
-from btcore.records import Sample
-from btcore.sqlite_journal.journal import SqliteJournal
+from bench import compare, micro, stored, whole
+from bench.growth import CHARTS
+from bench.rows import Row, comparison, markdown, table
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-PACKET = (GOLDEN / "captures" / "BIN48-NET-TIME.bin").read_bytes()
-NOW = datetime(2024, 1, 1, tzinfo=UTC)
+DOCS = Path(__file__).parents[2] / "docs"
+PICTURES = "pictures/performance"
 
+PAGE = """# Performance
 
-def rate(work: Callable[[], int], seconds: float = 1.0) -> float:
-    """Return how many a second: `work` does some and tells how many."""
-    work()
-    done, started = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - started) < seconds:
-        done += work()
-    return done / elapsed
+What one packet costs, and what must be reached. `nox -s bench -- --page` has written this page, on {date}, with
+{python} on {machine}, beside a load of {load:.0f} from other programs. Times are of the processor (user and system),
+but for those of waiting. The peer is siobrultech-protocols, which Home Assistant uses, in the same run.
+What was decided is in [ADR 65](adr/0065-what-is-known-is-not-found-out-again.md).
 
+{table}
 
-def reading(n: int) -> Reading:
-    """Make a reading that differs from the one before."""
-    values = {f"ch{i}_aws": 1000 * n * i for i in range(1, 49)}
-    raw = pack("gem48ptbin", "01100603", {"volts": 120.0, "secs": 10 * n, **values})
-    return Reading(NOW, FORMATS["gem48ptbin"], "01100603", raw)
+## How the cost grows
+
+{charts}
+"""
 
 
-def peer() -> int:
-    """Decode one packet with the peer."""
-    BIN48_NET_TIME.parse(PACKET)
-    return 1
+def options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description="Measures speed and memory, beside a peer in the same run.")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows into a file, too")
+    parser.add_argument("--compare", metavar="REV", help="measure an earlier commit as well, and say what has changed")
+    parser.add_argument("--page", action="store_true", help="measure how the cost grows, and write docs/performance.md")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of the whole program for each row (default: 3)")
+    parser.add_argument("--entries", type=int, default=stored.BACKLOG, help="entries of the journal that is trimmed")
+    return parser.parse_args()
 
 
-def decode() -> int:
-    """Decode the same packet into the same named values."""
-    raw = Reading(NOW, FORMATS["gem48ptbin"], "01100603", PACKET)
-    return 1 if raw.values else 0
+def measure(given: argparse.Namespace) -> list[Row]:
+    """Measure all rows; what an earlier commit cannot do is left out."""
+    found: list[Row] = []
+    for part in (micro.rows, lambda: stored.rows(given.entries), lambda: whole.rows(given.rounds)):
+        try:
+            found += part()
+        except (ImportError, AttributeError, TypeError) as error:
+            print(f"not measured: {error}", file=sys.stderr)
+    return found
 
 
-def frame_and_decode() -> int:
-    """Find the packet in a stream, check it, decode it."""
-    stream = Decoders([Brultech()]).stream(StreamCounts())
-    found = [Reading(t, p.format, p.serial, p.raw).values for p, t in stream.feed(PACKET * 50, NOW)]
-    return len(found)
-
-
-def calculate() -> int:
-    """Calculate all values of two readings that are decoded anew."""
-    older, newer = (Reading(NOW, r.format, r.serial, r.raw) for r in PAIR)
-    sample = between(older, newer)
-    return 1 if isinstance(sample, Sample) and sample.values else 0
-
-
-PAIR = (reading(1), reading(2))
-
-
-def journal(folder: Path) -> Callable[[], int]:
-    """Return work that commits one packet to a journal."""
-    kept = SqliteJournal(folder / "journal.db")
-    keys = iter(range(1, 1 << 40))
-
-    def work() -> int:
-        return len(kept.append([Entry(next(keys), "panel", "01100603", "gem48ptbin", PACKET)]).kept)
-
-    return work
-
-
-def junk() -> int:
-    """Skip junk, with a header in every hundred bytes; counts kilobytes."""
-    stream = Decoders([Brultech()]).stream(StreamCounts())
-    list(stream.feed((b"\xfe\xff\x05" + b"x" * 97) * 1000, NOW))
-    return 100
-
-
-def memory() -> float:
-    """Return the bytes that one reading in memory costs, not decoded."""
-    count = 2000
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    kept = [Reading(NOW, FORMATS["gem48ptbin"], "01100603", bytes(bytearray(PACKET))) for _ in range(count)]
-    used = tracemalloc.get_traced_memory()[0] - before
-    tracemalloc.stop()
-    return used / len(kept)
+def write_page(rows: list[Row], load: float) -> None:
+    """Write the page and its charts."""
+    (DOCS / PICTURES).mkdir(parents=True, exist_ok=True)
+    lines = []
+    for name, make in CHARTS.items():
+        chart = make()
+        (DOCS / PICTURES / f"{name}.svg").write_text(chart.svg())
+        lines.append(f"![{chart.title}: {chart.y_label}, over {chart.x_label}]({PICTURES}/{name}.svg)")
+    date, python = datetime.now(UTC).date().isoformat(), f"Python {platform.python_version()}"
+    machine = f"{os.cpu_count()} cores ({platform.machine()})"
+    charts = "\n\n".join(lines)
+    page = PAGE.format(date=date, python=python, machine=machine, load=load, table=markdown(rows), charts=charts)
+    (DOCS / "performance.md").write_text(page)
 
 
 def main() -> int:
-    """Print the figures."""
-    base = rate(peer)
-    print(f"peer: decode a GEM packet        {base:10,.0f} /s      1.0 x")
-    jobs = (("decode", decode), ("frame, check, decode", frame_and_decode), ("decode two, calculate", calculate))
-    for name, work in jobs:
-        found = rate(work)
-        print(f"{name:<32} {found:10,.0f} /s {found / base:8.1f} x")
-    with tempfile.TemporaryDirectory() as folder:
-        print(f"{'journal, a commit a packet':<32} {rate(journal(Path(folder))):10,.0f} /s")
-    print(f"{'junk, resynchronising':<32} {rate(junk):10,.0f} kB/s")
-    print(f"{'a reading in memory':<32} {memory():10,.0f} bytes")
+    """Measure, and print."""
+    given = options()
+    load = os.getloadavg()[0]
+    rows = measure(given)
+    print(table(rows))
+    if given.json:
+        given.json.write_text(json.dumps([row.record() for row in rows], indent=1))
+    if given.compare:
+        before = compare.measure(given.compare, given.rounds, given.entries)
+        print(f"\nbeside {given.compare}, measured now:\n{comparison(rows, before)}")
+    if given.page:
+        write_page(rows, load)
     return 0
 
 

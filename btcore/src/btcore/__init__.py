@@ -4,22 +4,18 @@
 This module is the public interface: what a plugin may import. Everything else is private to the core.
 """
 
-from btcore.capture.files import CaptureError, read_capture
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from btcore.channel_descriptions import ChannelDescription
-from btcore.commands import Command, Configuration, LoadConfiguration, Table
 from btcore.decode.brultech import FORMATS, pack
-from btcore.discovered import Discovered
 from btcore.errors import BtcoreError, ConfigurationError, Problem, Reject, Retry, Stop
 from btcore.findings import DiagnosisContext, Finding
 from btcore.formats import Channel, Format, Number
 from btcore.further_channels import active_further_channels, visible_channels
 from btcore.hookspecs import hookimpl
-from btcore.import_progress import ImportProgress
 from btcore.measurement import Measurement, measurements
 from btcore.meter_commands import CommandFailed, CommandLine, MeterCommand, MeterCommands
-from btcore.open_files import processes_holding, processes_listening
-from btcore.polling.probing import ProbedDevice, answers_commands, probe_devices, sends_unasked
-from btcore.polling.schedule import Poll, check_polling, validate_devices
 from btcore.records import Batch, Chunk, Damaged, Incomplete, Packet, Piece, Reading, Sample, SourceCheckpoint
 from btcore.schemas import SCHEMAS, Column, channels_in, columns, serial_column
 from btcore.serial_names import SerialNames, Serials, shorten_serial
@@ -38,6 +34,15 @@ from btcore.settings import (
     setting,
 )
 from btcore.version import API, __version__
+
+if TYPE_CHECKING:
+    from btcore.capture.files import CaptureError, read_capture
+    from btcore.commands import Command, Configuration, LoadConfiguration, Table
+    from btcore.discovered import Discovered
+    from btcore.import_progress import ImportProgress
+    from btcore.open_files import processes_holding, processes_listening
+    from btcore.polling.probing import ProbedDevice, answers_commands, probe_devices, sends_unasked
+    from btcore.polling.schedule import Poll, check_polling, validate_devices
 
 __all__ = [
     "API",
@@ -112,3 +117,34 @@ __all__ = [
     "validate_devices",
     "visible_channels",
 ]
+
+_LATER = {
+    "CaptureError": "btcore.capture.files",
+    "Command": "btcore.commands",
+    "Configuration": "btcore.commands",
+    "Discovered": "btcore.discovered",
+    "ImportProgress": "btcore.import_progress",
+    "LoadConfiguration": "btcore.commands",
+    "Poll": "btcore.polling.schedule",
+    "ProbedDevice": "btcore.polling.probing",
+    "Table": "btcore.commands",
+    "answers_commands": "btcore.polling.probing",
+    "check_polling": "btcore.polling.schedule",
+    "probe_devices": "btcore.polling.probing",
+    "processes_holding": "btcore.open_files",
+    "processes_listening": "btcore.open_files",
+    "read_capture": "btcore.capture.files",
+    "sends_unasked": "btcore.polling.probing",
+    "validate_devices": "btcore.polling.schedule",
+}
+"""Names of which most runs use none: the module of each is imported with its first use, a fifth of all."""
+
+
+if not TYPE_CHECKING:  # a type checker would believe that there is every name
+
+    def __getattr__(name: str) -> Any:  # noqa: ANN401 - what the module has
+        """Import a name of `_LATER`."""
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(_LATER[name]), name)
+        return value

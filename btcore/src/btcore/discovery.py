@@ -6,13 +6,13 @@ distribution. How a table becomes the settings of a plugin belongs to `config/ta
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from importlib import metadata
 from typing import Any
 
 import attrs
 import pluggy
 
 from btcore import predecessor
+from btcore.entry_points import EntryPoint, distributions
 from btcore.errors import BtcoreError, is_interrupt
 from btcore.formats import packet_formats
 from btcore.hookspecs import PROJECT, Hooks
@@ -74,7 +74,7 @@ class Installed:
     name: str
     distribution: str
     version: str
-    entry: metadata.EntryPoint
+    entry: EntryPoint
 
     def __str__(self) -> str:
         """Return how a message names it."""
@@ -196,15 +196,10 @@ def check_kind(plugin: Installed, cls: type, kind: Kind) -> None:
 
 def _entries(group: str) -> Iterator[Installed]:
     seen: set[str] = set()
-    for distribution in metadata.distributions():
-        try:
-            entries = [entry for entry in distribution.entry_points if entry.group == group]
-            name = str(distribution.metadata["Name"]) if entries else ""
-        except Exception:  # noqa: BLE001, S112 - a distribution that is half there is not ours to judge
-            continue
-        if entries and name not in seen:  # the first on the path hides its namesakes, as on import
-            seen.add(name)
-            yield from (Installed(entry.name, name, distribution.version, entry) for entry in entries)
+    for one in distributions(group):
+        if one.name not in seen:  # the first on the path hides its namesakes, as on import
+            seen.add(one.name)
+            yield from (Installed(entry.name, one.name, one.version, entry) for entry in one.entries)
 
 
 def _callers(cls: type) -> list[pluggy.HookCaller]:

@@ -5,8 +5,9 @@ So a sink with a column or a feed for each channel adds these channels only once
 something. How a sink shows them is decided in the sink; their columns in btmon's tables are in `schemas.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
 
 from btcore.formats import Channel, Format, Number
 from btcore.records import Reading, Sample
@@ -30,6 +31,8 @@ def active_further_channels(record: Reading | Sample) -> tuple[Channel, ...]:
     """
     reading = record if isinstance(record, Reading) else record.newer
     numbers = reading.numbers
+    if isinstance(record, Reading) and not any(_counters_of_further(reading.format)(numbers)):
+        return ()
     further = _further_counters(reading.format)
     energies = record.values if isinstance(record, Sample) and further else NO_VALUES
     return tuple(
@@ -48,6 +51,13 @@ def visible_channels(record: Reading | Sample) -> tuple[Channel, ...]:
 def _all_but_idle(format: Format, active: tuple[Channel, ...]) -> tuple[Channel, ...]:
     idle = set(further_channels(format)).difference(active)
     return tuple(channel for channel in format.channels if channel not in idle)
+
+
+@lru_cache(maxsize=64)
+def _counters_of_further(format: Format) -> Callable[[Sequence[Number]], Sequence[Number]]:
+    """Return what gets all counters of the further channels: in most houses they are 0, which is seen at once."""
+    indexes = [index for _, absolute, polarized, _ in _further_counters(format) for index in (absolute, polarized)]
+    return itemgetter(*indexes) if indexes else lambda _numbers: ()
 
 
 @lru_cache(maxsize=64)

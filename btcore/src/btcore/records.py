@@ -13,7 +13,7 @@ from typing import Any
 
 import attrs
 
-from btcore.formats import MAX_NAME, Channel, Format, Number, check_name, describe_type
+from btcore.formats import MAX_NAME, SECONDS, Channel, Format, Number, check_name, describe_type
 from btcore.origin import LIVE, check_origin
 
 MAX_STREAM_NAME = 200
@@ -118,7 +118,12 @@ class Packet:
 
 @attrs.frozen
 class Incomplete:
-    """Answer of `decode_packet`: the buffer starts with one of this decoder's packets, which is not complete yet."""
+    """Answer of `decode_packet`: the buffer starts with one of this decoder's packets, which is not complete yet.
+
+    `size` is how many bytes it has at least: the decoder is not asked again before they have come in. 0: not known.
+    """
+
+    size: int = 0
 
 
 @attrs.frozen
@@ -181,6 +186,9 @@ class Reading:
     address: str = ""
     origin: str = ""
     _numbers: tuple[Number, ...] | None = attrs.field(default=None, repr=False, alias="numbers")
+    _key: int | None = attrs.field(default=None, init=False, repr=False)
+    _continued: int = attrs.field(default=0, init=False, repr=False)
+    """The offset of the reading that it is known to continue: what one sink has found out, the others need not."""
 
     def __attrs_post_init__(self) -> None:
         """Check it."""
@@ -215,7 +223,8 @@ class Reading:
     @property
     def seconds(self) -> int:
         """The meter's seconds counter; 0 where it sends none."""
-        return int(self.get("secs") or 0)
+        index = self.format.index.get(SECONDS)
+        return 0 if index is None else int(self.numbers[index] or 0)
 
     @property
     def timestamp(self) -> float:
@@ -225,7 +234,9 @@ class Reading:
     @property
     def key(self) -> int:
         """`time` in microseconds since 1970, an integer: with the serial number it identifies a reading."""
-        return to_microseconds(self.time)
+        if self._key is None:
+            object.__setattr__(self, "_key", to_microseconds(self.time))
+        return self._key or 0
 
     def get(self, label: str) -> Number:
         """Return one number by label; None if the format has no such label, or the meter no such value."""
@@ -241,6 +252,17 @@ def trusted_reading(numbers: tuple[Number, ...] | None, *given: Any) -> Reading:
     reading = Reading(*given)
     object.__setattr__(reading, "_numbers", numbers)
     return reading
+
+
+def is_known_to_continue(newer: Reading, older: Reading) -> bool:
+    """Whether `note_continued` was called for a reading and the one at that offset."""
+    return newer._continued == older.offset != 0  # noqa: SLF001 - it is for no plugin
+
+
+def note_continued(newer: Reading, older: Reading) -> bool:
+    """Note, for all who read the same journal, that the meter continued from an older reading; return True."""
+    object.__setattr__(newer, "_continued", older.offset)
+    return True
 
 
 def reading_of(packet: Packet, time: datetime, serial: str, *more: Any) -> Reading:  # noqa: ANN401 - a reading's types
@@ -333,12 +355,8 @@ class Batch:
 
 def to_microseconds(time: datetime) -> int:
     """Return an aware time as microseconds since 1970, exactly."""
-    days = time.toordinal() - _EPOCH_DAY
-    offset = time.utcoffset()
-    seconds = days * 86_400 + time.hour * 3_600 + time.minute * 60 + time.second
-    if offset:
-        seconds -= offset.days * 86_400 + offset.seconds
-    return seconds * 1_000_000 + time.microsecond
+    passed = time - EPOCH  # 0.3 µs; field by field it takes 2
+    return (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
 
 
 def from_microseconds(microseconds: int) -> datetime:
@@ -347,5 +365,3 @@ def from_microseconds(microseconds: int) -> datetime:
 
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-_EPOCH_DAY = datetime(1970, 1, 1).toordinal()  # noqa: DTZ001 - a day's number has no zone

@@ -4,7 +4,6 @@
 Redacting secrets belongs to `redaction.py`.
 """
 
-import difflib
 import json
 import math
 import re
@@ -110,6 +109,8 @@ class Count(int):
 
 def closest(word: str, known: Iterable[str]) -> str:
     """Return the most similar known word, whatever it means, or "": for a number among numbers."""
+    import difflib  # noqa: PLC0415 - only a mistake needs it
+
     found = difflib.get_close_matches(word[:MAX_WORD], list(known), n=1)
     return found[0] if found else ""
 
@@ -137,6 +138,8 @@ def nearest(word: str, known: Iterable[str], before: str = "") -> str:
 
 
 def _similarity(word: str, other: str) -> float:
+    import difflib  # noqa: PLC0415 - only a mistake needs it
+
     return difflib.SequenceMatcher(None, word.lower(), other.lower()).ratio()
 
 

@@ -15,7 +15,8 @@ from btcore.calculate.chain import SerialState
 from btcore.calculate.chains import Chains
 from btcore.calculate.lifetime import grow_lifetime
 from btcore.calculate.links import Lifetime, Link
-from btcore.calculate.samples import continues_in_step, examined_values, plain_values
+from btcore.calculate.plain import plain_values
+from btcore.calculate.samples import continues_in_step, examined_values
 from btcore.calculate.transition import Transition, continues_plainly, transition_between
 
 FAULTS = ("absurd", "set seconds", "restart", "clock", "gap")

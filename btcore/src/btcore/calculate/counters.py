@@ -105,13 +105,16 @@ def only_rose(older: Reading, newer: Reading, max_rise: float) -> bool:
     return min(one_way, default=0) >= 0 and not any(map(gt, one_way, steps))
 
 
+@lru_cache(maxsize=64)
+def _pulse_counters(format: Format) -> Getter:
+    """Return the getter of the pulse counters of a format."""
+    return label_getter(format, format.pulses)
+
+
 def pulses_only_rose(older: Reading, newer: Reading, seconds: float) -> bool:
     """Whether all pulse counters of two readings of one format are known, and rose as they can in so many seconds."""
-    for label in newer.format.pulses:
-        before, after = older.get(label), newer.get(label)
-        if before is None or after is None or not 0 <= after - before <= MAX_PULSES * seconds:
-            return False
-    return True
+    pulses = _pulse_counters(newer.format)
+    return all_rose(pulses(older.numbers), pulses(newer.numbers), MAX_PULSES * seconds)
 
 
 def rises(older: Reading, newer: Reading) -> Iterator[tuple[float, int]]:

@@ -14,7 +14,7 @@ import attrs
 
 from btcore.calculate.counters import MAX_WATTS, all_rose, only_rose, pulses_only_rose, rises, shared_absolute, tally
 from btcore.formats import Format
-from btcore.records import Reading
+from btcore.records import Reading, is_known_to_continue, note_continued
 
 USUAL_WATTS = 100_000
 """The most that a channel measures for long."""
@@ -153,6 +153,10 @@ def continues_plainly(older: Reading, newer: Reading) -> bool:
     Then `explain` says CONTINUED, and the lifetime counters stay as far ahead as they are. So it is for nearly all
     readings: to follow one of a GEM takes 16 µs, where the long way takes 28.
     """
+    return is_known_to_continue(newer, older) or (_continues_plainly(older, newer) and note_continued(newer, older))
+
+
+def _continues_plainly(older: Reading, newer: Reading) -> bool:
     form = older.format
     if form is not newer.format or form.seconds_bits < MIN_PLAIN_BITS or _was_reset(older, newer):
         return False

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import attrs
-import platformdirs
 
 from btcore.channel_descriptions import ChannelDescription
 from btcore.config.meters import Meters
@@ -263,4 +262,8 @@ def default_state() -> Path:
     """Return the state directory of a configuration that names none: the service manager's choice, or the user's."""
     # a service manager may give several, separated by colons: the first is the service's own
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
-    return Path(given or platformdirs.user_state_dir("btcore"))
+    if given:
+        return Path(given)
+    import platformdirs  # noqa: PLC0415 - where no state directory is named
+
+    return Path(platformdirs.user_state_dir("btcore"))

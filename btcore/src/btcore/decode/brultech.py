@@ -39,15 +39,17 @@ class Layout:
     gem: bool = True
     spare: int = 0
     clock: bool = False
+    counters: int = attrs.field(init=False)
+    """How many 5-byte energy counters there are."""
+    size: int = attrs.field(init=False)
+    """Bytes of a complete packet."""
 
-    @property
-    def counters(self) -> int:
-        """How many 5-byte energy counters there are."""
+    @counters.default
+    def _count_counters(self) -> int:
         return self.channels * (2 if self.polarized else 1)
 
-    @property
-    def size(self) -> int:
-        """Bytes of a complete packet."""
+    @size.default
+    def _add_sizes(self) -> int:
         if self.gem:
             tail = 4 + 2 * self.channels + 3 + 4 * 3 + 8 * 2 + self.spare + (6 if self.clock else 0)
             return FRAME + 2 + 5 * self.counters + tail
@@ -67,18 +69,16 @@ LAYOUTS = (
 """Names follow btmon's: a is absolute counters only, p with polarized ones, t with the meter's clock."""
 
 
-def five_byte(raw: bytes, offset: int, count: int) -> tuple[int, ...]:
-    """Read `count` counters of five bytes, low byte first. A strided copy per byte is 16 times as fast as a loop."""
-    wide = bytearray(8 * count)
-    end = offset + 5 * count
-    for index in range(5):
-        wide[index::8] = raw[offset + index : end : 5]
-    return struct.unpack(f"<{count}Q", wide)
+def five_byte(raw: bytes, offset: int, counters: struct.Struct) -> tuple[int, ...]:
+    """Read counters of five bytes, low byte first; `counters` has their number, as integers of eight bytes.
 
-
-def three_byte(raw: bytes, offset: int) -> int:
-    """Read a counter of three bytes, low byte first."""
-    return int.from_bytes(raw[offset : offset + 3], "little")
+    A strided copy per byte is 20 times as fast as a loop: 4 µs for the 96 counters of a GEM.
+    """
+    wide = bytearray(counters.size)
+    some = raw[offset : offset + counters.size // 8 * 5]
+    wide[0::8], wide[1::8], wide[2::8] = some[0::5], some[1::5], some[2::5]
+    wide[3::8], wide[4::8] = some[3::5], some[4::5]
+    return counters.unpack(wide)
 
 
 def temperature(raw: int) -> float | None:
@@ -90,14 +90,15 @@ def temperature(raw: int) -> float | None:
 
 
 def _unpack_ecm(layout: Layout) -> Callable[[bytes], Sequence[Number]]:
+    four = struct.Struct("<4Q")
+    tail = struct.Struct("<BxHHHB")
+    aux = struct.Struct(f"<{layout.aux}IH" if layout.aux else "")
+
     def unpack(raw: bytes) -> Sequence[Number]:
-        ch1_a, ch2_a = struct.unpack_from("<2H", raw, 33)
-        numbers: list[Number] = [(raw[3] << 8 | raw[4]) / 10, three_byte(raw, 37), raw[31]]
-        numbers += five_byte(raw, 5, 4)
-        numbers += (ch1_a / 100, ch2_a / 100)
-        if layout.aux:
-            numbers += struct.unpack_from(f"<{layout.aux}IH", raw, 40)
-        return numbers
+        flag, ch1_a, ch2_a, secs, high = tail.unpack_from(raw, 31)
+        counters = five_byte(raw, 5, four)
+        others = aux.unpack_from(raw, 40) if aux.size else ()
+        return ((raw[3] << 8 | raw[4]) / 10, secs | high << 16, flag, *counters, ch1_a / 100, ch2_a / 100, *others)
 
     return unpack
 
@@ -105,16 +106,20 @@ def _unpack_ecm(layout: Layout) -> Callable[[bytes], Sequence[Number]]:
 def _unpack_gem(layout: Layout) -> Callable[[bytes], Sequence[Number]]:
     n = layout.channels
     after = 5 + 5 * layout.counters
-    currents = struct.Struct(f"<{n}H")
-    rest = after + 4 + 2 * n
+    counters, currents = struct.Struct(f"<{layout.counters}Q"), struct.Struct(f"<{n}H")
+    # of the seconds and the four pulse counters, of three bytes each, first the low two bytes and then the high one
+    tail = struct.Struct("<" + "HB" * 5 + "8H")
 
     def unpack(raw: bytes) -> Sequence[Number]:
-        numbers: list[Number] = [(raw[3] << 8 | raw[4]) / 10, three_byte(raw, rest)]
-        numbers += five_byte(raw, 5, layout.counters)
-        numbers += [amps / 50 for amps in currents.unpack_from(raw, after + 4)]
-        numbers += [three_byte(raw, rest + 3 + 3 * i) for i in range(4)]
-        numbers += [temperature(t) for t in struct.unpack_from("<8H", raw, rest + 15)]
-        return numbers
+        secs, high, p1, h1, p2, h2, p3, h3, p4, h4, *temperatures = tail.unpack_from(raw, after + 4 + 2 * n)
+        return (
+            (raw[3] << 8 | raw[4]) / 10,
+            secs | high << 16,
+            *five_byte(raw, 5, counters),
+            *[amps / 50 for amps in currents.unpack_from(raw, after + 4)],
+            *(p1 | h1 << 16, p2 | h2 << 16, p3 | h3 << 16, p4 | h4 << 16),
+            *map(temperature, temperatures),
+        )
 
     return unpack
 
@@ -173,7 +178,11 @@ FORMATS: Mapping[str, Format] = {layout.name: _format(layout) for layout in LAYO
 """The formats by btmon's names: `ecm1220bin`, `ecm1240bin`, `gem48pbin`, `gem48ptbin`, and those that btmon lacks."""
 
 _BY_NAME = {layout.name: layout for layout in LAYOUTS}
-_BY_CODE = {code: tuple(row for row in LAYOUTS if row.code == code) for code in {row.code for row in LAYOUTS}}
+_BY_CODE = {
+    code: tuple((row, row.size, FORMATS[row.name]) for row in LAYOUTS if row.code == code)
+    for code in {row.code for row in LAYOUTS}
+}
+"""The layouts of each code, with their sizes and formats."""
 
 FormatName = Literal["ecm1220bin", "ecm1240bin", "gem48pbin", "gem48ptbin", "gem48abin", "gem32pbin", "gem32abin"]
 
@@ -199,7 +208,21 @@ def checksum(body: memoryview | bytes) -> int:
 
     The low half of an Adler-32 that starts at 0 is the sum of the bytes, and is exact for up to 256 bytes.
     """
-    return sum(zlib.adler32(body[at : at + 256], 0) & 0xFFFF for at in range(0, len(body), 256)) & 0xFF
+    total = 0
+    for at in range(0, len(body), 256):
+        total += zlib.adler32(body[at : at + 256], 0)
+    return total & 0xFF
+
+
+def read_kept(name: str, raw: bytes) -> tuple[Format, str] | None:
+    """Return the format and the serial number of a packet that the journal has kept; None if it is no such packet.
+
+    Its format is known, so nothing has to be found: it takes 2 µs, where `decode_packet` takes 5.
+    """
+    layout = _BY_NAME[name]
+    if len(raw) != layout.size or not is_frame(memoryview(raw), layout.size):
+        return None
+    return FORMATS[name], serial_number(layout, raw)
 
 
 def encode_frame(layout: Layout, payload: bytes) -> bytes:
@@ -315,13 +338,15 @@ class Brultech:
             return Incomplete() if HEADER.startswith(bytes(buffer)) else None
         if buffer[:2] != HEADER:
             return None
-        layouts = [row for row in _BY_CODE.get(buffer[2], ()) if not self.formats or row.name in self.formats]
-        for layout in layouts:
-            if len(buffer) < layout.size:
-                return Incomplete()
-            if is_frame(buffer, layout.size):
-                raw = bytes(buffer[: layout.size])
-                return Packet(layout.size, FORMATS[layout.name], serial_number(layout, raw), raw)
+        layouts = _BY_CODE.get(buffer[2], ())
+        if self.formats:
+            layouts = tuple(one for one in layouts if one[0].name in self.formats)
+        for layout, size, form in layouts:
+            if len(buffer) < size:
+                return Incomplete(size)
+            if is_frame(buffer, size):
+                raw = bytes(buffer[:size])
+                return Packet(size, form, serial_number(layout, raw), raw)
         return Damaged("no footer and checksum where its format has them") if layouts else None
 
 

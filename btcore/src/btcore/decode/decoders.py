@@ -9,13 +9,15 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from btcore.decode.brultech import FORMATS
+from btcore.decode.brultech import FORMATS, Brultech, read_kept
 from btcore.decode.decoder import Decoder, copy_of, decoder_name, default_context, format_names
 from btcore.decode.fault_reports import FaultReports
 from btcore.decode.framing import MAX_PACKET, Answer, SecondLook, Stream, StreamCounts
 from btcore.decode.packetless import decode_reading
 from btcore.decode.telnet import Doubled, Stuffed, Transformer
+from btcore.formats import Format, Number
 from btcore.journal import Entry
+from btcore.journal.shared_readings import SharedReadings
 from btcore.records import Damaged, Incomplete, Packet, Reading, Unwanted, from_microseconds, trusted_reading
 from btcore.settings import Context
 
@@ -47,11 +49,14 @@ class Decoders:
         contexts: Sequence[Context] = (),
         log: logging.Logger = log,
         name_meter: NameMeter = lambda _source, _address, _sent, kept, _format: kept,
+        shared: SharedReadings | None = None,
     ) -> None:
         """Take these instances, each with the context that it is opened with; by default, one named after its class.
 
-        `name_meter` names the meter of a reading that is read from the journal.
+        `name_meter` names the meter of a reading that is read from the journal. `shared` are the readings that other
+        workers with the same decoders and names have made of it.
         """
+        self._shared = SharedReadings() if shared is None else shared
         named = contexts or [default_context(instance) for instance in instances]
         self._given = list(zip(instances, named, strict=True))
         self._formats = frozenset(formats)
@@ -63,7 +68,7 @@ class Decoders:
     def for_worker(self, log: logging.Logger) -> "Decoders":
         """Return the same decoders for another worker, whose log gets their faults."""
         instances, contexts = [one for one, _ in self._given], [context for _, context in self._given]
-        return Decoders(instances, tuple(self._formats), contexts, log, self._name_meter)
+        return Decoders(instances, tuple(self._formats), contexts, log, self._name_meter, self._shared)
 
     def open(self, *, skip_failing: bool = False) -> None:
         """Make instances for this thread alone, with the same settings, and open them.
@@ -149,7 +154,8 @@ class Decoders:
         for decoder in self._decoders:
             answer = decoder.ask(buffer)
             if isinstance(answer, Packet):
-                return decoder.check(answer, len(buffer), self._formats)
+                checked = decoder.check(answer, len(buffer), self._formats)
+                return self._shared.add_packet(checked) if isinstance(checked, Packet) else checked
             if answer is not None:
                 self._warn_of(decoder, answer, len(buffer))
                 return answer
@@ -201,9 +207,15 @@ class Decoders:
     # --- readings of journal entries
 
     def read_entry(self, entry: Entry) -> Reading | None:
-        """Return the reading of a journal entry, unpacked; None if that is not possible, which is logged."""
-        found = self.read_entry_and_serial(entry)
-        return None if found is None else found[1]
+        """Return the reading of a journal entry, unpacked; None if that is not possible, which is logged.
+
+        All workers are given the same one, as long as they read near each other.
+        """
+        reading = self._shared.find(entry)
+        if reading is None and (found := self.read_entry_and_serial(entry)) is not None:
+            reading = found[1]
+            self._shared.add(entry, reading)
+        return reading
 
     def read_entry_and_serial(self, entry: Entry) -> tuple[str, Reading] | None:
         """Do what `read_entry` does; return also the serial number that the packet shows."""
@@ -223,15 +235,33 @@ class Decoders:
         if entry.packetless:
             serial = self._name_meter(entry.source, entry.address, entry.serial, entry.serial, entry.format)
             return entry.serial, decode_reading(entry, time, serial)
-        packet = self._packet_of(entry)
-        if packet is None:
+        found = self._decode_entry(entry)
+        if found is None:
             return None
+        form, sent, numbers = found
         more = (entry.offset, entry.monotonic, entry.boot, entry.address, entry.origin)
-        form = packet.format
+        serial = self._name_meter(entry.source, entry.address, sent, entry.serial, form.name)
+        return sent, trusted_reading(numbers, time, form, serial, entry.raw, entry.source, *more)
+
+    def _decode_entry(self, entry: Entry) -> tuple[Format, str, tuple[Number, ...]] | None:
+        """Return the format of an entry, the serial number that its packet shows, and its numbers."""
+        known = self._shared.packet_of(entry)
+        if known is not None and known.numbers is not None:
+            return known.format, known.serial, known.numbers
+        if entry.format in FORMATS and self._takes_own(entry.format) and (kept := read_kept(entry.format, entry.raw)):
+            form, serial = kept
+        elif packet := self._packet_of(entry):
+            form, serial = packet.format, packet.serial
+        else:
+            return None
         # those of our own formats were checked when they came in; another decoder may be of another version by now
-        numbers = tuple(form.unpack(entry.raw)) if FORMATS.get(form.name) is form else form.numbers(entry.raw)
-        serial = self._name_meter(entry.source, entry.address, packet.serial, entry.serial, form.name)
-        return packet.serial, trusted_reading(numbers, time, form, serial, entry.raw, entry.source, *more)
+        is_own = FORMATS.get(form.name) is form
+        return form, serial, tuple(form.unpack(entry.raw)) if is_own else form.numbers(entry.raw)
+
+    def _takes_own(self, name: str) -> bool:
+        """Whether the first decoder is Brultech's, and takes a format: then its packets need no decoder to be asked."""
+        first = self._decoders[0].instance if self._decoders else None
+        return type(first) is Brultech and (not first.formats or name in first.formats)
 
     def _packet_of(self, entry: Entry) -> Packet | None:
         """Return the packet of an entry, if possible in the format that the entry names."""

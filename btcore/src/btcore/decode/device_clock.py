@@ -10,7 +10,7 @@ is a setting of its source, and is not decided here.
 
 from collections import OrderedDict
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import attrs
 
@@ -74,7 +74,7 @@ class DeviceClock:
         if last is not None and last.is_guess and not self._is_ambiguous(local):
             last = None  # a guess holds while times are ambiguous; after that, the zone's rule decides
         found = last and self._continued(last, local, zone, seconds * SECOND, SECOND << bits)
-        current = found or _by_zone(last, to_microseconds(local), zone, seconds * SECOND, arrival)
+        current = found or _by_zone(last, _local_microseconds(local), zone, seconds * SECOND, arrival)
         time = from_microseconds(current.utc)
         self._remember(serial, current)
         return time
@@ -105,7 +105,7 @@ class DeviceClock:
             return None
 
         def error(offset: int) -> int:
-            passed = to_microseconds(local) - offset - last.utc
+            passed = _local_microseconds(local) - offset - last.utc
             return _nearest_zero(passed - (seconds - last.seconds), modulus)
 
         offset = min((last.offset, *zone), key=lambda offset: abs(error(offset)))
@@ -113,10 +113,15 @@ class DeviceClock:
             offset = self._offset(min(local, _LATEST) + EARLY) // _MICROSECOND
             if abs(error(offset)) > EARLY_SLACK:
                 return None
-        utc = to_microseconds(local) - offset
+        utc = _local_microseconds(local) - offset
         if utc - error(offset) >= last.utc:  # by its seconds, time did not go back: the clock was only corrected
             utc = max(utc, last.utc)
         return _Last(utc, offset, seconds, last.is_guess)
+
+
+def _local_microseconds(local: datetime) -> int:
+    """Return what a clock shows as microseconds since 1970, as if its zone were UTC."""
+    return to_microseconds(local.replace(tzinfo=UTC))
 
 
 def _by_zone(last: _Last | None, local: int, zone: tuple[int, ...], seconds: int, arrival: datetime | None) -> _Last:

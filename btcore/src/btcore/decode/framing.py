@@ -82,6 +82,7 @@ class Stream:
         self._header_size = max(map(len, headers), default=0)
         self._candidate = re.compile(b"|".join(b"(?s:%b)" % one for one in candidates)) if candidates else None
         self._rest = b""
+        self._needed = 0  # bytes of the packet that has begun, as far as the decoder has told
         self._end = 0  # how many bytes have come in since the stream began
         self._arrivals: deque[tuple[int, Time]] = deque()
 
@@ -105,7 +106,8 @@ class Stream:
         self._end += len(data)
         self._arrivals.append((self._end, time))
         self.bytes_since_packet += len(data)
-        return self._packets(self._rest + data, final=False)
+        self._rest += data
+        return self._packets(self._rest, final=False) if len(self._rest) >= self._needed else []
 
     def close(self) -> Found:
         """Return the last packets, as no more bytes will come: an incomplete packet counts as damaged now."""
@@ -115,12 +117,13 @@ class Stream:
         found: Found = []
         view = memoryview(buffer)
         begin = self._end - len(buffer)
-        at = junk = 0
+        at = junk = self._needed = 0
         while (at := self._skip(buffer, at)) < len(buffer):
             left = len(buffer) - at
             answer = self._decode(view[at:])
             if isinstance(answer, Packet) and 0 < answer.size <= left:
-                found += self._junk(buffer[junk:at], begin + junk, final=True)
+                if at > junk or self._is_undoing:
+                    found += self._junk(buffer[junk:at], begin + junk, final=True)
                 at += answer.size
                 self._piece(buffer[at - answer.size : at], answer)  # as it came: `raw` may leave out a key
                 found.append((answer, self._arrival(begin + at)))
@@ -128,6 +131,7 @@ class Stream:
                 self.bytes_since_packet = len(buffer) - at
                 junk = at
             elif isinstance(answer, Incomplete) and not final and left < MAX_PACKET:
+                self._needed = min(answer.size, MAX_PACKET)
                 break
             else:
                 size = min(answer.size, left) if isinstance(answer, Damaged | Unwanted) else 1
@@ -173,6 +177,8 @@ class Stream:
         """Return the next index at which a packet could start, which may be a header that is not complete yet."""
         found = (self._candidate or self._header).search(buffer, at)
         start = found.start() if found else max(at, len(buffer) - self._header_size + 1)
+        if start == at:
+            return start
         if self._candidate is not None:
             self.counts.damaged += len(self._header.findall(buffer, at, start))
         self.counts.junk += start - at

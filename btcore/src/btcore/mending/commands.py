@@ -12,12 +12,10 @@ from typing import Any
 
 import attrs
 
-from btcore.capture.export import READ, Span, export
 from btcore.config.site import Sink, Site
 from btcore.control.server import Handler
 from btcore.errors import Unavailable, WrongUse
 from btcore.journal import START, Journal
-from btcore.mending.file_import import import_files
 from btcore.mending.redelivery import REPORT_INTERVAL, open_decoders, preview_request
 from btcore.records import from_microseconds
 from btcore.replay.letters import as_json, id_of, select_letters
@@ -27,6 +25,9 @@ from btcore.status import ReplayStatus
 from btcore.status.replays import request_status
 from btcore.status.report import replay_line
 from btcore.text import nearest, plural
+
+MAX_READ = 500
+"""Journal entries read at once."""
 
 Answer = Mapping[str, Any]
 
@@ -165,6 +166,8 @@ class Mending:
             case "check":
                 yield {"faults": list(self._faults())}
             case "export":
+                from btcore.capture.export import Span, export  # noqa: PLC0415 - as for imports
+
                 span = Span(request.get("since"), request.get("until"), request.get("meters", ()))
                 yield from map(attrs.asdict, export(self.journal, span))
             case "compact":
@@ -172,6 +175,8 @@ class Mending:
 
     def import_files(self, request: Answer) -> Iterator[Answer]:
         """Bring files into the journal, one after the other, and yield how far it has come."""
+        from btcore.mending.file_import import import_files  # noqa: PLC0415 - a run without imports does not need it
+
         yield from import_files(self._site, self.journal, self._stop, request)
 
     def compact(self) -> tuple[int, int]:
@@ -187,7 +192,7 @@ class Mending:
         with ExitStack() as opened:
             decoders = open_decoders(self._site, opened)
             after, end = START, self.journal.newest()
-            while entries := [one for one in self.journal.read(after, READ) if one.offset <= end]:
+            while entries := [one for one in self.journal.read(after, MAX_READ) if one.offset <= end]:
                 after = entries[-1].offset
                 unread.update(entry.format for entry in entries if decoders.read_entry(entry) is None)
         for form, count in unread.items():

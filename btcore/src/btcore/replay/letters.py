@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Dead letters as a person names, lists and retries them: their ids, and the steps that deliver them after all."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from datetime import UTC
@@ -14,6 +13,7 @@ from btcore.calculate.samples import sample_of_link
 from btcore.calculate.sampling import Step
 from btcore.calculate.transition import Transition, transition_between
 from btcore.decode.decoders import Decoders
+from btcore.digest import sha256
 from btcore.journal import DeadLetter, Journal
 from btcore.records import Reading
 from btcore.settings import Polarity
@@ -28,7 +28,7 @@ ENDS = 2
 def id_of(letter: DeadLetter) -> str:
     """Return the id by which a person names a dead letter: it follows from its identity."""
     text = json.dumps([letter.sink, letter.serial, list(letter.keys)], separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
+    return sha256(text.encode()).hex()[:ID_DIGITS]
 
 
 def as_json(letter: DeadLetter) -> dict[str, Any]:

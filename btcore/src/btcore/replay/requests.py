@@ -6,7 +6,7 @@ the readings that they need. Doing what is asked for does not belong here.
 """
 
 import json
-import secrets
+import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from threading import Lock
@@ -39,7 +39,7 @@ class Request:
     `missing` those that it had not.
     """
 
-    number: str = attrs.field(factory=lambda: secrets.token_hex(3))
+    number: str = attrs.field(factory=lambda: os.urandom(3).hex())
     since: int | None = None
     until: int | None = None
     meters: tuple[str, ...] = ()

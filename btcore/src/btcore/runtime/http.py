@@ -7,12 +7,14 @@ It is off unless [metrics] has `listen`. Nothing can be changed over it.
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from btcore.errors import Unavailable
-from btcore.serve import EXPOSITION, HttpServer, Page
 from btcore.status import SiteStatus
-from btcore.status.metrics import metrics
 from btcore.status.report import problems
+
+if TYPE_CHECKING:
+    from btcore.serve import HttpServer, Page
 
 log = logging.getLogger("btcore.metrics")
 
@@ -62,8 +64,10 @@ class Monitoring:
         self._server = open_monitoring(self._address, self._status) if self._address is not None else None
 
 
-def open_monitoring(address: tuple[str, int], status: Callable[[], SiteStatus]) -> HttpServer:
+def open_monitoring(address: tuple[str, int], status: Callable[[], SiteStatus]) -> "HttpServer":
     """Return a server that has begun to serve. Raises Unavailable where it cannot listen."""
+    from btcore.serve import HttpServer  # noqa: PLC0415 - most sites are not monitored
+
     pages = {"/metrics": lambda: _metrics(status()), "/health": lambda: _health(status())}
     try:
         server = HttpServer(address, pages, log)
@@ -74,10 +78,15 @@ def open_monitoring(address: tuple[str, int], status: Callable[[], SiteStatus]) 
     return server
 
 
-def _metrics(status: SiteStatus) -> Page:
+def _metrics(status: SiteStatus) -> "Page":
+    from btcore.serve import EXPOSITION, Page  # noqa: PLC0415 - as above
+    from btcore.status.metrics import metrics  # noqa: PLC0415 - as above
+
     return Page(metrics(status), EXPOSITION)
 
 
-def _health(status: SiteStatus) -> Page:
+def _health(status: SiteStatus) -> "Page":
+    from btcore.serve import Page  # noqa: PLC0415 - as above
+
     found = "".join(f"{line}\n" for line in problems(status))
     return Page(found or "ok\n", status=HTTPStatus.OK if status.is_ok else HTTPStatus.SERVICE_UNAVAILABLE)

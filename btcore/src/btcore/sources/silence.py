@@ -8,8 +8,7 @@ looked at here.
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable, Mapping
-from statistics import median
+from collections.abc import Callable, Collection, Iterable, Mapping
 from threading import Lock
 
 import attrs
@@ -67,7 +66,7 @@ class _Meter:
     @property
     def usual(self) -> float:
         """Its usual interval; 0 where it is not known yet."""
-        return median(self.intervals) if len(self.intervals) >= MIN_INTERVALS else 0.0
+        return _median(self.intervals) if len(self.intervals) >= MIN_INTERVALS else 0.0
 
     @property
     def max_silence(self) -> float:
@@ -279,3 +278,10 @@ def _format_interval(seconds: float) -> str:
 
 MAX_WITH_TENTHS = 3.0
 """Seconds below which an interval is written with tenths."""
+
+
+def _median(values: Collection[float]) -> float:
+    """Return the median; `statistics` would import fractions and decimals for it."""
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2

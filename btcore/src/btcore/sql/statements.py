@@ -2,8 +2,8 @@
 """The statements for a table, as text: pure functions of a dialect and a table."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from hashlib import sha256
 
+from btcore.digest import sha256
 from btcore.sql.dialect import Dialect, Kind
 from btcore.sql.table import Table
 
@@ -30,7 +30,7 @@ def index_name(table: str, columns: Sequence[str]) -> str:
     name = "_".join((table, *columns))
     if len(name.encode()) <= LONGEST_NAME:
         return name
-    return f"{columns[0]}_{sha256(name.encode()).hexdigest()[:16]}"
+    return f"{columns[0]}_{sha256(name.encode()).hex()[:16]}"
 
 
 def add_column(dialect: Dialect, table: Table, name: str) -> str:

@@ -143,7 +143,25 @@ class WideTable:
     def _values_of(self, values: Reading | Sample) -> tuple[Value, ...]:
         if isinstance(values, Reading) and values.format is self.format:
             return self._pick((*values.numbers, None))  # 3 µs for a GEM instead of 28
+        if isinstance(values, Sample) and values.format is self.format and self._pick_of_sample is not None:
+            calculated, measured, ordered = self._pick_of_sample
+            try:  # 9 µs for a GEM instead of 70
+                return ordered((*calculated(values.values), *measured(values.newer.numbers)))
+            except KeyError:  # a value that this sample does not have
+                pass
         return tuple(values.get(column.label) for column in self.columns)
+
+    @cached_property
+    def _pick_of_sample(self) -> tuple[Callable[..., tuple[Value, ...]], ...] | None:
+        """What picks the calculated values of a sample, the numbers of its reading, and of both the row, in order."""
+        labels = [column.label for column in self.columns]
+        calculated = [label for label in labels if label not in self.format.index]
+        measured = [label for label in labels if label in self.format.index]
+        if min(len(calculated), len(measured)) <= 1:  # with a single one, itemgetter makes no tuple
+            return None
+        order = {label: at for at, label in enumerate((*calculated, *measured))}
+        indexes = [self.format.index[label] for label in measured]
+        return itemgetter(*calculated), itemgetter(*indexes), itemgetter(*(order[label] for label in labels))
 
     @cached_property
     def _pick(self) -> Callable[[Sequence[Number]], tuple[Value, ...]]:

@@ -18,6 +18,7 @@ from btcore.sqlite_journal.files.place import make_private
 from btcore.sqlite_journal.files.space import Room, give_up_reserve
 from btcore.sqlite_journal.gathering import Gathering
 from btcore.sqlite_journal.mending import Hooks, Mender
+from btcore.sqlite_journal.newest import Newest
 from btcore.sqlite_journal.tables.entries import NEWEST
 from btcore.sqlite_journal.tables.meters import Meters
 from btcore.sqlite_journal.tables.schema import bring_up, is_current, is_newer
@@ -58,6 +59,7 @@ class OpenJournal:
         self._closed = "it is not open yet"  # why there is no connection now
         self._last = START
         self._meters = Meters()
+        self._newest = Newest()
         self._mends = mends
         self._mender = Mender(file, self._hooks())
         self._begin()

@@ -89,6 +89,7 @@ class SqliteJournal(OpenJournal):
         with self._writing, self._guarded("write to"):
             done = self._insert(entries)
             self._mender.kept(done.kept)
+            self._newest.add(done.kept)
         if done.kept:
             self._publish(done.kept)
         self._room.is_full = self._room.is_full and self._gathering.is_failing
@@ -119,7 +120,8 @@ class SqliteJournal(OpenJournal):
     def read(self, after: Offset, limit: int) -> Sequence[Entry]:
         """Return the entries after an offset, oldest first."""
         self._mender.raise_if_missing(after)
-        found: list[Entry] = []
+        if found := self._newest.after(after, limit):
+            return found
         if after < self._gathering.committed_to:  # what is committed is read without the meters waiting for it
             found, after = self._read_on(self._only_committed, after, limit)
         if len(found) < limit and after < self._last:
@@ -223,6 +225,7 @@ class SqliteJournal(OpenJournal):
             with self._gathering.change():
                 done = restamp(self._writer, entries)
             self._mender.restamped(done)
+            self._newest.forget()
             self._gathering.commit()  # the tail has them as they were
 
     def source_checkpoint(self, source: str) -> str:
@@ -291,6 +294,7 @@ class SqliteJournal(OpenJournal):
 
     def _forget(self, sinks: Sequence[str], retention: Retention) -> Iterator[Forgotten]:
         for forgotten in forget(self._transaction, self._snapshot, sinks, retention, is_full=self.is_full):
+            self._newest.forget()
             with self._writing:
                 self._measure()
             yield forgotten

@@ -4,12 +4,12 @@
 A setting at its default is not included, so a new version of a plugin with more settings changes nothing.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 
 import attrs
 
+from btcore.digest import sha256
 from btcore.settings import Secret
 from btcore.values.describe import Setting, plain_value, settings_of
 from btcore.values.nested import is_table
@@ -55,8 +55,8 @@ def _secrets(value: object) -> Iterator[Secret]:
 
 
 def _hash(secret: Secret) -> bytes:
-    return hashlib.sha256(secret.reveal().encode(errors="surrogatepass")).digest()[:SECRET_BYTES]
+    return sha256(secret.reveal().encode(errors="surrogatepass"))[:SECRET_BYTES]
 
 
 def _mark(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:16]
+    return sha256(data).hex()[:16]

@@ -13,12 +13,12 @@ from btcore.config.site import Decoder, Sink, Site, Source, context_of
 from btcore.decode.decoders import Decoders
 from btcore.journal import Journal
 from btcore.journal.clock_watch import ClockWatch
+from btcore.journal.shared_readings import SharedReadings
 from btcore.replay.requests import RequestBook
 from btcore.settings import Context
 from btcore.sinks.worker import SinkWorker
 from btcore.sources.identity import Identities, last_readings
 from btcore.sources.worker import SourceWorker
-from btcore.virtual.collector import Collector
 
 log = logging.getLogger("btcore")
 
@@ -55,6 +55,7 @@ class WorkerFactory:
         self._options = options
         self._requests = requests
         self._cache = SampleCache()
+        self._shared = SharedReadings()
         self._clock_watch = clock_watch
         self._site_status = site_status
         self.identities = Identities(site.meters, lambda notice: log.warning("%s", notice))
@@ -93,6 +94,8 @@ class WorkerFactory:
         """Give the source of virtual channels the journal that it reads."""
         if not isinstance(source.instance, tuple):
             return source
+        from btcore.virtual.collector import Collector  # noqa: PLC0415 - for sites with virtual channels
+
         return attrs.evolve(source, instance=Collector(source.instance, self._journal, self._decoders(())))
 
     def sinks(self, sinks: Iterable[Sink]) -> list[SinkWorker]:
@@ -122,5 +125,9 @@ class WorkerFactory:
         decoders = self._site.decoders
         contexts = [self._context(one) for one in decoders]
         return Decoders(
-            [one.instance for one in decoders], formats, contexts, name_meter=self._site.meters.current_serial
+            [one.instance for one in decoders],
+            formats,
+            contexts,
+            name_meter=self._site.meters.current_serial,
+            shared=self._shared,
         )

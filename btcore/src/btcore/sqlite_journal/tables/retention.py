@@ -11,8 +11,8 @@ from btcore.journal import START, Forgotten, Offset, Retention
 from btcore.sqlite_journal.tables.entries import NEWEST
 from btcore.sqlite_journal.tables.lag import count_in_blocks
 
-PORTION = 1000
-"""Entries that are looked at in one transaction: an append waits no longer than that takes."""
+PORTION = 250
+"""Entries that are looked at in one transaction: an append waits no longer than that takes, some 5 ms."""
 
 ANY_TIME = 1 << 60
 """Seconds since 1970: everything was added before."""
