@@ -8,7 +8,6 @@ transaction open sees them all.
 
 import errno
 import logging
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from btcore.errors import Unavailable
 from btcore.journal import START
+from btcore.sqlite_journal.files.durable import sync_file
 from btcore.sqlite_journal.files.tail import Tail
 from btcore.sqlite_journal.tables.entries import NEWEST
 from btcore.sqlite_journal.tables.records import BROKEN, replay
@@ -227,7 +227,7 @@ class Gathering:
         self.committed_to = int(self._connection.execute(NEWEST).fetchone()[0])
         self._is_pending = self.is_stuck
         if sync:
-            _sync(Path(f"{self._file}-wal"))
+            sync_file(Path(f"{self._file}-wal"))  # none: SQLite has brought it into the journal's file, and waited
 
     def _replace_tail(self) -> None:
         tail = Tail(self._file)
@@ -282,13 +282,3 @@ class Gathering:
 def is_full(error: BaseException) -> bool:
     """Whether an error says that the disk is full."""
     return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL or getattr(error, "errno", 0) == errno.ENOSPC
-
-
-def _sync(file: Path) -> None:
-    """Wait until a file is on the disk."""
-    with suppress(FileNotFoundError):  # SQLite has brought it into the journal's file, and waited for that
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

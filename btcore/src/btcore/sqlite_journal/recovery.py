@@ -10,7 +10,7 @@ from pathlib import Path
 
 from btcore.errors import Unavailable
 from btcore.journal import START, Offset
-from btcore.sqlite_journal.files.moving import move_away, remove_oldest
+from btcore.sqlite_journal.files.moving import finish_moving, free_name, is_moved, move_away, remove_oldest
 from btcore.sqlite_journal.notebook import Notebook
 from btcore.sqlite_journal.restoring import missing
 from btcore.sqlite_journal.salvage import Salvage
@@ -51,11 +51,20 @@ class Recovery:
 
     def move_away(self, fault: str) -> str:
         """Move the files away, so that new ones can be made in their place; return what to say. Raises OSError."""
-        moved = move_away(self._file)
+        moved = free_name(self._file)
         self._fault = f"the journal {self._file} {fault}"
-        self._notebook.change(unsaved=(*self._notebook.note.unsaved, moved.name))
+        self._notebook.change(unsaved=(*self._notebook.note.unsaved, moved.name), sync=True)
+        move_away(self._file, moved)
         where = f"moved to {moved.name}; " if moved.exists() else ""
         return f"{self._fault}: {where}a new one is begun, and what can be read of the old one is saved"
+
+    def finish_moving(self) -> None:
+        """Finish moving away what an earlier run has begun to. Raises OSError."""
+        for name in self._notebook.note.unsaved[-1:]:
+            finish_moving(self._file, self._file.with_name(name))
+        there = tuple(name for name in self._notebook.note.unsaved if is_moved(self._file.with_name(name)))
+        if there != self._notebook.note.unsaved:
+            self._notebook.change(unsaved=there)
 
     def begin(self, until: Offset) -> None:
         """Begin, unless it is under way; entries of what was moved away have offsets up to `until` at most."""
