@@ -16,7 +16,7 @@ import attrs
 
 from btcore.journal import Baseline, Checkpoint, DeadLetter, Entry, Offset, Retention
 from btcore.sqlite_journal import gathering, recovery
-from btcore.sqlite_journal.files import space, tail
+from btcore.sqlite_journal.files import open_files, space, tail
 from btcore.sqlite_journal.journal import SqliteJournal
 from power.recorder import Recorder
 
@@ -85,6 +85,7 @@ def shrink(random: Random) -> None:
     gathering.MAX_RECORD = random.choice((2000, 10_000, 64 << 10))
     space.RESERVE = 1 << 12
     recovery.YIELD = 0.0
+    open_files.FRAMES = 2
 
 
 class Workload:

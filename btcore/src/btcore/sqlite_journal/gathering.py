@@ -60,6 +60,7 @@ class Gathering:
         self._since = self._failed = 0.0
         self._is_pending = False  # SQLite says that a transaction is over before others see what was in it
         self._tail = Tail(file)
+        self._is_synced = True  # what was committed is on the disk
         self._restored = 0
         self._is_tail_failing = False
         self._fault = ""
@@ -120,7 +121,7 @@ class Gathering:
 
     def _replay(self, record: bytes, *, entries: bool = True) -> int:
         try:
-            return replay(self._connection, record, entries=entries)
+            return replay(self._connection, record, entries=entries, sources=not self._tail.is_damaged)
         except BROKEN:
             self._tail.is_damaged = True
             return 0
@@ -208,15 +209,16 @@ class Gathering:
         """Commit all, wait until it is on the disk, and empty the tail. Raises OSError, sqlite3.Error."""
         if self._failed:
             self.begin()
-        self._commit(sync=bool(self._tail.size))
+        self._commit(sync=True)
         if self._tail.is_gone:
             self._replace_tail()
         elif self._tail.size and not self.is_stuck:
-            self._tail.clear()
+            self._tail.clear(sync=True)  # else it may come back with what was forgotten meanwhile
 
     def _commit(self, *, sync: bool) -> None:
         try:
             if self._connection.in_transaction:
+                self._is_synced = False
                 self._connection.execute("COMMIT")
         except sqlite3.Error:
             self._failed = time.monotonic()
@@ -226,8 +228,9 @@ class Gathering:
         self._failed = time.monotonic() if self.is_stuck else 0.0
         self.committed_to = int(self._connection.execute(NEWEST).fetchone()[0])
         self._is_pending = self.is_stuck
-        if sync:
+        if sync and not self._is_synced:
             sync_file(Path(f"{self._file}-wal"))  # none: SQLite has brought it into the journal's file, and waited
+            self._is_synced = True
 
     def _replace_tail(self) -> None:
         tail = Tail(self._file)

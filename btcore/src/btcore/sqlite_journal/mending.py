@@ -84,7 +84,7 @@ class Mender:
         self._hooks = hooks
         self._notebook = Notebook(file)
         self.forgetting = self._notebook.forgetting
-        self._recovery = Recovery(file, self._notebook, hooks.transaction, self._reading)
+        self._recovery = Recovery(file, self._notebook, hooks.transaction, self._reading, self._sync)
         self.raise_if_missing = self._recovery.raise_if_missing
         self._recent: deque[Entry] = deque(maxlen=MAX_RECENT)
         self.suspicions = Suspicions(file, was_left_open=self.was_left_open)
@@ -290,6 +290,10 @@ class Mender:
             after = note.kept_after if note.unsaved else kept_after(self._hooks.writer())
             newest = note.newest if note.unsaved else self._newest()
         self._notebook.note_progress(newest=newest, heard=heard, kept_after=after, is_open=is_open)
+
+    def _sync(self) -> None:
+        with self._hooks.hold():
+            self._hooks.gathering().commit()
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

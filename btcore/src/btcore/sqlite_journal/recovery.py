@@ -6,6 +6,7 @@ Meanwhile `raise_if_missing` keeps sinks from passing over what is still to come
 """
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from btcore.errors import Unavailable
@@ -24,13 +25,16 @@ YIELD = 0.005
 class Recovery:
     """What was moved away of one journal. `gap_until`: entries up to this offset may still come."""
 
-    def __init__(self, file: Path, notebook: Notebook, transaction: Begin, reading: Begin) -> None:
-        """Prepare; `transaction` writes to the journal, `reading` reads from it."""
+    def __init__(
+        self, file: Path, notebook: Notebook, transaction: Begin, reading: Begin, sync: Callable[[], None]
+    ) -> None:
+        """Prepare; `transaction` writes to the journal, `reading` reads from it, `sync` brings all to the disk."""
         self.gap_until: Offset = START
         self._file = file
         self._notebook = notebook
         self._transaction = transaction
         self._reading = reading
+        self._sync = sync
         self._salvage: Salvage | None = None
         self._fault = ""
 
@@ -99,6 +103,7 @@ class Recovery:
         newest = max(salvage.newest, note.newest if note.newest <= salvage.until else START)
         lost, undelivered = self._count_lost(newest)
         rest = note.unsaved[1:]
+        self._sync()  # before the note says that nobody needs what was moved away
         self._notebook.change(newest=newest, unsaved=rest, kept_after=note.kept_after if rest else None)
         self._notebook.expire()
         self._salvage = None

@@ -165,8 +165,11 @@ class Tail:
     def _begin_block(self) -> None:
         self._deflate, self._left = _compressor(), BLOCK
 
-    def clear(self) -> None:
-        """Forget all records: they are in the journal's file, and on the disk. Raises OSError."""
+    def clear(self, *, sync: bool = False) -> None:
+        """Forget all records: they are in the journal's file, and on the disk. Raises OSError.
+
+        `sync`: wait until the disk has forgotten them.
+        """
         if os.fstat(self._descriptor).st_size < SIZE:
             for at in range(0, SIZE, PAGE):  # by pages: of what is written at once, the system may make one large page
                 _write_all(self._descriptor, bytes(PAGE), at)
@@ -176,6 +179,8 @@ class Tail:
         _write_all(self._descriptor, begin, 0)
         self._filling, self._end, self._left, self._sum = filling, len(begin), 0, zlib.crc32(begin)
         self.is_empty = False
+        if sync:
+            self._sync()
 
     def remove(self) -> None:
         """Remove the file: all of it is in the journal's file, and on the disk. It is closed afterwards."""
