@@ -37,6 +37,15 @@ class Result:
     counts: Counts = attrs.field(factory=Counts)
     failures: list[Failure] = attrs.field(factory=list)
 
+    def add(self, other: "Result") -> None:
+        """Add what came out of others."""
+        self.histories += other.histories
+        self.second_cuts += other.second_cuts
+        for style, count in other.styles.items():
+            self.styles[style] += count
+        self.counts.add(other.counts)
+        self.failures += other.failures
+
 
 @attrs.frozen
 class Recording:
@@ -86,8 +95,9 @@ class Run:
         elif text == "end":
             self.is_under_way = False
             self.done += 1
-            if self.recording.steps[self.done - 1].is_durable:
-                self.durable = self._known(self.done)
+            if self.recording.steps[self.done - 1].is_durable:  # what was forgotten last may still come back
+                forgotten = self._known(self.done - 1).forgotten
+                self.durable = attrs.evolve(self._known(self.done), forgotten=forgotten)
         else:
             self.is_under_way = True
 

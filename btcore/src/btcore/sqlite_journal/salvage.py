@@ -20,6 +20,7 @@ from btcore.sqlite_journal.files.wal import frames
 from btcore.sqlite_journal.tables.checksum import checksum_of, is_damaged
 from btcore.sqlite_journal.tables.lag import count_in_blocks
 from btcore.sqlite_journal.tables.retention import Begin
+from btcore.sqlite_journal.tables.sinks import is_dead_letter
 
 PORTION = 1000
 """Rows of one portion: an append waits no longer than they take."""
@@ -97,7 +98,8 @@ class Salvage:
             yield from self._read_file()
         if self._log.exists():
             for frame in frames(self._log):
-                yield from rows_of(frame.data, self._fetch, FILE_HEADER if frame.page == 1 else 0)
+                rows = rows_of(frame.data, self._fetch, FILE_HEADER if frame.page == 1 else 0)
+                yield from rows if frame.is_intact else filter(_is_entry, rows)  # what has no checksum is not believed
 
     def _read_file(self) -> Iterator[Row]:
         with self.file.open("rb", buffering=0) as file:
@@ -119,9 +121,9 @@ class Salvage:
 
     def _take(self, connection: sqlite3.Connection, row: Row, sizes: list[tuple[Offset, int]]) -> None:
         values = row.values
-        if row.number > 0 and len(values) >= FEWEST and _fits(values, ENTRY[: len(values)]):
+        if _is_entry(row):
             self._take_entry(connection, row, sizes)
-        elif row.number > 0 and _fits(values, DEAD_LETTER):
+        elif row.number > 0 and _fits(values, DEAD_LETTER) and is_dead_letter(values):
             connection.execute(KEEP_DEAD_LETTER, values)
         elif row.number > 0 and _fits(values, SEQUENCE) and values[0] == "entry":
             self.newest = max(self.newest, int(values[1] or 0))
@@ -172,6 +174,11 @@ def _read_at(file: io.FileIO, at: int, size: int) -> bytes:
         return os.pread(file.fileno(), size, at)
     except OSError:
         return b""
+
+
+def _is_entry(row: Row) -> bool:
+    """Whether a row may be an entry: its checksum tells whether it is."""
+    return row.number > 0 and len(row.values) >= FEWEST and _fits(row.values, ENTRY[: len(row.values)])
 
 
 def _fits(values: Sequence[object], types: Sequence[type]) -> bool:

@@ -6,6 +6,7 @@ The format is that of https://www.sqlite.org/walformat.html. Nothing is changed 
 """
 
 import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -31,11 +32,20 @@ class Header(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """A page in the log: its number, from 1 on, and its bytes; whether it was written since the log began anew."""
+    """A page in the log: its number, from 1 on, and its bytes.
+
+    `is_current`: it was written since the log began anew. `is_intact`: it is known to be as SQLite wrote it; of two
+    versions of a page that were mixed as the power failed it is not.
+    """
 
     page: int
     data: bytes
     is_current: bool
+    is_intact: bool
+
+
+WITHOUT_HEADER = Header(4096, "<" if sys.byteorder == "little" else ">", b"", (0, 0))
+"""What is taken to be the header of a log whose own is damaged."""
 
 
 def read_header(data: bytes) -> Header | None:
@@ -74,9 +84,12 @@ def frames(file: Path) -> Iterator[Frame]:
     with file.open("rb") as log:
         header = read_header(log.read(HEADER))
         page_size = header.page_size if header else 4096
+        before = header.sums if header else (0, 0)
         while len(data := log.read(FRAME_HEADER + page_size)) == FRAME_HEADER + page_size:
             is_current = header is not None and data[8:16] == header.salt
-            yield Frame(int.from_bytes(data[:4], "big"), data[FRAME_HEADER:], is_current)
+            is_whole = is_intact(header or WITHOUT_HEADER, data, before)
+            yield Frame(int.from_bytes(data[:4], "big"), data[FRAME_HEADER:], is_current, is_whole)
+            before = _two(data, 16)
 
 
 def find_fault(file: Path) -> str:

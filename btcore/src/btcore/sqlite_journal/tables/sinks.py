@@ -8,6 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import attrs
 
@@ -98,6 +99,15 @@ def read_dead_letters(connection: sqlite3.Connection, sink: str | None) -> Seque
         DeadLetter(name, serial, _time(start), _time(end), why, _numbers(entries), _numbers(keys))
         for name, serial, start, end, why, entries, keys in connection.execute(DEAD_LETTERS, (sink, sink))
     ]
+
+
+def is_dead_letter(values: Sequence[Any]) -> bool:
+    """Whether the values of a row can be those of a dead letter: its times are times, and its lists are lists."""
+    _, _, start, end, _, entries, _, keys = values
+    try:
+        return all(map(_time, (start, end))) and all(isinstance(_numbers(one), tuple) for one in (entries, keys))
+    except (ValueError, TypeError):
+        return False
 
 
 def _baseline(offset: int, lifetime: str) -> Baseline:
