@@ -25,6 +25,9 @@ SINKS = ("sink.roof", "sink.hourly")
 SOURCE = "source.old"
 METERS = ("311111", "322222", "333333")
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+FRAME = 4096 + 24
+"""Bytes of a page in SQLite's log."""
+
 WRITTEN_BACK = "written back"
 KILLED = "killed"
 
@@ -136,7 +139,7 @@ class Workload:
         usual += [("many", self._append_many), ("restamp", self._restamp), ("letter", self._keep_letter)]
         usual += [("check", self._check), ("retention", self._forget), ("compact", self.journal.compact)]
         usual += [("close", self._close), ("kill", self._kill), ("inspect", self.journal.inspect)] * 2
-        return usual + [("remove", self._remove)] * 2 + [("garble", self._garble)]
+        return usual + [("remove", self._remove)] * 2 + [("garble", self._garble), ("garble log", self._garble_log)]
 
     # --- the journal
 
@@ -250,11 +253,23 @@ class Workload:
             file.write(self._random.randbytes(200))
         self._mend()
 
+    def _garble_log(self) -> None:
+        """Write over a page of SQLite's log; dead letters may be lost by it, and no reading: all are in memory."""
+        log = self.state / f"{FILE}-wal"
+        frames = log.stat().st_size // FRAME
+        with log.open("r+b", buffering=0) as file:
+            file.seek(frames // 2 * FRAME + 300)
+            file.write(self._random.randbytes(200))
+        for _ in range(frames // open_files.FRAMES + 2):
+            self._mend()
+        there = {one.identity for one in self.journal.dead_letters()}
+        self._know(letters={name: one for name, one in self._known.letters.items() if name in there})
+
     def _mend(self) -> None:
-        assert [one for one in self.journal.inspect() if one.lost != 0] == []
+        assert [one for one in self.journal.inspect() if one.lost] == []
 
     def _know(self, **changes: object) -> None:
         self._known = attrs.evolve(self._known, **changes)
 
 
-DAMAGES = frozenset({"remove", "garble"})
+DAMAGES = frozenset({"remove", "garble", "garble log"})
