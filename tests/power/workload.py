@@ -154,11 +154,19 @@ class Workload:
         return self._folder / f"life-{max(len(self._lives) - 1, 0)}"
 
     def _open(self) -> None:
-        self._lives.append(SmallJournal(self._folder / f"life-{len(self._lives)}" / FILE, always_sync=self.is_always))
+        self._lives.append(self._opened(self._folder / f"life-{len(self._lives)}"))
+
+    def _opened(self, state: Path) -> SmallJournal:
+        """Open the journal, and read from it what a program reads first."""
+        journal = SmallJournal(state / FILE, always_sync=self.is_always)
+        for sink in SINKS:
+            journal.checkpoint(sink)
+        journal.source_checkpoint(SOURCE)
+        return journal
 
     def _close(self) -> None:
         self.journal.close()
-        self._lives[-1] = SmallJournal(self.state / FILE, always_sync=self.is_always)
+        self._lives[-1] = self._opened(self.state)
 
     def _kill(self) -> None:
         """Leave all as it is: whoever comes next has the same files, and nothing is closed."""

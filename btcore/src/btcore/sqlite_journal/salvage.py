@@ -99,7 +99,8 @@ class Salvage:
         if self._log.exists():
             for frame in frames(self._log):
                 rows = rows_of(frame.data, self._fetch, FILE_HEADER if frame.page == 1 else 0)
-                yield from rows if frame.is_intact else filter(_is_entry, rows)  # what has no checksum is not believed
+                # what comes after damage may be newer than what is lost: how far a sink came, without its baselines
+                yield from rows if frame.is_certain else filter(_is_entry, rows)
 
     def _read_file(self) -> Iterator[Row]:
         with self.file.open("rb", buffering=0) as file:

@@ -62,7 +62,7 @@ def replay(connection: sqlite3.Connection, record: bytes, *, entries: bool = Tru
         offset, examined, first_unwanted, settings, accepted, revision = found["marks"]
         kept = Checkpoint(offset, {}, examined, first_unwanted, settings, accepted, revision)
         row = connection.execute(REVISION, (found["sink"],)).fetchone()
-        if (row[0] if row else 0) < revision:
+        if row is None or row[0] == revision - 1:  # a record has the baselines that changed, and needs those before it
             keep_checkpoint(connection, found["sink"], kept, {key: Baseline(*one) for key, *one in found["baselines"]})
     elif sources:
         row = connection.execute(SOURCE_STATE, (found["source"],)).fetchone()
