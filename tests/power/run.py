@@ -27,6 +27,9 @@ CUTS = 50
 MOST_SHOWN = 20
 """Failures that are printed."""
 
+PROGRESS = 5000
+"""Histories after which it says how far it is."""
+
 MEMORY = Path("/dev/shm")
 """Where the files are made: in memory, where there is such a disk."""
 
@@ -78,6 +81,8 @@ def main(words: list[str]) -> int:
         for result in results(arguments, compile_recorder(Path(folder))):
             total.add(result)
             print_failures(result, total, arguments.without)
+            if total.histories % PROGRESS < result.histories:
+                print(f"{total.histories} histories, {len(total.failures)} failures", file=sys.stderr)
     print_counts(total, arguments.seed, time.monotonic() - began)
     return 1 if total.failures else 0
 

@@ -247,7 +247,7 @@ class Workload:
         entries = {offset: entry for offset, entry in self._known.entries.items() if offset in left}
         self._know(entries=entries, forgotten=self._known.forgotten | gone)
 
-    # --- what happens to it
+    # --- what happens to it: no reading may be lost by it, but what was forgotten may come back
 
     def _remove(self) -> None:
         files = sorted(self.state.glob(f"{FILE}*"))
@@ -275,6 +275,10 @@ class Workload:
 
     def _mend(self) -> None:
         assert [one for one in self.journal.inspect() if one.lost] == []
+        known = self._known
+        back = known.forgotten & {one.offset for one in self.journal.read(0, 1 << 20)}
+        entries = {**known.entries, **{offset: known.versions[offset][-1] for offset in back}}
+        self._know(entries=entries, forgotten=known.forgotten - back)
 
     def _know(self, **changes: object) -> None:
         self._known = attrs.evolve(self._known, **changes)
