@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from random import Random
 
 import attrs
-
 from power.operations import CREATED, EMPTIED, Kind, Operation
 
 SECTOR = 512

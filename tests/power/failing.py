@@ -15,13 +15,13 @@ from pathlib import Path
 from threading import Event
 
 import attrs
+from power.recorder import Recorder
 
 from btcore.errors import Unavailable
 from btcore.journal import Checkpoint, Entry, retry
 from btcore.sources.write_queue import WriteQueue
 from btcore.sqlite_journal import mending
 from btcore.sqlite_journal.journal import SqliteJournal
-from power.recorder import Recorder
 
 LONGEST = 20.0
 """Seconds to wait for what must come."""
@@ -86,7 +86,7 @@ def fail_to(call: str, suffix: str = "") -> Callable[[Program], None]:
 
 
 def read_fails(program: Program, *, times: int) -> None:
-    """The disk fails to read some of the file so many times."""
+    """Let the disk fail to read the file so many times."""
     journal = program.open(always=False)
     for _ in range(10):
         program.kept += [one.key for one in journal.append([program.entry() for _ in range(300)]).kept]
@@ -111,7 +111,7 @@ def read_fails(program: Program, *, times: int) -> None:
 
 
 def readings_wait(program: Program) -> None:
-    """Nothing can be written for a while; a source goes on all the time."""
+    """Let nothing be written for a while; a source goes on all the time."""
     retry.FIRST, retry.LONGEST = 0.001, 0.01
     journal = program.open(always=False)
     stop = Event()
@@ -136,8 +136,7 @@ SCENARIOS: Mapping[str, Callable[[Program], None]] = {
     "sync": fail_to("sync"),
     "sync-tail": fail_to("sync", "-tail"),
     "sync-log": fail_to("sync", "-wal"),
-    "read-some": lambda program: read_fails(program, times=3),
-    "read-ten": lambda program: read_fails(program, times=12),
+    "read": lambda program: read_fails(program, times=3),
     "readings-wait": readings_wait,
 }
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from random import Random
 
 import attrs
-
 from power.disk import STYLES, Counts, Disk, File, cut
 from power.operations import Kind, Operation
 from power.promises import Expected, broken_promises, open_and_close
@@ -138,9 +137,7 @@ def _plan(recording: Recording, seed: int, number: int) -> tuple[int, str, Rando
     return random.randint(0, len(recording.operations)), random.choice(sorted(STYLES)), random
 
 
-def _cut_once(
-    folder: Path, recorder: Recorder, run: Run, style: str, random: Random, result: Result
-) -> Iterator[str]:
+def _cut_once(folder: Path, recorder: Recorder, run: Run, style: str, random: Random, result: Result) -> Iterator[str]:
     files = cut(run.disk, style, random, result.counts)
     result.histories += 1
     result.styles[style] += 1

@@ -8,10 +8,10 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import attrs
+from power.workload import FILE, METERS, SINKS, SOURCE, Known, SmallJournal
 
 from btcore.errors import BtcoreError
 from btcore.journal import Checkpoint, Damage, Entry, Offset
-from power.workload import FILE, METERS, SINKS, SOURCE, Known, SmallJournal
 
 ALL = 1 << 20
 
@@ -72,7 +72,7 @@ def _broken(journal: SmallJournal, expected: Expected) -> Iterator[str]:
 
 
 def _missing(found: Found, expected: Expected) -> Iterator[str]:
-    """All that was on the disk is there: with `always`, each entry that was acknowledged."""
+    """Find what was on the disk and is not there: with `always`, of all that was acknowledged."""
     if expected.is_mending:
         return
     must = expected.done if expected.is_always else expected.durable
@@ -89,7 +89,7 @@ def _invented(found: Found, expected: Expected) -> Iterator[str]:
 
 
 def _halved(found: Found, expected: Expected) -> Iterator[str]:
-    """What was appended at once is there, or is not."""
+    """Find what was appended at once, and of which only some is there."""
     if found.is_damaged:  # what is brought back then is brought back reading by reading
         return
     there = {expected.begun.groups[offset] for offset in found.entries if offset in expected.begun.groups}
@@ -99,7 +99,7 @@ def _halved(found: Found, expected: Expected) -> Iterator[str]:
 
 
 def _told(found: Found, expected: Expected) -> Iterator[str]:
-    """No more is told to be lost than is."""
+    """Find losses that are told, and are none."""
     if expected.is_mending:
         return
     lost = len(expected.begun.entries.keys() - found.entries.keys())
@@ -109,39 +109,47 @@ def _told(found: Found, expected: Expected) -> Iterator[str]:
 
 
 def _marks(journal: SmallJournal, found: Found, expected: Expected) -> Iterator[str]:
-    """What is remembered of sinks and sources was so once, and is no older than what was on the disk."""
+    """Find what is remembered, and never was so, or is older than what was on the disk."""
     for sink in SINKS:
-        past = expected.begun.checkpoints.get(sink, ())
-        surely = len(expected.durable.checkpoints.get(sink, ()))
-        possible = [None, *past] if not surely or expected.is_mending else past[surely - 1 :]
-        kept = journal.checkpoint(sink)
-        if kept not in possible and not (expected.is_mending and any(_is_part(kept, one) for one in past)):
-            yield f"the checkpoint of {sink} is {kept}, and not one of {possible}"
-    states = dict(expected.begun.states)
-    surely = len(expected.durable.states)
-    possible_states = ["", *states] if not surely or expected.is_mending else list(states)[surely - 1 :]
-    state = journal.source_checkpoint(SOURCE)
-    if state not in possible_states:
-        yield f"the source is at {state!r}, and not at one of {possible_states}"
-    elif not expected.is_mending:
-        before = {offset for offset in expected.begun.entries if offset <= states.get(state, 0)}
-        if gone := sorted(before - found.entries.keys()):
-            yield f"the source goes on after {state!r}, and {len(gone)} readings before that are lost: {gone[:5]}"
+        yield from _sink(journal.checkpoint(sink), sink, expected)
+    yield from _source(journal.source_checkpoint(SOURCE), found, expected)
     if not expected.is_mending:
         letters = {one.identity for one in journal.dead_letters()}
         if letters - expected.begun.letters.keys() or expected.durable.letters.keys() - letters:
             yield f"dead letters are {letters}"
 
 
+def _sink(kept: Checkpoint | None, sink: str, expected: Expected) -> Iterator[str]:
+    past = expected.begun.checkpoints.get(sink, ())
+    surely = len(expected.durable.checkpoints.get(sink, ()))
+    possible = [None, *past] if not surely or expected.is_mending else past[surely - 1 :]
+    if kept not in possible and not (expected.is_mending and any(_is_part(kept, one) for one in past)):
+        yield f"the checkpoint of {sink} is {kept}, and not one of {possible}"
+
+
+def _source(state: str, found: Found, expected: Expected) -> Iterator[str]:
+    states = dict(expected.begun.states)
+    surely = len(expected.durable.states)
+    possible = ["", *states] if not surely or expected.is_mending else list(states)[surely - 1 :]
+    if state not in possible:
+        yield f"the source is at {state!r}, and not at one of {possible}"
+    elif not expected.is_mending:
+        before = {offset for offset in expected.begun.entries if offset <= states.get(state, 0)}
+        if gone := sorted(before - found.entries.keys()):
+            yield f"the source goes on after {state!r}, and {len(gone)} readings before that are lost: {gone[:5]}"
+
+
 def _is_part(kept: Checkpoint | None, one: Checkpoint) -> bool:
     """Whether a checkpoint was so, but for baselines that were lost."""
-    return kept is not None and attrs.evolve(kept, baselines=one.baselines) == one and (
-        kept.baselines.items() <= one.baselines.items()
+    return (
+        kept is not None
+        and attrs.evolve(kept, baselines=one.baselines) == one
+        and (kept.baselines.items() <= one.baselines.items())
     )
 
 
 def _collecting(journal: SmallJournal, found: Found) -> Iterator[str]:
-    """What comes in next gets an offset that nothing that is remembered refers to, and each sink gets it."""
+    """See that what comes in next gets an offset that nothing refers to, and that each sink gets it."""
     new = journal.append([Entry(7 * 10**9, "panel", METERS[0], "ecm1220bin", b"after the power cut")]).kept[0]
     references = [*found.entries]
     for sink in SINKS:

@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 
 import attrs
-
 from power.histories import Result, cuts
 from power.mutants import MUTANTS, take_out
 from power.recorder import MISSING, Recorder, compile_recorder

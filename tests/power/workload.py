@@ -11,14 +11,15 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import attrs
+from power.recorder import Recorder
 
 from btcore.journal import Baseline, Checkpoint, DeadLetter, Entry, Offset, Retention
 from btcore.sqlite_journal import gathering, recovery
 from btcore.sqlite_journal.files import open_files, space, tail
 from btcore.sqlite_journal.journal import SqliteJournal
-from power.recorder import Recorder
 
 FILE = "journal.db"
 SINKS = ("sink.roof", "sink.hourly")
@@ -222,9 +223,7 @@ class Workload:
         self.journal.restamp([new])
         known = self._known
         versions = (*known.versions[old.offset], new)
-        self._know(
-            entries={**known.entries, old.offset: new}, versions={**known.versions, old.offset: versions}
-        )
+        self._know(entries={**known.entries, old.offset: new}, versions={**known.versions, old.offset: versions})
 
     def _keep_letter(self) -> None:
         if not self._known.entries:
@@ -280,7 +279,7 @@ class Workload:
         entries = {**known.entries, **{offset: known.versions[offset][-1] for offset in back}}
         self._know(entries=entries, forgotten=known.forgotten - back)
 
-    def _know(self, **changes: object) -> None:
+    def _know(self, **changes: Any) -> None:  # noqa: ANN401 - fields of `Known`
         self._known = attrs.evolve(self._known, **changes)
 
 
