@@ -20,7 +20,7 @@ from btcore.sqlite_journal.files.wal import frames
 from btcore.sqlite_journal.tables.checksum import checksum_of, is_damaged
 from btcore.sqlite_journal.tables.lag import count_in_blocks
 from btcore.sqlite_journal.tables.retention import Begin
-from btcore.sqlite_journal.tables.sinks import is_dead_letter
+from btcore.sqlite_journal.tables.sinks import dead_letter_offsets
 
 PORTION = 1000
 """Rows of one portion: an append waits no longer than they take."""
@@ -124,8 +124,10 @@ class Salvage:
         values = row.values
         if _is_entry(row):
             self._take_entry(connection, row, sizes)
-        elif row.number > 0 and _fits(values, DEAD_LETTER) and is_dead_letter(values):
-            connection.execute(KEEP_DEAD_LETTER, values)
+        elif row.number > 0 and _fits(values, DEAD_LETTER):
+            offsets = dead_letter_offsets(values)
+            if offsets is not None and self._is_old(*offsets):
+                connection.execute(KEEP_DEAD_LETTER, values)
         elif row.number > 0 and _fits(values, SEQUENCE) and values[0] == "entry":
             self.newest = max(self.newest, int(values[1] or 0))
         elif _fits(values, CHECKPOINT) and self._is_old(values[1], values[2]):

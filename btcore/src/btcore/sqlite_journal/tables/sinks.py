@@ -101,13 +101,15 @@ def read_dead_letters(connection: sqlite3.Connection, sink: str | None) -> Seque
     ]
 
 
-def is_dead_letter(values: Sequence[Any]) -> bool:
-    """Whether the values of a row can be those of a dead letter: its times are times, and its lists are lists."""
+def dead_letter_offsets(values: Sequence[Any]) -> tuple[int, ...] | None:
+    """Return the offsets that the row of a dead letter names; None where it is damaged and cannot be read."""
     _, _, start, end, _, entries, _, keys = values
     try:
-        return all(map(_time, (start, end))) and all(isinstance(_numbers(one), tuple) for one in (entries, keys))
+        _time(start), _time(end)
+        offsets, numbers = _numbers(entries), _numbers(keys)
     except (ValueError, TypeError):
-        return False
+        return None
+    return offsets if all(isinstance(one, int) for one in (*offsets, *numbers)) else None
 
 
 def _baseline(offset: int, lifetime: str) -> Baseline:
