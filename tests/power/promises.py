@@ -33,15 +33,11 @@ class Expected:
 
 @attrs.define
 class Found:
-    """What a journal has after a power cut."""
+    """What a journal has after a power cut: `damages` are new, `is_damaged` says whether it remembers any."""
 
     entries: dict[Offset, Entry]
     damages: Sequence[Damage]
-
-    @property
-    def is_damaged(self) -> bool:
-        """Whether it tells of damage."""
-        return bool(self.damages)
+    is_damaged: bool
 
 
 def broken_promises(state: Path, expected: Expected) -> list[str]:
@@ -60,7 +56,7 @@ def open_and_close(state: Path) -> None:
 
 
 def _broken(journal: SmallJournal, expected: Expected) -> Iterator[str]:
-    found = Found({one.offset: one for one in journal.read(0, ALL)}, journal.inspect())
+    found = Found({one.offset: one for one in journal.read(0, ALL)}, journal.inspect(), bool(journal.damages))
     yield from _missing(found, expected)
     yield from _invented(found, expected)
     yield from _halved(found, expected)
@@ -90,7 +86,7 @@ def _invented(found: Found, expected: Expected) -> Iterator[str]:
 
 def _halved(found: Found, expected: Expected) -> Iterator[str]:
     """Find what was appended at once, and of which only some is there."""
-    if found.is_damaged:  # what is brought back then is brought back reading by reading
+    if expected.is_mending or found.is_damaged:  # what is brought back then is brought back reading by reading
         return
     there = {expected.begun.groups[offset] for offset in found.entries if offset in expected.begun.groups}
     gone = expected.begun.versions.keys() - expected.begun.forgotten - found.entries.keys()
