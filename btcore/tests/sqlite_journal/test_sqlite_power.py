@@ -15,7 +15,7 @@ from helpers.journal_entries import dead_letter, raw_entry
 
 from btcore.journal import Baseline, Checkpoint, Retention
 from btcore.sqlite_journal import notebook
-from btcore.sqlite_journal.files import durable, moving
+from btcore.sqlite_journal.files import durable
 from btcore.sqlite_journal.files.moving import free_name, use_copy
 from btcore.sqlite_journal.files.note import Note, read_note, write_note
 from btcore.sqlite_journal.files.tail import MARK
@@ -215,13 +215,13 @@ def test_the_note_is_on_the_disk_before_a_file_is_renamed(file: Path, monkeypatc
         journal.append([made(key) for key in range(1, 300)])
     os.truncate(file, 0)
     order: list[tuple[str, ...]] = []
-    rename = moving.rename
+    rename = durable.rename
 
     def noted(old: Path, new: Path) -> None:
         order.append((new.name, *read_note(file).unsaved))
         rename(old, new)
 
-    monkeypatch.setattr(moving, "rename", noted)
+    monkeypatch.setattr("btcore.sqlite_journal.files.moving.rename", noted)
     with closing(SqliteJournal(file)):
         assert [name.removesuffix("-wal") for name, *_ in order] == [known for _, known in order]
         assert order
