@@ -13,6 +13,8 @@ from power.promises import Expected, broken_promises, open_and_close
 from power.recorder import Recorder
 from power.workload import KILLED, WRITTEN_BACK, Known, Step, Workload, shrink
 
+from btcore.errors import BtcoreError
+
 AGAIN = 0.15
 """How many histories have a second power cut, while the journal is opened after the first."""
 
@@ -117,8 +119,12 @@ class Run:
 
 def cuts(folder: Path, recorder: Recorder, seed: int, numbers: Sequence[int], *, is_lying: bool = False) -> Result:
     """Record the run of a seed, and cut it so many times."""
-    recording = record(folder, recorder, seed)
     result = Result()
+    try:
+        recording = record(folder, recorder, seed)
+    except (BtcoreError, AssertionError) as error:
+        result.failures.append(Failure(seed, 0, f"before any power cut: {error!r}"))
+        return result
     plans = sorted(((number, *_plan(recording, seed, number)) for number in numbers), key=lambda plan: plan[1])
     run = Run(recording, Disk(is_lying=is_lying))
     at = 0

@@ -17,7 +17,7 @@ import attrs
 from power.recorder import Recorder
 
 from btcore.journal import Baseline, Checkpoint, DeadLetter, Entry, Offset, Retention
-from btcore.sqlite_journal import gathering, recovery
+from btcore.sqlite_journal import gathering, mending, recovery
 from btcore.sqlite_journal.files import open_files, space, tail
 from btcore.sqlite_journal.journal import SqliteJournal
 
@@ -89,6 +89,7 @@ def shrink(random: Random) -> None:
     gathering.MAX_RECORD = random.choice((2000, 10_000, 64 << 10))
     space.RESERVE = 1 << 12
     recovery.YIELD = 0.0
+    mending.SHARE = mending.PATIENCE = 600.0  # however busy the computer is
     open_files.FRAMES = 2
 
 
