@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a power cut found in the SQLite journal, each as a history of its own; `nox -s power` tries all others."""
 
+import errno
 import os
 import random
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import attrs
@@ -185,6 +186,20 @@ def test_a_dead_letter_of_a_torn_page_is_not_brought_back(file: Path) -> None:
 
 
 # --- files
+
+
+@pytest.mark.parametrize(("error", "is_raised"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_a_directory_that_cannot_be_synced_is_none_that_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int, is_raised: bool
+) -> None:
+    """A file system that knows no sync of directories is used without; a disk that fails is told."""
+
+    def fail(_descriptor: int) -> None:
+        raise OSError(error, "it cannot")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="cannot") if is_raised else nullcontext():
+        durable.sync_names(tmp_path)
 
 
 def test_a_log_that_stayed_behind_follows_its_file(file: Path) -> None:

@@ -57,7 +57,7 @@ class Recovery:
         """Move the files away, so that new ones can be made in their place; return what to say. Raises OSError."""
         moved = free_name(self._file)
         self._fault = f"the journal {self._file} {fault}"
-        self._notebook.change(unsaved=(*self._notebook.note.unsaved, moved.name), sync=True)
+        self._notebook.change(unsaved=(*self._moved(), moved.name), sync=True)
         move_away(self._file, moved)
         where = f"moved to {moved.name}; " if moved.exists() else ""
         return f"{self._fault}: {where}a new one is begun, and what can be read of the old one is saved"
@@ -66,9 +66,12 @@ class Recovery:
         """Finish moving away what an earlier run has begun to. Raises OSError."""
         for name in self._notebook.note.unsaved[-1:]:
             finish_moving(self._file, self._file.with_name(name))
-        there = tuple(name for name in self._notebook.note.unsaved if is_moved(self._file.with_name(name)))
-        if there != self._notebook.note.unsaved:
-            self._notebook.change(unsaved=there)
+        if self._moved() != self._notebook.note.unsaved:
+            self._notebook.change(unsaved=self._moved())
+
+    def _moved(self) -> tuple[str, ...]:
+        """Return the names that the note has of what is there: where renaming failed, there is nothing."""
+        return tuple(name for name in self._notebook.note.unsaved if is_moved(self._file.with_name(name)))
 
     def begin(self, until: Offset) -> None:
         """Begin, unless it is under way; entries of what was moved away have offsets up to `until` at most."""

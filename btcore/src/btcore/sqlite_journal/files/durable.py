@@ -5,9 +5,13 @@ That a file was synced says nothing of its name: until its directory is synced a
 its old name or its new one. What must be on the disk before what is decided elsewhere.
 """
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
+
+WITHOUT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM)
+"""Errors of a file system that cannot sync a directory, as of some that are on another computer."""
 
 
 def sync_file(file: Path) -> None:
@@ -17,8 +21,12 @@ def sync_file(file: Path) -> None:
 
 
 def sync_names(directory: Path) -> None:
-    """Wait until the names of the files in a directory are on the disk. Raises OSError."""
-    _sync(directory)
+    """Wait until the names of the files in a directory are on the disk, where that can be done. Raises OSError."""
+    try:
+        _sync(directory)
+    except OSError as error:
+        if error.errno not in WITHOUT_SYNC:
+            raise
 
 
 def rename(file: Path, to: Path) -> None:
