@@ -266,15 +266,15 @@ def test_a_note_that_is_needed_is_never_half_written(file: Path, monkeypatch: py
 def test_what_was_moved_away_serves_until_all_of_it_is_on_the_disk(
     file: Path, synced: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The note says that all was brought in only once that is on the disk."""
+    """The note says what was lost, and then that all was brought in, only once that is on the disk."""
     killed_with_log(file)
     overwrite(file, 0, 100, lambda size: b"x" * size)
     overwrite(log_of(file), 0, 32)
     monkeypatch.setattr(notebook, "write_note", lambda _file, note, **_: synced.append(f"unsaved: {len(note.unsaved)}"))
     with closing(SqliteJournal(file)) as journal:
         assert [one.offset for one in journal.read(0, 100)] == [*range(1, 20)]
-    saved = max(at for at, name in enumerate(synced) if name == "unsaved: 1") + 1
-    assert synced[saved : synced.index("unsaved: 0")] == [log_of(file).name]
+    saved = synced.index("unsaved: 0")
+    assert synced[saved - 2 : saved] == [log_of(file).name, "unsaved: 1"]  # the latter says what was lost
 
 
 def test_gathered_commits_wait_for_the_disk_once(file: Path, synced: list[str]) -> None:

@@ -70,7 +70,7 @@ class Notebook:
         """Tell damage, and how many readings are lost by it; None: nobody knows."""
         damage = Damage(datetime.now(UTC), text, lost)
         self._found.append(damage)
-        self.change(damages=self.note.with_damage(damage).damages)
+        self.change(damages=self.note.with_damage(damage).damages, sync=True)
 
     def take_found(self) -> Sequence[Damage]:
         """Return what was told since this was called last."""

@@ -107,12 +107,12 @@ class Recovery:
         lost, undelivered = self._count_lost(newest)
         rest = note.unsaved[1:]
         self._sync()  # before the note says that nobody needs what was moved away
+        what = self._fault or f"the journal {self._file} was damaged"
+        self._tell(f"{what}: {_describe(salvage, lost, undelivered)}", lost)
         self._notebook.change(newest=newest, unsaved=rest, kept_after=note.kept_after if rest else None)
         self._notebook.expire()
         self._salvage = None
         self.gap_until = self.gap_until if rest else START
-        what = self._fault or f"the journal {self._file} was damaged"
-        self._tell(f"{what}: {_describe(salvage, lost, undelivered)}", lost)
         if rest:
             self.begin(salvage.until)
         remove_oldest(self._file, rest)
