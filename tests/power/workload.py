@@ -7,7 +7,7 @@ The journal is the real one; only its bounds are small, so that a short history 
 import shutil
 import sqlite3
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -16,6 +16,7 @@ from typing import Any
 import attrs
 from power.recorder import Recorder
 
+from btcore.errors import Unavailable
 from btcore.journal import Baseline, Checkpoint, DeadLetter, Entry, Offset, Retention
 from btcore.sqlite_journal import gathering, mending, recovery
 from btcore.sqlite_journal.files import open_files, space, tail
@@ -31,6 +32,7 @@ FRAME = 4096 + 24
 
 WRITTEN_BACK = "written back"
 KILLED = "killed"
+MOST_TRIES = 10
 
 
 @attrs.frozen
@@ -276,9 +278,17 @@ class Workload:
     def _mend(self) -> None:
         assert [one for one in self.journal.inspect() if one.lost] == []
         known = self._known
-        back = known.forgotten & {one.offset for one in self.journal.read(0, 1 << 20)}
+        back = known.forgotten & self._offsets()
         entries = {**known.entries, **{offset: known.versions[offset][-1] for offset in back}}
         self._know(entries=entries, forgotten=known.forgotten - back)
+
+    def _offsets(self) -> set[Offset]:
+        """Return the offsets of all that is there; what reading finds damaged is mended first, as a program does."""
+        for _ in range(MOST_TRIES):
+            with suppress(Unavailable):
+                return {one.offset for one in self.journal.read(0, 1 << 20)}
+            assert [one for one in self.journal.inspect() if one.lost] == []
+        raise AssertionError("what is damaged is not mended")
 
     def _know(self, **changes: Any) -> None:  # noqa: ANN401 - fields of `Known`
         self._known = attrs.evolve(self._known, **changes)
