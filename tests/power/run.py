@@ -51,7 +51,7 @@ def results(arguments: argparse.Namespace, library: Path) -> Iterator[Result]:
     with multiprocessing.get_context("spawn").Pool(min(arguments.jobs, runs)) as pool:
         for result in pool.imap_unordered(partial(run_of, numbers=numbers, without=arguments.without), seeds):
             yield result
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or (arguments.stop and result.failures):
                 return
 
 
@@ -63,6 +63,7 @@ def parse(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=None, help="of the first run (default: by the clock)")
     parser.add_argument("--cut", type=int, default=None, help="replay this cut of the run of --seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
+    parser.add_argument("--stop", action="store_true", help="end with the first run in which a promise is broken")
     parser.add_argument("--without", choices=sorted(MUTANTS), default="", help="take this out of the journal first")
     arguments = parser.parse_args(words)
     if arguments.seed is None:
