@@ -109,6 +109,18 @@ def test_a_source_reads_again_what_is_missing_in_the_tail(file: Path, monkeypatc
         assert journal_after.damages
 
 
+def test_a_source_does_not_pass_over_readings_that_are_not_on_the_disk(file: Path) -> None:
+    """After readings that were committed at once, how far their source has come is committed behind them."""
+    with closing(SqliteJournal(file)) as journal:
+        journal.append([made(key) for key in range(1, 200)])
+        size = journal._gathering.size
+        journal.commit_source(SOURCE, "row 1")
+        assert journal._gathering.size == size
+        assert list(journal.check()) == []
+        journal.commit_source(SOURCE, "row 2")
+        assert journal._gathering.size > size
+
+
 def test_a_checkpoint_without_the_baselines_before_it_is_not_taken(file: Path) -> None:
     """Where a commit of a checkpoint is missing in the tail, a later one is not done: baselines would be missing."""
     journal = MortalJournal(file)

@@ -60,7 +60,7 @@ class Gathering:
         self._since = self._failed = 0.0
         self._is_pending = False  # SQLite says that a transaction is over before others see what was in it
         self._tail = Tail(file)
-        self._is_synced = True  # what was committed is on the disk
+        self.is_synced = True  # what was committed is on the disk
         self._restored = 0
         self._is_tail_failing = False
         self._fault = ""
@@ -218,7 +218,7 @@ class Gathering:
     def _commit(self, *, sync: bool) -> None:
         try:
             if self._connection.in_transaction:
-                self._is_synced = False
+                self.is_synced = False
                 self._connection.execute("COMMIT")
         except sqlite3.Error:
             self._failed = time.monotonic()
@@ -228,9 +228,9 @@ class Gathering:
         self._failed = time.monotonic() if self.is_stuck else 0.0
         self.committed_to = int(self._connection.execute(NEWEST).fetchone()[0])
         self._is_pending = self.is_stuck
-        if sync and not self._is_synced:
+        if sync and not self.is_synced:
             sync_file(Path(f"{self._file}-wal"))  # none: SQLite has brought it into the journal's file, and waited
-            self._is_synced = True
+            self.is_synced = True
 
     def _replace_tail(self) -> None:
         tail = Tail(self._file)

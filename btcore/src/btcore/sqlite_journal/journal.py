@@ -245,7 +245,8 @@ class SqliteJournal(OpenJournal):
         with self._writing, self._guarded("write to"), self._gathering.change() as record:
             row = self._writer.execute(SOURCE_STATE, (source,)).fetchone()
             self._writer.execute(KEEP_SOURCE, (source, state))
-            record.append(encode_source(source, state, row[0] if row else ""))
+            if self._gathering.is_synced:  # else the tail may be on the disk before the readings that came before it
+                record.append(encode_source(source, state, row[0] if row else ""))
         self._source_states[source] = state
 
     def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
