@@ -223,6 +223,14 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def power(session: nox.Session) -> None:
+    """Cut the power of a simulated disk under the journal: `nox -s power -- --histories N --seed S --seconds T`."""
+    install_debian_packages(session)
+    session.install("--quiet", *folders("btcore", *DEFAULT_SET))
+    session.run("python", "tests/power/run.py", *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """Send from 300 meters on bad connections: nothing may be lost; with `-- --month`, memory over a month."""
     session.install("--quiet", *folders("btcore", *DEFAULT_SET))

@@ -37,7 +37,11 @@ def find_fault_of(file: Path, note: Note) -> str:
     if not file.stat().st_size:
         return "is empty" if has_log or note.newest else ""
     fault = find_fault(wal) if has_log else ""
-    return f"is damaged: its log ({wal.name}) was changed: {fault}" if fault else ""
+    return (
+        f"is damaged: its log ({wal.name}) was changed, or not all of it was on the disk as the power failed: {fault}"
+        if fault
+        else ""
+    )
 
 
 def count_missing(connection: sqlite3.Connection, note: Note, newest: Offset, until: Offset) -> int:

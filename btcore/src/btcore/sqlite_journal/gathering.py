@@ -8,7 +8,6 @@ transaction open sees them all.
 
 import errno
 import logging
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from btcore.errors import Unavailable
 from btcore.journal import START
+from btcore.sqlite_journal.files.durable import sync_file
 from btcore.sqlite_journal.files.tail import Tail
 from btcore.sqlite_journal.tables.entries import NEWEST
 from btcore.sqlite_journal.tables.records import BROKEN, replay
@@ -60,6 +60,7 @@ class Gathering:
         self._since = self._failed = 0.0
         self._is_pending = False  # SQLite says that a transaction is over before others see what was in it
         self._tail = Tail(file)
+        self.is_synced = True  # what was committed is on the disk
         self._restored = 0
         self._is_tail_failing = False
         self._fault = ""
@@ -120,7 +121,7 @@ class Gathering:
 
     def _replay(self, record: bytes, *, entries: bool = True) -> int:
         try:
-            return replay(self._connection, record, entries=entries)
+            return replay(self._connection, record, entries=entries, sources=not self._tail.is_damaged)
         except BROKEN:
             self._tail.is_damaged = True
             return 0
@@ -208,15 +209,16 @@ class Gathering:
         """Commit all, wait until it is on the disk, and empty the tail. Raises OSError, sqlite3.Error."""
         if self._failed:
             self.begin()
-        self._commit(sync=bool(self._tail.size))
+        self._commit(sync=True)
         if self._tail.is_gone:
             self._replace_tail()
         elif self._tail.size and not self.is_stuck:
-            self._tail.clear()
+            self._tail.clear(sync=True)  # else it may come back with what was forgotten meanwhile
 
     def _commit(self, *, sync: bool) -> None:
         try:
             if self._connection.in_transaction:
+                self.is_synced = False
                 self._connection.execute("COMMIT")
         except sqlite3.Error:
             self._failed = time.monotonic()
@@ -226,8 +228,9 @@ class Gathering:
         self._failed = time.monotonic() if self.is_stuck else 0.0
         self.committed_to = int(self._connection.execute(NEWEST).fetchone()[0])
         self._is_pending = self.is_stuck
-        if sync:
-            _sync(Path(f"{self._file}-wal"))
+        if sync and not self.is_synced:
+            sync_file(Path(f"{self._file}-wal"))  # none: SQLite has brought it into the journal's file, and waited
+            self.is_synced = True
 
     def _replace_tail(self) -> None:
         tail = Tail(self._file)
@@ -282,13 +285,3 @@ class Gathering:
 def is_full(error: BaseException) -> bool:
     """Whether an error says that the disk is full."""
     return getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL or getattr(error, "errno", 0) == errno.ENOSPC
-
-
-def _sync(file: Path) -> None:
-    """Wait until a file is on the disk."""
-    with suppress(FileNotFoundError):  # SQLite has brought it into the journal's file, and waited for that
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

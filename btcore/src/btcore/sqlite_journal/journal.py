@@ -35,7 +35,13 @@ from btcore.sqlite_journal.tables.check import compact, find_damaged_entries, fi
 from btcore.sqlite_journal.tables.checksum import KNOWN_DAMAGED
 from btcore.sqlite_journal.tables.entries import RECENT, SIZES, insert, restamp, select
 from btcore.sqlite_journal.tables.lag import kept_after, lag_after
-from btcore.sqlite_journal.tables.records import KEEP_SOURCE, encode_checkpoint, encode_entries, encode_source
+from btcore.sqlite_journal.tables.records import (
+    KEEP_SOURCE,
+    SOURCE_STATE,
+    encode_checkpoint,
+    encode_entries,
+    encode_source,
+)
 from btcore.sqlite_journal.tables.retention import MAX_BASELINES, forget
 from btcore.sqlite_journal.tables.schema import refuse_foreign
 from btcore.sqlite_journal.tables.sinks import (
@@ -231,7 +237,7 @@ class SqliteJournal(OpenJournal):
     def source_checkpoint(self, source: str) -> str:
         """Return what was committed for a source last."""
         with self._snapshot() as connection:
-            row = connection.execute("SELECT state FROM source_checkpoint WHERE source = ?", (source,)).fetchone()
+            row = connection.execute(SOURCE_STATE, (source,)).fetchone()
         if row is None:
             self._mender.raise_if_missing(START)
             return ""
@@ -240,8 +246,10 @@ class SqliteJournal(OpenJournal):
     def commit_source(self, source: str, state: str) -> None:
         """Keep how far a source has come."""
         with self._writing, self._guarded("write to"), self._gathering.change() as record:
+            row = self._writer.execute(SOURCE_STATE, (source,)).fetchone()
             self._writer.execute(KEEP_SOURCE, (source, state))
-            record.append(encode_source(source, state))
+            if self._gathering.is_synced:  # else the tail may be on the disk before the readings that came before it
+                record.append(encode_source(source, state, row[0] if row else ""))
         self._source_states[source] = state
 
     def keep_dead_letters(self, letters: Sequence[DeadLetter]) -> None:

@@ -22,7 +22,7 @@ import attrs
 from btcore.errors import Unavailable
 from btcore.journal import Checkpoint, Damage, Entry, Offset
 from btcore.sqlite_journal.at_rest import count_missing, describe_missing, find_fault_of
-from btcore.sqlite_journal.files.moving import copy, copy_of, is_checkpointed, move_away
+from btcore.sqlite_journal.files.moving import copy, free_name, is_checkpointed, move_away, use_copy
 from btcore.sqlite_journal.files.note import path_of
 from btcore.sqlite_journal.files.open_files import Fault, Finding, OpenFiles
 from btcore.sqlite_journal.files.place import FILE_NAME
@@ -84,7 +84,7 @@ class Mender:
         self._hooks = hooks
         self._notebook = Notebook(file)
         self.forgetting = self._notebook.forgetting
-        self._recovery = Recovery(file, self._notebook, hooks.transaction, self._reading)
+        self._recovery = Recovery(file, self._notebook, hooks.transaction, self._reading, self._sync)
         self.raise_if_missing = self._recovery.raise_if_missing
         self._recent: deque[Entry] = deque(maxlen=MAX_RECENT)
         self.suspicions = Suspicions(file, was_left_open=self.was_left_open)
@@ -126,10 +126,8 @@ class Mender:
 
     def prepare(self) -> None:
         """Before the file is opened: finish what was begun, and move away what is damaged. Raises OSError."""
-        copied = copy_of(self._file)
-        if copied.exists() and not self._file.exists():
-            copied.replace(self._file)
-        copied.unlink(missing_ok=True)
+        use_copy(self._file)
+        self._recovery.finish_moving()
         if self.is_journal and (fault := self.fault_at_rest()):
             self.move_away(fault)
 
@@ -228,16 +226,13 @@ class Mender:
             self._hooks.close("its log is made again")
             self.closed()
         else:
-            copied = copy_of(self._file)
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            copy(writer, copied)
+            copy(writer, self._file)
             self._hooks.close("it is written back")
             self.closed()
             if finding.fault is Fault.GONE and self._file.exists():
-                move_away(self._file)
-            for name in ("-wal", "-shm"):
-                Path(f"{self._file}{name}").unlink(missing_ok=True)
-            copied.replace(self._file)
+                move_away(self._file, free_name(self._file))
+            use_copy(self._file)
         self._reopen()
         self._notebook.tell(
             f"the journal {self._file} {finding.text} while btcore used it: it was made again, and has all its readings"
@@ -295,6 +290,10 @@ class Mender:
             after = note.kept_after if note.unsaved else kept_after(self._hooks.writer())
             newest = note.newest if note.unsaved else self._newest()
         self._notebook.note_progress(newest=newest, heard=heard, kept_after=after, is_open=is_open)
+
+    def _sync(self) -> None:
+        with self._hooks.hold():
+            self._hooks.gathering().commit()
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

@@ -37,10 +37,11 @@ class Notebook:
         """Whether how far the journal has come should be noted again."""
         return time.monotonic() - self._noted_at >= INTERVAL
 
-    def change(self, **changes: Any) -> None:  # noqa: ANN401 - fields of a note
-        """Change the note, and write it."""
+    def change(self, *, sync: bool = False, **changes: Any) -> None:  # noqa: ANN401 - fields of a note
+        """Change the note, and write it. `sync`: what comes next needs it on the disk."""
+        is_needed = sync or bool(self.note.unsaved)
         self.note = attrs.evolve(self.note, **changes)
-        write_note(self._file, self.note)
+        write_note(self._file, self.note, sync=is_needed)
 
     def note_progress(self, **changes: Any) -> None:  # noqa: ANN401 - fields of a note
         """Note how far the journal has come; it is written where it says something new."""
@@ -59,7 +60,7 @@ class Notebook:
         """Say, while entries are forgotten, that nobody knows which are: until the next note."""
         self._is_forgetting = True
         try:
-            self.change(kept_after=None)
+            self.change(kept_after=None, sync=True)
             yield
         finally:
             self._is_forgetting = False
@@ -69,8 +70,7 @@ class Notebook:
         """Tell damage, and how many readings are lost by it; None: nobody knows."""
         damage = Damage(datetime.now(UTC), text, lost)
         self._found.append(damage)
-        self.note = self.note.with_damage(damage)
-        write_note(self._file, self.note)
+        self.change(damages=self.note.with_damage(damage).damages, sync=True)
 
     def take_found(self) -> Sequence[Damage]:
         """Return what was told since this was called last."""

@@ -6,11 +6,12 @@ Meanwhile `raise_if_missing` keeps sinks from passing over what is still to come
 """
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from btcore.errors import Unavailable
 from btcore.journal import START, Offset
-from btcore.sqlite_journal.files.moving import move_away, remove_oldest
+from btcore.sqlite_journal.files.moving import finish_moving, free_name, is_moved, move_away, remove_oldest
 from btcore.sqlite_journal.notebook import Notebook
 from btcore.sqlite_journal.restoring import missing
 from btcore.sqlite_journal.salvage import Salvage
@@ -24,13 +25,16 @@ YIELD = 0.005
 class Recovery:
     """What was moved away of one journal. `gap_until`: entries up to this offset may still come."""
 
-    def __init__(self, file: Path, notebook: Notebook, transaction: Begin, reading: Begin) -> None:
-        """Prepare; `transaction` writes to the journal, `reading` reads from it."""
+    def __init__(
+        self, file: Path, notebook: Notebook, transaction: Begin, reading: Begin, sync: Callable[[], None]
+    ) -> None:
+        """Prepare; `transaction` writes to the journal, `reading` reads from it, `sync` brings all to the disk."""
         self.gap_until: Offset = START
         self._file = file
         self._notebook = notebook
         self._transaction = transaction
         self._reading = reading
+        self._sync = sync
         self._salvage: Salvage | None = None
         self._fault = ""
 
@@ -51,11 +55,23 @@ class Recovery:
 
     def move_away(self, fault: str) -> str:
         """Move the files away, so that new ones can be made in their place; return what to say. Raises OSError."""
-        moved = move_away(self._file)
+        moved = free_name(self._file)
         self._fault = f"the journal {self._file} {fault}"
-        self._notebook.change(unsaved=(*self._notebook.note.unsaved, moved.name))
+        self._notebook.change(unsaved=(*self._moved(), moved.name), sync=True)
+        move_away(self._file, moved)
         where = f"moved to {moved.name}; " if moved.exists() else ""
         return f"{self._fault}: {where}a new one is begun, and what can be read of the old one is saved"
+
+    def finish_moving(self) -> None:
+        """Finish moving away what an earlier run has begun to. Raises OSError."""
+        for name in self._notebook.note.unsaved[-1:]:
+            finish_moving(self._file, self._file.with_name(name))
+        if self._moved() != self._notebook.note.unsaved:
+            self._notebook.change(unsaved=self._moved())
+
+    def _moved(self) -> tuple[str, ...]:
+        """Return the names that the note has of what is there: where renaming failed, there is nothing."""
+        return tuple(name for name in self._notebook.note.unsaved if is_moved(self._file.with_name(name)))
 
     def begin(self, until: Offset) -> None:
         """Begin, unless it is under way; entries of what was moved away have offsets up to `until` at most."""
@@ -90,12 +106,13 @@ class Recovery:
         newest = max(salvage.newest, note.newest if note.newest <= salvage.until else START)
         lost, undelivered = self._count_lost(newest)
         rest = note.unsaved[1:]
+        self._sync()  # before the note says that nobody needs what was moved away
+        what = self._fault or f"the journal {self._file} was damaged"
+        self._tell(f"{what}: {_describe(salvage, lost, undelivered)}", lost)
         self._notebook.change(newest=newest, unsaved=rest, kept_after=note.kept_after if rest else None)
         self._notebook.expire()
         self._salvage = None
         self.gap_until = self.gap_until if rest else START
-        what = self._fault or f"the journal {self._file} was damaged"
-        self._tell(f"{what}: {_describe(salvage, lost, undelivered)}", lost)
         if rest:
             self.begin(salvage.until)
         remove_oldest(self._file, rest)

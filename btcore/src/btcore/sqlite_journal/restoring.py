@@ -15,7 +15,9 @@ from btcore.sqlite_journal.tables.lag import count_in_blocks
 from btcore.sqlite_journal.tables.records import KEEP_SOURCE
 from btcore.sqlite_journal.tables.sinks import keep_checkpoint
 
-FARTHEST = "SELECT coalesce(max(max(offset, examined)), 0) FROM checkpoint"
+FARTHEST = """SELECT max((SELECT coalesce(max(max(offset, examined)), 0) FROM checkpoint),
+    (SELECT coalesce(max(offset), 0) FROM baseline),
+    (SELECT coalesce(max(value), 0) FROM dead_letter, json_each(dead_letter.entries)))"""
 
 RAISE = "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'entry'"
 
@@ -28,7 +30,7 @@ EXAMINED = "SELECT min(examined) FROM checkpoint WHERE sink NOT LIKE '% (replay)
 
 
 def raise_sequence(connection: sqlite3.Connection, until: Offset) -> None:
-    """Give new entries offsets after this one, and after all that a checkpoint says was delivered."""
+    """Give new entries offsets after this one, and after all that a checkpoint, a baseline or a dead letter names."""
     (farthest,) = connection.execute(FARTHEST).fetchone()
     if lowest := max(until, farthest):
         connection.execute(RAISE, (lowest,))

@@ -20,6 +20,7 @@ from btcore.sqlite_journal.files.wal import frames
 from btcore.sqlite_journal.tables.checksum import checksum_of, is_damaged
 from btcore.sqlite_journal.tables.lag import count_in_blocks
 from btcore.sqlite_journal.tables.retention import Begin
+from btcore.sqlite_journal.tables.sinks import dead_letter_offsets
 
 PORTION = 1000
 """Rows of one portion: an append waits no longer than they take."""
@@ -97,7 +98,9 @@ class Salvage:
             yield from self._read_file()
         if self._log.exists():
             for frame in frames(self._log):
-                yield from rows_of(frame.data, self._fetch, FILE_HEADER if frame.page == 1 else 0)
+                rows = rows_of(frame.data, self._fetch, FILE_HEADER if frame.page == 1 else 0)
+                # what comes after damage may be newer than what is lost: how far a sink came, without its baselines
+                yield from rows if frame.is_certain else filter(_is_entry, rows)
 
     def _read_file(self) -> Iterator[Row]:
         with self.file.open("rb", buffering=0) as file:
@@ -119,10 +122,12 @@ class Salvage:
 
     def _take(self, connection: sqlite3.Connection, row: Row, sizes: list[tuple[Offset, int]]) -> None:
         values = row.values
-        if row.number > 0 and len(values) >= FEWEST and _fits(values, ENTRY[: len(values)]):
+        if _is_entry(row):
             self._take_entry(connection, row, sizes)
         elif row.number > 0 and _fits(values, DEAD_LETTER):
-            connection.execute(KEEP_DEAD_LETTER, values)
+            offsets = dead_letter_offsets(values)
+            if offsets is not None and self._is_old(*offsets):
+                connection.execute(KEEP_DEAD_LETTER, values)
         elif row.number > 0 and _fits(values, SEQUENCE) and values[0] == "entry":
             self.newest = max(self.newest, int(values[1] or 0))
         elif _fits(values, CHECKPOINT) and self._is_old(values[1], values[2]):
@@ -172,6 +177,11 @@ def _read_at(file: io.FileIO, at: int, size: int) -> bytes:
         return os.pread(file.fileno(), size, at)
     except OSError:
         return b""
+
+
+def _is_entry(row: Row) -> bool:
+    """Whether a row may be an entry: its checksum tells whether it is."""
+    return row.number > 0 and len(row.values) >= FEWEST and _fits(row.values, ENTRY[: len(row.values)])
 
 
 def _fits(values: Sequence[object], types: Sequence[type]) -> bool:

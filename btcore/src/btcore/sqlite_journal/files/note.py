@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 from btcore.journal import START, Damage, Offset
+from btcore.sqlite_journal.files.durable import rename
 
 MAX_BYTES = 1 << 16
 """Bytes of the largest note that is read."""
@@ -59,19 +60,32 @@ def read_note(file: Path) -> Note:
         return Note()
 
 
-def write_note(file: Path, note: Note) -> None:
+def write_note(file: Path, note: Note, *, sync: bool = False) -> None:
     """Write the note of a journal over the one before: it takes one block of the disk, and is often written.
 
-    One that is half written is none.
+    One that is half written is none. With `sync` the one before stays until the new one is on the disk, as long as
+    the disk has room for both.
     """
     data = json.dumps(_as_json(note)).encode()
+    path = path_of(file)
+    if sync:
+        with suppress(OSError):
+            _write(new := path.with_name(f"{path.name}-new"), data, sync=True)
+            rename(new, path)
+            return
     with suppress(OSError):
-        descriptor = os.open(path_of(file), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            os.pwrite(descriptor, data, 0)
-            os.ftruncate(descriptor, len(data))
-        finally:
-            os.close(descriptor)
+        _write(path, data, sync=sync)
+
+
+def _write(path: Path, data: bytes, *, sync: bool) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.pwrite(descriptor, data, 0)
+        os.ftruncate(descriptor, len(data))
+        if sync:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _as_json(note: Note) -> Mapping[str, Any]:

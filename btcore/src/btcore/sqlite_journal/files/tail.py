@@ -15,6 +15,8 @@ from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
 
+from btcore.sqlite_journal.files.durable import sync_names
+
 SUFFIX = "-tail"
 """Behind the name of the journal's file, as SQLite names its own beside it."""
 
@@ -73,6 +75,7 @@ class Tail:
         self._file = path_of(file)
         self._descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._filling = b""
+        self._is_named = False  # on the disk
         self._end = 0
         self._length = 0  # that it has from the beginning
         self._sum = 0  # of all bytes up to the end
@@ -144,7 +147,7 @@ class Tail:
         try:
             _write_all(self._descriptor, written, self._end)
             if sync:
-                os.fdatasync(self._descriptor)
+                self._sync()
         except OSError:
             self._left = 0 if is_fresh else self._left
             raise
@@ -153,11 +156,20 @@ class Tail:
         self._left -= len(data)
         self._deflate = deflate
 
+    def _sync(self) -> None:
+        os.fdatasync(self._descriptor)
+        if not self._is_named:
+            sync_names(self._file.parent)
+            self._is_named = True
+
     def _begin_block(self) -> None:
         self._deflate, self._left = _compressor(), BLOCK
 
-    def clear(self) -> None:
-        """Forget all records: they are in the journal's file, and on the disk. Raises OSError."""
+    def clear(self, *, sync: bool = False) -> None:
+        """Forget all records: they are in the journal's file, and on the disk. Raises OSError.
+
+        `sync`: wait until the disk has forgotten them.
+        """
         if os.fstat(self._descriptor).st_size < SIZE:
             for at in range(0, SIZE, PAGE):  # by pages: of what is written at once, the system may make one large page
                 _write_all(self._descriptor, bytes(PAGE), at)
@@ -167,6 +179,8 @@ class Tail:
         _write_all(self._descriptor, begin, 0)
         self._filling, self._end, self._left, self._sum = filling, len(begin), 0, zlib.crc32(begin)
         self.is_empty = False
+        if sync:
+            self._sync()
 
     def remove(self) -> None:
         """Remove the file: all of it is in the journal's file, and on the disk. It is closed afterwards."""

@@ -31,11 +31,16 @@ class Header(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """A page in the log: its number, from 1 on, and its bytes; whether it was written since the log began anew."""
+    """A page in the log: its number, from 1 on, and its bytes.
+
+    `is_current`: it was written since the log began anew. `is_certain`: SQLite itself would read it, as it and all
+    before it are as they were written, and are of transactions that were committed.
+    """
 
     page: int
     data: bytes
     is_current: bool
+    is_certain: bool
 
 
 def read_header(data: bytes) -> Header | None:
@@ -73,10 +78,25 @@ def frames(file: Path) -> Iterator[Frame]:
     """
     with file.open("rb") as log:
         header = read_header(log.read(HEADER))
+        certain = count_certain(file)
         page_size = header.page_size if header else 4096
         while len(data := log.read(FRAME_HEADER + page_size)) == FRAME_HEADER + page_size:
             is_current = header is not None and data[8:16] == header.salt
-            yield Frame(int.from_bytes(data[:4], "big"), data[FRAME_HEADER:], is_current)
+            yield Frame(int.from_bytes(data[:4], "big"), data[FRAME_HEADER:], is_current, certain > 0)
+            certain -= 1
+
+
+def count_certain(file: Path) -> int:
+    """Return how many frames SQLite would read: those of transactions that were committed, up to damage."""
+    with file.open("rb") as log:
+        header = read_header(log.read(HEADER))
+        before, count, committed = header.sums if header else (0, 0), 0, 0
+        while header and len(data := log.read(FRAME_HEADER + header.page_size)) == FRAME_HEADER + header.page_size:
+            if data[8:16] != header.salt or not is_intact(header, data, before):
+                break
+            before, count = _two(data, 16), count + 1
+            committed = count if any(data[4:8]) else committed  # the size of the file, with the last of a transaction
+        return committed
 
 
 def find_fault(file: Path) -> str:

@@ -26,6 +26,8 @@ BROKEN = (
 )
 """What `replay` raises for a record that says nothing that is known."""
 
+SOURCE_STATE = "SELECT state FROM source_checkpoint WHERE source = ?"
+
 KEEP_SOURCE = "REPLACE INTO source_checkpoint VALUES (?, ?)"
 
 
@@ -41,15 +43,16 @@ def encode_checkpoint(sink: str, kept: Checkpoint, changed: Mapping[str, Baselin
     return _line(sink=sink, marks=marks, baselines=[(key, b.offset, dict(b.lifetime)) for key, b in changed.items()])
 
 
-def encode_source(source: str, state: str) -> bytes:
-    """Return the record of a source's checkpoint."""
-    return _line(source=source, state=state)
+def encode_source(source: str, state: str, before: str) -> bytes:
+    """Return the record of a source's checkpoint, and of the one before it."""
+    return _line(source=source, state=state, before=before)
 
 
-def replay(connection: sqlite3.Connection, record: bytes, *, entries: bool = True) -> int:
+def replay(connection: sqlite3.Connection, record: bytes, *, entries: bool = True, sources: bool = True) -> int:
     """Do again what a record says, unless the file has it; return how many entries were missing in it.
 
-    Without `entries`, those of a record are passed over.
+    Without `entries`, those of a record are passed over; without `sources`, how far a source has come: for where
+    records are missing, so that the source reads again what was in them.
     """
     line, _, rest = record.partition(b"\n")
     found = json.loads(line)
@@ -59,10 +62,12 @@ def replay(connection: sqlite3.Connection, record: bytes, *, entries: bool = Tru
         offset, examined, first_unwanted, settings, accepted, revision = found["marks"]
         kept = Checkpoint(offset, {}, examined, first_unwanted, settings, accepted, revision)
         row = connection.execute(REVISION, (found["sink"],)).fetchone()
-        if (row[0] if row else 0) < revision:
+        if row is None or row[0] == revision - 1:  # a record has the baselines that changed, and needs those before it
             keep_checkpoint(connection, found["sink"], kept, {key: Baseline(*one) for key, *one in found["baselines"]})
-    else:
-        connection.execute(KEEP_SOURCE, (found["source"], found["state"]))
+    elif sources:
+        row = connection.execute(SOURCE_STATE, (found["source"],)).fetchone()
+        if row is None or found.get("before", row[0]) == row[0]:  # else the file has it, or a newer one
+            connection.execute(KEEP_SOURCE, (found["source"], found["state"]))
     return 0
 
 

@@ -8,6 +8,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import attrs
 
@@ -98,6 +99,17 @@ def read_dead_letters(connection: sqlite3.Connection, sink: str | None) -> Seque
         DeadLetter(name, serial, _time(start), _time(end), why, _numbers(entries), _numbers(keys))
         for name, serial, start, end, why, entries, keys in connection.execute(DEAD_LETTERS, (sink, sink))
     ]
+
+
+def dead_letter_offsets(values: Sequence[Any]) -> tuple[int, ...] | None:
+    """Return the offsets that the row of a dead letter names; None where it is damaged and cannot be read."""
+    _, _, start, end, _, entries, _, keys = values
+    try:
+        _time(start), _time(end)
+        offsets, numbers = _numbers(entries), _numbers(keys)
+    except (ValueError, TypeError):
+        return None
+    return offsets if all(isinstance(one, int) for one in (*offsets, *numbers)) else None
 
 
 def _baseline(offset: int, lifetime: str) -> Baseline:
