@@ -22,6 +22,7 @@ from btcore.config.problems import SINGLE_TABLES, Problems
 from btcore.config.site import Decoder, JournalSettings, Sink, Site, Source, core_settings, default_state, site_settings
 from btcore.config.site_file import read_site_file
 from btcore.config.tables import BRULTECH, Reader, Values, decoder_tables, readable_settings, used_plugin
+from btcore.config.tariff import read_tariff
 from btcore.config.toml import Key, read
 from btcore.discovery import DISTRIBUTIONS, KIND_HOOKS, Installed, PluginError, check_kind, find, installed
 from btcore.errors import Problem
@@ -101,6 +102,7 @@ class _Loader:
         sinks = [Sink(**common, delivery=_delivery(cls, core)) for common, core, cls in self._tables("sink")]
         decoders = [Decoder(**common) for common, _, _ in self._tables("decoder")]
         metrics = read_metrics(self.data, self.findings, self.reader, self.claims)
+        tariff = read_tariff(self.data, self.findings, self.reader.context)
         self._name_clashes(sinks)
         self.claims.report()
         self._warn_of_origins(sources, sinks)
@@ -112,6 +114,7 @@ class _Loader:
             channel_descriptions=self.descriptions,
             virtual_channels=tuple(self.virtual.channels),
             metrics=metrics,
+            tariff=tariff,
             sources=tuple(sources),
             sinks=tuple(sinks),
             decoders=tuple(decoders),
@@ -295,7 +298,7 @@ class _Loader:
         return plugin, cls
 
 
-_TABLES = "[source.NAME], [sink.NAME], [decoder.NAME], [channels], [meters], [metrics], [journal]"
+_TABLES = "[source.NAME], [sink.NAME], [decoder.NAME], [channels], [meters], [metrics], [journal], [tariff]"
 
 _NOTHING: Mapping[Kind, str] = {
     "source": "there is no source, so nothing is received; add a table [source.NAME], such as [source.tcp-server]",
