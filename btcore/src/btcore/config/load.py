@@ -22,13 +22,13 @@ from btcore.config.problems import SINGLE_TABLES, Problems
 from btcore.config.site import Decoder, JournalSettings, Sink, Site, Source, core_settings, default_state, site_settings
 from btcore.config.site_file import read_site_file
 from btcore.config.tables import BRULTECH, Reader, Values, decoder_tables, readable_settings, used_plugin
-from btcore.config.tariff import read_tariff
 from btcore.config.toml import Key, read
 from btcore.discovery import DISTRIBUTIONS, KIND_HOOKS, Installed, PluginError, check_kind, find, installed
 from btcore.errors import Problem
 from btcore.journal.opening import secrets_in
 from btcore.renamed_settings import renamed
 from btcore.settings import Delivery, Kind
+from btcore.tariff import Tariff
 from btcore.text import closest, nearest
 from btcore.values.channels import KnownChannels, known_channels
 from btcore.values.describe import settings_of
@@ -102,7 +102,7 @@ class _Loader:
         sinks = [Sink(**common, delivery=_delivery(cls, core)) for common, core, cls in self._tables("sink")]
         decoders = [Decoder(**common) for common, _, _ in self._tables("decoder")]
         metrics = read_metrics(self.data, self.findings, self.reader, self.claims)
-        tariff = read_tariff(self.data, self.findings, self.reader.context)
+        tariff = self.reader.nested("tariff", Tariff, self.data)
         self._name_clashes(sinks)
         self.claims.report()
         self._warn_of_origins(sources, sinks)

@@ -108,16 +108,18 @@ class WorkerFactory:
         return [self._sink(sink) for sink in sinks]
 
     def _sink(self, sink: Sink) -> SinkWorker:
+        requests = self._requests.of(sink.table)
+        context = attrs.evolve(self._context(sink), replay=requests.ask_for_all)
         worker = SinkWorker(
             sink,
             self._journal,
             self._decoders(()),
             self._cache,
-            self._context(sink),
+            context,
             stop=Event(),
             drain=self._drain,
             redact=self._options.redact,
-            requests=self._requests.of(sink.table),
+            requests=requests,
         )
         worker.wait_for_clock(self._clock_watch)
         return worker
