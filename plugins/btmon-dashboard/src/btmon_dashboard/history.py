@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from btcore import BtcoreError
+from btmon_dashboard.sensors import COUNT, MILLI, column_of, is_sensor
 from btmon_dashboard.spans import DAY, HOUR, MINUTE, SAMPLE, SECOND, midnight, start_of
 from btmon_dashboard.store import Row, Store, energies
 
@@ -83,13 +84,17 @@ def history(store: Store, serial: str, channel: str, span: tuple[float, float], 
     if (end - start) // (step.seconds * SECOND) > MAX_POINTS:
         raise QueryError(f"step: expected one with at most {MAX_POINTS} points between `from` and `to`")
     meter = store.meters.get(serial)
-    if meter is None or channel not in meter.channels:
+    column = column_of(meter.channels, channel) if meter else ""
+    if meter is None or not column:
         raise QueryError(f"channel: there is none of this name: {f'{serial}_{channel}'!r:.80}")
     level = _level(step, (end - start) // SECOND)
     rows = store.read(serial, level, start, end)
     if not rows and level == SAMPLE:  # they are kept for two days
         rows, level = store.read(serial, MINUTE, start, end), MINUTE
-    return points(rows, meter.channels.index(channel), step if step.seconds >= level else Step(level))
+    if step.seconds < level:
+        step = Step(level)
+    at = meter.channels.index(column)
+    return sensor_points(rows, at, step, column[0]) if is_sensor(column) else points(rows, at, step)
 
 
 def _level(step: Step, seconds: int) -> int:
@@ -104,11 +109,7 @@ def _level(step: Step, seconds: int) -> int:
 
 def points(rows: Iterable[Row], column: int, step: Step) -> dict[str, Any]:
     """Return rows as points, each the sum of those that begin within it."""
-    sums: dict[int, tuple[int, int, int]] = {}
-    for start, *numbers in energies(list(rows), column):
-        before = sums.get(point := step.start(start), (0, 0, 0))
-        sums[point] = (before[0] + numbers[0], before[1] + numbers[1], before[2] + numbers[2])
-    found = sorted(sums.items())
+    found = _sums(rows, column, step)
     return {
         "times": [start // SECOND for start, _ in found],
         "watts": [round((ws - back) * SECOND / length, 1) if length else None for _, (length, ws, back) in found],
@@ -116,3 +117,21 @@ def points(rows: Iterable[Row], column: int, step: Step) -> dict[str, Any]:
         "wh_import": [ws / WH for _, (_, ws, _) in found],
         "wh_export": [back / WH for _, (_, _, back) in found],
     }
+
+
+def sensor_points(rows: Iterable[Row], column: int, step: Step, mark: str) -> dict[str, Any]:
+    """Return the points of a sensor: means of a temperature or volts, or how many pulses."""
+    found = [(start, one, other) for start, (_, one, other) in _sums(rows, column, step) if mark == COUNT or other]
+    return {
+        "times": [start // SECOND for start, _, _ in found],
+        "values": [one / MILLI if mark == COUNT else round(one / other / MILLI, 2) for _, one, other in found],
+    }
+
+
+def _sums(rows: Iterable[Row], column: int, step: Step) -> list[tuple[int, tuple[int, int, int]]]:
+    """Return the length and the two numbers of each step."""
+    sums: dict[int, tuple[int, int, int]] = {}
+    for start, *numbers in energies(list(rows), column):
+        before = sums.get(point := step.start(start), (0, 0, 0))
+        sums[point] = (before[0] + numbers[0], before[1] + numbers[1], before[2] + numbers[2])
+    return sorted(sums.items())

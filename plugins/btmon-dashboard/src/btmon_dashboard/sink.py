@@ -4,12 +4,14 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import attrs
 
 from btcore import (
     Batch,
+    BtcoreError,
     ChannelRef,
     Claim,
     Context,
@@ -24,7 +26,10 @@ from btcore import (
     setting,
 )
 from btcore.serve import listen_claims, parse_listen_address
+from btmon_dashboard.ledger import Ledger
 from btmon_dashboard.live import Live
+from btmon_dashboard.members import Members
+from btmon_dashboard.overview import Overview
 from btmon_dashboard.roles import Roles
 from btmon_dashboard.store import Store
 
@@ -44,6 +49,14 @@ def check_host(_instance: object, _attribute: object, host: str) -> None:
         parse_listen_address(f"{host}:0")
     except ValueError:
         raise ValueError(f'expected an address of this computer, such as "0.0.0.0", found {host!r:.80}') from None
+
+
+def is_filling(context: Context) -> bool:
+    """Return whether what the journal has is being delivered again. Raises Retry."""
+    try:
+        return context.replay(False)
+    except BtcoreError as error:
+        raise Retry(f"it is not known whether readings are delivered again: {error}") from error
 
 
 @plugin(api=1)
@@ -99,8 +112,10 @@ class Dashboard:
         with ExitStack() as stack:
             store = Store(self.file)
             stack.callback(store.close)
-            roles = Roles({"grid": self.grid, "solar": self.solar, "battery": self.battery})
-            live = Live(context, roles.of)
+            if not store.meters and context.replay(True):
+                context.log.info("%s is new: the journal's readings are delivered to it again", self.file)
+            store.is_filling = partial(is_filling, context)
+            live = Live(context)
             for meter in store.meters.values():
                 live.remember(meter.serial, meter.key, meter.channels)
             self._serve(context, store, live, stack)
@@ -116,7 +131,13 @@ class Dashboard:
         except OSError as error:
             raise Retry(f"cannot listen on {self.host}, port {self.port}: {error.strerror or error}") from error
         stack.callback(server.close, live.wake)
-        server.open(Pages(live, store, lambda: server.is_stopping).app(self.password.reveal()))
+        roles = Roles({"grid": self.grid, "solar": self.solar, "battery": self.battery}, context.describe_channel)
+        members = Members(store, roles)
+        ledger = Ledger(store, members.house, context.tariff)
+        may_retry = self.host in LOCAL or bool(self.password)
+        overview = Overview(live, store, members, ledger)
+        pages = Pages(live, store, overview, lambda: server.is_stopping, may_retry)
+        server.open(pages.app(self.password.reveal()))
         self.url = server.url
         context.log.info("the dashboard is at %s", self.url)
 

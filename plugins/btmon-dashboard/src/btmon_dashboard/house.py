@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The house in one hour: what came from the grid and the sun, what was used, and by whom. Pure.
+
+All energy is in whole Ws. What a circuit used came from the grid in the proportion in which all that was used in that
+hour came from it; so the circuits add up to the house, whatever the sun did within the hour.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import attrs
+
+from btmon_dashboard.roles import BATTERY, GRID, LOAD, SOLAR, Name
+from btmon_dashboard.sums import Sums
+
+
+@attrs.frozen
+class House:
+    """Where the energy of each role stands: serial number and column. `loads` are all circuits that are counted."""
+
+    grid: tuple[tuple[str, int], ...] = ()
+    solar: tuple[tuple[str, int], ...] = ()
+    battery: tuple[tuple[str, int], ...] = ()
+    loads: tuple[tuple[str, int], ...] = ()
+    names: tuple[str, ...] = ()
+    """Of each load, SERIAL_CHANNEL."""
+
+
+def house_of(roles: Mapping[Name, str], columns: Mapping[Name, int]) -> House:
+    """Return the house of channels with their roles."""
+
+    def of(role: str) -> tuple[tuple[str, int], ...]:
+        return tuple((name[0], columns[name]) for name, one in roles.items() if one == role and name in columns)
+
+    names = tuple("_".join(name) for name, role in roles.items() if role == LOAD and name in columns)
+    return House(of(GRID), of(SOLAR), of(BATTERY), of(LOAD), names)
+
+
+@attrs.define(eq=False)
+class Flow:
+    """What flowed: in Ws, for the house, and for each load. `cost`, `credit` and `charge` are amounts (`costs.py`).
+
+    `taken` and `given` are what came from the grid and went to it, `used` what the house used, `own` what of it did not
+    come from the grid, `solar` what the sun gave.
+    """
+
+    taken: int = 0
+    given: int = 0
+    used: int = 0
+    own: int = 0
+    solar: int = 0
+    cost: int = 0
+    credit: int = 0
+    charge: int = 0
+    loads: list[int] = attrs.field(factory=list)
+    loads_own: list[int] = attrs.field(factory=list)
+    loads_cost: list[int] = attrs.field(factory=list)
+
+    def add(self, other: "Flow") -> None:
+        """Add another time of the same house."""
+        for name in NUMBERS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in LISTS:
+            mine, more = getattr(self, name), getattr(other, name)
+            setattr(self, name, [a + b for a, b in zip(mine, more, strict=True)] if mine else list(more))
+
+    @property
+    def total(self) -> int:
+        """The amount of the bill."""
+        return self.cost - self.credit + self.charge
+
+    def share_cost(self) -> None:
+        """Give each load its share of what the energy from the grid cost."""
+        taken = self.taken
+        self.loads_cost = [
+            self.cost * (ws - own) // taken if taken else 0 for ws, own in zip(self.loads, self.loads_own, strict=True)
+        ]
+
+
+NUMBERS = ("taken", "given", "used", "own", "solar", "cost", "credit", "charge")
+LISTS = ("loads", "loads_own", "loads_cost")
+
+
+def flow_of(house: House, rows: Mapping[str, Sums | None]) -> Flow:
+    """Return what flowed in an hour, without its cost. `rows` has the sums of each meter."""
+    grid_in, grid_out = _sum(house.grid, rows)
+    charged, discharged = _sum(house.battery, rows)
+    made, back = _sum(house.solar, rows)
+    solar = abs(made - back)
+    loads = [max(one - other, 0) for one, other in (_of(place, rows) for place in house.loads)]
+    if house.grid:
+        used = max(grid_in - grid_out + solar + discharged - charged, 0)
+    else:  # the circuits are all that is known
+        used = sum(loads)
+        net = used + charged - solar - discharged
+        grid_in, grid_out = max(net, 0), max(-net, 0)
+    into_battery = max(charged - max(solar - grid_out, 0), 0)
+    own = used - min(max(grid_in - into_battery, 0), used)
+    whole = max(used, sum(loads), 1)
+    return Flow(grid_in, grid_out, used, own, solar, loads=loads, loads_own=[ws * own // whole for ws in loads])
+
+
+def _of(place: tuple[str, int], rows: Mapping[str, Sums | None]) -> tuple[int, int]:
+    row = rows.get(place[0])
+    return row.of(place[1]) if row is not None else (0, 0)
+
+
+def _sum(places: Sequence[tuple[str, int]], rows: Mapping[str, Sums | None]) -> tuple[int, int]:
+    found = [_of(place, rows) for place in places]
+    return sum(one for one, _ in found), sum(other for _, other in found)
+
+
+def total_of(flows: Iterable[Flow]) -> Flow:
+    """Return the sum of some times."""
+    total = Flow()
+    for flow in flows:
+        total.add(flow)
+    return total
