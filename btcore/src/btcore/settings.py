@@ -211,7 +211,7 @@ class Context:
     the `action` ("list", "retry", "drop"), and with it a `sink`, `meters` or `ids`, and returns `letters`. Both may be
     called from any thread, and raise BtcoreError where the journal cannot be read. `tariff` is [tariff], what energy
     costs; None where the configuration has none. `replay` returns whether what the journal holds is being delivered to
-    this sink again, or will be, when nothing newer waits; with True, it asks for that if the sink has had anything.
+    this sink again, or will be, when nothing newer waits; with `ask=True` it asks for that if it has had anything.
     """
 
     name: str
@@ -233,7 +233,7 @@ class Context:
         default=lambda _request: {"letters": []}, repr=False
     )
     tariff: Tariff | None = attrs.field(default=None, repr=False)
-    replay: Callable[[bool], bool] = attrs.field(default=lambda _ask: False, repr=False)
+    replay: Callable[..., bool] = attrs.field(default=lambda **_ask: False, repr=False)
 
     def channel_name(self, serial: str, channel: str) -> str:
         """Return the name of a meter's channel: the one of [channels], else `SERIAL_CHANNEL`."""

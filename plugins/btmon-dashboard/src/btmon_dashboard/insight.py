@@ -39,7 +39,7 @@ Table = dict[int, list[Flow]]
 
 
 def insight(hours: Sequence[Timed], total: Flow, names: Sequence[str], now: int) -> dict[str, Any]:
-    """Return all findings. `hours` are those of the last weeks, `total` is what flowed in the time that is asked for."""
+    """Return all findings. `hours` are those of the last weeks, `total` is what flowed in the time asked for."""
     days = by_days(hours)
     nights = [lowest for lowest in map(lowest_of, days.values()) if lowest is not None]
     circuits = [

@@ -63,7 +63,8 @@ class Ledger:
 
     def hours(self, start: int, end: int) -> list[Timed]:
         """Return the hours that begin within a time."""
-        day, found = start_of(DAY, start), []
+        day = start_of(DAY, start)
+        found: list[Timed] = []
         for first, last in self._dates(start, end):
             begin, until = max(_midnight(first), day), min(_midnight(last), end)
             taken = sum(flow.taken for _, flow in self.days(_midnight(first), begin))

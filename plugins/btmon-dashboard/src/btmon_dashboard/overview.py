@@ -117,7 +117,7 @@ class Overview:
         about = {name: self._about(name) for name in names}
         found = insight(hours, total, names, now)
         for one in (*found["circuits"], *found["unusual"]):
-            one |= about[one["id"]]
+            one.update(about[one["id"]])
         return {"currency": self.currency, "from": start // SECOND, "to": end // SECOND, **found}
 
     def _about(self, name: str) -> dict[str, Any]:

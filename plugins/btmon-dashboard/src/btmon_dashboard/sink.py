@@ -54,7 +54,7 @@ def check_host(_instance: object, _attribute: object, host: str) -> None:
 def is_filling(context: Context) -> bool:
     """Return whether what the journal has is being delivered again. Raises Retry."""
     try:
-        return context.replay(False)
+        return context.replay()
     except BtcoreError as error:
         raise Retry(f"it is not known whether readings are delivered again: {error}") from error
 
@@ -112,7 +112,7 @@ class Dashboard:
         with ExitStack() as stack:
             store = Store(self.file)
             stack.callback(store.close)
-            if not store.meters and context.replay(True):
+            if not store.meters and context.replay(ask=True):
                 context.log.info("%s is new: the journal's readings are delivered to it again", self.file)
             store.is_filling = partial(is_filling, context)
             live = Live(context)
