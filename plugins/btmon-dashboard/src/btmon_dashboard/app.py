@@ -21,11 +21,10 @@ from starlette.staticfiles import StaticFiles
 
 from btcore import BtcoreError
 from btmon_dashboard.access import Access, is_same_origin
-from btmon_dashboard.history import QueryError, history, parse_step
+from btmon_dashboard.history import QueryError, parse_step
 from btmon_dashboard.live import Live
 from btmon_dashboard.overview import Overview
 from btmon_dashboard.query import parse_channels, parse_span
-from btmon_dashboard.store import Store
 
 FILES = Path(__file__).parent / "pages"
 PAGES = {"/": "now.html", "/history": "history.html", "/insight": "insight.html", "/health": "health.html"}
@@ -53,7 +52,6 @@ class Dashboard:
     """
 
     live: Live
-    store: Store
     overview: Overview
     is_stopping: Callable[[], bool]
     may_retry: bool = False
@@ -106,8 +104,8 @@ class Dashboard:
         step = parse_step(query.get("step", ""), end - start)
         names = parse_channels(query)
         if len(names) == 1:
-            return JSONResponse(history(self.store, *names[0], span, step))
-        return JSONResponse({"channels": {"_".join(name): history(self.store, *name, span, step) for name in names}})
+            return JSONResponse(self.overview.history(names[0], span, step))
+        return JSONResponse({"channels": {"_".join(name): self.overview.history(name, span, step) for name in names}})
 
     def bill(self, request: Request) -> Response:
         """Answer with what the house and its circuits used and cost in each step."""

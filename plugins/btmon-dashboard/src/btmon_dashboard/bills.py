@@ -24,7 +24,7 @@ def timed(ledger: Ledger, span: tuple[int, int], step: Step | None) -> list[Time
     Raises QueryError.
     """
     if step is None:
-        return grouped(ledger.days(ledger.cycle_start(span[0]), span[1]), ledger.cycle_start)
+        return grouped(ledger.days(ledger.cycle(span[0])[0], span[1]), lambda moment: ledger.cycle(moment)[0])
     if step.seconds < HOUR or step.seconds % HOUR:
         raise QueryError("step: expected hours, days, months or years: costs are known by the hour")
     if (span[1] - span[0]) // (step.seconds * SECOND) > MAX_POINTS:

@@ -71,9 +71,10 @@ class Ledger:
             found += self._hours_of(begin, until, taken)
         return [one for one in found if start <= one[0] < end]
 
-    def cycle_start(self, moment: int) -> int:
-        """Return when the billing cycle of a moment began."""
-        return _midnight((self.tariff or FREE).cycle(day_of(moment))[0])
+    def cycle(self, moment: int) -> tuple[int, int]:
+        """Return when the billing cycle of a moment begins and ends."""
+        first, last = (self.tariff or FREE).cycle(day_of(moment))
+        return _midnight(first), _midnight(last)
 
     def _dates(self, start: int, end: int) -> Sequence[tuple[date, date]]:
         """Return the billing cycles of a time, as far as there is anything."""

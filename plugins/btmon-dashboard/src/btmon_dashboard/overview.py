@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from btmon_dashboard.bills import CYCLE, bill, circuit, first_of, numbers_of, timed
-from btmon_dashboard.history import WH, parse_step
+from btmon_dashboard.history import WH, Step, history, parse_step
 from btmon_dashboard.house import Flow, total_of
 from btmon_dashboard.insight import insight
 from btmon_dashboard.ledger import Ledger
@@ -54,7 +54,7 @@ class Overview:
         roles, costs, bills = self.members.assigned(), {}, None
         if self.ledger.tariff is not None:
             day = total_of(flow for _, flow in self.ledger.days(today, today + 1))
-            cycle = total_of(flow for _, flow in self.ledger.days(self.ledger.cycle_start(now), end_of(DAY, today)))
+            cycle = total_of(flow for _, flow in self.ledger.days(self.ledger.cycle(now)[0], end_of(DAY, today)))
             names = self.members.house().names
             costs = {name: first_of(circuit([day], at))["cost"] for at, name in enumerate(names)}
             bills = {"currency": self.currency, "today": _one(day), "cycle": _one(cycle)}
@@ -96,7 +96,16 @@ class Overview:
         start, end = (round(moment * SECOND) for moment in span)
         suits = "hour" if (end - start) / SECOND <= 3 * DAY else "day"
         found = timed(self.ledger, (start, end), None if step == CYCLE else parse_step(step or suits, 0))
-        return {"currency": self.currency, **bill(found, self.members.house().names, channels)}
+        ends = {"ends": [self.ledger.cycle(at)[1] // SECOND for at, _ in found]} if step == CYCLE else {}
+        return {"currency": self.currency, **bill(found, self.members.house().names, channels), **ends}
+
+    def history(self, name: tuple[str, str], span: tuple[float, float], step: Step) -> dict[str, Any]:
+        """Return the points of a channel or a sensor, pulses in the unit of [channels]. Raises QueryError."""
+        found = history(self.store, *name, span, step)
+        about = self.live.context.describe_channel(*name)
+        if "values" in found and about.is_of_pulses:
+            found["values"] = [round(value * about.per_pulse, 3) for value in found["values"]]
+        return found
 
     def insight(self, span: tuple[float, float]) -> dict[str, Any]:
         """Return what is found in a time, and in the habits of the last weeks."""

@@ -136,7 +136,7 @@ class Dashboard:
         ledger = Ledger(store, members.house, context.tariff)
         may_retry = self.host in LOCAL or bool(self.password)
         overview = Overview(live, store, members, ledger)
-        pages = Pages(live, store, overview, lambda: server.is_stopping, may_retry)
+        pages = Pages(live, overview, lambda: server.is_stopping, may_retry)
         server.open(pages.app(self.password.reveal()))
         self.url = server.url
         context.log.info("the dashboard is at %s", self.url)

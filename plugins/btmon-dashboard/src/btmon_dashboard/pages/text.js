@@ -55,3 +55,12 @@ export function bytes(size) {
   const value = size / 1000 ** at;
   return `${number(value, at && value < 100 ? 1 : 0)}\u00a0${units[at]}`;
 }
+
+export function money(amount, currency) {
+  if (amount === null || amount === undefined) return "–";
+  return (Math.abs(amount) < 0.005 ? 0 : amount).toLocaleString("en", { style: "currency", currency, currencyDisplay: "narrowSymbol" }).replace("-", "−");
+}
+
+export function percent(share) {
+  return share === null || share === undefined ? "–" : `${number(100 * share, share > 0 && share < 0.0995 ? 1 : 0)}\u00a0%`;
+}
