@@ -23,10 +23,10 @@ MIN_DAYS = 7
 """So many nights and days are a habit."""
 
 MIN_UNUSUAL = 300 * WH
-"""Ws that a circuit is off by, at least, before that is worth a line."""
+"""Ws by which a circuit is off its habit, at least, before that is worth a line."""
 
-DEVIATIONS = 4.0
-"""How many times the usual deviation of a day is unusual."""
+RARE = 0.1
+"""On a smaller share of days a circuit used as much, or as little: then it is unusual."""
 
 MIN_SHARE = 0.3
 """The share of the usual energy by which a circuit is off, at least."""
@@ -108,11 +108,16 @@ def unusual(days: Table, names: Sequence[str], now: int) -> Iterator[dict[str, A
     before = [total_of(flows[:hours]) for day, flows in days.items() if day != today and len(flows) >= hours]
     if len(before) < MIN_DAYS or not hours or today not in days:
         return
-    now_used = total_of(days[today][:hours])
-    for at, name in enumerate(names):
-        habit = sorted(flow.loads[at] for flow in before if flow.loads)
-        found = now_used.loads[at] if now_used.loads else 0
+    used = total_of(days[today][:hours]).loads
+    for at, name in enumerate(names if used else ()):
+        habit = [flow.loads[at] for flow in before if flow.loads]
         usual = median(habit)
-        spread = median(abs(one - usual) for one in habit)
-        if abs(found - usual) > max(MIN_UNUSUAL, DEVIATIONS * 1.4826 * spread, MIN_SHARE * usual):
-            yield {"id": name, "wh": found / WH, "usual": usual / WH, "hours": hours}
+        if is_unusual(used[at], usual, habit):
+            yield {"id": name, "wh": used[at] / WH, "usual": usual / WH, "hours": hours}
+
+
+def is_unusual(found: int, usual: float, habit: Sequence[int]) -> bool:
+    """Whether an energy is off the usual one by much, and as on few days."""
+    off = found - usual
+    alike = sum(one >= found if off > 0 else one <= found for one in habit)
+    return abs(off) > max(MIN_UNUSUAL, MIN_SHARE * usual) and alike < RARE * len(habit)

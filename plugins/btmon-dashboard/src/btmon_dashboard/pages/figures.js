@@ -2,7 +2,7 @@
 // The table below the picture of History: sums, means and peaks of what is shown.
 
 import { barEnd } from "./calendar.js";
-import { element, kilowattHours, money, percent, withUnit } from "./text.js";
+import { columnOfEnergy, element, money, percent, withUnit } from "./text.js";
 
 const total = (values) => values.reduce((sum, value) => sum + (value ?? 0), 0);
 const peak = (values) => values.reduce((best, value) => (Math.abs(value ?? 0) > Math.abs(best ?? 0) ? value : best), values[0] ?? null);
@@ -21,10 +21,11 @@ export function energyFigures(series, { kind, step, isCompared }) {
   const hasExport = series.some((one) => total(one.wh_export) >= 1);
   const highest = kind === "power" ? "Highest" : `Highest ${step}`;
   const titles = ["Circuit", ...(hasExport ? ["In", "Out"] : []), "Energy", ...(isCompared ? ["Before"] : []), "Mean", highest];
+  const energy = columnOfEnergy(series.flatMap((one) => [total(one.wh_import), total(one.wh_export)]));
   const cells = (one) => {
-    const ways = hasExport ? [total(one.wh_import), total(one.wh_export)].map(kilowattHours) : [];
+    const ways = hasExport ? [total(one.wh_import), total(one.wh_export)].map(energy) : [];
     const most = kind === "power" ? withUnit(peak(one.watts), "W") : withUnit(peak(one.wh), "Wh");
-    return [...ways, kilowattHours(total(one.wh)), ...(one.before ? [kilowattHours(total(one.before.all.wh))] : []), withUnit(mean(one, step), "W"), most];
+    return [...ways, energy(total(one.wh)), ...(one.before ? [energy(total(one.before.all.wh))] : []), withUnit(mean(one, step), "W"), most];
   };
   return [titles, cells];
 }
@@ -33,10 +34,11 @@ export function energyFigures(series, { kind, step, isCompared }) {
 export function costFigures(series, { step, isCompared, bill, currency }) {
   const hasSun = bill.wh_solar > 1000;
   const titles = ["Circuit", "Energy", ...(hasSun ? ["Own supply"] : []), "Cost", ...(isCompared ? ["Before"] : []), "Of the bill", `Highest ${step}`];
+  const energy = columnOfEnergy(series.map((one) => one.sum.wh));
   const cells = (one) => {
     const own = hasSun ? [one.sum.wh ? percent(one.sum.wh_own / one.sum.wh) : "–"] : [];
     const before = one.before ? [money(one.before.all.sum.cost, currency)] : [];
-    return [kilowattHours(one.sum.wh), ...own, money(one.sum.cost, currency), ...before, one.isHouse ? "" : percent(bill.cost ? one.sum.cost / bill.cost : null), money(peak(one.cost), currency)];
+    return [energy(one.sum.wh), ...own, money(one.sum.cost, currency), ...before, one.isHouse ? "" : percent(bill.cost ? one.sum.cost / bill.cost : null), money(peak(one.cost), currency)];
   };
   return [titles, cells];
 }

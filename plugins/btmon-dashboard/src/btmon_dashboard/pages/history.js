@@ -39,6 +39,7 @@ function hueName(id) {
 
 const scaleNow = () => scaleOf(kindNow(), visibleChannels()[0]?.unit, currency);
 const visibleChannels = () => view.channels.map((id) => known.find((one) => one.id === id)).filter(Boolean);
+const hasCost = (one) => one.role === "" || one.role === "grid"; // of the supply, only the grid costs
 
 // sensors have a kind of their own; cost is there with a tariff
 function kindNow() {
@@ -57,7 +58,8 @@ function stepNow(kind) {
 async function show() {
   const request = ++latest;
   showControls();
-  const [kind, channels] = [kindNow(), visibleChannels()];
+  const kind = kindNow();
+  const channels = visibleChannels().filter((one) => kind !== "cost" || hasCost(one));
   const asked = { kind, step: stepNow(kind), range: view.range };
   try {
     const found = await askSeries(channels, asked);
@@ -66,7 +68,7 @@ async function show() {
     visible = channels.map((one, at) => ({ ...one, ...found[at], before: before[at] }));
     showPicture(visible, asked);
     showFigures(visible, asked);
-    notice("");
+    notice(channels.length ? "" : "What the sun or a battery gives costs nothing: choose the grid or circuits.");
   } catch (error) {
     if (request === latest) notice(`The history could not be read: ${error.message}`);
   }

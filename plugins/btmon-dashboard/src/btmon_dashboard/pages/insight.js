@@ -2,7 +2,7 @@
 // The page Insight: what /api/insight finds in the last month, or another time, as sentences and a table.
 
 import { bounds } from "./calendar.js";
-import { element, kilowattHours, money, number, percent, scaled, setText, withUnit } from "./text.js";
+import { columnOfEnergy, element, kilowattHours, money, number, percent, scaled, setText, withUnit } from "./text.js";
 
 const $ = (id) => document.getElementById(id);
 const DAY = 86_400;
@@ -29,7 +29,7 @@ function showLead({ house, currency, nights }) {
   const price = house.wh_import > 1000 ? house.cost / house.wh_import : 0; // of a Wh
   const tiles = [];
   if (currency) tiles.push(tile("Cost", [money(house.total, currency), ""], bill(house, currency)));
-  tiles.push(tile("Used", scaled(house.wh_used, "Wh"), `${kilowattHours(house.wh_import)} from the grid`));
+  tiles.push(tile("Used", kilowattHours(house.wh_used).split("\u00a0"), `${kilowattHours(house.wh_import)} from the grid`));
   if (house.always_on === null) tiles.push(tile("Always on", ["–", ""], `known after 3 nights; so far ${nights}`));
   else {
     const yearly = price ? `, ${money(house.always_on * HOURS_OF_YEAR * price, currency)} a year` : "";
@@ -75,7 +75,8 @@ function mix(one) {
 function showCircuits({ circuits, house, currency }) {
   const known = circuits.filter((one) => one.named || one.wh >= 1).sort((a, b) => b.wh - a.wh);
   const hasSun = house.wh_solar > 1000;
-  const titles = ["Circuit", "Always on", "Energy", ...(hasSun ? ["Sun and grid", "Of it own"] : []), ...(currency ? ["Cost", "Of the bill"] : ["Of all"])];
+  const energy = columnOfEnergy([house.wh_used]);
+  const titles = ["Circuit", "Always on", "Energy", ...(hasSun ? ["Own supply", ""] : []), ...(currency ? ["Cost", "Of the bill"] : ["Of all"])];
   const costs = (cost, share) => (currency ? [money(cost, currency), percent(share)] : []);
   const row = (name, cells) => element("tr", {}, name, ...cells.map((cell) => element("td", {}, cell)));
   const rows = known.map((one) => {
@@ -83,20 +84,20 @@ function showCircuits({ circuits, house, currency }) {
     if (one.area) name.append(element("small", {}, one.area));
     const own = hasSun ? [mix(one), percent(one.wh > 0 ? one.wh_own / one.wh : null)] : [];
     const share = currency ? costs(one.cost, one.share) : [percent(house.wh_used ? one.wh / house.wh_used : null)];
-    return row(name, [one.always_on === null ? "–" : withUnit(one.always_on, "W"), kilowattHours(one.wh), ...own, ...share]);
+    return row(name, [one.always_on === null ? "–" : withUnit(one.always_on, "W"), energy(one.wh), ...own, ...share]);
   });
   const spent = known.reduce((sum, one) => sum + one.cost, 0);
   const blank = hasSun ? ["", percent(house.autarky)] : [];
   const title = (text) => element("th", { scope: "row" }, text);
-  const rest = row(title("Not measured"), ["", kilowattHours(house.rest), ...(hasSun ? ["", ""] : []), ...(currency ? costs(house.cost - spent, house.cost ? (house.cost - spent) / house.cost : null) : [percent(house.wh_used ? house.rest / house.wh_used : null)])]);
-  const total = row(title("House"), [house.always_on === null ? "–" : withUnit(house.always_on, "W"), kilowattHours(house.wh_used), ...blank, ...(currency ? [money(house.cost, currency), ""] : [""])]);
+  const rest = row(title("Not measured"), ["", energy(house.rest), ...(hasSun ? ["", ""] : []), ...(currency ? costs(house.cost - spent, house.cost ? (house.cost - spent) / house.cost : null) : [percent(house.wh_used ? house.rest / house.wh_used : null)])]);
+  const total = row(title("House"), [house.always_on === null ? "–" : withUnit(house.always_on, "W"), energy(house.wh_used), ...blank, ...(currency ? [money(house.cost, currency), ""] : [""])]);
   const head = element("thead", {}, element("tr", {}, ...titles.map((text) => element("th", { scope: "col" }, text))));
   $("circuits").replaceChildren(head, element("tbody", {}, ...rows, rest), element("tfoot", {}, total));
 }
 
 function showRules({ house }) {
   const sun = house.wh_solar > 1000 ? " In each hour, each circuit has the same share of the sun as the house." : "";
-  setText($("rules"), `Always on is the lowest hour between midnight and six, as the median of four weeks. Unusual is what a circuit used until now, against the same hours of four weeks.${sun}`);
+  setText($("rules"), `Always on is the lowest hour between midnight and six, as the median of four weeks. Unusual is what a circuit has used or not used until now as on fewer than one day of ten.${sun}`);
 }
 
 function showSpans() {

@@ -80,8 +80,9 @@ function row(id, one) {
 
 function showRow(id, one, most) {
   const made = row(id, one);
-  setText(made.watts, withUnit(one.watts, "W"));
-  setText(made.wh, kilowattHours(one.wh_today));
+  const isGift = one.role === "solar" && one.watts !== null; // whichever way its sensor is clipped on
+  setText(made.watts, withUnit(isGift ? Math.abs(one.watts) : one.watts, "W"));
+  setText(made.wh, kilowattHours(one.role === "solar" ? Math.abs(one.wh_today) : one.wh_today));
   const hasCost = last.bill && one.cost_today !== null;
   setText(made.cost, hasCost ? money(one.cost_today, last.bill.currency) : "");
   made.fill.style.width = `${(100 * Math.abs(one.watts ?? 0)) / most}%`;

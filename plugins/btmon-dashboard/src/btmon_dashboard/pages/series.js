@@ -21,7 +21,7 @@ async function askHistory(channels, step, [from, to]) {
 // the house as a whole stands for its supply: what it paid, less what it earned
 async function askBill(channels, step, [from, to]) {
   const found = await ask("/api/bill", { from, to, step }, channels.map((one) => one.id));
-  const house = { times: found.times, wh: found.wh_import, cost: found.total, sum: { wh: found.sum.wh_import, wh_own: 0, cost: found.sum.total }, isHouse: true };
+  const house = { times: found.times, wh: found.wh_used, cost: found.total, sum: { wh: found.sum.wh_used, wh_own: found.sum.wh_own, cost: found.sum.total }, isHouse: true };
   const nothing = { times: [], wh: [], cost: [], sum: { wh: 0, wh_own: 0, cost: 0 } };
   return channels.map((one) => {
     const own = found.channels[one.id];

@@ -37,6 +37,13 @@ export function kilowattHours(wh) {
   return wh === null || wh === undefined ? "–" : `${number(wh / 1000, Math.abs(wh) < 99_950 ? 2 : 0)}\u00a0kWh`;
 }
 
+// what makes text of the numbers of a column: all with as many digits as suit its largest
+export function columnOfEnergy(values) {
+  const most = Math.max(0, ...values.map((wh) => Math.abs(wh ?? 0)));
+  const digits = most < 99_950 ? 2 : most < 9_995_000 ? 1 : 0;
+  return (wh) => (wh === null || wh === undefined ? "–" : `${number(wh / 1000, digits)}\u00a0kWh`);
+}
+
 export function ago(seconds) {
   if (seconds < 90) return `${Math.max(Math.round(seconds), 0)} s ago`;
   if (seconds < 5400) return `${Math.round(seconds / 60)} min ago`;
@@ -58,7 +65,7 @@ export function bytes(size) {
 
 export function money(amount, currency) {
   if (amount === null || amount === undefined) return "–";
-  return (Math.abs(amount) < 0.005 ? 0 : amount).toLocaleString("en", { style: "currency", currency, currencyDisplay: "narrowSymbol" }).replace("-", "−");
+  return (Math.abs(amount) < 0.005 ? 0 : amount).toLocaleString("en", { style: "currency", currency, currencyDisplay: "narrowSymbol" }).replace("-", "−\u2060"); // no line ends behind a minus
 }
 
 export function percent(share) {
