@@ -134,8 +134,7 @@ def test_a_battery_that_the_sun_fills_takes_nothing_from_the_grid() -> None:
 def test_hours_days_and_bills_add_up(day: tuple[int, int, int], store: Store, zone: Callable[[str], None]) -> None:
     """To the last unit, over the change of the clock, with tiers, and with a price that changes within an hour."""
     zone("Europe/Berlin")
-    rate = {"price": 0.3, "times": NIGHT, "tiers": TIERED.tiers, "standing_charge": 9.99}
-    tariff = Tariff(currency="EUR", **rate)
+    tariff = Tariff(currency="EUR", price=0.3, times=NIGHT, tiers=TIERED.tiers, standing_charge=9.99)
     ledger = Ledger(store, lambda: HOUSE, tariff)
     start = start_of(DAY, moment(*day, 12))
     end = end_of(DAY, start)

@@ -112,7 +112,7 @@ class Overview:
         key = (round(span[0]) // HOUR, round(span[1]) // HOUR)
         with self._lock:
             made, found = self._insights.get(key, (0.0, {}))
-            if not found or monotonic() - made > INSIGHT_SECONDS:
+            if not found.get("days") or monotonic() - made > INSIGHT_SECONDS:  # what is empty may fill
                 found = self._insight(span)
                 self._insights = dict([*self._insights.items()][-MAX_INSIGHTS:]) | {key: (monotonic(), found)}
         return found

@@ -120,7 +120,7 @@ function choose(parent, names, chosen, onChoice) {
 
 function showControls() {
   const names = Object.fromEntries(Object.entries(SPANS).map(([id, span]) => [id, span.name]));
-  choose($("spans"), names, view.isFree ? "" : view.span, (span) => go({ span, isFree: false, kind: null }));
+  choose($("spans"), names, view.isFree ? "" : view.span, (span) => go({ span, isFree: false, kind: view.kind === "cost" ? "cost" : null }));
   const kinds = Object.fromEntries(Object.entries(KINDS).filter(([kind]) => kind !== "cost" || currency));
   choose($("kinds"), kinds, kindNow(), (kind) => go({ kind }));
   $("kinds").hidden = visibleChannels().some((one) => one.sensor);
