@@ -37,7 +37,7 @@ def virtual(name: str, *parts: str) -> ChannelDescription:
 
 def test_a_channel_is_known_by_its_name() -> None:
     """By a word of it, not by a part of a word."""
-    names = {"1_ch1": "Mains", "1_ch2": "Solar roof", "1_ch3": "battery", "1_ch4": "solarium", "1_ch5": "PV east"}
+    names = {"1_ch1": "mains_a", "1_ch2": "Solar roof", "1_ch3": "battery", "1_ch4": "solarium", "1_ch5": "PV2 east"}
     assert [*assigned(names).values()] == [GRID, SOLAR, BATTERY, LOAD, SOLAR]
 
 

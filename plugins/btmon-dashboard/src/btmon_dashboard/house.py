@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The house in one hour: what came from the grid and the sun, what was used, and by whom. Pure.
 
-All energy is in whole Ws. What a circuit used came from the grid in the proportion in which all that was used in that
+All energy is in Ws, as integers. What a circuit used came from the grid in the proportion in which all that was used in that
 hour came from it; so the circuits add up to the house, whatever the sun did within the hour.
 """
 
@@ -86,7 +86,7 @@ def flow_of(house: House, rows: Mapping[str, Sums | None]) -> Flow:
     charged, discharged = _sum(house.battery, rows)
     made, back = _sum(house.solar, rows)
     solar = abs(made - back)
-    loads = [max(one - other, 0) for one, other in (_of(place, rows) for place in house.loads)]
+    loads = [max(one - other, 0) for one, other in (_of(column, rows) for column in house.loads)]
     if house.grid:
         used = max(grid_in - grid_out + solar + discharged - charged, 0)
     else:  # the circuits are all that is known
@@ -95,17 +95,17 @@ def flow_of(house: House, rows: Mapping[str, Sums | None]) -> Flow:
         grid_in, grid_out = max(net, 0), max(-net, 0)
     into_battery = max(charged - max(solar - grid_out, 0), 0)
     own = used - min(max(grid_in - into_battery, 0), used)
-    whole = max(used, sum(loads), 1)
-    return Flow(grid_in, grid_out, used, own, solar, loads=loads, loads_own=[ws * own // whole for ws in loads])
+    most = max(used, sum(loads), 1)
+    return Flow(grid_in, grid_out, used, own, solar, loads=loads, loads_own=[ws * own // most for ws in loads])
 
 
-def _of(place: tuple[str, int], rows: Mapping[str, Sums | None]) -> tuple[int, int]:
-    row = rows.get(place[0])
-    return row.of(place[1]) if row is not None else (0, 0)
+def _of(column: tuple[str, int], rows: Mapping[str, Sums | None]) -> tuple[int, int]:
+    row = rows.get(column[0])
+    return row.of(column[1]) if row is not None else (0, 0)
 
 
-def _sum(places: Sequence[tuple[str, int]], rows: Mapping[str, Sums | None]) -> tuple[int, int]:
-    found = [_of(place, rows) for place in places]
+def _sum(columns: Sequence[tuple[str, int]], rows: Mapping[str, Sums | None]) -> tuple[int, int]:
+    found = [_of(column, rows) for column in columns]
     return sum(one for one, _ in found), sum(other for _, other in found)
 
 

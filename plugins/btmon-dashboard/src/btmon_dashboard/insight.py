@@ -87,9 +87,9 @@ def ratios(total: Flow) -> Mapping[str, float | None]:
     }
 
 
-def ratio(part: int, whole: int) -> float | None:
+def ratio(part: int, total: int) -> float | None:
     """Return a share; None of nothing."""
-    return round(part / whole, 4) if whole > MIN_RATIO_WH * WH else None
+    return round(part / total, 4) if total > MIN_RATIO_WH * WH else None
 
 
 def rest(hours: Sequence[Timed], total: Flow) -> Mapping[str, float | None]:

@@ -112,7 +112,7 @@ class Ledger:
         """Yield hours of one billing cycle, in which so many Ws were taken before."""
         house, tariff = self.house(), self.tariff or FREE
         start, end = max(start, self._first() or 0), min(end, _now() + 1)
-        serials = {serial for places in (house.grid, house.solar, house.battery, house.loads) for serial, _ in places}
+        serials = {serial for columns in (house.grid, house.solar, house.battery, house.loads) for serial, _ in columns}
         rows = {serial: dict(self.store.read(serial, HOUR, start, end)) for serial in serials}
         for day, until in _days_between(start, end):
             rate, hours = tariff.rate(day_of(day)), hours_of(day, until)

@@ -49,8 +49,10 @@ class Roles:
         return PART if self.channels.get(by_name) else by_name
 
     def _by_name(self, name: Name) -> str:
-        text = self.describe(*name).name
-        return next((role for role in self.channels if re.search(rf"\b({WORDS[role]})\b", text, re.IGNORECASE)), LOAD)
+        text = self.describe(*name).name.replace("_", " ")
+        return next(
+            (role for role in self.channels if re.search(rf"\b({WORDS[role]})\d*\b", text, re.IGNORECASE)), LOAD
+        )
 
     def _parts(self, name: Name, known: Sequence[Name]) -> frozenset[Name]:
         parts = set(self.describe(*name).parts)
